@@ -1,0 +1,172 @@
+"""Arrays: aligned memory, the declaration of a parameter, and one flat vector for all of them.
+
+A network's parameters, its gradient and every optimizer slot are flat vectors of one `Layout`; layers see named
+windows on them. Partial results of shards are combined by `TreeSum`, whose order of additions depends on nothing
+but how many there are.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from cnntrain import blas  # noqa: F401  (sets the BLAS threads before NumPy loads it)
+
+# isort: split
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Shape = tuple[int, ...]  # of one sample: (height, width, channels) or (features,)
+Role = Literal["weight", "bias", "norm", "statistic"]
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
+
+
+def aligned(shape: Shape | int, dtype: npt.DTypeLike) -> Array:
+    """A zeroed C-contiguous array whose first byte lies on a 64-byte boundary."""
+    shape = (shape,) if isinstance(shape, int) else shape
+    dtype = np.dtype(dtype)
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    raw = np.zeros(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def round_up(size: int, unit: int = ALIGNMENT) -> int:
+    """The smallest multiple of `unit` that holds `size`."""
+    return -(-size // unit) * unit
+
+
+@dataclass(frozen=True)
+class Param:
+    """A declared parameter. Storage is a window on the network's flat vector.
+
+    `fan_in` and `fan_out` count the inputs that reach one output and the outputs one input reaches; initializers
+    use them. A "statistic" is measured, not trained: saved like the rest, hidden from the optimizer.
+    """
+
+    shape: Shape
+    role: Role = "weight"
+    fan_in: int = 0
+    fan_out: int = 0
+    start: float | None = None  # the value it begins with; None leaves it to the initializers
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One parameter in the layout: its declaration and the place of its first value."""
+
+    name: str  # "stem.weight": the node's name and the parameter's
+    param: Param
+    offset: int
+
+
+@dataclass(frozen=True)
+class Span:
+    """A range of the flat vector whose tensors share role and learning-rate multiplier."""
+
+    start: int
+    stop: int
+    role: Role
+    lr_mult: float
+
+
+class Layout:
+    """Where each parameter lies in the flat vector. Trained ones come first, in ranges the optimizer walks.
+
+    Every tensor begins on a 64-byte boundary of float32; the gaps stay zero under every elementwise update.
+    """
+
+    def __init__(self, declared: Sequence[tuple[str, Param, float, bool]]) -> None:
+        """`declared` holds (name, param, lr_mult, frozen) in order of execution."""
+        unit = ALIGNMENT // 4
+
+        def rank(item: tuple[str, Param, float, bool]) -> tuple[bool, str, float]:
+            _, param, lr_mult, frozen = item
+            return (frozen or param.role == "statistic", param.role, lr_mult)
+
+        self.entries: dict[str, Entry] = {}
+        spans: list[Span] = []
+        offset = 0
+        for name, param, lr_mult, frozen in sorted(declared, key=rank):
+            if name in self.entries:
+                raise ValueError(f"two parameters are called {name!r}")
+            self.entries[name] = Entry(name, param, offset)
+            stop = offset + round_up(param.size, unit)
+            if not frozen and param.role != "statistic":
+                last = spans[-1] if spans else None
+                if last and (last.role, last.lr_mult) == (param.role, lr_mult):
+                    spans[-1] = Span(last.start, stop, param.role, lr_mult)
+                else:
+                    spans.append(Span(offset, stop, param.role, lr_mult))
+            offset = stop
+        self.spans = tuple(spans)
+        self.size = offset
+        self.trained = spans[-1].stop if spans else 0  # values before this index are trained
+
+    def views(self, flat: Array) -> dict[str, Array]:
+        """Every parameter as a shaped window on `flat`, by name. The windows live as long as `flat`."""
+        return {name: self.view(flat, entry) for name, entry in self.entries.items()}
+
+    @staticmethod
+    def view(flat: Array, entry: Entry) -> Array:
+        """One parameter as a shaped window on `flat`."""
+        return flat[entry.offset : entry.offset + entry.param.size].reshape(entry.param.shape)
+
+
+class TreeSum:
+    """Adds up the results of shards in an order that depends only on their indices.
+
+    Index 0 is added to 1, 2 to 3, then (0 1) to (2 3) and so on, each as soon as both halves are there, like the
+    carries of a binary counter; at the end what is left is added from the smallest block to the largest. Whoever
+    finishes first, the tree is the same, and so are the bits. `add` may be called from any thread and takes
+    over the array; `release` gets back each array that was added to another.
+    """
+
+    def __init__(self, release: Callable[[Array], None] | None = None) -> None:
+        self._pending: dict[tuple[int, int], Array] = {}  # (level, position) -> sum of that block
+        self._lock = threading.Lock()
+        self._release = release
+
+    def add(self, index: int, value: Array) -> None:
+        """Hand in the result of shard `index`, each index once."""
+        level = 0
+        while True:
+            with self._lock:
+                sibling = self._pending.pop((level, index ^ 1), None)
+                if sibling is None:
+                    self._pending[level, index] = value
+                    return
+            left, right = (value, sibling) if index % 2 == 0 else (sibling, value)
+            np.add(left, right, out=left)
+            if self._release:
+                self._release(right)
+            level, index = level + 1, index // 2
+
+    def total(self) -> Array:
+        """The sum of everything added, which it empties. Call it when all indices from 0 on have been handed in."""
+        blocks = [self._pending[key] for key in sorted(self._pending)]
+        self._pending.clear()
+        total = blocks[0]
+        for block in blocks[1:]:
+            np.add(block, total, out=block)
+            if self._release:
+                self._release(total)
+            total = block
+        return total
+
+
+def tree_sum(values: Iterable[Array]) -> Array:
+    """The sum of equal-shaped arrays in the order of `TreeSum`; overwrites them."""
+    tree = TreeSum()
+    for index, value in enumerate(values):
+        tree.add(index, value)
+    return tree.total()

@@ -1,0 +1,84 @@
+"""BLAS is the library behind matrix products; inside the workers it must run on one thread.
+
+Its own threads would split a product by their number, and with it the bits of the result. The environment
+variables below only act before NumPy loads the library, so this module is imported before NumPy everywhere, and
+`pin` afterwards asks the loaded library itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import warnings
+from pathlib import Path
+
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+    os.environ[_name] = "1"
+
+import numpy as np  # noqa: E402  (after the variables above, which is the point)
+
+_SYMBOLS = [  # (setter, getter) in the builds NumPy ships with or is linked to
+    (f"{prefix}openblas_set_num_threads{suffix}", f"{prefix}openblas_get_num_threads{suffix}")
+    for prefix in ("scipy_", "")
+    for suffix in ("64_", "_64", "")
+] + [("MKL_Set_Num_Threads", "MKL_Get_Max_Threads")]
+
+
+def _loaded_libraries() -> list[str]:
+    """Paths of shared libraries in this process that may hold a BLAS."""
+    maps = Path("/proc/self/maps")
+    found: set[str] = set()
+    if maps.exists():
+        for line in maps.read_text(errors="replace").splitlines():
+            path = line.split(maxsplit=5)[-1]
+            if path.startswith("/") and any(word in path for word in ("blas", "mkl_rt", "libmkl")):
+                found.add(path)
+    else:  # macOS: the wheels keep it beside NumPy
+        root = Path(np.__file__).parent
+        found.update(str(path) for path in root.glob(".dylibs/*openblas*"))
+    return sorted(found)
+
+
+@functools.cache
+def pin() -> bool:
+    """Set the loaded BLAS to one thread and check that it obeyed.
+
+    Returns False, after one warning, where no library answers: then equal bits for any number of threads
+    are not promised.
+    """
+    pinned = False
+    for path in _loaded_libraries():
+        library = ctypes.CDLL(path)
+        for setter, getter in _SYMBOLS:
+            if hasattr(library, setter) and hasattr(library, getter):
+                getattr(library, setter)(ctypes.c_int(1))
+                if getattr(library, getter)() != 1:
+                    pinned = False
+                    break
+                pinned = True
+    if not pinned:
+        warnings.warn(
+            "cannot verify that NumPy's BLAS runs on one thread: "
+            "equal bits for every number of threads are not guaranteed here",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return pinned
+
+
+def description() -> str:
+    """Name and version of the BLAS NumPy was built with, and of its kernels where the library tells."""
+    configured = np.show_config(mode="dicts")
+    blas = configured.get("Build Dependencies", {}).get("blas", {}) if isinstance(configured, dict) else {}
+    text = f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()
+    for path in _loaded_libraries():
+        library = ctypes.CDLL(path)
+        for prefix in ("scipy_", ""):
+            for suffix in ("64_", "_64", ""):
+                symbol = f"{prefix}openblas_get_corename{suffix}"
+                if hasattr(library, symbol):
+                    function = getattr(library, symbol)
+                    function.restype = ctypes.c_char_p
+                    return f"{text} ({function().decode()})"
+    return text

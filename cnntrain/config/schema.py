@@ -1,0 +1,180 @@
+"""The schema: what an experiment file may say, as frozen dataclasses whose fields are the keys.
+
+Everything but data, model and train has a default; `cnntrain config` shows them all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from cnntrain import registry
+from cnntrain.config.fields import (
+    Duration,
+    Kind,
+    Layers,
+    NonNegative,
+    NonNegativeInt,
+    Positive,
+    PositiveInt,
+    Range,
+    Seed,
+    check_fields,
+)
+from cnntrain.registry import Part
+
+Initializer = Annotated[Part, Kind("initializers")]
+Transforms = tuple[Annotated[Part, Kind("transforms")], ...]
+Source = Annotated[Part, Kind("datasets")]
+
+
+def _part(kind: str, name: str) -> Any:
+    """The default of a field that holds a part; made when needed, so that reading the schema imports no NumPy."""
+    return field(default_factory=lambda: registry.make(kind, name))
+
+
+@dataclass(frozen=True)
+class NodeOptions:
+    """What any entry of `model.layers` may say beside its layer's own keys."""
+
+    name: str | None = None  # how checkpoints, tables and `from` call it; by default its type and a number
+    from_: str | tuple[str, ...] | None = None  # the layers it reads, by name; by default the one before it
+
+
+@dataclass(frozen=True)
+class TrainedOptions(NodeOptions):
+    """What an entry with parameters may say further."""
+
+    init: Initializer | None = None  # its weights; by default what the `init` section says
+    bias_init: Initializer | None = None
+    freeze: bool = False  # keep its parameters, and its statistics, as they are
+    lr_mult: NonNegative = 1.0  # its learning rate, as a multiple of everybody's
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where samples come from, which of them validate, and what is done to them."""
+
+    source: Source
+    val: Annotated[float, Range(0, 1, open_low=True, open_high=True)] | Source | None = None
+    train_transforms: Transforms = ()
+    eval_transforms: Transforms = ()
+
+
+@dataclass(frozen=True)
+class Model:
+    """The network, as a list of layers and structures."""
+
+    layers: Layers
+
+
+@dataclass(frozen=True)
+class InitRule:
+    """Initializers for the nodes whose name matches: the whole name or a shell pattern (`stage1.*`)."""
+
+    match: str
+    weights: Initializer | None = None
+    biases: Initializer | None = None
+
+
+@dataclass(frozen=True)
+class Init:
+    """How parameters start. A layer's own `init` wins over the last matching rule, a rule over the defaults."""
+
+    weights: Initializer = _part("initializers", "he_normal")
+    biases: Initializer = _part("initializers", "zeros")
+    rules: tuple[InitRule, ...] = ()
+
+
+@dataclass(frozen=True)
+class Until:
+    """A threshold that ends training: the metric, judged at the end of each epoch, is at most or at least this."""
+
+    metric: str
+    at_most: float | None = None
+    at_least: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.at_most is None) == (self.at_least is None):
+            raise ValueError("until needs exactly one of 'at_most' and 'at_least'")
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Stop when the monitored metric has not improved by more than `min_delta` for `patience` epochs."""
+
+    monitor: str = "val/loss"
+    patience: PositiveInt = 10
+    min_delta: NonNegative = 0.0
+    mode: Literal["min", "max", "auto"] = "auto"  # auto: max for accuracies, min for the rest
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True)
+class Train:
+    """How long, in what batches, and when to stop."""
+
+    epochs: PositiveInt | None = None
+    steps: PositiveInt | None = None
+    batch_size: PositiveInt = 64
+    accumulate: PositiveInt = 1  # batches that make one step
+    order: Literal["shuffle", "sequential"] = "shuffle"
+    clip_norm: Positive | None = None  # the largest Euclidean norm of the whole gradient
+    until: Until | None = None
+    early_stopping: EarlyStopping | None = None
+    metrics: tuple[Annotated[Part, Kind("metrics")], ...] | None = None  # by default accuracy and error
+    log_every: PositiveInt = 50  # steps between two train rows of metrics.jsonl
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("train needs exactly one of 'epochs' and 'steps'")
+
+
+@dataclass(frozen=True)
+class Best:
+    """Which checkpoint is kept as best.npz."""
+
+    monitor: str | None = None  # by default val/loss, and train/loss where there is no validation split
+    mode: Literal["min", "max", "auto"] = "auto"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """How often last.npz is replaced, and which checkpoints are kept beside it."""
+
+    every: Duration = Duration(1, "ep")
+    keep: NonNegativeInt = 0  # this many checkpoints/epoch-NNNN.npz, the newest
+    best: Best = Best()
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True)
+class Warnings:
+    """Which warnings of meaning are silenced, by their code."""
+
+    ignore: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment, whole. `extends` and `vars` are resolved before this is built."""
+
+    data: Data
+    model: Model
+    train: Train
+    name: Annotated[str, "run_name"] = ""  # names the run directory; by default the config's file name
+    seed: Seed = 0
+    init: Init = field(default_factory=Init)
+    loss: Annotated[Part, Kind("losses")] = _part("losses", "cross_entropy")
+    optimizer: Annotated[Part, Kind("optimizers")] = _part("optimizers", "sgd")
+    schedule: Annotated[Part, Kind("schedules")] = _part("schedules", "constant")
+    checkpoint: Checkpoint = Checkpoint()
+    warnings: Warnings = Warnings()

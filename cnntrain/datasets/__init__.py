@@ -1,0 +1,1 @@
+"""The datasets: one file each; `base` says what a dataset is."""

@@ -1,0 +1,116 @@
+"""An error is what the user can mend: one class per exit code, one line per problem.
+
+Anything else that escapes is a bug in cnntrain, and ends with exit code 1 and a crash log.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place in something the user wrote: a line of a file, or a `--set` on the command line."""
+
+    file: str
+    line: int  # from 1
+    column: int  # from 1
+    text: str = ""  # the source line, for the caret
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a config, and where it was written."""
+
+    where: Mark
+    message: str
+    notes: tuple[str, ...] = ()  # further lines, shown under the caret
+
+    def __str__(self) -> str:
+        lines = [f"{self.where}: {self.message}"]
+        if self.where.text:
+            caret = " " * (self.where.column - 1) + "^"
+            lines += ["    " + self.where.text, "    " + caret]
+        lines += ["    " + note for note in self.notes]
+        return "\n".join(lines)
+
+
+class CnntrainError(Exception):
+    """Something the user can mend. The message is one line: what, where, what to do."""
+
+    exit_code = 1
+
+
+class UsageError(CnntrainError):
+    """The command line asks for something that cannot be done."""
+
+    exit_code = 2
+
+
+class ConfigError(CnntrainError):
+    """A config is wrong; carries every problem found, in the order of the file."""
+
+    exit_code = 2
+
+    def __init__(self, *problems: Problem) -> None:
+        self.problems = problems
+        super().__init__("\n".join(str(problem) for problem in problems))
+
+
+class DataError(CnntrainError):
+    """A data file is missing, damaged, or not what the config says."""
+
+    exit_code = 3
+
+
+class CheckpointError(CnntrainError):
+    """A checkpoint is missing, damaged, hostile, or of another network."""
+
+    exit_code = 4
+
+
+class StorageError(CnntrainError):
+    """Reading or writing failed: no space, no permission, a device error."""
+
+    exit_code = 5
+
+
+class DivergedError(CnntrainError):
+    """The loss, a gradient or a weight became NaN or infinite; the weights were not updated."""
+
+    exit_code = 6
+
+
+class OutOfMemoryError(CnntrainError):
+    """The network, batch or data do not fit in memory."""
+
+    exit_code = 7
+
+
+class RunDirectoryError(CnntrainError):
+    """The run directory is busy, already used, or holds nothing to resume."""
+
+    exit_code = 8
+
+
+class CheckFailedError(CnntrainError):
+    """A check the user asked for did not hold (`eval --require`)."""
+
+    exit_code = 9
+
+
+class StoppedError(CnntrainError):
+    """Training was stopped by a signal; the run directory holds a checkpoint that resumes exactly."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
+
+
+class MissingExtraError(CnntrainError):
+    """A feature needs an optional extra that is not installed."""
+
+    exit_code = 2

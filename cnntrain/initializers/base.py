@@ -1,0 +1,30 @@
+"""An initializer fills a parameter with its first values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from cnntrain.arrays import Array, Param
+from cnntrain.config.fields import check_fields
+from cnntrain.registry import Part
+
+# isort: split
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Initializer(Part):
+    """Base of every initializer."""
+
+    kind: ClassVar[str] = "initializers"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
+        """Write every value of `out`, of shape param.shape, in whatever float type it has.
+
+        Draws in float64, so that float32 and float64 networks start from the same numbers.
+        """
+        raise NotImplementedError

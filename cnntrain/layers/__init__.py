@@ -1,0 +1,1 @@
+"""The layers: one file each; `base` says what a layer is."""

@@ -1,0 +1,166 @@
+"""A layer maps inputs to an output and knows its derivative; it holds hyperparameters and nothing else.
+
+A layer is a frozen dataclass whose fields are its YAML keys. The engine owns every buffer and hands each call a
+`Frame`: one node's view of one shard of the batch. To add a layer, write one file with a registered subclass,
+its methods and its `examples`; the contract tests then prove its gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from cnntrain.arrays import Array, Param, Shape
+from cnntrain.config.fields import check_fields
+from cnntrain.config.schema import NodeOptions, TrainedOptions
+from cnntrain.registry import Part
+
+# isort: split
+import numpy as np
+import numpy.typing as npt
+
+Buffers = Mapping[str, tuple[Shape, npt.DTypeLike]]  # name -> (whole shape, the shard's rows included; dtype)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The buffers a layer needs beside x and y for a shard of n samples.
+
+    `kept` lives from forward to backward, one for each shard; `scratch` belongs to a worker and is dead after the
+    call. Nothing in either is zeroed, and a shorter shard gets a shorter one.
+    """
+
+    kept: Buffers = field(default_factory=dict)
+    scratch: Buffers = field(default_factory=dict)
+
+
+class Frame:
+    """One node's view of one shard: all that a layer sees. Every array is a window the engine owns.
+
+    xs, x      inputs, each (n, *shape); x is the first. Never written.
+    y          output (n, *shape); written by forward.
+    dy         gradient of the loss in y; read by backward.
+    dxs, dx    gradients in the inputs, overwritten by backward; None where nobody wants one.
+    p, dp      parameters by name and their gradients, overwritten by backward; dp is None when frozen.
+    kept, scratch   what `workspace` asked for, by name.
+    total      coupled layers: the partial results summed over the whole batch; None in evaluation.
+    training   False in evaluation and prediction.
+    rng()      the random generator of (seed, step, shard, node).
+    """
+
+    __slots__ = ("dp", "dx", "dxs", "dy", "kept", "p", "rng", "scratch", "total", "training", "x", "xs", "y")
+
+    def __init__(
+        self,
+        xs: tuple[Array, ...],
+        y: Array,
+        p: Mapping[str, Array],
+        kept: Mapping[str, Array],
+        scratch: Mapping[str, Array],
+        training: bool,
+        rng: Callable[[], np.random.Generator],
+        dy: Array | None = None,
+        dxs: tuple[Array | None, ...] = (),
+        dp: Mapping[str, Array] | None = None,
+        total: Array | None = None,
+    ) -> None:
+        self.xs, self.x, self.y = xs, xs[0], y
+        self.dxs, self.dx = dxs, dxs[0] if dxs else None
+        self.dy: Any = dy  # never None when backward is called
+        self.p, self.dp = p, dp
+        self.kept, self.scratch = kept, scratch
+        self.training, self.rng = training, rng
+        self.total: Any = total  # float64; never None when a coupled layer's training methods are called
+
+
+@dataclass(frozen=True)
+class Example:
+    """A setting the contract tests run: the layer's fields and the shapes of its inputs for one sample."""
+
+    fields: Mapping[str, Any]
+    inputs: tuple[Shape, ...]
+
+
+def example(*inputs: Shape, **fields: Any) -> Example:
+    """`example((6, 6, 2), filters=3)`: inputs first, then the layer's fields."""
+    return Example(fields, inputs)
+
+
+@dataclass(frozen=True)
+class Layer(Part):
+    """Base of every layer. The defaults are those of a layer that keeps the shape and has no parameters."""
+
+    kind: ClassVar[str] = "layers"
+    options: ClassVar[type | None] = NodeOptions
+    examples: ClassVar[tuple[Example, ...]] = ()
+    inputs: ClassVar[tuple[int, int | None]] = (1, 1)  # least and largest number of inputs; None: any
+    keeps: ClassVar[tuple[str, ...]] = ("x",)  # what backward reads of "x" (all inputs) and "y"
+    inplace: ClassVar[bool] = False  # forward may be given y is x, and backward dx is dy
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "params" in cls.__dict__:
+            cls.options = TrainedOptions
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Shape of one output sample. Raises ValueError where the inputs do not fit, saying what would."""
+        return inputs[0]
+
+    def params(self, *inputs: Shape) -> dict[str, Param]:
+        """The parameters, by name, for inputs of these shapes."""
+        return {}
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
+        """The buffers needed beside x and y for n samples computed in `dtype`."""
+        return Workspace()
+
+    def flops(self, *inputs: Shape) -> int:
+        """Floating-point operations of forward for one sample; a multiply-add counts as two."""
+        return int(np.prod(self.output_shape(*inputs)))
+
+    def forward(self, f: Frame) -> None:
+        """Write f.y."""
+        raise NotImplementedError
+
+    def backward(self, f: Frame) -> None:
+        """Overwrite the entries of f.dxs that are not None, and those of f.dp unless it is None."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Coupled(Layer):
+    """A layer whose output for one sample depends on the whole batch (batch norm), in two stages each way.
+
+    In training the engine calls `partial` on every shard, adds the results up in a fixed order, and hands the sum
+    to `forward` as f.total. Backward likewise: `partial_back`, then `backward`, with f.total the sum of what
+    partial_back returned. In evaluation only `forward` is called, with f.total None.
+    """
+
+    def partial(self, f: Frame) -> Array:
+        """Of one shard's f.xs: a new float64 vector that adds up over shards (count, sum, sum of squares)."""
+        raise NotImplementedError
+
+    def partial_back(self, f: Frame) -> Array:
+        """Of one shard's f.dy (and what `keeps` and kept hold): a new float64 vector that adds up over shards.
+
+        May already write f.dp, which is the shard's own and is not touched between this and `backward`.
+        """
+        raise NotImplementedError
+
+    def update_statistics(self, total: Array, p: Mapping[str, Array]) -> None:
+        """Fold the batch's forward total into the running statistics, in place.
+
+        Called once a batch, in order, after the loss was found finite and before the optimizer.
+        """
+        raise NotImplementedError
+
+
+def image(shape: Shape, who: str) -> tuple[int, int, int]:
+    """The shape as (height, width, channels). Raises ValueError that names the layer otherwise."""
+    if len(shape) != 3:
+        raise ValueError(f"{who} needs an image (height, width, channels), got {shape}")
+    return shape

@@ -1,0 +1,1 @@
+"""The losses: one file each; `base` says what a loss is."""

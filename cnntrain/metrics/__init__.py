@@ -1,0 +1,1 @@
+"""The metrics: one file each; `base` says what a metric is."""

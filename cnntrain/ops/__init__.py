@@ -1,0 +1,1 @@
+"""Operations: the fast kernels that several layers share."""

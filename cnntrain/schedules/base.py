@@ -1,0 +1,62 @@
+"""A schedule maps the step to a learning rate. It is a pure function: nothing of it needs saving."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from cnntrain.config.fields import Duration, Range, check_fields
+from cnntrain.registry import Part
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """How long training is: what durations such as 10% and 5ep are measured against."""
+
+    total_steps: int
+    steps_per_epoch: int
+
+    def steps(self, duration: Duration) -> int:
+        """A duration in steps."""
+        return duration.steps(self.steps_per_epoch, self.total_steps)
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """A rise at the beginning: linear from `start` times the learning rate at step 0 to all of it after `duration`."""
+
+    duration: Duration
+    start: Annotated[float, Range(0, 1)] = 0.0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True)
+class Schedule(Part):
+    """Base of every schedule; `warmup` is a duration, or a mapping of `duration` and `start`.
+
+    With a warm-up of w steps, step s < w has start + (1 - start) * s / w of the learning rate, and the schedule
+    itself runs over the steps that remain, its own step 0 being step w (PyTorch: SequentialLR of LinearLR and it).
+    """
+
+    kind: ClassVar[str] = "schedules"
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({},)
+
+    warmup: Duration | Warmup | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def __call__(self, step: int, horizon: Horizon, lr: float) -> float:
+        """The learning rate of `step` (from 0), where the optimizer's own is `lr`."""
+        warmup = Warmup(self.warmup) if isinstance(self.warmup, Duration) else self.warmup
+        rise = horizon.steps(warmup.duration) if warmup else 0
+        if warmup and step < rise:
+            return lr * (warmup.start + (1 - warmup.start) * step / rise)
+        rest = Horizon(max(horizon.total_steps - rise, 1), horizon.steps_per_epoch)
+        return self.rate(step - rise, rest, lr)
+
+    def rate(self, step: int, horizon: Horizon, lr: float) -> float:
+        """The learning rate without warm-up."""
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""The structures: one file each; `base` says what a structure is."""
