@@ -8,12 +8,10 @@ read by the config reader, by `cnntrain list` and by the parts themselves when m
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import re
 import types
 import typing
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -114,11 +112,16 @@ def key_of(field: dataclasses.Field[Any]) -> str:
     return field.name.removesuffix("_")
 
 
-@functools.cache
-def annotations_of(cls: Hashable) -> dict[str, Any]:
+_annotations: dict[type, dict[str, Any]] = {}
+
+
+def annotations_of(cls: type) -> dict[str, Any]:
     """Field name -> annotation with its metadata, for the fields a config can set."""
-    hints = typing.get_type_hints(cls, include_extras=True)
-    return {field.name: hints[field.name] for field in dataclasses.fields(typing.cast(Any, cls)) if field.init}
+    if cls not in _annotations:
+        hints = typing.get_type_hints(cls, include_extras=True)
+        fields = dataclasses.fields(typing.cast(Any, cls))
+        _annotations[cls] = {field.name: hints[field.name] for field in fields if field.init}
+    return _annotations[cls]
 
 
 def problem_with(value: Any, annotation: Any) -> str | None:

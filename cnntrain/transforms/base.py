@@ -5,6 +5,7 @@ Whole arrays at a time; what is random comes from `Draws`, which depend on (seed
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -38,9 +39,10 @@ class Transform(Part):
         """Whether `fit` must see the training images first."""
         return False
 
-    def fit(self, images: Array) -> Transform:
-        """This transform with what it measures on the training images, (n, h, w, c) floats, written into its fields.
+    def fit(self, chunks: Iterable[Array]) -> Transform:
+        """This transform with what it measures on the training images written into its fields.
 
+        The images come in chunks (n, h, w, c) of floats, so that the whole set never has to be in memory as floats.
         The result goes into the checkpoint, so evaluation never needs the training data.
         """
         return self

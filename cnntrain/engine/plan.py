@@ -1,0 +1,251 @@
+"""The plan says in which order the calls of a step happen and where every buffer lies meanwhile.
+
+A step is a timeline of calls: forward through the nodes, the loss, backward through them in reverse. At a coupled
+node the shards have to wait for each other; between two such barriers lies a segment. From the timeline each
+buffer's life is known, from the first call that writes it to the last that reads it, and buffers whose lives do not
+meet share memory. One that lives within a segment is the worker's; one that crosses a barrier is the shard's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from cnntrain.arrays import Array, Shape, round_up
+from cnntrain.graph import BATCH, Graph
+from cnntrain.layers.base import Buffers, Workspace
+
+# isort: split
+import numpy as np
+
+Key = tuple[str, int, str]  # what, node, name: ("y", 3, ""), ("dy", 3, ""), ("kept", 3, "mask"), ("more", 3, "1")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One entry of the timeline."""
+
+    do: Literal["partial", "forward", "loss", "partial_back", "backward"]
+    node: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a buffer lies: in the worker's memory or in the shard's, from this byte on."""
+
+    owner: Literal["worker", "shard"]
+    offset: int
+
+
+@dataclass
+class _Life:
+    """A buffer while it is being planned: its size in bytes, its first and last call."""
+
+    key: Key
+    size: int
+    start: int
+    stop: int
+
+
+class Plan:
+    """Timeline and memory map for one graph, shard size, float type and mode."""
+
+    def __init__(self, graph: Graph, shard: int, dtype: np.dtype[Any], training: bool) -> None:
+        self.graph, self.shard, self.dtype, self.training = graph, shard, dtype, training
+        self.wants = self._wanted()
+        self.segments = self._timeline()
+        self._calls = [call for segment in self.segments for call in segment]
+        self._segment_of = [number for number, segment in enumerate(self.segments) for _ in segment]
+        self._when = {(call.do, call.node): time for time, call in enumerate(self._calls)}
+        self.consumers: dict[int, list[int]] = {i: [] for i in range(BATCH, len(graph.nodes))}
+        for i, node in enumerate(graph.nodes):
+            for source in node.inputs:
+                self.consumers[source].append(i)
+        self._shared: dict[Key, Key] = {}  # in-place: buffer -> the one it lies in
+        lives = self._lives()
+        self.places, self.worker_bytes, self.shard_bytes = self._place(lives)
+        self.scratch_bytes = max(
+            (sum(round_up(_bytes(b)) for b in self.workspace(i).scratch.values()) for i in range(len(graph.nodes))),
+            default=0,
+        )
+
+    def workspace(self, index: int, n: int | None = None) -> Workspace:
+        """What a node's layer needs beside x and y for n samples, by default a whole shard."""
+        layer = self.graph.nodes[index].layer
+        return layer.workspace(*self.graph.input_shapes(index), n=n or self.shard, dtype=self.dtype)
+
+    def _wanted(self) -> tuple[bool, ...]:
+        """For each node, whether a gradient has to reach it: it, or something before it, has trained parameters."""
+        wants: list[bool] = []
+        for node in self.graph.nodes:
+            wants.append(node.trained or any(source != BATCH and wants[source] for source in node.inputs))
+        return tuple(wants)
+
+    def wants_gradient(self, source: int) -> bool:
+        """Whether the gradient in a node's output, or in the batch, is wanted."""
+        return source != BATCH and self.wants[source]
+
+    def _timeline(self) -> list[list[Call]]:
+        """The segments of a step; a single one in evaluation."""
+        nodes = self.graph.nodes
+        segments: list[list[Call]] = [[]]
+        for i, node in enumerate(nodes):
+            if self.training and node.coupled:
+                segments[-1].append(Call("partial", i))
+                segments.append([])
+            segments[-1].append(Call("forward", i))
+        segments[-1].append(Call("loss", len(nodes) - 1))
+        if self.training:
+            for i in reversed(range(len(nodes))):
+                if not self.wants[i]:
+                    continue
+                if nodes[i].coupled:
+                    segments[-1].append(Call("partial_back", i))
+                    segments.append([])
+                segments[-1].append(Call("backward", i))
+        return segments
+
+    def first_writer(self, source: int) -> int:
+        """The node whose backward is the first to write the gradient in `source`'s output."""
+        return max(self.consumers[source])
+
+    def _lives(self) -> list[_Life]:
+        lives: dict[Key, _Life] = {}
+        item = self.dtype.itemsize
+
+        def live(key: Key, size: int, times: Iterable[int]) -> None:
+            times = list(times)
+            lives[key] = _Life(key, round_up(size), min(times), max(times))
+
+        for i in range(BATCH, len(self.graph.nodes)):
+            size = self.shard * int(np.prod(self.graph.shape(i), dtype=np.int64)) * item
+            live(("y", i, ""), size, self._uses_of_output(i))
+            if self.training and self.wants_gradient(i):
+                live(("dy", i, ""), size, self._uses_of_gradient(i))
+        for i, node in enumerate(self.graph.nodes):
+            calls = [time for time, call in enumerate(self._calls) if call.node == i and call.do != "loss"]
+            for name, buffer in self.workspace(i).kept.items():
+                live(("kept", i, name), _bytes(buffer), calls)
+            for position, source in enumerate(node.inputs):
+                if self.needs_adding(i, position):
+                    size = self.shard * int(np.prod(self.graph.shape(source), dtype=np.int64)) * item
+                    live(("more", i, str(position)), size, [self._when["backward", i]])
+        for i, node in enumerate(self.graph.nodes):
+            if node.layer.inplace:
+                self._merge_in_place(i, lives)
+        return list(lives.values())
+
+    def _uses_of_output(self, i: int) -> list[int]:
+        """Calls that write or read y of node i (of the batch for BATCH)."""
+        when = self._when
+        uses = [0 if i == BATCH else when["forward", i]]
+        for c in self.consumers[i]:
+            uses += [when[do, c] for do in ("partial", "forward") if (do, c) in when]
+            if "x" in self.graph.nodes[c].layer.keeps:
+                uses += [when[do, c] for do in ("partial_back", "backward") if (do, c) in when]
+        if i != BATCH and "y" in self.graph.nodes[i].layer.keeps:
+            uses += [when[do, i] for do in ("partial_back", "backward") if (do, i) in when]
+        if i == len(self.graph.nodes) - 1:
+            uses.append(when["loss", i])
+        return uses
+
+    def _uses_of_gradient(self, i: int) -> list[int]:
+        """Calls that write or read dy of node i."""
+        uses = [self._when[do, i] for do in ("partial_back", "backward") if (do, i) in self._when]
+        uses += [self._when["backward", c] for c in self.consumers[i]]
+        if i == len(self.graph.nodes) - 1:
+            uses.append(self._when["loss", i])
+        return uses
+
+    def needs_adding(self, i: int, position: int) -> bool:
+        """Whether input `position` of node i already holds another consumer's gradient when i's backward runs."""
+        if not self.training or not self.wants[i]:
+            return False
+        inputs = self.graph.nodes[i].inputs
+        source = inputs[position]
+        if not self.wants_gradient(source):
+            return False
+        return self.first_writer(source) != i or source in inputs[:position]
+
+    def _merge_in_place(self, i: int, lives: dict[Key, _Life]) -> None:
+        """Let y lie in x, and dx in dy, where the layer allows it and nobody else reads what is overwritten."""
+        node = self.graph.nodes[i]
+        source = node.inputs[0]
+        alone = self.consumers[source] == [i]
+        if not alone:
+            return
+        backward = self.training and self.wants[i]
+        kept_by_producer = (
+            backward and source != BATCH and self.wants[source] and "y" in self.graph.nodes[source].layer.keeps
+        )
+        kept_by_layer = backward and "x" in node.layer.keeps
+        x, y = self._root(("y", source, "")), ("y", i, "")
+        if not kept_by_producer and not kept_by_layer and lives[x].size == lives[y].size:
+            self._join(x, y, lives)
+        if backward and self.wants_gradient(source):
+            dy, dx = self._root(("dy", i, "")), ("dy", source, "")
+            if lives[dx].size == lives[dy].size:
+                self._join(dy, dx, lives)
+
+    def _root(self, key: Key) -> Key:
+        while key in self._shared:
+            key = self._shared[key]
+        return key
+
+    def _join(self, root: Key, member: Key, lives: dict[Key, _Life]) -> None:
+        life = lives.pop(member)
+        lives[root].start = min(lives[root].start, life.start)
+        lives[root].stop = max(lives[root].stop, life.stop)
+        self._shared[member] = root
+
+    def _place(self, lives: list[_Life]) -> tuple[dict[Key, Place], int, int]:
+        """Lay buffers out so that those alive at the same time do not overlap: largest first, lowest gap that fits."""
+        places: dict[Key, Place] = {}
+        totals = {"worker": 0, "shard": 0}
+        for owner in ("worker", "shard"):
+            mine = [life for life in lives if self._owner(life) == owner]
+            placed: list[tuple[int, _Life]] = []
+            for life in sorted(mine, key=lambda life: (-life.size, life.start, life.key)):
+                offset = 0
+                for other_offset, other in placed:  # in order of offset
+                    apart = other.stop < life.start or life.stop < other.start
+                    if apart or other_offset + other.size <= offset:
+                        continue
+                    if offset + life.size <= other_offset:
+                        break
+                    offset = other_offset + other.size
+                placed.append((offset, life))
+                placed.sort(key=lambda item: item[0])
+                places[life.key] = Place(owner, offset)
+                totals[owner] = max(totals[owner], offset + life.size)
+        for key in self._shared:
+            places[key] = places[self._root(key)]
+        return places, totals["worker"], totals["shard"]
+
+    def _owner(self, life: _Life) -> Literal["worker", "shard"]:
+        return "worker" if self._segment_of[life.start] == self._segment_of[life.stop] else "shard"
+
+    def bytes(self, threads: int, shards: int) -> int:
+        """Memory of all activations, gradients and workspaces, for a batch of this many shards."""
+        return threads * (self.worker_bytes + self.scratch_bytes) + shards * self.shard_bytes
+
+
+def _bytes(buffer: tuple[Shape, Any]) -> int:
+    shape, dtype = buffer
+    return int(np.prod(shape, dtype=np.int64)) * int(np.dtype(dtype).itemsize)
+
+
+def carve(memory: Array, offset: int, shape: Shape, dtype: Any) -> Array:
+    """A shaped window on a vector of bytes."""
+    window: Array = memory[offset : offset + _bytes((shape, dtype))].view(dtype)
+    return window.reshape(shape)
+
+
+def carve_all(memory: Array, buffers: Buffers) -> dict[str, Array]:
+    """Windows for several buffers, one after the other from byte 0."""
+    windows, offset = {}, 0
+    for name, (shape, dtype) in buffers.items():
+        windows[name] = carve(memory, offset, shape, dtype)
+        offset += round_up(_bytes((shape, dtype)))
+    return windows

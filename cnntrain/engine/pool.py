@@ -1,0 +1,87 @@
+"""The pool runs one task for each of many indices on a fixed set of threads, the caller among them."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from types import TracebackType
+
+Task = Callable[[int, int], None]  # (worker, index)
+
+
+class Pool:
+    """Worker threads that live as long as the pool. With one thread everything runs in the caller, by the same code."""
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self._inboxes: list[SimpleQueue[_Job | None]] = [SimpleQueue() for _ in range(threads - 1)]
+        self._workers = [
+            threading.Thread(target=self._serve, args=(number, inbox), name=f"cnntrain-{number}", daemon=True)
+            for number, inbox in enumerate(self._inboxes, start=1)
+        ]
+        for worker in self._workers:
+            worker.start()
+
+    def run(self, count: int, task: Task) -> None:
+        """Call task(worker, index) for every index below `count`, each once, in no particular order.
+
+        Returns when all are done. If tasks raise, the rest of the indices are skipped and the error of the lowest
+        index is raised here.
+        """
+        job = _Job(count, task)
+        helpers = self._inboxes[: max(count - 1, 0)]
+        for inbox in helpers:
+            inbox.put(job)
+        job.work(0)
+        for _ in helpers:
+            job.done.get()
+        if job.errors:
+            raise min(job.errors, key=lambda item: item[0])[1]
+
+    def close(self) -> None:
+        """End the threads; the pool cannot be used afterwards."""
+        for inbox in self._inboxes:
+            inbox.put(None)
+        for worker in self._workers:
+            worker.join()
+        self._inboxes, self._workers = [], []
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @staticmethod
+    def _serve(number: int, inbox: SimpleQueue[_Job | None]) -> None:
+        while (job := inbox.get()) is not None:
+            job.work(number)
+            job.done.put(None)
+            del job  # an idle worker holds on to nothing
+
+
+class _Job:
+    """One call of `run`: the indices still to be taken, and what went wrong."""
+
+    def __init__(self, count: int, task: Task) -> None:
+        self._count, self._task = count, task
+        self._next = itertools.count()
+        self._lock = threading.Lock()
+        self.errors: list[tuple[int, BaseException]] = []
+        self.done: SimpleQueue[None] = SimpleQueue()
+
+    def work(self, worker: int) -> None:
+        while not self.errors:
+            with self._lock:
+                index = next(self._next)
+            if index >= self._count:
+                return
+            try:
+                self._task(worker, index)
+            except BaseException as error:
+                with self._lock:
+                    self.errors.append((index, error))

@@ -1,0 +1,157 @@
+"""The loader hands out batches: which samples in which order, preprocessed by whoever asks.
+
+Nothing here has state. The order of an epoch is a function of (seed, epoch), an augmentation of (seed, epoch,
+sample); training, validation, `eval` and `predict` share this one path from pixels to the network's input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from cnntrain.arrays import Array, Shape
+from cnntrain.datasets.base import Images
+from cnntrain.random import Draws, stream
+from cnntrain.transforms.base import Transform
+
+# isort: split
+import numpy as np
+
+FIT_CHUNK = 1024  # images a transform is shown at a time while it measures the training split
+
+
+class Samples:
+    """Some samples of a split in some order: what the engine asks for images, targets and weights."""
+
+    def __init__(
+        self, images: Images, indices: Array, transforms: Sequence[Transform], seed: int = 0, epoch: int = 0
+    ) -> None:
+        """`indices` into the split say which samples, and are their identity for random draws."""
+        self._images, self._indices = images, indices
+        self._transforms, self._seed, self._epoch = transforms, seed, epoch
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def fill(self, start: int, stop: int, x: Array) -> tuple[Array, Array]:
+        """Write samples start to stop, preprocessed, into x (n, h, w, c); return their targets and weights (n,)."""
+        chosen = self._indices[start:stop]
+        x[...] = preprocess(self._images.pixels[chosen], self._transforms, chosen, self._seed, self._epoch)
+        return self._images.targets[chosen], np.ones(len(chosen), x.dtype)
+
+
+def preprocess(pixels: Array, transforms: Sequence[Transform], samples: Array, seed: int = 0, epoch: int = 0) -> Array:
+    """Images (n, h, w, c) after every transform: float32, or float64 where they came so.
+
+    Transforms that only move pixels run on uint8 as it is stored; before the first that computes, uint8 becomes
+    float32 in [0, 1].
+    """
+    for position, transform in enumerate(transforms):
+        if not transform.moves_pixels_only:
+            pixels = as_floats(pixels)
+        pixels = transform.apply(pixels, Draws(seed, "transform", (epoch, position), samples))
+    return as_floats(pixels)
+
+
+def as_floats(pixels: Array) -> Array:
+    """Pixels as floats: uint8 is divided by 255, floats stay what they are."""
+    return np.divide(pixels, 255, dtype=np.float32) if pixels.dtype == np.uint8 else pixels
+
+
+def output_shape(transforms: Sequence[Transform], shape: Shape) -> Shape:
+    """Shape of one image after every transform. Raises ValueError naming the transform that cannot take its input."""
+    for transform in transforms:
+        try:
+            shape = transform.output_shape(shape)
+        except ValueError as error:
+            raise ValueError(f"{transform.name_in_config}: {error}") from error
+    return shape
+
+
+def fit(transforms: Sequence[Transform], images: Images, indices: Array) -> tuple[Transform, ...]:
+    """The transforms, with what they measure measured on these samples after the steady transforms before them."""
+    fitted: list[Transform] = []
+    for transform in transforms:
+        if transform.needs_fit():
+            steady = [earlier for earlier in fitted if not earlier.random]
+            transform = transform.fit(_chunks(steady, images, indices))
+        fitted.append(transform)
+    return tuple(fitted)
+
+
+def _chunks(transforms: Sequence[Transform], images: Images, indices: Array) -> Iterator[Array]:
+    for start in range(0, len(indices), FIT_CHUNK):
+        chosen = indices[start : start + FIT_CHUNK]
+        yield preprocess(images.pixels[chosen], transforms, chosen)
+
+
+def split_validation(targets: Array, share: float, seed: int, stratified: bool) -> tuple[Array, Array]:
+    """Indices (training, validation) of a seeded split, both ascending.
+
+    Stratified: of every class that share, rounded by largest remainder so that the whole share is met; a class with
+    two samples or more keeps at least one for training.
+    """
+    groups = (
+        [np.flatnonzero(targets == label) for label in np.unique(targets)] if stratified else [np.arange(len(targets))]
+    )
+    exact = np.array([len(group) * share for group in groups])
+    counts = np.floor(exact).astype(np.int64)
+    missing = round(float(exact.sum())) - int(counts.sum())
+    counts[np.argsort(counts - exact, kind="stable")[:missing]] += 1
+    counts = np.minimum(counts, [max(len(group) - 1, 0) for group in groups])
+    rng = stream(seed, "split")
+    chosen = [rng.permutation(group)[:count] for group, count in zip(groups, counts, strict=True)]
+    validation = np.sort(np.concatenate(chosen))
+    training = np.setdiff1d(np.arange(len(targets)), validation, assume_unique=True)
+    return training, validation
+
+
+class Loader:
+    """The batches of training: `accumulate` batches of `batch_size` make one step, every sample once an epoch."""
+
+    def __init__(
+        self,
+        images: Images,
+        indices: Array,
+        transforms: Sequence[Transform],
+        *,
+        batch_size: int,
+        accumulate: int,
+        order: Literal["shuffle", "sequential"],
+        seed: int,
+    ) -> None:
+        self.images, self.indices, self.transforms = images, indices, tuple(transforms)
+        self._batch_size, self._accumulate = batch_size, accumulate
+        self._order, self._seed = order, seed
+        self._current: tuple[int, Array] = (-1, indices)  # the epoch last asked for and its order
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps that see every sample once; the last may be shorter."""
+        return -(-len(self.indices) // (self._batch_size * self._accumulate))
+
+    def order(self, epoch: int) -> Array:
+        """The samples in the order of an epoch: a function of seed and epoch."""
+        if self._current[0] != epoch:
+            if self._order == "sequential":
+                self._current = (epoch, self.indices)
+            else:
+                self._current = (epoch, stream(self._seed, "order", epoch).permutation(self.indices))
+        return self._current[1]
+
+    def step(self, step: int) -> list[Samples]:
+        """The batches of a step, counted from 0 over all epochs."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        order = self.order(epoch)
+        size = self._batch_size
+        first = position * size * self._accumulate
+        last = min(first + size * self._accumulate, len(order))
+        return [
+            Samples(self.images, order[start : min(start + size, last)], self.transforms, self._seed, epoch)
+            for start in range(first, last, size)
+        ]
+
+    def samples_before(self, step: int) -> int:
+        """How many samples the steps before this one have seen."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        return epoch * len(self.indices) + min(position * self._batch_size * self._accumulate, len(self.indices))
