@@ -1,0 +1,22 @@
+"""Error: the share of samples whose class the network gets wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from cnntrain.arrays import Array
+from cnntrain.metrics.base import Share, correct
+from cnntrain.registry import register
+
+
+@register("error")
+@dataclass(frozen=True)
+class Error(Share):
+    """Share of samples whose largest output is not the true class, in [0, 1]: 1 - accuracy."""
+
+    larger_is_better: ClassVar[bool] = False
+
+    def hits(self, outputs: Array, labels: Array) -> Array:
+        """Where the prediction is wrong."""
+        return ~correct(outputs, labels)
