@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_WINDOW = 160  # of a longer source line, only this many letters around the place are shown
+
 
 @dataclass(frozen=True)
 class Mark:
@@ -32,8 +34,11 @@ class Problem:
     def __str__(self) -> str:
         lines = [f"{self.where}: {self.message}"]
         if self.where.text:
-            caret = " " * (self.where.column - 1) + "^"
-            lines += ["    " + self.where.text, "    " + caret]
+            first = max(0, self.where.column - _WINDOW // 2) if len(self.where.text) > _WINDOW else 0
+            shown = self.where.text[first : first + _WINDOW]
+            before = shown[: self.where.column - 1 - first]
+            caret = "".join("\t" if letter == "\t" else " " for letter in before) + "^"
+            lines += ["    " + shown, "    " + caret]
         lines += ["    " + note for note in self.notes]
         return "\n".join(lines)
 

@@ -32,7 +32,6 @@ class Part:
     kind: ClassVar[str]  # set by each kind's base class
     name_in_config: ClassVar[str]  # set by @register
     options: ClassVar[type | None] = None  # a dataclass of further keys the part's place in the config takes
-    aliases: ClassVar[dict[str, str]] = {}  # key of another framework -> ours, for the error message
 
 
 _parts: dict[str, dict[str, type[Part]]] = {kind: {} for kind in KINDS}
@@ -81,8 +80,14 @@ def make(kind: str, name: str, **fields: Any) -> Any:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The tail of an error message: the nearest known name, or all of them where none is near."""
     names = sorted(known)
-    folded = {name.replace("_", "").lower(): name for name in names}
-    near = difflib.get_close_matches(word.replace("_", "").replace("-", "").lower(), folded, n=1, cutoff=0.6)
+    near = nearest(word, names)
     if near:
-        return f"; did you mean {folded[near[0]]!r}?"
+        return f"; did you mean {near!r}?"
     return f"; known: {', '.join(names)}" if names else ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known name that a word is most likely a misspelling of, or None."""
+    folded = {name.replace("_", "").lower(): name for name in known}
+    near = difflib.get_close_matches(word.replace("_", "").replace("-", "").lower(), folded, n=1, cutoff=0.6)
+    return folded[near[0]] if near else None

@@ -8,15 +8,19 @@ read by the config reader, by `cnntrain list` and by the parts themselves when m
 from __future__ import annotations
 
 import dataclasses
+import decimal
 import math
 import re
 import types
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from cnntrain.errors import Mark
 from cnntrain.registry import Part
+
+
+_TECHNICAL = 2**31 - 1  # an upper bound from here on is the program's, not the field's: only who breaks it hears of it
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,34 @@ class Range:
         below = value < self.high if self.open_high else value <= self.high
         return math.isfinite(value) and above and below
 
+    def problem(self, value: float) -> str | None:
+        """What is wrong with a number ("must be in [0, 1), got 1.5"), or None."""
+        if value in self:
+            return None
+        if not math.isfinite(value):
+            return f"must be finite, got {value}"
+        if self.high >= _TECHNICAL and value > self.high:
+            return f"must be at most {self.high}, got {value}"
+        return f"must be {self}, got {value}"
+
     def __str__(self) -> str:
-        if self.high == math.inf:
+        if self.high >= _TECHNICAL:
             if self.low == -math.inf:
                 return "finite"
             return f"greater than {self.low:g}" if self.open_low else f"at least {self.low:g}"
         return f"in {'(' if self.open_low else '['}{self.low:g}, {self.high:g}{')' if self.open_high else ']'}"
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """The texts a field may take: those the regular expression matches whole; `words` says so to the user."""
+
+    expression: str
+    words: str
+
+    def problem(self, value: str) -> str | None:
+        """What is wrong with a text, or None."""
+        return None if re.fullmatch(self.expression, value) else f"must be {self.words}, got {value!r}"
 
 
 PositiveInt = Annotated[int, Range(1, 2**31 - 1)]
@@ -50,6 +76,7 @@ NonNegative = Annotated[float, Range(0)]
 Probability = Annotated[float, Range(0, 1)]
 Rate = Annotated[float, Range(0, 1, open_high=True)]  # a decay, a momentum, a probability of being dropped
 Classes = PositiveInt | Literal["auto"]  # a width; "auto" is the number of classes, filled in by the builder
+RunName = Annotated[str, Pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "up to 100 letters, digits, '.', '_' or '-'")]
 Pair = PositiveInt | tuple[PositiveInt, PositiveInt]  # one number for both, or [height, width]
 
 
@@ -69,13 +96,13 @@ class Declared:
 
     part: Part
     options: Any
-    where: Mark
+    where: Mark = field(compare=False)
 
 
 Layers = tuple[Annotated[Declared, Kind("layers", "structures")], ...]
 
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ep|st|%)?")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ep|st|%)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -92,6 +119,8 @@ class Duration:
         if not match:
             raise ValueError(f"expected a duration such as 10ep, 2000st or 10%, got {text!r}")
         value, unit = float(match[1]), match[2] or "ep"
+        if value > _TECHNICAL:
+            raise ValueError(f"a duration is at most {_TECHNICAL}, got {text!r}")
         if unit == "st" and not value.is_integer():
             raise ValueError(f"a number of steps is whole, got {text!r}")
         if unit == "%" and value > 100:
@@ -104,7 +133,8 @@ class Duration:
         return round(self.value * unit)
 
     def __str__(self) -> str:
-        return f"{self.value:g}{self.unit}"
+        digits = format(decimal.Decimal(repr(self.value)), "f")  # every digit, and never an exponent
+        return f"{digits.removesuffix('.0')}{self.unit}"
 
 
 def key_of(field: dataclasses.Field[Any]) -> str:
@@ -130,8 +160,10 @@ def problem_with(value: Any, annotation: Any) -> str | None:
         base, *marks = typing.get_args(annotation)
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         for mark in marks:
-            if isinstance(mark, Range) and number and value not in mark:
-                return f"must be {mark}, got {value}"
+            if isinstance(mark, Range) and number and (problem := mark.problem(value)):
+                return problem
+            if isinstance(mark, Pattern) and isinstance(value, str) and (problem := mark.problem(value)):
+                return problem
         return problem_with(value, base)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):

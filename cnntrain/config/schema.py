@@ -18,6 +18,7 @@ from cnntrain.config.fields import (
     Positive,
     PositiveInt,
     Range,
+    RunName,
     Seed,
     check_fields,
 )
@@ -154,6 +155,8 @@ class Checkpoint:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if not self.every.value:
+            raise ValueError(f"every must be longer than nothing, got {self.every}")
 
 
 @dataclass(frozen=True)
@@ -163,18 +166,18 @@ class Warnings:
     ignore: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Experiment:
     """One experiment, whole. `extends` and `vars` are resolved before this is built."""
 
+    name: RunName = ""  # names the run directory; by default the config's file name
+    seed: Seed = 0
     data: Data
     model: Model
-    train: Train
-    name: Annotated[str, "run_name"] = ""  # names the run directory; by default the config's file name
-    seed: Seed = 0
     init: Init = field(default_factory=Init)
     loss: Annotated[Part, Kind("losses")] = _part("losses", "cross_entropy")
     optimizer: Annotated[Part, Kind("optimizers")] = _part("optimizers", "sgd")
     schedule: Annotated[Part, Kind("schedules")] = _part("schedules", "constant")
+    train: Train
     checkpoint: Checkpoint = Checkpoint()
     warnings: Warnings = Warnings()
