@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from cnntrain.arrays import Layout, Param, Shape
 from cnntrain.config.fields import Classes, Declared, annotations_of
@@ -108,7 +108,7 @@ def _size(shape: Shape) -> int:
     return size
 
 
-def weave(layers: Sequence[Declared], input_shape: Shape, outputs: int | None) -> Graph:
+def weave(layers: Sequence[Declared], input_shape: Shape, outputs: int) -> Graph:
     """Expand a list of declared layers into a graph.
 
     `outputs` is what `units: auto` stands for: the number of classes or of target values. Raises ConfigError at the
@@ -125,7 +125,7 @@ def weave(layers: Sequence[Declared], input_shape: Shape, outputs: int | None) -
 class Weaver:
     """The graph under construction; structures see it as `structures.base.Weave`."""
 
-    def __init__(self, input_shape: Shape, outputs: int | None) -> None:
+    def __init__(self, input_shape: Shape, outputs: int) -> None:
         self.nodes: list[Node] = []
         self._input_shape = input_shape
         self._outputs = outputs
@@ -159,7 +159,7 @@ class Weaver:
         for index, node in enumerate(self.nodes[:-1]):
             if index not in used:
                 self._where = node.where
-                self._fail(f"nothing reads the output of {node.name!r}: name it in a 'from', or remove it")
+                raise self._error(f"nothing reads the output of {node.name!r}: name it in a 'from', or remove it")
 
     def _declared(self, declared: Declared, x: int) -> int:
         before, self._where = self._where, declared.where
@@ -173,7 +173,7 @@ class Weaver:
         name = self._unused_name(options.name, part.name_in_config)
         if isinstance(part, Structure):
             if len(inputs) != 1:
-                self._fail(f"{part.name_in_config} reads one input, got {len(inputs)}")
+                raise self._error(f"{part.name_in_config} reads one input, got {len(inputs)}")
             with self._in(name), self._located():
                 output = part.expand(self, inputs[0])
             self._named[self._full(name)] = (output, self._where)
@@ -184,7 +184,7 @@ class Weaver:
     def _node(self, layer: Layer, inputs: tuple[int, ...], name: str, options: Any = None) -> int:
         least, most = layer.inputs
         if len(inputs) < least or (most is not None and len(inputs) > most):
-            self._fail(
+            raise self._error(
                 f"{layer.name_in_config} reads {_count(least, most)}, got {len(inputs)}; "
                 "'from: [name, name]' says which layers an entry reads"
             )
@@ -207,8 +207,6 @@ class Weaver:
             for name, annotation in annotations_of(type(layer)).items()
             if annotation == Classes and getattr(layer, name) == "auto"
         ]
-        if auto and self._outputs is None:
-            self._fail(f"'{auto[0]}: auto' needs a data source that says how many classes there are")
         return dataclasses.replace(layer, **dict.fromkeys(auto, self._outputs)) if auto else layer
 
     def _sources(self, names: str | tuple[str, ...]) -> tuple[int, ...]:
@@ -222,15 +220,15 @@ class Weaver:
             full = ".".join((*self._scope[:depth], name))
             if full in self._named:
                 return self._named[full][0]
-        self._fail(f"'from' names no earlier layer {name!r}{did_you_mean(name, [*self._named, INPUT])}")
+        raise self._error(f"'from' names no earlier layer {name!r}{did_you_mean(name, [*self._named, INPUT])}")
 
     def _unused_name(self, given: str | None, kind: str) -> str:
         if given is None:
             return self._numbered_name(kind)
         if not _NAME.fullmatch(given) or given == INPUT:
-            self._fail(f"the name {given!r} will not do: use letters, digits, _ and -, and not {INPUT!r}")
+            raise self._error(f"the name {given!r} will not do: use letters, digits, _ and -, and not {INPUT!r}")
         if self._full(given) in self._named:
-            self._fail(f"the name {given!r} is taken by the layer at {self._named[self._full(given)][1]}")
+            raise self._error(f"the name {given!r} is taken by the layer at {self._named[self._full(given)][1]}")
         return given
 
     def _numbered_name(self, kind: str) -> str:
@@ -258,10 +256,10 @@ class Weaver:
         try:
             yield
         except ValueError as error:
-            self._fail(str(error))
+            raise self._error(str(error)) from error
 
-    def _fail(self, message: str) -> NoReturn:
-        raise ConfigError(Problem(self._where, message, self._chain()))
+    def _error(self, message: str) -> ConfigError:
+        return ConfigError(Problem(self._where, message, self._chain()))
 
     def _chain(self) -> tuple[str, ...]:
         """The shapes so far, the last few of them, for the error message."""

@@ -35,10 +35,16 @@ class Images:
 
 @dataclass(frozen=True)
 class Description:
-    """What a source says of its samples without reading them: shape of one, class names, values for regression."""
+    """What a source says of its samples: shape of one, and class names or, for regression, the number of values."""
 
     shape: Shape
     classes: tuple[str, ...]
+    values: int = 0
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs a network needs: what `units: auto` stands for."""
+        return len(self.classes) or self.values
 
 
 @dataclass(frozen=True)

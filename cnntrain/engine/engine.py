@@ -216,8 +216,9 @@ class _Running:
             frames.x[real:] = frames.x[real - 1]  # evaluation: a row's bits depend on the row count of its product
         if program.training:
             program.gradient_rows(number, frames, self._rows[slot])
-        for call in program.plan.segments[number]:
-            self._call(call, frames, slot, real)
+        with np.errstate(all="ignore"):  # whoever asked for the step looks whether the loss is finite
+            for call in program.plan.segments[number]:
+                self._call(call, frames, slot, real)
         if program.training:
             program.hand_in(number, self.first + slot, self._rows[slot])
 

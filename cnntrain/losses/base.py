@@ -28,16 +28,18 @@ class Loss(Part):
     def __post_init__(self) -> None:
         check_fields(self)
 
-    def check(self, outputs: Shape, classes: int | None) -> None:
-        """Raise ValueError where outputs of this shape cannot be scored against that many classes (None: values)."""
+    def check(self, outputs: Shape, targets: int, labels: bool) -> None:
+        """Raise ValueError where outputs of this shape cannot be scored against that many classes or target values."""
+        if self.task == "classification" and not labels:
+            raise ValueError(f"{self.name_in_config} needs classes, the data has target values: use mse")
         if len(outputs) != 1:
             raise ValueError(
                 f"{self.name_in_config} needs features, got {outputs}: put flatten or global_avg_pool before"
             )
-        if classes is not None and outputs[0] != classes:
+        if outputs[0] != targets:
             raise ValueError(
-                f"the network ends with {outputs[0]} outputs, the data has {classes} classes: "
-                "give the last dense layer 'units: auto'"
+                f"the network ends with {outputs[0]} outputs, the data has {targets} "
+                f"{'classes' if labels else 'target values'}: give the last dense layer 'units: auto'"
             )
 
     def normalizer(self, targets: Array, weights: Array) -> float:

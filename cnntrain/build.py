@@ -1,0 +1,217 @@
+"""Build turns a config into the objects that train: data, network, loss, loader, first parameters.
+
+Straight-line code, in the order in which things depend on each other. What does not fit together is reported at the
+line of the config that says it.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from cnntrain.arrays import Array, Shape
+from cnntrain.config.load import Loaded
+from cnntrain.config.schema import Experiment, Init
+from cnntrain.datasets.base import Dataset, Description, Images
+from cnntrain.engine.tally import Tally
+from cnntrain.errors import ConfigError, DataError, Problem
+from cnntrain.graph import Graph, Node, weave
+from cnntrain.initializers.base import Initializer
+from cnntrain.loader import Loader, fit, output_shape, split_validation
+from cnntrain.losses.base import Loss
+from cnntrain.metrics.base import Metric
+from cnntrain.optimizers.base import Optimizer
+from cnntrain.random import stream
+from cnntrain.registry import Part, make
+from cnntrain.schedules.base import Horizon, Schedule
+from cnntrain.transforms.base import Transform
+
+# isort: split
+import numpy as np
+
+P = TypeVar("P")
+
+
+def _as(kind: type[P], part: Part) -> P:
+    """A part of the config as what its kind is known to be: the reader has checked it."""
+    return cast(P, part)
+
+
+def problem(loaded: Loaded, path: str, message: str) -> ConfigError:
+    """An error at the place of a dotted key."""
+    return ConfigError(Problem(loaded.where(path), message))
+
+
+@dataclass(frozen=True)
+class Network:
+    """What follows from the config and the shape of the data: the graph, the loss, the metrics."""
+
+    graph: Graph
+    tally: Tally
+    image_shape: Shape  # of one sample as it is stored, before any transform
+    classes: tuple[str, ...]
+
+    @property
+    def loss(self) -> Loss:
+        """The loss it is trained on."""
+        return self.tally.loss
+
+
+def network(loaded: Loaded, description: Description) -> Network:
+    """The network for samples of this shape and these classes. Raises ConfigError at the line that does not fit."""
+    experiment = loaded.experiment
+    shapes = {}
+    for name in ("train_transforms", "eval_transforms"):
+        try:
+            shapes[name] = output_shape(_transforms(getattr(experiment.data, name)), description.shape)
+        except ValueError as error:
+            raise problem(loaded, f"data.{name}", str(error)) from error
+    if shapes["train_transforms"] != shapes["eval_transforms"]:
+        raise problem(
+            loaded,
+            "data.eval_transforms",
+            f"training images become {shapes['train_transforms']}, evaluation images {shapes['eval_transforms']}: "
+            "give both lists the transforms that change the shape",
+        )
+    graph = weave(experiment.model.layers, shapes["eval_transforms"], description.outputs)
+    loss = _as(Loss, experiment.loss)
+    try:
+        loss.check(graph.output_shape, description.outputs, bool(description.classes))
+    except ValueError as error:
+        raise problem(loaded, "loss" if "loss" in loaded.marks else "model.layers", str(error)) from error
+    return Network(graph, tally(experiment, description), description.shape, description.classes)
+
+
+def tally(experiment: Experiment, description: Description) -> Tally:
+    """Loss and metrics of the experiment; for classes, accuracy and error unless it says otherwise."""
+    chosen = experiment.train.metrics
+    if chosen is None:
+        chosen = (make("metrics", "accuracy"), make("metrics", "error")) if description.classes else ()
+    return Tally(_as(Loss, experiment.loss), [_as(Metric, metric) for metric in chosen], len(description.classes))
+
+
+def _transforms(parts: tuple[Part, ...]) -> tuple[Transform, ...]:
+    return tuple(_as(Transform, part) for part in parts)
+
+
+@dataclass(frozen=True)
+class Data:
+    """The samples of a run, and the transforms with what they measured on the training split."""
+
+    description: Description
+    train: Images
+    train_indices: Array
+    val: Images | None
+    val_indices: Array
+    train_transforms: tuple[Transform, ...]
+    eval_transforms: tuple[Transform, ...]
+
+
+def describe(loaded: Loaded) -> Description | None:
+    """Shape and classes as far as the config alone tells."""
+    return _as(Dataset, loaded.experiment.data.source).describe()
+
+
+def read_data(loaded: Loaded) -> Data:
+    """Read training and validation samples, split and fit. Raises DataError, or ConfigError where the config is at fault."""
+    experiment = loaded.experiment
+    source = _as(Dataset, experiment.data.source)
+    train = source.load("train")
+    description = Description(train.shape, train.classes, 0 if train.classes else int(train.targets.shape[1]))
+    indices = np.arange(len(train))
+    val, val_indices = _validation(loaded, source, train)
+    if val is train:
+        indices = np.setdiff1d(indices, val_indices, assume_unique=True)
+    if val is not None and (val.shape != train.shape or val.classes != train.classes):
+        raise DataError(
+            f"validation samples are {val.shape} of {len(val.classes)} classes, training samples {train.shape} of "
+            f"{len(train.classes)}: both must have the same shape and the same class names"
+        )
+    return Data(
+        description,
+        train,
+        indices,
+        val,
+        val_indices,
+        fit(_transforms(experiment.data.train_transforms), train, indices),
+        fit(_transforms(experiment.data.eval_transforms), train, indices),
+    )
+
+
+def _validation(loaded: Loaded, source: Dataset, train: Images) -> tuple[Images | None, Array]:
+    """The samples that validate, and their indices: a share of train, a source of its own, or the source's own."""
+    experiment = loaded.experiment
+    val = experiment.data.val
+    if isinstance(val, float):
+        _, indices = split_validation(train.targets, val, experiment.seed, stratified=bool(train.classes))
+        if not len(indices):
+            raise problem(
+                loaded, "data.val", f"a share of {val:g} of {len(train)} samples is none: raise it, or leave val out"
+            )
+        return train, indices
+    if val is not None:
+        other = _as(Dataset, val)
+        images = other.load("val" if "val" in other.splits() else "train")
+    elif "val" in source.splits():
+        images = source.load("val")
+    else:
+        return None, np.arange(0)
+    return images, np.arange(len(images))
+
+
+def loader(experiment: Experiment, data: Data) -> Loader:
+    """The batches of training."""
+    train = experiment.train
+    return Loader(
+        data.train,
+        data.train_indices,
+        data.train_transforms,
+        batch_size=train.batch_size,
+        accumulate=train.accumulate,
+        order=train.order,
+        seed=experiment.seed,
+    )
+
+
+def horizon(experiment: Experiment, steps_per_epoch: int) -> Horizon:
+    """How long training is, in steps."""
+    train = experiment.train
+    total = train.steps if train.steps is not None else cast(int, train.epochs) * steps_per_epoch
+    return Horizon(total, steps_per_epoch)
+
+
+def optimizer(experiment: Experiment) -> Optimizer:
+    """The optimizer the config names."""
+    return _as(Optimizer, experiment.optimizer)
+
+
+def schedule(experiment: Experiment) -> Schedule:
+    """The schedule the config names."""
+    return _as(Schedule, experiment.schedule)
+
+
+def initialize(graph: Graph, init: Init, seed: int, params: Array) -> None:
+    """Write the first values of every parameter into the flat vector.
+
+    Each parameter draws from a stream of its own name, so that adding a layer leaves the others' values alone.
+    """
+    views = graph.layout.views(params)
+    for node in graph.nodes:
+        for name, param in node.params.items():
+            full = f"{node.name}.{name}"
+            if param.start is not None:
+                views[full][...] = param.start
+                continue
+            initializer = _initializer(node, init, "biases" if param.role == "bias" else "weights")
+            initializer.fill(views[full], param, stream(seed, f"init:{full}"))
+
+
+def _initializer(node: Node, init: Init, which: str) -> Initializer:
+    """The layer's own, else that of the last rule that matches its name, else the default."""
+    chosen: Part | None = node.options.bias_init if which == "biases" else node.options.init
+    if chosen is None:
+        matching = [getattr(rule, which) for rule in init.rules if fnmatch.fnmatchcase(node.name, rule.match)]
+        candidates = [getattr(init, which), *(part for part in matching if part is not None)]
+        chosen = candidates[-1]
+    return _as(Initializer, cast(Part, chosen))
