@@ -1,0 +1,61 @@
+"""A random crop: each image framed with black and cut out at a random place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from cnntrain.arrays import Array, Shape
+from cnntrain.config.fields import NonNegativeInt, Pair
+from cnntrain.random import Draws
+from cnntrain.registry import register
+from cnntrain.transforms.base import Transform
+
+# isort: split
+import numpy as np
+
+
+@register("random_crop")
+@dataclass(frozen=True)
+class RandomCrop(Transform):
+    """Pad every side with zeros, then cut out `size` ([height, width]; the image's own) at a uniform offset.
+
+    torchvision's RandomCrop; with padding 4 the augmentation of He et al. 2016 for CIFAR. Where it stands after a
+    transform that moves black away from zero, the frame is zero all the same: put it first.
+    """
+
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"padding": 0, "size": (5, 6)}, {"padding": 1, "size": 6})
+    moves_pixels_only: ClassVar[bool] = True
+    random: ClassVar[bool] = True
+
+    padding: NonNegativeInt = 4
+    size: Pair | None = None
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(*size, channels). Raises ValueError where the padded image is smaller."""
+        height, width, channels = shape
+        size = (height, width) if self.size is None else self.size
+        rows, columns = (size, size) if isinstance(size, int) else size
+        if rows > height + 2 * self.padding or columns > width + 2 * self.padding:
+            raise ValueError(
+                f"cannot cut {rows}x{columns} out of a {height}x{width} image padded by {self.padding}: "
+                "make size smaller or padding larger"
+            )
+        return (rows, columns, channels)
+
+    def apply(self, images: Array, draws: Draws) -> Array:
+        """The crops, a new array of the dtype given."""
+        n, height, width, channels = images.shape
+        rows, columns, _ = self.output_shape((height, width, channels))
+        pad = self.padding
+        padded = np.zeros((n, height + 2 * pad, width + 2 * pad, channels), images.dtype)
+        padded[:, pad : pad + height, pad : pad + width] = images
+        top = draws.integers(padded.shape[1] - rows + 1)
+        left = draws.integers(padded.shape[2] - columns + 1)
+        windows = np.lib.stride_tricks.as_strided(  # every crop of every image: (n, top, left, rows, columns*channels)
+            padded,
+            (n, padded.shape[1] - rows + 1, padded.shape[2] - columns + 1, rows, columns * channels),
+            (*padded.strides[:3], padded.strides[1], padded.strides[3]),
+            writeable=False,
+        )
+        return windows[np.arange(n), top, left].reshape(n, rows, columns, channels)
