@@ -7,6 +7,7 @@ its methods and its `examples`; the contract tests then prove its gradient.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -120,7 +121,7 @@ class Layer(Part):
 
     def flops(self, *inputs: Shape) -> int:
         """Floating-point operations of forward for one sample; a multiply-add counts as two."""
-        return int(np.prod(self.output_shape(*inputs)))
+        return math.prod(self.output_shape(*inputs))
 
     def forward(self, f: Frame) -> None:
         """Write f.y."""
@@ -164,3 +165,10 @@ def image(shape: Shape, who: str) -> tuple[int, int, int]:
     if len(shape) != 3:
         raise ValueError(f"{who} needs an image (height, width, channels), got {shape}")
     return shape
+
+
+def width(units: int | str) -> int:
+    """A number of filters or units that the builder has resolved. Raises ValueError where it is still "auto"."""
+    if not isinstance(units, int):
+        raise ValueError("the width is 'auto': only the builder, who knows the classes, can resolve it")
+    return units

@@ -1,0 +1,35 @@
+"""A constant start gives every value the same number; zeros is the usual one for biases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cnntrain.arrays import Array, Param
+from cnntrain.config.fields import Finite
+from cnntrain.initializers.base import Initializer
+from cnntrain.registry import register
+
+# isort: split
+import numpy as np
+
+
+@register("zeros")
+@dataclass(frozen=True)
+class Zeros(Initializer):
+    """Every value 0."""
+
+    def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:  # noqa: ARG002
+        """Write out = 0."""
+        out.fill(0)
+
+
+@register("constant")
+@dataclass(frozen=True)
+class Constant(Initializer):
+    """Every value the same."""
+
+    value: Finite
+
+    def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:  # noqa: ARG002
+        """Write out = value."""
+        out.fill(self.value)

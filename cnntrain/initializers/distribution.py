@@ -1,0 +1,44 @@
+"""A plain distribution fills a parameter with random values whatever its shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cnntrain.arrays import Array, Param
+from cnntrain.config.fields import Finite, NonNegative
+from cnntrain.initializers.base import Initializer
+from cnntrain.registry import register
+
+# isort: split
+import numpy as np
+
+
+@register("uniform")
+@dataclass(frozen=True)
+class Uniform(Initializer):
+    """Uniform in [low, high). Defaults are Keras's."""
+
+    low: Finite = -0.05
+    high: Finite = 0.05
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.low > self.high:
+            raise ValueError(f"low must be at most high, got low {self.low:g} and high {self.high:g}")
+
+    def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
+        """Draw out ~ U[low, high)."""
+        out[...] = rng.uniform(self.low, self.high, param.shape)
+
+
+@register("normal")
+@dataclass(frozen=True)
+class Normal(Initializer):
+    """Normal with this mean and standard deviation. Defaults are Keras's."""
+
+    mean: Finite = 0.0
+    std: NonNegative = 0.05
+
+    def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
+        """Draw out ~ N(mean, std^2)."""
+        out[...] = rng.normal(self.mean, self.std, param.shape)

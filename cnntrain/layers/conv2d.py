@@ -1,0 +1,122 @@
+"""Convolution slides learned filters over an image: each output pixel is a weighted sum of a window of the input."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from cnntrain.arrays import Param, Shape
+from cnntrain.config.fields import Classes, Pair, PositiveInt
+from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image, width
+from cnntrain.ops.convolution import Convolution
+from cnntrain.ops.windows import Padding, pair, windows
+from cnntrain.registry import register
+
+# isort: split
+import numpy as np
+
+
+@register("conv2d")
+@dataclass(frozen=True)
+class Conv2d(Layer):
+    """Two-dimensional convolution (LeCun et al. 1989), in the sense of every framework: a cross-correlation.
+
+    y[h, w, f] = bias[f] + sum over i, j, c of x[h * stride + i * dilation - top, w * stride + j * dilation - left, c]
+    * weight[i, j, c, f], and zero outside the image. With `groups`, filters and channels are cut into that many equal
+    parts and each part of the filters sees one part of the channels. The derivation of backward stands in
+    ops/convolution.py.
+
+    kernel_size, stride and dilation are one number or [height, width]; padding is a number, [top, bottom, left,
+    right], "valid" (none), or "same": ceil(size / stride) outputs, the odd pixel at the bottom right (TensorFlow).
+    """
+
+    aliases: ClassVar[dict[str, str]] = {
+        "out_channels": "filters",
+        "num_output": "filters",
+        "kernel": "kernel_size",
+        "strides": "stride",
+        "pad": "padding",
+        "dilation_rate": "dilation",
+        "group": "groups",
+        "use_bias": "bias",
+        "bias_term": "bias",
+    }
+    examples: ClassVar[tuple[Example, ...]] = (
+        example((5, 6, 2), filters=3, kernel_size=3),
+        example((5, 5, 3), filters=4, kernel_size=3, padding="same"),
+        example((7, 6, 1), filters=2, kernel_size=5, padding=2, bias=False),
+        example((7, 8, 5), filters=2, kernel_size=3, stride=2, padding="same"),
+        example((8, 7, 6), filters=3, kernel_size=(3, 2), stride=(2, 1), padding=(1, 0, 2, 1)),
+        example((7, 7, 2), filters=2, kernel_size=3, dilation=2, padding="same"),
+        example((9, 8, 5), filters=2, kernel_size=(2, 3), stride=2, dilation=(3, 1), padding=1),
+        example((5, 4, 6), filters=9, kernel_size=3, padding=1, groups=3),
+        example((6, 6, 10), filters=4, kernel_size=3, stride=2, groups=2, bias=False),
+        example((5, 5, 4), filters=4, kernel_size=3, padding=1, groups=4),
+        example((4, 5, 7), filters=3, kernel_size=1),
+        example((5, 5, 4), filters=6, kernel_size=1, stride=2, groups=2),
+        example((4, 4, 4), filters=6, kernel_size=1, groups=2),
+        example((4, 4, 3), filters=5, kernel_size=4, padding="valid"),
+        example((2, 3, 6), filters=2, kernel_size=3, padding=4),
+    )
+
+    filters: Classes
+    kernel_size: Pair
+    stride: Pair = 1
+    padding: Padding = 0
+    dilation: Pair = 1
+    groups: PositiveInt = 1
+    bias: bool = True
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """(height, width, channels) -> (windows along height, windows along width, filters)."""
+        plan = _plan(self, inputs[0])
+        return plan.windows.rows.out, plan.windows.columns.out, plan.filters
+
+    def params(self, *inputs: Shape) -> dict[str, Param]:
+        """Declare weight (kh, kw, channels / groups, filters) and, unless switched off, bias (filters,)."""
+        plan = _plan(self, inputs[0])
+        taps, per_group = plan.windows.taps, plan.channels // plan.groups
+        fan_in, fan_out = taps * per_group, taps * plan.filters  # as PyTorch counts, groups or not
+        shape = (*pair(self.kernel_size), per_group, plan.filters)
+        declared = {"weight": Param(shape, "weight", fan_in, fan_out)}
+        if self.bias:
+            declared["bias"] = Param((plan.filters,), "bias", fan_in, fan_out)
+        return declared
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
+        """Nothing kept: backward makes the columns again."""
+        return Workspace(scratch=_plan(self, inputs[0]).scratch(n, dtype))
+
+    def flops(self, *inputs: Shape) -> int:
+        """Two for each weight a window is multiplied with, one for each bias added."""
+        plan = _plan(self, inputs[0])
+        spots = plan.windows.rows.out * plan.windows.columns.out
+        return spots * plan.filters * (2 * plan.columns.depth + self.bias)
+
+    def forward(self, f: Frame) -> None:
+        """Write y = x * weight + bias."""
+        bias = f.p["bias"] if self.bias else None
+        _plan(self, f.x.shape[1:]).forward(f.x, f.p["weight"], bias, f.y, f.scratch)
+
+    def backward(self, f: Frame) -> None:
+        """The adjoints of forward in weight, bias and x: see ops/convolution.py."""
+        plan = _plan(self, f.x.shape[1:])
+        if f.dp is not None:
+            d_bias = f.dp["bias"] if self.bias else None
+            plan.weight_gradient(f.x, f.dy, f.dp["weight"], d_bias, f.scratch)
+        if f.dx is not None:
+            plan.input_gradient(f.p["weight"], f.dy, f.dx, f.scratch)
+
+
+@functools.lru_cache(maxsize=1024)
+def _plan(layer: Conv2d, shape: Shape) -> Convolution:
+    """The convolution on images of this shape. Raises ValueError where they do not fit the layer."""
+    height, width_, channels = image(shape, "conv2d")
+    filters, groups = width(layer.filters), layer.groups
+    for name, count in (("channels of the input", channels), ("filters", filters)):
+        if count % groups:
+            divisors = [g for g in range(1, count + 1) if count % g == 0]
+            raise ValueError(f"groups {groups} does not divide the {count} {name}: use one of {divisors}")
+    where = windows(height, width_, layer.kernel_size, layer.stride, layer.dilation, layer.padding)
+    return Convolution(where, channels, filters, groups)

@@ -1,0 +1,76 @@
+"""A dense layer connects every input feature with every unit: one matrix product."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from cnntrain.arrays import Param, Shape
+from cnntrain.config.fields import Classes
+from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, width
+from cnntrain.registry import register
+
+# isort: split
+import numpy as np
+
+
+@register("dense")
+@dataclass(frozen=True)
+class Dense(Layer):
+    """y = x @ weight + bias (PyTorch's Linear, whose weight is the transpose).
+
+    So dweight = x.T @ dy, dbias = sum of dy over samples, dx = dy @ weight.T.
+    """
+
+    aliases: ClassVar[dict[str, str]] = {
+        "out_features": "units",
+        "num_output": "units",
+        "use_bias": "bias",
+        "bias_term": "bias",
+    }
+    examples: ClassVar[tuple[Example, ...]] = (
+        example((5,), units=3),
+        example((4,), units=1),
+        example((1,), units=2, bias=False),
+    )
+
+    units: Classes
+    bias: bool = True
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """(features,) -> (units,)."""
+        if len(inputs[0]) != 1:
+            raise ValueError(f"dense needs features, got an image {inputs[0]}: put flatten or global_avg_pool before")
+        return (width(self.units),)
+
+    def params(self, *inputs: Shape) -> dict[str, Param]:
+        """Declare weight (features, units) and, unless switched off, bias (units,)."""
+        (features,), units = inputs[0], width(self.units)
+        declared = {"weight": Param((features, units), "weight", features, units)}
+        if self.bias:
+            declared["bias"] = Param((units,), "bias", features, units)
+        return declared
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+        """Ones, whose product with dy is the gradient of the bias."""
+        return Workspace(scratch={"ones": ((n,), dtype)} if self.bias else {})
+
+    def flops(self, *inputs: Shape) -> int:
+        """Two for each weight, one for each bias."""
+        return width(self.units) * (2 * inputs[0][0] + self.bias)
+
+    def forward(self, f: Frame) -> None:
+        """Write y = x @ weight + bias."""
+        np.matmul(f.x, f.p["weight"], out=f.y)
+        if self.bias:
+            np.add(f.y, f.p["bias"], out=f.y)
+
+    def backward(self, f: Frame) -> None:
+        """Write dweight = x.T @ dy, dbias = 1.T @ dy, dx = dy @ weight.T."""
+        if f.dp is not None:
+            np.matmul(f.x.T, f.dy, out=f.dp["weight"])
+            if self.bias:
+                f.scratch["ones"].fill(1)
+                np.matmul(f.scratch["ones"], f.dy, out=f.dp["bias"])
+        if f.dx is not None:
+            np.matmul(f.dy, f.p["weight"].T, out=f.dx)

@@ -1,0 +1,45 @@
+"""Flatten lays an image out as features, for the dense layers that follow."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from cnntrain.arrays import Shape
+from cnntrain.layers.base import Example, Frame, Layer, example
+from cnntrain.registry import register
+
+# isort: split
+import numpy as np
+
+
+@register("flatten")
+@dataclass(frozen=True)
+class Flatten(Layer):
+    """The same values in memory order: row by row, pixel by pixel, the channels of a pixel together.
+
+    PyTorch, whose images are channels first, flattens in another order; weights carried over must be permuted. In
+    place, y is x reshaped and nothing is copied (NumPy sees that both are the same memory).
+    """
+
+    examples: ClassVar[tuple[Example, ...]] = (example((3, 2, 4)), example((5,)))
+    keeps: ClassVar[tuple[str, ...]] = ()
+    inplace: ClassVar[bool] = True
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """(height, width, channels) -> (height * width * channels,)."""
+        return (math.prod(inputs[0]),)
+
+    def flops(self, *inputs: Shape) -> int:  # noqa: ARG002
+        """None: it only moves."""
+        return 0
+
+    def forward(self, f: Frame) -> None:
+        """Write y = x, in another shape."""
+        np.copyto(f.y, f.x.reshape(f.y.shape))
+
+    def backward(self, f: Frame) -> None:
+        """Write dx = dy, in the other shape."""
+        if f.dx is not None:
+            np.copyto(f.dx, f.dy.reshape(f.dx.shape))

@@ -1,0 +1,61 @@
+"""A padding shortcut fits a residual block's input to its output without parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from cnntrain.arrays import Shape
+from cnntrain.config.fields import Pair, PositiveInt
+from cnntrain.layers.base import Example, Frame, Layer, example, image
+from cnntrain.ops.windows import pair
+from cnntrain.registry import register
+
+# isort: split
+import numpy as np
+
+
+@register("pad_shortcut")
+@dataclass(frozen=True)
+class PadShortcut(Layer):
+    """Every stride-th pixel, with channels of zeros behind its own up to `filters` (option A of He et al. 2015).
+
+    y[h, w, c] = x[h * stride, w * stride, c] for the channels of x, else 0; so dx is dy at those pixels and 0 at
+    the others.
+    """
+
+    examples: ClassVar[tuple[Example, ...]] = (
+        example((5, 4, 2), filters=5, stride=2),
+        example((3, 3, 2), filters=3),
+        example((6, 7, 2), filters=2, stride=(2, 3)),
+    )
+    keeps: ClassVar[tuple[str, ...]] = ()
+
+    filters: PositiveInt
+    stride: Pair = 1
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """(height, width, channels) -> (ceil(height / stride), ceil(width / stride), filters)."""
+        height, width, channels = image(inputs[0], "pad_shortcut")
+        if channels > self.filters:
+            raise ValueError(f"pad_shortcut adds channels: filters must be at least {channels}, got {self.filters}")
+        down, across = pair(self.stride)
+        return -(-height // down), -(-width // across), self.filters
+
+    def flops(self, *inputs: Shape) -> int:  # noqa: ARG002
+        """None: it only moves."""
+        return 0
+
+    def forward(self, f: Frame) -> None:
+        """Copy the pixels, zero the new channels."""
+        down, across = pair(self.stride)
+        channels = f.x.shape[3]
+        np.copyto(f.y[..., :channels], f.x[:, ::down, ::across])
+        f.y[..., channels:] = 0
+
+    def backward(self, f: Frame) -> None:
+        """Copy the gradient of the pixels that were taken."""
+        if f.dx is not None:
+            down, across = pair(self.stride)
+            f.dx.fill(0)
+            np.copyto(f.dx[:, ::down, ::across], f.dy[..., : f.x.shape[3]])

@@ -1,0 +1,194 @@
+"""Columns turn convolution into matrix products: one row for each window, one column for each value it reads.
+
+The matrix is `kernel height * kernel width` times as large as the image, so it is never made whole. It is made for a
+chunk of windows at a time, small enough to stay in a core's second-level cache while it is multiplied, and made again
+in backward instead of being kept (cuDNN does the same: Chetlur et al. 2014).
+
+With few channels a row is made of short runs, and copying runs costs by their number; there the transposed matrix is
+made instead, whose runs go along the image's width. BLAS multiplies both equally fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from cnntrain.arrays import Array, Shape
+from cnntrain.ops.windows import Windows
+
+# isort: split
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+CHUNK_VALUES = 128 * 1024  # of the columns: 512 KB of float32, half the second-level cache of a current core
+LEAST_ROWS = 192  # below this a product spends its time on loading the weights
+FEW_CHANNELS = 4  # up to here, per group, runs along the width are longer than runs along a window
+
+
+class Chunk(NamedTuple):
+    """Windows that are handled together: whole images, or a band of the rows of one."""
+
+    images: slice
+    rows: slice  # of windows
+    size: int  # windows in all
+    first: bool  # the first chunk of its images
+    last: bool  # the last chunk of its images
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The column matrix of a convolution on images with `channels`, split into `groups`."""
+
+    windows: Windows
+    channels: int
+    groups: int
+
+    @property
+    def depth(self) -> int:
+        """Values one window reads in one group: the length of a product's sums."""
+        return self.windows.taps * (self.channels // self.groups)
+
+    @property
+    def transposed(self) -> bool:
+        """Whether the matrix is made with a row for each value instead of a column."""
+        return self.channels // self.groups <= FEW_CHANNELS
+
+    def extent(self, n: int) -> tuple[int, int]:
+        """The largest chunk of a shard of n images: (images, rows of windows). Depends on shapes alone."""
+        rows, width = self.windows.rows.out, self.windows.columns.out
+        fitting = max(CHUNK_VALUES // (width * self.depth * self.groups), -(-LEAST_ROWS // width), 1)
+        if fitting < rows:
+            bands = -(-rows // fitting)
+            return 1, -(-rows // bands)
+        chunks = -(-n // (fitting // rows))
+        return -(-n // chunks), rows
+
+    def chunks(self, n: int) -> Iterator[Chunk]:
+        """The chunks of a shard of n images, in order."""
+        images, rows = self.extent(n)
+        height, width = self.windows.rows.out, self.windows.columns.out
+        for i in range(0, n, images):
+            count = min(images, n - i)
+            for r in range(0, height, rows):
+                band = min(rows, height - r)
+                yield Chunk(slice(i, i + count), slice(r, r + band), count * band * width, r == 0, r + band == height)
+
+    def matrix_size(self, n: int) -> int:
+        """Values of the largest chunk's matrix, all groups together."""
+        images, rows = self.extent(n)
+        return images * rows * self.windows.columns.out * self.depth * self.groups
+
+    def border_shape(self, n: int) -> Shape:
+        """Shape of the padded input of the largest chunk; empty where nothing is padded."""
+        if not self.windows.padded:
+            return (0, 0, 0, 0)
+        images, rows = self.extent(n)
+        vertical = self.windows.rows
+        return images, (rows - 1) * vertical.stride + vertical.extent, self.windows.columns.padded, self.channels
+
+    def gradient_shape(self, n: int) -> Shape:
+        """Shape of the padded input gradient of the largest chunk's images; empty where nothing is padded."""
+        if not self.windows.padded:
+            return (0, 0, 0, 0)
+        return self.extent(n)[0], self.windows.rows.padded, self.windows.columns.padded, self.channels
+
+    def views(self, image: Array) -> Array:
+        """What the windows of padded images (n, h, w, c) read: (groups, n, rows, columns, kh, kw, c / groups)."""
+        vertical, horizontal = self.windows.rows, self.windows.columns
+        n, height, _, channels = image.shape
+        sn, sh, sw, sc = image.strides
+        per_group = channels // self.groups
+        rows = (height - vertical.extent) // vertical.stride + 1
+        shape = (self.groups, n, rows, horizontal.out, vertical.kernel, horizontal.kernel, per_group)
+        strides = (
+            per_group * sc,
+            sn,
+            sh * vertical.stride,
+            sw * horizontal.stride,
+            sh * vertical.dilation,
+            sw * horizontal.dilation,
+            sc,
+        )
+        return as_strided(image, shape, strides)
+
+    def split(self, matrix: Array, chunk: Chunk) -> tuple[Array, Array]:
+        """A flat buffer as a chunk's matrix (groups, windows, depth), and as `views` has it."""
+        vertical, horizontal = self.windows.rows, self.windows.columns
+        groups, per_group, width = self.groups, self.channels // self.groups, horizontal.out
+        taps = (vertical.kernel, horizontal.kernel, per_group)
+        spots = (chunk.images.stop - chunk.images.start, chunk.rows.stop - chunk.rows.start, width)
+        used = matrix[: groups * chunk.size * self.depth]
+        if self.transposed:
+            flat = used.reshape(groups, self.depth, chunk.size).transpose(0, 2, 1)
+            return flat, used.reshape(groups, *taps, *spots).transpose(0, 4, 5, 6, 1, 2, 3)
+        return used.reshape(groups, chunk.size, self.depth), used.reshape(groups, *spots, *taps)
+
+    def gather(self, x: Array, matrix: Array, border: Array) -> Iterator[tuple[Chunk, Array]]:
+        """Each chunk of images x (n, h, w, c) with its matrix (groups, windows, depth).
+
+        The matrix lies in the buffer `matrix`, valid until the next chunk; `border` holds the padded input. A
+        pointwise convolution's matrix is the image itself, and nothing is copied.
+        """
+        if self.windows.pointwise:
+            for chunk in self.chunks(len(x)):
+                pixels = x[chunk.images, chunk.rows].reshape(chunk.size, self.groups, -1)
+                yield chunk, pixels.transpose(1, 0, 2)
+            return
+        if not self.windows.padded:
+            source = self.views(x)
+            for chunk in self.chunks(len(x)):
+                flat, taps = self.split(matrix, chunk)
+                np.copyto(taps, source[:, chunk.images, chunk.rows])
+                yield chunk, flat
+            return
+        left = self.windows.columns.before
+        border[:, :, :left] = 0
+        border[:, :, left + x.shape[2] :] = 0
+        source = self.views(border)
+        for chunk in self.chunks(len(x)):
+            self._surround(x, chunk, border)
+            flat, taps = self.split(matrix, chunk)
+            np.copyto(taps, source[:, : taps.shape[1], : taps.shape[2]])
+            yield chunk, flat
+
+    def _surround(self, x: Array, chunk: Chunk, border: Array) -> None:
+        """Copy the rows a chunk reads between the borders, and zero the rows beyond the image."""
+        vertical, left = self.windows.rows, self.windows.columns.before
+        images = chunk.images.stop - chunk.images.start
+        top = chunk.rows.start * vertical.stride - vertical.before
+        height = (chunk.rows.stop - chunk.rows.start - 1) * vertical.stride + vertical.extent
+        first, stop = min(max(0, -top), height), max(0, min(height, vertical.size - top))
+        border[:images, :first] = 0
+        border[:images, stop:height] = 0
+        if first < stop:
+            border[:images, first:stop, left : left + x.shape[2]] = x[chunk.images, top + first : top + stop]
+
+    def scatter(self, matrix: Array, dx: Array, border: Array) -> Iterator[tuple[Chunk, Array]]:
+        """The adjoint of gather: each chunk with the matrix to be filled; dx gets what the caller wrote there.
+
+        Every position of dx becomes the sum of the matrix entries that were copied from it, in a fixed order.
+        """
+        if not self.windows.padded:
+            dx.fill(0)
+        for chunk in self.chunks(len(dx)):
+            flat, taps = self.split(matrix, chunk)
+            yield chunk, flat
+            if not self.windows.padded:
+                self._add_taps(dx[chunk.images], chunk, taps)
+                continue
+            padded = border[: taps.shape[1]]
+            if chunk.first:
+                padded.fill(0)
+            self._add_taps(padded, chunk, taps)
+            if chunk.last:
+                top, left = self.windows.rows.before, self.windows.columns.before
+                dx[chunk.images] = padded[:, top : top + dx.shape[1], left : left + dx.shape[2]]
+
+    def _add_taps(self, padded: Array, chunk: Chunk, taps: Array) -> None:
+        """Add one tap after the other; within a tap no two windows meet."""
+        into = self.views(padded)[:, :, chunk.rows]
+        for i in range(self.windows.rows.kernel):
+            for j in range(self.windows.columns.kernel):
+                place = into[:, :, :, :, i, j]
+                np.add(place, taps[:, :, :, :, i, j], out=place)
