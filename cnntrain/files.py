@@ -14,57 +14,105 @@ import fcntl
 import os
 import secrets
 import socket
-from collections.abc import Callable, Iterable, Iterator
+import stat
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 from cnntrain.errors import RunDirectoryError, StorageError
 
 TEMPORARY = ".cnntrain-tmp-"  # only files of this pattern are ever cleaned up
+_LARGEST_WRITE = 2**30  # macOS refuses a write of 2 GiB, Linux cuts it short
+_TAIL = 2**16  # a log is searched for its last newline in blocks of this size
 
 _ADVICE = {
-    errno.ENOSPC: "free some space and resume",
-    errno.EDQUOT: "the quota is used up: free some space and resume",
-    errno.EFBIG: "the file would exceed the size limit (ulimit -f)",
-    errno.EACCES: "check the permissions, or choose another --run-dir",
-    errno.EPERM: "check the permissions, or choose another --run-dir",
-    errno.EROFS: "the file system is read-only: choose another --run-dir",
-    errno.ENOENT: "the directory is gone: was it moved or removed?",
-    errno.ENOTDIR: "a file stands where a directory is needed: choose another --run-dir",
-    errno.EIO: "the device failed: check the disk",
-    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOSPC: "Free some space and resume",
+    errno.EDQUOT: "The quota is used up: free some space and resume",
+    errno.EFBIG: "The file would exceed the size limit (ulimit -f)",
+    errno.EACCES: "Check the permissions, or choose another directory",
+    errno.EPERM: "Check the permissions, or choose another directory",
+    errno.EROFS: "The file system is read-only: choose another directory",
+    errno.ENOENT: "The directory is gone: was it moved or removed?",
+    errno.EEXIST: "A file stands where a directory is needed: choose another directory",
+    errno.ENOTDIR: "A file stands where a directory is needed: choose another directory",
+    errno.EISDIR: "A directory stands where a file is needed: move it away",
+    errno.EIO: "The device failed: check the disk",
+    errno.ENAMETOOLONG: "Choose a shorter name",
+    errno.ENOLCK: "This file system has no locks: choose a directory on another one",
 }
 
 
 @contextlib.contextmanager
-def _explained(action: str, path: Path) -> Iterator[None]:
-    """Turn an OSError into one line: what failed, on which file, why, and what to do."""
+def _explained(action: str, path: Path, size: int | None = None) -> Iterator[None]:
+    """Turn an OSError into one line: what failed, on which file, why, and what to do; `size` is what was needed."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        advice = _ADVICE.get(error.errno or 0, "see the reason above")
+        if error.errno == errno.ENOSPC and size is not None:
+            reason += f" (needs {_amount(size)}, {_amount(_free(path.parent))} free)"
+        advice = _ADVICE.get(error.errno or 0, "Mend the cause and run the command again")
         raise StorageError(f"cannot {action} {path}: {reason}. {advice}") from error
 
 
+def _free(directory: Path) -> int:
+    """Bytes an ordinary user can still write; 0 where the system does not say."""
+    try:
+        system = os.statvfs(directory)
+    except OSError:
+        return 0
+    return system.f_bavail * system.f_frsize
+
+
+def _amount(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size:,} bytes"
+
+
 def _write_all(descriptor: int, data: bytes | memoryview) -> None:
-    view = memoryview(data).cast("B")
+    view = memoryview(data)
     while view:
-        view = view[os.write(descriptor, view) :]
+        written = os.write(descriptor, view[:_LARGEST_WRITE])
+        if not written:
+            raise OSError(errno.EIO, "the device accepts no more bytes")
+        view = view[written:]
 
 
 def _fsync_directory(path: Path) -> None:
+    """Make the names in a directory durable.
+
+    Some file systems cannot, and answer EBADF or EINVAL; like PostgreSQL (fsync_fname in fd.c), live with those two.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EBADF, errno.EINVAL):
+            raise
     finally:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def _temporary(directory: Path, purpose: str = "") -> Iterator[Path]:
+    """A name to write under before renaming; what is left of it after a failure is removed."""
+    path = directory / f"{TEMPORARY}{purpose}{os.getpid()}-{secrets.token_hex(8)}"
+    try:
+        yield path
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        raise
+
+
 def make_directory(path: Path) -> None:
-    """Create a directory and its parents; an existing one is fine."""
+    """Create a directory and its parents, durably; an existing one is fine."""
     with _explained("create", path):
-        path.mkdir(parents=True, exist_ok=True)
+        missing = [directory for directory in (path, *path.parents) if not directory.exists()]
+        os.makedirs(path, exist_ok=True)
+        for directory in reversed(missing):
+            _fsync_directory(directory.parent)
 
 
 def make_new_directory(path: Path) -> bool:
@@ -72,20 +120,23 @@ def make_new_directory(path: Path) -> bool:
     make_directory(path.parent)
     with _explained("create", path):
         try:
-            path.mkdir()
+            os.mkdir(path)
         except FileExistsError:
             return False
+        _fsync_directory(path.parent)
     return True
 
 
-def write_atomic(path: Path, chunks: bytes | Iterable[bytes | memoryview]) -> None:
-    """Replace `path` by the given bytes, durably: after return it survives a power cut, before it the old file does."""
+def write_atomic(path: Path, chunks: bytes | Sequence[bytes | memoryview]) -> None:
+    """Replace `path` by the given bytes, durably: after return it survives a power cut, before it the old file does.
+
+    Memory views are of bytes (format "B"); nothing is copied.
+    """
     if isinstance(chunks, bytes):
         chunks = (chunks,)
-    temporary = path.parent / f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}"
-    with _explained("write", path):
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        try:
+    with _explained("write", path, sum(map(len, chunks))):
+        with _temporary(path.parent) as temporary:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             try:
                 for chunk in chunks:
                     _write_all(descriptor, chunk)
@@ -93,10 +144,6 @@ def write_atomic(path: Path, chunks: bytes | Iterable[bytes | memoryview]) -> No
             finally:
                 os.close(descriptor)
             os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
         _fsync_directory(path.parent)
 
 
@@ -113,46 +160,72 @@ def remove_temporaries(directory: Path) -> None:
 
 
 def link(target: str, path: Path) -> None:
-    """Point the symbolic link `path` at `target`, replacing an older link; other files are left alone."""
-    with _explained("link", path):
+    """Point the symbolic link `path` at `target`, replacing an older link; other files are left alone.
+
+    The link is a convenience: a file system that has none goes without.
+    """
+    with _explained("link", path), _temporary(path.parent) as temporary:
         if path.exists() and not path.is_symlink():
             return
-        temporary = path.parent / f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}"
-        os.symlink(target, temporary)
+        try:
+            os.symlink(target, temporary)
+        except OSError as error:
+            if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+                return
+            raise
         os.replace(temporary, path)
 
 
 def probe(directory: Path) -> None:
     """Prove that the directory can be written, synced and renamed in, before hours are spent computing."""
-    path = directory / f"{TEMPORARY}probe-{os.getpid()}"
-    write_atomic(path, b"probe")
-    remove(path)
+    with _temporary(directory, "probe-") as path:
+        write_atomic(path, b"probe")
+        remove(path)
 
 
 class AppendLog:
     """A file that grows by whole lines, one `write` each, so that a kill leaves at most one torn last line.
 
-    Opened at a known length: what lies beyond it, written after the checkpoint being resumed, is cut off.
+    Opened at a known length, it loses what lies beyond, written after the checkpoint being resumed; without one,
+    it loses a torn last line.
     """
 
     def __init__(self, path: Path, length: int | None = None) -> None:
         self.path = path
         with _explained("open", path):
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            end = os.lseek(self._descriptor, 0, os.SEEK_END)
-            self.length = end if length is None else length
-            if self.length > end:
+            try:
+                self.length = self._cut(length)
+                _fsync_directory(path.parent)
+            except BaseException:
                 os.close(self._descriptor)
-                raise StorageError(
-                    f"{path} has {end} bytes, the checkpoint counted {length}: rows are missing. "
-                    "Restore the file, or start again with --overwrite"
-                )
-            os.ftruncate(self._descriptor, self.length)
+                raise
+
+    def _cut(self, length: int | None) -> int:
+        end = os.lseek(self._descriptor, 0, os.SEEK_END)
+        if length is None:
+            length = self._last_line_end(end)
+        if length > end:
+            raise StorageError(
+                f"{self.path} has {end} bytes, the checkpoint counted {length}: rows are missing. "
+                "Restore the file, or start again with --overwrite"
+            )
+        os.ftruncate(self._descriptor, length)
+        return length
+
+    def _last_line_end(self, end: int) -> int:
+        while end:
+            start = max(0, end - _TAIL)
+            newline = os.pread(self._descriptor, end - start, start).rfind(b"\n")
+            if newline >= 0:
+                return start + newline + 1
+            end = start
+        return 0
 
     def append(self, line: str) -> None:
         """Add one line (without its newline). A failed write leaves the file as it was."""
-        data = line.encode() + b"\n"
-        with _explained("write", self.path):
+        data = line.encode(errors="backslashreplace") + b"\n"
+        with _explained("write", self.path, len(data)):
             try:
                 os.lseek(self._descriptor, self.length, os.SEEK_SET)
                 _write_all(self._descriptor, data)
@@ -169,9 +242,10 @@ class AppendLog:
 
     def close(self) -> None:
         """Close the file; a second close does nothing."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            with _explained("write", self.path):
+                os.close(descriptor)
 
 
 class DirectoryLock:
@@ -185,34 +259,53 @@ class DirectoryLock:
         with _explained("lock", self.path):
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                owner = os.pread(self._descriptor, 200, 0).decode(errors="replace").strip() or "another process"
-                os.close(self._descriptor)
-                self._descriptor = -1
-                raise RunDirectoryError(
-                    f"{self.path.parent} is in use by {owner}. Wait for it to end, or choose another --run-dir"
-                ) from None
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+                self._take()
+            except BaseException:
+                self._release()
+                raise
         return self
+
+    def _take(self) -> None:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(self._descriptor, 200, 0).decode(errors="replace").strip() or "another process"
+            raise RunDirectoryError(
+                f"{self.path.parent} is in use by {owner}. Wait for it to end, or choose another --run-dir"
+            ) from None
+        since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, f"process {os.getpid()} on {socket.gethostname()} since {since}\n".encode(), 0)
+
+    def _release(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        os.close(descriptor)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.close(self._descriptor)
-        self._descriptor = -1
+        self._release()
+
+
+@contextlib.contextmanager
+def open_regular(path: Path, fail: Callable[[str], Exception]) -> Iterator[BinaryIO]:
+    """A regular file, open for reading; `fail(reason)` makes the exception for anything else, read errors included.
+
+    Opened without blocking, because a FIFO that nobody writes to would hang.
+    """
+    try:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise fail("is not a regular file")
+            yield file
+    except OSError as error:
+        raise fail(f"cannot be read: {error.strerror or error}") from error
 
 
 def read_limited(path: Path, limit: int, fail: Callable[[str], Exception]) -> bytes:
     """The bytes of a regular file of at most `limit` bytes; `fail(reason)` makes the exception otherwise."""
-    try:
-        with open(path, "rb") as file:
-            if not Path(path).is_file():
-                raise fail("is not a regular file")
-            data = file.read(limit + 1)
-    except OSError as error:
-        raise fail(error.strerror or str(error)) from error
+    with open_regular(path, fail) as file:
+        data = file.read(limit + 1)
     if len(data) > limit:
         raise fail(f"is larger than {limit} bytes")
     return data
