@@ -19,8 +19,7 @@ from typing import Annotated, Any, Literal
 from cnntrain.errors import Mark
 from cnntrain.registry import Part
 
-
-_TECHNICAL = 2**31 - 1  # an upper bound from here on is the program's, not the field's: only who breaks it hears of it
+_TECHNICAL = 2**31 - 1  # a bound from here on is the program's, not the field's: only who crosses it hears of it
 
 
 @dataclass(frozen=True)

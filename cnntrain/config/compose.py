@@ -1,0 +1,104 @@
+"""Composition makes one tree of several files: what a file extends lies below it, later files lie above earlier ones.
+
+Maps merge key by key, lists and single values replace. Two maps whose `type` differs are two different parts:
+the upper one replaces the lower, rather than hand its keys to a part that does not know them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from cnntrain.config.problems import Problems
+from cnntrain.config.tree import Entry, List, Map, Node, Scalar, UnreadableError, parse, read_source
+from cnntrain.config.variables import mentions
+from cnntrain.errors import Mark, UsageError
+
+MAX_FILES = 100  # counted each time one is reached
+
+
+class Composition:
+    """The files of one experiment, read and laid over each other."""
+
+    def __init__(self, problems: Problems) -> None:
+        self.problems = problems
+        self.text = ""  # the first file named, as it is
+        self.mentioned: set[str] = set()  # variables that any of the files uses
+        self._count = 0
+
+    def files(self, paths: Sequence[str]) -> Map:
+        """The tree of these files and of all that they extend. Raises UsageError, ConfigError."""
+        merged: Map | None = None
+        for path in paths:
+            tree = self._file(path, (), None)
+            merged = tree if merged is None else merge(merged, tree)
+        if merged is None:
+            raise UsageError("no config given; name a YAML file")
+        return merged
+
+    def _file(self, path: str, above: tuple[str, ...], cited: Mark | None) -> Map:
+        """One file over what it extends. `above` are the files that led here, `cited` where the last one says so."""
+        self._count += 1
+        if cited and os.path.realpath(path) in map(os.path.realpath, above):
+            self.problems.fail(cited, f"extends goes in a circle: {' -> '.join([*above, path])}")
+        if cited and self._count > MAX_FILES:
+            self.problems.fail(cited, f"extends reaches more than {MAX_FILES} files")
+        try:
+            source = read_source(path)
+        except UnreadableError as error:
+            message = f"{path} {error} (looked for {os.path.abspath(path)})"
+            if cited is None:
+                raise UsageError(f"the config {message}. Check the path") from error
+            self.problems.fail(cited, message)
+        self.text = self.text or source.text
+        tree = root_map(parse(source, self.problems), source.mark(0, 0), self.problems)
+        self.mentioned |= mentions(tree)
+        below: Map | None = None
+        for reference in self._extended(tree):
+            base = self._file(os.path.join(os.path.dirname(path), reference.text), (*above, path), reference.where)
+            below = base if below is None else merge(below, base)
+        own = Map(tree.where, {key: entry for key, entry in tree.entries.items() if key != "extends"})
+        return own if below is None else merge(below, own)
+
+    def _extended(self, tree: Map) -> list[Scalar]:
+        """The paths a file extends, lowest first."""
+        value = tree.get("extends")
+        if value is None:
+            return []
+        wanted = value.items if isinstance(value, List) else (value,)
+        paths = [item for item in wanted if isinstance(item, Scalar) and item.text]
+        for item in wanted:
+            if item not in paths:
+                self.problems.add(item.where, "extends: expected the path of a config, or a list of paths")
+        for item in paths:
+            if "${" in item.text:
+                self.problems.add(item.where, "extends takes no ${...}; its paths count from this file's folder")
+        return [item for item in paths if "${" not in item.text]
+
+
+def root_map(tree: Node | None, start: Mark, problems: Problems) -> Map:
+    """The tree of a whole text, which must be a map. Raises ConfigError."""
+    if not isinstance(tree, Map):
+        found = "nothing" if tree is None else "a list" if isinstance(tree, List) else "a single value"
+        where = start if tree is None else tree.where
+        problems.fail(where, f"a config is a mapping of keys such as data, model and train; found {found}")
+    return tree
+
+
+def merge(below: Map, above: Map) -> Map:
+    """`above` laid over `below`."""
+    entries = dict(below.entries)
+    for key, entry in above.entries.items():
+        lower = entries[key].value if key in entries else None
+        if isinstance(lower, Map) and isinstance(entry.value, Map) and not _other_part(lower, entry.value):
+            entries[key] = Entry(entry.key, merge(lower, entry.value))
+        else:
+            entries[key] = entry
+    return Map(above.where, entries)
+
+
+def _other_part(below: Map, above: Map) -> bool:
+    """Whether the upper map is a part of another type than the lower."""
+    lower, upper = below.get("type"), above.get("type")
+    same = isinstance(lower, Scalar) and isinstance(upper, Scalar) and lower.text == upper.text
+    return upper is not None and not same

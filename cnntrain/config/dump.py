@@ -1,0 +1,61 @@
+"""A dump is an experiment written out again, every default filled in; reading it gives an equal experiment."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+import yaml
+
+from cnntrain.config.fields import Declared, Duration, key_of
+from cnntrain.config.scalars import is_ordinary_text
+from cnntrain.config.schema import Experiment
+from cnntrain.registry import Part
+
+
+def plain(value: Any) -> Any:
+    """An experiment, or any value of one, as what JSON and YAML hold: dict, list, text, number, boolean, None.
+
+    A part is {"type": its name, ...its keys}; an entry of a list of layers has its place's keys beside them.
+    """
+    if isinstance(value, Declared):
+        return plain(value.part) | ({} if value.options is None else plain(value.options))
+    if isinstance(value, Duration):
+        return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        named = {"type": value.name_in_config} if isinstance(value, Part) else {}
+        fields = [field for field in dataclasses.fields(value) if field.init]
+        return named | {key_of(field): plain(getattr(value, field.name)) for field in fields}
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def to_yaml(plain_value: Any) -> str:
+    """The YAML text of what `plain` gives."""
+    text: str = yaml.dump(
+        plain_value, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120
+    )
+    return text
+
+
+def fingerprint(experiment: Experiment) -> str:
+    """SHA-256, in hex, of everything the experiment says; equal experiments have equal ones."""
+    text = json.dumps(plain(experiment), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes no aliases, and quotes every text that somebody could take for something else."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  (PyYAML's signature)
+        return True
+
+    def text(self, data: str) -> yaml.ScalarNode:
+        style = None if is_ordinary_text(data) else "'"
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.text)

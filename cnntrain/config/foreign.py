@@ -1,0 +1,153 @@
+"""Foreign names are what PyTorch, Keras and Caffe call our parts and keys; an error then says what cnntrain calls them.
+
+They are never accepted in place of ours: a key that means the same in two programs rarely has the same default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+_TYPES = {
+    "layers": {
+        "conv2d": "Conv2d Conv2D Convolution Convolution2D conv convolution conv2D",
+        "max_pool2d": "MaxPool2d MaxPooling2D MaxPool maxpool max_pool max_pooling2d",
+        "avg_pool2d": "AvgPool2d AveragePooling2D AvgPool avgpool avg_pool average_pooling2d mean_pool2d",
+        "global_avg_pool": "GlobalAveragePooling2D GlobalAvgPool2d GlobalAveragePooling AdaptiveAvgPool2d gap",
+        "dense": "Linear linear InnerProduct inner_product Dense fc fully_connected FullyConnected",
+        "flatten": "Flatten Reshape",
+        "batch_norm": "BatchNorm2d BatchNorm1d BatchNormalization BatchNorm batch_normalization bn",
+        "dropout": "Dropout",
+        "add": "Add Eltwise eltwise sum",
+        "concat": "Concat Concatenate concatenate cat",
+        "relu": "ReLU Relu rectifier",
+        "leaky_relu": "LeakyReLU LeakyReLu lrelu",
+        "tanh": "Tanh TanH",
+        "sigmoid": "Sigmoid logistic",
+    },
+    "structures": {
+        "residual": "Residual ResidualBlock BasicBlock residual_block skip shortcut",
+        "parallel": "Parallel branches inception Inception",
+        "repeat": "Repeat loop stack",
+    },
+    "initializers": {
+        "zeros": "Zeros zeros_ zero",
+        "constant": "Constant constant_",
+        "uniform": "RandomUniform uniform_ random_uniform",
+        "normal": "RandomNormal normal_ gaussian random_normal",
+        "glorot_uniform": "GlorotUniform xavier_uniform xavier_uniform_ xavier",
+        "glorot_normal": "GlorotNormal xavier_normal xavier_normal_",
+        "he_uniform": "HeUniform kaiming_uniform kaiming_uniform_",
+        "he_normal": "HeNormal kaiming_normal kaiming_normal_ msra kaiming",
+    },
+    "losses": {
+        "cross_entropy": (
+            "CrossEntropyLoss CategoricalCrossentropy SparseCategoricalCrossentropy SoftmaxWithLoss nll NLLLoss "
+            "categorical_crossentropy sparse_categorical_crossentropy softmax_cross_entropy log_loss"
+        ),
+        "mse": "MSELoss MeanSquaredError EuclideanLoss mean_squared_error l2 euclidean",
+    },
+    "optimizers": {
+        "sgd": "SGD momentum Momentum nesterov Nesterov gradient_descent",
+        "adagrad": "Adagrad AdaGrad",
+        "adam": "Adam",
+        "adamw": "AdamW",
+        "rmsprop": "RMSprop RMSProp",
+    },
+    "schedules": {
+        "constant": "ConstantLR fixed",
+        "step": "StepLR step_lr",
+        "cosine": "CosineAnnealingLR CosineDecay cosine_annealing",
+    },
+    "transforms": {
+        "scale": "Rescaling ToTensor to_tensor rescale",
+        "normalize": "Normalize Normalization standardize",
+        "random_crop": "RandomCrop random_crop_pad",
+        "hflip": "RandomHorizontalFlip RandomFlip horizontal_flip random_horizontal_flip flip mirror",
+    },
+    "datasets": {
+        "idx": "MNIST mnist FashionMNIST fashion_mnist EMNIST",
+        "cifar10": "CIFAR10 cifar CIFAR",
+        "image_folder": "ImageFolder folder image_dataset_from_directory directory",
+        "npz": "numpy npy",
+    },
+    "metrics": {
+        "accuracy": "Accuracy acc",
+        "error": "error_rate",
+        "top_k": "TopKCategoricalAccuracy top5 topk top_k_accuracy",
+        "confusion": "ConfusionMatrix confusion_matrix",
+    },
+}
+
+_KEYS = {  # ours: theirs
+    "filters": "out_channels num_output channels num_filters n_filters",
+    "units": "out_features num_output outputs neurons hidden_units width",
+    "kernel_size": "kernel ksize pool_size kernel_shape filter_size window",
+    "stride": "strides subsample",
+    "padding": "pad pads border_mode",
+    "dilation": "dilation_rate dilations",
+    "groups": "group",
+    "bias": "use_bias bias_term",
+    "eps": "epsilon fuzz",
+    "rate": "p drop_rate dropout_rate dropout_ratio prob",
+    "slope": "negative_slope alpha leak",
+    "lr": "learning_rate base_lr eta step_size",
+    "weight_decay": "l2 wd decay regularization",
+    "betas": "beta beta1 beta2 beta_1 beta_2",
+    "alpha": "rho",
+    "gamma": "factor decay_rate",
+    "every": "step_size stepsize interval",
+    "min": "eta_min min_lr alpha",
+    "body": "layers block",
+    "n": "times count repeats num",
+    "root": "path dir directory data_dir folder",
+    "init": "kernel_initializer weight_filler weight_init",
+    "bias_init": "bias_initializer bias_filler",
+    "lr_mult": "lr_multiplier param_lr",
+    "from": "bottom bottoms input inputs",
+    "mean": "means",
+    "std": "stds scale",
+    "label_smoothing": "smoothing smooth",
+    "epochs": "epoch max_epochs num_epochs n_epochs",
+    "steps": "max_iter max_steps iterations num_steps",
+    "batch_size": "batch bs minibatch",
+    "accumulate": "iter_size accumulate_grad_batches gradient_accumulation_steps",
+    "clip_norm": "gradient_clip_val max_grad_norm clip_gradients clipnorm grad_clip",
+    "early_stopping": "early_stop",
+    "source": "dataset train_source",
+    "val": "validation validation_split val_split valid",
+    "train_transforms": "augmentation augment transforms transform",
+    "schedule": "lr_scheduler scheduler lr_schedule",
+    "seed": "random_seed manual_seed",
+    "layers": "network net",
+}
+
+_INFERRED = frozenset(
+    ["in_channels", "in_features", "input_shape", "input_dim", "input_size", "num_features", "num_channels"]
+)
+
+
+def _inverted(table: dict[str, str]) -> dict[str, list[str]]:
+    theirs: dict[str, list[str]] = {}
+    for ours, names in table.items():
+        for name in names.split():
+            theirs.setdefault(name, []).append(ours)
+    return theirs
+
+
+_TYPE = {kind: _inverted(table) for kind, table in _TYPES.items()}
+_KEY = _inverted(_KEYS)
+
+
+def type_name(kind: str, name: str, known: Container[str]) -> str | None:
+    """What we call the part that others call `name`, if we have it."""
+    return next((ours for ours in _TYPE[kind].get(name, ()) if ours in known), None)
+
+
+def key_name(key: str, known: Container[str]) -> str | None:
+    """What we call the key that others call `key`, among the keys a part has."""
+    return next((ours for ours in _KEY.get(key, ()) if ours in known), None)
+
+
+def is_inferred(key: str) -> bool:
+    """Whether others want to be told what we find out: the shape of a layer's input."""
+    return key in _INFERRED

@@ -1,0 +1,121 @@
+"""Loading turns config files and overrides into one `Experiment`, and remembers where each value was written."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnntrain.config.compose import Composition, root_map
+from cnntrain.config.dump import plain
+from cnntrain.config.overrides import override
+from cnntrain.config.problems import Problems
+from cnntrain.config.reader import Place, Reader
+from cnntrain.config.schema import Experiment
+from cnntrain.config.tree import MAX_BYTES, MAX_RESOLVED, Map, Source, of_plain, parse
+from cnntrain.config.variables import mentions, refuse, substitute
+from cnntrain.errors import Mark
+
+DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An experiment, and where it comes from.
+
+    text    the first config file, as it is
+    marks   dotted path ("model.layers.2.filters") -> where that value was written; defaults have none
+    """
+
+    experiment: Experiment
+    text: str
+    marks: Mapping[str, Mark]
+
+    def where(self, path: str) -> Mark:
+        """Where the value at a dotted path was written, or the nearest thing around it that was."""
+        while path not in self.marks:
+            path = path.rpartition(".")[0]
+        return self.marks[path]
+
+    def origins(self) -> dict[str, str]:
+        """Every key of the resolved config, dotted, with where its value was written or "default"."""
+        return {
+            path: str(self.marks[path]) if path in self.marks else DEFAULT for path, _ in leaves(plain(self.experiment))
+        }
+
+
+def load(paths: Sequence[str | Path], sets: Sequence[str] = ()) -> Loaded:
+    """The experiment that these files describe, later ones laid over earlier ones, with `KEY=VALUE` overrides applied.
+
+    Raises ConfigError with everything that is wrong, or UsageError where a named file cannot be read.
+    """
+    problems = Problems()
+    composition = Composition(problems)
+    tree = composition.files([str(path) for path in paths])
+    for number, text in enumerate(sets, 1):
+        tree = override(tree, text, number, problems)
+    tree = substitute(tree, composition.mentioned | mentions(tree), problems)
+    loaded = _read(tree, composition.text, Path(paths[0]).stem, problems)
+    if sum(1 for _ in leaves(plain(loaded.experiment))) > MAX_RESOLVED // 2:  # each leaf is a key and a value
+        problems.fail(tree.where, f"with its defaults the config has over {MAX_RESOLVED} values; use 'repeat'")
+    return loaded
+
+
+def load_text(text: str, file: str) -> Loaded:
+    """The experiment of a text in which nothing is left to resolve: no extends, no vars, no ${...}.
+
+    `file` is what messages call it. Raises ConfigError.
+    """
+    problems = Problems()
+    source = Source(file, text)
+    start = source.mark(0, 0)
+    if len(text) > MAX_BYTES:
+        problems.fail(Mark(file, 1, 1), f"larger than {MAX_BYTES} characters")
+    tree = root_map(parse(source, problems), start, problems)
+    refuse(tree, problems)
+    return _read(tree, text, Path(file).stem, problems)
+
+
+def load_plain(config: Any, file: str) -> Loaded:
+    """The experiment of what `dump.plain` gave, such as a checkpoint's: untrusted, and checked like any other.
+
+    `file` is what messages call it. Raises ConfigError.
+    """
+    problems = Problems()
+    start = Mark(file, 1, 1)
+    try:
+        node = of_plain(config, start)
+    except ValueError as error:
+        problems.fail(start, str(error))
+    tree = root_map(node, start, problems)
+    refuse(tree, problems)
+    return _read(tree, "", Path(file).stem, problems)
+
+
+def _read(tree: Map, text: str, stem: str, problems: Problems) -> Loaded:
+    reader = Reader(problems)
+    experiment = reader.read(tree, Experiment, Place())
+    problems.check()
+    if not experiment.name:
+        experiment = dataclasses.replace(experiment, name=_run_name(stem))
+    return Loaded(experiment, text, reader.marks)
+
+
+def _run_name(stem: str) -> str:
+    """A file's name as the name of a run: what is not allowed in one becomes a dash."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).lstrip("._-")[:100] or "run"
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every (dotted path, value) of a plain config that has no keys within; a list of single values is one value."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from leaves(item, f"{path}.{key}" if path else key)
+    elif isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
+        for index, item in enumerate(value):
+            yield from leaves(item, f"{path}.{index}")
+    else:
+        yield path, value

@@ -1,0 +1,91 @@
+"""An override is one `--set KEY=VALUE`: a dotted path into the config, and a value in YAML that replaces what is there.
+
+A step of the path is a key of a map, or in a list the number of an item (from 0) or its `name`. Keys that are not
+there yet are added, and the schema judges them as if the file had them.
+"""
+
+from __future__ import annotations
+
+import re
+
+from cnntrain.config.problems import Problems
+from cnntrain.config.tree import MAX_DEPTH, SET, Broken, Entry, List, Map, Node, Scalar, Source, parse
+from cnntrain.registry import did_you_mean
+
+_WORD = re.compile(r"[a-z]\w*", re.ASCII)
+
+
+def override(tree: Map, text: str, number: int, problems: Problems) -> Map:
+    """The tree with one override applied; what is wrong with it goes to `problems`. `number` counts from 1."""
+    source = Source(SET, text, number)
+    path, equals, _ = text.partition("=")
+    if not equals:
+        problems.add(source.mark(0, len(path)), f"expected KEY=VALUE, got {text[:40]!r}")
+        return tree
+    steps, column = [], 0
+    for step in path.split("."):
+        steps.append(Scalar(source.mark_at(column), step))
+        column += len(step) + 1
+    if len(steps) > MAX_DEPTH:
+        problems.add(steps[0].where, f"a path has at most {MAX_DEPTH} steps")
+        return tree
+    empty = next((step for step in steps if not step.text.strip()), None)
+    if empty:
+        problems.add(empty.where, "a step of the path is empty; write it as in train.epochs=3")
+        return tree
+    value = parse(Source(SET, text, number, skip=len(path) + 1), problems)
+    if value is None:
+        value = Scalar(source.mark_at(len(path) + 1), "")
+    changed = _Override(problems).replaced(tree, steps, value, "the config")
+    return changed if isinstance(changed, Map) else tree
+
+
+class _Override:
+    def __init__(self, problems: Problems) -> None:
+        self.problems = problems
+
+    def replaced(self, node: Node | None, steps: list[Scalar], value: Node, name: str) -> Node:
+        """`node`, called `name` in messages, with `value` at the end of the path that `steps` is."""
+        if not steps:
+            return value
+        step, rest = steps[0], steps[1:]
+        if isinstance(node, Broken):
+            return node
+        if isinstance(node, List):
+            return self.in_list(node, step, rest, value, name)
+        if node is None or (isinstance(node, Scalar) and node.plain and node.text in ("", "~", "null")):
+            node = Map(step.where)
+        elif isinstance(node, Scalar) and _WORD.fullmatch(node.text):
+            node = Map(node.where, {"type": Entry(node, node)})  # a bare `relu` is {type: relu}
+        if not isinstance(node, Map):
+            self.problems.add(step.where, f"{name} is a single value and has no {step.text[:40]!r}")
+            return Broken(step.where)
+        entry = node.entries.get(step.text)
+        below = self.replaced(entry.value if entry else None, rest, value, step.text)
+        return Map(node.where, {**node.entries, step.text: Entry(entry.key if entry else step, below)})
+
+    def in_list(self, node: List, step: Scalar, rest: list[Scalar], value: Node, name: str) -> Node:
+        index = self.position(node, step, name)
+        if index is None:
+            return node
+        items = list(node.items)
+        items[index] = self.replaced(items[index], rest, value, f"{name}[{index}]")
+        return List(node.where, tuple(items))
+
+    def position(self, node: List, step: Scalar, name: str) -> int | None:
+        """The index of the item that a step means, or None after reporting that there is none."""
+        count = len(node.items)
+        if re.fullmatch("[0-9]{1,9}", step.text):
+            if int(step.text) < count:
+                return int(step.text)
+            self.problems.add(step.where, f"{name} has {count} items, numbered from 0; there is no {step.text}")
+            return None
+        names = {}
+        for index, item in enumerate(node.items):
+            called = item.get("name") if isinstance(item, Map) else None
+            if isinstance(called, Scalar):
+                names[called.text] = index
+        if step.text not in names:
+            hint = did_you_mean(step.text, names) if names else "; give its number, from 0"
+            self.problems.add(step.where, f"no item of {name} has the name {step.text[:40]!r}{hint}")
+        return names.get(step.text)

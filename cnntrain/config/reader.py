@@ -1,0 +1,335 @@
+"""The reader turns a tree into the dataclasses of the schema; the annotation of a field decides what a text means.
+
+Every value is read, whatever was wrong before it, and every problem is noted at the place of the value it is about.
+What cannot be read becomes INVALID, and whatever would contain it is not built.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from cnntrain import registry
+from cnntrain.config import foreign, scalars
+from cnntrain.config.describe import bare, describe, options, part_words
+from cnntrain.config.fields import Declared, Duration, Kind, Pattern, Range, annotations_of, key_of
+from cnntrain.config.problems import Problems
+from cnntrain.config.tree import Broken, List, Map, Node, Scalar
+from cnntrain.errors import Mark
+from cnntrain.registry import Part
+
+INVALID: Final[Any] = object()
+_NONE = type(None)
+_MAX_DIGITS = 40  # of an integer: more is a slip of the hand, and costs Python quadratic time
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in the config a value is: its dotted path, and the short name messages give it."""
+
+    path: str = ""
+    name: str = ""
+
+    def key(self, key: str) -> Place:
+        """The place of a key of this map."""
+        return Place(f"{self.path}.{key}" if self.path else key, key)
+
+    def item(self, index: int) -> Place:
+        """The place of an item of this list."""
+        return Place(f"{self.path}.{index}", f"{self.name}[{index}]")
+
+
+@functools.cache
+def keys_of(cls: type) -> dict[str, tuple[dataclasses.Field[Any], Any]]:
+    """The keys a dataclass takes: each with its field and annotation."""
+    annotations = annotations_of(cls)
+    fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, cls))}
+    return {key_of(fields[name]): (fields[name], annotation) for name, annotation in annotations.items()}
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+class Reader:
+    """Reads one tree; `marks` remembers where each value was written, by dotted path."""
+
+    def __init__(self, problems: Problems) -> None:
+        self.problems = problems
+        self.marks: dict[str, Mark] = {}
+
+    def read(self, node: Node, annotation: Any, at: Place) -> Any:
+        """The value of a node as its annotation wants it, or INVALID after reporting why not."""
+        self.marks[at.path] = node.where
+        if isinstance(node, Broken):
+            return INVALID
+        member = _choose(node, options(annotation))
+        if member is None:
+            return self.unexpected(node, annotation, at)
+        base, marks = bare(member)
+        value = self.member(node, base, marks, at)
+        for mark in marks:
+            bounds = (isinstance(mark, Range) and base in (int, float)) or isinstance(mark, Pattern)
+            if bounds and value is not INVALID and (problem := mark.problem(value)):
+                self.problems.add(node.where, f"{at.name} {problem}")
+                return INVALID
+        return value
+
+    def member(self, node: Node, base: Any, marks: tuple[Any, ...], at: Place) -> Any:
+        """The value of a node as one member of a union, whose kind of node it is."""
+        if isinstance(node, Scalar) and (base in _SCALARS or typing.get_origin(base) is Literal):
+            return self.scalar(node, base, at)
+        if isinstance(node, List):
+            return self.items(node, base, at)
+        kind = next((mark for mark in marks if isinstance(mark, Kind)), None)
+        if kind:
+            return self.part(node, kind, base is Declared, at)
+        if not isinstance(node, Map):
+            return self.unexpected(node, base, at)
+        values = self.fields(node, (base,), at.name, at)
+        return INVALID if values is None else self.build(base, values[0], node)
+
+    def unexpected(self, node: Node, annotation: Any, at: Place) -> Any:
+        """Report that nothing of the sort can stand here."""
+        hint = _hint(node, options(annotation))
+        label = f"{at.name}: " if at.name else ""
+        self.problems.add(node.where, f"{label}expected {describe(annotation)}, got {scalars.found(node)}{hint}")
+        return INVALID
+
+    def scalar(self, node: Scalar, base: Any, at: Place) -> Any:
+        """A single value: a number, a text, a choice."""
+        text = node.text
+        if base is Duration:
+            return self.duration(node, at)
+        if not _fits(node, base):
+            return self.unexpected(node, base, at)
+        if base is int and len(text) > _MAX_DIGITS:
+            self.problems.add(node.where, f"{at.name} is a number of {len(text)} digits; nothing here is that large")
+            return INVALID
+        if base is float and not math.isfinite(float(text)):
+            self.problems.add(node.where, f"{at.name} must be finite, got {scalars.found(node)}")
+            return INVALID
+        if typing.get_origin(base) is Literal:
+            return next(choice for choice in typing.get_args(base) if _is_choice(node, choice))
+        return _SCALARS[base](text)
+
+    def duration(self, node: Scalar, at: Place) -> Any:
+        """A length of training."""
+        try:
+            return Duration.parse(node.text)
+        except ValueError as error:
+            self.problems.add(node.where, f"{at.name}: {error}")
+            return INVALID
+
+    def items(self, node: List, base: Any, at: Place) -> Any:
+        """A list, as the tuple of its values."""
+        wanted = typing.get_args(base)
+        if wanted[1:] == (Ellipsis,):
+            wanted = wanted[:1] * len(node.items)
+        if len(wanted) != len(node.items):
+            return self.unexpected(node, base, at)
+        pairs = enumerate(zip(node.items, wanted, strict=True))
+        values = tuple([self.read(item, annotation, at.item(index)) for index, (item, annotation) in pairs])
+        return INVALID if INVALID in values else values
+
+    # Parts
+
+    def part(self, node: Node, kind: Kind, declared: bool, at: Place) -> Any:
+        """A part, written as its bare name or as a map with `type`; in a list of layers, with its place's keys."""
+        name = node.get("type") if isinstance(node, Map) else node
+        if name is None:
+            return self.untyped(node, kind, at)
+        self.marks[f"{at.path}.type"] = name.where
+        cls = self.part_class(name, kind, at)
+        if cls is INVALID:
+            return INVALID
+        classes = (cls, cls.options) if declared and cls.options else (cls,)
+        entries = {key: entry for key, entry in node.entries.items() if key != "type"} if isinstance(node, Map) else {}
+        values = self.fields(Map(node.where, entries), classes, cls.name_in_config, at)
+        if values is None:
+            return INVALID
+        built = [self.build(c, v, node) for c, v in zip(classes, values, strict=True)]
+        if INVALID in built:
+            return INVALID
+        return Declared(built[0], built[1] if len(built) > 1 else None, node.where) if declared else built[0]
+
+    def part_class(self, name: Node, kind: Kind, at: Place) -> Any:
+        """The class of a part by the name written, or INVALID after reporting that there is none."""
+        if not isinstance(name, Scalar) or scalars.is_null(name):
+            noun, plural = part_words(kind)
+            if not isinstance(name, Broken):
+                message = f"{at.name}: expected the name of {noun}, got {scalars.found(name)}"
+                self.problems.add(name.where, f"{message}; `cnntrain list {kind.names[0]}` shows all {plural}")
+            return INVALID
+        known = _parts(kind)
+        if name.text in known:
+            return known[name.text]
+        ours = next((ours for k in kind.names if (ours := foreign.type_name(k, name.text, known))), None)
+        hint = f": cnntrain calls it {ours!r}" if ours else registry.did_you_mean(name.text[:40], known)
+        self.problems.add(name.where, f"unknown {registry.KINDS[kind.names[0]]} {scalars.found(name)}{hint}")
+        return INVALID
+
+    def untyped(self, node: Node, kind: Kind, at: Place) -> Any:
+        """Report a map that should name its part and does not."""
+        noun, plural = part_words(kind)
+        known = _parts(kind)
+        nested = next((key for key in typing.cast(Map, node).entries if key in known), None)
+        if nested:
+            hint = f"write {{type: {nested}, ...}} instead of {{{nested}: ...}}"
+        else:
+            hint = f"give it a 'type' (`cnntrain list {kind.names[0]}` shows all {plural})"
+        self.problems.add(node.where, f"{at.name}: a mapping without 'type' is not {noun}; {hint}")
+        return INVALID
+
+    # Dataclasses
+
+    def fields(self, node: Map, classes: Sequence[type], owner: str, at: Place) -> list[dict[str, Any]] | None:
+        """The fields of each class out of the keys of one map, or None after reporting what is wrong with them."""
+        keys = {key: taken for cls in classes for key, taken in keys_of(cls).items()}
+        of_owner = f" of {owner}" if owner else ""
+        before = self.problems.reported
+        excused = self.unknown(node, keys, of_owner)
+        for key, (field, annotation) in keys.items():
+            if _required(field) and key not in node.entries and key not in excused:
+                self.problems.add(node.where, f"missing key {key!r}{of_owner} ({describe(annotation)})")
+        read = {
+            key: self.read(entry.value, keys[key][1], at.key(key)) for key, entry in node.entries.items() if key in keys
+        }
+        if self.problems.reported > before or INVALID in read.values():
+            return None
+        return [{field.name: read[key] for key, (field, _) in keys_of(cls).items() if key in read} for cls in classes]
+
+    def unknown(self, node: Map, keys: dict[str, Any], of_owner: str) -> set[str]:
+        """Report the keys that do not exist; returns those that were probably meant, which are not missing, then."""
+        meant = set()
+        for key, entry in node.entries.items():
+            if key in keys:
+                continue
+            shown = repr(key if len(key) <= 40 else key[:37] + "...")
+            ours = foreign.key_name(key, keys)
+            if ours:
+                message = f"unknown key {shown}{of_owner}: cnntrain calls it {ours!r}"
+            elif foreign.is_inferred(key):
+                message = f"unknown key {shown}{of_owner}: cnntrain finds it out; leave it away"
+            else:
+                ours = registry.nearest(key[:40], keys)
+                hint = f"; did you mean {ours!r}?" if ours else f"; known: {', '.join(keys) or 'none'}"
+                message = f"unknown key {shown}{of_owner}{hint}"
+            self.problems.add(entry.key.where, message)
+            meant |= {ours} if ours else set()
+        return meant
+
+    def build(self, cls: type, values: dict[str, Any], node: Node) -> Any:
+        """The dataclass; what its own check refuses is reported at the key its message begins with."""
+        try:
+            return cls(**values)
+        except ValueError as error:
+            message = str(error)
+            key = message.split(" ", 1)[0]
+            entry = node.get(key) if isinstance(node, Map) else None
+            self.problems.add(entry.where if entry else node.where, message)
+            return INVALID
+
+
+def _parts(kind: Kind) -> dict[str, type[Part]]:
+    """Every part that may stand at a place, by name."""
+    return {name: cls for folder in kind.names for name, cls in registry.parts(folder).items()}
+
+
+# What a node could be
+
+
+_SCALARS: dict[Any, Any] = {
+    _NONE: {}.get,
+    bool: scalars.TRUE.__contains__,
+    int: int,
+    float: float,
+    str: str,
+    Duration: None,
+}
+
+
+def _choose(node: Node, members: Sequence[Any]) -> Any:
+    """The member of a union that a node is written as; None where none of them is, or the choice is unclear."""
+    possible = [member for member in members if _possible(node, member)]
+    fitting = [member for member in possible if _fits_member(node, member)]
+    if fitting:
+        return min(fitting, key=lambda member: _rank(node, member))
+    possible = [member for member in possible if bare(member)[0] is not _NONE]
+    return possible[0] if len(possible) == 1 else None
+
+
+def _possible(node: Node, member: Any) -> bool:
+    """Whether the member is written as this kind of node: a single value, a list, a map."""
+    base, marks = bare(member)
+    is_part = any(isinstance(mark, Kind) for mark in marks)
+    if isinstance(node, Scalar):
+        return is_part or base in _SCALARS or typing.get_origin(base) is Literal
+    if isinstance(node, List):
+        return typing.get_origin(base) is tuple
+    return is_part or (dataclasses.is_dataclass(base) and base is not Duration)
+
+
+def _fits_member(node: Node, member: Any) -> bool:
+    """Whether a possible member can be read from the node, as far as can be told without reading it."""
+    base, marks = bare(member)
+    kind = next((mark for mark in marks if isinstance(mark, Kind)), None)
+    if isinstance(node, Scalar):
+        return node.text in _parts(kind) if kind else _fits(node, base)
+    if isinstance(node, List):
+        wanted = typing.get_args(base)
+        return wanted[1:] == (Ellipsis,) or len(wanted) == len(node.items)
+    return not isinstance(node, Map) or (kind is not None) == ("type" in node.entries)
+
+
+def _fits(node: Scalar, base: Any) -> bool:
+    """Whether a single value is written as this type wants it."""
+    if typing.get_origin(base) is Literal:
+        return any(_is_choice(node, choice) for choice in typing.get_args(base))
+    if base is Duration:
+        try:
+            Duration.parse(node.text)
+        except ValueError:
+            return False
+        return True
+    tests = {_NONE: scalars.is_null, bool: scalars.is_boolean, int: scalars.is_integer, float: scalars.is_number}
+    return tests[base](node) if base in tests else not scalars.is_null(node)
+
+
+def _is_choice(node: Scalar, choice: Any) -> bool:
+    """Whether a single value is one of a Literal's; texts may be quoted, numbers and booleans not."""
+    if isinstance(choice, str):
+        return node.text == choice
+    return node.plain and node.text.lower() == str(choice).lower()
+
+
+def _rank(node: Node, member: Any) -> int:
+    """Which of several fitting members wins: the strictest; a text in quotes is a text before it is a number."""
+    base, marks = bare(member)
+    if typing.get_origin(base) is Literal:
+        return 0
+    if any(isinstance(mark, Kind) for mark in marks):
+        return 6
+    if base is str:
+        return 7 if isinstance(node, Scalar) and node.plain else 1
+    order = [_NONE, bool, int, float, Duration]
+    return 1 + order.index(base) if base in order else 8
+
+
+def _hint(node: Node, members: Sequence[Any]) -> str:
+    """What was probably meant by a value that fits none of the members, or nothing."""
+    bases = [bare(member) for member in members]
+    names = [choice for base, _ in bases if typing.get_origin(base) is Literal for choice in typing.get_args(base)]
+    for _, marks in bases:
+        names += [name for mark in marks if isinstance(mark, Kind) for name in _parts(mark)]
+    if isinstance(node, Scalar) and node.text:
+        near = registry.nearest(node.text[:40], [name for name in names if isinstance(name, str)])
+        if near:
+            return f"; did you mean {near!r}?"
+    hints = {int: scalars.hint_integer, float: scalars.hint_number, bool: scalars.hint_boolean}
+    return next((hint for base, _ in bases if base in hints and (hint := hints[base](node))), "")

@@ -1,0 +1,294 @@
+"""A tree is what a YAML text says, before anybody asks what it means: scalars, lists and maps, each with its place.
+
+A scalar stays the text that was written; whether `010` or `no` is a number, a word or a mistake is for the schema to
+say. The parser's events are taken one by one, so that a file meant to exhaust memory (aliases of aliases, a
+thousand brackets) is refused when it crosses a limit and not after it was built. Tags are refused: no file
+names a Python object.
+"""
+
+from __future__ import annotations
+
+import codecs
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from yaml.reader import Reader as YamlReader
+
+from cnntrain.config.problems import Problems
+from cnntrain.errors import Mark
+from cnntrain.files import read_limited
+
+MAX_BYTES = 256 * 1024
+MAX_NODES = 20_000  # with every alias counted as often as it is used
+MAX_DEPTH = 50
+MAX_RESOLVED = 10 * MAX_NODES  # once every default is filled in
+
+SET = "--set"  # the "file" in which overrides are written
+
+_LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what YAML counts as one
+_UNPRINTABLE = YamlReader.NON_PRINTABLE
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """A single value as it was written; `plain` where it stood without quotes."""
+
+    where: Mark
+    text: str
+    plain: bool = True
+
+
+@dataclass(frozen=True)
+class List:
+    """Values in order."""
+
+    where: Mark
+    items: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A key of a map and what it stands for."""
+
+    key: Scalar
+    value: Node
+
+
+@dataclass(frozen=True)
+class Map:
+    """Values by key, in the order written."""
+
+    where: Mark
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+
+    def get(self, key: str) -> Node | None:
+        """The value of a key, or None."""
+        return self.entries[key].value if key in self.entries else None
+
+
+@dataclass(frozen=True)
+class Broken:
+    """Stands where a value was, after what is wrong with it has been reported."""
+
+    where: Mark
+
+
+Node = Scalar | List | Map | Broken
+
+
+@dataclass(frozen=True)
+class Source:
+    """A text to be read: a file, or the `number`-th override of the command line, whose YAML begins after `skip`."""
+
+    file: str
+    text: str
+    number: int = 0
+    skip: int = 0
+
+    @property
+    def yaml(self) -> str:
+        """What there is to parse, at the columns at which it stands."""
+        return " " * self.skip + self.text[self.skip :]
+
+    @functools.cached_property
+    def lines(self) -> list[str]:
+        """The text cut as YAML cuts it."""
+        return _LINE_BREAK.split(self.text)
+
+    def mark(self, line: int, column: int) -> Mark:
+        """The place at a line and column, both from 0."""
+        text = self.lines[line] if line < len(self.lines) else ""
+        return Mark(self.file, self.number or line + 1, column + 1, _UNPRINTABLE.sub("\ufffd", text))
+
+    def mark_at(self, index: int) -> Mark:
+        """The place of a character, by its index in the text."""
+        before = _LINE_BREAK.split(self.text[:index])
+        return self.mark(len(before) - 1, len(before[-1]))
+
+
+class UnreadableError(Exception):
+    """A file cannot be read; the message begins with the verb ("is not a regular file")."""
+
+
+def read_source(path: str) -> Source:
+    """The text of a config file. Raises UnreadableError, or ConfigError where it is no text."""
+    data = read_limited(Path(path), MAX_BYTES, UnreadableError).removeprefix(codecs.BOM_UTF8)
+    source = Source(path, data.decode("utf-8", errors="replace"))
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        where = source.mark_at(len(data[: error.start].decode("utf-8")))
+        Problems().fail(where, f"not UTF-8 text (byte 0x{data[error.start]:02x}); save the file as UTF-8")
+    return source
+
+
+def parse(source: Source, problems: Problems) -> Node | None:
+    """The tree of a text; None where it says nothing.
+
+    Duplicate keys and tags are added to `problems`; where the text is no YAML, ConfigError is raised at once.
+    """
+    unprintable = _UNPRINTABLE.search(source.yaml)
+    if unprintable:
+        problems.fail(
+            source.mark_at(unprintable.start()), f"a config is text; found the character U+{ord(unprintable[0]):04X}"
+        )
+    try:
+        return _Parser(source, problems).document()
+    except yaml.MarkedYAMLError as error:
+        _fail_syntax(source, problems, error)
+    except (ValueError, OverflowError) as error:  # PyYAML's own, for "\Uffffffff"
+        problems.fail(source.mark(0, 0), f"not valid YAML: {error}")
+
+
+def _fail_syntax(source: Source, problems: Problems, error: yaml.MarkedYAMLError) -> NoReturn:
+    place: Any = error.problem_mark or error.context_mark
+    message = f"not valid YAML: {error.problem or error.context}"
+    if "'\\t'" in message:
+        message = "not valid YAML: a tab; indent with spaces"
+    elif "mapping values are not allowed" in message:
+        message += "; is a line before it indented wrongly, or does a text with ': ' in it lack quotes?"
+    notes = []
+    if error.context and error.context_mark and error.context_mark.line != place.line:
+        notes.append(f"({error.context}, which begins at line {error.context_mark.line + 1})")
+    problems.fail(source.mark(place.line, place.column), message, *notes)
+
+
+class _Parser:
+    """Builds the tree out of the parser's events."""
+
+    def __init__(self, source: Source, problems: Problems) -> None:
+        self.source, self.problems = source, problems
+        self.events: Iterator[Any] = iter(yaml.parse(source.yaml, Loader=yaml.SafeLoader))
+        self.anchors: dict[str, Node] = {}
+        self.count = 0
+
+    def document(self) -> Node | None:
+        """The one document of the text."""
+        next(self.events)  # the start of the stream
+        if isinstance(next(self.events), yaml.StreamEndEvent):
+            return None
+        root = self.node(next(self.events), 1)
+        next(self.events)  # the end of the document
+        further = next(self.events)
+        if not isinstance(further, yaml.StreamEndEvent):
+            self.problems.fail(self.place(further), "a second document begins here; a config is one document")
+        return root
+
+    def place(self, event: Any) -> Mark:
+        return self.source.mark(event.start_mark.line, event.start_mark.column)
+
+    def node(self, event: Any, depth: int) -> Node:
+        """The value that begins with this event."""
+        if isinstance(event, yaml.AliasEvent):
+            return self.alias(event, depth)
+        where = self.place(event)
+        self.take(1, depth, where)
+        if event.tag is not None:
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            self.problems.add(where, f"the tag {tag!r} is not allowed in a config; remove it")
+        node: Node
+        if isinstance(event, yaml.ScalarEvent):
+            node = self.scalar(event, where)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            node = List(where, tuple(self.items(depth)))
+        else:
+            node = Map(where, self.entries(depth))
+        if event.anchor is not None:
+            self.anchors[event.anchor] = node
+        return node
+
+    def take(self, nodes: int, depth: int, where: Mark) -> None:
+        """Count nodes, and stop a file that has too many or nests too deeply."""
+        self.count += nodes
+        if self.count > MAX_NODES:
+            self.problems.fail(where, f"too many values: a config has at most {MAX_NODES}, aliases counted at each use")
+        if depth > MAX_DEPTH:
+            self.problems.fail(where, f"nested too deeply: at most {MAX_DEPTH} levels")
+
+    def alias(self, event: Any, depth: int) -> Node:
+        where = self.place(event)
+        if event.anchor not in self.anchors:  # an anchor is known once its value is complete
+            self.problems.fail(where, f"the alias '*{event.anchor}' refers to nothing complete before it")
+        node = self.anchors[event.anchor]
+        for below in levels(node):
+            self.take(1, depth + below, where)
+        return node
+
+    def scalar(self, event: Any, where: Mark) -> Scalar:
+        text: str = event.value
+        bad = next((letter for letter in text if letter == "\0" or "\ud800" <= letter <= "\udfff"), None)
+        if bad:  # written as an escape: YAML allows what neither a file name nor a terminal can hold
+            self.problems.fail(where, f"a text cannot hold the character U+{ord(bad):04X}")
+        return Scalar(where, text, event.implicit[0])
+
+    def items(self, depth: int) -> Iterator[Node]:
+        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+            yield self.node(event, depth + 1)
+
+    def entries(self, depth: int) -> dict[str, Entry]:
+        entries: dict[str, Entry] = {}
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            key = self.node(event, depth + 1)
+            value = self.node(next(self.events), depth + 1)
+            if not isinstance(key, Scalar):
+                self.problems.add(key.where, "a key must be a word")
+            elif key.text == "<<" and key.plain:
+                self.problems.add(key.where, "merge keys ('<<') are not supported; use extends or ${vars.NAME}")
+            elif key.text in entries:
+                first = entries[key.text].key.where
+                self.problems.add(
+                    key.where, f"duplicate key {key.text[:40]!r}: line {first.line} has it too; remove one of them"
+                )
+            else:
+                entries[key.text] = Entry(key, value)
+        return entries
+
+
+def of_plain(value: Any, where: Mark) -> Node:
+    """The tree of what JSON holds, every value at the same place. Raises ValueError where a limit is crossed."""
+    count = 0
+
+    def node(value: Any, depth: int) -> Node:
+        nonlocal count
+        count += 1
+        if count > MAX_RESOLVED or depth > MAX_DEPTH:
+            raise ValueError(f"a config has at most {MAX_RESOLVED} values, nested at most {MAX_DEPTH} deep")
+        if isinstance(value, dict):
+            items = {str(key): node(item, depth + 1) for key, item in value.items()}
+            return Map(where, {key: Entry(Scalar(where, key, False), item) for key, item in items.items()})
+        if isinstance(value, list):
+            return List(where, tuple([node(item, depth + 1) for item in value]))
+        if isinstance(value, str):
+            return Scalar(where, value, plain=False)
+        return Scalar(where, "null" if value is None else str(value).lower())
+
+    return node(value, 1)
+
+
+def levels(node: Node, depth: int = 0) -> Iterator[int]:
+    """The depth below `node` of itself and of everything in it."""
+    yield depth
+    if isinstance(node, List):
+        for item in node.items:
+            yield from levels(item, depth + 1)
+    elif isinstance(node, Map):
+        for entry in node.entries.values():
+            yield depth + 1  # the key
+            yield from levels(entry.value, depth + 1)
+
+
+def scalars(node: Node) -> Iterator[Scalar]:
+    """Every value that is a scalar; keys are none."""
+    if isinstance(node, Scalar):
+        yield node
+    elif isinstance(node, List):
+        for item in node.items:
+            yield from scalars(item)
+    elif isinstance(node, Map):
+        for entry in node.entries.values():
+            yield from scalars(entry.value)
