@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import zipfile
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import check_fields
+from cnntrain.errors import DataError, StorageError
 from cnntrain.registry import Part
+
+# isort: split
+import numpy as np
+
+MAX_CLASSES = 65_536  # labels beyond are a sign of the wrong array, and each would become a class
+DEFLATE_RATIO = 1_032  # deflate cannot do better: data that claims to unpack to more is damaged or hostile
 
 
 @dataclass(frozen=True)
@@ -72,3 +84,67 @@ class Dataset(Part):
     def files(self, split: str) -> tuple[Path, ...]:
         """The files a split is read from, for the manifest; empty where there are none."""
         return ()
+
+
+def on_disk(path: str | Path, advice: str, *, folder: bool) -> Path:
+    """The absolute path of a file or folder that must be there. Raises DataError with the advice otherwise."""
+    place = Path(path).absolute()
+    kind = "folder" if folder else "file"
+    with reading(place):
+        if place.is_dir() if folder else place.is_file():
+            return place
+        if place.exists():
+            raise DataError(f"{place} is not a {kind}. {advice}")
+    raise DataError(
+        f"{place} does not exist, expected a {kind}. {advice}; relative paths count from the working directory"
+    )
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while a file is read into a DataError that names it; a failing device is a StorageError."""
+    try:
+        yield
+    except (EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} is damaged or cut short ({error}). Fetch or make it again") from error
+    except OSError as error:
+        if error.errno == errno.EIO:
+            raise StorageError(f"cannot read {path}: the device failed. Check the disk") from error
+        reason = error.strerror or f"damaged ({error})"
+        raise DataError(f"cannot read {path}: {reason}. Check the file and its permissions") from error
+
+
+def checked_labels(labels: Array, classes: int, where: str) -> Array:
+    """Integer labels as int64. Raises DataError for the first outside [0, classes), by index and value."""
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    if len(wrong):
+        first = int(wrong[0])
+        raise DataError(
+            f"{where}: label {int(labels[first])} at index {first:,} ({len(wrong):,} such), expected 0 to "
+            f"{classes - 1} for {classes} classes. Mend the labels, or declare the classes they belong to"
+        )
+    return labels.astype(np.int64)
+
+
+def count_classes(labels: Array, where: str) -> int:
+    """How many classes labels from 0 on make: the largest plus one. Raises DataError for fewer than 2 or far too many."""
+    classes = int(labels.max()) + 1 if len(labels) else 0
+    if classes < 2:
+        raise DataError(f"{where}: {classes} class{'es' * (classes != 1)} found, expected 2 or more. Check the labels")
+    if classes > MAX_CLASSES:
+        index = int(labels.argmax())
+        raise DataError(
+            f"{where}: label {classes - 1:,} at index {index:,} would make {classes:,} classes, expected at most "
+            f"{MAX_CLASSES:,}. Check that these are labels"
+        )
+    return classes
+
+
+def numbered(classes: int) -> tuple[str, ...]:
+    """Names for classes that have none: "0", "1", ..."""
+    return tuple(map(str, range(classes)))
+
+
+def size_text(shape: Shape) -> str:
+    """A shape as people write it: 28x28x1."""
+    return "x".join(map(str, shape))

@@ -20,7 +20,6 @@ class HFlip(Transform):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"probability": 1.0})
     moves_pixels_only: ClassVar[bool] = True
     random: ClassVar[bool] = True
-    aliases: ClassVar[dict[str, str]] = {"p": "probability"}
 
     probability: Probability = 0.5
 

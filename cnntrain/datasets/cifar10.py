@@ -1,0 +1,104 @@
+"""CIFAR-10 in its binary version: 32x32 colour photographs of ten kinds of things.
+
+A file is a row of records of 3,073 bytes: a label, then 1,024 red, 1,024 green and 1,024 blue values (Krizhevsky
+2009, "Learning Multiple Layers of Features from Tiny Images").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnntrain.arrays import Array, Shape
+from cnntrain.datasets.base import Dataset, Description, Images, on_disk, reading
+from cnntrain.errors import DataError
+from cnntrain.registry import register
+
+# isort: split
+import numpy as np
+
+_SHAPE: Shape = (32, 32, 3)
+_RECORD = 3073
+_CIFAR100_RECORD = 3074
+_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_FILES = {"train": tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test": ("test_batch.bin",)}
+_ADVICE = "Set root to the unpacked folder cifar-10-batches-bin of the binary version (cifar-10-binary.tar.gz)"
+
+
+@register("cifar10")
+@dataclass(frozen=True)
+class Cifar10(Dataset):
+    """CIFAR-10, binary version: a folder with data_batch_1.bin to data_batch_5.bin and test_batch.bin.
+
+    A file may hold any number of whole records, so a cut of the data set is read too.
+    """
+
+    root: str
+
+    def splits(self) -> tuple[str, ...]:
+        """Those of train and test that have a file. Raises DataError where there is none."""
+        root = on_disk(self.root, _ADVICE, folder=True)
+        found = tuple(split for split, names in _FILES.items() if any((root / name).is_file() for name in names))
+        if not found:
+            raise DataError(f"{root} holds no CIFAR-10 files. {_hint(root)}")
+        return found
+
+    def describe(self) -> Description:
+        """32x32x3 and the ten classes."""
+        return Description(_SHAPE, _CLASSES)
+
+    def files(self, split: str) -> tuple[Path, ...]:
+        """The five training files, or the test file. Raises DataError where one is missing."""
+        root = on_disk(self.root, _ADVICE, folder=True)
+        if split not in _FILES:
+            raise DataError(f"{root}: CIFAR-10 has the splits train and test, not {split!r}")
+        paths = tuple(root / name for name in _FILES[split])
+        missing = [path for path in paths if not path.is_file()]
+        if missing:
+            raise DataError(f"{missing[0]} does not exist ({len(missing)} of {len(paths)} missing). {_hint(root)}")
+        return paths
+
+    def load(self, split: str) -> Images:
+        """Read a split: uint8 pixels, channels last, and labels."""
+        files = self.files(split)
+        batches = [_records(path) for path in files]
+        count = sum(map(len, batches))
+        pixels, labels = np.empty((count, *_SHAPE), np.uint8), np.empty(count, np.int64)
+        start = 0
+        for batch in batches:
+            stop = start + len(batch)
+            labels[start:stop] = batch[:, 0]
+            pixels[start:stop] = batch[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+            start = stop
+        return Images(pixels, labels, _CLASSES)
+
+
+def _records(path: Path) -> Array:
+    """The records of a file, uint8 (n, 3073), every label in range."""
+    with reading(path):
+        data = np.fromfile(path, np.uint8)
+    if data[:1] == 0x80:  # no label, but how a pickle begins
+        raise DataError(f"{path} is the Python (pickled) version, which is not read. {_ADVICE}")
+    if not len(data) or len(data) % _RECORD:
+        other = len(data) and len(data) % _CIFAR100_RECORD == 0
+        hint = "It looks like CIFAR-100." if other else "It is cut short or no CIFAR-10 file: fetch it again."
+        raise DataError(f"{path} has {len(data):,} bytes, expected a multiple of {_RECORD:,}. {hint} {_ADVICE}")
+    records = data.reshape(-1, _RECORD)
+    wrong = np.flatnonzero(records[:, 0] >= len(_CLASSES))
+    if len(wrong):
+        first = int(wrong[0])
+        raise DataError(
+            f"{path}: label {records[first, 0]} in record {first:,}, at byte {first * _RECORD:,} ({len(wrong):,} such)"
+            f", expected 0 to 9. The file is damaged or no CIFAR-10 file. {_ADVICE}"
+        )
+    return records
+
+
+def _hint(root: Path) -> str:
+    """What a folder without the right files probably is."""
+    if (root / "data_batch_1").exists() or (root / "batches.meta").exists():
+        return f"This is the Python (pickled) version: use the binary version. {_ADVICE}"
+    if (root / "train.bin").exists() and (root / "test.bin").exists():
+        return f"This looks like CIFAR-100. {_ADVICE}"
+    inner = root / "cifar-10-batches-bin"
+    return f"Did you mean {inner}?" if inner.is_dir() else _ADVICE
