@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 DEEPEST = 100
 _LONGEST_INTEGER = 20  # characters: 64 bits and a sign
 
 
-def encode(value: Any) -> str:
-    """One line of compact ASCII; keys stay in their order. NumPy scalars are written as the numbers they are."""
-    return json.dumps(_finite(value), separators=(",", ":"), allow_nan=False)
+def encode(value: Any, indent: int | None = None) -> str:
+    """ASCII, on one compact line or indented; keys stay in their order. NumPy scalars become the numbers they are."""
+    separators = (",", ":") if indent is None else None
+    return json.dumps(_finite(value), separators=separators, indent=indent, allow_nan=False)
 
 
 def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_finite(item) for item in value]
