@@ -8,6 +8,7 @@ meet share memory. One that lives within a segment is the worker's; one that cro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -119,7 +120,7 @@ class Plan:
             lives[key] = _Life(key, round_up(size), min(times), max(times))
 
         for i in range(BATCH, len(self.graph.nodes)):
-            size = self.shard * int(np.prod(self.graph.shape(i), dtype=np.int64)) * item
+            size = self.shard * math.prod(self.graph.shape(i)) * item
             live(("y", i, ""), size, self._uses_of_output(i))
             if self.training and self.wants_gradient(i):
                 live(("dy", i, ""), size, self._uses_of_gradient(i))
@@ -129,7 +130,7 @@ class Plan:
                 live(("kept", i, name), _bytes(buffer), calls)
             for position, source in enumerate(node.inputs):
                 if self.needs_adding(i, position):
-                    size = self.shard * int(np.prod(self.graph.shape(source), dtype=np.int64)) * item
+                    size = self.shard * math.prod(self.graph.shape(source)) * item
                     live(("more", i, str(position)), size, [self._when["backward", i]])
         for i, node in enumerate(self.graph.nodes):
             if node.layer.inplace:
@@ -233,7 +234,7 @@ class Plan:
 
 def _bytes(buffer: tuple[Shape, Any]) -> int:
     shape, dtype = buffer
-    return int(np.prod(shape, dtype=np.int64)) * int(np.dtype(dtype).itemsize)
+    return math.prod(shape) * int(np.dtype(dtype).itemsize)
 
 
 def carve(memory: Array, offset: int, shape: Shape, dtype: Any) -> Array:

@@ -20,7 +20,7 @@ class Tally:
     """How loss and metrics are laid out in one float64 vector, so that adding two vectors merges what they saw."""
 
     def __init__(self, loss: Loss, metrics: Sequence[Metric], classes: int) -> None:
-        self.loss, self.metrics = loss, tuple(metrics)
+        self.loss, self.metrics, self.classes = loss, tuple(metrics), classes
         self._zeros = [metric.zeros(classes) for metric in metrics]
         stops = np.cumsum([_STATES, *(len(state) for state in self._zeros)])
         self._slices = [slice(int(a), int(b)) for a, b in itertools.pairwise(stops)]

@@ -1,0 +1,211 @@
+"""The engine: right gradients, and the same bits however the work is cut."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from cnntrain.engine.pool import Pool
+from cnntrain.engine.update import Updater
+from cnntrain.errors import DivergedError
+from cnntrain.registry import make
+from tests.support.networks import Fixed, declared, engine_of, everything, plain, random_batch
+
+NETWORKS = {"everything": everything, "plain": plain}
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_gradient_is_the_central_difference_of_the_loss(network):
+    """Through two unequal shards, in float64; the step number fixes every dropout mask."""
+    with Pool(2) as pool:
+        engine = engine_of(NETWORKS[network](), pool, dtype=np.float64, shard=4)
+        batch = random_batch(7)
+        frozen = engine.params.copy()
+
+        def loss() -> float:
+            value = engine.tally.mean_loss(engine.step([batch], step=3))
+            return value
+
+        loss()
+        gradient = engine.grads.copy()
+        rng = np.random.default_rng(0)
+        entries = [e for e in engine.graph.layout.entries.values() if e.offset < engine.graph.layout.trained]
+        checked = 0
+        for entry in entries:
+            for index in entry.offset + rng.choice(entry.param.size, min(4, entry.param.size), replace=False):
+                engine.params[:] = frozen
+                engine.params[index] += 1e-5
+                above = loss()
+                engine.params[:] = frozen
+                engine.params[index] -= 1e-5
+                below = loss()
+                assert gradient[index] == pytest.approx((above - below) / 2e-5, rel=2e-5, abs=1e-8), entry.name
+                checked += 1
+        assert checked > 3 * len(entries) / 2
+
+
+def _steps(network, threads: int, count: int = 3, shard: int = 4) -> tuple[bytes, bytes, bytes]:
+    with Pool(threads) as pool:
+        engine = engine_of(NETWORKS[network](), pool, shard=shard)
+        updater = Updater(make("optimizers", "adam"), engine.graph.layout, pool, engine.params, engine.grads)
+        tallies = []
+        for step in range(count):
+            tallies.append(engine.step([random_batch(22, seed=step)], step))
+            updater.apply(0.01, step, clip_norm=1.0)
+        tallies.append(engine.evaluate(random_batch(13)))
+        return engine.params.tobytes(), updater.slots["v"].tobytes(), np.concatenate(tallies).tobytes()
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_number_of_threads_changes_no_bit(network):
+    reference = _steps(network, 1)
+    for threads in (2, 3, 5):
+        assert _steps(network, threads) == reference
+
+
+def test_accumulated_batches_take_the_step_of_one_large_batch_to_the_bit():
+    whole = random_batch(24)
+    parts = [Fixed(whole.x[i : i + 8], whole.targets[i : i + 8]) for i in (0, 8, 16)]
+    with Pool(2) as pool:
+        engine = engine_of(plain(), pool)
+        vector = engine.step([whole], step=5).copy()
+        grads = engine.grads.copy()
+        assert np.array_equal(engine.step(parts, step=5), vector)
+        assert np.array_equal(engine.grads, grads)
+        assert np.abs(grads).max() > 0
+
+
+def test_batch_norm_sees_the_whole_batch_whatever_the_shard():
+    batch = random_batch(12)
+    layers = [declared("conv2d", filters=3, kernel_size=3), declared("batch_norm"), declared("flatten"), declared("dense", units=3)]  # fmt: skip
+    results = []
+    for shard in (2, 3, 5, 12):
+        with Pool(2) as pool:
+            engine = engine_of(layers, pool, dtype=np.float64, shard=shard)
+            engine.step([batch], step=0)
+            results.append((engine.grads.copy(), engine.params.copy()))
+    for grads, params in results[1:]:
+        np.testing.assert_allclose(grads, results[0][0], rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(params, results[0][1], rtol=1e-12)
+
+
+def test_dirty_memory_changes_nothing():
+    """Every buffer is written before it is read: NaN everywhere in between gives the same bits."""
+    with Pool(1) as pool:
+        engine = engine_of(everything(), pool)
+        batch = random_batch(10)
+        engine.step([batch], step=0)
+        params, grads = engine.params.copy(), engine.grads.copy()
+        engine.params[:] = engine_of(everything(), pool).params
+        for own, scratch in engine.memory:
+            own.view(np.float32)[:] = np.nan
+            scratch.view(np.float32)[:] = np.nan
+        for shard in engine._training._shards:
+            shard.view(np.float32)[:] = np.nan
+        engine.grads[:] = np.nan
+        engine.step([batch], step=0)
+        trained = slice(0, engine.graph.layout.trained)
+        used = ~np.isnan(engine.grads)
+        assert np.array_equal(engine.params, params)
+        assert np.array_equal(engine.grads[used], grads[used])
+        for entry in engine.graph.layout.entries.values():
+            if entry.offset < trained.stop:
+                assert np.isfinite(engine.graph.layout.view(engine.grads, entry)).all()
+
+
+def test_a_step_allocates_nothing_that_grows_with_the_batch():
+    with Pool(2) as pool:
+        engine = engine_of(everything(), pool, shape=(16, 16, 2), shard=8)
+        engine.step([random_batch(128, shape=(16, 16, 2))], 0)
+        updater = Updater(
+            make("optimizers", "sgd", momentum=0.9), engine.graph.layout, pool, engine.params, engine.grads
+        )
+        peaks = {}
+        for count in (32, 128):
+            batch = random_batch(count, shape=(16, 16, 2))
+            for worker in range(2):  # who takes which shard is chance; after some steps each has had each
+                for slot in range(count // 8):
+                    engine._training.frames(worker, slot, 8)
+            for step in range(4):
+                engine.step([batch], step)
+            tracemalloc.start()
+            before = tracemalloc.get_traced_memory()[0]
+            for step in range(4, 7):
+                engine.step([batch], step)
+                updater.apply(0.01, step)
+            after, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            peaks[count] = peak - before
+            assert after - before < 20_000
+        activations = 96 * 16 * 16 * 4 * 4  # of one node, for the samples the large batch has more
+        assert peaks[128] - peaks[32] < activations / 4
+
+
+def test_evaluation_fills_the_last_shard_so_that_a_sample_has_the_same_bits_in_any_set():
+    with Pool(2) as pool:
+        engine = engine_of(everything(), pool)
+        batch = random_batch(11)
+        all_outputs = engine.outputs(batch)
+        for count in (1, 4, 5, 9):
+            assert np.array_equal(engine.outputs(Fixed(batch.x[:count], batch.targets[:count])), all_outputs[:count])
+
+
+def test_evaluation_counts_every_sample_once():
+    with Pool(2) as pool:
+        engine = engine_of(plain(), pool)
+        batch = random_batch(11)
+        vector = engine.evaluate(batch)
+        outputs = engine.outputs(batch)
+        values = engine.tally.values(vector)
+        assert engine.tally.samples(vector) == 11
+        assert values["accuracy"] == pytest.approx(np.mean(outputs.argmax(axis=1) == batch.targets))
+        assert values["accuracy"] + values["error"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+def test_a_loss_that_is_not_finite_stops_before_anything_is_updated(poison):
+    with Pool(2) as pool:
+        engine = engine_of(everything(), pool)
+        good = random_batch(10)
+        engine.step([good], step=0)
+        params = engine.params.copy()
+        bad = random_batch(10)
+        bad.x[6, 3, 3, 0] = poison
+        with pytest.raises(DivergedError, match=r"the loss became (nan|inf) at step 1"):
+            engine.step([bad], step=1)
+        assert np.array_equal(engine.params, params)
+        grads = engine.grads.copy()
+        engine.step([good], step=0)  # the engine is usable afterwards
+        assert np.isfinite(engine.grads).all()
+        assert grads.shape == engine.grads.shape
+
+
+def test_frozen_layers_keep_their_parameters_and_statistics():
+    layers = [
+        declared("conv2d", filters=3, kernel_size=3, freeze=True, name="stem"),
+        declared("batch_norm", freeze=True, name="norm"),
+        declared("flatten"),
+        declared("dense", units=3, name="head"),
+    ]
+    with Pool(2) as pool:
+        engine = engine_of(layers, pool)
+        updater = Updater(make("optimizers", "sgd"), engine.graph.layout, pool, engine.params, engine.grads)
+        before = {k: v.copy() for k, v in engine.graph.layout.views(engine.params).items()}
+        engine.step([random_batch(8)], 0)
+        updater.apply(0.1, 0)
+        for name, view in engine.graph.layout.views(engine.params).items():
+            assert np.array_equal(view, before[name]) == (not name.startswith("head"))
+        outputs = engine.outputs(random_batch(4))
+        assert np.isfinite(outputs).all()
+
+
+def test_dropout_is_addressed_by_step_and_shard():
+    layers = [declared("flatten"), declared("dropout", rate=0.5), declared("dense", units=3)]
+    with Pool(1) as pool:
+        engine = engine_of(layers, pool)
+        batch = random_batch(8)
+        losses = {step: engine.tally.mean_loss(engine.step([batch], step)) for step in (0, 1, 0)}
+        assert losses[0] != losses[1]
+        assert engine.tally.mean_loss(engine.step([batch], 0)) == losses[0]

@@ -1,0 +1,73 @@
+"""The plan: buffers alive at the same time never overlap, and sharing memory saves most of it."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from cnntrain.engine.plan import Plan
+from cnntrain.graph import BATCH
+from tests.support.networks import declared, everything, graph_of, plain
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("network", [everything, plain])
+def test_buffers_alive_at_the_same_time_do_not_overlap(network, training, monkeypatch):
+    seen = {}
+    original = Plan._place
+
+    def spy(self, lives):
+        seen["lives"] = list(lives)
+        return original(self, lives)
+
+    monkeypatch.setattr(Plan, "_place", spy)
+    plan = Plan(graph_of(network()), 4, np.dtype(np.float32), training)
+    lives = seen["lives"]
+    assert len(lives) > 5
+    for a, b in itertools.combinations(lives, 2):
+        place_a, place_b = plan.places[a.key], plan.places[b.key]
+        together = a.start <= b.stop and b.start <= a.stop
+        if together and place_a.owner == place_b.owner:
+            assert place_a.offset + a.size <= place_b.offset or place_b.offset + b.size <= place_a.offset
+
+
+def test_segments_split_at_coupled_nodes_both_ways():
+    plan = Plan(graph_of(everything()), 4, np.dtype(np.float32), True)
+    assert len(plan.segments) == 2 * 4 + 1
+    assert plan.segments[0][-1].do == "partial"
+    middle = [call.do for call in plan.segments[4]]
+    assert "loss" in middle
+    assert middle[-1] == "partial_back"
+    evaluation = Plan(graph_of(everything()), 4, np.dtype(np.float32), False)
+    assert len(evaluation.segments) == 1
+    assert evaluation.shard_bytes == 0
+
+
+def test_without_coupled_nodes_nothing_belongs_to_a_shard():
+    plan = Plan(graph_of(plain()), 4, np.dtype(np.float32), True)
+    assert plan.shard_bytes == 0
+
+
+def test_elementwise_layers_work_in_place():
+    layers = [declared("conv2d", filters=4, kernel_size=3), declared("relu"), declared("flatten"), declared("dense", units=3)]  # fmt: skip
+    plan = Plan(graph_of(layers), 4, np.dtype(np.float32), True)
+    assert plan.places["y", 0, ""] == plan.places["y", 1, ""]
+    assert plan.places["dy", 0, ""] == plan.places["dy", 1, ""]
+    evaluation = Plan(graph_of(layers), 4, np.dtype(np.float32), False)
+    sizes = [np.prod(node.shape) for node in graph_of(layers).nodes]
+    assert evaluation.worker_bytes < sum(sizes) * 4 * 4
+
+
+def test_no_gradient_is_made_for_the_input_or_below_frozen_layers():
+    layers = [
+        declared("conv2d", filters=3, kernel_size=3, freeze=True),
+        declared("relu"),
+        declared("flatten"),
+        declared("dense", units=3),
+    ]
+    plan = Plan(graph_of(layers), 4, np.dtype(np.float32), True)
+    assert plan.wants == (False, False, False, True)
+    assert not plan.wants_gradient(BATCH)
+    assert [call.node for segment in plan.segments for call in segment if call.do == "backward"] == [3]

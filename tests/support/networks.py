@@ -1,0 +1,116 @@
+"""Small networks for the tests of graph, engine and trainer, made from plain descriptions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cnntrain import build, registry
+from cnntrain.arrays import Array, Shape
+from cnntrain.config.fields import Declared
+from cnntrain.config.schema import Init, NodeOptions, TrainedOptions
+from cnntrain.engine.engine import Engine
+from cnntrain.engine.pool import Pool
+from cnntrain.engine.tally import Tally
+from cnntrain.errors import Mark
+from cnntrain.graph import Graph, weave
+
+# isort: split
+import numpy as np
+
+OPTIONS = ("name", "from_", "init", "bias_init", "freeze", "lr_mult")
+
+
+def declared(kind: str, **fields: Any) -> Declared:
+    """An entry of a list of layers: `declared("conv2d", filters=3, kernel_size=3, name="stem")`."""
+    folder = "layers" if kind in registry.parts("layers") else "structures"
+    chosen = {name: fields.pop(name) for name in OPTIONS if name in fields}
+    part = registry.make(folder, kind, **fields)
+    options = TrainedOptions if part.options is TrainedOptions else NodeOptions
+    return Declared(part, options(**chosen), Mark("test.yaml", 1, 1))
+
+
+def everything(classes: int = 3) -> list[Declared]:
+    """A network with a coupled node, dropout, residuals, branches, in-place chains and a node that feeds three."""
+    d = declared
+    conv = {"kernel_size": 3, "padding": "same"}
+    return [
+        d("conv2d", filters=4, name="stem", **conv),
+        d("batch_norm"),
+        d("relu", name="a"),
+        d(
+            "residual",
+            body=(d("conv2d", filters=4, bias=False, **conv), d("batch_norm"), d("tanh"), d("dropout", rate=0.3)),
+            activation=registry.make("layers", "relu"),
+        ),
+        d("max_pool2d", kernel_size=2),
+        d(
+            "parallel",
+            branches=((d("conv2d", filters=3, kernel_size=1), d("sigmoid")), (d("avg_pool2d", kernel_size=3, stride=1, padding=1),)),
+            join="concat",
+        ),
+        d("repeat", n=2, body=(d("conv2d", filters=5, **conv), d("batch_norm"), d("leaky_relu"))),
+        d("flatten"),
+        d("dropout", rate=0.2),
+        d("dense", units=6),
+        d("relu"),
+        d("dense", units=classes),
+    ]  # fmt: skip
+
+
+def plain(classes: int = 3) -> list[Declared]:
+    """A network without coupled nodes: one segment."""
+    d = declared
+    return [
+        d("conv2d", filters=4, kernel_size=3),
+        d("relu"),
+        d("max_pool2d", kernel_size=2),
+        d("flatten"),
+        d("dropout", rate=0.5),
+        d("dense", units=classes),
+    ]
+
+
+def graph_of(layers: list[Declared], shape: Shape = (8, 8, 2), classes: int = 3) -> Graph:
+    """The graph of a list of declared layers."""
+    return weave(layers, shape, classes)
+
+
+def engine_of(
+    layers: list[Declared],
+    pool: Pool,
+    *,
+    shape: Shape = (8, 8, 2),
+    classes: int = 3,
+    dtype: Any = np.float32,
+    shard: int = 4,
+    seed: int = 0,
+    metrics: tuple[str, ...] = ("accuracy", "error"),
+) -> Engine:
+    """An engine with initialized parameters, cross-entropy and some metrics."""
+    graph = graph_of(layers, shape, classes)
+    tally = Tally(registry.make("losses", "cross_entropy"), [registry.make("metrics", m) for m in metrics], classes)
+    engine = Engine(graph, tally, pool, seed=seed, dtype=dtype, shard=shard)
+    init = Init(weights=registry.make("initializers", "he_normal"), biases=registry.make("initializers", "normal"))
+    build.initialize(graph, init, seed, engine.params)
+    return engine
+
+
+class Fixed:
+    """A batch of given arrays, for the engine."""
+
+    def __init__(self, x: Array, targets: Array, weights: Array | None = None) -> None:
+        self.x, self.targets = x, targets
+        self.weights = np.ones(len(x)) if weights is None else weights
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def fill(self, start: int, stop: int, x: Array) -> tuple[Array, Array]:
+        x[...] = self.x[start:stop]
+        return self.targets[start:stop], self.weights[start:stop].astype(x.dtype)
+
+
+def random_batch(count: int, shape: Shape = (8, 8, 2), classes: int = 3, seed: int = 1) -> Fixed:
+    """Normal pixels and random labels."""
+    rng = np.random.default_rng(seed)
+    return Fixed(rng.normal(size=(count, *shape)), rng.integers(0, classes, count))
