@@ -127,7 +127,7 @@ def checked_labels(labels: Array, classes: int, where: str) -> Array:
 
 
 def count_classes(labels: Array, where: str) -> int:
-    """How many classes labels from 0 on make: the largest plus one. Raises DataError for fewer than 2 or far too many."""
+    """How many classes labels from 0 on make: the largest plus one. Raises DataError for under 2 or far too many."""
     classes = int(labels.max()) + 1 if len(labels) else 0
     if classes < 2:
         raise DataError(f"{where}: {classes} class{'es' * (classes != 1)} found, expected 2 or more. Check the labels")

@@ -7,8 +7,9 @@ allocated, and no pickle is ever opened.
 from __future__ import annotations
 
 import struct
+import tokenize
+import warnings
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,17 @@ _SPLITS = ("train", "val", "test")
 _KEYS = tuple(f"{letter}_{split}" for split in _SPLITS for letter in "xy")
 _ADVICE = "Save it with np.savez(path, x_train=..., y_train=..., x_test=..., y_test=...), x_val and y_val if there are"
 _MAX_HEADER = 10_000  # bytes; NumPy's own limit
+_BROKEN_HEADER = (  # what NumPy and zipfile raise for headers that make no sense; MemoryError is the parser's, too deep
+    ValueError,
+    TypeError,
+    KeyError,
+    SyntaxError,
+    OverflowError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    tokenize.TokenError,
+)
 
 
 @register("npz")
@@ -93,7 +105,7 @@ class _Archive:
                     raise DataError(f"{self.path} is a single array (.npy), expected an archive (.npz). {_ADVICE}")
             try:
                 self._zip = zipfile.ZipFile(self.path)
-            except (ValueError, NotImplementedError, struct.error) as error:
+            except (ValueError, OverflowError, NotImplementedError, struct.error) as error:
                 raise zipfile.BadZipFile(str(error)) from error
         try:
             self._members = self._directory()
@@ -127,7 +139,7 @@ class _Archive:
         return members
 
     def images(self, split: str) -> Array:
-        """x of a split as (n, h, w, c), uint8 or float32, finite."""
+        """The images of a split as (n, h, w, c), uint8 or float32, finite."""
         name = f"x_{split}"
         where = f"{self.path}: {name}"
         pixels = self._array(name, "uint8, float32 or float64", lambda dtype: dtype == np.uint8 or _is_float(dtype))
@@ -147,7 +159,7 @@ class _Archive:
         return _finite(pixels, where) if pixels.dtype.kind == "f" else pixels
 
     def targets(self, split: str) -> Array:
-        """y of a split: integers (n,), not negative, or float32 (n, k), finite."""
+        """The targets of a split: integers (n,), not negative, or float32 (n, k), finite."""
         name = f"y_{split}"
         where = f"{self.path}: {name}"
         values = self._array(name, "integers, float32 or float64", lambda dtype: dtype.kind in "iu" or _is_float(dtype))
@@ -203,6 +215,8 @@ class _Archive:
         with reading(self.path), self._zip.open(self._members[name]) as member:
             member.read(offset)
             data = member.read()
+            if len(data) != self._members[name].file_size - offset:
+                raise EOFError(f"{name} ends early")
         values = np.frombuffer(data, dtype)
         values = values.reshape(shape[::-1]).T if fortran else values.reshape(shape)
         return np.array(values, dtype.newbyteorder("="), order="C")
@@ -215,12 +229,12 @@ class _Archive:
             raise DataError(f"{where} is encrypted or packed in an unusual way. Save it with np.savez_compressed")
         with reading(self.path):
             try:
-                with self._zip.open(info) as member:
+                with warnings.catch_warnings(action="ignore"), self._zip.open(info) as member:
                     version = np.lib.format.read_magic(member)
                     read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
                     shape, fortran, dtype = read[version](member, max_header_size=_MAX_HEADER)
                     offset = member.tell()
-            except (ValueError, KeyError, NotImplementedError, RecursionError, struct.error, MemoryError) as error:
+            except _BROKEN_HEADER as error:
                 raise DataError(f"{where} is no NumPy array ({_first_line(error)}). {_ADVICE}") from error
         if dtype.hasobject or dtype.kind not in "iuf":
             raise DataError(f"{where} holds {dtype}, expected plain numbers. Convert it before saving")
@@ -242,9 +256,10 @@ def _is_float(dtype: np.dtype[Any]) -> bool:
 
 def _finite(values: Array, where: str) -> Array:
     """Values as float32. Raises DataError for the first that is NaN, infinite, or becomes so."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         values = values.astype(np.float32, copy=False)
-    if not np.isfinite(values.sum(dtype=np.float64)):
+        total = values.sum(dtype=np.float64)  # finite if and only if every value is
+    if not np.isfinite(total):
         wrong = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
         raise DataError(
             f"{where}: sample {int(wrong[0]):,} holds NaN or an infinity ({len(wrong):,} such), expected finite "
