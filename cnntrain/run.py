@@ -59,7 +59,7 @@ class RunDirectory:
     """
 
     def __init__(self, path: Path, held: contextlib.ExitStack) -> None:
-        """Take over the lock in `held`, clear away what a killed process left half-written, prove that one can write."""
+        """Take over the lock in `held`, clear away what a killed process left, and prove that one can write."""
         self.path = path
         self.checkpoints = path / _CHECKPOINTS
         self._status: dict[str, Any] = {}
