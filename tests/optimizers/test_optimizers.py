@@ -1,0 +1,150 @@
+"""Every optimizer: PyTorch's steps, resuming, independence of how the vector is cut, and getting to the bottom."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+from cnntrain import registry
+from cnntrain.optimizers.base import Optimizer
+from tests.support import golden
+from tests.support.optimizers import SHOWN, STEPS, Run, gradient, start
+
+# isort: split
+import numpy as np
+import pytest
+
+SETTINGS = [
+    pytest.param(registry.make("optimizers", name, **fields), id=f"{name}-{index}")
+    for name, cls in registry.parts("optimizers").items()
+    for index, fields in enumerate(cls.examples)
+]
+
+
+def test_every_optimizer_has_examples_and_names_its_source() -> None:
+    for name, cls in registry.parts("optimizers").items():
+        assert cls.examples, name
+        assert re.search(r"\b(19|20)\d\d\b", cls.__doc__ or ""), f"{name} names no source"
+
+
+@pytest.mark.parametrize("path", golden.cases("optimizers"))
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-9), (np.float32, 1e-5)])
+def test_equals_pytorch_for_100_steps(path: Path, dtype: Any, tolerance: float) -> None:
+    optimizer, case = golden.load(path)
+    seen = []
+    Run(optimizer, start(dtype)).follow(STEPS, lambda step, p: seen.append(p.copy()) if step in SHOWN else None)
+    assert np.abs(np.array(seen) - case["shown"]).max() <= tolerance * np.abs(case["shown"]).max()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("optimizer", SETTINGS)
+def test_resumed_equals_straight_to_the_bit(optimizer: Optimizer, dtype: Any) -> None:
+    straight = Run(optimizer, start(dtype)).follow(30)
+    for stop in (1, 13):
+        first = Run(optimizer, start(dtype))
+        first.follow(stop)
+        second = Run(optimizer, first.p)
+        for name, slot in second.slots.items():
+            slot[...] = first.slots[name]
+        second.done = stop
+        assert second.follow(30).tobytes() == straight.tobytes()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("optimizer", SETTINGS)
+def test_cutting_the_vector_changes_no_bit(optimizer: Optimizer, dtype: Any) -> None:
+    size = 131
+    whole = Run(optimizer, start(dtype, size)).follow(12)
+    for cuts in [(1,), (16, 32, 64), (3, 50, 51, 130)]:
+        assert Run(optimizer, start(dtype, size), cuts).follow(12).tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize("optimizer", SETTINGS)
+def test_slots_are_those_needed_and_keep_the_dtype(optimizer: Optimizer) -> None:
+    names = optimizer.slot_names()
+    assert set(names) <= set(optimizer.slots)
+    run = Run(optimizer, start(np.float32))
+    before = {name: slot.copy() for name, slot in run.slots.items()}
+    run.follow(2)
+    assert run.p.dtype == np.float32
+    for name, slot in run.slots.items():
+        assert not np.array_equal(slot, before[name]), f"{name} is never used"
+
+
+@pytest.mark.parametrize("optimizer", SETTINGS)
+def test_gaps_between_tensors_stay_zero(optimizer: Optimizer) -> None:
+    run = Run(optimizer, np.zeros(5))
+    for _ in range(4):
+        run.step(np.zeros(5), optimizer.lr)
+    assert not run.p.any()
+
+
+@pytest.mark.parametrize("optimizer", SETTINGS)
+def test_finds_the_bottom_of_a_parabola(optimizer: Optimizer) -> None:
+    steepness, bottom = np.array([0.5, 1, 2, 4]), np.array([0.3, -0.2, 0.1, 0.5])
+    optimizer = dataclasses.replace(optimizer, lr=0.1, weight_decay=0.0)
+    run = Run(optimizer, np.zeros(4))
+    for step in range(600):
+        run.step(steepness * (run.p - bottom), optimizer.lr * (1 - step / 600))
+    assert np.abs(run.p - bottom).max() < 0.01
+
+
+@pytest.mark.parametrize("optimizer", SETTINGS)
+def test_decay_spares_all_but_weights(optimizer: Optimizer) -> None:
+    decayed = dataclasses.replace(optimizer, weight_decay=0.1)
+    plain = dataclasses.replace(optimizer, weight_decay=0.0)
+    for role in ("bias", "norm"):
+        assert (
+            Run(decayed, start(), role=role).follow(3).tobytes() == Run(plain, start(), role=role).follow(3).tobytes()
+        )
+    assert np.abs(Run(decayed, start()).follow(3) - Run(plain, start()).follow(3)).max() > 0
+
+
+@pytest.mark.parametrize("optimizer", SETTINGS)
+def test_decoupled_decay_shrinks_the_parameter_before_the_same_step(optimizer: Optimizer) -> None:
+    run = Run(dataclasses.replace(optimizer, weight_decay=0.1, decoupled=True, lr=0.5), start())
+    plain = Run(dataclasses.replace(optimizer, weight_decay=0.0, lr=0.5), start() * (1 - 0.5 * 0.1))
+    for one in (run, plain):
+        one.step(gradient(1), 0.5)
+    np.testing.assert_array_equal(run.p, plain.p)
+
+
+def test_first_velocity_is_the_gradient_whatever_the_dampening() -> None:
+    run = Run(registry.make("optimizers", "sgd", momentum=0.9, dampening=0.7), start())
+    run.step(gradient(1), 0.1)
+    np.testing.assert_array_equal(run.slots["velocity"], gradient(1))
+
+
+def test_adamw_is_adam_with_decoupled_decay() -> None:
+    adam = registry.make("optimizers", "adam", weight_decay=0.01, decoupled=True)
+    assert (
+        Run(adam, start()).follow(20).tobytes()
+        == Run(registry.make("optimizers", "adamw"), start()).follow(20).tobytes()
+    )
+
+
+def test_centered_rmsprop_survives_a_gradient_that_never_changes() -> None:
+    run = Run(registry.make("optimizers", "rmsprop", centered=True, alpha=0.5), np.ones(3, np.float32))
+    for _ in range(200):
+        run.step(np.full(3, 0.1, np.float32), 1e-12)
+    assert np.isfinite(run.p).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "message"),
+    [
+        ("sgd", {"lr": -1.0}, "lr must be"),
+        ("sgd", {"momentum": 1.0}, "momentum must be"),
+        ("sgd", {"nesterov": True}, "nesterov needs a momentum above 0 and no dampening, got momentum 0"),
+        ("sgd", {"nesterov": True, "momentum": 0.9, "dampening": 0.1}, "and dampening 0.1"),
+        ("sgd", {"dampening": 0.1}, "does nothing without momentum"),
+        ("adam", {"betas": (0.9, 1.0)}, "betas must be"),
+        ("adam", {"eps": 0.0}, "eps must be"),
+        ("rmsprop", {"alpha": 1.0}, "alpha must be"),
+    ],
+)
+def test_settings_out_of_range(name: str, fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        registry.make("optimizers", name, **fields)
