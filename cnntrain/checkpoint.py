@@ -147,7 +147,7 @@ def find(path: Path) -> Path:
     Raises CheckpointError where there is none.
     """
     if not os.path.exists(path):  # unlike Path.exists, false where it cannot be looked at
-        raise CheckpointError(f"there is no checkpoint or run directory {path} (that is {path.absolute()})")
+        raise CheckpointError(f"there is no checkpoint or run directory {path} (that is {path.absolute()}). {_WANTED}")
     if not os.path.isdir(path):
         return path
     for name in ("best.npz", "last.npz"):
@@ -170,7 +170,7 @@ def _difference(
 def _refusal(path: Path) -> Callable[[str], CheckpointError]:
     def refuse(reason: str) -> CheckpointError:
         if not os.path.lexists(path):
-            return CheckpointError(f"there is no checkpoint {path} (that is {path.absolute()})")
+            return CheckpointError(f"there is no checkpoint {path} (that is {path.absolute()}). {_WANTED}")
         return CheckpointError(f"{path} {reason}. {_WANTED}")
 
     return refuse
