@@ -279,7 +279,8 @@ class DirectoryLock:
 
     def _release(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
-        os.close(descriptor)
+        with _explained("unlock", self.path):
+            os.close(descriptor)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
