@@ -38,13 +38,14 @@ def options(annotation: Any) -> tuple[Any, ...]:
 
 
 def describe(annotation: Any) -> str:
-    """What a field takes, in words; with the bounds where it is one thing only."""
-    members = options(annotation)
-    if len(members) > 1:
-        return listed(word for member in members for word in _words(member, plural=False))
+    """What a field takes, in words: "an integer, 'same' or 'valid'"."""
+    return listed(word for member in options(annotation) for word in _words(member, plural=False))
+
+
+def describe_bounded(annotation: Any) -> str:
+    """What a field takes, with the bounds where it is one thing only: "an integer, at least 1"."""
     _, marks = bare(annotation)
-    extra = next((_bounds(mark) for mark in marks if isinstance(mark, (Range, Pattern))), "")
-    return listed(_words(annotation, plural=False)) + extra
+    return describe(annotation) + next((_bounds(mark) for mark in marks if isinstance(mark, (Range, Pattern))), "")
 
 
 def listed(words: Iterable[str]) -> str:

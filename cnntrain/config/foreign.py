@@ -63,6 +63,7 @@ _TYPES = {
         "normalize": "Normalize Normalization standardize",
         "random_crop": "RandomCrop random_crop_pad",
         "hflip": "RandomHorizontalFlip RandomFlip horizontal_flip random_horizontal_flip flip mirror",
+        "haar": "Haar dwt DWT wavelet",
     },
     "datasets": {
         "idx": "MNIST mnist FashionMNIST fashion_mnist EMNIST",
@@ -88,6 +89,7 @@ _KEYS = {  # ours: theirs
     "groups": "group",
     "bias": "use_bias bias_term",
     "eps": "epsilon fuzz",
+    "probability": "p prob",
     "rate": "p drop_rate dropout_rate dropout_ratio prob",
     "slope": "negative_slope alpha leak",
     "lr": "learning_rate base_lr eta step_size",

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 from cnntrain import registry
 from cnntrain.config import foreign, scalars
-from cnntrain.config.describe import bare, describe, options, part_words
+from cnntrain.config.describe import bare, describe, describe_bounded, options, part_words
 from cnntrain.config.fields import Declared, Duration, Kind, Pattern, Range, annotations_of, key_of
 from cnntrain.config.problems import Problems
 from cnntrain.config.tree import Broken, List, Map, Node, Scalar
@@ -92,7 +92,7 @@ class Reader:
         if not isinstance(node, Map):
             return self.unexpected(node, base, at)
         values = self.fields(node, (base,), at.name, at)
-        return INVALID if values is None else self.build(base, values[0], node)
+        return INVALID if values is None else self.build(base, values[0], node, at.name)
 
     def unexpected(self, node: Node, annotation: Any, at: Place) -> Any:
         """Report that nothing of the sort can stand here."""
@@ -153,7 +153,7 @@ class Reader:
         values = self.fields(Map(node.where, entries), classes, cls.name_in_config, at)
         if values is None:
             return INVALID
-        built = [self.build(c, v, node) for c, v in zip(classes, values, strict=True)]
+        built = [self.build(c, v, node, cls.name_in_config) for c, v in zip(classes, values, strict=True)]
         if INVALID in built:
             return INVALID
         return Declared(built[0], built[1] if len(built) > 1 else None, node.where) if declared else built[0]
@@ -196,7 +196,7 @@ class Reader:
         excused = self.unknown(node, keys, of_owner)
         for key, (field, annotation) in keys.items():
             if _required(field) and key not in node.entries and key not in excused:
-                self.problems.add(node.where, f"missing key {key!r}{of_owner} ({describe(annotation)})")
+                self.problems.add(node.where, f"missing key {key!r}{of_owner} ({describe_bounded(annotation)})")
         read = {
             key: self.read(entry.value, keys[key][1], at.key(key)) for key, entry in node.entries.items() if key in keys
         }
@@ -224,15 +224,16 @@ class Reader:
             meant |= {ours} if ours else set()
         return meant
 
-    def build(self, cls: type, values: dict[str, Any], node: Node) -> Any:
+    def build(self, cls: type, values: dict[str, Any], node: Node, owner: str) -> Any:
         """The dataclass; what its own check refuses is reported at the key its message begins with."""
         try:
             return cls(**values)
         except ValueError as error:
             message = str(error)
-            key = message.split(" ", 1)[0]
-            entry = node.get(key) if isinstance(node, Map) else None
-            self.problems.add(entry.where if entry else node.where, message)
+            first = message.split(" ", 1)[0]
+            value = node.get(first) if isinstance(node, Map) else None
+            named = first == owner or first in keys_of(cls)
+            self.problems.add(value.where if value else node.where, message if named else f"{owner}: {message}")
             return INVALID
 
 

@@ -97,13 +97,13 @@ class Source:
 
     @functools.cached_property
     def lines(self) -> list[str]:
-        """The text cut as YAML cuts it."""
-        return _LINE_BREAK.split(self.text)
+        """The text cut as YAML cuts it, and fit to be printed."""
+        return _LINE_BREAK.split(_UNPRINTABLE.sub("\ufffd", self.text))
 
     def mark(self, line: int, column: int) -> Mark:
         """The place at a line and column, both from 0."""
         text = self.lines[line] if line < len(self.lines) else ""
-        return Mark(self.file, self.number or line + 1, column + 1, _UNPRINTABLE.sub("\ufffd", text))
+        return Mark(self.file, self.number or line + 1, column + 1, text)
 
     def mark_at(self, index: int) -> Mark:
         """The place of a character, by its index in the text."""
@@ -155,7 +155,10 @@ def _fail_syntax(source: Source, problems: Problems, error: yaml.MarkedYAMLError
     notes = []
     if error.context and error.context_mark and error.context_mark.line != place.line:
         notes.append(f"({error.context}, which begins at line {error.context_mark.line + 1})")
-    problems.fail(source.mark(place.line, place.column), message, *notes)
+    where = source.mark(place.line, place.column)
+    if "${" in where.text:
+        notes.append('(within [...] and {...}, a reference needs quotes: "${vars.NAME}")')
+    problems.fail(where, message, *notes)
 
 
 class _Parser:

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cnntrain.config.load import Loaded, load
+from cnntrain.errors import ConfigError
+from cnntrain.registry import lookup
+from tests.support.configs import SMALL
+
+
+def overridden(folder: Path, *sets: str) -> Loaded:
+    (folder / "c.yaml").write_text(SMALL + "optimizer: adam\n")
+    return load([folder / "c.yaml"], sets)
+
+
+def complaints(folder: Path, *sets: str) -> list[str]:
+    with pytest.raises(ConfigError) as raised:
+        overridden(folder, *sets)
+    return [f"{problem.where} {problem.message}" for problem in raised.value.problems]
+
+
+def test_an_override_replaces_or_adds(tmp_path: Path) -> None:
+    loaded = overridden(
+        tmp_path,
+        "train.epochs=3",
+        "train.clip_norm=1e-1",
+        "init.weights={type: normal, std: .5}",
+        "name=a=b".replace("=b", ""),
+    )
+    experiment = loaded.experiment
+    assert (experiment.train.epochs, experiment.train.clip_norm) == (3, 0.1)
+    assert experiment.init.weights == lookup("initializers", "normal")(std=0.5)
+    assert experiment.name == "a"
+    assert str(loaded.where("train.clip_norm")) == "--set:2:17"
+
+
+def test_the_first_equals_sign_divides(tmp_path: Path) -> None:
+    assert overridden(tmp_path, "data.source.root=a=b").experiment.data.source.root == "a=b"  # type: ignore[attr-defined]
+
+
+def test_an_item_of_a_list_is_named_by_number_or_name(tmp_path: Path) -> None:
+    for step in ("0", "first"):
+        layers = overridden(tmp_path, f"model.layers.{step}.filters=9").experiment.model.layers
+        assert layers[0].part.filters == 9  # type: ignore[attr-defined]
+    layers = overridden(tmp_path, "model.layers.1={type: leaky_relu, slope: 0.2}").experiment.model.layers
+    assert layers[1].part == lookup("layers", "leaky_relu")(slope=0.2)
+
+
+def test_a_bare_part_takes_keys(tmp_path: Path) -> None:
+    assert overridden(tmp_path, "optimizer.lr=5").experiment.optimizer == lookup("optimizers", "adam")(lr=5.0)
+    assert overridden(tmp_path, "model.layers.1.name=act").experiment.model.layers[1].options.name == "act"
+
+
+def test_the_last_one_wins(tmp_path: Path) -> None:
+    assert overridden(tmp_path, "seed=1", "seed=2").experiment.seed == 2
+
+
+def test_nothing_stands_for_null(tmp_path: Path) -> None:
+    assert overridden(tmp_path, "train.epochs=", "train.steps=5").experiment.train.steps == 5
+
+
+@pytest.mark.parametrize(
+    ("override", "complaint"),
+    [
+        ("train.epochs", "--set:1:13 expected KEY=VALUE, got 'train.epochs'"),
+        ("train..epochs=1", "--set:1:7 a step of the path is empty; write it as in train.epochs=3"),
+        ("=1", "--set:1:1 a step of the path is empty; write it as in train.epochs=3"),
+        ("trian.epochs=1", "--set:1:1 unknown key 'trian'; did you mean 'train'?"),
+        ("train.epcohs=1", "--set:1:7 unknown key 'epcohs' of train; did you mean 'epochs'?"),
+        ("train.epochs=abc", "--set:1:14 epochs: expected an integer, got 'abc'"),
+        ("train.epochs=0", "--set:1:14 epochs must be at least 1, got 0"),
+        ("train.epochs.x=1", "--set:1:14 epochs is a single value and has no 'x'"),
+        ("model.layers.4.rate=1", "--set:1:14 layers has 4 items, numbered from 0; there is no 4"),
+        ("model.layers.-1.rate=1", "--set:1:14 no item of layers has the name '-1'; known: first"),
+        ("model.layers.frist.filters=1", "--set:1:14 no item of layers has the name 'frist'; did you mean 'first'?"),
+        ("data.eval_transforms=[hflp]", "--set:1:23 unknown transform 'hflp'; did you mean 'hflip'?"),
+        ("seed=[1", "--set:1:8 not valid YAML: expected ',' or ']', but got '<stream end>'"),
+        ("seed=1\x00", "--set:1:7 a config is text; found the character U+0000"),
+        ("extends=a.yaml", "--set:1:1 unknown key 'extends'"),
+        (".".join("a" * 60) + "=1", "--set:1:1 a path has at most 50 steps"),
+        ("seed=" + "9" * 5000, "--set:1:6 seed is a number of 5000 digits; nothing here is that large"),
+    ],
+)
+def test_a_wrong_override_is_cited(tmp_path: Path, override: str, complaint: str) -> None:
+    (found,) = complaints(tmp_path, override)
+    assert found.startswith(complaint)
+
+
+def test_overrides_are_shown_with_a_caret_and_numbered(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        overridden(tmp_path, "seed=1", "train.epochs=abc")
+    assert str(raised.value) == (
+        "--set:2:14: epochs: expected an integer, got 'abc'\n    train.epochs=abc\n                 ^"
+    )
+
+
+def test_mistakes_of_file_and_command_line_come_together(tmp_path: Path) -> None:
+    assert [
+        text.split(" ")[0].removeprefix(f"{tmp_path}/") for text in complaints(tmp_path, "data.val=2", "train={}")
+    ] == [
+        "--set:1:10",
+        "--set:2:7",
+    ]
