@@ -84,9 +84,8 @@ class LeakyRelu(Elementwise):
         if f.dx is not None:
             for y, dy, dx in _blocks(f.y, f.dy, f.dx):
                 positive = np.greater(y, 0, out=f.scratch["positive"][: y.size])
-                leak = np.multiply(dy, self.slope, out=f.scratch["leak"][: y.size])
-                np.copyto(leak, dy, where=positive)
-                np.copyto(dx, leak)
+                slope = np.maximum(positive, self.slope, out=f.scratch["leak"][: y.size], dtype=y.dtype)  # 1 or slope
+                np.multiply(dy, slope, out=dx)
 
 
 @register("tanh")
