@@ -62,9 +62,26 @@ class Checkpoint:
     meta: Meta
     arrays: Arrays
 
-    def expect(self, declared: Mapping[str, tuple[Shape, npt.DTypeLike]]) -> None:
-        """Raise CheckpointError unless names, shapes and dtypes are exactly those declared; names three differences."""
-        found = {name: (array.shape, array.dtype) for name, array in self.arrays.items()}
+    def require(self, **kinds: type) -> None:
+        """Raise CheckpointError unless the meta has these keys, each of its type: `require(config=dict)`.
+
+        A dict's own keys are given with two underscores: `require(position__step=int)`.
+        """
+        for key, kind in kinds.items():
+            value: Any = self.meta
+            for part in key.split("__"):
+                value = value.get(part) if isinstance(value, dict) else None
+            if type(value) is not kind:
+                name = key.replace("__", ".")
+                raise CheckpointError(f"{self.path} is damaged: its meta has no {name}. Restore it from a copy")
+
+    def expect(self, declared: Mapping[str, tuple[Shape, npt.DTypeLike]], prefix: str = "") -> None:
+        """Raise CheckpointError unless names, shapes and dtypes are exactly those declared; names three differences.
+
+        With a prefix, of the arrays whose names begin with it.
+        """
+        mine = {name: array for name, array in self.arrays.items() if name.startswith(prefix)}
+        found = {name: (array.shape, array.dtype) for name, array in mine.items()}
         wanted = {name: (tuple(shape), np.dtype(dtype)) for name, (shape, dtype) in declared.items()}
         names = [*wanted, *(name for name in found if name not in wanted)]
         differences = [

@@ -53,7 +53,7 @@ _DECIDES_BITS = {  # what in the environment can change the bits of a result -> 
 
 
 class RunDirectory:
-    """The files of one run, and the lock on them until `close`. Made by `create`, `open` or `open_or_create`.
+    """The files of one run, and the lock on them until `close`. Made by `create` or `open`.
 
     Every method that writes raises StorageError where it cannot.
     """
@@ -76,21 +76,24 @@ class RunDirectory:
         self._held = held.pop_all()
 
     @classmethod
-    def create(cls, path: Path | None, name: str, config_hash: str, overwrite: bool = False) -> RunDirectory:
+    def create(
+        cls, path: Path | None, name: str, config_hash: str, overwrite: bool = False, restart: bool = False
+    ) -> RunDirectory:
         """A directory for a new run: `path` exactly, or runs/<name>/<UTC time>-<8 hex of the config hash>.
 
-        Raises RunDirectoryError where `path` is in use or not empty; with `overwrite` a run of cnntrain may be there,
-        whose files are removed and nobody else's.
+        Raises RunDirectoryError where `path` is in use or not empty. With `overwrite` a run of cnntrain may be there,
+        with `restart` one that was killed before its first checkpoint; its files are removed, and nobody else's.
         """
         if path is None:
             path = _new_directory(name, config_hash)
         with _locked(path) as held:
-            if _names(path) and not overwrite:
+            if _names(path) and not (overwrite or (restart and not resumable(path))):
                 raise RunDirectoryError(
                     f"{path} holds a run already. Add --resume to go on with it, --overwrite to replace it, "
                     "or choose another --run-dir"
                 )
-            return cls._start(path, held)
+            _clear(path)
+            return cls(path, held)
 
     @classmethod
     def open(cls, path: Path) -> RunDirectory:
@@ -103,24 +106,6 @@ class RunDirectory:
         with _locked(path) as held:
             return cls(path, held)
 
-    @classmethod
-    def open_or_create(cls, path: Path) -> RunDirectory:
-        """The directory of a run to resume, or to start where none has saved a checkpoint; `resumed` tells which.
-
-        Raises RunDirectoryError where it is in use, or not empty and no run of cnntrain.
-        """
-        with _locked(path) as held:
-            return cls(path, held) if resumable(path) else cls._start(path, held)
-
-    @classmethod
-    def _start(cls, path: Path, held: contextlib.ExitStack) -> RunDirectory:
-        """Begin anew; without last.npz, the first to go, what is left of an older run cannot be taken for one."""
-        folder = path / _CHECKPOINTS
-        numbered = [folder / name for name in _names(folder) if _NUMBERED.fullmatch(name)]
-        for old in (folder / "last.npz", folder / "best.npz", *numbered, *(path / name for name in _FILES)):
-            files.remove(old)
-        return cls(path, held)
-
     def close(self) -> None:
         """Close the logs and release the lock; a second call does nothing."""
         self._held.close()
@@ -132,11 +117,6 @@ class RunDirectory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    @property
-    def resumed(self) -> bool:
-        """Whether there is a checkpoint to resume from."""
-        return resumable(self.path)
 
     @property
     def last(self) -> Path:
@@ -301,6 +281,14 @@ def _new_directory(name: str, config_hash: str) -> Path:
     path = next(path for path in itertools.chain([wanted], numbered) if files.make_new_directory(path))
     files.link(path.name, path.with_name("latest"))
     return path
+
+
+def _clear(path: Path) -> None:
+    """Remove the files of an older run; without last.npz, the first to go, the rest cannot be taken for one."""
+    folder = path / _CHECKPOINTS
+    numbered = [folder / name for name in _names(folder) if _NUMBERED.fullmatch(name)]
+    for old in (folder / "last.npz", folder / "best.npz", *numbered, *(path / name for name in _FILES)):
+        files.remove(old)
 
 
 def _locked(path: Path) -> contextlib.ExitStack:

@@ -234,6 +234,26 @@ def test_expect_lists_the_first_three_differences(tmp_path: Path) -> None:
         found.expect({name: value for name, value in declared(example()).items() if name != "metric/epoch"})
 
 
+def test_expect_can_be_of_one_prefix(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "a.npz", META, example())
+    found = checkpoint.read(tmp_path / "a.npz")
+    params = {name: value for name, value in declared(example()).items() if name.startswith("param/")}
+    found.expect(params, prefix="param/")
+    del params["param/stem.bias"]
+    with pytest.raises(CheckpointError, match=r"it has 'param/stem\.bias', which the config does not declare"):
+        found.expect(params, prefix="param/")
+
+
+def test_require_names_what_the_meta_lacks(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "a.npz", META, small())
+    found = checkpoint.read(tmp_path / "a.npz")
+    found.require(config=dict, classes=list, position__step=int)
+    for lacking in ({"values": dict}, {"position__step": str}, {"position__lr": int}, {"classes__0": str}):
+        name = next(iter(lacking)).replace("__", ".")
+        with pytest.raises(CheckpointError, match=f"its meta has no {name}"):
+            found.require(**lacking)
+
+
 # -- damage ----------------------------------------------------------------------------------------------------------
 
 WANTED = "Give a .npz file written by cnntrain, or a run directory"

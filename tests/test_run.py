@@ -58,7 +58,6 @@ def test_a_named_directory_is_used_exactly(tmp_path: Path) -> None:
     path = tmp_path / "with space" / "ünï"
     with RunDirectory.create(path, "lenet", HASH) as directory:
         assert directory.path == path
-        assert not directory.resumed
     assert os.listdir(path.parent) == ["ünï"]
 
 
@@ -79,7 +78,7 @@ def test_overwrite_removes_our_files_and_no_others(tmp_path: Path) -> None:
     for name in ("crash.log", "report.html", "checkpoints/epoch-0007.npz", files.TEMPORARY + "1-a"):
         (path / name).write_text("ours")
     with RunDirectory.create(path, "name", HASH, overwrite=True) as directory:
-        assert not directory.resumed
+        assert not run.resumable(path)
         assert directory.metrics_length == 0
     logs = [".lock", "metrics.jsonl", "timing.jsonl", "train.log"]
     assert sorted(content(path)) == sorted([*theirs, *logs])
@@ -91,7 +90,7 @@ def test_a_directory_of_somebody_else_is_not_touched(tmp_path: Path, overwrite: 
     with pytest.raises(RunDirectoryError, match="is not empty and holds no run of cnntrain"):
         RunDirectory.create(tmp_path, "name", HASH, overwrite=overwrite)
     with pytest.raises(RunDirectoryError, match="is not empty and holds no run of cnntrain"):
-        RunDirectory.open_or_create(tmp_path)
+        RunDirectory.create(tmp_path, "name", HASH, restart=True)
     assert content(tmp_path) == {"config.yaml": b"the user's own"}
 
 
@@ -103,21 +102,19 @@ def test_resuming_needs_a_checkpoint(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-def test_open_or_create_starts_resumes_and_starts_over(tmp_path: Path) -> None:
+def test_restart_replaces_only_a_run_without_a_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "run"
-    with RunDirectory.open_or_create(path) as directory:
-        assert not directory.resumed
-        directory.metric({"event": "start"})
-        directory.write_crash("killed before the first checkpoint")
-    with RunDirectory.open_or_create(path) as directory:
-        assert not directory.resumed
-        assert directory.metrics_length == 0
-        assert not (path / "crash.log").exists()
-        directory.metric({"event": "start"})
+    for _ in range(2):
+        with RunDirectory.create(path, "name", HASH, restart=True) as directory:
+            assert directory.metrics_length == 0
+            assert not (path / "crash.log").exists()
+            directory.metric({"event": "start"})
+            directory.write_crash("killed before the first checkpoint")
+    with RunDirectory.create(path, "name", HASH, restart=True) as directory:
         directory.save_checkpoint({}, ARRAYS)
-    with RunDirectory.open_or_create(path) as directory:
-        assert directory.resumed
-        assert directory.metrics_length == 18
+    with pytest.raises(RunDirectoryError, match="holds a run already"):
+        RunDirectory.create(path, "name", HASH, restart=True)
+    assert run.resumable(path)
 
 
 def test_a_start_over_that_is_killed_is_not_taken_for_a_run(tmp_path: Path) -> None:
@@ -166,14 +163,14 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     said = [child.stdout.readline() for child in children if child.stdout]
     winner = said.index("held\n")
     with pytest.raises(RunDirectoryError, match=f"is in use by process {children[winner].pid} "):
-        RunDirectory.open_or_create(tmp_path / "run")
+        RunDirectory.create(tmp_path / "run", "name", HASH, restart=True)
     for number, child in enumerate(children):
         if number == winner:
             child.kill()
         child.communicate()
     assert sorted(child.returncode for child in children) == [-9, 8, 8]
     assert sum("is in use by" in line for line in said) == 2
-    with RunDirectory.open_or_create(tmp_path / "run"):  # the lock died with its process
+    with RunDirectory.create(tmp_path / "run", "name", HASH, restart=True):  # the lock died with its process
         pass
 
 
@@ -202,11 +199,11 @@ def test_opening_clears_what_a_killed_process_left(tmp_path: Path) -> None:
 def test_every_fault_while_starting_ends_in_one_error_and_frees_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "run"
     count = 0
-    for *_, outcome in every_point(lambda: RunDirectory.open_or_create(path).close()):
+    for *_, outcome in every_point(lambda: RunDirectory.create(path, "name", HASH, restart=True).close()):
         count += 1
         assert outcome == "failed"
     assert count > 40
-    RunDirectory.open_or_create(path).close()
+    RunDirectory.create(path, "name", HASH, restart=True).close()
 
 
 # -- what is written -------------------------------------------------------------------------------------------------
