@@ -51,7 +51,12 @@ def test_without_coupled_nodes_nothing_belongs_to_a_shard():
 
 
 def test_elementwise_layers_work_in_place():
-    layers = [declared("conv2d", filters=4, kernel_size=3), declared("relu"), declared("flatten"), declared("dense", units=3)]  # fmt: skip
+    layers = [
+        declared("conv2d", filters=4, kernel_size=3),
+        declared("relu"),
+        declared("flatten"),
+        declared("dense", units=3),
+    ]
     plan = Plan(graph_of(layers), 4, np.dtype(np.float32), True)
     assert plan.places["y", 0, ""] == plan.places["y", 1, ""]
     assert plan.places["dy", 0, ""] == plan.places["dy", 1, ""]

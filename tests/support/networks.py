@@ -33,6 +33,8 @@ def everything(classes: int = 3) -> list[Declared]:
     """A network with a coupled node, dropout, residuals, branches, in-place chains and a node that feeds three."""
     d = declared
     conv = {"kernel_size": 3, "padding": "same"}
+    left = (d("conv2d", filters=3, kernel_size=1), d("sigmoid"))
+    right = (d("avg_pool2d", kernel_size=3, stride=1, padding=1),)
     return [
         d("conv2d", filters=4, name="stem", **conv),
         d("batch_norm"),
@@ -43,18 +45,14 @@ def everything(classes: int = 3) -> list[Declared]:
             activation=registry.make("layers", "relu"),
         ),
         d("max_pool2d", kernel_size=2),
-        d(
-            "parallel",
-            branches=((d("conv2d", filters=3, kernel_size=1), d("sigmoid")), (d("avg_pool2d", kernel_size=3, stride=1, padding=1),)),
-            join="concat",
-        ),
+        d("parallel", branches=(left, right), join="concat"),
         d("repeat", n=2, body=(d("conv2d", filters=5, **conv), d("batch_norm"), d("leaky_relu"))),
         d("flatten"),
         d("dropout", rate=0.2),
         d("dense", units=6),
         d("relu"),
         d("dense", units=classes),
-    ]  # fmt: skip
+    ]
 
 
 def plain(classes: int = 3) -> list[Declared]:
