@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gzip
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -105,13 +106,12 @@ def reading(path: Path) -> Iterator[None]:
     """Turn what goes wrong while a file is read into a DataError that names it; a failing device is a StorageError."""
     try:
         yield
-    except (EOFError, zlib.error, zipfile.BadZipFile) as error:
+    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is damaged or cut short ({error}). Fetch or make it again") from error
     except OSError as error:
         if error.errno == errno.EIO:
             raise StorageError(f"cannot read {path}: the device failed. Check the disk") from error
-        reason = error.strerror or f"damaged ({error})"
-        raise DataError(f"cannot read {path}: {reason}. Check the file and its permissions") from error
+        raise DataError(f"cannot read {path}: {error.strerror or error}. Check the file and its permissions") from error
 
 
 def checked_labels(labels: Array, classes: int, where: str) -> Array:

@@ -77,7 +77,7 @@ def _records(path: Path) -> Array:
     """The records of a file, uint8 (n, 3073), every label in range."""
     with reading(path):
         data = np.fromfile(path, np.uint8)
-    if data[:1] == 0x80:  # no label, but how a pickle begins
+    if data[:1].tobytes() == b"\x80":  # no label, but how a pickle begins
         raise DataError(f"{path} is the Python (pickled) version, which is not read. {_ADVICE}")
     if not len(data) or len(data) % _RECORD:
         other = len(data) and len(data) % _CIFAR100_RECORD == 0

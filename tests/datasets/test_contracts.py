@@ -1,0 +1,54 @@
+"""What holds for every dataset that can be loaded without a file, and for the messages of all."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from cnntrain import registry
+from cnntrain.datasets.base import Dataset
+from cnntrain.errors import DataError
+
+# isort: split
+import numpy as np
+import pytest
+
+SETTINGS = [
+    pytest.param(registry.make("datasets", name, **fields), id=f"{name}-{index}")
+    for name, cls in registry.parts("datasets").items()
+    for index, fields in enumerate(cls.examples)
+]
+FILED = {  # data set -> the field that says where its files are
+    name: next(field.name for field in dataclasses.fields(cls) if field.name in ("root", "path"))
+    for name, cls in registry.parts("datasets").items()
+    if not cls.examples
+}
+
+
+@pytest.mark.parametrize("source", SETTINGS)
+def test_loads_what_it_describes(source: Dataset) -> None:
+    described = source.describe()
+    for split in source.splits():
+        images = source.load(split)
+        assert images.pixels.ndim == 4
+        assert images.pixels.dtype in (np.uint8, np.float32)
+        assert images.pixels.flags.c_contiguous
+        assert images.targets.dtype == np.int64
+        assert len(images) == len(images.pixels) == len(images.targets) > 0
+        assert images.targets.min() >= 0
+        assert images.targets.max() < len(images.classes)
+        assert described is not None
+        assert (images.shape, images.classes) == (described.shape, described.classes)
+
+
+@pytest.mark.parametrize("name", FILED)
+@pytest.mark.parametrize("place", ["no/such", "no\0such", "x" * 300])
+def test_a_place_that_does_not_exist_is_shown_absolute(
+    name: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = registry.make("datasets", name, **{FILED[name]: place})
+    for ask in (source.splits, lambda: source.load("train"), lambda: source.files("train")):
+        with pytest.raises(DataError) as caught:
+            ask()
+        assert str(tmp_path / place) in str(caught.value)
