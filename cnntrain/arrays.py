@@ -7,6 +7,7 @@ but how many there are.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ def aligned(shape: Shape | int, dtype: npt.DTypeLike) -> Array:
     """A zeroed C-contiguous array whose first byte lies on a 64-byte boundary."""
     shape = (shape,) if isinstance(shape, int) else shape
     dtype = np.dtype(dtype)
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    size = math.prod(shape) * dtype.itemsize
     raw = np.zeros(size + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + size].view(dtype).reshape(shape)
@@ -57,7 +58,7 @@ class Param:
     @property
     def size(self) -> int:
         """Number of values."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ class TreeSum:
             np.add(left, right, out=left)
             if self._release:
                 self._release(right)
-            level, index = level + 1, index // 2
+            value, level, index = left, level + 1, index // 2
 
     def total(self) -> Array:
         """The sum of everything added, which it empties. Call it when all indices from 0 on have been handed in."""

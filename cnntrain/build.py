@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import cast
 
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.load import Loaded
@@ -29,13 +29,6 @@ from cnntrain.transforms.base import Transform
 
 # isort: split
 import numpy as np
-
-P = TypeVar("P")
-
-
-def _as(kind: type[P], part: Part) -> P:
-    """A part of the config as what its kind is known to be: the reader has checked it."""
-    return cast(P, part)
 
 
 def problem(loaded: Loaded, path: str, message: str) -> ConfigError:
@@ -64,7 +57,7 @@ def network(loaded: Loaded, description: Description) -> Network:
     shapes = {}
     for name in ("train_transforms", "eval_transforms"):
         try:
-            shapes[name] = output_shape(_transforms(getattr(experiment.data, name)), description.shape)
+            shapes[name] = output_shape(transforms(getattr(experiment.data, name)), description.shape)
         except ValueError as error:
             raise problem(loaded, f"data.{name}", str(error)) from error
     if shapes["train_transforms"] != shapes["eval_transforms"]:
@@ -75,7 +68,7 @@ def network(loaded: Loaded, description: Description) -> Network:
             "give both lists the transforms that change the shape",
         )
     graph = weave(experiment.model.layers, shapes["eval_transforms"], description.outputs)
-    loss = _as(Loss, experiment.loss)
+    loss = cast(Loss, experiment.loss)
     try:
         loss.check(graph.output_shape, description.outputs, bool(description.classes))
     except ValueError as error:
@@ -88,11 +81,12 @@ def tally(experiment: Experiment, description: Description) -> Tally:
     chosen = experiment.train.metrics
     if chosen is None:
         chosen = (make("metrics", "accuracy"), make("metrics", "error")) if description.classes else ()
-    return Tally(_as(Loss, experiment.loss), [_as(Metric, metric) for metric in chosen], len(description.classes))
+    return Tally(cast(Loss, experiment.loss), [cast(Metric, part) for part in chosen], len(description.classes))
 
 
-def _transforms(parts: tuple[Part, ...]) -> tuple[Transform, ...]:
-    return tuple(_as(Transform, part) for part in parts)
+def transforms(parts: tuple[Part, ...]) -> tuple[Transform, ...]:
+    """A list of transforms as the config has it."""
+    return tuple(cast(Transform, part) for part in parts)
 
 
 @dataclass(frozen=True)
@@ -110,13 +104,13 @@ class Data:
 
 def describe(loaded: Loaded) -> Description | None:
     """Shape and classes as far as the config alone tells."""
-    return _as(Dataset, loaded.experiment.data.source).describe()
+    return cast(Dataset, loaded.experiment.data.source).describe()
 
 
 def read_data(loaded: Loaded) -> Data:
-    """Read training and validation samples, split and fit. Raises DataError, or ConfigError where the config is at fault."""
+    """Read training and validation samples, split and fit. Raises DataError, or ConfigError for an impossible split."""
     experiment = loaded.experiment
-    source = _as(Dataset, experiment.data.source)
+    source = cast(Dataset, experiment.data.source)
     train = source.load("train")
     description = Description(train.shape, train.classes, 0 if train.classes else int(train.targets.shape[1]))
     indices = np.arange(len(train))
@@ -134,8 +128,8 @@ def read_data(loaded: Loaded) -> Data:
         indices,
         val,
         val_indices,
-        fit(_transforms(experiment.data.train_transforms), train, indices),
-        fit(_transforms(experiment.data.eval_transforms), train, indices),
+        fit(transforms(experiment.data.train_transforms), train, indices),
+        fit(transforms(experiment.data.eval_transforms), train, indices),
     )
 
 
@@ -151,13 +145,19 @@ def _validation(loaded: Loaded, source: Dataset, train: Images) -> tuple[Images 
             )
         return train, indices
     if val is not None:
-        other = _as(Dataset, val)
+        other = cast(Dataset, val)
         images = other.load("val" if "val" in other.splits() else "train")
     elif "val" in source.splits():
         images = source.load("val")
     else:
         return None, np.arange(0)
     return images, np.arange(len(images))
+
+
+def validates(loaded: Loaded) -> bool:
+    """Whether a run will have validation samples, as far as the config and a look for files tell."""
+    data = loaded.experiment.data
+    return data.val is not None or "val" in cast(Dataset, data.source).splits()
 
 
 def loader(experiment: Experiment, data: Data) -> Loader:
@@ -183,12 +183,12 @@ def horizon(experiment: Experiment, steps_per_epoch: int) -> Horizon:
 
 def optimizer(experiment: Experiment) -> Optimizer:
     """The optimizer the config names."""
-    return _as(Optimizer, experiment.optimizer)
+    return cast(Optimizer, experiment.optimizer)
 
 
 def schedule(experiment: Experiment) -> Schedule:
     """The schedule the config names."""
-    return _as(Schedule, experiment.schedule)
+    return cast(Schedule, experiment.schedule)
 
 
 def initialize(graph: Graph, init: Init, seed: int, params: Array) -> None:
@@ -214,4 +214,4 @@ def _initializer(node: Node, init: Init, which: str) -> Initializer:
         matching = [getattr(rule, which) for rule in init.rules if fnmatch.fnmatchcase(node.name, rule.match)]
         candidates = [getattr(init, which), *(part for part in matching if part is not None)]
         chosen = candidates[-1]
-    return _as(Initializer, cast(Part, chosen))
+    return cast(Initializer, cast(Part, chosen))

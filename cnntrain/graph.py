@@ -7,6 +7,7 @@ checkpoint names and FLOP counts are each a loop over `Graph.nodes`.
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -95,17 +96,10 @@ class Graph:
         below a quarter of the traffic of activations (about 6 passes over them a sample), and for which the average
         node has work for about 0.1 ms (5 MFLOP), below which the interpreter would be what is measured.
         """
-        values = sum(_size(node.shape) for node in self.nodes)
+        values = sum(math.prod(node.shape) for node in self.nodes)
         by_traffic = 2 * self.parameter_count() / max(values, 1)
         by_time = 5e6 * len(self.nodes) / max(sum(self.flops()), 1)
         return next((n for n in (8, 16) if n >= by_traffic and n >= by_time), 32)
-
-
-def _size(shape: Shape) -> int:
-    size = 1
-    for extent in shape:
-        size *= extent
-    return size
 
 
 def weave(layers: Sequence[Declared], input_shape: Shape, outputs: int) -> Graph:

@@ -79,10 +79,10 @@ def load_text(text: str, file: str) -> Loaded:
     return _read(tree, text, Path(file).stem, problems)
 
 
-def load_plain(config: Any, file: str) -> Loaded:
+def load_plain(config: Any, file: str, sets: Sequence[str] = ()) -> Loaded:
     """The experiment of what `dump.plain` gave, such as a checkpoint's: untrusted, and checked like any other.
 
-    `file` is what messages call it. Raises ConfigError.
+    `file` is what messages call it; `sets` are the user's own `KEY=VALUE` overrides. Raises ConfigError.
     """
     problems = Problems()
     start = Mark(file, 1, 1)
@@ -92,6 +92,8 @@ def load_plain(config: Any, file: str) -> Loaded:
         problems.fail(start, str(error))
     tree = root_map(node, start, problems)
     refuse(tree, problems)
+    for number, text in enumerate(sets, 1):
+        tree = override(tree, text, number, problems)
     return _read(tree, "", Path(file).stem, problems)
 
 

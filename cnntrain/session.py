@@ -1,0 +1,309 @@
+"""A session is what one `cnntrain fit` does: read, build, start or resume, train, and say where the results are."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnntrain import advice, blas, build, resources
+from cnntrain.build import Data, Network, problem
+from cnntrain.checkpoint import Checkpoint, read
+from cnntrain.config.dump import fingerprint, plain, to_yaml
+from cnntrain.config.load import Loaded, leaves, load, load_plain
+from cnntrain.console import Console, Progress
+from cnntrain.engine.pool import Pool
+from cnntrain.errors import (
+    CheckpointError,
+    CnntrainError,
+    DivergedError,
+    StoppedError,
+    UsageError,
+)
+from cnntrain.interrupts import Interrupts
+from cnntrain.monitor import Monitor
+from cnntrain.run import RunDirectory, compare_environments, environment, resumable
+from cnntrain.summary import described_without_data, figures
+from cnntrain.trainer import Trainer
+
+# isort: split
+import numpy as np
+
+HARMLESS = (  # keys that may change on resume: they say how long and how watched, not what is computed
+    "name",
+    "train.epochs",
+    "train.steps",
+    "train.until",
+    "train.early_stopping",
+    "train.log_every",
+    "checkpoint",
+    "warnings",
+    "data.source.root",
+    "data.source.path",
+    "data.val.root",
+    "data.val.path",
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run, as opposed to what: nothing here changes a single bit of the result."""
+
+    run_dir: Path | None = None
+    threads: int | None = None
+    resume: bool = False
+    resume_or_start: bool = False
+    overwrite: bool = False
+    strict_env: bool = False
+    allow_data_change: bool = False
+    progress: Progress = "auto"
+    quiet: bool = False
+
+
+def fit(configs: Sequence[str | Path], sets: Sequence[str] = (), options: Options | None = None) -> dict[str, Any]:
+    """Train what the configs describe, in a new run directory or from a checkpoint.
+
+    Returns what `fit --json` prints: run_dir, state, epochs, step, best, final. Raises a CnntrainError whose
+    exit_code is the command's.
+    """
+    options = options or Options()
+    console = Console(options.progress, options.quiet)
+    blas.pin()
+    if options.run_dir is None and (options.resume or options.resume_or_start):
+        raise UsageError("--resume and --resume-or-start need --run-dir, to know which run is meant")
+    with Interrupts() as interrupts:
+        if options.resume or (options.resume_or_start and options.run_dir and resumable(options.run_dir)):
+            return _resume(configs, sets, options, console, interrupts)
+        if not configs:
+            raise UsageError("fit needs a config file. Try: cnntrain fit configs/quickstart.yaml")
+        return _start(load(configs, sets), options, console, interrupts)
+
+
+def _start(loaded: Loaded, options: Options, console: Console, interrupts: Interrupts) -> dict[str, Any]:
+    experiment = loaded.experiment
+    data, network = _prepare(loaded, options, console)
+    directory = RunDirectory.create(
+        options.run_dir, experiment.name, fingerprint(experiment), options.overwrite, restart=options.resume_or_start
+    )
+    with directory as run:
+        console.log = run.log
+        run.write_config(loaded.text, to_yaml(plain(experiment)))
+        run.write_json("env.json", environment() | {"threads": resources.threads(options.threads)})
+        run.write_json("data.json", _data_summary(data))
+        run.write_command(sys.argv)
+        console.say(f"run directory: {run.path}")
+        return _train(loaded, data, network, run, None, options, console, interrupts)
+
+
+def _resume(
+    configs: Sequence[str | Path], sets: Sequence[str], options: Options, console: Console, interrupts: Interrupts
+) -> dict[str, Any]:
+    assert options.run_dir is not None
+    with RunDirectory.open(options.run_dir) as run:
+        path = run.last
+        checkpoint = read(path)
+        run.write_command(sys.argv)
+        saved = load_plain(checkpoint.meta["config"], str(path))
+        loaded = load(configs, sets) if configs else load_plain(checkpoint.meta["config"], str(path), sets)
+        console.log = run.log
+        changed = _changes(saved, loaded)
+        if changed:
+            console.say("changed since the run was started: " + "; ".join(changed))
+        _compare_environment(checkpoint, options, console)
+        data, network = _prepare(loaded, options, console)
+        console.say(f"resuming {run.path} at step {checkpoint.meta['position']['step']}")
+        return _train(loaded, data, network, run, checkpoint, options, console, interrupts)
+
+
+def _prepare(loaded: Loaded, options: Options, console: Console) -> tuple[Data, Network]:
+    """Build before reading where the config alone tells the shapes: a wrong layer should not wait for the data."""
+    for line in advice.of(loaded):
+        console.warn(line)
+    description = build.describe(loaded)
+    if description is not None:
+        check_memory(loaded, build.network(loaded, description), resources.threads(options.threads))
+    data = build.read_data(loaded)
+    network = build.network(loaded, data.description)
+    check_memory(loaded, network, resources.threads(options.threads))
+    return data, network
+
+
+def check_memory(loaded: Loaded, network: Network, threads: int) -> int:
+    """Bytes a training run needs beside its data. Raises ConfigError where the machine does not have them."""
+    slots = len(build.optimizer(loaded.experiment).slot_names())
+    needed = resources.needed(network.graph, threads, loaded.experiment.train.batch_size, slots)
+    available = resources.available()
+    if needed > available:
+        raise problem(
+            loaded,
+            "model",
+            f"training needs {resources.human(needed)} of memory for {network.graph.parameter_count():,} parameters at "
+            f"batch size {loaded.experiment.train.batch_size}, this machine has {resources.human(available)}: "
+            "make the network or the batch smaller",
+        )
+    return needed
+
+
+def _train(
+    loaded: Loaded,
+    data: Data,
+    network: Network,
+    run: RunDirectory,
+    checkpoint: Checkpoint | None,
+    options: Options,
+    console: Console,
+    interrupts: Interrupts,
+) -> dict[str, Any]:
+    with Pool(resources.threads(options.threads)) as pool, _outcome(run):
+        trainer = Trainer(loaded, data, network, run, pool, console, interrupts)
+        if checkpoint is None:
+            trainer.start()
+        else:
+            trainer.restore(checkpoint, options.allow_data_change)
+            run.resume_logs(checkpoint.meta["metrics_length"])
+        done = trainer.finished is not None
+        trainer.fit()
+        result = _result(trainer)
+        run.status(state="finished", step=trainer.step, epoch=trainer.closed, best=trainer.monitor.state(), exit_code=0)
+    _say_what_next(trainer, done, console)
+    return result
+
+
+def rehearse(
+    configs: Sequence[str | Path], sets: Sequence[str], options: Options, read_data: bool = True
+) -> tuple[dict[str, Any], list[str]]:
+    """All that comes before training, without a run directory: what `check` and `fit --dry-run` print.
+
+    Returns the JSON document and the lines for people. Raises ConfigError or DataError.
+    """
+    loaded = load(configs, sets)
+    console = Console("none")
+    data = None
+    if read_data:
+        data, network = _prepare(loaded, options, console)
+    else:
+        for line in advice.of(loaded):
+            console.warn(line)
+        network = build.network(loaded, described_without_data(loaded))
+        check_memory(loaded, network, resources.threads(options.threads))
+    validates = data.val is not None if data else build.validates(loaded)
+    Monitor(loaded, network.tally, validates)
+    document = figures(loaded, network)
+    if data is not None:
+        document |= _data_summary(data) | {"counts": _class_counts(data)}
+    return document, _lines(loaded, document)
+
+
+def _class_counts(data: Data) -> dict[str, dict[str, int]]:
+    """Samples of each class, for training and for validation."""
+    counts = {}
+    for name, images, indices in (("train", data.train, data.train_indices), ("val", data.val, data.val_indices)):
+        if images is not None and images.classes:
+            found = np.bincount(images.targets[indices], minlength=len(images.classes))
+            counts[name] = dict(zip(images.classes, found.tolist(), strict=True))
+    return counts
+
+
+def _lines(loaded: Loaded, document: dict[str, Any]) -> list[str]:
+    """The figures of a rehearsal for people."""
+    lines = [
+        f"input       {document['input']}",
+        f"classes     {len(document['classes'])}",
+        f"layers      {len(document['nodes'])}",
+        f"parameters  {document['parameters']:,}",
+        f"memory      {document['memory']} beside the data",
+    ]
+    for split, count in document.get("samples", {}).items():
+        found = document["counts"].get(split, {})
+        spread = f", {min(found.values())} to {max(found.values())} a class" if found else ""
+        lines.append(f"{split:<10}  {count:,} samples{spread}")
+    return [*lines, f"{loaded.experiment.name}: ready to train"]
+
+
+@contextmanager
+def _outcome(run: RunDirectory) -> Iterator[None]:
+    """Leave word in the run directory of how the session ended."""
+    try:
+        yield
+    except StoppedError as error:
+        run.log(str(error))
+        run.status(state="interrupted", exit_code=error.exit_code)
+        raise
+    except CnntrainError as error:
+        run.log(f"cnntrain: error: {error}")
+        state = "diverged" if isinstance(error, DivergedError) else "failed"
+        run.status(state=state, exit_code=error.exit_code)
+        raise
+    except MemoryError:
+        run.status(state="failed", exit_code=7)
+        raise
+    except Exception as error:
+        error.add_note(str(run.write_crash(traceback.format_exc())))
+        run.status(state="failed", exit_code=1)
+        raise
+
+
+def _result(trainer: Trainer) -> dict[str, Any]:
+    standing = trainer.monitor.standing
+    best = {"metric": trainer.monitor.best, "value": standing.best, "step": standing.best_step}
+    return {
+        "run_dir": str(trainer.run.path),
+        "state": "finished",
+        "reason": trainer.finished,
+        "epochs": trainer.closed,
+        "step": trainer.step,
+        "best": best | {"epoch": standing.best_epoch},
+        "final": trainer.values,
+    }
+
+
+def _say_what_next(trainer: Trainer, was_done: bool, console: Console) -> None:
+    standing, path = trainer.monitor.standing, trainer.run.path
+    how = "was finished already" if was_done else "finished"
+    console.say(f"{how}: {trainer.finished} after {trainer.closed} epochs, {trainer.step} steps")
+    if standing.best is not None:
+        console.say(f"best {trainer.monitor.best}: {standing.best:.6g} after epoch {standing.best_epoch}")
+    console.say(f"results: {path}")
+    console.say(f"next: cnntrain eval {shlex.quote(str(path))}")
+
+
+def _changes(saved: Loaded, now: Loaded) -> list[str]:
+    """The keys that differ, as "key: then -> now". Raises ConfigError for one that would make it another experiment."""
+    before, after = dict(leaves(plain(saved.experiment))), dict(leaves(plain(now.experiment)))
+    changed = [key for key in before | after if before.get(key) != after.get(key)]
+    for key in changed:
+        if not any(key == harmless or key.startswith(harmless + ".") for harmless in HARMLESS):
+            raise problem(
+                now,
+                key,
+                f"{key} was {before.get(key)!r} when this run was started and is {after.get(key)!r} now: "
+                "start another run, or take the change back",
+            )
+    return [f"{key}: {before.get(key)} -> {after.get(key)}" for key in changed]
+
+
+def _compare_environment(checkpoint: Checkpoint, options: Options, console: Console) -> None:
+    differences = compare_environments(checkpoint.meta["environment"], environment())
+    if differences and options.strict_env:
+        raise CheckpointError(
+            f"{checkpoint.path} was written in another environment ({'; '.join(differences)}), "
+            "and --strict-env refuses that. Resume where it was started, or leave --strict-env out"
+        )
+    if differences:
+        console.warn(f"not bit-identical to an uninterrupted run: {'; '.join(differences)}")
+
+
+def _data_summary(data: Data) -> dict[str, Any]:
+    return {
+        "classes": list(data.description.classes),
+        "shape": list(data.description.shape),
+        "samples": {"train": len(data.train_indices), "val": len(data.val_indices)},
+        "validation_indices": data.val_indices.tolist() if data.val is data.train else None,
+        "train_transforms": [plain(transform) for transform in data.train_transforms],
+        "eval_transforms": [plain(transform) for transform in data.eval_transforms],
+    }

@@ -1,0 +1,324 @@
+"""The trainer is the loop: take a step, close the epoch, save, until it is time to stop.
+
+Where training stands is the number of the step, two tallies and the monitor's standing; everything else, the order
+of samples, the learning rate, every random draw, follows from them. So a checkpoint resumes exactly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shlex
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnntrain import build
+from cnntrain.arrays import Array
+from cnntrain.build import Data, Network
+from cnntrain.checkpoint import Checkpoint
+from cnntrain.config.dump import plain
+from cnntrain.config.load import Loaded
+from cnntrain.console import Console
+from cnntrain.engine.engine import Batch, Engine
+from cnntrain.engine.pool import Pool
+from cnntrain.engine.update import Updater
+from cnntrain.errors import DataError, DivergedError, StoppedError
+from cnntrain.interrupts import Interrupts
+from cnntrain.loader import Samples
+from cnntrain.monitor import Monitor, Values
+from cnntrain.run import RunDirectory, environment
+
+# isort: split
+import numpy as np
+
+EXHAUSTED = "all steps taken"  # why most runs are finished
+
+
+class _AbandonedError(Exception):
+    """An evaluation was given up because a signal came in."""
+
+
+@dataclass
+class _Clock:
+    """Wall-clock time since the last row of timing.jsonl."""
+
+    since: float
+    samples: int = 0
+
+
+class Trainer:
+    """One run: network, data, optimizer and run directory, from step 0 or from a checkpoint."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        data: Data,
+        network: Network,
+        run: RunDirectory,
+        pool: Pool,
+        console: Console,
+        interrupts: Interrupts,
+    ) -> None:
+        experiment = loaded.experiment
+        self.loaded, self.data, self.network, self.run = loaded, data, network, run
+        self.console, self.interrupts = console, interrupts
+        self.tally = network.tally
+        self.engine = Engine(network.graph, network.tally, pool, seed=experiment.seed)
+        self.optimizer = build.optimizer(experiment)
+        self.updater = Updater(self.optimizer, network.graph.layout, pool, self.engine.params, self.engine.grads)
+        self.schedule = build.schedule(experiment)
+        self.loader = build.loader(experiment, data)
+        self.horizon = build.horizon(experiment, self.loader.steps_per_epoch)
+        self.monitor = Monitor(loaded, network.tally, validates=data.val is not None)
+        self.step = 0
+        self.closed = 0  # epochs whose end has been dealt with
+        self.finished: str | None = None  # why training is over
+        self.values: Values = {}  # of the last closed epoch
+        self.epoch_tally = self.tally.zeros()
+        self.interval_tally = self.tally.zeros()
+        self._clock = _Clock(time.monotonic())
+        self._fingerprint = fingerprint(data)
+
+    # -- the loop ----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin at step 0: first parameters, the start row, and a checkpoint before the first batch."""
+        experiment = self.loaded.experiment
+        build.initialize(self.network.graph, experiment.init, experiment.seed, self.engine.params)
+        self.run.metric(
+            {
+                "event": "start",
+                "samples": len(self.loader.indices),
+                "validation_samples": len(self.data.val_indices),
+                "steps_per_epoch": self.loader.steps_per_epoch,
+                "total_steps": self.horizon.total_steps,
+                "parameters": self.network.graph.parameter_count(),
+                "shard": self.engine.shard,
+            }
+        )
+        self.save()
+
+    def fit(self) -> None:
+        """Train until it is finished. Raises StoppedError after a signal, DivergedError on NaN or infinity."""
+        with contextlib.closing(self.console):
+            self._after_step(self._close_due_epoch())  # a run stopped while it validated has that still to do
+            while self.finished is None:
+                self._take_step()
+                self._after_step(self._close_due_epoch())
+        self.end()
+
+    def _take_step(self) -> None:
+        step, train = self.step, self.loaded.experiment.train
+        lr = self.schedule(step, self.horizon, self.optimizer.lr)
+        try:
+            vector = self.engine.step(self.loader.step(step), step)
+            self.updater.apply(lr, step, train.clip_norm)
+        except DivergedError as error:
+            raise self._diverged(f"{error} (learning rate {lr:g}); the weights were not updated") from error
+        self.step += 1
+        self.epoch_tally += vector
+        self.interval_tally += vector
+        self._clock.samples += self.tally.samples(vector)
+        epoch, done = divmod(step, self.loader.steps_per_epoch)
+        self.console.step(epoch + 1, done + 1, self.loader.steps_per_epoch, lambda: self._shown(lr))
+        if self.step % train.log_every == 0:
+            values = {f"train/{name}": value for name, value in self.tally.values(self.interval_tally).items()}
+            samples = self.loader.samples_before(self.step)
+            self.run.metric(
+                {"event": "train", "step": self.step, "epoch": epoch, "samples": samples, "lr": lr} | values
+            )
+            self.interval_tally = self.tally.zeros()
+
+    def _after_step(self, improved: bool) -> None:
+        """Save where it is time to, and leave where a signal asked for it."""
+        every = max(self.horizon.steps(self.loaded.experiment.checkpoint.every), 1)
+        due = self.step > 0 and self.step % every == 0
+        wish, self.interrupts.save = self.interrupts.save, False
+        stop = self.interrupts.stop
+        if improved or due or wish or stop or self.finished:
+            self.save(best=improved, keep=due)
+        if stop and not self.finished:
+            raise StoppedError(
+                f"stopped by {stop.name} after step {self.step}, which is saved. "
+                f"Go on with: cnntrain fit --run-dir {shlex.quote(str(self.run.path))} --resume",
+                stop,
+            )
+
+    def _diverged(self, what: str) -> DivergedError:
+        return DivergedError(
+            f"{what}. Lower optimizer.lr or set train.clip_norm; {self.run.path} holds the last good checkpoint"
+        )
+
+    def _shown(self, lr: float) -> dict[str, str]:
+        values = self.tally.values(self.epoch_tally)
+        rate = self._clock.samples / max(time.monotonic() - self._clock.since, 1e-9)
+        shown = {name: f"{value:.4f}" for name, value in values.items() if name in ("loss", "accuracy")}
+        return shown | {"lr": f"{lr:.3g}", "images/s": f"{rate:.0f}"}
+
+    # -- the end of an epoch -----------------------------------------------------------------------------------------
+
+    def _close_due_epoch(self) -> bool:
+        """Where the last step ended an epoch, or training, validate and judge. Returns whether it is the best so far."""
+        epoch, within = divmod(self.step, self.loader.steps_per_epoch)
+        over = self.step >= self.horizon.total_steps
+        if over and within:
+            epoch += 1  # the last epoch is cut short by train.steps
+        if self.closed >= epoch:
+            return False
+        values = {f"train/{name}": value for name, value in self.tally.values(self.epoch_tally).items()}
+        seconds = time.monotonic() - self._clock.since
+        try:
+            values |= self._validate()
+        except _AbandonedError:
+            return False
+        improved, reason = self.monitor.judge(values, self.step, epoch)
+        self.closed, self.finished, self.values = epoch, reason or (EXHAUSTED if over else None), values
+        self.run.metric({"event": "eval", "step": self.step, "epoch": epoch, **values, "best": improved})
+        self._report_epoch(improved, seconds)
+        self.epoch_tally = self.tally.zeros()
+        self._clock = _Clock(time.monotonic())
+        return improved
+
+    def _validate(self) -> Values:
+        if self.data.val is None:
+            return {}
+        samples = Samples(self.data.val, self.data.val_indices, self.data.eval_transforms)
+        vector = self.engine.evaluate(_Interruptible(samples, self.interrupts))
+        return {f"val/{name}": value for name, value in self.tally.values(vector).items()}
+
+    def _report_epoch(self, improved: bool, seconds: float) -> None:
+        total = -(-self.horizon.total_steps // self.loader.steps_per_epoch)
+        names = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
+        shown = "  ".join(f"{name} {self.values[name]:.4f}" for name in names if name in self.values)
+        mark = "  best" if improved else ""
+        self.console.end_epoch()
+        self.console.say(f"epoch {self.closed:>{len(str(total))}}/{total}  {shown}  {seconds:.1f}s{mark}")
+        self.run.timing(
+            {
+                "step": self.step,
+                "epoch": self.closed,
+                "training_seconds": round(seconds, 3),
+                "seconds": round(time.monotonic() - self._clock.since, 3),
+                "images_per_second": round(self._clock.samples / max(seconds, 1e-9), 1),
+            }
+        )
+
+    # -- saving and going on -----------------------------------------------------------------------------------------
+
+    def end(self) -> None:
+        """Write what a finished run ends with; doing it again after a resume changes nothing."""
+        standing = self.monitor.standing
+        best = {"metric": self.monitor.best, "value": standing.best, "step": standing.best_step}
+        self.run.metric(
+            {"event": "end", "step": self.step, "epoch": self.closed, "reason": self.finished, "best": best}
+        )
+        self.run.sync()
+        self.run.write_csv()
+
+    def save(self, best: bool = False, keep: bool = False) -> None:
+        """Write last.npz, and best.npz and the numbered one where asked. Raises DivergedError rather than save NaN."""
+        if not np.isfinite(self.engine.params).all():
+            raise self._diverged(f"a weight became infinite in step {self.step}; it was not saved")
+        checkpoint = self.loaded.experiment.checkpoint
+        name = None
+        if keep and checkpoint.keep:
+            epoch, within = divmod(self.step, self.loader.steps_per_epoch)
+            name = f"step-{self.step:08d}" if within else f"epoch-{epoch:04d}"
+        self.run.sync()
+        self.run.save_checkpoint(self.meta(), self.arrays(), best=best, keep_as=name, keep=checkpoint.keep)
+        self.run.status(state="running", step=self.step, epoch=self.closed, best=self.monitor.state())
+
+    def meta(self) -> dict[str, Any]:
+        """What a checkpoint says beside its arrays."""
+        return {
+            "config": plain(self.loaded.experiment),
+            "classes": list(self.network.classes),
+            "image_shape": list(self.network.image_shape),
+            "values": self.data.description.values,
+            "eval_transforms": [plain(transform) for transform in self.data.eval_transforms],
+            "position": {
+                "step": self.step,
+                "closed": self.closed,
+                "finished": self.finished,
+                "samples": self.loader.samples_before(self.step),
+            },
+            "monitor": self.monitor.state(),
+            "values_of_epoch": self.values,
+            "metrics_length": self.run.metrics_length,
+            "data": self._fingerprint,
+            "environment": environment(),
+        }
+
+    def arrays(self) -> dict[str, Array]:
+        """Every array of a checkpoint, as windows on what is in use."""
+        layout = self.network.graph.layout
+        arrays = {f"param/{name}": view for name, view in layout.views(self.engine.params).items()}
+        for slot, flat in self.updater.slots.items():
+            for name, entry in layout.entries.items():
+                if entry.offset < layout.trained:
+                    arrays[f"slot/{slot}/{name}"] = layout.view(flat, entry)
+        return arrays | {"metric/epoch": self.epoch_tally, "metric/interval": self.interval_tally}
+
+    def restore(self, checkpoint: Checkpoint, allow_data_change: bool = False) -> None:
+        """Go on from a checkpoint. Raises CheckpointError or DataError where it is of another network or other data."""
+        mine = self.arrays()
+        checkpoint.expect({name: (array.shape, array.dtype) for name, array in mine.items()})
+        meta = checkpoint.meta
+        if meta["data"] != self._fingerprint and not allow_data_change:
+            raise DataError(
+                "the training data is not what this run was started with "
+                f"({_difference(meta['data'], self._fingerprint)}). "
+                "Restore it, or say --allow-data-change to go on with the new data"
+            )
+        for name, array in mine.items():
+            array[...] = checkpoint.arrays[name]
+        self.step, self.closed = meta["position"]["step"], meta["position"]["closed"]
+        self.finished, self.values = meta["position"]["finished"], meta["values_of_epoch"]
+        if self.finished == EXHAUSTED and self.step < self.horizon.total_steps:
+            self.finished = None  # resumed with more epochs
+        self.monitor.restore(meta["monitor"])
+
+
+class _Interruptible:
+    """Samples that stop being handed out when a signal came in, so that a long validation does not delay it."""
+
+    def __init__(self, samples: Batch, interrupts: Interrupts) -> None:
+        self._samples, self._interrupts = samples, interrupts
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def fill(self, start: int, stop: int, x: Array) -> tuple[Array, Array]:
+        if self._interrupts.stop is not None:
+            raise _AbandonedError
+        return self._samples.fill(start, stop, x)
+
+
+def fingerprint(data: Data) -> dict[str, Any]:
+    """What tells whether the data of a resumed run is the same: counts, shape, classes, labels, some of the pixels."""
+
+    def digest(arrays: Sequence[Array]) -> str:
+        sha = hashlib.sha256()
+        for array in arrays:
+            sha.update(np.ascontiguousarray(array).data)
+        return sha.hexdigest()
+
+    every = max(len(data.train) // 64, 1)
+    return {
+        "samples": len(data.train),
+        "validation_samples": len(data.val_indices),
+        "shape": list(data.train.shape),
+        "classes": list(data.train.classes),
+        "targets": digest([data.train.targets, data.val_indices]),
+        "pixels": digest([data.train.pixels[::every]]),
+    }
+
+
+def _difference(saved: dict[str, Any], now: dict[str, Any]) -> str:
+    changed = [key for key in now if saved.get(key) != now[key]]
+    return ", ".join(
+        key if key in ("targets", "pixels", "classes") else f"{key}: {saved.get(key)} then, {now[key]} now"
+        for key in changed
+    )
