@@ -44,19 +44,17 @@ def _loaded_libraries() -> list[str]:
 def pin() -> bool:
     """Set the loaded BLAS to one thread and check that it obeyed.
 
-    Returns False, after one warning, where no library answers: then equal bits for any number of threads
-    are not promised.
+    Returns False, after one warning, where no library answers or one disobeys: then equal bits for any number of
+    threads are not promised.
     """
-    pinned = False
+    obeyed = []
     for path in _loaded_libraries():
         library = ctypes.CDLL(path)
         for setter, getter in _SYMBOLS:
             if hasattr(library, setter) and hasattr(library, getter):
                 getattr(library, setter)(ctypes.c_int(1))
-                if getattr(library, getter)() != 1:
-                    pinned = False
-                    break
-                pinned = True
+                obeyed.append(getattr(library, getter)() == 1)
+    pinned = bool(obeyed) and all(obeyed)
     if not pinned:
         warnings.warn(
             "cannot verify that NumPy's BLAS runs on one thread: "
