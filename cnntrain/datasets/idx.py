@@ -39,8 +39,8 @@ _CONTENTS = {3: "images", 1: "labels"}  # by number of dimensions
 _UNSIGNED_BYTE = 0x08
 _GZIP = b"\x1f\x8b"
 _ADVICE = (
-    "Expected a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and "
-    "t10k-labels-idx1-ubyte, each with or without .gz: set root to it"
+    "Set root to a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and "
+    "t10k-labels-idx1-ubyte, each with or without .gz"
 )
 
 
@@ -164,7 +164,7 @@ def _header(file: BinaryIO, path: Path, rank: int) -> Shape:
     head = file.read(4)
     wanted = bytes((0, 0, _UNSIGNED_BYTE, rank))
     if head != wanted:
-        other = _CONTENTS.get(head[3]) if head[:3] == wanted[:3] else None
+        other = next((kind for dims, kind in _CONTENTS.items() if head == wanted[:3] + bytes((dims,))), None)
         hint = f"This is a file of {other}: are two files swapped?" if other else "Is it an IDX file of that kind?"
         raise DataError(
             f"{path} begins with 0x{head.hex() or '(nothing)'}, expected 0x{wanted.hex()} (IDX {_CONTENTS[rank]}, "

@@ -7,6 +7,7 @@ where it is transparent, 16 bits scaled to 8, the first frame of an animation. W
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,8 @@ from cnntrain.registry import register
 # isort: split
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it finds wrong ends up in our one line
 
 _SPLITS = ("train", "val", "test")
 _MISTAKEN = {"valid": "val", "validation": "val", "dev": "val", "training": "train", "testing": "test"}
