@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 from pathlib import Path
 
 from cnntrain import registry
-from cnntrain.datasets.base import Dataset
-from cnntrain.errors import DataError
+from cnntrain.datasets.base import Dataset, reading
+from cnntrain.errors import DataError, StorageError
 
 # isort: split
 import numpy as np
@@ -52,3 +53,11 @@ def test_a_place_that_does_not_exist_is_shown_absolute(
         with pytest.raises(DataError) as caught:
             ask()
         assert str(tmp_path / place) in str(caught.value)
+
+
+def test_a_failing_device_is_not_the_datas_fault(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="the device failed") as caught, reading(tmp_path):
+        raise OSError(errno.EIO, "Input/output error")
+    assert caught.value.exit_code == 5
+    with pytest.raises(DataError, match="Permission denied"), reading(tmp_path):
+        raise PermissionError(errno.EACCES, "Permission denied")

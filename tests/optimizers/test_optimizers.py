@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 from cnntrain import registry
-from cnntrain.optimizers.base import Optimizer
+from cnntrain.optimizers.base import Block, Optimizer
 from tests.support import golden
 from tests.support.optimizers import SHOWN, STEPS, Run, gradient, start
 
@@ -109,6 +110,20 @@ def test_decoupled_decay_shrinks_the_parameter_before_the_same_step(optimizer: O
     for one in (run, plain):
         one.step(gradient(1), 0.5)
     np.testing.assert_array_equal(run.p, plain.p)
+
+
+@pytest.mark.parametrize("optimizer", SETTINGS)
+def test_a_step_allocates_no_array(optimizer: Optimizer) -> None:
+    size = 50_000
+    slots = {name: np.zeros(size) for name in optimizer.slot_names()}
+    p, g, one, two = np.ones((4, size))
+    block = Block(p, g, slots, 0.1, 2, (one, two))
+    tracemalloc.start()
+    try:
+        optimizer.step(block, "weight")
+        assert tracemalloc.get_traced_memory()[1] < p.nbytes / 4
+    finally:
+        tracemalloc.stop()
 
 
 def test_first_velocity_is_the_gradient_whatever_the_dampening() -> None:
