@@ -1,0 +1,89 @@
+"""Initializers: the moments and bounds they promise, and the same numbers in every float type."""
+
+from __future__ import annotations
+
+import math
+
+from cnntrain import registry
+from cnntrain.arrays import Param
+from cnntrain.random import stream
+
+# isort: split
+import numpy as np
+import pytest
+
+SHAPE = (3, 3, 50, 80)
+PARAM = Param(SHAPE, "weight", fan_in=450, fan_out=720)
+RANDOM = [
+    # name, fields, mean, std, bound of a uniform one
+    ("uniform", {}, 0.0, 0.1 / math.sqrt(12), (-0.05, 0.05)),
+    ("uniform", {"low": 1.0, "high": 3.0}, 2.0, 2 / math.sqrt(12), (1, 3)),
+    ("normal", {}, 0.0, 0.05, None),
+    ("normal", {"mean": 2.0, "std": 0.5}, 2.0, 0.5, None),
+    ("glorot_uniform", {}, 0.0, math.sqrt(2 / 1170), math.sqrt(6 / 1170)),
+    ("glorot_normal", {"gain": 2.0}, 0.0, 2 * math.sqrt(2 / 1170), None),
+    ("he_uniform", {}, 0.0, math.sqrt(2 / 450), math.sqrt(6 / 450)),
+    ("he_uniform", {"mode": "fan_out", "nonlinearity": "linear"}, 0.0, math.sqrt(1 / 720), math.sqrt(3 / 720)),
+    ("he_normal", {}, 0.0, math.sqrt(2 / 450), None),
+    ("he_normal", {"mode": "fan_out"}, 0.0, math.sqrt(2 / 720), None),
+    ("he_normal", {"nonlinearity": "tanh"}, 0.0, 5 / 3 / math.sqrt(450), None),
+    ("he_normal", {"nonlinearity": "sigmoid"}, 0.0, 1 / math.sqrt(450), None),
+    ("he_normal", {"nonlinearity": "leaky_relu"}, 0.0, math.sqrt(2 / 1.0001 / 450), None),
+]
+
+
+def filled(name, fields, dtype=np.float64, seed=0, param=PARAM):
+    out = np.full(param.shape, np.nan, dtype)
+    registry.make("initializers", name, **fields).fill(out, param, stream(seed, "test"))
+    return out
+
+
+def test_every_initializer_is_tested():
+    assert {name for name, *_ in RANDOM} | {"zeros", "constant"} == set(registry.parts("initializers"))
+
+
+@pytest.mark.parametrize(("name", "fields", "mean", "std", "bound"), RANDOM)
+def test_mean_deviation_and_bounds(name, fields, mean, std, bound):
+    values = filled(name, fields)
+    count = values.size
+    assert abs(values.mean() - mean) < 5 * std / math.sqrt(count)
+    assert abs(values.std() / std - 1) < 5 / math.sqrt(2 * count)
+    if bound is not None:
+        low, high = bound if isinstance(bound, tuple) else (-bound, bound)
+        assert low <= values.min() < low + 1e-3 * (high - low)
+        assert high - 1e-3 * (high - low) < values.max() <= high
+    else:
+        assert np.abs(values - mean).max() > 3.5 * std  # a normal one has tails
+
+
+@pytest.mark.parametrize(("name", "fields"), [case[:2] for case in RANDOM])
+def test_a_seed_gives_the_same_numbers_in_every_type(name, fields):
+    values = filled(name, fields)
+    np.testing.assert_array_equal(values, filled(name, fields))
+    np.testing.assert_array_equal(filled(name, fields, np.float32), values.astype(np.float32))
+    assert not np.array_equal(values, filled(name, fields, seed=1))
+
+
+@pytest.mark.parametrize(("name", "fields", "value"), [("zeros", {}, 0.0), ("constant", {"value": 0.3}, 0.3)])
+def test_the_constant_ones(name, fields, value):
+    for dtype in (np.float32, np.float64):
+        np.testing.assert_array_equal(filled(name, fields, dtype), np.full(SHAPE, value, dtype))
+
+
+@pytest.mark.parametrize("name", ["glorot_uniform", "glorot_normal", "he_uniform", "he_normal"])
+def test_a_parameter_without_inputs_is_refused(name):
+    with pytest.raises(ValueError, match=f"{name} needs a parameter with inputs to count"):
+        filled(name, {}, param=Param((4,), "norm"))
+
+
+def test_bounds_in_the_wrong_order_are_refused():
+    with pytest.raises(ValueError, match="low must be at most high, got low 1 and high 0"):
+        registry.make("initializers", "uniform", low=1.0, high=0.0)
+
+
+def test_layers_count_their_fans_as_pytorch_does():
+    conv = registry.make("layers", "conv2d", filters=8, kernel_size=(3, 5), groups=2)
+    weight = conv.params((9, 9, 6))["weight"]
+    assert (weight.fan_in, weight.fan_out) == (3 * 5 * 3, 3 * 5 * 8)
+    dense = registry.make("layers", "dense", units=7).params((5,))["weight"]
+    assert (dense.fan_in, dense.fan_out) == (5, 7)

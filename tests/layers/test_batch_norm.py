@@ -1,0 +1,64 @@
+"""Batch normalization beyond the contracts: precision, statistics, and batches it cannot measure."""
+
+from __future__ import annotations
+
+from cnntrain.layers import batch_norm as module
+from cnntrain.layers.batch_norm import BatchNorm
+
+# isort: split
+import numpy as np
+import pytest
+
+from tests.support.layers import frame, run, start
+
+
+def test_float32_keeps_its_digits_where_the_mean_is_large():
+    rng = np.random.default_rng(0)
+    x = (rng.standard_normal((6, 5, 4, 3)) + np.array([0, 1e3, -1e4])).astype(np.float32)
+    dy = rng.standard_normal(x.shape)
+    layer = BatchNorm()
+    p = start(layer, x.shape[1:])
+    exact = run(layer, [x.astype(np.float64)], p, dy)
+    single = run(layer, [x], {k: v.astype(np.float32) for k, v in p.items()}, dy.astype(np.float32))
+    for ours, theirs in ((single.y, exact.y), (single.dxs[0], exact.dxs[0]), (single.dp["scale"], exact.dp["scale"])):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=3e-6 * np.abs(theirs).max())
+
+
+def test_blocks_add_up_whatever_their_size(monkeypatch):
+    rng = np.random.default_rng(0)
+    x, dy = rng.standard_normal((2, 4, 7, 5, 3))
+    layer = BatchNorm()
+    p = start(layer, x.shape[1:])
+    whole = run(layer, [x], p, dy)
+    monkeypatch.setattr(module, "BLOCK", 50)
+    small = run(layer, [x], p, dy)
+    for a, b in ((whole.y, small.y), (whole.dxs[0], small.dxs[0]), (whole.dp["scale"], small.dp["scale"])):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)
+
+
+def test_partial_counts_and_sums_in_float64():
+    x = np.random.default_rng(0).standard_normal((3, 4, 5, 2)).astype(np.float32) + 100
+    layer = BatchNorm()
+    f = frame(layer, [x], start(layer, x.shape[1:], dtype=np.float32), True)
+    total = layer.partial(f)
+    pixels = x.reshape(-1, 2).astype(np.float64)
+    assert total.dtype == np.float64
+    np.testing.assert_allclose(total, [60, *pixels.sum(0), *(pixels**2).sum(0)], rtol=1e-14)
+
+
+def test_a_constant_channel_has_variance_0_and_no_gradient():
+    x = np.full((4, 3), 0.1)
+    layer = BatchNorm()
+    p = start(layer, (3,))
+    result = run(layer, [x], p, np.random.default_rng(0).standard_normal((4, 3)))
+    np.testing.assert_allclose(result.y, np.broadcast_to(p["shift"], (4, 3)), atol=1e-12)
+    assert np.all(np.isfinite(result.dxs[0]))
+
+
+def test_one_value_per_channel_has_no_variance():
+    layer = BatchNorm()
+    p = start(layer, (3,))
+    with pytest.raises(ValueError, match="batch_norm got one value per channel in this batch"):
+        layer.update_statistics(np.array([1.0, *[0.5] * 3, *[0.25] * 3]), p)
+    one_image = np.random.default_rng(0).standard_normal((1, 2, 2, 3))
+    run(layer, [one_image], p, one_image)  # four pixels are four values

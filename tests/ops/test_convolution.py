@@ -1,0 +1,140 @@
+"""The chunked convolution against loops over every number, with chunks of every kind."""
+
+from __future__ import annotations
+
+from cnntrain.arrays import aligned
+from cnntrain.ops import columns as columns_module
+from cnntrain.ops.convolution import Convolution
+from cnntrain.ops.windows import windows
+
+# isort: split
+import numpy as np
+import pytest
+
+from tests.support.layers import spoiled
+
+CASES = {  # (height, width, channels), filters, groups, windows' arguments
+    "plain": ((6, 7, 5), 4, 1, (3, 1)),
+    "one channel": ((9, 8, 1), 3, 1, (5, 1, 1, 2)),
+    "stride": ((9, 7, 6), 3, 1, (3, 2, 1, "same")),
+    "everything": ((11, 9, 10), 4, 2, ((3, 2), (2, 1), (1, 3), (2, 0, 1, 3))),
+    "few in a group": ((7, 8, 6), 6, 3, (3, 1, 1, 1)),
+    "pointwise": ((5, 6, 4), 7, 1, (1, 1)),
+    "pointwise groups": ((5, 6, 12), 4, 2, (1, 1)),
+    "padding beyond the kernel": ((4, 5, 5), 2, 1, (2, 1, 1, 3)),
+    "only padding": ((2, 2, 5), 2, 1, (3, 4, 1, 5)),
+}
+CHUNKS = {"whole shard": 128 * 1024, "some images": 2000, "bands": 300, "single rows": 1}
+
+
+def naive(x, w, b, dy, where, groups):
+    """Every product written out."""
+    kh, kw, per_group, filters = w.shape
+    y, dx, dw = np.zeros_like(dy), np.zeros_like(x), np.zeros_like(w)
+    for n, r, c, f in np.ndindex(*dy.shape):
+        group = f // (filters // groups)
+        total = b[f]
+        for i, j, k in np.ndindex(kh, kw, per_group):
+            row = r * where.rows.stride + i * where.rows.dilation - where.rows.before
+            column = c * where.columns.stride + j * where.columns.dilation - where.columns.before
+            if 0 <= row < x.shape[1] and 0 <= column < x.shape[2]:
+                at = (n, row, column, group * per_group + k)
+                total += x[at] * w[i, j, k, f]
+                dx[at] += dy[n, r, c, f] * w[i, j, k, f]
+                dw[i, j, k, f] += dy[n, r, c, f] * x[at]
+        y[n, r, c, f] = total
+    return y, dx, dw, dy.sum((0, 1, 2))
+
+
+def setup(case, dtype=np.float64):
+    shape, filters, groups, arguments = CASES[case]
+    rng = np.random.default_rng(0)
+    where = windows(*shape[:2], *arguments)
+    plan = Convolution(where, shape[2], filters, groups)
+
+    def draw(*sides):
+        array = aligned(sides, dtype)
+        array[...] = rng.standard_normal(sides)
+        return array
+
+    x = draw(5, *shape)
+    w = draw(where.rows.kernel, where.columns.kernel, shape[2] // groups, filters)
+    return plan, x, w, draw(filters), draw(5, where.rows.out, where.columns.out, filters)
+
+
+@pytest.fixture(scope="module")
+def expected():
+    made = {}
+    for case in CASES:
+        plan, x, w, b, dy = setup(case)
+        made[case] = naive(x, w, b, dy, plan.windows, plan.groups)
+    return made
+
+
+WAYS = [(case, way) for case in CASES for way in (False, True) if not way or setup(case)[0].turned]
+
+
+@pytest.mark.parametrize(("case", "by_correlation"), WAYS)
+@pytest.mark.parametrize("chunk", CHUNKS)
+def test_equals_the_loops(case, chunk, by_correlation, expected, monkeypatch):
+    monkeypatch.setattr(columns_module, "CHUNK_VALUES", CHUNKS[chunk])
+    monkeypatch.setattr(columns_module, "LEAST_ROWS", 192 if chunk == "whole shard" else 1)
+    plan, x, w, b, dy = setup(case)
+    plan.__dict__["by_correlation"] = by_correlation
+    scratch = {name: spoiled(shape, dtype) for name, (shape, dtype) in plan.scratch(len(x), np.float64).items()}
+    y, dx, dw, db = (spoiled(a.shape, np.float64) for a in (dy, x, w, b))
+    plan.forward(x, w, b, y, scratch)
+    plan.weight_gradient(x, dy, dw, db, scratch)
+    plan.input_gradient(w, dy, dx, scratch)
+    for ours, theirs in zip((y, dx, dw, db), expected[case], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-11)
+
+
+def test_chunks_cover_every_window_once(monkeypatch):
+    monkeypatch.setattr(columns_module, "LEAST_ROWS", 1)
+    for values in (1, 500, 3000, 10**6):
+        monkeypatch.setattr(columns_module, "CHUNK_VALUES", values)
+        plan = setup("stride")[0]
+        seen = np.zeros((7, plan.windows.rows.out), int)
+        sizes = []
+        for chunk in plan.columns.chunks(7):
+            seen[chunk.images, chunk.rows] += 1
+            sizes.append(chunk.size)
+            assert chunk.first == (chunk.rows.start == 0)
+            assert chunk.last == (chunk.rows.stop == plan.windows.rows.out)
+        assert np.all(seen == 1)
+        assert max(sizes) * plan.columns.depth == plan.columns.matrix_size(7)
+
+
+def test_a_chunk_of_the_columns_fits_the_cache():
+    plan = Convolution(windows(224, 224, 3, 1, 1, "same"), 64, 64, 1)
+    assert plan.columns.matrix_size(8) <= columns_module.CHUNK_VALUES
+    small = Convolution(windows(4, 4, 3, 1, 1, "same"), 512, 512, 1)
+    images, rows = small.columns.extent(32)
+    assert images * rows * 4 >= columns_module.LEAST_ROWS - 16
+
+
+def test_the_gradient_of_the_input_takes_the_cheaper_way():
+    same = Convolution(windows(32, 32, 3, 1, 1, "same"), 32, 32, 1)
+    lenet = Convolution(windows(12, 12, 5, 1), 20, 50, 1)
+    strided = Convolution(windows(32, 32, 3, 2, 1, "same"), 32, 32, 1)
+    assert same.by_correlation
+    assert not lenet.by_correlation
+    assert strided.turned is None
+    assert not strided.by_correlation
+
+
+def test_gather_and_scatter_are_adjoint():
+    plan, x, *_ = setup("everything")
+    columns = plan.columns
+    rng = np.random.default_rng(3)
+    matrix, border = spoiled((columns.matrix_size(5),), float), spoiled(columns.border_shape(5), float)
+    back, d_border = spoiled((columns.matrix_size(5),), float), spoiled(columns.gradient_shape(5), float)
+    weights, forward = [], 0.0
+    for _, flat in columns.gather(x, matrix, border):
+        weights.append(rng.standard_normal(flat.shape))
+        forward += np.sum(flat * weights[-1])
+    dx = spoiled(x.shape, float)
+    for (_, flat), weight in zip(columns.scatter(back, dx, d_border), weights, strict=False):
+        flat[...] = weight
+    np.testing.assert_allclose(np.sum(dx * x), forward, rtol=1e-12)
