@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 
 from cnntrain.config.problems import Problems
-from cnntrain.config.tree import Entry, List, Map, Node, Scalar, UnreadableError, parse, read_source
+from cnntrain.config.tree import Broken, Entry, List, Map, Node, Scalar, UnreadableError, parse, read_source
 from cnntrain.config.variables import mentions
 from cnntrain.errors import Mark, UsageError
 
@@ -78,6 +78,8 @@ class Composition:
 
 def root_map(tree: Node | None, start: Mark, problems: Problems) -> Map:
     """The tree of a whole text, which must be a map. Raises ConfigError."""
+    if isinstance(tree, Broken):
+        problems.check()
     if not isinstance(tree, Map):
         found = "nothing" if tree is None else "a list" if isinstance(tree, List) else "a single value"
         where = start if tree is None else tree.where

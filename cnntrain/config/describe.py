@@ -48,6 +48,11 @@ def describe_bounded(annotation: Any) -> str:
     return describe(annotation) + next((_bounds(mark) for mark in marks if isinstance(mark, (Range, Pattern))), "")
 
 
+def required(field: dataclasses.Field[Any]) -> bool:
+    """Whether a dataclass cannot be made without this field."""
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
 def listed(words: Iterable[str]) -> str:
     """`a, b or c`, each once."""
     *first, last = dict.fromkeys(words)
@@ -79,9 +84,9 @@ def _words(annotation: Any, plural: bool) -> list[str]:
     if typing.get_origin(base) is tuple:
         return ["lists" if plural else _list_words(typing.get_args(base))]
     if dataclasses.is_dataclass(base):
-        keys = [key_of(field) for field in dataclasses.fields(base) if field.init]
+        keys = [key_of(field) for field in dataclasses.fields(base) if required(field)]
         noun = "mappings" if plural else "a mapping"
-        return [f"{noun} with the key{'s' * (len(keys) > 1)} {', '.join(keys)}"]
+        return [f"{noun} with the key{'s' * (len(keys) > 1)} {', '.join(keys)}" if keys else noun]
     raise TypeError(f"{base!r} is no annotation for a key of a config")
 
 

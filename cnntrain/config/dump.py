@@ -54,7 +54,8 @@ class _Dumper(yaml.SafeDumper):
         return True
 
     def text(self, data: str) -> yaml.ScalarNode:
-        style = None if is_ordinary_text(data) else "'"
+        # PyYAML writes every line break as itself within single quotes, and reads all of them back as \n.
+        style = None if is_ordinary_text(data) else "'" if data.isprintable() else '"'
         return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 from cnntrain import registry
 from cnntrain.config import foreign, scalars
-from cnntrain.config.describe import bare, describe, describe_bounded, options, part_words
+from cnntrain.config.describe import bare, describe, describe_bounded, options, part_words, required
 from cnntrain.config.fields import Declared, Duration, Kind, Pattern, Range, annotations_of, key_of
 from cnntrain.config.problems import Problems
 from cnntrain.config.tree import Broken, List, Map, Node, Scalar
@@ -50,10 +50,6 @@ def keys_of(cls: type) -> dict[str, tuple[dataclasses.Field[Any], Any]]:
     annotations = annotations_of(cls)
     fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, cls))}
     return {key_of(fields[name]): (fields[name], annotation) for name, annotation in annotations.items()}
-
-
-def _required(field: dataclasses.Field[Any]) -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 class Reader:
@@ -195,7 +191,7 @@ class Reader:
         before = self.problems.reported
         excused = self.unknown(node, keys, of_owner)
         for key, (field, annotation) in keys.items():
-            if _required(field) and key not in node.entries and key not in excused:
+            if required(field) and key not in node.entries and key not in excused:
                 self.problems.add(node.where, f"missing key {key!r}{of_owner} ({describe_bounded(annotation)})")
         read = {
             key: self.read(entry.value, keys[key][1], at.key(key)) for key, entry in node.entries.items() if key in keys
@@ -215,7 +211,7 @@ class Reader:
             if ours:
                 message = f"unknown key {shown}{of_owner}: cnntrain calls it {ours!r}"
             elif foreign.is_inferred(key):
-                message = f"unknown key {shown}{of_owner}: cnntrain finds it out; leave it away"
+                message = f"unknown key {shown}{of_owner}: cnntrain infers it; leave it out"
             else:
                 ours = registry.nearest(key[:40], keys)
                 hint = f"; did you mean {ours!r}?" if ours else f"; known: {', '.join(keys) or 'none'}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 
-from cnntrain.config.tree import Broken, List, Map, Node, Scalar
+from cnntrain.config.tree import List, Node, Scalar
 
 NULLS = frozenset(["", "~", "null", "Null", "NULL"])
 TRUE = frozenset(["true", "True", "TRUE"])
@@ -55,14 +55,12 @@ def found(node: Node) -> str:
         if is_boolean(node) or (node.plain and is_number(node) and len(node.text) <= 40):
             return node.text
         return repr(node.text if len(node.text) <= 40 else node.text[:37] + "...")
-    if isinstance(node, List):
-        return f"a list of {len(node.items)}"
-    return "a mapping" if isinstance(node, Map) else "nothing readable"
+    return f"a list of {len(node.items)}" if isinstance(node, List) else "a mapping"
 
 
 def hint_integer(node: Node) -> str:
     """How a text that is no integer was probably meant, or nothing."""
-    if isinstance(node, (List, Map, Broken)) or len(node.text) > 40:
+    if not isinstance(node, Scalar) or len(node.text) > 40:
         return ""
     text = node.text.replace("_", "")
     if not _NUMBER.fullmatch(text) or not math.isfinite(value := float(text)) or not value.is_integer():

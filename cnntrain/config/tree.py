@@ -191,9 +191,6 @@ class _Parser:
             return self.alias(event, depth)
         where = self.place(event)
         self.take(1, depth, where)
-        if event.tag is not None:
-            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-            self.problems.add(where, f"the tag {tag!r} is not allowed in a config; remove it")
         node: Node
         if isinstance(event, yaml.ScalarEvent):
             node = self.scalar(event, where)
@@ -201,6 +198,10 @@ class _Parser:
             node = List(where, tuple(self.items(depth)))
         else:
             node = Map(where, self.entries(depth))
+        if event.tag is not None:
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            self.problems.add(where, f"the tag {tag[:40]!r} is not allowed in a config; remove it")
+            node = Broken(where)
         if event.anchor is not None:
             self.anchors[event.anchor] = node
         return node
@@ -238,6 +239,8 @@ class _Parser:
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             key = self.node(event, depth + 1)
             value = self.node(next(self.events), depth + 1)
+            if isinstance(key, Broken):
+                continue
             if not isinstance(key, Scalar):
                 self.problems.add(key.where, "a key must be a word")
             elif key.text == "<<" and key.plain:

@@ -51,11 +51,10 @@ def test_origins_tell_defaults_files_and_overrides(tmp_path: Path) -> None:
 
 
 def test_a_resolved_text_has_nothing_left_to_resolve() -> None:
+    known = "known: name, seed, data, model, init, loss, optimizer, schedule, train, checkpoint, warnings"
     assert complaints("extends: a.yaml\nvars: {a: 1}\n" + SMALL.replace("digits", '"${config_dir}"')) == [
-        "1:1 unknown key 'extends'; known: name, seed, data, model, init, loss, optimizer, schedule, train, checkpoint, "
-        "warnings",
-        "2:1 unknown key 'vars'; known: name, seed, data, model, init, loss, optimizer, schedule, train, checkpoint, "
-        "warnings",
+        f"1:1 unknown key 'extends'; {known}",
+        f"2:1 unknown key 'vars'; {known}",
         "4:29 a resolved config has no ${...} left in it",
     ]
     with pytest.raises(ConfigError, match="larger than"):
@@ -84,7 +83,7 @@ def test_a_hostile_plain_config_is_refused(nested: bool) -> None:
     hostile: object = []
     for _ in range(600 if nested else 0):
         hostile = [hostile]
-    with pytest.raises(ConfigError, match="a config has at most|is a mapping"):
+    with pytest.raises(ConfigError, match="a config has at most"):
         load_plain(hostile if nested else {"a": [0] * 300_000}, "last.npz")
 
 

@@ -129,10 +129,13 @@ def test_the_annotation_decides_what_a_value_means(text: str, annotation: Any, v
         ("idxx", float | Source | None, "key: expected a number, a dataset or null, got 'idxx'; did you mean 'idx'?"),
         ("crossentropy", Loss, "unknown loss 'crossentropy'; did you mean 'cross_entropy'?"),
         ("CrossEntropyLoss", Loss, "unknown loss 'CrossEntropyLoss': cnntrain calls it 'cross_entropy'"),
-        ("relu", Loss, "unknown loss 'relu'; known: cross_entropy, mse"),
         ("Conv2d", Layer, "unknown layer 'Conv2d': cnntrain calls it 'conv2d'"),
         ("null", Loss, "key: expected the name of a loss, got nothing; `cnntrain list losses` shows all losses"),
-        ("{type: [mse]}", Loss, "key: expected the name of a loss, got a list of 1; `cnntrain list losses` shows all losses"),
+        (
+            "{type: [mse]}",
+            Loss,
+            "key: expected the name of a loss, got a list of 1; `cnntrain list losses` shows all losses",
+        ),
         (
             "{label_smoothing: .1}",
             Loss,
@@ -145,7 +148,11 @@ def test_the_annotation_decides_what_a_value_means(text: str, annotation: Any, v
         ),
         ("{type: dropout, rate: 1}", Layer, "rate must be in [0, 1), got 1.0"),
         ("{type: dropout, p: .5}", Layer, "unknown key 'p' of dropout: cnntrain calls it 'rate'"),
-        ("{type: dropout, in_features: 3}", Layer, "unknown key 'in_features' of dropout: cnntrain finds it out; leave it away"),
+        (
+            "{type: dropout, in_features: 3}",
+            Layer,
+            "unknown key 'in_features' of dropout: cnntrain infers it; leave it out",
+        ),
         ("{type: relu, foo: 1}", Layer, "unknown key 'foo' of relu; known: none"),
         ("{patience: 3, monitr: a}", EarlyStopping, "unknown key 'monitr' of key; did you mean 'monitor'?"),
         ("{metric: a}", Until, "key: until needs exactly one of 'at_most' and 'at_least'"),
@@ -156,6 +163,10 @@ def test_the_annotation_decides_what_a_value_means(text: str, annotation: Any, v
 )  # fmt: skip
 def test_a_refusal_says_what_was_found_and_what_would_do(text: str, annotation: Any, message: str) -> None:
     assert refusal(text, annotation) == message
+
+
+def test_a_name_like_no_other_gets_the_list_of_all() -> None:
+    assert refusal("transformer", Layer).startswith("unknown layer 'transformer'; known: add, avg_pool2d, ")
 
 
 def test_a_part_is_its_bare_name_or_a_mapping() -> None:
@@ -206,7 +217,7 @@ def test_all_problems_come_at_once_in_the_order_of_the_file() -> None:
 
 def test_missing_sections_are_named() -> None:
     assert complaints("train: {epochs: 1}") == [
-        "1:1 missing key 'data' (a mapping with the keys source, val, train_transforms, eval_transforms)",
+        "1:1 missing key 'data' (a mapping with the key source)",
         "1:1 missing key 'model' (a mapping with the key layers)",
     ]
 

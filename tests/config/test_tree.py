@@ -15,7 +15,7 @@ from tests.support.configs import messages, tree_of
 def failure(text: str) -> tuple[str, str]:
     """Place and message of the first problem."""
     problems = Problems()
-    with pytest.raises(ConfigError) as raised:
+    with pytest.raises(ConfigError) as raised:  # noqa: PT012  (whichever of the two finds it)
         parse(Source("f", text), problems)
         problems.check()
     first = raised.value.problems[0]
@@ -112,7 +112,7 @@ def test_bytes_that_are_no_text_are_named_with_their_place(tmp_path: Path) -> No
 def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     with pytest.raises(UnreadableError, match="No such file"):
         read_source(str(tmp_path / "absent.yaml"))
-    with pytest.raises(UnreadableError, match="directory|regular"):
+    with pytest.raises(UnreadableError, match="Is a directory"):
         read_source(str(tmp_path))
     with (tmp_path / "huge.yaml").open("wb") as file:
         file.truncate(100 * 2**20)
