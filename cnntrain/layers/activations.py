@@ -64,7 +64,6 @@ class Relu(Elementwise):
 class LeakyRelu(Elementwise):
     """y = max(x, slope * x) (Maas et al. 2013), so dx = dy where y > 0, else slope * dy. At 0 it is the slope."""
 
-    aliases: ClassVar[dict[str, str]] = {"negative_slope": "slope", "alpha": "slope"}
     examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2)), example((7,), slope=0.3))
 
     slope: Annotated[float, Range(0, 1, open_low=True)] = 0.01  # for 0, relu

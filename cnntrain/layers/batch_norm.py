@@ -36,7 +36,6 @@ class BatchNorm(Coupled):
     normalizes by the batch, as PyTorch does with parameters that need no gradient.
     """
 
-    aliases: ClassVar[dict[str, str]] = {"epsilon": "eps"}
     examples: ClassVar[tuple[Example, ...]] = (
         example((3, 4, 2)),
         example((5,), eps=1e-3),

@@ -31,17 +31,6 @@ class Conv2d(Layer):
     right], "valid" (none), or "same": ceil(size / stride) outputs, the odd pixel at the bottom right (TensorFlow).
     """
 
-    aliases: ClassVar[dict[str, str]] = {
-        "out_channels": "filters",
-        "num_output": "filters",
-        "kernel": "kernel_size",
-        "strides": "stride",
-        "pad": "padding",
-        "dilation_rate": "dilation",
-        "group": "groups",
-        "use_bias": "bias",
-        "bias_term": "bias",
-    }
     examples: ClassVar[tuple[Example, ...]] = (
         example((5, 6, 2), filters=3, kernel_size=3),
         example((5, 5, 3), filters=4, kernel_size=3, padding="same"),

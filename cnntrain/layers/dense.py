@@ -22,12 +22,6 @@ class Dense(Layer):
     So dweight = x.T @ dy, dbias = sum of dy over samples, dx = dy @ weight.T.
     """
 
-    aliases: ClassVar[dict[str, str]] = {
-        "out_features": "units",
-        "num_output": "units",
-        "use_bias": "bias",
-        "bias_term": "bias",
-    }
     examples: ClassVar[tuple[Example, ...]] = (
         example((5,), units=3),
         example((4,), units=1),

@@ -23,7 +23,6 @@ class Dropout(Layer):
     every float type.
     """
 
-    aliases: ClassVar[dict[str, str]] = {"p": "rate", "dropout_ratio": "rate"}
     examples: ClassVar[tuple[Example, ...]] = (
         example((3, 5, 2)),
         example((40,), rate=0.2),

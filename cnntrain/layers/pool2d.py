@@ -28,12 +28,6 @@ class Pool2d(Layer):
     up, and the last may stick out.
     """
 
-    aliases: ClassVar[dict[str, str]] = {
-        "kernel": "kernel_size",
-        "pool_size": "kernel_size",
-        "strides": "stride",
-        "pad": "padding",
-    }
     keeps: ClassVar[tuple[str, ...]] = ()
 
     kernel_size: Pair
