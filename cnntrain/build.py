@@ -81,7 +81,8 @@ def tally(experiment: Experiment, description: Description) -> Tally:
     chosen = experiment.train.metrics
     if chosen is None:
         chosen = (make("metrics", "accuracy"), make("metrics", "error")) if description.classes else ()
-    return Tally(cast(Loss, experiment.loss), [cast(Metric, part) for part in chosen], len(description.classes))
+    metrics = [cast(Metric, part) for part in chosen if part.name_in_config != "loss"]  # which is always measured
+    return Tally(cast(Loss, experiment.loss), metrics, len(description.classes))
 
 
 def transforms(parts: tuple[Part, ...]) -> tuple[Transform, ...]:

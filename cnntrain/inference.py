@@ -67,13 +67,14 @@ class Trained:
         self.step = meta["position"]["step"]
 
     def evaluate(self, split: str) -> dict[str, Any]:
-        """Loss and metrics on a split of the config's data source."""
+        """What `eval --json` prints: loss and metrics on a split of the config's data source, and per class."""
         images, indices = self._split(split)
         self._check(images)
-        vector = self.engine.evaluate(Samples(images, indices, self.transforms))
-        return {"checkpoint": str(self.path), "split": split, "samples": len(indices)} | self.network.tally.values(
-            vector
-        )
+        values = self.tally.values(self.engine.evaluate(Samples(images, indices, self.transforms)))
+        document = {"checkpoint": str(self.path), "split": split, "samples": len(indices)} | values
+        if self.network.classes:
+            document["per_class"] = _per_class(self.network.classes, values["confusion"])
+        return document
 
     def _split(self, split: str) -> tuple[Images, Array]:
         if split == "val":

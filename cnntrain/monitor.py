@@ -94,6 +94,11 @@ class Monitor:
             return None
         return f"{rule.monitor} has not improved for {standing.stale} epochs"
 
+    def summary(self) -> dict[str, Any]:
+        """The best so far, for people and scripts."""
+        standing = self.standing
+        return {"metric": self.best, "value": standing.best, "step": standing.best_step, "epoch": standing.best_epoch}
+
     def state(self) -> dict[str, Any]:
         """The standing, for the checkpoint."""
         return asdict(self.standing)

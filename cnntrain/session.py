@@ -29,7 +29,7 @@ from cnntrain.interrupts import Interrupts
 from cnntrain.monitor import Monitor
 from cnntrain.run import RunDirectory, compare_environments, environment, resumable
 from cnntrain.summary import described_without_data, figures
-from cnntrain.trainer import Trainer
+from cnntrain.trainer import Job, Trainer
 
 # isort: split
 import numpy as np
@@ -86,7 +86,7 @@ def fit(configs: Sequence[str | Path], sets: Sequence[str] = (), options: Option
 
 def _start(loaded: Loaded, options: Options, console: Console, interrupts: Interrupts) -> dict[str, Any]:
     experiment = loaded.experiment
-    data, network = _prepare(loaded, options, console)
+    job = _prepare(loaded, options, console)
     directory = RunDirectory.create(
         options.run_dir, experiment.name, fingerprint(experiment), options.overwrite, restart=options.resume_or_start
     )
@@ -94,10 +94,10 @@ def _start(loaded: Loaded, options: Options, console: Console, interrupts: Inter
         console.log = run.log
         run.write_config(loaded.text, to_yaml(plain(experiment)))
         run.write_json("env.json", environment() | {"threads": resources.threads(options.threads)})
-        run.write_json("data.json", _data_summary(data))
+        run.write_json("data.json", _data_summary(job.data))
         run.write_command(sys.argv)
         console.say(f"run directory: {run.path}")
-        return _train(loaded, data, network, run, None, options, console, interrupts)
+        return _train(job, run, None, options, console, interrupts)
 
 
 def _resume(
@@ -115,12 +115,12 @@ def _resume(
         if changed:
             console.say("changed since the run was started: " + "; ".join(changed))
         _compare_environment(checkpoint, options, console)
-        data, network = _prepare(loaded, options, console)
+        job = _prepare(loaded, options, console)
         console.say(f"resuming {run.path} at step {checkpoint.meta['position']['step']}")
-        return _train(loaded, data, network, run, checkpoint, options, console, interrupts)
+        return _train(job, run, checkpoint, options, console, interrupts)
 
 
-def _prepare(loaded: Loaded, options: Options, console: Console) -> tuple[Data, Network]:
+def _prepare(loaded: Loaded, options: Options, console: Console) -> Job:
     """Build before reading where the config alone tells the shapes: a wrong layer should not wait for the data."""
     for line in advice.of(loaded):
         console.warn(line)
@@ -130,7 +130,7 @@ def _prepare(loaded: Loaded, options: Options, console: Console) -> tuple[Data, 
     data = build.read_data(loaded)
     network = build.network(loaded, data.description)
     check_memory(loaded, network, resources.threads(options.threads))
-    return data, network
+    return Job(loaded, data, network, Monitor(loaded, network.tally, validates=data.val is not None))
 
 
 def check_memory(loaded: Loaded, network: Network, threads: int) -> int:
@@ -150,9 +150,7 @@ def check_memory(loaded: Loaded, network: Network, threads: int) -> int:
 
 
 def _train(
-    loaded: Loaded,
-    data: Data,
-    network: Network,
+    job: Job,
     run: RunDirectory,
     checkpoint: Checkpoint | None,
     options: Options,
@@ -160,7 +158,7 @@ def _train(
     interrupts: Interrupts,
 ) -> dict[str, Any]:
     with Pool(resources.threads(options.threads)) as pool, _outcome(run):
-        trainer = Trainer(loaded, data, network, run, pool, console, interrupts)
+        trainer = Trainer(job, run, pool, console, interrupts)
         if checkpoint is None:
             trainer.start()
         else:
@@ -169,7 +167,9 @@ def _train(
         done = trainer.finished is not None
         trainer.fit()
         result = _result(trainer)
-        run.status(state="finished", step=trainer.step, epoch=trainer.closed, best=trainer.monitor.state(), exit_code=0)
+        run.status(
+            state="finished", step=trainer.step, epoch=trainer.closed, best=trainer.monitor.summary(), exit_code=0
+        )
     _say_what_next(trainer, done, console)
     return result
 
@@ -183,19 +183,17 @@ def rehearse(
     """
     loaded = load(configs, sets)
     console = Console("none")
-    data = None
     if read_data:
-        data, network = _prepare(loaded, options, console)
+        job = _prepare(loaded, options, console)
+        found = _data_summary(job.data) | {"counts": _class_counts(job.data)}
+        document = figures(loaded, job.network) | found
     else:
         for line in advice.of(loaded):
             console.warn(line)
         network = build.network(loaded, described_without_data(loaded))
         check_memory(loaded, network, resources.threads(options.threads))
-    validates = data.val is not None if data else build.validates(loaded)
-    Monitor(loaded, network.tally, validates)
-    document = figures(loaded, network)
-    if data is not None:
-        document |= _data_summary(data) | {"counts": _class_counts(data)}
+        Monitor(loaded, network.tally, build.validates(loaded))
+        document = figures(loaded, network)
     return document, _lines(loaded, document)
 
 
@@ -249,15 +247,13 @@ def _outcome(run: RunDirectory) -> Iterator[None]:
 
 
 def _result(trainer: Trainer) -> dict[str, Any]:
-    standing = trainer.monitor.standing
-    best = {"metric": trainer.monitor.best, "value": standing.best, "step": standing.best_step}
     return {
         "run_dir": str(trainer.run.path),
         "state": "finished",
         "reason": trainer.finished,
         "epochs": trainer.closed,
         "step": trainer.step,
-        "best": best | {"epoch": standing.best_epoch},
+        "best": trainer.monitor.summary(),
         "final": trainer.values,
     }
 

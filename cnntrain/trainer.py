@@ -48,22 +48,23 @@ class _Clock:
     samples: int = 0
 
 
-class Trainer:
-    """One run: network, data, optimizer and run directory, from step 0 or from a checkpoint."""
+@dataclass(frozen=True)
+class Job:
+    """What training needs and can be made, and found wrong, before there is a run directory."""
 
-    def __init__(
-        self,
-        loaded: Loaded,
-        data: Data,
-        network: Network,
-        run: RunDirectory,
-        pool: Pool,
-        console: Console,
-        interrupts: Interrupts,
-    ) -> None:
-        experiment = loaded.experiment
-        self.loaded, self.data, self.network, self.run = loaded, data, network, run
-        self.console, self.interrupts = console, interrupts
+    loaded: Loaded
+    data: Data
+    network: Network
+    monitor: Monitor
+
+
+class Trainer:
+    """One run: a job in its run directory, from step 0 or from a checkpoint."""
+
+    def __init__(self, job: Job, run: RunDirectory, pool: Pool, console: Console, interrupts: Interrupts) -> None:
+        self.loaded, self.data, self.network, self.monitor = job.loaded, job.data, job.network, job.monitor
+        self.run, self.console, self.interrupts = run, console, interrupts
+        experiment, network, data = self.loaded.experiment, self.network, self.data
         self.tally = network.tally
         self.engine = Engine(network.graph, network.tally, pool, seed=experiment.seed)
         self.optimizer = build.optimizer(experiment)
@@ -71,7 +72,6 @@ class Trainer:
         self.schedule = build.schedule(experiment)
         self.loader = build.loader(experiment, data)
         self.horizon = build.horizon(experiment, self.loader.steps_per_epoch)
-        self.monitor = Monitor(loaded, network.tally, validates=data.val is not None)
         self.step = 0
         self.closed = 0  # epochs whose end has been dealt with
         self.finished: str | None = None  # why training is over
@@ -160,7 +160,7 @@ class Trainer:
     # -- the end of an epoch -----------------------------------------------------------------------------------------
 
     def _close_due_epoch(self) -> bool:
-        """Where the last step ended an epoch, or training, validate and judge. Returns whether it is the best so far."""
+        """Where the last step ended an epoch, or training, validate and judge; returns whether it is the best yet."""
         epoch, within = divmod(self.step, self.loader.steps_per_epoch)
         over = self.step >= self.horizon.total_steps
         if over and within:
@@ -209,8 +209,7 @@ class Trainer:
 
     def end(self) -> None:
         """Write what a finished run ends with; doing it again after a resume changes nothing."""
-        standing = self.monitor.standing
-        best = {"metric": self.monitor.best, "value": standing.best, "step": standing.best_step}
+        best = self.monitor.summary()
         self.run.metric(
             {"event": "end", "step": self.step, "epoch": self.closed, "reason": self.finished, "best": best}
         )
@@ -228,7 +227,7 @@ class Trainer:
             name = f"step-{self.step:08d}" if within else f"epoch-{epoch:04d}"
         self.run.sync()
         self.run.save_checkpoint(self.meta(), self.arrays(), best=best, keep_as=name, keep=checkpoint.keep)
-        self.run.status(state="running", step=self.step, epoch=self.closed, best=self.monitor.state())
+        self.run.status(state="running", step=self.step, epoch=self.closed, best=self.monitor.summary())
 
     def meta(self) -> dict[str, Any]:
         """What a checkpoint says beside its arrays."""

@@ -1,0 +1,98 @@
+"""Whole processes: kill -9 at random moments, signals, and the exit codes a script relies on."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import time
+
+import pytest
+
+from cnntrain.run import read_metrics
+from tests.support.experiments import ADAM, call, evidence, run, start, write
+
+SEED = random.randrange(10**6)  # printed by pytest when a test that uses it fails; set it by hand to replay
+LONGER = ("data.source.samples=900", "train.epochs=3", "checkpoint.every=5st")
+
+
+@pytest.mark.parametrize("sets", [LONGER, (*LONGER, *ADAM)], ids=["momentum", "adam"])
+def test_killed_at_five_random_moments_and_resumed_it_ends_with_the_same_bits(sets, tmp_path):
+    """kill -9 at five moments, each time with another number of threads; seeds are in the assertion."""
+    config = write(tmp_path)
+    began = time.monotonic()
+    run(config, tmp_path / "straight", sets, threads=1)
+    length = time.monotonic() - began
+    rng = random.Random(SEED)
+    arguments = ["fit", config, *(f"--set={text}" for text in sets), "-o", "run", "--resume-or-start", "-q"]
+    for kill in range(5):
+        process = start(*arguments, "-j", str(kill % 3 + 1), cwd=tmp_path)
+        time.sleep(rng.uniform(0.3, 0.5 + length / 2))
+        process.kill()
+        process.communicate()
+        assert process.returncode in (0, -9)
+    assert call(*arguments, cwd=tmp_path)[0] == 0
+    assert evidence(tmp_path / "run") == evidence(tmp_path / "straight"), f"seed {SEED}"
+    assert not list((tmp_path / "run").glob("**/.cnntrain-tmp*"))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_finishes_the_step_saves_and_tells_how_to_go_on(number, code, tmp_path):
+    config = write(tmp_path)
+    process = start("fit", config, "-s", "train.epochs=500", "-o", "run", "--progress", "plain", cwd=tmp_path)
+    _wait_for_steps(tmp_path)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == code
+    last = err.strip().splitlines()[-1]
+    assert last.startswith(f"cnntrain: error: stopped by {number.name} after step")
+    assert "cnntrain fit --run-dir run --resume" in last
+    status = json.loads((tmp_path / "run/status.json").read_text())
+    assert (status["state"], status["exit_code"]) == ("interrupted", code)
+    code, _, _ = call("fit", "--run-dir", "run", "--resume", "-s", "train.epochs=1", cwd=tmp_path)
+    assert code == 0
+
+
+def test_usr1_saves_and_goes_on(tmp_path):
+    config = write(tmp_path)
+    process = start("fit", config, "-s", "train.epochs=40", "-s", "checkpoint.every=40ep", "-o", "run", cwd=tmp_path)
+    _wait_for_steps(tmp_path)
+    before = (tmp_path / "run/checkpoints/last.npz").stat().st_ino
+    process.send_signal(signal.SIGUSR1)
+    deadline = time.monotonic() + 10
+    while (tmp_path / "run/checkpoints/last.npz").stat().st_ino == before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert (tmp_path / "run/checkpoints/last.npz").stat().st_ino != before
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_a_second_run_in_the_same_directory_is_refused_at_once(tmp_path):
+    config = write(tmp_path)
+    process = start("fit", config, "-s", "train.epochs=500", "-o", "run", cwd=tmp_path)
+    _wait_for_steps(tmp_path)
+    code, _, err = call("fit", config, "-o", "run", "--resume-or-start", cwd=tmp_path)
+    process.kill()
+    process.communicate()
+    assert code == 8
+    assert "is in use by process" in err
+
+
+def test_closed_output_never_stops_a_run(tmp_path):
+    config = write(tmp_path)
+    process = start("fit", config, "-s", "train.epochs=2", "-o", "run", cwd=tmp_path)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    process.stderr.close()
+    assert process.wait(timeout=60) == 0
+    assert read_metrics(tmp_path / "run/metrics.jsonl")[-1]["event"] == "end"
+
+
+def _wait_for_steps(folder) -> None:
+    """Until training is under way."""
+    path = folder / "run" / "metrics.jsonl"
+    deadline = time.monotonic() + 30
+    while not (path.exists() and b'"train"' in path.read_bytes()):
+        assert time.monotonic() < deadline, "training did not begin"
+        time.sleep(0.01)

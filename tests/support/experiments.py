@@ -1,0 +1,77 @@
+"""A small experiment with every moving part, and ways to run it: what resume, thread and signal tests share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from cnntrain.checkpoint import read
+from cnntrain.session import Options, fit
+
+FULL = """\
+name: full
+seed: 7
+data:
+  source: {type: synthetic, size: 8, classes: 3, samples: 90, noise: 0.3}
+  val: 0.2
+  train_transforms: [{type: random_crop, padding: 1}, hflip, {type: normalize, from: dataset}]
+  eval_transforms: [{type: normalize, from: dataset}]
+model:
+  layers:
+    - {type: conv2d, filters: 6, kernel_size: 3, padding: same, bias: false}
+    - batch_norm
+    - relu
+    - {type: dropout, rate: 0.2}
+    - type: residual
+      body: [{type: conv2d, filters: 6, kernel_size: 3, padding: same}, batch_norm]
+      activation: relu
+    - global_avg_pool
+    - {type: dense, units: auto}
+optimizer: {type: sgd, lr: 0.1, momentum: 0.9, weight_decay: 1e-3}
+schedule: {type: cosine, warmup: 5st}
+train: {epochs: 5, batch_size: 10, clip_norm: 2.0, log_every: 3, early_stopping: {monitor: val/loss, patience: 50}}
+checkpoint: {every: 2st, best: {monitor: val/accuracy}}
+"""  # 72 training samples: 8 steps an epoch, the last of 2 samples; 40 steps
+
+ADAM = ("optimizer={type: adam, lr: 0.01}", "train.clip_norm=null", "train.accumulate=2")
+
+
+def write(folder: Path, text: str = FULL, name: str = "full.yaml") -> Path:
+    """A config file in a folder."""
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def run(config: Path | None, run_dir: Path, sets: tuple[str, ...] = (), **options: Any) -> dict[str, Any]:
+    """`cnntrain fit` in this process, without a word."""
+    return fit([config] if config else [], sets, Options(run_dir=run_dir, progress="none", quiet=True, **options))
+
+
+def evidence(run_dir: Path) -> tuple[dict[str, str], bytes]:
+    """What has to be the same for two equal runs: the digest of every array in last.npz, and metrics.jsonl."""
+    checkpoint = read(run_dir / "checkpoints" / "last.npz")
+    return checkpoint.digests(), (run_dir / "metrics.jsonl").read_bytes()
+
+
+def start(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.Popen[str]:
+    """`cnntrain ...` as a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "cnntrain", *map(str, arguments)],
+        cwd=cwd,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def call(*arguments: str | Path, cwd: Path, **environment: str) -> tuple[int, str, str]:
+    """Run `cnntrain ...` to its end: exit code, stdout, stderr."""
+    process = start(*arguments, cwd=cwd, **environment)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
