@@ -87,6 +87,32 @@ def test_members_that_overlap_are_refused() -> None:
         members(body + directory + archive._end(2, len(directory), len(body)))
 
 
+def built(local: bytes, central: bytes, data: bytes = bytes(10), count: int = 1) -> bytes:
+    """An archive of one member from these headers."""
+    return local + data + central + archive._end(count, len(central), len(local + data))
+
+
+def test_headers_that_contradict_the_directory_are_refused() -> None:
+    def central(size: int = 10) -> bytes:
+        return archive._central_header(b"a", size, 0, 0)
+
+    sound = archive._local_header(b"a", 10, 0)
+    assert members(built(sound, central()))["a"].size == 10
+    for local, entry, expected in [
+        (archive._local_header(b"a", 9, 0), central(), "'a' and the directory contradict each other"),
+        (archive._local_header(b"b", 10, 0), central(), "'a' and the directory contradict each other"),
+        (sound.replace(b"PK", b"KP"), central(), "does not begin like one"),
+        (archive._local_header(b"a", 11, 0), central(11), "'a' does not lie inside the file"),
+        (sound, central()[:-1] + b"\xff", "name is not UTF-8"),
+        (sound, archive._central_header(b"a", 10, 0, 30), "the entry of 'a' contradicts itself"),
+        (sound, central()[:-1], "its directory is cut short"),
+        (sound, central() + b"\0", "its directory does not end where it should"),
+        (sound, central() + bytes(2000), "it holds 1 members in a directory of 2047 bytes"),
+    ]:
+        with pytest.raises(DamagedError, match=expected):
+            members(built(local, entry))
+
+
 @pytest.mark.parametrize("extra", [b"\0", b"x" * 100])
 def test_bytes_after_the_end_and_before_the_start_are_refused(extra: bytes) -> None:
     data = packed(a=b"1")
