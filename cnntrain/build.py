@@ -7,6 +7,7 @@ line of the config that says it.
 from __future__ import annotations
 
 import fnmatch
+import math
 from dataclasses import dataclass
 from typing import cast
 
@@ -173,6 +174,21 @@ def loader(experiment: Experiment, data: Data) -> Loader:
         order=train.order,
         seed=experiment.seed,
     )
+
+
+def check_batches(network: Network, loader: Loader) -> None:
+    """Raise ConfigError where a batch is too small for a layer that takes statistics over it."""
+    smallest = len(loader.indices) % loader.batch_size or loader.batch_size
+    for index, node in enumerate(network.graph.nodes):
+        if node.coupled and smallest * math.prod(network.graph.input_shapes(index)[0][:-1]) < 2:
+            raise ConfigError(
+                Problem(
+                    node.where,
+                    f"{node.name} would get a batch with one value per channel, which has no variance: of "
+                    f"{len(loader.indices)} samples in batches of {loader.batch_size} the last has {smallest}. "
+                    "Choose another train.batch_size",
+                )
+            )
 
 
 def horizon(experiment: Experiment, steps_per_epoch: int) -> Horizon:

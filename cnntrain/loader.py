@@ -121,14 +121,14 @@ class Loader:
         seed: int,
     ) -> None:
         self.images, self.indices, self.transforms = images, indices, tuple(transforms)
-        self._batch_size, self._accumulate = batch_size, accumulate
+        self.batch_size, self._accumulate = batch_size, accumulate
         self._order, self._seed = order, seed
         self._current: tuple[int, Array] = (-1, indices)  # the epoch last asked for and its order
 
     @property
     def steps_per_epoch(self) -> int:
         """Steps that see every sample once; the last may be shorter."""
-        return -(-len(self.indices) // (self._batch_size * self._accumulate))
+        return -(-len(self.indices) // (self.batch_size * self._accumulate))
 
     def order(self, epoch: int) -> Array:
         """The samples in the order of an epoch: a function of seed and epoch."""
@@ -143,7 +143,7 @@ class Loader:
         """The batches of a step, counted from 0 over all epochs."""
         epoch, position = divmod(step, self.steps_per_epoch)
         order = self.order(epoch)
-        size = self._batch_size
+        size = self.batch_size
         first = position * size * self._accumulate
         last = min(first + size * self._accumulate, len(order))
         return [
@@ -154,4 +154,4 @@ class Loader:
     def samples_before(self, step: int) -> int:
         """How many samples the steps before this one have seen."""
         epoch, position = divmod(step, self.steps_per_epoch)
-        return epoch * len(self.indices) + min(position * self._batch_size * self._accumulate, len(self.indices))
+        return epoch * len(self.indices) + min(position * self.batch_size * self._accumulate, len(self.indices))

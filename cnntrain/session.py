@@ -130,6 +130,7 @@ def _prepare(loaded: Loaded, options: Options, console: Console) -> Job:
     data = build.read_data(loaded)
     network = build.network(loaded, data.description)
     check_memory(loaded, network, resources.threads(options.threads))
+    build.check_batches(network, build.loader(loaded.experiment, data))
     return Job(loaded, data, network, Monitor(loaded, network.tally, validates=data.val is not None))
 
 

@@ -174,7 +174,8 @@ class Trainer:
         except _AbandonedError:
             return False
         improved, reason = self.monitor.judge(values, self.step, epoch)
-        self.closed, self.finished, self.values = epoch, reason or (EXHAUSTED if over else None), values
+        self.closed, self.finished = epoch, reason or (EXHAUSTED if over else None)
+        self.values = {name: value for name, value in values.items() if isinstance(value, float)}
         self.run.metric({"event": "eval", "step": self.step, "epoch": epoch, **values, "best": improved})
         self._report_epoch(improved, seconds)
         self.epoch_tally = self.tally.zeros()
@@ -223,8 +224,8 @@ class Trainer:
         checkpoint = self.loaded.experiment.checkpoint
         name = None
         if keep and checkpoint.keep:
-            epoch, within = divmod(self.step, self.loader.steps_per_epoch)
-            name = f"step-{self.step:08d}" if within else f"epoch-{epoch:04d}"
+            whole = checkpoint.every.unit == "ep" and checkpoint.every.value.is_integer()
+            name = f"epoch-{self.closed:04d}" if whole else f"step-{self.step:08d}"
         self.run.sync()
         self.run.save_checkpoint(self.meta(), self.arrays(), best=best, keep_as=name, keep=checkpoint.keep)
         self.run.status(state="running", step=self.step, epoch=self.closed, best=self.monitor.summary())
@@ -263,6 +264,8 @@ class Trainer:
     def restore(self, checkpoint: Checkpoint, allow_data_change: bool = False) -> None:
         """Go on from a checkpoint. Raises CheckpointError or DataError where it is of another network or other data."""
         mine = self.arrays()
+        checkpoint.require(data=dict, monitor=dict, values_of_epoch=dict, metrics_length=int)
+        checkpoint.require(position__step=int, position__closed=int)
         checkpoint.expect({name: (array.shape, array.dtype) for name, array in mine.items()})
         meta = checkpoint.meta
         if meta["data"] != self._fingerprint and not allow_data_change:

@@ -169,8 +169,8 @@ def test_the_best_checkpoint_is_that_of_the_best_epoch(tmp_path):
     result = run(config, tmp_path / "run")
     rows = [row for row in read_metrics(tmp_path / "run/metrics.jsonl") if row["event"] == "eval"]
     best = max(rows, key=lambda row: row["val/accuracy"])  # the first of equals
-    assert result["best"] == {
-        "metric": "val/accuracy", "value": best["val/accuracy"], "step": best["step"], "epoch": best["epoch"]}  # fmt: skip
+    place = {"step": best["step"], "epoch": best["epoch"]}
+    assert result["best"] == {"metric": "val/accuracy", "value": best["val/accuracy"], **place}
     assert read_meta(tmp_path / "run/checkpoints/best.npz")["position"]["step"] == best["step"]
     assert [row["best"] for row in rows].count(True) >= 1
 
@@ -208,6 +208,16 @@ def test_training_by_steps_stops_within_an_epoch_and_validates(tmp_path):
     assert result["epochs"] == 2
     evals = [row["step"] for row in read_metrics(tmp_path / "run/metrics.jsonl") if row["event"] == "eval"]
     assert evals == [8, 11]
+
+
+def test_a_batch_too_small_for_batch_norm_is_an_error_before_anything_is_written(tmp_path):
+    text = FULL.replace("- global_avg_pool", "- {type: avg_pool2d, kernel_size: 8}\n    - batch_norm\n    - flatten")
+    config = write(tmp_path, text)
+    with pytest.raises(
+        ConfigError, match=r"full.yaml:18:7: batch_norm_2 would get a batch with one value.*last has 1\."
+    ):
+        run(config, tmp_path / "run", ("train.batch_size=71",))
+    assert not (tmp_path / "run").exists()
 
 
 def test_stochastic_descent_takes_one_sample_a_step(tmp_path):

@@ -138,7 +138,8 @@ class Coupled(Layer):
 
     In training the engine calls `partial` on every shard, adds the results up in a fixed order, and hands the sum
     to `forward` as f.total. Backward likewise: `partial_back`, then `backward`, with f.total the sum of what
-    partial_back returned. In evaluation only `forward` is called, with f.total None.
+    partial_back returned. In evaluation only `forward` is called, with f.total None; and of a frozen layer `forward`
+    and `backward`, with f.total None and f.dp None, so it must do with its running statistics.
     """
 
     def partial(self, f: Frame) -> Array:

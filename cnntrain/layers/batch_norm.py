@@ -127,8 +127,16 @@ class BatchNorm(Coupled):
         return total
 
     def backward(self, f: Frame) -> None:
-        """Write dx = a * dy + b * (x - mean) + c, the terms of the formula sorted by what varies."""
+        """Write dx = a * dy + b * (x - mean) + c, the terms of the formula sorted by what varies.
+
+        A frozen one keeps to its running statistics, which do not depend on x: dx = a * dy alone.
+        """
         if f.dx is None:
+            return
+        if f.total is None:
+            rows = _along_rows(f, self._scale(f) / np.sqrt(f.p["running_var"].astype(np.float64) + self.eps))
+            for dy, dx in _blocks(f, f.dy, f.dx):
+                np.multiply(dy, rows[0], out=dx)
             return
         channels = f.x.shape[-1]
         count, d_shift, d_scale = f.total[0], f.total[1 : 1 + channels], f.total[1 + channels :]

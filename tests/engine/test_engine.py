@@ -207,6 +207,30 @@ def test_frozen_layers_keep_their_parameters_and_statistics():
         assert np.isfinite(outputs).all()
 
 
+def test_the_gradient_below_a_frozen_batch_norm_takes_its_statistics_as_given():
+    layers = [
+        declared("conv2d", filters=2, kernel_size=3),
+        declared("batch_norm", freeze=True, name="norm"),
+        declared("flatten"),
+        declared("dense", units=3),
+    ]
+    with Pool(2) as pool:
+        engine = engine_of(layers, pool, dtype=np.float64)
+        views = engine.graph.layout.views(engine.params)
+        views["norm.running_mean"][...], views["norm.running_var"][...] = [0.3, -0.2], [2.0, 0.5]
+        views["norm.scale"][...] = [1.5, -0.7]
+        batch = random_batch(6)
+        engine.step([batch], 0)
+        gradient = engine.grads.copy()
+        for index in (0, 5, 17):
+            difference = 0.0
+            for sign in (1, -1):
+                engine.params[index] += sign * 1e-5
+                difference += sign * engine.tally.mean_loss(engine.step([batch], 0))
+                engine.params[index] -= sign * 1e-5
+            assert gradient[index] == pytest.approx(difference / 2e-5, rel=1e-5)
+
+
 def test_dropout_is_addressed_by_step_and_shard():
     layers = [declared("flatten"), declared("dropout", rate=0.5), declared("dense", units=3)]
     with Pool(1) as pool:
