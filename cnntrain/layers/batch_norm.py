@@ -15,7 +15,7 @@ from cnntrain.registry import register
 # isort: split
 import numpy as np
 
-BLOCK = 32 * 1024  # values worked on at a time: 256 KB of float64 stay in cache
+BLOCK = 32 * 1024  # values worked on at a time: 128 KB of float32 stay in cache
 
 
 @register("batch_norm")
@@ -29,11 +29,13 @@ class BatchNorm(Coupled):
 
         dshift = sum(dy)        dscale = sum(dy * xhat)        dx = scale * r * (dy - dshift / m - xhat * dscale / m)
 
-    Sums are kept in float64. x is centered by subtraction before it is scaled, so a mean that is large against the
-    deviation costs no digits; the rounding of the mean to x's type is put right in the shift.
+    Sums run over blocks in x's type and from there on in float64. The statistics are taken of x - pivot, where the
+    pivot is the shard's first pixel, and then moved back exactly: so a mean that is large against the deviation costs
+    no digits of the variance (Chan, Golub, LeVeque 1983). Nor of y: x is centered by subtraction before it is scaled,
+    and the rounding of the mean to x's type is put right in the shift.
 
-    Frozen, scale and shift stay as they are, and the engine leaves the running statistics alone; training still
-    normalizes by the batch, as PyTorch does with parameters that need no gradient.
+    Frozen, it keeps its scale and shift, and normalizes by its running statistics as in evaluation (Keras's
+    trainable = False; PyTorch calls eval on such a layer).
     """
 
     examples: ClassVar[tuple[Example, ...]] = (
@@ -64,9 +66,8 @@ class BatchNorm(Coupled):
         return Workspace(
             kept={"mean": ((channels,), np.float64), "r": ((channels,), np.float64)},
             scratch={
-                "wide": ((block,), np.float64),
                 "block": ((block,), dtype),
-                "ones": ((block // channels,), np.float64),
+                "ones": ((block // channels,), dtype),
                 "factors": ((4, row), dtype),
             },
         )
@@ -78,14 +79,19 @@ class BatchNorm(Coupled):
     def partial(self, f: Frame) -> Array:
         """[count, sum of x (channels), sum of x * x (channels)] of the shard."""
         channels = f.x.shape[-1]
-        total = np.zeros(1 + 2 * channels)
-        total[0] = f.x.size // channels
+        count = f.x.size // channels
+        pivot = f.x.reshape(-1, channels)[0]
+        (pivots,) = _along_rows(f, pivot)
+        f.scratch["ones"].fill(1)
+        first, second = np.zeros(channels), np.zeros(channels)
         for (x,) in _blocks(f, f.x):
-            wide = _widened(f, x)
-            _add_sum(f, wide, total[1 : 1 + channels])
-            np.multiply(wide, wide, out=wide)
-            _add_sum(f, wide, total[1 + channels :])
-        return total
+            centered = _block(f, x)
+            np.subtract(x, pivots, out=centered)
+            first += _sums(f, centered)
+            np.multiply(centered, centered, out=centered)
+            second += _sums(f, centered)
+        wide = pivot.astype(np.float64)
+        return np.concatenate([[count], first + count * wide, second + wide * (2 * first + count * wide)])
 
     def forward(self, f: Frame) -> None:
         """Write y = (x - mean) * factor + shift."""
@@ -99,32 +105,31 @@ class BatchNorm(Coupled):
         factor = self._scale(f) * r
         rounded = mean.astype(f.x.dtype)
         shift = (f.p["shift"] if self.affine else 0) - (mean - rounded) * factor
-        rows = _along_rows(f, rounded, factor, shift)
+        means, factors, shifts = _along_rows(f, rounded, factor, shift)
         for x, y in _blocks(f, f.x, f.y):
-            np.subtract(x, rows[0], out=y)
-            np.multiply(y, rows[1], out=y)
-            np.add(y, rows[2], out=y)
+            np.subtract(x, means, out=y)
+            np.multiply(y, factors, out=y)
+            np.add(y, shifts, out=y)
 
     def partial_back(self, f: Frame) -> Array:
         """[count, sum of dy (channels), sum of dy * xhat (channels)] of the shard: its dshift and dscale."""
         channels = f.x.shape[-1]
-        total = np.zeros(1 + 2 * channels)
-        d_shift, d_scale = total[1 : 1 + channels], total[1 + channels :]
-        total[0] = f.x.size // channels
         mean = f.kept["mean"]
         rounded = mean.astype(f.x.dtype)
-        rows = _along_rows(f, rounded)
+        (means,) = _along_rows(f, rounded)
+        f.scratch["ones"].fill(1)
+        d_shift, d_scale = np.zeros(channels), np.zeros(channels)
         for x, dy in _blocks(f, f.x, f.dy):
-            _add_sum(f, _widened(f, dy), d_shift)
-            product = f.scratch["block"][: x.size].reshape(x.shape)
-            np.subtract(x, rows[0], out=product)
+            d_shift += _sums(f, dy)
+            product = _block(f, x)
+            np.subtract(x, means, out=product)
             np.multiply(product, dy, out=product)
-            _add_sum(f, _widened(f, product), d_scale)
+            d_scale += _sums(f, product)
         d_scale -= (mean - rounded) * d_shift
         d_scale *= f.kept["r"]
         if f.dp is not None and self.affine:
             f.dp["shift"][...], f.dp["scale"][...] = d_shift, d_scale
-        return total
+        return np.concatenate([[f.x.size // channels], d_shift, d_scale])
 
     def backward(self, f: Frame) -> None:
         """Write dx = a * dy + b * (x - mean) + c, the terms of the formula sorted by what varies.
@@ -134,24 +139,24 @@ class BatchNorm(Coupled):
         if f.dx is None:
             return
         if f.total is None:
-            rows = _along_rows(f, self._scale(f) / np.sqrt(f.p["running_var"].astype(np.float64) + self.eps))
+            (a,) = _along_rows(f, self._scale(f) / np.sqrt(f.p["running_var"].astype(np.float64) + self.eps))
             for dy, dx in _blocks(f, f.dy, f.dx):
-                np.multiply(dy, rows[0], out=dx)
+                np.multiply(dy, a, out=dx)
             return
         channels = f.x.shape[-1]
         count, d_shift, d_scale = f.total[0], f.total[1 : 1 + channels], f.total[1 + channels :]
         mean, r = f.kept["mean"], f.kept["r"]
+        per_dy = self._scale(f) * r
+        per_x = -per_dy * r * d_scale / count
         rounded = mean.astype(f.x.dtype)
-        a = self._scale(f) * r
-        b = -a * r * d_scale / count
-        c = -a * d_shift / count - b * (mean - rounded)
-        rows = _along_rows(f, rounded, a, b, c)
+        constant = -per_dy * d_shift / count - per_x * (mean - rounded)
+        means, a, b, c = _along_rows(f, rounded, per_dy, per_x, constant)
         for x, dy, dx in _blocks(f, f.x, f.dy, f.dx):
-            term = f.scratch["block"][: x.size].reshape(x.shape)
-            np.subtract(x, rows[0], out=term)
-            np.multiply(term, rows[2], out=term)
-            np.add(term, rows[3], out=term)
-            np.multiply(dy, rows[1], out=dx)
+            term = _block(f, x)
+            np.subtract(x, means, out=term)
+            np.multiply(term, b, out=term)
+            np.add(term, c, out=term)
+            np.multiply(dy, a, out=dx)
             np.add(dx, term, out=dx)
 
     def update_statistics(self, total: Array, p: Mapping[str, Array]) -> None:
@@ -197,21 +202,19 @@ def _blocks(f: Frame, *arrays: Array) -> Iterator[tuple[Array, ...]]:
 
 def _along_rows(f: Frame, *factors: Any) -> Array:
     """Per-channel factors, each repeated along one image row, in x's type."""
-    rows = f.scratch["factors"]
-    for row, factor in zip(rows, factors, strict=False):
+    rows = f.scratch["factors"][: len(factors)]
+    for row, factor in zip(rows, factors, strict=True):
         row.reshape(-1, f.x.shape[-1])[...] = factor
     return rows
 
 
-def _widened(f: Frame, block: Array) -> Array:
-    """A block in float64, as (pixels, channels)."""
-    wide = f.scratch["wide"][: block.size]
-    np.copyto(wide.reshape(block.shape), block)
-    return wide.reshape(-1, f.x.shape[-1])
+def _block(f: Frame, like: Array) -> Array:
+    """Scratch of the shape of a block."""
+    return f.scratch["block"][: like.size].reshape(like.shape)
 
 
-def _add_sum(f: Frame, wide: Array, total: Array) -> None:
-    """Add the sum over pixels to a per-channel total; a product with ones is the fastest way to add columns up."""
-    ones = f.scratch["ones"][: len(wide)]
-    ones.fill(1)
-    np.add(total, np.matmul(ones, wide), out=total)
+def _sums(f: Frame, block: Array) -> Array:
+    """Sums over the pixels of a block; a product with ones is the fastest way to add columns up."""
+    pixels = block.reshape(-1, f.x.shape[-1])
+    sums: Array = np.matmul(f.scratch["ones"][: len(pixels)], pixels)
+    return sums
