@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from cnntrain.arrays import Param, Shape
 from cnntrain.config.fields import Classes, Pair, PositiveInt
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image, width
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.windows import Padding, pair, windows
+from cnntrain.ops.winograd import Winograd
 from cnntrain.registry import register
 
 # isort: split
@@ -29,6 +30,9 @@ class Conv2d(Layer):
 
     kernel_size, stride and dilation are one number or [height, width]; padding is a number, [top, bottom, left,
     right], "valid" (none), or "same": ceil(size / stride) outputs, the odd pixel at the bottom right (TensorFlow).
+
+    algorithm "direct" multiplies and adds as the formula says, "winograd" (3x3, stride 1) saves three quarters of the
+    multiplications for a digit of precision (ops/winograd.py); "auto" chooses by shapes alone, never by timing.
     """
 
     examples: ClassVar[tuple[Example, ...]] = (
@@ -47,6 +51,9 @@ class Conv2d(Layer):
         example((4, 4, 4), filters=6, kernel_size=1, groups=2),
         example((4, 4, 3), filters=5, kernel_size=4, padding="valid"),
         example((2, 3, 6), filters=2, kernel_size=3, padding=4),
+        example((5, 9, 2), filters=3, kernel_size=3, padding=1, algorithm="winograd"),
+        example((8, 6, 1), filters=2, kernel_size=3, padding=(0, 2, 1, 0), bias=False, algorithm="winograd"),
+        example((3, 3, 2), filters=2, kernel_size=3, algorithm="winograd"),
     )
 
     filters: Classes
@@ -56,10 +63,16 @@ class Conv2d(Layer):
     dilation: Pair = 1
     groups: PositiveInt = 1
     bias: bool = True
+    algorithm: Literal["auto", "direct", "winograd"] = "auto"
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """(height, width, channels) -> (windows along height, windows along width, filters)."""
         plan = _plan(self, inputs[0])
+        if self.algorithm == "winograd" and not Winograd.possible(plan.windows, plan.groups):
+            raise ValueError(
+                "algorithm winograd computes kernels of 3x3 with stride 1, dilation 1, groups 1 and padding of at most "
+                "2: leave the algorithm to 'auto'"
+            )
         return plan.windows.rows.out, plan.windows.columns.out, plan.filters
 
     def params(self, *inputs: Shape) -> dict[str, Param]:
@@ -75,7 +88,7 @@ class Conv2d(Layer):
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """Nothing kept: backward makes the columns again."""
-        return Workspace(scratch=_plan(self, inputs[0]).scratch(n, dtype))
+        return Workspace(scratch=_kernel(self, inputs[0]).scratch(n, dtype))
 
     def flops(self, *inputs: Shape) -> int:
         """Two for each weight a window is multiplied with, one for each bias added."""
@@ -86,16 +99,15 @@ class Conv2d(Layer):
     def forward(self, f: Frame) -> None:
         """Write y = x * weight + bias."""
         bias = f.p["bias"] if self.bias else None
-        _plan(self, f.x.shape[1:]).forward(f.x, f.p["weight"], bias, f.y, f.scratch)
+        _kernel(self, f.x.shape[1:]).forward(f.x, f.p["weight"], bias, f.y, f.scratch)
 
     def backward(self, f: Frame) -> None:
-        """The adjoints of forward in weight, bias and x: see ops/convolution.py."""
-        plan = _plan(self, f.x.shape[1:])
+        """The adjoints of forward in weight, bias and x: see ops/convolution.py and ops/winograd.py."""
+        d_weight = d_bias = None
         if f.dp is not None:
-            d_bias = f.dp["bias"] if self.bias else None
-            plan.weight_gradient(f.x, f.dy, f.dp["weight"], d_bias, f.scratch)
-        if f.dx is not None:
-            plan.input_gradient(f.p["weight"], f.dy, f.dx, f.scratch)
+            d_weight, d_bias = f.dp["weight"], f.dp["bias"] if self.bias else None
+        kernel = _kernel(self, f.x.shape[1:])
+        kernel.backward(f.x, f.p["weight"], f.dy, d_weight, d_bias, f.dx, f.scratch)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -109,3 +121,14 @@ def _plan(layer: Conv2d, shape: Shape) -> Convolution:
             raise ValueError(f"groups {groups} does not divide the {count} {name}: use one of {divisors}")
     where = windows(height, width_, layer.kernel_size, layer.stride, layer.dilation, layer.padding)
     return Convolution(where, channels, filters, groups)
+
+
+@functools.lru_cache(maxsize=1024)
+def _kernel(layer: Conv2d, shape: Shape) -> Convolution | Winograd:
+    """The algorithm for images of this shape."""
+    plan = _plan(layer, shape)
+    if layer.algorithm == "direct" or not Winograd.possible(plan.windows, plan.groups):
+        return plan
+    if layer.algorithm == "auto" and not Winograd.worthwhile(plan.windows, plan.channels, plan.filters):
+        return plan
+    return Winograd(plan.windows, plan.channels, plan.filters)

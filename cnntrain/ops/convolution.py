@@ -31,6 +31,8 @@ GATHER_COST = 6.0
 SCATTER_COST = 30.0
 SCATTER_RUN_COST = 500.0  # for each run of `channels` values
 
+BIAS_BLOCK = 32 * 1024  # values of dy that are added up at a time
+
 
 @dataclass(frozen=True)
 class Convolution:
@@ -52,7 +54,7 @@ class Convolution:
     @cached_property
     def turned(self) -> Convolution | None:
         """The convolution that takes dy to dx; None where the stride or the padding does not allow it."""
-        axes = _turned(self.windows.rows), _turned(self.windows.columns)
+        axes = turned(self.windows.rows), turned(self.windows.columns)
         if axes[0] is None or axes[1] is None:
             return None
         return Convolution(Windows(axes[0], axes[1]), self.filters, self.channels, self.groups)
@@ -83,18 +85,15 @@ class Convolution:
 
     def scratch(self, n: int, dtype: npt.DTypeLike) -> dict[str, tuple[Shape, npt.DTypeLike]]:
         """The buffers forward and backward need for a shard of n images; the larger of the two where they share one."""
-        depth, filters = self.columns.depth, self.filters
-        count = self.columns.matrix_size(n) // (depth * self.groups)
         need: dict[str, tuple[Shape, npt.DTypeLike]] = {
             **self.forward_scratch(n, dtype),
-            "ones": ((count,), dtype),
-            "d_weight": ((depth * filters,), dtype),
-            "d_bias": ((filters,), dtype),
+            "d_weight": ((self.columns.depth * self.filters,), dtype),
         }
         if self.by_correlation and self.turned:
-            turned = self.turned.forward_scratch(n, dtype)
-            need["turned_weight"] = ((self.turned.columns.depth * self.channels,), dtype)
-            need |= {"turned_" + name: buffer for name, buffer in turned.items()}
+            back = self.turned.forward_scratch(n, dtype)
+            kernels = ((self.turned.columns.depth * self.channels,), dtype)
+            need |= {"turned_weight": kernels, "turned_gradient": kernels, "turned_sum": kernels}
+            need |= {"turned_" + name: buffer for name, buffer in back.items()}
         else:
             need["d_columns"] = ((self.columns.matrix_size(n),), dtype)
             need["d_border"] = (self.columns.gradient_shape(n), dtype)
@@ -108,40 +107,59 @@ class Convolution:
             row.reshape(-1, self.filters)[...] = bias
         for chunk, columns in self.columns.gather(x, scratch["columns"], scratch["border"]):
             out = y[chunk.images, chunk.rows]
-            if self.groups == 1:
-                np.matmul(columns[0], matrices[0], out=out.reshape(chunk.size, self.filters))
-            else:
-                product = scratch["product"][: chunk.size * self.filters].reshape(self.groups, chunk.size, -1)
-                np.matmul(columns, matrices, out=product)
-                np.copyto(self._by_group(out), product)
+            self._multiply(columns, matrices, out, scratch["product"])
             if bias is not None:
                 lines = out.reshape(-1, len(row))
                 np.add(lines, row, out=lines)
 
-    def weight_gradient(self, x: Array, dy: Array, d_weight: Array, d_bias: Array | None, scratch: Scratch) -> None:
-        """Overwrite the gradients of the weights and, unless it is None, of the bias."""
-        d_matrices = self._matrices(d_weight)
-        product = scratch["d_weight"].reshape(self.groups, self.columns.depth, -1)
-        ones, row = scratch["ones"], scratch["d_bias"]
-        ones.fill(1)
-        d_weight.fill(0)
+    def backward(
+        self,
+        x: Array,
+        weight: Array,
+        dy: Array,
+        d_weight: Array | None,
+        d_bias: Array | None,
+        dx: Array | None,
+        scratch: Scratch,
+    ) -> None:
+        """Overwrite the gradients that are not None."""
         if d_bias is not None:
-            d_bias.fill(0)
-        for chunk, columns in self.columns.gather(x, scratch["columns"], scratch["border"]):
-            out = dy[chunk.images, chunk.rows]
-            np.matmul(columns.swapaxes(1, 2), self._by_group(out), out=product)
-            np.add(d_matrices, product, out=d_matrices)
-            if d_bias is not None:
-                np.matmul(ones[: chunk.size], out.reshape(chunk.size, self.filters), out=row)
-                np.add(d_bias, row, out=d_bias)
-
-    def input_gradient(self, weight: Array, dy: Array, dx: Array, scratch: Scratch) -> None:
-        """Overwrite dx."""
-        if self.by_correlation and self.turned:
-            turned = self._turn(weight, scratch["turned_weight"])
-            buffers = {name: scratch["turned_" + name] for name in ("columns", "border", "product", "bias_row")}
-            self.turned.forward(dy, turned, None, dx, buffers)
+            sum_over_windows(dy, d_bias)
+        if dx is not None and self.by_correlation and self.turned:
+            self._correlate(x, weight, dy, d_weight, dx, scratch)
             return
+        if d_weight is not None:
+            d_matrices = self._matrices(d_weight)
+            d_weight.fill(0)
+            for chunk, columns in self.columns.gather(x, scratch["columns"], scratch["border"]):
+                self._add_product(
+                    columns, self._by_group(dy[chunk.images, chunk.rows]), d_matrices, scratch["d_weight"]
+                )
+        if dx is not None:
+            self._scatter(weight, dy, dx, scratch)
+
+    def _correlate(
+        self, x: Array, weight: Array, dy: Array, d_weight: Array | None, dx: Array, scratch: Scratch
+    ) -> None:
+        """Both gradients from the columns of dy: dx = dY @ turned, and d_turned = dY.T @ x, gathered once."""
+        back = self.turned
+        assert back is not None
+        kernels, gradient = (
+            scratch[name].reshape(*weight.shape[:2], -1, self.channels) for name in ("turned_weight", "turned_gradient")
+        )
+        np.copyto(self._ungrouped(kernels), self._as_turned(weight))
+        gradient.fill(0)
+        matrices, d_matrices = back._matrices(kernels), back._matrices(gradient)
+        for chunk, columns in back.columns.gather(dy, scratch["turned_columns"], scratch["turned_border"]):
+            where = chunk.images, chunk.rows
+            back._multiply(columns, matrices, dx[where], scratch["turned_product"])
+            if d_weight is not None:
+                back._add_product(columns, back._by_group(x[where]), d_matrices, scratch["turned_sum"])
+        if d_weight is not None:
+            np.copyto(self._as_turned(d_weight), self._ungrouped(gradient))
+
+    def _scatter(self, weight: Array, dy: Array, dx: Array, scratch: Scratch) -> None:
+        """The columns dX = dy @ W.T, added back to where they were copied from."""
         matrices = self._matrices(weight).swapaxes(1, 2)
         for chunk, d_columns in self.columns.scatter(scratch["d_columns"], dx, scratch["d_border"]):
             out = self._by_group(dy[chunk.images, chunk.rows])
@@ -149,6 +167,21 @@ class Convolution:
                 np.matmul(matrices.swapaxes(1, 2), out.swapaxes(1, 2), out=d_columns.swapaxes(1, 2))
             else:
                 np.matmul(out, matrices, out=d_columns)
+
+    def _multiply(self, columns: Array, matrices: Array, out: Array, product: Array) -> None:
+        """Write a chunk of outputs (images, rows, columns, filters): its columns times the weights, group by group."""
+        if self.groups == 1:
+            np.matmul(columns[0], matrices[0], out=out.reshape(-1, self.filters))
+        else:
+            result = product[: out.size].reshape(self.groups, -1, self.filters // self.groups)
+            np.matmul(columns, matrices, out=result)
+            np.copyto(self._by_group(out), result)
+
+    def _add_product(self, columns: Array, outputs: Array, d_matrices: Array, product: Array) -> None:
+        """Add a chunk's share of the weights' gradient: its columns, transposed, times dy."""
+        share = product.reshape(d_matrices.shape)
+        np.matmul(columns.swapaxes(1, 2), outputs, out=share)
+        np.add(d_matrices, share, out=d_matrices)
 
     def _matrices(self, weight: Array) -> Array:
         """The weights as a matrix for each group: (groups, depth, filters / groups)."""
@@ -158,17 +191,30 @@ class Convolution:
         """Output images (n, rows, columns, filters), contiguous, as (groups, windows, filters / groups)."""
         return images.reshape(-1, self.groups, self.filters // self.groups).transpose(1, 0, 2)
 
-    def _turn(self, weight: Array, buffer: Array) -> Array:
-        """Weights of the turned convolution: (kh, kw, filters / groups, channels), both kernel axes reversed."""
+    def _as_turned(self, weight: Array) -> Array:
+        """A view of weights in the order of the turned ones: (kh, kw, filters / groups, groups, channels / groups)."""
         kh, kw, per_group, filters = weight.shape
-        groups = self.groups
-        turned = buffer.reshape(kh, kw, filters // groups, groups, per_group)
-        source = weight[::-1, ::-1].reshape(kh, kw, per_group, groups, filters // groups)
-        np.copyto(turned, source.transpose(0, 1, 4, 3, 2))
-        return turned.reshape(kh, kw, filters // groups, self.channels)
+        split = weight[::-1, ::-1].reshape(kh, kw, per_group, self.groups, filters // self.groups)
+        return split.transpose(0, 1, 4, 3, 2)
+
+    def _ungrouped(self, kernels: Array) -> Array:
+        """A view of turned weights, (kh, kw, filters / groups, channels), with the groups as an axis."""
+        kh, kw, per_group, channels = kernels.shape
+        return kernels.reshape(kh, kw, per_group, self.groups, channels // self.groups)
 
 
-def _turned(axis: Axis) -> Axis | None:
+def sum_over_windows(dy: Array, d_bias: Array) -> None:
+    """Overwrite d_bias (filters,) by the sum of dy (n, h, w, filters), added up block by block."""
+    lines = dy.reshape(-1, len(d_bias))
+    step = max(BIAS_BLOCK // len(d_bias), 1)
+    ones = np.ones(min(step, len(lines)), dy.dtype)
+    d_bias.fill(0)
+    for start in range(0, len(lines), step):
+        block = lines[start : start + step]
+        d_bias += np.matmul(ones[: len(block)], block)
+
+
+def turned(axis: Axis) -> Axis | None:
     """The windows of the convolution from dy to dx: tap t reads where tap kernel - 1 - t of the other wrote."""
     before, after = axis.extent - 1 - axis.before, axis.extent - 1 - axis.after
     if axis.stride != 1 or before < 0 or after < 0:

@@ -145,7 +145,8 @@ def test_gradients_nobody_wants_are_left_out(layer, inputs):
         assert partial.dxs[i] is None
         for k in range(len(xs)):
             assert k == i or np.array_equal(partial.dxs[k], whole.dxs[k])
-        assert all(np.array_equal(partial.dp[k], whole.dp[k]) for k in whole.dp)
+        for k in whole.dp:  # a layer may get them another way when it need not go on to dx
+            np.testing.assert_allclose(partial.dp[k], whole.dp[k], rtol=1e-5, atol=1e-5)
     frozen = run(layer, xs, p, dy, frozen=True)
     assert all(np.array_equal(a, b) for a, b in zip(frozen.dxs, whole.dxs, strict=True))
 

@@ -84,8 +84,7 @@ def test_equals_the_loops(case, chunk, by_correlation, expected, monkeypatch):
     scratch = {name: spoiled(shape, dtype) for name, (shape, dtype) in plan.scratch(len(x), np.float64).items()}
     y, dx, dw, db = (spoiled(a.shape, np.float64) for a in (dy, x, w, b))
     plan.forward(x, w, b, y, scratch)
-    plan.weight_gradient(x, dy, dw, db, scratch)
-    plan.input_gradient(w, dy, dx, scratch)
+    plan.backward(x, w, dy, dw, db, dx, scratch)
     for ours, theirs in zip((y, dx, dw, db), expected[case], strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-11)
 

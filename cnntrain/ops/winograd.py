@@ -1,0 +1,245 @@
+"""Winograd's convolution: a 3x3 kernel on tiles of 4x4 outputs with 36 multiplications a channel instead of 144.
+
+Winograd (1980) computes m outputs of an r-tap filter with m + r - 1 multiplications; Lavin and Gray (2015) nest it in
+two dimensions and turn the sum over channels into matrix products. For F(4x4, 3x3), with d a 6x6 tile of the input
+that begins 4 pixels after its neighbour, g the 3x3 kernel and matrices A, B, G from polynomial interpolation at
+0, 1, -1, 2, -2 and infinity,
+
+    y = A' [ (G g G') * (B' d B) ] A            * is the product of 6x6 matrices entry by entry,
+
+and summed over channels each of the 36 entries is a product of matrices: M[t] = V[t] @ U[t] with V[t] (tiles,
+channels), U[t] (channels, filters). A transform such as B' d B is linear in d, so it is one product too, with the
+Kronecker square of B: V = (B x B)' @ D for all tiles and channels at once. The gradient of the weights is the adjoint,
+
+    Z = (A x A) @ dY        dU[t] = V[t]' @ Z[t]        dg = (G x G)' @ dU,
+
+and that of the input is the same kind of convolution again, of dy with the kernels turned by half a circle. The
+largest error in float32 is about 1e-5 of the largest value, against 1e-6 for direct sums; float64 loses as few digits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from cnntrain.arrays import Array, Shape
+from cnntrain.ops.columns import Chunk, Columns
+from cnntrain.ops.convolution import sum_over_windows, turned
+from cnntrain.ops.windows import Axis, Windows
+
+# isort: split
+import numpy as np
+import numpy.typing as npt
+
+Scratch = Mapping[str, Array]
+Buffers = dict[str, tuple[Shape, npt.DTypeLike]]
+
+OUT, KERNEL = 4, 3  # F(4x4, 3x3)
+TILE = OUT + KERNEL - 1
+SQUARE = TILE * TILE
+TILE_VALUES = 384 * 1024  # of one transformed chunk: 1.5 MB in float32; two of them are at work at a time
+LEAST_TILES = 96  # below this a product spends its time on loading the weights
+LEAST_WIDTH = 24  # channels and filters from which it pays
+LEAST_USED = 0.7  # of the outputs of the tiles
+
+_B = np.array(  # its transpose, as the papers print it
+    [
+        [4, 0, -5, 0, 1, 0],
+        [0, -4, -4, 1, 1, 0],
+        [0, 4, -4, -1, 1, 0],
+        [0, -2, -1, 2, 1, 0],
+        [0, 2, -1, -2, 1, 0],
+        [0, 4, 0, -5, 0, 1],
+    ]
+)
+_G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
+_A = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
+
+INPUT = np.kron(_B, _B)  # (36, 36): V = INPUT @ D
+WEIGHT = np.kron(_G, _G)  # (36, 9): U = WEIGHT @ g
+OUTPUT = np.kron(_A, _A)  # (16, 36): y = OUTPUT @ M
+_MATRICES = {
+    (name, dtype): np.ascontiguousarray(matrix, dtype)
+    for name, matrix in (("input", INPUT), ("weight", WEIGHT), ("output", OUTPUT))
+    for dtype in (np.dtype(np.float32), np.dtype(np.float64))
+}
+
+
+@dataclass(frozen=True)
+class Tiles(Columns):
+    """Tiles of an image as a matrix with a row for each position in a tile: (taps, tiles, channels)."""
+
+    def extent(self, n: int) -> tuple[int, int]:
+        """The largest chunk of a shard of n images: (images, rows of tiles)."""
+        rows, width = self.windows.rows.out, self.windows.columns.out
+        fitting = max(TILE_VALUES // (width * SQUARE * self.channels), -(-LEAST_TILES // width))
+        if fitting < rows:
+            bands = -(-rows // fitting)
+            return 1, -(-rows // bands)
+        chunks = -(-n // (fitting // rows))
+        return -(-n // chunks), rows
+
+    def split(self, matrix: Array, chunk: Chunk) -> tuple[Array, Array]:
+        """A flat buffer as a chunk's matrix (taps, tiles * channels), and as `views` has it."""
+        kernel = self.windows.rows.kernel
+        spots = (chunk.images.stop - chunk.images.start, chunk.rows.stop - chunk.rows.start, self.windows.columns.out)
+        used = matrix[: kernel * kernel * chunk.size * self.channels]
+        taps = used.reshape(1, kernel, kernel, *spots, self.channels).transpose(0, 3, 4, 5, 1, 2, 6)
+        return used.reshape(kernel * kernel, -1), taps
+
+
+@dataclass(frozen=True)
+class Winograd:
+    """A 3x3 convolution of stride 1, without dilation or groups, on images of one shape.
+
+    Images are (n, h, w, channels), weights (3, 3, channels, filters), both contiguous.
+    """
+
+    windows: Windows
+    channels: int
+    filters: int
+
+    @staticmethod
+    def possible(windows: Windows, groups: int) -> bool:
+        """Whether a convolution is of the kind this computes, and its turned one too."""
+        axes = windows.rows, windows.columns
+        return groups == 1 and all(
+            (axis.kernel, axis.stride, axis.dilation) == (KERNEL, 1, 1) and max(axis.before, axis.after) < KERNEL
+            for axis in axes
+        )
+
+    @staticmethod
+    def worthwhile(windows: Windows, channels: int, filters: int) -> bool:
+        """Whether it is faster than direct products, by shapes alone.
+
+        A tile of 16 outputs costs 36 * channels * filters multiply-adds instead of 144, and for its transforms
+        36 * 36 * channels and 16 * 36 * filters. Counting what copying costs, it breaks even at about 24 channels and
+        filters (timings on AVX-512 machines); below LEAST_USED, too much is computed beyond the edge of the image.
+        """
+        tiles = math.prod(-(-axis.out // OUT) for axis in (windows.rows, windows.columns))
+        used = windows.rows.out * windows.columns.out / (tiles * OUT * OUT)
+        return min(channels, filters) >= LEAST_WIDTH and used >= LEAST_USED
+
+    @cached_property
+    def turned(self) -> Winograd:
+        """The convolution that takes dy to dx."""
+        rows, columns = turned(self.windows.rows), turned(self.windows.columns)
+        assert rows is not None
+        assert columns is not None
+        return Winograd(Windows(rows, columns), self.filters, self.channels)
+
+    @cached_property
+    def tiles(self) -> Tiles:
+        """The overlapping 6x6 tiles of the input."""
+        return Tiles(Windows(_over_input(self.windows.rows), _over_input(self.windows.columns)), self.channels, 1)
+
+    def scratch(self, n: int, dtype: npt.DTypeLike) -> Buffers:
+        """The buffers forward and backward need for a shard of n images; the two directions share them."""
+        there, back = self._one_way(n), self.turned._one_way(n)
+        sizes = {name: max(there[name], back[name]) for name in there}
+        return {name: ((size,), dtype) for name, size in sizes.items()}
+
+    def _one_way(self, n: int) -> dict[str, int]:
+        images, rows = self.tiles.extent(n)
+        tiles = images * rows * self.tiles.windows.columns.out
+        matrix = SQUARE * self.channels * self.filters
+        return {
+            "u": matrix,
+            "du": 2 * matrix,
+            "first": SQUARE * tiles * max(self.channels, self.filters),
+            "second": SQUARE * tiles * max(self.channels, self.filters),
+            "outputs": OUT * OUT * tiles * self.filters,
+            "border": math.prod(self.tiles.border_shape(n)),
+        }
+
+    def forward(self, x: Array, weight: Array, bias: Array | None, y: Array, scratch: Scratch) -> None:
+        """Write y = x * weight + bias."""
+        u = scratch["u"].reshape(-1)[: SQUARE * self.channels * self.filters].reshape(SQUARE, self.channels, -1)
+        np.matmul(_matrix("weight", x), weight.reshape(KERNEL * KERNEL, -1), out=u.reshape(SQUARE, -1))
+        for chunk, v in self._inputs(x, scratch):
+            m = _as(scratch["first"], SQUARE, chunk.size, self.filters)
+            np.matmul(v, u, out=m)
+            out = _as(scratch["outputs"], OUT * OUT, chunk.size, self.filters)
+            np.matmul(_matrix("output", x), m.reshape(SQUARE, -1), out=out.reshape(OUT * OUT, -1))
+            if bias is not None:
+                np.add(out, bias, out=out)
+            for place, tile in self._taps(y, out, chunk):
+                np.copyto(place, tile)
+
+    def backward(
+        self,
+        x: Array,
+        weight: Array,
+        dy: Array,
+        d_weight: Array | None,
+        d_bias: Array | None,
+        dx: Array | None,
+        scratch: Scratch,
+    ) -> None:
+        """Overwrite the gradients that are not None."""
+        if d_bias is not None:
+            sum_over_windows(dy, d_bias)
+        if d_weight is not None:
+            self._weight_gradient(x, dy, d_weight, scratch)
+        if dx is not None:
+            kernels = scratch["du"][: weight.size].reshape(KERNEL, KERNEL, self.filters, self.channels)
+            np.copyto(kernels, weight[::-1, ::-1].swapaxes(2, 3))
+            self.turned.forward(dy, kernels, None, dx, scratch)
+
+    def _weight_gradient(self, x: Array, dy: Array, d_weight: Array, scratch: Scratch) -> None:
+        du, product = _as(scratch["du"], 2, SQUARE, self.channels, self.filters)
+        into = du
+        for chunk, v in self._inputs(x, scratch):
+            z = self._gradients(dy, chunk, scratch)
+            np.matmul(v.transpose(0, 2, 1), z, out=into)
+            if into is product:
+                np.add(du, product, out=du)
+            into = product
+        np.matmul(_matrix("weight", x).T, du.reshape(SQUARE, -1), out=d_weight.reshape(KERNEL * KERNEL, -1))
+
+    def _inputs(self, x: Array, scratch: Scratch) -> Iterator[tuple[Chunk, Array]]:
+        """Each chunk with its V: (36, tiles, channels), in the second buffer; the first is free again."""
+        border = _as(scratch["border"], *self.tiles.border_shape(len(x)))
+        for chunk, d in self.tiles.gather(x, scratch["first"], border):
+            v = _as(scratch["second"], SQUARE, chunk.size, self.channels)
+            np.matmul(_matrix("input", x), d, out=v.reshape(SQUARE, -1))
+            yield chunk, v
+
+    def _gradients(self, dy: Array, chunk: Chunk, scratch: Scratch) -> Array:
+        """Z of a chunk: (36, tiles, filters), in the first buffer."""
+        out = _as(scratch["outputs"], OUT * OUT, chunk.size, self.filters)
+        if any(axis.out % OUT for axis in (self.windows.rows, self.windows.columns)):
+            out.fill(0)  # what lies beyond the edge has no gradient
+        for place, tile in self._taps(dy, out, chunk):
+            np.copyto(tile, place)
+        z = _as(scratch["first"], SQUARE, chunk.size, self.filters)
+        np.matmul(_matrix("output", dy).T, out.reshape(OUT * OUT, -1), out=z.reshape(SQUARE, -1))
+        return z
+
+    def _taps(self, image: Array, out: Array, chunk: Chunk) -> Iterator[tuple[Array, Array]]:
+        """For each position in a 4x4 tile, the pixels of an output image and where they lie in (16, tiles, filters)."""
+        band = image[chunk.images, chunk.rows.start * OUT : chunk.rows.stop * OUT]
+        width = self.tiles.windows.columns.out
+        tiles = out.reshape(OUT, OUT, len(band), -1, width, self.filters)
+        for i in range(OUT):
+            for j in range(OUT):
+                place = band[:, i::OUT, j::OUT]
+                yield place, tiles[i, j, :, : place.shape[1], : place.shape[2]]
+
+
+def _as(buffer: Array, *shape: int) -> Array:
+    """The beginning of a flat buffer in a shape."""
+    return buffer[: math.prod(shape)].reshape(shape)
+
+
+def _matrix(name: str, like: Array) -> Array:
+    return _MATRICES[name, like.dtype]
+
+
+def _over_input(axis: Axis) -> Axis:
+    """The tiles along one axis of the input; the last may reach further than the padding does."""
+    tiles = -(-axis.out // OUT)
+    padded = (tiles - 1) * OUT + TILE
+    return Axis(axis.size, TILE, OUT, 1, axis.before, padded - axis.before - axis.size, tiles)

@@ -1,0 +1,92 @@
+"""Winograd's convolution equals the direct one, in all passes, whatever the size and the chunk."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cnntrain.ops import winograd as winograd_module
+from cnntrain.ops.convolution import Convolution
+from cnntrain.ops.windows import windows
+from cnntrain.ops.winograd import INPUT, OUTPUT, WEIGHT, Winograd
+from tests.support.layers import spoiled
+
+
+def passes(kernel, x, w, b, dy):
+    """Output and gradients of a convolution, every buffer spoiled beforehand."""
+    scratch = {name: spoiled(shape, dtype) for name, (shape, dtype) in kernel.scratch(len(x), x.dtype).items()}
+    y, dx, dw, db = (spoiled(a.shape, x.dtype) for a in (dy, x, w, b))
+    kernel.forward(x, w, b, y, scratch)
+    kernel.backward(x, w, dy, dw, db, dx, scratch)
+    return y, dx, dw, db
+
+
+def both(n, height, width, channels, filters, padding, dtype):
+    """The passes by both algorithms, on normal data."""
+    rng = np.random.default_rng(0)
+    where = windows(height, width, 3, 1, 1, padding)
+    direct = Convolution(where, channels, filters, 1)
+    w = rng.standard_normal((3, 3, channels, filters)) / np.sqrt(9 * channels)
+    arrays = (
+        rng.standard_normal((n, height, width, channels)),
+        w,
+        rng.standard_normal(filters),
+        rng.standard_normal((n, where.rows.out, where.columns.out, filters)),
+    )
+    x, w, b, dy = (a.astype(dtype) for a in arrays)
+    return passes(direct, x, w, b, dy), passes(Winograd(where, channels, filters), x, w, b, dy)
+
+
+def test_the_transforms_are_an_identity():
+    """One tile, one channel, in exact terms: OUTPUT @ (WEIGHT @ g * INPUT @ d) is the correlation of d with g."""
+    rng = np.random.default_rng(1)
+    d, g = rng.integers(-9, 9, (6, 6)), rng.integers(-9, 9, (3, 3))
+    expected = [[np.sum(d[i : i + 3, j : j + 3] * g) for j in range(4)] for i in range(4)]
+    found = OUTPUT @ ((WEIGHT @ g.ravel()) * (INPUT @ d.ravel()))
+    np.testing.assert_allclose(found.reshape(4, 4), expected, atol=1e-10)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    n=st.integers(1, 5),
+    height=st.integers(3, 19),
+    width=st.integers(3, 19),
+    channels=st.integers(1, 5),
+    filters=st.integers(1, 5),
+    padding=st.sampled_from(["same", "valid", 1, 2, (0, 2, 1, 0)]),
+)
+def test_equals_the_direct_products_in_float64(n, height, width, channels, filters, padding):
+    for direct, fast in zip(*both(n, height, width, channels, filters, padding, np.float64), strict=True):
+        np.testing.assert_allclose(fast, direct, rtol=0, atol=1e-12 * max(np.abs(direct).max(), 1))
+
+
+@pytest.mark.parametrize(("size", "channels", "filters"), [(32, 32, 32), (16, 64, 64), (9, 64, 128), (8, 256, 128)])
+def test_float32_agrees_to_2e_5_of_the_largest_value(size, channels, filters):
+    for direct, fast in zip(*both(4, size, size, channels, filters, "same", np.float32), strict=True):
+        assert np.abs(fast - direct).max() <= 2e-5 * np.abs(direct).max()
+
+
+@pytest.mark.parametrize("values", [1, 4000, 10**6])
+def test_chunks_change_rounding_only(values, monkeypatch):
+    monkeypatch.setattr(winograd_module, "TILE_VALUES", values)
+    monkeypatch.setattr(winograd_module, "LEAST_TILES", 1)
+    for direct, fast in zip(*both(5, 11, 14, 3, 4, "same", np.float64), strict=True):
+        np.testing.assert_allclose(fast, direct, rtol=0, atol=1e-12 * max(np.abs(direct).max(), 1))
+
+
+def test_shapes_alone_decide_whether_it_is_used():
+    def used(size, channels, filters):
+        return Winograd.worthwhile(windows(size, size, 3, 1, 1, "same"), channels, filters)
+
+    assert used(32, 64, 64)
+    assert used(8, 128, 256)
+    assert not used(32, 3, 64)
+    assert not used(32, 16, 16)
+    assert not used(5, 64, 64)  # 25 of 64 computed outputs
+    assert not Winograd.possible(windows(8, 8, 3, 2, 1, 1), 1)
+    assert not Winograd.possible(windows(8, 8, 3, 1, 2, 2), 1)
+    assert not Winograd.possible(windows(8, 8, 3, 1, 1, 3), 1)
+    assert not Winograd.possible(windows(8, 8, 3, 1, 1, 1), 2)
+    assert not Winograd.possible(windows(8, 8, 5, 1, 1, 1), 1)
