@@ -66,9 +66,10 @@ class Plan:
         self._shared: dict[Key, Key] = {}  # in-place: buffer -> the one it lies in
         lives = self._lives()
         self.places, self.worker_bytes, self.shard_bytes = self._place(lives)
-        self.scratch_bytes = max(
-            (sum(round_up(_bytes(b)) for b in self.workspace(i).scratch.values()) for i in range(len(graph.nodes))),
-            default=0,
+        self.scratch_bytes = max(  # of any shard, for one that is shorter may be cut into larger chunks
+            sum(round_up(_bytes(buffer)) for buffer in self.workspace(i, n).scratch.values())
+            for i in range(len(graph.nodes))
+            for n in range(1, shard + 1)
         )
 
     def workspace(self, index: int, n: int | None = None) -> Workspace:

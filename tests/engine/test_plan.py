@@ -76,3 +76,12 @@ def test_no_gradient_is_made_for_the_input_or_below_frozen_layers():
     assert plan.wants == (False, False, False, True)
     assert not plan.wants_gradient(BATCH)
     assert [call.node for segment in plan.segments for call in segment if call.do == "backward"] == [3]
+
+
+def test_the_scratch_of_every_shorter_shard_fits():
+    """Eight images of 12x12x75 columns go in two chunks of four, six go in one: the shorter shard needs more."""
+    layers = [declared("conv2d", filters=6, kernel_size=5, padding=2), declared("relu")]
+    plan = Plan(graph_of([declared("conv2d", filters=6, kernel_size=1), *layers], (12, 12, 3)), 8, np.dtype("f4"), True)
+    whole, shorter = (sum(np.prod(shape) for shape, _ in plan.workspace(1, n).scratch.values()) for n in (8, 6))
+    assert whole < shorter
+    assert 4 * shorter <= plan.scratch_bytes
