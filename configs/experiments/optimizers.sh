@@ -21,6 +21,10 @@ case ${1:-} in
 esac
 config=${CONFIG:-configs/quickstart.yaml}
 runs=${RUNS:-runs/optimizers}
+if [ ! -f "$config" ]; then
+    echo "there is no $config in $(pwd). Run this in the root of the repository, or set CONFIG" >&2
+    exit 2
+fi
 [ -z "${EPOCHS:-}" ] || set -- --set "train.epochs=$EPOCHS" "$@"
 
 # shellcheck source=configs/experiments/supervise.sh

@@ -1,0 +1,57 @@
+"""Every config that comes with cnntrain is right: always by its shapes, and by its data where that is there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cnntrain.cli import main
+from cnntrain.config.load import load
+from cnntrain.datasets.cifar10 import Cifar10
+from cnntrain.datasets.idx import Idx
+from tests.support.datasets import SHARED
+
+ROOT = Path(__file__).parent.parent
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+DATA = {"mnist-lenet": SHARED / "mnist"}  # where a machine may have what the config's own root lacks
+NETWORKS = {  # trained parameters, counted by hand from the papers' or the config's layers
+    "quickstart": 80_298,  # 25*16+16 + 2*16 + 25*16*32+32 + 2*32 + 512*128+128 + 128*10+10
+    "mnist-lenet": 431_150,  # 25*20 + 2*20 + 25*20*50 + 2*50 + 800*500+500 + 500*10+10
+    "fashion-cnn": 94_186,  # 9*(32 + 32*64 + 64*128) + 2*(32+64+128) + 128*10+10
+    "cifar10-small": 307_946,  # 9*(3*32 + 32*32 + 32*64 + 64*64 + 64*128 + 128*128) + 4*(32+64+128) + 2048*10+10
+    "cifar10-resnet20": 269_722,  # 0.27M in He et al. 2015, table 6
+}
+
+
+@pytest.fixture(autouse=True)
+def _in_the_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def test_the_configs_are_those_of_the_table():
+    assert {path.stem for path in CONFIGS} == set(NETWORKS)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_passes_check_without_its_data_and_has_the_parameters_it_should(path, capsys):
+    assert main(["check", "--no-data", "--json", str(path.relative_to(ROOT))]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["parameters"] == NETWORKS[path.stem]
+    assert not err, "a config that comes along draws no warning"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_passes_check_where_its_data_is(path, capsys):
+    root = next((root for root in (Path(_root(path)), DATA.get(path.stem)) if root and root.is_dir()), None)
+    if root is None:
+        pytest.skip(f"{path.stem} needs {_root(path)}, which is not there")
+    assert main(["check", "--set", f"data.source.root={root}", str(path)]) == 0
+    assert capsys.readouterr().out.endswith(f"{path.stem}: ready to train\n")
+
+
+def _root(path: Path) -> str:
+    source = load([path]).experiment.data.source
+    assert isinstance(source, (Idx, Cifar10))
+    return source.root
