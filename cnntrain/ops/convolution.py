@@ -92,7 +92,7 @@ class Convolution:
         if self.by_correlation and self.turned:
             back = self.turned.forward_scratch(n, dtype)
             kernels = ((self.turned.columns.depth * self.channels,), dtype)
-            need |= {"turned_weight": kernels, "turned_gradient": kernels, "turned_sum": kernels}
+            need |= {"turned_weight": kernels, "turned_gradient": kernels, "turned_d_weight": kernels}
             need |= {"turned_" + name: buffer for name, buffer in back.items()}
         else:
             need["d_columns"] = ((self.columns.matrix_size(n),), dtype)
@@ -148,15 +148,23 @@ class Convolution:
             scratch[name].reshape(*weight.shape[:2], -1, self.channels) for name in ("turned_weight", "turned_gradient")
         )
         np.copyto(self._ungrouped(kernels), self._as_turned(weight))
-        gradient.fill(0)
-        matrices, d_matrices = back._matrices(kernels), back._matrices(gradient)
-        for chunk, columns in back.columns.gather(dy, scratch["turned_columns"], scratch["turned_border"]):
-            where = chunk.images, chunk.rows
-            back._multiply(columns, matrices, dx[where], scratch["turned_product"])
-            if d_weight is not None:
-                back._add_product(columns, back._by_group(x[where]), d_matrices, scratch["turned_sum"])
+        own = {name.removeprefix("turned_"): buffer for name, buffer in scratch.items() if name.startswith("turned_")}
+        back.forward_and_gradient(dy, kernels, dx, x, None if d_weight is None else gradient, own)
         if d_weight is not None:
             np.copyto(self._as_turned(d_weight), self._ungrouped(gradient))
+
+    def forward_and_gradient(
+        self, x: Array, weight: Array, y: Array, dy: Array, d_weight: Array | None, scratch: Scratch
+    ) -> None:
+        """Write y = x * weight and, unless it is None, the gradient of the weights for dy, with one gather."""
+        matrices = self._matrices(weight)
+        if d_weight is not None:
+            d_weight.fill(0)
+        for chunk, columns in self.columns.gather(x, scratch["columns"], scratch["border"]):
+            where = chunk.images, chunk.rows
+            self._multiply(columns, matrices, y[where], scratch["product"])
+            if d_weight is not None:
+                self._add_product(columns, self._by_group(dy[where]), self._matrices(d_weight), scratch["d_weight"])
 
     def _scatter(self, weight: Array, dy: Array, dx: Array, scratch: Scratch) -> None:
         """The columns dX = dy @ W.T, added back to where they were copied from."""
