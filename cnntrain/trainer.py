@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import shlex
 import time
 from collections.abc import Sequence
@@ -103,7 +104,8 @@ class Trainer:
     def fit(self) -> None:
         """Train until it is finished. Raises StoppedError after a signal, DivergedError on NaN or infinity."""
         with contextlib.closing(self.console):
-            self._after_step(self._close_due_epoch())  # a run stopped while it validated has that still to do
+            if self.finished is None:  # a run stopped while it validated has that still to do
+                self._after_step(self._close_due_epoch())
             while self.finished is None:
                 self._take_step()
                 self._after_step(self._close_due_epoch())
@@ -173,6 +175,8 @@ class Trainer:
             values |= self._validate()
         except _AbandonedError:
             return False
+        if not math.isfinite(values.get("val/loss", 0.0)):
+            raise self._diverged(f"val/loss became {values['val/loss']} after epoch {epoch}")
         improved, reason = self.monitor.judge(values, self.step, epoch)
         self.closed, self.finished = epoch, reason or (EXHAUSTED if over else None)
         self.values = {name: value for name, value in values.items() if isinstance(value, float)}

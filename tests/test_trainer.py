@@ -240,6 +240,20 @@ def test_divergence_stops_before_the_update_and_keeps_the_last_good_checkpoint(t
         assert "NaN" not in line
 
 
+def test_a_validation_loss_that_is_not_a_number_is_divergence_and_never_the_best(tmp_path):
+    rng = np.random.default_rng(0)
+    images, labels = rng.random((60, 8, 8), np.float32), np.arange(60) % 3
+    np.savez(tmp_path / "data.npz", x_train=images, y_train=labels, x_val=images * 1e38, y_val=labels)
+    source = f"{{type: npz, path: {tmp_path}/data.npz}}"
+    text = FULL.replace("{type: synthetic, size: 8, classes: 3, samples: 90, noise: 0.3}", source)
+    config = write(tmp_path, text.replace("  val: 0.2\n", ""))
+    unscaled = ("data.train_transforms=[]", "data.eval_transforms=[{type: normalize, mean: [0], std: [1e-3]}]")
+    with pytest.raises(DivergedError, match=r"val/loss became (nan|inf) after epoch 1"):
+        run(config, tmp_path / "run", unscaled)
+    assert not (tmp_path / "run/checkpoints/best.npz").exists()
+    assert read_meta(tmp_path / "run/checkpoints/last.npz")["position"]["closed"] == 0
+
+
 def test_without_validation_best_means_training_loss(tmp_path):
     config = write(tmp_path)
     sets = (*SHORT, "data.val=null", "checkpoint.best.monitor=null", "train.early_stopping=null")

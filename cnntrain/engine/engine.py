@@ -203,7 +203,12 @@ class _Running:
 
     def segment(self, number: int) -> None:
         """Run one segment over all shards."""
-        self.program.engine.pool.run(self.count, functools.partial(self._shard, number))
+
+        def task(worker: int, slot: int) -> None:
+            with np.errstate(all="ignore"):  # whoever asked for the step looks whether the loss is finite
+                self._shard(number, worker, slot)
+
+        self.program.engine.pool.run(self.count, task)
 
     def _shard(self, number: int, worker: int, slot: int) -> None:
         program = self.program
@@ -216,9 +221,8 @@ class _Running:
             frames.x[real:] = frames.x[real - 1]  # evaluation: a row's bits depend on the row count of its product
         if program.training:
             program.gradient_rows(number, frames, self._rows[slot])
-        with np.errstate(all="ignore"):  # whoever asked for the step looks whether the loss is finite
-            for call in program.plan.segments[number]:
-                self._call(call, frames, slot, real)
+        for call in program.plan.segments[number]:
+            self._call(call, frames, slot, real)
         if program.training:
             program.hand_in(number, self.first + slot, self._rows[slot])
 
