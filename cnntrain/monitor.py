@@ -92,7 +92,7 @@ class Monitor:
         standing.stale += 1
         if standing.stale < rule.patience:
             return None
-        return f"{rule.monitor} has not improved for {standing.stale} epochs"
+        return f"{rule.monitor} has not improved for {standing.stale} epoch{'s' * (standing.stale > 1)}"
 
     def summary(self) -> dict[str, Any]:
         """The best so far, for people and scripts."""

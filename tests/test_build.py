@@ -111,7 +111,7 @@ def test_the_loss_among_the_metrics_is_measured_once():
     assert list(found.tally.values(found.tally.zeros())) == ["loss", "top2"]
 
 
-# -- data --------------------------------------------------------------------------------------------------------------
+# -- data ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_share_of_the_training_samples_validates():
@@ -184,7 +184,7 @@ def test_the_horizon_is_counted_in_epochs_or_in_steps():
     assert build.horizon(loaded(("epochs: 3", "steps: 11")).experiment, 6).total_steps == 11
 
 
-# -- first parameters --------------------------------------------------------------------------------------------------
+# -- first parameters ------------------------------------------------------------------------------------------------
 
 
 def values(graph: Graph, init: Init | None = None, seed: int = 0) -> dict[str, Array]:
@@ -277,7 +277,7 @@ def test_gaps_between_tensors_stay_zero():
     assert np.count_nonzero(flat) == graph.parameter_count() < flat.size
 
 
-# -- batches -----------------------------------------------------------------------------------------------------------
+# -- batches ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_last_batch_without_variance_is_an_error_at_the_layer():

@@ -25,7 +25,7 @@ def sources(graph: Graph) -> dict[str, tuple[str, ...]]:
     }
 
 
-# -- names ---------------------------------------------------------------------------------------------------------
+# -- names -----------------------------------------------------------------------------------------------------------
 
 
 def test_nodes_are_called_by_name_or_by_type_and_number():
@@ -77,7 +77,7 @@ def test_the_same_layers_give_the_same_names():
     assert len(set(found)) == len(found)
 
 
-# -- connections ---------------------------------------------------------------------------------------------------
+# -- connections -----------------------------------------------------------------------------------------------------
 
 
 def test_a_layer_reads_the_one_before_it():
@@ -130,7 +130,7 @@ def test_auto_is_the_number_of_classes_wherever_it_stands():
     assert layers[2].part.units == "auto"  # the config stays as it was written
 
 
-# -- what cannot be ------------------------------------------------------------------------------------------------
+# -- what cannot be --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("config", sorted(BROKEN.glob("*.yaml")), ids=lambda path: path.stem)
@@ -152,7 +152,7 @@ def test_a_name_taken_by_a_number_is_an_error_for_who_comes_later():
         graph_of([d("relu"), d("tanh", name="relu_1")])
 
 
-# -- counts --------------------------------------------------------------------------------------------------------
+# -- counts ----------------------------------------------------------------------------------------------------------
 
 
 def resnet(n: int) -> Graph:
@@ -264,7 +264,7 @@ def test_the_work_of_dense_and_add():
     assert graph.flops() == (0, 5 * (2 * 128 + 1), 2 * 5)
 
 
-# -- layout and shard ----------------------------------------------------------------------------------------------
+# -- layout and shard ------------------------------------------------------------------------------------------------
 
 
 def test_frozen_and_measured_parameters_lie_behind_the_trained_ones():

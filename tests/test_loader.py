@@ -48,7 +48,7 @@ def seen(batch: Samples) -> list[int]:
     return [known[image.tobytes()] for image in x]
 
 
-# -- order and steps -----------------------------------------------------------------------------------------------
+# -- order and steps -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("accumulate", [1, 2, 3, 5])
@@ -114,7 +114,7 @@ def test_accumulated_batches_are_the_pieces_of_one_large_batch():
         assert [index for batch in small.step(step) for index in seen(batch)] == seen(large.step(step)[0])
 
 
-# -- preprocessing -------------------------------------------------------------------------------------------------
+# -- preprocessing ---------------------------------------------------------------------------------------------------
 
 
 def test_bytes_and_floats_take_the_same_path():
@@ -185,7 +185,7 @@ def test_the_shape_after_every_transform_and_who_cannot_take_its_input():
         output_shape((make("transforms", "haar"), crop), (6, 4, 3))
 
 
-# -- fitting -------------------------------------------------------------------------------------------------------
+# -- fitting ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ def test_a_large_set_is_measured_in_chunks():
     assert fitted[0].mean == pytest.approx(source.pixels.mean() / 255, rel=1e-6)
 
 
-# -- the validation split ------------------------------------------------------------------------------------------
+# -- the validation split --------------------------------------------------------------------------------------------
 
 
 def counts(labels: Array, indices: Array) -> dict[int, int]:
@@ -307,7 +307,7 @@ def test_values_to_predict_are_split_without_classes():
     assert not np.array_equal(validation, np.arange(10))
 
 
-# -- one path for validation, eval and predict ----------------------------------------------------------------------
+# -- one path for validation, eval and predict -----------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
