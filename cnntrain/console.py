@@ -6,6 +6,7 @@ It is a convenience: a closed or full stderr never stops a run.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -25,9 +26,11 @@ class Console:
     def __init__(
         self, progress: Progress = "auto", quiet: bool = False, log: Callable[[str], None] | None = None
     ) -> None:
-        terminal = sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
+        there = sys.stderr is not None and not sys.stderr.closed  # not so after `2>&-`
         if progress == "auto":
-            progress = "bar" if terminal else "plain"
+            progress = "bar" if there and sys.stderr.isatty() else "plain"
+        elif progress == "bar" and not there:
+            progress = "plain"
         self._progress: Progress = "none" if quiet else progress
         self._quiet = quiet
         self.log = log  # every line goes here as well: the run's train.log
@@ -54,8 +57,9 @@ class Console:
     def _advance(self, epoch: int, done: int, steps: int, values: Callable[[], dict[str, str]] | None) -> None:
         with contextlib.suppress(OSError, ValueError):
             if self._bar is None:
+                width = shutil.get_terminal_size().columns  # where a terminal says 0, tqdm would show nothing
                 self._bar = tqdm(
-                    desc=f"epoch {epoch}", total=steps, initial=done - 1, unit="step", leave=False, dynamic_ncols=True
+                    desc=f"epoch {epoch}", total=steps, initial=done - 1, unit="step", leave=False, ncols=width
                 )
             if values is not None:
                 self._last_shown = time.monotonic()
