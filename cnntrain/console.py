@@ -17,6 +17,7 @@ from tqdm import tqdm
 Progress = Literal["auto", "bar", "plain", "none"]
 
 _LINE_EVERY = 10.0  # seconds between two plain lines within an epoch
+_BAR = "{desc} {bar:4} {n_fmt}/{total_fmt} {remaining} {postfix}"  # in 80 columns
 _BAR_EVERY = 0.2  # seconds between two updates of the numbers beside the bar
 
 
@@ -51,19 +52,24 @@ class Console:
         if self._progress == "bar":
             self._advance(epoch, done, steps, values if now - self._last_shown > _BAR_EVERY else None)
         elif self._progress == "plain" and now - self._last_shown > _LINE_EVERY:
-            shown = "  ".join(f"{name} {value}" for name, value in values().items())
-            self.say(f"epoch {epoch}  step {done}/{steps}  {shown}")
+            self.say(f"epoch {epoch}  step {done}/{steps}  {_joined(values())}")
 
     def _advance(self, epoch: int, done: int, steps: int, values: Callable[[], dict[str, str]] | None) -> None:
         with contextlib.suppress(OSError, ValueError):
             if self._bar is None:
-                width = shutil.get_terminal_size().columns  # where a terminal says 0, tqdm would show nothing
+                size = shutil.get_terminal_size()  # 80 x 24 where a terminal says 0 x 0, as which tqdm shows nothing
                 self._bar = tqdm(
-                    desc=f"epoch {epoch}", total=steps, initial=done - 1, unit="step", leave=False, ncols=width
+                    desc=f"epoch {epoch}",
+                    total=steps,
+                    initial=done - 1,
+                    bar_format=_BAR,
+                    leave=False,
+                    ncols=size.columns,
+                    nrows=size.lines,
                 )
             if values is not None:
                 self._last_shown = time.monotonic()
-                self._bar.set_postfix(values(), refresh=False)
+                self._bar.set_postfix_str(_joined(values()), refresh=False)
             self._bar.update(1)
 
     def end_epoch(self) -> None:
@@ -86,3 +92,7 @@ class Console:
                 print(text, file=sys.stderr, flush=True)
                 if self._bar is not None:
                     self._bar.refresh()
+
+
+def _joined(values: dict[str, str]) -> str:
+    return "  ".join(f"{name} {value}" for name, value in values.items())

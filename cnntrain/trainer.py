@@ -156,7 +156,7 @@ class Trainer:
     def _shown(self, lr: float) -> dict[str, str]:
         values = self.tally.values(self.epoch_tally)
         rate = self._clock.samples / max(time.monotonic() - self._clock.since, 1e-9)
-        shown = {name: f"{value:.4f}" for name, value in values.items() if name in ("loss", "accuracy")}
+        shown = {name: f"{value:.3f}" for name, value in values.items() if name in ("loss", "accuracy")}
         return shown | {"lr": f"{lr:.3g}", "images/s": f"{rate:.0f}"}
 
     # -- the end of an epoch -----------------------------------------------------------------------------------------
