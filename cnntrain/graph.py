@@ -24,6 +24,7 @@ from cnntrain.structures.base import Structure
 
 BATCH = -1  # the index that stands for the network's input
 INPUT = "input"  # the name by which `from` reads it
+MAX_PIECES = 10_000  # layers and lists of layers; twice the largest networks trained, and a bound for what a file asks
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -127,9 +128,11 @@ class Weaver:
         self._named: dict[str, tuple[int, Mark]] = {}  # full name of a node or structure -> its output, its place
         self._counts: dict[str, int] = {}  # scope and type -> how many have been numbered
         self._where = Mark("config", 1, 1)
+        self._pieces = 0  # layers and lists of layers so far
 
     def body(self, layers: Sequence[Declared], x: int, scope: str = "") -> int:
         """Add a list of layers that starts from node x, and return its last node."""
+        self._count_piece()
         with self._in(scope):
             for declared in layers:
                 x = self._declared(declared, x)
@@ -176,6 +179,7 @@ class Weaver:
         return self._node(part, inputs, name, options)
 
     def _node(self, layer: Layer, inputs: tuple[int, ...], name: str, options: Any = None) -> int:
+        self._count_piece()
         least, most = layer.inputs
         if len(inputs) < least or (most is not None and len(inputs) > most):
             raise self._error(
@@ -193,6 +197,11 @@ class Weaver:
         self.nodes.append(Node(full, layer, inputs, shape, params, options, self._where))
         self._named[full] = (len(self.nodes) - 1, self._where)
         return len(self.nodes) - 1
+
+    def _count_piece(self) -> None:
+        self._pieces += 1
+        if self._pieces > MAX_PIECES:
+            raise self._error(f"the network has over {MAX_PIECES:,} layers and lists of layers: repeat them less often")
 
     def _with_outputs(self, layer: Layer) -> Layer:
         """The layer with the number of classes in place of every `auto` width."""

@@ -152,6 +152,13 @@ def test_a_name_taken_by_a_number_is_an_error_for_who_comes_later():
         graph_of([d("relu"), d("tanh", name="relu_1")])
 
 
+@pytest.mark.parametrize("body", [(), (d("relu"),), (d("repeat", n=2**31 - 1, body=()),)])
+def test_a_network_without_end_is_refused(body):
+    """Before it fills the memory: a file, a checkpoint's config say, can ask for 2**31 repetitions of repetitions."""
+    with pytest.raises(ConfigError, match="the network has over 10,000 layers and lists of layers: repeat them less"):
+        graph_of([d("relu"), d("repeat", n=2**31 - 1, body=body)])
+
+
 # -- counts ----------------------------------------------------------------------------------------------------------
 
 
