@@ -68,12 +68,16 @@ def network(loaded: Loaded, description: Description) -> Network:
             f"training images become {shapes['train_transforms']}, evaluation images {shapes['eval_transforms']}: "
             "give both lists the transforms that change the shape",
         )
-    graph = weave(experiment.model.layers, shapes["eval_transforms"], description.outputs)
+    try:
+        graph = weave(experiment.model.layers, shapes["eval_transforms"], description.outputs)
+    except ValueError as error:
+        raise problem(loaded, "model.layers", str(error)) from error
     loss = cast(Loss, experiment.loss)
     try:
         loss.check(graph.output_shape, description.outputs, bool(description.classes))
     except ValueError as error:
-        raise problem(loaded, "loss" if "loss" in loaded.marks else "model.layers", str(error)) from error
+        where = loaded.marks.get("loss", graph.nodes[-1].where)
+        raise ConfigError(Problem(where, str(error))) from error
     return Network(graph, tally(experiment, description), description.shape, description.classes)
 
 

@@ -10,6 +10,11 @@ from dataclasses import dataclass
 _WINDOW = 160  # of a longer source line, only this many letters around the place are shown
 
 
+def printable(text: str) -> str:
+    """A text as one line that no terminal acts upon: what cannot be printed is shown as its escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 @dataclass(frozen=True)
 class Mark:
     """A place in something the user wrote: a line of a file, or a `--set` on the command line."""

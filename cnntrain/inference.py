@@ -10,19 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cnntrain import blas, build, resources
+from cnntrain import blas, build, resources, saved
 from cnntrain.arrays import Array
 from cnntrain.build import Network
 from cnntrain.checkpoint import find, read
-from cnntrain.config.load import load_plain
-from cnntrain.datasets.base import Dataset, Description, Images
+from cnntrain.datasets.base import Dataset, Description, Images, size_text
 from cnntrain.datasets.image_folder import decode
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.tally import Tally
-from cnntrain.errors import CheckpointError, ConfigError, DataError, UsageError
+from cnntrain.errors import CheckpointError, DataError, UsageError
 from cnntrain.loader import Samples
-from cnntrain.registry import make
+from cnntrain.registry import Part, make
 
 # isort: split
 import numpy as np
@@ -34,23 +33,15 @@ class Trained:
     def __init__(self, path: Path, pool: Pool, sets: Sequence[str] = ()) -> None:
         """Read a checkpoint, or a run directory's best one, else its last.
 
-        `sets` may change where the data lies (data.source.*) and nothing else. Raises CheckpointError.
+        `sets` may change where the data lies (data.source, data.val.*) and nothing else. Raises CheckpointError.
         """
         blas.pin()
         for override in sets:
-            if not override.startswith("data.source."):
-                raise UsageError(f"--set {override}: only data.source.* can be changed for a trained network")
+            _check_override(override)
         self.path = find(path)
         checkpoint = read(self.path)
-        meta = checkpoint.meta
-        config = dict(meta["config"])
-        config["data"] = config["data"] | {"eval_transforms": meta["eval_transforms"]}
-        description = Description(tuple(meta["image_shape"]), tuple(meta["classes"]), meta["values"])
-        self.loaded = load_plain(config, str(self.path), sets)
-        try:
-            self.network = build.network(self.loaded, description)
-        except ConfigError as error:
-            raise CheckpointError(f"{self.path} describes no network: {error.problems[0].message}") from error
+        self.loaded, self.description = saved.experiment(checkpoint, sets, fitted=True)
+        self.network = build.network(self.loaded, self.description)
         layout = self.network.graph.layout
         params = {name: array for name, array in checkpoint.arrays.items() if name.startswith("param/")}
         replace(checkpoint, arrays=params).expect(
@@ -58,18 +49,21 @@ class Trained:
         )
         needed = resources.needed(self.network.graph, pool.threads, self.network.graph.shard, 0, training=False)
         if needed > resources.available():
-            raise CheckpointError(f"{self.path} describes a network that needs {resources.human(needed)} of memory")
+            raise CheckpointError(
+                f"{self.path} describes a network that needs {resources.human(needed)} of memory, this machine has "
+                f"{resources.human(resources.available())}. Use a machine with more"
+            )
         self.tally = _full_tally(self.network)
         self.engine = Engine(self.network.graph, self.tally, pool, seed=self.loaded.experiment.seed)
         for name, view in layout.views(self.engine.params).items():
             view[...] = checkpoint.arrays[f"param/{name}"]
         self.transforms = build.transforms(self.loaded.experiment.data.eval_transforms)
-        self.step = meta["position"]["step"]
+        self.step: int = checkpoint.meta["position"]["step"]
 
     def evaluate(self, split: str) -> dict[str, Any]:
         """What `eval --json` prints: loss and metrics on a split of the config's data source, and per class."""
         images, indices = self._split(split)
-        self._check(images)
+        self._check(images, split)
         values = self.tally.values(self.engine.evaluate(Samples(images, indices, self.transforms)))
         document = {"checkpoint": str(self.path), "split": split, "samples": len(indices)} | values
         if self.network.classes:
@@ -77,32 +71,61 @@ class Trained:
         return document
 
     def _split(self, split: str) -> tuple[Images, Array]:
+        """The samples of a split, and the indices of those that belong to it."""
+        data = self.loaded.experiment.data
+        self._require(data.source, "data.source")
         if split == "val":
-            data = build.read_data(self.loaded)
-            if data.val is None:
-                raise DataError("this run has no validation split. Use --split train or --split test")
-            return data.val, data.val_indices
-        source = self.loaded.experiment.data.source
+            if isinstance(data.val, Part):
+                self._require(data.val, "data.val")
+            read = build.read_data(self.loaded)
+            if read.val is None:
+                raise DataError(
+                    f"{self.path} was trained without a validation split. Use --split train or --split test"
+                )
+            return read.val, read.val_indices
+        source = data.source
         assert isinstance(source, Dataset)
         if split not in source.splits():
+            found = ", ".join(source.splits()) or "none"
             raise DataError(
-                f"{source.name_in_config} has no split {split!r} here; it has {', '.join(source.splits()) or 'none'}"
+                f"the {source.name_in_config} data has no split {split!r}, it has {found}. Choose by --split"
             )
         images = source.load(split)
         return images, np.arange(len(images))
 
-    def _check(self, images: Images) -> None:
-        network = self.network
-        if images.shape != network.image_shape or images.classes != network.classes:
-            raise DataError(
-                f"the data is {images.shape} of {len(images.classes)} classes, "
-                f"{self.path} was trained on {network.image_shape} of {len(network.classes)}, or their names differ"
-            )
+    def _require(self, source: Part, key: str) -> None:
+        """Say how to name the new place of data that is not where it was."""
+        for name in ("root", "path"):
+            place = getattr(source, name, None)
+            if place is not None and not Path(place).exists():
+                raise DataError(
+                    f"{Path(place).absolute()} does not exist: the data of {self.path} is looked for there. Say where "
+                    f"it lies with --set {key}.{name}=PATH; relative paths count from the working directory"
+                )
+
+    def _check(self, images: Images, split: str) -> None:
+        """Raise DataError where the samples are not of the kind the network was trained on."""
+        mine, wanted = _describe(images), self.description
+        if mine == wanted:
+            return
+        if (mine.shape, len(mine.classes), mine.values) == (wanted.shape, len(wanted.classes), wanted.values):
+            here, there = next(pair for pair in zip(mine.classes, wanted.classes, strict=True) if pair[0] != pair[1])
+            difference = f"calls a class {here!r}, {self.path} was trained with {there!r} in its place"
+        else:
+            difference = f"is {_in_words(mine)}, {self.path} was trained on {_in_words(wanted)}"
+        raise DataError(f"the {split} split {difference}. Evaluate on data of the same shape and classes")
 
     def predict(self, paths: Sequence[Path], top: int) -> list[dict[str, Any]]:
-        """The likeliest classes of each image file, the first being the prediction."""
-        height, width, channels = self.network.image_shape
-        pixels = np.stack([decode(path, (height, width), channels) for path in paths])
+        """The likeliest classes of each image file, the first being the prediction; or its values, for regression.
+
+        An image of another size is resized as a folder of images is (bilinear, antialiased), its proportions not
+        kept; colours become grey, or grey colours, as the network needs. Raises DataError for the files that cannot
+        be read.
+        """
+        pixels = self._read(paths)
+        if not self.network.classes:
+            outputs = self.engine.outputs(self._samples(pixels))
+            return [{"path": str(path), "values": row.tolist()} for path, row in zip(paths, outputs, strict=True)]
         results = []
         for path, row in zip(paths, self.probabilities(pixels), strict=True):
             order = np.argsort(-row, kind="stable")[:top]
@@ -110,13 +133,54 @@ class Trained:
             results.append({"path": str(path), "class": guesses[0]["class"], "top": guesses})
         return results
 
+    def _read(self, paths: Sequence[Path]) -> Array:
+        height, width, channels = self.network.image_shape
+        if channels not in (1, 3):
+            raise UsageError(
+                f"{self.path} was trained on images of {channels} channels; an image file has 1 (grey) or 3 (colour). "
+                "Use eval on such data"
+            )
+        images, failures = [], []
+        for path in paths:
+            try:
+                images.append(decode(path, (height, width), channels))
+            except DataError as error:
+                failures.append(error)
+        if failures:
+            count = f"{len(failures)} of {len(paths)} images" if len(paths) > 1 else "the image"
+            raise DataError(f"cannot read {count}: {failures[0]}. Name image files")
+        return np.stack(images)
+
     def probabilities(self, pixels: Array) -> Array:
         """Class probabilities (n, classes) of images (n, h, w, c) as they are stored; the softmax of the outputs."""
-        images = Images(pixels, np.zeros(len(pixels), np.int64), self.network.classes)
-        logits = self.engine.outputs(Samples(images, np.arange(len(pixels)), self.transforms)).astype(np.float64)
+        logits = self.engine.outputs(self._samples(pixels)).astype(np.float64)
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         shares: Array = powers / powers.sum(axis=1, keepdims=True)
         return shares
+
+    def _samples(self, pixels: Array) -> Samples:
+        """Images without targets, as the engine wants them."""
+        targets = np.zeros(len(pixels), np.int64)
+        return Samples(Images(pixels, targets, self.network.classes), np.arange(len(pixels)), self.transforms)
+
+
+def _check_override(override: str) -> None:
+    """Raise UsageError for an override of anything but where the data lies."""
+    key = override.partition("=")[0]
+    if key != "data.source" and not key.startswith(("data.source.", "data.val.")):
+        raise UsageError(
+            f"--set {override}: a trained network is what it is; only where its data lies can be set, such as "
+            "data.source.root=PATH"
+        )
+
+
+def _describe(images: Images) -> Description:
+    return Description(images.shape, images.classes, 0 if images.classes else int(images.targets.shape[1]))
+
+
+def _in_words(description: Description) -> str:
+    what = f"{len(description.classes)} classes" if description.classes else f"{description.values} values"
+    return f"{size_text(description.shape)} of {what}"
 
 
 def _full_tally(network: Network) -> Tally:

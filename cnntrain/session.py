@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnntrain import advice, blas, build, resources
+from cnntrain import advice, blas, build, resources, saved
+from cnntrain.arrays import Array
 from cnntrain.build import Data, Network, problem
 from cnntrain.checkpoint import Checkpoint, read
 from cnntrain.config.dump import fingerprint, plain, to_yaml
-from cnntrain.config.load import Loaded, leaves, load, load_plain
+from cnntrain.config.load import Loaded, leaves, load
 from cnntrain.console import Console, Progress
+from cnntrain.datasets.base import Dataset, Images, size_text
 from cnntrain.engine.pool import Pool
 from cnntrain.errors import (
     CheckpointError,
     CnntrainError,
+    DataError,
     DivergedError,
     StoppedError,
     UsageError,
@@ -108,14 +111,16 @@ def _resume(
         path = run.last
         checkpoint = read(path)
         run.write_command(sys.argv)
-        saved = load_plain(checkpoint.meta["config"], str(path))
-        loaded = load(configs, sets) if configs else load_plain(checkpoint.meta["config"], str(path), sets)
+        checkpoint.require(environment=dict)
+        before, _ = saved.experiment(checkpoint)
+        loaded = load(configs, sets) if configs else saved.experiment(checkpoint, sets)[0]
         console.log = run.log
-        changed = _changes(saved, loaded)
+        changed = _changes(before, loaded)
         if changed:
             console.say("changed since the run was started: " + "; ".join(changed))
         _compare_environment(checkpoint, options, console)
-        job = _prepare(loaded, options, console)
+        with contextlib.nullcontext() if configs or sets else saved.blaming(path):
+            job = _prepare(loaded, options, console)
         console.say(f"resuming {run.path} at step {checkpoint.meta['position']['step']}")
         return _train(job, run, checkpoint, options, console, interrupts)
 
@@ -177,54 +182,51 @@ def _train(
 
 def rehearse(
     configs: Sequence[str | Path], sets: Sequence[str], options: Options, read_data: bool = True
-) -> tuple[dict[str, Any], list[str]]:
-    """All that comes before training, without a run directory: what `check` and `fit --dry-run` print.
+) -> dict[str, Any]:
+    """All that comes before training, without a run directory: what `check --json` and `fit --dry-run --json` print.
 
-    Returns the JSON document and the lines for people. Raises ConfigError or DataError.
+    Reads every split, the test split too. Raises ConfigError or DataError.
     """
     loaded = load(configs, sets)
     console = Console("none")
+    threads = resources.threads(options.threads)
     if read_data:
         job = _prepare(loaded, options, console)
-        found = _data_summary(job.data) | {"counts": _class_counts(job.data)}
-        document = figures(loaded, job.network) | found
-    else:
-        for line in advice.of(loaded):
-            console.warn(line)
-        network = build.network(loaded, described_without_data(loaded))
-        check_memory(loaded, network, resources.threads(options.threads))
-        Monitor(loaded, network.tally, build.validates(loaded))
-        document = figures(loaded, network)
-    return document, _lines(loaded, document)
+        return figures(loaded, job.network, threads) | {"data": _class_counts(loaded, job.data)}
+    for line in advice.of(loaded):
+        console.warn(line)
+    network = build.network(loaded, described_without_data(loaded))
+    check_memory(loaded, network, threads)
+    Monitor(loaded, network.tally, build.validates(loaded))
+    return figures(loaded, network, threads)
 
 
-def _class_counts(data: Data) -> dict[str, dict[str, int]]:
-    """Samples of each class, for training and for validation."""
-    counts = {}
-    for name, images, indices in (("train", data.train, data.train_indices), ("val", data.val, data.val_indices)):
-        if images is not None and images.classes:
-            found = np.bincount(images.targets[indices], minlength=len(images.classes))
-            counts[name] = dict(zip(images.classes, found.tolist(), strict=True))
-    return counts
+def _class_counts(loaded: Loaded, data: Data) -> dict[str, dict[str, Any]]:
+    """Of each split the number of samples, and by class. Raises DataError for a test split unlike the training one."""
+    splits = {"train": (data.train, data.train_indices)}
+    if data.val is not None:
+        splits["val"] = (data.val, data.val_indices)
+    source = loaded.experiment.data.source
+    assert isinstance(source, Dataset)
+    if "test" in source.splits():
+        test = source.load("test")
+        if test.shape != data.train.shape or test.classes != data.train.classes:
+            raise DataError(
+                f"test samples are {size_text(test.shape)} of {len(test.classes)} classes, training samples "
+                f"{size_text(data.train.shape)} of {len(data.train.classes)}. Give both the same shape and class names"
+            )
+        splits["test"] = (test, np.arange(len(test)))
+    return {name: {"samples": len(indices)} | _counts(images, indices) for name, (images, indices) in splits.items()}
 
 
-def _lines(loaded: Loaded, document: dict[str, Any]) -> list[str]:
-    """The figures of a rehearsal for people."""
-    lines = [
-        f"input       {document['input']}",
-        f"classes     {len(document['classes'])}",
-        f"layers      {len(document['nodes'])}",
-        f"parameters  {document['parameters']:,}",
-        f"memory      {document['memory']} beside the data",
-    ]
-    for split, count in document.get("samples", {}).items():
-        found = document["counts"].get(split, {})
-        spread = f", {min(found.values())} to {max(found.values())} a class" if found else ""
-        lines.append(f"{split:<10}  {count:,} samples{spread}")
-    return [*lines, f"{loaded.experiment.name}: ready to train"]
+def _counts(images: Images, indices: Array) -> dict[str, Any]:
+    if not images.classes:
+        return {}
+    found = np.bincount(images.targets[indices], minlength=len(images.classes))
+    return {"per_class": dict(zip(images.classes, found.tolist(), strict=True))}
 
 
-@contextmanager
+@contextlib.contextmanager
 def _outcome(run: RunDirectory) -> Iterator[None]:
     """Leave word in the run directory of how the session ended."""
     try:
@@ -262,7 +264,8 @@ def _result(trainer: Trainer) -> dict[str, Any]:
 def _say_what_next(trainer: Trainer, was_done: bool, console: Console) -> None:
     standing, path = trainer.monitor.standing, trainer.run.path
     how = "was finished already" if was_done else "finished"
-    console.say(f"{how}: {trainer.finished} after {trainer.closed} epochs, {trainer.step} steps")
+    epochs = f"{trainer.closed} epoch{'s' * (trainer.closed != 1)}"
+    console.say(f"{how}: {trainer.finished} after {epochs}, {trainer.step} step{'s' * (trainer.step != 1)}")
     if standing.best is not None:
         console.say(f"best {trainer.monitor.best}: {standing.best:.6g} after epoch {standing.best_epoch}")
     console.say(f"results: {path}")
@@ -281,7 +284,7 @@ def _changes(saved: Loaded, now: Loaded) -> list[str]:
                 f"{key} was {before.get(key)!r} when this run was started and is {after.get(key)!r} now: "
                 "start another run, or take the change back",
             )
-    return [f"{key}: {before.get(key)} -> {after.get(key)}" for key in changed]
+    return [f"{key}: {before.get(key)!r} -> {after.get(key)!r}" for key in changed]
 
 
 def _compare_environment(checkpoint: Checkpoint, options: Options, console: Console) -> None:

@@ -6,25 +6,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cnntrain import build, resources
+from cnntrain import build, resources, saved
 from cnntrain.build import Network, problem
-from cnntrain.checkpoint import find, read_meta
-from cnntrain.config.load import Loaded, load, load_plain
+from cnntrain.checkpoint import Checkpoint, find, read_meta
+from cnntrain.config.load import Loaded, load
 from cnntrain.datasets.base import Description
-from cnntrain.graph import format_shape
+from cnntrain.errors import UsageError
+from cnntrain.graph import BATCH, INPUT, Graph, format_shape
 
 
-def summarize(target: Path, sets: Sequence[str] = ()) -> dict[str, Any]:
-    """What `summary --json` prints, for a config file, a checkpoint or a run directory."""
-    if target.is_dir() or target.suffix == ".npz":
-        path = find(target)
-        meta = read_meta(path)
-        loaded = load_plain(meta["config"], str(path), sets)
-        description = Description(tuple(meta["image_shape"]), tuple(meta["classes"]), meta["values"])
+def summarize(targets: Sequence[Path], sets: Sequence[str] = (), threads: int | None = None) -> dict[str, Any]:
+    """What `summary --json` prints, for config files laid over each other, or one checkpoint or run directory."""
+    trained = [target for target in targets if target.is_dir() or target.suffix == ".npz"]
+    if trained and len(targets) > 1:
+        raise UsageError(f"{trained[0]} stands among several targets: give one run or checkpoint, or only configs")
+    if trained:
+        path = find(trained[0])
+        loaded, description = saved.experiment(Checkpoint(path, read_meta(path), {}), sets)
     else:
-        loaded = load([target], sets)
+        loaded = load(targets, sets)
         description = describe(loaded)
-    return figures(loaded, build.network(loaded, description))
+    return figures(loaded, build.network(loaded, description), resources.threads(threads))
 
 
 def describe(loaded: Loaded) -> Description:
@@ -42,29 +44,43 @@ def described_without_data(loaded: Loaded) -> Description:
     return description
 
 
-def figures(loaded: Loaded, network: Network) -> dict[str, Any]:
-    """The numbers of a network, under its config's batch size and optimizer."""
-    graph, threads = network.graph, resources.threads()
-    batch_size = loaded.experiment.train.batch_size
+def figures(loaded: Loaded, network: Network, threads: int) -> dict[str, Any]:
+    """The numbers of a network, under its config's batch size and optimizer, on that many threads."""
+    graph, batch_size = network.graph, loaded.experiment.train.batch_size
     slots = len(build.optimizer(loaded.experiment).slot_names())
+    memory = resources.needed(graph, threads, batch_size, slots)
     return {
+        "name": loaded.experiment.name,
         "input": format_shape(graph.input_shape),
         "classes": list(network.classes),
-        "nodes": [
-            {
-                "name": node.name,
-                "type": node.layer.name_in_config,
-                "output": format_shape(node.shape),
-                "parameters": sum(p.size for p in node.params.values() if p.role != "statistic"),
-                "flops": flops,
-            }
-            for node, flops in zip(graph.nodes, graph.flops(), strict=True)
-        ],
+        "nodes": _nodes(graph),
         "parameters": graph.parameter_count(),
+        "trained_parameters": sum(
+            param.size
+            for node in graph.nodes
+            if node.trained
+            for param in node.params.values()
+            if param.role != "statistic"
+        ),
         "flops": sum(graph.flops()),
         "shard": graph.shard,
         "batch_size": batch_size,
         "threads": threads,
-        "memory_bytes": resources.needed(graph, threads, batch_size, slots),
-        "memory": resources.human(resources.needed(graph, threads, batch_size, slots)),
+        "memory_bytes": memory,
+        "memory": resources.human(memory),
     }
+
+
+def _nodes(graph: Graph) -> list[dict[str, Any]]:
+    names = {BATCH: INPUT} | {index: node.name for index, node in enumerate(graph.nodes)}
+    return [
+        {
+            "name": node.name,
+            "type": node.layer.name_in_config,
+            "inputs": [names[index] for index in node.inputs],
+            "output": format_shape(node.shape),
+            "parameters": sum(param.size for param in node.params.values() if param.role != "statistic"),
+            "flops": flops,
+        }
+        for node, flops in zip(graph.nodes, graph.flops(), strict=True)
+    ]

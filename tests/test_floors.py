@@ -21,7 +21,7 @@ FLOORS: dict[int, set[str]] = {
     2: {"blas", "arrays", "random", "ops"},
     3: set(KINDS),
     4: {"graph", "engine", "loader"},
-    5: {"checkpoint", "run", "build", "resources"},
+    5: {"checkpoint", "run", "build", "resources", "saved"},
     6: {"trainer", "report", "monitor", "console", "interrupts", "session", "inference", "summary", "advice"},
     7: {"cli", "__main__"},
 }

@@ -7,17 +7,22 @@ completion answer at once.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import os
 import sys
 import traceback
+import warnings
 from typing import Any
 
 import click
 
 from cnntrain import __version__
-from cnntrain.errors import CnntrainError, ConfigError
-from cnntrain.registry import did_you_mean
+from cnntrain.cli.options import debug
+from cnntrain.cli.text import sentence
+from cnntrain.errors import CnntrainError, ConfigError, printable
+from cnntrain.registry import did_you_mean, nearest
 
 COMMANDS = {  # name -> what it does; the module cnntrain.cli.NAME has the click command `command`
     "fit": "Train the network of a config.",
@@ -31,6 +36,7 @@ COMMANDS = {  # name -> what it does; the module cnntrain.cli.NAME has the click
 }
 ALIASES = {"train": "fit", "test": "eval"}
 ENVIRONMENT = ("CNNTRAIN_THREADS", "CNNTRAIN_DEBUG")  # the variables that mean something
+COMPLETE = "_CNNTRAIN_COMPLETE"  # set by the shell to ask for completions
 
 
 class LazyGroup(click.Group):
@@ -50,11 +56,20 @@ class LazyGroup(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Find the command, or say which one was probably meant."""
-        try:
+        if args[0].startswith("-") or args[0] in (*COMMANDS, *ALIASES):
             return super().resolve_command(ctx, args)
+        known = [*COMMANDS, *ALIASES] if nearest(args[0], ALIASES) else COMMANDS
+        raise click.UsageError(f"no command {args[0]!r}{did_you_mean(args[0], known)}", ctx)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an error of its command line refers to its own help."""
+        try:
+            return super().invoke(ctx)
         except click.UsageError as error:
-            known = did_you_mean(args[0], [*COMMANDS, *ALIASES])
-            raise click.UsageError(f"{error.message.rstrip('.')}{known}", ctx) from error
+            if error.ctx is None and ctx.invoked_subcommand:
+                name = ctx.invoked_subcommand
+                error.ctx = click.Context(self.get_command(ctx, name) or self, parent=ctx, info_name=name)
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
@@ -64,32 +79,43 @@ class LazyGroup(click.Group):
 
 @click.command(
     cls=LazyGroup,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with: cnntrain fit configs/quickstart.yaml",
 )
 @click.version_option(__version__, message="cnntrain %(version)s")
-def app() -> None:
+@debug
+@click.pass_context
+def app(context: click.Context) -> None:
     """Train convolutional neural networks from a YAML file, in pure NumPy."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        context.exit(2)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line; returns its exit code. See the README for what each code means."""
+    state = {"debug": os.environ.get("CNNTRAIN_DEBUG", "") not in ("", "0")}
+    _escape_output()
     _warn_of_unknown_variables()
     try:
-        code = app.main(arguments, prog_name="cnntrain", standalone_mode=False)
-        _flush()
-        return code if isinstance(code, int) else 0
-    except click.exceptions.Exit as error:
-        return error.exit_code
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            code = app.main(arguments, "cnntrain", complete_var=COMPLETE, standalone_mode=False, obj=state)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except SystemExit as error:  # click's way out of a completion, and of a pipe whose reader went away
+        code = 141 if isinstance(error.__context__, BrokenPipeError) else error.code
     except BrokenPipeError:
-        _silence()
-        return 141
-    except Exception as error:
-        if os.environ.get("CNNTRAIN_DEBUG"):
-            _print(traceback.format_exc())
-        return _explain(error)
+        code = 141
     except KeyboardInterrupt:
-        return _fail(130, "interrupted")
+        code = _fail(130, "interrupted")
+    except Exception as error:
+        if state["debug"]:
+            _print(traceback.format_exc())
+        code = _explain(error)
+    _let_go()
+    return code if isinstance(code, int) else 0
 
 
 def _explain(error: Exception) -> int:
@@ -106,16 +132,24 @@ def _explain(error: Exception) -> int:
         return _fail(error.exit_code, str(error))
     if isinstance(error, MemoryError):
         return _fail(7, "out of memory. Lower train.batch_size, or make the network or the images smaller")
+    if isinstance(error, OSError) and error.filename is None:  # of a file, it would have one, and a class of ours
+        return _fail(5, f"cannot write to standard output: {error.strerror}. Make room, or write elsewhere")
     return _crash(error)
 
 
 def _usage_message(error: click.UsageError) -> str:
+    """What click says, as one line that begins and ends like ours."""
     command = error.ctx.command_path if error.ctx else "cnntrain"
-    return f"{error.format_message()} See '{command} --help'."
+    if isinstance(error, click.NoSuchOption):
+        text = f"no option {error.option_name!r}{did_you_mean(error.option_name, error.possibilities or ())}"
+    else:
+        text = " ".join(error.format_message().split())
+    text = text[:1].lower() + text[1:]
+    return f"{sentence(text)} See '{command} --help'"
 
 
 def _fail(code: int, message: str) -> int:
-    _print(f"cnntrain: error: {message}")
+    _print(f"cnntrain: error: {printable(message)}")
     return code
 
 
@@ -138,20 +172,27 @@ def _crash(error: Exception) -> int:
     path = Path(written[0]) if written else Path("crash.log").resolve()
     try:
         if not written:
-            write_atomic(path, f"cnntrain {__version__}: {' '.join(sys.argv)}\n{text}".encode())
+            write_atomic(path, f"cnntrain {__version__}: {' '.join(sys.argv)}\n{text}".encode(errors="replace"))
         where = f"The traceback is in {path}; please report it"
     except CnntrainError:
-        where = f"Please report this traceback:\n{text}"
+        _print(text)
+        where = "Please report the traceback above"
     return _fail(1, f"a bug in cnntrain: {type(error).__name__}: {error}. {where}")
 
 
 def _warn_of_unknown_variables() -> None:
     for name in sorted(os.environ):
         if name.startswith("CNNTRAIN_") and name not in ENVIRONMENT:
-            _print(
-                f"cnntrain: warning: the environment variable {name} means nothing here; known: "
-                f"{', '.join(ENVIRONMENT)}"
-            )
+            _warn(f"the environment variable {name} means nothing here; known: {', '.join(ENVIRONMENT)}")
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Show a warning of a library as one of ours."""
+    _warn(str(message))
+
+
+def _warn(message: str) -> None:
+    _print(f"cnntrain: warning: {printable(message)}")
 
 
 def _print(text: str) -> None:
@@ -162,11 +203,18 @@ def _print(text: str) -> None:
         return
 
 
-def _flush() -> None:
-    if sys.stdout is not None:
-        sys.stdout.flush()
+def _escape_output() -> None:
+    """Show as escapes what the encoding of stdout cannot say, rather than fail."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def _silence() -> None:
-    """Keep Python from complaining about the closed pipe when it exits."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _let_go() -> None:
+    """Point streams that cannot be written at nothing, or Python would complain about them when it exits."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -2,40 +2,70 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import click
 
-from cnntrain.cli.options import as_json, debug, print_json, sets, table
+from cnntrain.cli.options import Command, as_json, debug, print_json, sets
+from cnntrain.cli.text import show, table
 
 
-@click.command(epilog="Example: cnntrain config configs/quickstart.yaml -s train.epochs=3 --origin")
-@click.argument("configs", nargs=-1, required=True, type=click.Path())
+@click.command(
+    cls=Command,
+    examples=[
+        "cnntrain config configs/quickstart.yaml",
+        "cnntrain config configs/quickstart.yaml -s train.epochs=3 --origin",
+        "cnntrain config configs/cifar10-small.yaml --diff configs/quickstart.yaml",
+    ],
+)
+@click.argument("configs", nargs=-1, required=True, type=click.Path(), metavar="CONFIG...")
 @sets
 @click.option("--origin", is_flag=True, help="Say of every key where its value comes from.")
-@click.option("--diff", "other", type=click.Path(path_type=Path), help="Show only what differs from this config.")
+@click.option(
+    "--diff", "other", type=click.Path(path_type=Path), help="Show only what differs from this config: there -> here."
+)
 @as_json
 @debug
 def command(configs: tuple[str, ...], sets: tuple[str, ...], origin: bool, other: Path | None, as_json: bool) -> None:
     """Show CONFIG as it would be run: merged, overridden, every default filled in."""
     from cnntrain.config.dump import plain, to_yaml
     from cnntrain.config.load import leaves, load
+    from cnntrain.errors import UsageError
 
+    if origin and other is not None:
+        raise UsageError("--origin and --diff are two answers. Choose one")
     loaded = load(configs, sets)
     document = plain(loaded.experiment)
     if other is not None:
-        mine, theirs = dict(leaves(document)), dict(leaves(plain(load([other]).experiment)))
-        changed = {key: [theirs.get(key), mine.get(key)] for key in theirs | mine if theirs.get(key) != mine.get(key)}
-        if as_json:
-            print_json(changed)
-        for key, (before, after) in changed.items() if not as_json else ():
-            click.echo(f"{key}: {before} -> {after}")
+        _difference(dict(leaves(plain(load([other]).experiment))), dict(leaves(document)), as_json)
+    elif origin:
+        _origins(dict(leaves(document)), loaded.origins(), as_json)
     elif as_json:
         print_json(document)
-    elif origin:
-        origins = loaded.origins()
-        click.echo(
-            table([["key", "value", "from"], *([key, str(value), origins[key]] for key, value in leaves(document))])
-        )
     else:
         click.echo(to_yaml(document), nl=False)
+
+
+def _difference(theirs: dict[str, Any], mine: dict[str, Any], as_json: bool) -> None:
+    """Print the keys that differ; one that only one of the two has counts as null there."""
+    changed = {key: [theirs.get(key), mine.get(key)] for key in theirs | mine if theirs.get(key) != mine.get(key)}
+    if as_json:
+        print_json(changed)
+        return
+    for key, (there, here) in changed.items():
+        show(f"{key}: {_value(there)} -> {_value(here)}")
+
+
+def _origins(values: dict[str, Any], origins: dict[str, str], as_json: bool) -> None:
+    if as_json:
+        print_json({key: {"value": value, "from": origins[key]} for key, value in values.items()})
+        return
+    rows = [[key, _value(value), origins[key]] for key, value in values.items()]
+    show(table([["key", "value", "from"], *rows], fold=1))
+
+
+def _value(value: Any) -> str:
+    """A value as YAML has it on one line."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -7,18 +7,42 @@ from typing import Any
 
 import click
 
-from cnntrain.cli.options import as_json, debug, print_json, sets, table, threads
+from cnntrain.cli.options import Command, as_json, debug, print_json, threads
+from cnntrain.cli.text import pairs, show, table
 
 
-@click.command(epilog="Example: cnntrain eval runs/quickstart/latest --json")
+@click.command(
+    cls=Command,
+    examples=[
+        "cnntrain eval runs/quickstart/latest",
+        "cnntrain eval runs/quickstart/latest/checkpoints/last.npz --split val --json",
+        "cnntrain eval runs/quickstart/latest -s data.source.root=/new/place/of/the/data",
+    ],
+)
 @click.argument("checkpoint", metavar="CHECKPOINT|RUN", type=click.Path(path_type=Path))
-@click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True)
-@sets
+@click.option(
+    "--split",
+    type=click.Choice(["train", "val", "test"]),
+    default="test",
+    show_default=True,
+    help="What to measure on.",
+)
+@click.option(
+    "-s",
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Say where the data lies, if not where it did: data.source.root=PATH. Repeatable.",
+)
 @threads
 @as_json
 @debug
 def command(checkpoint: Path, split: str, sets: tuple[str, ...], threads: int | None, as_json: bool) -> None:
-    """Measure a checkpoint, or a run's best one, on a split of its data; --set data.source.* says where that lies."""
+    """Measure a trained network on a split of its data: loss, accuracy, and how each class fares.
+
+    Of a run directory it is the best checkpoint, or the last where there is no best.
+    """
     from cnntrain.engine.pool import Pool
     from cnntrain.inference import Trained
     from cnntrain.resources import threads as usable
@@ -29,18 +53,17 @@ def command(checkpoint: Path, split: str, sets: tuple[str, ...], threads: int | 
     if as_json:
         print_json(result)
         return
-    click.echo(f"checkpoint  {result['checkpoint']} (step {trained.step})")
-    click.echo(f"split       {split}, {result['samples']} samples")
-    for name, value in result.items():
-        if isinstance(value, float):
-            click.echo(f"{name:<10}  {value:.4f}")
+    rows = [
+        ("checkpoint", f"{result['checkpoint']} (step {trained.step})"),
+        ("split", f"{split}, {result['samples']:,} samples"),
+        *((name, f"{value:.4f}") for name, value in result.items() if isinstance(value, float)),
+    ]
+    show(pairs(rows))
     if "per_class" in result:
-        click.echo()
-        click.echo(
-            table([["class", "samples", "recall", "precision"], *map(_row, result["per_class"])], right={1, 2, 3})
-        )
+        show()
+        show(table([["class", "samples", "recall", "precision"], *map(_row, result["per_class"])], right={1, 2, 3}))
 
 
 def _row(row: dict[str, Any]) -> list[str]:
     shares = [row["recall"], row["precision"]]
-    return [row["class"], str(row["samples"]), *("-" if share is None else f"{share:.4f}" for share in shares)]
+    return [row["class"], f"{row['samples']:,}", *("-" if share is None else f"{share:.4f}" for share in shares)]

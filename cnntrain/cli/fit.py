@@ -7,46 +7,74 @@ from typing import Any
 
 import click
 
-from cnntrain.cli.options import as_json, debug, print_json, sets, threads
+from cnntrain.cli.options import Command, as_json, debug, print_json, sets, threads
 
 
 @click.command(
-    epilog="Examples: cnntrain fit configs/quickstart.yaml  |  "
-    "cnntrain fit my.yaml -s optimizer.lr=0.1 -o runs/a --resume-or-start"
+    cls=Command,
+    examples=[
+        "cnntrain fit configs/quickstart.yaml",
+        "cnntrain fit my.yaml -s optimizer.lr=0.1 -s train.epochs=20",
+        "cnntrain fit my.yaml -o runs/a --resume-or-start",
+        "cnntrain fit -o runs/a --resume",
+    ],
+    sections={
+        "Going on with a run": ("resume", "resume_or_start", "overwrite", "strict_env", "allow_data_change"),
+        "Output": ("progress", "quiet", "as_json", "debug", "help"),
+    },
 )
-@click.argument("configs", nargs=-1, type=click.Path())
+@click.argument("configs", nargs=-1, type=click.Path(), metavar="CONFIG...")
 @sets
 @click.option(
     "-o", "--run-dir", type=click.Path(path_type=Path), help="Where to write; by default runs/NAME/DATE-HASH."
 )
 @threads
-@click.option("--resume", is_flag=True, help="Go on with the run in --run-dir.")
+@click.option("-n", "--dry-run", is_flag=True, help="Build everything, read the data, and stop before training.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --run-dir; the config is in its checkpoint.")
 @click.option("--resume-or-start", is_flag=True, help="Start, go on, or when finished do nothing: for scripts.")
 @click.option("--overwrite", is_flag=True, help="Replace the run that --run-dir holds.")
-@click.option("-n", "--dry-run", is_flag=True, help="Build everything, read the data, and stop before training.")
+@click.option("--strict-env", is_flag=True, help="Refuse to resume on other versions or another kind of processor.")
+@click.option("--allow-data-change", is_flag=True, help="Resume although the training data has changed.")
 @click.option(
     "--progress",
     type=click.Choice(["auto", "bar", "plain", "none"]),
     default="auto",
+    show_default=True,
     help="A bar on a terminal, plain lines elsewhere.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say only what is wrong.")
-@click.option("--strict-env", is_flag=True, help="Refuse to resume on other versions or another kind of processor.")
-@click.option("--allow-data-change", is_flag=True, help="Resume although the training data has changed.")
 @as_json
 @debug
 def command(configs: tuple[str, ...], sets: tuple[str, ...], as_json: bool, dry_run: bool, **flags: Any) -> None:
     """Train the network of CONFIG. Several configs are merged, later ones over earlier ones."""
+    from cnntrain.cli.check import show_rehearsal
     from cnntrain.session import Options, fit, rehearse
 
+    _check_flags(dry_run=dry_run, **flags)
     options = Options(**flags)
     if dry_run:
-        result, lines = rehearse(configs, sets, options)
+        document = rehearse(configs, sets, options)
         if as_json:
-            print_json(result)
+            print_json(document)
         else:
-            click.echo("\n".join(lines))
+            show_rehearsal(document)
         return
     result = fit(configs, sets, options)
     if as_json:
         print_json(result)
+
+
+def _check_flags(**flags: Any) -> None:
+    """Raise UsageError for a flag that would be ignored: what the user writes acts, or is an error."""
+    from cnntrain.errors import UsageError
+
+    chosen = [f"--{name.replace('_', '-')}" for name in ("resume", "resume_or_start", "overwrite") if flags[name]]
+    if len(chosen) > 1:
+        raise UsageError(f"{' and '.join(chosen)} contradict each other. Choose one")
+    if chosen and flags["run_dir"] is None:
+        raise UsageError(f"{chosen[0]} needs --run-dir, to know which run is meant")
+    if flags["dry_run"] and flags["resume"]:
+        raise UsageError("--dry-run rehearses a new run and --resume goes on with one. Choose one")
+    for name in ("strict_env", "allow_data_change"):
+        if flags[name] and not (flags["resume"] or flags["resume_or_start"]):
+            raise UsageError(f"--{name.replace('_', '-')} is for resuming. Add --resume, or leave it out")

@@ -1,15 +1,44 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the sections in which help shows them."""
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Command(click.Command):
+    """A command whose help has sections of options, and examples at its end."""
+
+    def __init__(
+        self, *args: Any, examples: Sequence[str], sections: Mapping[str, Sequence[str]] | None = None, **attrs: Any
+    ) -> None:
+        """`sections` maps a title to the parameters under it; all others stand under "Options"."""
+        super().__init__(*args, **attrs)
+        self.examples = tuple(examples)
+        self.sections = dict(sections or {})
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options section by section."""
+        elsewhere = {name for names in self.sections.values() for name in names}
+        options = [option for option in self.get_params(ctx) if isinstance(option, click.Option)]
+        plain = [option for option in options if option.name not in elsewhere]
+        sections = {
+            title: [option for option in options if option.name in names] for title, names in self.sections.items()
+        }
+        for title, members in {"Options": plain, **sections}.items():
+            with formatter.section(title):
+                formatter.write_dl([record for option in members if (record := option.get_help_record(ctx))])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  (click's)
+        """Write the examples, each on a line of its own, to be copied."""
+        with formatter.section("Examples" if len(self.examples) > 1 else "Example"):
+            for example in self.examples:
+                formatter.write(f"{' ' * formatter.current_indent}{example}\n")
 
 
 def sets(command: F) -> F:
@@ -30,6 +59,7 @@ def threads(command: F) -> F:
         "-j",
         "--threads",
         type=click.IntRange(1, 256),
+        metavar="N",
         envvar="CNNTRAIN_THREADS",
         help="Worker threads; by default one per processor. Changes the speed, never a bit of the result.",
     )(command)
@@ -43,41 +73,23 @@ def as_json(command: F) -> F:
 def debug(command: F) -> F:
     """Add `--debug`, which shows tracebacks; CNNTRAIN_DEBUG=1 is the same."""
 
-    def switch_on(_context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    def switch_on(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
         if value:
-            import os
-
-            os.environ["CNNTRAIN_DEBUG"] = "1"
+            context.ensure_object(dict)["debug"] = True
 
     return click.option(
-        "--debug", is_flag=True, expose_value=False, callback=switch_on, help="Show tracebacks of errors."
+        "--debug",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=switch_on,
+        help="Show tracebacks of errors.",
     )(command)
 
 
 def print_json(document: Any) -> None:
     """Print a document on stdout; what is not a finite number becomes null, which JSON can say."""
-    click.echo(json.dumps(finite(document), ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+    from cnntrain import strict_json
 
-
-def finite(value: Any) -> Any:
-    """The same document with null for NaN and infinities."""
-    if isinstance(value, dict):
-        return {key: finite(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(entry) for entry in value]
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return None
-    return value
-
-
-def table(rows: list[list[str]], right: Collection[int] = ()) -> str:
-    """Rows as aligned columns, the first row being the header; columns in `right` are flush right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join(lines)
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    click.echo(strict_json.encode(document, indent=2 if terminal else None))

@@ -3,35 +3,62 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from cnntrain.cli.options import as_json, debug, print_json, sets, table
+from cnntrain.cli.options import Command, as_json, debug, print_json, sets, threads
+from cnntrain.cli.text import pairs, show, table
 
 
-@click.command(epilog="Example: cnntrain summary configs/cifar10-resnet20.yaml")
-@click.argument("target", metavar="CONFIG|RUN", type=click.Path(path_type=Path))
+@click.command(
+    cls=Command,
+    examples=["cnntrain summary configs/cifar10-resnet20.yaml", "cnntrain summary runs/quickstart/latest --json"],
+)
+@click.argument("targets", nargs=-1, required=True, metavar="CONFIG...|RUN", type=click.Path(path_type=Path))
 @sets
+@threads
 @as_json
 @debug
-def command(target: Path, sets: tuple[str, ...], as_json: bool) -> None:
-    """Show every node: its output, parameters and work; then the totals, the shard and the memory of a step."""
+def command(targets: tuple[Path, ...], sets: tuple[str, ...], threads: int | None, as_json: bool) -> None:
+    """Show every node: its output, parameters and work; then the totals, the shard and the memory of a step.
+
+    Of a CONFIG, of several merged, of a RUN directory or of a checkpoint.
+    """
     from cnntrain.summary import summarize
 
-    result = summarize(target, sets)
+    result = summarize(targets, sets, threads)
     if as_json:
         print_json(result)
         return
+    show(_nodes(result["nodes"]))
+    trained, threads = result["trained_parameters"], result["threads"]
+    frozen = f", {trained:,} of them trained" if trained != result["parameters"] else ""
     rows = [
-        [node["name"], node["type"], node["output"], f"{node['parameters']:,}", f"{node['flops']:,}"]
-        for node in result["nodes"]
+        ("input", result["input"]),
+        ("parameters", f"{result['parameters']:,}{frozen}"),
+        ("FLOPs", f"{result['flops']:,} a sample, forward"),
+        ("shard", f"{result['shard']} samples"),
+        (
+            "memory",
+            f"{result['memory']} for a training step of {result['batch_size']} on {threads} "
+            f"thread{'s' * (threads != 1)}, beside the data",
+        ),
     ]
-    click.echo(table([["node", "layer", "output", "parameters", "FLOPs"], *rows], right={2, 3, 4}))
-    click.echo()
-    click.echo(f"input       {result['input']}")
-    click.echo(f"parameters  {result['parameters']:,}")
-    click.echo(f"FLOPs       {result['flops']:,} a sample, forward")
-    click.echo(f"shard       {result['shard']} samples")
-    click.echo(
-        f"memory      {result['memory']} for a training step of {result['batch_size']} on {result['threads']} threads"
-    )
+    show()
+    show(pairs(rows))
+
+
+def _nodes(nodes: list[dict[str, Any]]) -> str:
+    """The table of nodes; what a node reads is shown where that is not just the one before it."""
+    before = ["input", *(node["name"] for node in nodes[:-1])]
+    reads = [
+        "" if node["inputs"] == [name] else ", ".join(node["inputs"]) for node, name in zip(nodes, before, strict=True)
+    ]
+    head = ["node", "layer", "output", "parameters", "FLOPs"]
+    rows = [
+        [node["name"], node["type"], node["output"], f"{node['parameters']:,}", f"{node['flops']:,}"] for node in nodes
+    ]
+    if any(reads):
+        head, rows = [*head, "reads"], [[*row, names] for row, names in zip(rows, reads, strict=True)]
+    return table([head, *rows], right={2, 3, 4}, fold=5 if any(reads) else None)

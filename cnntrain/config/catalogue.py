@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 from typing import Any
 
-from cnntrain.config.describe import describe
+from cnntrain.config.describe import describe_bounded, required
 from cnntrain.config.dump import plain
 from cnntrain.config.fields import annotations_of, key_of
 from cnntrain.registry import Part
@@ -29,8 +29,8 @@ def _fields(cls: type) -> list[dict[str, Any]]:
     return [
         {
             "name": key_of(field),
-            "type": describe(annotations[field.name]),
-            "required": field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING,
+            "type": describe_bounded(annotations[field.name]),
+            "required": required(field),
             "default": _default(field),
         }
         for field in dataclasses.fields(cls)

@@ -1,0 +1,89 @@
+"""Text for people: tables and paragraphs that fit the terminal, without anything a terminal would act upon."""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+from collections.abc import Collection, Sequence
+
+import click
+
+from cnntrain.errors import printable
+
+_GAP = 2  # spaces between two columns
+_NARROWEST = 20  # a folded column is not made narrower than this
+
+
+def width() -> int | None:
+    """Columns to fill: what COLUMNS says, else what the terminal has; None, no bound, where stdout is no terminal."""
+    asked = os.environ.get("COLUMNS", "")
+    if asked.isdecimal() and int(asked) > 0:
+        return int(asked)
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or None if sys.__stdout__ else None
+    except (OSError, ValueError):
+        return None
+
+
+def show(text: str = "") -> None:
+    """Print a line, or several, on stdout."""
+    click.echo("\n".join(map(printable, text.split("\n"))))
+
+
+def sentence(text: str) -> str:
+    """A text with an end that another sentence can follow."""
+    return text if text.endswith((".", "?", ")")) else text + "."
+
+
+def table(rows: Sequence[Sequence[str]], right: Collection[int] = (), fold: int | None = None) -> str:
+    """Rows as aligned columns, the first row being the header; columns in `right` are flush right.
+
+    Column `fold` goes on in further lines where the table would be wider than the terminal.
+    """
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    bound = width()
+    if fold is not None and bound is not None:
+        others = sum(widths) - widths[fold] + _GAP * (len(widths) - 1)
+        widths[fold] = min(widths[fold], max(bound - others, _NARROWEST))
+    lines = [_line(line, widths, right) for row in cells for line in _folded(row, fold, widths)]
+    lines.insert(1, _line(["-" * extent for extent in widths], widths, right))
+    return "\n".join(lines)
+
+
+def _folded(row: list[str], fold: int | None, widths: list[int]) -> list[list[str]]:
+    """A row as the lines it takes."""
+    if fold is None or len(row[fold]) <= widths[fold]:
+        return [row]
+    first, *others = textwrap.wrap(row[fold], widths[fold])
+    return [
+        [*row[:fold], first, *row[fold + 1 :]],
+        *([other if column == fold else "" for column in range(len(row))] for other in others),
+    ]
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], right: Collection[int]) -> str:
+    padded = [
+        cell.rjust(extent) if column in right else cell.ljust(extent)
+        for column, (cell, extent) in enumerate(zip(cells, widths, strict=True))
+    ]
+    return (" " * _GAP).join(padded).rstrip()
+
+
+def pairs(rows: Sequence[tuple[str, str]]) -> str:
+    """Names and what they stand for, aligned."""
+    extent = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{extent}}  {value}" for name, value in rows)
+
+
+def paragraphs(text: str) -> str:
+    """A docstring brought to the terminal's width. Formulas and tables, which have spaces within, keep their lines."""
+    bound = width()
+    return text if bound is None else "\n\n".join(_paragraph(part, bound) for part in text.split("\n\n"))
+
+
+def _paragraph(text: str, bound: int) -> str:
+    if any("  " in line for line in text.split("\n")):
+        return text
+    return textwrap.fill(text, max(bound, _NARROWEST), break_on_hyphens=False)

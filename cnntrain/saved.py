@@ -1,0 +1,67 @@
+"""What a checkpoint says of its experiment: config, shape of the images, classes. A stranger may have written it.
+
+So it is checked as if typed by hand, and whatever does not hold is a CheckpointError: who uses a checkpoint cannot
+mend the config inside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from cnntrain import build
+from cnntrain.checkpoint import Checkpoint
+from cnntrain.config.load import Loaded, load_plain
+from cnntrain.datasets.base import MAX_CLASSES, Description
+from cnntrain.errors import CheckpointError, ConfigError
+
+
+def experiment(checkpoint: Checkpoint, sets: Sequence[str] = (), fitted: bool = False) -> tuple[Loaded, Description]:
+    """The experiment a checkpoint was trained by, with the user's `KEY=VALUE` overrides, and what it says of its data.
+
+    With `fitted`, evaluation transforms have what they measured on the training data. Raises CheckpointError unless
+    the config is sound and makes a network of that data; ConfigError where that is the fault of an override.
+    """
+    checkpoint.require(config=dict, config__data=dict, image_shape=list, classes=list, values=int)
+    checkpoint.require(eval_transforms=list, position__step=int)
+    meta, file = checkpoint.meta, str(checkpoint.path)
+    description = _description(checkpoint)
+    config: dict[str, Any] = dict(meta["config"])
+    if fitted:
+        config["data"] = config["data"] | {"eval_transforms": meta["eval_transforms"]}
+    with blaming(checkpoint.path):
+        loaded = load_plain(config, file)
+        build.network(loaded, description)
+    return (load_plain(config, file, sets) if sets else loaded), description
+
+
+@contextlib.contextmanager
+def blaming(path: Path) -> Iterator[None]:
+    """Turn a ConfigError into a CheckpointError, one line, because the config stands in this checkpoint."""
+    try:
+        yield
+    except ConfigError as error:
+        first, *others = error.problems
+        more = f" (and {len(others)} more)" if others else ""
+        raise CheckpointError(
+            f"{path} holds a config that cannot be used: {first.message}{more}. Restore it from a copy"
+        ) from error
+
+
+def _description(checkpoint: Checkpoint) -> Description:
+    meta = checkpoint.meta
+    shape, classes, values = meta["image_shape"], meta["classes"], meta["values"]
+    sound = {
+        "image_shape": len(shape) == 3 and all(type(extent) is int and extent > 0 for extent in shape),
+        "classes": len(classes) <= MAX_CLASSES and all(type(name) is str for name in classes),
+        "values": 0 <= values < 2**31,
+        "position.step": meta["position"]["step"] >= 0,
+    }
+    for key, holds in sound.items():
+        if not holds:
+            raise CheckpointError(
+                f"{checkpoint.path} is damaged: its meta has an impossible {key}. Restore it from a copy"
+            )
+    return Description(tuple(shape), tuple(classes), values)
