@@ -104,7 +104,12 @@ class Monitor:
         return asdict(self.standing)
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from the standing of a checkpoint."""
+        """Go on from the standing of a checkpoint. Raises ValueError where it is none."""
+        numbers = {"best": (int, float), "best_step": (int,), "best_epoch": (int,), "record": (int, float)}
+        absent = [name for name in numbers if name in state and state[name] is None]
+        wrong = [name for name, types in numbers.items() if name not in absent and type(state.get(name)) not in types]
+        if wrong or type(state.get("stale")) is not int or len(state) != len(numbers) + 1:
+            raise ValueError("its monitor is no standing")
         self.standing = Standing(**state)
 
 

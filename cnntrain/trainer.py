@@ -25,7 +25,7 @@ from cnntrain.console import Console
 from cnntrain.engine.engine import Batch, Engine
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.update import Updater
-from cnntrain.errors import DataError, DivergedError, StoppedError
+from cnntrain.errors import CheckpointError, DataError, DivergedError, StoppedError
 from cnntrain.interrupts import Interrupts
 from cnntrain.loader import Samples
 from cnntrain.monitor import Monitor, Values
@@ -168,6 +168,8 @@ class Trainer:
         if over and within:
             epoch += 1  # the last epoch is cut short by train.steps
         if self.closed >= epoch:
+            if over:  # resumed with fewer epochs than have been closed
+                self.finished = self.finished or EXHAUSTED
             return False
         values = {f"train/{name}": value for name, value in self.tally.values(self.epoch_tally).items()}
         seconds = time.monotonic() - self._clock.since
@@ -272,6 +274,9 @@ class Trainer:
         checkpoint.require(position__step=int, position__closed=int)
         checkpoint.expect({name: (array.shape, array.dtype) for name, array in mine.items()})
         meta = checkpoint.meta
+        step, closed, finished = (meta["position"].get(key) for key in ("step", "closed", "finished"))
+        if min(step, closed, meta["metrics_length"]) < 0 or not isinstance(finished, str | None):
+            raise CheckpointError(f"{checkpoint.path} is damaged: its position is impossible. Restore it from a copy")
         if meta["data"] != self._fingerprint and not allow_data_change:
             raise DataError(
                 "the training data is not what this run was started with "
@@ -280,11 +285,14 @@ class Trainer:
             )
         for name, array in mine.items():
             array[...] = checkpoint.arrays[name]
-        self.step, self.closed = meta["position"]["step"], meta["position"]["closed"]
-        self.finished, self.values = meta["position"]["finished"], meta["values_of_epoch"]
+        self.step, self.closed, self.finished = step, closed, finished
+        self.values = meta["values_of_epoch"]
         if self.finished == EXHAUSTED and self.step < self.horizon.total_steps:
             self.finished = None  # resumed with more epochs
-        self.monitor.restore(meta["monitor"])
+        try:
+            self.monitor.restore(meta["monitor"])
+        except ValueError as error:
+            raise CheckpointError(f"{checkpoint.path} is damaged: {error}. Restore it from a copy") from error
 
 
 class _Interruptible:

@@ -101,11 +101,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            code = app.main(arguments, "cnntrain", complete_var=COMPLETE, standalone_mode=False, obj=state)
+            code = _run(sys.argv[1:] if arguments is None else arguments, state)
             if sys.stdout is not None:
                 sys.stdout.flush()
-    except SystemExit as error:  # click's way out of a completion, and of a pipe whose reader went away
-        code = 141 if isinstance(error.__context__, BrokenPipeError) else error.code
     except BrokenPipeError:
         code = 141
     except KeyboardInterrupt:
@@ -115,7 +113,21 @@ def main(arguments: list[str] | None = None) -> int:
             _print(traceback.format_exc())
         code = _explain(error)
     _let_go()
-    return code if isinstance(code, int) else 0
+    return code
+
+
+def _run(arguments: list[str], state: dict[str, Any]) -> int:
+    """Run a command, or answer a shell that asks for completions; returns the exit code."""
+    try:
+        if COMPLETE in os.environ:
+            app.main(arguments, "cnntrain", complete_var=COMPLETE)  # leaves by SystemExit
+        with app.make_context("cnntrain", arguments, obj=state) as context:
+            app.invoke(context)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except SystemExit as error:
+        return int(error.code or 0)
+    return 0
 
 
 def _explain(error: Exception) -> int:
@@ -124,8 +136,6 @@ def _explain(error: Exception) -> int:
         return _fail(2, _usage_message(error))
     if isinstance(error, click.ClickException):
         return _fail(2, error.format_message())
-    if isinstance(error, click.Abort):
-        return _fail(130, "interrupted")
     if isinstance(error, ConfigError):
         return _fail_config(error)
     if isinstance(error, CnntrainError):
