@@ -74,4 +74,5 @@ class Updater:
 
         with np.errstate(over="ignore", invalid="ignore"):
             self.pool.run(len(self._blocks), square)
-        return math.sqrt(math.fsum(self._squares)) if np.isfinite(self._squares).all() else math.nan
+        finite = np.isfinite(self._squares).all()
+        return math.sqrt(math.fsum(self._squares)) if finite else float(self._squares.sum())
