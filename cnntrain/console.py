@@ -17,7 +17,7 @@ from tqdm import tqdm
 Progress = Literal["auto", "bar", "plain", "none"]
 
 _LINE_EVERY = 10.0  # seconds between two plain lines within an epoch
-_BAR = "{desc} {bar:4} {n_fmt}/{total_fmt} {remaining} {postfix}"  # in 80 columns
+_BAR = "{desc} {bar:4} {n_fmt}/{total_fmt} {remaining}{postfix}"  # in 80 columns
 _BAR_EVERY = 0.2  # seconds between two updates of the numbers beside the bar
 
 
