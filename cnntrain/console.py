@@ -6,7 +6,7 @@ It is a convenience: a closed or full stderr never stops a run.
 from __future__ import annotations
 
 import contextlib
-import shutil
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -57,15 +57,15 @@ class Console:
     def _advance(self, epoch: int, done: int, steps: int, values: Callable[[], dict[str, str]] | None) -> None:
         with contextlib.suppress(OSError, ValueError):
             if self._bar is None:
-                size = shutil.get_terminal_size()  # 80 x 24 where a terminal says 0 x 0, as which tqdm shows nothing
+                columns, lines = _terminal_size()
                 self._bar = tqdm(
                     desc=f"epoch {epoch}",
                     total=steps,
                     initial=done - 1,
                     bar_format=_BAR,
                     leave=False,
-                    ncols=size.columns,
-                    nrows=size.lines,
+                    ncols=columns,
+                    nrows=lines,
                 )
             if values is not None:
                 self._last_shown = time.monotonic()
@@ -92,6 +92,15 @@ class Console:
                 print(text, file=sys.stderr, flush=True)
                 if self._bar is not None:
                     self._bar.refresh()
+
+
+def _terminal_size() -> tuple[int, int]:
+    """Columns and lines of stderr's terminal; 80 and 24 where it says 0, for which tqdm would show nothing."""
+    try:
+        size = os.get_terminal_size(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return 80, 24
+    return size.columns or 80, size.lines or 24
 
 
 def _joined(values: dict[str, str]) -> str:
