@@ -312,8 +312,9 @@ def _mlp(units: int) -> list:
         (_mlp(1000), (28, 28, 1), 32),  # many parameters, little activation
         (plain(), (8, 8, 2), 32),  # so little work that only many samples fill 0.1 ms
         ([d("conv2d", filters=12, **SAME)], (16, 16, 8), 16),  # 0.45 MFLOP a sample: 11 of them fill 0.1 ms
+        ([d("conv2d", filters=12, **SAME)] * 2, (16, 16, 8), 16),  # 1.1 MFLOP in two nodes: 9 samples
     ],
-    ids=["convolutions", "dense", "tiny", "between"],
+    ids=["convolutions", "dense", "tiny", "between", "two"],
 )
 def test_the_shard_follows_from_the_shapes(layers, shape, shard):
     graph = graph_of(layers, shape)

@@ -31,7 +31,7 @@ with Interrupts() as interrupts:
                 noted = interrupts.stop
                 print(noted.name, flush=True)
             time.sleep(0.005)
-        print("save", flush=True)
+        print("save, stop:", interrupts.stop and interrupts.stop.name, flush=True)
     finally:
         print("cleaned up", flush=True)
 """
@@ -94,7 +94,7 @@ def test_a_wish_to_save_between_two_stops_changes_nothing(process):
     process.send_signal(signal.SIGTERM)
     assert process.stdout.readline() == "SIGTERM\n"
     process.send_signal(signal.SIGUSR1)
-    assert rest(process) == (0, "save\ncleaned up\n")
+    assert rest(process) == (0, "save, stop: SIGTERM\ncleaned up\n")
 
 
 @pytest.mark.parametrize("process", ["signal.signal(signal.SIGINT, signal.SIG_IGN)"], indirect=True)
@@ -103,7 +103,7 @@ def test_a_signal_ignored_from_the_start_stays_ignored(process):
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGUSR1)
-    assert rest(process) == (0, "save\ncleaned up\n")
+    assert rest(process) == (0, "save, stop: None\ncleaned up\n")
 
 
 def test_handlers_are_put_back_whatever_happens():

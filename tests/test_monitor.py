@@ -62,6 +62,8 @@ def test_of_equal_values_the_first_is_best():
     of = monitor()
     assert judged(of, "val/loss", [1.0, 1.0, 1.0]) == [True, False, False]
     assert of.standing.best_epoch == 1
+    upwards = monitor(checkpoint="{best: {monitor: val/accuracy}}")
+    assert judged(upwards, "val/accuracy", [0.5, 0.5, 0.6, 0.6]) == [True, False, True, False]
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,11 @@ import resource
 import time
 import tracemalloc
 
+import numpy as np
 import pytest
 
 from cnntrain import resources
+from cnntrain.engine.plan import Plan
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.update import Updater
 from cnntrain.errors import ConfigError
@@ -47,6 +49,17 @@ def test_the_memory_needed_is_the_memory_taken(layers, threads):
         tracemalloc.stop()
     needed = resources.needed(graph, threads, 100, slots=2)
     assert 0.6 * needed < taken < 1.05 * needed + 2**20
+
+
+def test_parameters_gradient_slots_and_gradient_rows_are_counted():
+    graph = graph_of(UNITS, SHAPE)
+    vector = 4 * graph.layout.size
+    activations = {
+        training: Plan(graph, graph.shard, np.dtype("f4"), training).bytes(1, 1) for training in (True, False)
+    }
+    found = resources.needed(graph, 1, graph.shard, slots=3)
+    assert found == activations[True] + vector * (2 + 3 + 2)  # one row being written, one waiting
+    assert resources.needed(graph, 1, graph.shard, slots=0, training=False) == activations[False] + vector
 
 
 def test_more_of_anything_needs_more():
