@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -117,7 +118,8 @@ def _plan(layer: Conv2d, shape: Shape) -> Convolution:
     filters, groups = width(layer.filters), layer.groups
     for name, count in (("channels of the input", channels), ("filters", filters)):
         if count % groups:
-            divisors = [g for g in range(1, count + 1) if count % g == 0]
+            small = [g for g in range(1, math.isqrt(count) + 1) if count % g == 0]
+            divisors = sorted({*small, *(count // g for g in small)})
             raise ValueError(f"groups {groups} does not divide the {count} {name}: use one of {divisors}")
     where = windows(height, width_, layer.kernel_size, layer.stride, layer.dilation, layer.padding)
     return Convolution(where, channels, filters, groups)
