@@ -63,7 +63,7 @@ class Trained:
     def evaluate(self, split: str) -> dict[str, Any]:
         """What `eval --json` prints: loss and metrics on a split of the config's data source, and per class."""
         images, indices = self._split(split)
-        self._check(images, split)
+        self._check(_describe(images), split)
         values = self.tally.values(self.engine.evaluate(Samples(images, indices, self.transforms)))
         document = {"checkpoint": str(self.path), "split": split, "samples": len(indices)} | values
         if self.network.classes:
@@ -90,6 +90,9 @@ class Trained:
             raise DataError(
                 f"the {source.name_in_config} data has no split {split!r}, it has {found}. Choose by --split"
             )
+        described = source.describe()
+        if described is not None:
+            self._check(described, split)  # before what may be immense is read
         images = source.load(split)
         return images, np.arange(len(images))
 
@@ -103,9 +106,9 @@ class Trained:
                     f"it lies with --set {key}.{name}=PATH; relative paths count from the working directory"
                 )
 
-    def _check(self, images: Images, split: str) -> None:
+    def _check(self, mine: Description, split: str) -> None:
         """Raise DataError where the samples are not of the kind the network was trained on."""
-        mine, wanted = _describe(images), self.description
+        wanted = self.description
         if mine == wanted:
             return
         if (mine.shape, len(mine.classes), mine.values) == (wanted.shape, len(wanted.classes), wanted.values):

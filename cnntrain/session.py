@@ -121,6 +121,7 @@ def _resume(
         _compare_environment(checkpoint, options, console)
         with contextlib.nullcontext() if configs or sets else saved.blaming(path):
             job = _prepare(loaded, options, console)
+        _warn_of_schedule(before, job, checkpoint.meta["position"]["step"], console)
         console.say(f"resuming {run.path} at step {checkpoint.meta['position']['step']}")
         return _train(job, run, checkpoint, options, console, interrupts)
 
@@ -285,6 +286,17 @@ def _changes(saved: Loaded, now: Loaded) -> list[str]:
                 "start another run, or take the change back",
             )
     return [f"{key}: {before.get(key)!r} -> {after.get(key)!r}" for key in changed]
+
+
+def _warn_of_schedule(before: Loaded, job: Job, step: int, console: Console) -> None:
+    """Say what a changed length of training does to the learning rate."""
+    steps_per_epoch = build.loader(job.loaded.experiment, job.data).steps_per_epoch
+    then, now = (
+        build.schedule(experiment)(step, build.horizon(experiment, steps_per_epoch), build.optimizer(experiment).lr)
+        for experiment in (before.experiment, job.loaded.experiment)
+    )
+    if then != now:
+        console.warn(f"the schedule spans the new length: the learning rate of step {step} was {then:g} and is {now:g}")
 
 
 def _compare_environment(checkpoint: Checkpoint, options: Options, console: Console) -> None:

@@ -141,7 +141,7 @@ def _explain(error: Exception) -> int:
     if isinstance(error, CnntrainError):
         return _fail(error.exit_code, str(error))
     if isinstance(error, MemoryError):
-        return _fail(7, "out of memory. Lower train.batch_size, or make the network or the images smaller")
+        return _fail(7, "out of memory. Lower train.batch_size, or make the network, the images or the data smaller")
     if isinstance(error, OSError) and error.filename is None:  # of a file, it would have one, and a class of ours
         return _fail(5, f"cannot write to standard output: {error.strerror}. Make room, or write elsewhere")
     return _crash(error)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
-from cnntrain.cli.options import Command, as_json, debug, print_json, sets, threads
+from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import pairs, show, table
 
 MOST_CLASSES = 20  # of more, only the smallest and largest count is shown
@@ -16,13 +17,15 @@ MOST_CLASSES = 20  # of more, only the smallest and largest count is shown
     cls=Command,
     examples=["cnntrain check configs/quickstart.yaml", "cnntrain check configs/cifar10-resnet20.yaml --no-data"],
 )
-@click.argument("configs", nargs=-1, required=True, type=click.Path(), metavar="CONFIG...")
+@click.argument("configs", nargs=-1, required=True, type=PATH, metavar="CONFIG...")
 @sets
 @threads
 @click.option("--no-data", is_flag=True, help="Do not read the data: shapes and classes come from the config.")
 @as_json
 @debug
-def command(configs: tuple[str, ...], sets: tuple[str, ...], threads: int | None, no_data: bool, as_json: bool) -> None:
+def command(
+    configs: tuple[Path, ...], sets: tuple[str, ...], threads: int | None, no_data: bool, as_json: bool
+) -> None:
     """Check CONFIG: every key, every shape, and unless told otherwise every sample's label and size.
 
     Several configs are merged, later ones over earlier ones.

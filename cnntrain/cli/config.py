@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from cnntrain.cli.options import Command, as_json, debug, print_json, sets
+from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets
 from cnntrain.cli.text import show, table
 
 
@@ -20,15 +20,13 @@ from cnntrain.cli.text import show, table
         "cnntrain config configs/cifar10-small.yaml --diff configs/quickstart.yaml",
     ],
 )
-@click.argument("configs", nargs=-1, required=True, type=click.Path(), metavar="CONFIG...")
+@click.argument("configs", nargs=-1, required=True, type=PATH, metavar="CONFIG...")
 @sets
 @click.option("--origin", is_flag=True, help="Say of every key where its value comes from.")
-@click.option(
-    "--diff", "other", type=click.Path(path_type=Path), help="Show only what differs from this config: there -> here."
-)
+@click.option("--diff", "other", type=PATH, help="Show only what differs from this config: there -> here.")
 @as_json
 @debug
-def command(configs: tuple[str, ...], sets: tuple[str, ...], origin: bool, other: Path | None, as_json: bool) -> None:
+def command(configs: tuple[Path, ...], sets: tuple[str, ...], origin: bool, other: Path | None, as_json: bool) -> None:
     """Show CONFIG as it would be run: merged, overridden, every default filled in."""
     from cnntrain.config.dump import plain, to_yaml
     from cnntrain.config.load import leaves, load

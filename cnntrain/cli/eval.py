@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cnntrain.cli.options import Command, as_json, debug, print_json, threads
+from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, threads
 from cnntrain.cli.text import pairs, show, table
 
 
@@ -19,7 +19,7 @@ from cnntrain.cli.text import pairs, show, table
         "cnntrain eval runs/quickstart/latest -s data.source.root=/new/place/of/the/data",
     ],
 )
-@click.argument("checkpoint", metavar="CHECKPOINT|RUN", type=click.Path(path_type=Path))
+@click.argument("checkpoint", metavar="CHECKPOINT|RUN", type=PATH)
 @click.option(
     "--split",
     type=click.Choice(["train", "val", "test"]),

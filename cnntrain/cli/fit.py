@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cnntrain.cli.options import Command, as_json, debug, print_json, sets, threads
+from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
 
 
 @click.command(
@@ -23,11 +23,9 @@ from cnntrain.cli.options import Command, as_json, debug, print_json, sets, thre
         "Output": ("progress", "quiet", "as_json", "debug", "help"),
     },
 )
-@click.argument("configs", nargs=-1, type=click.Path(), metavar="CONFIG...")
+@click.argument("configs", nargs=-1, type=PATH, metavar="CONFIG...")
 @sets
-@click.option(
-    "-o", "--run-dir", type=click.Path(path_type=Path), help="Where to write; by default runs/NAME/DATE-HASH."
-)
+@click.option("-o", "--run-dir", type=PATH, help="Where to write; by default runs/NAME/DATE-HASH.")
 @threads
 @click.option("-n", "--dry-run", is_flag=True, help="Build everything, read the data, and stop before training.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --run-dir; the config is in its checkpoint.")
@@ -45,7 +43,7 @@ from cnntrain.cli.options import Command, as_json, debug, print_json, sets, thre
 @click.option("-q", "--quiet", is_flag=True, help="Say only what is wrong.")
 @as_json
 @debug
-def command(configs: tuple[str, ...], sets: tuple[str, ...], as_json: bool, dry_run: bool, **flags: Any) -> None:
+def command(configs: tuple[Path, ...], sets: tuple[str, ...], as_json: bool, dry_run: bool, **flags: Any) -> None:
     """Train the network of CONFIG. Several configs are merged, later ones over earlier ones."""
     from cnntrain.cli.check import show_rehearsal
     from cnntrain.session import Options, fit, rehearse
@@ -73,6 +71,10 @@ def _check_flags(**flags: Any) -> None:
         raise UsageError(f"{' and '.join(chosen)} contradict each other. Choose one")
     if chosen and flags["run_dir"] is None:
         raise UsageError(f"{chosen[0]} needs --run-dir, to know which run is meant")
+    if str(flags["run_dir"]).startswith("~"):
+        raise UsageError(
+            f"the shell left the ~ in {flags['run_dir']} as it is. Write --run-dir $HOME/..., with a space"
+        )
     if flags["dry_run"] and flags["resume"]:
         raise UsageError("--dry-run rehearses a new run and --resume goes on with one. Choose one")
     for name in ("strict_env", "allow_data_change"):

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cnntrain.cli.options import Command, as_json, debug, print_json, threads
+from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, threads
 from cnntrain.cli.text import pairs, show
 from cnntrain.errors import printable
 
@@ -19,8 +19,8 @@ from cnntrain.errors import printable
         "cnntrain predict runs/quickstart/latest photos/*.jpg --json",
     ],
 )
-@click.argument("checkpoint", metavar="CHECKPOINT|RUN", type=click.Path(path_type=Path))
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
+@click.argument("checkpoint", metavar="CHECKPOINT|RUN", type=PATH)
+@click.argument("images", nargs=-1, required=True, type=PATH, metavar="IMAGE...")
 @click.option(
     "--top", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="How many classes to show."
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cnntrain.cli.options import Command, as_json, debug, print_json, sets, threads
+from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import pairs, show, table
 
 
@@ -15,7 +15,7 @@ from cnntrain.cli.text import pairs, show, table
     cls=Command,
     examples=["cnntrain summary configs/cifar10-resnet20.yaml", "cnntrain summary runs/quickstart/latest --json"],
 )
-@click.argument("targets", nargs=-1, required=True, metavar="CONFIG...|RUN", type=click.Path(path_type=Path))
+@click.argument("targets", nargs=-1, required=True, metavar="CONFIG...|RUN", type=PATH)
 @sets
 @threads
 @as_json
