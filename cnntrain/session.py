@@ -181,6 +181,11 @@ def _train(
     return result
 
 
+def prepare(configs: Sequence[str | Path], sets: Sequence[str], options: Options) -> Job:
+    """What training the configs needs, data included, and no run directory. Raises ConfigError or DataError."""
+    return _prepare(load(configs, sets), options, Console("none"))
+
+
 def rehearse(
     configs: Sequence[str | Path], sets: Sequence[str], options: Options, read_data: bool = True
 ) -> dict[str, Any]:

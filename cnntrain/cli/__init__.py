@@ -30,6 +30,7 @@ COMMANDS = {  # name -> what it does; the module cnntrain.cli.NAME has the click
     "predict": "Classify images with a trained network.",
     "check": "Check a config, its shapes and its data, without training.",
     "summary": "Show a network layer by layer.",
+    "time": "Measure where the time of a training step goes.",
     "config": "Show a config with every default filled in.",
     "list": "List the parts a config can name.",
     "completion": "Print the completion script of a shell.",
@@ -44,7 +45,7 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order of a first day with the tool."""
-        return list(COMMANDS)
+        return [*COMMANDS]  # `list` is the module of a command here, once that has been imported
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command's module."""
@@ -74,7 +75,7 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([*COMMANDS.items()])
 
 
 @click.command(

@@ -8,7 +8,8 @@ when things happen, never what comes out.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from cnntrain.arrays import Array, TreeSum, aligned
@@ -52,6 +53,7 @@ class Engine:
         self.graph, self.tally, self.pool, self.seed = graph, tally, pool, seed
         self.dtype = np.dtype(dtype)
         self.shard = shard or graph.shard
+        self.watch: Callable[[Call, float], None] | None = None  # told, by the workers, the seconds each call took
         self.params = aligned(graph.layout.size, self.dtype)
         self.grads = aligned(graph.layout.size, self.dtype)
         self._views = graph.layout.views(self.params)
@@ -221,8 +223,14 @@ class _Running:
             frames.x[real:] = frames.x[real - 1]  # evaluation: a row's bits depend on the row count of its product
         if program.training:
             program.gradient_rows(number, frames, self._rows[slot])
+        watch = program.engine.watch
         for call in program.plan.segments[number]:
-            self._call(call, frames, slot, real)
+            if watch is None:
+                self._call(call, frames, slot, real)
+            else:
+                began = time.perf_counter()
+                self._call(call, frames, slot, real)
+                watch(call, time.perf_counter() - began)
         if program.training:
             program.hand_in(number, self.first + slot, self._rows[slot])
 

@@ -123,6 +123,10 @@ class Layer(Part):
         """Floating-point operations of forward for one sample; a multiply-add counts as two."""
         return math.prod(self.output_shape(*inputs))
 
+    def algorithm_for(self, *inputs: Shape) -> str:
+        """How it is computed for these shapes, where there are several ways; a word for `cnntrain time`."""
+        return ""
+
     def forward(self, f: Frame) -> None:
         """Write f.y."""
         raise NotImplementedError

@@ -97,6 +97,10 @@ class Conv2d(Layer):
         spots = plan.windows.rows.out * plan.windows.columns.out
         return spots * plan.filters * (2 * plan.columns.depth + self.bias)
 
+    def algorithm_for(self, *inputs: Shape) -> str:
+        """Either "winograd" or "direct"."""
+        return "winograd" if isinstance(_kernel(self, inputs[0]), Winograd) else "direct"
+
     def forward(self, f: Frame) -> None:
         """Write y = x * weight + bias."""
         bias = f.p["bias"] if self.bias else None
