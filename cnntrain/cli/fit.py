@@ -72,9 +72,7 @@ def _check_flags(**flags: Any) -> None:
     if chosen and flags["run_dir"] is None:
         raise UsageError(f"{chosen[0]} needs --run-dir, to know which run is meant")
     if str(flags["run_dir"]).startswith("~"):
-        raise UsageError(
-            f"the shell left the ~ in {flags['run_dir']} as it is. Write --run-dir $HOME/..., with a space"
-        )
+        raise UsageError(f"--run-dir {flags['run_dir']}: the shell left the ~ as it is. Write $HOME in its place")
     if flags["dry_run"] and flags["resume"]:
         raise UsageError("--dry-run rehearses a new run and --resume goes on with one. Choose one")
     for name in ("strict_env", "allow_data_change"):

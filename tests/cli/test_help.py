@@ -1,0 +1,161 @@
+"""Help, version, completion and what is said of a mistyped command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from cnntrain import __version__
+from cnntrain.cli import ALIASES, COMMANDS
+
+PROGRAM = """\
+import sys
+from cnntrain.cli import main
+code = main(sys.argv[1:])
+print(code, *sorted({"numpy", "PIL", "yaml", "tqdm"} & set(sys.modules)), file=sys.stderr)
+"""
+COMPLETE = {"_CNNTRAIN_COMPLETE": "bash_complete", "COMP_CWORD": "1"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        (["--help"], {}),
+        (["--version"], {}),
+        *((["completion", shell], {}) for shell in ("bash", "zsh", "fish")),
+        *(([name, "--help"], {}) for name in COMMANDS),
+        ([], COMPLETE | {"COMP_WORDS": "cnntrain e"}),
+        ([], COMPLETE | {"COMP_WORDS": "cnntrain fit --", "COMP_CWORD": "2"}),
+        ([], COMPLETE | {"COMP_WORDS": "cnntrain list lay", "COMP_CWORD": "2"}),
+        ([], COMPLETE | {"COMP_WORDS": "cnntrain list layers c", "COMP_CWORD": "3"}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value.get("COMP_WORDS", "").replace(" ", "_"),
+)
+def test_answers_at_once_import_nothing_heavy(arguments, environment):
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert ended.stderr == "0 \n".replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "position", "offered"),
+    [("cnntrain ev", 1, "eval"), ("cnntrain fit --over", 2, "--overwrite"), ("cnntrain list opt", 2, "optimizers")],
+)
+def test_a_shell_is_offered_completions(cnntrain, monkeypatch, words, position, offered):
+    for name, value in (COMPLETE | {"COMP_WORDS": words, "COMP_CWORD": str(position)}).items():
+        monkeypatch.setenv(name, value)
+    outcome = cnntrain()
+    assert outcome.code == 0
+    assert outcome.out == f"plain,{offered}\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_ask_the_variable_that_is_answered(cnntrain, shell):
+    outcome = cnntrain("completion", shell)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "_CNNTRAIN_COMPLETE=" in outcome.out
+
+
+def test_version(cnntrain):
+    assert cnntrain("--version").out == f"cnntrain {__version__}\n"
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_lists_the_commands_in_the_order_of_a_first_day(cnntrain, flag):
+    outcome = cnntrain(flag)
+    assert outcome.code == 0
+    lines = [line.split()[0] for line in outcome.out.split("Commands:")[1].splitlines() if line.strip()]
+    assert lines[: len(COMMANDS)] == list(COMMANDS)
+    assert not set(lines) & set(ALIASES)
+
+
+def test_without_a_command_help_is_an_error(cnntrain):
+    outcome = cnntrain()
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == cnntrain("--help").out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_fits_80_columns_and_ends_with_examples(cnntrain, name):
+    outcome = cnntrain(name, "-h")
+    assert (outcome.code, outcome.err) == (0, "")
+    text, examples = outcome.out.split("\nExample")
+    assert max(map(len, text.splitlines())) <= 80
+    assert f"cnntrain {name} " in examples
+    assert "Show tracebacks of errors." in text
+
+
+def test_the_options_of_fit_stand_in_sections(cnntrain):
+    sections = [part.splitlines()[0] for part in cnntrain("fit", "-h").out.split("\n\n")]
+    assert sections[2:] == ["Options:", "Going on with a run:", "Output:", "Examples:"]
+
+
+@pytest.mark.parametrize(("alias", "name"), ALIASES.items())
+def test_aliases_are_the_command(cnntrain, alias, name):
+    assert cnntrain(alias, "-h").out.replace(f"cnntrain {alias} ", f"cnntrain {name} ") == cnntrain(name, "-h").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fti"], "no command 'fti'; did you mean 'fit'? See 'cnntrain --help'"),
+        (["trian"], "no command 'trian'; did you mean 'train'? See 'cnntrain --help'"),
+        (
+            ["xyz"],
+            f"no command 'xyz'; known: {', '.join(sorted(COMMANDS))}. See 'cnntrain --help'",
+        ),
+        (["--sett"], "no option '--sett'. See 'cnntrain --help'"),
+        (["fit", "--sett", "a=1"], "no option '--sett'; did you mean '--set'? See 'cnntrain fit --help'"),
+        (["fit", "a.yaml", "-s"], "option '-s' requires an argument. See 'cnntrain fit --help'"),
+        (["fit"], "fit needs a config file. Try: cnntrain fit configs/quickstart.yaml"),
+        (
+            ["fit", "a.yaml", "-j", "0"],
+            "invalid value for '-j' / '--threads': 0 is not in the range 1<=x<=256. See 'cnntrain fit --help'",
+        ),
+        (
+            ["fit", "a.yaml", "-o", ""],
+            "invalid value for '-o' / '--run-dir': the path is empty. See 'cnntrain fit --help'",
+        ),
+        (
+            ["fit", "a.yaml", "-o", "~/run"],
+            "--run-dir ~/run: the shell left the ~ as it is. Write $HOME in its place",
+        ),
+        (["fit", "--resume"], "--resume needs --run-dir, to know which run is meant"),
+        (["fit", "--resume-or-start"], "--resume-or-start needs --run-dir, to know which run is meant"),
+        (["fit", "a.yaml", "--overwrite"], "--overwrite needs --run-dir, to know which run is meant"),
+        (
+            ["fit", "a.yaml", "-o", "a", "--resume", "--overwrite"],
+            "--resume and --overwrite contradict each other. Choose one",
+        ),
+        (
+            ["fit", "a.yaml", "-o", "a", "--resume", "-n"],
+            "--dry-run rehearses a new run and --resume goes on with one. Choose one",
+        ),
+        (["fit", "a.yaml", "--strict-env"], "--strict-env is for resuming. Add --resume, or leave it out"),
+        (["fit", "a.yaml", "--allow-data-change"], "--allow-data-change is for resuming. Add --resume, or leave it out"),
+        (["eval"], "missing argument 'CHECKPOINT|RUN'. See 'cnntrain eval --help'"),
+        (["eval", ""], "invalid value for 'CHECKPOINT|RUN': the path is empty. See 'cnntrain eval --help'"),
+        (
+            ["eval", "a", "--split", "all"],
+            "invalid value for '--split': 'all' is not one of 'train', 'val', 'test'. See 'cnntrain eval --help'",
+        ),
+        (["predict", "a"], "missing argument 'IMAGE...'. See 'cnntrain predict --help'"),
+        (["config", "a", "--origin", "--diff", "b"], "--origin and --diff are two answers. Choose one"),
+        (
+            ["completion"],
+            "missing argument 'SHELL'. Choose from: bash, zsh, fish. See 'cnntrain completion --help'",
+        ),
+        (["list", "layer"], "no kind 'layer'; did you mean 'layers'? See 'cnntrain list'"),
+        (["list", "layers", "Conv2D"], "unknown layer 'Conv2D'; did you mean 'conv2d'? See 'cnntrain list layers'"),
+        (["list", "losses", "x"], "unknown loss 'x'; known: cross_entropy, mse. See 'cnntrain list losses'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistyped_command_line_is_one_line_that_says_what_to_type(cnntrain, desk, arguments, message):
+    outcome = cnntrain(*arguments)
+    assert outcome.code == 2
+    assert outcome.error == message
+    assert not list(desk.iterdir())
