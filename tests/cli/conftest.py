@@ -44,7 +44,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def cnntrain(capsys: pytest.CaptureFixture[str], desk: Path) -> Invoke:  # noqa: ARG001  (it is where commands run)
+def cnntrain(capsys: pytest.CaptureFixture[str], desk: Path) -> Invoke:
     """Run a command line in the empty working directory."""
 
     def invoke(*arguments: str | Path) -> Outcome:

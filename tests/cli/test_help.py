@@ -135,7 +135,10 @@ def test_aliases_are_the_command(cnntrain, alias, name):
             "--dry-run rehearses a new run and --resume goes on with one. Choose one",
         ),
         (["fit", "a.yaml", "--strict-env"], "--strict-env is for resuming. Add --resume, or leave it out"),
-        (["fit", "a.yaml", "--allow-data-change"], "--allow-data-change is for resuming. Add --resume, or leave it out"),
+        (
+            ["fit", "a.yaml", "--allow-data-change"],
+            "--allow-data-change is for resuming. Add --resume, or leave it out",
+        ),
         (["eval"], "missing argument 'CHECKPOINT|RUN'. See 'cnntrain eval --help'"),
         (["eval", ""], "invalid value for 'CHECKPOINT|RUN': the path is empty. See 'cnntrain eval --help'"),
         (
