@@ -1,0 +1,84 @@
+"""Streams that are full, closed, narrow or of another encoding change what is shown, never what is done."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cnntrain.run import read_metrics
+from tests.support.experiments import call
+
+needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+
+
+def shell(command: str, cwd: Path) -> tuple[int, str, str]:
+    """A line of bash in which `cnntrain` is this one; the exit code is that of the first command of a pipe."""
+    program = f"cnntrain() {{ '{sys.executable}' -m cnntrain \"$@\"; }}; {command}; exit ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(["bash", "-c", program], cwd=cwd, capture_output=True, text=True, timeout=120)
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+@pytest.mark.parametrize("command", ["list layers", "--help", "fit --help", "completion bash", "list metrics --json"])
+def test_a_reader_that_went_away_ends_a_command_quietly_with_141(command, tmp_path):
+    assert shell(f"cnntrain {command} | true", tmp_path) == (141, "", "")
+
+
+def test_a_reader_of_the_first_line_gets_it(tmp_path):
+    code, out, err = shell("cnntrain list layers | head -1", tmp_path)
+    assert code in (0, 141)
+    assert (out.split()[0], err) == ("name", "")
+
+
+@needs_full
+@pytest.mark.parametrize("command", ["list layers", "--help", "--version", "config full.yaml"])
+def test_a_result_that_cannot_be_written_is_an_error_of_input_and_output(command, config, tmp_path):
+    code, _, err = shell(f"cnntrain {command} > /dev/full", tmp_path)
+    assert code == 5
+    assert err == (
+        "cnntrain: error: cannot write to standard output: No space left on device. Make room, or write elsewhere\n"
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == [config.name]
+
+
+@needs_full
+@pytest.mark.parametrize("stream", ["2> /dev/full", "2>&-", ">&- 2>&-"])
+def test_messages_that_cannot_be_written_change_no_exit_code(stream, tmp_path):
+    assert shell(f"cnntrain fit absent.yaml {stream}", tmp_path)[0] == 2
+    assert shell(f"cnntrain list layers > list.txt {stream}", tmp_path)[0] == 0
+
+
+@needs_full
+@pytest.mark.parametrize("stream", ["2> /dev/full", ">&- 2>&-", "> /dev/full 2>&1", "2>&1 | true"])
+def test_a_run_goes_on_without_its_console(stream, config, tmp_path):
+    assert config.exists()
+    code, _, _ = shell(f"cnntrain fit full.yaml -s train.epochs=2 -o run --progress bar {stream}", tmp_path)
+    assert code == 0
+    assert read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]["event"] == "end"
+
+
+def test_a_closed_stdout_is_no_error(tmp_path):
+    assert shell("cnntrain list layers >&-", tmp_path) == (0, "", "")
+
+
+def test_names_that_are_not_utf8_are_shown_as_escapes_and_used_as_they_are(config, tmp_path):
+    odd = b"odd\xff".decode(errors="surrogateescape")
+    config.rename(tmp_path / f"{odd}.yaml")
+    code, out, err = call("fit", f"{odd}.yaml", "-o", odd, "-s", "train.epochs=1", cwd=tmp_path)
+    assert (code, out) == (0, "")
+    assert "results: odd\\udcff" in err
+    code, out, err = call("eval", odd, "--split", "val", cwd=tmp_path)
+    assert (code, err) == (0, "")
+    assert "checkpoint  odd\\udcff/checkpoints/best.npz" in out
+    code, out, _ = call("eval", odd, "--json", cwd=tmp_path)
+    assert json.loads(out)["checkpoint"] == f"{odd}/checkpoints/best.npz"
+
+
+def test_an_encoding_without_the_letters_shows_their_escapes(tmp_path):
+    (tmp_path / "größe.yaml").write_text("seed: x\n")
+    code, _, err = call("check", "größe.yaml", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert code == 2
+    assert "gr\\xf6\\xdfe.yaml:1:7: seed: expected an integer" in err
