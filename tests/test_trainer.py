@@ -10,6 +10,7 @@ import signal
 import numpy as np
 import pytest
 
+import cnntrain
 from cnntrain.checkpoint import read, read_meta
 from cnntrain.errors import ConfigError, DataError, DivergedError, RunDirectoryError, StoppedError
 from cnntrain.run import read_metrics
@@ -319,6 +320,13 @@ def test_resume_refuses_changed_data(tmp_path):
         run(None, tmp_path / "run", ("train.epochs=3",), resume=True)
     shutil.copytree(tmp_path / "run", tmp_path / "copy")
     assert run(None, tmp_path / "copy", ("train.epochs=3",), resume=True, allow_data_change=True)["epochs"] == 3
+
+
+def test_training_from_python_is_one_call(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = cnntrain.fit([write(tmp_path)], ["train.epochs=1"])
+    assert result["epochs"] == 1
+    assert read(tmp_path / result["run_dir"] / "checkpoints" / "last.npz").meta["position"]["step"] == 8
 
 
 def test_training_learns(tmp_path):
