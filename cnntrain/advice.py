@@ -8,19 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from cnntrain.build import problem
+from cnntrain.build import problem, validates
 from cnntrain.config.fields import Declared
 from cnntrain.config.load import Loaded
 from cnntrain.config.schema import Experiment
-from cnntrain.datasets.base import Dataset
 from cnntrain.registry import did_you_mean
 
 Rule = Callable[[Experiment], str | None]
 
 
 def _no_validation(experiment: Experiment) -> str | None:
-    source = experiment.data.source
-    if experiment.data.val is not None or (isinstance(source, Dataset) and "val" in source.splits()):
+    if validates(experiment):
         return None
     return "no validation split: 'best' is judged by train/loss. Set data.val, for example to 0.1"
 

@@ -160,10 +160,14 @@ def _validation(loaded: Loaded, source: Dataset, train: Images) -> tuple[Images 
     return images, np.arange(len(images))
 
 
-def validates(loaded: Loaded) -> bool:
-    """Whether a run will have validation samples, as far as the config and a look for files tell."""
-    data = loaded.experiment.data
-    return data.val is not None or "val" in cast(Dataset, data.source).splits()
+def validates(experiment: Experiment) -> bool:
+    """Whether a run will have validation samples, as far as the config and a look for files tell; True in doubt."""
+    if experiment.data.val is not None:
+        return True
+    try:
+        return "val" in cast(Dataset, experiment.data.source).splits()
+    except DataError:  # to be raised by whoever reads the data
+        return True
 
 
 def loader(experiment: Experiment, data: Data) -> Loader:

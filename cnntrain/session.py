@@ -203,7 +203,7 @@ def rehearse(
         console.warn(line)
     network = build.network(loaded, described_without_data(loaded))
     check_memory(loaded, network, threads)
-    Monitor(loaded, network.tally, build.validates(loaded))
+    Monitor(loaded, network.tally, build.validates(loaded.experiment))
     return figures(loaded, network, threads)
 
 

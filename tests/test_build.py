@@ -140,8 +140,8 @@ def test_without_val_and_without_a_split_nobody_validates():
     data = build.read_data(config)
     assert data.val is None
     assert len(data.val_indices) == 0
-    assert not build.validates(config)
-    assert build.validates(loaded())
+    assert not build.validates(config.experiment)
+    assert build.validates(loaded().experiment)
 
 
 def test_a_source_with_a_validation_split_uses_it(tmp_path):
@@ -154,7 +154,7 @@ def test_a_source_with_a_validation_split_uses_it(tmp_path):
     synthetic = "{type: synthetic, size: 8, channels: 3, classes: 3, samples: 50}"
     config = loaded((synthetic, f"{{type: npz, path: {tmp_path}/data.npz}}"), ("  val: 0.2\n", ""))
     data = build.read_data(config)
-    assert build.validates(config)
+    assert build.validates(config.experiment)
     assert data.val is not None
     assert np.array_equal(data.val.pixels[..., 0], arrays["x_val"])
     assert len(data.train_indices) == 12

@@ -1,0 +1,121 @@
+"""`cnntrain fit`: what it prints, where it writes, and how it goes on."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from cnntrain.checkpoint import read, save
+from tests.support.experiments import evidence
+
+
+def test_json_is_one_document_on_stdout_and_all_else_is_on_stderr(cnntrain, config):
+    outcome = cnntrain("fit", config, "-o", "run", "--json", "-s", "train.epochs=2")
+    document = json.loads(outcome.out)
+    assert outcome.code == 0
+    assert document.keys() == {"run_dir", "state", "reason", "epochs", "step", "best", "final"}
+    assert (document["run_dir"], document["state"], document["epochs"], document["step"]) == ("run", "finished", 2, 16)
+    assert document["best"].keys() == {"metric", "value", "step", "epoch"}
+    assert {"train/loss", "val/accuracy"} < document["final"].keys()
+    assert outcome.err.splitlines()[0] == "run directory: run"
+    assert outcome.err.splitlines()[-1] == "next: cnntrain eval run"
+
+
+def test_without_json_stdout_stays_empty(cnntrain, config):
+    outcome = cnntrain("fit", config, "-o", "run dir", "-s", "train.epochs=1")
+    assert (outcome.code, outcome.out) == (0, "")
+    lines = outcome.err.splitlines()
+    assert lines[2] == "finished: all steps taken after 1 epoch, 8 steps"
+    assert lines[-1] == "next: cnntrain eval 'run dir'"  # may be pasted into a shell
+
+
+def test_quiet_says_nothing_where_nothing_is_wrong(cnntrain, config, desk):
+    outcome = cnntrain("fit", config, "-o", "run", "-q", "-s", "train.epochs=1")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+    assert "epoch 1/1" in (desk / "run" / "train.log").read_text()
+
+
+def test_the_default_directory_is_named_after_the_experiment_and_latest_points_at_it(cnntrain, config, desk):
+    assert cnntrain("fit", config, "-q", "-s", "train.epochs=1").code == 0
+    (run,) = (path for path in (desk / "runs" / "full").iterdir() if not path.is_symlink())
+    assert (desk / "runs" / "full" / "latest").resolve() == run
+    assert cnntrain("eval", "runs/full/latest").code == 0
+
+
+def test_a_dry_run_builds_and_reads_everything_and_leaves_nothing(cnntrain, config, desk):
+    outcome = cnntrain("fit", config, "-n", "-o", "run")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out == cnntrain("check", config).out
+    assert json.loads(cnntrain("fit", config, "-n", "--json").out) == json.loads(
+        cnntrain("check", config, "--json").out
+    )
+    assert not list(desk.iterdir())
+
+
+def test_later_configs_lie_over_earlier_ones(cnntrain, config, desk):
+    (desk / "more.yaml").write_text("name: more\ntrain: {epochs: 1}\n")
+    outcome = cnntrain("fit", config, "more.yaml", "--json", "-q")
+    assert json.loads(outcome.out)["epochs"] == 1
+    assert (desk / "runs" / "more").is_dir()
+
+
+def test_resume_or_start_starts_goes_on_and_does_nothing(cnntrain, config, desk):
+    arguments = ["fit", config, "-o", "run", "--resume-or-start", "-s", "train.epochs=2"]
+    assert cnntrain(*arguments).err.startswith("run directory: run\n")
+    before = evidence(desk / "run")
+    outcome = cnntrain(*arguments)
+    assert outcome.code == 0
+    assert "was finished already: all steps taken after 2 epochs, 16 steps" in outcome.err
+    assert evidence(desk / "run") == before
+
+
+def test_what_changed_is_listed_and_a_stretched_schedule_is_warned_of(cnntrain, finished):
+    outcome = cnntrain("fit", "-o", finished, "--resume", "-s", "train.epochs=3")
+    assert outcome.code == 0
+    assert outcome.err.startswith("changed since the run was started: train.epochs: 1 -> 3\n")
+    assert "warning: the schedule spans the new length: the learning rate of step 8 was 0 and is " in outcome.err
+    assert "epoch 3/3" in outcome.err
+
+
+def test_another_experiment_is_not_resumed(cnntrain, finished):
+    outcome = cnntrain("fit", "-o", finished, "--resume", "-s", "optimizer.lr=0.5")
+    assert outcome.code == 2
+    assert outcome.err.startswith(
+        "--set:1:14: optimizer.lr was 0.1 when this run was started and is 0.5 now: start another run, "
+        "or take the change back\n"
+    )
+
+
+def test_a_resume_with_fewer_epochs_than_are_done_ends_at_once(cnntrain, finished):
+    """As after a signal between two epochs: nothing says yet that the run is finished."""
+    assert cnntrain("fit", "-o", finished, "--resume", "-q", "-s", "train.epochs=3").code == 0
+    last = finished / "checkpoints" / "last.npz"
+    saved = read(last)
+    saved.meta["position"]["finished"] = None
+    save(last, saved.meta, saved.arrays)
+    outcome = cnntrain("fit", "-o", finished, "--resume", "-s", "train.epochs=2", "--json")
+    assert outcome.code == 0
+    assert json.loads(outcome.out)["step"] == 24
+
+
+def test_another_environment_is_warned_of_and_refused_on_request(cnntrain, finished, monkeypatch):
+    monkeypatch.setattr("cnntrain.session.environment", lambda: {"numpy": "9.9"})
+    outcome = cnntrain("fit", "-o", finished, "--resume", "--strict-env")
+    assert outcome.code == 4
+    assert "--strict-env refuses that" in outcome.error
+    assert "-> 9.9" in cnntrain("fit", "-o", finished, "--resume").err
+
+
+def test_other_data_is_refused_unless_allowed(cnntrain, config, desk):
+    rng = np.random.default_rng(0)
+    for name, offset in (("a.npz", 0), ("b.npz", 1)):
+        images = rng.integers(0, 256, (30, 8, 8), np.uint8)
+        np.savez(desk / name, x_train=images, y_train=(np.arange(30) + offset) % 3)
+    sets = ["-s", "data.source={type: npz, path: a.npz}", "-s", "train.epochs=1"]
+    assert cnntrain("fit", config, "-o", "run", "-q", *sets).code == 0
+    other = ["fit", "-o", "run", "--resume", "-q", "-s", "data.source.path=b.npz"]
+    outcome = cnntrain(*other)
+    assert outcome.code == 3
+    assert "(targets, pixels)" in outcome.error
+    assert cnntrain(*other, "--allow-data-change").code == 0
