@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from cnntrain import errors
-from cnntrain.errors import ConfigError, Mark, Problem
+from cnntrain.errors import ConfigError, Mark, Problem, printable
 
 
 def test_exit_codes_are_never_renumbered() -> None:
@@ -58,3 +58,17 @@ def test_a_config_error_carries_every_problem_in_order() -> None:
     error = ConfigError(*problems)
     assert error.problems == tuple(problems)
     assert str(error) == "a.yaml:2:1: wrong\na.yaml:1:1: wrong"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("größe 大", "größe 大"),
+        ("a\nb\tc", r"a\nb\tc"),
+        ("\x1b[31mred\x07", r"\x1b[31mred\x07"),
+        ("odd\udcff", r"odd\udcff"),  # a byte of a file name that is not UTF-8
+        ("right\u202eleft", r"right\u202eleft"),
+    ],
+)
+def test_a_printable_text_is_one_line_that_no_terminal_acts_upon(text: str, shown: str) -> None:
+    assert printable(text) == shown
