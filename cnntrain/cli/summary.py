@@ -50,15 +50,15 @@ def command(targets: tuple[Path, ...], sets: tuple[str, ...], threads: int | Non
 
 
 def _nodes(nodes: list[dict[str, Any]]) -> str:
-    """The table of nodes; what a node reads is shown where that is not just the one before it."""
-    before = ["input", *(node["name"] for node in nodes[:-1])]
-    reads = [
-        "" if node["inputs"] == [name] else ", ".join(node["inputs"]) for node, name in zip(nodes, before, strict=True)
-    ]
+    """The table of nodes; where one reads another than the one before it, they are numbered to say which."""
     head = ["node", "layer", "output", "parameters", "FLOPs"]
     rows = [
         [node["name"], node["type"], node["output"], f"{node['parameters']:,}", f"{node['flops']:,}"] for node in nodes
     ]
-    if any(reads):
-        head, rows = [*head, "reads"], [[*row, names] for row, names in zip(rows, reads, strict=True)]
-    return table([head, *rows], right={2, 3, 4}, fold=5 if any(reads) else None)
+    places = {"input": 0} | {node["name"]: place for place, node in enumerate(nodes, 1)}
+    read = [[places[name] for name in node["inputs"]] for node in nodes]
+    if all(numbers == [place] for place, numbers in enumerate(read)):
+        return table([head, *rows], right={2, 3, 4})
+    reads = ["" if numbers == [place] else ", ".join(map(str, numbers)) for place, numbers in enumerate(read)]
+    numbered = [[str(place), *row, which] for place, (row, which) in enumerate(zip(rows, reads, strict=True), 1)]
+    return table([["#", *head, "reads"], *numbered], right={0, 3, 4, 5})

@@ -12,12 +12,13 @@ def test_the_table_shows_every_node_and_what_it_reads_where_that_is_not_obvious(
     assert (outcome.code, outcome.err) == (0, "")
     memory = json.loads(cnntrain("summary", config, "-j", "2", "--json").out)["memory"]
     table, totals = outcome.out.split("\n\n")
-    rows = [line.split(maxsplit=5) for line in table.splitlines()]
-    assert rows[0] == ["node", "layer", "output", "parameters", "FLOPs", "reads"]
-    assert rows[2] == ["conv2d_1", "conv2d", "8x8x6", "54", "6,912"]
-    reading = [row for row in rows[2:] if len(row) == 6]
-    assert [row[1] for row in reading] == ["add"]
-    assert reading[0][-1] == "residual_1.batch_norm_1, dropout_1"
+    rows = [line.split() for line in table.splitlines()]
+    assert rows[0] == ["#", "node", "layer", "output", "parameters", "FLOPs", "reads"]
+    assert rows[2] == ["1", "conv2d_1", "conv2d", "8x8x6", "54", "6,912"]
+    place = {row[1]: row[0] for row in rows}
+    assert [row[2:3] + row[6:] for row in rows[2:] if len(row) > 6] == [
+        ["add", f"{place['residual_1.batch_norm_1']},", place["dropout_1"]]
+    ]
     assert totals == (
         "input       8x8x1\n"
         "parameters  429\n"
