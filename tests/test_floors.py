@@ -22,7 +22,18 @@ FLOORS: dict[int, set[str]] = {
     3: set(KINDS),
     4: {"graph", "engine", "loader"},
     5: {"checkpoint", "run", "build", "resources"},
-    6: {"trainer", "report", "monitor", "console", "interrupts", "session", "inference", "summary", "advice"},
+    6: {
+        "trainer",
+        "report",
+        "monitor",
+        "console",
+        "interrupts",
+        "session",
+        "inference",
+        "summary",
+        "advice",
+        *("gradcheck", "selftest", "warmstart"),
+    },
     7: {"cli", "__main__"},
 }
 LIBRARIES = {0: set[str](), 1: {"yaml"}, 2: {"numpy"}, 3: {"PIL"}, 6: {"tqdm"}, 7: {"click"}}

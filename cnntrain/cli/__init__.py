@@ -27,6 +27,7 @@ COMMANDS = {  # name -> what it does; the module cnntrain.cli.NAME has the click
     "summary": "Show a network layer by layer.",
     "config": "Show a config with every default filled in.",
     "list": "List the parts a config can name.",
+    "gradcheck": "Check a network's gradients against differences.",
     "completion": "Print the completion script of a shell.",
 }
 ALIASES = {"train": "fit", "test": "eval"}
