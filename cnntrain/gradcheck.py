@@ -24,6 +24,7 @@ from cnntrain.build import Network
 from cnntrain.config.load import Loaded
 from cnntrain.datasets.base import Description
 from cnntrain.engine.engine import Engine
+from cnntrain.engine.fixed import Fixed
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.solo import Solo, parameters
 from cnntrain.errors import CheckFailedError, DataError, DivergedError, Mark
@@ -169,21 +170,6 @@ def _check_node(graph: Graph, index: int, coordinates: int, seed: int) -> Iterat
 # -- the whole network -------------------------------------------------------------------------------------------------
 
 
-class _Random:
-    """A batch of random samples, for the engine."""
-
-    def __init__(self, x: Array, targets: Array, weights: Array) -> None:
-        self._x, self._targets, self._weights = x, targets, weights
-
-    def __len__(self) -> int:
-        return len(self._x)
-
-    def fill(self, start: int, stop: int, x: Array) -> tuple[Array, Array]:
-        """Write samples start to stop into x; return their targets and weights."""
-        x[...] = self._x[start:stop]
-        return self._targets[start:stop], self._weights[start:stop]
-
-
 def _check_network(loaded: Loaded, network: Network, coordinates: int, seed: int) -> Iterator[Finding]:
     graph = network.graph
     rng = stream(seed, "gradcheck", len(graph.nodes))
@@ -218,12 +204,12 @@ def _trained(node: Node) -> list[str]:
     return [name for name, param in node.params.items() if param.role != "statistic"]
 
 
-def _batch(network: Network, rng: np.random.Generator) -> _Random:
+def _batch(network: Network, rng: np.random.Generator) -> Fixed:
     """Normal inputs; labels, or values in [0, 1), of which every loss can make something; unequal weights."""
     graph, classes = network.graph, len(network.classes)
     x = rng.standard_normal((SAMPLES, *graph.input_shape))
     targets = rng.integers(0, classes, SAMPLES) if classes else rng.random((SAMPLES, *graph.output_shape))
-    return _Random(x, targets, rng.uniform(0.5, 1.5, SAMPLES))
+    return Fixed(x, targets, rng.uniform(0.5, 1.5, SAMPLES))
 
 
 # -- comparing ---------------------------------------------------------------------------------------------------------

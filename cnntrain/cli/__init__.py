@@ -28,6 +28,7 @@ COMMANDS = {  # name -> what it does; the module cnntrain.cli.NAME has the click
     "config": "Show a config with every default filled in.",
     "list": "List the parts a config can name.",
     "gradcheck": "Check a network's gradients against differences.",
+    "selftest": "Prove this installation on this machine.",
     "completion": "Print the completion script of a shell.",
 }
 ALIASES = {"train": "fit", "test": "eval"}
