@@ -30,6 +30,7 @@ from cnntrain.monitor import Monitor
 from cnntrain.run import RunDirectory, compare_environments, environment, resumable
 from cnntrain.summary import described_without_data, figures
 from cnntrain.trainer import Job, Trainer
+from cnntrain.warmstart import WarmStart, warm_start
 
 # isort: split
 import numpy as np
@@ -87,6 +88,7 @@ def fit(configs: Sequence[str | Path], sets: Sequence[str] = (), options: Option
 def _start(loaded: Loaded, options: Options, console: Console, interrupts: Interrupts) -> dict[str, Any]:
     experiment = loaded.experiment
     job = _prepare(loaded, options, console)
+    warm = warm_start(loaded, job.network)
     directory = RunDirectory.create(
         options.run_dir, experiment.name, fingerprint(experiment), options.overwrite, restart=options.resume_or_start
     )
@@ -94,10 +96,12 @@ def _start(loaded: Loaded, options: Options, console: Console, interrupts: Inter
         console.log = run.log
         run.write_config(loaded.text, to_yaml(plain(experiment)))
         run.write_json("env.json", environment() | {"threads": resources.threads(options.threads)})
-        run.write_json("data.json", _data_summary(job.data))
+        run.write_json("data.json", _data_summary(job.data) | ({"init_from": warm.document()} if warm else {}))
         run.write_command(sys.argv)
         console.say(f"run directory: {run.path}")
-        return _train(job, run, None, options, console, interrupts)
+        for line in warm.lines() if warm else ():
+            console.say(line)
+        return _train(job, run, warm, options, console, interrupts)
 
 
 def _resume(
@@ -153,18 +157,19 @@ def check_memory(loaded: Loaded, network: Network, threads: int) -> int:
 def _train(
     job: Job,
     run: RunDirectory,
-    checkpoint: Checkpoint | None,
+    origin: Checkpoint | WarmStart | None,
     options: Options,
     console: Console,
     interrupts: Interrupts,
 ) -> dict[str, Any]:
+    """Train from step 0, or go on from a checkpoint."""
     with Pool(resources.threads(options.threads)) as pool, _outcome(run):
         trainer = Trainer(job, run, pool, console, interrupts)
-        if checkpoint is None:
-            trainer.start()
+        if isinstance(origin, Checkpoint):
+            trainer.restore(origin, options.allow_data_change)
+            run.resume_logs(origin.meta["metrics_length"])
         else:
-            trainer.restore(checkpoint, options.allow_data_change)
-            run.resume_logs(checkpoint.meta["metrics_length"])
+            trainer.start(origin)
         done = trainer.finished is not None
         trainer.fit()
         result = _result(trainer)
@@ -186,6 +191,7 @@ def rehearse(
     console = Console("none")
     if read_data:
         job = _prepare(loaded, options, console)
+        warm_start(loaded, job.network)
         found = _data_summary(job.data) | {"counts": _class_counts(job.data)}
         document = figures(loaded, job.network) | found
     else:

@@ -29,6 +29,7 @@ from cnntrain.interrupts import Interrupts
 from cnntrain.loader import Samples
 from cnntrain.monitor import Monitor, Values
 from cnntrain.run import RunDirectory, environment
+from cnntrain.warmstart import WarmStart
 
 # isort: split
 import numpy as np
@@ -83,10 +84,12 @@ class Trainer:
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
+    def start(self, warm: WarmStart | None = None) -> None:
         """Begin at step 0: first parameters, the start row, and a checkpoint before the first batch."""
         experiment = self.loaded.experiment
         build.initialize(self.network.graph, experiment.init, experiment.seed, self.engine.params)
+        if warm:
+            warm.load(self.network.graph.layout, self.engine.params)
         self.run.metric(
             {
                 "event": "start",

@@ -66,10 +66,20 @@ class Data:
 
 
 @dataclass(frozen=True)
+class InitFrom:
+    """First parameters from another run: what its checkpoint has under the same name with the same shape."""
+
+    checkpoint: str  # a checkpoint, or a run directory: its best
+    strict: bool = True  # anything missing, unused or of another shape is an error
+    ignore: tuple[str, ...] = ()  # layers or parameters left to the initializers, by name or shell pattern
+
+
+@dataclass(frozen=True)
 class Model:
     """The network, as a list of layers and structures."""
 
     layers: Layers
+    init_from: InitFrom | None = None
 
 
 @dataclass(frozen=True)
