@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch.nn import functional as F  # noqa: N812  (its customary name)
+from torch.nn import functional as F
 from torch.nn.functional import cross_entropy, mse_loss, one_hot
 
 from tests.support.golden import save
@@ -95,7 +95,9 @@ def class_weighted(outputs, labels, weights) -> None:
         keep(f"cross_entropy-class_weight-{smoothing:g}", "cross_entropy", settings, x, labels, ones, losses, mean)
 
 
-def keep(case: str, part: str, settings: dict, x: torch.Tensor, targets, weights, losses: torch.Tensor, mean=None) -> None:
+def keep(
+    case: str, part: str, settings: dict, x: torch.Tensor, targets, weights, losses: torch.Tensor, mean=None
+) -> None:
     """Differentiate the weighted sum and save the case."""
     total = (losses * torch.tensor(weights)).sum()
     total.backward()
