@@ -22,6 +22,13 @@ CASES = [
 ]
 ROWS = 3
 BUFFERED = 8192  # values in a buffer of NumPy's
+
+
+def draws(layer: Layer) -> bool:
+    """Whether it does something random in training."""
+    return bool(getattr(layer, "rate", 0) or getattr(layer, "std", 0))
+
+
 every_case = pytest.mark.parametrize(("layer", "inputs"), CASES)
 
 
@@ -151,7 +158,7 @@ def test_gradients_nobody_wants_are_left_out(layer, inputs):
     assert all(np.array_equal(a, b) for a, b in zip(frozen.dxs, whole.dxs, strict=True))
 
 
-@pytest.mark.parametrize(("layer", "inputs"), [case for case in CASES if not getattr(case.values[0], "rate", 0)])
+@pytest.mark.parametrize(("layer", "inputs"), [case for case in CASES if not draws(case.values[0])])
 def test_unequal_shards_give_what_the_whole_batch_gives(layer, inputs):
     """But for layers that draw anew for each shard."""
     xs, p, dy = batch(layer, inputs)
