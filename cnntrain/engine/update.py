@@ -55,8 +55,9 @@ class Updater:
                 lr=lr * span.lr_mult,
                 step=step + 1,
                 scratch=(self._scratch[worker][0][:count], self._scratch[worker][1][:count]),
+                role=span.role,
             )
-            self.optimizer.step(block, span.role)
+            self.optimizer.step(block)
 
         self.pool.run(len(self._blocks), update)
         return norm
