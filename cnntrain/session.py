@@ -126,15 +126,17 @@ def _resume(
 
 def _prepare(loaded: Loaded, options: Options, console: Console) -> Job:
     """Build before reading where the config alone tells the shapes: a wrong layer should not wait for the data."""
-    for line in advice.of(loaded):
-        console.warn(line)
+    advice.check_codes(loaded)
     description = build.describe(loaded)
     if description is not None:
         check_memory(loaded, build.network(loaded, description), resources.threads(options.threads))
     data = build.read_data(loaded)
     network = build.network(loaded, data.description)
     check_memory(loaded, network, resources.threads(options.threads))
-    build.check_batches(network, build.loader(loaded.experiment, data))
+    loader = build.loader(loaded.experiment, data)
+    build.check_batches(network, loader)
+    for line in advice.of(loaded, network, loader.steps_per_epoch):
+        console.warn(line)
     return Job(loaded, data, network, Monitor(loaded, network.tally, validates=data.val is not None))
 
 
@@ -195,10 +197,11 @@ def rehearse(
         found = _data_summary(job.data) | {"counts": _class_counts(job.data)}
         document = figures(loaded, job.network) | found
     else:
-        for line in advice.of(loaded):
-            console.warn(line)
+        advice.check_codes(loaded)
         network = build.network(loaded, described_without_data(loaded))
         check_memory(loaded, network, resources.threads(options.threads))
+        for line in advice.of(loaded, network):
+            console.warn(line)
         Monitor(loaded, network.tally, build.validates(loaded))
         document = figures(loaded, network)
     return document, _lines(loaded, document)
