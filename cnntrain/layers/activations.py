@@ -281,7 +281,9 @@ class Selu(Exponential):
 @register("softplus")
 @dataclass(frozen=True)
 class Softplus(Elementwise):
-    """y = log(1 + exp(beta * x)) / beta (Dugas et al. 2001), so dx = dy * sigmoid(beta * x) = dy * (1 - exp(-beta * y)).
+    """y = log(1 + exp(beta * x)) / beta (Dugas et al. 2001).
+
+    So dx = dy * sigmoid(beta * x) = dy * (1 - exp(-beta * y)).
 
     Exact for every x; PyTorch takes y = x from beta * x = 20 on, which differs by 2e-9 at most.
     """

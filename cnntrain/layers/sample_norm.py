@@ -52,7 +52,7 @@ class SampleNorm(Layer):
         return scale | {"shift": Param(shape, "norm", start=0)} if self.shifts else scale
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
-        """kept: mean and r of each set. scratch: two blocks of rows, a value for each of their sets, two for channels."""
+        """kept: mean and r of each set. scratch: two blocks of rows, two values for each set, one for each channel."""
         rows, pixels, groups, depth = self.sets(inputs[0])
         step = min(rows_per_block(pixels * groups * depth), n * rows)
         block, of_set = (step, pixels, groups, depth), (step, 1, groups, 1)

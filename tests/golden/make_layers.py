@@ -230,17 +230,17 @@ def sample_norms() -> None:
         ("features", (4, 6), {"eps": 1e-3}),
         ("no-affine", (2, 3, 3, 4), {"affine": False}),
     ]:
-        eps = settings.get("eps")
+        eps = settings.get("eps", 1e-5)
         for part, names in (("layer_norm", ("scale", "shift")), ("rms_norm", ("scale",))):
             x, leaves = first(draw(*shape, offset=0.5)), affine(shape[-1], names)
             if not settings.get("affine", True):
                 leaves = {}
             weights = [leaf for leaf, _ in leaves.values()] or [None] * len(names)
             if part == "layer_norm":
-                y = over_channels(x, lambda v, w=weights: F.layer_norm(v, v.shape[-1:], *w, eps or 1e-5))
+                y = over_channels(x, lambda v, w=weights, e=eps: F.layer_norm(v, v.shape[-1:], *w, e))
                 keep(case, part, settings, [x], y, **leaves)
             else:  # float32's own epsilon would be another, so it is always given
-                y = over_channels(x, lambda v, w=weights: F.rms_norm(v, v.shape[-1:], *w, eps or 1e-5))
+                y = over_channels(x, lambda v, w=weights, e=eps: F.rms_norm(v, v.shape[-1:], *w, e))
                 keep(case, part, {"eps": 1e-5, **settings}, [x], y, **leaves)
     for case, shape, groups, settings in [
         ("default", (2, 2, 3, 64), 32, {}),
@@ -279,7 +279,7 @@ def more_activations() -> None:
         ("plain", "relu6", F.relu6, {}),
         ("plain", "hard_tanh", F.hardtanh, {}),
         ("bounds", "hard_tanh", lambda x: F.hardtanh(x, -0.5, 2.0), {"low": -0.5, "high": 2.0}),
-        ("plain", "hard_sigmoid", F.hardsigmoid, {}),
+        ("plain", "hard_sigmoid", lambda x: (x / 6 + 0.5).clamp(0, 1), {}),  # PyTorch's own slope is float32's 1/6
         ("plain", "hard_swish", F.hardswish, {}),
         ("plain", "elu", F.elu, {}),
         ("alpha", "elu", lambda x: F.elu(x, 0.4), {"alpha": 0.4}),
@@ -300,7 +300,7 @@ def more_activations() -> None:
         keep(case, part, settings, [x], function(x))
     for part, function in (("softmax", F.softmax), ("log_softmax", F.log_softmax)):
         values = draw(4, 6)
-        values[0] += 800  # whose exponential overflows
+        values[0] = (values[0] + 800).astype(np.float32)  # whose exponential overflows
         x = first(values)
         keep("features", part, {}, [x], function(x, 1))
     for case, count in (("shared", 1), ("channels", 3)):
