@@ -129,7 +129,7 @@ def _dropout_before_batch_norm(at: Situation) -> str | None:
         before = _before(at.graph, node)
         while before is not None and _is_activation(before):
             before = _before(at.graph, before)
-        if before is not None and before.layer.name_in_config in DROPOUTS and getattr(before.layer, "rate", 0):
+        if before is not None and before.layer.name_in_config in DROPOUTS and getattr(before.layer, "rate", 0) > 0:
             return (
                 f"{before.name} right before {node.name}: dropout changes the variance that batch norm remembers, so "
                 f"evaluation sees another one. Put it after the batch norm ({before.where})"
@@ -217,7 +217,8 @@ def _coupled_decay(at: Situation) -> str | None:
         return None
     return (
         f"{optimizer.name_in_config} with coupled weight_decay: it divides the decay by the gradient's size, so "
-        "weights with large gradients hardly decay (Loshchilov and Hutter 2019). Set optimizer.decoupled: true, as adamw does"
+        "weights with large gradients hardly decay (Loshchilov and Hutter 2019). Set optimizer.decoupled: true, or "
+        "take adamw"
     )
 
 

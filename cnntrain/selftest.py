@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cnntrain import blas, build
-from cnntrain.arrays import Array, Layout, Param
+from cnntrain.arrays import Array, Layout, Param, aligned
 from cnntrain.config.fields import Kind
 from cnntrain.config.load import Loaded, load_text
 from cnntrain.config.problems import Problems
@@ -180,22 +180,34 @@ def loss(case: Case, dtype: Any) -> float:
 
 
 def optimizer(case: Case, dtype: Any) -> float:
-    """The deviation of the parameters after some of the steps; the updater calls, as in training."""
+    """The deviation of the parameters after some of the steps; the updater calls, as in training.
+
+    The vector is a matrix of two rows and, behind it, a vector, for the optimizers that look at whole tensors.
+    """
     part, kept = case.part, case.arrays
     assert isinstance(part, Optimizer)
-    size = len(kept["start"])
-    layout = Layout([("node.weight", Param((size,)), 1.0, False)])
-    params, grads = np.zeros((2, layout.size), dtype)
-    params[:size] = kept["start"]
+    size, columns = len(kept["start"]), len(kept["start"]) // 4
+    shapes = {"node.matrix": (2, columns), "node.vector": (size - 2 * columns,)}
+    layout = Layout([(name, Param(shape), 1.0, False) for name, shape in shapes.items()])
+    params, grads = aligned(layout.size, dtype), aligned(layout.size, dtype)
+    _spread(kept["start"], layout.views(params))
     shown = []
     with Pool(1) as pool:
         updater = Updater(part, layout, pool, params, grads)
         for step, (gradient, factor) in enumerate(zip(kept["gradients"], kept["factors"], strict=True), 1):
-            grads[:size] = gradient
+            _spread(gradient, layout.views(grads))
             updater.apply(part.lr * factor, step - 1)
             if step in kept["steps"]:
-                shown.append(params[:size].copy())
+                shown.append(np.concatenate([view.ravel() for view in layout.views(params).values()]))
     return deviation(np.array(shown), kept["shown"])
+
+
+def _spread(values: Array, views: Arrays) -> None:
+    """Write a vector into windows, one after the other."""
+    start = 0
+    for view in views.values():
+        view[...] = values[start : start + view.size].reshape(view.shape)
+        start += view.size
 
 
 def schedule(case: Case, dtype: Any) -> float:  # noqa: ARG001  (a learning rate is a float)

@@ -63,7 +63,7 @@ CASES: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
         (
             (
                 layers(
-                    "[{type: repeat, n: 1, body: [{type: batch_norm, momentum: 1}]}, flatten, {type: dense, units: auto}]"
+                    "[{type: repeat, n: 1, body: [{type: batch_norm, momentum: 1}]}, flatten, {type: dense, units: 3}]"
                 ),
             ),
             (),
