@@ -19,22 +19,23 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from cnntrain import build
-from cnntrain.arrays import Array
+from cnntrain.arrays import Array, Shape
 from cnntrain.build import Network
 from cnntrain.config.load import Loaded
 from cnntrain.datasets.base import Description
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.fixed import Fixed
 from cnntrain.engine.pool import Pool
-from cnntrain.engine.solo import Solo, parameters
+from cnntrain.engine.solo import Solo, Streams, parameters
 from cnntrain.errors import CheckFailedError, DataError, DivergedError, Mark
-from cnntrain.graph import Graph, Node
+from cnntrain.graph import Node
 from cnntrain.random import stream
 from cnntrain.summary import describe, described_without_data
 
 # isort: split
 import numpy as np
 
+_DRAWS = 8  # steps to try, for layers with random draws
 SHARD, SAMPLES = 2, 3  # two shards, of 2 samples and of 1
 STEP = 1e-5  # h, for values around 1
 SMALLER = 1 / 16  # of the step, for a second look
@@ -127,7 +128,8 @@ def check(loaded: Loaded, coordinates: int = 8) -> Report:
     report = Report()
     seed = loaded.experiment.seed
     for index in range(len(network.graph.nodes)):
-        report.findings += _check_node(network.graph, index, coordinates, seed)
+        node, shapes = network.graph.nodes[index], network.graph.input_shapes(index)
+        report.findings += check_node(node, shapes, index, coordinates, seed)
     report.findings += _check_network(loaded, network, math.ceil(coordinates / 2), seed)
     return report
 
@@ -143,15 +145,17 @@ def _description(loaded: Loaded) -> Description:
 # -- one node ----------------------------------------------------------------------------------------------------------
 
 
-def _check_node(graph: Graph, index: int, coordinates: int, seed: int) -> Iterator[Finding]:
-    node, shapes = graph.nodes[index], graph.input_shapes(index)
+def check_node(node: Node, shapes: Sequence[Shape], index: int, coordinates: int, seed: int = 0) -> Iterator[Finding]:
+    """Check one node by itself, for inputs of these shapes; `index` is its place in the graph."""
     rng = stream(seed, "gradcheck", index)
-    frozen = node.options.freeze
-    solo = Solo(node.layer, shapes, [SHARD], frozen=frozen, streams=lambda s: stream(seed, "layer", 0, s, index))
     xs = [rng.standard_normal((SAMPLES, *shape)) for shape in shapes]
     p = parameters(node.layer, shapes, rng)
     dy = rng.standard_normal((SAMPLES, *node.shape))
-    outcome = solo.run(xs, p, dy)
+    for step in range(_DRAWS):  # until the draws do not drop everything there is
+        solo = Solo(node.layer, shapes, [SHARD], frozen=node.options.freeze, streams=_streams(seed, step, index))
+        outcome = solo.run(xs, p, dy)
+        if any(dx.any() for dx in outcome.dxs):
+            break
     inputs = [("input" if len(xs) == 1 else f"input {i}", x, outcome.dxs[i]) for i, x in enumerate(xs)]
     arrays = inputs + [(name, p[name], gradient) for name, gradient in outcome.dp.items()]
     scale = FLOOR * max((_largest(gradient) for _, _, gradient in arrays), default=0.0)
@@ -165,6 +169,11 @@ def _check_node(graph: Graph, index: int, coordinates: int, seed: int) -> Iterat
         finding = Finding(node.name, node.layer.name_in_config, what, "node", node.where)
         _compare(finding, values, gradient, change, _chosen(gradient, coordinates, rng), scale)
         yield finding
+
+
+def _streams(seed: int, step: int, index: int) -> Streams:
+    """The random streams that the engine gives a node in a step."""
+    return lambda shard: stream(seed, "layer", step, shard, index)
 
 
 # -- the whole network -------------------------------------------------------------------------------------------------
