@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from cnntrain.arrays import Array, Shape
+from cnntrain.config.fields import Declared
 from cnntrain.config.load import Loaded
 from cnntrain.config.schema import Experiment, Init
 from cnntrain.datasets.base import Dataset, Description, Images
@@ -22,6 +23,7 @@ from cnntrain.initializers.base import Initializer
 from cnntrain.loader import Loader, fit, output_shape, split_validation
 from cnntrain.losses.base import Loss
 from cnntrain.metrics.base import Metric
+from cnntrain.models.base import Preset
 from cnntrain.optimizers.base import Optimizer
 from cnntrain.random import stream
 from cnntrain.registry import Part, make
@@ -68,13 +70,21 @@ def network(loaded: Loaded, description: Description) -> Network:
             f"training images become {shapes['train_transforms']}, evaluation images {shapes['eval_transforms']}: "
             "give both lists the transforms that change the shape",
         )
-    graph = weave(experiment.model.layers, shapes["eval_transforms"], description.outputs)
+    graph = weave(layers(loaded), shapes["eval_transforms"], description.outputs)
     loss = cast(Loss, experiment.loss)
     try:
         loss.check(graph.output_shape, description.outputs, bool(description.classes))
     except ValueError as error:
-        raise problem(loaded, "loss" if "loss" in loaded.marks else "model.layers", str(error)) from error
+        raise problem(loaded, "loss" if "loss" in loaded.marks else "model", str(error)) from error
     return Network(graph, tally(experiment, description), description.shape, description.classes)
+
+
+def layers(loaded: Loaded) -> tuple[Declared, ...]:
+    """The list of layers the config holds, or that its ready model stands for."""
+    model = loaded.experiment.model
+    if model.layers is not None:
+        return model.layers
+    return cast(Preset, model.preset).entries(loaded.where("model.preset"))
 
 
 def tally(experiment: Experiment, description: Description) -> Tally:
@@ -217,18 +227,25 @@ def initialize(graph: Graph, init: Init, seed: int, params: Array) -> None:
     for node in graph.nodes:
         for name, param in node.params.items():
             full = f"{node.name}.{name}"
-            if param.start is not None:
+            which = "biases" if param.role == "bias" or name == "shift" else "weights"
+            if param.start is not None and (param.role == "statistic" or _own(node, which) is None):
                 views[full][...] = param.start
                 continue
-            initializer = _initializer(node, init, "biases" if param.role == "bias" else "weights")
+            initializer = _initializer(node, init, which)
             initializer.fill(views[full], param, stream(seed, f"init:{full}"))
 
 
 def _initializer(node: Node, init: Init, which: str) -> Initializer:
     """The layer's own, else that of the last rule that matches its name, else the default."""
-    chosen: Part | None = node.options.bias_init if which == "biases" else node.options.init
+    chosen = _own(node, which)
     if chosen is None:
         matching = [getattr(rule, which) for rule in init.rules if fnmatch.fnmatchcase(node.name, rule.match)]
         candidates = [getattr(init, which), *(part for part in matching if part is not None)]
         chosen = candidates[-1]
     return cast(Initializer, cast(Part, chosen))
+
+
+def _own(node: Node, which: str) -> Part | None:
+    """The initializer the layer was given itself: `init` for weights and scales, `bias_init` for biases and shifts."""
+    own: Part | None = node.options.bias_init if which == "biases" else node.options.init
+    return own

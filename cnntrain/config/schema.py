@@ -76,10 +76,15 @@ class InitFrom:
 
 @dataclass(frozen=True)
 class Model:
-    """The network, as a list of layers and structures."""
+    """The network: a list of layers and structures, or a ready model that stands for one."""
 
-    layers: Layers
+    layers: Layers | None = None
+    preset: Annotated[Part, Kind("models")] | None = None
     init_from: InitFrom | None = None
+
+    def __post_init__(self) -> None:
+        if (self.layers is None) == (self.preset is None):
+            raise ValueError("model needs exactly one of 'layers' and 'preset'")
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class Dirac(Initializer):
     """
 
     def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:  # noqa: ARG002
-        """Write 1 at the middle tap where filter and channel agree, else 0. Raises ValueError for other than a kernel."""
+        """Write 1 in the middle where filter and channel agree, else 0. Raises ValueError for other than a kernel."""
         if len(param.shape) != 4:
             raise ValueError(f"dirac needs the kernels of a convolution, got a parameter of shape {param.shape}")
         kh, kw, per_group, filters = param.shape

@@ -12,7 +12,7 @@ from cnntrain.structures.base import Structure, Weave
 @register("sequential")
 @dataclass(frozen=True)
 class Sequential(Structure):
-    """The layers of the body, one after the other. A `name` given to it stands before theirs, and `from` can read it."""
+    """The layers of the body in order; a `name` given to it stands before theirs, and `from` can read it."""
 
     body: Layers
 
