@@ -41,7 +41,7 @@ from cnntrain.summary import described_without_data
 import numpy as np
 
 GOLDEN = Path(__file__).with_name("golden.npz")
-INDEX = "index"  # the member that says what the others are, as JSON
+INDEX = "index"  # the member that says what the others are: JSON as bytes
 SHARD = 8  # samples, in the networks
 THREADS = (1, 2, 3)
 
@@ -120,7 +120,7 @@ def run() -> Report:
     start = time.monotonic()
     with np.load(GOLDEN, allow_pickle=False) as file:
         arrays = dict(file)
-    index = json.loads(str(arrays.pop(INDEX)))
+    index = json.loads(arrays.pop(INDEX).tobytes())
     checks = [_blas(), *_parts(index["cases"], arrays), *_networks(index["networks"], arrays)]
     return Report(tuple(checks), time.monotonic() - start)
 
@@ -215,7 +215,13 @@ def schedule(case: Case, dtype: Any) -> float:  # noqa: ARG001  (a learning rate
     part, kept = case.part, case.arrays
     assert isinstance(part, Schedule)
     horizon = Horizon(int(kept["steps"]), int(kept["per_epoch"]))
-    return deviation([part(step, horizon, float(kept["lr"])) for step in range(horizon.total_steps)], kept["rates"])
+    rates, state = [], part.begin()
+    for step in range(horizon.total_steps):
+        epoch, within = divmod(step, horizon.steps_per_epoch)
+        if epoch and not within and "losses" in kept:
+            state = part.judge(state, {"val/loss": float(kept["losses"][epoch - 1])})
+        rates.append(part(step, horizon, float(kept["lr"]), state))
+    return deviation(rates, kept["rates"])
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,9 @@ def test_the_packed_file_is_that_of_the_golden_files():
         found = dict(file)
     stale = "the golden files have changed: run python -m tests.golden.pack"
     assert found.keys() == wanted.keys(), stale
-    assert all(
-        np.array_equal(found[name], wanted[name], equal_nan=name != "index") for name in wanted if name != "index"
-    ), stale
-    assert str(found["index"]) == str(wanted["index"]), stale
+    for name, array in wanted.items():
+        assert array.dtype == found[name].dtype, stale
+        assert array.tobytes() == found[name].tobytes(), stale
 
 
 def test_the_packed_file_is_small_and_comes_with_the_package():
@@ -40,7 +39,7 @@ def test_the_packed_file_is_small_and_comes_with_the_package():
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_every_part_is_in_it(kind):
     with np.load(selftest.GOLDEN, allow_pickle=False) as file:
-        index = json.loads(str(file["index"]))
+        index = json.loads(file["index"].tobytes())
     assert {part for part, _ in index["cases"][kind].values()} == set(registry.parts(kind))
 
 

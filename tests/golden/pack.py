@@ -14,7 +14,8 @@ from cnntrain.arrays import Array
 from cnntrain.config.dump import plain, to_yaml
 from cnntrain.selftest import GOLDEN as PACKED
 from cnntrain.selftest import INDEX, KINDS
-from tests.support.golden import GOLDEN
+from tests.schedules.test_schedules import READERS
+from tests.support.golden import GOLDEN, load
 from tests.support.golden_networks import BATCHES, NETWORKS, RUNS
 from tests.support.optimizers import SHOWN, STEPS, gradient, rate, start
 
@@ -50,9 +51,9 @@ def contents() -> dict[str, Array]:
     for kind in KINDS:
         cases[kind] = {}
         for path in chosen(kind):
-            with np.load(path, allow_pickle=False) as file:
-                case = dict(file)
-            cases[kind][path.stem] = [str(case.pop("part")), json.loads(str(case.pop("settings")))]
+            part, case = load(path, **(READERS if kind == "schedules" else {}))
+            settings = plain(part)
+            cases[kind][path.stem] = [settings.pop("type"), settings]
             arrays |= {f"{kind}/{path.stem}/{name}": array for name, array in case.items()}
     networks = {}
     for run in (run for run in RUNS if run.name in PACKED_RUNS):
@@ -64,8 +65,8 @@ def contents() -> dict[str, Array]:
                     arrays[f"networks/{run.network}/end/{name.removeprefix(run.name + '/')}"] = array
         arrays[f"networks/{run.network}/batches"] = np.array(BATCHES)
         networks[run.network] = {"config": to_yaml(plain(run.loaded().experiment)), "steps": run.steps}
-    index = json.dumps({"cases": cases, "networks": networks})
-    return {INDEX: np.array(index)} | {name: np.asarray(array) for name, array in arrays.items()}
+    index = json.dumps({"cases": cases, "networks": networks}).encode()
+    return {INDEX: np.frombuffer(index, np.uint8)} | {name: np.asarray(array) for name, array in arrays.items()}
 
 
 def main() -> None:
