@@ -21,6 +21,8 @@ KINDS: dict[str, str] = {  # folder -> what one of its parts is called in a mess
     "losses": "loss",
     "optimizers": "optimizer",
     "schedules": "schedule",
+    "regularizers": "regularizer",
+    "averages": "average",
     "transforms": "transform",
     "datasets": "dataset",
     "metrics": "metric",

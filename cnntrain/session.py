@@ -142,7 +142,7 @@ def _prepare(loaded: Loaded, options: Options, console: Console) -> Job:
 
 def check_memory(loaded: Loaded, network: Network, threads: int) -> int:
     """Bytes a training run needs beside its data. Raises ConfigError where the machine does not have them."""
-    slots = len(build.optimizer(loaded.experiment).slot_names())
+    slots = len(build.optimizer(loaded.experiment).state_names())
     needed = resources.needed(network.graph, threads, loaded.experiment.train.batch_size, slots)
     available = resources.available()
     if needed > available:

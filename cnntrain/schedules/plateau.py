@@ -63,12 +63,14 @@ class Plateau(Schedule):
         if best is None:
             return True
         sign = 1 if self.mode == "max" else -1
-        return sign * value > sign * best * (1 + sign * self.threshold)
+        limit: float = sign * best * (1 + sign * self.threshold)
+        return sign * value > limit
 
     def __call__(self, step: int, horizon: Horizon, lr: float, state: Mapping[str, Any] | None = None) -> float:
         """The learning rate of the step, after the drops so far."""
         rate = super().__call__(step, horizon, lr)
-        return max(rate * (state or self.begin())["factor"], min(rate, self.min))
+        factor: float = (state or self.begin())["factor"]
+        return max(rate * factor, min(rate, self.min))
 
     def rate(self, step: int, horizon: Horizon, lr: float) -> float:  # noqa: ARG002  (the drops are applied outside)
         """The learning rate before any drop."""
