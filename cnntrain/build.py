@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -17,6 +18,7 @@ from cnntrain.config.load import Loaded
 from cnntrain.config.schema import Experiment, Init
 from cnntrain.datasets.base import Dataset, Description, Images
 from cnntrain.engine.tally import Tally
+from cnntrain.engine.update import Rules, unmatched
 from cnntrain.errors import ConfigError, DataError, Problem
 from cnntrain.graph import Graph, Node, weave
 from cnntrain.initializers.base import Initializer
@@ -27,6 +29,7 @@ from cnntrain.models.base import Preset
 from cnntrain.optimizers.base import Optimizer
 from cnntrain.random import stream
 from cnntrain.registry import Part, make
+from cnntrain.regularizers.base import Regularizer
 from cnntrain.schedules.base import Horizon, Schedule
 from cnntrain.transforms.base import Transform
 
@@ -54,8 +57,11 @@ class Network:
         return self.tally.loss
 
 
-def network(loaded: Loaded, description: Description) -> Network:
-    """The network for samples of this shape and these classes. Raises ConfigError at the line that does not fit."""
+def network(loaded: Loaded, description: Description, counts: Sequence[int] | None = None) -> Network:
+    """The network for samples of this shape and these classes. Raises ConfigError at the line that does not fit.
+
+    `counts`, training samples of each class, turn balanced class weights into numbers.
+    """
     experiment = loaded.experiment
     shapes = {}
     for name in ("train_transforms", "eval_transforms"):
@@ -74,9 +80,33 @@ def network(loaded: Loaded, description: Description) -> Network:
     loss = cast(Loss, experiment.loss)
     try:
         loss.check(graph.output_shape, description.outputs, bool(description.classes))
+        loss = loss if counts is None else loss.fit(counts)
     except ValueError as error:
         raise problem(loaded, "loss" if "loss" in loaded.marks else "model", str(error)) from error
-    return Network(graph, tally(experiment, description), description.shape, description.classes)
+    _check_matches(loaded, graph)
+    return Network(graph, tally(experiment, description, loss), description.shape, description.classes)
+
+
+def _check_matches(loaded: Loaded, graph: Graph) -> None:
+    """Raise ConfigError where a pattern of a group or a regularizer matches nothing, or no momentum can be set."""
+    experiment = loaded.experiment
+    places = {
+        "optimizer.groups": [group.match for group in optimizer(experiment).groups],
+        "train.regularize": [regularizer.match for regularizer in rules(experiment).regularizers],
+    }
+    for place, patterns in places.items():
+        for index, message in unmatched(graph.layout, patterns):
+            raise problem(loaded, f"{place}.{index}", message)
+    if experiment.momentum_schedule is not None and not optimizer(experiment).base_momentum:
+        raise problem(loaded, "momentum_schedule", "momentum_schedule needs an optimizer with a momentum above 0")
+
+
+def class_counts(data: Data) -> list[int] | None:
+    """Training samples of each class; None for target values, or where samples have several labels."""
+    targets = data.train.targets
+    if not data.train.classes or targets.ndim != 1:
+        return None
+    return [int(n) for n in np.bincount(targets[data.train_indices], minlength=len(data.train.classes))]
 
 
 def layers(loaded: Loaded) -> tuple[Declared, ...]:
@@ -87,13 +117,13 @@ def layers(loaded: Loaded) -> tuple[Declared, ...]:
     return cast(Preset, model.preset).entries(loaded.where("model.preset"))
 
 
-def tally(experiment: Experiment, description: Description) -> Tally:
+def tally(experiment: Experiment, description: Description, loss: Loss) -> Tally:
     """Loss and metrics of the experiment; for classes, accuracy and error unless it says otherwise."""
     chosen = experiment.train.metrics
     if chosen is None:
         chosen = (make("metrics", "accuracy"), make("metrics", "error")) if description.classes else ()
     metrics = [cast(Metric, part) for part in chosen if part.name_in_config != "loss"]  # which is always measured
-    return Tally(cast(Loss, experiment.loss), metrics, len(description.classes))
+    return Tally(loss, metrics, len(description.classes))
 
 
 def transforms(parts: tuple[Part, ...]) -> tuple[Transform, ...]:
@@ -201,9 +231,13 @@ def check_batches(network: Network, loader: Loader) -> None:
             )
 
 
-def horizon(experiment: Experiment, steps_per_epoch: int) -> Horizon:
-    """How long training is, in steps."""
+def horizon(experiment: Experiment, steps_per_epoch: int, samples: int | None = None) -> Horizon:
+    """How long training is, in steps; `samples` are those of an epoch, by default as many as fill its steps."""
     train = experiment.train
+    if train.samples is not None:
+        batch = train.batch_size * train.accumulate
+        epochs, rest = divmod(train.samples, samples or steps_per_epoch * batch)
+        return Horizon(epochs * steps_per_epoch + -(-rest // batch), steps_per_epoch)
     total = train.steps if train.steps is not None else cast(int, train.epochs) * steps_per_epoch
     return Horizon(total, steps_per_epoch)
 
@@ -216,6 +250,18 @@ def optimizer(experiment: Experiment) -> Optimizer:
 def schedule(experiment: Experiment) -> Schedule:
     """The schedule the config names."""
     return cast(Schedule, experiment.schedule)
+
+
+def rules(experiment: Experiment) -> Rules:
+    """What is done to gradients and parameters beside the optimizer's step."""
+    train = experiment.train
+    return Rules(train.clip_value, train.agc, tuple(cast(Regularizer, part) for part in train.regularize))
+
+
+def vectors(experiment: Experiment) -> int:
+    """How many vectors of the parameters' size training keeps beside parameters and gradient."""
+    chosen = optimizer(experiment)
+    return len(chosen.state_names()) + (chosen.sam is not None) + 2 * (experiment.train.average is not None)
 
 
 def initialize(graph: Graph, init: Init, seed: int, params: Array) -> None:

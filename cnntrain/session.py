@@ -39,6 +39,7 @@ HARMLESS = (  # keys that may change on resume: they say how long and how watche
     "name",
     "train.epochs",
     "train.steps",
+    "train.samples",
     "train.until",
     "train.early_stopping",
     "train.log_every",
@@ -131,7 +132,7 @@ def _prepare(loaded: Loaded, options: Options, console: Console) -> Job:
     if description is not None:
         check_memory(loaded, build.network(loaded, description), resources.threads(options.threads))
     data = build.read_data(loaded)
-    network = build.network(loaded, data.description)
+    network = build.network(loaded, data.description, build.class_counts(data))
     check_memory(loaded, network, resources.threads(options.threads))
     loader = build.loader(loaded.experiment, data)
     build.check_batches(network, loader)
@@ -142,7 +143,7 @@ def _prepare(loaded: Loaded, options: Options, console: Console) -> Job:
 
 def check_memory(loaded: Loaded, network: Network, threads: int) -> int:
     """Bytes a training run needs beside its data. Raises ConfigError where the machine does not have them."""
-    slots = len(build.optimizer(loaded.experiment).state_names())
+    slots = build.vectors(loaded.experiment)
     needed = resources.needed(network.graph, threads, loaded.experiment.train.batch_size, slots)
     available = resources.available()
     if needed > available:

@@ -46,7 +46,7 @@ def figures(loaded: Loaded, network: Network) -> dict[str, Any]:
     """The numbers of a network, under its config's batch size and optimizer."""
     graph, threads = network.graph, resources.threads()
     batch_size = loaded.experiment.train.batch_size
-    slots = len(build.optimizer(loaded.experiment).state_names())
+    slots = build.vectors(loaded.experiment)
     return {
         "input": format_shape(graph.input_shape),
         "classes": list(network.classes),

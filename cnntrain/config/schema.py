@@ -137,10 +137,15 @@ class Train:
 
     epochs: PositiveInt | None = None
     steps: PositiveInt | None = None
+    samples: PositiveInt | None = None  # at least so many, in whole steps
     batch_size: PositiveInt = 64
     accumulate: PositiveInt = 1  # batches that make one step
     order: Literal["shuffle", "sequential"] = "shuffle"
-    clip_norm: Positive | None = None  # the largest Euclidean norm of the whole gradient
+    clip_norm: Positive | None = None  # the largest Euclidean norm of the whole gradient, after the two below
+    clip_value: Positive | None = None  # the largest absolute value of any of its entries
+    agc: Positive | None = None  # the largest norm of a unit's gradient, as a share of its weights' (0.01 is usual)
+    regularize: tuple[Annotated[Part, Kind("regularizers")], ...] = ()  # penalties join the gradient before clipping
+    average: Annotated[Part, Kind("averages")] | None = None  # of the weights; measured beside them
     until: Until | None = None
     early_stopping: EarlyStopping | None = None
     metrics: tuple[Annotated[Part, Kind("metrics")], ...] | None = None  # by default accuracy and error
@@ -148,8 +153,8 @@ class Train:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if (self.epochs is None) == (self.steps is None):
-            raise ValueError("train needs exactly one of 'epochs' and 'steps'")
+        if sum(length is not None for length in (self.epochs, self.steps, self.samples)) != 1:
+            raise ValueError("train needs exactly one of 'epochs', 'steps' and 'samples'")
 
 
 @dataclass(frozen=True)
@@ -193,6 +198,7 @@ class Experiment:
     loss: Annotated[Part, Kind("losses")] = _part("losses", "cross_entropy")
     optimizer: Annotated[Part, Kind("optimizers")] = _part("optimizers", "sgd")
     schedule: Annotated[Part, Kind("schedules")] = _part("schedules", "constant")
+    momentum_schedule: Annotated[Part, Kind("schedules")] | None = None  # of the momentum, or of the first beta
     train: Train
     checkpoint: Checkpoint = Checkpoint()
     warnings: Warnings = Warnings()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnntrain.arrays import Array, Entry, Layout, Role, Shape, aligned, round_up
@@ -196,12 +196,14 @@ def node_of(entry: Entry) -> str:
     return entry.name.rpartition(".")[0]
 
 
-def check_matches(layout: Layout, patterns: Sequence[str], raise_for: Callable[[int, str], Exception]) -> None:
-    """Raise what `raise_for` makes of the index and the message of a pattern that matches no trained node."""
+def unmatched(layout: Layout, patterns: Sequence[str]) -> list[tuple[int, str]]:
+    """Of the patterns that match no node with trained parameters, the index and what to say."""
     nodes = {node_of(entry) for entry in layout.entries.values() if entry.offset < layout.trained}
-    for index, pattern in enumerate(patterns):
-        if not any(fnmatch.fnmatchcase(node, pattern) for node in nodes):
-            raise raise_for(index, f"{pattern!r} matches no layer with trained parameters")
+    return [
+        (index, f"match {pattern!r} fits no layer with trained parameters; `cnntrain summary` shows their names")
+        for index, pattern in enumerate(patterns)
+        if not any(fnmatch.fnmatchcase(node, pattern) for node in nodes)
+    ]
 
 
 def _tensor(optimizer: Optimizer, layout: Layout, entry: Entry) -> tuple[Entry, _Piece]:
