@@ -127,7 +127,7 @@ def finding() -> Finding:
     return Finding("n", "l", "input", "node", Mark("f", 1, 1))
 
 
-@pytest.mark.parametrize(("at", "skipped"), [(0.0, 1), (1e-7, 1), (2e-6, 0), (1.0, 0)])
+@pytest.mark.parametrize(("at", "skipped"), [(0.0, 1), (1e-8, 1), (2e-7, 0), (2e-6, 0), (1.0, 0)])
 def test_at_a_kink_there_is_nothing_to_compare_beside_it_there_is(at, skipped):
     t, found = np.array([at]), finding()
     _compare(found, t, np.array([1.0]), lambda: abs(float(t[0])) - at, [0], 0.0)

@@ -41,7 +41,7 @@ def command(configs: tuple[str, ...], sets: tuple[str, ...], coordinates: int, a
         click.echo(f"\n{document['checked']} values checked, {document['skipped']} of them at kinks and skipped")
         click.echo(
             f"worst: {worst.node}, {worst.what}: {worst.worst:.1e} of its largest gradient, "
-            f"at most {document['tolerance']:g} is right ({worst.where})"
+            f"at most {worst.tolerance:g} is right ({worst.where})"
         )
     report.require()
 
