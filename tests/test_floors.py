@@ -32,7 +32,7 @@ FLOORS: dict[int, set[str]] = {
         "inference",
         "summary",
         "advice",
-        *("gradcheck", "selftest", "warmstart"),
+        *("gradcheck", "selftest", "warmstart", "merge"),
     },
     7: {"cli", "__main__"},
 }

@@ -1,0 +1,31 @@
+"""`cnntrain average` makes one network of several checkpoints of the same one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cnntrain.cli.options import as_json, debug, print_json
+
+
+@click.command(epilog="Example: cnntrain average runs/a/checkpoints/epoch-*.npz --output averaged.npz")
+@click.argument("checkpoints", metavar="CHECKPOINT|RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--output", required=True, type=click.Path(path_type=Path), help="The checkpoint to write.")
+@click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
+@as_json
+@debug
+def command(checkpoints: tuple[Path, ...], output: Path, overwrite: bool, as_json: bool) -> None:
+    """Write the mean of the parameters of checkpoints, for eval and predict.
+
+    All must be of the same network. Running statistics are averaged like the weights, since no data is read.
+    """
+    from cnntrain.merge import merge
+
+    result = merge(checkpoints, output, overwrite)
+    if as_json:
+        print_json(result)
+        return
+    click.echo(f"{output}: the mean of {len(result['checkpoints'])} checkpoints")
+    for path, step in zip(result["checkpoints"], result["steps"], strict=True):
+        click.echo(f"  {path} (step {step})")
