@@ -1,8 +1,8 @@
 """A gradient check compares what backward computes with central differences of what forward computes, in float64.
 
 Every node is checked by itself, at its real input shapes on a small batch of two unequal shards, and then all of them
-together with the loss, through the engine. A network that passes both trains on the right gradient; where only the
-second fails, gradients are lost between nodes.
+together with the loss and the regularizers, through the engine. A network that passes both trains on the right
+gradient; where only the second fails, gradients are lost between nodes.
 
     (f(t + h) - f(t - h)) / 2h = f'(t) + O(h^2)
 
@@ -14,7 +14,7 @@ disagree with each other as much as with backward, the kink is too near, and the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -28,7 +28,7 @@ from cnntrain.engine.fixed import Fixed
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.solo import Solo, Streams, parameters
 from cnntrain.errors import CheckFailedError, DataError, DivergedError, Mark
-from cnntrain.graph import Node
+from cnntrain.graph import Graph, Node
 from cnntrain.random import stream
 from cnntrain.summary import describe, described_without_data
 
@@ -130,7 +130,9 @@ def check(loaded: Loaded, coordinates: int = 8) -> Report:
     Inputs, parameters and targets are random, drawn from the config's seed; of the data only the shape and the classes
     matter. Raises ConfigError or DataError where there is no network to check.
     """
-    network = build.network(loaded, _description(loaded))
+    description = _description(loaded)
+    counts = list(range(1, len(description.classes) + 1))  # unequal, for a loss that balances classes by them
+    network = build.network(loaded, description, counts or None)
     report = Report()
     seed = loaded.experiment.seed
     for index in range(len(network.graph.nodes)):
@@ -197,14 +199,17 @@ def _check_network(loaded: Loaded, network: Network, coordinates: int, seed: int
                 views[name] += 0.1 * rng.standard_normal(entry.param.shape)
         batch = _batch(network, rng)
 
+        penalties = _Penalties(loaded, graph, views)
+
         def loss() -> float:
-            value = engine.tally.mean_loss(engine.step([batch], 0))
+            value = engine.tally.mean_loss(engine.step([batch], 0)) + penalties.value()
             if not math.isfinite(value):
                 raise DivergedError(f"the loss is {value} at the first parameters, so nothing can be compared")
             return value
 
         reference = loss()
         taken = {name: gradient.copy() for name, gradient in gradients.items()}
+        penalties.add_gradients(taken)
         trained = [(node, name) for node in graph.nodes if node.trained for name in _trained(node)]
         scale = FLOOR * max((_largest(taken[f"{node.name}.{name}"]) for node, name in trained), default=0.0)
         for node, name in trained:
@@ -213,6 +218,29 @@ def _check_network(loaded: Loaded, network: Network, coordinates: int, seed: int
             chosen = _chosen(taken[full], coordinates, rng)
             _compare(finding, views[full], taken[full], lambda: loss() - reference, chosen, scale)
             yield finding
+
+
+class _Penalties:
+    """The regularizers of a config at work on the parameters of a network."""
+
+    def __init__(self, loaded: Loaded, graph: Graph, views: Mapping[str, Array]) -> None:
+        regularizers = build.rules(loaded.experiment).regularizers
+        self._acting = [
+            (regularizer, f"{node.name}.{name}", views[f"{node.name}.{name}"])
+            for node in graph.nodes
+            for name in (_trained(node) if node.trained else ())
+            for regularizer in regularizers
+            if regularizer.applies(node.name, node.params[name].role)
+        ]
+
+    def value(self) -> float:
+        """What they add to the loss."""
+        return math.fsum(regularizer.value(p) for regularizer, _, p in self._acting)
+
+    def add_gradients(self, gradients: Mapping[str, Array]) -> None:
+        """Add what they add to the gradients."""
+        for regularizer, name, p in self._acting:
+            regularizer.add_gradient(p, gradients[name], np.empty_like(p))
 
 
 def _trained(node: Node) -> list[str]:

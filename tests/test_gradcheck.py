@@ -123,6 +123,22 @@ def test_a_gradient_lost_between_nodes_is_found_in_the_network(config, monkeypat
     assert {finding.node for finding in report.failed} == {"stem", "norm"}  # the nodes before the one that feeds two
 
 
+@pytest.mark.parametrize("name", ["l1", "l2", "l1_l2"])
+def test_a_penalty_whose_gradient_is_wrong_is_found_in_the_network(config, monkeypatch, name):
+    loaded = load([config], [f"train.regularize=[{{type: {name}, match: head}}]"])
+    assert not check(loaded).failed
+    cls = registry.lookup("regularizers", name)
+    right = cls.add_gradient
+    monkeypatch.setattr(
+        cls, "add_gradient", lambda self, p, g, scratch: right(self, p, g, scratch) or right(self, p, g, scratch)
+    )
+    assert {(finding.node, finding.what) for finding in check(loaded).failed} == {("head", "weight")}
+
+
+def test_a_loss_that_balances_classes_is_checked(config):
+    assert not check(load([config], ["loss={type: cross_entropy, class_weight: balanced}"])).failed
+
+
 def finding() -> Finding:
     return Finding("n", "l", "input", "node", Mark("f", 1, 1))
 
