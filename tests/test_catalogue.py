@@ -31,6 +31,12 @@ CATALOGUE = {
     "schedules": """
         constant step multistep exponential linear polynomial inverse_time inverse_sqrt cosine cosine_restarts
         one_cycle cyclic wsd piecewise plateau sequence""",
+    "regularizers": "l1 l2 l1_l2 max_norm",
+    "averages": "ema swa",
+    "models": """
+        linear mlp lenet5 lenet_caffe cifar10_quick cifar10_full alexnet_small all_cnn_c nin vgg11 vgg13 vgg16 vgg19
+        resnet20 resnet32 resnet44 resnet56 resnet110 resnet18 resnet34 resnet50 wide_resnet preact_resnet18 squeezenet
+        mobilenet_v1 mobilenet_v2 densenet_bc inception_small convnext_femto""",
 }
 PROVEN = ("layers", "losses", "optimizers", "schedules")  # by golden files
 COMPOSED = {"losses": {"sum"}}  # of parts that have theirs; their own tests prove the composition
@@ -41,6 +47,9 @@ BY_DEFINITION = {  # parts so plain that there is nobody to name
     "losses": set(),
     "optimizers": set(),
     "schedules": {"constant", "piecewise"},
+    "regularizers": set(),
+    "averages": set(),
+    "models": {"linear"},
 }
 PARTS = [
     pytest.param(kind, name, cls, id=f"{kind}-{name}")

@@ -14,7 +14,7 @@ from cnntrain.config.catalogue import entry, keys
 
 README = Path(__file__).parent.parent.parent / "README.md"
 BEGIN, END = "<!-- reference: begin (python -m tests.support.reference) -->", "<!-- reference: end -->"
-TITLES = {"datasets": "Data sources"}
+TITLES = {"models": "Ready models", "datasets": "Data sources"}
 
 
 def section() -> str:
