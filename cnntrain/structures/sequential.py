@@ -12,7 +12,10 @@ from cnntrain.structures.base import Structure, Weave
 @register("sequential")
 @dataclass(frozen=True)
 class Sequential(Structure):
-    """The layers of the body in order; a `name` given to it stands before theirs, and `from` can read it."""
+    """The layers of the body in order; a `name` given to it stands before theirs, and `from` can read it.
+
+    What every use of a named block of the config (`model.blocks`) becomes.
+    """
 
     body: Layers
 
