@@ -98,6 +98,7 @@ def test_every_part_has_a_golden_file_and_every_file_a_part(kind):
         ("With a pivot (Chan, Golub, LeVeque 1983).", ["Chan, Golub, LeVeque 1983"]),
         ("Laplace 1818; PyTorch's L1Loss.", ["Laplace 1818"]),
         ("As PyTorch does it, not Keras.", ["PyTorch", "Keras"]),
+        ("The small one of Zhang et al. (2017, Understanding).", ["Zhang et al. 2017"]),
         ("y = 2010 * x.", []),
     ],
 )

@@ -17,7 +17,7 @@ from cnntrain.config.fields import annotations_of, key_of
 from cnntrain.registry import Part
 
 _YEAR = r"(?:17|18|19|20)\d\d[a-z]?"
-_PAPER = re.compile(rf"[A-Z][\w'-]+(?:(?:,| and| et al\.|, and) ?(?:[A-Z][\w'-]+)?)*,? {_YEAR}\b")
+_PAPER = re.compile(rf"[A-Z][\w'-]+(?:(?:,| and| et al\.|, and) ?(?:[A-Z][\w'-]+)?)*,? \(?{_YEAR}\b")
 _PROGRAM = re.compile(r"\b(?:PyTorch|torchvision|Keras|TensorFlow|Caffe|timm)\b")
 
 
@@ -38,7 +38,7 @@ def entry(part: type[Part]) -> dict[str, Any]:
 def sources(text: str) -> list[str]:
     """The papers a docstring names, as "He et al. 2015"; without any, the programs whose convention it follows."""
     joined = " ".join(text.split())
-    papers = [match[0] for match in _PAPER.finditer(joined)]
+    papers = [match[0].replace("(", "") for match in _PAPER.finditer(joined)]
     return list(dict.fromkeys(papers or _PROGRAM.findall(joined)))
 
 
