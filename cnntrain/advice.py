@@ -162,6 +162,8 @@ def _dropout_before_loss(at: Situation) -> str | None:
 
 
 def _dense_without_activation(at: Situation) -> str | None:
+    if at.experiment.model.preset is not None:  # Caffe's cifar10_quick is like that
+        return None
     for node in _of_type(at.graph, {"dense"}):
         before = _before(at.graph, node)
         while before is not None and before.layer.name_in_config in LINEAR:

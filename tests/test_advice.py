@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cnntrain import build
+from cnntrain import build, registry
 from cnntrain.advice import RULES, of
 from cnntrain.cli import main
 from cnntrain.config.load import load
@@ -183,6 +183,14 @@ def test_a_sum_of_losses_is_looked_into(config):
     softmax = layers("[flatten, {type: dense, units: auto}, softmax]")
     assert codes(config, (softmax, "loss={type: sum, terms: [mse, cross_entropy]}")) == ["probabilities-before-loss"]
     assert codes(config, (softmax, "loss={type: sum, terms: [mse, mae]}")) == []
+
+
+@pytest.mark.parametrize("name", list(registry.parts("models")))
+def test_no_ready_model_draws_a_warning(tmp_path, name):
+    path = tmp_path / "ready.yaml"
+    source = "{type: synthetic, size: 32, channels: 3, classes: 3}"
+    path.write_text(f"data: {{source: {source}, val: 0.2}}\nmodel: {{preset: {name}}}\ntrain: {{epochs: 1}}\n")
+    assert codes(path, ()) == []
 
 
 def test_how_long_training_is_takes_the_data(config):
