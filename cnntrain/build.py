@@ -9,8 +9,8 @@ from __future__ import annotations
 import fnmatch
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Declared
@@ -24,6 +24,7 @@ from cnntrain.graph import Graph, Node, weave
 from cnntrain.initializers.base import Initializer
 from cnntrain.loader import Loader, fit, output_shape, split_validation
 from cnntrain.losses.base import Loss
+from cnntrain.losses.distillation import with_logits
 from cnntrain.metrics.base import Metric
 from cnntrain.models.base import Preset
 from cnntrain.optimizers.base import Optimizer
@@ -142,6 +143,7 @@ class Data:
     val_indices: Array
     train_transforms: tuple[Transform, ...]
     eval_transforms: tuple[Transform, ...]
+    lesson: Any = None  # a teacher's logits for the training samples
 
 
 def describe(loaded: Loaded) -> Description | None:
@@ -204,9 +206,11 @@ def validates(loaded: Loaded) -> bool:
 
 def loader(experiment: Experiment, data: Data) -> Loader:
     """The batches of training."""
-    train = experiment.train
+    train, images = experiment.train, data.train
+    if data.lesson is not None:
+        images = replace(images, targets=with_logits(images.targets, data.lesson.logits))
     return Loader(
-        data.train,
+        images,
         data.train_indices,
         data.train_transforms,
         batch_size=train.batch_size,

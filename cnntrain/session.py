@@ -29,6 +29,7 @@ from cnntrain.interrupts import Interrupts
 from cnntrain.monitor import Monitor
 from cnntrain.run import RunDirectory, compare_environments, environment, resumable
 from cnntrain.summary import described_without_data, figures
+from cnntrain.teacher import learn
 from cnntrain.trainer import Job, Trainer
 from cnntrain.warmstart import WarmStart, warm_start
 
@@ -134,6 +135,7 @@ def _prepare(loaded: Loaded, options: Options, console: Console) -> Job:
     data = build.read_data(loaded)
     network = build.network(loaded, data.description, build.class_counts(data))
     check_memory(loaded, network, resources.threads(options.threads))
+    data = learn(loaded, data, resources.threads(options.threads))
     loader = build.loader(loaded.experiment, data)
     build.check_batches(network, loader)
     for line in advice.of(loaded, network, loader.steps_per_epoch):

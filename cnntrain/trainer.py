@@ -393,12 +393,13 @@ def fingerprint(data: Data) -> dict[str, Any]:
         "classes": list(data.train.classes),
         "targets": digest([data.train.targets, data.val_indices]),
         "pixels": digest([data.train.pixels[::every]]),
+        **({"teacher": data.lesson.digest} if data.lesson is not None else {}),
     }
 
 
 def _difference(saved: dict[str, Any], now: dict[str, Any]) -> str:
     changed = [key for key in now if saved.get(key) != now[key]]
     return ", ".join(
-        key if key in ("targets", "pixels", "classes") else f"{key}: {saved.get(key)} then, {now[key]} now"
+        key if key in ("targets", "pixels", "classes", "teacher") else f"{key}: {saved.get(key)} then, {now[key]} now"
         for key in changed
     )

@@ -32,7 +32,7 @@ FLOORS: dict[int, set[str]] = {
         "inference",
         "summary",
         "advice",
-        *("gradcheck", "selftest", "warmstart", "merge"),
+        *("gradcheck", "selftest", "warmstart", "merge", "teacher"),
     },
     7: {"cli", "__main__"},
 }

@@ -74,6 +74,10 @@ class Loss(Part):
         factors = tuple(sum(counts) / (len(counts) * count) for count in counts)
         return dataclasses.replace(self, class_weight=factors)
 
+    def own_targets(self, targets: Array, units: int) -> Array:
+        """The samples' own labels or values, where targets for so many outputs carry more; what metrics see."""
+        return targets
+
     def normalizer(self, targets: Array, weights: Array) -> float:
         """What the step's summed loss and gradient are divided by; adds up over shards. Mean by weight, as PyTorch."""
         factors = self.class_factors(targets)
@@ -86,6 +90,7 @@ class Loss(Part):
         if self.class_weight is None:
             return None
         assert self.class_weight != "balanced", "fit was not called"
+        targets = self.own_targets(targets, len(self.class_weight))
         factors = np.array(self.class_weight)
         result: Array = factors[targets] if targets.ndim == 1 else targets.astype(np.float64) @ factors
         return result

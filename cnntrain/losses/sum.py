@@ -35,6 +35,8 @@ class Sum(Loss):
         super().__post_init__()
         if not self.terms:
             raise ValueError("terms of sum are none: name at least one loss")
+        if any(hasattr(term, "teacher") for term in self.terms):
+            raise ValueError("terms of sum cannot hold a teacher: distillation has its own cross-entropy")
         if any(term.class_weight is not None for term in self._losses()):
             raise ValueError("terms of sum share one mean: give class_weight to the sum, not to a term")
 

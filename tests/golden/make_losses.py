@@ -73,6 +73,15 @@ def more(rng, outputs, labels, values, weights) -> None:
         x = torch.tensor(outputs, requires_grad=True)
         losses = function(x, torch.tensor(targets), reduction="none").mean(1)
         keep(f"{part}-{case}", part, settings, x, targets, weights, losses)
+    teacher = 2 * rng.standard_normal(outputs.shape)
+    for alpha, heat in [(0.9, 4.0), (0.3, 1.5)]:
+        x = torch.tensor(outputs, requires_grad=True)
+        soft_loss = F.kl_div(
+            F.log_softmax(x / heat, dim=1), F.softmax(torch.tensor(teacher) / heat, dim=1), reduction="none"
+        ).sum(1)
+        losses = alpha * heat**2 * soft_loss + (1 - alpha) * cross_entropy(x, torch.tensor(labels), reduction="none")
+        settings = {"teacher": "teacher.npz", "alpha": alpha, "temperature": heat}
+        keep(f"distillation-{alpha:g}", "distillation", settings, x, np.c_[labels, teacher], weights, losses)
     x = torch.tensor(outputs, requires_grad=True)
     divergence = F.kl_div(F.log_softmax(x, dim=1), torch.tensor(soft), reduction="none").sum(1)
     keep("kl_div-soft", "kl_div", {}, x, soft, weights, divergence)

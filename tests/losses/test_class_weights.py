@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cnntrain import registry
+from cnntrain.losses.distillation import with_logits
 from tests.losses.test_losses import batch, run
 
 
@@ -70,3 +71,25 @@ def test_a_sum_refuses_class_weights_of_its_terms_and_no_terms():
 def test_class_weights_have_to_fit_the_data(labels, message):
     with pytest.raises(ValueError, match=message):
         registry.make("losses", "mse", class_weight=(1.0, 2.0)).check((3,), 3, labels)
+
+
+def test_labels_are_told_from_a_teachers_logits():
+    outputs, labels, weights = batch("labels")
+    loss = registry.make("losses", "distillation", teacher="t.npz", class_weight=(1.0, 2.0, 3.0, 4.0))
+    packed = with_logits(labels, outputs * 2)
+    np.testing.assert_array_equal(loss.own_targets(packed, 4), labels)
+    np.testing.assert_array_equal(loss.own_targets(np.eye(4)[labels], 4), np.eye(4)[labels])
+    assert loss.normalizer(packed, weights) == loss.normalizer(labels, weights)
+
+
+def test_a_teacher_that_agrees_leaves_the_labels_alone():
+    outputs, labels, weights = batch("labels")
+    loss = registry.make("losses", "distillation", teacher="t.npz", alpha=1.0, temperature=3.0)
+    losses, gradient = run(loss, outputs, with_logits(labels, outputs), weights)
+    np.testing.assert_allclose(losses, 0, atol=1e-5)
+    np.testing.assert_allclose(gradient, 0, atol=1e-5)
+
+
+def test_a_sum_takes_no_teacher():
+    with pytest.raises(ValueError, match="cannot hold a teacher"):
+        registry.make("losses", "sum", terms=(registry.make("losses", "distillation", teacher="t.npz"),))
