@@ -1,72 +1,298 @@
 """Advice: settings that are allowed and rarely meant, as warnings with codes that can be silenced.
 
-`warnings: {ignore: [code]}` in the config silences one.
+`warnings: {ignore: [code]}` in the config silences one. Codes are never renamed. Only what is probably a mistake is
+warned about: coupled weight decay under a schedule that ends at zero, or a bias before batch norm, are everyday
+recipes and harmless.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from cnntrain.build import problem, validates
-from cnntrain.config.fields import Declared
+from cnntrain import build
+from cnntrain.build import Network, problem
+from cnntrain.config.dump import plain
+from cnntrain.config.fields import Duration
 from cnntrain.config.load import Loaded
 from cnntrain.config.schema import Experiment
-from cnntrain.registry import did_you_mean
+from cnntrain.graph import BATCH, Graph, Node
+from cnntrain.registry import Part, did_you_mean
+from cnntrain.schedules.base import Horizon, Schedule
+from cnntrain.transforms.base import Transform
 
-Rule = Callable[[Experiment], str | None]
+FROM_LOGITS = {"cross_entropy", "binary_cross_entropy", "focal", "kl_div", "distillation"}
+PROBABILITIES = {"softmax", "log_softmax", "sigmoid"}
+RECTIFIERS = {"relu", "relu6"}
+DROPOUTS = {"dropout", "spatial_dropout2d", "alpha_dropout"}
+LINEAR = {"flatten", "reshape", "identity", "scale", "batch_norm"} | DROPOUTS  # in evaluation all are affine
+ADAPTIVE = {"adam", "nadam", "radam", "adamax"}
+PROBES = 200  # steps at which a schedule is looked at
+IDLE = 0.1  # share of the steps without a learning rate that is worth a word
 
 
-def _no_validation(experiment: Experiment) -> str | None:
-    if validates(experiment):
+@dataclass(frozen=True)
+class Situation:
+    """What rules look at. `horizon` is None where it takes the data to know how long training is."""
+
+    loaded: Loaded
+    network: Network
+    horizon: Horizon | None
+
+    @property
+    def experiment(self) -> Experiment:
+        """What the config says."""
+        return self.loaded.experiment
+
+    @property
+    def graph(self) -> Graph:
+        """The nodes."""
+        return self.network.graph
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One warning: what it is about, for the reference, and how it is found."""
+
+    about: str
+    find: Callable[[Situation], str | None]
+
+
+def _no_validation(at: Situation) -> str | None:
+    if build.validates(at.experiment):
         return None
     return "no validation split: 'best' is judged by train/loss. Set data.val, for example to 0.1"
 
 
-def _batch_norm_momentum(experiment: Experiment) -> str | None:
-    for part in _all_parts(experiment.model.layers):
-        if part.name_in_config == "batch_norm" and part.momentum >= 0.9:
+def _no_shuffle(at: Situation) -> str | None:
+    if at.experiment.train.order == "shuffle":
+        return None
+    return (
+        "train.order is sequential: every epoch has the same batches, and files sorted by class make batches of one. "
+        "Leave train.order out to shuffle"
+    )
+
+
+def _augmentation_in_eval(at: Situation) -> str | None:
+    names = [t.name_in_config for t in build.transforms(at.experiment.data.eval_transforms) if t.random]
+    if not names:
+        return None
+    return f"eval_transforms change images at random ({', '.join(names)}): evaluation should see them as they are"
+
+
+def _transforms_differ(at: Situation) -> str | None:
+    data = at.experiment.data
+    steady = [_steady(build.transforms(parts)) for parts in (data.train_transforms, data.eval_transforms)]
+    if steady[0] == steady[1]:
+        return None
+    here, there = ([entry["type"] for entry in entries] for entries in steady)
+    if here != there:
+        what = f"{' and '.join(here) or 'nothing'}, evaluation images {' and '.join(there) or 'nothing'}"
+        return f"training images get {what}: the network is judged on values it was not trained on. Use the same"
+    return f"{' and '.join(here)} differs between train_transforms and eval_transforms. Use the same settings"
+
+
+def _steady(transforms: tuple[Transform, ...]) -> list[Any]:
+    """The transforms that change values, always the same way, and keep the shape."""
+    probe = (32, 48, 3)
+    found = []
+    for transform in transforms:
+        try:
+            keeps = transform.output_shape(probe) == probe
+        except ValueError:  # one that wants other channels or sides than the probe's
+            keeps = False
+        if keeps and not transform.random and not transform.moves_pixels_only:
+            found.append(plain(transform))
+    return found
+
+
+def _batch_norm_momentum(at: Situation) -> str | None:
+    for node in _of_type(at.graph, {"batch_norm"}):
+        momentum: float = getattr(node.layer, "momentum", 0.1)
+        if momentum >= 0.9:
             return (
-                f"batch_norm momentum is {part.momentum:g}: it is the weight of the new value, 0.1 by default; "
-                "Keras's 0.99 is written 0.01 here"
+                f"{node.name} has momentum {momentum:g}: it is the weight of the new value, 0.1 by default; "
+                f"Keras's 0.99 is written 0.01 here ({node.where})"
             )
     return None
 
 
-def _batch_norm_of_one(experiment: Experiment) -> str | None:
-    if experiment.train.batch_size > 1:
+def _batch_norm_of_one(at: Situation) -> str | None:
+    if at.experiment.train.batch_size > 1 or not any(node.coupled for node in _of_type(at.graph, {"batch_norm"})):
         return None
-    if any(part.name_in_config == "batch_norm" for part in _all_parts(experiment.model.layers)):
-        return "batch_norm with batch_size 1 normalizes every sample by itself"
+    return "batch_norm with batch_size 1 normalizes every sample by itself"
+
+
+def _dropout_before_batch_norm(at: Situation) -> str | None:
+    for node in _of_type(at.graph, {"batch_norm"}):
+        before = _before(at.graph, node)
+        while before is not None and _is_activation(before):
+            before = _before(at.graph, before)
+        if before is not None and before.layer.name_in_config in DROPOUTS and getattr(before.layer, "rate", 0) > 0:
+            return (
+                f"{before.name} right before {node.name}: dropout changes the variance that batch norm remembers, so "
+                f"evaluation sees another one. Put it after the batch norm ({before.where})"
+            )
     return None
 
 
+def _probabilities_before_loss(at: Situation) -> str | None:
+    last, loss = at.graph.nodes[-1], _from_logits(at.experiment.loss)
+    if loss is None or last.layer.name_in_config not in PROBABILITIES:
+        return None
+    return (
+        f"{last.name} before {loss}, which takes logits and squashes them itself: gradients become small. "
+        f"Remove the {last.layer.name_in_config} ({last.where})"
+    )
+
+
+def _rectifier_before_loss(at: Situation) -> str | None:
+    last, loss = at.graph.nodes[-1], _from_logits(at.experiment.loss)
+    if loss is None or last.layer.name_in_config not in RECTIFIERS:
+        return None
+    return f"{last.name} before {loss}: no logit can be negative. End with the dense layer itself ({last.where})"
+
+
+def _dropout_before_loss(at: Situation) -> str | None:
+    last = at.graph.nodes[-1]
+    if last.layer.name_in_config not in DROPOUTS:
+        return None
+    return f"{last.name} is the last layer: it silences outputs. Put it before the layer above ({last.where})"
+
+
+def _dense_without_activation(at: Situation) -> str | None:
+    if at.experiment.model.preset is not None:  # Caffe's cifar10_quick is like that
+        return None
+    for node in _of_type(at.graph, {"dense"}):
+        before = _before(at.graph, node)
+        while before is not None and before.layer.name_in_config in LINEAR:
+            before = _before(at.graph, before)
+        if before is not None and before.layer.name_in_config == "dense":
+            return (
+                f"nothing but linear layers between {before.name} and {node.name}: together they can do no more than "
+                f"one of them. Put an activation such as relu between ({node.where})"
+            )
+    return None
+
+
+def _nothing_trained(at: Situation) -> str | None:
+    return None if at.graph.layout.trained else "no parameter is trained: the network has none, or all are frozen"
+
+
+def _warmup_beyond_end(at: Situation) -> str | None:
+    warmup, horizon = getattr(at.experiment.schedule, "warmup", None), at.horizon
+    if warmup is None or horizon is None:
+        return None
+    duration = warmup if isinstance(warmup, Duration) else warmup.duration
+    steps = horizon.steps(duration)
+    if steps < horizon.total_steps:
+        return None
+    return (
+        f"the warm-up of {duration} lasts to the end of training or beyond: the learning rate never reaches "
+        "optimizer.lr. Shorten schedule.warmup"
+    )
+
+
+def _idle_end(at: Situation) -> str | None:
+    schedule, horizon = at.experiment.schedule, at.horizon
+    lr = build.optimizer(at.experiment).lr
+    if not lr:
+        return "optimizer.lr is 0: nothing is learned"
+    if horizon is None or not isinstance(schedule, Schedule):
+        return None
+    steps = sorted({round(i * (horizon.total_steps - 1) / PROBES) for i in range(PROBES + 1)})
+    rates = [schedule(step, horizon, lr) for step in steps]
+    alive = [step for step, rate in zip(steps, rates, strict=True) if rate > 1e-9 * max(rates)]
+    last = alive[-1] if alive else 0
+    if horizon.total_steps - last <= max(IDLE * horizon.total_steps, 2):
+        return None
+    return (
+        f"the learning rate is 0 after step {last} of {horizon.total_steps}: from there on nothing is learned, and "
+        "weight decay, which is multiplied by it, does nothing. Shorten train, or stretch the schedule"
+    )
+
+
+def _coupled_decay(at: Situation) -> str | None:
+    optimizer = build.optimizer(at.experiment)
+    if optimizer.name_in_config not in ADAPTIVE or not optimizer.weight_decay or optimizer.decoupled:
+        return None
+    return (
+        f"{optimizer.name_in_config} with coupled weight_decay: it divides the decay by the gradient's size, so "
+        "weights with large gradients hardly decay (Loshchilov and Hutter 2019). Set optimizer.decoupled: true, or "
+        "take adamw"
+    )
+
+
+def _patience_beyond_end(at: Situation) -> str | None:
+    train = at.experiment.train
+    if train.early_stopping is None or train.epochs is None or train.early_stopping.patience < train.epochs:
+        return None
+    return f"early_stopping.patience is {train.early_stopping.patience}, of {train.epochs} epochs: it can never stop"
+
+
 RULES: dict[str, Rule] = {
-    "no-validation": _no_validation,
-    "batch-norm-momentum": _batch_norm_momentum,
-    "batch-norm-of-one": _batch_norm_of_one,
+    "no-validation": Rule("No validation split: the training loss says which checkpoint is best.", _no_validation),
+    "no-shuffle": Rule("`train.order` is `sequential`.", _no_shuffle),
+    "augmentation-in-eval": Rule("A random transform stands in `eval_transforms`.", _augmentation_in_eval),
+    "transforms-differ": Rule("Training and evaluation images are normalized differently.", _transforms_differ),
+    "batch-norm-momentum": Rule("Batch norm has a momentum of 0.9 or more, Keras's way round.", _batch_norm_momentum),
+    "batch-norm-of-one": Rule("Batch norm is trained with `batch_size: 1`.", _batch_norm_of_one),
+    "dropout-before-batch-norm": Rule(
+        "Dropout stands right before batch norm, which then remembers a variance that evaluation does not have "
+        "(Li et al. 2018).",
+        _dropout_before_batch_norm,
+    ),
+    "probabilities-before-loss": Rule(
+        "The network ends with softmax, log_softmax or sigmoid, and the loss takes logits.", _probabilities_before_loss
+    ),
+    "rectifier-before-loss": Rule("The network ends with relu, and the loss takes logits.", _rectifier_before_loss),
+    "dropout-before-loss": Rule("The network ends with dropout.", _dropout_before_loss),
+    "dense-without-activation": Rule("Two dense layers with no activation between.", _dense_without_activation),
+    "nothing-trained": Rule("No parameter is trained.", _nothing_trained),
+    "warmup-beyond-end": Rule("The warm-up lasts as long as the training, or longer.", _warmup_beyond_end),
+    "idle-end": Rule("The learning rate is 0 for the last tenth of training or more.", _idle_end),
+    "coupled-decay": Rule("Adam or a relative has `weight_decay` without `decoupled: true`.", _coupled_decay),
+    "patience-beyond-end": Rule("Early stopping has more patience than there are epochs.", _patience_beyond_end),
 }
 
 
-def of(loaded: Loaded) -> Iterator[str]:
-    """The warnings for an experiment. Raises ConfigError for an unknown code under warnings.ignore."""
-    ignored = loaded.experiment.warnings.ignore
-    for index, code in enumerate(ignored):
+def check_codes(loaded: Loaded) -> None:
+    """Raise ConfigError for an unknown code under warnings.ignore."""
+    for index, code in enumerate(loaded.experiment.warnings.ignore):
         if code not in RULES:
             path = f"warnings.ignore.{index}"
             raise problem(loaded, path, f"unknown warning code {code!r}{did_you_mean(code, RULES)}")
+
+
+def of(loaded: Loaded, network: Network, steps_per_epoch: int | None = None) -> Iterator[str]:
+    """The warnings for an experiment, less those it ignores; `steps_per_epoch` is None where the data was not read."""
+    situation = Situation(loaded, network, _horizon(loaded.experiment, steps_per_epoch))
     for code, rule in RULES.items():
-        message = rule(loaded.experiment) if code not in ignored else None
+        message = rule.find(situation) if code not in loaded.experiment.warnings.ignore else None
         if message:
             yield f"{message} [{code}]"
 
 
-def _all_parts(layers: Any) -> Iterator[Any]:
-    """Every layer and structure of a model, nested ones included."""
-    for declared in layers:
-        if isinstance(declared, Declared):
-            yield declared.part
-            for value in vars(declared.part).values():
-                yield from _all_parts(value if isinstance(value, tuple) else ())
-        elif isinstance(declared, tuple):
-            yield from _all_parts(declared)
+def _horizon(experiment: Experiment, steps_per_epoch: int | None) -> Horizon | None:
+    return None if steps_per_epoch is None else build.horizon(experiment, steps_per_epoch)
+
+
+def _from_logits(loss: Part) -> str | None:
+    """The name of the loss, or of the first term of a sum, that takes logits; None where there is none."""
+    terms = getattr(loss, "terms", (loss,))
+    return next((term.name_in_config for term in terms if term.name_in_config in FROM_LOGITS), None)
+
+
+def _of_type(graph: Graph, names: Collection[str]) -> Iterator[Node]:
+    return (node for node in graph.nodes if node.layer.name_in_config in names)
+
+
+def _before(graph: Graph, node: Node) -> Node | None:
+    """The node it reads, where that is one and not the batch."""
+    return graph.nodes[node.inputs[0]] if len(node.inputs) == 1 and node.inputs[0] != BATCH else None
+
+
+def _is_activation(node: Node) -> bool:
+    """Whether a node may be passed over on the way back: it has no parameters, and works value by value."""
+    return node.layer.inplace and not node.params and node.layer.name_in_config not in DROPOUTS

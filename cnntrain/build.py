@@ -8,23 +8,29 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from cnntrain.arrays import Array, Shape
+from cnntrain.config.fields import Declared
 from cnntrain.config.load import Loaded
 from cnntrain.config.schema import Experiment, Init
 from cnntrain.datasets.base import Dataset, Description, Images
 from cnntrain.engine.tally import Tally
+from cnntrain.engine.update import Rules, unmatched
 from cnntrain.errors import ConfigError, DataError, Problem
 from cnntrain.graph import Graph, Node, weave
 from cnntrain.initializers.base import Initializer
 from cnntrain.loader import Loader, fit, output_shape, split_validation
 from cnntrain.losses.base import Loss
+from cnntrain.losses.distillation import with_logits
 from cnntrain.metrics.base import Metric
+from cnntrain.models.base import Preset
 from cnntrain.optimizers.base import Optimizer
 from cnntrain.random import stream
 from cnntrain.registry import Part, make
+from cnntrain.regularizers.base import Regularizer
 from cnntrain.schedules.base import Horizon, Schedule
 from cnntrain.transforms.base import Transform
 
@@ -52,8 +58,11 @@ class Network:
         return self.tally.loss
 
 
-def network(loaded: Loaded, description: Description) -> Network:
-    """The network for samples of this shape and these classes. Raises ConfigError at the line that does not fit."""
+def network(loaded: Loaded, description: Description, counts: Sequence[int] | None = None) -> Network:
+    """The network for samples of this shape and these classes. Raises ConfigError at the line that does not fit.
+
+    `counts`, training samples of each class, turn balanced class weights into numbers.
+    """
     experiment = loaded.experiment
     shapes = {}
     for name in ("train_transforms", "eval_transforms"):
@@ -69,25 +78,57 @@ def network(loaded: Loaded, description: Description) -> Network:
             "give both lists the transforms that change the shape",
         )
     try:
-        graph = weave(experiment.model.layers, shapes["eval_transforms"], description.outputs)
+        graph = weave(layers(loaded), shapes["eval_transforms"], description.outputs)
     except ValueError as error:
-        raise problem(loaded, "model.layers", str(error)) from error
+        raise problem(loaded, "model", str(error)) from error
     loss = cast(Loss, experiment.loss)
     try:
         loss.check(graph.output_shape, description.outputs, bool(description.classes))
+        loss = loss if counts is None else loss.fit(counts)
     except ValueError as error:
         where = loaded.marks.get("loss", graph.nodes[-1].where)
         raise ConfigError(Problem(where, str(error))) from error
-    return Network(graph, tally(experiment, description), description.shape, description.classes)
+    _check_matches(loaded, graph)
+    return Network(graph, tally(experiment, description, loss), description.shape, description.classes)
 
 
-def tally(experiment: Experiment, description: Description) -> Tally:
+def _check_matches(loaded: Loaded, graph: Graph) -> None:
+    """Raise ConfigError where a pattern of a group or a regularizer matches nothing, or no momentum can be set."""
+    experiment = loaded.experiment
+    places = {
+        "optimizer.groups": [group.match for group in optimizer(experiment).groups],
+        "train.regularize": [regularizer.match for regularizer in rules(experiment).regularizers],
+    }
+    for place, patterns in places.items():
+        for index, message in unmatched(graph.layout, patterns):
+            raise problem(loaded, f"{place}.{index}", message)
+    if experiment.momentum_schedule is not None and not optimizer(experiment).base_momentum:
+        raise problem(loaded, "momentum_schedule", "momentum_schedule needs an optimizer with a momentum above 0")
+
+
+def class_counts(data: Data) -> list[int] | None:
+    """Training samples of each class; None for target values, or where samples have several labels."""
+    targets = data.train.targets
+    if not data.train.classes or targets.ndim != 1:
+        return None
+    return [int(n) for n in np.bincount(targets[data.train_indices], minlength=len(data.train.classes))]
+
+
+def layers(loaded: Loaded) -> tuple[Declared, ...]:
+    """The list of layers the config holds, or that its ready model stands for."""
+    model = loaded.experiment.model
+    if model.layers is not None:
+        return model.layers
+    return cast(Preset, model.preset).entries(loaded.where("model.preset"))
+
+
+def tally(experiment: Experiment, description: Description, loss: Loss) -> Tally:
     """Loss and metrics of the experiment; for classes, accuracy and error unless it says otherwise."""
     chosen = experiment.train.metrics
     if chosen is None:
         chosen = (make("metrics", "accuracy"), make("metrics", "error")) if description.classes else ()
     metrics = [cast(Metric, part) for part in chosen if part.name_in_config != "loss"]  # which is always measured
-    return Tally(cast(Loss, experiment.loss), metrics, len(description.classes))
+    return Tally(loss, metrics, len(description.classes))
 
 
 def transforms(parts: tuple[Part, ...]) -> tuple[Transform, ...]:
@@ -106,6 +147,7 @@ class Data:
     val_indices: Array
     train_transforms: tuple[Transform, ...]
     eval_transforms: tuple[Transform, ...]
+    lesson: Any = None  # a teacher's logits for the training samples
 
 
 def describe(loaded: Loaded) -> Description | None:
@@ -172,9 +214,11 @@ def validates(experiment: Experiment) -> bool:
 
 def loader(experiment: Experiment, data: Data) -> Loader:
     """The batches of training."""
-    train = experiment.train
+    train, images = experiment.train, data.train
+    if data.lesson is not None:
+        images = replace(images, targets=with_logits(images.targets, data.lesson.logits))
     return Loader(
-        data.train,
+        images,
         data.train_indices,
         data.train_transforms,
         batch_size=train.batch_size,
@@ -199,9 +243,13 @@ def check_batches(network: Network, loader: Loader) -> None:
             )
 
 
-def horizon(experiment: Experiment, steps_per_epoch: int) -> Horizon:
-    """How long training is, in steps."""
+def horizon(experiment: Experiment, steps_per_epoch: int, samples: int | None = None) -> Horizon:
+    """How long training is, in steps; `samples` are those of an epoch, by default as many as fill its steps."""
     train = experiment.train
+    if train.samples is not None:
+        batch = train.batch_size * train.accumulate
+        epochs, rest = divmod(train.samples, samples or steps_per_epoch * batch)
+        return Horizon(epochs * steps_per_epoch + -(-rest // batch), steps_per_epoch)
     total = train.steps if train.steps is not None else cast(int, train.epochs) * steps_per_epoch
     return Horizon(total, steps_per_epoch)
 
@@ -216,6 +264,18 @@ def schedule(experiment: Experiment) -> Schedule:
     return cast(Schedule, experiment.schedule)
 
 
+def rules(experiment: Experiment) -> Rules:
+    """What is done to gradients and parameters beside the optimizer's step."""
+    train = experiment.train
+    return Rules(train.clip_value, train.agc, tuple(cast(Regularizer, part) for part in train.regularize))
+
+
+def vectors(experiment: Experiment) -> int:
+    """How many vectors of the parameters' size training keeps beside parameters and gradient."""
+    chosen = optimizer(experiment)
+    return len(chosen.state_names()) + (chosen.sam is not None) + 2 * (experiment.train.average is not None)
+
+
 def initialize(graph: Graph, init: Init, seed: int, params: Array) -> None:
     """Write the first values of every parameter into the flat vector.
 
@@ -225,18 +285,25 @@ def initialize(graph: Graph, init: Init, seed: int, params: Array) -> None:
     for node in graph.nodes:
         for name, param in node.params.items():
             full = f"{node.name}.{name}"
-            if param.start is not None:
+            which = "biases" if param.role == "bias" or name == "shift" else "weights"
+            if param.start is not None and (param.role == "statistic" or _own(node, which) is None):
                 views[full][...] = param.start
                 continue
-            initializer = _initializer(node, init, "biases" if param.role == "bias" else "weights")
+            initializer = _initializer(node, init, which)
             initializer.fill(views[full], param, stream(seed, f"init:{full}"))
 
 
 def _initializer(node: Node, init: Init, which: str) -> Initializer:
     """The layer's own, else that of the last rule that matches its name, else the default."""
-    chosen: Part | None = node.options.bias_init if which == "biases" else node.options.init
+    chosen = _own(node, which)
     if chosen is None:
         matching = [getattr(rule, which) for rule in init.rules if fnmatch.fnmatchcase(node.name, rule.match)]
         candidates = [getattr(init, which), *(part for part in matching if part is not None)]
         chosen = candidates[-1]
     return cast(Initializer, cast(Part, chosen))
+
+
+def _own(node: Node, which: str) -> Part | None:
+    """The initializer the layer was given itself: `init` for weights and scales, `bias_init` for biases and shifts."""
+    own: Part | None = node.options.bias_init if which == "biases" else node.options.init
+    return own

@@ -28,7 +28,10 @@ import numpy as np
 
 
 class Trained:
-    """A network with the parameters, class names and preprocessing of a checkpoint."""
+    """A network with the parameters, class names and preprocessing of a checkpoint.
+
+    Where training averaged the weights (`train.average`), and the average had begun, it is what counts.
+    """
 
     def __init__(self, path: Path, pool: Pool, sets: Sequence[str] = ()) -> None:
         """Read a checkpoint, or a run directory's best one, else its last.
@@ -42,10 +45,13 @@ class Trained:
         checkpoint = read(self.path)
         self.loaded, self.description = saved.experiment(checkpoint, sets, fitted=True)
         self.network = build.network(self.loaded, self.description)
+        meta = checkpoint.meta
         layout = self.network.graph.layout
-        params = {name: array for name, array in checkpoint.arrays.items() if name.startswith("param/")}
+        self.averaged = bool((meta.get("average") or {}).get("count"))
+        source = "average" if self.averaged else "param"
+        params = {name: array for name, array in checkpoint.arrays.items() if name.startswith(f"{source}/")}
         replace(checkpoint, arrays=params).expect(
-            {f"param/{name}": (entry.param.shape, np.float32) for name, entry in layout.entries.items()}
+            {f"{source}/{name}": (entry.param.shape, np.float32) for name, entry in layout.entries.items()}
         )
         needed = resources.needed(self.network.graph, pool.threads, self.network.graph.shard, 0, training=False)
         if needed > resources.available():
@@ -56,7 +62,7 @@ class Trained:
         self.tally = _full_tally(self.network)
         self.engine = Engine(self.network.graph, self.tally, pool, seed=self.loaded.experiment.seed)
         for name, view in layout.views(self.engine.params).items():
-            view[...] = checkpoint.arrays[f"param/{name}"]
+            view[...] = checkpoint.arrays[f"{source}/{name}"]
         self.transforms = build.transforms(self.loaded.experiment.data.eval_transforms)
         self.step: int = checkpoint.meta["position"]["step"]
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from cnntrain.build import problem
 from cnntrain.config.load import Loaded
 from cnntrain.engine.tally import Tally
 from cnntrain.registry import did_you_mean
+from cnntrain.schedules.base import Schedule
 
 Values = dict[str, Any]  # "val/loss" -> number, of one epoch
 
@@ -38,6 +39,11 @@ class Monitor:
         for metric in tally.metrics:
             if isinstance(metric.value(metric.zeros(max(tally.classes, 1))), float):
                 self._larger |= {f"{split}/{metric.label()}": metric.larger_is_better for split in _splits(validates)}
+        if experiment.train.average and validates:
+            names = [name for name in self._larger if name.startswith("val/")]
+            self._larger |= {name.replace("val/", "val_average/"): self._larger[name] for name in names}
+        if experiment.train.regularize:
+            self._larger |= {"train/penalty": False, "train/objective": False}
         self._loaded = loaded
         self.best = experiment.checkpoint.best.monitor or ("val/loss" if validates else "train/loss")
         self._best_larger = self._mode("checkpoint.best", self.best, experiment.checkpoint.best.mode)
@@ -48,6 +54,10 @@ class Monitor:
         self._until = experiment.train.until
         if self._until:
             self._known("train.until.metric", self._until.metric)
+        for key, schedule in (("schedule", experiment.schedule), ("momentum_schedule", experiment.momentum_schedule)):
+            watched = cast(Schedule, schedule).watched() if schedule else None
+            if watched:
+                self._known(f"{key}.monitor", watched)
         self.standing = Standing()
 
     def _known(self, path: str, name: str) -> None:

@@ -16,10 +16,13 @@ from typing import Any, ClassVar, TypeVar
 KINDS: dict[str, str] = {  # folder -> what one of its parts is called in a message
     "layers": "layer",
     "structures": "structure",
+    "models": "ready model",
     "initializers": "initializer",
     "losses": "loss",
     "optimizers": "optimizer",
     "schedules": "schedule",
+    "regularizers": "regularizer",
+    "averages": "average",
     "transforms": "transform",
     "datasets": "dataset",
     "metrics": "metric",

@@ -21,8 +21,9 @@ from cnntrain.errors import CheckpointError, ConfigError
 def experiment(checkpoint: Checkpoint, sets: Sequence[str] = (), fitted: bool = False) -> tuple[Loaded, Description]:
     """The experiment a checkpoint was trained by, with the user's `KEY=VALUE` overrides, and what it says of its data.
 
-    With `fitted`, evaluation transforms have what they measured on the training data. Raises CheckpointError unless
-    the config is sound and makes a network of that data; ConfigError where that is the fault of an override.
+    With `fitted`, evaluation transforms and the loss have what they measured on the training data. Raises
+    CheckpointError unless the config is sound and makes a network of that data; ConfigError where that is the fault of
+    an override.
     """
     checkpoint.require(config=dict, config__data=dict, image_shape=list, classes=list, values=int)
     checkpoint.require(eval_transforms=list, position__step=int)
@@ -31,6 +32,7 @@ def experiment(checkpoint: Checkpoint, sets: Sequence[str] = (), fitted: bool = 
     config: dict[str, Any] = dict(meta["config"])
     if fitted:
         config["data"] = config["data"] | {"eval_transforms": meta["eval_transforms"]}
+        config["loss"] = meta.get("loss", config.get("loss"))  # class weights as they were counted
     with blaming(checkpoint.path):
         loaded = load_plain(config, file)
         build.network(loaded, description)

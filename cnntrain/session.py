@@ -32,7 +32,9 @@ from cnntrain.interrupts import Interrupts
 from cnntrain.monitor import Monitor
 from cnntrain.run import RunDirectory, compare_environments, environment, resumable
 from cnntrain.summary import described_without_data, figures
+from cnntrain.teacher import learn
 from cnntrain.trainer import Job, Trainer
+from cnntrain.warmstart import WarmStart, warm_start
 
 # isort: split
 import numpy as np
@@ -41,6 +43,7 @@ HARMLESS = (  # keys that may change on resume: they say how long and how watche
     "name",
     "train.epochs",
     "train.steps",
+    "train.samples",
     "train.until",
     "train.early_stopping",
     "train.log_every",
@@ -90,6 +93,7 @@ def fit(configs: Sequence[str | Path], sets: Sequence[str] = (), options: Option
 def _start(loaded: Loaded, options: Options, console: Console, interrupts: Interrupts) -> dict[str, Any]:
     experiment = loaded.experiment
     job = _prepare(loaded, options, console)
+    warm = warm_start(loaded, job.network)
     directory = RunDirectory.create(
         options.run_dir, experiment.name, fingerprint(experiment), options.overwrite, restart=options.resume_or_start
     )
@@ -97,10 +101,12 @@ def _start(loaded: Loaded, options: Options, console: Console, interrupts: Inter
         console.log = run.log
         run.write_config(loaded.text, to_yaml(plain(experiment)))
         run.write_json("env.json", environment() | {"threads": resources.threads(options.threads)})
-        run.write_json("data.json", _data_summary(job.data))
+        run.write_json("data.json", _data_summary(job.data) | ({"init_from": warm.document()} if warm else {}))
         run.write_command(sys.argv)
         console.say(f"run directory: {run.path}")
-        return _train(job, run, None, options, console, interrupts)
+        for line in warm.lines() if warm else ():
+            console.say(line)
+        return _train(job, run, warm, options, console, interrupts)
 
 
 def _resume(
@@ -128,21 +134,24 @@ def _resume(
 
 def _prepare(loaded: Loaded, options: Options, console: Console) -> Job:
     """Build before reading where the config alone tells the shapes: a wrong layer should not wait for the data."""
-    for line in advice.of(loaded):
-        console.warn(line)
+    advice.check_codes(loaded)
     description = build.describe(loaded)
     if description is not None:
         check_memory(loaded, build.network(loaded, description), resources.threads(options.threads))
     data = build.read_data(loaded)
-    network = build.network(loaded, data.description)
+    network = build.network(loaded, data.description, build.class_counts(data))
     check_memory(loaded, network, resources.threads(options.threads))
-    build.check_batches(network, build.loader(loaded.experiment, data))
+    data = learn(loaded, data, resources.threads(options.threads))
+    loader = build.loader(loaded.experiment, data)
+    build.check_batches(network, loader)
+    for line in advice.of(loaded, network, loader.steps_per_epoch):
+        console.warn(line)
     return Job(loaded, data, network, Monitor(loaded, network.tally, validates=data.val is not None))
 
 
 def check_memory(loaded: Loaded, network: Network, threads: int) -> int:
     """Bytes a training run needs beside its data. Raises ConfigError where the machine does not have them."""
-    slots = len(build.optimizer(loaded.experiment).slot_names())
+    slots = build.vectors(loaded.experiment)
     needed = resources.needed(network.graph, threads, loaded.experiment.train.batch_size, slots)
     available = resources.available()
     if needed > available:
@@ -159,18 +168,19 @@ def check_memory(loaded: Loaded, network: Network, threads: int) -> int:
 def _train(
     job: Job,
     run: RunDirectory,
-    checkpoint: Checkpoint | None,
+    origin: Checkpoint | WarmStart | None,
     options: Options,
     console: Console,
     interrupts: Interrupts,
 ) -> dict[str, Any]:
+    """Train from step 0, or go on from a checkpoint."""
     with Pool(resources.threads(options.threads)) as pool, _outcome(run):
         trainer = Trainer(job, run, pool, console, interrupts)
-        if checkpoint is None:
-            trainer.start()
+        if isinstance(origin, Checkpoint):
+            trainer.restore(origin, options.allow_data_change)
+            run.resume_logs(origin.meta["metrics_length"])
         else:
-            trainer.restore(checkpoint, options.allow_data_change)
-            run.resume_logs(checkpoint.meta["metrics_length"])
+            trainer.start(origin)
         done = trainer.finished is not None
         trainer.fit()
         result = _result(trainer)
@@ -198,11 +208,13 @@ def rehearse(
     threads = resources.threads(options.threads)
     if read_data:
         job = _prepare(loaded, options, console)
+        warm_start(loaded, job.network)
         return figures(loaded, job.network, threads) | {"data": _class_counts(loaded, job.data)}
-    for line in advice.of(loaded):
-        console.warn(line)
+    advice.check_codes(loaded)
     network = build.network(loaded, described_without_data(loaded))
     check_memory(loaded, network, threads)
+    for line in advice.of(loaded, network):
+        console.warn(line)
     Monitor(loaded, network.tally, build.validates(loaded.experiment))
     return figures(loaded, network, threads)
 

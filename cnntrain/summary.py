@@ -47,7 +47,7 @@ def described_without_data(loaded: Loaded) -> Description:
 def figures(loaded: Loaded, network: Network, threads: int) -> dict[str, Any]:
     """The numbers of a network, under its config's batch size and optimizer, on that many threads."""
     graph, batch_size = network.graph, loaded.experiment.train.batch_size
-    slots = len(build.optimizer(loaded.experiment).slot_names())
+    slots = build.vectors(loaded.experiment)
     memory = resources.needed(graph, threads, batch_size, slots)
     return {
         "name": loaded.experiment.name,

@@ -13,15 +13,18 @@ import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from cnntrain import build
 from cnntrain.arrays import Array
+from cnntrain.averages.base import Average
 from cnntrain.build import Data, Network
 from cnntrain.checkpoint import Checkpoint
 from cnntrain.config.dump import plain
 from cnntrain.config.load import Loaded
+from cnntrain.config.schema import Experiment
 from cnntrain.console import Console
+from cnntrain.engine.average import Averaged
 from cnntrain.engine.engine import Batch, Engine
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.update import Updater
@@ -30,10 +33,13 @@ from cnntrain.interrupts import Interrupts
 from cnntrain.loader import Samples
 from cnntrain.monitor import Monitor, Values
 from cnntrain.run import RunDirectory, environment
+from cnntrain.schedules.base import Horizon, Schedule
+from cnntrain.warmstart import WarmStart
 
 # isort: split
 import numpy as np
 
+REMEASURED = 100  # training steps over which statistics of averaged weights are taken
 EXHAUSTED = "all steps taken"  # why most runs are finished
 
 
@@ -69,10 +75,14 @@ class Trainer:
         self.tally = network.tally
         self.engine = Engine(network.graph, network.tally, pool, seed=experiment.seed)
         self.optimizer = build.optimizer(experiment)
-        self.updater = Updater(self.optimizer, network.graph.layout, pool, self.engine.params, self.engine.grads)
-        self.schedule = build.schedule(experiment)
+        layout, rules = network.graph.layout, build.rules(experiment)
+        self.updater = Updater(self.optimizer, layout, pool, self.engine.params, self.engine.grads, rules)
+        self.rates = Rates(experiment)
+        self.average = (
+            Averaged(cast(Average, experiment.train.average), self.engine) if experiment.train.average else None
+        )
         self.loader = build.loader(experiment, data)
-        self.horizon = build.horizon(experiment, self.loader.steps_per_epoch)
+        self.horizon = build.horizon(experiment, self.loader.steps_per_epoch, len(self.loader.indices))
         self.step = 0
         self.closed = 0  # epochs whose end has been dealt with
         self.finished: str | None = None  # why training is over
@@ -84,10 +94,12 @@ class Trainer:
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
+    def start(self, warm: WarmStart | None = None) -> None:
         """Begin at step 0: first parameters, the start row, and a checkpoint before the first batch."""
         experiment = self.loaded.experiment
         build.initialize(self.network.graph, experiment.init, experiment.seed, self.engine.params)
+        if warm:
+            warm.load(self.network.graph.layout, self.engine.params)
         self.run.metric(
             {
                 "event": "start",
@@ -113,13 +125,15 @@ class Trainer:
 
     def _take_step(self) -> None:
         step, train = self.step, self.loaded.experiment.train
-        lr = self.schedule(step, self.horizon, self.optimizer.lr)
+        lr, momentum = self.rates.at(step, self.horizon)
         try:
-            vector = self.engine.step(self.loader.step(step), step)
-            self.updater.apply(lr, step, train.clip_norm)
+            vector = self._gradient(step)
+            self.updater.apply(lr, step, train.clip_norm, momentum)
         except DivergedError as error:
             raise self._diverged(f"{error} (learning rate {lr:g}); the weights were not updated") from error
         self.step += 1
+        if self.average:
+            self.average.follow(self.step, self.horizon.total_steps, self.loader.steps_per_epoch)
         self.epoch_tally += vector
         self.interval_tally += vector
         self._clock.samples += self.tally.samples(vector)
@@ -128,10 +142,29 @@ class Trainer:
         if self.step % train.log_every == 0:
             values = {f"train/{name}": value for name, value in self.tally.values(self.interval_tally).items()}
             samples = self.loader.samples_before(self.step)
-            self.run.metric(
-                {"event": "train", "step": self.step, "epoch": epoch, "samples": samples, "lr": lr} | values
-            )
+            rates = {"lr": lr} | ({} if momentum is None else {"momentum": momentum})
+            row = {"event": "train", "step": self.step, "epoch": epoch, "samples": samples}
+            self.run.metric(row | rates | values | self._penalized(values))
             self.interval_tally = self.tally.zeros()
+
+    def _gradient(self, step: int) -> Array:
+        """Compute the gradient, under sam where the loss is worst nearby; returns the step's tally."""
+        batches = self.loader.step(step)
+        vector = self.engine.step(batches, step)
+        if self.optimizer.sam:
+            self.updater.perturb(step)
+            try:
+                self.engine.step(batches, step)
+            finally:
+                self.updater.restore()
+        return vector
+
+    def _penalized(self, values: Values) -> Values:
+        """With regularizers, what they add to the loss for the weights as they are now, and the loss with it."""
+        if not self.loaded.experiment.train.regularize:
+            return {}
+        penalty = self.updater.penalty()
+        return {"train/penalty": penalty, "train/objective": values["train/loss"] + penalty}
 
     def _after_step(self, improved: bool) -> None:
         """Save where it is time to, and leave where a signal asked for it."""
@@ -173,6 +206,7 @@ class Trainer:
             return False
         values = {f"train/{name}": value for name, value in self.tally.values(self.epoch_tally).items()}
         seconds = time.monotonic() - self._clock.since
+        values |= self._penalized(values)
         try:
             values |= self._validate()
         except _AbandonedError:
@@ -180,6 +214,7 @@ class Trainer:
         if not math.isfinite(values.get("val/loss", 0.0)):
             raise self._diverged(f"val/loss became {values['val/loss']} after epoch {epoch}")
         improved, reason = self.monitor.judge(values, self.step, epoch)
+        self.rates.judge(values)
         self.closed, self.finished = epoch, reason or (EXHAUSTED if over else None)
         self.values = {name: value for name, value in values.items() if isinstance(value, float)}
         self.run.metric({"event": "eval", "step": self.step, "epoch": epoch, **values, "best": improved})
@@ -192,12 +227,25 @@ class Trainer:
         if self.data.val is None:
             return {}
         samples = Samples(self.data.val, self.data.val_indices, self.data.eval_transforms)
-        vector = self.engine.evaluate(_Interruptible(samples, self.interrupts))
-        return {f"val/{name}": value for name, value in self.tally.values(vector).items()}
+        batch = _Interruptible(samples, self.interrupts)
+        vector = self.engine.evaluate(batch)
+        values = {f"val/{name}": value for name, value in self.tally.values(vector).items()}
+        if self.average and self.average.count:
+            with self.average.in_place():
+                if self.average.part.remeasures:
+                    self.average.remeasure(self._recent_steps())
+                vector = self.engine.evaluate(batch)
+            values |= {f"val_average/{name}": value for name, value in self.tally.values(vector).items()}
+        return values
+
+    def _recent_steps(self) -> list[tuple[int, list[Samples]]]:
+        """The first steps of the epoch that has just ended."""
+        first = (self.step - 1) // self.loader.steps_per_epoch * self.loader.steps_per_epoch
+        return [(step, self.loader.step(step)) for step in range(first, min(self.step, first + REMEASURED))]
 
     def _report_epoch(self, improved: bool, seconds: float) -> None:
         total = -(-self.horizon.total_steps // self.loader.steps_per_epoch)
-        names = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
+        names = ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "val_average/loss", "val_average/accuracy")
         shown = "  ".join(f"{name} {self.values[name]:.4f}" for name in names if name in self.values)
         mark = "  best" if improved else ""
         self.console.end_epoch()
@@ -251,6 +299,9 @@ class Trainer:
                 "samples": self.loader.samples_before(self.step),
             },
             "monitor": self.monitor.state(),
+            "schedules": self.rates.states,
+            "average": {"count": self.average.count} if self.average else {},
+            "loss": plain(self.network.loss),
             "values_of_epoch": self.values,
             "metrics_length": self.run.metrics_length,
             "data": self._fingerprint,
@@ -265,13 +316,18 @@ class Trainer:
             for name, entry in layout.entries.items():
                 if entry.offset < layout.trained:
                     arrays[f"slot/{slot}/{name}"] = layout.view(flat, entry)
+        if self.average:
+            arrays |= {f"average/{name}": view for name, view in layout.views(self.average.vector).items()}
         return arrays | {"metric/epoch": self.epoch_tally, "metric/interval": self.interval_tally}
 
     def restore(self, checkpoint: Checkpoint, allow_data_change: bool = False) -> None:
         """Go on from a checkpoint. Raises CheckpointError or DataError where it is of another network or other data."""
         mine = self.arrays()
         checkpoint.require(data=dict, monitor=dict, values_of_epoch=dict, metrics_length=int)
-        checkpoint.require(position__step=int, position__closed=int)
+        checkpoint.require(position__step=int, position__closed=int, schedules=dict)
+        if self.average:
+            checkpoint.require(average__count=int)
+            self.average.count = checkpoint.meta["average"]["count"]
         checkpoint.expect({name: (array.shape, array.dtype) for name, array in mine.items()})
         meta = checkpoint.meta
         step, closed, finished = (meta["position"].get(key) for key in ("step", "closed", "finished"))
@@ -293,6 +349,28 @@ class Trainer:
             self.monitor.restore(meta["monitor"])
         except ValueError as error:
             raise CheckpointError(f"{checkpoint.path} is damaged: {error}. Restore it from a copy") from error
+        self.rates.states = meta["schedules"]
+
+
+class Rates:
+    """Learning rate and momentum of every step, by their schedules; `states` is what those have seen."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        optimizer = build.optimizer(experiment)
+        self._schedules = {"lr": (build.schedule(experiment), optimizer.lr)}
+        if experiment.momentum_schedule:
+            self._schedules["momentum"] = (cast(Schedule, experiment.momentum_schedule), optimizer.base_momentum)
+        self.states = {name: schedule.begin() for name, (schedule, _) in self._schedules.items()}
+
+    def at(self, step: int, horizon: Horizon) -> tuple[float, float | None]:
+        """The learning rate of a step, and its momentum where that has a schedule."""
+        found = {name: rule(step, horizon, base, self.states[name]) for name, (rule, base) in self._schedules.items()}
+        return found["lr"], found.get("momentum")
+
+    def judge(self, values: Values) -> None:
+        """Let those that watch a metric see the values of an epoch."""
+        for name, (schedule, _) in self._schedules.items():
+            self.states[name] = schedule.judge(self.states[name], values)
 
 
 class _Interruptible:
@@ -327,12 +405,13 @@ def fingerprint(data: Data) -> dict[str, Any]:
         "classes": list(data.train.classes),
         "targets": digest([data.train.targets, data.val_indices]),
         "pixels": digest([data.train.pixels[::every]]),
+        **({"teacher": data.lesson.digest} if data.lesson is not None else {}),
     }
 
 
 def _difference(saved: dict[str, Any], now: dict[str, Any]) -> str:
     changed = [key for key in now if saved.get(key) != now[key]]
     return ", ".join(
-        key if key in ("targets", "pixels", "classes") else f"{key}: {saved.get(key)} then, {now[key]} now"
+        key if key in ("targets", "pixels", "classes", "teacher") else f"{key}: {saved.get(key)} then, {now[key]} now"
         for key in changed
     )

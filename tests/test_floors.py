@@ -22,7 +22,19 @@ FLOORS: dict[int, set[str]] = {
     3: set(KINDS),
     4: {"graph", "engine", "loader"},
     5: {"checkpoint", "run", "build", "resources", "saved"},
-    6: {"trainer", "report", "monitor", "console", "interrupts", "session", "inference", "summary", "advice", "timing"},
+    6: {
+        "trainer",
+        "report",
+        "monitor",
+        "console",
+        "interrupts",
+        "session",
+        "inference",
+        "summary",
+        "advice",
+        "timing",
+        *("gradcheck", "selftest", "warmstart", "merge", "teacher"),
+    },
     7: {"cli", "__main__"},
 }
 LIBRARIES = {0: set[str](), 1: {"yaml"}, 2: {"numpy"}, 3: {"PIL"}, 6: {"tqdm"}, 7: {"click"}}

@@ -2,40 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from cnntrain.engine.pool import Pool
+from cnntrain.selftest import follow
+from tests.support.golden_networks import BATCHES, NETWORKS, RUNS
 
+# isort: split
 import numpy as np
 import pytest
-
-from cnntrain import build
-from cnntrain.arrays import Array
-from cnntrain.engine.engine import Engine
-from cnntrain.engine.pool import Pool
-from cnntrain.engine.update import Updater
-from cnntrain.schedules.base import Horizon
-from tests.support.golden_networks import NETWORKS, RUNS, SHARD, Run, batches, network_of
-from tests.support.networks import Fixed
-
-
-def _follow(run: Run, arrays: dict[str, Array], pool: Pool) -> dict[str, Any]:
-    """What cnntrain makes of what PyTorch was given."""
-    loaded = run.loaded()
-    experiment, network = loaded.experiment, network_of(loaded)
-    engine = Engine(network.graph, network.tally, pool, dtype=run.dtype, shard=SHARD)
-    views = network.graph.layout.views(engine.params)
-    for name, view in views.items():
-        view[...] = arrays[f"start/{name}"]
-    optimizer, schedule = build.optimizer(experiment), build.schedule(experiment)
-    updater = Updater(optimizer, network.graph.layout, pool, engine.params, engine.grads)
-    given = [Fixed(x, targets) for x, targets in batches(arrays["pixels"], arrays["labels"], run.dtype)]
-    losses = []
-    for step in range(run.steps):
-        losses.append(engine.tally.mean_loss(engine.step([given[step % len(given)]], step)))
-        lr = schedule(step, Horizon(run.steps, len(given)), optimizer.lr)
-        updater.apply(lr, step, experiment.train.clip_norm)
-    statistics = {name: view for name, view in views.items() if "running" in name}
-    outputs = np.concatenate([engine.outputs(batch) for batch in given])
-    return {"losses": np.array(losses), "outputs": outputs} | statistics
 
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
@@ -46,7 +19,7 @@ def test_training_follows_pytorch(run):
         name.removeprefix(f"{run.name}/"): array for name, array in arrays.items() if name.startswith(f"{run.name}/")
     }
     with Pool(3) as pool:
-        found = _follow(run, arrays, pool)
+        found = follow(run.loaded(), arrays | {"batches": np.array(BATCHES)}, run.steps, run.dtype, pool)
     assert found.keys() == expected.keys()
     assert len(found["losses"]) == run.steps
     assert expected["losses"][-1] < expected["losses"][0]  # it has learnt something worth following

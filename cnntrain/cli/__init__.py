@@ -28,11 +28,14 @@ COMMANDS = {  # name -> what it does; the module cnntrain.cli.NAME has the click
     "fit": "Train the network of a config.",
     "eval": "Measure a trained network on a split of its data.",
     "predict": "Classify images with a trained network.",
+    "average": "Make one network of several checkpoints of it.",
     "check": "Check a config, its shapes and its data, without training.",
     "summary": "Show a network layer by layer.",
     "time": "Measure where the time of a training step goes.",
     "config": "Show a config with every default filled in.",
     "list": "List the parts a config can name.",
+    "gradcheck": "Check a network's gradients against differences.",
+    "selftest": "Prove this installation on this machine.",
     "completion": "Print the completion script of a shell.",
 }
 ALIASES = {"train": "fit", "test": "eval"}

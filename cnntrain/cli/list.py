@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import textwrap
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from cnntrain.cli.options import Command, as_json, debug, print_json
-from cnntrain.cli.text import paragraphs, sentence, show, table
+from cnntrain.cli.text import paragraphs, sentence, show, table, width
 from cnntrain.registry import KINDS
+
+_PIPED = 80  # columns where nobody looks on
 
 
 def _complete_kind(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -42,8 +45,7 @@ def command(kind: str | None, name: str | None, as_json: bool) -> None:
     elif name:
         _explain(described[0])
     else:
-        show(table([["name", "what it is"], *([part["name"], part["meaning"]] for part in described)], fold=1))
-        show(f"\nFor the keys of one: cnntrain list {kind} NAME")
+        show("\n".join(_listed(kind, described, width() or _PIPED)))
 
 
 def _list_kinds(kinds: dict[str, list[str]], as_json: bool) -> None:
@@ -54,17 +56,39 @@ def _list_kinds(kinds: dict[str, list[str]], as_json: bool) -> None:
     show("\nWhat they are: cnntrain list KIND")
 
 
+def _listed(kind: str, entries: list[dict[str, Any]], columns: int) -> Iterator[str]:
+    """Every part in two or three lines: name and meaning, keys, where it is from."""
+    from cnntrain.config.catalogue import keys
+
+    indent = max(len(entry["name"]) for entry in entries) + 2
+    for entry in entries:
+        yield from _wrapped(entry["meaning"], columns, f"{entry['name']:<{indent}}", indent)
+        if own := ", ".join(keys(entry)):
+            yield from _wrapped(f"keys: {own}", columns, " " * indent, indent + 2)
+        source = f"{', '.join(entry['source'])}; " if entry["source"] else ""
+        yield from _wrapped(f"from: {source}{entry['file']}", columns, " " * indent, indent + 2)
+    yield ""
+    shared = dict.fromkeys(key for entry in entries for key in keys(entry, "kind"))
+    if shared:
+        yield from _wrapped(f"Every {KINDS[kind]} also takes: {', '.join(shared)}", columns, "", 2)
+    yield f"What each key takes: cnntrain list {kind} NAME"
+
+
+def _wrapped(text: str, columns: int, first: str = "", indent: int = 0) -> list[str]:
+    options: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+    return textwrap.wrap(text, max(columns, 40), initial_indent=first, subsequent_indent=" " * indent, **options)
+
+
 def _explain(entry: dict[str, Any]) -> None:
-    show(f"{entry['name']} ({entry['file']})\n")
+    from cnntrain.config.catalogue import shown
+
+    source = f"; {', '.join(entry['source'])}" if entry["source"] else ""
+    show(f"{entry['name']} ({entry['file']}{source})\n")
     show(paragraphs(entry["text"]))
     if entry["fields"]:
-        rows = [[field["name"], _default(field), field["type"]] for field in entry["fields"]]
+        rows = [
+            [field["name"], "required" if field["required"] else shown(field["default"]), field["type"]]
+            for field in entry["fields"]
+        ]
         show()
         show(table([["key", "default", "takes"], *rows], fold=2))
-
-
-def _default(field: dict[str, Any]) -> str:
-    """A default as YAML has it on one line."""
-    if field["required"]:
-        return "required"
-    return field["default"] if isinstance(field["default"], str) else json.dumps(field["default"])

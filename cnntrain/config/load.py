@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnntrain.config.blocks import expand
 from cnntrain.config.compose import Composition, root_map
 from cnntrain.config.dump import plain
 from cnntrain.config.overrides import override
@@ -57,6 +58,7 @@ def load(paths: Sequence[str | Path], sets: Sequence[str] = ()) -> Loaded:
     tree = composition.files([str(path) for path in paths])
     for number, text in enumerate(sets, 1):
         tree = override(tree, text, number, problems)
+    tree = expand(tree, problems)
     tree = substitute(tree, composition.mentioned | mentions(tree), problems)
     loaded = _read(tree, composition.text, Path(paths[0]).stem, problems)
     if sum(1 for _ in leaves(plain(loaded.experiment))) > MAX_RESOLVED // 2:  # each leaf is a key and a value

@@ -66,10 +66,25 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Model:
-    """The network, as a list of layers and structures."""
+class InitFrom:
+    """First parameters from another run: what its checkpoint has under the same name with the same shape."""
 
-    layers: Layers
+    checkpoint: str  # a checkpoint, or a run directory: its best
+    strict: bool = True  # anything missing, unused or of another shape is an error
+    ignore: tuple[str, ...] = ()  # layers or parameters left to the initializers, by name or shell pattern
+
+
+@dataclass(frozen=True)
+class Model:
+    """The network: a list of layers and structures, or a ready model that stands for one."""
+
+    layers: Layers | None = None
+    preset: Annotated[Part, Kind("models")] | None = None
+    init_from: InitFrom | None = None
+
+    def __post_init__(self) -> None:
+        if (self.layers is None) == (self.preset is None):
+            raise ValueError("model needs exactly one of 'layers' and 'preset'")
 
 
 @dataclass(frozen=True)
@@ -122,10 +137,15 @@ class Train:
 
     epochs: PositiveInt | None = None
     steps: PositiveInt | None = None
+    samples: PositiveInt | None = None  # at least so many, in whole steps
     batch_size: PositiveInt = 64
     accumulate: PositiveInt = 1  # batches that make one step
     order: Literal["shuffle", "sequential"] = "shuffle"
-    clip_norm: Positive | None = None  # the largest Euclidean norm of the whole gradient
+    clip_norm: Positive | None = None  # the largest Euclidean norm of the whole gradient, after the two below
+    clip_value: Positive | None = None  # the largest absolute value of any of its entries
+    agc: Positive | None = None  # the largest norm of a unit's gradient, as a share of its weights' (0.01 is usual)
+    regularize: tuple[Annotated[Part, Kind("regularizers")], ...] = ()  # penalties join the gradient before clipping
+    average: Annotated[Part, Kind("averages")] | None = None  # of the weights; measured beside them
     until: Until | None = None
     early_stopping: EarlyStopping | None = None
     metrics: tuple[Annotated[Part, Kind("metrics")], ...] | None = None  # by default accuracy and error
@@ -133,8 +153,8 @@ class Train:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if (self.epochs is None) == (self.steps is None):
-            raise ValueError("train needs exactly one of 'epochs' and 'steps'")
+        if sum(length is not None for length in (self.epochs, self.steps, self.samples)) != 1:
+            raise ValueError("train needs exactly one of 'epochs', 'steps' and 'samples'")
 
 
 @dataclass(frozen=True)
@@ -178,6 +198,7 @@ class Experiment:
     loss: Annotated[Part, Kind("losses")] = _part("losses", "cross_entropy")
     optimizer: Annotated[Part, Kind("optimizers")] = _part("optimizers", "sgd")
     schedule: Annotated[Part, Kind("schedules")] = _part("schedules", "constant")
+    momentum_schedule: Annotated[Part, Kind("schedules")] | None = None  # of the momentum, or of the first beta
     train: Train
     checkpoint: Checkpoint = Checkpoint()
     warnings: Warnings = Warnings()

@@ -36,8 +36,9 @@ class Tally:
         vector[_LOSS] = np.dot(losses.astype(np.float64), weights.astype(np.float64))
         vector[_NORMALIZER] = self.loss.normalizer(targets, weights)
         vector[_SAMPLES] = len(outputs)
+        own = self.loss.own_targets(targets, outputs.shape[1])
         for metric, part in zip(self.metrics, self._slices, strict=True):
-            metric.add(vector[part], outputs, targets, weights)
+            metric.add(vector[part], outputs, own, weights)
         return vector
 
     @staticmethod

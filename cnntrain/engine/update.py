@@ -1,71 +1,174 @@
-"""The updater walks the flat vectors in blocks and lets the optimizer change each, on all workers."""
+"""The updater walks the flat vectors in pieces and lets the optimizer change each, on all workers.
+
+A step goes: penalties of the regularizers join the gradient, it is clipped, the optimizer updates, limits are enforced.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import fnmatch
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from cnntrain.arrays import Array, Layout, Span, aligned
+from cnntrain.arrays import Array, Entry, Layout, Role, Shape, aligned, round_up
 from cnntrain.engine.pool import Pool
 from cnntrain.errors import DivergedError
 from cnntrain.optimizers.base import Block, Optimizer
+from cnntrain.regularizers.base import Regularizer
 
 # isort: split
 import numpy as np
 
 BLOCK = 16384  # values: 64 KB of float32, so that parameters, gradient, slots and scratch of a block stay in cache
+_SMALLEST = 1e-3  # the norm adaptive clipping takes for weights that are smaller, so that zeros can leave zero
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is done to gradients and parameters beside the optimizer's step.
+
+    clip_value     no value of the gradient beyond this
+    agc            no unit's gradient longer than this share of its weights (adaptive clipping, Brock et al. 2021)
+    regularizers   penalties and limits
+    """
+
+    clip_value: float | None = None
+    agc: float | None = None
+    regularizers: tuple[Regularizer, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """What the optimizer is given at a time: a stretch of the vectors, or a tensor."""
+
+    where: slice
+    shape: Shape
+    role: Role
+    lr_mult: float
+    decay: float | None
 
 
 class Updater:
     """An optimizer with its slots, for the trained parameters of one layout."""
 
-    def __init__(self, optimizer: Optimizer, layout: Layout, pool: Pool, params: Array, grads: Array) -> None:
-        self.optimizer, self.pool = optimizer, pool
+    def __init__(
+        self, optimizer: Optimizer, layout: Layout, pool: Pool, params: Array, grads: Array, rules: Rules | None = None
+    ) -> None:
+        self.optimizer, self.pool, self.rules = optimizer, pool, rules or Rules()
         self._params, self._grads = params, grads
-        self.slots = {name: aligned(layout.size, params.dtype) for name in optimizer.slot_names()}
+        self.slots = {name: aligned(layout.size, params.dtype) for name in optimizer.state_names()}
         optimizer.start({name: slot[: layout.trained] for name, slot in self.slots.items()})
-        self._blocks: list[tuple[Span, slice]] = [
-            (span, slice(start, min(start + BLOCK, span.stop)))
-            for span in layout.spans
-            for start in range(span.start, span.stop, BLOCK)
+        self._tensors = [_tensor(optimizer, layout, e) for e in layout.entries.values() if e.offset < layout.trained]
+        self._blocks = _blocks([piece for _, piece in self._tensors])
+        self._pieces = self._blocks if optimizer.unit == "element" else [piece for _, piece in self._tensors]
+        self._acting = [
+            [r for r in self.rules.regularizers if r.applies(node_of(entry), piece.role)]
+            for entry, piece in self._tensors
         ]
-        self._scratch = [(aligned(BLOCK, params.dtype), aligned(BLOCK, params.dtype)) for _ in range(pool.threads)]
+        self._prepares = bool(self.rules.clip_value or self.rules.agc or self.rules.regularizers)
+        largest = BLOCK
+        if self._prepares or optimizer.unit == "tensor":
+            largest = max([BLOCK, *(math.prod(piece.shape) for _, piece in self._tensors)])
+        self._scratch = [(aligned(largest, params.dtype), aligned(largest, params.dtype)) for _ in range(pool.threads)]
         self._squares = np.zeros(len(self._blocks))
+        self._saved = aligned(layout.size, params.dtype) if optimizer.sam else None
 
-    def apply(self, lr: float, step: int, clip_norm: float | None = None) -> float:
+    def apply(self, lr: float, step: int, clip_norm: float | None = None, momentum: float | None = None) -> float:
         """Take step number `step` (from 0) with this learning rate; return the Euclidean norm of the gradient.
 
-        A norm above `clip_norm` is scaled down to it. Raises DivergedError, before any parameter changes, where the
-        gradient is not finite.
+        A norm above `clip_norm` is scaled down to it; `momentum` replaces the optimizer's. The norm is taken after
+        penalties and the other ways to clip. Raises DivergedError, before any parameter changes, where the gradient
+        is not finite.
         """
-        norm = self._norm()
-        if not math.isfinite(norm):
-            raise DivergedError(f"the gradient became {norm} at step {step}")
+        norm = self._finite_norm(step)
+        if self._prepares:
+            self.pool.run(len(self._tensors), self._prepare)
+            norm = self._finite_norm(step)
         factor = clip_norm / norm if clip_norm and norm > clip_norm else 1.0
+        optimizer = self.optimizer if momentum is None else self.optimizer.with_momentum(momentum)
 
         def update(worker: int, index: int) -> None:
-            span, where = self._blocks[index]
-            count = where.stop - where.start
-            grads = self._grads[where]
+            piece = self._pieces[index]
+            grads = self._grads[piece.where].reshape(piece.shape)
             if factor != 1.0:
                 grads *= factor
             block = Block(
-                p=self._params[where],
+                p=self._params[piece.where].reshape(piece.shape),
                 g=grads,
-                slots={name: slot[where] for name, slot in self.slots.items()},
-                lr=lr * span.lr_mult,
+                slots={name: slot[piece.where].reshape(piece.shape) for name, slot in self.slots.items()},
+                lr=lr * piece.lr_mult,
                 step=step + 1,
-                scratch=(self._scratch[worker][0][:count], self._scratch[worker][1][:count]),
+                scratch=(self._room(worker, 0, piece.shape), self._room(worker, 1, piece.shape)),
+                role=piece.role,
+                decay=piece.decay,
             )
-            self.optimizer.step(block, span.role)
+            optimizer.step(block)
 
-        self.pool.run(len(self._blocks), update)
+        self.pool.run(len(self._pieces), update)
+        if self.rules.regularizers:
+            self.pool.run(len(self._tensors), self._limit)
+        return norm
+
+    def penalty(self) -> float:
+        """What the regularizers add to the loss for the parameters as they are."""
+        parts = [
+            regularizer.value(self._params[piece.where].reshape(piece.shape))
+            for (_, piece), acting in zip(self._tensors, self._acting, strict=True)
+            for regularizer in acting
+        ]
+        return math.fsum(parts)
+
+    def perturb(self, step: int) -> None:
+        """Go to where the loss is worst nearby: p += rho g / |g| (`optimizer.sam`). Raises DivergedError."""
+        assert self._saved is not None
+        assert self.optimizer.sam is not None
+        np.copyto(self._saved, self._params)
+        norm = self._finite_norm(step)
+        factor = self.optimizer.sam.rho / norm if norm else 0.0
+
+        def move(worker: int, index: int) -> None:
+            piece = self._blocks[index]
+            change = np.multiply(self._grads[piece.where], factor, out=self._room(worker, 0, piece.shape))
+            self._params[piece.where] += change
+
+        self.pool.run(len(self._blocks), move)
+
+    def restore(self) -> None:
+        """Come back from there, parameters and statistics."""
+        assert self._saved is not None
+        np.copyto(self._params, self._saved)
+
+    def _room(self, worker: int, which: int, shape: Shape) -> Array:
+        return self._scratch[worker][which][: math.prod(shape)].reshape(shape)
+
+    def _prepare(self, worker: int, index: int) -> None:
+        """Penalize and clip the gradient of one tensor."""
+        piece = self._tensors[index][1]
+        p, g = (vector[piece.where].reshape(piece.shape) for vector in (self._params, self._grads))
+        for regularizer in self._acting[index]:
+            regularizer.add_gradient(p, g, self._room(worker, 0, piece.shape))
+        if self.rules.clip_value:
+            np.clip(g, -self.rules.clip_value, self.rules.clip_value, out=g)
+        if self.rules.agc:
+            clip_adaptively(p, g, self.rules.agc)
+
+    def _limit(self, worker: int, index: int) -> None:
+        piece = self._tensors[index][1]
+        for regularizer in self._acting[index]:
+            regularizer.limit(self._params[piece.where].reshape(piece.shape), self._room(worker, 0, piece.shape))
+
+    def _finite_norm(self, step: int) -> float:
+        norm = self._norm()
+        if not math.isfinite(norm):
+            raise DivergedError(f"the gradient became {norm} at step {step}")
         return norm
 
     def _norm(self) -> float:
         """The norm from sums of squares of blocks, added in float64 in the order of the blocks."""
 
         def square(_worker: int, index: int) -> None:
-            grads = self._grads[self._blocks[index][1]]
+            grads = self._grads[self._blocks[index].where]
             total = float(np.dot(grads, grads))
             if not math.isfinite(total):  # perhaps only float32 overflowed
                 wide = grads.astype(np.float64)
@@ -76,3 +179,61 @@ class Updater:
             self.pool.run(len(self._blocks), square)
         finite = np.isfinite(self._squares).all()
         return math.sqrt(math.fsum(self._squares)) if finite else float(self._squares.sum())
+
+
+def clip_adaptively(p: Array, g: Array, most: float) -> None:
+    """Scale down the gradient of each unit that is longer than `most` times max(|its weights|, 0.001), in place.
+
+    A unit is a filter or an output, all axes but the last; a vector is one unit (Brock et al. 2021, algorithm AGC).
+    """
+    p, g = (array.reshape(-1, array.shape[-1]) if array.ndim > 1 else array.reshape(-1, 1) for array in (p, g))
+    sizes, slopes = (np.sqrt(np.einsum("ij,ij->j", array, array)) for array in (p, g))
+    limit = most * np.maximum(sizes, _SMALLEST)
+    g *= np.minimum(1, limit / np.maximum(slopes, np.finfo(g.dtype).tiny))
+
+
+def node_of(entry: Entry) -> str:
+    """The name of the node a parameter belongs to."""
+    return entry.name.rpartition(".")[0]
+
+
+def unmatched(layout: Layout, patterns: Sequence[str]) -> list[tuple[int, str]]:
+    """Of the patterns that match no node with trained parameters, the index and what to say."""
+    nodes = {node_of(entry) for entry in layout.entries.values() if entry.offset < layout.trained}
+    return [
+        (index, f"match {pattern!r} fits no layer with trained parameters; `cnntrain summary` shows their names")
+        for index, pattern in enumerate(patterns)
+        if not any(fnmatch.fnmatchcase(node, pattern) for node in nodes)
+    ]
+
+
+def _tensor(optimizer: Optimizer, layout: Layout, entry: Entry) -> tuple[Entry, _Piece]:
+    """A trained parameter, and how its groups want it treated."""
+    span = next(span for span in layout.spans if span.start <= entry.offset < span.stop)
+    piece = _Piece(
+        slice(entry.offset, entry.offset + entry.param.size), entry.param.shape, span.role, span.lr_mult, None
+    )
+    for group in optimizer.groups:
+        if fnmatch.fnmatchcase(node_of(entry), group.match):
+            decay = piece.decay if group.weight_decay is None else group.weight_decay
+            piece = dataclasses.replace(piece, lr_mult=span.lr_mult * group.lr_mult, decay=decay)
+    return entry, piece
+
+
+def _blocks(tensors: Sequence[_Piece]) -> list[_Piece]:
+    """Neighbours that are treated alike, joined, and cut into blocks; the gaps between them come along."""
+    joined: list[_Piece] = []
+    for piece in tensors:
+        start, stop = piece.where.start, piece.where.start + round_up(piece.where.stop - piece.where.start, 16)
+        last = joined[-1] if joined else None
+        alike = last and (last.role, last.lr_mult, last.decay) == (piece.role, piece.lr_mult, piece.decay)
+        if last and alike and last.where.stop == start:
+            joined[-1] = dataclasses.replace(last, where=slice(last.where.start, stop))
+        else:
+            joined.append(dataclasses.replace(piece, where=slice(start, stop)))
+    return [
+        dataclasses.replace(piece, where=slice(start, stop), shape=(stop - start,))
+        for piece in joined
+        for start in range(piece.where.start, piece.where.stop, BLOCK)
+        for stop in [min(start + BLOCK, piece.where.stop)]
+    ]

@@ -23,6 +23,16 @@ class Zeros(Initializer):
         out.fill(0)
 
 
+@register("ones")
+@dataclass(frozen=True)
+class Ones(Initializer):
+    """Every value 1."""
+
+    def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:  # noqa: ARG002
+        """Write out = 1."""
+        out.fill(1)
+
+
 @register("constant")
 @dataclass(frozen=True)
 class Constant(Initializer):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cnntrain.arrays import Array, Param
 from cnntrain.config.fields import Finite, NonNegative
-from cnntrain.initializers.base import Initializer
+from cnntrain.initializers.base import Initializer, truncated
 from cnntrain.registry import register
 
 # isort: split
@@ -42,3 +42,20 @@ class Normal(Initializer):
     def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
         """Draw out ~ N(mean, std^2)."""
         out[...] = rng.normal(self.mean, self.std, param.shape)
+
+
+@register("truncated_normal")
+@dataclass(frozen=True)
+class TruncatedNormal(Initializer):
+    """Normal with this mean and standard deviation, drawn again while more than two deviations from the mean.
+
+    What is left has 0.8796 of the deviation asked for, as in PyTorch's trunc_normal_(a=mean - 2 * std, b=mean + 2 *
+    std) and Keras's TruncatedNormal, whose defaults these are.
+    """
+
+    mean: Finite = 0.0
+    std: NonNegative = 0.05
+
+    def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
+        """Draw out ~ N(mean, std^2) within mean +- 2 * std."""
+        out[...] = self.mean + self.std * truncated(param.shape, rng)

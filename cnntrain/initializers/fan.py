@@ -13,7 +13,7 @@ from typing import Literal
 
 from cnntrain.arrays import Array, Param
 from cnntrain.config.fields import Positive
-from cnntrain.initializers.base import Initializer
+from cnntrain.initializers.base import Initializer, truncated
 from cnntrain.registry import register
 
 # isort: split
@@ -26,6 +26,7 @@ GAINS = {  # PyTorch's calculate_gain; leaky_relu with this package's slope of 0
     "relu": math.sqrt(2),
     "leaky_relu": math.sqrt(2 / (1 + 0.01**2)),
 }
+TRUNCATED = 0.87962566103423978  # the deviation of a standard normal value within +-2
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,66 @@ class HeNormal(He):
         out[...] = rng.normal(0, self.std(param), param.shape)
 
 
+@dataclass(frozen=True)
+class Lecun(Initializer):
+    """LeCun et al. (1998, Efficient BackProp): variance 1 / fan_in. What selu wants."""
+
+    def std(self, param: Param) -> float:
+        """The standard deviation of the values."""
+        return math.sqrt(1 / _counted(self, param.fan_in))
+
+
+@register("lecun_uniform")
+@dataclass(frozen=True)
+class LecunUniform(Lecun):
+    """Uniform of LeCun's variance 1 / fan_in. Keras's LecunUniform."""
+
+    def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
+        """Draw out ~ U[-a, a) with a = sqrt(3) * std."""
+        _fill_uniform(out, self.std(param), rng)
+
+
+@register("lecun_normal")
+@dataclass(frozen=True)
+class LecunNormal(Lecun):
+    """Normal of LeCun's variance 1 / fan_in, not truncated (Keras truncates its LecunNormal)."""
+
+    def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
+        """Draw out ~ N(0, std^2)."""
+        out[...] = rng.normal(0, self.std(param), param.shape)
+
+
+@register("variance_scaling")
+@dataclass(frozen=True)
+class VarianceScaling(Initializer):
+    """Variance scale / fan, of which the others here are special cases; Keras's VarianceScaling.
+
+    mode fan_in, fan_out or fan_avg, their mean. distribution truncated_normal is cut at two deviations and made up for
+    what that takes from the variance, normal is not cut.
+    """
+
+    scale: Positive = 1.0
+    mode: Literal["fan_in", "fan_out", "fan_avg"] = "fan_in"
+    distribution: Literal["truncated_normal", "normal", "uniform"] = "truncated_normal"
+
+    def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
+        """Draw from the distribution, with std = sqrt(scale / fan)."""
+        fans = {"fan_in": param.fan_in, "fan_out": param.fan_out, "fan_avg": (param.fan_in + param.fan_out) / 2}
+        std = math.sqrt(self.scale / _counted(self, fans[self.mode]))
+        if self.distribution == "uniform":
+            _fill_uniform(out, std, rng)
+        elif self.distribution == "normal":
+            out[...] = rng.normal(0, std, param.shape)
+        else:
+            out[...] = std / TRUNCATED * truncated(param.shape, rng)
+
+
 def _fill_uniform(out: Array, std: float, rng: np.random.Generator) -> None:
     bound = math.sqrt(3) * std
     out[...] = rng.uniform(-bound, bound, out.shape)
 
 
-def _counted(initializer: Initializer, fan: int) -> int:
+def _counted(initializer: Initializer, fan: float) -> float:
     """The fan, which a parameter that sums nothing (a scale, a shift) does not have."""
     if fan < 1:
         raise ValueError(f"{initializer.name_in_config} needs a parameter with inputs to count: use constant or normal")

@@ -5,19 +5,17 @@ Each keeps its output y alone, from which the derivative follows, so it may work
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from cnntrain.arrays import Array, Shape
-from cnntrain.config.fields import Range
+from cnntrain.config.fields import Finite, Positive, Range
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example
+from cnntrain.ops.blocks import BLOCK, blocks
 from cnntrain.registry import register
 
 # isort: split
 import numpy as np
-
-BLOCK = 32 * 1024  # values worked on at a time where a temporary is needed: all of them stay in cache
 
 
 class Elementwise(Layer):
@@ -26,13 +24,6 @@ class Elementwise(Layer):
     examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2)), example((7,)))
     keeps: ClassVar[tuple[str, ...]] = ("y",)
     inplace: ClassVar[bool] = True
-
-
-def _blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
-    """Contiguous arrays of one size as 1-D pieces of at most BLOCK values."""
-    flat = [array.reshape(-1) for array in arrays]
-    for start in range(0, flat[0].size, BLOCK):
-        yield tuple(array[start : start + BLOCK] for array in flat)
 
 
 @register("relu")
@@ -54,7 +45,7 @@ class Relu(Elementwise):
     def backward(self, f: Frame) -> None:
         """Write dx = dy * (y > 0)."""
         if f.dx is not None:
-            for y, dy, dx in _blocks(f.y, f.dy, f.dx):
+            for y, dy, dx in blocks(f.y, f.dy, f.dx):
                 positive = np.greater(y, 0, out=f.scratch["positive"][: y.size])
                 np.multiply(dy, positive, out=dx)
 
@@ -74,14 +65,14 @@ class LeakyRelu(Elementwise):
 
     def forward(self, f: Frame) -> None:
         """Write y = max(x, slope * x), as 0 < slope <= 1."""
-        for x, y in _blocks(f.x, f.y):
+        for x, y in blocks(f.x, f.y):
             leak = np.multiply(x, self.slope, out=f.scratch["leak"][: x.size])
             np.maximum(x, leak, out=y)
 
     def backward(self, f: Frame) -> None:
         """Write dx = dy * (1 where y > 0, else slope); y has the sign of x."""
         if f.dx is not None:
-            for y, dy, dx in _blocks(f.y, f.dy, f.dx):
+            for y, dy, dx in blocks(f.y, f.dy, f.dx):
                 positive = np.greater(y, 0, out=f.scratch["positive"][: y.size])
                 slope = np.maximum(positive, self.slope, out=f.scratch["leak"][: y.size], dtype=y.dtype)  # 1 or slope
                 np.multiply(dy, slope, out=dx)
@@ -103,7 +94,7 @@ class Tanh(Elementwise):
     def backward(self, f: Frame) -> None:
         """Write dx = dy * (1 - y * y)."""
         if f.dx is not None:
-            for y, dy, dx in _blocks(f.y, f.dy, f.dx):
+            for y, dy, dx in blocks(f.y, f.dy, f.dx):
                 slope = np.multiply(y, y, out=f.scratch["slope"][: y.size])
                 np.subtract(1, slope, out=slope)
                 np.multiply(dy, slope, out=dx)
@@ -129,7 +120,194 @@ class Sigmoid(Elementwise):
     def backward(self, f: Frame) -> None:
         """Write dx = dy * y * (1 - y)."""
         if f.dx is not None:
-            for y, dy, dx in _blocks(f.y, f.dy, f.dx):
+            for y, dy, dx in blocks(f.y, f.dy, f.dx):
                 slope = np.subtract(1, y, out=f.scratch["slope"][: y.size])
                 np.multiply(slope, y, out=slope)
+                np.multiply(dy, slope, out=dx)
+
+
+@dataclass(frozen=True)
+class Clip(Elementwise):
+    """y = x between two bounds, else the nearer one; so dx = dy where y is strictly between, else 0."""
+
+    def bounds(self) -> tuple[float, float]:
+        """The least and the largest y."""
+        raise NotImplementedError
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+        """Where y is above the lower bound, and where it is below the upper."""
+        return Workspace(scratch={"above": ((BLOCK,), np.bool_), "below": ((BLOCK,), np.bool_)})
+
+    def forward(self, f: Frame) -> None:
+        """Write y = min(max(x, low), high)."""
+        low, high = self.bounds()
+        np.maximum(f.x, low, out=f.y)
+        np.minimum(f.y, high, out=f.y)
+
+    def backward(self, f: Frame) -> None:
+        """Write dx = dy * (low < y < high)."""
+        low, high = self.bounds()
+        if f.dx is not None:
+            for y, dy, dx in blocks(f.y, f.dy, f.dx):
+                np.multiply(dy, _between(f, y, low, high), out=dx)
+
+
+def _between(f: Frame, y: Array, low: float, high: float) -> Array:
+    """Where low < y < high, in scratch."""
+    above = np.greater(y, low, out=f.scratch["above"][: y.size])
+    below = np.less(y, high, out=f.scratch["below"][: y.size])
+    return np.logical_and(above, below, out=above)
+
+
+@register("relu6")
+@dataclass(frozen=True)
+class Relu6(Clip):
+    """y = min(max(x, 0), 6) (Howard et al. 2017, MobileNets), so dx = dy where 0 < y < 6, else 0."""
+
+    def bounds(self) -> tuple[float, float]:
+        """0 and 6."""
+        return 0.0, 6.0
+
+
+@register("hard_tanh")
+@dataclass(frozen=True)
+class HardTanh(Clip):
+    """y = min(max(x, low), high) (Collobert 2004), so dx = dy where low < y < high, else 0."""
+
+    examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2)), example((7,), low=-0.5, high=1.5))
+
+    low: Finite = -1.0
+    high: Finite = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.low >= self.high:
+            raise ValueError(f"low must be below high, got low {self.low:g} and high {self.high:g}")
+
+    def bounds(self) -> tuple[float, float]:
+        """Low and high."""
+        return self.low, self.high
+
+
+@register("hard_sigmoid")
+@dataclass(frozen=True)
+class HardSigmoid(Elementwise):
+    """y = min(max(x / 6 + 1/2, 0), 1) (Courbariaux et al. 2015, in PyTorch's slope), so dx = dy / 6 where 0 < y < 1."""
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+        """Where y is above 0, and where it is below 1."""
+        return Workspace(scratch={"above": ((BLOCK,), np.bool_), "below": ((BLOCK,), np.bool_)})
+
+    def forward(self, f: Frame) -> None:
+        """Write y = min(max(x / 6 + 1/2, 0), 1)."""
+        np.multiply(f.x, 1 / 6, out=f.y)
+        np.add(f.y, 0.5, out=f.y)
+        np.maximum(f.y, 0, out=f.y)
+        np.minimum(f.y, 1, out=f.y)
+
+    def backward(self, f: Frame) -> None:
+        """Write dx = dy / 6 * (0 < y < 1)."""
+        if f.dx is not None:
+            for y, dy, dx in blocks(f.y, f.dy, f.dx):
+                np.multiply(dy, _between(f, y, 0, 1), out=dx)
+                np.multiply(dx, 1 / 6, out=dx)
+
+
+@dataclass(frozen=True)
+class Exponential(Elementwise):
+    """y = factor * x where x > 0, else factor * alpha * (exp(x) - 1).
+
+    So dx = dy * factor where y > 0, else dy * factor * alpha * exp(x) = dy * (y + factor * alpha).
+    """
+
+    def constants(self) -> tuple[float, float]:
+        """Factor and alpha."""
+        raise NotImplementedError
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+        """Where y > 0; the exponential, and the derivative."""
+        return Workspace(scratch={"positive": ((BLOCK,), np.bool_), "slope": ((BLOCK,), dtype)})
+
+    def forward(self, f: Frame) -> None:
+        """Write y = factor * max(x, 0) + factor * alpha * (exp(min(x, 0)) - 1)."""
+        factor, alpha = self.constants()
+        for x, y in blocks(f.x, f.y):
+            negative = np.minimum(x, 0, out=f.scratch["slope"][: x.size])
+            np.expm1(negative, out=negative)
+            np.multiply(negative, factor * alpha, out=negative)
+            np.maximum(x, 0, out=y)
+            np.multiply(y, factor, out=y)
+            np.add(y, negative, out=y)
+
+    def backward(self, f: Frame) -> None:
+        """Write dx = dy * (factor where y > 0, else y + factor * alpha)."""
+        factor, alpha = self.constants()
+        if f.dx is not None:
+            for y, dy, dx in blocks(f.y, f.dy, f.dx):
+                positive = np.greater(y, 0, out=f.scratch["positive"][: y.size])
+                slope = np.add(y, factor * alpha, out=f.scratch["slope"][: y.size])
+                np.copyto(slope, factor, where=positive)
+                np.multiply(dy, slope, out=dx)
+
+
+@register("elu")
+@dataclass(frozen=True)
+class Elu(Exponential):
+    """y = x where x > 0, else alpha * (exp(x) - 1) (Clevert et al. 2016); so dx = dy, or dy * (y + alpha)."""
+
+    examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2)), example((7,), alpha=0.4))
+
+    alpha: Positive = 1.0
+
+    def constants(self) -> tuple[float, float]:
+        """1 and alpha."""
+        return 1.0, self.alpha
+
+
+@register("selu")
+@dataclass(frozen=True)
+class Selu(Exponential):
+    """y = 1.0507 * elu(x, alpha=1.6733) (Klambauer et al. 2017), whose fixed point is mean 0 and variance 1.
+
+    So dx = 1.0507 * dy where y > 0, else dy * (y + 1.0507 * 1.6733). Start it with lecun_normal, drop with
+    alpha_dropout.
+    """
+
+    def constants(self) -> tuple[float, float]:
+        """The paper's lambda and alpha."""
+        return 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+
+
+@register("softplus")
+@dataclass(frozen=True)
+class Softplus(Elementwise):
+    """y = log(1 + exp(beta * x)) / beta (Dugas et al. 2001).
+
+    So dx = dy * sigmoid(beta * x) = dy * (1 - exp(-beta * y)).
+
+    Exact for every x; PyTorch takes y = x from beta * x = 20 on, which differs by 2e-9 at most.
+    """
+
+    examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2)), example((7,), beta=2.5))
+
+    beta: Positive = 1.0
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+        """The derivative."""
+        return Workspace(scratch={"slope": ((BLOCK,), dtype)})
+
+    def forward(self, f: Frame) -> None:
+        """Write y = log(exp(0) + exp(beta * x)) / beta."""
+        np.multiply(f.x, self.beta, out=f.y)
+        with np.errstate(invalid="ignore"):  # of NaN, which stays
+            np.logaddexp(f.y, 0, out=f.y)
+        np.multiply(f.y, 1 / self.beta, out=f.y)
+
+    def backward(self, f: Frame) -> None:
+        """Write dx = dy * -(exp(-beta * y) - 1)."""
+        if f.dx is not None:
+            for y, dy, dx in blocks(f.y, f.dy, f.dx):
+                slope = np.multiply(y, -self.beta, out=f.scratch["slope"][: y.size])
+                np.expm1(slope, out=slope)
+                np.negative(slope, out=slope)
                 np.multiply(dy, slope, out=dx)

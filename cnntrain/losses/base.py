@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Self
 
 from cnntrain.arrays import Array, Shape
-from cnntrain.config.fields import check_fields
+from cnntrain.config.fields import NonNegative, Positive, check_fields
 from cnntrain.registry import Part
 
 # isort: split
@@ -19,14 +21,25 @@ class Loss(Part):
 
     Labels are integers (n,), targets are floats of the outputs' shape (n, units); a loss takes either, labels being
     the same as their one-hot rows. The value of a step is sum(weights * losses) / normalizer over the whole step.
+
+    `weight` multiplies the loss. `class_weight` holds a factor c for every class: a sample of class k counts c_k times,
+    one with a row t of shares sum_k t_k c_k times, both in the sum and in the normalizer, which makes it PyTorch's
+    weighted mean (PyTorch divides by the number of samples where targets are rows). "balanced" is
+    samples / (classes * samples of the class), counted on the training split (King and Zeng 2001; scikit-learn).
     """
 
     kind: ClassVar[str] = "losses"
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({},)
     task: ClassVar[Literal["classification", "regression", "any"]] = "any"
+    scores_classes: ClassVar[bool] = False  # whether `score` applies the class weights itself
+
+    weight: Positive = field(default=1.0, kw_only=True)
+    class_weight: Literal["balanced"] | tuple[NonNegative, ...] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if isinstance(self.class_weight, tuple) and not any(self.class_weight):
+            raise ValueError("class_weight needs a factor above 0 for at least one class")
 
     def check(self, outputs: Shape, targets: int, labels: bool) -> None:
         """Raise ValueError where outputs of this shape cannot be scored against that many classes or target values."""
@@ -41,10 +54,46 @@ class Loss(Part):
                 f"the network ends with {outputs[0]} outputs, the data has {targets} "
                 f"{'classes' if labels else 'target values'}: give the last dense layer 'units: auto'"
             )
+        if self.class_weight is not None and not labels:
+            raise ValueError("class_weight needs classes, the data has target values: leave it out")
+        if isinstance(self.class_weight, tuple) and len(self.class_weight) != targets:
+            raise ValueError(f"class_weight has {len(self.class_weight)} factors, the data has {targets} classes")
+
+    def fit(self, counts: Sequence[int]) -> Self:
+        """The loss with numbers in place of "balanced", given the training samples of each class.
+
+        Raises ValueError where a class has none.
+        """
+        if self.class_weight != "balanced":
+            return self
+        if not all(counts):
+            raise ValueError(
+                f"class_weight cannot be balanced: class {list(counts).index(0)} has no training sample. "
+                "Give a list of factors instead"
+            )
+        factors = tuple(sum(counts) / (len(counts) * count) for count in counts)
+        return dataclasses.replace(self, class_weight=factors)
+
+    def own_targets(self, targets: Array, units: int) -> Array:
+        """The samples' own labels or values, where targets for so many outputs carry more; what metrics see."""
+        return targets
 
     def normalizer(self, targets: Array, weights: Array) -> float:
         """What the step's summed loss and gradient are divided by; adds up over shards. Mean by weight, as PyTorch."""
-        return float(np.sum(weights, dtype=np.float64))
+        factors = self.class_factors(targets)
+        if factors is None:
+            return float(np.sum(weights, dtype=np.float64))
+        return float(np.dot(weights.astype(np.float64), factors))
+
+    def class_factors(self, targets: Array) -> Array | None:
+        """How many times each sample counts by its class, float64 (n,); None where all count once."""
+        if self.class_weight is None:
+            return None
+        assert self.class_weight != "balanced", "fit was not called"
+        targets = self.own_targets(targets, len(self.class_weight))
+        factors = np.array(self.class_weight)
+        result: Array = factors[targets] if targets.ndim == 1 else targets.astype(np.float64) @ factors
+        return result
 
     def __call__(self, outputs: Array, targets: Array, weights: Array, losses: Array, d_outputs: Array | None) -> None:
         """Write the samples' losses (n,), unweighted, and unless it is None the gradient of sum(weights * losses).
@@ -52,6 +101,41 @@ class Loss(Part):
         outputs (n, units) in the engine's dtype, never written; targets (n,) integers or (n, units) floats;
         weights (n,). Neither is divided by the normalizer.
         """
+        factors = self.class_factors(targets) if self.class_weight is not None and not self.scores_classes else None
+        scale: Any = self.weight if factors is None else (self.weight * factors).astype(outputs.dtype)
+        scaled = factors is not None or self.weight != 1
+        self.score(outputs, targets, weights * scale if scaled else weights, losses, d_outputs)
+        if scaled:
+            losses *= scale
+
+    def score(self, outputs: Array, targets: Array, weights: Array, losses: Array, d_outputs: Array | None) -> None:
+        """What `__call__` does, `weight` and class weights aside, which are in `weights` already."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Elementwise(Loss):
+    """Base of the losses that are the mean over a sample's outputs of a function of one output and its target.
+
+    PyTorch's reduction "mean" over the whole batch gives the same, all samples having equally many outputs.
+    """
+
+    def score(self, outputs: Array, targets: Array, weights: Array, losses: Array, d_outputs: Array | None) -> None:
+        """Losses and gradient of a shard; temporaries of the outputs' shape are made.
+
+        An output that is not finite makes its sample's loss and gradient NaN, even where a saturated function would
+        hide it.
+        """
+        with np.errstate(invalid="ignore", over="ignore"):
+            poison = (outputs * 0).sum(axis=1)  # 0 of what is finite, else NaN
+            values, slopes = self.values_and_slopes(outputs, one_hot(targets, outputs))
+            np.mean(values, axis=1, out=losses)
+            losses += poison
+            if d_outputs is not None:
+                np.multiply(slopes, (weights / outputs.shape[1] + poison)[:, None], out=d_outputs)
+
+    def values_and_slopes(self, y: Array, t: Array) -> tuple[Array, Array]:
+        """The function of outputs y and targets t, both (n, units), and its derivative in y; new arrays."""
         raise NotImplementedError
 
 

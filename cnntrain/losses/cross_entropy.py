@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from cnntrain.arrays import Array
 from cnntrain.config.fields import Rate
-from cnntrain.losses.base import Loss
+from cnntrain.losses.base import Loss, one_hot
 from cnntrain.registry import register
 
 # isort: split
@@ -25,19 +25,26 @@ class CrossEntropy(Loss):
 
     and so dL/dz = (sum_k t_k) softmax(z) - t. The largest logit is subtracted first, which changes neither and keeps
     exp from overflowing. Smoothing by e replaces t by (1 - e) t + e / K (Szegedy et al. 2016, "Rethinking the
-    Inception Architecture"). A NaN or an infinite logit gives a NaN or infinite loss, never a wrong number.
+    Inception Architecture"). Class weights c multiply the terms, c_k t_k in place of t_k after smoothing, while the
+    mean divides by those of the unsmoothed targets; both as PyTorch. A NaN or an infinite logit gives a NaN or
+    infinite loss, never a wrong number.
     """
 
-    examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"label_smoothing": 0.1})
+    examples: ClassVar[tuple[dict[str, Any], ...]] = (
+        {},
+        {"label_smoothing": 0.1},
+        {"class_weight": (0.5, 2.0, 1.0, 0.25), "label_smoothing": 0.2, "weight": 1.5},
+    )
+    scores_classes: ClassVar[bool] = True
     task: ClassVar[Literal["classification", "regression", "any"]] = "classification"
 
     label_smoothing: Rate = 0.0
 
-    def __call__(self, outputs: Array, targets: Array, weights: Array, losses: Array, d_outputs: Array | None) -> None:
+    def score(self, outputs: Array, targets: Array, weights: Array, losses: Array, d_outputs: Array | None) -> None:
         """Losses and gradient of a shard; without a gradient one temporary of the outputs' shape is made."""
         with np.errstate(invalid="ignore", over="ignore"):  # not finite in, not finite out: the engine looks for it
             z = np.subtract(outputs, outputs.max(axis=1, keepdims=True), out=d_outputs)
-            rows = self._smoothed(targets, outputs) if targets.ndim == 2 else None
+            rows = self._rows(targets, outputs) if targets.ndim == 2 or self.class_weight is not None else None
             score = self._label_score(z, targets) if rows is None else (rows * z).sum(axis=1)
             mass = 1 if rows is None else rows.sum(axis=1)
             np.exp(z, out=z)
@@ -52,10 +59,13 @@ class CrossEntropy(Loss):
                 z -= rows
             z *= weights[:, None]
 
-    def _smoothed(self, targets: Array, outputs: Array) -> Array:
-        rows: Array = targets.astype(outputs.dtype, copy=False)
+    def _rows(self, targets: Array, outputs: Array) -> Array:
+        """The targets as rows (n, units), smoothed and times the class weights."""
+        rows = one_hot(targets, outputs)
         if self.label_smoothing:
             rows = rows * (1 - self.label_smoothing) + self.label_smoothing / outputs.shape[1]
+        if self.class_weight is not None:
+            rows = rows * np.array(self.class_weight, outputs.dtype)
         return rows
 
     def _label_score(self, z: Array, labels: Array) -> Array:

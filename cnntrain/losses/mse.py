@@ -21,7 +21,7 @@ class MSE(Loss):
     one-hot rows.
     """
 
-    def __call__(self, outputs: Array, targets: Array, weights: Array, losses: Array, d_outputs: Array | None) -> None:
+    def score(self, outputs: Array, targets: Array, weights: Array, losses: Array, d_outputs: Array | None) -> None:
         """Losses and gradient of a shard; temporaries of the outputs' shape are made."""
         with np.errstate(invalid="ignore", over="ignore"):  # not finite in, not finite out: the engine looks for it
             difference = np.subtract(outputs, one_hot(targets, outputs), out=d_outputs)

@@ -1,7 +1,11 @@
-"""A schedule maps the step to a learning rate. It is a pure function: nothing of it needs saving."""
+"""A schedule maps the step to a learning rate. It is a pure function of the step and its state.
+
+Only a schedule that watches a metric has a state: a few numbers, which are in the checkpoint.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -48,7 +52,19 @@ class Schedule(Part):
     def __post_init__(self) -> None:
         check_fields(self)
 
-    def __call__(self, step: int, horizon: Horizon, lr: float) -> float:
+    def begin(self) -> dict[str, Any]:
+        """The state before the first epoch: what JSON can hold."""
+        return {}
+
+    def judge(self, state: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+        """The state after an epoch with these values ("val/loss" -> number)."""
+        return dict(state)
+
+    def watched(self) -> str | None:
+        """The metric it judges by, if any."""
+        return None
+
+    def __call__(self, step: int, horizon: Horizon, lr: float, state: Mapping[str, Any] | None = None) -> float:
         """The learning rate of `step` (from 0), where the optimizer's own is `lr`."""
         warmup = Warmup(self.warmup) if isinstance(self.warmup, Duration) else self.warmup
         rise = horizon.steps(warmup.duration) if warmup else 0
@@ -60,3 +76,9 @@ class Schedule(Part):
     def rate(self, step: int, horizon: Horizon, lr: float) -> float:
         """The learning rate without warm-up."""
         raise NotImplementedError
+
+
+def longer_than_nothing(name: str, duration: Duration) -> None:
+    """Raise ValueError for a duration of nothing."""
+    if duration.value <= 0:
+        raise ValueError(f"{name} must be longer than nothing, got {duration}")

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from cnntrain.config.fields import Duration, Positive
 from cnntrain.registry import register
-from cnntrain.schedules.base import Horizon, Schedule
+from cnntrain.schedules.base import Horizon, Schedule, longer_than_nothing
 
 
 @register("step")
@@ -28,8 +28,7 @@ class Step(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.every.value <= 0:
-            raise ValueError(f"every must be longer than nothing, got {self.every}")
+        longer_than_nothing("every", self.every)
 
     def rate(self, step: int, horizon: Horizon, lr: float) -> float:
         """The learning rate after as many drops as intervals have passed."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from cnntrain.arrays import Shape
 from cnntrain.config.fields import Declared, Kind, Layers, annotations_of
-from cnntrain.registry import Part, register
+from cnntrain.registry import Part, make, register
 from cnntrain.structures.base import Structure, Weave
 
 
@@ -22,15 +23,19 @@ class Residual(Structure):
     conv      a 1x1 convolution of the stride that fits, without bias, and batch_norm where the body has one
     pad       every stride-th pixel and channels of zeros, without parameters (option A of the paper)
     auto      identity where the shapes agree, else conv (option B)
+
+    zero_init starts the scale of the body's last normalization at 0, so that the block begins as its shortcut alone
+    (Goyal et al. 2017).
     """
 
     body: Layers
     shortcut: Literal["auto", "identity", "conv", "pad"] = "auto"
     activation: Annotated[Part, Kind("layers")] | None = None
+    zero_init: bool = False
 
     def expand(self, weave: Weave, x: int) -> int:
         """Add the body, the shortcut, their sum and the activation."""
-        end = weave.body(self.body, x)
+        end = weave.body(_silenced(self.body) if self.zero_init else self.body, x)
         total = weave.add("add", end, self._shortcut(weave, x, end))
         return weave.apply(self.activation, total) if self.activation else total
 
@@ -51,6 +56,23 @@ class Residual(Structure):
         if any(part.name_in_config == "batch_norm" for part in _parts(self.body)):
             side = weave.add("batch_norm", side, name="shortcut_norm")
         return side
+
+
+def _silenced(body: Layers) -> Layers:
+    """The body with zeros for the scale of its last layer that has one. Raises ValueError where none has."""
+    for index in range(len(body) - 1, -1, -1):
+        declared = body[index]
+        if isinstance(declared.part, Structure):
+            inner: Layers | None = getattr(declared.part, "body", None)
+            if declared.part.name_in_config == "sequential" and inner:
+                part: Any = declared.part
+                changed = dataclasses.replace(declared, part=dataclasses.replace(part, body=_silenced(inner)))
+                return *body[:index], changed, *body[index + 1 :]
+            break
+        if declared.part.name_in_config == "scale" or getattr(declared.part, "affine", False):
+            options = dataclasses.replace(declared.options, init=make("initializers", "zeros"))
+            return *body[:index], dataclasses.replace(declared, options=options), *body[index + 1 :]
+    raise ValueError("zero_init needs a body that ends with a normalization: put batch_norm after its last convolution")
 
 
 def _stride(have: Shape, want: Shape) -> tuple[int, int]:

@@ -19,24 +19,18 @@ def test_without_a_kind_all_kinds_with_their_parts(cnntrain):
     assert json.loads(cnntrain("list", "--json").out) == {kind: list(parts(kind)) for kind in KINDS}
 
 
+@pytest.mark.parametrize("columns", ["80", "60"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_kind_lists_its_parts_with_what_they_are(cnntrain, kind):
+def test_a_kind_lists_its_parts_in_the_width_of_the_terminal(cnntrain, monkeypatch, kind, columns):
+    monkeypatch.setenv("COLUMNS", columns)
     outcome = cnntrain("list", kind)
     assert (outcome.code, outcome.err) == (0, "")
     lines = outcome.out.splitlines()
-    assert [line.split()[0] for line in lines[2:-2]] == list(parts(kind))
-    assert all(len(line.split()) > 2 for line in lines[2:-2])
-    assert lines[-1] == f"For the keys of one: cnntrain list {kind} NAME"
-
-
-@pytest.mark.parametrize("columns", ["80", "60"])
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_table_folds_to_the_width_of_the_terminal(cnntrain, monkeypatch, kind, columns):
-    whole = cnntrain("list", kind).out
-    monkeypatch.setenv("COLUMNS", columns)
-    folded = cnntrain("list", kind).out
-    assert max(map(len, folded.splitlines()[:-1])) <= int(columns)
-    assert "".join(folded.replace("-", "").split()) == "".join(whole.replace("-", "").split())
+    starts = [line.split()[0] for line in lines if line and line[0] != " "]
+    assert starts[: len(parts(kind))] == list(parts(kind))
+    assert lines[-1] == f"What each key takes: cnntrain list {kind} NAME"
+    long = [line for line in lines if len(line) > int(columns)]
+    assert all(line.count("/") or len(line.split()) < 4 for line in long)  # only what cannot be broken
 
 
 @pytest.mark.parametrize("columns", ["0", "1", "x", ""])

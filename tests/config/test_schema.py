@@ -9,7 +9,7 @@ from tests.support.configs import SMALL, complaints, loaded, replaced
 @pytest.mark.parametrize(
     ("addition", "complaint"),
     [
-        ("  steps: 5\n", "10:3 train needs exactly one of 'epochs' and 'steps'"),
+        ("  steps: 5\n", "10:3 train needs exactly one of 'epochs', 'steps' and 'samples'"),
         ("  until: {metric: loss}\n", "11:10 until needs exactly one of 'at_most' and 'at_least'"),
         ("  until: {metric: loss, at_most: 1, at_least: 2}\n", "11:10 until needs exactly one of"),
         ("checkpoint: {every: 0ep}\n", "11:21 every must be longer than nothing, got 0ep"),
@@ -20,7 +20,8 @@ def test_rules_across_keys(addition: str, complaint: str) -> None:
 
 
 def test_train_needs_an_end() -> None:
-    assert complaints(replaced("epochs: 2", "batch_size: 2"))[0].endswith("exactly one of 'epochs' and 'steps'")
+    message = complaints(replaced("epochs: 2", "batch_size: 2"))[0]
+    assert message.endswith("exactly one of 'epochs', 'steps' and 'samples'")
 
 
 def test_everything_but_data_model_and_train_has_a_default() -> None:

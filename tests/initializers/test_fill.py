@@ -12,6 +12,9 @@ from cnntrain.random import stream
 import numpy as np
 import pytest
 
+from tests.support.layers import run
+
+TRUNCATED = math.sqrt(1 - 4 * math.exp(-2) / math.sqrt(2 * math.pi) / math.erf(math.sqrt(2)))  # by calculus
 SHAPE = (3, 3, 50, 80)
 PARAM = Param(SHAPE, "weight", fan_in=450, fan_out=720)
 RANDOM = [
@@ -29,7 +32,17 @@ RANDOM = [
     ("he_normal", {"nonlinearity": "tanh"}, 0.0, 5 / 3 / math.sqrt(450), None),
     ("he_normal", {"nonlinearity": "sigmoid"}, 0.0, 1 / math.sqrt(450), None),
     ("he_normal", {"nonlinearity": "leaky_relu"}, 0.0, math.sqrt(2 / 1.0001 / 450), None),
+    ("truncated_normal", {}, 0.0, TRUNCATED * 0.05, 0.1),
+    ("truncated_normal", {"mean": 1.0, "std": 2.0}, 1.0, TRUNCATED * 2, (-3, 5)),
+    ("lecun_uniform", {}, 0.0, math.sqrt(1 / 450), math.sqrt(3 / 450)),
+    ("lecun_normal", {}, 0.0, math.sqrt(1 / 450), None),
+    ("variance_scaling", {}, 0.0, math.sqrt(1 / 450), 2 * math.sqrt(1 / 450) / TRUNCATED),
+    ("variance_scaling", {"scale": 2.0, "mode": "fan_out", "distribution": "normal"}, 0.0, math.sqrt(2 / 720), None),
+    ("variance_scaling", {"mode": "fan_avg", "distribution": "uniform"}, 0.0, 585**-0.5, (3 / 585) ** 0.5),
+    ("torch_default", {}, 0.0, math.sqrt(1 / 450 / 3), math.sqrt(1 / 450)),
 ]
+CERTAIN = {"zeros": 0.0, "ones": 1.0}
+SHAPED = {"constant", "orthogonal", "dirac"}
 
 
 def filled(name, fields, dtype=np.float64, seed=0, param=PARAM):
@@ -39,7 +52,7 @@ def filled(name, fields, dtype=np.float64, seed=0, param=PARAM):
 
 
 def test_every_initializer_is_tested():
-    assert {name for name, *_ in RANDOM} | {"zeros", "constant"} == set(registry.parts("initializers"))
+    assert {name for name, *_ in RANDOM} | set(CERTAIN) | SHAPED == set(registry.parts("initializers"))
 
 
 @pytest.mark.parametrize(("name", "fields", "mean", "std", "bound"), RANDOM)
@@ -64,13 +77,18 @@ def test_a_seed_gives_the_same_numbers_in_every_type(name, fields):
     assert not np.array_equal(values, filled(name, fields, seed=1))
 
 
-@pytest.mark.parametrize(("name", "fields", "value"), [("zeros", {}, 0.0), ("constant", {"value": 0.3}, 0.3)])
+@pytest.mark.parametrize(
+    ("name", "fields", "value"), [("zeros", {}, 0.0), ("ones", {}, 1.0), ("constant", {"value": 0.3}, 0.3)]
+)
 def test_the_constant_ones(name, fields, value):
     for dtype in (np.float32, np.float64):
         np.testing.assert_array_equal(filled(name, fields, dtype), np.full(SHAPE, value, dtype))
 
 
-@pytest.mark.parametrize("name", ["glorot_uniform", "glorot_normal", "he_uniform", "he_normal"])
+@pytest.mark.parametrize(
+    "name",
+    ["glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal", "variance_scaling", "torch_default"],
+)
 def test_a_parameter_without_inputs_is_refused(name):
     with pytest.raises(ValueError, match=f"{name} needs a parameter with inputs to count"):
         filled(name, {}, param=Param((4,), "norm"))
@@ -87,3 +105,42 @@ def test_layers_count_their_fans_as_pytorch_does():
     assert (weight.fan_in, weight.fan_out) == (3 * 5 * 3, 3 * 5 * 8)
     dense = registry.make("layers", "dense", units=7).params((5,))["weight"]
     assert (dense.fan_in, dense.fan_out) == (5, 7)
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 4, 10), (2, 2, 3, 20), (30, 30), (5, 12)])
+def test_orthogonal_columns_or_rows(shape):
+    w = filled("orthogonal", {"gain": 1.5}, param=Param(shape, "weight", 1, 1)).reshape(-1, shape[-1])
+    product = w.T @ w if w.shape[0] >= w.shape[1] else w @ w.T
+    np.testing.assert_allclose(product, 1.5**2 * np.eye(len(product)), atol=1e-13)
+    assert not np.array_equal(w, filled("orthogonal", {"gain": 1.5}, seed=1, param=Param(shape)).reshape(w.shape))
+
+
+def test_orthogonal_signs_are_those_of_a_uniform_matrix():
+    """Without the sign of R's diagonal, LAPACK's Q has negative entries in the upper left corner more often."""
+    corners = [filled("orthogonal", {}, seed=seed, param=Param((3, 3)))[0, 0] for seed in range(400)]
+    assert abs(np.mean(np.sign(corners))) < 5 / math.sqrt(400)
+
+
+@pytest.mark.parametrize(("channels", "filters"), [(4, 4), (4, 6), (6, 4)])
+def test_a_dirac_convolution_is_the_identity(channels, filters):
+    conv = registry.make("layers", "conv2d", filters=filters, kernel_size=3, padding="same", bias=False)
+    x = np.random.default_rng(0).standard_normal((2, 5, 4, channels))
+    y = run(conv, [x], {"weight": filled("dirac", {}, param=conv.params(x.shape[1:])["weight"])}).y
+    both = min(channels, filters)
+    np.testing.assert_allclose(y[..., :both], x[..., :both], atol=1e-14)
+    np.testing.assert_allclose(y[..., both:], 0, atol=1e-14)
+
+
+def test_a_dirac_depthwise_convolution_is_the_identity():
+    conv = registry.make("layers", "depthwise_conv2d", kernel_size=5, padding="same", bias=False)
+    x = np.random.default_rng(0).standard_normal((2, 5, 4, 3))
+    p = {"weight": filled("dirac", {}, param=conv.params(x.shape[1:])["weight"])}
+    np.testing.assert_array_equal(run(conv, [x], p).y, x)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("orthogonal", "needs a matrix or a kernel"), ("dirac", "needs the kernels of a convolution")]
+)
+def test_shaped_starts_refuse_vectors(name, message):
+    with pytest.raises(ValueError, match=message):
+        filled(name, {}, param=Param((4,), "bias", 3, 4))

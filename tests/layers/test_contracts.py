@@ -7,6 +7,7 @@ from itertools import combinations
 
 from cnntrain import registry
 from cnntrain.layers.base import Coupled, Layer
+from cnntrain.ops.blocks import BLOCK
 
 # isort: split
 import numpy as np
@@ -22,6 +23,13 @@ CASES = [
 ]
 ROWS = 3
 BUFFERED = 8192  # values in a buffer of NumPy's
+
+
+def draws(layer: Layer) -> bool:
+    """Whether it does something random in training."""
+    return bool(getattr(layer, "rate", 0) or getattr(layer, "std", 0))
+
+
 every_case = pytest.mark.parametrize(("layer", "inputs"), CASES)
 
 
@@ -151,7 +159,7 @@ def test_gradients_nobody_wants_are_left_out(layer, inputs):
     assert all(np.array_equal(a, b) for a, b in zip(frozen.dxs, whole.dxs, strict=True))
 
 
-@pytest.mark.parametrize(("layer", "inputs"), [case for case in CASES if not getattr(case.values[0], "rate", 0)])
+@pytest.mark.parametrize(("layer", "inputs"), [case for case in CASES if not draws(case.values[0])])
 def test_unequal_shards_give_what_the_whole_batch_gives(layer, inputs):
     """But for layers that draw anew for each shard."""
     xs, p, dy = batch(layer, inputs)
@@ -160,6 +168,19 @@ def test_unequal_shards_give_what_the_whole_batch_gives(layer, inputs):
     pairs += [(whole.dp[k], cut.dp[k]) for k in whole.dp] + [(whole.p[k], cut.p[k]) for k in whole.p]
     for a, b in pairs:
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize(("layer", "inputs"), [case for case in CASES if not draws(case.values[0])])
+def test_many_rows_give_what_few_at_a_time_do(layer, inputs):
+    """Kernels go through a shard block by block and add up what each gives; so many rows that there are several."""
+    largest = max(int(np.prod(shape)) for shape in (*inputs, layer.output_shape(*inputs)))
+    n = 5 * BLOCK // 2 // largest
+    xs, p, dy = batch(layer, inputs, n=n)
+    whole, cut = run(layer, xs, p, dy), run(layer, xs, p, dy, cuts=range(n // 4, n, n // 4))
+    pairs = [(whole.y, cut.y), *zip(whole.dxs, cut.dxs, strict=True)]
+    pairs += [(whole.dp[k], cut.dp[k]) for k in whole.dp]
+    for a, b in pairs:
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-11 * max(1, np.abs(b).max()))
 
 
 @every_case

@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
-from cnntrain import registry
+from cnntrain import build, registry
 from cnntrain.config.fields import Declared
-from cnntrain.config.schema import NodeOptions
+from cnntrain.config.schema import Init
 from cnntrain.errors import Mark
+from cnntrain.graph import weave
+
+# isort: split
+import numpy as np
 
 HERE = Mark("test.yaml", 1, 1)
 
@@ -17,7 +21,8 @@ HERE = Mark("test.yaml", 1, 1)
 def layer(name: str, **fields: Any) -> Declared:
     """A layer or structure as the config reader declares it."""
     kind = "structures" if name in registry.parts("structures") else "layers"
-    return Declared(registry.make(kind, name, **fields), NodeOptions(), HERE)
+    part = registry.make(kind, name, **fields)
+    return Declared(part, part.options(), HERE)
 
 
 def conv(filters: int, **fields: Any) -> Declared:
@@ -193,3 +198,60 @@ def test_repeat_chains_its_body_with_names_of_their_own():
 def test_repeat_needs_a_positive_number():
     with pytest.raises(ValueError, match="n must be"):
         registry.make("structures", "repeat", n=0, body=(layer("relu"),))
+
+
+def test_sequential_is_its_body_in_order():
+    weave, end = expand(layer("sequential", body=(conv(3), layer("relu"))))
+    assert links(weave) == [("conv2d", (-1,)), ("relu", (0,))]
+    assert end == 1
+
+
+@pytest.mark.parametrize(("fields", "inner"), [({}, 2), ({"reduction": 4}, 8), ({"reduction": 64}, 1)])
+def test_squeeze_excite_multiplies_its_input_by_a_gate(fields, inner):
+    weave, end = expand(layer("squeeze_excite", **fields), (4, 5, 32))
+    assert links(weave) == [
+        ("squeeze", (-1,)),
+        ("reduce", (0,)),
+        ("relu", (1,)),
+        ("expand", (2,)),
+        ("gate", (3,)),
+        ("multiply", (-1, 4)),
+    ]
+    assert [weave.shape(x) for x in range(end + 1)] == [(32,), (inner,), (inner,), (32,), (32,), (4, 5, 32)]
+    assert [weave.nodes[x][1].name_in_config for x in (0, 4)] == ["global_avg_pool", "sigmoid"]
+
+
+def test_squeeze_excite_needs_an_image():
+    with pytest.raises(ValueError, match="squeeze_excite needs an image"):
+        expand(layer("squeeze_excite"), (5,))
+
+
+def started(*body: Declared) -> dict[str, set[float]]:
+    """What every scale and shift of a residual with zero_init starts with."""
+    residual = layer("residual", body=body, zero_init=True)
+    graph = weave([residual], (4, 4, 4), 2)
+    params = np.full(graph.layout.size, np.nan)
+    build.initialize(graph, Init(), 0, params)
+    views = graph.layout.views(params)
+    return {name: set(values) for name, values in views.items() if name.endswith(("scale", "shift"))}
+
+
+def test_zero_init_silences_the_last_scale_alone():
+    found = started(conv(4), layer("batch_norm"), layer("relu"), conv(4), layer("batch_norm"), layer("relu"))
+    assert found == {
+        "residual_1.batch_norm_1.scale": {1.0},
+        "residual_1.batch_norm_1.shift": {0.0},
+        "residual_1.batch_norm_2.scale": {0.0},
+        "residual_1.batch_norm_2.shift": {0.0},
+    }
+    inside = started(layer("sequential", body=(conv(4), layer("group_norm", groups=2))))
+    assert inside["residual_1.sequential_1.group_norm_1.scale"] == {0.0}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [(conv(4),), (layer("batch_norm", affine=False),), (layer("batch_norm"), layer("repeat", n=1, body=(conv(4),)))],
+)
+def test_zero_init_needs_a_scale(body):
+    with pytest.raises(ValueError, match="zero_init needs a body that ends with a normalization"):
+        expand(layer("residual", body=body, zero_init=True))

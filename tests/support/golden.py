@@ -35,6 +35,15 @@ def cases(kind: str) -> list[Any]:
     return [pytest.param(path, id=path.stem) for path in paths]
 
 
+def proven(kind: str) -> set[str]:
+    """The names of the parts a kind's files are of."""
+    names = set()
+    for path in (GOLDEN / kind).glob("*.npz"):
+        with np.load(path, allow_pickle=False) as file:
+            names.add(str(file["part"]))
+    return names
+
+
 def load(path: Path, **readers: Callable[[Any], Any]) -> tuple[Any, dict[str, Array]]:
     """The part of a case and its arrays; `readers` turn settings JSON has no type for into what the part takes."""
     with np.load(path, allow_pickle=False) as file:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from cnntrain import build, registry
-from cnntrain.arrays import Array, Shape
+from cnntrain.arrays import Shape
 from cnntrain.config.fields import Declared
 from cnntrain.config.schema import Init, NodeOptions, TrainedOptions
 from cnntrain.engine.engine import Engine
+from cnntrain.engine.fixed import Fixed as Fixed
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.tally import Tally
 from cnntrain.errors import Mark
@@ -91,21 +92,6 @@ def engine_of(
     init = Init(weights=registry.make("initializers", "he_normal"), biases=registry.make("initializers", "normal"))
     build.initialize(graph, init, seed, engine.params)
     return engine
-
-
-class Fixed:
-    """A batch of given arrays, for the engine."""
-
-    def __init__(self, x: Array, targets: Array, weights: Array | None = None) -> None:
-        self.x, self.targets = x, targets
-        self.weights = np.ones(len(x)) if weights is None else weights
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def fill(self, start: int, stop: int, x: Array) -> tuple[Array, Array]:
-        x[...] = self.x[start:stop]
-        return self.targets[start:stop], self.weights[start:stop].astype(x.dtype)
 
 
 def random_batch(count: int, shape: Shape = (8, 8, 2), classes: int = 3, seed: int = 1) -> Fixed:

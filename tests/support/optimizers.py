@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -33,23 +34,32 @@ def rate(lr: float, step: int) -> float:
     return lr * 0.99 ** (step - 1)
 
 
+def tensors(optimizer: Optimizer, size: int, cuts: tuple[int, ...] = ()) -> list[tuple[slice, tuple[int, ...]]]:
+    """What an optimizer is given of a vector at a time: pieces between the cuts, or a matrix and a vector."""
+    if optimizer.unit == "tensor":
+        columns = size // 4
+        return [(slice(0, 2 * columns), (2, columns)), (slice(2 * columns, size), (size - 2 * columns,))]
+    bounds = (0, *cuts, size)
+    return [(slice(a, b), (b - a,)) for a, b in itertools.pairwise(bounds)]
+
+
 class Run:
     """An optimizer at work on one vector, walked in blocks as the engine walks it."""
 
     def __init__(self, optimizer: Optimizer, p: Array, cuts: tuple[int, ...] = (), role: Role = "weight") -> None:
         self.optimizer, self.p, self.role, self.done = optimizer, p.copy(), role, 0
-        self.slots = {name: np.zeros_like(p) for name in optimizer.slot_names()}
-        self.bounds = (0, *cuts, len(p))
+        self.slots = {name: np.zeros_like(p) for name in optimizer.state_names()}
+        self.pieces = tensors(optimizer, len(p), cuts)
         optimizer.start(self.slots)
 
     def step(self, g: Array, lr: float) -> None:
         """One step; the gradient is left alone, the scratch vectors begin as NaN."""
         self.done += 1
-        for first, last in zip(self.bounds, self.bounds[1:], strict=False):
-            slots = {name: slot[first:last] for name, slot in self.slots.items()}
-            scratch = np.full((2, last - first), np.nan, self.p.dtype)
-            block = Block(self.p[first:last], g[first:last].copy(), slots, lr, self.done, (scratch[0], scratch[1]))
-            self.optimizer.step(block, self.role)
+        for where, shape in self.pieces:
+            slots = {name: slot[where].reshape(shape) for name, slot in self.slots.items()}
+            scratch = np.full((2, *shape), np.nan, self.p.dtype)
+            p, gradients = self.p[where].reshape(shape), g[where].copy().reshape(shape)
+            self.optimizer.step(Block(p, gradients, slots, lr, self.done, (scratch[0], scratch[1]), self.role))
 
     def follow(self, stop: int, watch: Callable[[int, Array], None] = lambda step, p: None) -> Array:
         """Steps of the fixed sequence up to `stop`; the parameters after it."""

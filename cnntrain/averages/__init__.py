@@ -1,0 +1,1 @@
+"""The averages: one file each; `base` says what an average is."""

@@ -1,0 +1,32 @@
+"""`cnntrain average` makes one network of several checkpoints of the same one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cnntrain.cli.options import PATH, Command, as_json, debug, print_json
+from cnntrain.cli.text import show
+
+
+@click.command(cls=Command, examples=["cnntrain average runs/a/checkpoints/epoch-*.npz --output averaged.npz"])
+@click.argument("checkpoints", metavar="CHECKPOINT|RUN...", nargs=-1, required=True, type=PATH)
+@click.option("--output", required=True, type=PATH, help="The checkpoint to write.")
+@click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
+@as_json
+@debug
+def command(checkpoints: tuple[Path, ...], output: Path, overwrite: bool, as_json: bool) -> None:
+    """Write the mean of the parameters of checkpoints, for eval and predict.
+
+    All must be of the same network. Running statistics are averaged like the weights, since no data is read.
+    """
+    from cnntrain.merge import merge
+
+    result = merge(checkpoints, output, overwrite)
+    if as_json:
+        print_json(result)
+        return
+    show(f"{output}: the mean of {len(result['checkpoints'])} checkpoints")
+    for path, step in zip(result["checkpoints"], result["steps"], strict=True):
+        show(f"  {path} (step {step})")

@@ -1,0 +1,62 @@
+"""`cnntrain gradcheck` compares a network's gradients with differences of its outputs and its loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets
+from cnntrain.cli.text import show, table
+
+if TYPE_CHECKING:
+    from cnntrain.gradcheck import Finding
+
+
+@click.command(cls=Command, examples=["cnntrain gradcheck configs/quickstart.yaml"])
+@click.argument("configs", nargs=-1, required=True, metavar="CONFIG...", type=PATH)
+@sets
+@click.option(
+    "--coordinates",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    help="How many values of each array to check in a node by itself; half as many within the network.",
+)
+@as_json
+@debug
+def command(configs: tuple[Path, ...], sets: tuple[str, ...], coordinates: int, as_json: bool) -> None:
+    """Check every gradient of CONFIG in float64, node by node and as a whole; exit code 9 where one is wrong."""
+    from cnntrain import blas
+    from cnntrain.config.load import load
+    from cnntrain.gradcheck import check
+
+    blas.pin()
+    report = check(load(configs, sets), coordinates)
+    if as_json:
+        print_json(report.document())
+    else:
+        header = ["checked", "node", "layer", "gradient", "values", "kinks", "worst", "", "where"]
+        show(table([header, *map(_row, report.findings)], right={4, 5, 6}))
+        document, worst = report.document(), report.worst
+        show(f"\n{document['checked']} values checked, {document['skipped']} of them at kinks and skipped")
+        show(
+            f"worst: {worst.node}, {worst.what}: {worst.worst:.1e} of its largest gradient, "
+            f"at most {worst.tolerance:g} is right ({worst.where})"
+        )
+    report.require()
+
+
+def _row(finding: Finding) -> list[str]:
+    return [
+        "alone" if finding.scope == "node" else "network",
+        finding.node,
+        finding.layer,
+        finding.what,
+        str(finding.checked),
+        str(finding.skipped),
+        f"{finding.worst:.1e}",
+        "WRONG" if finding.failed else "ok",
+        str(finding.where),
+    ]

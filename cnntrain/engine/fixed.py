@@ -1,0 +1,24 @@
+"""A fixed batch hands the engine arrays that are there already: for checks, comparisons and tests."""
+
+from __future__ import annotations
+
+from cnntrain.arrays import Array
+
+# isort: split
+import numpy as np
+
+
+class Fixed:
+    """Given samples x (n, *shape), targets (n,) or (n, k) and weights (n,), by default all 1."""
+
+    def __init__(self, x: Array, targets: Array, weights: Array | None = None) -> None:
+        self.x, self.targets = x, targets
+        self.weights = np.ones(len(x)) if weights is None else weights
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def fill(self, start: int, stop: int, x: Array) -> tuple[Array, Array]:
+        """Write samples start to stop into x; return their targets and weights, these in x's float type."""
+        x[...] = self.x[start:stop]
+        return self.targets[start:stop], self.weights[start:stop].astype(x.dtype)

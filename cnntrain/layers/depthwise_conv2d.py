@@ -1,0 +1,84 @@
+"""Depthwise convolution filters every channel by itself: the cheap half of a separable convolution."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from cnntrain.arrays import Param, Shape
+from cnntrain.config.fields import Pair, PositiveInt
+from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image
+from cnntrain.ops.convolution import Convolution
+from cnntrain.ops.windows import Padding, pair, windows
+from cnntrain.registry import register
+
+# isort: split
+import numpy as np
+
+
+@register("depthwise_conv2d")
+@dataclass(frozen=True)
+class DepthwiseConv2d(Layer):
+    """conv2d with as many groups as channels, and `multiplier` filters for each (Sifre 2014; Howard et al. 2017).
+
+    y[h, w, c * multiplier + m] = bias + sum over i, j of x[h * stride + i * dilation - top, w * stride + j * dilation
+    - left, c] * weight[i, j, 0, c * multiplier + m]. kernel_size, stride, padding and dilation are those of conv2d;
+    the derivation of backward stands in ops/convolution.py.
+    """
+
+    examples: ClassVar[tuple[Example, ...]] = (
+        example((5, 4, 3), kernel_size=3, padding="same"),
+        example((6, 7, 2), kernel_size=(3, 2), stride=2, multiplier=2),
+        example((6, 5, 4), kernel_size=2, dilation=2, padding=(1, 0, 2, 1), bias=False),
+    )
+
+    kernel_size: Pair
+    multiplier: PositiveInt = 1
+    stride: Pair = 1
+    padding: Padding = 0
+    dilation: Pair = 1
+    bias: bool = True
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """(height, width, channels) -> (windows along height, windows along width, channels * multiplier)."""
+        plan = _plan(self, inputs[0])
+        return plan.windows.rows.out, plan.windows.columns.out, plan.filters
+
+    def params(self, *inputs: Shape) -> dict[str, Param]:
+        """Declare weight (kh, kw, 1, channels * multiplier) and, unless switched off, bias (channels * multiplier,)."""
+        plan = _plan(self, inputs[0])
+        fan_in, fan_out = plan.windows.taps, plan.windows.taps * plan.filters  # as PyTorch counts
+        declared = {"weight": Param((*pair(self.kernel_size), 1, plan.filters), "weight", fan_in, fan_out)}
+        if self.bias:
+            declared["bias"] = Param((plan.filters,), "bias", fan_in, fan_out)
+        return declared
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
+        """Nothing kept: backward makes the columns again."""
+        return Workspace(scratch=_plan(self, inputs[0]).scratch(n, dtype))
+
+    def flops(self, *inputs: Shape) -> int:
+        """Two for each weight a window is multiplied with, one for each bias added."""
+        plan = _plan(self, inputs[0])
+        return plan.windows.rows.out * plan.windows.columns.out * plan.filters * (2 * plan.windows.taps + self.bias)
+
+    def forward(self, f: Frame) -> None:
+        """Write y = x * weight + bias."""
+        bias = f.p["bias"] if self.bias else None
+        _plan(self, f.x.shape[1:]).forward(f.x, f.p["weight"], bias, f.y, f.scratch)
+
+    def backward(self, f: Frame) -> None:
+        """The adjoints of forward in weight, bias and x."""
+        d_weight = d_bias = None
+        if f.dp is not None:
+            d_weight, d_bias = f.dp["weight"], f.dp["bias"] if self.bias else None
+        _plan(self, f.x.shape[1:]).backward(f.x, f.p["weight"], f.dy, d_weight, d_bias, f.dx, f.scratch)
+
+
+@functools.lru_cache(maxsize=1024)
+def _plan(layer: DepthwiseConv2d, shape: Shape) -> Convolution:
+    """The convolution on images of this shape. Raises ValueError where they do not fit the layer."""
+    height, across, channels = image(shape, "depthwise_conv2d")
+    where = windows(height, across, layer.kernel_size, layer.stride, layer.dilation, layer.padding)
+    return Convolution(where, channels, channels * layer.multiplier, channels)

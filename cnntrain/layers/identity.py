@@ -1,0 +1,36 @@
+"""Identity hands its input on: a branch that does nothing, or a name for a junction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from cnntrain.arrays import Shape
+from cnntrain.layers.base import Example, Frame, Layer, example
+from cnntrain.registry import register
+
+# isort: split
+import numpy as np
+
+
+@register("identity")
+@dataclass(frozen=True)
+class Identity(Layer):
+    """y = x (PyTorch's Identity), so dx = dy."""
+
+    examples: ClassVar[tuple[Example, ...]] = (example((3, 2, 4)), example((5,)))
+    keeps: ClassVar[tuple[str, ...]] = ()
+    inplace: ClassVar[bool] = True
+
+    def flops(self, *inputs: Shape) -> int:  # noqa: ARG002
+        """None: it only moves."""
+        return 0
+
+    def forward(self, f: Frame) -> None:
+        """Write y = x."""
+        np.copyto(f.y, f.x)
+
+    def backward(self, f: Frame) -> None:
+        """Write dx = dy."""
+        if f.dx is not None:
+            np.copyto(f.dx, f.dy)

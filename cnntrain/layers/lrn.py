@@ -1,0 +1,100 @@
+"""Local response normalization divides each value by what the neighboring channels say at the same pixel."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from cnntrain.arrays import Array, Shape
+from cnntrain.config.fields import NonNegative, Positive, PositiveInt
+from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image
+from cnntrain.ops.blocks import row_blocks, rows_per_block
+from cnntrain.registry import register
+
+# isort: split
+import numpy as np
+
+
+@register("lrn")
+@dataclass(frozen=True)
+class Lrn(Layer):
+    """y = x / d^beta with d = k + alpha / size * sum of x * x over `size` channels around (Krizhevsky et al. 2012).
+
+    The window of channel c reaches from c - size // 2 to c + (size - 1) // 2, less what is outside. alpha is divided
+    by `size`, as in Caffe and PyTorch, which the paper does not. With S the sum over a window and S' over the windows
+    a channel is in,
+
+        dx = dy / d^beta - 2 * alpha * beta / size * x * S'(dy * x / d^(beta + 1))
+    """
+
+    examples: ClassVar[tuple[Example, ...]] = (
+        example((2, 3, 7)),
+        example((2, 2, 4), size=3, alpha=0.5, beta=0.6, k=2.0),
+        example((2, 1, 5), size=4, alpha=2.0),
+        example((1, 2, 2), size=7, alpha=1.0),
+    )
+
+    size: PositiveInt = 5
+    alpha: NonNegative = 1e-4
+    beta: NonNegative = 0.75
+    k: Positive = 1.0
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Unchanged; an image."""
+        return image(inputs[0], "lrn")
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+        """Three blocks of pixels."""
+        block = (3, rows_per_block(inputs[0][-1]), inputs[0][-1])
+        return Workspace(scratch={"blocks": (block, dtype)})
+
+    def flops(self, *inputs: Shape) -> int:
+        """For each value: square, window, scale, shift, power, divide."""
+        return (self.size + 5) * math.prod(inputs[0])
+
+    def forward(self, f: Frame) -> None:
+        """Write y = x / d^beta."""
+        for x, y in row_blocks(f.x.shape[-1], f.x, f.y):
+            work, d, _ = (block[: len(x)] for block in f.scratch["blocks"])
+            self._denominator(x, work, d)
+            np.power(d, -self.beta, out=work)
+            np.multiply(x, work, out=y)
+
+    def backward(self, f: Frame) -> None:
+        """Write dx = dy / d^beta - 2 * alpha * beta / size * x * S'(dy * x / d^(beta + 1))."""
+        if f.dx is None:
+            return
+        before, after = self._reach()
+        for x, dy, dx in row_blocks(f.x.shape[-1], f.x, f.dy, f.dx):
+            work, d, crossed = (block[: len(x)] for block in f.scratch["blocks"])
+            self._denominator(x, work, d)
+            np.power(d, -self.beta, out=work)
+            np.multiply(dy, work, out=dx)
+            np.multiply(dx, x, out=work)
+            np.divide(work, d, out=work)
+            _window_sums(work, after, before, crossed)  # a channel is in the windows that reach it: the mirror image
+            np.multiply(crossed, x, out=crossed)
+            np.multiply(crossed, 2 * self.alpha * self.beta / self.size, out=crossed)
+            np.subtract(dx, crossed, out=dx)
+
+    def _reach(self) -> tuple[int, int]:
+        """How many channels before and after its own a window holds."""
+        return self.size // 2, (self.size - 1) // 2
+
+    def _denominator(self, x: Array, work: Array, d: Array) -> None:
+        """Overwrite d by k + alpha / size * S(x * x)."""
+        np.multiply(x, x, out=work)
+        _window_sums(work, *self._reach(), d)
+        np.multiply(d, self.alpha / self.size, out=d)
+        np.add(d, self.k, out=d)
+
+
+def _window_sums(values: Array, before: int, after: int, out: Array) -> None:
+    """out[:, c] = sum of values[:, c - before .. c + after], for those that exist."""
+    channels = values.shape[1]
+    np.copyto(out, values)
+    for offset in (*range(-min(before, channels - 1), 0), *range(1, min(after, channels - 1) + 1)):
+        to = slice(max(0, -offset), channels - max(0, offset))
+        of = slice(max(0, offset), channels + min(0, offset))
+        np.add(out[:, to], values[:, of], out=out[:, to])

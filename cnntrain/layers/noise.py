@@ -1,0 +1,184 @@
+"""Noise layers disturb what passes in training and leave it alone in evaluation.
+
+The draws of a shard come from its own generator, in float32, so that they are the same for every float type.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from cnntrain.arrays import Shape
+from cnntrain.config.fields import NonNegative, Rate
+from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image
+from cnntrain.registry import register
+
+# isort: split
+import numpy as np
+
+_SELU_FLOOR = -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717  # selu's limit at -infinity
+
+
+@dataclass(frozen=True)
+class Drop(Layer):
+    """What the dropping layers share: y = x * survived / (1 - rate), so dx = dy * survived / (1 - rate).
+
+    What is dropped together shares one draw; the mean is preserved, and evaluation is the identity.
+    """
+
+    keeps: ClassVar[tuple[str, ...]] = ()
+    inplace: ClassVar[bool] = True
+
+    rate: Rate = 0.5
+
+    def draws(self, shape: Shape) -> Shape:
+        """The shape of one sample's draws, which broadcasts to the sample's."""
+        raise NotImplementedError
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
+        """kept: the factor of each draw, 0 or 1 / (1 - rate); scratch: the draws."""
+        shape = (n, *self.draws(inputs[0]))
+        return Workspace(kept={"factor": (shape, dtype)}, scratch={"draws": (shape, np.float32)})
+
+    def forward(self, f: Frame) -> None:
+        """Write y = x * factor in training, y = x in evaluation."""
+        if not f.training:
+            np.copyto(f.y, f.x)
+            return
+        f.rng().random(out=f.scratch["draws"], dtype=np.float32)
+        factor = f.kept["factor"]
+        np.greater_equal(f.scratch["draws"], self.rate, out=factor)
+        np.multiply(factor, 1 / (1 - self.rate), out=factor)
+        np.multiply(f.x, factor, out=f.y)
+
+    def backward(self, f: Frame) -> None:
+        """Write dx = dy * factor."""
+        if f.dx is not None:
+            np.multiply(f.dy, f.kept["factor"], out=f.dx)
+
+
+@register("spatial_dropout2d")
+@dataclass(frozen=True)
+class SpatialDropout2d(Drop):
+    """Whole channels of an image are 0 with probability `rate`, else divided by 1 - rate (Tompson et al. 2015).
+
+    PyTorch's Dropout2d: neighboring pixels say nearly the same, so dropping single ones hides little.
+    """
+
+    examples: ClassVar[tuple[Example, ...]] = (example((3, 2, 9)), example((2, 2, 4), rate=0.0))
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Unchanged; an image."""
+        return image(inputs[0], "spatial_dropout2d")
+
+    def draws(self, shape: Shape) -> Shape:
+        """One for each channel."""
+        return 1, 1, shape[-1]
+
+
+@register("drop_path")
+@dataclass(frozen=True)
+class DropPath(Drop):
+    """The whole sample is 0 with probability `rate`, else divided by 1 - rate (Huang et al. 2016, stochastic depth).
+
+    It belongs at the end of a residual body, which then is skipped. The paper's rate grows linearly with depth, which
+    a layer does not know: write it as rate * block / (blocks - 1), as the ready models do. torchvision's
+    StochasticDepth in mode "row".
+    """
+
+    examples: ClassVar[tuple[Example, ...]] = (
+        example((3, 5, 2), rate=0.5),
+        example((7,), rate=0.2),
+        example((4,), rate=0.0),
+    )
+
+    rate: Rate = 0.1
+
+    def draws(self, shape: Shape) -> Shape:
+        """One."""
+        return (1,) * len(shape)
+
+
+@register("alpha_dropout")
+@dataclass(frozen=True)
+class AlphaDropout(Layer):
+    """Dropout that keeps mean 0 and variance 1, for networks of selu (Klambauer et al. 2017).
+
+    A value becomes v = -1.7581, selu's limit, with probability `rate`, and all are then moved by an affine map:
+    y = a * (x or v) + b. Of inputs of mean 0 and variance 1, a mixture with q = 1 - rate has mean rate * v and
+    variance q * (1 + rate * v * v), so a = 1 / sqrt(that), b = -a * rate * v. Hence dx = a * dy where x survived.
+    """
+
+    examples: ClassVar[tuple[Example, ...]] = (
+        example((3, 5, 2)),
+        example((40,), rate=0.2),
+        example((7,), rate=0.0),
+    )
+    keeps: ClassVar[tuple[str, ...]] = ()
+    inplace: ClassVar[bool] = True
+
+    rate: Rate = 0.5
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+        """kept: which values survived; scratch: the draws, and which did not."""
+        shape = (n, *inputs[0])
+        return Workspace(
+            kept={"survived": (shape, np.bool_)},
+            scratch={"draws": (shape, np.float32), "dropped": (shape, np.bool_)},
+        )
+
+    def _affine(self) -> tuple[float, float]:
+        """A and b."""
+        q = 1 - self.rate
+        a = 1 / math.sqrt(q * (1 + self.rate * _SELU_FLOOR**2))
+        return a, -a * self.rate * _SELU_FLOOR
+
+    def forward(self, f: Frame) -> None:
+        """Write y = a * (x or v) + b in training, y = x in evaluation."""
+        if not f.training:
+            np.copyto(f.y, f.x)
+            return
+        a, b = self._affine()
+        f.rng().random(out=f.scratch["draws"], dtype=np.float32)
+        survived = np.greater_equal(f.scratch["draws"], self.rate, out=f.kept["survived"])
+        np.multiply(f.x, a, out=f.y)
+        np.copyto(f.y, a * _SELU_FLOOR, where=np.logical_not(survived, out=f.scratch["dropped"]))
+        np.add(f.y, b, out=f.y)
+
+    def backward(self, f: Frame) -> None:
+        """Write dx = a * dy * survived."""
+        if f.dx is not None:
+            np.multiply(f.dy, f.kept["survived"], out=f.dx)
+            np.multiply(f.dx, self._affine()[0], out=f.dx)
+
+
+@register("gaussian_noise")
+@dataclass(frozen=True)
+class GaussianNoise(Layer):
+    """y = x + std * noise in training, noise standard normal for each value (Sietsma and Dow 1991); so dx = dy."""
+
+    examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2), std=0.3), example((7,), std=0.0))
+    keeps: ClassVar[tuple[str, ...]] = ()
+    inplace: ClassVar[bool] = True
+
+    std: NonNegative
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+        """The draws."""
+        return Workspace(scratch={"draws": ((n, *inputs[0]), np.float32)})
+
+    def forward(self, f: Frame) -> None:
+        """Write y = x + std * noise in training, y = x in evaluation."""
+        if not f.training:
+            np.copyto(f.y, f.x)
+            return
+        noise = f.scratch["draws"]
+        f.rng().standard_normal(out=noise, dtype=np.float32)
+        np.multiply(noise, self.std, out=noise)
+        np.add(f.x, noise, out=f.y)
+
+    def backward(self, f: Frame) -> None:
+        """Write dx = dy."""
+        if f.dx is not None:
+            np.copyto(f.dx, f.dy)

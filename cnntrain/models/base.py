@@ -1,0 +1,86 @@
+"""A ready model is a known network by name: it writes the list of layers that a config would otherwise hold.
+
+`model: {preset: resnet20}`, or with keys of its own `model: {preset: {type: wide_resnet, depth: 16, widen: 4}}`. It is
+made of the very layers and structures a config can name, so whatever it builds could be written out by hand. Its last
+layer has as many outputs as there are classes. To add one, write a file with a registered subclass and its `layers`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from cnntrain import registry
+from cnntrain.config.fields import Declared, annotations_of, check_fields
+from cnntrain.errors import Mark
+from cnntrain.registry import Part
+
+Entries = tuple[Declared, ...]
+_NOWHERE = Mark("preset", 1, 1)
+
+
+@dataclass(frozen=True)
+class Preset(Part):
+    """Base of every ready model."""
+
+    kind: ClassVar[str] = "models"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def layers(self) -> Entries:
+        """The network, as a config would declare it."""
+        raise NotImplementedError
+
+    def entries(self, where: Mark) -> Entries:
+        """The same, each entry at the place in the config that names the model."""
+        placed: Entries = _placed(self.layers(), where)
+        return placed
+
+
+def layer(kind: str, *, name: str | None = None, init: Part | None = None, **fields: Any) -> Declared:
+    """An entry of a list of layers: `layer("conv2d", filters=16, kernel_size=3)`; also for structures."""
+    folder = "layers" if kind in registry.parts("layers") else "structures"
+    part = registry.make(folder, kind, **fields)
+    chosen = {"name": name} if init is None else {"name": name, "init": init}
+    return Declared(part, part.options(**chosen), _NOWHERE)
+
+
+def relu() -> Part:
+    """The rectifier as a part, for places that take an activation."""
+    part: Part = registry.make("layers", "relu")
+    return part
+
+
+def conv_norm(
+    filters: int, kernel_size: int, stride: int = 1, padding: int | None = None, activation: str = "relu", **fields: Any
+) -> Entries:
+    """Convolution without bias, batch_norm, activation unless "". By default padded so that stride 1 keeps the size."""
+    padding = kernel_size // 2 if padding is None else padding
+    conv = layer(
+        "conv2d", filters=filters, kernel_size=kernel_size, stride=stride, padding=padding, bias=False, **fields
+    )
+    return (conv, layer("batch_norm"), *((layer(activation),) if activation else ()))
+
+
+def norm_relu() -> Entries:
+    """batch_norm and relu, as they stand before a convolution in pre-activation networks."""
+    return layer("batch_norm"), layer("relu")
+
+
+def pooled_classifier() -> Entries:
+    """The mean over pixels, and a dense layer to the classes."""
+    return layer("global_avg_pool"), layer("dense", units="auto")
+
+
+def _placed(value: Any, where: Mark) -> Any:
+    """A list of entries with every mark in it, however deep, replaced."""
+    if isinstance(value, tuple):
+        return tuple(_placed(item, where) for item in value)
+    if not isinstance(value, Declared):
+        return value
+    inside = {name: getattr(value.part, name) for name in annotations_of(type(value.part))}
+    nested = {name: _placed(held, where) for name, held in inside.items() if isinstance(held, tuple)}
+    part: Any = value.part
+    return Declared(dataclasses.replace(part, **nested) if nested else part, value.options, where)

@@ -1,0 +1,29 @@
+"""A block is a stretch of an array small enough to stay in cache while several operations pass over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cnntrain.arrays import Array
+
+BLOCK = 32 * 1024  # values: 128 KB of float32
+
+
+def blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
+    """Contiguous arrays of one size as 1-D pieces of at most BLOCK values, side by side."""
+    flat = [array.reshape(-1) for array in arrays]
+    for start in range(0, flat[0].size, BLOCK):
+        yield tuple(array[start : start + BLOCK] for array in flat)
+
+
+def rows_per_block(row: int) -> int:
+    """How many rows of this many values make a block; at least one."""
+    return max(BLOCK // row, 1)
+
+
+def row_blocks(row: int, *arrays: Array) -> Iterator[tuple[Array, ...]]:
+    """Contiguous arrays of one size as matrices of rows of `row` values, about BLOCK values at a time."""
+    lines = [array.reshape(-1, row) for array in arrays]
+    step = rows_per_block(row)
+    for start in range(0, len(lines[0]), step):
+        yield tuple(line[start : start + step] for line in lines)

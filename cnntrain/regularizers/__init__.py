@@ -1,0 +1,1 @@
+"""The regularizers: one file each; `base` says what a regularizer is."""

@@ -1,0 +1,49 @@
+"""A teacher is a trained network whose outputs for the training samples arrive with the targets: loss distillation."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cnntrain.arrays import Array
+from cnntrain.build import Data, problem
+from cnntrain.config.load import Loaded
+from cnntrain.engine.pool import Pool
+from cnntrain.inference import Trained
+from cnntrain.loader import Samples
+
+# isort: split
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a teacher says: its logits (n, classes) for all samples of the training source, and what it was."""
+
+    logits: Array
+    path: Path
+    digest: str  # SHA-256, in hex, of the teacher's parameters
+
+
+def learn(loaded: Loaded, data: Data, threads: int) -> Data:
+    """The data with the teacher's logits, where the loss names a teacher.
+
+    Raises ConfigError where it was trained on other classes or other images, CheckpointError where it cannot be read.
+    """
+    name = getattr(loaded.experiment.loss, "teacher", None)
+    if name is None:
+        return data
+    with Pool(threads) as pool:
+        trained = Trained(Path(name), pool)
+        network, train = trained.network, data.train
+        if (network.classes, network.image_shape) != (train.classes, train.shape):
+            raise problem(
+                loaded,
+                "loss.teacher",
+                f"the teacher {trained.path} was trained on {network.image_shape} of {len(network.classes)} classes, "
+                f"the data is {train.shape} of {len(train.classes)}, or their names differ",
+            )
+        logits = trained.engine.outputs(Samples(train, np.arange(len(train)), trained.transforms))
+        digest = hashlib.sha256(trained.engine.params.tobytes()).hexdigest()
+    return replace(data, lesson=Lesson(logits, trained.path, digest))

@@ -1,0 +1,194 @@
+"""The catalogue is whole, and every part in it is documented, exemplified and proven; the listings tell it as it is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from cnntrain import registry
+from cnntrain.cli import main
+from cnntrain.config.catalogue import entry, keys, shown, sources
+from cnntrain.config.schema import TrainedOptions
+from tests.support import reference
+from tests.support.golden import proven
+
+CATALOGUE = {
+    "layers": """
+        conv2d depthwise_conv2d conv_transpose2d dense flatten identity max_pool2d avg_pool2d global_avg_pool
+        global_max_pool adaptive_avg_pool2d batch_norm layer_norm group_norm instance_norm rms_norm lrn scale relu relu6
+        leaky_relu prelu elu selu gelu silu mish softplus tanh hard_tanh sigmoid hard_sigmoid hard_swish softmax
+        log_softmax dropout spatial_dropout2d alpha_dropout drop_path gaussian_noise add multiply concat upsample
+        zero_pad2d crop2d pixel_shuffle reshape""",
+    "structures": "sequential residual parallel repeat squeeze_excite",
+    "initializers": """
+        zeros ones constant uniform normal truncated_normal glorot_uniform glorot_normal he_uniform he_normal
+        lecun_uniform lecun_normal variance_scaling orthogonal dirac torch_default""",
+    "losses": """
+        cross_entropy binary_cross_entropy focal mse mae huber smooth_l1 hinge squared_hinge kl_div distillation""",
+    "optimizers": "sgd adagrad adam adamw rmsprop adadelta nadam radam adamax lion lars lamb muon",
+    "schedules": """
+        constant step multistep exponential linear polynomial inverse_time inverse_sqrt cosine cosine_restarts
+        one_cycle cyclic wsd piecewise plateau sequence""",
+    "regularizers": "l1 l2 l1_l2 max_norm",
+    "averages": "ema swa",
+    "models": """
+        linear mlp lenet5 lenet_caffe cifar10_quick cifar10_full alexnet_small all_cnn_c nin vgg11 vgg13 vgg16 vgg19
+        resnet20 resnet32 resnet44 resnet56 resnet110 resnet18 resnet34 resnet50 wide_resnet preact_resnet18 squeezenet
+        mobilenet_v1 mobilenet_v2 densenet_bc inception_small convnext_femto""",
+}
+PROVEN = ("layers", "losses", "optimizers", "schedules")  # by golden files
+COMPOSED = {"losses": {"sum"}}  # of parts that have theirs; their own tests prove the composition
+BY_DEFINITION = {  # parts so plain that there is nobody to name
+    "layers": {"add", "concat", "flatten", "max_pool2d", "avg_pool2d", "reshape", "sigmoid", "tanh", "upsample"},
+    "structures": {"repeat", "sequential"},
+    "initializers": {"constant", "ones", "zeros", "truncated_normal"},
+    "losses": set(),
+    "optimizers": set(),
+    "schedules": {"constant", "piecewise"},
+    "regularizers": set(),
+    "averages": set(),
+    "models": {"linear"},
+}
+PARTS = [
+    pytest.param(kind, name, cls, id=f"{kind}-{name}")
+    for kind in registry.KINDS
+    for name, cls in registry.parts(kind).items()
+]
+CATALOGUED = [param for param in PARTS if param.values[0] in CATALOGUE]
+
+
+@pytest.mark.parametrize("kind", list(CATALOGUE))
+def test_every_name_of_the_catalogue_is_registered(kind):
+    assert set(CATALOGUE[kind].split()) - set(registry.parts(kind)) == set()
+
+
+@pytest.mark.parametrize(("kind", "name", "cls"), PARTS)
+def test_has_a_docstring_of_its_own(kind, name, cls):
+    assert cls.__doc__
+    assert not cls.__doc__.startswith(f"{cls.__name__}("), "the docstring is the dataclass's signature"
+    assert cls.__dict__.get("__doc__") != cls.__mro__[1].__doc__
+
+
+@pytest.mark.parametrize(("kind", "name", "cls"), CATALOGUED)
+def test_names_its_source(kind, name, cls):
+    assert bool(entry(cls)["source"]) or name in BY_DEFINITION[kind], "name the paper and its year, or the program"
+
+
+@pytest.mark.parametrize(("kind", "name", "cls"), [param for param in CATALOGUED if param.values[0] in PROVEN])
+def test_has_examples(kind, name, cls):
+    assert cls.examples
+
+
+@pytest.mark.parametrize("kind", PROVEN)
+def test_every_part_has_a_golden_file_and_every_file_a_part(kind):
+    assert proven(kind) == set(registry.parts(kind)) - COMPOSED.get(kind, set())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ReLU (Nair and Hinton 2010), so dx = dy.", ["Nair and Hinton 2010"]),
+        (
+            "Residual (He et al. 2015).\n\nAlso He et al.\n2015, and Hu et al. 2018.",
+            ["He et al. 2015", "Hu et al. 2018"],
+        ),
+        ("AdaGrad (Duchi, Hazan and Singer 2011).", ["Duchi, Hazan and Singer 2011"]),
+        ("With a pivot (Chan, Golub, LeVeque 1983).", ["Chan, Golub, LeVeque 1983"]),
+        ("Laplace 1818; PyTorch's L1Loss.", ["Laplace 1818"]),
+        ("As PyTorch does it, not Keras.", ["PyTorch", "Keras"]),
+        ("The small one of Zhang et al. (2017, Understanding).", ["Zhang et al. 2017"]),
+        ("y = 2010 * x.", []),
+    ],
+)
+def test_sources_are_found_in_a_docstring(text, expected):
+    assert sources(text) == expected
+
+
+@pytest.mark.parametrize(("kind", "name", "cls"), PARTS)
+def test_an_entry_says_what_the_class_says(kind, name, cls):
+    described = entry(cls)
+    assert described["name"] == name
+    assert (reference.README.parent / described["file"]).is_file()
+    assert "\n" not in described["meaning"]
+    assert json.loads(json.dumps(described)) == described
+    required = [field["name"] for field in described["fields"] if field["required"]]
+    assert all(key in keys(described) for key in required)
+    if cls.options is TrainedOptions:
+        assert {"name", "from", "init", "freeze", "lr_mult"} <= {
+            f["name"] for f in described["fields"] if f["of"] == "place"
+        }
+
+
+def test_what_all_parts_of_a_kind_take_is_told_apart():
+    adam = entry(registry.lookup("optimizers", "adam"))
+    assert "lr=0.001" in keys(adam)  # its own default
+    assert "weight_decay=0" in keys(adam, "kind")
+    assert "weight_decay=0.01" in keys(entry(registry.lookup("optimizers", "adamw")))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, "null"),
+        (True, "true"),
+        (1e-08, "1e-08"),
+        (2.0, "2"),
+        ([0.9, 0.999], "[0.9, 0.999]"),
+        ({"type": "relu"}, "relu"),
+        ({"type": "constant", "value": 0.5}, "{type: constant, value: 0.5}"),
+        ("same", "same"),
+    ],
+)
+def test_defaults_are_shown_as_a_config_writes_them(value, expected):
+    assert shown(value) == expected
+
+
+@pytest.mark.parametrize("kind", list(registry.KINDS))
+def test_list_names_every_part_with_keys_and_file_in_80_columns(kind, capsys):
+    assert main(["list", kind]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    text = " ".join(" ".join(lines).split())
+    for name, cls in registry.parts(kind).items():
+        assert any(line.startswith(f"{name} ") for line in lines)
+        assert entry(cls)["file"] in text
+        assert all(key in text for key in keys(entry(cls)))
+
+
+@pytest.mark.parametrize("columns", [70, 120])
+def test_list_fills_the_terminal(monkeypatch, capsys, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["list", "layers"]) == 0
+    assert columns - 25 < max(map(len, capsys.readouterr().out.splitlines())) <= columns
+
+
+def test_list_of_one_part_tells_its_source_and_every_key(capsys):
+    assert main(["list", "layers", "batch_norm"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "batch_norm (cnntrain/layers/batch_norm.py; Ioffe and Szegedy 2015, Chan, Golub, LeVeque 1983)"
+    assert any(line.split()[:2] == ["momentum", "0.1"] for line in lines)
+
+
+def test_list_as_json_is_the_same(capsys):
+    assert main(["list", "optimizers", "adam", "--json"]) == 0
+    (described,) = json.loads(capsys.readouterr().out)
+    assert described == json.loads(json.dumps(entry(registry.lookup("optimizers", "adam"))))
+    assert described["source"][0] == "Kingma and Ba 2015"
+
+
+def test_an_unknown_part_draws_a_hint(capsys):
+    assert main(["list", "layers", "conv2"]) == 2
+    assert "did you mean 'conv2d'?" in capsys.readouterr().err
+
+
+def test_the_reference_in_the_readme_is_fresh():
+    text = reference.README.read_text()
+    assert reference.replaced(text) == text, "run python -m tests.support.reference"
+
+
+def test_the_reference_changes_only_what_is_between_its_markers():
+    before, after = "# A title\n\ntext\n\n", "\nmore\n"
+    old = f"{before}{reference.BEGIN}\nold\n{reference.END}{after}"
+    assert reference.replaced(old) == before + reference.section() + after
+    assert reference.replaced("# A title\n").startswith("# A title\n\n## Reference\n\n" + reference.BEGIN)
