@@ -23,7 +23,7 @@ class NamedPath(click.Path):
         return super().convert(value, param, ctx)
 
 
-PATH = NamedPath(path_type=Path)
+PATH = NamedPath(path_type=Path, readable=False)  # whether it can be read is for whoever reads it to say
 
 
 class Command(click.Command):

@@ -258,6 +258,15 @@ def test_a_directory_that_may_not_be_written(cnntrain, config, desk):
     assert "Check the permissions" in outcome.error
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+@pytest.mark.parametrize(("arguments", "code"), [(["fit"], 2), (["eval"], 4), (["predict", "{run}"], 3)])
+def test_a_file_that_may_not_be_read_is_an_error_of_its_kind(cnntrain, desk, finished, arguments, code):
+    (desk / "closed").touch(mode=0o000)
+    outcome = cnntrain(*(word.format(run=finished) for word in arguments), "closed")
+    assert outcome.code == code
+    assert "Permission denied" in outcome.error
+
+
 def test_a_name_that_no_file_system_takes(cnntrain, config):
     outcome = cnntrain("fit", config, "-o", "x" * 300)
     assert outcome.code == 5
