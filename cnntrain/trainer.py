@@ -318,7 +318,9 @@ class Trainer:
         """Go on from a checkpoint. Raises CheckpointError or DataError where it is of another network or other data."""
         mine = self.arrays()
         checkpoint.require(data=dict, monitor=dict, values_of_epoch=dict, metrics_length=int)
-        checkpoint.require(position__step=int, position__closed=int, schedules=dict)
+        checkpoint.require(position__step=int, position__closed=int)
+        if "schedules" in checkpoint.meta:  # those written before any schedule had a state have none
+            checkpoint.require(**{f"schedules__{name}": dict for name in self.rates.states})
         if self.average:
             checkpoint.require(average__count=int)
             self.average.count = checkpoint.meta["average"]["count"]
@@ -337,7 +339,7 @@ class Trainer:
         if self.finished == EXHAUSTED and self.step < self.horizon.total_steps:
             self.finished = None  # resumed with more epochs
         self.monitor.restore(meta["monitor"])
-        self.rates.states = meta["schedules"]
+        self.rates.states = meta.get("schedules", self.rates.states)
 
 
 class Rates:
