@@ -20,7 +20,9 @@ def test_rules_across_keys(addition: str, complaint: str) -> None:
 
 
 def test_train_needs_an_end() -> None:
-    assert complaints(replaced("epochs: 2", "batch_size: 2"))[0].endswith("exactly one of 'epochs', 'steps' and 'samples'")
+    assert complaints(replaced("epochs: 2", "batch_size: 2"))[0].endswith(
+        "exactly one of 'epochs', 'steps' and 'samples'"
+    )
 
 
 def test_everything_but_data_model_and_train_has_a_default() -> None:
