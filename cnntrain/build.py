@@ -80,7 +80,7 @@ def network(loaded: Loaded, description: Description, counts: Sequence[int] | No
     try:
         graph = weave(layers(loaded), shapes["eval_transforms"], description.outputs)
     except ValueError as error:
-        raise problem(loaded, "model", str(error)) from error
+        raise problem(loaded, "model.layers", str(error)) from error
     loss = cast(Loss, experiment.loss)
     try:
         loss.check(graph.output_shape, description.outputs, bool(description.classes))

@@ -29,6 +29,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.engine.solo import Solo, Streams, parameters
 from cnntrain.errors import CheckFailedError, DataError, DivergedError, Mark
 from cnntrain.graph import Graph, Node
+from cnntrain.losses.distillation import Distillation, with_logits
 from cnntrain.random import stream
 from cnntrain.summary import describe, described_without_data
 
@@ -252,6 +253,8 @@ def _batch(network: Network, rng: np.random.Generator) -> Fixed:
     graph, classes = network.graph, len(network.classes)
     x = rng.standard_normal((SAMPLES, *graph.input_shape))
     targets = rng.integers(0, classes, SAMPLES) if classes else rng.random((SAMPLES, *graph.output_shape))
+    if isinstance(network.loss, Distillation):
+        targets = with_logits(targets, rng.standard_normal((SAMPLES, classes)))
     return Fixed(x, targets, rng.uniform(0.5, 1.5, SAMPLES))
 
 

@@ -324,7 +324,9 @@ class Trainer:
         """Go on from a checkpoint. Raises CheckpointError or DataError where it is of another network or other data."""
         mine = self.arrays()
         checkpoint.require(data=dict, monitor=dict, values_of_epoch=dict, metrics_length=int)
-        checkpoint.require(position__step=int, position__closed=int, schedules=dict)
+        checkpoint.require(position__step=int, position__closed=int)
+        if "schedules" in checkpoint.meta:  # those written before any schedule had a state have none
+            checkpoint.require(**{f"schedules__{name}": dict for name in self.rates.states})
         if self.average:
             checkpoint.require(average__count=int)
             self.average.count = checkpoint.meta["average"]["count"]
@@ -349,7 +351,7 @@ class Trainer:
             self.monitor.restore(meta["monitor"])
         except ValueError as error:
             raise CheckpointError(f"{checkpoint.path} is damaged: {error}. Restore it from a copy") from error
-        self.rates.states = meta["schedules"]
+        self.rates.states = meta.get("schedules", self.rates.states)
 
 
 class Rates:

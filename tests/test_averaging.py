@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntrain.checkpoint import read
+from cnntrain.checkpoint import read, save
 from cnntrain.engine.pool import Pool
-from cnntrain.errors import ConfigError, StoppedError
+from cnntrain.errors import CheckpointError, ConfigError, StoppedError
 from cnntrain.inference import Trained
 from cnntrain.run import read_metrics
 from tests.support.experiments import FULL, evidence, run, write
@@ -148,3 +148,17 @@ def test_what_does_not_fit_is_an_error_before_anything_is_written(tmp_path, over
     with pytest.raises(ConfigError, match=message):
         run(write(tmp_path), tmp_path / "run", sets)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_without_the_states_of_schedules_is_an_older_one_or_damaged(tmp_path):
+    run(write(tmp_path), tmp_path / "run", SHORT)
+    last = tmp_path / "run/checkpoints/last.npz"
+    checkpoint = read(last)
+    straight = evidence(tmp_path / "run")
+    older = {key: value for key, value in checkpoint.meta.items() if key not in ("schedules", "average", "loss")}
+    save(last, older, checkpoint.arrays)
+    run(None, tmp_path / "run", resume=True)
+    assert evidence(tmp_path / "run") == straight
+    save(last, checkpoint.meta | {"schedules": {"lr": 3}}, checkpoint.arrays)
+    with pytest.raises(CheckpointError, match=r"damaged: its meta has no schedules\.lr"):
+        run(None, tmp_path / "run", resume=True)

@@ -135,6 +135,20 @@ def test_a_penalty_whose_gradient_is_wrong_is_found_in_the_network(config, monke
     assert {(finding.node, finding.what) for finding in check(loaded).failed} == {("head", "weight")}
 
 
+def test_a_teacher_is_made_up_for_distillation(config, monkeypatch):
+    loaded = load([config], ["loss={type: distillation, teacher: nowhere.npz, temperature: 2}"])
+    assert not check(loaded).failed
+    cls = registry.lookup("losses", "distillation")
+    right = cls.score
+
+    def forgetful(self, outputs, targets, weights, losses, d_outputs):
+        right(self, outputs, targets, weights, losses, None)
+        right(self, outputs, self.own_targets(targets, outputs.shape[1]), weights, losses.copy(), d_outputs)
+
+    monkeypatch.setattr(cls, "score", forgetful)
+    assert "head" in {finding.node for finding in check(loaded).failed}
+
+
 def test_a_loss_that_balances_classes_is_checked(config):
     assert not check(load([config], ["loss={type: cross_entropy, class_weight: balanced}"])).failed
 

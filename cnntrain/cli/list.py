@@ -82,9 +82,10 @@ def _wrapped(text: str, columns: int, first: str = "", indent: int = 0) -> list[
 def _explain(entry: dict[str, Any]) -> None:
     from cnntrain.config.catalogue import shown
 
-    source = f"; {', '.join(entry['source'])}" if entry["source"] else ""
-    show(f"{entry['name']} ({entry['file']}{source})\n")
+    show(f"{entry['name']} ({entry['file']})\n")
     show(paragraphs(entry["text"]))
+    if entry["source"]:
+        show(paragraphs(f"\nFrom: {', '.join(entry['source'])}."))
     if entry["fields"]:
         rows = [
             [field["name"], "required" if field["required"] else shown(field["default"]), field["type"]]

