@@ -45,9 +45,11 @@ class Trained:
         checkpoint = read(self.path)
         self.loaded, self.description = saved.experiment(checkpoint, sets, fitted=True)
         self.network = build.network(self.loaded, self.description)
-        meta = checkpoint.meta
         layout = self.network.graph.layout
-        self.averaged = bool((meta.get("average") or {}).get("count"))
+        self.averaged = False
+        if checkpoint.meta.get("average") is not None:
+            checkpoint.require(average__count=int)
+            self.averaged = checkpoint.meta["average"]["count"] > 0
         source = "average" if self.averaged else "param"
         params = {name: array for name, array in checkpoint.arrays.items() if name.startswith(f"{source}/")}
         replace(checkpoint, arrays=params).expect(

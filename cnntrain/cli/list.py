@@ -85,7 +85,8 @@ def _explain(entry: dict[str, Any]) -> None:
     show(f"{entry['name']} ({entry['file']})\n")
     show(paragraphs(entry["text"]))
     if entry["source"]:
-        show(paragraphs(f"\nFrom: {', '.join(entry['source'])}."))
+        show()
+        show(paragraphs(f"From: {', '.join(entry['source'])}."))
     if entry["fields"]:
         rows = [
             [field["name"], "required" if field["required"] else shown(field["default"]), field["type"]]

@@ -112,7 +112,7 @@ def test_other_data_is_refused_unless_allowed(cnntrain, config, desk):
     for name, offset in (("a.npz", 0), ("b.npz", 1)):
         images = rng.integers(0, 256, (30, 8, 8), np.uint8)
         np.savez(desk / name, x_train=images, y_train=(np.arange(30) + offset) % 3)
-    sets = ["-s", "data.source={type: npz, path: a.npz}", "-s", "train.epochs=1"]
+    sets = ["-s", "data.source={type: npz, path: a.npz}", "-s", "train.epochs=1", "-s", "schedule=constant"]
     assert cnntrain("fit", config, "-o", "run", "-q", *sets).code == 0
     other = ["fit", "-o", "run", "--resume", "-q", "-s", "data.source.path=b.npz"]
     outcome = cnntrain(*other)

@@ -84,7 +84,7 @@ def test_the_help_of_a_command_fits_80_columns_and_ends_with_examples(cnntrain, 
     assert (outcome.code, outcome.err) == (0, "")
     text, examples = outcome.out.split("\nExample")
     assert max(map(len, text.splitlines())) <= 80
-    assert f"cnntrain {name} " in examples
+    assert f"cnntrain {name}" in examples
     assert "Show tracebacks of errors." in text
 
 
@@ -153,7 +153,7 @@ def test_aliases_are_the_command(cnntrain, alias, name):
         ),
         (["list", "layer"], "no kind 'layer'; did you mean 'layers'? See 'cnntrain list'"),
         (["list", "layers", "Conv2D"], "unknown layer 'Conv2D'; did you mean 'conv2d'? See 'cnntrain list layers'"),
-        (["list", "losses", "x"], "unknown loss 'x'; known: cross_entropy, mse. See 'cnntrain list losses'"),
+        (["list", "averages", "x"], "unknown average 'x'; known: ema, swa. See 'cnntrain list averages'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

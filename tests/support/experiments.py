@@ -34,6 +34,7 @@ optimizer: {type: sgd, lr: 0.1, momentum: 0.9, weight_decay: 1e-3}
 schedule: {type: cosine, warmup: 5st}
 train: {epochs: 5, batch_size: 10, clip_norm: 2.0, log_every: 3, early_stopping: {monitor: val/loss, patience: 50}}
 checkpoint: {every: 2st, best: {monitor: val/accuracy}}
+warnings: {ignore: [patience-beyond-end]}
 """  # 72 training samples: 8 steps an epoch, the last of 2 samples; 40 steps
 
 ADAM = ("optimizer={type: adam, lr: 0.01}", "train.clip_norm=null", "train.accumulate=2")
