@@ -46,10 +46,7 @@ class Trained:
         self.loaded, self.description = saved.experiment(checkpoint, sets, fitted=True)
         self.network = build.network(self.loaded, self.description)
         layout = self.network.graph.layout
-        self.averaged = False
-        if checkpoint.meta.get("average") is not None:
-            checkpoint.require(average__count=int)
-            self.averaged = checkpoint.meta["average"]["count"] > 0
+        self.averaged = saved.averaged(checkpoint)
         source = "average" if self.averaged else "param"
         params = {name: array for name, array in checkpoint.arrays.items() if name.startswith(f"{source}/")}
         replace(checkpoint, arrays=params).expect(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cnntrain import saved
 from cnntrain.checkpoint import Checkpoint, find, read, save
 from cnntrain.errors import CheckpointError, UsageError
 
@@ -48,7 +49,7 @@ def merge(paths: Sequence[Path], output: Path, overwrite: bool = False) -> dict[
 def used(checkpoint: Checkpoint) -> dict[str, Any]:
     """The parameters that count, under `param/`: the averaged ones where the average had begun."""
     checkpoint.require(config=dict, position__step=int)
-    source = "average/" if (checkpoint.meta.get("average") or {}).get("count") else "param/"
+    source = "average/" if saved.averaged(checkpoint) else "param/"
     return {
         name.replace(source, "param/", 1): array for name, array in checkpoint.arrays.items() if name.startswith(source)
     }

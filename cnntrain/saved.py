@@ -39,6 +39,14 @@ def experiment(checkpoint: Checkpoint, sets: Sequence[str] = (), fitted: bool = 
     return (load_plain(config, file, sets) if sets else loaded), description
 
 
+def averaged(checkpoint: Checkpoint) -> bool:
+    """Whether a checkpoint holds averaged weights, which are then those to be used. Raises CheckpointError."""
+    if not checkpoint.meta.get("average"):
+        return False
+    checkpoint.require(average__count=int)
+    return bool(checkpoint.meta["average"]["count"] > 0)
+
+
 @contextlib.contextmanager
 def blaming(path: Path) -> Iterator[None]:
     """Turn a ConfigError into a CheckpointError, one line, because the config stands in this checkpoint."""

@@ -139,7 +139,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing_even_if_it_would_be_clipp
     params, grads = vectors()
     grads[3] = np.inf
     before = params.copy()
-    with Pool(1) as pool, pytest.raises(DivergedError, match="the gradient became (nan|inf) at step 4"):
+    with Pool(1) as pool, pytest.raises(DivergedError, match=r"the gradient became (nan|inf) at step 4"):
         Updater(make("optimizers", "sgd"), LAYOUT, pool, params, grads, rules).apply(0.1, 4)
     np.testing.assert_array_equal(params, before)
 
