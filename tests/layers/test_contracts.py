@@ -208,8 +208,11 @@ def _peak(layer, inputs, n):
     total = layer.partial(f) if isinstance(layer, Coupled) else None
     back = layer.partial_back(f) if isinstance(layer, Coupled) else None
     tracemalloc.start()
+    peaks = []
     try:
-        for _ in range(3):
+        for _ in range(5):
+            tracemalloc.reset_peak()
+            before = tracemalloc.get_traced_memory()[0]
             f.total = total
             if isinstance(layer, Coupled):
                 layer.partial(f)
@@ -218,9 +221,10 @@ def _peak(layer, inputs, n):
             if isinstance(layer, Coupled):
                 layer.partial_back(f)
             layer.backward(f)
-        return tracemalloc.get_traced_memory()[1]
+            peaks.append(tracemalloc.get_traced_memory()[1] - before)
     finally:
         tracemalloc.stop()
+    return min(peaks)  # what the layer allocates it does every time; other threads, as of the test runner, now and then
 
 
 @pytest.mark.parametrize("name", [name for name, cls in LAYERS.items() if cls.inputs[1] == 1])
