@@ -13,7 +13,7 @@ from cnntrain.registry import register
 @register("cohen_kappa")
 @dataclass(frozen=True)
 class CohenKappa(Counted):
-    """(p - e) / (1 - e), at most 1 (Cohen 1960).
+    """Agreement beyond chance, (p - e) / (1 - e), at most 1 (Cohen 1960).
 
     p is accuracy; e is the accuracy of guessing with the same frequencies, the sum over classes of the product of
     its shares among truths and predictions. NaN of nothing, and where all truths and predictions are one class.

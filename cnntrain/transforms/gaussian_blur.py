@@ -19,7 +19,7 @@ import numpy as np
 @register("gaussian_blur")
 @dataclass(frozen=True)
 class GaussianBlur(Transform):
-    """Average over a window, weighted by exp(-d^2 / (2 sigma^2)), (torchvision's GaussianBlur).
+    """Average over a window, weighted by exp(-d^2 / (2 sigma^2)) (torchvision's GaussianBlur).
 
     Sigma is uniform in `sigma`, drawn for each image. The window is `kernel_size` pixels wide and high, an odd number;
     beyond the border the image is mirrored without its outermost pixels.
