@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import check_fields
 from cnntrain.errors import DataError, StorageError
+from cnntrain.random import stream
 from cnntrain.registry import Part
 
 # isort: split
@@ -44,6 +45,10 @@ class Images:
     def shape(self) -> Shape:
         """Of one sample: (height, width, channels)."""
         return tuple(self.pixels.shape[1:])
+
+    def take(self, indices: Array) -> Images:
+        """The samples at these indices, copied."""
+        return Images(self.pixels[indices], self.targets[indices], self.classes)
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,15 @@ def count_classes(labels: Array, where: str) -> int:
             f"{MAX_CLASSES:,}. Check that these are labels"
         )
     return classes
+
+
+def shuffled_by_class(images: Images, seed: int, purpose: str) -> dict[int, Array]:
+    """Label -> the indices of its samples in random order, classes without samples left out; one group (0) without."""
+    labels = images.targets if images.classes else np.zeros(len(images), np.int64)
+    return {
+        int(label): stream(seed, purpose, int(label)).permutation(np.flatnonzero(labels == label))
+        for label in np.unique(labels)
+    }
 
 
 def numbered(classes: int) -> tuple[str, ...]:
