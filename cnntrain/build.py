@@ -78,7 +78,13 @@ def network(loaded: Loaded, description: Description) -> Network:
     except ValueError as error:
         where = loaded.marks.get("loss", graph.nodes[-1].where)
         raise ConfigError(Problem(where, str(error))) from error
-    return Network(graph, tally(experiment, description), description.shape, description.classes)
+    of = tally(experiment, description)
+    for metric in of.metrics:
+        try:
+            metric.check(bool(description.classes))
+        except ValueError as error:
+            raise problem(loaded, "train.metrics", str(error)) from error
+    return Network(graph, of, description.shape, description.classes)
 
 
 def tally(experiment: Experiment, description: Description) -> Tally:

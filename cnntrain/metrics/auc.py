@@ -27,7 +27,7 @@ class AUC(Metric):
     bins of equal width in log-odds from -32 to 32 (0.0625 each for 1024), two histograms a class. Log-odds, because a
     trained network's probabilities crowd at 0 and 1. Two samples in one bin count as tied, so the error is at most
     half the share of (own, other) pairs that meet in a bin, and in practice a small part of that, since ties err
-    both ways. `macro` is the mean over the classes that have both kinds of samples.
+    both ways. The state has 16 KB a class. `macro` is the mean over the classes that have both kinds of samples.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"average": "per_class", "bins": 64})

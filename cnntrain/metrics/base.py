@@ -21,9 +21,15 @@ class Metric(Part):
     kind: ClassVar[str] = "metrics"
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({},)
     larger_is_better: ClassVar[bool] = True
+    task: ClassVar[Literal["classification", "any"]] = "classification"
 
     def __post_init__(self) -> None:
         check_fields(self)
+
+    def check(self, labels: bool) -> None:
+        """Raise ValueError where the data has target values and the metric needs classes."""
+        if self.task == "classification" and not labels:
+            raise ValueError(f"{self.name_in_config} needs classes, the data has target values: use mae or mse")
 
     def label(self) -> str:
         """The name it has in metrics.jsonl and in `until`, such as "top5"; unique among settings."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from cnntrain.arrays import Array
 from cnntrain.metrics.base import Mean, rows_of
@@ -16,6 +17,8 @@ import numpy as np
 @dataclass(frozen=True)
 class MAE(Mean):
     """Mean of |y - t| over outputs, then over samples (Laplace 1774). Labels become one-hot rows."""
+
+    task: ClassVar[Literal["classification", "any"]] = "any"
 
     def each(self, outputs: Array, targets: Array) -> Array:
         """The error of each sample."""
