@@ -89,7 +89,13 @@ def network(loaded: Loaded, description: Description, counts: Sequence[int] | No
         where = loaded.marks.get("loss", graph.nodes[-1].where)
         raise ConfigError(Problem(where, str(error))) from error
     _check_matches(loaded, graph)
-    return Network(graph, tally(experiment, description, loss), description.shape, description.classes)
+    scored = tally(experiment, description, loss)
+    for metric in scored.metrics:
+        try:
+            metric.check(bool(description.classes))
+        except ValueError as error:
+            raise problem(loaded, "train.metrics", str(error)) from error
+    return Network(graph, scored, description.shape, description.classes)
 
 
 def _check_matches(loaded: Loaded, graph: Graph) -> None:

@@ -105,6 +105,16 @@ def test_a_loss_for_classes_refuses_values():
     assert found.tally.metrics == ()
 
 
+@pytest.mark.parametrize("name", ["accuracy", "confusion", "f1", "auc", "log_loss"])
+def test_a_metric_of_classes_refuses_values(name):
+    values = Description((8, 8, 3), (), values=2)
+    config = loaded(("train: {", f"loss: mse\ntrain: {{metrics: [mae, {name}], "))
+    with pytest.raises(ConfigError, match=f"{name} needs classes, the data has target values: use mae or mse"):
+        build.network(config, values)
+    config = loaded(("train: {", "loss: mse\ntrain: {metrics: [loss, mae, mse], "))
+    assert [metric.label() for metric in build.network(config, values).tally.metrics] == ["mae", "mse"]
+
+
 def test_the_loss_among_the_metrics_is_measured_once():
     found = network(("batch_size: 7", "batch_size: 7, metrics: [loss, {type: top_k, k: 2}]"))
     assert [metric.label() for metric in found.tally.metrics] == ["top2"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import gzip
+import os
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,12 +16,15 @@ from typing import Any, ClassVar
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import check_fields
 from cnntrain.errors import DataError, StorageError
+from cnntrain.random import stream
 from cnntrain.registry import Part
 
 # isort: split
 import numpy as np
 
 MAX_CLASSES = 65_536  # labels beyond are a sign of the wrong array, and each would become a class
+_SPLITS = ("train", "val", "test")
+_MISTAKEN = {"valid": "val", "validation": "val", "dev": "val", "training": "train", "testing": "test"}
 DEFLATE_RATIO = 1_032  # deflate cannot do better: data that claims to unpack to more is damaged or hostile
 
 
@@ -44,6 +48,10 @@ class Images:
     def shape(self) -> Shape:
         """Of one sample: (height, width, channels)."""
         return tuple(self.pixels.shape[1:])
+
+    def take(self, indices: Array) -> Images:
+        """The samples at these indices, copied."""
+        return Images(self.pixels[indices], self.targets[indices], self.classes)
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,82 @@ class Dataset(Part):
     def files(self, split: str) -> tuple[Path, ...]:
         """The files a split is read from, for the manifest; empty where there are none."""
         return ()
+
+
+@dataclass(frozen=True)
+class ClassFolders(Dataset):
+    """Base of the datasets that are a folder of files for each class, as ImageFolder describes it."""
+
+    suffixes: ClassVar[frozenset[str]]  # of the files that are read, in lower case
+    noun: ClassVar[str]  # what the files are called in messages
+
+    root: str
+
+    def splits(self) -> tuple[str, ...]:
+        """Those of train, val and test that have a folder; train where root holds the class folders itself."""
+        return tuple(self._split_folders())
+
+    def files(self, split: str) -> tuple[Path, ...]:
+        """Every file of a split, class by class, sorted by code point."""
+        return tuple(path for paths in self._classes(split).values() for path in paths)
+
+    def load(self, split: str) -> Images:
+        """Read a split: pixels and labels."""
+        found = self._classes(split)
+        names = tuple(found if split == "train" else self._classes("train"))
+        unknown = [name for name in found if name not in names]
+        if unknown:
+            raise DataError(
+                f"{self._split_folders()[split] / unknown[0]}: class {unknown[0]!r} is not among the {len(names)} "
+                f"classes of train ({_listed(names)}). Rename it, or add it to train"
+            )
+        place = {name: label for label, name in enumerate(names)}
+        labels = [place[name] for name, paths in found.items() for _ in paths]
+        pixels = self._read([path for paths in found.values() for path in paths])
+        return Images(pixels, np.array(labels, np.int64), names)
+
+    def _split_folders(self) -> dict[str, Path]:
+        """Split -> its folder. Raises DataError where folders are named almost like a split."""
+        root = on_disk(self.root, self._advice(), folder=True)
+        folders = {split: root / split for split in _SPLITS if (root / split).is_dir()}
+        if not folders:
+            return {"train": root}
+        for name in _subfolders(root):
+            if name in _MISTAKEN:
+                raise DataError(f"{root / name} is not read: the folder must be called {_MISTAKEN[name]!r}. Rename it")
+        if "train" not in folders:
+            raise DataError(
+                f"{root} has {', '.join(folders)} but no train: the classes are those of train. Add it, or set root to "
+                "the folder that holds the classes"
+            )
+        return folders
+
+    def _classes(self, split: str) -> dict[str, list[Path]]:
+        """Class name -> its files. Raises DataError for fewer than two classes or an empty one."""
+        folders = self._split_folders()
+        if split not in folders:
+            raise DataError(f"{Path(self.root).absolute()} has no folder {split!r}, found {', '.join(folders)}. Add it")
+        folder = folders[split]
+        classes = {name: sorted(_files_below(folder / name, self.suffixes)) for name in _subfolders(folder)}
+        if len(classes) < 2 and split == "train":
+            raise DataError(f"{folder} has {len(classes)} class folders, expected 2 or more. {self._advice()}")
+        for name, paths in classes.items():
+            if not paths:
+                raise DataError(
+                    f"{folder / name} holds no {self.noun}, expected files named "
+                    f"{', '.join(sorted(self.suffixes))}. Add {self.noun}, or remove the folder"
+                )
+        return classes
+
+    def _read(self, paths: Sequence[Path]) -> Array:
+        """The samples of these files, (n, height, width, channels). Raises DataError."""
+        raise NotImplementedError
+
+    def _advice(self) -> str:
+        return (
+            f"Set root to a folder with a folder of {self.noun} for each class, or with such folders in train/, val/ "
+            "and test/"
+        )
 
 
 def on_disk(path: str | Path, advice: str, *, folder: bool) -> Path:
@@ -140,6 +224,15 @@ def count_classes(labels: Array, where: str) -> int:
     return classes
 
 
+def shuffled_by_class(images: Images, seed: int, purpose: str) -> dict[int, Array]:
+    """Label -> the indices of its samples in random order; without classes, all as one group."""
+    labels = images.targets if images.classes else np.zeros(len(images), np.int64)
+    return {
+        int(label): stream(seed, purpose, int(label)).permutation(np.flatnonzero(labels == label))
+        for label in np.unique(labels)
+    }
+
+
 def numbered(classes: int) -> tuple[str, ...]:
     """Names for classes that have none: "0", "1", ..."""
     return tuple(map(str, range(classes)))
@@ -148,3 +241,46 @@ def numbered(classes: int) -> tuple[str, ...]:
 def size_text(shape: Shape) -> str:
     """A shape as people write it: 28x28x1."""
     return "x".join(map(str, shape))
+
+
+def _subfolders(folder: Path) -> list[str]:
+    """Names of the folders in a folder, sorted by code point; hidden ones are left out."""
+    with reading(folder):
+        names = sorted(name for name in os.listdir(folder) if not name.startswith(".") and (folder / name).is_dir())
+    for name in names:
+        if not name.isprintable():
+            raise DataError(f"{folder} has a folder named {name!r}, expected printable characters. Rename it")
+    return names
+
+
+def _files_below(folder: Path, suffixes: frozenset[str]) -> Iterator[Path]:
+    """Files with these suffixes in a folder and below. A folder is visited once; no link leads up to those above."""
+    with reading(folder):
+        visited = {_identity(above) for above in folder.resolve().parents}
+    pending = [folder]
+    while pending:
+        place = pending.pop()
+        with reading(place):
+            if _identity(place) in visited:
+                continue
+            visited.add(_identity(place))
+            names = sorted(name for name in os.listdir(place) if not name.startswith("."))
+        for path in (place / name for name in names):
+            if path.is_dir():
+                pending.append(path)
+            elif path.suffix.lower() in suffixes and not is_special(path):
+                yield path
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def is_special(path: Path) -> bool:
+    """Whether it is a pipe, socket or device: opening one may wait for ever. A broken link is not."""
+    return path.exists() and not path.is_file()
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")

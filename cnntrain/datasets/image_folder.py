@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from cnntrain.arrays import Array
 from cnntrain.config.fields import Pair
-from cnntrain.datasets.base import Dataset, Images, on_disk, reading, size_text
+from cnntrain.datasets.base import ClassFolders, is_special, reading, size_text
 from cnntrain.errors import DataError
 from cnntrain.registry import register
 
@@ -27,19 +26,16 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it finds wrong ends up in our one line
 
-_SPLITS = ("train", "val", "test")
-_MISTAKEN = {"valid": "val", "validation": "val", "dev": "val", "training": "train", "testing": "test"}
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 SUFFIXES = frozenset(
     [".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pbm", ".pgm", ".ppm", ".pnm"]
 )
 MAX_PIXELS = 25_000_000  # of one image, looked at before it is decoded: 75 MB as colours
-_ADVICE = "Set root to a folder with a folder of images for each class, or with such folders in train/, val/ and test/"
 
 
 @register("image_folder")
 @dataclass(frozen=True)
-class ImageFolder(Dataset):
+class ImageFolder(ClassFolders):
     """Images in class folders: `root/train/CLASS/...`, `root/val/CLASS/...`, or `root/CLASS/...` for training alone.
 
     Classes are the folders of the training split, sorted by code point. Read are files named .png, .jpg, .jpeg,
@@ -50,65 +46,11 @@ class ImageFolder(Dataset):
     antialiasing; without it all must have one size. `channels` is 3 for colour or 1 for grey (ITU-R 601 luma).
     """
 
-    root: str
+    suffixes: ClassVar[frozenset[str]] = SUFFIXES
+    noun: ClassVar[str] = "images"
+
     size: Pair | None = None
     channels: Literal[1, 3] = 3
-
-    def splits(self) -> tuple[str, ...]:
-        """Those of train, val and test that have a folder; train where root holds the class folders itself."""
-        return tuple(self._split_folders())
-
-    def files(self, split: str) -> tuple[Path, ...]:
-        """Every image of a split, class by class, sorted by code point."""
-        return tuple(path for paths in self._classes(split).values() for path in paths)
-
-    def load(self, split: str) -> Images:
-        """Read a split: uint8 pixels and labels."""
-        found = self._classes(split)
-        names = tuple(found if split == "train" else self._classes("train"))
-        unknown = [name for name in found if name not in names]
-        if unknown:
-            raise DataError(
-                f"{self._split_folders()[split] / unknown[0]}: class {unknown[0]!r} is not among the {len(names)} "
-                f"classes of train ({_listed(names)}). Rename it, or add it to train"
-            )
-        place = {name: label for label, name in enumerate(names)}
-        labels = [place[name] for name, paths in found.items() for _ in paths]
-        pixels = self._read([path for paths in found.values() for path in paths])
-        return Images(pixels, np.array(labels, np.int64), names)
-
-    def _split_folders(self) -> dict[str, Path]:
-        """Split -> its folder. Raises DataError where folders are named almost like a split."""
-        root = on_disk(self.root, _ADVICE, folder=True)
-        folders = {split: root / split for split in _SPLITS if (root / split).is_dir()}
-        if not folders:
-            return {"train": root}
-        for name in _subfolders(root):
-            if name in _MISTAKEN:
-                raise DataError(f"{root / name} is not read: the folder must be called {_MISTAKEN[name]!r}. Rename it")
-        if "train" not in folders:
-            raise DataError(
-                f"{root} has {', '.join(folders)} but no train: the classes are those of train. Add it, or set root to "
-                "the folder that holds the classes"
-            )
-        return folders
-
-    def _classes(self, split: str) -> dict[str, list[Path]]:
-        """Class name -> its images. Raises DataError for fewer than two classes or an empty one."""
-        folders = self._split_folders()
-        if split not in folders:
-            raise DataError(f"{Path(self.root).absolute()} has no folder {split!r}, found {', '.join(folders)}. Add it")
-        folder = folders[split]
-        classes = {name: sorted(_images(folder / name)) for name in _subfolders(folder)}
-        if len(classes) < 2 and split == "train":
-            raise DataError(f"{folder} has {len(classes)} class folders, expected 2 or more. {_ADVICE}")
-        for name, paths in classes.items():
-            if not paths:
-                raise DataError(
-                    f"{folder / name} holds no images, expected files named {', '.join(sorted(SUFFIXES))}. Add "
-                    "images, or remove the folder"
-                )
-        return classes
 
     def _read(self, paths: Sequence[Path]) -> Array:
         """All images as one array (n, height, width, channels). Raises DataError once it knows how many are bad."""
@@ -149,7 +91,7 @@ def decode(path: Path, size: tuple[int, int] | None, channels: int) -> Array:
 
 
 def _decode(path: Path, size: tuple[int, int] | None, channels: int) -> Array:
-    if _is_special(path):
+    if is_special(path):
         raise ValueError("not a regular file")
     with Image.open(path, formats=_FORMATS) as image:
         if image.width * image.height > MAX_PIXELS:
@@ -184,46 +126,3 @@ def eight_bits(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image
-
-
-def _subfolders(folder: Path) -> list[str]:
-    """Names of the folders in a folder, sorted by code point; hidden ones are left out."""
-    with reading(folder):
-        names = sorted(name for name in os.listdir(folder) if not name.startswith(".") and (folder / name).is_dir())
-    for name in names:
-        if not name.isprintable():
-            raise DataError(f"{folder} has a folder named {name!r}, expected printable characters. Rename it")
-    return names
-
-
-def _images(folder: Path) -> Iterator[Path]:
-    """Image files in a folder and below. A folder is visited once, and no link leads up to those above."""
-    with reading(folder):
-        visited = {_identity(above) for above in folder.resolve().parents}
-    pending = [folder]
-    while pending:
-        place = pending.pop()
-        with reading(place):
-            if _identity(place) in visited:
-                continue
-            visited.add(_identity(place))
-            names = sorted(name for name in os.listdir(place) if not name.startswith("."))
-        for path in (place / name for name in names):
-            if path.is_dir():
-                pending.append(path)
-            elif path.suffix.lower() in SUFFIXES and not _is_special(path):
-                yield path
-
-
-def _identity(folder: Path) -> tuple[int, int]:
-    status = folder.stat()
-    return status.st_dev, status.st_ino
-
-
-def _is_special(path: Path) -> bool:
-    """Whether it is a pipe, socket or device: opening one may wait for ever. A broken link is not."""
-    return path.exists() and not path.is_file()
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from cnntrain.arrays import Array
 from cnntrain.config.fields import check_fields
@@ -21,9 +21,15 @@ class Metric(Part):
     kind: ClassVar[str] = "metrics"
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({},)
     larger_is_better: ClassVar[bool] = True
+    task: ClassVar[Literal["classification", "any"]] = "classification"
 
     def __post_init__(self) -> None:
         check_fields(self)
+
+    def check(self, labels: bool) -> None:
+        """Raise ValueError where the data has target values and the metric needs classes."""
+        if self.task == "classification" and not labels:
+            raise ValueError(f"{self.name_in_config} needs classes, the data has target values: use mae or mse")
 
     def label(self) -> str:
         """The name it has in metrics.jsonl and in `until`, such as "top5"; unique among settings."""
@@ -65,6 +71,116 @@ class Share(Metric):
         """The share, in [0, 1]; NaN of nothing."""
         hit, seen = state.tolist()
         return hit / seen if seen else math.nan
+
+
+@dataclass(frozen=True)
+class Mean(Metric):
+    """Base of the metrics that are the mean of a number each sample has. State: [its weighted sum, all weight]."""
+
+    larger_is_better: ClassVar[bool] = False
+
+    def each(self, outputs: Array, targets: Array) -> Array:
+        """The number of each sample: float64, shape (n,)."""
+        raise NotImplementedError
+
+    def zeros(self, classes: int) -> Array:
+        """Two zeros."""
+        return np.zeros(2)
+
+    def add(self, state: Array, outputs: Array, targets: Array, weights: Array) -> None:
+        """Add a shard to the state."""
+        w = weights.astype(np.float64)
+        state += ((self.each(outputs, targets) * w).sum(), w.sum())
+
+    def value(self, state: Array) -> float:
+        """The mean; NaN of nothing."""
+        total, seen = state.tolist()
+        return total / seen if seen else math.nan
+
+
+@dataclass(frozen=True)
+class Counted(Metric):
+    """Base of the metrics that follow from the confusion matrix, which is their state, flat.
+
+    Row k counts the samples of class k, each by its weight, in the column of the class they were taken for: the
+    largest output, the first of equal ones.
+    """
+
+    def zeros(self, classes: int) -> Array:
+        """The empty matrix, flat."""
+        return np.zeros(classes * classes)
+
+    def add(self, state: Array, outputs: Array, targets: Array, weights: Array) -> None:
+        """Count a shard."""
+        cells = labels_of(targets) * outputs.shape[1] + outputs.argmax(axis=1)
+        state += np.bincount(cells, weights, minlength=len(state))
+
+
+def matrix_of(state: Array) -> Array:
+    """A flat square matrix as (classes, classes)."""
+    classes = math.isqrt(len(state))
+    return state.reshape(classes, classes)
+
+
+@dataclass(frozen=True)
+class PerClass(Counted):
+    """Base of precision, recall and F1: a ratio of counts for each class, averaged.
+
+    `macro` is the plain mean over the classes that occur, as truth or as prediction; `weighted` that mean weighted
+    by how often a class is true; `micro` the ratio of the counts summed over classes, which is accuracy for all
+    three; `per_class` a list with every class. A ratio of nothing to nothing counts as 0, as scikit-learn's
+    zero_division has it. All are NaN of no samples.
+    """
+
+    examples: ClassVar[tuple[dict[str, Any], ...]] = (
+        {},
+        {"average": "micro"},
+        {"average": "weighted"},
+        {"average": "per_class"},
+    )
+
+    average: Literal["macro", "micro", "weighted", "per_class"] = "macro"
+
+    def label(self) -> str:
+        """`f1` for the macro average, `f1_micro` and so on for the others."""
+        return self.name_in_config + f"_{self.average}" * (self.average != "macro")
+
+    def ratio(self, hit: Array, predicted: Array, true: Array) -> tuple[Array, Array]:
+        """Numerator and denominator out of three counts: right, taken for the class, of the class; any shape."""
+        raise NotImplementedError
+
+    def value(self, state: Array) -> Any:
+        """The average, a float in [0, 1]; per class, a list of them."""
+        matrix = matrix_of(state)
+        hit, predicted, true = matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1)
+        if self.average == "micro":
+            above, below = self.ratio(hit.sum(), predicted.sum(), true.sum())
+            return float(above / below) if below else math.nan
+        ratios = divided(*self.ratio(hit, predicted, true))
+        if self.average == "per_class":
+            return ratios.tolist() if true.any() else [math.nan] * len(ratios)
+        shares = true if self.average == "weighted" else ((true + predicted) > 0).astype(np.float64)
+        return float(ratios @ shares / shares.sum()) if true.any() else math.nan
+
+
+def divided(above: Array, below: Array) -> Array:
+    """The quotient, entry by entry, and 0 where the denominator is."""
+    quotient: Array = np.divide(above, below, out=np.zeros(np.shape(below)), where=below != 0)
+    return quotient
+
+
+def log_probabilities(outputs: Array) -> Array:
+    """The log-softmax of logits (n, classes) in float64; a row with a NaN or an infinity is NaN where undefined."""
+    with np.errstate(invalid="ignore"):  # inf - inf: such outputs are reported as a loss that is not finite
+        logits = outputs.astype(np.float64)
+        logits -= logits.max(axis=1, keepdims=True)
+        logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return logits
+
+
+def rows_of(targets: Array, like: Array) -> Array:
+    """Targets as float64 rows (n, k) of the outputs' shape; labels become one-hot rows."""
+    return targets.astype(np.float64) if targets.ndim > 1 else np.eye(like.shape[1])[targets]
 
 
 def labels_of(targets: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from cnntrain.arrays import Array
 from cnntrain.metrics.base import Metric
@@ -22,6 +22,7 @@ class Loss(Metric):
     """
 
     larger_is_better: ClassVar[bool] = False
+    task: ClassVar[Literal["classification", "any"]] = "any"
 
     def zeros(self, classes: int) -> Array:  # noqa: ARG002  (the contract's signature)
         """Nothing to keep."""

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from cnntrain.arrays import Array, Shape
-from cnntrain.config.fields import check_fields
+from cnntrain.config.fields import Probability, check_fields
 from cnntrain.random import Draws
 from cnntrain.registry import Part
+
+# isort: split
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -50,3 +53,33 @@ class Transform(Part):
     def apply(self, images: Array, draws: Draws) -> Array:
         """The images (n, h, w, c) transformed: a new array, or the one given, changed in place or not at all."""
         raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Sometimes(Transform):
+    """Base of the transforms that change an image with some probability, and always in the same way."""
+
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"probability": 1.0})
+    random: ClassVar[bool] = True
+
+    probability: Probability = 0.5
+
+    def change(self, images: Array) -> Array:
+        """The images (n, h, w, c), n possibly 0, all changed: a new array of the dtype given."""
+        raise NotImplementedError
+
+    def apply(self, images: Array, draws: Draws) -> Array:
+        """Change the chosen ones in place."""
+        chosen = draws.uniform() < self.probability
+        if chosen.any():
+            images[chosen] = self.change(images[chosen])
+        return images
+
+
+def erase(images: Array, top: Array, bottom: Array, left: Array, right: Array) -> Array:
+    """Set a rectangle of each image to zero, in place: rows top to bottom and columns left to right, all (n,)."""
+    y, x = np.arange(images.shape[1]), np.arange(images.shape[2])
+    rows = (y >= top[:, None]) & (y < bottom[:, None])
+    columns = (x >= left[:, None]) & (x < right[:, None])
+    images[rows[:, :, None] & columns[:, None]] = 0
+    return images

@@ -19,11 +19,26 @@ SETTINGS = [
     for name, cls in registry.parts("datasets").items()
     for index, fields in enumerate(cls.examples)
 ]
+INNER = registry.make("datasets", "synthetic", samples=40)
+SETTINGS += [
+    pytest.param(registry.make("datasets", name, **fields), id=name)
+    for name, fields in {
+        "concat": {"sources": (INNER, INNER)},
+        "subset": {"source": INNER, "fraction": 0.5},
+        "k_fold": {"source": INNER, "folds": 3},
+    }.items()
+]
 FILED = {  # data set -> the field that says where its files are
-    name: next(field.name for field in dataclasses.fields(cls) if field.name in ("root", "path"))
+    name: field.name
     for name, cls in registry.parts("datasets").items()
-    if not cls.examples
+    for field in dataclasses.fields(cls)
+    if field.name in ("root", "path")
 }
+
+
+def test_every_dataset_is_tried_here() -> None:
+    tried = {setting.values[0].name_in_config for setting in SETTINGS} | {*FILED}
+    assert tried == {*registry.parts("datasets")}
 
 
 @pytest.mark.parametrize("source", SETTINGS)

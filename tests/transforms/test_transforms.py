@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import itertools
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,12 +14,13 @@ from cnntrain import registry
 from cnntrain.arrays import Array
 from cnntrain.errors import DataError
 from cnntrain.random import Draws
-from cnntrain.transforms.base import Transform
+from cnntrain.transforms.base import Sometimes, Transform
 from tests.support import golden
 
 # isort: split
 import numpy as np
 import pytest
+from PIL import Image
 
 SETTINGS = [
     pytest.param(registry.make("transforms", name, **fields), id=f"{name}-{index}")
@@ -25,6 +28,8 @@ SETTINGS = [
     for index, fields in enumerate(cls.examples)
 ]
 SHAPE = (8, 12, 3)
+SHAPES = {"to_rgb": (8, 12, 1)}  # of the images a transform does something to, where color ones are left alone
+BEYOND = {"normalize", "scale", "haar", "lcn", "zca_whiten"}  # whose results are not pixels in [0, 1]
 
 
 def photos(n: int = 20, dtype: Any = np.float32, shape: tuple[int, ...] = SHAPE) -> Array:
@@ -45,23 +50,38 @@ def dtypes(transform: Transform) -> list[Any]:
     return [np.float32, np.float64] + [np.uint8] * transform.moves_pixels_only
 
 
+def suited(transform: Transform, dtype: Any = np.float32) -> Array:
+    """Images the transform takes."""
+    return photos(dtype=dtype, shape=SHAPES.get(transform.name_in_config, SHAPE))
+
+
 @pytest.mark.parametrize("transform", SETTINGS)
 def test_gives_the_declared_shape_and_the_dtype_it_got_and_does_something(transform: Transform) -> None:
     transform = fitted(transform)
     for dtype in dtypes(transform):
-        images = photos(dtype=dtype)
+        images = suited(transform, dtype)
         result = transform.apply(images.copy(), draws(range(20)))
-        assert result.shape == (20, *transform.output_shape(SHAPE))
+        assert result.shape == (20, *transform.output_shape(images.shape[1:]))
         assert result.dtype == dtype
         assert result.flags.c_contiguous
         assert result.shape != images.shape or not np.array_equal(result, images)
 
 
 @pytest.mark.parametrize("transform", SETTINGS)
+def test_pixels_stay_in_their_range(transform: Transform) -> None:
+    if transform.name_in_config in BEYOND or getattr(transform, "clip", True) is False:
+        pytest.skip("gives no pixels")
+    for images in (suited(transform), np.rint(suited(transform))):  # black and white is the hardest
+        result = transform.apply(images, draws(range(20)))
+        assert result.min() >= 0
+        assert result.max() <= 1 + 1e-6  # the weights of a mean sum to 1 up to rounding
+
+
+@pytest.mark.parametrize("transform", SETTINGS)
 def test_a_sample_does_not_depend_on_its_company(transform: Transform) -> None:
     transform = fitted(transform)
     for dtype in dtypes(transform):
-        images = photos(dtype=dtype)
+        images = suited(transform, dtype)
         whole = transform.apply(images.copy(), draws(range(20)))
         for company in ([3], [19, 0, 7], list(reversed(range(20)))):
             some = transform.apply(images[company], draws(company))
@@ -71,7 +91,7 @@ def test_a_sample_does_not_depend_on_its_company(transform: Transform) -> None:
 @pytest.mark.parametrize("transform", SETTINGS)
 def test_only_random_transforms_change_with_the_epoch(transform: Transform) -> None:
     transform = fitted(transform)
-    first, second = (transform.apply(photos(), draws(range(20), epoch)) for epoch in (0, 1))
+    first, second = (transform.apply(suited(transform), draws(range(20), epoch)) for epoch in (0, 1))
     same = np.array_equal(first, second)
     certain = getattr(transform, "probability", 0) == 1
     assert same == (not transform.random or certain)
@@ -83,7 +103,8 @@ def test_a_fitted_transform_is_made_of_its_fields(transform: Transform) -> None:
     assert not done.needs_fit()
     assert done.fit([photos()]) == done
     again = registry.make("transforms", done.name_in_config, **dataclasses.asdict(done))
-    assert again.apply(photos(), draws(range(20))).tobytes() == done.apply(photos(), draws(range(20))).tobytes()
+    first, second = (part.apply(suited(part), draws(range(20))) for part in (again, done))
+    assert first.tobytes() == second.tobytes()
 
 
 @pytest.mark.parametrize("transform", SETTINGS)
@@ -92,7 +113,7 @@ def test_fitting_does_not_depend_on_the_chunks(transform: Transform) -> None:
     whole, parts = transform.fit([images]), transform.fit(iter([images[:1], images[1:15], images[15:]]))
     for field in dataclasses.fields(transform):
         ours, theirs = getattr(parts, field.name), getattr(whole, field.name)
-        if isinstance(ours, tuple):
+        if transform.needs_fit() and isinstance(ours, tuple):
             assert ours == pytest.approx(theirs, rel=1e-12)
         else:
             assert ours == theirs
@@ -274,3 +295,365 @@ def test_haar_needs_even_sizes() -> None:
     assert make("haar", levels=2).output_shape(SHAPE) == (2, 3, 48)
     with pytest.raises(ValueError, match="3 levels need height and width divisible by 8, got 8x12"):
         make("haar", levels=3).output_shape(SHAPE)
+
+
+def close_to(result: Array, expected: Any, tolerance: float = 1e-6) -> None:
+    np.testing.assert_allclose(result, expected, atol=tolerance)
+
+
+# resize, random_resized_crop
+
+
+def test_resize_keeps_proportions_by_one_number() -> None:
+    assert make("resize", size=5).output_shape((8, 12, 3)) == (5, 7, 3)
+    assert make("resize", size=16).output_shape((12, 8, 1)) == (24, 16, 1)
+    assert make("resize", size=(3, 4)).output_shape((8, 12, 3)) == (3, 4, 3)
+
+
+def test_resize_equals_pillow() -> None:
+    images = photos()
+    result = make("resize", size=(5, 30)).apply(images.copy(), draws(range(20)))
+    for channel in range(3):
+        picture = Image.fromarray(images[4, :, :, channel].copy()).resize((30, 5), Image.Resampling.BILINEAR)
+        close_to(result[4, :, :, channel], np.asarray(picture))
+
+
+def test_random_resized_crop_draws_boxes_of_the_shares_and_shapes_it_names() -> None:
+    crop = make("random_resized_crop")
+    top, left, tall, wide = crop.boxes(300, 300, draws(range(5000)))
+    assert min(top.min(), left.min()) >= 0
+    assert (top + tall).max() <= 300
+    assert (left + wide).max() <= 300
+    share, ratio = tall * wide / 90000, wide / tall
+    assert 0.079 < share.min() < 0.085
+    assert share.max() > 0.9
+    assert 0.74 < ratio.min() < 0.76
+    assert 1.32 < ratio.max() < 1.35
+    assert abs(np.log(ratio).mean()) < 0.02
+    np.testing.assert_array_equal(np.stack([top, left, tall, wide]) % 1, 0)
+
+
+def test_random_resized_crop_takes_the_middle_where_no_box_fits() -> None:
+    crop = make("random_resized_crop", scale=(1.0, 1.0), ratio=(1.0, 1.0))
+    boxes = [value.tolist() for value in crop.boxes(6, 10, draws(range(2)))]
+    assert boxes == [[0, 0], [2, 2], [6, 6], [6, 6]]
+    boxes = [value.tolist() for value in crop.boxes(10, 6, draws(range(2)))]
+    assert boxes == [[2, 2], [0, 0], [6, 6], [6, 6]]
+
+
+def test_random_resized_crop_of_the_whole_image_is_resize() -> None:
+    crop = make("random_resized_crop", size=(5, 7), scale=(1.0, 1.0), ratio=(1.5, 1.5))
+    resize = make("resize", size=(5, 7))
+    np.testing.assert_array_equal(crop.apply(photos(), draws(range(20))), resize.apply(photos(), draws(range(20))))
+
+
+# center_crop, pad
+
+
+@pytest.mark.parametrize(
+    ("size", "rows", "columns"),
+    [(4, slice(2, 6), slice(4, 8)), ((5, 7), slice(2, 7), slice(2, 9)), ((7, 11), slice(0, 7), slice(0, 11))],
+)
+def test_center_crop_is_the_middle(size: Any, rows: slice, columns: slice) -> None:
+    images = photos(dtype=np.uint8)
+    result = make("center_crop", size=size).apply(images.copy(), draws(range(20)))
+    np.testing.assert_array_equal(result, images[:, rows, columns])
+
+
+def test_center_crop_of_a_smaller_image_frames_it() -> None:
+    images = photos(dtype=np.uint8)
+    result = make("center_crop", size=(11, 4)).apply(images.copy(), draws(range(20)))
+    np.testing.assert_array_equal(result, np.pad(images, ((0, 0), (1, 2), (0, 0), (0, 0)))[:, :, 4:8])
+
+
+def test_pad_frames_by_its_sides() -> None:
+    images = photos(1, np.uint8)
+    result = make("pad", padding=(1, 2, 3, 4)).apply(images.copy(), draws([0]))
+    assert result.shape == (1, 11, 19, 3)
+    np.testing.assert_array_equal(result[:, 1:-2, 3:-4], images)
+    assert result.sum(dtype=np.int64) == images.sum(dtype=np.int64)
+    row = np.arange(1, 5, dtype=np.uint8).reshape(1, 1, 4, 1)
+    for mode, expected in {
+        "edge": [1, 1, 1, 2, 3, 4, 4],
+        "symmetric": [2, 1, 1, 2, 3, 4, 4],
+        "reflect": [3, 2, 1, 2, 3, 4, 3],
+    }.items():
+        padded = make("pad", padding=(0, 0, 2, 1), mode=mode).apply(row.copy(), draws([0]))
+        assert padded.ravel().tolist() == expected
+
+
+def test_pad_mirrors_only_what_is_there() -> None:
+    assert make("pad", padding=7, mode="reflect").output_shape(SHAPE) == (22, 26, 3)
+    assert make("pad", padding=8, mode="symmetric").output_shape(SHAPE) == (24, 28, 3)
+    with pytest.raises(ValueError, match="reflect can pad a 8x12 image by at most 7 there, got 8"):
+        make("pad", padding=8, mode="reflect").output_shape(SHAPE)
+
+
+# vflip, invert, solarize, posterize, autocontrast
+
+
+def test_vflip_turns_upside_down() -> None:
+    images = photos(dtype=np.uint8)
+    result = make("vflip", probability=1.0).apply(images.copy(), draws(range(20)))
+    np.testing.assert_array_equal(result, images[:, ::-1])
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, cls in registry.parts("transforms").items() if issubclass(cls, Sometimes)]
+)
+def test_changes_as_many_as_its_probability_and_leaves_the_others_alone(name: str) -> None:
+    images = photos(1000, shape=(4, 5, 3))
+    always, never = (make(name, probability=p).apply(images.copy(), draws(range(1000))) for p in (1.0, 0.0))
+    np.testing.assert_array_equal(never, images)
+    result = make(name, probability=0.3).apply(images.copy(), draws(range(1000)))
+    changed = (result == always).all(axis=(1, 2, 3))
+    assert (changed | (result == images).all(axis=(1, 2, 3))).all()
+    assert abs(changed.sum() - 300) < 5 * (1000 * 0.3 * 0.7) ** 0.5
+
+
+def test_tones_by_hand() -> None:
+    row = np.array([0.0, 0.2, 0.5, 0.8]).reshape(1, 1, 4, 1)
+    for name, fields, expected in [
+        ("invert", {}, [1, 0.8, 0.5, 0.2]),
+        ("solarize", {"threshold": 0.5}, [0, 0.2, 0.5, 0.2]),
+        ("posterize", {"bits": 1}, [0, 0, 128 / 255, 128 / 255]),
+        ("autocontrast", {}, [0, 0.25, 0.625, 1]),
+    ]:
+        result = make(name, probability=1.0, **fields).apply(row.copy(), draws([0]))
+        np.testing.assert_allclose(result.ravel(), expected, atol=1e-12)
+
+
+# to_grayscale, to_rgb
+
+
+def test_to_rgb_and_back_is_the_gray_image() -> None:
+    gray = photos(shape=(4, 5, 1))
+    color = make("to_rgb").apply(gray.copy(), draws(range(20)))
+    np.testing.assert_array_equal(color, np.concatenate([gray] * 3, axis=3))
+    close_to(make("to_grayscale").apply(color, draws(range(20))), gray)
+
+
+def test_to_grayscale_weighs_as_eyes_do() -> None:
+    pure = np.eye(3).reshape(1, 1, 3, 3)
+    assert make("to_grayscale").apply(pure, draws([0])).ravel().tolist() == [0.299, 0.587, 0.114]
+
+
+@pytest.mark.parametrize("name", ["to_rgb", "to_grayscale", "trivial_augment_wide", "rand_augment"])
+def test_colors_need_one_channel_or_three(name: str) -> None:
+    with pytest.raises(ValueError, match="of 1 or 3 channels, got 4"):
+        make(name).output_shape((8, 8, 4))
+    part = make(name)
+    assert part.apply(photos(shape=(8, 8, 1)), draws(range(20))).shape[1:] == part.output_shape((8, 8, 1))
+
+
+# random_rotation, random_affine
+
+
+def test_random_rotation_turns_counter_clockwise() -> None:
+    images = photos(shape=(6, 6, 2))
+    result = make("random_rotation", degrees=(90.0, 90.0)).apply(images.copy(), draws(range(20)))
+    np.testing.assert_array_equal(result, np.rot90(images, axes=(1, 2)))
+
+
+def test_random_affine_moves_by_whole_pixels_up_to_its_share() -> None:
+    dot = np.zeros((4000, 9, 11, 1))
+    dot[:, 4, 5] = 1
+    result = make("random_affine", translate=(0.2, 0.34)).apply(dot, draws(range(4000)))
+    _, y, x, _ = np.nonzero(result)
+    assert len(y) == 4000
+    assert sorted(set((y - 4).tolist())) == [-3, -2, -1, 0, 1, 2, 3]
+    assert sorted(set((x - 5).tolist())) == [-2, -1, 0, 1, 2]
+
+
+def test_random_affine_scales_about_the_center() -> None:
+    images = np.zeros((1, 8, 8, 1))
+    images[:, 3:5, 3:5] = 1
+    result = make("random_affine", scale=(2.0, 2.0)).apply(images, draws([0]))
+    expected = np.zeros((8, 8))
+    expected[2:6, 2:6] = 1
+    np.testing.assert_array_equal(result[0, :, :, 0], expected)
+
+
+# color_jitter
+
+
+@pytest.mark.parametrize(("name", "most"), [("brightness", 0.4), ("contrast", 0.4), ("saturation", 0.4)])
+def test_color_jitter_draws_factors_around_one(name: str, most: float) -> None:
+    images = np.tile(np.array([[[0.4, 0.3, 0.5]], [[0.3, 0.3, 0.4]]]), (3000, 1, 1, 1))
+    result = make("color_jitter", **{name: most}).apply(images.copy(), draws(range(3000)))
+    other = {
+        "brightness": np.zeros_like(images),
+        "contrast": (images @ [0.299, 0.587, 0.114]).mean(axis=(1, 2))[:, None, None, None],
+        "saturation": (images @ [0.299, 0.587, 0.114])[..., None],
+    }[name]
+    factors = ((result - other) / (images - other))[:, 0, 0, 2]
+    assert 1 - most <= factors.min() < 1 - most + 0.01
+    assert 1 + most - 0.01 < factors.max() <= 1 + most
+    assert abs(factors.mean() - 1) < 0.02
+
+
+def test_color_jitter_takes_every_order() -> None:
+    color = np.tile(np.array([0.2, 0.5, 0.8]), (2000, 1, 2, 1))
+    color[:, :, 1] = 0.9
+    result = make("color_jitter", brightness=0.5, contrast=0.5).apply(color.copy(), draws(range(2000)))
+    numbers = Draws(0, "transform", (0, 0), np.arange(2000))
+    order = np.argsort([numbers.uniform() for _ in range(4)], axis=0)
+    bright, sharp = numbers.uniform(0.5, 1.5), numbers.uniform(0.5, 1.5)
+    place = np.argsort(order, axis=0)
+    assert {tuple(row) for row in order.T.tolist()} == set(itertools.permutations(range(4)))
+    for i in range(2000):
+        steps = [(place[0, i], "b"), (place[1, i], "c")]
+        image = color[i]
+        for _, step in sorted(steps):
+            other = 0 if step == "b" else (image @ [0.299, 0.587, 0.114]).mean()
+            factor = bright[i] if step == "b" else sharp[i]
+            image = np.clip(other + factor * (image - other), 0, 1)
+        np.testing.assert_allclose(result[i], image, atol=1e-12)
+
+
+def test_color_jitter_of_gray_images() -> None:
+    assert make("color_jitter", brightness=0.4).output_shape((8, 8, 1)) == (8, 8, 1)
+    with pytest.raises(ValueError, match="saturation and hue need color images"):
+        make("color_jitter", brightness=0.4, hue=0.1).output_shape((8, 8, 1))
+
+
+# gaussian_blur, gaussian_noise, lcn
+
+
+def test_gaussian_blur_of_a_dot_is_the_bell() -> None:
+    dot = np.zeros((1, 9, 9, 1))
+    dot[:, 4, 4] = 1
+    result = make("gaussian_blur", kernel_size=5, sigma=(1.3, 1.3)).apply(dot, draws([0]))
+    bell = np.exp(-(np.arange(-2, 3) ** 2) / (2 * 1.3**2))
+    np.testing.assert_allclose(result[0, 2:7, 2:7, 0], np.outer(bell, bell) / bell.sum() ** 2, rtol=1e-12)
+    np.testing.assert_allclose(result.sum(), 1, rtol=1e-12)
+
+
+def test_gaussian_noise_has_its_moments_and_is_nobody_elses() -> None:
+    flat = np.full((50, 20, 20, 3), 0.5)
+    noise = make("gaussian_noise", mean=0.1, sigma=0.2, clip=False).apply(flat, draws(range(50))) - 0.5
+    assert abs(noise.mean() - 0.1) < 5 * 0.2 / 60000**0.5
+    assert abs(noise.std() - 0.2) < 5 * 0.2 / 120000**0.5
+    assert np.abs(np.corrcoef(noise.reshape(50, -1)) - np.eye(50)).max() < 6 / 1200**0.5
+
+
+def test_lcn_is_the_formula() -> None:
+    images = photos(2, np.float64, (6, 7, 2))
+    result = make("lcn", size=3).apply(images.copy(), draws(range(2)))
+    bell = np.exp(-((np.array([-1, 0, 1]) / 0.75) ** 2) / 2)
+    window = np.outer(bell, bell)[:, :, None] / bell.sum() ** 2 / 2
+    local = windows_of(images, window)
+    apart = images - local
+    deviation = np.sqrt(windows_of(apart**2, window))
+    expected = apart / np.maximum(deviation, deviation.mean(axis=(1, 2, 3), keepdims=True))
+    np.testing.assert_allclose(result, expected, rtol=1e-10, atol=1e-13)
+
+
+def windows_of(images: Array, window: Array) -> Array:
+    """Weighted sums over 3 x 3 windows and channels, mirrored at the border: (n, h, w, 1)."""
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), "reflect")
+    result = np.zeros((*images.shape[:3], 1))
+    for y in range(images.shape[1]):
+        for x in range(images.shape[2]):
+            result[:, y, x, 0] = (padded[:, y : y + 3, x : x + 3] * window).sum(axis=(1, 2, 3))
+    return result
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_lcn_of_a_flat_image_is_zero(dtype: Any) -> None:
+    result = make("lcn").apply(np.full((2, 12, 12, 3), 0.3, dtype), draws(range(2)))
+    assert np.abs(result).max() < 1e-6
+
+
+# random_erasing, cutout
+
+
+def holes(transform: Transform, n: int, height: int, width: int) -> list[tuple[int, int, int, int]]:
+    """Top, bottom, left and right of what became zero in each image, which is a rectangle; nothing where empty."""
+    result = transform.apply(np.ones((n, height, width, 1)), draws(range(n)))[..., 0]
+    found = []
+    for image in result:
+        y, x = np.nonzero(image == 0)
+        if len(y):
+            box = y.min(), y.max() + 1, x.min(), x.max() + 1
+            assert not image[box[0] : box[1], box[2] : box[3]].any()
+            assert image.sum() == height * width - (box[1] - box[0]) * (box[3] - box[2])
+            found.append(tuple(int(side) for side in box))
+    return found
+
+
+def test_random_erasing_draws_rectangles_of_the_shares_and_shapes_it_names() -> None:
+    found = holes(make("random_erasing"), 2000, 60, 60)
+    assert abs(len(found) - 1000) < 5 * 2000**0.5 / 2
+    top, bottom, left, right = np.array(found).T
+    share, ratio = (bottom - top) * (right - left) / 3600, (bottom - top) / (right - left)
+    assert 0.018 < share.min() < 0.03
+    assert 0.31 < share.max() < 0.35
+    assert 0.25 < ratio.min() < 0.4
+    assert 2.5 < ratio.max() < 3.7
+    assert (top.min(), bottom.max(), left.min(), right.max()) == (0, 60, 0, 60)
+
+
+def test_random_erasing_leaves_an_image_no_rectangle_fits_into() -> None:
+    assert not holes(make("random_erasing", scale=(1.0, 1.0), probability=1.0), 20, 6, 6)
+
+
+def test_cutout_is_a_square_around_any_pixel() -> None:
+    found = set(holes(make("cutout", size=4), 2000, 6, 7))
+    assert found == {(max(y - 2, 0), min(y + 2, 6), max(x - 2, 0), min(x + 2, 7)) for y in range(6) for x in range(7)}
+
+
+# trivial_augment_wide, rand_augment
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "strongest"),
+    [("trivial_augment_wide", {}, (135, 32, 2)), ("rand_augment", {"magnitude": 30, "operations": 1}, (30, 150, 4))],
+)
+def test_the_policies_reach_the_papers_magnitudes(name: str, fields: Any, strongest: tuple[float, ...]) -> None:
+    module = importlib.import_module(f"cnntrain.transforms.{name}")
+    table = module.magnitudes(331, 331) if name == "rand_augment" else module.magnitudes()
+    for key, value in zip(("rotate", "translate_x", "posterize"), strongest, strict=True):
+        assert table[key][-1] == pytest.approx(value)
+        assert len(table[key]) == 31
+    assert table["posterize"][0] == 8
+    assert table["solarize"][0] == 1
+    images = photos(400, shape=(16, 16, 3))
+    result = make(name, **fields).apply(images.copy(), draws(range(400)))
+    changed = (result != images).any(axis=(1, 2, 3)).mean()
+    assert 0.75 < changed < 1  # identity, and posterize to 8 bits, leave some
+
+
+def test_rand_augment_of_no_magnitude_keeps_places() -> None:
+    images = np.rint(photos(300) * 255).astype(np.float32) / 255
+    result = make("rand_augment", magnitude=0, operations=1).apply(images.copy(), draws(range(300)))
+    same = np.isclose(result, images, atol=1e-6).all(axis=(1, 2, 3)).mean()
+    assert 0.75 < same < 0.95  # all but autocontrast and equalize, 2 of 14
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "message"),
+    [
+        ("random_resized_crop", {"scale": (0.5, 0.1)}, "scale must not fall"),
+        ("random_resized_crop", {"ratio": (2.0, 1.0)}, "ratio must not fall"),
+        ("random_resized_crop", {"scale": (0.5, 1.5)}, "at most 1, got 1.5"),
+        ("random_erasing", {"scale": (0.5, 0.1)}, "scale must not fall"),
+        ("random_erasing", {"scale": (0.5, 1.5)}, "at most 1, got 1.5"),
+        ("random_rotation", {"degrees": (5.0, 1.0)}, "degrees must not fall"),
+        ("random_affine", {"scale": (2.0, 1.0)}, "scale must not fall"),
+        ("random_affine", {}, "does nothing"),
+        ("color_jitter", {}, "does nothing"),
+        ("gaussian_blur", {"kernel_size": 4}, "kernel_size must be odd, got 4"),
+        ("gaussian_blur", {"sigma": (2.0, 1.0)}, "sigma must not fall"),
+        ("lcn", {"size": 4}, "size must be odd, got 4"),
+    ],
+)
+def test_settings_that_make_no_sense(name: str, fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(name, **fields)
+
+
+@pytest.mark.parametrize("name", ["gaussian_blur", "lcn"])
+def test_images_too_small_to_be_mirrored(name: str) -> None:
+    with pytest.raises(ValueError, match="a 2x9 image is too small for"):
+        make(name).output_shape((2, 9, 3))

@@ -1,0 +1,147 @@
+"""A folder of sounds: one folder for each class, and WAV files in it; each becomes a log-mel spectrogram.
+
+A spectrogram is an image, one row for a band of frequencies (the lowest first), one column for a moment, so that
+the layers that see pictures also hear.
+"""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from cnntrain.arrays import Array
+from cnntrain.config.fields import Range
+from cnntrain.datasets.base import ClassFolders, reading
+from cnntrain.errors import DataError
+from cnntrain.registry import register
+
+# isort: split
+import numpy as np
+
+_FLOOR = 80.0  # decibels below full scale that count as silence
+_MAX_CHANNELS = 16
+_MAX_SAMPLES = 2**24  # of one sound: 17 minutes at 16 kHz
+_ADVICE = "Convert it to PCM of 8, 16, 24 or 32 bits, say with: ffmpeg -i FILE -c:a pcm_s16le OUT.wav"
+
+
+@register("audio_folder")
+@dataclass(frozen=True)
+class AudioFolder(ClassFolders):
+    """Sounds in class folders, laid out like the pictures of image_folder: WAV files in `root/train/CLASS/...`.
+
+    Every file must have the rate `sample_rate` (Hz): nothing is resampled. Several channels are averaged. A sound
+    longer than `duration` (seconds) is cut to its middle, a shorter one gets silence on both sides.
+
+    A sample is a float32 image (bands, frames, 1): Hann windows of `window` seconds every `hop` seconds, their power
+    spectra summed by `bands` triangular filters evenly spaced on the mel scale from 0 Hz to half the sample rate,
+    mel = 2595 log10(1 + f / 700) (O'Shaughnessy 1987, as in HTK), in decibels: 0 stands for -80 dB or less, 1 for a
+    sine of full scale.
+    """
+
+    suffixes: ClassVar[frozenset[str]] = frozenset([".wav"])
+    noun: ClassVar[str] = "sounds"
+
+    sample_rate: Annotated[int, Range(1000, 384_000)] = 16_000
+    duration: Annotated[float, Range(0, 600, open_low=True)] = 1.0
+    bands: Annotated[int, Range(1, 512)] = 40
+    window: Annotated[float, Range(0, 1, open_low=True)] = 0.025
+    hop: Annotated[float, Range(0, 1, open_low=True)] = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self._samples(self.window) < 2 or self._samples(self.hop) < 1:
+            raise ValueError(f"window and hop must be longer than a sample, got {self.window:g} and {self.hop:g} s")
+        if not self._samples(self.window) <= self._samples(self.duration) <= _MAX_SAMPLES:
+            raise ValueError(
+                f"duration must be from one window ({self.window:g} s) to {_MAX_SAMPLES / self.sample_rate:g} s, got "
+                f"{self.duration:g}"
+            )
+        if not mel_filters(self.bands, self._spectrum(), self.sample_rate).any(axis=0).all():
+            raise ValueError(
+                f"bands must be fewer for a window of {self.window:g} s: some of {self.bands} would hold no frequency"
+            )
+
+    def _samples(self, seconds: float) -> int:
+        return round(seconds * self.sample_rate)
+
+    def _spectrum(self) -> int:
+        """The length of the Fourier transform: the power of two that holds a window."""
+        return int(1 << (self._samples(self.window) - 1).bit_length())
+
+    def _read(self, paths: Sequence[Path]) -> Array:
+        filters = mel_filters(self.bands, self._spectrum(), self.sample_rate)
+        length = self._samples(self.duration)
+        frames = 1 + (length - self._samples(self.window)) // self._samples(self.hop)
+        images = np.empty((len(paths), self.bands, frames, 1), np.float32)
+        failures: list[DataError] = []
+        for index, path in enumerate(paths):
+            try:
+                images[index, :, :, 0] = self._spectrogram(read_wave(path, self.sample_rate, length), filters)
+            except DataError as error:
+                failures.append(error)
+        if failures:
+            raise DataError(
+                f"{len(failures):,} of {len(paths):,} sounds unreadable, first: {failures[0]}. Mend or remove them"
+            )
+        return images
+
+    def _spectrogram(self, sound: Array, filters: Array) -> Array:
+        """The image (bands, frames) of a sound in [-1, 1]."""
+        size = self._samples(self.window)
+        hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
+        pieces = np.lib.stride_tricks.sliding_window_view(sound, size)[:: self._samples(self.hop)]
+        spectra = np.fft.rfft(pieces * hann, self._spectrum())  # (frames, size // 2 + 1)
+        power = np.abs(spectra * (2 / hann.sum())) ** 2  # a sine of amplitude 1 peaks at 1
+        decibels = 10 * np.log10(np.maximum(power @ filters, 10 ** (-_FLOOR / 10)))
+        image: Array = (1 + decibels / _FLOOR).T
+        return image
+
+
+def mel_filters(bands: int, size: int, sample_rate: int) -> Array:
+    """Triangular filters, (size // 2 + 1, bands), whose corners are evenly spaced in mel and whose peaks are 1."""
+    top = 2595 * np.log10(1 + sample_rate / 2 / 700)
+    corners = 700 * (10 ** (np.linspace(0, top, bands + 2) / 2595) - 1)
+    frequencies = np.arange(size // 2 + 1)[:, None] * (sample_rate / size)
+    rising = (frequencies - corners[:-2]) / (corners[1:-1] - corners[:-2])
+    falling = (corners[2:] - frequencies) / (corners[2:] - corners[1:-1])
+    filters: Array = np.maximum(np.minimum(rising, falling), 0)
+    return filters
+
+
+def read_wave(path: Path, sample_rate: int, length: int) -> Array:
+    """The middle `length` samples of a WAV file in [-1, 1], silence around a shorter one. Raises DataError."""
+    with reading(path):
+        try:
+            with open(path, "rb") as file, wave.open(file) as sound:
+                channels, width, rate, count, *_ = sound.getparams()
+                if rate != sample_rate:
+                    raise DataError(
+                        f"{path} has {rate:,} samples a second, expected {sample_rate:,} as 'sample_rate' says"
+                    )
+                if width > 4 or channels > _MAX_CHANNELS or not count:
+                    raise DataError(
+                        f"{path} has {count:,} samples of {channels} channels of {8 * width} bits, expected 1 or more, "
+                        f"of at most {_MAX_CHANNELS} channels and 32 bits. {_ADVICE}"
+                    )
+                kept = min(count, length)
+                sound.setpos((count - kept) // 2)
+                data = sound.readframes(kept)
+        except (wave.Error, RuntimeError, ValueError) as error:
+            raise DataError(f"{path} is no WAV file that can be read ({error}). {_ADVICE}") from error
+    if len(data) != kept * channels * width:
+        raise DataError(f"{path} is cut short: it declares {count:,} samples. Fetch or make it again")
+    mono = _amplitudes(data, width).reshape(kept, channels).mean(axis=1)
+    before = (length - kept) // 2
+    return np.pad(mono, (before, length - kept - before))
+
+
+def _amplitudes(data: bytes, width: int) -> Array:
+    """PCM bytes as float64 in [-1, 1): 8 bits are unsigned around 128, wider ones signed and little-endian."""
+    if width == 1:
+        return (np.frombuffer(data, np.uint8) - 128.0) / 128
+    wide = np.zeros((len(data) // width, 4), np.uint8)
+    wide[:, 4 - width :] = np.frombuffer(data, np.uint8).reshape(-1, width)  # the upper bytes: shifts keep the sign
+    return wide.view("<i4")[:, 0] / 2.0**31

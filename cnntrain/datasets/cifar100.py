@@ -1,0 +1,117 @@
+"""CIFAR-100 in its binary version: 32x32 colour photographs of a hundred kinds of things, in twenty groups.
+
+A file is a row of records of 3,074 bytes: a coarse label (the group), a fine label (the kind), then 1,024 red, 1,024
+green and 1,024 blue values (Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cnntrain.arrays import Array, Shape
+from cnntrain.datasets.base import Dataset, Description, Images, on_disk, reading
+from cnntrain.errors import DataError
+from cnntrain.registry import register
+
+# isort: split
+import numpy as np
+
+_SHAPE: Shape = (32, 32, 3)
+_RECORD = 3074
+_CIFAR10_RECORD = 3073
+_COARSE = (
+    "aquatic_mammals fish flowers food_containers fruit_and_vegetables household_electrical_devices "
+    "household_furniture insects large_carnivores large_man-made_outdoor_things large_natural_outdoor_scenes "
+    "large_omnivores_and_herbivores medium_mammals non-insect_invertebrates people reptiles small_mammals trees "
+    "vehicles_1 vehicles_2"
+)
+_FINE = (
+    "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can "
+    "castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin "
+    "elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster "
+    "man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck "
+    "pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk "
+    "skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television "
+    "tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm"
+)
+# In the order of the two bytes of a record; each list as the archive's *_label_names.txt has it.
+_NAMES = {"coarse": tuple(_COARSE.split()), "fine": tuple(_FINE.split())}
+_FILES = {"train": "train.bin", "test": "test.bin"}
+_ADVICE = "Set root to the unpacked folder cifar-100-binary of the binary version (cifar-100-binary.tar.gz)"
+
+
+@register("cifar100")
+@dataclass(frozen=True)
+class Cifar100(Dataset):
+    """CIFAR-100, binary version: a folder with train.bin and test.bin.
+
+    `labels` are the 100 fine classes or the 20 coarse ones. A file may hold any number of whole records, so a cut of
+    the data set is read too.
+    """
+
+    root: str
+    labels: Literal["fine", "coarse"] = "fine"
+
+    def splits(self) -> tuple[str, ...]:
+        """Those of train and test that have a file. Raises DataError where there is none."""
+        root = on_disk(self.root, _ADVICE, folder=True)
+        found = tuple(split for split, name in _FILES.items() if (root / name).is_file())
+        if not found:
+            raise DataError(f"{root} holds no CIFAR-100 files. {_hint(root)}")
+        return found
+
+    def describe(self) -> Description:
+        """32x32x3 and the classes of the chosen labels."""
+        return Description(_SHAPE, _NAMES[self.labels])
+
+    def files(self, split: str) -> tuple[Path, ...]:
+        """The file of the split. Raises DataError where it is missing."""
+        root = on_disk(self.root, _ADVICE, folder=True)
+        if split not in _FILES:
+            raise DataError(f"{root}: CIFAR-100 has the splits train and test, not {split!r}")
+        path = root / _FILES[split]
+        if not path.is_file():
+            raise DataError(f"{path} does not exist. {_hint(root)}")
+        return (path,)
+
+    def load(self, split: str) -> Images:
+        """Read a split: uint8 pixels, channels last, and labels."""
+        records = _records(self.files(split)[0])
+        pixels = np.ascontiguousarray(records[:, 2:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+        column = list(_NAMES).index(self.labels)
+        return Images(pixels, records[:, column].astype(np.int64), _NAMES[self.labels])
+
+
+def _records(path: Path) -> Array:
+    """The records of a file, uint8 (n, 3074), both labels of each in range."""
+    with reading(path):
+        data = np.fromfile(path, np.uint8)
+    if data[:1].tobytes() == b"\x80":  # no label, but how a pickle begins
+        raise DataError(f"{path} is the Python (pickled) version, which is not read. {_ADVICE}")
+    if not len(data) or len(data) % _RECORD:
+        other = len(data) and len(data) % _CIFAR10_RECORD == 0
+        hint = "It looks like CIFAR-10." if other else "It is cut short or no CIFAR-100 file: fetch it again."
+        raise DataError(f"{path} has {len(data):,} bytes, expected a multiple of {_RECORD:,}. {hint} {_ADVICE}")
+    records = data.reshape(-1, _RECORD)
+    for column, (kind, names) in enumerate(_NAMES.items()):
+        wrong = np.flatnonzero(records[:, column] >= len(names))
+        if len(wrong):
+            first = int(wrong[0])
+            raise DataError(
+                f"{path}: {kind} label {records[first, column]} in record {first:,}, at byte "
+                f"{first * _RECORD + column:,} ({len(wrong):,} such), expected 0 to {len(names) - 1}. The file is "
+                f"damaged or no CIFAR-100 file. {_ADVICE}"
+            )
+    return records
+
+
+def _hint(root: Path) -> str:
+    """What a folder without the right files probably is."""
+    if any((root / name).exists() for name in ("data_batch_1.bin", "data_batch_1")):
+        return f"This looks like CIFAR-10. {_ADVICE}"
+    if (root / "train").is_file() or (root / "meta").is_file():
+        return f"This is the Python (pickled) version: use the binary version. {_ADVICE}"
+    inner = root / "cifar-100-binary"
+    return f"Did you mean {inner}?" if inner.is_dir() else _ADVICE

@@ -1,0 +1,78 @@
+"""K-fold cross-validation: one of k equal parts of another dataset's training samples validates, the rest trains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, cast
+
+from cnntrain.arrays import Array
+from cnntrain.config.fields import Kind, NonNegativeInt, Range, Seed
+from cnntrain.datasets.base import Dataset, Description, Images, shuffled_by_class
+from cnntrain.errors import DataError
+from cnntrain.registry import Part, register
+
+# isort: split
+import numpy as np
+
+
+@register("k_fold")
+@dataclass(frozen=True)
+class KFold(Dataset):
+    """Fold number `fold` (from 0) of `folds` as the split val, the other training samples as train.
+
+    The folds of one seed are disjoint, cover every training sample, and differ by at most one sample in all and in
+    each class (stratified; Kohavi 1995, "A Study of Cross-Validation and Bootstrap"). A test split of the source is
+    passed on; one with a validation split of its own is refused, because it would go unused. Run it once for each
+    fold: `--set data.source.fold=1`.
+    """
+
+    source: Annotated[Part, Kind("datasets")]
+    folds: Annotated[int, Range(2, 1000)] = 5
+    fold: NonNegativeInt = 0
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.fold >= self.folds:
+            raise ValueError(f"fold must be 0 to {self.folds - 1} of {self.folds} folds, got {self.fold}")
+
+    def splits(self) -> tuple[str, ...]:
+        """Train and val, and test where the source has it. Raises DataError where the source has its own val."""
+        found = cast(Dataset, self.source).splits()
+        if "val" in found:
+            raise DataError(
+                "k_fold: the source has a validation split of its own, expected only train and test. Use the source "
+                "without k_fold, or without that split"
+            )
+        return ("train", "val", *(split for split in found if split == "test"))
+
+    def describe(self) -> Description | None:
+        """What the source says."""
+        return cast(Dataset, self.source).describe()
+
+    def files(self, split: str) -> tuple[Path, ...]:
+        """Those of the source; for val, those of its training split."""
+        return cast(Dataset, self.source).files("train" if split == "val" else split)
+
+    def load(self, split: str) -> Images:
+        """Read a split. Raises DataError where there are fewer training samples than folds."""
+        self.splits()
+        source = cast(Dataset, self.source)
+        if split not in ("train", "val"):
+            return source.load(split)
+        images = source.load("train")
+        if len(images) < self.folds:
+            raise DataError(
+                f"k_fold: the source has {len(images):,} training samples, expected at least one for each of "
+                f"{self.folds} folds. Lower folds"
+            )
+        validates = self._folds(images) == self.fold
+        return images.take(np.flatnonzero(validates if split == "val" else ~validates))
+
+    def _folds(self, images: Images) -> Array:
+        """The fold of each sample: dealt out like cards, class after class, without starting over at a new class."""
+        order = np.concatenate([*shuffled_by_class(images, self.seed, "k_fold").values()])
+        folds = np.empty(len(order), np.int64)
+        folds[order] = np.arange(len(order)) % self.folds
+        return folds

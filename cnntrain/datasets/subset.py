@@ -1,0 +1,72 @@
+"""A subset keeps a share of another dataset's training samples: for learning curves, and for trying things fast."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, cast
+
+from cnntrain.arrays import Array
+from cnntrain.config.fields import Kind, PositiveInt, Range, Seed
+from cnntrain.datasets.base import Dataset, Description, Images, shuffled_by_class
+from cnntrain.errors import DataError
+from cnntrain.registry import Part, register
+
+# isort: split
+import numpy as np
+
+
+@register("subset")
+@dataclass(frozen=True)
+class Subset(Dataset):
+    """Part of the training samples of `source`; its other splits stay whole, so that results can be compared.
+
+    Give either `fraction`, of each class, rounded, but at least one sample; or `per_class`, the number of samples
+    of each class. Which ones is drawn from `seed`; a larger subset of the same seed contains the smaller. Samples
+    stay in the order of the source. For regression all samples count as one class.
+    """
+
+    source: Annotated[Part, Kind("datasets")]
+    fraction: Annotated[float, Range(0, 1, open_low=True)] | None = None
+    per_class: PositiveInt | None = None
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.fraction is None) == (self.per_class is None):
+            raise ValueError("subset needs exactly one of 'fraction' and 'per_class'")
+
+    def splits(self) -> tuple[str, ...]:
+        """Those of the source."""
+        return cast(Dataset, self.source).splits()
+
+    def describe(self) -> Description | None:
+        """What the source says."""
+        return cast(Dataset, self.source).describe()
+
+    def files(self, split: str) -> tuple[Path, ...]:
+        """Those of the source."""
+        return cast(Dataset, self.source).files(split)
+
+    def load(self, split: str) -> Images:
+        """Read a split of the source. Raises DataError where a class has fewer than `per_class` samples."""
+        images = cast(Dataset, self.source).load(split)
+        if split != "train":
+            return images
+        groups = shuffled_by_class(images, self.seed, "subset")
+        kept = np.sort(np.concatenate([group[: self._count(images, label, group)] for label, group in groups.items()]))
+        return images.take(kept)
+
+    def _count(self, images: Images, label: int, group: Array) -> int:
+        """How many samples of a class are kept."""
+        if self.fraction is not None:
+            return max(math.floor(self.fraction * len(group) + 0.5), 1)
+        wanted = cast(int, self.per_class)
+        if len(group) < wanted:
+            whose = f"class {images.classes[label]!r} has" if images.classes else "the source has"
+            raise DataError(
+                f"subset: {whose} {len(group):,} training samples, expected {wanted:,} or more as 'per_class' says. "
+                "Lower it, or use fraction"
+            )
+        return wanted

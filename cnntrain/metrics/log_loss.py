@@ -1,0 +1,27 @@
+"""Log-loss: how surprised the network is by the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cnntrain.arrays import Array
+from cnntrain.metrics.base import Mean, labels_of, log_probabilities
+from cnntrain.registry import register
+
+# isort: split
+import numpy as np
+
+
+@register("log_loss")
+@dataclass(frozen=True)
+class LogLoss(Mean):
+    """Mean of -log p(true class) in nats, p being the softmax of the outputs.
+
+    It is the cross-entropy whatever loss the experiment trains with. Computed from the logits, so that no
+    probability has to be kept from zero. Targets that are rows count as the label of their largest value.
+    """
+
+    def each(self, outputs: Array, targets: Array) -> Array:
+        """The surprise of each sample."""
+        surprise: Array = -log_probabilities(outputs)[np.arange(len(outputs)), labels_of(targets)]
+        return surprise

@@ -1,0 +1,27 @@
+"""Mean absolute error: how far the outputs lie from the targets, in the units of the targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from cnntrain.arrays import Array
+from cnntrain.metrics.base import Mean, rows_of
+from cnntrain.registry import register
+
+# isort: split
+import numpy as np
+
+
+@register("mae")
+@dataclass(frozen=True)
+class MAE(Mean):
+    """Mean of |y - t| over outputs, then over samples (Laplace 1774). Labels become one-hot rows."""
+
+    task: ClassVar[Literal["classification", "any"]] = "any"
+
+    def each(self, outputs: Array, targets: Array) -> Array:
+        """The error of each sample."""
+        with np.errstate(invalid="ignore", over="ignore"):  # outputs that are not finite give no finite error
+            error: Array = np.abs(outputs - rows_of(targets, outputs)).mean(axis=1)
+        return error

@@ -1,0 +1,27 @@
+"""Mean squared error: how far the outputs lie from the targets, large distances counting more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from cnntrain.arrays import Array
+from cnntrain.metrics.base import Mean, rows_of
+from cnntrain.registry import register
+
+# isort: split
+import numpy as np
+
+
+@register("mse")
+@dataclass(frozen=True)
+class MSE(Mean):
+    """Mean of (y - t)^2 over outputs, then over samples (Gauss 1809). Labels become one-hot rows."""
+
+    task: ClassVar[Literal["classification", "any"]] = "any"
+
+    def each(self, outputs: Array, targets: Array) -> Array:
+        """The error of each sample."""
+        with np.errstate(invalid="ignore", over="ignore"):  # outputs that are not finite give no finite error
+            error: Array = np.square(outputs - rows_of(targets, outputs)).mean(axis=1)
+        return error

@@ -1,0 +1,35 @@
+"""Gaussian noise: every pixel off by a little of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from cnntrain.arrays import Array
+from cnntrain.config.fields import Finite, Positive
+from cnntrain.random import Draws
+from cnntrain.registry import register
+from cnntrain.transforms.base import Transform
+
+# isort: split
+import numpy as np
+
+
+@register("gaussian_noise")
+@dataclass(frozen=True)
+class GaussianNoise(Transform):
+    """Add normal noise of this mean and standard deviation (torchvision's GaussianNoise); `clip` keeps to [0, 1]."""
+
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"sigma": 0.5, "mean": 0.1, "clip": False})
+    random: ClassVar[bool] = True
+
+    mean: Finite = 0.0
+    sigma: Positive = 0.1
+    clip: bool = True
+
+    def apply(self, images: Array, draws: Draws) -> Array:
+        """Add the noise in place; each image's generator is seeded by its own draw."""
+        for image, seed in zip(images, draws.bits().tolist(), strict=True):
+            noise = np.random.Generator(np.random.SFC64(seed)).standard_normal(image.shape)
+            image += (self.mean + self.sigma * noise).astype(images.dtype)
+        return np.clip(images, 0, 1, out=images) if self.clip else images

@@ -1,0 +1,32 @@
+"""Posterizing: some images with few shades, as on a poster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from cnntrain.arrays import Array
+from cnntrain.config.fields import Range
+from cnntrain.ops import tones
+from cnntrain.registry import register
+from cnntrain.transforms.base import Sometimes
+
+# isort: split
+import numpy as np
+
+
+@register("posterize")
+@dataclass(frozen=True)
+class Posterize(Sometimes):
+    """Keep the highest `bits` of every byte, each image with this probability (torchvision's RandomPosterize).
+
+    Pixels must be in [0, 1]; they count as the nearest byte.
+    """
+
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"bits": 2, "probability": 1.0})
+
+    bits: Annotated[int, Range(1, 8)] = 4
+
+    def change(self, images: Array) -> Array:
+        """Posterized."""
+        return tones.posterize(images, np.full(len(images), self.bits))

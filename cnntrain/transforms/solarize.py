@@ -1,0 +1,32 @@
+"""Solarizing: some images with their bright parts as negative, as of a film exposed twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from cnntrain.arrays import Array
+from cnntrain.config.fields import Range
+from cnntrain.ops import tones
+from cnntrain.registry import register
+from cnntrain.transforms.base import Sometimes
+
+# isort: split
+import numpy as np
+
+
+@register("solarize")
+@dataclass(frozen=True)
+class Solarize(Sometimes):
+    """1 - x where x is at least the threshold, each image with this probability (torchvision's RandomSolarize).
+
+    Pixels must be in [0, 1]; torchvision's threshold of 128 for bytes is 0.502 here.
+    """
+
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"threshold": 0.2, "probability": 1.0})
+
+    threshold: Annotated[float, Range(0, 1)] = 0.5
+
+    def change(self, images: Array) -> Array:
+        """Solarized."""
+        return tones.solarize(images, np.full(len(images), self.threshold))
