@@ -1,0 +1,15 @@
+"""Make every golden file anew, and what `cnntrain selftest` ships of them: `python -m tests.golden.make_golden`.
+
+Needs PyTorch, scikit-learn and PyWavelets. The same versions give the same bytes.
+"""
+
+from __future__ import annotations
+
+import runpy
+
+MAKERS = ("layers", "losses", "optimizers", "schedules", "metrics", "transforms", "networks")
+
+if __name__ == "__main__":
+    for maker in MAKERS:
+        runpy.run_module(f"tests.golden.make_{maker}", run_name="__main__")
+    runpy.run_module("tests.golden.pack", run_name="__main__")
