@@ -99,16 +99,20 @@ def compare(network: str, batch: int, rounds: int, inference: bool, peers: list[
 def main() -> None:
     """Compare the networks named, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("networks", nargs="*", choices=[*NETWORKS, []], metavar="NETWORK", default=list(NETWORKS))
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help=", ".join(NETWORKS) + "; by default all")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--inference", action="store_true")
     parser.add_argument("--peers", nargs="+", choices=PEERS[1:], default=list(PEERS[1:]))
     arguments = parser.parse_args()
+    unknown = [name for name in arguments.networks if name not in NETWORKS]
+    if unknown:
+        parser.error(f"no network {unknown[0]!r}; there are {', '.join(NETWORKS)}")
     print(f"one thread of NumPy multiplies at {gemm_ceiling():.0f} GFLOP/s")
     peers = ["cnntrain", *arguments.peers]
     ratios = [
-        compare(name, arguments.batch, arguments.rounds, arguments.inference, peers) for name in arguments.networks
+        compare(name, arguments.batch, arguments.rounds, arguments.inference, peers)
+        for name in arguments.networks or NETWORKS
     ]
     print(f"geometric mean of the ratios: {statistics.geometric_mean(ratios):.2f}")
 
