@@ -280,7 +280,6 @@ class Trainer:
         if keep and checkpoint.keep:
             whole = checkpoint.every.unit == "ep" and checkpoint.every.value.is_integer()
             name = f"epoch-{self.closed:04d}" if whole else f"step-{self.step:08d}"
-        self.run.sync()
         self.run.save_checkpoint(self.meta(), self.arrays(), best=best, keep_as=name, keep=checkpoint.keep)
         self.run.status(state="running", step=self.step, epoch=self.closed, best=self.monitor.summary())
 
