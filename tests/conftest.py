@@ -1,4 +1,4 @@
-"""What every test sees: a clean environment, and no BLAS threads."""
+"""What every test sees: a clean environment, and no BLAS threads. At the end campaigns say what they counted."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import pytest
 
 from cnntrain import blas
+from tests.support.campaign import Campaign
 
 blas.pin()
 
@@ -16,3 +17,21 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("CNNTRAIN_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def campaign(request: pytest.FixtureRequest) -> Campaign:
+    """Seed and counts of a fault campaign."""
+    return Campaign(request)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what the campaigns counted, where they were asked for."""
+    if not config.getoption("markexpr") or "not faults" in config.getoption("markexpr"):
+        return
+    terminalreporter.section("campaigns")
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            told = [text for name, text in report.user_properties if name == "campaign"]
+            if told and report.when == "call":
+                terminalreporter.line(f"{report.nodeid} ({report.duration:.0f} s): {', '.join(told)}")

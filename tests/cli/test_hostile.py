@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import random
 
 import pytest
 from PIL import Image
 
 from cnntrain import checkpoint
+from tests.faults.mutations import ABSENT, changed, places
 
 SEED = random.randrange(10**6)  # in the assertion; set it by hand to replay
-ABSENT = object()
 VALUES = (ABSENT, None, -1, 0, 10**18, "x", "\x1b[31m\n", [], {}, True, 1.5, [1], {"type": "relu"})
 OURS = ("format", "min_reader", "cnntrain", "arrays")  # what `checkpoint.save` writes itself
-
-
-def _paths(value, path=()):
-    """Every place in a plain value."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
-        yield (*path, key)
-        yield from _paths(item, (*path, key))
-
-
-def _changed(meta, path, value):
-    meta = copy.deepcopy(meta)
-    place = meta
-    for key in path[:-1]:
-        place = place[key]
-    if value is ABSENT:
-        del place[path[-1]]
-    else:
-        place[path[-1]] = value
-    return meta
 
 
 @pytest.fixture
@@ -44,11 +23,11 @@ def forge(finished):
     meta = {key: value for key, value in saved.meta.items() if key not in OURS}
 
     def write(path, value):
-        checkpoint.save(last, _changed(meta, path, value), saved.arrays)
+        checkpoint.save(last, changed(meta, path, value), saved.arrays)
         metrics.write_bytes(rows)
         return last
 
-    write.paths = list(_paths(meta))
+    write.paths = list(places(meta))
     return write
 
 
