@@ -16,7 +16,7 @@ import secrets
 import socket
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -25,6 +25,7 @@ from cnntrain.errors import RunDirectoryError, StorageError
 
 TEMPORARY = ".cnntrain-tmp-"  # only files of this pattern are ever cleaned up
 _LARGEST_WRITE = 2**30  # macOS refuses a write of 2 GiB, Linux cuts it short
+_GATHERED = 2**16  # smaller pieces are written together, larger ones as they are
 _TAIL = 2**16  # a log is searched for its last newline in blocks of this size
 
 _ADVICE = {
@@ -79,6 +80,20 @@ def _write_all(descriptor: int, data: bytes | memoryview) -> None:
         view = view[written:]
 
 
+def _gathered(chunks: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+    """The same bytes in few pieces: small neighbours are joined, large ones passed on uncopied."""
+    joined = bytearray()
+    for chunk in chunks:
+        if joined and len(joined) + len(chunk) > _GATHERED:
+            yield bytes(joined)
+            joined.clear()
+        if len(chunk) > _GATHERED:
+            yield chunk
+        else:
+            joined += chunk
+    yield bytes(joined)
+
+
 def _fsync_directory(path: Path) -> None:
     """Make the names in a directory durable.
 
@@ -130,7 +145,7 @@ def make_new_directory(path: Path) -> bool:
 def write_atomic(path: Path, chunks: bytes | Sequence[bytes | memoryview]) -> None:
     """Replace `path` by the given bytes, durably: after return it survives a power cut, before it the old file does.
 
-    Memory views are of bytes (format "B"); nothing is copied.
+    Memory views are of bytes (format "B"); large ones are not copied.
     """
     if isinstance(chunks, bytes):
         chunks = (chunks,)
@@ -138,7 +153,7 @@ def write_atomic(path: Path, chunks: bytes | Sequence[bytes | memoryview]) -> No
         with _temporary(path.parent) as temporary:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             try:
-                for chunk in chunks:
+                for chunk in _gathered(chunks):
                     _write_all(descriptor, chunk)
                 os.fsync(descriptor)  # never tried twice: after a failure the pages may be gone
             finally:

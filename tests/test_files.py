@@ -29,6 +29,18 @@ def test_write_atomic_replaces_whole(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["file"]
 
 
+def test_small_pieces_are_written_together_and_large_ones_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = bytes(files._GATHERED + 1)
+    pieces = [b"a"] * 1000 + [large, b"", b"b", large, *[bytes(40_000)] * 2]
+    done: list[str] = []
+    inject(monkeypatch, lambda _count, name: done.append(name))
+    files.write_atomic(tmp_path / "file", pieces)
+    assert (tmp_path / "file").read_bytes() == b"".join(pieces)
+    assert done.count("write") == 6
+
+
 def test_write_atomic_respects_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
@@ -50,7 +62,7 @@ def test_write_atomic_survives_every_fault(tmp_path: Path) -> None:
         assert outcome == "failed", where  # success after an error would be a lie
         assert temporaries(tmp_path) == [], where
         path.write_bytes(b"old")
-    assert runs >= 4 * 8  # open, two writes, fsync, close, rename, and three for the folder
+    assert runs >= 4 * 8  # open, write, fsync, close, rename, and three for the folder
 
 
 def test_write_atomic_fsyncs_once_and_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
