@@ -156,6 +156,10 @@ class RunDirectory:
         """Add a row to metrics.jsonl: keys in their order, floats exact, numbers that are not finite as null."""
         self._metrics.append(strict_json.encode(row))
 
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl so far."""
+        return read_metrics(self._metrics.path)
+
     def timing(self, row: Mapping[str, Any]) -> None:
         """Add a row to timing.jsonl: what differs between two equal runs."""
         self._timing.append(strict_json.encode(row))
@@ -182,7 +186,7 @@ class RunDirectory:
 
     def write_csv(self) -> None:
         """Derive metrics.csv from metrics.jsonl: a column for every key, in order of first appearance."""
-        rows = read_metrics(self._metrics.path)
+        rows = self.rows()
         columns = list(dict.fromkeys(key for row in rows for key in row))
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")

@@ -281,6 +281,8 @@ def _result(trainer: Trainer) -> dict[str, Any]:
 
 def _say_what_next(trainer: Trainer, was_done: bool, console: Console) -> None:
     standing, path = trainer.monitor.standing, trainer.run.path
+    watched = "val/loss" if trainer.data.val is not None else "train/loss"
+    console.curve(watched, [row.get(watched) for row in trainer.run.rows() if row["event"] == "eval"])
     how = "was finished already" if was_done else "finished"
     epochs = f"{trainer.closed} epoch{'s' * (trainer.closed != 1)}"
     console.say(f"{how}: {trainer.finished} after {epochs}, {trainer.step} step{'s' * (trainer.step != 1)}")

@@ -23,11 +23,12 @@ from cnntrain.checkpoint import Checkpoint
 from cnntrain.config.dump import plain
 from cnntrain.config.load import Loaded
 from cnntrain.config.schema import Experiment
-from cnntrain.console import Console
+from cnntrain.console import Console, Epoch, clock
 from cnntrain.engine.average import Averaged
 from cnntrain.engine.engine import Batch, Engine
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.update import Updater
+from cnntrain.engine.vitals import Vitals
 from cnntrain.errors import CheckpointError, DataError, DivergedError, StoppedError
 from cnntrain.interrupts import Interrupts
 from cnntrain.loader import Samples
@@ -81,6 +82,7 @@ class Trainer:
         self.average = (
             Averaged(cast(Average, experiment.train.average), self.engine) if experiment.train.average else None
         )
+        self.vitals = Vitals(self.engine, Samples(data.train, data.train_indices, data.eval_transforms))
         self.loader = build.loader(experiment, data)
         self.horizon = build.horizon(experiment, self.loader.steps_per_epoch, len(self.loader.indices))
         self.step = 0
@@ -126,9 +128,12 @@ class Trainer:
     def _take_step(self) -> None:
         step, train = self.step, self.loaded.experiment.train
         lr, momentum = self.rates.at(step, self.horizon)
+        logged = (step + 1) % train.log_every == 0
         try:
             vector = self._gradient(step)
-            self.updater.apply(lr, step, train.clip_norm, momentum)
+            if logged:
+                self.vitals.remember()
+            norm = self.updater.apply(lr, step, train.clip_norm, momentum)
         except DivergedError as error:
             raise self._diverged(f"{error} (learning rate {lr:g}); the weights were not updated") from error
         self.step += 1
@@ -139,11 +144,12 @@ class Trainer:
         self._clock.samples += self.tally.samples(vector)
         epoch, done = divmod(step, self.loader.steps_per_epoch)
         self.console.step(epoch + 1, done + 1, self.loader.steps_per_epoch, lambda: self._shown(lr))
-        if self.step % train.log_every == 0:
+        if logged:
             values = {f"train/{name}": value for name, value in self.tally.values(self.interval_tally).items()}
             samples = self.loader.samples_before(self.step)
             rates = {"lr": lr} | ({} if momentum is None else {"momentum": momentum})
             row = {"event": "train", "step": self.step, "epoch": epoch, "samples": samples}
+            rates |= {"grad_norm": norm, "update_ratio": self.vitals.update_ratio()}
             self.run.metric(row | rates | values | self._penalized(values))
             self.interval_tally = self.tally.zeros()
 
@@ -189,8 +195,11 @@ class Trainer:
     def _shown(self, lr: float) -> dict[str, str]:
         values = self.tally.values(self.epoch_tally)
         rate = self._clock.samples / max(time.monotonic() - self._clock.since, 1e-9)
-        shown = {name: f"{value:.3f}" for name, value in values.items() if name in ("loss", "accuracy")}
-        return shown | {"lr": f"{lr:.3g}", "images/s": f"{rate:.0f}"}
+        total, seen = (self.loader.samples_before(step) for step in (self.horizon.total_steps, self.step))
+        names = {"loss": "loss", "acc": "accuracy"}
+        shown = {short: f"{values[name]:.3f}" for short, name in names.items() if name in values}
+        left = clock((total - seen) / max(rate, 1e-9))
+        return shown | {"lr": f"{lr:.2g}", "img/s": f"{rate:.0f}", "left": left}
 
     # -- the end of an epoch -----------------------------------------------------------------------------------------
 
@@ -217,7 +226,9 @@ class Trainer:
         self.rates.judge(values)
         self.closed, self.finished = epoch, reason or (EXHAUSTED if over else None)
         self.values = {name: value for name, value in values.items() if isinstance(value, float)}
-        self.run.metric({"event": "eval", "step": self.step, "epoch": epoch, **values, "best": improved})
+        dead = self.vitals.dead_relu()
+        vitals = {} if dead is None else {"dead_relu": dead}
+        self.run.metric({"event": "eval", "step": self.step, "epoch": epoch, **values, **vitals, "best": improved})
         self._report_epoch(improved, seconds)
         self.epoch_tally = self.tally.zeros()
         self._clock = _Clock(time.monotonic())
@@ -244,12 +255,8 @@ class Trainer:
         return [(step, self.loader.step(step)) for step in range(first, min(self.step, first + REMEASURED))]
 
     def _report_epoch(self, improved: bool, seconds: float) -> None:
-        total = -(-self.horizon.total_steps // self.loader.steps_per_epoch)
-        names = ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "val_average/loss", "val_average/accuracy")
-        shown = "  ".join(f"{name} {self.values[name]:.4f}" for name in names if name in self.values)
-        mark = "  best" if improved else ""
-        self.console.end_epoch()
-        self.console.say(f"epoch {self.closed:>{len(str(total))}}/{total}  {shown}  {seconds:.1f}s{mark}")
+        epochs = -(-self.horizon.total_steps // self.loader.steps_per_epoch)
+        self.console.epoch(Epoch(self.closed, epochs, self.values, seconds, improved))
         self.run.timing(
             {
                 "step": self.step,

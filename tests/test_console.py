@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from cnntrain import console as module
-from cnntrain.console import Console
+from cnntrain.console import Console, Epoch
 
 
 class Terminal(io.StringIO):
@@ -120,7 +120,7 @@ def test_on_a_terminal_there_is_a_bar_that_leaves_nothing_behind(clock, stderr):
     stream = stderr(Terminal())
     use(Console(), clock)
     written = stream.getvalue()
-    assert re.search(r"\repoch 3 .* 4/4 00:00, loss 0.5000  lr 0.1\r", written)
+    assert re.search(r"\repoch 3 .* 4/4, loss 0.5000  lr 0.1\r", written)
     assert "step" not in written
     lines = [re.split("\r", line)[-1].strip() for line in written.split("\n")]
     assert [line for line in lines if line] == ["before", WARNING, "after"]
@@ -146,7 +146,7 @@ def test_the_bar_fits_into_80_columns(clock, stderr, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     stream = stderr(Terminal())
     console = Console()
-    shown = {"loss": "0.1234", "accuracy": "0.9876", "lr": "0.00123", "images/s": "1234"}
+    shown = {"loss": "0.123", "acc": "0.988", "lr": "0.0012", "img/s": "1234", "left": "12:34"}
     for done in range(1, 4):
         clock.now += 1
         console.step(12, 350 + done, 782, lambda: shown)
@@ -154,7 +154,7 @@ def test_the_bar_fits_into_80_columns(clock, stderr, monkeypatch):
     console.close()
     pieces = [piece.rstrip() for piece in stream.getvalue().split("\r")]
     assert max(map(len, pieces)) <= 80
-    assert any("loss 0.1234  accuracy 0.9876  lr 0.00123" in piece for piece in pieces)
+    assert any("loss 0.123  acc 0.988  lr 0.0012  img/s 1234  left 12:34" in piece for piece in pieces)
 
 
 def test_a_resumed_epoch_begins_its_bar_where_it_stood(clock, stderr):
@@ -162,7 +162,7 @@ def test_a_resumed_epoch_begins_its_bar_where_it_stood(clock, stderr):
     console = Console()
     console.step(2, 61, 80, values)
     console.close()
-    assert re.search(r"\repoch 2 .* 60/80 ", stream.getvalue())
+    assert re.search(r"\repoch 2 .* 60/80\r", stream.getvalue())
 
 
 @pytest.mark.parametrize("terminal", [False, True])
@@ -218,3 +218,62 @@ def test_a_closed_or_missing_stderr_stops_nothing(progress, clock, stderr):
     console.step(1, 1, 2, values)
     closed_later.close()
     use(console, clock)
+
+
+MEASURED = {"train/loss": 0.5, "train/accuracy": 0.75, "train/error": 0.25, "val/loss": 12.25, "val/accuracy": 1.0}
+LINE = "epoch  7/10  train/loss 0.5000  train/accuracy 0.7500  val/loss 12.2500  val/accuracy 1.0000  61.2s  best"
+TABLE = [
+    "                    train                 val",
+    "epoch      loss  accuracy      loss  accuracy    time",
+    " 7/10    0.5000    0.7500   12.2500    1.0000   61.2s best",
+    " 8/10    0.5000    0.7500   12.2500    1.0000    1.0s",
+]
+
+
+def test_an_epoch_is_a_row_on_a_terminal_and_a_line_elsewhere_and_in_the_log(clock, stderr, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    epochs = Epoch(7, 10, MEASURED, 61.2, best=True), Epoch(8, 10, MEASURED, 1.0, best=False)
+    for terminal, shown in ((Terminal(), TABLE), (io.StringIO(), [LINE, epochs[1].line()])):
+        stderr(terminal)
+        log: list[str] = []
+        console = Console(log=log.append)
+        for epoch in epochs:
+            console.epoch(epoch)
+        assert [line for line in terminal.getvalue().splitlines() if line.strip()] == shown
+        assert log == [LINE, epochs[1].line()]
+
+
+def test_the_best_is_coloured_where_colours_are_welcome(clock, stderr, monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value, coloured in (("TERM", "xterm", True), ("TERM", "dumb", False), ("NO_COLOR", "1", False)):
+        monkeypatch.setenv(name, value)
+        stream = stderr(Terminal())
+        Console().epoch(Epoch(1, 2, MEASURED, 1.0, best=True))
+        assert ("\x1b[" in stream.getvalue()) == coloured
+
+
+def test_a_row_with_averaged_weights_fits_into_80_columns_and_shows_what_is_measured():
+    values = {f"{split}/{name}": 0.5 for split in ("train", "val", "val_average") for name in ("loss", "accuracy")}
+    assert max(map(len, Epoch(1, 999, values, 1.0, best=True).header().splitlines())) <= 80
+    assert len(f"{Epoch(999, 999, values, 999.9, best=True).row()} best") == 80
+    regression = {"train/loss": 1.0, "train/mae": 2.0, "train/mse": 3.0, "val/loss": 4.0, "val/mae": 5.0}
+    assert Epoch(1, 2, regression, 1.0, best=False).columns() == [("train", ["loss", "mae"]), ("val", ["loss", "mae"])]
+    assert Epoch(1, 2, {"train/loss": 1.0}, 1.0, best=False).row() == "  1/2    1.0000    1.0s"
+
+
+def test_a_curve_is_for_terminals_that_have_its_letters(clock, stderr):
+    class Spelled(Terminal):
+        encoding = "utf-8"
+
+    class Plain(Terminal):
+        encoding = "ascii"
+
+    for stream, shown in ((Spelled(), "val/loss  3.0000 █▅▁ 1.0000\n"), (Plain(), ""), (io.StringIO(), "")):
+        stderr(stream)
+        Console().curve("val/loss", [3.0, 2.0, 1.0])
+        assert stream.getvalue() == shown
+    stream = stderr(Spelled())
+    Console().curve("val/loss", [3.0])
+    Console(quiet=True).curve("val/loss", [3.0, 2.0])
+    assert stream.getvalue() == ""

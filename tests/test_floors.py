@@ -27,6 +27,7 @@ FLOORS: dict[int, set[str]] = {
         "report",
         "monitor",
         "console",
+        "sparkline",
         "interrupts",
         "session",
         "inference",

@@ -145,6 +145,9 @@ def test_the_rows_of_metrics_tell_the_story(tmp_path):
     train = [row for row in rows if row["event"] == "train"]
     assert [(row["step"], row["epoch"], row["samples"]) for row in train] == [
         (3, 0, 30), (6, 0, 60), (9, 1, 82), (12, 1, 112), (15, 1, 142)]  # fmt: skip
+    for row in train:
+        assert 0 < row["update_ratio"] < 1 < 100 * row["grad_norm"]
+    assert all(0 <= row["dead_relu"] <= 1 for row in rows if row["event"] == "eval")
     assert rows[-1]["reason"] == "all steps taken"
     assert result["final"] == {key: value for key, value in rows[-2].items() if "/" in key}
     with (tmp_path / "run" / "metrics.csv").open() as file:

@@ -1,0 +1,58 @@
+"""Vitals tell how training fares inside: how far a step moves the weights, how many rectifiers have died."""
+
+from __future__ import annotations
+
+import math
+
+from cnntrain.arrays import Array, aligned
+from cnntrain.engine.engine import Batch, Engine
+from cnntrain.engine.walk import Walk
+
+# isort: split
+import numpy as np
+
+SAMPLES = 64  # that a rectifier is shown before it counts as dead
+_RECTIFIERS = ("relu", "relu6")
+
+
+class Vitals:
+    """The measurements of one engine. They cost little, and nothing at the steps at which nobody asks."""
+
+    def __init__(self, engine: Engine, batch: Batch) -> None:
+        """Of `batch` the first SAMPLES are what rectifiers are shown."""
+        self._engine, self._batch = engine, batch
+        self._trained = slice(0, engine.graph.layout.trained)
+        self._before = aligned(0, engine.params.dtype)
+        nodes = engine.graph.nodes
+        self._rectifiers = {i for i, node in enumerate(nodes) if node.layer.name_in_config in _RECTIFIERS}
+
+    def remember(self) -> None:
+        """Keep the weights as they are before a step."""
+        self._before = self._engine.params[self._trained].copy()
+
+    def update_ratio(self) -> float:
+        """|w' - w| / |w|, of all trained weights since `remember`; NaN where they were all zero. Near 1e-3 is usual."""
+        length = _length(self._before)
+        change = np.subtract(self._engine.params[self._trained], self._before, out=self._before)
+        return _length(change) / length if length else math.nan
+
+    def dead_relu(self) -> float | None:
+        """The share of the rectifiers' channels that are zero for every sample and pixel; None without rectifiers."""
+        if not self._rectifiers:
+            return None
+        graph, walk = self._engine.graph, Walk(self._engine.graph, self._engine.params)
+        alive = {i: np.zeros(graph.shape(i)[-1], bool) for i in self._rectifiers}
+        total = min(SAMPLES, len(self._batch))
+        for start in range(0, total, graph.shard):
+            x = aligned((min(graph.shard, total - start), *graph.input_shape), self._engine.dtype)
+            self._batch.fill(start, start + len(x), x)
+            for i, frame in enumerate(walk.forward(x)):
+                if i in alive:
+                    alive[i] |= (frame.y > 0).reshape(-1, len(alive[i])).any(axis=0)
+        every = np.concatenate([*alive.values()])
+        return float(1 - every.mean())
+
+
+def _length(vector: Array) -> float:
+    """The Euclidean norm, in float64."""
+    return math.sqrt(float(np.einsum("i,i->", vector, vector, dtype=np.float64)))
