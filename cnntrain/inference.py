@@ -15,12 +15,12 @@ from cnntrain.arrays import Array
 from cnntrain.build import Network
 from cnntrain.checkpoint import find, read
 from cnntrain.datasets.base import Dataset, Description, Images, size_text
-from cnntrain.datasets.image_folder import decode
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.tally import Tally
 from cnntrain.errors import CheckpointError, DataError, UsageError
 from cnntrain.loader import Samples
+from cnntrain.pictures import decode
 from cnntrain.registry import Part, make
 
 # isort: split
@@ -151,7 +151,7 @@ class Trained:
         images, failures = [], []
         for path in paths:
             try:
-                images.append(decode(path, (height, width), channels))
+                images.append(decode(path, (height, width), channels).pixels)
             except DataError as error:
                 failures.append(error)
         if failures:

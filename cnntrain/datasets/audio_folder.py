@@ -14,8 +14,9 @@ from typing import Annotated, ClassVar
 
 from cnntrain.arrays import Array
 from cnntrain.config.fields import Range
-from cnntrain.datasets.base import ClassFolders, reading
+from cnntrain.datasets.base import ClassFolders
 from cnntrain.errors import DataError
+from cnntrain.reading import reading
 from cnntrain.registry import register
 
 # isort: split

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import gzip
 import os
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +10,9 @@ from typing import Any, ClassVar
 
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import check_fields
-from cnntrain.errors import DataError, StorageError
+from cnntrain.errors import DataError
 from cnntrain.random import stream
+from cnntrain.reading import is_special, on_disk, reading
 from cnntrain.registry import Part
 
 # isort: split
@@ -25,7 +21,6 @@ import numpy as np
 MAX_CLASSES = 65_536  # labels beyond are a sign of the wrong array, and each would become a class
 _SPLITS = ("train", "val", "test")
 _MISTAKEN = {"valid": "val", "validation": "val", "dev": "val", "training": "train", "testing": "test"}
-DEFLATE_RATIO = 1_032  # deflate cannot do better: data that claims to unpack to more is damaged or hostile
 
 
 @dataclass(frozen=True)
@@ -171,33 +166,6 @@ class ClassFolders(Dataset):
         )
 
 
-def on_disk(path: str | Path, advice: str, *, folder: bool) -> Path:
-    """The absolute path of a file or folder that must be there. Raises DataError with the advice otherwise."""
-    place = Path(path).absolute()
-    kind = "folder" if folder else "file"
-    with reading(place):
-        if place.is_dir() if folder else place.is_file():
-            return place
-        if place.exists():
-            raise DataError(f"{place} is not a {kind}. {advice}")
-    raise DataError(
-        f"{place} does not exist, expected a {kind}. {advice}; relative paths count from the working directory"
-    )
-
-
-@contextlib.contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn what goes wrong while a file is read into a DataError that names it; a failing device is a StorageError."""
-    try:
-        yield
-    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is damaged or cut short ({error}). Fetch or make it again") from error
-    except OSError as error:
-        if error.errno == errno.EIO:
-            raise StorageError(f"cannot read {path}: the device failed. Check the disk") from error
-        raise DataError(f"cannot read {path}: {error.strerror or error}. Check the file and its permissions") from error
-
-
 def checked_labels(labels: Array, classes: int, where: str) -> Array:
     """Integer labels as int64. Raises DataError for the first outside [0, classes), by index and value."""
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
@@ -275,11 +243,6 @@ def _files_below(folder: Path, suffixes: frozenset[str]) -> Iterator[Path]:
 def _identity(folder: Path) -> tuple[int, int]:
     status = folder.stat()
     return status.st_dev, status.st_ino
-
-
-def is_special(path: Path) -> bool:
-    """Whether it is a pipe, socket or device: opening one may wait for ever. A broken link is not."""
-    return path.exists() and not path.is_file()
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnntrain.arrays import Array, Shape
-from cnntrain.datasets.base import Dataset, Description, Images, on_disk, reading
+from cnntrain.datasets.base import Dataset, Description, Images
 from cnntrain.errors import DataError
+from cnntrain.reading import on_disk, reading
 from cnntrain.registry import register
 
 # isort: split

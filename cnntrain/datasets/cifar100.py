@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from cnntrain.arrays import Array, Shape
-from cnntrain.datasets.base import Dataset, Description, Images, on_disk, reading
+from cnntrain.datasets.base import Dataset, Description, Images
 from cnntrain.errors import DataError
+from cnntrain.reading import on_disk, reading
 from cnntrain.registry import register
 
 # isort: split

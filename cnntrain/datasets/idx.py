@@ -16,7 +16,6 @@ from typing import Annotated, Any, BinaryIO, cast
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import PositiveInt, Range
 from cnntrain.datasets.base import (
-    DEFLATE_RATIO,
     MAX_CLASSES,
     Dataset,
     Description,
@@ -24,11 +23,10 @@ from cnntrain.datasets.base import (
     checked_labels,
     count_classes,
     numbered,
-    on_disk,
-    reading,
     size_text,
 )
 from cnntrain.errors import DataError
+from cnntrain.reading import DEFLATE_RATIO, on_disk, reading
 from cnntrain.registry import register
 
 # isort: split

@@ -15,18 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.arrays import Array, Shape
-from cnntrain.datasets.base import (
-    DEFLATE_RATIO,
-    Dataset,
-    Images,
-    checked_labels,
-    count_classes,
-    numbered,
-    on_disk,
-    reading,
-    size_text,
-)
+from cnntrain.datasets.base import Dataset, Images, checked_labels, count_classes, numbered, size_text
 from cnntrain.errors import DataError
+from cnntrain.reading import DEFLATE_RATIO, on_disk, reading
 from cnntrain.registry import did_you_mean, register
 
 # isort: split

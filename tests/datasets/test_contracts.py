@@ -7,8 +7,9 @@ import errno
 from pathlib import Path
 
 from cnntrain import registry
-from cnntrain.datasets.base import Dataset, reading
+from cnntrain.datasets.base import Dataset
 from cnntrain.errors import DataError, StorageError
+from cnntrain.reading import reading
 
 # isort: split
 import numpy as np

@@ -1,0 +1,208 @@
+"""A picture file means one array of pixels, the same on every machine, whatever its format and colours.
+
+It is turned as its EXIF orientation says, laid over white where it is transparent, and of several frames or pages the
+first counts. 16 bits become 8 by dividing by 257 (where the file has several colours, by dropping the lower byte, as
+Pillow reads them), floats in [0, 1] by multiplying by 255. Inks (CMYK), YCbCr and L*a*b* become sRGB. A colour
+profile (ICC) is not applied. What has no agreed meaning is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from cnntrain.arrays import Array
+from cnntrain.errors import DataError
+from cnntrain.reading import is_special, reading
+
+# isort: split
+import numpy as np
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it finds wrong ends up in our one line
+
+SUFFIXES = frozenset(  # of the files that are read as pictures, in lower case
+    [".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pbm", ".pgm", ".ppm", ".pnm"]
+)
+MOVING = frozenset([".gif", ".webp", ".png", ".tif", ".tiff"])  # of those, the ones that may hold several frames
+MAX_PIXELS = 25_000_000  # of one picture, looked at before it is decoded: 75 MB as colours
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+_MAX_CLIP = 40  # the frames of a clip may have this many times the pixels of one picture
+_D50 = (0.9642, 1.0, 0.8249)  # the white of L*a*b* in files
+_XYZ_TO_RGB = (  # linear sRGB, from XYZ relative to D50 (Bradford)
+    (3.1338561, -1.6168667, -0.4906146),
+    (-0.9787684, 1.9161415, 0.0334540),
+    (0.0719453, -0.2289914, 1.4052427),
+)
+
+
+class Picture(NamedTuple):
+    """What a file holds."""
+
+    pixels: Array  # uint8 (height, width, channels), of the first frame
+    moves: bool  # whether there are further frames or pages
+
+
+def decode(path: Path, size: tuple[int, int] | None, channels: int, max_pixels: int = MAX_PIXELS) -> Picture:
+    """A picture file with 1 channel (ITU-R 601 luma) or 3 (sRGB), resized to `size` (height, width) if given.
+
+    Resizing is Pillow's bilinear filter, which averages what it makes smaller. May be called from several threads.
+    Raises DataError naming the file, also for more than `max_pixels`, before they are decoded.
+    """
+    with _opened(path, max_pixels) as image:
+        moves = image.format != "MPO" and bool(getattr(image, "is_animated", False))
+        return Picture(_pixels(image, size, channels), moves)
+
+
+def decode_clip(
+    path: Path, frames: int, size: tuple[int, int] | None, channels: int, max_pixels: int = MAX_PIXELS
+) -> Array:
+    """`frames` frames of a moving picture, evenly spaced, the first among them: uint8 (frames, h, w, channels).
+
+    A shorter clip repeats frames. Raises DataError as `decode` does, and for frames of different sizes.
+    """
+    with _opened(path, max_pixels) as image:
+        count = getattr(image, "n_frames", 1)
+        if count * image.width * image.height > _MAX_CLIP * max_pixels:
+            raise ValueError(f"{count:,} frames of {image.height}x{image.width}, too many pixels to decode")
+        clip = []
+        for index in evenly(count, frames):
+            image.seek(index)
+            _check_size(image, max_pixels)
+            clip.append(_pixels(image, size, channels))
+        if len({frame.shape for frame in clip}) > 1:
+            raise ValueError("frames of different sizes, expected one size")
+        return np.stack(clip)
+
+
+def evenly(count: int, wanted: int) -> list[int]:
+    """Which of `count` things to take for `wanted`, evenly spaced from the first on, in order."""
+    return [index * count // wanted for index in range(wanted)]
+
+
+@contextlib.contextmanager
+def _opened(path: Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
+    """An image file whose size has been looked at; whatever goes wrong until it is closed becomes a DataError."""
+    with reading(path):
+        try:
+            if is_special(path):
+                raise ValueError("not a regular file")
+            with _HUSH, Image.open(path, formats=_FORMATS) as image:
+                _check_size(image, max_pixels)
+                _scale_transparent(image)
+                yield image
+        except Exception as error:  # decoders raise whatever they stumble over
+            if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.EIO:
+                raise
+            raise DataError(f"{path}: {_reason(error, max_pixels)}") from error
+
+
+def _check_size(image: Image.Image, max_pixels: int) -> None:
+    if image.width * image.height > max_pixels:
+        raise Image.DecompressionBombError
+
+
+def _scale_transparent(image: ImageFile.ImageFile) -> None:
+    """Bring the colour a PNG calls transparent to the 8 bits that its pixels are read as, which Pillow leaves out."""
+    colour, stored = image.info.get("transparency"), image.tile[0].args if image.tile else None
+    if stored == "RGB;16B" and isinstance(colour, tuple):
+        image.info["transparency"] = tuple(value >> 8 for value in colour)
+    elif stored in ("L;2", "L;4") and isinstance(colour, int):
+        image.info["transparency"] = colour * (85 if stored == "L;2" else 17)
+
+
+def _reason(error: Exception, max_pixels: int) -> str:
+    """Why an image cannot be read, in a few words."""
+    if isinstance(error, Image.DecompressionBombError):
+        return f"more than {max_pixels:,} pixels"
+    if isinstance(error, UnidentifiedImageError):
+        return f"not an image, expected {', '.join(_FORMATS)}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"damaged ({str(error) or type(error).__name__})" if not isinstance(error, ValueError) else str(error)
+
+
+class _Hush:
+    """Silences Pillow's warnings, about files it reads all the same, while any thread is inside.
+
+    `warnings.catch_warnings` alone is for one thread: two that overlap would leave the filters of either behind.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._held = threading.Lock(), 0, contextlib.ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._held.enter_context(warnings.catch_warnings(action="ignore"))
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._held.close()
+
+
+_HUSH = _Hush()
+
+
+def _pixels(image: Image.Image, size: tuple[int, int] | None, channels: int) -> Array:
+    """The current frame as uint8 (height, width, channels)."""
+    plain = _opaque(_eight_bits(ImageOps.exif_transpose(image))).convert("RGB" if channels == 3 else "L")
+    if size is not None:
+        plain = plain.resize(size[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(plain).reshape(plain.height, plain.width, channels)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """An image in 8 bits, in a mode Pillow converts well. Raises ValueError where that has no agreed meaning."""
+    if image.mode.startswith("I"):
+        return _from_integers(np.asarray(image), image.info.get("transparency"))
+    if image.mode == "F":
+        return _from_floats(np.asarray(image))
+    if image.mode == "LAB":
+        return _from_lab(np.asarray(image))
+    return image
+
+
+def _from_integers(values: Array, transparent: object) -> Image.Image:
+    """16-bit grey, which Pillow also calls 32-bit; the value that is transparent becomes white."""
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError("32-bit integer pixels, expected 8 or 16 bits: convert it")
+    grey = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if isinstance(transparent, int):
+        grey[values == transparent] = 255
+    return Image.fromarray(grey)
+
+
+def _from_floats(values: Array) -> Image.Image:
+    if not (values.min() >= 0 and values.max() <= 1):  # also for NaN
+        raise ValueError(f"32-bit float pixels from {values.min():g} to {values.max():g}, expected 0 to 1: convert it")
+    return Image.fromarray((values * 255 + 0.5).astype(np.uint8))
+
+
+def _from_lab(values: Array) -> Image.Image:
+    """CIE L*a*b* of the white D50 to sRGB (CIE 15:2004; IEC 61966-2-1), what is out of gamut clipped."""
+    lightness = values[..., 0] * np.float32(100 / 255)
+    a, b = (values[..., index].view(np.int8).astype(np.float32) for index in (1, 2))
+    y = (lightness + 16) / 116
+    roots = np.stack([y + a / 500, y, y - b / 200], axis=-1)
+    xyz = np.where(roots > 6 / 29, roots**3, (roots - 4 / 29) * (3 * (6 / 29) ** 2)) * np.array(_D50, np.float32)
+    linear = np.clip(xyz @ np.array(_XYZ_TO_RGB, np.float32).T, 0, 1)
+    rgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return Image.fromarray((rgb * 255 + 0.5).astype(np.uint8))
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """The image laid over white where it is transparent."""
+    if image.mode not in ("RGBA", "LA", "PA") and "transparency" not in image.info:
+        return image
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -1,0 +1,47 @@
+"""Reading finds the user's data files, and turns what goes wrong with one into a line that names it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gzip
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from cnntrain.errors import DataError, StorageError
+
+DEFLATE_RATIO = 1_032  # deflate cannot do better: data that claims to unpack to more is damaged or hostile
+
+
+def on_disk(path: str | Path, advice: str, *, folder: bool) -> Path:
+    """The absolute path of a file or folder that must be there. Raises DataError with the advice otherwise."""
+    place = Path(path).absolute()
+    kind = "folder" if folder else "file"
+    with reading(place):
+        if place.is_dir() if folder else place.is_file():
+            return place
+        if place.exists():
+            raise DataError(f"{place} is not a {kind}. {advice}")
+    raise DataError(
+        f"{place} does not exist, expected a {kind}. {advice}; relative paths count from the working directory"
+    )
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while a file is read into a DataError that names it; a failing device is a StorageError."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} is damaged or cut short ({error}). Fetch or make it again") from error
+    except OSError as error:
+        if error.errno == errno.EIO:
+            raise StorageError(f"cannot read {path}: the device failed. Check the disk") from error
+        raise DataError(f"cannot read {path}: {error.strerror or error}. Check the file and its permissions") from error
+
+
+def is_special(path: Path) -> bool:
+    """Whether it is a pipe, socket or device: opening one may wait for ever. A broken link is not."""
+    return path.exists() and not path.is_file()
