@@ -10,7 +10,7 @@ from typing import Any
 
 from cnntrain import build
 from cnntrain.engine.engine import Engine
-from cnntrain.engine.plan import Call
+from cnntrain.engine.plan import Call, Plan
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.update import Updater
 from cnntrain.graph import BATCH
@@ -89,10 +89,8 @@ def _nodes(engine: Engine, calls: list[tuple[Call, float]], steps: int, samples:
         spent[call.node, what] = spent.get((call.node, what), 0.0) + seconds / steps
     total = sum(spent.values())
     rows = []
-    for index, (node, flops) in enumerate(zip(graph.nodes, graph.flops(), strict=True)):
+    for index, (node, flops) in enumerate(zip(graph.nodes, step_flops(plan), strict=True)):
         forward, backward = spent.get((index, "forward"), 0.0), spent.get((index, "backward"), 0.0)
-        wanted = plan.wants[index] and any(plan.wants_gradient(source) for source in node.inputs)
-        passes = 1 + wanted + (node.trained and plan.wants[index])
         busy = forward + backward
         inputs = graph.input_shapes(index)
         rows.append(
@@ -103,12 +101,26 @@ def _nodes(engine: Engine, calls: list[tuple[Call, float]], steps: int, samples:
                 "forward_seconds": forward,
                 "backward_seconds": backward,
                 "share": busy / total,
-                "gflops_per_second": flops * passes * samples / busy / 1e9 if busy else 0.0,
+                "gflops_per_second": flops * samples / busy / 1e9 if busy else 0.0,
                 "kept_bytes": _kept(engine, index) * samples,
             }
         )
     loss = sum(seconds for (_, what), seconds in spent.items() if what == "loss")
     return [*rows, {"name": "loss", "type": "loss and metrics", "forward_seconds": loss, "share": loss / total}]
+
+
+def step_flops(plan: Plan) -> tuple[int, ...]:
+    """Floating-point operations of each node for one sample, in every pass of the plan.
+
+    A layer's gradients in its input and in its parameters, where they are wanted, each count as much as its forward,
+    as they do for every layer that multiplies matrices. Algorithms that need fewer count as those that do not.
+    """
+    graph = plan.graph
+    passes = [
+        1 + any(plan.wants_gradient(source) for source in node.inputs) + node.trained if plan.training and wanted else 1
+        for node, wanted in zip(graph.nodes, plan.wants, strict=True)
+    ]
+    return tuple(flops * count for flops, count in zip(graph.flops(), passes, strict=True))
 
 
 def _kept(engine: Engine, index: int) -> int:

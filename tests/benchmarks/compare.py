@@ -1,43 +1,56 @@
-"""A training step of cnntrain against PyTorch's, network by network, alternating within one run.
+"""Steps of cnntrain against those of PyTorch and TensorFlow, network by network, alternating within one run.
 
-`python -m tests.benchmarks.compare [NETWORK ...]` needs the extra `bench`. Every peer is a process of its own with
-two threads; in each round every peer takes about a quarter of a second of steps, one after the other, so that what
-else the machine does meets all of them. Printed are medians over the rounds, and the median, least and largest ratio
-of a round to the best mode of PyTorch (above 1: cnntrain is faster).
+`python -m tests.benchmarks.compare` needs the extra `bench`; a framework that is not installed is left out, with a
+note. Every peer is a process of its own with two threads. In each alternation every peer takes about a quarter of a
+second of steps, one after the other, while the others are stopped, so that what else the machine does meets all of
+them. Shown are medians over the alternations. A ratio is that of an alternation, a peer's time over cnntrain's: above
+1, cnntrain is faster; its spread is from the least to the largest. Of PyTorch and of TensorFlow the mode with the
+least median counts. The GEMM ceiling is the speed of large products on two threads of NumPy, measured in the same
+alternations; a share above 1 means an algorithm that needs fewer products than the definition has.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
+import importlib.util
+import json
+import os
+import signal
 import statistics
 import subprocess
 import sys
-import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
-import numpy as np
-
-from cnntrain import blas
+from tests.benchmarks import own
 from tests.benchmarks.networks import NETWORKS
-from tests.benchmarks.peers import PEERS
+from tests.benchmarks.peers import CEILING, PEERS, THREADS
 
-PAUSE = 0.3  # seconds between two peers, for their threads to fall asleep
+TURN = 0.25  # seconds of steps a peer takes at a time
+OTHER_BATCHES = {"vgg_small": (16, 256), "resnet20": (16, 256)}  # beside 64
+SLOW_TO_START = ("torch-compile", "tensorflow-function", "tensorflow-xla")  # left out with --quick
 
 
 class Worker:
-    """A peer's process."""
+    """A peer's process; it is stopped but for its turns."""
 
     def __init__(self, peer: str, network: str, batch: int, inference: bool) -> None:
         command = [sys.executable, "-m", "tests.benchmarks.peers", peer, network, str(batch)]
+        # cnntrain.blas has told the libraries of this process, by variables, to use one thread; not the peers'.
+        quiet = {"TF_CPP_MIN_LOG_LEVEL": "2"}
+        environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
         self._process = subprocess.Popen(
             command + (["--inference"] if inference else []),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env=environment | quiet,
         )
         if self._read() != "ready":
             raise SystemExit(f"{' '.join(command)} did not start")
-        self.steps = max(1, round(0.25 / self.seconds(2)))
+        self.steps = max(1, round(TURN / self._seconds(2)))
+        self._process.send_signal(signal.SIGSTOP)
 
     def _read(self) -> str:
         assert self._process.stdout is not None
@@ -48,73 +61,142 @@ class Worker:
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
 
-    def seconds(self, steps: int | None = None) -> float:
-        """Seconds a step takes, over so many of them."""
-        count = steps or self.steps
-        self._write(str(count))
-        return float(self._read()) / count
+    def _seconds(self, steps: int) -> float:
+        self._write(str(steps))
+        return float(self._read()) / steps
 
-    def stop(self) -> float:
-        """End the process; its peak memory in MB."""
+    def turn(self) -> float:
+        """Take some steps; the seconds each took."""
+        self._process.send_signal(signal.SIGCONT)
+        seconds = self._seconds(self.steps)
+        self._process.send_signal(signal.SIGSTOP)
+        return seconds
+
+    def stop(self) -> int:
+        """End the process; the most bytes of memory it had."""
+        self._process.send_signal(signal.SIGCONT)
         self._write("")
-        peak = float(self._read()) / 1024
+        peak = int(self._read())
         self._process.wait()
         return peak
 
 
-def gemm_ceiling() -> float:
-    """GFLOP/s of one thread on a large product, for scale."""
-    blas.pin()
-    a = np.ones((1024, 1024), np.float32)
-    best = math.inf
-    for _ in range(10):
-        start = time.perf_counter()
-        a @ a
-        best = min(best, time.perf_counter() - start)
-    return 2 * 1024**3 / best / 1e9
+@dataclass(frozen=True)
+class Row:
+    """What was measured of one network, batch size and kind of step."""
+
+    network: str
+    batch: int
+    inference: bool
+    gflop: float  # of a step, by the definition of every layer
+    seconds: dict[str, list[float]]  # of a step: peer -> one for each alternation
+    peak_bytes: dict[str, int]
+
+    def median(self, peer: str) -> float:
+        """Seconds of a step."""
+        return statistics.median(self.seconds[peer])
+
+    def best(self, *frameworks: str) -> str | None:
+        """The fastest peer of these frameworks; None where none took part."""
+        peers = [peer for peer in self.seconds if peer.partition("-")[0] in frameworks]
+        return min(peers, key=self.median, default=None)
+
+    def ratios(self, peer: str) -> list[float]:
+        """How many times as fast as this peer cnntrain was, for each alternation."""
+        return [other / mine for other, mine in zip(self.seconds[peer], self.seconds["cnntrain"], strict=True)]
+
+    @property
+    def ceiling(self) -> float:
+        """GFLOP/s of large products on two threads."""
+        return THREADS * 2 * own.GEMM**3 / self.median(CEILING) / 1e9
+
+    def lines(self) -> list[str]:
+        """The row for people: a head and a line for each peer."""
+        kind = "inference" if self.inference else "training step"
+        lines = [
+            f"{self.network}, {kind}, batch {self.batch}: {self.gflop:.2f} GFLOP, ceiling {self.ceiling:.0f} GFLOP/s"
+        ]
+        for peer in self.seconds:
+            if peer == CEILING:
+                continue
+            median, ratios = self.median(peer), self.ratios(peer)
+            spread = f"ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+            lines.append(
+                f"  {peer:<20} {1000 * median:8.2f} ms {self.batch / median:8.0f} images/s  "
+                f"{self.gflop / median / self.ceiling:5.0%} of the ceiling  {self.peak_bytes[peer] / 1e6:5.0f} MB  "
+                + ("" if peer == "cnntrain" else spread)
+            )
+        return lines
 
 
-def compare(network: str, batch: int, rounds: int, inference: bool, peers: list[str]) -> float:
-    """Print a network's row; returns the median ratio to the best peer."""
-    workers = {peer: Worker(peer, network, batch, inference) for peer in peers}
-    times: dict[str, list[float]] = {peer: [] for peer in peers}
-    for _ in range(rounds):
+def measure(network: str, batch: int, inference: bool, peers: Sequence[str], alternations: int) -> Row:
+    """Alternate between the peers on one network."""
+    workers = {peer: Worker(peer, network, batch, inference) for peer in (*peers, CEILING)}
+    seconds: dict[str, list[float]] = {peer: [] for peer in workers}
+    for _ in range(alternations):
         for peer, worker in workers.items():
-            time.sleep(PAUSE)
-            times[peer].append(worker.seconds())
+            seconds[peer].append(worker.turn())
     peaks = {peer: worker.stop() for peer, worker in workers.items()}
-    medians = {peer: statistics.median(values) for peer, values in times.items()}
-    best = min((peer for peer in peers if peer != "cnntrain"), key=medians.__getitem__)
-    ratios = [other / own for other, own in zip(times[best], times["cnntrain"], strict=True)]
-    shown = "  ".join(f"{peer} {1000 * medians[peer]:.1f} ms {peaks[peer]:.0f} MB" for peer in peers)
-    ratio = statistics.median(ratios)
-    print(
-        f"{network:<10} {batch:>4}  {shown}  {batch / medians['cnntrain']:.0f} images/s  "
-        f"ratio to {best} {ratio:.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
-        flush=True,
-    )
-    return ratio
+    return Row(network, batch, inference, own.gflop_of(network, batch, inference), seconds, peaks)
+
+
+def means(rows: Sequence[Row]) -> dict[str, float]:
+    """The geometric mean of the median ratios to PyTorch, to TensorFlow and to the better of them."""
+    found = {}
+    for label, frameworks in (
+        ("PyTorch", ("torch",)),
+        ("TensorFlow", ("tensorflow",)),
+        ("the better of both", ("torch", "tensorflow")),
+    ):
+        best = [(row, row.best(*frameworks)) for row in rows]
+        ratios = [statistics.median(row.ratios(peer)) for row, peer in best if peer]
+        if ratios:
+            found[label] = statistics.geometric_mean(ratios)
+    return found
+
+
+def document(rows: Sequence[Row]) -> dict[str, Any]:
+    """What --json prints."""
+    return {"rows": [asdict(row) for row in rows], "geometric_means": means(rows)}
+
+
+def _installed(peers: Sequence[str]) -> list[str]:
+    missing = sorted({PEERS[peer] for peer in peers if importlib.util.find_spec(PEERS[peer]) is None})
+    for package in missing:
+        print(f"{package} is not installed: left out (pip install 'cnntrain[bench]')", file=sys.stderr)
+    return [peer for peer in peers if PEERS[peer] not in missing]
 
 
 def main() -> None:
     """Compare the networks named, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("networks", nargs="*", metavar="NETWORK", help=", ".join(NETWORKS) + "; by default all")
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--inference", action="store_true")
-    parser.add_argument("--peers", nargs="+", choices=PEERS[1:], default=list(PEERS[1:]))
+    parser.add_argument("--only", nargs="+", choices=NETWORKS, default=list(NETWORKS), metavar="NETWORK")
+    parser.add_argument("--batch", type=int, nargs="+", help="by default 64; for two networks 16 and 256 too")
+    parser.add_argument("--inference", action="store_true", help="the outputs of a batch, not a training step")
+    parser.add_argument("--peers", nargs="+", choices=list(PEERS)[1:], default=list(PEERS)[1:])
+    parser.add_argument("--alternations", type=int, default=20)
+    parser.add_argument("--quick", action="store_true", help="5 alternations, without the peers that start slowly")
+    parser.add_argument("--json", action="store_true", help="print one JSON document with every time taken")
     arguments = parser.parse_args()
-    unknown = [name for name in arguments.networks if name not in NETWORKS]
-    if unknown:
-        parser.error(f"no network {unknown[0]!r}; there are {', '.join(NETWORKS)}")
-    print(f"one thread of NumPy multiplies at {gemm_ceiling():.0f} GFLOP/s")
-    peers = ["cnntrain", *arguments.peers]
-    ratios = [
-        compare(name, arguments.batch, arguments.rounds, arguments.inference, peers)
-        for name in arguments.networks or NETWORKS
-    ]
-    print(f"geometric mean of the ratios: {statistics.geometric_mean(ratios):.2f}")
+    peers = _installed([peer for peer in arguments.peers if not (arguments.quick and peer in SLOW_TO_START)])
+    rows = []
+    for network in arguments.only:
+        for batch in arguments.batch or (64, *(() if arguments.quick else OTHER_BATCHES.get(network, ()))):
+            rows.append(
+                measure(
+                    network,
+                    batch,
+                    arguments.inference,
+                    ["cnntrain", *peers],
+                    5 if arguments.quick else arguments.alternations,
+                )
+            )
+            print("\n".join(rows[-1].lines()), file=sys.stderr if arguments.json else sys.stdout, flush=True)
+    if arguments.json:
+        json.dump(document(rows), sys.stdout)
+    else:
+        for label, mean in means(rows).items():
+            print(f"geometric mean of the ratios to {label}: {mean:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,76 +1,119 @@
-"""The reference networks of the benchmarks, as cnntrain layers; peers.py has the same ones in other frameworks."""
+"""The reference networks of the benchmarks, described once; a peer builds each in its own framework's words.
+
+This module and those of the other frameworks import nothing of cnntrain, which tells the libraries under NumPy to
+use one thread before they are loaded.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnntrain.arrays import Shape
+CLASSES = 10
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A convolution, and what follows it; with `depthwise` one filter a channel, as many as come in."""
+
+    filters: int
+    kernel_size: int = 3
+    padding: int = 1
+    stride: int = 1
+    depthwise: bool = False
+    norm: bool = False  # batch norm, and no bias
+    relu: bool = True
+
+
+@dataclass(frozen=True)
+class Block:
+    """ResNet's basic block; where it changes the shape, its shortcut is a 1x1 convolution with batch norm."""
+
+    filters: int
+    stride: int = 1
+
+    @property
+    def body(self) -> tuple[Conv, Conv]:
+        """The two convolutions; the sum comes before the last ReLU."""
+        return Conv(self.filters, stride=self.stride, norm=True), Conv(self.filters, norm=True, relu=False)
+
+    @property
+    def shortcut(self) -> Conv:
+        """What the input goes through where the block changes its shape."""
+        return Conv(self.filters, kernel_size=1, padding=0, stride=self.stride, norm=True, relu=False)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The largest value of every 2x2."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean of each channel."""
+
+
+@dataclass(frozen=True)
+class Flatten:
+    """All values in a row."""
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A fully connected layer."""
+
+    units: int
+    relu: bool = False
+
+
+Part = Conv | Block | Pool | Mean | Flatten | Dense
 
 
 @dataclass(frozen=True)
 class Network:
-    """A reference network: its input, and its layers as a config has them."""
+    """A reference network: the shape of its input, height, width and channels, and its parts in order."""
 
-    shape: Shape
-    layers: str
-
-
-def _conv(filters: int, norm: bool = False) -> str:
-    bias = ", bias: false" if norm else ""
-    text = f"- {{type: conv2d, filters: {filters}, kernel_size: 3, padding: 1{bias}}}\n"
-    return text + ("- batch_norm\n" if norm else "") + "- relu\n"
+    shape: tuple[int, int, int]
+    parts: tuple[Part, ...]
 
 
-def _block(filters: int, stride: int) -> str:
-    """A basic block of ResNet-20; where it changes the shape, a projection with batch norm."""
-    return (
-        "- type: residual\n  body:\n"
-        f"  - {{type: conv2d, filters: {filters}, kernel_size: 3, padding: 1, stride: {stride}, bias: false}}\n"
-        "  - batch_norm\n  - relu\n"
-        f"  - {{type: conv2d, filters: {filters}, kernel_size: 3, padding: 1, bias: false}}\n"
-        "  - batch_norm\n  activation: relu\n"
-    )
+def _vgg(*widths: int, norm: bool = False) -> tuple[Part, ...]:
+    return tuple(part for width in widths for part in (Conv(width, norm=norm), Conv(width, norm=norm), Pool()))
 
 
-def _separable(channels: int, filters: int, stride: int) -> str:
-    """MobileNet's block: a depthwise convolution, then a pointwise one."""
-    return (
-        f"- {{type: conv2d, filters: {channels}, kernel_size: 3, padding: 1, stride: {stride}, groups: {channels}, "
-        "bias: false}\n- batch_norm\n- relu\n"
-        f"- {{type: conv2d, filters: {filters}, kernel_size: 1, bias: false}}\n- batch_norm\n- relu\n"
-    )
+def _separable(filters: int, stride: int, channels: int) -> tuple[Conv, Conv]:
+    """MobileNet's block: a depthwise convolution, then a pointwise one (Howard et al. 2017)."""
+    depthwise = Conv(channels, stride=stride, depthwise=True, norm=True)
+    return depthwise, Conv(filters, kernel_size=1, padding=0, norm=True)
 
-
-POOL = "- {type: max_pool2d, kernel_size: 2}\n"
-HEAD = "- global_avg_pool\n- {type: dense, units: auto}\n"
-MOBILE = [(32, 64, 1), (64, 128, 2), (128, 128, 1), (128, 256, 2), (256, 256, 1)]  # channels, filters, stride
 
 NETWORKS = {
-    "mlp": Network((28, 28, 1), "- flatten\n- {type: dense, units: 512}\n- relu\n- {type: dense, units: auto}\n"),
+    "mlp": Network((28, 28, 1), (Flatten(), Dense(512, relu=True), Dense(CLASSES))),
     "lenet": Network(
         (28, 28, 1),
-        f"- {{type: conv2d, filters: 20, kernel_size: 5}}\n{POOL}"
-        f"- {{type: conv2d, filters: 50, kernel_size: 5}}\n{POOL}"
-        "- flatten\n- {type: dense, units: 500}\n- relu\n- {type: dense, units: auto}\n",
+        (
+            *(Conv(20, kernel_size=5, padding=0, relu=False), Pool()),
+            *(Conv(50, kernel_size=5, padding=0, relu=False), Pool()),
+            *(Flatten(), Dense(500, relu=True), Dense(CLASSES)),
+        ),
     ),
-    "vgg_small": Network(
-        (32, 32, 3),
-        _conv(32) + _conv(32) + POOL + _conv(64) + _conv(64) + POOL
-        + "- flatten\n- {type: dense, units: 256}\n- relu\n- {type: dense, units: auto}\n",
-    ),
+    "vgg_small": Network((32, 32, 3), (*_vgg(32, 64), Flatten(), Dense(256, relu=True), Dense(CLASSES))),
     "resnet20": Network(
         (32, 32, 3),
-        _conv(16, norm=True)
-        + "".join(_block(f, 2 if f > 16 and i == 0 else 1) for f in (16, 32, 64) for i in range(3))
-        + HEAD,
+        (
+            Conv(16, norm=True),
+            *(Block(filters, 2 if filters > 16 and i == 0 else 1) for filters in (16, 32, 64) for i in range(3)),
+            *(Mean(), Dense(CLASSES)),
+        ),
     ),
-    "vgg_wide": Network(
-        (32, 32, 3),
-        "".join(_conv(f, norm=True) + _conv(f, norm=True) + POOL for f in (64, 128, 256)) + HEAD,
-    ),
+    "vgg_wide": Network((32, 32, 3), (*_vgg(64, 128, 256, norm=True), Mean(), Dense(CLASSES))),
     "mobilenet": Network(
-        (32, 32, 3), _conv(32, norm=True) + "".join(_separable(*block) for block in MOBILE) + HEAD
+        (32, 32, 3),
+        (
+            Conv(32, norm=True),
+            *_separable(64, 1, channels=32),
+            *(*_separable(128, 2, channels=64), *_separable(128, 1, channels=128)),
+            *(*_separable(256, 2, channels=128), *_separable(256, 1, channels=256)),
+            *(Mean(), Dense(CLASSES)),
+        ),
     ),
-}  # fmt: skip
-
-CLASSES = 10
+}

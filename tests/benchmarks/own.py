@@ -1,0 +1,119 @@
+"""The reference networks in cnntrain: as the text of a config, and as steps to be timed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cnntrain import blas, build
+from cnntrain.config.load import load_text
+from cnntrain.datasets.base import Description
+from cnntrain.engine.engine import Engine
+from cnntrain.engine.pool import Pool as Workers
+from cnntrain.engine.update import Updater
+from cnntrain.timing import step_flops
+from tests.benchmarks.networks import CLASSES, NETWORKS, Block, Conv, Dense, Flatten, Mean, Part, Pool
+
+# isort: split
+import numpy as np
+
+GEMM = 1024  # rows and columns of the products the ceiling is measured with
+LR, MOMENTUM = 0.01, 0.9
+
+
+def config(network: str, batch: int, *, source: str = "synthetic", more: str = "") -> str:
+    """A whole config that trains a reference network; `source` is YAML, `more` further keys of `train`."""
+    layers = "".join(f"    - {line}\n" for part in NETWORKS[network].parts for line in _lines(part))
+    return (
+        f"data: {{source: {source}}}\n"
+        f"train: {{epochs: 1, batch_size: {batch}{more}}}\n"
+        f"optimizer: {{type: sgd, lr: {LR}, momentum: {MOMENTUM}}}\n"
+        f"model:\n  layers:\n{layers}"
+    )
+
+
+def _lines(part: Part) -> list[str]:
+    match part:
+        case Conv():
+            return _conv(part)
+        case Block():
+            return [f"{{type: residual, body: [{', '.join(line for c in part.body for line in _conv(c))}], "
+                    "activation: relu}"]  # fmt: skip
+        case Pool():
+            return ["{type: max_pool2d, kernel_size: 2}"]
+        case Mean():
+            return ["global_avg_pool"]
+        case Flatten():
+            return ["flatten"]
+        case Dense():
+            return [f"{{type: dense, units: {part.units}}}", *(["relu"] if part.relu else [])]
+
+
+def _conv(part: Conv) -> list[str]:
+    keys = f"kernel_size: {part.kernel_size}, padding: {part.padding}, stride: {part.stride}"
+    keys += f", groups: {part.filters}" if part.depthwise else ""
+    keys += ", bias: false" if part.norm else ""
+    line = f"{{type: conv2d, filters: {part.filters}, {keys}}}"
+    return [line, *(["batch_norm"] if part.norm else []), *(["relu"] if part.relu else [])]
+
+
+class Ready:
+    """A batch that is in memory already, as the other frameworks get theirs."""
+
+    def __init__(self, shape: tuple[int, int, int], batch: int) -> None:
+        rng = np.random.default_rng(0)
+        self._x = rng.random((batch, *shape), np.float32)
+        self._labels = rng.integers(0, CLASSES, batch)
+        self._weights = np.ones(batch, np.float32)
+
+    def __len__(self) -> int:
+        return len(self._x)
+
+    def fill(self, start: int, stop: int, x: Any) -> tuple[Any, Any]:
+        """Copy samples start to stop into x, and return their labels and weights."""
+        x[...] = self._x[start:stop]
+        return self._labels[start:stop], self._weights[start:stop]
+
+
+def engine_of(network: str, batch: int, workers: Workers) -> tuple[Engine, Updater]:
+    """A reference network with its first weights, and what updates them."""
+    loaded = load_text(config(network, batch), network)
+    description = Description(NETWORKS[network].shape, tuple(map(str, range(CLASSES))))
+    built = build.network(loaded, description)
+    engine = Engine(built.graph, built.tally, workers)
+    build.initialize(built.graph, loaded.experiment.init, 0, engine.params)
+    optimizer = build.optimizer(loaded.experiment)
+    return engine, Updater(optimizer, built.graph.layout, workers, engine.params, engine.grads)
+
+
+def step_of(network: str, batch: int, threads: int, inference: bool) -> Callable[[], object]:
+    """A step as `fit` takes it, forward, loss, backward, update; or the outputs of a batch."""
+    blas.pin()
+    engine, updater = engine_of(network, batch, Workers(threads))
+    ready = Ready(NETWORKS[network].shape, batch)
+
+    def step() -> None:
+        engine.step([ready], 0)
+        updater.apply(LR, 0)
+
+    return (lambda: engine.outputs(ready)) if inference else step
+
+
+def gflop_of(network: str, batch: int, inference: bool) -> float:
+    """10^9 floating-point operations of a step, by the definition of every layer."""
+    with Workers(1) as workers:
+        engine, _ = engine_of(network, batch, workers)
+        return sum(step_flops(engine.plans[not inference])) * batch / 1e9
+
+
+def products_of(threads: int) -> Callable[[], object]:
+    """One large product on every thread at once: the ceiling for whoever computes with NumPy."""
+    blas.pin()
+    workers = Workers(threads)
+    matrices = [np.full((GEMM, GEMM), 1e-3, np.float32) for _ in range(3 * threads)]
+
+    def product(_worker: int, index: int) -> None:
+        a, b, c = matrices[3 * index : 3 * index + 3]
+        np.matmul(a, b, out=c)
+
+    return lambda: workers.run(threads, product)
