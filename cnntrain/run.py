@@ -226,10 +226,12 @@ class RunDirectory:
                 f"{error}" + (f"; last good checkpoint: step {step}" if step is not None else "")
             ) from error
         if keep_as and keep:
-            self._prune(keep_as.partition("-")[0], keep)
+            self.prune(keep_as, keep)
         return sum(map(len, chunks))
 
-    def _prune(self, counted: str, keep: int) -> None:
+    def prune(self, like: str, keep: int) -> None:
+        """Of the checkpoints numbered like "epoch-0007" or "step-00000007" leave the newest `keep`."""
+        counted = like.partition("-")[0]
         found = [match for name in _names(self.checkpoints) if (match := _NUMBERED.fullmatch(name))]
         same = sorted((match for match in found if match[1] == counted), key=lambda match: int(match[2]))
         for match in same[:-keep]:

@@ -26,6 +26,7 @@ from cnntrain.errors import (
     DataError,
     DivergedError,
     StoppedError,
+    StorageError,
     UsageError,
 )
 from cnntrain.interrupts import Interrupts
@@ -254,9 +255,10 @@ def _outcome(run: RunDirectory) -> Iterator[None]:
         run.status(state="interrupted", exit_code=error.exit_code)
         raise
     except CnntrainError as error:
-        run.log(f"cnntrain: error: {error}")
         state = "diverged" if isinstance(error, DivergedError) else "failed"
-        run.status(state=state, exit_code=error.exit_code)
+        with contextlib.suppress(StorageError):  # where the disk is full, that is what the user must hear of, once
+            run.log(f"cnntrain: error: {error}")
+            run.status(state=state, exit_code=error.exit_code)
         raise
     except MemoryError:
         run.status(state="failed", exit_code=7)

@@ -277,18 +277,23 @@ class Trainer:
         )
         self.run.sync()
         self.run.write_csv()
+        if keep := self.loaded.experiment.checkpoint.keep:  # a kill after the last save may have come before
+            self.run.prune(self._numbered(), keep)
 
     def save(self, best: bool = False, keep: bool = False) -> None:
         """Write last.npz, and best.npz and the numbered one where asked. Raises DivergedError rather than save NaN."""
         if not np.isfinite(self.engine.params).all():
             raise self._diverged(f"a weight became infinite in step {self.step}; it was not saved")
         checkpoint = self.loaded.experiment.checkpoint
-        name = None
-        if keep and checkpoint.keep:
-            whole = checkpoint.every.unit == "ep" and checkpoint.every.value.is_integer()
-            name = f"epoch-{self.closed:04d}" if whole else f"step-{self.step:08d}"
+        name = self._numbered() if keep and checkpoint.keep else None
         self.run.save_checkpoint(self.meta(), self.arrays(), best=best, keep_as=name, keep=checkpoint.keep)
         self.run.status(state="running", step=self.step, epoch=self.closed, best=self.monitor.summary())
+
+    def _numbered(self) -> str:
+        """What a checkpoint that is kept is called now."""
+        every = self.loaded.experiment.checkpoint.every
+        whole = every.unit == "ep" and every.value.is_integer()
+        return f"epoch-{self.closed:04d}" if whole else f"step-{self.step:08d}"
 
     def meta(self) -> dict[str, Any]:
         """What a checkpoint says beside its arrays."""

@@ -37,6 +37,35 @@ checkpoint: {every: 2st, best: {monitor: val/accuracy}}
 warnings: {ignore: [patience-beyond-end]}
 """  # 72 training samples: 8 steps an epoch, the last of 2 samples; 40 steps
 
+TINY = """\
+name: tiny
+seed: 3
+data:
+  source: {type: synthetic, size: 8, classes: 3, samples: 48, noise: 0.3}
+  val: 0.17
+  train_transforms: [{type: random_crop, padding: 1}, hflip, {type: normalize, from: dataset}]
+  eval_transforms: [{type: normalize, from: dataset}]
+model:
+  layers:
+    - {type: conv2d, filters: 4, kernel_size: 3, bias: false}
+    - batch_norm
+    - relu
+    - {type: dropout, rate: 0.2}
+    - global_avg_pool
+    - {type: dense, units: auto}
+optimizer: {type: sgd, lr: 0.1, momentum: 0.9, weight_decay: 1e-3}
+schedule: {type: cosine, warmup: 5st}
+train:
+  epochs: 3
+  batch_size: 4
+  log_every: 4
+  average: {type: ema, decay: 0.9}
+  early_stopping: {monitor: val/loss, patience: 50}
+  metrics: [accuracy, error, confusion]
+checkpoint: {every: 6st, keep: 2, best: {monitor: val/loss, mode: min}}
+warnings: {ignore: [patience-beyond-end]}
+"""  # 40 training samples, 30 steps, and everything a checkpoint can hold: what faults are injected into
+
 ADAM = ("optimizer={type: adam, lr: 0.01}", "train.clip_norm=null", "train.accumulate=2")
 
 

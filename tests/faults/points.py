@@ -1,0 +1,225 @@
+"""Every-point fault injection: fail or kill at the n-th operation on files, for n = 0, 1, 2, ... until none is met.
+
+    python -m tests.faults.points start|resume FOLDER 0/1
+
+trains the tiny experiment in a forked process with one fault, looks at what is left, goes on without faults, and
+compares the whole result with that of an undisturbed run. Prints one JSON object with what it counted, and before it
+the points at which a promise was broken. `I/N` takes every N-th point from I on; `"123 eio"` takes that one again.
+
+To be killed after an operation is to be killed before the next one: no state lies between. So a kill has one mode, and
+the last point is a run that ends.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import signal
+import sys
+import traceback
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from cnntrain import checkpoint, files, strict_json
+from cnntrain.cli import main as cnntrain
+from cnntrain.run import read_metrics
+from tests.support.experiments import TINY, run, write
+from tests.support.faults import OPERATIONS
+
+SPACE = (
+    "write",
+    "fsync",
+    "mkdir",
+    "makedirs",
+    "replace",
+    "symlink",
+)  # a full disk refuses these, and new files
+SMALL = 4096  # bytes gathered into one write here, so that a checkpoint takes several
+
+
+class Faulty:
+    """A module `os` for `cnntrain.files` in which the operation `number` meets its fault; keeps a list of them all."""
+
+    def __init__(self, number: int = -1, mode: str = "kill") -> None:
+        self.number, self.mode = number, mode
+        self.operations: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(os, name)
+        if name not in OPERATIONS:
+            return real
+
+        def operation(*arguments: Any, **options: Any) -> Any:
+            here = len(self.operations)
+            wants = name in SPACE or (name == "open" and arguments[1] & os.O_CREAT and not os.path.exists(arguments[0]))
+            self.operations.append(f"{name}, for space" if wants else name)
+            if here == self.number:
+                self._meet(name, real, arguments)
+            elif self.mode == "stays full" and -1 < self.number < here and wants:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return real(*arguments, **options)
+
+        return operation
+
+    def _meet(self, name: str, real: Any, arguments: tuple[Any, ...]) -> None:
+        if name == "write" and self.mode != "kill":  # half of it gets out
+            real(arguments[0], arguments[1][: len(arguments[1]) // 2])
+        if self.mode in ("kill", "half"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if name == "close":  # Linux closes the file even where it reports an error
+            real(*arguments)
+        code = errno.EIO if self.mode == "eio" else errno.ENOSPC
+        raise OSError(code, os.strerror(code))
+
+
+def modes(operation: str) -> list[str]:
+    """The faults an operation can meet."""
+    name, _, space = operation.partition(", ")
+    return ["kill", "eio", *(["half"] if name == "write" else []), *(["full", "stays full"] if space else [])]
+
+
+def forked(arguments: list[str], shown: Path, faulty: Faulty | None = None) -> int:
+    """Run a command line in a forked process: its exit code, or minus the signal that killed it."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = 70
+    try:
+        with shown.open("w") as stream:
+            sys.stdout = sys.stderr = stream
+            if faulty is not None:
+                files.os = faulty  # type: ignore[attr-defined]
+            code = cnntrain(arguments)
+            if faulty is not None:
+                shown.with_suffix(".json").write_text(json.dumps(faulty.operations))
+    except BaseException:
+        shown.write_text(traceback.format_exc())
+    finally:
+        os._exit(code)
+
+
+def evidence(run: Path) -> dict[str, bytes]:
+    """All that has to be the same, byte by byte, for two equal runs."""
+    names = ["metrics.jsonl", "metrics.csv", "config.yaml", "config.resolved.yaml", "data.json"]
+    paths = [*(run / name for name in names), *(run / "checkpoints").iterdir()]
+    return {path.name: path.read_bytes() for path in paths}
+
+
+class BrokenPromiseError(Exception):
+    """What must not happen happened."""
+
+
+def require(holds: bool, promise: str) -> None:
+    if not holds:
+        raise BrokenPromiseError(promise)
+
+
+class Campaign:
+    """All points of one scenario: a run that starts, or one that resumes after a kill within an epoch."""
+
+    def __init__(self, scenario: str, folder: Path) -> None:
+        self.folder, self.run, self.shown = folder, folder / "run", folder / "shown.txt"
+        config = write(folder, TINY, "tiny.yaml")
+        run(config, folder / "first", threads=1)  # what is imported and cached once, the forked processes have
+        self.again = ["fit", str(config), "-o", str(self.run), "--resume-or-start", "-j", "1"]
+        self.command = ["fit", str(config), "-o", str(self.run), "-j", "1"]
+        self.template: Path | None = None
+        operations = self._undisturbed()
+        self.reference = evidence(self.run)
+        if scenario == "resume":
+            self.command = ["fit", "-o", str(self.run), "--resume", "-j", "1"]
+            self.template = self._stopped(len(operations) * 2 // 3)
+            shutil.copytree(self.template, self.run)
+            operations = self._undisturbed()
+        self.points = [(number, mode) for number, name in enumerate(operations) for mode in modes(name)]
+        self.operations = operations
+
+    def _undisturbed(self) -> list[str]:
+        require(forked(self.command, self.shown, Faulty()) == 0, f"without a fault: {self.shown.read_text()}")
+        operations: list[str] = json.loads(self.shown.with_suffix(".json").read_text())
+        return operations
+
+    def _stopped(self, number: int) -> Path:
+        """A run that was killed on its way, with rows its checkpoint does not count and a stale temporary file."""
+        shutil.rmtree(self.run)
+        forked(self.again, self.shown, Faulty(number))
+        with (self.run / "metrics.jsonl").open("ab") as rows:
+            rows.write(b'{"event": "torn')
+        (self.run / "checkpoints" / f"{files.TEMPORARY}1-stale").write_bytes(b"half")
+        return self.run.rename(self.folder / "stopped")
+
+    def check(self, number: int, mode: str) -> None:
+        """Raise BrokenPromiseError unless a fault at this point leaves what it should and the run can go on."""
+        shutil.rmtree(self.run, ignore_errors=True)
+        if self.template:
+            shutil.copytree(self.template, self.run)
+        code = forked(self.command, self.shown, Faulty(number, mode))
+        self._check_end(code, number, mode)
+        self._check_directory()
+        code = forked(self.again, self.shown)
+        require(code == 0, f"going on ends well, not with {code}: {self.shown.read_text()}")
+        found = evidence(self.run)
+        differing = [name for name in found | self.reference if found.get(name) != self.reference.get(name)]
+        require(not differing, f"the whole result is the same: {differing}")
+        self._check_temporaries()
+
+    def _check_end(self, code: int, number: int, mode: str) -> None:
+        if mode in ("kill", "half"):
+            require(code == -signal.SIGKILL, f"killed, not ended with {code}: {self.shown.read_text()}")
+            return
+        shown = self.shown.read_text()
+        require("Traceback" not in shown, shown)
+        if code == 0:
+            require(evidence(self.run) == self.reference, "success after an error is the whole result")
+            return
+        require(code == 5, f"exit code 5, not {code}: {shown}")
+        errors = [line for line in shown.splitlines() if line.startswith("cnntrain: error: ")]
+        require(len(errors) == 1 and shown.endswith(errors[-1] + "\n"), f"one line of error: {shown}")
+        if not (self.operations[number] == "unlink" and mode == "eio"):  # the removal itself failed
+            self._check_temporaries()
+
+    def _check_directory(self) -> None:
+        for path in (self.run / "checkpoints").glob("*.npz"):
+            checkpoint.read(path)
+        for name in ("metrics.jsonl", "timing.jsonl"):
+            if (self.run / name).exists():
+                read_metrics(self.run / name)
+        for path in self.run.glob("*.json"):
+            strict_json.decode(path.read_text())
+
+    def _check_temporaries(self) -> None:
+        left = [str(path) for path in self.run.glob(f"**/{files.TEMPORARY}*")]
+        require(not left, f"no temporary file is left: {left}")
+
+
+def main(scenario: str, folder: str, choice: str) -> int:
+    """Check every point, a share `I/N` of them, or one: `123 eio`."""
+    files._GATHERED = SMALL
+    campaign = Campaign(scenario, Path(folder))
+    if "/" in choice:
+        start, step = map(int, choice.split("/"))
+        points = campaign.points[start::step]
+    else:
+        number, _, mode = choice.partition(" ")
+        points = [(int(number), mode)]
+    counted: Counter[str] = Counter()
+    bad = 0
+    for number, mode in points:
+        counted[mode] += 1
+        try:
+            campaign.check(number, mode)
+        except Exception as error:
+            bad += 1
+            where = f"{scenario} {number} {mode} ({campaign.operations[number]})"
+            print(f"{where}: {type(error).__name__}: {error}", file=sys.stderr)
+        if bad > 10:
+            break
+    print(json.dumps({"operations": len(campaign.operations), "points": len(points), "bad": bad, **counted}))
+    return bad > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
