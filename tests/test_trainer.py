@@ -51,6 +51,7 @@ def test_a_run_stopped_at_any_step_resumes_to_the_same_bits(straight, step, tmp_
             run(config, tmp_path / "run", sets)
     assert stopped.value.exit_code == 143
     assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "interrupted"
+    assert read_meta(tmp_path / "run" / "checkpoints" / "last.npz")["position"]["step"] == step
     run(None, tmp_path / "run", resume=True)
     assert evidence(tmp_path / "run") == expected
 
