@@ -1,17 +1,22 @@
 """Interrupts turn signals into wishes that the training loop grants between two steps.
 
 SIGINT, SIGTERM and SIGHUP ask it to finish the step, save and stop; a second one leaves at once without saving.
-SIGUSR1 asks it to save and go on. Nothing is ever saved from inside a handler. A signal that was ignored when the
+SIGUSR1 asks it to save and go on. Before there is a step to finish, the first one ends the session by a StoppedError.
+Nothing is ever saved from inside a handler. A signal that was ignored when the
 process started, as nohup and shells do for background jobs, stays ignored.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any
+
+from cnntrain.errors import StoppedError
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -22,6 +27,7 @@ class Interrupts:
     def __init__(self) -> None:
         self.stop: signal.Signals | None = None  # which signal asked to stop
         self.save = False  # whether a save was asked for
+        self._at_once = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interrupts:
@@ -37,10 +43,25 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Within, a signal that asks to stop raises StoppedError where it arrives: nothing is there to be finished."""
+        self._at_once = True
+        try:
+            self._leave_if_asked()
+            yield
+        finally:
+            self._at_once = False
+
+    def _leave_if_asked(self) -> None:
+        if self._at_once and self.stop is not None:
+            raise StoppedError(f"stopped by {self.stop.name} before training, and nothing was changed", self.stop)
+
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGUSR1:
             self.save = True
         elif self.stop is None:
             self.stop = signal.Signals(number)
+            self._leave_if_asked()
         else:
             os._exit(128 + number)

@@ -93,8 +93,9 @@ def fit(configs: Sequence[str | Path], sets: Sequence[str] = (), options: Option
 
 def _start(loaded: Loaded, options: Options, console: Console, interrupts: Interrupts) -> dict[str, Any]:
     experiment = loaded.experiment
-    job = _prepare(loaded, options, console)
-    warm = warm_start(loaded, job.network)
+    with interrupts.at_once():
+        job = _prepare(loaded, options, console)
+        warm = warm_start(loaded, job.network)
     directory = RunDirectory.create(
         options.run_dir, experiment.name, fingerprint(experiment), options.overwrite, restart=options.resume_or_start
     )
@@ -126,7 +127,7 @@ def _resume(
         if changed:
             console.say("changed since the run was started: " + "; ".join(changed))
         _compare_environment(checkpoint, options, console)
-        with contextlib.nullcontext() if configs or sets else saved.blaming(path):
+        with interrupts.at_once(), contextlib.nullcontext() if configs or sets else saved.blaming(path):
             job = _prepare(loaded, options, console)
         _warn_of_schedule(before, job, checkpoint.meta["position"]["step"], console)
         console.say(f"resuming {run.path} at step {checkpoint.meta['position']['step']}")

@@ -11,12 +11,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from cnntrain.errors import StoppedError
 from cnntrain.interrupts import STOPPING, Interrupts
 
 ALL = (*STOPPING, signal.SIGUSR1)
 
 LOOP = """
 import signal, sys, time
+from cnntrain.errors import StoppedError
 from cnntrain.interrupts import Interrupts
 
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -79,6 +81,26 @@ def test_the_signal_that_saves_does_not_stop_and_may_come_often():
             os.kill(os.getpid(), signal.SIGUSR1)
             assert interrupts.save
         assert interrupts.stop is None
+
+
+@pytest.mark.parametrize("number", STOPPING)
+def test_where_nothing_is_there_to_be_finished_a_signal_stops_at_once(number):
+    with Interrupts() as interrupts:
+        with (
+            pytest.raises(StoppedError, match=f"stopped by {number.name} before training") as stopped,
+            interrupts.at_once(),
+        ):
+            os.kill(os.getpid(), number)
+        assert stopped.value.exit_code == 128 + number
+
+
+def test_a_signal_that_came_before_counts_too_and_one_that_comes_after_is_noted():
+    with Interrupts() as interrupts:
+        with interrupts.at_once():
+            os.kill(os.getpid(), signal.SIGUSR1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(StoppedError), interrupts.at_once():
+            pytest.fail("it went on")
 
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGHUP])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import signal
 
@@ -72,6 +73,28 @@ def test_a_signal_during_validation_leaves_the_epoch_open_and_resumes_to_the_sam
     assert read_meta(tmp_path / "run/checkpoints/last.npz")["position"]["closed"] == 0
     run(None, tmp_path / "run", resume=True)
     assert evidence(tmp_path / "run") == expected
+
+
+def test_a_signal_while_the_data_is_read_ends_at_once_and_changes_nothing(straight, tmp_path, monkeypatch):
+    config, sets, _ = straight
+
+    def read_data(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        pytest.fail("it went on")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cnntrain.build.read_data", read_data)
+        with pytest.raises(StoppedError, match="before training, and nothing was changed"):
+            run(config, tmp_path / "run", sets)
+        assert not (tmp_path / "run").exists()
+    run(config, tmp_path / "run", (*sets, "train.epochs=1"))
+    before = (tmp_path / "run" / "status.json").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("cnntrain.build.read_data", read_data)
+        with pytest.raises(StoppedError):
+            run(None, tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "status.json").read_bytes() == before
+    assert run(None, tmp_path / "run", resume=True)["state"] == "finished"  # the lock is free again
 
 
 def test_a_process_that_dies_between_two_saves_loses_nothing(straight, tmp_path, monkeypatch):

@@ -45,8 +45,11 @@ from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets
 @debug
 def command(configs: tuple[Path, ...], sets: tuple[str, ...], as_json: bool, dry_run: bool, **flags: Any) -> None:
     """Train the network of CONFIG. Several configs are merged, later ones over earlier ones."""
-    from cnntrain.cli.check import show_rehearsal
-    from cnntrain.session import Options, fit, rehearse
+    from cnntrain.interrupts import Interrupts
+
+    with Interrupts() as interrupts, interrupts.at_once():  # importing NumPy takes a while
+        from cnntrain.cli.check import show_rehearsal
+        from cnntrain.session import Options, fit, rehearse
 
     _check_flags(dry_run=dry_run, **flags)
     options = Options(**flags)

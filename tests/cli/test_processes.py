@@ -1,39 +1,15 @@
-"""Whole processes: kill -9 at random moments, signals, and the exit codes a script relies on."""
+"""Whole processes: signals, and the exit codes a script relies on. Random moments are in tests/faults."""
 
 from __future__ import annotations
 
 import json
-import random
 import signal
 import time
 
 import pytest
 
 from cnntrain.run import read_metrics
-from tests.support.experiments import ADAM, call, evidence, run, start, write
-
-SEED = random.randrange(10**6)  # printed by pytest when a test that uses it fails; set it by hand to replay
-LONGER = ("data.source.samples=900", "train.epochs=3", "checkpoint.every=5st")
-
-
-@pytest.mark.parametrize("sets", [LONGER, (*LONGER, *ADAM)], ids=["momentum", "adam"])
-def test_killed_at_five_random_moments_and_resumed_it_ends_with_the_same_bits(sets, tmp_path):
-    """kill -9 at five moments, each time with another number of threads; seeds are in the assertion."""
-    config = write(tmp_path)
-    began = time.monotonic()
-    run(config, tmp_path / "straight", sets, threads=1)
-    length = time.monotonic() - began
-    rng = random.Random(SEED)
-    arguments = ["fit", config, *(f"--set={text}" for text in sets), "-o", "run", "--resume-or-start", "-q"]
-    for kill in range(5):
-        process = start(*arguments, "-j", str(kill % 3 + 1), cwd=tmp_path)
-        time.sleep(rng.uniform(0.3, 0.5 + length / 2))
-        process.kill()
-        process.communicate()
-        assert process.returncode in (0, -9)
-    assert call(*arguments, cwd=tmp_path)[0] == 0
-    assert evidence(tmp_path / "run") == evidence(tmp_path / "straight"), f"seed {SEED}"
-    assert not list((tmp_path / "run").glob("**/.cnntrain-tmp*"))
+from tests.support.experiments import call, start, write
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
