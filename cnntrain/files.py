@@ -53,18 +53,22 @@ def _explained(action: str, path: Path, size: int | None = None) -> Iterator[Non
     except OSError as error:
         reason = error.strerror or str(error)
         if error.errno == errno.ENOSPC and size is not None:
-            reason += f" (needs {_amount(size)}, {_amount(_free(path.parent))} free)"
+            reason += _shortage(size, _free(path.parent))
         advice = _ADVICE.get(error.errno or 0, "Mend the cause and run the command again")
         raise StorageError(f"cannot {action} {path}: {reason}. {advice}") from error
 
 
-def _free(directory: Path) -> int:
-    """Bytes an ordinary user can still write; 0 where the system does not say."""
+def _free(directory: Path) -> int | None:
+    """Bytes an ordinary user can still write; None where the system does not say."""
     try:
         system = os.statvfs(directory)
     except OSError:
-        return 0
+        return None
     return system.f_bavail * system.f_frsize
+
+
+def _shortage(needed: int, free: int | None) -> str:
+    return f" (needs {_amount(needed)}" + (")" if free is None else f", {_amount(free)} free)")
 
 
 def _amount(size: int) -> str:
@@ -196,6 +200,13 @@ def probe(directory: Path) -> None:
     with _temporary(directory, "probe-") as path:
         write_atomic(path, b"probe")
         remove(path)
+
+
+def require_space(directory: Path, size: int, purpose: str) -> None:
+    """Raise StorageError where a directory has no room for so many bytes more, as far as the system says."""
+    free = _free(directory)
+    if free is not None and free < size:
+        raise StorageError(f"{directory} has no room for {purpose}{_shortage(size, free)}. {_ADVICE[errno.ENOSPC]}")
 
 
 class AppendLog:

@@ -229,6 +229,17 @@ class RunDirectory:
             self.prune(keep_as, keep)
         return sum(map(len, chunks))
 
+    def require_space(self, keep: int) -> None:
+        """Raise StorageError unless there is room for the checkpoints to come, each as large as the last one.
+
+        They are one being written beside the last one, the best one, and `keep` numbered ones.
+        """
+        there = _names(self.checkpoints)
+        kept = sum(bool(_NUMBERED.fullmatch(name)) for name in there)
+        missing = 1 + ("best.npz" not in there) + max(keep - kept, 0)
+        size = missing * os.path.getsize(self.last)
+        files.require_space(self.checkpoints, size, f"{missing} more checkpoint{'s' * (missing > 1)}")
+
     def prune(self, like: str, keep: int) -> None:
         """Of the checkpoints numbered like "epoch-0007" or "step-00000007" leave the newest `keep`."""
         counted = like.partition("-")[0]

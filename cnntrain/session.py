@@ -25,6 +25,7 @@ from cnntrain.errors import (
     CnntrainError,
     DataError,
     DivergedError,
+    OutOfMemoryError,
     StoppedError,
     StorageError,
     UsageError,
@@ -176,14 +177,18 @@ def _train(
     interrupts: Interrupts,
 ) -> dict[str, Any]:
     """Train from step 0, or go on from a checkpoint."""
-    with Pool(resources.threads(options.threads)) as pool, _outcome(run):
+    threads = resources.threads(options.threads)
+    with _outcome(run), _enough_memory(job, threads), Pool(threads) as pool:
         trainer = Trainer(job, run, pool, console, interrupts)
         if isinstance(origin, Checkpoint):
             trainer.restore(origin, options.allow_data_change)
             run.resume_logs(origin.meta["metrics_length"])
+            trainer.note()
         else:
             trainer.start(origin)
         done = trainer.finished is not None
+        if not done:
+            run.require_space(job.loaded.experiment.checkpoint.keep)
         trainer.fit()
         result = _result(trainer)
         run.status(
@@ -261,13 +266,26 @@ def _outcome(run: RunDirectory) -> Iterator[None]:
             run.log(f"cnntrain: error: {error}")
             run.status(state=state, exit_code=error.exit_code)
         raise
-    except MemoryError:
-        run.status(state="failed", exit_code=7)
-        raise
     except Exception as error:
         error.add_note(str(run.write_crash(traceback.format_exc())))
         run.status(state="failed", exit_code=1)
         raise
+
+
+@contextlib.contextmanager
+def _enough_memory(job: Job, threads: int) -> Iterator[None]:
+    """Say of a MemoryError how much memory training takes, so far as it can be told beforehand."""
+    try:
+        yield
+    except MemoryError as error:
+        experiment = job.loaded.experiment
+        size = experiment.train.batch_size
+        needed = resources.needed(job.network.graph, threads, size, build.vectors(experiment))
+        raise OutOfMemoryError(
+            f"out of memory: training at batch size {size} on {threads} thread{'s' * (threads > 1)} needs about "
+            f"{resources.human(needed)} beside the data. Lower train.batch_size, take fewer --threads, "
+            "or make the network or the images smaller"
+        ) from error
 
 
 def _result(trainer: Trainer) -> dict[str, Any]:

@@ -287,6 +287,10 @@ class Trainer:
         checkpoint = self.loaded.experiment.checkpoint
         name = self._numbered() if keep and checkpoint.keep else None
         self.run.save_checkpoint(self.meta(), self.arrays(), best=best, keep_as=name, keep=checkpoint.keep)
+        self.note()
+
+    def note(self) -> None:
+        """Say in status.json that training goes on, and from which checkpoint."""
         self.run.status(state="running", step=self.step, epoch=self.closed, best=self.monitor.summary())
 
     def _numbered(self) -> str:

@@ -149,6 +149,14 @@ def test_the_size_limit_of_the_shell_is_explained(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+def test_a_full_disk_that_does_not_say_how_full_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "statvfs", lambda _directory: os.stat("/nowhere"))
+    inject(monkeypatch, lambda _count, name: OSError(errno.ENOSPC, "No space left") if name == "write" else None)
+    with pytest.raises(StorageError, match=r"No space left \(needs 7 bytes\)\. Free some space and resume"):
+        files.write_atomic(tmp_path / "file", b"content")
+    files.require_space(tmp_path, 10**18, "anything")
+
+
 @pytest.mark.parametrize("code", [errno.EBADF, errno.EINVAL])
 def test_a_file_system_that_cannot_sync_directories_will_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int

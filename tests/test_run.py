@@ -364,6 +364,28 @@ def test_a_failed_save_leaves_sound_checkpoints_and_says_which_is_good(tmp_path:
 # -- the environment -------------------------------------------------------------------------------------------------
 
 
+def test_room_for_the_checkpoints_to_come_is_wanted_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RunDirectory.create(tmp_path / "run", "name", HASH) as directory:
+        size = directory.save_checkpoint({}, ARRAYS)
+        monkeypatch.setattr(files, "_free", lambda _directory: 4 * size - 1)
+        directory.require_space(keep=1)  # the one being written, best.npz and a numbered one
+        with pytest.raises(StorageError) as caught:
+            directory.require_space(keep=2)
+        assert str(caught.value) == (
+            f"{directory.checkpoints} has no room for 4 more checkpoints (needs {4 * size:,} bytes, "
+            f"{4 * size - 1:,} bytes free). Free some space and resume"
+        )
+        directory.save_checkpoint({}, ARRAYS, best=True, keep_as="epoch-0001", keep=2)
+        directory.require_space(keep=2)  # two are there by now
+        monkeypatch.setattr(files, "_free", lambda _directory: size - 1)
+        with pytest.raises(StorageError, match="has no room for 1 more checkpoint "):
+            directory.require_space(keep=0)
+        monkeypatch.setattr(files, "_free", lambda _directory: None)  # a system that does not say
+        directory.require_space(keep=2)
+
+
 def test_the_environment_is_recorded_and_compared() -> None:
     now = run.environment()
     assert now["numpy"] == np.__version__

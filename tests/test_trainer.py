@@ -136,6 +136,22 @@ def test_resuming_a_finished_run_changes_nothing(straight, tmp_path):
         assert evidence(tmp_path / "run") == expected
 
 
+def test_a_run_that_goes_on_says_so_and_from_where(straight, tmp_path, monkeypatch):
+    config, sets, _ = straight
+    with monkeypatch.context() as patch:
+        _stop_after(patch, 7)
+        with pytest.raises(StoppedError):
+            run(config, tmp_path / "run", sets)
+
+    def take(self):
+        status = json.loads((tmp_path / "run" / "status.json").read_text())
+        raise DivergedError(f"{status['state']} from step {status['step']}")
+
+    monkeypatch.setattr(Trainer, "_take_step", take)
+    with pytest.raises(DivergedError, match="running from step 7"):
+        run(None, tmp_path / "run", resume=True)
+
+
 def test_step_0_is_saved_before_the_first_batch(tmp_path, monkeypatch):
     config = write(tmp_path)
 

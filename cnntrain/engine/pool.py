@@ -12,7 +12,10 @@ Task = Callable[[int, int], None]  # (worker, index)
 
 
 class Pool:
-    """Worker threads that live as long as the pool. With one thread everything runs in the caller, by the same code."""
+    """Worker threads that live as long as the pool. With one thread everything runs in the caller, by the same code.
+
+    Raises MemoryError where the system does not give the threads.
+    """
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
@@ -22,7 +25,10 @@ class Pool:
             for number, inbox in enumerate(self._inboxes, start=1)
         ]
         for worker in self._workers:
-            worker.start()
+            try:
+                worker.start()
+            except RuntimeError as error:  # no memory for a stack, or a limit (ulimit -u)
+                raise MemoryError(f"the system gives no {threads} threads") from error
 
     def run(self, count: int, task: Task) -> None:
         """Call task(worker, index) for every index below `count`, each once, in no particular order.

@@ -296,7 +296,8 @@ def test_no_memory(cnntrain, config, desk, monkeypatch):
     _fail_in_training(monkeypatch, MemoryError())
     outcome = cnntrain("fit", config, "-o", "run", "-q")
     assert outcome.code == 7
-    assert outcome.error.startswith("out of memory. Lower train.batch_size")
+    assert outcome.error.startswith("out of memory: training at batch size 10 on ")
+    assert " KB beside the data. Lower train.batch_size" in outcome.error
     assert json.loads((desk / "run" / "status.json").read_text())["exit_code"] == 7
 
 
