@@ -34,7 +34,7 @@ FLOORS: dict[int, set[str]] = {
         "summary",
         "advice",
         "timing",
-        *("gradcheck", "selftest", "warmstart", "merge", "teacher"),
+        *("gradcheck", "selftest", "warmstart", "merge", "teacher", "sweep"),
     },
     7: {"cli", "__main__"},
 }

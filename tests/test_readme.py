@@ -59,7 +59,7 @@ def test_its_commands_work_as_printed_and_in_their_order(copy):
     program = copy / "bin/cnntrain"
     program.parent.mkdir()
     python = shlex.quote(sys.executable)
-    program.write_text(f'#!/bin/sh\n[ "$1" != fit ] || set -- "$@" {SHORT}\nexec {python} -m cnntrain "$@"\n')
+    program.write_text(f'#!/bin/sh\ncase $1 in fit|sweep) set -- "$@" {SHORT};; esac\nexec {python} -m cnntrain "$@"\n')
     program.chmod(0o755)
     first = "cnntrain fit configs/quickstart.yaml\n"  # what the command under Start ends with
     done = subprocess.run(
@@ -99,8 +99,9 @@ def test_the_two_commands_that_set_everything_up_are_those_that_ci_runs():
     assert found == [first, second], ".ci/run takes the lines that begin like this"
 
 
-def test_the_first_config_is_the_one_of_the_quick_start():
-    assert blocks("yaml") == [(ROOT / "configs/quickstart.yaml").read_text()]
+def test_the_files_it_shows_whole_are_those_in_the_repository():
+    names = ("quickstart.yaml", "experiments/dropout.yaml")
+    assert blocks("yaml") == [(ROOT / "configs" / name).read_text() for name in names]
 
 
 def test_the_error_it_shows_is_the_error_one_gets(copy, monkeypatch, capsys):

@@ -31,6 +31,13 @@ def show(text: str = "") -> None:
     click.echo("\n".join(map(printable, text.split("\n"))))
 
 
+def duration(seconds: float) -> str:
+    """A length of time in one unit: "12 s", "3.4 min", "2.1 h"."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
 def sentence(text: str) -> str:
     """A text with an end that another sentence can follow."""
     return text if text.endswith((".", "?", ")")) else text + "."

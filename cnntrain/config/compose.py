@@ -14,6 +14,7 @@ from cnntrain.config.tree import Broken, Entry, List, Map, Node, Scalar, Unreada
 from cnntrain.config.variables import mentions
 from cnntrain.errors import Mark, UsageError
 
+CONFIG = "a config is a mapping of keys such as data, model and train"
 MAX_FILES = 100  # counted each time one is reached
 
 
@@ -76,14 +77,14 @@ class Composition:
         return [item for item in paths if "${" not in item.text]
 
 
-def root_map(tree: Node | None, start: Mark, problems: Problems) -> Map:
-    """The tree of a whole text, which must be a map. Raises ConfigError."""
+def root_map(tree: Node | None, start: Mark, problems: Problems, what: str = CONFIG) -> Map:
+    """The tree of a whole text, which must be a map: `what` says of what. Raises ConfigError."""
     if isinstance(tree, Broken):
         problems.check()
     if not isinstance(tree, Map):
         found = "nothing" if tree is None else "a list" if isinstance(tree, List) else "a single value"
         where = start if tree is None else tree.where
-        problems.fail(where, f"a config is a mapping of keys such as data, model and train; found {found}")
+        problems.fail(where, f"{what}; found {found}")
     return tree
 
 

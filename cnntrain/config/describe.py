@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from cnntrain.config.fields import Declared, Duration, Kind, Pattern, Range, key_of
+from cnntrain.config.tree import Map
 from cnntrain.registry import KINDS, Part
 
 _WORDS: dict[Any, tuple[str, str]] = {
@@ -18,6 +19,7 @@ _WORDS: dict[Any, tuple[str, str]] = {
     str: ("text", "texts"),
     types.NoneType: ("null", "null"),
     Duration: ("a duration such as 10ep, 2000st or 10%", "durations"),
+    Map: ("a mapping of config keys", "mappings of config keys"),
 }
 
 

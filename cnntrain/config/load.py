@@ -12,11 +12,11 @@ from typing import Any
 from cnntrain.config.blocks import expand
 from cnntrain.config.compose import Composition, root_map
 from cnntrain.config.dump import plain
-from cnntrain.config.overrides import override
+from cnntrain.config.overrides import change, override
 from cnntrain.config.problems import Problems
 from cnntrain.config.reader import Place, Reader
 from cnntrain.config.schema import Experiment
-from cnntrain.config.tree import MAX_BYTES, MAX_RESOLVED, Map, Source, of_plain, parse
+from cnntrain.config.tree import MAX_BYTES, MAX_RESOLVED, Map, Node, Scalar, Source, of_plain, parse
 from cnntrain.config.variables import mentions, refuse, substitute
 from cnntrain.errors import Mark
 
@@ -48,14 +48,17 @@ class Loaded:
         }
 
 
-def load(paths: Sequence[str | Path], sets: Sequence[str] = ()) -> Loaded:
+def load(paths: Sequence[str | Path], sets: Sequence[str] = (), changes: Sequence[tuple[Scalar, Node]] = ()) -> Loaded:
     """The experiment that these files describe, later ones laid over earlier ones, with `KEY=VALUE` overrides applied.
 
-    Raises ConfigError with everything that is wrong, or UsageError where a named file cannot be read.
+    `changes` are overrides that another file gives, such as that of a sweep; they come before `sets`. Raises
+    ConfigError with everything that is wrong, or UsageError where a named file cannot be read.
     """
     problems = Problems()
     composition = Composition(problems)
     tree = composition.files([str(path) for path in paths])
+    for key, value in changes:
+        tree = change(tree, key, value, problems)
     for number, text in enumerate(sets, 1):
         tree = override(tree, text, number, problems)
     tree = expand(tree, problems)
@@ -104,11 +107,11 @@ def _read(tree: Map, text: str, stem: str, problems: Problems) -> Loaded:
     experiment = reader.read(tree, Experiment, Place())
     problems.check()
     if not experiment.name:
-        experiment = dataclasses.replace(experiment, name=_run_name(stem))
+        experiment = dataclasses.replace(experiment, name=run_name(stem))
     return Loaded(experiment, text, reader.marks)
 
 
-def _run_name(stem: str) -> str:
+def run_name(stem: str) -> str:
     """A file's name as the name of a run: what is not allowed in one becomes a dash."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).lstrip("._-")[:100] or "run"
 

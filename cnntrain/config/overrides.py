@@ -26,6 +26,18 @@ def override(tree: Map, text: str, number: int, problems: Problems) -> Map:
     for step in path.split("."):
         steps.append(Scalar(source.mark_at(column), step))
         column += len(step) + 1
+    value = parse(Source(SET, text, number, skip=len(path) + 1), problems)
+    if value is None:
+        value = Scalar(source.mark_at(len(path) + 1), "")
+    return _applied(tree, steps, value, problems)
+
+
+def change(tree: Map, key: Scalar, value: Node, problems: Problems) -> Map:
+    """The tree with `value` at the dotted path that `key` is, both of them written in another file."""
+    return _applied(tree, [Scalar(key.where, step) for step in key.text.split(".")], value, problems)
+
+
+def _applied(tree: Map, steps: list[Scalar], value: Node, problems: Problems) -> Map:
     if len(steps) > MAX_DEPTH:
         problems.add(steps[0].where, f"a path has at most {MAX_DEPTH} steps")
         return tree
@@ -33,9 +45,6 @@ def override(tree: Map, text: str, number: int, problems: Problems) -> Map:
     if empty:
         problems.add(empty.where, "a step of the path is empty; write it as in train.epochs=3")
         return tree
-    value = parse(Source(SET, text, number, skip=len(path) + 1), problems)
-    if value is None:
-        value = Scalar(source.mark_at(len(path) + 1), "")
     changed = _Override(problems).replaced(tree, steps, value, "the config")
     return changed if isinstance(changed, Map) else tree
 

@@ -82,6 +82,8 @@ class Reader:
             return self.scalar(node, base, at)
         if isinstance(node, List):
             return self.items(node, base, at)
+        if base is Map:
+            return node
         kind = next((mark for mark in marks if isinstance(mark, Kind)), None)
         if kind:
             return self.part(node, kind, base is Declared, at)

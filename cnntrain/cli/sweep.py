@@ -1,0 +1,260 @@
+"""`cnntrain sweep` trains many variants of an experiment, several at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
+from cnntrain.cli.text import duration, show, table
+from cnntrain.errors import printable
+
+if TYPE_CHECKING:
+    from cnntrain.sweep.plan import Plan
+    from cnntrain.sweep.processes import Standing, Trained
+
+_REDRAWN = 0.5  # seconds between two drawings of the live table
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        "cnntrain sweep configs/experiments/dropout.yaml --dry-run",
+        "cnntrain sweep configs/experiments/dropout.yaml",
+        "cnntrain sweep configs/experiments/dropout.yaml --print-commands | parallel -j 2",
+    ],
+)
+@click.argument("sweep", type=PATH, metavar="SWEEP")
+@sets
+@click.option("-o", "--run-dir", type=PATH, help="The folder of all run directories; by default runs/NAME.")
+@threads
+@click.option(
+    "-p",
+    "--processes",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Runs at the same time, which share the threads; by default one per thread.",
+)
+@click.option("-n", "--dry-run", is_flag=True, help="List the runs and how long they will take; train nothing.")
+@click.option("--print-commands", is_flag=True, help="Print a shell line for each run; train nothing.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only the table at the end, and what is wrong.")
+@as_json
+@debug
+@click.pass_context
+def command(
+    context: click.Context,
+    sweep: Path,
+    sets: tuple[str, ...],
+    run_dir: Path | None,
+    threads: int | None,
+    processes: int | None,
+    dry_run: bool,
+    print_commands: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Train every experiment that the file SWEEP describes, each in a run directory of its own.
+
+    A run that fails does not stop the others. After Ctrl-C, or whatever killed it, the same command goes on: finished
+    runs stay, others resume. Ends with a table, and with the worst exit code. The README says what SWEEP holds.
+    """
+    from cnntrain import resources
+    from cnntrain.errors import StoppedError, UsageError
+    from cnntrain.run import RUNS
+    from cnntrain.sweep.plan import read_plan
+    from cnntrain.sweep.processes import train
+
+    if dry_run and print_commands:
+        raise UsageError("--dry-run and --print-commands are two answers. Choose one")
+    plan = read_plan(sweep, sets)
+    folder = run_dir or RUNS / plan.name
+    usable = resources.threads(threads)
+    at_once = min(processes or usable, len(plan.cells))
+    if print_commands:
+        _print_commands(plan, folder, threads)
+    elif dry_run:
+        _dry_run(plan, folder, usable, at_once, as_json)
+    else:
+        board = _Board(quiet)
+        board.say(f"{len(plan.cells)} runs in {folder}, {at_once} at a time{_left_out(plan)}")
+        trained = train(plan, folder, usable, at_once, board.watch)
+        board.clear()
+        if as_json:
+            print_json(_document(plan, folder, trained))
+        else:
+            _show(trained.standings)
+        if trained.stopped:
+            name = trained.stopped.name
+            message = f"stopped by {name}; the runs under way are saved. Go on with the same command"
+            raise StoppedError(message, trained.stopped)
+        context.exit(trained.worst)
+
+
+def _left_out(plan: Plan) -> str:
+    if not plan.repeated:
+        return ""
+    return f"; {plan.repeated} equal to another {'is' if plan.repeated == 1 else 'are'} left out"
+
+
+def _print_commands(plan: Plan, folder: Path, threads: int | None) -> None:
+    """One line for each cell, for a shell."""
+    tail = [] if threads is None else ["--threads", str(threads)]
+    for cell in plan.cells:
+        click.echo(shlex.join(["cnntrain", *plan.arguments(cell, folder), *tail]))
+
+
+def _dry_run(plan: Plan, folder: Path, threads: int, processes: int, as_json: bool) -> None:
+    from cnntrain.sweep.forecast import altogether, forecast
+
+    seconds = forecast(plan, threads, processes)
+    total = altogether(seconds, processes)
+    if as_json:
+        cells = [
+            {"name": cell.name, "settings": dict(cell.settings), "run_dir": str(folder / cell.name), "seconds": length}
+            for cell, length in zip(plan.cells, seconds, strict=True)
+        ]
+        print_json({"name": plan.name, "cells": cells, "repeated": plan.repeated, "seconds": total})
+        return
+    show(
+        table(
+            [["run", "time"], *([cell.name, duration(s)] for cell, s in zip(plan.cells, seconds, strict=True))],
+            right={1},
+            fold=0,
+        )
+    )
+    show(
+        f"\n{len(plan.cells)} runs in {folder}, {processes} at a time{_left_out(plan)}: about {duration(total)} "
+        "altogether, as predicted from a few steps"
+    )
+
+
+def _document(plan: Plan, folder: Path, trained: Trained) -> dict[str, Any]:
+    """What `sweep --json` prints."""
+    cells = [
+        {
+            "name": one.cell.name,
+            "settings": dict(one.cell.settings),
+            "run_dir": str(one.run_dir),
+            "state": one.state,
+            "exit_code": one.code,
+            "epoch": one.status.get("epoch"),
+            "step": one.status.get("step"),
+            "best": one.status.get("best"),
+            "seconds": one.seconds,
+        }
+        for one in trained.standings
+    ]
+    return {
+        "name": plan.name,
+        "run_dir": str(folder),
+        "cells": cells,
+        "repeated": plan.repeated,
+        "exit_code": trained.worst,
+    }
+
+
+def _show(standings: Sequence[Standing]) -> None:
+    """The table at the end."""
+    show(table([_head(standings), *map(_row, standings)], right={1, 3, 4, 5}, fold=0))
+
+
+def _head(standings: Sequence[Standing]) -> list[str]:
+    metrics = {str(_best(one).get("metric")) for one in standings if _best(one)}
+    return ["run", "exit", "outcome", "epochs", f"best {metrics.pop()}" if len(metrics) == 1 else "best", "time"]
+
+
+def _row(one: Standing) -> list[str]:
+    best = _best(one).get("value")
+    return [
+        one.cell.name,
+        "-" if one.code is None else str(one.code),
+        one.state,
+        str(one.status.get("epoch", "-")),
+        f"{best:.4f}" if isinstance(best, (int, float)) else "-",
+        duration(one.seconds) if one.since is not None else "-",
+    ]
+
+
+def _best(one: Standing) -> dict[str, Any]:
+    best = one.status.get("best")
+    return best if isinstance(best, dict) else {}
+
+
+class _Board:
+    """What is shown on stderr meanwhile: on a terminal a table, drawn again and again; elsewhere a line an event."""
+
+    def __init__(self, quiet: bool) -> None:
+        there = sys.stderr is not None and not sys.stderr.closed
+        self._quiet = quiet
+        self._live = there and not quiet and sys.stderr.isatty()
+        self._lines = 0  # of the table on the screen
+        self._drawn = 0.0
+        self._said: set[str] = set()
+
+    def say(self, text: str) -> None:
+        """Print a line, above the table."""
+        if not self._quiet:
+            self._write(text)
+
+    def watch(self, standings: Sequence[Standing], changed: Standing | None) -> None:
+        """Show how the cells stand, and what has just happened."""
+        if changed is not None:
+            self._tell(changed)
+        elif self._live and time.monotonic() - self._drawn > _REDRAWN:
+            self._draw(standings)
+
+    def _tell(self, one: Standing) -> None:
+        if one.code is None:
+            self.say(f"{one.cell.name}: begins, on {one.threads} thread{'s' * (one.threads != 1)}")
+            return
+        for line in one.said.splitlines():
+            if line.strip() and line not in self._said:  # what all cells say is worth saying once
+                self._said.add(line)
+                self._write(f"{one.cell.name}: {line}")
+        _, code, outcome, epochs, best, seconds = _row(one)
+        exit_code = "" if code == "0" else f", exit code {code}"
+        measured = f", best {_best(one).get('metric')} {best}" if best != "-" else ""
+        length = "" if epochs == "-" else f" after {epochs} epoch{'s' * (epochs != '1')}"
+        self.say(f"{one.cell.name}: {outcome}{exit_code}{length}{measured}, {seconds}")
+
+    def _draw(self, standings: Sequence[Standing]) -> None:
+        self._drawn = time.monotonic()
+        size = _terminal()
+        begun = [one for one in standings if one.since is not None]
+        shown = standings if len(standings) + 4 < size.lines else begun[-max(size.lines - 6, 1) :]
+        done = sum(one.code is not None for one in standings)
+        rows = table([_head(standings), *map(_row, shown)], right={1, 3, 4, 5}).splitlines()
+        lines = [*rows, f"{done} of {len(standings)} runs done"]
+        self.clear()
+        self._lines = len(lines)
+        self._print("\n".join(line[: size.columns - 1] for line in lines))
+
+    def clear(self) -> None:
+        """Take the table away."""
+        if self._lines:
+            self._print(f"\x1b[{self._lines}A\x1b[J", end="")
+            self._lines = 0
+
+    def _write(self, text: str) -> None:
+        self.clear()
+        self._print(printable(text))
+
+    def _print(self, text: str, end: str = "\n") -> None:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            print(text, end=end, file=sys.stderr, flush=True)
+
+
+def _terminal() -> os.terminal_size:
+    try:
+        size = os.get_terminal_size(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return os.terminal_size((80, 24))
+    return os.terminal_size((size.columns or 80, size.lines or 24))

@@ -1,0 +1,48 @@
+"""A forecast says how long the cells of a sweep will take, from a few steps of training that are thrown away."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from cnntrain.config.dump import plain
+from cnntrain.session import Options, prepare
+from cnntrain.sweep.plan import Cell, Plan
+from cnntrain.timing import measure
+
+_STEPS = 5  # that are measured, twice
+_SLEEPING = ("name", "seed", "init", "schedule", "momentum_schedule", "checkpoint", "warnings")  # cost no time
+
+
+def forecast(plan: Plan, threads: int, processes: int) -> list[float]:
+    """Seconds each cell will take on its share of the threads. Cells that do the same work are measured once.
+
+    Raises ConfigError or DataError where a cell could not be trained.
+    """
+    share = max(threads // max(min(processes, len(plan.cells)), 1), 1)
+    known: dict[str, float] = {}
+    seconds = []
+    for cell in plan.cells:
+        work = _work(cell)
+        if work not in known:
+            job = prepare(plan.configs, plan.overrides(cell), Options(threads=share))
+            known[work] = measure(job, share, _STEPS)["run_seconds"]
+        seconds.append(known[work])
+    return seconds
+
+
+def _work(cell: Cell) -> str:
+    """What decides how long a cell takes; the numbers of the optimizer do not."""
+    document: dict[str, Any] = plain(cell.loaded.experiment)
+    optimizer = document["optimizer"]
+    document["optimizer"] = {key: value for key, value in optimizer.items() if not isinstance(value, float)}
+    return json.dumps({key: value for key, value in document.items() if key not in _SLEEPING}, sort_keys=True)
+
+
+def altogether(seconds: Sequence[float], processes: int) -> float:
+    """Seconds until the last of the cells ends, begun in their order on so many processes."""
+    ends = [0.0] * processes
+    for length in seconds:
+        ends[ends.index(min(ends))] += length
+    return max(ends)

@@ -1,0 +1,288 @@
+"""A plan is what a sweep file says: the cells, each an experiment of its own with its own run directory.
+
+    config: quickstart.yaml                 # or a list; paths count from this file's folder
+    set: {train.epochs: 3}                  # the same in every cell
+    grid: {optimizer.lr: [0.01, 0.1]}       # every combination of these
+    list: [{optimizer: sgd}, {optimizer: adam}]                  # each of these
+    random: {count: 8, keys: {optimizer.lr: {low: 1e-4, high: 1e-1, log: true}}}
+    seeds: 3                                # each of the above with the seeds 0, 1 and 2
+
+What is given multiplies. Keys are those of `--set`, values are read by the schema, and every mistake is reported at its
+place in the sweep file before anything is trained.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import os
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cnntrain.config import scalars
+from cnntrain.config.compose import root_map
+from cnntrain.config.dump import fingerprint
+from cnntrain.config.fields import Finite, PositiveInt, RunName, Seed, check_fields
+from cnntrain.config.load import Loaded, load, run_name
+from cnntrain.config.problems import Problems
+from cnntrain.config.reader import INVALID, Place, Reader
+from cnntrain.config.tree import List, Map, Node, Scalar, UnreadableError, parse, read_source
+from cnntrain.config.tree import scalars as scalars_of
+from cnntrain.errors import ConfigError, Mark, UsageError
+
+MAX_CELLS = 10_000
+_WHAT = "a sweep is a mapping with the key 'config' and what to vary: grid, list, random or seeds"
+_NOWHERE = Mark("sweep", 1, 1)
+_PLAIN = re.compile(r"[A-Za-z0-9_.+/-]+", re.ASCII)  # what needs no quotes, in braces either
+_UNFIT = re.compile(r"[^A-Za-z0-9._=,+-]+")  # what a directory's name is better without
+_LONGEST = 100  # letters of a cell's name
+
+Setting = tuple[Scalar, Node]  # a dotted key and its value, with their places in the sweep file
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Numbers between two others: evenly spread, or with `log` their logarithms; with `integer` whole ones."""
+
+    low: Finite
+    high: Finite
+    log: bool = False
+    integer: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.high <= self.low:
+            raise ValueError(f"high must be greater than low, {self.low:g}, got {self.high:g}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low must be greater than 0 for a logarithm, got {self.low:g}")
+        if self.integer and not (self.low.is_integer() and self.high.is_integer()):
+            raise ValueError("integer needs whole numbers as low and high")
+
+    def at(self, share: float) -> str:
+        """The number at a share in [0, 1) of the way, with six digits, or whole."""
+        top = self.high + self.integer
+        if self.log:
+            value = math.exp(math.log(self.low) + share * (math.log(top) - math.log(self.low)))
+        else:
+            value = self.low + share * (top - self.low)
+        return str(min(math.floor(value), round(self.high))) if self.integer else f"{value:.6g}"
+
+
+@dataclass(frozen=True)
+class Random:
+    """Draws: `count` times a value for every key, one of a list or a number of a Spread.
+
+    A draw depends on `seed`, its number and its key alone, so more draws or another key leave the others as they were.
+    """
+
+    count: PositiveInt
+    keys: Map
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True)
+class SweepFile:
+    """The keys of a sweep file."""
+
+    config: str | tuple[str, ...]
+    name: RunName = ""  # names the folder of the run directories; by default the file's name
+    set_: Map = field(default_factory=lambda: Map(_NOWHERE))
+    grid: Map | None = None
+    list_: tuple[Map, ...] | None = None
+    random: Random | None = None
+    seeds: PositiveInt | tuple[Seed, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One experiment of a sweep: what it sets, as (key, YAML text), and what that makes of the configs."""
+
+    name: str  # of its run directory
+    settings: tuple[tuple[str, str], ...]
+    loaded: Loaded
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cells of a sweep. `repeated` counts those that were equal to an earlier one, and were left out."""
+
+    name: str
+    configs: tuple[str, ...]
+    sets: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    repeated: int
+
+    def overrides(self, cell: Cell) -> list[str]:
+        """The `KEY=VALUE` texts that make a cell of the configs."""
+        return [*(f"{key}={text}" for key, text in cell.settings), *self.sets]
+
+    def arguments(self, cell: Cell, folder: Path) -> list[str]:
+        """What `cnntrain` is called with to train a cell, or to go on with it."""
+        sets = [word for text in self.overrides(cell) for word in ("--set", text)]
+        return ["fit", *self.configs, *sets, "--run-dir", str(folder / cell.name), "--resume-or-start"]
+
+
+def read_plan(path: Path, sets: Sequence[str] = ()) -> Plan:
+    """The plan of a sweep file; `sets` are `KEY=VALUE` overrides for all cells, above what the file says.
+
+    Raises ConfigError with everything that is wrong in any cell, or UsageError where a file cannot be read.
+    """
+    problems = Problems()
+    try:
+        source = read_source(str(path))
+    except UnreadableError as error:
+        raise UsageError(f"the sweep {path} {error} (looked for {path.absolute()}). Check the path") from error
+    tree = root_map(parse(source, problems), source.mark(0, 0), problems, _WHAT)
+    sweep = Reader(problems).read(tree, SweepFile, Place())
+    problems.check()
+    assert isinstance(sweep, SweepFile)
+    lists = _Lists(problems, tree)
+    combinations = itertools.product(*lists.of(sweep))
+    problems.check()
+    cells = list(itertools.islice((list(itertools.chain(*parts)) for parts in combinations), MAX_CELLS + 1))
+    if len(cells) > MAX_CELLS:
+        problems.fail(tree.where, f"the sweep multiplies to more than {MAX_CELLS} cells; vary less at once")
+    _check_keys(cells, problems)
+    problems.check()
+    named = (sweep.config,) if isinstance(sweep.config, str) else sweep.config
+    configs = tuple(os.path.normpath(os.path.join(path.parent, config)) for config in named)
+    loaded = _load(configs, sets, cells, problems)
+    settings = [tuple((key.text, to_text(value)) for key, value in cell) for cell in cells]
+    names = _names(settings, constant=set(sweep.set_.entries))
+    first = {fingerprint(one.experiment): number for number, one in reversed([*enumerate(loaded)])}
+    chosen = tuple(Cell(names[n], settings[n], loaded[n]) for n in sorted(first.values()))
+    return Plan(sweep.name or run_name(path.stem), configs, tuple(sets), chosen, len(cells) - len(chosen))
+
+
+class _Lists:
+    """Turns each section of a sweep file into a list of alternatives, each a list of settings."""
+
+    def __init__(self, problems: Problems, tree: Map) -> None:
+        self.problems, self.tree = problems, tree
+
+    def of(self, sweep: SweepFile) -> list[list[list[Setting]]]:
+        """The lists whose product are the cells, in the order in which their settings are applied."""
+        lists = [[_settings(sweep.set_)]]
+        if sweep.list_ is not None:
+            lists.append([_settings(entry) for entry in sweep.list_])
+        if sweep.grid is not None:
+            lists += [[[(key, value)] for value in self.values(key, node)] for key, node in _settings(sweep.grid)]
+        if sweep.random is not None:
+            lists.append(self.draws(sweep.random))
+        if sweep.seeds is not None:
+            seeds = range(sweep.seeds) if isinstance(sweep.seeds, int) else sweep.seeds
+            where = self.tree.entries["seeds"].key.where
+            lists.append([[(Scalar(where, "seed"), Scalar(where, str(seed)))] for seed in seeds])
+        for name, entry in self.tree.entries.items():
+            if isinstance(entry.value, List) and not entry.value.items:
+                self.problems.add(entry.value.where, f"{name}: the list is empty, which leaves no cell")
+        return lists
+
+    def values(self, key: Scalar, node: Node) -> Sequence[Node]:
+        """The alternatives of a key."""
+        if not isinstance(node, List) or not node.items:
+            message = f"{key.text}: expected a list of values to try, got {scalars.found(node)}"
+            self.problems.add(node.where, message)
+            return []
+        return node.items
+
+    def draws(self, wanted: Random) -> list[list[Setting]]:
+        """The alternatives that chance makes."""
+        choices: list[tuple[Scalar, Sequence[Node] | Spread]] = []
+        for key, node in _settings(wanted.keys):
+            if isinstance(node, Map):
+                spread = Reader(self.problems).read(node, Spread, Place(key.text, key.text))
+                choices += [] if spread is INVALID else [(key, spread)]
+            else:
+                choices.append((key, self.values(key, node)))
+        numbers = range(min(wanted.count, MAX_CELLS + 1))
+        return [[(key, _drawn(wanted.seed, n, key, choice)) for key, choice in choices if choice] for n in numbers]
+
+
+def _drawn(seed: int, number: int, key: Scalar, choice: Sequence[Node] | Spread) -> Node:
+    share = random.Random(f"{seed}/{number}/{key.text}").random()  # the same on every machine and Python 3
+    if isinstance(choice, Spread):
+        return Scalar(key.where, choice.at(share))
+    return choice[int(share * len(choice))]
+
+
+def _settings(node: Map) -> list[Setting]:
+    return [(entry.key, entry.value) for entry in node.entries.values()]
+
+
+def _check_keys(cells: Sequence[Sequence[Setting]], problems: Problems) -> None:
+    """Report a setting that a later one of the same cell undoes, and values that no `--set` could have."""
+    for key, value in {id(value): (key, value) for cell in cells for key, value in cell}.values():
+        for scalar in scalars_of(value):
+            if "${config_dir}" in scalar.text:
+                problems.add(scalar.where, f"{key.text}: a sweep's values know no ${{config_dir}}; write the path")
+    for cell in cells:
+        for (earlier, _), (later, _) in itertools.combinations(cell, 2):
+            if f"{earlier.text}.".startswith(f"{later.text}."):
+                problems.add(
+                    later.where,
+                    f"{later.text} undoes {earlier.text} at line {earlier.where.line}: keep one of the two",
+                )
+
+
+def _load(
+    configs: Sequence[str], sets: Sequence[str], cells: Sequence[Sequence[Setting]], problems: Problems
+) -> list[Loaded]:
+    """The experiment of every cell. Raises ConfigError with the problems of all of them."""
+    loaded = []
+    for cell in cells:
+        try:
+            loaded.append(load(configs, sets, cell))
+        except ConfigError as error:
+            for problem in error.problems:
+                problems.add(problem.where, problem.message, *problem.notes)
+    problems.check()
+    return loaded
+
+
+def _names(cells: Sequence[Sequence[tuple[str, str]]], constant: set[str]) -> list[str]:
+    """A name for every cell, of all it sets but what is the same in all of them."""
+    labels = _labels({key for cell in cells for key, _ in cell} - constant)
+    return [_name({labels[key]: text for key, text in cell if key in labels}) for cell in cells]
+
+
+def _labels(keys: set[str]) -> dict[str, str]:
+    """Key -> the shortest end of it that none of the others has: `lr` for `optimizer.lr`."""
+
+    def ends(key: str) -> Iterator[str]:
+        steps = key.split(".")
+        yield from (".".join(steps[-n:]) for n in range(1, len(steps) + 1))
+
+    shared = {key: {end for other in keys if other != key for end in ends(other)} for key in keys}
+    return {key: next((end for end in ends(key) if end not in shared[key]), key) for key in keys}
+
+
+def _name(varied: Mapping[str, str]) -> str:
+    """The name of a cell: what sets it apart, as far as a directory can be called so."""
+    full = ",".join(f"{label}={text}" for label, text in varied.items()) or "run"
+    name = _UNFIT.sub("-", full).strip("-.")
+    if name == full and len(name) <= _LONGEST:
+        return name
+    return f"{name[: _LONGEST - 9].rstrip('-')}-{hashlib.sha256(full.encode()).hexdigest()[:8]}"
+
+
+def to_text(node: Node) -> str:
+    """A value as one line of YAML that reads as the same value."""
+    if isinstance(node, List):
+        return f"[{', '.join(map(to_text, node.items))}]"
+    if isinstance(node, Map):
+        return f"{{{', '.join(f'{to_text(entry.key)}: {to_text(entry.value)}' for entry in node.entries.values())}}}"
+    assert isinstance(node, Scalar)
+    if scalars.is_null(node):
+        return "null"
+    if node.plain and _PLAIN.fullmatch(node.text) and node.text != "-":
+        return node.text
+    return json.dumps(node.text, ensure_ascii=False)

@@ -1,0 +1,79 @@
+"""`cnntrain sweep`: what it lists and prints; what it trains is in tests/sweep."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import pytest
+
+from cnntrain.cli import main
+
+SWEEP = """\
+config: full.yaml
+set: {train.steps: 3, train.epochs: null, schedule: constant}
+grid: {optimizer.lr: [0.1, 0.2]}
+seeds: 2
+"""
+
+
+@pytest.fixture
+def sweep(config, tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(SWEEP)
+    return path
+
+
+def test_print_commands_prints_a_line_for_each_run_that_a_shell_can_run(cnntrain, sweep, desk):
+    outcome = cnntrain("sweep", sweep, "--print-commands", "-s", "name=a b", "-o", "some where", "-j", "1")
+    assert outcome.code == 2, "a name with a space is refused for every cell at once"
+    outcome = cnntrain("sweep", sweep, "--print-commands", "-o", "some where", "-j", "1")
+    assert (outcome.code, outcome.err) == (0, "")
+    lines = outcome.out.splitlines()
+    assert len(lines) == 4
+    words = shlex.split(lines[3])
+    assert words[:2] == ["cnntrain", "fit"]
+    assert words[-5:] == ["--run-dir", "some where/lr=0.2,seed=1", "--resume-or-start", "--threads", "1"]
+    assert not list(desk.iterdir())
+    assert main([*words[1:], "-q"]) == 0
+    assert (desk / "some where/lr=0.2,seed=1/checkpoints/last.npz").exists()
+
+
+def test_dry_run_lists_the_runs_with_the_time_they_will_take(cnntrain, sweep, desk):
+    outcome = cnntrain("sweep", sweep, "--dry-run", "-j", "1", "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    document = json.loads(outcome.out)
+    assert [cell["name"] for cell in document["cells"]] == [
+        *("lr=0.1,seed=0", "lr=0.1,seed=1", "lr=0.2,seed=0", "lr=0.2,seed=1")
+    ]
+    assert document["cells"][2]["settings"] == {
+        "train.steps": "3",
+        "train.epochs": "null",
+        "schedule": "constant",
+        "optimizer.lr": "0.2",
+        "seed": "0",
+    }
+    (seconds,) = {cell["seconds"] for cell in document["cells"]}
+    assert seconds > 0
+    assert document["seconds"] == pytest.approx(4 * seconds)
+    shown = cnntrain("sweep", sweep, "-n", "-p", "2").out
+    assert shown.splitlines()[0].split() == ["run", "time"]
+    assert "4 runs in runs/small, 2 at a time: about 0 s altogether" in shown
+    assert not list(desk.iterdir())
+
+
+def test_two_answers_at_once_are_refused(cnntrain, sweep):
+    assert cnntrain("sweep", sweep, "-n", "--print-commands").error == (
+        "--dry-run and --print-commands are two answers. Choose one"
+    )
+
+
+def test_what_is_wrong_with_one_run_alone_is_told_with_its_name_and_the_others_are_trained(cnntrain, sweep):
+    sweep.write_text(SWEEP.replace("0.2]", "0.1]").replace("seeds: 2", "list: [{model.layers.0.groups: 5}, {}]"))
+    outcome = cnntrain("sweep", sweep, "-q")
+    assert outcome.code == 2
+    first = outcome.err.splitlines()[0]
+    assert first.startswith("groups=5,lr=0.1: ")
+    assert "full.yaml:" in first
+    rows = [line.split() for line in outcome.out.splitlines()[2:]]
+    assert [row[:3] for row in rows] == [["groups=5,lr=0.1", "2", "wrong"], ["lr=0.1", "0", "finished"]]

@@ -1,0 +1,193 @@
+"""A sweep as processes: each cell trained once whatever is killed, one failure alone, signals, no orphans."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from cnntrain.cli import main
+from tests.support.experiments import call, evidence, run, start, write
+
+SEED = random.randrange(10**6)
+DIVERGES = "1e30"
+
+SMALL = "config: full.yaml\nset: {train.epochs: 2}\ngrid: {optimizer.lr: [0.1, 1e30, 0.05]}\n"
+TWELVE = """\
+config: full.yaml
+set: {train.epochs: 12, data.source.samples: 900, warnings.ignore: [patience-beyond-end, learning-rate-high]}
+grid: {optimizer.lr: [0.1, 1e30, 0.05], model.layers.3.rate: [0, 0.3]}
+seeds: 2
+"""
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has begun."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid and fields[0] != "Z":
+            found.append(int(entry.parent.name))
+    return found
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes in /proc")
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and not just waiting to be buried."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def gone(pids: list[int], seconds: float = 10.0) -> bool:
+    """Whether all of them end within some seconds."""
+    deadline = time.monotonic() + seconds
+    while any(map(alive, pids)):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def kill_everything(process: subprocess.Popen[str]) -> None:
+    """kill -9 a sweep and all its runs."""
+    process.send_signal(signal.SIGSTOP)  # lest it begins another one
+    pids = children(process.pid)
+    for pid in (*pids, process.pid):
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
+    assert gone(pids)
+
+
+def finished(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """The runs that are finished, each with what a second training would change."""
+    found = {}
+    for status in folder.glob("*/status.json"):
+        if json.loads(status.read_text())["state"] == "finished":
+            last = status.parent / "checkpoints/last.npz"
+            found[status.parent.name] = (last.stat().st_ino, (status.parent / "metrics.jsonl").read_bytes())
+    return found
+
+
+def killed_and_rerun(desk: Path, text: str, kills: int, longest: float) -> tuple[int, dict[str, object]]:
+    """Kill a sweep with all its processes, run it again, and so on; the last time let it end."""
+    (desk / "sweep.yaml").write_text(text)
+    rng = random.Random(SEED)
+    before: dict[str, tuple[int, bytes]] = {}
+    for _ in range(kills):
+        process = start("sweep", "sweep.yaml", "-p", "2", cwd=desk)
+        time.sleep(rng.uniform(0.5, longest))
+        kill_everything(process)
+        now = finished(desk / "runs/sweep")
+        assert {name: now[name] for name in before} == before, "a finished run was trained again"
+        before = now
+    code, out, err = call("sweep", "sweep.yaml", "-p", "2", "--json", cwd=desk)
+    assert err
+    now = finished(desk / "runs/sweep")
+    assert {name: now[name] for name in before} == before, "a finished run was trained again"
+    return code, json.loads(out)
+
+
+def check(desk: Path, document: dict[str, object], cells: int) -> None:
+    """Every cell has one run directory, with the bits of a run that was never killed; all that diverge, did."""
+    found = {path.parent.name for path in (desk / "runs/sweep").glob("*/checkpoints")}
+    assert found == {cell["name"] for cell in document["cells"]}
+    assert len(found) == cells
+    for number, cell in enumerate(document["cells"]):
+        diverges = f"lr={DIVERGES}" in cell["name"]
+        assert (cell["exit_code"], cell["state"]) == ((6, "diverged") if diverges else (0, "finished"))
+        if not diverges and number % 5 == 0:
+            sets = tuple(f"{key}={text}" for key, text in cell["settings"].items())
+            straight = desk / f"straight-{number}"
+            run(desk / "full.yaml", straight, sets)
+            assert evidence(desk / cell["run_dir"]) == evidence(straight), f"seed {SEED}"
+
+
+@needs_proc
+def test_killed_with_all_its_processes_and_rerun_it_trains_each_cell_once(desk):
+    code, document = killed_and_rerun(desk, SMALL, kills=1, longest=2.5)
+    assert code == 6
+    assert document["exit_code"] == 6
+    check(desk, document, 3)
+
+
+@needs_proc
+@pytest.mark.faults
+def test_twelve_cells_killed_three_times_are_trained_once_each(desk):
+    code, document = killed_and_rerun(desk, TWELVE, kills=3, longest=8.0)
+    assert code == 6
+    check(desk, document, 12)
+
+
+@needs_proc
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_reaches_every_run_once_and_leaves_no_orphan(desk, number, code):
+    (desk / "sweep.yaml").write_text("config: full.yaml\nset: {train.epochs: 100000}\nseeds: 3\n")
+    process = start("sweep", "sweep.yaml", "-p", "2", cwd=desk)
+    runs = [desk / f"runs/sweep/seed={seed}" for seed in (0, 1)]
+    pids = under_way(process, runs)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == code, err
+    assert not any(map(alive, pids))
+    assert [line.split()[1:3] for line in out.splitlines()[2:]] == [["143", "stopped"]] * 2 + [["-", "waiting"]]
+    assert err.splitlines()[-1] == (
+        f"cnntrain: error: stopped by {number.name}; the runs under way are saved. Go on with the same command"
+    )
+    states = [json.loads((path / "status.json").read_text()) for path in runs]
+    assert [(state["state"], state["exit_code"]) for state in states] == [("interrupted", 143)] * 2
+    assert not (desk / "runs/sweep/seed=2").exists()
+
+
+@needs_proc
+def test_where_it_is_killed_alone_its_runs_save_and_stop(desk):
+    (desk / "sweep.yaml").write_text("config: full.yaml\nset: {train.epochs: 100000}\n")
+    process = start("sweep", "sweep.yaml", cwd=desk)
+    pids = under_way(process, [desk / "runs/sweep/run"])
+    process.kill()
+    process.communicate()
+    assert gone(pids)
+    assert json.loads((desk / "runs/sweep/run/status.json").read_text())["state"] == "interrupted"
+
+
+def under_way(process: subprocess.Popen[str], runs: list[Path]) -> list[int]:
+    """Wait until all of these are training; returns their processes."""
+    deadline = time.monotonic() + 30
+    while not all((path / "metrics.jsonl").exists() and b'"train"' in (path / "metrics.jsonl").read_bytes()
+                  for path in runs):  # fmt: skip
+        assert time.monotonic() < deadline, "training did not begin"
+        assert process.poll() is None
+        time.sleep(0.02)
+    pids = children(process.pid)
+    assert len(pids) == len(runs)
+    return pids
+
+
+def test_a_second_sweep_in_the_same_folder_is_refused(desk, capsys):
+    from cnntrain.files import DirectoryLock
+
+    (desk / "sweep.yaml").write_text("config: full.yaml\n")
+    (desk / "out").mkdir()
+    with DirectoryLock(desk / "out"):
+        assert main(["sweep", "sweep.yaml", "-o", "out", "-q"]) == 8
+    assert "out is in use by process" in capsys.readouterr().err
+    assert not (desk / "out/run").exists()
