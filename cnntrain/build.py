@@ -29,6 +29,7 @@ from cnntrain.metrics.base import Metric
 from cnntrain.models.base import Preset
 from cnntrain.optimizers.base import Optimizer
 from cnntrain.random import stream
+from cnntrain.reader import ALONE, Reader
 from cnntrain.registry import Part, make
 from cnntrain.regularizers.base import Regularizer
 from cnntrain.schedules.base import Horizon, Schedule
@@ -161,14 +162,19 @@ def describe(loaded: Loaded) -> Description | None:
     return cast(Dataset, loaded.experiment.data.source).describe()
 
 
-def read_data(loaded: Loaded) -> Data:
+def load(loaded: Loaded, source: Dataset, split: str, reader: Reader) -> Images:
+    """A split of a source, with the reader's cache if the config wants one. Raises DataError."""
+    return source.load(split, reader if loaded.experiment.data.cache else replace(reader, cache=None))
+
+
+def read_data(loaded: Loaded, reader: Reader = ALONE) -> Data:
     """Read training and validation samples, split and fit. Raises DataError, or ConfigError for an impossible split."""
     experiment = loaded.experiment
     source = cast(Dataset, experiment.data.source)
-    train = source.load("train")
+    train = load(loaded, source, "train", reader)
     description = Description(train.shape, train.classes, 0 if train.classes else int(train.targets.shape[1]))
     indices = np.arange(len(train))
-    val, val_indices = _validation(loaded, source, train)
+    val, val_indices = _validation(loaded, source, train, reader)
     if val is train:
         indices = np.setdiff1d(indices, val_indices, assume_unique=True)
     if val is not None and (val.shape != train.shape or val.classes != train.classes):
@@ -187,7 +193,7 @@ def read_data(loaded: Loaded) -> Data:
     )
 
 
-def _validation(loaded: Loaded, source: Dataset, train: Images) -> tuple[Images | None, Array]:
+def _validation(loaded: Loaded, source: Dataset, train: Images, reader: Reader) -> tuple[Images | None, Array]:
     """The samples that validate, and their indices: a share of train, a source of its own, or the source's own."""
     experiment = loaded.experiment
     val = experiment.data.val
@@ -200,9 +206,9 @@ def _validation(loaded: Loaded, source: Dataset, train: Images) -> tuple[Images 
         return train, indices
     if val is not None:
         other = cast(Dataset, val)
-        images = other.load("val" if "val" in other.splits() else "train")
+        images = load(loaded, other, "val" if "val" in other.splits() else "train", reader)
     elif "val" in source.splits():
-        images = source.load("val")
+        images = load(loaded, source, "val", reader)
     else:
         return None, np.arange(0)
     return images, np.arange(len(images))

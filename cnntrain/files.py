@@ -146,14 +146,14 @@ def make_new_directory(path: Path) -> bool:
     return True
 
 
-def write_atomic(path: Path, chunks: bytes | Sequence[bytes | memoryview]) -> None:
+def write_atomic(path: Path, chunks: bytes | Iterable[bytes | memoryview]) -> None:
     """Replace `path` by the given bytes, durably: after return it survives a power cut, before it the old file does.
 
-    Memory views are of bytes (format "B"); large ones are not copied.
+    Memory views are of bytes (format "B"); large ones are not copied. Chunks may be made while they are written.
     """
     if isinstance(chunks, bytes):
         chunks = (chunks,)
-    with _explained("write", path, sum(map(len, chunks))):
+    with _explained("write", path, sum(map(len, chunks)) if isinstance(chunks, Sequence) else None):
         with _temporary(path.parent) as temporary:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             try:
@@ -176,6 +176,28 @@ def remove_temporaries(directory: Path) -> None:
     """Remove what a killed process of ours left half-written. Only under the directory's lock."""
     for path in directory.glob(TEMPORARY + "*"):
         remove(path)
+
+
+def remove_abandoned(directory: Path) -> None:
+    """Remove what processes of ours that are gone left half-written in a directory that several may use at a time.
+
+    One that is written from another machine looks abandoned too: its writer then finds its file gone, and says so.
+    """
+    for path in directory.glob(TEMPORARY + "*"):
+        owner = path.name.removeprefix(TEMPORARY).rpartition("-")[0].rpartition("-")[2]
+        if owner.isdecimal() and not _runs(int(owner)):
+            remove(path)
+
+
+def _runs(process: int) -> bool:
+    """Whether there is a process of this number."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # somebody else's
+    return True
 
 
 def link(target: str, path: Path) -> None:

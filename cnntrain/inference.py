@@ -14,6 +14,7 @@ from cnntrain import blas, build, resources, saved
 from cnntrain.arrays import Array
 from cnntrain.build import Network
 from cnntrain.checkpoint import find, read
+from cnntrain.console import Console
 from cnntrain.datasets.base import Dataset, Description, Images, size_text
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.pool import Pool
@@ -21,6 +22,7 @@ from cnntrain.engine.tally import Tally
 from cnntrain.errors import CheckpointError, DataError, UsageError
 from cnntrain.loader import Samples
 from cnntrain.pictures import decode
+from cnntrain.reader import CACHE, Reader
 from cnntrain.registry import Part, make
 
 # isort: split
@@ -62,6 +64,7 @@ class Trained:
         self.engine = Engine(self.network.graph, self.tally, pool, seed=self.loaded.experiment.seed)
         for name, view in layout.views(self.engine.params).items():
             view[...] = checkpoint.arrays[f"{source}/{name}"]
+        self._reader = Reader(pool.threads, CACHE, resources.available(), warn=Console("none").warn)
         self.transforms = build.transforms(self.loaded.experiment.data.eval_transforms)
         self.step: int = checkpoint.meta["position"]["step"]
 
@@ -82,7 +85,7 @@ class Trained:
         if split == "val":
             if isinstance(data.val, Part):
                 self._require(data.val, "data.val")
-            read = build.read_data(self.loaded)
+            read = build.read_data(self.loaded, self._reader)
             if read.val is None:
                 raise DataError(
                     f"{self.path} was trained without a validation split. Use --split train or --split test"
@@ -98,7 +101,7 @@ class Trained:
         described = source.describe()
         if described is not None:
             self._check(described, split)  # before what may be immense is read
-        images = source.load(split)
+        images = build.load(self.loaded, source, split, self._reader)
         return images, np.arange(len(images))
 
     def _require(self, source: Part, key: str) -> None:

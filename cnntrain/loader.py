@@ -6,6 +6,8 @@ sample); training, validation, `eval` and `predict` share this one path from pix
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -20,14 +22,38 @@ import numpy as np
 FIT_CHUNK = 1024  # images a transform is shown at a time while it measures the training split
 
 
+class Waiting:
+    """How long the workers wait for stored samples: while memory, cache or disk hands out pixels as they are kept."""
+
+    def __init__(self) -> None:
+        self._lock, self._seconds = threading.Lock(), 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count the wait of one worker."""
+        with self._lock:
+            self._seconds += seconds
+
+    def take(self) -> float:
+        """The seconds of all workers together since the last call."""
+        with self._lock:
+            seconds, self._seconds = self._seconds, 0.0
+        return seconds
+
+
 class Samples:
     """Some samples of a split in some order: what the engine asks for images, targets and weights."""
 
     def __init__(
-        self, images: Images, indices: Array, transforms: Sequence[Transform], seed: int = 0, epoch: int = 0
+        self,
+        images: Images,
+        indices: Array,
+        transforms: Sequence[Transform],
+        seed: int = 0,
+        epoch: int = 0,
+        waiting: Waiting | None = None,
     ) -> None:
         """`indices` into the split say which samples, and are their identity for random draws."""
-        self._images, self._indices = images, indices
+        self._images, self._indices, self._waiting = images, indices, waiting
         self._transforms, self._seed, self._epoch = transforms, seed, epoch
 
     def __len__(self) -> int:
@@ -36,7 +62,11 @@ class Samples:
     def fill(self, start: int, stop: int, x: Array) -> tuple[Array, Array]:
         """Write samples start to stop, preprocessed, into x (n, h, w, c); return their targets and weights (n,)."""
         chosen = self._indices[start:stop]
-        x[...] = preprocess(self._images.pixels[chosen], self._transforms, chosen, self._seed, self._epoch)
+        began = time.perf_counter()
+        pixels = self._images.pixels[chosen]
+        if self._waiting:
+            self._waiting.add(time.perf_counter() - began)
+        x[...] = preprocess(pixels, self._transforms, chosen, self._seed, self._epoch)
         return self._images.targets[chosen], np.ones(len(chosen), x.dtype)
 
 
@@ -123,6 +153,7 @@ class Loader:
         self.images, self.indices, self.transforms = images, indices, tuple(transforms)
         self.batch_size, self._accumulate = batch_size, accumulate
         self._order, self._seed = order, seed
+        self.waiting = Waiting()
         self._current: tuple[int, Array] = (-1, indices)  # the epoch last asked for and its order
 
     @property
@@ -147,7 +178,9 @@ class Loader:
         first = position * size * self._accumulate
         last = min(first + size * self._accumulate, len(order))
         return [
-            Samples(self.images, order[start : min(start + size, last)], self.transforms, self._seed, epoch)
+            Samples(
+                self.images, order[start : min(start + size, last)], self.transforms, self._seed, epoch, self.waiting
+            )
             for start in range(first, last, size)
         ]
 

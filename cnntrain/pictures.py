@@ -9,8 +9,12 @@ profile (ICC) is not applied. What has no agreed meaning is refused.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
+import functools
+import io
 import logging
+import os
 import threading
 import warnings
 from collections.abc import Iterator
@@ -23,7 +27,8 @@ from cnntrain.reading import is_special, reading
 
 # isort: split
 import numpy as np
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+import PIL
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it finds wrong ends up in our one line
 
@@ -32,8 +37,11 @@ SUFFIXES = frozenset(  # of the files that are read as pictures, in lower case
 )
 MOVING = frozenset([".gif", ".webp", ".png", ".tif", ".tiff"])  # of those, the ones that may hold several frames
 MAX_PIXELS = 25_000_000  # of one picture, looked at before it is decoded: 75 MB as colours
+VERSIONS = {"pillow": PIL.__version__, "jpeg": features.version("jpg"), "pictures": 1}  # what pixels depend on
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 _MAX_CLIP = 40  # the frames of a clip may have this many times the pixels of one picture
+_MAX_BYTES = 2**29  # of a picture file
+_BAND = 2**18  # pixels converted at a time where that takes much memory
 _D50 = (0.9642, 1.0, 0.8249)  # the white of L*a*b* in files
 _XYZ_TO_RGB = (  # linear sRGB, from XYZ relative to D50 (Bradford)
     (3.1338561, -1.6168667, -0.4906146),
@@ -91,9 +99,8 @@ def _opened(path: Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     """An image file whose size has been looked at; whatever goes wrong until it is closed becomes a DataError."""
     with reading(path):
         try:
-            if is_special(path):
-                raise ValueError("not a regular file")
-            with _HUSH, Image.open(path, formats=_FORMATS) as image:
+            _silence_libtiff()
+            with _HUSH, Image.open(_content(path), formats=_FORMATS) as image:
                 _check_size(image, max_pixels)
                 _scale_transparent(image)
                 yield image
@@ -101,6 +108,31 @@ def _opened(path: Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
             if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.EIO:
                 raise
             raise DataError(f"{path}: {_reason(error, max_pixels)}") from error
+
+
+@functools.cache
+def _silence_libtiff() -> None:
+    """Have libtiff, by which Pillow decodes packed TIFFs, keep what it finds wrong from stderr, where it can be told.
+
+    Pillow raises an exception as well, which becomes our one line.
+    """
+    maps = Path("/proc/self/maps")
+    lines = maps.read_text(errors="replace").splitlines() if maps.exists() else []
+    for path in {line.split(maxsplit=5)[-1] for line in lines if "/libtiff" in line}:
+        library = ctypes.CDLL(path)
+        for setter in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+            getattr(library, setter)(None)
+
+
+def _content(path: Path) -> io.BytesIO:
+    """A picture file in memory, where a chunk that says it has 2 GB makes nobody reserve them."""
+    if is_special(path):
+        raise ValueError("not a regular file")
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > _MAX_BYTES:
+            raise ValueError(f"{size:,} bytes, expected at most {_MAX_BYTES:,} of a picture")
+        return io.BytesIO(file.read(size))
 
 
 def _check_size(image: Image.Image, max_pixels: int) -> None:
@@ -189,6 +221,13 @@ def _from_floats(values: Array) -> Image.Image:
 
 
 def _from_lab(values: Array) -> Image.Image:
+    """An L*a*b* image in sRGB, a band of rows at a time: the formula needs many floats for each pixel."""
+    rows = max(_BAND // values.shape[1], 1)
+    bands = [_srgb(values[start : start + rows]) for start in range(0, len(values), rows)]
+    return Image.fromarray(np.concatenate(bands))
+
+
+def _srgb(values: Array) -> Array:
     """CIE L*a*b* of the white D50 to sRGB (CIE 15:2004; IEC 61966-2-1), what is out of gamut clipped."""
     lightness = values[..., 0] * np.float32(100 / 255)
     a, b = (values[..., index].view(np.int8).astype(np.float32) for index in (1, 2))
@@ -197,7 +236,7 @@ def _from_lab(values: Array) -> Image.Image:
     xyz = np.where(roots > 6 / 29, roots**3, (roots - 4 / 29) * (3 * (6 / 29) ** 2)) * np.array(_D50, np.float32)
     linear = np.clip(xyz @ np.array(_XYZ_TO_RGB, np.float32).T, 0, 1)
     rgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return Image.fromarray((rgb * 255 + 0.5).astype(np.uint8))
+    return (rgb * 255 + 0.5).astype(np.uint8)
 
 
 def _opaque(image: Image.Image) -> Image.Image:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from cnntrain.errors import DataError, StorageError
 
-DEFLATE_RATIO = 1_032  # deflate cannot do better: data that claims to unpack to more is damaged or hostile
+_DEFLATE_RATIO = 1_032  # deflate cannot do better
+_LIKELY_RATIO = 100  # nor do images that anybody would learn from do better than this
+_SMALL = 2**28  # bytes that are unpacked whatever the ratio
 
 
 def on_disk(path: str | Path, advice: str, *, folder: bool) -> Path:
@@ -40,6 +42,11 @@ def reading(path: Path) -> Iterator[None]:
         if error.errno == errno.EIO:
             raise StorageError(f"cannot read {path}: the device failed. Check the disk") from error
         raise DataError(f"cannot read {path}: {error.strerror or error}. Check the file and its permissions") from error
+
+
+def largest_unpacked(packed: int) -> int:
+    """The most bytes that so many deflated ones may claim to unpack to: beyond, a file is damaged or a bomb."""
+    return min(packed * _DEFLATE_RATIO, max(packed * _LIKELY_RATIO, _SMALL))
 
 
 def is_special(path: Path) -> bool:

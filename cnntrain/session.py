@@ -32,6 +32,7 @@ from cnntrain.errors import (
 )
 from cnntrain.interrupts import Interrupts
 from cnntrain.monitor import Monitor
+from cnntrain.reader import ALONE, CACHE, Reader
 from cnntrain.run import RunDirectory, compare_environments, environment, resumable
 from cnntrain.summary import described_without_data, figures
 from cnntrain.teacher import learn
@@ -55,6 +56,7 @@ HARMLESS = (  # keys that may change on resume: they say how long and how watche
     "data.source.path",
     "data.val.root",
     "data.val.path",
+    "data.cache",
 )
 
 
@@ -141,7 +143,7 @@ def _prepare(loaded: Loaded, options: Options, console: Console) -> Job:
     description = build.describe(loaded)
     if description is not None:
         check_memory(loaded, build.network(loaded, description), resources.threads(options.threads))
-    data = build.read_data(loaded)
+    data = build.read_data(loaded, _reader(options.threads, console))
     network = build.network(loaded, data.description, build.class_counts(data))
     check_memory(loaded, network, resources.threads(options.threads))
     data = learn(loaded, data, resources.threads(options.threads))
@@ -216,7 +218,9 @@ def rehearse(
     if read_data:
         job = _prepare(loaded, options, console)
         warm_start(loaded, job.network)
-        return figures(loaded, job.network, threads) | {"data": _class_counts(loaded, job.data)}
+        return figures(loaded, job.network, threads) | {
+            "data": _class_counts(loaded, job.data, _reader(options.threads, console))
+        }
     advice.check_codes(loaded)
     network = build.network(loaded, described_without_data(loaded))
     check_memory(loaded, network, threads)
@@ -226,7 +230,7 @@ def rehearse(
     return figures(loaded, network, threads)
 
 
-def _class_counts(loaded: Loaded, data: Data) -> dict[str, dict[str, Any]]:
+def _class_counts(loaded: Loaded, data: Data, reader: Reader = ALONE) -> dict[str, dict[str, Any]]:
     """Of each split the number of samples, and by class. Raises DataError for a test split unlike the training one."""
     splits = {"train": (data.train, data.train_indices)}
     if data.val is not None:
@@ -234,7 +238,7 @@ def _class_counts(loaded: Loaded, data: Data) -> dict[str, dict[str, Any]]:
     source = loaded.experiment.data.source
     assert isinstance(source, Dataset)
     if "test" in source.splits():
-        test = source.load("test")
+        test = build.load(loaded, source, "test", reader)
         if test.shape != data.train.shape or test.classes != data.train.classes:
             raise DataError(
                 f"test samples are {size_text(test.shape)} of {len(test.classes)} classes, training samples "
@@ -309,6 +313,8 @@ def _say_what_next(trainer: Trainer, was_done: bool, console: Console) -> None:
     console.say(f"{how}: {trainer.finished} after {epochs}, {trainer.step} step{'s' * (trainer.step != 1)}")
     if standing.best is not None:
         console.say(f"best {trainer.monitor.best}: {standing.best:.6g} after epoch {standing.best_epoch}")
+    if trainer.waited:
+        console.say(f"waiting for data: {sum(trainer.waited) / len(trainer.waited):.1%} of the time")
     console.say(f"results: {path}")
     console.say(f"next: cnntrain eval {shlex.quote(str(path))}")
 
@@ -355,7 +361,13 @@ def _data_summary(data: Data) -> dict[str, Any]:
         "classes": list(data.description.classes),
         "shape": list(data.description.shape),
         "samples": {"train": len(data.train_indices), "val": len(data.val_indices)},
+        "skipped": [*data.train.skipped, *(data.val.skipped if data.val and data.val is not data.train else ())],
         "validation_indices": data.val_indices.tolist() if data.val is data.train else None,
         "train_transforms": [plain(transform) for transform in data.train_transforms],
         "eval_transforms": [plain(transform) for transform in data.eval_transforms],
     }
+
+
+def _reader(threads: int | None, console: Console) -> Reader:
+    """How the data is read."""
+    return Reader(resources.threads(threads), CACHE, resources.available(), console.say, console.warn)

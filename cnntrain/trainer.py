@@ -92,6 +92,7 @@ class Trainer:
         self.epoch_tally = self.tally.zeros()
         self.interval_tally = self.tally.zeros()
         self._clock = _Clock(time.monotonic())
+        self.waited: list[float] = []  # of each epoch's training in this session: the share of the workers' time
         self._fingerprint = fingerprint(data)
 
     # -- the loop ----------------------------------------------------------------------------------------------------
@@ -215,6 +216,7 @@ class Trainer:
             return False
         values = {f"train/{name}": value for name, value in self.tally.values(self.epoch_tally).items()}
         seconds = time.monotonic() - self._clock.since
+        self.waited.append(self.loader.waiting.take() / max(seconds * self.engine.pool.threads, 1e-9))
         values |= self._penalized(values)
         try:
             values |= self._validate()
@@ -232,6 +234,7 @@ class Trainer:
         self._report_epoch(improved, seconds)
         self.epoch_tally = self.tally.zeros()
         self._clock = _Clock(time.monotonic())
+        self.loader.waiting.take()  # what averaged weights were remeasured with is no part of the next epoch
         return improved
 
     def _validate(self) -> Values:
@@ -263,6 +266,7 @@ class Trainer:
                 "epoch": self.closed,
                 "training_seconds": round(seconds, 3),
                 "seconds": round(time.monotonic() - self._clock.since, 3),
+                "waiting_for_data": round(self.waited[-1], 4),
                 "images_per_second": round(self._clock.samples / max(seconds, 1e-9), 1),
             }
         )

@@ -63,6 +63,7 @@ class Data:
     val: Annotated[float, Range(0, 1, open_low=True, open_high=True)] | Source | None = None
     train_transforms: Transforms = ()
     eval_transforms: Transforms = ()
+    cache: bool = True  # keep decoded pictures and sounds in runs/.cache, from where the next epochs and runs read them
 
 
 @dataclass(frozen=True)

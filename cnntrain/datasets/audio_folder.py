@@ -7,7 +7,6 @@ the layers that see pictures also hear.
 from __future__ import annotations
 
 import wave
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -15,6 +14,7 @@ from typing import Annotated, ClassVar
 from cnntrain.arrays import Array
 from cnntrain.config.fields import Range
 from cnntrain.datasets.base import ClassFolders
+from cnntrain.decoded import Content, Recipe, Sample
 from cnntrain.errors import DataError
 from cnntrain.reading import reading
 from cnntrain.registry import register
@@ -53,9 +53,9 @@ class AudioFolder(ClassFolders):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self._samples(self.window) < 2 or self._samples(self.hop) < 1:
+        if self._samples_in(self.window) < 2 or self._samples_in(self.hop) < 1:
             raise ValueError(f"window and hop must be longer than a sample, got {self.window:g} and {self.hop:g} s")
-        if not self._samples(self.window) <= self._samples(self.duration) <= _MAX_SAMPLES:
+        if not self._samples_in(self.window) <= self._samples_in(self.duration) <= _MAX_SAMPLES:
             raise ValueError(
                 f"duration must be from one window ({self.window:g} s) to {_MAX_SAMPLES / self.sample_rate:g} s, got "
                 f"{self.duration:g}"
@@ -65,35 +65,29 @@ class AudioFolder(ClassFolders):
                 f"bands must be fewer for a window of {self.window:g} s: some of {self.bands} would hold no frequency"
             )
 
-    def _samples(self, seconds: float) -> int:
+    def _samples_in(self, seconds: float) -> int:
         return round(seconds * self.sample_rate)
 
     def _spectrum(self) -> int:
         """The length of the Fourier transform: the power of two that holds a window."""
-        return int(1 << (self._samples(self.window) - 1).bit_length())
+        return int(1 << (self._samples_in(self.window) - 1).bit_length())
 
-    def _read(self, paths: Sequence[Path]) -> Array:
+    def _recipe(self) -> Recipe:
         filters = mel_filters(self.bands, self._spectrum(), self.sample_rate)
-        length = self._samples(self.duration)
-        frames = 1 + (length - self._samples(self.window)) // self._samples(self.hop)
-        images = np.empty((len(paths), self.bands, frames, 1), np.float32)
-        failures: list[DataError] = []
-        for index, path in enumerate(paths):
-            try:
-                images[index, :, :, 0] = self._spectrogram(read_wave(path, self.sample_rate, length), filters)
-            except DataError as error:
-                failures.append(error)
-        if failures:
-            raise DataError(
-                f"{len(failures):,} of {len(paths):,} sounds unreadable, first: {failures[0]}. Mend or remove them"
-            )
-        return images
+        length = self._samples_in(self.duration)
+
+        def decode(sample: Sample) -> Content:
+            sound = read_wave(sample[0], self.sample_rate, length)
+            return Content(self._spectrogram(sound, filters).astype(np.float32)[..., None])
+
+        settings = {"what": "sound", **vars(self), "root": None, "numpy": np.__version__}
+        return Recipe(decode, settings, self.noun)
 
     def _spectrogram(self, sound: Array, filters: Array) -> Array:
         """The image (bands, frames) of a sound in [-1, 1]."""
-        size = self._samples(self.window)
+        size = self._samples_in(self.window)
         hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
-        pieces = np.lib.stride_tricks.sliding_window_view(sound, size)[:: self._samples(self.hop)]
+        pieces = np.lib.stride_tricks.sliding_window_view(sound, size)[:: self._samples_in(self.hop)]
         spectra = np.fft.rfft(pieces * hann, self._spectrum())  # (frames, size // 2 + 1)
         power = np.abs(spectra * (2 / hann.sum())) ** 2  # a sine of amplitude 1 peaks at 1
         decibels = 10 * np.log10(np.maximum(power @ filters, 10 ** (-_FLOOR / 10)))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, TypeGuard
 
 from cnntrain.arrays import Array, Shape
-from cnntrain.config.fields import check_fields
+from cnntrain.config.fields import Pair, PositiveInt, check_fields
+from cnntrain.decoded import Content, Decoded, Recipe, Sample, decoded
 from cnntrain.errors import DataError
+from cnntrain.pictures import MAX_PIXELS, VERSIONS, decode
 from cnntrain.random import stream
+from cnntrain.reader import ALONE, Reader
 from cnntrain.reading import is_special, on_disk, reading
 from cnntrain.registry import Part
 
@@ -19,22 +22,65 @@ from cnntrain.registry import Part
 import numpy as np
 
 MAX_CLASSES = 65_536  # labels beyond are a sign of the wrong array, and each would become a class
-_SPLITS = ("train", "val", "test")
+SPLITS = ("train", "val", "test")
 _MISTAKEN = {"valid": "val", "validation": "val", "dev": "val", "training": "train", "testing": "test"}
+
+
+class Rows:
+    """Rows of arrays that may be larger than memory, looked up when they are asked for.
+
+    Indexed along its first axis like an array, by a slice or by integers (n,), it gives an array of its own.
+    """
+
+    def __init__(self, parts: Sequence[Pixels], chosen: Array | None = None) -> None:
+        """The rows of all `parts`, which agree in shape and dtype, one after the other; of these, the `chosen`."""
+        self._parts = tuple(parts)
+        self._starts = np.cumsum([0, *map(len, parts)])
+        self._chosen = np.arange(self._starts[-1]) if chosen is None else chosen
+        self.shape: Shape = (len(self._chosen), *parts[0].shape[1:])
+        self.dtype: np.dtype[Any] = parts[0].dtype
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def __getitem__(self, index: Any) -> Array:
+        wanted = self._chosen[index]
+        found = np.empty((len(wanted), *self.shape[1:]), self.dtype)
+        for part, start, stop in zip(self._parts, self._starts, self._starts[1:], strict=False):
+            here = (wanted >= start) & (wanted < stop)
+            if here.any():
+                found[here] = part[wanted[here] - start]
+        return found
+
+
+Pixels = Array | Rows  # what a row or many can be taken from
+
+
+def joined(parts: Sequence[Pixels]) -> Pixels:
+    """The rows of all parts, in memory where all are."""
+    arrays = [part for part in parts if _in_memory(part)]
+    return np.concatenate(arrays) if len(arrays) == len(parts) else Rows(parts)
+
+
+def _in_memory(pixels: Pixels) -> TypeGuard[Array]:
+    return not isinstance(pixels, np.memmap | Rows)
 
 
 @dataclass(frozen=True)
 class Images:
-    """The samples of one split, in memory.
+    """The samples of one split.
 
-    pixels    (n, height, width, channels): uint8, or float32 already in [0, 1] or whatever range the source has
-    targets   (n,) int64 labels, or (n, k) float32 values for regression
-    classes   the names of the classes in label order; empty for regression
+    pixels    (n, height, width, channels), in memory or looked up on disk: uint8, or float32 already in [0, 1] or
+              whatever range the source has
+    targets   (n,) int64 labels, or (n, k) float32 values for regression or several labels
+    classes   the names of the classes in label order; empty where targets are values
+    skipped   files that were left out because they cannot be read, each with the reason
     """
 
-    pixels: Array
+    pixels: Pixels
     targets: Array
     classes: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -45,8 +91,9 @@ class Images:
         return tuple(self.pixels.shape[1:])
 
     def take(self, indices: Array) -> Images:
-        """The samples at these indices, copied."""
-        return Images(self.pixels[indices], self.targets[indices], self.classes)
+        """The samples at these indices: copied where they are in memory."""
+        pixels = self.pixels[indices] if _in_memory(self.pixels) else Rows([self.pixels], indices)
+        return replace(self, pixels=pixels, targets=self.targets[indices])
 
 
 @dataclass(frozen=True)
@@ -81,7 +128,7 @@ class Dataset(Part):
         """Shape and classes as far as the config alone tells (`check --no-data`); None where it does not."""
         return None
 
-    def load(self, split: str) -> Images:
+    def load(self, split: str, reader: Reader = ALONE) -> Images:
         """Read a split. Raises DataError naming the file, what was found, what was expected and what to do."""
         raise NotImplementedError
 
@@ -105,9 +152,9 @@ class ClassFolders(Dataset):
 
     def files(self, split: str) -> tuple[Path, ...]:
         """Every file of a split, class by class, sorted by code point."""
-        return tuple(path for paths in self._classes(split).values() for path in paths)
+        return tuple(path for samples in self._classes(split).values() for sample in samples for path in sample)
 
-    def load(self, split: str) -> Images:
+    def load(self, split: str, reader: Reader = ALONE) -> Images:
         """Read a split: pixels and labels."""
         found = self._classes(split)
         names = tuple(found if split == "train" else self._classes("train"))
@@ -118,14 +165,16 @@ class ClassFolders(Dataset):
                 f"classes of train ({_listed(names)}). Rename it, or add it to train"
             )
         place = {name: label for label, name in enumerate(names)}
-        labels = [place[name] for name, paths in found.items() for _ in paths]
-        pixels = self._read([path for paths in found.values() for path in paths])
-        return Images(pixels, np.array(labels, np.int64), names)
+        labels = np.array([place[name] for name, samples in found.items() for _ in samples], np.int64)
+        read = decoded([sample for samples in found.values() for sample in samples], self._recipe(), reader)
+        if split == "train":
+            check_none_is_empty(labels[read.kept], names, self._split_folders()["train"], read)
+        return Images(read.values, labels[read.kept], names, read.skipped)
 
     def _split_folders(self) -> dict[str, Path]:
         """Split -> its folder. Raises DataError where folders are named almost like a split."""
         root = on_disk(self.root, self._advice(), folder=True)
-        folders = {split: root / split for split in _SPLITS if (root / split).is_dir()}
+        folders = {split: root / split for split in SPLITS if (root / split).is_dir()}
         if not folders:
             return {"train": root}
         for name in _subfolders(root):
@@ -138,25 +187,29 @@ class ClassFolders(Dataset):
             )
         return folders
 
-    def _classes(self, split: str) -> dict[str, list[Path]]:
-        """Class name -> its files. Raises DataError for fewer than two classes or an empty one."""
+    def _classes(self, split: str) -> dict[str, list[Sample]]:
+        """Class name -> its samples. Raises DataError for fewer than two classes or an empty one."""
         folders = self._split_folders()
         if split not in folders:
             raise DataError(f"{Path(self.root).absolute()} has no folder {split!r}, found {', '.join(folders)}. Add it")
         folder = folders[split]
-        classes = {name: sorted(_files_below(folder / name, self.suffixes)) for name in _subfolders(folder)}
+        classes = {name: self._samples(folder / name) for name in _subfolders(folder)}
         if len(classes) < 2 and split == "train":
             raise DataError(f"{folder} has {len(classes)} class folders, expected 2 or more. {self._advice()}")
-        for name, paths in classes.items():
-            if not paths:
+        for name, samples in classes.items():
+            if not samples:
                 raise DataError(
                     f"{folder / name} holds no {self.noun}, expected files named "
                     f"{', '.join(sorted(self.suffixes))}. Add {self.noun}, or remove the folder"
                 )
         return classes
 
-    def _read(self, paths: Sequence[Path]) -> Array:
-        """The samples of these files, (n, height, width, channels). Raises DataError."""
+    def _samples(self, folder: Path) -> list[Sample]:
+        """The samples of a class: one for each file, unless a subclass sees more in them."""
+        return [(path,) for path in sorted(files_below(folder, self.suffixes))]
+
+    def _recipe(self) -> Recipe:
+        """How samples become pixels (height, width, channels)."""
         raise NotImplementedError
 
     def _advice(self) -> str:
@@ -164,6 +217,27 @@ class ClassFolders(Dataset):
             f"Set root to a folder with a folder of {self.noun} for each class, or with such folders in train/, val/ "
             "and test/"
         )
+
+
+@dataclass(frozen=True)
+class PictureFields:
+    """The fields of the datasets that read picture files, which mean the same in all of them."""
+
+    size: Pair | None = None
+    channels: Literal[1, 3] = 3
+    max_pixels: PositiveInt = MAX_PIXELS  # of one picture; a larger one is refused before it is decoded
+    on_bad_image: Literal["error", "skip"] = "error"
+
+    def picture_recipe(self) -> Recipe:
+        """How a picture file becomes pixels, or is found to be unreadable."""
+        size = (self.size, self.size) if isinstance(self.size, int) else self.size
+
+        def decode_one(sample: Sample) -> Content:
+            picture = decode(sample[0], size, self.channels, self.max_pixels)
+            return Content(picture.pixels, "have several frames or pages, of which the first counts" * picture.moves)
+
+        settings = {"what": "picture", "size": size, "channels": self.channels, "limit": self.max_pixels, **VERSIONS}
+        return Recipe(decode_one, settings, "images", skip=self.on_bad_image == "skip")
 
 
 def checked_labels(labels: Array, classes: int, where: str) -> Array:
@@ -176,6 +250,15 @@ def checked_labels(labels: Array, classes: int, where: str) -> Array:
             f"{classes - 1} for {classes} classes. Mend the labels, or declare the classes they belong to"
         )
     return labels.astype(np.int64)
+
+
+def check_none_is_empty(labels: Array, classes: Sequence[str], where: Path, read: Decoded) -> None:
+    """Raise DataError for the first class none of whose files could be read, all of them being skipped."""
+    for label in np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0).tolist():
+        raise DataError(
+            f"{where}: of the class {classes[label]!r} nothing can be read, first of all skipped: {read.skipped[0]}. "
+            "Mend its files, or remove the class"
+        )
 
 
 def count_classes(labels: Array, where: str) -> int:
@@ -221,7 +304,7 @@ def _subfolders(folder: Path) -> list[str]:
     return names
 
 
-def _files_below(folder: Path, suffixes: frozenset[str]) -> Iterator[Path]:
+def files_below(folder: Path, suffixes: frozenset[str]) -> Iterator[Path]:
     """Files with these suffixes in a folder and below. A folder is visited once; no link leads up to those above."""
     with reading(folder):
         visited = {_identity(above) for above in folder.resolve().parents}

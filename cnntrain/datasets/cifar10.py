@@ -9,21 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from cnntrain.arrays import Array, Shape
+from cnntrain.arrays import Shape
 from cnntrain.datasets.base import Dataset, Description, Images
 from cnntrain.errors import DataError
-from cnntrain.reading import on_disk, reading
+from cnntrain.reader import ALONE, Reader
+from cnntrain.reading import on_disk
+from cnntrain.records import Records
 from cnntrain.registry import register
 
-# isort: split
-import numpy as np
-
 _SHAPE: Shape = (32, 32, 3)
-_RECORD = 3073
-_CIFAR100_RECORD = 3074
 _CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _FILES = {"train": tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test": ("test_batch.bin",)}
 _ADVICE = "Set root to the unpacked folder cifar-10-batches-bin of the binary version (cifar-10-binary.tar.gz)"
+_RECORDS = Records("CIFAR-10", (("label", 10),), _SHAPE, ("CIFAR-100", 3074), _ADVICE)
 
 
 @register("cifar10")
@@ -59,40 +57,10 @@ class Cifar10(Dataset):
             raise DataError(f"{missing[0]} does not exist ({len(missing)} of {len(paths)} missing). {_hint(root)}")
         return paths
 
-    def load(self, split: str) -> Images:
+    def load(self, split: str, reader: Reader = ALONE) -> Images:  # noqa: ARG002  (one file, or none)
         """Read a split: uint8 pixels, channels last, and labels."""
-        files = self.files(split)
-        batches = [_records(path) for path in files]
-        count = sum(map(len, batches))
-        pixels, labels = np.empty((count, *_SHAPE), np.uint8), np.empty(count, np.int64)
-        start = 0
-        for batch in batches:
-            stop = start + len(batch)
-            labels[start:stop] = batch[:, 0]
-            pixels[start:stop] = batch[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-            start = stop
-        return Images(pixels, labels, _CLASSES)
-
-
-def _records(path: Path) -> Array:
-    """The records of a file, uint8 (n, 3073), every label in range."""
-    with reading(path):
-        data = np.fromfile(path, np.uint8)
-    if data[:1].tobytes() == b"\x80":  # no label, but how a pickle begins
-        raise DataError(f"{path} is the Python (pickled) version, which is not read. {_ADVICE}")
-    if not len(data) or len(data) % _RECORD:
-        other = len(data) and len(data) % _CIFAR100_RECORD == 0
-        hint = "It looks like CIFAR-100." if other else "It is cut short or no CIFAR-10 file: fetch it again."
-        raise DataError(f"{path} has {len(data):,} bytes, expected a multiple of {_RECORD:,}. {hint} {_ADVICE}")
-    records = data.reshape(-1, _RECORD)
-    wrong = np.flatnonzero(records[:, 0] >= len(_CLASSES))
-    if len(wrong):
-        first = int(wrong[0])
-        raise DataError(
-            f"{path}: label {records[first, 0]} in record {first:,}, at byte {first * _RECORD:,} ({len(wrong):,} such)"
-            f", expected 0 to 9. The file is damaged or no CIFAR-10 file. {_ADVICE}"
-        )
-    return records
+        labels, pixels = _RECORDS.read(self.files(split))
+        return Images(pixels, labels[:, 0], _CLASSES)
 
 
 def _hint(root: Path) -> str:

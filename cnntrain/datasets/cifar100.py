@@ -10,18 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cnntrain.arrays import Array, Shape
+from cnntrain.arrays import Shape
 from cnntrain.datasets.base import Dataset, Description, Images
 from cnntrain.errors import DataError
-from cnntrain.reading import on_disk, reading
+from cnntrain.reader import ALONE, Reader
+from cnntrain.reading import on_disk
+from cnntrain.records import Records
 from cnntrain.registry import register
 
-# isort: split
-import numpy as np
-
 _SHAPE: Shape = (32, 32, 3)
-_RECORD = 3074
-_CIFAR10_RECORD = 3073
 _COARSE = (
     "aquatic_mammals fish flowers food_containers fruit_and_vegetables household_electrical_devices "
     "household_furniture insects large_carnivores large_man-made_outdoor_things large_natural_outdoor_scenes "
@@ -41,6 +38,13 @@ _FINE = (
 _NAMES = {"coarse": tuple(_COARSE.split()), "fine": tuple(_FINE.split())}
 _FILES = {"train": "train.bin", "test": "test.bin"}
 _ADVICE = "Set root to the unpacked folder cifar-100-binary of the binary version (cifar-100-binary.tar.gz)"
+_RECORDS = Records(
+    "CIFAR-100",
+    tuple((f"{kind} label", len(names)) for kind, names in _NAMES.items()),
+    _SHAPE,
+    ("CIFAR-10", 3073),
+    _ADVICE,
+)
 
 
 @register("cifar100")
@@ -77,35 +81,10 @@ class Cifar100(Dataset):
             raise DataError(f"{path} does not exist. {_hint(root)}")
         return (path,)
 
-    def load(self, split: str) -> Images:
+    def load(self, split: str, reader: Reader = ALONE) -> Images:  # noqa: ARG002  (one file, or none)
         """Read a split: uint8 pixels, channels last, and labels."""
-        records = _records(self.files(split)[0])
-        pixels = np.ascontiguousarray(records[:, 2:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
-        column = list(_NAMES).index(self.labels)
-        return Images(pixels, records[:, column].astype(np.int64), _NAMES[self.labels])
-
-
-def _records(path: Path) -> Array:
-    """The records of a file, uint8 (n, 3074), both labels of each in range."""
-    with reading(path):
-        data = np.fromfile(path, np.uint8)
-    if data[:1].tobytes() == b"\x80":  # no label, but how a pickle begins
-        raise DataError(f"{path} is the Python (pickled) version, which is not read. {_ADVICE}")
-    if not len(data) or len(data) % _RECORD:
-        other = len(data) and len(data) % _CIFAR10_RECORD == 0
-        hint = "It looks like CIFAR-10." if other else "It is cut short or no CIFAR-100 file: fetch it again."
-        raise DataError(f"{path} has {len(data):,} bytes, expected a multiple of {_RECORD:,}. {hint} {_ADVICE}")
-    records = data.reshape(-1, _RECORD)
-    for column, (kind, names) in enumerate(_NAMES.items()):
-        wrong = np.flatnonzero(records[:, column] >= len(names))
-        if len(wrong):
-            first = int(wrong[0])
-            raise DataError(
-                f"{path}: {kind} label {records[first, column]} in record {first:,}, at byte "
-                f"{first * _RECORD + column:,} ({len(wrong):,} such), expected 0 to {len(names) - 1}. The file is "
-                f"damaged or no CIFAR-100 file. {_ADVICE}"
-            )
-    return records
+        labels, pixels = _RECORDS.read(self.files(split))
+        return Images(pixels, labels[:, list(_NAMES).index(self.labels)], _NAMES[self.labels])
 
 
 def _hint(root: Path) -> str:

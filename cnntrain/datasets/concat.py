@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Annotated, cast
 
 from cnntrain.config.fields import Kind
-from cnntrain.datasets.base import Dataset, Description, Images, size_text
+from cnntrain.datasets.base import Dataset, Description, Images, joined, size_text
 from cnntrain.errors import DataError
+from cnntrain.reader import ALONE, Reader
 from cnntrain.registry import Part, register
 
 # isort: split
@@ -45,13 +46,14 @@ class Concat(Dataset):
         """Those of every source that has the split."""
         return tuple(path for source in self._having(split) for path in source.files(split))
 
-    def load(self, split: str) -> Images:
+    def load(self, split: str, reader: Reader = ALONE) -> Images:
         """Read a split of every source that has it. Raises DataError where two do not fit together."""
-        read = [source.load(split) for source in self._having(split)]
+        read = [source.load(split, reader) for source in self._having(split)]
         for number, images in enumerate(read[1:], 2):
             _compare(read[0], images, f"concat: of the sources with {split}, number {number}")
-        pixels = np.concatenate([images.pixels for images in read])
-        return Images(pixels, np.concatenate([images.targets for images in read]), read[0].classes)
+        pixels = joined([images.pixels for images in read])
+        skipped = tuple(reason for images in read for reason in images.skipped)
+        return Images(pixels, np.concatenate([images.targets for images in read]), read[0].classes, skipped)
 
     def _sources(self) -> tuple[Dataset, ...]:
         return cast(tuple[Dataset, ...], self.sources)

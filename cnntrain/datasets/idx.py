@@ -26,7 +26,8 @@ from cnntrain.datasets.base import (
     size_text,
 )
 from cnntrain.errors import DataError
-from cnntrain.reading import DEFLATE_RATIO, on_disk, reading
+from cnntrain.reader import ALONE, Reader
+from cnntrain.reading import largest_unpacked, on_disk, reading
 from cnntrain.registry import register
 
 # isort: split
@@ -83,7 +84,7 @@ class Idx(Dataset):
             raise DataError(f"{root}: IDX files have the splits train and test, not {split!r}")
         return tuple(_require(root, split, rank) for rank in _CONTENTS)
 
-    def load(self, split: str) -> Images:
+    def load(self, split: str, reader: Reader = ALONE) -> Images:  # noqa: ARG002  (one file, or none)
         """Read a split: uint8 pixels of one channel, and labels."""
         image_file, label_file = self.files(split)
         pixels, labels = _read(image_file, 3), _read(label_file, 1)
@@ -142,7 +143,7 @@ def _read(path: Path, rank: int) -> Array:
         file = cast(BinaryIO, stack.enter_context(gzip.GzipFile(fileobj=stored))) if zipped else stored
         shape = _header(file, path, rank)
         count = int(np.prod(shape, dtype=object))
-        if count > size * (DEFLATE_RATIO if zipped else 1):
+        if count > (largest_unpacked(size) if zipped else size):
             raise DataError(
                 f"{path} declares {size_text(shape)} = {count:,} values, more than its {size:,} bytes can hold: "
                 "it is damaged or cut short. Fetch it again"

@@ -10,6 +10,7 @@ from cnntrain.arrays import Array
 from cnntrain.config.fields import Kind, NonNegativeInt, Range, Seed
 from cnntrain.datasets.base import Dataset, Description, Images, shuffled_by_class
 from cnntrain.errors import DataError
+from cnntrain.reader import ALONE, Reader
 from cnntrain.registry import Part, register
 
 # isort: split
@@ -55,13 +56,13 @@ class KFold(Dataset):
         """Those of the source; for val, those of its training split."""
         return cast(Dataset, self.source).files("train" if split == "val" else split)
 
-    def load(self, split: str) -> Images:
+    def load(self, split: str, reader: Reader = ALONE) -> Images:
         """Read a split. Raises DataError where there are fewer training samples than folds."""
         self.splits()
         source = cast(Dataset, self.source)
         if split not in ("train", "val"):
-            return source.load(split)
-        images = source.load("train")
+            return source.load(split, reader)
+        images = source.load("train", reader)
         if len(images) < self.folds:
             raise DataError(
                 f"k_fold: the source has {len(images):,} training samples, expected at least one for each of "

@@ -1,23 +1,26 @@
-"""A NumPy archive: one .npz file with images and targets under the names Keras made common.
+"""NumPy arrays: images and targets under the names Keras made common, in one .npz file or a folder of .npy files.
 
-An archive is read as a stranger's file: what its directory and its headers claim is compared before anything is
+They are read as a stranger's files: what a directory and headers claim is compared before anything is
 allocated, and no pickle is ever opened.
 """
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import tokenize
 import warnings
 import zipfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 from cnntrain.arrays import Array, Shape
 from cnntrain.datasets.base import Dataset, Images, checked_labels, count_classes, numbered, size_text
-from cnntrain.errors import DataError
-from cnntrain.reading import DEFLATE_RATIO, on_disk, reading
+from cnntrain.errors import DataError, printable
+from cnntrain.reader import ALONE, Reader
+from cnntrain.reading import is_special, largest_unpacked, on_disk, reading
 from cnntrain.registry import did_you_mean, register
 
 # isort: split
@@ -26,6 +29,9 @@ import numpy as np
 _SPLITS = ("train", "val", "test")
 _KEYS = tuple(f"{letter}_{split}" for split in _SPLITS for letter in "xy")
 _ADVICE = "Save it with np.savez(path, x_train=..., y_train=..., x_test=..., y_test=...), x_val and y_val if there are"
+MAPPED = 2**28  # bytes of an array from which on it is mapped: a file that is mapped must not be overwritten
+_BLOCK = 2**20
+_LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # of a zip's member; its name and extra field, of these lengths, follow
 _MAX_HEADER = 10_000  # bytes; NumPy's own limit
 _BROKEN_HEADER = (  # what NumPy and zipfile raise for headers that make no sense; MemoryError is the parser's, too deep
     ValueError,
@@ -45,6 +51,10 @@ _BROKEN_HEADER = (  # what NumPy and zipfile raise for headers that make no sens
 class Npz(Dataset):
     """A .npz file with x_train, y_train and, where there are such splits, x_val, y_val, x_test, y_test.
 
+    Or a folder with x_train.npy, y_train.npy and so on. Images of 256 MiB or more are not read into memory but mapped,
+    if they are not compressed (np.savez, not np.savez_compressed) and not float64; do not overwrite such a file while
+    a run uses it.
+
     x: images (n, height, width) or (n, height, width, channels), uint8, or floats used as they are.
     y: integer labels (n,) or (n, 1), or float values (n, k) for regression. The classes are counted from y_train.
     """
@@ -53,16 +63,18 @@ class Npz(Dataset):
 
     def splits(self) -> tuple[str, ...]:
         """Those of train, val and test that have arrays."""
-        with _Archive(self.path) as archive:
+        with _opened(self.path) as archive:
             return archive.splits
 
-    def files(self, split: str) -> tuple[Path, ...]:  # noqa: ARG002  (one file holds them all)
-        """The archive."""
-        return (on_disk(self.path, _ADVICE, folder=False),)
+    def files(self, split: str) -> tuple[Path, ...]:
+        """The archive, or the two files of a split."""
+        if not _is_folder(self.path):
+            return (on_disk(self.path, _ADVICE, folder=False),)
+        return tuple(on_disk(Path(self.path) / f"{letter}_{split}.npy", _ADVICE, folder=False) for letter in "xy")
 
-    def load(self, split: str) -> Images:
+    def load(self, split: str, reader: Reader = ALONE) -> Images:  # noqa: ARG002  (one file, or none)
         """Read a split: pixels uint8 or float32, and labels or float32 values."""
-        with _Archive(self.path) as archive:
+        with _opened(self.path) as archive:
             if split not in archive.splits:
                 raise DataError(
                     f"{archive.path} has no split {split!r}, found {', '.join(archive.splits)}. Add x_{split} and "
@@ -83,51 +95,48 @@ class Npz(Dataset):
             return Images(pixels, checked_labels(targets, classes, f"{archive.path}: y_{split}"), numbered(classes))
 
 
-class _Archive:
-    """An open .npz file whose directory has been checked: members that are wanted, and what their headers say."""
+class _Header(NamedTuple):
+    """What an array is said to be, and where its values begin after the header."""
 
-    def __init__(self, path: str) -> None:
-        self.path = on_disk(path, _ADVICE, folder=False)
+    shape: Shape
+    dtype: np.dtype[Any]
+    fortran: bool
+    offset: int
 
-    def __enter__(self) -> _Archive:
-        with reading(self.path):
-            with open(self.path, "rb") as file:
-                if file.read(6) == b"\x93NUMPY":
-                    raise DataError(f"{self.path} is a single array (.npy), expected an archive (.npz). {_ADVICE}")
-            try:
-                self._zip = zipfile.ZipFile(self.path)
-            except (ValueError, OverflowError, NotImplementedError, struct.error) as error:
-                raise zipfile.BadZipFile(str(error)) from error
-        try:
-            self._members = self._directory()
-        except BaseException:
-            self._zip.close()
-            raise
-        self.splits = tuple(split for split in _SPLITS if f"x_{split}" in self._members)
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._zip.close()
+class _Arrays:
+    """Arrays under the names that mean something, and what their headers say; where they come from, subclasses know."""
 
-    def _directory(self) -> dict[str, zipfile.ZipInfo]:
-        """Array name -> member. Raises DataError for names that are unknown, doubled, or without their partner."""
-        members: dict[str, zipfile.ZipInfo] = {}
-        for info in self._zip.infolist():
-            name = info.filename.removesuffix(".npy")
+    def __init__(self, path: Path, names: Iterable[str]) -> None:
+        """Raises DataError for names that are unknown, doubled, or without their partner."""
+        self.path = path
+        found: list[str] = []
+        for name in names:
             if name not in _KEYS:
                 raise DataError(
-                    f"{self.path} has an array {name[:40]!r}, expected only {', '.join(_KEYS)}"
+                    f"{path} has an array {printable(name[:40])!r}, expected only {', '.join(_KEYS)}"
                     f"{did_you_mean(name[:40], _KEYS)}. {_ADVICE}"
                 )
-            if name in members:
-                raise DataError(f"{self.path} holds {name!r} twice, expected each array once. {_ADVICE}")
-            members[name] = info
-        wanted = {"x_train", "y_train", *members}
-        wanted |= {f"{'y' if name[0] == 'x' else 'x'}{name[1:]}" for name in members}
-        missing = [name for name in _KEYS if name in wanted and name not in members]
+            if name in found:
+                raise DataError(f"{path} holds {name!r} twice, expected each array once. {_ADVICE}")
+            found.append(name)
+        wanted = {"x_train", "y_train", *found, *(f"{'y' if name[0] == 'x' else 'x'}{name[1:]}" for name in found)}
+        missing = [name for name in _KEYS if name in wanted and name not in found]
         if missing:
-            raise DataError(f"{self.path} has no array {missing[0]!r}, found {', '.join(members) or 'none'}. {_ADVICE}")
-        return members
+            raise DataError(f"{path} has no array {missing[0]!r}, found {', '.join(found) or 'none'}. {_ADVICE}")
+        self.splits = tuple(split for split in _SPLITS if f"x_{split}" in found)
+
+    def open(self, name: str) -> IO[bytes]:
+        """The bytes of an array, header and all."""
+        raise NotImplementedError
+
+    def sizes(self, name: str) -> tuple[int, int]:
+        """How many bytes `open` gives, and how many there can be at most, by what lies on disk."""
+        raise NotImplementedError
+
+    def place(self, name: str) -> tuple[Path, int] | None:
+        """The file an array lies in as it is, and where it begins in it; None where it is packed."""
+        raise NotImplementedError
 
     def images(self, split: str) -> Array:
         """The images of a split as (n, h, w, c), uint8 or float32, finite."""
@@ -178,7 +187,7 @@ class _Archive:
 
     def compare(self, split: str, pixels: Array, targets: Array) -> None:
         """Raise DataError where a split differs from the training split in image shape or kind of targets."""
-        shape, dtype = self._header("x_train")[:2]
+        shape, dtype, *_ = self._header("x_train")
         shape = (*shape, 1) if len(shape) == 3 else shape
         if shape[1:] != pixels.shape[1:]:
             raise DataError(
@@ -190,7 +199,7 @@ class _Archive:
                 f"{self.path}: x_{split} is {pixels.dtype}, x_train {dtype}: expected the same range of pixels. "
                 "Save both as uint8 or both as floats"
             )
-        shape, dtype = self._header("y_train")[:2]
+        shape, dtype, *_ = self._header("y_train")
         regression = targets.dtype.kind == "f"
         if (dtype.kind == "f") != regression or (regression and shape[1:] != targets.shape[1:]):
             raise DataError(
@@ -199,46 +208,138 @@ class _Archive:
             )
 
     def _array(self, name: str, expected: str, accepts: Any) -> Array:
-        """The values of a member whose type is accepted, in this machine's byte order."""
-        shape, dtype, fortran, offset = self._header(name)
-        if not accepts(dtype):
-            raise DataError(f"{self.path}: {name} holds {dtype}, expected {expected}. Convert it before saving")
-        with reading(self.path), self._zip.open(self._members[name]) as member:
-            member.read(offset)
-            data = member.read()
-            if len(data) != self._members[name].file_size - offset:
-                raise EOFError(f"{name} ends early")
-        values = np.frombuffer(data, dtype)
-        values = values.reshape(shape[::-1]).T if fortran else values.reshape(shape)
-        return np.array(values, dtype.newbyteorder("="), order="C")
+        """The values of an array whose type is accepted, in this machine's byte order; large ones mapped where it can.
 
-    def _header(self, name: str) -> tuple[Shape, np.dtype[Any], bool, int]:
-        """Shape, dtype, column order and where the values begin; what it claims is found to be what is there."""
-        info = self._members[name]
+        What is mapped has been read through once, which compares checksums where there are some.
+        """
+        header = self._header(name)
+        if not accepts(header.dtype):
+            raise DataError(f"{self.path}: {name} holds {header.dtype}, expected {expected}. Convert it before saving")
+        place = self.place(name)
+        size = self.sizes(name)[0] - header.offset
+        if place and size >= MAPPED and header.dtype in (np.uint8, np.float32) and not header.fortran:
+            with reading(self.path), self.open(name) as stream:
+                while stream.read(_BLOCK):
+                    pass
+                return np.memmap(place[0], header.dtype, "r", place[1] + header.offset, header.shape)
+        with reading(self.path), self.open(name) as stream:
+            stream.read(header.offset)
+            data = stream.read()
+            if len(data) != size:
+                raise EOFError(f"{name} ends early")
+        values = np.frombuffer(data, header.dtype)
+        values = values.reshape(header.shape[::-1]).T if header.fortran else values.reshape(header.shape)
+        return np.array(values, header.dtype.newbyteorder("="), order="C")
+
+    def _header(self, name: str) -> _Header:
+        """What an array is said to be, found to be what is there."""
         where = f"{self.path}: {name}"
-        if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise DataError(f"{where} is encrypted or packed in an unusual way. Save it with np.savez_compressed")
         with reading(self.path):
             try:
-                with warnings.catch_warnings(action="ignore"), self._zip.open(info) as member:
-                    version = np.lib.format.read_magic(member)
+                with warnings.catch_warnings(action="ignore"), self.open(name) as stream:
+                    version = np.lib.format.read_magic(stream)
                     read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-                    shape, fortran, dtype = read[version](member, max_header_size=_MAX_HEADER)
-                    offset = member.tell()
+                    shape, fortran, dtype = read[version](stream, max_header_size=_MAX_HEADER)
+                    offset = stream.tell()
             except _BROKEN_HEADER as error:
                 raise DataError(f"{where} is no NumPy array ({_first_line(error)}). {_ADVICE}") from error
         if dtype.hasobject or dtype.kind not in "iuf":
             raise DataError(f"{where} holds {dtype}, expected plain numbers. Convert it before saving")
-        bytes_declared = int(np.prod(shape, dtype=object)) * dtype.itemsize
-        packed = info.compress_size * (DEFLATE_RATIO if info.compress_type == zipfile.ZIP_DEFLATED else 1)
-        if min(shape, default=0) < 0 or bytes_declared != info.file_size - offset or bytes_declared > packed:
+        declared = int(np.prod(shape, dtype=object)) * dtype.itemsize
+        found, limit = self.sizes(name)
+        if min(shape, default=0) < 0 or declared != found - offset or declared > limit:
             raise DataError(
-                f"{where} declares shape {shape} of {dtype}, {bytes_declared:,} bytes, found "
-                f"{min(info.file_size - offset, packed):,}: it is damaged. Save it again"
+                f"{where} declares shape {shape} of {dtype}, {declared:,} bytes, found "
+                f"{min(found - offset, limit):,}: it is damaged. Save it again"
             )
+        return _Header(tuple(shape), dtype, fortran, offset)
+
+
+class _Folder(_Arrays):
+    """A folder of .npy files."""
+
+    def __init__(self, path: Path) -> None:
+        with reading(path):
+            names = sorted(file.stem for file in path.iterdir() if file.suffix == ".npy" and not is_special(file))
+        super().__init__(path, names)
+
+    def open(self, name: str) -> IO[bytes]:
+        return open(self._file(name), "rb")
+
+    def sizes(self, name: str) -> tuple[int, int]:
+        size = self._file(name).stat().st_size
+        return size, size
+
+    def place(self, name: str) -> tuple[Path, int]:
+        return self._file(name), 0
+
+    def _file(self, name: str) -> Path:
+        return self.path / f"{name}.npy"
+
+
+class _Archive(_Arrays):
+    """An open .npz file whose directory has been checked."""
+
+    def __init__(self, path: Path) -> None:
+        with reading(path):
+            with open(path, "rb") as file:
+                if file.read(6) == b"\x93NUMPY":
+                    raise DataError(f"{path} is a single array (.npy), expected an archive (.npz). {_ADVICE}")
+            try:
+                self._zip = zipfile.ZipFile(path)
+            except (ValueError, OverflowError, NotImplementedError, struct.error) as error:
+                raise zipfile.BadZipFile(str(error)) from error
+        try:
+            super().__init__(path, (info.filename.removesuffix(".npy") for info in self._zip.infolist()))
+        except BaseException:
+            self._zip.close()
+            raise
+        self._members = {info.filename.removesuffix(".npy"): info for info in self._zip.infolist()}
+
+    def close(self) -> None:
+        """Close the file."""
+        self._zip.close()
+
+    def open(self, name: str) -> IO[bytes]:
+        info = self._members[name]
+        if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise DataError(
+                f"{self.path}: {name} is encrypted or packed in an unusual way. Save it with np.savez_compressed"
+            )
+        return self._zip.open(info)
+
+    def sizes(self, name: str) -> tuple[int, int]:
+        info = self._members[name]
         if info.compress_size > self.path.stat().st_size:
-            raise DataError(f"{where} claims to be larger than the file. It is damaged: save it again")
-        return tuple(shape), dtype, fortran, offset
+            raise DataError(f"{self.path}: {name} claims to be larger than the file. It is damaged: save it again")
+        packed = info.compress_type == zipfile.ZIP_DEFLATED
+        return info.file_size, largest_unpacked(info.compress_size) if packed else info.compress_size
+
+    def place(self, name: str) -> tuple[Path, int] | None:
+        info = self._members[name]
+        if info.compress_type != zipfile.ZIP_STORED:
+            return None
+        with reading(self.path), open(self.path, "rb") as file:
+            file.seek(info.header_offset)
+            name_length, extra_length = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))[-2:]
+        return self.path, info.header_offset + _LOCAL_HEADER.size + name_length + extra_length
+
+
+def _is_folder(path: str) -> bool:
+    with reading(Path(path).absolute()):
+        return Path(path).is_dir()
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[_Arrays]:
+    """The arrays of an archive or a folder. Raises DataError where there are none."""
+    folder = _is_folder(path)
+    place = on_disk(path, _ADVICE, folder=folder)
+    if folder:
+        yield _Folder(place)
+        return
+    with contextlib.closing(_Archive(place)) as archive:
+        yield archive
 
 
 def _is_float(dtype: np.dtype[Any]) -> bool:

@@ -11,6 +11,7 @@ from cnntrain.arrays import Array
 from cnntrain.config.fields import Kind, PositiveInt, Range, Seed
 from cnntrain.datasets.base import Dataset, Description, Images, shuffled_by_class
 from cnntrain.errors import DataError
+from cnntrain.reader import ALONE, Reader
 from cnntrain.registry import Part, register
 
 # isort: split
@@ -49,9 +50,9 @@ class Subset(Dataset):
         """Those of the source."""
         return cast(Dataset, self.source).files(split)
 
-    def load(self, split: str) -> Images:
+    def load(self, split: str, reader: Reader = ALONE) -> Images:
         """Read a split of the source. Raises DataError where a class has fewer than `per_class` samples."""
-        images = cast(Dataset, self.source).load(split)
+        images = cast(Dataset, self.source).load(split, reader)
         if split != "train":
             return images
         groups = shuffled_by_class(images, self.seed, "subset")

@@ -12,6 +12,7 @@ from cnntrain.config.fields import NonNegative, Pair, PositiveInt, Range, Seed
 from cnntrain.datasets.base import Dataset, Description, Images, numbered
 from cnntrain.errors import DataError
 from cnntrain.random import stream
+from cnntrain.reader import ALONE, Reader
 from cnntrain.registry import register
 
 # isort: split
@@ -66,7 +67,7 @@ class Synthetic(Dataset):
         """Everything is known from the settings."""
         return Description(self._shape(), self._names())
 
-    def load(self, split: str) -> Images:
+    def load(self, split: str, reader: Reader = ALONE) -> Images:  # noqa: ARG002  (one file, or none)
         """Compute a split: uint8 pixels and labels. Raises DataError for a split other than train and test."""
         if split not in self.splits():
             raise DataError(f"synthetic images have the splits train and test, not {split!r}")

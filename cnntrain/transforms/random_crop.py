@@ -48,14 +48,10 @@ class RandomCrop(Transform):
         n, height, width, channels = images.shape
         rows, columns, _ = self.output_shape((height, width, channels))
         pad = self.padding
-        padded = np.zeros((n, height + 2 * pad, width + 2 * pad, channels), images.dtype)
-        padded[:, pad : pad + height, pad : pad + width] = images
-        top = draws.integers(padded.shape[1] - rows + 1)
-        left = draws.integers(padded.shape[2] - columns + 1)
-        windows = np.lib.stride_tricks.as_strided(  # every crop of every image: (n, top, left, rows, columns*channels)
-            padded,
-            (n, padded.shape[1] - rows + 1, padded.shape[2] - columns + 1, rows, columns * channels),
-            (*padded.strides[:3], padded.strides[1], padded.strides[3]),
-            writeable=False,
-        )
-        return windows[np.arange(n), top, left].reshape(n, rows, columns, channels)
+        top = draws.integers(height + 2 * pad - rows + 1) - pad  # where the crop begins in the image itself
+        left = draws.integers(width + 2 * pad - columns + 1) - pad
+        crops = np.zeros((n, rows, columns, channels), images.dtype)
+        for crop, image, y, x in zip(crops, images, top.tolist(), left.tolist(), strict=True):
+            inside = image[max(y, 0) : y + rows, max(x, 0) : x + columns]  # copying no frame is what makes it fast
+            crop[max(-y, 0) :, max(-x, 0) :][: inside.shape[0], : inside.shape[1]] = inside
+        return crops

@@ -132,23 +132,6 @@ def test_cut_anywhere(tmp_path: Path, zipped: bool) -> None:
         assert str(path) in refusal("idx", root=str(tmp_path))
 
 
-def test_nothing_but_data_errors_from_mutated_files(tmp_path: Path) -> None:
-    path = write_idx(tmp_path, zipped=True) / "train-images-idx3-ubyte.gz"
-    data, rng, refused = path.read_bytes(), np.random.default_rng(0), 0
-    for _ in range(200):
-        changed = bytearray(data)
-        for _ in range(rng.integers(1, 4)):
-            changed[rng.integers(len(data))] = rng.integers(256)
-        path.write_bytes(changed)
-        try:
-            images = make(tmp_path).load("train")
-        except DataError:
-            refused += 1
-        else:
-            np.testing.assert_array_equal(images.pixels[..., 0], pixels(20, 6, 5))
-    assert refused > 100
-
-
 def test_gzip_bomb(tmp_path: Path) -> None:
     header = b"\0\0\x08\x03" + (1 << 16).to_bytes(4, "big") * 3
     said = refusal("idx", root=str(write_idx(tmp_path, zipped=True, images=header)))

@@ -9,6 +9,7 @@ from typing import Any
 from cnntrain import registry
 from cnntrain.datasets.base import Dataset, Images
 from cnntrain.errors import DataError
+from cnntrain.reader import ALONE, Reader
 from tests.support.datasets import labels, write_idx
 
 # isort: split
@@ -26,7 +27,7 @@ class Numbered(Dataset):
     def splits(self) -> tuple[str, ...]:
         return self.found  # type: ignore[attr-defined,no-any-return]
 
-    def load(self, split: str) -> Images:
+    def load(self, split: str, reader: Reader = ALONE) -> Images:
         sizes: tuple[int, ...] = self.sizes  # type: ignore[attr-defined]
         count = sum(sizes) or 10
         pixels = np.arange(count, dtype=np.uint8).reshape(-1, 1, 1, 1)

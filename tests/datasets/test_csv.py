@@ -1,0 +1,159 @@
+"""CSV files: which rows and columns are read, in what meaning, and what is refused by line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cnntrain import registry
+from tests.support.datasets import refusal
+from tests.support.experiments import run, write
+from tests.support.pictures import png
+
+# isort: split
+import numpy as np
+import pytest
+
+
+def picture(path: Path, grey: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(png(2, 2, 8, 0, bytes([grey] * 4)))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Three pictures, a table of them, and one with a validation split."""
+    for name, grey in (("a", 10), ("b", 20), ("c c", 30)):
+        picture(tmp_path / "pictures" / f"{name}.png", grey)
+    rows = ["path,label,note", "pictures/a.png,dog,x", "pictures/b.png,cat,", "pictures/c c.png,dog,"]
+    (tmp_path / "train.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "val.csv").write_text("label,path\ncat,pictures/a.png\n")
+    return tmp_path
+
+
+def make(path: Path, **fields: Any) -> Any:
+    return registry.make("datasets", "csv", path=str(path), **fields)
+
+
+def table(root: Path, text: str, encoding: str = "utf-8") -> Path:
+    path = root / "table.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def test_a_folder_of_tables(root: Path) -> None:
+    source = make(root)
+    assert source.splits() == ("train", "val")
+    train, val = source.load("train"), source.load("val")
+    assert train.classes == val.classes == ("cat", "dog")
+    assert train.targets.tolist() == [1, 0, 1]
+    assert val.targets.tolist() == [0]
+    assert train.pixels[:, 0, 0, 0].tolist() == [10, 20, 30]
+    assert train.shape == (2, 2, 3)
+    assert source.files("val") == (root / "val.csv", root / "pictures" / "a.png")
+
+
+def test_one_table_is_all_training(root: Path) -> None:
+    assert make(root / "val.csv").splits() == ("train",)
+    assert make(root / "train.csv").load("train").targets.tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_delimiters_quotes_marks_of_order_and_empty_lines(root: Path, mark: str) -> None:
+    rows = [["file", "kind"], ['"pictures/a.png"', '" x ""y"""'], ["", ""], [str(root / "pictures/b.png"), "z"]]
+    text = "\r\n".join(mark.join(row) if row[0] else "" for row in rows)
+    images = make(table(root, text, "utf-8-sig"), image="file", label="kind").load("train")
+    assert images.classes == ('x "y"', "z")
+    assert images.pixels[:, 0, 0, 0].tolist() == [10, 20]
+
+
+def test_values(root: Path) -> None:
+    path = table(root, "path,x,y\npictures/a.png,1,-2.5\npictures/b.png, 1e-3 ,0\n")
+    images = make(path, targets=("y", "x"), channels=1).load("train")
+    assert images.targets.dtype == np.float32
+    assert images.targets.tolist() == [[-2.5, 1], [0, np.float32(1e-3)]]
+    assert images.classes == ()
+    assert images.shape == (2, 2, 1)
+
+
+def test_settings_that_contradict_each_other(root: Path) -> None:
+    with pytest.raises(ValueError, match="csv takes 'label', for classes, or 'targets', for values: give one"):
+        make(root, label="a", targets=("b",))
+    for wrong in ((), ("a", "a")):
+        with pytest.raises(ValueError, match="one or more different columns"):
+            make(root, targets=wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "fields", "message"),
+    [
+        ("", {}, ": the column 'path' is not among none. Name the columns with 'image'"),
+        ("file,label\n", {}, ": the column 'path' is not among file, label."),
+        ("path,path,label\n", {}, ": the column 'path' is twice."),
+        ("path,label\n", {}, " has no row below its header, expected one for each picture. Add them"),
+        ("path,label\na.png\n", {}, ":2 has 1 columns, expected 2 as in the header. Mend the row"),
+        ("path,label\na,b,c\n", {}, ":2 has 3 columns, expected 2"),
+        ("path,label\n,b\n", {}, ":2 names no picture, expected a path."),
+        ("path,label\nx,a\ny,\n", {}, ":3 has the label '', expected a name. Mend the row"),
+        ("path,label\nx,a\ny,a\n", {}, " has 1 different labels, expected 2 to 65,536. Check the column"),
+        ('path,label\nx,"a\nb"\ny,c\n', {}, ":3 has the label 'a\\nb', expected a name."),
+        ('path,label\n"x,a\n', {}, " is no CSV file in UTF-8 (unexpected end of data)."),
+        ("path,v\nx,1\ny,nan\n", {"targets": ("v",)}, ":3: v is 'nan', expected a finite number. Mend the row"),
+        ("path,v\nx,1e39\n", {"targets": ("v",)}, ":2: v is '1e39', expected a finite number."),
+        ("path,v\nx,cat\n", {"targets": ("v",)}, ":2: v is 'cat', expected a finite number."),
+    ],
+)
+def test_what_is_wrong_with_a_table(root: Path, text: str, fields: dict[str, Any], message: str) -> None:
+    path = table(root, text)
+    assert refusal("csv", path=str(path), **fields).startswith(f"{path}{message}")
+
+
+def test_other_things_that_are_wrong(root: Path) -> None:
+    (root / "val.csv").write_text("path,label\npictures/a.png,cow\n")
+    said = refusal("csv", "val", path=str(root))
+    assert f"{root / 'val.csv'}:2: the label 'cow' is not among the 2 of train." in said
+    assert f"{root} has no split 'test', found train, val. Add test.csv" in refusal("csv", "test", path=str(root))
+    (root / "pictures" / "b.png").unlink()
+    said = refusal("csv", path=str(root))
+    assert f"1 of 3 images unreadable, first: {root / 'pictures' / 'b.png'}: No such file or directory" in said
+    said = refusal("csv", path=str(root), on_bad_image="skip")
+    assert f"{root / 'train.csv'}: of the class 'cat' nothing can be read, first of all skipped: {root}" in said
+    rows = (root / "train.csv").read_text()
+    (root / "train.csv").write_text(rows.replace("c.png,dog", "c.png,cat"))
+    images = make(root, on_bad_image="skip").load("train")
+    assert images.targets.tolist() == [1, 0]
+    assert images.skipped == (f"{root / 'pictures' / 'b.png'}: No such file or directory",)
+    (root / "train.csv").unlink()
+    assert f"{root} holds no train.csv, found val. Set path to a CSV file" in refusal("csv", path=str(root))
+    latin = table(root, "path,label\nä,b\n", "latin-1")
+    assert f"{latin} is no CSV file in UTF-8 ('utf-8' codec" in refusal("csv", path=str(latin))
+
+
+CONFIG = """\
+seed: 0
+data:
+  source: {type: csv, path: table.csv, channels: 1, targets: [left, right]}
+  val: 0.25
+model:
+  layers: [{type: conv2d, filters: 4, kernel_size: 3, padding: same}, relu, flatten, {type: dense, units: auto}]
+loss: LOSS
+optimizer: {type: adam, lr: 0.02}
+train: {epochs: 15, batch_size: 16}
+"""
+
+
+@pytest.mark.parametrize(("loss", "most"), [("binary_cross_entropy", 0.2), ("mse", 0.05)])
+def test_a_network_learns_several_labels_and_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loss: str, most: float
+) -> None:
+    """Whether the left half is bright, and whether the right half is: any, both or none."""
+    monkeypatch.chdir(tmp_path)
+    rows = ["path,left,right"]
+    for number in range(80):
+        left, right = number & 1, number >> 1 & 1
+        row = bytes([20 + 150 * left + number] * 3 + [20 + 150 * right + number // 2] * 3)
+        (tmp_path / f"{number}.png").write_bytes(png(6, 4, 8, 0, row * 4))
+        rows.append(f"{number}.png,{left},{right}")
+    table(tmp_path, "\n".join(rows))
+    result = run(write(tmp_path, CONFIG.replace("LOSS", loss), "halves.yaml"), tmp_path / "run")
+    assert result["final"]["val/loss"] < most
