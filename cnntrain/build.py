@@ -285,7 +285,8 @@ def rules(experiment: Experiment) -> Rules:
 def vectors(experiment: Experiment) -> int:
     """How many vectors of the parameters' size training keeps beside parameters and gradient."""
     chosen = optimizer(experiment)
-    return len(chosen.state_names()) + (chosen.sam is not None) + 2 * (experiment.train.average is not None)
+    saved = (chosen.sam is not None) + 2 * (experiment.train.average is not None)
+    return len(chosen.state_names()) + saved + 1  # and the weights before a step, for the update ratio
 
 
 def initialize(graph: Graph, init: Init, seed: int, params: Array) -> None:

@@ -53,12 +53,12 @@ def _explained(action: str, path: Path, size: int | None = None) -> Iterator[Non
     except OSError as error:
         reason = error.strerror or str(error)
         if error.errno == errno.ENOSPC and size is not None:
-            reason += _shortage(size, _free(path.parent))
+            reason += _shortage(size, free(path.parent))
         advice = _ADVICE.get(error.errno or 0, "Mend the cause and run the command again")
         raise StorageError(f"cannot {action} {path}: {reason}. {advice}") from error
 
 
-def _free(directory: Path) -> int | None:
+def free(directory: Path) -> int | None:
     """Bytes an ordinary user can still write; None where the system does not say."""
     try:
         system = os.statvfs(directory)
@@ -226,9 +226,9 @@ def probe(directory: Path) -> None:
 
 def require_space(directory: Path, size: int, purpose: str) -> None:
     """Raise StorageError where a directory has no room for so many bytes more, as far as the system says."""
-    free = _free(directory)
-    if free is not None and free < size:
-        raise StorageError(f"{directory} has no room for {purpose}{_shortage(size, free)}. {_ADVICE[errno.ENOSPC]}")
+    there = free(directory)
+    if there is not None and there < size:
+        raise StorageError(f"{directory} has no room for {purpose}{_shortage(size, there)}. {_ADVICE[errno.ENOSPC]}")
 
 
 class AppendLog:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from pathlib import Path
 
 from cnntrain.engine.plan import Plan
 from cnntrain.graph import Graph
 
 # isort: split
 import numpy as np
+
+_CONTAINER = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+_STATUS, _MEMINFO = Path("/proc/self/status"), Path("/proc/meminfo")
 
 
 def threads(asked: int | None = None) -> int:
@@ -20,12 +25,51 @@ def threads(asked: int | None = None) -> int:
 
 
 def available() -> int:
-    """Bytes of physical memory of this machine, or of the limit set for this process (ulimit -v) where that is less."""
+    """Bytes of physical memory of this machine, or of a limit set for this process where that is less.
+
+    Limits are `ulimit -v` and that of a container.
+    """
     import resource
 
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return total if limit == resource.RLIM_INFINITY else min(total, limit)
+    limits = [total if limit == resource.RLIM_INFINITY else limit, *(_number(path) or total for path in _CONTAINER)]
+    return min(total, *limits)
+
+
+def held() -> int:
+    """Bytes of physical memory this process has at the moment; where the system does not tell, the most it had."""
+    return _kilobytes(_STATUS, "VmRSS:") or peak()
+
+
+def peak() -> int:
+    """The most bytes of physical memory this process had."""
+    import resource
+
+    # The other figure is in bytes on macOS, and on Linux begins with that of the process that started this one.
+    return _kilobytes(_STATUS, "VmHWM:") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def free() -> int:
+    """Bytes this process could have beside those it holds: what nobody uses, within its limits."""
+    within = max(available() - held(), 0)
+    return min(within, _kilobytes(_MEMINFO, "MemAvailable:") or within)
+
+
+def _kilobytes(path: Path, field: str) -> int:
+    """A field of a file like /proc/meminfo, in bytes; 0 where there is none."""
+    with contextlib.suppress(OSError):
+        for line in path.read_text().splitlines():
+            if line.startswith(field):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def _number(path: Path) -> int | None:
+    """The number a file holds; None where there is no file, or "max" in it."""
+    with contextlib.suppress(OSError, ValueError):
+        return int(path.read_text())
+    return None
 
 
 def needed(graph: Graph, threads: int, batch_size: int, slots: int, training: bool = True) -> int:

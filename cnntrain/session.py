@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
+import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnntrain import advice, blas, build, resources, saved
+from cnntrain import advice, blas, build, forecast, resources, saved
 from cnntrain.arrays import Array
 from cnntrain.build import Data, Network, problem
 from cnntrain.checkpoint import Checkpoint, read
@@ -33,7 +34,7 @@ from cnntrain.errors import (
 from cnntrain.interrupts import Interrupts
 from cnntrain.monitor import Monitor
 from cnntrain.reader import ALONE, CACHE, Reader
-from cnntrain.run import RunDirectory, compare_environments, environment, resumable
+from cnntrain.run import RUNS, RunDirectory, compare_environments, environment, resumable
 from cnntrain.summary import described_without_data, figures
 from cnntrain.teacher import learn
 from cnntrain.trainer import Job, Trainer
@@ -58,6 +59,9 @@ HARMLESS = (  # keys that may change on resume: they say how long and how watche
     "data.val.path",
     "data.cache",
 )
+
+
+Check = Callable[[Loaded, Network, int], object]  # refuses what does not fit in memory, on so many threads
 
 
 @dataclass(frozen=True)
@@ -137,16 +141,17 @@ def _resume(
         return _train(job, run, checkpoint, options, console, interrupts)
 
 
-def _prepare(loaded: Loaded, options: Options, console: Console) -> Job:
+def _prepare(loaded: Loaded, options: Options, console: Console, check: Check | None = None) -> Job:
     """Build before reading where the config alone tells the shapes: a wrong layer should not wait for the data."""
     advice.check_codes(loaded)
+    check, threads = check or check_memory, resources.threads(options.threads)
     description = build.describe(loaded)
     if description is not None:
-        check_memory(loaded, build.network(loaded, description), resources.threads(options.threads))
+        check(loaded, build.network(loaded, description), threads)
     data = build.read_data(loaded, _reader(options.threads, console))
     network = build.network(loaded, data.description, build.class_counts(data))
-    check_memory(loaded, network, resources.threads(options.threads))
-    data = learn(loaded, data, resources.threads(options.threads))
+    check(loaded, network, threads)
+    data = learn(loaded, data, threads)
     loader = build.loader(loaded.experiment, data)
     build.check_batches(network, loader)
     for line in advice.of(loaded, network, loader.steps_per_epoch):
@@ -205,10 +210,26 @@ def prepare(configs: Sequence[str | Path], sets: Sequence[str], options: Options
     return _prepare(load(configs, sets), options, Console("none"))
 
 
+def dry_run(configs: Sequence[str | Path], sets: Sequence[str], options: Options) -> dict[str, Any]:
+    """What `fit --dry-run --json` prints: all that `check` finds, and what the run will take. Writes nothing.
+
+    Raises OutOfMemoryError or StorageError where the machine does not have that, and what `rehearse` raises.
+    """
+    began = time.perf_counter()
+    loaded = load(configs, sets)
+    threads = resources.threads(options.threads)
+    job = _prepare(loaded, options, Console("none"), forecast.check_memory)
+    warm_start(loaded, job.network)
+    start = time.perf_counter() - began
+    ahead = forecast.forecast(job, threads, options.run_dir or RUNS / loaded.experiment.name)
+    ahead["run_seconds"] += start
+    return figures(loaded, job.network, threads) | ahead | {"data": _class_counts(loaded, job.data)}
+
+
 def rehearse(
     configs: Sequence[str | Path], sets: Sequence[str], options: Options, read_data: bool = True
 ) -> dict[str, Any]:
-    """All that comes before training, without a run directory: what `check --json` and `fit --dry-run --json` print.
+    """All that comes before training, without a run directory: what `check --json` prints.
 
     Reads every split, the test split too. Raises ConfigError or DataError.
     """

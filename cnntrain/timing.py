@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import itertools
 import math
-import statistics
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
-from cnntrain import build
+from cnntrain import build, checkpoint
+from cnntrain.averages.base import Average
+from cnntrain.config.schema import Experiment
+from cnntrain.engine.average import Averaged
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.plan import Call, Plan
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.update import Updater
+from cnntrain.engine.vitals import Vitals
 from cnntrain.graph import BATCH
 from cnntrain.loader import Samples
-from cnntrain.trainer import Job
+from cnntrain.schedules.base import Horizon
+from cnntrain.trainer import Job, gradient
 
 # isort: split
 import numpy as np
@@ -24,60 +29,112 @@ WARM_UP = 2  # steps that are not counted: they take memory and fill caches
 _BACKWARD = ("partial_back", "backward")
 
 
+class Trial:
+    """Training that is thrown away: the steps that `fit` would take, and what it does at the end of an epoch."""
+
+    def __init__(self, job: Job, pool: Pool) -> None:
+        self._job, self.experiment = job, job.loaded.experiment
+        experiment, graph = self.experiment, job.network.graph
+        self.loader = build.loader(experiment, job.data)
+        self.horizon = build.horizon(experiment, self.loader.steps_per_epoch, len(self.loader.indices))
+        self.engine = Engine(graph, job.network.tally, pool, seed=experiment.seed)
+        build.initialize(graph, experiment.init, experiment.seed, self.engine.params)
+        optimizer, rules = build.optimizer(experiment), build.rules(experiment)
+        self._updater = Updater(optimizer, graph.layout, pool, self.engine.params, self.engine.grads, rules)
+        average = cast(Average | None, experiment.train.average)
+        self._average = Averaged(average, self.engine) if average else None
+        self._numbers = itertools.count()
+
+    def warm_up(self) -> None:
+        """Take the first steps, which take memory and fill caches."""
+        for _ in range(WARM_UP):
+            self.step()
+
+    def step(self) -> tuple[int, float]:
+        """Take one step, without a change of the weights, so that many cannot diverge: its samples and its seconds."""
+        start, number = time.perf_counter(), next(self._numbers)
+        batches = self.loader.step(number)
+        gradient(self.engine, self._updater, batches, number)
+        self._updater.apply(0.0, number, self.experiment.train.clip_norm)
+        if self._average:
+            self._average.follow(number + 1, self.horizon.total_steps, self.loader.steps_per_epoch)
+        return sum(map(len, batches)), time.perf_counter() - start
+
+    def image_seconds(self, steps: int, least: float = 0.0) -> float:
+        """Seconds a training image takes, over so many steps or, where that is longer, so many seconds."""
+        images, seconds, taken = 0, 0.0, 0
+        while taken < steps or seconds < least:
+            more, spent = self.step()
+            images, seconds, taken = images + more, seconds + spent, taken + 1
+        return seconds / images
+
+    def closing_seconds(self) -> float:
+        """What the end of an epoch takes: validation, from a part of the split, and a look at the rectifiers."""
+        data = self._job.data
+        vitals = Vitals(self.engine, Samples(data.train, data.train_indices, data.eval_transforms))
+        seconds = _least_seconds(vitals.dead_relu)
+        if data.val is None:
+            return seconds
+        part = data.val_indices[: 16 * self.engine.shard]
+        samples = Samples(data.val, part, data.eval_transforms)
+        validation = _least_seconds(lambda: self.engine.evaluate(samples)) * len(data.val_indices) / len(part)
+        return seconds + validation * (2 if self._average else 1)
+
+    def saving_seconds(self) -> float:
+        """What making a checkpoint takes, apart from writing it to the disk."""
+        arrays = {f"param/{name}": view for name, view in self.engine.graph.layout.views(self.engine.params).items()}
+        arrays |= {f"slot/{name}": slot for name, slot in self._updater.slots.items()}
+        return _least_seconds(lambda: checkpoint.pack({}, arrays))
+
+
+def _least_seconds(call: Callable[[], object], times: int = 3) -> float:
+    """What a call takes; the first may have memory to take, so it is made several times."""
+    found = []
+    for _ in range(times):
+        start = time.perf_counter()
+        call()
+        found.append(time.perf_counter() - start)
+    return min(found)
+
+
+def pace(trial: Trial, steps: int, least: float = 0.0) -> dict[str, Any]:
+    """How long steps, epochs and the run will take, from some steps after a warm-up; writing to the disk left out."""
+    image, closing, saving = trial.image_seconds(steps, least), trial.closing_seconds(), trial.saving_seconds()
+    loader, horizon, experiment = trial.loader, trial.horizon, trial.experiment
+    epochs = math.ceil(horizon.total_steps / loader.steps_per_epoch)
+    saves = max(saves_in(experiment, horizon), epochs)  # every epoch may be the best so far
+    return {
+        "step_seconds": image * experiment.train.batch_size * experiment.train.accumulate,
+        "images_per_second": 1 / image,
+        "steps_per_epoch": loader.steps_per_epoch,
+        "steps": horizon.total_steps,
+        "epochs": epochs,
+        "epoch_seconds": image * len(loader.indices) + closing + saving * saves / epochs,
+        "run_seconds": image * loader.samples_before(horizon.total_steps) + epochs * closing + saves * saving,
+    }
+
+
+def saves_in(experiment: Experiment, horizon: Horizon) -> int:
+    """How often a run saves because `checkpoint.every` has passed."""
+    return horizon.total_steps // max(horizon.steps(experiment.checkpoint.every), 1)
+
+
 def measure(job: Job, threads: int, steps: int) -> dict[str, Any]:
     """What `cnntrain time --json` prints. Takes steps of training that are thrown away; writes nothing.
 
     Seconds of a node are those of all workers added up, so they sum to more than a step takes by the clock.
     """
-    experiment, graph = job.loaded.experiment, job.network.graph
-    loader = build.loader(experiment, job.data)
-    optimizer = build.optimizer(experiment)
+    train = job.loaded.experiment.train
     with Pool(threads) as pool:
-        engine = Engine(graph, job.network.tally, pool, seed=experiment.seed)
-        build.initialize(graph, experiment.init, experiment.seed, engine.params)
-        updater = Updater(optimizer, graph.layout, pool, engine.params, engine.grads)
-        numbers = itertools.count()
-
-        def step() -> float:
-            """One step without a change of the weights, so that many of them cannot diverge."""
-            start, number = time.perf_counter(), next(numbers)
-            engine.step(loader.step(number), number)
-            updater.apply(0.0, number, experiment.train.clip_norm)
-            return time.perf_counter() - start
-
-        for _ in range(WARM_UP):
-            step()
-        seconds = statistics.median(step() for _ in range(steps))
+        trial = Trial(job, pool)
+        trial.warm_up()
+        found = pace(trial, steps)
         calls: list[tuple[Call, float]] = []
-        engine.watch = lambda call, taken: calls.append((call, taken))
+        trial.engine.watch = lambda call, taken: calls.append((call, taken))
         for _ in range(steps):
-            step()
-        engine.watch = None
-        validation = _validation_seconds(job, engine)
-    epoch = seconds * loader.steps_per_epoch + validation
-    horizon = build.horizon(experiment, loader.steps_per_epoch)
-    nodes = _nodes(engine, calls, steps, experiment.train.batch_size * experiment.train.accumulate)
-    return {
-        "nodes": nodes,
-        "threads": threads,
-        "step_seconds": seconds,
-        "images_per_second": experiment.train.batch_size * experiment.train.accumulate / seconds,
-        "epoch_seconds": epoch,
-        "run_seconds": epoch * horizon.total_steps / loader.steps_per_epoch,
-    }
-
-
-def _validation_seconds(job: Job, engine: Engine) -> float:
-    """What validating takes, from a part of the split."""
-    if job.data.val is None:
-        return 0.0
-    part = job.data.val_indices[: 16 * engine.shard]
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        engine.evaluate(Samples(job.data.val, part, job.data.eval_transforms))
-        times.append(time.perf_counter() - start)
-    return min(times) * len(job.data.val_indices) / len(part)
+            trial.step()
+        nodes = _nodes(trial.engine, calls, steps, train.batch_size * train.accumulate)
+    return {"nodes": nodes, "threads": threads, **found}
 
 
 def _nodes(engine: Engine, calls: list[tuple[Call, float]], steps: int, samples: int) -> list[dict[str, Any]]:

@@ -131,7 +131,7 @@ class Trainer:
         lr, momentum = self.rates.at(step, self.horizon)
         logged = (step + 1) % train.log_every == 0
         try:
-            vector = self._gradient(step)
+            vector = gradient(self.engine, self.updater, self.loader.step(step), step)
             if logged:
                 self.vitals.remember()
             norm = self.updater.apply(lr, step, train.clip_norm, momentum)
@@ -153,18 +153,6 @@ class Trainer:
             rates |= {"grad_norm": norm, "update_ratio": self.vitals.update_ratio()}
             self.run.metric(row | rates | values | self._penalized(values))
             self.interval_tally = self.tally.zeros()
-
-    def _gradient(self, step: int) -> Array:
-        """Compute the gradient, under sam where the loss is worst nearby; returns the step's tally."""
-        batches = self.loader.step(step)
-        vector = self.engine.step(batches, step)
-        if self.optimizer.sam:
-            self.updater.perturb(step)
-            try:
-                self.engine.step(batches, step)
-            finally:
-                self.updater.restore()
-        return vector
 
     def _penalized(self, values: Values) -> Values:
         """With regularizers, what they add to the loss for the weights as they are now, and the loss with it."""
@@ -371,6 +359,18 @@ class Trainer:
         except ValueError as error:
             raise CheckpointError(f"{checkpoint.path} is damaged: {error}. Restore it from a copy") from error
         self.rates.states = meta.get("schedules", self.rates.states)
+
+
+def gradient(engine: Engine, updater: Updater, batches: Sequence[Batch], step: int) -> Array:
+    """Compute the gradient of a step, under sam where the loss is worst nearby; returns the step's tally."""
+    vector = engine.step(batches, step)
+    if updater.optimizer.sam:
+        updater.perturb(step)
+        try:
+            engine.step(batches, step)
+        finally:
+            updater.restore()
+    return vector
 
 
 class Rates:

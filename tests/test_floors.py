@@ -33,7 +33,7 @@ FLOORS: dict[int, set[str]] = {
         "inference",
         "summary",
         "advice",
-        "timing",
+        *("timing", "forecast"),
         *("gradcheck", "selftest", "warmstart", "merge", "teacher", "sweep"),
     },
     7: {"cli", "__main__"},

@@ -120,6 +120,26 @@ def test_a_limit_of_the_process_counts_where_it_is_less_than_the_machine(monkeyp
         assert resources.available() == expected
 
 
+def test_so_does_the_limit_of_a_container(monkeypatch, tmp_path):
+    without = resources.available()
+    unlimited, limited = tmp_path / "memory.max", tmp_path / "limit_in_bytes"
+    unlimited.write_text("max\n")
+    limited.write_text("1000000\n")
+    monkeypatch.setattr(resources, "_CONTAINER", (unlimited, tmp_path / "none"))
+    assert resources.available() == without
+    monkeypatch.setattr(resources, "_CONTAINER", (unlimited, limited))
+    assert resources.available() == 1_000_000
+    assert resources.free() == 0  # this process has more than that already
+
+
+def test_what_a_process_holds_grows_and_what_is_free_is_within_the_machine():
+    before = resources.held()
+    block = np.ones(50_000_000, np.uint8)
+    assert resources.held() > before + 40e6
+    assert resources.peak() >= resources.held() > block.nbytes
+    assert 0 < resources.free() < resources.available()
+
+
 def test_threads_are_those_asked_for_or_those_this_process_may_use(monkeypatch):
     assert resources.threads(3) == 3
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 5}, raising=False)

@@ -48,7 +48,7 @@ def show_rehearsal(document: dict[str, Any]) -> None:
         ("classes", str(len(document["classes"]))),
         ("layers", str(len(document["nodes"]))),
         ("parameters", f"{document['parameters']:,}"),
-        ("memory", f"{document['memory']} beside the data"),
+        *(_ahead(document) if "run_seconds" in document else [("memory", f"{document['memory']} beside the data")]),
         *((split, _amount(found, spread=not few)) for split, found in data.items()),
     ]
     show(pairs(rows))
@@ -62,6 +62,30 @@ def show_rehearsal(document: dict[str, Any]) -> None:
         )
     show()
     show(f"{document['name']}: {'ready to train' if data else 'sound, as far as can be told without its data'}")
+
+
+def _ahead(document: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a run will take."""
+    from cnntrain.console import clock
+    from cnntrain.resources import human
+
+    threads, epochs = document["threads"], document["epochs"]
+    return [
+        ("memory", f"{human(document['peak_bytes'])} at most, data included; {human(document['free_bytes'])} free"),
+        (
+            "disk",
+            f"{human(document['disk_bytes'])} at most, for {document['checkpoints']} checkpoints of "
+            f"{human(document['checkpoint_bytes'])}"
+            + (f"; {human(document['disk_free_bytes'])} free" if document["disk_free_bytes"] is not None else ""),
+        ),
+        (
+            "step",
+            f"{1000 * document['step_seconds']:.1f} ms on {threads} thread{'s' * (threads != 1)}, "
+            f"{document['step_flops'] / 1e9:.3g} GFLOP, {document['images_per_second']:.0f} images/s",
+        ),
+        ("epoch", f"{document['epoch_seconds']:.1f} s with validation, {document['steps_per_epoch']:,} steps"),
+        ("run", f"{clock(document['run_seconds'])} for {epochs:,} epoch{'s' * (epochs != 1)}"),
+    ]
 
 
 def _amount(found: dict[str, Any], spread: bool) -> str:

@@ -27,7 +27,13 @@ from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets
 @sets
 @click.option("-o", "--run-dir", type=PATH, help="Where to write; by default runs/NAME/DATE-HASH.")
 @threads
-@click.option("-n", "--dry-run", is_flag=True, help="Build everything, read the data, and stop before training.")
+@click.option(
+    "-n",
+    "--dry-run",
+    "rehearse",
+    is_flag=True,
+    help="Build everything, read the data, tell what memory, disk and time the run will take, and stop.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in --run-dir; the config is in its checkpoint.")
 @click.option("--resume-or-start", is_flag=True, help="Start, go on, or when finished do nothing: for scripts.")
 @click.option("--overwrite", is_flag=True, help="Replace the run that --run-dir holds.")
@@ -43,18 +49,18 @@ from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets
 @click.option("-q", "--quiet", is_flag=True, help="Say only what is wrong.")
 @as_json
 @debug
-def command(configs: tuple[Path, ...], sets: tuple[str, ...], as_json: bool, dry_run: bool, **flags: Any) -> None:
+def command(configs: tuple[Path, ...], sets: tuple[str, ...], as_json: bool, rehearse: bool, **flags: Any) -> None:
     """Train the network of CONFIG. Several configs are merged, later ones over earlier ones."""
     from cnntrain.interrupts import Interrupts
 
     with Interrupts() as interrupts, interrupts.at_once():  # importing NumPy takes a while
         from cnntrain.cli.check import show_rehearsal
-        from cnntrain.session import Options, fit, rehearse
+        from cnntrain.session import Options, dry_run, fit
 
-    _check_flags(dry_run=dry_run, **flags)
+    _check_flags(dry_run=rehearse, **flags)
     options = Options(**flags)
-    if dry_run:
-        document = rehearse(configs, sets, options)
+    if rehearse:
+        document = dry_run(configs, sets, options)
         if as_json:
             print_json(document)
         else:

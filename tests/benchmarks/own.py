@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from cnntrain import blas, build
@@ -21,12 +22,12 @@ GEMM = 1024  # rows and columns of the products the ceiling is measured with
 LR, MOMENTUM = 0.01, 0.9
 
 
-def config(network: str, batch: int, *, source: str = "synthetic", more: str = "") -> str:
-    """A whole config that trains a reference network; `source` is YAML, `more` further keys of `train`."""
+def config(network: str, batch: int, source: str = "synthetic") -> str:
+    """A whole config that trains a reference network; `source` is YAML."""
     layers = "".join(f"    - {line}\n" for part in NETWORKS[network].parts for line in _lines(part))
     return (
         f"data: {{source: {source}}}\n"
-        f"train: {{epochs: 1, batch_size: {batch}{more}}}\n"
+        f"train: {{epochs: 1, batch_size: {batch}}}\n"
         f"optimizer: {{type: sgd, lr: {LR}, momentum: {MOMENTUM}}}\n"
         f"model:\n  layers:\n{layers}"
     )
@@ -55,6 +56,18 @@ def _conv(part: Conv) -> list[str]:
     keys += ", bias: false" if part.norm else ""
     line = f"{{type: conv2d, filters: {part.filters}, {keys}}}"
     return [line, *(["batch_norm"] if part.norm else []), *(["relu"] if part.relu else [])]
+
+
+def write_experiment(network: str, batch: int, samples: int, folder: Path) -> None:
+    """Write experiment.yaml and the data it names, random pixels, an eighth as many to validate, into a folder."""
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for split, count in (("train", samples), ("val", samples // 8)):
+        arrays[f"x_{split}"] = rng.integers(0, 256, (count, *NETWORKS[network].shape), dtype=np.uint8)
+        arrays[f"y_{split}"] = np.arange(count) % CLASSES
+    np.savez(folder / "data.npz", **arrays)
+    text = config(network, batch, source=f"{{type: npz, path: {folder / 'data.npz'}}}")
+    (folder / "experiment.yaml").write_text(text)
 
 
 class Ready:
