@@ -88,9 +88,9 @@ class Ready:
         return self._labels[start:stop], self._weights[start:stop]
 
 
-def engine_of(network: str, batch: int, workers: Workers) -> tuple[Engine, Updater]:
-    """A reference network with its first weights, and what updates them."""
-    loaded = load_text(config(network, batch), network)
+def engine_of(network: str, batch: int, workers: Workers, text: str | None = None) -> tuple[Engine, Updater]:
+    """A reference network with its first weights, and what updates them; `text` stands in for its config."""
+    loaded = load_text(text or config(network, batch), network)
     description = Description(NETWORKS[network].shape, tuple(map(str, range(CLASSES))))
     built = build.network(loaded, description)
     engine = Engine(built.graph, built.tally, workers)

@@ -1,0 +1,76 @@
+"""An array that counts what NumPy is asked to do with it: calls, bytes read and written, products of matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+from cnntrain import arrays
+from cnntrain.engine import engine, rows, update
+
+# isort: split
+import numpy as np
+
+
+@dataclass
+class Count:
+    """What has been done so far."""
+
+    calls: int = 0
+    bytes: int = 0
+    product_flops: int = 0
+
+
+class Counted(np.ndarray[Any, Any]):
+    """An ndarray whose operations, and those of every view of it, are counted in `count`."""
+
+    count = Count()
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = (), **options: Any) -> Any:
+        found = getattr(ufunc, method)(
+            *map(_plain, inputs), **({"out": tuple(map(_plain, out))} if out else {}), **options
+        )
+        self._note(*inputs, *(out or (found,)))
+        if ufunc is np.matmul:
+            self.count.product_flops += 2 * np.asarray(found).size * np.shape(inputs[0])[-1]
+        return out[0] if len(out) == 1 else found
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        found = function(*_plain(args), **_plain(kwargs))
+        self._note(*args, *kwargs.values(), found)
+        return found
+
+    def __setitem__(self, where: Any, value: Any) -> None:
+        self._note(value, value)
+        super().__setitem__(where, _plain(value))
+
+    @classmethod
+    def _note(cls, *operands: Any) -> None:
+        cls.count.calls += 1
+        cls.count.bytes += sum(operand.nbytes for operand in operands if isinstance(operand, np.ndarray))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Counted):
+        return value.view(np.ndarray)
+    if isinstance(value, list | tuple):
+        return type(value)(map(_plain, value))
+    return {key: _plain(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+@contextmanager
+def counting() -> Iterator[Count]:
+    """Let every array the engine owns that is made meanwhile be counted, in what is given here."""
+    real = arrays.aligned
+
+    def aligned(shape: Any, dtype: Any) -> Any:
+        return real(shape, dtype).view(Counted)
+
+    Counted.count = Count()
+    with ExitStack() as patches:
+        for module in (engine, rows, update):
+            patches.enter_context(mock.patch.object(module, "aligned", aligned))
+        yield Counted.count
