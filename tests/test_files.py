@@ -128,7 +128,7 @@ def test_a_full_disk_says_how_much_is_missing(tmp_path: Path, monkeypatch: pytes
     inject(
         monkeypatch, lambda _count, name: OSError(errno.ENOSPC, "No space left on device") if name == "write" else None
     )
-    monkeypatch.setattr(files, "_free", lambda _directory: 1_100_000)
+    monkeypatch.setattr(files, "free", lambda _directory: 1_100_000)
     with pytest.raises(StorageError) as caught:
         files.write_atomic(tmp_path / "last.npz", bytes(12_400_000))
     assert str(caught.value) == (

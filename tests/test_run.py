@@ -369,7 +369,7 @@ def test_room_for_the_checkpoints_to_come_is_wanted_before_training(
 ) -> None:
     with RunDirectory.create(tmp_path / "run", "name", HASH) as directory:
         size = directory.save_checkpoint({}, ARRAYS)
-        monkeypatch.setattr(files, "_free", lambda _directory: 4 * size - 1)
+        monkeypatch.setattr(files, "free", lambda _directory: 4 * size - 1)
         directory.require_space(keep=1)  # the one being written, best.npz and a numbered one
         with pytest.raises(StorageError) as caught:
             directory.require_space(keep=2)
@@ -379,10 +379,10 @@ def test_room_for_the_checkpoints_to_come_is_wanted_before_training(
         )
         directory.save_checkpoint({}, ARRAYS, best=True, keep_as="epoch-0001", keep=2)
         directory.require_space(keep=2)  # two are there by now
-        monkeypatch.setattr(files, "_free", lambda _directory: size - 1)
+        monkeypatch.setattr(files, "free", lambda _directory: size - 1)
         with pytest.raises(StorageError, match="has no room for 1 more checkpoint "):
             directory.require_space(keep=0)
-        monkeypatch.setattr(files, "_free", lambda _directory: None)  # a system that does not say
+        monkeypatch.setattr(files, "free", lambda _directory: None)  # a system that does not say
         directory.require_space(keep=2)
 
 

@@ -106,7 +106,7 @@ def step_of(network: str, batch: int, threads: int, inference: bool, mode: str) 
     model(x)  # makes the variables
     velocities = [tf.Variable(tf.zeros_like(variable)) for variable in model.trained]
 
-    @tf.function(jit_compile=mode == "xla")  # type: ignore[untyped-decorator]
+    @tf.function(jit_compile=mode == "xla", autograph=False)  # type: ignore[untyped-decorator]
     def step() -> Any:
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, model(x)))
@@ -118,7 +118,7 @@ def step_of(network: str, batch: int, threads: int, inference: bool, mode: str) 
             )
         return loss
 
-    @tf.function(jit_compile=mode == "xla")  # type: ignore[untyped-decorator]
+    @tf.function(jit_compile=mode == "xla", autograph=False)  # type: ignore[untyped-decorator]
     def infer() -> Any:
         return model(x)
 
