@@ -109,6 +109,7 @@ def pace(trial: Trial, steps: int, least: float = 0.0) -> dict[str, Any]:
         "steps_per_epoch": loader.steps_per_epoch,
         "steps": horizon.total_steps,
         "epochs": epochs,
+        "save_seconds": saving,
         "epoch_seconds": image * len(loader.indices) + closing + saving * saves / epochs,
         "run_seconds": image * loader.samples_before(horizon.total_steps) + epochs * closing + saves * saving,
     }

@@ -42,6 +42,7 @@ def command(configs: tuple[Path, ...], steps: int, sets: tuple[str, ...], thread
             [
                 ("step", f"{1000 * result['step_seconds']:.1f} ms on {usable} thread{'s' * (usable != 1)}"),
                 ("images/s", f"{result['images_per_second']:.0f}"),
+                ("saving", f"{1000 * result['save_seconds']:.1f} ms for a checkpoint, before it is written"),
                 ("epoch", f"{result['epoch_seconds']:.1f} s with validation, as predicted from this"),
                 ("run", f"{result['run_seconds']:.0f} s, as predicted from this"),
             ]

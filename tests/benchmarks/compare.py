@@ -1,7 +1,7 @@
 """Steps of cnntrain against those of PyTorch and TensorFlow, network by network, alternating within one run.
 
 `python -m tests.benchmarks.compare` needs the extra `bench`; a framework that is not installed is left out, with a
-note. Every peer is a process of its own with two threads. In each alternation every peer takes about a quarter of a
+note. Every peer is a process of its own with two threads. In each alternation every peer takes about a fifth of a
 second of steps, one after the other, while the others are stopped, so that what else the machine does meets all of
 them. Shown are medians over the alternations. A ratio is that of an alternation, a peer's time over cnntrain's: above
 1, cnntrain is faster; its spread is from the least to the largest. Of PyTorch and of TensorFlow the mode with the
@@ -19,6 +19,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -27,7 +28,7 @@ from tests.benchmarks import own
 from tests.benchmarks.networks import NETWORKS
 from tests.benchmarks.peers import CEILING, PEERS, THREADS
 
-TURN = 0.25  # seconds of steps a peer takes at a time
+TURN = 0.2  # seconds of steps a peer takes at a time
 OTHER_BATCHES = {"vgg_small": (16, 256), "resnet20": (16, 256)}  # beside 64
 SLOW_TO_START = ("torch-compile", "tensorflow-function", "tensorflow-xla")  # left out with --quick
 
@@ -36,21 +37,32 @@ class Worker:
     """A peer's process; it is stopped but for its turns."""
 
     def __init__(self, peer: str, network: str, batch: int, inference: bool) -> None:
+        """Start it. Several can get ready at the same time."""
         command = [sys.executable, "-m", "tests.benchmarks.peers", peer, network, str(batch)]
         # cnntrain.blas has told the libraries of this process, by variables, to use one thread; not the peers'.
-        quiet = {"TF_CPP_MIN_LOG_LEVEL": "2"}
         environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+        self._name = peer
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115  (it lives on with the process)
         self._process = subprocess.Popen(
             command + (["--inference"] if inference else []),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=self._said,
             text=True,
-            env=environment | quiet,
+            env=environment,
         )
+        self.steps = 1
+
+    def wait(self) -> None:
+        """Until it is ready; then stop it. Raises SystemExit where it failed."""
         if self._read() != "ready":
-            raise SystemExit(f"{' '.join(command)} did not start")
-        self.steps = max(1, round(TURN / self._seconds(2)))
+            self._said.seek(0)
+            raise SystemExit(f"{self._name} did not start:\n{self._said.read()}")
         self._process.send_signal(signal.SIGSTOP)
+
+    def calibrate(self) -> None:
+        """Choose how many steps a turn has."""
+        self.steps = max(1, round(TURN / self.turn()))
 
     def _read(self) -> str:
         assert self._process.stdout is not None
@@ -132,6 +144,10 @@ class Row:
 def measure(network: str, batch: int, inference: bool, peers: Sequence[str], alternations: int) -> Row:
     """Alternate between the peers on one network."""
     workers = {peer: Worker(peer, network, batch, inference) for peer in (*peers, CEILING)}
+    for worker in workers.values():
+        worker.wait()
+    for worker in workers.values():
+        worker.calibrate()
     seconds: dict[str, list[float]] = {peer: [] for peer in workers}
     for _ in range(alternations):
         for peer, worker in workers.items():

@@ -11,6 +11,7 @@ from cnntrain.engine.pool import Pool
 from tests.benchmarks import own, peers
 from tests.benchmarks.compare import Row, means
 from tests.benchmarks.networks import NETWORKS
+from tests.benchmarks.table import table
 
 PARAMETERS = {  # counted by hand, or from the papers
     "mlp": 784 * 512 + 512 + 512 * 10 + 10,
@@ -59,3 +60,12 @@ def test_ratios_are_to_the_best_mode_and_of_the_same_alternation():
     assert found.ceiling == pytest.approx(2 * 2 * 1024**3 / 0.02 / 1e9)
     assert means([found, found]) == pytest.approx({"PyTorch": 1.5, "TensorFlow": 1.0, "the better of both": 1.0})
     assert "TensorFlow" not in means([row(cnntrain=[1.0], torch_eager=[2.0])])
+
+
+def test_the_table_has_the_best_modes_and_the_spread():
+    found = row(cnntrain=[1.0, 2.0, 1.0], torch_eager=[3.0, 3.0, 3.0], tensorflow_xla=[1, 1, 1], torch_compile=[4] * 3)
+    last = table([found]).splitlines()[-1]
+    assert last == (
+        "| mlp | 64 | 64 | 21 (eager) | **3.00** (1.50 to 3.00) | 64 (xla) | **1.00** (0.50 to 1.00) | 0% | "
+        "100 / 100 / 100 MB |"
+    )
