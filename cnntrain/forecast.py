@@ -12,6 +12,7 @@ from cnntrain.config.load import Loaded
 from cnntrain.engine.plan import Plan
 from cnntrain.engine.pool import Pool
 from cnntrain.errors import OutOfMemoryError
+from cnntrain.graph import Graph
 from cnntrain.resources import human
 from cnntrain.timing import Trial, pace, saves_in, step_flops
 from cnntrain.trainer import Job
@@ -52,6 +53,7 @@ def check_memory(loaded: Loaded, network: Network, threads: int) -> dict[str, An
     """
     batch_size = loaded.experiment.train.batch_size
     needed = resources.needed(network.graph, threads, batch_size, build.vectors(loaded.experiment))
+    needed += _largest_node(network.graph)
     held, free = resources.held(), resources.free()
     if needed > free:
         raise OutOfMemoryError(
@@ -60,6 +62,19 @@ def check_memory(loaded: Loaded, network: Network, threads: int) -> dict[str, An
             "images or the data smaller"
         )
     return {"peak_bytes": max(held + needed, resources.peak()), "free_bytes": free}
+
+
+def _largest_node(graph: Graph) -> int:
+    """Bytes a look at the rectifiers takes, which walks one node after the other: input, output, workspace."""
+    dtype, sizes = np.dtype(np.float32), []
+    for i, node in enumerate(graph.nodes):
+        inputs = graph.input_shapes(i)
+        space = node.layer.workspace(*inputs, n=graph.shard, dtype=dtype)
+        buffers = [*space.kept.values(), *space.scratch.values()]
+        values = graph.shard * (math.prod(node.shape) + sum(map(math.prod, inputs)))
+        own = sum(math.prod(shape) * np.dtype(kind).itemsize for shape, kind in buffers)
+        sizes.append(values * dtype.itemsize + own)
+    return max(sizes)
 
 
 def _disk(job: Job, run_dir: Path) -> dict[str, Any]:

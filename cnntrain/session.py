@@ -210,12 +210,15 @@ def prepare(configs: Sequence[str | Path], sets: Sequence[str], options: Options
     return _prepare(load(configs, sets), options, Console("none"))
 
 
-def dry_run(configs: Sequence[str | Path], sets: Sequence[str], options: Options) -> dict[str, Any]:
+def dry_run(
+    configs: Sequence[str | Path], sets: Sequence[str], options: Options, began: float | None = None
+) -> dict[str, Any]:
     """What `fit --dry-run --json` prints: all that `check` finds, and what the run will take. Writes nothing.
 
-    Raises OutOfMemoryError or StorageError where the machine does not have that, and what `rehearse` raises.
+    `began` is when the command did, by time.perf_counter; what has passed since is part of the run's time. Raises
+    OutOfMemoryError or StorageError where the machine does not have that, and what `rehearse` raises.
     """
-    began = time.perf_counter()
+    began = began or time.perf_counter()
     loaded = load(configs, sets)
     threads = resources.threads(options.threads)
     job = _prepare(loaded, options, Console("none"), forecast.check_memory)

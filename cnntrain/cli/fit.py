@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ def command(configs: tuple[Path, ...], sets: tuple[str, ...], as_json: bool, reh
     """Train the network of CONFIG. Several configs are merged, later ones over earlier ones."""
     from cnntrain.interrupts import Interrupts
 
+    began = time.perf_counter()
     with Interrupts() as interrupts, interrupts.at_once():  # importing NumPy takes a while
         from cnntrain.cli.check import show_rehearsal
         from cnntrain.session import Options, dry_run, fit
@@ -60,7 +62,7 @@ def command(configs: tuple[Path, ...], sets: tuple[str, ...], as_json: bool, reh
     _check_flags(dry_run=rehearse, **flags)
     options = Options(**flags)
     if rehearse:
-        document = dry_run(configs, sets, options)
+        document = dry_run(configs, sets, options, began)
         if as_json:
             print_json(document)
         else:
