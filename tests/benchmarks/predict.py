@@ -18,7 +18,7 @@ from tests.benchmarks import process
 from tests.benchmarks.networks import NETWORKS
 
 ROOT = Path(__file__).parents[2]
-RUN = 6.0  # seconds a run should last
+RUN = 5.0  # seconds a run should last
 SAMPLES = {"mlp": 40_000, "lenet": 8_000}  # of training, so that an epoch is not over in no time
 WRITE = """\
 import sys

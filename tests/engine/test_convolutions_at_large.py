@@ -133,9 +133,10 @@ model:
     - {{type: max_pool2d, kernel_size: 2}}
     - {{type: conv2d, filters: 16, kernel_size: 3, padding: same, algorithm: {algorithm}}}
     - relu
-    - global_avg_pool
+    - {{type: max_pool2d, kernel_size: 2}}
+    - flatten
     - {{type: dense, units: auto}}
-optimizer: {{type: sgd, lr: 0.1, momentum: 0.9}}
+optimizer: {{type: sgd, lr: 0.05, momentum: 0.9}}
 train: {{epochs: 3, batch_size: 32}}
 """
 
@@ -160,5 +161,5 @@ def test_both_end_at_the_same_accuracy_within_the_spread_of_three_seeds(tmp_path
         ]
     means = {algorithm: statistics.mean(found) for algorithm, found in accuracies.items()}
     spread = max(max(found) - min(found) for found in accuracies.values())
-    assert min(means.values()) > 0.85
+    assert min(means.values()) > 0.9
     assert abs(means["direct"] - means["winograd"]) <= spread
