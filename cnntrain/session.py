@@ -226,7 +226,8 @@ def dry_run(
     start = time.perf_counter() - began
     ahead = forecast.forecast(job, threads, options.run_dir or RUNS / loaded.experiment.name)
     ahead["run_seconds"] += start
-    return figures(loaded, job.network, threads) | ahead | {"data": _class_counts(loaded, job.data)}
+    counts = _class_counts(loaded, job.data, _reader(options.threads, Console("none")))
+    return figures(loaded, job.network, threads) | ahead | {"data": counts}
 
 
 def rehearse(
