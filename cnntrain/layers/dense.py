@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from cnntrain.arrays import Param, Shape
 from cnntrain.config.fields import Classes
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, width
+from cnntrain.ops.products import multiply
 from cnntrain.registry import register
 
 # isort: split
@@ -55,14 +56,14 @@ class Dense(Layer):
 
     def forward(self, f: Frame) -> None:
         """Write y = x @ weight + bias."""
-        np.matmul(f.x, f.p["weight"], out=f.y)
+        multiply(f.x, f.p["weight"], f.y)
         if self.bias:
             np.add(f.y, f.p["bias"], out=f.y)
 
     def backward(self, f: Frame) -> None:
         """Write dweight = x.T @ dy, dbias = 1.T @ dy, dx = dy @ weight.T."""
         if f.dp is not None:
-            np.matmul(f.x.T, f.dy, out=f.dp["weight"])
+            multiply(f.x.T, f.dy, f.dp["weight"])
             if self.bias:
                 f.scratch["ones"].fill(1)
                 np.matmul(f.scratch["ones"], f.dy, out=f.dp["bias"])

@@ -4,12 +4,14 @@ The matrix is `kernel height * kernel width` times as large as the image, so it 
 chunk of windows at a time, small enough to stay in a core's second-level cache while it is multiplied, and made again
 in backward instead of being kept (cuDNN does the same: Chetlur et al. 2014).
 
-With few channels a row is made of short runs, and copying runs costs by their number; there the transposed matrix is
-made instead, whose runs go along the image's width. BLAS multiplies both equally fast.
+A row is made of runs of values that lie side by side in the image too: one for each row of the window. NumPy copies
+arrays of few large items faster than of many small ones, so a run is one item (of type void). Of images with a single
+channel the transposed matrix is made instead, whose runs are as long as a row of windows.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -23,7 +25,6 @@ from numpy.lib.stride_tricks import as_strided
 
 CHUNK_VALUES = 128 * 1024  # of the columns: 512 KB of float32, half the second-level cache of a current core
 LEAST_ROWS = 192  # below this a product spends its time on loading the weights
-FEW_CHANNELS = 4  # up to here, per group, runs along the width are longer than runs along a window
 
 
 class Chunk(NamedTuple):
@@ -52,7 +53,7 @@ class Columns:
     @property
     def transposed(self) -> bool:
         """Whether the matrix is made with a row for each value instead of a column."""
-        return self.channels // self.groups <= FEW_CHANNELS
+        return self.channels == self.groups
 
     def extent(self, n: int) -> tuple[int, int]:
         """The largest chunk of a shard of n images: (images, rows of windows). Depends on shapes alone."""
@@ -136,21 +137,35 @@ class Columns:
                 yield chunk, pixels.transpose(1, 0, 2)
             return
         if not self.windows.padded:
-            source = self.views(x)
+            source = self._sources(x)
             for chunk in self.chunks(len(x)):
-                flat, taps = self.split(matrix, chunk)
-                np.copyto(taps, source[:, chunk.images, chunk.rows])
-                yield chunk, flat
+                np.copyto(self._targets(matrix, chunk), source[:, chunk.images, chunk.rows])
+                yield chunk, self.split(matrix, chunk)[0]
             return
         left = self.windows.columns.before
         border[:, :, :left] = 0
         border[:, :, left + x.shape[2] :] = 0
-        source = self.views(border)
+        source = self._sources(border)
         for chunk in self.chunks(len(x)):
             self._surround(x, chunk, border)
-            flat, taps = self.split(matrix, chunk)
-            np.copyto(taps, source[:, : taps.shape[1], : taps.shape[2]])
-            yield chunk, flat
+            targets = self._targets(matrix, chunk)
+            np.copyto(targets, source[:, : targets.shape[1], : targets.shape[2]])
+            yield chunk, self.split(matrix, chunk)[0]
+
+    @property
+    def _run(self) -> int:
+        """How many axes of `views`, from the last, lie side by side both in an image and in the matrix."""
+        if self.transposed:
+            return 0
+        return 2 if self.groups == 1 and self.windows.columns.dilation == 1 else 1
+
+    def _sources(self, image: Array) -> Array:
+        """`views` with every run as one item."""
+        return _by_runs(self.views(image), image, self._run)
+
+    def _targets(self, matrix: Array, chunk: Chunk) -> Array:
+        """A chunk of the matrix, as `_sources` has it."""
+        return _by_runs(self.split(matrix, chunk)[1], matrix, self._run)
 
     def _surround(self, x: Array, chunk: Chunk, border: Array) -> None:
         """Copy the rows a chunk reads between the borders, and zero the rows beyond the image."""
@@ -192,3 +207,11 @@ class Columns:
             for j in range(self.windows.columns.kernel):
                 place = into[:, :, :, :, i, j]
                 np.add(place, taps[:, :, :, :, i, j], out=place)
+
+
+def _by_runs(view: Array, memory: Array, axes: int) -> Array:
+    """A view that begins where the contiguous `memory` does, with its last axes, which must lie side by side, as one item."""
+    if not axes:
+        return view
+    item = np.dtype((np.void, math.prod(view.shape[-axes:]) * view.itemsize))
+    return np.ndarray(view.shape[:-axes], item, memory, 0, view.strides[:-axes])

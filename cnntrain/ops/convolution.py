@@ -17,6 +17,7 @@ from functools import cached_property
 
 from cnntrain.arrays import Array, Shape
 from cnntrain.ops.columns import Columns
+from cnntrain.ops.products import multiply
 from cnntrain.ops.windows import Axis, Windows
 
 # isort: split
@@ -179,16 +180,16 @@ class Convolution:
     def _multiply(self, columns: Array, matrices: Array, out: Array, product: Array) -> None:
         """Write a chunk of outputs (images, rows, columns, filters): its columns times the weights, group by group."""
         if self.groups == 1:
-            np.matmul(columns[0], matrices[0], out=out.reshape(-1, self.filters))
+            multiply(columns[0], matrices[0], out.reshape(-1, self.filters))
         else:
             result = product[: out.size].reshape(self.groups, -1, self.filters // self.groups)
-            np.matmul(columns, matrices, out=result)
+            multiply(columns, matrices, result)
             np.copyto(self._by_group(out), result)
 
     def _add_product(self, columns: Array, outputs: Array, d_matrices: Array, product: Array) -> None:
         """Add a chunk's share of the weights' gradient: its columns, transposed, times dy."""
         share = product.reshape(d_matrices.shape)
-        np.matmul(columns.swapaxes(1, 2), outputs, out=share)
+        multiply(columns.swapaxes(1, 2), outputs, share)
         np.add(d_matrices, share, out=d_matrices)
 
     def _matrices(self, weight: Array) -> Array:

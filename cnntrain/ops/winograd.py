@@ -27,6 +27,7 @@ from functools import cached_property
 from cnntrain.arrays import Array, Shape
 from cnntrain.ops.columns import Chunk, Columns
 from cnntrain.ops.convolution import sum_over_windows, turned
+from cnntrain.ops.products import multiply
 from cnntrain.ops.windows import Axis, Windows
 
 # isort: split
@@ -80,6 +81,11 @@ class Tiles(Columns):
             return 1, -(-rows // bands)
         chunks = -(-n // (fitting // rows))
         return -(-n // chunks), rows
+
+    @property
+    def _run(self) -> int:
+        """The channels alone: the positions in a tile lie far apart in the matrix."""
+        return 1
 
     def split(self, matrix: Array, chunk: Chunk) -> tuple[Array, Array]:
         """A flat buffer as a chunk's matrix (taps, tiles * channels), and as `views` has it."""
@@ -157,12 +163,12 @@ class Winograd:
     def forward(self, x: Array, weight: Array, bias: Array | None, y: Array, scratch: Scratch) -> None:
         """Write y = x * weight + bias."""
         u = scratch["u"].reshape(-1)[: SQUARE * self.channels * self.filters].reshape(SQUARE, self.channels, -1)
-        np.matmul(_matrix("weight", x), weight.reshape(KERNEL * KERNEL, -1), out=u.reshape(SQUARE, -1))
+        multiply(_matrix("weight", x), weight.reshape(KERNEL * KERNEL, -1), u.reshape(SQUARE, -1))
         for chunk, v in self._inputs(x, scratch):
             m = _as(scratch["first"], SQUARE, chunk.size, self.filters)
-            np.matmul(v, u, out=m)
+            multiply(v, u, m)
             out = _as(scratch["outputs"], OUT * OUT, chunk.size, self.filters)
-            np.matmul(_matrix("output", x), m.reshape(SQUARE, -1), out=out.reshape(OUT * OUT, -1))
+            multiply(_matrix("output", x), m.reshape(SQUARE, -1), out.reshape(OUT * OUT, -1))
             if bias is not None:
                 np.add(out, bias, out=out)
             for place, tile in self._taps(y, out, chunk):
@@ -193,18 +199,18 @@ class Winograd:
         into = du
         for chunk, v in self._inputs(x, scratch):
             z = self._gradients(dy, chunk, scratch)
-            np.matmul(v.transpose(0, 2, 1), z, out=into)
+            multiply(v.transpose(0, 2, 1), z, into)
             if into is product:
                 np.add(du, product, out=du)
             into = product
-        np.matmul(_matrix("weight", x).T, du.reshape(SQUARE, -1), out=d_weight.reshape(KERNEL * KERNEL, -1))
+        multiply(_matrix("weight", x).T, du.reshape(SQUARE, -1), d_weight.reshape(KERNEL * KERNEL, -1))
 
     def _inputs(self, x: Array, scratch: Scratch) -> Iterator[tuple[Chunk, Array]]:
         """Each chunk with its V: (36, tiles, channels), in the second buffer; the first is free again."""
         border = _as(scratch["border"], *self.tiles.border_shape(len(x)))
         for chunk, d in self.tiles.gather(x, scratch["first"], border):
             v = _as(scratch["second"], SQUARE, chunk.size, self.channels)
-            np.matmul(_matrix("input", x), d, out=v.reshape(SQUARE, -1))
+            multiply(_matrix("input", x), d, v.reshape(SQUARE, -1))
             yield chunk, v
 
     def _gradients(self, dy: Array, chunk: Chunk, scratch: Scratch) -> Array:
@@ -215,7 +221,7 @@ class Winograd:
         for place, tile in self._taps(dy, out, chunk):
             np.copyto(tile, place)
         z = _as(scratch["first"], SQUARE, chunk.size, self.filters)
-        np.matmul(_matrix("output", dy).T, out.reshape(OUT * OUT, -1), out=z.reshape(SQUARE, -1))
+        multiply(_matrix("output", dy).T, out.reshape(OUT * OUT, -1), z.reshape(SQUARE, -1))
         return z
 
     def _taps(self, image: Array, out: Array, chunk: Chunk) -> Iterator[tuple[Array, Array]]:

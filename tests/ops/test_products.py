@@ -1,0 +1,48 @@
+"""Products in pieces equal the whole product, whatever the shapes and the memory behind them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cnntrain.ops import products
+from cnntrain.ops.products import UNPACKED, multiply
+
+SHAPES = [(1, 5, 7), (3, 4, 1), (300, 144, 16), (1000, 288, 33), (32, 784, 512), (64, 900, 500), (17, 9000, 24), (5, 70000, 3)]
+
+
+@pytest.mark.parametrize(("m", "k", "n"), SHAPES)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_pieces_make_the_whole(m, k, n, transposed):
+    rng = np.random.default_rng(m)
+    a = rng.standard_normal((k, m)).T if transposed else rng.standard_normal((m, k))
+    b = rng.standard_normal((k, n + 3))[:, 3:]
+    room = np.full((m, n + 2), np.nan)
+    multiply(a, b, room[:, :n])
+    np.testing.assert_allclose(room[:, :n], a @ b, rtol=1e-9, atol=1e-9)
+    assert np.isnan(room[:, n:]).all()
+
+
+def test_stacks_of_products_and_one_right_operand_for_all():
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((3, 700, 40)), rng.standard_normal((3, 40, 70))
+    out = np.empty((3, 700, 70))
+    multiply(a, b, out)
+    np.testing.assert_allclose(out, a @ b, rtol=1e-9, atol=1e-9)
+    multiply(a, b[1], out)
+    np.testing.assert_allclose(out, a @ b[1], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("m", "k", "n"), [(8192, 144, 16), (512, 1152, 128), (32, 784, 512), (576, 512, 64)])
+def test_no_piece_is_large_enough_to_be_packed(m, k, n, monkeypatch):
+    sizes = []
+
+    def spy(a, b, out):
+        sizes.append(a.shape[-2] * a.shape[-1] * b.shape[-1])
+        return real(a, b, out=out)
+
+    real = np.matmul
+    monkeypatch.setattr(products.np, "matmul", spy)
+    multiply(np.ones((m, k), np.float32), np.ones((k, n), np.float32), np.empty((m, n), np.float32))
+    assert max(sizes) <= UNPACKED
+    assert len(sizes) <= 2
