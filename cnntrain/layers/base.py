@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import check_fields
@@ -21,6 +21,7 @@ from cnntrain.registry import Part
 import numpy as np
 import numpy.typing as npt
 
+T = TypeVar("T")
 Buffers = Mapping[str, tuple[Shape, npt.DTypeLike]]  # name -> (whole shape, the shard's rows included; dtype)
 
 
@@ -48,9 +49,10 @@ class Frame:
     total      coupled layers: the partial results summed over the whole batch; None in evaluation.
     training   False in evaluation and prediction.
     rng()      the random generator of (seed, step, shard, node).
+    once(...)  what was made of the frame's arrays before: all but dp stay where they are for as long as it lives.
     """
 
-    __slots__ = ("dp", "dx", "dxs", "dy", "kept", "p", "rng", "scratch", "total", "training", "x", "xs", "y")
+    __slots__ = ("_made", "dp", "dx", "dxs", "dy", "kept", "p", "rng", "scratch", "total", "training", "x", "xs", "y")
 
     def __init__(
         self,
@@ -73,6 +75,14 @@ class Frame:
         self.kept, self.scratch = kept, scratch
         self.training, self.rng = training, rng
         self.total: Any = total  # float64; never None when a coupled layer's training methods are called
+        self._made: dict[str, Any] = {}
+
+    def once(self, key: str, make: Callable[[Frame], T]) -> T:
+        """What `make` makes of this frame, made when it is first asked for: views, and calls bound to them."""
+        if key not in self._made:
+            self._made[key] = make(self)
+        made: T = self._made[key]
+        return made
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 from cnntrain.arrays import Param, Shape
 from cnntrain.config.fields import Classes, Pair, PositiveInt
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image, width
+from cnntrain.ops.calls import Calls, run
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.windows import Padding, pair, windows
 from cnntrain.ops.winograd import Winograd
@@ -103,16 +104,24 @@ class Conv2d(Layer):
 
     def forward(self, f: Frame) -> None:
         """Write y = x * weight + bias."""
-        bias = f.p["bias"] if self.bias else None
-        _kernel(self, f.x.shape[1:]).forward(f.x, f.p["weight"], bias, f.y, f.scratch)
+        run(f.once("forward", self._forward))
 
     def backward(self, f: Frame) -> None:
         """The adjoints of forward in weight, bias and x: see ops/convolution.py and ops/winograd.py."""
+        run(f.once("backward", self._backward))
+        for name, gradient in (f.dp or {}).items():
+            np.copyto(gradient, f.scratch["d_" + name].reshape(gradient.shape))
+
+    def _forward(self, f: Frame) -> Calls:
+        bias = f.p["bias"] if self.bias else None
+        return _kernel(self, f.x.shape[1:]).forward(f.x, f.p["weight"], bias, f.y, f.scratch)
+
+    def _backward(self, f: Frame) -> Calls:
         d_weight = d_bias = None
         if f.dp is not None:
-            d_weight, d_bias = f.dp["weight"], f.dp["bias"] if self.bias else None
-        kernel = _kernel(self, f.x.shape[1:])
-        kernel.backward(f.x, f.p["weight"], f.dy, d_weight, d_bias, f.dx, f.scratch)
+            d_weight, d_bias = f.scratch["d_weight"].reshape(f.p["weight"].shape), f.scratch["d_bias"]
+        kernel, d_bias = _kernel(self, f.x.shape[1:]), d_bias if self.bias else None
+        return kernel.backward(f.x, f.p["weight"], f.dy, d_weight, d_bias, f.dx, f.scratch)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from cnntrain.arrays import Param, Shape
 from cnntrain.config.fields import Classes, NonNegativeInt, Pair, PositiveInt
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image, width
+from cnntrain.ops.calls import Calls, add, run
 from cnntrain.ops.convolution import Convolution, sum_over_windows
 from cnntrain.ops.windows import pair, windows
 from cnntrain.registry import register
@@ -76,7 +77,8 @@ class ConvTranspose2d(Layer):
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """Nothing kept: backward makes the columns again."""
-        return Workspace(scratch=_plan(self, inputs[0]).scratch(n, dtype))
+        plan = _plan(self, inputs[0])
+        return Workspace(scratch={**plan.scratch(n, dtype), "d_bias": ((plan.channels,), dtype)})
 
     def flops(self, *inputs: Shape) -> int:
         """Two for each weight a pixel of x is multiplied with, one for each bias added."""
@@ -87,19 +89,29 @@ class ConvTranspose2d(Layer):
 
     def forward(self, f: Frame) -> None:
         """Write y = C^T x + bias."""
-        _plan(self, f.x.shape[1:]).backward(f.y, f.p["weight"], f.x, None, None, f.y, f.scratch)  # reads no image
-        if self.bias:
-            np.add(f.y, f.p["bias"], out=f.y)
+        run(f.once("forward", self._forward))
 
     def backward(self, f: Frame) -> None:
         """Write dx = C dy, dweight and dbias."""
+        run(f.once("backward", self._backward))
+        for name, gradient in (f.dp or {}).items():
+            np.copyto(gradient, f.scratch["d_" + name].reshape(gradient.shape))
+
+    def _forward(self, f: Frame) -> Calls:
         plan = _plan(self, f.x.shape[1:])
+        calls = plan.backward(f.y, f.p["weight"], f.x, None, None, f.y, f.scratch)  # reads no image
+        return [*calls, add(f.y, f.p["bias"], f.y)] if self.bias else calls
+
+    def _backward(self, f: Frame) -> Calls:
+        plan, calls = _plan(self, f.x.shape[1:]), []
         if f.dp is not None:
-            plan.backward(f.dy, f.p["weight"], f.x, f.dp["weight"], None, None, f.scratch)
+            d_weight = f.scratch["d_weight"].reshape(f.p["weight"].shape)
+            calls = plan.backward(f.dy, f.p["weight"], f.x, d_weight, None, None, f.scratch)
             if self.bias:
-                sum_over_windows(f.dy, f.dp["bias"])
+                calls += sum_over_windows(f.dy, f.scratch["d_bias"])
         if f.dx is not None:
-            plan.forward(f.dy, f.p["weight"], None, f.dx, f.scratch)
+            calls += plan.forward(f.dy, f.p["weight"], None, f.dx, f.scratch)
+        return calls
 
 
 @functools.lru_cache(maxsize=1024)

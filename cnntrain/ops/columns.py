@@ -17,14 +17,16 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cnntrain.arrays import Array, Shape
+from cnntrain.ops.calls import Calls, add, copy
 from cnntrain.ops.windows import Windows
 
 # isort: split
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-CHUNK_VALUES = 128 * 1024  # of the columns: 512 KB of float32, half the second-level cache of a current core
+CHUNK_VALUES = 256 * 1024  # of the columns: 1 MB of float32, the second-level cache of a current core
 LEAST_ROWS = 192  # below this a product spends its time on loading the weights
+FIELD_VALUES = 256 * 1024  # of images that are padded together
 
 
 class Chunk(NamedTuple):
@@ -58,6 +60,8 @@ class Columns:
     def extent(self, n: int) -> tuple[int, int]:
         """The largest chunk of a shard of n images: (images, rows of windows). Depends on shapes alone."""
         rows, width = self.windows.rows.out, self.windows.columns.out
+        if self.windows.pointwise:
+            return n, rows
         fitting = max(CHUNK_VALUES // (width * self.depth * self.groups), -(-LEAST_ROWS // width), 1)
         if fitting < rows:
             bands = -(-rows // fitting)
@@ -80,13 +84,21 @@ class Columns:
         images, rows = self.extent(n)
         return images * rows * self.windows.columns.out * self.depth * self.groups
 
+    def field(self, n: int) -> int:
+        """How many images of a shard of n are padded together, chunks of them; 0 where one is too large for that."""
+        images, _ = self.extent(n)
+        chunks = FIELD_VALUES // (self.windows.rows.padded * self.windows.columns.padded * self.channels * images)
+        return min(chunks * images, -(-n // images) * images)
+
     def border_shape(self, n: int) -> Shape:
-        """Shape of the padded input of the largest chunk; empty where nothing is padded."""
+        """Shape of the padded input of the largest field or chunk; empty where nothing is padded."""
         if not self.windows.padded:
             return (0, 0, 0, 0)
+        vertical, across = self.windows.rows, self.windows.columns.padded
+        if field := self.field(n):
+            return field, vertical.padded, across, self.channels
         images, rows = self.extent(n)
-        vertical = self.windows.rows
-        return images, (rows - 1) * vertical.stride + vertical.extent, self.windows.columns.padded, self.channels
+        return images, (rows - 1) * vertical.stride + vertical.extent, across, self.channels
 
     def gradient_shape(self, n: int) -> Shape:
         """Shape of the padded input gradient of the largest chunk's images; empty where nothing is padded."""
@@ -125,32 +137,52 @@ class Columns:
             return flat, used.reshape(groups, *taps, *spots).transpose(0, 4, 5, 6, 1, 2, 3)
         return used.reshape(groups, chunk.size, self.depth), used.reshape(groups, *spots, *taps)
 
-    def gather(self, x: Array, matrix: Array, border: Array) -> Iterator[tuple[Chunk, Array]]:
-        """Each chunk of images x (n, h, w, c) with its matrix (groups, windows, depth).
+    def gather(self, x: Array, matrix: Array, border: Array) -> Iterator[tuple[Chunk, Array, Calls]]:
+        """Each chunk of images x (n, h, w, c) with its matrix (groups, windows, depth) and the calls that fill it.
 
-        The matrix lies in the buffer `matrix`, valid until the next chunk; `border` holds the padded input. A
-        pointwise convolution's matrix is the image itself, and nothing is copied.
+        The matrix lies in the buffer `matrix`, valid until the next chunk is filled; `border` holds the padded input.
+        A pointwise convolution's matrix is the image itself, and nothing is copied.
         """
         if self.windows.pointwise:
             for chunk in self.chunks(len(x)):
-                pixels = x[chunk.images, chunk.rows].reshape(chunk.size, self.groups, -1)
-                yield chunk, pixels.transpose(1, 0, 2)
+                yield chunk, x.reshape(chunk.size, self.groups, -1).transpose(1, 0, 2), []
             return
-        if not self.windows.padded:
-            source = self._sources(x)
-            for chunk in self.chunks(len(x)):
-                np.copyto(self._targets(matrix, chunk), source[:, chunk.images, chunk.rows])
-                yield chunk, self.split(matrix, chunk)[0]
-            return
-        left = self.windows.columns.before
-        border[:, :, :left] = 0
-        border[:, :, left + x.shape[2] :] = 0
-        source = self._sources(border)
+        source = self._sources(border if self.windows.padded else x)
+        field = self.field(len(x))
         for chunk in self.chunks(len(x)):
-            self._surround(x, chunk, border)
-            targets = self._targets(matrix, chunk)
-            np.copyto(targets, source[:, : targets.shape[1], : targets.shape[2]])
-            yield chunk, self.split(matrix, chunk)[0]
+            into = self._targets(matrix, chunk)
+            images, rows, calls = chunk.images, chunk.rows, []
+            if self.windows.padded and field:
+                if chunk.images.start % field == 0 and chunk.first:
+                    calls = self._pad(x[chunk.images.start :][:field], border, edges=chunk.images.start == 0)
+                images = slice(chunk.images.start % field, chunk.images.start % field + into.shape[1])
+            elif self.windows.padded:
+                calls = self._surround(x, chunk, border)
+                images, rows = slice(into.shape[1]), slice(into.shape[2])
+            calls.append(copy(into, source[:, images, rows]))
+            yield chunk, self.split(matrix, chunk)[0], calls
+
+    def _pad(self, x: Array, border: Array, edges: bool) -> Calls:
+        """Copy whole images between the borders, and zero these where they may hold anything yet."""
+        (top, left), (height, width) = (self.windows.rows.before, self.windows.columns.before), x.shape[1:3]
+        inside = border[: len(x), top : top + height, left : left + width]
+        sides = [border[:, :top], border[:, top + height :], border[:, :, :left], border[:, :, left + width :]]
+        return [copy(side, 0) for side in sides if edges and side.size] + [copy(inside, x)]
+
+    def _surround(self, x: Array, chunk: Chunk, border: Array) -> Calls:
+        """Copy the rows a chunk reads between the borders, and zero the rows beyond the image."""
+        vertical, left = self.windows.rows, self.windows.columns.before
+        images, right = chunk.images.stop - chunk.images.start, left + x.shape[2]
+        top = chunk.rows.start * vertical.stride - vertical.before
+        height = (chunk.rows.stop - chunk.rows.start - 1) * vertical.stride + vertical.extent
+        first, stop = min(max(0, -top), height), max(0, min(height, vertical.size - top))
+        sides = [border[:images, :first], border[:images, stop:height]]
+        if chunk.first and chunk.images.start == 0:
+            sides += [border[:, :, :left], border[:, :, right:]]
+        calls = [copy(side, 0) for side in sides if side.size]
+        if first < stop:
+            calls.append(copy(border[:images, first:stop, left:right], x[chunk.images, top + first : top + stop]))
+        return calls
 
     @property
     def _run(self) -> int:
@@ -167,46 +199,35 @@ class Columns:
         """A chunk of the matrix, as `_sources` has it."""
         return _by_runs(self.split(matrix, chunk)[1], matrix, self._run)
 
-    def _surround(self, x: Array, chunk: Chunk, border: Array) -> None:
-        """Copy the rows a chunk reads between the borders, and zero the rows beyond the image."""
-        vertical, left = self.windows.rows, self.windows.columns.before
-        images = chunk.images.stop - chunk.images.start
-        top = chunk.rows.start * vertical.stride - vertical.before
-        height = (chunk.rows.stop - chunk.rows.start - 1) * vertical.stride + vertical.extent
-        first, stop = min(max(0, -top), height), max(0, min(height, vertical.size - top))
-        border[:images, :first] = 0
-        border[:images, stop:height] = 0
-        if first < stop:
-            border[:images, first:stop, left : left + x.shape[2]] = x[chunk.images, top + first : top + stop]
-
-    def scatter(self, matrix: Array, dx: Array, border: Array) -> Iterator[tuple[Chunk, Array]]:
-        """The adjoint of gather: each chunk with the matrix to be filled; dx gets what the caller wrote there.
+    def scatter(self, matrix: Array, dx: Array, border: Array) -> Iterator[tuple[Chunk, Array, Calls, Calls]]:
+        """The adjoint of gather: each chunk with its matrix, to be filled between the first calls and the second.
 
         Every position of dx becomes the sum of the matrix entries that were copied from it, in a fixed order.
         """
-        if not self.windows.padded:
-            dx.fill(0)
         for chunk in self.chunks(len(dx)):
             flat, taps = self.split(matrix, chunk)
-            yield chunk, flat
             if not self.windows.padded:
-                self._add_taps(dx[chunk.images], chunk, taps)
+                yield chunk, flat, [copy(dx[chunk.images], 0)] if chunk.first else [], self._add_taps(
+                    dx[chunk.images], chunk, taps
+                )
                 continue
             padded = border[: taps.shape[1]]
-            if chunk.first:
-                padded.fill(0)
-            self._add_taps(padded, chunk, taps)
+            after = self._add_taps(padded, chunk, taps)
             if chunk.last:
                 top, left = self.windows.rows.before, self.windows.columns.before
-                dx[chunk.images] = padded[:, top : top + dx.shape[1], left : left + dx.shape[2]]
+                inside = padded[:, top : top + dx.shape[1], left : left + dx.shape[2]]
+                after.append(copy(dx[chunk.images], inside))
+            yield chunk, flat, [copy(padded, 0)] if chunk.first else [], after
 
-    def _add_taps(self, padded: Array, chunk: Chunk, taps: Array) -> None:
+    def _add_taps(self, padded: Array, chunk: Chunk, taps: Array) -> Calls:
         """Add one tap after the other; within a tap no two windows meet."""
         into = self.views(padded)[:, :, chunk.rows]
-        for i in range(self.windows.rows.kernel):
-            for j in range(self.windows.columns.kernel):
-                place = into[:, :, :, :, i, j]
-                np.add(place, taps[:, :, :, :, i, j], out=place)
+        places = [
+            (into[:, :, :, :, i, j], taps[:, :, :, :, i, j])
+            for i in range(self.windows.rows.kernel)
+            for j in range(self.windows.columns.kernel)
+        ]
+        return [add(place, tap, place) for place, tap in places]
 
 
 def _by_runs(view: Array, memory: Array, axes: int) -> Array:

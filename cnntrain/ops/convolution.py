@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from cnntrain.arrays import Array, Shape
+from cnntrain.ops.calls import Calls, add, copy
 from cnntrain.ops.columns import Columns
-from cnntrain.ops.products import multiply
+from cnntrain.ops.products import product
 from cnntrain.ops.windows import Axis, Windows
 
 # isort: split
@@ -86,32 +87,29 @@ class Convolution:
 
     def scratch(self, n: int, dtype: npt.DTypeLike) -> dict[str, tuple[Shape, npt.DTypeLike]]:
         """The buffers forward and backward need for a shard of n images; the larger of the two where they share one."""
+        kernels = ((self.columns.depth * self.filters,), dtype)
         need: dict[str, tuple[Shape, npt.DTypeLike]] = {
             **self.forward_scratch(n, dtype),
-            "d_weight": ((self.columns.depth * self.filters,), dtype),
+            "d_weight": kernels,
+            "d_bias": ((self.filters,), dtype),
+            "share": kernels,
+            "turned_weight": kernels,
         }
         if self.by_correlation and self.turned:
-            back = self.turned.forward_scratch(n, dtype)
-            kernels = ((self.turned.columns.depth * self.channels,), dtype)
-            need |= {"turned_weight": kernels, "turned_gradient": kernels, "turned_d_weight": kernels}
-            need |= {"turned_" + name: buffer for name, buffer in back.items()}
+            need |= {"turned_" + name: buffer for name, buffer in self.turned.forward_scratch(n, dtype).items()}
+            need |= {"turned_gradient": kernels}
         else:
             need["d_columns"] = ((self.columns.matrix_size(n),), dtype)
             need["d_border"] = (self.columns.gradient_shape(n), dtype)
         return need
 
-    def forward(self, x: Array, weight: Array, bias: Array | None, y: Array, scratch: Scratch) -> None:
-        """Write y = x * weight + bias."""
+    def forward(self, x: Array, weight: Array, bias: Array | None, y: Array, scratch: Scratch) -> Calls:
+        """The calls that write y = x * weight + bias."""
         matrices = self._matrices(weight)
-        row = scratch["bias_row"]
-        if bias is not None:
-            row.reshape(-1, self.filters)[...] = bias
-        for chunk, columns in self.columns.gather(x, scratch["columns"], scratch["border"]):
-            out = y[chunk.images, chunk.rows]
-            self._multiply(columns, matrices, out, scratch["product"])
-            if bias is not None:
-                lines = out.reshape(-1, len(row))
-                np.add(lines, row, out=lines)
+        calls: Calls = []
+        for chunk, columns, filling in self.columns.gather(x, scratch["columns"], scratch["border"]):
+            calls += filling + self._multiply(columns, matrices, y[chunk.images, chunk.rows], scratch["product"])
+        return calls + add_bias(y, bias, scratch["bias_row"])
 
     def backward(
         self,
@@ -122,75 +120,63 @@ class Convolution:
         d_bias: Array | None,
         dx: Array | None,
         scratch: Scratch,
-    ) -> None:
-        """Overwrite the gradients that are not None."""
-        if d_bias is not None:
-            sum_over_windows(dy, d_bias)
+    ) -> Calls:
+        """The calls that overwrite the gradients that are not None."""
+        calls = [] if d_bias is None else sum_over_windows(dy, d_bias)
         if dx is not None and self.by_correlation and self.turned:
-            self._correlate(x, weight, dy, d_weight, dx, scratch)
-            return
+            return calls + self._correlate(x, weight, dy, d_weight, dx, scratch)
         if d_weight is not None:
-            d_matrices = self._matrices(d_weight)
-            d_weight.fill(0)
-            for chunk, columns in self.columns.gather(x, scratch["columns"], scratch["border"]):
-                self._add_product(
-                    columns, self._by_group(dy[chunk.images, chunk.rows]), d_matrices, scratch["d_weight"]
-                )
-        if dx is not None:
-            self._scatter(weight, dy, dx, scratch)
+            d_matrices = into = self._matrices(d_weight)
+            for chunk, columns, filling in self.columns.gather(x, scratch["columns"], scratch["border"]):
+                outputs = self._by_group(dy[chunk.images, chunk.rows])
+                calls += filling + self._add_product(columns, outputs, into, d_matrices)
+                into = scratch["share"].reshape(d_matrices.shape)
+        return calls if dx is None else calls + self._scatter(weight, dy, dx, scratch)
 
     def _correlate(
         self, x: Array, weight: Array, dy: Array, d_weight: Array | None, dx: Array, scratch: Scratch
-    ) -> None:
+    ) -> Calls:
         """Both gradients from the columns of dy: dx = dY @ turned, and d_turned = dY.T @ x, gathered once."""
         back = self.turned
         assert back is not None
         kernels, gradient = (
             scratch[name].reshape(*weight.shape[:2], -1, self.channels) for name in ("turned_weight", "turned_gradient")
         )
-        np.copyto(self._ungrouped(kernels), self._as_turned(weight))
+        matrices, total = back._matrices(kernels), back._matrices(gradient)
+        calls, into = [copy(self._ungrouped(kernels), self._as_turned(weight))], total
         own = {name.removeprefix("turned_"): buffer for name, buffer in scratch.items() if name.startswith("turned_")}
-        back.forward_and_gradient(dy, kernels, dx, x, None if d_weight is None else gradient, own)
-        if d_weight is not None:
-            np.copyto(self._as_turned(d_weight), self._ungrouped(gradient))
-
-    def forward_and_gradient(
-        self, x: Array, weight: Array, y: Array, dy: Array, d_weight: Array | None, scratch: Scratch
-    ) -> None:
-        """Write y = x * weight and, unless it is None, the gradient of the weights for dy, with one gather."""
-        matrices = self._matrices(weight)
-        if d_weight is not None:
-            d_weight.fill(0)
-        for chunk, columns in self.columns.gather(x, scratch["columns"], scratch["border"]):
-            where = chunk.images, chunk.rows
-            self._multiply(columns, matrices, y[where], scratch["product"])
+        for chunk, columns, filling in back.columns.gather(dy, own["columns"], own["border"]):
+            calls += filling + back._multiply(columns, matrices, dx[chunk.images, chunk.rows], own["product"])
             if d_weight is not None:
-                self._add_product(columns, self._by_group(dy[where]), self._matrices(d_weight), scratch["d_weight"])
+                calls += back._add_product(columns, back._by_group(x[chunk.images, chunk.rows]), into, total)
+                into = scratch["share"].reshape(total.shape)
+        return calls if d_weight is None else [*calls, copy(self._as_turned(d_weight), self._ungrouped(gradient))]
 
-    def _scatter(self, weight: Array, dy: Array, dx: Array, scratch: Scratch) -> None:
+    def _scatter(self, weight: Array, dy: Array, dx: Array, scratch: Scratch) -> Calls:
         """The columns dX = dy @ W.T, added back to where they were copied from."""
         matrices = self._matrices(weight).swapaxes(1, 2)
-        for chunk, d_columns in self.columns.scatter(scratch["d_columns"], dx, scratch["d_border"]):
+        across = scratch["turned_weight"].reshape(matrices.shape)
+        calls = [copy(across, matrices)]
+        for chunk, d_columns, before, after in self.columns.scatter(scratch["d_columns"], dx, scratch["d_border"]):
             out = self._by_group(dy[chunk.images, chunk.rows])
             if self.columns.transposed:  # the same product, written the way the buffer lies
-                np.matmul(matrices.swapaxes(1, 2), out.swapaxes(1, 2), out=d_columns.swapaxes(1, 2))
+                multiplying = product(matrices.swapaxes(1, 2), out.swapaxes(1, 2), d_columns.swapaxes(1, 2))
             else:
-                np.matmul(out, matrices, out=d_columns)
+                multiplying = product(out, across, d_columns)
+            calls += before + multiplying + after
+        return calls
 
-    def _multiply(self, columns: Array, matrices: Array, out: Array, product: Array) -> None:
+    def _multiply(self, columns: Array, matrices: Array, out: Array, room: Array) -> Calls:
         """Write a chunk of outputs (images, rows, columns, filters): its columns times the weights, group by group."""
         if self.groups == 1:
-            multiply(columns[0], matrices[0], out.reshape(-1, self.filters))
-        else:
-            result = product[: out.size].reshape(self.groups, -1, self.filters // self.groups)
-            multiply(columns, matrices, result)
-            np.copyto(self._by_group(out), result)
+            return product(columns[0], matrices[0], out.reshape(-1, self.filters))
+        result = room[: out.size].reshape(self.groups, -1, self.filters // self.groups)
+        return [*product(columns, matrices, result), copy(self._by_group(out), result)]
 
-    def _add_product(self, columns: Array, outputs: Array, d_matrices: Array, product: Array) -> None:
-        """Add a chunk's share of the weights' gradient: its columns, transposed, times dy."""
-        share = product.reshape(d_matrices.shape)
-        multiply(columns.swapaxes(1, 2), outputs, share)
-        np.add(d_matrices, share, out=d_matrices)
+    def _add_product(self, columns: Array, outputs: Array, into: Array, total: Array) -> Calls:
+        """A chunk's share of the weights' gradient, its columns, transposed, times dy: written `into`, then added up."""
+        calls = product(columns.swapaxes(1, 2), outputs, into)
+        return calls if into is total else [*calls, add(total, into, total)]
 
     def _matrices(self, weight: Array) -> Array:
         """The weights as a matrix for each group: (groups, depth, filters / groups)."""
@@ -212,15 +198,26 @@ class Convolution:
         return kernels.reshape(kh, kw, per_group, self.groups, channels // self.groups)
 
 
-def sum_over_windows(dy: Array, d_bias: Array) -> None:
-    """Overwrite d_bias (filters,) by the sum of dy (n, h, w, filters), added up block by block."""
+def add_bias(y: Array, bias: Array | None, row: Array) -> Calls:
+    """The calls that add a bias (filters,) to y (n, h, w, filters); `row` is scratch for an image row of biases."""
+    if bias is None:
+        return []
+    lines = y.reshape(-1, len(row))
+    return [copy(row.reshape(-1, len(bias)), bias), add(lines, row, lines)]
+
+
+def sum_over_windows(dy: Array, d_bias: Array) -> Calls:
+    """The calls that overwrite d_bias (filters,) by the sum of dy (n, h, w, filters), added up block by block."""
     lines = dy.reshape(-1, len(d_bias))
-    step = max(BIAS_BLOCK // len(d_bias), 1)
-    ones = np.ones(min(step, len(lines)), dy.dtype)
-    d_bias.fill(0)
-    for start in range(0, len(lines), step):
-        block = lines[start : start + step]
-        d_bias += np.matmul(ones[: len(block)], block)
+    step = min(max(BIAS_BLOCK // len(d_bias), 1), len(lines))
+    whole = len(lines) // step
+    ones, sums = np.ones(step, dy.dtype), np.empty((whole + 1, len(d_bias)), dy.dtype)
+    blocks, rest = lines[: whole * step].reshape(whole, step, -1), lines[whole * step :]
+    return [
+        partial(np.matmul, ones, blocks, sums[:-1]),
+        partial(np.matmul, ones[: len(rest)], rest, sums[-1]),
+        partial(np.add.reduce, sums, 0, None, d_bias),
+    ]
 
 
 def turned(axis: Axis) -> Axis | None:

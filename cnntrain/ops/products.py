@@ -13,8 +13,10 @@ The pieces follow from the shapes alone, so that the order of every sum, and eve
 from __future__ import annotations
 
 import functools
+from functools import partial
 
 from cnntrain.arrays import Array
+from cnntrain.ops.calls import Call, Calls, run
 
 # isort: split
 import numpy as np
@@ -27,29 +29,34 @@ LEAST_ROWS = 8  # below this a piece spends its time on loading its right operan
 def multiply(a: Array, b: Array, out: Array) -> None:
     """Write a @ b, of shapes (..., m, k) and (..., k, n), into out (..., m, n); all may be windows on larger arrays.
 
-    The right operand should have its columns side by side in memory (as `np.matmul`'s fastest kernels want it); the
-    left one may be a transposed view.
+    The right operand should have its columns side by side in memory, as BLAS's fastest kernels want it; the left one
+    may be a transposed view.
     """
+    run(product(a, b, out))
+
+
+def product(a: Array, b: Array, out: Array) -> Calls:
+    """The calls that write a @ b into out."""
     m, k, n = *a.shape[-2:], b.shape[-1]
     rows, columns = _piece(m, k, n)
     if (rows, columns) == (m, n):
-        np.matmul(a, b, out=out)
-        return
+        return [partial(np.matmul, a, b, out)]
     whole_m, whole_n = m - m % rows, n - n % columns
-    _in_pieces(a[..., :whole_m, :], b[..., :whole_n], out[..., :whole_m, :whole_n], rows, columns)
+    calls = [_in_pieces(a[..., :whole_m, :], b[..., :whole_n], out[..., :whole_m, :whole_n], rows, columns)]
     if whole_n < n:
-        multiply(a[..., :whole_m, :], b[..., whole_n:], out[..., :whole_m, whole_n:])
+        calls += product(a[..., :whole_m, :], b[..., whole_n:], out[..., :whole_m, whole_n:])
     if whole_m < m:
-        multiply(a[..., whole_m:, :], b, out[..., whole_m:, :])
+        calls += product(a[..., whole_m:, :], b, out[..., whole_m:, :])
+    return calls
 
 
-def _in_pieces(a: Array, b: Array, out: Array, rows: int, columns: int) -> None:
+def _in_pieces(a: Array, b: Array, out: Array, rows: int, columns: int) -> Call:
     """The product as a stack of products of `rows` by `columns`; splitting an axis never copies."""
     (*lead, m, k), n = a.shape, b.shape[-1]
     left = a.reshape(*lead, m // rows, 1, rows, k)
     right = b.reshape(*b.shape[:-1], n // columns, columns).swapaxes(-3, -2)
     into = out.reshape(*lead, m // rows, rows, n // columns, columns).swapaxes(-3, -2)
-    np.matmul(left, right[..., None, :, :, :], out=into)
+    return partial(np.matmul, left, right[..., None, :, :, :], into)
 
 
 @functools.lru_cache(maxsize=4096)

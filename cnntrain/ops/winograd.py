@@ -25,9 +25,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from cnntrain.arrays import Array, Shape
+from cnntrain.ops.calls import Calls, add, copy
 from cnntrain.ops.columns import Chunk, Columns
-from cnntrain.ops.convolution import sum_over_windows, turned
-from cnntrain.ops.products import multiply
+from cnntrain.ops.convolution import add_bias, sum_over_windows, turned
+from cnntrain.ops.products import product
 from cnntrain.ops.windows import Axis, Windows
 
 # isort: split
@@ -144,7 +145,8 @@ class Winograd:
     def scratch(self, n: int, dtype: npt.DTypeLike) -> Buffers:
         """The buffers forward and backward need for a shard of n images; the two directions share them."""
         there, back = self._one_way(n), self.turned._one_way(n)
-        sizes = {name: max(there[name], back[name]) for name in there}
+        sizes = {name: max(there[name], back[name]) for name in there} | {"bias_row": there["bias_row"]}
+        sizes |= {"d_weight": KERNEL * KERNEL * self.channels * self.filters, "d_bias": self.filters}
         return {name: ((size,), dtype) for name, size in sizes.items()}
 
     def _one_way(self, n: int) -> dict[str, int]:
@@ -158,21 +160,20 @@ class Winograd:
             "second": SQUARE * tiles * max(self.channels, self.filters),
             "outputs": OUT * OUT * tiles * self.filters,
             "border": math.prod(self.tiles.border_shape(n)),
+            "bias_row": self.windows.columns.out * self.filters,
         }
 
-    def forward(self, x: Array, weight: Array, bias: Array | None, y: Array, scratch: Scratch) -> None:
-        """Write y = x * weight + bias."""
-        u = scratch["u"].reshape(-1)[: SQUARE * self.channels * self.filters].reshape(SQUARE, self.channels, -1)
-        multiply(_matrix("weight", x), weight.reshape(KERNEL * KERNEL, -1), u.reshape(SQUARE, -1))
-        for chunk, v in self._inputs(x, scratch):
+    def forward(self, x: Array, weight: Array, bias: Array | None, y: Array, scratch: Scratch) -> Calls:
+        """The calls that write y = x * weight + bias."""
+        u = _as(scratch["u"], SQUARE, self.channels, self.filters)
+        calls = product(_matrix("weight", x), weight.reshape(KERNEL * KERNEL, -1), u.reshape(SQUARE, -1))
+        for chunk, v, filling in self._inputs(x, scratch):
             m = _as(scratch["first"], SQUARE, chunk.size, self.filters)
-            multiply(v, u, m)
             out = _as(scratch["outputs"], OUT * OUT, chunk.size, self.filters)
-            multiply(_matrix("output", x), m.reshape(SQUARE, -1), out.reshape(OUT * OUT, -1))
-            if bias is not None:
-                np.add(out, bias, out=out)
-            for place, tile in self._taps(y, out, chunk):
-                np.copyto(place, tile)
+            calls += filling + product(v, u, m)
+            calls += product(_matrix("output", x), m.reshape(SQUARE, -1), out.reshape(OUT * OUT, -1))
+            calls += [copy(place, tile) for place, tile in self._taps(y, out, chunk)]
+        return calls + add_bias(y, bias, scratch["bias_row"])
 
     def backward(
         self,
@@ -183,46 +184,45 @@ class Winograd:
         d_bias: Array | None,
         dx: Array | None,
         scratch: Scratch,
-    ) -> None:
-        """Overwrite the gradients that are not None."""
-        if d_bias is not None:
-            sum_over_windows(dy, d_bias)
+    ) -> Calls:
+        """The calls that overwrite the gradients that are not None."""
+        calls = [] if d_bias is None else sum_over_windows(dy, d_bias)
         if d_weight is not None:
-            self._weight_gradient(x, dy, d_weight, scratch)
+            calls += self._weight_gradient(x, dy, d_weight, scratch)
         if dx is not None:
             kernels = scratch["du"][: weight.size].reshape(KERNEL, KERNEL, self.filters, self.channels)
-            np.copyto(kernels, weight[::-1, ::-1].swapaxes(2, 3))
-            self.turned.forward(dy, kernels, None, dx, scratch)
+            calls.append(copy(kernels, weight[::-1, ::-1].swapaxes(2, 3)))
+            calls += self.turned.forward(dy, kernels, None, dx, scratch)
+        return calls
 
-    def _weight_gradient(self, x: Array, dy: Array, d_weight: Array, scratch: Scratch) -> None:
-        du, product = _as(scratch["du"], 2, SQUARE, self.channels, self.filters)
-        into = du
-        for chunk, v in self._inputs(x, scratch):
-            z = self._gradients(dy, chunk, scratch)
-            multiply(v.transpose(0, 2, 1), z, into)
-            if into is product:
-                np.add(du, product, out=du)
-            into = product
-        multiply(_matrix("weight", x).T, du.reshape(SQUARE, -1), d_weight.reshape(KERNEL * KERNEL, -1))
+    def _weight_gradient(self, x: Array, dy: Array, d_weight: Array, scratch: Scratch) -> Calls:
+        du, share = _as(scratch["du"], 2, SQUARE, self.channels, self.filters)
+        calls, into = [], du
+        for chunk, v, filling in self._inputs(x, scratch):
+            transforming, z = self._gradients(dy, chunk, scratch)
+            calls += filling + transforming + product(v.transpose(0, 2, 1), z, into)
+            if into is share:
+                calls.append(add(du, share, du))
+            into = share
+        weight = _matrix("weight", x).T
+        return calls + product(weight, du.reshape(SQUARE, -1), d_weight.reshape(KERNEL * KERNEL, -1))
 
-    def _inputs(self, x: Array, scratch: Scratch) -> Iterator[tuple[Chunk, Array]]:
-        """Each chunk with its V: (36, tiles, channels), in the second buffer; the first is free again."""
+    def _inputs(self, x: Array, scratch: Scratch) -> Iterator[tuple[Chunk, Array, Calls]]:
+        """Each chunk with its V (36, tiles, channels), in the second buffer, and its calls; the first is free again."""
         border = _as(scratch["border"], *self.tiles.border_shape(len(x)))
-        for chunk, d in self.tiles.gather(x, scratch["first"], border):
+        for chunk, d, filling in self.tiles.gather(x, scratch["first"], border):
             v = _as(scratch["second"], SQUARE, chunk.size, self.channels)
-            multiply(_matrix("input", x), d, v.reshape(SQUARE, -1))
-            yield chunk, v
+            yield chunk, v, filling + product(_matrix("input", x), d, v.reshape(SQUARE, -1))
 
-    def _gradients(self, dy: Array, chunk: Chunk, scratch: Scratch) -> Array:
-        """Z of a chunk: (36, tiles, filters), in the first buffer."""
+    def _gradients(self, dy: Array, chunk: Chunk, scratch: Scratch) -> tuple[Calls, Array]:
+        """The calls that make Z of a chunk, (36, tiles, filters), in the first buffer."""
         out = _as(scratch["outputs"], OUT * OUT, chunk.size, self.filters)
+        calls = []
         if any(axis.out % OUT for axis in (self.windows.rows, self.windows.columns)):
-            out.fill(0)  # what lies beyond the edge has no gradient
-        for place, tile in self._taps(dy, out, chunk):
-            np.copyto(tile, place)
+            calls.append(copy(out, 0))  # what lies beyond the edge has no gradient
+        calls += [copy(tile, place) for place, tile in self._taps(dy, out, chunk)]
         z = _as(scratch["first"], SQUARE, chunk.size, self.filters)
-        multiply(_matrix("output", dy).T, out.reshape(OUT * OUT, -1), z.reshape(SQUARE, -1))
-        return z
+        return calls + product(_matrix("output", dy).T, out.reshape(OUT * OUT, -1), z.reshape(SQUARE, -1)), z
 
     def _taps(self, image: Array, out: Array, chunk: Chunk) -> Iterator[tuple[Array, Array]]:
         """For each position in a 4x4 tile, the pixels of an output image and where they lie in (16, tiles, filters)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cnntrain.arrays import aligned
 from cnntrain.ops import columns as columns_module
+from cnntrain.ops.calls import run
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.windows import windows
 
@@ -25,6 +26,7 @@ CASES = {  # (height, width, channels), filters, groups, windows' arguments
     "only padding": ((2, 2, 5), 2, 1, (3, 4, 1, 5)),
 }
 CHUNKS = {"whole shard": 128 * 1024, "some images": 2000, "bands": 300, "single rows": 1}
+FIELDS = {"whole shard": 1000, "some images": 10**6, "bands": 10**6, "single rows": 1}
 
 
 def naive(x, w, b, dy, where, groups):
@@ -78,13 +80,14 @@ WAYS = [(case, way) for case in CASES for way in (False, True) if not way or set
 @pytest.mark.parametrize("chunk", CHUNKS)
 def test_equals_the_loops(case, chunk, by_correlation, expected, monkeypatch):
     monkeypatch.setattr(columns_module, "CHUNK_VALUES", CHUNKS[chunk])
+    monkeypatch.setattr(columns_module, "FIELD_VALUES", FIELDS[chunk])
     monkeypatch.setattr(columns_module, "LEAST_ROWS", 192 if chunk == "whole shard" else 1)
     plan, x, w, b, dy = setup(case)
     plan.__dict__["by_correlation"] = by_correlation
     scratch = {name: spoiled(shape, dtype) for name, (shape, dtype) in plan.scratch(len(x), np.float64).items()}
     y, dx, dw, db = (spoiled(a.shape, np.float64) for a in (dy, x, w, b))
-    plan.forward(x, w, b, y, scratch)
-    plan.backward(x, w, dy, dw, db, dx, scratch)
+    run(plan.forward(x, w, b, y, scratch))
+    run(plan.backward(x, w, dy, dw, db, dx, scratch))
     for ours, theirs in zip((y, dx, dw, db), expected[case], strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-11)
 
@@ -130,10 +133,13 @@ def test_gather_and_scatter_are_adjoint():
     matrix, border = spoiled((columns.matrix_size(5),), float), spoiled(columns.border_shape(5), float)
     back, d_border = spoiled((columns.matrix_size(5),), float), spoiled(columns.gradient_shape(5), float)
     weights, forward = [], 0.0
-    for _, flat in columns.gather(x, matrix, border):
+    for _, flat, filling in columns.gather(x, matrix, border):
+        run(filling)
         weights.append(rng.standard_normal(flat.shape))
         forward += np.sum(flat * weights[-1])
     dx = spoiled(x.shape, float)
-    for (_, flat), weight in zip(columns.scatter(back, dx, d_border), weights, strict=False):
+    for (_, flat, before, after), weight in zip(columns.scatter(back, dx, d_border), weights, strict=True):
+        run(before)
         flat[...] = weight
+        run(after)
     np.testing.assert_allclose(np.sum(dx * x), forward, rtol=1e-12)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnntrain.ops import winograd as winograd_module
+from cnntrain.ops.calls import run
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.windows import windows
 from cnntrain.ops.winograd import INPUT, OUTPUT, WEIGHT, Winograd
@@ -18,8 +19,8 @@ def passes(kernel, x, w, b, dy):
     """Output and gradients of a convolution, every buffer spoiled beforehand."""
     scratch = {name: spoiled(shape, dtype) for name, (shape, dtype) in kernel.scratch(len(x), x.dtype).items()}
     y, dx, dw, db = (spoiled(a.shape, x.dtype) for a in (dy, x, w, b))
-    kernel.forward(x, w, b, y, scratch)
-    kernel.backward(x, w, dy, dw, db, dx, scratch)
+    run(kernel.forward(x, w, b, y, scratch))
+    run(kernel.backward(x, w, dy, dw, db, dx, scratch))
     return y, dx, dw, db
 
 
