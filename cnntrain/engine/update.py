@@ -20,7 +20,7 @@ from cnntrain.regularizers.base import Regularizer
 # isort: split
 import numpy as np
 
-BLOCK = 16384  # values: 64 KB of float32, so that parameters, gradient, slots and scratch of a block stay in cache
+BLOCK = 131072  # values: 64 KB of float32, so that parameters, gradient, slots and scratch of a block stay in cache
 _SMALLEST = 1e-3  # the norm adaptive clipping takes for weights that are smaller, so that zeros can leave zero
 
 

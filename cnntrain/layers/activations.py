@@ -5,13 +5,14 @@ Each keeps its output y alone, from which the derivative follows, so it may work
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Finite, Positive, Range
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example
-from cnntrain.ops.blocks import BLOCK, blocks
+from cnntrain.ops.blocks import BLOCK, blocks, long_rows
 from cnntrain.registry import register
 
 # isort: split
@@ -34,20 +35,26 @@ class Relu(Elementwise):
     NaN stays NaN.
     """
 
-    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
-        """Where y > 0."""
-        return Workspace(scratch={"positive": ((BLOCK,), np.bool_)})
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
+        """Zeros to compare with, for NumPy does not vectorize a maximum with a scalar; where y > 0, and as numbers."""
+        room = (n * math.prod(inputs[0]),)
+        return Workspace(scratch={"positive": (room, np.bool_), "factor": (room, dtype)})
 
     def forward(self, f: Frame) -> None:
         """Write y = max(x, 0)."""
-        np.maximum(f.x, 0, out=f.y)
+        zeros = f.scratch["factor"][: min(BLOCK, f.x.size)]
+        zeros.fill(0)
+        for x, y in long_rows(len(zeros), f.x, f.y):
+            np.maximum(x, zeros[: x.shape[-1]], out=y)
 
     def backward(self, f: Frame) -> None:
         """Write dx = dy * (y > 0)."""
         if f.dx is not None:
-            for y, dy, dx in blocks(f.y, f.dy, f.dx):
-                positive = np.greater(y, 0, out=f.scratch["positive"][: y.size])
-                np.multiply(dy, positive, out=dx)
+            np.greater(f.y.reshape(-1), 0, out=f.scratch["positive"])
+            np.copyto(
+                f.scratch["factor"], f.scratch["positive"]
+            )  # a product with booleans would convert in small bites
+            np.multiply(f.dy.reshape(-1), f.scratch["factor"], out=f.dx.reshape(-1))
 
 
 @register("leaky_relu")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from cnntrain.registry import register
 # isort: split
 import numpy as np
 
-BLOCK = 32 * 1024  # values worked on at a time: 128 KB of float32 stay in cache
+CENTERED = 64.0  # mean^2 / variance of a channel beyond which x is centered first
 
 
 @register("batch_norm")
@@ -29,10 +29,11 @@ class BatchNorm(Coupled):
 
         dshift = sum(dy)        dscale = sum(dy * xhat)        dx = scale * r * (dy - dshift / m - xhat * dscale / m)
 
-    Sums run over blocks in x's type and from there on in float64. The statistics are taken of x - pivot, where the
-    pivot is the shard's first pixel, and then moved back exactly: so a mean that is large against the deviation costs
-    no digits of the variance (Chan, Golub, LeVeque 1983). Nor of y: x is centered by subtraction before it is scaled,
-    and the rounding of the mean to x's type is put right in the shift.
+    Sums run over an image's rows in x's type and from there on in float64. Where a mean is large against its deviation
+    (CENTERED), x is centered by subtraction before it is squared, multiplied or scaled, so that it costs no digits:
+    for the statistics about the shard's first pixel, moved back exactly (Chan, Golub, LeVeque 1983); for the rest
+    about the rounded mean, with the rounding put right in the shift. Elsewhere the mean is folded into the shift,
+    which loses at most a digit and saves a pass.
 
     Frozen, it keeps its scale and shift, and normalizes by its running statistics as in evaluation (Keras's
     trainable = False; PyTorch calls eval on such a layer).
@@ -58,18 +59,12 @@ class BatchNorm(Coupled):
         }
         return learned | measured if self.affine else measured
 
-    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
-        """kept: mean and r of the batch. scratch: two blocks, ones to sum by, per-channel factors along a row."""
-        channels = inputs[0][-1]
-        row = channels * _width(inputs[0])
-        block = max(BLOCK // row, 1) * row
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
+        """kept: mean and r of the batch. scratch: room for the shard, its sums, per-channel factors along a row."""
+        channels, (images, _, row) = inputs[0][-1], _rows(inputs[0], n)
         return Workspace(
             kept={"mean": ((channels,), np.float64), "r": ((channels,), np.float64)},
-            scratch={
-                "block": ((block,), dtype),
-                "ones": ((block // channels,), dtype),
-                "factors": ((4, row), dtype),
-            },
+            scratch={"room": ((n, *inputs[0]), dtype), "sums": ((images, row), dtype), "factors": ((4, row), dtype)},
         )
 
     def flops(self, *inputs: Shape) -> int:
@@ -80,18 +75,14 @@ class BatchNorm(Coupled):
         """[count, sum of x (channels), sum of x * x (channels)] of the shard."""
         channels = f.x.shape[-1]
         count = f.x.size // channels
-        pivot = f.x.reshape(-1, channels)[0]
-        (pivots,) = _along_rows(f, pivot)
-        f.scratch["ones"].fill(1)
-        first, second = np.zeros(channels), np.zeros(channels)
-        for (x,) in _blocks(f, f.x):
-            centered = _block(f, x)
-            np.subtract(x, pivots, out=centered)
-            first += _sums(f, centered)
-            np.multiply(centered, centered, out=centered)
-            second += _sums(f, centered)
-        wide = pivot.astype(np.float64)
-        return np.concatenate([[count], first + count * wide, second + wide * (2 * first + count * wide)])
+        first, second = _sums(f, f.x), _sums(f, f.x, f.x)
+        mean = first / count
+        if np.any(mean * mean > CENTERED * (second / count - mean * mean)):
+            pivot = f.x.reshape(-1, channels)[0]
+            centered = _centered(f, pivot)
+            first, second, wide = _sums(f, centered), _sums(f, centered, centered), pivot.astype(np.float64)
+            first, second = first + count * wide, second + wide * (2 * first + count * wide)
+        return np.concatenate([[count], first, second])
 
     def forward(self, f: Frame) -> None:
         """Write y = (x - mean) * factor + shift."""
@@ -103,33 +94,26 @@ class BatchNorm(Coupled):
             r = 1 / np.sqrt(variance + self.eps)
             f.kept["mean"][...], f.kept["r"][...] = mean, r
         factor = self._scale(f) * r
-        rounded = mean.astype(f.x.dtype)
-        shift = (f.p["shift"] if self.affine else 0) - (mean - rounded) * factor
-        means, factors, shifts = _along_rows(f, rounded, factor, shift)
-        for x, y in _blocks(f, f.x, f.y):
-            np.subtract(x, means, out=y)
-            np.multiply(y, factors, out=y)
-            np.add(y, shifts, out=y)
+        start = _start(f, mean, r)
+        shift = (f.p["shift"] if self.affine else 0) - (mean - start) * factor
+        starts, factors, shifts = _along_rows(f, start, factor, shift)
+        x, y = _lines(f, f.x), _lines(f, f.y)
+        if start.any():
+            np.subtract(x, starts, out=y)
+            x = y
+        np.multiply(x, factors, out=y)
+        np.add(y, shifts, out=y)
 
     def partial_back(self, f: Frame) -> Array:
         """[count, sum of dy (channels), sum of dy * xhat (channels)] of the shard: its dshift and dscale."""
-        channels = f.x.shape[-1]
-        mean = f.kept["mean"]
-        rounded = mean.astype(f.x.dtype)
-        (means,) = _along_rows(f, rounded)
-        f.scratch["ones"].fill(1)
-        d_shift, d_scale = np.zeros(channels), np.zeros(channels)
-        for x, dy in _blocks(f, f.x, f.dy):
-            d_shift += _sums(f, dy)
-            product = _block(f, x)
-            np.subtract(x, means, out=product)
-            np.multiply(product, dy, out=product)
-            d_scale += _sums(f, product)
-        d_scale -= (mean - rounded) * d_shift
-        d_scale *= f.kept["r"]
+        mean, r = f.kept["mean"], f.kept["r"]
+        start = _start(f, mean, r)
+        d_shift = _sums(f, f.dy)
+        d_scale = _sums(f, _centered(f, start) if start.any() else f.x, f.dy)
+        d_scale = (d_scale - (mean - start) * d_shift) * r
         if f.dp is not None and self.affine:
             f.dp["shift"][...], f.dp["scale"][...] = d_shift, d_scale
-        return np.concatenate([[f.x.size // channels], d_shift, d_scale])
+        return np.concatenate([[f.x.size // f.x.shape[-1]], d_shift, d_scale])
 
     def backward(self, f: Frame) -> None:
         """Write dx = a * dy + b * (x - mean) + c, the terms of the formula sorted by what varies.
@@ -138,26 +122,25 @@ class BatchNorm(Coupled):
         """
         if f.dx is None:
             return
+        dy, dx = _lines(f, f.dy), _lines(f, f.dx)
         if f.total is None:
             (a,) = _along_rows(f, self._scale(f) / np.sqrt(f.p["running_var"].astype(np.float64) + self.eps))
-            for dy, dx in _blocks(f, f.dy, f.dx):
-                np.multiply(dy, a, out=dx)
+            np.multiply(dy, a, out=dx)
             return
         channels = f.x.shape[-1]
         count, d_shift, d_scale = f.total[0], f.total[1 : 1 + channels], f.total[1 + channels :]
         mean, r = f.kept["mean"], f.kept["r"]
+        start = _start(f, mean, r)
         per_dy = self._scale(f) * r
         per_x = -per_dy * r * d_scale / count
-        rounded = mean.astype(f.x.dtype)
-        constant = -per_dy * d_shift / count - per_x * (mean - rounded)
-        means, a, b, c = _along_rows(f, rounded, per_dy, per_x, constant)
-        for x, dy, dx in _blocks(f, f.x, f.dy, f.dx):
-            term = _block(f, x)
-            np.subtract(x, means, out=term)
-            np.multiply(term, b, out=term)
-            np.add(term, c, out=term)
-            np.multiply(dy, a, out=dx)
-            np.add(dx, term, out=dx)
+        constant = -per_dy * d_shift / count - per_x * (mean - start)
+        x = _lines(f, _centered(f, start) if start.any() else f.x)
+        term = _lines(f, f.scratch["room"])
+        _, a, b, c = _along_rows(f, start, per_dy, per_x, constant)
+        np.multiply(x, b, out=term)
+        np.add(term, c, out=term)
+        np.multiply(dy, a, out=dx)
+        np.add(dx, term, out=dx)
 
     def update_statistics(self, total: Array, p: Mapping[str, Array]) -> None:
         """Fold the batch's mean and unbiased variance into the running ones.
@@ -186,18 +169,14 @@ def _moments(total: Array) -> tuple[Array, Array]:
     return mean, np.maximum(total[1 + channels :] / total[0] - mean * mean, 0)
 
 
-def _width(shape: Shape) -> int:
-    """Pixels of one image row, over which per-channel factors are repeated so that operations run longer."""
-    return shape[-2] if len(shape) == 3 else 1
+def _rows(shape: Shape, n: int) -> Shape:
+    """A shard of n samples as (images, rows, values in a row): operations along rows run long, and sums are short."""
+    return (n, shape[0], shape[1] * shape[2]) if len(shape) == 3 else (1, n, math.prod(shape))
 
 
-def _blocks(f: Frame, *arrays: Array) -> Iterator[tuple[Array, ...]]:
-    """Arrays of x's shape as blocks of image rows: (rows, width * channels)."""
-    row = f.scratch["factors"].shape[1]
-    step = f.scratch["block"].size // row
-    lines = [array.reshape(-1, row) for array in arrays]
-    for start in range(0, len(lines[0]), step):
-        yield tuple(line[start : start + step] for line in lines)
+def _lines(f: Frame, array: Array) -> Array:
+    """An array of x's shape as image rows: (rows, width * channels)."""
+    return array.reshape(-1, f.scratch["factors"].shape[1])
 
 
 def _along_rows(f: Frame, *factors: Any) -> Array:
@@ -208,13 +187,27 @@ def _along_rows(f: Frame, *factors: Any) -> Array:
     return rows
 
 
-def _block(f: Frame, like: Array) -> Array:
-    """Scratch of the shape of a block."""
-    return f.scratch["block"][: like.size].reshape(like.shape)
+def _start(f: Frame, mean: Array, r: Array) -> Array:
+    """What x is centered about before all else: the mean as x's type holds it, or zeros where it is small enough."""
+    if np.any(mean * mean * r * r > CENTERED):
+        return mean.astype(f.x.dtype)
+    return np.zeros(mean.shape, f.x.dtype)
 
 
-def _sums(f: Frame, block: Array) -> Array:
-    """Sums over the pixels of a block; a product with ones is the fastest way to add columns up."""
-    pixels = block.reshape(-1, f.x.shape[-1])
-    sums: Array = np.matmul(f.scratch["ones"][: len(pixels)], pixels)
-    return sums
+def _centered(f: Frame, start: Array) -> Array:
+    """X - start, in scratch."""
+    np.subtract(_lines(f, f.x), _along_rows(f, start), out=_lines(f, f.scratch["room"]))
+    return f.scratch["room"]
+
+
+def _sums(f: Frame, *factors: Array) -> Array:
+    """Sums by channel of an array of x's shape, or of the product of two, in float64."""
+    sums = f.scratch["sums"]
+    views = [factor.reshape(len(sums), -1, sums.shape[1]) for factor in factors]
+    if len(views) == 1:
+        np.add.reduce(views[0], 1, out=sums)
+    else:
+        np.einsum("irk,irk->ik", *views, out=sums)
+    by_row = np.add.reduce(sums, 0, dtype=np.float64)
+    total: Array = by_row.reshape(-1, f.x.shape[-1]).sum(0)
+    return total

@@ -24,7 +24,7 @@ from cnntrain.ops.windows import Windows
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-CHUNK_VALUES = 256 * 1024  # of the columns: 1 MB of float32, the second-level cache of a current core
+CHUNK_VALUES = 512 * 1024  # of the columns: 2 MB of float32
 LEAST_ROWS = 192  # below this a product spends its time on loading the weights
 FIELD_VALUES = 256 * 1024  # of images that are padded together
 
@@ -147,6 +147,7 @@ class Columns:
             for chunk in self.chunks(len(x)):
                 yield chunk, x.reshape(chunk.size, self.groups, -1).transpose(1, 0, 2), []
             return
+        assert x.dtype == matrix.dtype, "items of bytes are copied without a look at what they hold"
         source = self._sources(border if self.windows.padded else x)
         field = self.field(len(x))
         for chunk in self.chunks(len(x)):
@@ -207,8 +208,11 @@ class Columns:
         for chunk in self.chunks(len(dx)):
             flat, taps = self.split(matrix, chunk)
             if not self.windows.padded:
-                yield chunk, flat, [copy(dx[chunk.images], 0)] if chunk.first else [], self._add_taps(
-                    dx[chunk.images], chunk, taps
+                yield (
+                    chunk,
+                    flat,
+                    [copy(dx[chunk.images], 0)] if chunk.first else [],
+                    self._add_taps(dx[chunk.images], chunk, taps),
                 )
                 continue
             padded = border[: taps.shape[1]]

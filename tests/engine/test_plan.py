@@ -9,6 +9,7 @@ import pytest
 
 from cnntrain.engine.plan import Plan
 from cnntrain.graph import BATCH
+from cnntrain.ops import columns
 from tests.support.networks import declared, everything, graph_of, plain
 
 
@@ -78,8 +79,10 @@ def test_no_gradient_is_made_for_the_input_or_below_frozen_layers():
     assert [call.node for segment in plan.segments for call in segment if call.do == "backward"] == [3]
 
 
-def test_the_scratch_of_every_shorter_shard_fits():
+def test_the_scratch_of_every_shorter_shard_fits(monkeypatch):
     """Eight images of 12x12x75 columns go in two chunks of four, six go in one: the shorter shard needs more."""
+    monkeypatch.setattr(columns, "CHUNK_VALUES", 128 * 1024)
+    monkeypatch.setattr(columns, "FIELD_VALUES", 1)
     layers = [declared("conv2d", filters=6, kernel_size=5, padding=2), declared("relu")]
     plan = Plan(graph_of([declared("conv2d", filters=6, kernel_size=1), *layers], (12, 12, 3)), 8, np.dtype("f4"), True)
     whole, shorter = (sum(np.prod(shape) for shape, _ in plan.workspace(1, n).scratch.values()) for n in (8, 6))

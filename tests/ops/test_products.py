@@ -8,7 +8,16 @@ import pytest
 from cnntrain.ops import products
 from cnntrain.ops.products import UNPACKED, multiply
 
-SHAPES = [(1, 5, 7), (3, 4, 1), (300, 144, 16), (1000, 288, 33), (32, 784, 512), (64, 900, 500), (17, 9000, 24), (5, 70000, 3)]
+SHAPES = [
+    (1, 5, 7),
+    (3, 4, 1),
+    (300, 144, 16),
+    (1000, 288, 33),
+    (32, 784, 512),
+    (64, 900, 500),
+    (17, 9000, 24),
+    (5, 70000, 3),
+]
 
 
 @pytest.mark.parametrize(("m", "k", "n"), SHAPES)

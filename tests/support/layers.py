@@ -96,7 +96,7 @@ def prepare_backward(
                     spoil(array)
     for array in f.scratch.values():
         spoil(array)
-    f.dy = aligned_copy(dy)
+    f.dy = aligned_copy(dy.astype(f.y.dtype))
     f.dxs = tuple(spoiled(x.shape, x.dtype) if want else None for x, want in zip(f.xs, wanted, strict=True))
     if inplace and wanted[0]:
         f.dxs = (f.dy.reshape(f.xs[0].shape), *f.dxs[1:])
