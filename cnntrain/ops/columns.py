@@ -235,7 +235,7 @@ class Columns:
 
 
 def _by_runs(view: Array, memory: Array, axes: int) -> Array:
-    """A view that begins where the contiguous `memory` does, with its last axes, which must lie side by side, as one item."""
+    """A view that begins where `memory` does, contiguous, with its last axes, which lie side by side, as one item."""
     if not axes:
         return view
     item = np.dtype((np.void, math.prod(view.shape[-axes:]) * view.itemsize))

@@ -174,7 +174,7 @@ class Convolution:
         return [*product(columns, matrices, result), copy(self._by_group(out), result)]
 
     def _add_product(self, columns: Array, outputs: Array, into: Array, total: Array) -> Calls:
-        """A chunk's share of the weights' gradient, its columns, transposed, times dy: written `into`, then added up."""
+        """A chunk's share of the weights' gradient, its columns, transposed, times dy, written `into` and added up."""
         calls = product(columns.swapaxes(1, 2), outputs, into)
         return calls if into is total else [*calls, add(total, into, total)]
 
