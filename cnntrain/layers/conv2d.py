@@ -12,6 +12,7 @@ from cnntrain.config.fields import Classes, Pair, PositiveInt
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image, width
 from cnntrain.ops.calls import Calls, run
 from cnntrain.ops.convolution import Convolution
+from cnntrain.ops.depthwise import Depthwise
 from cnntrain.ops.windows import Padding, pair, windows
 from cnntrain.ops.winograd import Winograd
 from cnntrain.registry import register
@@ -99,8 +100,9 @@ class Conv2d(Layer):
         return spots * plan.filters * (2 * plan.columns.depth + self.bias)
 
     def algorithm_for(self, *inputs: Shape) -> str:
-        """Either "winograd" or "direct"."""
-        return "winograd" if isinstance(_kernel(self, inputs[0]), Winograd) else "direct"
+        """One of "winograd", "depthwise" and "direct"."""
+        kernel = _kernel(self, inputs[0])
+        return "direct" if isinstance(kernel, Convolution) else type(kernel).__name__.lower()
 
     def forward(self, f: Frame) -> None:
         """Write y = x * weight + bias."""
@@ -139,9 +141,11 @@ def _plan(layer: Conv2d, shape: Shape) -> Convolution:
 
 
 @functools.lru_cache(maxsize=1024)
-def _kernel(layer: Conv2d, shape: Shape) -> Convolution | Winograd:
+def _kernel(layer: Conv2d, shape: Shape) -> Convolution | Winograd | Depthwise:
     """The algorithm for images of this shape."""
     plan = _plan(layer, shape)
+    if plan.groups == plan.channels == plan.filters > 1:
+        return Depthwise(plan.windows, plan.channels)
     if layer.algorithm == "direct" or not Winograd.possible(plan.windows, plan.groups):
         return plan
     if layer.algorithm == "auto" and not Winograd.worthwhile(plan.windows, plan.channels, plan.filters):

@@ -11,6 +11,7 @@ from cnntrain.config.fields import Pair, PositiveInt
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image
 from cnntrain.ops.calls import Calls, run
 from cnntrain.ops.convolution import Convolution
+from cnntrain.ops.depthwise import Depthwise
 from cnntrain.ops.windows import Padding, pair, windows
 from cnntrain.registry import register
 
@@ -25,7 +26,7 @@ class DepthwiseConv2d(Layer):
 
     y[h, w, c * multiplier + m] = bias + sum over i, j of x[h * stride + i * dilation - top, w * stride + j * dilation
     - left, c] * weight[i, j, 0, c * multiplier + m]. kernel_size, stride, padding and dilation are those of conv2d;
-    the derivation of backward stands in ops/convolution.py.
+    the derivation of backward stands in ops/depthwise.py.
     """
 
     examples: ClassVar[tuple[Example, ...]] = (
@@ -57,7 +58,7 @@ class DepthwiseConv2d(Layer):
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """Nothing kept: backward makes the columns again."""
-        return Workspace(scratch=_plan(self, inputs[0]).scratch(n, dtype))
+        return Workspace(scratch=_kernel(self, inputs[0]).scratch(n, dtype))
 
     def flops(self, *inputs: Shape) -> int:
         """Two for each weight a window is multiplied with, one for each bias added."""
@@ -69,20 +70,20 @@ class DepthwiseConv2d(Layer):
         run(f.once("forward", self._forward))
 
     def backward(self, f: Frame) -> None:
-        """The adjoints of forward in weight, bias and x: see ops/convolution.py."""
+        """The adjoints of forward in weight, bias and x: see ops/depthwise.py."""
         run(f.once("backward", self._backward))
         for name, gradient in (f.dp or {}).items():
             np.copyto(gradient, f.scratch["d_" + name].reshape(gradient.shape))
 
     def _forward(self, f: Frame) -> Calls:
         bias = f.p["bias"] if self.bias else None
-        return _plan(self, f.x.shape[1:]).forward(f.x, f.p["weight"], bias, f.y, f.scratch)
+        return _kernel(self, f.x.shape[1:]).forward(f.x, f.p["weight"], bias, f.y, f.scratch)
 
     def _backward(self, f: Frame) -> Calls:
         d_weight = d_bias = None
         if f.dp is not None:
             d_weight, d_bias = f.scratch["d_weight"].reshape(f.p["weight"].shape), f.scratch["d_bias"]
-        kernel, d_bias = _plan(self, f.x.shape[1:]), d_bias if self.bias else None
+        kernel, d_bias = _kernel(self, f.x.shape[1:]), d_bias if self.bias else None
         return kernel.backward(f.x, f.p["weight"], f.dy, d_weight, d_bias, f.dx, f.scratch)
 
 
@@ -92,3 +93,10 @@ def _plan(layer: DepthwiseConv2d, shape: Shape) -> Convolution:
     height, across, channels = image(shape, "depthwise_conv2d")
     where = windows(height, across, layer.kernel_size, layer.stride, layer.dilation, layer.padding)
     return Convolution(where, channels, channels * layer.multiplier, channels)
+
+
+@functools.lru_cache(maxsize=1024)
+def _kernel(layer: DepthwiseConv2d, shape: Shape) -> Convolution | Depthwise:
+    """Sums over taps; with several filters for a channel, products of matrices."""
+    plan = _plan(layer, shape)
+    return Depthwise(plan.windows, plan.channels) if layer.multiplier == 1 else plan

@@ -1,0 +1,193 @@
+"""Depthwise convolution filters every channel by itself, so there is no matrix product in it: it is a sum over taps.
+
+With x padded, tap (i, j) of all windows is one strided view of it, and
+
+    y = sum over i, j of x[i, j] * w[i, j]        dw[i, j] = sum over windows of x[i, j] * dy
+
+are sums of products along rows of an image, which `np.einsum` walks row by row, taps innermost, so that a row of
+output stays in the first-level cache while all taps are added to it. The gradient of the input is of the same kind:
+position P of the padded input is read by output o at tap i where P = o * stride + i * dilation, so the positions of
+one residue modulo the stride form an image of their own, a correlation of dy with every stride-th tap, turned.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import NamedTuple
+
+from cnntrain.arrays import Array, Shape
+from cnntrain.ops.calls import Calls, copy
+from cnntrain.ops.convolution import add_bias, sum_over_windows
+from cnntrain.ops.windows import Axis, Windows
+
+# isort: split
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
+
+Scratch = Mapping[str, Array]
+
+
+class Phase(NamedTuple):
+    """The input positions of one residue modulo the stride, along one axis."""
+
+    positions: slice  # of the input
+    count: int  # of them
+    taps: slice  # that reach them, from the last to the first
+    start: int  # the output the last tap reads for the first position; below 0 in the padding
+    step: int  # from one tap of `taps` to the next, in outputs
+
+
+@dataclass(frozen=True)
+class Depthwise:
+    """A convolution of images of one shape with as many groups and filters as channels.
+
+    Images are (n, h, w, channels), weights (kh, kw, 1, channels), both contiguous.
+    """
+
+    windows: Windows
+    channels: int
+
+    @cached_property
+    def phases(self) -> tuple[list[Phase], list[Phase]]:
+        """Those along the height and along the width."""
+        return _phases(self.windows.rows), _phases(self.windows.columns)
+
+    @cached_property
+    def margins(self) -> tuple[int, int, int, int]:
+        """Zeros that dy needs around it: above, below, left, right."""
+        return (*_margins(self.windows.rows, self.phases[0]), *_margins(self.windows.columns, self.phases[1]))
+
+    def scratch(self, n: int, dtype: npt.DTypeLike) -> dict[str, tuple[Shape, npt.DTypeLike]]:
+        """The buffers forward and backward need for a shard of n images."""
+        rows, columns, channels = self.windows.rows, self.windows.columns, self.channels
+        above, below, left, right = self.margins
+        row = max(columns.out, *(phase.count for phase in self.phases[1])) * channels
+        largest = max((phase.count for phase in self.phases[0])) * row
+        return {
+            "border": ((n, rows.padded, columns.padded, channels), dtype),
+            "d_border": ((n, above + rows.out + below, left + columns.out + right, channels), dtype),
+            "rows": ((self.windows.taps * row,), dtype),
+            "phase": ((n * largest if columns.stride > 1 else 0,), dtype),
+            "bias_row": ((columns.out * channels,), dtype),
+            "d_weight": ((self.windows.taps * channels,), dtype),
+            "d_bias": ((channels,), dtype),
+        }
+
+    def forward(self, x: Array, weight: Array, bias: Array | None, y: Array, scratch: Scratch) -> Calls:
+        """The calls that write y = x * weight + bias."""
+        calls, taps = self._taps(x, scratch["border"])
+        rows = scratch["rows"][: self.windows.taps * y.shape[2] * self.channels]
+        calls.append(copy(rows.reshape(*weight.shape[:2], -1, self.channels), weight))
+        rows = rows.reshape(*weight.shape[:2], *taps.shape[-2:])
+        calls.append(partial(np.einsum, "ijnhwk,ijwk->nhwk", taps, rows, out=y.reshape(taps.shape[2:])))
+        return calls + add_bias(y, bias, scratch["bias_row"])
+
+    def backward(
+        self,
+        x: Array,
+        weight: Array,
+        dy: Array,
+        d_weight: Array | None,
+        d_bias: Array | None,
+        dx: Array | None,
+        scratch: Scratch,
+    ) -> Calls:
+        """The calls that overwrite the gradients that are not None."""
+        calls = [] if d_bias is None else sum_over_windows(dy, d_bias)
+        if d_weight is not None:
+            padding, taps = self._taps(x, scratch["border"])
+            rows = scratch["rows"][: self.windows.taps * dy.shape[2] * self.channels]
+            into = rows.reshape(*weight.shape[:2], *taps.shape[-2:])
+            calls += padding
+            calls.append(partial(np.einsum, "ijnhwk,nhwk->ijwk", taps, dy.reshape(taps.shape[2:]), out=into))
+            by_pixel = rows.reshape(self.windows.taps, -1, self.channels)
+            calls.append(partial(np.add.reduce, by_pixel, 1, None, d_weight.reshape(-1, self.channels)))
+        return calls if dx is None else calls + self._input_gradient(weight, dy, dx, scratch)
+
+    def _taps(self, x: Array, border: Array) -> tuple[Calls, Array]:
+        """The calls that pad x, and what the taps read of it: (kh, kw, n, rows, columns, channels).
+
+        Where windows lie side by side, a row of them is one axis: (kh, kw, n, rows, 1, columns * channels).
+        """
+        vertical, horizontal = self.windows.rows, self.windows.columns
+        calls: Calls = []
+        if self.windows.padded:
+            calls, x = _framed(x, border, (vertical.before, vertical.after, horizontal.before, horizontal.after)), border
+        n, (sn, sh, sw, sc) = len(x), x.strides
+        row: Shape = (horizontal.out, self.channels)
+        along = (sw * horizontal.stride, sc)
+        if horizontal.stride == 1:
+            row, along = (1, horizontal.out * self.channels), (0, sc)
+        shape = (vertical.kernel, horizontal.kernel, n, vertical.out, *row)
+        strides = (sh * vertical.dilation, sw * horizontal.dilation, sn, sh * vertical.stride, *along)
+        return calls, as_strided(x, shape, strides)
+
+    def _input_gradient(self, weight: Array, dy: Array, dx: Array, scratch: Scratch) -> Calls:
+        """The calls that write dx, phase by phase."""
+        calls, padded = [], dy
+        above, _, left, _ = self.margins
+        if any(self.margins):
+            padded = scratch["d_border"]
+            calls += _framed(dy, padded, self.margins)
+        for vertical, horizontal in itertools.product(*self.phases):
+            place, row = dx[:, vertical.positions, horizontal.positions], horizontal.count * self.channels
+            kernel = weight[vertical.taps, horizontal.taps]
+            if not kernel.size:
+                calls.append(copy(place, 0))
+                continue
+            sn, sh, sw, sc = padded.strides
+            taps = as_strided(
+                padded[:, vertical.start + above :, horizontal.start + left :],
+                (*kernel.shape[:2], len(dy), vertical.count, row),
+                (sh * vertical.step, sw * horizontal.step, sn, sh, sc),
+            )
+            rows = scratch["rows"][: kernel[..., 0, 0].size * row]
+            calls.append(copy(rows.reshape(*kernel.shape[:2], -1, self.channels), kernel))
+            rows = rows.reshape(*kernel.shape[:2], row)
+            whole_rows = self.windows.columns.stride == 1
+            if whole_rows:
+                out = place.reshape(len(dy), vertical.count, row)
+            else:
+                out = scratch["phase"][: len(dy) * vertical.count * row].reshape(len(dy), vertical.count, row)
+            calls.append(partial(np.einsum, "ijnhk,ijk->nhk", taps, rows, out=out))
+            if not whole_rows:
+                calls.append(copy(place, out.reshape(place.shape)))
+        return calls
+
+
+def _framed(image: Array, border: Array, margins: tuple[int, int, int, int]) -> Calls:
+    """The calls that copy images into the middle of `border` and zero what is around them."""
+    above, below, left, right = margins
+    height, width = border.shape[1], border.shape[2]
+    inside = border[:, above : height - below, left : width - right]
+    sides = border[:, :above], border[:, height - below :], border[:, :, :left], border[:, :, width - right :]
+    return [copy(inside, image), *(copy(side, 0) for side in sides if side.size)]
+
+
+def _phases(axis: Axis) -> list[Phase]:
+    """The phases along one axis; those without a position are left out."""
+    phases = []
+    for residue in range(axis.stride):
+        taps = [i for i in range(axis.kernel) if i * axis.dilation % axis.stride == residue]
+        first = -(-(axis.before - residue) // axis.stride)  # in steps of the stride
+        count = (axis.before + axis.size - 1 - residue) // axis.stride - first + 1
+        start = residue + axis.stride * first - axis.before
+        if count < 1:
+            continue
+        every = taps[1] - taps[0] if len(taps) > 1 else 1
+        last = taps[-1] if taps else 0
+        backwards = slice(last, taps[0] - 1 if taps and taps[0] else None, -every) if taps else slice(0, 0)
+        reads = first - (last * axis.dilation - residue) // axis.stride
+        step = every * axis.dilation // axis.stride
+        phases.append(Phase(slice(start, start + axis.stride * count, axis.stride), count, backwards, reads, step))
+    return phases
+
+
+def _margins(axis: Axis, phases: list[Phase]) -> tuple[int, int]:
+    """Zeros before and after dy along one axis."""
+    ends = [p.start + len(range(axis.kernel)[p.taps]) * p.step - p.step + p.count for p in phases]
+    return max(0, *(-p.start for p in phases)), max(0, *(end - axis.out for end in ends))
