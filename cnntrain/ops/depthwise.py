@@ -35,7 +35,7 @@ class Phase(NamedTuple):
     """The input positions of one residue modulo the stride, along one axis."""
 
     positions: slice  # of the input
-    count: int  # of them
+    size: int  # how many
     taps: slice  # that reach them, from the last to the first
     start: int  # the output the last tap reads for the first position; below 0 in the padding
     step: int  # from one tap of `taps` to the next, in outputs
@@ -65,8 +65,8 @@ class Depthwise:
         """The buffers forward and backward need for a shard of n images."""
         rows, columns, channels = self.windows.rows, self.windows.columns, self.channels
         above, below, left, right = self.margins
-        row = max(columns.out, *(phase.count for phase in self.phases[1])) * channels
-        largest = max((phase.count for phase in self.phases[0])) * row
+        row = max(columns.out, *(phase.size for phase in self.phases[1])) * channels
+        largest = max(phase.size for phase in self.phases[0]) * row
         return {
             "border": ((n, rows.padded, columns.padded, channels), dtype),
             "d_border": ((n, above + rows.out + below, left + columns.out + right, channels), dtype),
@@ -116,7 +116,10 @@ class Depthwise:
         vertical, horizontal = self.windows.rows, self.windows.columns
         calls: Calls = []
         if self.windows.padded:
-            calls, x = _framed(x, border, (vertical.before, vertical.after, horizontal.before, horizontal.after)), border
+            calls, x = (
+                _framed(x, border, (vertical.before, vertical.after, horizontal.before, horizontal.after)),
+                border,
+            )
         n, (sn, sh, sw, sc) = len(x), x.strides
         row: Shape = (horizontal.out, self.channels)
         along = (sw * horizontal.stride, sc)
@@ -134,7 +137,7 @@ class Depthwise:
             padded = scratch["d_border"]
             calls += _framed(dy, padded, self.margins)
         for vertical, horizontal in itertools.product(*self.phases):
-            place, row = dx[:, vertical.positions, horizontal.positions], horizontal.count * self.channels
+            place, row = dx[:, vertical.positions, horizontal.positions], horizontal.size * self.channels
             kernel = weight[vertical.taps, horizontal.taps]
             if not kernel.size:
                 calls.append(copy(place, 0))
@@ -142,7 +145,7 @@ class Depthwise:
             sn, sh, sw, sc = padded.strides
             taps = as_strided(
                 padded[:, vertical.start + above :, horizontal.start + left :],
-                (*kernel.shape[:2], len(dy), vertical.count, row),
+                (*kernel.shape[:2], len(dy), vertical.size, row),
                 (sh * vertical.step, sw * horizontal.step, sn, sh, sc),
             )
             rows = scratch["rows"][: kernel[..., 0, 0].size * row]
@@ -150,9 +153,9 @@ class Depthwise:
             rows = rows.reshape(*kernel.shape[:2], row)
             whole_rows = self.windows.columns.stride == 1
             if whole_rows:
-                out = place.reshape(len(dy), vertical.count, row)
+                out = place.reshape(len(dy), vertical.size, row)
             else:
-                out = scratch["phase"][: len(dy) * vertical.count * row].reshape(len(dy), vertical.count, row)
+                out = scratch["phase"][: len(dy) * vertical.size * row].reshape(len(dy), vertical.size, row)
             calls.append(partial(np.einsum, "ijnhk,ijk->nhk", taps, rows, out=out))
             if not whole_rows:
                 calls.append(copy(place, out.reshape(place.shape)))
@@ -189,5 +192,5 @@ def _phases(axis: Axis) -> list[Phase]:
 
 def _margins(axis: Axis, phases: list[Phase]) -> tuple[int, int]:
     """Zeros before and after dy along one axis."""
-    ends = [p.start + len(range(axis.kernel)[p.taps]) * p.step - p.step + p.count for p in phases]
+    ends = [p.start + len(range(axis.kernel)[p.taps]) * p.step - p.step + p.size for p in phases]
     return max(0, *(-p.start for p in phases)), max(0, *(end - axis.out for end in ends))
