@@ -18,16 +18,23 @@ import os
 import shutil
 import signal
 import sys
-import traceback
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from cnntrain import checkpoint, files, strict_json
-from cnntrain.cli import main as cnntrain
-from cnntrain.run import read_metrics
+from cnntrain import files
 from tests.support.experiments import TINY, run, write
 from tests.support.faults import OPERATIONS
+from tests.support.promises import (
+    evidence,
+    forked,
+    require,
+    require_error,
+    require_same,
+    require_sound,
+    require_success,
+    require_tidy,
+)
 
 SPACE = (
     "write",
@@ -46,6 +53,10 @@ class Faulty:
     def __init__(self, number: int = -1, mode: str = "kill") -> None:
         self.number, self.mode = number, mode
         self.operations: list[str] = []
+
+    def install(self) -> None:
+        """Let `cnntrain.files` use it from here on."""
+        files.os = self  # type: ignore[attr-defined]
 
     def __getattr__(self, name: str) -> Any:
         real = getattr(os, name)
@@ -81,42 +92,6 @@ def modes(operation: str) -> list[str]:
     return ["kill", "eio", *(["half"] if name == "write" else []), *(["full", "stays full"] if space else [])]
 
 
-def forked(arguments: list[str], shown: Path, faulty: Faulty | None = None) -> int:
-    """Run a command line in a forked process: its exit code, or minus the signal that killed it."""
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    code = 70
-    try:
-        with shown.open("w") as stream:
-            sys.stdout = sys.stderr = stream
-            if faulty is not None:
-                files.os = faulty  # type: ignore[attr-defined]
-            code = cnntrain(arguments)
-            if faulty is not None:
-                shown.with_suffix(".json").write_text(json.dumps(faulty.operations))
-    except BaseException:
-        shown.write_text(traceback.format_exc())
-    finally:
-        os._exit(code)
-
-
-def evidence(run: Path) -> dict[str, bytes]:
-    """All that has to be the same, byte by byte, for two equal runs."""
-    names = ["metrics.jsonl", "metrics.csv", "config.yaml", "config.resolved.yaml", "data.json"]
-    paths = [*(run / name for name in names), *(run / "checkpoints").iterdir()]
-    return {path.name: path.read_bytes() for path in paths}
-
-
-class BrokenPromiseError(Exception):
-    """What must not happen happened."""
-
-
-def require(holds: bool, promise: str) -> None:
-    if not holds:
-        raise BrokenPromiseError(promise)
-
-
 class Campaign:
     """All points of one scenario: a run that starts, or one that resumes after a kill within an epoch."""
 
@@ -138,14 +113,17 @@ class Campaign:
         self.operations = operations
 
     def _undisturbed(self) -> list[str]:
-        require(forked(self.command, self.shown, Faulty()) == 0, f"without a fault: {self.shown.read_text()}")
-        operations: list[str] = json.loads(self.shown.with_suffix(".json").read_text())
+        faulty = Faulty()
+        names = self.folder / "operations.json"
+        code = forked(self.command, self.shown, faulty.install, lambda: names.write_text(json.dumps(faulty.operations)))
+        require_success(code, self.shown)
+        operations: list[str] = json.loads(names.read_text())
         return operations
 
     def _stopped(self, number: int) -> Path:
         """A run that was killed on its way, with rows its checkpoint does not count and a stale temporary file."""
         shutil.rmtree(self.run)
-        forked(self.again, self.shown, Faulty(number))
+        forked(self.again, self.shown, Faulty(number).install)
         with (self.run / "metrics.jsonl").open("ab") as rows:
             rows.write(b'{"event": "torn')
         (self.run / "checkpoints" / f"{files.TEMPORARY}1-stale").write_bytes(b"half")
@@ -156,43 +134,23 @@ class Campaign:
         shutil.rmtree(self.run, ignore_errors=True)
         if self.template:
             shutil.copytree(self.template, self.run)
-        code = forked(self.command, self.shown, Faulty(number, mode))
+        code = forked(self.command, self.shown, Faulty(number, mode).install)
         self._check_end(code, number, mode)
-        self._check_directory()
-        code = forked(self.again, self.shown)
-        require(code == 0, f"going on ends well, not with {code}: {self.shown.read_text()}")
-        found = evidence(self.run)
-        differing = [name for name in found | self.reference if found.get(name) != self.reference.get(name)]
-        require(not differing, f"the whole result is the same: {differing}")
-        self._check_temporaries()
+        require_sound(self.run)
+        require_success(forked(self.again, self.shown), self.shown)
+        require_same(self.run, self.reference)
+        require_tidy(self.run)
 
     def _check_end(self, code: int, number: int, mode: str) -> None:
         if mode in ("kill", "half"):
             require(code == -signal.SIGKILL, f"killed, not ended with {code}: {self.shown.read_text()}")
             return
-        shown = self.shown.read_text()
-        require("Traceback" not in shown, shown)
         if code == 0:
             require(evidence(self.run) == self.reference, "success after an error is the whole result")
             return
-        require(code == 5, f"exit code 5, not {code}: {shown}")
-        errors = [line for line in shown.splitlines() if line.startswith("cnntrain: error: ")]
-        require(len(errors) == 1 and shown.endswith(errors[-1] + "\n"), f"one line of error: {shown}")
+        require_error(5, code, self.shown.read_text())
         if not (self.operations[number] == "unlink" and mode == "eio"):  # the removal itself failed
-            self._check_temporaries()
-
-    def _check_directory(self) -> None:
-        for path in (self.run / "checkpoints").glob("*.npz"):
-            checkpoint.read(path)
-        for name in ("metrics.jsonl", "timing.jsonl"):
-            if (self.run / name).exists():
-                read_metrics(self.run / name)
-        for path in self.run.glob("*.json"):
-            strict_json.decode(path.read_text())
-
-    def _check_temporaries(self) -> None:
-        left = [str(path) for path in self.run.glob(f"**/{files.TEMPORARY}*")]
-        require(not left, f"no temporary file is left: {left}")
+            require_tidy(self.run)
 
 
 def main(scenario: str, folder: str, choice: str) -> int:

@@ -20,10 +20,11 @@ from cnntrain.errors import CheckpointError
 from cnntrain.run import RunDirectory
 from cnntrain.trainer import Trainer
 from tests.faults.disk import Disk, Op, Recorder, State
-from tests.faults.points import SMALL, evidence
+from tests.faults.points import SMALL
 from tests.support.campaign import Campaign, counts
 from tests.support.experiments import TINY, run, write
 from tests.support.faults import Killed
+from tests.support.promises import evidence
 
 KILLED_AFTER = 17  # steps; the last save is that of step 12, and step 16 has written a row
 LAST, BEST, ROWS = "run/checkpoints/last.npz", "run/checkpoints/best.npz", "run/metrics.jsonl"
