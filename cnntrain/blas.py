@@ -10,7 +10,9 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import threading
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
@@ -23,6 +25,10 @@ _SYMBOLS = [  # (setter, getter) in the builds NumPy ships with or is linked to
     for prefix in ("scipy_", "")
     for suffix in ("64_", "_64", "")
 ] + [("MKL_Set_Num_Threads", "MKL_Get_Max_Threads")]
+
+
+_WORKSPACE = 2**27  # bytes of address space for a thread that multiplies: 32 MB of OpenBLAS, 64 of the C library
+_SIDE, _TIMES = 384, 4  # of products that need a workspace, and take long enough for the threads to overlap
 
 
 def _loaded_libraries() -> list[str]:
@@ -80,3 +86,21 @@ def description() -> str:
                     function.restype = ctypes.c_char_p
                     return f"{text} ({function().decode()})"
     return text
+
+
+def reserve(threads: int, run: Callable[[int, Callable[[int, int], None]], None]) -> None:
+    """Let BLAS take its workspaces now, one for each thread of a pool whose `run` is given.
+
+    Later, when memory has run out, OpenBLAS would end the process. Raises MemoryError where there is too little now.
+    """
+    np.empty(threads * _WORKSPACE, np.uint8)  # asked for and given back: NumPy raises where OpenBLAS would not
+    squares = [np.ones((2, _SIDE, _SIDE), np.float32) for _ in range(threads)]
+    meeting = threading.Barrier(threads)
+
+    def multiply(_worker: int, index: int) -> None:
+        square, product = squares[index]
+        meeting.wait()  # so that each thread takes one, at the same time
+        for _ in range(_TIMES):
+            np.matmul(square, square, out=product)
+
+    run(threads, multiply)

@@ -186,6 +186,7 @@ def _train(
     """Train from step 0, or go on from a checkpoint."""
     threads = resources.threads(options.threads)
     with _outcome(run), _enough_memory(job, threads), Pool(threads) as pool:
+        blas.reserve(threads, pool.run)
         trainer = Trainer(job, run, pool, console, interrupts)
         if isinstance(origin, Checkpoint):
             trainer.restore(origin, options.allow_data_change)

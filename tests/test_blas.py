@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from cnntrain import blas
+from cnntrain.engine.pool import Pool
 
 
 def test_the_loaded_library_runs_on_one_thread() -> None:
@@ -65,3 +66,11 @@ def test_the_description_names_library_version_and_kernels() -> None:
     name, version, *_ = blas.description().split()
     assert "blas" in name.lower() or "mkl" in name.lower()
     assert version[0].isdigit()
+
+
+def test_workspaces_are_taken_by_every_thread_or_refused_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Pool(3) as pool:
+        blas.reserve(3, pool.run)
+        monkeypatch.setattr(blas, "_WORKSPACE", 2**60)
+        with pytest.raises(MemoryError):
+            blas.reserve(3, pool.run)
