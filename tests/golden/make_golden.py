@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import runpy
 
-MAKERS = ("layers", "losses", "optimizers", "schedules", "metrics", "transforms", "networks")
+MAKERS = ("layers", "losses", "optimizers", "schedules", "metrics", "transforms", "networks", "checkpoints")
 
 if __name__ == "__main__":
     for maker in MAKERS:
