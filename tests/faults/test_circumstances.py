@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cnntrain import blas
 from cnntrain.checkpoint import read
@@ -91,6 +92,26 @@ def test_another_kernel_is_warned_of_and_stays_close(tmp_path: Path) -> None:
     code, _, err = call(*resume, cwd=tmp_path, OPENBLAS_CORETYPE="Nehalem")
     assert code == 0
     assert "cnntrain: warning: not bit-identical to an uninterrupted run: BLAS " in err
+
+
+@pytest.mark.faults
+def test_a_folder_of_images_needs_few_open_files(tmp_path: Path) -> None:
+    for number in range(150):
+        folder = tmp_path / "images" / "train" / f"class-{number % 3}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), number).save(folder / f"{number}.png")
+    text = FULL.replace(
+        "{type: synthetic, size: 8, classes: 3, samples: 90, noise: 0.3}",
+        "{type: image_folder, root: images, size: [8, 8]}",
+    )
+    ended = subprocess.run(
+        [sys.executable, "-m", "cnntrain", "fit", write(tmp_path, text), "-s", "train.epochs=1", "-o", "run", "-q"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32)),
+    )
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_a_clock_that_jumps_changes_nothing(
