@@ -272,7 +272,10 @@ class AppendLog:
 
     def append(self, line: str) -> None:
         """Add one line (without its newline). A failed write leaves the file as it was."""
-        data = line.encode(errors="backslashreplace") + b"\n"
+        self.extend(line.encode(errors="backslashreplace") + b"\n")
+
+    def extend(self, data: bytes) -> None:
+        """Add bytes, for files of records that are no lines. A failed write leaves the file as it was."""
         with _explained("write", self.path, len(data)):
             try:
                 os.lseek(self._descriptor, self.length, os.SEEK_SET)

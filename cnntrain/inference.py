@@ -174,6 +174,13 @@ class Trained:
         targets = np.zeros(len(pixels), np.int64)
         return Samples(Images(pixels, targets, self.network.classes), np.arange(len(pixels)), self.transforms)
 
+    def samples(self, split: str) -> tuple[Images, Array]:
+        """The samples of a split of the config's data, and the indices of those that belong to it. Raises DataError."""
+        images, indices = self._split(split)
+        values = 0 if images.classes else int(images.targets.shape[1])
+        self._check(Description(images.shape, images.classes, values), split)
+        return images, indices
+
 
 def _check_override(override: str) -> None:
     """Raise UsageError for an override of anything but where the data lies."""

@@ -16,7 +16,7 @@ import platform
 import re
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -36,7 +36,16 @@ RUNS = Path("runs")  # where runs without a --run-dir go, in the working directo
 _CHECKPOINTS = "checkpoints"
 _LOCK = ".lock"  # the first file of a run: a directory that has it is one
 _FILES = (  # what --overwrite removes beside checkpoints; everything else in the directory is somebody's
-    *("config.yaml", "config.resolved.yaml", "env.json", "data.json", "command.txt", "status.json", "crash.log"),
+    *(
+        "config.yaml",
+        "config.resolved.yaml",
+        "origins.json",
+        "env.json",
+        "data.json",
+        "command.txt",
+        "status.json",
+        "crash.log",
+    ),
     *("metrics.jsonl", "metrics.csv", "timing.jsonl", "train.log", "manifest.json", "report.html"),
 )
 _NUMBERED = re.compile(r"(epoch|step)-(\d+)\.npz")
@@ -63,6 +72,7 @@ class RunDirectory:
         self.path = path
         self.checkpoints = path / _CHECKPOINTS
         self._status: dict[str, Any] = {}
+        self.followers: list[Callable[[Mapping[str, Any]], None]] = []  # told every row of metrics.jsonl
         for directory in (path, self.checkpoints):
             files.make_directory(directory)
             files.remove_temporaries(directory)
@@ -155,6 +165,8 @@ class RunDirectory:
     def metric(self, row: Mapping[str, Any]) -> None:
         """Add a row to metrics.jsonl: keys in their order, floats exact, numbers that are not finite as null."""
         self._metrics.append(strict_json.encode(row))
+        for follow in self.followers:
+            follow(row)
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl so far."""

@@ -31,6 +31,7 @@ from cnntrain.errors import (
     StorageError,
     UsageError,
 )
+from cnntrain.events import following, require_tensorboard
 from cnntrain.interrupts import Interrupts
 from cnntrain.monitor import Monitor
 from cnntrain.reader import ALONE, CACHE, Reader
@@ -70,6 +71,7 @@ class Options:
 
     run_dir: Path | None = None
     threads: int | None = None
+    tensorboard: bool = False  # event files meanwhile
     resume: bool = False
     resume_or_start: bool = False
     overwrite: bool = False
@@ -88,6 +90,8 @@ def fit(configs: Sequence[str | Path], sets: Sequence[str] = (), options: Option
     options = options or Options()
     console = Console(options.progress, options.quiet)
     blas.pin()
+    if options.tensorboard:
+        require_tensorboard()
     if options.run_dir is None and (options.resume or options.resume_or_start):
         raise UsageError("--resume and --resume-or-start need --run-dir, to know which run is meant")
     with Interrupts() as interrupts:
@@ -109,6 +113,7 @@ def _start(loaded: Loaded, options: Options, console: Console, interrupts: Inter
     with directory as run:
         console.log = run.log
         run.write_config(loaded.text, to_yaml(plain(experiment)))
+        run.write_json("origins.json", loaded.origins())
         run.write_json("env.json", environment() | {"threads": resources.threads(options.threads)})
         run.write_json("data.json", _data_summary(job.data) | ({"init_from": warm.document()} if warm else {}))
         run.write_command(sys.argv)
@@ -197,7 +202,8 @@ def _train(
         done = trainer.finished is not None
         if not done:
             run.require_space(job.loaded.experiment.checkpoint.keep)
-        trainer.fit()
+        with following(run) if options.tensorboard else contextlib.nullcontext():
+            trainer.fit()
         result = _result(trainer)
         run.status(
             state="finished", step=trainer.step, epoch=trainer.closed, best=trainer.monitor.summary(), exit_code=0

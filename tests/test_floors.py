@@ -28,6 +28,9 @@ FLOORS: dict[int, set[str]] = {
         "monitor",
         "console",
         "sparkline",
+        "record",
+        "events",
+        "compare",
         "interrupts",
         "session",
         "inference",
@@ -38,7 +41,7 @@ FLOORS: dict[int, set[str]] = {
     },
     7: {"cli", "__main__"},
 }
-LIBRARIES = {0: set[str](), 1: {"yaml"}, 2: {"numpy", "PIL"}, 6: {"tqdm"}, 7: {"click"}}
+LIBRARIES = {0: set[str](), 1: {"yaml"}, 2: {"numpy", "PIL"}, 6: {"tqdm", "matplotlib", "tensorboard"}, 7: {"click"}}
 
 
 def floor_of(module: str) -> int | None:

@@ -35,7 +35,9 @@ def started(path: Path) -> Path:
 
 
 def content(path: Path) -> dict[str, bytes]:
-    return {str(file.relative_to(path)): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
+    """Every file of a run but the lock, which tells when it was last taken."""
+    found = [file for file in sorted(path.rglob("*")) if file.is_file() and file.name != ".lock"]
+    return {str(file.relative_to(path)): file.read_bytes() for file in found}
 
 
 # -- which directory -------------------------------------------------------------------------------------------------
@@ -80,7 +82,7 @@ def test_overwrite_removes_our_files_and_no_others(tmp_path: Path) -> None:
     with RunDirectory.create(path, "name", HASH, overwrite=True) as directory:
         assert not run.resumable(path)
         assert directory.metrics_length == 0
-    logs = [".lock", "metrics.jsonl", "timing.jsonl", "train.log"]
+    logs = ["metrics.jsonl", "timing.jsonl", "train.log"]
     assert sorted(content(path)) == sorted([*theirs, *logs])
 
 

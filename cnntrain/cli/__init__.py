@@ -29,6 +29,8 @@ COMMANDS = {  # name -> what it does; the module cnntrain.cli.NAME has the click
     "eval": "Measure a trained network on a split of its data.",
     "predict": "Classify images with a trained network.",
     "sweep": "Train many variants of an experiment, several at once.",
+    "report": "Write an HTML page about a run, or several.",
+    "compare": "Set runs side by side.",
     "average": "Make one network of several checkpoints of it.",
     "check": "Check a config, its shapes and its data, without training.",
     "summary": "Show a network layer by layer.",

@@ -40,6 +40,8 @@ from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets
 @click.option("--overwrite", is_flag=True, help="Replace the run that --run-dir holds.")
 @click.option("--strict-env", is_flag=True, help="Refuse to resume on other versions or another kind of processor.")
 @click.option("--allow-data-change", is_flag=True, help="Resume although the training data has changed.")
+@click.option("--report", is_flag=True, help="At the end, write report.html into the run directory.")
+@click.option("--tensorboard", is_flag=True, help="Let TensorBoard watch: event files in RUN_DIR/tensorboard.")
 @click.option(
     "--progress",
     type=click.Choice(["auto", "bar", "plain", "none"]),
@@ -52,6 +54,7 @@ from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets
 @debug
 def command(configs: tuple[Path, ...], sets: tuple[str, ...], as_json: bool, rehearse: bool, **flags: Any) -> None:
     """Train the network of CONFIG. Several configs are merged, later ones over earlier ones."""
+    report = flags.pop("report")
     from cnntrain.interrupts import Interrupts
 
     began = time.perf_counter()
@@ -69,8 +72,22 @@ def command(configs: tuple[Path, ...], sets: tuple[str, ...], as_json: bool, reh
             show_rehearsal(document)
         return
     result = fit(configs, sets, options)
+    if report:
+        _report(Path(result["run_dir"]), options.threads, options.quiet)
     if as_json:
         print_json(result)
+
+
+def _report(run: Path, threads: int | None, quiet: bool) -> None:
+    """Write the report of a run that is finished, and say where it is."""
+    from cnntrain.console import Console
+    from cnntrain.report import Wish, write
+
+    console = Console("none", quiet)
+    document = write([run], wish=Wish(threads=threads))
+    for line in document["warnings"]:
+        console.warn(line)
+    console.say(f"report: {document['report']}")
 
 
 def _check_flags(**flags: Any) -> None:

@@ -1,0 +1,157 @@
+"""`cnntrain compare` sets runs side by side."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cnntrain.cli.options import PATH, Command, as_json, debug, print_json
+from cnntrain.cli.text import show, table, width
+
+_METRICS = ("val/loss", "val/accuracy", "train/loss")  # final ones that are shown, as far as there is room
+_MOST_KEYS = 6  # config keys that get a column
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        "cnntrain compare runs/a runs/b",
+        "cnntrain compare runs --sort -val/accuracy",
+        "cnntrain compare runs --filter optimizer.type=adam --filter 'best>=0.9' --csv",
+    ],
+)
+@click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
+@click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="CONDITION",
+    help="Only runs for which it holds: NAME=VALUE, or !=, <, >, <=, >=. Repeatable.",
+)
+@click.option(
+    "--sort", metavar="NAME", help="Order by it, the largest first with -NAME; by default the best run first."
+)
+@click.option("--csv", "as_csv", is_flag=True, help="Print one line a run, for spreadsheets.")
+@as_json
+@debug
+def command(runs: tuple[Path, ...], filters: tuple[str, ...], sort: str | None, as_csv: bool, as_json: bool) -> None:
+    """Compare runs: where their configs differ, best and final metrics, time; mean and deviation over seeds.
+
+    A folder stands for all runs below it. A NAME is a key of the config such as optimizer.lr, a metric such as
+    val/loss, or one of: run, state, epochs, step, best, best_epoch, seconds, images_per_second.
+    """
+    from cnntrain.compare import compare, to_csv
+    from cnntrain.errors import UsageError
+
+    if as_csv and as_json:
+        raise UsageError("--csv and --json are two forms of one answer. Choose one")
+    document = compare(runs, filters, sort)
+    if as_json:
+        print_json(document)
+    elif as_csv:
+        click.echo(to_csv(document), nl=False)
+    else:
+        _show(document)
+
+
+def _show(document: dict[str, Any]) -> None:
+    """The runs as a table, what it has no room for, and the groups as another table."""
+    runs = document["runs"]
+    if not runs:
+        show("no run meets the conditions")
+        return
+    short = _short(document["differs"])
+    metrics = [name for name in _METRICS if any(name in run["final"] for run in runs)]
+    keys = [key for key in document["differs"] if all(run["config"][key] is not None for run in runs)][:_MOST_KEYS]
+    text, left = _fitting(document, keys, short, metrics)
+    show(text)
+    if left:
+        show(f"{left} more key{'s' * (left != 1)} differ{'s' * (left == 1)}; --json and --csv have all of them")
+    if document["groups"]:
+        show()
+        header = ["group", "runs", _best(document), *metrics[:2], "time"]
+        rows = [_group(group, short, metrics[:2]) for group in document["groups"]]
+        show(table([header, *rows], right=range(1, len(header)), fold=0))
+
+
+def _fitting(
+    document: dict[str, Any], keys: Sequence[str], short: dict[str, str], metrics: Sequence[str]
+) -> tuple[str, int]:
+    """The table of runs as wide as the terminal allows, and how many differing keys it leaves out.
+
+    Metrics give way first, but for one, then keys.
+    """
+    bound = width() or math.inf
+    sizes = [(len(keys), count) for count in range(len(metrics), 1, -1)]
+    sizes += [(count, min(len(metrics), 1)) for count in range(len(keys), -1, -1)]
+    for of_keys, of_metrics in sizes:
+        shown = metrics[:of_metrics]
+        header = ["run", *(short[key] for key in keys[:of_keys]), _best(document), "epoch", *shown, "time"]
+        rows = [_run(run, keys[:of_keys], shown, document["metric"]) for run in document["runs"]]
+        text = table([header, *rows], right=range(1, len(header)), fold=0)
+        if max(map(len, text.splitlines())) <= bound:
+            break
+    return text, len(document["differs"]) - of_keys
+
+
+def _best(document: dict[str, Any]) -> str:
+    return f"best {document['metric']}" if document["metric"] else "best"
+
+
+def _run(run: dict[str, Any], keys: Sequence[str], metrics: Sequence[str], shared: str | None) -> list[str]:
+    state = "" if run["state"] == "finished" else f" ({run['state'] or 'unknown'})"
+    value = _number(run["best"]["value"])
+    best = value if shared or run["best"]["metric"] is None else f"{run['best']['metric']} {value}"
+    epoch = f"{run['best']['epoch'] or '-'}/{run['epochs']}"
+    finals = [_number(run["final"].get(name)) for name in metrics]
+    return [
+        run["run"] + state,
+        *(_value(run["config"][key]) for key in keys),
+        best,
+        epoch,
+        *finals,
+        _time(run["seconds"]),
+    ]
+
+
+def _group(group: dict[str, Any], short: dict[str, str], metrics: Sequence[str]) -> list[str]:
+    named = ", ".join(f"{short[key]} {_value(value)}" for key, value in group["config"].items()) or "all"
+    finals = [_spread(group["final"].get(name)) for name in metrics]
+    seconds = _time(group["seconds"]["mean"])
+    return [named, str(len(group["runs"])), _spread(group["best"]), *finals, seconds]
+
+
+def _short(keys: Sequence[str]) -> dict[str, str]:
+    """Dotted keys by their last word, or as many of the last as it takes to tell them apart."""
+    found = {}
+    for key in keys:
+        words = key.split(".")
+        ends = [".".join(words[-count:]) for count in range(1, len(words) + 1)]
+        alone = [end for end in ends if sum(k == end or k.endswith(f".{end}") for k in keys) == 1]
+        found[key] = alone[0] if alone else key
+    return found
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _spread(spread: dict[str, Any] | None) -> str:
+    if spread is None or spread["mean"] is None:
+        return "-"
+    return _number(spread["mean"]) + (f" ±{spread['std']:.4f}" if spread["std"] is not None else "")
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return f"{seconds:.1f}s" if seconds < 60 else f"{seconds // 60:.0f}m{seconds % 60:02.0f}s"

@@ -1,0 +1,66 @@
+"""`cnntrain report` writes an HTML page about a run, or several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, threads
+from cnntrain.errors import printable
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        "cnntrain report runs/quickstart/latest",
+        "cnntrain report runs/a runs/b --output comparison.html",
+        "cnntrain report runs/quickstart/latest --split test --png",
+    ],
+)
+@click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
+@click.option(
+    "--output",
+    type=PATH,
+    help="The file to write; by default report.html in the run directory, or here for several runs.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "val", "test"]),
+    help="What to judge the network on; by default val, or test where there is no val.",
+)
+@click.option("--png", is_flag=True, help="Write every chart as a PNG of 300 dpi as well, beside the page.")
+@click.option(
+    "-s",
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Say where the data lies, if not where it did: data.source.root=PATH. Repeatable.",
+)
+@threads
+@as_json
+@debug
+def command(
+    runs: tuple[Path, ...],
+    output: Path | None,
+    split: str | None,
+    png: bool,
+    sets: tuple[str, ...],
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Write one HTML file about RUN: curves, confusion, mistakes, filters, config. Several runs share their charts.
+
+    The page needs no network and no script. Charts need the extra `report` (Matplotlib); the rest comes without.
+    """
+    from cnntrain.report import Wish, write
+
+    document = write(runs, output, Wish(split, sets, threads, png))
+    if as_json:
+        print_json(document)
+        return
+    for text in document["warnings"]:
+        click.echo(f"cnntrain: warning: {printable(text)}", err=True)
+    for path in (document["report"], *document["png"]):
+        click.echo(printable(path))

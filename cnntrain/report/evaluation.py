@@ -1,0 +1,27 @@
+"""The evaluation is every metric of a split, and the network it was measured on."""
+
+from __future__ import annotations
+
+from cnntrain.report.html import Markup, folded, number, section, table
+from cnntrain.report.judged import Judged, percent
+from cnntrain.summary import figures
+
+
+def of(judged: Judged) -> Markup:
+    """The metrics of the split, and the network layer by layer."""
+    trained = judged.trained
+    counts = f"{len(judged.indices):,} samples of {judged.split}"
+    step = f"{trained.path.name} of step {trained.step:,}" + (", averaged weights" if trained.averaged else "")
+    found = judged.metrics()
+    numbers = table(["metric", "value"], [[name.replace("_", " "), number(v)] for name, v in found.items()], right={1})
+    layers = figures(trained.loaded, trained.network, 1)
+    rows = [
+        [node["name"], node["type"], node["output"], f"{node['parameters']:,}", f"{node['flops'] / 1e6:,.2f}"]
+        for node in layers["nodes"]
+    ]
+    network = table(["layer", "type", "output", "parameters", "MFLOP"], rows, right={3, 4})
+    note = f"{step}, on {counts}."
+    if judged.classes:
+        wrong = judged.predicted != judged.targets
+        note += f" {int(wrong.sum()):,} of them are taken for another class ({percent(float(wrong.mean()))})."
+    return section("Evaluation", numbers, folded("Network, layer by layer", network), note=note, half=True)

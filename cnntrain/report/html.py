@@ -1,0 +1,73 @@
+"""HTML as text: what a report is put together from. Every text of a run is escaped here, for strangers write some."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Collection, Sequence
+from typing import Any
+
+
+class Markup(str):
+    """Text that is HTML already."""
+
+
+def escape(value: Any) -> str:
+    """A value as HTML text; markup stays what it is."""
+    return value if isinstance(value, Markup) else html.escape(str(value))
+
+
+def element(tag: str, *content: Any, **attributes: Any) -> Markup:
+    """`element("td", 3, class_="n")`; an attribute that is None is left out, and `_` in its name becomes `-`."""
+    named = "".join(
+        f' {name.rstrip("_").replace("_", "-")}="{html.escape(str(value))}"'
+        for name, value in attributes.items()
+        if value is not None
+    )
+    return Markup(f"<{tag}{named}>{''.join(map(escape, content))}</{tag}>")
+
+
+def section(title: str, *content: Any, note: str = "", half: bool = False) -> Markup:
+    """A part of the page under a heading, with a sentence that says how to read it; nothing without content.
+
+    A `half` one stands beside its neighbour where the page is wide.
+    """
+    if not any(content):
+        return Markup()
+    told = element("p", note, class_="note") if note else ""
+    return element("section", element("h2", title), told, *content, class_="half" if half else None)
+
+
+def folded(title: str, *content: Any) -> Markup:
+    """What most readers skip, behind a line to click on."""
+    return element("details", element("summary", title), *content) if any(content) else Markup()
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[Any]], right: Collection[int] = ()) -> Markup:
+    """A table that scrolls by itself where the page is narrow; columns in `right` are flush right."""
+
+    def row(tag: str, cells: Sequence[Any]) -> Markup:
+        return element("tr", *(element(tag, cell, class_="n" if i in right else None) for i, cell in enumerate(cells)))
+
+    if not rows:
+        return Markup()
+    head = element("thead", row("th", header)) if any(header) else ""
+    return element(
+        "div", element("table", head, element("tbody", *(row("td", cells) for cells in rows))), class_="wide"
+    )
+
+
+def number(value: Any, form: str = ".4f") -> str:
+    """A number for people; a dash where there is none."""
+    absent = value is None or (isinstance(value, float) and not math.isfinite(value))
+    return "–" if absent else format(value, form)
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds for people: "41.3 s", "3 min 20 s", "2 h 05 min"."""
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"

@@ -1,0 +1,169 @@
+"""`cnntrain compare`: what differs, which was better, over seeds; sorted, filtered, as JSON and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import statistics
+from pathlib import Path
+
+import pytest
+
+from cnntrain import strict_json
+from cnntrain.compare import compare, larger_is_better
+
+
+def variant(source: Path, to: Path, accuracy: float, *changes: tuple[str, str], loss: float = 0.5) -> Path:
+    """A copy of a run with another config and another result."""
+    shutil.copytree(source, to)
+    path = to / "config.resolved.yaml"
+    text = path.read_text()
+    for before, after in changes:
+        assert before in text
+        text = text.replace(before, after, 1)
+    path.write_text(text)
+    path = to / "metrics.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows:
+        if row["event"] == "eval":
+            row |= {"val/accuracy": accuracy, "val/loss": loss, "best": True}
+    path.write_text("".join(f"{strict_json.encode(row)}\n" for row in rows))
+    return to
+
+
+@pytest.fixture
+def runs(finished: Path, desk: Path) -> None:
+    """Three seeds of one setting, and one of another that was stopped."""
+    for seed, accuracy in ((7, 0.5), (8, 0.6), (9, 0.7)):
+        variant(finished, desk / f"all/{seed}", accuracy, ("seed: 7", f"seed: {seed}"))
+    other = variant(finished, desk / "all/other", 0.65, ("lr: 0.1", "lr: 0.25"), loss=0.25)
+    (other / "status.json").write_text((other / "status.json").read_text().replace('"finished"', '"interrupted"'))
+
+
+TABLE = """\
+run                      seed    lr  best val/accuracy  epoch  val/loss  val/accuracy
+-----------------------  ----  ----  -----------------  -----  --------  ------------
+all/9                       9   0.1             0.7000    1/1    0.5000        0.7000
+all/other (interrupted)     7  0.25             0.6500    1/1    0.2500        0.6500
+all/8                       8   0.1             0.6000    1/1    0.5000        0.6000
+all/7                       7   0.1             0.5000    1/1    0.5000        0.5000
+"""
+GROUPS = """\
+group   runs  best val/accuracy        val/loss    val/accuracy
+------  ----  -----------------  --------------  --------------
+lr 0.1     3     0.6000 ±0.1000  0.5000 ±0.0000  0.6000 ±0.1000
+"""
+
+
+def cut(text: str) -> str:
+    """A table without the columns that depend on this machine."""
+    lines = text.splitlines()
+    end = lines[0].index("train/loss") if "train/loss" in lines[0] else lines[0].index("  time")
+    return "".join(f"{line[:end].rstrip()}\n" for line in lines)
+
+
+@pytest.mark.usefixtures("runs")
+def test_a_table_of_what_differs_the_best_first_and_groups_over_seeds(cnntrain):
+    outcome = cnntrain("compare", "all")
+    assert outcome.code == 0
+    first, second = outcome.out.split("\n\n")
+    assert cut(first) == TABLE
+    assert cut(second) == GROUPS
+
+
+@pytest.mark.usefixtures("runs")
+def test_it_fits_the_terminal(cnntrain, monkeypatch):
+    for columns in (100, 80, 64):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        first, _ = cnntrain("compare", "all").out.split("\n\n")
+        assert max(map(len, first.splitlines())) <= columns
+    assert "more keys differ" in first
+
+
+@pytest.mark.usefixtures("runs")
+def test_json_has_everything(cnntrain):
+    document = json.loads(cnntrain("compare", "all", "--json").out)
+    assert document["metric"] == "val/accuracy"
+    assert document["differs"] == ["seed", "optimizer.lr"]
+    best = document["runs"][0]
+    assert (best["run"], best["state"], best["epochs"], best["step"]) == ("all/9", "finished", 1, 8)
+    assert best["config"] == {"seed": 9, "optimizer.lr": 0.1}
+    assert best["best"] == {"metric": "val/accuracy", "value": 0.7, "epoch": 1}
+    assert best["final"]["val/loss"] == 0.5
+    assert best["seconds"] > 0 < best["images_per_second"]
+    (group,) = document["groups"]
+    assert (group["runs"], group["config"]) == (["all/9", "all/8", "all/7"], {"optimizer.lr": 0.1})
+    assert group["best"] == {"metric": "val/accuracy", "n": 3, "mean": 0.6, "std": statistics.stdev([0.5, 0.6, 0.7])}
+
+
+@pytest.mark.usefixtures("runs")
+def test_csv_has_a_line_for_each_run(cnntrain):
+    rows = list(csv.DictReader(io.StringIO(cnntrain("compare", "all", "--csv").out)))
+    assert [row["run"] for row in rows] == ["all/9", "all/other", "all/8", "all/7"]
+    assert rows[1]["optimizer.lr"] == "0.25"
+    assert rows[1]["best"] == rows[1]["val/accuracy"] == "0.65"
+
+
+@pytest.mark.usefixtures("runs")
+@pytest.mark.parametrize(("arguments", "found"), [
+    (("--sort", "seed"), ["all/7", "all/other", "all/8", "all/9"]),
+    (("--sort", "-optimizer.lr"), ["all/other", "all/9", "all/8", "all/7"]),
+    (("--sort", "val/loss"), ["all/other", "all/9", "all/8", "all/7"]),
+    (("--filter", "optimizer.lr=0.1", "--filter", "best>=0.6"), ["all/9", "all/8"]),
+    (("--filter", "state!=finished"), ["all/other"]),
+    (("--filter", "seed < 8"), ["all/other", "all/7"]),
+    (("--filter", "optimizer.nesterov=false"), ["all/9", "all/other", "all/8", "all/7"]),
+    (("--filter", "optimizer.type=adam"), []),
+])  # fmt: skip
+def test_sorting_and_filtering(cnntrain, arguments, found):
+    outcome = cnntrain("compare", "all", "--json", *arguments)
+    order = [run["run"] for run in json.loads(outcome.out)["runs"]]
+    if arguments[:2] in (("--sort", "-optimizer.lr"), ("--sort", "val/loss")):  # equal ones stay as they were found
+        order[1:] = sorted(order[1:], reverse=True)
+    assert (outcome.code, order) == (0, found)
+
+
+@pytest.mark.usefixtures("runs")
+def test_no_run_is_left_is_said(cnntrain):
+    assert cnntrain("compare", "all", "--filter", "epochs>5").out == "no run meets the conditions\n"
+
+
+@pytest.mark.usefixtures("runs")
+@pytest.mark.parametrize(("arguments", "said"), [
+    (("all", "--filter", "val/accurcy>0"), "--filter 'val/accurcy>0': no run has a 'val/accurcy'; did you mean"),
+    (("all", "--filter", "best"), "--filter 'best' is no condition. Write a name, one of = != < > <= >=, and a value"),
+    (("all", "--sort", "sed"), "--sort sed: no run has a 'sed'; did you mean 'seed'?"),
+    (("all", "--json", "--csv"), "--csv and --json are two forms of one answer. Choose one"),
+    (("nowhere",), "nowhere is no run directory"),
+])  # fmt: skip
+def test_what_it_cannot_do_it_says(cnntrain, arguments, said):
+    outcome = cnntrain("compare", *arguments)
+    assert (outcome.code, outcome.error[: len(said)]) == (2, said)
+
+
+def test_runs_of_different_networks_can_be_compared(finished, desk):
+    shutil.copytree(finished, desk / "a")
+    variant(finished, desk / "b", 0.9, ("filters: 6", "filters: 9"))
+    document = compare([desk / "a", desk / "b"])
+    assert document["differs"] == ["model.layers.0.filters"]
+    assert document["groups"] == []
+
+
+def test_a_run_without_results_comes_last(finished, desk):
+    variant(finished, desk / "a", 0.1)
+    shutil.copytree(finished, desk / "b")
+    for name in ("metrics.jsonl", "timing.jsonl"):
+        (desk / "b" / name).unlink()
+    document = compare([desk / "b", desk / "a"])
+    assert [run["best"]["value"] for run in document["runs"]] == [0.1, None]
+    assert document["runs"][1]["seconds"] is None
+    assert document["groups"][0]["best"]["n"] == 1
+
+
+@pytest.mark.parametrize(("metric", "larger"), [
+    ("val/accuracy", True), ("val/loss", False), ("train/error", False), ("val/top5", True), ("val/f1_micro", True),
+    ("val/calibration_error_4", False), ("train/objective", False), ("val/mse", False)])  # fmt: skip
+def test_which_way_is_better(metric, larger):
+    assert larger_is_better(metric) is larger

@@ -1,0 +1,59 @@
+"""`cnntrain report` and `fit --report`: where the page goes and what is said of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from cnntrain.report import charts
+
+
+@pytest.fixture(autouse=True)
+def _without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Charts are drawn elsewhere, and cost."""
+    monkeypatch.setattr(charts, "available", lambda: False)
+
+
+WARNING = "charts are left out: they need pip install 'cnntrain[report]'"
+
+
+def test_the_page_goes_into_the_run_directory_and_its_place_to_stdout(cnntrain, finished):
+    outcome = cnntrain("report", finished)
+    assert (outcome.code, outcome.out) == (0, f"{finished}/report.html\n")
+    assert outcome.err == f"cnntrain: warning: {WARNING}\n"
+    assert (finished / "report.html").read_text().startswith("<!doctype html>")
+
+
+def test_of_several_runs_it_goes_into_the_working_directory_or_where_it_is_told(cnntrain, finished, desk, tmp_path):
+    other = shutil.copytree(finished, tmp_path / "other")
+    assert cnntrain("report", finished, other).out == "report.html\n"
+    assert (desk / "report.html").exists()
+    document = json.loads(cnntrain("report", finished, "--output", "deep/er.html", "--split", "test", "--json").out)
+    assert document == {"report": "deep/er.html", "runs": [str(finished)], "png": [], "warnings": [WARNING]}
+    assert "samples of test" in (desk / "deep/er.html").read_text()
+
+
+def test_png_without_matplotlib_and_what_is_no_run_are_errors(cnntrain, finished, desk):
+    outcome = cnntrain("report", finished, "--png")
+    assert outcome.code == 2
+    assert outcome.error == "charts need Matplotlib. Install it with: pip install 'cnntrain[report]'"
+    assert not (finished / "report.html").exists()
+    outcome = cnntrain("report", finished, "-s", "data.source.rot=/nowhere")
+    assert (outcome.code, "rot" in outcome.err) == (2, True)
+    assert not (finished / "report.html").exists()
+    outcome = cnntrain("report", "nowhere")
+    assert outcome.code == 2
+    assert outcome.error.startswith("nowhere is no run directory")
+
+
+def test_fit_writes_it_at_the_end(cnntrain, config, desk):
+    outcome = cnntrain("fit", config, "-o", "run", "--report", "--json", "-s", "train.epochs=1")
+    assert outcome.code == 0
+    assert json.loads(outcome.out)["run_dir"] == "run"
+    assert outcome.err.splitlines()[-1] == "report: run/report.html"
+    assert (desk / "run/report.html").exists()
+    assert cnntrain("fit", config, "-o", "run", "--report", "-q", "--resume-or-start", "-s", "train.epochs=1").err == (
+        f"cnntrain: warning: {WARNING}\n"
+    )
