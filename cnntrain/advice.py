@@ -66,7 +66,7 @@ def _no_validation(at: Situation) -> str | None:
 
 
 def _no_shuffle(at: Situation) -> str | None:
-    if at.experiment.train.order == "shuffle":
+    if at.experiment.train.order.name_in_config != "sequential":
         return None
     return (
         "train.order is sequential: every epoch has the same batches, and files sorted by class make batches of one. "

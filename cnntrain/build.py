@@ -28,6 +28,7 @@ from cnntrain.losses.distillation import with_logits
 from cnntrain.metrics.base import Metric
 from cnntrain.models.base import Preset
 from cnntrain.optimizers.base import Optimizer
+from cnntrain.orders.base import Order
 from cnntrain.random import stream
 from cnntrain.reader import ALONE, Reader
 from cnntrain.registry import Part, make
@@ -90,6 +91,10 @@ def network(loaded: Loaded, description: Description, counts: Sequence[int] | No
         where = loaded.marks.get("loss", graph.nodes[-1].where)
         raise ConfigError(Problem(where, str(error))) from error
     _check_matches(loaded, graph)
+    try:
+        cast(Order, experiment.train.order).check(len(description.classes))
+    except ValueError as error:
+        raise problem(loaded, "train.order", str(error)) from error
     scored = tally(experiment, description, loss)
     for metric in scored.metrics:
         try:
@@ -135,7 +140,7 @@ def tally(experiment: Experiment, description: Description, loss: Loss) -> Tally
     if chosen is None:
         chosen = (make("metrics", "accuracy"), make("metrics", "error")) if description.classes else ()
     metrics = [cast(Metric, part) for part in chosen if part.name_in_config != "loss"]  # which is always measured
-    return Tally(loss, metrics, len(description.classes))
+    return Tally(loss, metrics, description.outputs)
 
 
 def transforms(parts: tuple[Part, ...]) -> tuple[Transform, ...]:
@@ -172,7 +177,6 @@ def read_data(loaded: Loaded, reader: Reader = ALONE) -> Data:
     experiment = loaded.experiment
     source = cast(Dataset, experiment.data.source)
     train = load(loaded, source, "train", reader)
-    description = Description(train.shape, train.classes, 0 if train.classes else int(train.targets.shape[1]))
     indices = np.arange(len(train))
     val, val_indices = _validation(loaded, source, train, reader)
     if val is train:
@@ -183,7 +187,7 @@ def read_data(loaded: Loaded, reader: Reader = ALONE) -> Data:
             f"{len(train.classes)}: both must have the same shape and the same class names"
         )
     return Data(
-        description,
+        train.description,
         train,
         indices,
         val,
@@ -235,8 +239,9 @@ def loader(experiment: Experiment, data: Data) -> Loader:
         data.train_transforms,
         batch_size=train.batch_size,
         accumulate=train.accumulate,
-        order=train.order,
+        order=cast(Order, train.order),
         seed=experiment.seed,
+        labels=data.train.targets if data.train.classes and data.train.targets.ndim == 1 else None,
     )
 
 

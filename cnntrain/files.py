@@ -361,3 +361,65 @@ def read_limited(path: Path, limit: int, fail: Callable[[str], Exception]) -> by
     if len(data) > limit:
         raise fail(f"is larger than {limit} bytes")
     return data
+
+
+class PartialFile:
+    """A file that grows under a name of its own, `NAME.part`, until it is whole and takes its place.
+
+    What an interrupted process has left of it is gone on with. One process at a time. Raises StorageError.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.part = path, path.with_name(f"{path.name}.part")
+        with _explained("open", self.part):
+            self._descriptor = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.length = os.lseek(self._descriptor, 0, os.SEEK_END)
+            except BlockingIOError:
+                self.close()
+                raise StorageError(f"{self.part} is being written by another process. Wait for it to end") from None
+            except BaseException:
+                self.close()
+                raise
+
+    def append(self, data: bytes) -> None:
+        """Add to its end."""
+        with _explained("write", self.part, len(data)):
+            _write_all(self._descriptor, data)
+        self.length += len(data)
+
+    def read(self, size: int = 2**20) -> Iterator[bytes]:
+        """What it holds, from its beginning."""
+        with _explained("read", self.part):
+            for start in range(0, self.length, size):
+                yield os.pread(self._descriptor, size, start)
+
+    def restart(self) -> None:
+        """Throw away what it holds."""
+        with _explained("write", self.part):
+            os.ftruncate(self._descriptor, 0)
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+        self.length = 0
+
+    def finish(self) -> None:
+        """It is whole: give it its name, durably."""
+        with _explained("write", self.path):
+            os.fsync(self._descriptor)
+            os.replace(self.part, self.path)
+            _fsync_directory(self.path.parent)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it; what it holds stays. A second close does nothing."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def __enter__(self) -> PartialFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

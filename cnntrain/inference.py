@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cnntrain import blas, build, resources, saved
 from cnntrain.arrays import Array
@@ -21,9 +21,9 @@ from cnntrain.engine.pool import Pool
 from cnntrain.engine.tally import Tally
 from cnntrain.errors import CheckpointError, DataError, UsageError
 from cnntrain.loader import Samples
-from cnntrain.pictures import decode
 from cnntrain.reader import CACHE, Reader
 from cnntrain.registry import Part, make
+from cnntrain.unseen import Unseen, usual_split
 
 # isort: split
 import numpy as np
@@ -60,6 +60,8 @@ class Trained:
                 f"{self.path} describes a network that needs {resources.human(needed)} of memory, this machine has "
                 f"{resources.human(resources.available())}. Use a machine with more"
             )
+        data_source = cast(Dataset, self.loaded.experiment.data.source)
+        self.unseen = Unseen(self.path, data_source, self.network.image_shape, self.network.classes)
         self.tally = _full_tally(self.network)
         self.engine = Engine(self.network.graph, self.tally, pool, seed=self.loaded.experiment.seed)
         for name, view in layout.views(self.engine.params).items():
@@ -68,18 +70,31 @@ class Trained:
         self.transforms = build.transforms(self.loaded.experiment.data.eval_transforms)
         self.step: int = checkpoint.meta["position"]["step"]
 
-    def evaluate(self, split: str) -> dict[str, Any]:
-        """What `eval --json` prints: loss and metrics on a split of the config's data source, and per class."""
-        images, indices = self._split(split)
-        self._check(_describe(images), split)
+    def evaluate(self, split: str | None = None, place: Path | None = None) -> dict[str, Any]:
+        """What `eval --json` prints: loss and metrics on a split, and per class.
+
+        Of the config's data source, by default its test split; or of what lies at `place`, by default the first of
+        test, val and train it has. Its classes are matched by name. Raises DataError.
+        """
+        if place is None:
+            chosen = split or "test"
+            images, indices = self._split(chosen)
+        else:
+            source = self.unseen.source(place)
+            chosen = split or usual_split(source)
+            images = self._load(source, chosen)
+            indices = np.arange(len(images))
+        self._check(images.description, chosen)
+        images = self.unseen.by_name(images, f"the {chosen} split")
         values = self.tally.values(self.engine.evaluate(Samples(images, indices, self.transforms)))
-        document = {"checkpoint": str(self.path), "split": split, "samples": len(indices)} | values
+        where = {"checkpoint": str(self.path)} | ({} if place is None else {"data": str(place)})
+        document = where | {"split": chosen, "samples": len(indices)} | values
         if self.network.classes:
             document["per_class"] = _per_class(self.network.classes, values["confusion"])
         return document
 
     def _split(self, split: str) -> tuple[Images, Array]:
-        """The samples of a split, and the indices of those that belong to it."""
+        """The samples of a split of the config's data, and the indices of those that belong to it."""
         data = self.loaded.experiment.data
         self._require(data.source, "data.source")
         if split == "val":
@@ -91,18 +106,21 @@ class Trained:
                     f"{self.path} was trained without a validation split. Use --split train or --split test"
                 )
             return read.val, read.val_indices
-        source = data.source
-        assert isinstance(source, Dataset)
-        if split not in source.splits():
-            found = ", ".join(source.splits()) or "none"
+        images = self._load(cast(Dataset, data.source), split)
+        return images, np.arange(len(images))
+
+    def _load(self, source: Dataset, split: str) -> Images:
+        """A split of a source. Raises DataError where it has none of that name, or samples of another kind."""
+        found = source.splits()
+        if split not in found:
             raise DataError(
-                f"the {source.name_in_config} data has no split {split!r}, it has {found}. Choose by --split"
+                f"the {source.name_in_config} data has no split {split!r}, it has {', '.join(found) or 'none'}. "
+                "Choose by --split"
             )
         described = source.describe()
         if described is not None:
             self._check(described, split)  # before what may be immense is read
-        images = build.load(self.loaded, source, split, self._reader)
-        return images, np.arange(len(images))
+        return build.load(self.loaded, source, split, self._reader)
 
     def _require(self, source: Part, key: str) -> None:
         """Say how to name the new place of data that is not where it was."""
@@ -117,57 +135,40 @@ class Trained:
     def _check(self, mine: Description, split: str) -> None:
         """Raise DataError where the samples are not of the kind the network was trained on."""
         wanted = self.description
-        if mine == wanted:
-            return
-        if (mine.shape, len(mine.classes), mine.values) == (wanted.shape, len(wanted.classes), wanted.values):
-            here, there = next(pair for pair in zip(mine.classes, wanted.classes, strict=True) if pair[0] != pair[1])
-            difference = f"calls a class {here!r}, {self.path} was trained with {there!r} in its place"
-        else:
-            difference = f"is {_in_words(mine)}, {self.path} was trained on {_in_words(wanted)}"
-        raise DataError(f"the {split} split {difference}. Evaluate on data of the same shape and classes")
+        if (mine.shape, bool(mine.classes), mine.values) != (wanted.shape, bool(wanted.classes), wanted.values):
+            raise DataError(
+                f"the {split} split is {_in_words(mine)}, {self.path} was trained on {_in_words(wanted)}. Evaluate on "
+                "data of the same kind"
+            )
 
-    def predict(self, paths: Sequence[Path], top: int) -> list[dict[str, Any]]:
-        """The likeliest classes of each image file, the first being the prediction; or its values, for regression.
+    def predict(self, paths: Sequence[Path], top: int = 1) -> list[dict[str, Any]]:
+        """What the network makes of each sample: the files named, those in the folders named, the rows of a .npz.
 
-        An image of another size is resized as a folder of images is (bilinear, antialiased), its proportions not
-        kept; colours become grey, or grey colours, as the network needs. Raises DataError for the files that cannot
-        be read.
+        A file is read as training files were: an image of another size is resized as a folder of images is (bilinear,
+        antialiased), its proportions not kept, colours become grey or grey colours as the network needs. Of each
+        sample "path", and for classes "class", "top" of the likeliest and "probabilities" of all; else "values",
+        which are probabilities where the loss asks for yes or no.
+        Raises DataError for the files that cannot be read.
         """
-        pixels = self._read(paths)
-        if not self.network.classes:
+        results: list[dict[str, Any]] = []
+        for names, pixels in self.unseen.samples(paths, self.engine.pool):
             outputs = self.engine.outputs(self._samples(pixels))
-            return [{"path": str(path), "values": row.tolist()} for path, row in zip(paths, outputs, strict=True)]
-        results = []
-        for path, row in zip(paths, self.probabilities(pixels), strict=True):
-            order = np.argsort(-row, kind="stable")[:top]
-            guesses = [{"class": self.network.classes[i], "probability": float(row[i])} for i in order]
-            results.append({"path": str(path), "class": guesses[0]["class"], "top": guesses})
+            results += [self._result(name, row, top) for name, row in zip(names, outputs, strict=True)]
         return results
 
-    def _read(self, paths: Sequence[Path]) -> Array:
-        height, width, channels = self.network.image_shape
-        if channels not in (1, 3):
-            raise UsageError(
-                f"{self.path} was trained on images of {channels} channels; an image file has 1 (grey) or 3 (colour). "
-                "Use eval on such data"
-            )
-        images, failures = [], []
-        for path in paths:
-            try:
-                images.append(decode(path, (height, width), channels).pixels)
-            except DataError as error:
-                failures.append(error)
-        if failures:
-            count = f"{len(failures)} of {len(paths)} images" if len(paths) > 1 else "the image"
-            raise DataError(f"cannot read {count}: {failures[0]}. Name image files")
-        return np.stack(images)
+    def _result(self, name: str, outputs: Array, top: int) -> dict[str, Any]:
+        """What is told of one sample."""
+        if not self.network.classes:
+            return {"path": name, "values": self.network.loss.answers(outputs).tolist()}
+        shares = _softmax(outputs)
+        order = np.argsort(-shares, kind="stable")[:top]
+        guesses = [{"class": self.network.classes[i], "probability": float(shares[i])} for i in order]
+        everything = dict(zip(self.network.classes, shares.tolist(), strict=True))
+        return {"path": name, "class": guesses[0]["class"], "top": guesses, "probabilities": everything}
 
     def probabilities(self, pixels: Array) -> Array:
         """Class probabilities (n, classes) of images (n, h, w, c) as they are stored; the softmax of the outputs."""
-        logits = self.engine.outputs(self._samples(pixels)).astype(np.float64)
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        shares: Array = powers / powers.sum(axis=1, keepdims=True)
-        return shares
+        return _softmax(self.engine.outputs(self._samples(pixels)))
 
     def _samples(self, pixels: Array) -> Samples:
         """Images without targets, as the engine wants them."""
@@ -192,8 +193,12 @@ def _check_override(override: str) -> None:
         )
 
 
-def _describe(images: Images) -> Description:
-    return Description(images.shape, images.classes, 0 if images.classes else int(images.targets.shape[1]))
+def _softmax(outputs: Array) -> Array:
+    """Probabilities of logits, along the last axis; float64."""
+    logits = outputs.astype(np.float64)
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    shares: Array = powers / powers.sum(axis=-1, keepdims=True)
+    return shares
 
 
 def _in_words(description: Description) -> str:
@@ -202,13 +207,15 @@ def _in_words(description: Description) -> str:
 
 
 def _full_tally(network: Network) -> Tally:
-    """The metrics of training, and what an evaluation always tells: accuracy, error, top 5, confusion."""
+    """The metrics of training, and what an evaluation always tells of classes, of labels, or of values."""
     metrics = {metric.label(): metric for metric in network.tally.metrics}
     if network.classes:
         wanted = ["accuracy", "error", *(["top_k"] if len(network.classes) > 5 else []), "confusion"]
-        for metric in (make("metrics", name) for name in wanted):
-            metrics.setdefault(metric.label(), metric)
-    return Tally(network.loss, list(metrics.values()), len(network.classes))
+    else:
+        wanted = ["binary_accuracy", "binary_f1"] if network.loss.yes_or_no else ["mae", "mse", "r2"]
+    for metric in (make("metrics", name) for name in wanted):
+        metrics.setdefault(metric.label(), metric)
+    return Tally(network.loss, list(metrics.values()), network.tally.outputs)
 
 
 def _per_class(classes: Sequence[str], confusion: list[list[float]]) -> list[dict[str, Any]]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 from cnntrain.arrays import Array, Shape
 from cnntrain.datasets.base import Images
+from cnntrain.orders.base import Order
 from cnntrain.random import Draws, stream
 from cnntrain.transforms.base import Transform
 
@@ -52,7 +52,11 @@ class Samples:
         epoch: int = 0,
         waiting: Waiting | None = None,
     ) -> None:
-        """`indices` into the split say which samples, and are their identity for random draws."""
+        """`indices` into the split say which samples, and are their identity for random draws.
+
+        The second time an epoch has a sample it is its index + n of n samples in the split, the third time + 2 n: the
+        same sample to be seen, another to be drawn for.
+        """
         self._images, self._indices, self._waiting = images, indices, waiting
         self._transforms, self._seed, self._epoch = transforms, seed, epoch
 
@@ -62,12 +66,13 @@ class Samples:
     def fill(self, start: int, stop: int, x: Array) -> tuple[Array, Array]:
         """Write samples start to stop, preprocessed, into x (n, h, w, c); return their targets and weights (n,)."""
         chosen = self._indices[start:stop]
+        rows = chosen % len(self._images)
         began = time.perf_counter()
-        pixels = self._images.pixels[chosen]
+        pixels = self._images.pixels[rows]
         if self._waiting:
             self._waiting.add(time.perf_counter() - began)
         x[...] = preprocess(pixels, self._transforms, chosen, self._seed, self._epoch)
-        return self._images.targets[chosen], np.ones(len(chosen), x.dtype)
+        return self._images.targets[rows], np.ones(len(chosen), x.dtype)
 
 
 def preprocess(pixels: Array, transforms: Sequence[Transform], samples: Array, seed: int = 0, epoch: int = 0) -> Array:
@@ -136,6 +141,17 @@ def split_validation(targets: Array, share: float, seed: int, stratified: bool) 
     return training, validation
 
 
+def times_before(values: Array) -> Array:
+    """How many times each value of (n,) has come before its place: int64 (n,)."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    first = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])  # where each value's run begins
+    run = np.cumsum(np.r_[0, ordered[1:] != ordered[:-1]])
+    times = np.empty(len(values), np.int64)
+    times[order] = np.arange(len(values)) - first[run]
+    return times
+
+
 class Loader:
     """The batches of training: `accumulate` batches of `batch_size` make one step, every sample once an epoch."""
 
@@ -147,13 +163,16 @@ class Loader:
         *,
         batch_size: int,
         accumulate: int,
-        order: Literal["shuffle", "sequential"],
+        order: Order,
         seed: int,
+        labels: Array | None = None,
     ) -> None:
+        """`labels` are the classes of all images of the split, where they have such, for orders that want to know."""
         self.images, self.indices, self.transforms = images, indices, tuple(transforms)
         self.batch_size, self._accumulate = batch_size, accumulate
         self._order, self._seed = order, seed
         self.waiting = Waiting()
+        self._labels = np.zeros(len(indices), np.int64) if labels is None else labels[indices]
         self._current: tuple[int, Array] = (-1, indices)  # the epoch last asked for and its order
 
     @property
@@ -162,12 +181,10 @@ class Loader:
         return -(-len(self.indices) // (self.batch_size * self._accumulate))
 
     def order(self, epoch: int) -> Array:
-        """The samples in the order of an epoch: a function of seed and epoch."""
+        """The samples in the order of an epoch, a function of seed and epoch; as Samples wants them."""
         if self._current[0] != epoch:
-            if self._order == "sequential":
-                self._current = (epoch, self.indices)
-            else:
-                self._current = (epoch, stream(self._seed, "order", epoch).permutation(self.indices))
+            chosen = self._order(self.indices, self._labels, self._seed, epoch)
+            self._current = (epoch, chosen + len(self.images) * times_before(chosen))
         return self._current[1]
 
     def step(self, step: int) -> list[Samples]:

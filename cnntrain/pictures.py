@@ -17,7 +17,7 @@ import logging
 import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,12 +42,25 @@ _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 _MAX_CLIP = 40  # the frames of a clip may have this many times the pixels of one picture
 _MAX_BYTES = 2**29  # of a picture file
 _BAND = 2**18  # pixels converted at a time where that takes much memory
+_GREY = frozenset(["1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"])  # Pillow's modes without colour
+_ORIENTATION = 274  # the EXIF tag; from 5 on the sides are exchanged
+_USUAL_SIDES = (16, 24, 32, 48, 64)  # more costs time in proportion to the pixels
+_MOST_AS_THEY_ARE = 96
+_SQUARE_ENOUGH = 0.75
 _D50 = (0.9642, 1.0, 0.8249)  # the white of L*a*b* in files
 _XYZ_TO_RGB = (  # linear sRGB, from XYZ relative to D50 (Bradford)
     (3.1338561, -1.6168667, -0.4906146),
     (-0.9787684, 1.9161415, 0.0334540),
     (0.0719453, -0.2289914, 1.4052427),
 )
+
+
+class Header(NamedTuple):
+    """What a file says of its picture before it is decoded."""
+
+    height: int  # turned upright
+    width: int
+    grey: bool
 
 
 class Picture(NamedTuple):
@@ -66,6 +79,34 @@ def decode(path: Path, size: tuple[int, int] | None, channels: int, max_pixels: 
     with _opened(path, max_pixels) as image:
         moves = image.format != "MPO" and bool(getattr(image, "is_animated", False))
         return Picture(_pixels(image, size, channels), moves)
+
+
+def header(path: Path) -> Header | None:
+    """The header of a picture file; None where there is none that can be read, which `decode` will explain."""
+    try:
+        with _opened(path, MAX_PIXELS) as image:
+            sideways = image.getexif().get(_ORIENTATION, 1) >= 5
+            height, width = (image.width, image.height) if sideways else (image.height, image.width)
+            return Header(height, width, image.mode in _GREY)
+    except DataError:
+        return None
+
+
+def common_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """The one size (height, width) to bring pictures to: their own, if all have it and it is not large.
+
+    Else the largest usual side that the middle picture's shorter side has, and the other side in proportion.
+    """
+    if len(set(sizes)) == 1 and max(sizes[0]) <= _MOST_AS_THEY_ARE:
+        return sizes[0]
+    sides = np.array(sizes)
+    middle = np.median(sides.min(axis=1))
+    side = max((usual for usual in _USUAL_SIDES if usual <= middle), default=_USUAL_SIDES[0])
+    ratio = float(np.median(sides[:, 0] / sides[:, 1]))  # height to width
+    if _SQUARE_ENOUGH <= ratio <= 1 / _SQUARE_ENOUGH:
+        return side, side
+    longer = min(round(side * max(ratio, 1 / ratio) / 8), side // 2) * 8
+    return (longer, side) if ratio > 1 else (side, longer)
 
 
 def decode_clip(

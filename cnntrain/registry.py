@@ -24,6 +24,7 @@ KINDS: dict[str, str] = {  # folder -> what one of its parts is called in a mess
     "regularizers": "regularizer",
     "averages": "average",
     "transforms": "transform",
+    "orders": "order",
     "datasets": "dataset",
     "metrics": "metric",
 }

@@ -8,17 +8,18 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cnntrain import advice, blas, build, forecast, resources, saved
+from cnntrain import advice, blas, build, files, forecast, manifest, resources, saved
 from cnntrain.arrays import Array
 from cnntrain.build import Data, Network, problem
 from cnntrain.checkpoint import Checkpoint, read
 from cnntrain.config.dump import fingerprint, plain, to_yaml
 from cnntrain.config.load import Loaded, leaves, load
 from cnntrain.console import Console, Progress
+from cnntrain.contact_sheet import contact_sheet
 from cnntrain.datasets.base import Dataset, Images, size_text
 from cnntrain.engine.pool import Pool
 from cnntrain.errors import (
@@ -33,10 +34,12 @@ from cnntrain.errors import (
 )
 from cnntrain.events import following, require_tensorboard
 from cnntrain.interrupts import Interrupts
+from cnntrain.manifest import Manifest
 from cnntrain.monitor import Monitor
 from cnntrain.reader import ALONE, CACHE, Reader
 from cnntrain.run import RUNS, RunDirectory, compare_environments, environment, resumable
 from cnntrain.summary import described_without_data, figures
+from cnntrain.survey import survey, unreadable, validation_indices
 from cnntrain.teacher import learn
 from cnntrain.trainer import Job, Trainer
 from cnntrain.warmstart import WarmStart, warm_start
@@ -118,6 +121,7 @@ def _start(loaded: Loaded, options: Options, console: Console, interrupts: Inter
         run.write_json("data.json", _data_summary(job.data) | ({"init_from": warm.document()} if warm else {}))
         run.write_command(sys.argv)
         console.say(f"run directory: {run.path}")
+        run.write_json("manifest.json", job.manifest.document())
         for line in warm.lines() if warm else ():
             console.say(line)
         return _train(job, run, warm, options, console, interrupts)
@@ -139,6 +143,10 @@ def _resume(
         if changed:
             console.say("changed since the run was started: " + "; ".join(changed))
         _compare_environment(checkpoint, options, console)
+        started = manifest.read(run.path / "manifest.json")
+        if started is not None and manifest.place(before.experiment) == manifest.place(loaded.experiment):
+            paths = manifest.data_files(loaded.experiment)
+            _warn_of_changes(started, paths, "this run was started", "Restore it for the same result", console)
         with interrupts.at_once(), contextlib.nullcontext() if configs or sets else saved.blaming(path):
             job = _prepare(loaded, options, console)
         _warn_of_schedule(before, job, checkpoint.meta["position"]["step"], console)
@@ -153,6 +161,10 @@ def _prepare(loaded: Loaded, options: Options, console: Console, check: Check | 
     description = build.describe(loaded)
     if description is not None:
         check(loaded, build.network(loaded, description), threads)
+    paths = manifest.data_files(loaded.experiment)
+    known = manifest.read(manifest.place(loaded.experiment)) if paths else None
+    if known is not None:
+        _warn_of_changes(known, paths, "'cnntrain check' read it", "Run it again", console)
     data = build.read_data(loaded, _reader(options.threads, console))
     network = build.network(loaded, data.description, build.class_counts(data))
     check(loaded, network, threads)
@@ -161,7 +173,15 @@ def _prepare(loaded: Loaded, options: Options, console: Console, check: Check | 
     build.check_batches(network, loader)
     for line in advice.of(loaded, network, loader.steps_per_epoch):
         console.warn(line)
-    return Job(loaded, data, network, Monitor(loaded, network.tally, validates=data.val is not None))
+    monitor = Monitor(loaded, network.tally, validates=data.val is not None)
+    return Job(loaded, data, network, monitor, manifest.of(paths, known))
+
+
+def _warn_of_changes(known: Manifest, paths: Sequence[Path], since: str, advice: str, console: Console) -> None:
+    """Say which files are not as they were."""
+    changed = manifest.changes(known, paths)
+    if changed:
+        console.warn(f"the data has changed since {since} ({known.made}): {'; '.join(changed)}. {advice}")
 
 
 def check_memory(loaded: Loaded, network: Network, threads: int) -> int:
@@ -237,22 +257,11 @@ def dry_run(
     return figures(loaded, job.network, threads) | ahead | {"data": counts}
 
 
-def rehearse(
-    configs: Sequence[str | Path], sets: Sequence[str], options: Options, read_data: bool = True
-) -> dict[str, Any]:
-    """All that comes before training, without a run directory: what `check --json` prints.
-
-    Reads every split, the test split too. Raises ConfigError or DataError.
-    """
+def rehearse(configs: Sequence[str | Path], sets: Sequence[str], options: Options) -> dict[str, Any]:
+    """What `check --no-data --json` prints: all that can be told without reading data. Raises ConfigError."""
     loaded = load(configs, sets)
     console = Console("none")
     threads = resources.threads(options.threads)
-    if read_data:
-        job = _prepare(loaded, options, console)
-        warm_start(loaded, job.network)
-        return figures(loaded, job.network, threads) | {
-            "data": _class_counts(loaded, job.data, _reader(options.threads, console))
-        }
     advice.check_codes(loaded)
     network = build.network(loaded, described_without_data(loaded))
     check_memory(loaded, network, threads)
@@ -260,6 +269,40 @@ def rehearse(
         console.warn(line)
     Monitor(loaded, network.tally, build.validates(loaded.experiment))
     return figures(loaded, network, threads)
+
+
+def examine(
+    configs: Sequence[str | Path], sets: Sequence[str], options: Options, sheet: Path | None = None
+) -> tuple[dict[str, Any], DataError | None]:
+    """What `check --json` prints: a survey of every file, and unless some cannot be read all that precedes training.
+
+    What cannot be read is the error that comes with it. Writes the manifest, and a contact sheet where asked for.
+    Raises ConfigError, DataError or StorageError.
+    """
+    loaded = load(configs, sets)
+    console = Console("none", quiet=True)
+    blas.pin()
+    advice.check_codes(loaded)
+    threads = resources.threads(options.threads)
+    with Pool(threads) as pool:
+        found = survey(loaded, pool)
+    if found.files:
+        try:
+            manifest.keep(found.manifest, manifest.place(loaded.experiment))
+        except StorageError as error:
+            console.warn(f"{error}. Later runs will not notice what changes")
+    name = loaded.experiment.name
+    if found.unreadable:
+        return {"name": name, "survey": found.document()}, unreadable(found)
+    job = _prepare(loaded, options, console)
+    found = found.validating(validation_indices(loaded, job.data))
+    if sheet is not None:
+        loader = build.loader(loaded.experiment, replace(job.data, lesson=None))
+        files.make_directory(sheet.parent)
+        files.write_atomic(sheet, contact_sheet(name, loader, job.data))
+    warm_start(loaded, job.network)
+    counts = _class_counts(loaded, job.data, _reader(options.threads, console))
+    return figures(loaded, job.network, threads) | {"data": counts, "survey": found.document()}, None
 
 
 def _class_counts(loaded: Loaded, data: Data, reader: Reader = ALONE) -> dict[str, dict[str, Any]]:

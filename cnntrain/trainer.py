@@ -32,6 +32,7 @@ from cnntrain.engine.vitals import Vitals
 from cnntrain.errors import CheckpointError, DataError, DivergedError, StoppedError
 from cnntrain.interrupts import Interrupts
 from cnntrain.loader import Samples
+from cnntrain.manifest import Manifest
 from cnntrain.monitor import Monitor, Values
 from cnntrain.run import RunDirectory, environment
 from cnntrain.schedules.base import Horizon, Schedule
@@ -64,6 +65,7 @@ class Job:
     data: Data
     network: Network
     monitor: Monitor
+    manifest: Manifest  # the files the data is read from
 
 
 class Trainer:

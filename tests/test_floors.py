@@ -20,8 +20,8 @@ FLOORS: dict[int, set[str]] = {
     1: {"config"},
     2: {"blas", "arrays", "random", "ops", "pictures", "decoded", "records"},
     3: set(KINDS),
-    4: {"graph", "engine", "loader"},
-    5: {"checkpoint", "run", "build", "resources", "saved"},
+    4: {"graph", "engine", "loader", "recognition"},
+    5: {"checkpoint", "run", "manifest", "build", "resources", "saved"},
     6: {
         "trainer",
         "report",
@@ -38,6 +38,7 @@ FLOORS: dict[int, set[str]] = {
         "advice",
         *("timing", "forecast"),
         *("gradcheck", "selftest", "warmstart", "merge", "teacher", "sweep"),
+        *("survey", "contact_sheet", "proposal", "unseen", "bar", "download", "fetch"),
     },
     7: {"cli", "__main__"},
 }

@@ -37,6 +37,8 @@ def images(count: int) -> Images:
 
 def loader(count: int = 20, **settings: Any) -> Loader:
     chosen = {"batch_size": 6, "accumulate": 1, "order": "shuffle", "seed": 3} | settings
+    if isinstance(chosen["order"], str):
+        chosen["order"] = make("orders", chosen["order"])
     return Loader(images(count), np.arange(count), (), **chosen)
 
 
@@ -72,7 +74,15 @@ def test_the_order_is_a_function_of_seed_and_epoch():
 
 
 def test_a_loader_deals_out_only_its_own_samples():
-    of = Loader(images(20), np.array([3, 5, 11]), (), batch_size=2, accumulate=1, order="shuffle", seed=0)
+    of = Loader(
+        images(20),
+        np.array([3, 5, 11]),
+        (),
+        batch_size=2,
+        accumulate=1,
+        order=make("orders", "shuffle"),
+        seed=0,
+    )
     assert sorted(index for step in range(of.steps_per_epoch) for b in of.step(step) for index in seen(b)) == [3, 5, 11]
 
 
@@ -102,7 +112,13 @@ def test_batches_make_steps_and_the_last_may_be_short(batch_size, accumulate, si
 @given(count=st.integers(1, 60), batch_size=st.integers(1, 70), accumulate=st.integers(1, 5), step=st.integers(0, 300))
 def test_a_step_begins_where_the_one_before_it_ended(count, batch_size, accumulate, step):
     of = Loader(
-        images(1), np.arange(count), (), batch_size=batch_size, accumulate=accumulate, order="sequential", seed=0
+        images(count),
+        np.arange(count),
+        (),
+        batch_size=batch_size,
+        accumulate=accumulate,
+        order=make("orders", "sequential"),
+        seed=0,
     )
     assert of.samples_before(step + 1) - of.samples_before(step) == sum(map(len, of.step(step)))
     assert 1 <= len(of.step(step)) <= accumulate

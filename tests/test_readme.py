@@ -75,7 +75,7 @@ def test_its_commands_work_as_printed_and_in_their_order(copy):
     assert done.returncode == 0, done.stderr
     assert re.search(r"^data/seven\.png  \d \d\.\d{4}  \d ", done.stdout, re.MULTILINE)
     assert {path.name for path in (copy / "runs").iterdir()} >= {"quickstart", "gentler", "mine", "my-configs"}
-    assert {path.name for path in copy.iterdir()} == {"bin", "configs", "data", "my-configs", "runs"}
+    assert {path.name for path in copy.iterdir()} == {"bin", "configs", "data", "mine.yaml", "my-configs", "runs"}
 
 
 def test_every_command_it_mentions_is_tried_or_is_known_to_be_right():

@@ -25,9 +25,11 @@ from cnntrain.errors import CnntrainError, ConfigError, printable
 from cnntrain.registry import did_you_mean, nearest
 
 COMMANDS = {  # name -> what it does; the module cnntrain.cli.NAME has the click command `command`
+    "data": "Fetch a well-known data set.",
+    "init": "Write a first config for your data.",
     "fit": "Train the network of a config.",
-    "eval": "Measure a trained network on a split of its data.",
-    "predict": "Classify images with a trained network.",
+    "eval": "Measure a trained network, on its data or on other data.",
+    "predict": "Apply a trained network to new files.",
     "sweep": "Train many variants of an experiment, several at once.",
     "report": "Write an HTML page about a run, or several.",
     "compare": "Set runs side by side.",

@@ -10,33 +10,104 @@ import click
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import pairs, show, table
 
+MOST_NAMED = 10  # of what is wrong, so many files are named
 MOST_CLASSES = 20  # of more, only the smallest and largest count is shown
 
 
 @click.command(
     cls=Command,
-    examples=["cnntrain check configs/quickstart.yaml", "cnntrain check configs/cifar10-resnet20.yaml --no-data"],
+    examples=[
+        "cnntrain check configs/quickstart.yaml --show-batch batch.png",
+        "cnntrain check configs/cifar10-resnet20.yaml --no-data",
+    ],
 )
 @click.argument("configs", nargs=-1, required=True, type=PATH, metavar="CONFIG...")
 @sets
 @threads
 @click.option("--no-data", is_flag=True, help="Do not read the data: shapes and classes come from the config.")
+@click.option(
+    "--show-batch", type=PATH, metavar="FILE.png", help="Draw what the network will see: augmented, with labels."
+)
 @as_json
 @debug
 def command(
-    configs: tuple[Path, ...], sets: tuple[str, ...], threads: int | None, no_data: bool, as_json: bool
+    configs: tuple[Path, ...],
+    sets: tuple[str, ...],
+    threads: int | None,
+    no_data: bool,
+    show_batch: Path | None,
+    as_json: bool,
 ) -> None:
-    """Check CONFIG: every key, every shape, and unless told otherwise every sample's label and size.
+    """Check CONFIG: every key, every shape, and unless told otherwise every file of its data, each read once.
 
-    Several configs are merged, later ones over earlier ones.
+    Told are counts, sizes and classes, mean and deviation of the training pixels, and by name the files that cannot be
+    read, that are there twice, in training and in another split, or in two classes. What the files are like is kept
+    below runs/, so that fit notices at once when they have changed. Several configs are merged, later ones over earlier
+    ones.
     """
-    from cnntrain.session import Options, rehearse
+    from cnntrain.errors import UsageError
+    from cnntrain.session import Options, examine, rehearse
 
-    document = rehearse(configs, sets, Options(threads=threads), read_data=not no_data)
+    options = Options(threads=threads)
+    if no_data and show_batch:
+        raise UsageError("--show-batch draws data and --no-data reads none. Choose one")
+    if no_data:
+        document, error = rehearse(configs, sets, options), None
+    else:
+        document, error = examine(configs, sets, options, show_batch)
     if as_json:
         print_json(document)
     else:
-        show_rehearsal(document)
+        show_survey(document)
+        if error is None:
+            show_rehearsal(document)
+    if error is not None:
+        raise error
+    _warn(document)
+
+
+def _warn(document: dict[str, Any]) -> None:
+    """Say on stderr how many samples are in two places."""
+    found = document.get("survey", {})
+    warnings = {
+        "leaked": "in training and in another split, which makes every measure of that better than it is",
+        "mislabelled": "in two classes, one of which is wrong",
+    }
+    for kind, what in warnings.items():
+        count = len(found.get(kind, ()))
+        if count:
+            are = "sample is" if count == 1 else "samples are"
+            click.echo(f"cnntrain: warning: {count:,} {are} {what}", err=True)
+
+
+def show_survey(document: dict[str, Any]) -> None:
+    """Print for people what is wrong with which files, and the figures of all."""
+    found = document.get("survey")
+    if not found or not found["files"]:
+        return
+    listed = {"unreadable": [f"{one['file']}: {one['reason']}" for one in found["unreadable"]]}
+    listed |= {kind: [" = ".join(group) for group in found[kind]] for kind in ("mislabelled", "leaked", "duplicates")}
+    for kind, lines in listed.items():
+        if lines:
+            show(f"{kind} ({len(lines):,}):")
+            show("\n".join(f"  {line}" for line in lines[:MOST_NAMED]))
+            if len(lines) > MOST_NAMED:
+                show(f"  and {len(lines) - MOST_NAMED:,} more, all of them with --json")
+            show()
+
+
+def _figures(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Rows about the files, and the normalization that they call for."""
+    rows = [("files", f"{found['files']:,} of {found['bytes'] / 1e6:,.1f} MB, every one read")]
+    if found["extents"]:
+        low, middle, high = (
+            "x".join(f"{side:.0f}" for side in found["extents"][which]) for which in ("min", "median", "max")
+        )
+        rows.append(("sizes", low if low == high else f"{low} to {high}, the middle one {middle}"))
+    if found["mean"]:
+        figures = {key: ", ".join(f"{value:.4f}" for value in found[key]) for key in ("mean", "std")}
+        rows.append(("pixels", f"{{type: normalize, mean: [{figures['mean']}], std: [{figures['std']}]}}"))
+    return rows
 
 
 def show_rehearsal(document: dict[str, Any]) -> None:
@@ -50,6 +121,7 @@ def show_rehearsal(document: dict[str, Any]) -> None:
         ("parameters", f"{document['parameters']:,}"),
         *(_ahead(document) if "run_seconds" in document else [("memory", f"{document['memory']} beside the data")]),
         *((split, _amount(found, spread=not few)) for split, found in data.items()),
+        *(_figures(document["survey"]) if document.get("survey", {}).get("files") else ()),
     ]
     show(pairs(rows))
     if data and few:

@@ -16,6 +16,7 @@ from cnntrain.cli.text import pairs, show, table
     examples=[
         "cnntrain eval runs/quickstart/latest",
         "cnntrain eval runs/quickstart/latest/checkpoints/last.npz --split val --json",
+        "cnntrain eval runs/quickstart/latest --data other-digits",
         "cnntrain eval runs/quickstart/latest -s data.source.root=/new/place/of/the/data",
     ],
 )
@@ -23,9 +24,13 @@ from cnntrain.cli.text import pairs, show, table
 @click.option(
     "--split",
     type=click.Choice(["train", "val", "test"]),
-    default="test",
-    show_default=True,
-    help="What to measure on.",
+    help="What to measure on: test by default; of --data the first of test, val and train it has.",
+)
+@click.option(
+    "--data",
+    type=PATH,
+    metavar="DIR|FILE",
+    help="Measure on other data, such as a folder of pictures for each class; classes are matched by name.",
 )
 @click.option(
     "-s",
@@ -38,24 +43,31 @@ from cnntrain.cli.text import pairs, show, table
 @threads
 @as_json
 @debug
-def command(checkpoint: Path, split: str, sets: tuple[str, ...], threads: int | None, as_json: bool) -> None:
-    """Measure a trained network on a split of its data: loss, accuracy, and how each class fares.
+def command(
+    checkpoint: Path, split: str | None, data: Path | None, sets: tuple[str, ...], threads: int | None, as_json: bool
+) -> None:
+    """Measure a trained network on a split of its data, or on other data: loss, accuracy, and how each class fares.
 
-    Of a run directory it is the best checkpoint, or the last where there is no best.
+    Of a run directory it is the best checkpoint, or the last where there is no best. Preprocessing and class names
+    are the checkpoint's.
     """
     from cnntrain.engine.pool import Pool
+    from cnntrain.errors import UsageError
     from cnntrain.inference import Trained
     from cnntrain.resources import threads as usable
 
+    if data is not None and sets:
+        raise UsageError("--data names other data and --set says where the training data lies. Choose one")
     with Pool(usable(threads)) as pool:
         trained = Trained(checkpoint, pool, sets)
-        result = trained.evaluate(split)
+        result = trained.evaluate(split, data)
     if as_json:
         print_json(result)
         return
     rows = [
         ("checkpoint", f"{result['checkpoint']} (step {trained.step})"),
-        ("split", f"{split}, {result['samples']:,} samples"),
+        *([("data", result["data"])] if "data" in result else []),
+        ("split", f"{result['split']}, {result['samples']:,} samples"),
         *((name, f"{value:.4f}") for name, value in result.items() if isinstance(value, float)),
     ]
     show(pairs(rows))

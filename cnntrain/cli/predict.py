@@ -1,7 +1,9 @@
-"""`cnntrain predict` classifies images with a trained network."""
+"""`cnntrain predict` applies a trained network to files it has not seen."""
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 from typing import Any
 
@@ -16,32 +18,41 @@ from cnntrain.errors import printable
     cls=Command,
     examples=[
         "cnntrain predict runs/quickstart/latest digit.png --top 3",
-        "cnntrain predict runs/quickstart/latest photos/*.jpg --json",
+        "cnntrain predict runs/quickstart/latest photos/ more/*.jpg --csv > answers.csv",
     ],
 )
 @click.argument("checkpoint", metavar="CHECKPOINT|RUN", type=PATH)
-@click.argument("images", nargs=-1, required=True, type=PATH, metavar="IMAGE...")
+@click.argument("paths", nargs=-1, required=True, type=PATH, metavar="PATH...")
 @click.option(
     "--top", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="How many classes to show."
 )
+@click.option("--csv", "as_csv", is_flag=True, help="Print a table: path, class, every probability.")
 @threads
 @as_json
 @debug
-def command(checkpoint: Path, images: tuple[Path, ...], top: int, threads: int | None, as_json: bool) -> None:
-    """Classify image files, each with the probability the network gives it.
+def command(
+    checkpoint: Path, paths: tuple[Path, ...], top: int, threads: int | None, as_csv: bool, as_json: bool
+) -> None:
+    """Classify files, those in folders, and the samples of .npz files, each with the probability the network gives it.
 
-    An image of another size than the network was trained on is resized, its proportions not kept; colour becomes
-    grey or grey colour as the network needs. Light and dark must be as in training: MNIST is white on black.
+    Files are read and preprocessed as in training. A picture of another size than the network was trained on is
+    resized, its proportions not kept; colour becomes grey or grey colour as the network needs. Light and dark must be
+    as in training: MNIST is white on black.
     """
     from cnntrain.engine.pool import Pool
+    from cnntrain.errors import UsageError
     from cnntrain.inference import Trained
     from cnntrain.resources import threads as usable
 
+    if as_csv and as_json:
+        raise UsageError("--csv and --json are two forms of the same. Choose one")
     with Pool(usable(threads)) as pool:
         trained = Trained(checkpoint, pool)
-        results = trained.predict(images, top)
+        results = trained.predict(paths, top)
     if as_json:
         print_json({"checkpoint": str(trained.path), "predictions": results})
+    elif as_csv:
+        click.echo(_table(results), nl=False)
     else:
         show(pairs([(printable(result["path"]), _shown(result)) for result in results]))
 
@@ -50,3 +61,21 @@ def _shown(result: dict[str, Any]) -> str:
     if "values" in result:
         return "  ".join(f"{value:.6g}" for value in result["values"])
     return "  ".join(f"{guess['class']} {guess['probability']:.4f}" for guess in result["top"])
+
+
+def _table(results: list[dict[str, Any]]) -> str:
+    """A row for each sample: its path; then its values, or its likeliest classes and the probability of every class."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    first = results[0]
+    if "values" in first:
+        table.writerow(["path", *(f"value_{number}" for number in range(1, len(first["values"]) + 1))])
+        table.writerows([result["path"], *result["values"]] for result in results)
+    else:
+        ranks = ["", *(f"_{number}" for number in range(2, len(first["top"]) + 1))]
+        head = [f"{key}{rank}" for rank in ranks for key in ("class", "probability")]
+        table.writerow(["path", *head, *(f"p:{name}" for name in first["probabilities"])])
+        for result in results:
+            likeliest = [cell for guess in result["top"] for cell in (guess["class"], guess["probability"])]
+            table.writerow([result["path"], *likeliest, *result["probabilities"].values()])
+    return text.getvalue()

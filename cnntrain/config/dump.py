@@ -41,6 +41,14 @@ def to_yaml(plain_value: Any) -> str:
     return text
 
 
+def to_line(plain_value: Any) -> str:
+    """The same on one line, as people write a part: {type: conv2d, filters: 32}."""
+    text: str = yaml.dump(
+        plain_value, Dumper=_Dumper, sort_keys=False, default_flow_style=True, allow_unicode=True, width=2**20
+    )
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
 def fingerprint(experiment: Experiment) -> str:
     """SHA-256, in hex, of everything the experiment says; equal experiments have equal ones."""
     text = json.dumps(plain(experiment), sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -144,7 +144,7 @@ class Train:
     samples: PositiveInt | None = None  # at least so many, in whole steps
     batch_size: PositiveInt = 64
     accumulate: PositiveInt = 1  # batches that make one step
-    order: Literal["shuffle", "sequential"] = "shuffle"
+    order: Annotated[Part, Kind("orders")] = _part("orders", "shuffle")
     clip_norm: Positive | None = None  # the largest Euclidean norm of the whole gradient, after the two below
     clip_value: Positive | None = None  # the largest absolute value of any of its entries
     agc: Positive | None = None  # the largest norm of a unit's gradient, as a share of its weights' (0.01 is usual)

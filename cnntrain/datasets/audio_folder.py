@@ -6,10 +6,12 @@ the layers that see pictures also hear.
 
 from __future__ import annotations
 
+import functools
 import wave
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 from cnntrain.arrays import Array
 from cnntrain.config.fields import Range
@@ -23,6 +25,7 @@ from cnntrain.registry import register
 import numpy as np
 
 _FLOOR = 80.0  # decibels below full scale that count as silence
+_LONGEST = 10.0  # seconds that a proposal takes of a sound
 _MAX_CHANNELS = 16
 _MAX_SAMPLES = 2**24  # of one sound: 17 minutes at 16 kHz
 _ADVICE = "Convert it to PCM of 8, 16, 24 or 32 bits, say with: ffmpeg -i FILE -c:a pcm_s16le OUT.wav"
@@ -50,6 +53,15 @@ class AudioFolder(ClassFolders):
     bands: Annotated[int, Range(1, 512)] = 40
     window: Annotated[float, Range(0, 1, open_low=True)] = 0.025
     hop: Annotated[float, Range(0, 1, open_low=True)] = 0.01
+
+    def measured(self) -> Self:
+        """The sample rate of most files, and a duration that holds nine in ten of them whole."""
+        heads = [head for path in self.sample_of_files() if (head := _head(path))]
+        if not heads:
+            return self  # nothing there can be read: whoever loads it will say so
+        rate = Counter(rate for rate, _ in heads).most_common(1)[0][0]
+        seconds = float(np.quantile([count / rate for rate, count in heads], 0.9, method="higher"))
+        return replace(self, sample_rate=rate, duration=round(min(max(seconds, self.window), _LONGEST), 2))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -83,6 +95,11 @@ class AudioFolder(ClassFolders):
         settings = {"what": "sound", **vars(self), "root": None, "numpy": np.__version__}
         return Recipe(decode, settings, self.noun)
 
+    def extent(self, path: Path) -> tuple[int, ...] | None:
+        """The number of sound samples."""
+        head = _head(path)
+        return head and head[1:]
+
     def _spectrogram(self, sound: Array, filters: Array) -> Array:
         """The image (bands, frames) of a sound in [-1, 1]."""
         size = self._samples_in(self.window)
@@ -95,6 +112,16 @@ class AudioFolder(ClassFolders):
         return image
 
 
+def _head(path: Path) -> tuple[int, int] | None:
+    """Rate and number of samples of a WAV file as its header has them; None where it cannot be read."""
+    try:
+        with open(path, "rb") as file, wave.open(file) as sound:
+            return sound.getframerate(), sound.getnframes()
+    except (OSError, EOFError, wave.Error, RuntimeError, ValueError):  # whoever decodes it will say what is wrong
+        return None
+
+
+@functools.cache
 def mel_filters(bands: int, size: int, sample_rate: int) -> Array:
     """Triangular filters, (size // 2 + 1, bands), whose corners are evenly spaced in mel and whose peaks are 1."""
     top = 2595 * np.log10(1 + sample_rate / 2 / 700)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeGuard
+from typing import Any, ClassVar, Literal, Self, TypeGuard
 
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Pair, PositiveInt, check_fields
 from cnntrain.decoded import Content, Decoded, Recipe, Sample, decoded
 from cnntrain.errors import DataError
-from cnntrain.pictures import MAX_PIXELS, VERSIONS, decode
+from cnntrain.pictures import MAX_PIXELS, VERSIONS, common_size, decode, header
 from cnntrain.random import stream
 from cnntrain.reader import ALONE, Reader
 from cnntrain.reading import is_special, on_disk, reading
@@ -23,6 +23,7 @@ import numpy as np
 
 MAX_CLASSES = 65_536  # labels beyond are a sign of the wrong array, and each would become a class
 SPLITS = ("train", "val", "test")
+_LOOKED_AT = 1_000  # files whose headers say what all are like
 _MISTAKEN = {"valid": "val", "validation": "val", "dev": "val", "training": "train", "testing": "test"}
 
 
@@ -90,6 +91,11 @@ class Images:
         """Of one sample: (height, width, channels)."""
         return tuple(self.pixels.shape[1:])
 
+    @property
+    def description(self) -> Description:
+        """What a network has to know of them."""
+        return Description(self.shape, self.classes, 0 if self.classes else int(self.targets.shape[1]))
+
     def take(self, indices: Array) -> Images:
         """The samples at these indices: copied where they are in memory."""
         pixels = self.pixels[indices] if _in_memory(self.pixels) else Rows([self.pixels], indices)
@@ -120,9 +126,34 @@ class Dataset(Part):
     def __post_init__(self) -> None:
         check_fields(self)
 
+    @classmethod
+    def at(cls, path: Path) -> Self | None:  # noqa: ARG003  (for those that lie somewhere)
+        """This source for what lies at a path, its settings read off the files; None where it is something else."""
+        return None
+
+    def giving(self, shape: Shape) -> Self:
+        """This source with its samples brought to a shape, where there is a setting for that; else as it is."""
+        return self
+
     def splits(self) -> tuple[str, ...]:
         """Which of "train", "val" and "test" this source has. Looks for files, reads none."""
         raise NotImplementedError
+
+    def labelled_samples(self, split: str) -> Sequence[tuple[Sample, str | None]] | None:
+        """Every sample's files and class, in the order of `load`; None where samples are not files of their own."""
+        return None
+
+    def read_sample(self, sample: Sample) -> Array:
+        """One sample (height, width, channels) out of its files. Raises DataError."""
+        raise NotImplementedError
+
+    def extent(self, path: Path) -> tuple[int, ...] | None:
+        """How large what a file holds is, as its header says; None where that is not known."""
+        return None
+
+    def origins(self) -> tuple[Dataset, ...]:
+        """The sources that read files: this one, or those it chooses among the samples of."""
+        return (self,)
 
     def describe(self) -> Description | None:
         """Shape and classes as far as the config alone tells (`check --no-data`); None where it does not."""
@@ -146,6 +177,25 @@ class ClassFolders(Dataset):
 
     root: str
 
+    @classmethod
+    def at(cls, path: Path) -> Self | None:
+        """Where a class folder, or one in train/, holds a file of the right name."""
+        if not path.is_dir():
+            return None
+        folder = path / "train" if (path / "train").is_dir() else path
+        if not any(True for name in _subfolders(folder) for _ in files_below(folder / name, cls.suffixes)):
+            return None
+        return cls(root=str(path)).measured()
+
+    def measured(self) -> Self:
+        """With the settings that suit the files, as far as some of them show by their headers."""
+        return self
+
+    def sample_of_files(self) -> list[Path]:
+        """Some training files, evenly spread: enough to tell what kind they are."""
+        paths = self.files("train")
+        return list(paths[:: -(-len(paths) // _LOOKED_AT)])
+
     def splits(self) -> tuple[str, ...]:
         """Those of train, val and test that have a folder; train where root holds the class folders itself."""
         return tuple(self._split_folders())
@@ -153,6 +203,14 @@ class ClassFolders(Dataset):
     def files(self, split: str) -> tuple[Path, ...]:
         """Every file of a split, class by class, sorted by code point."""
         return tuple(path for samples in self._classes(split).values() for sample in samples for path in sample)
+
+    def labelled_samples(self, split: str) -> list[tuple[Sample, str]]:
+        """Every sample's files with its class, in the order of `load`."""
+        return [(sample, name) for name, samples in self._classes(split).items() for sample in samples]
+
+    def read_sample(self, sample: Sample) -> Array:
+        """What these files hold."""
+        return self._recipe().decode(sample).values
 
     def load(self, split: str, reader: Reader = ALONE) -> Images:
         """Read a split: pixels and labels."""
@@ -193,7 +251,7 @@ class ClassFolders(Dataset):
         if split not in folders:
             raise DataError(f"{Path(self.root).absolute()} has no folder {split!r}, found {', '.join(folders)}. Add it")
         folder = folders[split]
-        classes = {name: self._samples(folder / name) for name in _subfolders(folder)}
+        classes = {name: self.samples_in(folder / name) for name in _subfolders(folder)}
         if len(classes) < 2 and split == "train":
             raise DataError(f"{folder} has {len(classes)} class folders, expected 2 or more. {self._advice()}")
         for name, samples in classes.items():
@@ -204,8 +262,8 @@ class ClassFolders(Dataset):
                 )
         return classes
 
-    def _samples(self, folder: Path) -> list[Sample]:
-        """The samples of a class: one for each file, unless a subclass sees more in them."""
+    def samples_in(self, folder: Path) -> list[Sample]:
+        """The samples of a folder: one for each file, unless a subclass sees more in them."""
         return [(path,) for path in sorted(files_below(folder, self.suffixes))]
 
     def _recipe(self) -> Recipe:
@@ -227,6 +285,24 @@ class PictureFields:
     channels: Literal[1, 3] = 3
     max_pixels: PositiveInt = MAX_PIXELS  # of one picture; a larger one is refused before it is decoded
     on_bad_image: Literal["error", "skip"] = "error"
+
+    def of_pictures(self, paths: Sequence[Path]) -> Self:
+        """`size` as their sides suggest, at most 64 of the shorter one unless all are alike; grey where all are."""
+        heads = [head for path in paths if (head := header(path))]
+        if not heads:
+            return self  # nothing there can be read: whoever loads it will say so
+        size = common_size([(head.height, head.width) for head in heads])
+        return replace(self, size=size, channels=1 if all(head.grey for head in heads) else 3)
+
+    def giving(self, shape: Shape) -> Self:
+        """Resized, and in grey or colour, as the shape (height, width, channels) says."""
+        channels: Any = shape[2] if shape[2] in (1, 3) else self.channels
+        return replace(self, size=(shape[0], shape[1]), channels=channels)
+
+    def extent(self, path: Path) -> tuple[int, ...] | None:
+        """Height and width of a picture."""
+        head = header(path)
+        return head and (head.height, head.width)
 
     def picture_recipe(self) -> Recipe:
         """How a picture file becomes pixels, or is found to be unreadable."""
@@ -326,6 +402,11 @@ def files_below(folder: Path, suffixes: frozenset[str]) -> Iterator[Path]:
 def _identity(folder: Path) -> tuple[int, int]:
     status = folder.stat()
     return status.st_dev, status.st_ino
+
+
+def has_any(folder: Path, names: Iterable[str]) -> bool:
+    """Whether a folder holds a file of one of these names."""
+    return any((folder / name).is_file() for name in names)
 
 
 def _listed(names: Sequence[str]) -> str:

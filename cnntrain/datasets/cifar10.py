@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from cnntrain.arrays import Shape
-from cnntrain.datasets.base import Dataset, Description, Images
+from cnntrain.datasets.base import Dataset, Description, Images, has_any
 from cnntrain.errors import DataError
 from cnntrain.reader import ALONE, Reader
 from cnntrain.reading import on_disk
@@ -33,6 +34,13 @@ class Cifar10(Dataset):
     """
 
     root: str
+
+    @classmethod
+    def at(cls, path: Path) -> Self | None:
+        """Where the folder, or the one the archive unpacks to in it, holds a file of the binary version."""
+        names = [name for files in _FILES.values() for name in files]
+        folders = [folder for folder in (path, path / "cifar-10-batches-bin") if has_any(folder, names)]
+        return cls(str(folders[0])) if folders else None
 
     def splits(self) -> tuple[str, ...]:
         """Those of train and test that have a file. Raises DataError where there is none."""

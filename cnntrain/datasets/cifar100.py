@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from cnntrain.arrays import Shape
-from cnntrain.datasets.base import Dataset, Description, Images
+from cnntrain.datasets.base import Dataset, Description, Images, has_any
 from cnntrain.errors import DataError
 from cnntrain.reader import ALONE, Reader
 from cnntrain.reading import on_disk
@@ -58,6 +58,12 @@ class Cifar100(Dataset):
 
     root: str
     labels: Literal["fine", "coarse"] = "fine"
+
+    @classmethod
+    def at(cls, path: Path) -> Self | None:
+        """Where the folder, or the one the archive unpacks to in it, holds a file of the binary version."""
+        folders = [folder for folder in (path, path / "cifar-100-binary") if has_any(folder, _FILES.values())]
+        return cls(str(folders[0])) if folders else None
 
     def splits(self) -> tuple[str, ...]:
         """Those of train and test that have a file. Raises DataError where there is none."""

@@ -37,6 +37,10 @@ class Concat(Dataset):
         found = {split for source in self._sources() for split in source.splits()}
         return tuple(split for split in ("train", "val", "test") if split in found)
 
+    def origins(self) -> tuple[Dataset, ...]:
+        """Those of every source, in order."""
+        return tuple(origin for source in self._sources() for origin in source.origins())
+
     def describe(self) -> Description | None:
         """What the sources say, where all say the same."""
         said = {source.describe() for source in self._sources()}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from cnntrain.arrays import Array
 from cnntrain.datasets.base import MAX_CLASSES, SPLITS, Dataset, Images, PictureFields, check_none_is_empty
-from cnntrain.decoded import decoded
+from cnntrain.decoded import Sample, decoded
 from cnntrain.errors import DataError, printable
 from cnntrain.reader import ALONE, Reader
 from cnntrain.reading import on_disk, reading
@@ -21,6 +24,9 @@ import numpy as np
 
 _LARGEST = float(np.finfo(np.float32).max)
 _DELIMITERS = (",", ";", "\t")
+_IMAGE_COLUMNS = ("path", "image", "file", "filename", "filepath")
+_LABEL_COLUMNS = ("label", "class", "category")
+_LOOKED_AT = 1_000  # pictures whose headers say what all are like
 _ADVICE = "Set path to a CSV file, or to a folder with train.csv and, where there are such splits, val.csv and test.csv"
 
 
@@ -54,6 +60,38 @@ class Csv(PictureFields, _Listed):
             raise ValueError("csv takes 'label', for classes, or 'targets', for values: give one of them")
         if self.targets is not None and len(set(self.targets)) != max(len(self.targets), 1):
             raise ValueError(f"targets must be one or more different columns, got {list(self.targets)}")
+
+    @classmethod
+    def at(cls, path: Path) -> Self | None:
+        """A .csv file, or a folder with train.csv: columns as their names and the first row suggest."""
+        table = path / "train.csv" if path.is_dir() else path
+        if table.suffix.lower() != ".csv" or not table.is_file():
+            return None
+        rows: list[list[str]] = []
+        with reading(table), open(table, encoding="utf-8-sig", errors="replace", newline="") as file:
+            head = file.readline()
+            mark = max(_DELIMITERS, key=head.count)
+            file.seek(0)
+            with contextlib.suppress(csv.Error):  # which whoever loads it will explain
+                rows = list(itertools.islice(csv.reader(file, delimiter=mark), 2))
+        names = [name.strip() for name in rows[0]] if rows else []
+        image = next((name for name in _IMAGE_COLUMNS if name in names), names[0] if names else "path")
+        others = {name: cell for name, cell in zip(names, rows[-1], strict=False) if name != image}
+        label = next((name for name in _LABEL_COLUMNS if name in others), None)
+        numbers = tuple(name for name, cell in others.items() if _is_number(cell))
+        if label is None and numbers:
+            found = cls(str(path), image=image, targets=numbers)
+        else:
+            found = cls(str(path), image=image, label=label or next(iter(others), None))
+        return found.of_pictures([sample[0] for sample, _ in found.labelled_samples("train")[:_LOOKED_AT]])
+
+    def labelled_samples(self, split: str) -> list[tuple[Sample, str | None]]:
+        """Every picture with its label, or with none where there are targets."""
+        return [((row.picture,), None if self.targets else row.texts[0]) for row in self._rows(self._table(split))]
+
+    def read_sample(self, sample: Sample) -> Array:
+        """One picture."""
+        return self.picture_recipe().decode(sample).values
 
     def splits(self) -> tuple[str, ...]:
         """Those of train, val and test that have a file; train where path is a file itself."""
@@ -114,6 +152,13 @@ class Csv(PictureFields, _Listed):
         if not rows:
             raise DataError(f"{table} has no row below its header, expected one for each picture. Add them")
         return rows
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
+from cnntrain.arrays import Shape
 from cnntrain.config.fields import Range
 from cnntrain.datasets.base import ClassFolders, PictureFields, files_below
 from cnntrain.decoded import Content, Recipe, Sample
@@ -37,7 +38,15 @@ class FramesFolder(PictureFields, ClassFolders):
     channels: Literal[1, 3] = 1
     frames: Annotated[int, Range(1, 1000)] = 8
 
-    def _samples(self, folder: Path) -> list[Sample]:
+    @classmethod
+    def at(cls, path: Path) -> None:
+        """Never by itself: what could be clips could be pictures too."""
+
+    def giving(self, shape: Shape) -> Self:
+        """Resized."""
+        return replace(self, size=(shape[0], shape[1]))
+
+    def samples_in(self, folder: Path) -> list[Sample]:
         """The moving files of a class, and the folders of pictures below it, by name."""
         clips: dict[Path, list[Path]] = {}
         for path in files_below(folder, self.suffixes):

@@ -11,7 +11,7 @@ import struct
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, cast
+from typing import Annotated, Any, BinaryIO, Self, cast
 
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import PositiveInt, Range
@@ -22,6 +22,7 @@ from cnntrain.datasets.base import (
     Images,
     checked_labels,
     count_classes,
+    has_any,
     numbered,
     size_text,
 )
@@ -63,6 +64,12 @@ class Idx(Dataset):
             raise ValueError(f"shape must be [height, width] or [height, width, 1], got {list(self.shape)}")
         if isinstance(self.classes, tuple) and len(set(self.classes)) != max(len(self.classes), 2):
             raise ValueError(f"classes must be 2 or more different names, got {list(self.classes)}")
+
+    @classmethod
+    def at(cls, path: Path) -> Self | None:
+        """Where the folder holds one of the four files."""
+        names = [_name(split, rank) for split in _PREFIXES for rank in _CONTENTS]
+        return cls(str(path)) if has_any(path, [*names, *(f"{name}.gz" for name in names)]) else None
 
     def splits(self) -> tuple[str, ...]:
         """Those of train and test that have a file. Raises DataError where there is none."""

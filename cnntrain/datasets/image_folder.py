@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from cnntrain.datasets.base import ClassFolders, PictureFields
 from cnntrain.decoded import Recipe
@@ -31,3 +31,7 @@ class ImageFolder(PictureFields, ClassFolders):
 
     def _recipe(self) -> Recipe:
         return self.picture_recipe()
+
+    def measured(self) -> Self:
+        """Size and channels as the pictures suggest."""
+        return self.of_pictures(self.sample_of_files())

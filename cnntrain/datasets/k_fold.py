@@ -48,6 +48,10 @@ class KFold(Dataset):
             )
         return ("train", "val", *(split for split in found if split == "test"))
 
+    def origins(self) -> tuple[Dataset, ...]:
+        """Those of the source."""
+        return cast(Dataset, self.source).origins()
+
     def describe(self) -> Description | None:
         """What the source says."""
         return cast(Dataset, self.source).describe()

@@ -14,10 +14,10 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, Self
 
 from cnntrain.arrays import Array, Shape
-from cnntrain.datasets.base import Dataset, Images, checked_labels, count_classes, numbered, size_text
+from cnntrain.datasets.base import Dataset, Images, checked_labels, count_classes, has_any, numbered, size_text
 from cnntrain.errors import DataError, printable
 from cnntrain.reader import ALONE, Reader
 from cnntrain.reading import is_special, largest_unpacked, on_disk, reading
@@ -60,6 +60,12 @@ class Npz(Dataset):
     """
 
     path: str
+
+    @classmethod
+    def at(cls, path: Path) -> Self | None:
+        """Where it is a file of that name, or a folder with x_train.npy."""
+        found = path.suffix.lower() == ".npz" and path.is_file()
+        return cls(str(path)) if found or has_any(path, ["x_train.npy"]) else None
 
     def splits(self) -> tuple[str, ...]:
         """Those of train, val and test that have arrays."""

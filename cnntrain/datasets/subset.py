@@ -42,6 +42,10 @@ class Subset(Dataset):
         """Those of the source."""
         return cast(Dataset, self.source).splits()
 
+    def origins(self) -> tuple[Dataset, ...]:
+        """Those of the source."""
+        return cast(Dataset, self.source).origins()
+
     def describe(self) -> Description | None:
         """What the source says."""
         return cast(Dataset, self.source).describe()

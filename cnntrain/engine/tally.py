@@ -19,9 +19,10 @@ _LOSS, _NORMALIZER, _SAMPLES, _STATES = 0, 1, 2, 3  # what lies where in the vec
 class Tally:
     """How loss and metrics are laid out in one float64 vector, so that adding two vectors merges what they saw."""
 
-    def __init__(self, loss: Loss, metrics: Sequence[Metric], classes: int) -> None:
-        self.loss, self.metrics, self.classes = loss, tuple(metrics), classes
-        self._zeros = [metric.zeros(classes) for metric in metrics]
+    def __init__(self, loss: Loss, metrics: Sequence[Metric], outputs: int) -> None:
+        """`outputs` are the classes, or the target values of a sample."""
+        self.loss, self.metrics, self.outputs = loss, tuple(metrics), outputs
+        self._zeros = [metric.zeros(outputs) for metric in metrics]
         stops = np.cumsum([_STATES, *(len(state) for state in self._zeros)])
         self._slices = [slice(int(a), int(b)) for a, b in itertools.pairwise(stops)]
         self.size = int(stops[-1])

@@ -31,6 +31,7 @@ class Loss(Part):
     kind: ClassVar[str] = "losses"
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({},)
     task: ClassVar[Literal["classification", "regression", "any"]] = "any"
+    yes_or_no: ClassVar[bool] = False  # whether each output is the logit of an answer to a question of its own
     scores_classes: ClassVar[bool] = False  # whether `score` applies the class weights itself
 
     weight: Positive = field(default=1.0, kw_only=True)
@@ -77,6 +78,13 @@ class Loss(Part):
     def own_targets(self, targets: Array, units: int) -> Array:
         """The samples' own labels or values, where targets for so many outputs carry more; what metrics see."""
         return targets
+
+    def answers(self, outputs: Array) -> Array:
+        """What outputs (..., k) for target values say: those values, or the probabilities of yes; in [0, 1] then."""
+        if not self.yes_or_no:
+            return outputs
+        with np.errstate(over="ignore"):  # exp of a very sure no is infinite, its probability 0
+            return np.asarray(1 / (1 + np.exp(-outputs.astype(np.float64))))
 
     def normalizer(self, targets: Array, weights: Array) -> float:
         """What the step's summed loss and gradient are divided by; adds up over shards. Mean by weight, as PyTorch."""

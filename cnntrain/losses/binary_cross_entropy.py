@@ -29,6 +29,8 @@ class BinaryCrossEntropy(Elementwise):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"pos_weight": 3.0})
 
+    yes_or_no: ClassVar[bool] = True
+
     pos_weight: Positive = 1.0
 
     def values_and_slopes(self, y: Array, t: Array) -> tuple[Array, Array]:
@@ -52,6 +54,8 @@ class Focal(Elementwise):
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"gamma": 0.0, "alpha": None}, {"gamma": 3.0, "alpha": 0.6})
+
+    yes_or_no: ClassVar[bool] = True
 
     gamma: NonNegative = 2.0
     alpha: Probability | None = 0.25

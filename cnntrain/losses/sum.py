@@ -43,6 +43,11 @@ class Sum(Loss):
     def _losses(self) -> tuple[Loss, ...]:
         return cast(tuple[Loss, ...], self.terms)
 
+    @property
+    def yes_or_no(self) -> bool:  # type: ignore[override]
+        """Whether that is what any of its terms takes outputs for."""
+        return any(term.yes_or_no for term in self._losses())
+
     def check(self, outputs: Shape, targets: int, labels: bool) -> None:
         """Raise ValueError where any of the terms, or the class weights, do not fit."""
         super().check(outputs, targets, labels)

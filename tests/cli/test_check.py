@@ -72,7 +72,7 @@ def test_without_data_shape_and_classes_must_be_in_the_config(cnntrain, config):
 
 
 def test_values_have_no_classes_to_count(cnntrain, tmp_path, desk):
-    x = np.zeros((20, 4, 4), np.float32)
+    x = np.random.default_rng(0).random((20, 4, 4), np.float32)
     np.savez(desk / "values.npz", x_train=x, y_train=np.linspace(0, 1, 40, dtype=np.float32).reshape(20, 2))
     config = write(
         tmp_path,

@@ -142,7 +142,10 @@ class TestDataOnDisk:
             "data.source={type: image_folder, root: pictures, size: 8, channels: 1}",
         )  # fmt: skip
         assert outcome.code == 3
-        assert "calls a class 'zwei', run/checkpoints/best.npz was trained with '2' in its place" in outcome.error
+        assert outcome.error == (
+            "the train split has classes that run/checkpoints/best.npz was not trained on: 'zwei'; it knows '0', '1', "
+            "'2'. Rename them as in training, or leave them out"
+        )
 
 
 def _picture(path):

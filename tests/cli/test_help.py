@@ -145,7 +145,7 @@ def test_aliases_are_the_command(cnntrain, alias, name):
             ["eval", "a", "--split", "all"],
             "invalid value for '--split': 'all' is not one of 'train', 'val', 'test'. See 'cnntrain eval --help'",
         ),
-        (["predict", "a"], "missing argument 'IMAGE...'. See 'cnntrain predict --help'"),
+        (["predict", "a"], "missing argument 'PATH...'. See 'cnntrain predict --help'"),
         (["config", "a", "--origin", "--diff", "b"], "--origin and --diff are two answers. Choose one"),
         (
             ["completion"],

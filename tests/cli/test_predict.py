@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 
 import numpy as np
@@ -35,7 +37,7 @@ def test_top_shows_the_next_ones_in_order_and_all_where_there_are_fewer(cnntrain
     document = json.loads(cnntrain("predict", finished, picture("a.png", 8, 8), "--top", "99", "--json").out)
     assert document["checkpoint"] == str(finished / "checkpoints" / "best.npz")
     (prediction,) = document["predictions"]
-    assert prediction.keys() == {"path", "class", "top"}
+    assert prediction.keys() == {"path", "class", "top", "probabilities"}
     assert sorted(guess["class"] for guess in prediction["top"]) == ["0", "1", "2"]
     shares = [guess["probability"] for guess in prediction["top"]]
     assert shares == sorted(shares, reverse=True)
@@ -84,10 +86,10 @@ def test_a_picture_is_preprocessed_as_in_training(cnntrain, config, desk):
 def test_files_that_are_no_pictures_are_counted_and_the_first_is_named(cnntrain, finished, picture, desk):
     (desk / "text.png").write_text("<html>")
     good = picture("a.png", 8, 8)
-    outcome = cnntrain("predict", finished, good, "text.png", "absent.png", ".")
+    outcome = cnntrain("predict", finished, good, "text.png", "absent.png")
     assert outcome.code == 3
     assert outcome.error == (
-        "cannot read 3 of 4 images: text.png: not an image, expected PNG, JPEG, BMP, GIF, WEBP, TIFF, PPM. "
+        "cannot read 2 of 3 images: text.png: not an image, expected PNG, JPEG, BMP, GIF, WEBP, TIFF, PPM. "
         "Name image files"
     )
     outcome = cnntrain("predict", finished, "absent.png")
@@ -108,6 +110,34 @@ def test_names_a_terminal_would_act_upon_are_escaped(cnntrain, finished, picture
     assert outcome.out.count("\n") == 1
 
 
+def test_a_folder_stands_for_the_pictures_in_it_sorted(cnntrain, finished, picture, desk):
+    for name in ("10.png", "9.png", "b.JPG", ".hidden.png"):
+        picture(name, 8, 8)
+    (desk / "inner").mkdir()
+    (desk / picture("z.png", 8, 8)).rename(desk / "inner" / "a.png")
+    (desk / "notes.txt").write_text("none")
+    found = json.loads(cnntrain("predict", finished, ".", "9.png", "--json").out)["predictions"]
+    assert [one["path"] for one in found] == ["10.png", "9.png", "b.JPG", "inner/a.png", "9.png"]
+    (desk / "empty").mkdir()
+    outcome = cnntrain("predict", finished, "empty")
+    assert outcome.code == 3
+    assert outcome.error.startswith(f"{desk / 'empty'} holds no images, expected files named .bmp, ")
+
+
+def test_csv_has_the_likeliest_and_the_probability_of_every_class(cnntrain, finished, picture):
+    names = [picture("a.png", 8, 8), picture('b, "c".png', 8, 8, seed=1)]
+    outcome = cnntrain("predict", finished, *names, "--csv", "--top", "2")
+    assert (outcome.code, outcome.err) == (0, "")
+    rows = list(csv.DictReader(io.StringIO(outcome.out)))
+    assert [*rows[0]] == ["path", "class", "probability", "class_2", "probability_2", "p:0", "p:1", "p:2"]
+    document = json.loads(cnntrain("predict", finished, *names, "--json").out)["predictions"]
+    for row, one in zip(rows, document, strict=True):
+        assert (row["path"], row["class"]) == (one["path"], one["class"])
+        assert {name: float(row[f"p:{name}"]) for name in "012"} == one["probabilities"]
+        assert float(row["probability"]) == max(one["probabilities"].values())
+    assert cnntrain("predict", finished, *names, "--csv", "--json").code == 2
+
+
 def _npz_run(cnntrain, desk, config, channels=1, regression=False):
     x = np.random.default_rng(0).random((30, 8, 8, channels), np.float32)
     y = x.mean(axis=(1, 2, 3))[:, None] * [1, -1] if regression else np.arange(30) % 3
@@ -125,10 +155,21 @@ def test_a_network_of_values_predicts_values(cnntrain, config, desk, picture):
     assert prediction.keys() == {"path", "values"}
     assert len(prediction["values"]) == 2
     assert len(cnntrain("predict", "run", "a.png").out.split()) == 3
+    assert cnntrain("predict", "run", "a.png", "--csv").out.splitlines()[0] == "path,value_1,value_2"
+
+
+def test_the_samples_of_an_archive_are_predicted_each(cnntrain, config, desk):
+    _npz_run(cnntrain, desk, config, channels=2)
+    found = json.loads(cnntrain("predict", "run", "data.npz", "--json").out)["predictions"]
+    assert [one["path"] for one in found] == [f"data.npz:train[{index}]" for index in range(30)]
+    truth = np.load(desk / "data.npz")["y_train"].tolist()
+    right = sum(int(one["class"]) == label for one, label in zip(found, truth, strict=True))
+    measured = json.loads(cnntrain("eval", "run", "--split", "train", "--json").out)["accuracy"]
+    assert right / 30 == measured
 
 
 def test_a_network_of_two_channels_reads_no_picture(cnntrain, config, desk, picture):
     _npz_run(cnntrain, desk, config, channels=2)
     outcome = cnntrain("predict", "run", picture("a.png", 8, 8))
-    assert outcome.code == 2
-    assert "was trained on images of 2 channels; an image file has 1 (grey) or 3 (colour)" in outcome.error
+    assert outcome.code == 3
+    assert "a.png gives samples of 8x8x3, run/checkpoints/best.npz was trained on 8x8x2" in outcome.error

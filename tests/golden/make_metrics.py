@@ -26,6 +26,7 @@ def main() -> None:
     classification("few", np.where(np.arange(CLASSES) < 4, outputs, -9), few, rng.integers(0, 2001, n) / 1000)
     two_classes(rng, n)
     regression(rng, n)
+    several_labels(rng, n)
 
 
 def classification(case: str, outputs: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> None:
@@ -88,8 +89,26 @@ def regression(rng: np.random.Generator, n: int) -> None:
     results = {
         "mae": ({}, metrics.mean_absolute_error(targets, outputs, sample_weight=weights)),
         "mse": ({}, metrics.mean_squared_error(targets, outputs, sample_weight=weights)),
+        "r2": ({}, metrics.r2_score(targets, outputs, sample_weight=weights)),
     }
     write("regression", results, outputs, targets, weights)
+
+
+def several_labels(rng: np.random.Generator, n: int) -> None:
+    """Three yes-or-no labels a sample, the last of which is never true nor predicted."""
+    targets = (rng.random((n, 3)) < [0.5, 0.2, 0]).astype(float)
+    outputs = rng.standard_normal((n, 3)) + 2 * targets - [1, 1, 9]
+    weights = rng.integers(0, 2001, n) / 1000
+    said, w = outputs > 0, {"sample_weight": weights}
+    write("labels", {"binary_accuracy": ({}, 1 - hamming(targets, said, weights))}, outputs, targets, weights)
+    for average in ("micro", "macro"):
+        value = metrics.f1_score(targets, said, average=average, zero_division=0, **w)
+        write(f"{average}-labels", {"binary_f1": ({"average": average}, value)}, outputs, targets, weights)
+
+
+def hamming(targets: np.ndarray, said: np.ndarray, weights: np.ndarray) -> float:
+    """scikit-learn's, of labels as 0 and 1."""
+    return float(metrics.hamming_loss(targets.astype(int), said.astype(int), sample_weight=weights))
 
 
 def softmax(outputs: np.ndarray) -> np.ndarray:

@@ -120,7 +120,7 @@ def test_the_perfect_network_is_better(metric: Metric) -> None:
     outputs, targets, weights = samples()
     good = metric.value(state_of(metric, 20 * one_hot(targets, outputs), targets, weights))
     poor = metric.value(state_of(metric, outputs, targets, weights))
-    if metric.name_in_config in ("mae", "mse"):
+    if metric.name_in_config in ("mae", "mse", "r2"):
         good = metric.value(state_of(metric, one_hot(targets, outputs), targets, weights))
     if isinstance(good, float):
         assert (good > poor) == metric.larger_is_better

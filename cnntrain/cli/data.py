@@ -1,0 +1,44 @@
+"""`cnntrain data` fetches data sets that everybody knows."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from cnntrain.cli.options import PATH, Command, as_json, debug, print_json
+from cnntrain.cli.text import show
+
+NAMES = ("mnist", "fashion-mnist", "kmnist", "cifar10", "cifar100")
+
+
+@click.command(
+    cls=Command, examples=["cnntrain data fetch fashion-mnist", "cnntrain data fetch cifar10 --root /big/disk"]
+)
+@click.argument("action", type=click.Choice(["fetch"]), metavar="fetch")
+@click.argument("name", type=click.Choice(NAMES), metavar="NAME")
+@click.option(
+    "--root",
+    type=PATH,
+    default=Path("data"),
+    show_default=True,
+    metavar="DIR",
+    help="Where the data set's folder goes.",
+)
+@as_json
+@debug
+def command(action: str, name: str, root: Path, as_json: bool) -> None:  # noqa: ARG001  (there is one action)
+    """Fetch a data set over HTTPS: mnist, fashion-mnist, kmnist, cifar10 or cifar100.
+
+    Every file is compared with its published size and SHA-256. A fetch that was interrupted goes on where it stopped;
+    what is there already is not fetched again.
+    """
+    from cnntrain.fetch import KNOWN, fetch
+
+    fetched = fetch(KNOWN[name], root)
+    if as_json:
+        print_json({"name": name, "folder": str(fetched.folder), "fetched": list(fetched.new)})
+        return
+    show(f"{name}: {'fetched and verified' if fetched.new else 'was there already'}, in {fetched.folder}")
+    show(f"next: cnntrain init --data {shlex.quote(str(fetched.folder))}")

@@ -1,0 +1,64 @@
+"""`cnntrain init` writes a first config for the user's data."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from cnntrain.cli.options import PATH, Command, as_json, debug, print_json
+from cnntrain.cli.text import show
+
+
+@click.command(
+    cls=Command,
+    examples=["cnntrain init --data my-pictures", "cnntrain init --data arrays.npz -o arrays.yaml"],
+)
+@click.option("--data", required=True, type=PATH, metavar="DIR|FILE", help="The data: a folder, or a file.")
+@click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    default=Path("config.yaml"),
+    show_default=True,
+    metavar="FILE",
+    help="The config to write.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace the config if there is one.")
+@as_json
+@debug
+def command(data: Path, output: Path, overwrite: bool, as_json: bool) -> None:
+    """Look at data and write a config for it that trains at once, with a comment on every choice.
+
+    Known are: a folder of pictures or of WAV sounds for each class, alone or within train/, val/ and test/; the files
+    of MNIST and its like; CIFAR-10 and CIFAR-100 (binary version); .npz and .csv files.
+    """
+    from cnntrain.datasets.base import size_text
+    from cnntrain.errors import UsageError
+    from cnntrain.files import write_atomic
+    from cnntrain.proposal import propose
+
+    if output.exists() and not overwrite:
+        raise UsageError(f"{output.absolute()} is there already. Say --overwrite to replace it, or name another by -o")
+    proposal = propose(data, output)
+    write_atomic(output, proposal.text.encode())
+    described = proposal.description
+    if as_json:
+        print_json(
+            {
+                "config": str(output),
+                "source": proposal.source.name_in_config,
+                "samples": proposal.samples,
+                "shape": list(described.shape),
+                "classes": list(described.classes),
+                "values": described.values,
+                "parameters": proposal.parameters,
+            }
+        )
+        return
+    what = f"{len(described.classes)} classes" if described.classes else f"{described.values} values each"
+    samples = f"{proposal.samples:,} training samples of {size_text(described.shape)}"
+    show(f"{proposal.source.name_in_config}: {samples}, {what}")
+    show(f"wrote {output}: a network of {proposal.parameters:,} parameters")
+    show(f"next: cnntrain fit {shlex.quote(str(output))}")

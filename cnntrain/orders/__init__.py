@@ -1,0 +1,1 @@
+"""Orders: which training samples an epoch sees, and in what order."""

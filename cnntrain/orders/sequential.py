@@ -1,0 +1,19 @@
+"""A sequential epoch sees every sample once, in the order of the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cnntrain.arrays import Array
+from cnntrain.orders.base import Order
+from cnntrain.registry import register
+
+
+@register("sequential")
+@dataclass(frozen=True)
+class Sequential(Order):
+    """Every sample once, as the data has them: the same batches in every epoch."""
+
+    def __call__(self, samples: Array, labels: Array, seed: int, epoch: int) -> Array:  # noqa: ARG002  (always the same)
+        """As they are."""
+        return samples

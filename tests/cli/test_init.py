@@ -1,0 +1,190 @@
+"""`cnntrain init`: for every kind of data a config that trains as it is, and nothing overwritten without a word."""
+
+from __future__ import annotations
+
+import json
+import wave
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnntrain.config.load import load
+from tests.support import datasets
+
+
+def pictures(root, classes=("cat", "dog"), count=6, height=20, width=20, mode="RGB"):
+    """A folder of random pictures for each class."""
+    rng = np.random.default_rng(0)
+    for name in classes:
+        (root / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = rng.integers(0, 256, (height, width, 3), np.uint8)
+            Image.fromarray(pixels).convert(mode).save(root / name / f"{number}.png")
+
+
+def sounds(root):
+    for name, pitch in (("low", 300), ("high", 2000)):
+        (root / name).mkdir(parents=True)
+        for number in range(5):
+            with wave.open(str(root / name / f"{number}.wav"), "wb") as sound:
+                sound.setparams((1, 2, 8000, 0, "NONE", ""))
+                tone = 9000 * np.sin(2 * np.pi * pitch * np.arange(4000 + number) / 8000)
+                sound.writeframes(tone.astype("<i2").tobytes())
+
+
+def cifar(root):
+    root.mkdir()
+    records = np.random.default_rng(0).integers(0, 256, (8, 3073), np.uint8)
+    records[:, 0] = np.arange(8) % 4
+    for name in ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"):
+        (root / f"{name}.bin").write_bytes(records.tobytes())
+
+
+def arrays(path, targets):
+    x = np.random.default_rng(0).random((30, 6, 5), np.float32)
+    np.savez(path, x_train=x, y_train=targets)
+
+
+def listed(desk, header, *rows):
+    """Pictures, and a CSV file that names them with these rows over and over."""
+    pictures(desk / "shots", classes=("any",), count=12)
+    lines = [f"shots/any/{number}.png,{rows[number % len(rows)]}" for number in range(12)]
+    (desk / "data.csv").write_text("\n".join([header, *lines]))
+
+
+def source_of(path):
+    return load([path]).experiment.data.source
+
+
+@pytest.mark.parametrize(
+    ("kind", "make", "says"),
+    [
+        ("image_folder", lambda desk: pictures(desk / "data", mode="L"), "12 training samples of 20x20x1, 2 classes"),
+        ("audio_folder", lambda desk: sounds(desk / "data"), "10 training samples of 40x48x1, 2 classes"),
+        ("idx", lambda desk: datasets.write_idx(desk / "data"), "20 training samples of 6x5x1, 10 classes"),
+        ("cifar10", lambda desk: cifar(desk / "data"), "40 training samples of 32x32x3, 10 classes"),
+        ("npz", lambda desk: arrays(desk / "data.npz", np.arange(30) % 3), "30 training samples of 6x5x1, 3 classes"),
+        ("npz", lambda desk: arrays(desk / "data.npz", np.eye(30, 2) / 3), "30 training samples of 6x5x1, 2 values"),
+        ("npz", lambda desk: arrays(desk / "data.npz", np.eye(30, 2)), "30 training samples of 6x5x1, 2 values"),
+        ("csv", lambda desk: listed(desk, "file,class", "a", "b"), "12 training samples of 20x20x3, 2 classes"),
+        ("csv", lambda desk: listed(desk, "path,x,y", "1,0", "0,1"), "12 training samples of 20x20x3, 2 values"),
+        ("csv", lambda desk: listed(desk, "path,age", "1.5", "7"), "12 training samples of 20x20x3, 1 values"),
+    ],
+    ids=[
+        "pictures",
+        "sounds",
+        "idx",
+        "cifar10",
+        "classes",
+        "values",
+        "labels",
+        "listed",
+        "listed labels",
+        "listed values",
+    ],
+)
+def test_what_it_writes_trains_as_it_is(cnntrain, desk, kind, make, says):
+    make(desk)
+    data = {"npz": "data.npz", "csv": "data.csv"}.get(kind, "data")
+    outcome = cnntrain("init", "--data", data)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith(f"{kind}: {says}")
+    assert outcome.out.endswith("next: cnntrain fit config.yaml\n")
+    assert max(map(len, (desk / "config.yaml").read_text().splitlines())) <= 120
+    short = ("-s", "train.epochs=null", "-s", "train.steps=1", "-s", "schedule.warmup=null", "-q")
+    trained = cnntrain("fit", "config.yaml", "-o", "run", *short)
+    assert (trained.code, trained.err) == (0, "")
+
+
+def test_the_figures_are_those_of_the_data(cnntrain, desk):
+    pictures(desk / "data", height=30, width=20)
+    document = json.loads(cnntrain("init", "--data", "data", "--json").out)
+    assert (document["source"], document["samples"], document["shape"]) == ("image_folder", 12, [30, 20, 3])
+    assert document["classes"] == ["cat", "dog"]
+    experiment = load([desk / "config.yaml"]).experiment
+    pixels = experiment.data.source.load("train").pixels / 255
+    (*_, normalize), (alone,) = experiment.data.train_transforms, experiment.data.eval_transforms
+    assert normalize == alone
+    assert normalize.mean == pytest.approx(pixels.mean(axis=(0, 1, 2)), abs=1e-3)
+    assert normalize.std == pytest.approx(pixels.std(axis=(0, 1, 2)), abs=1e-3)
+    text = (desk / "config.yaml").read_text()
+    assert "12 training samples of 30x20x3, 2 classes: cat 6, dog 6\n" in text
+
+
+@pytest.mark.parametrize(("count", "order"), [(7, "shuffle"), (30, "balanced")])
+def test_classes_of_very_different_size_are_balanced(cnntrain, desk, count, order):
+    pictures(desk / "data", classes=("rare",), count=6)
+    pictures(desk / "data", classes=("usual",), count=count)
+    assert cnntrain("init", "--data", "data").code == 0
+    assert load(["config.yaml"]).experiment.train.order.name_in_config == order
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([(20, 20)] * 3, (20, 20)),
+        ([(300, 300)] * 3, (64, 64)),
+        ([(40, 45), (50, 41), (39, 38)], (32, 32)),
+        ([(400, 100), (500, 120)], (256, 64)),
+        ([(100, 210), (100, 190)], (64, 128)),
+        ([(9, 9), (10, 10)], (16, 16)),
+    ],
+)
+def test_pictures_get_one_size(cnntrain, desk, sizes, expected):
+    for number, (height, width) in enumerate(sizes):
+        pictures(desk / "data" / "train", [f"class{number}"], 1, height, width)
+    pictures(desk / "data" / "val", ["class0"], 1)
+    assert cnntrain("init", "--data", "data").code == 0
+    assert source_of("config.yaml").size == expected
+    assert load(["config.yaml"]).experiment.data.val is None
+
+
+def test_a_picture_lying_on_its_side_counts_as_it_will_be_seen(cnntrain, desk):
+    pictures(desk / "data", count=1, height=10, width=30)
+    for path in (desk / "data").rglob("*.png"):
+        exif = Image.Exif()
+        exif[274] = 6
+        Image.open(path).save(path, exif=exif)
+    assert cnntrain("init", "--data", "data").code == 0
+    assert source_of("config.yaml").size == (30, 10)
+
+
+def test_a_config_that_is_there_stays(cnntrain, desk):
+    pictures(desk / "data")
+    (desk / "config.yaml").write_text("mine")
+    outcome = cnntrain("init", "--data", "data")
+    assert outcome.code == 2
+    assert outcome.error == (
+        f"{desk / 'config.yaml'} is there already. Say --overwrite to replace it, or name another by -o"
+    )
+    assert (desk / "config.yaml").read_text() == "mine"
+    assert cnntrain("init", "--data", "data", "-o", "other.yaml").code == 0
+    assert cnntrain("init", "--data", "data", "--overwrite").code == 0
+    assert (desk / "config.yaml").read_text() != "mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("absent", "does not exist, expected a folder or file of data"),
+        ("empty", "holds 0 folders and 0 files, none of which is data that is known"),
+        ("a.zip", "is an archive. Unpack it, and name the folder"),
+        ("a.txt", "is no data that is known. Expected a .npz or .csv file, or a folder"),
+    ],
+)
+def test_what_it_does_not_know_it_says(cnntrain, desk, name, message):
+    (desk / "empty").mkdir()
+    for file in ("a.zip", "a.txt"):
+        (desk / file).write_bytes(b"x")
+    outcome = cnntrain("init", "--data", name)
+    assert outcome.code == 3
+    assert outcome.error.startswith(f"{desk / name} {message}")
+    assert not (desk / "config.yaml").exists()
+
+
+def test_names_that_are_yaml_or_control_a_terminal_do_no_harm(cnntrain, desk):
+    pictures(desk / "a: [b]\n, {c}", classes=("yes", "1e3", "{x: y}"))
+    assert cnntrain("init", "--data", "a: [b]\n, {c}").code == 0
+    assert source_of("config.yaml").root == "a: [b]\n, {c}"
+    assert source_of("config.yaml").load("train").classes == ("1e3", "yes", "{x: y}")
