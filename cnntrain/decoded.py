@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import math
 import struct
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ import numpy as np
 Sample = tuple[Path, ...]  # the files one sample is read from; the first names it in messages
 
 _FORMAT = 1  # of the files in the cache
+_SAY_EVERY = 10.0  # seconds between two words about how far decoding is
 _BLOCK = 2**20  # bytes of a file hashed at a time
 _LENGTH = struct.Struct("<Q")  # of the description, at the very end
 
@@ -139,6 +141,7 @@ def _decode_all(
 
     with contextlib.closing(reader.map(attempt, samples)) as contents:
         first: Sample = ()
+        told = time.monotonic()
         for index, (sample, content) in enumerate(zip(samples, contents, strict=True)):
             if isinstance(content, DataError):
                 found.failures.append((index, *_blamed(str(content), sample)))
@@ -155,6 +158,9 @@ def _decode_all(
                 count, earliest = found.notes.get(content.note, (0, index))
                 found.notes[content.note] = (count + 1, earliest)
             found.count += 1
+            if time.monotonic() - told > _SAY_EVERY:
+                reader.say(f"decoded {index + 1:,} of {len(samples):,} {recipe.noun}")
+                told = time.monotonic()
             yield values
 
 

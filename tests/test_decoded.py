@@ -136,6 +136,14 @@ def test_what_cannot_be_read(tmp_path: Path, reader: Reader, said: list[str], ca
         decoded(samples[1:2], Recipe(decode, {}, "numbers", skip=True), reader)
 
 
+def test_long_decoding_says_how_far_it_is(
+    samples: list[Sample], reader: Reader, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SAY_EVERY", -1.0)
+    decoded(samples, recipe(Decoder()), reader)
+    assert said[1:] == [f"decoded {number} of 20 numbers" for number in range(1, 21)]
+
+
 def test_notes_are_told_once_each_time(tmp_path: Path, reader: Reader, said: list[str]) -> None:
     samples = write(tmp_path / "data", "1 1 1", "-2 1 1", "-3 1 1")
     for _ in range(2):
@@ -187,10 +195,10 @@ def test_a_full_disk(
 def test_a_disk_that_is_known_to_be_too_small_is_not_filled(
     samples: list[Sample], reader: Reader, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "_free", lambda directory: 239)
+    monkeypatch.setattr(files, "free", lambda directory: 239)
     assert decoded(samples, recipe(Decoder()), reader).values.shape == (20, 1, 1, 3)
     assert "has no room for the decoded numbers (needs 240 bytes, 239 bytes free)" in said[-1]
-    monkeypatch.setattr(files, "_free", lambda directory: 240)
+    monkeypatch.setattr(files, "free", lambda directory: 240)
     assert isinstance(decoded(samples, recipe(Decoder()), reader).values, np.memmap)
 
 
