@@ -41,6 +41,7 @@ VERSIONS = {"pillow": PIL.__version__, "jpeg": features.version("jpg"), "picture
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 _MAX_CLIP = 40  # the frames of a clip may have this many times the pixels of one picture
 _MAX_BYTES = 2**29  # of a picture file
+_BLOCK = 2**20  # bytes that may be asked for whatever there are
 _BAND = 2**18  # pixels converted at a time where that takes much memory
 _GREY = frozenset(["1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"])  # Pillow's modes without colour
 _ORIENTATION = 274  # the EXIF tag; from 5 on the sides are exchanged
@@ -141,7 +142,7 @@ def _opened(path: Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     with reading(path):
         try:
             _silence_libtiff()
-            with _HUSH, Image.open(_content(path), formats=_FORMATS) as image:
+            with _HUSH, _File(path) as file, Image.open(file, formats=_FORMATS) as image:
                 _check_size(image, max_pixels)
                 _scale_transparent(image)
                 yield image
@@ -165,15 +166,21 @@ def _silence_libtiff() -> None:
             getattr(library, setter)(None)
 
 
-def _content(path: Path) -> io.BytesIO:
-    """A picture file in memory, where a chunk that says it has 2 GB makes nobody reserve them."""
-    if is_special(path):
-        raise ValueError("not a regular file")
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > _MAX_BYTES:
-            raise ValueError(f"{size:,} bytes, expected at most {_MAX_BYTES:,} of a picture")
-        return io.BytesIO(file.read(size))
+class _File(io.BufferedReader):
+    """A picture file that is never asked for more than it has: a chunk that says it has 2 GB reserves no memory."""
+
+    def __init__(self, path: Path) -> None:
+        if is_special(path):
+            raise ValueError("not a regular file")
+        super().__init__(io.FileIO(path))
+        self._size = os.fstat(self.fileno()).st_size
+        if self._size > _MAX_BYTES:
+            self.close()
+            raise ValueError(f"{self._size:,} bytes, expected at most {_MAX_BYTES:,} of a picture")
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As many bytes, or all that are left."""
+        return super().read(size if size is None or size < _BLOCK else min(size, max(self._size - self.tell(), 0)))
 
 
 def _check_size(image: Image.Image, max_pixels: int) -> None:

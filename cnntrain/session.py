@@ -36,7 +36,7 @@ from cnntrain.events import following, require_tensorboard
 from cnntrain.interrupts import Interrupts
 from cnntrain.manifest import Manifest
 from cnntrain.monitor import Monitor
-from cnntrain.reader import ALONE, CACHE, Reader
+from cnntrain.reader import CACHE, Reader
 from cnntrain.run import RUNS, RunDirectory, compare_environments, environment, resumable
 from cnntrain.summary import described_without_data, figures
 from cnntrain.survey import survey, unreadable, validation_indices
@@ -305,7 +305,7 @@ def examine(
     return figures(loaded, job.network, threads) | {"data": counts, "survey": found.document()}, None
 
 
-def _class_counts(loaded: Loaded, data: Data, reader: Reader = ALONE) -> dict[str, dict[str, Any]]:
+def _class_counts(loaded: Loaded, data: Data, reader: Reader) -> dict[str, dict[str, Any]]:
     """Of each split the number of samples, and by class. Raises DataError for a test split unlike the training one."""
     splits = {"train": (data.train, data.train_indices)}
     if data.val is not None:

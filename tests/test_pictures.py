@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import threading
+import tracemalloc
 import warnings
 import zlib
 from pathlib import Path
@@ -226,6 +228,19 @@ def test_resizing_antialiases(tmp_path: Path) -> None:
     small = decode(tmp_path / "a.png", (4, 8), 3).pixels
     assert small.shape == (4, 8, 3)
     assert np.abs(small.astype(int) - 128).max() < 8  # without antialiasing: stripes
+
+
+def test_a_chunk_that_lies_about_its_length_reserves_no_memory(tmp_path: Path) -> None:
+    sound = png(2, 1, 8, 0, b"\x4d\x00")
+    place = sound.index(b"IDAT") - 4
+    (tmp_path / "a.png").write_bytes(sound[:place] + struct.pack(">I", 2**31 - 1) + sound[place + 4 :])
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(DataError):
+            decode(tmp_path / "a.png", None, 1)
+        assert tracemalloc.get_traced_memory()[1] < 10e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_libtiff_says_nothing_of_its_own(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
