@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -54,50 +54,51 @@ def sources(experiment: Experiment) -> list[Dataset]:
     return [origin for source in chosen if isinstance(source, Dataset) for origin in source.origins()]
 
 
-def data_files(experiment: Experiment) -> list[Path]:
-    """Every file of every split, absolute. Raises DataError where a source finds them wanting."""
+def of(experiment: Experiment, known: Manifest | None = None) -> Manifest:
+    """Every file of every split as it is now, none of them read; digests out of `known` for those that look the same.
+
+    Raises DataError where a source finds files wanting.
+    """
     found = (path for source in sources(experiment) for split in source.splits() for path in source.files(split))
-    return [Path(path) for path in dict.fromkeys(os.path.abspath(path) for path in found)]
-
-
-def of(paths: Iterable[Path], known: Manifest | None = None) -> Manifest:
-    """The files as they are now, none of them read; digests out of `known` for those that look the same."""
     rows = {}
-    for path in paths:
+    for path in dict.fromkeys(map(os.path.abspath, found)):
         facts = _facts(path)
-        before = known.files.get(str(path)) if known else None
+        before = known.files.get(path) if known else None
         same = before is not None and (before.size, before.changed) == (facts.size, facts.changed)
-        rows[str(path)] = before if before is not None and same else facts
+        rows[path] = before if before is not None and same else facts
     return Manifest(rows)
 
 
-def changes(before: Manifest, paths: Iterable[Path]) -> list[str]:
+def changes(before: Manifest, now: Manifest) -> list[str]:
     """What is not as it was, for people: "2 changed, first: ..."; empty where all is."""
-    now = {str(path) for path in paths}
     found = {
-        "changed": [path for path in before.files if path in now and _differs(before.files[path], Path(path))],
-        "missing": [path for path in before.files if path not in now],
-        "new": sorted(now - before.files.keys()),
+        "changed": [path for path in before.files if path in now.files and _differs(path, before, now)],
+        "missing": [path for path in before.files if path not in now.files],
+        "new": sorted(now.files.keys() - before.files.keys()),
     }
     return [f"{len(which):,} {what}, first: {which[0]}" for what, which in found.items() if which]
 
 
-def _differs(before: FileFacts, path: Path) -> bool:
-    facts = _facts(path)
-    if facts.size != before.size:
-        return True
-    return facts.changed != before.changed and (before.sha256 is None or digest(path) != before.sha256)
+def _differs(path: str, before: Manifest, now: Manifest) -> bool:
+    """Whether a file is another; one that was only touched is read again, where its digest was known."""
+    then, facts = before.files[path], now.files[path]
+    if (then.size, then.changed) == (facts.size, facts.changed):
+        return False
+    return then.size != facts.size or then.sha256 is None or digest(Path(path)) != then.sha256
 
 
-def _facts(path: Path) -> FileFacts:
-    with reading(path):
-        status = path.stat()
+def _facts(path: str) -> FileFacts:
+    try:
+        status = os.stat(path)
+    except OSError:
+        with reading(Path(path)):
+            raise
     return FileFacts(status.st_size, status.st_mtime_ns)
 
 
 def facts_with_digest(path: Path) -> FileFacts:
     """A file with its digest; the facts are those from before it was read."""
-    facts = _facts(path)
+    facts = _facts(str(path))
     return FileFacts(facts.size, facts.changed, digest(path))
 
 

@@ -157,7 +157,11 @@ def _targets(found: _Findings) -> str:
     classes = found.images.classes
     if not classes:
         values = found.images.targets.shape[1]
-        return f"{values} yes-or-no labels each" if found.yes_or_no else f"{values} values each to be estimated"
+        return (
+            f"{values} yes-or-no labels each"
+            if found.yes_or_no
+            else f"{values} value{'s' * (values > 1)} each to be estimated"
+        )
     counts = np.bincount(found.images.targets, minlength=len(classes))
     if len(classes) > _LISTED:
         return f"{len(classes)} classes of {counts.min():,} to {counts.max():,}"

@@ -145,8 +145,13 @@ def _resume(
         _compare_environment(checkpoint, options, console)
         started = manifest.read(run.path / "manifest.json")
         if started is not None and manifest.place(before.experiment) == manifest.place(loaded.experiment):
-            paths = manifest.data_files(loaded.experiment)
-            _warn_of_changes(started, paths, "this run was started", "Restore it for the same result", console)
+            _warn_of_changes(
+                started,
+                manifest.of(loaded.experiment),
+                "this run was started",
+                "Restore it for the same result",
+                console,
+            )
         with interrupts.at_once(), contextlib.nullcontext() if configs or sets else saved.blaming(path):
             job = _prepare(loaded, options, console)
         _warn_of_schedule(before, job, checkpoint.meta["position"]["step"], console)
@@ -161,10 +166,10 @@ def _prepare(loaded: Loaded, options: Options, console: Console, check: Check | 
     description = build.describe(loaded)
     if description is not None:
         check(loaded, build.network(loaded, description), threads)
-    paths = manifest.data_files(loaded.experiment)
-    known = manifest.read(manifest.place(loaded.experiment)) if paths else None
+    known = manifest.read(manifest.place(loaded.experiment))
+    listed = manifest.of(loaded.experiment, known)
     if known is not None:
-        _warn_of_changes(known, paths, "'cnntrain check' read it", "Run it again", console)
+        _warn_of_changes(known, listed, "'cnntrain check' read it", "Run it again", console)
     data = build.read_data(loaded, _reader(options.threads, console))
     network = build.network(loaded, data.description, build.class_counts(data))
     check(loaded, network, threads)
@@ -174,12 +179,12 @@ def _prepare(loaded: Loaded, options: Options, console: Console, check: Check | 
     for line in advice.of(loaded, network, loader.steps_per_epoch):
         console.warn(line)
     monitor = Monitor(loaded, network.tally, validates=data.val is not None)
-    return Job(loaded, data, network, monitor, manifest.of(paths, known))
+    return Job(loaded, data, network, monitor, listed)
 
 
-def _warn_of_changes(known: Manifest, paths: Sequence[Path], since: str, advice: str, console: Console) -> None:
+def _warn_of_changes(known: Manifest, now: Manifest, since: str, advice: str, console: Console) -> None:
     """Say which files are not as they were."""
-    changed = manifest.changes(known, paths)
+    changed = manifest.changes(known, now)
     if changed:
         console.warn(f"the data has changed since {since} ({known.made}): {'; '.join(changed)}. {advice}")
 

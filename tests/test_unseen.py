@@ -163,3 +163,21 @@ def test_a_network_that_hears_takes_sounds(tmp_path):
     right = [json.loads(json.dumps(answer))["class"] in answer["path"] for answer in answers]
     assert len(right) == 20
     assert sum(right) / 20 == measured["accuracy"]
+
+
+def test_pictures_of_a_table_are_read_alike_by_eval_and_predict(folder, tmp_path):
+    """A network trained on a CSV file takes another CSV file, and pictures named or in folders."""
+    files = sorted((folder / "data" / "val").rglob("*.png"))
+    rows = [f"{path},{path.parent.name}" for path in files]
+    for name, some in (("train", rows[::2]), ("other", rows[1::2])):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["path,label", *some]))
+    source = f"{{type: csv, path: {tmp_path / 'train.csv'}, size: [9, 7]}}"
+    text = PICTURES.replace("{type: image_folder, root: ROOT, size: [9, 7], channels: 3}", source) + COMMON
+    run(write(tmp_path, text), tmp_path / "run")
+    with Pool(1) as pool:
+        trained = Trained(tmp_path / "run", pool)
+        measured = trained.evaluate(None, tmp_path / "other.csv")
+        answers = trained.predict(files[1::2])
+    assert measured["samples"] == len(answers) == 24
+    right = sum(answer["class"] == path.parent.name for answer, path in zip(answers, files[1::2], strict=True))
+    assert measured["accuracy"] == right / 24

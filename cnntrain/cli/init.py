@@ -57,7 +57,11 @@ def command(data: Path, output: Path, overwrite: bool, as_json: bool) -> None:
             }
         )
         return
-    what = f"{len(described.classes)} classes" if described.classes else f"{described.values} values each"
+    what = (
+        f"{len(described.classes)} classes"
+        if described.classes
+        else f"{described.values} value{'s' * (described.values > 1)} each"
+    )
     samples = f"{proposal.samples:,} training samples of {size_text(described.shape)}"
     show(f"{proposal.source.name_in_config}: {samples}, {what}")
     show(f"wrote {output}: a network of {proposal.parameters:,} parameters")

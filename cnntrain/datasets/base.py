@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from cnntrain.errors import DataError
 from cnntrain.pictures import MAX_PIXELS, VERSIONS, common_size, decode, header
 from cnntrain.random import stream
 from cnntrain.reader import ALONE, Reader
-from cnntrain.reading import is_special, on_disk, reading
+from cnntrain.reading import on_disk, reading
 from cnntrain.registry import Part
 
 # isort: split
@@ -391,12 +392,30 @@ def files_below(folder: Path, suffixes: frozenset[str]) -> Iterator[Path]:
             if _identity(place) in visited:
                 continue
             visited.add(_identity(place))
-            names = sorted(name for name in os.listdir(place) if not name.startswith("."))
-        for path in (place / name for name in names):
-            if path.is_dir():
-                pending.append(path)
-            elif path.suffix.lower() in suffixes and not is_special(path):
-                yield path
+            with os.scandir(place) as entries:  # which tells folders from files without a look at each
+                found = sorted((entry for entry in entries if not entry.name.startswith(".")), key=_name_of)
+        for entry in found:
+            if _is_folder(entry):
+                pending.append(place / entry.name)
+            elif os.path.splitext(entry.name)[1].lower() in suffixes and not _is_special(entry):
+                yield place / entry.name
+
+
+def _name_of(entry: os.DirEntry[str]) -> str:
+    return entry.name
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    with contextlib.suppress(OSError):  # links in a circle
+        return entry.is_dir()
+    return False
+
+
+def _is_special(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a pipe, socket or device: opening one may wait for ever. A broken link is not."""
+    with contextlib.suppress(OSError):
+        return not entry.is_file() and os.path.exists(entry.path)
+    return False
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -69,7 +69,7 @@ def source_of(path):
         ("npz", lambda desk: arrays(desk / "data.npz", np.eye(30, 2)), "30 training samples of 6x5x1, 2 values"),
         ("csv", lambda desk: listed(desk, "file,class", "a", "b"), "12 training samples of 20x20x3, 2 classes"),
         ("csv", lambda desk: listed(desk, "path,x,y", "1,0", "0,1"), "12 training samples of 20x20x3, 2 values"),
-        ("csv", lambda desk: listed(desk, "path,age", "1.5", "7"), "12 training samples of 20x20x3, 1 values"),
+        ("csv", lambda desk: listed(desk, "path,age", "1.5", "7"), "12 training samples of 20x20x3, 1 value"),
     ],
     ids=[
         "pictures",

@@ -184,9 +184,9 @@ def test_a_manifest_that_makes_no_sense_is_none(tmp_path, text):
     assert manifest.read(tmp_path / "m.json") is None
 
 
-def test_a_file_that_vanishes_meanwhile_is_an_error(tmp_path):
+def test_a_file_that_is_gone_is_an_error(tmp_path):
     with pytest.raises(DataError, match=r"cannot read .*gone: No such file"):
-        manifest.of([tmp_path / "gone"])
+        manifest.facts_with_digest(tmp_path / "gone")
 
 
 def test_the_batch_is_drawn_with_its_labels(cnntrain, data, desk):
