@@ -129,6 +129,7 @@ class _Program:
         self._group_of = {i: group for group in self.groups for i in group.nodes}
         self._shards: list[Array] = []  # the memory of each shard, for what crosses barriers
         self._frames: dict[tuple[int, int, int], _Frames] = {}
+        self._batch: list[dict[str, Any]] = [{} for _ in self.plan.graph.nodes]  # what the shards of a batch share
         self._addresses = [(0, 0)] * engine.pool.threads  # (step, shard) each worker is at, for random streams
 
     def run(
@@ -139,6 +140,8 @@ class _Program:
         first = 0
         totals: list[tuple[int, Array]] = []
         for batch in batches:
+            for shared in self._batch:
+                shared.clear()
             running = _Running(self, batch, step, first, tree, collect)
             for number, segment in enumerate(self.plan.segments):
                 running.segment(number)
@@ -162,6 +165,10 @@ class _Program:
             shard = self._shards[slot] if self.plan.shard_bytes else None
             self._frames[key] = _Frames(self, worker, shard, n)
         return self._frames[key]
+
+    def shared(self, node: int) -> dict[str, Any]:
+        """What the shards of the batch at work share of a node."""
+        return self._batch[node]
 
     def at(self, worker: int, step: int, shard: int) -> None:
         """Note where a worker is, for the random streams of its frames."""
@@ -311,6 +318,7 @@ class _Frames:
                     rng=functools.partial(program.stream, worker, i),
                     dy=sample("dy", i) if plan.training and plan.wants[i] else None,
                     dxs=tuple(dxs),
+                    batch=program.shared(i),
                 )
             )
         self._trained = [

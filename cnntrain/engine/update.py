@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnntrain.arrays import Array, Entry, Layout, Role, Shape, aligned, round_up
-from cnntrain.engine.pool import Pool
+from cnntrain.engine.pool import Pool, Task
 from cnntrain.errors import DivergedError
 from cnntrain.optimizers.base import Block, Optimizer
 from cnntrain.regularizers.base import Regularizer
@@ -20,7 +20,8 @@ from cnntrain.regularizers.base import Regularizer
 # isort: split
 import numpy as np
 
-BLOCK = 131072  # values: 64 KB of float32, so that parameters, gradient, slots and scratch of a block stay in cache
+BLOCK = 131072  # values: half a MB of float32, for operations that last, and that the caches hold with the slots
+ALONE = 8  # blocks up to which one worker updates them all
 _SMALLEST = 1e-3  # the norm adaptive clipping takes for weights that are smaller, so that zeros can leave zero
 
 
@@ -83,7 +84,7 @@ class Updater:
         """
         norm = self._finite_norm(step)
         if self._prepares:
-            self.pool.run(len(self._tensors), self._prepare)
+            self._run(len(self._tensors), self._prepare)
             norm = self._finite_norm(step)
         factor = clip_norm / norm if clip_norm and norm > clip_norm else 1.0
         optimizer = self.optimizer if momentum is None else self.optimizer.with_momentum(momentum)
@@ -105,9 +106,9 @@ class Updater:
             )
             optimizer.step(block)
 
-        self.pool.run(len(self._pieces), update)
+        self._run(len(self._pieces), update)
         if self.rules.regularizers:
-            self.pool.run(len(self._tensors), self._limit)
+            self._run(len(self._tensors), self._limit)
         return norm
 
     def penalty(self) -> float:
@@ -132,12 +133,23 @@ class Updater:
             change = np.multiply(self._grads[piece.where], factor, out=self._room(worker, 0, piece.shape))
             self._params[piece.where] += change
 
-        self.pool.run(len(self._blocks), move)
+        self._run(len(self._blocks), move)
 
     def restore(self) -> None:
         """Come back from there, parameters and statistics."""
         assert self._saved is not None
         np.copyto(self._params, self._saved)
+
+    def _run(self, count: int, task: Task) -> None:
+        """Call the task for every index: on all workers, or on the caller alone where there is little to do.
+
+        What a worker writes lies in its own core's cache, and fetching it from there takes longer than a small update.
+        """
+        if len(self._blocks) > ALONE:
+            self.pool.run(count, task)
+        else:
+            for index in range(count):
+                task(0, index)
 
     def _room(self, worker: int, which: int, shape: Shape) -> Array:
         return self._scratch[worker][which][: math.prod(shape)].reshape(shape)
@@ -176,7 +188,7 @@ class Updater:
             self._squares[index] = total
 
         with np.errstate(over="ignore", invalid="ignore"):
-            self.pool.run(len(self._blocks), square)
+            self._run(len(self._blocks), square)
         finite = np.isfinite(self._squares).all()
         return math.sqrt(math.fsum(self._squares)) if finite else float(self._squares.sum())
 

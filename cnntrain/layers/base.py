@@ -50,9 +50,26 @@ class Frame:
     training   False in evaluation and prediction.
     rng()      the random generator of (seed, step, shard, node).
     once(...)  what was made of the frame's arrays before: all but dp stay where they are for as long as it lives.
+    once_a_batch(...)   what a shard of this batch made before, for all of them: of total and p, and no shard's own.
     """
 
-    __slots__ = ("_made", "dp", "dx", "dxs", "dy", "kept", "p", "rng", "scratch", "total", "training", "x", "xs", "y")
+    __slots__ = (
+        "_batch",
+        "_made",
+        "dp",
+        "dx",
+        "dxs",
+        "dy",
+        "kept",
+        "p",
+        "rng",
+        "scratch",
+        "total",
+        "training",
+        "x",
+        "xs",
+        "y",
+    )
 
     def __init__(
         self,
@@ -67,7 +84,9 @@ class Frame:
         dxs: tuple[Array | None, ...] = (),
         dp: Mapping[str, Array] | None = None,
         total: Array | None = None,
+        batch: dict[str, Any] | None = None,
     ) -> None:
+        """`batch` is the memory of `once_a_batch`, emptied between batches; a frame without one has its own."""
         self.xs, self.x, self.y = xs, xs[0], y
         self.dxs, self.dx = dxs, dxs[0] if dxs else None
         self.dy: Any = dy  # never None when backward is called
@@ -76,12 +95,20 @@ class Frame:
         self.training, self.rng = training, rng
         self.total: Any = total  # float64; never None when a coupled layer's training methods are called
         self._made: dict[str, Any] = {}
+        self._batch: dict[str, Any] = {} if batch is None else batch
 
     def once(self, key: str, make: Callable[[Frame], T]) -> T:
         """What `make` makes of this frame, made when it is first asked for: views, and calls bound to them."""
         if key not in self._made:
             self._made[key] = make(self)
         made: T = self._made[key]
+        return made
+
+    def once_a_batch(self, key: str, make: Callable[[Frame], T]) -> T:
+        """What `make` makes of what all shards share. Two workers may make it at the same time, with the same bits."""
+        if key not in self._batch:
+            self._batch[key] = make(self)
+        made: T = self._batch[key]
         return made
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import Positive, Probability
@@ -16,6 +16,16 @@ from cnntrain.registry import register
 import numpy as np
 
 CENTERED = 64.0  # mean^2 / variance of a channel beyond which x is centered first
+
+
+class Affine(NamedTuple):
+    """x -> (x - start) * factor + shift, the same for all shards of a batch: rows in x's type, the rest float64."""
+
+    starts: Array | None  # along an image row; None where every start is 0
+    factors: Array
+    shifts: Array
+    rest: Array  # (channels,): the mean less the start
+    r: Array  # (channels,)
 
 
 @register("batch_norm")
@@ -60,12 +70,9 @@ class BatchNorm(Coupled):
         return learned | measured if self.affine else measured
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
-        """kept: mean and r of the batch. scratch: room for the shard, its sums, per-channel factors along a row."""
-        channels, (images, _, row) = inputs[0][-1], _rows(inputs[0], n)
-        return Workspace(
-            kept={"mean": ((channels,), np.float64), "r": ((channels,), np.float64)},
-            scratch={"room": ((n, *inputs[0]), dtype), "sums": ((images, row), dtype), "factors": ((4, row), dtype)},
-        )
+        """Room for the shard, and for its sums."""
+        images, _, row = _rows(inputs[0], n)
+        return Workspace(scratch={"room": ((n, *inputs[0]), dtype), "sums": ((images, row), dtype)})
 
     def flops(self, *inputs: Shape) -> int:
         """Subtract, multiply, add; the statistics are not counted."""
@@ -79,38 +86,27 @@ class BatchNorm(Coupled):
         mean = first / count
         if np.any(mean * mean > CENTERED * (second / count - mean * mean)):
             pivot = f.x.reshape(-1, channels)[0]
-            centered = _centered(f, pivot)
+            centered = _centered(f, _along_row(f, pivot))
             first, second, wide = _sums(f, centered), _sums(f, centered, centered), pivot.astype(np.float64)
             first, second = first + count * wide, second + wide * (2 * first + count * wide)
         return np.concatenate([[count], first, second])
 
     def forward(self, f: Frame) -> None:
         """Write y = (x - mean) * factor + shift."""
-        if f.total is None:
-            mean = f.p["running_mean"].astype(np.float64)
-            r = 1 / np.sqrt(f.p["running_var"].astype(np.float64) + self.eps)
-        else:
-            mean, variance = _moments(f.total)
-            r = 1 / np.sqrt(variance + self.eps)
-            f.kept["mean"][...], f.kept["r"][...] = mean, r
-        factor = self._scale(f) * r
-        start = _start(f, mean, r)
-        shift = (f.p["shift"] if self.affine else 0) - (mean - start) * factor
-        starts, factors, shifts = _along_rows(f, start, factor, shift)
+        affine = f.once_a_batch("forward", self._affine)
         x, y = _lines(f, f.x), _lines(f, f.y)
-        if start.any():
-            np.subtract(x, starts, out=y)
+        if affine.starts is not None:
+            np.subtract(x, affine.starts, out=y)
             x = y
-        np.multiply(x, factors, out=y)
-        np.add(y, shifts, out=y)
+        np.multiply(x, affine.factors, out=y)
+        np.add(y, affine.shifts, out=y)
 
     def partial_back(self, f: Frame) -> Array:
         """[count, sum of dy (channels), sum of dy * xhat (channels)] of the shard: its dshift and dscale."""
-        mean, r = f.kept["mean"], f.kept["r"]
-        start = _start(f, mean, r)
+        affine = f.once_a_batch("forward", self._affine)
         d_shift = _sums(f, f.dy)
-        d_scale = _sums(f, _centered(f, start) if start.any() else f.x, f.dy)
-        d_scale = (d_scale - (mean - start) * d_shift) * r
+        d_scale = _sums(f, f.x if affine.starts is None else _centered(f, affine.starts), f.dy)
+        d_scale = (d_scale - affine.rest * d_shift) * affine.r
         if f.dp is not None and self.affine:
             f.dp["shift"][...], f.dp["scale"][...] = d_shift, d_scale
         return np.concatenate([[f.x.size // f.x.shape[-1]], d_shift, d_scale])
@@ -122,25 +118,41 @@ class BatchNorm(Coupled):
         """
         if f.dx is None:
             return
+        affine = f.once_a_batch("forward", self._affine)
         dy, dx = _lines(f, f.dy), _lines(f, f.dx)
+        np.multiply(dy, affine.factors, out=dx)
         if f.total is None:
-            (a,) = _along_rows(f, self._scale(f) / np.sqrt(f.p["running_var"].astype(np.float64) + self.eps))
-            np.multiply(dy, a, out=dx)
             return
-        channels = f.x.shape[-1]
-        count, d_shift, d_scale = f.total[0], f.total[1 : 1 + channels], f.total[1 + channels :]
-        mean, r = f.kept["mean"], f.kept["r"]
-        start = _start(f, mean, r)
-        per_dy = self._scale(f) * r
-        per_x = -per_dy * r * d_scale / count
-        constant = -per_dy * d_shift / count - per_x * (mean - start)
-        x = _lines(f, _centered(f, start) if start.any() else f.x)
-        term = _lines(f, f.scratch["room"])
-        _, a, b, c = _along_rows(f, start, per_dy, per_x, constant)
-        np.multiply(x, b, out=term)
-        np.add(term, c, out=term)
-        np.multiply(dy, a, out=dx)
+        per_x, constant = f.once_a_batch("backward", self._terms)
+        x, term = f.x if affine.starts is None else _centered(f, affine.starts), _lines(f, f.scratch["room"])
+        np.multiply(_lines(f, x), per_x, out=term)
+        np.add(term, constant, out=term)
         np.add(dx, term, out=dx)
+
+    def _affine(self, f: Frame) -> Affine:
+        """What forward does to x: by the batch's statistics, or the running ones where there is no total."""
+        if f.total is None:
+            mean, variance = (f.p[name].astype(np.float64) for name in ("running_mean", "running_var"))
+        else:
+            mean, variance = _moments(f.total)
+        r = 1 / np.sqrt(variance + self.eps)
+        factor = self._scale(f) * r
+        start = np.zeros(mean.shape, f.x.dtype)
+        if large := bool(np.any(mean * mean * r * r > CENTERED)):
+            start = mean.astype(f.x.dtype)
+        rest = mean - start
+        shift = (f.p["shift"] if self.affine else 0) - rest * factor
+        starts = _along_row(f, start) if large else None
+        return Affine(starts, _along_row(f, factor), _along_row(f, shift), rest, r)
+
+    def _terms(self, f: Frame) -> tuple[Array, Array]:
+        """B and c of backward along an image row."""
+        channels = f.x.shape[-1]
+        affine = f.once_a_batch("forward", self._affine)
+        count, d_shift, d_scale = f.total[0], f.total[1 : 1 + channels], f.total[1 + channels :]
+        factor = self._scale(f) * affine.r
+        per_x = -factor * affine.r * d_scale / count
+        return _along_row(f, per_x), _along_row(f, -factor * d_shift / count - per_x * affine.rest)
 
     def update_statistics(self, total: Array, p: Mapping[str, Array]) -> None:
         """Fold the batch's mean and unbiased variance into the running ones.
@@ -176,27 +188,17 @@ def _rows(shape: Shape, n: int) -> Shape:
 
 def _lines(f: Frame, array: Array) -> Array:
     """An array of x's shape as image rows: (rows, width * channels)."""
-    return array.reshape(-1, f.scratch["factors"].shape[1])
+    return array.reshape(-1, f.scratch["sums"].shape[1])
 
 
-def _along_rows(f: Frame, *factors: Any) -> Array:
-    """Per-channel factors, each repeated along one image row, in x's type."""
-    rows = f.scratch["factors"][: len(factors)]
-    for row, factor in zip(rows, factors, strict=True):
-        row.reshape(-1, f.x.shape[-1])[...] = factor
-    return rows
+def _along_row(f: Frame, factor: Array) -> Array:
+    """A factor for each channel, repeated along one image row, in x's type."""
+    return np.tile(factor.astype(f.x.dtype), f.scratch["sums"].shape[1] // len(factor))
 
 
-def _start(f: Frame, mean: Array, r: Array) -> Array:
-    """What x is centered about before all else: the mean as x's type holds it, or zeros where it is small enough."""
-    if np.any(mean * mean * r * r > CENTERED):
-        return mean.astype(f.x.dtype)
-    return np.zeros(mean.shape, f.x.dtype)
-
-
-def _centered(f: Frame, start: Array) -> Array:
+def _centered(f: Frame, starts: Array) -> Array:
     """X - start, in scratch."""
-    np.subtract(_lines(f, f.x), _along_rows(f, start), out=_lines(f, f.scratch["room"]))
+    np.subtract(_lines(f, f.x), starts, out=_lines(f, f.scratch["room"]))
     return f.scratch["room"]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from cnntrain.arrays import Array
 
-BLOCK = 32 * 1024  # values: 128 KB of float32
+BLOCK = 256 * 1024  # values: 1 MB of float32; operations on fewer are so short that workers meet at the interpreter
 
 
 def blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:

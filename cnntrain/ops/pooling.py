@@ -1,6 +1,6 @@
 """Pooling kernels visit a shard tap by tap: tap t of all windows at once is one strided slice of the images.
 
-They work on a few images at a time, so that what the taps share stays in cache.
+They work on some images at a time, so that what the taps share stays in cache.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cnntrain.ops.windows import Axis, Windows
 import numpy as np
 import numpy.typing as npt
 
-CHUNK_VALUES = 64 * 1024  # of the input: a quarter of a MB in float32
+CHUNK_VALUES = 1024 * 1024  # of the input: operations on fewer are so short that workers meet at the interpreter
 
 
 def images_per_chunk(windows: Windows, channels: int, n: int) -> int:

@@ -225,10 +225,17 @@ class Winograd:
         return calls + product(_matrix("output", dy).T, out.reshape(OUT * OUT, -1), z.reshape(SQUARE, -1)), z
 
     def _taps(self, image: Array, out: Array, chunk: Chunk) -> Iterator[tuple[Array, Array]]:
-        """For each position in a 4x4 tile, the pixels of an output image and where they lie in (16, tiles, filters)."""
-        band = image[chunk.images, chunk.rows.start * OUT : chunk.rows.stop * OUT]
+        """Pixels of an output image and where they lie in (16, tiles, filters): all at once, if the tiles fit it.
+
+        Otherwise position by position of a tile, for at the edge some tiles stick out. A pixel's filters are one item.
+        """
+        item = np.dtype((np.void, self.filters * image.itemsize))
+        band = image[chunk.images, chunk.rows.start * OUT : chunk.rows.stop * OUT].view(item)[..., 0]
         width = self.tiles.windows.columns.out
-        tiles = out.reshape(OUT, OUT, len(band), -1, width, self.filters)
+        tiles = out.view(item).reshape(OUT, OUT, len(band), -1, width)
+        if band.shape[1:] == (tiles.shape[3] * OUT, width * OUT):
+            yield band.reshape(len(band), -1, OUT, width, OUT), tiles.transpose(2, 3, 0, 4, 1)
+            return
         for i in range(OUT):
             for j in range(OUT):
                 place = band[:, i::OUT, j::OUT]

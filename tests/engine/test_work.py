@@ -22,13 +22,13 @@ from tests.support.counting import counting
 from tests.support.experiments import ADAM, write
 
 BATCH = 64
-MOST = {  # network: calls, megabytes they touch, GFLOP of products, megabytes of buffers on two threads; and a little
-    "mlp": (110, 42, 0.11, 0.7),
-    "lenet": (760, 212, 0.89, 14.3),
-    "vgg_small": (3_330, 1_542, 5.96, 55.6),
-    "resnet20": (6_300, 4_598, 12.3, 130),
-    "vgg_wide": (7_670, 5_154, 23.3, 238),
-    "mobilenet": (1_660, 3_928, 6.2, 211),
+MOST = {  # network: calls, megabytes they touch, GFLOP of products, megabytes of buffers on two threads
+    "mlp": (66, 32.1, 0.106, 1.3),
+    "lenet": (417, 201.9, 0.847, 13.7),
+    "vgg_small": (973, 1_476.1, 5.674, 52.9),
+    "resnet20": (3_787, 4_406.4, 11.682, 123.1),
+    "vgg_wide": (2_005, 4_918.6, 22.183, 226.5),
+    "mobilenet": (1_123, 3_759.6, 5.866, 200.8),
 }
 
 

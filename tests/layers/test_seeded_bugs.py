@@ -72,7 +72,7 @@ SLIPS = [
          "def _add_by_channel"),
     Slip("batch_norm", "np.add(dx, term, out=dx)", "pass"),
     Slip("batch_norm", "count / (count - 1)", "1.0"),
-    Slip("batch_norm", "(mean - start) * d_shift", "0"),
+    Slip("batch_norm", "d_scale - affine.rest * d_shift", "d_scale"),
     Slip("lrn", "_window_sums(work, after, before, crossed)", "_window_sums(work, before, after, crossed)"),
     Slip("lrn", "np.subtract(dx, crossed, out=dx)", "np.add(dx, crossed, out=dx)"),
     Slip("scale", 'np.multiply(f.dy, f.p["scale"], out=f.dx)', "np.copyto(f.dx, f.dy)"),
