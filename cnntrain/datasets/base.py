@@ -25,6 +25,7 @@ import numpy as np
 MAX_CLASSES = 65_536  # labels beyond are a sign of the wrong array, and each would become a class
 SPLITS = ("train", "val", "test")
 _LOOKED_AT = 1_000  # files whose headers say what all are like
+_MOVES = "have several frames or pages, of which the first counts (frames_folder reads such files as clips)"
 _MISTAKEN = {"valid": "val", "validation": "val", "dev": "val", "training": "train", "testing": "test"}
 
 
@@ -311,7 +312,7 @@ class PictureFields:
 
         def decode_one(sample: Sample) -> Content:
             picture = decode(sample[0], size, self.channels, self.max_pixels)
-            return Content(picture.pixels, "have several frames or pages, of which the first counts" * picture.moves)
+            return Content(picture.pixels, _MOVES * picture.moves)
 
         settings = {"what": "picture", "size": size, "channels": self.channels, "limit": self.max_pixels, **VERSIONS}
         return Recipe(decode_one, settings, "images", skip=self.on_bad_image == "skip")

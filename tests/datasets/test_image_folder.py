@@ -10,8 +10,9 @@ from cnntrain import registry
 from cnntrain.arrays import Array
 from cnntrain.errors import DataError
 from cnntrain.pictures import decode
+from cnntrain.reader import Reader
 from tests.support.datasets import SHARED, pixels, refusal
-from tests.support.pictures import bomb
+from tests.support.pictures import bomb, gif
 
 # isort: split
 import numpy as np
@@ -207,3 +208,14 @@ def test_traffic_signs() -> None:
     assert (len(train), len(val), len(train.classes)) == (2072, 512, 12)
     assert train.classes == val.classes
     assert not set(source.files("train")) & set(source.files("val"))
+
+
+def test_moving_pictures_are_told_of_once(root: Path) -> None:
+    for name in ("cat", "dog"):
+        (root / "train" / name / "z.gif").write_bytes(gif(6, 4, bytes(6), 0, 1))
+    said: list[str] = []
+    assert len(make(root).load("train", Reader(warn=said.append))) == 6
+    assert said == [
+        "2 images have several frames or pages, of which the first counts (frames_folder reads such files as clips); "
+        f"the first is {root / 'train' / 'cat' / 'z.gif'}"
+    ]
