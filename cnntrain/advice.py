@@ -1,8 +1,8 @@
 """Advice: settings that are allowed and rarely meant, as warnings with codes that can be silenced.
 
 `warnings: {ignore: [code]}` in the config silences one. Codes are never renamed. Only what is probably a mistake is
-warned about: coupled weight decay under a schedule that ends at zero, or a bias before batch norm, are everyday
-recipes and harmless.
+warned about: weight decay under a schedule that ends at zero, or a bias before batch norm, are everyday recipes and
+harmless, unless the learning rate, by which the decay is multiplied, is next to nothing for long.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ LINEAR = {"flatten", "reshape", "identity", "scale", "batch_norm"} | DROPOUTS  #
 ADAPTIVE = {"adam", "nadam", "radam", "adamax"}
 PROBES = 200  # steps at which a schedule is looked at
 IDLE = 0.1  # share of the steps without a learning rate that is worth a word
+FADED = 1e-3  # share of its largest at which the rate is next to nothing; a cosine is below in the last 2% of steps
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,13 @@ def _batch_norm_of_one(at: Situation) -> str | None:
     return "batch_norm with batch_size 1 normalizes every sample by itself"
 
 
+def _mixing_of_one(at: Situation) -> str | None:
+    mixing = [t.name_in_config for t in build.transforms(at.experiment.data.train_transforms) if t.on == "pair"]
+    if at.experiment.train.batch_size > 1 or not mixing:
+        return None
+    return f"{mixing[0]} with batch_size 1 mixes every sample with itself: it does nothing. Raise train.batch_size"
+
+
 def _dropout_before_batch_norm(at: Situation) -> str | None:
     for node in _of_type(at.graph, {"batch_norm"}):
         before = _before(at.graph, node)
@@ -201,16 +209,35 @@ def _idle_end(at: Situation) -> str | None:
         return "optimizer.lr is 0: nothing is learned"
     if horizon is None or not isinstance(schedule, Schedule):
         return None
-    steps = sorted({round(i * (horizon.total_steps - 1) / PROBES) for i in range(PROBES + 1)})
-    rates = [schedule(step, horizon, lr) for step in steps]
-    alive = [step for step, rate in zip(steps, rates, strict=True) if rate > 1e-9 * max(rates)]
-    last = alive[-1] if alive else 0
+    last = _last_above(1e-9, schedule, horizon, lr)
     if horizon.total_steps - last <= max(IDLE * horizon.total_steps, 2):
         return None
     return (
         f"the learning rate is 0 after step {last} of {horizon.total_steps}: from there on nothing is learned, and "
         "weight decay, which is multiplied by it, does nothing. Shorten train, or stretch the schedule"
     )
+
+
+def _decay_fades(at: Situation) -> str | None:
+    schedule, horizon, optimizer = at.experiment.schedule, at.horizon, build.optimizer(at.experiment)
+    decays = optimizer.weight_decay or any(group.weight_decay for group in optimizer.groups)
+    if horizon is None or not isinstance(schedule, Schedule) or not decays or not optimizer.lr:
+        return None
+    last = _last_above(FADED, schedule, horizon, optimizer.lr)
+    if horizon.total_steps - last <= max(IDLE * horizon.total_steps, 2):
+        return None
+    return (
+        f"the learning rate is below a thousandth of its largest after step {last} of {horizon.total_steps}, and "
+        "weight_decay is multiplied by it: by then the weights are as small as they will be. Let the schedule end "
+        "later or higher, or leave the decay out"
+    )
+
+
+def _last_above(share: float, schedule: Schedule, horizon: Horizon, lr: float) -> int:
+    """The last of the steps looked at whose learning rate is above this share of the largest; 0 where none is."""
+    steps = sorted({round(i * (horizon.total_steps - 1) / PROBES) for i in range(PROBES + 1)})
+    rates = [schedule(step, horizon, lr) for step in steps]
+    return max((step for step, rate in zip(steps, rates, strict=True) if rate > share * max(rates)), default=0)
 
 
 def _coupled_decay(at: Situation) -> str | None:
@@ -238,6 +265,7 @@ RULES: dict[str, Rule] = {
     "transforms-differ": Rule("Training and evaluation images are normalized differently.", _transforms_differ),
     "batch-norm-momentum": Rule("Batch norm has a momentum of 0.9 or more, Keras's way round.", _batch_norm_momentum),
     "batch-norm-of-one": Rule("Batch norm is trained with `batch_size: 1`.", _batch_norm_of_one),
+    "mixing-of-one": Rule("Samples are to be mixed with `batch_size: 1`.", _mixing_of_one),
     "dropout-before-batch-norm": Rule(
         "Dropout stands right before batch norm, which then remembers a variance that evaluation does not have "
         "(Li et al. 2018).",
@@ -252,6 +280,10 @@ RULES: dict[str, Rule] = {
     "nothing-trained": Rule("No parameter is trained.", _nothing_trained),
     "warmup-beyond-end": Rule("The warm-up lasts as long as the training, or longer.", _warmup_beyond_end),
     "idle-end": Rule("The learning rate is 0 for the last tenth of training or more.", _idle_end),
+    "decay-fades": Rule(
+        "There is `weight_decay`, and the learning rate is next to 0 for the last tenth of training or more.",
+        _decay_fades,
+    ),
     "coupled-decay": Rule("Adam or a relative has `weight_decay` without `decoupled: true`.", _coupled_decay),
     "patience-beyond-end": Rule("Early stopping has more patience than there are epochs.", _patience_beyond_end),
 }

@@ -22,7 +22,7 @@ from cnntrain.engine.update import Rules, unmatched
 from cnntrain.errors import ConfigError, DataError, Problem
 from cnntrain.graph import Graph, Node, weave
 from cnntrain.initializers.base import Initializer
-from cnntrain.loader import Loader, fit, output_shape, split_validation
+from cnntrain.loader import Known, Loader, fit, output_shape, split_validation
 from cnntrain.losses.base import Loss
 from cnntrain.losses.distillation import with_logits
 from cnntrain.metrics.base import Metric
@@ -79,6 +79,7 @@ def network(loaded: Loaded, description: Description, counts: Sequence[int] | No
             f"training images become {shapes['train_transforms']}, evaluation images {shapes['eval_transforms']}: "
             "give both lists the transforms that change the shape",
         )
+    _check_mixing(loaded)
     try:
         graph = weave(layers(loaded), shapes["eval_transforms"], description.outputs)
     except ValueError as error:
@@ -102,6 +103,28 @@ def network(loaded: Loaded, description: Description, counts: Sequence[int] | No
         except ValueError as error:
             raise problem(loaded, "train.metrics", str(error)) from error
     return Network(graph, scored, description.shape, description.classes)
+
+
+def _check_mixing(loaded: Loaded) -> None:
+    """Raise ConfigError where samples would be mixed that must stay as they are."""
+    data = loaded.experiment.data
+    for index, transform in enumerate(transforms(data.eval_transforms)):
+        if transform.on == "pair":
+            raise problem(
+                loaded,
+                f"data.eval_transforms.{index}",
+                f"{transform.name_in_config} mixes samples with each other, and evaluation must see them as they are: "
+                "leave it to train_transforms",
+            )
+    mixing = [index for index, transform in enumerate(transforms(data.train_transforms)) if transform.on == "pair"]
+    if mixing and getattr(loaded.experiment.loss, "teacher", None) is not None:
+        name = data.train_transforms[mixing[0]].name_in_config
+        raise problem(
+            loaded,
+            f"data.train_transforms.{mixing[0]}",
+            f"{name} mixes samples, and the teacher of the loss was asked about unmixed ones: remove {name}, or the "
+            "teacher",
+        )
 
 
 def _check_matches(loaded: Loaded, graph: Graph) -> None:
@@ -172,8 +195,11 @@ def load(loaded: Loaded, source: Dataset, split: str, reader: Reader) -> Images:
     return source.load(split, reader if loaded.experiment.data.cache else replace(reader, cache=None))
 
 
-def read_data(loaded: Loaded, reader: Reader = ALONE) -> Data:
-    """Read training and validation samples, split and fit. Raises DataError, or ConfigError for an impossible split."""
+def read_data(loaded: Loaded, reader: Reader = ALONE, measure: bool = True) -> Data:
+    """Read training and validation samples, split and fit. Raises DataError, or ConfigError for an impossible split.
+
+    Without `measure`, transforms are left as the config has them: for who only wants the split.
+    """
     experiment = loaded.experiment
     source = cast(Dataset, experiment.data.source)
     train = load(loaded, source, "train", reader)
@@ -186,15 +212,11 @@ def read_data(loaded: Loaded, reader: Reader = ALONE) -> Data:
             f"validation samples are {val.shape} of {len(val.classes)} classes, training samples {train.shape} of "
             f"{len(train.classes)}: both must have the same shape and the same class names"
         )
-    return Data(
-        train.description,
-        train,
-        indices,
-        val,
-        val_indices,
-        fit(transforms(experiment.data.train_transforms), train, indices),
-        fit(transforms(experiment.data.eval_transforms), train, indices),
-    )
+    lists = [transforms(experiment.data.train_transforms), transforms(experiment.data.eval_transforms)]
+    if measure:
+        known: Known = {}
+        lists = [fit(chosen, train, indices, known) for chosen in lists]
+    return Data(train.description, train, indices, val, val_indices, *lists)
 
 
 def _validation(loaded: Loaded, source: Dataset, train: Images, reader: Reader) -> tuple[Images | None, Array]:

@@ -1,9 +1,10 @@
 """A checkpoint is all that resuming, evaluating and predicting need, in one file that cannot run code.
 
 It is an uncompressed .npz which `np.load(path, allow_pickle=False)` opens: arrays named `param/...`, `slot/...`,
-`average/...` and `metric/...`, and one member `meta`, JSON as uint8. Reading trusts nothing: the zip directory and
-the meta are checked against each other and against the file's size before anything is allocated, every array against
-its SHA-256. A forged file can hold wrong numbers; it cannot run code or take more memory than its size and 64 MB.
+`average/...`, `metric/...` and `transform/...`, and one member `meta`, JSON as uint8. Reading trusts nothing: the zip
+directory and the meta are checked against each other and against the file's size before anything is allocated, every
+array against its SHA-256. A forged file can hold wrong numbers; it cannot run code or take more memory than its size
+and 64 MB.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ import numpy.typing as npt
 
 FORMAT = 1  # of the files this version writes; it reads 1 to this
 MIN_READER = 1  # the oldest reader that understands those files
-PREFIXES = ("param/", "slot/", "average/", "metric/")
+PREFIXES = ("param/", "slot/", "average/", "metric/", "transform/")
 EXTENSION = "x/"  # arrays of later versions that this one may ignore
 
 LARGEST_META = 4 * 2**20  # bytes

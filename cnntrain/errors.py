@@ -107,7 +107,7 @@ class RunDirectoryError(CnntrainError):
 
 
 class CheckFailedError(CnntrainError):
-    """A check the user asked for did not hold (`eval --require`)."""
+    """A check the user asked for did not hold (`--require`, `gradcheck`, `selftest`)."""
 
     exit_code = 9
 
@@ -118,6 +118,12 @@ class StoppedError(CnntrainError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+class PausedError(CnntrainError):
+    """Training was paused because its time was up; the run directory holds a checkpoint that resumes exactly."""
+
+    exit_code = 75  # EX_TEMPFAIL: try again later
 
 
 class MissingExtraError(CnntrainError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -118,7 +119,20 @@ def weave(layers: Sequence[Declared], input_shape: Shape, outputs: int) -> Graph
     if not weaver.nodes:
         raise ValueError("model.layers is empty: a network needs at least one layer")
     weaver.check_all_used()
-    return Graph(weaver.nodes, input_shape)
+    return Graph(_at_their_depths(weaver.nodes), input_shape)
+
+
+def _at_their_depths(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes, each layer told how far along it stands among those of its type."""
+    last = {layer: count - 1 for layer, count in Counter(type(node.layer) for node in nodes).items()}
+    passed: Counter[type[Layer]] = Counter()
+    placed = []
+    for node in nodes:
+        kind = type(node.layer)
+        depth = passed[kind] / last[kind] if last[kind] else 1.0
+        placed.append(dataclasses.replace(node, layer=node.layer.at_depth(depth)))
+        passed[kind] += 1
+    return placed
 
 
 class Weaver:

@@ -67,7 +67,7 @@ class Trained:
         for name, view in layout.views(self.engine.params).items():
             view[...] = checkpoint.arrays[f"{source}/{name}"]
         self._reader = Reader(pool.threads, CACHE, resources.available(), warn=Console("none").warn)
-        self.transforms = build.transforms(self.loaded.experiment.data.eval_transforms)
+        self.transforms = saved.transforms(checkpoint, self.loaded, self.description.shape)
         self.step: int = checkpoint.meta["position"]["step"]
 
     def evaluate(self, split: str | None = None, place: Path | None = None) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class Trained:
         if split == "val":
             if isinstance(data.val, Part):
                 self._require(data.val, "data.val")
-            read = build.read_data(self.loaded, self._reader)
+            read = build.read_data(self.loaded, self._reader, measure=False)
             if read.val is None:
                 raise DataError(
                     f"{self.path} was trained without a validation split. Use --split train or --split test"
@@ -219,7 +219,7 @@ def _full_tally(network: Network) -> Tally:
 
 
 def _per_class(classes: Sequence[str], confusion: list[list[float]]) -> list[dict[str, Any]]:
-    """Of each class: samples, how many of them were found (recall), how many found were of it (precision)."""
+    """Of each class: samples, how many of them were found (recall), how many found were of it (precision), and F1."""
     matrix = np.array(confusion)
     return [
         {
@@ -227,6 +227,7 @@ def _per_class(classes: Sequence[str], confusion: list[list[float]]) -> list[dic
             "samples": int(matrix[i].sum()),
             "recall": _share(matrix[i, i], matrix[i].sum()),
             "precision": _share(matrix[i, i], matrix[:, i].sum()),
+            "f1": _share(2 * matrix[i, i], matrix[i].sum() + matrix[:, i].sum()),
         }
         for i, name in enumerate(classes)
     ]

@@ -1,17 +1,19 @@
-"""Interrupts turn signals into wishes that the training loop grants between two steps.
+"""Interrupts turn signals, and time that is up, into wishes that the training loop grants between two steps.
 
 SIGINT, SIGTERM and SIGHUP ask it to finish the step, save and stop; a second one leaves at once without saving.
 SIGUSR1 asks it to save and go on. Before there is a step to finish, the first one ends the session by a StoppedError.
-Nothing is ever saved from inside a handler. A signal that was ignored when the
-process started, as nohup and shells do for background jobs, stays ignored.
+Nothing is ever saved from inside a handler. A signal that was ignored when the process started, as nohup and shells
+do for background jobs, stays ignored.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any
@@ -24,7 +26,9 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Interrupts:
     """While entered, collects signals; outside the main thread it collects none."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float | None = None) -> None:
+        """`seconds` from now on, time is up; None: never."""
+        self._end = math.inf if seconds is None else time.monotonic() + seconds
         self.stop: signal.Signals | None = None  # which signal asked to stop
         self.save = False  # whether a save was asked for
         self._at_once = False
@@ -42,6 +46,11 @@ class Interrupts:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    @property
+    def time_is_up(self) -> bool:
+        """Whether the wall-clock time that was granted has passed."""
+        return time.monotonic() >= self._end
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:

@@ -1,20 +1,21 @@
 """The loader hands out batches: which samples in which order, preprocessed by whoever asks.
 
 Nothing here has state. The order of an epoch is a function of (seed, epoch), an augmentation of (seed, epoch,
-sample); training, validation, `eval` and `predict` share this one path from pixels to the network's input.
+sample), a mixture of (seed, epoch, batch); training, validation, `eval` and `predict` share this one path from pixels
+to the network's input.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from cnntrain.arrays import Array, Shape
 from cnntrain.datasets.base import Images
 from cnntrain.orders.base import Order
 from cnntrain.random import Draws, stream
-from cnntrain.transforms.base import Transform
+from cnntrain.transforms.base import Mixing, Transform
 
 # isort: split
 import numpy as np
@@ -65,27 +66,54 @@ class Samples:
 
     def fill(self, start: int, stop: int, x: Array) -> tuple[Array, Array]:
         """Write samples start to stop, preprocessed, into x (n, h, w, c); return their targets and weights (n,)."""
-        chosen = self._indices[start:stop]
-        rows = chosen % len(self._images)
+        mixing = sum(transform.on == "pair" for transform in self._transforms)  # so many before the first take part
+        samples = self._indices[np.arange(start - mixing, stop) % len(self)]
+        rows = samples % len(self._images)
+        pixels, targets = self._stored(rows), self._images.targets[rows]
+        if mixing and targets.ndim == 1:
+            targets = as_rows(targets, len(self._images.classes))
+        for position, transform in enumerate(self._transforms):
+            if isinstance(transform, Mixing):
+                rng = stream(self._seed, "mix", self._epoch, position, int(self._indices[0]))  # the batch's own
+                pixels, targets = transform.mix(as_floats(pixels), targets, rng)
+                samples = samples[1:]
+            else:
+                pixels = _changed(pixels, transform, position, samples, self._seed, self._epoch)
+        x[...] = as_floats(pixels)
+        return targets, np.ones(len(samples), x.dtype)
+
+    def _stored(self, rows: Array) -> Array:
+        """Pixels as they are kept, and how long that took."""
         began = time.perf_counter()
-        pixels = self._images.pixels[rows]
+        pixels: Array = self._images.pixels[rows]
         if self._waiting:
             self._waiting.add(time.perf_counter() - began)
-        x[...] = preprocess(pixels, self._transforms, chosen, self._seed, self._epoch)
-        return self._images.targets[rows], np.ones(len(chosen), x.dtype)
+        return pixels
 
 
 def preprocess(pixels: Array, transforms: Sequence[Transform], samples: Array, seed: int = 0, epoch: int = 0) -> Array:
-    """Images (n, h, w, c) after every transform: float32, or float64 where they came so.
+    """Images (n, h, w, c) after every transform, none of which mixes them: float32, or float64 where they came so."""
+    for position, transform in enumerate(transforms):
+        pixels = _changed(pixels, transform, position, samples, seed, epoch)
+    return as_floats(pixels)
+
+
+def _changed(pixels: Array, transform: Transform, position: int, samples: Array, seed: int, epoch: int) -> Array:
+    """Images after the transform at one position of the list.
 
     Transforms that only move pixels run on uint8 as it is stored; before the first that computes, uint8 becomes
     float32 in [0, 1].
     """
-    for position, transform in enumerate(transforms):
-        if not transform.moves_pixels_only:
-            pixels = as_floats(pixels)
-        pixels = transform.apply(pixels, Draws(seed, "transform", (epoch, position), samples))
-    return as_floats(pixels)
+    if not transform.moves_pixels_only:
+        pixels = as_floats(pixels)
+    return transform.apply(pixels, Draws(seed, "transform", (epoch, position), samples))
+
+
+def as_rows(labels: Array, classes: int) -> Array:
+    """Labels (n,) as rows (n, classes) of shares, float32: 1 for the label's class."""
+    rows = np.zeros((len(labels), classes), np.float32)
+    rows[np.arange(len(labels)), labels] = 1
+    return rows
 
 
 def as_floats(pixels: Array) -> Array:
@@ -103,15 +131,56 @@ def output_shape(transforms: Sequence[Transform], shape: Shape) -> Shape:
     return shape
 
 
-def fit(transforms: Sequence[Transform], images: Images, indices: Array) -> tuple[Transform, ...]:
-    """The transforms, with what they measure measured on these samples after the steady transforms before them."""
+Known = dict[tuple[Transform, ...], Transform]  # the steady transforms up to one that measures -> that one, measured
+
+
+def fit(
+    transforms: Sequence[Transform], images: Images, indices: Array, known: Known | None = None
+) -> tuple[Transform, ...]:
+    """The transforms, with what they measure measured on these samples after the steady transforms before them.
+
+    `known`, which is added to, spares a second list what the first has measured already.
+    """
+    known = {} if known is None else known
     fitted: list[Transform] = []
     for transform in transforms:
         if transform.needs_fit():
-            steady = [earlier for earlier in fitted if not earlier.random]
-            transform = transform.fit(_chunks(steady, images, indices))
+            steady = tuple(earlier for earlier in fitted if not earlier.random)
+            before = (*steady, transform)
+            if before not in known:
+                known[before] = transform.fit(_chunks(steady, images, indices))
+            transform = known[before]
         fitted.append(transform)
     return tuple(fitted)
+
+
+def arrays_of(transforms: Sequence[Transform]) -> dict[str, Array]:
+    """What the transforms measured beside their fields, as a checkpoint names it: `transform/0/matrix`."""
+    return {
+        f"transform/{index}/{name}": array
+        for index, transform in enumerate(transforms)
+        for name, array in transform.arrays().items()
+    }
+
+
+def array_shapes(transforms: Sequence[Transform], shape: Shape) -> dict[str, Shape]:
+    """The shapes of those arrays for images of this shape."""
+    shapes: dict[str, Shape] = {}
+    for index, transform in enumerate(transforms):
+        shapes |= {f"transform/{index}/{name}": array for name, array in transform.array_shapes(shape).items()}
+        shape = transform.output_shape(shape)
+    return shapes
+
+
+def with_arrays(transforms: Sequence[Transform], arrays: Mapping[str, Array]) -> tuple[Transform, ...]:
+    """The transforms with those arrays."""
+    held: list[dict[str, Array]] = [{} for _ in transforms]
+    for name, array in arrays.items():
+        _, index, own = name.split("/", 2)
+        held[int(index)][own] = array
+    return tuple(
+        transform.with_arrays(own) if own else transform for transform, own in zip(transforms, held, strict=True)
+    )
 
 
 def _chunks(transforms: Sequence[Transform], images: Images, indices: Array) -> Iterator[Array]:

@@ -42,7 +42,7 @@ def merge(paths: Sequence[Path], output: Path, overwrite: bool = False) -> dict[
         steps.append(last.meta["position"]["step"])
     means = {name: (total / len(found)).astype(shapes[name][1]) for name, total in sums.items()}
     merged = {"merged": [{"step": step, "path": str(path)} for path, step in zip(found, steps, strict=True)]}
-    save(output, last.meta | {"average": {}} | merged, means)
+    save(output, last.meta | {"average": {}} | merged, means | _measured(last))
     return {"output": str(output), "checkpoints": [str(path) for path in found], "steps": steps}
 
 
@@ -55,9 +55,20 @@ def used(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
+def _measured(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What the evaluation transforms measured beside their settings."""
+    return {name: array for name, array in checkpoint.arrays.items() if name.startswith("transform/")}
+
+
 def _check_same(first: Checkpoint, other: Checkpoint) -> None:
     for key in ("classes", "image_shape", "eval_transforms"):
         if first.meta.get(key) != other.meta.get(key):
             raise CheckpointError(
                 f"{first.path} and {other.path} differ in {key.replace('_', ' ')}: average checkpoints of one network"
             )
+    mine, theirs = (Checkpoint(one.path, one.meta, _measured(one)).digests() for one in (first, other))
+    if mine != theirs:
+        raise CheckpointError(
+            f"{first.path} and {other.path} were trained on differently measured images: average checkpoints of one "
+            "network"
+        )

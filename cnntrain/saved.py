@@ -12,10 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain import build
+from cnntrain.arrays import Shape
 from cnntrain.checkpoint import Checkpoint
 from cnntrain.config.load import Loaded, load_plain
 from cnntrain.datasets.base import MAX_CLASSES, Description
 from cnntrain.errors import CheckpointError, ConfigError
+from cnntrain.loader import array_shapes, with_arrays
+from cnntrain.transforms.base import Transform
+
+# isort: split
+import numpy as np
 
 
 def experiment(checkpoint: Checkpoint, sets: Sequence[str] = (), fitted: bool = False) -> tuple[Loaded, Description]:
@@ -37,6 +43,17 @@ def experiment(checkpoint: Checkpoint, sets: Sequence[str] = (), fitted: bool = 
         loaded = load_plain(config, file)
         build.network(loaded, description)
     return (load_plain(config, file, sets) if sets else loaded), description
+
+
+def transforms(checkpoint: Checkpoint, loaded: Loaded, shape: Shape) -> tuple[Transform, ...]:
+    """The evaluation transforms of a checkpoint with the arrays they measured, for images of this shape.
+
+    Raises CheckpointError where the arrays are not those that they need.
+    """
+    chosen = build.transforms(loaded.experiment.data.eval_transforms)
+    wanted = array_shapes(chosen, shape)
+    checkpoint.expect({name: (size, np.float32) for name, size in wanted.items()}, prefix="transform/")
+    return with_arrays(chosen, {name: checkpoint.arrays[name] for name in wanted})
 
 
 def averaged(checkpoint: Checkpoint) -> bool:

@@ -28,6 +28,7 @@ from cnntrain.errors import (
     DataError,
     DivergedError,
     OutOfMemoryError,
+    PausedError,
     StoppedError,
     StorageError,
     UsageError,
@@ -82,6 +83,7 @@ class Options:
     allow_data_change: bool = False
     progress: Progress = "auto"
     quiet: bool = False
+    max_time: float | None = None  # seconds after which training pauses, at least one step further
 
 
 def fit(configs: Sequence[str | Path], sets: Sequence[str] = (), options: Options | None = None) -> dict[str, Any]:
@@ -97,7 +99,7 @@ def fit(configs: Sequence[str | Path], sets: Sequence[str] = (), options: Option
         require_tensorboard()
     if options.run_dir is None and (options.resume or options.resume_or_start):
         raise UsageError("--resume and --resume-or-start need --run-dir, to know which run is meant")
-    with Interrupts() as interrupts:
+    with Interrupts(options.max_time) as interrupts:
         if options.resume or (options.resume_or_start and options.run_dir and resumable(options.run_dir)):
             return _resume(configs, sets, options, console, interrupts)
         if not configs:
@@ -340,7 +342,7 @@ def _outcome(run: RunDirectory) -> Iterator[None]:
     """Leave word in the run directory of how the session ended."""
     try:
         yield
-    except StoppedError as error:
+    except (StoppedError, PausedError) as error:
         run.log(str(error))
         run.status(state="interrupted", exit_code=error.exit_code)
         raise

@@ -29,9 +29,9 @@ from cnntrain.engine.engine import Batch, Engine
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.update import Updater
 from cnntrain.engine.vitals import Vitals
-from cnntrain.errors import CheckpointError, DataError, DivergedError, StoppedError
+from cnntrain.errors import CheckpointError, DataError, DivergedError, PausedError, StoppedError
 from cnntrain.interrupts import Interrupts
-from cnntrain.loader import Samples
+from cnntrain.loader import Samples, arrays_of
 from cnntrain.manifest import Manifest
 from cnntrain.monitor import Monitor, Values
 from cnntrain.run import RunDirectory, environment
@@ -90,6 +90,7 @@ class Trainer:
         self.step = 0
         self.closed = 0  # epochs whose end has been dealt with
         self.finished: str | None = None  # why training is over
+        self._late = False  # whether time is up, looked at after each step, so that every session takes one
         self.values: Values = {}  # of the last closed epoch
         self.epoch_tally = self.tally.zeros()
         self.interval_tally = self.tally.zeros()
@@ -119,12 +120,13 @@ class Trainer:
         self.save()
 
     def fit(self) -> None:
-        """Train until it is finished. Raises StoppedError after a signal, DivergedError on NaN or infinity."""
+        """Train until it is finished. Raises StoppedError after a signal, PausedError, DivergedError on NaN."""
         with contextlib.closing(self.console):
             if self.finished is None:  # a run stopped while it validated has that still to do
                 self._after_step(self._close_due_epoch())
             while self.finished is None:
                 self._take_step()
+                self._late = self.interrupts.time_is_up
                 self._after_step(self._close_due_epoch())
         self.end()
 
@@ -164,19 +166,21 @@ class Trainer:
         return {"train/penalty": penalty, "train/objective": values["train/loss"] + penalty}
 
     def _after_step(self, improved: bool) -> None:
-        """Save where it is time to, and leave where a signal asked for it."""
+        """Save where it is time to, and leave where a signal asked for it or time is up."""
         every = max(self.horizon.steps(self.loaded.experiment.checkpoint.every), 1)
         due = self.step > 0 and self.step % every == 0
         wish, self.interrupts.save = self.interrupts.save, False
         stop = self.interrupts.stop
-        if improved or due or wish or stop or self.finished:
+        if improved or due or wish or stop or self._late or self.finished:
             self.save(best=improved, keep=due)
+        how = (
+            f"after step {self.step}, which is saved. "
+            f"Go on with: cnntrain fit --run-dir {shlex.quote(str(self.run.path))} --resume"
+        )
         if stop and not self.finished:
-            raise StoppedError(
-                f"stopped by {stop.name} after step {self.step}, which is saved. "
-                f"Go on with: cnntrain fit --run-dir {shlex.quote(str(self.run.path))} --resume",
-                stop,
-            )
+            raise StoppedError(f"stopped by {stop.name} {how}", stop)
+        if self._late and not self.finished:
+            raise PausedError(f"paused by --max-time {how}")
 
     def _diverged(self, what: str) -> DivergedError:
         return DivergedError(
@@ -327,6 +331,7 @@ class Trainer:
                     arrays[f"slot/{slot}/{name}"] = layout.view(flat, entry)
         if self.average:
             arrays |= {f"average/{name}": view for name, view in layout.views(self.average.vector).items()}
+        arrays |= arrays_of(self.data.eval_transforms)
         return arrays | {"metric/epoch": self.epoch_tally, "metric/interval": self.interval_tally}
 
     def restore(self, checkpoint: Checkpoint, allow_data_change: bool = False) -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import signal
 
+import hypothesis
 import pytest
 
 from cnntrain import blas
 from tests.support.campaign import Campaign
 
 blas.pin()
+hypothesis.settings.register_profile(
+    "busy", deadline=None
+)  # on a machine that does other things too, time says nothing
+hypothesis.settings.load_profile("busy")
 if (
     signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 ):  # as in the background of a script: the processes of tests heed it

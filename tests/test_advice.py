@@ -73,6 +73,10 @@ CASES: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
         (("train.batch_size=1",), ("train.batch_size=1", "model.layers.1={type: batch_norm, freeze: true}")),
         (("train.batch_size=1",), ("train.batch_size=2",)),
     ],
+    "mixing-of-one": [
+        (("data.train_transforms.0=mixup", "train.batch_size=1"), ("data.train_transforms.0=mixup",)),
+        (("data.train_transforms.0=cutmix", "train.batch_size=1"), ("train.batch_size=1",)),
+    ],
     "dropout-before-batch-norm": [
         (
             (layers("[flatten, {type: dense, units: 4}, dropout, batch_norm, relu, {type: dense, units: auto}]"),),
@@ -133,6 +137,20 @@ CASES: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
         (("optimizer.lr=0",), ("optimizer.lr=1e-9",)),
         (("schedule={type: step, every: 1st, gamma: 1e-3}",), ("schedule={type: step, every: 1ep, gamma: 0.1}",)),
     ],
+    "decay-fades": [
+        (
+            ("train.epochs=20", "schedule={type: exponential, gamma: 0.5}"),
+            ("train.epochs=20", "schedule={type: exponential, gamma: 0.5}", "optimizer.weight_decay=0"),
+        ),
+        (
+            ("train.epochs=20", "schedule={type: step, every: 5ep, gamma: 0.05}"),
+            ("train.epochs=20", "schedule={type: step, every: 5ep, gamma: 0.1}"),
+        ),
+        (
+            ("train.epochs=20", "schedule={type: polynomial, power: 5}"),
+            ("train.epochs=20", "schedule={type: polynomial, power: 2}"),
+        ),
+    ],
     "coupled-decay": [
         (
             ("optimizer={type: adam, weight_decay: 1e-2}",),
@@ -177,6 +195,11 @@ def test_a_rule_speaks_where_it_should_and_only_there(config, code, number, guil
     assert code in codes(config, guilty)
     assert code not in codes(config, innocent)
     assert code not in codes(config, (*guilty, f"warnings.ignore=[{code}]"))
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "one_cycle", "wsd", "constant"])
+def test_everyday_schedules_that_end_at_zero_may_have_weight_decay(config, schedule):
+    assert codes(config, ("train.epochs=30", f"schedule={schedule}")) == []
 
 
 def test_a_sum_of_losses_is_looked_into(config):

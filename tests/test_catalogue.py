@@ -36,9 +36,16 @@ CATALOGUE = {
         linear mlp lenet5 lenet_caffe cifar10_quick cifar10_full alexnet_small all_cnn_c nin vgg11 vgg13 vgg16 vgg19
         resnet20 resnet32 resnet44 resnet56 resnet110 resnet18 resnet34 resnet50 wide_resnet preact_resnet18 squeezenet
         mobilenet_v1 mobilenet_v2 densenet_bc inception_small convnext_femto""",
+    "transforms": """
+        scale normalize resize center_crop pad to_grayscale to_rgb random_crop random_resized_crop hflip vflip
+        random_rotation random_affine color_jitter invert solarize posterize autocontrast gaussian_blur gaussian_noise
+        random_erasing cutout trivial_augment_wide rand_augment mixup cutmix zca_whiten lcn haar dense_sift""",
+    "metrics": """
+        loss accuracy error top_k balanced_accuracy precision recall f1 confusion auc log_loss brier calibration_error
+        cohen_kappa mcc mae mse""",
 }
-PROVEN = ("layers", "losses", "optimizers", "schedules")  # by golden files
-COMPOSED = {"losses": {"sum"}}  # of parts that have theirs; their own tests prove the composition
+PROVEN = ("layers", "losses", "optimizers", "schedules", "metrics")  # by golden files
+COMPOSED = {"losses": {"sum"}, "metrics": {"loss"}}  # of parts that have theirs; their own tests prove the composition
 BY_DEFINITION = {  # parts so plain that there is nobody to name
     "layers": {"add", "concat", "flatten", "max_pool2d", "avg_pool2d", "reshape", "sigmoid", "tanh", "upsample"},
     "structures": {"repeat", "sequential"},
@@ -49,6 +56,8 @@ BY_DEFINITION = {  # parts so plain that there is nobody to name
     "regularizers": set(),
     "averages": set(),
     "models": {"linear"},
+    "transforms": {"scale"},
+    "metrics": {"accuracy", "confusion", "error", "log_loss", "loss", "precision", "recall", "top_k"},
 }
 PARTS = [
     pytest.param(kind, name, cls, id=f"{kind}-{name}")

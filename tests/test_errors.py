@@ -27,6 +27,7 @@ def test_exit_codes_are_never_renumbered() -> None:
         "OutOfMemoryError": 7,
         "RunDirectoryError": 8,
         "CheckFailedError": 9,
+        "PausedError": 75,
     }
 
 

@@ -51,6 +51,15 @@ def test_without_a_share_for_the_teacher_it_is_cross_entropy(teacher, tmp_path):
         np.testing.assert_allclose(found[name], plain[name], rtol=1e-3, atol=1e-4)
 
 
+def test_a_sum_of_one_term_is_that_term(teacher, tmp_path):
+    config, path = teacher
+    run(config, tmp_path / "plain", taught(path))
+    *rest, last = taught(path)
+    run(config, tmp_path / "sum", (*rest, "loss={type: sum, terms: [" + last.removeprefix("loss=") + "]}"))
+    plain, found = (read(tmp_path / name / "checkpoints/last.npz").digests() for name in ("plain", "sum"))
+    assert found == plain
+
+
 def test_another_teacher_is_other_data(teacher, tmp_path):
     config, _ = teacher
     run(config, tmp_path / "teacher", (*SHORT, "seed=8"))

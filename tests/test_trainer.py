@@ -13,7 +13,7 @@ import pytest
 
 import cnntrain
 from cnntrain.checkpoint import read, read_meta
-from cnntrain.errors import ConfigError, DataError, DivergedError, RunDirectoryError, StoppedError
+from cnntrain.errors import ConfigError, DataError, DivergedError, PausedError, RunDirectoryError, StoppedError
 from cnntrain.run import read_metrics
 from cnntrain.trainer import Trainer
 from tests.support.experiments import ADAM, FULL, evidence, run, write
@@ -55,6 +55,22 @@ def test_a_run_stopped_at_any_step_resumes_to_the_same_bits(straight, step, tmp_
     assert read_meta(tmp_path / "run" / "checkpoints" / "last.npz")["position"]["step"] == step
     run(None, tmp_path / "run", resume=True)
     assert evidence(tmp_path / "run") == expected
+
+
+def test_pauses_when_time_is_up_and_every_session_takes_a_step(straight, tmp_path):
+    config, sets, expected = straight
+    for step in range(1, 5):
+        with pytest.raises(PausedError, match=f"paused by --max-time after step {step}, which is saved") as paused:
+            run(config, tmp_path / "run", sets, resume_or_start=True, max_time=0)
+        assert paused.value.exit_code == 75
+        status = json.loads((tmp_path / "run" / "status.json").read_text())
+        assert (status["state"], status["exit_code"]) == ("interrupted", 75)
+    run(config, tmp_path / "run", sets, resume_or_start=True, max_time=600)
+    assert evidence(tmp_path / "run") == expected
+
+
+def test_what_is_finished_when_time_is_up_is_finished(tmp_path):
+    assert run(write(tmp_path), tmp_path / "run", ("train={steps: 1}",), max_time=0)["state"] == "finished"
 
 
 def test_a_signal_during_validation_leaves_the_epoch_open_and_resumes_to_the_same_bits(straight, tmp_path, monkeypatch):

@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
+from cnntrain.cli import mistakes
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, threads
-from cnntrain.cli.text import pairs, show, table
+from cnntrain.cli.require import check, require
+from cnntrain.cli.text import pairs, show
 
 
 @click.command(
@@ -17,6 +19,8 @@ from cnntrain.cli.text import pairs, show, table
         "cnntrain eval runs/quickstart/latest",
         "cnntrain eval runs/quickstart/latest/checkpoints/last.npz --split val --json",
         "cnntrain eval runs/quickstart/latest --data other-digits",
+        "cnntrain eval runs/quickstart/latest --csv > classes.csv",
+        "cnntrain eval runs/quickstart/latest --require 'accuracy>=0.97'",
         "cnntrain eval runs/quickstart/latest -s data.source.root=/new/place/of/the/data",
     ],
 )
@@ -40,11 +44,20 @@ from cnntrain.cli.text import pairs, show, table
     metavar="KEY=VALUE",
     help="Say where the data lies, if not where it did: data.source.root=PATH. Repeatable.",
 )
+@click.option("--csv", "as_csv", is_flag=True, help="Print a row for each class: how it fares, what it is taken for.")
+@require
 @threads
 @as_json
 @debug
 def command(
-    checkpoint: Path, split: str | None, data: Path | None, sets: tuple[str, ...], threads: int | None, as_json: bool
+    checkpoint: Path,
+    split: str | None,
+    data: Path | None,
+    sets: tuple[str, ...],
+    requirements: tuple[str, ...],
+    threads: int | None,
+    as_csv: bool,
+    as_json: bool,
 ) -> None:
     """Measure a trained network on a split of its data, or on other data: loss, accuracy, and how each class fares.
 
@@ -58,14 +71,26 @@ def command(
 
     if data is not None and sets:
         raise UsageError("--data names other data and --set says where the training data lies. Choose one")
+    if as_csv and as_json:
+        raise UsageError("--csv and --json are two forms of the same. Choose one")
     with Pool(usable(threads)) as pool:
         trained = Trained(checkpoint, pool, sets)
         result = trained.evaluate(split, data)
     if as_json:
         print_json(result)
-        return
+    elif not as_csv:
+        _show(result, trained.step)
+    elif "per_class" in result:
+        click.echo(mistakes.as_csv(result["per_class"], result["confusion"]), nl=False)
+    else:
+        raise UsageError("--csv tells how each class fares, and this network has none. Try --json")
+    check(requirements, result)
+
+
+def _show(result: dict[str, Any], step: int) -> None:
+    """Print for people what was measured."""
     rows = [
-        ("checkpoint", f"{result['checkpoint']} (step {trained.step})"),
+        ("checkpoint", f"{result['checkpoint']} (step {step})"),
         *([("data", result["data"])] if "data" in result else []),
         ("split", f"{result['split']}, {result['samples']:,} samples"),
         *((name, f"{value:.4f}") for name, value in result.items() if isinstance(value, float)),
@@ -73,9 +98,4 @@ def command(
     show(pairs(rows))
     if "per_class" in result:
         show()
-        show(table([["class", "samples", "recall", "precision"], *map(_row, result["per_class"])], right={1, 2, 3}))
-
-
-def _row(row: dict[str, Any]) -> list[str]:
-    shares = [row["recall"], row["precision"]]
-    return [row["class"], f"{row['samples']:,}", *("-" if share is None else f"{share:.4f}" for share in shares)]
+        show(mistakes.text(result["per_class"], result["confusion"]))

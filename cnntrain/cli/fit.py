@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,17 @@ from typing import Any
 import click
 
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
+from cnntrain.cli.require import check, require
+
+
+def _seconds(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:
+    """A wall-clock time such as 90s, 20m, 7.5h or 2d. A number without a unit could mean any, and is refused."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd])", text, re.ASCII)
+    if match is None:
+        raise click.BadParameter(f"expected a time such as 90s, 20m, 7.5h or 2d, got {text!r}")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
 
 
 @click.command(
@@ -18,9 +30,17 @@ from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets
         "cnntrain fit my.yaml -s optimizer.lr=0.1 -s train.epochs=20",
         "cnntrain fit my.yaml -o runs/a --resume-or-start",
         "cnntrain fit -o runs/a --resume",
+        "cnntrain fit my.yaml -o runs/a --resume-or-start --max-time 7.5h",
     ],
     sections={
-        "Going on with a run": ("resume", "resume_or_start", "overwrite", "strict_env", "allow_data_change"),
+        "Going on with a run": (
+            "resume",
+            "resume_or_start",
+            "max_time",
+            "overwrite",
+            "strict_env",
+            "allow_data_change",
+        ),
         "Output": ("progress", "quiet", "as_json", "debug", "help"),
     },
 )
@@ -37,6 +57,12 @@ from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --run-dir; the config is in its checkpoint.")
 @click.option("--resume-or-start", is_flag=True, help="Start, go on, or when finished do nothing: for scripts.")
+@click.option(
+    "--max-time",
+    metavar="TIME",
+    callback=_seconds,
+    help="Pause after so long, as in 90s, 20m or 7.5h; exit code 75, resumable.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace the run that --run-dir holds.")
 @click.option("--strict-env", is_flag=True, help="Refuse to resume on other versions or another kind of processor.")
 @click.option("--allow-data-change", is_flag=True, help="Resume although the training data has changed.")
@@ -49,10 +75,18 @@ from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets
     show_default=True,
     help="A bar on a terminal, plain lines elsewhere.",
 )
+@require
 @click.option("-q", "--quiet", is_flag=True, help="Say only what is wrong.")
 @as_json
 @debug
-def command(configs: tuple[Path, ...], sets: tuple[str, ...], as_json: bool, rehearse: bool, **flags: Any) -> None:
+def command(
+    configs: tuple[Path, ...],
+    sets: tuple[str, ...],
+    as_json: bool,
+    rehearse: bool,
+    requirements: tuple[str, ...],
+    **flags: Any,
+) -> None:
     """Train the network of CONFIG. Several configs are merged, later ones over earlier ones."""
     report = flags.pop("report")
     from cnntrain.interrupts import Interrupts
@@ -60,9 +94,12 @@ def command(configs: tuple[Path, ...], sets: tuple[str, ...], as_json: bool, reh
     began = time.perf_counter()
     with Interrupts() as interrupts, interrupts.at_once():  # importing NumPy takes a while
         from cnntrain.cli.check import show_rehearsal
+        from cnntrain.errors import UsageError
         from cnntrain.session import Options, dry_run, fit
 
     _check_flags(dry_run=rehearse, **flags)
+    if rehearse and requirements:
+        raise UsageError("--require judges a training and --dry-run does none. Choose one")
     options = Options(**flags)
     if rehearse:
         document = dry_run(configs, sets, options, began)
@@ -76,6 +113,7 @@ def command(configs: tuple[Path, ...], sets: tuple[str, ...], as_json: bool, reh
         _report(Path(result["run_dir"]), options.threads, options.quiet)
     if as_json:
         print_json(result)
+    check(requirements, result["final"])
 
 
 def _report(run: Path, threads: int | None, quiet: bool) -> None:
@@ -103,6 +141,8 @@ def _check_flags(**flags: Any) -> None:
         raise UsageError(f"--run-dir {flags['run_dir']}: the shell left the ~ as it is. Write $HOME in its place")
     if flags["dry_run"] and flags["resume"]:
         raise UsageError("--dry-run rehearses a new run and --resume goes on with one. Choose one")
+    if flags["dry_run"] and flags["max_time"] is not None:
+        raise UsageError("--max-time ends a training and --dry-run does none. Choose one")
     for name in ("strict_env", "allow_data_change"):
         if flags[name] and not (flags["resume"] or flags["resume_or_start"]):
             raise UsageError(f"--{name.replace('_', '-')} is for resuming. Add --resume, or leave it out")

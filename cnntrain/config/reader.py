@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import math
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -168,8 +168,11 @@ class Reader:
         if name.text in known:
             return known[name.text]
         ours = next((ours for k in kind.names if (ours := foreign.type_name(k, name.text, known))), None)
+        noun, key = registry.KINDS[kind.names[0]], _common_key(name.text, known)
         hint = f": cnntrain calls it {ours!r}" if ours else registry.did_you_mean(name.text[:40], known)
-        self.problems.add(name.where, f"unknown {registry.KINDS[kind.names[0]]} {scalars.found(name)}{hint}")
+        if key:
+            hint = f": it is a key of every {noun}, to be written beside its type as '{key}: ...'"
+        self.problems.add(name.where, f"unknown {noun} {scalars.found(name)}{hint}")
         return INVALID
 
     def untyped(self, node: Node, kind: Kind, at: Place) -> Any:
@@ -238,6 +241,12 @@ class Reader:
 def _parts(kind: Kind) -> dict[str, type[Part]]:
     """Every part that may stand at a place, by name."""
     return {name: cls for folder in kind.names for name, cls in registry.parts(folder).items()}
+
+
+def _common_key(name: str, known: Mapping[str, type[Part]]) -> str | None:
+    """The key that all parts of a kind take, where somebody took it for a part: Lookahead, SAM."""
+    base = next(cls for part in known.values() for cls in part.__mro__ if "kind" in cls.__dict__)
+    return next((key for key in keys_of(base) if key == name.lower()), None)
 
 
 # What a node could be

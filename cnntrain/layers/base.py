@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import check_fields
@@ -163,6 +163,10 @@ class Layer(Part):
     def algorithm_for(self, *inputs: Shape) -> str:
         """How it is computed for these shapes, where there are several ways; a word for `cnntrain time`."""
         return ""
+
+    def at_depth(self, depth: float) -> Self:
+        """The layer as it is at this depth: 0 for the first of its type in the network, 1 for the last or only one."""
+        return self
 
     def forward(self, f: Frame) -> None:
         """Write f.y."""

@@ -5,6 +5,7 @@ The draws of a shard come from its own generator, in float32, so that they are t
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -82,18 +83,23 @@ class SpatialDropout2d(Drop):
 class DropPath(Drop):
     """The whole sample is 0 with probability `rate`, else divided by 1 - rate (Huang et al. 2016, stochastic depth).
 
-    It belongs at the end of a residual body, which then is skipped. The paper's rate grows linearly with depth, which
-    a layer does not know: write it as rate * block / (blocks - 1), as the ready models do. torchvision's
-    StochasticDepth in mode "row".
+    It belongs at the end of a residual body, which then is skipped. With `linear`, `rate` is that of the last such
+    layer of the network, and those before have less: rate i / (n - 1) for number i of n, from 0, as timm and
+    torchvision's ConvNeXt have it. Without, every layer has its own: torchvision's StochasticDepth in mode "row".
     """
 
     examples: ClassVar[tuple[Example, ...]] = (
         example((3, 5, 2), rate=0.5),
-        example((7,), rate=0.2),
+        example((7,), rate=0.2, linear=False),
         example((4,), rate=0.0),
     )
 
     rate: Rate = 0.1
+    linear: bool = True
+
+    def at_depth(self, depth: float) -> DropPath:
+        """The layer with the rate of this depth."""
+        return dataclasses.replace(self, rate=self.rate * depth, linear=False) if self.linear else self
 
     def draws(self, shape: Shape) -> Shape:
         """One."""

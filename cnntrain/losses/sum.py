@@ -20,12 +20,14 @@ class Sum(Loss):
     """The sum of its terms, each times its own `weight` (scalarization: Zadeh 1963).
 
     L = sum_i weight_i L_i, and so is its gradient. Class weights belong to the sum, not to a term, because all terms
-    share one mean: they multiply a sample's whole loss.
+    share one mean: they multiply a sample's whole loss. One term may be distillation, whose `alpha: 1` leaves its own
+    cross-entropy out; the others then see the labels alone.
     """
 
     # Parts of its own kind, by name: discovery has imported them, or does now.
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"terms": (make("losses", "cross_entropy"), make("losses", "mse", weight=0.5)), "weight": 2.0},
+        {"terms": (make("losses", "distillation", teacher="teacher.npz", alpha=1.0), make("losses", "hinge"))},
         {"terms": (make("losses", "mae"),), "class_weight": (1.0, 2.0, 3.0, 4.0)},
     )
 
@@ -35,8 +37,8 @@ class Sum(Loss):
         super().__post_init__()
         if not self.terms:
             raise ValueError("terms of sum are none: name at least one loss")
-        if any(hasattr(term, "teacher") for term in self.terms):
-            raise ValueError("terms of sum cannot hold a teacher: distillation has its own cross-entropy")
+        if sum(map(_is_taught, self.terms)) > 1:
+            raise ValueError("terms of sum can learn from one teacher, not from several: leave one distillation")
         if any(term.class_weight is not None for term in self._losses()):
             raise ValueError("terms of sum share one mean: give class_weight to the sum, not to a term")
 
@@ -48,6 +50,17 @@ class Sum(Loss):
         """Whether that is what any of its terms takes outputs for."""
         return any(term.yes_or_no for term in self._losses())
 
+    @property
+    def teacher(self) -> str | None:
+        """The teacher of the term that has one."""
+        return next((getattr(term, "teacher", None) for term in self.terms if _is_taught(term)), None)
+
+    def own_targets(self, targets: Array, units: int) -> Array:
+        """The targets without what only one of the terms understands."""
+        for term in self._losses():
+            targets = term.own_targets(targets, units)
+        return targets
+
     def check(self, outputs: Shape, targets: int, labels: bool) -> None:
         """Raise ValueError where any of the terms, or the class weights, do not fit."""
         super().check(outputs, targets, labels)
@@ -56,13 +69,19 @@ class Sum(Loss):
 
     def score(self, outputs: Array, targets: Array, weights: Array, losses: Array, d_outputs: Array | None) -> None:
         """Add up losses and gradients of the terms, in their order."""
+        own = self.own_targets(targets, outputs.shape[1])
         parts = np.empty_like(losses)
         slopes = None if d_outputs is None else np.empty_like(d_outputs)
         losses[...] = 0
         if d_outputs is not None:
             d_outputs[...] = 0
         for term in self._losses():
-            term(outputs, targets, weights, parts, slopes)
+            term(outputs, targets if _is_taught(term) else own, weights, parts, slopes)
             losses += parts
             if d_outputs is not None and slopes is not None:
                 d_outputs += slopes
+
+
+def _is_taught(term: Part) -> bool:
+    """Whether a loss, or one of the terms of a sum, wants a teacher's logits among the targets."""
+    return getattr(term, "teacher", None) is not None

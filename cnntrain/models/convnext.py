@@ -26,18 +26,15 @@ class ConvnextFemto(Preset):
     def layers(self) -> Entries:
         """The stem, four stages with a 2x2 convolution of stride 2 between them, the classifier."""
         entries = [layer("conv2d", filters=_WIDTHS[0], kernel_size=self.patch, stride=self.patch), _norm()]
-        blocks = 0
         for number, (depth, width) in enumerate(zip(_DEPTHS, _WIDTHS, strict=True), 1):
             if number > 1:
                 entries += [_norm(), layer("conv2d", filters=width, kernel_size=2, stride=2)]
-            body = tuple(self._block(width, blocks + i) for i in range(depth))
+            body = (self._block(width),) * depth
             entries.append(layer("sequential", name=f"stage{number}", body=body))
-            blocks += depth
         return *entries, layer("global_avg_pool"), _norm(), layer("dense", units="auto")
 
-    def _block(self, width: int, number: int) -> Declared:
+    def _block(self, width: int) -> Declared:
         """A 7x7 depthwise convolution, then two layers across channels, four times as wide between them."""
-        rate = self.drop_path * number / (sum(_DEPTHS) - 1)
         body = (
             layer("depthwise_conv2d", kernel_size=7, padding=3),
             _norm(),
@@ -45,7 +42,7 @@ class ConvnextFemto(Preset):
             layer("gelu"),
             layer("conv2d", filters=width, kernel_size=1),
             layer("scale", initial=1e-6, bias=False),
-            *((layer("drop_path", rate=rate),) if rate else ()),
+            *((layer("drop_path", rate=self.drop_path),) if self.drop_path else ()),
         )
         return layer("residual", body=body, shortcut="identity")
 

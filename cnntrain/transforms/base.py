@@ -5,12 +5,12 @@ Whole arrays at a time; what is random comes from `Draws`, which depend on (seed
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self
 
 from cnntrain.arrays import Array, Shape
-from cnntrain.config.fields import Probability, check_fields
+from cnntrain.config.fields import Positive, Probability, check_fields
 from cnntrain.random import Draws
 from cnntrain.registry import Part
 
@@ -30,6 +30,7 @@ class Transform(Part):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({},)
     moves_pixels_only: ClassVar[bool] = False
     random: ClassVar[bool] = False  # uses its draws; not allowed among eval_transforms
+    on: ClassVar[Literal["image", "pair"]] = "image"  # what it changes; of a pair, see Mixing
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -37,6 +38,18 @@ class Transform(Part):
     def output_shape(self, shape: Shape) -> Shape:
         """Shape of one image after it. Raises ValueError where such an image does not fit."""
         return shape
+
+    def array_shapes(self, shape: Shape) -> dict[str, Shape]:
+        """The arrays, by name, that `fit` measures for images of this shape and that are too large for fields."""
+        return {}
+
+    def arrays(self) -> Mapping[str, Array]:
+        """Those arrays, float32, once they were measured; a checkpoint keeps them under `transform/`."""
+        return {}
+
+    def with_arrays(self, arrays: Mapping[str, Array]) -> Self:
+        """This transform with those arrays, as if it had measured them."""
+        return self
 
     def needs_fit(self) -> bool:
         """Whether `fit` must see the training images first."""
@@ -74,6 +87,37 @@ class Sometimes(Transform):
         if chosen.any():
             images[chosen] = self.change(images[chosen])
         return images
+
+
+@dataclass(frozen=True)
+class Mixing(Transform):
+    """Base of the transforms that mix every sample of a training batch with the one before it, the first with the last.
+
+    The order of an epoch being random, so are the partners. One share serves a whole batch, drawn from Beta(alpha,
+    alpha), and targets are mixed by it too: labels become rows of shares. A batch is what one gradient is taken of, so
+    with `accumulate` the smaller one; `probability` is that of a batch to be mixed.
+    """
+
+    on: ClassVar[Literal["image", "pair"]] = "pair"
+    random: ClassVar[bool] = True
+
+    alpha: Positive = 1.0
+    probability: Probability = 1.0
+
+    def mix(self, images: Array, targets: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Of n + 1 consecutive samples of a batch the last n, each mixed with the one before it; new arrays or views.
+
+        images (n + 1, h, w, c) and targets (n + 1, k) are floats. `rng` is the batch's: whatever stretch of it is
+        asked for, it gives the same numbers.
+        """
+        if rng.random() >= self.probability:
+            return images[1:], targets[1:]
+        mixed, share = self.blend(images[1:], images[:-1], float(rng.beta(self.alpha, self.alpha)), rng)
+        return mixed, share * targets[1:] + (1 - share) * targets[:-1]
+
+    def blend(self, images: Array, others: Array, share: float, rng: np.random.Generator) -> tuple[Array, float]:
+        """The images (n, h, w, c) mixed with the others, a new array, and what share of them is left in it."""
+        raise NotImplementedError
 
 
 def erase(images: Array, top: Array, bottom: Array, left: Array, right: Array) -> Array:

@@ -20,7 +20,7 @@ def test_a_run_directory_means_its_best_checkpoint_and_says_so(cnntrain, finishe
     assert lines[0] == f"checkpoint  {best} (step 8)"
     assert lines[1] == "split       test, 18 samples"
     assert [line.split()[0] for line in lines[2:5]] == ["loss", "accuracy", "error"]
-    assert lines[6] == "class  samples  recall  precision"
+    assert lines[6] == "class  samples  recall  precision      f1"
     best.unlink()
     assert cnntrain("eval", finished).out.splitlines()[0] == f"checkpoint  {last} (step 8)"
 

@@ -1,13 +1,13 @@
 """Make every golden file anew, and what `cnntrain selftest` ships of them: `python -m tests.golden.make_golden`.
 
-Needs PyTorch, scikit-learn and PyWavelets. The same versions give the same bytes.
+Needs PyTorch, torchvision, timm, scikit-learn and PyWavelets. The same versions give the same bytes.
 """
 
 from __future__ import annotations
 
 import runpy
 
-MAKERS = ("layers", "losses", "optimizers", "schedules", "metrics", "transforms", "networks", "checkpoints")
+MAKERS = ("layers", "losses", "optimizers", "schedules", "metrics", "transforms", "models", "networks", "checkpoints")
 
 if __name__ == "__main__":
     for maker in MAKERS:

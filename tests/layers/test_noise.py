@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from cnntrain import registry
+from cnntrain.graph import weave
 
 # isort: split
 import numpy as np
 import pytest
 
 from tests.support.layers import run
+from tests.support.networks import declared
 
 DROPS = ["spatial_dropout2d", "drop_path"]
 
@@ -63,3 +65,18 @@ def test_evaluation_is_the_identity_and_types_draw_alike(name, fields):
     np.testing.assert_allclose(run(layer, [x], {}).y, narrow, rtol=1e-5, atol=1e-5)
     halves = run(layer, [np.concatenate([x, x])], {}, cuts=[4]).y
     assert not np.array_equal(*np.split(halves, 2)) or name == "drop_path"
+
+
+def rates(*layers):
+    graph = weave([declared(name, **fields) for name, fields in layers], (4, 4, 2), 3)
+    return [node.layer.rate for node in graph.nodes if node.layer.name_in_config == "drop_path"]
+
+
+def test_drop_path_is_linear_in_depth_unless_told():
+    drop, dense = ("drop_path", {"rate": 0.3}), ("relu", {})
+    assert rates(drop) == [0.3]
+    assert rates(drop, dense, drop, dense, dense, drop, drop) == pytest.approx([0, 0.1, 0.2, 0.3])
+    body = (declared("relu"), declared("residual", body=(declared("drop_path", rate=0.2),)))
+    assert rates(("repeat", {"n": 3, "body": body})) == pytest.approx([0, 0.1, 0.2])
+    own = ("drop_path", {"rate": 0.3, "linear": False})
+    assert rates(own, own, drop) == [0.3, 0.3, 0.3]

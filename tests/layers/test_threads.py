@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from cnntrain import registry
+from cnntrain.cli import main
+from cnntrain.config.dump import plain, to_yaml
 from cnntrain.config.fields import Declared
 from cnntrain.engine.pool import Pool
 
 # isort: split
 import numpy as np
 
+from tests.support.experiments import evidence
 from tests.support.networks import declared as d
 from tests.support.networks import engine_of, random_batch
 
@@ -73,3 +76,27 @@ def test_any_number_of_threads_gives_the_same_bits():
     for threads in (2, 3):
         for a, b in zip(one, trained(threads), strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def test_fit_ends_with_the_same_digests_for_j_1_2_and_3(tmp_path):
+    """The command's own path, with an optimizer, validation and augmentation: every array and every metric."""
+    config = tmp_path / "every.yaml"
+    data = {
+        "source": {"type": "synthetic", "size": 8, "channels": 3, "classes": 3, "samples": 44},
+        "val": 0.2,
+        "train_transforms": ["hflip", {"type": "random_crop", "padding": 1}, "mixup"],
+    }
+    experiment = {
+        "data": data,
+        "model": {"layers": [plain(layer) for layer in every_layer()]},
+        "optimizer": {"type": "adam", "lr": 1e-3},
+        "train": {"epochs": 2, "batch_size": 17},
+    }
+    config.write_text(to_yaml(experiment))
+    found = []
+    for threads in (1, 2, 3):
+        directory = tmp_path / str(threads)
+        assert main(["fit", str(config), "-j", str(threads), "-o", str(directory), "-q"]) == 0
+        found.append(evidence(directory))
+    assert len(found[0][0]) > 50
+    assert found[0] == found[1] == found[2]

@@ -90,6 +90,23 @@ def test_a_teacher_that_agrees_leaves_the_labels_alone():
     np.testing.assert_allclose(gradient, 0, atol=1e-5)
 
 
-def test_a_sum_takes_no_teacher():
-    with pytest.raises(ValueError, match="cannot hold a teacher"):
-        registry.make("losses", "sum", terms=(registry.make("losses", "distillation", teacher="t.npz"),))
+def test_a_sum_with_a_teacher_shows_the_others_the_labels():
+    outputs, labels, weights = batch("labels")
+    taught = with_logits(labels, np.random.default_rng(4).standard_normal(outputs.shape))
+    teacher = registry.make("losses", "distillation", teacher="t.npz", alpha=1.0, weight=2.0)
+    inner = registry.make("losses", "sum", terms=(registry.make("losses", "hinge"),))
+    both = registry.make("losses", "sum", terms=(inner, teacher), class_weight=(1.0, 2.0, 3.0, 4.0))
+    assert both.teacher == "t.npz"
+    assert inner.teacher is None
+    np.testing.assert_array_equal(both.own_targets(taught, 4), labels)
+    np.testing.assert_array_equal(both.class_factors(taught), 1.0 + labels)
+    losses, gradient = run(both, outputs, taught, weights)
+    parts = [run(inner, outputs, labels, weights), run(teacher, outputs, taught, weights)]
+    np.testing.assert_allclose(losses, (1 + labels) * (parts[0][0] + parts[1][0]), rtol=1e-13)
+    np.testing.assert_allclose(gradient, (1 + labels)[:, None] * (parts[0][1] + parts[1][1]), rtol=1e-12, atol=1e-16)
+
+
+def test_a_sum_takes_one_teacher():
+    teacher = registry.make("losses", "distillation", teacher="t.npz")
+    with pytest.raises(ValueError, match="from one teacher, not from several"):
+        registry.make("losses", "sum", terms=(teacher, registry.make("losses", "sum", terms=(teacher,))))

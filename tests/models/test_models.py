@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from cnntrain import registry
 from cnntrain.config.load import load_text
 from cnntrain.engine.engine import Engine
@@ -10,8 +12,10 @@ from cnntrain.errors import ConfigError, Mark
 from cnntrain.graph import Graph, weave
 
 # isort: split
+import numpy as np
 import pytest
 
+from tests.support.golden import GOLDEN
 from tests.support.networks import engine_of, random_batch
 
 MNIST, CIFAR, CROPPED, IMAGENET = (28, 28, 1), (32, 32, 3), (28, 28, 3), (224, 224, 3)
@@ -135,25 +139,56 @@ def test_images_shrink_as_published(name, shape, inner):
     assert [s for s in shapes if len(s) == 3 and s[0] >= inner[0]][-1] == inner
 
 
-def losses(name: str, fields: dict, shape: tuple[int, ...], lr: float, steps: int) -> tuple[list[float], Engine]:
-    """The loss of `steps` plain gradient steps on one batch of four, the same values dropped in each."""
+THEIRS = json.loads((GOLDEN / "models.json").read_text())  # what torchvision and timm themselves say
+
+
+@pytest.mark.parametrize("theirs", THEIRS)
+def test_equals_the_network_of_torchvision_or_timm(theirs):
+    expected, ours = THEIRS[theirs], dict(THEIRS[theirs]["ours"])
+    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in ours.items() if key != "type"}
+    graph = graph_of(ours["type"], fields, IMAGENET, 1000)
+    trained = [param for node in graph.nodes for param in node.params.values() if param.role != "statistic"]
+    assert (graph.parameter_count(), len(trained)) == (expected["parameters"], expected["tensors"])
+    assert list(graph.output_shape) == expected["output"]
+    sizes = {node.shape[:2] for node in graph.nodes if len(node.shape) == 3}
+    assert sizes - {(1, 1)} == {tuple(size) for size in expected["sizes"]} - {(1, 1)}
+
+
+def losses(
+    name: str, fields: dict, shape: tuple[int, ...], lr: float, steps: int, samples: int = 4
+) -> tuple[list[float], Engine]:
+    """The loss of `steps` plain gradient steps on one small batch, the same values dropped in each."""
     layers = list(registry.make("models", name, **fields).layers())
     with Pool(1) as pool:
         engine = engine_of(layers, pool, shape=shape, classes=3, shard=4)
-        batch, trained, found = random_batch(4, shape, 3), engine.graph.layout.trained, []
+        batch, trained, found = random_batch(samples, shape, 3), engine.graph.layout.trained, []
         for _ in range(steps):
             found.append(engine.tally.mean_loss(engine.step([batch], step=0)))
             engine.params[:trained] -= lr * engine.grads[:trained]
     return found, engine
 
 
+def check_that_all_of_it_learns(engine: Engine) -> None:
+    """Every trained parameter has a gradient, and a finite one."""
+    gradients = engine.graph.layout.views(engine.grads)
+    trained = [name for name, entry in engine.graph.layout.entries.items() if entry.param.role != "statistic"]
+    assert [name for name in trained if not gradients[name].any()] == []
+    assert np.isfinite(engine.grads[: engine.graph.layout.trained]).all()
+
+
 @pytest.mark.parametrize(("name", "fields", "shape", "lr"), SMALL, ids=ids(SMALL))
 def test_three_steps_lower_the_loss(name, fields, shape, lr):
     found, engine = losses(name, fields, shape, lr, 4)
     assert found[3] < found[0]
-    gradients = engine.graph.layout.views(engine.grads)
-    dead = [name for name, entry in engine.graph.layout.entries.items() if not gradients[name].any()]
-    assert all(engine.graph.layout.entries[name].param.role == "statistic" for name in dead)
+    check_that_all_of_it_learns(engine)
+
+
+@pytest.mark.parametrize(("name", "fields", "shape", "lr"), RUNS[len(SMALL) :], ids=ids(RUNS[len(SMALL) :]))
+def test_the_large_ones_run_forward_and_backward(name, fields, shape, lr):
+    smaller = tuple(min(extent, 32) for extent in shape)
+    found, engine = losses(name, fields, smaller, lr, 1, samples=2)
+    assert 0 < found[0] < 30
+    check_that_all_of_it_learns(engine)
 
 
 @pytest.mark.soak

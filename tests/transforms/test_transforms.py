@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import importlib.util
 import itertools
 import re
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from cnntrain import registry
 from cnntrain.arrays import Array
-from cnntrain.errors import DataError
+from cnntrain.errors import ConfigError, DataError
 from cnntrain.random import Draws
 from cnntrain.transforms.base import Sometimes, Transform
 from tests.support import golden
+from tests.support.experiments import run, write
 
 # isort: split
 import numpy as np
 import pytest
 from PIL import Image
 
+OPENCV = pytest.mark.skipif(importlib.util.find_spec("cv2") is None, reason="OpenCV is not installed")
+NEEDS = {"dense_sift": OPENCV}
 SETTINGS = [
-    pytest.param(registry.make("transforms", name, **fields), id=f"{name}-{index}")
+    pytest.param(registry.make("transforms", name, **fields), id=f"{name}-{index}", marks=NEEDS.get(name, ()))
     for name, cls in registry.parts("transforms").items()
     for index, fields in enumerate(cls.examples)
+    if cls.on == "image"  # those that mix samples: test_mixing.py
 ]
 SHAPE = (8, 12, 3)
 SHAPES = {"to_rgb": (8, 12, 1)}  # of the images a transform does something to, where color ones are left alone
@@ -102,7 +108,9 @@ def test_a_fitted_transform_is_made_of_its_fields(transform: Transform) -> None:
     done = fitted(transform)
     assert not done.needs_fit()
     assert done.fit([photos()]) == done
-    again = registry.make("transforms", done.name_in_config, **dataclasses.asdict(done))
+    settings = {field.name: getattr(done, field.name) for field in dataclasses.fields(done) if field.init}
+    again = registry.make("transforms", done.name_in_config, **settings).with_arrays(done.arrays())
+    assert {name: array.shape for name, array in done.arrays().items()} == done.array_shapes(SHAPE)
     first, second = (part.apply(suited(part), draws(range(20))) for part in (again, done))
     assert first.tobytes() == second.tobytes()
 
@@ -113,10 +121,15 @@ def test_fitting_does_not_depend_on_the_chunks(transform: Transform) -> None:
     whole, parts = transform.fit([images]), transform.fit(iter([images[:1], images[1:15], images[15:]]))
     for field in dataclasses.fields(transform):
         ours, theirs = getattr(parts, field.name), getattr(whole, field.name)
+        if not field.init:
+            continue
         if transform.needs_fit() and isinstance(ours, tuple):
             assert ours == pytest.approx(theirs, rel=1e-12)
         else:
             assert ours == theirs
+    for name, array in parts.arrays().items():
+        assert array.dtype == np.float32
+        np.testing.assert_allclose(array, whole.arrays()[name], rtol=1e-5, atol=1e-6)
 
 
 def make(name: str, **fields: Any) -> Any:
@@ -249,10 +262,24 @@ def test_hflip_for_certain_and_never(dtype: Any) -> None:
     np.testing.assert_array_equal(make("hflip", probability=0.0).apply(images.copy(), draws(range(20))), images)
 
 
+OTHERS = ("mixup", "cutmix", "haar")  # whose golden files are read elsewhere
+TOLERANCES = {"to_grayscale": 2e-4}  # torchvision cuts the weights of ITU-R 601 to 0.2989
+
+
+@pytest.mark.parametrize(
+    "path", [case for case in golden.cases("transforms") if case.id.partition("-")[0] not in OTHERS]
+)
+def test_equals_torchvision(path: Path) -> None:
+    transform, case = golden.load(path)
+    images = case["images"].copy()
+    result = transform.apply(images, draws(range(len(images))))
+    close_to(result, case["result"], TOLERANCES.get(transform.name_in_config, 2e-6))
+
+
 # haar
 
 
-@pytest.mark.parametrize("path", golden.cases("transforms"))
+@pytest.mark.parametrize("path", [case for case in golden.cases("transforms") if case.id.startswith("haar")])
 def test_equals_pywavelets(path: Path) -> None:
     transform, case = golden.load(path)
     images = case["images"]
@@ -295,6 +322,77 @@ def test_haar_needs_even_sizes() -> None:
     assert make("haar", levels=2).output_shape(SHAPE) == (2, 3, 48)
     with pytest.raises(ValueError, match="3 levels need height and width divisible by 8, got 8x12"):
         make("haar", levels=3).output_shape(SHAPE)
+
+
+# zca_whiten
+
+
+def correlated(n: int = 300) -> Array:
+    """Images whose neighboring pixels are alike, and a stripe that never changes."""
+    images = np.random.default_rng(3).uniform(size=(n, 4, 5, 2)).cumsum(axis=2) / 5
+    images[:, 0] = 0.5
+    return images
+
+
+def test_zca_whiten_is_the_formula_and_leaves_no_correlation() -> None:
+    images, epsilon = correlated(), 1e-3
+    result = make("zca_whiten", epsilon=epsilon).fit([images]).apply(images, draws(range(300))).reshape(300, -1)
+    x = images.reshape(300, -1) - images.reshape(300, -1).mean(axis=0)
+    u, s, _ = np.linalg.svd(x.T @ x / 300)  # as Keras has it
+    np.testing.assert_allclose(result, x @ (u / np.sqrt(s + epsilon)) @ u.T, atol=1e-5)
+    spread = np.linalg.eigvalsh(result.T @ result / 300)[::-1]
+    np.testing.assert_allclose(spread, s / (s + epsilon), atol=1e-4)
+    assert not result[:, :10].any()  # where nothing varies, nothing is blown up
+
+
+def test_zca_whiten_stays_as_near_to_the_image_as_can_be() -> None:
+    images = correlated()
+    matrix = make("zca_whiten").fit([images]).arrays()["matrix"]
+    np.testing.assert_allclose(matrix, matrix.T, atol=1e-6)
+    assert np.linalg.eigvalsh(matrix.astype(np.float64)).min() > 0
+
+
+def test_zca_whiten_has_a_largest_image() -> None:
+    with pytest.raises(ValueError, match="an image of 27,648 values has a matrix of 764,411,904; at most 4,096 values"):
+        make("zca_whiten").output_shape((96, 96, 3))
+
+
+# dense_sift
+
+
+@OPENCV
+def test_dense_sift_knows_which_way_edges_run() -> None:
+    images = np.zeros((2, 32, 32, 1), np.float32)
+    images[0, :, 16:] = 1
+    images[1, 16:] = 1
+    found = make("dense_sift", step=8).apply(images, draws(range(2)))
+    assert found.shape == (2, 4, 4, 128)
+    for image, direction in zip(found, (0, 6), strict=True):  # brighter to the right; downwards, 270 degrees
+        strength = image.reshape(16, 16, 8).sum(axis=(0, 1))
+        assert strength.argmax() == direction
+        assert strength[direction] > 0.9 * strength.sum()
+    photo = make("dense_sift").apply(photos(3, shape=(32, 32, 1)), draws(range(3)))
+    np.testing.assert_allclose(np.linalg.norm(photo, axis=-1), 1, atol=0.02)  # OpenCV rounds every value
+
+
+@OPENCV
+def test_dense_sift_of_a_flat_image_is_nothing_and_of_colors_their_brightness() -> None:
+    assert not make("dense_sift").apply(np.full((1, 8, 8, 3), 0.3), draws(range(1))).any()
+    colors = photos(4)
+    gray = make("to_grayscale").apply(colors, draws(range(4)))
+    one, other = (make("dense_sift").apply(images, draws(range(4))) for images in (colors, gray))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_dense_sift_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    config = write(tmp_path)
+    lists = ("data.train_transforms=[dense_sift]", "data.eval_transforms=[dense_sift]")
+    with pytest.raises(
+        ConfigError, match=r"dense_sift: needs OpenCV: run pip install 'cnntrain\[features\]'"
+    ) as caught:
+        run(config, tmp_path / "run", lists)
+    assert str(caught.value).startswith("--set:1:23:")
 
 
 def close_to(result: Array, expected: Any, tolerance: float = 1e-6) -> None:

@@ -1,0 +1,75 @@
+"""`--require`: a command that is done, and exits with 9 where its figures are not good enough."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from cnntrain.cli.require import check
+from cnntrain.errors import CheckFailedError, UsageError
+
+VALUES = {"loss": 0.5, "val/accuracy": 0.98, "samples": 3, "split": "test", "odd": math.nan}
+
+
+@pytest.mark.parametrize("text", ["val/accuracy>=0.98", "loss<=0.5", " loss < 1 ", "loss>-1e-3", "samples>=3"])
+def test_what_holds(text):
+    check([text, text], VALUES)
+
+
+@pytest.mark.parametrize("text", ["val/accuracy>0.98", "loss<0.5", "loss>=1", "samples<=2", "odd<1", "odd>=0"])
+def test_what_does_not(text):
+    with pytest.raises(CheckFailedError, match="was required, and ") as caught:
+        check(["loss<=1", text], VALUES)
+    assert caught.value.exit_code == 9
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("accuracy=>1", "expected a figure"),
+        ("accuracy>=", "expected a figure"),
+        ("accuracy>=1-1", "expected a figure"),
+        ("0.5<loss<1", "expected a figure"),
+        ("val/acuracy>=1", "there is no figure 'val/acuracy'; did you mean 'val/accuracy'?"),
+        ("split>=1", "there is no figure 'split'"),
+    ],
+)
+def test_what_cannot_be_judged(text, message):
+    with pytest.raises(UsageError) as caught:
+        check([text], VALUES)
+    assert message in str(caught.value)
+
+
+def test_eval_prints_its_result_and_then_judges_it(cnntrain, finished):
+    good = cnntrain("eval", finished, "--json", "--require", "accuracy>=0", "--require", "loss<1e9")
+    bad = cnntrain("eval", finished, "--json", "--require", "accuracy>=0", "--require", "accuracy>=1.5")
+    assert (good.code, bad.code) == (0, 9)
+    assert json.loads(good.out) == json.loads(bad.out)
+    assert "accuracy>=1.5 was required, and accuracy is " in bad.err
+    assert cnntrain("eval", finished, "--require", "nonsense").code == 2
+
+
+def test_fit_judges_its_last_figures(cnntrain, config):
+    short = ("-q", "-s", "train={steps: 2}")
+    assert cnntrain("fit", config, "-o", "good", *short, "--require", "val/loss<1e9").code == 0
+    outcome = cnntrain("fit", config, "-o", "bad", *short, "--require", "val/accuracy>=1.5")
+    assert outcome.code == 9
+    assert "val/accuracy>=1.5 was required" in outcome.err
+    assert cnntrain("fit", config, "-o", "dry", "-n", "--require", "val/loss<1").code == 2
+
+
+@pytest.mark.parametrize("text", ["20", "m", "1h30m", "-1s", "1e3s", ""])
+def test_a_time_needs_a_number_and_a_unit(cnntrain, config, text):
+    outcome = cnntrain("fit", config, "-o", "run", "--max-time", text)
+    assert outcome.code == 2
+    assert "expected a time such as 90s, 20m, 7.5h or 2d" in outcome.err
+
+
+def test_fit_pauses_and_goes_on(cnntrain, config):
+    outcome = cnntrain("fit", config, "-o", "run", "--resume-or-start", "--max-time", "0s")
+    assert outcome.code == 75
+    assert "paused by --max-time after step 1, which is saved. Go on with: cnntrain fit --run-dir" in outcome.err
+    assert cnntrain("fit", "-o", "run", "--resume", "--max-time", "0.5d", "-q").code == 0
+    assert cnntrain("fit", config, "-o", "other", "-n", "--max-time", "1h").code == 2

@@ -1,0 +1,30 @@
+"""The README's picture of every transform: none is left out, and each can be seen to do something."""
+
+from __future__ import annotations
+
+from cnntrain import registry
+from tests.support import gallery
+from tests.support.reference import README
+from tests.transforms.test_transforms import NEEDS
+
+# isort: split
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def test_no_transform_is_missing_from_the_picture() -> None:
+    with Image.open(gallery.PICTURE) as picture:
+        drawn = picture.text["transforms"].split()
+    assert drawn == list(registry.parts("transforms")), "run python -m tests.support.gallery"
+    assert "](data/transforms.png)" in README.read_text()
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=NEEDS.get(name, ())) for name in registry.parts("transforms")]
+)
+def test_each_can_be_seen(name: str) -> None:
+    if name == "zca_whiten":
+        pytest.skip("takes seconds to be measured; test_transforms.py has it")
+    before, after = (np.asarray(gallery.shown(image)) for image in (gallery.scene() / 255, gallery.result(name)))
+    assert before.shape != after.shape or np.abs(before.astype(int) - after).mean() > 2
