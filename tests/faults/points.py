@@ -34,6 +34,7 @@ from tests.support.promises import (
     require_sound,
     require_success,
     require_tidy,
+    temporaries,
 )
 
 SPACE = (
@@ -102,11 +103,13 @@ class Campaign:
         self.again = ["fit", str(config), "-o", str(self.run), "--resume-or-start", "-j", "1"]
         self.command = ["fit", str(config), "-o", str(self.run), "-j", "1"]
         self.template: Path | None = None
+        self.stale: set[str] = set()  # temporary files that lie in the template
         operations = self._undisturbed()
         self.reference = evidence(self.run)
         if scenario == "resume":
             self.command = ["fit", "-o", str(self.run), "--resume", "-j", "1"]
             self.template = self._stopped(len(operations) * 2 // 3)
+            self.stale = temporaries(self.template)
             shutil.copytree(self.template, self.run)
             operations = self._undisturbed()
         self.points = [(number, mode) for number, name in enumerate(operations) for mode in modes(name)]
@@ -150,7 +153,7 @@ class Campaign:
             return
         require_error(5, code, self.shown.read_text())
         if not (self.operations[number] == "unlink" and mode == "eio"):  # the removal itself failed
-            require_tidy(self.run)
+            require_tidy(self.run, besides=self.stale)
 
 
 def main(scenario: str, folder: str, choice: str) -> int:

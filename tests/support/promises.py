@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 
 from cnntrain import checkpoint, files, strict_json
@@ -96,9 +96,14 @@ def require_sound(run: Path) -> None:
         strict_json.decode(path.read_text())
 
 
-def require_tidy(run: Path) -> None:
-    """No temporary file is left in a run directory."""
-    left = [str(path) for path in run.glob(f"**/{files.TEMPORARY}*")]
+def temporaries(run: Path) -> set[str]:
+    """The names of the temporary files in a run directory."""
+    return {path.name for path in run.glob(f"**/{files.TEMPORARY}*")}
+
+
+def require_tidy(run: Path, besides: Set[str] = frozenset()) -> None:
+    """No temporary file is left in a run directory, except those that a killed process had left there before."""
+    left = temporaries(run) - besides
     require(not left, f"no temporary file is left: {left}")
 
 
