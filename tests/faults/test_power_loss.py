@@ -125,7 +125,7 @@ def test_no_power_cut_loses_or_spoils_a_checkpoint(
     assert found.total() == count * len(journal) > 250 * count
 
 
-@counts(1, 100)
+@counts(1, 25)
 @pytest.mark.parametrize(
     ("crippled", "expected"),
     [
