@@ -19,6 +19,7 @@ from tests.benchmarks.networks import NETWORKS
 
 PEERS = {  # peer -> the package it needs
     "cnntrain": "cnntrain",
+    "cnntrain-1": "cnntrain",  # on one thread
     "torch-eager": "torch",
     "torch-channels-last": "torch",
     "torch-compile": "torch",
@@ -46,7 +47,7 @@ def step_of(peer: str, network: str, batch: int, inference: bool) -> Callable[[]
         return in_tensorflow.step_of(network, batch, THREADS, inference, mode)
     from tests.benchmarks import own
 
-    return own.step_of(network, batch, THREADS, inference)
+    return own.step_of(network, batch, int(mode or THREADS), inference)
 
 
 def peak_bytes() -> int:
