@@ -38,11 +38,10 @@ class Worker:
     """A peer's process; it is stopped but for its turns."""
 
     def __init__(self, peer: str, network: str, batch: int, inference: bool) -> None:
-        """Start it. Several can get ready at the same time."""
+        """Start it and wait until it is ready: two that spin at the same time could wait for each other for long."""
         command = [sys.executable, "-m", "tests.benchmarks.peers", peer, network, str(batch)]
         # cnntrain.blas has told the libraries of this process, by variables, to use one thread; not the peers'.
         environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
-        self._name = peer
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115  (it lives on with the process)
         self._process = subprocess.Popen(
             command + (["--inference"] if inference else []),
@@ -53,12 +52,9 @@ class Worker:
             env=environment,
         )
         self.steps = 1
-
-    def wait(self) -> None:
-        """Until it is ready; then stop it. Raises SystemExit where it failed."""
         if self._read() != "ready":
             self._said.seek(0)
-            raise SystemExit(f"{self._name} did not start:\n{self._said.read()}")
+            raise SystemExit(f"{peer} did not start:\n{self._said.read()}")
         self._process.send_signal(signal.SIGSTOP)
 
     def calibrate(self) -> None:
@@ -145,8 +141,6 @@ class Row:
 def measure(network: str, batch: int, inference: bool, peers: Sequence[str], alternations: int) -> Row:
     """Alternate between the peers on one network."""
     workers = {peer: Worker(peer, network, batch, inference) for peer in (*peers, CEILING)}
-    for worker in workers.values():
-        worker.wait()
     for worker in workers.values():
         worker.calibrate()
     seconds: dict[str, list[float]] = {peer: [] for peer in workers}
