@@ -18,6 +18,7 @@ from cnntrain.build import Network, problem
 from cnntrain.checkpoint import Checkpoint, find, read
 from cnntrain.config.load import Loaded
 from cnntrain.errors import CheckpointError
+from cnntrain.export import torch_file
 from cnntrain.graph import format_shape
 from cnntrain.registry import did_you_mean
 
@@ -78,12 +79,11 @@ def warm_start(loaded: Loaded, network: Network) -> WarmStart | None:
     wish = loaded.experiment.model.init_from
     if wish is None:
         return None
-    checkpoint = read(find(Path(wish.checkpoint)))
-    theirs = {n.removeprefix(_PREFIX): array for n, array in checkpoint.arrays.items() if n.startswith(_PREFIX)}
+    path, digest, theirs = _read(Path(wish.checkpoint), network)
     nodes = network.graph.nodes  # in whose order the lists are
     mine = {f"{node.name}.{name}": param.shape for node in nodes for name, param in node.params.items()}
     ignored = _ignored(loaded, [*mine, *(name for name in theirs if name not in mine)])
-    result = _compare(checkpoint, mine, theirs, ignored)
+    result = _compare(path, digest, mine, theirs, ignored)
     if wish.strict and (result.missing or result.unused or result.mismatched):
         raise CheckpointError(
             f"{result.path} does not fit this network: {'; '.join(line.strip() for line in result.lines()[1:])}. "
@@ -92,13 +92,23 @@ def warm_start(loaded: Loaded, network: Network) -> WarmStart | None:
     return result
 
 
+def _read(path: Path, network: Network) -> tuple[Path, str, dict[str, Array]]:
+    """The file a path means, a digest of its parameters, and those; a .safetensors has them as PyTorch does."""
+    if path.suffix == ".safetensors":
+        data = torch_file.read_bytes(path)
+        return path, hashlib.sha256(data).hexdigest(), torch_file.parameters(path, data, network.graph)
+    checkpoint = read(find(path))
+    theirs = {n.removeprefix(_PREFIX): array for n, array in checkpoint.arrays.items() if n.startswith(_PREFIX)}
+    return checkpoint.path, _digest(checkpoint), theirs
+
+
 def _compare(
-    checkpoint: Checkpoint, mine: Mapping[str, Shape], theirs: Mapping[str, Array], ignored: Sequence[str]
+    path: Path, digest: str, mine: Mapping[str, Shape], theirs: Mapping[str, Array], ignored: Sequence[str]
 ) -> WarmStart:
     both = [name for name in mine if name in theirs and name not in ignored]
     return WarmStart(
-        checkpoint.path,
-        _digest(checkpoint),
+        path,
+        digest,
         {name: theirs[name] for name in both if theirs[name].shape == mine[name]},
         tuple(name for name in mine if name not in theirs and name not in ignored),
         tuple(name for name in theirs if name not in mine and name not in ignored),

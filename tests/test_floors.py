@@ -18,7 +18,7 @@ ROOT = Path(cnntrain.__file__).parent
 FLOORS: dict[int, set[str]] = {
     0: {"errors", "registry", "files", "archive", "reader", "reading", "strict_json"},
     1: {"config"},
-    2: {"blas", "arrays", "random", "ops", "pictures", "decoded", "records"},
+    2: {"blas", "arrays", "random", "ops", "pictures", "decoded", "records", "draft"},
     3: set(KINDS),
     4: {"graph", "engine", "loader", "recognition"},
     5: {"checkpoint", "run", "manifest", "build", "resources", "saved"},
@@ -37,13 +37,14 @@ FLOORS: dict[int, set[str]] = {
         "summary",
         "advice",
         *("timing", "forecast"),
-        *("gradcheck", "selftest", "warmstart", "merge", "teacher", "sweep"),
+        *("gradcheck", "selftest", "warmstart", "merge", "teacher", "sweep", "export", "lr_find"),
         *("survey", "contact_sheet", "proposal", "unseen", "bar", "download", "fetch"),
     },
     7: {"cli", "__main__"},
 }
 EXTRAS = {"cnntrain.transforms.dense_sift": "cv2"}  # imported where it is used, by the one that needs it
 LIBRARIES = {0: set[str](), 1: {"yaml"}, 2: {"numpy", "PIL"}, 6: {"tqdm", "matplotlib", "tensorboard"}, 7: {"click"}}
+LIBRARIES[6] |= {"onnx", "onnxruntime", "safetensors"}  # optional, as those above
 
 
 def floor_of(module: str) -> int | None:

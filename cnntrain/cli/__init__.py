@@ -33,14 +33,18 @@ COMMANDS = {  # name -> what it does; the module cnntrain.cli.NAME has the click
     "sweep": "Train many variants of an experiment, several at once.",
     "report": "Write an HTML page about a run, or several.",
     "compare": "Set runs side by side.",
+    "export": "Write a trained network for other programs.",
     "average": "Make one network of several checkpoints of it.",
     "check": "Check a config, its shapes and its data, without training.",
     "summary": "Show a network layer by layer.",
+    "lr-find": "Suggest a learning rate, from some steps of training.",
     "time": "Measure where the time of a training step goes.",
     "config": "Show a config with every default filled in.",
     "list": "List the parts a config can name.",
+    "schema": "Print the JSON Schema of configs, for editors.",
     "gradcheck": "Check a network's gradients against differences.",
     "selftest": "Prove this installation on this machine.",
+    "env": "Show versions, processor and installed extras.",
     "completion": "Print the completion script of a shell.",
 }
 ALIASES = {"train": "fit", "test": "eval"}
@@ -60,7 +64,7 @@ class LazyGroup(click.Group):
         name = ALIASES.get(cmd_name, cmd_name)
         if name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"cnntrain.cli.{name}").command
+        command: click.Command = importlib.import_module(f"cnntrain.cli.{name.replace('-', '_')}").command
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
@@ -129,6 +133,8 @@ def _run(arguments: list[str], state: dict[str, Any]) -> int:
     """Run a command, or answer a shell that asks for completions; returns the exit code."""
     try:
         if COMPLETE in os.environ:
+            from cnntrain.cli import complete  # noqa: F401  (it makes its shells known to click)
+
             app.main(arguments, "cnntrain", complete_var=COMPLETE)  # leaves by SystemExit
         with app.make_context("cnntrain", arguments, obj=state) as context:
             app.invoke(context)

@@ -1,9 +1,8 @@
-"""`cnntrain completion` prints the script that teaches a shell to complete cnntrain's commands."""
+"""`cnntrain completion` prints the script that teaches a shell to complete cnntrain's command lines."""
 
 from __future__ import annotations
 
 import click
-from click.shell_completion import get_completion_class
 
 from cnntrain.cli.options import Command, debug
 
@@ -19,9 +18,11 @@ from cnntrain.cli.options import Command, debug
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]), metavar="SHELL")
 @debug
 def command(shell: str) -> None:
-    """Print the completion script of SHELL: bash, zsh or fish."""
-    from cnntrain.cli import COMPLETE, app
+    """Print the completion script of SHELL: bash, zsh or fish.
 
-    completion = get_completion_class(shell)
-    assert completion is not None
-    click.echo(completion(app, {}, "cnntrain", COMPLETE).source())
+    It completes commands, options, config files, run directories, and the keys of --set for the config named before.
+    """
+    from cnntrain.cli import COMPLETE, app
+    from cnntrain.cli.complete import SHELLS
+
+    click.echo(SHELLS[shell](app, {}, "cnntrain", COMPLETE).source(), nl=False)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -21,6 +22,14 @@ class NamedPath(click.Path):
         if not os.fspath(value):
             self.fail("the path is empty", param, ctx)
         return super().convert(value, param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The files that the parameter's metavar names: configs, or run directories and checkpoints."""
+        from cnntrain.cli import complete
+
+        meant = param.metavar or ""
+        offers = [complete.configs] * ("CONFIG" in meant or "SWEEP" in meant) + [complete.runs] * ("RUN" in meant)
+        return complete.files(incomplete, offers) if offers else super().shell_complete(ctx, param, incomplete)
 
 
 PATH = NamedPath(path_type=Path, readable=False)  # whether it can be read is for whoever reads it to say
@@ -56,6 +65,12 @@ class Command(click.Command):
                 formatter.write(f"{' ' * formatter.current_indent}{example}\n")
 
 
+def _complete_key(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from cnntrain.cli.complete import set_keys
+
+    return set_keys(context, parameter, incomplete)
+
+
 def sets(command: F) -> F:
     """Add `-s/--set KEY=VALUE`, repeatable."""
     return click.option(
@@ -64,6 +79,7 @@ def sets(command: F) -> F:
         "sets",
         multiple=True,
         metavar="KEY=VALUE",
+        shell_complete=_complete_key,
         help="Override a config key, such as optimizer.lr=0.1 or model.layers.2.filters=64. Repeatable.",
     )(command)
 

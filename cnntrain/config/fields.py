@@ -199,3 +199,10 @@ def check_fields(instance: Any) -> None:
         problem = problem_with(getattr(instance, name), annotation)
         if problem:
             raise ValueError(f"{name.removesuffix('_')} {problem}")
+
+
+def check_exactly_one(instance: Any, owner: str) -> None:
+    """Raise ValueError unless exactly one of the fields that the class lists in `exactly_one` is given."""
+    *first, last = map(repr, type(instance).exactly_one)
+    if sum(getattr(instance, name) is not None for name in type(instance).exactly_one) != 1:
+        raise ValueError(f"{owner} needs exactly one of {', '.join(first)} and {last}")

@@ -6,7 +6,7 @@ Everything but data, model and train has a default; `cnntrain config` shows them
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from cnntrain import registry
 from cnntrain.config.fields import (
@@ -20,6 +20,7 @@ from cnntrain.config.fields import (
     Range,
     RunName,
     Seed,
+    check_exactly_one,
     check_fields,
 )
 from cnntrain.registry import Part
@@ -70,7 +71,7 @@ class Data:
 class InitFrom:
     """First parameters from another run: what its checkpoint has under the same name with the same shape."""
 
-    checkpoint: str  # a checkpoint, or a run directory: its best
+    checkpoint: str  # a checkpoint, or a run directory: its best; or a .safetensors with PyTorch's names and layout
     strict: bool = True  # anything missing, unused or of another shape is an error
     ignore: tuple[str, ...] = ()  # layers or parameters left to the initializers, by name or shell pattern
 
@@ -86,9 +87,10 @@ class Model:
     preset: Annotated[Part, Kind("models")] | None = None
     init_from: InitFrom | None = None
 
+    exactly_one: ClassVar[tuple[str, ...]] = ("layers", "preset")
+
     def __post_init__(self) -> None:
-        if (self.layers is None) == (self.preset is None):
-            raise ValueError("model needs exactly one of 'layers' and 'preset'")
+        check_exactly_one(self, "model")
 
 
 @dataclass(frozen=True)
@@ -117,9 +119,10 @@ class Until:
     at_most: float | None = None
     at_least: float | None = None
 
+    exactly_one: ClassVar[tuple[str, ...]] = ("at_most", "at_least")
+
     def __post_init__(self) -> None:
-        if (self.at_most is None) == (self.at_least is None):
-            raise ValueError("until needs exactly one of 'at_most' and 'at_least'")
+        check_exactly_one(self, "until")
 
 
 @dataclass(frozen=True)
@@ -155,10 +158,11 @@ class Train:
     metrics: tuple[Annotated[Part, Kind("metrics")], ...] | None = None  # by default accuracy and error
     log_every: PositiveInt = 50  # steps between two train rows of metrics.jsonl
 
+    exactly_one: ClassVar[tuple[str, ...]] = ("epochs", "steps", "samples")
+
     def __post_init__(self) -> None:
         check_fields(self)
-        if sum(length is not None for length in (self.epochs, self.steps, self.samples)) != 1:
-            raise ValueError("train needs exactly one of 'epochs', 'steps' and 'samples'")
+        check_exactly_one(self, "train")
 
 
 @dataclass(frozen=True)

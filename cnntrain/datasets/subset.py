@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, ClassVar, cast
 
 from cnntrain.arrays import Array
-from cnntrain.config.fields import Kind, PositiveInt, Range, Seed
+from cnntrain.config.fields import Kind, PositiveInt, Range, Seed, check_exactly_one
 from cnntrain.datasets.base import Dataset, Description, Images, shuffled_by_class
 from cnntrain.errors import DataError
 from cnntrain.reader import ALONE, Reader
@@ -33,10 +33,11 @@ class Subset(Dataset):
     per_class: PositiveInt | None = None
     seed: Seed = 0
 
+    exactly_one: ClassVar[tuple[str, ...]] = ("fraction", "per_class")
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        if (self.fraction is None) == (self.per_class is None):
-            raise ValueError("subset needs exactly one of 'fraction' and 'per_class'")
+        check_exactly_one(self, "subset")
 
     def splits(self) -> tuple[str, ...]:
         """Those of the source."""

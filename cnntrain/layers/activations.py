@@ -6,11 +6,13 @@ Each keeps its output y alone, from which the derivative follows, so it may work
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Finite, Positive, Range
+from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example
 from cnntrain.ops.blocks import BLOCK, blocks, long_rows
 from cnntrain.registry import register
@@ -56,6 +58,10 @@ class Relu(Elementwise):
             )  # a product with booleans would convert in small bites
             np.multiply(f.dy.reshape(-1), f.scratch["factor"], out=f.dx.reshape(-1))
 
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """max(x, 0)."""
+        return d.op("max", xs[0], 0.0)
+
 
 @register("leaky_relu")
 @dataclass(frozen=True)
@@ -84,6 +90,10 @@ class LeakyRelu(Elementwise):
                 slope = np.maximum(positive, self.slope, out=f.scratch["leak"][: y.size], dtype=y.dtype)  # 1 or slope
                 np.multiply(dy, slope, out=dx)
 
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """max(x, slope * x)."""
+        return d.op("max", xs[0], d.op("mul", xs[0], self.slope))
+
 
 @register("tanh")
 @dataclass(frozen=True)
@@ -105,6 +115,10 @@ class Tanh(Elementwise):
                 slope = np.multiply(y, y, out=f.scratch["slope"][: y.size])
                 np.subtract(1, slope, out=slope)
                 np.multiply(dy, slope, out=dx)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """tanh(x)."""
+        return d.op("tanh", xs[0])
 
 
 @register("sigmoid")
@@ -132,6 +146,10 @@ class Sigmoid(Elementwise):
                 np.multiply(slope, y, out=slope)
                 np.multiply(dy, slope, out=dx)
 
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """1 / (1 + exp(-x))."""
+        return d.op("sigmoid", xs[0])
+
 
 @dataclass(frozen=True)
 class Clip(Elementwise):
@@ -157,6 +175,11 @@ class Clip(Elementwise):
         if f.dx is not None:
             for y, dy, dx in blocks(f.y, f.dy, f.dx):
                 np.multiply(dy, _between(f, y, low, high), out=dx)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """min(max(x, low), high)."""
+        low, high = self.bounds()
+        return d.op("min", d.op("max", xs[0], float(low)), float(high))
 
 
 def _between(f: Frame, y: Array, low: float, high: float) -> Array:
@@ -219,6 +242,11 @@ class HardSigmoid(Elementwise):
                 np.multiply(dy, _between(f, y, 0, 1), out=dx)
                 np.multiply(dx, 1 / 6, out=dx)
 
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """min(max(x / 6 + 1/2, 0), 1)."""
+        line = d.op("add", d.op("mul", xs[0], 1 / 6), 0.5)
+        return d.op("min", d.op("max", line, 0.0), 1.0)
+
 
 @dataclass(frozen=True)
 class Exponential(Elementwise):
@@ -255,6 +283,12 @@ class Exponential(Elementwise):
                 slope = np.add(y, factor * alpha, out=f.scratch["slope"][: y.size])
                 np.copyto(slope, factor, where=positive)
                 np.multiply(dy, slope, out=dx)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """Factor * max(x, 0) + factor * alpha * (exp(min(x, 0)) - 1)."""
+        factor, alpha = self.constants()
+        negative = d.op("sub", d.op("exp", d.op("min", xs[0], 0.0)), 1.0)
+        return d.op("add", d.op("mul", d.op("max", xs[0], 0.0), factor), d.op("mul", negative, factor * alpha))
 
 
 @register("elu")
@@ -318,3 +352,13 @@ class Softplus(Elementwise):
                 np.expm1(slope, out=slope)
                 np.negative(slope, out=slope)
                 np.multiply(dy, slope, out=dx)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """(max(beta * x, 0) + log(1 + exp(-abs(beta * x)))) / beta, in which nothing overflows."""
+        x = d.op("mul", xs[0], self.beta)
+        return d.op("mul", d.op("add", d.op("max", x, 0.0), _soft_part(d, x)), 1 / self.beta)
+
+
+def _soft_part(d: Draft, x: Value) -> Value:
+    """log(1 + exp(-abs(x)))."""
+    return d.op("log", d.op("add", d.op("exp", d.op("neg", d.op("abs", x))), 1.0))

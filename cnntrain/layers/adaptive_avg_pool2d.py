@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from cnntrain.arrays import Shape
+from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Pair
+from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image
 from cnntrain.ops.windows import pair
 from cnntrain.registry import register
@@ -73,6 +74,17 @@ class AdaptiveAvgPool2d(Layer):
         for i in range(down):
             for j in range(across):
                 yield (i, j), _stretch(i, shape[0], down), _stretch(j, shape[1], across)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """A x B^T, the matrices of the means of stretches."""
+        y = xs[0]
+        for axis, count in enumerate(pair(self.output_size)):
+            matrix = np.zeros((count, xs[0].shape[axis]), np.float32)
+            for i in range(count):
+                stretch = _stretch(i, matrix.shape[1], count)
+                matrix[i, stretch] = 1 / (stretch.stop - stretch.start)
+            y = d.along(y, d.constant(f"axis{axis}", matrix), axis)
+        return y
 
 
 def _stretch(i: int, size: int, count: int) -> slice:

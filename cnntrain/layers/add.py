@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cnntrain.arrays import Shape
+from cnntrain.arrays import Array, Shape
+from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, example
 from cnntrain.registry import register
 
@@ -50,3 +52,10 @@ class Add(Layer):
         for dx in f.dxs:
             if dx is not None:
                 np.copyto(dx, f.dy)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """The sum, from left to right."""
+        y = xs[0]
+        for x in xs[1:]:
+            y = d.op("add", y, x)
+        return y

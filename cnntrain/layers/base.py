@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self, TypeVar
 from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import check_fields
 from cnntrain.config.schema import NodeOptions, TrainedOptions
+from cnntrain.draft import Draft, Value
 from cnntrain.registry import Part
 
 # isort: split
@@ -174,6 +175,10 @@ class Layer(Part):
 
     def backward(self, f: Frame) -> None:
         """Overwrite the entries of f.dxs that are not None, and those of f.dp unless it is None."""
+        raise NotImplementedError
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:
+        """Its evaluation as operations of a draft, for export; a layer without cannot be exported."""
         raise NotImplementedError
 
 

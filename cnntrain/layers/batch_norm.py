@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import Positive, Probability
+from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Coupled, Example, Frame, Workspace, example
 from cnntrain.registry import register
 
@@ -172,6 +173,15 @@ class BatchNorm(Coupled):
     def _scale(self, f: Frame) -> Any:
         """The learned scale in float64, or 1."""
         return f.p["scale"].astype(np.float64) if self.affine else 1.0
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:
+        """(x - mean) * factor + shift, by the running statistics, with the mean's rounding put right as in forward."""
+        mean = p["running_mean"].astype(np.float64)
+        rounded = p["running_mean"].astype(np.float32)
+        factor = p.get("scale", np.float64(1)) / np.sqrt(p["running_var"].astype(np.float64) + self.eps)
+        shift = p.get("shift", np.float64(0)) - (mean - rounded) * factor
+        y = d.op("mul", d.op("sub", xs[0], d.constant("mean", rounded)), d.constant("factor", factor))
+        return d.op("add", y, d.constant("shift", shift))
 
 
 def _moments(total: Array) -> tuple[Array, Array]:

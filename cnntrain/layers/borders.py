@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import NonNegativeInt
+from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, example, image
 from cnntrain.registry import register
 
@@ -69,6 +71,12 @@ class ZeroPad2d(Border):
         if f.dx is not None:
             np.copyto(f.dx, _inside(f.dy, self.padding))
 
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """X within zeros."""
+        top, bottom, left, right = _sides(self.padding)
+        shape = self.output_shape(xs[0].shape)
+        return d.op("pad", xs[0], shape=shape, sides=((top, bottom), (left, right), (0, 0)))
+
 
 @register("crop2d")
 @dataclass(frozen=True)
@@ -102,3 +110,10 @@ class Crop2d(Border):
         if f.dx is not None:
             f.dx.fill(0)
             np.copyto(_inside(f.dx, self.cropping), f.dy)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """X without its frame."""
+        top, bottom, left, right = _sides(self.cropping)
+        height, across, channels = xs[0].shape
+        parts = ((top, height - bottom, 1), (left, across - right, 1), (0, channels, 1))
+        return d.op("slice", xs[0], shape=self.output_shape(xs[0].shape), parts=parts)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from cnntrain.arrays import Array, Shape
+from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, example
 from cnntrain.registry import register
 
@@ -52,6 +53,11 @@ class Concat(Layer):
         for dx, part in zip(f.dxs, _parts(f.xs, f.dy), strict=True):
             if dx is not None:
                 np.copyto(dx, part)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """One input behind the other along the channels."""
+        shape = self.output_shape(*(x.shape for x in xs))
+        return d.op("concat", *xs, shape=shape, axis=len(shape) - 1)
 
 
 def _parts(xs: tuple[Array, ...], whole: Array) -> Iterator[Array]:

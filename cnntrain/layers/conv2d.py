@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from cnntrain.arrays import Param, Shape
+from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import Classes, Pair, PositiveInt
+from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image, width
 from cnntrain.ops.calls import Calls, run
 from cnntrain.ops.convolution import Convolution
@@ -124,6 +126,22 @@ class Conv2d(Layer):
             d_weight, d_bias = f.scratch["d_weight"].reshape(f.p["weight"].shape), f.scratch["d_bias"]
         kernel, d_bias = _kernel(self, f.x.shape[1:]), d_bias if self.bias else None
         return kernel.backward(f.x, f.p["weight"], f.dy, d_weight, d_bias, f.dx, f.scratch)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:
+        """The windows' products with weight, and bias."""
+        plan = _plan(self, xs[0].shape)
+        rows, columns = plan.windows.rows, plan.windows.columns
+        return d.op(
+            "conv",
+            xs[0],
+            d.constant("weight", p["weight"]),
+            d.constant("bias", p["bias"]) if "bias" in p else None,
+            shape=self.output_shape(xs[0].shape),
+            stride=(rows.stride, columns.stride),
+            padding=((rows.before, rows.after), (columns.before, columns.after)),
+            dilation=(rows.dilation, columns.dilation),
+            groups=plan.groups,
+        )
 
 
 @functools.lru_cache(maxsize=1024)

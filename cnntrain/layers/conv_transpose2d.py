@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from cnntrain.arrays import Param, Shape
+from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import Classes, NonNegativeInt, Pair, PositiveInt
+from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image, width
 from cnntrain.ops.calls import Calls, add, run
 from cnntrain.ops.convolution import Convolution, sum_over_windows
@@ -112,6 +114,22 @@ class ConvTranspose2d(Layer):
         if f.dx is not None:
             calls += plan.forward(f.dy, f.p["weight"], None, f.dx, f.scratch)
         return calls
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:
+        """C^T x + bias."""
+        plan = _plan(self, xs[0].shape)
+        rows, columns = plan.windows.rows, plan.windows.columns
+        return d.op(
+            "conv_transpose",
+            xs[0],
+            d.constant("weight", p["weight"]),
+            d.constant("bias", p["bias"]) if "bias" in p else None,
+            shape=self.output_shape(xs[0].shape),
+            stride=(rows.stride, columns.stride),
+            padding=((rows.before, rows.after), (columns.before, columns.after)),
+            dilation=(rows.dilation, columns.dilation),
+            groups=plan.groups,
+        )
 
 
 @functools.lru_cache(maxsize=1024)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from cnntrain.arrays import Param, Shape
+from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import Classes
+from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, width
 from cnntrain.ops.products import multiply
 from cnntrain.registry import register
@@ -69,3 +71,8 @@ class Dense(Layer):
                 np.matmul(f.scratch["ones"], f.dy, out=f.dp["bias"])
         if f.dx is not None:
             np.matmul(f.dy, f.p["weight"].T, out=f.dx)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:
+        """X @ weight + bias."""
+        y = d.op("matmul", xs[0], d.constant("weight", p["weight"]), shape=p["weight"].shape[1:])
+        return d.op("add", y, d.constant("bias", p["bias"])) if "bias" in p else y

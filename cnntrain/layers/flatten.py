@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cnntrain.arrays import Shape
+from cnntrain.arrays import Array, Shape
+from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, example
 from cnntrain.registry import register
 
@@ -43,3 +45,7 @@ class Flatten(Layer):
         """Write dx = dy, in the other shape."""
         if f.dx is not None:
             np.copyto(f.dx, f.dy.reshape(f.dx.shape))
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """The same values."""
+        return d.reshape(xs[0], self.output_shape(xs[0].shape))

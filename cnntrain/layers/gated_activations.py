@@ -6,10 +6,12 @@ Its slope cannot be told from y, which falls before it rises, so these keep x.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from cnntrain.arrays import Array, Shape
+from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example
 from cnntrain.ops.blocks import BLOCK, blocks
 from cnntrain.ops.erf import erf, erf_scratch
@@ -88,6 +90,10 @@ class Silu(Gated):
         np.subtract(1, gate, out=out)
         np.multiply(out, gate, out=out)
 
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """X * sigmoid(x)."""
+        return d.op("mul", xs[0], d.op("sigmoid", xs[0]))
+
 
 @register("mish")
 @dataclass(frozen=True)
@@ -110,6 +116,11 @@ class Mish(Gated):
         np.subtract(1, out, out=out)
         _sigmoid(x, inner)
         np.multiply(out, inner, out=out)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """X * tanh(max(x, 0) + log(1 + exp(-abs(x))))."""
+        rest = d.op("log", d.op("add", d.op("exp", d.op("neg", d.op("abs", xs[0]))), 1.0))
+        return d.op("mul", xs[0], d.op("tanh", d.op("add", d.op("max", xs[0], 0.0), rest)))
 
 
 @register("gelu")
@@ -165,6 +176,16 @@ class Gelu(Gated):
         np.multiply(inner, 2, out=inner)
         np.multiply(out, inner, out=out)
 
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """X * P(x)."""
+        x = xs[0]
+        if self.approximate == "none":
+            inner = d.op("erf", d.op("mul", x, math.sqrt(0.5)))
+        else:
+            cube = d.op("mul", d.op("mul", x, x), x)
+            inner = d.op("tanh", d.op("mul", d.op("add", x, d.op("mul", cube, 0.044715)), math.sqrt(2 / math.pi)))
+        return d.op("mul", d.op("mul", x, 0.5), d.op("add", inner, 1.0))
+
 
 @register("hard_swish")
 @dataclass(frozen=True)
@@ -192,3 +213,8 @@ class HardSwish(Gated):
         below = np.less(gate, 1, out=f.scratch["below"][: x.size])
         np.logical_and(above, below, out=above)
         np.multiply(above, 1 / 6, out=out, dtype=out.dtype)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """X * min(max(x / 6 + 1/2, 0), 1)."""
+        line = d.op("add", d.op("mul", xs[0], 1 / 6), 0.5)
+        return d.op("mul", xs[0], d.op("min", d.op("max", line, 0.0), 1.0))

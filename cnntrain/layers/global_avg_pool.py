@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cnntrain.arrays import Shape
+from cnntrain.arrays import Array, Shape
+from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, example, image
 from cnntrain.registry import register
 
@@ -41,3 +43,7 @@ class GlobalAvgPool(Layer):
         if f.dx is not None:
             _, height, width, _ = f.x.shape
             np.multiply(f.dy[:, None, None, :], 1 / (height * width), out=f.dx)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """The mean over pixels."""
+        return d.reshape(d.reduce("mean", xs[0], (0, 1)), xs[0].shape[2:])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from cnntrain.arrays import Shape
+from cnntrain.arrays import Array, Shape
+from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image
 from cnntrain.ops import pooling
 from cnntrain.ops.windows import Windows, windows
@@ -57,6 +59,10 @@ class GlobalMaxPool(Layer):
         if f.dx is not None:
             dy, where = f.dy[:, None, None, :], _window(f.x.shape[1:])
             pooling.max_backward(where, dy, f.kept["winner"], f.dx, f.scratch["mask"], f.scratch["share"])
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """The largest over pixels."""
+        return d.reshape(d.reduce("amax", xs[0], (0, 1)), xs[0].shape[2:])
 
 
 @functools.lru_cache(maxsize=1024)

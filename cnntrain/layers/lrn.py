@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import NonNegative, Positive, PositiveInt
+from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image
 from cnntrain.ops.blocks import row_blocks, rows_per_block
 from cnntrain.registry import register
@@ -88,6 +90,15 @@ class Lrn(Layer):
         _window_sums(work, *self._reach(), d)
         np.multiply(d, self.alpha / self.size, out=d)
         np.add(d, self.k, out=d)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """X / d^beta, the sum over a window of channels as a product with a matrix."""
+        places, (before, after) = np.arange(xs[0].shape[2]), self._reach()
+        offset = places - places[:, None]
+        window = d.constant("window", ((offset >= -before) & (offset <= after)).astype(np.float32))
+        sums = d.along(d.op("mul", xs[0], xs[0]), window, 2)
+        denominator = d.op("add", d.op("mul", sums, self.alpha / self.size), self.k)
+        return d.op("mul", xs[0], d.op("pow", denominator, -self.beta))
 
 
 def _window_sums(values: Array, before: int, after: int, out: Array) -> None:

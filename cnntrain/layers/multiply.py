@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from cnntrain.arrays import Shape
+from cnntrain.arrays import Array, Shape
+from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example
 from cnntrain.registry import register
 
@@ -73,3 +75,12 @@ class Multiply(Layer):
         """An input that broadcasts to y."""
         x = f.xs[i]
         return x if x.ndim == f.y.ndim else x[:, None, None, :]
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """The product, from left to right."""
+        whole = max((x.shape for x in xs), key=len)
+        fitted = [d.image_of(x) if len(whole) == 3 else x for x in xs]
+        y = fitted[0]
+        for x in fitted[1:]:
+            y = d.op("mul", y, x)
+        return y

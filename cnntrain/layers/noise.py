@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from cnntrain.arrays import Shape
+from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import NonNegative, Rate
+from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image
 from cnntrain.registry import register
 
@@ -57,6 +59,10 @@ class Drop(Layer):
         """Write dx = dy * factor."""
         if f.dx is not None:
             np.multiply(f.dy, f.kept["factor"], out=f.dx)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """x: nothing is drawn in evaluation."""
+        return xs[0]
 
 
 @register("spatial_dropout2d")
@@ -158,6 +164,10 @@ class AlphaDropout(Layer):
             np.multiply(f.dy, f.kept["survived"], out=f.dx)
             np.multiply(f.dx, self._affine()[0], out=f.dx)
 
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """x: nothing is drawn in evaluation."""
+        return xs[0]
+
 
 @register("gaussian_noise")
 @dataclass(frozen=True)
@@ -188,3 +198,7 @@ class GaussianNoise(Layer):
         """Write dx = dy."""
         if f.dx is not None:
             np.copyto(f.dx, f.dy)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """x: nothing is drawn in evaluation."""
+        return xs[0]

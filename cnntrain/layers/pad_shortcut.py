@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cnntrain.arrays import Shape
+from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Pair, PositiveInt
+from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, example, image
 from cnntrain.ops.windows import pair
 from cnntrain.registry import register
@@ -59,3 +61,11 @@ class PadShortcut(Layer):
             down, across = pair(self.stride)
             f.dx.fill(0)
             np.copyto(f.dx[:, ::down, ::across], f.dy[..., : f.x.shape[3]])
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """Every stride-th pixel, and zeros behind its channels."""
+        (height, across, channels), (down, right) = xs[0].shape, pair(self.stride)
+        shape = self.output_shape(xs[0].shape)
+        parts = ((0, height, down), (0, across, right), (0, channels, 1))
+        pixels = d.op("slice", xs[0], shape=(*shape[:2], channels), parts=parts)
+        return d.op("pad", pixels, shape=shape, sides=((0, 0), (0, 0), (0, shape[2] - channels)))

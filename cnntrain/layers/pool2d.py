@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from cnntrain.arrays import Shape
+from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import NonNegativeInt, Pair
+from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image
 from cnntrain.ops import pooling
 from cnntrain.ops.windows import Windows, windows
@@ -48,6 +50,20 @@ class Pool2d(Layer):
         """Shape of a chunk of outputs."""
         images = pooling.images_per_chunk(_windows(self, shape), shape[2], n)
         return (images, *self.output_shape(shape))
+
+    def _pooled(self, d: Draft, kind: str, x: Value) -> Value:
+        """The windows' maximum or sum; those that stick out, in ceil_mode, get as much padding as they need."""
+        where = _windows(self, x.shape)
+        axes = (where.rows, where.columns)
+        ends = [max((axis.out - 1) * axis.stride + axis.extent - axis.before - axis.size, 0) for axis in axes]
+        return d.op(
+            kind,
+            x,
+            shape=self.output_shape(x.shape),
+            kernel=tuple(axis.kernel for axis in axes),
+            stride=tuple(axis.stride for axis in axes),
+            padding=tuple((axis.before, end) for axis, end in zip(axes, ends, strict=True)),
+        )
 
 
 @functools.lru_cache(maxsize=1024)
@@ -102,6 +118,10 @@ class MaxPool2d(Pool2d):
             where = _windows(self, f.x.shape[1:])
             pooling.max_backward(where, f.dy, f.kept["winner"], f.dx, f.scratch["mask"], f.scratch["share"])
 
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """The largest of each window."""
+        return self._pooled(d, "max_pool", xs[0])
+
 
 @register("avg_pool2d")
 @dataclass(frozen=True)
@@ -137,3 +157,9 @@ class AvgPool2d(Pool2d):
         if f.dx is not None:
             where = _windows(self, f.x.shape[1:])
             pooling.mean_backward(where, f.dy, f.dx, self.count_include_pad, f.scratch["share"])
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """The sum of each window, divided by its count."""
+        where = _windows(self, xs[0].shape)
+        weights = pooling.shares(where, self.count_include_pad, np.dtype(np.float32))
+        return d.op("mul", self._pooled(d, "sum_pool", xs[0]), d.constant("shares", weights))

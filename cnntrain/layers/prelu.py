@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import Finite
+from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example
 from cnntrain.ops.blocks import row_blocks, rows_per_block
 from cnntrain.registry import register
@@ -76,3 +78,8 @@ class Prelu(Layer):
         np.multiply(product, dy, out=product)
         share = np.add.reduce(product, axis=0, out=f.scratch["share"])
         np.add(d_slope, np.add.reduce(share) if self.shared else share, out=d_slope)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:
+        """max(x, 0) + slope * min(x, 0)."""
+        negative = d.op("mul", d.op("min", xs[0], 0.0), d.constant("slope", p["slope"]))
+        return d.op("add", d.op("max", xs[0], 0.0), negative)

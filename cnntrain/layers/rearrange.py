@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import PositiveInt
+from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, example, image
 from cnntrain.registry import register
 
@@ -62,6 +64,14 @@ class PixelShuffle(Layer):
         r = self.factor
         return y.reshape(n, height // r, r, width // r, r, channels).transpose(0, 1, 3, 2, 4, 5)
 
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """The channels spread out over pixels."""
+        (height, across, channels), r = xs[0].shape, self.factor
+        split = d.reshape(xs[0], (height, across, channels // r**2, r, r))
+        order = (0, 3, 1, 4, 2)
+        spread = d.op("transpose", split, shape=tuple(split.shape[axis] for axis in order), order=order)
+        return d.reshape(spread, self.output_shape(xs[0].shape))
+
 
 @register("reshape")
 @dataclass(frozen=True)
@@ -102,3 +112,7 @@ class Reshape(Layer):
         """Write dx = dy, in x's shape."""
         if f.dx is not None:
             np.copyto(f.dx, f.dy.reshape(f.dx.shape))
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """The same values."""
+        return d.reshape(xs[0], self.shape)

@@ -6,12 +6,13 @@ Unlike batch normalization it is the same in training and evaluation, and does n
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import Positive, PositiveInt
+from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image
 from cnntrain.ops.blocks import rows_per_block
 from cnntrain.registry import register
@@ -147,6 +148,18 @@ class SampleNorm(Layer):
         for start in range(0, len(rows[0]), step):
             at = slice(start, start + step)
             yield at, *(row[at] for row in rows)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:
+        """Xhat * scale + shift, over axes 1 and 3 of (rows, pixels, groups, depth)."""
+        x = d.reshape(xs[0], self.sets(xs[0].shape))
+        if self.centers:
+            x = d.op("sub", x, d.reduce("mean", x, (1, 3)))
+        variance = d.reduce("mean", d.op("mul", x, x), (1, 3))
+        root = d.op("sqrt", d.op("add", variance, self.epsilon(np.dtype(np.float32))))
+        y = d.reshape(d.op("div", x, root), xs[0].shape)
+        for kind, name in (("mul", "scale"), ("add", "shift")):
+            y = d.op(kind, y, d.constant(name, p[name])) if name in p else y
+        return y
 
 
 def _per_channel(values: Array, block: Array) -> Array:

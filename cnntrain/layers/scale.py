@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from cnntrain.arrays import Param, Shape
+from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import Finite
+from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example
 from cnntrain.ops.blocks import row_blocks, rows_per_block
 from cnntrain.registry import register
@@ -70,3 +72,8 @@ class Scale(Layer):
                     f.dp["shift"] += np.add.reduce(dy, axis=0, out=f.scratch["share"])
         if f.dx is not None:
             np.multiply(f.dy, f.p["scale"], out=f.dx)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:
+        """X * scale + shift."""
+        y = d.op("mul", xs[0], d.constant("scale", p["scale"]))
+        return d.op("add", y, d.constant("shift", p["shift"])) if self.bias else y

@@ -6,10 +6,12 @@ With the loss cross_entropy, which takes scores, neither of these is wanted at t
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from cnntrain.arrays import Shape
+from cnntrain.arrays import Array, Shape
+from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example
 from cnntrain.ops.blocks import row_blocks, rows_per_block
 from cnntrain.registry import register
@@ -65,6 +67,11 @@ class Softmax(OverChannels):
                 np.subtract(dy, of_row, out=dx)
                 np.multiply(dx, y, out=dx)
 
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """exp(x - max) / sum."""
+        powers = d.op("exp", d.op("sub", xs[0], d.reduce("amax", xs[0], (-1,))))
+        return d.op("div", powers, d.reduce("sum", powers, (-1,)))
+
 
 @register("log_softmax")
 @dataclass(frozen=True)
@@ -94,3 +101,8 @@ class LogSoftmax(OverChannels):
                 share = np.exp(y, out=f.scratch["block"][: len(y)])
                 np.multiply(share, of_row, out=share)
                 np.subtract(dy, share, out=dx)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """X - max - log(sum(exp(x - max)))."""
+        shifted = d.op("sub", xs[0], d.reduce("amax", xs[0], (-1,)))
+        return d.op("sub", shifted, d.op("log", d.reduce("sum", d.op("exp", shifted), (-1,))))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Pair
+from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image
 from cnntrain.ops.windows import pair
 from cnntrain.registry import register
@@ -82,6 +84,16 @@ class Upsample(Layer):
         np.matmul(_weights(width, across, f.dy.dtype).T, f.dy.reshape(-1, width * across, channels), out=lines)
         flat = half.reshape(n, height * down, -1)
         np.matmul(_weights(height, down, f.dy.dtype).T, flat, out=f.dx.reshape(n, height, -1))
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """A x B^T, the matrices of repetition or of linear interpolation."""
+        y = xs[0]
+        for axis, factor in enumerate(pair(self.factor)):
+            size = xs[0].shape[axis]
+            repeated = np.repeat(np.eye(size, dtype=np.float32), factor, axis=0)
+            matrix = repeated if self.mode == "nearest" else _weights(size, factor, np.dtype(np.float32))
+            y = d.along(y, d.constant(f"axis{axis}", matrix), axis)
+        return y
 
 
 @functools.lru_cache(maxsize=256)

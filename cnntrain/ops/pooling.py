@@ -68,8 +68,8 @@ def max_backward(windows: Windows, dy: Array, winner: Array, dx: Array, won: Arr
 
 
 def mean_forward(windows: Windows, x: Array, y: Array, include_padding: bool) -> None:
-    """Write the mean of each window; see `_weights` for what it is divided by."""
-    weights = _weights(windows, include_padding, y.dtype)
+    """Write the mean of each window; see `shares` for what it is divided by."""
+    weights = shares(windows, include_padding, y.dtype)
     for chunk in _chunks(windows, x):
         xs, ys = x[chunk], y[chunk]
         ys.fill(0)
@@ -80,7 +80,7 @@ def mean_forward(windows: Windows, x: Array, y: Array, include_padding: bool) ->
 
 def mean_backward(windows: Windows, dy: Array, dx: Array, include_padding: bool, share: Array) -> None:
     """Add each window's dy, divided as in forward, to every pixel it read. `share` is scratch."""
-    weights = _weights(windows, include_padding, dy.dtype)
+    weights = shares(windows, include_padding, dy.dtype)
     for chunk in _chunks(windows, dx):
         dxs = dx[chunk]
         part = np.multiply(dy[chunk], weights, out=share[: len(dxs)])
@@ -132,7 +132,7 @@ def _tiling(windows: Windows) -> bool:
 
 
 @functools.lru_cache(maxsize=256)
-def _weights(windows: Windows, include_padding: bool, dtype: npt.DTypeLike) -> Array:
+def shares(windows: Windows, include_padding: bool, dtype: npt.DTypeLike) -> Array:
     """One over the number of positions each window's mean counts: (rows, columns, 1), or (1, 1, 1) where all agree.
 
     With `include_padding` those in the padding count, but not those beyond it, where ceil_mode lets a window stick

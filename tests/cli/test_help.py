@@ -16,7 +16,7 @@ from cnntrain.cli import main
 code = main(sys.argv[1:])
 print(code, *sorted({"numpy", "PIL", "yaml", "tqdm"} & set(sys.modules)), file=sys.stderr)
 """
-COMPLETE = {"_CNNTRAIN_COMPLETE": "bash_complete", "COMP_CWORD": "1"}
+COMPLETE = {"_CNNTRAIN_COMPLETE": "bash_complete", "COMP_CWORD": ""}
 
 
 @pytest.mark.parametrize(
@@ -26,10 +26,11 @@ COMPLETE = {"_CNNTRAIN_COMPLETE": "bash_complete", "COMP_CWORD": "1"}
         (["--version"], {}),
         *((["completion", shell], {}) for shell in ("bash", "zsh", "fish")),
         *(([name, "--help"], {}) for name in COMMANDS),
-        ([], COMPLETE | {"COMP_WORDS": "cnntrain e"}),
-        ([], COMPLETE | {"COMP_WORDS": "cnntrain fit --", "COMP_CWORD": "2"}),
-        ([], COMPLETE | {"COMP_WORDS": "cnntrain list lay", "COMP_CWORD": "2"}),
-        ([], COMPLETE | {"COMP_WORDS": "cnntrain list layers c", "COMP_CWORD": "3"}),
+        ([], COMPLETE | {"COMP_WORDS": "cnntrain e", "COMP_CWORD": "e"}),
+        ([], COMPLETE | {"COMP_WORDS": "cnntrain fit --", "COMP_CWORD": "--"}),
+        ([], COMPLETE | {"COMP_WORDS": "cnntrain fit a.npz ", "COMP_CWORD": ""}),
+        ([], COMPLETE | {"COMP_WORDS": "cnntrain list lay", "COMP_CWORD": "lay"}),
+        ([], COMPLETE | {"COMP_WORDS": "cnntrain list layers c", "COMP_CWORD": "c"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value.get("COMP_WORDS", "").replace(" ", "_"),
 )
@@ -41,11 +42,15 @@ def test_answers_at_once_import_nothing_heavy(arguments, environment):
 
 
 @pytest.mark.parametrize(
-    ("words", "position", "offered"),
-    [("cnntrain ev", 1, "eval"), ("cnntrain fit --over", 2, "--overwrite"), ("cnntrain list opt", 2, "optimizers")],
+    ("words", "word", "offered"),
+    [
+        ("cnntrain ev", "ev", "eval"),
+        ("cnntrain fit --over", "--over", "--overwrite"),
+        ("cnntrain list opt", "opt", "optimizers"),
+    ],
 )
-def test_a_shell_is_offered_completions(cnntrain, monkeypatch, words, position, offered):
-    for name, value in (COMPLETE | {"COMP_WORDS": words, "COMP_CWORD": str(position)}).items():
+def test_a_shell_is_offered_completions(cnntrain, monkeypatch, words, word, offered):
+    for name, value in (COMPLETE | {"COMP_WORDS": words, "COMP_CWORD": word}).items():
         monkeypatch.setenv(name, value)
     outcome = cnntrain()
     assert outcome.code == 0

@@ -21,7 +21,7 @@ DIVERGES = "1e30"
 SMALL = "config: full.yaml\nset: {train.epochs: 2}\ngrid: {optimizer.lr: [0.1, 1e30, 0.05]}\n"
 TWELVE = """\
 config: full.yaml
-set: {train.epochs: 12, data.source.samples: 900, warnings.ignore: [patience-beyond-end, learning-rate-high]}
+set: {train.epochs: 12, data.source.samples: 900}
 grid: {optimizer.lr: [0.1, 1e30, 0.05], model.layers.3.rate: [0, 0.3]}
 seeds: 2
 """

@@ -1,0 +1,350 @@
+"""Completion answers a shell that asks how a word may go on: configs, runs, and the dotted keys of `--set`.
+
+A key press waits for it, so nothing here imports NumPy. The keys of a part are therefore read from the text of its
+class, as a person would; a test compares them with the class itself.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import BashComplete, CompletionItem, FishComplete, ZshComplete, add_completion_class
+from click.shell_completion import split_arg_string as split
+
+if TYPE_CHECKING:
+    from cnntrain.config.tree import Node
+
+_YAML = (".yaml", ".yml")
+PART = "part"  # type of an item after which the word goes on: no space follows
+_DEEPEST = 3  # folders below the one typed that are looked into
+_MOST = 500  # files looked at
+_SKIPPED = {"checkpoints", "node_modules", "site-packages", "__pycache__"}
+
+
+# Files
+
+
+Wanted = Callable[["os.DirEntry[str]"], bool]
+
+
+def configs(entry: os.DirEntry[str]) -> bool:
+    """Whether it may be a config."""
+    return entry.name.endswith(_YAML) and entry.is_file()
+
+
+def runs(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a run directory or a checkpoint."""
+    if entry.name.endswith(".npz"):
+        return entry.is_file()
+    return entry.is_dir() and os.path.isdir(os.path.join(entry.path, "checkpoints"))
+
+
+def files(incomplete: str, offers: Sequence[Wanted]) -> list[CompletionItem]:
+    """What one of the offers wants of the folder typed so far and those below; failing that, what the shell knows."""
+    found = {path for path in _walk(os.path.dirname(incomplete), offers) if path.startswith(incomplete)}
+    return [CompletionItem(path) for path in sorted(found)] or [CompletionItem(incomplete, type="file")]
+
+
+def _walk(folder: str, offers: Sequence[Wanted]) -> Iterator[str]:
+    waiting, looked = [(folder, 0)], 0
+    while waiting:
+        here, depth = waiting.pop(0)
+        try:
+            entries = sorted(os.scandir(here or "."), key=lambda entry: entry.name)
+        except OSError:
+            continue
+        for entry in entries:
+            looked += 1
+            if looked > _MOST:
+                return
+            path = os.path.join(here, entry.name)
+            if any(wanted(entry) for wanted in offers):
+                yield path
+            if entry.name[0] != "." and entry.name not in _SKIPPED and depth < _DEEPEST and entry.is_dir():
+                waiting.append((path, depth + 1))
+
+
+# Keys
+
+
+def set_keys(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """How a `--set KEY=VALUE` may go on, for the configs on the line."""
+    from cnntrain.config.compose import Composition
+    from cnntrain.config.problems import Problems
+    from cnntrain.errors import CnntrainError
+
+    if "=" in incomplete:
+        return []
+    named = [word for word in split(os.environ["COMP_WORDS"]) if word.endswith(_YAML)]
+    try:
+        tree = Composition(Problems()).files(named)
+    except CnntrainError:  # none, or none that can be read: then the keys are those that every config has
+        tree = None
+    head, dot, _ = incomplete.rpartition(".")
+    found = keys_below(head.split(".") if dot else [], tree)
+    return [CompletionItem(head + dot + key, type=PART) for key in found if (head + dot + key).startswith(incomplete)]
+
+
+def keys_below(steps: Sequence[str], tree: Node | None) -> list[str]:
+    """What may follow the steps of a dotted path: keys with `=` where a value is due, with `.` where more follows."""
+    from cnntrain.config.schema import Experiment
+
+    return list(_of_class(Experiment, steps, tree))
+
+
+def _of_class(cls: type, steps: Sequence[str], node: Node | None) -> Iterable[str]:
+    """Below a dataclass of the schema."""
+    from cnntrain.config.reader import keys_of
+    from cnntrain.config.tree import Map
+
+    keys = keys_of(cls)
+    if not steps:
+        return [key + ("." if _goes_on(annotation) else "=") for key, (_, annotation) in keys.items()]
+    if steps[0] not in keys:
+        return []
+    below = node.get(steps[0]) if isinstance(node, Map) else None
+    return _of_value(keys[steps[0]][1], steps[1:], below)
+
+
+def _of_value(annotation: Any, steps: Sequence[str], node: Node | None) -> Iterable[str]:
+    """Below a value with this annotation."""
+    import dataclasses
+
+    from cnntrain.config.fields import Kind
+
+    for base, marks in _members(annotation):
+        kind = next((mark for mark in marks if isinstance(mark, Kind)), None)
+        if kind:
+            return _of_part(kind.names, bool("layers" in kind.names), steps, node)
+        if _is_list(base):
+            return _of_list(base, steps, node)
+        if dataclasses.is_dataclass(base) and isinstance(base, type):
+            return _of_class(base, steps, node)
+    return []
+
+
+def _of_list(base: Any, steps: Sequence[str], node: Node | None) -> Iterable[str]:
+    """Below a list: the number or the name of an item that is there."""
+    import typing
+
+    from cnntrain.config.tree import List, Map, Scalar
+
+    items = node.items if isinstance(node, List) else ()
+    places: dict[str, Node] = {str(number): item for number, item in enumerate(items)}
+    for item in items:
+        name = item.get("name") if isinstance(item, Map) else None
+        if isinstance(name, Scalar):
+            places[name.text] = item
+    if not steps:
+        return [f"{place}." for place in places]
+    return _of_value(typing.get_args(base)[0], steps[1:], places[steps[0]]) if steps[0] in places else []
+
+
+def _of_part(kinds: Sequence[str], placed: bool, steps: Sequence[str], node: Node | None) -> Iterable[str]:
+    """Below a part: its own keys, where its type is known."""
+    from cnntrain.config.tree import Map, Scalar
+
+    name = node.get("type") if isinstance(node, Map) else node
+    if steps or not isinstance(name, Scalar):
+        return [] if steps else ["type="]
+    for kind in kinds:
+        keys = part_keys(kind, name.text, placed)
+        if keys:
+            return ["type=", *(f"{key}=" for key in keys)]
+    return ["type="]
+
+
+def _members(annotation: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    from cnntrain.config.describe import bare, options
+
+    return (bare(member) for member in options(annotation))
+
+
+def _is_list(base: Any) -> bool:
+    import typing
+
+    return typing.get_origin(base) is tuple
+
+
+def _goes_on(annotation: Any) -> bool:
+    """Whether a value has keys or items within."""
+    import dataclasses
+
+    from cnntrain.config.fields import Duration, Kind
+
+    return any(
+        any(isinstance(mark, Kind) for mark in marks)
+        or (_is_list(base) and any(isinstance(mark, Kind) for _, marks in _members(base.__args__[0]) for mark in marks))
+        or (dataclasses.is_dataclass(base) and base is not Duration)
+        for base, marks in _members(annotation)
+    )
+
+
+# The keys of a part, from its text
+
+
+def part_keys(kind: str, name: str, placed: bool = False) -> list[str]:
+    """The keys of a part; with those of its place in a list of layers, if it is `placed` there. Empty for no part."""
+    folder = Path(__file__).parent.parent / kind
+    for path in sorted(folder.glob("*.py")):
+        if f'@register("{name}")' in path.read_text(encoding="utf-8"):
+            classes = _classes(path)
+            return list(dict.fromkeys(_fields(_registered(classes, name), classes, folder, placed)))
+    return []
+
+
+@functools.cache
+def _classes(path: Path) -> dict[str, ast.ClassDef]:
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return {node.name: node for node in body if isinstance(node, ast.ClassDef)}
+
+
+def _registered(classes: dict[str, ast.ClassDef], name: str) -> ast.ClassDef:
+    return next(
+        node
+        for node in classes.values()
+        for decorator in node.decorator_list
+        if isinstance(decorator, ast.Call) and ast.unparse(decorator) == f"register({name!r})"
+    )
+
+
+def _fields(node: ast.ClassDef, classes: dict[str, ast.ClassDef], folder: Path, placed: bool) -> Iterator[str]:
+    """The keys of a class, those of its bases first."""
+    known = classes | {name: base for name, base in _classes(folder / "base.py").items() if name not in classes}
+    for base in map(ast.unparse, node.bases):
+        if base in known:
+            yield from _fields(known[base], known, folder, False)
+    declared = [statement for statement in node.body if isinstance(statement, ast.AnnAssign)]
+    for statement in declared:
+        if not ast.unparse(statement.annotation).startswith("ClassVar") and "init=False" not in ast.unparse(statement):
+            yield ast.unparse(statement.target).removesuffix("_")
+    if placed:
+        from cnntrain.config.reader import keys_of
+        from cnntrain.config.schema import NodeOptions, TrainedOptions
+
+        yield from keys_of(TrainedOptions if _has_params(node, known) else NodeOptions)
+
+
+def _has_params(node: ast.ClassDef, known: dict[str, ast.ClassDef]) -> bool:
+    """Whether a layer's class, or one of its bases but the first of all, has parameters."""
+    if node.name == "Layer":
+        return False
+    own = any(isinstance(statement, ast.FunctionDef) and statement.name == "params" for statement in node.body)
+    return own or any(_has_params(known[base], known) for base in map(ast.unparse, node.bases) if base in known)
+
+
+# Shells
+
+_BASH = """\
+%(complete_func)s() {
+    local line="${COMP_LINE:0:COMP_POINT}" item
+    local word="${line##*[[:space:]]}"
+    local head="${word%%"${word##*[=:]}"}"
+    COMPREPLY=()
+    while IFS= read -r item; do
+        case $item in
+        plain,*) item="${item#plain,}" && COMPREPLY+=("${item#"$head"} ") ;;
+        part,*) item="${item#part,}" && COMPREPLY+=("${item#"$head"}") ;;
+        *) compopt +o nospace -o default ;;
+        esac
+    done < <(env COMP_WORDS="$line" COMP_CWORD="$word" %(complete_var)s=bash_complete "$1")
+}
+complete -o nosort -o nospace -F %(complete_func)s %(prog_name)s
+"""
+
+_ZSH = """\
+#compdef %(prog_name)s
+%(complete_func)s() {
+    local item
+    for item in "${(@f)$(COMP_WORDS="${words[*]}" COMP_CWORD=$((CURRENT-1)) %(complete_var)s=zsh_complete ${words[1]})}"
+    do
+        case $item in
+        plain,*) compadd -U -V found -- "${item#plain,}" ;;
+        part,*) compadd -U -V found -S '' -- "${item#part,}" ;;
+        ?*) _files ;;
+        esac
+    done
+}
+if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+    %(complete_func)s "$@"
+else
+    compdef %(complete_func)s %(prog_name)s
+fi
+"""
+
+_FISH = """\
+function %(complete_func)s
+    set -l words (commandline -cp)
+    set -l word (commandline -ct)
+    for item in (COMP_WORDS="$words" COMP_CWORD="$word" %(complete_var)s=fish_complete %(prog_name)s)
+        set -l pair (string split -m 1 , -- $item)
+        if contains -- $pair[1] plain part
+            echo $pair[2]
+        else
+            __fish_complete_path $word
+        end
+    end
+end
+complete --no-files --command %(prog_name)s --arguments "(%(complete_func)s)"
+"""
+
+
+class Bash(BashComplete):
+    """Is given the line up to the cursor and its last word whole, for bash itself would cut it at `=`."""
+
+    name = "bash"
+    source_template = _BASH
+
+    @staticmethod
+    def _check_version() -> None:
+        """Every bash since 4.4 will do, and asking which this is takes as long as the answer."""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """The words before the one to complete, and that one."""
+        return _line()
+
+    def format_completion(self, item: CompletionItem) -> str:
+        """One item as a line."""
+        return f"{item.type},{item.value}"
+
+
+class Zsh(ZshComplete):
+    """Is given all words and the number of the one at the cursor."""
+
+    name = "zsh"
+    source_template = _ZSH
+
+    def format_completion(self, item: CompletionItem) -> str:
+        """One item as a line."""
+        return f"{item.type},{item.value}"
+
+
+class Fish(FishComplete):
+    """Is given the line up to the cursor, and its last word."""
+
+    name = "fish"
+    source_template = _FISH
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """The words before the one to complete, and that one."""
+        return _line()
+
+    def format_completion(self, item: CompletionItem) -> str:
+        """One item as a line."""
+        return f"{item.type},{item.value}"
+
+
+def _line() -> tuple[list[str], str]:
+    words, incomplete = split(os.environ["COMP_WORDS"]), os.environ["COMP_CWORD"]
+    return (words[1:-1] if incomplete else words[1:]), incomplete
+
+
+SHELLS = {shell.name: shell for shell in (Bash, Zsh, Fish)}
+for _shell in SHELLS.values():
+    add_completion_class(_shell)

@@ -1,0 +1,81 @@
+"""`cnntrain env` shows what the bits of a result depend on beside config, data and seed, and what is installed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cnntrain.cli.options import Command, as_json, debug, print_json
+from cnntrain.cli.text import pairs, show
+
+_LABELS = {
+    "cnntrain": "cnntrain",
+    "python": "Python",
+    "numpy": "NumPy",
+    "blas": "BLAS",
+    "simd": "vector instructions",
+    "pillow": "Pillow",
+    "machine": "machine",
+    "platform": "system",
+    "cpu": "processor",
+    "cpu_count": "processors",
+    "usable_cpus": "usable by us",
+    "memory": "memory",
+}
+
+
+@click.command(cls=Command, examples=["cnntrain env", "cnntrain env --json"])
+@as_json
+@debug
+def command(as_json: bool) -> None:
+    """Show versions, processor, memory, and which optional extras are installed: what a bug report should tell.
+
+    Two machines on which the first seven lines are the same train to the same bits.
+    """
+    from cnntrain import blas, resources
+    from cnntrain.run import environment
+
+    blas.pin()
+    document: dict[str, Any] = environment() | {
+        "usable_cpus": resources.threads(),
+        "memory": resources.available(),
+        "extras": _extras(),
+    }
+    if as_json:
+        print_json(document)
+        return
+    shown = document | {"memory": resources.human(document["memory"])}
+    show(pairs([(label, str(shown[key])) for key, label in _LABELS.items()]))
+    show("\nextras")
+    show(pairs([(f"  {name}", _installed(name, packages)) for name, packages in document["extras"].items()]))
+
+
+def _extras() -> dict[str, dict[str, str | None]]:
+    """Of each optional extra its packages, with the version that is installed."""
+    from importlib import metadata
+
+    extras: dict[str, dict[str, str | None]] = {}
+    for text in metadata.requires("cnntrain") or ():
+        requirement, _, condition = text.partition(";")
+        if "extra ==" in condition:
+            package = requirement.replace("(", " ").split(">")[0].split()[0].strip()
+            extra = condition.split("extra ==")[1].strip(" \"')")
+            extras.setdefault(extra, {})[package] = _version(package)
+    return extras
+
+
+def _version(package: str) -> str | None:
+    from importlib import metadata
+
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _installed(extra: str, packages: dict[str, str | None]) -> str:
+    if None in packages.values():
+        missing = [name for name, version in packages.items() if version is None]
+        return f"lacks {', '.join(missing)}: pip install 'cnntrain[{extra}]'"
+    return ", ".join(f"{name} {version}" for name, version in packages.items())

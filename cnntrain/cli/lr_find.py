@@ -1,0 +1,70 @@
+"""`cnntrain lr-find` tries growing learning rates and suggests one."""
+
+from __future__ import annotations
+
+import io
+import shlex
+from pathlib import Path
+
+import click
+
+from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
+from cnntrain.cli.text import show
+
+
+@click.command(
+    cls=Command,
+    examples=["cnntrain lr-find configs/quickstart.yaml", "cnntrain lr-find my.yaml --low 1e-5 --high 1 --steps 200"],
+)
+@click.argument("configs", nargs=-1, required=True, type=PATH, metavar="CONFIG...")
+@sets
+@click.option("--low", type=click.FloatRange(0, min_open=True), default=1e-6, show_default=True, help="First rate.")
+@click.option("--high", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True, help="Last rate.")
+@click.option("--steps", type=click.IntRange(10), default=100, show_default=True, help="Steps of training to take.")
+@click.option("--png", type=PATH, help="Where the picture goes; by default runs/NAME/lr-find.png.")
+@threads
+@as_json
+@debug
+def command(
+    configs: tuple[Path, ...],
+    sets: tuple[str, ...],
+    low: float,
+    high: float,
+    steps: int,
+    png: Path | None,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Train for some steps under a growing learning rate, draw the loss, and suggest a rate.
+
+    The steps are thrown away, and no config or run is changed. The suggestion is a tenth of the rate with the smallest
+    loss, for these batches and this seed; it is where a search begins, and not where it ends.
+    """
+    from cnntrain import files, resources
+    from cnntrain.errors import UsageError
+    from cnntrain.lr_find import find, picture, plot
+    from cnntrain.run import RUNS
+    from cnntrain.session import Options, prepare
+
+    if low >= high:
+        raise UsageError(f"--low {low:g} is not below --high {high:g}")
+    usable = resources.threads(threads)
+    job = prepare(configs, sets, Options(threads=usable))
+    target = png or RUNS / job.loaded.experiment.name / "lr-find.png"
+    curve = find(job, usable, low, high, steps)
+    data = io.BytesIO()
+    picture(curve).save(data, "PNG")
+    files.make_directory(target.parent)
+    files.write_atomic(target, data.getvalue())
+    if as_json:
+        print_json(curve.document() | {"png": str(target)})
+        return
+    show(plot(curve))
+    show()
+    if curve.suggestion is None:
+        show("no suggestion: the loss never fell. Try other bounds, --low and --high, or look at the data")
+    else:
+        show(f"suggested: {curve.suggestion:g}, a tenth of {curve.lowest:.2g}, where the loss is smallest")
+        words = [*map(str, configs), *(word for text in sets for word in ("-s", text))]
+        show(f"try: cnntrain fit {shlex.join(words)} -s optimizer.lr={curve.suggestion:g}")
+    show(f"curve: {target}")

@@ -1,0 +1,22 @@
+"""`cnntrain schema` prints the JSON Schema of configs, for editors."""
+
+from __future__ import annotations
+
+import click
+
+from cnntrain.cli.options import Command, debug
+
+
+@click.command(cls=Command, examples=["cnntrain schema > configs/cnntrain.schema.json"])
+@debug
+def command() -> None:
+    """Print the JSON Schema of a config, by which an editor completes keys, shows what they mean and marks mistakes.
+
+    Editors with the YAML language server (VS Code, Neovim, Emacs and others) find it by the first line of the configs
+    that come along, "# yaml-language-server: $schema=cnntrain.schema.json", in the config's folder.
+    """
+    import json
+
+    from cnntrain.config.json_schema import json_schema
+
+    click.echo(json.dumps(json_schema(), separators=(",", ":")))

@@ -1,0 +1,170 @@
+"""Every layer and every small model, exported, gives the outputs it gives here."""
+
+from __future__ import annotations
+
+import functools
+import io
+import types
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cnntrain import registry
+from cnntrain.arrays import Array
+from cnntrain.draft import Draft, Value
+from cnntrain.engine.pool import Pool
+from cnntrain.errors import UsageError
+from cnntrain.export import numpy_file, onnx_file
+from cnntrain.export.network import Exported, draw
+from cnntrain.layers.base import Layer
+from tests.models.test_models import SMALL, ids
+from tests.support.layers import run, start
+from tests.support.networks import declared, engine_of, everything, random_batch
+
+CASES = [
+    pytest.param(cls(**example.fields), example.inputs, id=f"{name}-{number}")
+    for name, cls in registry.parts("layers").items()
+    for number, example in enumerate(cls.examples)
+]
+Run = Callable[[Exported, Array], Array]
+
+
+def by_numpy(exported: Exported, *images: Array) -> Array:
+    """What the NumPy file computes."""
+    text = numpy_file.source(exported, Path("exported.py"))
+    module = types.ModuleType("exported")
+    module.__file__ = "/nowhere/exported.py"
+    npz = io.BytesIO(numpy_file.weights(exported))
+    load, np.load = np.load, lambda path, allow_pickle: load(npz, allow_pickle=allow_pickle)
+    try:
+        exec(compile(text, "exported.py", "exec"), module.__dict__)
+    finally:
+        np.load = load
+    return module.forward(*images)
+
+
+def by_onnx(exported: Exported, *images: Array) -> Array:
+    """What ONNX Runtime computes."""
+    result = onnx_file.run(onnx_file.model(exported), *images)
+    assert result is not None
+    return result
+
+
+def onnx_or_skip() -> None:
+    pytest.importorskip("onnx", reason="comes with the extra `onnx`")
+    pytest.importorskip("onnxruntime", reason="comes with the extra `onnx`")
+
+
+FORMATS = [
+    pytest.param(by_numpy, 1e-6, id="numpy"),
+    pytest.param(by_onnx, 1e-5, id="onnx"),
+]
+
+
+def exported_of(draft: Draft, start: Value, output: Value) -> Exported:
+    return Exported("test", Path("best.npz"), 7, draft, start, output, ("a", "b"), ())
+
+
+@pytest.mark.parametrize(("computed", "tolerance"), FORMATS)
+@pytest.mark.parametrize(("layer", "shapes"), CASES)
+def test_every_layer(layer: Layer, shapes, computed, tolerance):
+    """Its inputs are the first one, so cut and turned that a layer of several inputs has them all of one image."""
+    if computed is by_onnx:
+        onnx_or_skip()
+    if layer.algorithm_for(*shapes) == "winograd":  # whose own rounding is larger
+        tolerance = max(tolerance, 1e-5)
+    rng = np.random.default_rng(1)
+    xs = [rng.standard_normal((3, *shape)).astype(np.float32) for shape in shapes]
+    params = start(layer, *shapes, dtype=np.float32)
+    expected = run(layer, xs, params, training=False).y
+    draft, whole = Draft(), Value("images", (sum(int(np.prod(shape)) for shape in shapes),))
+    draft.begin("split")
+    values, at = [], 0
+    for shape in shapes:
+        size = int(np.prod(shape))
+        pick = draft.constant(f"pick{at}", np.eye(whole.shape[0], size, -at))
+        values.append(draft.reshape(draft.op("matmul", whole, pick, shape=(size,)), shape))
+        at += size
+    draft.begin("layer")
+    output = draft.end(layer.draw(draft, params, *values))
+    assert output.shape == expected.shape[1:]
+    flat = np.concatenate([x.reshape(3, -1) for x in xs], axis=1)
+    exported = exported_of(draft, whole, output)
+    found = computed(exported, flat)
+    if computed is by_onnx and found.ndim == 4:
+        found = found.transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * max(np.abs(expected).max(), 1))
+
+
+def network(layers, shape, classes: int = 3, steps: int = 3):
+    """A trained network: its graph, its parameters, some images, and its outputs for them."""
+    with Pool(1) as pool:
+        engine = engine_of(layers, pool, shape=shape, classes=classes, shard=4)
+        batch = random_batch(4, shape, classes)
+        trained = engine.graph.layout.trained
+        for step in range(steps):  # so that running statistics and scales are no longer what they began as
+            engine.step([batch], step)
+            engine.params[:trained] -= 0.001 * engine.grads[:trained]
+        x = np.empty((4, *shape), np.float32)
+        batch.fill(0, 4, x)
+        params = [engine.node_params(index) for index in range(len(engine.graph.nodes))]
+        return engine.graph, params, x, engine.outputs(batch)
+
+
+def check(found, computed, tolerance, fold) -> int:
+    graph, params, x, expected = found
+    draft, images = Draft(), Value("images", graph.input_shape)
+    output = draw(draft, graph, params, images, fold)
+    outputs = computed(exported_of(draft, images, output), x)
+    largest = np.abs(expected).max()
+    own = 0.0
+    if computed is by_numpy:  # in float64 it shows what of the difference is the engine's own rounding
+        exact = by_numpy(exported_of(draft, images, output), x.astype(np.float64))
+        assert exact.dtype == np.float64
+        assert np.abs(outputs - exact).max() <= tolerance * largest
+        own = np.abs(expected - exact).max()
+    assert np.abs(outputs - expected).max() <= tolerance * largest + own
+    return len(draft.operations)
+
+
+@pytest.mark.parametrize(("computed", "tolerance"), FORMATS)
+def test_batch_norm_folded_or_not(computed, tolerance):
+    if computed is by_onnx:
+        onnx_or_skip()
+    found = network(everything(), (8, 8, 2))
+    whole, folded = (check(found, computed, 2 * tolerance, fold) for fold in (False, True))
+    assert folded == whole - 4 * 3, "four batch norms of three operations"
+
+
+@functools.cache
+def ready(name, fields, shape):
+    return network(registry.make("models", name, **dict(fields)).layers(), shape, steps=1)
+
+
+@pytest.mark.parametrize(("computed", "tolerance"), FORMATS)
+@pytest.mark.parametrize(("name", "fields", "shape", "lr"), SMALL, ids=ids(SMALL))
+def test_every_small_model(name, fields, shape, lr, computed, tolerance):
+    if computed is by_onnx:
+        onnx_or_skip()
+    found = ready(name, tuple(fields.items()), shape)
+    check(found, computed, tolerance, fold=False)
+    check(found, computed, 10 * tolerance, fold=True)
+
+
+def test_a_layer_that_is_not_drawn_is_refused_by_name_and_place(monkeypatch):
+    from cnntrain.layers.dense import Dense
+
+    monkeypatch.setattr(Dense, "draw", Layer.draw)
+    graph, params, *_ = network([declared("flatten"), declared("dense", units=3)], (2, 2, 1))
+    with pytest.raises(UsageError, match=r"dense_1 \(dense, test.yaml:1:1\) cannot be exported: .* a method 'draw'"):
+        draw(Draft(), graph, params, Value("images", graph.input_shape))
+
+
+def test_names_that_python_has_already_are_changed():
+    layers = [declared("flatten", name="lambda"), declared("dense", units=4, name="np"), declared("relu", name="1-a")]
+    found = network([*layers, declared("dense", units=3, name="windows")], (2, 2, 1))
+    check(found, by_numpy, 1e-6, False)
+    assert isinstance(found[1], list)
+    assert all(isinstance(params, Mapping) for params in found[1])
