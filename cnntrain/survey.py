@@ -44,11 +44,12 @@ class Sample:
 
 @dataclass
 class Survey:
-    """What was found. `unreadable` has (file, reason)."""
+    """What was found. `unreadable` has (file, reason), and `skipped` those that the config says to leave out."""
 
     samples: list[Sample] = field(default_factory=list)
     files: dict[str, FileFacts] = field(default_factory=dict)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
     extents: list[tuple[int, ...]] = field(default_factory=list)
     moments: Array | None = None  # of the training pixels' channels: (3, c) of count, sum, sum of squares
 
@@ -75,6 +76,7 @@ class Survey:
             "mean": mean,
             "std": std,
             "unreadable": [{"file": name, "reason": reason} for name, reason in self.unreadable],
+            "skipped": [{"file": name, "reason": reason} for name, reason in self.skipped],
             **self.repeated(),
         }
 
@@ -168,10 +170,12 @@ def _read_samples(source: Dataset, split: str, inner: str, pool: Pool, found: Su
     for (sample, label), one in zip(labelled, cast(list[_Seen], seen), strict=True):
         name = _shown(sample[0])
         found.files |= {str(path.absolute()): facts for path, facts in one.files.items()}
-        if len(one.files) == len(sample):
+        skipped = one.reason is not None and getattr(source, "on_bad_image", "error") == "skip"
+        if len(one.files) == len(sample) and not skipped:
             found.samples.append(Sample(name, split, label, one.digest))
         if one.reason is not None:
-            found.unreadable.append((name, one.reason.removeprefix(f"{sample[0]}: ")))
+            problem = (name, one.reason.removeprefix(f"{sample[0]}: "))
+            (found.skipped if skipped else found.unreadable).append(problem)
         if one.extent is not None:
             found.extents.append(one.extent)
     _add_moments(found, [one.moments for one in cast(list[_Seen], seen)])

@@ -85,7 +85,7 @@ def show_survey(document: dict[str, Any]) -> None:
     found = document.get("survey")
     if not found or not found["files"]:
         return
-    listed = {"unreadable": [f"{one['file']}: {one['reason']}" for one in found["unreadable"]]}
+    listed = {kind: [f"{one['file']}: {one['reason']}" for one in found[kind]] for kind in ("unreadable", "skipped")}
     listed |= {kind: [" = ".join(group) for group in found[kind]] for kind in ("mislabelled", "leaked", "duplicates")}
     for kind, lines in listed.items():
         if lines:

@@ -105,6 +105,15 @@ def test_what_cannot_be_read_is_told_file_by_file(cnntrain, data, threads):
     assert len(json.loads(document.out)["survey"]["unreadable"]) == 3
 
 
+def test_what_the_config_says_to_skip_is_told_and_no_error(cnntrain, data):
+    (data / "train/cat/0.png").write_text("<html>")
+    outcome = cnntrain("check", "my.yaml", "-s", "data.source.on_bad_image=skip", "-s", "data.val=0.3")
+    assert outcome.code == 0
+    assert outcome.out.startswith("skipped (1):\n  data/train/cat/0.png: not an image")
+    document = found(cnntrain, "-s", "data.source.on_bad_image=skip")
+    assert (document["unreadable"], len(document["skipped"])) == ([], 1)
+
+
 def test_a_class_that_training_does_not_know_is_an_error(cnntrain, data):
     draw_file(data / "val" / "cow" / "0.png", 0)
     outcome = cnntrain("check", "my.yaml")
