@@ -13,7 +13,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from cnntrain import errors
 from cnntrain.cli import COMMANDS, main
@@ -23,6 +25,7 @@ from cnntrain.registry import KINDS
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+PHOTOS = ("photos", "photos.yaml")  # the reader's, and the config made for them
 SHORT = "--set train.epochs=null --set train.steps=2"  # what the commands are given in addition, to end soon
 
 
@@ -51,6 +54,11 @@ def copy(tmp_path: Path) -> Path:
     for name in ("configs", "data/mnist-mini"):
         shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "data/seven.png", tmp_path / "data")
+    rng = np.random.default_rng(0)
+    for number in range(36):  # the reader's own photographs
+        path = tmp_path / "photos" / ("birds", "cats", "dogs")[number % 3] / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(60 * (number % 3), 256, (24, 32, 3), dtype=np.uint8)).save(path)
     return tmp_path
 
 
@@ -69,13 +77,14 @@ def test_its_commands_work_as_printed_and_in_their_order(copy):
         env=os.environ | {"PATH": f"{program.parent}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     assert re.search(r"^data/seven\.png  \d \d\.\d{4}  \d ", done.stdout, re.MULTILINE)
     assert {path.name for path in (copy / "runs").iterdir()} >= {"quickstart", "gentler", "mine", "my-configs"}
-    assert {path.name for path in copy.iterdir()} == {"bin", "configs", "data", "mine.yaml", "my-configs", "runs"}
+    made = {"bin", "configs", "data", "mine.yaml", "my-configs", *PHOTOS, "runs"}
+    assert {path.name for path in copy.iterdir()} == made
 
 
 def test_every_command_it_mentions_is_tried_or_is_known_to_be_right():
