@@ -26,8 +26,9 @@ from cnntrain.report import (
 )
 from cnntrain.report.charts import Chart
 from cnntrain.report.html import Markup, element, section
-from cnntrain.report.judged import judging
+from cnntrain.report.judged import Judged, judging
 from cnntrain.report.page import page, spread, warning
+from cnntrain.report.pictures import png
 
 FILE = "report.html"
 _UNJUDGED = (CheckpointError, DataError, OutOfMemoryError)  # what leaves a report without an evaluation
@@ -59,14 +60,13 @@ def write(paths: Sequence[Path], output: Path | None = None, wish: Wish | None =
     text = told.page()
     files.make_directory(output.absolute().parent)
     files.write_atomic(output, text.encode())
-    pictures = []
-    for chart in told.charts if wish.png else ():
-        pictures.append(output.with_name(f"{chart.name}.png"))
-        files.write_atomic(pictures[-1], charts.png(chart))
+    pictures = {chart.name: charts.png(chart) for chart in told.charts} | told.pictures if wish.png else {}
+    for name, data in pictures.items():
+        files.write_atomic(output.with_name(f"{name}.png"), data)
     return {
         "report": str(output),
         "runs": [str(record.path) for record in records],
-        "png": [str(path) for path in pictures],
+        "png": [str(output.with_name(f"{name}.png")) for name in pictures],
         "warnings": told.warnings,
     }
 
@@ -78,6 +78,7 @@ class _Told:
         self.records, self.wish = records, wish
         self.warnings: list[str] = []
         self.charts: list[Chart] = curves.charts(records)
+        self.pictures: dict[str, bytes] = {}  # PNG files beside those of the charts, by name
         if not charts.available():
             self.warnings.append("charts are left out: they need pip install 'cnntrain[report]'")
 
@@ -103,6 +104,14 @@ class _Told:
             return "A dot marks the best epoch, whose weights are kept."
         return "Solid lines are validation, dashed ones training. A dot marks a run's best epoch."
 
+    def _keep(self, judged: Judged) -> None:
+        """Keep what a single run's PNG files are made of beside its curves."""
+        drawn = [part.chart(judged) for part in (calibration, confusion, mistakes)]
+        self.charts += [chart for chart in drawn if chart is not None]
+        first_layer = filters.weights_of(judged.trained)
+        if first_layer is not None:
+            self.pictures["filters"] = png(filters.drawn(first_layer[1]))
+
     def _details(self, record: Record) -> list[Markup]:
         """What is said of each run alone."""
         return [*self._judged(record), settings.of(record)]
@@ -119,8 +128,8 @@ class _Told:
                 yield mistakes.of(judged)
                 yield gradcam.of(judged)
                 yield filters.of(judged.trained)
-                drawn = calibration.chart(judged)
-                self.charts += [drawn] if drawn and len(self.records) == 1 else []
+                if wish.png and len(self.records) == 1:
+                    self._keep(judged)
         except _UNJUDGED as error:
             if wish.split:  # who names a split wants it, or to know why not
                 raise

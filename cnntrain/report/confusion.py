@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cnntrain.arrays import Array
+from cnntrain.report.charts import QUIET, Chart
 from cnntrain.report.html import Markup, element, folded, section, table
 from cnntrain.report.judged import Judged, percent
 from cnntrain.report.pictures import embedded, sheet
@@ -27,6 +30,29 @@ def of(judged: Judged) -> Markup:
         "A row holds the samples of one class, in the columns they were taken for; a right answer is on the diagonal."
     )
     return section("Confusion", drawn, folded("Most often confused", pairs), note=note, half=narrow(judged.classes))
+
+
+def chart(judged: Judged) -> Chart | None:
+    """The matrix for a paper; None for target values."""
+    if not judged.classes:
+        return None
+    matrix, classes = judged.confusion, judged.classes
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+
+    def draw(axes: Any) -> None:
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        axes.grid(visible=False)
+        axes.set_xlabel("taken for")
+        axes.set_ylabel("true")
+        if len(classes) > _LARGEST_TABLE:
+            return
+        axes.set_xticks(range(len(classes)), classes, rotation=90 if max(map(len, classes)) > 2 else 0)
+        axes.set_yticks(range(len(classes)), classes)
+        for (i, j), count in np.ndenumerate(matrix):
+            color = "white" if shares[i, j] > 0.5 else QUIET
+            axes.text(j, i, f"{count:,}" if count else "", ha="center", va="center", color=color, fontsize=7)
+
+    return Chart("confusion", "confusion", draw, square=True)
 
 
 def narrow(classes: tuple[str, ...]) -> bool:

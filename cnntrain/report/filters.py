@@ -54,19 +54,29 @@ def picture(weights: Array) -> Array:
     return np.rint((scaled + 1) * 127.5).astype(np.uint8)
 
 
+def drawn(weights: Array) -> Array:
+    """The first filters of a layer (h, w, channels, filters), on one sheet."""
+    count = min(weights.shape[-1], MOST)
+    columns = min(count, max(8, math.ceil(math.sqrt(2 * count))))
+    scale = max(1, min(14, _SHEET // columns // weights.shape[1]))
+    return sheet([picture(weights[..., i]) for i in range(count)], columns, scale, gap=scale, background=255)
+
+
+def weights_of(trained: Trained) -> tuple[str, Array] | None:
+    """The first layer of a network that weighs pixels, and its weights; None without one."""
+    graph = trained.network.graph
+    return first(graph, graph.layout.views(trained.engine.params))
+
+
 def of(trained: Trained) -> Markup:
     """The filters of the first layer, on one sheet."""
-    graph = trained.network.graph
-    found = first(graph, graph.layout.views(trained.engine.params))
+    found = weights_of(trained)
     if found is None:
         return Markup()
     name, weights = found
     count = min(weights.shape[-1], MOST)
-    columns = min(count, max(8, math.ceil(math.sqrt(2 * count))))
-    scale = max(1, min(14, _SHEET // columns // weights.shape[1]))
-    images = sheet([picture(weights[..., i]) for i in range(count)], columns, scale, gap=scale, background=255)
     more = f" The first {MOST} of {weights.shape[-1]} are shown." if count < weights.shape[-1] else ""
     meaning = "in colour, gray being 0" if weights.shape[2] == 3 else "red where they add, blue where they subtract"
     note = f"The weights of {name}, {meaning}.{more}"
     alt = f"{count} filters of {weights.shape[0]} by {weights.shape[1]}"
-    return section("First layer", element("div", embedded(images, alt), class_="filters sharp"), note=note)
+    return section("First layer", element("div", embedded(drawn(weights), alt), class_="filters sharp"), note=note)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cnntrain.arrays import Array
+from cnntrain.report.charts import Chart
 from cnntrain.report.html import Markup, element, section
 from cnntrain.report.judged import Judged, percent
 from cnntrain.report.pictures import caption, resized, to_bytes
@@ -11,6 +14,7 @@ from cnntrain.report.pictures import caption, resized, to_bytes
 import numpy as np
 
 SHOWN = 24
+_IN_A_ROW, _ROWS = 5, 3  # of those in a chart
 SIDE = 96  # pixels of the longer side, at most by enlarging whole pixels
 
 
@@ -48,6 +52,35 @@ def told(judged: Judged, position: int) -> tuple[str, str, str]:
 
 def _values(values: Array) -> str:
     return ", ".join(f"{value:.4g}" for value in values.tolist())
+
+
+def chart(judged: Judged) -> Chart | None:
+    """The worst of them for a paper, with their captions; None where there are none."""
+    positions = worst(judged, _IN_A_ROW * _ROWS).tolist()
+    if not positions:
+        return None
+    pictures = [_squared(to_bytes(image)) for image in judged.pixels(np.array(positions))]
+
+    def draw(axes: Any) -> None:
+        axes.axis("off")
+        for i, (image, position) in enumerate(zip(pictures, positions, strict=True)):
+            left, top = i % _IN_A_ROW * 1.25, -(i // _IN_A_ROW) * 1.75
+            axes.imshow(image, extent=(left, left + 1, top - 1, top), cmap="gray", vmin=0, vmax=255)
+            said = "\n".join(told(judged, position)).replace(" · ", "\n")
+            axes.text(left, top - 1.06, said, va="top", fontsize=5.5)
+        axes.set_xlim(0, _IN_A_ROW * 1.25 - 0.25)
+        axes.set_ylim(-1.75 * _ROWS, 0)
+
+    return Chart("mistakes", "worst mistakes", draw, square=True)
+
+
+def _squared(image: Array) -> Array:
+    """A picture within a white square, so that none is stretched."""
+    side = max(image.shape[:2])
+    square = np.full((side, side, *image.shape[2:]), 255, np.uint8)
+    top, left = ((side - extent) // 2 for extent in image.shape[:2])
+    square[top : top + image.shape[0], left : left + image.shape[1]] = image
+    return square
 
 
 def of(judged: Judged) -> Markup:
