@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from cnntrain.engine.plan import Plan
+from cnntrain.engine.update import BLOCK
 from cnntrain.graph import Graph
 
 # isort: split
@@ -80,7 +81,8 @@ def needed(graph: Graph, threads: int, batch_size: int, slots: int, training: bo
     vectors = 2 + slots if training else 1
     rows = threads + shards.bit_length() if training else 0
     activations = Plan(graph, shard, np.dtype(np.float32), training).bytes(threads, shards)
-    return graph.layout.size * item * (vectors + rows) + activations
+    scratch = 2 * threads * min(BLOCK, graph.layout.size) if training else 0  # of the optimizer
+    return (graph.layout.size * (vectors + rows) + scratch) * item + activations
 
 
 def human(size: float) -> str:

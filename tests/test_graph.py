@@ -308,11 +308,11 @@ def _mlp(units: int) -> list:
 @pytest.mark.parametrize(
     ("layers", "shape", "shard"),
     [
-        ([d("conv2d", filters=64, **SAME), d("relu")] * 3, (32, 32, 3), 8),  # much work a sample, few parameters
-        (_mlp(1000), (28, 28, 1), 32),  # many parameters, little activation
-        (plain(), (8, 8, 2), 32),  # so little work that only many samples fill 0.1 ms
-        ([d("conv2d", filters=12, **SAME)], (16, 16, 8), 16),  # 0.45 MFLOP a sample: 11 of them fill 0.1 ms
-        ([d("conv2d", filters=12, **SAME)] * 2, (16, 16, 8), 16),  # 1.1 MFLOP in two nodes: 9 samples
+        ([d("conv2d", filters=64, **SAME)] * 2, (64, 64, 64), 8),  # 300 MFLOP a sample and node
+        (_mlp(1000), (28, 28, 1), 64),  # hardly anything but parameters
+        (plain(), (8, 8, 2), 32),  # so little work that many samples are wanted
+        ([d("conv2d", filters=32, **SAME)], (64, 64, 16), 16),  # 38 MFLOP: 13 samples for some milliseconds
+        ([d("conv2d", filters=32, **SAME)] * 2, (64, 64, 16), 16),  # 57 MFLOP a node: 9 samples
     ],
     ids=["convolutions", "dense", "tiny", "between", "two"],
 )
@@ -322,5 +322,5 @@ def test_the_shard_follows_from_the_shapes(layers, shape, shard):
     assert graph_of(layers, shape).shard == shard
 
 
-def test_resnet20_computes_eight_samples_at_a_time():
-    assert resnet(3).shard == 8
+def test_resnet20_computes_32_samples_at_a_time():
+    assert resnet(3).shard == 32

@@ -68,9 +68,9 @@ class Updater:
             for entry, piece in self._tensors
         ]
         self._prepares = bool(self.rules.clip_value or self.rules.agc or self.rules.regularizers)
-        largest = BLOCK
+        largest = max(math.prod(piece.shape) for piece in self._blocks) if self._blocks else 0
         if self._prepares or optimizer.unit == "tensor":
-            largest = max([BLOCK, *(math.prod(piece.shape) for _, piece in self._tensors)])
+            largest = max([largest, *(math.prod(piece.shape) for _, piece in self._tensors)])
         self._scratch = [(aligned(largest, params.dtype), aligned(largest, params.dtype)) for _ in range(pool.threads)]
         self._squares = np.zeros(len(self._blocks))
         self._saved = aligned(layout.size, params.dtype) if optimizer.sam else None
