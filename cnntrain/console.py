@@ -73,10 +73,14 @@ class Epoch:
 
 
 class Console:
-    """Where messages and progress go. `quiet` leaves only warnings."""
+    """Where messages and progress go. `quiet` leaves only warnings, `verbose` adds details."""
 
     def __init__(
-        self, progress: Progress = "auto", quiet: bool = False, log: Callable[[str], None] | None = None
+        self,
+        progress: Progress = "auto",
+        quiet: bool = False,
+        log: Callable[[str], None] | None = None,
+        verbose: bool = False,
     ) -> None:
         there = sys.stderr is not None and not sys.stderr.closed  # not so after `2>&-`
         if progress == "auto":
@@ -84,7 +88,7 @@ class Console:
         elif progress == "bar" and not there:
             progress = "plain"
         self._progress: Progress = "none" if quiet else progress
-        self._quiet = quiet
+        self._quiet, self._verbose = quiet, verbose
         self.log = log  # every line goes here as well: the run's train.log
         self._bar: Any = None
         self._headed = False  # whether the table of epochs has its header
@@ -93,6 +97,11 @@ class Console:
     def say(self, text: str) -> None:
         """Print a message."""
         self._write(text, show=not self._quiet)
+
+    def detail(self, text: str) -> None:
+        """Print a message for those who asked for more."""
+        if self._verbose:
+            self.say(text)
 
     def warn(self, text: str) -> None:
         """Print a warning; not silenced by quiet."""

@@ -6,6 +6,7 @@ Anything else that escapes is a bug in cnntrain, and ends with exit code 1 and a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 _WINDOW = 160  # of a longer source line, only this many letters around the place are shown
 
@@ -89,9 +90,16 @@ class StorageError(CnntrainError):
 
 
 class DivergedError(CnntrainError):
-    """The loss, a gradient or a weight became NaN or infinite; the weights were not updated."""
+    """The loss, a gradient or a weight became NaN or infinite; the weights were not updated.
+
+    `record` is what the flight recorder wrote, where it did.
+    """
 
     exit_code = 6
+
+    def __init__(self, message: str, record: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.record = record
 
 
 class OutOfMemoryError(CnntrainError):

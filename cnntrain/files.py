@@ -28,6 +28,8 @@ _LARGEST_WRITE = 2**30  # macOS refuses a write of 2 GiB, Linux cuts it short
 _GATHERED = 2**16  # smaller pieces are written together, larger ones as they are
 _TAIL = 2**16  # a log is searched for its last newline in blocks of this size
 
+_OWN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW  # a stranger's link must not lead to another's file
+
 _ADVICE = {
     errno.ENOSPC: "Free some space and resume",
     errno.EDQUOT: "The quota is used up: free some space and resume",
@@ -39,6 +41,7 @@ _ADVICE = {
     errno.EEXIST: "A file stands where a directory is needed: choose another directory",
     errno.ENOTDIR: "A file stands where a directory is needed: choose another directory",
     errno.EISDIR: "A directory stands where a file is needed: move it away",
+    errno.ELOOP: "A link stands where a file of the run is needed: remove it",
     errno.EIO: "The device failed: check the disk",
     errno.ENAMETOOLONG: "Choose a shorter name",
     errno.ENOLCK: "This file system has no locks: choose a directory on another one",
@@ -241,7 +244,7 @@ class AppendLog:
     def __init__(self, path: Path, length: int | None = None) -> None:
         self.path = path
         with _explained("open", path):
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._descriptor = os.open(path, _OWN, 0o666)
             try:
                 self.length = self._cut(length)
                 _fsync_directory(path.parent)
@@ -308,7 +311,7 @@ class DirectoryLock:
 
     def __enter__(self) -> DirectoryLock:
         with _explained("lock", self.path):
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._descriptor = os.open(self.path, _OWN, 0o666)
             try:
                 self._take()
             except BaseException:

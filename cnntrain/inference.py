@@ -42,7 +42,7 @@ class Trained:
         """
         blas.pin()
         for override in sets:
-            _check_override(override)
+            check_override(override)
         self.path = find(path)
         checkpoint = read(self.path)
         self.loaded, self.description = saved.experiment(checkpoint, sets, fitted=True)
@@ -183,7 +183,7 @@ class Trained:
         return images, indices
 
 
-def _check_override(override: str) -> None:
+def check_override(override: str) -> None:
     """Raise UsageError for an override of anything but where the data lies."""
     key = override.partition("=")[0]
     if key != "data.source" and not key.startswith(("data.source.", "data.val.")):

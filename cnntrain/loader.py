@@ -64,6 +64,12 @@ class Samples:
     def __len__(self) -> int:
         return len(self._indices)
 
+    @property
+    def numbers(self) -> Array:
+        """The numbers of the samples in their split."""
+        numbers: Array = self._indices % len(self._images)
+        return numbers
+
     def fill(self, start: int, stop: int, x: Array) -> tuple[Array, Array]:
         """Write samples start to stop, preprocessed, into x (n, h, w, c); return their targets and weights (n,)."""
         mixing = sum(transform.on == "pair" for transform in self._transforms)  # so many before the first take part

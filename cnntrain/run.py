@@ -33,6 +33,8 @@ import PIL
 
 RUNS = Path("runs")  # where runs without a --run-dir go, in the working directory
 
+FLIGHT_RECORD = "nonfinite/record.json"
+
 _CHECKPOINTS = "checkpoints"
 _LOCK = ".lock"  # the first file of a run: a directory that has it is one
 _FILES = (  # what --overwrite removes beside checkpoints; everything else in the directory is somebody's
@@ -47,6 +49,7 @@ _FILES = (  # what --overwrite removes beside checkpoints; everything else in th
         "crash.log",
     ),
     *("metrics.jsonl", "metrics.csv", "timing.jsonl", "train.log", "manifest.json", "report.html"),
+    FLIGHT_RECORD,
 )
 _NUMBERED = re.compile(r"(epoch|step)-(\d+)\.npz")
 
@@ -151,6 +154,12 @@ class RunDirectory:
             log.append(shlex.join(arguments))
         finally:
             log.close()
+
+    def write_flight_record(self, record: Mapping[str, Any]) -> Path:
+        """Keep the flight record of a divergence; returns where."""
+        files.make_directory((self.path / FLIGHT_RECORD).parent)
+        self.write_json(FLIGHT_RECORD, record)
+        return self.path / FLIGHT_RECORD
 
     def write_crash(self, traceback: str) -> Path:
         """Keep the traceback of a bug; returns where."""

@@ -17,7 +17,8 @@ from cnntrain.arrays import Array
 from cnntrain.build import Data, Network, problem
 from cnntrain.checkpoint import Checkpoint, read
 from cnntrain.config.dump import fingerprint, plain, to_yaml
-from cnntrain.config.load import Loaded, leaves, load
+from cnntrain.config.load import Loaded, leaves, load, load_text
+from cnntrain.config.tree import MAX_BYTES
 from cnntrain.console import Console, Progress
 from cnntrain.contact_sheet import contact_sheet
 from cnntrain.datasets.base import Dataset, Images, size_text
@@ -25,6 +26,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.errors import (
     CheckpointError,
     CnntrainError,
+    ConfigError,
     DataError,
     DivergedError,
     OutOfMemoryError,
@@ -34,6 +36,7 @@ from cnntrain.errors import (
     UsageError,
 )
 from cnntrain.events import following, require_tensorboard
+from cnntrain.files import read_limited
 from cnntrain.interrupts import Interrupts
 from cnntrain.manifest import Manifest
 from cnntrain.monitor import Monitor
@@ -84,6 +87,8 @@ class Options:
     progress: Progress = "auto"
     quiet: bool = False
     max_time: float | None = None  # seconds after which training pauses, at least one step further
+    verbose: bool = False
+    announce: Callable[[Path], None] | None = None  # told the run directory as soon as it is known
 
 
 def fit(configs: Sequence[str | Path], sets: Sequence[str] = (), options: Options | None = None) -> dict[str, Any]:
@@ -93,7 +98,7 @@ def fit(configs: Sequence[str | Path], sets: Sequence[str] = (), options: Option
     exit_code is the command's.
     """
     options = options or Options()
-    console = Console(options.progress, options.quiet)
+    console = Console(options.progress, options.quiet, verbose=options.verbose)
     blas.pin()
     if options.tensorboard:
         require_tensorboard()
@@ -110,13 +115,14 @@ def fit(configs: Sequence[str | Path], sets: Sequence[str] = (), options: Option
 def _start(loaded: Loaded, options: Options, console: Console, interrupts: Interrupts) -> dict[str, Any]:
     experiment = loaded.experiment
     with interrupts.at_once():
-        job = _prepare(loaded, options, console)
+        job = make_job(loaded, options, console)
         warm = warm_start(loaded, job.network)
     directory = RunDirectory.create(
         options.run_dir, experiment.name, fingerprint(experiment), options.overwrite, restart=options.resume_or_start
     )
     with directory as run:
         console.log = run.log
+        _announce(run, options)
         run.write_config(loaded.text, to_yaml(plain(experiment)))
         run.write_json("origins.json", loaded.origins())
         run.write_json("env.json", environment() | {"threads": resources.threads(options.threads)})
@@ -134,12 +140,13 @@ def _resume(
 ) -> dict[str, Any]:
     assert options.run_dir is not None
     with RunDirectory.open(options.run_dir) as run:
+        _announce(run, options)
         path = run.last
         checkpoint = read(path)
         run.write_command(sys.argv)
         checkpoint.require(environment=dict)
         before, _ = saved.experiment(checkpoint)
-        loaded = load(configs, sets) if configs else saved.experiment(checkpoint, sets)[0]
+        loaded = load(configs, sets) if configs else located(saved.experiment(checkpoint, sets)[0], run.path)
         console.log = run.log
         changed = _changes(before, loaded)
         if changed:
@@ -155,13 +162,18 @@ def _resume(
                 console,
             )
         with interrupts.at_once(), contextlib.nullcontext() if configs or sets else saved.blaming(path):
-            job = _prepare(loaded, options, console)
+            job = make_job(loaded, options, console)
         _warn_of_schedule(before, job, checkpoint.meta["position"]["step"], console)
         console.say(f"resuming {run.path} at step {checkpoint.meta['position']['step']}")
         return _train(job, run, checkpoint, options, console, interrupts)
 
 
-def _prepare(loaded: Loaded, options: Options, console: Console, check: Check | None = None) -> Job:
+def _announce(run: RunDirectory, options: Options) -> None:
+    if options.announce:
+        options.announce(run.path)
+
+
+def make_job(loaded: Loaded, options: Options, console: Console, check: Check | None = None) -> Job:
     """Build before reading where the config alone tells the shapes: a wrong layer should not wait for the data."""
     advice.check_codes(loaded)
     check, threads = check or check_memory, resources.threads(options.threads)
@@ -189,6 +201,20 @@ def _warn_of_changes(known: Manifest, now: Manifest, since: str, advice: str, co
     changed = manifest.changes(known, now)
     if changed:
         console.warn(f"the data has changed since {since} ({known.made}): {'; '.join(changed)}. {advice}")
+
+
+def located(loaded: Loaded, path: Path) -> Loaded:
+    """A checkpoint's experiment, whose network knows its lines in the run's config.resolved.yaml, if that has it."""
+    file = path / "config.resolved.yaml"
+    try:
+        written = load_text(read_limited(file, MAX_BYTES, StorageError).decode(), str(file))
+    except (StorageError, ConfigError, UnicodeDecodeError):
+        return loaded
+    if plain(written.experiment.model) != plain(loaded.experiment.model):
+        return loaded
+    marks = {path: mark for path, mark in written.marks.items() if path.partition(".")[0] in ("model", "loss")}
+    experiment = replace(loaded.experiment, model=written.experiment.model)
+    return replace(loaded, experiment=experiment, marks={**loaded.marks, **marks})
 
 
 def check_memory(loaded: Loaded, network: Network, threads: int) -> int:
@@ -220,6 +246,8 @@ def _train(
     with _outcome(run), _enough_memory(job, threads), Pool(threads) as pool:
         blas.reserve(threads, pool.run)
         trainer = Trainer(job, run, pool, console, interrupts)
+        for line in _details(trainer, pool):
+            console.detail(line)
         if isinstance(origin, Checkpoint):
             trainer.restore(origin, options.allow_data_change)
             run.resume_logs(origin.meta["metrics_length"])
@@ -235,13 +263,28 @@ def _train(
         run.status(
             state="finished", step=trainer.step, epoch=trainer.closed, best=trainer.monitor.summary(), exit_code=0
         )
-    _say_what_next(trainer, done, console)
+    _say_what_next(trainer, run, done, console)
     return result
+
+
+def _details(trainer: Trainer, pool: Pool) -> list[str]:
+    """What `-v` says before training: versions, threads, sizes."""
+    about, graph = environment(), trainer.network.graph
+    size = trainer.loaded.experiment.train.batch_size
+    needed = resources.needed(graph, pool.threads, size, build.vectors(trainer.loaded.experiment))
+    return [
+        f"cnntrain {about['cnntrain']}, Python {about['python']}, NumPy {about['numpy']}, {about['blas']}",
+        f"{pool.threads} thread{'s' * (pool.threads != 1)}, shards of {trainer.engine.shard} samples, "
+        f"{resources.human(needed)} of memory beside the data",
+        f"{graph.parameter_count():,} parameters in {len(graph.nodes)} layers",
+        f"{len(trainer.loader.indices):,} training and {len(trainer.data.val_indices):,} validation samples, "
+        f"{trainer.loader.steps_per_epoch:,} steps an epoch, {trainer.horizon.total_steps:,} in all",
+    ]
 
 
 def prepare(configs: Sequence[str | Path], sets: Sequence[str], options: Options) -> Job:
     """What training the configs needs, data included, and no run directory. Raises ConfigError or DataError."""
-    return _prepare(load(configs, sets), options, Console("none"))
+    return make_job(load(configs, sets), options, Console("none"))
 
 
 def dry_run(
@@ -255,7 +298,7 @@ def dry_run(
     began = began or time.perf_counter()
     loaded = load(configs, sets)
     threads = resources.threads(options.threads)
-    job = _prepare(loaded, options, Console("none"), forecast.check_memory)
+    job = make_job(loaded, options, Console("none"), forecast.check_memory)
     warm_start(loaded, job.network)
     start = time.perf_counter() - began
     ahead = forecast.forecast(job, threads, options.run_dir or RUNS / loaded.experiment.name)
@@ -301,7 +344,7 @@ def examine(
     name = loaded.experiment.name
     if found.unreadable:
         return {"name": name, "survey": found.document()}, unreadable(found)
-    job = _prepare(loaded, options, console)
+    job = make_job(loaded, options, console)
     found = found.validating(validation_indices(loaded, job.data))
     if sheet is not None:
         loader = build.loader(loaded.experiment, replace(job.data, lesson=None))
@@ -386,10 +429,10 @@ def _result(trainer: Trainer) -> dict[str, Any]:
     }
 
 
-def _say_what_next(trainer: Trainer, was_done: bool, console: Console) -> None:
-    standing, path = trainer.monitor.standing, trainer.run.path
+def _say_what_next(trainer: Trainer, run: RunDirectory, was_done: bool, console: Console) -> None:
+    standing, path = trainer.monitor.standing, run.path
     watched = "val/loss" if trainer.data.val is not None else "train/loss"
-    console.curve(watched, [row.get(watched) for row in trainer.run.rows() if row["event"] == "eval"])
+    console.curve(watched, [row.get(watched) for row in run.rows() if row["event"] == "eval"])
     how = "was finished already" if was_done else "finished"
     epochs = f"{trainer.closed} epoch{'s' * (trainer.closed != 1)}"
     console.say(f"{how}: {trainer.finished} after {epochs}, {trainer.step} step{'s' * (trainer.step != 1)}")

@@ -26,15 +26,18 @@ from cnntrain.config.schema import Experiment
 from cnntrain.console import Console, Epoch, clock
 from cnntrain.engine.average import Averaged
 from cnntrain.engine.engine import Batch, Engine
+from cnntrain.engine.examination import Examination
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.update import Updater
 from cnntrain.engine.vitals import Vitals
-from cnntrain.errors import CheckpointError, DataError, DivergedError, PausedError, StoppedError
+from cnntrain.errors import CheckpointError, DataError, DivergedError, PausedError, StoppedError, StorageError
 from cnntrain.interrupts import Interrupts
+from cnntrain.journal import Journal
 from cnntrain.loader import Samples, arrays_of
 from cnntrain.manifest import Manifest
 from cnntrain.monitor import Monitor, Values
-from cnntrain.run import RunDirectory, environment
+from cnntrain.recorder import Moment, Recorder, When, described
+from cnntrain.run import environment
 from cnntrain.schedules.base import Horizon, Schedule
 from cnntrain.warmstart import WarmStart
 
@@ -71,7 +74,7 @@ class Job:
 class Trainer:
     """One run: a job in its run directory, from step 0 or from a checkpoint."""
 
-    def __init__(self, job: Job, run: RunDirectory, pool: Pool, console: Console, interrupts: Interrupts) -> None:
+    def __init__(self, job: Job, run: Journal, pool: Pool, console: Console, interrupts: Interrupts) -> None:
         self.loaded, self.data, self.network, self.monitor = job.loaded, job.data, job.network, job.monitor
         self.run, self.console, self.interrupts = run, console, interrupts
         experiment, network, data = self.loaded.experiment, self.network, self.data
@@ -94,6 +97,8 @@ class Trainer:
         self.values: Values = {}  # of the last closed epoch
         self.epoch_tally = self.tally.zeros()
         self.interval_tally = self.tally.zeros()
+        self.recorder = Recorder(self.engine, self.loaded.where("loss"))
+        self._saved = 0  # the step of the last checkpoint
         self._clock = _Clock(time.monotonic())
         self.waited: list[float] = []  # of each epoch's training in this session: the share of the workers' time
         self._fingerprint = fingerprint(data)
@@ -140,7 +145,8 @@ class Trainer:
                 self.vitals.remember()
             norm = self.updater.apply(lr, step, train.clip_norm, momentum)
         except DivergedError as error:
-            raise self._diverged(f"{error} (learning rate {lr:g}); the weights were not updated") from error
+            raise self._diverged(str(error), "step") from error
+        self.recorder.remember(step, self.tally.mean_loss(vector))
         self.step += 1
         if self.average:
             self.average.follow(self.step, self.horizon.total_steps, self.loader.steps_per_epoch)
@@ -182,10 +188,62 @@ class Trainer:
         if self._late and not self.finished:
             raise PausedError(f"paused by --max-time {how}")
 
-    def _diverged(self, what: str) -> DivergedError:
+    def _diverged(self, what: str, when: When) -> DivergedError:
+        """Look where it began, leave the record in the run directory, and make the error that tells."""
+        lr, _ = self.rates.at(self.step, self.horizon)
+        batches = self._seen_at(when)
+        try:
+            examination = self._examine(when, batches)
+        except MemoryError:
+            examination = None
+        moment = Moment(when, self.step, self.closed, lr, self._saved)
+        record = self.recorder.record(what, moment, batches, examination)
+        try:
+            more = f"{self.run.write_flight_record(record)} tells more"
+        except StorageError as error:
+            more = f"there is no record of it ({error})"
+        kept = "the weights were not updated" if when == "step" else "nothing was saved"
+        of_data = record["first"] is not None and record["first"]["what"] == "input"
+        advice = "Mend the data" if of_data else "Lower optimizer.lr or set train.clip_norm"
         return DivergedError(
-            f"{what}. Lower optimizer.lr or set train.clip_norm; {self.run.path} holds the last good checkpoint"
+            f"{what} (learning rate {lr:g}): {described(record)}; {kept}. "
+            f"{advice}; {self.run.path} holds the last good checkpoint, {more}",
+            record,
         )
+
+    def _seen_at(self, when: When) -> list[Samples]:
+        """The samples that the step about to be taken, or the validation just done, looked at."""
+        if when == "step":
+            return self.loader.step(self.step)
+        if when == "validation" and self.data.val is not None:
+            return [Samples(self.data.val, self.data.val_indices, self.data.eval_transforms)]
+        return []
+
+    def _examine(self, when: When, batches: Sequence[Samples]) -> Examination:
+        """Look for the first number that is not finite."""
+        examination = Examination(self.engine)
+        if when == "save":
+            examination.parameters()
+        elif when == "validation":
+            examination.evaluation(batches[0])
+            if examination.finding is None and self.average and self.average.count:
+                with self.average.in_place():
+                    examination.evaluation(batches[0])
+        else:
+            examination.step(batches, self.step)
+            if examination.finding is None and self.optimizer.sam:
+                self._examine_nearby(examination, batches)
+            examination.gradients()
+        return examination
+
+    def _examine_nearby(self, examination: Examination, batches: Sequence[Samples]) -> None:
+        """The same where sam takes its gradient."""
+        self.engine.step(batches, self.step)
+        self.updater.perturb(self.step)
+        try:
+            examination.step(batches, self.step)
+        finally:
+            self.updater.restore()
 
     def _shown(self, lr: float) -> dict[str, str]:
         values = self.tally.values(self.epoch_tally)
@@ -216,8 +274,11 @@ class Trainer:
             values |= self._validate()
         except _AbandonedError:
             return False
-        if not math.isfinite(values.get("val/loss", 0.0)):
-            raise self._diverged(f"val/loss became {values['val/loss']} after epoch {epoch}")
+        for name in ("val/loss", "val_average/loss"):
+            if not math.isfinite(values.get(name, 0.0)):
+                raise self._diverged(
+                    f"{name} became {values[name]} after epoch {epoch}, step {self.step}", "validation"
+                )
         improved, reason = self.monitor.judge(values, self.step, epoch)
         self.rates.judge(values)
         self.closed, self.finished = epoch, reason or (EXHAUSTED if over else None)
@@ -280,11 +341,12 @@ class Trainer:
 
     def save(self, best: bool = False, keep: bool = False) -> None:
         """Write last.npz, and best.npz and the numbered one where asked. Raises DivergedError rather than save NaN."""
-        if not np.isfinite(self.engine.params).all():
-            raise self._diverged(f"a weight became infinite in step {self.step}; it was not saved")
+        self.check_weights()
         checkpoint = self.loaded.experiment.checkpoint
         name = self._numbered() if keep and checkpoint.keep else None
         self.run.save_checkpoint(self.meta(), self.arrays(), best=best, keep_as=name, keep=checkpoint.keep)
+        self._saved = self.step
+        self.console.detail(f"saved step {self.step}" + (", the best so far" if best else ""))
         self.note()
 
     def note(self) -> None:
@@ -296,6 +358,21 @@ class Trainer:
         every = self.loaded.experiment.checkpoint.every
         whole = every.unit == "ep" and every.value.is_integer()
         return f"epoch-{self.closed:04d}" if whole else f"step-{self.step:08d}"
+
+    def check_weights(self) -> None:
+        """Raise DivergedError where a weight or a running statistic is not finite."""
+        if not np.isfinite(self.engine.params).all():
+            raise self._diverged(f"a weight or a running statistic became infinite in step {self.step}", "save")
+
+    def go_to(self, step: int, closed: int) -> None:
+        """Train to where so many steps are taken and epochs closed, or to the end, without saving."""
+        while self.finished is None and (self.step, self.closed) != (step, closed):
+            before = self.closed
+            self._close_due_epoch()
+            if self.closed == before:
+                if self.step >= step:
+                    return
+                self._take_step()
 
     def meta(self) -> dict[str, Any]:
         """What a checkpoint says beside its arrays."""
@@ -358,6 +435,7 @@ class Trainer:
         for name, array in mine.items():
             array[...] = checkpoint.arrays[name]
         self.step, self.closed, self.finished = step, closed, finished
+        self._saved = step
         self.values = meta["values_of_epoch"]
         if self.finished == EXHAUSTED and self.step < self.horizon.total_steps:
             self.finished = None  # resumed with more epochs

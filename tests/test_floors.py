@@ -24,6 +24,10 @@ FLOORS: dict[int, set[str]] = {
     5: {"checkpoint", "run", "manifest", "build", "resources", "saved"},
     6: {
         "trainer",
+        "recorder",
+        "journal",
+        "inspection",
+        "replay",
         "report",
         "monitor",
         "console",

@@ -159,14 +159,23 @@ def test_the_table_of_files_has_every_file_of_a_run(copy, monkeypatch):
     assert {re.sub(r"(epoch|step)-\d+", "epoch-0007", name) for name in made} == promised - {
         "crash.log",
         "tensorboard/",
+        "nonfinite/record.json",
     }
 
 
 def test_every_file_it_points_to_is_there():
-    links = re.findall(r"\]\(([^)#]+)\)", README) + re.findall(r"`((?:tests|configs|cnntrain|data)/[^`\s]*)`", README)
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    links += re.findall(r"`((?:tests|configs|cnntrain|data)/[^`\s:]*)[`:]", README)
     assert len(links) > 15
     missing = [link for link in links if not (ROOT / link).exists()]
     assert missing == ["cnntrain/layers/softsign.py"], "the one the reader is to write"
+
+
+def test_every_test_it_names_is_there():
+    named = re.findall(r"`(tests/[^`:]*)::(\w+)`", README)
+    assert len(named) > 10
+    for path, name in named:
+        assert re.search(rf"^def {name}\(", (ROOT / path).read_text(), re.MULTILINE), f"{path}::{name}"
 
 
 def test_its_sections_are_those_of_its_contents():

@@ -45,6 +45,9 @@ COMMANDS = {  # name -> what it does; the module cnntrain.cli.NAME has the click
     "gradcheck": "Check a network's gradients against differences.",
     "selftest": "Prove this installation on this machine.",
     "env": "Show versions, processor and installed extras.",
+    "inspect": "Show what is in a checkpoint.",
+    "verify": "Train the last stretch of a run again and compare every bit.",
+    "replay": "Go to where a run diverged once more.",
     "completion": "Print the completion script of a shell.",
 }
 ALIASES = {"train": "fit", "test": "eval"}

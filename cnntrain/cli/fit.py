@@ -41,7 +41,7 @@ def _seconds(_context: click.Context, _option: click.Parameter, text: str | None
             "strict_env",
             "allow_data_change",
         ),
-        "Output": ("progress", "quiet", "as_json", "debug", "help"),
+        "Output": ("progress", "quiet", "verbose", "print_run_dir", "as_json", "debug", "help"),
     },
 )
 @click.argument("configs", nargs=-1, type=PATH, metavar="CONFIG...")
@@ -77,6 +77,8 @@ def _seconds(_context: click.Context, _option: click.Parameter, text: str | None
 )
 @require
 @click.option("-q", "--quiet", is_flag=True, help="Say only what is wrong.")
+@click.option("-v", "--verbose", is_flag=True, help="Say more: versions, threads, memory, every save.")
+@click.option("--print-run-dir", is_flag=True, help="Print the run directory on stdout as soon as it is known.")
 @as_json
 @debug
 def command(
@@ -84,6 +86,7 @@ def command(
     sets: tuple[str, ...],
     as_json: bool,
     rehearse: bool,
+    print_run_dir: bool,
     requirements: tuple[str, ...],
     **flags: Any,
 ) -> None:
@@ -97,10 +100,10 @@ def command(
         from cnntrain.errors import UsageError
         from cnntrain.session import Options, dry_run, fit
 
-    _check_flags(dry_run=rehearse, **flags)
+    _check_flags(dry_run=rehearse, as_json=as_json, print_run_dir=print_run_dir, **flags)
     if rehearse and requirements:
         raise UsageError("--require judges a training and --dry-run does none. Choose one")
-    options = Options(**flags)
+    options = Options(**flags, announce=(lambda path: click.echo(path)) if print_run_dir else None)
     if rehearse:
         document = dry_run(configs, sets, options, began)
         if as_json:
@@ -139,6 +142,11 @@ def _check_flags(**flags: Any) -> None:
         raise UsageError(f"{chosen[0]} needs --run-dir, to know which run is meant")
     if str(flags["run_dir"]).startswith("~"):
         raise UsageError(f"--run-dir {flags['run_dir']}: the shell left the ~ as it is. Write $HOME in its place")
+    if flags["quiet"] and flags["verbose"]:
+        raise UsageError("--quiet and --verbose contradict each other. Choose one")
+    if flags["print_run_dir"] and (flags["as_json"] or flags["dry_run"]):
+        other = "--json prints it, too" if flags["as_json"] else "--dry-run makes none"
+        raise UsageError(f"--print-run-dir prints the run directory; {other}. Choose one")
     if flags["dry_run"] and flags["resume"]:
         raise UsageError("--dry-run rehearses a new run and --resume goes on with one. Choose one")
     if flags["dry_run"] and flags["max_time"] is not None:

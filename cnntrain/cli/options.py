@@ -84,6 +84,18 @@ def sets(command: F) -> F:
     )(command)
 
 
+def data_sets(command: F) -> F:
+    """Add `-s/--set KEY=VALUE` for a trained network, of which only where its data lies can be set."""
+    return click.option(
+        "-s",
+        "--set",
+        "sets",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Say where the data lies, if not where it did: data.source.root=PATH. Repeatable.",
+    )(command)
+
+
 def threads(command: F) -> F:
     """Add `-j/--threads N`."""
     return click.option(

@@ -179,8 +179,12 @@ class Reader:
         """Report a map that should name its part and does not."""
         noun, plural = part_words(kind)
         known = _parts(kind)
-        nested = next((key for key in typing.cast(Map, node).entries if key in known), None)
-        if nested:
+        keys = typing.cast(Map, node).entries
+        nested = next((key for key in keys if key in known), None)
+        misspelt = registry.nearest("type", [key[:40] for key in keys])
+        if misspelt:
+            hint = f"did you mean 'type' by {misspelt!r}?"
+        elif nested:
             hint = f"write {{type: {nested}, ...}} instead of {{{nested}: ...}}"
         else:
             hint = f"give it a 'type' (`cnntrain list {kind.names[0]}` shows all {plural})"

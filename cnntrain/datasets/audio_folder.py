@@ -72,7 +72,7 @@ class AudioFolder(ClassFolders):
                 f"duration must be from one window ({self.window:g} s) to {_MAX_SAMPLES / self.sample_rate:g} s, got "
                 f"{self.duration:g}"
             )
-        if not mel_filters(self.bands, self._spectrum(), self.sample_rate).any(axis=0).all():
+        if has_empty_band(self.bands, self._spectrum(), self.sample_rate):
             raise ValueError(
                 f"bands must be fewer for a window of {self.window:g} s: some of {self.bands} would hold no frequency"
             )
@@ -124,13 +124,26 @@ def _head(path: Path) -> tuple[int, int] | None:
 @functools.cache
 def mel_filters(bands: int, size: int, sample_rate: int) -> Array:
     """Triangular filters, (size // 2 + 1, bands), whose corners are evenly spaced in mel and whose peaks are 1."""
-    top = 2595 * np.log10(1 + sample_rate / 2 / 700)
-    corners = 700 * (10 ** (np.linspace(0, top, bands + 2) / 2595) - 1)
+    corners = _corners(bands, sample_rate)
     frequencies = np.arange(size // 2 + 1)[:, None] * (sample_rate / size)
     rising = (frequencies - corners[:-2]) / (corners[1:-1] - corners[:-2])
     falling = (corners[2:] - frequencies) / (corners[2:] - corners[1:-1])
     filters: Array = np.maximum(np.minimum(rising, falling), 0)
     return filters
+
+
+def has_empty_band(bands: int, size: int, sample_rate: int) -> bool:
+    """Whether some filter would hold no frequency, without the memory that the filters take."""
+    corners, spacing = _corners(bands, sample_rate), sample_rate / size
+    first = (np.floor(corners[:-2] / spacing) + 1) * spacing  # the frequency after a filter's lower corner
+    return bool((first >= corners[2:]).any())
+
+
+def _corners(bands: int, sample_rate: int) -> Array:
+    """Frequencies in hertz, evenly spaced in mel, (bands + 2,): filter i rises from corner i and falls to i + 2."""
+    top = 2595 * np.log10(1 + sample_rate / 2 / 700)
+    corners: Array = 700 * (10 ** (np.linspace(0, top, bands + 2) / 2595) - 1)
+    return corners
 
 
 def read_wave(path: Path, sample_rate: int, length: int) -> Array:

@@ -6,6 +6,7 @@ import json
 import re
 
 import numpy as np
+import pytest
 
 from cnntrain.checkpoint import read, save
 from tests.support.experiments import evidence
@@ -129,3 +130,44 @@ def test_other_data_is_refused_unless_allowed(cnntrain, config, desk):
     assert outcome.code == 3
     assert "(targets, pixels)" in outcome.error
     assert cnntrain(*other, "--allow-data-change").code == 0
+
+
+def test_the_run_directory_is_printed_for_scripts_before_training(cnntrain, config, desk):
+    outcome = cnntrain("fit", config, "--print-run-dir", "-q", "-s", "train.epochs=1")
+    assert (outcome.code, outcome.err) == (0, "")
+    (run,) = (path for path in (desk / "runs" / "full").iterdir() if not path.is_symlink())
+    assert outcome.out == f"{run.relative_to(desk)}\n"
+    outcome = cnntrain("fit", "-o", run, "--resume-or-start", "--print-run-dir", "-q")
+    assert outcome.out == f"{run}\n"
+    diverging = ("-s", "optimizer.lr=1e30", "-s", "train.clip_norm=null", "-s", "schedule=constant")
+    outcome = cnntrain("fit", config, "--print-run-dir", "-q", "-o", "two words", *diverging)
+    assert (outcome.code, outcome.out) == (6, "two words\n")
+
+
+def test_verbose_says_more_and_changes_nothing(cnntrain, config, desk):
+    outcome = cnntrain("fit", config, "-v", "-o", "run", "-s", "train.epochs=1", "-j", "2")
+    assert outcome.code == 0
+    for told in (
+        "NumPy",
+        "2 threads, shards of",
+        "parameters in 1",
+        "8 steps an epoch",
+        "saved step 8, the best",
+    ):
+        assert told in outcome.err
+    cnntrain("fit", config, "-o", "quiet", "-s", "train.epochs=1", "-q")
+    assert evidence(desk / "run") == evidence(desk / "quiet")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("-q", "-v"), "--quiet and --verbose contradict each other. Choose one"),
+        (("--print-run-dir", "--json"), "--print-run-dir prints the run directory; --json prints it, too. Choose one"),
+        (("--print-run-dir", "-n"), "--print-run-dir prints the run directory; --dry-run makes none. Choose one"),
+    ],
+)
+def test_flags_that_contradict_each_other(cnntrain, config, desk, flags, message):
+    outcome = cnntrain("fit", config, *flags)
+    assert (outcome.code, outcome.error) == (2, message)
+    assert not list(desk.iterdir())

@@ -10,7 +10,7 @@ from typing import Any
 from cnntrain import registry
 from cnntrain.arrays import Array
 from cnntrain.cli import main
-from cnntrain.datasets.audio_folder import mel_filters, read_wave
+from cnntrain.datasets.audio_folder import has_empty_band, mel_filters, read_wave
 from tests.support.datasets import refusal
 
 # isort: split
@@ -138,3 +138,10 @@ train: {{epochs: 5, batch_size: 16}}
     capsys.readouterr()
     assert main(["eval", str(tmp_path / "run"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["accuracy"] >= 0.9
+
+
+@pytest.mark.parametrize("rate", [4000, 16000, 44100])
+@pytest.mark.parametrize("size", [64, 256, 1024])
+def test_an_empty_band_is_known_without_making_the_filters(rate, size):
+    for bands in (1, 2, 5, 20, 40, 80, 128):
+        assert has_empty_band(bands, size, rate) != mel_filters(bands, size, rate).any(axis=0).all(), bands

@@ -1,0 +1,43 @@
+"""`cnntrain replay` goes to where a run diverged once more, and says whether it begins in the same place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cnntrain.cli.options import PATH, Command, as_json, data_sets, debug, print_json, threads
+from cnntrain.cli.text import pairs, show
+
+
+@click.command(cls=Command, examples=["cnntrain replay runs/quickstart/latest"])
+@click.argument("run", metavar="RUN", type=PATH)
+@data_sets
+@threads
+@as_json
+@debug
+def command(run: Path, sets: tuple[str, ...], threads: int | None, as_json: bool) -> None:
+    """Take the steps of RUN from its last checkpoint to where it diverged, and compare with its record.
+
+    A run that meets NaN or infinity leaves nonfinite/record.json; this shows that it can be had again. Nothing is
+    written. Ends with 9 where the run does not diverge again, or does so in another layer.
+    """
+    from cnntrain.recorder import described
+    from cnntrain.replay import replay, warnings
+
+    for line in warnings(run):
+        click.echo(f"cnntrain: warning: {line}", err=True)
+    document = replay(run, sets, threads)
+    if as_json:
+        print_json(document)
+        return
+    show(
+        pairs(
+            [
+                ("step", f"{document['step']}, {document['steps']} from {document['checkpoint']} on"),
+                ("reason", document["reason"]),
+                ("first", described(document)),
+                ("record", "the same layer"),
+            ]
+        )
+    )

@@ -1,0 +1,46 @@
+"""`cnntrain verify` trains the last stretch of a run again and compares every bit with what is saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cnntrain.cli.options import PATH, Command, as_json, data_sets, debug, print_json, threads
+from cnntrain.cli.text import pairs, show
+
+
+@click.command(
+    cls=Command,
+    examples=["cnntrain verify runs/quickstart/latest", "cnntrain verify runs/quickstart/latest --steps 500"],
+)
+@click.argument("run", metavar="RUN", type=PATH)
+@data_sets
+@click.option("--steps", type=click.IntRange(1), default=1, show_default=True, help="Go back at least so many steps.")
+@threads
+@as_json
+@debug
+def command(run: Path, sets: tuple[str, ...], steps: int, threads: int | None, as_json: bool) -> None:
+    """Train RUN from its newest earlier checkpoint to its last one again, and compare the two bit by bit.
+
+    Weights, optimizer, position, best so far and the rows of metrics.jsonl are compared; nothing is written. Ends with
+    9 where anything differs. An earlier checkpoint is there where best.npz is, or where checkpoint.keep is 2 or more.
+    """
+    from cnntrain.replay import verify, warnings
+
+    for line in warnings(run):
+        click.echo(f"cnntrain: warning: {line}", err=True)
+    document = verify(run, sets, threads, steps)
+    if as_json:
+        print_json(document)
+        return
+    taken, arrays, rows = (document[name] for name in ("steps", "arrays", "metric_rows"))
+    show(
+        pairs(
+            [
+                ("from", document["from"]),
+                ("to", document["to"]),
+                ("same", f"{taken} step{'s' * (taken != 1)} taken again: {arrays} arrays and {rows} rows of metrics"),
+            ]
+        )
+    )
