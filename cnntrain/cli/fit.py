@@ -107,7 +107,7 @@ def command(
     if rehearse:
         document = dry_run(configs, sets, options, began)
         if as_json:
-            print_json(document)
+            print_json(document, " --dry-run")
         else:
             show_rehearsal(document)
         return

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from cnntrain.cli.documents import DOCUMENTS, stamped
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -58,8 +60,12 @@ class Command(click.Command):
             with formatter.section(title):
                 formatter.write_dl([record for option in members if (record := option.get_help_record(ctx))])
 
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  (click's)
-        """Write the examples, each on a line of its own, to be copied."""
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the keys of what --json prints, and the examples, each on a line of its own, to be copied."""
+        for of, document in DOCUMENTS.items():
+            if of.split()[0] == _name(ctx.command):
+                with formatter.section(f"{document.title(of)}, printed by {of} --json"):
+                    formatter.write_dl([*document.keys.items()])
         with formatter.section("Examples" if len(self.examples) > 1 else "Example"):
             for example in self.examples:
                 formatter.write(f"{' ' * formatter.current_indent}{example}\n")
@@ -130,9 +136,19 @@ def debug(command: F) -> F:
     )(command)
 
 
-def print_json(document: Any) -> None:
-    """Print a document on stdout; what is not a finite number becomes null, which JSON can say."""
+def _name(command: click.Command) -> str:
+    """What a command is called, by its module; an alias has the same."""
+    return command.callback.__module__.rpartition(".")[2].replace("_", "-") if command.callback else ""
+
+
+def print_json(document: Any, variant: str = "") -> None:
+    """Print a document on stdout; what is not a finite number becomes null, which JSON can say.
+
+    It begins with the name of its schema (cli/documents.py); `variant` is the flag, such as " --dry-run", that asked
+    for another document than the command's usual one.
+    """
     from cnntrain import strict_json
 
+    document = stamped(document, _name(click.get_current_context().command) + variant)
     terminal = sys.stdout is not None and sys.stdout.isatty()
     click.echo(strict_json.encode(document, indent=2 if terminal else None))

@@ -121,7 +121,8 @@ def _dry_run(plan: Plan, folder: Path, threads: int, processes: int, as_json: bo
             {"name": cell.name, "settings": dict(cell.settings), "run_dir": str(folder / cell.name), "seconds": length}
             for cell, length in zip(plan.cells, seconds, strict=True)
         ]
-        print_json({"name": plan.name, "cells": cells, "repeated": plan.repeated, "seconds": total})
+        document = {"name": plan.name, "cells": cells, "repeated": plan.repeated, "seconds": total}
+        print_json(document, " --dry-run")
         return
     show(
         table(

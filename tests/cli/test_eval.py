@@ -28,6 +28,7 @@ def test_a_run_directory_means_its_best_checkpoint_and_says_so(cnntrain, finishe
 def test_json_has_what_scripts_need(cnntrain, finished):
     outcome = cnntrain("eval", finished, "--json")
     document = json.loads(outcome.out)
+    assert document.pop("schema") == "eval/1"
     assert {"checkpoint", "split", "samples", "loss", "accuracy", "error", "confusion", "per_class"} == set(document)
     assert (document["split"], document["samples"]) == ("test", 18)
     assert document["accuracy"] + document["error"] == pytest.approx(1)

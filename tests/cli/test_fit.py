@@ -16,7 +16,7 @@ def test_json_is_one_document_on_stdout_and_all_else_is_on_stderr(cnntrain, conf
     outcome = cnntrain("fit", config, "-o", "run", "--json", "-s", "train.epochs=2")
     document = json.loads(outcome.out)
     assert outcome.code == 0
-    assert document.keys() == {"run_dir", "state", "reason", "epochs", "step", "best", "final"}
+    assert document.keys() == {"schema", "run_dir", "state", "reason", "epochs", "step", "best", "final"}
     assert (document["run_dir"], document["state"], document["epochs"], document["step"]) == ("run", "finished", 2, 16)
     assert document["best"].keys() == {"metric", "value", "step", "epoch"}
     assert {"train/loss", "val/accuracy"} < document["final"].keys()

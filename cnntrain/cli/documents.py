@@ -1,0 +1,222 @@
+"""Documents are what commands print with `--json`: the schema of each, its version, and what its keys mean.
+
+A document says which it is, {"schema": "eval/1", ...}. Within a version keys are only ever added; one that goes, or
+comes to mean something else, is a new version. `cnntrain COMMAND --help` lists the keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Document:
+    """The keys of one document with their meaning; those that end in ? are not always there."""
+
+    keys: Mapping[str, str]
+    version: int = 1
+    bare: bool = False  # the document is the thing itself, and has no room for the name of its schema
+
+    def title(self, of: str) -> str:
+        """The name of the schema of what was asked: "eval/1"."""
+        return f"{of.replace(' --', '-')}/{self.version}"
+
+
+_NETWORK = {
+    "name": "of the experiment",
+    "input": "shape of a sample, 28x28x1",
+    "classes": "their names",
+    "nodes": "for each layer its name, type, shape, parameters, operations and memory",
+    "parameters": "how many, statistics left out",
+    "trained_parameters": "how many of them change",
+    "flops": "operations of a forward pass of one sample",
+    "shard": "samples that are computed together",
+    "batch_size": "of training",
+    "threads": "used",
+    "memory_bytes": "of training, beside the data",
+    "memory": "the same for people",
+}
+_TIME = {
+    "step_seconds": "of a training step",
+    "images_per_second": "while training",
+    "epoch_seconds": "predicted, validation included",
+    "run_seconds": "predicted",
+    "steps_per_epoch": "of the experiment",
+    "steps": "of the run",
+    "epochs": "of the run",
+    "save_seconds": "what a checkpoint takes",
+}
+_BEST = "the best epoch so far: metric, value, step, epoch"
+
+DOCUMENTS = {  # what was asked -> its document
+    "fit": Document(
+        {
+            "run_dir": "the run directory",
+            "state": "finished",
+            "reason": "why training ended",
+            "epochs": "closed",
+            "step": "steps taken",
+            "best": _BEST,
+            "final": "the last epoch's values, by split/metric",
+        }
+    ),
+    "fit --dry-run": Document(
+        _NETWORK
+        | _TIME
+        | {
+            "step_flops": "operations of a training step",
+            "peak_bytes": "the most memory the run will hold, the data included",
+            "free_bytes": "of memory now",
+            "checkpoint_bytes": "of one",
+            "checkpoints": "at a time",
+            "disk_bytes": "that the run will need",
+            "disk_free_bytes": "where it will go",
+            "data": "of each split its samples, and by class",
+        }
+    ),
+    "eval": Document(
+        {
+            "checkpoint": "the file that was measured",
+            "split": "on what",
+            "samples": "how many",
+            "loss": "the loss of the experiment",
+            "data?": "where the samples came from, with --data",
+            "per_class?": "class, samples, recall and precision of each",
+            "METRIC": "every further metric by its name: accuracy, error, top5, confusion",
+        }
+    ),
+    "predict": Document(
+        {
+            "checkpoint": "the file that was used",
+            "predictions": "for each file its path, and class and top (class, probability), or values",
+        }
+    ),
+    "check": Document(
+        {key if key == "name" else f"{key}?": words for key, words in _NETWORK.items()}
+        | {"data?": "of each split its samples, and by class", "survey?": "what the files are like, and which are bad"}
+    ),
+    "summary": Document(_NETWORK),
+    "time": Document(
+        {
+            "nodes": "for each layer its seconds forward and backward, its share, speed and memory",
+            "threads": "used",
+        }
+        | _TIME
+    ),
+    "sweep": Document(
+        {
+            "name": "of the sweep",
+            "run_dir": "the folder of its runs",
+            "cells": "for each run its name, settings, run_dir, state and result",
+            "repeated": "runs equal to another, left out",
+            "exit_code": "the worst",
+        }
+    ),
+    "sweep --dry-run": Document(
+        {
+            "name": "of the sweep",
+            "cells": "for each run its name, settings, run_dir and predicted seconds",
+            "repeated": "runs equal to another, left out",
+            "seconds": "predicted for all",
+        }
+    ),
+    "compare": Document(
+        {
+            "metric": "by which runs are sorted",
+            "differs": "the keys in which their configs differ",
+            "runs": "for each its settings and results",
+            "groups": "of runs that differ in the seed alone: mean and deviation",
+        }
+    ),
+    "report": Document(
+        {
+            "report": "the page",
+            "runs": "it is about",
+            "png": "pictures written",
+            "warnings": "what is left out, and why",
+        }
+    ),
+    "average": Document({"output": "the new file", "checkpoints": "that were averaged", "steps": "of each"}),
+    "gradcheck": Document(
+        {
+            "passed": "whether all agree",
+            "checked": "derivatives compared",
+            "skipped": "derivatives at a kink",
+            "worst": "the finding nearest its tolerance, or beyond",
+            "findings": "for each layer and array: node, gradient, worst, tolerance, failed, where",
+        }
+    ),
+    "selftest": Document(
+        {
+            "passed": "whether all is well",
+            "seconds": "it took",
+            "environment": "versions, BLAS and processor",
+            "checks": "each with its name and outcome",
+        }
+    ),
+    "inspect": Document(
+        {
+            "checkpoint": "the file",
+            "bytes": "its size",
+            "name": "of the experiment",
+            "format": "of the file",
+            "min_reader": "the oldest format a reader must know",
+            "cnntrain": "the version that wrote it",
+            "classes": "their names",
+            "image_shape": "of one sample as stored",
+            "position": "step, closed (epochs), finished (why, or null), samples",
+            "monitor": "the standing: best, best_step, best_epoch, record, stale",
+            "environment": "that wrote it",
+            "arrays": "for each: name, dtype, shape, min, max, nonfinite, sha256",
+            "verified": "whether --verify was asked for, and held",
+        }
+    ),
+    "verify": Document(
+        {
+            "run": "the run directory",
+            "from": "the checkpoint it was trained again from",
+            "to": "the checkpoint it was compared with",
+            "steps": "taken again",
+            "arrays": "compared",
+            "metric_rows": "compared",
+            "same": "true; where it is not, the exit code is 9",
+        }
+    ),
+    "replay": Document(
+        {
+            "run": "the run directory",
+            "checkpoint": "it was replayed from",
+            "steps": "taken again",
+            "step": "at which it diverges",
+            "split": "train or val",
+            "reason": "what became what",
+            "first": "node, type, what, where and samples of the first number that is not finite, or null",
+            "recorded": "the same of the record",
+            "same": "true; where it is not, the exit code is 9",
+        }
+    ),
+    "data": Document({"name": "of the data", "folder": "where it is", "fetched": "files that were not there before"}),
+    "init": Document(
+        {
+            "config": "the file written",
+            "source": "the kind of data found",
+            "samples": "for training",
+            "shape": "of one sample",
+            "classes": "their names",
+            "values": "numbers to predict, where there are no classes",
+            "parameters": "of the network proposed",
+        }
+    ),
+    "config": Document({"KEY": "the config itself; with --origin or --diff by dotted key"}, bare=True),
+    "list": Document({"KIND": "the parts by kind; of one kind or part, their description"}, bare=True),
+}
+
+
+def stamped(document: Any, of: str) -> Any:
+    """A document with the name of its schema in front."""
+    about = DOCUMENTS.get(of)
+    if about is None or about.bare or not isinstance(document, dict):
+        return document
+    return {"schema": about.title(of)} | document
