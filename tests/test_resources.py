@@ -14,7 +14,7 @@ import pytest
 from cnntrain import resources
 from cnntrain.engine.plan import Plan
 from cnntrain.engine.pool import Pool
-from cnntrain.engine.update import Updater
+from cnntrain.engine.update import BLOCK, Updater
 from cnntrain.errors import ConfigError
 from cnntrain.registry import make
 from tests.support.experiments import run, write
@@ -58,7 +58,8 @@ def test_parameters_gradient_slots_and_gradient_rows_are_counted():
         training: Plan(graph, graph.shard, np.dtype("f4"), training).bytes(1, 1) for training in (True, False)
     }
     found = resources.needed(graph, 1, graph.shard, slots=3)
-    assert found == activations[True] + vector * (2 + 3 + 2)  # one row being written, one waiting
+    scratch = 2 * 4 * min(BLOCK, graph.layout.size)
+    assert found == activations[True] + vector * (2 + 3 + 2) + scratch  # one row being written, one waiting
     assert resources.needed(graph, 1, graph.shard, slots=0, training=False) == activations[False] + vector
 
 
