@@ -95,6 +95,7 @@ def command(
             name = trained.stopped.name
             message = f"stopped by {name}; the runs under way are saved. Go on with the same command"
             raise StoppedError(message, trained.stopped)
+        board.say(f"next: cnntrain compare {shlex.quote(str(folder))}")
         context.exit(trained.worst)
 
 
