@@ -60,6 +60,7 @@ def test_a_dry_run_builds_and_reads_everything_and_leaves_nothing(cnntrain, conf
     document = json.loads(cnntrain("check", config, "--json").out)
     rehearsed = json.loads(cnntrain("fit", config, "-n", "--json").out)
     del document["survey"]
+    assert (document.pop("schema"), rehearsed["schema"]) == ("check/1", "fit-dry-run/1")
     assert {key: rehearsed[key] for key in document} == document
     assert not list(desk.iterdir())
 

@@ -95,7 +95,8 @@ def test_the_help_of_a_command_fits_80_columns_and_ends_with_examples(cnntrain, 
 
 def test_the_options_of_fit_stand_in_sections(cnntrain):
     sections = [part.splitlines()[0] for part in cnntrain("fit", "-h").out.split("\n\n")]
-    assert sections[2:] == ["Options:", "Going on with a run:", "Output:", "Examples:"]
+    documents = ["fit/1, printed by fit --json:", "fit-dry-run/1, printed by fit --dry-run --json:"]
+    assert sections[2:] == ["Options:", "Going on with a run:", "Output:", *documents, "Examples:"]
 
 
 @pytest.mark.parametrize(("alias", "name"), ALIASES.items())
