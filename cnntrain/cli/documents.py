@@ -209,6 +209,23 @@ DOCUMENTS = {  # what was asked -> its document
             "parameters": "of the network proposed",
         }
     ),
+    "lr-find": Document(
+        {
+            "suggestion": "a learning rate, or null",
+            "lowest": "the rate at which the loss was smallest",
+            "steps": "for each its lr, loss and smoothed loss",
+            "png": "the picture",
+        }
+    ),
+    "export": Document(
+        {
+            "format": "numpy, onnx or safetensors",
+            "files": "written",
+            "error": "largest difference of the outputs to ours, by the largest of them; null where not tried",
+            "METRIC": "further facts of the network: name, checkpoint, step, input, outputs, classes, parameters",
+        }
+    ),
+    "env": Document({"extras": "installed packages by extra", "FACT": "versions, BLAS, processor, threads, memory"}),
     "config": Document({"KEY": "the config itself; with --origin or --diff by dotted key"}, bare=True),
     "list": Document({"KIND": "the parts by kind; of one kind or part, their description"}, bare=True),
 }
