@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, threads
+from cnntrain.cli.options import PATH, Command, as_json, data_sets, debug, print_json, threads
 from cnntrain.errors import printable
 
 
@@ -30,14 +30,7 @@ from cnntrain.errors import printable
     help="What to judge the network on; by default val, or test where there is no val.",
 )
 @click.option("--png", is_flag=True, help="Write every chart as a PNG of 300 dpi as well, beside the page.")
-@click.option(
-    "-s",
-    "--set",
-    "sets",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Say where the data lies, if not where it did: data.source.root=PATH. Repeatable.",
-)
+@data_sets
 @threads
 @as_json
 @debug

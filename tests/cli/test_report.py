@@ -31,6 +31,7 @@ def test_of_several_runs_it_goes_into_the_working_directory_or_where_it_is_told(
     assert cnntrain("report", finished, other).out == "report.html\n"
     assert (desk / "report.html").exists()
     document = json.loads(cnntrain("report", finished, "--output", "deep/er.html", "--split", "test", "--json").out)
+    assert document.pop("schema") == "report/1"
     assert document == {"report": "deep/er.html", "runs": [str(finished)], "png": [], "warnings": [WARNING]}
     assert "samples of test" in (desk / "deep/er.html").read_text()
 
