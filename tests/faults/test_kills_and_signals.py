@@ -150,7 +150,10 @@ def _outcome(code: int, err: str, numbers: set[int]) -> str:
         return "finished before"
     if code < 0:  # by the system, where no handler stood yet, or none any more
         assert -code in numbers, err
-        assert ("run directory:" not in err and "resuming" not in err) or "results:" in err, err
+        if "results:" in err or ", which is saved." in err:
+            return "on its way out"
+        assert "run directory:" not in err, err
+        assert "resuming" not in err, err
         return "not up yet"
     assert code - 128 in numbers, (code, err)
     if "before training" in err:
