@@ -16,6 +16,7 @@ from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import check_fields
 from cnntrain.config.schema import NodeOptions, TrainedOptions
 from cnntrain.draft import Draft, Value
+from cnntrain.ops.calls import Calls, run
 from cnntrain.registry import Part
 
 # isort: split
@@ -209,6 +210,31 @@ class Coupled(Layer):
         Called once a batch, in order, after the loss was found finite and before the optimizer.
         """
         raise NotImplementedError
+
+
+class Prepared(Layer):
+    """A layer whose passes are lists of calls, made once for a frame and run at every step (ops/calls.py).
+
+    `backward_calls` leaves the gradient of the parameter NAME in the scratch buffer d_NAME, as dp moves.
+    """
+
+    def forward_calls(self, f: Frame) -> Calls:
+        """The calls that write f.y."""
+        raise NotImplementedError
+
+    def backward_calls(self, f: Frame) -> Calls:
+        """The calls that overwrite f.dx unless it is None, and unless f.dp is None the scratch gradients."""
+        raise NotImplementedError
+
+    def forward(self, f: Frame) -> None:
+        """Run the calls of forward."""
+        run(f.once("forward", self.forward_calls))
+
+    def backward(self, f: Frame) -> None:
+        """Run the calls of backward."""
+        run(f.once("backward", self.backward_calls))
+        for name, gradient in (f.dp or {}).items():
+            np.copyto(gradient, f.scratch["d_" + name].reshape(gradient.shape))
 
 
 def image(shape: Shape, who: str) -> tuple[int, int, int]:

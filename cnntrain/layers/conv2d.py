@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Literal
 from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import Classes, Pair, PositiveInt
 from cnntrain.draft import Draft, Value
-from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image, width
-from cnntrain.ops.calls import Calls, run
+from cnntrain.layers.base import Example, Frame, Prepared, Workspace, example, image, width
+from cnntrain.ops.calls import Calls
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.depthwise import Depthwise
 from cnntrain.ops.windows import Padding, pair, windows
@@ -25,7 +25,7 @@ import numpy as np
 
 @register("conv2d")
 @dataclass(frozen=True)
-class Conv2d(Layer):
+class Conv2d(Prepared):
     """Two-dimensional convolution (LeCun et al. 1989), in the sense of every framework: a cross-correlation.
 
     y[h, w, f] = bias[f] + sum over i, j, c of x[h * stride + i * dilation - top, w * stride + j * dilation - left, c]
@@ -106,21 +106,13 @@ class Conv2d(Layer):
         kernel = _kernel(self, inputs[0])
         return "direct" if isinstance(kernel, Convolution) else type(kernel).__name__.lower()
 
-    def forward(self, f: Frame) -> None:
+    def forward_calls(self, f: Frame) -> Calls:
         """Write y = x * weight + bias."""
-        run(f.once("forward", self._forward))
-
-    def backward(self, f: Frame) -> None:
-        """The adjoints of forward in weight, bias and x: see ops/convolution.py and ops/winograd.py."""
-        run(f.once("backward", self._backward))
-        for name, gradient in (f.dp or {}).items():
-            np.copyto(gradient, f.scratch["d_" + name].reshape(gradient.shape))
-
-    def _forward(self, f: Frame) -> Calls:
         bias = f.p["bias"] if self.bias else None
         return _kernel(self, f.x.shape[1:]).forward(f.x, f.p["weight"], bias, f.y, f.scratch)
 
-    def _backward(self, f: Frame) -> Calls:
+    def backward_calls(self, f: Frame) -> Calls:
+        """The adjoints of forward in weight, bias and x: see ops/convolution.py and ops/winograd.py."""
         d_weight = d_bias = None
         if f.dp is not None:
             d_weight, d_bias = f.scratch["d_weight"].reshape(f.p["weight"].shape), f.scratch["d_bias"]

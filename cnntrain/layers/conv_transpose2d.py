@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import Classes, NonNegativeInt, Pair, PositiveInt
 from cnntrain.draft import Draft, Value
-from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image, width
-from cnntrain.ops.calls import Calls, add, run
+from cnntrain.layers.base import Example, Frame, Prepared, Workspace, example, image, width
+from cnntrain.ops.calls import Calls, add
 from cnntrain.ops.convolution import Convolution, sum_over_windows
 from cnntrain.ops.windows import pair, windows
 from cnntrain.registry import register
@@ -25,7 +25,7 @@ Extra = NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt]
 
 @register("conv_transpose2d")
 @dataclass(frozen=True)
-class ConvTranspose2d(Layer):
+class ConvTranspose2d(Prepared):
     """The adjoint of a conv2d C of the same numbers, plus a bias (Zeiler et al. 2010): y = C^T x + bias.
 
     C takes images of y's shape to x's, so y[h * stride + i * dilation - top, w * stride + j * dilation - left, f] is
@@ -89,22 +89,14 @@ class ConvTranspose2d(Layer):
         biased = self.bias * plan.windows.rows.size * plan.windows.columns.size * plan.channels
         return spots * plan.filters * 2 * plan.columns.depth + biased
 
-    def forward(self, f: Frame) -> None:
+    def forward_calls(self, f: Frame) -> Calls:
         """Write y = C^T x + bias."""
-        run(f.once("forward", self._forward))
-
-    def backward(self, f: Frame) -> None:
-        """Write dx = C dy, dweight and dbias."""
-        run(f.once("backward", self._backward))
-        for name, gradient in (f.dp or {}).items():
-            np.copyto(gradient, f.scratch["d_" + name].reshape(gradient.shape))
-
-    def _forward(self, f: Frame) -> Calls:
         plan = _plan(self, f.x.shape[1:])
         calls = plan.backward(f.y, f.p["weight"], f.x, None, None, f.y, f.scratch)  # reads no image
         return [*calls, add(f.y, f.p["bias"], f.y)] if self.bias else calls
 
-    def _backward(self, f: Frame) -> Calls:
+    def backward_calls(self, f: Frame) -> Calls:
+        """Write dx = C dy, dweight and dbias."""
         plan, calls = _plan(self, f.x.shape[1:]), []
         if f.dp is not None:
             d_weight = f.scratch["d_weight"].reshape(f.p["weight"].shape)

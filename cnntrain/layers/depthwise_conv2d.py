@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import Pair, PositiveInt
 from cnntrain.draft import Draft, Value
-from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image
-from cnntrain.ops.calls import Calls, run
+from cnntrain.layers.base import Example, Frame, Prepared, Workspace, example, image
+from cnntrain.ops.calls import Calls
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.depthwise import Depthwise
 from cnntrain.ops.windows import Padding, pair, windows
@@ -23,7 +23,7 @@ import numpy as np
 
 @register("depthwise_conv2d")
 @dataclass(frozen=True)
-class DepthwiseConv2d(Layer):
+class DepthwiseConv2d(Prepared):
     """conv2d with as many groups as channels, and `multiplier` filters for each (Sifre 2014; Howard et al. 2017).
 
     y[h, w, c * multiplier + m] = bias + sum over i, j of x[h * stride + i * dilation - top, w * stride + j * dilation
@@ -67,21 +67,13 @@ class DepthwiseConv2d(Layer):
         plan = _plan(self, inputs[0])
         return plan.windows.rows.out * plan.windows.columns.out * plan.filters * (2 * plan.windows.taps + self.bias)
 
-    def forward(self, f: Frame) -> None:
+    def forward_calls(self, f: Frame) -> Calls:
         """Write y = x * weight + bias."""
-        run(f.once("forward", self._forward))
-
-    def backward(self, f: Frame) -> None:
-        """The adjoints of forward in weight, bias and x: see ops/depthwise.py."""
-        run(f.once("backward", self._backward))
-        for name, gradient in (f.dp or {}).items():
-            np.copyto(gradient, f.scratch["d_" + name].reshape(gradient.shape))
-
-    def _forward(self, f: Frame) -> Calls:
         bias = f.p["bias"] if self.bias else None
         return _kernel(self, f.x.shape[1:]).forward(f.x, f.p["weight"], bias, f.y, f.scratch)
 
-    def _backward(self, f: Frame) -> Calls:
+    def backward_calls(self, f: Frame) -> Calls:
+        """The adjoints of forward in weight, bias and x: see ops/depthwise.py."""
         d_weight = d_bias = None
         if f.dp is not None:
             d_weight, d_bias = f.scratch["d_weight"].reshape(f.p["weight"].shape), f.scratch["d_bias"]
