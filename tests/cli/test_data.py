@@ -120,7 +120,7 @@ def test_the_command(cnntrain, desk, known, monkeypatch):
     assert outcome.out == "mnist: fetched and verified, in data/box\nnext: cnntrain init --data data/box\n"
     assert cnntrain("data", "fetch", "mnist").out.startswith("mnist: was there already, in data/box\n")
     document = json.loads(cnntrain("data", "fetch", "mnist", "--root", "other", "--json").out)
-    assert document == {"name": "mnist", "folder": "other/box", "fetched": ["box.tar.gz"]}
+    assert document == {"schema": "data/1", "name": "mnist", "folder": "other/box", "fetched": ["box.tar.gz"]}
     assert {path.name for path in desk.iterdir()} == {"data", "other"}
     outcome = cnntrain("data", "fetch", "imagenet")
     assert outcome.code == 2
