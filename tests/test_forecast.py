@@ -98,7 +98,8 @@ def test_what_does_not_fit_in_memory_is_refused(tmp_path, monkeypatch, capsys):
     assert captured.out == ""
     assert re.fullmatch(
         r"cnntrain: error: training needs [\d.]+ [MG]B of memory, [\d.]+ [MG]B of it for data and program; "
-        r"only [\d.]+ [MG]B can be had now\. Lower train\.batch_size \(10\), or make the network, the images or the data smaller\n",
+        r"only [\d.]+ [MG]B can be had now\. "
+        r"Lower train\.batch_size \(10\), or make the network, the images or the data smaller\n",
         captured.err,
     )
     assert [path.name for path in tmp_path.iterdir()] == [config.name]
