@@ -45,6 +45,7 @@ SPACE = (
     "replace",
     "symlink",
 )  # a full disk refuses these, and new files
+CHANGING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_DIRECTORY  # flags of an open that is part of a change
 SMALL = 4096  # bytes gathered into one write here, so that a checkpoint takes several
 
 
@@ -65,6 +66,8 @@ class Faulty:
             return real
 
         def operation(*arguments: Any, **options: Any) -> Any:
+            if name == "open" and not arguments[1] & CHANGING:  # what cannot be read is for its reader to say
+                return real(*arguments, **options)
             here = len(self.operations)
             wants = name in SPACE or (name == "open" and arguments[1] & os.O_CREAT and not os.path.exists(arguments[0]))
             self.operations.append(f"{name}, for space" if wants else name)
