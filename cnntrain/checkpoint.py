@@ -23,7 +23,7 @@ import cnntrain
 from cnntrain import archive, files, strict_json
 from cnntrain.archive import Chunk, DamagedError, ForeignError, Member
 from cnntrain.arrays import Array, Shape, aligned
-from cnntrain.errors import CheckpointError
+from cnntrain.errors import CheckpointError, StorageError
 
 # isort: split
 import numpy as np
@@ -137,7 +137,7 @@ def read(path: Path) -> Checkpoint:
     """A checkpoint, every byte of it verified.
 
     Raises CheckpointError, one line, for anything else; for a damaged file it names another one in the same folder
-    that is sound, if there is one, and does not use it.
+    that is sound, if there is one, and does not use it. Raises StorageError where the device fails.
     """
     try:
         with files.open_regular(path, _refusal(path)) as file:
@@ -221,7 +221,7 @@ def _is_sound(path: Path) -> bool:
         with files.open_regular(path, _refusal(path)) as file:
             for _ in _arrays(file, *_contents(file)):
                 pass
-    except (CheckpointError, DamagedError):
+    except (CheckpointError, DamagedError, StorageError):
         return False
     return True
 

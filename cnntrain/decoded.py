@@ -22,7 +22,7 @@ from cnntrain import files, strict_json
 from cnntrain.arrays import Array, Shape
 from cnntrain.errors import DataError, OutOfMemoryError, StorageError
 from cnntrain.reader import CACHE, Reader
-from cnntrain.reading import is_special
+from cnntrain.reading import device_failed, is_special, reading
 
 # isort: split
 import numpy as np
@@ -191,7 +191,10 @@ def _key(samples: Sequence[Sample], recipe: Recipe, reader: Reader) -> str:
 
 
 def _digest(sample: Sample) -> bytes:
-    """The SHA-256 of the files of a sample; of one that cannot be read, of nothing: decoding will say why."""
+    """The SHA-256 of the files of a sample; of one that cannot be read, of nothing: decoding will say why.
+
+    Raises StorageError where the device fails.
+    """
     whole = hashlib.sha256()
     for path in sample:
         sha = hashlib.sha256()
@@ -200,7 +203,10 @@ def _digest(sample: Sample) -> bytes:
                 with open(path, "rb") as file:
                     while block := file.read(_BLOCK):
                         sha.update(block)
-        except OSError:
+        except OSError as error:
+            if device_failed(error):
+                with reading(path):
+                    raise
             sha = hashlib.sha256()
         whole.update(sha.digest())
     return whole.digest()

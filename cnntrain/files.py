@@ -346,7 +346,8 @@ class DirectoryLock:
 def open_regular(path: Path, fail: Callable[[str], Exception]) -> Iterator[BinaryIO]:
     """A regular file, open for reading; `fail(reason)` makes the exception for anything else, read errors included.
 
-    Opened without blocking, because a FIFO that nobody writes to would hang.
+    Opened without blocking, because a FIFO that nobody writes to would hang. A failing device is no fault of the file:
+    StorageError.
     """
     try:
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
@@ -354,11 +355,17 @@ def open_regular(path: Path, fail: Callable[[str], Exception]) -> Iterator[Binar
                 raise fail("is not a regular file")
             yield file
     except OSError as error:
+        if error.errno == errno.EIO:
+            with _explained("read", path):
+                raise
         raise fail(f"cannot be read: {error.strerror or error}") from error
 
 
 def read_limited(path: Path, limit: int, fail: Callable[[str], Exception]) -> bytes:
-    """The bytes of a regular file of at most `limit` bytes; `fail(reason)` makes the exception otherwise."""
+    """The bytes of a regular file of at most `limit` bytes; `fail(reason)` makes the exception otherwise.
+
+    Raises StorageError where the device fails.
+    """
     with open_regular(path, fail) as file:
         data = file.read(limit + 1)
     if len(data) > limit:

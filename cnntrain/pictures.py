@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cnntrain.arrays import Array
-from cnntrain.errors import DataError
+from cnntrain.errors import DataError, StorageError
 from cnntrain.reading import is_special, reading
 
 # isort: split
@@ -75,7 +75,8 @@ def decode(path: Path, size: tuple[int, int] | None, channels: int, max_pixels: 
     """A picture file with 1 channel (ITU-R 601 luma) or 3 (sRGB), resized to `size` (height, width) if given.
 
     Resizing is Pillow's bilinear filter, which averages what it makes smaller. May be called from several threads.
-    Raises DataError naming the file, also for more than `max_pixels`, before they are decoded.
+    Raises DataError naming the file, also for more than `max_pixels`, before they are decoded; StorageError where the
+    device fails.
     """
     with _opened(path, max_pixels) as image:
         moves = image.format != "MPO" and bool(getattr(image, "is_animated", False))
@@ -147,7 +148,7 @@ def _opened(path: Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
                 _scale_transparent(image)
                 yield image
         except Exception as error:  # decoders raise whatever they stumble over
-            if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.EIO:
+            if isinstance(error, MemoryError | StorageError) or getattr(error, "errno", None) == errno.EIO:
                 raise
             raise DataError(f"{path}: {_reason(error, max_pixels)}") from error
 
@@ -173,14 +174,19 @@ class _File(io.BufferedReader):
         if is_special(path):
             raise ValueError("not a regular file")
         super().__init__(io.FileIO(path))
+        self._path = path
         self._size = os.fstat(self.fileno()).st_size
         if self._size > _MAX_BYTES:
             self.close()
             raise ValueError(f"{self._size:,} bytes, expected at most {_MAX_BYTES:,} of a picture")
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """As many bytes, or all that are left."""
-        return super().read(size if size is None or size < _BLOCK else min(size, max(self._size - self.tell(), 0)))
+        """As many bytes, or all that are left. A failing device is a StorageError: Pillow goes on after an OSError."""
+        try:
+            return super().read(size if size is None or size < _BLOCK else min(size, max(self._size - self.tell(), 0)))
+        except OSError:
+            with reading(self._path):
+                raise
 
 
 def _check_size(image: Image.Image, max_pixels: int) -> None:

@@ -36,12 +36,21 @@ def reading(path: Path) -> Iterator[None]:
     """Turn what goes wrong while a file is read into a DataError that names it; a failing device is a StorageError."""
     try:
         yield
-    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is damaged or cut short ({error}). Fetch or make it again") from error
-    except OSError as error:
-        if error.errno == errno.EIO:
+    except (EOFError, zlib.error, OSError, zipfile.BadZipFile) as error:
+        if device_failed(error):
             raise StorageError(f"cannot read {path}: the device failed. Check the disk") from error
-        raise DataError(f"cannot read {path}: {error.strerror or error}. Check the file and its permissions") from error
+        if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
+            why = error.strerror or error
+            raise DataError(f"cannot read {path}: {why}. Check the file and its permissions") from error
+        raise DataError(f"{path} is damaged or cut short ({error}). Fetch or make it again") from error
+
+
+def device_failed(error: BaseException) -> bool:
+    """Whether a device's error is behind this one, as where `zipfile` takes it for the end of an archive."""
+    cause: BaseException | None = error
+    while cause is not None and getattr(cause, "errno", None) != errno.EIO:
+        cause = cause.__context__
+    return cause is not None
 
 
 def largest_unpacked(packed: int) -> int:

@@ -48,8 +48,8 @@ class Records:
 
     def _file(self, path: Path) -> Array:
         """The records of a file, uint8 (n, length), every label in range."""
-        with reading(path):
-            data = np.fromfile(path, np.uint8)
+        with reading(path), open(path, "rb") as file:  # np.fromfile fills what it cannot read with whatever is there
+            data = np.frombuffer(file.read(), np.uint8)
         if data[:1].tobytes() == _PICKLE:
             raise DataError(f"{path} is the Python (pickled) version, which is not read. {self.advice}")
         if not len(data) or len(data) % self.length:

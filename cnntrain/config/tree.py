@@ -116,7 +116,7 @@ class UnreadableError(Exception):
 
 
 def read_source(path: str) -> Source:
-    """The text of a config file. Raises UnreadableError, or ConfigError where it is no text."""
+    """The text of a config file. Raises UnreadableError, StorageError, or ConfigError where it is no text."""
     data = read_limited(Path(path), MAX_BYTES, UnreadableError).removeprefix(codecs.BOM_UTF8)
     source = Source(path, data.decode("utf-8", errors="replace"))
     try:

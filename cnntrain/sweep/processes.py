@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain import files, strict_json
+from cnntrain.errors import StorageError
 from cnntrain.files import DirectoryLock, read_limited
 from cnntrain.interrupts import Interrupts
 from cnntrain.sweep.plan import Cell, Plan
@@ -194,7 +195,7 @@ def read_status(run_dir: Path) -> dict[str, Any]:
     """A run's status.json, a hint; nothing where there is none, or none that can be read."""
     try:
         status = strict_json.decode(read_limited(run_dir / "status.json", _STATUS_LIMIT, ValueError).decode())
-    except ValueError:
+    except (ValueError, StorageError):
         return {}
     return status if isinstance(status, dict) else {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import struct
@@ -9,7 +10,8 @@ import struct
 import numpy as np
 import pytest
 
-from cnntrain import checkpoint
+from cnntrain import checkpoint, files
+from cnntrain.errors import StorageError
 from cnntrain.trainer import Trainer
 from tests.config.record import BROKEN
 from tests.support.datasets import idx, labels, pixels, write_idx
@@ -265,6 +267,48 @@ def test_a_file_that_may_not_be_read_is_an_error_of_its_kind(cnntrain, desk, fin
     outcome = cnntrain(*(word.format(run=finished) for word in arguments), "closed")
     assert outcome.code == code
     assert "Permission denied" in outcome.error
+
+
+@pytest.mark.parametrize("victim", ["full.yaml", "last.npz", "best.npz"])
+def test_a_file_on_a_failing_device_is_named_and_no_fault_of_its_own(
+    cnntrain, config, desk, finished, monkeypatch, victim
+):
+    class Failing:
+        def __getattr__(self, name):
+            return getattr(os, name)
+
+        def open(self, path, *arguments):
+            if str(path).endswith(victim):
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return os.open(path, *arguments)
+
+    commands = {
+        "full.yaml": [["fit", config], ["check", config], ["summary", config]],
+        "last.npz": [["fit", "-o", finished, "--resume"], ["inspect", finished / "checkpoints" / "last.npz"]],
+        "best.npz": [["eval", finished], ["predict", finished, "image.png"], ["summary", finished]],
+    }
+    monkeypatch.setattr(files, "os", Failing())
+    for command in commands[victim]:
+        outcome = cnntrain(*command)
+        assert outcome.code == 5
+        assert f"{victim}: Input/output error. The device failed: check the disk" in outcome.error
+    assert not list(desk.iterdir())
+
+
+def test_a_sound_checkpoint_that_cannot_be_read_is_not_recommended(cnntrain, finished, monkeypatch):
+    last = finished / "checkpoints" / "last.npz"
+    last.write_bytes(last.read_bytes()[:-1])
+
+    def fail(path, _fail):
+        if path.name == "best.npz":
+            raise StorageError("the device failed")
+        return open_regular(path, _fail)
+
+    open_regular = files.open_regular
+    monkeypatch.setattr(files, "open_regular", fail)
+    outcome = cnntrain("eval", last)
+    assert outcome.code == 4
+    assert outcome.error.endswith("Restore it from a copy")
 
 
 def test_a_name_that_no_file_system_takes(cnntrain, config):

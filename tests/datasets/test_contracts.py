@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 from pathlib import Path
+from zipfile import BadZipFile
 
 from cnntrain import registry
 from cnntrain.datasets.base import Dataset
@@ -71,9 +72,18 @@ def test_a_place_that_does_not_exist_is_shown_absolute(
         assert str(tmp_path / place) in str(caught.value)
 
 
+def _fail_as_zipfile_does() -> None:
+    try:
+        raise OSError(errno.EIO, "Input/output error")
+    except OSError:
+        raise BadZipFile("File is not a zip file")  # noqa: B904  (which is the point)
+
+
 def test_a_failing_device_is_not_the_datas_fault(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="the device failed") as caught, reading(tmp_path):
         raise OSError(errno.EIO, "Input/output error")
     assert caught.value.exit_code == 5
+    with pytest.raises(StorageError, match="the device failed"), reading(tmp_path):
+        _fail_as_zipfile_does()
     with pytest.raises(DataError, match="Permission denied"), reading(tmp_path):
         raise PermissionError(errno.EACCES, "Permission denied")

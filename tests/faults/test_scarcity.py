@@ -9,7 +9,6 @@ import json
 import shutil
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,25 +17,15 @@ from cnntrain import checkpoint
 from tests.support.campaign import Campaign, counts
 from tests.support.experiments import TINY, call, run, write
 from tests.support.promises import evidence
+from tests.support.traced import can, needs_strace
 
 ROOT = Path(__file__).parent.parent.parent
 NAMESPACE = ["unshare", "-rm"]  # a mount there concerns nobody else
 
 
-@cache
-def _can(*command: str) -> bool:
-    try:
-        return subprocess.run(command, capture_output=True).returncode == 0
-    except FileNotFoundError:
-        return False
-
-
 needs_mounts = pytest.mark.skipif(
-    not _can(*NAMESPACE, "mount", "-t", "tmpfs", "none", "/mnt"),
+    not can(*NAMESPACE, "mount", "-t", "tmpfs", "none", "/mnt"),
     reason="one cannot mount here, not even by unshare -rm",
-)
-needs_strace = pytest.mark.skipif(
-    not _can("strace", "-f", "-o", "/dev/null", "true"), reason="strace cannot be used here"
 )
 
 
