@@ -8,6 +8,7 @@ but how many there are.
 from __future__ import annotations
 
 import math
+import mmap
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,13 @@ def aligned(shape: Shape | int, dtype: npt.DTypeLike) -> Array:
     raw = np.zeros(size + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def shared(shape: Shape | int, dtype: npt.DTypeLike) -> Array:
+    """A zeroed C-contiguous array in memory that processes forked later have in common with this one, page-aligned."""
+    shape = (shape,) if isinstance(shape, int) else shape
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    return np.frombuffer(mmap.mmap(-1, max(size, 1)), np.uint8, size).view(dtype).reshape(shape)
 
 
 def round_up(size: int, unit: int = ALIGNMENT) -> int:
@@ -128,7 +136,7 @@ class TreeSum:
 
     Index 0 is added to 1, 2 to 3, then (0 1) to (2 3) and so on, each as soon as both halves are there, like the
     carries of a binary counter; at the end what is left is added from the smallest block to the largest. Whoever
-    finishes first, the tree is the same, and so are the bits. `add` may be called from any thread and takes
+    finishes first, the tree is the same, and so are the bits. Block `i` of 2^level shards holds those from i * 2^level on. `add` may be called from any thread and takes
     over the array; `release` gets back each array that was added to another.
     """
 
@@ -137,9 +145,8 @@ class TreeSum:
         self._lock = threading.Lock()
         self._release = release
 
-    def add(self, index: int, value: Array) -> None:
-        """Hand in the result of shard `index`, each index once."""
-        level = 0
+    def add(self, index: int, value: Array, level: int = 0) -> None:
+        """Hand in the result of shard `index`, each index once; or of block `index` of 2^level shards."""
         while True:
             with self._lock:
                 sibling = self._pending.pop((level, index ^ 1), None)
@@ -163,6 +170,16 @@ class TreeSum:
                 self._release(total)
             total = block
         return total
+
+
+def blocks(start: int, stop: int) -> list[tuple[int, int]]:
+    """The whole blocks (level, index) of the tree that shards start to stop add up to, from left to right."""
+    found: list[tuple[int, int]] = []
+    while start < stop:
+        level = min((start & -start).bit_length() - 1 if start else stop.bit_length(), (stop - start).bit_length() - 1)
+        found.append((level, start >> level))
+        start += 1 << level
+    return found
 
 
 def tree_sum(values: Iterable[Array]) -> Array:

@@ -134,6 +134,10 @@ class PausedError(CnntrainError):
     exit_code = 75  # EX_TEMPFAIL: try again later
 
 
+class LostWorkerError(CnntrainError):
+    """A process that took part in training has ended; the run directory holds a checkpoint that resumes exactly."""
+
+
 class MissingExtraError(CnntrainError):
     """A feature needs an optional extra that is not installed."""
 

@@ -251,6 +251,11 @@ class Loader:
         self._current: tuple[int, Array] = (-1, indices)  # the epoch last asked for and its order
 
     @property
+    def in_memory(self) -> bool:
+        """Whether samples are read from memory, or as if they were: a process forked from this one can do so, too."""
+        return isinstance(self.images.pixels, np.ndarray)
+
+    @property
     def steps_per_epoch(self) -> int:
         """Steps that see every sample once; the last may be shorter."""
         return -(-len(self.indices) // (self.batch_size * self._accumulate))

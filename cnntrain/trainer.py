@@ -90,6 +90,8 @@ class Trainer:
         self.vitals = Vitals(self.engine, Samples(data.train, data.train_indices, data.eval_transforms))
         self.loader = build.loader(experiment, data)
         self.horizon = build.horizon(experiment, self.loader.steps_per_epoch, len(self.loader.indices))
+        if self.loader.in_memory:
+            self.engine.source = self.loader.step
         self.step = 0
         self.closed = 0  # epochs whose end has been dealt with
         self.finished: str | None = None  # why training is over

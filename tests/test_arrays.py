@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 
 import pytest
 
-from cnntrain.arrays import ALIGNMENT, Array, Layout, Param, Role, Span, TreeSum, aligned, round_up, tree_sum
+from cnntrain.arrays import (
+    ALIGNMENT,
+    Array,
+    Layout,
+    Param,
+    Role,
+    Span,
+    TreeSum,
+    aligned,
+    blocks,
+    round_up,
+    shared,
+    tree_sum,
+)
 
 # isort: split
 import numpy as np
@@ -197,3 +211,24 @@ def test_a_sum_can_be_used_again() -> None:
         tree.add(0, np.ones(2))
         tree.add(1, np.ones(2))
         np.testing.assert_array_equal(tree.total(), [2, 2])
+
+
+def test_blocks_are_what_a_stretch_of_shards_adds_up_to():
+    for start in range(20):
+        for stop in range(start, 40):
+            found = blocks(start, stop)
+            covered = [shard for level, index in found for shard in range(index << level, (index + 1) << level)]
+            assert covered == [*range(start, stop)]
+            pairs = itertools.pairwise(found)
+            assert not any(a[0] == b[0] and a[1] ^ 1 == b[1] for a, b in pairs)  # nothing is left to be added
+
+
+def test_what_a_forked_process_writes_to_shared_memory_is_there():
+    array = shared((3, 4), np.float32)
+    assert not array.any()
+    child = os.fork()
+    if not child:
+        array[1, 2] = 7
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert array[1, 2] == 7

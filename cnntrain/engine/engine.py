@@ -3,6 +3,10 @@
 A batch is cut into shards of the graph's fixed size. Every shard is computed by the same operations on the same
 shapes whoever computes it, and results are added up in the order of `TreeSum`; so the number of workers changes
 when things happen, never what comes out.
+
+In a step of training each worker has a share of the shards, and workers wait for each other after every segment.
+They are threads, or, where an engine knows how another process comes by the batches of a step, processes: these go
+through the same calls, each with its own share, and leave for the others what these need in shared memory.
 """
 
 from __future__ import annotations
@@ -12,10 +16,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from cnntrain.arrays import Array, TreeSum, aligned
+from cnntrain.arrays import Array, TreeSum, aligned, shared, tree_sum
 from cnntrain.engine.plan import Call, Plan, carve, carve_all
 from cnntrain.engine.pool import Pool
-from cnntrain.engine.rows import Row, groups_of
+from cnntrain.engine.processes import Processes
+from cnntrain.engine.rows import Row, Share, groups_of
 from cnntrain.engine.tally import Tally
 from cnntrain.errors import DivergedError
 from cnntrain.graph import BATCH, Graph
@@ -54,10 +59,11 @@ class Engine:
         self.dtype = np.dtype(dtype)
         self.shard = shard or graph.shard
         self.watch: Callable[[Call, float], None] | None = None  # told, by the workers, the seconds each call took
-        self.params = aligned(graph.layout.size, self.dtype)
-        self.grads = aligned(graph.layout.size, self.dtype)
+        self.source: Callable[[int], Sequence[Batch]] | None = None  # the batches of a step, in any process
+        self.params = shared(graph.layout.size, self.dtype)
+        self.grads = shared(graph.layout.size, self.dtype)
         self._views = graph.layout.views(self.params)
-        self._gradient_views = graph.layout.views(self.grads)
+        self._processes: Processes | None = None
 
     @functools.cached_property
     def _training(self) -> _Program:
@@ -89,33 +95,65 @@ class Engine:
 
         Running statistics are updated. Raises DivergedError, before anything is updated, where the loss is not finite.
         """
-        program = self._training
+        team = self._team(max(-(-len(batch) // self.shard) for batch in batches))
         try:
-            vector, totals = program.run(batches, step)
-            loss = self.tally.mean_loss(vector)
-            if not np.isfinite(loss):
-                raise DivergedError(f"the loss became {loss} at step {step}")
-            for group in program.groups:
-                group.collect(self._gradient_views, 1.0 / self.tally.normalizer(vector))
+            if isinstance(team, Processes):
+                team.tell(step)
+            vector, totals = self._take(batches, step, team)
         except BaseException:
-            for group in program.groups:
-                group.reset()
+            self._training.reset()
+            self._end_processes()
             raise
+        loss = self.tally.mean_loss(vector)
+        if not np.isfinite(loss):
+            raise DivergedError(f"the loss became {loss} at step {step}")
         for index, total in totals:
             layer = self.graph.nodes[index].layer
             assert isinstance(layer, Coupled)
             layer.update_statistics(total, self.node_params(index))
         return vector
 
+    def _take(
+        self, batches: Sequence[Batch], step: int, team: Pool | Processes
+    ) -> tuple[Array, list[tuple[int, Array]]]:
+        """What all workers do of a step, together: tally, totals of coupled nodes, and a finite loss's gradient."""
+        program = self._training
+        vector, totals = program.run(batches, step, team)
+        if np.isfinite(self.tally.mean_loss(vector)):
+            program.collect(team, 1.0 / self.tally.normalizer(vector))
+        else:
+            program.reset()
+        return vector, totals
+
+    def _team(self, shards: int) -> Pool | Processes:
+        """Who takes a step with batches of so many shards: threads, or where that is possible processes."""
+        grown = self._training.prepare(shards)
+        if self.source is None or self.watch is not None or self.pool.threads == 1:
+            return self.pool
+        if self._processes is None or grown:
+            self._end_processes()
+            self._processes = self.pool.fork(self._serve)
+        return self._processes or self.pool
+
+    def _serve(self, processes: Processes, step: int) -> None:
+        """Take a step in another process than the one that was asked for it."""
+        assert self.source is not None
+        self._take(self.source(step), step, processes)
+
+    def _end_processes(self) -> None:
+        if self._processes is not None:
+            self._processes.close()
+            self._processes = None
+
     def evaluate(self, batch: Batch) -> Array:
         """The tally of all samples, in evaluation mode."""
-        vector, _ = self._evaluation.run([batch], step=0)
+        vector, _ = self._evaluation.run([batch], 0, self.pool)
         return vector
 
     def outputs(self, batch: Batch) -> Array:
         """The network's outputs for all samples, (n, *output_shape), in evaluation mode."""
         result = np.empty((len(batch), *self.graph.output_shape), self.dtype)
-        self._evaluation.run([batch], step=0, collect=result)
+        self._evaluation.run([batch], 0, self.pool, collect=result)
         return result
 
 
@@ -127,36 +165,81 @@ class _Program:
         self.plan = engine.plans[training]
         self.groups = groups_of(self.plan)
         self._group_of = {i: group for group in self.groups for i in group.nodes}
+        self._prepared = 0  # for how many shards of a batch there is memory
+        self._waiting = (0, 0)  # the first shard of the last batch, and how many it has: what `collect` has to gather
         self._shards: list[Array] = []  # the memory of each shard, for what crosses barriers
         self._frames: dict[tuple[int, int, int], _Frames] = {}
         self._batch: list[dict[str, Any]] = [{} for _ in self.plan.graph.nodes]  # what the shards of a batch share
         self._addresses = [(0, 0)] * engine.pool.threads  # (step, shard) each worker is at, for random streams
 
     def run(
-        self, batches: Sequence[Batch], step: int, collect: Array | None = None
+        self, batches: Sequence[Batch], step: int, team: Pool | Processes, collect: Array | None = None
     ) -> tuple[Array, list[tuple[int, Array]]]:
         """Run the batches of a step; returns the tally and the coupled nodes' totals, batch by batch."""
         tree = TreeSum()
         first = 0
         totals: list[tuple[int, Array]] = []
         for batch in batches:
-            for shared in self._batch:
-                shared.clear()
-            running = _Running(self, batch, step, first, tree, collect)
+            for of_node in self._batch:
+                of_node.clear()
+            running = _Running(self, batch, step, first, team, collect)
             for number, segment in enumerate(self.plan.segments):
                 running.segment(number)
                 last = segment[-1]
                 if last.do in ("partial", "partial_back"):
-                    running.totals[last.node] = running.partials.total()
+                    running.totals[last.node] = running.total(number)
                     if last.do == "partial":
                         totals.append((last.node, running.totals[last.node]))
+            for slot in range(running.count):
+                tree.add(first + slot, running.tallies[slot].copy())
+            if self.training and batch is not batches[-1]:
+                self._gather(team, first, running.count, more=True)
             first += running.count
+        if self.training:
+            self._waiting = (first - running.count, running.count)
         return tree.total(), totals
 
-    def prepare(self, shards: int) -> None:
-        """Have memory for this many shards; it is only ever added to."""
-        while self.plan.shard_bytes and len(self._shards) < shards:
-            self._shards.append(aligned(self.plan.shard_bytes, np.uint8))
+    def _gather(self, team: Pool | Processes, first: int, count: int, more: bool) -> None:
+        shares = shares_of(count, team.threads)
+
+        def gather(worker: int) -> None:
+            for group in self.groups:
+                group.gather(worker, first, shares, more)
+
+        team.each(gather)
+
+    def collect(self, team: Pool | Processes, factor: float) -> None:
+        """Write factor times the sum of the gradients of all shards into the engine's."""
+        first, count = self._waiting
+        shares = shares_of(count, team.threads)
+
+        def collect(worker: int) -> None:
+            with np.errstate(all="ignore"):
+                for group in self.groups:
+                    group.gather(worker, first, shares, more=False)
+                    group.collect(worker, self.engine.grads, factor)
+
+        team.each(collect)
+
+    def reset(self) -> None:
+        """Forget the gradients of a step that failed."""
+        for group in self.groups:
+            group.reset()
+
+    def prepare(self, shards: int) -> bool:
+        """Have memory for batches of so many shards; returns whether there was less."""
+        if shards <= self._prepared:
+            return False
+        self._prepared = shards
+        if self.plan.shard_bytes:
+            self._shards += [aligned(self.plan.shard_bytes, np.uint8) for _ in range(shards - len(self._shards))]
+        if self.training:
+            workers = self.engine.pool.threads
+            for group in self.groups:
+                group.prepare(workers, -(-shards // workers))
+            self.tallies = shared((shards, self.engine.tally.size), np.float64)
+            self.partials = shared((2, shards, self.plan.partial_size), np.float64)
+        return True
 
     def frames(self, worker: int, slot: int, n: int) -> _Frames:
         """The frames of all nodes for a worker, a shard of the batch and its number of samples."""
@@ -179,47 +262,66 @@ class _Program:
         step, shard = self._addresses[worker]
         return stream(self.engine.seed, "layer", step, shard, node)
 
-    def gradient_rows(self, number: int, frames: _Frames, held: dict[int, Row]) -> None:
+    def gradient_rows(self, number: int, worker: int, position: int, frames: _Frames, held: dict[int, Row]) -> None:
         """Give the nodes whose backward runs in this segment a row to write their gradients to."""
         for i in frames.trained_in(number):
             group = self._group_of[i]
             if id(group) not in held:
-                held[id(group)] = group.take()
+                held[id(group)] = group.take(worker, position)
             frames.of[i].dp = held[id(group)].views[i]
 
-    def hand_in(self, number: int, shard: int, held: dict[int, Row]) -> None:
+    def hand_in(self, number: int, worker: int, shard: int, held: dict[int, Row]) -> None:
         """Pass on the rows that are complete with this segment."""
         for group in self.groups:
             if group.last == number:
-                group.hand_in(shard, held.pop(id(group)))
+                group.hand_in(worker, shard, held.pop(id(group)))
 
 
 class _Running:
     """One batch on its way through the segments."""
 
     def __init__(
-        self, program: _Program, batch: Batch, step: int, first: int, tree: TreeSum, collect: Array | None
+        self, program: _Program, batch: Batch, step: int, first: int, team: Pool | Processes, collect: Array | None
     ) -> None:
         self.program, self.batch, self.step, self.first = program, batch, step, first
-        self.tree, self.collect = tree, collect
+        self.team, self.collect = team, collect
         self.size = program.engine.shard
         self.count = -(-len(batch) // self.size)
-        self.partials = TreeSum()
+        self.shares = shares_of(self.count, team.threads)
         self.totals: dict[int, Array] = {}
         self._rows: list[dict[int, Row]] = [{} for _ in range(self.count)] if program.training else []
         self._targets: list[tuple[Array, Array]] = [(np.empty(0), np.empty(0))] * self.count
         program.prepare(self.count)
+        self.tallies = program.tallies if program.training else np.empty((self.count, program.engine.tally.size))
 
     def segment(self, number: int) -> None:
-        """Run one segment over all shards."""
+        """Run one segment over all shards; in evaluation workers take them as they come."""
+        if self.program.training:
 
-        def task(worker: int, slot: int) -> None:
-            with np.errstate(all="ignore"):  # whoever asked for the step looks whether the loss is finite
-                self._shard(number, worker, slot)
+            def share(worker: int) -> None:
+                start, stop = self.shares[worker]
+                with np.errstate(all="ignore"):  # whoever asked for the step looks whether the loss is finite
+                    for slot in range(start, stop):
+                        self._shard(number, worker, slot, slot - start)
 
-        self.program.engine.pool.run(self.count, task)
+            self.team.each(share)
+        else:
+            assert isinstance(self.team, Pool)
 
-    def _shard(self, number: int, worker: int, slot: int) -> None:
+            def task(worker: int, slot: int) -> None:
+                with np.errstate(all="ignore"):
+                    self._shard(number, worker, slot, slot)
+
+            self.team.run(self.count, task)
+
+    def total(self, number: int) -> Array:
+        """The sum over all shards of the partial results that this segment ended with."""
+        partials = self.program.partials[number % 2]
+        length = int(partials[0, -1])
+        return tree_sum(partials[slot, :length].copy() for slot in range(self.count))
+
+    def _shard(self, number: int, worker: int, slot: int, position: int) -> None:
+        """`position` is the shard's place in the worker's share."""
         program = self.program
         start = slot * self.size
         real = min(self.size, len(self.batch) - start)
@@ -229,19 +331,19 @@ class _Running:
             self._targets[slot] = self.batch.fill(start, start + real, frames.x[:real])
             frames.x[real:] = frames.x[real - 1]  # evaluation: a row's bits depend on the row count of its product
         if program.training:
-            program.gradient_rows(number, frames, self._rows[slot])
+            program.gradient_rows(number, worker, position, frames, self._rows[slot])
         watch = program.engine.watch
         for call in program.plan.segments[number]:
             if watch is None:
-                self._call(call, frames, slot, real)
+                self._call(number, call, frames, slot, real)
             else:
                 began = time.perf_counter()
-                self._call(call, frames, slot, real)
+                self._call(number, call, frames, slot, real)
                 watch(call, time.perf_counter() - began)
         if program.training:
-            program.hand_in(number, self.first + slot, self._rows[slot])
+            program.hand_in(number, worker, self.first + slot, self._rows[slot])
 
-    def _call(self, call: Call, frames: _Frames, slot: int, real: int) -> None:
+    def _call(self, number: int, call: Call, frames: _Frames, slot: int, real: int) -> None:
         layer, frame = self.program.plan.graph.nodes[call.node].layer, frames.of[call.node]
         if call.do == "loss":
             self._score(frames, slot, real)
@@ -256,7 +358,10 @@ class _Running:
         else:
             assert isinstance(layer, Coupled)
             partial = layer.partial if call.do == "partial" else layer.partial_back
-            self.partials.add(slot, partial(frame))
+            vector = partial(frame)
+            into = self.program.partials[number % 2, slot]  # the other half may still be read by a slower worker
+            into[: len(vector)] = vector
+            into[-1] = len(vector)
 
     def _score(self, frames: _Frames, slot: int, real: int) -> None:
         """Loss, its gradient and the metrics of one shard; filled-up rows do not count."""
@@ -268,7 +373,12 @@ class _Running:
         losses = frames.losses[:real]
         tally = self.program.engine.tally
         tally.loss(outputs, targets, weights, losses, frames.of[-1].dy)
-        self.tree.add(self.first + slot, tally.of(outputs, targets, weights, losses))
+        self.tallies[slot] = tally.of(outputs, targets, weights, losses)
+
+
+def shares_of(count: int, workers: int) -> list[Share]:
+    """The shards from and to which each worker takes of so many: as even as can be, and side by side."""
+    return [(count * worker // workers, count * (worker + 1) // workers) for worker in range(workers)]
 
 
 class _Frames:

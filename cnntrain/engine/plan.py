@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from cnntrain.arrays import Array, Shape, round_up
 from cnntrain.graph import BATCH, Graph
-from cnntrain.layers.base import Buffers, Workspace
+from cnntrain.layers.base import Buffers, Coupled, Workspace
 
 # isort: split
 import numpy as np
@@ -66,6 +66,12 @@ class Plan:
         self._shared: dict[Key, Key] = {}  # in-place: buffer -> the one it lies in
         lives = self._lives()
         self.places, self.worker_bytes, self.shard_bytes = self._place(lives)
+        sizes = [
+            node.layer.partial_size(*graph.input_shapes(i))
+            for i, node in enumerate(graph.nodes)
+            if isinstance(node.layer, Coupled)
+        ]
+        self.partial_size = 1 + max(sizes, default=0)  # values that the partial results of a shard take, and how many
         self.scratch_bytes = max(  # of any shard, for one that is shorter may be cut into larger chunks
             sum(round_up(_bytes(buffer)) for buffer in self.workspace(i, n).scratch.values())
             for i in range(len(graph.nodes))

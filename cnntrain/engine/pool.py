@@ -8,6 +8,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from types import TracebackType
 
+from cnntrain.engine.processes import Processes
+
 Task = Callable[[int, int], None]  # (worker, index)
 
 
@@ -19,6 +21,7 @@ class Pool:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
+        self._forked: list[Processes] = []
         self._inboxes: list[SimpleQueue[_Job | None]] = [SimpleQueue() for _ in range(threads - 1)]
         self._workers = [
             threading.Thread(target=self._serve, args=(number, inbox), name=f"cnntrain-{number}", daemon=True)
@@ -46,8 +49,26 @@ class Pool:
         if job.errors:
             raise min(job.errors, key=lambda item: item[0])[1]
 
+    def each(self, task: Callable[[int], None]) -> None:
+        """Call task(worker) for every worker, and return when all are done."""
+        self.run(self.threads, lambda _thread, worker: task(worker))
+
+    def fork(self, work: Callable[[Processes, int], None]) -> Processes | None:
+        """As many processes as the pool has threads, to do `work(processes, number)` together; they end with the pool.
+
+        None where the system gives none.
+        """
+        try:
+            processes = Processes(self.threads, work)
+        except (OSError, ImportError):  # no fork, or none that is safe; no semaphores; a limit
+            return None
+        self._forked.append(processes)
+        return processes
+
     def close(self) -> None:
-        """End the threads; the pool cannot be used afterwards."""
+        """End the threads and the processes; the pool cannot be used afterwards."""
+        for processes in self._forked:
+            processes.close()
         for inbox in self._inboxes:
             inbox.put(None)
         for worker in self._workers:

@@ -1,20 +1,25 @@
 """Rows hold the gradients of one shard until they are added up.
 
-Parameters whose gradients are written in the same segment form a group with rows of its own: a row exists from the
-segment that writes it to the end of that segment, and memory is a few rows, not one for each shard.
+Parameters whose gradients are written in the same segment form a group with rows of its own. A worker takes the shards
+of its share one after the other and adds up what can be added, so that it needs a row for each level of the tree and
+not one for each shard. What is left of every share, a few blocks of the tree, is added up at the end of the batch:
+each worker does so for a slice of the vector. Where these blocks lie follows from the numbers of the shards alone, so
+that workers can read each other's without telling each other anything.
 """
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cnntrain.arrays import ALIGNMENT, Array, Param, TreeSum, aligned, round_up
+from cnntrain.arrays import ALIGNMENT, Array, Param, TreeSum, blocks, round_up, shared
 from cnntrain.engine.plan import Plan
 
 # isort: split
 import numpy as np
+
+Share = tuple[int, int]  # the shards of a batch, from and to, that one worker takes
 
 
 @dataclass
@@ -26,7 +31,7 @@ class Row:
 
 
 class Group:
-    """The parameters of some nodes side by side, a stock of rows for them, and the tree that adds rows up."""
+    """The parameters of some nodes side by side, each worker's rows for them, and the sum of these."""
 
     def __init__(self, plan: Plan, nodes: list[int], segments: tuple[int, int]) -> None:
         """`segments` are the first that writes a row and the last, at whose end it is handed in."""
@@ -34,56 +39,110 @@ class Group:
         self.first, self.last = segments
         self._dtype = plan.dtype
         self._entries: list[tuple[int, str, Param, int]] = []
-        self._names: dict[tuple[int, str], str] = {}
+        self._pieces: list[tuple[int, int, int]] = []  # (start, stop, start in the flat gradient) of each parameter
+        layout = plan.graph.layout
         offset = 0
         for i in nodes:
             node = plan.graph.nodes[i]
             for name, param in node.params.items():
                 if param.role != "statistic":
                     self._entries.append((i, name, param, offset))
-                    self._names[i, name] = f"{node.name}.{name}"
+                    self._pieces.append((offset, offset + param.size, layout.entries[f"{node.name}.{name}"].offset))
                     offset += round_up(param.size, ALIGNMENT // 4)
         self._size = offset
-        self._free: list[Row] = []
-        self._lent: dict[int, Row] = {}  # by id of the vector
-        self._lock = threading.Lock()
-        self._tree = TreeSum(self._give_back)
+        self._workers: list[_Worker] = []
 
-    def take(self) -> Row:
-        """A row to write; its content is arbitrary."""
-        with self._lock:
-            row = self._free.pop() if self._free else self._new()
-            self._lent[id(row.vector)] = row
-        return row
+    def prepare(self, workers: int, most: int) -> None:
+        """Have memory for so many workers, each with a share of `most` shards at most."""
+        rows = most if self._all_at_once else 2 * most.bit_length()
+        memory = shared((workers, rows, self._size), self._dtype)
+        bounds = [round_up(self._size * w // workers, ALIGNMENT // 4) for w in range(workers + 1)]
+        bounds[-1] = self._size
+        self._workers = [_Worker(memory[w], (bounds[w], bounds[w + 1])) for w in range(workers)]
 
-    def hand_in(self, shard: int, row: Row) -> None:
-        """Add the row of the step's shard number `shard` to the sum."""
-        self._tree.add(shard, row.vector)
+    @property
+    def _all_at_once(self) -> bool:
+        """Whether the rows of all shards of a share are being written at the same time."""
+        return self.first != self.last
 
-    def collect(self, grads: dict[str, Array], factor: float) -> None:
-        """Write factor times the sum of all rows into the named gradients, and start afresh."""
-        total = self._tree.total()
-        row = self._lent[id(total)]
-        for i, name, _, _ in self._entries:
-            np.multiply(row.views[i][name], factor, out=grads[self._names[i, name]])
-        self._give_back(total)
+    def take(self, worker: int, position: int) -> Row:
+        """The row to write for the shard at this position of the worker's share; its content is arbitrary."""
+        own = self._workers[worker]
+        number = position if self._all_at_once else len(own.stack)
+        if number not in own.rows:
+            own.rows[number] = self._row(own.memory[number])
+        return own.rows[number]
+
+    def hand_in(self, worker: int, shard: int, row: Row) -> None:
+        """Add the row of the step's shard number `shard` to its neighbours; a worker hands in in ascending order."""
+        stack = self._workers[worker].stack
+        stack.append((0, shard, row.vector))
+        while len(stack) > 1 and stack[-2][:2] == (stack[-1][0], stack[-1][1] ^ 1):
+            level, index, right = stack.pop()
+            left = stack.pop()[2]
+            stack.append((level + 1, index // 2, np.add(left, right, out=left)))
+
+    def gather(self, worker: int, first: int, shares: Sequence[Share], more: bool) -> None:
+        """Add up a slice of what every worker handed in of the batch that begins with the step's shard `first`.
+
+        `more`: another batch follows, which will overwrite the rows.
+        """
+        own = self._workers[worker]
+        start, stop = own.slice
+        for other, (begin, end) in zip(self._workers, shares, strict=True):
+            for place, (level, index) in enumerate(blocks(first + begin, first + end)):
+                number = (index << level) - first - begin if self._all_at_once else place
+                part = other.memory[number, start:stop]
+                own.tree.add(index, own.copy(part) if more or own.copied else part, level)
+        own.stack.clear()
+
+    def collect(self, worker: int, grads: Array, factor: float) -> None:
+        """Write factor times a slice of the sum into the flat gradient, and start afresh."""
+        own = self._workers[worker]
+        start, stop = own.slice
+        total = own.tree.total()
+        for begin, end, into in self._pieces:
+            a, b = max(begin, start), min(end, stop)
+            if a < b:
+                np.multiply(total[a - start : b - start], factor, out=grads[into + a - begin : into + b - begin])
+        own.release(total)
+        own.copied = False
 
     def reset(self) -> None:
         """Forget what was handed in, after a step that failed."""
-        self._free += self._lent.values()
-        self._lent.clear()
-        self._tree = TreeSum(self._give_back)
+        for worker in self._workers:
+            worker.reset()
 
-    def _give_back(self, vector: Array) -> None:
-        with self._lock:
-            self._free.append(self._lent.pop(id(vector)))
-
-    def _new(self) -> Row:
-        row = Row(aligned(self._size, self._dtype))
+    def _row(self, vector: Array) -> Row:
+        row = Row(vector)
         for i, name, param, offset in self._entries:
-            window = row.vector[offset : offset + param.size].reshape(param.shape)
-            row.views.setdefault(i, {})[name] = window
+            row.views.setdefault(i, {})[name] = vector[offset : offset + param.size].reshape(param.shape)
         return row
+
+
+class _Worker:
+    """What a group has for one worker: its rows, the blocks that wait in them, and its slice of the sum."""
+
+    def __init__(self, memory: Array, slice_: tuple[int, int]) -> None:
+        self.memory, self.slice = memory, slice_
+        self.rows: dict[int, Row] = {}
+        self._free: list[Array] = []
+        self.reset()
+
+    def reset(self) -> None:
+        self.stack: list[tuple[int, int, Array]] = []  # (level, index, sum)
+        self.tree = TreeSum(self.release)
+        self.copied = False  # whether the tree holds copies, for the rows are used for more than one batch
+
+    def copy(self, part: Array) -> Array:
+        self.copied = True
+        copy = self._free.pop() if self._free else np.empty_like(part)
+        np.copyto(copy, part)
+        return copy
+
+    def release(self, array: Array) -> None:
+        if self.copied:
+            self._free.append(array)
 
 
 def groups_of(plan: Plan) -> list[Group]:

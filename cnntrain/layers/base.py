@@ -193,6 +193,10 @@ class Coupled(Layer):
     and `backward`, with f.total None and f.dp None, so it must do with its running statistics.
     """
 
+    def partial_size(self, *inputs: Shape) -> int:
+        """The most values `partial` and `partial_back` return: by default a count and two sums for each channel."""
+        return 1 + 2 * inputs[0][-1]
+
     def partial(self, f: Frame) -> Array:
         """Of one shard's f.xs: a new float64 vector that adds up over shards (count, sum, sum of squares)."""
         raise NotImplementedError

@@ -104,6 +104,7 @@ def step_of(network: str, batch: int, threads: int, inference: bool) -> Callable
     blas.pin()
     engine, updater = engine_of(network, batch, Workers(threads))
     ready = Ready(NETWORKS[network].shape, batch)
+    engine.source = lambda _step: [ready]
 
     def step() -> None:
         engine.step([ready], 0)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import pytest
 
 from cnntrain.arrays import Array, aligned, tree_sum
+from cnntrain.engine.engine import shares_of
 from cnntrain.engine.plan import Plan
-from cnntrain.engine.pool import Pool
 from cnntrain.engine.rows import Group, Row, groups_of
 from tests.support.networks import declared, everything, graph_of, plain
 
@@ -39,14 +37,43 @@ def fill(row: Row, shard: int) -> None:
             view[...] = rng.normal(size=view.shape)
 
 
-def contribution(group: Group, shard: int) -> dict[tuple[int, str], Array]:
-    row = group.take()
+def prepared(plan: Plan, number: int, workers: int, most: int) -> Group:
+    group = groups_of(plan)[number]
+    group.prepare(workers, most)
+    return group
+
+
+def contribution(plan: Plan, number: int, shard: int) -> dict[str, Array]:
+    row = prepared(plan, number, 1, 1).take(0, 0)
     fill(row, shard)
-    return {(i, name): view.copy() for i, views in row.views.items() for name, view in views.items()}
+    nodes = plan.graph.nodes
+    return {f"{nodes[i].name}.{name}": view.copy() for i, views in row.views.items() for name, view in views.items()}
 
 
-def gradients(plan: Plan) -> dict[str, Array]:
-    return plan.graph.layout.views(aligned(plan.graph.layout.size, np.float32))
+def work(group: Group, first: int, shares: list[tuple[int, int]]) -> None:
+    """Hand in one batch, worker by worker."""
+    for worker, (start, stop) in enumerate(shares):
+        rows = {}
+        for shard in range(start, stop):  # in the last segment, or, of a group that lives longer, up to there
+            rows[shard] = group.take(worker, shard - start)
+            fill(rows[shard], first + shard)
+            if group.first == group.last:
+                group.hand_in(worker, first + shard, rows.pop(shard))
+        for shard, row in rows.items():
+            group.hand_in(worker, first + shard, row)
+
+
+def gradient(plan: Plan, group: Group, batches: list[int], workers: int) -> dict[str, Array]:
+    grads, first = aligned(plan.graph.layout.size, np.float32), 0
+    for number, count in enumerate(batches):
+        shares = shares_of(count, workers)
+        work(group, first, shares)
+        for worker in range(workers):
+            group.gather(worker, first, shares, more=number < len(batches) - 1)
+        first += count
+    for worker in range(workers):
+        group.collect(worker, grads, 0.25)
+    return plan.graph.layout.views(grads)
 
 
 @pytest.mark.parametrize("layers", [LAYERS, everything(), plain()], ids=["layers", "everything", "plain"])
@@ -54,7 +81,8 @@ def test_every_trained_parameter_is_in_exactly_one_group(layers):
     plan = plan_of(layers)
     found = []
     for group in groups_of(plan):
-        row = group.take()
+        group.prepare(1, 1)
+        row = group.take(0, 0)
         found += [f"{plan.graph.nodes[i].name}.{name}" for i, views in row.views.items() for name in views]
         for views in row.views.values():
             for view in views.values():
@@ -81,81 +109,38 @@ def test_a_network_without_trained_parameters_has_no_groups():
     assert groups_of(plan_of([d("conv2d", filters=3, kernel_size=3, freeze=True), d("relu")])) == []
 
 
-@pytest.mark.parametrize("count", [1, 2, 5, 8, 13])
-def test_rows_are_added_up_in_the_order_of_the_tree_and_scaled(count):
+@pytest.mark.parametrize("workers", [1, 2, 3, 7])
+@pytest.mark.parametrize("batches", [[1], [5], [8], [13], [3, 3, 1], [4, 8, 6]], ids=str)
+@pytest.mark.parametrize("number", [2, 3], ids=["one", "norms"])
+def test_rows_are_added_up_in_the_order_of_the_tree_and_scaled(number, batches, workers):
     plan = plan_of(LAYERS)
-    group = groups_of(plan)[2]
-    expected = {
-        key: tree_sum(contribution(groups_of(plan)[2], shard)[key] for shard in range(count)) * np.float32(0.25)
-        for key in contribution(groups_of(plan)[2], 0)
-    }
-    for shard in np.random.default_rng(count).permutation(count).tolist():
-        row = group.take()
-        fill(row, shard)
-        group.hand_in(shard, row)
-    grads = gradients(plan)
-    group.collect(grads, 0.25)
-    for (i, name), value in expected.items():
-        assert np.array_equal(grads[f"{plan.graph.nodes[i].name}.{name}"], value)
-    assert not any(view.any() for name, view in grads.items() if not name.startswith("one."))
+    group = prepared(plan, number, workers, -(-max(batches) // workers))
+    shards = [contribution(plan, number, shard) for shard in range(sum(batches))]
+    for _ in range(2):  # the second step finds what the first has left
+        found = gradient(plan, group, batches, workers)
+        for name in shards[0]:
+            assert np.array_equal(found[name], tree_sum(shard[name].copy() for shard in shards) * np.float32(0.25))
+        assert not any(view.any() for name, view in found.items() if name not in shards[0])
 
 
-def test_rows_are_few_and_used_again():
-    """About as many as workers and levels of the tree, however many shards and steps there are."""
-    plan = plan_of(LAYERS)
-    group = groups_of(plan)[0]
+@pytest.mark.parametrize("start", [0, 3])
+def test_a_worker_needs_a_row_for_each_level_of_the_tree(start):
+    group = prepared(plan_of(LAYERS), 0, 1, 64)
     made = set()
-    lock = threading.Lock()
-
-    def work(_worker: int, shard: int) -> None:
-        row = group.take()
-        with lock:
-            made.add(id(row.vector))
-        fill(row, shard)
-        group.hand_in(shard, row)
-
-    results = []
-    with Pool(3) as pool:
-        for _ in range(4):
-            pool.run(64, work)
-            grads = gradients(plan)
-            group.collect(grads, 1.0)
-            results.append({name: view.copy() for name, view in grads.items()})
-    for found in results[1:]:
-        assert all(np.array_equal(found[name], results[0][name]) for name in found)
-    assert len(made) < 64 / 2
-
-
-def test_in_order_a_step_of_one_worker_needs_a_row_for_each_level_of_the_tree():
-    group = groups_of(plan_of(LAYERS))[0]
-    made = set()
-    for shard in range(64):
-        row = group.take()
+    for shard in range(start, start + 64):
+        row = group.take(0, shard - start)
         made.add(id(row.vector))
         fill(row, shard)
-        group.hand_in(shard, row)
-    assert len(made) == 7  # one being written, one waiting at each of six levels
+        group.hand_in(0, shard, row)
+    assert len(made) == (10 if start else 7)  # one being written, one waiting at each of six levels; or at both ends
 
 
 def test_after_a_step_that_failed_nothing_of_it_is_left():
     plan = plan_of(LAYERS)
-    group = groups_of(plan)[0]
-    for shard in (0, 1, 2, 5):
-        row = group.take()
-        fill(row, shard)
-        group.hand_in(shard, row)
-    unfinished = group.take()  # a worker had it when the step failed
-    fill(unfinished, 6)
+    group = prepared(plan, 0, 2, 3)
+    work(group, 0, [(0, 3), (3, 5)])
+    group.gather(0, 0, [(0, 3), (3, 5)], more=True)
     group.reset()
-    taken = {id(group.take().vector) for _ in range(4)}
-    assert id(unfinished.vector) in taken
-    group.reset()
-    for shard in (0, 1):
-        row = group.take()
-        fill(row, 10 + shard)
-        group.hand_in(shard, row)
-    grads = gradients(plan)
-    group.collect(grads, 1.0)
-    first, second = (contribution(groups_of(plan)[0], 10 + shard) for shard in (0, 1))
-    for (i, name), value in first.items():
-        assert np.array_equal(grads[f"{plan.graph.nodes[i].name}.{name}"], value + second[i, name])
+    expected = {name: contribution(plan, 0, 0)[name] + contribution(plan, 0, 1)[name] for name in ("head.weight",)}
+    found = gradient(plan, group, [2], 2)
+    assert np.array_equal(found["head.weight"], expected["head.weight"] * np.float32(0.25))

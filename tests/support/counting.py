@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
-from cnntrain import arrays
 from cnntrain.engine import engine, rows, update
 
 # isort: split
@@ -64,13 +63,12 @@ def _plain(value: Any) -> Any:
 @contextmanager
 def counting() -> Iterator[Count]:
     """Let every array the engine owns that is made meanwhile be counted, in what is given here."""
-    real = arrays.aligned
 
-    def aligned(shape: Any, dtype: Any) -> Any:
-        return real(shape, dtype).view(Counted)
+    def counted(make: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda shape, dtype: make(shape, dtype).view(Counted)
 
     Counted.count = Count()
     with ExitStack() as patches:
-        for module in (engine, rows, update):
-            patches.enter_context(mock.patch.object(module, "aligned", aligned))
+        for module, name in ((engine, "aligned"), (engine, "shared"), (rows, "shared"), (update, "aligned")):
+            patches.enter_context(mock.patch.object(module, name, counted(getattr(module, name))))
         yield Counted.count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -88,7 +89,7 @@ def evidence(run_dir: Path) -> tuple[dict[str, str], bytes]:
 
 
 def start(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.Popen[str]:
-    """`cnntrain ...` as a process of its own."""
+    """`cnntrain ...` as a process of its own, to which SIGHUP means what it means, even if nohup runs the tests."""
     return subprocess.Popen(
         [sys.executable, "-m", "cnntrain", *map(str, arguments)],
         cwd=cwd,
@@ -97,6 +98,7 @@ def start(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.P
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
 
 

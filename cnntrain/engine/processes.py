@@ -1,0 +1,169 @@
+"""Processes take the steps of training side by side: copies of this one, each with a Python interpreter of its own.
+
+Threads share one interpreter, and queue for it whenever two operations of NumPy end at about the same time; processes
+meet only where a step has them wait for each other. They are forked once everything is in place, so that they have the
+network and the data without a copy, and what they write for each other lies in shared memory (`arrays.shared`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from typing import NoReturn
+
+from cnntrain.arrays import shared
+from cnntrain.errors import LostWorkerError
+
+# isort: split
+import numpy as np
+
+SPINS = 200  # times a token is looked for before sleeping: as long as waking up takes
+PATIENCE = 0.5  # seconds between looks at whether the others live
+_TEXT = 8192  # bytes of a traceback that come back
+_PARENT_DEATH = 1  # PR_SET_PDEATHSIG of prctl(2)
+
+
+class Processes:
+    """This process, of rank 0, and its copies, which wait for numbers and do `work(processes, number)` with each.
+
+    All of them go through the same `each` calls in the same order. Raises OSError where the system gives none.
+    """
+
+    def __init__(self, size: int, work: Callable[[Processes, int], None]) -> None:
+        if sys.platform != "linux":
+            raise OSError("processes are forked on Linux only: elsewhere the libraries under NumPy may not survive it")
+        from multiprocessing import get_context
+
+        context = get_context("fork")
+        self.threads, self.rank = size, 0
+        self._tokens = [context.Semaphore(0) for _ in range(size)]  # their operations order memory, too
+        self._number = shared(1, np.int64)
+        self._failed = shared(2, np.int64)  # the rank that failed, the length of what it says
+        self._text = shared(_TEXT, np.uint8)
+        self._parent = os.getpid()
+        self._children: list[int] = []
+        gc.freeze()  # a collection in a child would write to, and so copy, every page with an object
+        try:
+            for rank in range(1, size):
+                self._children.append(self._fork(rank, work))
+        except OSError:
+            self.close()
+            raise
+        finally:
+            gc.unfreeze()
+
+    def tell(self, number: int) -> None:
+        """Have the others do their work with this number, while the caller does it too."""
+        self._number[0] = number
+        self._release()
+
+    def each(self, task: Callable[[int], None]) -> None:
+        """Call task(rank), and return when every process has done so.
+
+        Raises MemoryError where another had too little, LostWorkerError where one has ended, RuntimeError with its
+        traceback where it met another error.
+        """
+        task(self.rank)
+        self._release()
+        for _ in range(self.threads - 1):
+            self._take()
+        if self._failed[0]:
+            self._give_up()
+
+    def close(self) -> None:
+        """End the others; they have nothing to lose."""
+        for child in self._children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        for child in self._children:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(child, 0)
+        self._children = []
+
+    def _release(self) -> None:
+        for rank, token in enumerate(self._tokens):
+            if rank != self.rank:
+                token.release()
+
+    def _take(self) -> None:
+        """Wait for a token of another process."""
+        token = self._tokens[self.rank]
+        for _ in range(SPINS):
+            if token.acquire(False):
+                return
+        while not token.acquire(True, PATIENCE):
+            if self.rank:
+                if os.getppid() != self._parent:
+                    os._exit(1)
+            else:
+                self._look()
+
+    def _look(self) -> None:
+        """Raise LostWorkerError where a child has ended."""
+        for child in self._children:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                self._children.remove(child)
+                code = os.waitstatus_to_exitcode(status)
+                how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+                raise LostWorkerError(f"worker process {child} was ended {how}")
+
+    def _give_up(self) -> None:
+        """A process has failed: the parent raises what it says, the others wait for their end."""
+        if self.rank:
+            self._wait_for_the_end()
+        rank, length = self._failed.tolist()
+        text = bytes(self._text[:length]).decode(errors="replace")
+        if not text:
+            raise MemoryError(f"worker process {rank} got no memory")
+        raise RuntimeError(f"worker process {rank} failed:\n{text}")
+
+    def _fork(self, rank: int, work: Callable[[Processes, int], None]) -> int:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of other threads: those there are hold no locks
+            child = os.fork()
+        if child:
+            return child
+        try:
+            self.rank, self._children = rank, []
+            self._settle()
+            self._serve(work)
+        finally:
+            os._exit(1)
+
+    def _settle(self) -> None:
+        """Let go of what belongs to the parent: its signals, which concern the whole job, its lock and its files."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_IGN)
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PARENT_DEATH, signal.SIGKILL)
+        if os.getppid() != self._parent:
+            os._exit(1)
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(nowhere, stream)
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+
+    def _serve(self, work: Callable[[Processes, int], None]) -> NoReturn:
+        while True:
+            self._take()
+            try:
+                work(self, int(self._number[0]))
+            except BaseException as error:
+                said = b"" if isinstance(error, MemoryError) else traceback.format_exc()[-_TEXT:].encode()[-_TEXT:]
+                self._text[: len(said)] = np.frombuffer(said, np.uint8)
+                self._failed[:] = self.rank, len(said)
+                self._release()
+                self._wait_for_the_end()
+
+    def _wait_for_the_end(self) -> NoReturn:
+        while os.getppid() == self._parent:
+            self._tokens[self.rank].acquire(True, PATIENCE)
+        os._exit(1)
