@@ -31,8 +31,8 @@ _TAIL = 2**16  # a log is searched for its last newline in blocks of this size
 _OWN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW  # a stranger's link must not lead to another's file
 
 _ADVICE = {
-    errno.ENOSPC: "Free some space and resume",
-    errno.EDQUOT: "The quota is used up: free some space and resume",
+    errno.ENOSPC: "Free some space and run the command again",
+    errno.EDQUOT: "The quota is used up: free some space and run the command again",
     errno.EFBIG: "The file would exceed the size limit (ulimit -f)",
     errno.EACCES: "Check the permissions, or choose another directory",
     errno.EPERM: "Check the permissions, or choose another directory",
@@ -157,16 +157,20 @@ def write_atomic(path: Path, chunks: bytes | Iterable[bytes | memoryview]) -> No
     if isinstance(chunks, bytes):
         chunks = (chunks,)
     with _explained("write", path, sum(map(len, chunks)) if isinstance(chunks, Sequence) else None):
-        with _temporary(path.parent) as temporary:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-            try:
-                for chunk in _gathered(chunks):
-                    _write_all(descriptor, chunk)
-                os.fsync(descriptor)  # never tried twice: after a failure the pages may be gone
-            finally:
-                os.close(descriptor)
-            os.replace(temporary, path)
-        _fsync_directory(path.parent)
+        _replace(path, chunks)
+
+
+def _replace(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
+    with _temporary(path.parent) as temporary:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            for chunk in _gathered(chunks):
+                _write_all(descriptor, chunk)
+            os.fsync(descriptor)  # never tried twice: after a failure the pages may be gone
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, path)
+    _fsync_directory(path.parent)
 
 
 def remove(path: Path) -> None:
@@ -222,9 +226,9 @@ def link(target: str, path: Path) -> None:
 
 def probe(directory: Path) -> None:
     """Prove that the directory can be written, synced and renamed in, before hours are spent computing."""
-    with _temporary(directory, "probe-") as path:
-        write_atomic(path, b"probe")
-        remove(path)
+    with _explained("write in", directory), _temporary(directory, "probe-") as path:
+        _replace(path, (b"probe",))
+        os.unlink(path)
 
 
 def require_space(directory: Path, size: int, purpose: str) -> None:

@@ -244,7 +244,8 @@ class RunDirectory:
         except StorageError as error:
             step = self._status.get("step")
             raise StorageError(
-                f"{error}" + (f"; last good checkpoint: step {step}" if step is not None else "")
+                f"{error}"
+                + (f"; last good checkpoint: step {step}, from where --resume goes on" if step is not None else "")
             ) from error
         if keep_as and keep:
             self.prune(keep_as, keep)

@@ -133,7 +133,7 @@ def test_a_full_disk_says_how_much_is_missing(tmp_path: Path, monkeypatch: pytes
         files.write_atomic(tmp_path / "last.npz", bytes(12_400_000))
     assert str(caught.value) == (
         f"cannot write {tmp_path}/last.npz: No space left on device (needs 12.4 MB, 1.1 MB free). "
-        "Free some space and resume"
+        "Free some space and run the command again"
     )
 
 
@@ -152,7 +152,9 @@ def test_the_size_limit_of_the_shell_is_explained(tmp_path: Path) -> None:
 def test_a_full_disk_that_does_not_say_how_full_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "statvfs", lambda _directory: os.stat("/nowhere"))
     inject(monkeypatch, lambda _count, name: OSError(errno.ENOSPC, "No space left") if name == "write" else None)
-    with pytest.raises(StorageError, match=r"No space left \(needs 7 bytes\)\. Free some space and resume"):
+    with pytest.raises(
+        StorageError, match=r"No space left \(needs 7 bytes\)\. Free some space and run the command again"
+    ):
         files.write_atomic(tmp_path / "file", b"content")
     files.require_space(tmp_path, 10**18, "anything")
 
@@ -247,6 +249,16 @@ def test_probe_leaves_nothing_and_meets_every_fault(tmp_path: Path) -> None:
     for *_, outcome in every_point(lambda: files.probe(tmp_path)):
         assert outcome == "failed"
         assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("failing", ["open", "write", "fsync", "replace", "unlink"])
+def test_a_probe_that_fails_names_the_directory_and_not_the_probe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    inject(monkeypatch, lambda _count, name: OSError(errno.ENOSPC, "No space left") if name == failing else None)
+    with pytest.raises(StorageError) as caught:
+        files.probe(tmp_path)
+    assert str(caught.value) == f"cannot write in {tmp_path}: No space left. Free some space and run the command again"
 
 
 def test_append_log_writes_each_line_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

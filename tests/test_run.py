@@ -358,7 +358,7 @@ def test_a_failed_save_leaves_sound_checkpoints_and_says_which_is_good(tmp_path:
     assert set(outcomes) == {"failed"}
     with pytest.MonkeyPatch.context() as patch:
         inject(patch, lambda _count, name: OSError(28, "No space left on device") if name == "write" else None)
-        with pytest.raises(StorageError, match=r"; last good checkpoint: step 400$"):
+        with pytest.raises(StorageError, match=r"; last good checkpoint: step 400, from where --resume goes on$"):
             save()
     directory.close()
 
@@ -377,7 +377,7 @@ def test_room_for_the_checkpoints_to_come_is_wanted_before_training(
             directory.require_space(keep=2)
         assert str(caught.value) == (
             f"{directory.checkpoints} has no room for 4 more checkpoints (needs {4 * size:,} bytes, "
-            f"{4 * size - 1:,} bytes free). Free some space and resume"
+            f"{4 * size - 1:,} bytes free). Free some space and run the command again"
         )
         directory.save_checkpoint({}, ARRAYS, best=True, keep_as="epoch-0001", keep=2)
         directory.require_space(keep=2)  # two are there by now
