@@ -136,8 +136,9 @@ class TreeSum:
 
     Index 0 is added to 1, 2 to 3, then (0 1) to (2 3) and so on, each as soon as both halves are there, like the
     carries of a binary counter; at the end what is left is added from the smallest block to the largest. Whoever
-    finishes first, the tree is the same, and so are the bits. Block `i` of 2^level shards holds those from i * 2^level on. `add` may be called from any thread and takes
-    over the array; `release` gets back each array that was added to another.
+    finishes first, the tree is the same, and so are the bits. Block `i` of 2^level shards holds those from i * 2^level
+    on. `add` may be called from any thread and takes over the array; `release` gets back each array that was added to
+    another.
     """
 
     def __init__(self, release: Callable[[Array], None] | None = None) -> None:

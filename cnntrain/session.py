@@ -244,7 +244,6 @@ def _train(
     """Train from step 0, or go on from a checkpoint."""
     threads = resources.threads(options.threads)
     with _outcome(run), _enough_memory(job, threads), Pool(threads) as pool:
-        blas.reserve(threads, pool.run)
         trainer = Trainer(job, run, pool, console, interrupts)
         for line in _details(trainer, pool):
             console.detail(line)

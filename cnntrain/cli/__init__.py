@@ -159,7 +159,7 @@ def _explain(error: Exception) -> int:
     if isinstance(error, CnntrainError):
         return _fail(error.exit_code, str(error))
     if isinstance(error, MemoryError):
-        return _fail(7, "out of memory. Lower train.batch_size, or make the network, the images or the data smaller")
+        return _fail(7, "out of memory. Take fewer threads, a smaller batch, or a smaller network, images or data")
     if isinstance(error, OSError) and error.filename is None:  # of a file, it would have one, and a class of ours
         return _fail(5, f"cannot write to standard output: {error.strerror}. Make room, or write elsewhere")
     return _crash(error)

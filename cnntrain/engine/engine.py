@@ -54,7 +54,8 @@ class Engine:
         dtype: Any = np.float32,
         shard: int | None = None,
     ) -> None:
-        """`shard` overrides the graph's shard size, for tests."""
+        """`shard` overrides the graph's shard size, for tests. Raises MemoryError where there is too little."""
+        pool.reserve()
         self.graph, self.tally, self.pool, self.seed = graph, tally, pool, seed
         self.dtype = np.dtype(dtype)
         self.shard = shard or graph.shard

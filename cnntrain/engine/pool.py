@@ -8,6 +8,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from types import TracebackType
 
+from cnntrain import blas
 from cnntrain.engine.processes import Processes
 
 Task = Callable[[int, int], None]  # (worker, index)
@@ -21,6 +22,7 @@ class Pool:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
+        self._reserved = False
         self._forked: list[Processes] = []
         self._inboxes: list[SimpleQueue[_Job | None]] = [SimpleQueue() for _ in range(threads - 1)]
         self._workers = [
@@ -48,6 +50,12 @@ class Pool:
             job.done.get()
         if job.errors:
             raise min(job.errors, key=lambda item: item[0])[1]
+
+    def reserve(self) -> None:
+        """Let BLAS take now what each thread needs to multiply, once. Raises MemoryError where there is too little."""
+        if not self._reserved:
+            blas.reserve(self.threads, self.run)
+            self._reserved = True
 
     def each(self, task: Callable[[int], None]) -> None:
         """Call task(worker) for every worker, and return when all are done."""

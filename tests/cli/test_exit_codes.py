@@ -10,7 +10,7 @@ import struct
 import numpy as np
 import pytest
 
-from cnntrain import checkpoint, files
+from cnntrain import blas, checkpoint, files
 from cnntrain.errors import StorageError
 from cnntrain.trainer import Trainer
 from tests.config.record import BROKEN
@@ -343,6 +343,33 @@ def test_no_memory(cnntrain, config, desk, monkeypatch):
     assert outcome.error.startswith("out of memory: training at batch size 10 on ")
     assert "B beside the data. Lower train.batch_size" in outcome.error
     assert json.loads((desk / "run" / "status.json").read_text())["exit_code"] == 7
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fit", "{config}"],
+        ["fit", "{config}", "--dry-run"],
+        ["fit", "-o", "{run}", "--resume"],
+        ["eval", "{run}", "--split", "train"],
+        ["predict", "{run}", "image.png"],
+        ["export", "{run}", "--format", "numpy"],
+        ["lr-find", "{config}"],
+        ["time", "{config}"],
+        ["gradcheck", "{config}"],
+    ],
+    ids=" ".join,
+)
+def test_what_computes_takes_the_memory_of_its_products_first(cnntrain, config, desk, finished, monkeypatch, arguments):
+    """Because OpenBLAS ends the process where it gets none later on."""
+
+    def reserve(threads, run):
+        raise MemoryError
+
+    monkeypatch.setattr(blas, "reserve", reserve)
+    outcome = cnntrain(*(word.format(config=config, run=finished) for word in arguments))
+    assert outcome.code == 7, outcome.err
+    assert "out of memory" in outcome.err
 
 
 def test_a_bug_in_training_leaves_its_traceback_in_the_run_directory(cnntrain, config, desk, monkeypatch):
