@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import os
+import sys
 import threading
-from collections.abc import Callable
-from queue import SimpleQueue
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from queue import Empty, SimpleQueue
 from types import TracebackType
 
 from cnntrain import blas
 from cnntrain.engine.processes import Processes
+from cnntrain.engine.watchdog import Watchdog, bark
+
+PATIENCE = 1.0  # seconds between two looks at threads that are waited for
+_PACKAGE = Path(__file__).parent.parent
 
 Task = Callable[[int, int], None]  # (worker, index)
 
@@ -22,7 +29,7 @@ class Pool:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self._reserved = False
+        self._reserved = self._hanging = False
         self._forked: list[Processes] = []
         self._inboxes: list[SimpleQueue[_Job | None]] = [SimpleQueue() for _ in range(threads - 1)]
         self._workers = [
@@ -39,7 +46,7 @@ class Pool:
         """Call task(worker, index) for every index below `count`, each once, in no particular order.
 
         Returns when all are done. If tasks raise, the rest of the indices are skipped and the error of the lowest
-        index is raised here.
+        index is raised here. Raises StorageError where a thread hangs; then the pool can only be closed.
         """
         job = _Job(count, task)
         helpers = self._inboxes[: max(count - 1, 0)]
@@ -47,9 +54,22 @@ class Pool:
             inbox.put(job)
         job.work(0)
         for _ in helpers:
-            job.done.get()
+            self._wait(job)
         if job.errors:
             raise min(job.errors, key=lambda item: item[0])[1]
+
+    def _wait(self, job: _Job) -> None:
+        """Wait until one more thread is done with a job; look after them where that takes long."""
+        watchdog = None
+        while True:
+            try:
+                return job.done.get(timeout=PATIENCE)
+            except Empty:
+                watchdog = watchdog or Watchdog(PATIENCE)
+                still = [watchdog.hangs(os.getpid(), worker.native_id or 0) for worker in self._workers]
+                if all(still):  # who is done does not run, either
+                    self._hanging = True
+                    bark("a worker thread", _doing(self._workers))
 
     def reserve(self) -> None:
         """Let BLAS take now what each thread needs to multiply, once. Raises MemoryError where there is too little."""
@@ -74,12 +94,12 @@ class Pool:
         return processes
 
     def close(self) -> None:
-        """End the threads and the processes; the pool cannot be used afterwards."""
+        """End the threads and the processes; the pool cannot be used afterwards. One that hangs is left behind."""
         for processes in self._forked:
             processes.close()
         for inbox in self._inboxes:
             inbox.put(None)
-        for worker in self._workers:
+        for worker in self._workers if not self._hanging else ():
             worker.join()
         self._inboxes, self._workers = [], []
 
@@ -97,6 +117,18 @@ class Pool:
             job.work(number)
             job.done.put(None)
             del job  # an idle worker holds on to nothing
+
+
+def _doing(workers: Sequence[threading.Thread]) -> str:
+    """Where in this package the first thread is that does anything, as a message goes on: " in f (a/b.py:12)"."""
+    frames = sys._current_frames()
+    for worker in workers:
+        frame = frames.get(worker.ident or 0)
+        while frame is not None and (path := Path(frame.f_code.co_filename)) != Path(__file__):
+            if _PACKAGE in path.parents:
+                return f" in {frame.f_code.co_qualname} ({path.relative_to(_PACKAGE)}:{frame.f_lineno})"
+            frame = frame.f_back
+    return ""
 
 
 class _Job:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from cnntrain.arrays import shared
+from cnntrain.engine.watchdog import Watchdog, bark
 from cnntrain.errors import LostWorkerError
 
 # isort: split
@@ -66,8 +67,8 @@ class Processes:
     def each(self, task: Callable[[int], None]) -> None:
         """Call task(rank), and return when every process has done so.
 
-        Raises MemoryError where another had too little, LostWorkerError where one has ended, RuntimeError with its
-        traceback where it met another error.
+        Raises MemoryError where another had too little, LostWorkerError where one has ended, StorageError where one
+        hangs, RuntimeError with its traceback where it met another error.
         """
         task(self.rank)
         self._release()
@@ -97,16 +98,19 @@ class Processes:
         for _ in range(SPINS):
             if token.acquire(False):
                 return
+        watchdog = Watchdog(PATIENCE)
         while not token.acquire(True, PATIENCE):
             if self.rank:
                 if os.getppid() != self._parent:
                     os._exit(1)
             else:
-                self._look()
+                self._look(watchdog)
 
-    def _look(self) -> None:
-        """Raise LostWorkerError where a child has ended."""
+    def _look(self, watchdog: Watchdog) -> None:
+        """Raise LostWorkerError where a child has ended, StorageError where one hangs; who waits here does not."""
         for child in self._children:
+            if watchdog.hangs(child, child):
+                bark(f"worker process {child}")
             ended, status = os.waitpid(child, os.WNOHANG)
             if ended:
                 self._children.remove(child)

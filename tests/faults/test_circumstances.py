@@ -7,6 +7,7 @@ import platform
 import resource
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from PIL import Image
 from cnntrain import blas
 from cnntrain.checkpoint import read
 from cnntrain.cli import main
+from cnntrain.engine import watchdog
 from cnntrain.engine.engine import Engine
+from cnntrain.engine.watchdog import STILL
 from tests.support.campaign import Campaign
 from tests.support.experiments import FULL, TINY, call, evidence, run, write
 from tests.support.promises import require_error, require_sound
@@ -136,6 +139,34 @@ def test_a_clock_that_jumps_changes_nothing(
     assert evidence(tmp_path / "whole") == evidence(tmp_path / "steady")
     rows = [json.loads(line) for line in (tmp_path / "whole" / "timing.jsonl").read_text().splitlines()]
     assert all(0 <= row["seconds"] < 60 for row in rows)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody counts for how long a thread has run")
+@pytest.mark.parametrize("seconds", [1.0, pytest.param(STILL, marks=pytest.mark.faults)])
+def test_a_worker_that_hangs_ends_the_run_in_time_and_half_saves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], seconds: float
+) -> None:
+    config = write(tmp_path, FULL)
+    run(config, tmp_path / "straight")
+    original, never = Engine.step, threading.Event()
+
+    def step(self: Engine, batches: object, number: int) -> object:
+        if number == 13:
+            self.pool.run(3, lambda worker, index: never.wait() if worker else time.sleep(0.05))
+        return original(self, batches, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "step", step)
+        patch.setattr(watchdog, "STILL", seconds)
+        began = time.monotonic()
+        assert main(["fit", str(config), "-o", str(tmp_path / "run"), "-j", "3", "-q"]) == 5
+        assert time.monotonic() - began < 10 + seconds
+    never.set()
+    require_error(5, 5, capsys.readouterr().err)
+    require_sound(tmp_path / "run")
+    assert read(tmp_path / "run" / "checkpoints" / "last.npz").meta["position"]["step"] == 12
+    run(None, tmp_path / "run", resume=True)
+    assert evidence(tmp_path / "run") == evidence(tmp_path / "straight")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,51 @@
+"""A watchdog tells a worker that hangs from one that is slow: who hangs does not run at all, and is not ready to run.
+
+A worker that computes runs, however slowly; so does one that reads from a slow disk, between two pieces. One that waits
+for what never comes, such as a server's answer, does not run for a nanosecond, and Linux counts those. It is looked at
+while others wait for it, and looks are counted rather than seconds: a process that was stopped, or slept with its
+machine, has not looked meanwhile.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NoReturn
+
+from cnntrain.errors import StorageError
+
+STILL = 20.0  # seconds between looks, added up, after which a worker that has not run hangs
+_WAITING = "SD"  # states of proc(5): asleep, and waiting for a disk
+
+
+class Watchdog:
+    """Looks at workers, `period` seconds after it has looked before. Elsewhere than on Linux it sees nothing."""
+
+    def __init__(self, period: float) -> None:
+        self._most = round(STILL / period)
+        self._seen: dict[int, tuple[int | None, int]] = {}  # thread -> nanoseconds it had run, looks since it last did
+
+    def hangs(self, process: int, thread: int) -> bool:
+        """Look at a thread of a process once more: whether it has not run for too many looks."""
+        ran = _ran(Path(f"/proc/{process}/task/{thread}"))
+        before, looks = self._seen.get(thread, (None, 0))
+        looks = looks + 1 if ran is not None and ran == before else 0
+        self._seen[thread] = (ran, looks)
+        return looks >= self._most
+
+
+def _ran(task: Path) -> int | None:
+    """For how many nanoseconds a thread that waits has run; None of one that does not wait, or cannot be looked at."""
+    try:
+        state = (task / "stat").read_text().rpartition(")")[2].split()[0]
+        ran = int((task / "schedstat").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+    return ran if state in _WAITING else None
+
+
+def bark(worker: str, doing: str = "") -> NoReturn:
+    """Raise the StorageError of a worker that hangs."""
+    raise StorageError(
+        f"{worker} has stood still for {STILL:.0f} seconds{doing}: a disk or a file system does not answer. "
+        "Mend that and run the command again"
+    )
