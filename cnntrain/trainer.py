@@ -52,12 +52,24 @@ class _AbandonedError(Exception):
     """An evaluation was given up because a signal came in."""
 
 
-@dataclass
 class _Clock:
-    """Wall-clock time since the last row of timing.jsonl."""
+    """Wall-clock time since the last row of timing.jsonl, and the samples trained on."""
 
-    since: float
-    samples: int = 0
+    def __init__(self) -> None:
+        self.since = self._told = time.monotonic()
+        self.samples = 0
+        self._longest = (0.0, 0)  # seconds and samples of a step
+
+    def step(self, samples: int) -> None:
+        """One more step has been taken."""
+        now = time.monotonic()
+        self._longest, self._told = max(self._longest, (now - self._told, samples)), now
+        self.samples += samples
+
+    def rate(self) -> float:
+        """Samples a second without the longest step, if there are others: perhaps the process was stopped in it."""
+        seconds, samples = self._longest if self._longest[1] < self.samples else (0.0, 0)
+        return (self.samples - samples) / max(self._told - self.since - seconds, 1e-9)
 
 
 @dataclass(frozen=True)
@@ -101,7 +113,7 @@ class Trainer:
         self.interval_tally = self.tally.zeros()
         self.recorder = Recorder(self.engine, self.loaded.where("loss"))
         self._saved = 0  # the step of the last checkpoint
-        self._clock = _Clock(time.monotonic())
+        self._clock = _Clock()
         self.waited: list[float] = []  # of each epoch's training in this session: the share of the workers' time
         self._fingerprint = fingerprint(data)
 
@@ -154,7 +166,7 @@ class Trainer:
             self.average.follow(self.step, self.horizon.total_steps, self.loader.steps_per_epoch)
         self.epoch_tally += vector
         self.interval_tally += vector
-        self._clock.samples += self.tally.samples(vector)
+        self._clock.step(self.tally.samples(vector))
         epoch, done = divmod(step, self.loader.steps_per_epoch)
         self.console.step(epoch + 1, done + 1, self.loader.steps_per_epoch, lambda: self._shown(lr))
         if logged:
@@ -249,7 +261,7 @@ class Trainer:
 
     def _shown(self, lr: float) -> dict[str, str]:
         values = self.tally.values(self.epoch_tally)
-        rate = self._clock.samples / max(time.monotonic() - self._clock.since, 1e-9)
+        rate = self._clock.rate()
         total, seen = (self.loader.samples_before(step) for step in (self.horizon.total_steps, self.step))
         names = {"loss": "loss", "acc": "accuracy"}
         shown = {short: f"{values[name]:.3f}" for short, name in names.items() if name in values}
@@ -290,7 +302,7 @@ class Trainer:
         self.run.metric({"event": "eval", "step": self.step, "epoch": epoch, **values, **vitals, "best": improved})
         self._report_epoch(improved, seconds)
         self.epoch_tally = self.tally.zeros()
-        self._clock = _Clock(time.monotonic())
+        self._clock = _Clock()
         self.loader.waiting.take()  # what averaged weights were remeasured with is no part of the next epoch
         return improved
 

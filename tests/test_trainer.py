@@ -7,12 +7,14 @@ import json
 import os
 import shutil
 import signal
+import time
 
 import numpy as np
 import pytest
 
 import cnntrain
 from cnntrain.checkpoint import read, read_meta
+from cnntrain.console import Console
 from cnntrain.errors import ConfigError, DataError, DivergedError, PausedError, RunDirectoryError, StoppedError
 from cnntrain.run import read_metrics
 from cnntrain.trainer import Trainer
@@ -379,6 +381,22 @@ def test_resume_refuses_changed_data(tmp_path):
         run(None, tmp_path / "run", ("train.epochs=3",), resume=True)
     shutil.copytree(tmp_path / "run", tmp_path / "copy")
     assert run(None, tmp_path / "copy", ("train.epochs=3",), resume=True, allow_data_change=True)["epochs"] == 3
+
+
+def test_the_time_that_is_left_is_told_as_if_nobody_had_stopped_the_process(tmp_path, monkeypatch):
+    """For an hour, say, by SIGSTOP."""
+    real, stopped, shown = time.monotonic, [0.0], []
+
+    def step(_console, epoch, done, _steps, values):
+        shown.append(values()["left"])
+        if (epoch, done) == (2, 4):
+            stopped.append(3600.0)
+
+    monkeypatch.setattr(time, "monotonic", lambda: real() + stopped[-1])
+    monkeypatch.setattr(Console, "step", step)
+    run(write(tmp_path), tmp_path / "run")
+    assert len(shown) == 40
+    assert all(left.startswith("00:") for left in shown), shown
 
 
 def test_training_from_python_is_one_call(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ happens at them is up to the machine.
 
 from __future__ import annotations
 
+import os
 import random
 import shlex
 import signal
@@ -188,6 +189,36 @@ def test_signalled_at_random_moments_a_run_stops_in_order(
     trajectory.finish()
     campaign.tell(f"{count} times {' or '.join(kinds)}: {dict(outcomes)}, gone within {slowest:.2f} s")
     assert slowest < GRACE
+
+
+def _workers(process: int) -> list[int]:
+    """The processes that a process has forked."""
+    children = Path(f"/proc/{process}/task/{process}/children")
+    return list(map(int, children.read_text().split())) if children.exists() else []
+
+
+@counts(1, 10)
+def test_stopped_for_a_while_and_continued_a_run_ends_as_if_nothing_had_been(
+    tmp_path: Path, campaign: Campaign, count: int
+) -> None:
+    """Alone, as by `kill -STOP`, or with its workers, as by Ctrl-Z."""
+    trajectory = Trajectory(tmp_path, SETS)
+    outcomes: Counter[str] = Counter()
+    for number in range(count):
+        process = trajectory.start(campaign.rng)
+        while number % 2 and process.poll() is None and not _workers(process.pid):
+            time.sleep(0.01)
+        if process.poll() is None if number % 2 else moment(campaign.rng, trajectory, process):
+            stopped = [process.pid, *_workers(process.pid)] if number % 2 else [process.pid]
+            for signalled in (signal.SIGSTOP, signal.SIGCONT):
+                for pid in stopped:
+                    os.kill(pid, signalled)
+                time.sleep(campaign.rng.uniform(0.5, 2.0) if signalled == signal.SIGSTOP else 0)
+            outcomes[f"with {len(stopped) - 1} workers"] += 1
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        trajectory.finish()
+    campaign.tell(f"stopped {dict(outcomes)}")
 
 
 @counts(None, 10)
