@@ -90,8 +90,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(names)}" if names else ""
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known name that a word is most likely a misspelling of, or None."""
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known name that a word is most likely a misspelling of, or None; a higher cutoff wants more alike."""
     folded = {name.replace("_", "").lower(): name for name in known}
-    near = difflib.get_close_matches(word.replace("_", "").replace("-", "").lower(), folded, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word.replace("_", "").replace("-", "").lower(), folded, n=1, cutoff=cutoff)
     return folded[near[0]] if near else None

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Container
 
+from cnntrain.registry import nearest
+
+_ALIKE = 0.8  # of a misspelling to what was meant: there are many foreign names to be near to
 _TYPES = {
     "layers": {
         "conv2d": "Conv2d Conv2D Convolution Convolution2D conv convolution conv2D",
@@ -242,6 +245,12 @@ def type_name(kind: str, name: str, known: Container[str]) -> str | None:
 def key_name(key: str, known: Container[str]) -> str | None:
     """What we call the key that others call `key`, among the keys a part has."""
     return next((ours for ours in _KEY.get(key, ()) if ours in known), None)
+
+
+def nearest_key(word: str, known: Container[str]) -> str | None:
+    """What we call the key of others that a word is most likely a misspelling of, among the keys a part has."""
+    theirs = nearest(word, (key for key in _KEY if key_name(key, known)), _ALIKE)
+    return theirs and key_name(theirs, known)
 
 
 def is_inferred(key: str) -> bool:

@@ -222,7 +222,7 @@ class Reader:
             elif foreign.is_inferred(key):
                 message = f"unknown key {shown}{of_owner}: cnntrain infers it; leave it out"
             else:
-                ours = registry.nearest(key[:40], keys)
+                ours = registry.nearest(key[:40], keys) or foreign.nearest_key(key[:40], keys)
                 hint = f"; did you mean {ours!r}?" if ours else f"; known: {', '.join(keys) or 'none'}"
                 message = f"unknown key {shown}{of_owner}{hint}"
             self.problems.add(entry.key.where, message)

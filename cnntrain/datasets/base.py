@@ -255,7 +255,8 @@ class ClassFolders(Dataset):
         folder = folders[split]
         classes = {name: self.samples_in(folder / name) for name in _subfolders(folder)}
         if len(classes) < 2 and split == "train":
-            raise DataError(f"{folder} has {len(classes)} class folders, expected 2 or more. {self._advice()}")
+            found = f"{len(classes)} class folder{'s' * (len(classes) != 1)}"
+            raise DataError(f"{folder} has {found}, expected 2 or more. {self._advice()}")
         for name, samples in classes.items():
             if not samples:
                 raise DataError(

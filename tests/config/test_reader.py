@@ -147,6 +147,7 @@ def test_the_annotation_decides_what_a_value_means(text: str, annotation: Any, v
             "key: a mapping without 'type' is not a layer; write {type: dropout, ...} instead of {dropout: ...}",
         ),
         ("{type: dropout, rate: 1}", Layer, "rate must be in [0, 1), got 1.0"),
+        ("{type: dropout, drop_pr0b: .5}", Layer, "unknown key 'drop_pr0b' of dropout; did you mean 'rate'?"),
         ("{type: dropout, p: .5}", Layer, "unknown key 'p' of dropout: cnntrain calls it 'rate'"),
         (
             "{type: dropout, in_features: 3}",

@@ -123,7 +123,7 @@ def test_empty_class(root: Path) -> None:
 def test_too_few_classes(tmp_path: Path) -> None:
     assert f"{tmp_path} has 0 class folders, expected 2 or more" in refusal("image_folder", root=str(tmp_path))
     write(tmp_path / "cat" / "a.png")
-    assert f"{tmp_path} has 1 class folders" in refusal("image_folder", root=str(tmp_path))
+    assert f"{tmp_path} has 1 class folder, expected" in refusal("image_folder", root=str(tmp_path))
 
 
 def test_folders_named_almost_like_a_split(root: Path) -> None:
