@@ -40,22 +40,22 @@ MUTANTS = [
     Mutant(
         "no fsync of folders",
         "files",
-        "        _fsync_directory(path.parent)\n\n\ndef remove(",
+        "    _fsync_directory(path.parent)\n\n\ndef remove(",
         "\n\ndef remove(",
         POWER,
     ),
     Mutant(
         "written in place",
         "files",
-        "with _temporary(path.parent) as temporary:\n            descriptor",
-        "with contextlib.nullcontext(path) as temporary:\n            os.unlink(path)\n            descriptor",
+        "with _temporary(path.parent) as temporary:\n        descriptor",
+        "with contextlib.nullcontext(path) as temporary:\n        os.unlink(path)\n        descriptor",
         f"{FILES}::test_killed_at_every_operation",
     ),
     Mutant(
         "renamed before it is whole",
         "files",
         "for chunk in _gathered(chunks)",
-        "os.replace(temporary, path); temporary = path\n                for chunk in _gathered(chunks)",
+        "os.replace(temporary, path); temporary = path\n            for chunk in _gathered(chunks)",
         f"{FILES}::test_killed_at_every_operation",
     ),
     Mutant(
@@ -68,9 +68,9 @@ MUTANTS = [
     Mutant(
         "fsync tried again",
         "files",
-        "                os.fsync(descriptor)  # never",
-        "                with contextlib.suppress(OSError):\n                    os.fsync(descriptor)\n"
-        "                os.fsync(descriptor)  # never",
+        "            os.fsync(descriptor)  # never",
+        "            with contextlib.suppress(OSError):\n                os.fsync(descriptor)\n"
+        "            os.fsync(descriptor)  # never",
         f"{FILES}::test_a_failed_fsync",
     ),
     Mutant("short writes taken for whole", "files", "view = view[written:]", "return", f"{FILES}::test_short_writes"),
