@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.campaign import Campaign
+
 ROOT = Path(__file__).parent.parent.parent
 FILES, RUN, EVERY_STEP = "tests/test_files.py", "tests/test_run.py", "tests/faults/test_every_step.py"
 POWER, MUTATED, TRAINER = (
@@ -233,7 +235,7 @@ def test_without_a_bug_the_tests_pass(copied: Path) -> None:
         for mutant in MUTANTS
     ],
 )
-def test_mutants_are_killed(copied: Path, mutant: Mutant) -> None:
+def test_mutants_are_killed(copied: Path, campaign: Campaign, mutant: Mutant) -> None:
     path = copied / "cnntrain" / f"{mutant.module}.py"
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace(mutant.right, mutant.wrong), encoding="utf-8")
@@ -243,3 +245,4 @@ def test_mutants_are_killed(copied: Path, mutant: Mutant) -> None:
         path.write_text(text, encoding="utf-8")
     assert code == 1, f"{mutant.name} survives {mutant.killer}: {shown}"
     assert f"FAILED {mutant.killer}" in shown, shown
+    campaign.tell(f"{mutant.name}: killed by {shown.partition('FAILED ')[2].split()[0]}")
