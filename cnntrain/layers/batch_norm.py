@@ -11,6 +11,7 @@ from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import Positive, Probability
 from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Coupled, Example, Frame, Workspace, example
+from cnntrain.ops.blocks import line, long_rows
 from cnntrain.registry import register
 
 # isort: split
@@ -20,13 +21,13 @@ CENTERED = 64.0  # mean^2 / variance of a channel beyond which x is centered fir
 
 
 class Affine(NamedTuple):
-    """x -> (x - start) * factor + shift, the same for all shards of a batch: rows in x's type, the rest float64."""
+    """x -> (x - start) * factor + shift, the same for all shards of a batch; all (channels,) in float64."""
 
-    starts: Array | None  # along an image row; None where every start is 0
+    starts: Array | None  # values of x's type; None where every start is 0
     factors: Array
     shifts: Array
-    rest: Array  # (channels,): the mean less the start
-    r: Array  # (channels,)
+    rest: Array  # the mean less the start
+    r: Array
 
 
 @register("batch_norm")
@@ -71,9 +72,18 @@ class BatchNorm(Coupled):
         return learned | measured if self.affine else measured
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
-        """Room for the shard, and for its sums."""
-        images, _, row = _rows(inputs[0], n)
-        return Workspace(scratch={"room": ((n, *inputs[0]), dtype), "sums": ((images, row), dtype)})
+        """Room for the shard, for a line of factors, for the sums of every image, and the ones these are taken with."""
+        images, rows, row = _rows(inputs[0], n)
+        size = n * math.prod(inputs[0])
+        return Workspace(
+            scratch={
+                "room": ((size,), dtype),
+                "line": ((line(inputs[0][-1], size),), dtype),
+                "first": ((images, row), dtype),
+                "second": ((images, row), dtype),
+                "ones": ((rows,), dtype),
+            }
+        )
 
     def flops(self, *inputs: Shape) -> int:
         """Subtract, multiply, add; the statistics are not counted."""
@@ -83,30 +93,27 @@ class BatchNorm(Coupled):
         """[count, sum of x (channels), sum of x * x (channels)] of the shard."""
         channels = f.x.shape[-1]
         count = f.x.size // channels
-        first, second = _sums(f, f.x), _sums(f, f.x, f.x)
+        first, second = _sums(f, f.x, f.x)
         mean = first / count
         if np.any(mean * mean > CENTERED * (second / count - mean * mean)):
             pivot = f.x.reshape(-1, channels)[0]
-            centered = _centered(f, _along_row(f, pivot))
-            first, second, wide = _sums(f, centered), _sums(f, centered, centered), pivot.astype(np.float64)
+            centered, wide = _centered(f, pivot), pivot.astype(np.float64)
+            first, second = _sums(f, centered, centered)
             first, second = first + count * wide, second + wide * (2 * first + count * wide)
         return np.concatenate([[count], first, second])
 
     def forward(self, f: Frame) -> None:
         """Write y = (x - mean) * factor + shift."""
         affine = f.once_a_batch("forward", self._affine)
-        x, y = _lines(f, f.x), _lines(f, f.y)
         if affine.starts is not None:
-            np.subtract(x, affine.starts, out=y)
-            x = y
-        np.multiply(x, affine.factors, out=y)
-        np.add(y, affine.shifts, out=y)
+            _by_channel(f, np.subtract, f.x, affine.starts, f.y)
+        _by_channel(f, np.multiply, f.x if affine.starts is None else f.y, affine.factors, f.y)
+        _by_channel(f, np.add, f.y, affine.shifts, f.y)
 
     def partial_back(self, f: Frame) -> Array:
         """[count, sum of dy (channels), sum of dy * xhat (channels)] of the shard: its dshift and dscale."""
         affine = f.once_a_batch("forward", self._affine)
-        d_shift = _sums(f, f.dy)
-        d_scale = _sums(f, f.x if affine.starts is None else _centered(f, affine.starts), f.dy)
+        d_shift, d_scale = _sums(f, f.dy, f.x if affine.starts is None else _centered(f, affine.starts))
         d_scale = (d_scale - affine.rest * d_shift) * affine.r
         if f.dp is not None and self.affine:
             f.dp["shift"][...], f.dp["scale"][...] = d_shift, d_scale
@@ -120,15 +127,14 @@ class BatchNorm(Coupled):
         if f.dx is None:
             return
         affine = f.once_a_batch("forward", self._affine)
-        dy, dx = _lines(f, f.dy), _lines(f, f.dx)
-        np.multiply(dy, affine.factors, out=dx)
+        _by_channel(f, np.multiply, f.dy, affine.factors, f.dx)
         if f.total is None:
             return
         per_x, constant = f.once_a_batch("backward", self._terms)
-        x, term = f.x if affine.starts is None else _centered(f, affine.starts), _lines(f, f.scratch["room"])
-        np.multiply(_lines(f, x), per_x, out=term)
-        np.add(term, constant, out=term)
-        np.add(dx, term, out=dx)
+        term = f.scratch["room"].reshape(f.x.shape)
+        _by_channel(f, np.multiply, f.x if affine.starts is None else _centered(f, affine.starts), per_x, term)
+        _by_channel(f, np.add, term, constant, term)
+        np.add(f.dx.reshape(-1), f.scratch["room"], out=f.dx.reshape(-1))
 
     def _affine(self, f: Frame) -> Affine:
         """What forward does to x: by the batch's statistics, or the running ones where there is no total."""
@@ -143,17 +149,16 @@ class BatchNorm(Coupled):
             start = mean.astype(f.x.dtype)
         rest = mean - start
         shift = (f.p["shift"] if self.affine else 0) - rest * factor
-        starts = _along_row(f, start) if large else None
-        return Affine(starts, _along_row(f, factor), _along_row(f, shift), rest, r)
+        return Affine(start.astype(np.float64) if large else None, factor, shift, rest, r)
 
     def _terms(self, f: Frame) -> tuple[Array, Array]:
-        """B and c of backward along an image row."""
+        """B and c of backward (channels,), in float64."""
         channels = f.x.shape[-1]
         affine = f.once_a_batch("forward", self._affine)
         count, d_shift, d_scale = f.total[0], f.total[1 : 1 + channels], f.total[1 + channels :]
         factor = self._scale(f) * affine.r
         per_x = -factor * affine.r * d_scale / count
-        return _along_row(f, per_x), _along_row(f, -factor * d_shift / count - per_x * affine.rest)
+        return per_x, -factor * d_shift / count - per_x * affine.rest
 
     def update_statistics(self, total: Array, p: Mapping[str, Array]) -> None:
         """Fold the batch's mean and unbiased variance into the running ones.
@@ -196,30 +201,28 @@ def _rows(shape: Shape, n: int) -> Shape:
     return (n, shape[0], shape[1] * shape[2]) if len(shape) == 3 else (1, n, math.prod(shape))
 
 
-def _lines(f: Frame, array: Array) -> Array:
-    """An array of x's shape as image rows: (rows, width * channels)."""
-    return array.reshape(-1, f.scratch["sums"].shape[1])
-
-
-def _along_row(f: Frame, factor: Array) -> Array:
-    """A factor for each channel, repeated along one image row, in x's type."""
-    return np.tile(factor.astype(f.x.dtype), f.scratch["sums"].shape[1] // len(factor))
+def _by_channel(f: Frame, operation: np.ufunc, x: Array, factors: Array, out: Array) -> None:
+    """Apply an operation to an array of x's shape and a factor for each channel, rounded to x's type."""
+    repeated = f.scratch["line"]
+    repeated.reshape(-1, len(factors))[...] = factors
+    for part, result in long_rows(len(repeated), x, out):
+        operation(part, repeated[: part.shape[-1]], out=result)
 
 
 def _centered(f: Frame, starts: Array) -> Array:
     """X - start, in scratch."""
-    np.subtract(_lines(f, f.x), starts, out=_lines(f, f.scratch["room"]))
-    return f.scratch["room"]
+    centered = f.scratch["room"].reshape(f.x.shape)
+    _by_channel(f, np.subtract, f.x, starts, centered)
+    return centered
 
 
-def _sums(f: Frame, *factors: Array) -> Array:
-    """Sums by channel of an array of x's shape, or of the product of two, in float64."""
-    sums = f.scratch["sums"]
-    views = [factor.reshape(len(sums), -1, sums.shape[1]) for factor in factors]
-    if len(views) == 1:
-        np.add.reduce(views[0], 1, out=sums)
-    else:
-        np.einsum("irk,irk->ik", *views, out=sums)
-    by_row = np.add.reduce(sums, 0, dtype=np.float64)
-    total: Array = by_row.reshape(-1, f.x.shape[-1]).sum(0)
-    return total
+def _sums(f: Frame, a: Array, b: Array) -> tuple[Array, Array]:
+    """Sums by channel of an array of x's shape, and of its product with another, in float64."""
+    first, second, ones = f.scratch["first"], f.scratch["second"], f.scratch["ones"]
+    a, b = (array.reshape(len(first), len(ones), -1) for array in (a, b))
+    ones.fill(1)
+    np.matmul(ones, a, out=first)  # faster than adding up along an axis
+    np.einsum("irk,irk->ik", a, b, out=second)
+    by_row = [np.add.reduce(sums, 0, dtype=np.float64) for sums in (first, second)]
+    total, product = (sums.reshape(-1, f.x.shape[-1]).sum(0) for sums in by_row)
+    return total, product

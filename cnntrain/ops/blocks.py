@@ -9,6 +9,14 @@ from cnntrain.arrays import Array
 BLOCK = 256 * 1024  # values: 1 MB of float32; operations on fewer are so short that workers meet at the interpreter
 
 
+LINE = 8 * 1024  # values from which NumPy repeats an operand along an array as fast as it reads one of full size
+
+
+def line(row: int, size: int) -> int:
+    """The values of a line of an array of `size` values: whole rows of `row` values, LINE values or more."""
+    return min(row * -(-LINE // row), size)
+
+
 def blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
     """Contiguous arrays of one size as 1-D pieces of at most BLOCK values, side by side."""
     flat = [array.reshape(-1) for array in arrays]

@@ -149,19 +149,27 @@ class Columns:
             return
         assert x.dtype == matrix.dtype, "items of bytes are copied without a look at what they hold"
         source = self._sources(border if self.windows.padded else x)
+        for chunk, images, rows, calls in self.bands(x, border):
+            into = self._targets(matrix, chunk)
+            yield chunk, self.split(matrix, chunk)[0], [*calls, copy(into, source[:, images, rows])]
+
+    def bands(self, x: Array, border: Array) -> Iterator[tuple[Chunk, slice, slice, Calls]]:
+        """Each chunk with the images and the rows of windows that are its own, and the calls that put them there.
+
+        They are those of `border` once the calls have run; where nothing is padded, those of x.
+        """
         field = self.field(len(x))
         for chunk in self.chunks(len(x)):
-            into = self._targets(matrix, chunk)
             images, rows, calls = chunk.images, chunk.rows, []
+            count = images.stop - images.start
             if self.windows.padded and field:
-                if chunk.images.start % field == 0 and chunk.first:
-                    calls = self._pad(x[chunk.images.start :][:field], border, edges=chunk.images.start == 0)
-                images = slice(chunk.images.start % field, chunk.images.start % field + into.shape[1])
+                if images.start % field == 0 and chunk.first:
+                    calls = self._pad(x[images.start :][:field], border, edges=images.start == 0)
+                images = slice(images.start % field, images.start % field + count)
             elif self.windows.padded:
                 calls = self._surround(x, chunk, border)
-                images, rows = slice(into.shape[1]), slice(into.shape[2])
-            calls.append(copy(into, source[:, images, rows]))
-            yield chunk, self.split(matrix, chunk)[0], calls
+                images, rows = slice(count), slice(rows.stop - rows.start)
+            yield chunk, images, rows, calls
 
     def _pad(self, x: Array, border: Array, edges: bool) -> Calls:
         """Copy whole images between the borders, and zero these where they may hold anything yet."""

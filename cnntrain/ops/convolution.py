@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 from cnntrain.arrays import Array, Shape
+from cnntrain.ops.blocks import line, long_rows
 from cnntrain.ops.calls import Calls, add, copy
 from cnntrain.ops.columns import Columns
 from cnntrain.ops.products import product
@@ -82,7 +83,7 @@ class Convolution:
             "columns": ((0 if self.windows.pointwise else columns.matrix_size(n),), dtype),
             "border": (columns.border_shape(n), dtype),
             "product": ((count * self.filters if self.groups > 1 else 0,), dtype),
-            "bias_row": ((self.windows.columns.out * self.filters,), dtype),
+            "bias_line": ((bias_line(self.filters, n, self.windows),), dtype),
         }
 
     def scratch(self, n: int, dtype: npt.DTypeLike) -> dict[str, tuple[Shape, npt.DTypeLike]]:
@@ -109,7 +110,7 @@ class Convolution:
         calls: Calls = []
         for chunk, columns, filling in self.columns.gather(x, scratch["columns"], scratch["border"]):
             calls += filling + self._multiply(columns, matrices, y[chunk.images, chunk.rows], scratch["product"])
-        return calls + add_bias(y, bias, scratch["bias_row"])
+        return calls + add_bias(y, bias, scratch["bias_line"])
 
     def backward(
         self,
@@ -198,12 +199,18 @@ class Convolution:
         return kernels.reshape(kh, kw, per_group, self.groups, channels // self.groups)
 
 
-def add_bias(y: Array, bias: Array | None, row: Array) -> Calls:
-    """The calls that add a bias (filters,) to y (n, h, w, filters); `row` is scratch for an image row of biases."""
+def bias_line(filters: int, n: int, windows: Windows) -> int:
+    """The values of the scratch that `add_bias` needs for n images."""
+    return line(filters, n * windows.rows.out * windows.columns.out * filters)
+
+
+def add_bias(y: Array, bias: Array | None, room: Array) -> Calls:
+    """The calls that add a bias (filters,) to y (n, h, w, filters); `room` is scratch for a line of biases."""
     if bias is None:
         return []
-    lines = y.reshape(-1, len(row))
-    return [copy(row.reshape(-1, len(bias)), bias), add(lines, row, lines)]
+    repeated = room[: line(len(bias), y.size)]
+    calls = [copy(repeated.reshape(-1, len(bias)), bias)]
+    return calls + [add(part, repeated[: part.shape[-1]], part) for (part,) in long_rows(len(repeated), y)]
 
 
 def sum_over_windows(dy: Array, d_bias: Array) -> Calls:

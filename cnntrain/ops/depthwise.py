@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from cnntrain.arrays import Array, Shape
 from cnntrain.ops.calls import Calls, copy
-from cnntrain.ops.convolution import add_bias, sum_over_windows
+from cnntrain.ops.convolution import add_bias, bias_line, sum_over_windows
 from cnntrain.ops.windows import Axis, Windows
 
 # isort: split
@@ -72,7 +72,7 @@ class Depthwise:
             "d_border": ((n, above + rows.out + below, left + columns.out + right, channels), dtype),
             "rows": ((self.windows.taps * row,), dtype),
             "phase": ((n * largest if columns.stride > 1 else 0,), dtype),
-            "bias_row": ((columns.out * channels,), dtype),
+            "bias_line": ((bias_line(channels, n, self.windows),), dtype),
             "d_weight": ((self.windows.taps * channels,), dtype),
             "d_bias": ((channels,), dtype),
         }
@@ -84,7 +84,7 @@ class Depthwise:
         calls.append(copy(rows.reshape(*weight.shape[:2], -1, self.channels), weight))
         rows = rows.reshape(*weight.shape[:2], *taps.shape[-2:])
         calls.append(partial(np.einsum, "ijnhwk,ijwk->nhwk", taps, rows, out=y.reshape(taps.shape[2:])))
-        return calls + add_bias(y, bias, scratch["bias_row"])
+        return calls + add_bias(y, bias, scratch["bias_line"])
 
     def backward(
         self,

@@ -8,10 +8,11 @@ that begins 4 pixels after its neighbour, g the 3x3 kernel and matrices A, B, G 
     y = A' [ (G g G') * (B' d B) ] A            * is the product of 6x6 matrices entry by entry,
 
 and summed over channels each of the 36 entries is a product of matrices: M[t] = V[t] @ U[t] with V[t] (tiles,
-channels), U[t] (channels, filters). A transform such as B' d B is linear in d, so it is one product too, with the
-Kronecker square of B: V = (B x B)' @ D for all tiles and channels at once. The gradient of the weights is the adjoint,
+channels), U[t] (channels, filters). A transform such as B' d B is taken one side at a time, of all tiles and channels
+at once: that along the columns is a product with six rows of the image as they lie, so that only its result has to
+be cut into tiles for the other. The gradient of the weights is the adjoint,
 
-    Z = (A x A) @ dY        dU[t] = V[t]' @ Z[t]        dg = (G x G)' @ dU,
+    Z = A dY A'        dU[t] = V[t]' @ Z[t]        dg = G' dU G,
 
 and that of the input is the same kind of convolution again, of dy with the kernels turned by half a circle. The
 largest error in float32 is about 1e-5 of the largest value, against 1e-6 for direct sums; float64 loses as few digits.
@@ -22,18 +23,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from cnntrain.arrays import Array, Shape
-from cnntrain.ops.calls import Calls, add, copy
+from cnntrain.ops.calls import Call, Calls, add, copy
 from cnntrain.ops.columns import Chunk, Columns
-from cnntrain.ops.convolution import add_bias, sum_over_windows, turned
+from cnntrain.ops.convolution import add_bias, bias_line, sum_over_windows, turned
 from cnntrain.ops.products import product
 from cnntrain.ops.windows import Axis, Windows
 
 # isort: split
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
 
 Scratch = Mapping[str, Array]
 Buffers = dict[str, tuple[Shape, npt.DTypeLike]]
@@ -41,12 +43,12 @@ Buffers = dict[str, tuple[Shape, npt.DTypeLike]]
 OUT, KERNEL = 4, 3  # F(4x4, 3x3)
 TILE = OUT + KERNEL - 1
 SQUARE = TILE * TILE
-TILE_VALUES = 384 * 1024  # of one transformed chunk: 1.5 MB in float32; two of them are at work at a time
+TILE_VALUES = 256 * 1024  # of one transformed chunk: 1 MB in float32; two of them are at work at a time
 LEAST_TILES = 96  # below this a product spends its time on loading the weights
-LEAST_WIDTH = 24  # channels and filters from which it pays
+LEAST_WIDTH = 16  # channels and filters from which it pays
 LEAST_USED = 0.7  # of the outputs of the tiles
 
-_B = np.array(  # its transpose, as the papers print it
+INPUT = np.array(  # B'
     [
         [4, 0, -5, 0, 1, 0],
         [0, -4, -4, 1, 1, 0],
@@ -56,15 +58,20 @@ _B = np.array(  # its transpose, as the papers print it
         [0, 4, 0, -5, 0, 1],
     ]
 )
-_G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
-_A = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
-
-INPUT = np.kron(_B, _B)  # (36, 36): V = INPUT @ D
-WEIGHT = np.kron(_G, _G)  # (36, 9): U = WEIGHT @ g
-OUTPUT = np.kron(_A, _A)  # (16, 36): y = OUTPUT @ M
+WEIGHT = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24  # G
+OUTPUT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])  # A'
+# Both sides of a kernel at once, which is small: U = KERNELS @ g. The 36 entries are in the order of all transformed
+# tiles here, column by column.
+KERNELS = np.kron(WEIGHT, WEIGHT).reshape(TILE, TILE, -1).swapaxes(0, 1).reshape(SQUARE, -1)
 _MATRICES = {
     (name, dtype): np.ascontiguousarray(matrix, dtype)
-    for name, matrix in (("input", INPUT), ("weight", WEIGHT), ("output", OUTPUT))
+    for name, matrix in (
+        ("input", INPUT),
+        ("output", OUTPUT),
+        ("output adjoint", OUTPUT.T),
+        ("kernels", KERNELS),
+        ("kernels adjoint", KERNELS.T),
+    )
     for dtype in (np.dtype(np.float32), np.dtype(np.float64))
 }
 
@@ -83,18 +90,27 @@ class Tiles(Columns):
         chunks = -(-n // (fitting // rows))
         return -(-n // chunks), rows
 
-    @property
-    def _run(self) -> int:
-        """The channels alone: the positions in a tile lie far apart in the matrix."""
-        return 1
+    def strips(self, image: Array) -> Array:
+        """The rows of tiles of padded images (n, h, w, c), contiguous: (n, rows of tiles, 6, w * c), overlapping."""
+        n, height, width, channels = image.shape
+        line = width * channels * image.itemsize
+        shape = (n, (height - TILE) // OUT + 1, TILE, width * channels)
+        return as_strided(image, shape, (height * line, OUT * line, line, image.itemsize))
 
-    def split(self, matrix: Array, chunk: Chunk) -> tuple[Array, Array]:
-        """A flat buffer as a chunk's matrix (taps, tiles * channels), and as `views` has it."""
-        kernel = self.windows.rows.kernel
-        spots = (chunk.images.stop - chunk.images.start, chunk.rows.stop - chunk.rows.start, self.windows.columns.out)
-        used = matrix[: kernel * kernel * chunk.size * self.channels]
-        taps = used.reshape(1, kernel, kernel, *spots, self.channels).transpose(0, 3, 4, 5, 1, 2, 6)
-        return used.reshape(kernel * kernel, -1), taps
+    def cut(self, strips: Array, into: Array) -> Call:
+        """The call that cuts contiguous strips (n, rows of tiles, 6, w * c) into tiles (6, 6, tiles * c), turned.
+
+        A pixel's channels are one item.
+        """
+        n, rows = strips.shape[:2]
+        width = self.windows.columns.out
+        item = np.dtype((np.void, self.channels * strips.itemsize))
+        pixels = strips.view(item)
+        step = pixels.itemsize
+        across = pixels.strides[:3]
+        tiles = as_strided(pixels, (n, rows, width, TILE, TILE), (*across[:2], OUT * step, step, across[2]))
+        places = into.reshape(TILE, TILE, -1).view(item).reshape(TILE, TILE, n, rows, width)
+        return copy(places.transpose(2, 3, 4, 0, 1), tiles)
 
 
 @dataclass(frozen=True)
@@ -122,7 +138,7 @@ class Winograd:
         """Whether it is faster than direct products, by shapes alone.
 
         A tile of 16 outputs costs 36 * channels * filters multiply-adds instead of 144, and for its transforms
-        36 * 36 * channels and 16 * 36 * filters. Counting what copying costs, it breaks even at about 24 channels and
+        360 * channels and 240 * filters. Counting what copying costs, it breaks even at about 16 channels and
         filters (timings on AVX-512 machines); below LEAST_USED, too much is computed beyond the edge of the image.
         """
         tiles = math.prod(-(-axis.out // OUT) for axis in (windows.rows, windows.columns))
@@ -145,7 +161,7 @@ class Winograd:
     def scratch(self, n: int, dtype: npt.DTypeLike) -> Buffers:
         """The buffers forward and backward need for a shard of n images; the two directions share them."""
         there, back = self._one_way(n), self.turned._one_way(n)
-        sizes = {name: max(there[name], back[name]) for name in there} | {"bias_row": there["bias_row"]}
+        sizes = {name: max(there[name], back[name]) for name in there} | {"bias_line": there["bias_line"]}
         sizes |= {"d_weight": KERNEL * KERNEL * self.channels * self.filters, "d_bias": self.filters}
         return {name: ((size,), dtype) for name, size in sizes.items()}
 
@@ -158,22 +174,25 @@ class Winograd:
             "du": 2 * matrix,
             "first": SQUARE * tiles * max(self.channels, self.filters),
             "second": SQUARE * tiles * max(self.channels, self.filters),
+            "between": TILE * OUT * tiles * self.filters,
             "outputs": OUT * OUT * tiles * self.filters,
             "border": math.prod(self.tiles.border_shape(n)),
-            "bias_row": self.windows.columns.out * self.filters,
+            "bias_line": bias_line(self.filters, n, self.windows),
         }
 
     def forward(self, x: Array, weight: Array, bias: Array | None, y: Array, scratch: Scratch) -> Calls:
         """The calls that write y = x * weight + bias."""
         u = _as(scratch["u"], SQUARE, self.channels, self.filters)
-        calls = product(_matrix("weight", x), weight.reshape(KERNEL * KERNEL, -1), u.reshape(SQUARE, -1))
+        calls = product(_matrix("kernels", x), weight.reshape(KERNEL * KERNEL, -1), u.reshape(SQUARE, -1))
         for chunk, v, filling in self._inputs(x, scratch):
             m = _as(scratch["first"], SQUARE, chunk.size, self.filters)
-            out = _as(scratch["outputs"], OUT * OUT, chunk.size, self.filters)
+            between = _as(scratch["between"], OUT, TILE, chunk.size * self.filters)
+            out = _as(scratch["outputs"], OUT, OUT, chunk.size * self.filters)
+            a = _matrix("output", x)
             calls += filling + product(v, u, m)
-            calls += product(_matrix("output", x), m.reshape(SQUARE, -1), out.reshape(OUT * OUT, -1))
+            calls += [_first_axis(a, m.reshape(TILE, TILE, -1), between), _second_axis(a, between, out)]
             calls += [copy(place, tile) for place, tile in self._taps(y, out, chunk)]
-        return calls + add_bias(y, bias, scratch["bias_row"])
+        return calls + add_bias(y, bias, scratch["bias_line"])
 
     def backward(
         self,
@@ -204,35 +223,42 @@ class Winograd:
             if into is share:
                 calls.append(add(du, share, du))
             into = share
-        weight = _matrix("weight", x).T
-        return calls + product(weight, du.reshape(SQUARE, -1), d_weight.reshape(KERNEL * KERNEL, -1))
+        return calls + product(_matrix("kernels adjoint", x), du.reshape(SQUARE, -1), d_weight.reshape(KERNEL**2, -1))
 
     def _inputs(self, x: Array, scratch: Scratch) -> Iterator[tuple[Chunk, Array, Calls]]:
         """Each chunk with its V (36, tiles, channels), in the second buffer, and its calls; the first is free again."""
-        border = _as(scratch["border"], *self.tiles.border_shape(len(x)))
-        for chunk, d, filling in self.tiles.gather(x, scratch["first"], border):
+        border, b = _as(scratch["border"], *self.tiles.border_shape(len(x))), _matrix("input", x)
+        strips = self.tiles.strips(border if self.tiles.windows.padded else x)
+        for chunk, images, rows, calls in self.tiles.bands(x, border):
+            strip = strips[images, rows]
+            turned = _as(scratch["second"], *strip.shape)
+            d = _as(scratch["first"], TILE, TILE, chunk.size * self.channels)
             v = _as(scratch["second"], SQUARE, chunk.size, self.channels)
-            yield chunk, v, filling + product(_matrix("input", x), d, v.reshape(SQUARE, -1))
+            calls += [partial(np.matmul, b, strip, turned), self.tiles.cut(turned, d)]
+            yield chunk, v, [*calls, _first_axis(b, d, v.reshape(d.shape))]
 
     def _gradients(self, dy: Array, chunk: Chunk, scratch: Scratch) -> tuple[Calls, Array]:
         """The calls that make Z of a chunk, (36, tiles, filters), in the first buffer."""
-        out = _as(scratch["outputs"], OUT * OUT, chunk.size, self.filters)
+        out = _as(scratch["outputs"], OUT, OUT, chunk.size * self.filters)
+        between = _as(scratch["between"], OUT, TILE, chunk.size * self.filters)
+        z = _as(scratch["first"], SQUARE, chunk.size, self.filters)
         calls = []
         if any(axis.out % OUT for axis in (self.windows.rows, self.windows.columns)):
             calls.append(copy(out, 0))  # what lies beyond the edge has no gradient
         calls += [copy(tile, place) for place, tile in self._taps(dy, out, chunk)]
-        z = _as(scratch["first"], SQUARE, chunk.size, self.filters)
-        return calls + product(_matrix("output", dy).T, out.reshape(OUT * OUT, -1), z.reshape(SQUARE, -1)), z
+        a = _matrix("output adjoint", dy)
+        return [*calls, _second_axis(a, out, between), _first_axis(a, between, z.reshape(TILE, TILE, -1))], z
 
     def _taps(self, image: Array, out: Array, chunk: Chunk) -> Iterator[tuple[Array, Array]]:
-        """Pixels of an output image and where they lie in (16, tiles, filters): all at once, if the tiles fit it.
+        """Pixels of an output image and where they lie in (4, 4, tiles * filters), column by column: all at once, if
+        the tiles fit it.
 
         Otherwise position by position of a tile, for at the edge some tiles stick out. A pixel's filters are one item.
         """
         item = np.dtype((np.void, self.filters * image.itemsize))
         band = image[chunk.images, chunk.rows.start * OUT : chunk.rows.stop * OUT].view(item)[..., 0]
         width = self.tiles.windows.columns.out
-        tiles = out.view(item).reshape(OUT, OUT, len(band), -1, width)
+        tiles = out.view(item).reshape(OUT, OUT, len(band), -1, width).swapaxes(0, 1)
         if band.shape[1:] == (tiles.shape[3] * OUT, width * OUT):
             yield band.reshape(len(band), -1, OUT, width, OUT), tiles.transpose(2, 3, 0, 4, 1)
             return
@@ -240,6 +266,16 @@ class Winograd:
             for j in range(OUT):
                 place = band[:, i::OUT, j::OUT]
                 yield place, tiles[i, j, :, : place.shape[1], : place.shape[2]]
+
+
+def _first_axis(matrix: Array, values: Array, out: Array) -> Call:
+    """The call that writes the product of a matrix with the first axis of values (a, b, c) into out (d, b, c)."""
+    return partial(np.matmul, matrix, values.swapaxes(0, 1), out.swapaxes(0, 1))
+
+
+def _second_axis(matrix: Array, values: Array, out: Array) -> Call:
+    """The call that writes the product of a matrix with the second axis of values (a, b, c) into out (a, d, c)."""
+    return partial(np.matmul, matrix, values, out)
 
 
 def _as(buffer: Array, *shape: int) -> Array:

@@ -24,11 +24,11 @@ from tests.support.experiments import ADAM, write
 BATCH = 64
 MOST = {  # network: calls, megabytes they touch, GFLOP of products, megabytes of buffers on two threads
     "mlp": (66, 32.1, 0.106, 1.3),
-    "lenet": (418, 201.8, 0.847, 13.7),
-    "vgg_small": (974, 1_476.0, 5.674, 52.9),
-    "resnet20": (4_124, 4_406.6, 11.682, 123.1),
-    "vgg_wide": (2_102, 4_918.8, 22.183, 226.5),
-    "mobilenet": (1_300, 3_760.0, 5.866, 200.8),
+    "lenet": (422, 202.2, 0.847, 13.8),
+    "vgg_small": (1_522, 1_997.1, 3.836, 50.1),
+    "resnet20": (5_824, 5_654.2, 7.258, 123.2),
+    "vgg_wide": (3_546, 6_293.2, 17.734, 231.3),
+    "mobilenet": (1_454, 3_763.2, 5.943, 200.8),
 }
 
 

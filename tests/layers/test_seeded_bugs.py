@@ -70,7 +70,7 @@ SLIPS = [
     Slip("group_norm", '_add_by_channel(f, dy, f.dp["shift"])', "pass", "class SampleNorm("),
     Slip("group_norm", "np.add(total, share.reshape(-1), out=total)", "np.copyto(total, share.reshape(-1))",
          "def _add_by_channel"),
-    Slip("batch_norm", "np.add(dx, term, out=dx)", "pass"),
+    Slip("batch_norm", 'np.add(f.dx.reshape(-1), f.scratch["room"], out=f.dx.reshape(-1))', "pass"),
     Slip("batch_norm", "count / (count - 1)", "1.0"),
     Slip("batch_norm", "d_scale - affine.rest * d_shift", "d_scale"),
     Slip("lrn", "_window_sums(work, after, before, crossed)", "_window_sums(work, before, after, crossed)"),

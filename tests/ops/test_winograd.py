@@ -11,7 +11,7 @@ from cnntrain.ops import winograd as winograd_module
 from cnntrain.ops.calls import run
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.windows import windows
-from cnntrain.ops.winograd import INPUT, OUTPUT, WEIGHT, Winograd
+from cnntrain.ops.winograd import INPUT, KERNELS, OUTPUT, WEIGHT, Winograd
 from tests.support.layers import spoiled
 
 
@@ -41,12 +41,13 @@ def both(n, height, width, channels, filters, padding, dtype):
 
 
 def test_the_transforms_are_an_identity():
-    """One tile, one channel, in exact terms: OUTPUT @ (WEIGHT @ g * INPUT @ d) is the correlation of d with g."""
+    """One tile, one channel, in exact terms: A' [(G g G') * (B' d B)] A is the correlation of d with g."""
     rng = np.random.default_rng(1)
     d, g = rng.integers(-9, 9, (6, 6)), rng.integers(-9, 9, (3, 3))
     expected = [[np.sum(d[i : i + 3, j : j + 3] * g) for j in range(4)] for i in range(4)]
-    found = OUTPUT @ ((WEIGHT @ g.ravel()) * (INPUT @ d.ravel()))
-    np.testing.assert_allclose(found.reshape(4, 4), expected, atol=1e-10)
+    found = OUTPUT @ ((WEIGHT @ g @ WEIGHT.T) * (INPUT @ d @ INPUT.T)) @ OUTPUT.T
+    np.testing.assert_allclose(found, expected, atol=1e-10)
+    np.testing.assert_allclose((KERNELS @ g.ravel()).reshape(6, 6).T, WEIGHT @ g @ WEIGHT.T, atol=1e-12)
 
 
 @settings(deadline=None, max_examples=60)
@@ -84,7 +85,8 @@ def test_shapes_alone_decide_whether_it_is_used():
     assert used(32, 64, 64)
     assert used(8, 128, 256)
     assert not used(32, 3, 64)
-    assert not used(32, 16, 16)
+    assert used(32, 16, 16)
+    assert not used(32, 8, 16)
     assert not used(5, 64, 64)  # 25 of 64 computed outputs
     assert not Winograd.possible(windows(8, 8, 3, 2, 1, 1), 1)
     assert not Winograd.possible(windows(8, 8, 3, 1, 2, 2), 1)
