@@ -93,18 +93,15 @@ class Graph:
         """Samples a shard has: the unit of arithmetic, a function of the network's shapes and nothing else.
 
         Every shard writes its own gradient, so networks with many parameters for little activation want few large
-        shards; and the longer an operation lasts, the less do workers wait for each other at the interpreter. Against
-        that stands memory, and that a batch should give every worker a shard. The smallest of 8, 16, 32 is taken for
-        which writing and adding gradients (about 3 passes over the parameters a shard) stays below a quarter of the
-        traffic of activations (about 6 passes over them a sample), and for which the average node has work for some
-        milliseconds (500 MFLOP): two threads took 210, 164 and 138 ms for a step of ResNet-20 at 8, 16 and 32. Where
-        there is hardly anything but parameters it is 64, for workers would spend their time on passing them around.
+        shards; and the longer an operation lasts, the less it counts that Python asks for it. Against that stands
+        memory, and that a batch should give every worker a shard. The smallest of 8, 16, 32 is taken for which writing
+        and adding gradients (about 3 passes over the parameters a shard) stays below a quarter of the traffic of
+        activations (about 6 passes over them a sample), and for which the average node has work for some milliseconds
+        (500 MFLOP): two threads took 210, 164 and 138 ms for a step of ResNet-20 at 8, 16 and 32.
         """
         values = sum(math.prod(node.shape) for node in self.nodes)
         by_traffic = 2 * self.parameter_count() / max(values, 1)
         by_time = 5e8 * len(self.nodes) / max(sum(self.flops()), 1)
-        if by_traffic >= 128:
-            return 64
         return next((n for n in (8, 16) if n >= by_traffic and n >= by_time), 32)
 
 

@@ -309,7 +309,7 @@ def _mlp(units: int) -> list:
     ("layers", "shape", "shard"),
     [
         ([d("conv2d", filters=64, **SAME)] * 2, (64, 64, 64), 8),  # 300 MFLOP a sample and node
-        (_mlp(1000), (28, 28, 1), 64),  # hardly anything but parameters
+        (_mlp(1000), (28, 28, 1), 32),  # hardly anything but parameters
         (plain(), (8, 8, 2), 32),  # so little work that many samples are wanted
         ([d("conv2d", filters=32, **SAME)], (64, 64, 16), 16),  # 38 MFLOP: 13 samples for some milliseconds
         ([d("conv2d", filters=32, **SAME)] * 2, (64, 64, 16), 16),  # 57 MFLOP a node: 9 samples

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from cnntrain.arrays import Array, TreeSum, aligned, shared, tree_sum
 from cnntrain.engine.plan import Call, Plan, carve, carve_all
-from cnntrain.engine.pool import Pool
+from cnntrain.engine.pool import Pool, Team
 from cnntrain.engine.processes import Processes
 from cnntrain.engine.rows import Row, Share, groups_of
 from cnntrain.engine.tally import Tally
@@ -64,7 +64,7 @@ class Engine:
         self.params = shared(graph.layout.size, self.dtype)
         self.grads = shared(graph.layout.size, self.dtype)
         self._views = graph.layout.views(self.params)
-        self._processes: Processes | None = None
+        self._job = pool.register(self._serve)
 
     @functools.cached_property
     def _training(self) -> _Program:
@@ -99,11 +99,11 @@ class Engine:
         team = self._team(max(-(-len(batch) // self.shard) for batch in batches))
         try:
             if isinstance(team, Processes):
-                team.tell(step)
+                team.tell(self._job, step)
             vector, totals = self._take(batches, step, team)
         except BaseException:
             self._training.reset()
-            self._end_processes()
+            self.pool.end_processes()
             raise
         loss = self.tally.mean_loss(vector)
         if not np.isfinite(loss):
@@ -114,9 +114,7 @@ class Engine:
             layer.update_statistics(total, self.node_params(index))
         return vector
 
-    def _take(
-        self, batches: Sequence[Batch], step: int, team: Pool | Processes
-    ) -> tuple[Array, list[tuple[int, Array]]]:
+    def _take(self, batches: Sequence[Batch], step: int, team: Team) -> tuple[Array, list[tuple[int, Array]]]:
         """What all workers do of a step, together: tally, totals of coupled nodes, and a finite loss's gradient."""
         program = self._training
         vector, totals = program.run(batches, step, team)
@@ -126,25 +124,20 @@ class Engine:
             program.reset()
         return vector, totals
 
-    def _team(self, shards: int) -> Pool | Processes:
+    def _team(self, shards: int) -> Team:
         """Who takes a step with batches of so many shards: threads, or where that is possible processes."""
-        grown = self._training.prepare(shards)
+        if self._training.prepare(shards):
+            self.pool.end_processes()  # they would not have what has just been taken
         if self.source is None or self.watch is not None or self.pool.threads == 1:
             return self.pool
-        if self._processes is None or grown:
-            self._end_processes()
-            self._processes = self.pool.fork(self._serve)
-        return self._processes or self.pool
+        if self.pool.team(self._job) is self.pool:
+            self.pool.fork()
+        return self.pool.team(self._job)
 
-    def _serve(self, processes: Processes, step: int) -> None:
+    def _serve(self, team: Processes, step: float, *_: float) -> None:
         """Take a step in another process than the one that was asked for it."""
         assert self.source is not None
-        self._take(self.source(step), step, processes)
-
-    def _end_processes(self) -> None:
-        if self._processes is not None:
-            self._processes.close()
-            self._processes = None
+        self._take(self.source(int(step)), int(step), team)
 
     def evaluate(self, batch: Batch) -> Array:
         """The tally of all samples, in evaluation mode."""
@@ -174,7 +167,7 @@ class _Program:
         self._addresses = [(0, 0)] * engine.pool.threads  # (step, shard) each worker is at, for random streams
 
     def run(
-        self, batches: Sequence[Batch], step: int, team: Pool | Processes, collect: Array | None = None
+        self, batches: Sequence[Batch], step: int, team: Team, collect: Array | None = None
     ) -> tuple[Array, list[tuple[int, Array]]]:
         """Run the batches of a step; returns the tally and the coupled nodes' totals, batch by batch."""
         tree = TreeSum()
@@ -200,7 +193,7 @@ class _Program:
             self._waiting = (first - running.count, running.count)
         return tree.total(), totals
 
-    def _gather(self, team: Pool | Processes, first: int, count: int, more: bool) -> None:
+    def _gather(self, team: Team, first: int, count: int, more: bool) -> None:
         shares = shares_of(count, team.threads)
 
         def gather(worker: int) -> None:
@@ -209,7 +202,7 @@ class _Program:
 
         team.each(gather)
 
-    def collect(self, team: Pool | Processes, factor: float) -> None:
+    def collect(self, team: Team, factor: float) -> None:
         """Write factor times the sum of the gradients of all shards into the engine's."""
         first, count = self._waiting
         shares = shares_of(count, team.threads)
@@ -282,7 +275,7 @@ class _Running:
     """One batch on its way through the segments."""
 
     def __init__(
-        self, program: _Program, batch: Batch, step: int, first: int, team: Pool | Processes, collect: Array | None
+        self, program: _Program, batch: Batch, step: int, first: int, team: Team, collect: Array | None
     ) -> None:
         self.program, self.batch, self.step, self.first = program, batch, step, first
         self.team, self.collect = team, collect

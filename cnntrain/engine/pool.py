@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
+from typing import Union
 
 from cnntrain import blas
 from cnntrain.engine.processes import Processes
@@ -19,6 +21,8 @@ PATIENCE = 1.0  # seconds between two looks at threads that are waited for
 _PACKAGE = Path(__file__).parent.parent
 
 Task = Callable[[int, int], None]  # (worker, index)
+Team = Union["Pool", Processes]  # workers that can do something `each`
+Job = Callable[..., object]  # (team, *numbers): what each member of a team does of it, at the same time as the others
 
 
 class Pool:
@@ -30,8 +34,10 @@ class Pool:
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self._reserved = self._hanging = False
-        self._forked: list[Processes] = []
-        self._inboxes: list[SimpleQueue[_Job | None]] = [SimpleQueue() for _ in range(threads - 1)]
+        self._jobs: list[Job] = []
+        self._processes: Processes | None = None
+        self._known = 0  # how many of the jobs they know
+        self._inboxes: list[SimpleQueue[_Run | None]] = [SimpleQueue() for _ in range(threads - 1)]
         self._workers = [
             threading.Thread(target=self._serve, args=(number, inbox), name=f"cnntrain-{number}", daemon=True)
             for number, inbox in enumerate(self._inboxes, start=1)
@@ -48,7 +54,7 @@ class Pool:
         Returns when all are done. If tasks raise, the rest of the indices are skipped and the error of the lowest
         index is raised here. Raises StorageError where a thread hangs; then the pool can only be closed.
         """
-        job = _Job(count, task)
+        job = _Run(count, task)
         helpers = self._inboxes[: max(count - 1, 0)]
         for inbox in helpers:
             inbox.put(job)
@@ -58,7 +64,7 @@ class Pool:
         if job.errors:
             raise min(job.errors, key=lambda item: item[0])[1]
 
-    def _wait(self, job: _Job) -> None:
+    def _wait(self, job: _Run) -> None:
         """Wait until one more thread is done with a job; look after them where that takes long."""
         watchdog = None
         while True:
@@ -81,22 +87,32 @@ class Pool:
         """Call task(worker) for every worker, and return when all are done."""
         self.run(self.threads, lambda _thread, worker: task(worker))
 
-    def fork(self, work: Callable[[Processes, int], None]) -> Processes | None:
-        """As many processes as the pool has threads, to do `work(processes, number)` together; they end with the pool.
+    def register(self, job: Job) -> int:
+        """Have processes that are forked later know a job: the number to tell them, before those it is done with."""
+        self._jobs.append(job)
+        return len(self._jobs) - 1
 
-        None where the system gives none.
-        """
-        try:
-            processes = Processes(self.threads, work)
-        except (OSError, ImportError):  # no fork, or none that is safe; no semaphores; a limit
-            return None
-        self._forked.append(processes)
-        return processes
+    def fork(self) -> None:
+        """Have as many processes as threads, unless the system gives none; they end with the pool."""
+        jobs = tuple(self._jobs)
+        self.end_processes()
+        with contextlib.suppress(OSError, ImportError):  # no fork, or none that is safe; no semaphores; a limit
+            self._processes = Processes(self.threads, lambda team, said: jobs[int(said[0])](team, *said[1:]))
+            self._known = len(jobs)
+
+    def team(self, job: int) -> Team:
+        """Who does a job: the processes that are there and know it, or the threads of this pool."""
+        return self._processes if self._processes and job < self._known else self
+
+    def end_processes(self) -> None:
+        """End the processes; what they had in hand is lost."""
+        if self._processes:
+            self._processes.close()
+        self._processes = None
 
     def close(self) -> None:
         """End the threads and the processes; the pool cannot be used afterwards. One that hangs is left behind."""
-        for processes in self._forked:
-            processes.close()
+        self.end_processes()
         for inbox in self._inboxes:
             inbox.put(None)
         for worker in self._workers if not self._hanging else ():
@@ -112,7 +128,7 @@ class Pool:
         self.close()
 
     @staticmethod
-    def _serve(number: int, inbox: SimpleQueue[_Job | None]) -> None:
+    def _serve(number: int, inbox: SimpleQueue[_Run | None]) -> None:
         while (job := inbox.get()) is not None:
             job.work(number)
             job.done.put(None)
@@ -131,7 +147,7 @@ def _doing(workers: Sequence[threading.Thread]) -> str:
     return ""
 
 
-class _Job:
+class _Run:
     """One call of `run`: the indices still to be taken, and what went wrong."""
 
     def __init__(self, count: int, task: Task) -> None:

@@ -27,16 +27,19 @@ import numpy as np
 SPINS = 200  # times a token is looked for before sleeping: as long as waking up takes
 PATIENCE = 0.5  # seconds between looks at whether the others live
 _TEXT = 8192  # bytes of a traceback that come back
+_NUMBERS = 8  # the most that are told at a time
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG of prctl(2)
+
+Work = Callable[["Processes", list[float]], object]
 
 
 class Processes:
-    """This process, of rank 0, and its copies, which wait for numbers and do `work(processes, number)` with each.
+    """This process, of rank 0, and its copies, which wait for numbers and do `work(processes, numbers)`.
 
     All of them go through the same `each` calls in the same order. Raises OSError where the system gives none.
     """
 
-    def __init__(self, size: int, work: Callable[[Processes, int], None]) -> None:
+    def __init__(self, size: int, work: Work) -> None:
         if sys.platform != "linux":
             raise OSError("processes are forked on Linux only: elsewhere the libraries under NumPy may not survive it")
         from multiprocessing import get_context
@@ -44,7 +47,7 @@ class Processes:
         context = get_context("fork")
         self.threads, self.rank = size, 0
         self._tokens = [context.Semaphore(0) for _ in range(size)]  # their operations order memory, too
-        self._number = shared(1, np.int64)
+        self._numbers = shared(_NUMBERS, np.float64)
         self._failed = shared(2, np.int64)  # the rank that failed, the length of what it says
         self._text = shared(_TEXT, np.uint8)
         self._parent = os.getpid()
@@ -59,9 +62,9 @@ class Processes:
         finally:
             gc.unfreeze()
 
-    def tell(self, number: int) -> None:
-        """Have the others do their work with this number, while the caller does it too."""
-        self._number[0] = number
+    def tell(self, *numbers: float) -> None:
+        """Have the others do their work with these numbers, while the caller does it too."""
+        self._numbers[: len(numbers)] = numbers
         self._release()
 
     def each(self, task: Callable[[int], None]) -> None:
@@ -128,7 +131,7 @@ class Processes:
             raise MemoryError(f"worker process {rank} got no memory")
         raise RuntimeError(f"worker process {rank} failed:\n{text}")
 
-    def _fork(self, rank: int, work: Callable[[Processes, int], None]) -> int:
+    def _fork(self, rank: int, work: Work) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of other threads: those there are hold no locks
             child = os.fork()
@@ -155,11 +158,11 @@ class Processes:
             os.dup2(nowhere, stream)
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
 
-    def _serve(self, work: Callable[[Processes, int], None]) -> NoReturn:
+    def _serve(self, work: Work) -> NoReturn:
         while True:
             self._take()
             try:
-                work(self, int(self._number[0]))
+                work(self, self._numbers.tolist())
             except BaseException as error:
                 said = b"" if isinstance(error, MemoryError) else traceback.format_exc()[-_TEXT:].encode()[-_TEXT:]
                 self._text[: len(said)] = np.frombuffer(said, np.uint8)

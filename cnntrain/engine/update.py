@@ -5,14 +5,17 @@ A step goes: penalties of the regularizers join the gradient, it is clipped, the
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import fnmatch
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cnntrain.arrays import Array, Entry, Layout, Role, Shape, aligned, round_up
-from cnntrain.engine.pool import Pool, Task
+from cnntrain.arrays import Array, Entry, Layout, Role, Shape, aligned, round_up, shared
+from cnntrain.engine.pool import Pool, Task, Team
+from cnntrain.engine.processes import Processes
 from cnntrain.errors import DivergedError
 from cnntrain.optimizers.base import Block, Optimizer
 from cnntrain.regularizers.base import Regularizer
@@ -20,8 +23,8 @@ from cnntrain.regularizers.base import Regularizer
 # isort: split
 import numpy as np
 
-BLOCK = 131072  # values: half a MB of float32, for operations that last, and that the caches hold with the slots
-ALONE = 8  # blocks up to which one worker updates them all
+BLOCK = 65536  # values: a quarter of a MB of float32, which the caches hold with the slots
+ALONE = 16  # blocks up to which one thread updates them all
 _SMALLEST = 1e-3  # the norm adaptive clipping takes for weights that are smaller, so that zeros can leave zero
 
 
@@ -58,21 +61,23 @@ class Updater:
     ) -> None:
         self.optimizer, self.pool, self.rules = optimizer, pool, rules or Rules()
         self._params, self._grads = params, grads
-        self.slots = {name: aligned(layout.size, params.dtype) for name in optimizer.state_names()}
+        self.slots = {name: shared(layout.size, params.dtype) for name in optimizer.state_names()}
         optimizer.start({name: slot[: layout.trained] for name, slot in self.slots.items()})
-        self._tensors = [_tensor(optimizer, layout, e) for e in layout.entries.values() if e.offset < layout.trained]
-        self._blocks = _blocks([piece for _, piece in self._tensors])
-        self._pieces = self._blocks if optimizer.unit == "element" else [piece for _, piece in self._tensors]
+        tensors = [_tensor(optimizer, layout, e) for e in layout.entries.values() if e.offset < layout.trained]
+        self._tensors = [piece for _, piece in tensors]
+        self._blocks = _blocks(self._tensors)
+        self._pieces = self._blocks if optimizer.unit == "element" else self._tensors
         self._acting = [
-            [r for r in self.rules.regularizers if r.applies(node_of(entry), piece.role)]
-            for entry, piece in self._tensors
+            [r for r in self.rules.regularizers if r.applies(node_of(entry), piece.role)] for entry, piece in tensors
         ]
         self._prepares = bool(self.rules.clip_value or self.rules.agc or self.rules.regularizers)
         largest = max(math.prod(piece.shape) for piece in self._blocks) if self._blocks else 0
         if self._prepares or optimizer.unit == "tensor":
-            largest = max([largest, *(math.prod(piece.shape) for _, piece in self._tensors)])
+            largest = max([largest, *(math.prod(piece.shape) for piece in self._tensors)])
         self._scratch = [(aligned(largest, params.dtype), aligned(largest, params.dtype)) for _ in range(pool.threads)]
-        self._squares = np.zeros(len(self._blocks))
+        self._squares = shared(len(self._blocks), np.float64)
+        self._made: dict[tuple[int, int], Block] = {}  # by worker and piece
+        self._job = pool.register(self._serve)
         self._saved = aligned(layout.size, params.dtype) if optimizer.sam else None
 
     def apply(self, lr: float, step: int, clip_norm: float | None = None, momentum: float | None = None) -> float:
@@ -82,40 +87,64 @@ class Updater:
         penalties and the other ways to clip. Raises DivergedError, before any parameter changes, where the gradient
         is not finite.
         """
-        norm = self._finite_norm(step)
-        if self._prepares:
-            self._run(len(self._tensors), self._prepare)
-            norm = self._finite_norm(step)
-        factor = clip_norm / norm if clip_norm and norm > clip_norm else 1.0
-        optimizer = self.optimizer if momentum is None else self.optimizer.with_momentum(momentum)
+        numbers = (lr, step, clip_norm or math.inf, math.nan if momentum is None else momentum)
+        team = self.pool.team(self._job)
+        try:
+            if isinstance(team, Processes):
+                team.tell(self._job, *numbers)
+            norm = self._take(team, *numbers)
+        except BaseException:
+            self.pool.end_processes()
+            raise
+        return _finite(norm, step)
+
+    def _serve(self, team: Processes, *numbers: float) -> None:
+        lr, step, clip_norm, momentum = numbers[:4]
+        self._take(team, lr, int(step), clip_norm, momentum)
+
+    def _take(self, team: Team, lr: float, step: int, clip_norm: float, momentum: float) -> float:
+        """What all workers do of `apply`, together; they stop where the norm is not finite."""
+        norm = self._norm(team)
+        if self._prepares and math.isfinite(norm):
+            self._run(team, self._tensors, self._prepare)
+            norm = self._norm(team)
+        if not math.isfinite(norm):
+            return norm
+        factor = clip_norm / norm if norm > clip_norm else 1.0
+        optimizer = self.optimizer if math.isnan(momentum) else self.optimizer.with_momentum(momentum)
 
         def update(worker: int, index: int) -> None:
-            piece = self._pieces[index]
-            grads = self._grads[piece.where].reshape(piece.shape)
+            block = self._made.get((worker, index)) or self._block(worker, index)
+            block.lr, block.step = lr * self._pieces[index].lr_mult, step + 1
             if factor != 1.0:
-                grads *= factor
-            block = Block(
-                p=self._params[piece.where].reshape(piece.shape),
-                g=grads,
-                slots={name: slot[piece.where].reshape(piece.shape) for name, slot in self.slots.items()},
-                lr=lr * piece.lr_mult,
-                step=step + 1,
-                scratch=(self._room(worker, 0, piece.shape), self._room(worker, 1, piece.shape)),
-                role=piece.role,
-                decay=piece.decay,
-            )
+                block.g *= factor
             optimizer.step(block)
 
-        self._run(len(self._pieces), update)
+        self._run(team, self._pieces, update)
         if self.rules.regularizers:
-            self._run(len(self._tensors), self._limit)
+            self._run(team, self._tensors, self._limit)
         return norm
+
+    def _block(self, worker: int, index: int) -> Block:
+        """A piece as the optimizer sees it, made once."""
+        piece = self._pieces[index]
+        block = self._made[worker, index] = Block(
+            p=self._params[piece.where].reshape(piece.shape),
+            g=self._grads[piece.where].reshape(piece.shape),
+            slots={name: slot[piece.where].reshape(piece.shape) for name, slot in self.slots.items()},
+            lr=0.0,
+            step=0,
+            scratch=(self._room(worker, 0, piece.shape), self._room(worker, 1, piece.shape)),
+            role=piece.role,
+            decay=piece.decay,
+        )
+        return block
 
     def penalty(self) -> float:
         """What the regularizers add to the loss for the parameters as they are."""
         parts = [
             regularizer.value(self._params[piece.where].reshape(piece.shape))
-            for (_, piece), acting in zip(self._tensors, self._acting, strict=True)
+            for piece, acting in zip(self._tensors, self._acting, strict=True)
             for regularizer in acting
         ]
         return math.fsum(parts)
@@ -125,7 +154,7 @@ class Updater:
         assert self._saved is not None
         assert self.optimizer.sam is not None
         np.copyto(self._saved, self._params)
-        norm = self._finite_norm(step)
+        norm = _finite(self._norm(self.pool), step)
         factor = self.optimizer.sam.rho / norm if norm else 0.0
 
         def move(worker: int, index: int) -> None:
@@ -133,30 +162,38 @@ class Updater:
             change = np.multiply(self._grads[piece.where], factor, out=self._room(worker, 0, piece.shape))
             self._params[piece.where] += change
 
-        self._run(len(self._blocks), move)
+        self._run(self.pool, self._blocks, move)
 
     def restore(self) -> None:
         """Come back from there, parameters and statistics."""
         assert self._saved is not None
         np.copyto(self._params, self._saved)
 
-    def _run(self, count: int, task: Task) -> None:
-        """Call the task for every index: on all workers, or on the caller alone where there is little to do.
+    def _run(self, team: Team, pieces: Sequence[_Piece], task: Task) -> None:
+        """Call the task for the index of every piece: on all workers, or on one thread where there is little to do.
 
-        What a worker writes lies in its own core's cache, and fetching it from there takes longer than a small update.
+        What a worker writes lies in its own core's cache, and fetching it from there takes longer than a small update;
+        only processes have it there already, for each adds up about what it updates.
         """
-        if len(self._blocks) > ALONE:
-            self.pool.run(count, task)
-        else:
-            for index in range(count):
+        if isinstance(team, Pool) and len(self._blocks) <= ALONE:
+            for index in range(len(pieces)):
                 task(0, index)
+            return
+        shares = _shares(pieces, team.threads)
+
+        def share(worker: int) -> None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                for index in shares[worker]:
+                    task(worker, index)
+
+        team.each(share)
 
     def _room(self, worker: int, which: int, shape: Shape) -> Array:
         return self._scratch[worker][which][: math.prod(shape)].reshape(shape)
 
     def _prepare(self, worker: int, index: int) -> None:
         """Penalize and clip the gradient of one tensor."""
-        piece = self._tensors[index][1]
+        piece = self._tensors[index]
         p, g = (vector[piece.where].reshape(piece.shape) for vector in (self._params, self._grads))
         for regularizer in self._acting[index]:
             regularizer.add_gradient(p, g, self._room(worker, 0, piece.shape))
@@ -166,17 +203,11 @@ class Updater:
             clip_adaptively(p, g, self.rules.agc)
 
     def _limit(self, worker: int, index: int) -> None:
-        piece = self._tensors[index][1]
+        piece = self._tensors[index]
         for regularizer in self._acting[index]:
             regularizer.limit(self._params[piece.where].reshape(piece.shape), self._room(worker, 0, piece.shape))
 
-    def _finite_norm(self, step: int) -> float:
-        norm = self._norm()
-        if not math.isfinite(norm):
-            raise DivergedError(f"the gradient became {norm} at step {step}")
-        return norm
-
-    def _norm(self) -> float:
+    def _norm(self, team: Team) -> float:
         """The norm from sums of squares of blocks, added in float64 in the order of the blocks."""
 
         def square(_worker: int, index: int) -> None:
@@ -188,9 +219,24 @@ class Updater:
             self._squares[index] = total
 
         with np.errstate(over="ignore", invalid="ignore"):
-            self._run(len(self._blocks), square)
+            self._run(team, self._blocks, square)
         finite = np.isfinite(self._squares).all()
         return math.sqrt(math.fsum(self._squares)) if finite else float(self._squares.sum())
+
+
+def _finite(norm: float, step: int) -> float:
+    """The norm of a gradient. Raises DivergedError where it is not finite."""
+    if not math.isfinite(norm):
+        raise DivergedError(f"the gradient became {norm} at step {step}")
+    return norm
+
+
+def _shares(pieces: Sequence[_Piece], workers: int) -> list[range]:
+    """The indices of each worker's pieces, side by side, with about as many values for each."""
+    stops = list(itertools.accumulate(piece.where.stop - piece.where.start for piece in pieces))
+    middles = [(stop + start) / 2 for start, stop in itertools.pairwise([0, *stops])]
+    bounds = [bisect.bisect_left(middles, stops[-1] * worker / workers) for worker in range(workers + 1)]
+    return [range(start, stop) for start, stop in itertools.pairwise(bounds)]
 
 
 def clip_adaptively(p: Array, g: Array, most: float) -> None:

@@ -36,8 +36,8 @@ def test_all_meet_after_each_task_and_see_what_the_others_wrote(size):
     rounds, seen = 300, shared((2, size), np.int64)
     result = shared(size, np.int64)
 
-    def work(team: Processes, number: int) -> None:
-        total = 0
+    def work(team: Processes, numbers: list[float]) -> None:
+        total, number = 0, int(numbers[0])
         for turn in range(rounds):
 
             def write(rank: int, turn: int = turn) -> None:
@@ -51,7 +51,7 @@ def test_all_meet_after_each_task_and_see_what_the_others_wrote(size):
     try:
         for number in (1, 50):
             team.tell(number)
-            work(team, number)
+            work(team, [number])
             ranks = size * (size + 1) // 2
             assert result.tolist() == [sum(ranks * (number + turn) for turn in range(rounds))] * size
     finally:
@@ -64,7 +64,7 @@ def twice(team: Processes) -> None:
 
 
 def failing(error: BaseException | None) -> tuple[Processes, list[int]]:
-    def work(team: Processes, number: int) -> None:
+    def work(team: Processes, numbers: list[float]) -> None:
         def task(rank: int) -> None:
             if rank == 1 and error is not None:
                 raise error
@@ -101,13 +101,13 @@ def test_a_lost_worker_ends_the_step_and_the_next_one_has_new_ones():
         batches = [random_batch(22)]
         engine.source = lambda _step: batches
         vector = engine.step(batches, 0).copy()
-        assert engine._processes is not None
-        (child,) = engine._processes._children
+        assert pool._processes is not None
+        (child,) = pool._processes._children
         os.kill(child, signal.SIGKILL)
         with pytest.raises(LostWorkerError, match="was ended by signal 9"):
             engine.step(batches, 0)
         assert np.array_equal(engine.step(batches, 0), vector)
-        (child,) = engine._processes._children
+        (child,) = pool._processes._children
     assert gone(child)
 
 
@@ -144,14 +144,14 @@ def test_where_nothing_can_be_forked_threads_do_the_work(monkeypatch):
         engine.source = lambda _step: batches
         monkeypatch.setattr(os, "fork", refuse)
         assert np.isfinite(engine.step(batches, 0)).all()
-        assert engine._processes is None
+        assert pool._processes is None
 
 
 SCRIPT = """
 import os, sys, time
 from cnntrain.engine.processes import Processes
 held = open(sys.argv[1], "w")
-team = Processes(2, lambda team, number: team.each(lambda rank: time.sleep(60)))
+team = Processes(2, lambda team, numbers: team.each(lambda rank: time.sleep(60)))
 if sys.argv[2] == "busy":
     team.tell(0)
 print(team._children[0], flush=True)
@@ -185,7 +185,21 @@ def test_threads_of_the_parent_do_not_matter():
     with Pool(4) as pool:
         pool.run(8, lambda worker, index: None)
         assert threading.active_count() > 1
-        team = pool.fork(lambda team, number: team.each(lambda rank: None))
-        assert team is not None
-        team.tell(0)
+        job = pool.register(lambda team, *numbers: team.each(lambda rank: None))
+        pool.fork()
+        team = pool.team(job)
+        assert isinstance(team, Processes)
+        team.tell(job)
         team.each(lambda rank: None)
+
+
+def test_threads_do_the_jobs_that_the_processes_do_not_know():
+    with Pool(2) as pool:
+        known = pool.register(lambda team, *numbers: None)
+        assert pool.team(known) is pool
+        pool.fork()
+        unknown = pool.register(lambda team, *numbers: None)
+        assert isinstance(pool.team(known), Processes)
+        assert pool.team(unknown) is pool
+        pool.end_processes()
+        assert pool.team(known) is pool

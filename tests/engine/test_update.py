@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from cnntrain.arrays import Array, Layout, Param, aligned
+from cnntrain.arrays import Array, Layout, Param, shared
 from cnntrain.engine.pool import Pool
-from cnntrain.engine.update import BLOCK, Updater
+from cnntrain.engine.update import BLOCK, Rules, Updater
 from cnntrain.errors import DivergedError
-from cnntrain.optimizers.base import Block, Optimizer
-from cnntrain.registry import make
+from cnntrain.optimizers.base import Block, Lookahead, Optimizer
+from cnntrain.registry import make, parts
 
 Declared = tuple[str, Param, float, bool]
 
@@ -41,18 +41,23 @@ class Ready:
     """An updater with random parameters and gradients, and NaN where no gradient is ever written."""
 
     def __init__(
-        self, optimizer: Optimizer, layout: Layout = LAYOUT, pool: Pool | None = None, dtype: Any = np.float32
+        self,
+        optimizer: Optimizer,
+        layout: Layout = LAYOUT,
+        pool: Pool | None = None,
+        dtype: Any = np.float32,
+        rules: Rules | None = None,
     ) -> None:
         rng = np.random.default_rng(0)
         self.layout = layout
-        self.params, self.grads = aligned(layout.size, dtype), aligned(layout.size, dtype)
+        self.params, self.grads = shared(layout.size, dtype), shared(layout.size, dtype)
         for flat in (self.params, self.grads):
             for view in layout.views(flat).values():
                 view[...] = rng.normal(size=view.shape)
         self.grads[layout.trained :] = np.nan
         self.before = self.copies(self.params)
         self.gradient = self.copies(self.grads)
-        self.updater = Updater(optimizer, layout, pool or Pool(1), self.params, self.grads)
+        self.updater = Updater(optimizer, layout, pool or Pool(1), self.params, self.grads, rules)
 
     def copies(self, flat: Array) -> dict[str, Array]:
         return {name: view.copy() for name, view in self.layout.views(flat).items()}
@@ -239,3 +244,41 @@ def test_slots_start_where_the_optimizer_says_and_only_for_what_is_trained():
     assert set(slot[: LAYOUT.trained]) == {0.5}
     assert not slot[LAYOUT.trained :].any()
     assert Ready(sgd()).updater.slots == {}
+
+
+RULES = Rules(clip_value=2.0, agc=0.5, regularizers=(make("regularizers", "l2", rate=0.01),))
+
+
+@pytest.mark.parametrize("rules", [None, RULES], ids=["plain", "rules"])
+@pytest.mark.parametrize("name", sorted(parts("optimizers")))
+def test_threads_and_processes_take_the_same_steps(name, rules):
+    """With a norm that is clipped, and a momentum that is set where there is one."""
+    results = []
+    for threads, fork in ((1, False), (3, False), (2, True), (3, True)):
+        with Pool(threads) as pool:
+            part = make("optimizers", name, lookahead=Lookahead(2, 0.5))
+            ready = Ready(part, LARGE, pool, rules=rules)
+            if fork:
+                pool.fork()
+            momentum = 0.7 if part.base_momentum else None
+            norms = []
+            for step in range(3):
+                norms.append(ready.updater.apply(0.01, step, 100.0, momentum))
+                ready.grads *= 0.9
+            slots = [slot.tobytes() for slot in ready.updater.slots.values()]
+            results.append((norms, ready.params.tobytes(), slots))
+    assert all(result == results[0] for result in results)
+
+
+def test_a_gradient_that_is_not_finite_changes_nothing_in_any_process():
+    with Pool(2) as pool:
+        ready = Ready(sgd(), LARGE, pool)
+        pool.fork()
+        good, params = ready.grads.copy(), ready.params.copy()
+        ready.grads[-1] = np.inf
+        with pytest.raises(DivergedError, match="the gradient became inf at step 7"):
+            ready.updater.apply(0.1, 7)
+        assert np.array_equal(ready.params, params)
+        ready.grads[:] = good
+        ready.updater.apply(0.1, 7)
+        assert not np.array_equal(ready.params, params)
