@@ -89,6 +89,10 @@ class StorageError(CnntrainError):
     exit_code = 5
 
 
+class LostWorkerError(StorageError):
+    """A process that took part in training was ended from outside, as a system does that is short of memory."""
+
+
 class DivergedError(CnntrainError):
     """The loss, a gradient or a weight became NaN or infinite; the weights were not updated.
 
@@ -132,10 +136,6 @@ class PausedError(CnntrainError):
     """Training was paused because its time was up; the run directory holds a checkpoint that resumes exactly."""
 
     exit_code = 75  # EX_TEMPFAIL: try again later
-
-
-class LostWorkerError(CnntrainError):
-    """A process that took part in training has ended; the run directory holds a checkpoint that resumes exactly."""
 
 
 class MissingExtraError(CnntrainError):

@@ -24,7 +24,7 @@ FIT_CHUNK = 1024  # images a transform is shown at a time while it measures the 
 
 
 class Waiting:
-    """How long the workers wait for stored samples: while memory, cache or disk hands out pixels as they are kept."""
+    """How long the workers of this process wait for stored samples: for memory, cache or disk to hand out pixels."""
 
     def __init__(self) -> None:
         self._lock, self._seconds = threading.Lock(), 0.0
@@ -249,11 +249,6 @@ class Loader:
         self.waiting = Waiting()
         self._labels = np.zeros(len(indices), np.int64) if labels is None else labels[indices]
         self._current: tuple[int, Array] = (-1, indices)  # the epoch last asked for and its order
-
-    @property
-    def in_memory(self) -> bool:
-        """Whether samples are read from memory, or as if they were: a process forked from this one can do so, too."""
-        return isinstance(self.images.pixels, np.ndarray)
 
     @property
     def steps_per_epoch(self) -> int:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from pathlib import Path
 
 from cnntrain.engine.plan import Plan
+from cnntrain.engine.rows import depth
 from cnntrain.engine.update import BLOCK
 from cnntrain.graph import Graph
 
 # isort: split
 import numpy as np
 
+PROCESS = 16_000_000  # bytes of its own that a forked worker has beside what it computes in
 _CONTAINER = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _STATUS, _MEMINFO = Path("/proc/self/status"), Path("/proc/meminfo")
 
@@ -79,10 +82,11 @@ def needed(graph: Graph, threads: int, batch_size: int, slots: int, training: bo
     shards = -(-batch_size // shard)
     item = np.dtype(np.float32).itemsize
     vectors = 2 + slots if training else 1
-    rows = threads + shards.bit_length() if training else 0
+    rows = threads * depth(-(-shards // threads)) if training else 0
     activations = Plan(graph, shard, np.dtype(np.float32), training).bytes(threads, shards)
     scratch = 2 * threads * min(BLOCK, graph.layout.size) if training else 0  # of the optimizer
-    return (graph.layout.size * (vectors + rows) + scratch) * item + activations
+    forked = (threads - 1) * PROCESS if training and sys.platform == "linux" else 0
+    return (graph.layout.size * (vectors + rows) + scratch) * item + activations + forked
 
 
 def human(size: float) -> str:

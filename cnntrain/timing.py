@@ -38,8 +38,7 @@ class Trial:
         self.loader = build.loader(experiment, job.data)
         self.horizon = build.horizon(experiment, self.loader.steps_per_epoch, len(self.loader.indices))
         self.engine = Engine(graph, job.network.tally, pool, seed=experiment.seed)
-        if self.loader.in_memory:
-            self.engine.source = self.loader.step
+        self.engine.source = self.loader.step
         build.initialize(graph, experiment.init, experiment.seed, self.engine.params)
         optimizer, rules = build.optimizer(experiment), build.rules(experiment)
         self._updater = Updater(optimizer, graph.layout, pool, self.engine.params, self.engine.grads, rules)

@@ -102,8 +102,7 @@ class Trainer:
         self.vitals = Vitals(self.engine, Samples(data.train, data.train_indices, data.eval_transforms))
         self.loader = build.loader(experiment, data)
         self.horizon = build.horizon(experiment, self.loader.steps_per_epoch, len(self.loader.indices))
-        if self.loader.in_memory:
-            self.engine.source = self.loader.step
+        self.engine.source = self.loader.step
         self.step = 0
         self.closed = 0  # epochs whose end has been dealt with
         self.finished: str | None = None  # why training is over
@@ -282,7 +281,7 @@ class Trainer:
             return False
         values = {f"train/{name}": value for name, value in self.tally.values(self.epoch_tally).items()}
         seconds = time.monotonic() - self._clock.since
-        self.waited.append(self.loader.waiting.take() / max(seconds * self.engine.pool.threads, 1e-9))
+        self.waited.append(self.loader.waiting.take() / max(seconds * self.engine.workers_here, 1e-9))
         values |= self._penalized(values)
         try:
             values |= self._validate()

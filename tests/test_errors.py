@@ -23,6 +23,7 @@ def test_exit_codes_are_never_renumbered() -> None:
         "DataError": 3,
         "CheckpointError": 4,
         "StorageError": 5,
+        "LostWorkerError": 5,
         "DivergedError": 6,
         "OutOfMemoryError": 7,
         "RunDirectoryError": 8,

@@ -112,9 +112,9 @@ def test_a_seeded_bug_is_named_with_its_node_and_line(config, monkeypatch, capsy
 
 
 def test_a_gradient_lost_between_nodes_is_found_in_the_network(config, monkeypatch):
-    def forgetful(self, call, frames, slot, real):
+    def forgetful(self, number, call, frames, slot, real):
         frames.additions[call.node] = []
-        return right(self, call, frames, slot, real)
+        return right(self, number, call, frames, slot, real)
 
     right = engine._Running._call
     monkeypatch.setattr(engine._Running, "_call", forgetful)

@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 
 from cnntrain import resources
+from cnntrain.arrays import aligned
+from cnntrain.engine import engine as engine_module
+from cnntrain.engine import rows, update
 from cnntrain.engine.plan import Plan
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.update import BLOCK, Updater
@@ -34,8 +37,11 @@ UNITS = [declared("flatten"), declared("dense", units=700), declared("relu"), de
 
 @pytest.mark.parametrize("layers", [CONVOLUTIONS, UNITS, everything()], ids=["convolutions", "units", "everything"])
 @pytest.mark.parametrize("threads", [1, 3])
-def test_the_memory_needed_is_the_memory_taken(layers, threads):
+def test_the_memory_needed_is_the_memory_taken(layers, threads, monkeypatch):
     """Of everything above 4 KB that two steps leave behind; many small things are Python's own."""
+    monkeypatch.setattr(resources, "PROCESS", 0)
+    for module in (engine_module, rows, update):
+        monkeypatch.setattr(module, "shared", aligned)  # for what is mapped into memory is not traced
     batch = random_batch(100, SHAPE)
     graph = graph_of(layers, SHAPE)
     with Pool(threads) as pool:
@@ -59,7 +65,9 @@ def test_parameters_gradient_slots_and_gradient_rows_are_counted():
     }
     found = resources.needed(graph, 1, graph.shard, slots=3)
     scratch = 2 * 4 * min(BLOCK, graph.layout.size)
-    assert found == activations[True] + vector * (2 + 3 + 2) + scratch  # one row being written, one waiting
+    assert found == activations[True] + vector * (2 + 3 + 1) + scratch  # a single row
+    two = resources.needed(graph, 2, graph.shard, slots=3)
+    assert two - found > resources.PROCESS + vector + scratch
     assert resources.needed(graph, 1, graph.shard, slots=0, training=False) == activations[False] + vector
 
 

@@ -12,6 +12,7 @@ through the same calls, each with its own share, and leave for the others what t
 from __future__ import annotations
 
 import functools
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -85,6 +86,11 @@ class Engine:
         own = max(plan.worker_bytes for plan in self.plans.values())
         scratch = max(plan.scratch_bytes for plan in self.plans.values())
         return [(aligned(own, np.uint8), aligned(scratch, np.uint8)) for _ in range(self.pool.threads)]
+
+    @property
+    def workers_here(self) -> int:
+        """How many of the workers that take a step are threads of this process."""
+        return self.pool.threads if self.pool.team(self._job) is self.pool else 1
 
     def node_params(self, index: int) -> dict[str, Array]:
         """The parameters of a node, by name."""
@@ -371,8 +377,9 @@ class _Running:
 
 
 def shares_of(count: int, workers: int) -> list[Share]:
-    """The shards from and to which each worker takes of so many: as even as can be, and side by side."""
-    return [(count * worker // workers, count * (worker + 1) // workers) for worker in range(workers)]
+    """The shards from and to which each worker takes of so many: side by side, as even as can be, the first no less."""
+    stops = [-(-count * worker // workers) for worker in range(workers + 1)]
+    return list(itertools.pairwise(stops))
 
 
 class _Frames:

@@ -119,7 +119,10 @@ class Processes:
                 self._children.remove(child)
                 code = os.waitstatus_to_exitcode(status)
                 how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-                raise LostWorkerError(f"worker process {child} was ended {how}")
+                raise LostWorkerError(
+                    f"worker process {child} was ended {how}, as a system does that is short of memory. "
+                    "Run the command again, to go on with --resume, with fewer threads (-j) if it was memory"
+                )
 
     def _give_up(self) -> None:
         """A process has failed: the parent raises what it says, the others wait for their end."""

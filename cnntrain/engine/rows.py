@@ -54,7 +54,7 @@ class Group:
 
     def prepare(self, workers: int, most: int) -> None:
         """Have memory for so many workers, each with a share of `most` shards at most."""
-        rows = most if self._all_at_once else 2 * most.bit_length()
+        rows = most if self._all_at_once else depth(most)
         memory = shared((workers, rows, self._size), self._dtype)
         bounds = [round_up(self._size * w // workers, ALIGNMENT // 4) for w in range(workers + 1)]
         bounds[-1] = self._size
@@ -143,6 +143,16 @@ class _Worker:
     def release(self, array: Array) -> None:
         if self.copied:
             self._free.append(array)
+
+
+def depth(count: int) -> int:
+    """How many rows it takes to add up so many shards in order, wherever they begin: waiting, and being written.
+
+    Blocks of every size up to a level may wait on the way up, and down again: 1, 3, 5, ... for 1, 3, 7, ... shards, and
+    one more from half as many again.
+    """
+    level = (count + 1).bit_length() - 1
+    return 2 * level - 1 + (2 * (count + 1) >= 3 << level)
 
 
 def groups_of(plan: Plan) -> list[Group]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntrain.arrays import Array, aligned, tree_sum
+from cnntrain.arrays import Array, aligned, blocks, tree_sum
 from cnntrain.engine.engine import shares_of
 from cnntrain.engine.plan import Plan
-from cnntrain.engine.rows import Group, Row, groups_of
+from cnntrain.engine.rows import Group, Row, depth, groups_of
 from tests.support.networks import declared, everything, graph_of, plain
 
 d = declared
@@ -133,6 +133,7 @@ def test_a_worker_needs_a_row_for_each_level_of_the_tree(start):
         fill(row, shard)
         group.hand_in(0, shard, row)
     assert len(made) == (10 if start else 7)  # one being written, one waiting at each of six levels; or at both ends
+    assert depth(64) >= len(made)
 
 
 def test_after_a_step_that_failed_nothing_of_it_is_left():
@@ -144,3 +145,9 @@ def test_after_a_step_that_failed_nothing_of_it_is_left():
     expected = {name: contribution(plan, 0, 0)[name] + contribution(plan, 0, 1)[name] for name in ("head.weight",)}
     found = gradient(plan, group, [2], 2)
     assert np.array_equal(found["head.weight"], expected["head.weight"] * np.float32(0.25))
+
+
+def test_the_depth_is_the_most_rows_that_any_stretch_of_shards_takes():
+    for count in range(1, 40):
+        starts = range(1 << count.bit_length())
+        assert depth(count) == max(1 + len(blocks(start, start + done)) for start in starts for done in range(count))
