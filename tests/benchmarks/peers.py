@@ -51,11 +51,23 @@ def step_of(peer: str, network: str, batch: int, inference: bool) -> Callable[[]
 
 
 def peak_bytes() -> int:
-    """The most memory this process had; `ru_maxrss` would on Linux count the one that started it, too."""
+    """The most memory this process had, and what its children have for themselves.
+
+    `ru_maxrss` would on Linux count the process that started this one, too.
+    """
     status = Path("/proc/self/status")
-    if status.exists():
-        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    own = sum(
+        _kilobytes(Path(f"/proc/{child}/smaps_rollup"), "Private_")
+        for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    )
+    return 1024 * (_kilobytes(status, "VmHWM") + own)
+
+
+def _kilobytes(path: Path, field: str) -> int:
+    """The sum of the fields of a file like /proc/self/status that begin so."""
+    return sum(int(line.split()[1]) for line in path.read_text().splitlines() if line.startswith(field))
 
 
 def main() -> None:
