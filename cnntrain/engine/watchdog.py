@@ -40,7 +40,7 @@ def _ran(task: Path) -> int | None:
         ran = int((task / "schedstat").read_text().split()[0])
     except (OSError, ValueError, IndexError):
         return None
-    return ran if state in _WAITING else None
+    return ran or None if state in _WAITING else None  # 0 is what a system says that does not count
 
 
 def bark(worker: str, doing: str = "") -> NoReturn:

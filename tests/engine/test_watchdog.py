@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -107,6 +108,14 @@ def test_looks_count_and_not_the_time_between_them() -> None:
         time.sleep(SOON)
         assert not any(watched.hangs(sleeping.pid, sleeping.pid) for _ in range(2 * LOOKS))
         sleeping.kill()
+
+
+def test_where_the_system_does_not_count_nobody_hangs(tmp_path: Path) -> None:
+    (tmp_path / "stat").write_text("1 (a ) b) S 0 0")
+    (tmp_path / "schedstat").write_text("0 0 0\n")
+    assert watchdog._ran(tmp_path) is None
+    (tmp_path / "schedstat").write_text("7 0 1\n")
+    assert watchdog._ran(tmp_path) == 7
 
 
 def test_of_what_is_gone_or_cannot_be_looked_at_nothing_is_said() -> None:
