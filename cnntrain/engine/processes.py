@@ -119,6 +119,11 @@ class Processes:
                 self._children.remove(child)
                 code = os.waitstatus_to_exitcode(status)
                 how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+                if code == -signal.SIGBUS:
+                    raise LostWorkerError(
+                        f"worker process {child} could not read data that is mapped into memory: the device failed, or "
+                        "the file was cut short meanwhile. Mend that and run the command again, to go on with --resume"
+                    )
                 raise LostWorkerError(
                     f"worker process {child} was ended {how}, as a system does that is short of memory. "
                     "Run the command again, to go on with --resume, with fewer threads (-j) if it was memory"

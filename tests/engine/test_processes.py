@@ -95,6 +95,21 @@ def test_what_fails_in_one_is_raised_in_the_one_that_asked(error, expected, said
     assert all(map(gone, children))
 
 
+def test_mapped_data_that_is_cut_short_meanwhile_is_what_is_told_of(tmp_path: Path) -> None:
+    file = tmp_path / "data"
+    file.write_bytes(bytes(2**20))
+    mapped = np.memmap(file, np.uint8, "r")
+    team = Processes(2, lambda team, _number: team.each(lambda rank: mapped[2**19 :].sum() if rank else None))
+    try:
+        os.truncate(file, 10)
+        team.tell(0)
+        with pytest.raises(LostWorkerError, match="could not read data that is mapped into memory") as caught:
+            team.each(lambda _rank: None)
+    finally:
+        team.close()
+    assert caught.value.exit_code == 5
+
+
 def test_a_lost_worker_ends_the_step_and_the_next_one_has_new_ones():
     with Pool(2) as pool:
         engine = engine_of(plain(), pool)
