@@ -26,6 +26,7 @@ from numpy.lib.stride_tricks import as_strided
 
 CHUNK_VALUES = 512 * 1024  # of the columns: 2 MB of float32
 LEAST_ROWS = 192  # below this a product spends its time on loading the weights
+LEAST_CHANNELS = 16  # below this products for single taps are too narrow
 FIELD_VALUES = 256 * 1024  # of images that are padded together
 
 
@@ -56,6 +57,11 @@ class Columns:
     def transposed(self) -> bool:
         """Whether the matrix is made with a row for each value instead of a column."""
         return self.channels == self.groups
+
+    @property
+    def scattered_by_tap(self) -> bool:
+        """Whether `scatter` has a matrix for each tap: what a tap adds to a row of the image lies side by side then."""
+        return self.groups == 1 and self.windows.columns.stride == 1 and self.channels >= LEAST_CHANNELS
 
     def extent(self, n: int) -> tuple[int, int]:
         """The largest chunk of a shard of n images: (images, rows of windows). Depends on shapes alone."""
@@ -211,10 +217,14 @@ class Columns:
     def scatter(self, matrix: Array, dx: Array, border: Array) -> Iterator[tuple[Chunk, Array, Calls, Calls]]:
         """The adjoint of gather: each chunk with its matrix, to be filled between the first calls and the second.
 
-        Every position of dx becomes the sum of the matrix entries that were copied from it, in a fixed order.
+        The matrix is (groups, windows, depth), or with `scattered_by_tap` (taps, windows, channels). Every position of
+        dx becomes the sum of the matrix entries that were copied from it, in a fixed order.
         """
         for chunk in self.chunks(len(dx)):
             flat, taps = self.split(matrix, chunk)
+            if self.scattered_by_tap:
+                flat = matrix[: flat.size].reshape(self.windows.taps, chunk.size, self.channels)
+                taps = flat.reshape(*taps.shape[4:6], *taps.shape[:4], -1).transpose(2, 3, 4, 5, 0, 1, 6)
             if not self.windows.padded:
                 yield (
                     chunk,

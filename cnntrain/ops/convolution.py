@@ -156,11 +156,15 @@ class Convolution:
     def _scatter(self, weight: Array, dy: Array, dx: Array, scratch: Scratch) -> Calls:
         """The columns dX = dy @ W.T, added back to where they were copied from."""
         matrices = self._matrices(weight).swapaxes(1, 2)
+        if self.columns.scattered_by_tap:
+            matrices = weight.reshape(-1, self.channels, self.filters).swapaxes(1, 2)
         across = scratch["turned_weight"].reshape(matrices.shape)
         calls = [copy(across, matrices)]
         for chunk, d_columns, before, after in self.columns.scatter(scratch["d_columns"], dx, scratch["d_border"]):
             out = self._by_group(dy[chunk.images, chunk.rows])
-            if self.columns.transposed:  # the same product, written the way the buffer lies
+            if self.columns.scattered_by_tap:
+                multiplying = product(np.broadcast_to(out, (len(across), *out.shape[1:])), across, d_columns)
+            elif self.columns.transposed:  # the same product, written the way the buffer lies
                 multiplying = product(matrices.swapaxes(1, 2), out.swapaxes(1, 2), d_columns.swapaxes(1, 2))
             else:
                 multiplying = product(out, across, d_columns)
