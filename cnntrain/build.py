@@ -84,6 +84,8 @@ def network(loaded: Loaded, description: Description, counts: Sequence[int] | No
         graph = weave(layers(loaded), shapes["eval_transforms"], description.outputs)
     except ValueError as error:
         raise problem(loaded, "model.layers", str(error)) from error
+    train = experiment.train
+    graph.shard = graph.shard_for(train.batch_size) if train.shard == "auto" else min(train.shard, train.batch_size)
     loss = cast(Loss, experiment.loss)
     try:
         loss.check(graph.output_shape, description.outputs, bool(description.classes))

@@ -59,6 +59,7 @@ class Graph:
     def __init__(self, nodes: Sequence[Node], input_shape: Shape) -> None:
         self.nodes = tuple(nodes)
         self.input_shape = input_shape
+        self.shard = self.shard_for()  # samples a worker takes at a time: the unit of arithmetic
         self.layout = Layout(
             [
                 (f"{node.name}.{name}", param, node.options.lr_mult, node.options.freeze)
@@ -88,21 +89,26 @@ class Graph:
         """Number of parameters, statistics left out, as papers count them."""
         return sum(p.size for node in self.nodes for p in node.params.values() if p.role != "statistic")
 
-    @property
-    def shard(self) -> int:
-        """Samples a shard has: the unit of arithmetic, a function of the network's shapes and nothing else.
+    def shard_for(self, batch_size: int | None = None) -> int:
+        """Samples a shard should have: a function of the network's shapes and the batch size, never of the machine.
 
         Every shard writes its own gradient, so networks with many parameters for little activation want few large
-        shards; and the longer an operation lasts, the less it counts that Python asks for it. Against that stands
-        memory, and that a batch should give every worker a shard. The smallest of 8, 16, 32 is taken for which writing
-        and adding gradients (about 3 passes over the parameters a shard) stays below a quarter of the traffic of
-        activations (about 6 passes over them a sample), and for which the average node has work for some milliseconds
-        (500 MFLOP): two threads took 210, 164 and 138 ms for a step of ResNet-20 at 8, 16 and 32.
+        shards; and the longer an operation lasts, the less it counts that Python asks for it: a step of ResNet-20 on
+        two workers takes 99, 89 and 85 ms at 8, 16 and 32. Against that stands memory, that the arrays of a node (of
+        more than 2 MB) should stay in cache, and that a batch should give several workers a shard. The smallest of 8,
+        16, 32 is taken for which writing and adding gradients (about 3 passes over the parameters a shard) stays below
+        a quarter of the traffic of activations (about 6 passes over them a sample), and for which the average node has
+        work for some milliseconds (500 MFLOP), or values for 16 samples that fill a cache; half as many, but no less
+        than 8, as long as a batch has not samples for two.
         """
         values = sum(math.prod(node.shape) for node in self.nodes)
         by_traffic = 2 * self.parameter_count() / max(values, 1)
         by_time = 5e8 * len(self.nodes) / max(sum(self.flops()), 1)
-        return next((n for n in (8, 16) if n >= by_traffic and n >= by_time), 32)
+        by_cache = 16 if values > 2**14 * len(self.nodes) else 32
+        shard = next((n for n in (8, 16) if n >= by_traffic and n >= min(by_time, by_cache)), 32)
+        while batch_size is not None and shard > 8 and batch_size < 2 * shard:
+            shard //= 2
+        return shard
 
 
 def weave(layers: Sequence[Declared], input_shape: Shape, outputs: int) -> Graph:

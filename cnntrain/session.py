@@ -273,7 +273,8 @@ def _details(trainer: Trainer, pool: Pool) -> list[str]:
     needed = resources.needed(graph, pool.threads, size, build.vectors(trainer.loaded.experiment))
     return [
         f"cnntrain {about['cnntrain']}, Python {about['python']}, NumPy {about['numpy']}, {about['blas']}",
-        f"{pool.threads} thread{'s' * (pool.threads != 1)}, shards of {trainer.engine.shard} samples, "
+        f"{pool.threads} thread{'s' * (pool.threads != 1)}, {-(-size // trainer.engine.shard)} shards a batch of "
+        f"{trainer.engine.shard} samples, "
         f"{resources.human(needed)} of memory beside the data",
         f"{graph.parameter_count():,} parameters in {len(graph.nodes)} layers",
         f"{len(trainer.loader.indices):,} training and {len(trainer.data.val_indices):,} validation samples, "

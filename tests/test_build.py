@@ -70,6 +70,15 @@ def test_a_network_follows_from_the_config_and_the_data():
     assert [metric.name_in_config for metric in found.tally.metrics] == ["accuracy", "error"]
 
 
+def test_the_shard_is_what_the_config_says_up_to_a_batch():
+    """In evaluation, too, for a sample's bits depend on it."""
+    found = [
+        network(("batch_size: 7", text)).graph.shard
+        for text in ("batch_size: 7", "batch_size: 7, shard: 5", "batch_size: 7, shard: 1000", "batch_size: 16")
+    ]
+    assert found == [8, 5, 7, 8]
+
+
 def test_lists_of_transforms_must_end_in_one_shape():
     assert refusal(("eval_transforms: []", "eval_transforms: [haar]")) == (
         "5:20 training images become (8, 8, 3), evaluation images (4, 4, 12): "

@@ -322,5 +322,14 @@ def test_the_shard_follows_from_the_shapes(layers, shape, shard):
     assert graph_of(layers, shape).shard == shard
 
 
-def test_resnet20_computes_32_samples_at_a_time():
-    assert resnet(3).shard == 32
+def test_resnet20_computes_32_samples_at_a_time_unless_a_batch_has_not_twice_as_many():
+    graph = resnet(3)
+    assert graph.shard == 32
+    assert {size: graph.shard_for(size) for size in (1, 16, 31, 32, 63, 64, 1000)} == {
+        1: 8, 16: 8, 31: 8, 32: 16, 63: 16, 64: 32, 1000: 32,
+    }  # fmt: skip
+
+
+def test_arrays_that_fill_a_cache_are_of_16_samples():
+    graph = graph_of([d("conv2d", filters=16, **SAME), d("batch_norm"), d("relu")], (40, 40, 3))
+    assert graph.shard == 16

@@ -147,6 +147,7 @@ class Train:
     samples: PositiveInt | None = None  # at least so many, in whole steps
     batch_size: PositiveInt = 64
     accumulate: PositiveInt = 1  # batches that make one step
+    shard: PositiveInt | Literal["auto"] = "auto"  # samples a worker takes at a time: of fewer, more workers have some
     order: Annotated[Part, Kind("orders")] = _part("orders", "shuffle")
     clip_norm: Positive | None = None  # the largest Euclidean norm of the whole gradient, after the two below
     clip_value: Positive | None = None  # the largest absolute value of any of its entries

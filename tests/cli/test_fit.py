@@ -150,7 +150,7 @@ def test_verbose_says_more_and_changes_nothing(cnntrain, config, desk):
     assert outcome.code == 0
     for told in (
         "NumPy",
-        "2 threads, shards of",
+        "2 threads, 2 shards a batch of",
         "parameters in 1",
         "8 steps an epoch",
         "saved step 8, the best",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -75,7 +76,8 @@ def kill_everything(process: subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGSTOP)  # lest it begins another one
     pids = children(process.pid)
     for pid in (*pids, process.pid):
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            os.kill(pid, signal.SIGKILL)
     process.communicate()
     assert gone(pids)
 
