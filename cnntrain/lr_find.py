@@ -61,6 +61,7 @@ def find(job: Job, threads: int, low: float, high: float, steps: int) -> Curve:
     rates, losses = [], []
     with Pool(threads) as pool:
         engine = Engine(graph, job.network.tally, pool, seed=experiment.seed)
+        engine.source = loader.step
         build.initialize(graph, experiment.init, experiment.seed, engine.params)
         rules = build.rules(experiment)
         updater = Updater(build.optimizer(experiment), graph.layout, pool, engine.params, engine.grads, rules)

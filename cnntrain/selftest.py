@@ -281,9 +281,10 @@ def follow(loaded: Loaded, arrays: Arrays, steps: int, dtype: Any, pool: Pool) -
     stops = np.cumsum(arrays["batches"])[:-1]
     x = (arrays["pixels"] / 255 - 0.5).astype(dtype)
     given = [Fixed(*pair) for pair in zip(np.split(x, stops), np.split(arrays["labels"], stops), strict=True)]
+    engine.source = lambda step: [given[step % len(given)]]
     losses = []
     for step in range(steps):
-        losses.append(engine.tally.mean_loss(engine.step([given[step % len(given)]], step)))
+        losses.append(engine.tally.mean_loss(engine.step(engine.source(step), step)))
         rate = schedule(step, Horizon(steps, len(given)), optimizer.lr)
         updater.apply(rate, step, experiment.train.clip_norm)
     statistics = {name: view for name, view in views.items() if "running" in name}

@@ -82,6 +82,8 @@ class Processes:
 
     def close(self) -> None:
         """End the others; they have nothing to lose."""
+        if os.getpid() != self._parent:
+            return  # a fork of somebody else's, to whom they do not belong
         for child in self._children:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
