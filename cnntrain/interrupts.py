@@ -12,6 +12,7 @@ import contextlib
 import math
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -54,13 +55,18 @@ class Interrupts:
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
-        """Within, a signal that asks to stop raises StoppedError where it arrives: nothing is there to be finished."""
-        self._at_once = True
+        """Within, a signal that asks to stop raises StoppedError where it arrives: nothing is there to be finished.
+
+        Or at the end, where it arrived in something from which no error comes out, such as a finalizer.
+        """
+        self._at_once, hook = True, sys.unraisablehook
+        sys.unraisablehook = lambda lost: None if isinstance(lost.exc_value, StoppedError) else hook(lost)
         try:
             self._leave_if_asked()
             yield
+            self._leave_if_asked()
         finally:
-            self._at_once = False
+            self._at_once, sys.unraisablehook = False, hook
 
     def _leave_if_asked(self) -> None:
         if self._at_once and self.stop is not None:

@@ -91,11 +91,16 @@ class Options:
     announce: Callable[[Path], None] | None = None  # told the run directory as soon as it is known
 
 
-def fit(configs: Sequence[str | Path], sets: Sequence[str] = (), options: Options | None = None) -> dict[str, Any]:
+def fit(
+    configs: Sequence[str | Path],
+    sets: Sequence[str] = (),
+    options: Options | None = None,
+    interrupts: Interrupts | None = None,
+) -> dict[str, Any]:
     """Train what the configs describe, in a new run directory or from a checkpoint.
 
-    Returns what `fit --json` prints: run_dir, state, epochs, step, best, final. Raises a CnntrainError whose
-    exit_code is the command's.
+    `interrupts` are the caller's, entered already, who then has signals for longer. Returns what `fit --json` prints:
+    run_dir, state, epochs, step, best, final. Raises a CnntrainError whose exit_code is the command's.
     """
     options = options or Options()
     console = Console(options.progress, options.quiet, verbose=options.verbose)
@@ -104,12 +109,12 @@ def fit(configs: Sequence[str | Path], sets: Sequence[str] = (), options: Option
         require_tensorboard()
     if options.run_dir is None and (options.resume or options.resume_or_start):
         raise UsageError("--resume and --resume-or-start need --run-dir, to know which run is meant")
-    with Interrupts(options.max_time) as interrupts:
+    with contextlib.nullcontext(interrupts) if interrupts else Interrupts(options.max_time) as held:
         if options.resume or (options.resume_or_start and options.run_dir and resumable(options.run_dir)):
-            return _resume(configs, sets, options, console, interrupts)
+            return _resume(configs, sets, options, console, held)
         if not configs:
             raise UsageError("fit needs a config file. Try: cnntrain fit configs/quickstart.yaml")
-        return _start(load(configs, sets), options, console, interrupts)
+        return _start(load(configs, sets), options, console, held)
 
 
 def _start(loaded: Loaded, options: Options, console: Console, interrupts: Interrupts) -> dict[str, Any]:

@@ -94,6 +94,20 @@ def test_where_nothing_is_there_to_be_finished_a_signal_stops_at_once(number):
         assert stopped.value.exit_code == 128 + number
 
 
+def test_a_signal_that_arrives_in_a_finalizer_stops_in_the_end_and_prints_nothing(capsys):
+    class Fragile:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            sum(range(1000))  # the handler runs in here, from where no error comes out
+
+    with Interrupts() as interrupts:
+        with pytest.raises(StoppedError, match="stopped by SIGTERM before training"), interrupts.at_once():
+            Fragile()
+        hook = sys.unraisablehook
+    assert hook is sys.unraisablehook
+    assert capsys.readouterr().err == ""
+
+
 def test_a_signal_that_came_before_counts_too_and_one_that_comes_after_is_noted():
     with Interrupts() as interrupts:
         with interrupts.at_once():

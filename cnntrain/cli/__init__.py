@@ -127,7 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if state["debug"]:
             _print(traceback.format_exc())
-        code = _explain(error)
+        code = explain(error)
     _let_go()
     return code
 
@@ -148,7 +148,7 @@ def _run(arguments: list[str], state: dict[str, Any]) -> int:
     return 0
 
 
-def _explain(error: Exception) -> int:
+def explain(error: Exception) -> int:
     """Say on stderr what went wrong and what to do; returns the exit code."""
     if isinstance(error, click.UsageError):
         return _fail(2, _usage_message(error))

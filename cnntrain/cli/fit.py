@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -92,26 +93,31 @@ def command(
 ) -> None:
     """Train the network of CONFIG. Several configs are merged, later ones over earlier ones."""
     report = flags.pop("report")
+    from cnntrain.cli import explain
+    from cnntrain.errors import PausedError, StoppedError, UsageError
     from cnntrain.interrupts import Interrupts
 
     began = time.perf_counter()
-    with Interrupts() as interrupts, interrupts.at_once():  # importing NumPy takes a while
-        from cnntrain.cli.check import show_rehearsal
-        from cnntrain.errors import UsageError
-        from cnntrain.session import Options, dry_run, fit
+    with Interrupts(flags["max_time"]) as interrupts:
+        with interrupts.at_once():  # importing NumPy takes a while
+            from cnntrain.cli.check import show_rehearsal
+            from cnntrain.session import Options, dry_run, fit
 
-    _check_flags(dry_run=rehearse, as_json=as_json, print_run_dir=print_run_dir, **flags)
-    if rehearse and requirements:
-        raise UsageError("--require judges a training and --dry-run does none. Choose one")
-    options = Options(**flags, announce=(lambda path: click.echo(path)) if print_run_dir else None)
-    if rehearse:
-        document = dry_run(configs, sets, options, began)
-        if as_json:
-            print_json(document, " --dry-run")
-        else:
-            show_rehearsal(document)
-        return
-    result = fit(configs, sets, options)
+            _check_flags(dry_run=rehearse, as_json=as_json, print_run_dir=print_run_dir, **flags)
+            if rehearse and requirements:
+                raise UsageError("--require judges a training and --dry-run does none. Choose one")
+            options = Options(**flags, announce=(lambda path: click.echo(path)) if print_run_dir else None)
+            if rehearse:
+                document = dry_run(configs, sets, options, began)
+                if as_json:
+                    print_json(document, " --dry-run")
+                else:
+                    show_rehearsal(document)
+                return
+        try:
+            result = fit(configs, sets, options, interrupts)
+        except (StoppedError, PausedError) as error:
+            sys.exit(explain(error))  # before the next signal of a burst would end the process without a word
     if report:
         _report(Path(result["run_dir"]), options.threads, options.quiet)
     if as_json:

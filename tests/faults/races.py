@@ -98,7 +98,18 @@ def readers(folder: Path, config: str, count: int, rng: random.Random) -> dict[s
 def owner(folder: Path, config: str, count: int, rng: random.Random) -> dict[str, int]:
     """A lock dies with its process: right after a kill -9 the next one has the directory."""
     directory, shown = folder / "run", folder / "shown.txt"
-    arguments = ["fit", config, "-s", "train.epochs=3000", "-o", str(directory), "--resume-or-start", "-j", "1", "-q"]
+    arguments = [
+        "fit",
+        config,
+        "-s",
+        "train.epochs=100000",
+        "-o",
+        str(directory),
+        "--resume-or-start",
+        "-j",
+        "1",
+        "-q",
+    ]
     for _ in range(count):
         process = spawned(arguments, shown)
         deadline = time.monotonic() + 30
