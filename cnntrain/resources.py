@@ -85,7 +85,9 @@ def needed(graph: Graph, threads: int, batch_size: int, slots: int, training: bo
     rows = threads * depth(-(-shards // threads)) if training else 0
     activations = Plan(graph, shard, np.dtype(np.float32), training).bytes(threads, shards)
     scratch = 2 * threads * min(BLOCK, graph.layout.size) if training else 0  # of the optimizer
-    forked = (threads - 1) * PROCESS if training and sys.platform == "linux" else 0
+    forked = 0
+    if training and threads > 1 and sys.platform == "linux":  # who validates are threads, with memory of their own
+        forked = (threads - 1) * PROCESS + Plan(graph, shard, np.dtype(np.float32), False).bytes(threads - 1, 0)
     return (graph.layout.size * (vectors + rows) + scratch) * item + activations + forked
 
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.benchmarks import process
 from tests.benchmarks.networks import NETWORKS
 
 PEERS = {  # peer -> the package it needs
@@ -55,19 +56,10 @@ def peak_bytes() -> int:
 
     `ru_maxrss` would on Linux count the process that started this one, too.
     """
-    status = Path("/proc/self/status")
-    if not status.exists():
+    if not Path("/proc/self/status").exists():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    own = sum(
-        _kilobytes(Path(f"/proc/{child}/smaps_rollup"), "Private_")
-        for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    )
-    return 1024 * (_kilobytes(status, "VmHWM") + own)
-
-
-def _kilobytes(path: Path, field: str) -> int:
-    """The sum of the fields of a file like /proc/self/status that begin so."""
-    return sum(int(line.split()[1]) for line in path.read_text().splitlines() if line.startswith(field))
+    me = os.getpid()
+    return 1024 * process.kilobytes(me, "status", "VmHWM") + process.of_children(me)
 
 
 def main() -> None:

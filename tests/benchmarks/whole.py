@@ -3,8 +3,8 @@
 `python -m tests.benchmarks.whole --data DIR` needs MNIST's files in DIR and the extra `bench`. Reading the data,
 random crops, validation, checkpoints and start-up are all included. PyTorch's program, mnist_torch.py, runs in the
 best of four modes, chosen by one epoch each: with and without processes that read, NCHW and channels-last. The two
-alternate; shown are wall-clock and processor seconds, the peak of memory (of one process; PyTorch's readers have as
-much again), and what each installs.
+alternate; shown are wall-clock and processor seconds, the peak of memory, all processes together, and what each
+installs.
 """
 
 from __future__ import annotations
