@@ -160,6 +160,10 @@ class TreeSum:
                 self._release(right)
             value, level, index = left, level + 1, index // 2
 
+    def __len__(self) -> int:
+        """How many arrays wait for their siblings."""
+        return len(self._pending)
+
     def total(self) -> Array:
         """The sum of everything added, which it empties. Call it when all indices from 0 on have been handed in."""
         blocks = [self._pending[key] for key in sorted(self._pending)]
@@ -173,7 +177,7 @@ class TreeSum:
         return total
 
 
-def blocks(start: int, stop: int) -> list[tuple[int, int]]:
+def tree_blocks(start: int, stop: int) -> list[tuple[int, int]]:
     """The whole blocks (level, index) of the tree that shards start to stop add up to, from left to right."""
     found: list[tuple[int, int]] = []
     while start < stop:

@@ -9,7 +9,7 @@ from typing import Any
 from cnntrain import build, files, resources
 from cnntrain.build import Network
 from cnntrain.config.load import Loaded
-from cnntrain.engine.plan import Plan
+from cnntrain.engine.plan import plan_of
 from cnntrain.engine.pool import Pool
 from cnntrain.errors import OutOfMemoryError
 from cnntrain.graph import Graph
@@ -41,7 +41,7 @@ def forecast(job: Job, threads: int, run_dir: Path) -> dict[str, Any]:
         trial = Trial(job, pool)
         trial.warm_up()
         time = pace(trial, STEPS, SECONDS)
-    plan = Plan(network.graph, network.graph.shard, np.dtype(np.float32), training=True)
+    plan = plan_of(network.graph, network.graph.shard, np.dtype(np.float32), True)
     work = sum(step_flops(plan)) * train.batch_size * train.accumulate
     return {"step_flops": work} | memory | disk | time
 

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from cnntrain.engine.plan import Plan
+from cnntrain.engine.plan import plan_of
 from cnntrain.engine.rows import depth
 from cnntrain.engine.update import BLOCK
 from cnntrain.graph import Graph
@@ -83,11 +83,11 @@ def needed(graph: Graph, threads: int, batch_size: int, slots: int, training: bo
     item = np.dtype(np.float32).itemsize
     vectors = 2 + slots if training else 1
     rows = threads * depth(-(-shards // threads)) if training else 0
-    activations = Plan(graph, shard, np.dtype(np.float32), training).bytes(threads, shards)
+    activations = plan_of(graph, shard, np.dtype(np.float32), training).bytes(threads, shards)
     scratch = 2 * threads * min(BLOCK, graph.layout.size) if training else 0  # of the optimizer
     forked = 0
     if training and threads > 1 and sys.platform == "linux":  # who validates are threads, with memory of their own
-        forked = (threads - 1) * PROCESS + Plan(graph, shard, np.dtype(np.float32), False).bytes(threads - 1, 0)
+        forked = (threads - 1) * PROCESS + plan_of(graph, shard, np.dtype(np.float32), False).bytes(threads - 1, 0)
     return (graph.layout.size * (vectors + rows) + scratch) * item + activations + forked
 
 

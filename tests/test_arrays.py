@@ -17,9 +17,9 @@ from cnntrain.arrays import (
     Span,
     TreeSum,
     aligned,
-    blocks,
     round_up,
     shared,
+    tree_blocks,
     tree_sum,
 )
 
@@ -216,7 +216,7 @@ def test_a_sum_can_be_used_again() -> None:
 def test_blocks_are_what_a_stretch_of_shards_adds_up_to():
     for start in range(20):
         for stop in range(start, 40):
-            found = blocks(start, stop)
+            found = tree_blocks(start, stop)
             covered = [shard for level, index in found for shard in range(index << level, (index + 1) << level)]
             assert covered == [*range(start, stop)]
             pairs = itertools.pairwise(found)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from cnntrain.arrays import Array, TreeSum, aligned, shared, tree_sum
-from cnntrain.engine.plan import Call, Plan, carve, carve_all
+from cnntrain.engine.plan import Call, Plan, carve, carve_all, plan_of
 from cnntrain.engine.pool import Pool, Team
 from cnntrain.engine.processes import Processes
 from cnntrain.engine.rows import Row, Share, groups_of
@@ -78,7 +78,7 @@ class Engine:
     @functools.cached_property
     def plans(self) -> dict[bool, Plan]:
         """The plans for training and for evaluation."""
-        return {training: Plan(self.graph, self.shard, self.dtype, training) for training in (True, False)}
+        return {training: plan_of(self.graph, self.shard, self.dtype, training) for training in (True, False)}
 
     @functools.cached_property
     def memory(self) -> list[tuple[Array, Array]]:
@@ -104,12 +104,9 @@ class Engine:
         """
         team = self._team(max(-(-len(batch) // self.shard) for batch in batches))
         try:
-            if isinstance(team, Processes):
-                team.tell(self._job, step)
-            vector, totals = self._take(batches, step, team)
+            vector, totals = self.pool.lead(team, self._job, (step,), lambda team: self._take(batches, step, team))
         except BaseException:
             self._training.reset()
-            self.pool.end_processes()
             raise
         loss = self.tally.mean_loss(vector)
         if not np.isfinite(loss):
@@ -140,7 +137,7 @@ class Engine:
             self.pool.fork()
         return self.pool.team(self._job)
 
-    def _serve(self, team: Processes, step: float, *_: float) -> None:
+    def _serve(self, team: Processes, step: float) -> None:
         """Take a step in another process than the one that was asked for it."""
         assert self.source is not None
         self._take(self.source(int(step)), int(step), team)

@@ -8,6 +8,7 @@ meet share memory. One that lives within a segment is the worker's; one that cro
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -237,6 +238,9 @@ class Plan:
     def bytes(self, threads: int, shards: int) -> int:
         """Memory of all activations, gradients and workspaces, for a batch of this many shards."""
         return threads * (self.worker_bytes + self.scratch_bytes) + shards * self.shard_bytes
+
+
+plan_of = functools.lru_cache(maxsize=8)(Plan)  # a network's plans are asked for before it runs, too, and never change
 
 
 def _bytes(buffer: tuple[Shape, Any]) -> int:

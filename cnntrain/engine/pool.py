@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Union
+from typing import TypeVar, Union
 
 from cnntrain import blas
 from cnntrain.engine.processes import Processes
@@ -20,6 +20,7 @@ from cnntrain.engine.watchdog import Watchdog, bark
 PATIENCE = 1.0  # seconds between two looks at threads that are waited for
 _PACKAGE = Path(__file__).parent.parent
 
+T = TypeVar("T")
 Task = Callable[[int, int], None]  # (worker, index)
 Team = Union["Pool", Processes]  # workers that can do something `each`
 Job = Callable[..., object]  # (team, *numbers): what each member of a team does of it, at the same time as the others
@@ -103,6 +104,19 @@ class Pool:
     def team(self, job: int) -> Team:
         """Who does a job: the processes that are there and know it, or the threads of this pool."""
         return self._processes if self._processes and job < self._known else self
+
+    def lead(self, team: Team, job: int, numbers: tuple[float, ...], mine: Callable[[Team], T]) -> T:
+        """Do a job with its team: `mine(team)` here, while processes, told the numbers, do theirs; what `mine` returns.
+
+        Where it fails, the processes end, for nobody knows how far they are.
+        """
+        try:
+            if isinstance(team, Processes):
+                team.tell(job, *numbers)
+            return mine(team)
+        except BaseException:
+            self.end_processes()
+            raise
 
     def end_processes(self) -> None:
         """End the processes; what they had in hand is lost."""

@@ -27,7 +27,7 @@ import numpy as np
 SPINS = 200  # times a token is looked for before sleeping: as long as waking up takes
 PATIENCE = 0.5  # seconds between looks at whether the others live
 _TEXT = 8192  # bytes of a traceback that come back
-_NUMBERS = 8  # the most that are told at a time
+_NUMBERS = 8  # the most that are told at a time, how many they are included
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 Work = Callable[["Processes", list[float]], object]
@@ -64,7 +64,7 @@ class Processes:
 
     def tell(self, *numbers: float) -> None:
         """Have the others do their work with these numbers, while the caller does it too."""
-        self._numbers[: len(numbers)] = numbers
+        self._numbers[: len(numbers) + 1] = len(numbers), *numbers
         self._release()
 
     def each(self, task: Callable[[int], None]) -> None:
@@ -172,7 +172,7 @@ class Processes:
         while True:
             self._take()
             try:
-                work(self, self._numbers.tolist())
+                work(self, self._numbers[1 : 1 + int(self._numbers[0])].tolist())
             except BaseException as error:
                 said = b"" if isinstance(error, MemoryError) else traceback.format_exc()[-_TEXT:].encode()[-_TEXT:]
                 self._text[: len(said)] = np.frombuffer(said, np.uint8)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cnntrain.arrays import ALIGNMENT, Array, Param, TreeSum, blocks, round_up, shared
+from cnntrain.arrays import ALIGNMENT, Array, Param, TreeSum, round_up, shared, tree_blocks
 from cnntrain.engine.plan import Plan
 
 # isort: split
@@ -68,19 +68,18 @@ class Group:
     def take(self, worker: int, position: int) -> Row:
         """The row to write for the shard at this position of the worker's share; its content is arbitrary."""
         own = self._workers[worker]
-        number = position if self._all_at_once else len(own.stack)
+        number = position if self._all_at_once else len(own.share)
         if number not in own.rows:
             own.rows[number] = self._row(own.memory[number])
         return own.rows[number]
 
     def hand_in(self, worker: int, shard: int, row: Row) -> None:
-        """Add the row of the step's shard number `shard` to its neighbours; a worker hands in in ascending order."""
-        stack = self._workers[worker].stack
-        stack.append((0, shard, row.vector))
-        while len(stack) > 1 and stack[-2][:2] == (stack[-1][0], stack[-1][1] ^ 1):
-            level, index, right = stack.pop()
-            left = stack.pop()[2]
-            stack.append((level + 1, index // 2, np.add(left, right, out=left)))
+        """Add the row of the step's shard number `shard` to its neighbours.
+
+        A worker hands in in ascending order, so that the sum is left in the row of the first of two, and rows are taken
+        and given back as from a stack.
+        """
+        self._workers[worker].share.add(shard, row.vector)
 
     def gather(self, worker: int, first: int, shares: Sequence[Share], more: bool) -> None:
         """Add up a slice of what every worker handed in of the batch that begins with the step's shard `first`.
@@ -90,11 +89,11 @@ class Group:
         own = self._workers[worker]
         start, stop = own.slice
         for other, (begin, end) in zip(self._workers, shares, strict=True):
-            for place, (level, index) in enumerate(blocks(first + begin, first + end)):
+            for place, (level, index) in enumerate(tree_blocks(first + begin, first + end)):
                 number = (index << level) - first - begin if self._all_at_once else place
                 part = other.memory[number, start:stop]
                 own.tree.add(index, own.copy(part) if more or own.copied else part, level)
-        own.stack.clear()
+        own.share = TreeSum()
 
     def collect(self, worker: int, grads: Array, factor: float) -> None:
         """Write factor times a slice of the sum into the flat gradient, and start afresh."""
@@ -121,7 +120,7 @@ class Group:
 
 
 class _Worker:
-    """What a group has for one worker: its rows, the blocks that wait in them, and its slice of the sum."""
+    """What a group has for one worker: its rows, what waits in them, and its slice of the sum."""
 
     def __init__(self, memory: Array, slice_: tuple[int, int]) -> None:
         self.memory, self.slice = memory, slice_
@@ -130,7 +129,7 @@ class _Worker:
         self.reset()
 
     def reset(self) -> None:
-        self.stack: list[tuple[int, int, Array]] = []  # (level, index, sum)
+        self.share = TreeSum()  # of the rows handed in of a batch
         self.tree = TreeSum(self.release)
         self.copied = False  # whether the tree holds copies, for the rows are used for more than one batch
 

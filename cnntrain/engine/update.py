@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 from cnntrain.arrays import Array, Entry, Layout, Role, Shape, aligned, round_up, shared
 from cnntrain.engine.pool import Pool, Task, Team
-from cnntrain.engine.processes import Processes
 from cnntrain.errors import DivergedError
 from cnntrain.optimizers.base import Block, Optimizer
 from cnntrain.regularizers.base import Regularizer
@@ -68,6 +67,9 @@ class Updater:
         self._tensors = [piece for _, piece in tensors]
         self._blocks = _blocks(self._tensors)
         self._pieces = self._blocks if optimizer.unit == "element" else self._tensors
+        self._tensor_shares, self._block_shares, self._piece_shares = (
+            _shares(pieces, pool.threads) for pieces in (self._tensors, self._blocks, self._pieces)
+        )
         self._acting = [
             [r for r in self.rules.regularizers if r.applies(node_of(entry), piece.role)] for entry, piece in tensors
         ]
@@ -78,7 +80,7 @@ class Updater:
         self._scratch = [(aligned(largest, params.dtype), aligned(largest, params.dtype)) for _ in range(pool.threads)]
         self._squares = shared(len(self._blocks), np.float64)
         self._made: dict[tuple[int, int], Block] = {}  # by worker and piece
-        self._job = pool.register(self._serve)
+        self._job = pool.register(self._take)
         self._saved = aligned(layout.size, params.dtype) if optimizer.sam else None
 
     def apply(self, lr: float, step: int, clip_norm: float | None = None, momentum: float | None = None) -> float:
@@ -90,24 +92,13 @@ class Updater:
         """
         numbers = (lr, step, clip_norm or math.inf, math.nan if momentum is None else momentum)
         team = self.pool.team(self._job)
-        try:
-            if isinstance(team, Processes):
-                team.tell(self._job, *numbers)
-            norm = self._take(team, *numbers)
-        except BaseException:
-            self.pool.end_processes()
-            raise
-        return _finite(norm, step)
+        return _finite(self.pool.lead(team, self._job, numbers, lambda team: self._take(team, *numbers)), step)
 
-    def _serve(self, team: Processes, *numbers: float) -> None:
-        lr, step, clip_norm, momentum = numbers[:4]
-        self._take(team, lr, int(step), clip_norm, momentum)
-
-    def _take(self, team: Team, lr: float, step: int, clip_norm: float, momentum: float) -> float:
+    def _take(self, team: Team, lr: float, step: float, clip_norm: float, momentum: float) -> float:
         """What all workers do of `apply`, together; they stop where the norm is not finite."""
         norm = self._norm(team)
         if self._prepares and math.isfinite(norm):
-            self._run(team, self._tensors, self._prepare)
+            self._run(team, self._tensor_shares, self._prepare)
             norm = self._norm(team)
         if not math.isfinite(norm):
             return norm
@@ -116,14 +107,14 @@ class Updater:
 
         def update(worker: int, index: int) -> None:
             block = self._made.get((worker, index)) or self._block(worker, index)
-            block.lr, block.step = lr * self._pieces[index].lr_mult, step + 1
+            block.lr, block.step = lr * self._pieces[index].lr_mult, int(step) + 1
             if factor != 1.0:
                 block.g *= factor
             optimizer.step(block)
 
-        self._run(team, self._pieces, update)
+        self._run(team, self._piece_shares, update)
         if self.rules.regularizers:
-            self._run(team, self._tensors, self._limit)
+            self._run(team, self._tensor_shares, self._limit)
         return norm
 
     def _block(self, worker: int, index: int) -> Block:
@@ -163,24 +154,23 @@ class Updater:
             change = np.multiply(self._grads[piece.where], factor, out=self._room(worker, 0, piece.shape))
             self._params[piece.where] += change
 
-        self._run(self.pool, self._blocks, move)
+        self._run(self.pool, self._block_shares, move)
 
     def restore(self) -> None:
         """Come back from there, parameters and statistics."""
         assert self._saved is not None
         np.copyto(self._params, self._saved)
 
-    def _run(self, team: Team, pieces: Sequence[_Piece], task: Task) -> None:
-        """Call the task for the index of every piece: on all workers, or on one thread where there is little to do.
+    def _run(self, team: Team, shares: Sequence[range], task: Task) -> None:
+        """Call the task for every piece: each worker for its share, or one thread for all where there is little to do.
 
         What a worker writes lies in its own core's cache, and fetching it from there takes longer than a small update;
         only processes have it there already, for each adds up about what it updates.
         """
         if isinstance(team, Pool) and len(self._blocks) <= ALONE:
-            for index in range(len(pieces)):
+            for index in itertools.chain(*shares):
                 task(0, index)
             return
-        shares = _shares(pieces, team.threads)
 
         def share(worker: int) -> None:
             with np.errstate(over="ignore", invalid="ignore"):
@@ -220,7 +210,7 @@ class Updater:
             self._squares[index] = total
 
         with np.errstate(over="ignore", invalid="ignore"):
-            self._run(team, self._blocks, square)
+            self._run(team, self._block_shares, square)
         finite = np.isfinite(self._squares).all()
         return math.sqrt(math.fsum(self._squares)) if finite else float(self._squares.sum())
 
@@ -234,9 +224,9 @@ def _finite(norm: float, step: int) -> float:
 
 def _shares(pieces: Sequence[_Piece], workers: int) -> list[range]:
     """The indices of each worker's pieces, side by side, with about as many values for each."""
-    stops = list(itertools.accumulate(piece.where.stop - piece.where.start for piece in pieces))
-    middles = [(stop + start) / 2 for start, stop in itertools.pairwise([0, *stops])]
-    bounds = [bisect.bisect_left(middles, stops[-1] * worker / workers) for worker in range(workers + 1)]
+    edges = list(itertools.accumulate((piece.where.stop - piece.where.start for piece in pieces), initial=0))
+    middles = [(stop + start) / 2 for start, stop in itertools.pairwise(edges)]
+    bounds = [bisect.bisect_left(middles, edges[-1] * worker / workers) for worker in range(workers + 1)]
     return [range(start, stop) for start, stop in itertools.pairwise(bounds)]
 
 

@@ -8,12 +8,12 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from cnntrain.run import read_metrics
 from tests.support.experiments import call, start, write
+from tests.support.processes import alive, workers
 from tests.support.promises import evidence, require_same
 
 
@@ -40,14 +40,14 @@ def test_a_signal_to_all_processes_is_the_business_of_the_first(tmp_path):
     config = write(tmp_path)
     process = start("fit", config, "-s", "train.epochs=500", "-o", "run", "-j", "3", cwd=tmp_path)
     _wait_for_steps(tmp_path)
-    workers = _children(process.pid)
-    assert len(workers) == 2
-    for number in (*workers, process.pid):
+    those = workers(process.pid)
+    assert len(those) == 2
+    for number in (*those, process.pid):
         os.kill(number, signal.SIGINT)
     _, err = process.communicate(timeout=10)
     assert process.returncode == 130
     assert "stopped by SIGINT after step" in err.splitlines()[-1]
-    assert not any(map(_alive, workers))
+    assert not any(map(alive, those))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="workers are processes on Linux only")
@@ -58,42 +58,20 @@ def test_a_worker_that_is_killed_ends_the_run_which_can_be_resumed(tmp_path):
     codes = []
     while not codes or codes[-1]:
         process = start("fit", config, *sets, "-o", "run", "-j", "2", "--resume-or-start", cwd=tmp_path)
-        while not (workers := _children(process.pid)) and process.poll() is None:
+        while not (those := workers(process.pid)) and process.poll() is None:
             time.sleep(0.01)
         time.sleep(0.1 * len(codes))  # later each time: within the first step, and in the end not at all
-        for worker in workers:
+        for worker in those:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(worker, signal.SIGKILL)
         _, err = process.communicate(timeout=30)
         codes.append(process.returncode)
         if process.returncode == 5:
-            assert err.splitlines()[-1].startswith(
-                f"cnntrain: error: worker process {workers[0]} was ended by signal 9"
-            )
+            assert err.splitlines()[-1].startswith(f"cnntrain: error: worker process {those[0]} was ended by signal 9")
             assert json.loads((tmp_path / "run/status.json").read_text())["exit_code"] == 5
     assert codes[:-1] == [5] * (len(codes) - 1)
     assert len(codes) > 1
     require_same(tmp_path / "run", evidence(tmp_path / "straight"))
-
-
-def _children(process: int) -> list[int]:
-    """Its workers, which have let go of its output; not other programs that it asks something for a moment."""
-    found = [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-    return [child for child in found if _output(child) == os.devnull]
-
-
-def _output(process: int) -> str:
-    try:
-        return os.readlink(f"/proc/{process}/fd/1")
-    except OSError:
-        return ""
-
-
-def _alive(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_usr1_saves_and_goes_on(tmp_path):

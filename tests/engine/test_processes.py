@@ -18,16 +18,9 @@ from cnntrain.engine.pool import Pool
 from cnntrain.engine.processes import Processes
 from cnntrain.errors import LostWorkerError
 from tests.support.networks import engine_of, plain, random_batch
+from tests.support.processes import alive
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux only")
-
-
-def gone(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return True
-    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 @pytest.mark.parametrize("size", [2, 3, 5])
@@ -92,7 +85,7 @@ def test_what_fails_in_one_is_raised_in_the_one_that_asked(error, expected, said
     with pytest.raises(expected, match=said):
         twice(team)
     team.close()
-    assert all(map(gone, children))
+    assert not any(map(alive, children))
 
 
 def test_mapped_data_that_is_cut_short_meanwhile_is_what_is_told_of(tmp_path: Path) -> None:
@@ -123,7 +116,7 @@ def test_a_lost_worker_ends_the_step_and_the_next_one_has_new_ones():
             engine.step(batches, 0)
         assert np.array_equal(engine.step(batches, 0), vector)
         (child,) = pool._processes._children
-    assert gone(child)
+    assert not alive(child)
 
 
 def test_an_error_of_the_parent_ends_the_step_and_the_next_one_goes_well(monkeypatch):
@@ -187,10 +180,10 @@ def test_no_process_outlives_its_parent_nor_holds_its_files(state, tmp_path):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
             os.kill(child, number)  # meant for the whole job: the parent decides
         time.sleep(0.1)
-        assert not gone(child)
+        assert alive(child)
         parent.kill()
     deadline = time.monotonic() + 5
-    while not gone(child):
+    while alive(child):
         assert time.monotonic() < deadline
         time.sleep(0.01)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntrain.arrays import Array, aligned, blocks, tree_sum
+from cnntrain.arrays import Array, aligned, tree_blocks, tree_sum
 from cnntrain.engine.engine import shares_of
 from cnntrain.engine.plan import Plan
 from cnntrain.engine.rows import Group, Row, depth, groups_of
@@ -150,4 +150,6 @@ def test_after_a_step_that_failed_nothing_of_it_is_left():
 def test_the_depth_is_the_most_rows_that_any_stretch_of_shards_takes():
     for count in range(1, 40):
         starts = range(1 << count.bit_length())
-        assert depth(count) == max(1 + len(blocks(start, start + done)) for start in starts for done in range(count))
+        assert depth(count) == max(
+            1 + len(tree_blocks(start, start + done)) for start in starts for done in range(count)
+        )

@@ -22,6 +22,7 @@ import pytest
 from cnntrain import checkpoint, files
 from tests.support.campaign import Campaign, counts
 from tests.support.experiments import ADAM, call, evidence, start, write
+from tests.support.processes import workers
 
 SETS = ("data.source.samples=400", "train.epochs=3", "checkpoint.every=5st")  # 32 steps an epoch
 FLAVOURS = {"momentum": SETS, "adam": (*SETS, *ADAM)}
@@ -191,12 +192,6 @@ def test_signalled_at_random_moments_a_run_stops_in_order(
     assert slowest < GRACE
 
 
-def _workers(process: int) -> list[int]:
-    """The processes that a process has forked."""
-    children = Path(f"/proc/{process}/task/{process}/children")
-    return list(map(int, children.read_text().split())) if children.exists() else []
-
-
 @counts(1, 10)
 def test_stopped_for_a_while_and_continued_a_run_ends_as_if_nothing_had_been(
     tmp_path: Path, campaign: Campaign, count: int
@@ -206,10 +201,10 @@ def test_stopped_for_a_while_and_continued_a_run_ends_as_if_nothing_had_been(
     outcomes: Counter[str] = Counter()
     for number in range(count):
         process = trajectory.start(campaign.rng)
-        while number % 2 and process.poll() is None and not _workers(process.pid):
+        while number % 2 and process.poll() is None and not workers(process.pid):
             time.sleep(0.01)
         if process.poll() is None if number % 2 else moment(campaign.rng, trajectory, process):
-            stopped = [process.pid, *_workers(process.pid)] if number % 2 else [process.pid]
+            stopped = [process.pid, *workers(process.pid)] if number % 2 else [process.pid]
             for signalled in (signal.SIGSTOP, signal.SIGCONT):
                 for pid in stopped:
                     os.kill(pid, signalled)

@@ -15,6 +15,7 @@ import pytest
 
 from cnntrain.cli import main
 from tests.support.experiments import call, evidence, run, start, write
+from tests.support.processes import alive
 
 SEED = random.randrange(10**6)
 DIVERGES = "1e30"
@@ -51,14 +52,6 @@ def children(pid: int) -> list[int]:
 
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes in /proc")
-
-
-def alive(pid: int) -> bool:
-    """Whether a process is there and not just waiting to be buried."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def gone(pids: list[int], seconds: float = 30.0) -> bool:
