@@ -6,7 +6,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
+
+# BLAS must run on one thread inside the workers. It reads these variables when NumPy loads it, so they are set here, in
+# the module that Python runs before any other of the package; `cnntrain.blas` verifies that the library obeyed.
+for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+    os.environ[_variable] = "1"
 
 __version__ = "0.1.0"
 

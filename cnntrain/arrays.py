@@ -14,9 +14,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cnntrain import blas  # noqa: F401  (sets the BLAS threads before NumPy loads it)
-
-# isort: split
 import numpy as np
 import numpy.typing as npt
 

@@ -1,24 +1,20 @@
 """BLAS is the library behind matrix products; inside the workers it must run on one thread.
 
-Its own threads would split a product by their number, and with it the bits of the result. The environment
-variables below only act before NumPy loads the library, so this module is imported before NumPy everywhere, and
-`pin` afterwards asks the loaded library itself.
+Its own threads would split a product by their number, and with it the bits of the result. The package's
+`__init__` sets the environment variables that the library reads when NumPy loads it; `pin` asks the loaded library
+itself, whoever imported NumPy first.
 """
 
 from __future__ import annotations
 
 import ctypes
 import functools
-import os
 import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
-    os.environ[_name] = "1"
-
-import numpy as np  # noqa: E402  (after the variables above, which is the point)
+import numpy as np
 
 _SYMBOLS = [  # (setter, getter) in the builds NumPy ships with or is linked to
     (f"{prefix}openblas_set_num_threads{suffix}", f"{prefix}openblas_get_num_threads{suffix}")

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+import numpy as np
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Declared
 from cnntrain.config.load import Loaded
@@ -35,9 +37,6 @@ from cnntrain.registry import Part, make
 from cnntrain.regularizers.base import Regularizer
 from cnntrain.schedules.base import Horizon, Schedule
 from cnntrain.transforms.base import Transform
-
-# isort: split
-import numpy as np
 
 
 def problem(loaded: Loaded, path: str, message: str) -> ConfigError:

@@ -19,15 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
+import numpy as np
+import numpy.typing as npt
+
 import cnntrain
 from cnntrain import archive, files, strict_json
 from cnntrain.archive import Chunk, DamagedError, ForeignError, Member
 from cnntrain.arrays import Array, Shape, aligned
 from cnntrain.errors import CheckpointError, StorageError
-
-# isort: split
-import numpy as np
-import numpy.typing as npt
 
 FORMAT = 1  # of the files this version writes; it reads 1 to this
 MIN_READER = 1  # the oldest reader that understands those files

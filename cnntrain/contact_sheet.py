@@ -11,13 +11,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from PIL import Image, ImageDraw
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.build import Data
 from cnntrain.loader import Loader, Samples, output_shape
-
-# isort: split
-import numpy as np
-from PIL import Image, ImageDraw
 
 MOST = 32  # samples of each kind
 _COLUMNS = 8

@@ -17,15 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 import cnntrain
 from cnntrain import files, strict_json
 from cnntrain.arrays import Array, Shape
 from cnntrain.errors import DataError, OutOfMemoryError, StorageError
 from cnntrain.reader import CACHE, Reader
 from cnntrain.reading import device_failed, is_special, reading
-
-# isort: split
-import numpy as np
 
 Sample = tuple[Path, ...]  # the files one sample is read from; the first names it in messages
 

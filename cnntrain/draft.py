@@ -23,10 +23,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cnntrain.arrays import Array, Shape
-
-# isort: split
 import numpy as np
+
+from cnntrain.arrays import Array, Shape
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cnntrain import build, files, resources
 from cnntrain.build import Network
 from cnntrain.config.load import Loaded
@@ -16,9 +18,6 @@ from cnntrain.graph import Graph
 from cnntrain.resources import human
 from cnntrain.timing import Trial, pace, saves_in, step_flops
 from cnntrain.trainer import Job
-
-# isort: split
-import numpy as np
 
 STEPS, SECONDS = 5, 1.0  # to time: so many steps, and more where they are short
 

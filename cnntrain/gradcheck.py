@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from cnntrain import build
 from cnntrain.arrays import Array, Shape
 from cnntrain.build import Network
@@ -32,9 +34,6 @@ from cnntrain.graph import Graph, Node
 from cnntrain.losses.distillation import Distillation, with_logits
 from cnntrain.random import stream
 from cnntrain.summary import describe, described_without_data
-
-# isort: split
-import numpy as np
 
 SHARD, SAMPLES = 2, 3  # two shards, of 2 samples and of 1
 STEPS = (1e-5, 1e-6, 1e-7)  # h, for values around 1: the first is the most exact, the others look closer

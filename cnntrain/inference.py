@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from cnntrain import blas, build, resources, saved
 from cnntrain.arrays import Array
 from cnntrain.build import Network
@@ -24,9 +26,6 @@ from cnntrain.loader import Samples
 from cnntrain.reader import CACHE, Reader
 from cnntrain.registry import Part, make
 from cnntrain.unseen import Unseen, usual_split
-
-# isort: split
-import numpy as np
 
 
 class Trained:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from cnntrain import build, saved
 from cnntrain.arrays import Array, Shape
 from cnntrain.checkpoint import Checkpoint, find, read
 from cnntrain.engine.examination import Range
 from cnntrain.errors import CheckpointError
-
-# isort: split
-import numpy as np
-import numpy.typing as npt
 
 _TOLD = ("format", "min_reader", "cnntrain", "classes", "image_shape", "position", "monitor", "environment")
 

@@ -11,14 +11,13 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.datasets.base import Images
 from cnntrain.orders.base import Order
 from cnntrain.random import Draws, stream
 from cnntrain.transforms.base import Mixing, Transform
-
-# isort: split
-import numpy as np
 
 FIT_CHUNK = 1024  # images a transform is shown at a time while it measures the training split
 

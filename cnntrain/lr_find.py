@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
 from cnntrain import build
 from cnntrain.arrays import Array
 from cnntrain.engine.engine import Engine
@@ -19,10 +22,6 @@ from cnntrain.engine.pool import Pool
 from cnntrain.engine.update import Updater
 from cnntrain.errors import DivergedError
 from cnntrain.trainer import Job
-
-# isort: split
-import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 EXPLODED = 4.0  # times the smallest smoothed loss: there is nothing more to see
 SMOOTHING = 0.9  # weight of the losses before

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cnntrain import saved
 from cnntrain.checkpoint import Checkpoint, find, read, save
 from cnntrain.errors import CheckpointError, UsageError
-
-# isort: split
-import numpy as np
 
 
 def merge(paths: Sequence[Path], output: Path, overwrite: bool = False) -> dict[str, Any]:

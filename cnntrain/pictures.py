@@ -21,14 +21,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cnntrain.arrays import Array
-from cnntrain.errors import DataError, StorageError
-from cnntrain.reading import is_special, reading
-
-# isort: split
 import numpy as np
 import PIL
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
+
+from cnntrain.arrays import Array
+from cnntrain.errors import DataError, StorageError
+from cnntrain.reading import is_special, reading
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it finds wrong ends up in our one line
 

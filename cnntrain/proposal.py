@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from cnntrain import build
 from cnntrain.config.dump import plain, to_line
 from cnntrain.config.fields import key_of
@@ -23,9 +25,6 @@ from cnntrain.errors import printable
 from cnntrain.loader import fit
 from cnntrain.recognition import recognize
 from cnntrain.registry import make
-
-# isort: split
-import numpy as np
 
 MEASURED = 10_000  # samples that mean and deviation are taken over, evenly spread
 FEW = 1_000  # samples up to which a narrower network and a larger validation split are proposed

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 
-from cnntrain.arrays import Array
-
-# isort: split
 import numpy as np
+
+from cnntrain.arrays import Array
 
 _GOLDEN = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: the increment of SplitMix64
 _MASK = 2**64 - 1

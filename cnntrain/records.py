@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.errors import DataError
 from cnntrain.reading import reading
-
-# isort: split
-import numpy as np
 
 _PICKLE = b"\x80"  # how a pickle begins, and no label
 

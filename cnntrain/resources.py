@@ -7,13 +7,12 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from cnntrain.engine.plan import plan_of
 from cnntrain.engine.rows import depth
 from cnntrain.engine.update import BLOCK
 from cnntrain.graph import Graph
-
-# isort: split
-import numpy as np
 
 PROCESS = 16_000_000  # bytes of its own that a forked worker has beside what it computes in
 _CONTAINER = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))

@@ -21,15 +21,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+import PIL
+
 import cnntrain
 from cnntrain import blas, checkpoint, files, strict_json
 from cnntrain.arrays import Array
 from cnntrain.errors import RunDirectoryError, StorageError
 from cnntrain.files import AppendLog, DirectoryLock
-
-# isort: split
-import numpy as np
-import PIL
 
 RUNS = Path("runs")  # where runs without a --run-dir go, in the working directory
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cnntrain import build
 from cnntrain.arrays import Shape
 from cnntrain.checkpoint import Checkpoint
@@ -19,9 +21,6 @@ from cnntrain.datasets.base import MAX_CLASSES, Description
 from cnntrain.errors import CheckpointError, ConfigError
 from cnntrain.loader import array_shapes, with_arrays
 from cnntrain.transforms.base import Transform
-
-# isort: split
-import numpy as np
 
 
 def experiment(checkpoint: Checkpoint, sets: Sequence[str] = (), fitted: bool = False) -> tuple[Loaded, Description]:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
+
 from cnntrain import blas, build
 from cnntrain.arrays import Array, Layout, Param, aligned
 from cnntrain.config.fields import Kind
@@ -36,9 +38,6 @@ from cnntrain.registry import Part
 from cnntrain.run import environment
 from cnntrain.schedules.base import Horizon, Schedule
 from cnntrain.summary import described_without_data
-
-# isort: split
-import numpy as np
 
 GOLDEN = Path(__file__).with_name("golden.npz")
 INDEX = "index"  # the member that says what the others are: JSON as bytes

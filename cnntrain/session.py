@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cnntrain import advice, blas, build, files, forecast, manifest, resources, saved
 from cnntrain.arrays import Array
 from cnntrain.build import Data, Network, problem
@@ -47,9 +49,6 @@ from cnntrain.survey import survey, unreadable, validation_indices
 from cnntrain.teacher import learn
 from cnntrain.trainer import Job, Trainer
 from cnntrain.warmstart import WarmStart, warm_start
-
-# isort: split
-import numpy as np
 
 HARMLESS = (  # keys that may change on resume: they say how long and how watched, not what is computed
     "name",

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from cnntrain import build
 from cnntrain.arrays import Array
 from cnntrain.bar import Bar
@@ -25,9 +27,6 @@ from cnntrain.engine.pool import Pool
 from cnntrain.errors import DataError
 from cnntrain.loader import as_floats
 from cnntrain.manifest import FileFacts, Manifest, facts_with_digest
-
-# isort: split
-import numpy as np
 
 CHUNK = 1024  # samples looked at at a time
 

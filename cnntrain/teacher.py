@@ -6,15 +6,14 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.build import Data, problem
 from cnntrain.config.load import Loaded
 from cnntrain.engine.pool import Pool
 from cnntrain.inference import Trained
 from cnntrain.loader import Samples
-
-# isort: split
-import numpy as np
 
 
 @dataclass(frozen=True)

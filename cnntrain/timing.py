@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
+import numpy as np
+
 from cnntrain import build, checkpoint
 from cnntrain.averages.base import Average
 from cnntrain.config.schema import Experiment
@@ -21,9 +23,6 @@ from cnntrain.graph import BATCH
 from cnntrain.loader import Samples
 from cnntrain.schedules.base import Horizon
 from cnntrain.trainer import Job, gradient
-
-# isort: split
-import numpy as np
 
 WARM_UP = 2  # steps that are not counted: they take memory and fill caches
 _BACKWARD = ("partial_back", "backward")

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
+
 from cnntrain import build
 from cnntrain.arrays import Array
 from cnntrain.averages.base import Average
@@ -40,9 +42,6 @@ from cnntrain.recorder import Moment, Recorder, When, described
 from cnntrain.run import environment
 from cnntrain.schedules.base import Horizon, Schedule
 from cnntrain.warmstart import WarmStart
-
-# isort: split
-import numpy as np
 
 REMEASURED = 100  # training steps over which statistics of averaged weights are taken
 EXHAUSTED = "all steps taken"  # why most runs are finished

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.datasets.base import ClassFolders, Dataset, Images, size_text
 from cnntrain.decoded import Sample
@@ -17,9 +19,6 @@ from cnntrain.engine.pool import Pool
 from cnntrain.errors import DataError
 from cnntrain.recognition import recognize
 from cnntrain.registry import make
-
-# isort: split
-import numpy as np
 
 CHUNK = 1024  # samples that are in memory at a time
 _ROWS = {".npz"}  # files that hold many samples

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from cnntrain import build, registry
 from cnntrain.advice import RULES, of
 from cnntrain.cli import main
 from cnntrain.config.load import load
 from cnntrain.summary import described_without_data
-
-# isort: split
-import pytest
 
 CONFIG = """\
 data:

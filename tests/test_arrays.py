@@ -6,6 +6,7 @@ import itertools
 import os
 import threading
 
+import numpy as np
 import pytest
 
 from cnntrain.arrays import (
@@ -22,9 +23,6 @@ from cnntrain.arrays import (
     tree_blocks,
     tree_sum,
 )
-
-# isort: split
-import numpy as np
 
 
 @pytest.mark.parametrize("shape", [(), 7, (3, 5), (0, 4), (1, 2, 3, 4)])

@@ -74,3 +74,10 @@ def test_workspaces_are_taken_by_every_thread_or_refused_in_order(monkeypatch: p
         monkeypatch.setattr(blas, "_WORKSPACE", 2**60)
         with pytest.raises(MemoryError):
             blas.reserve(3, pool.run)
+
+
+def test_importing_the_package_sets_the_variables_and_no_numpy() -> None:
+    code = "import cnntrain, os, sys; print(os.environ['OPENBLAS_NUM_THREADS'], 'numpy' in sys.modules)"
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "False"]

@@ -12,14 +12,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cnntrain import archive, checkpoint
 from cnntrain.arrays import Array
 from cnntrain.errors import CheckpointError
-
-# isort: split
-import numpy as np
 
 META = {"config": {"seed": 2**63 - 1, "lr": 0.1, "name": "päris"}, "classes": ["0", "1"], "position": {"step": 7}}
 

@@ -9,15 +9,14 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 from cnntrain import decoded as module
 from cnntrain import files
 from cnntrain.decoded import Content, Recipe, Sample, decoded
 from cnntrain.errors import DataError, OutOfMemoryError, StorageError
 from cnntrain.reader import Reader
-
-# isort: split
-import numpy as np
-import pytest
 
 
 class Decoder:

@@ -6,6 +6,10 @@ import json
 import signal
 from pathlib import Path
 
+import numpy as np
+import pytest
+from PIL import Image
+
 from cnntrain import files, pictures
 from cnntrain.engine.pool import Pool
 from cnntrain.errors import DataError, StoppedError
@@ -13,11 +17,6 @@ from cnntrain.inference import Trained
 from cnntrain.run import read_metrics
 from cnntrain.trainer import Trainer
 from tests.support.experiments import FULL, evidence, run, write
-
-# isort: split
-import numpy as np
-import pytest
-from PIL import Image
 
 SETS = ("train.epochs=2", "checkpoint.every=1st")
 

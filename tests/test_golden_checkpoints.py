@@ -12,15 +12,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cnntrain.checkpoint import FORMAT, read
 from cnntrain.run import read_metrics
 from tests.golden.make_checkpoints import CHECKPOINTS, computed
 from tests.support.experiments import run
-
-# isort: split
-import numpy as np
 
 FORMATS = range(1, FORMAT + 1)
 DIGESTS = {

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
+
 from cnntrain.engine.pool import Pool
 from cnntrain.selftest import follow
 from tests.support.golden_networks import BATCHES, NETWORKS, RUNS
-
-# isort: split
-import numpy as np
-import pytest
 
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)

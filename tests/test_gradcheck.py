@@ -6,16 +6,15 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 from cnntrain import registry
 from cnntrain.cli import main
 from cnntrain.config.load import load
 from cnntrain.engine import engine
 from cnntrain.errors import Mark
 from cnntrain.gradcheck import Finding, _compare, check
-
-# isort: split
-import numpy as np
-import pytest
 
 QUICKSTART = Path(__file__).parent.parent / "configs" / "quickstart.yaml"
 CONFIG = """\

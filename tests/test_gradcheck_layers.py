@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+import pytest
+
 from cnntrain import registry
 from cnntrain.arrays import Array
 from cnntrain.config.schema import TrainedOptions
@@ -11,10 +14,6 @@ from cnntrain.errors import Mark
 from cnntrain.gradcheck import Finding, check_node
 from cnntrain.graph import BATCH, Node
 from cnntrain.layers.base import Coupled, Frame, Layer
-
-# isort: split
-import numpy as np
-import pytest
 
 EXAMPLES = [
     pytest.param(cls, example, id=f"{name}-{number}")

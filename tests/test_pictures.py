@@ -12,15 +12,14 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
 from cnntrain import pictures
 from cnntrain.errors import DataError
 from cnntrain.pictures import MAX_PIXELS, decode, decode_clip, evenly
 from tests.support.pictures import bmp, bomb, gif, png, tiff
-
-# isort: split
-import numpy as np
-import pytest
-from PIL import Image, ImageCms
 
 WHITE = [255, 255, 255]
 TRNS, PLTE = b"tRNS", b"PLTE"

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 
 from cnntrain.random import Draws, stream
-
-# isort: split
-import numpy as np
 
 SAMPLES = np.arange(50_000)
 

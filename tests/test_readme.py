@@ -198,7 +198,7 @@ def test_its_layer_is_found_keeps_the_contract_and_the_manners(tmp_path):
     assert re.search(r"\b[12]\d passed", tested.stdout), tested.stdout
     listed = _python(tmp_path, "cnntrain", "list", "layers")
     assert "softsign" in listed.stdout, listed.stderr
-    rules = ["--config", str(ROOT / ".ci/ruff.toml"), "--no-cache", "cnntrain/layers/softsign.py"]
+    rules = ["--config", str(ROOT / ".ruff.toml"), "--no-cache", "cnntrain/layers/softsign.py"]
     for check in (["check"], ["format", "--check"]):
         result = _python(tmp_path, "ruff", *check, *rules)
         assert result.returncode == 0, result.stdout

@@ -10,15 +10,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cnntrain import checkpoint, files, run
 from cnntrain.errors import CnntrainError, RunDirectoryError, StorageError
 from cnntrain.run import RunDirectory
 from tests.support.faults import Killed, every_point, inject
-
-# isort: split
-import numpy as np
 
 HASH = "0123456789abcdef" * 4
 ARRAYS = {"param/w": np.arange(3.0)}

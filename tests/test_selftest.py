@@ -6,15 +6,14 @@ import configparser
 import json
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 from cnntrain import registry, selftest
 from cnntrain.cli import main
 from cnntrain.selftest import KINDS, deviation
 from tests.golden import pack
 from tests.support.golden import proven
-
-# isort: split
-import numpy as np
-import pytest
 
 ROOT = Path(__file__).parent.parent
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from cnntrain import checkpoint
-from cnntrain.cli import main
-
-# isort: split
 import numpy as np
 import pytest
+
+from cnntrain import checkpoint
+from cnntrain.cli import main
 
 CONFIG = """\
 seed: {seed}

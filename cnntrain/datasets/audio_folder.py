@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.config.fields import Range
 from cnntrain.datasets.base import ClassFolders
@@ -20,9 +22,6 @@ from cnntrain.decoded import Content, Recipe, Sample
 from cnntrain.errors import DataError
 from cnntrain.reading import reading
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 _FLOOR = 80.0  # decibels below full scale that count as silence
 _LONGEST = 10.0  # seconds that a proposal takes of a sound

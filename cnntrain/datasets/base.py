@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, TypeGuard
 
+import numpy as np
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Pair, PositiveInt, check_fields
 from cnntrain.decoded import Content, Decoded, Recipe, Sample, decoded
@@ -18,9 +20,6 @@ from cnntrain.random import stream
 from cnntrain.reader import ALONE, Reader
 from cnntrain.reading import on_disk, reading
 from cnntrain.registry import Part
-
-# isort: split
-import numpy as np
 
 MAX_CLASSES = 65_536  # labels beyond are a sign of the wrong array, and each would become a class
 SPLITS = ("train", "val", "test")

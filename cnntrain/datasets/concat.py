@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, cast
 
+import numpy as np
+
 from cnntrain.config.fields import Kind
 from cnntrain.datasets.base import Dataset, Description, Images, joined, size_text
 from cnntrain.errors import DataError
 from cnntrain.reader import ALONE, Reader
 from cnntrain.registry import Part, register
-
-# isort: split
-import numpy as np
 
 
 @register("concat")

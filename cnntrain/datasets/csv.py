@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.datasets.base import MAX_CLASSES, SPLITS, Dataset, Images, PictureFields, check_none_is_empty
 from cnntrain.decoded import Sample, decoded
@@ -18,9 +20,6 @@ from cnntrain.errors import DataError, printable
 from cnntrain.reader import ALONE, Reader
 from cnntrain.reading import on_disk, reading
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 _LARGEST = float(np.finfo(np.float32).max)
 _DELIMITERS = (",", ";", "\t")

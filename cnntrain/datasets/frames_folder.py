@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
+import numpy as np
+
 from cnntrain.arrays import Shape
 from cnntrain.config.fields import Range
 from cnntrain.datasets.base import ClassFolders, PictureFields, files_below
@@ -14,9 +16,6 @@ from cnntrain.decoded import Content, Recipe, Sample
 from cnntrain.errors import DataError
 from cnntrain.pictures import MOVING, SUFFIXES, decode, decode_clip, evenly
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 
 @register("frames_folder")

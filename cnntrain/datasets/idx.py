@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Self, cast
 
+import numpy as np
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import PositiveInt, Range
 from cnntrain.datasets.base import (
@@ -30,9 +32,6 @@ from cnntrain.errors import DataError
 from cnntrain.reader import ALONE, Reader
 from cnntrain.reading import largest_unpacked, on_disk, reading
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 _PREFIXES = {"train": "train", "test": "t10k"}
 _CONTENTS = {3: "images", 1: "labels"}  # by number of dimensions

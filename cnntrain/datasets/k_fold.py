@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, cast
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.config.fields import Kind, NonNegativeInt, Range, Seed
 from cnntrain.datasets.base import Dataset, Description, Images, shuffled_by_class
 from cnntrain.errors import DataError
 from cnntrain.reader import ALONE, Reader
 from cnntrain.registry import Part, register
-
-# isort: split
-import numpy as np
 
 
 @register("k_fold")

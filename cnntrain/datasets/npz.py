@@ -16,15 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
+import numpy as np
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.datasets.base import Dataset, Images, checked_labels, count_classes, has_any, numbered, size_text
 from cnntrain.errors import DataError, printable
 from cnntrain.reader import ALONE, Reader
 from cnntrain.reading import is_special, largest_unpacked, on_disk, reading
 from cnntrain.registry import did_you_mean, register
-
-# isort: split
-import numpy as np
 
 _SPLITS = ("train", "val", "test")
 _KEYS = tuple(f"{letter}_{split}" for split in _SPLITS for letter in "xy")

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, cast
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.config.fields import Kind, PositiveInt, Range, Seed, check_exactly_one
 from cnntrain.datasets.base import Dataset, Description, Images, shuffled_by_class
 from cnntrain.errors import DataError
 from cnntrain.reader import ALONE, Reader
 from cnntrain.registry import Part, register
-
-# isort: split
-import numpy as np
 
 
 @register("subset")

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import NonNegative, Pair, PositiveInt, Range, Seed
 from cnntrain.datasets.base import Dataset, Description, Images, numbered
@@ -14,9 +16,6 @@ from cnntrain.errors import DataError
 from cnntrain.random import stream
 from cnntrain.reader import ALONE, Reader
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 _SHAPES: dict[str, Callable[[Array, Array], Array]] = {  # whether a point (x, y), y downwards, lies inside
     "disc": lambda x, y: x * x + y * y < 1,

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
+
 from cnntrain.arrays import Array, aligned
 from cnntrain.averages.base import Average
 from cnntrain.engine.engine import Batch, Engine
-
-# isort: split
-import numpy as np
 
 BLOCK = 16384  # values at a time, so that they stay in cache
 

@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import numpy as np
+
 from cnntrain.arrays import Array, TreeSum, aligned, shared, tree_sum
 from cnntrain.engine.plan import Call, Plan, carve, carve_all, plan_of
 from cnntrain.engine.pool import Pool, Team
@@ -27,9 +29,6 @@ from cnntrain.errors import DivergedError
 from cnntrain.graph import BATCH, Graph
 from cnntrain.layers.base import Coupled, Frame
 from cnntrain.random import stream
-
-# isort: split
-import numpy as np
 
 
 class Batch(Protocol):

@@ -10,15 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from cnntrain.arrays import Array, aligned, tree_sum
 from cnntrain.engine.engine import Batch, Engine
 from cnntrain.engine.plan import carve_all
 from cnntrain.graph import BATCH
 from cnntrain.layers.base import Buffers, Coupled, Frame
 from cnntrain.random import stream
-
-# isort: split
-import numpy as np
 
 MOST_SAMPLES = 8  # that a finding names
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from cnntrain.arrays import Array
-
-# isort: split
 import numpy as np
+
+from cnntrain.arrays import Array
 
 
 class Fixed:

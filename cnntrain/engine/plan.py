@@ -14,12 +14,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from cnntrain.arrays import Array, Shape, round_up
 from cnntrain.graph import BATCH, Graph
 from cnntrain.layers.base import Buffers, Coupled, Workspace
-
-# isort: split
-import numpy as np
 
 Key = tuple[str, int, str]  # what, node, name: ("y", 3, ""), ("dy", 3, ""), ("kept", 3, "mask"), ("more", 3, "1")
 

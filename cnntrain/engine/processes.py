@@ -17,12 +17,11 @@ import warnings
 from collections.abc import Callable
 from typing import NoReturn
 
+import numpy as np
+
 from cnntrain.arrays import shared
 from cnntrain.engine.watchdog import Watchdog, bark
 from cnntrain.errors import LostWorkerError
-
-# isort: split
-import numpy as np
 
 SPINS = 200  # times a token is looked for before sleeping: as long as waking up takes
 PATIENCE = 0.5  # seconds between looks at whether the others live

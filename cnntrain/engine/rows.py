@@ -13,11 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from cnntrain.arrays import ALIGNMENT, Array, Param, TreeSum, round_up, shared, tree_blocks
 from cnntrain.engine.plan import Plan
-
-# isort: split
-import numpy as np
 
 Share = tuple[int, int]  # the shards of a batch, from and to, that one worker takes
 

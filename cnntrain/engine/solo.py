@@ -10,12 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from cnntrain.arrays import Array, Shape, aligned, tree_sum
 from cnntrain.layers.base import Buffers, Coupled, Frame, Layer
 from cnntrain.random import stream
-
-# isort: split
-import numpy as np
 
 Streams = Callable[[int], np.random.Generator]  # shard -> the random generator its frame hands out
 

@@ -6,12 +6,11 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.losses.base import Loss
 from cnntrain.metrics.base import Metric
-
-# isort: split
-import numpy as np
 
 _LOSS, _NORMALIZER, _SAMPLES, _STATES = 0, 1, 2, 3  # what lies where in the vector
 

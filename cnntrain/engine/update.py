@@ -13,14 +13,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from cnntrain.arrays import Array, Entry, Layout, Role, Shape, aligned, round_up, shared
 from cnntrain.engine.pool import Pool, Task, Team
 from cnntrain.errors import DivergedError
 from cnntrain.optimizers.base import Block, Optimizer
 from cnntrain.regularizers.base import Regularizer
-
-# isort: split
-import numpy as np
 
 BLOCK = 65536  # values: a quarter of a MB of float32, which the caches hold with the slots
 ALONE = 16  # blocks up to which one thread updates them all

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from cnntrain.arrays import Array, aligned
 from cnntrain.engine.engine import Batch, Engine
 from cnntrain.engine.walk import Walk
-
-# isort: split
-import numpy as np
 
 SAMPLES = 64  # that a rectifier is shown before it counts as dead
 _RECTIFIERS = ("relu", "relu6")

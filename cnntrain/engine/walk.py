@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from cnntrain.arrays import Array, aligned
 from cnntrain.graph import BATCH, Graph
 from cnntrain.layers.base import Buffers, Coupled, Frame, Layer
@@ -15,9 +17,6 @@ from cnntrain.layers.dropout import Dropout
 from cnntrain.layers.identity import Identity
 from cnntrain.layers.noise import AlphaDropout, Drop, GaussianNoise
 from cnntrain.random import stream
-
-# isort: split
-import numpy as np
 
 
 class Walk:

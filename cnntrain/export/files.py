@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cnntrain import files
 from cnntrain.datasets.base import Images
 from cnntrain.errors import StorageError
@@ -12,9 +14,6 @@ from cnntrain.export import numpy_file, onnx_file, torch_file
 from cnntrain.export.network import drawn, split
 from cnntrain.inference import Trained
 from cnntrain.loader import Samples
-
-# isort: split
-import numpy as np
 
 
 def export(trained: Trained, kind: str, output: Path, fold: bool = False, overwrite: bool = False) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.config.dump import plain
 from cnntrain.draft import Draft, Value
@@ -14,9 +16,6 @@ from cnntrain.errors import UsageError
 from cnntrain.graph import BATCH, Graph
 from cnntrain.inference import Trained
 from cnntrain.transforms.normalize import Normalize
-
-# isort: split
-import numpy as np
 
 FOLDED = ("conv2d", "depthwise_conv2d", "dense")  # layers whose weight's last axis are the outputs
 

@@ -14,12 +14,11 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from cnntrain import __version__
 from cnntrain.draft import Constant, Draft, Operand, Operation, Value
 from cnntrain.export.network import Exported
-
-# isort: split
-import numpy as np
 
 _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**", "matmul": "@"}
 _CALLS = {"max": "np.maximum", "min": "np.minimum", "abs": "np.abs", "neg": "np.negative", "sqrt": "np.sqrt"} | {

@@ -10,14 +10,13 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from cnntrain import __version__
 from cnntrain.arrays import Array
 from cnntrain.draft import Constant, Operand, Operation, Value
 from cnntrain.errors import CheckFailedError, MissingExtraError
 from cnntrain.export.network import Exported
-
-# isort: split
-import numpy as np
 
 OPSET = 18
 _SAME = ("add", "sub", "mul", "div", "max", "min", "pow", "exp", "log", "tanh", "sigmoid", "erf", "sqrt", "neg", "abs")

@@ -12,13 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.errors import CheckpointError, MissingExtraError, printable
 from cnntrain.files import open_regular
 from cnntrain.graph import BATCH, Graph
-
-# isort: split
-import numpy as np
 
 _CALLED = {"scale": "weight", "shift": "bias", "slope": "weight"}  # ours -> PyTorch's, where they differ
 _COUNTER = "num_batches_tracked"  # PyTorch's batch norm has one, and does not need it

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import check_fields
 from cnntrain.registry import Part
-
-# isort: split
-import numpy as np
 
 
 @dataclass(frozen=True)

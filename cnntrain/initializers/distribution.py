@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from cnntrain.arrays import Array, Param
 from cnntrain.config.fields import Finite, NonNegative
 from cnntrain.initializers.base import Initializer, truncated
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 
 @register("uniform")

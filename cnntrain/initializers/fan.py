@@ -11,13 +11,12 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from cnntrain.arrays import Array, Param
 from cnntrain.config.fields import Positive
 from cnntrain.initializers.base import Initializer, truncated
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 GAINS = {  # PyTorch's calculate_gain; leaky_relu with this package's slope of 0.01
     "linear": 1.0,

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from cnntrain.arrays import Array, Param
 from cnntrain.config.fields import Positive
 from cnntrain.initializers.base import Initializer
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 
 @register("orthogonal")

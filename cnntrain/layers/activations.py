@@ -10,15 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
+import numpy as np
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Finite, Positive, Range
 from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example
 from cnntrain.ops.blocks import BLOCK, blocks, long_rows
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 
 class Elementwise(Layer):

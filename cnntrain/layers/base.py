@@ -12,16 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
 from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import check_fields
 from cnntrain.config.schema import NodeOptions, TrainedOptions
 from cnntrain.draft import Draft, Value
 from cnntrain.ops.calls import Calls, run
 from cnntrain.registry import Part
-
-# isort: split
-import numpy as np
-import numpy.typing as npt
 
 T = TypeVar("T")
 Buffers = Mapping[str, tuple[Shape, npt.DTypeLike]]  # name -> (whole shape, the shard's rows included; dtype)

@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
+
 from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import Positive, Probability
 from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Coupled, Example, Frame, Workspace, example
 from cnntrain.ops.blocks import line, long_rows
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 CENTERED = 64.0  # mean^2 / variance of a channel beyond which x is centered first
 

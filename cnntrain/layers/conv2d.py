@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+
 from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import Classes, Pair, PositiveInt
 from cnntrain.draft import Draft, Value
@@ -18,9 +20,6 @@ from cnntrain.ops.depthwise import Depthwise
 from cnntrain.ops.windows import Padding, pair, windows
 from cnntrain.ops.winograd import Winograd
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 
 @register("conv2d")

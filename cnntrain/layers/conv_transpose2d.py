@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import Classes, NonNegativeInt, Pair, PositiveInt
 from cnntrain.draft import Draft, Value
@@ -15,9 +17,6 @@ from cnntrain.ops.calls import Calls, add
 from cnntrain.ops.convolution import Convolution, sum_over_windows
 from cnntrain.ops.windows import pair, windows
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 Cut = NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt, NonNegativeInt]
 Extra = NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt]

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import Pair, PositiveInt
 from cnntrain.draft import Draft, Value
@@ -16,9 +18,6 @@ from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.depthwise import Depthwise
 from cnntrain.ops.windows import Padding, pair, windows
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 
 @register("depthwise_conv2d")

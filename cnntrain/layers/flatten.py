@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, example
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 
 @register("flatten")

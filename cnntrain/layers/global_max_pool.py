@@ -8,15 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image
 from cnntrain.ops import pooling
 from cnntrain.ops.windows import Windows, windows
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 
 @register("global_max_pool")

@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import NonNegative, Positive, PositiveInt
 from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image
 from cnntrain.ops.blocks import row_blocks, rows_per_block
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 
 @register("lrn")

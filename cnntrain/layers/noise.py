@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import NonNegative, Rate
 from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 _SELU_FLOOR = -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717  # selu's limit at -infinity
 

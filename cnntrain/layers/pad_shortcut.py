@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Pair, PositiveInt
 from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, example, image
 from cnntrain.ops.windows import pair
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 
 @register("pad_shortcut")

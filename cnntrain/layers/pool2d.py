@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import NonNegativeInt, Pair
 from cnntrain.draft import Draft, Value
@@ -14,9 +16,6 @@ from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, imag
 from cnntrain.ops import pooling
 from cnntrain.ops.windows import Windows, windows
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 Margin = NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt, NonNegativeInt]
 

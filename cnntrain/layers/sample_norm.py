@@ -10,15 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import Positive, PositiveInt
 from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image
 from cnntrain.ops.blocks import rows_per_block
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 
 @dataclass(frozen=True)

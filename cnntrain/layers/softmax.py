@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.draft import Draft, Value
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example
 from cnntrain.ops.blocks import row_blocks, rows_per_block
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 
 @dataclass(frozen=True)

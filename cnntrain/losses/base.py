@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import NonNegative, Positive, check_fields
 from cnntrain.registry import Part
-
-# isort: split
-import numpy as np
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.config.fields import Rate
 from cnntrain.losses.base import Loss, one_hot
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 
 @register("cross_entropy")

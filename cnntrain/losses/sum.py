@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, cast
 
+import numpy as np
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Kind
 from cnntrain.losses.base import Loss
 from cnntrain.registry import Part, make, register
-
-# isort: split
-import numpy as np
 
 
 @register("sum")

@@ -6,13 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.config.fields import Range
 from cnntrain.metrics.base import Metric, labels_of, log_probabilities
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 LIMIT = 32.0  # log-odds beyond are one bin: a probability within 1.3e-14 of 0 or 1
 

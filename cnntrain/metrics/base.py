@@ -6,12 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.config.fields import check_fields
 from cnntrain.registry import Part
-
-# isort: split
-import numpy as np
 
 
 @dataclass(frozen=True)

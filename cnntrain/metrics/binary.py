@@ -6,12 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.metrics.base import Mean, Metric, divided, rows_of
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 
 @register("binary_accuracy")

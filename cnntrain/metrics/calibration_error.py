@@ -6,13 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.config.fields import Range
 from cnntrain.metrics.base import Metric, correct, labels_of, log_probabilities
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 
 @register("calibration_error")

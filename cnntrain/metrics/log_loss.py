@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.metrics.base import Mean, labels_of, log_probabilities
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 
 @register("log_loss")

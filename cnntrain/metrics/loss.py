@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.metrics.base import Metric
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 
 @register("loss")

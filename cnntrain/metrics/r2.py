@@ -6,12 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.metrics.base import Metric, rows_of
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 
 @register("r2")

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from cnntrain.arrays import Array
-
-# isort: split
 import numpy as np
+
+from cnntrain.arrays import Array
 
 Call = Callable[[], object]
 Calls = list[Call]

@@ -16,13 +16,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.ops.calls import Calls, add, copy
 from cnntrain.ops.windows import Windows
-
-# isort: split
-import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 CHUNK_VALUES = 512 * 1024  # of the columns: 2 MB of float32
 LEAST_ROWS = 192  # below this a product spends its time on loading the weights

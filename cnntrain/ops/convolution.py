@@ -15,16 +15,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 
+import numpy as np
+import numpy.typing as npt
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.ops.blocks import line, long_rows
 from cnntrain.ops.calls import Calls, add, copy
 from cnntrain.ops.columns import Columns
 from cnntrain.ops.products import product
 from cnntrain.ops.windows import Axis, Windows
-
-# isort: split
-import numpy as np
-import numpy.typing as npt
 
 Scratch = Mapping[str, Array]
 

@@ -18,15 +18,14 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.ops.calls import Calls, copy
 from cnntrain.ops.convolution import add_bias, bias_line, sum_over_windows
 from cnntrain.ops.windows import Axis, Windows
-
-# isort: split
-import numpy as np
-import numpy.typing as npt
-from numpy.lib.stride_tricks import as_strided
 
 Scratch = Mapping[str, Array]
 

@@ -14,11 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cnntrain.arrays import Array, Shape
-
-# isort: split
 import numpy as np
 import numpy.typing as npt
+
+from cnntrain.arrays import Array, Shape
 
 _BORDER = 0.46875
 _ONE = 6.0  # from here on erf is 1

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.ops import tones
 from cnntrain.ops.sampling import affine_maps, warp
-
-# isort: split
-import numpy as np
 
 Operation = Callable[[Array, Array], Array]
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 
-from cnntrain.arrays import Array
-from cnntrain.ops.windows import Axis, Windows
-
-# isort: split
 import numpy as np
 import numpy.typing as npt
+
+from cnntrain.arrays import Array
+from cnntrain.ops.windows import Axis, Windows
 
 CHUNK_VALUES = 1024 * 1024  # of the input: operations on fewer are so short that workers meet at the interpreter
 

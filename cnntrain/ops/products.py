@@ -15,11 +15,10 @@ from __future__ import annotations
 import functools
 from functools import partial
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.ops.calls import Call, Calls, run
-
-# isort: split
-import numpy as np
 
 UNPACKED = 1_000_000  # multiply-adds of a product up to which OpenBLAS does not pack
 WIDEST = 64  # columns of a piece: four AVX-512 registers

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from cnntrain.arrays import Array
-
-# isort: split
 import numpy as np
+
+from cnntrain.arrays import Array
 
 Interpolation = Literal["bilinear", "nearest"]
 

@@ -6,10 +6,9 @@ image. Pillow's and torchvision's formulas; what these do to bytes is done to th
 
 from __future__ import annotations
 
-from cnntrain.arrays import Array
-
-# isort: split
 import numpy as np
+
+from cnntrain.arrays import Array
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601: how bright red, green and blue look
 

@@ -25,17 +25,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.ops.calls import Call, Calls, add, copy
 from cnntrain.ops.columns import Chunk, Columns
 from cnntrain.ops.convolution import add_bias, bias_line, sum_over_windows, turned
 from cnntrain.ops.products import product
 from cnntrain.ops.windows import Axis, Windows
-
-# isort: split
-import numpy as np
-import numpy.typing as npt
-from numpy.lib.stride_tricks import as_strided
 
 Scratch = Mapping[str, Array]
 Buffers = dict[str, tuple[Shape, npt.DTypeLike]]

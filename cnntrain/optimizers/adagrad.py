@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.config.fields import NonNegative, Positive
 from cnntrain.optimizers.base import Block, Optimizer
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 
 @register("adagrad")

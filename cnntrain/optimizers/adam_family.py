@@ -7,12 +7,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from cnntrain.config.fields import NonNegative, Positive, Rate
 from cnntrain.optimizers.base import Block, Optimizer
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 _NOTHING = 1e-20  # what 1 - x no longer shows
 

@@ -13,12 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
+
 from cnntrain.arrays import Array, Role
 from cnntrain.config.fields import NonNegative, Positive, PositiveInt, Probability, check_fields
 from cnntrain.registry import Part
-
-# isort: split
-import numpy as np
 
 SLOW = "slow"  # the slot of lookahead
 

@@ -6,13 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.config.fields import NonNegative, Positive, PositiveInt, Rate
 from cnntrain.optimizers.base import Block, Optimizer, adam_direction, norm
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 
 @register("muon")

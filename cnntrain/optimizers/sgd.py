@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from cnntrain.config.fields import Probability, Rate
 from cnntrain.optimizers.base import Block, Optimizer
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 
 @register("sgd")

@@ -8,14 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.config.fields import check_fields
 from cnntrain.errors import DataError
 from cnntrain.random import stream
 from cnntrain.registry import Part
-
-# isort: split
-import numpy as np
 
 
 @dataclass(frozen=True)

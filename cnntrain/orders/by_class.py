@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.config.fields import NonNegative
 from cnntrain.orders.base import ByClass
 from cnntrain.registry import register
-
-# isort: split
-import numpy as np
 
 
 @register("balanced")

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.config.fields import NonNegative, Positive
 from cnntrain.registry import register
 from cnntrain.regularizers.base import Regularizer
-
-# isort: split
-import numpy as np
 
 
 @register("l2")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.report.charts import LINE, QUIET, SERIES, Chart, grid
 from cnntrain.report.html import Markup, folded, section, table
 from cnntrain.report.judged import Judged, percent
-
-# isort: split
-import numpy as np
 
 BINS = 15  # as many as the metric calibration_error has by default
 

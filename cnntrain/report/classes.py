@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from cnntrain.metrics.base import divided
 from cnntrain.report.confusion import narrow
 from cnntrain.report.html import Markup, element, section, table
 from cnntrain.report.judged import Judged
-
-# isort: split
-import numpy as np
 
 
 def of(judged: Judged) -> Markup:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.report.charts import QUIET, Chart
 from cnntrain.report.html import Markup, element, folded, section, table
 from cnntrain.report.judged import Judged, percent
 from cnntrain.report.pictures import embedded, sheet
-
-# isort: split
-import numpy as np
 
 _HALF = 460  # pixels of half a page
 _LARGEST_TABLE = 24  # classes; beyond, a cell is a few pixels

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.graph import BATCH, Graph
 from cnntrain.inference import Trained
@@ -11,9 +13,6 @@ from cnntrain.layers.dense import Dense
 from cnntrain.layers.flatten import Flatten
 from cnntrain.report.html import Markup, element, section
 from cnntrain.report.pictures import embedded, sheet
-
-# isort: split
-import numpy as np
 
 MOST = 256
 _SHEET = 900  # pixels of the width of all of them

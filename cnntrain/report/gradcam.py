@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.engine.walk import Walk
 from cnntrain.graph import Graph
@@ -9,9 +11,6 @@ from cnntrain.report.html import Markup, element, section
 from cnntrain.report.judged import Judged
 from cnntrain.report.mistakes import thumbnail, told, worst
 from cnntrain.report.pictures import caption, resized
-
-# isort: split
-import numpy as np
 
 _RIGHT, _WRONG = 6, 6  # images shown
 _HEAT = np.array([(20, 11, 52), (132, 32, 107), (229, 92, 48), (246, 215, 70)], np.float64)  # dark to bright

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.datasets.base import Images
 from cnntrain.engine.pool import Pool
@@ -18,9 +20,6 @@ from cnntrain.metrics.base import labels_of, log_probabilities
 from cnntrain.record import Record
 from cnntrain.registry import make
 from cnntrain.resources import threads as usable
-
-# isort: split
-import numpy as np
 
 _METRICS = (
     *("accuracy", "top_k", "balanced_accuracy", "f1", "cohen_kappa", "mcc"),

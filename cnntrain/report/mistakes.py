@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.report.charts import Chart
 from cnntrain.report.html import Markup, element, section
 from cnntrain.report.judged import Judged, percent
 from cnntrain.report.pictures import caption, resized, to_bytes
-
-# isort: split
-import numpy as np
 
 SHOWN = 24
 _IN_A_ROW, _ROWS = 5, 3  # of those in a chart

@@ -6,12 +6,11 @@ import base64
 import io
 from collections.abc import Sequence
 
-from cnntrain.arrays import Array
-from cnntrain.report.html import Markup, element
-
-# isort: split
 import numpy as np
 from PIL import Image
+
+from cnntrain.arrays import Array
+from cnntrain.report.html import Markup, element
 
 
 def to_bytes(image: Array) -> Array:

@@ -9,13 +9,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Positive, Probability, check_fields
 from cnntrain.random import Draws
 from cnntrain.registry import Part
-
-# isort: split
-import numpy as np
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import PositiveInt
 from cnntrain.ops import tones
 from cnntrain.random import Draws
 from cnntrain.registry import register
 from cnntrain.transforms.base import Transform
-
-# isort: split
-import numpy as np
 
 VALUES = 128  # of a descriptor: 4 x 4 cells of 8 directions
 SCALE = 512  # what OpenCV multiplies a descriptor of length 1 by before it rounds

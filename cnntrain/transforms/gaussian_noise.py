@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.config.fields import Finite, Positive
 from cnntrain.random import Draws
 from cnntrain.registry import register
 from cnntrain.transforms.base import Transform
-
-# isort: split
-import numpy as np
 
 
 @register("gaussian_noise")

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.config.fields import Positive
 from cnntrain.registry import register
 from cnntrain.transforms.base import Mixing
-
-# isort: split
-import numpy as np
 
 
 @register("mixup")

@@ -7,14 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Finite, Positive
 from cnntrain.random import Draws
 from cnntrain.registry import register
 from cnntrain.transforms.base import Transform
-
-# isort: split
-import numpy as np
 
 
 @register("normalize")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
+import numpy as np
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import PositiveInt, Range
 from cnntrain.ops import tones
@@ -12,9 +14,6 @@ from cnntrain.ops.policies import OPERATIONS, augment
 from cnntrain.random import Draws
 from cnntrain.registry import register
 from cnntrain.transforms.base import Transform
-
-# isort: split
-import numpy as np
 
 STRENGTHS = 31
 

@@ -6,14 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.config.fields import Positive, Probability
 from cnntrain.random import Draws
 from cnntrain.registry import register
 from cnntrain.transforms.base import Transform, erase
-
-# isort: split
-import numpy as np
 
 TRIES = 10  # rectangles drawn before an image is left as it is
 

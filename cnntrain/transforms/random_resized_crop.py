@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Pair, Positive
 from cnntrain.ops.sampling import Interpolation, resample, resampling
@@ -13,9 +15,6 @@ from cnntrain.ops.windows import pair
 from cnntrain.random import Draws
 from cnntrain.registry import register
 from cnntrain.transforms.base import Transform
-
-# isort: split
-import numpy as np
 
 TRIES = 10  # boxes drawn before the middle of the image is taken
 

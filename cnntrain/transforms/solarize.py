@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.config.fields import Range
 from cnntrain.ops import tones
 from cnntrain.registry import register
 from cnntrain.transforms.base import Sometimes
-
-# isort: split
-import numpy as np
 
 
 @register("solarize")

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from cnntrain.arrays import Array, Shape
 from cnntrain.ops import tones
 from cnntrain.ops.policies import OPERATIONS, augment
 from cnntrain.random import Draws
 from cnntrain.registry import register
 from cnntrain.transforms.base import Transform
-
-# isort: split
-import numpy as np
 
 STRENGTHS = 31
 

@@ -16,6 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from cnntrain import blas, resources
 from cnntrain.datasets.base import Images
 from cnntrain.engine.pool import Pool
@@ -26,10 +29,6 @@ from cnntrain.session import Options, fit
 from cnntrain.transforms.base import Transform
 from tests.benchmarks import own
 from tests.benchmarks.networks import CLASSES
-
-# isort: split
-import numpy as np
-from PIL import Image
 
 BATCH = 64
 NETWORKS = ("vgg_small", "resnet20")

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cnntrain import blas, build
 from cnntrain.config.load import load_text
 from cnntrain.datasets.base import Description
@@ -14,9 +16,6 @@ from cnntrain.engine.pool import Pool as Workers
 from cnntrain.engine.update import Updater
 from cnntrain.timing import step_flops
 from tests.benchmarks.networks import CLASSES, NETWORKS, Block, Conv, Dense, Flatten, Mean, Part, Pool
-
-# isort: split
-import numpy as np
 
 GEMM = 1024  # rows and columns of the products the ceiling is measured with
 LR, MOMENTUM = 0.01, 0.9

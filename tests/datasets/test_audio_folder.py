@@ -7,15 +7,14 @@ import wave
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+
 from cnntrain import registry
 from cnntrain.arrays import Array
 from cnntrain.cli import main
 from cnntrain.datasets.audio_folder import has_empty_band, mel_filters, read_wave
 from tests.support.datasets import refusal
-
-# isort: split
-import numpy as np
-import pytest
 
 RATE = 8000
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+
 from cnntrain import registry
 from cnntrain.errors import DataError
 from tests.support.datasets import labels, pixels, refusal
-
-# isort: split
-import numpy as np
-import pytest
 
 
 def records(n: int, seed: int = 0) -> bytes:

@@ -7,14 +7,13 @@ import errno
 from pathlib import Path
 from zipfile import BadZipFile
 
+import numpy as np
+import pytest
+
 from cnntrain import registry
 from cnntrain.datasets.base import Dataset
 from cnntrain.errors import DataError, StorageError
 from cnntrain.reading import reading
-
-# isort: split
-import numpy as np
-import pytest
 
 SETTINGS = [
     pytest.param(registry.make("datasets", name, **fields), id=f"{name}-{index}")

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+
 from cnntrain import registry
 from tests.support.datasets import refusal
 from tests.support.experiments import run, write
 from tests.support.pictures import png
-
-# isort: split
-import numpy as np
-import pytest
 
 
 def picture(path: Path, grey: int) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+from PIL import Image
+
 from cnntrain import registry
 from tests.support.datasets import refusal
 from tests.support.experiments import run, write
 from tests.support.pictures import gif, png
-
-# isort: split
-import numpy as np
-import pytest
-from PIL import Image
 
 PALETTE = bytes([0, 0, 0, 255, 255, 255])
 

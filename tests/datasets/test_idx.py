@@ -6,13 +6,12 @@ import gzip
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+
 from cnntrain import registry
 from cnntrain.errors import DataError
 from tests.support.datasets import SHARED, idx, labels, pixels, refusal, write_idx
-
-# isort: split
-import numpy as np
-import pytest
 
 MINI = Path(__file__).parent.parent.parent / "data" / "mnist-mini"
 COUNTS = {

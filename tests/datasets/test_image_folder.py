@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+from PIL import Image
+
 from cnntrain import registry
 from cnntrain.arrays import Array
 from cnntrain.errors import DataError
@@ -13,11 +17,6 @@ from cnntrain.pictures import decode
 from cnntrain.reader import Reader
 from tests.support.datasets import SHARED, pixels, refusal
 from tests.support.pictures import bomb, gif
-
-# isort: split
-import numpy as np
-import pytest
-from PIL import Image
 
 
 def write(path: Path, value: Array | int = 0, **options: Any) -> Path:

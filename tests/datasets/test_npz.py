@@ -7,14 +7,13 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+
 from cnntrain import registry
 from cnntrain.arrays import Array
 from cnntrain.datasets import npz
 from tests.support.datasets import labels, pixels, refusal
-
-# isort: split
-import numpy as np
-import pytest
 
 SHAPES = [(6, 5), (6, 5, 1), (6, 5, 3)]
 

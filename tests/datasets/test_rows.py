@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cnntrain.datasets.base import Images, Rows, joined
-
-# isort: split
 import numpy as np
 import pytest
+
+from cnntrain.datasets.base import Images, Rows, joined
 
 
 @pytest.fixture

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import pytest
+
 from cnntrain import registry
 from cnntrain.arrays import Array
 from tests.support.datasets import refusal
-
-# isort: split
-import numpy as np
-import pytest
 
 PATTERNS = ("gratings", "blobs", "shapes")
 

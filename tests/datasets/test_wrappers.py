@@ -6,15 +6,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+
 from cnntrain import registry
 from cnntrain.datasets.base import Dataset, Images
 from cnntrain.errors import DataError
 from cnntrain.reader import ALONE, Reader
 from tests.support.datasets import labels, write_idx
-
-# isort: split
-import numpy as np
-import pytest
 
 
 class Numbered(Dataset):

@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 
+import numpy as np
+import pytest
+
 from cnntrain import registry
 from cnntrain.config.fields import Declared
 from cnntrain.engine.pool import Pool
 from cnntrain.layers.base import Layer
 from tests.support.networks import declared, engine_of, random_batch
-
-# isort: split
-import numpy as np
-import pytest
 
 SHAPE = (3, 3, 2)  # of the input
 SAMPLES = 11  # with shards of 4, the last has 3

@@ -24,6 +24,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from cnntrain.datasets.audio_folder import read_wave
 from cnntrain.errors import DataError
 from cnntrain.pictures import decode, decode_clip
@@ -33,10 +36,6 @@ from tests.support.campaign import peak_memory
 from tests.support.datasets import idx, labels
 from tests.support.datasets import pixels as noise
 from tests.support.pictures import bmp, gif, png, tiff
-
-# isort: split
-import numpy as np
-from PIL import Image
 
 LIMIT = 10**9  # bytes of address space
 SECONDS = 1.0  # of the processor, for one file: a busy machine is nobody's fault

@@ -20,12 +20,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cnntrain import archive, build, checkpoint, saved
 from cnntrain.errors import CheckpointError
 from tests.support.campaign import peak_memory
-
-# isort: split
-import numpy as np
 
 ABSENT = object()
 VALUES = (ABSENT, None, -1, 0, 1, 7, 2**31, 10**18, 1.5, 1e308, "x", "relu", "\x1b[31m\n", [], {}, True, [1], {"a": 1})

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cnntrain.errors import DataError
@@ -27,9 +28,6 @@ from tests.faults.data_files import FORMATS, LIMIT, SECONDS
 from tests.support.campaign import Campaign, counts, peak_memory
 from tests.support.datasets import idx, refusal
 from tests.support.pictures import gif, png, tiff
-
-# isort: split
-import numpy as np
 
 ROOT = Path(__file__).parent.parent.parent
 

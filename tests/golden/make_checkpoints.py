@@ -11,15 +11,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.checkpoint import FORMAT
 from cnntrain.engine.pool import Pool
 from cnntrain.inference import Trained
 from cnntrain.run import read_metrics
 from tests.support.experiments import TINY, run, write
-
-# isort: split
-import numpy as np
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 STOPPED = "train.steps=20"  # of 30

@@ -10,6 +10,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cnntrain.arrays import Array
 from cnntrain.config.dump import plain, to_yaml
 from cnntrain.selftest import GOLDEN as PACKED
@@ -18,9 +20,6 @@ from tests.schedules.test_schedules import READERS
 from tests.support.golden import GOLDEN, load
 from tests.support.golden_networks import BATCHES, NETWORKS, RUNS
 from tests.support.optimizers import SHOWN, STEPS, gradient, rate, start
-
-# isort: split
-import numpy as np
 
 LARGEST = 6_000  # bytes of a file that goes in; of a part whose files are all larger, the smallest does
 PACKED_RUNS = ("smooth-adam-float64", "kinked-float64")

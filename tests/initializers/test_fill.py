@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 
-from cnntrain import registry
-from cnntrain.arrays import Param
-from cnntrain.random import stream
-
-# isort: split
 import numpy as np
 import pytest
 
+from cnntrain import registry
+from cnntrain.arrays import Param
+from cnntrain.random import stream
 from tests.support.layers import run
 
 TRUNCATED = math.sqrt(1 - 4 * math.exp(-2) / math.sqrt(2 * math.pi) / math.erf(math.sqrt(2)))  # by calculus

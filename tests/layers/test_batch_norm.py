@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from cnntrain.layers import batch_norm as module
-from cnntrain.layers.batch_norm import BatchNorm
-
-# isort: split
 import numpy as np
 import pytest
 
+from cnntrain.layers import batch_norm as module
+from cnntrain.layers.batch_norm import BatchNorm
 from tests.support.layers import frame, run, start
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import tracemalloc
 from itertools import combinations
 
-from cnntrain import registry
-from cnntrain.layers.base import Coupled, Layer
-from cnntrain.ops.blocks import BLOCK
-
-# isort: split
 import numpy as np
 import pytest
 
+from cnntrain import registry
+from cnntrain.layers.base import Coupled, Layer
+from cnntrain.ops.blocks import BLOCK
 from tests.support.layers import Result, run, spoiled, start
 
 LAYERS = registry.parts("layers")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from cnntrain.layers.dropout import Dropout
-
-# isort: split
 import numpy as np
 import pytest
 
+from cnntrain.layers.dropout import Dropout
 from tests.support.layers import run
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from cnntrain import registry
-
-# isort: split
 import numpy as np
 import pytest
 
+from cnntrain import registry
 from tests.support.golden import cases, load
 from tests.support.layers import run
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from cnntrain import registry
-from cnntrain.graph import weave
-
-# isort: split
 import numpy as np
 import pytest
 
+from cnntrain import registry
+from cnntrain.graph import weave
 from tests.support.layers import run
 from tests.support.networks import declared
 

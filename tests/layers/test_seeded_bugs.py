@@ -12,12 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from cnntrain import registry
-
-# isort: split
 import numpy as np
 import pytest
 
+from cnntrain import registry
 from tests.layers import test_contracts as contracts
 from tests.layers import test_golden as golden
 from tests.support.golden import cases

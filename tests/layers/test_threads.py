@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from cnntrain import registry
 from cnntrain.cli import main
 from cnntrain.config.dump import plain, to_yaml
 from cnntrain.config.fields import Declared
 from cnntrain.engine.pool import Pool
-
-# isort: split
-import numpy as np
-
 from tests.support.experiments import evidence
 from tests.support.networks import declared as d
 from tests.support.networks import engine_of, random_batch

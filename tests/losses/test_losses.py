@@ -6,14 +6,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+
 from cnntrain import registry
 from cnntrain.arrays import Array
 from cnntrain.losses.base import Loss, one_hot
 from tests.support import golden
-
-# isort: split
-import numpy as np
-import pytest
 
 SETTINGS = [
     pytest.param(registry.make("losses", name, **fields), id=f"{name}-{index}")

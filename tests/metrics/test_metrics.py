@@ -6,15 +6,14 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+
 from cnntrain import registry
 from cnntrain.arrays import Array
 from cnntrain.losses.base import one_hot
 from cnntrain.metrics.base import Metric
 from tests.support import golden
-
-# isort: split
-import numpy as np
-import pytest
 
 SETTINGS = [
     pytest.param(registry.make("metrics", name, **fields), id=f"{name}-{index}")

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+import pytest
+
 from cnntrain import registry
 from cnntrain.config.load import load_text
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.pool import Pool
 from cnntrain.errors import ConfigError, Mark
 from cnntrain.graph import Graph, weave
-
-# isort: split
-import numpy as np
-import pytest
-
 from tests.support.golden import GOLDEN
 from tests.support.networks import engine_of, random_batch
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
+
 from cnntrain.arrays import aligned
 from cnntrain.ops import columns as columns_module
 from cnntrain.ops.calls import run
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.windows import windows
-
-# isort: split
-import numpy as np
-import pytest
-
 from tests.support.layers import spoiled
 
 CASES = {  # (height, width, channels), filters, groups, windows' arguments

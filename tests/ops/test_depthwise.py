@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from cnntrain.arrays import aligned
 from cnntrain.ops.calls import run
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.depthwise import Depthwise
 from cnntrain.ops.windows import windows
-
-# isort: split
-import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from tests.support.layers import spoiled
 
 

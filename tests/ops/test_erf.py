@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
-from cnntrain.ops.erf import erf, erf_scratch
-
-# isort: split
 import numpy as np
 import pytest
+
+from cnntrain.ops.erf import erf, erf_scratch
 
 
 def ours(x: np.ndarray) -> np.ndarray:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from cnntrain.arrays import Array
-from cnntrain.ops.policies import OPERATIONS, SIGNED, augment
-
-# isort: split
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
+
+from cnntrain.arrays import Array
+from cnntrain.ops.policies import OPERATIONS, SIGNED, augment
 
 
 def affine(a: float, b: float, c: float, d: float, e: float, f: float) -> Any:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from cnntrain.ops import pooling
-
-# isort: split
 import numpy as np
 import pytest
 
 from cnntrain.layers.pool2d import AvgPool2d, MaxPool2d
+from cnntrain.ops import pooling
 from tests.support.layers import run
 
 SETTINGS = [

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnntrain.arrays import Array
-from cnntrain.ops.sampling import affine_maps, blur, resample, resampling, warp
-
-# isort: split
 import numpy as np
 import pytest
 from PIL import Image
+
+from cnntrain.arrays import Array
+from cnntrain.ops.sampling import affine_maps, blur, resample, resampling, warp
 
 FILTERS: dict[str, Any] = {"bilinear": Image.Resampling.BILINEAR, "nearest": Image.Resampling.NEAREST}
 

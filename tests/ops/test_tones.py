@@ -5,13 +5,12 @@ from __future__ import annotations
 import colorsys
 from typing import Any
 
-from cnntrain.arrays import Array
-from cnntrain.ops import tones
-
-# isort: split
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
+
+from cnntrain.arrays import Array
+from cnntrain.ops import tones
 
 BYTE = 1 / 255
 

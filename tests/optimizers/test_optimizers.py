@@ -8,14 +8,13 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+
 from cnntrain import registry
 from cnntrain.optimizers.base import Block, Lookahead, Optimizer
 from tests.support import golden
 from tests.support.optimizers import SHOWN, STEPS, Run, gradient, start
-
-# isort: split
-import numpy as np
-import pytest
 
 SETTINGS = [
     pytest.param(registry.make("optimizers", name, **fields), id=f"{name}-{index}")

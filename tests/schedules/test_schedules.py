@@ -6,15 +6,14 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+
 from cnntrain import registry
 from cnntrain.config.fields import Duration
 from cnntrain.schedules.base import Horizon, Schedule, Warmup
 from cnntrain.schedules.piecewise import Point, Stage
 from tests.support import golden
-
-# isort: split
-import numpy as np
-import pytest
 
 SETTINGS = [
     pytest.param(registry.make("schedules", name, **fields), id=f"{name}-{index}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cnntrain import build, registry
@@ -11,9 +12,6 @@ from cnntrain.config.fields import Declared
 from cnntrain.config.schema import Init
 from cnntrain.errors import Mark
 from cnntrain.graph import weave
-
-# isort: split
-import numpy as np
 
 HERE = Mark("test.yaml", 1, 1)
 

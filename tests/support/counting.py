@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
-from cnntrain.engine import engine, rows, update
-
-# isort: split
 import numpy as np
+
+from cnntrain.engine import engine, rows, update
 
 
 @dataclass

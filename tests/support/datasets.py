@@ -7,13 +7,12 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+
 from cnntrain import registry
 from cnntrain.arrays import Array
 from cnntrain.errors import DataError
-
-# isort: split
-import numpy as np
-import pytest
 
 SHARED = Path(__file__).parent.parent.parent.parent / "shared" / "data"  # full data sets, where a machine has them
 

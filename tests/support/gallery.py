@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
+
 from cnntrain import registry
 from cnntrain.arrays import Array
 from cnntrain.datasets.base import Images
 from cnntrain.loader import Samples, fit
 from cnntrain.transforms.base import Transform
 from tests.support.reference import README
-
-# isort: split
-import numpy as np
-from PIL import Image, ImageDraw, ImageFont
-from PIL.PngImagePlugin import PngInfo
 
 PICTURE = README.parent / "data" / "transforms.png"
 SIZE = 96  # pixels, of a scene

@@ -11,12 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cnntrain import registry
-from cnntrain.arrays import Array
-
-# isort: split
 import numpy as np
 import pytest
+
+from cnntrain import registry
+from cnntrain.arrays import Array
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 

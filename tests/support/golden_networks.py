@@ -9,14 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from cnntrain import build
 from cnntrain.arrays import Array
 from cnntrain.config.load import Loaded, load
 from cnntrain.datasets.base import Dataset
 from tests.support.golden import GOLDEN
-
-# isort: split
-import numpy as np
 
 NETWORKS = GOLDEN / "networks"
 BATCHES = (21, 17, 22)  # samples of each batch; a run takes them in turns

@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from cnntrain.arrays import Array, Param, aligned, tree_sum
 from cnntrain.layers.base import Buffers, Coupled, Frame, Layer
-
-# isort: split
-import numpy as np
 
 
 def spoil(array: Array) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from cnntrain import build, registry
 from cnntrain.arrays import Shape
 from cnntrain.config.fields import Declared
@@ -14,9 +16,6 @@ from cnntrain.engine.pool import Pool
 from cnntrain.engine.tally import Tally
 from cnntrain.errors import Mark
 from cnntrain.graph import Graph, weave
-
-# isort: split
-import numpy as np
 
 OPTIONS = ("name", "from_", "init", "bias_init", "freeze", "lr_mult")
 

@@ -6,11 +6,10 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from cnntrain.arrays import Array, Role
 from cnntrain.optimizers.base import Block, Optimizer
-
-# isort: split
-import numpy as np
 
 SIZE = 24
 STEPS = 100

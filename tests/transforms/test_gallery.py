@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
+from PIL import Image
+
 from cnntrain import registry
 from tests.support import gallery
 from tests.support.reference import README
 from tests.transforms.test_transforms import NEEDS
-
-# isort: split
-import numpy as np
-import pytest
-from PIL import Image
 
 
 def test_no_transform_is_missing_from_the_picture() -> None:

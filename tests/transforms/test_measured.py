@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+
 from cnntrain.checkpoint import read, save
 from cnntrain.cli import main
 from cnntrain.engine.pool import Pool
@@ -14,10 +17,6 @@ from cnntrain.run import read_metrics
 from cnntrain.transforms.zca_whiten import ZCAWhiten
 from tests.support.experiments import evidence, run, write
 from tests.test_trainer import _stop_after
-
-# isort: split
-import numpy as np
-import pytest
 
 WHITENED = (
     "data.train_transforms=[{type: random_crop, padding: 1}, zca_whiten]",

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+
 from cnntrain import registry
 from cnntrain.arrays import Array
 from cnntrain.datasets.base import Images
@@ -16,10 +19,6 @@ from tests.support import golden
 from tests.support.datasets import pixels
 from tests.support.experiments import evidence, run, write
 from tests.test_trainer import _stop_after
-
-# isort: split
-import numpy as np
-import pytest
 
 SETTINGS = [
     pytest.param(registry.make("transforms", name, **fields), id=f"{name}-{index}")

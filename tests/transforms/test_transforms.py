@@ -12,6 +12,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+from PIL import Image
+
 from cnntrain import registry
 from cnntrain.arrays import Array
 from cnntrain.errors import ConfigError, DataError
@@ -19,11 +23,6 @@ from cnntrain.random import Draws
 from cnntrain.transforms.base import Sometimes, Transform
 from tests.support import golden
 from tests.support.experiments import run, write
-
-# isort: split
-import numpy as np
-import pytest
-from PIL import Image
 
 OPENCV = pytest.mark.skipif(importlib.util.find_spec("cv2") is None, reason="OpenCV is not installed")
 NEEDS = {"dense_sift": OPENCV}
