@@ -164,8 +164,9 @@ def test_a_slip_knows_neither_layout_nor_local_names(slip: Slip) -> None:
     assert survives(slip.function, slip.bug)
 
 
+@pytest.mark.faults  # where what a campaign counted is shown
 def test_layers_without_a_slip_are_named(campaign: Campaign) -> None:
-    """None is asked to have one, but those that have one must exist."""
+    """None is asked to have one."""
     with_slips, known = {slip.layer for slip in SLIPS}, set(registry.parts("layers"))
     assert with_slips <= known
     campaign.tell(f"{len(SLIPS)} slips in {len(with_slips)} of {len(known)} layers")
@@ -186,7 +187,10 @@ def test_a_layer_whose_code_is_exchanged_for_the_same_passes(name: str, function
         assert not caught(name)
 
 
-@pytest.mark.parametrize("slip", [slip for slip in SLIPS if slip.layer in ("relu", "upsample", "conv2d")])
+FEW = [slip for slip in SLIPS if slip.layer in ("relu", "upsample")]
+
+
+@pytest.mark.parametrize("slip", FEW, ids=names(FEW))
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_slip_leaves_nothing_behind(slip: Slip) -> None:
     """Neither the function's code nor what a cache holds of it."""
