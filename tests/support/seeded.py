@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from tests.support.patterns import Bound, filled, in_order, is_expression, matched, parsed
@@ -132,10 +132,44 @@ def definition(tree: ast.Module, name: str) -> Function:
     return found[0]
 
 
+def holding(package: ModuleType, what: str) -> Callable[..., Any]:
+    """The one function, in whichever imported module of a package, in which something is. Raises PlaceError."""
+    [pattern] = parsed(what, is_expression(what))
+    found = []
+    for name, module in list(sys.modules.items()):
+        if f"{name}.".startswith(f"{package.__name__}."):
+            tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
+            found += [
+                function
+                for function in _functions(module)
+                if any(matched(pattern, node, {}) is not None for node in in_order(definition(tree, _name(function))))
+            ]
+    if len(found) != 1:
+        names = ", ".join(f"{function.__module__}.{_name(function)}" for function in found) or "none"
+        raise PlaceError(
+            f"a seeded bug looks for one function of {package.__name__} with `{what}` and finds {names}. "
+            f"Describe what it changes as it is written now (see tests/support/{Path(__file__).name})"
+        )
+    return found[0]
+
+
+def _functions(module: ModuleType) -> Iterator[FunctionType]:
+    """The functions of a module, and the methods of its classes, but properties."""
+    own = [value for value in vars(module).values() if getattr(value, "__module__", "") == module.__name__]
+    for value in [*own, *(member for cls in own if isinstance(cls, type) for member in vars(cls).values())]:
+        function = inspect.unwrap(getattr(value, "__func__", value))
+        if isinstance(function, FunctionType) and function.__code__.co_filename == module.__file__:
+            yield function
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return plain(function).__qualname__
+
+
 def spoilt(function: Callable[..., Any], bug: Bug) -> ast.Module:
     """The tree of a function's module, with a bug in the function. Raises PlaceError."""
     tree = ast.parse(source(function).read_text(encoding="utf-8"))
-    bug.seed(tree, plain(function).__qualname__)
+    bug.seed(tree, _name(function))
     return tree
 
 
@@ -174,7 +208,7 @@ def _forget() -> None:
 
 def survives(function: Callable[..., Any], bug: Bug) -> bool:
     """Whether a bug makes the same of a function whose local variables have other names, and which is laid out anew."""
-    name = plain(function).__qualname__
+    name = _name(function)
     text = source(function).read_text(encoding="utf-8")
     other = ast.parse(text)
     names = _locals(definition(other, name))

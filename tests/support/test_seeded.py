@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from tests.support.seeded import Bug, PlaceError, definition, plain, seeded, survives
+from tests.support.seeded import Bug, PlaceError, definition, holding, plain, seeded, survives
 
 
 def changed(body: str, bug: Bug) -> str:
@@ -121,6 +122,17 @@ def test_a_function_has_its_bug_by_whatever_name_it_is_called_and_is_whole_again
     with seeded(module.Sub.twice, Bug("A + 0", "A + 1")):
         assert bound(4) == 9
     assert bound(4) == 8
+
+
+def test_a_function_is_found_by_what_it_does(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "anywhere", module)
+    assert holding(module, "A > B") is module.cut
+    assert holding(module, "super().twice(_)") is module.Sub.twice
+    assert holding(module, "A + 1") is plain(module.cached)
+    with pytest.raises(PlaceError, match=r"one function of anywhere with `A < B` and finds none\. Describe"):
+        holding(module, "A < B")
+    with pytest.raises(PlaceError, match=r"and finds anywhere\.cached, anywhere\.Sub\.twice\."):
+        holding(module, "A + _")
 
 
 def test_a_function_is_whole_again_after_an_error(module: ModuleType) -> None:
