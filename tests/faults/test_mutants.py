@@ -1,192 +1,169 @@
 """Tests of the tests: each bug below, put into a copy of the package, is found by the test named beside it.
 
 The bugs are those that writers of checkpoints have had: an fsync left out, a file written in place, an error swallowed,
-a part of the state forgotten. `pytest -m faults -k "mutants and in_place"` brings one again.
+a part of the state forgotten. Each is an operator on the syntax tree of one function; how they are written stands in
+`tests/support/seeded.py`. `pytest -m faults -k "mutants and in_place"` brings one again.
 """
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
+import cnntrain
+import tests.test_files as test_files
+import tests.test_run as test_run
+import tests.test_trainer as test_trainer
+from cnntrain import checkpoint, files
+from cnntrain.files import AppendLog, DirectoryLock
+from cnntrain.run import RunDirectory
+from cnntrain.trainer import Trainer
+from tests.faults import test_every_step, test_mutated_checkpoints, test_power_loss
 from tests.support.campaign import Campaign
+from tests.support.seeded import Bug, source, spoilt, survives
 
-ROOT = Path(__file__).parent.parent.parent
-FILES, RUN, EVERY_STEP = "tests/test_files.py", "tests/test_run.py", "tests/faults/test_every_step.py"
-POWER, MUTATED, TRAINER = (
-    "tests/faults/test_power_loss.py::test_no_power_cut",
-    "tests/faults/test_mutated_checkpoints.py",
-    "tests/test_trainer.py",
-)
+ROOT = Path(cnntrain.__file__).parent.parent
+POWER = test_power_loss.test_no_power_cut_loses_or_spoils_a_checkpoint
+EVERY_FAULT = test_files.test_write_atomic_survives_every_fault
+KILLED = test_files.test_killed_at_every_operation_leaves_old_or_new
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A bug: in a module, `right` is exchanged for `wrong`; `killer` is the test that finds it."""
+    """A bug in a function; `killer` is the test, or the module of tests, that finds it."""
 
     name: str
-    module: str
-    right: str
-    wrong: str
-    killer: str
+    function: Callable[..., Any]
+    bug: Bug
+    killer: Callable[..., Any] | ModuleType
+
+    @property
+    def killers(self) -> tuple[str, str]:
+        """The file of the test that finds it, from the root, and the test's name; "" for all of the file."""
+        if isinstance(self.killer, ModuleType):
+            return str(Path(str(self.killer.__file__)).relative_to(ROOT)), ""
+        return str(source(self.killer).relative_to(ROOT)), self.killer.__name__
+
+
+def _forgotten(what: str) -> Bug:
+    """Of a checkpoint's arrays, those whose `name` is like that are not restored."""
+    return Bug("A[...] = B.arrays[N]", f"A[...] = 0 if N.{what} else B.arrays[N]")
 
 
 MUTANTS = [
-    Mutant("no fsync of files", "files", "os.fsync(descriptor)  # never tried", "pass  # never tried", POWER),
-    Mutant(
-        "no fsync of folders",
-        "files",
-        "    _fsync_directory(path.parent)\n\n\ndef remove(",
-        "\n\ndef remove(",
-        POWER,
-    ),
+    Mutant("no fsync of files", files._replace, Bug("os.fsync(_)", "pass"), POWER),
+    Mutant("no fsync of folders", files._replace, Bug("_fsync_directory(_)", "pass"), POWER),
     Mutant(
         "written in place",
-        "files",
-        "with _temporary(path.parent) as temporary:\n        descriptor",
-        "with contextlib.nullcontext(path) as temporary:\n        os.unlink(path)\n        descriptor",
-        f"{FILES}::test_killed_at_every_operation",
+        files._replace,
+        Bug(
+            "with _temporary(A.parent) as B: ...",
+            "with contextlib.nullcontext(A) as B:\n    os.unlink(A)\n    ...",
+        ),
+        KILLED,
     ),
     Mutant(
         "renamed before it is whole",
-        "files",
-        "for chunk in _gathered(chunks)",
-        "os.replace(temporary, path); temporary = path\n            for chunk in _gathered(chunks)",
-        f"{FILES}::test_killed_at_every_operation",
+        files._replace,
+        Bug(
+            "for A in _gathered(B): ...",
+            "os.replace(T, P)\nT = P\nfor A in _gathered(B): ...",
+            given="os.replace(T, P)",
+        ),
+        KILLED,
     ),
-    Mutant(
-        "errors swallowed",
-        "files",
-        "except OSError as error:\n        reason",
-        "except OSError as error:\n        return\n        reason",
-        f"{FILES}::test_write_atomic_survives_every_fault",
-    ),
+    Mutant("errors swallowed", files._explained, Bug("raise StorageError(...) from _", "return"), EVERY_FAULT),
     Mutant(
         "fsync tried again",
-        "files",
-        "            os.fsync(descriptor)  # never",
-        "            with contextlib.suppress(OSError):\n                os.fsync(descriptor)\n"
-        "            os.fsync(descriptor)  # never",
-        f"{FILES}::test_a_failed_fsync",
+        files._replace,
+        Bug("os.fsync(A)", "with contextlib.suppress(OSError):\n    os.fsync(A)\nos.fsync(A)"),
+        test_files.test_a_failed_fsync_is_not_tried_again,
     ),
-    Mutant("short writes taken for whole", "files", "view = view[written:]", "return", f"{FILES}::test_short_writes"),
     Mutant(
-        "temporary files left",
-        "files",
-        "            os.unlink(path)\n        raise",
-        "            pass\n        raise",
-        f"{FILES}::test_write_atomic_survives_every_fault",
+        "short writes taken for whole",
+        files._write_all,
+        Bug("A = A[_:]", "return"),
+        test_files.test_short_writes_are_continued,
     ),
+    Mutant("temporary files left", files._temporary, Bug("os.unlink(_)", "pass"), EVERY_FAULT),
     Mutant(
         "torn line kept",
-        "files",
-        "return start + newline + 1",
-        "return end",
-        f"{FILES}::test_append_log_cuts_a_torn_line",
+        AppendLog._last_line_end,
+        Bug("return A + B + 1", "return E", given="A = max(0, E - _)"),
+        test_files.test_append_log_cuts_a_torn_line,
     ),
     Mutant(
         "failed row left half written",
-        "files",
-        "                    os.ftruncate(self._descriptor, self.length)\n                raise",
-        "                    pass\n                raise",
-        f"{FILES}::test_append_log_is_whole",
+        AppendLog.extend,
+        Bug("os.ftruncate(...)", "pass"),
+        test_files.test_append_log_is_whole_after_a_failed_write,
     ),
     Mutant(
         "lock shared",
-        "files",
-        "            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)\n        except BlockingIOError:",
-        "            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)\n        except BlockingIOError:",
-        f"{FILES}::test_the_lock_excludes",
+        DirectoryLock._take,
+        Bug("fcntl.LOCK_EX", "fcntl.LOCK_SH"),
+        test_files.test_the_lock_excludes_and_names_its_owner,
     ),
     Mutant(
         "last before best",
-        "run",
-        "(self.checkpoints / name, chunks)",
-        "(self.checkpoints / names[-1 - names.index(name)], chunks)",
-        f"{RUN}::test_checkpoints_are_written_in_the_safe_order",
+        RunDirectory.save_checkpoint,
+        Bug("for A in B: ...", "for A in reversed(B): ..."),
+        test_run.test_checkpoints_are_written_in_the_safe_order,
     ),
-    Mutant("rows not synced", "run", "        self.sync()\n        chunks", "        chunks", POWER),
+    Mutant("rows not synced", RunDirectory.save_checkpoint, Bug("_.sync()", "pass"), POWER),
     Mutant(
         "stale files left",
-        "run",
-        "            files.remove_temporaries(directory)\n",
-        "",
-        f"{RUN}::test_opening_clears",
+        RunDirectory.__init__,
+        Bug("_.remove_temporaries(_)", "pass"),
+        test_run.test_opening_clears_what_a_killed_process_left,
     ),
-    Mutant(
-        "rows not cut",
-        "run",
-        "AppendLog(self._metrics.path, metrics_length)",
-        "AppendLog(self._metrics.path)",
-        EVERY_STEP,
-    ),
-    Mutant("digests not compared", "checkpoint", 'if _digest(array) != entry["sha256"]:', "if False:", MUTATED),
-    Mutant("checksum of meta not compared", "checkpoint", "if zlib.crc32(raw) != member.crc:", "if False:", MUTATED),
-    Mutant(
-        "slots forgotten",
-        "trainer",
-        "array[...] = checkpoint.arrays[name]",
-        'array[...] = 0 if name.startswith("slot/") else checkpoint.arrays[name]',
-        EVERY_STEP,
-    ),
-    Mutant(
-        "statistics forgotten",
-        "trainer",
-        "array[...] = checkpoint.arrays[name]",
-        'array[...] = 0 if name.endswith("mean") else checkpoint.arrays[name]',
-        EVERY_STEP,
-    ),
-    Mutant(
-        "tallies forgotten",
-        "trainer",
-        "array[...] = checkpoint.arrays[name]",
-        'array[...] = 0 if name.startswith("metric/") else checkpoint.arrays[name]',
-        EVERY_STEP,
-    ),
-    Mutant(
-        "average forgotten",
-        "trainer",
-        "array[...] = checkpoint.arrays[name]",
-        'array[...] = 0 if name.startswith("average/") else checkpoint.arrays[name]',
-        EVERY_STEP,
-    ),
+    Mutant("rows not cut", RunDirectory.resume_logs, Bug("AppendLog(A, _)", "AppendLog(A)"), test_every_step),
+    Mutant("digests not compared", checkpoint._arrays, Bug('_ != _["sha256"]', "False"), test_mutated_checkpoints),
+    Mutant("checksum of meta not compared", checkpoint._meta, Bug("_ != _.crc", "False"), test_mutated_checkpoints),
+    Mutant("slots forgotten", Trainer.restore, _forgotten('startswith("slot/")'), test_every_step),
+    Mutant("statistics forgotten", Trainer.restore, _forgotten('endswith("mean")'), test_every_step),
+    Mutant("tallies forgotten", Trainer.restore, _forgotten('startswith("metric/")'), test_every_step),
+    Mutant("average forgotten", Trainer.restore, _forgotten('startswith("average/")'), test_every_step),
     Mutant(
         "step off by one",
-        "trainer",
-        "self.finished = step, closed, finished",
-        "self.finished = step + 1, closed, finished",
-        EVERY_STEP,
+        Trainer.restore,
+        Bug("S.step, S.closed, S.finished = A, B, C", "S.step, S.closed, S.finished = A + 1, B, C"),
+        test_every_step,
     ),
     Mutant(
         "epoch off by one",
-        "trainer",
-        "self.finished = step, closed, finished",
-        "self.finished = step, closed + 1, finished",
-        EVERY_STEP,
+        Trainer.restore,
+        Bug("S.step, S.closed, S.finished = A, B, C", "S.step, S.closed, S.finished = A, B + 1, C"),
+        test_every_step,
     ),
     Mutant(
         "draws count from the resume",
-        "trainer",
-        "gradient(self.engine, self.updater, self.loader.step(step), step)",
-        "gradient(self.engine, self.updater, self.loader.step(step), step + self._clock.samples)",
-        EVERY_STEP,
+        Trainer._take_step,
+        Bug("gradient(A, B, C, D)", "gradient(A, B, C, D + self._clock.samples)"),
+        test_every_step,
     ),
-    Mutant("best forgotten", "trainer", 'self.monitor.restore(meta["monitor"])', "pass", EVERY_STEP),
+    Mutant("best forgotten", Trainer.restore, Bug("_.monitor.restore(_)", "pass"), test_every_step),
     Mutant(
-        "step 0 not saved", "trainer", "        self.save()\n\n    def fit", "\n    def fit", f"{TRAINER}::test_step_0"
+        "step 0 not saved",
+        Trainer.start,
+        Bug("_.save()", "pass"),
+        test_trainer.test_step_0_is_saved_before_the_first_batch,
     ),
     Mutant(
         "stopped without saving",
-        "trainer",
-        "if improved or due or wish or stop or",
-        "if improved or due or wish or",
-        f"{TRAINER}::test_a_run_stopped_at_any_step",
+        Trainer._after_step,
+        Bug("... or A or ...", "... or ...", given="A = _.interrupts.stop"),
+        test_trainer.test_a_run_stopped_at_any_step_resumes_to_the_same_bits,
     ),
 ]
 FEW = ("no fsync of files",)
@@ -202,28 +179,27 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _tested(folder: Path, *killers: str) -> tuple[int, str]:
-    """Run tests, each given by its file or by a file and the beginning of its name; pytest's exit code and output."""
-    files = sorted({killer.partition("::")[0] for killer in killers})
-    names = [killer.partition("::")[2] for killer in killers]
-    chosen = ["-k", " or ".join(sorted(set(names)))] if all(names) else []
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *files, *chosen]
+def _tested(folder: Path, *killers: tuple[str, str]) -> tuple[int, str]:
+    """Run tests, each given by its file and its name, or all of a file; pytest's exit code and output."""
+    paths, names = sorted({path for path, _ in killers}), {name for _, name in killers}
+    chosen = ["-k", " or ".join(sorted(names))] if all(names) else []
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *paths, *chosen]
     environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     return ended.returncode, ended.stdout + ended.stderr
 
 
-def test_every_bug_has_its_place_in_the_source() -> None:
-    """Where code has moved, the bug moves with it."""
-    texts = {mutant.module: (ROOT / f"cnntrain/{mutant.module}.py").read_text(encoding="utf-8") for mutant in MUTANTS}
-    found = {mutant.name: texts[mutant.module].count(mutant.right) for mutant in MUTANTS}
-    assert {name: count for name, count in found.items() if count != 1} == {}
+@pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.name.replace(" ", "_") for mutant in MUTANTS])
+def test_every_bug_has_its_place_in_the_source(mutant: Mutant) -> None:
+    """Just one, which neither layout nor the names of local variables matter to."""
+    assert survives(mutant.function, mutant.bug)
 
 
 @pytest.mark.faults
 def test_without_a_bug_the_tests_pass(copied: Path) -> None:
-    whole = [mutant.killer for mutant in MUTANTS if "::" not in mutant.killer]
-    for killers in (whole, {mutant.killer for mutant in MUTANTS} - {*whole}):
+    everything = {mutant.killers for mutant in MUTANTS}
+    whole = {(path, name) for path, name in everything if not name}
+    for killers in (whole, everything - whole):
         code, shown = _tested(copied, *killers)
         assert code == 0, shown
 
@@ -236,13 +212,14 @@ def test_without_a_bug_the_tests_pass(copied: Path) -> None:
     ],
 )
 def test_mutants_are_killed(copied: Path, campaign: Campaign, mutant: Mutant) -> None:
-    path = copied / "cnntrain" / f"{mutant.module}.py"
+    path = copied / source(mutant.function).relative_to(ROOT)
     text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace(mutant.right, mutant.wrong), encoding="utf-8")
+    path.write_text(ast.unparse(spoilt(mutant.function, mutant.bug)), encoding="utf-8")
     try:
-        code, shown = _tested(copied, mutant.killer)
+        code, shown = _tested(copied, mutant.killers)
     finally:
         path.write_text(text, encoding="utf-8")
-    assert code == 1, f"{mutant.name} survives {mutant.killer}: {shown}"
-    assert f"FAILED {mutant.killer}" in shown, shown
+    killer = "::".join(filter(None, mutant.killers))
+    assert code == 1, f"{mutant.name} survives {killer}: {shown}"
+    assert f"FAILED {killer}" in shown, shown
     campaign.tell(f"{mutant.name}: killed by {shown.partition('FAILED ')[2].split()[0]}")
