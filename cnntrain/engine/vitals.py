@@ -11,7 +11,6 @@ from cnntrain.engine.engine import Batch, Engine
 from cnntrain.engine.walk import Walk
 
 SAMPLES = 64  # that a rectifier is shown before it counts as dead
-_RECTIFIERS = ("relu", "relu6")
 
 
 class Vitals:
@@ -22,8 +21,7 @@ class Vitals:
         self._engine, self._batch = engine, batch
         self._trained = slice(0, engine.graph.layout.trained)
         self._before = aligned(0, engine.params.dtype)
-        nodes = engine.graph.nodes
-        self._rectifiers = {i for i, node in enumerate(nodes) if node.layer.name_in_config in _RECTIFIERS}
+        self._rectifiers = {i for i, node in enumerate(engine.graph.nodes) if node.layer.rectifies}
 
     def remember(self) -> None:
         """Keep the weights as they are before a step."""

@@ -13,9 +13,7 @@ import numpy as np
 from cnntrain.arrays import Array, aligned
 from cnntrain.graph import BATCH, Graph
 from cnntrain.layers.base import Buffers, Coupled, Frame, Layer
-from cnntrain.layers.dropout import Dropout
 from cnntrain.layers.identity import Identity
-from cnntrain.layers.noise import AlphaDropout, Drop, GaussianNoise
 from cnntrain.random import stream
 
 
@@ -76,7 +74,7 @@ class Walk:
 
 def _in_evaluation(layer: Layer) -> Layer:
     """What a layer does in evaluation: those that only disturb what passes in training do nothing."""
-    return Identity() if isinstance(layer, Dropout | Drop | AlphaDropout | GaussianNoise) else layer
+    return Identity() if layer.random else layer
 
 
 def _buffers(declared: Buffers) -> dict[str, Array]:

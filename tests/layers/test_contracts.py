@@ -23,11 +23,6 @@ ROWS = 3
 BUFFERED = 8192  # values in a buffer of NumPy's
 
 
-def draws(layer: Layer) -> bool:
-    """Whether it does something random in training."""
-    return bool(getattr(layer, "rate", 0) or getattr(layer, "std", 0))
-
-
 every_case = pytest.mark.parametrize(("layer", "inputs"), CASES)
 
 
@@ -157,7 +152,7 @@ def test_gradients_nobody_wants_are_left_out(layer, inputs):
     assert all(np.array_equal(a, b) for a, b in zip(frozen.dxs, whole.dxs, strict=True))
 
 
-@pytest.mark.parametrize(("layer", "inputs"), [case for case in CASES if not draws(case.values[0])])
+@pytest.mark.parametrize(("layer", "inputs"), [case for case in CASES if not case.values[0].random])
 def test_unequal_shards_give_what_the_whole_batch_gives(layer, inputs):
     """But for layers that draw anew for each shard."""
     xs, p, dy = batch(layer, inputs)
@@ -168,7 +163,7 @@ def test_unequal_shards_give_what_the_whole_batch_gives(layer, inputs):
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.parametrize(("layer", "inputs"), [case for case in CASES if not draws(case.values[0])])
+@pytest.mark.parametrize(("layer", "inputs"), [case for case in CASES if not case.values[0].random])
 def test_many_rows_give_what_few_at_a_time_do(layer, inputs):
     """Kernels go through a shard block by block and add up what each gives; so many rows that there are several."""
     largest = max(int(np.prod(shape)) for shape in (*inputs, layer.output_shape(*inputs)))

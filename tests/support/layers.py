@@ -57,7 +57,13 @@ class Result:
 
 
 def frame(
-    layer: Layer, xs: Sequence[Array], p: Mapping[str, Array], training: bool, shard: int = 0, inplace: bool = False
+    layer: Layer,
+    xs: Sequence[Array],
+    p: Mapping[str, Array],
+    training: bool,
+    shard: int = 0,
+    inplace: bool = False,
+    seed: int = 7,
 ) -> Frame:
     """One shard's frame for forward, its buffers spoiled."""
     shapes = [x.shape[1:] for x in xs]
@@ -73,7 +79,7 @@ def frame(
         _buffers(space.kept),
         _buffers(space.scratch),
         training,
-        lambda: np.random.default_rng([7, shard]),
+        lambda: np.random.default_rng([seed, shard]),
     )
 
 
@@ -117,12 +123,13 @@ def run(
     wanted: Sequence[bool] | None = None,
     inplace: bool = False,
     frozen: bool = False,
+    seed: int = 7,
 ) -> Result:
     """Forward, and with dy also backward and the statistics, over the shards that lie between `cuts`."""
     wanted = [True] * len(xs) if wanted is None else wanted
     p = {name: value.copy() for name, value in p.items()}
     shards = [[part[i] for part in (np.split(x, cuts) for x in xs)] for i in range(len(cuts) + 1)]
-    frames = [frame(layer, shard, p, training, i, inplace) for i, shard in enumerate(shards)]
+    frames = [frame(layer, shard, p, training, i, inplace, seed) for i, shard in enumerate(shards)]
     coupled = isinstance(layer, Coupled) and training
     total = None
     if coupled:
