@@ -13,7 +13,8 @@ from typing import Any, Literal
 import numpy as np
 
 from cnntrain.arrays import Array, aligned, tree_sum
-from cnntrain.engine.engine import Batch, Engine
+from cnntrain.engine.batch import Batch
+from cnntrain.engine.engine import Engine
 from cnntrain.engine.plan import carve_all
 from cnntrain.graph import BATCH
 from cnntrain.layers.base import Buffers, Coupled, Frame

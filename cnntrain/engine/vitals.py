@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from cnntrain.arrays import Array, aligned
-from cnntrain.engine.engine import Batch, Engine
+from cnntrain.engine.batch import Batch
+from cnntrain.engine.engine import Engine
 from cnntrain.engine.walk import Walk
 
 SAMPLES = 64  # that a rectifier is shown before it counts as dead
