@@ -44,7 +44,7 @@ class Vitals:
         for start in range(0, total, graph.shard):
             x = aligned((min(graph.shard, total - start), *graph.input_shape), self._engine.dtype)
             self._batch.fill(start, start + len(x), x)
-            for i, frame in enumerate(walk.forward(x)):
+            for i, (frame,) in enumerate(walk.forward([x])):
                 if i in alive:
                     alive[i] |= (frame.y > 0).reshape(-1, len(alive[i])).any(axis=0)
         every = np.concatenate([*alive.values()])
