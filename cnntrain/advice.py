@@ -7,7 +7,7 @@ harmless, unless the learning rate, by which the decay is multiplied, is next to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,10 +23,6 @@ from cnntrain.schedules.base import Horizon, Schedule
 from cnntrain.transforms.base import Transform
 
 FROM_LOGITS = {"cross_entropy", "binary_cross_entropy", "focal", "kl_div", "distillation"}
-PROBABILITIES = {"softmax", "log_softmax", "sigmoid"}
-RECTIFIERS = {"relu", "relu6"}
-DROPOUTS = {"dropout", "spatial_dropout2d", "alpha_dropout"}
-LINEAR = {"flatten", "reshape", "identity", "scale", "batch_norm"} | DROPOUTS  # in evaluation all are affine
 ADAPTIVE = {"adam", "nadam", "radam", "adamax"}
 PROBES = 200  # steps at which a schedule is looked at
 IDLE = 0.1  # share of the steps without a learning rate that is worth a word
@@ -109,7 +105,7 @@ def _steady(transforms: tuple[Transform, ...]) -> list[Any]:
 
 
 def _batch_norm_momentum(at: Situation) -> str | None:
-    for node in _of_type(at.graph, {"batch_norm"}):
+    for node in _of_type(at.graph, "batch_norm"):
         momentum: float = getattr(node.layer, "momentum", 0.1)
         if momentum >= 0.9:
             return (
@@ -120,7 +116,7 @@ def _batch_norm_momentum(at: Situation) -> str | None:
 
 
 def _batch_norm_of_one(at: Situation) -> str | None:
-    if at.experiment.train.batch_size > 1 or not any(node.coupled for node in _of_type(at.graph, {"batch_norm"})):
+    if at.experiment.train.batch_size > 1 or not any(node.coupled for node in _of_type(at.graph, "batch_norm")):
         return None
     return "batch_norm with batch_size 1 normalizes every sample by itself"
 
@@ -133,13 +129,13 @@ def _mixing_of_one(at: Situation) -> str | None:
 
 
 def _dropout_before_batch_norm(at: Situation) -> str | None:
-    for node in _of_type(at.graph, {"batch_norm"}):
+    for node in _of_type(at.graph, "batch_norm"):
         before = _before(at.graph, node)
         while before is not None and _is_activation(before):
             before = _before(at.graph, before)
-        if before is not None and before.layer.name_in_config in DROPOUTS and getattr(before.layer, "rate", 0) > 0:
+        if before is not None and before.layer.random:
             return (
-                f"{before.name} right before {node.name}: dropout changes the variance that batch norm remembers, so "
+                f"{before.name} right before {node.name}: it changes the variance that batch norm remembers, so "
                 f"evaluation sees another one. Put it after the batch norm ({before.where})"
             )
     return None
@@ -147,7 +143,7 @@ def _dropout_before_batch_norm(at: Situation) -> str | None:
 
 def _probabilities_before_loss(at: Situation) -> str | None:
     last, loss = at.graph.nodes[-1], _from_logits(at.experiment.loss)
-    if loss is None or last.layer.name_in_config not in PROBABILITIES:
+    if loss is None or not last.layer.emits_probabilities:
         return None
     return (
         f"{last.name} before {loss}, which takes logits and squashes them itself: gradients become small. "
@@ -157,26 +153,26 @@ def _probabilities_before_loss(at: Situation) -> str | None:
 
 def _rectifier_before_loss(at: Situation) -> str | None:
     last, loss = at.graph.nodes[-1], _from_logits(at.experiment.loss)
-    if loss is None or last.layer.name_in_config not in RECTIFIERS:
+    if loss is None or not last.layer.rectifies:
         return None
     return f"{last.name} before {loss}: no logit can be negative. End with the dense layer itself ({last.where})"
 
 
 def _dropout_before_loss(at: Situation) -> str | None:
     last = at.graph.nodes[-1]
-    if last.layer.name_in_config not in DROPOUTS:
+    if not last.layer.random:
         return None
-    return f"{last.name} is the last layer: it silences outputs. Put it before the layer above ({last.where})"
+    return f"{last.name} is the last layer: it disturbs the outputs. Put it before the layer above ({last.where})"
 
 
 def _dense_without_activation(at: Situation) -> str | None:
     if at.experiment.model.preset is not None:  # Caffe's cifar10_quick is like that
         return None
-    for node in _of_type(at.graph, {"dense"}):
+    for node in _of_type(at.graph, "dense"):
         before = _before(at.graph, node)
-        while before is not None and before.layer.name_in_config in LINEAR:
+        while before is not None and before.layer.affine_map and not _is(before, "dense"):
             before = _before(at.graph, before)
-        if before is not None and before.layer.name_in_config == "dense":
+        if before is not None and _is(before, "dense"):
             return (
                 f"nothing but linear layers between {before.name} and {node.name}: together they can do no more than "
                 f"one of them. Put an activation such as relu between ({node.where})"
@@ -272,7 +268,8 @@ RULES: dict[str, Rule] = {
         _dropout_before_batch_norm,
     ),
     "probabilities-before-loss": Rule(
-        "The network ends with softmax, log_softmax or sigmoid, and the loss takes logits.", _probabilities_before_loss
+        "The network ends with probabilities, of softmax or sigmoid for example, and the loss takes logits.",
+        _probabilities_before_loss,
     ),
     "rectifier-before-loss": Rule("The network ends with relu, and the loss takes logits.", _rectifier_before_loss),
     "dropout-before-loss": Rule("The network ends with dropout.", _dropout_before_loss),
@@ -316,8 +313,12 @@ def _from_logits(loss: Part) -> str | None:
     return next((term.name_in_config for term in terms if term.name_in_config in FROM_LOGITS), None)
 
 
-def _of_type(graph: Graph, names: Collection[str]) -> Iterator[Node]:
-    return (node for node in graph.nodes if node.layer.name_in_config in names)
+def _of_type(graph: Graph, name: str) -> Iterator[Node]:
+    return (node for node in graph.nodes if _is(node, name))
+
+
+def _is(node: Node, name: str) -> bool:
+    return node.layer.name_in_config == name
 
 
 def _before(graph: Graph, node: Node) -> Node | None:
@@ -327,4 +328,4 @@ def _before(graph: Graph, node: Node) -> Node | None:
 
 def _is_activation(node: Node) -> bool:
     """Whether a node may be passed over on the way back: it has no parameters, and works value by value."""
-    return node.layer.inplace and not node.params and node.layer.name_in_config not in DROPOUTS
+    return node.layer.inplace and not node.params and not node.layer.random

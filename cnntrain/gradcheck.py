@@ -161,7 +161,8 @@ def check_node(node: Node, shapes: Sequence[Shape], index: int, coordinates: int
     dy = rng.standard_normal((SAMPLES, *node.shape))
     for step in range(_DRAWS):  # until the draws do not drop everything there is
         solo = Solo(node.layer, shapes, [SHARD], frozen=node.options.freeze, streams=_streams(seed, step, index))
-        outcome = solo.run(xs, p, dy)
+        with np.errstate(all="ignore"):
+            outcome = solo.run(xs, p, dy)
         if any(dx.any() for dx in outcome.dxs):
             break
     inputs = [("input" if len(xs) == 1 else f"input {i}", x, outcome.dxs[i]) for i, x in enumerate(xs)]
@@ -171,7 +172,8 @@ def check_node(node: Node, shapes: Sequence[Shape], index: int, coordinates: int
 
     def change() -> float:
         """How much sum(y * dy) lies above its value at the point; the difference is taken before the sum."""
-        return float(np.sum((solo.forward(xs, p) - reference) * dy))
+        with np.errstate(all="ignore"):
+            return float(np.sum((solo.forward(xs, p) - reference) * dy))
 
     for what, values, gradient in arrays:
         finding = Finding(node.name, node.layer.name_in_config, what, "node", node.where)

@@ -149,6 +149,7 @@ def deviation(ours: Any, theirs: Any) -> float:
     return worst if np.isfinite(worst) else np.inf
 
 
+@np.errstate(all="ignore")
 def layer(case: Case, dtype: Any) -> float:
     """The deviation of a layer's output, gradients and running statistics."""
     part, kept = case.part, case.arrays

@@ -27,7 +27,8 @@ from cnntrain.config.load import Loaded
 from cnntrain.config.schema import Experiment
 from cnntrain.console import Console, Epoch, clock
 from cnntrain.engine.average import Averaged
-from cnntrain.engine.engine import Batch, Engine
+from cnntrain.engine.batch import Batch
+from cnntrain.engine.engine import Engine
 from cnntrain.engine.examination import Examination
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.update import Updater

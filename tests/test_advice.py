@@ -85,6 +85,7 @@ CASES: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
             (layers("[dropout, relu, batch_norm, flatten, {type: dense, units: auto}]"),),
             (layers("[{type: dropout, rate: 0}, relu, batch_norm, flatten, {type: dense, units: auto}]"),),
         ),
+        ((layers("[{type: gaussian_noise, std: 0.1}, batch_norm, flatten, {type: dense, units: auto}]"),), ()),
     ],
     "probabilities-before-loss": [
         (
@@ -96,6 +97,7 @@ CASES: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
             (layers("[sigmoid, flatten, {type: dense, units: auto}]"),),
         ),
         ((layers("[flatten, {type: dense, units: auto}, sigmoid]"), "loss=binary_cross_entropy"), ()),
+        ((layers("[flatten, {type: dense, units: auto}, hard_sigmoid]"), "loss=binary_cross_entropy"), ()),
     ],
     "rectifier-before-loss": [
         (
@@ -112,6 +114,10 @@ CASES: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
             (layers("[flatten, {type: dense, units: auto}, dropout]"),),
             (layers("[flatten, dropout, {type: dense, units: auto}]"),),
         ),
+        (
+            (layers("[flatten, {type: dense, units: auto}, {type: gaussian_noise, std: 0.1}]"),),
+            (layers("[flatten, {type: dense, units: auto}, {type: dropout, rate: 0}]"),),
+        ),
     ],
     "dense-without-activation": [
         (
@@ -119,6 +125,20 @@ CASES: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
             (layers("[flatten, {type: dense, units: 4}, tanh, dropout, {type: dense, units: auto}]"),),
         ),
         ((layers("[flatten, {type: dense, units: 4}, batch_norm, {type: dense, units: auto}]"),), (layers(HEAD),)),
+        (
+            (
+                layers(
+                    "[flatten, {type: dense, units: 16}, {type: reshape, shape: [4, 4, 1]}, upsample, flatten, "
+                    "{type: dense, units: auto}]"
+                ),
+            ),
+            (
+                layers(
+                    "[flatten, {type: dense, units: 16}, {type: reshape, shape: [4, 4, 1]}, tanh, flatten, "
+                    "{type: dense, units: auto}]"
+                ),
+            ),
+        ),
     ],
     "nothing-trained": [
         (

@@ -12,7 +12,7 @@ import pytest
 from cnntrain import registry
 from cnntrain.cli import main
 from cnntrain.config.load import load
-from cnntrain.engine import engine
+from cnntrain.engine import program
 from cnntrain.errors import Mark
 from cnntrain.gradcheck import Finding, _compare, check
 
@@ -115,8 +115,8 @@ def test_a_gradient_lost_between_nodes_is_found_in_the_network(config, monkeypat
         frames.additions[call.node] = []
         return right(self, number, call, frames, slot, real)
 
-    right = engine._Running._call
-    monkeypatch.setattr(engine._Running, "_call", forgetful)
+    right = program._Running._call
+    monkeypatch.setattr(program._Running, "_call", forgetful)
     report = check(load([config]))
     assert {finding.scope for finding in report.failed} == {"network"}
     assert {finding.node for finding in report.failed} == {"stem", "norm"}  # the nodes before the one that feeds two

@@ -9,7 +9,8 @@ import numpy as np
 
 from cnntrain.arrays import Array, aligned
 from cnntrain.averages.base import Average
-from cnntrain.engine.engine import Batch, Engine
+from cnntrain.engine.batch import Batch
+from cnntrain.engine.engine import Engine
 
 BLOCK = 16384  # values at a time, so that they stay in cache
 

@@ -6,17 +6,19 @@ That is slow and takes memory, so it is done once, after a step went wrong.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from cnntrain.arrays import Array, aligned, tree_sum
-from cnntrain.engine.engine import Batch, Engine
-from cnntrain.engine.plan import carve_all
+from cnntrain.arrays import Array, aligned
+from cnntrain.engine.batch import Batch
+from cnntrain.engine.engine import Engine
+from cnntrain.engine.walk import Streams, Walk
 from cnntrain.graph import BATCH
-from cnntrain.layers.base import Buffers, Coupled, Frame
+from cnntrain.layers.base import Frame
 from cnntrain.random import stream
 
 MOST_SAMPLES = 8  # that a finding names
@@ -66,7 +68,6 @@ class Examination:
         self.engine, self.graph = engine, engine.graph
         self.finding: Finding | None = None
         self.ranges: dict[tuple[int, str], Range] = {}  # (node, "output", "gradient" or a parameter's name)
-        self._scratch = aligned(max(plan.scratch_bytes for plan in engine.plans.values()), np.uint8)
         self._seen = 0  # samples of the step before the batch at hand
         for i in range(len(self.graph.nodes)):
             for name, array in engine.node_params(i).items():
@@ -88,46 +89,40 @@ class Examination:
 
     def step(self, batches: Sequence[Batch], step: int) -> None:
         """Take the gradient of a training step, as far as all is finite."""
+        walk = Walk(self.graph, self.engine.params, training=True)
+        coupled = any(node.coupled for node in self.graph.nodes)
         first = 0
         for batch in batches:
-            count = -(-len(batch) // self.engine.shard)
-            coupled = any(node.coupled for node in self.graph.nodes)
-            slots = range(count)
+            slots = range(-(-len(batch) // self.engine.shard))
             for group in [slots] if coupled else [[slot] for slot in slots]:
                 if self.finding is None:
-                    self._gradient(batch, group, step, first)
-            first += count
+                    self._gradient(walk, batch, group, functools.partial(self._stream, step, first, group))
+            first += len(slots)
             self._seen += len(batch)
 
     def evaluation(self, batch: Batch) -> None:
         """Take the outputs of samples in evaluation mode, as far as all is finite."""
+        walk = Walk(self.graph, self.engine.params)
         for slot in range(-(-len(batch) // self.engine.shard)):
             if self.finding is None:
-                nodes, targets = self._forward(batch, [slot], None)
+                nodes, targets = self._forward(walk, batch, [slot])
                 if self.finding is None:
                     self._losses(nodes[-1], targets)
 
-    def _gradient(self, batch: Batch, slots: Sequence[int], step: int, first: int) -> None:
-        nodes, targets = self._forward(batch, slots, (step, first))
+    def _gradient(self, walk: Walk, batch: Batch, slots: Sequence[int], streams: Streams) -> None:
+        nodes, targets = self._forward(walk, batch, slots, streams)
         if self.finding is not None:
             return
-        gradients = {len(self.graph.nodes) - 1: self._losses(nodes[-1], targets)}
-        plan = self.engine.plans[True]
-        for i in reversed(range(len(self.graph.nodes))):
-            if self.finding is not None or not plan.wants[i]:
+        gradients = {len(nodes) - 1: self._losses(nodes[-1], targets)}
+        if self.finding is not None:
+            return
+        for i, frames in walk.backward(nodes, gradients, self.engine.plans[True].wants_gradient):
+            self._look_back(i, frames)
+            if self.finding is not None:
                 return
-            frames, dys = nodes.pop(), gradients.pop(i)
-            self._backward(i, frames, dys)
-            for position, source in enumerate(self.graph.nodes[i].inputs):
-                if not plan.wants_gradient(source):
-                    continue
-                more = [dx for f in frames if (dx := f.dxs[position]) is not None]
-                if source in gradients:
-                    more = [so_far + dx for so_far, dx in zip(gradients[source], more, strict=True)]
-                gradients[source] = more
 
     def _forward(
-        self, batch: Batch, slots: Sequence[int], address: tuple[int, int] | None
+        self, walk: Walk, batch: Batch, slots: Sequence[int], streams: Streams | None = None
     ) -> tuple[list[list[Frame]], list[tuple[Array, Array]]]:
         """The frames of every node, for each of these shards, and the shards' targets and weights."""
         size, dtype = self.engine.shard, self.engine.dtype
@@ -139,26 +134,19 @@ class Examination:
                 targets.append(batch.fill(start, stop, x))
             inputs.append(x)
             places.append(self._seen + start)
-        outputs = {BATCH: inputs}
         self._see(BATCH, "output", inputs, "input", places)
         nodes: list[list[Frame]] = []
-        for i, node in enumerate(self.graph.nodes):
-            if self.finding is not None:
-                break
-            frames = [
-                self._frame(i, tuple(outputs[source][k] for source in node.inputs), slot, address)
-                for k, slot in enumerate(slots)
-            ]
-            with np.errstate(all="ignore"):
-                if address is not None and node.coupled:
-                    assert isinstance(node.layer, Coupled)
-                    self._couple(frames, [node.layer.partial(f) for f in frames])
-                for f in frames:
-                    node.layer.forward(f)
-            outputs[i] = [f.y for f in frames]
-            self._see(i, "output", outputs[i], self._bad_parameter(i) or "output", places)
-            nodes.append(frames)
+        if self.finding is None:
+            for i, frames in enumerate(walk.forward(inputs, streams)):
+                self._see(i, "output", [f.y for f in frames], self._bad_parameter(i) or "output", places)
+                nodes.append(frames)
+                if self.finding is not None:
+                    break
         return nodes, targets
+
+    def _stream(self, step: int, first: int, slots: Sequence[int], node: int, k: int) -> np.random.Generator:
+        """What the engine gives a node for the k-th of these shards; `first` is the number of the batch's first."""
+        return stream(self.engine.seed, "layer", step, first + slots[k], node)
 
     def _losses(self, frames: list[Frame], targets: list[tuple[Array, Array]]) -> list[Array]:
         """The gradients of the loss in the network's outputs, shard by shard."""
@@ -173,51 +161,14 @@ class Examination:
         self._see(end, "gradient", gradients, "loss")
         return gradients
 
-    def _backward(self, i: int, frames: list[Frame], dys: list[Array]) -> None:
-        node, plan = self.graph.nodes[i], self.engine.plans[True]
-        self._see(i, "gradient", dys, "gradient")
-        for f, dy in zip(frames, dys, strict=True):
-            f.dy = dy
-            dxs = [
-                aligned(x.shape, x.dtype) if plan.wants_gradient(source) else None
-                for x, source in zip(f.xs, node.inputs, strict=True)
-            ]
-            f.dxs, f.dx = tuple(dxs), dxs[0]
-            if node.trained:
-                trained = {name: param for name, param in node.params.items() if param.role != "statistic"}
-                f.dp = {name: aligned(param.shape, f.y.dtype) for name, param in trained.items()}
-        with np.errstate(all="ignore"):
-            if node.coupled:
-                assert isinstance(node.layer, Coupled)
-                self._couple(frames, [node.layer.partial_back(f) for f in frames])
-            for f in frames:
-                node.layer.backward(f)
+    def _look_back(self, i: int, frames: list[Frame]) -> None:
+        """Look at the gradients of a node that has gone backward."""
+        self._see(i, "gradient", [f.dy for f in frames], "gradient")
         for name in frames[0].dp or ():
             self._see(i, f"gradient of {name}", [f.dp[name] for f in frames if f.dp], "gradient")
-        for position in range(len(node.inputs)):
+        for position in range(len(frames[0].dxs)):
             found = [dx for f in frames if (dx := f.dxs[position]) is not None]
             self._see(i, "gradient of its input", found, "gradient")
-
-    @staticmethod
-    def _couple(frames: list[Frame], partials: list[Array]) -> None:
-        total = tree_sum(partials)
-        for f in frames:
-            f.total = total
-
-    def _frame(self, i: int, xs: tuple[Array, ...], slot: int, address: tuple[int, int] | None) -> Frame:
-        """Of node i for one shard; `address` is the step and the number of the batch's first shard, in training."""
-        node, n, dtype = self.graph.nodes[i], len(xs[0]), self.engine.dtype
-        space = node.layer.workspace(*self.graph.input_shapes(i), n=n, dtype=dtype)
-        step, first = address or (0, 0)
-        return Frame(
-            xs,
-            aligned((n, *node.shape), dtype),
-            self.engine.node_params(i),
-            _buffers(space.kept),
-            carve_all(self._scratch, space.scratch),
-            training=address is not None and not node.options.freeze,
-            rng=lambda: stream(self.engine.seed, "layer", step, first + slot, i),
-        )
 
     def _bad_parameter(self, i: int) -> What | None:
         for name, array in self.engine.node_params(i).items():
@@ -246,7 +197,3 @@ class Examination:
 
     def _range(self, node: int, which: str) -> Range:
         return self.ranges.setdefault((node, which), Range())
-
-
-def _buffers(declared: Buffers) -> dict[str, Array]:
-    return {name: aligned(shape, dtype) for name, (shape, dtype) in declared.items()}

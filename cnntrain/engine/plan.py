@@ -73,9 +73,7 @@ class Plan:
         ]
         self.partial_size = 1 + max(sizes, default=0)  # values that the partial results of a shard take, and how many
         self.scratch_bytes = max(  # of any shard, for one that is shorter may be cut into larger chunks
-            sum(round_up(_bytes(buffer)) for buffer in self.workspace(i, n).scratch.values())
-            for i in range(len(graph.nodes))
-            for n in range(1, shard + 1)
+            bytes_of(self.workspace(i, n).scratch) for i in range(len(graph.nodes)) for n in range(1, shard + 1)
         )
 
     def workspace(self, index: int, n: int | None = None) -> Workspace:
@@ -245,6 +243,11 @@ plan_of = functools.lru_cache(maxsize=8)(Plan)  # a network's plans are asked fo
 def _bytes(buffer: tuple[Shape, Any]) -> int:
     shape, dtype = buffer
     return math.prod(shape) * int(np.dtype(dtype).itemsize)
+
+
+def bytes_of(buffers: Buffers) -> int:
+    """The memory that `carve_all` needs for several buffers."""
+    return sum(round_up(_bytes(buffer)) for buffer in buffers.values())
 
 
 def carve(memory: Array, offset: int, shape: Shape, dtype: Any) -> Array:

@@ -7,11 +7,11 @@ import math
 import numpy as np
 
 from cnntrain.arrays import Array, aligned
-from cnntrain.engine.engine import Batch, Engine
+from cnntrain.engine.batch import Batch
+from cnntrain.engine.engine import Engine
 from cnntrain.engine.walk import Walk
 
 SAMPLES = 64  # that a rectifier is shown before it counts as dead
-_RECTIFIERS = ("relu", "relu6")
 
 
 class Vitals:
@@ -22,8 +22,7 @@ class Vitals:
         self._engine, self._batch = engine, batch
         self._trained = slice(0, engine.graph.layout.trained)
         self._before = aligned(0, engine.params.dtype)
-        nodes = engine.graph.nodes
-        self._rectifiers = {i for i, node in enumerate(nodes) if node.layer.name_in_config in _RECTIFIERS}
+        self._rectifiers = {i for i, node in enumerate(engine.graph.nodes) if node.layer.rectifies}
 
     def remember(self) -> None:
         """Keep the weights as they are before a step."""
@@ -45,7 +44,7 @@ class Vitals:
         for start in range(0, total, graph.shard):
             x = aligned((min(graph.shard, total - start), *graph.input_shape), self._engine.dtype)
             self._batch.fill(start, start + len(x), x)
-            for i, frame in enumerate(walk.forward(x)):
+            for i, (frame,) in enumerate(walk.forward([x])):
                 if i in alive:
                     alive[i] |= (frame.y > 0).reshape(-1, len(alive[i])).any(axis=0)
         every = np.concatenate([*alive.values()])

@@ -1,83 +1,108 @@
-"""A walk takes a few samples through a graph one layer after the other, where everything on the way can be looked at.
+"""A walk takes a few shards through a graph one layer after the other, where everything on the way can be looked at.
 
 The engine reuses its buffers and is made for speed; a walk keeps what is asked for and is made for curiosity: dead
-rectifiers, Grad-CAM. The network is as it is in evaluation.
+rectifiers, Grad-CAM, the examination of a step that went wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from cnntrain.arrays import Array, aligned
-from cnntrain.graph import BATCH, Graph
-from cnntrain.layers.base import Buffers, Coupled, Frame, Layer
-from cnntrain.layers.dropout import Dropout
+from cnntrain.engine.passes import Passes
+from cnntrain.engine.plan import bytes_of, carve_all
+from cnntrain.graph import BATCH, Graph, Node
+from cnntrain.layers.base import Buffers, Coupled, Frame
 from cnntrain.layers.identity import Identity
-from cnntrain.layers.noise import AlphaDropout, Drop, GaussianNoise
 from cnntrain.random import stream
+
+Streams = Callable[[int, int], np.random.Generator]  # (node, shard) -> its random generator
 
 
 class Walk:
-    """A graph with its flat vector of parameters, ready to be walked through any number of times."""
+    """A graph with its flat vector of parameters, ready to be walked through any number of times.
 
-    def __init__(self, graph: Graph, params: Array) -> None:
-        self.graph = graph
-        self._layers = [_in_evaluation(node.layer) for node in graph.nodes]
-        self._views = graph.layout.views(params)
+    Unless it is for training, the network is as it is in evaluation, and its gradient can be taken all the same.
+    """
+
+    def __init__(self, graph: Graph, params: Array, *, training: bool = False) -> None:
+        self.graph, self.training = graph, training
+        views = graph.layout.views(params)
+        self._params = [{name: views[f"{node.name}.{name}"] for name in node.params} for node in graph.nodes]
+        self._passes = [self._passes_of(i, node) for i, node in enumerate(graph.nodes)]
         self._last_use = {source: i for i, node in enumerate(graph.nodes) for source in node.inputs}
+        self._scratch = aligned(0, np.uint8)
 
-    def forward(self, x: Array) -> Iterator[Frame]:
-        """The frame of every node in order, its output written, for a batch x (n, *shape) as the network reads it.
+    def forward(self, shards: Sequence[Array], streams: Streams | None = None) -> Iterator[list[Frame]]:
+        """The frames of every node in order, one a shard, for shards x (n, *shape) as the network reads them.
 
         An output lives until its last reader has run, or as long as the caller holds the frame.
         """
-        outputs = {BATCH: x}
+        streams = streams or (lambda node, shard: stream(0, "walk", node, shard))
+        outputs = {BATCH: list(shards)}
         for i, node in enumerate(self.graph.nodes):
-            frame = self._frame(i, tuple(outputs[source] for source in node.inputs))
+            inputs = [tuple(outputs[source][k] for source in node.inputs) for k in range(len(shards))]
             with np.errstate(all="ignore"):
-                self._layers[i].forward(frame)
-            outputs[i] = frame.y
-            yield frame
+                frames = self._passes[i].forward(inputs, self._params[i], functools.partial(streams, i))
+            outputs[i] = [f.y for f in frames]
+            yield frames
             for source in set(node.inputs):
                 if self._last_use[source] == i:
                     del outputs[source]
 
-    def gradient(self, frames: Sequence[Frame], dy: Array, at: int) -> Array:
-        """The gradient of sum(y * dy) in the output of node `at`, y being the network's; `frames` are all of them."""
-        gradients = {len(frames) - 1: dy}
-        for i in range(len(frames) - 1, at, -1):
-            frame = frames[i]
-            frame.dy = gradients.pop(i)
-            dxs = [aligned(x.shape, x.dtype) for x in frame.xs]
-            frame.dxs, frame.dx = tuple(dxs), dxs[0]
+    def backward(
+        self, nodes: list[list[Frame]], gradients: dict[int, list[Array]], wants: Callable[[int], bool]
+    ) -> Iterator[tuple[int, list[Frame]]]:
+        """Go back through the `nodes` of a whole forward, which are used up, the last first; each, when it is done.
+
+        `gradients` holds the gradient in the last node's output, shard by shard, and at the end those in the outputs
+        that nothing was wanted before; `wants` says of a node, or BATCH, whether the gradient in its output is wanted.
+        """
+        for i in reversed(range(len(self.graph.nodes))):
+            frames, sources = nodes.pop(), self.graph.nodes[i].inputs
+            wanted = [wants(source) for source in sources]
+            if not any(wanted) and not self._passes[i].trained:
+                continue
             with np.errstate(all="ignore"):
-                self._layers[i].backward(frame)
-            for source, dx in zip(self.graph.nodes[i].inputs, dxs, strict=True):
-                gradients[source] = gradients[source] + dx if source in gradients else dx
+                self._passes[i].backward(frames, gradients.pop(i), wanted)
+            yield i, frames
+            for position, source in enumerate(sources):
+                more = [dx for f in frames if (dx := f.dxs[position]) is not None]
+                if source in gradients:
+                    gradients[source] = [so_far + dx for so_far, dx in zip(gradients[source], more, strict=True)]
+                elif more:
+                    gradients[source] = more
+
+    def gradient(self, nodes: Sequence[list[Frame]], dys: Sequence[Array], at: int) -> list[Array]:
+        """The gradient of sum(y * dy) in the output of node `at`, y being the network's, shard by shard.
+
+        `nodes` are those of a whole forward.
+        """
+        gradients = {len(nodes) - 1: list(dys)}
+        for _ in self.backward(list(nodes), gradients, lambda source: source >= at):
+            pass
         return gradients[at]
 
-    def _frame(self, i: int, xs: tuple[Array, ...]) -> Frame:
-        """Of node i. Layers that keep in training what backward needs are told they train, which changes no output."""
-        node, layer = self.graph.nodes[i], self._layers[i]
-        n, dtype = len(xs[0]), xs[0].dtype
-        space = layer.workspace(*self.graph.input_shapes(i), n=n, dtype=dtype)
-        return Frame(
-            xs,
-            aligned((n, *node.shape), dtype),
-            {name: self._views[f"{node.name}.{name}"] for name in node.params},
-            _buffers(space.kept),
-            _buffers(space.scratch),
-            training=not isinstance(layer, Coupled),
-            rng=lambda: stream(0, "walk", i),
-        )
+    def _passes_of(self, i: int, node: Node) -> Passes:
+        """Of node i.
 
+        In evaluation a layer is told that it trains, so that it keeps what backward needs: that changes no output of
+        one that is neither coupled nor random. A coupled one has no need of it, and a random one is left out.
+        """
+        layer = node.layer
+        training = not node.options.freeze
+        if not self.training:
+            layer = Identity() if layer.random else layer
+            training = not isinstance(layer, Coupled)
+        trained = self.training and not node.options.freeze
+        shapes = self.graph.input_shapes(i)
+        return Passes(layer, shapes, training=training, trained=trained, scratch=self._carved)
 
-def _in_evaluation(layer: Layer) -> Layer:
-    """What a layer does in evaluation: those that only disturb what passes in training do nothing."""
-    return Identity() if isinstance(layer, Dropout | Drop | AlphaDropout | GaussianNoise) else layer
-
-
-def _buffers(declared: Buffers) -> dict[str, Array]:
-    return {name: aligned(shape, dtype) for name, (shape, dtype) in declared.items()}
+    def _carved(self, buffers: Buffers) -> dict[str, Array]:
+        """Scratch, which is dead after a call, is the same memory for all layers."""
+        if (size := bytes_of(buffers)) > self._scratch.size:
+            self._scratch = aligned(size, np.uint8)
+        return carve_all(self._scratch, buffers)

@@ -17,8 +17,6 @@ from cnntrain.graph import BATCH, Graph
 from cnntrain.inference import Trained
 from cnntrain.transforms.normalize import Normalize
 
-FOLDED = ("conv2d", "depthwise_conv2d", "dense")  # layers whose weight's last axis are the outputs
-
 
 @dataclass(frozen=True)
 class Exported:
@@ -117,7 +115,7 @@ def _folded(graph: Graph, params: Sequence[Mapping[str, Array]]) -> dict[int, Ma
         source = node.inputs[0]
         if node.layer.name_in_config != "batch_norm" or source == BATCH or len(readers[source]) > 1:
             continue
-        if graph.nodes[source].layer.name_in_config in FOLDED:
+        if graph.nodes[source].layer.absorbs_scale:
             norm, own = params[index], params[source]
             root = np.sqrt(norm["running_var"].astype(np.float64) + getattr(node.layer, "eps"))  # noqa: B009
             factor = norm.get("scale", np.float64(1)) / root

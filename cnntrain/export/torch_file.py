@@ -91,7 +91,7 @@ class _Layout:
         for index, node in enumerate(graph.nodes):
             source = node.inputs[0]
             shape = graph.shape(source)
-            if node.layer.name_in_config == "flatten" and len(shape) == 3:
+            if node.layer.flattens and len(shape) == 3:
                 images[index] = (shape[0], shape[1], shape[2])
             elif source != BATCH and source in images:
                 if node.shape == shape:

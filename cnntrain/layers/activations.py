@@ -36,6 +36,8 @@ class Relu(Elementwise):
     NaN stays NaN.
     """
 
+    rectifies: ClassVar[bool] = True
+
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """Zeros to compare with, for NumPy does not vectorize a maximum with a scalar; where y > 0, and as numbers."""
         room = (n * math.prod(inputs[0]),)
@@ -125,6 +127,8 @@ class Tanh(Elementwise):
 class Sigmoid(Elementwise):
     """y = 1 / (1 + exp(-x)), so dx = dy * y * (1 - y)."""
 
+    emits_probabilities: ClassVar[bool] = True
+
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
         """The derivative."""
         return Workspace(scratch={"slope": ((BLOCK,), dtype)})
@@ -193,6 +197,8 @@ def _between(f: Frame, y: Array, low: float, high: float) -> Array:
 class Relu6(Clip):
     """y = min(max(x, 0), 6) (Howard et al. 2017, MobileNets), so dx = dy where 0 < y < 6, else 0."""
 
+    rectifies: ClassVar[bool] = True
+
     def bounds(self) -> tuple[float, float]:
         """0 and 6."""
         return 0.0, 6.0
@@ -222,6 +228,8 @@ class HardTanh(Clip):
 @dataclass(frozen=True)
 class HardSigmoid(Elementwise):
     """y = min(max(x / 6 + 1/2, 0), 1) (Courbariaux et al. 2015, in PyTorch's slope), so dx = dy / 6 where 0 < y < 1."""
+
+    emits_probabilities: ClassVar[bool] = True
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
         """Where y is above 0, and where it is below 1."""

@@ -33,6 +33,7 @@ class AdaptiveAvgPool2d(Layer):
         example((2, 3, 1), output_size=(3, 3)),
     )
     keeps: ClassVar[tuple[str, ...]] = ()
+    affine_map: ClassVar[bool] = True
 
     output_size: Pair
 

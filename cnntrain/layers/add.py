@@ -29,6 +29,7 @@ class Add(Layer):
     inputs: ClassVar[tuple[int, int | None]] = (2, None)
     keeps: ClassVar[tuple[str, ...]] = ()
     inplace: ClassVar[bool] = True
+    affine_map: ClassVar[bool] = True
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """The shape all inputs share."""

@@ -137,6 +137,18 @@ class Layer(Part):
     keeps: ClassVar[tuple[str, ...]] = ("x",)  # what backward reads of "x" (all inputs) and "y"
     inplace: ClassVar[bool] = False  # forward may be given y is x, and backward dx is dy
 
+    # What a layer says of itself, for advice, vitals and export; the contract tests hold it to that.
+    affine_map: ClassVar[bool] = False  # in evaluation y is an affine map of the inputs, so two in a row are but one
+    rectifies: ClassVar[bool] = False  # y is 0 where x <= 0, and x elsewhere, up to some bound
+    emits_probabilities: ClassVar[bool] = False  # y is a probability for each value, or over channels, or its logarithm
+    flattens: ClassVar[bool] = False  # y holds the values of x, in their order, as a vector
+    absorbs_scale: ClassVar[bool] = False  # y scaled and shifted by channel is draw of weight and bias so treated
+
+    @property
+    def random(self) -> bool:
+        """Whether, as it is set, it draws from f.rng to disturb its input in training; in evaluation y is then x."""
+        return False
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "params" in cls.__dict__:

@@ -55,6 +55,7 @@ class BatchNorm(Coupled):
         example((5,), eps=1e-3),
         example((2, 3, 3), affine=False, momentum=0.3),
     )
+    affine_map: ClassVar[bool] = True
 
     eps: Positive = 1e-5
     momentum: Probability = 0.1  # the weight of the new value

@@ -33,6 +33,7 @@ class Border(Layer):
     """What both share: images, nothing kept, nothing computed."""
 
     keeps: ClassVar[tuple[str, ...]] = ()
+    affine_map: ClassVar[bool] = True
 
     def flops(self, *inputs: Shape) -> int:  # noqa: ARG002
         """None: it only moves."""

@@ -29,6 +29,7 @@ class Concat(Layer):
     )
     inputs: ClassVar[tuple[int, int | None]] = (2, None)
     keeps: ClassVar[tuple[str, ...]] = ()
+    affine_map: ClassVar[bool] = True
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """(height, width, sum of channels), or (sum of features,)."""

@@ -59,6 +59,8 @@ class Conv2d(Prepared):
         example((8, 6, 1), filters=2, kernel_size=3, padding=(0, 2, 1, 0), bias=False, algorithm="winograd"),
         example((3, 3, 2), filters=2, kernel_size=3, algorithm="winograd"),
     )
+    affine_map: ClassVar[bool] = True
+    absorbs_scale: ClassVar[bool] = True
 
     filters: Classes
     kernel_size: Pair

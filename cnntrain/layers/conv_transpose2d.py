@@ -44,6 +44,7 @@ class ConvTranspose2d(Prepared):
         example((2, 2, 3), filters=4, kernel_size=2, stride=2),
         example((3, 3, 2), filters=2, kernel_size=1),
     )
+    affine_map: ClassVar[bool] = True
 
     filters: Classes
     kernel_size: Pair

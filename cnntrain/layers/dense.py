@@ -29,6 +29,8 @@ class Dense(Layer):
         example((4,), units=1),
         example((1,), units=2, bias=False),
     )
+    affine_map: ClassVar[bool] = True
+    absorbs_scale: ClassVar[bool] = True
 
     units: Classes
     bias: bool = True

@@ -35,6 +35,8 @@ class DepthwiseConv2d(Prepared):
         example((6, 7, 2), kernel_size=(3, 2), stride=2, multiplier=2),
         example((6, 5, 4), kernel_size=2, dilation=2, padding=(1, 0, 2, 1), bias=False),
     )
+    affine_map: ClassVar[bool] = True
+    absorbs_scale: ClassVar[bool] = True
 
     kernel_size: Pair
     multiplier: PositiveInt = 1

@@ -31,8 +31,14 @@ class Dropout(Layer):
     )
     keeps: ClassVar[tuple[str, ...]] = ()
     inplace: ClassVar[bool] = True
+    affine_map: ClassVar[bool] = True
 
     rate: Rate = 0.5
+
+    @property
+    def random(self) -> bool:
+        """Where anything is dropped."""
+        return self.rate > 0
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
         """kept: which values survived; scratch: the draws."""

@@ -27,6 +27,8 @@ class Flatten(Layer):
     examples: ClassVar[tuple[Example, ...]] = (example((3, 2, 4)), example((5,)))
     keeps: ClassVar[tuple[str, ...]] = ()
     inplace: ClassVar[bool] = True
+    affine_map: ClassVar[bool] = True
+    flattens: ClassVar[bool] = True
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """(height, width, channels) -> (height * width * channels,)."""

@@ -22,6 +22,7 @@ class GlobalAvgPool(Layer):
 
     examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2)), example((1, 1, 4)))
     keeps: ClassVar[tuple[str, ...]] = ()
+    affine_map: ClassVar[bool] = True
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """(height, width, channels) -> (channels,)."""

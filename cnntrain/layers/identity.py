@@ -22,6 +22,7 @@ class Identity(Layer):
     examples: ClassVar[tuple[Example, ...]] = (example((3, 2, 4)), example((5,)))
     keeps: ClassVar[tuple[str, ...]] = ()
     inplace: ClassVar[bool] = True
+    affine_map: ClassVar[bool] = True
 
     def flops(self, *inputs: Shape) -> int:  # noqa: ARG002
         """None: it only moves."""

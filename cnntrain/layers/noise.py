@@ -31,8 +31,14 @@ class Drop(Layer):
 
     keeps: ClassVar[tuple[str, ...]] = ()
     inplace: ClassVar[bool] = True
+    affine_map: ClassVar[bool] = True
 
     rate: Rate = 0.5
+
+    @property
+    def random(self) -> bool:
+        """Where anything is dropped."""
+        return self.rate > 0
 
     def draws(self, shape: Shape) -> Shape:
         """The shape of one sample's draws, which broadcasts to the sample's."""
@@ -128,8 +134,14 @@ class AlphaDropout(Layer):
     )
     keeps: ClassVar[tuple[str, ...]] = ()
     inplace: ClassVar[bool] = True
+    affine_map: ClassVar[bool] = True
 
     rate: Rate = 0.5
+
+    @property
+    def random(self) -> bool:
+        """Where anything is dropped."""
+        return self.rate > 0
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
         """kept: which values survived; scratch: the draws, and which did not."""
@@ -176,8 +188,14 @@ class GaussianNoise(Layer):
     examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2), std=0.3), example((7,), std=0.0))
     keeps: ClassVar[tuple[str, ...]] = ()
     inplace: ClassVar[bool] = True
+    affine_map: ClassVar[bool] = True
 
     std: NonNegative
+
+    @property
+    def random(self) -> bool:
+        """Where there is noise."""
+        return self.std > 0
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
         """The draws."""

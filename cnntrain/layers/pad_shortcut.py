@@ -31,6 +31,7 @@ class PadShortcut(Layer):
         example((6, 7, 2), filters=2, stride=(2, 3)),
     )
     keeps: ClassVar[tuple[str, ...]] = ()
+    affine_map: ClassVar[bool] = True
 
     filters: PositiveInt
     stride: Pair = 1

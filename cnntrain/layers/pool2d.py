@@ -140,6 +140,7 @@ class AvgPool2d(Pool2d):
         example((6, 8, 2), kernel_size=3, stride=2, padding=1, ceil_mode=True, count_include_pad=False),
         example((4, 4, 2), kernel_size=2, stride=3),
     )
+    affine_map: ClassVar[bool] = True
 
     count_include_pad: bool = True
 

@@ -27,6 +27,7 @@ class PixelShuffle(Layer):
 
     examples: ClassVar[tuple[Example, ...]] = (example((3, 2, 8), factor=2), example((2, 1, 9), factor=3))
     keeps: ClassVar[tuple[str, ...]] = ()
+    affine_map: ClassVar[bool] = True
 
     factor: PositiveInt
 
@@ -84,6 +85,7 @@ class Reshape(Layer):
     examples: ClassVar[tuple[Example, ...]] = (example((12,), shape=(2, 3, 2)), example((2, 3, 4), shape=(4, 6, 1)))
     keeps: ClassVar[tuple[str, ...]] = ()
     inplace: ClassVar[bool] = True
+    affine_map: ClassVar[bool] = True
 
     shape: tuple[PositiveInt, ...]
 

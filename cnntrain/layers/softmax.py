@@ -26,6 +26,7 @@ class OverChannels(Layer):
     examples: ClassVar[tuple[Example, ...]] = (example((7,)), example((2, 3, 4)))
     keeps: ClassVar[tuple[str, ...]] = ("y",)
     inplace: ClassVar[bool] = True
+    emits_probabilities: ClassVar[bool] = True
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
         """A block of rows, and one value for each row."""

@@ -36,6 +36,7 @@ class Upsample(Layer):
         example((1, 3, 2), factor=(2, 3), mode="bilinear"),
     )
     keeps: ClassVar[tuple[str, ...]] = ()
+    affine_map: ClassVar[bool] = True
 
     factor: Pair = 2
     mode: Literal["nearest", "bilinear"] = "nearest"

@@ -9,8 +9,6 @@ import numpy as np
 from cnntrain.arrays import Array
 from cnntrain.graph import BATCH, Graph
 from cnntrain.inference import Trained
-from cnntrain.layers.dense import Dense
-from cnntrain.layers.flatten import Flatten
 from cnntrain.report.html import Markup, element, section
 from cnntrain.report.pictures import embedded, sheet
 
@@ -26,7 +24,7 @@ def first(graph: Graph, views: dict[str, Array]) -> tuple[str, Array] | None:
         weight = views[f"{node.name}.weight"]
         if weight.ndim == 4 and min(weight.shape[:2]) > 1 and node.inputs[0] == BATCH:
             return node.name, weight
-        if isinstance(node.layer, Dense):
+        if weight.ndim == 2:  # features that are pixels
             return node.name, weight.reshape(*graph.input_shape, -1)
     return None
 
@@ -34,7 +32,7 @@ def first(graph: Graph, views: dict[str, Array]) -> tuple[str, Array] | None:
 def _flat(graph: Graph, index: int) -> bool:
     """Whether a node does no more than flatten the network's input."""
     node = graph.nodes[index]
-    return isinstance(node.layer, Flatten) and node.inputs == (BATCH,)
+    return node.layer.flattens and node.inputs == (BATCH,)
 
 
 def picture(weights: Array) -> Array:

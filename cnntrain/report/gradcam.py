@@ -37,12 +37,12 @@ def heat(walk: Walk, at: int, x: Array, classes: Array) -> Array:
 
     A are the activations, alpha_c the mean over pixels of the gradient of the class's score in A_c.
     """
-    frames = list(walk.forward(x))
-    dy = np.zeros_like(frames[-1].y)
+    nodes = list(walk.forward([x]))
+    dy = np.zeros_like(nodes[-1][0].y)
     dy[np.arange(len(x)), classes] = 1
-    gradient = walk.gradient(frames, dy, at)
+    (gradient,) = walk.gradient(nodes, [dy], at)
     alpha = gradient.mean(axis=(1, 2), keepdims=True)
-    found = np.maximum((alpha * frames[at].y).sum(axis=-1), 0)
+    found = np.maximum((alpha * nodes[at][0].y).sum(axis=-1), 0)
     largest = found.max(axis=(1, 2), keepdims=True)
     shares: Array = found / np.where(largest > 0, largest, 1)
     return shares

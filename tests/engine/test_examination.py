@@ -12,8 +12,10 @@ from cnntrain.engine.examination import Examination, Finding
 from cnntrain.engine.fixed import Fixed
 from cnntrain.engine.pool import Pool
 from cnntrain.graph import BATCH
+from cnntrain.layers.conv2d import Conv2d
 from cnntrain.layers.dense import Dense
 from tests.support.experiments import FULL
+from tests.support.networks import declared, engine_of, random_batch
 
 
 @pytest.fixture(params=[True, False], ids=["batch norm", "no batch norm"])
@@ -40,13 +42,13 @@ def batches(engine):
 def test_a_sound_step_has_nothing_to_find_and_its_gradients_are_the_engines(engine, batches, monkeypatch):
     rows = {}
 
-    def backward(self, i, frames, dys, original=Examination._backward):
-        original(self, i, frames, dys)
+    def look_back(self, i, frames, original=Examination._look_back):
+        original(self, i, frames)
         for f in frames:
             for name, dp in (f.dp or {}).items():
                 rows.setdefault(f"{self.graph.nodes[i].name}.{name}", []).append(dp.astype(np.float64))
 
-    monkeypatch.setattr(Examination, "_backward", backward)
+    monkeypatch.setattr(Examination, "_look_back", look_back)
     examination = Examination(engine)
     examination.step(batches, 4)
     assert examination.finding is None
@@ -114,6 +116,27 @@ def test_a_backward_that_gives_infinity_is_named(engine, batches, monkeypatch):
     examination = Examination(engine)
     examination.gradients()
     assert examination.finding == Finding("gradient", dense)
+
+
+def test_a_gradient_is_looked_at_also_before_nodes_that_want_none(monkeypatch):
+    layers = [
+        declared("conv2d", filters=2, kernel_size=3, padding="same", name="first"),
+        declared("identity", from_=("input",), name="beside"),
+        declared("concat", from_=("first", "beside")),
+        declared("flatten"),
+        declared("dense", units=3),
+    ]
+    original = Conv2d.backward
+
+    def backward(self, f):
+        original(self, f)
+        f.dp["weight"].flat[0] = np.inf
+
+    monkeypatch.setattr(Conv2d, "backward", backward)
+    with Pool(1) as pool:
+        examination = Examination(engine_of(layers, pool))
+        examination.step([random_batch(6)], 0)
+    assert examination.finding == Finding("gradient", 0)
 
 
 def test_it_changes_no_parameter_and_no_gradient(engine, batches):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cnntrain.arrays import Array, aligned, tree_blocks, tree_sum
-from cnntrain.engine.engine import shares_of
 from cnntrain.engine.plan import Plan
+from cnntrain.engine.program import shares_of
 from cnntrain.engine.rows import Group, Row, depth, groups_of
 from tests.support.networks import declared, everything, graph_of, plain
 

@@ -46,8 +46,8 @@ def test_its_output_is_the_engines(network):
     x, batch = samples(built.graph, 5)
     with Pool(1) as pool:
         engine = engine_of(loaded, built, pool)
-        frames = list(Walk(built.graph, engine.params).forward(x))
-        np.testing.assert_allclose(frames[-1].y, engine.outputs(batch), rtol=1e-5, atol=1e-6)
+        *_, (last,) = Walk(built.graph, engine.params).forward([x])
+        np.testing.assert_allclose(last.y, engine.outputs(batch), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("at", [0, 1, 3, 6, 8])
@@ -58,18 +58,18 @@ def test_its_gradient_is_that_of_the_evaluation_function(network, at):
         engine = engine_of(loaded, built, pool, np.float64)
         walk = Walk(graph, engine.params)
         x, _ = samples(graph, 2, np.float64)
-        frames = list(walk.forward(x))
-        dy = np.random.default_rng(2).standard_normal(frames[-1].y.shape)
-        gradient = walk.gradient(frames, dy, at)
+        nodes = list(walk.forward([x]))
+        dy = np.random.default_rng(2).standard_normal(nodes[-1][0].y.shape)
+        (gradient,) = walk.gradient(nodes, [dy], at)
         direction = np.random.default_rng(3).standard_normal(gradient.shape)
-        moved = [_after(walk, x, at, frames[at].y + sign * 1e-6 * direction) for sign in (1, -1)]
+        moved = [_after(walk, x, at, nodes[at][0].y + sign * 1e-6 * direction) for sign in (1, -1)]
     expected = np.sum((moved[0] - moved[1]) * dy) / 2e-6
     assert np.sum(gradient * direction) == pytest.approx(expected, rel=1e-4)
 
 
 def _after(walk, x, at, value):
     """The output when node `at` gives this value."""
-    for i, frame in enumerate(walk.forward(x)):
+    for i, (frame,) in enumerate(walk.forward([x])):
         if i == at:
             frame.y[...] = value
     return frame.y

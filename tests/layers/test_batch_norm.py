@@ -7,7 +7,7 @@ import pytest
 
 from cnntrain.layers import batch_norm as module
 from cnntrain.layers.batch_norm import BatchNorm
-from tests.support.layers import frame, run, start
+from tests.support.layers import run, start
 
 
 def test_float32_keeps_its_digits_where_the_mean_is_large():
@@ -38,7 +38,7 @@ def test_centering_changes_rounding_only(monkeypatch):
 def test_the_variance_of_float32_values_keeps_its_digits_whatever_the_mean(mean):
     x = np.random.default_rng(0).standard_normal((3, 4, 5, 2)).astype(np.float32) + np.float32(mean)
     layer = BatchNorm()
-    f = frame(layer, [x], start(layer, x.shape[1:], dtype=np.float32), True)
+    (f,) = run(layer, [x], start(layer, x.shape[1:], dtype=np.float32)).frames
     total = layer.partial(f)
     pixels = x.reshape(-1, 2).astype(np.float64)
     assert total.dtype == np.float64

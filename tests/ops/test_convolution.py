@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from cnntrain.arrays import aligned
+from cnntrain.engine.solo import spoiled
 from cnntrain.ops import columns as columns_module
 from cnntrain.ops.calls import run
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.windows import windows
-from tests.support.layers import spoiled
 
 CASES = {  # (height, width, channels), filters, groups, windows' arguments
     "plain": ((6, 7, 5), 4, 1, (3, 1)),

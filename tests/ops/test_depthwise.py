@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnntrain.arrays import aligned
+from cnntrain.engine.solo import spoiled
 from cnntrain.ops.calls import run
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.depthwise import Depthwise
 from cnntrain.ops.windows import windows
-from tests.support.layers import spoiled
 
 
 def passes(kernel, x, w, b, dy):

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cnntrain.engine.solo import spoiled
 from cnntrain.ops import winograd as winograd_module
 from cnntrain.ops.calls import run
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.windows import windows
 from cnntrain.ops.winograd import INPUT, KERNELS, OUTPUT, WEIGHT, Winograd
-from tests.support.layers import spoiled
 
 
 def passes(kernel, x, w, b, dy):

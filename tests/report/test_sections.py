@@ -114,7 +114,7 @@ def test_before_global_pooling_and_a_dense_layer_grad_cam_is_cam():
     classes = np.array([0, 1, 2, 0])
     walk = Walk(graph, params)
     found = gradcam.heat(walk, gradcam.layer(graph), x, classes)
-    activations = list(walk.forward(x))[1].y
+    activations = list(walk.forward([x]))[1][0].y
     cam = np.maximum(np.einsum("nhwc,nc->nhw", activations, views["dense_1.weight"].T[classes]), 0)
     cam /= np.where(cam.max(axis=(1, 2), keepdims=True) > 0, cam.max(axis=(1, 2), keepdims=True), 1)
     np.testing.assert_allclose(found, cam, atol=1e-5)

@@ -1,0 +1,17 @@
+"""A batch is what the engine asks for samples: a stretch at a time, written where it wants them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from cnntrain.arrays import Array
+
+
+class Batch(Protocol):
+    """Samples the engine can ask for, from any worker, a stretch at a time."""
+
+    def __len__(self) -> int: ...
+
+    def fill(self, start: int, stop: int, x: Array) -> tuple[Array, Array]:
+        """Write samples start to stop into x, preprocessed, and return their targets and weights."""
+        ...

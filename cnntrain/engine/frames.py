@@ -1,0 +1,116 @@
+"""Frames are put together of windows: on planned memory, for the engine, or on arrays of their own (passes.py).
+
+Whatever a layer is to see of a shard, it sees the same in training, in a gradient check and in an examination, since
+`frame` alone makes it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cnntrain.arrays import Array, Shape
+from cnntrain.engine.plan import Plan, carve, carve_all
+from cnntrain.graph import BATCH
+from cnntrain.layers.base import Buffers, Frame, Layer
+
+Make = Callable[[str, Shape, npt.DTypeLike], Array]  # (name, shape, dtype) -> a buffer
+Streams = Callable[[int], np.random.Generator]  # node -> the random generator of the shard at hand
+
+
+def frame(
+    layer: Layer,
+    xs: tuple[Array, ...],
+    y: Array,
+    p: Mapping[str, Array],
+    *,
+    kept: Make,
+    scratch: Callable[[Buffers], dict[str, Array]],
+    training: bool,
+    rng: Callable[[], np.random.Generator],
+    dy: Array | None = None,
+    dxs: tuple[Array | None, ...] = (),
+    batch: dict[str, Any] | None = None,
+) -> Frame:
+    """A layer's frame for the shard xs, its workspace taken from `kept` and `scratch`."""
+    space = layer.workspace(*(x.shape[1:] for x in xs), n=len(y), dtype=y.dtype)
+    buffers = {name: kept(name, *buffer) for name, buffer in space.kept.items()}
+    return Frame(xs, y, p, buffers, scratch(space.scratch), training, rng, dy, dxs, batch=batch)
+
+
+class PlannedFrames:
+    """The frames of all nodes for shards of n samples, on the memory of a plan. Made once, used every step."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        n: int,
+        memory: tuple[Array, Array],
+        shard: Array | None,
+        params: Sequence[Mapping[str, Array]],
+        batch: Sequence[dict[str, Any]],
+        streams: Streams,
+    ) -> None:
+        """`memory` is the worker's own and its scratch, `params` and `batch` are by node.
+
+        `shard` is the shard's memory, for buffers that cross barriers; None where none does.
+        """
+        graph = plan.graph
+        own, scratch = memory
+
+        def window(key: tuple[str, int, str], shape: Shape, dtype: Any = None) -> Array:
+            place = plan.places[key]
+            memory = own if place.owner == "worker" or shard is None else shard
+            return carve(memory, place.offset, shape, dtype or plan.dtype)
+
+        def sample(what: str, i: int) -> Array:
+            return window((what, i, ""), (n, *graph.shape(i)))
+
+        def kept(i: int, name: str, shape: Shape, dtype: npt.DTypeLike) -> Array:
+            return window(("kept", i, name), shape, dtype)
+
+        self.x = sample("y", BATCH)
+        self.losses = np.zeros(n, plan.dtype)
+        self.of: list[Frame] = []
+        self.additions: list[list[tuple[Array, Array]]] = []  # by node: (gradient so far, what to add to it)
+        for i, node in enumerate(graph.nodes):
+            dxs: list[Array | None] = []
+            additions: list[tuple[Array, Array]] = []
+            for position, source in enumerate(node.inputs):
+                wanted = plan.training and plan.wants[i] and plan.wants_gradient(source)
+                if not wanted:
+                    dxs.append(None)
+                elif plan.needs_adding(i, position):
+                    more = window(("more", i, str(position)), (n, *graph.shape(source)))
+                    additions.append((sample("dy", source), more))
+                    dxs.append(more)
+                else:
+                    dxs.append(sample("dy", source))
+            self.additions.append(additions)
+            self.of.append(
+                frame(
+                    node.layer,
+                    tuple(sample("y", source) for source in node.inputs),
+                    sample("y", i),
+                    params[i],
+                    kept=functools.partial(kept, i),
+                    scratch=functools.partial(carve_all, scratch),
+                    training=plan.training and not node.options.freeze,
+                    rng=functools.partial(streams, i),
+                    dy=sample("dy", i) if plan.training and plan.wants[i] else None,
+                    dxs=tuple(dxs),
+                    batch=batch[i],
+                )
+            )
+        self._trained = [
+            [c.node for c in segment if c.do in ("partial_back", "backward") and graph.nodes[c.node].trained]
+            for segment in plan.segments
+        ]
+
+    def trained_in(self, number: int) -> list[int]:
+        """The nodes that may write parameter gradients in a segment."""
+        return self._trained[number]
