@@ -59,11 +59,8 @@ class Network:
         return self.tally.loss
 
 
-def network(loaded: Loaded, description: Description, counts: Sequence[int] | None = None) -> Network:
-    """The network for samples of this shape and these classes. Raises ConfigError at the line that does not fit.
-
-    `counts`, training samples of each class, turn balanced class weights into numbers.
-    """
+def network(loaded: Loaded, description: Description) -> Network:
+    """The network for samples of this shape and these classes. Raises ConfigError at the line that does not fit."""
     experiment = loaded.experiment
     shapes = {}
     for name in ("train_transforms", "eval_transforms"):
@@ -88,10 +85,8 @@ def network(loaded: Loaded, description: Description, counts: Sequence[int] | No
     loss = cast(Loss, experiment.loss)
     try:
         loss.check(graph.output_shape, description.outputs, bool(description.classes))
-        loss = loss if counts is None else loss.fit(counts)
     except ValueError as error:
-        where = loaded.marks.get("loss", graph.nodes[-1].where)
-        raise ConfigError(Problem(where, str(error))) from error
+        raise _problem_of_loss(loaded, graph, error) from error
     _check_matches(loaded, graph)
     try:
         cast(Order, experiment.train.order).check(len(description.classes))
@@ -104,6 +99,25 @@ def network(loaded: Loaded, description: Description, counts: Sequence[int] | No
         except ValueError as error:
             raise problem(loaded, "train.metrics", str(error)) from error
     return Network(graph, scored, description.shape, description.classes)
+
+
+def balanced(loaded: Loaded, network: Network, counts: Sequence[int] | None) -> Network:
+    """The network with balanced class weights as numbers, by how many training samples each class has, if it has such.
+
+    Raises ConfigError where the loss cannot be balanced by them.
+    """
+    if counts is None:
+        return network
+    try:
+        loss = network.loss.fit(counts)
+    except ValueError as error:
+        raise _problem_of_loss(loaded, network.graph, error) from error
+    return replace(network, tally=Tally(loss, network.tally.metrics, network.tally.outputs))
+
+
+def _problem_of_loss(loaded: Loaded, graph: Graph, error: ValueError) -> ConfigError:
+    """An error at the loss, or where the config says nothing of it at the last layer."""
+    return ConfigError(Problem(loaded.marks.get("loss", graph.nodes[-1].where), str(error)))
 
 
 def _check_mixing(loaded: Loaded) -> None:

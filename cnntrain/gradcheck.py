@@ -132,7 +132,7 @@ def check(loaded: Loaded, coordinates: int = 8) -> Report:
     """
     description = _description(loaded)
     counts = list(range(1, len(description.classes) + 1))  # unequal, for a loss that balances classes by them
-    network = build.network(loaded, description, counts or None)
+    network = build.balanced(loaded, build.network(loaded, description), counts or None)
     report = Report()
     seed = loaded.experiment.seed
     for index in range(len(network.graph.nodes)):

@@ -24,6 +24,8 @@ FLOORS: dict[int, set[str]] = {
     5: {"checkpoint", "run", "manifest", "build", "resources", "saved"},
     6: {
         "trainer",
+        *("job", "stepper", "rates", "state", "validation", "postmortem", "timekeeper", "fingerprint", "changes"),
+        "preflight",
         "recorder",
         "journal",
         "inspection",

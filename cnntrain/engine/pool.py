@@ -88,6 +88,13 @@ class Pool:
         """Call task(worker) for every worker, and return when all are done."""
         self.run(self.threads, lambda _thread, worker: task(worker))
 
+    def agree(self, flags: tuple[int, ...]) -> tuple[int, ...]:
+        """The largest of each flag over all processes that lead this training, and so know each its own; here one does.
+
+        A signal reaches one process and time is up for each at its own moment, but all have to leave the same step.
+        """
+        return flags
+
     def register(self, job: Job) -> int:
         """Have processes that are forked later know a job: the number to tell them, before those it is done with."""
         self._jobs.append(job)
