@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from cnntrain import build, manifest
-from cnntrain.build import problem
 from cnntrain.checkpoint import Checkpoint
 from cnntrain.config.dump import plain
-from cnntrain.config.load import Loaded, leaves
+from cnntrain.config.load import Loaded, leaves, problem
 from cnntrain.errors import CheckpointError
 from cnntrain.job import Job
+from cnntrain.rates import horizon, schedule
 from cnntrain.run import compare_environments, environment
 
 HARMLESS = (  # keys that may change on resume: they say how long and how watched, not what is computed
@@ -70,7 +70,7 @@ def of_schedule(before: Loaded, job: Job, step: int) -> list[str]:
     """What to warn of where another length of training changes the learning rate of the next step."""
     steps_per_epoch = job.loader.steps_per_epoch
     then, now = (
-        build.schedule(experiment)(step, build.horizon(experiment, steps_per_epoch), build.optimizer(experiment).lr)
+        schedule(experiment)(step, horizon(experiment, steps_per_epoch), build.optimizer(experiment).lr)
         for experiment in (before.experiment, job.loaded.experiment)
     )
     if then == now:

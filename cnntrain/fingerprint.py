@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnntrain.arrays import Array
-from cnntrain.build import Data
+from cnntrain.build_data import Data
 
 
 def fingerprint(data: Data) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from cnntrain.errors import OutOfMemoryError
 from cnntrain.graph import Graph
 from cnntrain.job import Job
 from cnntrain.resources import human
+from cnntrain.stepper import vectors
 from cnntrain.timing import Trial, pace, saves_in, step_flops
 
 STEPS, SECONDS = 5, 1.0  # to time: so many steps, and more where they are short
@@ -51,7 +52,7 @@ def check_memory(loaded: Loaded, network: Network, threads: int) -> dict[str, An
     Raises OutOfMemoryError where it is more than there is.
     """
     batch_size = loaded.experiment.train.batch_size
-    needed = resources.needed(network.graph, threads, batch_size, build.vectors(loaded.experiment))
+    needed = resources.needed(network.graph, threads, batch_size, vectors(loaded.experiment))
     needed += _largest_node(network.graph)
     held, free = resources.held(), resources.free()
     if needed > free:

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain import advice, blas, build, files, forecast, manifest, resources
+from cnntrain import advice, blas, build, build_data, files, forecast, manifest, resources
 from cnntrain.arrays import Array
-from cnntrain.build import Data
+from cnntrain.build_data import Data
 from cnntrain.config.load import Loaded, load
 from cnntrain.console import Console
 from cnntrain.contact_sheet import contact_sheet
@@ -65,7 +65,7 @@ def rehearse(configs: Sequence[str | Path], sets: Sequence[str] = (), threads: i
     check_memory(loaded, network, usable)
     for line in advice.of(loaded, network):
         console.warn(line)
-    Monitor(loaded, network.tally, build.validates(loaded.experiment))
+    Monitor(loaded, network.tally, build_data.validates(loaded.experiment))
     return figures(loaded, network, usable)
 
 
@@ -95,7 +95,7 @@ def examine(
     job = make_job(loaded, threads, console)
     found = found.validating(validation_indices(loaded, job.data))
     if sheet is not None:
-        loader = build.loader(loaded.experiment, replace(job.data, lesson=None))
+        loader = build_data.loader(loaded.experiment, replace(job.data, lesson=None))
         files.make_directory(sheet.parent)
         files.write_atomic(sheet, contact_sheet(name, loader, job.data))
     warm_start(loaded, job.network)
@@ -111,7 +111,7 @@ def _class_counts(loaded: Loaded, data: Data, reader: Reader) -> dict[str, dict[
     source = loaded.experiment.data.source
     assert isinstance(source, Dataset)
     if "test" in source.splits():
-        test = build.load(loaded, source, "test", reader)
+        test = build_data.load(loaded, source, "test", reader)
         if test.shape != data.train.shape or test.classes != data.train.classes:
             raise DataError(
                 f"test samples are {size_text(test.shape)} of {len(test.classes)} classes, training samples "

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain import build
+from cnntrain import build, build_data
 from cnntrain.arrays import Shape
 from cnntrain.checkpoint import Checkpoint
 from cnntrain.config.dump import plain
@@ -67,7 +67,7 @@ def transforms(checkpoint: Checkpoint, loaded: Loaded, shape: Shape) -> tuple[Tr
 
     Raises CheckpointError where the arrays are not those that they need.
     """
-    chosen = build.transforms(loaded.experiment.data.eval_transforms)
+    chosen = build_data.transforms(loaded.experiment.data.eval_transforms)
     wanted = array_shapes(chosen, shape)
     checkpoint.expect({name: (size, np.float32) for name, size in wanted.items()}, prefix="transform/")
     return with_arrays(chosen, {name: checkpoint.arrays[name] for name in wanted})

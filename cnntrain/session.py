@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnntrain import blas, build, changes, resources, saved
-from cnntrain.build import Data
+from cnntrain import blas, changes, resources, saved
+from cnntrain.build_data import Data
 from cnntrain.checkpoint import Checkpoint, read
 from cnntrain.config.dump import fingerprint, plain, to_yaml
 from cnntrain.config.load import Loaded, load
@@ -31,6 +31,7 @@ from cnntrain.events import following, require_tensorboard
 from cnntrain.interrupts import Interrupts
 from cnntrain.job import Job, make_job
 from cnntrain.run import RunDirectory, environment, resumable
+from cnntrain.stepper import vectors
 from cnntrain.trainer import Trainer
 from cnntrain.warmstart import WarmStart, warm_start
 
@@ -177,7 +178,7 @@ def _details(trainer: Trainer, pool: Pool) -> list[str]:
     """What `-v` says before training: versions, threads, sizes."""
     about, job = environment(), trainer.job
     graph, size, shard = job.network.graph, job.loaded.experiment.train.batch_size, trainer.stepper.engine.shard
-    needed = resources.needed(graph, pool.threads, size, build.vectors(job.loaded.experiment))
+    needed = resources.needed(graph, pool.threads, size, vectors(job.loaded.experiment))
     return [
         f"cnntrain {about['cnntrain']}, Python {about['python']}, NumPy {about['numpy']}, {about['blas']}",
         f"{pool.threads} thread{'s' * (pool.threads != 1)}, {-(-size // shard)} shards a batch of {shard} samples, "
@@ -217,7 +218,7 @@ def _enough_memory(job: Job, threads: int) -> Iterator[None]:
     except MemoryError as error:
         experiment = job.loaded.experiment
         size = experiment.train.batch_size
-        needed = resources.needed(job.network.graph, threads, size, build.vectors(experiment))
+        needed = resources.needed(job.network.graph, threads, size, vectors(experiment))
         raise OutOfMemoryError(
             f"out of memory: training at batch size {size} on {threads} thread{'s' * (threads > 1)} needs about "
             f"{resources.human(needed)} beside the data. Lower train.batch_size, take fewer --threads, "

@@ -21,8 +21,9 @@ from cnntrain.config.schema import Experiment
 from cnntrain.engine.average import Averaged
 from cnntrain.engine.engine import Batch, Engine
 from cnntrain.engine.pool import Pool
-from cnntrain.engine.update import Updater
+from cnntrain.engine.update import Rules, Updater
 from cnntrain.rates import Rates
+from cnntrain.regularizers.base import Regularizer
 from cnntrain.schedules.base import Horizon
 
 Source = Callable[[int], Sequence[Batch]]  # the number of a step -> its batches
@@ -62,8 +63,8 @@ class Stepper:
         self.experiment, self.source, self.horizon = experiment, source, horizon
         self.engine = Engine(network.graph, network.tally, pool, seed=experiment.seed, dtype=dtype, shard=shard)
         self.engine.source = source
-        self.optimizer, layout, rules = build.optimizer(experiment), network.graph.layout, build.rules(experiment)
-        self.updater = Updater(self.optimizer, layout, pool, self.engine.params, self.engine.grads, rules)
+        self.optimizer, params, grads = build.optimizer(experiment), self.engine.params, self.engine.grads
+        self.updater = Updater(self.optimizer, network.graph.layout, pool, params, grads, rules(experiment))
         self.rates = Rates(experiment)
         average = cast(Average | None, experiment.train.average)
         self.average = Averaged(average, self.engine) if average else None
@@ -101,3 +102,16 @@ class Stepper:
             yield
         finally:
             self.updater.restore()
+
+
+def rules(experiment: Experiment) -> Rules:
+    """What is done to gradients and parameters beside the optimizer's step."""
+    train = experiment.train
+    return Rules(train.clip_value, train.agc, tuple(cast(Regularizer, part) for part in train.regularize))
+
+
+def vectors(experiment: Experiment) -> int:
+    """How many vectors of the parameters' size training keeps beside parameters and gradient."""
+    chosen = build.optimizer(experiment)
+    saved = (chosen.sam is not None) + 2 * (experiment.train.average is not None)
+    return len(chosen.state_names()) + saved + 1  # and the weights before a step, for the update ratio

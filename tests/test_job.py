@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntrain import build
+from cnntrain import build, build_data
 from cnntrain.build import balanced
 from cnntrain.errors import ConfigError
 from cnntrain.job import prepare
@@ -31,7 +31,7 @@ def test_the_network_is_built_once_where_the_config_tells_the_shapes(tmp_path, n
     assert len(networks) == 1
     assert job.network.graph is networks[0].graph
     assert networks[0].loss.class_weight == "balanced"
-    counts = build.class_counts(job.data)
+    counts = build_data.class_counts(job.data)
     assert job.network.loss.class_weight == tuple(sum(counts) / (3 * count) for count in counts)
     assert [metric.label() for metric in job.network.tally.metrics] == ["accuracy", "error"]
 
@@ -41,13 +41,13 @@ def test_and_once_where_only_the_data_tells_them(tmp_path, networks):
     pixels, labels = rng.integers(0, 256, (60, 8, 8, 3), np.uint8), np.arange(60) % 3
     np.savez(tmp_path / "data.npz", x_train=pixels, y_train=labels)
     job = prepare([write(tmp_path)], [f"data.source={{type: npz, path: {tmp_path / 'data.npz'}}}"])
-    assert build.describe(job.loaded) is None
+    assert build_data.describe(job.loaded) is None
     assert len(networks) == 1
     assert job.network.image_shape == (8, 8, 3)
 
 
 def test_a_wrong_layer_does_not_wait_for_the_data(tmp_path, monkeypatch):
-    monkeypatch.setattr("cnntrain.build.read_data", lambda *_: pytest.fail("data was read"))
+    monkeypatch.setattr("cnntrain.build_data.read_data", lambda *_: pytest.fail("data was read"))
     with pytest.raises(ConfigError, match="kernel"):
         prepare([write(tmp_path)], ["model.layers=[{type: conv2d, filters: 4, kernel_size: 99}]"])
 

@@ -104,14 +104,14 @@ def test_a_signal_while_the_data_is_read_ends_at_once_and_changes_nothing(straig
         pytest.fail("it went on")
 
     with monkeypatch.context() as patch:
-        patch.setattr("cnntrain.build.read_data", read_data)
+        patch.setattr("cnntrain.build_data.read_data", read_data)
         with pytest.raises(StoppedError, match="before training, and nothing was changed"):
             run(config, tmp_path / "run", sets)
         assert not (tmp_path / "run").exists()
     run(config, tmp_path / "run", (*sets, "train.epochs=1"))
     before = (tmp_path / "run" / "status.json").read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr("cnntrain.build.read_data", read_data)
+        patch.setattr("cnntrain.build_data.read_data", read_data)
         with pytest.raises(StoppedError):
             run(None, tmp_path / "run", resume=True)
     assert (tmp_path / "run" / "status.json").read_bytes() == before

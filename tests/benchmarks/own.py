@@ -12,6 +12,7 @@ from cnntrain import blas, build
 from cnntrain.config.load import load_text
 from cnntrain.datasets.base import Description
 from cnntrain.engine.pool import Pool as Workers
+from cnntrain.rates import horizon
 from cnntrain.stepper import Source, Stepper
 from cnntrain.timing import step_flops
 from tests.benchmarks.networks import CLASSES, NETWORKS, Block, Conv, Dense, Flatten, Mean, Part, Pool
@@ -97,8 +98,8 @@ def stepper_of(
     description = Description(NETWORKS[network].shape, tuple(map(str, range(CLASSES))))
     built = build.network(loaded, description)
     ready = Ready(NETWORKS[network].shape, batch)
-    horizon = build.horizon(loaded.experiment, 1)
-    stepper = Stepper(loaded.experiment, built, source or (lambda _: [ready]), horizon, workers)
+    batches = source or (lambda _: [ready])
+    stepper = Stepper(loaded.experiment, built, batches, horizon(loaded.experiment, 1), workers)
     stepper.initialize()
     return stepper
 
