@@ -21,10 +21,11 @@ import numpy as np
 
 from cnntrain.arrays import Array, TreeSum, aligned, shared, tree_sum
 from cnntrain.engine.plan import Call, Plan, carve, carve_all, plan_of
-from cnntrain.engine.pool import Pool, Team
+from cnntrain.engine.pool import Pool
 from cnntrain.engine.processes import Processes
 from cnntrain.engine.rows import Row, Share, groups_of
 from cnntrain.engine.tally import Tally
+from cnntrain.engine.team import Team
 from cnntrain.errors import DivergedError
 from cnntrain.graph import BATCH, Graph
 from cnntrain.layers.base import Coupled, Frame
