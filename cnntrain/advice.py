@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cnntrain import build
-from cnntrain.build import Network, problem
+from cnntrain import build, build_data
+from cnntrain.build import Network
 from cnntrain.config.dump import plain
 from cnntrain.config.fields import Duration
-from cnntrain.config.load import Loaded
+from cnntrain.config.load import Loaded, problem
 from cnntrain.config.schema import Experiment
 from cnntrain.graph import BATCH, Graph, Node
+from cnntrain.rates import horizon
 from cnntrain.registry import Part, did_you_mean
 from cnntrain.schedules.base import Horizon, Schedule
 from cnntrain.transforms.base import Transform
@@ -57,7 +58,7 @@ class Rule:
 
 
 def _no_validation(at: Situation) -> str | None:
-    if build.validates(at.experiment):
+    if build_data.validates(at.experiment):
         return None
     return "no validation split: 'best' is judged by train/loss. Set data.val, for example to 0.1"
 
@@ -72,7 +73,7 @@ def _no_shuffle(at: Situation) -> str | None:
 
 
 def _augmentation_in_eval(at: Situation) -> str | None:
-    names = [t.name_in_config for t in build.transforms(at.experiment.data.eval_transforms) if t.random]
+    names = [t.name_in_config for t in build_data.transforms(at.experiment.data.eval_transforms) if t.random]
     if not names:
         return None
     return f"eval_transforms change images at random ({', '.join(names)}): evaluation should see them as they are"
@@ -80,7 +81,7 @@ def _augmentation_in_eval(at: Situation) -> str | None:
 
 def _transforms_differ(at: Situation) -> str | None:
     data = at.experiment.data
-    steady = [_steady(build.transforms(parts)) for parts in (data.train_transforms, data.eval_transforms)]
+    steady = [_steady(build_data.transforms(parts)) for parts in (data.train_transforms, data.eval_transforms)]
     if steady[0] == steady[1]:
         return None
     here, there = ([entry["type"] for entry in entries] for entries in steady)
@@ -122,7 +123,7 @@ def _batch_norm_of_one(at: Situation) -> str | None:
 
 
 def _mixing_of_one(at: Situation) -> str | None:
-    mixing = [t.name_in_config for t in build.transforms(at.experiment.data.train_transforms) if t.on == "pair"]
+    mixing = [t.name_in_config for t in build_data.transforms(at.experiment.data.train_transforms) if t.on == "pair"]
     if at.experiment.train.batch_size > 1 or not mixing:
         return None
     return f"{mixing[0]} with batch_size 1 mixes every sample with itself: it does nothing. Raise train.batch_size"
@@ -304,7 +305,7 @@ def of(loaded: Loaded, network: Network, steps_per_epoch: int | None = None) -> 
 
 
 def _horizon(experiment: Experiment, steps_per_epoch: int | None) -> Horizon | None:
-    return None if steps_per_epoch is None else build.horizon(experiment, steps_per_epoch)
+    return None if steps_per_epoch is None else horizon(experiment, steps_per_epoch)
 
 
 def _from_logits(loss: Part) -> str | None:

@@ -1,4 +1,4 @@
-"""Build turns a config into the objects that train: data, network, loss, loader, first parameters.
+"""Build turns a config into a network: the graph, the loss and the metrics, the first parameters.
 
 Straight-line code, in the order in which things depend on each other. What does not fit together is reported at the
 line of the config that says it.
@@ -7,41 +7,29 @@ line of the config that says it.
 from __future__ import annotations
 
 import fnmatch
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
-
-import numpy as np
+from typing import cast
 
 from cnntrain.arrays import Array, Shape
+from cnntrain.build_data import transforms
 from cnntrain.config.fields import Declared
-from cnntrain.config.load import Loaded
+from cnntrain.config.load import Loaded, problem
 from cnntrain.config.schema import Experiment, Init
-from cnntrain.datasets.base import Dataset, Description, Images
+from cnntrain.datasets.base import Description
 from cnntrain.engine.tally import Tally
-from cnntrain.engine.update import Rules, unmatched
-from cnntrain.errors import ConfigError, DataError, Problem
-from cnntrain.graph import Graph, Node, weave
+from cnntrain.errors import ConfigError, Problem
+from cnntrain.graph import Graph, Node, unmatched, weave
 from cnntrain.initializers.base import Initializer
-from cnntrain.loader import Known, Loader, fit, output_shape, split_validation
+from cnntrain.loader import output_shape
 from cnntrain.losses.base import Loss
-from cnntrain.losses.distillation import with_logits
 from cnntrain.metrics.base import Metric
 from cnntrain.models.base import Preset
 from cnntrain.optimizers.base import Optimizer
 from cnntrain.orders.base import Order
 from cnntrain.random import stream
-from cnntrain.reader import ALONE, Reader
 from cnntrain.registry import Part, make
 from cnntrain.regularizers.base import Regularizer
-from cnntrain.schedules.base import Horizon, Schedule
-from cnntrain.transforms.base import Transform
-
-
-def problem(loaded: Loaded, path: str, message: str) -> ConfigError:
-    """An error at the place of a dotted key."""
-    return ConfigError(Problem(loaded.where(path), message))
 
 
 @dataclass(frozen=True)
@@ -59,11 +47,8 @@ class Network:
         return self.tally.loss
 
 
-def network(loaded: Loaded, description: Description, counts: Sequence[int] | None = None) -> Network:
-    """The network for samples of this shape and these classes. Raises ConfigError at the line that does not fit.
-
-    `counts`, training samples of each class, turn balanced class weights into numbers.
-    """
+def network(loaded: Loaded, description: Description) -> Network:
+    """The network for samples of this shape and these classes. Raises ConfigError at the line that does not fit."""
     experiment = loaded.experiment
     shapes = {}
     for name in ("train_transforms", "eval_transforms"):
@@ -88,10 +73,8 @@ def network(loaded: Loaded, description: Description, counts: Sequence[int] | No
     loss = cast(Loss, experiment.loss)
     try:
         loss.check(graph.output_shape, description.outputs, bool(description.classes))
-        loss = loss if counts is None else loss.fit(counts)
     except ValueError as error:
-        where = loaded.marks.get("loss", graph.nodes[-1].where)
-        raise ConfigError(Problem(where, str(error))) from error
+        raise _problem_of_loss(loaded, graph, error) from error
     _check_matches(loaded, graph)
     try:
         cast(Order, experiment.train.order).check(len(description.classes))
@@ -104,6 +87,25 @@ def network(loaded: Loaded, description: Description, counts: Sequence[int] | No
         except ValueError as error:
             raise problem(loaded, "train.metrics", str(error)) from error
     return Network(graph, scored, description.shape, description.classes)
+
+
+def balanced(loaded: Loaded, network: Network, counts: Sequence[int] | None) -> Network:
+    """The network with balanced class weights as numbers, by how many training samples each class has, if it has such.
+
+    Raises ConfigError where the loss cannot be balanced by them.
+    """
+    if counts is None:
+        return network
+    try:
+        loss = network.loss.fit(counts)
+    except ValueError as error:
+        raise _problem_of_loss(loaded, network.graph, error) from error
+    return replace(network, tally=Tally(loss, network.tally.metrics, network.tally.outputs))
+
+
+def _problem_of_loss(loaded: Loaded, graph: Graph, error: ValueError) -> ConfigError:
+    """An error at the loss, or where the config says nothing of it at the last layer."""
+    return ConfigError(Problem(loaded.marks.get("loss", graph.nodes[-1].where), str(error)))
 
 
 def _check_mixing(loaded: Loaded) -> None:
@@ -131,23 +133,16 @@ def _check_mixing(loaded: Loaded) -> None:
 def _check_matches(loaded: Loaded, graph: Graph) -> None:
     """Raise ConfigError where a pattern of a group or a regularizer matches nothing, or no momentum can be set."""
     experiment = loaded.experiment
+    rules = [cast(Regularizer, part) for part in experiment.train.regularize]
     places = {
         "optimizer.groups": [group.match for group in optimizer(experiment).groups],
-        "train.regularize": [regularizer.match for regularizer in rules(experiment).regularizers],
+        "train.regularize": [regularizer.match for regularizer in rules],
     }
     for place, patterns in places.items():
         for index, message in unmatched(graph.layout, patterns):
             raise problem(loaded, f"{place}.{index}", message)
     if experiment.momentum_schedule is not None and not optimizer(experiment).base_momentum:
         raise problem(loaded, "momentum_schedule", "momentum_schedule needs an optimizer with a momentum above 0")
-
-
-def class_counts(data: Data) -> list[int] | None:
-    """Training samples of each class; None for target values, or where samples have several labels."""
-    targets = data.train.targets
-    if not data.train.classes or targets.ndim != 1:
-        return None
-    return [int(n) for n in np.bincount(targets[data.train_indices], minlength=len(data.train.classes))]
 
 
 def layers(loaded: Loaded) -> tuple[Declared, ...]:
@@ -167,154 +162,9 @@ def tally(experiment: Experiment, description: Description, loss: Loss) -> Tally
     return Tally(loss, metrics, description.outputs)
 
 
-def transforms(parts: tuple[Part, ...]) -> tuple[Transform, ...]:
-    """A list of transforms as the config has it."""
-    return tuple(cast(Transform, part) for part in parts)
-
-
-@dataclass(frozen=True)
-class Data:
-    """The samples of a run, and the transforms with what they measured on the training split."""
-
-    description: Description
-    train: Images
-    train_indices: Array
-    val: Images | None
-    val_indices: Array
-    train_transforms: tuple[Transform, ...]
-    eval_transforms: tuple[Transform, ...]
-    lesson: Any = None  # a teacher's logits for the training samples
-
-
-def describe(loaded: Loaded) -> Description | None:
-    """Shape and classes as far as the config alone tells."""
-    return cast(Dataset, loaded.experiment.data.source).describe()
-
-
-def load(loaded: Loaded, source: Dataset, split: str, reader: Reader) -> Images:
-    """A split of a source, with the reader's cache if the config wants one. Raises DataError."""
-    return source.load(split, reader if loaded.experiment.data.cache else replace(reader, cache=None))
-
-
-def read_data(loaded: Loaded, reader: Reader = ALONE, measure: bool = True) -> Data:
-    """Read training and validation samples, split and fit. Raises DataError, or ConfigError for an impossible split.
-
-    Without `measure`, transforms are left as the config has them: for who only wants the split.
-    """
-    experiment = loaded.experiment
-    source = cast(Dataset, experiment.data.source)
-    train = load(loaded, source, "train", reader)
-    indices = np.arange(len(train))
-    val, val_indices = _validation(loaded, source, train, reader)
-    if val is train:
-        indices = np.setdiff1d(indices, val_indices, assume_unique=True)
-    if val is not None and (val.shape != train.shape or val.classes != train.classes):
-        raise DataError(
-            f"validation samples are {val.shape} of {len(val.classes)} classes, training samples {train.shape} of "
-            f"{len(train.classes)}: both must have the same shape and the same class names"
-        )
-    lists = [transforms(experiment.data.train_transforms), transforms(experiment.data.eval_transforms)]
-    if measure:
-        known: Known = {}
-        lists = [fit(chosen, train, indices, known) for chosen in lists]
-    return Data(train.description, train, indices, val, val_indices, *lists)
-
-
-def _validation(loaded: Loaded, source: Dataset, train: Images, reader: Reader) -> tuple[Images | None, Array]:
-    """The samples that validate, and their indices: a share of train, a source of its own, or the source's own."""
-    experiment = loaded.experiment
-    val = experiment.data.val
-    if isinstance(val, float):
-        _, indices = split_validation(train.targets, val, experiment.seed, stratified=bool(train.classes))
-        if not len(indices):
-            raise problem(
-                loaded, "data.val", f"a share of {val:g} of {len(train)} samples is none: raise it, or leave val out"
-            )
-        return train, indices
-    if val is not None:
-        other = cast(Dataset, val)
-        images = load(loaded, other, "val" if "val" in other.splits() else "train", reader)
-    elif "val" in source.splits():
-        images = load(loaded, source, "val", reader)
-    else:
-        return None, np.arange(0)
-    return images, np.arange(len(images))
-
-
-def validates(experiment: Experiment) -> bool:
-    """Whether a run will have validation samples, as far as the config and a look for files tell; True in doubt."""
-    if experiment.data.val is not None:
-        return True
-    try:
-        return "val" in cast(Dataset, experiment.data.source).splits()
-    except DataError:  # to be raised by whoever reads the data
-        return True
-
-
-def loader(experiment: Experiment, data: Data) -> Loader:
-    """The batches of training."""
-    train, images = experiment.train, data.train
-    if data.lesson is not None:
-        images = replace(images, targets=with_logits(images.targets, data.lesson.logits))
-    return Loader(
-        images,
-        data.train_indices,
-        data.train_transforms,
-        batch_size=train.batch_size,
-        accumulate=train.accumulate,
-        order=cast(Order, train.order),
-        seed=experiment.seed,
-        labels=data.train.targets if data.train.classes and data.train.targets.ndim == 1 else None,
-    )
-
-
-def check_batches(network: Network, loader: Loader) -> None:
-    """Raise ConfigError where a batch is too small for a layer that takes statistics over it."""
-    smallest = len(loader.indices) % loader.batch_size or loader.batch_size
-    for index, node in enumerate(network.graph.nodes):
-        if node.coupled and smallest * math.prod(network.graph.input_shapes(index)[0][:-1]) < 2:
-            raise ConfigError(
-                Problem(
-                    node.where,
-                    f"{node.name} would get a batch with one value per channel, which has no variance: of "
-                    f"{len(loader.indices)} samples in batches of {loader.batch_size} the last has {smallest}. "
-                    "Choose another train.batch_size",
-                )
-            )
-
-
-def horizon(experiment: Experiment, steps_per_epoch: int, samples: int | None = None) -> Horizon:
-    """How long training is, in steps; `samples` are those of an epoch, by default as many as fill its steps."""
-    train = experiment.train
-    if train.samples is not None:
-        batch = train.batch_size * train.accumulate
-        epochs, rest = divmod(train.samples, samples or steps_per_epoch * batch)
-        return Horizon(epochs * steps_per_epoch + -(-rest // batch), steps_per_epoch)
-    total = train.steps if train.steps is not None else cast(int, train.epochs) * steps_per_epoch
-    return Horizon(total, steps_per_epoch)
-
-
 def optimizer(experiment: Experiment) -> Optimizer:
     """The optimizer the config names."""
     return cast(Optimizer, experiment.optimizer)
-
-
-def schedule(experiment: Experiment) -> Schedule:
-    """The schedule the config names."""
-    return cast(Schedule, experiment.schedule)
-
-
-def rules(experiment: Experiment) -> Rules:
-    """What is done to gradients and parameters beside the optimizer's step."""
-    train = experiment.train
-    return Rules(train.clip_value, train.agc, tuple(cast(Regularizer, part) for part in train.regularize))
-
-
-def vectors(experiment: Experiment) -> int:
-    """How many vectors of the parameters' size training keeps beside parameters and gradient."""
-    chosen = optimizer(experiment)
-    saved = (chosen.sam is not None) + 2 * (experiment.train.average is not None)
-    return len(chosen.state_names()) + saved + 1  # and the weights before a step, for the update ratio
 
 
 def initialize(graph: Graph, init: Init, seed: int, params: Array) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from cnntrain.arrays import Array, Shape
-from cnntrain.build import Data
+from cnntrain.build_data import Data
 from cnntrain.loader import Loader, Samples, output_shape
 
 MOST = 32  # samples of each kind

@@ -15,9 +15,10 @@ from cnntrain.engine.plan import plan_of
 from cnntrain.engine.pool import Pool
 from cnntrain.errors import OutOfMemoryError
 from cnntrain.graph import Graph
+from cnntrain.job import Job
 from cnntrain.resources import human
+from cnntrain.stepper import vectors
 from cnntrain.timing import Trial, pace, saves_in, step_flops
-from cnntrain.trainer import Job
 
 STEPS, SECONDS = 5, 1.0  # to time: so many steps, and more where they are short
 
@@ -51,7 +52,7 @@ def check_memory(loaded: Loaded, network: Network, threads: int) -> dict[str, An
     Raises OutOfMemoryError where it is more than there is.
     """
     batch_size = loaded.experiment.train.batch_size
-    needed = resources.needed(network.graph, threads, batch_size, build.vectors(loaded.experiment))
+    needed = resources.needed(network.graph, threads, batch_size, vectors(loaded.experiment))
     needed += _largest_node(network.graph)
     held, free = resources.held(), resources.free()
     if needed > free:
@@ -79,8 +80,7 @@ def _largest_node(graph: Graph) -> int:
 def _disk(job: Job, run_dir: Path) -> dict[str, Any]:
     """The most bytes the run directory will take, and what is free there. Raises StorageError where it is less."""
     experiment = job.loaded.experiment
-    loader = build.loader(experiment, job.data)
-    horizon = build.horizon(experiment, loader.steps_per_epoch, len(loader.indices))
+    loader, horizon = job.loader, job.horizon
     one = checkpoint_bytes(job)
     count = 3 + min(experiment.checkpoint.keep, saves_in(experiment, horizon))  # last, best, and one being written
     rows = horizon.total_steps // experiment.train.log_every + math.ceil(horizon.total_steps / loader.steps_per_epoch)

@@ -33,6 +33,7 @@ from cnntrain.errors import CheckFailedError, DataError, DivergedError, Mark
 from cnntrain.graph import Graph, Node
 from cnntrain.losses.distillation import Distillation, with_logits
 from cnntrain.random import stream
+from cnntrain.stepper import rules
 from cnntrain.summary import describe, described_without_data
 
 SHARD, SAMPLES = 2, 3  # two shards, of 2 samples and of 1
@@ -132,7 +133,7 @@ def check(loaded: Loaded, coordinates: int = 8) -> Report:
     """
     description = _description(loaded)
     counts = list(range(1, len(description.classes) + 1))  # unequal, for a loss that balances classes by them
-    network = build.network(loaded, description, counts or None)
+    network = build.balanced(loaded, build.network(loaded, description), counts or None)
     report = Report()
     seed = loaded.experiment.seed
     for index in range(len(network.graph.nodes)):
@@ -226,7 +227,7 @@ class _Penalties:
     """The regularizers of a config at work on the parameters of a network."""
 
     def __init__(self, loaded: Loaded, graph: Graph, views: Mapping[str, Array]) -> None:
-        regularizers = build.rules(loaded.experiment).regularizers
+        regularizers = rules(loaded.experiment).regularizers
         self._acting = [
             (regularizer, f"{node.name}.{name}", views[f"{node.name}.{name}"])
             for node in graph.nodes

@@ -7,6 +7,7 @@ checkpoint names and FLOP counts are each a loop over `Graph.nodes`.
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import math
 import re
 from collections import Counter
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from cnntrain.arrays import Layout, Param, Shape
+from cnntrain.arrays import Entry, Layout, Param, Shape
 from cnntrain.config.fields import Classes, Declared, annotations_of
 from cnntrain.config.schema import TrainedOptions
 from cnntrain.errors import ConfigError, Mark, Problem
@@ -306,3 +307,18 @@ def _count(least: int, most: int | None) -> str:
     if least == most:
         return f"{least} input{'s' if least > 1 else ''}"
     return f"{least} to {most} inputs"
+
+
+def node_of(entry: Entry) -> str:
+    """The name of the node a parameter belongs to."""
+    return entry.name.rpartition(".")[0]
+
+
+def unmatched(layout: Layout, patterns: Sequence[str]) -> list[tuple[int, str]]:
+    """Of the patterns that match no node with trained parameters, the index and what to say."""
+    nodes = {node_of(entry) for entry in layout.entries.values() if entry.offset < layout.trained}
+    return [
+        (index, f"match {pattern!r} fits no layer with trained parameters; `cnntrain summary` shows their names")
+        for index, pattern in enumerate(patterns)
+        if not any(fnmatch.fnmatchcase(node, pattern) for node in nodes)
+    ]

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from cnntrain import blas, build, resources, saved
+from cnntrain import blas, build, build_data, resources, saved
 from cnntrain.arrays import Array
 from cnntrain.build import Network
 from cnntrain.checkpoint import find, read
@@ -99,7 +99,7 @@ class Trained:
         if split == "val":
             if isinstance(data.val, Part):
                 self._require(data.val, "data.val")
-            read = build.read_data(self.loaded, self._reader, measure=False)
+            read = build_data.read_data(self.loaded, self._reader, measure=False)
             if read.val is None:
                 raise DataError(
                     f"{self.path} was trained without a validation split. Use --split train or --split test"
@@ -119,7 +119,7 @@ class Trained:
         described = source.describe()
         if described is not None:
             self._check(described, split)  # before what may be immense is read
-        return build.load(self.loaded, source, split, self._reader)
+        return build_data.load(self.loaded, source, split, self._reader)
 
     def _require(self, source: Part, key: str) -> None:
         """Say how to name the new place of data that is not where it was."""

@@ -11,17 +11,36 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import shlex
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
-from cnntrain.errors import StoppedError
+from cnntrain.errors import PausedError, StoppedError
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Wishes(NamedTuple):
+    """What is asked for between two steps, as numbers on which several processes can agree; 0 is none."""
+
+    stop: int = 0  # by which signal
+    save: int = 0
+    late: int = 0  # time is up
+
+    def grant(self, step: int, run: Path) -> None:
+        """After so many steps, the last of them saved, raise StoppedError or PausedError where one was asked for."""
+        how = f"after step {step}, which is saved. Go on with: cnntrain fit --run-dir {shlex.quote(str(run))} --resume"
+        if self.stop:
+            number = signal.Signals(self.stop)
+            raise StoppedError(f"stopped by {number.name} {how}", number)
+        if self.late:
+            raise PausedError(f"paused by --max-time {how}")
 
 
 class Interrupts:
@@ -47,6 +66,11 @@ class Interrupts:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def wishes(self, late: bool) -> Wishes:
+        """What has been asked for since the last time; `late` is whether time was up when that was to be looked at."""
+        save, self.save = self.save, False
+        return Wishes(self.stop or 0, save, late)
 
     @property
     def time_is_up(self) -> bool:

@@ -15,13 +15,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from cnntrain import build
 from cnntrain.arrays import Array
-from cnntrain.engine.engine import Engine
 from cnntrain.engine.pool import Pool
-from cnntrain.engine.update import Updater
 from cnntrain.errors import DivergedError
-from cnntrain.trainer import Job
+from cnntrain.job import Job
 
 EXPLODED = 4.0  # times the smallest smoothed loss: there is nothing more to see
 SMOOTHING = 0.9  # weight of the losses before
@@ -55,23 +52,17 @@ class Curve:
 
 def find(job: Job, threads: int, low: float, high: float, steps: int) -> Curve:
     """Take up to `steps` steps with rates from `low` to `high`, evenly spread by their logarithm."""
-    experiment, graph = job.loaded.experiment, job.network.graph
-    loader = build.loader(experiment, job.data)
     rates, losses = [], []
     with Pool(threads) as pool:
-        engine = Engine(graph, job.network.tally, pool, seed=experiment.seed)
-        engine.source = loader.step
-        build.initialize(graph, experiment.init, experiment.seed, engine.params)
-        rules = build.rules(experiment)
-        updater = Updater(build.optimizer(experiment), graph.layout, pool, engine.params, engine.grads, rules)
+        stepper = job.stepper(pool)
+        stepper.initialize()
         for step, rate in enumerate(np.geomspace(low, high, steps)):
             try:
-                vector = engine.step(loader.step(step), step)
-                updater.apply(float(rate), step, experiment.train.clip_norm)
+                taken = stepper.step(step, lr=float(rate))
             except DivergedError:
                 break
             rates.append(float(rate))
-            losses.append(job.network.tally.mean_loss(vector))
+            losses.append(job.network.tally.mean_loss(taken.tally))
             smoothed = smooth(losses)
             if step >= _SETTLED and smoothed[-1] > EXPLODED * min(smoothed):
                 break

@@ -79,6 +79,12 @@ def changes(before: Manifest, now: Manifest) -> list[str]:
     return [f"{len(which):,} {what}, first: {which[0]}" for what, which in found.items() if which]
 
 
+def warnings(before: Manifest, now: Manifest, since: str, advice: str) -> list[str]:
+    """What to say, as one line, where files are not as they were since what made the first manifest; else nothing."""
+    changed = changes(before, now)
+    return [f"the data has changed since {since} ({before.made}): {'; '.join(changed)}. {advice}"] if changed else []
+
+
 def _differs(path: str, before: Manifest, now: Manifest) -> bool:
     """Whether a file is another; one that was only touched is read again, where its digest was known."""
     then, facts = before.files[path], now.files[path]

@@ -9,8 +9,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
-from cnntrain.build import problem
-from cnntrain.config.load import Loaded
+from cnntrain.config.load import Loaded, problem
 from cnntrain.engine.tally import Tally
 from cnntrain.registry import did_you_mean
 from cnntrain.schedules.base import Schedule

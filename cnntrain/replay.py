@@ -20,10 +20,11 @@ from cnntrain.errors import CheckFailedError, DivergedError, RunDirectoryError, 
 from cnntrain.files import read_limited
 from cnntrain.inference import check_override
 from cnntrain.interrupts import Interrupts
+from cnntrain.job import make_job
 from cnntrain.journal import Unwritten
 from cnntrain.recorder import described
 from cnntrain.run import FLIGHT_RECORD, compare_environments, environment
-from cnntrain.session import Options, located, make_job
+from cnntrain.state import State
 from cnntrain.trainer import Trainer
 
 _LARGEST_RECORD = 256 * 2**20  # bytes: of the indices of very large batches
@@ -40,9 +41,10 @@ def replay(path: Path, sets: Sequence[str] = (), threads: int | None = None) -> 
     last = read(path / "checkpoints" / "last.npz")
     with _trainer(path, last, sets, threads) as (trainer, _):
         step, closed, when = record["step"], record["closed"], record["when"]
-        if (trainer.step, trainer.closed) > (step, closed):
+        state = trainer.state
+        if (state.step, state.closed) > (step, closed):
             raise RunDirectoryError(
-                f"{last.path} is at step {trainer.step}, beyond step {step} where the record of a divergence was made: "
+                f"{last.path} is at step {state.step}, beyond step {step} where the record of a divergence was made: "
                 "the run has gone on since, and there is nothing to replay"
             )
         found: dict[str, Any] | None = None
@@ -85,7 +87,7 @@ def verify(path: Path, sets: Sequence[str] = (), threads: int | None = None, ste
     position = last.meta["position"]
     with _trainer(path, start, sets, threads) as (trainer, journal):
         trainer.go_to(position["step"], position["closed"])
-        differences = _differences(last, trainer)
+        differences = _differences(last, trainer.state, journal)
     first, end = start.meta["metrics_length"], last.meta["metrics_length"]
     rows = _stretch(path / "metrics.jsonl", first, end)
     if rows != journal.rows:
@@ -123,13 +125,13 @@ def _trainer(
     for override in sets:
         check_override(override)
     console = Console("none", quiet=True)
-    loaded = located(saved.experiment(checkpoint, sets)[0], path)
-    job = make_job(loaded, Options(threads=threads), console)
+    loaded = saved.located(saved.experiment(checkpoint, sets)[0], path)
+    job = make_job(loaded, threads, console)
     checkpoint.require(metrics_length=int)
     journal = Unwritten(path, checkpoint.meta["metrics_length"])
     with Pool(resources.threads(threads)) as pool:
         trainer = Trainer(job, journal, pool, console, Interrupts())
-        trainer.restore(checkpoint)
+        trainer.state.restore(checkpoint)
         yield trainer, journal
 
 
@@ -190,12 +192,12 @@ def _deciding(meta: Mapping[str, Any]) -> Any:
     return {key: value for key, value in config.items() if key not in left_out} if isinstance(config, dict) else None
 
 
-def _differences(last: Checkpoint, trainer: Trainer) -> list[str]:
-    """The names of arrays, and parts of the meta, in which a trainer differs from a checkpoint."""
-    mine = trainer.arrays()
+def _differences(last: Checkpoint, state: State, journal: Unwritten) -> list[str]:
+    """The names of arrays, and parts of the meta, in which a training differs from a checkpoint."""
+    mine = state.arrays()
     last.expect({name: (array.shape, array.dtype) for name, array in mine.items()})
     different = [name for name, array in mine.items() if array.tobytes() != last.arrays[name].tobytes()]
-    meta = strict_json.decode(strict_json.encode(trainer.meta()))
+    meta = strict_json.decode(strict_json.encode(state.meta(journal.metrics_length)))
     return different + [key for key in _POSITION if meta[key] != last.meta.get(key)]
 
 

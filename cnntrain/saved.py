@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cnntrain import build
+from cnntrain import build, build_data
 from cnntrain.arrays import Shape
 from cnntrain.checkpoint import Checkpoint
-from cnntrain.config.load import Loaded, load_plain
+from cnntrain.config.dump import plain
+from cnntrain.config.load import Loaded, load_plain, load_text
+from cnntrain.config.tree import MAX_BYTES
 from cnntrain.datasets.base import MAX_CLASSES, Description
-from cnntrain.errors import CheckpointError, ConfigError
+from cnntrain.errors import CheckpointError, ConfigError, StorageError
+from cnntrain.files import read_limited
 from cnntrain.loader import array_shapes, with_arrays
 from cnntrain.transforms.base import Transform
 
@@ -44,12 +48,26 @@ def experiment(checkpoint: Checkpoint, sets: Sequence[str] = (), fitted: bool = 
     return (load_plain(config, file, sets) if sets else loaded), description
 
 
+def located(loaded: Loaded, path: Path) -> Loaded:
+    """A checkpoint's experiment, whose network knows its lines in the run's config.resolved.yaml, if that has it."""
+    file = path / "config.resolved.yaml"
+    try:
+        written = load_text(read_limited(file, MAX_BYTES, StorageError).decode(), str(file))
+    except (StorageError, ConfigError, UnicodeDecodeError):
+        return loaded
+    if plain(written.experiment.model) != plain(loaded.experiment.model):
+        return loaded
+    marks = {path: mark for path, mark in written.marks.items() if path.partition(".")[0] in ("model", "loss")}
+    experiment = replace(loaded.experiment, model=written.experiment.model)
+    return replace(loaded, experiment=experiment, marks={**loaded.marks, **marks})
+
+
 def transforms(checkpoint: Checkpoint, loaded: Loaded, shape: Shape) -> tuple[Transform, ...]:
     """The evaluation transforms of a checkpoint with the arrays they measured, for images of this shape.
 
     Raises CheckpointError where the arrays are not those that they need.
     """
-    chosen = build.transforms(loaded.experiment.data.eval_transforms)
+    chosen = build_data.transforms(loaded.experiment.data.eval_transforms)
     wanted = array_shapes(chosen, shape)
     checkpoint.expect({name: (size, np.float32) for name, size in wanted.items()}, prefix="transform/")
     return with_arrays(chosen, {name: checkpoint.arrays[name] for name in wanted})

@@ -25,7 +25,6 @@ from cnntrain.config.load import Loaded, load_text
 from cnntrain.config.problems import Problems
 from cnntrain.config.reader import Place, Reader
 from cnntrain.config.tree import of_plain
-from cnntrain.engine.engine import Engine
 from cnntrain.engine.fixed import Fixed
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.solo import Solo
@@ -37,6 +36,7 @@ from cnntrain.optimizers.base import Optimizer
 from cnntrain.registry import Part
 from cnntrain.run import environment
 from cnntrain.schedules.base import Horizon, Schedule
+from cnntrain.stepper import Stepper
 from cnntrain.summary import described_without_data
 
 GOLDEN = Path(__file__).with_name("golden.npz")
@@ -272,23 +272,19 @@ def follow(loaded: Loaded, arrays: Arrays, steps: int, dtype: Any, pool: Pool) -
     """
     experiment = loaded.experiment
     network = build.network(loaded, described_without_data(loaded))
-    engine = Engine(network.graph, network.tally, pool, dtype=dtype, shard=SHARD)
-    views = network.graph.layout.views(engine.params)
-    for name, view in views.items():
-        view[...] = arrays[f"start/{name}"]
-    optimizer, schedule = build.optimizer(experiment), build.schedule(experiment)
-    updater = Updater(optimizer, network.graph.layout, pool, engine.params, engine.grads)
     stops = np.cumsum(arrays["batches"])[:-1]
     x = (arrays["pixels"] / 255 - 0.5).astype(dtype)
     given = [Fixed(*pair) for pair in zip(np.split(x, stops), np.split(arrays["labels"], stops), strict=True)]
-    engine.source = lambda step: [given[step % len(given)]]
-    losses = []
-    for step in range(steps):
-        losses.append(engine.tally.mean_loss(engine.step(engine.source(step), step)))
-        rate = schedule(step, Horizon(steps, len(given)), optimizer.lr)
-        updater.apply(rate, step, experiment.train.clip_norm)
+    horizon = Horizon(steps, len(given))
+    stepper = Stepper(
+        experiment, network, lambda step: [given[step % len(given)]], horizon, pool, dtype=dtype, shard=SHARD
+    )
+    views = network.graph.layout.views(stepper.engine.params)
+    for name, view in views.items():
+        view[...] = arrays[f"start/{name}"]
+    losses = [network.tally.mean_loss(stepper.step(step).tally) for step in range(steps)]
     statistics = {name: view for name, view in views.items() if "running" in name}
-    outputs = np.concatenate([engine.outputs(batch) for batch in given])
+    outputs = np.concatenate([stepper.engine.outputs(batch) for batch in given])
     return {"losses": np.array(losses), "outputs": outputs, **statistics}
 
 

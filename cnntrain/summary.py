@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cnntrain import build, resources, saved
-from cnntrain.build import Network, problem
+from cnntrain import build, build_data, resources, saved
+from cnntrain.build import Network
 from cnntrain.checkpoint import Checkpoint, find, read_meta
-from cnntrain.config.load import Loaded, load
+from cnntrain.config.load import Loaded, load, problem
 from cnntrain.datasets.base import Description
 from cnntrain.errors import UsageError
 from cnntrain.graph import BATCH, INPUT, Graph, format_shape
+from cnntrain.stepper import vectors
 
 
 def summarize(targets: Sequence[Path], sets: Sequence[str] = (), threads: int | None = None) -> dict[str, Any]:
@@ -31,12 +32,12 @@ def summarize(targets: Sequence[Path], sets: Sequence[str] = (), threads: int | 
 
 def describe(loaded: Loaded) -> Description:
     """Shape and classes from the config alone where it tells them, else from the data."""
-    return build.describe(loaded) or build.read_data(loaded).description
+    return build_data.describe(loaded) or build_data.read_data(loaded).description
 
 
 def described_without_data(loaded: Loaded) -> Description:
     """Shape and classes from the config alone. Raises ConfigError where it does not tell."""
-    description = build.describe(loaded)
+    description = build_data.describe(loaded)
     if description is None:
         raise problem(
             loaded, "data.source", "the config alone does not tell shape and classes: give 'shape' and 'classes' here"
@@ -47,7 +48,7 @@ def described_without_data(loaded: Loaded) -> Description:
 def figures(loaded: Loaded, network: Network, threads: int) -> dict[str, Any]:
     """The numbers of a network, under its config's batch size and optimizer, on that many threads."""
     graph, batch_size = network.graph, loaded.experiment.train.batch_size
-    slots = build.vectors(loaded.experiment)
+    slots = vectors(loaded.experiment)
     memory = resources.needed(graph, threads, batch_size, slots)
     return {
         "name": loaded.experiment.name,

@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from cnntrain import build
+from cnntrain import build_data
 from cnntrain.arrays import Array
 from cnntrain.bar import Bar
 from cnntrain.config.load import Loaded
@@ -254,7 +254,7 @@ def _add_moments(found: Survey, moments: Iterable[Array | None]) -> None:
             found.moments = one if found.moments is None else found.moments + one
 
 
-def validation_indices(loaded: Loaded, data: build.Data) -> list[int]:
+def validation_indices(loaded: Loaded, data: build_data.Data) -> list[int]:
     """Which training samples, in the order of a survey, validate; none where that is a split of its own."""
     plain = len(cast(Dataset, loaded.experiment.data.source).origins()) == 1
     return data.val_indices.tolist() if plain and data.val is data.train else []

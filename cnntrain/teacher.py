@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from cnntrain.arrays import Array
-from cnntrain.build import Data, problem
-from cnntrain.config.load import Loaded
+from cnntrain.build_data import Data
+from cnntrain.config.load import Loaded, problem
 from cnntrain.engine.pool import Pool
 from cnntrain.inference import Trained
 from cnntrain.loader import Samples

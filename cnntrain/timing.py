@@ -6,23 +6,20 @@ import itertools
 import math
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from cnntrain import build, checkpoint
-from cnntrain.averages.base import Average
+from cnntrain import checkpoint
 from cnntrain.config.schema import Experiment
-from cnntrain.engine.average import Averaged
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.plan import Call, Plan
 from cnntrain.engine.pool import Pool
-from cnntrain.engine.update import Updater
 from cnntrain.engine.vitals import Vitals
 from cnntrain.graph import BATCH
+from cnntrain.job import Job
 from cnntrain.loader import Samples
 from cnntrain.schedules.base import Horizon
-from cnntrain.trainer import Job, gradient
 
 WARM_UP = 2  # steps that are not counted: they take memory and fill caches
 _BACKWARD = ("partial_back", "backward")
@@ -32,17 +29,10 @@ class Trial:
     """Training that is thrown away: the steps that `fit` would take, and what it does at the end of an epoch."""
 
     def __init__(self, job: Job, pool: Pool) -> None:
-        self._job, self.experiment = job, job.loaded.experiment
-        experiment, graph = self.experiment, job.network.graph
-        self.loader = build.loader(experiment, job.data)
-        self.horizon = build.horizon(experiment, self.loader.steps_per_epoch, len(self.loader.indices))
-        self.engine = Engine(graph, job.network.tally, pool, seed=experiment.seed)
-        self.engine.source = self.loader.step
-        build.initialize(graph, experiment.init, experiment.seed, self.engine.params)
-        optimizer, rules = build.optimizer(experiment), build.rules(experiment)
-        self._updater = Updater(optimizer, graph.layout, pool, self.engine.params, self.engine.grads, rules)
-        average = cast(Average | None, experiment.train.average)
-        self._average = Averaged(average, self.engine) if average else None
+        self.job = job
+        self._stepper = job.stepper(pool)
+        self._stepper.initialize()
+        self.engine = self._stepper.engine
         self._numbers = itertools.count()
 
     def warm_up(self) -> None:
@@ -52,13 +42,9 @@ class Trial:
 
     def step(self) -> tuple[int, float]:
         """Take one step, without a change of the weights, so that many cannot diverge: its samples and its seconds."""
-        start, number = time.perf_counter(), next(self._numbers)
-        batches = self.loader.step(number)
-        gradient(self.engine, self._updater, batches, number)
-        self._updater.apply(0.0, number, self.experiment.train.clip_norm)
-        if self._average:
-            self._average.follow(number + 1, self.horizon.total_steps, self.loader.steps_per_epoch)
-        return sum(map(len, batches)), time.perf_counter() - start
+        start = time.perf_counter()
+        taken = self._stepper.step(next(self._numbers), lr=0.0)
+        return self.engine.tally.samples(taken.tally), time.perf_counter() - start
 
     def image_seconds(self, steps: int, least: float = 0.0) -> float:
         """Seconds a training image takes, over so many steps or, where that is longer, so many seconds."""
@@ -70,7 +56,7 @@ class Trial:
 
     def closing_seconds(self) -> float:
         """What the end of an epoch takes: validation, from a part of the split, and a look at the rectifiers."""
-        data = self._job.data
+        data = self.job.data
         vitals = Vitals(self.engine, Samples(data.train, data.train_indices, data.eval_transforms))
         seconds = _least_seconds(vitals.dead_relu)
         if data.val is None:
@@ -78,12 +64,12 @@ class Trial:
         part = data.val_indices[: 16 * self.engine.shard]
         samples = Samples(data.val, part, data.eval_transforms)
         validation = _least_seconds(lambda: self.engine.evaluate(samples)) * len(data.val_indices) / len(part)
-        return seconds + validation * (2 if self._average else 1)
+        return seconds + validation * (2 if self._stepper.average else 1)
 
     def saving_seconds(self) -> float:
         """What making a checkpoint takes, apart from writing it to the disk."""
         arrays = {f"param/{name}": view for name, view in self.engine.graph.layout.views(self.engine.params).items()}
-        arrays |= {f"slot/{name}": slot for name, slot in self._updater.slots.items()}
+        arrays |= {f"slot/{name}": slot for name, slot in self._stepper.updater.slots.items()}
         return _least_seconds(lambda: checkpoint.pack({}, arrays))
 
 
@@ -100,7 +86,7 @@ def _least_seconds(call: Callable[[], object], times: int = 3) -> float:
 def pace(trial: Trial, steps: int, least: float = 0.0) -> dict[str, Any]:
     """How long steps, epochs and the run will take, from some steps after a warm-up; writing to the disk left out."""
     image, closing, saving = trial.image_seconds(steps, least), trial.closing_seconds(), trial.saving_seconds()
-    loader, horizon, experiment = trial.loader, trial.horizon, trial.experiment
+    loader, horizon, experiment = trial.job.loader, trial.job.horizon, trial.job.loaded.experiment
     epochs = math.ceil(horizon.total_steps / loader.steps_per_epoch)
     saves = max(saves_in(experiment, horizon), epochs)  # every epoch may be the best so far
     return {

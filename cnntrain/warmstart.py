@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.arrays import Array, Layout, Shape
-from cnntrain.build import Network, problem
+from cnntrain.build import Network
 from cnntrain.checkpoint import Checkpoint, find, read
-from cnntrain.config.load import Loaded
+from cnntrain.config.load import Loaded, problem
 from cnntrain.errors import CheckpointError
 from cnntrain.export import torch_file
 from cnntrain.graph import format_shape

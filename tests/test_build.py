@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnntrain import build
+from cnntrain import build, build_data, job, rates
 from cnntrain.arrays import Array
 from cnntrain.config.load import Loaded, load_text
 from cnntrain.config.schema import Init, InitRule
@@ -44,7 +44,7 @@ def loaded(*changes: tuple[str, str]) -> Loaded:
 
 def network(*changes: tuple[str, str]) -> build.Network:
     config = loaded(*changes)
-    description = build.describe(config)
+    description = build_data.describe(config)
     assert description is not None
     return build.network(config, description)
 
@@ -134,21 +134,21 @@ def test_the_loss_among_the_metrics_is_measured_once():
 
 
 def test_a_share_of_the_training_samples_validates():
-    data = build.read_data(loaded())
+    data = build_data.read_data(loaded())
     assert data.val is data.train
     assert sorted([*data.train_indices, *data.val_indices]) == list(range(50))
     assert len(data.val_indices) == 10
-    assert np.array_equal(build.read_data(loaded()).val_indices, data.val_indices)
+    assert np.array_equal(build_data.read_data(loaded()).val_indices, data.val_indices)
 
 
 def test_the_seed_chooses_who_validates():
-    first, other = (build.read_data(loaded(("train: {", f"seed: {seed}\ntrain: {{"))) for seed in (0, 1))
+    first, other = (build_data.read_data(loaded(("train: {", f"seed: {seed}\ntrain: {{"))) for seed in (0, 1))
     assert not np.array_equal(first.val_indices, other.val_indices)
 
 
 def test_a_source_of_its_own_validates():
     val = "val: {type: synthetic, size: 8, channels: 3, classes: 3, samples: 9, seed: 5}"
-    data = build.read_data(loaded(("val: 0.2", val)))
+    data = build_data.read_data(loaded(("val: 0.2", val)))
     assert len(data.train_indices) == 50
     assert data.val is not None
     assert len(data.val) == len(data.val_indices) == 9
@@ -156,11 +156,11 @@ def test_a_source_of_its_own_validates():
 
 def test_without_val_and_without_a_split_nobody_validates():
     config = loaded(("  val: 0.2\n", ""))
-    data = build.read_data(config)
+    data = build_data.read_data(config)
     assert data.val is None
     assert len(data.val_indices) == 0
-    assert not build.validates(config.experiment)
-    assert build.validates(loaded().experiment)
+    assert not build_data.validates(config.experiment)
+    assert build_data.validates(loaded().experiment)
 
 
 def test_a_source_with_a_validation_split_uses_it(tmp_path):
@@ -172,8 +172,8 @@ def test_a_source_with_a_validation_split_uses_it(tmp_path):
     np.savez(tmp_path / "data.npz", **arrays)
     synthetic = "{type: synthetic, size: 8, channels: 3, classes: 3, samples: 50}"
     config = loaded((synthetic, f"{{type: npz, path: {tmp_path}/data.npz}}"), ("  val: 0.2\n", ""))
-    data = build.read_data(config)
-    assert build.validates(config.experiment)
+    data = build_data.read_data(config)
+    assert build_data.validates(config.experiment)
     assert data.val is not None
     assert np.array_equal(data.val.pixels[..., 0], arrays["x_val"])
     assert len(data.train_indices) == 12
@@ -182,25 +182,27 @@ def test_a_source_with_a_validation_split_uses_it(tmp_path):
 def test_validation_samples_of_another_kind_are_refused():
     val = "val: {type: synthetic, size: 9, channels: 3, classes: 3}"
     with pytest.raises(DataError, match=r"validation samples are \(9, 9, 3\) of 3 classes, training .* \(8, 8, 3\)"):
-        build.read_data(loaded(("val: 0.2", val)))
+        build_data.read_data(loaded(("val: 0.2", val)))
 
 
 def test_a_share_that_is_nobody_is_an_error_at_its_place():
     with pytest.raises(ConfigError, match=r"^test\.yaml:3:8: a share of 0\.001 of 50 samples is none"):
-        build.read_data(loaded(("val: 0.2", "val: 0.001")))
+        build_data.read_data(loaded(("val: 0.2", "val: 0.001")))
 
 
 def test_transforms_are_measured_on_the_training_samples_alone():
     normalize = "[{type: normalize, from: dataset}]"
-    data = build.read_data(loaded(("[hflip]", normalize), ("eval_transforms: []", f"eval_transforms: {normalize}")))
+    data = build_data.read_data(
+        loaded(("[hflip]", normalize), ("eval_transforms: []", f"eval_transforms: {normalize}"))
+    )
     mean = data.train.pixels[data.train_indices].mean(axis=(0, 1, 2)) / 255
     for (transform,) in (data.train_transforms, data.eval_transforms):
         np.testing.assert_allclose(transform.mean, mean, rtol=1e-6)
 
 
 def test_the_horizon_is_counted_in_epochs_or_in_steps():
-    assert build.horizon(loaded().experiment, 6).total_steps == 18
-    assert build.horizon(loaded(("epochs: 3", "steps: 11")).experiment, 6).total_steps == 11
+    assert rates.horizon(loaded().experiment, 6).total_steps == 18
+    assert rates.horizon(loaded(("epochs: 3", "steps: 11")).experiment, 6).total_steps == 11
 
 
 # -- first parameters ------------------------------------------------------------------------------------------------
@@ -302,9 +304,9 @@ def test_gaps_between_tensors_stay_zero():
 def test_a_last_batch_without_variance_is_an_error_at_the_layer():
     text = TEXT.replace("    - flatten\n", "    - flatten\n    - {type: batch_norm, name: norm}\n")
     config = load_text(text.replace("batch_size: 7", "batch_size: 13"), "test.yaml")  # 40 = 13 + 13 + 13 + 1
-    data = build.read_data(config)
+    data = build_data.read_data(config)
     found = build.network(config, data.description)
     with pytest.raises(ConfigError, match=r"^test\.yaml:9:7: norm would get a batch with one value.*the last has 1\."):
-        build.check_batches(found, build.loader(config.experiment, data))
+        job.check_batches(found, build_data.loader(config.experiment, data))
     config = load_text(text, "test.yaml")
-    build.check_batches(found, build.loader(config.experiment, data))  # batches of 7 end with one of 5
+    job.check_batches(found, build_data.loader(config.experiment, data))  # batches of 7 end with one of 5

@@ -72,7 +72,7 @@ def test_a_resume_inside_an_epoch_without_the_cache_it_began_with(config, tmp_pa
     run(config, tmp_path / "straight", SETS, threads=2)
 
     def take(self: Trainer) -> None:
-        if self.step == 8:
+        if self.state.step == 8:
             self.interrupts.stop = signal.SIGTERM
         original(self)
 

@@ -21,9 +21,11 @@ FLOORS: dict[int, set[str]] = {
     2: {"blas", "arrays", "random", "ops", "pictures", "decoded", "records", "draft"},
     3: set(KINDS),
     4: {"graph", "engine", "loader", "recognition"},
-    5: {"checkpoint", "run", "manifest", "build", "resources", "saved"},
+    5: {"checkpoint", "run", "manifest", "build", "build_data", "resources", "saved"},
     6: {
         "trainer",
+        *("job", "stepper", "rates", "state", "validation", "postmortem", "timekeeper", "fingerprint", "changes"),
+        "preflight",
         "recorder",
         "journal",
         "inspection",

@@ -13,7 +13,8 @@ import pytest
 from cnntrain import files, forecast, resources
 from cnntrain.cli import main
 from cnntrain.errors import OutOfMemoryError, StorageError
-from cnntrain.session import Options, dry_run, prepare
+from cnntrain.job import prepare
+from cnntrain.preflight import dry_run
 from tests.support.experiments import ADAM, FULL, call, run, write
 from tests.test_resources import HUGE
 
@@ -82,7 +83,7 @@ def test_the_memory_is_what_a_run_has_at_most(tmp_path, threads):
 @pytest.mark.parametrize("sets", [(), ADAM, ("train.average=ema", "checkpoint.keep=2")])
 def test_the_disk_is_what_the_run_directory_takes(tmp_path, sets):
     config = write(tmp_path)
-    ahead = forecast.forecast(prepare([config], sets, Options()), 1, tmp_path)
+    ahead = forecast.forecast(prepare([config], sets), 1, tmp_path)
     run(config, tmp_path / "run", sets, threads=1)
     one = (tmp_path / "run" / "checkpoints" / "last.npz").stat().st_size
     found = sum(path.stat().st_size for path in (tmp_path / "run").rglob("*") if path.is_file())
@@ -96,7 +97,7 @@ def test_the_time_is_of_the_right_size(tmp_path, monkeypatch):
     monkeypatch.setattr(forecast, "SECONDS", 0.5)
     config = write(tmp_path)
     sets = ("data.source.samples=600", "checkpoint.every=5ep")
-    ahead = dry_run([config], sets, Options(threads=2))
+    ahead = dry_run([config], sets, 2)
     began = time.monotonic()
     run(config, tmp_path / "run", sets, threads=2)
     taken = time.monotonic() - began
@@ -108,7 +109,7 @@ def test_the_time_is_of_the_right_size(tmp_path, monkeypatch):
 
 def test_sam_averages_and_penalties_are_part_of_the_steps(tmp_path):
     more = ("optimizer={type: sgd, lr: 0.1, sam: {rho: 0.05}}", "train.average=swa", "train.regularize=[l2]")
-    assert dry_run([write(tmp_path)], more, Options(threads=1))["run_seconds"] > 0
+    assert dry_run([write(tmp_path)], more, 1)["run_seconds"] > 0
 
 
 def test_what_does_not_fit_in_memory_is_refused(tmp_path, monkeypatch, capsys):
@@ -129,14 +130,14 @@ def test_what_does_not_fit_in_memory_is_refused(tmp_path, monkeypatch, capsys):
 
 def test_a_network_beyond_every_machine_is_refused_before_the_data_is_read(tmp_path):
     with pytest.raises(OutOfMemoryError, match=r"training needs [\d.]+ TB of memory"):
-        dry_run([write(tmp_path, HUGE)], (), Options())
+        dry_run([write(tmp_path, HUGE)], ())
 
 
 def test_what_does_not_fit_on_the_disk_is_refused(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(files, "free", lambda path: asked.append(path) or 1000)
     with pytest.raises(StorageError) as raised:
-        dry_run([write(tmp_path)], ("checkpoint.keep=4",), Options(run_dir=tmp_path / "not" / "yet"))
+        dry_run([write(tmp_path)], ("checkpoint.keep=4",), run_dir=tmp_path / "not" / "yet")
     assert raised.value.exit_code == 5
     assert asked == [tmp_path]  # of a directory that is yet to be made, the one it will be made in
     assert re.match(
@@ -147,5 +148,5 @@ def test_what_does_not_fit_on_the_disk_is_refused(tmp_path, monkeypatch):
 
 
 def test_no_more_checkpoints_are_kept_than_are_made(tmp_path):
-    job = prepare([write(tmp_path, FULL)], ("checkpoint={every: 2ep, keep: 100}",), Options())
+    job = prepare([write(tmp_path, FULL)], ("checkpoint={every: 2ep, keep: 100}",))
     assert forecast.forecast(job, 1, tmp_path)["checkpoints"] == 3 + 2

@@ -11,8 +11,10 @@ from PIL import Image
 
 from cnntrain.cli import main
 from cnntrain.errors import DivergedError
-from cnntrain.lr_find import curve, picture, plot, smooth
-from tests.support.experiments import write
+from cnntrain.job import prepare
+from cnntrain.lr_find import curve, find, picture, plot, smooth
+from cnntrain.run import read_metrics
+from tests.support.experiments import run, write
 
 RATES = list(np.geomspace(1e-6, 10, 100))
 
@@ -31,6 +33,18 @@ def test_a_tenth_of_the_rate_with_the_smallest_loss_is_suggested():
         "loss": found.losses[3],
         "smoothed": found.smoothed[3],
     }
+
+
+@pytest.mark.parametrize("sam", ["", ", sam: {rho: 0.5}"])
+def test_its_steps_are_those_of_fit(sam, tmp_path):
+    """At a rate that stays; under sam, too, whose gradient is taken elsewhere."""
+    optimizer = f"optimizer={{type: sgd, lr: 0.1, momentum: 0.9{sam}}}"
+    sets = (optimizer, "schedule=constant", "train={steps: 8, batch_size: 10, log_every: 1}")
+    config = write(tmp_path)
+    run(config, tmp_path / "run", sets)
+    rows = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    found = find(prepare([config], sets), 1, 0.1, 0.1, 8)
+    assert list(found.losses) == [row["train/loss"] for row in rows if row["event"] == "train"]
 
 
 def test_where_the_loss_never_falls_nothing_is_suggested():

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnntrain import build
+from cnntrain import build, build_data
 from cnntrain.config.load import load_text
 from cnntrain.errors import ConfigError
 from cnntrain.monitor import Monitor
@@ -28,7 +28,7 @@ NAN = math.nan
 def monitor(train: str = "", checkpoint: str = "{}", validates: bool = True) -> Monitor:
     """The monitor of an experiment with these rules."""
     loaded = load_text(f"{TEXT}train: {{epochs: 9, {train}}}\ncheckpoint: {checkpoint}\n", "test.yaml")
-    description = build.describe(loaded)
+    description = build_data.describe(loaded)
     assert description is not None
     return Monitor(loaded, build.network(loaded, description).tally, validates)
 

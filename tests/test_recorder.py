@@ -14,6 +14,7 @@ from cnntrain.checkpoint import read
 from cnntrain.engine.examination import Examination
 from cnntrain.errors import CheckFailedError, DivergedError, RunDirectoryError
 from cnntrain.layers.dense import Dense
+from cnntrain.postmortem import PostMortem
 from cnntrain.replay import replay
 from cnntrain.trainer import Trainer
 from tests.support.experiments import FULL, evidence, run, write
@@ -161,8 +162,8 @@ def test_a_weight_or_statistic_that_became_infinite_is_not_saved(tmp_path, monke
 
     def take(self):
         original(self)
-        if self.step == 4:
-            self.network.graph.layout.views(self.engine.params)[name].flat[0] = np.inf
+        if self.state.step == 4:
+            self.job.network.graph.layout.views(self.stepper.engine.params)[name].flat[0] = np.inf
 
     monkeypatch.setattr(Trainer, "_take_step", take)
     message, record = diverge(write(tmp_path), tmp_path / "run")
@@ -175,13 +176,13 @@ def test_a_weight_or_statistic_that_became_infinite_is_not_saved(tmp_path, monke
 
 def test_under_sam_the_step_beside_is_looked_at(tmp_path, monkeypatch):
     seen = []
-    original = Trainer._examine_nearby
+    original = PostMortem._examine_nearby
 
     def nearby(self, examination, batches):
         seen.append(examination.finding)
         original(self, examination, batches)
 
-    monkeypatch.setattr(Trainer, "_examine_nearby", nearby)
+    monkeypatch.setattr(PostMortem, "_examine_nearby", nearby)
     sets = ("optimizer={type: sgd, lr: 0.1, sam: {rho: 1e30}}", "train.clip_norm=null", "schedule=constant")
     _, record = diverge(write(tmp_path), tmp_path / "run", sets)
     assert seen == [None]

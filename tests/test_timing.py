@@ -8,7 +8,7 @@ import time
 import pytest
 
 from cnntrain.cli import main
-from cnntrain.session import Options, prepare
+from cnntrain.job import prepare
 from cnntrain.timing import measure
 from tests.support.experiments import FULL, run, write
 
@@ -16,7 +16,7 @@ from tests.support.experiments import FULL, run, write
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("time")
-    job = prepare([write(folder)], ["data.source.samples=300"], Options())
+    job = prepare([write(folder)], ["data.source.samples=300"])
     return job, measure(job, threads=2, steps=5)
 
 

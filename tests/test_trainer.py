@@ -15,9 +15,12 @@ import pytest
 import cnntrain
 from cnntrain.checkpoint import read, read_meta
 from cnntrain.console import Console
+from cnntrain.engine.pool import Pool
 from cnntrain.errors import ConfigError, DataError, DivergedError, PausedError, RunDirectoryError, StoppedError
+from cnntrain.interrupts import Wishes
 from cnntrain.run import read_metrics
 from cnntrain.trainer import Trainer
+from cnntrain.validation import Validation
 from tests.support.experiments import ADAM, FULL, evidence, run, write
 
 SHORT = ("train.epochs=2",)
@@ -38,7 +41,7 @@ def _stop_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     original = Trainer._take_step
 
     def take(self: Trainer) -> None:
-        if self.step + 1 == step:
+        if self.state.step + 1 == step:
             self.interrupts.stop = signal.SIGTERM
         original(self)
 
@@ -77,14 +80,14 @@ def test_what_is_finished_when_time_is_up_is_finished(tmp_path):
 
 def test_a_signal_during_validation_leaves_the_epoch_open_and_resumes_to_the_same_bits(straight, tmp_path, monkeypatch):
     config, sets, expected = straight
-    original = Trainer._validate
+    original = Validation.values
 
-    def validate(self):
-        self.interrupts.stop = signal.SIGINT
-        return original(self)
+    def validate(self, step):
+        self._interrupts.stop = signal.SIGINT
+        return original(self, step)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_validate", validate)
+        patch.setattr(Validation, "values", validate)
         with pytest.raises(StoppedError, match="SIGINT") as stopped:
             run(config, tmp_path / "run", sets)
     assert stopped.value.exit_code == 130
@@ -101,14 +104,14 @@ def test_a_signal_while_the_data_is_read_ends_at_once_and_changes_nothing(straig
         pytest.fail("it went on")
 
     with monkeypatch.context() as patch:
-        patch.setattr("cnntrain.build.read_data", read_data)
+        patch.setattr("cnntrain.build_data.read_data", read_data)
         with pytest.raises(StoppedError, match="before training, and nothing was changed"):
             run(config, tmp_path / "run", sets)
         assert not (tmp_path / "run").exists()
     run(config, tmp_path / "run", (*sets, "train.epochs=1"))
     before = (tmp_path / "run" / "status.json").read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr("cnntrain.build.read_data", read_data)
+        patch.setattr("cnntrain.build_data.read_data", read_data)
         with pytest.raises(StoppedError):
             run(None, tmp_path / "run", resume=True)
     assert (tmp_path / "run" / "status.json").read_bytes() == before
@@ -126,10 +129,10 @@ def test_a_process_that_dies_between_two_saves_loses_nothing(straight, tmp_path,
         with monkeypatch.context() as patch:
             original = Trainer._after_step
 
-            def after(self, improved, step=step, original=original):
-                if self.step == step:
+            def after(self, improved, late, step=step, original=original):
+                if self.state.step == step:
                     raise Killed
-                original(self, improved)
+                original(self, improved, late)
 
             patch.setattr(Trainer, "_after_step", after)
             with pytest.raises(Killed):
@@ -411,3 +414,50 @@ def test_training_learns(tmp_path):
     unflipped = "data.train_transforms=[{type: normalize, from: dataset}]"  # a flip turns one direction into another
     result = run(config, tmp_path / "run", ("train.epochs=15", "data.source.samples=300", unflipped))
     assert result["best"]["value"] >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("wished", "error", "said"),
+    [
+        (Wishes(stop=signal.SIGTERM), StoppedError, "stopped by SIGTERM after step 3, which is saved"),
+        (Wishes(late=1), PausedError, "paused by --max-time after step 3, which is saved"),
+    ],
+)
+def test_what_another_process_wishes_is_granted_after_the_same_step(
+    straight, wished, error, said, tmp_path, monkeypatch
+):
+    """As where several processes lead a training, each of which has signals and a clock of its own."""
+    config, sets, expected = straight
+    asked = []
+
+    def agree(self, flags):
+        asked.append(flags)
+        return tuple(map(max, flags, wished)) if len(asked) == 4 else flags  # once before the first step
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pool, "agree", agree)
+        with pytest.raises(error, match=said):
+            run(config, tmp_path / "run", sets)
+    assert asked == [(0, 0, 0)] * 4
+    assert read_meta(tmp_path / "run" / "checkpoints" / "last.npz")["position"]["step"] == 3
+    run(None, tmp_path / "run", resume=True)
+    assert evidence(tmp_path / "run") == expected
+
+
+def test_a_wish_to_save_is_granted_once(tmp_path, monkeypatch):
+    saved, original = [], Trainer.save
+
+    def save(self, best=False, keep=False):
+        saved.append(self.state.step)
+        original(self, best, keep)
+
+    def take(self):
+        if self.state.step == 4:
+            self.interrupts.save = True
+        step(self)
+
+    step = Trainer._take_step
+    monkeypatch.setattr(Trainer, "save", save)
+    monkeypatch.setattr(Trainer, "_take_step", take)
+    run(write(tmp_path), tmp_path / "run", ("train={steps: 7, batch_size: 10}", "checkpoint.every=100st"))
+    assert saved == [0, 5, 7]

@@ -46,15 +46,14 @@ def command(
     ones.
     """
     from cnntrain.errors import UsageError
-    from cnntrain.session import Options, examine, rehearse
+    from cnntrain.preflight import examine, rehearse
 
-    options = Options(threads=threads)
     if no_data and show_batch:
         raise UsageError("--show-batch draws data and --no-data reads none. Choose one")
     if no_data:
-        document, error = rehearse(configs, sets, options), None
+        document, error = rehearse(configs, sets, threads), None
     else:
-        document, error = examine(configs, sets, options, show_batch)
+        document, error = examine(configs, sets, threads, show_batch)
     if as_json:
         print_json(document)
     else:

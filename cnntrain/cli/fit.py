@@ -101,14 +101,16 @@ def command(
     with Interrupts(flags["max_time"]) as interrupts:
         with interrupts.at_once():  # importing NumPy takes a while
             from cnntrain.cli.check import show_rehearsal
-            from cnntrain.session import Options, dry_run, fit
+            from cnntrain.session import Options, fit
 
             _check_flags(dry_run=rehearse, as_json=as_json, print_run_dir=print_run_dir, **flags)
             if rehearse and requirements:
                 raise UsageError("--require judges a training and --dry-run does none. Choose one")
             options = Options(**flags, announce=(lambda path: click.echo(path)) if print_run_dir else None)
             if rehearse:
-                document = dry_run(configs, sets, options, began)
+                from cnntrain.preflight import dry_run
+
+                document = dry_run(configs, sets, options.threads, options.run_dir, began)
                 if as_json:
                     print_json(document, " --dry-run")
                 else:

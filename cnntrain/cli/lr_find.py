@@ -42,14 +42,14 @@ def command(
     """
     from cnntrain import files, resources
     from cnntrain.errors import UsageError
+    from cnntrain.job import prepare
     from cnntrain.lr_find import find, picture, plot
     from cnntrain.run import RUNS
-    from cnntrain.session import Options, prepare
 
     if low >= high:
         raise UsageError(f"--low {low:g} is not below --high {high:g}")
     usable = resources.threads(threads)
-    job = prepare(configs, sets, Options(threads=usable))
+    job = prepare(configs, sets, usable)
     target = png or RUNS / job.loaded.experiment.name / "lr-find.png"
     curve = find(job, usable, low, high, steps)
     data = io.BytesIO()

@@ -26,11 +26,11 @@ def command(configs: tuple[Path, ...], steps: int, sets: tuple[str, ...], thread
     Milliseconds are those of a step, added up over the threads. Nothing is written.
     """
     from cnntrain import resources
-    from cnntrain.session import Options, prepare
+    from cnntrain.job import prepare
     from cnntrain.timing import measure
 
     usable = resources.threads(threads)
-    result = measure(prepare(configs, sets, Options(threads=usable)), usable, steps)
+    result = measure(prepare(configs, sets, usable), usable, steps)
     if as_json:
         print_json(result)
         return

@@ -18,7 +18,7 @@ from cnntrain.config.reader import Place, Reader
 from cnntrain.config.schema import Experiment
 from cnntrain.config.tree import MAX_BYTES, MAX_RESOLVED, Map, Node, Scalar, Source, of_plain, parse
 from cnntrain.config.variables import mentions, refuse, substitute
-from cnntrain.errors import Mark
+from cnntrain.errors import ConfigError, Mark, Problem
 
 DEFAULT = "default"
 
@@ -126,3 +126,8 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from leaves(item, f"{path}.{index}")
     else:
         yield path, value
+
+
+def problem(loaded: Loaded, path: str, message: str) -> ConfigError:
+    """An error at the place of a dotted key."""
+    return ConfigError(Problem(loaded.where(path), message))

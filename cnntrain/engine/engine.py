@@ -20,10 +20,11 @@ import numpy as np
 from cnntrain.arrays import Array, aligned, shared
 from cnntrain.engine.batch import Batch
 from cnntrain.engine.plan import Plan, plan_of
-from cnntrain.engine.pool import Pool, Team
+from cnntrain.engine.pool import Pool
 from cnntrain.engine.processes import Processes
 from cnntrain.engine.program import Program, Watch
 from cnntrain.engine.tally import Tally
+from cnntrain.engine.team import Team
 from cnntrain.errors import DivergedError
 from cnntrain.graph import Graph
 from cnntrain.layers.base import Coupled

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import TypeVar, Union
+from typing import TypeVar
 
 from cnntrain import blas
 from cnntrain.engine.processes import Processes
+from cnntrain.engine.team import Team
 from cnntrain.engine.watchdog import Watchdog, bark
 
 PATIENCE = 1.0  # seconds between two looks at threads that are waited for
@@ -22,7 +23,6 @@ _PACKAGE = Path(__file__).parent.parent
 
 T = TypeVar("T")
 Task = Callable[[int, int], None]  # (worker, index)
-Team = Union["Pool", Processes]  # workers that can do something `each`
 Job = Callable[..., object]  # (team, *numbers): what each member of a team does of it, at the same time as the others
 
 
@@ -87,6 +87,13 @@ class Pool:
     def each(self, task: Callable[[int], None]) -> None:
         """Call task(worker) for every worker, and return when all are done."""
         self.run(self.threads, lambda _thread, worker: task(worker))
+
+    def agree(self, flags: tuple[int, ...]) -> tuple[int, ...]:
+        """The largest of each flag over all processes that lead this training, and so know each its own; here one does.
+
+        A signal reaches one process and time is up for each at its own moment, but all have to leave the same step.
+        """
+        return flags
 
     def register(self, job: Job) -> int:
         """Have processes that are forked later know a job: the number to tell them, before those it is done with."""

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnntrain.arrays import Array, Entry, Layout, Role, Shape, aligned, round_up, shared
-from cnntrain.engine.pool import Pool, Task, Team
+from cnntrain.engine.pool import Pool, Task
+from cnntrain.engine.team import Team
 from cnntrain.errors import DivergedError
+from cnntrain.graph import node_of
 from cnntrain.optimizers.base import Block, Optimizer
 from cnntrain.regularizers.base import Regularizer
 
@@ -238,21 +240,6 @@ def clip_adaptively(p: Array, g: Array, most: float) -> None:
     sizes, slopes = (np.sqrt(np.einsum("ij,ij->j", array, array)) for array in (p, g))
     limit = most * np.maximum(sizes, _SMALLEST)
     g *= np.minimum(1, limit / np.maximum(slopes, np.finfo(g.dtype).tiny))
-
-
-def node_of(entry: Entry) -> str:
-    """The name of the node a parameter belongs to."""
-    return entry.name.rpartition(".")[0]
-
-
-def unmatched(layout: Layout, patterns: Sequence[str]) -> list[tuple[int, str]]:
-    """Of the patterns that match no node with trained parameters, the index and what to say."""
-    nodes = {node_of(entry) for entry in layout.entries.values() if entry.offset < layout.trained}
-    return [
-        (index, f"match {pattern!r} fits no layer with trained parameters; `cnntrain summary` shows their names")
-        for index, pattern in enumerate(patterns)
-        if not any(fnmatch.fnmatchcase(node, pattern) for node in nodes)
-    ]
 
 
 def _tensor(optimizer: Optimizer, layout: Layout, entry: Entry) -> tuple[Entry, _Piece]:

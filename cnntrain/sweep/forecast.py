@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnntrain.config.dump import plain
-from cnntrain.session import Options, prepare
+from cnntrain.job import prepare
 from cnntrain.sweep.plan import Cell, Plan
 from cnntrain.timing import measure
 
@@ -26,7 +26,7 @@ def forecast(plan: Plan, threads: int, processes: int) -> list[float]:
     for cell in plan.cells:
         work = _work(cell)
         if work not in known:
-            job = prepare(plan.configs, plan.overrides(cell), Options(threads=share))
+            job = prepare(plan.configs, plan.overrides(cell), share)
             known[work] = measure(job, share, _STEPS)["run_seconds"]
         seconds.append(known[work])
     return seconds

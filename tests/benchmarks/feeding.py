@@ -66,16 +66,19 @@ def step_seconds(network: str, steps: int, threads: int) -> dict[bool, float]:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (2000, 32, 32, 3), np.uint8)
     images = Images(pixels, rng.integers(0, CLASSES, len(pixels)), tuple(map(str, range(CLASSES))))
+    kinds = [transforms(augmented=False), transforms(augmented=True)]
+
+    def source(step: int) -> list[Samples]:
+        chosen = np.random.default_rng(step).choice(len(images), BATCH, replace=False)
+        return [Samples(images, chosen, kinds[step % 2], 0, step)]
+
     seconds: dict[bool, list[float]] = {False: [], True: []}
     with Pool(threads) as pool:
-        engine, updater = own.engine_of(network, BATCH, pool)
+        stepper = own.stepper_of(network, BATCH, pool, source=source)
         for step in range(2 * (steps + WARM_UP)):
-            augmented = bool(step % 2)
-            batch = Samples(images, rng.choice(len(images), BATCH, replace=False), transforms(augmented), 0, step)
             began = time.perf_counter()
-            engine.step([batch], step)
-            updater.apply(own.LR, step)
-            seconds[augmented].append(time.perf_counter() - began)
+            stepper.step(step)
+            seconds[bool(step % 2)].append(time.perf_counter() - began)
     return {kind: statistics.median(taken[WARM_UP:]) for kind, taken in seconds.items()}
 
 

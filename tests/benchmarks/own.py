@@ -11,9 +11,9 @@ import numpy as np
 from cnntrain import blas, build
 from cnntrain.config.load import load_text
 from cnntrain.datasets.base import Description
-from cnntrain.engine.engine import Engine
 from cnntrain.engine.pool import Pool as Workers
-from cnntrain.engine.update import Updater
+from cnntrain.rates import horizon
+from cnntrain.stepper import Source, Stepper
 from cnntrain.timing import step_flops
 from tests.benchmarks.networks import CLASSES, NETWORKS, Block, Conv, Dense, Flatten, Mean, Part, Pool
 
@@ -87,36 +87,36 @@ class Ready:
         return self._labels[start:stop], self._weights[start:stop]
 
 
-def engine_of(network: str, batch: int, workers: Workers, text: str | None = None) -> tuple[Engine, Updater]:
-    """A reference network with its first weights, and what updates them; `text` stands in for its config."""
+def stepper_of(
+    network: str, batch: int, workers: Workers, text: str | None = None, source: Source | None = None
+) -> Stepper:
+    """A reference network with its first weights, at its training, by default on the same ready batch every step.
+
+    `text` stands in for its config.
+    """
     loaded = load_text(text or config(network, batch), network)
     description = Description(NETWORKS[network].shape, tuple(map(str, range(CLASSES))))
     built = build.network(loaded, description)
-    engine = Engine(built.graph, built.tally, workers)
-    build.initialize(built.graph, loaded.experiment.init, 0, engine.params)
-    optimizer = build.optimizer(loaded.experiment)
-    return engine, Updater(optimizer, built.graph.layout, workers, engine.params, engine.grads)
+    ready = Ready(NETWORKS[network].shape, batch)
+    batches = source or (lambda _: [ready])
+    stepper = Stepper(loaded.experiment, built, batches, horizon(loaded.experiment, 1), workers)
+    stepper.initialize()
+    return stepper
 
 
 def step_of(network: str, batch: int, threads: int, inference: bool) -> Callable[[], object]:
     """A step as `fit` takes it, forward, loss, backward, update; or the outputs of a batch."""
     blas.pin()
-    engine, updater = engine_of(network, batch, Workers(threads))
-    ready = Ready(NETWORKS[network].shape, batch)
-    engine.source = lambda _step: [ready]
-
-    def step() -> None:
-        engine.step([ready], 0)
-        updater.apply(LR, 0)
-
-    return (lambda: engine.outputs(ready)) if inference else step
+    stepper = stepper_of(network, batch, Workers(threads))
+    (ready,) = stepper.source(0)
+    return (lambda: stepper.engine.outputs(ready)) if inference else (lambda: stepper.step(0))
 
 
 def gflop_of(network: str, batch: int, inference: bool) -> float:
     """10^9 floating-point operations of a step, by the definition of every layer."""
     with Workers(1) as workers:
-        engine, _ = engine_of(network, batch, workers)
-        return sum(step_flops(engine.plans[not inference])) * batch / 1e9
+        plans = stepper_of(network, batch, workers).engine.plans
+        return sum(step_flops(plans[not inference])) * batch / 1e9
 
 
 def products_of(threads: int) -> Callable[[], object]:

@@ -23,9 +23,9 @@ PARAMETERS = {  # counted by hand, or from the papers
 @pytest.mark.parametrize("network", NETWORKS)
 def test_every_network_can_be_built(network):
     with Pool(1) as pool:
-        engine, _ = own.engine_of(network, 4, pool)
-        assert engine.graph.output_shape == (10,)
-        assert engine.graph.parameter_count() == PARAMETERS.get(network, engine.graph.parameter_count())
+        graph = own.stepper_of(network, 4, pool).engine.graph
+        assert graph.output_shape == (10,)
+        assert graph.parameter_count() == PARAMETERS.get(network, graph.parameter_count())
 
 
 def test_the_operations_of_a_step_leave_out_the_gradient_in_the_batch():

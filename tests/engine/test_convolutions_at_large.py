@@ -18,7 +18,6 @@ from cnntrain.config.load import load_text
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.pool import Pool
 from tests.benchmarks import own
-from tests.benchmarks.networks import NETWORKS
 from tests.support.experiments import run, write
 from tests.support.networks import declared, engine_of, random_batch
 
@@ -102,9 +101,9 @@ def first_step(network: str, algorithm: str, batch: int) -> Engine:
     text = own.config(network, batch).replace("relu", "silu").replace("max_pool2d", "avg_pool2d")
     stride_1 = "kernel_size: 3, padding: 1, stride: 1"
     with Pool(2) as pool:
-        engine, _ = own.engine_of(network, batch, pool, text.replace(stride_1, f"{stride_1}, algorithm: {algorithm}"))
-        engine.step([own.Ready(NETWORKS[network].shape, batch)], 0)
-    graph = engine.graph
+        stepper = own.stepper_of(network, batch, pool, text.replace(stride_1, f"{stride_1}, algorithm: {algorithm}"))
+        engine, graph = stepper.engine, stepper.engine.graph
+        engine.step(stepper.source(0), 0)
     used = {node.layer.algorithm_for(*graph.input_shapes(i)) for i, node in enumerate(graph.nodes)}
     assert ("winograd" in used) == (algorithm != "direct")
     return engine

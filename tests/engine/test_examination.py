@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntrain import build
+from cnntrain import build, build_data
 from cnntrain.config.load import load_text
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.examination import Examination, Finding
@@ -22,7 +22,7 @@ from tests.support.networks import declared, engine_of, random_batch
 def engine(request):
     text = FULL if request.param else FULL.replace("    - batch_norm\n", "").replace(", batch_norm]", "]")
     loaded = load_text(text, "full.yaml")
-    network = build.network(loaded, build.describe(loaded))
+    network = build.network(loaded, build_data.describe(loaded))
     with Pool(1) as pool:
         engine = Engine(network.graph, network.tally, pool, seed=3)
         build.initialize(network.graph, loaded.experiment.init, 3, engine.params)

@@ -10,8 +10,9 @@ import pytest
 from cnntrain import registry
 from cnntrain.arrays import Layout, Param, aligned
 from cnntrain.engine.pool import Pool
-from cnntrain.engine.update import Rules, Updater, clip_adaptively, unmatched
+from cnntrain.engine.update import Rules, Updater, clip_adaptively
 from cnntrain.errors import DivergedError
+from cnntrain.graph import unmatched
 from cnntrain.optimizers.base import Group, Sam
 from tests.support.networks import engine_of, plain, random_batch
 

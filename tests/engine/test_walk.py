@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntrain import build
+from cnntrain import build, build_data
 from cnntrain.config.load import load_text
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.fixed import Fixed
@@ -27,7 +27,7 @@ EXTRA = """\
 @pytest.fixture
 def network():
     loaded = load_text(FULL.replace("    - global_avg_pool\n", EXTRA), "full.yaml")
-    return loaded, build.network(loaded, build.describe(loaded))
+    return loaded, build.network(loaded, build_data.describe(loaded))
 
 
 def engine_of(loaded, network, pool, dtype=np.float32):
@@ -92,7 +92,7 @@ def test_dead_rectifiers_are_counted_channel_by_channel(network):
 def test_without_rectifiers_there_is_no_share(network):
     loaded, _ = network
     plain = load_text(FULL.replace("    - relu\n", "    - tanh\n").replace("activation: relu", "activation: tanh"), "f")
-    built = build.network(plain, build.describe(loaded))
+    built = build.network(plain, build_data.describe(loaded))
     with Pool(1) as pool:
         assert Vitals(engine_of(plain, built, pool), samples(built.graph, 3)[1]).dead_relu() is None
 

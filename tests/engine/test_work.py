@@ -13,8 +13,8 @@ import pytest
 from cnntrain.console import Console
 from cnntrain.engine.pool import Pool
 from cnntrain.interrupts import Interrupts
+from cnntrain.job import prepare
 from cnntrain.run import RunDirectory
-from cnntrain.session import Options, prepare
 from cnntrain.trainer import Trainer
 from tests.benchmarks import own
 from tests.benchmarks.networks import NETWORKS
@@ -35,10 +35,9 @@ MOST = {  # network: calls, megabytes they touch, GFLOP of products, megabytes o
 def work(network: str) -> tuple[float, ...]:
     """What a step of 64 images takes."""
     with Pool(1) as pool, counting() as count:
-        engine, updater = own.engine_of(network, BATCH, pool)
-        batch = own.Ready(NETWORKS[network].shape, BATCH)
-        engine.step([batch], 0)
-        updater.apply(own.LR, 0)
+        stepper = own.stepper_of(network, BATCH, pool)
+        stepper.step(0)
+    engine = stepper.engine
     shards = -(-BATCH // engine.shard)
     return count.calls, count.bytes / 1e6, count.product_flops / 1e9, engine.plans[True].bytes(2, shards) / 1e6
 
@@ -63,7 +62,7 @@ def peak_of_steps(folder, batch_size: int) -> int:
     On one thread: how much of what two workers allocate meets is chance.
     """
     sets = (*ADAM[:2], "data.source.size=16", "data.source.samples=1600", f"train.batch_size={batch_size}")
-    job = prepare([write(folder)], sets, Options())
+    job = prepare([write(folder)], sets)
     with Pool(1) as pool, RunDirectory.create(folder / f"run{batch_size}", "run", "0" * 8) as run:
         trainer = Trainer(job, run, pool, Console("none"), Interrupts())
         trainer.start()

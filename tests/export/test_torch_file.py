@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntrain import build
+from cnntrain import build, build_data
 from cnntrain.config.load import load
 from cnntrain.engine.pool import Pool
 from cnntrain.errors import CheckpointError, MissingExtraError
@@ -104,7 +104,7 @@ def test_features_of_a_flattened_image_are_in_pytorchs_order():
 def test_a_run_starts_from_what_another_was_exported_as(tmp_path):
     pytest.importorskip("safetensors", reason="comes with the extra `safetensors`")
     config = write(tmp_path)
-    graph = build.network(load([config]), build.read_data(load([config])).description).graph
+    graph = build.network(load([config]), build_data.read_data(load([config])).description).graph
     rng = np.random.default_rng(0)
     params = {name: rng.random(entry.param.shape, np.float32) for name, entry in graph.layout.entries.items()}
     (tmp_path / "a.safetensors").write_bytes(torch_file.write(graph, params, {}))

@@ -87,7 +87,7 @@ def at_step(step: int, action: Callable[[], object]) -> Callable[[], None]:
         original = Trainer._take_step
 
         def take(self: Trainer) -> None:
-            if self.step == step:
+            if self.state.step == step:
                 action()
             original(self)
 

@@ -15,7 +15,7 @@ from cnntrain.cli import main
 from cnntrain.config.dump import fingerprint, plain, to_yaml
 from cnntrain.config.load import load, load_text
 from cnntrain.errors import ConfigError
-from cnntrain.session import Options, rehearse
+from cnntrain.preflight import rehearse
 from tests.config.record import BROKEN
 from tests.support.campaign import Campaign, counts, peak_memory
 from tests.support.generated import Generator, broken
@@ -38,7 +38,7 @@ def judged(path: Path) -> ConfigError | None:
     """What `check` has to say against a config, apart from its data; it has a second to say it."""
     start = time.thread_time()
     try:
-        rehearse([path], (), Options(threads=1))
+        rehearse([path], (), 1)
     except ConfigError as error:
         return error
     finally:

@@ -16,8 +16,8 @@ from cnntrain import checkpoint
 from cnntrain.console import Console
 from cnntrain.engine.pool import Pool
 from cnntrain.interrupts import Interrupts
+from cnntrain.job import prepare
 from cnntrain.run import RunDirectory
-from cnntrain.session import Options, prepare
 from cnntrain.trainer import Trainer
 from tests.support.campaign import Campaign
 
@@ -30,7 +30,7 @@ MOST = 0.02  # of the time of the steps between two saves
 def test_saving_takes_little_of_the_time_of_training(tmp_path: Path, campaign: Campaign) -> None:
     """LeNet on MNIST, saved as by default after every epoch, as the last and as the best."""
     root = f"data.source.root={ROOT / 'data' / 'mnist-mini'}"
-    job = prepare([ROOT / "configs" / "mnist-lenet.yaml"], [root], Options(threads=2))
+    job = prepare([ROOT / "configs" / "mnist-lenet.yaml"], [root], 2)
     with Pool(2) as pool, RunDirectory.create(tmp_path / "run", "run", "0" * 8) as run:
         trainer = Trainer(job, run, pool, Console("none"), Interrupts())
         trainer.start()

@@ -52,13 +52,13 @@ def _snapshots(config: Path, sets: tuple[str, ...], folder: Path) -> list[Path]:
 
     def saving(self: Trainer, best: bool = False, keep: bool = False) -> None:
         save(self, best, keep)
-        copy(self.run, f"step-{self.step}-saved")
+        copy(self.run, f"step-{self.state.step}-saved")
 
     def taking(self: Trainer) -> None:
         take(self)
-        if self.step % self.loader.steps_per_epoch == 0:  # as by a signal while it validates
+        if self.state.step % self.loader.steps_per_epoch == 0:  # as by a signal while it validates
             save(self)
-            copy(self.run, f"step-{self.step}-unvalidated")
+            copy(self.run, f"step-{self.state.step}-unvalidated")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trainer, "save", saving)

@@ -43,11 +43,11 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Op]]:
         recorder.journal.append(Op("saved", where=BEST if best else LAST, offset=step))
         return size
 
-    def after_step(self: Trainer, improved: bool) -> None:
-        if self.step == KILLED_AFTER and not killed:
+    def after_step(self: Trainer, improved: bool, late: bool) -> None:
+        if self.state.step == KILLED_AFTER and not killed:
             killed.append(True)
             raise Killed
-        after(self, improved)
+        after(self, improved, late)
 
     killed: list[bool] = []
     config = write(folder, TINY)

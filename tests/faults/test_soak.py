@@ -47,7 +47,7 @@ def _is_signalled(directory: Path, config: Path, rng: random.Random) -> None:
     at, original = rng.randrange(30), Trainer._take_step
 
     def take(self: Trainer) -> None:
-        if self.step == at:
+        if self.state.step == at:
             os.kill(os.getpid(), signal.SIGTERM)
         original(self)
 

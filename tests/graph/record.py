@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from cnntrain import build
+from cnntrain import build, build_data
 from cnntrain.config.load import load
 from cnntrain.errors import ConfigError
 
@@ -18,7 +18,7 @@ def message(name: str) -> str:
         loaded = load([name])
     except ConfigError as error:
         return f"the config itself: {error}\n"
-    description = build.describe(loaded)
+    description = build_data.describe(loaded)
     assert description is not None
     try:
         build.network(loaded, description)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntrain import build
+from cnntrain import build, build_data
 from cnntrain.config.load import load_text
 from cnntrain.engine.walk import Walk
 from cnntrain.record import read
@@ -87,7 +87,7 @@ LAYERS = {
 def network(layers):
     start, stop = FULL.index("  layers:"), FULL.index("optimizer:")
     loaded = load_text(f"{FULL[:start]}  layers: {LAYERS[layers]}\n{FULL[stop:]}", "f.yaml")
-    graph = build.network(loaded, build.describe(loaded)).graph
+    graph = build.network(loaded, build_data.describe(loaded)).graph
     params = np.zeros(graph.layout.size, np.float32)
     build.initialize(graph, loaded.experiment.init, 1, params)
     return graph, params, graph.layout.views(params)

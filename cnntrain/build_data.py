@@ -1,0 +1,129 @@
+"""The data of an experiment: its samples, read and split, and the transforms with what they measured on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+
+from cnntrain.arrays import Array
+from cnntrain.config.load import Loaded, problem
+from cnntrain.config.schema import Experiment
+from cnntrain.datasets.base import Dataset, Description, Images
+from cnntrain.errors import DataError
+from cnntrain.loader import Known, Loader, fit, split_validation
+from cnntrain.losses.distillation import with_logits
+from cnntrain.orders.base import Order
+from cnntrain.reader import ALONE, Reader
+from cnntrain.registry import Part
+from cnntrain.transforms.base import Transform
+
+
+@dataclass(frozen=True)
+class Data:
+    """The samples of a run, and the transforms with what they measured on the training split."""
+
+    description: Description
+    train: Images
+    train_indices: Array
+    val: Images | None
+    val_indices: Array
+    train_transforms: tuple[Transform, ...]
+    eval_transforms: tuple[Transform, ...]
+    lesson: Any = None  # a teacher's logits for the training samples
+
+
+def describe(loaded: Loaded) -> Description | None:
+    """Shape and classes as far as the config alone tells."""
+    return cast(Dataset, loaded.experiment.data.source).describe()
+
+
+def load(loaded: Loaded, source: Dataset, split: str, reader: Reader) -> Images:
+    """A split of a source, with the reader's cache if the config wants one. Raises DataError."""
+    return source.load(split, reader if loaded.experiment.data.cache else replace(reader, cache=None))
+
+
+def read_data(loaded: Loaded, reader: Reader = ALONE, measure: bool = True) -> Data:
+    """Read training and validation samples, split and fit. Raises DataError, or ConfigError for an impossible split.
+
+    Without `measure`, transforms are left as the config has them: for who only wants the split.
+    """
+    experiment = loaded.experiment
+    source = cast(Dataset, experiment.data.source)
+    train = load(loaded, source, "train", reader)
+    indices = np.arange(len(train))
+    val, val_indices = _validation(loaded, source, train, reader)
+    if val is train:
+        indices = np.setdiff1d(indices, val_indices, assume_unique=True)
+    if val is not None and (val.shape != train.shape or val.classes != train.classes):
+        raise DataError(
+            f"validation samples are {val.shape} of {len(val.classes)} classes, training samples {train.shape} of "
+            f"{len(train.classes)}: both must have the same shape and the same class names"
+        )
+    lists = [transforms(experiment.data.train_transforms), transforms(experiment.data.eval_transforms)]
+    if measure:
+        known: Known = {}
+        lists = [fit(chosen, train, indices, known) for chosen in lists]
+    return Data(train.description, train, indices, val, val_indices, *lists)
+
+
+def _validation(loaded: Loaded, source: Dataset, train: Images, reader: Reader) -> tuple[Images | None, Array]:
+    """The samples that validate, and their indices: a share of train, a source of its own, or the source's own."""
+    experiment = loaded.experiment
+    val = experiment.data.val
+    if isinstance(val, float):
+        _, indices = split_validation(train.targets, val, experiment.seed, stratified=bool(train.classes))
+        if not len(indices):
+            raise problem(
+                loaded, "data.val", f"a share of {val:g} of {len(train)} samples is none: raise it, or leave val out"
+            )
+        return train, indices
+    if val is not None:
+        other = cast(Dataset, val)
+        images = load(loaded, other, "val" if "val" in other.splits() else "train", reader)
+    elif "val" in source.splits():
+        images = load(loaded, source, "val", reader)
+    else:
+        return None, np.arange(0)
+    return images, np.arange(len(images))
+
+
+def validates(experiment: Experiment) -> bool:
+    """Whether a run will have validation samples, as far as the config and a look for files tell; True in doubt."""
+    if experiment.data.val is not None:
+        return True
+    try:
+        return "val" in cast(Dataset, experiment.data.source).splits()
+    except DataError:  # to be raised by whoever reads the data
+        return True
+
+
+def loader(experiment: Experiment, data: Data) -> Loader:
+    """The batches of training."""
+    train, images = experiment.train, data.train
+    if data.lesson is not None:
+        images = replace(images, targets=with_logits(images.targets, data.lesson.logits))
+    return Loader(
+        images,
+        data.train_indices,
+        data.train_transforms,
+        batch_size=train.batch_size,
+        accumulate=train.accumulate,
+        order=cast(Order, train.order),
+        seed=experiment.seed,
+        labels=data.train.targets if data.train.classes and data.train.targets.ndim == 1 else None,
+    )
+
+
+def class_counts(data: Data) -> list[int] | None:
+    """Training samples of each class; None for target values, or where samples have several labels."""
+    targets = data.train.targets
+    if not data.train.classes or targets.ndim != 1:
+        return None
+    return [int(n) for n in np.bincount(targets[data.train_indices], minlength=len(data.train.classes))]
+
+
+def transforms(parts: tuple[Part, ...]) -> tuple[Transform, ...]:
+    """A list of transforms as the config has it."""
+    return tuple(cast(Transform, part) for part in parts)
