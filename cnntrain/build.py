@@ -18,15 +18,15 @@ from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Declared
 from cnntrain.config.load import Loaded
 from cnntrain.config.schema import Experiment, Init
-from cnntrain.datasets.base import Dataset, Description, Images
+from cnntrain.datasets.base import Dataset, Images
+from cnntrain.description import Description
 from cnntrain.engine.tally import Tally
 from cnntrain.engine.update import Rules, unmatched
 from cnntrain.errors import ConfigError, DataError, Problem
 from cnntrain.graph import Graph, Node, weave
 from cnntrain.initializers.base import Initializer
 from cnntrain.loader import Known, Loader, fit, output_shape, split_validation
-from cnntrain.losses.base import Loss
-from cnntrain.losses.distillation import with_logits
+from cnntrain.losses.base import Loss, beside, teacher_of
 from cnntrain.metrics.base import Metric
 from cnntrain.models.base import Preset
 from cnntrain.optimizers.base import Optimizer
@@ -36,6 +36,7 @@ from cnntrain.reader import ALONE, Reader
 from cnntrain.registry import Part, make
 from cnntrain.regularizers.base import Regularizer
 from cnntrain.schedules.base import Horizon, Schedule
+from cnntrain.tasks.base import Task, find, told
 from cnntrain.transforms.base import Transform
 
 
@@ -46,12 +47,22 @@ def problem(loaded: Loaded, path: str, message: str) -> ConfigError:
 
 @dataclass(frozen=True)
 class Network:
-    """What follows from the config and the shape of the data: the graph, the loss, the metrics."""
+    """What follows from the config and the shape of the data: the graph, the task, the loss, the metrics."""
 
     graph: Graph
     tally: Tally
-    image_shape: Shape  # of one sample as it is stored, before any transform
-    classes: tuple[str, ...]
+    task: Task
+    data: Description  # of samples as they are stored, before any transform
+
+    @property
+    def image_shape(self) -> Shape:
+        """Of one sample as it is stored, before any transform."""
+        return self.data.shape
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of labels; empty where the data names none."""
+        return self.data.classes
 
     @property
     def loss(self) -> Loss:
@@ -59,12 +70,24 @@ class Network:
         return self.tally.loss
 
 
+def task(loaded: Loaded, description: Description) -> Task:
+    """What the network is asked: what `task` says, else what fits the data and the loss. Raises ConfigError."""
+    chosen = cast(Task | None, loaded.experiment.task)
+    try:
+        if chosen is None:
+            return find(description, cast(Loss, loaded.experiment.loss))
+        chosen.check_data(description)
+    except ValueError as error:
+        raise problem(loaded, "data.source" if chosen is None else "task", str(error)) from error
+    return chosen
+
+
 def network(loaded: Loaded, description: Description, counts: Sequence[int] | None = None) -> Network:
     """The network for samples of this shape and these classes. Raises ConfigError at the line that does not fit.
 
     `counts`, training samples of each class, turn balanced class weights into numbers.
     """
-    experiment = loaded.experiment
+    experiment, asked = loaded.experiment, task(loaded, description)
     shapes = {}
     for name in ("train_transforms", "eval_transforms"):
         try:
@@ -80,30 +103,31 @@ def network(loaded: Loaded, description: Description, counts: Sequence[int] | No
         )
     _check_mixing(loaded)
     try:
-        graph = weave(layers(loaded), shapes["eval_transforms"], description.outputs)
+        graph = weave(layers(loaded), shapes["eval_transforms"], asked.outputs(description))
     except ValueError as error:
         raise problem(loaded, "model.layers", str(error)) from error
     train = experiment.train
     graph.shard = graph.shard_for(train.batch_size) if train.shard == "auto" else min(train.shard, train.batch_size)
     loss = cast(Loss, experiment.loss)
     try:
-        loss.check(graph.output_shape, description.outputs, bool(description.classes))
+        asked.check_loss(loss)
+        loss.check(graph.output_shape, asked.outputs(description), description)
         loss = loss if counts is None else loss.fit(counts)
     except ValueError as error:
         where = loaded.marks.get("loss", graph.nodes[-1].where)
         raise ConfigError(Problem(where, str(error))) from error
     _check_matches(loaded, graph)
     try:
-        cast(Order, experiment.train.order).check(len(description.classes))
+        cast(Order, experiment.train.order).check(len(asked.groups(description)))
     except ValueError as error:
         raise problem(loaded, "train.order", str(error)) from error
-    scored = tally(experiment, description, loss)
+    scored = tally(experiment, asked, description, loss)
     for metric in scored.metrics:
         try:
-            metric.check(bool(description.classes))
+            asked.check_metric(metric)
         except ValueError as error:
             raise problem(loaded, "train.metrics", str(error)) from error
-    return Network(graph, scored, description.shape, description.classes)
+    return Network(graph, scored, asked, description)
 
 
 def _check_mixing(loaded: Loaded) -> None:
@@ -118,7 +142,7 @@ def _check_mixing(loaded: Loaded) -> None:
                 "leave it to train_transforms",
             )
     mixing = [index for index, transform in enumerate(transforms(data.train_transforms)) if transform.on == "pair"]
-    if mixing and getattr(loaded.experiment.loss, "teacher", None) is not None:
+    if mixing and teacher_of(cast(Loss, loaded.experiment.loss)) is not None:
         name = data.train_transforms[mixing[0]].name_in_config
         raise problem(
             loaded,
@@ -143,11 +167,8 @@ def _check_matches(loaded: Loaded, graph: Graph) -> None:
 
 
 def class_counts(data: Data) -> list[int] | None:
-    """Training samples of each class; None for target values, or where samples have several labels."""
-    targets = data.train.targets
-    if not data.train.classes or targets.ndim != 1:
-        return None
-    return [int(n) for n in np.bincount(targets[data.train_indices], minlength=len(data.train.classes))]
+    """Training samples of each class; None where samples are not each of one class."""
+    return data.task.counts(data.train.targets[data.train_indices], data.description)
 
 
 def layers(loaded: Loaded) -> tuple[Declared, ...]:
@@ -158,13 +179,13 @@ def layers(loaded: Loaded) -> tuple[Declared, ...]:
     return cast(Preset, model.preset).entries(loaded.where("model.preset"))
 
 
-def tally(experiment: Experiment, description: Description, loss: Loss) -> Tally:
-    """Loss and metrics of the experiment; for classes, accuracy and error unless it says otherwise."""
+def tally(experiment: Experiment, asked: Task, description: Description, loss: Loss) -> Tally:
+    """Loss and metrics of the experiment; those of the task unless it says otherwise."""
     chosen = experiment.train.metrics
     if chosen is None:
-        chosen = (make("metrics", "accuracy"), make("metrics", "error")) if description.classes else ()
+        chosen = tuple(make("metrics", name) for name in asked.metrics)
     metrics = [cast(Metric, part) for part in chosen if part.name_in_config != "loss"]  # which is always measured
-    return Tally(loss, metrics, description.outputs)
+    return Tally(loss, metrics, asked.counted(description))
 
 
 def transforms(parts: tuple[Part, ...]) -> tuple[Transform, ...]:
@@ -177,6 +198,7 @@ class Data:
     """The samples of a run, and the transforms with what they measured on the training split."""
 
     description: Description
+    task: Task
     train: Images
     train_indices: Array
     val: Images | None
@@ -204,28 +226,44 @@ def read_data(loaded: Loaded, reader: Reader = ALONE, measure: bool = True) -> D
     experiment = loaded.experiment
     source = cast(Dataset, experiment.data.source)
     train = load(loaded, source, "train", reader)
+    asked = task(loaded, train.description)
+    if experiment.task is not None:
+        _check_targets(loaded, train.targets)
     indices = np.arange(len(train))
-    val, val_indices = _validation(loaded, source, train, reader)
+    val, val_indices = _validation(loaded, source, train, asked, reader)
     if val is train:
         indices = np.setdiff1d(indices, val_indices, assume_unique=True)
-    if val is not None and (val.shape != train.shape or val.classes != train.classes):
+    if val is not None and val.description != train.description:
         raise DataError(
-            f"validation samples are {val.shape} of {len(val.classes)} classes, training samples {train.shape} of "
-            f"{len(train.classes)}: both must have the same shape and the same class names"
+            f"validation samples are {told(val.description)}, training samples {told(train.description)}: both must "
+            "have the same shape and the same class names"
         )
     lists = [transforms(experiment.data.train_transforms), transforms(experiment.data.eval_transforms)]
     if measure:
         known: Known = {}
         lists = [fit(chosen, train, indices, known) for chosen in lists]
-    return Data(train.description, train, indices, val, val_indices, *lists)
+    return Data(train.description, asked, train, indices, val, val_indices, *lists)
 
 
-def _validation(loaded: Loaded, source: Dataset, train: Images, reader: Reader) -> tuple[Images | None, Array]:
+def _check_targets(loaded: Loaded, targets: Array) -> None:
+    """Raise DataError where the targets are not those of the task that the config names."""
+    try:
+        cast(Task, loaded.experiment.task).check_targets(targets)
+    except ValueError as error:
+        raise DataError(f"{loaded.where('task')}: {error}") from error
+
+
+def _validation(
+    loaded: Loaded, source: Dataset, train: Images, asked: Task, reader: Reader
+) -> tuple[Images | None, Array]:
     """The samples that validate, and their indices: a share of train, a source of its own, or the source's own."""
     experiment = loaded.experiment
     val = experiment.data.val
     if isinstance(val, float):
-        _, indices = split_validation(train.targets, val, experiment.seed, stratified=bool(train.classes))
+        labels = asked.labels(train.targets, train.description)
+        _, indices = split_validation(
+            train.targets if labels is None else labels, val, experiment.seed, stratified=labels is not None
+        )
         if not len(indices):
             raise problem(
                 loaded, "data.val", f"a share of {val:g} of {len(train)} samples is none: raise it, or leave val out"
@@ -253,9 +291,10 @@ def validates(experiment: Experiment) -> bool:
 
 def loader(experiment: Experiment, data: Data) -> Loader:
     """The batches of training."""
-    train, images = experiment.train, data.train
+    train, images, asked = experiment.train, data.train, data.task
+    labels = asked.labels(images.targets, data.description)
     if data.lesson is not None:
-        images = replace(images, targets=with_logits(images.targets, data.lesson.logits))
+        images = replace(images, targets=beside(images.targets, data.lesson.logits))
     return Loader(
         images,
         data.train_indices,
@@ -264,7 +303,8 @@ def loader(experiment: Experiment, data: Data) -> Loader:
         accumulate=train.accumulate,
         order=cast(Order, train.order),
         seed=experiment.seed,
-        labels=data.train.targets if data.train.classes and data.train.targets.ndim == 1 else None,
+        labels=labels,
+        mixable=lambda targets: asked.mixable(targets, data.description),
     )
 
 

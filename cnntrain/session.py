@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from cnntrain import advice, blas, build, files, forecast, manifest, resources, saved
-from cnntrain.arrays import Array
 from cnntrain.build import Data, Network, problem
 from cnntrain.checkpoint import Checkpoint, read
 from cnntrain.config.dump import fingerprint, plain, to_yaml
@@ -23,7 +22,7 @@ from cnntrain.config.load import Loaded, leaves, load, load_text
 from cnntrain.config.tree import MAX_BYTES
 from cnntrain.console import Console, Progress
 from cnntrain.contact_sheet import contact_sheet
-from cnntrain.datasets.base import Dataset, Images, size_text
+from cnntrain.datasets.base import Dataset
 from cnntrain.engine.pool import Pool
 from cnntrain.errors import (
     CheckpointError,
@@ -46,6 +45,7 @@ from cnntrain.reader import CACHE, Reader
 from cnntrain.run import RUNS, RunDirectory, compare_environments, environment, resumable
 from cnntrain.summary import described_without_data, figures
 from cnntrain.survey import survey, unreadable, validation_indices
+from cnntrain.tasks.base import told
 from cnntrain.teacher import learn
 from cnntrain.trainer import Job, Trainer
 from cnntrain.warmstart import WarmStart, warm_start
@@ -368,20 +368,16 @@ def _class_counts(loaded: Loaded, data: Data, reader: Reader) -> dict[str, dict[
     assert isinstance(source, Dataset)
     if "test" in source.splits():
         test = build.load(loaded, source, "test", reader)
-        if test.shape != data.train.shape or test.classes != data.train.classes:
+        if test.description != data.description:
             raise DataError(
-                f"test samples are {size_text(test.shape)} of {len(test.classes)} classes, training samples "
-                f"{size_text(data.train.shape)} of {len(data.train.classes)}. Give both the same shape and class names"
+                f"test samples are {told(test.description)}, training samples {told(data.description)}. Give both the "
+                "same shape and class names"
             )
         splits["test"] = (test, np.arange(len(test)))
-    return {name: {"samples": len(indices)} | _counts(images, indices) for name, (images, indices) in splits.items()}
-
-
-def _counts(images: Images, indices: Array) -> dict[str, Any]:
-    if not images.classes:
-        return {}
-    found = np.bincount(images.targets[indices], minlength=len(images.classes))
-    return {"per_class": dict(zip(images.classes, found.tolist(), strict=True))}
+    return {
+        name: {"samples": len(indices)} | data.task.census(images.targets[indices], data.description)
+        for name, (images, indices) in splits.items()
+    }
 
 
 @contextlib.contextmanager

@@ -393,6 +393,7 @@ class Trainer:
             "classes": list(self.network.classes),
             "image_shape": list(self.network.image_shape),
             "values": self.data.description.values,
+            "target": self.data.description.target,
             "eval_transforms": [plain(transform) for transform in self.data.eval_transforms],
             "position": {
                 "step": self.step,
