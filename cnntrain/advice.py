@@ -19,7 +19,7 @@ from cnntrain.config.load import Loaded, problem
 from cnntrain.config.schema import Experiment
 from cnntrain.graph import BATCH, Graph, Node
 from cnntrain.rates import horizon
-from cnntrain.registry import Part, did_you_mean
+from cnntrain.registry import did_you_mean
 from cnntrain.schedules.base import Horizon, Schedule
 from cnntrain.transforms.base import Transform
 
@@ -308,7 +308,7 @@ def _horizon(experiment: Experiment, steps_per_epoch: int | None) -> Horizon | N
     return None if steps_per_epoch is None else horizon(experiment, steps_per_epoch)
 
 
-def _from_logits(loss: Part) -> str | None:
+def _from_logits(loss: Any) -> str | None:
     """The name of the loss, or of the first term of a sum, that takes logits; None where there is none."""
     terms = getattr(loss, "terms", (loss,))
     return next((term.name_in_config for term in terms if term.name_in_config in FROM_LOGITS), None)

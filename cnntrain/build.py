@@ -12,17 +12,17 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from cnntrain.arrays import Array, Shape
-from cnntrain.build_data import transforms
+from cnntrain.build_data import task, transforms
 from cnntrain.config.fields import Declared
 from cnntrain.config.load import Loaded, problem
 from cnntrain.config.schema import Experiment, Init
-from cnntrain.datasets.base import Description
+from cnntrain.description import Description
 from cnntrain.engine.tally import Tally
 from cnntrain.errors import ConfigError, Problem
 from cnntrain.graph import Graph, Node, unmatched, weave
 from cnntrain.initializers.base import Initializer
 from cnntrain.loader import output_shape
-from cnntrain.losses.base import Loss
+from cnntrain.losses.base import Loss, teacher_of
 from cnntrain.metrics.base import Metric
 from cnntrain.models.base import Preset
 from cnntrain.optimizers.base import Optimizer
@@ -30,16 +30,27 @@ from cnntrain.orders.base import Order
 from cnntrain.random import stream
 from cnntrain.registry import Part, make
 from cnntrain.regularizers.base import Regularizer
+from cnntrain.tasks.base import Task
 
 
 @dataclass(frozen=True)
 class Network:
-    """What follows from the config and the shape of the data: the graph, the loss, the metrics."""
+    """What follows from the config and the shape of the data: the graph, the task, the loss, the metrics."""
 
     graph: Graph
     tally: Tally
-    image_shape: Shape  # of one sample as it is stored, before any transform
-    classes: tuple[str, ...]
+    task: Task
+    data: Description  # of samples as they are stored, before any transform
+
+    @property
+    def image_shape(self) -> Shape:
+        """Of one sample as it is stored, before any transform."""
+        return self.data.shape
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of labels; empty where the data names none."""
+        return self.data.classes
 
     @property
     def loss(self) -> Loss:
@@ -49,7 +60,7 @@ class Network:
 
 def network(loaded: Loaded, description: Description) -> Network:
     """The network for samples of this shape and these classes. Raises ConfigError at the line that does not fit."""
-    experiment = loaded.experiment
+    experiment, asked = loaded.experiment, task(loaded, description)
     shapes = {}
     for name in ("train_transforms", "eval_transforms"):
         try:
@@ -65,28 +76,29 @@ def network(loaded: Loaded, description: Description) -> Network:
         )
     _check_mixing(loaded)
     try:
-        graph = weave(layers(loaded), shapes["eval_transforms"], description.outputs)
+        graph = weave(layers(loaded), shapes["eval_transforms"], asked.outputs(description))
     except ValueError as error:
         raise problem(loaded, "model.layers", str(error)) from error
     train = experiment.train
     graph.shard = graph.shard_for(train.batch_size) if train.shard == "auto" else min(train.shard, train.batch_size)
     loss = cast(Loss, experiment.loss)
     try:
-        loss.check(graph.output_shape, description.outputs, bool(description.classes))
+        asked.check_loss(loss)
+        loss.check(graph.output_shape, asked.outputs(description), description)
     except ValueError as error:
         raise _problem_of_loss(loaded, graph, error) from error
     _check_matches(loaded, graph)
     try:
-        cast(Order, experiment.train.order).check(len(description.classes))
+        cast(Order, experiment.train.order).check(len(asked.groups(description)))
     except ValueError as error:
         raise problem(loaded, "train.order", str(error)) from error
-    scored = tally(experiment, description, loss)
+    scored = tally(experiment, asked, description, loss)
     for metric in scored.metrics:
         try:
-            metric.check(bool(description.classes))
+            asked.check_metric(metric)
         except ValueError as error:
             raise problem(loaded, "train.metrics", str(error)) from error
-    return Network(graph, scored, description.shape, description.classes)
+    return Network(graph, scored, asked, description)
 
 
 def balanced(loaded: Loaded, network: Network, counts: Sequence[int] | None) -> Network:
@@ -120,7 +132,7 @@ def _check_mixing(loaded: Loaded) -> None:
                 "leave it to train_transforms",
             )
     mixing = [index for index, transform in enumerate(transforms(data.train_transforms)) if transform.on == "pair"]
-    if mixing and getattr(loaded.experiment.loss, "teacher", None) is not None:
+    if mixing and teacher_of(cast(Loss, loaded.experiment.loss)) is not None:
         name = data.train_transforms[mixing[0]].name_in_config
         raise problem(
             loaded,
@@ -153,13 +165,13 @@ def layers(loaded: Loaded) -> tuple[Declared, ...]:
     return cast(Preset, model.preset).entries(loaded.where("model.preset"))
 
 
-def tally(experiment: Experiment, description: Description, loss: Loss) -> Tally:
-    """Loss and metrics of the experiment; for classes, accuracy and error unless it says otherwise."""
+def tally(experiment: Experiment, asked: Task, description: Description, loss: Loss) -> Tally:
+    """Loss and metrics of the experiment; those of the task unless it says otherwise."""
     chosen = experiment.train.metrics
     if chosen is None:
-        chosen = (make("metrics", "accuracy"), make("metrics", "error")) if description.classes else ()
+        chosen = tuple(make("metrics", name) for name in asked.metrics)
     metrics = [cast(Metric, part) for part in chosen if part.name_in_config != "loss"]  # which is always measured
-    return Tally(loss, metrics, description.outputs)
+    return Tally(loss, metrics, asked.counted(description))
 
 
 def optimizer(experiment: Experiment) -> Optimizer:

@@ -10,13 +10,15 @@ import numpy as np
 from cnntrain.arrays import Array
 from cnntrain.config.load import Loaded, problem
 from cnntrain.config.schema import Experiment
-from cnntrain.datasets.base import Dataset, Description, Images
+from cnntrain.datasets.base import Dataset, Images
+from cnntrain.description import Description
 from cnntrain.errors import DataError
 from cnntrain.loader import Known, Loader, fit, split_validation
-from cnntrain.losses.distillation import with_logits
+from cnntrain.losses.base import Loss, beside
 from cnntrain.orders.base import Order
 from cnntrain.reader import ALONE, Reader
 from cnntrain.registry import Part
+from cnntrain.tasks.base import Task, find, told
 from cnntrain.transforms.base import Transform
 
 
@@ -25,6 +27,7 @@ class Data:
     """The samples of a run, and the transforms with what they measured on the training split."""
 
     description: Description
+    task: Task
     train: Images
     train_indices: Array
     val: Images | None
@@ -37,6 +40,18 @@ class Data:
 def describe(loaded: Loaded) -> Description | None:
     """Shape and classes as far as the config alone tells."""
     return cast(Dataset, loaded.experiment.data.source).describe()
+
+
+def task(loaded: Loaded, description: Description) -> Task:
+    """What the network is asked: what `task` says, else what fits the data and the loss. Raises ConfigError."""
+    chosen = cast(Task | None, loaded.experiment.task)
+    try:
+        if chosen is None:
+            return find(description, cast(Loss, loaded.experiment.loss))
+        chosen.check_data(description)
+    except ValueError as error:
+        raise problem(loaded, "data.source" if chosen is None else "task", str(error)) from error
+    return chosen
 
 
 def load(loaded: Loaded, source: Dataset, split: str, reader: Reader) -> Images:
@@ -52,28 +67,44 @@ def read_data(loaded: Loaded, reader: Reader = ALONE, measure: bool = True) -> D
     experiment = loaded.experiment
     source = cast(Dataset, experiment.data.source)
     train = load(loaded, source, "train", reader)
+    asked = task(loaded, train.description)
+    if experiment.task is not None:
+        _check_targets(loaded, train.targets)
     indices = np.arange(len(train))
-    val, val_indices = _validation(loaded, source, train, reader)
+    val, val_indices = _validation(loaded, source, train, asked, reader)
     if val is train:
         indices = np.setdiff1d(indices, val_indices, assume_unique=True)
-    if val is not None and (val.shape != train.shape or val.classes != train.classes):
+    if val is not None and val.description != train.description:
         raise DataError(
-            f"validation samples are {val.shape} of {len(val.classes)} classes, training samples {train.shape} of "
-            f"{len(train.classes)}: both must have the same shape and the same class names"
+            f"validation samples are {told(val.description)}, training samples {told(train.description)}: both must "
+            "have the same shape and the same class names"
         )
     lists = [transforms(experiment.data.train_transforms), transforms(experiment.data.eval_transforms)]
     if measure:
         known: Known = {}
         lists = [fit(chosen, train, indices, known) for chosen in lists]
-    return Data(train.description, train, indices, val, val_indices, *lists)
+    return Data(train.description, asked, train, indices, val, val_indices, *lists)
 
 
-def _validation(loaded: Loaded, source: Dataset, train: Images, reader: Reader) -> tuple[Images | None, Array]:
+def _check_targets(loaded: Loaded, targets: Array) -> None:
+    """Raise DataError where the targets are not those of the task that the config names."""
+    try:
+        cast(Task, loaded.experiment.task).check_targets(targets)
+    except ValueError as error:
+        raise DataError(f"{loaded.where('task')}: {error}") from error
+
+
+def _validation(
+    loaded: Loaded, source: Dataset, train: Images, asked: Task, reader: Reader
+) -> tuple[Images | None, Array]:
     """The samples that validate, and their indices: a share of train, a source of its own, or the source's own."""
     experiment = loaded.experiment
     val = experiment.data.val
     if isinstance(val, float):
-        _, indices = split_validation(train.targets, val, experiment.seed, stratified=bool(train.classes))
+        labels = asked.labels(train.targets, train.description)
+        _, indices = split_validation(
+            train.targets if labels is None else labels, val, experiment.seed, stratified=labels is not None
+        )
         if not len(indices):
             raise problem(
                 loaded, "data.val", f"a share of {val:g} of {len(train)} samples is none: raise it, or leave val out"
@@ -101,9 +132,10 @@ def validates(experiment: Experiment) -> bool:
 
 def loader(experiment: Experiment, data: Data) -> Loader:
     """The batches of training."""
-    train, images = experiment.train, data.train
+    train, images, asked = experiment.train, data.train, data.task
+    labels = asked.labels(images.targets, data.description)
     if data.lesson is not None:
-        images = replace(images, targets=with_logits(images.targets, data.lesson.logits))
+        images = replace(images, targets=beside(images.targets, data.lesson.logits))
     return Loader(
         images,
         data.train_indices,
@@ -112,16 +144,14 @@ def loader(experiment: Experiment, data: Data) -> Loader:
         accumulate=train.accumulate,
         order=cast(Order, train.order),
         seed=experiment.seed,
-        labels=data.train.targets if data.train.classes and data.train.targets.ndim == 1 else None,
+        labels=labels,
+        mixable=lambda targets: asked.mixable(targets, data.description),
     )
 
 
 def class_counts(data: Data) -> list[int] | None:
-    """Training samples of each class; None for target values, or where samples have several labels."""
-    targets = data.train.targets
-    if not data.train.classes or targets.ndim != 1:
-        return None
-    return [int(n) for n in np.bincount(targets[data.train_indices], minlength=len(data.train.classes))]
+    """Training samples of each class; None where samples are not each of one class."""
+    return data.task.counts(data.train.targets[data.train_indices], data.description)
 
 
 def transforms(parts: tuple[Part, ...]) -> tuple[Transform, ...]:

@@ -39,30 +39,18 @@ class Strip:
 def contact_sheet(name: str, loader: Loader, data: Data) -> bytes:
     """A PNG of the first training samples of epoch 0, augmented, and validation samples, evenly spread."""
     shape = output_shape(data.eval_transforms, data.description.shape)
-    classes = data.description.classes
-    strips = [_strip("training: the first step, augmented", loader.step(0)[0], shape, classes)]
+    strips = [_strip("training: the first step, augmented", loader.step(0)[0], shape, data)]
     if data.val is not None:
         spread = data.val_indices[:: -(-len(data.val_indices) // MOST)]
         samples = Samples(data.val, spread, data.eval_transforms)
-        strips.append(_strip("validation", samples, shape, classes))
+        strips.append(_strip("validation", samples, shape, data))
     return draw(f"{name}: what the network sees", strips)
 
 
-def _strip(heading: str, samples: Samples, shape: Shape, classes: Sequence[str]) -> Strip:
+def _strip(heading: str, samples: Samples, shape: Shape, data: Data) -> Strip:
     pixels = np.empty((min(len(samples), MOST), *shape), np.float32)
     targets, _ = samples.fill(0, len(pixels), pixels)
-    return Strip(heading, pixels, [label(target, classes) for target in targets])
-
-
-def label(target: Array, classes: Sequence[str]) -> str:
-    """A target in words: the class; the shares of a mixture; or the values."""
-    if not classes:
-        return " ".join(f"{value:.3g}" for value in target)
-    if np.ndim(target) == 0:
-        return classes[int(target)]
-    held = [(float(share), name) for share, name in zip(target, classes, strict=True) if share > 0]
-    shares = sorted(held, reverse=True)
-    return "+".join(f"{share:.2f} {name}" for share, name in shares[:2])
+    return Strip(heading, pixels, [data.task.told(target, data.description) for target in targets])
 
 
 def draw(title: str, strips: Sequence[Strip]) -> bytes:

@@ -20,18 +20,18 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cnntrain import build
+from cnntrain import build, build_data
 from cnntrain.arrays import Array, Shape
 from cnntrain.build import Network
 from cnntrain.config.load import Loaded
-from cnntrain.datasets.base import Description
+from cnntrain.description import Description
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.fixed import Fixed
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.solo import Solo, Streams, parameters
 from cnntrain.errors import CheckFailedError, DataError, DivergedError, Mark
 from cnntrain.graph import Graph, Node
-from cnntrain.losses.distillation import Distillation, with_logits
+from cnntrain.losses.base import beside, teacher_of
 from cnntrain.random import stream
 from cnntrain.stepper import rules
 from cnntrain.summary import describe, described_without_data
@@ -132,7 +132,8 @@ def check(loaded: Loaded, coordinates: int = 8) -> Report:
     matter. Raises ConfigError or DataError where there is no network to check.
     """
     description = _description(loaded)
-    counts = list(range(1, len(description.classes) + 1))  # unequal, for a loss that balances classes by them
+    groups = build_data.task(loaded, description).groups(description)
+    counts = list(range(1, len(groups) + 1))  # unequal, for a loss that balances classes by them
     network = build.balanced(loaded, build.network(loaded, description), counts or None)
     report = Report()
     seed = loaded.experiment.seed
@@ -251,12 +252,12 @@ def _trained(node: Node) -> list[str]:
 
 
 def _batch(network: Network, rng: np.random.Generator) -> Fixed:
-    """Normal inputs; labels, or values in [0, 1), of which every loss can make something; unequal weights."""
-    graph, classes = network.graph, len(network.classes)
+    """Normal inputs; targets of which every loss can make something; unequal weights."""
+    graph = network.graph
     x = rng.standard_normal((SAMPLES, *graph.input_shape))
-    targets = rng.integers(0, classes, SAMPLES) if classes else rng.random((SAMPLES, *graph.output_shape))
-    if isinstance(network.loss, Distillation):
-        targets = with_logits(targets, rng.standard_normal((SAMPLES, classes)))
+    targets = network.task.random(SAMPLES, network.data, rng)
+    if teacher_of(network.loss) is not None:
+        targets = beside(targets, rng.standard_normal((SAMPLES, *graph.output_shape)))
     return Fixed(x, targets, rng.uniform(0.5, 1.5, SAMPLES))
 
 

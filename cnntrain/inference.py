@@ -17,14 +17,18 @@ from cnntrain.arrays import Array
 from cnntrain.build import Network
 from cnntrain.checkpoint import find, read
 from cnntrain.console import Console
-from cnntrain.datasets.base import Dataset, Description, Images, size_text
+from cnntrain.datasets.base import Dataset, Images
+from cnntrain.description import Description
+from cnntrain.display import Answer
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.tally import Tally
 from cnntrain.errors import CheckpointError, DataError, UsageError
 from cnntrain.loader import Samples
+from cnntrain.ops.softmax import softmax
 from cnntrain.reader import CACHE, Reader
 from cnntrain.registry import Part, make
+from cnntrain.tasks.base import told
 from cnntrain.unseen import Unseen, usual_split
 
 
@@ -60,7 +64,7 @@ class Trained:
                 f"{resources.human(resources.available())}. Use a machine with more"
             )
         data_source = cast(Dataset, self.loaded.experiment.data.source)
-        self.unseen = Unseen(self.path, data_source, self.network.image_shape, self.network.classes)
+        self.unseen = Unseen(self.path, data_source, self.description, self.network.task)
         self.tally = _full_tally(self.network)
         self.engine = Engine(self.network.graph, self.tally, pool, seed=self.loaded.experiment.seed)
         for name, view in layout.views(self.engine.params).items():
@@ -87,10 +91,8 @@ class Trained:
         images = self.unseen.by_name(images, f"the {chosen} split")
         values = self.tally.values(self.engine.evaluate(Samples(images, indices, self.transforms)))
         where = {"checkpoint": str(self.path)} | ({} if place is None else {"data": str(place)})
-        document = where | {"split": chosen, "samples": len(indices)} | values
-        if self.network.classes:
-            document["per_class"] = _per_class(self.network.classes, values["confusion"])
-        return document
+        further = self.network.task.breakdown(values, self.description)
+        return where | {"split": chosen, "samples": len(indices)} | values | further
 
     def _split(self, split: str) -> tuple[Images, Array]:
         """The samples of a split of the config's data, and the indices of those that belong to it."""
@@ -134,10 +136,10 @@ class Trained:
     def _check(self, mine: Description, split: str) -> None:
         """Raise DataError where the samples are not of the kind the network was trained on."""
         wanted = self.description
-        if (mine.shape, bool(mine.classes), mine.values) != (wanted.shape, bool(wanted.classes), wanted.values):
+        if (mine.shape, mine.target, mine.values) != (wanted.shape, wanted.target, wanted.values):
             raise DataError(
-                f"the {split} split is {_in_words(mine)}, {self.path} was trained on {_in_words(wanted)}. Evaluate on "
-                "data of the same kind"
+                f"the {split} split is {told(mine)}, {self.path} was trained on {told(wanted)}. Evaluate on data of "
+                "the same kind"
             )
 
     def predict(self, paths: Sequence[Path], top: int = 1) -> list[dict[str, Any]]:
@@ -145,40 +147,35 @@ class Trained:
 
         A file is read as training files were: an image of another size is resized as a folder of images is (bilinear,
         antialiased), its proportions not kept, colours become grey or grey colours as the network needs. Of each
-        sample "path", and for classes "class", "top" of the likeliest and "probabilities" of all; else "values",
-        which are probabilities where the loss asks for yes or no.
+        sample "path" and what the task answers: of classes "class", "top" of the likeliest and "probabilities" of
+        all; of other targets "values", which for tags are the probabilities of yes.
         Raises DataError for the files that cannot be read.
         """
-        results: list[dict[str, Any]] = []
+        return [{"path": name} | answer.document for name, answer in self.answers(paths, top)]
+
+    def answers(self, paths: Sequence[Path], top: int = 1) -> list[tuple[str, Answer]]:
+        """The samples that `predict` tells of, by name, each with the task's answer in all its forms."""
+        task, data = self.network.task, self.description
+        found: list[tuple[str, Answer]] = []
         for names, pixels in self.unseen.samples(paths, self.engine.pool):
             outputs = self.engine.outputs(self._samples(pixels))
-            results += [self._result(name, row, top) for name, row in zip(names, outputs, strict=True)]
-        return results
-
-    def _result(self, name: str, outputs: Array, top: int) -> dict[str, Any]:
-        """What is told of one sample."""
-        if not self.network.classes:
-            return {"path": name, "values": self.network.loss.answers(outputs).tolist()}
-        shares = _softmax(outputs)
-        order = np.argsort(-shares, kind="stable")[:top]
-        guesses = [{"class": self.network.classes[i], "probability": float(shares[i])} for i in order]
-        everything = dict(zip(self.network.classes, shares.tolist(), strict=True))
-        return {"path": name, "class": guesses[0]["class"], "top": guesses, "probabilities": everything}
+            found += [(name, task.answer(row, data, top)) for name, row in zip(names, outputs, strict=True)]
+        return found
 
     def probabilities(self, pixels: Array) -> Array:
         """Class probabilities (n, classes) of images (n, h, w, c) as they are stored; the softmax of the outputs."""
-        return _softmax(self.engine.outputs(self._samples(pixels)))
+        return softmax(self.engine.outputs(self._samples(pixels)).astype(np.float64))[0]
 
     def _samples(self, pixels: Array) -> Samples:
         """Images without targets, as the engine wants them."""
-        targets = np.zeros(len(pixels), np.int64)
-        return Samples(Images(pixels, targets, self.network.classes), np.arange(len(pixels)), self.transforms)
+        targets = self.network.task.blank(len(pixels), self.description)
+        images = Images(pixels, targets, self.network.classes, target=self.description.target)
+        return Samples(images, np.arange(len(pixels)), self.transforms)
 
     def samples(self, split: str) -> tuple[Images, Array]:
         """The samples of a split of the config's data, and the indices of those that belong to it. Raises DataError."""
         images, indices = self._split(split)
-        values = 0 if images.classes else int(images.targets.shape[1])
-        self._check(Description(images.shape, images.classes, values), split)
+        self._check(images.description, split)
         return images, indices
 
 
@@ -192,45 +189,9 @@ def check_override(override: str) -> None:
         )
 
 
-def _softmax(outputs: Array) -> Array:
-    """Probabilities of logits, along the last axis; float64."""
-    logits = outputs.astype(np.float64)
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    shares: Array = powers / powers.sum(axis=-1, keepdims=True)
-    return shares
-
-
-def _in_words(description: Description) -> str:
-    what = f"{len(description.classes)} classes" if description.classes else f"{description.values} values"
-    return f"{size_text(description.shape)} of {what}"
-
-
 def _full_tally(network: Network) -> Tally:
-    """The metrics of training, and what an evaluation always tells of classes, of labels, or of values."""
+    """The metrics of training, and what an evaluation always has for the task."""
     metrics = {metric.label(): metric for metric in network.tally.metrics}
-    if network.classes:
-        wanted = ["accuracy", "error", *(["top_k"] if len(network.classes) > 5 else []), "confusion"]
-    else:
-        wanted = ["binary_accuracy", "binary_f1"] if network.loss.yes_or_no else ["mae", "mse", "r2"]
-    for metric in (make("metrics", name) for name in wanted):
+    for metric in (make("metrics", name) for name in network.task.evaluated(network.data)):
         metrics.setdefault(metric.label(), metric)
     return Tally(network.loss, list(metrics.values()), network.tally.outputs)
-
-
-def _per_class(classes: Sequence[str], confusion: list[list[float]]) -> list[dict[str, Any]]:
-    """Of each class: samples, how many of them were found (recall), how many found were of it (precision), and F1."""
-    matrix = np.array(confusion)
-    return [
-        {
-            "class": name,
-            "samples": int(matrix[i].sum()),
-            "recall": _share(matrix[i, i], matrix[i].sum()),
-            "precision": _share(matrix[i, i], matrix[:, i].sum()),
-            "f1": _share(2 * matrix[i, i], matrix[i].sum() + matrix[:, i].sum()),
-        }
-        for i, name in enumerate(classes)
-    ]
-
-
-def _share(part: float, whole: float) -> float | None:
-    return float(part / whole) if whole else None

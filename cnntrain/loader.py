@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from cnntrain.datasets.base import Images
 from cnntrain.orders.base import Order
 from cnntrain.random import Draws, stream
 from cnntrain.transforms.base import Mixing, Transform
+
+Mixable = Callable[[Array], Array]  # targets -> the same in a form of which weighted sums can be taken
 
 FIT_CHUNK = 1024  # images a transform is shown at a time while it measures the training split
 
@@ -51,14 +53,15 @@ class Samples:
         seed: int = 0,
         epoch: int = 0,
         waiting: Waiting | None = None,
+        mixable: Mixable | None = None,
     ) -> None:
         """`indices` into the split say which samples, and are their identity for random draws.
 
         The second time an epoch has a sample it is its index + n of n samples in the split, the third time + 2 n: the
-        same sample to be seen, another to be drawn for.
+        same sample to be seen, another to be drawn for. `mixable` is needed where a transform mixes samples.
         """
         self._images, self._indices, self._waiting = images, indices, waiting
-        self._transforms, self._seed, self._epoch = transforms, seed, epoch
+        self._transforms, self._seed, self._epoch, self._mixable = transforms, seed, epoch, mixable
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -75,8 +78,8 @@ class Samples:
         samples = self._indices[np.arange(start - mixing, stop) % len(self)]
         rows = samples % len(self._images)
         pixels, targets = self._stored(rows), self._images.targets[rows]
-        if mixing and targets.ndim == 1:
-            targets = as_rows(targets, len(self._images.classes))
+        if mixing and self._mixable is not None:
+            targets = self._mixable(targets)
         for position, transform in enumerate(self._transforms):
             if isinstance(transform, Mixing):
                 rng = stream(self._seed, "mix", self._epoch, position, int(self._indices[0]))  # the batch's own
@@ -112,13 +115,6 @@ def _changed(pixels: Array, transform: Transform, position: int, samples: Array,
     if not transform.moves_pixels_only:
         pixels = as_floats(pixels)
     return transform.apply(pixels, Draws(seed, "transform", (epoch, position), samples))
-
-
-def as_rows(labels: Array, classes: int) -> Array:
-    """Labels (n,) as rows (n, classes) of shares, float32: 1 for the label's class."""
-    rows = np.zeros((len(labels), classes), np.float32)
-    rows[np.arange(len(labels)), labels] = 1
-    return rows
 
 
 def as_floats(pixels: Array) -> Array:
@@ -240,11 +236,15 @@ class Loader:
         order: Order,
         seed: int,
         labels: Array | None = None,
+        mixable: Mixable | None = None,
     ) -> None:
-        """`labels` are the classes of all images of the split, where they have such, for orders that want to know."""
+        """`labels` are the classes of all images of the split, where they have such, for orders that want to know.
+
+        `mixable` makes targets such that transforms can mix them.
+        """
         self.images, self.indices, self.transforms = images, indices, tuple(transforms)
         self.batch_size, self._accumulate = batch_size, accumulate
-        self._order, self._seed = order, seed
+        self._order, self._seed, self._mixable = order, seed, mixable
         self.waiting = Waiting()
         self._labels = np.zeros(len(indices), np.int64) if labels is None else labels[indices]
         self._current: tuple[int, Array] = (-1, indices)  # the epoch last asked for and its order
@@ -270,7 +270,13 @@ class Loader:
         last = min(first + size * self._accumulate, len(order))
         return [
             Samples(
-                self.images, order[start : min(start + size, last)], self.transforms, self._seed, epoch, self.waiting
+                self.images,
+                order[start : min(start + size, last)],
+                self.transforms,
+                self._seed,
+                epoch,
+                self.waiting,
+                self._mixable,
             )
             for start in range(first, last, size)
         ]

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 
 from cnntrain import advice, blas, build, build_data, files, forecast, manifest, resources
-from cnntrain.arrays import Array
 from cnntrain.build_data import Data
 from cnntrain.config.load import Loaded, load
 from cnntrain.console import Console
 from cnntrain.contact_sheet import contact_sheet
-from cnntrain.datasets.base import Dataset, Images, size_text
+from cnntrain.datasets.base import Dataset
 from cnntrain.engine.pool import Pool
 from cnntrain.errors import DataError, StorageError
 from cnntrain.job import check_memory, make_job, reader
@@ -28,6 +27,7 @@ from cnntrain.reader import Reader
 from cnntrain.run import RUNS
 from cnntrain.summary import described_without_data, figures
 from cnntrain.survey import survey, unreadable, validation_indices
+from cnntrain.tasks.base import told
 from cnntrain.warmstart import warm_start
 
 
@@ -112,17 +112,13 @@ def _class_counts(loaded: Loaded, data: Data, reader: Reader) -> dict[str, dict[
     assert isinstance(source, Dataset)
     if "test" in source.splits():
         test = build_data.load(loaded, source, "test", reader)
-        if test.shape != data.train.shape or test.classes != data.train.classes:
+        if test.description != data.description:
             raise DataError(
-                f"test samples are {size_text(test.shape)} of {len(test.classes)} classes, training samples "
-                f"{size_text(data.train.shape)} of {len(data.train.classes)}. Give both the same shape and class names"
+                f"test samples are {told(test.description)}, training samples {told(data.description)}. Give both the "
+                "same shape and class names"
             )
         splits["test"] = (test, np.arange(len(test)))
-    return {name: {"samples": len(indices)} | _counts(images, indices) for name, (images, indices) in splits.items()}
-
-
-def _counts(images: Images, indices: Array) -> dict[str, Any]:
-    if not images.classes:
-        return {}
-    found = np.bincount(images.targets[indices], minlength=len(images.classes))
-    return {"per_class": dict(zip(images.classes, found.tolist(), strict=True))}
+    return {
+        name: {"samples": len(indices)} | data.task.census(images.targets[indices], data.description)
+        for name, (images, indices) in splits.items()
+    }

@@ -20,11 +20,13 @@ from cnntrain import build
 from cnntrain.config.dump import plain, to_line
 from cnntrain.config.fields import key_of
 from cnntrain.config.load import load_text
-from cnntrain.datasets.base import Dataset, Description, Images, size_text
+from cnntrain.datasets.base import Dataset, Images
+from cnntrain.description import Description, size_text
 from cnntrain.errors import printable
 from cnntrain.loader import fit
 from cnntrain.recognition import recognize
 from cnntrain.registry import make
+from cnntrain.tasks.base import Start, Task, recognized
 
 MEASURED = 10_000  # samples that mean and deviation are taken over, evenly spread
 FEW = 1_000  # samples up to which a narrower network and a larger validation split are proposed
@@ -32,7 +34,6 @@ UNBALANCED = 5  # times as many samples in the largest class as in the smallest
 STEPS = 12_000  # of a training, as long as that makes neither too few epochs nor too many
 _MIRRORED = {"cifar10", "cifar100"}  # known to mean the same in a mirror
 _PICTURES = {"image_folder", "idx", "cifar10", "cifar100", "csv"}
-_LISTED = 12  # classes that are named in a comment
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Proposal:
     text: str
     source: Dataset
     description: Description
+    amount: str  # what a sample's target is, in words
     samples: int
     parameters: int
 
@@ -52,6 +54,7 @@ class _Findings:
 
     source: Dataset
     images: Images
+    task: Task
     moments: dict[str, list[float]]  # mean and std of each channel
     validates: bool  # whether the data comes with a validation split
 
@@ -66,16 +69,15 @@ class _Findings:
         return min(self.images.shape[:2])
 
     @property
-    def yes_or_no(self) -> bool:
-        """Whether the targets answer yes-or-no questions: several labels a sample."""
-        targets = self.images.targets
-        return not self.images.classes and bool(np.isin(targets, (0, 1)).all())
+    def start(self) -> Start:
+        """What the task says of it."""
+        return self.task.start(self.batch)
 
     @property
     def unbalanced(self) -> bool:
         """Whether the largest class has many times the samples of the smallest."""
-        counts = np.bincount(self.images.targets) if self.images.classes else np.ones(1)
-        return bool(counts.max() >= UNBALANCED * max(counts.min(), 1))
+        counts = self.task.counts(self.images.targets, self.images.description) or [1]
+        return max(counts) >= UNBALANCED * max(min(counts), 1)
 
     @property
     def share(self) -> float:
@@ -98,10 +100,12 @@ def propose(path: Path, config: Path) -> Proposal:
     """A config, to be written to `config`, for what lies at `path`. Raises DataError where that cannot be read."""
     source = recognize(path)
     images = source.load("train")
-    found = _Findings(source, images, _moments(images), "val" in source.splits())
+    task = recognized(images.targets, images.description)
+    found = _Findings(source, images, task, _moments(images), "val" in source.splits())
     text = "".join(f"{line}\n" for line in _lines(found, path, config))
     network = build.network(load_text(text, config.name), images.description)
-    return Proposal(text, source, images.description, len(images), network.graph.parameter_count())
+    amount = task.amount(images.description, each=True)
+    return Proposal(text, source, images.description, amount, len(images), network.graph.parameter_count())
 
 
 def _moments(images: Images) -> dict[str, list[float]]:
@@ -136,7 +140,8 @@ def _name(path: Path) -> str:
 def _data(found: _Findings) -> Iterator[str]:
     images = found.images
     yield "data:"
-    about = f"{len(images):,} training samples of {size_text(images.shape)}, {_targets(found)}"
+    targets = found.task.about(images.targets, images.description)
+    about = f"{len(images):,} training samples of {size_text(images.shape)}, {targets}"
     yield from textwrap.wrap(about, 110, initial_indent="  # ", subsequent_indent="  # ", break_on_hyphens=False)
     yield f"  source: {to_line(_brief(found.source))}"
     if found.validates:
@@ -151,23 +156,6 @@ def _data(found: _Findings) -> Iterator[str]:
     yield f"    - {normalize}"
 
 
-def _targets(found: _Findings) -> str:
-    """The classes with their counts, or what the values are."""
-    classes = found.images.classes
-    if not classes:
-        values = found.images.targets.shape[1]
-        return (
-            f"{values} yes-or-no labels each"
-            if found.yes_or_no
-            else f"{values} value{'s' * (values > 1)} each to be estimated"
-        )
-    counts = np.bincount(found.images.targets, minlength=len(classes))
-    if len(classes) > _LISTED:
-        return f"{len(classes)} classes of {counts.min():,} to {counts.max():,}"
-    listed = ", ".join(f"{name} {count:,}" for name, count in zip(classes, counts, strict=True))
-    return f"{len(classes)} classes: {listed}"
-
-
 def _brief(source: Dataset) -> dict[str, object]:
     """A source as one writes it: its type, and the settings that are not the default."""
     fields = [field for field in dataclasses.fields(source) if getattr(source, field.name) != field.default]
@@ -175,7 +163,7 @@ def _brief(source: Dataset) -> dict[str, object]:
 
 
 def _augmentation(found: _Findings) -> Iterator[str]:
-    if found.type not in _PICTURES or not found.images.classes or found.side < 8:
+    if found.type not in _PICTURES or not found.start.shifts or found.side < 8:
         return
     yield f"- {{type: random_crop, padding: {found.side // 8}}} # shift it a little: never the same picture twice"
     if found.type in _MIRRORED:
@@ -208,22 +196,16 @@ def _layers(found: _Findings) -> Iterator[str]:
         else:
             yield f"- flatten # {height * width * filters} numbers"
     yield "- {type: dropout, rate: 0.3} # leaves out 3 in 10 at random while learning, so that none is relied on"
-    yield f"- {{type: dense, units: auto}} # one {'score for each class' if found.images.classes else 'for each value'}"
+    yield f"- {{type: dense, units: auto}} # one {found.start.unit}"
 
 
 def _training(found: _Findings) -> Iterator[str]:
-    classes = bool(found.images.classes)
-    if not classes:
-        yield "loss: binary_cross_entropy # each label by itself: yes or no" if found.yes_or_no else "loss: mse"
-    if classes:
-        lr = 0.05 * found.batch / 64
-        yield f"optimizer: {{type: sgd, lr: {lr:g}, momentum: 0.9, nesterov: true, weight_decay: 5e-4}}"
-    else:
-        yield "optimizer: {type: adamw, lr: 1e-3}"
+    start = found.start
+    yield from (line for line in (start.loss, start.optimizer) if line)
     yield "schedule: {type: cosine, warmup: 1ep} # the learning rate rises to lr for 1 epoch, then falls to 0"
-    metrics = "" if classes else ", metrics: [binary_accuracy]" if found.yes_or_no else ", metrics: [mae]"
+    metrics = f", metrics: [{', '.join(start.metrics)}]" if start.metrics else ""
     order = ", order: balanced" if found.unbalanced else ""
     why = " # every class equally often, for some have few samples" if order else ""
     yield f"train: {{epochs: {found.epochs}, batch_size: {found.batch}{order}{metrics}}}{why}"
-    best = "val/accuracy" if classes else "val/loss"
-    yield f"checkpoint: {{best: {{monitor: {best}}}}} # the weights of the best epoch are kept beside the last ones"
+    best = f"{{monitor: {start.monitor}}}"
+    yield f"checkpoint: {{best: {best}}} # the weights of the best epoch are kept beside the last ones"

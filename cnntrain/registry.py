@@ -27,6 +27,7 @@ KINDS: dict[str, str] = {  # folder -> what one of its parts is called in a mess
     "orders": "order",
     "datasets": "dataset",
     "metrics": "metric",
+    "tasks": "task",
 }
 
 

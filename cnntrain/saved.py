@@ -20,7 +20,8 @@ from cnntrain.checkpoint import Checkpoint
 from cnntrain.config.dump import plain
 from cnntrain.config.load import Loaded, load_plain, load_text
 from cnntrain.config.tree import MAX_BYTES
-from cnntrain.datasets.base import MAX_CLASSES, Description
+from cnntrain.datasets.base import MAX_CLASSES
+from cnntrain.description import Description
 from cnntrain.errors import CheckpointError, ConfigError, StorageError
 from cnntrain.files import read_limited
 from cnntrain.loader import array_shapes, with_arrays
@@ -97,10 +98,12 @@ def blaming(path: Path) -> Iterator[None]:
 def _description(checkpoint: Checkpoint) -> Description:
     meta = checkpoint.meta
     shape, classes, values = meta["image_shape"], meta["classes"], meta["values"]
+    target = meta.get("target", "")  # since there are tasks
     sound = {
         "image_shape": len(shape) == 3 and all(type(extent) is int and extent > 0 for extent in shape),
         "classes": len(classes) <= MAX_CLASSES and all(type(name) is str for name in classes),
         "values": 0 <= values < 2**31,
+        "target": type(target) is str and target.isprintable(),
         "position.step": meta["position"]["step"] >= 0,
     }
     for key, holds in sound.items():
@@ -108,4 +111,4 @@ def _description(checkpoint: Checkpoint) -> Description:
             raise CheckpointError(
                 f"{checkpoint.path} is damaged: its meta has an impossible {key}. Restore it from a copy"
             )
-    return Description(tuple(shape), tuple(classes), values)
+    return Description(tuple(shape), tuple(classes), values, target)

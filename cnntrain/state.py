@@ -52,6 +52,7 @@ class State:
             "classes": list(job.network.classes),
             "image_shape": list(job.network.image_shape),
             "values": job.data.description.values,
+            "target": job.data.description.target,
             "eval_transforms": [plain(transform) for transform in job.data.eval_transforms],
             "position": {
                 "step": self.step,

@@ -10,7 +10,7 @@ from cnntrain import build, build_data, resources, saved
 from cnntrain.build import Network
 from cnntrain.checkpoint import Checkpoint, find, read_meta
 from cnntrain.config.load import Loaded, load, problem
-from cnntrain.datasets.base import Description
+from cnntrain.description import Description
 from cnntrain.errors import UsageError
 from cnntrain.graph import BATCH, INPUT, Graph, format_shape
 from cnntrain.stepper import vectors
@@ -53,6 +53,7 @@ def figures(loaded: Loaded, network: Network, threads: int) -> dict[str, Any]:
     return {
         "name": loaded.experiment.name,
         "input": format_shape(graph.input_shape),
+        "task": network.task.name_in_config,
         "classes": list(network.classes),
         "nodes": _nodes(graph),
         "parameters": graph.parameter_count(),

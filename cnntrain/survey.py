@@ -27,6 +27,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.errors import DataError
 from cnntrain.loader import as_floats
 from cnntrain.manifest import FileFacts, Manifest, facts_with_digest
+from cnntrain.tasks.base import recognized
 
 CHUNK = 1024  # samples looked at at a time
 
@@ -232,7 +233,8 @@ def _read_arrays(source: Dataset, split: str, inner: str, pool: Pool, found: Sur
         moments[number] = _moments(pixels) if split == "train" else None
 
     pool.run(len(starts), look)
-    labels = [images.classes[label] for label in images.targets] if images.classes else [None] * len(images)
+    task = recognized(images.targets, images.description)
+    labels = task.names(images.targets, images.description)
     found.samples += [
         Sample(f"{split}[{index}]", split, label, digest)
         for index, (label, digest) in enumerate(zip(labels, digests, strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from cnntrain.config.load import Loaded, problem
 from cnntrain.engine.pool import Pool
 from cnntrain.inference import Trained
 from cnntrain.loader import Samples
+from cnntrain.losses.base import Loss, teacher_of
+from cnntrain.tasks.base import told
 
 
 @dataclass(frozen=True)
@@ -30,18 +33,18 @@ def learn(loaded: Loaded, data: Data, threads: int) -> Data:
 
     Raises ConfigError where it was trained on other classes or other images, CheckpointError where it cannot be read.
     """
-    name = getattr(loaded.experiment.loss, "teacher", None)
+    name = teacher_of(cast(Loss, loaded.experiment.loss))
     if name is None:
         return data
     with Pool(threads) as pool:
         trained = Trained(Path(name), pool)
-        network, train = trained.network, data.train
-        if (network.classes, network.image_shape) != (train.classes, train.shape):
+        train = data.train
+        if trained.description != data.description:
             raise problem(
                 loaded,
                 "loss.teacher",
-                f"the teacher {trained.path} was trained on {network.image_shape} of {len(network.classes)} classes, "
-                f"the data is {train.shape} of {len(train.classes)}, or their names differ",
+                f"the teacher {trained.path} was trained on {told(trained.description)}, the data is "
+                f"{told(data.description)}, or their names differ",
             )
         logits = trained.engine.outputs(Samples(train, np.arange(len(train)), trained.transforms))
         digest = hashlib.sha256(trained.engine.params.tobytes()).hexdigest()

@@ -13,12 +13,14 @@ from typing import cast
 import numpy as np
 
 from cnntrain.arrays import Array, Shape
-from cnntrain.datasets.base import ClassFolders, Dataset, Images, size_text
+from cnntrain.datasets.base import ClassFolders, Dataset, Images
 from cnntrain.decoded import Sample
+from cnntrain.description import Description, size_text
 from cnntrain.engine.pool import Pool
 from cnntrain.errors import DataError
 from cnntrain.recognition import recognize
 from cnntrain.registry import make
+from cnntrain.tasks.base import Task
 
 CHUNK = 1024  # samples that are in memory at a time
 _ROWS = {".npz"}  # files that hold many samples
@@ -31,8 +33,8 @@ class Unseen:
 
     network: Path  # what messages call it
     trained_on: Dataset
-    shape: Shape  # of one sample
-    classes: tuple[str, ...]
+    data: Description  # what it was trained on
+    task: Task
 
     def source(self, place: Path) -> Dataset:
         """The source for what lies at a place, with the settings of training where it is of that kind."""
@@ -40,20 +42,21 @@ class Unseen:
         if type(own) is type(found):
             key = "root" if hasattr(own, "root") else "path"
             found = replace(own, **{key: getattr(found, key)})
-        return found.giving(self.shape)
+        return found.giving(self.data.shape)
 
     def by_name(self, images: Images, what: str) -> Images:
         """Samples with the network's numbers for their classes. Raises DataError for names it does not know."""
-        if images.classes == self.classes:
+        known = self.data.classes
+        if images.classes == known:
             return images
-        unknown = [name for name in images.classes if name not in self.classes]
+        unknown = [name for name in images.classes if name not in known]
         if unknown:
             raise DataError(
                 f"{what} has classes that {self.network} was not trained on: {_listed(unknown)}; it knows "
-                f"{_listed(self.classes)}. Rename them as in training, or leave them out"
+                f"{_listed(known)}. Rename them as in training, or leave them out"
             )
-        place = np.array([self.classes.index(name) for name in images.classes])
-        return replace(images, targets=place[images.targets], classes=self.classes)
+        numbers = np.array([known.index(name) for name in images.classes])
+        return replace(images, targets=self.task.renumbered(images.targets, numbers), classes=known)
 
     def samples(self, paths: Sequence[Path], pool: Pool) -> Iterator[tuple[list[str], Array]]:
         """Names and pixels of the files named, of those in the folders named, and of the rows of a .npz, in order.
@@ -93,7 +96,7 @@ class Unseen:
         """What reads files: the source of training, or one of images where that does not lie in files of its own."""
         own = self.trained_on.origins()[0]
         reader = own if isinstance(own, ClassFolders) else make("datasets", "image_folder", root=".")
-        return cast(ClassFolders, reader.giving(self.shape))
+        return cast(ClassFolders, reader.giving(self.data.shape))
 
     def _read(self, samples: Sequence[Sample], reader: ClassFolders, pool: Pool) -> list[Array | DataError]:
         """Each sample out of its files, or what is wrong with it; all threads read."""
@@ -112,9 +115,10 @@ class Unseen:
 
     def _check(self, shape: Shape, path: Path) -> None:
         """Raise DataError where a sample is not of the network's shape."""
-        if shape != self.shape:
+        if shape != self.data.shape:
             raise DataError(
-                f"{path} gives samples of {size_text(shape)}, {self.network} was trained on {size_text(self.shape)}"
+                f"{path} gives samples of {size_text(shape)}, {self.network} was trained on "
+                f"{size_text(self.data.shape)}"
             )
 
 

@@ -142,7 +142,7 @@ def test_a_teacher_is_made_up_for_distillation(config, monkeypatch):
 
     def forgetful(self, outputs, targets, weights, losses, d_outputs):
         right(self, outputs, targets, weights, losses, None)
-        right(self, outputs, self.own_targets(targets, outputs.shape[1]), weights, losses.copy(), d_outputs)
+        right(self, outputs, self.own_targets(targets), weights, losses.copy(), d_outputs)
 
     monkeypatch.setattr(cls, "score", forgetful)
     assert "head" in {finding.node for finding in check(loaded).failed}

@@ -34,6 +34,7 @@ def summary(folder: Path, text: str = SMALL, *sets: str, threads: int = 2):
 def test_nodes_parameters_and_work(tmp_path):
     document = summary(tmp_path)
     assert document["input"] == "6x8x3"
+    assert document["task"] == "classify"
     assert document["classes"] == ["0", "1", "2", "3"]
     nodes = {node["name"]: node for node in document["nodes"]}
     assert [node["output"] for node in document["nodes"]] == ["4x6x5", "4x6x5", "4x6x5", "120", "4"]

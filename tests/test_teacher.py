@@ -74,6 +74,6 @@ def test_refusals(teacher, tmp_path):
     config, path = teacher
     with pytest.raises(CheckpointError, match="no checkpoint or run directory"):
         run(config, tmp_path / "run", taught(tmp_path / "nobody"))
-    with pytest.raises(ConfigError, match=r"the teacher .* was trained on \(8, 8, 1\) of 3 classes"):
+    with pytest.raises(ConfigError, match=r"the teacher .* was trained on 8x8x1 of 3 classes"):
         run(config, tmp_path / "run", (*taught(path), "data.source.classes=2"))
     assert not (tmp_path / "run").exists()

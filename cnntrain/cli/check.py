@@ -112,9 +112,11 @@ def _figures(found: dict[str, Any]) -> list[tuple[str, str]]:
 def show_rehearsal(document: dict[str, Any]) -> None:
     """Print for people what a rehearsal found."""
     data = document.get("data", {})
-    few = 0 < len(document["classes"]) <= MOST_CLASSES
+    names = list(next((found.get("per_class", {}) for found in data.values()), {}))
+    few = 0 < len(names) <= MOST_CLASSES
     rows = [
         ("input", document["input"]),
+        ("task", document["task"]),
         ("classes", str(len(document["classes"]))),
         ("layers", str(len(document["nodes"]))),
         ("parameters", f"{document['parameters']:,}"),
@@ -123,11 +125,11 @@ def show_rehearsal(document: dict[str, Any]) -> None:
         *(_figures(document["survey"]) if document.get("survey", {}).get("files") else ()),
     ]
     show(pairs(rows))
-    if data and few:
+    if few:
         show()
         show(
             table(
-                [["class", *data], *([name, *_of_class(data, name)] for name in document["classes"])],
+                [["class", *data], *([name, *_of_class(data, name)] for name in names)],
                 right=range(1, len(data) + 1),
             )
         )

@@ -34,7 +34,7 @@ def command(data: Path, output: Path, overwrite: bool, as_json: bool) -> None:
     Known are: a folder of pictures or of WAV sounds for each class, alone or within train/, val/ and test/; the files
     of MNIST and its like; CIFAR-10 and CIFAR-100 (binary version); .npz and .csv files.
     """
-    from cnntrain.datasets.base import size_text
+    from cnntrain.description import size_text
     from cnntrain.errors import UsageError
     from cnntrain.files import write_atomic
     from cnntrain.proposal import propose
@@ -57,12 +57,7 @@ def command(data: Path, output: Path, overwrite: bool, as_json: bool) -> None:
             }
         )
         return
-    what = (
-        f"{len(described.classes)} classes"
-        if described.classes
-        else f"{described.values} value{'s' * (described.values > 1)} each"
-    )
     samples = f"{proposal.samples:,} training samples of {size_text(described.shape)}"
-    show(f"{proposal.source.name_in_config}: {samples}, {what}")
+    show(f"{proposal.source.name_in_config}: {samples}, {proposal.amount}")
     show(f"wrote {output}: a network of {proposal.parameters:,} parameters")
     show(f"next: cnntrain fit {shlex.quote(str(output))}")

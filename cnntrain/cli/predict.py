@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, threads
 from cnntrain.cli.text import pairs, show
 from cnntrain.errors import printable
+
+if TYPE_CHECKING:
+    from cnntrain.display import Answer
 
 
 @click.command(
@@ -48,34 +52,20 @@ def command(
         raise UsageError("--csv and --json are two forms of the same. Choose one")
     with Pool(usable(threads)) as pool:
         trained = Trained(checkpoint, pool)
-        results = trained.predict(paths, top)
+        answers = trained.answers(paths, top)
     if as_json:
-        print_json({"checkpoint": str(trained.path), "predictions": results})
+        predictions = [{"path": name} | answer.document for name, answer in answers]
+        print_json({"checkpoint": str(trained.path), "predictions": predictions})
     elif as_csv:
-        click.echo(_table(results), nl=False)
+        click.echo(_table(answers), nl=False)
     else:
-        show(pairs([(printable(result["path"]), _shown(result)) for result in results]))
+        show(pairs([(printable(name), answer.text) for name, answer in answers]))
 
 
-def _shown(result: dict[str, Any]) -> str:
-    if "values" in result:
-        return "  ".join(f"{value:.6g}" for value in result["values"])
-    return "  ".join(f"{guess['class']} {guess['probability']:.4f}" for guess in result["top"])
-
-
-def _table(results: list[dict[str, Any]]) -> str:
-    """A row for each sample: its path; then its values, or its likeliest classes and the probability of every class."""
+def _table(answers: Sequence[tuple[str, Answer]]) -> str:
+    """Each sample's path beside the rows of its answer."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    first = results[0]
-    if "values" in first:
-        table.writerow(["path", *(f"value_{number}" for number in range(1, len(first["values"]) + 1))])
-        table.writerows([result["path"], *result["values"]] for result in results)
-    else:
-        ranks = ["", *(f"_{number}" for number in range(2, len(first["top"]) + 1))]
-        head = [f"{key}{rank}" for rank in ranks for key in ("class", "probability")]
-        table.writerow(["path", *head, *(f"p:{name}" for name in first["probabilities"])])
-        for result in results:
-            likeliest = [cell for guess in result["top"] for cell in (guess["class"], guess["probability"])]
-            table.writerow([result["path"], *likeliest, *result["probabilities"].values()])
+    table.writerow(["path", *answers[0][1].columns])
+    table.writerows([name, *row] for name, answer in answers for row in answer.rows)
     return text.getvalue()

@@ -204,10 +204,16 @@ class Experiment:
     data: Data
     model: Model
     init: Init = field(default_factory=Init)
-    loss: Annotated[Part, Kind("losses")] = _part("losses", "cross_entropy")
+    task: Annotated[Part, Kind("tasks")] | None = None  # by default found from the data's targets and the loss
+    loss: Annotated[Part, Kind("losses")] | None = None  # by default the task's own, cross_entropy where none is named
     optimizer: Annotated[Part, Kind("optimizers")] = _part("optimizers", "sgd")
     schedule: Annotated[Part, Kind("schedules")] = _part("schedules", "constant")
     momentum_schedule: Annotated[Part, Kind("schedules")] | None = None  # of the momentum, or of the first beta
     train: Train
     checkpoint: Checkpoint = Checkpoint()
     warnings: Warnings = Warnings()
+
+    def __post_init__(self) -> None:
+        if self.loss is None:
+            usual: str = getattr(self.task, "loss", "cross_entropy")
+            object.__setattr__(self, "loss", registry.make("losses", usual))

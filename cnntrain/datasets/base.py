@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ import numpy as np
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Pair, PositiveInt, check_fields
 from cnntrain.decoded import Content, Decoded, Recipe, Sample, decoded
+from cnntrain.description import CLASSES, Description
 from cnntrain.errors import DataError
 from cnntrain.pictures import MAX_PIXELS, VERSIONS, common_size, decode, header
 from cnntrain.random import stream
@@ -74,15 +76,18 @@ class Images:
 
     pixels    (n, height, width, channels), in memory or looked up on disk: uint8, or float32 already in [0, 1] or
               whatever range the source has
-    targets   (n,) int64 labels, or (n, k) float32 values for regression or several labels
-    classes   the names of the classes in label order; empty where targets are values
+    targets   (n,) int64 labels, or (n, k) float32 values for regression or several labels; or what a task of its own
+              takes (tasks/base.py)
+    classes   the names of the classes in label order; empty where targets name none
     skipped   files that were left out because they cannot be read, each with the reason
+    target    what targets are (Description.target), where that is neither labels nor values
     """
 
     pixels: Pixels
     targets: Array
     classes: tuple[str, ...]
     skipped: tuple[str, ...] = ()
+    target: str = ""
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -95,26 +100,21 @@ class Images:
     @property
     def description(self) -> Description:
         """What a network has to know of them."""
-        return Description(self.shape, self.classes, 0 if self.classes else int(self.targets.shape[1]))
+        extents = self.targets.shape[1:]
+        return Description(self.shape, self.classes, math.prod(extents) if extents else 0, self.target)
+
+    @property
+    def groups(self) -> dict[int, tuple[str, Array]]:
+        """What to draw from alike: of each label the class, in words, and its samples; else 0 for them all."""
+        if self.description.target != CLASSES:
+            return {0: ("the source", np.arange(len(self)))}
+        labels = np.unique(self.targets).tolist()
+        return {label: (f"class {self.classes[label]!r}", np.flatnonzero(self.targets == label)) for label in labels}
 
     def take(self, indices: Array) -> Images:
         """The samples at these indices: copied where they are in memory."""
         pixels = self.pixels[indices] if _in_memory(self.pixels) else Rows([self.pixels], indices)
         return replace(self, pixels=pixels, targets=self.targets[indices])
-
-
-@dataclass(frozen=True)
-class Description:
-    """What a source says of its samples: shape of one, and class names or, for regression, the number of values."""
-
-    shape: Shape
-    classes: tuple[str, ...]
-    values: int = 0
-
-    @property
-    def outputs(self) -> int:
-        """How many outputs a network needs: what `units: auto` stands for."""
-        return len(self.classes) or self.values
 
 
 @dataclass(frozen=True)
@@ -353,23 +353,16 @@ def count_classes(labels: Array, where: str) -> int:
     return classes
 
 
-def shuffled_by_class(images: Images, seed: int, purpose: str) -> dict[int, Array]:
-    """Label -> the indices of its samples in random order; without classes, all as one group."""
-    labels = images.targets if images.classes else np.zeros(len(images), np.int64)
-    return {
-        int(label): stream(seed, purpose, int(label)).permutation(np.flatnonzero(labels == label))
-        for label in np.unique(labels)
-    }
+def shuffled(images: Images, seed: int, purpose: str) -> list[tuple[str, Array]]:
+    """The groups of `Images.groups`, in words, and the indices of their samples in random order."""
+    return [
+        (words, stream(seed, purpose, label).permutation(indices)) for label, (words, indices) in images.groups.items()
+    ]
 
 
 def numbered(classes: int) -> tuple[str, ...]:
     """Names for classes that have none: "0", "1", ..."""
     return tuple(map(str, range(classes)))
-
-
-def size_text(shape: Shape) -> str:
-    """A shape as people write it: 28x28x1."""
-    return "x".join(map(str, shape))
 
 
 def _subfolders(folder: Path) -> list[str]:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal, Self
 
 from cnntrain.arrays import Shape
-from cnntrain.datasets.base import Dataset, Description, Images, has_any
+from cnntrain.datasets.base import Dataset, Images, has_any
+from cnntrain.description import Description
 from cnntrain.errors import DataError
 from cnntrain.reader import ALONE, Reader
 from cnntrain.reading import on_disk

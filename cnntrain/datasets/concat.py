@@ -9,7 +9,8 @@ from typing import Annotated, cast
 import numpy as np
 
 from cnntrain.config.fields import Kind
-from cnntrain.datasets.base import Dataset, Description, Images, joined, size_text
+from cnntrain.datasets.base import Dataset, Images, joined
+from cnntrain.description import Description, size_text
 from cnntrain.errors import DataError
 from cnntrain.reader import ALONE, Reader
 from cnntrain.registry import Part, register

@@ -17,17 +17,8 @@ import numpy as np
 
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import PositiveInt, Range
-from cnntrain.datasets.base import (
-    MAX_CLASSES,
-    Dataset,
-    Description,
-    Images,
-    checked_labels,
-    count_classes,
-    has_any,
-    numbered,
-    size_text,
-)
+from cnntrain.datasets.base import MAX_CLASSES, Dataset, Images, checked_labels, count_classes, has_any, numbered
+from cnntrain.description import Description, size_text
 from cnntrain.errors import DataError
 from cnntrain.reader import ALONE, Reader
 from cnntrain.reading import largest_unpacked, on_disk, reading

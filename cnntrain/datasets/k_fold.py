@@ -10,7 +10,8 @@ import numpy as np
 
 from cnntrain.arrays import Array
 from cnntrain.config.fields import Kind, NonNegativeInt, Range, Seed
-from cnntrain.datasets.base import Dataset, Description, Images, shuffled_by_class
+from cnntrain.datasets.base import Dataset, Images, shuffled
+from cnntrain.description import Description
 from cnntrain.errors import DataError
 from cnntrain.reader import ALONE, Reader
 from cnntrain.registry import Part, register
@@ -76,7 +77,7 @@ class KFold(Dataset):
 
     def _folds(self, images: Images) -> Array:
         """The fold of each sample: dealt out like cards, class after class, without starting over at a new class."""
-        order = np.concatenate([*shuffled_by_class(images, self.seed, "k_fold").values()])
+        order = np.concatenate([*(indices for _, indices in shuffled(images, self.seed, "k_fold"))])
         folds = np.empty(len(order), np.int64)
         folds[order] = np.arange(len(order)) % self.folds
         return folds

@@ -19,7 +19,8 @@ from typing import IO, Any, NamedTuple, Self
 import numpy as np
 
 from cnntrain.arrays import Array, Shape
-from cnntrain.datasets.base import Dataset, Images, checked_labels, count_classes, has_any, numbered, size_text
+from cnntrain.datasets.base import Dataset, Images, checked_labels, count_classes, has_any, numbered
+from cnntrain.description import size_text
 from cnntrain.errors import DataError, printable
 from cnntrain.reader import ALONE, Reader
 from cnntrain.reading import is_special, largest_unpacked, on_disk, reading

@@ -11,7 +11,8 @@ import numpy as np
 
 from cnntrain.arrays import Array
 from cnntrain.config.fields import Kind, PositiveInt, Range, Seed, check_exactly_one
-from cnntrain.datasets.base import Dataset, Description, Images, shuffled_by_class
+from cnntrain.datasets.base import Dataset, Images, shuffled
+from cnntrain.description import Description
 from cnntrain.errors import DataError
 from cnntrain.reader import ALONE, Reader
 from cnntrain.registry import Part, register
@@ -59,19 +60,18 @@ class Subset(Dataset):
         images = cast(Dataset, self.source).load(split, reader)
         if split != "train":
             return images
-        groups = shuffled_by_class(images, self.seed, "subset")
-        kept = np.sort(np.concatenate([group[: self._count(images, label, group)] for label, group in groups.items()]))
+        groups = shuffled(images, self.seed, "subset")
+        kept = np.sort(np.concatenate([group[: self._count(whose, group)] for whose, group in groups]))
         return images.take(kept)
 
-    def _count(self, images: Images, label: int, group: Array) -> int:
+    def _count(self, whose: str, group: Array) -> int:
         """How many samples of a class are kept."""
         if self.fraction is not None:
             return max(math.floor(self.fraction * len(group) + 0.5), 1)
         wanted = cast(int, self.per_class)
         if len(group) < wanted:
-            whose = f"class {images.classes[label]!r} has" if images.classes else "the source has"
             raise DataError(
-                f"subset: {whose} {len(group):,} training samples, expected {wanted:,} or more as 'per_class' says. "
-                "Lower it, or use fraction"
+                f"subset: {whose} has {len(group):,} training samples, expected {wanted:,} or more as 'per_class' "
+                "says. Lower it, or use fraction"
             )
         return wanted

@@ -11,7 +11,8 @@ import numpy as np
 
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import NonNegative, Pair, PositiveInt, Range, Seed
-from cnntrain.datasets.base import Dataset, Description, Images, numbered
+from cnntrain.datasets.base import Dataset, Images, numbered
+from cnntrain.description import Description
 from cnntrain.errors import DataError
 from cnntrain.random import stream
 from cnntrain.reader import ALONE, Reader

@@ -19,7 +19,7 @@ class Tally:
     """How loss and metrics are laid out in one float64 vector, so that adding two vectors merges what they saw."""
 
     def __init__(self, loss: Loss, metrics: Sequence[Metric], outputs: int) -> None:
-        """`outputs` are the classes, or the target values of a sample."""
+        """`outputs` are what a metric counts by itself: classes, or the values of a sample (Task.counted)."""
         self.loss, self.metrics, self.outputs = loss, tuple(metrics), outputs
         self._zeros = [metric.zeros(outputs) for metric in metrics]
         stops = np.cumsum([_STATES, *(len(state) for state in self._zeros)])
@@ -36,7 +36,7 @@ class Tally:
         vector[_LOSS] = np.dot(losses.astype(np.float64), weights.astype(np.float64))
         vector[_NORMALIZER] = self.loss.normalizer(targets, weights)
         vector[_SAMPLES] = len(outputs)
-        own = self.loss.own_targets(targets, outputs.shape[1])
+        own = self.loss.own_targets(targets)
         for metric, part in zip(self.metrics, self._slices, strict=True):
             metric.add(vector[part], outputs, own, weights)
         return vector

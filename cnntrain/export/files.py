@@ -54,7 +54,7 @@ def _difference(trained: Trained, model: bytes) -> float | None:
     theirs = onnx_file.run(model, pixels)
     if theirs is None:
         return None
-    images = Images(pixels, np.zeros(len(pixels), np.int64), trained.network.classes)
+    images = Images(pixels, trained.network.task.blank(len(pixels), trained.description), trained.network.classes)
     _, normalizations = split(trained.transforms)
     ours = trained.engine.outputs(Samples(images, np.arange(len(pixels)), normalizations))
     return float(np.abs(ours - theirs).max() / np.abs(ours).max())

@@ -11,6 +11,7 @@ import numpy as np
 
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import NonNegative, Positive, check_fields
+from cnntrain.description import CLASSES, VALUES, Description
 from cnntrain.registry import Part
 
 
@@ -29,7 +30,7 @@ class Loss(Part):
 
     kind: ClassVar[str] = "losses"
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({},)
-    task: ClassVar[Literal["classification", "regression", "any"]] = "any"
+    scores: ClassVar[tuple[str, ...]] = (CLASSES, VALUES)  # the targets it can score outputs against
     yes_or_no: ClassVar[bool] = False  # whether each output is the logit of an answer to a question of its own
     scores_classes: ClassVar[bool] = False  # whether `score` applies the class weights itself
 
@@ -41,23 +42,25 @@ class Loss(Part):
         if isinstance(self.class_weight, tuple) and not any(self.class_weight):
             raise ValueError("class_weight needs a factor above 0 for at least one class")
 
-    def check(self, outputs: Shape, targets: int, labels: bool) -> None:
-        """Raise ValueError where outputs of this shape cannot be scored against that many classes or target values."""
-        if self.task == "classification" and not labels:
-            raise ValueError(f"{self.name_in_config} needs classes, the data has target values: use mse")
+    def summands(self) -> Sequence[Loss]:
+        """The losses it adds up; itself where it is no sum."""
+        return (self,)
+
+    def check(self, outputs: Shape, units: int, data: Description) -> None:
+        """Raise ValueError where outputs of this shape cannot be scored against such data, which needs that many."""
         if len(outputs) != 1:
             raise ValueError(
                 f"{self.name_in_config} needs features, got {outputs}: put flatten or global_avg_pool before"
             )
-        if outputs[0] != targets:
+        if outputs[0] != units:
             raise ValueError(
-                f"the network ends with {outputs[0]} outputs, the data has {targets} "
-                f"{'classes' if labels else 'target values'}: give the last dense layer 'units: auto'"
+                f"the network ends with {outputs[0]} outputs, the data has {units} {data.target}: give the last dense "
+                "layer 'units: auto'"
             )
-        if self.class_weight is not None and not labels:
-            raise ValueError("class_weight needs classes, the data has target values: leave it out")
-        if isinstance(self.class_weight, tuple) and len(self.class_weight) != targets:
-            raise ValueError(f"class_weight has {len(self.class_weight)} factors, the data has {targets} classes")
+        if self.class_weight is not None and data.target != CLASSES:
+            raise ValueError(f"class_weight needs classes, the data has {data.target}: leave it out")
+        if isinstance(self.class_weight, tuple) and len(self.class_weight) != units:
+            raise ValueError(f"class_weight has {len(self.class_weight)} factors, the data has {units} classes")
 
     def fit(self, counts: Sequence[int]) -> Self:
         """The loss with numbers in place of "balanced", given the training samples of each class.
@@ -74,16 +77,9 @@ class Loss(Part):
         factors = tuple(sum(counts) / (len(counts) * count) for count in counts)
         return dataclasses.replace(self, class_weight=factors)
 
-    def own_targets(self, targets: Array, units: int) -> Array:
-        """The samples' own labels or values, where targets for so many outputs carry more; what metrics see."""
-        return targets
-
-    def answers(self, outputs: Array) -> Array:
-        """What outputs (..., k) for target values say: those values, or the probabilities of yes; in [0, 1] then."""
-        if not self.yes_or_no:
-            return outputs
-        with np.errstate(over="ignore"):  # exp of a very sure no is infinite, its probability 0
-            return np.asarray(1 / (1 + np.exp(-outputs.astype(np.float64))))
+    def own_targets(self, targets: Array) -> Array:
+        """The samples' own targets, where a teacher's logits lie beside them (`beside`); what metrics see."""
+        return own(targets)
 
     def normalizer(self, targets: Array, weights: Array) -> float:
         """What the step's summed loss and gradient are divided by; adds up over shards. Mean by weight, as PyTorch."""
@@ -97,7 +93,7 @@ class Loss(Part):
         if self.class_weight is None:
             return None
         assert self.class_weight != "balanced", "fit was not called"
-        targets = self.own_targets(targets, len(self.class_weight))
+        targets = self.own_targets(targets)
         factors = np.array(self.class_weight)
         result: Array = factors[targets] if targets.ndim == 1 else targets.astype(np.float64) @ factors
         return result
@@ -144,6 +140,33 @@ class Elementwise(Loss):
     def values_and_slopes(self, y: Array, t: Array) -> tuple[Array, Array]:
         """The function of outputs y and targets t, both (n, units), and its derivative in y; new arrays."""
         raise NotImplementedError
+
+
+OWN, LOGITS = "own", "logits"  # the fields of targets with a teacher's logits beside them
+
+
+def teacher_of(loss: Part) -> str | None:
+    """The teacher that a loss, or one of the terms of a sum, wants to learn from."""
+    found: str | None = getattr(loss, "teacher", None)
+    return found
+
+
+def beside(targets: Array, logits: Array) -> Array:
+    """Targets (n, ...) with a teacher's logits (n, units) beside them: records of OWN and LOGITS."""
+    fields = [(OWN, targets.dtype, targets.shape[1:]), (LOGITS, logits.dtype, logits.shape[1:])]
+    records = np.empty(len(targets), fields)
+    records[OWN], records[LOGITS] = targets, logits
+    return records
+
+
+def logits_of(targets: Array) -> Array | None:
+    """The teacher's logits that lie beside the targets; None where there are none, as in validation."""
+    return targets[LOGITS] if LOGITS in (targets.dtype.names or ()) else None
+
+
+def own(targets: Array) -> Array:
+    """Targets without the teacher's logits that lie beside them."""
+    return targets if logits_of(targets) is None else targets[OWN]
 
 
 def one_hot(targets: Array, like: Array) -> Array:

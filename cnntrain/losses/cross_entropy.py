@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
 from cnntrain.arrays import Array
 from cnntrain.config.fields import Rate
+from cnntrain.description import CLASSES
 from cnntrain.losses.base import Loss, one_hot
 from cnntrain.registry import register
 
@@ -35,7 +36,7 @@ class CrossEntropy(Loss):
         {"class_weight": (0.5, 2.0, 1.0, 0.25), "label_smoothing": 0.2, "weight": 1.5},
     )
     scores_classes: ClassVar[bool] = True
-    task: ClassVar[Literal["classification", "regression", "any"]] = "classification"
+    scores: ClassVar[tuple[str, ...]] = (CLASSES,)
 
     label_smoothing: Rate = 0.0
 

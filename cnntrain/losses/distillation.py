@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
 from cnntrain.arrays import Array
 from cnntrain.config.fields import Positive, Probability
-from cnntrain.losses.base import Loss, one_hot
+from cnntrain.description import CLASSES
+from cnntrain.losses.base import Loss, logits_of, one_hot
+from cnntrain.ops.softmax import softmax
 from cnntrain.registry import register
 
 
@@ -29,45 +31,26 @@ class Distillation(Loss):
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"teacher": "teacher.npz"},)
-    task: ClassVar[Literal["classification", "regression", "any"]] = "classification"
+    scores: ClassVar[tuple[str, ...]] = (CLASSES,)
 
     teacher: str
     temperature: Positive = 4.0
     alpha: Probability = 0.9
 
-    def own_targets(self, targets: Array, units: int) -> Array:
-        """The labels, of targets whose rows are a label and the teacher's logits (`with_logits`)."""
-        taught = targets.ndim == 2 and targets.shape[1] == units + 1
-        return targets[:, 0].astype(np.int64) if taught else targets
-
     def score(self, outputs: Array, targets: Array, weights: Array, losses: Array, d_outputs: Array | None) -> None:
         """Losses and gradient of a shard; temporaries of the outputs' shape are made."""
-        own = self.own_targets(targets, outputs.shape[1])
-        taught = own is not targets
-        rows = one_hot(own, outputs)
-        share = self.alpha if taught else 0.0
+        lesson = logits_of(targets)
+        rows = one_hot(self.own_targets(targets), outputs)
+        share = self.alpha if lesson is not None else 0.0
         with np.errstate(invalid="ignore", over="ignore"):
-            p, log_p = _softmax(outputs)
+            p, log_p = softmax(outputs)
             losses[...] = -(1 - share) * (rows * log_p).sum(axis=1)
             slopes = (1 - share) * (p * rows.sum(axis=1, keepdims=True) - rows)
-            if taught:
+            if lesson is not None:
                 temperature = self.temperature
-                q, log_q = _softmax(outputs / temperature)
-                u, log_u = _softmax(targets[:, 1:].astype(outputs.dtype) / temperature)
+                q, log_q = softmax(outputs / temperature)
+                u, log_u = softmax(lesson.astype(outputs.dtype) / temperature)
                 losses += share * temperature**2 * (u * (log_u - log_q)).sum(axis=1)
                 slopes += share * temperature * (q - u)
             if d_outputs is not None:
                 np.multiply(slopes, weights[:, None], out=d_outputs)
-
-
-def with_logits(labels: Array, logits: Array) -> Array:
-    """Targets (n, 1 + classes) that carry a teacher's logits (n, classes) beside the labels (n,); float32."""
-    return np.column_stack([labels, logits]).astype(np.float32)
-
-
-def _softmax(z: Array) -> tuple[Array, Array]:
-    """The softmax of rows, and its logarithm."""
-    z = z - z.max(axis=1, keepdims=True)
-    powers = np.exp(z)
-    total = powers.sum(axis=1, keepdims=True)
-    return powers / total, z - np.log(total)

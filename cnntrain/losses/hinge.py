@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
 from cnntrain.arrays import Array
 from cnntrain.config.fields import Positive
+from cnntrain.description import CLASSES
 from cnntrain.losses.base import Loss
 from cnntrain.registry import register
 
@@ -26,7 +27,7 @@ class Hinge(Loss):
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"margin": 0.5, "class_weight": (1.0, 0.0, 2.0, 0.5)})
-    task: ClassVar[Literal["classification", "regression", "any"]] = "classification"
+    scores: ClassVar[tuple[str, ...]] = (CLASSES,)
     power: ClassVar[int] = 1
 
     margin: Positive = 1.0

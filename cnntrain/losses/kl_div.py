@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
 from cnntrain.arrays import Array
+from cnntrain.description import CLASSES
 from cnntrain.losses.base import Loss, one_hot
 from cnntrain.registry import register
 
@@ -22,7 +23,7 @@ class KLDivergence(Loss):
     Summed over the classes and averaged over the samples: PyTorch's KLDivLoss of log_softmax(z) with "batchmean".
     """
 
-    task: ClassVar[Literal["classification", "regression", "any"]] = "classification"
+    scores: ClassVar[tuple[str, ...]] = (CLASSES,)
 
     def score(self, outputs: Array, targets: Array, weights: Array, losses: Array, d_outputs: Array | None) -> None:
         """Losses and gradient of a shard; temporaries of the outputs' shape are made."""

@@ -9,7 +9,8 @@ import numpy as np
 
 from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Kind
-from cnntrain.losses.base import Loss
+from cnntrain.description import Description
+from cnntrain.losses.base import Loss, teacher_of
 from cnntrain.registry import Part, make, register
 
 
@@ -36,51 +37,41 @@ class Sum(Loss):
         super().__post_init__()
         if not self.terms:
             raise ValueError("terms of sum are none: name at least one loss")
-        if sum(map(_is_taught, self.terms)) > 1:
+        if sum(teacher_of(term) is not None for term in self.terms) > 1:
             raise ValueError("terms of sum can learn from one teacher, not from several: leave one distillation")
-        if any(term.class_weight is not None for term in self._losses()):
+        if any(term.class_weight is not None for term in self.summands()):
             raise ValueError("terms of sum share one mean: give class_weight to the sum, not to a term")
 
-    def _losses(self) -> tuple[Loss, ...]:
+    def summands(self) -> tuple[Loss, ...]:
+        """The terms."""
         return cast(tuple[Loss, ...], self.terms)
 
     @property
     def yes_or_no(self) -> bool:  # type: ignore[override]
         """Whether that is what any of its terms takes outputs for."""
-        return any(term.yes_or_no for term in self._losses())
+        return any(term.yes_or_no for term in self.summands())
 
     @property
     def teacher(self) -> str | None:
         """The teacher of the term that has one."""
-        return next((getattr(term, "teacher", None) for term in self.terms if _is_taught(term)), None)
+        return next((teacher_of(term) for term in self.terms if teacher_of(term) is not None), None)
 
-    def own_targets(self, targets: Array, units: int) -> Array:
-        """The targets without what only one of the terms understands."""
-        for term in self._losses():
-            targets = term.own_targets(targets, units)
-        return targets
-
-    def check(self, outputs: Shape, targets: int, labels: bool) -> None:
+    def check(self, outputs: Shape, units: int, data: Description) -> None:
         """Raise ValueError where any of the terms, or the class weights, do not fit."""
-        super().check(outputs, targets, labels)
-        for term in self._losses():
-            term.check(outputs, targets, labels)
+        super().check(outputs, units, data)
+        for term in self.summands():
+            term.check(outputs, units, data)
 
     def score(self, outputs: Array, targets: Array, weights: Array, losses: Array, d_outputs: Array | None) -> None:
-        """Add up losses and gradients of the terms, in their order."""
-        own = self.own_targets(targets, outputs.shape[1])
+        """Add up losses and gradients of the terms, in their order; one with a teacher alone sees the logits."""
+        own = self.own_targets(targets)
         parts = np.empty_like(losses)
         slopes = None if d_outputs is None else np.empty_like(d_outputs)
         losses[...] = 0
         if d_outputs is not None:
             d_outputs[...] = 0
-        for term in self._losses():
-            term(outputs, targets if _is_taught(term) else own, weights, parts, slopes)
+        for term in self.summands():
+            term(outputs, own if teacher_of(term) is None else targets, weights, parts, slopes)
             losses += parts
             if d_outputs is not None and slopes is not None:
                 d_outputs += slopes
-
-
-def _is_taught(term: Part) -> bool:
-    """Whether a loss, or one of the terms of a sum, wants a teacher's logits among the targets."""
-    return getattr(term, "teacher", None) is not None

@@ -10,6 +10,8 @@ import numpy as np
 
 from cnntrain.arrays import Array
 from cnntrain.config.fields import check_fields
+from cnntrain.description import CLASSES
+from cnntrain.ops.softmax import softmax
 from cnntrain.registry import Part
 
 
@@ -20,15 +22,10 @@ class Metric(Part):
     kind: ClassVar[str] = "metrics"
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({},)
     larger_is_better: ClassVar[bool] = True
-    task: ClassVar[Literal["classification", "any"]] = "classification"
+    scores: ClassVar[tuple[str, ...]] = (CLASSES,)  # the targets it can compare outputs with
 
     def __post_init__(self) -> None:
         check_fields(self)
-
-    def check(self, labels: bool) -> None:
-        """Raise ValueError where the data has target values and the metric needs classes."""
-        if self.task == "classification" and not labels:
-            raise ValueError(f"{self.name_in_config} needs classes, the data has target values: use mae or mse")
 
     def label(self) -> str:
         """The name it has in metrics.jsonl and in `until`, such as "top5"; unique among settings."""
@@ -170,11 +167,7 @@ def divided(above: Array, below: Array) -> Array:
 
 def log_probabilities(outputs: Array) -> Array:
     """The log-softmax of logits (n, classes) in float64; a row with a NaN or an infinity is NaN where undefined."""
-    with np.errstate(invalid="ignore"):  # inf - inf: such outputs are reported as a loss that is not finite
-        logits = outputs.astype(np.float64)
-        logits -= logits.max(axis=1, keepdims=True)
-        logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    return logits
+    return softmax(outputs.astype(np.float64))[1]
 
 
 def rows_of(targets: Array, like: Array) -> Array:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from cnntrain.arrays import Array
+from cnntrain.description import CLASSES, VALUES
 from cnntrain.metrics.base import Mean, Metric, divided, rows_of
 from cnntrain.registry import register
 
@@ -21,7 +22,7 @@ class BinaryAccuracy(Mean):
     A target above 0.5 means yes. Labels become one-hot rows. A NaN is never right.
     """
 
-    task: ClassVar[Literal["classification", "any"]] = "any"
+    scores: ClassVar[tuple[str, ...]] = (CLASSES, VALUES)
     larger_is_better: ClassVar[bool] = True
 
     def each(self, outputs: Array, targets: Array) -> Array:
@@ -41,7 +42,7 @@ class BinaryF1(Metric):
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"average": "macro"})
-    task: ClassVar[Literal["classification", "any"]] = "any"
+    scores: ClassVar[tuple[str, ...]] = (CLASSES, VALUES)
 
     average: Literal["micro", "macro"] = "micro"
 

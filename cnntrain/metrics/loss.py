@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
 from cnntrain.arrays import Array
+from cnntrain.description import CLASSES, VALUES
 from cnntrain.metrics.base import Metric
 from cnntrain.registry import register
 
@@ -21,7 +22,7 @@ class Loss(Metric):
     """
 
     larger_is_better: ClassVar[bool] = False
-    task: ClassVar[Literal["classification", "any"]] = "any"
+    scores: ClassVar[tuple[str, ...]] = (CLASSES, VALUES)
 
     def zeros(self, classes: int) -> Array:  # noqa: ARG002  (the contract's signature)
         """Nothing to keep."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
 from cnntrain.arrays import Array
+from cnntrain.description import CLASSES, VALUES
 from cnntrain.metrics.base import Mean, rows_of
 from cnntrain.registry import register
 
@@ -17,7 +18,7 @@ from cnntrain.registry import register
 class MAE(Mean):
     """Mean of |y - t| over outputs, then over samples (Laplace 1774). Labels become one-hot rows."""
 
-    task: ClassVar[Literal["classification", "any"]] = "any"
+    scores: ClassVar[tuple[str, ...]] = (CLASSES, VALUES)
 
     def each(self, outputs: Array, targets: Array) -> Array:
         """The error of each sample."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
 from cnntrain.arrays import Array
+from cnntrain.description import CLASSES, VALUES
 from cnntrain.metrics.base import Metric, rows_of
 from cnntrain.registry import register
 
@@ -22,7 +23,7 @@ class R2(Metric):
     Labels become one-hot rows. State, of each output: weight, sum of targets, of their squares, of squared errors.
     """
 
-    task: ClassVar[Literal["classification", "any"]] = "any"
+    scores: ClassVar[tuple[str, ...]] = (CLASSES, VALUES)
 
     def zeros(self, classes: int) -> Array:
         """Four rows of zeros, flat."""

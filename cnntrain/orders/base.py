@@ -27,8 +27,8 @@ class Order(Part):
     def __post_init__(self) -> None:
         check_fields(self)
 
-    def check(self, classes: int) -> None:
-        """Raise ValueError where it cannot order samples of so many classes; 0 stands for target values."""
+    def check(self, groups: int) -> None:
+        """Raise ValueError where it cannot order samples each of one of so many classes; 0 where they are of none."""
 
     def __call__(self, samples: Array, labels: Array, seed: int, epoch: int) -> Array:
         """As many of the samples (n,) as there are, in the order of an epoch; `labels` (n,) are theirs.
@@ -51,10 +51,10 @@ class ByClass(Order):
         """How many times as often as another a sample of each class comes, given the samples of each class."""
         raise NotImplementedError
 
-    def check(self, classes: int) -> None:
+    def check(self, groups: int) -> None:
         """Needs classes."""
-        if not classes:
-            raise ValueError(f"{self.name_in_config} needs classes, the data has target values: use shuffle")
+        if not groups:
+            raise ValueError(f"{self.name_in_config} needs samples of one class each, the data has none: use shuffle")
 
     def __call__(self, samples: Array, labels: Array, seed: int, epoch: int) -> Array:
         """Draw."""

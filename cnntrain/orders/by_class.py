@@ -45,11 +45,11 @@ class Weighted(ByClass):
         if not any(self.weights):
             raise ValueError("weights needs a weight above 0 for at least one class")
 
-    def check(self, classes: int) -> None:
+    def check(self, groups: int) -> None:
         """Needs as many weights as there are classes."""
-        super().check(classes)
-        if len(self.weights) != classes:
-            raise ValueError(f"weights has {len(self.weights)} weights, the data has {classes} classes")
+        super().check(groups)
+        if len(self.weights) != groups:
+            raise ValueError(f"weights has {len(self.weights)} weights, the data has {groups} classes")
 
     def frequencies(self, counts: Array) -> Array:
         """Those of the config."""

@@ -9,19 +9,17 @@ from typing import Any
 
 import cnntrain
 from cnntrain import files
+from cnntrain.display import Section
 from cnntrain.errors import CheckpointError, DataError, OutOfMemoryError
 from cnntrain.record import Record, find_runs, read
 from cnntrain.report import (
-    calibration,
     charts,
-    classes,
-    confusion,
     curves,
     evaluation,
     filters,
     gradcam,
-    mistakes,
     overview,
+    sections,
     settings,
 )
 from cnntrain.report.charts import Chart
@@ -104,10 +102,9 @@ class _Told:
             return "A dot marks the best epoch, whose weights are kept."
         return "Solid lines are validation, dashed ones training. A dot marks a run's best epoch."
 
-    def _keep(self, judged: Judged) -> None:
+    def _keep(self, judged: Judged, told: Sequence[Section]) -> None:
         """Keep what a single run's PNG files are made of beside its curves."""
-        drawn = [part.chart(judged) for part in (calibration, confusion, mistakes)]
-        self.charts += [chart for chart in drawn if chart is not None]
+        self.charts += sections.charts(told, judged)
         first_layer = filters.weights_of(judged.trained)
         if first_layer is not None:
             self.pictures["filters"] = png(filters.drawn(first_layer[1]))
@@ -122,14 +119,12 @@ class _Told:
         try:
             with judging(record, wish.split, wish.sets, wish.threads) as judged:
                 yield evaluation.of(judged)
-                yield calibration.of(judged)
-                yield confusion.of(judged)
-                yield classes.of(judged)
-                yield mistakes.of(judged)
+                told = judged.trained.network.task.report(judged.evaluation)
+                yield from (sections.markup(part, judged) for part in told)
                 yield gradcam.of(judged)
                 yield filters.of(judged.trained)
                 if wish.png and len(self.records) == 1:
-                    self._keep(judged)
+                    self._keep(judged, told)
         except _UNJUDGED as error:
             if wish.split:  # who names a split wants it, or to know why not
                 raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cnntrain.report.html import Markup, folded, number, section, table
-from cnntrain.report.judged import Judged, percent
+from cnntrain.report.judged import Judged
 from cnntrain.summary import figures
 
 
@@ -20,8 +20,5 @@ def of(judged: Judged) -> Markup:
         for node in layers["nodes"]
     ]
     network = table(["layer", "type", "output", "parameters", "MFLOP"], rows, right={3, 4})
-    note = f"{step}, on {counts}."
-    if judged.classes:
-        wrong = judged.predicted != judged.targets
-        note += f" {int(wrong.sum()):,} of them are taken for another class ({percent(float(wrong.mean()))})."
+    note = f"{step}, on {counts}. {trained.network.task.verdict(judged.evaluation)}".rstrip()
     return section("Evaluation", numbers, folded("Network, layer by layer", network), note=note, half=True)

@@ -7,9 +7,9 @@ import numpy as np
 from cnntrain.arrays import Array
 from cnntrain.engine.walk import Walk
 from cnntrain.graph import Graph
+from cnntrain.report.gallery import thumbnail
 from cnntrain.report.html import Markup, element, section
 from cnntrain.report.judged import Judged
-from cnntrain.report.mistakes import thumbnail, told, worst
 from cnntrain.report.pictures import caption, resized
 
 _RIGHT, _WRONG = 6, 6  # images shown
@@ -32,14 +32,14 @@ def layer(graph: Graph) -> int | None:
     return last
 
 
-def heat(walk: Walk, at: int, x: Array, classes: Array) -> Array:
-    """Grad-CAM of each image's class in node `at`, (n, h, w) in [0, 1] each: relu(sum_c alpha_c A_c) by its maximum.
+def heat(walk: Walk, at: int, x: Array, outputs: Array) -> Array:
+    """Grad-CAM of an output of each image in node `at`, (n, h, w) in [0, 1]: relu(sum_c alpha_c A_c) by its maximum.
 
-    A are the activations, alpha_c the mean over pixels of the gradient of the class's score in A_c.
+    A are the activations, alpha_c the mean over pixels of the gradient of that output in A_c.
     """
     nodes = list(walk.forward([x]))
     dy = np.zeros_like(nodes[-1][0].y)
-    dy[np.arange(len(x)), classes] = 1
+    dy[np.arange(len(x)), outputs] = 1
     (gradient,) = walk.gradient(nodes, [dy], at)
     alpha = gradient.mean(axis=(1, 2), keepdims=True)
     found = np.maximum((alpha * nodes[at][0].y).sum(axis=-1), 0)
@@ -60,32 +60,23 @@ def overlaid(image: Array, shares: Array) -> Array:
     return mixed
 
 
-def chosen(judged: Judged) -> Array:
-    """The images to show: of different classes the surest right ones, then the worst wrong ones."""
-    right = np.flatnonzero(judged.predicted == judged.targets)
-    surest = right[np.argsort(-judged.probabilities[right].max(axis=1), kind="stable")]
-    _, firsts = np.unique(judged.targets[surest], return_index=True)
-    spread = (
-        firsts[np.linspace(0, len(firsts) - 1, min(_RIGHT, len(firsts))).round().astype(int)] if len(firsts) else []
-    )
-    return np.concatenate([surest[spread], worst(judged, _WRONG)]).astype(np.int64)
-
-
 def of(judged: Judged) -> Markup:
     """Some images, each beside its map."""
     graph = judged.trained.network.graph
     at = layer(graph)
-    positions = chosen(judged) if judged.classes and at is not None and len(graph.output_shape) == 1 else np.empty(0)
-    if at is None or not len(positions):
+    if at is None or len(graph.output_shape) != 1:
         return Markup()
-    walk, inputs = Walk(graph, judged.trained.engine.params), judged.inputs(positions)
-    maps = heat(walk, at, inputs, judged.predicted[positions])
+    chosen = judged.trained.network.task.explained(judged.evaluation, _RIGHT, _WRONG)
+    if chosen is None or not len(chosen.positions):
+        return Markup()
+    walk, inputs = Walk(graph, judged.trained.engine.params), judged.inputs(chosen.positions)
+    maps = heat(walk, at, inputs, chosen.outputs)
     figures = []
-    for image, shares, position in zip(inputs, maps, positions.tolist(), strict=True):
+    for image, shares, lines in zip(inputs, maps, chosen.captions, strict=True):
         small = thumbnail(image)
         colours = small if small.ndim == 3 else np.stack([small] * 3, axis=-1)
         pair = np.concatenate([colours, overlaid(small, shares)], axis=1)
-        figures.append(caption(pair, f"Grad-CAM: {' '.join(told(judged, position))}", *told(judged, position)))
+        figures.append(caption(pair, f"Grad-CAM: {' '.join(lines)}", *lines))
     note = (
         "Images as the network reads them; the brighter a place, the more it spoke for the class in bold. "
         f"Grad-CAM, measured in {graph.nodes[at].name}."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,16 +15,10 @@ from cnntrain.datasets.base import Images
 from cnntrain.engine.pool import Pool
 from cnntrain.inference import Trained
 from cnntrain.loader import Samples
-from cnntrain.metrics.base import labels_of, log_probabilities
 from cnntrain.record import Record
 from cnntrain.registry import make
 from cnntrain.resources import threads as usable
-
-_METRICS = (
-    *("accuracy", "top_k", "balanced_accuracy", "f1", "cohen_kappa", "mcc"),
-    *("log_loss", "brier", "calibration_error"),
-)
-_METRICS_OF_VALUES = ("mse", "mae")
+from cnntrain.tasks.base import Evaluation
 
 
 @dataclass(frozen=True)
@@ -38,55 +31,23 @@ class Judged:
     indices: Array
     outputs: Array
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes; empty for target values."""
-        return self.trained.network.classes
-
     @functools.cached_property
-    def targets(self) -> Array:
-        """What is true of each sample: labels (n,), or values (n, k)."""
+    def evaluation(self) -> Evaluation:
+        """The same as the task wants it."""
         targets = self.images.targets[self.indices]
-        return labels_of(targets) if self.classes else targets
-
-    @functools.cached_property
-    def probabilities(self) -> Array:
-        """The softmax of the outputs, (n, classes)."""
-        shares: Array = np.exp(log_probabilities(self.outputs))
-        return shares
-
-    @functools.cached_property
-    def predicted(self) -> Array:
-        """The likeliest class of each sample, (n,)."""
-        best: Array = self.outputs.argmax(axis=1)
-        return best
-
-    @functools.cached_property
-    def confusion(self) -> Array:
-        """How many samples of each class (row) were taken for each class (column)."""
-        k = len(self.classes)
-        return np.bincount(self.targets * k + self.predicted, minlength=k * k).reshape(k, k)
+        return Evaluation(self.trained.description, self.split, self.indices, targets, self.outputs)
 
     def metrics(self) -> dict[str, float]:
         """Every metric of the whole split that is one number, by its label: the usual ones, then the run's own."""
-        usual = [make("metrics", name) for name in (_METRICS if self.classes else _METRICS_OF_VALUES)]
+        network = self.trained.network
+        usual = [make("metrics", name) for name in network.task.reported(network.data)]
         wanted = {metric.label(): metric for metric in (*usual, *self.trained.tally.metrics)}
-        if len(self.classes) <= 5:
-            wanted.pop("top5", None)
         found = {}
         for label, metric in wanted.items():
-            state = metric.zeros(self.outputs.shape[-1])
-            metric.add(state, self.outputs, self.targets, np.ones(len(self.outputs)))
+            state = metric.zeros(network.task.counted(network.data))
+            metric.add(state, self.outputs, self.evaluation.targets, np.ones(len(self.outputs)))
             found[label] = metric.value(state)
         return {label: value for label, value in found.items() if isinstance(value, float)}
-
-    def losses(self) -> Array:
-        """How wrong each sample is, (n,): -log p(true class), or the mean squared error of its values."""
-        if not self.classes:
-            errors: Array = np.square(self.outputs.reshape(len(self.targets), -1) - self.targets).mean(axis=1)
-            return errors
-        missed: Array = -log_probabilities(self.outputs)[np.arange(len(self.targets)), self.targets]
-        return missed
 
     def pixels(self, chosen: Array) -> Array:
         """The stored images of the samples at these positions of the split."""
@@ -119,8 +80,3 @@ def _first_split(record: Record, trained: Trained) -> str:
         return "val"
     source: Any = trained.loaded.experiment.data.source
     return "test" if "test" in source.splits() else "train"
-
-
-def percent(share: float) -> str:
-    """A share of samples for people."""
-    return f"{100 * share:.1f} %" if math.isfinite(share) else "–"

@@ -10,7 +10,7 @@ import numpy as np
 
 from cnntrain import blas, build
 from cnntrain.config.load import load_text
-from cnntrain.datasets.base import Description
+from cnntrain.description import Description
 from cnntrain.engine.pool import Pool as Workers
 from cnntrain.rates import horizon
 from cnntrain.stepper import Source, Stepper

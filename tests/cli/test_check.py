@@ -15,6 +15,7 @@ def test_it_counts_every_split_by_class(cnntrain, config, desk):
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out == (
         "input       8x8x1\n"
+        "task        classify\n"
         "classes     3\n"
         "layers      10\n"
         "parameters  429\n"

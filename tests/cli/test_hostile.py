@@ -76,6 +76,10 @@ def test_no_value_anywhere_in_a_meta_does_worse_than_exit_4(cnntrain, forge, fin
         (("classes",), ["a", 1], "its meta has an impossible classes"),
         (("classes",), ["only"], "is a checkpoint of another network"),
         (("values",), -1, "its meta has an impossible values"),
+        (("target",), 5, "its meta has an impossible target"),
+        (("target",), "smells", "holds a config that cannot be used: no task is known for data with smells"),
+        (("target",), "target values", "holds a config that cannot be used: "),
+        (("target",), ABSENT, None),  # as before there were tasks
         (("position", "step"), -1, "its meta has an impossible position.step"),
         (("eval_transforms", 0, "mean"), ["x"], "holds a config that cannot be used"),
     ],

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cnntrain.cli import mistakes
-from cnntrain.inference import _per_class
+from cnntrain.tasks.classify import per_class
 
 CLASSES = ("cat", "dog", 'a, "b"')
 CONFUSION = [[4.0, 1.0, 0.0], [2.0, 3.0, 0.0], [0.0, 0.0, 0.0]]  # nothing is of the third, or taken for it
@@ -18,7 +18,7 @@ CONFUSION = [[4.0, 1.0, 0.0], [2.0, 3.0, 0.0], [0.0, 0.0, 0.0]]  # nothing is of
 
 def test_each_class_has_the_figures_of_scikit_learn():
     """classification_report of scikit-learn 1.9 says 0.8, 0.6667, 0.7273 and 0.6, 0.75, 0.6667 for this matrix."""
-    rows = _per_class(CLASSES, CONFUSION)
+    rows = per_class(CLASSES, CONFUSION)
     assert [row["samples"] for row in rows] == [5, 5, 0]
     assert [rows[0][key] for key in ("recall", "precision", "f1")] == pytest.approx([0.8, 4 / 6, 8 / 11])
     assert [rows[1][key] for key in ("recall", "precision", "f1")] == pytest.approx([0.6, 0.75, 2 / 3])
@@ -27,7 +27,7 @@ def test_each_class_has_the_figures_of_scikit_learn():
 
 def test_as_text(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    assert mistakes.text(_per_class(CLASSES, CONFUSION), CONFUSION).splitlines() == [
+    assert mistakes.text(per_class(CLASSES, CONFUSION), CONFUSION).splitlines() == [
         "class   samples  recall  precision      f1",
         "------  -------  ------  ---------  ------",
         "cat           5  0.8000     0.6667  0.7273",
@@ -44,7 +44,7 @@ def test_as_text(monkeypatch):
 
 def test_a_matrix_too_wide_becomes_the_most_frequent_mistakes(monkeypatch):
     monkeypatch.setenv("COLUMNS", "30")
-    lines = mistakes.text(_per_class(CLASSES, CONFUSION), CONFUSION).splitlines()
+    lines = mistakes.text(per_class(CLASSES, CONFUSION), CONFUSION).splitlines()
     assert lines[6:] == [
         "class  taken for  samples",
         "-----  ---------  -------",
@@ -52,14 +52,14 @@ def test_a_matrix_too_wide_becomes_the_most_frequent_mistakes(monkeypatch):
         "cat    dog              1",
     ]
     right = [[5.0, 0, 0], [0, 5.0, 0], [0, 0, 0]]
-    assert len(mistakes.text(_per_class(CLASSES, right), right).splitlines()) == 5  # nothing was mistaken
+    assert len(mistakes.text(per_class(CLASSES, right), right).splitlines()) == 5  # nothing was mistaken
     many = np.ones((60, 60))
-    lines = mistakes.text(_per_class([str(i) for i in range(60)], many.tolist()), many.tolist()).splitlines()
+    lines = mistakes.text(per_class([str(i) for i in range(60)], many.tolist()), many.tolist()).splitlines()
     assert len(lines) == 62 + 1 + 2 + mistakes.LISTED
 
 
 def test_as_csv():
-    head, *rows = csv.reader(io.StringIO(mistakes.as_csv(_per_class(CLASSES, CONFUSION), CONFUSION)))
+    head, *rows = csv.reader(io.StringIO(mistakes.as_csv(per_class(CLASSES, CONFUSION), CONFUSION)))
     assert head == [
         "class",
         "samples",

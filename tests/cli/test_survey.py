@@ -13,7 +13,7 @@ from PIL import Image
 
 from cnntrain import manifest
 from cnntrain.config.load import load
-from cnntrain.contact_sheet import Strip, draw, label
+from cnntrain.contact_sheet import Strip, draw
 from cnntrain.engine.pool import Pool
 from cnntrain.errors import DataError
 from cnntrain.survey import survey
@@ -227,16 +227,3 @@ def test_channels_beyond_colour_stand_side_by_side():
     drawn = Image.open(io.BytesIO(draw("t", [Strip("h", image, ["one"])]))).convert("L")
     assert np.asarray(drawn)[36 + 90, 4 + 60] > 250, "the fourth channel stands at the bottom right"
     assert np.asarray(drawn)[36 + 90, 4 + 10] < 5
-
-
-@pytest.mark.parametrize(
-    ("target", "classes", "words"),
-    [
-        (np.int64(1), ("a", "b"), "b"),
-        (np.array([0.25, 0.75]), ("a", "b"), "0.75 b+0.25 a"),
-        (np.array([0.0, 1.0]), ("a", "b"), "1.00 b"),
-        (np.array([1.5, -2]), (), "1.5 -2"),
-    ],
-)
-def test_a_label_in_words(target, classes, words):
-    assert label(target, classes) == words

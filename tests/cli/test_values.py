@@ -7,8 +7,6 @@ import json
 import numpy as np
 import pytest
 
-from cnntrain import registry
-
 
 @pytest.fixture
 def trained(cnntrain, desk):
@@ -67,16 +65,3 @@ def test_several_labels_are_learned_measured_and_predicted(cnntrain, trained):
     assert measured["loss"] == pytest.approx(entropy, rel=1e-4)
     outcome = cnntrain("eval", "run")
     assert [line.split()[0] for line in outcome.out.splitlines()[2:]] == ["loss", "binary_accuracy", "binary_f1"]
-
-
-@pytest.mark.parametrize(
-    ("loss", "answers"),
-    [
-        (registry.make("losses", "mse"), [-2000.0, 0.0, 3.0]),
-        (registry.make("losses", "binary_cross_entropy"), [0.0, 0.5, 1 / (1 + np.exp(-3))]),
-        (registry.make("losses", "sum", terms=(registry.make("losses", "focal"),)), [0, 0.5, 1 / (1 + np.exp(-3))]),
-    ],
-    ids=lambda value: getattr(value, "name_in_config", ""),
-)
-def test_what_outputs_say(loss, answers):
-    assert loss.answers(np.array([-2000.0, 0.0, 3.0], np.float32)).tolist() == pytest.approx(answers)

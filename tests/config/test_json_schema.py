@@ -110,6 +110,7 @@ def bases() -> list[Any]:
     documents = [view(path.read_text()) for path in CONFIGS] + [view(FULL)]
     plain = view(FULL)
     place = {
+        "tasks": ("task",),
         "losses": ("loss",),
         "optimizers": ("optimizer",),
         "schedules": ("schedule",),

@@ -52,7 +52,7 @@ def test_origins_tell_defaults_files_and_overrides(tmp_path: Path) -> None:
 
 def test_a_resolved_text_has_nothing_left_to_resolve() -> None:
     known = (
-        "known: name, seed, data, model, init, loss, optimizer, schedule, momentum_schedule, train, "
+        "known: name, seed, data, model, init, task, loss, optimizer, schedule, momentum_schedule, train, "
         "checkpoint, warnings"
     )
     assert complaints("extends: a.yaml\nvars: {a: 1}\n" + SMALL.replace("digits", '"${config_dir}"')) == [

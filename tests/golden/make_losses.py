@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 from torch.nn.functional import cross_entropy, mse_loss, one_hot
 
+from cnntrain.losses.base import beside
 from tests.support.golden import save
 
 
@@ -81,7 +82,7 @@ def more(rng, outputs, labels, values, weights) -> None:
         ).sum(1)
         losses = alpha * heat**2 * soft_loss + (1 - alpha) * cross_entropy(x, torch.tensor(labels), reduction="none")
         settings = {"teacher": "teacher.npz", "alpha": alpha, "temperature": heat}
-        keep(f"distillation-{alpha:g}", "distillation", settings, x, np.c_[labels, teacher], weights, losses)
+        keep(f"distillation-{alpha:g}", "distillation", settings, x, beside(labels, teacher), weights, losses)
     x = torch.tensor(outputs, requires_grad=True)
     divergence = F.kl_div(F.log_softmax(x, dim=1), torch.tensor(soft), reduction="none").sum(1)
     keep("kl_div-soft", "kl_div", {}, x, soft, weights, divergence)

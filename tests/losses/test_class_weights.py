@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cnntrain import registry
-from cnntrain.losses.distillation import with_logits
+from cnntrain.description import Description
+from cnntrain.losses.base import beside
 from tests.losses.test_losses import batch, run
 
 
@@ -66,39 +67,40 @@ def test_a_sum_refuses_class_weights_of_its_terms_and_no_terms():
 
 
 @pytest.mark.parametrize(
-    ("labels", "message"), [(True, "has 2 factors, the data has 3 classes"), (False, "class_weight needs classes")]
+    ("classes", "message"),
+    [(("a", "b", "c"), "has 2 factors, the data has 3 classes"), ((), "class_weight needs classes")],
 )
-def test_class_weights_have_to_fit_the_data(labels, message):
+def test_class_weights_have_to_fit_the_data(classes, message):
     with pytest.raises(ValueError, match=message):
-        registry.make("losses", "mse", class_weight=(1.0, 2.0)).check((3,), 3, labels)
+        registry.make("losses", "mse", class_weight=(1.0, 2.0)).check((3,), 3, Description((1, 1, 1), classes, 3))
 
 
 def test_labels_are_told_from_a_teachers_logits():
     outputs, labels, weights = batch("labels")
     loss = registry.make("losses", "distillation", teacher="t.npz", class_weight=(1.0, 2.0, 3.0, 4.0))
-    packed = with_logits(labels, outputs * 2)
-    np.testing.assert_array_equal(loss.own_targets(packed, 4), labels)
-    np.testing.assert_array_equal(loss.own_targets(np.eye(4)[labels], 4), np.eye(4)[labels])
+    packed = beside(labels, outputs * 2)
+    np.testing.assert_array_equal(loss.own_targets(packed), labels)
+    np.testing.assert_array_equal(loss.own_targets(np.eye(4)[labels]), np.eye(4)[labels])
     assert loss.normalizer(packed, weights) == loss.normalizer(labels, weights)
 
 
 def test_a_teacher_that_agrees_leaves_the_labels_alone():
     outputs, labels, weights = batch("labels")
     loss = registry.make("losses", "distillation", teacher="t.npz", alpha=1.0, temperature=3.0)
-    losses, gradient = run(loss, outputs, with_logits(labels, outputs), weights)
+    losses, gradient = run(loss, outputs, beside(labels, outputs), weights)
     np.testing.assert_allclose(losses, 0, atol=1e-5)
     np.testing.assert_allclose(gradient, 0, atol=1e-5)
 
 
 def test_a_sum_with_a_teacher_shows_the_others_the_labels():
     outputs, labels, weights = batch("labels")
-    taught = with_logits(labels, np.random.default_rng(4).standard_normal(outputs.shape))
+    taught = beside(labels, np.random.default_rng(4).standard_normal(outputs.shape))
     teacher = registry.make("losses", "distillation", teacher="t.npz", alpha=1.0, weight=2.0)
     inner = registry.make("losses", "sum", terms=(registry.make("losses", "hinge"),))
     both = registry.make("losses", "sum", terms=(inner, teacher), class_weight=(1.0, 2.0, 3.0, 4.0))
     assert both.teacher == "t.npz"
     assert inner.teacher is None
-    np.testing.assert_array_equal(both.own_targets(taught, 4), labels)
+    np.testing.assert_array_equal(both.own_targets(taught), labels)
     np.testing.assert_array_equal(both.class_factors(taught), 1.0 + labels)
     losses, gradient = run(both, outputs, taught, weights)
     parts = [run(inner, outputs, labels, weights), run(teacher, outputs, taught, weights)]

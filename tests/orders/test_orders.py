@@ -74,8 +74,8 @@ def test_a_class_without_samples_is_no_harm_unless_it_alone_has_a_weight():
 @pytest.mark.parametrize(
     ("name", "fields", "classes", "message"),
     [
-        ("balanced", {}, 0, "balanced needs classes, the data has target values: use shuffle"),
-        ("weighted", {"weights": (1.0, 2.0)}, 0, "weighted needs classes"),
+        ("balanced", {}, 0, "balanced needs samples of one class each, the data has none: use shuffle"),
+        ("weighted", {"weights": (1.0, 2.0)}, 0, "weighted needs samples of one class each"),
         ("weighted", {"weights": (1.0, 2.0)}, 3, "weights has 2 weights, the data has 3 classes"),
     ],
 )

@@ -7,11 +7,14 @@ import pytest
 
 from cnntrain import build, build_data
 from cnntrain.config.load import load_text
+from cnntrain.display import Gallery, Matrix
 from cnntrain.engine.walk import Walk
+from cnntrain.metrics.base import log_probabilities
 from cnntrain.record import read
 from cnntrain.registry import make
-from cnntrain.report import calibration, filters, gradcam, mistakes, pictures
+from cnntrain.report import filters, gallery, gradcam, pictures
 from cnntrain.report.judged import judging
+from cnntrain.tasks import classify
 from tests.support.experiments import FULL, run, write
 
 
@@ -25,33 +28,45 @@ def judged(tmp_path_factory):
 
 def test_confusion_and_metrics_are_those_of_eval(judged):
     document = judged.trained.evaluate("test")
-    assert judged.confusion.tolist() == document["confusion"]
+    shown = [what for part in sections_of(judged) for what in part.content]
+    assert next(what for what in shown if isinstance(what, Matrix)).counts.tolist() == document["confusion"]
     metrics = judged.metrics()
     assert metrics["accuracy"] == document["accuracy"]
-    assert metrics["log_loss"] == pytest.approx(judged.losses().mean())
+    assert metrics["log_loss"] == pytest.approx(losses_of(judged).mean())
+
+
+def sections_of(judged):
+    return judged.trained.network.task.report(judged.evaluation)
+
+
+def losses_of(judged):
+    """-log p(true class) of each sample."""
+    return -log_probabilities(judged.outputs)[np.arange(len(judged.indices)), judged.evaluation.targets]
 
 
 def test_the_bins_give_the_calibration_error(judged):
-    counts, sure, hits = calibration.bins(judged)
+    right = judged.outputs.argmax(axis=1) == judged.evaluation.targets
+    counts, sure, hits = classify.bins(np.exp(log_probabilities(judged.outputs)), right)
     assert counts.sum() == len(judged.indices)
     error = (counts * np.abs(sure - hits)).sum() / counts.sum()
     assert error == pytest.approx(judged.metrics()["calibration_error"])
-    assert make("metrics", "calibration_error").bins == calibration.BINS
+    assert make("metrics", "calibration_error").bins == classify.BINS
 
 
 def test_mistakes_are_wrong_and_the_worst_come_first(judged):
-    chosen = mistakes.worst(judged, 5)
-    assert (judged.predicted[chosen] != judged.targets[chosen]).all()
-    losses = judged.losses()
-    assert (np.diff(losses[chosen]) <= 0).all()
-    wrong = judged.predicted != judged.targets
-    assert losses[chosen[0]] == losses[wrong].max()
+    chosen = judged.trained.network.task.mistakes(judged.evaluation)
+    wrong = judged.outputs.argmax(axis=1) != judged.evaluation.targets
+    assert sorted(chosen) == np.flatnonzero(wrong).tolist()
+    assert (np.diff(losses_of(judged)[chosen]) <= 0).all()
+    (shown,) = (what for part in sections_of(judged) for what in part.content if isinstance(what, Gallery))
+    assert shown.positions.tolist() == chosen[: classify.SHOWN].tolist()
+    assert all(lines[1].startswith("is ") for lines in shown.captions)
 
 
 def test_thumbnails_are_large_enough_and_small_enough():
-    assert mistakes.thumbnail(np.zeros((28, 28, 1), np.uint8)).shape == (84, 84)
-    assert mistakes.thumbnail(np.zeros((200, 100, 3), np.uint8)).shape == (96, 48, 3)
-    assert mistakes.thumbnail(np.zeros((5, 5, 2), np.float32)).shape == (95, 95)
+    assert gallery.thumbnail(np.zeros((28, 28, 1), np.uint8)).shape == (84, 84)
+    assert gallery.thumbnail(np.zeros((200, 100, 3), np.uint8)).shape == (96, 48, 3)
+    assert gallery.thumbnail(np.zeros((5, 5, 2), np.float32)).shape == (95, 95)
 
 
 def test_bytes_of_images():

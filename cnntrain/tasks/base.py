@@ -1,0 +1,336 @@
+"""A task is what a network is asked: what targets are, what outputs mean, how answers are told and judged.
+
+Everything that depends on it stands in one file of this folder, and in the losses and metrics made for its targets.
+The rest of the package calls the methods below and never asks which task it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from cnntrain import registry
+from cnntrain.arrays import Array
+from cnntrain.description import VALUES, Description, size_text
+from cnntrain.display import Answer, Gallery, Section
+from cnntrain.registry import Part
+
+
+class Scoring(Protocol):
+    """What a task asks of a loss or of one of its terms."""
+
+    @property
+    def name_in_config(self) -> str:
+        """What a message calls it."""
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """The targets it can score outputs against."""
+
+    @property
+    def yes_or_no(self) -> bool:
+        """Whether each output is the logit of an answer to a question of its own."""
+
+    def summands(self) -> Sequence[Scoring]:
+        """What it adds up; itself where it is no sum."""
+
+
+class Measuring(Protocol):
+    """What a task asks of a metric."""
+
+    @property
+    def name_in_config(self) -> str:
+        """What a message calls it."""
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """The targets it can compare outputs with."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A network's outputs (n, units) for samples of a split, which are at `indices` (n,), beside their targets."""
+
+    data: Description
+    split: str
+    indices: Array
+    targets: Array
+    outputs: Array
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Samples whose answer is to be traced to places in the picture: positions (n,), the output asked about (n,)."""
+
+    positions: Array
+    outputs: Array
+    captions: Sequence[tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a first config says because of the task: lines of YAML, as `init` writes them."""
+
+    loss: str  # a whole line; empty where the default will do
+    optimizer: str  # a whole line
+    metrics: tuple[str, ...]  # empty where the default will do
+    monitor: str  # what the best epoch is judged by
+    unit: str  # what each output is: "score for each class"
+    shifts: bool  # whether a picture that is shifted a little keeps its target
+
+
+@dataclass(frozen=True)
+class Task(Part):
+    """Base of every task.
+
+    A task is found by the data's `Description.target` and, where several tasks share it, by the loss (`answered_by`).
+    Targets are one array, its first axis the samples: labels (n,) int64, rows (n, k) float32, or records with named
+    fields (a structured dtype), where a target has several parts or a number of them that varies. `predict` has no
+    targets and takes `blank` ones.
+    """
+
+    kind: ClassVar[str] = "tasks"
+    examples: ClassVar[tuple[Description, ...]] = ()  # data it is made for: every contract test runs over these
+    target: ClassVar[str]  # what the data's targets are: Description.target
+    loss: ClassVar[str]  # the default
+    metrics: ClassVar[tuple[str, ...]] = ()  # measured in training unless the config says which
+    usual_metrics: ClassVar[tuple[str, ...]]  # what a message proposes
+
+    # -- which task it is, and what fits it -----------------------------------------------------------------------
+
+    def answered_by(self, loss: Scoring) -> bool:
+        """Whether outputs trained on this loss mean what the task's answers mean."""
+        return True
+
+    def recognizes(self, targets: Array) -> bool:
+        """Whether targets of the right kind look like this task's: what `init` goes by, where there is no loss yet."""
+        return True
+
+    def check_data(self, data: Description) -> None:
+        """Raise ValueError where the data has other targets than the task needs."""
+        if data.target != self.target:
+            raise ValueError(
+                f"{self.name_in_config} needs {self.target}, the data has {data.target}: leave task out, and it is "
+                "found"
+            )
+
+    def check_targets(self, targets: Array) -> None:
+        """Raise ValueError for targets that are of the right kind but not the task's."""
+
+    def check_loss(self, loss: Scoring) -> None:
+        """Raise ValueError for a loss that does not score the task's targets, or takes its outputs for others."""
+        for term in loss.summands():
+            if self.target not in term.scores:
+                raise ValueError(
+                    f"{term.name_in_config} needs {' or '.join(term.scores)}, the data has {self.target}: "
+                    f"use {self.loss}"
+                )
+        if not self.answered_by(loss):
+            raise ValueError(f"{loss.name_in_config} does not fit the task {self.name_in_config}: use {self.loss}")
+
+    def check_metric(self, metric: Measuring) -> None:
+        """Raise ValueError for a metric that does not know the task's targets."""
+        if self.target not in metric.scores:
+            raise ValueError(
+                f"{metric.name_in_config} needs {' or '.join(metric.scores)}, the data has {self.target}: "
+                f"use {' or '.join(self.usual_metrics)}"
+            )
+
+    # -- the network ----------------------------------------------------------------------------------------------
+
+    def outputs(self, data: Description) -> int:
+        """How many outputs (at each place, where there are several) a network needs: `units: auto`."""
+        raise NotImplementedError
+
+    def counted(self, data: Description) -> int:
+        """How many things a metric counts by itself, such as classes: what `Metric.zeros` is given."""
+        return self.outputs(data)
+
+    # -- targets --------------------------------------------------------------------------------------------------
+
+    def groups(self, data: Description) -> tuple[str, ...]:
+        """Names of groups to exactly one of which each sample belongs; empty where there are no such groups."""
+        return ()
+
+    def labels(self, targets: Array, data: Description) -> Array | None:
+        """The group of each sample, int64 (n,): for stratified splits, orders and balanced weights; None without."""
+        return None
+
+    def counts(self, targets: Array, data: Description) -> list[int] | None:
+        """Samples of each group; None where there are no groups."""
+        labels = self.labels(targets, data)
+        return None if labels is None else np.bincount(labels, minlength=len(self.groups(data))).tolist()
+
+    def mixable(self, targets: Array, data: Description) -> Array:
+        """Targets in a form of which weighted sums can be taken, for mixup and the like: float rows (n, k)."""
+        return targets
+
+    def renumbered(self, targets: Array, numbers: Array) -> Array:
+        """Targets with class k called `numbers[k]`."""
+        return targets
+
+    def blank(self, n: int, data: Description) -> Array:
+        """Targets for n samples of which nothing is known; outputs do not depend on them."""
+        raise NotImplementedError
+
+    def random(self, n: int, data: Description, rng: np.random.Generator) -> Array:
+        """Targets of n samples, of which every loss for the task can make something; for gradient checks."""
+        raise NotImplementedError
+
+    def names(self, targets: Array, data: Description) -> list[str | None]:
+        """What each sample is said to be, where equal samples should be said to be the same; None where not."""
+        return [None] * len(targets)
+
+    def told(self, target: Any, data: Description) -> str:
+        """One target, or a mixture, in a few words: the caption of a sample."""
+        raise NotImplementedError
+
+    # -- words ----------------------------------------------------------------------------------------------------
+
+    def amount(self, data: Description, each: bool = False) -> str:
+        """How much there is to say of a sample: "10 classes", or "3 values" ("3 values each")."""
+        raise NotImplementedError
+
+    def about(self, targets: Array, data: Description) -> str:
+        """What the targets of a split are, for the head of a first config."""
+        raise NotImplementedError
+
+    def start(self, batch: int) -> Start:
+        """What a first config for batches of that size says because of the task."""
+        raise NotImplementedError
+
+    # -- answers and judgement ------------------------------------------------------------------------------------
+
+    def answer(self, outputs: Array, data: Description, top: int = 1) -> Answer:
+        """What the network's outputs for one sample say; of ranked answers the `top` first."""
+        raise NotImplementedError
+
+    def evaluated(self, data: Description) -> tuple[str, ...]:
+        """Metrics that an evaluation always has, beside those of training; not computed in training steps."""
+        raise NotImplementedError
+
+    def breakdown(self, values: dict[str, Any], data: Description) -> dict[str, Any]:
+        """Further entries of an evaluation, such as "per_class", that follow from its metrics."""
+        return {}
+
+    def census(self, targets: Array, data: Description) -> dict[str, Any]:
+        """What `check` counts in the targets of a split: "per_class" where samples have one."""
+        counts = self.counts(targets, data)
+        return {} if counts is None else {"per_class": dict(zip(self.groups(data), counts, strict=True))}
+
+    def reported(self, data: Description) -> tuple[str, ...]:
+        """Metrics that a report lists, before the run's own."""
+        return self.evaluated(data)
+
+    def verdict(self, evaluation: Evaluation) -> str:
+        """A sentence on how many answers are wrong; empty where nothing is simply wrong."""
+        return ""
+
+    def report(self, evaluation: Evaluation) -> list[Section]:
+        """The sections of a report that depend on the task; the mistakes, `mistakes(...)`, among them."""
+        raise NotImplementedError
+
+    def mistakes(self, evaluation: Evaluation) -> Array:
+        """Positions (m,) of the samples that count as mistakes, the worst first."""
+        raise NotImplementedError
+
+    def explained(self, evaluation: Evaluation, right: int, wrong: int) -> Explained | None:
+        """So many right and wrong answers to be traced in the picture; None where an answer is not one output's."""
+        return None
+
+
+@dataclass(frozen=True)
+class OfValues(Task):
+    """Base of the tasks whose targets are rows of numbers (n, k), one for each output."""
+
+    target: ClassVar[str] = VALUES
+    shown: ClassVar[int] = 24  # samples in the gallery
+
+    def outputs(self, data: Description) -> int:
+        """One for each value."""
+        return data.values
+
+    def blank(self, n: int, data: Description) -> Array:
+        """Zeros."""
+        return np.zeros((n, data.values), np.float32)
+
+    def random(self, n: int, data: Description, rng: np.random.Generator) -> Array:
+        """Values in [0, 1)."""
+        return rng.random((n, data.values))
+
+    def told(self, target: Any, data: Description) -> str:
+        """The values."""
+        return " ".join(f"{value:.3g}" for value in target)
+
+    def amount(self, data: Description, each: bool = False) -> str:
+        """How many values there are."""
+        return f"{data.values} value{'s' * (data.values > 1)}" + " each" * each
+
+    def values(self, outputs: Array) -> Array:
+        """What outputs of any shape say, in the units of the targets."""
+        return outputs
+
+    def answer(self, outputs: Array, data: Description, top: int = 1) -> Answer:
+        """The values."""
+        values = self.values(outputs).tolist()
+        return Answer(
+            "  ".join(f"{value:.6g}" for value in values),
+            {"values": values},
+            tuple(f"value_{number}" for number in range(1, data.values + 1)),
+            (tuple(values),),
+        )
+
+    def reported(self, data: Description) -> tuple[str, ...]:
+        """The errors."""
+        return ("mse", "mae")
+
+    def report(self, evaluation: Evaluation) -> list[Section]:
+        """The samples whose outputs are farthest from their values."""
+        positions = self.mistakes(evaluation)[: self.shown]
+        gallery = Gallery(
+            "mistakes", "worst mistakes", positions, [_caption(evaluation, i) for i in positions.tolist()]
+        )
+        return [Section("Worst mistakes", [gallery], "The samples with the largest squared errors.")]
+
+    def mistakes(self, evaluation: Evaluation) -> Array:
+        """All samples, those with the largest squared errors first."""
+        targets = evaluation.targets
+        errors = np.square(evaluation.outputs.reshape(len(targets), -1) - targets).mean(axis=1)
+        return np.argsort(-errors, kind="stable")
+
+
+def _caption(evaluation: Evaluation, position: int) -> tuple[str, ...]:
+    """The number of a sample, and of its values the first few, true and said."""
+    rows = (np.ravel(row[position])[:3].tolist() for row in (evaluation.targets, evaluation.outputs))
+    true, said = (", ".join(f"{value:.4g}" for value in values) for values in rows)
+    return f"sample {evaluation.indices[position]}", f"is {true}", f"said {said}"
+
+
+def find(data: Description, loss: Scoring) -> Task:
+    """The task for this data and loss. Raises ValueError where there is none."""
+    for task in of_target(data):
+        if task.answered_by(loss):
+            return task
+    raise ValueError(f"no task is known for data with {data.target}; `cnntrain list tasks` shows all tasks")
+
+
+def recognized(targets: Array, data: Description) -> Task:
+    """The task for the targets of a split, where there is no loss yet. Raises ValueError where there is none."""
+    for task in of_target(data):
+        if task.recognizes(targets):
+            return task
+    raise ValueError(f"no task is known for data with {data.target}; `cnntrain list tasks` shows all tasks")
+
+
+def of_target(data: Description) -> list[Task]:
+    """The tasks for data with such targets, by name."""
+    return [cls() for cls in registry.parts("tasks").values() if issubclass(cls, Task) and cls.target == data.target]
+
+
+def told(data: Description) -> str:
+    """Data in words: "28x28x1 of 10 classes"."""
+    task = next(iter(of_target(data)), None)
+    return f"{size_text(data.shape)} of {task.amount(data) if task else data.target}"
