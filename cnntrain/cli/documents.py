@@ -27,6 +27,7 @@ class Document:
 _NETWORK = {
     "name": "of the experiment",
     "input": "shape of a sample, 28x28x1",
+    "task": "what the network is asked: classify, regress, tag",
     "classes": "their names",
     "nodes": "for each layer its name, type, shape, parameters, operations and memory",
     "parameters": "how many, statistics left out",

@@ -46,7 +46,7 @@ def test_gzip_is_known_by_its_content(tmp_path: Path) -> None:
 
 def test_describes_what_is_declared() -> None:
     description = make(Path("nowhere"), shape=(6, 5), classes=("a", "b")).describe()
-    assert (description.shape, description.classes, description.outputs) == ((6, 5, 1), ("a", "b"), 2)
+    assert (description.shape, description.classes, description.target) == ((6, 5, 1), ("a", "b"), "classes")
     assert make(Path("nowhere"), shape=(6, 5, 1), classes=3).describe().classes == ("0", "1", "2")
     assert make(Path("nowhere"), shape=(6, 5)).describe() is None
     assert make(Path("nowhere"), classes=3).describe() is None

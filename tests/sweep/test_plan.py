@@ -198,8 +198,8 @@ def test_a_mistake_of_the_config_is_reported_once_for_all_cells(tmp_path):
     with pytest.raises(ConfigError) as raised:
         read_plan(tmp_path / "sweep.yaml")
     assert [p.message.split(" (")[0] for p in raised.value.problems] == [
-        "unknown key 'nonsense'; known: name, seed, data, model, init, loss, optimizer, schedule, momentum_schedule, "
-        "train, checkpoint, warnings",
+        "unknown key 'nonsense'; known: name, seed, data, model, init, task, loss, optimizer, schedule, "
+        "momentum_schedule, train, checkpoint, warnings",
         *("missing key 'data'", "missing key 'model'", "missing key 'train'"),
     ]
 
