@@ -23,6 +23,7 @@ FLOORS: dict[int, set[str]] = {
     4: {"graph", "engine", "loader", "recognition"},
     5: {"checkpoint", "run", "manifest", "build", "resources", "saved"},
     6: {
+        "contracts",
         "trainer",
         "recorder",
         "journal",
