@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, make_dataclass
+from typing import Annotated, Literal
 
 import pytest
 
 from cnntrain import registry
 from cnntrain.cli import main
 from cnntrain.config.catalogue import entry, keys, shown, sources
-from cnntrain.config.schema import TrainedOptions
+from cnntrain.config.fields import Duration, Finite, NonNegative, Pair, Rate, annotations_of, unbounded
+from cnntrain.config.schema import Experiment, TrainedOptions
+from cnntrain.contracts import part
+from cnntrain.optimizers.base import Lookahead, Optimizer
 from tests.support import reference
 from tests.support.golden import proven
 
@@ -74,9 +79,46 @@ def test_every_name_of_the_catalogue_is_registered(kind):
 
 @pytest.mark.parametrize(("kind", "name", "cls"), PARTS)
 def test_has_a_docstring_of_its_own(kind, name, cls):
-    assert cls.__doc__
-    assert not cls.__doc__.startswith(f"{cls.__name__}("), "the docstring is the dataclass's signature"
-    assert cls.__dict__.get("__doc__") != cls.__mro__[1].__doc__
+    part.says_what_it_is(cls)
+
+
+@pytest.mark.parametrize(("kind", "name", "cls"), PARTS)
+def test_says_of_every_number_what_it_may_be(kind, name, cls):
+    part.bounds_its_numbers(cls)
+
+
+def test_so_does_every_other_section_of_a_config():
+    assert [name for name, annotation in annotations_of(Experiment).items() if unbounded(annotation)] == []
+
+
+@pytest.mark.parametrize(
+    ("annotation", "expected"),
+    [
+        (float, True),
+        (int | None, True),
+        (tuple[float, float], True),
+        (tuple[int, ...] | Literal["auto"], True),
+        (tuple[NonNegative, float], True),
+        (Annotated[float, "seconds"], True),
+        (Finite, False),
+        (Pair, False),
+        (tuple[Rate, Rate] | None, False),
+        (Literal[1, 2], False),
+        (bool, False),
+        (str, False),
+        (Duration, False),
+        (Lookahead, False),
+        (make_dataclass("Loose", [("lr", float)]), True),
+    ],
+)
+def test_a_number_without_bounds_is_seen_wherever_it_stands(annotation, expected):
+    assert unbounded(annotation) == expected
+
+
+def test_an_optimizer_with_a_bare_learning_rate_is_named():
+    cls = dataclass(frozen=True)(type("Bare", (Optimizer,), {"__annotations__": {"lr": float}, "lr": 0.1}))
+    with pytest.raises(AssertionError, match=r"Bare\.lr says not what it may be: write Annotated\[float"):
+        part.bounds_its_numbers(cls)
 
 
 @pytest.mark.parametrize(("kind", "name", "cls"), CATALOGUED)

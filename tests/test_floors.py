@@ -16,7 +16,7 @@ ROOT = Path(cnntrain.__file__).parent
 
 # A name stands for a module, or for a folder and all that is in it.
 FLOORS: dict[int, set[str]] = {
-    0: {"errors", "registry", "files", "archive", "reader", "reading", "strict_json"},
+    0: {"errors", "registry", "installed", "files", "archive", "reader", "reading", "strict_json"},
     1: {"config"},
     2: {"blas", "arrays", "random", "ops", "pictures", "decoded", "records", "draft"},
     3: set(KINDS),

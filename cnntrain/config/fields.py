@@ -195,14 +195,11 @@ def unbounded(annotation: Any) -> bool:
 
     `Finite` says that any number will do. Looks into lists, unions and the dataclasses that a config writes as maps.
     """
-    base, marks = annotation, ()
-    if typing.get_origin(annotation) is Annotated:
-        base, *marks = typing.get_args(annotation)
-    if (
-        any(isinstance(mark, (Range, Kind)) for mark in marks)
-        or base in (Duration, Declared)
-        or typing.get_origin(base) is Literal
-    ):
+    marked = typing.get_origin(annotation) is Annotated
+    base, *marks = typing.get_args(annotation) if marked else (annotation,)
+    if any(isinstance(mark, (Range, Kind)) for mark in marks):
+        return False
+    if base in (Duration, Declared) or typing.get_origin(base) is Literal:  # which say themselves what they take
         return False
     if dataclasses.is_dataclass(base) and isinstance(base, type):
         return any(map(unbounded, annotations_of(base).values()))

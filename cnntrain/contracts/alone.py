@@ -141,7 +141,7 @@ def run(
     shards = [[part[i] for part in (np.split(x, cuts) for x in xs)] for i in range(len(cuts) + 1)]
     frames = [frame(layer, shard, p, training, i, inplace) for i, shard in enumerate(shards)]
     coupled = isinstance(layer, Coupled) and training
-    total = None
+    total: Any = None
     if coupled:
         assert isinstance(layer, Coupled)
         total = tree_sum([layer.partial(f) for f in frames])

@@ -38,7 +38,7 @@ def _lines() -> Iterator[str]:
 
 
 def _table(kind: str) -> Iterator[str]:
-    entries = [entry(part) for part in registry.parts(kind).values()]
+    entries = [entry(part) for part in registry.own(kind).values()]
     yield f"### {TITLES.get(kind, kind.capitalize())}"
     yield ""
     for word, of in (
