@@ -87,6 +87,11 @@ def parts(kind: str) -> dict[str, type[Part]]:
     return dict(sorted(_parts[kind].items()))
 
 
+def known(kind: str) -> dict[str, type[Part]]:
+    """The parts of a kind that are registered by now, whoever did it; imports nothing."""
+    return dict(_parts[kind])
+
+
 def unusable(kind: str) -> dict[str, str]:
     """The parts of a kind that installed packages declare and that cannot be used, each with the reason in a line."""
     parts(kind)
@@ -108,7 +113,7 @@ def _extend(kind: str) -> None:
         try:
             found = origin.load()
             new = _added[before:]
-            _require_declared(origin, new, {(one.kind, one.name) for one in installed.declared()})
+            _require_declared(new, {(one.kind, one.name) for one in installed.declared()})
             cls = _parts[kind].get(name)
             if cls is None or not dataclasses.is_dataclass(cls) or (isinstance(found, type) and found is not cls):
                 raise TypeError(f"it is, or has, no dataclass with @register({name!r}) that is of the kind {kind}")
@@ -122,7 +127,7 @@ def _extend(kind: str) -> None:
             )
 
 
-def _require_declared(origin: Any, new: Iterable[tuple[str, str]], declared: set[tuple[str, str]]) -> None:
+def _require_declared(new: Iterable[tuple[str, str]], declared: set[tuple[str, str]]) -> None:
     """What a module registers beside the part asked for is there whenever it is asked for, or not at all."""
     for kind, name in new:
         if (kind, name) not in declared:

@@ -20,6 +20,7 @@ from cnntrain.config.load import Loaded, load_plain
 from cnntrain.datasets.base import MAX_CLASSES, Description
 from cnntrain.errors import CheckpointError, ConfigError
 from cnntrain.loader import array_shapes, with_arrays
+from cnntrain.registry import KINDS, parts, unusable
 from cnntrain.transforms.base import Transform
 
 
@@ -38,10 +39,23 @@ def experiment(checkpoint: Checkpoint, sets: Sequence[str] = (), fitted: bool = 
     if fitted:
         config["data"] = config["data"] | {"eval_transforms": meta["eval_transforms"]}
         config["loss"] = meta.get("loss", config.get("loss"))  # class weights as they were counted
+    _require_parts(checkpoint)
     with blaming(checkpoint.path):
         loaded = load_plain(config, file)
         build.network(loaded, description)
     return (load_plain(config, file, sets) if sets else loaded), description
+
+
+def _require_parts(checkpoint: Checkpoint) -> None:
+    """Raise CheckpointError where a part of another package is not to be had, which is no damage of the file."""
+    recorded = checkpoint.meta.get("packages", {})
+    for place, package in recorded.items() if isinstance(recorded, dict) else ():
+        kind, _, name = place.partition(".")
+        if kind not in KINDS or name in parts(kind):
+            continue
+        noun, whose = f"{KINDS[kind]} {_shown(name)}", _shown(package)
+        why = unusable(kind).get(name, "is not installed. Install it, if you trust it, and try again")
+        raise CheckpointError(f"{checkpoint.path} needs the {noun} of the package {whose}, which {why}")
 
 
 def transforms(checkpoint: Checkpoint, loaded: Loaded, shape: Shape) -> tuple[Transform, ...]:
@@ -74,6 +88,11 @@ def blaming(path: Path) -> Iterator[None]:
         raise CheckpointError(
             f"{path} holds a config that cannot be used: {first.message}{more}. Restore it from a copy"
         ) from error
+
+
+def _shown(text: Any) -> str:
+    """A text that a stranger may have written, quoted, short and harmless."""
+    return ascii(text) if len(ascii(text)) <= 80 else f"{ascii(text)[:77]}..."
 
 
 def _description(checkpoint: Checkpoint) -> Description:

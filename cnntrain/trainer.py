@@ -22,7 +22,7 @@ from cnntrain.arrays import Array
 from cnntrain.averages.base import Average
 from cnntrain.build import Data, Network
 from cnntrain.checkpoint import Checkpoint
-from cnntrain.config.dump import plain
+from cnntrain.config.dump import packages, plain
 from cnntrain.config.load import Loaded
 from cnntrain.config.schema import Experiment
 from cnntrain.console import Console, Epoch, clock
@@ -408,6 +408,7 @@ class Trainer:
             "metrics_length": self.run.metrics_length,
             "data": self._fingerprint,
             "environment": environment(),
+            "packages": packages(self.loaded.experiment),
         }
 
     def arrays(self) -> dict[str, Array]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import itertools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -193,7 +194,7 @@ def _goes_on(annotation: Any) -> bool:
 def part_keys(kind: str, name: str, placed: bool = False) -> list[str]:
     """The keys of a part; with those of its place in a list of layers, if it is `placed` there. Empty for no part."""
     folder = Path(__file__).parent.parent / kind
-    for path in (*sorted(folder.glob("*.py")), *_installed(kind, name)):
+    for path in itertools.chain(sorted(folder.glob("*.py")), _installed(kind, name)):
         if f'@register("{name}")' in path.read_text(encoding="utf-8"):
             classes = _classes(path)
             return list(dict.fromkeys(_fields(_registered(classes, name), classes, folder, placed)))
