@@ -30,7 +30,7 @@ _OF_KIND: dict[str, Any] = {
     "optimizers": optimizer,
     "transforms": transform,
 }
-_OF_EVERY_PART = (part.says_what_it_is, part.bounds_its_numbers, part.names_its_source)
+_OF_EVERY_PART = (part.says_what_it_is, part.bounds_its_numbers)
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def leaves_its_inputs_alone(metric: Metric) -> None:
 
 
 def is_nan_of_nothing_and_a_number_of_something(metric: Metric) -> None:
-    """A float; or where it has a value for each class, a list of as many. The confusion matrix counts, and has no NaN."""
+    """A float; or a list of one for each class. The confusion matrix counts, and has no NaN."""
     nothing, something = metric.value(metric.zeros(CLASSES)), metric.value(state_of(metric, *samples()))
     if metric.name_in_config == "confusion":
         equal(nothing, [[0] * CLASSES] * CLASSES, "of nothing it counts something")

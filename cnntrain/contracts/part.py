@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnntrain.config.catalogue import sources
 from cnntrain.config.fields import annotations_of, unbounded
 from cnntrain.contracts.base import hold
 from cnntrain.registry import Part
@@ -27,11 +26,6 @@ def bounds_its_numbers(cls: type[Part]) -> None:
         f"{cls.__name__}.{', '.join(bare)} says not what it may be: write Annotated[float, Range(low, high)], or "
         "a name of cnntrain/config/fields.py: Positive, Rate, ..., or Finite where every number means something",
     )
-
-
-def names_its_source(cls: type[Part]) -> None:
-    """Its docstring names the paper and its year, or the program whose convention it follows."""
-    hold(sources(cls.__doc__ or ""), f"the docstring of {cls.__name__} names no source: the paper and its year")
 
 
 def examples_of(cls: Any) -> tuple[Any, ...]:

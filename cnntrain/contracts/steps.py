@@ -60,9 +60,10 @@ class Run:
             p, gradients = self.p[where].reshape(shape), g[where].copy().reshape(shape)
             self.optimizer.step(Block(p, gradients, slots, lr, self.done, (scratch[0], scratch[1]), self.role))
 
-    def follow(self, stop: int, watch: Callable[[int, Array], None] = lambda step, p: None) -> Array:
+    def follow(self, stop: int, watch: Callable[[int, Array], None] | None = None) -> Array:
         """Steps of the fixed sequence up to `stop`; the parameters after it."""
         for step in range(self.done + 1, stop + 1):
             self.step(gradient(step, self.p.dtype, len(self.p)), rate(self.optimizer.lr, step))
-            watch(step, self.p)
+            if watch:
+                watch(step, self.p)
         return self.p

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cnntrain import registry
+from cnntrain.contracts.loss import batch, run
 from cnntrain.losses.distillation import with_logits
-from tests.losses.test_losses import batch, run
 
 
 def test_balanced_weights_are_those_of_scikit_learn():
