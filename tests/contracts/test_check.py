@@ -1,4 +1,4 @@
-"""`cnntrain selftest --part FILE`: sound parts pass, every kind of slip is named, and a file that is none is refused."""
+"""`cnntrain selftest --part FILE`: sound parts pass, every kind of slip is named, what is no part is refused."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def checked(path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[d
 def test_a_sound_part_passes(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, checks, err = checked(WAVES / f"{name}.py", capsys)
     assert (code, err) == (0, "")
-    assert len(checks) > 10
+    assert len(checks) >= 10
     assert all(check["passed"] for check in checks)
 
 
@@ -57,19 +57,61 @@ SLIPS = [
     ("snake", "initial: Positive = 1.0", "initial: float = 1.0", "bounds its numbers", "Snake.initial says not what"),
     ("snake", "(example((3, 5, 2)), example((7,), initial=0.5))", "()", "has examples", "Snake has no examples"),
     ("snake", "initial=0.5", "initial=-1.0", "has examples", "ValueError: initial must be"),
-    ("snake", "np.multiply(x, 2, out", "np.multiply(x, 3, out", "has gradients that are central differences", "input 0 is"),
+    (
+        "snake",
+        "np.multiply(x, 2, out",
+        "np.multiply(x, 3, out",
+        "has gradients that are central differences",
+        "input 0 is",
+    ),
     ("snake", 'f.dp["scale"].fill(0)', "pass", "computes in the type it is given", "NaN or infinity"),
-    ("snake", 'f.dp["scale"] +=', 'f.dp["scale"][...] =', "gives for many rows what few at a time do", "gradient of scale"),
-    ("snake", "np.add(x, sine, out=y)", "np.add(x, sine, out=x)\n            y[...] = x", "leaves what it reads", "writes its input"),
-    ("snake", "np.multiply(sine, dy, out=dx)", "np.multiply(sine, dy.copy() + 0, out=dx)", "allocates nothing", "workspace"),
-    ("snake", "inputs[0][-1:], \"norm\"", "(1,), \"norm\"", "declares its shapes", ""),
-    ("signsgd", "lr: NonNegative = 1e-3", "lr: float = 1e-3", "bounds its numbers", "SignSGD.lr says not what it may be"),
+    (
+        "snake",
+        'f.dp["scale"] +=',
+        'f.dp["scale"][...] =',
+        "gives for many rows what few at a time do",
+        "gradient of scale",
+    ),
+    (
+        "snake",
+        "np.add(x, sine, out=y)",
+        "np.add(x, sine, out=x)\n            y[...] = x",
+        "leaves what it reads",
+        "writes its input",
+    ),
+    (
+        "snake",
+        "np.multiply(sine, dy, out=dx)",
+        "np.multiply(sine, dy.copy() + 0, out=dx)",
+        "allocates nothing",
+        "workspace",
+    ),
+    ("snake", 'inputs[0][-1:], "norm"', '(1,), "norm"', "has gradients", "ValueError: non-broadcastable"),
+    (
+        "signsgd",
+        "lr: NonNegative = 1e-3",
+        "lr: float = 1e-3",
+        "bounds its numbers",
+        "SignSGD.lr says not what it may be",
+    ),
     ("signsgd", "block.p -= change", "block.p += change", "finds the bottom of a parabola", "from the bottom"),
     ("signsgd", "np.sign(block.g, out=block.scratch[0])", "np.sign(block.g)", "allocates no array", "bytes"),
-    ("signsgd", "np.sign(block.g, out=block.scratch[0])", "np.sign(block.g + 1, out=block.scratch[0])", "leaves zero", "move"),
-    ("jaccard", "return hit, predicted + true - hit", "return hit, predicted + true", "says that the perfect", "expected 1"),
+    (
+        "signsgd",
+        "np.sign(block.g, out=block.scratch[0])",
+        "np.sign(block.g + 1, out=block.scratch[0])",
+        "leaves zero",
+        "move",
+    ),
+    (
+        "jaccard",
+        "return hit, predicted + true - hit",
+        "return hit, predicted + true",
+        "says that the perfect",
+        "expected 1",
+    ),
     ("jaccard", "return hit, predicted + true - hit", "raise KeyError('odd')", "is nan of nothing", "KeyError: 'odd'"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "right", "wrong", "check", "words"), SLIPS)
