@@ -2,12 +2,14 @@
 
 Each layer says in `draw` which operations it is made of; a format says how it writes each operation. So a new layer
 needs no line in any format, a new format none in any layer, and neither imports the other. Shapes are those of one
-sample, images (height, width, channels); how a format lays them out is its own affair.
+sample, images (height, width, channels); how a format lays them out is its own affair. A format that lacks an operation
+refuses the layer by name and place (`lacks`).
 
 | operations | what they do |
 |---|---|
 | add sub mul div max min pow | two values, or a value and a number; features go with each pixel of an image |
 | exp log tanh sigmoid erf sqrt neg abs | one value, element by element |
+| sin, arctan, floor ... | any other of NumPy's element-wise functions, by NumPy's name |
 | mean sum amax | over some axes, which stay with size 1 |
 | conv, conv_transpose | weight as conv2d's or conv_transpose2d's, bias or None; stride, padding, dilation, groups |
 | max_pool, sum_pool | windows; kernel, stride, padding |
@@ -26,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from cnntrain.arrays import Array, Shape
+from cnntrain.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Operation:
     operands: tuple[Operand, ...]
     out: Value
     numbers: Mapping[str, Any] = field(default_factory=dict)
+    of: str = ""  # the layer that drew it and its place, for messages
 
 
 class Draft:
@@ -65,6 +69,7 @@ class Draft:
         self.constants: dict[str, Array] = {}
         self.results: set[str] = set()  # names of values that are a node's result, not a step on the way to it
         self.node = ""  # whose operations are being drawn
+        self._of = ""
         self._count = 0  # of its operations so far
 
     def constant(self, name: str, array: Array) -> Constant:
@@ -80,12 +85,12 @@ class Draft:
             shape = np.broadcast_shapes(*shapes)
         self._count += 1
         out = Value(f"{self.node}.{self._count}", shape)
-        self.operations.append(Operation(kind, operands, out, numbers))
+        self.operations.append(Operation(kind, operands, out, numbers, self._of or self.node))
         return out
 
-    def begin(self, node: str) -> None:
-        """From here on, what is drawn is this node's."""
-        self.node, self._count = node, 0
+    def begin(self, node: str, of: str = "") -> None:
+        """From here on, what is drawn is this node's; `of` is what messages call it, by default its name."""
+        self.node, self._count, self._of = node, 0, of
 
     def end(self, result: Value) -> Value:
         """The node's result, under the node's own name where its last operation gives it."""
@@ -114,3 +119,12 @@ class Draft:
     def image_of(self, features: Value) -> Value:
         """Features as an image of one pixel, so that they go with the pixels of another."""
         return features if len(features.shape) > 1 else self.reshape(features, (1, 1, math.prod(features.shape)))
+
+
+def lacks(operation: Operation, form: str, why: str = "") -> UsageError:
+    """The error of a format that cannot write an operation: which layer, where, and what there is to do."""
+    return UsageError(
+        f"{operation.of} cannot be exported as {form}: the format has no operation {operation.kind!r}"
+        f"{why}. Choose another --format, or let the layer's 'draw' make it of operations that every format has, "
+        "which cnntrain/draft.py lists"
+    )

@@ -25,6 +25,7 @@ from cnntrain.description import Description
 from cnntrain.errors import CheckpointError, ConfigError, StorageError
 from cnntrain.files import read_limited
 from cnntrain.loader import array_shapes, with_arrays
+from cnntrain.registry import KINDS, parts, unusable
 from cnntrain.transforms.base import Transform
 
 
@@ -43,6 +44,7 @@ def experiment(checkpoint: Checkpoint, sets: Sequence[str] = (), fitted: bool = 
     if fitted:
         config["data"] = config["data"] | {"eval_transforms": meta["eval_transforms"]}
         config["loss"] = meta.get("loss", config.get("loss"))  # class weights as they were counted
+    _require_parts(checkpoint)
     with blaming(checkpoint.path):
         loaded = load_plain(config, file)
         build.network(loaded, description)
@@ -61,6 +63,18 @@ def located(loaded: Loaded, path: Path) -> Loaded:
     marks = {path: mark for path, mark in written.marks.items() if path.partition(".")[0] in ("model", "loss")}
     experiment = replace(loaded.experiment, model=written.experiment.model)
     return replace(loaded, experiment=experiment, marks={**loaded.marks, **marks})
+
+
+def _require_parts(checkpoint: Checkpoint) -> None:
+    """Raise CheckpointError where a part of another package is not to be had, which is no damage of the file."""
+    recorded = checkpoint.meta.get("packages", {})
+    for place, package in recorded.items() if isinstance(recorded, dict) else ():
+        kind, _, name = place.partition(".")
+        if kind not in KINDS or name in parts(kind):
+            continue
+        noun, whose = f"{KINDS[kind]} {_shown(name)}", _shown(package)
+        why = unusable(kind).get(name, "is not installed. Install it, if you trust it, and try again")
+        raise CheckpointError(f"{checkpoint.path} needs the {noun} of the package {whose}, which {why}")
 
 
 def transforms(checkpoint: Checkpoint, loaded: Loaded, shape: Shape) -> tuple[Transform, ...]:
@@ -93,6 +107,11 @@ def blaming(path: Path) -> Iterator[None]:
         raise CheckpointError(
             f"{path} holds a config that cannot be used: {first.message}{more}. Restore it from a copy"
         ) from error
+
+
+def _shown(text: Any) -> str:
+    """A text that a stranger may have written, quoted, short and harmless."""
+    return ascii(text) if len(ascii(text)) <= 80 else f"{ascii(text)[:77]}..."
 
 
 def _description(checkpoint: Checkpoint) -> Description:

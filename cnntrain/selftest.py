@@ -2,7 +2,7 @@
 
 `golden.npz` comes with the package. It holds cases of layers, losses, optimizers and schedules with what PyTorch, or
 where it has no counterpart the paper's formula, made of them, and two small networks with the whole course of their
-training. `python -m tests.golden.pack` puts it together from the golden files of the tests.
+training. `python -m tests.regenerate` puts it together from the golden files of the tests.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from typing import Any
 
 from cnntrain.arrays import Array
 from cnntrain.checkpoint import Checkpoint
-from cnntrain.config.dump import plain
+from cnntrain.config.dump import packages, plain
 from cnntrain.errors import CheckpointError, DataError
 from cnntrain.fingerprint import difference, fingerprint
 from cnntrain.job import Job
@@ -68,6 +68,7 @@ class State:
             "metrics_length": metrics_length,
             "data": self._fingerprint,
             "environment": environment(),
+            "packages": packages(job.loaded.experiment),
         }
 
     def arrays(self) -> dict[str, Array]:

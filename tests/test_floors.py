@@ -16,13 +16,14 @@ ROOT = Path(cnntrain.__file__).parent
 
 # A name stands for a module, or for a folder and all that is in it.
 FLOORS: dict[int, set[str]] = {
-    0: {"errors", "registry", "files", "archive", "reader", "reading", "strict_json"},
+    0: {"errors", "registry", "installed", "files", "archive", "reader", "reading", "strict_json"},
     1: {"config"},
     2: {"blas", "arrays", "description", "display", "random", "ops", "pictures", "decoded", "records", "draft"},
     3: set(KINDS),
     4: {"graph", "engine", "loader", "recognition"},
     5: {"checkpoint", "run", "manifest", "build", "build_data", "resources", "saved"},
     6: {
+        "contracts",
         "trainer",
         *("job", "stepper", "rates", "state", "validation", "postmortem", "timekeeper", "fingerprint", "changes"),
         "preflight",

@@ -45,6 +45,25 @@ def test_an_error_of_the_config_is_the_checkpoints(finished):
         saved.experiment(finished, ["seed=9"])
 
 
+@pytest.mark.parametrize(
+    ("packages", "message"),
+    [
+        ({"layers.snake": "waves 0.1"}, "needs the layer 'snake' of the package 'waves 0.1', which is not installed"),
+        ({"layers.s\x1b[2J": ["x"] * 99}, r"needs the layer 's\\x1b\[2J' of the package \['x', .*\.\.\., which is not"),
+    ],
+)
+def test_a_part_of_a_package_that_is_not_there_is_named_harmlessly(finished, packages, message):
+    finished.meta["packages"] = packages
+    with pytest.raises(CheckpointError, match=message):
+        saved.experiment(finished)
+
+
+@pytest.mark.parametrize("packages", [{}, {"layers.relu": "x"}, {"nothing.x": "y"}, {"": 1}, [], None, 7])
+def test_packages_that_are_not_needed_or_make_no_sense_are_no_hindrance(finished, packages):
+    finished.meta["packages"] = packages
+    assert saved.experiment(finished)[0].experiment.seed == 7
+
+
 def test_blame_counts_further_problems():
     problems = [Problem(Mark("x", 1, 1), text) for text in ("first", "second", "third")]
     with pytest.raises(CheckpointError) as caught, saved.blaming(Path("a.npz")):

@@ -12,21 +12,9 @@ import pytest
 from cnntrain import registry, selftest
 from cnntrain.cli import main
 from cnntrain.selftest import KINDS, deviation
-from tests.golden import pack
 from tests.support.golden import proven
 
 ROOT = Path(__file__).parent.parent
-
-
-def test_the_packed_file_is_that_of_the_golden_files():
-    wanted = pack.contents()
-    with np.load(selftest.GOLDEN, allow_pickle=False) as file:
-        found = dict(file)
-    stale = "the golden files have changed: run python -m tests.golden.pack"
-    assert found.keys() == wanted.keys(), stale
-    for name, array in wanted.items():
-        assert array.dtype == found[name].dtype, stale
-        assert array.tobytes() == found[name].tobytes(), stale
 
 
 def test_the_packed_file_is_small_and_comes_with_the_package():

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ast
 import functools
+import itertools
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,11 +194,22 @@ def _goes_on(annotation: Any) -> bool:
 def part_keys(kind: str, name: str, placed: bool = False) -> list[str]:
     """The keys of a part; with those of its place in a list of layers, if it is `placed` there. Empty for no part."""
     folder = Path(__file__).parent.parent / kind
-    for path in sorted(folder.glob("*.py")):
+    for path in itertools.chain(sorted(folder.glob("*.py")), _installed(kind, name)):
         if f'@register("{name}")' in path.read_text(encoding="utf-8"):
             classes = _classes(path)
             return list(dict.fromkeys(_fields(_registered(classes, name), classes, folder, placed)))
     return []
+
+
+def _installed(kind: str, name: str) -> Iterator[Path]:
+    """The file of a part that an installed package declares, as far as it is found without importing anything."""
+    from cnntrain.installed import declared
+
+    for origin in declared():
+        if (origin.kind, origin.name) == (kind, name):
+            module = Path(*origin.value.partition(":")[0].split("."))
+            for place in sys.path:
+                yield from filter(Path.is_file, (place / module.with_suffix(".py"), place / module / "__init__.py"))
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,9 +29,15 @@ def command(kind: str | None, name: str | None, as_json: bool) -> None:
     """List the kinds of parts; the parts of a KIND; or explain the part NAME with its keys and defaults."""
     from cnntrain.config.catalogue import entry
     from cnntrain.errors import UsageError
-    from cnntrain.registry import did_you_mean, lookup, parts
+    from cnntrain.installed import unknown_kinds
+    from cnntrain.registry import did_you_mean, lookup, parts, unusable
 
+    for one in [kind] if kind in KINDS else KINDS if kind is None else ():
+        for unused, why in unusable(one).items():
+            warnings.warn(f"the {KINDS[one]} {unused!r} {why}", stacklevel=1)
     if kind is None:
+        for line in unknown_kinds(KINDS):
+            warnings.warn(line, stacklevel=1)
         _list_kinds({kind: list(parts(kind)) for kind in KINDS}, as_json)
         return
     if kind not in KINDS:
@@ -66,12 +73,17 @@ def _listed(kind: str, entries: list[dict[str, Any]], columns: int) -> Iterator[
         if own := ", ".join(keys(entry)):
             yield from _wrapped(f"keys: {own}", columns, " " * indent, indent + 2)
         source = f"{', '.join(entry['source'])}; " if entry["source"] else ""
-        yield from _wrapped(f"from: {source}{entry['file']}", columns, " " * indent, indent + 2)
+        yield from _wrapped(f"from: {source}{_file(entry)}", columns, " " * indent, indent + 2)
     yield ""
     shared = dict.fromkeys(key for entry in entries for key in keys(entry, "kind"))
     if shared:
         yield from _wrapped(f"Every {KINDS[kind]} also takes: {', '.join(shared)}", columns, "", 2)
     yield f"What each key takes: cnntrain list {kind} NAME"
+
+
+def _file(entry: dict[str, Any]) -> str:
+    """Where a part is; of an installed package, with its name and version."""
+    return f"{entry['file']} of {entry['package']}" if entry["package"] else str(entry["file"])
 
 
 def _wrapped(text: str, columns: int, first: str = "", indent: int = 0) -> list[str]:
@@ -82,7 +94,7 @@ def _wrapped(text: str, columns: int, first: str = "", indent: int = 0) -> list[
 def _explain(entry: dict[str, Any]) -> None:
     from cnntrain.config.catalogue import shown
 
-    show(f"{entry['name']} ({entry['file']})\n")
+    show(f"{entry['name']} ({_file(entry)})\n")
     show(paragraphs(entry["text"]))
     if entry["source"]:
         show()

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from cnntrain.cli.options import Command, as_json, debug, print_json
+from cnntrain.cli.options import PATH, Command, as_json, debug, print_json
 from cnntrain.cli.text import show, table
 
 
-@click.command(cls=Command, examples=["cnntrain selftest"])
+@click.command(cls=Command, examples=["cnntrain selftest", "cnntrain selftest --part my_layer.py"])
+@click.option("--part", type=PATH, metavar="FILE", help="Check the parts that this Python file registers instead.")
 @as_json
 @debug
-def command(as_json: bool) -> None:
-    """Compare every part with PyTorch's numbers, and threads with each other; exit code 9 where they differ."""
+def command(part: Path | None, as_json: bool) -> None:
+    """Compare every part with PyTorch's numbers, and threads with each other; exit code 9 where they differ.
+
+    With --part, the file is imported and its parts are held against what every part of their kind must keep: gradients
+    that are central differences, equal bits, bounds of every number and more.
+    """
     from cnntrain.selftest import run
 
+    if part is not None:
+        _check(part, as_json)
+        return
     report = run()
     if as_json:
         print_json(report.document())
@@ -33,3 +43,20 @@ def command(as_json: bool) -> None:
         show(table([["check", "cases", "deviation", "allowed", "", ""], *rows], right={1, 2, 3}))
         show(f"\n{len(report.checks)} checks in {report.seconds:.1f} s")
     report.require()
+
+
+def _check(path: Path, as_json: bool) -> None:
+    """The contracts of the parts of a file."""
+    from cnntrain.contracts.check import check
+
+    outcome = check(path)
+    if as_json:
+        print_json(outcome.document())
+    else:
+        rows = [
+            [verdict.part, verdict.check, str(verdict.cases), f"FAILED: {verdict.problem}" if verdict.problem else "ok"]
+            for verdict in outcome.verdicts
+        ]
+        show(table([["part", "check", "cases", ""], *rows], right={2}, fold=3))
+        show(f"\n{len(outcome.verdicts)} checks in {outcome.seconds:.1f} s")
+    outcome.require()

@@ -14,7 +14,7 @@ from typing import Any
 from cnntrain.config.describe import describe_bounded, required
 from cnntrain.config.dump import plain
 from cnntrain.config.fields import annotations_of, key_of
-from cnntrain.registry import Part
+from cnntrain.registry import Part, package_of
 
 _YEAR = r"(?:17|18|19|20)\d\d[a-z]?"
 _PAPER = re.compile(rf"[A-Z][\w'-]+(?:(?:,| and| et al\.|, and) ?(?:[A-Z][\w'-]+)?)*,? \(?{_YEAR}\b")
@@ -22,7 +22,7 @@ _PROGRAM = re.compile(r"\b(?:PyTorch|torchvision|Keras|TensorFlow|Caffe|timm)\b"
 
 
 def entry(part: type[Part]) -> dict[str, Any]:
-    """One part as `cnntrain list --json` has it: name, meaning, text, source, file, fields."""
+    """One part as `cnntrain list --json` has it: name, meaning, text, source, file, package, fields."""
     text = inspect.getdoc(part) or ""
     first = " ".join(text.split("\n\n")[0].split())
     return {
@@ -31,6 +31,7 @@ def entry(part: type[Part]) -> dict[str, Any]:
         "text": text,
         "source": sources(text),
         "file": part.__module__.replace(".", "/") + ".py",
+        "package": package_of(part),
         "fields": list(_own_fields(part)),
     }
 

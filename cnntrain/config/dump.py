@@ -12,7 +12,7 @@ import yaml
 from cnntrain.config.fields import Declared, Duration, key_of
 from cnntrain.config.scalars import is_ordinary_text
 from cnntrain.config.schema import Experiment
-from cnntrain.registry import Part
+from cnntrain.registry import Part, package_of
 
 
 def plain(value: Any) -> Any:
@@ -31,6 +31,19 @@ def plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [plain(item) for item in value]
     return value
+
+
+def packages(value: Any) -> dict[str, str]:
+    """The parts within an experiment that are of installed packages: {"layers.snake": "waves 0.1"}."""
+    if isinstance(value, Declared):
+        return packages(value.part)
+    if isinstance(value, tuple):
+        return {name: package for item in value for name, package in packages(item).items()}
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return {}
+    package = package_of(type(value)) if isinstance(value, Part) else None
+    mine = {f"{value.kind}.{value.name_in_config}": package} if isinstance(value, Part) and package else {}
+    return mine | packages(tuple(getattr(value, field.name) for field in dataclasses.fields(value) if field.init))
 
 
 def to_yaml(plain_value: Any) -> str:

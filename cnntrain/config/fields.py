@@ -190,6 +190,22 @@ def _could_be(value: Any, annotation: Any) -> bool:
     return isinstance(value, origin or annotation)
 
 
+def unbounded(annotation: Any) -> bool:
+    """Whether a number may stand there of which nothing says what it may be: a bare `float` or `int`.
+
+    `Finite` says that any number will do. Looks into lists, unions and the dataclasses that a config writes as maps.
+    """
+    marked = typing.get_origin(annotation) is Annotated
+    base, *marks = typing.get_args(annotation) if marked else (annotation,)
+    if any(isinstance(mark, (Range, Kind)) for mark in marks):
+        return False
+    if base in (Duration, Declared) or typing.get_origin(base) is Literal:  # which say themselves what they take
+        return False
+    if dataclasses.is_dataclass(base) and isinstance(base, type):
+        return any(map(unbounded, annotations_of(base).values()))
+    return base in (int, float) or any(map(unbounded, typing.get_args(base)))
+
+
 def check_fields(instance: Any) -> None:
     """Raise ValueError("rate must be in [0, 1), got 1.5") for the first field outside its declared range.
 

@@ -167,6 +167,11 @@ class Reader:
         known = _parts(kind)
         if name.text in known:
             return known[name.text]
+        for folder in kind.names:
+            if name.text in registry.unusable(folder):
+                why = registry.unusable(folder)[name.text]
+                self.problems.add(name.where, f"the {registry.KINDS[folder]} {name.text!r} {why}")
+                return INVALID
         ours = next((ours for k in kind.names if (ours := foreign.type_name(k, name.text, known))), None)
         noun, key = registry.KINDS[kind.names[0]], _common_key(name.text, known)
         hint = f": cnntrain calls it {ours!r}" if ours else registry.did_you_mean(name.text[:40], known)

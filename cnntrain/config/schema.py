@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from cnntrain import registry
 from cnntrain.config.fields import (
     Duration,
+    Finite,
     Kind,
     Layers,
     NonNegative,
@@ -116,12 +117,13 @@ class Until:
     """A threshold that ends training: the metric, judged at the end of each epoch, is at most or at least this."""
 
     metric: str
-    at_most: float | None = None
-    at_least: float | None = None
+    at_most: Finite | None = None
+    at_least: Finite | None = None
 
     exactly_one: ClassVar[tuple[str, ...]] = ("at_most", "at_least")
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_exactly_one(self, "until")
 
 

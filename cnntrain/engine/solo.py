@@ -43,12 +43,17 @@ class Solo:
         training: bool = True,
         frozen: bool = False,
         inplace: bool = False,
+        clean: bool = False,
         streams: Streams | None = None,
     ) -> None:
-        """A shard begins at sample 0 and at every cut. A frozen layer runs as the engine runs one."""
-        self.layer, self.cuts, self.inplace = layer, list(cuts), inplace
+        """A shard begins at sample 0 and at every cut. A frozen layer runs as the engine runs one.
+
+        `clean` buffers begin as zeros in place of NaN, and stay as they were left.
+        """
+        self.layer, self.cuts, self.inplace, self.clean = layer, list(cuts), inplace, clean
+        new = aligned if clean else spoiled
         self._passes = Passes(
-            layer, inputs, training=training and not frozen, trained=not frozen, new=spoiled, inplace=inplace
+            layer, inputs, training=training and not frozen, trained=not frozen, new=new, inplace=inplace
         )
         self._streams = streams or (lambda shard: stream(0, "solo", shard))
 
@@ -72,7 +77,7 @@ class Solo:
         y, total = np.concatenate([f.y for f in frames]), frames[0].total
         if dy is None:
             return Outcome(y, (), {}, p, frames)
-        for f in frames:
+        for f in frames if not self.clean else ():
             self._spoil_what_is_not_kept(f)
         dys = [_copy(part.astype(y.dtype)) for part in np.split(dy, self.cuts)]
         wanted = [True] * len(xs) if wanted is None else wanted

@@ -73,13 +73,14 @@ def draw(draft: Draft, graph: Graph, params: Sequence[Mapping[str, Array]], imag
         if given is None:  # a batch norm that has been folded
             values[index] = inputs[0]
             continue
-        draft.begin(node.name)
+        of = f"{node.name} ({node.layer.name_in_config}, {node.where})"
+        draft.begin(node.name, of)
         try:
             values[index] = draft.end(node.layer.draw(draft, given, *inputs))
         except NotImplementedError as error:
             raise UsageError(
-                f"{node.name} ({node.layer.name_in_config}, {node.where}) cannot be exported: the layer does not say "
-                "how it is drawn. Give its class a method 'draw', as cnntrain/layers/dense.py has one"
+                f"{of} cannot be exported: the layer does not say how it is drawn. Give its class a method 'draw', "
+                "as cnntrain/layers/dense.py has one; --format safetensors needs none"
             ) from error
     return values[len(graph.nodes) - 1]
 

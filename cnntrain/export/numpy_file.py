@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from cnntrain import __version__
-from cnntrain.draft import Constant, Draft, Operand, Operation, Value
+from cnntrain.draft import Constant, Draft, Operand, Operation, Value, lacks
 from cnntrain.export.network import Exported
 
 _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**", "matmul": "@"}
@@ -103,7 +103,10 @@ def weights(exported: Exported) -> bytes:
 
 
 def source(exported: Exported, path: Path) -> str:
-    """The text of the Python file at `path`, whose weights lie beside it."""
+    """The text of the Python file at `path`, whose weights lie beside it.
+
+    Raises UsageError for a layer with an operation that neither NumPy nor the file's own helpers have.
+    """
     draft = exported.draft
     names = _names(draft, exported.input)
     lines = _statements(draft, names)
@@ -196,6 +199,18 @@ def _expression(op: Operation, names: Mapping[str, str]) -> str:
         return f"np.pad({given[0]}, {((0, 0), *numbers['sides'])})"
     if op.kind == "along":
         return f"along({', '.join(given)}, axis={numbers['axis'] + 1})"
+    if _is_function(op):
+        return f"np.{op.kind}({', '.join(given)})"
+    if op.kind not in _HELPERS:
+        raise lacks(op, "numpy")
     further = {key: value for key, value in numbers.items() if value != _DEFAULTS.get(key)}
     further |= {"size": op.out.shape[:2]} if op.kind == "conv_transpose" else {}
     return f"{op.kind}({', '.join([*given, *(f'{key}={value}' for key, value in further.items())])})"
+
+
+def _is_function(op: Operation) -> bool:
+    """Whether an operation is one of NumPy's element-wise functions of so many values, called as NumPy calls it."""
+    function = getattr(np, op.kind, None)
+    if not isinstance(function, np.ufunc) or function.signature or op.numbers:  # matmul and its like have a signature
+        return False
+    return (function.nin, function.nout) == (len(op.operands), 1)

@@ -14,19 +14,34 @@ import numpy as np
 
 from cnntrain import __version__
 from cnntrain.arrays import Array
-from cnntrain.draft import Constant, Operand, Operation, Value
+from cnntrain.draft import Constant, Operand, Operation, Value, lacks
 from cnntrain.errors import CheckFailedError, MissingExtraError
 from cnntrain.export.network import Exported
 
 OPSET = 18
 _SAME = ("add", "sub", "mul", "div", "max", "min", "pow", "exp", "log", "tanh", "sigmoid", "erf", "sqrt", "neg", "abs")
-_PLAIN = {name: name.capitalize() for name in _SAME} | {"matmul": "MatMul"}  # operations that are one of ONNX's
+_FUNCTIONS = {  # NumPy's functions of one value that ONNX has too, beside the above: all there are
+    **{
+        name: name.capitalize() for name in ("sin", "cos", "tan", "sinh", "cosh", "ceil", "floor", "sign", "reciprocal")
+    },
+    **{f"{a}{name}": f"A{name}" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh") for a in ("a", "arc")},
+    "rint": "Round",
+    "negative": "Neg",
+    "absolute": "Abs",
+}
+_PLAIN = {name: name.capitalize() for name in _SAME} | _FUNCTIONS | {"matmul": "MatMul"}  # that are one of ONNX's
+_WRITTEN = (  # operations of which _Writer has a method
+    *("conv", "conv_transpose", "max_pool", "sum_pool", "along", "pad", "slice", "concat", "reshape", "transpose"),
+)
 _REDUCES = {"mean": "ReduceMean", "sum": "ReduceSum", "amax": "ReduceMax"}
 _FIRST, _LAST = (0, 3, 1, 2), (0, 2, 3, 1)  # transpositions that bring the channels there
 
 
 def model(exported: Exported) -> bytes:
-    """The bytes of the .onnx, checked. Raises MissingExtraError without the package onnx."""
+    """The bytes of the .onnx, checked.
+
+    Raises UsageError for a layer with an operation that ONNX lacks, MissingExtraError without the package onnx.
+    """
     try:
         import onnx
     except ImportError as error:
@@ -94,15 +109,16 @@ class _Writer:
     def write(self, op: Operation, exported: Exported) -> None:
         """Add one operation."""
         self._constants = exported.draft.constants
-        own: Callable[[Operation], None] | None = getattr(self, f"_{op.kind}", None)
         if op.kind in _PLAIN:
             self._node(_PLAIN[op.kind], [self._operand(operand, op) for operand in op.operands], op.out.name)
         elif op.kind in _REDUCES:
             axes = self._array("axes", np.array([_axis(op.out, axis) for axis in op.numbers["axes"]]))
             self._node(_REDUCES[op.kind], [self._name(op), axes], op.out.name, keepdims=1)
-        else:
-            assert own is not None
+        elif op.kind in _WRITTEN:
+            own: Callable[[Operation], None] = getattr(self, f"_{op.kind}")
             own(op)
+        else:
+            raise lacks(op, "onnx")
 
     # Pieces
 

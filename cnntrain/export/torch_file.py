@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from cnntrain.arrays import Array
-from cnntrain.errors import CheckpointError, MissingExtraError, printable
+from cnntrain.errors import CheckpointError, MissingExtraError, UsageError, printable
 from cnntrain.files import open_regular
 from cnntrain.graph import BATCH, Graph
 
@@ -24,12 +24,31 @@ _COUNTER = "num_batches_tracked"  # PyTorch's batch norm has one, and does not n
 
 
 def write(graph: Graph, params: Mapping[str, Array], facts: Mapping[str, Any]) -> bytes:
-    """The bytes of the file for parameters by our names ("conv2d_1.weight")."""
+    """The bytes of the file for parameters by our names ("conv2d_1.weight").
+
+    Raises UsageError for a layer of which two parameters would have one name there, MissingExtraError without the
+    package safetensors.
+    """
     library = _library()
     layout = _Layout(graph)
+    _refuse_one_name_for_two(graph, layout)
     tensors = {layout.name(name): np.ascontiguousarray(layout.theirs(name, array)) for name, array in params.items()}
     data: bytes = library.save(tensors, metadata={"format": "pt", "cnntrain": json.dumps(facts)})
     return _sorted(data)
+
+
+def _refuse_one_name_for_two(graph: Graph, layout: _Layout) -> None:
+    for node in graph.nodes:
+        ours: dict[str, str] = {}
+        for name in node.params:
+            theirs = layout.name(f"{node.name}.{name}")
+            if theirs in ours:
+                raise UsageError(
+                    f"{node.name} ({node.layer.name_in_config}, {node.where}) cannot be exported as safetensors: its "
+                    f"parameters {ours[theirs]!r} and {name!r} would both be called {theirs!r}. Choose another "
+                    "--format, or call one of them otherwise in the layer's 'params'"
+                )
+            ours[theirs] = name
 
 
 def _sorted(data: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -85,3 +86,22 @@ def test_a_transform_that_is_left_to_the_user_is_named(cnntrain, config, desk):
     assert outcome.code == 0, outcome.err
     assert "before: center_crop, as in evaluation, is yours to do" in outcome.out
     assert 'Before: {"type": "center_crop", "size": 6}, as in evaluation.' in (desk / "net.py").read_text()
+
+
+@pytest.mark.parametrize("kind", ["numpy", "onnx"])
+def test_a_layer_with_an_operation_that_the_format_lacks_is_refused_and_nothing_is_written(
+    cnntrain, finished, desk, monkeypatch, kind
+):
+    from cnntrain.layers.dense import Dense
+
+    if kind == "onnx":
+        pytest.importorskip("onnx", reason="comes with the extra `onnx`")
+    monkeypatch.setattr(Dense, "draw", lambda _self, d, _p, *xs: d.op("no_such_thing", xs[0]))
+    outcome = cnntrain("export", finished, "--format", kind)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert re.match(
+        rf"cnntrain: error: dense_\d \(dense, .*\) cannot be exported as {kind}: the format has no operation "
+        r"'no_such_thing'\. Choose another --format, or let .*\n",
+        outcome.err,
+    )
+    assert list(desk.iterdir()) == []

@@ -1,9 +1,10 @@
-"""Every layer and every small model, exported, gives the outputs it gives here."""
+"""Every layer and every small model, exported, gives the outputs it gives here, or is refused by name and place."""
 
 from __future__ import annotations
 
 import functools
 import io
+import re
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,15 +14,18 @@ import pytest
 
 from cnntrain import registry
 from cnntrain.arrays import Array
+from cnntrain.config.schema import TrainedOptions
 from cnntrain.draft import Draft, Value
 from cnntrain.engine.pool import Pool
-from cnntrain.errors import UsageError
-from cnntrain.export import numpy_file, onnx_file
+from cnntrain.errors import Mark, UsageError
+from cnntrain.export import numpy_file, onnx_file, torch_file
 from cnntrain.export.network import Exported, draw
+from cnntrain.graph import BATCH, Graph, Node
 from cnntrain.layers.base import Layer
 from tests.models.test_models import SMALL, ids
 from tests.support.layers import run, start
 from tests.support.networks import declared, engine_of, everything, random_batch
+from tests.test_catalogue import CATALOGUE
 
 CASES = [
     pytest.param(cls(**example.fields), example.inputs, id=f"{name}-{number}")
@@ -29,6 +33,7 @@ CASES = [
     for number, example in enumerate(cls.examples)
 ]
 Run = Callable[[Exported, Array], Array]
+REFUSED = r"layer_1 \(its type, test\.yaml:1:1\) cannot be exported as {}: .* has no operation '\w+'.*\. Choose another"
 
 
 def by_numpy(exported: Exported, *images: Array) -> Array:
@@ -50,6 +55,17 @@ def by_onnx(exported: Exported, *images: Array) -> Array:
     result = onnx_file.run(onnx_file.model(exported), *images)
     assert result is not None
     return result
+
+
+def unless_refused(computed: Run, exported: Exported, images: Array) -> Array | None:
+    """What a format computes; None where it refuses the network, naming the layer, its place and the format."""
+    refusals = []
+    try:
+        return computed(exported, images)
+    except UsageError as error:
+        refusals.append(str(error))
+    assert re.match(REFUSED.format(computed.__name__.removeprefix("by_")), refusals[0])
+    return None
 
 
 def onnx_or_skip() -> None:
@@ -87,12 +103,15 @@ def test_every_layer(layer: Layer, shapes, computed, tolerance):
         pick = draft.constant(f"pick{at}", np.eye(whole.shape[0], size, -at))
         values.append(draft.reshape(draft.op("matmul", whole, pick, shape=(size,)), shape))
         at += size
-    draft.begin("layer")
+    draft.begin("layer", "layer_1 (its type, test.yaml:1:1)")
     output = draft.end(layer.draw(draft, params, *values))
     assert output.shape == expected.shape[1:]
     flat = np.concatenate([x.reshape(3, -1) for x in xs], axis=1)
     exported = exported_of(draft, whole, output)
-    found = computed(exported, flat)
+    found = unless_refused(computed, exported, flat)
+    if found is None:
+        assert layer.name_in_config not in CATALOGUE["layers"].split(), "it could be exported before"
+        return
     if computed is by_onnx and found.ndim == 4:
         found = found.transpose(0, 2, 3, 1)
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * max(np.abs(expected).max(), 1))
@@ -160,6 +179,81 @@ def test_a_layer_that_is_not_drawn_is_refused_by_name_and_place(monkeypatch):
     graph, params, *_ = network([declared("flatten"), declared("dense", units=3)], (2, 2, 1))
     with pytest.raises(UsageError, match=r"dense_1 \(dense, test.yaml:1:1\) cannot be exported: .* a method 'draw'"):
         draw(Draft(), graph, params, Value("images", graph.input_shape))
+
+
+FUNCTIONS = sorted(
+    name
+    for name, function in vars(np).items()
+    if isinstance(function, np.ufunc) and not function.signature and function.nout == 1 and "f->f" in function.types
+)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_any_function_of_numpys_is_exported_and_agrees_or_is_refused(name):
+    """A new activation says its formula in its own file; no format needs a line for it."""
+    x = np.random.default_rng(1).uniform(0.1, 0.9, (3, 5)).astype(np.float32)
+    x += name in ("acosh", "arccosh")  # which begins at 1
+    draft, images = Draft(), Value("images", (5,))
+    draft.begin("layer", "layer_1 (its type, test.yaml:1:1)")
+    output = draft.end(draft.op(name, images))
+    exported = exported_of(draft, images, output)
+    expected = getattr(np, name)(x)
+    np.testing.assert_array_equal(by_numpy(exported, x), expected)
+    onnx_or_skip()
+    found = unless_refused(by_onnx, exported, x)
+    assert (found is not None) == _has(name)
+    if found is not None:
+        np.testing.assert_allclose(found, expected, rtol=2e-6)
+
+
+def _has(name: str) -> bool:
+    """Whether ONNX has a function by NumPy's name, or what it makes of one."""
+    import onnx
+
+    ours = {
+        name.capitalize(),
+        name.replace("arc", "a").capitalize(),
+        {"rint": "Round", "negative": "Neg", "absolute": "Abs"}.get(name, ""),
+    }
+    return any(onnx.defs.has(one, onnx_file.OPSET) for one in ours)
+
+
+@pytest.mark.parametrize(
+    ("kind", "operands"), [("no_such_thing", 1), ("sin", 2), ("matmul_t", 2), ("__class__", 1), ("array", 1)]
+)
+@pytest.mark.parametrize("computed", [by_numpy, by_onnx])
+def test_an_operation_that_a_format_lacks_is_refused_by_layer_place_and_format(kind, operands, computed):
+    if computed is by_onnx:
+        onnx_or_skip()
+        operands = 1 if kind == "sin" else operands
+        kind = "log1p" if kind == "sin" else kind
+    draft, images = Draft(), Value("images", (5,))
+    draft.begin("layer", "layer_1 (its type, test.yaml:1:1)")
+    output = draft.end(draft.op(kind, *[images] * operands))
+    assert unless_refused(computed, exported_of(draft, images, output), np.ones((1, 5), np.float32)) is None
+
+
+@pytest.mark.parametrize(("layer", "shapes"), [case for case in CASES if len(case.values[1]) == 1])
+def test_every_layers_parameters_go_to_safetensors_and_come_back(layer: Layer, shapes):
+    pytest.importorskip("safetensors", reason="comes with the extra `safetensors`")
+    options, where = TrainedOptions(), Mark("test.yaml", 1, 1)
+    node = Node("n", layer, (BATCH,), layer.output_shape(*shapes), layer.params(*shapes), options, where)
+    graph = Graph([node], shapes[0])
+    rng = np.random.default_rng(2)
+    params = {name: rng.random(entry.param.shape, np.float32) for name, entry in graph.layout.entries.items()}
+    back = torch_file.parameters(Path("a"), torch_file.write(graph, params, {}), graph)
+    assert back.keys() == params.keys()
+    for name, array in params.items():
+        np.testing.assert_array_equal(back[name], array)
+
+
+def test_two_parameters_that_would_have_one_name_are_refused(monkeypatch):
+    pytest.importorskip("safetensors", reason="comes with the extra `safetensors`")
+    monkeypatch.setitem(torch_file._CALLED, "bias", "weight")
+    graph = network([declared("flatten"), declared("dense", units=3)], (2, 2, 1))[0]
+    params = {name: np.zeros(entry.param.shape, np.float32) for name, entry in graph.layout.entries.items()}
+    with pytest.raises(UsageError, match=r"dense_1 \(dense, test.yaml:1:1\) cannot .* would both be called"):
+        torch_file.write(graph, params, {})
 
 
 def test_names_that_python_has_already_are_changed():

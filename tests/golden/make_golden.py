@@ -12,4 +12,4 @@ MAKERS = ("layers", "losses", "optimizers", "schedules", "metrics", "transforms"
 if __name__ == "__main__":
     for maker in MAKERS:
         runpy.run_module(f"tests.golden.make_{maker}", run_name="__main__")
-    runpy.run_module("tests.golden.pack", run_name="__main__")
+    runpy.run_module("tests.regenerate", run_name="__main__")

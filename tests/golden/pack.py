@@ -1,10 +1,11 @@
-"""Put the small golden files into the package, where `cnntrain selftest` reads them: python -m tests.golden.pack.
+"""The small golden files in one for the package, where `cnntrain selftest` reads them: cnntrain/golden.npz.
 
-Run it after any of the makers beside it; a test fails while cnntrain/golden.npz is not what this would write.
+`python -m tests.regenerate` writes it, after any of the makers beside this.
 """
 
 from __future__ import annotations
 
+import io
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -68,10 +69,19 @@ def contents() -> dict[str, Array]:
     return {INDEX: np.frombuffer(index, np.uint8)} | {name: np.asarray(array) for name, array in arrays.items()}
 
 
-def main() -> None:
-    """Write the packed file."""
-    np.savez_compressed(PACKED, **contents())
+def content() -> bytes:
+    """The packed file."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **contents())
+    return buffer.getvalue()
 
 
-if __name__ == "__main__":
-    main()
+def fresh() -> bool:
+    """Whether the packed file holds just these arrays, however they are compressed."""
+    wanted = contents()
+    with np.load(PACKED, allow_pickle=False) as file:
+        found = dict(file)
+    return found.keys() == wanted.keys() and all(
+        (array.dtype, array.shape, array.tobytes()) == (found[name].dtype, found[name].shape, found[name].tobytes())
+        for name, array in wanted.items()
+    )

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from cnntrain import registry
+from cnntrain.contracts.loss import batch, run
 from cnntrain.description import Description
 from cnntrain.losses.base import beside
-from tests.losses.test_losses import batch, run
 
 
 def test_balanced_weights_are_those_of_scikit_learn():

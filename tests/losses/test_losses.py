@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from cnntrain import registry
-from cnntrain.arrays import Array
-from cnntrain.losses.base import Loss, one_hot
+from cnntrain.contracts import loss as contract
+from cnntrain.contracts.loss import TARGETS, run
+from cnntrain.losses.base import Loss
 from tests.support import golden
 
 SETTINGS = [
@@ -19,21 +20,6 @@ SETTINGS = [
     for name, cls in registry.parts("losses").items()
     for index, fields in enumerate(cls.examples)
 ]
-TARGETS = ("labels", "rows")
-
-
-def run(loss: Loss, outputs: Array, targets: Array, weights: Array, gradient: bool = True) -> tuple[Array, Any]:
-    losses = np.full(len(outputs), np.nan, outputs.dtype)
-    d_outputs = np.full_like(outputs, np.nan) if gradient else None
-    loss(outputs, targets, weights, losses, d_outputs)
-    return losses, d_outputs
-
-
-def batch(targets: str, dtype: Any = np.float64) -> tuple[Array, Array, Array]:
-    rng = np.random.default_rng(3)
-    outputs = rng.standard_normal((7, 4)).astype(dtype)
-    labels, rows = rng.integers(0, 4, 7), rng.dirichlet(np.ones(4), 7).astype(np.float32)
-    return outputs, labels if targets == "labels" else rows, rng.uniform(0, 2, 7).astype(dtype)
 
 
 def test_every_loss_has_examples_and_names_its_source() -> None:
@@ -45,59 +31,31 @@ def test_every_loss_has_examples_and_names_its_source() -> None:
 @pytest.mark.parametrize("targets", TARGETS)
 @pytest.mark.parametrize("loss", SETTINGS)
 def test_gradient_is_the_central_difference(loss: Loss, targets: str) -> None:
-    outputs, wanted, weights = batch(targets)
-    _, gradient = run(loss, outputs, wanted, weights)
-    step = 1e-6
-    for place in np.ndindex(outputs.shape):
-        ends = []
-        for sign in (1, -1):
-            moved = outputs.copy()
-            moved[place] += sign * step
-            ends.append((weights * run(loss, moved, wanted, weights, gradient=False)[0]).sum())
-        assert gradient[place] == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-6, abs=1e-8)
+    contract.has_a_gradient_that_is_the_central_difference(loss, targets)
 
 
 @pytest.mark.parametrize("targets", TARGETS)
 @pytest.mark.parametrize("loss", SETTINGS)
 def test_samples_do_not_see_each_other(loss: Loss, targets: str) -> None:
-    outputs, wanted, weights = batch(targets, np.float32)
-    losses, gradient = run(loss, outputs, wanted, weights)
-    for i in range(len(outputs)):
-        alone = run(loss, outputs[i : i + 1], wanted[i : i + 1], weights[i : i + 1])
-        assert alone[0].tobytes() == losses[i : i + 1].tobytes()
-        assert alone[1].tobytes() == gradient[i : i + 1].tobytes()
+    contract.sees_each_sample_alone(loss, targets)
 
 
 @pytest.mark.parametrize("loss", SETTINGS)
 def test_labels_are_one_hot_rows(loss: Loss) -> None:
-    outputs, labels, weights = batch("labels")
-    direct = run(loss, outputs, labels, weights)
-    rows = run(loss, outputs, one_hot(labels, outputs), weights)
-    np.testing.assert_allclose(direct[0], rows[0], rtol=1e-13)
-    np.testing.assert_allclose(direct[1], rows[1], rtol=1e-12, atol=1e-15)
+    contract.takes_labels_as_one_hot_rows(loss, "labels")
 
 
 @pytest.mark.parametrize("targets", TARGETS)
 @pytest.mark.parametrize("loss", SETTINGS)
 def test_inputs_are_left_alone_and_losses_are_the_same_without_a_gradient(loss: Loss, targets: str) -> None:
-    outputs, wanted, weights = batch(targets, np.float32)
-    for array in (outputs, wanted, weights):
-        array.flags.writeable = False
-    losses, _ = run(loss, outputs, wanted, weights)
-    assert run(loss, outputs, wanted, weights, gradient=False)[0].tobytes() == losses.tobytes()
+    contract.leaves_its_inputs_alone(loss, targets)
 
 
 @pytest.mark.parametrize("targets", TARGETS)
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("loss", SETTINGS)
 def test_what_is_not_finite_stays_so_in_its_own_sample(loss: Loss, targets: str, bad: float) -> None:
-    outputs, wanted, weights = batch(targets, np.float32)
-    outputs[2, 1] = bad
-    losses, gradient = run(loss, outputs, wanted, weights)
-    assert not np.isfinite(losses[2])
-    assert np.isfinite(np.delete(losses, 2)).all()
-    assert not np.isfinite(gradient[2]).all()
-    assert np.isfinite(np.delete(gradient, 2, axis=0)).all()
+    contract.keeps_what_is_not_finite_in_its_own_sample(loss, targets, bad)
 
 
 @pytest.mark.parametrize("path", golden.cases("losses"))

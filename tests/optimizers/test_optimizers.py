@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,17 @@ import numpy as np
 import pytest
 
 from cnntrain import registry
+from cnntrain.contracts import optimizer as contract
 from cnntrain.optimizers.base import Block, Lookahead, Optimizer
 from tests.support import golden
 from tests.support.optimizers import SHOWN, STEPS, Run, gradient, start
 
 SETTINGS = [
-    pytest.param(registry.make("optimizers", name, **fields), id=f"{name}-{index}")
+    pytest.param(optimizer, id=f"{name}-{index}")
     for name, cls in registry.parts("optimizers").items()
-    for index, fields in enumerate((*cls.examples, {**cls.examples[0], "lookahead": Lookahead(3, 0.6)}))
+    for index, (optimizer,) in enumerate(contract.subjects(cls))
 ]
 ELEMENTWISE = [setting for setting in SETTINGS if setting.values[0].unit == "element"]
-# What it takes to reach the bottom: steps of AdaDelta and of layer-wise optimizers have sizes of their own.
-RATES = {"adadelta": 20.0, "lars": 1.0}
 
 
 def test_every_optimizer_has_examples_and_names_its_source() -> None:
@@ -44,92 +42,43 @@ def test_equals_pytorch_or_the_formula_for_100_steps(path: Path, dtype: Any, tol
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("optimizer", SETTINGS)
 def test_resumed_equals_straight_to_the_bit(optimizer: Optimizer, dtype: Any) -> None:
-    straight = Run(optimizer, start(dtype)).follow(30)
-    for stop in (1, 13):
-        first = Run(optimizer, start(dtype))
-        first.follow(stop)
-        second = Run(optimizer, first.p)
-        for name, slot in second.slots.items():
-            slot[...] = first.slots[name]
-        second.done = stop
-        assert second.follow(30).tobytes() == straight.tobytes()
+    contract.resumes_to_the_bit(optimizer, dtype)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("optimizer", ELEMENTWISE)
 def test_cutting_the_vector_changes_no_bit(optimizer: Optimizer, dtype: Any) -> None:
-    size = 131
-    whole = Run(optimizer, start(dtype, size)).follow(12)
-    for cuts in [(1,), (16, 32, 64), (3, 50, 51, 130)]:
-        assert Run(optimizer, start(dtype, size), cuts).follow(12).tobytes() == whole.tobytes()
+    contract.does_not_see_where_the_vector_is_cut(optimizer, dtype)
 
 
 @pytest.mark.parametrize("optimizer", SETTINGS)
 def test_slots_are_those_needed_and_keep_the_dtype(optimizer: Optimizer) -> None:
-    assert set(optimizer.slot_names()) <= set(optimizer.slots)
-    run = Run(optimizer, start(np.float32))
-    before = {name: slot.copy() for name, slot in run.slots.items()}
-    run.follow(4)
-    assert run.p.dtype == np.float32
-    for name, slot in run.slots.items():
-        assert not np.array_equal(slot, before[name]), f"{name} is never used"
+    contract.has_the_slots_that_it_needs(optimizer)
 
 
 @pytest.mark.parametrize("optimizer", SETTINGS)
 def test_gaps_between_tensors_stay_zero(optimizer: Optimizer) -> None:
-    run = Run(optimizer, np.zeros(5))
-    for _ in range(4):
-        run.step(np.zeros(5), optimizer.lr)
-    assert not run.p.any()
+    contract.leaves_zero_where_all_is_zero(optimizer)
 
 
 @pytest.mark.parametrize("optimizer", SETTINGS)
 def test_finds_the_bottom_of_a_parabola(optimizer: Optimizer) -> None:
-    steepness, bottom = np.array([0.5, 1, 2, 4]), np.array([0.3, -0.2, 0.1, 0.5])
-    optimizer = dataclasses.replace(optimizer, lr=RATES.get(optimizer.name_in_config, 0.1), weight_decay=0.0)
-    run = Run(optimizer, np.zeros(4))
-    for step in range(600):
-        run.step(steepness * (run.p - bottom), optimizer.lr * (1 - step / 600))
-    assert np.abs(run.p - bottom).max() < 0.01
+    contract.finds_the_bottom_of_a_parabola(optimizer)
 
 
 @pytest.mark.parametrize("optimizer", SETTINGS)
 def test_decay_spares_all_but_weights(optimizer: Optimizer) -> None:
-    decayed = dataclasses.replace(optimizer, weight_decay=0.1)
-    plain = dataclasses.replace(optimizer, weight_decay=0.0)
-    for role in ("bias", "norm"):
-        assert (
-            Run(decayed, start(), role=role).follow(3).tobytes() == Run(plain, start(), role=role).follow(3).tobytes()
-        )
-    assert np.abs(Run(decayed, start()).follow(3) - Run(plain, start()).follow(3)).max() > 0
+    contract.decays_nothing_but_weights(optimizer)
 
 
 @pytest.mark.parametrize("optimizer", SETTINGS)
 def test_decoupled_decay_shrinks_the_parameter_before_the_same_step(optimizer: Optimizer) -> None:
-    run = Run(dataclasses.replace(optimizer, weight_decay=0.1, decoupled=True, lr=0.5), start())
-    plain = Run(dataclasses.replace(optimizer, weight_decay=0.0, lr=0.5), start() * (1 - 0.5 * 0.1))
-    for one in (run, plain):
-        one.step(gradient(1), 0.5)
-    np.testing.assert_array_equal(run.p, plain.p)
-
-
-def shape_of(optimizer: Optimizer, size: int) -> tuple[int, ...]:
-    """A matrix for those that want tensors."""
-    return (size // 50, 50) if optimizer.unit == "tensor" else (size,)
+    contract.decays_decoupled_before_the_same_step(optimizer)
 
 
 @pytest.mark.parametrize("optimizer", SETTINGS)
 def test_a_step_allocates_no_array(optimizer: Optimizer) -> None:
-    size = 50_000
-    slots = {name: np.zeros(size).reshape(shape_of(optimizer, size)) for name in optimizer.state_names()}
-    p, g, one, two = np.ones((4, *shape_of(optimizer, size)))
-    block = Block(p, g, slots, 0.1, 2, (one, two))
-    tracemalloc.start()
-    try:
-        optimizer.step(block)
-        assert tracemalloc.get_traced_memory()[1] < p.nbytes * (5 if optimizer.name_in_config == "muon" else 0.25)
-    finally:
-        tracemalloc.stop()
+    contract.allocates_no_array(optimizer)
 
 
 def test_first_velocity_is_the_gradient_whatever_the_dampening() -> None:

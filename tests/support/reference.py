@@ -1,4 +1,4 @@
-"""Write the reference section of the README out of the registry: python -m tests.support.reference.
+"""The reference section of the README, out of the registry; `python -m tests.regenerate` writes it.
 
 What stands between the markers belongs to this script; a test fails while it is not what this would write.
 """
@@ -38,7 +38,7 @@ def _lines() -> Iterator[str]:
 
 
 def _table(kind: str) -> Iterator[str]:
-    entries = [entry(part) for part in registry.parts(kind).values()]
+    entries = [entry(part) for part in registry.own(kind).values()]
     yield f"### {TITLES.get(kind, kind.capitalize())}"
     yield ""
     for word, of in (
@@ -74,10 +74,6 @@ def replaced(text: str) -> str:
     return before + section() + rest.partition(END)[2]
 
 
-def main() -> None:
-    """Rewrite the section."""
-    README.write_text(replaced(README.read_text() if README.exists() else ""))
-
-
-if __name__ == "__main__":
-    main()
+def content() -> bytes:
+    """The README as it should be."""
+    return replaced(README.read_text(encoding="utf-8")).encode()

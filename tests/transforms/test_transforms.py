@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import importlib.util
 import itertools
 import re
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,8 @@ from PIL import Image
 
 from cnntrain import registry
 from cnntrain.arrays import Array
+from cnntrain.contracts import transform as contract
+from cnntrain.contracts.transform import SHAPE, draws, photos
 from cnntrain.errors import ConfigError, DataError
 from cnntrain.random import Draws
 from cnntrain.transforms.base import Sometimes, Transform
@@ -32,103 +32,36 @@ SETTINGS = [
     for index, fields in enumerate(cls.examples)
     if cls.on == "image"  # those that mix samples: test_mixing.py
 ]
-SHAPE = (8, 12, 3)
-SHAPES = {"to_rgb": (8, 12, 1)}  # of the images a transform does something to, where color ones are left alone
-BEYOND = {"normalize", "scale", "haar", "lcn", "zca_whiten"}  # whose results are not pixels in [0, 1]
-
-
-def photos(n: int = 20, dtype: Any = np.float32, shape: tuple[int, ...] = SHAPE) -> Array:
-    """Images in [0.1, 0.9], no two alike."""
-    values = np.random.default_rng(7).uniform(0.1, 0.9, (n, *shape))
-    return (values * 255).astype(np.uint8) if dtype == np.uint8 else values.astype(dtype)
-
-
-def draws(samples: Iterable[int], epoch: int = 0) -> Draws:
-    return Draws(0, "transform", (epoch, 0), np.array(list(samples), np.int64))
-
-
-def fitted(transform: Transform, images: Array | None = None) -> Transform:
-    return transform.fit([photos() if images is None else images]) if transform.needs_fit() else transform
-
-
-def dtypes(transform: Transform) -> list[Any]:
-    return [np.float32, np.float64] + [np.uint8] * transform.moves_pixels_only
-
-
-def suited(transform: Transform, dtype: Any = np.float32) -> Array:
-    """Images the transform takes."""
-    return photos(dtype=dtype, shape=SHAPES.get(transform.name_in_config, SHAPE))
 
 
 @pytest.mark.parametrize("transform", SETTINGS)
 def test_gives_the_declared_shape_and_the_dtype_it_got_and_does_something(transform: Transform) -> None:
-    transform = fitted(transform)
-    for dtype in dtypes(transform):
-        images = suited(transform, dtype)
-        result = transform.apply(images.copy(), draws(range(20)))
-        assert result.shape == (20, *transform.output_shape(images.shape[1:]))
-        assert result.dtype == dtype
-        assert result.flags.c_contiguous
-        assert result.shape != images.shape or not np.array_equal(result, images)
+    contract.gives_the_declared_shape_and_the_type_it_got(transform)
 
 
 @pytest.mark.parametrize("transform", SETTINGS)
 def test_pixels_stay_in_their_range(transform: Transform) -> None:
-    if transform.name_in_config in BEYOND or getattr(transform, "clip", True) is False:
-        pytest.skip("gives no pixels")
-    for images in (suited(transform), np.rint(suited(transform))):  # black and white is the hardest
-        result = transform.apply(images, draws(range(20)))
-        assert result.min() >= 0
-        assert result.max() <= 1 + 1e-6  # the weights of a mean sum to 1 up to rounding
+    contract.keeps_pixels_in_their_range(transform)
 
 
 @pytest.mark.parametrize("transform", SETTINGS)
 def test_a_sample_does_not_depend_on_its_company(transform: Transform) -> None:
-    transform = fitted(transform)
-    for dtype in dtypes(transform):
-        images = suited(transform, dtype)
-        whole = transform.apply(images.copy(), draws(range(20)))
-        for company in ([3], [19, 0, 7], list(reversed(range(20)))):
-            some = transform.apply(images[company], draws(company))
-            assert some.tobytes() == whole[company].tobytes()
+    contract.sees_each_sample_alone(transform)
 
 
 @pytest.mark.parametrize("transform", SETTINGS)
 def test_only_random_transforms_change_with_the_epoch(transform: Transform) -> None:
-    transform = fitted(transform)
-    first, second = (transform.apply(suited(transform), draws(range(20), epoch)) for epoch in (0, 1))
-    same = np.array_equal(first, second)
-    certain = getattr(transform, "probability", 0) == 1
-    assert same == (not transform.random or certain)
+    contract.changes_with_the_epoch_only_if_random(transform)
 
 
 @pytest.mark.parametrize("transform", SETTINGS)
 def test_a_fitted_transform_is_made_of_its_fields(transform: Transform) -> None:
-    done = fitted(transform)
-    assert not done.needs_fit()
-    assert done.fit([photos()]) == done
-    settings = {field.name: getattr(done, field.name) for field in dataclasses.fields(done) if field.init}
-    again = registry.make("transforms", done.name_in_config, **settings).with_arrays(done.arrays())
-    assert {name: array.shape for name, array in done.arrays().items()} == done.array_shapes(SHAPE)
-    first, second = (part.apply(suited(part), draws(range(20))) for part in (again, done))
-    assert first.tobytes() == second.tobytes()
+    contract.is_made_of_its_fields(transform)
 
 
 @pytest.mark.parametrize("transform", SETTINGS)
 def test_fitting_does_not_depend_on_the_chunks(transform: Transform) -> None:
-    images = photos()
-    whole, parts = transform.fit([images]), transform.fit(iter([images[:1], images[1:15], images[15:]]))
-    for field in dataclasses.fields(transform):
-        ours, theirs = getattr(parts, field.name), getattr(whole, field.name)
-        if not field.init:
-            continue
-        if transform.needs_fit() and isinstance(ours, tuple):
-            assert ours == pytest.approx(theirs, rel=1e-12)
-        else:
-            assert ours == theirs
-    for name, array in parts.arrays().items():
-        assert array.dtype == np.float32
-        np.testing.assert_allclose(array, whole.arrays()[name], rtol=1e-5, atol=1e-6)
+    contract.measures_the_same_in_any_chunks(transform)
 
 
 def make(name: str, **fields: Any) -> Any:
