@@ -34,7 +34,7 @@ class AdaptiveAvgPool2d(Layer):
     )
     keeps: ClassVar[tuple[str, ...]] = ()
 
-    output_size: Pair
+    output_size: Pair  # size of the output: one number, or [height, width]
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """(height, width, channels) -> (*output_size, channels)."""

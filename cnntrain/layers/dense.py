@@ -30,8 +30,8 @@ class Dense(Layer):
         example((1,), units=2, bias=False),
     )
 
-    units: Classes
-    bias: bool = True
+    units: Classes  # outputs; `auto` is the number of classes
+    bias: bool = True  # add a trained bias to each output
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """(features,) -> (units,)."""

@@ -32,7 +32,7 @@ class Dropout(Layer):
     keeps: ClassVar[tuple[str, ...]] = ()
     inplace: ClassVar[bool] = True
 
-    rate: Rate = 0.5
+    rate: Rate = 0.5  # probability that a value is dropped
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
         """kept: which values survived; scratch: the draws."""

@@ -32,7 +32,7 @@ class Drop(Layer):
     keeps: ClassVar[tuple[str, ...]] = ()
     inplace: ClassVar[bool] = True
 
-    rate: Rate = 0.5
+    rate: Rate = 0.5  # probability that a value, or whatever is dropped as one, is dropped
 
     def draws(self, shape: Shape) -> Shape:
         """The shape of one sample's draws, which broadcasts to the sample's."""
@@ -99,8 +99,8 @@ class DropPath(Drop):
         example((4,), rate=0.0),
     )
 
-    rate: Rate = 0.1
-    linear: bool = True
+    rate: Rate = 0.1  # probability that a sample's whole branch is dropped
+    linear: bool = True  # let the rate grow with depth, from 0 at the first such layer to `rate` at the last
 
     def at_depth(self, depth: float) -> DropPath:
         """The layer with the rate of this depth."""
@@ -129,7 +129,7 @@ class AlphaDropout(Layer):
     keeps: ClassVar[tuple[str, ...]] = ()
     inplace: ClassVar[bool] = True
 
-    rate: Rate = 0.5
+    rate: Rate = 0.5  # probability that a value is dropped
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
         """kept: which values survived; scratch: the draws, and which did not."""
@@ -177,7 +177,7 @@ class GaussianNoise(Layer):
     keeps: ClassVar[tuple[str, ...]] = ()
     inplace: ClassVar[bool] = True
 
-    std: NonNegative
+    std: NonNegative  # standard deviation of the noise
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
         """The draws."""

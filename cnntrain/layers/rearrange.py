@@ -28,7 +28,7 @@ class PixelShuffle(Layer):
     examples: ClassVar[tuple[Example, ...]] = (example((3, 2, 8), factor=2), example((2, 1, 9), factor=3))
     keeps: ClassVar[tuple[str, ...]] = ()
 
-    factor: PositiveInt
+    factor: PositiveInt  # factor by which height and width grow
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """(height, width, channels) -> (height * r, width * r, channels / r^2)."""
@@ -85,7 +85,7 @@ class Reshape(Layer):
     keeps: ClassVar[tuple[str, ...]] = ()
     inplace: ClassVar[bool] = True
 
-    shape: tuple[PositiveInt, ...]
+    shape: tuple[PositiveInt, ...]  # shape of the output for one sample
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -31,9 +31,9 @@ class Distillation(Loss):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"teacher": "teacher.npz"},)
     task: ClassVar[Literal["classification", "regression", "any"]] = "classification"
 
-    teacher: str
-    temperature: Positive = 4.0
-    alpha: Probability = 0.9
+    teacher: str  # checkpoint or run directory of a network with the same classes
+    temperature: Positive = 4.0  # both answers are softened by dividing the logits by this
+    alpha: Probability = 0.9  # weight of the teacher's answer; the labels have the rest
 
     def own_targets(self, targets: Array, units: int) -> Array:
         """The labels, of targets whose rows are a label and the teacher's logits (`with_logits`)."""
