@@ -1,6 +1,6 @@
 """The catalogue describes the parts: name, meaning, keys with types and defaults, source, file.
 
-`cnntrain list` prints it, and the reference in the README is made of it, so neither can say what the code does not.
+`cnntrain list` prints it, and parts/README.md is made of it, so neither can say what the code does not.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import ast
 import functools
 import inspect
 import io
+import re
 import sys
 import tokenize
 from collections.abc import Iterator
@@ -45,7 +46,7 @@ def _comments(text: str) -> tuple[dict[int, str], dict[int, str]]:
     behind: dict[int, str] = {}
     alone: dict[int, str] = {}
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        words = token.string.partition("# noqa")[0].strip("# ")
+        words = re.split(r"#\s*(?:noqa|type:)", token.string)[0].strip("# ")
         if token.type == tokenize.COMMENT and words:
             (alone if token.line.lstrip().startswith("#") else behind)[token.start[0]] = words
     return behind, alone

@@ -210,7 +210,7 @@ class RmsNorm(SampleNorm):
     shifts: ClassVar[bool] = False
 
     # added to the mean square; by default the machine epsilon of the float type, as in PyTorch
-    eps: Positive | None = None
+    eps: Positive | None = None  # type: ignore[assignment]
 
     def sets(self, shape: Shape) -> tuple[int, int, int, int]:
         """Every pixel is a row."""

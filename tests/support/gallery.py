@@ -1,4 +1,4 @@
-"""Draw the README's picture of every transform, data/transforms.png: python -m tests.support.gallery.
+"""Draw the picture of every transform, data/transforms.png: python -m tests.support.gallery.
 
 A scene drawn here goes through each transform as training would send it through. Needs the extra `features`. A test
 fails while the picture lacks a transform.
@@ -17,9 +17,9 @@ from cnntrain.arrays import Array
 from cnntrain.datasets.base import Images
 from cnntrain.loader import Samples, fit
 from cnntrain.transforms.base import Transform
-from tests.support.reference import README
+from tests.support.pages import ROOT
 
-PICTURE = README.parent / "data" / "transforms.png"
+PICTURE = ROOT / "data" / "transforms.png"
 SIZE = 96  # pixels, of a scene
 SMALL = 32  # of one that is to be whitened
 COLUMNS, GAP, CAPTION = 8, 6, 14

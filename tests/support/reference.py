@@ -1,7 +1,7 @@
-"""Write the generated blocks of the pages out of the program: python -m tests.support.reference.
+"""The generated blocks of the pages, made from the program.
 
-A block stands between `<!-- generated: NAME -->` and `<!-- generated: end -->` and belongs to this script; a test fails
-while it is not what this would write.
+A block stands between `<!-- generated: NAME -->` and `<!-- generated: end -->`; the rest of a page is left alone. Run
+`python -m tests.support.reference` to write them anew.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cnntrain.config.json_schema import json_schema
 from cnntrain.config.reader import keys_of
 from cnntrain.config.schema import Experiment, TrainedOptions
 from cnntrain.registry import Part
-from tests.support.pages import PAGES, PARTS, ROOT
+from tests.support.pages import PAGES, PARTS, ROOT, Page
 
 TITLES = {"models": "Ready models", "datasets": "Data sources"}
 GALLERY = ROOT / "data/transforms.png"  # drawn by tests.support.gallery
@@ -202,10 +202,20 @@ def block(name: str) -> str:
     return "\n".join([f"<!-- generated: {name} -->", "", *GENERATORS[name](), "", END]).replace("\n\n\n", "\n\n")
 
 
+def generated() -> list[Page]:
+    """The pages that have such a block."""
+    return [page for page in PAGES if BLOCK.search(page.text)]
+
+
+def content(page: Page) -> bytes:
+    """A page as it should be."""
+    return refreshed(page.text).encode()
+
+
 def main() -> None:
-    """Rewrite the blocks of every page."""
-    for page in PAGES:
-        page.path.write_text(refreshed(page.text), encoding="utf-8")
+    """Write every page as it should be."""
+    for page in generated():
+        page.path.write_bytes(content(page))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The README's picture of every transform: none is left out, and each can be seen to do something."""
+"""The reference's picture of every transform: none is left out, and each can be seen to do something."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from PIL import Image
 
 from cnntrain import registry
 from tests.support import gallery
-from tests.support.reference import README
+from tests.support.pages import PARTS
 from tests.transforms.test_transforms import NEEDS
 
 
@@ -16,7 +16,7 @@ def test_no_transform_is_missing_from_the_picture() -> None:
     with Image.open(gallery.PICTURE) as picture:
         drawn = picture.text["transforms"].split()
     assert drawn == list(registry.parts("transforms")), "run python -m tests.support.gallery"
-    assert "](data/transforms.png)" in README.read_text()
+    assert "](../../data/transforms.png)" in PARTS.text
 
 
 @pytest.mark.parametrize(
