@@ -9,11 +9,11 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
-import io
 import re
 import sys
-import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+_FOR_TOOLS = re.compile(r"#\s*(?:noqa|type:)")  # from here on, a comment is for a linter
 
 
 def sentence(cls: type, field: str) -> str:
@@ -32,40 +32,41 @@ def _of_module(name: str) -> dict[str, str]:
         text = inspect.getsource(sys.modules[name])
     except (KeyError, OSError, TypeError):
         return {}
-    behind, alone = _comments(text)
-    found = {}
-    for field, first, last in _fields(ast.parse(text).body):
-        comment = behind.get(last) or " ".join(_right_above(alone, first))
-        if comment:
-            found[field] = comment
-    return found
+    return dict(_comments(ast.parse(text).body, text.splitlines()))
 
 
-def _comments(text: str) -> tuple[dict[int, str], dict[int, str]]:
-    """Line -> comment: those behind code, and those that have the line to themselves."""
-    behind: dict[int, str] = {}
-    alone: dict[int, str] = {}
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        words = re.split(r"#\s*(?:noqa|type:)", token.string)[0].strip("# ")
-        if token.type == tokenize.COMMENT and words:
-            (alone if token.line.lstrip().startswith("#") else behind)[token.start[0]] = words
-    return behind, alone
-
-
-def _right_above(alone: dict[int, str], line: int) -> Iterator[str]:
-    """The lines of the comment that ends right above a line."""
-    first = line
-    while first - 1 in alone:
-        first -= 1
-    yield from (alone[number] for number in range(first, line))
-
-
-def _fields(body: list[ast.stmt], outer: str = "") -> Iterator[tuple[str, int, int]]:
-    """Every annotated field of every class, as Class.field, with its first and last lines."""
+def _comments(body: Sequence[ast.stmt], lines: Sequence[str], outer: str = "") -> Iterator[tuple[str, str]]:
+    """Every annotated field of every class that has a comment, as Class.field, with it."""
     for node in body:
-        if isinstance(node, ast.ClassDef):
-            for statement in node.body:
-                if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-                    last = statement.end_lineno or statement.lineno
-                    yield f"{outer}{node.name}.{statement.target.id}", statement.lineno, last
-            yield from _fields(node.body, f"{outer}{node.name}.")
+        if not isinstance(node, ast.ClassDef):
+            continue
+        before = node.lineno
+        for statement in node.body:
+            last = statement.end_lineno or statement.lineno
+            if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+                comment = _behind(statement, lines[last - 1]) or _above(lines[before : statement.lineno - 1])
+                if comment:
+                    yield f"{outer}{node.name}.{statement.target.id}", comment
+            before = last
+        yield from _comments(node.body, lines, f"{outer}{node.name}.")
+
+
+def _behind(statement: ast.stmt, line: str) -> str:
+    """The comment behind a statement, on its last line."""
+    rest = line.encode()[statement.end_col_offset or 0 :].decode()  # offsets count bytes
+    return _words(rest)
+
+
+def _above(between: Sequence[str]) -> str:
+    """The comment that ends right above a statement, of the lines since the statement before."""
+    comment: list[str] = []
+    for line in reversed(between):
+        if not line.lstrip().startswith("#"):
+            break
+        comment.insert(0, _words(line))
+    return " ".join(filter(None, comment))
+
+
+def _words(text: str) -> str:
+    """What a comment says to people."""
+    return _FOR_TOOLS.split(text)[0].strip("# ")

@@ -6,6 +6,7 @@ A block stands between `<!-- generated: NAME -->` and `<!-- generated: end -->`;
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import typing
@@ -120,9 +121,15 @@ def base_of(kind: str) -> type[Part]:
     return next(cls for cls in part.__mro__ if "kind" in cls.__dict__)
 
 
+@functools.cache
+def _definitions() -> dict[str, Any]:
+    """Those of the schema, which takes a while to be made."""
+    return typing.cast(dict[str, Any], json_schema()["$defs"])
+
+
 def _resolved_before(path: str) -> Iterator[tuple[str, str, str]]:
     """The keys that are resolved before there is an experiment, what the schema says of them, and what they take."""
-    schema = json_schema()["$defs"]
+    schema = _definitions()
     if path == "":
         top = schema["Experiment"]["properties"]
         yield "vars", top["vars"]["description"], "a mapping"
