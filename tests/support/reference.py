@@ -139,7 +139,10 @@ def _resolved_before(path: str) -> Iterator[tuple[str, str, str]]:
 
 
 def parts() -> Iterator[str]:
-    """Every part there is, a table for each kind, and the warnings."""
+    """Every part there is, a table for each kind, and the warnings; links to them first."""
+    titles = [*map(_title, registry.KINDS), "Warnings"]
+    yield from (f"- [{title}](#{title.lower().replace(' ', '-')})" for title in titles)
+    yield ""
     for kind in registry.KINDS:
         yield from _table(kind)
     yield "## Warnings"
@@ -152,7 +155,7 @@ def parts() -> Iterator[str]:
 
 def _table(kind: str) -> Iterator[str]:
     entries = [entry(part) for part in registry.parts(kind).values()]
-    yield f"## {TITLES.get(kind, kind.capitalize())}"
+    yield f"## {_title(kind)}"
     yield ""
     if kind == "transforms":
         yield "What each does to a picture, drawn by `python -m tests.support.gallery`:"
@@ -173,6 +176,11 @@ def _table(kind: str) -> Iterator[str]:
         link = _from(PARTS.path, ROOT / one["file"])
         yield f"| [`{one['name']}`]({link}) | {own} | {_escaped(one['meaning'])} |"
     yield ""
+
+
+def _title(kind: str) -> str:
+    """What the tables of a kind are headed by."""
+    return TITLES.get(kind, kind.capitalize())
 
 
 def _from(page: Path, target: Path) -> str:
