@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.golden import pack
@@ -44,7 +45,7 @@ class Generated:
 
 
 GENERATED = (
-    Generated(Path("README.md"), reference.content),
+    *(Generated(Path(page.name), partial(reference.content, page)) for page in reference.generated()),
     Generated(Path("data/transforms.png"), gallery.content, gallery.fresh),
     Generated(Path("cnntrain/golden.npz"), pack.content, pack.fresh),
 )

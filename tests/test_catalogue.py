@@ -15,8 +15,8 @@ from cnntrain.config.fields import Duration, Finite, NonNegative, Pair, Rate, an
 from cnntrain.config.schema import Experiment, TrainedOptions
 from cnntrain.contracts import part
 from cnntrain.optimizers.base import Lookahead, Optimizer
-from tests.support import reference
 from tests.support.golden import proven
+from tests.support.pages import ROOT
 
 CATALOGUE = {
     "layers": """
@@ -162,7 +162,7 @@ def test_sources_are_found_in_a_docstring(text, expected):
 def test_an_entry_says_what_the_class_says(kind, name, cls):
     described = entry(cls)
     assert described["name"] == name
-    assert (reference.README.parent / described["file"]).is_file()
+    assert (ROOT / described["file"]).is_file()
     assert "\n" not in described["meaning"]
     assert json.loads(json.dumps(described)) == described
     required = [field["name"] for field in described["fields"] if field["required"]]
@@ -234,10 +234,3 @@ def test_list_as_json_is_the_same(capsys):
 def test_an_unknown_part_draws_a_hint(capsys):
     assert main(["list", "layers", "conv2"]) == 2
     assert "did you mean 'conv2d'?" in capsys.readouterr().err
-
-
-def test_the_reference_changes_only_what_is_between_its_markers():
-    before, after = "# A title\n\ntext\n\n", "\nmore\n"
-    old = f"{before}{reference.BEGIN}\nold\n{reference.END}{after}"
-    assert reference.replaced(old) == before + reference.section() + after
-    assert reference.replaced("# A title\n").startswith("# A title\n\n## Reference\n\n" + reference.BEGIN)

@@ -22,8 +22,9 @@ class EMA(Average):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"half_life": Duration(2)})
 
-    decay: Annotated[float, Range(0, 1, open_high=True)] | None = None  # by default 0.999
-    half_life: Duration | None = None
+    # share of the average that is kept at each step; by default 0.999
+    decay: Annotated[float, Range(0, 1, open_high=True)] | None = None
+    half_life: Duration | None = None  # how long until a weight counts half, in place of `decay`
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -22,8 +22,8 @@ class SWA(Average):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"start": Duration(50, "%"), "every": Duration(5, "st")})
     remeasures: ClassVar[bool] = True
 
-    start: Duration = Duration(75, "%")
-    every: Duration = Duration(1)
+    start: Duration = Duration(75, "%")  # when the first weights enter the average
+    every: Duration = Duration(1)  # how often weights enter the average
 
     def __post_init__(self) -> None:
         super().__post_init__()

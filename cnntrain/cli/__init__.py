@@ -110,7 +110,7 @@ def app(context: click.Context) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command line; returns its exit code. See the README for what each code means."""
+    """Run a command line; returns its exit code. cli/README.md says what each code means."""
     state = {"debug": os.environ.get("CNNTRAIN_DEBUG", "") not in ("", "0")}
     _escape_output()
     _warn_of_unknown_variables()

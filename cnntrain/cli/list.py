@@ -101,8 +101,12 @@ def _explain(entry: dict[str, Any]) -> None:
         show(paragraphs(f"From: {', '.join(entry['source'])}."))
     if entry["fields"]:
         rows = [
-            [field["name"], "required" if field["required"] else shown(field["default"]), field["type"]]
+            [
+                field["name"],
+                "required" if field["required"] else shown(field["default"]),
+                f"{sentence(field['meaning'])} Takes {field['type']}.".lstrip(". "),
+            ]
             for field in entry["fields"]
         ]
         show()
-        show(table([["key", "default", "takes"], *rows], fold=2))
+        show(table([["key", "default", "meaning"], *rows], fold=2))

@@ -64,7 +64,7 @@ def command(
     """Train every experiment that the file SWEEP describes, each in a run directory of its own.
 
     A run that fails does not stop the others. After Ctrl-C, or whatever killed it, the same command goes on: finished
-    runs stay, others resume. Ends with a table, and with the worst exit code. The README says what SWEEP holds.
+    runs stay, others resume. Ends with a table, and with the worst exit code. configs/README.md says what SWEEP holds.
     """
     from cnntrain import resources
     from cnntrain.errors import StoppedError, UsageError

@@ -1,6 +1,6 @@
 """The catalogue describes the parts: name, meaning, keys with types and defaults, source, file.
 
-`cnntrain list` prints it, and the reference in the README is made of it, so neither can say what the code does not.
+`cnntrain list` prints it, and parts/README.md is made of it, so neither can say what the code does not.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from cnntrain.config.describe import describe_bounded, required
 from cnntrain.config.dump import plain
 from cnntrain.config.fields import annotations_of, key_of
+from cnntrain.config.sentences import sentence
 from cnntrain.registry import Part, package_of
 
 _YEAR = r"(?:17|18|19|20)\d\d[a-z]?"
@@ -67,18 +68,20 @@ def shown(value: Any) -> str:
 def _own_fields(part: type[Part]) -> Iterator[dict[str, Any]]:
     """All keys; `of` says whose they are: the part's, its whole kind's, or those of its place in the config."""
     base = next(cls for cls in part.__mro__ if "kind" in cls.__dict__)
-    common = {field["name"]: field for field in _fields(base)}
-    mine = [field | {"of": "kind" if common.get(field["name"]) == field else "part"} for field in _fields(part)]
+    common = {field["name"]: field for field in fields_of(base)}
+    mine = [field | {"of": "kind" if common.get(field["name"]) == field else "part"} for field in fields_of(part)]
     yield from sorted(mine, key=lambda field: field["of"] != "part")
-    yield from (field | {"of": "place"} for field in (_fields(part.options) if part.options else ()))
+    yield from (field | {"of": "place"} for field in (fields_of(part.options) if part.options else ()))
 
 
-def _fields(cls: type) -> Iterator[dict[str, Any]]:
+def fields_of(cls: type) -> Iterator[dict[str, Any]]:
+    """The keys that a dataclass stands for: name, meaning, type, whether required, default."""
     annotations = annotations_of(cls)
     for field in dataclasses.fields(cls):
         if field.init:
             yield {
                 "name": key_of(field),
+                "meaning": sentence(cls, field.name),
                 "type": describe_bounded(annotations[field.name]),
                 "required": required(field),
                 "default": _default(field),

@@ -23,6 +23,7 @@ from cnntrain.config.dump import plain
 from cnntrain.config.fields import Declared, Duration, Kind, Pattern, Range
 from cnntrain.config.reader import keys_of
 from cnntrain.config.schema import Experiment, Model
+from cnntrain.config.sentences import sentence
 from cnntrain.registry import KINDS, Part
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -131,10 +132,14 @@ class _Writer:
     def mapping(self, cls: type, mode: _Mode, *others: type) -> Schema:
         """A map with the keys of these dataclasses and no others."""
         keys = {key: taken for c in (cls, *others) for key, taken in keys_of(c).items()}
+        told = {key: sentence(c, field.name) for c in (cls, *others) for key, (field, _) in keys_of(c).items()}
         schema: Schema = {
             "type": "object",
             "description": _meaning(cls),
-            "properties": {key: self.key(field, annotation, mode) for key, (field, annotation) in keys.items()},
+            "properties": {
+                key: {"description": told[key]} | self.key(field, annotation, mode)
+                for key, (field, annotation) in keys.items()
+            },
             "additionalProperties": False,
         }
         if cls is Model:

@@ -40,7 +40,7 @@ def _part(kind: str, name: str) -> Any:
 class NodeOptions:
     """What any entry of `model.layers` may say beside its layer's own keys."""
 
-    name: str | None = None  # how checkpoints, tables and `from` call it; by default its type and a number
+    name: str | None = None  # the entry's name in checkpoints, tables and `from`; by default its type and a number
     from_: str | tuple[str, ...] | None = None  # the layers it reads, by name; by default the one before it
 
 
@@ -48,10 +48,10 @@ class NodeOptions:
 class TrainedOptions(NodeOptions):
     """What an entry with parameters may say further."""
 
-    init: Initializer | None = None  # its weights; by default what the `init` section says
-    bias_init: Initializer | None = None
-    freeze: bool = False  # keep its parameters, and its statistics, as they are
-    lr_mult: NonNegative = 1.0  # its learning rate, as a multiple of everybody's
+    init: Initializer | None = None  # initializer of its weights; by default that of the `init` section
+    bias_init: Initializer | None = None  # initializer of its biases; by default that of the `init` section
+    freeze: bool = False  # keep its parameters and running statistics as they are
+    lr_mult: NonNegative = 1.0  # its learning rate, as a multiple of the optimizer's
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -61,20 +61,21 @@ class TrainedOptions(NodeOptions):
 class Data:
     """Where samples come from, which of them validate, and what is done to them."""
 
-    source: Source
+    source: Source  # the data set
+    # a share of the training samples to validate on, or a data set of its own
     val: Annotated[float, Range(0, 1, open_low=True, open_high=True)] | Source | None = None
-    train_transforms: Transforms = ()
-    eval_transforms: Transforms = ()
-    cache: bool = True  # keep decoded pictures and sounds in runs/.cache, from where the next epochs and runs read them
+    train_transforms: Transforms = ()  # what is done to a sample each time it is trained on, in this order
+    eval_transforms: Transforms = ()  # what is done to a sample in validation, test and prediction, in this order
+    cache: bool = True  # keep decoded pictures and sounds in runs/.cache, where later epochs and runs read them
 
 
 @dataclass(frozen=True)
 class InitFrom:
     """First parameters from another run: what its checkpoint has under the same name with the same shape."""
 
-    checkpoint: str  # a checkpoint, or a run directory: its best; or a .safetensors with PyTorch's names and layout
-    strict: bool = True  # anything missing, unused or of another shape is an error
-    ignore: tuple[str, ...] = ()  # layers or parameters left to the initializers, by name or shell pattern
+    checkpoint: str  # a checkpoint, a run directory (its best one), or a .safetensors with PyTorch's names and layout
+    strict: bool = True  # report anything missing, unused or of another shape as an error
+    ignore: tuple[str, ...] = ()  # layers or parameters to leave to the initializers, by name or shell pattern
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,9 @@ class Model:
     The key `blocks`, which defines layers of one's own, is resolved before this is built (config/blocks.py).
     """
 
-    layers: Layers | None = None
-    preset: Annotated[Part, Kind("models")] | None = None
-    init_from: InitFrom | None = None
+    layers: Layers | None = None  # the layers and structures, in order
+    preset: Annotated[Part, Kind("models")] | None = None  # a ready model, in place of `layers`
+    init_from: InitFrom | None = None  # take the first parameters from another network
 
     exactly_one: ClassVar[tuple[str, ...]] = ("layers", "preset")
 
@@ -98,17 +99,18 @@ class Model:
 class InitRule:
     """Initializers for the nodes whose name matches: the whole name or a shell pattern (`stage1.*`)."""
 
-    match: str
-    weights: Initializer | None = None
-    biases: Initializer | None = None
+    match: str  # the layers it applies to: a name or a shell pattern such as `stage1.*`
+    weights: Initializer | None = None  # initializer of their weights
+    biases: Initializer | None = None  # initializer of their biases
 
 
 @dataclass(frozen=True)
 class Init:
     """How parameters start. A layer's own `init` wins over the last matching rule, a rule over the defaults."""
 
-    weights: Initializer = _part("initializers", "he_normal")
-    biases: Initializer = _part("initializers", "zeros")
+    weights: Initializer = _part("initializers", "he_normal")  # initializer of all weights that nothing else applies to
+    biases: Initializer = _part("initializers", "zeros")  # initializer of all biases that nothing else applies to
+    # other initializers for some layers, by name; a later rule wins over an earlier one
     rules: tuple[InitRule, ...] = ()
 
 
@@ -116,9 +118,9 @@ class Init:
 class Until:
     """A threshold that ends training: the metric, judged at the end of each epoch, is at most or at least this."""
 
-    metric: str
-    at_most: Finite | None = None
-    at_least: Finite | None = None
+    metric: str  # the metric that is compared, such as `train/error`
+    at_most: Finite | None = None  # stop once the metric is this or less
+    at_least: Finite | None = None  # stop once the metric is this or more
 
     exactly_one: ClassVar[tuple[str, ...]] = ("at_most", "at_least")
 
@@ -131,10 +133,11 @@ class Until:
 class EarlyStopping:
     """Stop when the monitored metric has not improved by more than `min_delta` for `patience` epochs."""
 
-    monitor: str = "val/loss"
-    patience: PositiveInt = 10
-    min_delta: NonNegative = 0.0
-    mode: Literal["min", "max", "auto"] = "auto"  # auto: max for accuracies, min for the rest
+    monitor: str = "val/loss"  # the metric that should improve
+    patience: PositiveInt = 10  # stop after this many epochs without an improvement
+    min_delta: NonNegative = 0.0  # a change of no more than this is no improvement
+    # whether smaller or larger is better; `auto` takes larger for accuracies and the like
+    mode: Literal["min", "max", "auto"] = "auto"
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -144,21 +147,28 @@ class EarlyStopping:
 class Train:
     """How long, in what batches, and when to stop."""
 
-    epochs: PositiveInt | None = None
-    steps: PositiveInt | None = None
-    samples: PositiveInt | None = None  # at least so many, in whole steps
-    batch_size: PositiveInt = 64
-    accumulate: PositiveInt = 1  # batches that make one step
-    shard: PositiveInt | Literal["auto"] = "auto"  # samples a worker takes at a time: of fewer, more workers have some
+    epochs: PositiveInt | None = None  # length of the training in passes over the training samples
+    steps: PositiveInt | None = None  # length of the training in steps
+    samples: PositiveInt | None = None  # length of the training in samples, rounded up to whole steps
+    batch_size: PositiveInt = 64  # samples in a batch
+    accumulate: PositiveInt = 1  # batches whose gradients make one step
+    # samples a worker takes at a time; with fewer, a batch feeds more workers
+    shard: PositiveInt | Literal["auto"] = "auto"
+    # which samples an epoch sees, and in what order
     order: Annotated[Part, Kind("orders")] = _part("orders", "shuffle")
-    clip_norm: Positive | None = None  # the largest Euclidean norm of the whole gradient, after the two below
-    clip_value: Positive | None = None  # the largest absolute value of any of its entries
-    agc: Positive | None = None  # the largest norm of a unit's gradient, as a share of its weights' (0.01 is usual)
-    regularize: tuple[Annotated[Part, Kind("regularizers")], ...] = ()  # penalties join the gradient before clipping
-    average: Annotated[Part, Kind("averages")] | None = None  # of the weights; measured beside them
-    until: Until | None = None
-    early_stopping: EarlyStopping | None = None
-    metrics: tuple[Annotated[Part, Kind("metrics")], ...] | None = None  # by default accuracy and error
+    # scale the whole gradient down to at most this Euclidean norm, after `clip_value` and `agc`
+    clip_norm: Positive | None = None
+    clip_value: Positive | None = None  # clip every entry of the gradient to at most this absolute value
+    # scale each unit's gradient down to at most this share of the norm of its weights (0.01 is usual)
+    agc: Positive | None = None
+    # penalties on the parameters; they join the gradient before it is clipped
+    regularize: tuple[Annotated[Part, Kind("regularizers")], ...] = ()
+    # an average of the weights over training, which is validated beside them
+    average: Annotated[Part, Kind("averages")] | None = None
+    until: Until | None = None  # stop when a metric reaches a threshold
+    early_stopping: EarlyStopping | None = None  # stop when a metric no longer improves
+    # what to measure; by default accuracy and error
+    metrics: tuple[Annotated[Part, Kind("metrics")], ...] | None = None
     log_every: PositiveInt = 50  # steps between two train rows of metrics.jsonl
 
     exactly_one: ClassVar[tuple[str, ...]] = ("epochs", "steps", "samples")
@@ -172,7 +182,9 @@ class Train:
 class Best:
     """Which checkpoint is kept as best.npz."""
 
-    monitor: str | None = None  # by default val/loss, and train/loss where there is no validation split
+    # the metric that decides; by default `val/loss`, or `train/loss` without validation samples
+    monitor: str | None = None
+    # whether smaller or larger is better; `auto` takes larger for accuracies and the like
     mode: Literal["min", "max", "auto"] = "auto"
 
 
@@ -180,9 +192,9 @@ class Best:
 class Checkpoint:
     """How often last.npz is replaced, and which checkpoints are kept beside it."""
 
-    every: Duration = Duration(1, "ep")
-    keep: NonNegativeInt = 0  # this many checkpoints/epoch-NNNN.npz, the newest
-    best: Best = Best()
+    every: Duration = Duration(1, "ep")  # how often last.npz is replaced
+    keep: NonNegativeInt = 0  # how many of the newest numbered checkpoints to keep, such as epoch-0007.npz
+    best: Best = Best()  # which checkpoint is kept as best.npz
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -194,26 +206,31 @@ class Checkpoint:
 class Warnings:
     """Which warnings of meaning are silenced, by their code."""
 
-    ignore: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()  # codes of the warnings to silence
 
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
     """One experiment, whole. `extends` and `vars` are resolved before this is built."""
 
-    name: RunName = ""  # names the run directory; by default the config's file name
+    name: RunName = ""  # the run directory's name; by default the config's file name
+    # where all random numbers come from: the first weights, the order of samples, augmentation and dropout
     seed: Seed = 0
-    data: Data
-    model: Model
-    init: Init = field(default_factory=Init)
-    task: Annotated[Part, Kind("tasks")] | None = None  # by default found from the data's targets and the loss
-    loss: Annotated[Part, Kind("losses")] | None = None  # by default the task's own, cross_entropy where none is named
-    optimizer: Annotated[Part, Kind("optimizers")] = _part("optimizers", "sgd")
+    data: Data  # where samples come from and how they are prepared
+    model: Model  # the network
+    init: Init = field(default_factory=Init)  # how weights and biases start
+    # what the network is asked; by default found from the data's targets and the loss
+    task: Annotated[Part, Kind("tasks")] | None = None
+    # what training minimizes; by default the task's own, cross_entropy where no task is named
+    loss: Annotated[Part, Kind("losses")] | None = None
+    optimizer: Annotated[Part, Kind("optimizers")] = _part("optimizers", "sgd")  # how gradients become steps
+    # how the learning rate changes during training
     schedule: Annotated[Part, Kind("schedules")] = _part("schedules", "constant")
-    momentum_schedule: Annotated[Part, Kind("schedules")] | None = None  # of the momentum, or of the first beta
-    train: Train
-    checkpoint: Checkpoint = Checkpoint()
-    warnings: Warnings = Warnings()
+    # how the momentum (or the first of the betas) changes during training; by default it stays
+    momentum_schedule: Annotated[Part, Kind("schedules")] | None = None
+    train: Train  # how long to train, in what batches, and when to stop
+    checkpoint: Checkpoint = Checkpoint()  # when to save, and which checkpoints to keep
+    warnings: Warnings = Warnings()  # which warnings to silence
 
     def __post_init__(self) -> None:
         if self.loss is None:

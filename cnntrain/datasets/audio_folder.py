@@ -47,11 +47,13 @@ class AudioFolder(ClassFolders):
     suffixes: ClassVar[frozenset[str]] = frozenset([".wav"])
     noun: ClassVar[str] = "sounds"
 
+    # rate that every file must have, in Hz; nothing is resampled
     sample_rate: Annotated[int, Range(1000, 384_000)] = 16_000
+    # length of a sample in seconds; longer sounds are cut to their middle, shorter ones padded with silence
     duration: Annotated[float, Range(0, 600, open_low=True)] = 1.0
-    bands: Annotated[int, Range(1, 512)] = 40
-    window: Annotated[float, Range(0, 1, open_low=True)] = 0.025
-    hop: Annotated[float, Range(0, 1, open_low=True)] = 0.01
+    bands: Annotated[int, Range(1, 512)] = 40  # bands of the mel scale, which are the rows of the image
+    window: Annotated[float, Range(0, 1, open_low=True)] = 0.025  # length of a window in seconds
+    hop: Annotated[float, Range(0, 1, open_low=True)] = 0.01  # distance between windows in seconds
 
     def measured(self) -> Self:
         """The sample rate of most files, and a duration that holds nine in ten of them whole."""

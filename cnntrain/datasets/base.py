@@ -176,7 +176,7 @@ class ClassFolders(Dataset):
     suffixes: ClassVar[frozenset[str]]  # of the files that are read, in lower case
     noun: ClassVar[str]  # what the files are called in messages
 
-    root: str
+    root: str  # the folder
 
     @classmethod
     def at(cls, path: Path) -> Self | None:
@@ -283,9 +283,11 @@ class ClassFolders(Dataset):
 class PictureFields:
     """The fields of the datasets that read picture files, which mean the same in all of them."""
 
+    # size to resize to: one number, or [height, width]; without it all pictures must have one size
     size: Pair | None = None
-    channels: Literal[1, 3] = 3
-    max_pixels: PositiveInt = MAX_PIXELS  # of one picture; a larger one is refused before it is decoded
+    channels: Literal[1, 3] = 3  # 3 for colour, 1 for grey
+    max_pixels: PositiveInt = MAX_PIXELS  # a picture with more pixels is refused before it is decoded
+    # what to do with a picture that cannot be read: stop, or leave it out and list it
     on_bad_image: Literal["error", "skip"] = "error"
 
     def of_pictures(self, paths: Sequence[Path]) -> Self:

@@ -34,7 +34,7 @@ class Cifar10(Dataset):
     A file may hold any number of whole records, so a cut of the data set is read too.
     """
 
-    root: str
+    root: str  # the folder
 
     @classmethod
     def at(cls, path: Path) -> Self | None:

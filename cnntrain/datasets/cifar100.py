@@ -57,8 +57,8 @@ class Cifar100(Dataset):
     the data set is read too.
     """
 
-    root: str
-    labels: Literal["fine", "coarse"] = "fine"
+    root: str  # the folder
+    labels: Literal["fine", "coarse"] = "fine"  # the 100 fine classes, or the 20 coarse ones
 
     @classmethod
     def at(cls, path: Path) -> Self | None:

@@ -25,7 +25,7 @@ class Concat(Dataset):
     that also has a test split.
     """
 
-    sources: tuple[Annotated[Part, Kind("datasets")], ...]
+    sources: tuple[Annotated[Part, Kind("datasets")], ...]  # the data sets, in order
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -33,7 +33,7 @@ _ADVICE = "Set path to a CSV file, or to a folder with train.csv and, where ther
 class _Listed(Dataset):
     """The one field that has to be given, before those of pictures."""
 
-    path: str
+    path: str  # the file, or a folder of train.csv, val.csv and test.csv
 
 
 @register("csv")
@@ -49,9 +49,9 @@ class Csv(PictureFields, _Listed):
     `size`, `channels`, `max_pixels` and `on_bad_image` are those of image_folder.
     """
 
-    image: str = "path"
-    label: str | None = None
-    targets: tuple[str, ...] | None = None
+    image: str = "path"  # the column of the pictures' paths, relative to the file's folder
+    label: str | None = None  # the column of class names; by default `label`
+    targets: tuple[str, ...] | None = None  # columns of numbers to predict, in place of a label
 
     def __post_init__(self) -> None:
         super().__post_init__()

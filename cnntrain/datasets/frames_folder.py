@@ -34,8 +34,8 @@ class FramesFolder(PictureFields, ClassFolders):
     suffixes: ClassVar[frozenset[str]] = SUFFIXES
     noun: ClassVar[str] = "clips"
 
-    channels: Literal[1, 3] = 1
-    frames: Annotated[int, Range(1, 1000)] = 8
+    channels: Literal[1, 3] = 1  # 1 for grey, 3 for colour
+    frames: Annotated[int, Range(1, 1000)] = 8  # frames to take from each clip, evenly spaced
 
     @classmethod
     def at(cls, path: Path) -> None:

@@ -44,8 +44,10 @@ class Idx(Dataset):
     counted from the training labels and named "0", "1", ...
     """
 
-    root: str
+    root: str  # the folder
+    # shape of an image, [28, 28] or [28, 28, 1]; by default what the files say
     shape: tuple[PositiveInt, ...] | None = None
+    # how many classes there are, or their names; by default as many as the training labels have
     classes: Annotated[int, Range(2, MAX_CLASSES)] | tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:

@@ -28,10 +28,10 @@ class KFold(Dataset):
     fold: `--set data.source.fold=1`.
     """
 
-    source: Annotated[Part, Kind("datasets")]
-    folds: Annotated[int, Range(2, 1000)] = 5
-    fold: NonNegativeInt = 0
-    seed: Seed = 0
+    source: Annotated[Part, Kind("datasets")]  # the data set to split
+    folds: Annotated[int, Range(2, 1000)] = 5  # how many folds there are
+    fold: NonNegativeInt = 0  # the fold that validates, from 0
+    seed: Seed = 0  # decides which samples are in which fold
 
     def __post_init__(self) -> None:
         super().__post_init__()

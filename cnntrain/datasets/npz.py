@@ -59,7 +59,7 @@ class Npz(Dataset):
     y: integer labels (n,) or (n, 1), or float values (n, k) for regression. The classes are counted from y_train.
     """
 
-    path: str
+    path: str  # the file, or a folder of .npy files
 
     @classmethod
     def at(cls, path: Path) -> Self | None:

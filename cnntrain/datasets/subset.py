@@ -28,10 +28,10 @@ class Subset(Dataset):
     stay in the order of the source. For regression all samples count as one class.
     """
 
-    source: Annotated[Part, Kind("datasets")]
-    fraction: Annotated[float, Range(0, 1, open_low=True)] | None = None
-    per_class: PositiveInt | None = None
-    seed: Seed = 0
+    source: Annotated[Part, Kind("datasets")]  # the data set to take from
+    fraction: Annotated[float, Range(0, 1, open_low=True)] | None = None  # share of each class to take
+    per_class: PositiveInt | None = None  # samples of each class to take
+    seed: Seed = 0  # decides which samples are taken
 
     exactly_one: ClassVar[tuple[str, ...]] = ("fraction", "per_class")
 

@@ -46,13 +46,13 @@ class Synthetic(Dataset):
         {"pattern": "shapes", "samples": 60, "classes": 6, "seed": 1},
     )
 
-    pattern: Literal["gratings", "blobs", "shapes"] = "gratings"
-    size: Pair = 16
-    channels: Literal[1, 3] = 1
-    classes: Annotated[int, Range(2, 100)] = 4
-    samples: PositiveInt = 1000
-    noise: NonNegative = 0.1  # standard deviation, where black is 0 and white 1
-    seed: Seed = 0
+    pattern: Literal["gratings", "blobs", "shapes"] = "gratings"  # what the pictures show
+    size: Pair = 16  # size of a picture: one number, or [height, width]
+    channels: Literal[1, 3] = 1  # 1 for grey, 3 for colour
+    classes: Annotated[int, Range(2, 100)] = 4  # how many classes there are
+    samples: PositiveInt = 1000  # training samples; there are a fifth as many for the test
+    noise: NonNegative = 0.1  # standard deviation of the noise, where black is 0 and white 1
+    seed: Seed = 0  # decides what the pictures look like
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -37,7 +37,7 @@ class Ones(Initializer):
 class Constant(Initializer):
     """Every value the same."""
 
-    value: Finite
+    value: Finite  # the value of every entry
 
     def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:  # noqa: ARG002
         """Write out = value."""

@@ -17,8 +17,8 @@ from cnntrain.registry import register
 class Uniform(Initializer):
     """Uniform in [low, high). Defaults are Keras's."""
 
-    low: Finite = -0.05
-    high: Finite = 0.05
+    low: Finite = -0.05  # lower bound
+    high: Finite = 0.05  # upper bound
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -35,8 +35,8 @@ class Uniform(Initializer):
 class Normal(Initializer):
     """Normal with this mean and standard deviation. Defaults are Keras's."""
 
-    mean: Finite = 0.0
-    std: NonNegative = 0.05
+    mean: Finite = 0.0  # mean
+    std: NonNegative = 0.05  # standard deviation
 
     def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
         """Draw out ~ N(mean, std^2)."""
@@ -52,8 +52,8 @@ class TruncatedNormal(Initializer):
     std) and Keras's TruncatedNormal, whose defaults these are.
     """
 
-    mean: Finite = 0.0
-    std: NonNegative = 0.05
+    mean: Finite = 0.0  # mean
+    std: NonNegative = 0.05  # standard deviation before values are cut off
 
     def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
         """Draw out ~ N(mean, std^2) within mean +- 2 * std."""

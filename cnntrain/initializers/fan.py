@@ -32,7 +32,7 @@ TRUNCATED = 0.87962566103423978  # the deviation of a standard normal value with
 class Glorot(Initializer):
     """Glorot and Bengio (2010): variance gain^2 * 2 / (fan_in + fan_out), a compromise of both directions."""
 
-    gain: Positive = 1.0
+    gain: Positive = 1.0  # factor on the standard deviation
 
     def std(self, param: Param) -> float:
         """The standard deviation of the values."""
@@ -46,7 +46,8 @@ class He(Initializer):
     The gains are PyTorch's: linear 1, sigmoid 1, tanh 5/3, relu sqrt(2), leaky_relu for a slope of 0.01.
     """
 
-    mode: Literal["fan_in", "fan_out"] = "fan_in"
+    mode: Literal["fan_in", "fan_out"] = "fan_in"  # whether the forward or the backward pass keeps its variance
+    # the activation that follows, whose loss of variance is made up for
     nonlinearity: Literal["linear", "sigmoid", "tanh", "relu", "leaky_relu"] = "relu"
 
     def std(self, param: Param) -> float:
@@ -133,9 +134,9 @@ class VarianceScaling(Initializer):
     what that takes from the variance, normal is not cut.
     """
 
-    scale: Positive = 1.0
-    mode: Literal["fan_in", "fan_out", "fan_avg"] = "fan_in"
-    distribution: Literal["truncated_normal", "normal", "uniform"] = "truncated_normal"
+    scale: Positive = 1.0  # the variance is this over the fan
+    mode: Literal["fan_in", "fan_out", "fan_avg"] = "fan_in"  # which fan: inputs, outputs, or their mean
+    distribution: Literal["truncated_normal", "normal", "uniform"] = "truncated_normal"  # shape of the distribution
 
     def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
         """Draw from the distribution, with std = sqrt(scale / fan)."""

@@ -24,7 +24,7 @@ class Orthogonal(Initializer):
     (Mezzadri 2007). PyTorch's orthogonal_.
     """
 
-    gain: Positive = 1.0
+    gain: Positive = 1.0  # factor on the matrix
 
     def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
         """Write W = gain * Q. Raises ValueError for a vector."""

@@ -71,7 +71,7 @@ class LeakyRelu(Elementwise):
 
     examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2)), example((7,), slope=0.3))
 
-    slope: Annotated[float, Range(0, 1, open_low=True)] = 0.01  # for 0, relu
+    slope: Annotated[float, Range(0, 1, open_low=True)] = 0.01  # slope for negative inputs
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
         """Where y > 0, and the values times the slope."""
@@ -211,8 +211,8 @@ class HardTanh(Clip):
 
     examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2)), example((7,), low=-0.5, high=1.5))
 
-    low: Finite = -1.0
-    high: Finite = 1.0
+    low: Finite = -1.0  # smallest output
+    high: Finite = 1.0  # largest output
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -305,7 +305,7 @@ class Elu(Exponential):
 
     examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2)), example((7,), alpha=0.4))
 
-    alpha: Positive = 1.0
+    alpha: Positive = 1.0  # the limit for large negative inputs is -alpha
 
     def constants(self) -> tuple[float, float]:
         """1 and alpha."""
@@ -338,7 +338,7 @@ class Softplus(Elementwise):
 
     examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2)), example((7,), beta=2.5))
 
-    beta: Positive = 1.0
+    beta: Positive = 1.0  # sharpness of the bend: the larger, the closer to relu
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
         """The derivative."""

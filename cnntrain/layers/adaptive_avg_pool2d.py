@@ -35,7 +35,7 @@ class AdaptiveAvgPool2d(Layer):
     keeps: ClassVar[tuple[str, ...]] = ()
     affine_map: ClassVar[bool] = True
 
-    output_size: Pair
+    output_size: Pair  # size of the output: one number, or [height, width]
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """(height, width, channels) -> (*output_size, channels)."""

@@ -57,9 +57,9 @@ class BatchNorm(Coupled):
     )
     affine_map: ClassVar[bool] = True
 
-    eps: Positive = 1e-5
-    momentum: Probability = 0.1  # the weight of the new value
-    affine: bool = True
+    eps: Positive = 1e-5  # added to the variance, against division by zero
+    momentum: Probability = 0.1  # weight of the new batch in the running statistics
+    affine: bool = True  # train a scale and a shift for each channel
 
     def params(self, *inputs: Shape) -> dict[str, Param]:
         """Declare scale and shift (channels,) where affine; running_mean and running_var (channels,)."""

@@ -53,7 +53,7 @@ class ZeroPad2d(Border):
         example((2, 3, 1), padding=(0, 1, 2, 3)),
     )
 
-    padding: Sides
+    padding: Sides  # zeros to add: one number, or [top, bottom, left, right]
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """The height and width grow by what is added."""
@@ -91,7 +91,7 @@ class Crop2d(Border):
         example((4, 5, 1), cropping=(0, 1, 2, 1)),
     )
 
-    cropping: Sides
+    cropping: Sides  # pixels to cut off: one number, or [top, bottom, left, right]
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """The height and width shrink by what is cut off. Raises ValueError where nothing would be left."""

@@ -62,14 +62,14 @@ class Conv2d(Prepared):
     affine_map: ClassVar[bool] = True
     absorbs_scale: ClassVar[bool] = True
 
-    filters: Classes
-    kernel_size: Pair
-    stride: Pair = 1
-    padding: Padding = 0
-    dilation: Pair = 1
-    groups: PositiveInt = 1
-    bias: bool = True
-    algorithm: Literal["auto", "direct", "winograd"] = "auto"
+    filters: Classes  # channels of the output; `auto` is the number of classes
+    kernel_size: Pair  # size of the kernel: one number, or [height, width]
+    stride: Pair = 1  # distance between outputs: one number, or [height, width]
+    padding: Padding = 0  # zeros around the input: one number, [top, bottom, left, right], `valid` (none) or `same`
+    dilation: Pair = 1  # distance between the pixels under the kernel: one number, or [height, width]
+    groups: PositiveInt = 1  # equal parts into which channels and filters are divided, each filter seeing one of them
+    bias: bool = True  # add a trained bias to each channel of the output
+    algorithm: Literal["auto", "direct", "winograd"] = "auto"  # how it is computed; `auto` chooses by the shapes alone
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """(height, width, channels) -> (windows along height, windows along width, filters)."""

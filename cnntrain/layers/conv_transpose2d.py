@@ -46,14 +46,14 @@ class ConvTranspose2d(Prepared):
     )
     affine_map: ClassVar[bool] = True
 
-    filters: Classes
-    kernel_size: Pair
-    stride: Pair = 1
-    padding: Cut = 0
-    output_padding: Extra = 0
-    dilation: Pair = 1
-    groups: PositiveInt = 1
-    bias: bool = True
+    filters: Classes  # channels of the output; `auto` is the number of classes
+    kernel_size: Pair  # size of the kernel: one number, or [height, width]
+    stride: Pair = 1  # factor by which the output is larger than the input: one number, or [height, width]
+    padding: Cut = 0  # pixels cut off the border of the output: one number, or [top, bottom, left, right]
+    output_padding: Extra = 0  # rows and columns by which the output is larger still: one number, or [height, width]
+    dilation: Pair = 1  # distance between the pixels under the kernel: one number, or [height, width]
+    groups: PositiveInt = 1  # equal parts into which channels and filters are divided, each filter seeing one of them
+    bias: bool = True  # add a trained bias to each channel of the output
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -32,8 +32,8 @@ class Dense(Layer):
     affine_map: ClassVar[bool] = True
     absorbs_scale: ClassVar[bool] = True
 
-    units: Classes
-    bias: bool = True
+    units: Classes  # outputs; `auto` is the number of classes
+    bias: bool = True  # add a trained bias to each output
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """(features,) -> (units,)."""

@@ -38,12 +38,12 @@ class DepthwiseConv2d(Prepared):
     affine_map: ClassVar[bool] = True
     absorbs_scale: ClassVar[bool] = True
 
-    kernel_size: Pair
-    multiplier: PositiveInt = 1
-    stride: Pair = 1
-    padding: Padding = 0
-    dilation: Pair = 1
-    bias: bool = True
+    kernel_size: Pair  # size of the kernel: one number, or [height, width]
+    multiplier: PositiveInt = 1  # filters for each channel of the input
+    stride: Pair = 1  # distance between outputs: one number, or [height, width]
+    padding: Padding = 0  # zeros around the input: one number, [top, bottom, left, right], `valid` (none) or `same`
+    dilation: Pair = 1  # distance between the pixels under the kernel: one number, or [height, width]
+    bias: bool = True  # add a trained bias to each channel of the output
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """(height, width, channels) -> (windows along height, windows along width, channels * multiplier)."""

@@ -33,7 +33,7 @@ class Dropout(Layer):
     inplace: ClassVar[bool] = True
     affine_map: ClassVar[bool] = True
 
-    rate: Rate = 0.5
+    rate: Rate = 0.5  # probability that a value is dropped
 
     @property
     def random(self) -> bool:

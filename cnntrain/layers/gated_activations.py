@@ -137,7 +137,7 @@ class Gelu(Gated):
         example((7,), approximate="tanh"),
     )
 
-    approximate: Literal["none", "tanh"] = "none"
+    approximate: Literal["none", "tanh"] = "none"  # `tanh` is the usual approximation, `none` the exact function
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """The gate, what it is made of, and for the definition what erf needs."""

@@ -36,10 +36,10 @@ class Lrn(Layer):
         example((1, 2, 2), size=7, alpha=1.0),
     )
 
-    size: PositiveInt = 5
-    alpha: NonNegative = 1e-4
-    beta: NonNegative = 0.75
-    k: Positive = 1.0
+    size: PositiveInt = 5  # channels in the window
+    alpha: NonNegative = 1e-4  # weight of the window's mean square
+    beta: NonNegative = 0.75  # exponent of the divisor
+    k: Positive = 1.0  # constant term of the divisor
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """Unchanged; an image."""

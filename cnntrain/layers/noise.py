@@ -33,7 +33,7 @@ class Drop(Layer):
     inplace: ClassVar[bool] = True
     affine_map: ClassVar[bool] = True
 
-    rate: Rate = 0.5
+    rate: Rate = 0.5  # probability that a value, or whatever is dropped as one, is dropped
 
     @property
     def random(self) -> bool:
@@ -105,8 +105,8 @@ class DropPath(Drop):
         example((4,), rate=0.0),
     )
 
-    rate: Rate = 0.1
-    linear: bool = True
+    rate: Rate = 0.1  # probability that a sample's whole branch is dropped
+    linear: bool = True  # let the rate grow with depth, from 0 at the first such layer to `rate` at the last
 
     def at_depth(self, depth: float) -> DropPath:
         """The layer with the rate of this depth."""
@@ -136,7 +136,7 @@ class AlphaDropout(Layer):
     inplace: ClassVar[bool] = True
     affine_map: ClassVar[bool] = True
 
-    rate: Rate = 0.5
+    rate: Rate = 0.5  # probability that a value is dropped
 
     @property
     def random(self) -> bool:
@@ -190,7 +190,7 @@ class GaussianNoise(Layer):
     inplace: ClassVar[bool] = True
     affine_map: ClassVar[bool] = True
 
-    std: NonNegative
+    std: NonNegative  # standard deviation of the noise
 
     @property
     def random(self) -> bool:

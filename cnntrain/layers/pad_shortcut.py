@@ -33,8 +33,8 @@ class PadShortcut(Layer):
     keeps: ClassVar[tuple[str, ...]] = ()
     affine_map: ClassVar[bool] = True
 
-    filters: PositiveInt
-    stride: Pair = 1
+    filters: PositiveInt  # channels of the output; those that are new hold zeros
+    stride: Pair = 1  # distance between the pixels kept: one number, or [height, width]
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """(height, width, channels) -> (ceil(height / stride), ceil(width / stride), filters)."""

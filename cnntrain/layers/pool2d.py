@@ -31,10 +31,11 @@ class Pool2d(Layer):
 
     keeps: ClassVar[tuple[str, ...]] = ()
 
-    kernel_size: Pair
+    kernel_size: Pair  # size of the window: one number, or [height, width]
+    # distance between windows: one number, or [height, width]; by default the size of the window
     stride: Pair | None = None
-    padding: Margin = 0
-    ceil_mode: bool = False
+    padding: Margin = 0  # border around the input: one number, or [top, bottom, left, right]
+    ceil_mode: bool = False  # round the number of windows up, so that the last may stick out
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """(height, width, channels) -> (windows along height, windows along width, channels)."""
@@ -142,7 +143,7 @@ class AvgPool2d(Pool2d):
     )
     affine_map: ClassVar[bool] = True
 
-    count_include_pad: bool = True
+    count_include_pad: bool = True  # count the zeros of the padding in the mean
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """Each window's share of the gradient."""

@@ -33,8 +33,8 @@ class Prelu(Layer):
         example((7,), initial=-0.1, shared=False),
     )
 
-    initial: Finite = 0.25
-    shared: bool = True
+    initial: Finite = 0.25  # slope to start with
+    shared: bool = True  # train one slope for all channels rather than one for each
 
     def params(self, *inputs: Shape) -> dict[str, Param]:
         """Declare slope: (1,), or (channels,)."""

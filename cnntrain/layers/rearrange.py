@@ -29,7 +29,7 @@ class PixelShuffle(Layer):
     keeps: ClassVar[tuple[str, ...]] = ()
     affine_map: ClassVar[bool] = True
 
-    factor: PositiveInt
+    factor: PositiveInt  # factor by which height and width grow
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """(height, width, channels) -> (height * r, width * r, channels / r^2)."""
@@ -87,7 +87,7 @@ class Reshape(Layer):
     inplace: ClassVar[bool] = True
     affine_map: ClassVar[bool] = True
 
-    shape: tuple[PositiveInt, ...]
+    shape: tuple[PositiveInt, ...]  # shape of the output for one sample
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -33,8 +33,8 @@ class SampleNorm(Layer):
     and var take away.
     """
 
-    eps: Positive = 1e-5
-    affine: bool = True
+    eps: Positive = 1e-5  # added to the variance, against division by zero
+    affine: bool = True  # train a scale and a shift
 
     centers: ClassVar[bool] = True  # whether the mean is taken off; else var is the mean of squares
     shifts: ClassVar[bool] = True  # whether affine has a shift
@@ -209,6 +209,7 @@ class RmsNorm(SampleNorm):
     centers: ClassVar[bool] = False
     shifts: ClassVar[bool] = False
 
+    # added to the mean square; by default the machine epsilon of the float type, as in PyTorch
     eps: Positive | None = None  # type: ignore[assignment]
 
     def sets(self, shape: Shape) -> tuple[int, int, int, int]:
@@ -236,7 +237,7 @@ class GroupNorm(SampleNorm):
         example((2, 3, 4), groups=1, affine=False),
     )
 
-    groups: PositiveInt = 32
+    groups: PositiveInt = 32  # equal, consecutive parts of the channels, each normalized by itself
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """Unchanged. Raises ValueError where the groups do not divide the channels."""

@@ -34,8 +34,8 @@ class Scale(Layer):
     )
     affine_map: ClassVar[bool] = True
 
-    initial: Finite = 1.0
-    bias: bool = True
+    initial: Finite = 1.0  # factor to start with
+    bias: bool = True  # train a shift for each channel too
 
     def params(self, *inputs: Shape) -> dict[str, Param]:
         """Declare scale and, unless switched off, shift: (channels,)."""

@@ -38,8 +38,8 @@ class Upsample(Layer):
     keeps: ClassVar[tuple[str, ...]] = ()
     affine_map: ClassVar[bool] = True
 
-    factor: Pair = 2
-    mode: Literal["nearest", "bilinear"] = "nearest"
+    factor: Pair = 2  # factor by which height and width grow: one number, or [height, width]
+    mode: Literal["nearest", "bilinear"] = "nearest"  # repeat each pixel, or interpolate between pixels
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """(height, width, channels) -> (height * factor, width * factor, channels)."""

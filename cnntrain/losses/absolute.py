@@ -38,7 +38,7 @@ class Huber(Elementwise):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"delta": 0.5, "weight": 2.0})
 
-    delta: Positive = 1.0
+    delta: Positive = 1.0  # error up to which the loss is quadratic
 
     def values_and_slopes(self, y: Array, t: Array) -> tuple[Array, Array]:
         """One output's loss and derivative."""
@@ -58,7 +58,7 @@ class SmoothL1(Elementwise):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"beta": 0.3})
 
-    beta: Positive = 1.0
+    beta: Positive = 1.0  # error up to which the loss is quadratic
 
     def values_and_slopes(self, y: Array, t: Array) -> tuple[Array, Array]:
         """One output's loss and derivative."""

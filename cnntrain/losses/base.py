@@ -34,7 +34,8 @@ class Loss(Part):
     yes_or_no: ClassVar[bool] = False  # whether each output is the logit of an answer to a question of its own
     scores_classes: ClassVar[bool] = False  # whether `score` applies the class weights itself
 
-    weight: Positive = field(default=1.0, kw_only=True)
+    weight: Positive = field(default=1.0, kw_only=True)  # factor on the loss
+    # factor on the samples of each class; `balanced` weighs all classes the same
     class_weight: Literal["balanced"] | tuple[NonNegative, ...] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:

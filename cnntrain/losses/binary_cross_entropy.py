@@ -30,7 +30,7 @@ class BinaryCrossEntropy(Elementwise):
 
     yes_or_no: ClassVar[bool] = True
 
-    pos_weight: Positive = 1.0
+    pos_weight: Positive = 1.0  # factor on the targets that are 1
 
     def values_and_slopes(self, y: Array, t: Array) -> tuple[Array, Array]:
         """One output's loss and derivative."""
@@ -56,8 +56,8 @@ class Focal(Elementwise):
 
     yes_or_no: ClassVar[bool] = True
 
-    gamma: NonNegative = 2.0
-    alpha: Probability | None = 0.25
+    gamma: NonNegative = 2.0  # how strongly samples that are already right are played down; 0 is binary cross-entropy
+    alpha: Probability | None = 0.25  # weight of the targets that are 1; those that are 0 have the rest
 
     def values_and_slopes(self, y: Array, t: Array) -> tuple[Array, Array]:
         """One output's loss and derivative."""

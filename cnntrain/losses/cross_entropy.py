@@ -38,7 +38,7 @@ class CrossEntropy(Loss):
     scores_classes: ClassVar[bool] = True
     scores: ClassVar[tuple[str, ...]] = (CLASSES,)
 
-    label_smoothing: Rate = 0.0
+    label_smoothing: Rate = 0.0  # share of the target that is spread evenly over all classes
 
     def score(self, outputs: Array, targets: Array, weights: Array, losses: Array, d_outputs: Array | None) -> None:
         """Losses and gradient of a shard; without a gradient one temporary of the outputs' shape is made."""

@@ -33,9 +33,9 @@ class Distillation(Loss):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"teacher": "teacher.npz"},)
     scores: ClassVar[tuple[str, ...]] = (CLASSES,)
 
-    teacher: str
-    temperature: Positive = 4.0
-    alpha: Probability = 0.9
+    teacher: str  # checkpoint or run directory of a network with the same classes
+    temperature: Positive = 4.0  # both answers are softened by dividing the logits by this
+    alpha: Probability = 0.9  # weight of the teacher's answer; the labels have the rest
 
     def score(self, outputs: Array, targets: Array, weights: Array, losses: Array, d_outputs: Array | None) -> None:
         """Losses and gradient of a shard; temporaries of the outputs' shape are made."""

@@ -30,7 +30,7 @@ class Hinge(Loss):
     scores: ClassVar[tuple[str, ...]] = (CLASSES,)
     power: ClassVar[int] = 1
 
-    margin: Positive = 1.0
+    margin: Positive = 1.0  # how far the true class should be ahead
 
     def score(self, outputs: Array, targets: Array, weights: Array, losses: Array, d_outputs: Array | None) -> None:
         """Losses and gradient of a shard, class by class where the targets are rows."""

@@ -31,7 +31,7 @@ class Sum(Loss):
         {"terms": (make("losses", "mae"),), "class_weight": (1.0, 2.0, 3.0, 4.0)},
     )
 
-    terms: tuple[Annotated[Part, Kind("losses")], ...]
+    terms: tuple[Annotated[Part, Kind("losses")], ...]  # the losses to add, each with a `weight` of its own
 
     def __post_init__(self) -> None:
         super().__post_init__()

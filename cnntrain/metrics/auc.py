@@ -31,8 +31,8 @@ class AUC(Metric):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"average": "per_class", "bins": 64})
 
-    average: Literal["macro", "per_class"] = "macro"
-    bins: Annotated[int, Range(2, 65536)] = 1024
+    average: Literal["macro", "per_class"] = "macro"  # the mean over classes, or a value for each
+    bins: Annotated[int, Range(2, 65536)] = 1024  # bins in which scores are counted
 
     def label(self) -> str:
         """`auc`, with average and bins where they are not the usual ones."""

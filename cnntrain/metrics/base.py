@@ -135,6 +135,7 @@ class PerClass(Counted):
         {"average": "per_class"},
     )
 
+    # how the classes are put together, or `per_class` for a value for each
     average: Literal["macro", "micro", "weighted", "per_class"] = "macro"
 
     def label(self) -> str:

@@ -44,7 +44,7 @@ class BinaryF1(Metric):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"average": "macro"})
     scores: ClassVar[tuple[str, ...]] = (CLASSES, VALUES)
 
-    average: Literal["micro", "macro"] = "micro"
+    average: Literal["micro", "macro"] = "micro"  # over all outputs together, or the mean over labels
 
     def label(self) -> str:
         """`binary_f1`, or `binary_f1_macro`."""

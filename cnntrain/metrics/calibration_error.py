@@ -27,7 +27,7 @@ class CalibrationError(Metric):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"bins": 4})
     larger_is_better: ClassVar[bool] = False
 
-    bins: Annotated[int, Range(1, 10000)] = 15
+    bins: Annotated[int, Range(1, 10000)] = 15  # bins of equal width in which samples are sorted by confidence
 
     def label(self) -> str:
         """`calibration_error`, with the number of bins where it is not 15."""

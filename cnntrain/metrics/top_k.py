@@ -23,7 +23,7 @@ class TopK(Share):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"k": 1}, {"k": 3})
 
-    k: PositiveInt = 5
+    k: PositiveInt = 5  # how many of the largest outputs count
 
     def label(self) -> str:
         """`top5` for k = 5."""

@@ -20,8 +20,8 @@ class ConvnextFemto(Preset):
     `drop_path` is the rate of the last block; the others' grow to it linearly, from 0 at the first.
     """
 
-    patch: PositiveInt = 4
-    drop_path: Rate = 0.0
+    patch: PositiveInt = 4  # size and stride of the first convolution
+    drop_path: Rate = 0.0  # drop-path rate of the last block; it grows linearly from 0 at the first
 
     def layers(self) -> Entries:
         """The stem, four stages with a 2x2 convolution of stride 2 between them, the classifier."""

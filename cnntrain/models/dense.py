@@ -24,8 +24,8 @@ class Linear(Preset):
 class Mlp(Preset):
     """A multilayer perceptron of relu units; by default LeNet-300-100 (LeCun et al. 1998), rectified."""
 
-    hidden: tuple[PositiveInt, ...] = (300, 100)
-    dropout: Rate = 0.0  # after each hidden layer
+    hidden: tuple[PositiveInt, ...] = (300, 100)  # units of each hidden layer
+    dropout: Rate = 0.0  # dropout rate after each hidden layer
 
     def layers(self) -> Entries:
         """Flatten, then dense and relu for each width."""

@@ -17,8 +17,8 @@ class DensenetBc(Preset):
     depth is 6 n + 4, n layers in each of three blocks; the paper's smallest has depth 100.
     """
 
-    depth: PositiveInt = 40
-    growth: PositiveInt = 12
+    depth: PositiveInt = 40  # layers in all, 6 n + 4
+    growth: PositiveInt = 12  # channels that each layer adds
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -40,8 +40,8 @@ def _rounded(filters: float) -> int:
 class MobilenetV1(Preset):
     """MobileNet (Howard et al. 2017), every layer `width` times as wide; `stem_stride: 1` suits small images."""
 
-    width: Positive = 1.0
-    stem_stride: PositiveInt = 2
+    width: Positive = 1.0  # factor by which every layer is wider
+    stem_stride: PositiveInt = 2  # stride of the first convolution; 1 suits small images
 
     def layers(self) -> Entries:
         """The stem, thirteen separable convolutions, the classifier."""
@@ -59,9 +59,9 @@ class MobilenetV2(Preset):
     `width` multiplies every width but the last 1280, which only grows; `stem_stride: 1` suits small images.
     """
 
-    width: Positive = 1.0
-    stem_stride: PositiveInt = 2
-    dropout: Rate = 0.2
+    width: Positive = 1.0  # factor by which every layer is wider; the last one only grows
+    stem_stride: PositiveInt = 2  # stride of the first convolution; 1 suits small images
+    dropout: Rate = 0.2  # dropout rate before the last layer
 
     def layers(self) -> Entries:
         """The stem, seven stages of inverted residuals, a 1x1 convolution, the classifier."""

@@ -22,8 +22,8 @@ class AlexnetSmall(Preset):
     The widths are those of Krizhevsky (2014), which torchvision has; kernels are 3x3, the dense layers `hidden` wide.
     """
 
-    hidden: PositiveInt = 1024
-    dropout: Rate = 0.5
+    hidden: PositiveInt = 1024  # units of each hidden dense layer
+    dropout: Rate = 0.5  # dropout rate before each hidden dense layer
 
     def layers(self) -> Entries:
         """Five convolutions, three dense layers."""

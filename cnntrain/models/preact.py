@@ -55,9 +55,9 @@ class WideResnet(Preset):
     depth is 6 n + 4; the paper's best on CIFAR-10 is 28 and 10. `dropout` stands between a block's convolutions.
     """
 
-    depth: PositiveInt = 28
-    widen: PositiveInt = 10
-    dropout: Rate = 0.0
+    depth: PositiveInt = 28  # layers in all, 6 n + 4
+    widen: PositiveInt = 10  # factor by which the blocks are wider than 16, 32 and 64 channels
+    dropout: Rate = 0.0  # dropout rate between a block's two convolutions
 
     def __post_init__(self) -> None:
         super().__post_init__()

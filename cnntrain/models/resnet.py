@@ -16,7 +16,8 @@ class CifarResnet(Preset):
 
     blocks: ClassVar[int]  # n, of each stage
 
-    shortcut: Literal["pad", "conv"] = "pad"  # options A and B of the paper
+    # what bypasses a block that changes shape: options A (`pad`) and B (`conv`) of the paper
+    shortcut: Literal["pad", "conv"] = "pad"
     zero_init: bool = False  # start each block as the identity (Goyal et al. 2017)
 
     def layers(self) -> Entries:
@@ -87,7 +88,7 @@ class ImagenetResnet(Preset):
     depths: ClassVar[tuple[int, ...]]
     bottleneck: ClassVar[bool] = False
 
-    stem: Literal["imagenet", "cifar"] = "imagenet"
+    stem: Literal["imagenet", "cifar"] = "imagenet"  # first layers for images of about 224x224, or of about 32x32
     zero_init: bool = False  # start each block as the identity (Goyal et al. 2017)
 
     def layers(self) -> Entries:

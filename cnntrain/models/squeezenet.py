@@ -31,7 +31,7 @@ class Squeezenet(Preset):
     For images of about 224x224; torchvision's squeezenet1_1. `stem_stride: 1` suits small ones.
     """
 
-    stem_stride: PositiveInt = 2
+    stem_stride: PositiveInt = 2  # stride of the first convolution; 1 suits small images
 
     def layers(self) -> Entries:
         """The stem, eight fire modules, a convolution to the classes and the mean over pixels."""

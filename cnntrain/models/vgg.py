@@ -23,8 +23,8 @@ class Vgg(Preset):
     depths: ClassVar[tuple[int, ...]]  # convolutions of each stage
 
     grid: PositiveInt = 1  # the last maps are averaged to grid x grid
-    hidden: tuple[PositiveInt, ...] = ()
-    dropout: Rate = 0.5  # after each hidden layer
+    hidden: tuple[PositiveInt, ...] = ()  # units of each hidden dense layer; by default there is none
+    dropout: Rate = 0.5  # dropout rate after each hidden layer
 
     def layers(self) -> Entries:
         """Five stages and the classifier."""

@@ -26,8 +26,8 @@ class AdaDelta(Optimizer):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"rho": 0.8, "eps": 1e-4, "weight_decay": 1e-2})
 
     lr: NonNegative = 1.0
-    rho: Rate = 0.9
-    eps: Positive = 1e-6
+    rho: Rate = 0.9  # decay of the two running averages
+    eps: Positive = 1e-6  # added under both roots; it sets the size of the first steps
 
     def update(self, block: Block) -> None:
         """Take the step."""

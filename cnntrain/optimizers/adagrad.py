@@ -29,9 +29,9 @@ class AdaGrad(Optimizer):
         {"lr_decay": 0.01, "initial_accumulator": 0.1, "weight_decay": 1e-2},
     )
 
-    lr_decay: NonNegative = 0.0
-    initial_accumulator: NonNegative = 0.0
-    eps: Positive = 1e-10
+    lr_decay: NonNegative = 0.0  # the rate is divided by 1 + lr_decay (step - 1)
+    initial_accumulator: NonNegative = 0.0  # what the sum of squares starts with
+    eps: Positive = 1e-10  # added to the root, against division by zero
 
     def start(self, slots: Mapping[str, Array]) -> None:
         """Fill the sum of squares with its first value."""

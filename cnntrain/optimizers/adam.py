@@ -35,9 +35,9 @@ class Adam(Optimizer):
     )
 
     lr: NonNegative = 1e-3
-    betas: tuple[Rate, Rate] = (0.9, 0.999)
-    eps: Positive = 1e-8
-    amsgrad: bool = False
+    betas: tuple[Rate, Rate] = (0.9, 0.999)  # decays of the running averages of the gradient and of its square
+    eps: Positive = 1e-8  # added to the root, against division by zero
+    amsgrad: bool = False  # divide by the largest average of squares so far (Reddi, Kale and Kumar 2018)
 
     def slot_names(self) -> tuple[str, ...]:
         """The largest v only for amsgrad."""

@@ -23,8 +23,8 @@ class Averaging(Optimizer):
     slots: ClassVar[tuple[str, ...]] = ("m", "v")
 
     lr: NonNegative = 2e-3
-    betas: tuple[Rate, Rate] = (0.9, 0.999)
-    eps: Positive = 1e-8
+    betas: tuple[Rate, Rate] = (0.9, 0.999)  # decays of the running averages of the gradient and of its square
+    eps: Positive = 1e-8  # against division by zero
 
     def follow_mean(self, block: Block) -> None:
         """Update m."""
@@ -80,7 +80,7 @@ class NAdam(Averaging):
         {"betas": (0.8, 0.95), "momentum_decay": 0.02, "weight_decay": 1e-2},
     )
 
-    momentum_decay: NonNegative = 4e-3
+    momentum_decay: NonNegative = 4e-3  # how fast the momentum grows to the first beta
 
     def update(self, block: Block) -> None:
         """Take the step."""

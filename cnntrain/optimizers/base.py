@@ -55,9 +55,9 @@ class Block:
 class Group:
     """Parameters of the nodes whose name matches, whole or by a shell pattern (`head*`): a later group wins."""
 
-    match: str
-    lr_mult: NonNegative = 1.0  # beside the layer's own lr_mult
-    weight_decay: NonNegative | None = None  # in place of the optimizer's
+    match: str  # the layers it applies to: a name or a shell pattern such as `head*`
+    lr_mult: NonNegative = 1.0  # learning rate, as a multiple of the optimizer's and beside the layer's own `lr_mult`
+    weight_decay: NonNegative | None = None  # weight decay in place of the optimizer's
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -70,8 +70,8 @@ class Lookahead:
     After every `every` steps: slow += alpha (p - slow), and p begins anew from there.
     """
 
-    every: PositiveInt = 5
-    alpha: Probability = 0.5
+    every: PositiveInt = 5  # steps between two moves of the slow weights
+    alpha: Probability = 0.5  # how far the slow weights move towards the fast ones
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -85,7 +85,7 @@ class Sam:
     batch with the same random draws; each step costs two. Loss and running statistics are those at p.
     """
 
-    rho: Positive = 0.05
+    rho: Positive = 0.05  # distance at which the gradient is taken
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -106,11 +106,15 @@ class Optimizer(Part):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({},)
     unit: ClassVar[Literal["element", "tensor"]] = "element"
 
-    lr: NonNegative = 0.01
-    weight_decay: NonNegative = 0.0
+    lr: NonNegative = 0.01  # learning rate, before the schedule and every multiplier
+    weight_decay: NonNegative = 0.0  # decay of the parameters of role "weight"; biases and normalization have none
+    # shrink the parameter beside the step (Loshchilov and Hutter 2019) instead of adding to the gradient
     decoupled: bool = False
+    # other learning rates and decays for some layers, by name; a later group wins over an earlier one
     groups: tuple[Group, ...] = field(default=(), kw_only=True)
+    # let slow weights follow the fast ones; `{}` takes the defaults
     lookahead: Lookahead | None = field(default=None, kw_only=True)
+    # sharpness-aware minimization around this optimizer; `{}` takes the defaults
     sam: Sam | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:

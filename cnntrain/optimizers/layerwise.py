@@ -27,8 +27,8 @@ class LARS(Optimizer):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"trust": 0.1}, {"trust": 0.2, "weight_decay": 1e-2, "lr": 0.1})
     unit: ClassVar[Literal["element", "tensor"]] = "tensor"
 
-    momentum: Rate = 0.9
-    trust: Positive = 1e-3
+    momentum: Rate = 0.9  # share of the last step's velocity that is kept
+    trust: Positive = 1e-3  # size of a step relative to the norm of the tensor
 
     def couple(self, block: Block, decay: float) -> None:
         """Left to `update`, which needs the gradient's norm first."""
@@ -63,8 +63,8 @@ class LAMB(Optimizer):
     unit: ClassVar[Literal["element", "tensor"]] = "tensor"
 
     lr: NonNegative = 1e-3
-    betas: tuple[Rate, Rate] = (0.9, 0.999)
-    eps: Positive = 1e-6
+    betas: tuple[Rate, Rate] = (0.9, 0.999)  # decays of the running averages of the gradient and of its square
+    eps: Positive = 1e-6  # added to the root, against division by zero
 
     def couple(self, block: Block, decay: float) -> None:
         """Left to `update`: the decay is part of the direction that is scaled."""

@@ -27,7 +27,7 @@ class Lion(Optimizer):
 
     lr: NonNegative = 1e-4
     decoupled: bool = True
-    betas: tuple[Rate, Rate] = (0.9, 0.99)
+    betas: tuple[Rate, Rate] = (0.9, 0.99)  # share of the momentum in the direction of a step, and its decay
 
     def update(self, block: Block) -> None:
         """Take the step."""

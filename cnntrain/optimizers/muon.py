@@ -39,13 +39,13 @@ class Muon(Optimizer):
     lr: NonNegative = 1e-3
     weight_decay: NonNegative = 0.1
     decoupled: bool = True
-    momentum: Rate = 0.95
-    nesterov: bool = True
-    ns_steps: PositiveInt = 5
-    adjust: Literal["original", "match_rms_adamw"] = "original"
-    betas: tuple[Rate, Rate] = (0.9, 0.999)
-    eps: Positive = 1e-8
-    adamw_lr_mult: NonNegative = 1.0
+    momentum: Rate = 0.95  # decay of the running average of the gradient
+    nesterov: bool = True  # look one step ahead with the momentum
+    ns_steps: PositiveInt = 5  # newton-Schulz steps that make the direction orthogonal
+    adjust: Literal["original", "match_rms_adamw"] = "original"  # how the step is scaled to the shape of the matrix
+    betas: tuple[Rate, Rate] = (0.9, 0.999)  # betas of AdamW, which trains the biases and other vectors
+    eps: Positive = 1e-8  # epsilon of AdamW, which trains the biases and other vectors
+    adamw_lr_mult: NonNegative = 1.0  # learning rate of AdamW, as a multiple of this one
 
     def update(self, block: Block) -> None:
         """Take the step."""

@@ -32,10 +32,10 @@ class RMSprop(Optimizer):
         {"momentum": 0.5, "centered": True},
     )
 
-    alpha: Rate = 0.99
-    eps: Positive = 1e-8
-    centered: bool = False
-    momentum: Rate = 0.0
+    alpha: Rate = 0.99  # decay of the running average of squares
+    eps: Positive = 1e-8  # added to the root, against division by zero
+    centered: bool = False  # divide by the standard deviation instead (Graves 2013)
+    momentum: Rate = 0.0  # share of the last step's velocity that is kept
 
     def slot_names(self) -> tuple[str, ...]:
         """The mean only if centered, the velocity only with momentum."""

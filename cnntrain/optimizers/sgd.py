@@ -30,9 +30,9 @@ class SGD(Optimizer):
         {"momentum": 0.9, "dampening": 0.5, "weight_decay": 1e-2, "decoupled": True},
     )
 
-    momentum: Rate = 0.0
-    dampening: Probability = 0.0
-    nesterov: bool = False
+    momentum: Rate = 0.0  # share of the last step's velocity that is kept
+    dampening: Probability = 0.0  # share of the gradient that does not enter the velocity
+    nesterov: bool = False  # look one step ahead with the momentum (Sutskever 2013)
 
     def __post_init__(self) -> None:
         super().__post_init__()

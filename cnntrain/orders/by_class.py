@@ -38,7 +38,7 @@ class Weighted(ByClass):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"weights": (1.0, 2.5, 0.0)},)
 
-    weights: tuple[NonNegative, ...]
+    weights: tuple[NonNegative, ...]  # weight of each class, in the order of the class names
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -21,8 +21,9 @@ class Regularizer(Part):
     kind: ClassVar[str] = "regularizers"
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({},)
 
+    # which parameters it applies to, by role
     roles: tuple[Literal["weight", "bias", "norm"], ...] = field(default=("weight",), kw_only=True)
-    match: str = field(default="*", kw_only=True)  # a node's name, or a shell pattern
+    match: str = field(default="*", kw_only=True)  # which layers it applies to: a name or a shell pattern
 
     def __post_init__(self) -> None:
         check_fields(self)

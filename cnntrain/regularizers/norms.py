@@ -21,7 +21,7 @@ class L2(Regularizer):
     Under plain descent `rate` does what a coupled weight_decay of twice as much does.
     """
 
-    rate: NonNegative = 0.01
+    rate: NonNegative = 0.01  # factor on the sum of squares
 
     def value(self, p: Array) -> float:
         """The penalty of one tensor."""
@@ -37,7 +37,7 @@ class L2(Regularizer):
 class L1(Regularizer):
     """rate * sum(|p|), gradient rate sign(p), 0 at 0 (Tibshirani 1996; Keras's L1)."""
 
-    rate: NonNegative = 0.01
+    rate: NonNegative = 0.01  # factor on the sum of absolute values
 
     def value(self, p: Array) -> float:
         """The penalty of one tensor."""
@@ -55,8 +55,8 @@ class L1(Regularizer):
 class L1L2(Regularizer):
     """l1 * sum(|p|) + l2 * sum(p^2): the elastic net (Zou and Hastie 2005; Keras's L1L2)."""
 
-    l1: NonNegative = 0.01
-    l2: NonNegative = 0.01
+    l1: NonNegative = 0.01  # factor on the sum of absolute values
+    l2: NonNegative = 0.01  # factor on the sum of squares
 
     def value(self, p: Array) -> float:
         """The penalty of one tensor."""
@@ -78,7 +78,7 @@ class MaxNorm(Regularizer):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"most": 0.5})
 
-    most: Positive = 3.0
+    most: Positive = 3.0  # largest norm of the weights into a filter or unit
 
     def limit(self, p: Array, scratch: Array) -> None:
         """Scale down what is too long."""

@@ -29,8 +29,8 @@ class Horizon:
 class Warmup:
     """A rise at the beginning: linear from `start` times the learning rate at step 0 to all of it after `duration`."""
 
-    duration: Duration
-    start: Annotated[float, Range(0, 1)] = 0.0
+    duration: Duration  # how long the rate rises
+    start: Annotated[float, Range(0, 1)] = 0.0  # where it starts, as a share of the learning rate
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -47,6 +47,7 @@ class Schedule(Part):
     kind: ClassVar[str] = "schedules"
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({},)
 
+    # how long the rate rises linearly at the start: a duration, or a mapping of `duration` and `start`
     warmup: Duration | Warmup | None = None
 
     def __post_init__(self) -> None:

@@ -25,7 +25,7 @@ class Cosine(Schedule):
         {"min": 1e-3, "warmup": Warmup(Duration(2), start=0.1)},
     )
 
-    min: NonNegative = 0.0
+    min: NonNegative = 0.0  # learning rate at the end
 
     def rate(self, step: int, horizon: Horizon, lr: float) -> float:
         """The learning rate of the step, the warm-up not counted."""

@@ -22,9 +22,9 @@ class CosineRestarts(Schedule):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"period": Duration(30, "st"), "growth": 2, "min": 1e-3})
 
-    period: Duration = Duration(10)
-    growth: PositiveInt = 1
-    min: NonNegative = 0.0
+    period: Duration = Duration(10)  # length of the first period
+    growth: PositiveInt = 1  # each period is this many times as long as the one before
+    min: NonNegative = 0.0  # learning rate at the end of a period
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,11 +56,12 @@ class OneCycle(Schedule):
         {"max_lr": 0.4, "pct_start": 0.25, "div": 10.0, "final_div": 100.0, "anneal": "linear"},
     )
 
-    max_lr: Positive | None = None
+    max_lr: Positive | None = None  # largest learning rate; by default the optimizer's
+    # share of the training in which the rate rises
     pct_start: Annotated[float, Range(0, 1, open_low=True, open_high=True)] = 0.3
-    div: Positive = 25.0
-    final_div: Positive = 1e4
-    anneal: Literal["cosine", "linear"] = "cosine"
+    div: Positive = 25.0  # the first rate is the largest one divided by this
+    final_div: Positive = 1e4  # the last rate is the first one divided by this
+    anneal: Literal["cosine", "linear"] = "cosine"  # shape of both ways
 
     def rate(self, step: int, horizon: Horizon, lr: float) -> float:
         """The learning rate of the step."""
@@ -93,11 +94,12 @@ class Cyclic(Schedule):
         {"up": Duration(1), "mode": "exp_range", "gamma": 0.99},
     )
 
-    low: NonNegative = 0.0
-    up: Duration = Duration(2)
-    down: Duration | None = None
+    low: NonNegative = 0.0  # smallest learning rate
+    up: Duration = Duration(2)  # how long the rate rises
+    down: Duration | None = None  # how long it falls; by default as long as it rises
+    # how the peaks develop: they stay, are halved each cycle, or fall by `gamma` each step
     mode: Literal["triangular", "triangular2", "exp_range"] = "triangular"
-    gamma: Probability = 1.0
+    gamma: Probability = 1.0  # factor per step on the height of the peaks in mode `exp_range`
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -131,9 +133,9 @@ class WSD(Schedule):
         {"shape": "cosine"},
     )
 
-    decay: Duration = Duration(20, "%")
-    shape: Literal["linear", "sqrt", "cosine"] = "linear"
-    end: Probability = 0.0
+    decay: Duration = Duration(20, "%")  # how long before the end the rate begins to fall
+    shape: Literal["linear", "sqrt", "cosine"] = "linear"  # shape of the fall
+    end: Probability = 0.0  # where the rate ends, as a share of the learning rate
 
     def rate(self, step: int, horizon: Horizon, lr: float) -> float:
         """The learning rate of the step."""

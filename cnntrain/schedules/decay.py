@@ -25,8 +25,8 @@ class MultiStep(Schedule):
         {"milestones": (Duration(50, "%"), Duration(75, "%")), "gamma": 0.5, "warmup": Duration(1)},
     )
 
-    milestones: tuple[Duration, ...]
-    gamma: Positive = 0.1
+    milestones: tuple[Duration, ...]  # when the rate falls
+    gamma: Positive = 0.1  # factor on the rate at each milestone
 
     def rate(self, step: int, horizon: Horizon, lr: float) -> float:
         """The learning rate after the drops so far."""
@@ -44,8 +44,8 @@ class Exponential(Schedule):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"gamma": 0.9}, {"gamma": 0.98, "every": Duration(1, "st")})
 
-    gamma: Probability
-    every: Duration = Duration(1)
+    gamma: Probability  # factor on the rate each `every`
+    every: Duration = Duration(1)  # how long the rate takes to fall by `gamma`
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,9 +67,9 @@ class Linear(Schedule):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"start": 0.25, "end": 0.75, "duration": Duration(3)})
 
-    start: Probability = 1.0
-    end: Probability = 0.0
-    duration: Duration = Duration(100, "%")
+    start: Probability = 1.0  # where the rate starts, as a share of the learning rate
+    end: Probability = 0.0  # where it ends, as a share of the learning rate
+    duration: Duration = Duration(100, "%")  # how long it takes from start to end
 
     def rate(self, step: int, horizon: Horizon, lr: float) -> float:
         """The learning rate of the step."""
@@ -87,7 +87,7 @@ class Polynomial(Schedule):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"power": 2.0, "warmup": Duration(1)})
 
-    power: Positive = 1.0
+    power: Positive = 1.0  # exponent: 1 is a straight line
 
     def rate(self, step: int, horizon: Horizon, lr: float) -> float:
         """The learning rate of the step."""
@@ -104,8 +104,8 @@ class InverseTime(Schedule):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"decay": 0.01, "every": Duration(1, "st")})
 
-    decay: NonNegative = 1.0
-    every: Duration = Duration(1)
+    decay: NonNegative = 1.0  # how much the divisor grows each `every`
+    every: Duration = Duration(1)  # how long the divisor takes to grow by `decay`
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -129,7 +129,7 @@ class InverseSqrt(Schedule):
         {"timescale": Duration(30, "st"), "warmup": Warmup(Duration(30, "st"))},
     )
 
-    timescale: Duration = Duration(1)
+    timescale: Duration = Duration(1)  # how long it takes until the rate has fallen by the square root of 2
 
     def __post_init__(self) -> None:
         super().__post_init__()

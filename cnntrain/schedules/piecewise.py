@@ -15,8 +15,8 @@ from cnntrain.schedules.base import Horizon, Schedule
 class Point:
     """A place of a piecewise schedule: how long after the start, and which multiple of the learning rate."""
 
-    at: Duration
-    factor: NonNegative
+    at: Duration  # when the factor holds
+    factor: NonNegative  # the learning rate, as a multiple of the optimizer's
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -36,8 +36,8 @@ class Piecewise(Schedule):
         {"points": (Point(Duration(1), 1.0), Point(Duration(50, "%"), 0.3)), "between": "steps"},
     )
 
-    points: tuple[Point, ...]
-    between: Literal["lines", "steps"] = "lines"
+    points: tuple[Point, ...]  # the points, in any order
+    between: Literal["lines", "steps"] = "lines"  # straight lines between points, or the factor of the last point
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -61,8 +61,8 @@ class Piecewise(Schedule):
 class Stage:
     """One schedule of a sequence, and for how long; the last one may leave that out."""
 
-    schedule: Annotated[Part, Kind("schedules")]
-    duration: Duration | None = None
+    schedule: Annotated[Part, Kind("schedules")]  # the schedule of the stage
+    duration: Duration | None = None  # how long it lasts; the last stage takes what is left
 
 
 @register("sequence")
@@ -82,7 +82,7 @@ class Sequence(Schedule):
                     Stage(make("schedules", "constant")))},
     )  # fmt: skip
 
-    stages: tuple[Stage, ...]
+    stages: tuple[Stage, ...]  # the schedules, one after the other
 
     def __post_init__(self) -> None:
         super().__post_init__()

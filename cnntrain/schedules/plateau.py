@@ -28,13 +28,13 @@ class Plateau(Schedule):
         {"factor": 0.5, "patience": 2, "cooldown": 1, "min": 1e-3, "warmup": Duration(1)},
     )
 
-    monitor: str = "val/loss"
-    mode: Literal["min", "max"] = "min"
-    factor: Rate = 0.1
-    patience: NonNegativeInt = 10
-    threshold: Rate = 1e-4
-    cooldown: NonNegativeInt = 0
-    min: NonNegative = 0.0
+    monitor: str = "val/loss"  # the metric that should improve
+    mode: Literal["min", "max"] = "min"  # whether smaller or larger is better
+    factor: Rate = 0.1  # factor on the rate each time
+    patience: NonNegativeInt = 10  # epochs without an improvement that are tolerated
+    threshold: Rate = 1e-4  # a relative change of no more than this is no improvement
+    cooldown: NonNegativeInt = 0  # epochs that do not count after the rate has fallen
+    min: NonNegative = 0.0  # smallest learning rate
 
     def begin(self) -> dict[str, Any]:
         """Nothing seen, nothing dropped."""

@@ -23,8 +23,8 @@ class Step(Schedule):
         {"every": Duration(25, "%"), "gamma": 0.5, "warmup": Duration(1)},
     )
 
-    every: Duration
-    gamma: Positive = 0.1
+    every: Duration  # how long the rate stays before it falls
+    gamma: Positive = 0.1  # factor on the rate each time it falls
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -18,8 +18,8 @@ class Parallel(Structure):
     An empty branch hands its input through. Names in branch 1 begin with "1.", and so on.
     """
 
-    branches: tuple[Layers, ...]
-    join: Literal["concat", "add"] = "concat"
+    branches: tuple[Layers, ...]  # the branches, each a list of layers; an empty one passes its input on
+    join: Literal["concat", "add"] = "concat"  # put the outputs side by side along the channels, or add them
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -14,8 +14,8 @@ from cnntrain.structures.base import Structure, Weave
 class Repeat(Structure):
     """The body n times in a row. Names in the first begin with "1.", and so on."""
 
-    n: PositiveInt
-    body: Layers
+    n: PositiveInt  # how many times
+    body: Layers  # the layers to repeat
 
     def expand(self, weave: Weave, x: int) -> int:
         """Add the body n times."""

@@ -28,9 +28,11 @@ class Residual(Structure):
     (Goyal et al. 2017).
     """
 
-    body: Layers
+    body: Layers  # the layers that the shortcut bypasses
+    # what is added to the body's output; `auto` is the identity where the shapes agree, else a convolution
     shortcut: Literal["auto", "identity", "conv", "pad"] = "auto"
-    activation: Annotated[Part, Kind("layers")] | None = None
+    activation: Annotated[Part, Kind("layers")] | None = None  # the layer after the sum
+    # start the scale of the body's last normalization at 0, so that the block begins as its shortcut
     zero_init: bool = False
 
     def expand(self, weave: Weave, x: int) -> int:

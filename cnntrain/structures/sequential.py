@@ -17,7 +17,7 @@ class Sequential(Structure):
     What every use of a named block of the config (`model.blocks`) becomes.
     """
 
-    body: Layers
+    body: Layers  # the layers, in order
 
     def expand(self, weave: Weave, x: int) -> int:
         """Add the body."""

@@ -17,7 +17,7 @@ class SqueezeExcite(Structure):
     The inner dense layer has channels / reduction units, rounded down, at least 1; both have a bias.
     """
 
-    reduction: PositiveInt = 16
+    reduction: PositiveInt = 16  # channels per unit of the inner dense layer
 
     def expand(self, weave: Weave, x: int) -> int:
         """Add the pooling, the two dense layers, and the product. Raises ValueError where x is not an image."""

@@ -74,7 +74,7 @@ class Sometimes(Transform):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"probability": 1.0})
     random: ClassVar[bool] = True
 
-    probability: Probability = 0.5
+    probability: Probability = 0.5  # probability that an image is changed
 
     def change(self, images: Array) -> Array:
         """The images (n, h, w, c), n possibly 0, all changed: a new array of the dtype given."""
@@ -101,7 +101,7 @@ class Mixing(Transform):
     random: ClassVar[bool] = True
 
     alpha: Positive = 1.0
-    probability: Probability = 1.0
+    probability: Probability = 1.0  # probability that a batch is mixed
 
     def mix(self, images: Array, targets: Array, rng: np.random.Generator) -> tuple[Array, Array]:
         """Of n + 1 consecutive samples of a batch the last n, each mixed with the one before it; new arrays or views.

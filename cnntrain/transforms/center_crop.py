@@ -27,7 +27,7 @@ class CenterCrop(Transform):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"size": 5}, {"size": (3, 11)}, {"size": (11, 4)})
     moves_pixels_only: ClassVar[bool] = True
 
-    size: Pair
+    size: Pair  # size of the result: one number, or [height, width]
 
     def output_shape(self, shape: Shape) -> Shape:
         """(*size, channels)."""

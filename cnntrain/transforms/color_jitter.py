@@ -33,10 +33,10 @@ class ColorJitter(Transform):
     )
     random: ClassVar[bool] = True
 
-    brightness: NonNegative = 0.0
-    contrast: NonNegative = 0.0
-    saturation: NonNegative = 0.0
-    hue: Annotated[float, Range(0, 0.5)] = 0.0
+    brightness: NonNegative = 0.0  # the factor is uniform in 1 ± this, at least 0
+    contrast: NonNegative = 0.0  # the factor is uniform in 1 ± this, at least 0
+    saturation: NonNegative = 0.0  # the factor is uniform in 1 ± this, at least 0
+    hue: Annotated[float, Range(0, 0.5)] = 0.0  # the hue turns by up to this share of the color wheel either way
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -25,7 +25,7 @@ class CutMix(Mixing):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"alpha": 0.5, "probability": 0.5})
 
-    alpha: Positive = 1.0
+    alpha: Positive = 1.0  # the box's share of the image follows Beta(alpha, alpha)
 
     def blend(self, images: Array, others: Array, share: float, rng: np.random.Generator) -> tuple[Array, float]:
         """The images with the box, and the share of their area outside it."""

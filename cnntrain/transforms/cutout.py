@@ -24,7 +24,7 @@ class Cutout(Transform):
     moves_pixels_only: ClassVar[bool] = True
     random: ClassVar[bool] = True
 
-    size: PositiveInt = 16
+    size: PositiveInt = 16  # side of the square in pixels
 
     def apply(self, images: Array, draws: Draws) -> Array:
         """Cut out in place."""

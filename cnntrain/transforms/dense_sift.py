@@ -31,8 +31,8 @@ class DenseSift(Transform):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"step": 2, "cell": 3})
 
-    step: PositiveInt = 4
-    cell: PositiveInt = 4
+    step: PositiveInt = 4  # distance between descriptors in pixels
+    cell: PositiveInt = 4  # side of a descriptor's cell in pixels
 
     def output_shape(self, shape: Shape) -> Shape:
         """The grid. Raises ValueError where it has no point, for odd channels, or where OpenCV is missing."""

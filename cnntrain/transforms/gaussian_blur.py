@@ -27,8 +27,8 @@ class GaussianBlur(Transform):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"kernel_size": 3, "sigma": (1.0, 1.5)})
     random: ClassVar[bool] = True
 
-    kernel_size: PositiveInt = 5
-    sigma: tuple[Positive, Positive] = (0.1, 2.0)
+    kernel_size: PositiveInt = 5  # width and height of the window, an odd number of pixels
+    sigma: tuple[Positive, Positive] = (0.1, 2.0)  # range of the standard deviation in pixels, drawn for each image
 
     def __post_init__(self) -> None:
         super().__post_init__()

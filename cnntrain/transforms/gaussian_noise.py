@@ -22,9 +22,9 @@ class GaussianNoise(Transform):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"sigma": 0.5, "mean": 0.1, "clip": False})
     random: ClassVar[bool] = True
 
-    mean: Finite = 0.0
-    sigma: Positive = 0.1
-    clip: bool = True
+    mean: Finite = 0.0  # mean of the noise
+    sigma: Positive = 0.1  # standard deviation of the noise, where black is 0 and white 1
+    clip: bool = True  # keep the result in [0, 1]
 
     def apply(self, images: Array, draws: Draws) -> Array:
         """Add the noise in place; each image's generator is seeded by its own draw."""

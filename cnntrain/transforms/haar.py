@@ -32,7 +32,7 @@ class Haar(Transform):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"levels": 2})
 
-    levels: Annotated[int, Range(1, 8)] = 1
+    levels: Annotated[int, Range(1, 8)] = 1  # how many times every band is split into four
 
     def output_shape(self, shape: Shape) -> Shape:
         """Raises ValueError where height or width is not divisible by 2^levels."""

@@ -21,7 +21,7 @@ class HFlip(Transform):
     moves_pixels_only: ClassVar[bool] = True
     random: ClassVar[bool] = True
 
-    probability: Probability = 0.5
+    probability: Probability = 0.5  # probability that an image is mirrored
 
     def apply(self, images: Array, draws: Draws) -> Array:
         """Flip the chosen ones in place."""

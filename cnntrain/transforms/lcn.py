@@ -27,7 +27,7 @@ class LCN(Transform):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"size": 3})
 
-    size: PositiveInt = 9
+    size: PositiveInt = 9  # width and height of the window, an odd number of pixels
 
     def __post_init__(self) -> None:
         super().__post_init__()

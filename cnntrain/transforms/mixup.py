@@ -23,7 +23,7 @@ class Mixup(Mixing):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"alpha": 1.0, "probability": 0.5})
 
-    alpha: Positive = 0.2
+    alpha: Positive = 0.2  # the share of each of the two samples follows Beta(alpha, alpha)
 
     def blend(self, images: Array, others: Array, share: float, rng: np.random.Generator) -> tuple[Array, float]:  # noqa: ARG002
         """The weighted mean of both."""

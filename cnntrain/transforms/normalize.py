@@ -33,8 +33,9 @@ class Normalize(Transform):
         {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.25)},
     )
 
-    mean: tuple[Finite, ...] | None = None
-    std: tuple[Positive, ...] | None = None
+    mean: tuple[Finite, ...] | None = None  # what to subtract from each channel, where pixels are in [0, 1]
+    std: tuple[Positive, ...] | None = None  # what to divide each channel by
+    # measure both over the training split, or over each image by itself
     from_: Literal["dataset", "per_image"] | None = None
 
     def __post_init__(self) -> None:

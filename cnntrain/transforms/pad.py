@@ -31,7 +31,9 @@ class Pad(Transform):
     )
     moves_pixels_only: ClassVar[bool] = True
 
+    # pixels to add: one number, or [top, bottom, left, right]
     padding: NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt, NonNegativeInt]
+    # what the border holds: zeros, the edge's pixels, or the image mirrored without or with its edge
     mode: Literal["constant", "edge", "reflect", "symmetric"] = "constant"
 
     def output_shape(self, shape: Shape) -> Shape:

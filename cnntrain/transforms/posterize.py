@@ -24,7 +24,7 @@ class Posterize(Sometimes):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"bits": 2, "probability": 1.0})
 
-    bits: Annotated[int, Range(1, 8)] = 4
+    bits: Annotated[int, Range(1, 8)] = 4  # bits of every byte that are kept
 
     def change(self, images: Array) -> Array:
         """Posterized."""

@@ -31,8 +31,8 @@ class RandAugment(Transform):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"operations": 3, "magnitude": 20})
     random: ClassVar[bool] = True
 
-    operations: PositiveInt = 2
-    magnitude: Annotated[int, Range(0, 30)] = 9
+    operations: PositiveInt = 2  # operations applied to each image
+    magnitude: Annotated[int, Range(0, 30)] = 9  # their strength
 
     def output_shape(self, shape: Shape) -> Shape:
         """The same. Raises ValueError where there are neither one nor three channels."""

@@ -31,11 +31,11 @@ class RandomAffine(Transform):
     )
     random: ClassVar[bool] = True
 
-    degrees: NonNegative = 0.0
-    translate: tuple[Probability, Probability] = (0.0, 0.0)
-    scale: tuple[Positive, Positive] = (1.0, 1.0)
-    shear: Annotated[float, Range(0, 90, open_high=True)] = 0.0
-    interpolation: Interpolation = "nearest"
+    degrees: NonNegative = 0.0  # the angle is uniform in ± this
+    translate: tuple[Probability, Probability] = (0.0, 0.0)  # the largest shift, [x, y], as shares of width and height
+    scale: tuple[Positive, Positive] = (1.0, 1.0)  # range of the scale
+    shear: Annotated[float, Range(0, 90, open_high=True)] = 0.0  # the shear along x is uniform in ± this many degrees
+    interpolation: Interpolation = "nearest"  # how values between pixels are found
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -27,8 +27,8 @@ class RandomCrop(Transform):
     moves_pixels_only: ClassVar[bool] = True
     random: ClassVar[bool] = True
 
-    padding: NonNegativeInt = 4
-    size: Pair | None = None
+    padding: NonNegativeInt = 4  # zeros to add on every side first
+    size: Pair | None = None  # size of the result: one number, or [height, width]; by default the image's own
 
     def output_shape(self, shape: Shape) -> Shape:
         """(*size, channels). Raises ValueError where the padded image is smaller."""

@@ -33,9 +33,9 @@ class RandomErasing(Transform):
     moves_pixels_only: ClassVar[bool] = True
     random: ClassVar[bool] = True
 
-    probability: Probability = 0.5
-    scale: tuple[Positive, Positive] = (0.02, 0.33)
-    ratio: tuple[Positive, Positive] = (0.3, 3.3)
+    probability: Probability = 0.5  # probability that a rectangle is erased
+    scale: tuple[Positive, Positive] = (0.02, 0.33)  # range of the rectangle's share of the image's area
+    ratio: tuple[Positive, Positive] = (0.3, 3.3)  # range of the rectangle's height over its width
 
     def __post_init__(self) -> None:
         super().__post_init__()

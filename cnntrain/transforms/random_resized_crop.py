@@ -32,10 +32,10 @@ class RandomResizedCrop(Transform):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"size": 5}, {"size": (6, 9), "interpolation": "nearest"})
     random: ClassVar[bool] = True
 
-    size: Pair | None = None
-    scale: tuple[Positive, Positive] = (0.08, 1.0)
-    ratio: tuple[Positive, Positive] = (3 / 4, 4 / 3)
-    interpolation: Interpolation = "bilinear"
+    size: Pair | None = None  # size of the result: one number, or [height, width]; by default the image's own
+    scale: tuple[Positive, Positive] = (0.08, 1.0)  # range of the box's share of the image's area
+    ratio: tuple[Positive, Positive] = (3 / 4, 4 / 3)  # range of the box's width over its height
+    interpolation: Interpolation = "bilinear"  # how values between pixels are found
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -29,8 +29,8 @@ class RandomRotation(Transform):
     )
     random: ClassVar[bool] = True
 
-    degrees: NonNegative | tuple[Finite, Finite]
-    interpolation: Interpolation = "nearest"
+    degrees: NonNegative | tuple[Finite, Finite]  # the largest angle either way, or [lowest, highest]
+    interpolation: Interpolation = "nearest"  # how values between pixels are found
 
     def __post_init__(self) -> None:
         super().__post_init__()

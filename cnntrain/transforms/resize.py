@@ -30,8 +30,8 @@ class Resize(Transform):
         {"size": (16, 9), "interpolation": "nearest"},
     )
 
-    size: Pair
-    interpolation: Interpolation = "bilinear"
+    size: Pair  # size of the result: [height, width], or one number for the shorter side
+    interpolation: Interpolation = "bilinear"  # how values between pixels are found
 
     def output_shape(self, shape: Shape) -> Shape:
         """The new height and width."""

@@ -30,9 +30,10 @@ class Scale(Transform):
         {"data_range": (0.0, 0.5), "high": 2.0},
     )
 
-    low: Finite = 0.0
-    high: Finite = 1.0
-    data_range: tuple[Finite, Finite] | None = None  # what becomes low and high; measured where it is not given
+    low: Finite = 0.0  # what the lowest value becomes
+    high: Finite = 1.0  # what the highest value becomes
+    # what becomes `low` and `high`; by default the range of the training images
+    data_range: tuple[Finite, Finite] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

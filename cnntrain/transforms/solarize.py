@@ -24,7 +24,7 @@ class Solarize(Sometimes):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"threshold": 0.2, "probability": 1.0})
 
-    threshold: Annotated[float, Range(0, 1)] = 0.5
+    threshold: Annotated[float, Range(0, 1)] = 0.5  # values from here on are inverted
 
     def change(self, images: Array) -> Array:
         """Solarized."""

@@ -32,7 +32,7 @@ class ZCAWhiten(Transform):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"epsilon": 1e-4})
 
-    epsilon: Positive = 0.01
+    epsilon: Positive = 0.01  # variance below which a direction counts as noise and is not amplified
     measured: Mapping[str, Array] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def output_shape(self, shape: Shape) -> Shape:

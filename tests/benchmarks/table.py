@@ -1,4 +1,4 @@
-"""The README's table out of what `compare --json` printed, in one run or in several.
+"""The tables of tests/README.md out of what `compare --json` printed, in one run or in several.
 
 `python -m tests.benchmarks.table FILE...`: a row for each network, batch size and kind of step, then the means.
 """

@@ -68,4 +68,11 @@ def test_a_part_is_explained_with_its_keys_and_defaults(cnntrain, monkeypatch, k
 def test_bounds_are_told(cnntrain):
     (entry,) = json.loads(cnntrain("list", "layers", "dropout", "--json").out)
     rate = entry["fields"][0]
-    assert rate == {"name": "rate", "type": "a number in [0, 1)", "required": False, "default": 0.5, "of": "part"}
+    assert rate == {
+        "name": "rate",
+        "meaning": "Probability that a value is dropped.",
+        "type": "a number in [0, 1)",
+        "required": False,
+        "default": 0.5,
+        "of": "part",
+    }

@@ -1,4 +1,4 @@
-"""What strangers' files cannot do, as the README promises: write elsewhere, or steer the terminal."""
+"""What strangers' files cannot do, as tests/README.md promises: write elsewhere, or steer the terminal."""
 
 from __future__ import annotations
 

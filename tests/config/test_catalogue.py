@@ -24,6 +24,7 @@ def test_fields_tell_type_bounds_and_default():
     fields = {field["name"]: field for field in entry(lookup("layers", "dense"))["fields"]}
     assert fields["units"] == {
         "name": "units",
+        "meaning": "Outputs; `auto` is the number of classes.",
         "type": "an integer or 'auto'",
         "required": True,
         "default": None,

@@ -1,4 +1,4 @@
-"""The README's picture of every transform, data/transforms.png; `python -m tests.regenerate` draws it.
+"""The picture of every transform, data/transforms.png; `python -m tests.regenerate` draws it.
 
 A scene drawn here goes through each transform as training would send it through. The picture of a transform whose
 extra (`features`) is not installed is taken from the picture as it was.
@@ -18,9 +18,9 @@ from cnntrain.arrays import Array
 from cnntrain.datasets.base import Images
 from cnntrain.loader import Samples, fit
 from cnntrain.transforms.base import Transform
-from tests.support.reference import README
+from tests.support.pages import ROOT
 
-PICTURE = README.parent / "data" / "transforms.png"
+PICTURE = ROOT / "data" / "transforms.png"
 SIZE = 96  # pixels, of a scene
 SMALL = 32  # of one that is to be whitened
 COLUMNS, GAP, CAPTION = 8, 6, 14

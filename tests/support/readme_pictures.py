@@ -1,4 +1,4 @@
-"""Make the README's pictures out of a real run: python -m tests.support.readme_pictures.
+"""Make the first page's pictures out of a real run: python -m tests.support.readme_pictures.
 
 The quickstart is trained in a terminal of its own, whose last screen becomes an SVG; its report is opened in headless
 Chromium (`apt install chromium`), and becomes a PNG. It takes about a minute.

@@ -1,4 +1,4 @@
-"""The README's picture of every transform: none is left out, and each can be seen to do something."""
+"""The reference's picture of every transform: none is left out, and each can be seen to do something."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import pytest
 
 from cnntrain import registry
 from tests.support import gallery
-from tests.support.reference import README
+from tests.support.pages import PARTS
 from tests.transforms.test_transforms import NEEDS
 
 
-def test_the_readme_shows_the_picture() -> None:
-    assert "](data/transforms.png)" in README.read_text()
+def test_the_reference_shows_the_picture() -> None:
+    assert "](../../data/transforms.png)" in PARTS.text
 
 
 @pytest.mark.parametrize(
