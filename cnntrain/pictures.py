@@ -31,8 +31,9 @@ from cnntrain.reading import is_special, reading
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it finds wrong ends up in our one line
 
+_JPEG = [".jpg", ".jpeg", ".jpe", ".jfif", ".jif"]
 SUFFIXES = frozenset(  # of the files that are read as pictures, in lower case
-    [".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pbm", ".pgm", ".ppm", ".pnm"]
+    [*_JPEG, ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pbm", ".pgm", ".ppm", ".pnm"]
 )
 MOVING = frozenset([".gif", ".webp", ".png", ".tif", ".tiff"])  # of those, the ones that may hold several frames
 MAX_PIXELS = 25_000_000  # of one picture, looked at before it is decoded: 75 MB as colours

@@ -23,6 +23,7 @@ from cnntrain.config.load import load_text
 from cnntrain.datasets.base import Dataset, Description, Images, size_text
 from cnntrain.errors import printable
 from cnntrain.loader import fit
+from cnntrain.reader import ALONE, Reader
 from cnntrain.recognition import recognize
 from cnntrain.registry import make
 
@@ -94,10 +95,10 @@ class _Findings:
         return min(max(round(STEPS / steps), 10), 60)
 
 
-def propose(path: Path, config: Path) -> Proposal:
+def propose(path: Path, config: Path, reader: Reader = ALONE) -> Proposal:
     """A config, to be written to `config`, for what lies at `path`. Raises DataError where that cannot be read."""
     source = recognize(path)
-    images = source.load("train")
+    images = source.load("train", reader)
     found = _Findings(source, images, _moments(images), "val" in source.splits())
     text = "".join(f"{line}\n" for line in _lines(found, path, config))
     network = build.network(load_text(text, config.name), images.description)

@@ -34,14 +34,16 @@ def command(data: Path, output: Path, overwrite: bool, as_json: bool) -> None:
     Known are: a folder of pictures or of WAV sounds for each class, alone or within train/, val/ and test/; the files
     of MNIST and its like; CIFAR-10 and CIFAR-100 (binary version); .npz and .csv files.
     """
+    from cnntrain.console import Console
     from cnntrain.datasets.base import size_text
     from cnntrain.errors import UsageError
     from cnntrain.files import write_atomic
     from cnntrain.proposal import propose
+    from cnntrain.reader import Reader
 
     if output.exists() and not overwrite:
         raise UsageError(f"{output.absolute()} is there already. Say --overwrite to replace it, or name another by -o")
-    proposal = propose(data, output)
+    proposal = propose(data, output, Reader(warn=Console("none").warn))
     write_atomic(output, proposal.text.encode())
     described = proposal.description
     if as_json:

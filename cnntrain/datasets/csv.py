@@ -14,9 +14,10 @@ from typing import Self
 import numpy as np
 
 from cnntrain.arrays import Array
-from cnntrain.datasets.base import MAX_CLASSES, SPLITS, Dataset, Images, PictureFields, check_none_is_empty
+from cnntrain.datasets.base import MAX_CLASSES, Dataset, Images, PictureFields, check_none_is_empty
 from cnntrain.decoded import Sample, decoded
 from cnntrain.errors import DataError, printable
+from cnntrain.folders import SPLITS, class_name, mistaken
 from cnntrain.reader import ALONE, Reader
 from cnntrain.reading import on_disk, reading
 from cnntrain.registry import register
@@ -121,6 +122,9 @@ class Csv(PictureFields, _Listed):
         place = Path(self.path).absolute()
         with reading(place):
             if place.is_dir():
+                wrong = mistaken([path.stem for path in sorted(place.glob("*.csv"))])
+                for name, split in wrong.items():
+                    raise DataError(f"{place / name}.csv is not read: the file must be called {split}.csv. Rename it")
                 found = {split: place / f"{split}.csv" for split in SPLITS if (place / f"{split}.csv").is_file()}
                 if "train" not in found:
                     raise DataError(f"{place} holds no train.csv, found {', '.join(found) or 'no split'}. {_ADVICE}")
@@ -193,6 +197,7 @@ def _row(table: Path, line: int, cells: Sequence[str], places: tuple[int, Sequen
     if len(cells) != columns:
         raise DataError(f"{where} has {len(cells)} columns, expected {columns} as in the header. Mend the row")
     picture, *texts = (cells[place].strip() for place in chosen)
+    texts = [class_name(text) for text in texts]  # one name, whichever Unicode form each row has
     if not picture or "\0" in picture:
         raise DataError(f"{where} names no picture, expected a path. Mend the row, or remove it")
     return _Row(where, table.parent / picture, tuple(texts))
