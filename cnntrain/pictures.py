@@ -19,7 +19,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import PIL
@@ -28,6 +28,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
 from cnntrain.arrays import Array
 from cnntrain.errors import DataError, StorageError
 from cnntrain.reading import is_special, reading
+from cnntrain.tiff import Correction, Tags, first_page
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it finds wrong ends up in our one line
 
@@ -37,7 +38,7 @@ SUFFIXES = frozenset(  # of the files that are read as pictures, in lower case
 )
 MOVING = frozenset([".gif", ".webp", ".png", ".tif", ".tiff"])  # of those, the ones that may hold several frames
 MAX_PIXELS = 25_000_000  # of one picture, looked at before it is decoded: 75 MB as colours
-VERSIONS = {"pillow": PIL.__version__, "jpeg": features.version("jpg"), "pictures": 1}  # what pixels depend on
+VERSIONS = {"pillow": PIL.__version__, "jpeg": features.version("jpg"), "pictures": 2}  # what pixels depend on
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 _MAX_CLIP = 40  # the frames of a clip may have this many times the pixels of one picture
 _MAX_BYTES = 2**29  # of a picture file
@@ -87,6 +88,8 @@ def header(path: Path) -> Header | None:
     """The header of a picture file; None where there is none that can be read, which `decode` will explain."""
     try:
         with _opened(path, MAX_PIXELS) as image:
+            if image.format == "TIFF":  # which Pillow may have turned already
+                return Header(*_tags(image).size, _tags(image).grey)
             sideways = image.getexif().get(_ORIENTATION, 1) >= 5
             height, width = (image.width, image.height) if sideways else (image.height, image.width)
             return Header(height, width, image.mode in _GREY)
@@ -143,7 +146,7 @@ def _opened(path: Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     with reading(path):
         try:
             _silence_libtiff()
-            with _HUSH, _File(path) as file, Image.open(file, formats=_FORMATS) as image:
+            with _HUSH, _File(path) as file, _identified(file) as image:
                 _check_size(image, max_pixels)
                 _scale_transparent(image)
                 yield image
@@ -151,6 +154,23 @@ def _opened(path: Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
             if isinstance(error, MemoryError | StorageError) or getattr(error, "errno", None) == errno.EIO:
                 raise
             raise DataError(f"{path}: {_reason(error, max_pixels)}") from error
+
+
+def _identified(file: _File) -> ImageFile.ImageFile:
+    """The picture in a file, its header read. Raises ValueError naming a TIFF of a kind that Pillow does not know."""
+    try:
+        return Image.open(file, formats=_FORMATS)
+    except UnidentifiedImageError:
+        tags = first_page(file)
+        if tags is not None and min(tags.size) > 0:
+            raise ValueError(tags.refusal()) from None
+        raise
+
+
+def _tags(image: ImageFile.ImageFile) -> Tags:
+    """What a TIFF says of the current page."""
+    found: Any = image.tag_v2  # type: ignore[attr-defined]
+    return Tags(found, ">" if found.prefix == b"MM" else "<")
 
 
 @functools.cache
@@ -239,39 +259,42 @@ class _Hush:
 _HUSH = _Hush()
 
 
-def _pixels(image: Image.Image, size: tuple[int, int] | None, channels: int) -> Array:
+def _pixels(image: ImageFile.ImageFile, size: tuple[int, int] | None, channels: int) -> Array:
     """The current frame as uint8 (height, width, channels)."""
-    plain = _opaque(_eight_bits(ImageOps.exif_transpose(image))).convert("RGB" if channels == 3 else "L")
+    correction = _tags(image).correction() if image.format == "TIFF" else Correction()
+    plain = _opaque(_eight_bits(ImageOps.exif_transpose(image), correction)).convert("RGB" if channels == 3 else "L")
     if size is not None:
         plain = plain.resize(size[::-1], Image.Resampling.BILINEAR)
     return np.asarray(plain).reshape(plain.height, plain.width, channels)
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _eight_bits(image: Image.Image, correction: Correction) -> Image.Image:
     """An image in 8 bits, in a mode Pillow converts well. Raises ValueError where that has no agreed meaning."""
     if image.mode.startswith("I"):
-        return _from_integers(np.asarray(image), image.info.get("transparency"))
+        return _from_integers(np.asarray(image), image.info.get("transparency"), correction)
     if image.mode == "F":
-        return _from_floats(np.asarray(image))
+        return _from_floats(np.asarray(image), correction)
     if image.mode == "LAB":
         return _from_lab(np.asarray(image))
     return image
 
 
-def _from_integers(values: Array, transparent: object) -> Image.Image:
+def _from_integers(values: Array, transparent: object, correction: Correction) -> Image.Image:
     """16-bit grey, which Pillow also calls 32-bit; the value that is transparent becomes white."""
-    if values.min() < 0 or values.max() > 65535:
+    if values.min() < 0 or values.max() > correction.largest:
         raise ValueError("32-bit integer pixels, expected 8 or 16 bits: convert it")
-    grey = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    wide = values.astype(np.uint32) * 65535 // correction.largest  # 12 bits have another white
+    grey = ((wide + 128) // 257).astype(np.uint8)
     if isinstance(transparent, int):
         grey[values == transparent] = 255
-    return Image.fromarray(grey)
+    return Image.fromarray(255 - grey if correction.inverted else grey)
 
 
-def _from_floats(values: Array) -> Image.Image:
+def _from_floats(values: Array, correction: Correction) -> Image.Image:
     if not (values.min() >= 0 and values.max() <= 1):  # also for NaN
         raise ValueError(f"32-bit float pixels from {values.min():g} to {values.max():g}, expected 0 to 1: convert it")
-    return Image.fromarray((values * 255 + 0.5).astype(np.uint8))
+    bright = 1 - values if correction.inverted else values
+    return Image.fromarray((bright * 255 + 0.5).astype(np.uint8))
 
 
 def _from_lab(values: Array) -> Image.Image:
@@ -295,6 +318,8 @@ def _srgb(values: Array) -> Array:
 
 def _opaque(image: Image.Image) -> Image.Image:
     """The image laid over white where it is transparent."""
+    if image.mode == "La":  # Pillow converts it to this one alone
+        image = image.convert("LA")
     if image.mode not in ("RGBA", "LA", "PA") and "transparency" not in image.info:
         return image
     image = image.convert("RGBA")

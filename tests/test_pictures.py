@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import struct
 import threading
 import tracemalloc
@@ -319,3 +320,60 @@ def test_warnings_are_silent_in_every_thread_and_come_back(tmp_path: Path) -> No
         thread.join()
     assert failures == []
     assert warnings.filters == before
+
+
+# TIFF, against tifffile
+
+GOLDEN = Path(__file__).parent / "golden" / "tiffs.npz"
+READ = (  # kinds of which every file has to be read, and not only read rightly if it is
+    "u1 grey", "u1 white is 0", "u2 grey", "u2 white is 0 le", "f4 grey le", "f4 white is 0 le", "2 bits", "4 bits",
+    "12 bits grey", "u1 rgb contig", "u2 rgb contig", "u1 separated contig unspecified", "palette", "u1 rgb turned",
+    "u2 miniswhite turned", "f4 white is 0 big", "f4 grey classic",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [name[:-4] for name in np.load(GOLDEN).files if name.endswith(".tif")])
+def test_a_tiff_means_what_tifffile_says_or_is_refused_by_name(tmp_path: Path, kind: str) -> None:
+    """Grey of 8 and 16 bits, floats, colours, inks; white is 0; turned; in strips and tiles; packed; BigTIFF."""
+    golden = np.load(GOLDEN)
+    meant, path = golden[f"{kind}.meant"], tmp_path / "a.tif"
+    path.write_bytes(golden[f"{kind}.tif"].tobytes())
+    try:
+        found = decode(path, None, meant.shape[2]).pixels
+    except DataError as error:
+        said = str(error)
+        found = None
+    if found is None:
+        assert not kind.startswith(READ), said
+        assert re.search(r"TIFF of \d+ bands? \(.*\), which is not read. Convert|32-bit integer pixels", said)
+        return
+    assert not np.isnan(meant).any(), "read, and has no agreed meaning"
+    assert found.shape == meant.shape
+    assert np.abs(found - 255.0 * meant).max() <= (3 if "alpha" in kind or "separated" in kind else 1.01)
+    head = pictures.header(path)
+    assert head is not None
+    assert (head.height, head.width, head.grey) == (*meant.shape[:2], meant.shape[2] == 1)
+
+
+def test_tiffs_of_a_kind_that_is_not_read_are_called_by_name(tmp_path: Path) -> None:
+    said = {}
+    for kind in (
+        "13 bands f4",
+        "i2 grey le None",
+        "f4 rgb contig",
+        "f4 grey be zlib",
+        "12 bits white is 0",
+        "linear_raw",
+    ):
+        (tmp_path / "a.tif").write_bytes(np.load(GOLDEN)[f"{kind}.tif"].tobytes())
+        with pytest.raises(DataError) as caught:
+            decode(tmp_path / "a.tif", None, 3)
+        said[kind] = str(caught.value).split(": a TIFF of ")[1].split(", which is not read")[0]
+    assert said == {
+        "13 bands f4": "13 bands (32-bit floats, grey)",
+        "i2 grey le None": "1 band (16-bit signed integers, grey)",
+        "f4 rgb contig": "3 bands (32-bit floats, RGB)",
+        "f4 grey be zlib": "1 band (32-bit floats, grey, packed, big-endian)",
+        "12 bits white is 0": "1 band (12 bits, grey, white is 0)",
+        "linear_raw": "3 bands (8 bits, raw linear)",
+    }
