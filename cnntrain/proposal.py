@@ -20,6 +20,7 @@ from cnntrain import build
 from cnntrain.config.dump import plain, to_line
 from cnntrain.config.fields import key_of
 from cnntrain.config.load import load_text
+from cnntrain.data_advice import without_samples
 from cnntrain.datasets.base import Dataset, Description, Images, size_text
 from cnntrain.errors import printable
 from cnntrain.loader import fit
@@ -99,6 +100,10 @@ def propose(path: Path, config: Path, reader: Reader = ALONE) -> Proposal:
     """A config, to be written to `config`, for what lies at `path`. Raises DataError where that cannot be read."""
     source = recognize(path)
     images = source.load("train", reader)
+    if images.classes:
+        counts = np.bincount(images.targets, minlength=len(images.classes)).tolist()
+        if said := without_samples(images.classes, counts):
+            reader.warn(said)
     found = _Findings(source, images, _moments(images), "val" in source.splits())
     text = "".join(f"{line}\n" for line in _lines(found, path, config))
     network = build.network(load_text(text, config.name), images.description)

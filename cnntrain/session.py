@@ -194,7 +194,7 @@ def make_job(loaded: Loaded, options: Options, console: Console, check: Check | 
     data = learn(loaded, data, threads)
     loader = build.loader(loaded.experiment, data)
     build.check_batches(network, loader)
-    for line in advice.of(loaded, network, loader.steps_per_epoch):
+    for line in advice.of(loaded, network, loader.steps_per_epoch, data):
         console.warn(line)
     monitor = Monitor(loaded, network.tally, validates=data.val is not None)
     return Job(loaded, data, network, monitor, listed)

@@ -40,6 +40,7 @@ FLOORS: dict[int, set[str]] = {
         "inference",
         "summary",
         "advice",
+        "data_advice",
         *("timing", "forecast"),
         *("gradcheck", "selftest", "warmstart", "merge", "teacher", "sweep", "export", "lr_find"),
         *("survey", "contact_sheet", "proposal", "unseen", "bar", "download", "fetch"),

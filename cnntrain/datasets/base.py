@@ -154,6 +154,11 @@ class Dataset(Part):
         """How many files that lie among those of a split are not read for their names, by suffix in lower case."""
         return Counter()
 
+    def target_names(self) -> tuple[str, ...]:
+        """What the target values of a sample are called, in their order; empty where they have no names."""
+        origins = self.origins()
+        return origins[0].target_names() if origins and origins[0] is not self else ()
+
     def origins(self) -> tuple[Dataset, ...]:
         """The sources that read files: this one, or those it chooses among the samples of."""
         return (self,)

@@ -85,6 +85,10 @@ class Csv(PictureFields, _Listed):
             found = cls(str(path), image=image, label=label or next(iter(others), None))
         return found.of_pictures([sample[0] for sample, _ in found.labelled_samples("train")[:_LOOKED_AT]])
 
+    def target_names(self) -> tuple[str, ...]:
+        """The columns of values."""
+        return self.targets or ()
+
     def labelled_samples(self, split: str) -> list[tuple[Sample, str | None]]:
         """Every picture with its label, or with none where there are targets."""
         return [((row.picture,), None if self.targets else row.texts[0]) for row in self._rows(self._table(split))]

@@ -77,7 +77,7 @@ class Npz(Dataset):
             return (on_disk(self.path, _ADVICE, folder=False),)
         return tuple(on_disk(Path(self.path) / f"{letter}_{split}.npy", _ADVICE, folder=False) for letter in "xy")
 
-    def load(self, split: str, reader: Reader = ALONE) -> Images:  # noqa: ARG002  (one file, or none)
+    def load(self, split: str, reader: Reader = ALONE) -> Images:
         """Read a split: pixels uint8 or float32, and labels or float32 values."""
         with _opened(self.path) as archive:
             if split not in archive.splits:
@@ -89,8 +89,13 @@ class Npz(Dataset):
             if len(pixels) != len(targets):
                 raise DataError(
                     f"{archive.path}: x_{split} has {len(pixels):,} samples, y_{split} {len(targets):,}: expected as "
-                    "many. Save arrays that belong together"
+                    f"many. {_together(archive.shape(f'x_{split}'), len(targets))}"
                 )
+            doubt = channels_first(pixels.shape)
+            if doubt:
+                raise DataError(f"{archive.path}: x_{split} {_looks_like_channels_first(pixels.shape)}")
+            if doubt is None and split == "train":
+                reader.warn(f"{archive.path}: x_train {_looks_like_channels_first(pixels.shape)}, if it is")
             if split != "train":
                 archive.compare(split, pixels, targets)
             if targets.dtype.kind == "f":
@@ -98,6 +103,30 @@ class Npz(Dataset):
             training = targets if split == "train" else archive.targets("train")
             classes = count_classes(training, f"{archive.path}: y_train")
             return Images(pixels, checked_labels(targets, classes, f"{archive.path}: y_{split}"), numbered(classes))
+
+
+def channels_first(shape: Shape) -> bool | None:
+    """Whether images (n, height, width, channels) seem to be (n, channels, height, width): True where they must be.
+
+    Three channels and less, and images of equal sides, are as they should be. More channels than rows are a sign of
+    the opposite: a certain one where what would be the height is 4 or less, or what would be the width is as much as
+    the channels. One row, longer than the channels are many, is a signal. None where there is only reason to doubt.
+    """
+    _, first, second, last = shape
+    if last <= 4 or first == second:
+        return False
+    if first == 1 and second >= last:
+        return second == last
+    if (first <= 4 and last > first) or (second == last > first):
+        return True
+    return None if last > first or second == last else False
+
+
+def _looks_like_channels_first(shape: Shape) -> str:
+    return (
+        f"has shape {shape}, which looks like channels first, expected (n, height, width, channels). Save "
+        "x.transpose(0, 2, 3, 1)"
+    )
 
 
 class _Header(NamedTuple):
@@ -154,12 +183,6 @@ class _Arrays:
             raise DataError(
                 f"{where} has shape {pixels.shape}, expected (n, height, width) or (n, height, width, channels), "
                 "none of them 0. Reshape it"
-            )
-        _, first, second, last = pixels.shape
-        if first in (1, 3) and second == last > 4:
-            raise DataError(
-                f"{where} has shape {pixels.shape}, which looks like channels first, expected (n, height, width, "
-                "channels). Save x.transpose(0, 2, 3, 1)"
             )
         return _finite(pixels, where) if pixels.dtype.kind == "f" else pixels
 
@@ -235,6 +258,10 @@ class _Arrays:
         values = np.frombuffer(data, header.dtype)
         values = values.reshape(header.shape[::-1]).T if header.fortran else values.reshape(header.shape)
         return np.array(values, header.dtype.newbyteorder("="), order="C")
+
+    def shape(self, name: str) -> Shape:
+        """The shape an array is said to have."""
+        return self._header(name).shape
 
     def _header(self, name: str) -> _Header:
         """What an array is said to be, found to be what is there."""
@@ -328,6 +355,13 @@ class _Archive(_Arrays):
             file.seek(info.header_offset)
             name_length, extra_length = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))[-2:]
         return self.path, info.header_offset + _LOCAL_HEADER.size + name_length + extra_length
+
+
+def _together(shape: Shape, samples: int) -> str:
+    """What to do where there are not as many images as targets."""
+    if samples in shape[1:] and shape.count(samples) == 1:
+        return f"Axis {shape.index(samples)} of the images is as long: save np.moveaxis(x, {shape.index(samples)}, 0)"
+    return "Save arrays that belong together"
 
 
 def _is_folder(path: str) -> bool:

@@ -13,6 +13,8 @@ import pytest
 from cnntrain import registry
 from cnntrain.arrays import Array
 from cnntrain.datasets import npz
+from cnntrain.errors import DataError
+from cnntrain.reader import Reader
 from tests.support.datasets import labels, pixels, refusal
 
 SHAPES = [(6, 5), (6, 5, 1), (6, 5, 3)]
@@ -303,3 +305,37 @@ def test_nan_in_a_mapped_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     wrong = pixels(20, 6, 5).astype(np.float32)
     wrong[7, 1, 1] = np.nan
     assert "sample 7 holds NaN or an infinity (1 such)" in refusal("npz", path=write(tmp_path, x_train=wrong))
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((3, 24, 40), True), ((1, 40, 101), True), ((4, 32, 32), True), ((3, 32, 32), True), ((1, 28, 28), True),
+        ((13, 64, 64), True), ((2, 20, 30), True), ((3, 40, 24), True), ((1, 101, 101), True),
+        ((8, 30, 40), None), ((200, 5, 5), None), ((16, 20, 24), None),
+        ((28, 28, 1), False), ((32, 32, 3), False), ((24, 40, 3), False), ((9, 9, 103), False), ((64, 48, 10), False),
+        ((1, 128, 9), False), ((40, 101, 1), False), ((3, 4, 4), False), ((5, 5, 5), False), ((64, 3, 3), False),
+        ((3, 3, 512), False),
+    ],
+)  # fmt: skip
+def test_channels_first_is_noticed_whatever_the_sides(tmp_path: Path, shape: tuple[int, ...], expected: bool) -> None:
+    path = tmp_path / "a.npz"
+    np.savez(path, x_train=np.zeros((6, *shape), np.uint8), y_train=np.arange(6) % 2)
+    said: list[str] = []
+    source = registry.make("datasets", "npz", path=str(path))
+    if expected:
+        with pytest.raises(DataError, match=r"looks like channels first.*Save x.transpose\(0, 2, 3, 1\)"):
+            source.load("train")  # type: ignore[attr-defined]
+        with np.load(path) as saved:  # what it advises
+            np.savez(path, x_train=saved["x_train"].transpose(0, 2, 3, 1), y_train=saved["y_train"])
+    assert len(source.load("train", Reader(warn=said.append))) == 6  # type: ignore[attr-defined]
+    assert len(said) == (expected is None)
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 3, 6), (5, 4, 6), (5, 6, 4, 3)])
+def test_samples_along_another_axis_are_found(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    path, axis = tmp_path / "a.npz", shape.index(6)
+    np.savez(path, x_train=np.zeros(shape, np.uint8), y_train=np.arange(6) % 2)
+    assert f"Axis {axis} of the images is as long: save np.moveaxis(x, {axis}, 0)" in refusal("npz", path=str(path))
+    np.savez(path, x_train=np.moveaxis(np.zeros(shape, np.uint8), axis, 0), y_train=np.arange(6) % 2)
+    assert len(registry.make("datasets", "npz", path=str(path)).load("train")) == 6  # type: ignore[attr-defined]
