@@ -24,7 +24,7 @@ from cnntrain import files, strict_json
 from cnntrain.arrays import Array, Shape
 from cnntrain.errors import DataError, OutOfMemoryError, StorageError
 from cnntrain.reader import CACHE, Reader
-from cnntrain.reading import device_failed, is_special, reading
+from cnntrain.reading import advised, device_failed, is_special, reading
 
 Sample = tuple[Path, ...]  # the files one sample is read from; the first names it in messages
 
@@ -103,7 +103,7 @@ def _judged(found: _Found, values: Array, samples: Sequence[Sample], recipe: Rec
     if reasons:
         bad = f"{len(reasons):,} of {len(samples):,} {recipe.noun} unreadable, first: {reasons[0]}"
         if not recipe.skip or not found.count:
-            raise DataError(f"{bad}. Mend or remove them")
+            raise DataError(advised(bad))
         reader.warn(f"{bad}. Skipped, as the config says")
     for note, (count, first) in found.notes.items():
         reader.warn(f"{count:,} {recipe.noun} {note}; the first is {samples[first][0]}")

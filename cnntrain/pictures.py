@@ -27,7 +27,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
 
 from cnntrain.arrays import Array
 from cnntrain.errors import DataError, StorageError
-from cnntrain.reading import is_special, reading
+from cnntrain.reading import is_special, reading, why_missing
 from cnntrain.tiff import Correction, Tags, first_page
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it finds wrong ends up in our one line
@@ -39,6 +39,7 @@ SUFFIXES = frozenset(  # of the files that are read as pictures, in lower case
 MOVING = frozenset([".gif", ".webp", ".png", ".tif", ".tiff"])  # of those, the ones that may hold several frames
 MAX_PIXELS = 25_000_000  # of one picture, looked at before it is decoded: 75 MB as colours
 VERSIONS = {"pillow": PIL.__version__, "jpeg": features.version("jpg"), "pictures": 2}  # what pixels depend on
+LARGEST = 2**31 - 1  # what max_pixels can be
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 _MAX_CLIP = 40  # the frames of a clip may have this many times the pixels of one picture
 _MAX_BYTES = 2**29  # of a picture file
@@ -87,7 +88,7 @@ def decode(path: Path, size: tuple[int, int] | None, channels: int, max_pixels: 
 def header(path: Path) -> Header | None:
     """The header of a picture file; None where there is none that can be read, which `decode` will explain."""
     try:
-        with _opened(path, MAX_PIXELS) as image:
+        with _opened(path, LARGEST) as image:
             if image.format == "TIFF":  # which Pillow may have turned already
                 return Header(*_tags(image).size, _tags(image).grey)
             sideways = image.getexif().get(_ORIENTATION, 1) >= 5
@@ -124,7 +125,8 @@ def decode_clip(
     with _opened(path, max_pixels) as image:
         count = getattr(image, "n_frames", 1)
         if count * image.width * image.height > _MAX_CLIP * max_pixels:
-            raise ValueError(f"{count:,} frames of {image.height}x{image.width}, too many pixels to decode")
+            what = f"{count:,} frames of {image.height}x{image.width}, too many pixels to decode"
+            raise ValueError(f"{what}{_remedy(-(-count * image.width * image.height // _MAX_CLIP))}")
         clip = []
         for index in evenly(count, frames):
             image.seek(index)
@@ -153,7 +155,7 @@ def _opened(path: Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
         except Exception as error:  # decoders raise whatever they stumble over
             if isinstance(error, MemoryError | StorageError) or getattr(error, "errno", None) == errno.EIO:
                 raise
-            raise DataError(f"{path}: {_reason(error, max_pixels)}") from error
+            raise DataError(f"{path}: {_reason(error, path)}") from error
 
 
 def _identified(file: _File) -> ImageFile.ImageFile:
@@ -210,8 +212,16 @@ class _File(io.BufferedReader):
 
 
 def _check_size(image: Image.Image, max_pixels: int) -> None:
-    if image.width * image.height > max_pixels:
-        raise Image.DecompressionBombError
+    pixels = image.width * image.height
+    if pixels > max_pixels:
+        raise ValueError(f"more than {max_pixels:,} pixels ({image.height}x{image.width}){_remedy(pixels)}")
+
+
+def _remedy(pixels: int) -> str:
+    """What to do about a picture of so many pixels, unless nobody has such pictures."""
+    if pixels > LARGEST:
+        return ""
+    return f". If it is sound, set max_pixels: {pixels} or more in its data source, or on_bad_image: skip"
 
 
 def _scale_transparent(image: ImageFile.ImageFile) -> None:
@@ -223,10 +233,10 @@ def _scale_transparent(image: ImageFile.ImageFile) -> None:
         image.info["transparency"] = colour * (85 if stored == "L;2" else 17)
 
 
-def _reason(error: Exception, max_pixels: int) -> str:
+def _reason(error: Exception, path: Path) -> str:
     """Why an image cannot be read, in a few words."""
-    if isinstance(error, Image.DecompressionBombError):
-        return f"more than {max_pixels:,} pixels"
+    if isinstance(error, FileNotFoundError):
+        return why_missing(path)
     if isinstance(error, UnidentifiedImageError):
         return f"not an image, expected {', '.join(_FORMATS)}"
     if isinstance(error, OSError) and error.strerror:
@@ -235,7 +245,8 @@ def _reason(error: Exception, max_pixels: int) -> str:
 
 
 class _Hush:
-    """Silences Pillow's warnings, about files it reads all the same, while any thread is inside.
+    """Silences Pillow's warnings, about files it reads all the same, while any thread is inside; and its own limit
+    of pixels, in the place of which there is `max_pixels`.
 
     `warnings.catch_warnings` alone is for one thread: two that overlap would leave the filters of either behind.
     """
@@ -247,6 +258,8 @@ class _Hush:
         with self._lock:
             if not self._inside:
                 self._held.enter_context(warnings.catch_warnings(action="ignore"))
+                self._held.callback(setattr, Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+                Image.MAX_IMAGE_PIXELS = None
             self._inside += 1
 
     def __exit__(self, *_: object) -> None:

@@ -22,7 +22,7 @@ from cnntrain.config.fields import key_of
 from cnntrain.config.load import load_text
 from cnntrain.data_advice import without_samples
 from cnntrain.datasets.base import Dataset, Description, Images, size_text
-from cnntrain.errors import printable
+from cnntrain.errors import DataError, printable
 from cnntrain.loader import fit
 from cnntrain.reader import ALONE, Reader
 from cnntrain.recognition import recognize
@@ -99,7 +99,13 @@ class _Findings:
 def propose(path: Path, config: Path, reader: Reader = ALONE) -> Proposal:
     """A config, to be written to `config`, for what lies at `path`. Raises DataError where that cannot be read."""
     source = recognize(path)
-    images = source.load("train", reader)
+    try:
+        images = source.load("train", reader)
+    except DataError:
+        wider = source.widened()
+        if wider == source:
+            raise
+        source, images = wider, wider.load("train", reader)
     if images.classes:
         counts = np.bincount(images.targets, minlength=len(images.classes)).tolist()
         if said := without_samples(images.classes, counts):

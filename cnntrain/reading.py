@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import gzip
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -40,9 +41,28 @@ def reading(path: Path) -> Iterator[None]:
         if device_failed(error):
             raise StorageError(f"cannot read {path}: the device failed. Check the disk") from error
         if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
-            why = error.strerror or error
+            why = why_missing(path) if isinstance(error, FileNotFoundError) else error.strerror or error
             raise DataError(f"cannot read {path}: {why}. Check the file and its permissions") from error
         raise DataError(f"{path} is damaged or cut short ({error}). Fetch or make it again") from error
+
+
+def why_missing(path: Path) -> str:
+    """What to say of a file that is not there, with a hint where its path is written as elsewhere."""
+    text = str(path)
+    if "\\" in text:
+        other = Path(text.replace("\\", "/"))
+        there = f": {other} is there" if other.exists() else ""
+        return f"No such file. The path has backslashes, as Windows writes them: write / instead{there}"
+    if re.search(r"(^|/)[a-z][a-z0-9+]*:/[^/]", text):
+        return "No such file. Addresses are not fetched: fetch what lies there, and name the files"
+    if any(part.startswith("~") for part in path.parts):
+        return "No such file. A path that begins with ~ is known to shells alone: write the folder's name"
+    return "No such file or directory"
+
+
+def advised(reason: str, advice: str = "Mend or remove them") -> str:
+    """What is wrong, and what to do: what it says itself, or else the advice."""
+    return reason if re.search(r"\. [A-Z]", reason) else f"{reason}. {advice}"
 
 
 def device_failed(error: BaseException) -> bool:

@@ -27,6 +27,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.errors import DataError
 from cnntrain.loader import as_floats
 from cnntrain.manifest import FileFacts, Manifest, facts_with_digest
+from cnntrain.reading import advised
 
 CHUNK = 1024  # samples looked at at a time
 
@@ -178,11 +179,16 @@ def _read_samples(source: Dataset, split: str, inner: str, pool: Pool, found: Su
         if len(one.files) == len(sample) and not skipped:
             found.samples.append(Sample(name, split, label, one.digest))
         if one.reason is not None:
-            problem = (name, one.reason.removeprefix(f"{sample[0]}: "))
+            problem = (name, _without_name(one.reason, sample[0]))
             (found.skipped if skipped else found.unreadable).append(problem)
         if one.extent is not None:
             found.extents.append(one.extent)
     _add_moments(found, [one.moments for one in cast(list[_Seen], seen)])
+
+
+def _without_name(reason: str, path: Path) -> str:
+    """A reason without the name of its file, which is told beside it."""
+    return reason.removeprefix("cannot read ").removeprefix(f"{path}").removeprefix(":").lstrip()
 
 
 @dataclass(frozen=True)
@@ -269,6 +275,5 @@ def unreadable(found: Survey) -> DataError:
     """The error that ends a check of data that cannot all be read."""
     name, reason = found.unreadable[0]
     return DataError(
-        f"{len(found.unreadable):,} of {found.asked:,} files cannot be read, first: {name}: {reason}. Mend or "
-        "remove them"
+        advised(f"{len(found.unreadable):,} of {found.asked:,} files cannot be read, first: {name}: {reason}")
     )

@@ -119,9 +119,7 @@ def _found(chunks: _Chunks) -> Sound:
     """The description in the chunks. Raises ValueError."""
     if chunks.start < 0 or len(chunks.format) < 16:
         missing = "data" if chunks.start < 0 else "fmt"
-        raise ValueError(
-            f"is no WAV file that can be read (it has no {missing!r} chunk, or it is cut short). {_ADVICE}"
-        )
+        raise ValueError(f"is no WAV file that can be read (it has no chunk {missing!r}, or ends early). {_ADVICE}")
     code, channels, rate, _, block, bits = struct.unpack(chunks.order + "HHIIHH", chunks.format[:16])
     if code == _EXTENSIBLE and len(chunks.format) >= 40:
         inner, rest = chunks.format[24:40][:2], chunks.format[26:40]

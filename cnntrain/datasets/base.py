@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, TypeGuard
+from typing import Any, ClassVar, Literal, Self, TypeGuard, cast
 
 import numpy as np
 
@@ -132,6 +132,10 @@ class Dataset(Part):
 
     def giving(self, shape: Shape) -> Self:
         """This source with its samples brought to a shape, where there is a setting for that; else as it is."""
+        return self
+
+    def widened(self) -> Self:
+        """This source with limits that admit every file it has, within reason; as it is where there are no limits."""
         return self
 
     def splits(self) -> tuple[str, ...]:
@@ -355,6 +359,14 @@ class PictureFields:
         """Resized, and in grey or colour, as the shape (height, width, channels) says."""
         channels: Any = shape[2] if shape[2] in (1, 3) else self.channels
         return replace(self, size=(shape[0], shape[1]), channels=channels)
+
+    def widened(self) -> Self:
+        """With as many pixels allowed as the largest picture has, up to ten times the usual."""
+        source = cast(Dataset, self)
+        listed = (source.labelled_samples(split) or () for split in source.splits())
+        heads = [header(path) for samples in listed for sample, _ in samples for path in sample]
+        largest = max((head.height * head.width for head in heads if head), default=0)
+        return replace(self, max_pixels=largest) if self.max_pixels < largest <= 10 * MAX_PIXELS else self
 
     def extent(self, path: Path) -> tuple[int, ...] | None:
         """Height and width of a picture."""
