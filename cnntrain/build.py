@@ -18,7 +18,7 @@ from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Declared
 from cnntrain.config.load import Loaded
 from cnntrain.config.schema import Experiment, Init
-from cnntrain.datasets.base import Dataset, Description, Images
+from cnntrain.datasets.base import Dataset, Description, Images, relabelled
 from cnntrain.engine.tally import Tally
 from cnntrain.engine.update import Rules, unmatched
 from cnntrain.errors import ConfigError, DataError, Problem
@@ -191,9 +191,13 @@ def describe(loaded: Loaded) -> Description | None:
     return cast(Dataset, loaded.experiment.data.source).describe()
 
 
-def load(loaded: Loaded, source: Dataset, split: str, reader: Reader) -> Images:
-    """A split of a source, with the reader's cache if the config wants one. Raises DataError."""
-    return source.load(split, reader if loaded.experiment.data.cache else replace(reader, cache=None))
+def load(loaded: Loaded, source: Dataset, split: str, reader: Reader, some: bool = False) -> Images:
+    """A split of a source, with the reader's cache if the config wants one. Raises DataError.
+
+    With `some`, it need not have every class that there is.
+    """
+    reader = reader if loaded.experiment.data.cache else replace(reader, cache=None)
+    return source.load_some(split, reader) if some else source.load(split, reader)
 
 
 def read_data(loaded: Loaded, reader: Reader = ALONE, measure: bool = True) -> Data:
@@ -233,12 +237,27 @@ def _validation(loaded: Loaded, source: Dataset, train: Images, reader: Reader) 
         return train, indices
     if val is not None:
         other = cast(Dataset, val)
-        images = load(loaded, other, "val" if "val" in other.splits() else "train", reader)
+        images = _of_classes(
+            load(loaded, other, "val" if "val" in other.splits() else "train", reader, some=True), train
+        )
     elif "val" in source.splits():
         images = load(loaded, source, "val", reader)
     else:
         return None, np.arange(0)
     return images, np.arange(len(images))
+
+
+def _of_classes(images: Images, train: Images) -> Images:
+    """Validation samples with the labels of training, classes matched by name. Raises DataError."""
+    if not (images.classes and train.classes):
+        return images
+    try:
+        return relabelled(images, train.classes)
+    except ValueError as error:
+        raise DataError(
+            f"validation samples have classes that are not among the {len(train.classes)} of training: {error}. Rename "
+            "them, or leave them out"
+        ) from error
 
 
 def validates(experiment: Experiment) -> bool:

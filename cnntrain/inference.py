@@ -81,7 +81,7 @@ class Trained:
         else:
             source = self.unseen.source(place)
             chosen = split or usual_split(source)
-            images = self._load(source, chosen)
+            images = self._load(source, chosen, some=True)
             indices = np.arange(len(images))
         self._check(images.description, chosen)
         images = self.unseen.by_name(images, f"the {chosen} split")
@@ -108,7 +108,7 @@ class Trained:
         images = self._load(cast(Dataset, data.source), split)
         return images, np.arange(len(images))
 
-    def _load(self, source: Dataset, split: str) -> Images:
+    def _load(self, source: Dataset, split: str, some: bool = False) -> Images:
         """A split of a source. Raises DataError where it has none of that name, or samples of another kind."""
         found = source.splits()
         if split not in found:
@@ -119,7 +119,7 @@ class Trained:
         described = source.describe()
         if described is not None:
             self._check(described, split)  # before what may be immense is read
-        return build.load(self.loaded, source, split, self._reader)
+        return build.load(self.loaded, source, split, self._reader, some)
 
     def _require(self, source: Part, key: str) -> None:
         """Say how to name the new place of data that is not where it was."""
@@ -140,19 +140,24 @@ class Trained:
                 "data of the same kind"
             )
 
-    def predict(self, paths: Sequence[Path], top: int = 1) -> list[dict[str, Any]]:
+    def predict(
+        self, paths: Sequence[Path], top: int = 1, failures: list[tuple[str, str]] | None = None
+    ) -> list[dict[str, Any]]:
         """What the network makes of each sample: the files named, those in the folders named, the rows of a .npz.
 
         A file is read as training files were: an image of another size is resized as a folder of images is (bilinear,
         antialiased), its proportions not kept, colours become grey or grey colours as the network needs. Of each
         sample "path", and for classes "class", "top" of the likeliest and "probabilities" of all; else "values",
         which are probabilities where the loss asks for yes or no.
-        Raises DataError for the files that cannot be read.
+        What cannot be read is added to `failures`, path and message; without such a list it raises DataError.
         """
         results: list[dict[str, Any]] = []
-        for names, pixels in self.unseen.samples(paths, self.engine.pool):
+        found = [] if failures is None else failures
+        for names, pixels in self.unseen.samples(paths, self.engine.pool, found):
             outputs = self.engine.outputs(self._samples(pixels))
             results += [self._result(name, row, top) for name, row in zip(names, outputs, strict=True)]
+        if failures is None and found:
+            raise DataError(self.unseen.refusal(found, len(results) + len(found)))
         return results
 
     def _result(self, name: str, outputs: Array, top: int) -> dict[str, Any]:

@@ -65,6 +65,11 @@ def advised(reason: str, advice: str = "Mend or remove them") -> str:
     return reason if re.search(r"\. [A-Z]", reason) else f"{reason}. {advice}"
 
 
+def without_name(reason: str, path: Path | str) -> str:
+    """A message without the name of its file, where that is told beside it."""
+    return reason.removeprefix("cannot read ").removeprefix(str(path)).removeprefix(":").lstrip()
+
+
 def device_failed(error: BaseException) -> bool:
     """Whether a device's error is behind this one, as where `zipfile` takes it for the end of an archive."""
     cause: BaseException | None = error

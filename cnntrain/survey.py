@@ -27,7 +27,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.errors import DataError
 from cnntrain.loader import as_floats
 from cnntrain.manifest import FileFacts, Manifest, facts_with_digest
-from cnntrain.reading import advised
+from cnntrain.reading import advised, without_name
 
 CHUNK = 1024  # samples looked at at a time
 
@@ -179,16 +179,11 @@ def _read_samples(source: Dataset, split: str, inner: str, pool: Pool, found: Su
         if len(one.files) == len(sample) and not skipped:
             found.samples.append(Sample(name, split, label, one.digest))
         if one.reason is not None:
-            problem = (name, _without_name(one.reason, sample[0]))
+            problem = (name, without_name(one.reason, sample[0]))
             (found.skipped if skipped else found.unreadable).append(problem)
         if one.extent is not None:
             found.extents.append(one.extent)
     _add_moments(found, [one.moments for one in cast(list[_Seen], seen)])
-
-
-def _without_name(reason: str, path: Path) -> str:
-    """A reason without the name of its file, which is told beside it."""
-    return reason.removeprefix("cannot read ").removeprefix(f"{path}").removeprefix(":").lstrip()
 
 
 @dataclass(frozen=True)

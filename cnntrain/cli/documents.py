@@ -91,6 +91,7 @@ DOCUMENTS = {  # what was asked -> its document
         {
             "checkpoint": "the file that was used",
             "predictions": "for each file its path, and class and top (class, probability), or values",
+            "unreadable?": "path and reason of what could not be read",
         }
     ),
     "check": Document(

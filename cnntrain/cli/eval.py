@@ -69,7 +69,7 @@ def command(
     from cnntrain.inference import Trained
     from cnntrain.resources import threads as usable
 
-    if data is not None and sets:
+    if data is not None and any(key.endswith((".root", ".path", "data.source", "data.val")) for key in _keys(sets)):
         raise UsageError("--data names other data and --set says where the training data lies. Choose one")
     if as_csv and as_json:
         raise UsageError("--csv and --json are two forms of the same. Choose one")
@@ -85,6 +85,10 @@ def command(
     else:
         raise UsageError("--csv tells how each class fares, and this network has none. Try --json")
     check(requirements, result)
+
+
+def _keys(sets: tuple[str, ...]) -> list[str]:
+    return [override.partition("=")[0] for override in sets]
 
 
 def _show(result: dict[str, Any], step: int) -> None:

@@ -175,6 +175,10 @@ class Dataset(Part):
         """Read a split. Raises DataError naming the file, what was found, what was expected and what to do."""
         raise NotImplementedError
 
+    def load_some(self, split: str, reader: Reader = ALONE) -> Images:
+        """Read a split that need not have every class a network knows: as `load`, and one class will do."""
+        return self.load(split, reader)
+
     def files(self, split: str) -> tuple[Path, ...]:
         """The files a split is read from, for the manifest; empty where there are none."""
         return ()
@@ -232,6 +236,11 @@ class ClassFolders(Dataset):
 
     def load(self, split: str, reader: Reader = ALONE) -> Images:
         """Read a split: pixels and labels."""
+        self._require_classes()
+        return self.load_some(split, reader)
+
+    def load_some(self, split: str, reader: Reader = ALONE) -> Images:
+        """Read a split that need not have every class a network knows: pixels and labels."""
         others: Counter[str] = Counter()
         found = self._classes(split, others)
         self._tell_of_others(split, others, reader)
@@ -300,7 +309,7 @@ class ClassFolders(Dataset):
     def _classes(self, split: str, others: Counter[str] | None = None) -> dict[str, list[Sample]]:
         """Class name -> its samples, sorted by name; folders whose names differ in Unicode's form alone are one class.
 
-        Counts in `others` what is not read. Raises DataError for fewer than two classes or an empty one.
+        Counts in `others` what is not read. Raises DataError for an empty class.
         """
         folders = self._split_folders()
         if split not in folders:
@@ -309,12 +318,6 @@ class ClassFolders(Dataset):
         classes: dict[str, list[Sample]] = {}
         for name in sorted(subfolders(folder), key=class_name):
             classes.setdefault(class_name(name), []).extend(self.samples_in(folder / name, others))
-        if len(classes) < 2 and split == "train":
-            found = f"{len(classes)} class folder{'s' * (len(classes) != 1)}"
-            where = folder / next(iter(subfolders(folder)), "")
-            inner = subfolders(where) if len(classes) == 1 else []
-            hint = f"The folders {_listed(inner)} are in {where}: is that what is meant? " if len(inner) > 1 else ""
-            raise DataError(f"{folder} has {found}, expected 2 or more. {hint}{self._advice()}")
         for name, samples in classes.items():
             if not samples:
                 raise DataError(
@@ -322,6 +325,17 @@ class ClassFolders(Dataset):
                     f"{', '.join(sorted(self.suffixes))}. Add {self.noun}, or remove the folder"
                 )
         return classes
+
+    def _require_classes(self) -> None:
+        """Raise DataError for fewer than two classes."""
+        folder = self._split_folders()["train"]
+        names = subfolders(folder)
+        if len({class_name(name) for name in names}) > 1:
+            return
+        inner = subfolders(folder / names[0]) if names else []
+        hint = f"The folders {_listed(inner)} are in {folder / names[0]}: is that what is meant? " if inner[1:] else ""
+        found = f"{len(names)} class folder{'s' * (len(names) != 1)}"
+        raise DataError(f"{folder} has {found}, expected 2 or more. {hint}{self._advice()}")
 
     def samples_in(self, folder: Path, others: Counter[str] | None = None) -> list[Sample]:
         """The samples of a folder: one for each file, unless a subclass sees more; counts in `others` what is none."""
@@ -406,10 +420,26 @@ def check_none_is_empty(labels: Array, classes: Sequence[str], where: Path, read
         )
 
 
-def count_classes(labels: Array, where: str) -> int:
-    """How many classes labels from 0 on make: the largest plus one. Raises DataError for under 2 or far too many."""
+def relabelled(images: Images, classes: tuple[str, ...]) -> Images:
+    """Samples with the labels that their classes have among `classes`, by name, whichever Unicode form that has.
+
+    Raises ValueError listing the names that are not among them.
+    """
+    if images.classes == classes:
+        return images
+    places = {class_name(name): place for place, name in enumerate(classes)}
+    unknown = [name for name in images.classes if class_name(name) not in places]
+    if unknown:
+        more = f" and {len(unknown) - 8:,} more" if len(unknown) > 8 else ""
+        raise ValueError(", ".join(map(repr, unknown[:8])) + more)
+    labels = np.array([places[class_name(name)] for name in images.classes], np.int64)
+    return replace(images, targets=labels[images.targets], classes=classes)
+
+
+def count_classes(labels: Array, where: str, least: int = 2) -> int:
+    """How many classes labels from 0 on make: the largest plus one. Raises DataError for too few or far too many."""
     classes = int(labels.max()) + 1 if len(labels) else 0
-    if classes < 2:
+    if classes < least:
         raise DataError(f"{where}: {classes} class{'es' * (classes != 1)} found, expected 2 or more. Check the labels")
     if classes > MAX_CLASSES:
         index = int(labels.argmax())

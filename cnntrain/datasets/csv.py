@@ -108,10 +108,18 @@ class Csv(PictureFields, _Listed):
 
     def load(self, split: str, reader: Reader = ALONE) -> Images:
         """Read a split: pixels, and labels or float32 values."""
+        return self._load(split, reader, 2)
+
+    def load_some(self, split: str, reader: Reader = ALONE) -> Images:
+        """Read a split that need not have every class a network knows."""
+        return self._load(split, reader, 1)
+
+    def _load(self, split: str, reader: Reader, least: int) -> Images:
         table = self._table(split)
         rows = self._rows(table)
         if self.targets is None:
-            classes = _classes(rows if split == "train" else self._rows(self._table("train")), self._table("train"))
+            training = rows if split == "train" else self._rows(self._table("train"))
+            classes = _classes(training, self._table("train"), least)
             targets = _labels(rows, classes)
         else:
             classes = ()
@@ -207,13 +215,13 @@ def _row(table: Path, line: int, cells: Sequence[str], places: tuple[int, Sequen
     return _Row(where, table.parent / picture, tuple(texts))
 
 
-def _classes(rows: Sequence[_Row], table: Path) -> tuple[str, ...]:
+def _classes(rows: Sequence[_Row], table: Path, least: int) -> tuple[str, ...]:
     """The labels of the training rows, sorted by code point."""
     for row in rows:
         if not row.texts[0] or not row.texts[0].isprintable():
             raise DataError(f"{row.where} has the label {row.texts[0]!r}, expected a name. Mend the row")
     classes = tuple(sorted({row.texts[0] for row in rows}))
-    if not 2 <= len(classes) <= MAX_CLASSES:
+    if not least <= len(classes) <= MAX_CLASSES:
         raise DataError(
             f"{table} has {len(classes):,} different labels, expected 2 to {MAX_CLASSES:,}. Check the column, or name "
             "columns of numbers with 'targets'"

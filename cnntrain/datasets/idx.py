@@ -92,6 +92,13 @@ class Idx(Dataset):
 
     def load(self, split: str, reader: Reader = ALONE) -> Images:  # noqa: ARG002  (one file, or none)
         """Read a split: uint8 pixels of one channel, and labels."""
+        return self._load(split, 2)
+
+    def load_some(self, split: str, reader: Reader = ALONE) -> Images:  # noqa: ARG002  (one file, or none)
+        """Read a split that need not have every class a network knows."""
+        return self._load(split, 1)
+
+    def _load(self, split: str, least: int) -> Images:
         image_file, label_file = self.files(split)
         pixels, labels = _read(image_file, 3), _read(label_file, 1)
         if len(pixels) != len(labels):
@@ -105,7 +112,7 @@ class Idx(Dataset):
                 f"{image_file}: images are {size_text(pixels.shape[1:])}, expected {size_text(self._declared_shape())} "
                 "as 'shape' says. Correct shape or root"
             )
-        names = self._declared_names() or self._counted_names(split, labels, label_file)
+        names = self._declared_names() or self._counted_names(split, labels, label_file, least)
         return Images(pixels, checked_labels(labels, len(names), str(label_file)), names)
 
     def _declared_shape(self) -> Shape:
@@ -114,12 +121,12 @@ class Idx(Dataset):
     def _declared_names(self) -> tuple[str, ...]:
         return numbered(self.classes) if isinstance(self.classes, int) else self.classes or ()
 
-    def _counted_names(self, split: str, labels: Array, label_file: Path) -> tuple[str, ...]:
+    def _counted_names(self, split: str, labels: Array, label_file: Path, least: int) -> tuple[str, ...]:
         """Classes are those of the training split, also where another split is read."""
         training = _find(label_file.parent, "train", 1)
         if split != "train" and training:
             labels, label_file = _read(training, 1), training
-        return numbered(count_classes(labels, str(label_file)))
+        return numbered(count_classes(labels, str(label_file), least))
 
 
 def _name(split: str, rank: int) -> str:

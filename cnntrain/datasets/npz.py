@@ -79,6 +79,13 @@ class Npz(Dataset):
 
     def load(self, split: str, reader: Reader = ALONE) -> Images:
         """Read a split: pixels uint8 or float32, and labels or float32 values."""
+        return self._load(split, reader, 2)
+
+    def load_some(self, split: str, reader: Reader = ALONE) -> Images:
+        """Read a split that need not have every class a network knows."""
+        return self._load(split, reader, 1)
+
+    def _load(self, split: str, reader: Reader, least: int) -> Images:
         with _opened(self.path) as archive:
             if split not in archive.splits:
                 raise DataError(
@@ -101,7 +108,7 @@ class Npz(Dataset):
             if targets.dtype.kind == "f":
                 return Images(pixels, targets, ())
             training = targets if split == "train" else archive.targets("train")
-            classes = count_classes(training, f"{archive.path}: y_train")
+            classes = count_classes(training, f"{archive.path}: y_train", least)
             return Images(pixels, checked_labels(targets, classes, f"{archive.path}: y_{split}"), numbered(classes))
 
 
