@@ -27,6 +27,8 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
 
 from cnntrain.arrays import Array
 from cnntrain.errors import DataError, StorageError
+from cnntrain.jpeg import scans
+from cnntrain.reader import still_wanted
 from cnntrain.reading import is_special, reading, why_missing
 from cnntrain.tiff import Correction, Tags, first_page
 
@@ -41,7 +43,7 @@ MAX_PIXELS = 25_000_000  # of one picture, looked at before it is decoded: 75 MB
 VERSIONS = {"pillow": PIL.__version__, "jpeg": features.version("jpg"), "pictures": 2}  # what pixels depend on
 LARGEST = 2**31 - 1  # what max_pixels can be
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
-_MAX_CLIP = 40  # the frames of a clip may have this many times the pixels of one picture
+_MAX_CLIP = 40  # the frames of a clip, or the scans of a JPEG, may have this many times the pixels of one picture
 _MAX_BYTES = 2**29  # of a picture file
 _BLOCK = 2**20  # bytes that may be asked for whatever there are
 _BAND = 2**18  # pixels converted at a time where that takes much memory
@@ -81,6 +83,7 @@ def decode(path: Path, size: tuple[int, int] | None, channels: int, max_pixels: 
     device fails.
     """
     with _opened(path, max_pixels) as image:
+        _check_work(image, max_pixels)
         moves = image.format != "MPO" and bool(getattr(image, "is_animated", False))
         return Picture(_pixels(image, size, channels), moves)
 
@@ -127,6 +130,7 @@ def decode_clip(
         if count * image.width * image.height > _MAX_CLIP * max_pixels:
             what = f"{count:,} frames of {image.height}x{image.width}, too many pixels to decode"
             raise ValueError(f"{what}{_remedy(-(-count * image.width * image.height // _MAX_CLIP))}")
+        _check_work(image, max_pixels)
         clip = []
         for index in evenly(count, frames):
             image.seek(index)
@@ -203,7 +207,11 @@ class _File(io.BufferedReader):
             raise ValueError(f"{self._size:,} bytes, expected at most {_MAX_BYTES:,} of a picture")
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """As many bytes, or all that are left. A failing device is a StorageError: Pillow goes on after an OSError."""
+        """As many bytes, or all that are left. A failing device is a StorageError: Pillow goes on after an OSError.
+
+        Decoders ask for a piece at a time, so that here one ends which nobody waits for any more.
+        """
+        still_wanted()
         try:
             return super().read(size if size is None or size < _BLOCK else min(size, max(self._size - self.tell(), 0)))
         except OSError:
@@ -215,6 +223,21 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
     pixels = image.width * image.height
     if pixels > max_pixels:
         raise ValueError(f"more than {max_pixels:,} pixels ({image.height}x{image.width}){_remedy(pixels)}")
+
+
+def _check_work(image: ImageFile.ImageFile, max_pixels: int) -> None:
+    """Refuse a JPEG that takes as long to decode as far more pixels would: each scan goes over all of them."""
+    if image.format not in ("JPEG", "MPO"):
+        return
+    file: Any = image.fp
+    place = file.tell()
+    file.seek(0)
+    count = scans(file.read())
+    file.seek(place)
+    if count * image.width * image.height > _MAX_CLIP * max_pixels:
+        raise ValueError(
+            f"{count:,} scans of {image.height}x{image.width}, too much work to decode. Save it as a JPEG of one scan"
+        )
 
 
 def _remedy(pixels: int) -> str:

@@ -7,6 +7,7 @@ import io
 import re
 import struct
 import threading
+import time
 import tracemalloc
 import warnings
 import zlib
@@ -19,7 +20,9 @@ from PIL import Image, ImageCms
 
 from cnntrain import pictures
 from cnntrain.errors import DataError
+from cnntrain.jpeg import scans
 from cnntrain.pictures import MAX_PIXELS, decode, decode_clip, evenly
+from cnntrain.reader import Reader
 from tests.support.pictures import bmp, bomb, gif, png, tiff
 
 WHITE = [255, 255, 255]
@@ -377,3 +380,64 @@ def test_tiffs_of_a_kind_that_is_not_read_are_called_by_name(tmp_path: Path) -> 
         "12 bits white is 0": "1 band (12 bits, grey, white is 0)",
         "linear_raw": "3 bands (8 bits, raw linear)",
     }
+
+
+# JPEG, whose scans each go over all pixels
+
+
+def scanned(width: int, height: int, further: int, progressive: bool = True, mode: str = "L") -> bytes:
+    """A JPEG with so many empty scans more than it needs."""
+    file = io.BytesIO()
+    Image.new(mode, (width, height), 100).save(file, "jpeg", progressive=progressive)
+    data = file.getvalue()
+    last = data.rindex(b"\xff\xda")
+    head = data[last : last + 2 + int.from_bytes(data[last + 2 : last + 4])]
+    return data[:-2] + head * further + b"\xff\xd9"
+
+
+def test_scans_are_counted_up_to_the_end_of_the_picture() -> None:
+    needed = scans(scanned(8, 8, 0))
+    assert needed > 1
+    assert scans(scanned(8, 8, 0, progressive=False)) == 1
+    assert scans(scanned(8, 8, 500)) == needed + 500
+    behind = b"\xff\xda\0\2" * 50  # as of a film that a telephone appends
+    assert scans(scanned(8, 8, 0) + behind) == needed
+    comment = b"\xff\xfe" + (2 + len(behind)).to_bytes(2) + behind  # as of a preview
+    assert scans(scanned(8, 8, 0)[:2] + comment + scanned(8, 8, 0)[2:]) == needed
+    rng = np.random.default_rng(0)
+    for quality in (30, 95):
+        file = io.BytesIO()
+        Image.fromarray(rng.integers(0, 256, (300, 200, 3), np.uint8)).save(file, "jpeg", quality=quality)
+        assert scans(file.getvalue()) == 1
+    assert [scans(data) for data in (b"", b"\xff\xd8", b"\xff\xd8\xff\xda", b"\xff" * 99)] == [0, 0, 1, 0]
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_scans_are_bounded_as_pixels_are(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(scanned(1000, 1000, 20_000, mode=mode))
+    began = time.process_time()
+    with pytest.raises(DataError, match=r"a.jpg: 20,0\d\d scans of 1000x1000, too much work to decode. Save it as"):
+        decode(path, (8, 8), 3)
+    assert time.process_time() - began < 1
+    path.write_bytes(scanned(200, 200, 20_000, mode=mode))  # as much work as 800 million pixels, which may be
+    assert decode(path, (8, 8), 3).pixels.shape == (8, 8, 3)
+    path.write_bytes(scanned(1000, 1000, 20, mode=mode))
+    assert decode(path, (8, 8), 3).pixels.shape == (8, 8, 3)
+
+
+def test_decoding_ends_when_nobody_waits_for_it(tmp_path: Path) -> None:
+    """A file given in pieces is given up between two of them, so that a signal ends a run that is decoding."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(scanned(900, 900, 900))
+    noise = np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "b.png")
+    read: list[int] = []
+    contents = Reader(threads=2).map(
+        lambda one: read.append(len(decode(one, None, 3).pixels)), [path, tmp_path / "b.png"] * 9
+    )
+    next(contents)
+    began = time.monotonic()
+    contents.close()
+    assert time.monotonic() - began < 5
+    assert len(read) < 18

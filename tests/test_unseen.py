@@ -221,5 +221,5 @@ def test_validation_of_a_source_of_its_own_may_lack_classes(folder, tmp_path):
     rows = run(write(tmp_path, text), tmp_path / "run", (own,))
     assert rows["final"]["val/accuracy"] is not None
     (tmp_path / "val" / "stranger").symlink_to(folder / "data" / "val" / "dark")
-    with pytest.raises(DataError, match="not among the 3 of training: 'stranger'. Rename them, or leave them out"):
+    with pytest.raises(DataError, match=r"not among the 3 of training: 'stranger'. Rename them, or leave them out"):
         run(write(tmp_path, text), tmp_path / "run2", (own,))
