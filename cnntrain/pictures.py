@@ -29,7 +29,7 @@ from cnntrain.arrays import Array
 from cnntrain.errors import DataError, StorageError
 from cnntrain.jpeg import scans
 from cnntrain.reader import still_wanted
-from cnntrain.reading import is_special, reading, why_missing
+from cnntrain.reading import opened, reading, why_missing
 from cnntrain.tiff import Correction, Tags, first_page
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it finds wrong ends up in our one line
@@ -197,9 +197,7 @@ class _File(io.BufferedReader):
     """A picture file that is never asked for more than it has: a chunk that says it has 2 GB reserves no memory."""
 
     def __init__(self, path: Path) -> None:
-        if is_special(path):
-            raise ValueError("not a regular file")
-        super().__init__(io.FileIO(path))
+        super().__init__(opened(path).detach())
         self._path = path
         self._size = os.fstat(self.fileno()).st_size
         if self._size > _MAX_BYTES:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import gzip
+import os
 import re
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 
 from cnntrain.errors import DataError, StorageError
@@ -81,6 +84,21 @@ def device_failed(error: BaseException) -> bool:
 def largest_unpacked(packed: int) -> int:
     """The most bytes that so many deflated ones may claim to unpack to: beyond, a file is damaged or a bomb."""
     return min(packed * _DEFLATE_RATIO, max(packed * _LIKELY_RATIO, _SMALL))
+
+
+def opened(path: str | Path) -> BufferedReader:
+    """A data file, opened to read bytes: what can be read to an end. A link may lead to it.
+
+    Raises OSError, also for a pipe, socket, device or terminal, of which none is asked for a byte.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        return open(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
 def is_special(path: Path) -> bool:

@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from cnntrain.arrays import Array
-from cnntrain.reading import is_special
+from cnntrain.reading import opened
 
 _FORMS = {b"RIFF": "<", b"RIFX": ">", b"RF64": "<", b"BW64": "<"}
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
@@ -41,7 +41,7 @@ class Sound(NamedTuple):
     def stretch(self, path: Path, first: int, count: int) -> Array:
         """Samples [first, first + count) as float64, the mean of the channels. Raises OSError or EOFError."""
         frame = self.channels * self.width
-        with open(path, "rb") as file:
+        with opened(path) as file:
             file.seek(self.start + first * frame)
             data = file.read(count * frame)
         if len(data) != count * frame:
@@ -63,9 +63,7 @@ class Sound(NamedTuple):
 
 def sound(path: Path) -> Sound:
     """What a WAV file is. Raises ValueError saying what is wrong with it and what to do; OSError."""
-    if is_special(path):
-        raise ValueError("is not a regular file")
-    with open(path, "rb") as file:
+    with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         if not size:
             raise ValueError("is damaged or cut short: it holds nothing. Fetch or make it again")

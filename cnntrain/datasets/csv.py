@@ -8,6 +8,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Self
 
@@ -19,7 +20,7 @@ from cnntrain.decoded import Sample, decoded
 from cnntrain.errors import DataError, printable
 from cnntrain.folders import SPLITS, class_name, mistaken
 from cnntrain.reader import ALONE, Reader
-from cnntrain.reading import on_disk, reading
+from cnntrain.reading import on_disk, opened, reading
 from cnntrain.registry import register
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -68,7 +69,7 @@ class Csv(PictureFields, _Listed):
         if table.suffix.lower() != ".csv" or not table.is_file():
             return None
         rows: list[list[str]] = []
-        with reading(table), open(table, encoding="utf-8-sig", errors="replace", newline="") as file:
+        with reading(table), TextIOWrapper(opened(table), "utf-8-sig", "replace", newline="") as file:
             head = file.readline()
             mark = max(_DELIMITERS, key=head.count)
             file.seek(0)
@@ -157,7 +158,7 @@ class Csv(PictureFields, _Listed):
         wanted = (self.image, *(self.targets or (self.label or "label",)))
         with reading(table):
             try:
-                with open(table, encoding="utf-8-sig", newline="") as file:
+                with TextIOWrapper(opened(table), "utf-8-sig", newline="") as file:
                     lines = csv.reader(file, delimiter=_delimiter(file.readline(), self.image), strict=True)
                     file.seek(0)
                     places = _places(next(lines, []), wanted, table)

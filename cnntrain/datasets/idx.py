@@ -30,7 +30,7 @@ from cnntrain.datasets.base import (
 )
 from cnntrain.errors import DataError
 from cnntrain.reader import ALONE, Reader
-from cnntrain.reading import largest_unpacked, on_disk, reading
+from cnntrain.reading import largest_unpacked, on_disk, opened, reading
 from cnntrain.registry import register
 
 _PREFIXES = {"train": "train", "test": "t10k"}
@@ -149,7 +149,7 @@ def _read(path: Path, rank: int) -> Array:
     """The values of a file of unsigned bytes with that many dimensions."""
     with ExitStack() as stack:
         stack.enter_context(reading(path))
-        stored = stack.enter_context(open(path, "rb"))
+        stored = stack.enter_context(opened(path))
         size = path.stat().st_size
         zipped = stored.read(2) == _GZIP
         stored.seek(0)

@@ -22,7 +22,7 @@ from cnntrain.arrays import Array, Shape
 from cnntrain.datasets.base import Dataset, Images, checked_labels, count_classes, has_any, numbered, size_text
 from cnntrain.errors import DataError, printable
 from cnntrain.reader import ALONE, Reader
-from cnntrain.reading import is_special, largest_unpacked, on_disk, reading
+from cnntrain.reading import is_special, largest_unpacked, on_disk, opened, reading
 from cnntrain.registry import did_you_mean, register
 
 _SPLITS = ("train", "val", "test")
@@ -303,7 +303,7 @@ class _Folder(_Arrays):
         super().__init__(path, names)
 
     def open(self, name: str) -> IO[bytes]:
-        return open(self._file(name), "rb")
+        return opened(self._file(name))
 
     def sizes(self, name: str) -> tuple[int, int]:
         size = self._file(name).stat().st_size
@@ -321,7 +321,7 @@ class _Archive(_Arrays):
 
     def __init__(self, path: Path) -> None:
         with reading(path):
-            with open(path, "rb") as file:
+            with opened(path) as file:
                 if file.read(6) == b"\x93NUMPY":
                     raise DataError(f"{path} is a single array (.npy), expected an archive (.npz). {_ADVICE}")
             try:
@@ -358,7 +358,7 @@ class _Archive(_Arrays):
         info = self._members[name]
         if info.compress_type != zipfile.ZIP_STORED:
             return None
-        with reading(self.path), open(self.path, "rb") as file:
+        with reading(self.path), opened(self.path) as file:
             file.seek(info.header_offset)
             name_length, extra_length = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))[-2:]
         return self.path, info.header_offset + _LOCAL_HEADER.size + name_length + extra_length
