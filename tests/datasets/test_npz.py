@@ -15,6 +15,7 @@ from cnntrain.arrays import Array
 from cnntrain.datasets import npz
 from cnntrain.errors import DataError
 from cnntrain.reader import Reader
+from cnntrain.recognition import recognize
 from tests.support.datasets import labels, pixels, refusal
 
 SHAPES = [(6, 5), (6, 5, 1), (6, 5, 3)]
@@ -339,3 +340,32 @@ def test_samples_along_another_axis_are_found(tmp_path: Path, shape: tuple[int, 
     assert f"Axis {axis} of the images is as long: save np.moveaxis(x, {axis}, 0)" in refusal("npz", path=str(path))
     np.savez(path, x_train=np.moveaxis(np.zeros(shape, np.uint8), axis, 0), y_train=np.arange(6) % 2)
     assert len(registry.make("datasets", "npz", path=str(path)).load("train")) == 6  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "names", [("train_images", "train_labels"), ("images_train", "labels_train"), ("X_train", "Y_train")]
+)
+@pytest.mark.parametrize("folder", [False, True])
+def test_arrays_have_other_names_too(tmp_path: Path, names: tuple[str, str], folder: bool) -> None:
+    """As MedMNIST's, whose labels are (n, 1)."""
+    splits = ("train", "val", "test")
+    arrays = {}
+    for split in splits:
+        arrays[names[0].replace("train", split)] = pixels(9, 6, 5)
+        arrays[names[1].replace("train", split)] = labels(9, 3)[:, None]
+    place = tmp_path if folder else tmp_path / "a.npz"
+    if folder:
+        for name, array in arrays.items():
+            np.save(tmp_path / f"{name}.npy", array)
+    else:
+        np.savez(place, **arrays)  # type: ignore[arg-type]
+    source: Any = recognize(place)
+    assert (source.name_in_config, source.splits()) == ("npz", splits)
+    assert [len(source.load(split)) for split in splits] == [9, 9, 9]
+    assert source.load("val").targets.tolist() == labels(9, 3).tolist()
+    assert all(path.exists() for split in splits for path in source.files(split))
+
+
+def test_two_names_for_one_array_are_an_error(tmp_path: Path) -> None:
+    path = write(tmp_path, train_images=pixels(20, 6, 5))
+    assert "holds 'x_train' twice (x_train and train_images mean the same)" in refusal("npz", path=path)
