@@ -10,7 +10,7 @@ import dataclasses
 import math
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,9 +96,12 @@ class _Findings:
         return min(max(round(STEPS / steps), 10), 60)
 
 
-def propose(path: Path, config: Path, reader: Reader = ALONE) -> Proposal:
-    """A config, to be written to `config`, for what lies at `path`. Raises DataError where that cannot be read."""
-    source = recognize(path)
+def propose(path: Path, config: Path, reader: Reader = ALONE, targets: Sequence[str] = ()) -> Proposal:
+    """A config, to be written to `config`, for what lies at `path`. Raises DataError where that cannot be read.
+
+    `targets` are the columns of a table that are to be predicted, where that is known.
+    """
+    source = recognize(path, targets)
     try:
         images = source.load("train", reader)
     except DataError:

@@ -130,6 +130,11 @@ class Dataset(Part):
         """This source for what lies at a path, its settings read off the files; None where it is something else."""
         return None
 
+    @classmethod
+    def aimed(cls, path: Path, targets: Sequence[str]) -> Self | None:  # noqa: ARG003  (for those that have columns)
+        """As `at`, predicting the columns that are named; None where it is something that has none."""
+        return None
+
     def giving(self, shape: Shape) -> Self:
         """This source with its samples brought to a shape, where there is a setting for that; else as it is."""
         return self

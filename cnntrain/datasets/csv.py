@@ -22,12 +22,11 @@ from cnntrain.folders import SPLITS, class_name, mistaken
 from cnntrain.reader import ALONE, Reader
 from cnntrain.reading import on_disk, opened, reading
 from cnntrain.registry import register
+from cnntrain.tables import Columns, chosen, columns_of
 
 _LARGEST = float(np.finfo(np.float32).max)
 _DELIMITERS = (",", ";", "\t")
-_IMAGE_COLUMNS = ("path", "image", "file", "filename", "filepath")
-_LABEL_COLUMNS = ("label", "class", "category")
-_LOOKED_AT = 1_000  # pictures whose headers say what all are like
+_LOOKED_AT = 1_000  # rows, and pictures whose headers, say what all are like
 _ADVICE = "Set path to a CSV file, or to a folder with train.csv and, where there are such splits, val.csv and test.csv"
 
 
@@ -64,7 +63,39 @@ class Csv(PictureFields, _Listed):
 
     @classmethod
     def at(cls, path: Path) -> Self | None:
-        """A .csv file, or a folder with train.csv: columns as their names and the first row suggest."""
+        """A .csv file, or a folder with train.csv: columns as their names and the first rows suggest.
+
+        Raises DataError where they do not say what is to be predicted.
+        """
+        found = cls._looked_at(path)
+        if found is None:
+            return None
+        names, rows = found
+        columns = columns_of(names, rows)
+        if columns.doubtful or not (columns.label or columns.targets):
+            listed = ", ".join(map(repr, columns.doubtful or names))
+            raise DataError(
+                f"{path.absolute()}: which column is to be predicted? In doubt are {printable(listed)[:200]}. Say so: "
+                "cnntrain init --target COLUMN"
+            )
+        return cls._of_columns(path, columns)
+
+    @classmethod
+    def aimed(cls, path: Path, targets: Sequence[str]) -> Self | None:
+        """As `at`, predicting these columns: classes, or numbers. Raises DataError for columns that are not there."""
+        found = cls._looked_at(path)
+        if found is None:
+            return None
+        names, rows = found
+        for column in targets:
+            if column not in names:
+                listed = printable(", ".join(names))[:200]
+                raise DataError(f"{path.absolute()} has no column {column!r}, found {listed}. Name one of them")
+        return cls._of_columns(path, chosen(names, rows, targets))
+
+    @staticmethod
+    def _looked_at(path: Path) -> tuple[list[str], list[list[str]]] | None:
+        """The header of a table and some of its rows; None where it is none."""
         table = path / "train.csv" if path.is_dir() else path
         if table.suffix.lower() != ".csv" or not table.is_file():
             return None
@@ -74,16 +105,14 @@ class Csv(PictureFields, _Listed):
             mark = max(_DELIMITERS, key=head.count)
             file.seek(0)
             with contextlib.suppress(csv.Error):  # which whoever loads it will explain
-                rows = list(itertools.islice(csv.reader(file, delimiter=mark), 2))
-        names = [name.strip() for name in rows[0]] if rows else []
-        image = next((name for name in _IMAGE_COLUMNS if name in names), names[0] if names else "path")
-        others = {name: cell for name, cell in zip(names, rows[-1], strict=False) if name != image}
-        label = next((name for name in _LABEL_COLUMNS if name in others), None)
-        numbers = tuple(name for name, cell in others.items() if _is_number(cell))
-        if label is None and numbers:
-            found = cls(str(path), image=image, targets=numbers)
-        else:
-            found = cls(str(path), image=image, label=label or next(iter(others), None))
+                rows = [row for row in itertools.islice(csv.reader(file, delimiter=mark), _LOOKED_AT) if row]
+        if len(rows) < 2:
+            raise DataError(f"{table} has {len(rows)} rows, expected a header and one for each picture. Add them")
+        return [name.strip() for name in rows[0]], rows[1:]
+
+    @classmethod
+    def _of_columns(cls, path: Path, columns: Columns) -> Self:
+        found = cls(str(path), image=columns.image, label=columns.label, targets=columns.targets)
         return found.of_pictures([sample[0] for sample, _ in found.labelled_samples("train")[:_LOOKED_AT]])
 
     def target_names(self) -> tuple[str, ...]:
@@ -168,13 +197,6 @@ class Csv(PictureFields, _Listed):
         if not rows:
             raise DataError(f"{table} has no row below its header, expected one for each picture. Add them")
         return rows
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
 
 
 @dataclass(frozen=True)
