@@ -23,6 +23,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.engine.tally import Tally
 from cnntrain.errors import CheckpointError, DataError, UsageError
 from cnntrain.loader import Samples
+from cnntrain.per_value import PER_VALUE, PerValue, numbered_values, target_names
 from cnntrain.reader import CACHE, Reader
 from cnntrain.registry import Part, make
 from cnntrain.unseen import Unseen, usual_split
@@ -60,6 +61,7 @@ class Trained:
                 f"{resources.human(resources.available())}. Use a machine with more"
             )
         data_source = cast(Dataset, self.loaded.experiment.data.source)
+        self.names = target_names(data_source, self.description)
         self.unseen = Unseen(self.path, data_source, self.network.image_shape, self.network.classes)
         self.tally = _full_tally(self.network)
         self.engine = Engine(self.network.graph, self.tally, pool, seed=self.loaded.experiment.seed)
@@ -90,6 +92,10 @@ class Trained:
         document = where | {"split": chosen, "samples": len(indices)} | values
         if self.network.classes:
             document["per_class"] = _per_class(self.network.classes, values["confusion"])
+        elif PER_VALUE in document:
+            rows: Any = document.pop(PER_VALUE)
+            names = self.names or numbered_values(len(rows))
+            document["per_value"] = [{"name": name, **row} for name, row in zip(names, rows, strict=True)]
         return document
 
     def _split(self, split: str) -> tuple[Images, Array]:
@@ -163,7 +169,9 @@ class Trained:
     def _result(self, name: str, outputs: Array, top: int) -> dict[str, Any]:
         """What is told of one sample."""
         if not self.network.classes:
-            return {"path": name, "values": self.network.loss.answers(outputs).tolist()}
+            values = self.network.loss.answers(outputs).tolist()
+            named = {"by_name": dict(zip(self.names, values, strict=True))} if self.names else {}
+            return {"path": name, "values": values, **named}
         shares = _softmax(outputs)
         order = np.argsort(-shares, kind="stable")[:top]
         guesses = [{"class": self.network.classes[i], "probability": float(shares[i])} for i in order]
@@ -217,6 +225,8 @@ def _full_tally(network: Network) -> Tally:
         wanted = ["accuracy", "error", *(["top_k"] if len(network.classes) > 5 else []), "confusion"]
     else:
         wanted = ["binary_accuracy", "binary_f1"] if network.loss.yes_or_no else ["mae", "mse", "r2"]
+        single = PerValue(yes_or_no=network.loss.yes_or_no)
+        metrics[single.label()] = single
     for metric in (make("metrics", name) for name in wanted):
         metrics.setdefault(metric.label(), metric)
     return Tally(network.loss, list(metrics.values()), network.tally.outputs)

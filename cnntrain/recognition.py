@@ -18,7 +18,8 @@ _UNPACK = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar")
 def recognize(path: Path, targets: Sequence[str] = ()) -> Dataset:
     """The source that reads what lies at a path, with the settings its files suggest.
 
-    `targets` are the columns of a table that are to be predicted, where that is known. Raises DataError where there is nothing, or where no source knows what it is.
+    `targets` are the columns of a table that are to be predicted, where that is known. Raises DataError where there is
+    nothing, or where no source knows what it is.
     """
     if not path.exists():
         raise DataError(

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from cnntrain.pictures import SUFFIXES
 
-_IMAGES = ("path", "image", "file", "filename", "filepath", "file_name", "file_path", "image_path", "image_name") + (
-    "image_file",
-    "img",
-    "img_path",
-    "picture",
-    "photo",
-    "fname",
+_IMAGES = (
+    *("path", "image", "file", "filename", "filepath", "file_name", "file_path", "image_path", "image_name"),
+    *("image_file", "img", "img_path", "picture", "photo", "fname"),
 )
 _LABELS = ("label", "class", "category", "labels", "class_name", "classname", "category_name", "label_name", "species")
 _NAMES = (  # of columns about a row or a file, and not about what the picture shows
@@ -105,7 +102,7 @@ def _counts(column: Sequence[str]) -> bool:
     if len(column) < 4 or not all(cell.isdecimal() for cell in column):
         return False
     values = [int(cell) for cell in column]
-    return all(after == before + 1 for before, after in zip(values, values[1:], strict=False))
+    return all(after == before + 1 for before, after in itertools.pairwise(values))
 
 
 def _are_classes(column: Sequence[str]) -> bool:

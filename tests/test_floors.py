@@ -34,7 +34,7 @@ FLOORS: dict[int, set[str]] = {
         "draft",
     },
     3: set(KINDS),
-    4: {"graph", "engine", "loader", "recognition"},
+    4: {"per_value", "graph", "engine", "loader", "recognition"},
     5: {"checkpoint", "run", "manifest", "build", "resources", "saved"},
     6: {
         "trainer",

@@ -12,7 +12,8 @@ CELLS = {  # name -> the cell of a row by its number
     "width": lambda n: 8 + n % 2, "height": lambda n: 8, "species": lambda n: ["cat", "dog"][n % 2],
     "breed": lambda n: ["a b", "c"][n % 2], "caption": lambda n: f"a picture {n}", "number": lambda n: 7 + n,
     "counter": lambda n: 100 + n, "constant": lambda n: 5, "age": lambda n: n / 7, "x": lambda n: n / 3,
-    "y": lambda n: n / 5, "red": lambda n: n % 2, "round": lambda n: n // 3 % 2, "split": lambda n: ["train", "test"][n % 2],
+    "y": lambda n: n / 5, "red": lambda n: n % 2, "round": lambda n: n // 3 % 2,
+    "split": lambda n: ["train", "test"][n % 2],
     "label": lambda n: n % 3, "colour": lambda n: "rgb"[n % 3], "what": lambda n: f"{n}.JPG", "digit": lambda n: n % 4,
 }  # fmt: skip
 

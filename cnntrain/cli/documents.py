@@ -84,13 +84,14 @@ DOCUMENTS = {  # what was asked -> its document
             "loss": "the loss of the experiment",
             "data?": "where the samples came from, with --data",
             "per_class?": "class, samples, recall and precision of each",
+            "per_value?": "name and figures of each value, or label, where there are no classes",
             "METRIC": "every further metric by its name: accuracy, error, top5, confusion",
         }
     ),
     "predict": Document(
         {
             "checkpoint": "the file that was used",
-            "predictions": "for each file its path, and class and top (class, probability), or values",
+            "predictions": "for each file its path, and class and top (class, probability), or values and by_name",
             "unreadable?": "path and reason of what could not be read",
         }
     ),

@@ -85,6 +85,8 @@ def command(
 
 
 def _shown(result: dict[str, Any]) -> str:
+    if "by_name" in result:
+        return "  ".join(f"{printable(name)} {value:.6g}" for name, value in result["by_name"].items())
     if "values" in result:
         return "  ".join(f"{value:.6g}" for value in result["values"])
     return "  ".join(f"{guess['class']} {guess['probability']:.4f}" for guess in result["top"])
@@ -92,11 +94,13 @@ def _shown(result: dict[str, Any]) -> str:
 
 def _table(results: list[dict[str, Any]]) -> str:
     """A row for each sample: its path; then its values, or its likeliest classes and the probability of every class."""
+    from cnntrain.per_value import numbered_values
+
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     first = results[0]
     if "values" in first:
-        table.writerow(["path", *(f"value_{number}" for number in range(1, len(first["values"]) + 1))])
+        table.writerow(["path", *(first.get("by_name") or numbered_values(len(first["values"])))])
         table.writerows([result["path"], *result["values"]] for result in results)
     else:
         ranks = ["", *(f"_{number}" for number in range(2, len(first["top"]) + 1))]

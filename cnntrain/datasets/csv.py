@@ -74,10 +74,8 @@ class Csv(PictureFields, _Listed):
         columns = columns_of(names, rows)
         if columns.doubtful or not (columns.label or columns.targets):
             listed = ", ".join(map(repr, columns.doubtful or names))
-            raise DataError(
-                f"{path.absolute()}: which column is to be predicted? In doubt are {printable(listed)[:200]}. Say so: "
-                "cnntrain init --target COLUMN"
-            )
+            what = f"{path.absolute()}: which column is to be predicted? In doubt are {printable(listed)[:200]}"
+            raise DataError(f"{what}. Say so by --target COLUMN")
         return cls._of_columns(path, columns)
 
     @classmethod

@@ -118,8 +118,8 @@ class Idx(Dataset):
         if len(sets) > 1 and "" not in sets:
             found = ", ".join(repr(name) for name in sorted(sets))
             raise DataError(
-                f"{root} holds {len(sets)} sets of IDX files: {found}. Set prefix to one of them, or move its files to a "
-                "folder of their own"
+                f"{root} holds {len(sets)} sets of IDX files: {found}. Set prefix to one of them, or move its files to "
+                "a folder of their own"
             )
         return sets.get("", next(iter(sets.values()), {}))
 

@@ -195,9 +195,7 @@ def test_names_that_are_yaml_or_control_a_terminal_do_no_harm(cnntrain, desk):
 def test_classes_are_preferred_to_running_numbers_and_sizes(cnntrain, desk, column):
     rows = [f"{number},8,dog" if column != "id" else f"{number},dog" for number in range(12)]
     rows = [row.replace("dog", ["dog", "cat"][number % 2]) for number, row in enumerate(rows)]
-    header = {"id": "filename,id,species", "fold": "filename,fold,size,species"}.get(
-        column, f"filename,{column},species"
-    )
+    header = f"filename,{'fold,size' if column == 'fold' else column},species"
     pictures(desk / "shots", classes=("any",), count=12)
     lines = [f"shots/any/{number}.png,{row}" for number, row in enumerate(rows)]
     (desk / "data.csv").write_text("\n".join([header, *lines]))
@@ -210,8 +208,8 @@ def test_a_column_in_doubt_is_asked_for_and_can_be_told(cnntrain, desk):
     outcome = cnntrain("init", "--data", "data.csv")
     assert outcome.code == 3
     assert outcome.error == (
-        f"{desk / 'data.csv'}: which column is to be predicted? In doubt are 'breed', 'colour'. Say so: cnntrain init "
-        "--target COLUMN"
+        f"{desk / 'data.csv'}: which column is to be predicted? In doubt are 'breed', 'colour'. Say so by --target "
+        "COLUMN"
     )
     assert cnntrain("init", "--data", "data.csv", "--target", "colour").code == 0
     assert source_of("config.yaml").label == "colour"

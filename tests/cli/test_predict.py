@@ -230,3 +230,37 @@ def test_a_picture_of_too_many_pixels_is_read_as_the_message_says(cnntrain, pict
     )
     assert cnntrain("predict", "run", "large.png", "-s", "data.source.max_pixels=200").code == 0
     assert cnntrain("predict", "run", "large.png", "-s", "seed=3").code == 2
+
+
+@pytest.mark.parametrize("loss", ["mse", "binary_cross_entropy"])
+def test_values_have_the_names_of_their_columns(cnntrain, picture, desk, loss):
+    """In predict for people, as a table and as JSON, and in eval figures of each."""
+    rows = [f"{picture(f'{number}.png', 8, 8, seed=number)},{number % 2},{number % 3 // 2}" for number in range(12)]
+    (desk / "l.csv").write_text("\n".join(["path,red,round", *rows]))
+    source = "{type: csv, path: l.csv, targets: [red, round]}"
+    text = f"data: {{source: {source}}}\nmodel: {{preset: linear}}\nloss: {loss}\ntrain: {{epochs: 1}}\n"
+    (desk / "c.yaml").write_text(text)
+    assert cnntrain("fit", "c.yaml", "-o", "run", "-q").code == 0
+    header, row = cnntrain("predict", "run", "0.png", "--csv").out.splitlines()
+    (one,) = json.loads(cnntrain("predict", "run", "0.png", "--json").out)["predictions"]
+    assert header == "path,red,round"
+    assert one["by_name"] == dict(zip(["red", "round"], one["values"], strict=True))
+    assert [float(cell) for cell in row.split(",")[1:]] == one["values"]
+    assert cnntrain("predict", "run", "0.png").out.split()[1::2] == ["red", "round"]
+    document = json.loads(cnntrain("eval", "run", "--split", "train", "--json").out)
+    assert [row["name"] for row in document["per_value"]] == ["red", "round"]
+    everything = json.loads(cnntrain("predict", "run", ".", "--json").out)["predictions"]
+    values = {one["path"]: one["values"] for one in everything}
+    truth = {cells[0]: [float(cell) for cell in cells[1:]] for cells in (row.split(",") for row in rows)}
+    said, meant = (np.array([table[path] for path in truth]) for table in (values, truth))
+    for place, figures in enumerate(document["per_value"]):
+        if loss == "mse":
+            assert figures["mae"] == pytest.approx(np.abs(said - meant)[:, place].mean(), rel=1e-5)
+            assert figures["rmse"] == pytest.approx(np.sqrt(np.square(said - meant)[:, place].mean()), rel=1e-5)
+        else:
+            yes, true = said[:, place] > 0.5, meant[:, place] > 0.5
+            assert figures["samples"] == true.sum()
+            assert figures["recall"] == pytest.approx((yes & true).sum() / true.sum())
+            assert figures["precision"] == (pytest.approx((yes & true).sum() / yes.sum()) if yes.any() else None)
+    assert cnntrain("eval", "run", "--split", "train", "--csv").out.startswith("name,")
+    assert "\nred " in cnntrain("eval", "run", "--split", "train").out

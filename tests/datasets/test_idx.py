@@ -207,8 +207,8 @@ SPELT = [
     "train-images.idx3-ubyte train-labels.idx1-ubyte t10k-images.idx3-ubyte t10k-labels.idx1-ubyte",
     "train_images_idx3_ubyte train_labels_idx1_ubyte t10k_images_idx3_ubyte t10k_labels_idx1_ubyte",
     "Train-Images-idx3-ubyte Train-Labels-idx1-ubyte T10K-images-idx3-ubyte T10K-labels-idx1-ubyte",
-    "emnist-letters-train-images-idx3-ubyte emnist-letters-train-labels-idx1-ubyte emnist-letters-test-images-idx3-ubyte "
-    "emnist-letters-test-labels-idx1-ubyte",
+    "emnist-letters-train-images-idx3-ubyte emnist-letters-train-labels-idx1-ubyte "
+    "emnist-letters-test-images-idx3-ubyte emnist-letters-test-labels-idx1-ubyte",
     "qmnist-train-images-idx3-ubyte qmnist-train-labels-idx1-ubyte qmnist-test-images-idx3-ubyte "
     "qmnist-test-labels-idx1-ubyte",
 ]
