@@ -13,7 +13,7 @@ from typing import cast
 import numpy as np
 
 from cnntrain.arrays import Array, Shape
-from cnntrain.datasets.base import ClassFolders, Dataset, Images, relabelled, size_text
+from cnntrain.datasets.base import ClassFolders, Dataset, Images, PictureFields, relabelled, size_text
 from cnntrain.decoded import Sample
 from cnntrain.engine.pool import Pool
 from cnntrain.errors import DataError
@@ -79,6 +79,11 @@ class Unseen:
             good = [(name, one) for name, one in zip(names, read, strict=True) if not isinstance(one, DataError)]
             if good:
                 yield [name for name, _ in good], np.stack([pixels for _, pixels in good])
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether the files it reads are pictures."""
+        return isinstance(self._reader(), PictureFields)
 
     @property
     def skips(self) -> bool:

@@ -224,7 +224,7 @@ DOCUMENTS = {  # what was asked -> its document
             "format": "numpy, onnx or safetensors",
             "files": "written",
             "error": "largest difference of the outputs to ours, by the largest of them; null where not tried",
-            "METRIC": "further facts of the network: name, checkpoint, step, input, outputs, classes, parameters",
+            "METRIC": "further facts: name, input, outputs, classes, parameters, what is yours to do before and after",
         }
     ),
     "env": Document({"extras": "installed packages by extra", "FACT": "versions, BLAS, processor, threads, memory"}),
