@@ -45,7 +45,8 @@ def reading(path: Path) -> Iterator[None]:
             raise StorageError(f"cannot read {path}: the device failed. Check the disk") from error
         if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
             why = why_missing(path) if isinstance(error, FileNotFoundError) else error.strerror or error
-            raise DataError(f"cannot read {path}: {why}. Check the file and its permissions") from error
+            what = advised(str(why), "Check the file and its permissions")
+            raise DataError(f"cannot read {path}: {what}") from error
         raise DataError(f"{path} is damaged or cut short ({error}). Fetch or make it again") from error
 
 
