@@ -106,7 +106,11 @@ class Csv(PictureFields, _Listed):
                 rows = [row for row in itertools.islice(csv.reader(file, delimiter=mark), _LOOKED_AT) if row]
         if len(rows) < 2:
             raise DataError(f"{table} has {len(rows)} rows, expected a header and one for each picture. Add them")
-        return [name.strip() for name in rows[0]], rows[1:]
+        names = [name.strip() for name in rows[0]]
+        for name in names:
+            if not name.isprintable():
+                raise DataError(f"{table} has a column named {name[:40]!r}, expected printable characters. Rename it")
+        return names, rows[1:]
 
     @classmethod
     def _of_columns(cls, path: Path, columns: Columns) -> Self:

@@ -227,6 +227,8 @@ def test_a_column_in_doubt_is_asked_for_and_can_be_told(cnntrain, desk):
         ("a.csv", b"path,label\n"),
         ("a.csv", b'path,label\n"a.png,cat\nb.png,dog\n'),
         ("a.csv", b"\xff\xfe\0\0"),
+        ("a.csv", b"pa\0th,label\na.png,x\nb.png,y\n"),
+        ("a.csv", b"path,la\x1b[31mbel\na.png,x\nb.png,y\n"),
         ("a.csv", b"path,label\nx.png,a\ny.png,b\n"),
         ("a.npz", b""),
         ("a.npz", b"PK\3\4"),
