@@ -41,7 +41,7 @@ SUFFIXES = frozenset(  # of the files that are read as pictures, in lower case
 MOVING = frozenset([".gif", ".webp", ".png", ".tif", ".tiff"])  # of those, the ones that may hold several frames
 MAX_PIXELS = 25_000_000  # of one picture, looked at before it is decoded: 75 MB as colours
 VERSIONS = {"pillow": PIL.__version__, "jpeg": features.version("jpg"), "pictures": 2}  # what pixels depend on
-LARGEST = 2**31 - 1  # what max_pixels can be
+LARGEST = 178_956_970  # what max_pixels can be: more pixels Pillow does not open
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 _MAX_CLIP = 40  # the frames of a clip, or the scans of a JPEG, may have this many times the pixels of one picture
 _MAX_BYTES = 2**29  # of a picture file
@@ -159,7 +159,7 @@ def _opened(path: Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
         except Exception as error:  # decoders raise whatever they stumble over
             if isinstance(error, MemoryError | StorageError) or getattr(error, "errno", None) == errno.EIO:
                 raise
-            raise DataError(f"{path}: {_reason(error, path)}") from error
+            raise DataError(f"{path}: {_reason(error, path, max_pixels)}") from error
 
 
 def _identified(file: _File) -> ImageFile.ImageFile:
@@ -254,8 +254,10 @@ def _scale_transparent(image: ImageFile.ImageFile) -> None:
         image.info["transparency"] = colour * (85 if stored == "L;2" else 17)
 
 
-def _reason(error: Exception, path: Path) -> str:
+def _reason(error: Exception, path: Path, max_pixels: int) -> str:
     """Why an image cannot be read, in a few words."""
+    if isinstance(error, Image.DecompressionBombError):  # Pillow's own limit, below which max_pixels lies
+        return f"more than {max_pixels:,} pixels"
     if isinstance(error, FileNotFoundError):
         return why_missing(path)
     if isinstance(error, UnidentifiedImageError):
@@ -266,8 +268,7 @@ def _reason(error: Exception, path: Path) -> str:
 
 
 class _Hush:
-    """Silences Pillow's warnings, about files it reads all the same, while any thread is inside; and its own limit
-    of pixels, in the place of which there is `max_pixels`.
+    """Silences Pillow's warnings, about files it reads all the same, while any thread is inside.
 
     `warnings.catch_warnings` alone is for one thread: two that overlap would leave the filters of either behind.
     """
@@ -279,8 +280,6 @@ class _Hush:
         with self._lock:
             if not self._inside:
                 self._held.enter_context(warnings.catch_warnings(action="ignore"))
-                self._held.callback(setattr, Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
-                Image.MAX_IMAGE_PIXELS = None
             self._inside += 1
 
     def __exit__(self, *_: object) -> None:

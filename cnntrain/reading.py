@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import gzip
-import os
 import re
-import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
 
+from cnntrain import files
 from cnntrain.errors import DataError, StorageError
 
 _DEFLATE_RATIO = 1_032  # deflate cannot do better
@@ -92,14 +91,7 @@ def opened(path: str | Path) -> BufferedReader:
 
     Raises OSError, also for a pipe, socket, device or terminal, of which none is asked for a byte.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-        return open(descriptor, "rb")
-    except BaseException:
-        os.close(descriptor)
-        raise
+    return files.opened(path)
 
 
 def is_special(path: Path) -> bool:

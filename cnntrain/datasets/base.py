@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, TypeGuard, cast
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeGuard, cast
 
 import numpy as np
 
 from cnntrain.arrays import Array, Shape
-from cnntrain.config.fields import Pair, PositiveInt, check_fields
+from cnntrain.config.fields import Pair, Range, check_fields
 from cnntrain.decoded import Content, Decoded, Recipe, Sample, decoded
 from cnntrain.errors import DataError
 from cnntrain.folders import SPLITS, class_name, files_below, listed, media, mistaken, splits_within, subfolders
-from cnntrain.pictures import MAX_PIXELS, VERSIONS, common_size, decode, header
+from cnntrain.pictures import LARGEST, MAX_PIXELS, VERSIONS, common_size, decode, header
 from cnntrain.random import stream
 from cnntrain.reader import ALONE, Reader
 from cnntrain.reading import on_disk
@@ -363,7 +363,9 @@ class PictureFields:
 
     size: Pair | None = None
     channels: Literal[1, 3] = 3
-    max_pixels: PositiveInt = MAX_PIXELS  # of one picture; a larger one is refused before it is decoded
+    max_pixels: Annotated[int, Range(1, LARGEST)] = MAX_PIXELS  # a larger one is refused before it is decoded
+        MAX_PIXELS  # of one picture; a larger one is refused before it is decoded
+    )
     on_bad_image: Literal["error", "skip"] = "error"
 
     def of_pictures(self, paths: Sequence[Path]) -> Self:
@@ -380,12 +382,12 @@ class PictureFields:
         return replace(self, size=(shape[0], shape[1]), channels=channels)
 
     def widened(self) -> Self:
-        """With as many pixels allowed as the largest picture has, up to ten times the usual."""
+        """With as many pixels allowed as the largest picture has that can be opened."""
         source = cast(Dataset, self)
         listed = (source.labelled_samples(split) or () for split in source.splits())
         heads = [header(path) for samples in listed for sample, _ in samples for path in sample]
         largest = max((head.height * head.width for head in heads if head), default=0)
-        return replace(self, max_pixels=largest) if self.max_pixels < largest <= 10 * MAX_PIXELS else self
+        return replace(self, max_pixels=largest) if self.max_pixels < largest else self
 
     def extent(self, path: Path) -> tuple[int, ...] | None:
         """Height and width of a picture."""

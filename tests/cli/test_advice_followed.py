@@ -58,14 +58,18 @@ def test_init_sets_max_pixels_itself(cnntrain, photographs, desk):
     assert cnntrain("check", "new.yaml").code == 0
 
 
-def test_a_limit_above_that_of_the_library_is_the_one_that_counts(cnntrain, photographs, desk):
-    """Which has one of its own, of 179 million pixels."""
+def test_the_library_has_a_limit_of_its_own_which_no_setting_exceeds(cnntrain, photographs, desk):
+    """Of 179 million pixels: what is said is true on both sides of it."""
+    Image.new("1", (17_000, 10_000), 1).save(desk / "data" / "cat" / "photo.png")
+    assert cnntrain("check", "c.yaml", "-s", "data.source.max_pixels=170000000").code == 0
+    outcome = cnntrain("check", "c.yaml", "-s", "data.source.max_pixels=169999999")
+    said = "more than 169,999,999 pixels (10000x17000). If it is sound, set max_pixels: 170000000 or more"
+    assert said in outcome.err
+    outcome = cnntrain("check", "c.yaml", "-s", "data.source.max_pixels=500000000")
+    assert outcome.code == 2
+    assert "max_pixels must be in [1, 1.78957e+08], got 500000000" in outcome.err
     Image.new("1", (20_000, 10_000), 1).save(desk / "data" / "cat" / "photo.png")
-    assert cnntrain("check", "c.yaml", "-s", "data.source.max_pixels=200000000").code == 0
-    outcome = cnntrain("check", "c.yaml", "-s", "data.source.max_pixels=199999999")
-    assert (
-        "more than 199,999,999 pixels (10000x20000). If it is sound, set max_pixels: 200000000 or more" in outcome.err
-    )
+    assert "more than 178,956,970 pixels" in cnntrain("check", "c.yaml", "-s", "data.source.max_pixels=178956970").err
 
 
 BACKSLASHES = "The path has backslashes, as Windows writes them: write / instead"
