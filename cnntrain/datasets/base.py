@@ -364,8 +364,6 @@ class PictureFields:
     size: Pair | None = None
     channels: Literal[1, 3] = 3
     max_pixels: Annotated[int, Range(1, LARGEST)] = MAX_PIXELS  # a larger one is refused before it is decoded
-        MAX_PIXELS  # of one picture; a larger one is refused before it is decoded
-    )
     on_bad_image: Literal["error", "skip"] = "error"
 
     def of_pictures(self, paths: Sequence[Path]) -> Self:
