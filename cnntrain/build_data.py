@@ -10,7 +10,7 @@ import numpy as np
 from cnntrain.arrays import Array
 from cnntrain.config.load import Loaded, problem
 from cnntrain.config.schema import Experiment
-from cnntrain.datasets.base import Dataset, Images
+from cnntrain.datasets.base import Dataset, Images, places_among
 from cnntrain.description import Description
 from cnntrain.errors import DataError
 from cnntrain.loader import Known, Loader, fit, split_validation
@@ -54,9 +54,13 @@ def task(loaded: Loaded, description: Description) -> Task:
     return chosen
 
 
-def load(loaded: Loaded, source: Dataset, split: str, reader: Reader) -> Images:
-    """A split of a source, with the reader's cache if the config wants one. Raises DataError."""
-    return source.load(split, reader if loaded.experiment.data.cache else replace(reader, cache=None))
+def load(loaded: Loaded, source: Dataset, split: str, reader: Reader, some: bool = False) -> Images:
+    """A split of a source, with the reader's cache if the config wants one. Raises DataError.
+
+    With `some`, it need not have every class that there is.
+    """
+    reader = reader if loaded.experiment.data.cache else replace(reader, cache=None)
+    return source.load_some(split, reader) if some else source.load(split, reader)
 
 
 def read_data(loaded: Loaded, reader: Reader = ALONE, measure: bool = True) -> Data:
@@ -112,12 +116,27 @@ def _validation(
         return train, indices
     if val is not None:
         other = cast(Dataset, val)
-        images = load(loaded, other, "val" if "val" in other.splits() else "train", reader)
+        split = "val" if "val" in other.splits() else "train"
+        images = _of_classes(load(loaded, other, split, reader, some=True), train, asked)
     elif "val" in source.splits():
         images = load(loaded, source, "val", reader)
     else:
         return None, np.arange(0)
     return images, np.arange(len(images))
+
+
+def _of_classes(images: Images, train: Images, asked: Task) -> Images:
+    """Validation samples with the labels of training, classes matched by name. Raises DataError."""
+    if images.description.target != train.description.target or images.classes == train.classes:
+        return images
+    try:
+        places = places_among(images.classes, train.classes)
+    except ValueError as error:
+        raise DataError(
+            f"validation samples have classes that are not among the {len(train.classes)} of training: {error}. Rename "
+            "them, or leave them out"
+        ) from error
+    return replace(images, targets=asked.renumbered(images.targets, places), classes=train.classes)
 
 
 def validates(experiment: Experiment) -> bool:

@@ -24,7 +24,7 @@ from cnntrain import files, strict_json
 from cnntrain.arrays import Array, Shape
 from cnntrain.errors import DataError, OutOfMemoryError, StorageError
 from cnntrain.reader import CACHE, Reader
-from cnntrain.reading import device_failed, is_special, reading
+from cnntrain.reading import advised, device_failed, opened, reading
 
 Sample = tuple[Path, ...]  # the files one sample is read from; the first names it in messages
 
@@ -103,7 +103,7 @@ def _judged(found: _Found, values: Array, samples: Sequence[Sample], recipe: Rec
     if reasons:
         bad = f"{len(reasons):,} of {len(samples):,} {recipe.noun} unreadable, first: {reasons[0]}"
         if not recipe.skip or not found.count:
-            raise DataError(f"{bad}. Mend or remove them")
+            raise DataError(advised(bad))
         reader.warn(f"{bad}. Skipped, as the config says")
     for note, (count, first) in found.notes.items():
         reader.warn(f"{count:,} {recipe.noun} {note}; the first is {samples[first][0]}")
@@ -198,10 +198,9 @@ def _digest(sample: Sample) -> bytes:
     for path in sample:
         sha = hashlib.sha256()
         try:
-            if not is_special(path):
-                with open(path, "rb") as file:
-                    while block := file.read(_BLOCK):
-                        sha.update(block)
+            with opened(path) as file:
+                while block := file.read(_BLOCK):
+                    sha.update(block)
         except OSError as error:
             if device_failed(error):
                 with reading(path):

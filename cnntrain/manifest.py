@@ -17,7 +17,7 @@ from typing import Any, cast
 from cnntrain import files, strict_json
 from cnntrain.config.schema import Experiment
 from cnntrain.datasets.base import Dataset
-from cnntrain.reading import reading
+from cnntrain.reading import opened, reading
 from cnntrain.run import RUNS
 from cnntrain.strict_json import encode
 
@@ -111,7 +111,7 @@ def facts_with_digest(path: Path) -> FileFacts:
 def digest(path: Path) -> str:
     """The SHA-256 of a file, in hex."""
     sha = hashlib.sha256()
-    with reading(path), open(path, "rb") as file:
+    with reading(path), opened(path) as file:
         while piece := file.read(_PIECE):
             sha.update(piece)
     return sha.hexdigest()

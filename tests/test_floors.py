@@ -18,10 +18,13 @@ ROOT = Path(cnntrain.__file__).parent
 FLOORS: dict[int, set[str]] = {
     0: {"errors", "registry", "installed", "files", "archive", "reader", "reading", "strict_json"},
     1: {"config"},
-    2: {"blas", "arrays", "description", "display", "random", "ops", "pictures", "decoded", "records", "draft"},
+    2: {
+        *("blas", "arrays", "description", "display", "random", "ops", "folders", "jpeg", "tiff", "wav", "tables"),
+        *("pictures", "decoded", "records", "draft"),
+    },
     3: set(KINDS),
     4: {"graph", "engine", "loader", "recognition"},
-    5: {"checkpoint", "run", "manifest", "build", "build_data", "resources", "saved"},
+    5: {"checkpoint", "run", "manifest", "build", "build_data", "resources", "saved", "per_value"},
     6: {
         "contracts",
         "trainer",
@@ -43,6 +46,7 @@ FLOORS: dict[int, set[str]] = {
         "inference",
         "summary",
         "advice",
+        "data_advice",
         *("timing", "forecast"),
         *("gradcheck", "selftest", "warmstart", "merge", "teacher", "sweep", "export", "lr_find"),
         *("survey", "contact_sheet", "proposal", "unseen", "bar", "download", "fetch"),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     examples=[
         "cnntrain predict runs/quickstart/latest digit.png --top 3",
         "cnntrain predict runs/quickstart/latest photos/ more/*.jpg --csv > answers.csv",
+        "cnntrain predict runs/quickstart/latest photos/ -s data.source.max_pixels=50000000",
     ],
 )
 @click.argument("checkpoint", metavar="CHECKPOINT|RUN", type=PATH)
@@ -30,36 +31,62 @@ if TYPE_CHECKING:
 @click.option(
     "--top", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="How many classes to show."
 )
+@click.option(
+    "-s",
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Read files otherwise than in training: data.source.max_pixels=N. Repeatable.",
+)
 @click.option("--csv", "as_csv", is_flag=True, help="Print a table: path, class, every probability.")
 @threads
 @as_json
 @debug
 def command(
-    checkpoint: Path, paths: tuple[Path, ...], top: int, threads: int | None, as_csv: bool, as_json: bool
+    checkpoint: Path,
+    paths: tuple[Path, ...],
+    top: int,
+    sets: tuple[str, ...],
+    threads: int | None,
+    as_csv: bool,
+    as_json: bool,
 ) -> None:
     """Classify files, those in folders, and the samples of .npz files, each with the probability the network gives it.
 
     Files are read and preprocessed as in training. A picture of another size than the network was trained on is
     resized, its proportions not kept; colour becomes grey or grey colour as the network needs. Light and dark must be
-    as in training: MNIST is white on black.
+    as in training: MNIST is white on black. What cannot be read is named at the end, and the others are answered.
     """
+    from cnntrain.console import Console
     from cnntrain.engine.pool import Pool
-    from cnntrain.errors import UsageError
+    from cnntrain.errors import DataError, UsageError
     from cnntrain.inference import Trained
+    from cnntrain.reading import without_name
     from cnntrain.resources import threads as usable
 
     if as_csv and as_json:
         raise UsageError("--csv and --json are two forms of the same. Choose one")
+    failures: list[tuple[str, str]] = []
     with Pool(usable(threads)) as pool:
-        trained = Trained(checkpoint, pool)
-        answers = trained.answers(paths, top)
+        trained = Trained(checkpoint, pool, sets)
+        answers = trained.answers(paths, top, failures)
+    asked = len(answers) + len(failures)
+    if not answers:
+        raise DataError(trained.unseen.refusal(failures, asked))
     if as_json:
+        bad = [{"path": path, "reason": without_name(reason, path)} for path, reason in failures]
         predictions = [{"path": name} | answer.document for name, answer in answers]
-        print_json({"checkpoint": str(trained.path), "predictions": predictions})
+        document = {"checkpoint": str(trained.path), "predictions": predictions}
+        print_json(document | ({"unreadable": bad} if bad else {}))
     elif as_csv:
         click.echo(_table(answers), nl=False)
     else:
         show(pairs([(printable(name), answer.text) for name, answer in answers]))
+    if failures and not trained.unseen.skips:
+        raise DataError(trained.unseen.refusal(failures, asked))
+    if failures:
+        Console("none").warn(trained.unseen.refusal(failures, asked, "Skipped, as the config says"))
 
 
 def _table(answers: Sequence[tuple[str, Answer]]) -> str:

@@ -7,6 +7,7 @@ allocated, and no pickle is ever opened.
 from __future__ import annotations
 
 import contextlib
+import re
 import struct
 import tokenize
 import warnings
@@ -19,15 +20,19 @@ from typing import IO, Any, NamedTuple, Self
 import numpy as np
 
 from cnntrain.arrays import Array, Shape
-from cnntrain.datasets.base import Dataset, Images, checked_labels, count_classes, has_any, numbered
+from cnntrain.datasets.base import Dataset, Images, checked_labels, count_classes, numbered
 from cnntrain.description import size_text
 from cnntrain.errors import DataError, printable
 from cnntrain.reader import ALONE, Reader
-from cnntrain.reading import is_special, largest_unpacked, on_disk, reading
+from cnntrain.reading import is_special, largest_unpacked, on_disk, opened, reading
 from cnntrain.registry import did_you_mean, register
 
 _SPLITS = ("train", "val", "test")
 _KEYS = tuple(f"{letter}_{split}" for split in _SPLITS for letter in "xy")
+_SPELT = {split: split for split in _SPLITS}
+_LETTERS = dict.fromkeys(("x", "images", "image", "imgs", "img"), "x") | dict.fromkeys(
+    ("y", "labels", "label", "targets", "target"), "y"
+)
 _ADVICE = "Save it with np.savez(path, x_train=..., y_train=..., x_test=..., y_test=...), x_val and y_val if there are"
 MAPPED = 2**28  # bytes of an array from which on it is mapped: a file that is mapped must not be overwritten
 _BLOCK = 2**20
@@ -56,6 +61,7 @@ class Npz(Dataset):
     a run uses it.
 
     x: images (n, height, width) or (n, height, width, channels), uint8, or floats used as they are.
+    Arrays may be called the other way round and with words, as MedMNIST's are: train_images, train_labels.
     y: integer labels (n,) or (n, 1), or float values (n, k) for regression. The classes are counted from y_train.
     """
 
@@ -65,7 +71,7 @@ class Npz(Dataset):
     def at(cls, path: Path) -> Self | None:
         """Where it is a file of that name, or a folder with x_train.npy."""
         found = path.suffix.lower() == ".npz" and path.is_file()
-        return cls(str(path)) if found or has_any(path, ["x_train.npy"]) else None
+        return cls(str(path)) if found or (path.is_dir() and _holds_arrays(path)) else None
 
     def splits(self) -> tuple[str, ...]:
         """Those of train, val and test that have arrays."""
@@ -76,10 +82,18 @@ class Npz(Dataset):
         """The archive, or the two files of a split."""
         if not _is_folder(self.path):
             return (on_disk(self.path, _ADVICE, folder=False),)
-        return tuple(on_disk(Path(self.path) / f"{letter}_{split}.npy", _ADVICE, folder=False) for letter in "xy")
+        with _opened(self.path) as arrays:
+            return tuple(arrays.file(f"{letter}_{split}") for letter in "xy")
 
-    def load(self, split: str, reader: Reader = ALONE) -> Images:  # noqa: ARG002  (one file, or none)
+    def load(self, split: str, reader: Reader = ALONE) -> Images:
         """Read a split: pixels uint8 or float32, and labels or float32 values."""
+        return self._load(split, reader, 2)
+
+    def load_some(self, split: str, reader: Reader = ALONE) -> Images:
+        """Read a split that need not have every class a network knows."""
+        return self._load(split, reader, 1)
+
+    def _load(self, split: str, reader: Reader, least: int) -> Images:
         with _opened(self.path) as archive:
             if split not in archive.splits:
                 raise DataError(
@@ -90,15 +104,44 @@ class Npz(Dataset):
             if len(pixels) != len(targets):
                 raise DataError(
                     f"{archive.path}: x_{split} has {len(pixels):,} samples, y_{split} {len(targets):,}: expected as "
-                    "many. Save arrays that belong together"
+                    f"many. {_together(archive.shape(f'x_{split}'), len(targets))}"
                 )
+            doubt = channels_first(pixels.shape)
+            if doubt:
+                raise DataError(f"{archive.path}: x_{split} {_looks_like_channels_first(pixels.shape)}")
+            if doubt is None and split == "train":
+                reader.warn(f"{archive.path}: x_train {_looks_like_channels_first(pixels.shape)}, if it is")
             if split != "train":
                 archive.compare(split, pixels, targets)
             if targets.dtype.kind == "f":
                 return Images(pixels, targets, ())
             training = targets if split == "train" else archive.targets("train")
-            classes = count_classes(training, f"{archive.path}: y_train")
+            classes = count_classes(training, f"{archive.path}: y_train", least)
             return Images(pixels, checked_labels(targets, classes, f"{archive.path}: y_{split}"), numbered(classes))
+
+
+def channels_first(shape: Shape) -> bool | None:
+    """Whether images (n, height, width, channels) seem to be (n, channels, height, width): True where they must be.
+
+    Three channels and less, and images of equal sides, are as they should be. More channels than rows are a sign of
+    the opposite: a certain one where what would be the height is 4 or less, or what would be the width is as much as
+    the channels. One row, longer than the channels are many, is a signal. None where there is only reason to doubt.
+    """
+    _, first, second, last = shape
+    if last <= 4 or first == second:
+        return False
+    if first == 1 and second >= last:
+        return second == last
+    if (first <= 4 and last > first) or (second == last > first):
+        return True
+    return None if last > first or second == last else False
+
+
+def _looks_like_channels_first(shape: Shape) -> str:
+    return (
+        f"has shape {shape}, which looks like channels first, expected (n, height, width, channels). Save "
+        "x.transpose(0, 2, 3, 1)"
+    )
 
 
 class _Header(NamedTuple):
@@ -116,21 +159,29 @@ class _Arrays:
     def __init__(self, path: Path, names: Iterable[str]) -> None:
         """Raises DataError for names that are unknown, doubled, or without their partner."""
         self.path = path
-        found: list[str] = []
+        self._stored: dict[str, str] = {}  # what an array is called in the file
         for name in names:
-            if name not in _KEYS:
+            key = meant(name)
+            if key is None:
                 raise DataError(
                     f"{path} has an array {printable(name[:40])!r}, expected only {', '.join(_KEYS)}"
                     f"{did_you_mean(name[:40], _KEYS)}. {_ADVICE}"
                 )
-            if name in found:
-                raise DataError(f"{path} holds {name!r} twice, expected each array once. {_ADVICE}")
-            found.append(name)
+            if key in self._stored:
+                same = f" ({self._stored[key]} and {name} mean the same)" if self._stored[key] != name else ""
+                raise DataError(f"{path} holds {key!r} twice{same}, expected each array once. {_ADVICE}")
+            self._stored[key] = name
+        found = [*self._stored]
         wanted = {"x_train", "y_train", *found, *(f"{'y' if name[0] == 'x' else 'x'}{name[1:]}" for name in found)}
         missing = [name for name in _KEYS if name in wanted and name not in found]
         if missing:
             raise DataError(f"{path} has no array {missing[0]!r}, found {', '.join(found) or 'none'}. {_ADVICE}")
         self.splits = tuple(split for split in _SPLITS if f"x_{split}" in found)
+
+    def file(self, name: str) -> Path:
+        """The file of an array. Raises DataError where there is none."""
+        place = self.path / f"{self._stored.get(name, name)}.npy"
+        return on_disk(place, _ADVICE, folder=False)
 
     def open(self, name: str) -> IO[bytes]:
         """The bytes of an array, header and all."""
@@ -155,12 +206,6 @@ class _Arrays:
             raise DataError(
                 f"{where} has shape {pixels.shape}, expected (n, height, width) or (n, height, width, channels), "
                 "none of them 0. Reshape it"
-            )
-        _, first, second, last = pixels.shape
-        if first in (1, 3) and second == last > 4:
-            raise DataError(
-                f"{where} has shape {pixels.shape}, which looks like channels first, expected (n, height, width, "
-                "channels). Save x.transpose(0, 2, 3, 1)"
             )
         return _finite(pixels, where) if pixels.dtype.kind == "f" else pixels
 
@@ -237,6 +282,10 @@ class _Arrays:
         values = values.reshape(header.shape[::-1]).T if header.fortran else values.reshape(header.shape)
         return np.array(values, header.dtype.newbyteorder("="), order="C")
 
+    def shape(self, name: str) -> Shape:
+        """The shape an array is said to have."""
+        return self._header(name).shape
+
     def _header(self, name: str) -> _Header:
         """What an array is said to be, found to be what is there."""
         where = f"{self.path}: {name}"
@@ -270,7 +319,7 @@ class _Folder(_Arrays):
         super().__init__(path, names)
 
     def open(self, name: str) -> IO[bytes]:
-        return open(self._file(name), "rb")
+        return opened(self._file(name))
 
     def sizes(self, name: str) -> tuple[int, int]:
         size = self._file(name).stat().st_size
@@ -280,7 +329,7 @@ class _Folder(_Arrays):
         return self._file(name), 0
 
     def _file(self, name: str) -> Path:
-        return self.path / f"{name}.npy"
+        return self.path / f"{self._stored[name]}.npy"
 
 
 class _Archive(_Arrays):
@@ -288,7 +337,7 @@ class _Archive(_Arrays):
 
     def __init__(self, path: Path) -> None:
         with reading(path):
-            with open(path, "rb") as file:
+            with opened(path) as file:
                 if file.read(6) == b"\x93NUMPY":
                     raise DataError(f"{path} is a single array (.npy), expected an archive (.npz). {_ADVICE}")
             try:
@@ -307,7 +356,7 @@ class _Archive(_Arrays):
         self._zip.close()
 
     def open(self, name: str) -> IO[bytes]:
-        info = self._members[name]
+        info = self._members[self._stored[name]]
         if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise DataError(
                 f"{self.path}: {name} is encrypted or packed in an unusual way. Save it with np.savez_compressed"
@@ -315,20 +364,41 @@ class _Archive(_Arrays):
         return self._zip.open(info)
 
     def sizes(self, name: str) -> tuple[int, int]:
-        info = self._members[name]
+        info = self._members[self._stored[name]]
         if info.compress_size > self.path.stat().st_size:
             raise DataError(f"{self.path}: {name} claims to be larger than the file. It is damaged: save it again")
         packed = info.compress_type == zipfile.ZIP_DEFLATED
         return info.file_size, largest_unpacked(info.compress_size) if packed else info.compress_size
 
     def place(self, name: str) -> tuple[Path, int] | None:
-        info = self._members[name]
+        info = self._members[self._stored[name]]
         if info.compress_type != zipfile.ZIP_STORED:
             return None
-        with reading(self.path), open(self.path, "rb") as file:
+        with reading(self.path), opened(self.path) as file:
             file.seek(info.header_offset)
             name_length, extra_length = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))[-2:]
         return self.path, info.header_offset + _LOCAL_HEADER.size + name_length + extra_length
+
+
+def _holds_arrays(folder: Path) -> bool:
+    """Whether the training images lie in a folder."""
+    with reading(folder):
+        return any(file.suffix == ".npy" and meant(file.stem) == "x_train" for file in folder.iterdir())
+
+
+def meant(name: str) -> str | None:
+    """Which of the arrays a name means ("train_images", as MedMNIST has it, means "x_train"); None for others."""
+    words = re.split(r"[_.\- ]", name.casefold())
+    letters = [_LETTERS[word] for word in words if word in _LETTERS]
+    splits = [_SPELT[word] for word in words if word in _SPELT]
+    return f"{letters[0]}_{splits[0]}" if len(words) == 2 and letters and splits else None
+
+
+def _together(shape: Shape, samples: int) -> str:
+    """What to do where there are not as many images as targets."""
+    if samples in shape[1:] and shape.count(samples) == 1:
+        return f"Axis {shape.index(samples)} of the images is as long: save np.moveaxis(x, {shape.index(samples)}, 0)"
+    return "Save arrays that belong together"
 
 
 def _is_folder(path: str) -> bool:

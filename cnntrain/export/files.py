@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from cnntrain import files
+from cnntrain.config.dump import plain
 from cnntrain.datasets.base import Images
 from cnntrain.errors import StorageError
 from cnntrain.export import numpy_file, onnx_file, torch_file
-from cnntrain.export.network import drawn, split
+from cnntrain.export.network import drawn, duties_of, split
 from cnntrain.inference import Trained
 from cnntrain.loader import Samples
 
@@ -27,8 +28,11 @@ def export(trained: Trained, kind: str, output: Path, fold: bool = False, overwr
         graph = trained.network.graph
         params = graph.layout.views(trained.engine.params)
         facts = {"checkpoint": str(trained.path), "step": trained.step, "classes": list(trained.network.classes)}
-        written = {output: torch_file.write(graph, params, facts)}
-        document = {"parameters": sum(array.size for array in params.values()), "before": []}
+        duties = duties_of(trained).facts()
+        before, normalizations = split(trained.transforms)
+        owed = [*before, *(plain(transform) for transform in normalizations)]  # nothing is in the file but weights
+        written = {output: torch_file.write(graph, params, facts | duties | {"before": owed})}
+        document = {"parameters": sum(array.size for array in params.values()), "before": owed, **duties}
     else:
         exported = drawn(trained, fold)
         document = exported.facts()

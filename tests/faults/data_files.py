@@ -31,6 +31,7 @@ from cnntrain.datasets.audio_folder import read_wave
 from cnntrain.errors import DataError
 from cnntrain.pictures import decode, decode_clip
 from cnntrain.registry import make
+from tests.datasets.test_audio_folder import FORMS as SOUNDS
 from tests.faults.mutations import mutate
 from tests.support.campaign import peak_memory
 from tests.support.datasets import idx, labels
@@ -151,8 +152,8 @@ def csv_reader(folder: Path) -> tuple[list[bytes], Path, Reader]:
 
 
 def wav_reader(folder: Path) -> tuple[list[bytes], Path, Reader]:
-    seeds = []
-    for number in range(10):
+    seeds = [SOUNDS[form] for form in ("extensible 24", "floats", "piped by ffmpeg", "RF64", "big-endian")]
+    for number in range(5):
         file = io.BytesIO()
         with wave.open(file, "wb") as sound:
             sound.setnchannels(1 + number % 3)
