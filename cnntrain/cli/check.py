@@ -45,8 +45,8 @@ def command(
     below runs/, so that fit notices at once when they have changed. Several configs are merged, later ones over earlier
     ones.
     """
-    from cnntrain.errors import UsageError
-    from cnntrain.preflight import examine, rehearse
+    from cnntrain.checks.preflight import examine, rehearse
+    from cnntrain.core.errors import UsageError
 
     if no_data and show_batch:
         raise UsageError("--show-batch draws data and --no-data reads none. Choose one")
@@ -99,7 +99,7 @@ def _figures(found: dict[str, Any]) -> list[tuple[str, str]]:
     """Rows about the files, and the normalization that they call for."""
     rows = [("files", f"{found['files']:,} of {found['bytes'] / 1e6:,.1f} MB, every one read")]
     if found["left_out"]:
-        from cnntrain.folders import listed
+        from cnntrain.reading.folders import listed
 
         others = found["left_out"]
         rows.append(("left out", f"{sum(others.values()):,} files are not read for their names: {listed(others)}"))
@@ -144,7 +144,7 @@ def show_rehearsal(document: dict[str, Any]) -> None:
 
 def _ahead(document: dict[str, Any]) -> list[tuple[str, str]]:
     """What a run will take."""
-    from cnntrain.console import clock
+    from cnntrain.core.console import clock
     from cnntrain.resources import human
 
     threads, epochs = document["threads"], document["epochs"]

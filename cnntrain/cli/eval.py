@@ -13,7 +13,7 @@ from cnntrain.cli import mistakes
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, threads
 from cnntrain.cli.require import check, require
 from cnntrain.cli.text import pairs, show, table
-from cnntrain.errors import printable
+from cnntrain.core.errors import printable
 
 
 @click.command(
@@ -67,10 +67,10 @@ def command(
     Of a run directory it is the best checkpoint, or the last where there is no best. Preprocessing and class names
     are the checkpoint's.
     """
+    from cnntrain.core.errors import UsageError
     from cnntrain.engine.pool import Pool
-    from cnntrain.errors import UsageError
-    from cnntrain.inference import Trained
     from cnntrain.resources import threads as usable
+    from cnntrain.trained.inference import Trained
 
     if data is not None and any(key.endswith((".root", ".path", "data.source", "data.val")) for key in _keys(sets)):
         raise UsageError("--data names other data and --set says where the training data lies. Choose one")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnntrain.reading import opened
+from cnntrain.reading.input_files import opened
 
 KINDS = ("/dev/zero", "/dev/tty", "/dev/random", "pipe", "socket", "folder", "link to /dev/zero", "link to pipe")
 PICTURES = """\

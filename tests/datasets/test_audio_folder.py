@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnntrain import registry
-from cnntrain.arrays import Array
 from cnntrain.cli import main
+from cnntrain.core import registry
+from cnntrain.core.arrays import Array
+from cnntrain.core.errors import DataError
 from cnntrain.datasets.audio_folder import has_empty_band, mel_filters, read_wave
-from cnntrain.errors import DataError
 from tests.support.datasets import refusal
 
 RATE = 8000

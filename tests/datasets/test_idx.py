@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnntrain import registry
-from cnntrain.errors import DataError
-from cnntrain.recognition import recognize
+from cnntrain.core import registry
+from cnntrain.core.errors import DataError
+from cnntrain.data.recognition import recognize
 from tests.support.datasets import SHARED, idx, labels, pixels, refusal, write_idx
 
 MINI = Path(__file__).parent.parent.parent / "data" / "mnist-mini"

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnntrain import registry
-from cnntrain.arrays import Array
+from cnntrain.core import registry
+from cnntrain.core.arrays import Array
+from cnntrain.core.errors import DataError
+from cnntrain.data.recognition import recognize
 from cnntrain.datasets import npz
-from cnntrain.errors import DataError
-from cnntrain.reader import Reader
-from cnntrain.recognition import recognize
+from cnntrain.reading.reader import Reader
 from tests.support.datasets import labels, pixels, refusal
 
 SHAPES = [(6, 5), (6, 5, 1), (6, 5, 3)]
