@@ -24,10 +24,10 @@ from cnntrain.core.errors import DataError, printable
 from cnntrain.core.registry import make
 from cnntrain.data.loader import fit
 from cnntrain.data.recognition import recognize
-from cnntrain.datasets.base import Dataset, Images
 from cnntrain.network import build
+from cnntrain.parts.datasets.base import Dataset, Images
+from cnntrain.parts.tasks.base import Start, Task, recognized
 from cnntrain.reading.reader import ALONE, Reader
-from cnntrain.tasks.base import Start, Task, recognized
 from cnntrain.training.data_advice import without_samples
 
 MEASURED = 10_000  # samples that mean and deviation are taken over, evenly spread

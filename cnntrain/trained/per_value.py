@@ -9,8 +9,8 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import Description
-from cnntrain.metrics.base import Metric
-from cnntrain.tasks.base import Task
+from cnntrain.parts.metrics.base import Metric
+from cnntrain.parts.tasks.base import Task
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from cnntrain.config.dump import plain
 from cnntrain.core import files
 from cnntrain.core.errors import StorageError
 from cnntrain.data.loader import Samples
-from cnntrain.datasets.base import Images
 from cnntrain.network import torch_layout
+from cnntrain.parts.datasets.base import Images
 from cnntrain.results.export import numpy_file, onnx_file
 from cnntrain.results.export.network import drawn, duties_of, split
 from cnntrain.trained.inference import Trained
