@@ -65,8 +65,8 @@ def command(
     are the checkpoint's.
     """
     from cnntrain.core.errors import UsageError
+    from cnntrain.core.machine import threads as usable
     from cnntrain.engine.pool import Pool
-    from cnntrain.resources import threads as usable
     from cnntrain.trained.inference import Trained
 
     if data is not None and sets:

@@ -44,8 +44,8 @@ def command(
     as in training: MNIST is white on black.
     """
     from cnntrain.core.errors import UsageError
+    from cnntrain.core.machine import threads as usable
     from cnntrain.engine.pool import Pool
-    from cnntrain.resources import threads as usable
     from cnntrain.trained.inference import Trained
 
     if as_csv and as_json:
