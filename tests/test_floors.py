@@ -47,7 +47,7 @@ LIBRARIES = {  # what a room may import that is neither Python's own nor ours; t
     "checks": {NUMPY, "PIL"},
     "results": {NUMPY, "PIL", "matplotlib", "onnx", "onnxruntime", "yaml"},
     "sweep": set[str](),
-    "api": {NUMPY},
+    "api": {NUMPY, "pandas"},
     "cli": {NUMPY, "PIL", "click", "tqdm"},
 }
 EXTRAS = {"cnntrain.parts.transforms.dense_sift": "cv2"}  # an optional library of one part

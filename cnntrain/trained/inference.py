@@ -159,16 +159,22 @@ class Trained:
 
     def answers(self, paths: Sequence[Path], top: int = 1) -> list[tuple[str, Answer]]:
         """The samples that `predict` tells of, by name, each with the task's answer in all its forms."""
-        task, data = self.network.task, self.description
         found: list[tuple[str, Answer]] = []
         for names, pixels in self.unseen.samples(paths, self.engine.pool):
-            outputs = self.engine.outputs(self._samples(pixels))
-            found += [(name, task.answer(row, data, top)) for name, row in zip(names, outputs, strict=True)]
+            found += zip(names, self.answers_to(pixels, top), strict=True)
         return found
+
+    def answers_to(self, pixels: Array, top: int = 1) -> list[Answer]:
+        """The task's answers for images (n, h, w, c) as they are stored."""
+        return [self.network.task.answer(row, self.description, top) for row in self.outputs(pixels)]
+
+    def outputs(self, pixels: Array) -> Array:
+        """The network's outputs (n, *shape) for images (n, h, w, c) as they are stored."""
+        return self.engine.outputs(self._samples(pixels))
 
     def probabilities(self, pixels: Array) -> Array:
         """Class probabilities (n, classes) of images (n, h, w, c) as they are stored; the softmax of the outputs."""
-        return softmax(self.engine.outputs(self._samples(pixels)).astype(np.float64))[0]
+        return softmax(self.outputs(pixels).astype(np.float64))[0]
 
     def _samples(self, pixels: Array) -> Samples:
         """Images without targets, as the engine wants them."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from cnntrain.config.dump import fingerprint, plain, to_yaml
 from cnntrain.config.load import Loaded, load
+from cnntrain.config.mapping import Config
 from cnntrain.core import blas, machine
 from cnntrain.core.console import Console, Progress
 from cnntrain.core.errors import (
@@ -57,10 +58,11 @@ class Options:
     max_time: float | None = None  # seconds after which training pauses, at least one step further
     verbose: bool = False
     announce: Callable[[Path], None] | None = None  # told the run directory as soon as it is known
+    warn: Callable[[str], None] | None = None  # told of warnings, which otherwise go to stderr
 
 
 def fit(
-    configs: Sequence[str | Path],
+    configs: Sequence[str | Path | Config],
     sets: Sequence[str] = (),
     options: Options | None = None,
     interrupts: Interrupts | None = None,
@@ -71,7 +73,7 @@ def fit(
     run_dir, state, epochs, step, best, final. Raises a CnntrainError whose exit_code is the command's.
     """
     options = options or Options()
-    console = Console(options.progress, options.quiet, verbose=options.verbose)
+    console = Console(options.progress, options.quiet, verbose=options.verbose, warned=options.warn)
     blas.pin()
     if options.tensorboard:
         require_tensorboard()
@@ -109,7 +111,11 @@ def _start(loaded: Loaded, options: Options, console: Console, interrupts: Inter
 
 
 def _resume(
-    configs: Sequence[str | Path], sets: Sequence[str], options: Options, console: Console, interrupts: Interrupts
+    configs: Sequence[str | Path | Config],
+    sets: Sequence[str],
+    options: Options,
+    console: Console,
+    interrupts: Interrupts,
 ) -> dict[str, Any]:
     assert options.run_dir is not None
     with RunDirectory.open(options.run_dir) as run:
