@@ -1,4 +1,4 @@
-"""The notebook runs from top to bottom in the checkout's folder, and each cell's value can be shown."""
+"""The notebook and the page run from top to bottom in the checkout's folder, and each cell's value can be shown."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.pages import API, README, Page
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "configs" / "notebook.ipynb"
@@ -27,19 +29,35 @@ def execute(cell: str, names: dict[str, Any]) -> Any:
     return eval(compile(ast.Expression(last.value), "cell", "eval"), names) if last else None
 
 
-def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What lies in the checkout's folder and is read there."""
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
-    shutil.copytree(ROOT / "data" / "mnist-mini", tmp_path / "data" / "mnist-mini")
+    shutil.copytree(ROOT / "data", tmp_path / "data")
     monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_it_runs(checkout: Path) -> None:
     names: dict[str, Any] = {}
     for cell in cells():
         value = execute(cell, names)
         shown = value._repr_html_() if hasattr(value, "_repr_html_") else repr(value)
         assert shown
-    assert (tmp_path / "runs" / "notebook" / "report.html").is_file()
+    assert (checkout / "runs" / "notebook" / "report.html").is_file()
     assert len(names["rates"]) == 2
 
 
 def test_it_is_kept_without_outputs() -> None:
     document = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
     assert all(not cell.get("outputs") and cell.get("execution_count") is None for cell in document["cells"])
+
+
+@pytest.mark.parametrize("page", [API, README], ids=lambda page: page.name)
+def test_the_blocks_of_the_pages_run(checkout: Path, page: Page, capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = page.blocks("python")
+    quick = checkout / "configs" / "quickstart.yaml"
+    quick.write_text(quick.read_text().replace("epochs: 12", "epochs: 2").replace("val: 0.1", "val: 0.8"))
+    execute(block, {})
+    assert (checkout / "runs" / "from-python" / "checkpoints" / "best.npz").is_file()
+    assert ("finished" in capsys.readouterr().out) == (page == API)
