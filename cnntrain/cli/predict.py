@@ -58,35 +58,32 @@ def command(
     resized, its proportions not kept; colour becomes grey or grey colour as the network needs. Light and dark must be
     as in training: MNIST is white on black. What cannot be read is named at the end, and the others are answered.
     """
+    from cnntrain.api.model import Model
     from cnntrain.core.console import Console
     from cnntrain.core.errors import DataError, UsageError
-    from cnntrain.engine.pool import Pool
     from cnntrain.reading.input_files import without_name
-    from cnntrain.resources import threads as usable
-    from cnntrain.trained.inference import Trained
 
     if as_csv and as_json:
         raise UsageError("--csv and --json are two forms of the same. Choose one")
     failures: list[tuple[str, str]] = []
-    with Pool(usable(threads)) as pool:
-        trained = Trained(checkpoint, pool, sets)
-        answers = trained.answers(paths, top, failures)
+    with Model(checkpoint, threads=threads, set=sets) as model:
+        answers, unseen = model.trained.answers(paths, top, failures), model.trained.unseen
     asked = len(answers) + len(failures)
     if not answers:
-        raise DataError(trained.unseen.refusal(failures, asked))
+        raise DataError(unseen.refusal(failures, asked))
     if as_json:
         bad = [{"path": path, "reason": without_name(reason, path)} for path, reason in failures]
         predictions = [{"path": name} | answer.document for name, answer in answers]
-        document = {"checkpoint": str(trained.path), "predictions": predictions}
+        document = {"checkpoint": str(model.path), "predictions": predictions}
         print_json(document | ({"unreadable": bad} if bad else {}))
     elif as_csv:
         click.echo(_table(answers), nl=False)
     else:
         show(pairs([(printable(name), answer.text) for name, answer in answers]))
-    if failures and not trained.unseen.skips:
-        raise DataError(trained.unseen.refusal(failures, asked))
+    if failures and not unseen.skips:
+        raise DataError(unseen.refusal(failures, asked))
     if failures:
-        Console("none").warn(trained.unseen.refusal(failures, asked, "Skipped, as the config says"))
+        Console("none").warn(unseen.refusal(failures, asked, "Skipped, as the config says"))
 
 
 def _table(answers: Sequence[tuple[str, Answer]]) -> str:
