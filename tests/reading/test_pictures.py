@@ -327,7 +327,7 @@ def test_warnings_are_silent_in_every_thread_and_come_back(tmp_path: Path) -> No
 
 # TIFF, against tifffile
 
-GOLDEN = Path(__file__).parent / "golden" / "tiffs.npz"
+GOLDEN = Path(__file__).parents[1] / "golden" / "tiffs.npz"
 READ = (  # kinds of which every file has to be read, and not only read rightly if it is
     "u1 grey", "u1 white is 0", "u2 grey", "u2 white is 0 le", "f4 grey le", "f4 white is 0 le", "2 bits", "4 bits",
     "12 bits grey", "u1 rgb contig", "u2 rgb contig", "u1 separated contig unspecified", "palette", "u1 rgb turned",
