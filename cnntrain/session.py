@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain import advice, blas, build, files, forecast, manifest, resources, saved
+from cnntrain import advice, blas, build, files, forecast, manifest, rates, resources, saved
 from cnntrain.arrays import Array
 from cnntrain.build import Data, Network, problem
 from cnntrain.checkpoint import Checkpoint, read
@@ -194,6 +194,7 @@ def make_job(loaded: Loaded, options: Options, console: Console, check: Check | 
     data = learn(loaded, data, threads)
     loader = build.loader(loaded.experiment, data)
     build.check_batches(network, loader)
+    rates.check(loaded, build.horizon(loaded.experiment, loader.steps_per_epoch, len(loader.indices)))
     for line in advice.of(loaded, network, loader.steps_per_epoch):
         console.warn(line)
     monitor = Monitor(loaded, network.tally, validates=data.val is not None)

@@ -24,7 +24,6 @@ from cnntrain.build import Data, Network
 from cnntrain.checkpoint import Checkpoint
 from cnntrain.config.dump import plain
 from cnntrain.config.load import Loaded
-from cnntrain.config.schema import Experiment
 from cnntrain.console import Console, Epoch, clock
 from cnntrain.engine.average import Averaged
 from cnntrain.engine.engine import Batch, Engine
@@ -38,9 +37,9 @@ from cnntrain.journal import Journal
 from cnntrain.loader import Samples, arrays_of
 from cnntrain.manifest import Manifest
 from cnntrain.monitor import Monitor, Values
+from cnntrain.rates import Rates
 from cnntrain.recorder import Moment, Recorder, When, described
 from cnntrain.run import environment
-from cnntrain.schedules.base import Horizon, Schedule
 from cnntrain.warmstart import WarmStart
 
 REMEASURED = 100  # training steps over which statistics of averaged weights are taken
@@ -94,7 +93,7 @@ class Trainer:
         self.optimizer = build.optimizer(experiment)
         layout, rules = network.graph.layout, build.rules(experiment)
         self.updater = Updater(self.optimizer, layout, pool, self.engine.params, self.engine.grads, rules)
-        self.rates = Rates(experiment)
+        self.rates = Rates(self.loaded)
         self.average = (
             Averaged(cast(Average, experiment.train.average), self.engine) if experiment.train.average else None
         )
@@ -402,6 +401,7 @@ class Trainer:
             },
             "monitor": self.monitor.state(),
             "schedules": self.rates.states,
+            "optimizer": {"carried": self.updater.carried_after(self.step)},
             "average": {"count": self.average.count} if self.average else {},
             "loss": plain(self.network.loss),
             "values_of_epoch": self.values,
@@ -433,6 +433,8 @@ class Trainer:
         if self.average:
             checkpoint.require(average__count=int)
             self.average.count = checkpoint.meta["average"]["count"]
+        if "optimizer" in checkpoint.meta:
+            checkpoint.require(optimizer__carried=float)
         checkpoint.expect({name: (array.shape, array.dtype) for name, array in mine.items()})
         meta = checkpoint.meta
         step, closed, finished = (meta["position"].get(key) for key in ("step", "closed", "finished"))
@@ -456,6 +458,8 @@ class Trainer:
         except ValueError as error:
             raise CheckpointError(f"{checkpoint.path} is damaged: {error}. Restore it from a copy") from error
         self.rates.states = meta.get("schedules", self.rates.states)
+        if "optimizer" in meta:  # those written before an optimizer carried a number have none
+            self.updater.carried = meta["optimizer"]["carried"]
 
 
 def gradient(engine: Engine, updater: Updater, batches: Sequence[Batch], step: int) -> Array:
@@ -468,27 +472,6 @@ def gradient(engine: Engine, updater: Updater, batches: Sequence[Batch], step: i
         finally:
             updater.restore()
     return vector
-
-
-class Rates:
-    """Learning rate and momentum of every step, by their schedules; `states` is what those have seen."""
-
-    def __init__(self, experiment: Experiment) -> None:
-        optimizer = build.optimizer(experiment)
-        self._schedules = {"lr": (build.schedule(experiment), optimizer.lr)}
-        if experiment.momentum_schedule:
-            self._schedules["momentum"] = (cast(Schedule, experiment.momentum_schedule), optimizer.base_momentum)
-        self.states = {name: schedule.begin() for name, (schedule, _) in self._schedules.items()}
-
-    def at(self, step: int, horizon: Horizon) -> tuple[float, float | None]:
-        """The learning rate of a step, and its momentum where that has a schedule."""
-        found = {name: rule(step, horizon, base, self.states[name]) for name, (rule, base) in self._schedules.items()}
-        return found["lr"], found.get("momentum")
-
-    def judge(self, values: Values) -> None:
-        """Let those that watch a metric see the values of an epoch."""
-        for name, (schedule, _) in self._schedules.items():
-            self.states[name] = schedule.judge(self.states[name], values)
 
 
 class _Interruptible:

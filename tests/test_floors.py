@@ -24,6 +24,7 @@ FLOORS: dict[int, set[str]] = {
     5: {"checkpoint", "run", "manifest", "build", "resources", "saved"},
     6: {
         "trainer",
+        "rates",
         "recorder",
         "journal",
         "inspection",

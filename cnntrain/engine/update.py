@@ -8,6 +8,7 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import fnmatch
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -80,6 +81,7 @@ class Updater:
         self._squares = shared(len(self._blocks), np.float64)
         self._made: dict[tuple[int, int], Block] = {}  # by worker and piece
         self._job = pool.register(self._take)
+        self.carried: float | None = None  # from step to step; None: as with the optimizer's own momentum in all so far
         self._saved = aligned(layout.size, params.dtype) if optimizer.sam else None
 
     def apply(self, lr: float, step: int, clip_norm: float | None = None, momentum: float | None = None) -> float:
@@ -89,11 +91,21 @@ class Updater:
         penalties and the other ways to clip. Raises DivergedError, before any parameter changes, where the gradient
         is not finite.
         """
-        numbers = (lr, step, clip_norm or math.inf, math.nan if momentum is None else momentum)
+        optimizer = self.optimizer if momentum is None else self.optimizer.with_momentum(momentum)
+        carried = optimizer.carry(self.carried_after(step), step + 1)
+        numbers = (lr, step, clip_norm or math.inf, math.nan if momentum is None else momentum, carried)
         team = self.pool.team(self._job)
-        return _finite(self.pool.lead(team, self._job, numbers, lambda team: self._take(team, *numbers)), step)
+        norm = _finite(self.pool.lead(team, self._job, numbers, lambda team: self._take(team, *numbers)), step)
+        self.carried = carried
+        return norm
 
-    def _take(self, team: Team, lr: float, step: float, clip_norm: float, momentum: float) -> float:
+    def carried_after(self, step: int) -> float:
+        """What the optimizer carries from step to step, after so many steps."""
+        if self.carried is not None and step:
+            return self.carried
+        return functools.reduce(self.optimizer.carry, range(1, step + 1), 1.0)
+
+    def _take(self, team: Team, lr: float, step: float, clip_norm: float, momentum: float, carried: float) -> float:
         """What all workers do of `apply`, together; they stop where the norm is not finite."""
         norm = self._norm(team)
         if self._prepares and math.isfinite(norm):
@@ -106,7 +118,7 @@ class Updater:
 
         def update(worker: int, index: int) -> None:
             block = self._made.get((worker, index)) or self._block(worker, index)
-            block.lr, block.step = lr * self._pieces[index].lr_mult, int(step) + 1
+            block.lr, block.step, block.carried = lr * self._pieces[index].lr_mult, int(step) + 1, carried
             if factor != 1.0:
                 block.g *= factor
             optimizer.step(block)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from cnntrain import registry
+from cnntrain.arrays import Array
 from cnntrain.optimizers.base import Block, Lookahead, Optimizer
 from tests.support import golden
 from tests.support.optimizers import SHOWN, STEPS, Run, gradient, start
@@ -41,6 +42,29 @@ def test_equals_pytorch_or_the_formula_for_100_steps(path: Path, dtype: Any, tol
     assert np.abs(np.array(seen) - case["shown"]).max() <= tolerance * np.abs(case["shown"]).max()
 
 
+@pytest.mark.parametrize("path", golden.cases("scheduled_optimizers"))
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-9), (np.float32, 1e-5)])
+def test_with_a_momentum_schedule_equals_pytorch_or_the_formula(path: Path, dtype: Any, tolerance: float) -> None:
+    optimizer, case = golden.load(path, "optimizers")
+    seen: list[Array] = []
+
+    def watch(step: int, p: Array) -> None:
+        if step in SHOWN:
+            seen.append(p.copy())
+
+    Run(optimizer, start(dtype)).follow(STEPS, watch, scheduled=True)
+    assert np.abs(np.array(seen) - case["shown"]).max() <= tolerance * np.abs(case["shown"]).max()
+
+
+def test_every_optimizer_with_a_momentum_is_compared_under_a_schedule() -> None:
+    with_momentum = {
+        name
+        for name, cls in registry.parts("optimizers").items()
+        if any(registry.make("optimizers", name, **fields).base_momentum for fields in cls.examples)
+    }
+    assert golden.proven("scheduled_optimizers") == with_momentum
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("optimizer", SETTINGS)
 def test_resumed_equals_straight_to_the_bit(optimizer: Optimizer, dtype: Any) -> None:
@@ -51,7 +75,7 @@ def test_resumed_equals_straight_to_the_bit(optimizer: Optimizer, dtype: Any) ->
         second = Run(optimizer, first.p)
         for name, slot in second.slots.items():
             slot[...] = first.slots[name]
-        second.done = stop
+        second.done, second.carried = stop, first.carried
         assert second.follow(30).tobytes() == straight.tobytes()
 
 
@@ -123,7 +147,7 @@ def test_a_step_allocates_no_array(optimizer: Optimizer) -> None:
     size = 50_000
     slots = {name: np.zeros(size).reshape(shape_of(optimizer, size)) for name in optimizer.state_names()}
     p, g, one, two = np.ones((4, *shape_of(optimizer, size)))
-    block = Block(p, g, slots, 0.1, 2, (one, two))
+    block = Block(p, g, slots, 0.1, 2, (one, two), carried=0.5)
     tracemalloc.start()
     try:
         optimizer.step(block)

@@ -1,0 +1,102 @@
+"""Rates are the learning rate and the momentum of every step, as their schedules have them.
+
+Before the first step they are evaluated for the whole run, so that a value which the optimizer does not take is an
+error at the schedule's line, and not in the step that meets it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from cnntrain import build
+from cnntrain.config.load import Loaded
+from cnntrain.errors import ConfigError
+from cnntrain.schedules.base import Horizon, Schedule
+
+MOST = 200_000  # steps of a run that are all looked at; of a longer one as many, first and last among them
+_PLACES = {"lr": "schedule", "momentum": "momentum_schedule"}
+
+State = dict[str, Any]
+
+
+class Rates:
+    """Learning rate and momentum of every step, by their schedules; `states` is what those have seen."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        experiment = loaded.experiment
+        self._loaded, self._optimizer = loaded, build.optimizer(experiment)
+        self._schedules = {"lr": (build.schedule(experiment), self._optimizer.lr)}
+        if experiment.momentum_schedule:
+            momentum = self._optimizer.base_momentum
+            self._schedules["momentum"] = (cast(Schedule, experiment.momentum_schedule), momentum)
+        self.states = {name: schedule.begin() for name, (schedule, _) in self._schedules.items()}
+
+    def at(self, step: int, horizon: Horizon) -> tuple[float, float | None]:
+        """The learning rate of a step, and its momentum where that has a schedule.
+
+        Raises ConfigError at the schedule's line for one that the optimizer does not take.
+        """
+        found = {name: self._value(name, step, horizon, self.states[name]) for name in self._schedules}
+        return found["lr"], found.get("momentum")
+
+    def judge(self, values: Mapping[str, Any]) -> None:
+        """Let those that watch a metric see the values of an epoch."""
+        for name, (schedule, _) in self._schedules.items():
+            self.states[name] = schedule.judge(self.states[name], values)
+
+    def check(self, horizon: Horizon) -> None:
+        """Raise ConfigError at the schedule's line for the first step with a value that the optimizer does not take.
+
+        A schedule that watches a metric is followed as it stands, and as it would fall if that never improved.
+        """
+        steps = _looked_at(horizon.total_steps)
+        for name, (schedule, _) in self._schedules.items():
+            for step in steps:
+                self._value(name, step, horizon, schedule.begin())
+            if schedule.watched() is not None:
+                for step, state in _stagnating(schedule, horizon):
+                    self._value(name, step, horizon, state)
+
+    def _value(self, name: str, step: int, horizon: Horizon, state: State) -> float:
+        schedule, base = self._schedules[name]
+        try:
+            value = schedule(step, horizon, base, state)
+            if name == "momentum":
+                self._optimizer.with_momentum(value)
+            else:
+                dataclasses.replace(self._optimizer, lr=value)
+        except (ValueError, ArithmeticError) as error:
+            raise self._refusal(name, step, horizon, error) from error
+        return value
+
+    def _refusal(self, name: str, step: int, horizon: Horizon, error: Exception) -> ConfigError:
+        what = f"the value overflows ({error})" if isinstance(error, ArithmeticError) else str(error)
+        word = {"lr": "learning rate", "momentum": "momentum"}[name]
+        message = (
+            f"{self._schedules[name][0].name_in_config} gives the optimizer a {word} that it does not take, at step "
+            f"{step} of {horizon.total_steps}: {what}. Change the schedule"
+        )
+        return build.problem(self._loaded, _PLACES[name], message)
+
+
+def check(loaded: Loaded, horizon: Horizon) -> None:
+    """Raise ConfigError where a schedule of the experiment gives its optimizer, at any step, a value it does not take."""
+    Rates(loaded).check(horizon)
+
+
+def _looked_at(total: int) -> list[int]:
+    """The steps to look at: all, or evenly spread ones."""
+    if total <= MOST:
+        return list(range(total))
+    return sorted({round(i * (total - 1) / (MOST - 1)) for i in range(MOST)})
+
+
+def _stagnating(schedule: Schedule, horizon: Horizon) -> Iterator[tuple[int, State]]:
+    """The first step of each epoch, and the state of a schedule whose metric never improves, as long as it changes."""
+    state, seen = schedule.begin(), {str(schedule.watched()): 1.0}
+    for step in itertools.islice(range(0, horizon.total_steps, max(horizon.steps_per_epoch, 1)), MOST):
+        yield step, state
+        state = schedule.judge(state, seen)
