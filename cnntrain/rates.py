@@ -83,7 +83,7 @@ class Rates:
 
 
 def check(loaded: Loaded, horizon: Horizon) -> None:
-    """Raise ConfigError where a schedule of the experiment gives its optimizer, at any step, a value it does not take."""
+    """Raise ConfigError where a schedule of the experiment gives, at any step, what its optimizer does not take."""
     Rates(loaded).check(horizon)
 
 

@@ -101,8 +101,7 @@ class Mean(Metric):
 class Counted(Metric):
     """Base of the metrics that follow from the confusion matrix, which is their state, flat.
 
-    Row k counts the samples of class k, each by its weight, in the column of the class they were taken for: the
-    largest output, the first of equal ones.
+    Row k counts the samples of class k, each by its weight, in the column of the class they were `taken_for`.
     """
 
     def zeros(self, classes: int) -> Array:
@@ -111,7 +110,8 @@ class Counted(Metric):
 
     def add(self, state: Array, outputs: Array, targets: Array, weights: Array) -> None:
         """Count a shard."""
-        cells = labels_of(targets) * outputs.shape[1] + outputs.argmax(axis=1)
+        labels = labels_of(targets)
+        cells = labels * outputs.shape[1] + taken_for(outputs, labels)
         state += np.bincount(cells, weights, minlength=len(state))
 
 
@@ -187,8 +187,24 @@ def labels_of(targets: Array) -> Array:
     return targets if targets.ndim == 1 else targets.argmax(axis=1)
 
 
+def undecided(outputs: Array) -> Array:
+    """The samples with a NaN among their outputs, bool (n,).
+
+    In every metric that counts they are wrong, whatever the label; one that is a mean of numbers is NaN with them.
+    """
+    return np.asarray(np.isnan(outputs).any(axis=1))
+
+
+def taken_for(outputs: Array, labels: Array) -> Array:
+    """The class of each sample's largest output, the first of equal ones, (n,); undecided ones count as a wrong one.
+
+    That is the first that is not the label's, so that the rows of a confusion matrix hold all samples, and whatever
+    follows from it agrees with accuracy.
+    """
+    return np.where(undecided(outputs), labels == 0, outputs.argmax(axis=1))
+
+
 def correct(outputs: Array, labels: Array) -> Array:
-    """Whether the largest output, the first of equal ones, is the label's: bool (n,); False where it is NaN."""
-    best = outputs.argmax(axis=1)
-    right: Array = (best == labels) & ~np.isnan(outputs[np.arange(len(best)), best])
+    """Whether the largest output, the first of equal ones, is the label's: bool (n,); False for undecided samples."""
+    right: Array = (outputs.argmax(axis=1) == labels) & ~undecided(outputs)
     return right

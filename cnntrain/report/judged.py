@@ -16,7 +16,7 @@ from cnntrain.datasets.base import Images
 from cnntrain.engine.pool import Pool
 from cnntrain.inference import Trained
 from cnntrain.loader import Samples
-from cnntrain.metrics.base import labels_of, log_probabilities
+from cnntrain.metrics.base import labels_of, log_probabilities, taken_for
 from cnntrain.record import Record
 from cnntrain.registry import make
 from cnntrain.resources import threads as usable
@@ -57,9 +57,8 @@ class Judged:
 
     @functools.cached_property
     def predicted(self) -> Array:
-        """The likeliest class of each sample, (n,)."""
-        best: Array = self.outputs.argmax(axis=1)
-        return best
+        """The likeliest class of each sample, (n,); a wrong one where an output is NaN."""
+        return taken_for(self.outputs, self.targets)
 
     @functools.cached_property
     def confusion(self) -> Array:

@@ -44,8 +44,10 @@ def proven(kind: str) -> set[str]:
 
 
 def load(path: Path, kind: str = "", **readers: Callable[[Any], Any]) -> tuple[Any, dict[str, Array]]:
-    """The part of a case, of its folder's kind unless told, and its arrays; `readers` turn settings that JSON has no type for
-    into what the part takes."""
+    """The part of a case, of its folder's kind unless told, and its arrays.
+
+    `readers` turn settings that JSON has no type for into what the part takes.
+    """
     with np.load(path, allow_pickle=False) as file:
         arrays = dict(file)
     settings = json.loads(str(arrays.pop("settings")))
