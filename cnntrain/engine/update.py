@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnntrain.arrays import Array, Entry, Layout, Role, Shape, aligned, round_up, shared
+from cnntrain.arrays import Array, Entry, Layout, Param, Role, Shape, aligned, round_up, shared
 from cnntrain.engine.pool import Pool, Task, Team
 from cnntrain.errors import DivergedError
 from cnntrain.optimizers.base import Block, Optimizer
@@ -50,6 +50,7 @@ class _Piece:
     role: Role
     lr_mult: float
     decay: float | None
+    param: Param | None = None  # of a tensor
 
 
 class Updater:
@@ -202,12 +203,17 @@ class Updater:
         if self.rules.clip_value:
             np.clip(g, -self.rules.clip_value, self.rules.clip_value, out=g)
         if self.rules.agc:
-            clip_adaptively(p, g, self.rules.agc)
+            assert piece.param is not None
+            for weights, gradient in zip(piece.param.by_unit(p), piece.param.by_unit(g), strict=True):
+                clip_adaptively(weights, gradient, self.rules.agc)
 
     def _limit(self, worker: int, index: int) -> None:
         piece = self._tensors[index]
+        assert piece.param is not None
+        p = self._params[piece.where].reshape(piece.shape)
         for regularizer in self._acting[index]:
-            regularizer.limit(self._params[piece.where].reshape(piece.shape), self._room(worker, 0, piece.shape))
+            for units in piece.param.by_unit(p):
+                regularizer.limit(units, self._room(worker, 0, units.shape))
 
     def _norm(self, team: Team) -> float:
         """The norm from sums of squares of blocks, added in float64 in the order of the blocks."""
@@ -246,8 +252,8 @@ def clip_adaptively(p: Array, g: Array, most: float) -> None:
 
     A unit is a filter or an output, all axes but the last; a vector is one unit (Brock et al. 2021, algorithm AGC).
     """
-    p, g = (array.reshape(-1, array.shape[-1]) if array.ndim > 1 else array.reshape(-1, 1) for array in (p, g))
-    sizes, slopes = (np.sqrt(np.einsum("ij,ij->j", array, array)) for array in (p, g))
+    rows = (array.reshape(-1, array.shape[-1] if array.ndim > 1 else 1) for array in (p, g))
+    sizes, slopes = (np.sqrt(np.einsum("ij,ij->j", array, array)) for array in rows)
     limit = most * np.maximum(sizes, _SMALLEST)
     g *= np.minimum(1, limit / np.maximum(slopes, np.finfo(g.dtype).tiny))
 
@@ -271,7 +277,12 @@ def _tensor(optimizer: Optimizer, layout: Layout, entry: Entry) -> tuple[Entry, 
     """A trained parameter, and how its groups want it treated."""
     span = next(span for span in layout.spans if span.start <= entry.offset < span.stop)
     piece = _Piece(
-        slice(entry.offset, entry.offset + entry.param.size), entry.param.shape, span.role, span.lr_mult, None
+        slice(entry.offset, entry.offset + entry.param.size),
+        entry.param.shape,
+        span.role,
+        span.lr_mult,
+        None,
+        entry.param,
     )
     for group in optimizer.groups:
         if fnmatch.fnmatchcase(node_of(entry), group.match):
