@@ -241,6 +241,27 @@ def _validation(loaded: Loaded, source: Dataset, train: Images, reader: Reader) 
     return images, np.arange(len(images))
 
 
+def check_targets(loaded: Loaded, split: str, images: Images, indices: Array, source: Dataset) -> None:
+    """Raise DataError for the first target value of these samples on which the loss is not defined."""
+    loss = cast(Loss, loaded.experiment.loss)
+    if images.targets.ndim == 1:
+        return
+    wrong = np.argwhere(loss.wrong_targets(images.targets[indices]))
+    if not len(wrong):
+        return
+    sample, column = int(indices[wrong[0, 0]]), int(wrong[0, 1])
+    value = float(images.targets[sample, column])
+    low, high = loss.target_range
+    place = (
+        source.place_of_target(split, sample, column, value) or f"sample {sample} of {split}: its target value {column}"
+    )
+    takes = f"{low:g} to {high:g}" if math.isfinite(high - low) else "finite numbers"
+    raise DataError(
+        f"{place} is {value:g}, {loss.name_in_config} takes {takes}. Mend the data, leave such samples out, or choose "
+        "another loss"
+    )
+
+
 def validates(experiment: Experiment) -> bool:
     """Whether a run will have validation samples, as far as the config and a look for files tell; True in doubt."""
     if experiment.data.val is not None:

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -43,6 +43,7 @@ from cnntrain.interrupts import Interrupts
 from cnntrain.manifest import Manifest
 from cnntrain.monitor import Monitor
 from cnntrain.reader import CACHE, Reader
+from cnntrain.registry import Part
 from cnntrain.run import RUNS, RunDirectory, compare_environments, environment, resumable
 from cnntrain.summary import described_without_data, figures
 from cnntrain.survey import survey, unreadable, validation_indices
@@ -191,6 +192,7 @@ def make_job(loaded: Loaded, options: Options, console: Console, check: Check | 
     data = build.read_data(loaded, _reader(options.threads, console))
     network = build.network(loaded, data.description, build.class_counts(data))
     check(loaded, network, threads)
+    _check_targets(loaded, data)
     data = learn(loaded, data, threads)
     loader = build.loader(loaded.experiment, data)
     build.check_batches(network, loader)
@@ -199,6 +201,19 @@ def make_job(loaded: Loaded, options: Options, console: Console, check: Check | 
         console.warn(line)
     monitor = Monitor(loaded, network.tally, validates=data.val is not None)
     return Job(loaded, data, network, monitor, listed)
+
+
+def _check_targets(loaded: Loaded, data: Data) -> None:
+    """Raise DataError where the loss is not defined on a target of training or validation."""
+    chosen = loaded.experiment.data
+    source = cast(Dataset, chosen.source)
+    build.check_targets(loaded, "train", data.train, data.train_indices, source)
+    if data.val is data.train:
+        build.check_targets(loaded, "train", data.train, data.val_indices, source)
+    elif data.val is not None:
+        other = cast(Dataset, chosen.val) if isinstance(chosen.val, Part) else source
+        split = "val" if "val" in other.splits() else "train"
+        build.check_targets(loaded, split, data.val, data.val_indices, other)
 
 
 def _warn_of_changes(known: Manifest, now: Manifest, since: str, advice: str, console: Console) -> None:

@@ -164,6 +164,10 @@ class Dataset(Part):
         """Read a split. Raises DataError naming the file, what was found, what was expected and what to do."""
         raise NotImplementedError
 
+    def place_of_target(self, split: str, sample: int, column: int, value: float) -> str | None:
+        """Where this target value of a sample stands, for messages; None where the source cannot tell."""
+        return None
+
     def files(self, split: str) -> tuple[Path, ...]:
         """The files a split is read from, for the manifest; empty where there are none."""
         return ()

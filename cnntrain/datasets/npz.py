@@ -71,6 +71,10 @@ class Npz(Dataset):
         with _opened(self.path) as archive:
             return archive.splits
 
+    def place_of_target(self, split: str, sample: int, column: int, value: float) -> str | None:  # noqa: ARG002
+        """Its place in the array: "data.npz: y_train[3, 0]"."""
+        return f"{Path(self.path).absolute()}: y_{split}[{sample}, {column}]" if sample >= 0 else None
+
     def files(self, split: str) -> tuple[Path, ...]:
         """The archive, or the two files of a split."""
         if not _is_folder(self.path):

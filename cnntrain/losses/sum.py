@@ -50,6 +50,12 @@ class Sum(Loss):
         return any(term.yes_or_no for term in self._losses())
 
     @property
+    def target_range(self) -> tuple[float, float]:  # type: ignore[override]
+        """What all of its terms take."""
+        lows, highs = zip(*(term.target_range for term in self._losses()), strict=True)
+        return max(lows), min(highs)
+
+    @property
     def teacher(self) -> str | None:
         """The teacher of the term that has one."""
         return next((getattr(term, "teacher", None) for term in self.terms if _is_taught(term)), None)

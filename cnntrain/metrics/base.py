@@ -201,7 +201,8 @@ def taken_for(outputs: Array, labels: Array) -> Array:
     That is the first that is not the label's, so that the rows of a confusion matrix hold all samples, and whatever
     follows from it agrees with accuracy.
     """
-    return np.where(undecided(outputs), labels == 0, outputs.argmax(axis=1))
+    classes: Array = np.where(undecided(outputs), labels == 0, outputs.argmax(axis=1))
+    return classes
 
 
 def correct(outputs: Array, labels: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -130,3 +131,36 @@ def test_cross_entropy_of_an_impossible_class_is_infinite() -> None:
 def test_smoothing_out_of_range(smoothing: float) -> None:
     with pytest.raises(ValueError, match="label_smoothing"):
         registry.make("losses", "cross_entropy", label_smoothing=smoothing)
+
+
+# targets on which a loss is not defined
+
+
+OF_VALUES = [n for n, cls in registry.parts("losses").items() if cls.task == "any" and n != "sum"]
+
+
+@pytest.mark.parametrize("name", OF_VALUES)
+def test_beyond_its_range_of_targets_a_loss_has_no_least_value_and_within_it_has(name: str) -> None:
+    """By outputs near and far: what is in range cannot be rewarded without end, what is out of it is where that is so."""
+    loss: Any = registry.make("losses", name)
+    outputs = np.array([1e4, -1e4, *np.linspace(-5, 5, 101)])[:, None]
+    low, high = (max(min(bound, 3.0), -3.0) for bound in loss.target_range)
+    for targets in (np.full((103, 1), value) for value in (low, high, (low + high) / 2)):
+        losses = np.empty(103)
+        loss(outputs, targets, np.ones(103), losses, None)
+        assert (losses >= 0).all()
+        assert not loss.wrong_targets(targets).any()
+    for bound, step in zip(loss.target_range, (-1, 1), strict=True):
+        if math.isfinite(bound):
+            losses = np.empty(103)
+            loss(outputs, np.full((103, 1), bound + step), np.ones(103), losses, None)
+            assert (losses < 0).any(), "the range is too narrow"
+            assert loss.wrong_targets(np.array([[bound, bound + step * 1e-3]])).tolist() == [[False, True]]
+    assert loss.wrong_targets(np.array([[np.nan, np.inf, 0.5]])).tolist() == [[True, True, False]]
+
+
+def test_a_sum_takes_what_all_of_its_terms_take() -> None:
+    terms = tuple(registry.make("losses", name) for name in ("mse", "focal"))
+    loss: Any = registry.make("losses", "sum", terms=terms)
+    assert loss.target_range == (0.0, 1.0)
+    assert loss.wrong_targets(np.array([[-1.0, 0.0, 255.0]])).tolist() == [[True, False, True]]
