@@ -25,13 +25,18 @@ State = dict[str, Any]
 class Rates:
     """Learning rate and momentum of every step, by their schedules; `states` is what those have seen."""
 
-    def __init__(self, loaded: Loaded) -> None:
-        experiment = loaded.experiment
+    def __init__(self, loaded: Loaded, larger: Mapping[str, bool] | None = None) -> None:
+        """`larger` says of each metric that may be watched whether larger values are better."""
+        experiment, larger = loaded.experiment, larger or {}
         self._loaded, self._optimizer = loaded, build.optimizer(experiment)
         self._schedules = {"lr": (build.schedule(experiment), self._optimizer.lr)}
         if experiment.momentum_schedule:
             momentum = self._optimizer.base_momentum
             self._schedules["momentum"] = (cast(Schedule, experiment.momentum_schedule), momentum)
+        for name, (schedule, base) in self._schedules.items():
+            watched = schedule.watched()
+            if watched in larger:
+                self._schedules[name] = (schedule.directed(larger[watched]), base)
         self.states = {name: schedule.begin() for name, (schedule, _) in self._schedules.items()}
 
     def at(self, step: int, horizon: Horizon) -> tuple[float, float | None]:

@@ -93,7 +93,7 @@ class Trainer:
         self.optimizer = build.optimizer(experiment)
         layout, rules = network.graph.layout, build.rules(experiment)
         self.updater = Updater(self.optimizer, layout, pool, self.engine.params, self.engine.grads, rules)
-        self.rates = Rates(self.loaded)
+        self.rates = Rates(self.loaded, self.monitor.larger)
         self.average = (
             Averaged(cast(Average, experiment.train.average), self.engine) if experiment.train.average else None
         )
@@ -345,6 +345,8 @@ class Trainer:
         self.run.metric(
             {"event": "end", "step": self.step, "epoch": self.closed, "reason": self.finished, "best": best}
         )
+        for line in self.monitor.unseen():
+            self.console.warn(line)
         self.run.sync()
         self.run.write_csv()
         if keep := self.loaded.experiment.checkpoint.keep:  # a kill after the last save may have come before

@@ -29,6 +29,7 @@ class AUC(Metric):
     both ways. The state has 16 KB a class. `macro` is the mean over the classes that have both kinds of samples.
     """
 
+    bounds: ClassVar[tuple[float, float]] = (0, 1)
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"average": "per_class", "bins": 64})
 
     average: Literal["macro", "per_class"] = "macro"

@@ -20,6 +20,7 @@ class Metric(Part):
     kind: ClassVar[str] = "metrics"
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({},)
     larger_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)  # what its value lies between, both included
     task: ClassVar[Literal["classification", "any"]] = "classification"
 
     def __post_init__(self) -> None:
@@ -53,6 +54,8 @@ class Share(Metric):
 
     Targets that are rows count as the label of their largest value.
     """
+
+    bounds: ClassVar[tuple[float, float]] = (0, 1)
 
     def hits(self, outputs: Array, labels: Array) -> Array:
         """For which samples it holds: bool, shape (n,). A NaN among the outputs is never right."""
@@ -137,6 +140,7 @@ class PerClass(Counted):
         {"average": "weighted"},
         {"average": "per_class"},
     )
+    bounds: ClassVar[tuple[float, float]] = (0, 1)
 
     average: Literal["macro", "micro", "weighted", "per_class"] = "macro"
 

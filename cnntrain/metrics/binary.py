@@ -21,6 +21,7 @@ class BinaryAccuracy(Mean):
     A target above 0.5 means yes. Labels become one-hot rows. A NaN is never right.
     """
 
+    bounds: ClassVar[tuple[float, float]] = (0, 1)
     task: ClassVar[Literal["classification", "any"]] = "any"
     larger_is_better: ClassVar[bool] = True
 
@@ -40,6 +41,7 @@ class BinaryF1(Metric):
     scikit-learn. A NaN is never right. State, of each output: true yes, false yes, false no.
     """
 
+    bounds: ClassVar[tuple[float, float]] = (0, 1)
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"average": "macro"})
     task: ClassVar[Literal["classification", "any"]] = "any"
 

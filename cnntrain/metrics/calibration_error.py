@@ -24,6 +24,7 @@ class CalibrationError(Metric):
     accuracy and mean confidence of their bin. State: for each bin weight, summed confidence and weight of the right.
     """
 
+    bounds: ClassVar[tuple[float, float]] = (0, 1)
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"bins": 4})
     larger_is_better: ClassVar[bool] = False
 

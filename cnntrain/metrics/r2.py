@@ -22,6 +22,7 @@ class R2(Metric):
     Labels become one-hot rows. State, of each output: weight, sum of targets, of their squares, of squared errors.
     """
 
+    bounds: ClassVar[tuple[float, float]] = (-math.inf, 1)
     task: ClassVar[Literal["classification", "any"]] = "any"
 
     def zeros(self, classes: int) -> Array:

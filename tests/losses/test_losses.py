@@ -141,7 +141,7 @@ OF_VALUES = [n for n, cls in registry.parts("losses").items() if cls.task == "an
 
 @pytest.mark.parametrize("name", OF_VALUES)
 def test_beyond_its_range_of_targets_a_loss_has_no_least_value_and_within_it_has(name: str) -> None:
-    """By outputs near and far: what is in range cannot be rewarded without end, what is out of it is where that is so."""
+    """By outputs near and far: a target in range cannot be rewarded without end, one out of it can."""
     loss: Any = registry.make("losses", name)
     outputs = np.array([1e4, -1e4, *np.linspace(-5, 5, 101)])[:, None]
     low, high = (max(min(bound, 3.0), -3.0) for bound in loss.target_range)
