@@ -35,7 +35,7 @@ class Rates:
             self._schedules["momentum"] = (cast(Schedule, experiment.momentum_schedule), momentum)
         for name, (schedule, base) in self._schedules.items():
             watched = schedule.watched()
-            if watched in larger:
+            if watched is not None and watched in larger:
                 self._schedules[name] = (schedule.directed(larger[watched]), base)
         self.states = {name: schedule.begin() for name, (schedule, _) in self._schedules.items()}
 
