@@ -164,3 +164,20 @@ def test_a_sum_takes_what_all_of_its_terms_take() -> None:
     loss: Any = registry.make("losses", "sum", terms=terms)
     assert loss.target_range == (0.0, 1.0)
     assert loss.wrong_targets(np.array([[-1.0, 0.0, 255.0]])).tolist() == [[True, False, True]]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("label", [0, 1, 2])
+def test_cross_entropy_of_a_logit_that_is_not_finite(bad: float, label: int, smoothing: float) -> None:
+    """PyTorch's values: minus infinity leaves a class out of the sum, and costs infinitely much where it is asked for."""
+    outputs, losses = np.array([[0.5, bad, 1.0]], np.float32), np.empty(1, np.float32)
+    registry.make("losses", "cross_entropy", label_smoothing=smoothing)(
+        outputs, np.array([label]), np.ones(1, np.float32), losses, np.empty_like(outputs)
+    )
+    if bad != -np.inf:
+        assert np.isnan(losses[0])
+    elif label == 1 or smoothing:
+        assert losses[0] == np.inf
+    else:
+        assert losses[0] == pytest.approx(np.log(np.exp(0.5) + np.exp(1.0)) - outputs[0, label], rel=1e-6)
