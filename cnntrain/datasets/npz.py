@@ -123,7 +123,7 @@ class _Arrays:
     """Arrays under the names that mean something, and what their headers say; where they come from, subclasses know."""
 
     def __init__(self, path: Path, names: Iterable[str], alone: bool) -> None:
-        """Raises DataError for names that are unknown, doubled, or without their partner, unless images may be `alone`."""
+        """Raises DataError for names that are unknown, doubled, or without their partner; images may be `alone`."""
         self.path = path
         found: list[str] = []
         for name in names:
