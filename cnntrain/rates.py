@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from cnntrain import build
@@ -16,7 +17,7 @@ from cnntrain.config.load import Loaded
 from cnntrain.errors import ConfigError
 from cnntrain.schedules.base import Horizon, Schedule
 
-MOST = 200_000  # steps of a run that are all looked at; of a longer one as many, first and last among them
+MOST = 100_000  # steps of a run that are all looked at; of a longer one as many, first and last among them
 _PLACES = {"lr": "schedule", "momentum": "momentum_schedule"}
 
 State = dict[str, Any]
@@ -37,6 +38,7 @@ class Rates:
             watched = schedule.watched()
             if watched is not None and watched in larger:
                 self._schedules[name] = (schedule.directed(larger[watched]), base)
+        self._taken: dict[str, tuple[float, float]] = {}  # between which values, ends included, the optimizer takes all
         self.states = {name: schedule.begin() for name, (schedule, _) in self._schedules.items()}
 
     def at(self, step: int, horizon: Horizon) -> tuple[float, float | None]:
@@ -57,22 +59,47 @@ class Rates:
 
         A schedule that watches a metric is followed as it stands, and as it would fall if that never improved.
         """
-        steps = _looked_at(horizon.total_steps)
         for name, (schedule, _) in self._schedules.items():
-            for step in steps:
-                self._value(name, step, horizon, schedule.begin())
+            begin = schedule.begin()
+            moments = [(step, begin) for step in _looked_at(horizon.total_steps)]
             if schedule.watched() is not None:
-                for step, state in _stagnating(schedule, horizon):
+                moments += _stagnating(schedule, horizon)
+            if not self._takes_all(name, moments, horizon):
+                for step, state in moments:
                     self._value(name, step, horizon, state)
+
+    def _takes_all(self, name: str, moments: Sequence[tuple[int, State]], horizon: Horizon) -> bool:
+        """Whether the optimizer takes every value: what it takes lies between two bounds, so the ends tell."""
+        schedule, base = self._schedules[name]
+        try:
+            values = [schedule(step, horizon, base, state) for step, state in moments]
+            if any(map(math.isnan, values)):
+                return False
+            for value in {min(values), max(values)} if values else ():
+                self._try(name, value)
+        except (ValueError, ArithmeticError):
+            return False
+        return True
+
+    def _try(self, name: str, value: float) -> None:
+        """Raise ValueError for a value that the optimizer does not take.
+
+        Making an optimizer is slow, so what is known is kept.
+        """
+        low, high = self._taken.get(name, (math.inf, -math.inf))
+        if low <= value <= high:
+            return
+        if name == "momentum":
+            self._optimizer.with_momentum(value)
+        else:
+            dataclasses.replace(self._optimizer, lr=value)
+        self._taken[name] = min(low, value), max(high, value)
 
     def _value(self, name: str, step: int, horizon: Horizon, state: State) -> float:
         schedule, base = self._schedules[name]
         try:
             value = schedule(step, horizon, base, state)
-            if name == "momentum":
-                self._optimizer.with_momentum(value)
-            else:
-                dataclasses.replace(self._optimizer, lr=value)
+            self._try(name, value)
         except (ValueError, ArithmeticError) as error:
             raise self._refusal(name, step, horizon, error) from error
         return value

@@ -170,7 +170,7 @@ def test_a_sum_takes_what_all_of_its_terms_take() -> None:
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("label", [0, 1, 2])
 def test_cross_entropy_of_a_logit_that_is_not_finite(bad: float, label: int, smoothing: float) -> None:
-    """PyTorch's values: minus infinity leaves a class out of the sum, and costs infinitely much where it is the label."""
+    """PyTorch's values: minus infinity leaves a class out of the sum, and costs infinitely much at the label."""
     outputs, losses = np.array([[0.5, bad, 1.0]], np.float32), np.empty(1, np.float32)
     registry.make("losses", "cross_entropy", label_smoothing=smoothing)(
         outputs, np.array([label]), np.ones(1, np.float32), losses, np.empty_like(outputs)
