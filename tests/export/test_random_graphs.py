@@ -20,13 +20,13 @@ from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Declared
 from cnntrain.draft import Draft, Value
 from cnntrain.engine.pool import Pool
-from cnntrain.errors import UsageError
+from cnntrain.errors import CheckpointError, UsageError
 from cnntrain.export import torch_file
 from cnntrain.export.network import draw
 from cnntrain.graph import BATCH, Graph
 from tests.export.test_formats import FORMATS, by_onnx, exported_of, onnx_or_skip
 from tests.support.layers import run
-from tests.support.networks import declared, engine_of, random_batch
+from tests.support.networks import declared, engine_of, graph_of, random_batch
 
 SEEDS = range(120)
 SAMPLES = 4
@@ -251,3 +251,14 @@ def test_outputs_that_would_be_in_another_order_are_refused(monkeypatch):
     pytest.importorskip("safetensors", reason="comes with the extra `safetensors`")
     monkeypatch.setattr("tests.export.test_random_graphs.made", lambda _seed: (FLAT, (3, 2, 2)))
     assert not proven(0)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_warm_start_of_such_a_network_is_refused_too(name):
+    library = pytest.importorskip("safetensors.numpy", reason="comes with the extra `safetensors`")
+    graph = graph_of([*REFUSED[name], *END], (3, 2, 2))
+    data = library.save({"a.weight": np.zeros((4, 2, 1, 1), np.float32)})
+    with pytest.raises(
+        CheckpointError, match=r"cannot be read into this network: \w+ \(\w+, test\.yaml:1:1\) cannot be"
+    ):
+        torch_file.parameters(Path("a.safetensors"), data, graph)
