@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cnntrain import advice, build, build_data, manifest, resources
+from cnntrain import advice, build, build_data, manifest, rates, resources
 from cnntrain.build import Network
 from cnntrain.build_data import Data
 from cnntrain.config.load import Loaded, load, problem
@@ -44,7 +44,8 @@ class Job:
 
     def stepper(self, pool: Pool) -> Stepper:
         """What takes its steps on the pool's workers. Raises MemoryError where there is too little."""
-        return Stepper(self.loaded.experiment, self.network, self.loader.step, self.horizon, pool)
+        larger = self.monitor.larger
+        return Stepper(self.loaded, self.network, self.loader.step, self.horizon, pool, larger=larger)
 
 
 def prepare(configs: Sequence[str | Path], sets: Sequence[str] = (), threads: int | None = None) -> Job:
@@ -70,9 +71,11 @@ def make_job(loaded: Loaded, threads: int | None, console: Console, check: Check
         network = build.network(loaded, data.description)
     network = build.balanced(loaded, network, build_data.class_counts(data))
     check(loaded, network, usable)
+    build_data.check_targets(loaded, data)
     data = learn(loaded, data, usable)
     loader = build_data.loader(loaded.experiment, data)
     check_batches(network, loader)
+    rates.check(loaded, horizon(loaded.experiment, loader.steps_per_epoch, len(loader.indices)))
     for line in advice.of(loaded, network, loader.steps_per_epoch):
         console.warn(line)
     monitor = Monitor(loaded, network.tally, validates=data.val is not None)

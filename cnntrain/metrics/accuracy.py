@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnntrain.arrays import Array
-from cnntrain.metrics.base import Share, correct
+from cnntrain.metrics.base import Share
+from cnntrain.ops.argmax import correct
 from cnntrain.registry import register
 
 

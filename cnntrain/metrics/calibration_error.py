@@ -10,7 +10,8 @@ import numpy as np
 
 from cnntrain.arrays import Array
 from cnntrain.config.fields import Range
-from cnntrain.metrics.base import Metric, correct, labels_of, log_probabilities
+from cnntrain.metrics.base import Metric, labels_of, log_probabilities
+from cnntrain.ops.argmax import correct
 from cnntrain.registry import register
 
 
@@ -24,6 +25,7 @@ class CalibrationError(Metric):
     accuracy and mean confidence of their bin. State: for each bin weight, summed confidence and weight of the right.
     """
 
+    bounds: ClassVar[tuple[float, float]] = (0, 1)
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"bins": 4})
     larger_is_better: ClassVar[bool] = False
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from cnntrain.arrays import Array
-from cnntrain.metrics.base import Share, correct
+from cnntrain.metrics.base import Share
+from cnntrain.ops.argmax import correct
 from cnntrain.registry import register
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from cnntrain.arrays import Array
 from cnntrain.description import CLASSES, Description
 from cnntrain.display import Answer, Bars, Gallery, Line, Matrix, Plot, Section, Share, Table, narrow, percent
+from cnntrain.ops.argmax import taken_for
 from cnntrain.ops.softmax import softmax
 from cnntrain.registry import register
 from cnntrain.tasks.base import Evaluation, Explained, Start, Task
@@ -170,9 +171,8 @@ class _Judged:
 
     @functools.cached_property
     def predicted(self) -> Array:
-        """The likeliest class of each sample (n,)."""
-        best: Array = self.outputs.argmax(axis=1)
-        return best
+        """The likeliest class of each sample (n,); a wrong one where an output is NaN."""
+        return taken_for(self.outputs, self.labels)
 
     @property
     def right(self) -> Array:
