@@ -21,8 +21,8 @@ import click
 from cnntrain import __version__
 from cnntrain.cli.options import debug
 from cnntrain.cli.text import sentence
-from cnntrain.errors import CnntrainError, ConfigError, printable
-from cnntrain.registry import did_you_mean, nearest
+from cnntrain.core.errors import CnntrainError, ConfigError, printable
+from cnntrain.core.registry import did_you_mean, nearest
 
 COMMANDS = {  # name -> what it does; the module cnntrain.cli.NAME has the click command `command`
     "data": "Fetch a well-known data set.",
@@ -193,7 +193,7 @@ def _crash(error: Exception) -> int:
     """A bug: one line for the user, the traceback in a file for the report."""
     from pathlib import Path
 
-    from cnntrain.files import write_atomic
+    from cnntrain.core.files import write_atomic
 
     text = "".join(traceback.format_exception(error))
     written = getattr(error, "__notes__", [])  # a session leaves its run directory's crash.log here

@@ -45,8 +45,8 @@ def command(
     below runs/, so that fit notices at once when they have changed. Several configs are merged, later ones over earlier
     ones.
     """
-    from cnntrain.errors import UsageError
-    from cnntrain.preflight import examine, rehearse
+    from cnntrain.checks.preflight import examine, rehearse
+    from cnntrain.core.errors import UsageError
 
     if no_data and show_batch:
         raise UsageError("--show-batch draws data and --no-data reads none. Choose one")
@@ -139,7 +139,7 @@ def show_rehearsal(document: dict[str, Any]) -> None:
 
 def _ahead(document: dict[str, Any]) -> list[tuple[str, str]]:
     """What a run will take."""
-    from cnntrain.console import clock
+    from cnntrain.core.console import clock
     from cnntrain.resources import human
 
     threads, epochs = document["threads"], document["epochs"]

@@ -30,7 +30,7 @@ def command(configs: tuple[Path, ...], sets: tuple[str, ...], origin: bool, othe
     """Show CONFIG as it would be run: merged, overridden, every default filled in."""
     from cnntrain.config.dump import plain, to_yaml
     from cnntrain.config.load import leaves, load
-    from cnntrain.errors import UsageError
+    from cnntrain.core.errors import UsageError
 
     if origin and other is not None:
         raise UsageError("--origin and --diff are two answers. Choose one")

@@ -64,10 +64,10 @@ def command(
     Of a run directory it is the best checkpoint, or the last where there is no best. Preprocessing and class names
     are the checkpoint's.
     """
+    from cnntrain.core.errors import UsageError
     from cnntrain.engine.pool import Pool
-    from cnntrain.errors import UsageError
-    from cnntrain.inference import Trained
     from cnntrain.resources import threads as usable
+    from cnntrain.trained.inference import Trained
 
     if data is not None and sets:
         raise UsageError("--data names other data and --set says where the training data lies. Choose one")

@@ -22,8 +22,8 @@ def command(run: Path, sets: tuple[str, ...], threads: int | None, as_json: bool
     A run that meets NaN or infinity leaves nonfinite/record.json; this shows that it can be had again. Nothing is
     written. Ends with 9 where the run does not diverge again, or does so in another layer.
     """
-    from cnntrain.recorder import described
-    from cnntrain.replay import replay, warnings
+    from cnntrain.results.replay import replay, warnings
+    from cnntrain.training.flight_recorder import described
 
     for line in warnings(run):
         click.echo(f"cnntrain: warning: {line}", err=True)

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from cnntrain.errors import CheckFailedError, UsageError
-from cnntrain.registry import did_you_mean
+from cnntrain.core.errors import CheckFailedError, UsageError
+from cnntrain.core.registry import did_you_mean
 
 F = TypeVar("F", bound=Callable[..., Any])
 _CONDITION = re.compile(r"\s*([\w/]+)\s*(>=|<=|>|<)\s*([-+.\deE]+)\s*")
@@ -54,7 +54,7 @@ def _checked(texts: Sequence[str]) -> Sequence[str]:
 
 def _is_share(label: str) -> bool:
     """Whether a metric of this name is a share, which lies between 0 and 1."""
-    from cnntrain.registry import parts
+    from cnntrain.core.registry import parts
 
     return getattr(parts("metrics").get(label), "bounds", None) == (0, 1)
 

@@ -15,7 +15,7 @@ import click
 
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import duration, show, table
-from cnntrain.errors import printable
+from cnntrain.core.errors import printable
 
 if TYPE_CHECKING:
     from cnntrain.sweep.plan import Plan
@@ -67,8 +67,8 @@ def command(
     runs stay, others resume. Ends with a table, and with the worst exit code. configs/README.md says what SWEEP holds.
     """
     from cnntrain import resources
-    from cnntrain.errors import StoppedError, UsageError
-    from cnntrain.run import RUNS
+    from cnntrain.core.errors import StoppedError, UsageError
+    from cnntrain.rundir.directory import RUNS
     from cnntrain.sweep.plan import read_plan
     from cnntrain.sweep.processes import train
 

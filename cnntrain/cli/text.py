@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 
 import click
 
-from cnntrain.errors import printable
+from cnntrain.core.errors import printable
 
 _GAP = 2  # spaces between two columns
 _NARROWEST = 20  # a folded column is not made narrower than this

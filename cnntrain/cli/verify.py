@@ -26,7 +26,7 @@ def command(run: Path, sets: tuple[str, ...], steps: int, threads: int | None, a
     Weights, optimizer, position, best so far and the rows of metrics.jsonl are compared; nothing is written. Ends with
     9 where anything differs. An earlier checkpoint is there where best.npz is, or where checkpoint.keep is 2 or more.
     """
-    from cnntrain.replay import verify, warnings
+    from cnntrain.results.replay import verify, warnings
 
     for line in warnings(run):
         click.echo(f"cnntrain: warning: {line}", err=True)

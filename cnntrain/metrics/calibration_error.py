@@ -8,11 +8,11 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array
 from cnntrain.config.fields import Range
+from cnntrain.core.arrays import Array
+from cnntrain.core.registry import register
 from cnntrain.metrics.base import Metric, labels_of, log_probabilities
 from cnntrain.ops.argmax import correct
-from cnntrain.registry import register
 
 
 @register("calibration_error")

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array
 from cnntrain.config.fields import PositiveInt
+from cnntrain.core.arrays import Array
+from cnntrain.core.registry import register
 from cnntrain.metrics.base import Share
 from cnntrain.ops.argmax import undecided
-from cnntrain.registry import register
 
 
 @register("top_k")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntrain.arrays import Array
+from cnntrain.core.arrays import Array
 
 FEW = 64  # pixels up to which they are added up at once
 STEP = 16  # of more pixels, how many at a time

@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cnntrain import files, strict_json
-from cnntrain.errors import StorageError
-from cnntrain.files import DirectoryLock, read_limited
-from cnntrain.interrupts import Interrupts
+from cnntrain.core import files, strict_json
+from cnntrain.core.errors import StorageError
+from cnntrain.core.files import DirectoryLock, read_limited
 from cnntrain.sweep.plan import Cell, Plan
+from cnntrain.training.interrupts import Interrupts
 
 OUTCOMES = {  # exit code -> what became of a cell
     0: "finished",

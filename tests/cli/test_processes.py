@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from cnntrain.run import read_metrics
+from cnntrain.rundir.directory import read_metrics
 from tests.support.experiments import call, start, write
 from tests.support.processes import alive, workers
 from tests.support.promises import evidence, require_same

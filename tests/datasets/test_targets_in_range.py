@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnntrain.checks.preflight import dry_run, examine
+from cnntrain.core.errors import DataError
 from cnntrain.engine.pool import Pool
-from cnntrain.errors import DataError
-from cnntrain.inference import Trained
-from cnntrain.job import prepare
-from cnntrain.preflight import dry_run, examine
+from cnntrain.trained.inference import Trained
+from cnntrain.training.job import prepare
 from tests.support.experiments import run
 
 CONFIG = """\

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnntrain.arrays import shared
+from cnntrain.core.arrays import shared
+from cnntrain.core.errors import LostWorkerError
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.processes import Processes
-from cnntrain.errors import LostWorkerError
 from tests.support.networks import engine_of, plain, random_batch
 from tests.support.processes import alive
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnntrain.arrays import Array
+from cnntrain.core.arrays import Array
+from cnntrain.core.registry import make
 from cnntrain.ops.sums import FEW, over_pixels, over_rows
-from cnntrain.registry import make
 from tests.support.layers import run
 
 SIDE = 112

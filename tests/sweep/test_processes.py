@@ -180,7 +180,7 @@ def under_way(process: subprocess.Popen[str], runs: list[Path]) -> list[int]:
 
 
 def test_a_second_sweep_in_the_same_folder_is_refused(desk, capsys):
-    from cnntrain.files import DirectoryLock
+    from cnntrain.core.files import DirectoryLock
 
     (desk / "sweep.yaml").write_text("config: full.yaml\n")
     (desk / "out").mkdir()

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnntrain import registry
-from cnntrain.arrays import Array
-from cnntrain.contracts import transform as contract
-from cnntrain.contracts.transform import SHAPE, draws, photos
-from cnntrain.errors import ConfigError, DataError
-from cnntrain.random import Draws
+from cnntrain.checks.contracts import transform as contract
+from cnntrain.checks.contracts.transform import SHAPE, draws, photos
+from cnntrain.core import registry
+from cnntrain.core.arrays import Array
+from cnntrain.core.errors import ConfigError, DataError
+from cnntrain.core.random import Draws
 from cnntrain.transforms.base import Sometimes, Transform
 from tests.support import golden
 from tests.support.experiments import run, write
@@ -292,7 +292,7 @@ def test_zca_whiten_gives_a_sample_the_same_bits_at_every_place_under_every_kern
         pytest.skip(f"the processor cannot run the kernels for {kernel}")
     program = """
 import numpy as np
-from cnntrain.random import Draws
+from cnntrain.core.random import Draws
 from cnntrain.transforms.zca_whiten import ZCAWhiten
 for dtype, size in ((np.float32, 10), (np.float64, 10), (np.float32, 5)):
     images = np.random.default_rng(0).random((70, size, size, 3)).astype(dtype)

@@ -1,0 +1,180 @@
+"""The monitor judges epochs: which was the best so far, and whether training should end.
+
+Its state is a few numbers; they are in the checkpoint, so a resumed run judges as the straight one would have.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, cast
+
+from cnntrain.config.load import Loaded, problem
+from cnntrain.config.schema import EarlyStopping, Until
+from cnntrain.core.registry import did_you_mean
+from cnntrain.network.tally import Tally
+from cnntrain.schedules.base import Schedule
+
+Values = dict[str, Any]  # "val/loss" -> number, of one epoch
+
+
+@dataclass
+class Standing:
+    """What has been judged so far."""
+
+    best: float | None = None  # the best value of the monitored metric
+    best_step: int | None = None
+    best_epoch: int | None = None
+    record: float | None = None  # early stopping's own best, which min_delta may hold back
+    stale: int = 0  # epochs since the record
+
+
+class Monitor:
+    """The rules of one experiment: best checkpoint, early stopping, threshold."""
+
+    def __init__(self, loaded: Loaded, tally: Tally, validates: bool) -> None:
+        """Raises ConfigError where a rule names a metric that is not computed."""
+        experiment = loaded.experiment
+        # what is computed -> whether larger values of it are better
+        self.larger = {f"{split}/loss": False for split in _splits(validates)}
+        self._bounds: dict[str, tuple[float, float]] = {}
+        for metric in tally.metrics:
+            if isinstance(metric.value(metric.zeros(max(tally.outputs, 1))), float):
+                names = [f"{split}/{metric.label()}" for split in _splits(validates)]
+                self.larger |= dict.fromkeys(names, metric.larger_is_better)
+                self._bounds |= dict.fromkeys(names, metric.bounds)
+        if experiment.train.average and validates:
+            names = [name for name in self.larger if name.startswith("val/")]
+            averaged = {name: name.replace("val/", "val_average/") for name in names}
+            self.larger |= {averaged[name]: self.larger[name] for name in names}
+            self._bounds |= {averaged[name]: self._bounds[name] for name in names if name in self._bounds}
+        if experiment.train.regularize:
+            self.larger |= {"train/penalty": False, "train/objective": False}
+        self._loaded = loaded
+        self.best = experiment.checkpoint.best.monitor or ("val/loss" if validates else "train/loss")
+        self._best_larger = self._mode("checkpoint.best", self.best, experiment.checkpoint.best.mode)
+        self._early = experiment.train.early_stopping
+        self._early_larger = False
+        if self._early:
+            self._early_larger = self._mode("train.early_stopping", self._early.monitor, self._early.mode)
+            self._attainable(self._early)
+        self._until = experiment.train.until
+        if self._until:
+            self._known("train.until.metric", self._until.metric)
+            self._reachable(self._until)
+        for key, schedule in (("schedule", experiment.schedule), ("momentum_schedule", experiment.momentum_schedule)):
+            watched = cast(Schedule, schedule).watched() if schedule else None
+            if watched:
+                self._known(f"{key}.monitor", watched)
+        self.standing = Standing()
+
+    def _known(self, path: str, name: str) -> None:
+        if name not in self.larger:
+            raise problem(self._loaded, path, f"{name!r} is not computed in this run{did_you_mean(name, self.larger)}")
+
+    def _reachable(self, until: Until) -> None:
+        """Raise ConfigError for a threshold that no value reaches, or every one: a share is no percentage."""
+        low, high = self._bounds.get(until.metric, (-math.inf, math.inf))
+        key = "at_least" if until.at_least is not None else "at_most"
+        bound = cast(float, getattr(until, key))
+        within = low < bound <= high if key == "at_least" else low <= bound < high
+        if not within:
+            percent = f": for {bound:g} % write {bound / 100:g}" if (low, high) == (0, 1) and 1 < bound <= 100 else ""
+            never = bound > high if key == "at_least" else bound < low
+            raise problem(
+                self._loaded,
+                f"train.until.{key}",
+                f"{until.metric} lies between {low:g} and {high:g}, so that {key} {bound:g} is "
+                f"{'never reached' if never else 'reached at once'}{percent}",
+            )
+
+    def _attainable(self, rule: EarlyStopping) -> None:
+        """Raise ConfigError for progress that is more than all of what lies between a metric's bounds."""
+        low, high = self._bounds.get(rule.monitor, (-math.inf, math.inf))
+        if rule.min_delta >= high - low:
+            raise problem(
+                self._loaded,
+                "train.early_stopping.min_delta",
+                f"{rule.monitor} lies between {low:g} and {high:g}, so that it never improves by {rule.min_delta:g}",
+            )
+
+    def unseen(self) -> list[str]:
+        """Metrics that are monitored and had no value in any epoch, each with what was not decided for lack of it."""
+        standing = self.standing
+        found = {self.best: ["which epoch is the best"]} if standing.best is None else {}
+        if self._early and standing.record is None:
+            found.setdefault(self._early.monitor, []).append("whether to stop early")
+        return [f"{name} had no value in any epoch: it was not decided {' and '.join(w)}" for name, w in found.items()]
+
+    def _mode(self, path: str, name: str, mode: Literal["min", "max", "auto"]) -> bool:
+        self._known(f"{path}.monitor", name)
+        return self.larger[name] if mode == "auto" else mode == "max"
+
+    def judge(self, values: Values, step: int, epoch: int) -> tuple[bool, str | None]:
+        """Take in an epoch's values. Returns whether it is the best so far, and why training should end, if it should.
+
+        A value that is not a number is never the best and never reaches a threshold; an epoch without one, as before an
+        average begins, is not one without improvement either.
+        """
+        standing = self.standing
+        value = _number(values.get(self.best))
+        improved = value is not None and _better(value, standing.best, self._best_larger)
+        if improved:
+            standing.best, standing.best_step, standing.best_epoch = value, step, epoch
+        return improved, self._threshold(values) or self._patience(values)
+
+    def _threshold(self, values: Values) -> str | None:
+        rule = self._until
+        value = _number(values.get(rule.metric)) if rule else None
+        if rule is None or value is None:
+            return None
+        if rule.at_most is not None and value <= rule.at_most:
+            return f"{rule.metric} {value:.6g} reached the threshold of at most {rule.at_most:g}"
+        if rule.at_least is not None and value >= rule.at_least:
+            return f"{rule.metric} {value:.6g} reached the threshold of at least {rule.at_least:g}"
+        return None
+
+    def _patience(self, values: Values) -> str | None:
+        rule, standing = self._early, self.standing
+        if rule is None:
+            return None
+        value = _number(values.get(rule.monitor))
+        if value is None:
+            return None
+        if _better(value, standing.record, self._early_larger, rule.min_delta):
+            standing.record, standing.stale = value, 0
+            return None
+        standing.stale += 1
+        if standing.stale < rule.patience:
+            return None
+        return f"{rule.monitor} has not improved for {standing.stale} epoch{'s' * (standing.stale > 1)}"
+
+    def summary(self) -> dict[str, Any]:
+        """The best so far, for people and scripts."""
+        standing = self.standing
+        return {"metric": self.best, "value": standing.best, "step": standing.best_step, "epoch": standing.best_epoch}
+
+    def state(self) -> dict[str, Any]:
+        """The standing, for the checkpoint."""
+        return asdict(self.standing)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from the standing of a checkpoint. Raises ValueError where it is none."""
+        numbers = {"best": (int, float), "best_step": (int,), "best_epoch": (int,), "record": (int, float)}
+        absent = [name for name in numbers if name in state and state[name] is None]
+        wrong = [name for name, types in numbers.items() if name not in absent and type(state.get(name)) not in types]
+        if wrong or type(state.get("stale")) is not int or len(state) != len(numbers) + 1:
+            raise ValueError("its monitor is no standing")
+        self.standing = Standing(**state)
+
+
+def _splits(validates: bool) -> tuple[str, ...]:
+    return ("train", "val") if validates else ("train",)
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, float) and math.isfinite(value) else None
+
+
+def _better(value: float, than: float | None, larger: bool, by: float = 0.0) -> bool:
+    return than is None or (value > than + by if larger else value < than - by)
