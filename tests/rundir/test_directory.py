@@ -271,12 +271,12 @@ def test_resuming_cuts_the_rows_the_checkpoint_did_not_count(tmp_path: Path) -> 
         directory.resume_logs(checkpoint.read_meta(directory.last)["metrics_length"])
         directory.metric({"event": "train", "step": 100, "again": True})
         directory.timing({"step": 100})
-    assert directory.read_metrics(path / "metrics.jsonl") == [
+    assert run_directory.read_metrics(path / "metrics.jsonl") == [
         {"event": "start"},
         {"event": "train", "step": 50},
         {"event": "train", "step": 100, "again": True},
     ]
-    assert directory.read_metrics(path / "timing.jsonl") == [{"step": 50}, {"step": 100}]
+    assert run_directory.read_metrics(path / "timing.jsonl") == [{"step": 50}, {"step": 100}]
 
 
 def test_resuming_without_the_rows_is_an_error(tmp_path: Path) -> None:
@@ -299,13 +299,13 @@ def test_csv_is_derived_from_the_rows(tmp_path: Path) -> None:
 def test_reading_rows_ignores_a_torn_end_and_locates_damage(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(b'{"a":1}\n{"a":2}\n{"a"')
-    assert directory.read_metrics(path) == [{"a": 1}, {"a": 2}]
+    assert run_directory.read_metrics(path) == [{"a": 1}, {"a": 2}]
     for damage, expected in [(b"{", "not JSON"), (b"[]", "no JSON object"), (b"\xff", "codec"), (b'{"a":NaN}', "NaN")]:
         path.write_bytes(b'{"a":1}\n' + damage + b"\n")
         with pytest.raises(StorageError, match=f"metrics.jsonl:2 is damaged: .*{expected}"):
-            directory.read_metrics(path)
+            run_directory.read_metrics(path)
     with pytest.raises(StorageError, match="No such file"):
-        directory.read_metrics(tmp_path / "none")
+        run_directory.read_metrics(tmp_path / "none")
 
 
 # -- checkpoints -----------------------------------------------------------------------------------------------------
@@ -389,18 +389,18 @@ def test_room_for_the_checkpoints_to_come_is_wanted_before_training(
 
 
 def test_the_environment_is_recorded_and_compared() -> None:
-    now = directory.environment()
+    now = run_directory.environment()
     assert now["numpy"] == np.__version__
     assert now["python"] == sys.version.split()[0]
     assert json.loads(json.dumps(now)) == now
-    assert directory.compare_environments(now, now) == []
-    assert directory.compare_environments(now | {"cpu_count": 64, "platform": "another kernel"}, now) == []
+    assert run_directory.compare_environments(now, now) == []
+    assert run_directory.compare_environments(now | {"cpu_count": 64, "platform": "another kernel"}, now) == []
     saved = now | {"numpy": "2.3", "blas": "x\n" * 200}
-    numpy, blas = directory.compare_environments(saved, now)
+    numpy, blas = run_directory.compare_environments(saved, now)
     assert numpy == f"NumPy 2.3 -> {np.__version__}"
     assert blas.isprintable()
     del saved["pillow"]
-    assert any(line.startswith("Pillow unknown -> ") for line in directory.compare_environments(saved, now))
+    assert any(line.startswith("Pillow unknown -> ") for line in run_directory.compare_environments(saved, now))
 
 
 def test_errors_of_a_run_directory_have_exit_codes(tmp_path: Path) -> None:
