@@ -16,7 +16,7 @@ from cnntrain.config.load import Loaded, problem
 from cnntrain.config.schema import Experiment
 from cnntrain.core.errors import ConfigError
 from cnntrain.network import build
-from cnntrain.schedules.base import Horizon, Schedule
+from cnntrain.parts.schedules.base import Horizon, Schedule
 from cnntrain.training.monitor import Values
 
 MOST = 100_000  # steps of a run that are all looked at; of a longer one as many, first and last among them

@@ -16,7 +16,7 @@ from cnntrain.core.errors import ConfigError
 from cnntrain.core.registry import make, parts
 from cnntrain.data import build_data
 from cnntrain.network import build
-from cnntrain.schedules.base import Horizon
+from cnntrain.parts.schedules.base import Horizon
 from cnntrain.training.monitor import Monitor
 from cnntrain.training.rates import Rates
 

@@ -17,9 +17,9 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.errors import ConfigError, StoppedError
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.update import Updater
-from cnntrain.optimizers.base import Optimizer
+from cnntrain.parts.optimizers.base import Optimizer
+from cnntrain.parts.schedules.base import Horizon
 from cnntrain.rundir.checkpoint import read
-from cnntrain.schedules.base import Horizon
 from cnntrain.training import rates
 from cnntrain.training.rates import Rates
 from tests.engine.test_update import LAYOUT, Ready
