@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from typing import Any
 
@@ -17,10 +18,15 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", 
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> Any:
-    """Import `fit` when it is asked for: help and version answer without NumPy."""
-    if name == "fit":
-        from cnntrain.training.session import fit
+_DOOR = {"fit": "fit", "load": "model", "Model": "model", "runs": "run", "Run": "run", "History": "history"}
 
-        return fit
+
+def __getattr__(name: str) -> Any:
+    """Import what notebooks call when it is asked for: help and version answer without NumPy."""
+    if name in _DOOR:
+        return getattr(importlib.import_module(f"cnntrain.api.{_DOOR[name]}"), name)
     raise AttributeError(f"module 'cnntrain' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_DOOR])

@@ -47,7 +47,7 @@ class Generated:
 GENERATED = (
     *(Generated(Path(page.name), partial(reference.content, page)) for page in reference.generated()),
     Generated(Path("data/transforms.png"), gallery.content, gallery.fresh),
-    Generated(Path("cnntrain/golden.npz"), pack.content, pack.fresh),
+    Generated(Path("cnntrain/checks/golden.npz"), pack.content, pack.fresh),
 )
 
 

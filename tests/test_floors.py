@@ -1,4 +1,4 @@
-"""The import graph is a staircase: a part imports its own kind's base and lower floors; nobody imports up."""
+"""The package is a house of rooms: each imports only rooms on the floors below it, none sideways, and none up."""
 
 from __future__ import annotations
 
@@ -13,53 +13,49 @@ import cnntrain
 from cnntrain.core.registry import KINDS
 
 ROOT = Path(cnntrain.__file__).parent
+MAP = "cnntrain/README.md"  # the page that says what belongs in which room
 
-# A name stands for a module, or for a folder and all that is in it.
-FLOORS: dict[int, set[str]] = {
-    0: {"errors", "registry", "installed", "files", "archive", "reader", "reading", "strict_json"},
-    1: {"config"},
-    2: {"blas", "arrays", "description", "display", "random", "ops", "pictures", "decoded", "records", "draft"},
-    3: set(KINDS),
-    4: {"graph", "engine", "loader", "recognition"},
-    5: {"checkpoint", "run", "manifest", "build", "build_data", "resources", "saved"},
-    6: {
-        "contracts",
-        "trainer",
-        *("job", "stepper", "rates", "state", "validation", "postmortem", "timekeeper", "fingerprint", "changes"),
-        "preflight",
-        "recorder",
-        "journal",
-        "inspection",
-        "replay",
-        "report",
-        "monitor",
-        "console",
-        "sparkline",
-        "record",
-        "events",
-        "compare",
-        "interrupts",
-        "session",
-        "inference",
-        "summary",
-        "advice",
-        *("timing", "forecast"),
-        *("gradcheck", "selftest", "warmstart", "merge", "teacher", "sweep", "export", "lr_find"),
-        *("survey", "contact_sheet", "proposal", "unseen", "bar", "download", "fetch"),
-    },
-    7: {"cli", "__main__"},
+FLOORS = (  # from the ground to the roof, the order of an experiment's life backwards
+    ("core",),
+    ("config", "reading"),
+    ("ops", "rundir"),
+    ("parts",),
+    ("data",),
+    ("network",),
+    ("engine",),
+    ("trained",),
+    ("training",),
+    ("checks",),
+    ("results", "sweep"),
+    ("api",),
+    ("cli",),
+)
+ROOMS = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+NUMPY = "numpy"
+LIBRARIES = {  # what a room may import that is neither Python's own nor ours; the optional ones where they are used
+    "core": {NUMPY, "tqdm"},
+    "config": {"yaml"},
+    "reading": {NUMPY, "PIL"},
+    "ops": {NUMPY},
+    "rundir": {NUMPY, "PIL", "tensorboard"},
+    "parts": {NUMPY, "PIL"},
+    "data": {NUMPY, "tqdm"},
+    "network": {NUMPY, "safetensors"},
+    "engine": {NUMPY},
+    "trained": {NUMPY},
+    "training": {NUMPY},
+    "checks": {NUMPY, "PIL"},
+    "results": {NUMPY, "PIL", "matplotlib", "onnx", "onnxruntime", "yaml"},
+    "sweep": set[str](),
+    "api": {NUMPY, "pandas"},
+    "cli": {NUMPY, "PIL", "click", "tqdm"},
 }
-EXTRAS = {"cnntrain.parts.transforms.dense_sift": "cv2"}  # imported where it is used, by the one that needs it
-LIBRARIES = {0: set[str](), 1: {"yaml"}, 2: {"numpy", "PIL"}, 6: {"tqdm", "matplotlib", "tensorboard"}, 7: {"click"}}
-LIBRARIES[6] |= {"onnx", "onnxruntime", "safetensors"}  # optional, as those above
+EXTRAS = {"cnntrain.parts.transforms.dense_sift": "cv2"}  # an optional library of one part
 
 
-def floor_of(module: str) -> int | None:
-    """The floor of "cnntrain.parts.layers.conv2d"; None for the package itself, which hands out fit when asked for it."""
-    if module == "cnntrain":
-        return None
-    name = module.split(".")[1]
-    return next((floor for floor, names in FLOORS.items() if name in names), -1)
+def room_of(module: str) -> str | None:
+    """The room of "cnntrain.parts.layers.conv2d"; None for the package itself and `python -m cnntrain`."""
+    return None if module in ("cnntrain", "cnntrain.__main__") else module.split(".")[1]
 
 
 def modules() -> dict[str, ast.Module]:
@@ -89,29 +85,47 @@ def imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
 def complaint(importer: str, imported: str) -> str | None:
     """What is wrong with one module importing another, or None."""
     if imported.startswith("."):
-        return "relative imports hide the floor"
-    top = imported.split(".")[0]
-    mine = floor_of(importer)
-    if top != "cnntrain":
-        allowed = set().union(*(names for floor, names in LIBRARIES.items() if mine is not None and floor <= mine))
-        allowed |= {EXTRAS.get(importer)}
-        return None if top in sys.stdlib_module_names or top in allowed else f"{top} is not for this floor"
-    theirs = floor_of(imported)
+        return "relative imports hide the room"
+    mine = room_of(importer)
+    if imported.split(".")[0] != "cnntrain":
+        return _of_library(importer, mine, imported.split(".")[0])
+    theirs = room_of(imported)
     if mine is None:
-        return None if imported == "cnntrain.training.session" else "the package hands out fit and no more"
+        allowed = ("api",) if importer == "cnntrain" else ("cli",)
+        return None if theirs in allowed else f"only the room {allowed[0]} is for the package itself"
     if theirs is None:
         return None
-    if theirs > mine:
-        return f"goes up from floor {mine} to {theirs}"
-    kind, other = importer.split(".")[1], imported.split(".")[1]
-    if theirs == mine and kind in KINDS and imported != f"cnntrain.{kind}.base":
-        return f"goes sideways from {kind} to {other}"
+    if mine == theirs:
+        return _within_parts(importer, imported) if mine == "parts" else None
+    if ROOMS[theirs] >= ROOMS[mine]:
+        way = "sideways" if ROOMS[theirs] == ROOMS[mine] else "up"
+        return f"goes {way} from the room {mine} to {theirs}: move what both need to a room below ({MAP})"
     return None
 
 
-def test_every_module_has_a_floor() -> None:
-    homeless = [name for name in MODULES if floor_of(name) == -1]
-    assert homeless == [], "give them a place in the design's table and in FLOORS"
+def _of_library(importer: str, room: str | None, library: str) -> str | None:
+    if library in sys.stdlib_module_names or EXTRAS.get(importer) == library:
+        return None
+    allowed = LIBRARIES[room] if room else set()
+    return None if library in allowed else f"{library} is not for the room {room or 'of the package itself'}"
+
+
+def _within_parts(importer: str, imported: str) -> str | None:
+    """A part imports its own kind's base, and no other kind."""
+    kind, other = ([*name.split("."), ""][2] for name in (importer, imported))
+    if kind in KINDS and imported != f"cnntrain.parts.{kind}.base":
+        return f"goes sideways from {kind} to {other or 'parts'}: parts know each other by name only ({MAP})"
+    return None
+
+
+def test_the_rooms_are_those_of_the_map() -> None:
+    found = {path.name for path in ROOT.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert found == set(ROOMS), f"a new room wants a floor in FLOORS and a line in {MAP}"
+
+
+def test_every_module_is_in_a_room() -> None:
+    homeless = [name for name in MODULES if room_of(name) not in {None, *ROOMS}]
+    assert homeless == [], f"{MAP} says what belongs in which room"
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -139,6 +153,13 @@ def test_no_module_imports_itself_in_a_circle() -> None:
         visit(name, ())
 
 
+def test_the_tests_mirror_the_rooms() -> None:
+    beside = {"benchmarks", "experiments", "faults", "golden", "installed", "support"}  # of no one room
+    tests = Path(__file__).parent
+    folders = {path.name for path in tests.iterdir() if path.is_dir() and path.name != "__pycache__"} - beside
+    assert folders <= set(ROOMS), "a test lies in the folder of the room it tests"
+
+
 @pytest.mark.parametrize(
     ("importer", "imported", "expected"),
     [
@@ -146,14 +167,16 @@ def test_no_module_imports_itself_in_a_circle() -> None:
         ("cnntrain.parts.layers.relu", "cnntrain.ops.columns", None),
         ("cnntrain.parts.layers.relu", "cnntrain.parts.layers.conv2d", "sideways"),
         ("cnntrain.parts.layers.relu", "cnntrain.parts.losses.base", "sideways"),
-        ("cnntrain.parts.layers.relu", "cnntrain.engine.pool", "up from floor 3 to 4"),
-        ("cnntrain.core.files", "cnntrain.config.fields", "up from floor 0 to 1"),
-        ("cnntrain.config.schema", "numpy", "numpy is not for this floor"),
+        ("cnntrain.parts.layers.relu", "cnntrain.engine.pool", "up from the room parts to engine"),
+        ("cnntrain.ops.columns", "cnntrain.rundir.journal", "sideways from the room ops to rundir"),
+        ("cnntrain.core.files", "cnntrain.config.fields", "up from the room core to config"),
+        ("cnntrain.config.schema", "numpy", "numpy is not for the room config"),
         ("cnntrain.config.schema", "PIL", "PIL is not"),
         ("cnntrain.parts.datasets.idx", "PIL", None),
         ("cnntrain.training.trainer", "click", "click is not"),
         ("cnntrain.training.trainer", "torch", "torch is not"),
-        ("cnntrain", "cnntrain.training.trainer", "hands out fit"),
+        ("cnntrain", "cnntrain.training.trainer", "only the room api"),
+        ("cnntrain", "cnntrain.api.door", None),
         ("cnntrain", "numpy", "numpy is not"),
         ("cnntrain.parts.layers.relu", ".base", "relative"),
     ],

@@ -23,13 +23,12 @@ from cnntrain.config.json_schema import json_schema
 from cnntrain.core import errors
 from cnntrain.core.registry import KINDS
 from tests.support import reference
-from tests.support.pages import CLI, CODE, CONFIGS, MOVED, NAMES, PAGES, README, ROOT, RUNS, TESTS, Page
+from tests.support.pages import CLI, CODE, CONFIGS, NAMES, PAGES, README, ROOT, RUNS, TESTS, Page
 
 SHORT = "--set train.epochs=null --set train.steps=2"  # what `fit` and `sweep` are given in addition, to end soon
 TO_WRITE = {
     f"cnntrain/parts/{part}.py" for part in ("layers/dynamic_tanh", "optimizers/signum", "metrics/worst_recall")
 }
-moved = pytest.mark.skipif(not MOVED, reason="the rooms are not as the map has them yet")
 every_page = pytest.mark.parametrize("page", PAGES, ids=NAMES)
 
 
@@ -194,13 +193,11 @@ def test_every_program_it_names_is_there(page: Page) -> None:
     missing = {
         name for name in re.findall(r"python -m (tests\.[\w.]+)", page.text) if not importlib.util.find_spec(name)
     }
-    assert missing <= (set() if MOVED else {"tests.regenerate"})
+    assert missing == set()
 
 
 @every_page
 def test_every_link_leads_to_a_page_and_a_heading(page: Page) -> None:
-    if page == CODE and not MOVED:
-        pytest.skip("the rooms are not as the map has them yet")
     for link in page.links():
         path, _, anchor = link.partition("#")
         target = (page.path.parent / path).resolve() if path else page.path
@@ -224,7 +221,6 @@ def test_every_test_it_names_is_there() -> None:
         assert re.search(rf"^def {name}\(", (ROOT / path).read_text(), re.MULTILINE), f"{path}::{name}"
 
 
-@moved
 def test_the_map_shows_every_room() -> None:
     rooms = re.findall(r"\[(\w+)\]\(\1\)", CODE.section("The rooms"))
     folders = {path.name for path in (ROOT / "cnntrain").iterdir() if path.is_dir() and path.name != "__pycache__"}
@@ -245,7 +241,6 @@ def test_the_forms_for_issues_are_what_a_form_should_be() -> None:
 # -- what one is to write ------------------------------------------------------------------------------------------
 
 
-@moved
 def test_the_parts_it_shows_are_found_keep_their_contracts_and_the_manners(tmp_path: Path) -> None:
     for name in ("cnntrain", "tests", "configs"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))

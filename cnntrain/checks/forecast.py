@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain import resources
 from cnntrain.checks.timing import Trial, pace, saves_in, step_flops
 from cnntrain.config.load import Loaded
-from cnntrain.core import files
+from cnntrain.core import files, machine
 from cnntrain.core.errors import OutOfMemoryError
+from cnntrain.core.machine import human
+from cnntrain.engine import memory
 from cnntrain.engine.plan import plan_of
 from cnntrain.engine.pool import Pool
 from cnntrain.network import build
 from cnntrain.network.build import Network
 from cnntrain.network.graph import Graph
-from cnntrain.resources import human
 from cnntrain.training.job import Job
 from cnntrain.training.stepper import vectors
 
@@ -54,16 +54,16 @@ def check_memory(loaded: Loaded, network: Network, threads: int) -> dict[str, An
     Raises OutOfMemoryError where it is more than there is.
     """
     batch_size = loaded.experiment.train.batch_size
-    needed = resources.needed(network.graph, threads, batch_size, vectors(loaded.experiment))
+    needed = memory.needed(network.graph, threads, batch_size, vectors(loaded.experiment))
     needed += _largest_node(network.graph)
-    held, free = resources.held(), resources.free()
+    held, free = machine.held(), machine.free()
     if needed > free:
         raise OutOfMemoryError(
             f"training needs {human(held + needed)} of memory, {human(held)} of it for data and program; only "
             f"{human(held + free)} can be had now. Lower train.batch_size ({batch_size}), or make the network, the "
             "images or the data smaller"
         )
-    return {"peak_bytes": max(held + needed, resources.peak()), "free_bytes": free}
+    return {"peak_bytes": max(held + needed, machine.peak()), "free_bytes": free}
 
 
 def _largest_node(graph: Graph) -> int:

@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain import resources
 from cnntrain.checks import forecast
 from cnntrain.checks.contact_sheet import contact_sheet
 from cnntrain.checks.summary import described_without_data, figures
 from cnntrain.checks.survey import survey, unreadable, validation_indices
 from cnntrain.config.load import Loaded, load
-from cnntrain.core import blas, files
+from cnntrain.core import blas, files, machine
 from cnntrain.core.console import Console
 from cnntrain.core.errors import DataError, StorageError
 from cnntrain.data import build_data, manifest
@@ -50,7 +49,7 @@ def dry_run(
     """
     began = began or time.perf_counter()
     loaded = load(configs, sets)
-    usable = resources.threads(threads)
+    usable = machine.threads(threads)
     job = make_job(loaded, threads, Console("none"), forecast.check_memory)
     warm_start(loaded, job.network)
     start = time.perf_counter() - began
@@ -64,7 +63,7 @@ def rehearse(configs: Sequence[str | Path], sets: Sequence[str] = (), threads: i
     """What `check --no-data --json` prints: all that can be told without reading data. Raises ConfigError."""
     loaded = load(configs, sets)
     console = Console("none")
-    usable = resources.threads(threads)
+    usable = machine.threads(threads)
     advice.check_codes(loaded)
     network = build.network(loaded, described_without_data(loaded))
     check_memory(loaded, network, usable)
@@ -86,7 +85,7 @@ def examine(
     console = Console("none", quiet=True)
     blas.pin()
     advice.check_codes(loaded)
-    usable = resources.threads(threads)
+    usable = machine.threads(threads)
     with Pool(usable) as pool:
         found = survey(loaded, pool)
     if found.files:

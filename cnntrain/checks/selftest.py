@@ -37,7 +37,7 @@ from cnntrain.parts.layers.base import Layer
 from cnntrain.parts.losses.base import Loss
 from cnntrain.parts.optimizers.base import Optimizer
 from cnntrain.parts.schedules.base import Horizon, Schedule
-from cnntrain.rundir.directory import environment
+from cnntrain.rundir.environment import environment
 from cnntrain.training.stepper import Stepper
 
 GOLDEN = Path(__file__).with_name("golden.npz")

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cnntrain import resources
 from cnntrain.config.load import Loaded, load, problem
+from cnntrain.core import machine
 from cnntrain.core.description import Description
 from cnntrain.core.errors import UsageError
 from cnntrain.data import build_data
+from cnntrain.engine import memory
 from cnntrain.network import build
 from cnntrain.network.build import Network
 from cnntrain.network.graph import BATCH, INPUT, Graph, format_shape
@@ -30,7 +31,7 @@ def summarize(targets: Sequence[Path], sets: Sequence[str] = (), threads: int | 
     else:
         loaded = load(targets, sets)
         description = describe(loaded)
-    return figures(loaded, build.network(loaded, description), resources.threads(threads))
+    return figures(loaded, build.network(loaded, description), machine.threads(threads))
 
 
 def describe(loaded: Loaded) -> Description:
@@ -52,7 +53,7 @@ def figures(loaded: Loaded, network: Network, threads: int) -> dict[str, Any]:
     """The numbers of a network, under its config's batch size and optimizer, on that many threads."""
     graph, batch_size = network.graph, loaded.experiment.train.batch_size
     slots = vectors(loaded.experiment)
-    memory = resources.needed(graph, threads, batch_size, slots)
+    needed = memory.needed(graph, threads, batch_size, slots)
     return {
         "name": loaded.experiment.name,
         "input": format_shape(graph.input_shape),
@@ -71,8 +72,8 @@ def figures(loaded: Loaded, network: Network, threads: int) -> dict[str, Any]:
         "shard": graph.shard,
         "batch_size": batch_size,
         "threads": threads,
-        "memory_bytes": memory,
-        "memory": resources.human(memory),
+        "memory_bytes": needed,
+        "memory": machine.human(needed),
     }
 
 

@@ -140,7 +140,7 @@ def show_rehearsal(document: dict[str, Any]) -> None:
 def _ahead(document: dict[str, Any]) -> list[tuple[str, str]]:
     """What a run will take."""
     from cnntrain.core.console import clock
-    from cnntrain.resources import human
+    from cnntrain.core.machine import human
 
     threads, epochs = document["threads"], document["epochs"]
     return [

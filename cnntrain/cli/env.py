@@ -33,20 +33,19 @@ def command(as_json: bool) -> None:
 
     Two machines on which the first seven lines are the same train to the same bits.
     """
-    from cnntrain import resources
-    from cnntrain.core import blas
-    from cnntrain.rundir.directory import environment
+    from cnntrain.core import blas, machine
+    from cnntrain.rundir.environment import environment
 
     blas.pin()
     document: dict[str, Any] = environment() | {
-        "usable_cpus": resources.threads(),
-        "memory": resources.available(),
+        "usable_cpus": machine.threads(),
+        "memory": machine.available(),
         "extras": _extras(),
     }
     if as_json:
         print_json(document)
         return
-    shown = document | {"memory": resources.human(document["memory"])}
+    shown = document | {"memory": machine.human(document["memory"])}
     show(pairs([(label, str(shown[key])) for key, label in _LABELS.items()]))
     show("\nextras")
     show(pairs([(f"  {name}", _installed(name, packages)) for name, packages in document["extras"].items()]))

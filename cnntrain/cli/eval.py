@@ -64,22 +64,19 @@ def command(
     Of a run directory it is the best checkpoint, or the last where there is no best. Preprocessing and class names
     are the checkpoint's.
     """
+    from cnntrain.api.model import Model
     from cnntrain.core.errors import UsageError
-    from cnntrain.engine.pool import Pool
-    from cnntrain.resources import threads as usable
-    from cnntrain.trained.inference import Trained
 
     if data is not None and sets:
         raise UsageError("--data names other data and --set says where the training data lies. Choose one")
     if as_csv and as_json:
         raise UsageError("--csv and --json are two forms of the same. Choose one")
-    with Pool(usable(threads)) as pool:
-        trained = Trained(checkpoint, pool, sets)
-        result = trained.evaluate(split, data)
+    with Model(checkpoint, threads=threads, set=sets) as model:
+        result = model.evaluate(split, data)
     if as_json:
         print_json(result)
     elif not as_csv:
-        _show(result, trained.step)
+        _show(result, model.step)
     elif "per_class" in result:
         click.echo(mistakes.as_csv(result["per_class"], result["confusion"]), nl=False)
     else:

@@ -40,16 +40,15 @@ def command(
     The steps are thrown away, and no config or run is changed. The suggestion is a tenth of the rate with the smallest
     loss, for these batches and this seed; it is where a search begins, and not where it ends.
     """
-    from cnntrain import resources
     from cnntrain.checks.lr_find import find, picture, plot
-    from cnntrain.core import files
+    from cnntrain.core import files, machine
     from cnntrain.core.errors import UsageError
     from cnntrain.rundir.directory import RUNS
     from cnntrain.training.job import prepare
 
     if low >= high:
         raise UsageError(f"--low {low:g} is not below --high {high:g}")
-    usable = resources.threads(threads)
+    usable = machine.threads(threads)
     job = prepare(configs, sets, usable)
     target = png or RUNS / job.loaded.experiment.name / "lr-find.png"
     curve = find(job, usable, low, high, steps)

@@ -43,19 +43,16 @@ def command(
     resized, its proportions not kept; colour becomes grey or grey colour as the network needs. Light and dark must be
     as in training: MNIST is white on black.
     """
+    from cnntrain.api.model import Model
     from cnntrain.core.errors import UsageError
-    from cnntrain.engine.pool import Pool
-    from cnntrain.resources import threads as usable
-    from cnntrain.trained.inference import Trained
 
     if as_csv and as_json:
         raise UsageError("--csv and --json are two forms of the same. Choose one")
-    with Pool(usable(threads)) as pool:
-        trained = Trained(checkpoint, pool)
-        answers = trained.answers(paths, top)
+    with Model(checkpoint, threads=threads) as model:
+        answers = model.trained.answers(paths, top)
     if as_json:
         predictions = [{"path": name} | answer.document for name, answer in answers]
-        print_json({"checkpoint": str(trained.path), "predictions": predictions})
+        print_json({"checkpoint": str(model.path), "predictions": predictions})
     elif as_csv:
         click.echo(_table(answers), nl=False)
     else:

@@ -66,7 +66,7 @@ def command(
     A run that fails does not stop the others. After Ctrl-C, or whatever killed it, the same command goes on: finished
     runs stay, others resume. Ends with a table, and with the worst exit code. configs/README.md says what SWEEP holds.
     """
-    from cnntrain import resources
+    from cnntrain.core import machine
     from cnntrain.core.errors import StoppedError, UsageError
     from cnntrain.rundir.directory import RUNS
     from cnntrain.sweep.plan import read_plan
@@ -76,7 +76,7 @@ def command(
         raise UsageError("--dry-run and --print-commands are two answers. Choose one")
     plan = read_plan(sweep, sets)
     folder = run_dir or RUNS / plan.name
-    usable = resources.threads(threads)
+    usable = machine.threads(threads)
     at_once = min(processes or usable, len(plan.cells))
     if print_commands:
         _print_commands(plan, folder, threads)

@@ -25,11 +25,11 @@ def command(configs: tuple[Path, ...], steps: int, sets: tuple[str, ...], thread
 
     Milliseconds are those of a step, added up over the threads. Nothing is written.
     """
-    from cnntrain import resources
     from cnntrain.checks.timing import measure
+    from cnntrain.core import machine
     from cnntrain.training.job import prepare
 
-    usable = resources.threads(threads)
+    usable = machine.threads(threads)
     result = measure(prepare(configs, sets, usable), usable, steps)
     if as_json:
         print_json(result)
@@ -51,7 +51,7 @@ def command(configs: tuple[Path, ...], steps: int, sets: tuple[str, ...], thread
 
 
 def _row(node: dict[str, Any]) -> list[str]:
-    from cnntrain.resources import human
+    from cnntrain.core.machine import human
 
     backward, speed = node.get("backward_seconds"), node.get("gflops_per_second", 0.0)
     return [

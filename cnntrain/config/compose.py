@@ -7,10 +7,23 @@ the upper one replaces the lower, rather than hand its keys to a part that does 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from cnntrain.config.mapping import NAME, Config, text_of
 from cnntrain.config.problems import Problems
-from cnntrain.config.tree import Broken, Entry, List, Map, Node, Scalar, UnreadableError, parse, read_source
+from cnntrain.config.tree import (
+    MAX_BYTES,
+    Broken,
+    Entry,
+    List,
+    Map,
+    Node,
+    Scalar,
+    Source,
+    UnreadableError,
+    parse,
+    read_source,
+)
 from cnntrain.config.variables import mentions
 from cnntrain.core.errors import Mark, UsageError
 
@@ -27,11 +40,14 @@ class Composition:
         self.mentioned: set[str] = set()  # variables that any of the files uses
         self._count = 0
 
-    def files(self, paths: Sequence[str]) -> Map:
-        """The tree of these files and of all that they extend. Raises UsageError, ConfigError."""
+    def files(self, paths: Sequence[str | Config]) -> Map:
+        """The tree of these files, or mappings in their place, and of all that they extend.
+
+        Raises UsageError, ConfigError.
+        """
         merged: Map | None = None
         for path in paths:
-            tree = self._file(path, (), None)
+            tree = self._mapping(path) if isinstance(path, Mapping) else self._file(path, (), None)
             merged = tree if merged is None else merge(merged, tree)
         if merged is None:
             raise UsageError("no config given; name a YAML file")
@@ -51,6 +67,18 @@ class Composition:
             if cited is None:
                 raise UsageError(f"the config {message}. Check the path") from error
             self.problems.fail(cited, message)
+        return self._tree(source, path, above)
+
+    def _mapping(self, config: Config) -> Map:
+        """A mapping over what it extends."""
+        text = text_of(config)
+        source = Source(NAME, text)
+        if len(text) > MAX_BYTES:
+            self.problems.fail(source.mark(0, 0), f"larger than {MAX_BYTES} characters")
+        return self._tree(source, NAME, ())
+
+    def _tree(self, source: Source, path: str, above: tuple[str, ...]) -> Map:
+        """What a text says, over what it extends."""
         self.text = self.text or source.text
         tree = root_map(parse(source, self.problems), source.mark(0, 0), self.problems)
         self.mentioned |= mentions(tree)

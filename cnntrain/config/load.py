@@ -12,6 +12,7 @@ from typing import Any
 from cnntrain.config.blocks import expand
 from cnntrain.config.compose import Composition, root_map
 from cnntrain.config.dump import plain
+from cnntrain.config.mapping import NAME, Config
 from cnntrain.config.overrides import change, override
 from cnntrain.config.problems import Problems
 from cnntrain.config.reader import Place, Reader
@@ -48,22 +49,27 @@ class Loaded:
         }
 
 
-def load(paths: Sequence[str | Path], sets: Sequence[str] = (), changes: Sequence[tuple[Scalar, Node]] = ()) -> Loaded:
+def load(
+    paths: Sequence[str | Path | Config], sets: Sequence[str] = (), changes: Sequence[tuple[Scalar, Node]] = ()
+) -> Loaded:
     """The experiment that these files describe, later ones laid over earlier ones, with `KEY=VALUE` overrides applied.
+
+    A mapping stands for a file that holds it.
 
     `changes` are overrides that another file gives, such as that of a sweep; they come before `sets`. Raises
     ConfigError with everything that is wrong, or UsageError where a named file cannot be read.
     """
     problems = Problems()
     composition = Composition(problems)
-    tree = composition.files([str(path) for path in paths])
+    tree = composition.files([path if isinstance(path, Mapping) else str(path) for path in paths])
     for key, value in changes:
         tree = change(tree, key, value, problems)
     for number, text in enumerate(sets, 1):
         tree = override(tree, text, number, problems)
     tree = expand(tree, problems)
     tree = substitute(tree, composition.mentioned | mentions(tree), problems)
-    loaded = _read(tree, composition.text, Path(paths[0]).stem, problems)
+    stem = NAME if isinstance(paths[0], Mapping) else Path(paths[0]).stem
+    loaded = _read(tree, composition.text, stem, problems)
     if sum(1 for _ in leaves(plain(loaded.experiment))) > MAX_RESOLVED // 2:  # each leaf is a key and a value
         problems.fail(tree.where, f"with its defaults the config has over {MAX_RESOLVED} values; use 'repeat'")
     return loaded

@@ -81,7 +81,9 @@ class Console:
         quiet: bool = False,
         log: Callable[[str], None] | None = None,
         verbose: bool = False,
+        warned: Callable[[str], None] | None = None,
     ) -> None:
+        """`warned` is told of warnings in place of stderr."""
         there = sys.stderr is not None and not sys.stderr.closed  # not so after `2>&-`
         if progress == "auto":
             progress = "bar" if there and sys.stderr.isatty() else "plain"
@@ -89,6 +91,7 @@ class Console:
             progress = "plain"
         self._progress: Progress = "none" if quiet else progress
         self._quiet, self._verbose = quiet, verbose
+        self._warned = warned
         self.log = log  # every line goes here as well: the run's train.log
         self._bar: Any = None
         self._headed = False  # whether the table of epochs has its header
@@ -105,7 +108,9 @@ class Console:
 
     def warn(self, text: str) -> None:
         """Print a warning; not silenced by quiet."""
-        self._write(f"cnntrain: warning: {text}", show=True)
+        self._write(f"cnntrain: warning: {text}", show=self._warned is None)
+        if self._warned is not None:
+            self._warned(text)
 
     def step(self, epoch: int, done: int, steps: int, values: Callable[[], dict[str, str]]) -> None:
         """One more step of an epoch is done; `values` are shown with it, and asked for only when they are."""

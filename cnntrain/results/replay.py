@@ -12,14 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cnntrain import resources
-from cnntrain.core import blas, strict_json
+from cnntrain.core import blas, machine, strict_json
 from cnntrain.core.console import Console
 from cnntrain.core.errors import CheckFailedError, DivergedError, RunDirectoryError, StorageError
 from cnntrain.core.files import read_limited
 from cnntrain.engine.pool import Pool
 from cnntrain.rundir.checkpoint import Checkpoint, read, read_meta
-from cnntrain.rundir.directory import FLIGHT_RECORD, compare_environments, environment
+from cnntrain.rundir.directory import FLIGHT_RECORD
+from cnntrain.rundir.environment import compare_environments, environment
 from cnntrain.rundir.journal import Unwritten
 from cnntrain.trained import saved
 from cnntrain.trained.inference import check_override
@@ -131,7 +131,7 @@ def _trainer(
     job = make_job(loaded, threads, console)
     checkpoint.require(metrics_length=int)
     journal = Unwritten(path, checkpoint.meta["metrics_length"])
-    with Pool(resources.threads(threads)) as pool:
+    with Pool(machine.threads(threads)) as pool:
         trainer = Trainer(job, journal, pool, console, Interrupts())
         trainer.state.restore(checkpoint)
         yield trainer, journal

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import functools
 import io
 import itertools
 import os
-import platform
 import re
 import shlex
 import time
@@ -21,11 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-import PIL
-
-import cnntrain
-from cnntrain.core import blas, files, strict_json
+from cnntrain.core import files, strict_json
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import RunDirectoryError, StorageError
 from cnntrain.core.files import AppendLog, DirectoryLock
@@ -52,18 +46,6 @@ _FILES = (  # what --overwrite removes beside checkpoints; everything else in th
     FLIGHT_RECORD,
 )
 _NUMBERED = re.compile(r"(epoch|step)-(\d+)\.npz")
-
-NUMERICS = 2  # raised where a change alters the last bits of what is trained; CHANGELOG.md says where
-_DECIDES_BITS = {  # what in the environment can change the bits of a result -> how a warning calls it
-    "cnntrain": "cnntrain",
-    "numerics": "cnntrain's arithmetic",
-    "python": "Python",
-    "numpy": "NumPy",
-    "blas": "BLAS",
-    "simd": "vector instructions",
-    "pillow": "Pillow",
-    "machine": "machine",
-}
 
 
 class RunDirectory:
@@ -340,51 +322,3 @@ def _locked(path: Path) -> contextlib.ExitStack:
     held = contextlib.ExitStack()
     held.enter_context(DirectoryLock(path))
     return held
-
-
-def environment() -> dict[str, Any]:
-    """What the bits of a result depend on beside config, data and seed, and the machine; for env.json, checkpoints."""
-    return dict(_environment())
-
-
-@functools.cache
-def _environment() -> dict[str, Any]:
-    configured = np.show_config(mode="dicts")
-    simd = configured.get("SIMD Extensions", {}) if isinstance(configured, dict) else {}
-    return {
-        "cnntrain": cnntrain.__version__,
-        "numerics": NUMERICS,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "blas": blas.description(),
-        "simd": " ".join([*simd.get("baseline", ()), *simd.get("found", ())]),
-        "pillow": PIL.__version__,
-        "machine": platform.machine(),
-        "platform": platform.platform(),
-        "cpu": _cpu(),
-        "cpu_count": os.cpu_count(),
-    }
-
-
-def _cpu() -> str:
-    """The processor's name, as far as the system tells."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
-
-
-def compare_environments(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs and can change bits: "NumPy 2.3.1 -> 2.4.6"; empty where a resume is bit-identical."""
-    return [
-        f"{label} {_word(saved.get(key))} -> {_word(now.get(key))}"
-        for key, label in _DECIDES_BITS.items()
-        if saved.get(key) != now.get(key)
-    ]
-
-
-def _word(value: Any) -> str:
-    """A value from a checkpoint in a message: on one line, and not long."""
-    text = "unknown" if value is None else ascii(value).strip("'")
-    return text if len(text) <= 80 else text[:77] + "..."

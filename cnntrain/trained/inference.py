@@ -12,8 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from cnntrain import resources
-from cnntrain.core import blas
+from cnntrain.core import blas, machine
 from cnntrain.core.arrays import Array
 from cnntrain.core.console import Console
 from cnntrain.core.description import Description
@@ -22,6 +21,7 @@ from cnntrain.core.errors import CheckpointError, DataError, UsageError
 from cnntrain.core.registry import Part, make
 from cnntrain.data import build_data
 from cnntrain.data.loader import Samples
+from cnntrain.engine import memory
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.pool import Pool
 from cnntrain.network import build
@@ -61,11 +61,11 @@ class Trained:
         replace(checkpoint, arrays=params).expect(
             {f"{source}/{name}": (entry.param.shape, np.float32) for name, entry in layout.entries.items()}
         )
-        needed = resources.needed(self.network.graph, pool.threads, self.network.graph.shard, 0, training=False)
-        if needed > resources.available():
+        needed = memory.needed(self.network.graph, pool.threads, self.network.graph.shard, 0, training=False)
+        if needed > machine.available():
             raise CheckpointError(
-                f"{self.path} describes a network that needs {resources.human(needed)} of memory, this machine has "
-                f"{resources.human(resources.available())}. Use a machine with more"
+                f"{self.path} describes a network that needs {machine.human(needed)} of memory, this machine has "
+                f"{machine.human(machine.available())}. Use a machine with more"
             )
         data_source = cast(Dataset, self.loaded.experiment.data.source)
         self.unseen = Unseen(self.path, data_source, self.description, self.network.task)
@@ -73,7 +73,7 @@ class Trained:
         self.engine = Engine(self.network.graph, self.tally, pool, seed=self.loaded.experiment.seed)
         for name, view in layout.views(self.engine.params).items():
             view[...] = checkpoint.arrays[f"{source}/{name}"]
-        self._reader = Reader(pool.threads, CACHE, resources.available(), warn=Console("none").warn)
+        self._reader = Reader(pool.threads, CACHE, machine.available(), warn=Console("none").warn)
         self.transforms = saved.transforms(checkpoint, self.loaded, self.description.shape)
         self.step: int = checkpoint.meta["position"]["step"]
 
@@ -161,16 +161,22 @@ class Trained:
 
     def answers(self, paths: Sequence[Path], top: int = 1) -> list[tuple[str, Answer]]:
         """The samples that `predict` tells of, by name, each with the task's answer in all its forms."""
-        task, data = self.network.task, self.description
         found: list[tuple[str, Answer]] = []
         for names, pixels in self.unseen.samples(paths, self.engine.pool):
-            outputs = self.engine.outputs(self._samples(pixels))
-            found += [(name, task.answer(row, data, top)) for name, row in zip(names, outputs, strict=True)]
+            found += zip(names, self.answers_to(pixels, top), strict=True)
         return found
+
+    def answers_to(self, pixels: Array, top: int = 1) -> list[Answer]:
+        """The task's answers for images (n, h, w, c) as they are stored."""
+        return [self.network.task.answer(row, self.description, top) for row in self.outputs(pixels)]
+
+    def outputs(self, pixels: Array) -> Array:
+        """The network's outputs (n, *shape) for images (n, h, w, c) as they are stored."""
+        return self.engine.outputs(self._samples(pixels))
 
     def probabilities(self, pixels: Array) -> Array:
         """Class probabilities (n, classes) of images (n, h, w, c) as they are stored; the softmax of the outputs."""
-        return softmax(self.engine.outputs(self._samples(pixels)).astype(np.float64))[0]
+        return softmax(self.outputs(pixels).astype(np.float64))[0]
 
     def _samples(self, pixels: Array) -> Samples:
         """Images without targets, as the engine wants them."""

@@ -10,7 +10,7 @@ from cnntrain.core.errors import CheckpointError
 from cnntrain.data import manifest
 from cnntrain.network import build
 from cnntrain.rundir.checkpoint import Checkpoint
-from cnntrain.rundir.directory import compare_environments, environment
+from cnntrain.rundir.environment import compare_environments, environment
 from cnntrain.training.job import Job
 from cnntrain.training.rates import horizon, schedule
 

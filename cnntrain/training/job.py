@@ -7,14 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cnntrain import resources
 from cnntrain.config.load import Loaded, load, problem
+from cnntrain.core import machine
 from cnntrain.core.console import Console
 from cnntrain.core.errors import ConfigError, Problem
 from cnntrain.data import build_data, manifest
 from cnntrain.data.build_data import Data
 from cnntrain.data.loader import Loader
 from cnntrain.data.manifest import Manifest
+from cnntrain.engine import memory
 from cnntrain.engine.pool import Pool
 from cnntrain.network import build
 from cnntrain.network.build import Network
@@ -59,7 +60,7 @@ def prepare(configs: Sequence[str | Path], sets: Sequence[str] = (), threads: in
 def make_job(loaded: Loaded, threads: int | None, console: Console, check: Check | None = None) -> Job:
     """Build before reading where the config alone tells the shapes: a wrong layer should not wait for the data."""
     advice.check_codes(loaded)
-    check, usable = check or check_memory, resources.threads(threads)
+    check, usable = check or check_memory, machine.threads(threads)
     description = build_data.describe(loaded)
     network = None if description is None else build.network(loaded, description)
     if network is not None:
@@ -88,14 +89,14 @@ def make_job(loaded: Loaded, threads: int | None, console: Console, check: Check
 def check_memory(loaded: Loaded, network: Network, threads: int) -> int:
     """Bytes a training run needs beside its data. Raises ConfigError where the machine does not have them."""
     slots = vectors(loaded.experiment)
-    needed = resources.needed(network.graph, threads, loaded.experiment.train.batch_size, slots)
-    available = resources.available()
+    needed = memory.needed(network.graph, threads, loaded.experiment.train.batch_size, slots)
+    available = machine.available()
     if needed > available:
         raise problem(
             loaded,
             "model",
-            f"training needs {resources.human(needed)} of memory for {network.graph.parameter_count():,} parameters at "
-            f"batch size {loaded.experiment.train.batch_size}, this machine has {resources.human(available)}: "
+            f"training needs {machine.human(needed)} of memory for {network.graph.parameter_count():,} parameters at "
+            f"batch size {loaded.experiment.train.batch_size}, this machine has {machine.human(available)}: "
             "make the network or the batch smaller",
         )
     return needed
@@ -103,7 +104,7 @@ def check_memory(loaded: Loaded, network: Network, threads: int) -> int:
 
 def reader(threads: int | None, console: Console) -> Reader:
     """How the data is read."""
-    return Reader(resources.threads(threads), CACHE, resources.available(), console.say, console.warn)
+    return Reader(machine.threads(threads), CACHE, machine.available(), console.say, console.warn)
 
 
 def check_batches(network: Network, loader: Loader) -> None:

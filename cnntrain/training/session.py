@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnntrain import resources
 from cnntrain.config.dump import fingerprint, plain, to_yaml
 from cnntrain.config.load import Loaded, load
-from cnntrain.core import blas
+from cnntrain.config.mapping import Config
+from cnntrain.core import blas, machine
 from cnntrain.core.console import Console, Progress
 from cnntrain.core.errors import (
     CnntrainError,
@@ -26,9 +26,11 @@ from cnntrain.core.errors import (
     UsageError,
 )
 from cnntrain.data.build_data import Data
+from cnntrain.engine import memory
 from cnntrain.engine.pool import Pool
 from cnntrain.rundir.checkpoint import Checkpoint, read
-from cnntrain.rundir.directory import RunDirectory, environment, resumable
+from cnntrain.rundir.directory import RunDirectory, resumable
+from cnntrain.rundir.environment import environment
 from cnntrain.rundir.event_files import following, require_tensorboard
 from cnntrain.trained import saved
 from cnntrain.training import changes
@@ -56,10 +58,11 @@ class Options:
     max_time: float | None = None  # seconds after which training pauses, at least one step further
     verbose: bool = False
     announce: Callable[[Path], None] | None = None  # told the run directory as soon as it is known
+    warn: Callable[[str], None] | None = None  # told of warnings, which otherwise go to stderr
 
 
 def fit(
-    configs: Sequence[str | Path],
+    configs: Sequence[str | Path | Config],
     sets: Sequence[str] = (),
     options: Options | None = None,
     interrupts: Interrupts | None = None,
@@ -70,7 +73,7 @@ def fit(
     run_dir, state, epochs, step, best, final. Raises a CnntrainError whose exit_code is the command's.
     """
     options = options or Options()
-    console = Console(options.progress, options.quiet, verbose=options.verbose)
+    console = Console(options.progress, options.quiet, verbose=options.verbose, warned=options.warn)
     blas.pin()
     if options.tensorboard:
         require_tensorboard()
@@ -97,7 +100,7 @@ def _start(loaded: Loaded, options: Options, console: Console, interrupts: Inter
         _announce(run, options)
         run.write_config(loaded.text, to_yaml(plain(experiment)))
         run.write_json("origins.json", loaded.origins())
-        run.write_json("env.json", environment() | {"threads": resources.threads(options.threads)})
+        run.write_json("env.json", environment() | {"threads": machine.threads(options.threads)})
         run.write_json("data.json", _data_summary(job.data) | ({"init_from": warm.document()} if warm else {}))
         run.write_command(sys.argv)
         console.say(f"run directory: {run.path}")
@@ -108,7 +111,11 @@ def _start(loaded: Loaded, options: Options, console: Console, interrupts: Inter
 
 
 def _resume(
-    configs: Sequence[str | Path], sets: Sequence[str], options: Options, console: Console, interrupts: Interrupts
+    configs: Sequence[str | Path | Config],
+    sets: Sequence[str],
+    options: Options,
+    console: Console,
+    interrupts: Interrupts,
 ) -> dict[str, Any]:
     assert options.run_dir is not None
     with RunDirectory.open(options.run_dir) as run:
@@ -149,7 +156,7 @@ def _train(
     interrupts: Interrupts,
 ) -> dict[str, Any]:
     """Train from step 0, or go on from a checkpoint."""
-    threads = resources.threads(options.threads)
+    threads = machine.threads(options.threads)
     with _outcome(run), _enough_memory(job, threads), Pool(threads) as pool:
         trainer = Trainer(job, run, pool, console, interrupts)
         for line in _details(trainer, pool):
@@ -181,11 +188,11 @@ def _details(trainer: Trainer, pool: Pool) -> list[str]:
     """What `-v` says before training: versions, threads, sizes."""
     about, job = environment(), trainer.job
     graph, size, shard = job.network.graph, job.loaded.experiment.train.batch_size, trainer.stepper.engine.shard
-    needed = resources.needed(graph, pool.threads, size, vectors(job.loaded.experiment))
+    needed = memory.needed(graph, pool.threads, size, vectors(job.loaded.experiment))
     return [
         f"cnntrain {about['cnntrain']}, Python {about['python']}, NumPy {about['numpy']}, {about['blas']}",
         f"{pool.threads} thread{'s' * (pool.threads != 1)}, {-(-size // shard)} shards a batch of {shard} samples, "
-        f"{resources.human(needed)} of memory beside the data",
+        f"{machine.human(needed)} of memory beside the data",
         f"{graph.parameter_count():,} parameters in {len(graph.nodes)} layers",
         f"{len(job.loader.indices):,} training and {len(job.data.val_indices):,} validation samples, "
         f"{job.loader.steps_per_epoch:,} steps an epoch, {job.horizon.total_steps:,} in all",
@@ -221,10 +228,10 @@ def _enough_memory(job: Job, threads: int) -> Iterator[None]:
     except MemoryError as error:
         experiment = job.loaded.experiment
         size = experiment.train.batch_size
-        needed = resources.needed(job.network.graph, threads, size, vectors(experiment))
+        needed = memory.needed(job.network.graph, threads, size, vectors(experiment))
         raise OutOfMemoryError(
             f"out of memory: training at batch size {size} on {threads} thread{'s' * (threads > 1)} needs about "
-            f"{resources.human(needed)} beside the data. Lower train.batch_size, take fewer --threads, "
+            f"{machine.human(needed)} beside the data. Lower train.batch_size, take fewer --threads, "
             "or make the network or the images smaller"
         ) from error
 

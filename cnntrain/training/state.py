@@ -9,7 +9,7 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.errors import CheckpointError, DataError
 from cnntrain.data.loader import arrays_of
 from cnntrain.rundir.checkpoint import Checkpoint
-from cnntrain.rundir.directory import environment
+from cnntrain.rundir.environment import environment
 from cnntrain.training.fingerprint import difference, fingerprint
 from cnntrain.training.job import Job
 from cnntrain.training.monitor import Values

@@ -19,8 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cnntrain import resources
-from cnntrain.core import blas
+from cnntrain.core import blas, machine
 from cnntrain.core.registry import make
 from cnntrain.data.loader import Samples
 from cnntrain.engine.pool import Pool
@@ -115,7 +114,7 @@ def main() -> None:
     parser.add_argument("--jpegs", type=int, default=1000, help="how many pictures")
     chosen = parser.parse_args()
     blas.pin()
-    threads = resources.threads()
+    threads = machine.threads()
     for network in NETWORKS:
         plain, augmented = step_seconds(network, chosen.steps, threads).values()
         print(f"{network}: {plain * 1e3:.1f} ms, augmented {augmented * 1e3:.1f} ms: {augmented / plain - 1:+.1%}")

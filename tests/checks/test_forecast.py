@@ -10,15 +10,14 @@ import time
 
 import pytest
 
-from cnntrain import resources
 from cnntrain.checks import forecast
 from cnntrain.checks.preflight import dry_run
 from cnntrain.cli import main
-from cnntrain.core import files
+from cnntrain.core import files, machine
 from cnntrain.core.errors import OutOfMemoryError, StorageError
 from cnntrain.training.job import prepare
+from tests.engine.test_memory import HUGE
 from tests.support.experiments import ADAM, FULL, call, run, write
-from tests.test_resources import HUGE
 
 WIDE = """\
 data: {source: {type: synthetic, size: 32, channels: 3, samples: 300}, val: 0.1}
@@ -117,7 +116,7 @@ def test_sam_averages_and_penalties_are_part_of_the_steps(tmp_path):
 def test_what_does_not_fit_in_memory_is_refused(tmp_path, monkeypatch, capsys):
     config = write(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(resources, "free", lambda: 1000)
+    monkeypatch.setattr(machine, "free", lambda: 1000)
     assert main(["fit", str(config), "-n", "--json"]) == 7
     captured = capsys.readouterr()
     assert captured.out == ""

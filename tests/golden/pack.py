@@ -1,4 +1,4 @@
-"""The small golden files in one for the package, where `cnntrain selftest` reads them: cnntrain/golden.npz.
+"""The small golden files in one for the package, where `cnntrain selftest` reads them: cnntrain/checks/golden.npz.
 
 `python -m tests.regenerate` writes it, after any of the makers beside this.
 """

@@ -388,21 +388,6 @@ def test_room_for_the_checkpoints_to_come_is_wanted_before_training(
         directory.require_space(keep=2)
 
 
-def test_the_environment_is_recorded_and_compared() -> None:
-    now = run_directory.environment()
-    assert now["numpy"] == np.__version__
-    assert now["python"] == sys.version.split()[0]
-    assert json.loads(json.dumps(now)) == now
-    assert run_directory.compare_environments(now, now) == []
-    assert run_directory.compare_environments(now | {"cpu_count": 64, "platform": "another kernel"}, now) == []
-    saved = now | {"numpy": "2.3", "blas": "x\n" * 200}
-    numpy, blas = run_directory.compare_environments(saved, now)
-    assert numpy == f"NumPy 2.3 -> {np.__version__}"
-    assert blas.isprintable()
-    del saved["pillow"]
-    assert any(line.startswith("Pillow unknown -> ") for line in run_directory.compare_environments(saved, now))
-
-
 def test_errors_of_a_run_directory_have_exit_codes(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CnntrainError) as caught:

@@ -7,9 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-FOLDERS = (".", "configs", "data", "cnntrain", "cnntrain/cli", "cnntrain/parts", "cnntrain/runs", "tests")
+FOLDERS = (
+    ".",
+    "configs",
+    "data",
+    "cnntrain",
+    "cnntrain/api",
+    "cnntrain/cli",
+    "cnntrain/parts",
+    "cnntrain/rundir",
+    "tests",
+)
 NAMES = (*(f"{folder}/README.md".removeprefix("./") for folder in FOLDERS), ".github/CONTRIBUTING.md")
-MOVED = (ROOT / "cnntrain/parts/layers").is_dir()  # whether the rooms are as cnntrain/README.md maps them
 
 
 @dataclass(frozen=True)
@@ -59,4 +68,4 @@ class Page:
 
 
 PAGES = [Page(name) for name in NAMES]
-README, CONFIGS, DATA, CODE, CLI, PARTS, RUNS, TESTS, CONTRIBUTING = PAGES
+README, CONFIGS, DATA, CODE, API, CLI, PARTS, RUNS, TESTS, CONTRIBUTING = PAGES

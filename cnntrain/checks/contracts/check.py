@@ -21,7 +21,7 @@ from cnntrain.checks.contracts import layer, loss, metric, optimizer, part, tran
 from cnntrain.core import registry
 from cnntrain.core.errors import CheckFailedError, UsageError
 from cnntrain.core.registry import KINDS, Part
-from cnntrain.rundir.directory import environment
+from cnntrain.rundir.environment import environment
 
 _OF_KIND: dict[str, Any] = {
     "layers": layer,

@@ -69,6 +69,11 @@ def write(paths: Sequence[Path], output: Path | None = None, wish: Wish | None =
     }
 
 
+def page_of(paths: Sequence[Path], wish: Wish | None = None) -> str:
+    """The HTML of the report of some runs. Raises UsageError where there is no run."""
+    return _Told([read(path) for path in find_runs(paths)], wish or Wish()).page()
+
+
 class _Told:
     """A report while it is put together; what could not be told, and every chart of it, are kept."""
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from cnntrain.core.arrays import Array
+from cnntrain.core.machine import threads as usable
 from cnntrain.core.registry import make
 from cnntrain.data.loader import Samples
 from cnntrain.engine.pool import Pool
 from cnntrain.parts.datasets.base import Images
 from cnntrain.parts.tasks.base import Evaluation
-from cnntrain.resources import threads as usable
 from cnntrain.rundir.history import Record
 from cnntrain.trained.inference import Trained
 

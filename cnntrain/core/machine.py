@@ -1,20 +1,11 @@
-"""Resources: the processors and the memory this machine has, and what a run needs of them."""
+"""The machine: the processors and the memory it has, and how much of them this process may use."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from pathlib import Path
 
-import numpy as np
-
-from cnntrain.engine.plan import plan_of
-from cnntrain.engine.rows import depth
-from cnntrain.engine.update import BLOCK
-from cnntrain.network.graph import Graph
-
-PROCESS = 16_000_000  # bytes of its own that a forked worker has beside what it computes in
 _CONTAINER = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _STATUS, _MEMINFO = Path("/proc/self/status"), Path("/proc/meminfo")
 
@@ -73,21 +64,6 @@ def _number(path: Path) -> int | None:
     with contextlib.suppress(OSError, ValueError):
         return int(path.read_text())
     return None
-
-
-def needed(graph: Graph, threads: int, batch_size: int, slots: int, training: bool = True) -> int:
-    """Bytes for parameters, gradient and slots, for activations, and for the gradient rows being added up."""
-    shard = graph.shard
-    shards = -(-batch_size // shard)
-    item = np.dtype(np.float32).itemsize
-    vectors = 2 + slots if training else 1
-    rows = threads * depth(-(-shards // threads)) if training else 0
-    activations = plan_of(graph, shard, np.dtype(np.float32), training).bytes(threads, shards)
-    scratch = 2 * threads * min(BLOCK, graph.layout.size) if training else 0  # of the optimizer
-    forked = 0
-    if training and threads > 1 and sys.platform == "linux":  # who validates are threads, with memory of their own
-        forked = (threads - 1) * PROCESS + plan_of(graph, shard, np.dtype(np.float32), False).bytes(threads - 1, 0)
-    return (graph.layout.size * (vectors + rows) + scratch) * item + activations + forked
 
 
 def human(size: float) -> str:

@@ -1,0 +1,32 @@
+"""Arguments as Python code gives them: paths, and values that override a config's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cnntrain.config.mapping import yaml_of
+from cnntrain.core.errors import UsageError
+
+Paths = str | os.PathLike[str]
+Set = Mapping[str, Any] | Sequence[str] | None  # {"optimizer.lr": 0.1}, or ["optimizer.lr=0.1"]
+
+
+def path_of(place: Any) -> Path:
+    """A path. A string is one path, never a sequence of letters. Raises UsageError for what is none."""
+    if not isinstance(place, str | os.PathLike) or not os.fspath(place):
+        raise UsageError(f"expected a path, got {place!r}")
+    return Path(place)
+
+
+def overrides(values: Set) -> list[str]:
+    """Overrides as the command line has them: {"optimizer.lr": 0.1} is optimizer.lr=0.1."""
+    if values is None:
+        return []
+    if isinstance(values, str):
+        raise UsageError(f"set: expected a mapping such as {{'optimizer.lr': 0.1}}, got the text {values!r}")
+    if isinstance(values, Mapping):
+        return [f"{key}={yaml_of(value, str(key), flow=True)}" for key, value in values.items()]
+    return list(values)

@@ -1,0 +1,123 @@
+"""A model is a trained network out of a checkpoint: it measures, predicts and exports, as the commands do."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from cnntrain.api.arguments import Paths, Set, overrides, path_of
+from cnntrain.core import machine
+from cnntrain.core.arrays import Array
+from cnntrain.core.errors import UsageError
+from cnntrain.engine.pool import Pool
+from cnntrain.results.export.files import export
+from cnntrain.trained.inference import Trained
+
+
+class Model:
+    """The network of a checkpoint, ready to be used, with worker threads of its own.
+
+    `with cnntrain.load(...) as model:` ends the threads at once; otherwise they end when the model is let go of.
+    """
+
+    def __init__(self, source: Paths, *, threads: int | None = None, set: Set = None) -> None:
+        """Read a checkpoint, or of a run directory its best one, else its last.
+
+        `set` says where the data lies now: {"data.source.root": "elsewhere"}. Raises CheckpointError, UsageError.
+        """
+        pool = Pool(machine.threads(threads))
+        self.close = weakref.finalize(self, pool.close)
+        try:
+            self.trained = Trained(path_of(source), pool, overrides(set))
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def path(self) -> Path:
+        """The checkpoint file."""
+        return self.trained.path
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the outputs; none where the targets are numbers."""
+        return self.trained.network.classes
+
+    @property
+    def step(self) -> int:
+        """How many steps of training made it."""
+        return self.trained.step
+
+    def evaluate(self, split: str | None = None, data: Paths | None = None) -> dict[str, Any]:
+        """Loss and metrics on a split of its data, or on other data: what `cnntrain eval --json` prints.
+
+        `split` is "train", "val" or "test", by default test. Raises DataError.
+        """
+        return self.trained.evaluate(split, None if data is None else path_of(data))
+
+    def predict(self, images: Any, top: int = 1) -> list[dict[str, Any]] | dict[str, Any]:
+        """What the network makes of pictures: what `cnntrain predict --json` lists under "predictions".
+
+        `images` is a path, or several, or an array (n, h, w, c) or (h, w, c) of pixels as the training data has them:
+        uint8 from 0 to 255, or float32. One path of a file or one picture gives one answer, everything else a list.
+        Raises DataError for files that cannot be read and UsageError for arrays of another shape.
+        """
+        if isinstance(images, str | os.PathLike):
+            place = path_of(images)
+            answers = self.trained.predict([place], top)
+            return answers[0] if place.is_file() and len(answers) == 1 else answers
+        if _are_paths(images):
+            return self.trained.predict([path_of(image) for image in images], top)
+        pixels, one = self._pixels(images)
+        answers = [answer.document for answer in self.trained.answers_to(pixels, top)]
+        return answers[0] if one else answers
+
+    def outputs(self, images: Any) -> Array:
+        """The network's outputs (n, *shape) for an array of pictures (n, h, w, c), before any softmax."""
+        pixels, _ = self._pixels(images)
+        return self.trained.outputs(pixels)
+
+    def export(self, format: str, output: Paths, *, fold: bool = False, overwrite: bool = False) -> dict[str, Any]:
+        """Write it for other programs ("numpy", "onnx", "safetensors"): what `cnntrain export --json` prints."""
+        return export(self.trained, format, path_of(output), fold, overwrite)
+
+    def _pixels(self, images: Any) -> tuple[Array, bool]:
+        """Pictures as an array (n, *shape), and whether it was one alone."""
+        shape = self.trained.network.image_shape
+        pixels = np.asarray(images)
+        one = pixels.shape == shape
+        if one:
+            pixels = pixels[np.newaxis]
+        if pixels.shape[1:] != shape or not len(pixels):
+            raise UsageError(
+                f"predict: got an array of shape {pixels.shape}, expected (n, {', '.join(map(str, shape))}): pictures "
+                "of the size the network was trained on. Name files instead, which are resized"
+            )
+        if pixels.dtype != np.uint8:
+            pixels = pixels.astype(np.float32)
+        return pixels, one
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Model({str(self.path)!r}, step {self.step})"
+
+
+def load(source: Paths, *, threads: int | None = None, set: Set = None) -> Model:
+    """The trained network of a checkpoint file, or of a run directory's best one, else its last."""
+    return Model(source, threads=threads, set=set)
+
+
+def _are_paths(images: Any) -> bool:
+    return isinstance(images, list | tuple) and bool(images) and all(isinstance(i, str | os.PathLike) for i in images)

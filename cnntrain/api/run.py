@@ -1,0 +1,113 @@
+"""A run is a run directory, seen from Python: how training went, and the network that came of it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from cnntrain.api.arguments import Paths, Set, path_of
+from cnntrain.api.history import History
+from cnntrain.api.model import Model
+from cnntrain.api.training import train
+from cnntrain.core.console import Progress
+from cnntrain.results import report
+from cnntrain.rundir import history
+from cnntrain.rundir.history import Record
+
+
+class Run:
+    """One run directory. What it tells is read when asked for, so it may still be training."""
+
+    def __init__(self, path: Paths) -> None:
+        """Raises UsageError where there is no run."""
+        self.path = path_of(path)
+        _ = self._record
+
+    @property
+    def _record(self) -> Record:
+        return history.read(self.path)
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The config with every default filled in."""
+        return self._record.config
+
+    @property
+    def status(self) -> Mapping[str, Any]:
+        """What status.json says: state, step, best, exit code, the command that resumes."""
+        return self._record.status
+
+    @property
+    def state(self) -> str:
+        """One of running, finished, interrupted, paused, diverged and failed."""
+        return str(self.status.get("state", "unknown"))
+
+    @property
+    def history(self) -> History:
+        """A column for each metric, with a value an epoch."""
+        return History(self._record.epochs)
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The values of the best epoch; empty before there is one."""
+        return dict(self._record.best)
+
+    @property
+    def final(self) -> dict[str, Any]:
+        """The values of the last epoch; empty before there is one."""
+        return dict(self._record.final)
+
+    @functools.cached_property
+    def model(self) -> Model:
+        """The network of its best checkpoint, else its last, read once."""
+        return Model(self.path)
+
+    def evaluate(self, split: str | None = None, data: Paths | None = None) -> dict[str, Any]:
+        """Loss and metrics on a split of its data, by default test, or on other data; see `Model.evaluate`."""
+        return self.model.evaluate(split, data)
+
+    def predict(self, images: Any, top: int = 1) -> list[dict[str, Any]] | dict[str, Any]:
+        """What its network makes of pictures: paths or arrays; see `Model.predict`."""
+        return self.model.predict(images, top)
+
+    def export(self, format: str, output: Paths, *, fold: bool = False, overwrite: bool = False) -> dict[str, Any]:
+        """Write its network for other programs; see `Model.export`."""
+        return self.model.export(format, output, fold=fold, overwrite=overwrite)
+
+    def resume(
+        self,
+        *,
+        set: Set = None,
+        threads: int | None = None,
+        max_time: float | None = None,
+        progress: Progress = "none",
+        allow_data_change: bool = False,
+    ) -> Run:
+        """Go on with it where it was stopped, as `cnntrain fit --resume` does; a finished run is left as it is.
+
+        Returns a new `Run` of the same directory, whose network is read anew. Raises what `cnntrain.fit` raises.
+        """
+        options = {"threads": threads, "max_time": max_time, "allow_data_change": allow_data_change}
+        return Run(train((), set, progress, run_dir=self.path, resume=True, **options))
+
+    def report(self, output: Paths | None = None, split: str | None = None) -> Path:
+        """Write its report, by default report.html in its directory, and return where it is."""
+        wish = report.Wish(split=split)
+        return Path(report.write([self.path], None if output is None else path_of(output), wish)["report"])
+
+    def _repr_html_(self) -> str:
+        """The report, in a frame of its own so that its style stays there."""
+        page = escape(report.page_of([self.path]))
+        style = "width: 100%; height: 40em; border: 0"
+        return f'<iframe srcdoc="{page}" style="{style}" title="{escape(str(self))}"></iframe>'
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, {self.state}, {len(self.history.best)} epochs)"
+
+
+def runs(place: Paths = "runs") -> list[Run]:
+    """Every run in a folder, at any depth, sorted by path; links are not followed. Raises UsageError where none is."""
+    return [Run(path) for path in history.find_runs([path_of(place)])]

@@ -1,0 +1,29 @@
+"""The memory that training or evaluating a network takes beside its data, foretold before any of it is asked for."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+from cnntrain.engine.plan import plan_of
+from cnntrain.engine.rows import depth
+from cnntrain.engine.update import BLOCK
+from cnntrain.network.graph import Graph
+
+PROCESS = 16_000_000  # bytes of its own that a forked worker has beside what it computes in
+
+
+def needed(graph: Graph, threads: int, batch_size: int, slots: int, training: bool = True) -> int:
+    """Bytes for parameters, gradient and slots, for activations, and for the gradient rows being added up."""
+    shard = graph.shard
+    shards = -(-batch_size // shard)
+    item = np.dtype(np.float32).itemsize
+    vectors = 2 + slots if training else 1
+    rows = threads * depth(-(-shards // threads)) if training else 0
+    activations = plan_of(graph, shard, np.dtype(np.float32), training).bytes(threads, shards)
+    scratch = 2 * threads * min(BLOCK, graph.layout.size) if training else 0  # of the optimizer
+    forked = 0
+    if training and threads > 1 and sys.platform == "linux":  # who validates are threads, with memory of their own
+        forked = (threads - 1) * PROCESS + plan_of(graph, shard, np.dtype(np.float32), False).bytes(threads - 1, 0)
+    return (graph.layout.size * (vectors + rows) + scratch) * item + activations + forked

@@ -1,0 +1,165 @@
+"""Python's door: what the commands do, from code and notebooks, with the same results and the same errors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+import cnntrain
+from cnntrain.cli import main
+from cnntrain.core.errors import CheckpointError, ConfigError, DataError, PausedError, UsageError
+from tests.support.experiments import FULL, evidence, write
+
+SHORT = {"train.epochs": 2}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> cnntrain.Run:
+    folder = tmp_path_factory.mktemp("door")
+    return cnntrain.fit(write(folder), set=SHORT, run_dir=folder / "run")
+
+
+def test_it_trains_what_the_command_trains(run: cnntrain.Run, tmp_path: Path) -> None:
+    assert main(["fit", str(write(tmp_path)), "-s", "train.epochs=2", "-o", str(tmp_path / "cli"), "-q"]) == 0
+    assert evidence(run.path) == evidence(tmp_path / "cli")
+
+
+def test_a_mapping_is_a_config(run: cnntrain.Run, tmp_path: Path) -> None:
+    config = yaml.safe_load(FULL)
+    config["optimizer"]["weight_decay"] = np.float64(1e-3)  # which YAML reads as text, and is a number here
+    config["train"]["epochs"] = np.int64(2)
+    made = cnntrain.fit(config, run_dir=tmp_path / "run")
+    assert evidence(made.path) == evidence(run.path)
+    again = cnntrain.fit(made.path / "config.yaml", run_dir=tmp_path / "again")
+    assert evidence(again.path) == evidence(run.path)
+
+
+def test_several_configs_are_laid_over_each_other(run: cnntrain.Run, tmp_path: Path) -> None:
+    made = cnntrain.fit([write(tmp_path), {"train": {"epochs": 2}}], run_dir=tmp_path / "run")
+    assert evidence(made.path) == evidence(run.path)
+
+
+def test_nothing_is_printed_unless_asked(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        run = cnntrain.fit(path, set=SHORT | {"optimizer.lr": 5.0}, run_dir=tmp_path / "a")
+        run.evaluate("val")
+    assert capfd.readouterr() == ("", "")
+    cnntrain.fit(path, set=SHORT, run_dir=tmp_path / "b", progress="plain")
+    assert "epoch 2/2" in capfd.readouterr().err
+
+
+def test_warnings_are_pythons(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match=r"\[warmup-beyond-end\]") as caught:
+        cnntrain.fit(write(tmp_path), set={"train.epochs": 1, "schedule.warmup": "1ep"}, run_dir=tmp_path / "run")
+    assert {Path(warning.filename) for warning in caught} == {Path(__file__)}
+
+
+def test_the_history_is_columns(run: cnntrain.Run) -> None:
+    history = run.history
+    assert history["epoch"] == [1, 2]
+    assert len(history["val/accuracy"]) == len(history["train/loss"]) == 2
+    assert list(history) == list(history.keys())
+    assert any(history.best)
+    assert run.final["val/loss"] == history["val/loss"][-1]
+    with pytest.raises(KeyError, match=r"'val/acc' was not measured; there are .*val/accuracy"):
+        history["val/acc"]
+    assert history._repr_html_().count("<tr>") == 3
+
+
+def test_a_frame_where_pandas_is(run: cnntrain.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(cnntrain.core.errors.MissingExtraError, match="pip install pandas"):
+        run.history.frame()
+
+
+def test_it_measures_as_eval_does(run: cnntrain.Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", str(run.path), "--split", "val", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    del printed["schema"]
+    assert run.evaluate("val") == printed
+    with cnntrain.load(run.path / "checkpoints" / "last.npz") as model:
+        assert model.evaluate("val")["checkpoint"].endswith("last.npz")
+
+
+def test_it_predicts_files_and_arrays(run: cnntrain.Run, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, *run.model.trained.network.image_shape), np.uint8)
+    for index, picture in enumerate(pixels):
+        Image.fromarray(picture.squeeze()).save(tmp_path / f"{index}.png")
+    answers = run.predict(pixels)
+    assert isinstance(answers, list)
+    assert [answer["class"] for answer in answers] == [run.predict(picture)["class"] for picture in pixels]
+    files = [tmp_path / f"{index}.png" for index in range(3)]
+    by_file = run.predict(files)
+    assert [answer["probabilities"] for answer in by_file] == [answer["probabilities"] for answer in answers]
+    assert run.predict(str(tmp_path)) == by_file  # a string is a path, here of a folder
+    assert run.predict(str(files[1])) == by_file[1]
+    shares = run.model.outputs(pixels)
+    assert shares.shape == (3, 3)
+
+
+def test_it_exports_and_reports(run: cnntrain.Run, tmp_path: Path) -> None:
+    assert run.export("numpy", tmp_path / "net.py")["files"] == [str(tmp_path / "net.py"), str(tmp_path / "net.npz")]
+    assert run.report(tmp_path / "page.html").read_text(encoding="utf-8").startswith("<!")
+    assert run._repr_html_().startswith("<iframe srcdoc=")
+
+
+def test_it_resumes(tmp_path: Path, run: cnntrain.Run) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(PausedError, match="paused"):
+        cnntrain.fit(write(tmp_path), set=SHORT, run_dir=folder, max_time=1e-9)
+    paused = cnntrain.Run(folder)
+    assert paused.state == "interrupted"
+    assert paused.resume().state == "finished"
+    assert evidence(folder) == evidence(run.path)
+    assert cnntrain.fit(write(tmp_path), set=SHORT, run_dir=folder, resume_or_start=True).state == "finished"
+
+
+def test_runs_of_a_folder(run: cnntrain.Run) -> None:
+    assert [found.path for found in cnntrain.runs(run.path.parent)] == [run.path]
+    with pytest.raises(UsageError, match="holds no run"):
+        cnntrain.runs(run.path / "checkpoints")
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: cnntrain.fit({"modle": {}}), ConfigError, r"config:1:1: unknown key 'modle'; did you mean 'model'"),
+        (lambda: cnntrain.fit("nowhere.yaml"), UsageError, r"the config nowhere.yaml .*looked for /"),
+        (lambda: cnntrain.fit(["a.yaml", 3]), UsageError, "expected a path, got 3"),
+        (lambda: cnntrain.fit({"train": {"epochs": {1}}}), UsageError, "train.epochs: a config holds .* got set"),
+        (lambda: cnntrain.fit("a.yaml", set="optimizer.lr=1"), UsageError, "set: expected a mapping"),
+        (lambda: cnntrain.load("nowhere.npz"), CheckpointError, "nowhere.npz"),
+        (lambda: cnntrain.Run("nowhere"), UsageError, "nowhere is no run directory"),
+        (lambda: cnntrain.load(b"runs"), UsageError, "expected a path, got b'runs'"),
+    ],
+)
+def test_errors_are_those_of_the_command(call, error, words, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=words):
+        call()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_of_another_shape_are_refused(run: cnntrain.Run) -> None:
+    with pytest.raises(UsageError, match=r"got an array of shape \(2, 5, 5, 1\), expected \(n, 8, 8"):
+        run.predict(np.zeros((2, 5, 5, 1)))
+    with pytest.raises(DataError):
+        run.predict("/nowhere/a.png")
+
+
+def test_importing_the_package_imports_no_numpy() -> None:
+    code = "import cnntrain, sys; dir(cnntrain); print('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = cnntrain.nothing
