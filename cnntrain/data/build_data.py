@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ import numpy as np
 from cnntrain.config.load import Loaded, problem
 from cnntrain.config.schema import Experiment
 from cnntrain.core.arrays import Array
-from cnntrain.core.description import Description
+from cnntrain.core.description import VALUES, Description
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import Part
 from cnntrain.data.loader import Known, Loader, fit, split_validation
@@ -69,7 +70,7 @@ def read_data(loaded: Loaded, reader: Reader = ALONE, measure: bool = True) -> D
     train = load(loaded, source, "train", reader)
     asked = task(loaded, train.description)
     if experiment.task is not None:
-        _check_targets(loaded, train.targets)
+        _check_kind(loaded, train.targets)
     indices = np.arange(len(train))
     val, val_indices = _validation(loaded, source, train, asked, reader)
     if val is train:
@@ -86,7 +87,7 @@ def read_data(loaded: Loaded, reader: Reader = ALONE, measure: bool = True) -> D
     return Data(train.description, asked, train, indices, val, val_indices, *lists)
 
 
-def _check_targets(loaded: Loaded, targets: Array) -> None:
+def _check_kind(loaded: Loaded, targets: Array) -> None:
     """Raise DataError where the targets are not those of the task that the config names."""
     try:
         cast(Task, loaded.experiment.task).check_targets(targets)
@@ -118,6 +119,40 @@ def _validation(
     else:
         return None, np.arange(0)
     return images, np.arange(len(images))
+
+
+def check_targets(loaded: Loaded, data: Data) -> None:
+    """Raise DataError where the loss is not defined on a target of training or validation."""
+    chosen = loaded.experiment.data
+    source = cast(Dataset, chosen.source)
+    check_split(loaded, "train", data.train, data.train_indices, source)
+    if data.val is data.train:
+        check_split(loaded, "train", data.train, data.val_indices, source)
+    elif data.val is not None:
+        other = cast(Dataset, chosen.val) if isinstance(chosen.val, Part) else source
+        check_split(loaded, "val" if "val" in other.splits() else "train", data.val, data.val_indices, other)
+
+
+def check_split(loaded: Loaded, split: str, images: Images, indices: Array, source: Dataset) -> None:
+    """Raise DataError for the first target value of these samples on which the loss is not defined."""
+    loss = cast(Loss, loaded.experiment.loss)
+    if images.description.target != VALUES:
+        return
+    rows = images.targets[indices].reshape(len(indices), -1)
+    wrong = np.argwhere(loss.wrong_targets(rows))
+    if not len(wrong):
+        return
+    row, column = wrong[0].tolist()
+    sample, value = int(indices[row]), float(rows[row, column])
+    low, high = loss.target_range
+    place = (
+        source.place_of_target(split, sample, column, value) or f"sample {sample} of {split}: its target value {column}"
+    )
+    takes = f"{low:g} to {high:g}" if math.isfinite(high - low) else "finite numbers"
+    raise DataError(
+        f"{place} is {value:g}, {loss.name_in_config} takes {takes}. Mend the data, leave such samples out, or choose "
+        "another loss"
+    )
 
 
 def validates(experiment: Experiment) -> bool:

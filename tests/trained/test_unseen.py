@@ -181,3 +181,26 @@ def test_pictures_of_a_table_are_read_alike_by_eval_and_predict(folder, tmp_path
     assert measured["samples"] == len(answers) == 24
     right = sum(answer["class"] == path.parent.name for answer, path in zip(answers, files[1::2], strict=True))
     assert measured["accuracy"] == right / 24
+
+
+@pytest.mark.parametrize("arrays", ["x_test", "x_train", "x_val", "x_test y_test", "x_train y_train", "x_test x_train"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_rows_of_an_npz_need_no_targets_and_may_be_one(trained, tmp_path, arrays, count):
+    """A single sample has no two classes, and one that is to be predicted no target."""
+    rng = np.random.default_rng(0)
+    path = tmp_path / "data.npz"
+    images = rng.integers(0, 256, (count, *trained.network.image_shape), np.uint8)
+    made = {name: images if name[0] == "x" else np.zeros(count, int) for name in arrays.split()}
+    np.savez(path, **made)
+    found = trained.predict([path])
+    assert [row["path"] for row in found] == [f"{path}:{arrays.split()[0][2:]}[{i}]" for i in range(count)]
+    expected = trained.probabilities(images)
+    for row, shares in zip(found, expected, strict=True):
+        np.testing.assert_allclose(list(row["probabilities"].values()), shares, rtol=1e-6)
+
+
+def test_an_npz_without_images_is_refused(trained, tmp_path):
+    path = tmp_path / "data.npz"
+    np.savez(path, y_test=np.zeros(1, int))
+    with pytest.raises(DataError, match="has no array 'x_test', found y_test"):
+        trained.predict([path])
