@@ -11,7 +11,7 @@ import numpy as np
 from cnntrain.config.load import Loaded, problem
 from cnntrain.config.schema import Experiment
 from cnntrain.core.arrays import Array
-from cnntrain.core.description import VALUES, Description
+from cnntrain.core.description import Description
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import Part
 from cnntrain.data.loader import Known, Loader, fit, split_validation
@@ -136,9 +136,9 @@ def check_targets(loaded: Loaded, data: Data) -> None:
 def check_split(loaded: Loaded, split: str, images: Images, indices: Array, source: Dataset) -> None:
     """Raise DataError for the first target value of these samples on which the loss is not defined."""
     loss = cast(Loss, loaded.experiment.loss)
-    if images.description.target != VALUES:
+    rows = task(loaded, images.description).numbers(images.targets[indices])
+    if rows is None:
         return
-    rows = images.targets[indices].reshape(len(indices), -1)
     wrong = np.argwhere(loss.wrong_targets(rows))
     if not len(wrong):
         return
