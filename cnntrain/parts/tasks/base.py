@@ -121,7 +121,7 @@ class Task(Part):
         """Raise ValueError for targets that are of the right kind but not the task's."""
 
     def numbers(self, targets: Array) -> Array | None:
-        """The target values (n, values) on each of which the loss must be defined; None where targets are no numbers."""
+        """The values (n, values) on each of which the loss must be defined; None where targets are no numbers."""
         return None
 
     def check_loss(self, loss: Scoring) -> None:
