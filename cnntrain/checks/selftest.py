@@ -271,15 +271,12 @@ def follow(loaded: Loaded, arrays: Arrays, steps: int, dtype: Any, pool: Pool) -
 
     `arrays` hold start/NAME for every parameter, pixels (n, h, w, c), labels (n,) and batches, the samples of each.
     """
-    experiment = loaded.experiment
     network = build.network(loaded, described_without_data(loaded))
     stops = np.cumsum(arrays["batches"])[:-1]
     x = (arrays["pixels"] / 255 - 0.5).astype(dtype)
     given = [Fixed(*pair) for pair in zip(np.split(x, stops), np.split(arrays["labels"], stops), strict=True)]
     horizon = Horizon(steps, len(given))
-    stepper = Stepper(
-        experiment, network, lambda step: [given[step % len(given)]], horizon, pool, dtype=dtype, shard=SHARD
-    )
+    stepper = Stepper(loaded, network, lambda step: [given[step % len(given)]], horizon, pool, dtype=dtype, shard=SHARD)
     views = network.graph.layout.views(stepper.engine.params)
     for name, view in views.items():
         view[...] = arrays[f"start/{name}"]

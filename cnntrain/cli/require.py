@@ -46,8 +46,17 @@ def check(requirements: Sequence[str], values: Mapping[str, Any]) -> None:
 def _checked(texts: Sequence[str]) -> Sequence[str]:
     """The conditions as they are; UsageError for one that cannot be read, before anything is done."""
     for text in texts:
-        _parts(text)
+        name, _, bound = _parts(text)
+        if 2 <= bound <= 100 and _is_share(name.rpartition("/")[2]):
+            raise UsageError(f"--require {text}: {name} lies between 0 and 1. For {bound:g} % write {bound / 100:g}")
     return texts
+
+
+def _is_share(label: str) -> bool:
+    """Whether a metric of this name is a share, which lies between 0 and 1."""
+    from cnntrain.core.registry import parts
+
+    return getattr(parts("metrics").get(label), "bounds", None) == (0, 1)
 
 
 def _parts(text: str) -> tuple[str, str, float]:

@@ -59,11 +59,18 @@ class Param:
     fan_in: int = 0
     fan_out: int = 0
     start: float | None = None  # the value it begins with; None leaves it to the initializers
+    groups_read: int = 0  # where the last axis is what is read, in so many groups, and the one before it the units
 
     @property
     def size(self) -> int:
         """Number of values."""
         return math.prod(self.shape)
+
+    def by_unit(self, array: Array) -> list[Array]:
+        """Views of an array of this shape, together all of it, whose last axis are units: filters or outputs."""
+        if not self.groups_read:
+            return [array]
+        return [group.swapaxes(-1, -2) for group in np.split(array, self.groups_read, axis=-1)]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -73,7 +74,7 @@ def read_data(loaded: Loaded, reader: Reader = ALONE, measure: bool = True) -> D
     train = load(loaded, source, "train", reader)
     asked = task(loaded, train.description)
     if experiment.task is not None:
-        _check_targets(loaded, train.targets)
+        _check_kind(loaded, train.targets)
     indices = np.arange(len(train))
     val, val_indices = _validation(loaded, source, train, asked, reader)
     if val is train:
@@ -90,7 +91,7 @@ def read_data(loaded: Loaded, reader: Reader = ALONE, measure: bool = True) -> D
     return Data(train.description, asked, train, indices, val, val_indices, *lists)
 
 
-def _check_targets(loaded: Loaded, targets: Array) -> None:
+def _check_kind(loaded: Loaded, targets: Array) -> None:
     """Raise DataError where the targets are not those of the task that the config names."""
     try:
         cast(Task, loaded.experiment.task).check_targets(targets)
@@ -137,6 +138,40 @@ def _of_classes(images: Images, train: Images, asked: Task) -> Images:
             "them, or leave them out"
         ) from error
     return replace(images, targets=asked.renumbered(images.targets, places), classes=train.classes)
+
+
+def check_targets(loaded: Loaded, data: Data) -> None:
+    """Raise DataError where the loss is not defined on a target of training or validation."""
+    chosen = loaded.experiment.data
+    source = cast(Dataset, chosen.source)
+    check_split(loaded, "train", data.train, data.train_indices, source)
+    if data.val is data.train:
+        check_split(loaded, "train", data.train, data.val_indices, source)
+    elif data.val is not None:
+        other = cast(Dataset, chosen.val) if isinstance(chosen.val, Part) else source
+        check_split(loaded, "val" if "val" in other.splits() else "train", data.val, data.val_indices, other)
+
+
+def check_split(loaded: Loaded, split: str, images: Images, indices: Array, source: Dataset) -> None:
+    """Raise DataError for the first target value of these samples on which the loss is not defined."""
+    loss = cast(Loss, loaded.experiment.loss)
+    rows = task(loaded, images.description).numbers(images.targets[indices])
+    if rows is None:
+        return
+    wrong = np.argwhere(loss.wrong_targets(rows))
+    if not len(wrong):
+        return
+    row, column = wrong[0].tolist()
+    sample, value = int(indices[row]), float(rows[row, column])
+    low, high = loss.target_range
+    place = (
+        source.place_of_target(split, sample, column, value) or f"sample {sample} of {split}: its target value {column}"
+    )
+    takes = f"{low:g} to {high:g}" if math.isfinite(high - low) else "finite numbers"
+    raise DataError(
+        f"{place} is {value:g}, {loss.name_in_config} takes {takes}. Mend the data, leave such samples out, or choose "
+        "another loss"
+    )
 
 
 def validates(experiment: Experiment) -> bool:

@@ -78,7 +78,8 @@ class Samples:
         samples = self._indices[np.arange(start - mixing, stop) % len(self)]
         rows = samples % len(self._images)
         pixels, targets = self._stored(rows), self._images.targets[rows]
-        if mixing and self._mixable is not None:
+        if mixing:
+            assert self._mixable is not None
             targets = self._mixable(targets)
         for position, transform in enumerate(self._transforms):
             if isinstance(transform, Mixing):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import fnmatch
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnntrain.core.arrays import Array, Entry, Layout, Role, Shape, aligned, round_up, shared
+from cnntrain.core.arrays import Array, Entry, Layout, Param, Role, Shape, aligned, round_up, shared
 from cnntrain.core.errors import DivergedError
 from cnntrain.engine.pool import Pool, Task
 from cnntrain.engine.team import Team
@@ -51,6 +52,7 @@ class _Piece:
     role: Role
     lr_mult: float
     decay: float | None
+    param: Param | None = None  # of a tensor
 
 
 class Updater:
@@ -82,6 +84,7 @@ class Updater:
         self._squares = shared(len(self._blocks), np.float64)
         self._made: dict[tuple[int, int], Block] = {}  # by worker and piece
         self._job = pool.register(self._take)
+        self.carried: float | None = None  # from step to step; None: as with the optimizer's own momentum in all so far
         self._saved = aligned(layout.size, params.dtype) if optimizer.sam else None
 
     def apply(self, lr: float, step: int, clip_norm: float | None = None, momentum: float | None = None) -> float:
@@ -91,11 +94,21 @@ class Updater:
         penalties and the other ways to clip. Raises DivergedError, before any parameter changes, where the gradient
         is not finite.
         """
-        numbers = (lr, step, clip_norm or math.inf, math.nan if momentum is None else momentum)
+        optimizer = self.optimizer if momentum is None else self.optimizer.with_momentum(momentum)
+        carried = optimizer.carry(self.carried_after(step), step + 1)
+        numbers = (lr, step, clip_norm or math.inf, math.nan if momentum is None else momentum, carried)
         team = self.pool.team(self._job)
-        return _finite(self.pool.lead(team, self._job, numbers, lambda team: self._take(team, *numbers)), step)
+        norm = _finite(self.pool.lead(team, self._job, numbers, lambda team: self._take(team, *numbers)), step)
+        self.carried = carried
+        return norm
 
-    def _take(self, team: Team, lr: float, step: float, clip_norm: float, momentum: float) -> float:
+    def carried_after(self, step: int) -> float:
+        """What the optimizer carries from step to step, after so many steps."""
+        if self.carried is not None and step:
+            return self.carried
+        return functools.reduce(self.optimizer.carry, range(1, step + 1), 1.0)
+
+    def _take(self, team: Team, lr: float, step: float, clip_norm: float, momentum: float, carried: float) -> float:
         """What all workers do of `apply`, together; they stop where the norm is not finite."""
         norm = self._norm(team)
         if self._prepares and math.isfinite(norm):
@@ -108,7 +121,7 @@ class Updater:
 
         def update(worker: int, index: int) -> None:
             block = self._made.get((worker, index)) or self._block(worker, index)
-            block.lr, block.step = lr * self._pieces[index].lr_mult, int(step) + 1
+            block.lr, block.step, block.carried = lr * self._pieces[index].lr_mult, int(step) + 1, carried
             if factor != 1.0:
                 block.g *= factor
             optimizer.step(block)
@@ -192,12 +205,17 @@ class Updater:
         if self.rules.clip_value:
             np.clip(g, -self.rules.clip_value, self.rules.clip_value, out=g)
         if self.rules.agc:
-            clip_adaptively(p, g, self.rules.agc)
+            assert piece.param is not None
+            for weights, gradient in zip(piece.param.by_unit(p), piece.param.by_unit(g), strict=True):
+                clip_adaptively(weights, gradient, self.rules.agc)
 
     def _limit(self, worker: int, index: int) -> None:
         piece = self._tensors[index]
+        assert piece.param is not None
+        p = self._params[piece.where].reshape(piece.shape)
         for regularizer in self._acting[index]:
-            regularizer.limit(self._params[piece.where].reshape(piece.shape), self._room(worker, 0, piece.shape))
+            for units in piece.param.by_unit(p):
+                regularizer.limit(units, self._room(worker, 0, units.shape))
 
     def _norm(self, team: Team) -> float:
         """The norm from sums of squares of blocks, added in float64 in the order of the blocks."""
@@ -236,8 +254,8 @@ def clip_adaptively(p: Array, g: Array, most: float) -> None:
 
     A unit is a filter or an output, all axes but the last; a vector is one unit (Brock et al. 2021, algorithm AGC).
     """
-    p, g = (array.reshape(-1, array.shape[-1]) if array.ndim > 1 else array.reshape(-1, 1) for array in (p, g))
-    sizes, slopes = (np.sqrt(np.einsum("ij,ij->j", array, array)) for array in (p, g))
+    rows = (array.reshape(-1, array.shape[-1] if array.ndim > 1 else 1) for array in (p, g))
+    sizes, slopes = (np.sqrt(np.einsum("ij,ij->j", array, array)) for array in rows)
     limit = most * np.maximum(sizes, _SMALLEST)
     g *= np.minimum(1, limit / np.maximum(slopes, np.finfo(g.dtype).tiny))
 
@@ -246,7 +264,12 @@ def _tensor(optimizer: Optimizer, layout: Layout, entry: Entry) -> tuple[Entry, 
     """A trained parameter, and how its groups want it treated."""
     span = next(span for span in layout.spans if span.start <= entry.offset < span.stop)
     piece = _Piece(
-        slice(entry.offset, entry.offset + entry.param.size), entry.param.shape, span.role, span.lr_mult, None
+        slice(entry.offset, entry.offset + entry.param.size),
+        entry.param.shape,
+        span.role,
+        span.lr_mult,
+        None,
+        entry.param,
     )
     for group in optimizer.groups:
         if fnmatch.fnmatchcase(node_of(entry), group.match):

@@ -1,13 +1,13 @@
 """The safetensors format: parameters under the names and in the layout of PyTorch, to be loaded into an equal model.
 
 A node's name is its module's, as in `model.load_state_dict`. Kernels are (filters, channels / groups, height, width)
-there, matrices (units, features); features that come of a flattened image are in PyTorch's order, channel by channel.
+there, matrices (units, features); features that come of a flattened image are in PyTorch's order, channel by channel
+(`feature_order`).
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ import numpy as np
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import CheckpointError, MissingExtraError, UsageError, printable
 from cnntrain.core.files import open_regular
-from cnntrain.network.graph import BATCH, Graph
+from cnntrain.network.feature_order import feature_orders
+from cnntrain.network.graph import Graph
 
 _CALLED = {"scale": "weight", "shift": "bias", "slope": "weight"}  # ours -> PyTorch's, where they differ
 _COUNTER = "num_batches_tracked"  # PyTorch's batch norm has one, and does not need it
@@ -26,8 +27,8 @@ _COUNTER = "num_batches_tracked"  # PyTorch's batch norm has one, and does not n
 def write(graph: Graph, params: Mapping[str, Array], facts: Mapping[str, Any]) -> bytes:
     """The bytes of the file for parameters by our names ("conv2d_1.weight").
 
-    Raises UsageError for a layer of which two parameters would have one name there, MissingExtraError without the
-    package safetensors.
+    Raises UsageError for a network whose features cannot be in PyTorch's order, or a layer of which two parameters
+    would have one name there; MissingExtraError without the package safetensors.
     """
     library = _library()
     layout = _Layout(graph)
@@ -68,7 +69,7 @@ def read_bytes(path: Path) -> bytes:
 def parameters(path: Path, data: bytes, graph: Graph) -> dict[str, Array]:
     """The parameters that a file's bytes hold, by our names; those that the network has not keep theirs.
 
-    Raises CheckpointError where they are no safetensors file.
+    Raises CheckpointError where they are no safetensors file, or the network's features cannot be in PyTorch's order.
     """
     library = _library()
     try:
@@ -77,7 +78,10 @@ def parameters(path: Path, data: bytes, graph: Graph) -> dict[str, Array]:
         raise CheckpointError(
             f"{path} is no safetensors file that NumPy could hold: {printable(str(error))}. Write it again, in float32"
         ) from error
-    layout = _Layout(graph)
+    try:
+        layout = _Layout(graph)
+    except UsageError as error:
+        raise CheckpointError(f"{path} cannot be read into this network: {error}") from error
     ours = {layout.name(name): name for name in layout.shapes}
     found = {}
     for name, array in tensors.items():
@@ -102,20 +106,11 @@ class _Layout:
     """Which of our parameters is which of PyTorch's, and how the two lay it out."""
 
     def __init__(self, graph: Graph) -> None:
+        """Raises UsageError where a network cannot be said with PyTorch's order of features."""
         self.shapes = {
             f"{node.name}.{name}": param.shape for node in graph.nodes for name, param in node.params.items()
         }
-        self._flattened: dict[str, tuple[int, int, int]] = {}  # parameter -> the image whose pixels its features are
-        images: dict[int, tuple[int, int, int]] = {}
-        for index, node in enumerate(graph.nodes):
-            source = node.inputs[0]
-            shape = graph.shape(source)
-            if node.layer.flattens and len(shape) == 3:
-                images[index] = (shape[0], shape[1], shape[2])
-            elif source != BATCH and source in images:
-                if node.shape == shape:
-                    images[index] = images[source]
-                self._flattened |= {f"{node.name}.{name}": images[source] for name in node.params}
+        self._orders = feature_orders(graph)
 
     def name(self, name: str) -> str:
         """PyTorch's name."""
@@ -124,23 +119,15 @@ class _Layout:
 
     def theirs(self, name: str, array: Array) -> Array:
         """Our array in PyTorch's layout."""
-        order = self._order(name)
-        if order is not None and len(order) == len(array):
-            array = array[order]
+        for axis, order in enumerate(self._orders.get(name, ())):
+            if order is not None and len(order) == array.shape[axis]:
+                array = array.take(order, axis)
         return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
 
     def ours(self, name: str, array: Array) -> Array:
         """PyTorch's array in our layout; where the shape is another one, in whatever comes nearest."""
         array = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
-        order = self._order(name)
-        if order is not None and len(order) == len(array):
-            array = array[np.argsort(order)]
+        for axis, order in enumerate(self._orders.get(name, ())[: array.ndim]):
+            if order is not None and len(order) == array.shape[axis]:
+                array = array.take(np.argsort(order), axis)
         return np.ascontiguousarray(array)
-
-    def _order(self, name: str) -> Array | None:
-        """Which of our features is each of PyTorch's, for a parameter of a flattened image."""
-        if name not in self._flattened:
-            return None
-        height, width, channels = self._flattened[name]
-        places = np.arange(math.prod((height, width, channels))).reshape(height, width, channels)
-        return places.transpose(2, 0, 1).reshape(-1)

@@ -226,7 +226,7 @@ def sum_over_windows(dy: Array, d_bias: Array) -> Calls:
     return [
         partial(np.matmul, ones, blocks, sums[:-1]),
         partial(np.matmul, ones[: len(rest)], rest, sums[-1]),
-        partial(np.add.reduce, sums, 0, None, d_bias),
+        partial(np.add.reduce, sums, 0, np.float64, d_bias),
     ]
 
 

@@ -104,7 +104,7 @@ class Depthwise:
             calls += padding
             calls.append(partial(np.einsum, "ijnhwk,nhwk->ijwk", taps, dy.reshape(taps.shape[2:]), out=into))
             by_pixel = rows.reshape(self.windows.taps, -1, self.channels)
-            calls.append(partial(np.add.reduce, by_pixel, 1, None, d_weight.reshape(-1, self.channels)))
+            calls.append(partial(np.add.reduce, by_pixel, 1, np.float64, d_weight.reshape(-1, self.channels)))
         return calls if dx is None else calls + self._input_gradient(weight, dy, dx, scratch)
 
     def _taps(self, x: Array, border: Array) -> tuple[Calls, Array]:

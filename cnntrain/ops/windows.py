@@ -65,9 +65,10 @@ def axis(
 ) -> Axis:
     """The windows along one axis, called `name` in messages.
 
-    floor((padded - extent) / stride) + 1 windows. With `ceil_mode` the division rounds up, and a window that would
-    start in the padding after the input is dropped (PyTorch). "same" gives ceil(size / stride) windows and puts the
-    odd padding position after the input (TensorFlow). Raises ValueError where not one window fits.
+    floor((padded - extent) / stride) + 1 windows. With `ceil_mode` the division rounds up, so that a kernel less than a
+    stride larger than the padded input has one window, and one that would start in the padding after the input is
+    dropped (PyTorch). "same" gives ceil(size / stride) windows and puts the odd padding position after the input
+    (TensorFlow). Raises ValueError where not one window fits.
     """
     extent = dilation * (kernel - 1) + 1
     if padding == "same":
@@ -78,13 +79,13 @@ def axis(
     else:
         before, after = padding
     room = before + size + after - extent
-    if room < 0:
+    out = (-(-room // stride) if ceil_mode else room // stride) + 1
+    if out < 1:
         padded = f" ({before + size + after} with padding)" if before + after else ""
         raise ValueError(
             f"the kernel spans {extent} positions, the input's {name} is {size}{padded}: "
             f"use a kernel of at most {(before + size + after - 1) // dilation + 1}, or more padding"
         )
-    out = (-(-room // stride) if ceil_mode else room // stride) + 1
     if ceil_mode and (out - 1) * stride >= before + size:
         out -= 1
     return Axis(size, kernel, stride, dilation, before, after, out)

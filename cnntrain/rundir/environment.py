@@ -16,8 +16,10 @@ import PIL
 import cnntrain
 from cnntrain.core import blas
 
+NUMERICS = 2  # raised where a change alters the last bits of what is trained; CHANGELOG.md says where
 _DECIDES_BITS = {  # what in the environment can change the bits of a result -> how a warning calls it
     "cnntrain": "cnntrain",
+    "numerics": "cnntrain's arithmetic",
     "python": "Python",
     "numpy": "NumPy",
     "blas": "BLAS",
@@ -38,6 +40,7 @@ def _environment() -> dict[str, Any]:
     simd = configured.get("SIMD Extensions", {}) if isinstance(configured, dict) else {}
     return {
         "cnntrain": cnntrain.__version__,
+        "numerics": NUMERICS,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "blas": blas.description(),

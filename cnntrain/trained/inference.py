@@ -87,6 +87,7 @@ class Trained:
         """
         if place is None:
             chosen = split or "test"
+            source = cast(Dataset, self.loaded.experiment.data.source)
             images, indices = self._split(chosen)
         else:
             source = self.unseen.source(place)
@@ -94,6 +95,7 @@ class Trained:
             images = self._load(source, chosen, some=True)
             indices = np.arange(len(images))
         self._check(images.description, chosen)
+        build_data.check_split(self.loaded, chosen, images, indices, source)
         images = self.unseen.by_name(images, f"the {chosen} split")
         values = self.tally.values(self.engine.evaluate(Samples(images, indices, self.transforms)))
         where = {"checkpoint": str(self.path)} | ({} if place is None else {"data": str(place)})

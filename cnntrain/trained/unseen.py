@@ -106,12 +106,13 @@ class Unseen:
 
     def _rows(self, path: Path) -> Iterator[tuple[list[str], Array]]:
         source = self.source(path)
-        split = usual_split(source)
-        images = source.load_some(split)
-        self._check(images.shape, path)
-        for start in range(0, len(images), CHUNK):
-            chosen = np.arange(start, min(start + CHUNK, len(images)))
-            yield [f"{path}:{split}[{index}]" for index in chosen], images.pixels[chosen]
+        found = source.unlabelled()
+        split = usual_split(source) if found is None else found[0]
+        pixels = source.load_some(split).pixels if found is None else found[1]
+        self._check(tuple(pixels.shape[1:]), path)
+        for start in range(0, len(pixels), CHUNK):
+            chosen = np.arange(start, min(start + CHUNK, len(pixels)))
+            yield [f"{path}:{split}[{index}]" for index in chosen], pixels[chosen]
 
     def _reader(self) -> ClassFolders:
         """What reads files: the source of training, or one of images where that does not lie in files of its own."""

@@ -21,7 +21,7 @@ from cnntrain.network import build
 from cnntrain.network.build import Network
 from cnntrain.parts.schedules.base import Horizon
 from cnntrain.reading.reader import CACHE, Reader
-from cnntrain.training import advice
+from cnntrain.training import advice, rates
 from cnntrain.training.monitor import Monitor
 from cnntrain.training.rates import horizon
 from cnntrain.training.stepper import Stepper, vectors
@@ -48,7 +48,8 @@ class Job:
 
     def stepper(self, pool: Pool) -> Stepper:
         """What takes its steps on the pool's workers. Raises MemoryError where there is too little."""
-        return Stepper(self.loaded.experiment, self.network, self.loader.step, self.horizon, pool)
+        larger = self.monitor.larger
+        return Stepper(self.loaded, self.network, self.loader.step, self.horizon, pool, larger=larger)
 
 
 def prepare(configs: Sequence[str | Path], sets: Sequence[str] = (), threads: int | None = None) -> Job:
@@ -74,9 +75,11 @@ def make_job(loaded: Loaded, threads: int | None, console: Console, check: Check
         network = build.network(loaded, data.description)
     network = build.balanced(loaded, network, build_data.class_counts(data))
     check(loaded, network, usable)
+    build_data.check_targets(loaded, data)
     data = learn(loaded, data, usable)
     loader = build_data.loader(loaded.experiment, data)
     check_batches(network, loader)
+    rates.check(loaded, horizon(loaded.experiment, loader.steps_per_epoch, len(loader.indices)))
     for line in advice.of(loaded, network, loader.steps_per_epoch, data):
         console.warn(line)
     monitor = Monitor(loaded, network.tally, validates=data.val is not None)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
 from cnntrain.config.load import Loaded, problem
+from cnntrain.config.schema import EarlyStopping, Until
 from cnntrain.core.registry import did_you_mean
 from cnntrain.network.tally import Tally
 from cnntrain.parts.schedules.base import Schedule
@@ -34,15 +35,21 @@ class Monitor:
     def __init__(self, loaded: Loaded, tally: Tally, validates: bool) -> None:
         """Raises ConfigError where a rule names a metric that is not computed."""
         experiment = loaded.experiment
-        self._larger = {f"{split}/loss": False for split in _splits(validates)}
+        # what is computed -> whether larger values of it are better
+        self.larger = {f"{split}/loss": False for split in _splits(validates)}
+        self._bounds: dict[str, tuple[float, float]] = {}
         for metric in tally.metrics:
             if isinstance(metric.value(metric.zeros(max(tally.outputs, 1))), float):
-                self._larger |= {f"{split}/{metric.label()}": metric.larger_is_better for split in _splits(validates)}
+                names = [f"{split}/{metric.label()}" for split in _splits(validates)]
+                self.larger |= dict.fromkeys(names, metric.larger_is_better)
+                self._bounds |= dict.fromkeys(names, metric.bounds)
         if experiment.train.average and validates:
-            names = [name for name in self._larger if name.startswith("val/")]
-            self._larger |= {name.replace("val/", "val_average/"): self._larger[name] for name in names}
+            names = [name for name in self.larger if name.startswith("val/")]
+            averaged = {name: name.replace("val/", "val_average/") for name in names}
+            self.larger |= {averaged[name]: self.larger[name] for name in names}
+            self._bounds |= {averaged[name]: self._bounds[name] for name in names if name in self._bounds}
         if experiment.train.regularize:
-            self._larger |= {"train/penalty": False, "train/objective": False}
+            self.larger |= {"train/penalty": False, "train/objective": False}
         self._loaded = loaded
         self.best = experiment.checkpoint.best.monitor or ("val/loss" if validates else "train/loss")
         self._best_larger = self._mode("checkpoint.best", self.best, experiment.checkpoint.best.mode)
@@ -50,9 +57,11 @@ class Monitor:
         self._early_larger = False
         if self._early:
             self._early_larger = self._mode("train.early_stopping", self._early.monitor, self._early.mode)
+            self._attainable(self._early)
         self._until = experiment.train.until
         if self._until:
             self._known("train.until.metric", self._until.metric)
+            self._reachable(self._until)
         for key, schedule in (("schedule", experiment.schedule), ("momentum_schedule", experiment.momentum_schedule)):
             watched = cast(Schedule, schedule).watched() if schedule else None
             if watched:
@@ -60,17 +69,52 @@ class Monitor:
         self.standing = Standing()
 
     def _known(self, path: str, name: str) -> None:
-        if name not in self._larger:
-            raise problem(self._loaded, path, f"{name!r} is not computed in this run{did_you_mean(name, self._larger)}")
+        if name not in self.larger:
+            raise problem(self._loaded, path, f"{name!r} is not computed in this run{did_you_mean(name, self.larger)}")
+
+    def _reachable(self, until: Until) -> None:
+        """Raise ConfigError for a threshold that no value reaches, or every one: a share is no percentage."""
+        low, high = self._bounds.get(until.metric, (-math.inf, math.inf))
+        key = "at_least" if until.at_least is not None else "at_most"
+        bound = cast(float, getattr(until, key))
+        within = low < bound <= high if key == "at_least" else low <= bound < high
+        if not within:
+            percent = f": for {bound:g} % write {bound / 100:g}" if (low, high) == (0, 1) and 1 < bound <= 100 else ""
+            never = bound > high if key == "at_least" else bound < low
+            raise problem(
+                self._loaded,
+                f"train.until.{key}",
+                f"{until.metric} lies between {low:g} and {high:g}, so that {key} {bound:g} is "
+                f"{'never reached' if never else 'reached at once'}{percent}",
+            )
+
+    def _attainable(self, rule: EarlyStopping) -> None:
+        """Raise ConfigError for progress that is more than all of what lies between a metric's bounds."""
+        low, high = self._bounds.get(rule.monitor, (-math.inf, math.inf))
+        if rule.min_delta >= high - low:
+            raise problem(
+                self._loaded,
+                "train.early_stopping.min_delta",
+                f"{rule.monitor} lies between {low:g} and {high:g}, so that it never improves by {rule.min_delta:g}",
+            )
+
+    def unseen(self) -> list[str]:
+        """Metrics that are monitored and had no value in any epoch, each with what was not decided for lack of it."""
+        standing = self.standing
+        found = {self.best: ["which epoch is the best"]} if standing.best is None else {}
+        if self._early and standing.record is None:
+            found.setdefault(self._early.monitor, []).append("whether to stop early")
+        return [f"{name} had no value in any epoch: it was not decided {' and '.join(w)}" for name, w in found.items()]
 
     def _mode(self, path: str, name: str, mode: Literal["min", "max", "auto"]) -> bool:
         self._known(f"{path}.monitor", name)
-        return self._larger[name] if mode == "auto" else mode == "max"
+        return self.larger[name] if mode == "auto" else mode == "max"
 
     def judge(self, values: Values, step: int, epoch: int) -> tuple[bool, str | None]:
         """Take in an epoch's values. Returns whether it is the best so far, and why training should end, if it should.
 
-        A value that is not a number is never the best and never reaches a threshold.
+        A value that is not a number is never the best and never reaches a threshold; an epoch without one, as before an
+        average begins, is not one without improvement either.
         """
         standing = self.standing
         value = _number(values.get(self.best))
@@ -95,7 +139,9 @@ class Monitor:
         if rule is None:
             return None
         value = _number(values.get(rule.monitor))
-        if value is not None and _better(value, standing.record, self._early_larger, rule.min_delta):
+        if value is None:
+            return None
+        if _better(value, standing.record, self._early_larger, rule.min_delta):
             standing.record, standing.stale = value, 0
             return None
         standing.stale += 1

@@ -62,6 +62,7 @@ class State:
             },
             "monitor": job.monitor.state(),
             "schedules": self._stepper.rates.states,
+            "optimizer": {"carried": self._stepper.updater.carried_after(self.step)},
             "average": {"count": average.count} if average else {},
             "loss": plain(job.network.loss),
             "values_of_epoch": self.values,
@@ -94,6 +95,8 @@ class State:
         if average:
             checkpoint.require(average__count=int)
             average.count = checkpoint.meta["average"]["count"]
+        if "optimizer" in checkpoint.meta:
+            checkpoint.require(optimizer__carried=float)
         checkpoint.expect({name: (array.shape, array.dtype) for name, array in mine.items()})
         meta = checkpoint.meta
         step, closed, finished = (meta["position"].get(key) for key in ("step", "closed", "finished"))
@@ -117,3 +120,5 @@ class State:
         except ValueError as error:
             raise CheckpointError(f"{checkpoint.path} is damaged: {error}. Restore it from a copy") from error
         rates.states = meta.get("schedules", rates.states)
+        if "optimizer" in meta:  # those written before an optimizer carried a number have none
+            self._stepper.updater.carried = meta["optimizer"]["carried"]

@@ -6,13 +6,14 @@ the team of the pool, so a team on several machines would join in there, and now
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 
+from cnntrain.config.load import Loaded
 from cnntrain.config.schema import Experiment
 from cnntrain.core.arrays import Array
 from cnntrain.engine.average import Averaged
@@ -48,25 +49,28 @@ class Stepper:
 
     def __init__(
         self,
-        experiment: Experiment,
+        loaded: Loaded,
         network: Network,
         source: Source,
         horizon: Horizon,
         pool: Pool,
         *,
+        larger: Mapping[str, bool] | None = None,
         dtype: Any = np.float32,
         shard: int | None = None,
     ) -> None:
         """`source` gives the batches of a step by its number, in any process; `horizon` is how long training is.
 
-        Float type and shard size are the engine's. Raises MemoryError where there is too little.
+        `larger` says of each metric that a schedule may watch whether larger values are better. Float type and shard
+        size are the engine's. Raises MemoryError where there is too little.
         """
+        experiment = loaded.experiment
         self.experiment, self.source, self.horizon = experiment, source, horizon
         self.engine = Engine(network.graph, network.tally, pool, seed=experiment.seed, dtype=dtype, shard=shard)
         self.engine.source = source
         self.optimizer, params, grads = build.optimizer(experiment), self.engine.params, self.engine.grads
         self.updater = Updater(self.optimizer, network.graph.layout, pool, params, grads, rules(experiment))
-        self.rates = Rates(experiment)
+        self.rates = Rates(loaded, larger)
         average = cast(Average | None, experiment.train.average)
         self.average = Averaged(average, self.engine) if average else None
 
@@ -77,7 +81,8 @@ class Stepper:
     def step(self, number: int, lr: float | None = None) -> Taken:
         """Take step `number`, from 0, with the scheduled rates, or with `lr` and the optimizer's own momentum.
 
-        Raises DivergedError, before any weight changes, where the loss or the gradient is not finite.
+        Raises DivergedError, before any weight changes, where the loss or the gradient is not finite, and ConfigError
+        for a rate that the optimizer does not take.
         """
         rate, momentum = self.rates.at(number, self.horizon) if lr is None else (lr, None)
         tally = self._gradient(number)

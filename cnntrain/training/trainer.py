@@ -188,6 +188,8 @@ class Trainer:
         state, best = self.state, self.job.monitor.summary()
         row = {"event": "end", "step": state.step, "epoch": state.closed, "reason": state.finished, "best": best}
         self.run.metric(row)
+        for line in self.job.monitor.unseen():
+            self.console.warn(line)
         self.run.sync()
         self.run.write_csv()
         if keep := self.job.loaded.experiment.checkpoint.keep:  # a kill after the last save may have come before

@@ -100,7 +100,7 @@ def stepper_of(
     built = build.network(loaded, description)
     ready = Ready(NETWORKS[network].shape, batch)
     batches = source or (lambda _: [ready])
-    stepper = Stepper(loaded.experiment, built, batches, horizon(loaded.experiment, 1), workers)
+    stepper = Stepper(loaded, built, batches, horizon(loaded.experiment, 1), workers)
     stepper.initialize()
     return stepper
 

@@ -46,7 +46,7 @@ def test_a_part_is_explained_with_its_keys_and_defaults(cnntrain, monkeypatch, k
     outcome = cnntrain("list", kind, name)
     (entry,) = json.loads(cnntrain("list", kind, name, "--json").out)
     assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out.startswith(f"{name} (cnntrain/{kind}/")
+    assert outcome.out.startswith(f"{name} (cnntrain/parts/{kind}/")
     assert entry["name"] == name
     assert entry["meaning"].split()[0] in outcome.out
     rows = {line.split()[0]: line for line in outcome.out.splitlines() if line.strip()}

@@ -73,3 +73,15 @@ def test_fit_pauses_and_goes_on(cnntrain, config):
     assert "paused by --max-time after step 1, which is saved. Go on with: cnntrain fit --run-dir" in outcome.err
     assert cnntrain("fit", "-o", "run", "--resume", "--max-time", "0.5d", "-q").code == 0
     assert cnntrain("fit", config, "-o", "other", "-n", "--max-time", "1h").code == 2
+
+
+@pytest.mark.parametrize("condition", ["accuracy>=98", "val/accuracy>90", "error<=2", "val/f1>=98"])
+def test_a_percentage_of_a_share_is_refused_before_anything_is_done(cnntrain, condition):
+    result = cnntrain("eval", "nowhere", "--require", condition)
+    assert result.code == 2
+    assert "lies between 0 and 1. For " in result.err
+
+
+@pytest.mark.parametrize("condition", ["loss<=2", "mse<=50", "accuracy>=1", "accuracy>=0.98"])
+def test_what_may_be_is_not(cnntrain, condition):
+    assert "lies between 0 and 1" not in cnntrain("eval", "nowhere", "--require", condition).err

@@ -204,7 +204,9 @@ def test_blocks_and_threads_change_no_bit(name, fields):
     assert results[0] == results[1] == results[2]
     reference = Ready(optimizer, LARGE)
     slots = reference.updater.slots
+    carried = 1.0
     for step, norm in enumerate(results[0][0]):
+        carried = optimizer.carry(carried, step + 1)
         if norm > 100:
             reference.grads *= 100.0 / norm
         for span in LARGE.spans:
@@ -218,6 +220,7 @@ def test_blocks_and_threads_change_no_bit(name, fields):
                 step + 1,
                 (np.empty(size, np.float32), np.empty(size, np.float32)),
                 span.role,
+                carried=carried,
             )
             optimizer.step(block)
     assert reference.params.tobytes() == results[0][1]

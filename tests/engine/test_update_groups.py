@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cnntrain.core import registry
-from cnntrain.core.arrays import Layout, Param, aligned
+from cnntrain.core.arrays import Layout, Param, aligned, shared
 from cnntrain.core.errors import DivergedError
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.update import Rules, Updater, clip_adaptively
@@ -196,3 +196,50 @@ def test_every_regularizer_names_its_source(name: str):
     assert any(
         year in (registry.lookup("regularizers", name).__doc__ or "") for year in ("1970", "1996", "2005", "2014")
     )
+
+
+KINDS = ["conv2d", "depthwise_conv2d", "conv_transpose2d", "dense"]
+FIELDS = {
+    "conv2d": {"filters": 6, "kernel_size": (2, 3), "groups": 2},
+    "depthwise_conv2d": {"kernel_size": 2, "multiplier": 2},
+    "conv_transpose2d": {"filters": 6, "kernel_size": (2, 3), "groups": 2},
+    "dense": {"units": 5},
+}
+
+
+def into(kind: str, weight: Any) -> list[tuple[Any, Any]]:
+    """The weights that reach each filter or unit, as its layer's formula has them, after where they are."""
+    if kind != "conv_transpose2d":
+        return [((..., k), weight[..., k].copy()) for k in range(weight.shape[-1])]
+    groups, per_group = 2, weight.shape[-1] // 2
+    places = [
+        (slice(None), slice(None), k, slice(g * per_group, (g + 1) * per_group))
+        for g in range(groups)
+        for k in range(weight.shape[2])
+    ]
+    return [(at, weight[at].copy()) for at in places]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rule", ["max_norm", "agc"])
+def test_a_unit_is_what_is_read_into_each_output_in_every_layer(kind: str, rule: str):
+    shape = (12,) if kind == "dense" else (3, 3, 4)
+    layer: Any = make("layers", kind, **FIELDS[kind])
+    layout = Layout([("x.weight", layer.params(shape)["weight"], 1.0, False)])
+    rng = np.random.default_rng(0)
+    params, grads = (shared(layout.size, np.float64) for _ in range(2))
+    weight, gradient = layout.views(params)["x.weight"], layout.views(grads)["x.weight"]
+    weight[...], gradient[...] = rng.normal(size=(2, *weight.shape))
+    wanted_gradient = gradient.copy()
+    if rule == "agc":
+        for at, own in into(kind, weight):
+            wanted_gradient[at] *= min(1, 0.3 * np.linalg.norm(own) / np.linalg.norm(gradient[at]))
+    wanted = weight - 0.1 * wanted_gradient
+    if rule == "max_norm":
+        for at, own in into(kind, wanted):
+            wanted[at] = own * min(1, 1.5 / np.linalg.norm(own))
+    limit = (make("regularizers", "max_norm", most=1.5),) if rule == "max_norm" else ()
+    with Pool(1) as pool:
+        rules = Rules(agc=0.3 if rule == "agc" else None, regularizers=limit)
+        Updater(make("optimizers", "sgd"), layout, pool, params, grads, rules).apply(0.1, 0)
+    np.testing.assert_allclose(weight, wanted, rtol=1e-12)

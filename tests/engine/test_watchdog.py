@@ -48,7 +48,7 @@ def test_a_thread_that_hangs_is_told_of_and_left_behind(never: threading.Event) 
         with pytest.raises(StorageError) as caught:
             pool.run(3, lambda worker, _index: waiting.add(0.0) if worker == 1 else time.sleep(SOON))
         assert caught.value.exit_code == 5
-        assert "a worker thread has stood still for 0 seconds in Waiting.add (loader.py:" in str(caught.value)
+        assert "a worker thread has stood still for 0 seconds in Waiting.add (data/loader.py:" in str(caught.value)
     waiting._lock.release()
 
 

@@ -13,7 +13,7 @@ import torch
 
 from cnntrain.core import registry
 from tests.support.golden import save
-from tests.support.optimizers import SHOWN, SIZE, STEPS, gradient, rate, start, tensors
+from tests.support.optimizers import SHOWN, SIZE, STEPS, gradient, momentum, rate, start, tensors
 
 CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("plain", "sgd", {"lr": 0.05}),
@@ -54,33 +54,62 @@ CLASSES = {
 }
 
 
+SCHEDULED = "scheduled_optimizers"  # the folder of those whose momentum, or first beta, has a schedule
+
+
 def main() -> None:
     """One file a case: the parameters after some of the steps."""
     for case, part, settings in CASES:
-        theirs = {"initial_accumulator_value" if k == "initial_accumulator" else k: v for k, v in settings.items()}
-        p = torch.nn.Parameter(torch.tensor(start()))
-        optimizer = CLASSES[part]([p], **theirs)
-        shown = []
-        for step in range(1, STEPS + 1):
-            optimizer.param_groups[0]["lr"] = rate(settings["lr"], step)
-            p.grad = torch.tensor(gradient(step))
-            optimizer.step()
-            if step in SHOWN:
-                shown.append(p.detach().numpy().copy())
-        save("optimizers", f"{part}-{case}", part, settings, shown=shown)
+        save("optimizers", f"{part}-{case}", part, settings, shown=followed(part, settings))
+        if "momentum" in settings or part in ("adam", "adamw", "nadam", "radam", "adamax"):
+            save(SCHEDULED, f"{part}-{case}", part, settings, shown=followed(part, settings, scheduled=True))
     for case, part, settings, follow in FORMULAS:
-        optimizer = registry.make("optimizers", part)
-        vector = start()
-        parts = [vector[where].reshape(shape) for where, shape in tensors(optimizer, SIZE)]
-        states: list[dict[str, Any]] = [{} for _ in parts]
-        shown = []
-        for step in range(1, STEPS + 1):
-            g = gradient(step)
-            for p, state, (where, shape) in zip(parts, states, tensors(optimizer, SIZE), strict=True):
-                follow(p, g[where].reshape(shape), state, step, rate(settings["lr"], step), settings)
-            if step in SHOWN:
-                shown.append(vector.copy())
-        save("optimizers", f"{part}-{case}", part, settings, shown=shown)
+        save("optimizers", f"{part}-{case}", part, settings, shown=written_out(part, settings, follow))
+        if part != "sgd":
+            save(SCHEDULED, f"{part}-{case}", part, settings, shown=written_out(part, settings, follow, scheduled=True))
+
+
+def followed(part: str, settings: dict[str, Any], scheduled: bool = False) -> list[np.ndarray]:
+    """PyTorch's parameters after the steps that are shown."""
+    theirs = {"initial_accumulator_value" if k == "initial_accumulator" else k: v for k, v in settings.items()}
+    p = torch.nn.Parameter(torch.tensor(start()))
+    optimizer = CLASSES[part]([p], **theirs)
+    group, shown = optimizer.param_groups[0], []
+    for step in range(1, STEPS + 1):
+        group["lr"] = rate(settings["lr"], step)
+        if scheduled:
+            group |= at_step(settings if "momentum" in settings else {"betas": [0.9, 0.999]} | settings, step)
+        p.grad = torch.tensor(gradient(step))
+        optimizer.step()
+        if step in SHOWN:
+            shown.append(p.detach().numpy().copy())
+    return shown
+
+
+def at_step(settings: dict[str, Any], step: int) -> dict[str, Any]:
+    """The momentum of a step, or its first beta where there is no momentum."""
+    if "momentum" in settings:
+        return {"momentum": momentum(settings["momentum"], step)}
+    return {"betas": (momentum(settings["betas"][0], step), settings["betas"][1])}
+
+
+def written_out(
+    part: str, settings: dict[str, Any], follow: Callable[..., None], scheduled: bool = False
+) -> list[np.ndarray]:
+    """The same by a formula."""
+    optimizer = registry.make("optimizers", part)
+    vector = start()
+    parts = [vector[where].reshape(shape) for where, shape in tensors(optimizer, SIZE)]
+    states: list[dict[str, Any]] = [{} for _ in parts]
+    shown = []
+    for step in range(1, STEPS + 1):
+        g = gradient(step)
+        now = settings | (at_step(settings, step) if scheduled else {})
+        for p, state, (where, shape) in zip(parts, states, tensors(optimizer, SIZE), strict=True):
+            follow(p, g[where].reshape(shape), state, step, rate(settings["lr"], step), now)
+        if step in SHOWN:
+            shown.append(vector.copy())
+    return shown
 
 
 def lion(p, g, state, t, lr, o) -> None:

@@ -14,6 +14,8 @@ SETTINGS = [
     ((6, 7, 1), {"kernel_size": 3, "stride": 2, "padding": 1}),
     ((6, 6, 2), {"kernel_size": (3, 2), "stride": 1, "padding": (1, 0, 0, 1), "ceil_mode": True}),
     ((7, 8, 3), {"kernel_size": 2, "stride": 3, "ceil_mode": True}),
+    ((3, 2, 2), {"kernel_size": 4, "ceil_mode": True}),  # larger than the image
+    ((2, 1, 2), {"kernel_size": (4, 5), "stride": (3, 6), "padding": (1, 0, 0, 0), "ceil_mode": True}),
     ((2, 300, 1), {"kernel_size": (2, 150), "stride": (2, 50)}),  # more taps than a byte can number
 ]
 

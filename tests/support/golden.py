@@ -43,13 +43,16 @@ def proven(kind: str) -> set[str]:
     return names
 
 
-def load(path: Path, **readers: Callable[[Any], Any]) -> tuple[Any, dict[str, Array]]:
-    """The part of a case and its arrays; `readers` turn settings JSON has no type for into what the part takes."""
+def load(path: Path, kind: str = "", **readers: Callable[[Any], Any]) -> tuple[Any, dict[str, Array]]:
+    """The part of a case, of its folder's kind unless told, and its arrays.
+
+    `readers` turn settings that JSON has no type for into what the part takes.
+    """
     with np.load(path, allow_pickle=False) as file:
         arrays = dict(file)
     settings = json.loads(str(arrays.pop("settings")))
     fields = {key: readers.get(key, _plain)(value) for key, value in settings.items()}
-    return registry.make(path.parent.name, str(arrays.pop("part")), **fields), arrays
+    return registry.make(kind or path.parent.name, str(arrays.pop("part")), **fields), arrays
 
 
 def _plain(value: Any) -> Any:

@@ -223,3 +223,26 @@ def test_validation_of_a_source_of_its_own_may_lack_classes(folder, tmp_path):
     (tmp_path / "val" / "stranger").symlink_to(folder / "data" / "val" / "dark")
     with pytest.raises(DataError, match=r"not among the 3 of training: 'stranger'. Rename them, or leave them out"):
         run(write(tmp_path, text), tmp_path / "run2", (own,))
+
+
+@pytest.mark.parametrize("arrays", ["x_test", "x_train", "x_val", "x_test y_test", "x_train y_train", "x_test x_train"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_rows_of_an_npz_need_no_targets_and_may_be_one(trained, tmp_path, arrays, count):
+    """A single sample has no two classes, and one that is to be predicted no target."""
+    rng = np.random.default_rng(0)
+    path = tmp_path / "data.npz"
+    images = rng.integers(0, 256, (count, *trained.network.image_shape), np.uint8)
+    made = {name: images if name[0] == "x" else np.zeros(count, int) for name in arrays.split()}
+    np.savez(path, **made)
+    found = trained.predict([path])
+    assert [row["path"] for row in found] == [f"{path}:{arrays.split()[0][2:]}[{i}]" for i in range(count)]
+    expected = trained.probabilities(images)
+    for row, shares in zip(found, expected, strict=True):
+        np.testing.assert_allclose(list(row["probabilities"].values()), shares, rtol=1e-6)
+
+
+def test_an_npz_without_images_is_refused(trained, tmp_path):
+    path = tmp_path / "data.npz"
+    np.savez(path, y_test=np.zeros(1, int))
+    with pytest.raises(DataError, match="has no array 'x_test', found y_test"):
+        trained.predict([path])

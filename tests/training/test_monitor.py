@@ -6,15 +6,19 @@ import json
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cnntrain.config.load import load_text
 from cnntrain.core.errors import ConfigError
+from cnntrain.core.registry import make, parts
 from cnntrain.data import build_data
 from cnntrain.network import build
+from cnntrain.parts.schedules.base import Horizon
 from cnntrain.training.monitor import Monitor
+from cnntrain.training.rates import Rates
 
 TEXT = """\
 data:
@@ -151,11 +155,107 @@ def test_early_stopping_follows_accuracies_upwards_unless_told_otherwise():
     assert ended(monitor(rule), "val/accuracy", [0.3, 0.2, 0.25])[0] == 3
 
 
-def test_an_epoch_without_a_number_is_one_without_progress():
+@pytest.mark.parametrize("nothing", [NAN, None, math.inf, -math.inf])
+def test_an_epoch_without_a_number_is_not_one_without_progress(nothing):
     rule = "early_stopping: {monitor: val/loss, patience: 2}"
-    assert ended(monitor(rule), "val/loss", [1.0, NAN, NAN])[0] == 3
-    assert ended(monitor(rule), "val/loss", [NAN, NAN])[0] == 2
-    assert ended(monitor(rule), "val/loss", [NAN, 1.0, NAN, 0.5, NAN]) is None
+    assert ended(monitor(rule), "val/loss", [1.0, *[nothing] * 20]) is None
+    assert ended(monitor(rule), "val/loss", [nothing] * 20) is None
+    assert ended(monitor(rule), "val/loss", [*[nothing] * 5, 1.0, nothing, 1.0, nothing, 1.0])[0] == 10
+
+
+def test_a_metric_that_never_had_a_value_is_told_at_the_end():
+    of = monitor("early_stopping: {monitor: val/accuracy, patience: 2}", "{best: {monitor: val/accuracy}}")
+    assert of.unseen() == [
+        "val/accuracy had no value in any epoch: it was not decided which epoch is the best and whether to stop early"
+    ]
+    of.judge({"val/accuracy": 0.5}, 1, 1)
+    assert of.unseen() == []
+
+
+# -- directions and bounds -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", parts("metrics"))
+def test_every_metric_that_can_be_monitored_improves_the_way_it_says_wherever_it_is(name):
+    """Best, early stopping and both plateaus, on each split, agree about what is better."""
+    metric: Any = make("metrics", name)
+    if not isinstance(metric.value(metric.zeros(3)), float):
+        return
+    label = metric.label()
+    for split in ("train", "val"):
+        watched = f"{split}/{label}"
+        of = monitor(
+            f"metrics: [{name}], early_stopping: {{monitor: {watched}, patience: 2}}",
+            f"{{best: {{monitor: {watched}}}}}",
+        )
+        better, worse = (0.6, 0.4) if metric.larger_is_better else (0.4, 0.6)
+        assert of.judge({watched: worse}, 1, 1)[0]
+        assert of.judge({watched: better}, 2, 2)[0]
+        assert not of.judge({watched: worse}, 3, 3)[0]
+        assert of.standing.record == better
+        plateau: Any = make("schedules", "plateau", monitor=watched, patience=0).directed(of.larger[watched])
+        state = plateau.judge(plateau.judge(plateau.begin(), {watched: worse}), {watched: better})
+        assert state["factor"] == 1
+        assert plateau.judge(state, {watched: worse})["factor"] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("key", ["schedule", "momentum_schedule"])
+@pytest.mark.parametrize("mode", [None, "min", "max"])
+def test_a_plateau_finds_out_which_way_its_metric_improves(key, mode):
+    chosen = "" if mode is None else f", mode: {mode}"
+    text = f"{TEXT}train: {{epochs: 9}}\noptimizer: {{type: sgd, momentum: 0.9}}\n"
+    loaded = load_text(f"{text}{key}: {{type: plateau, monitor: val/accuracy, patience: 0{chosen}}}\n", "test.yaml")
+    rates, horizon = Rates(loaded, {"val/accuracy": True}), Horizon(9, 1)
+    before = rates.at(0, horizon)
+    for value in (0.1, 0.2, 0.3):
+        rates.judge({"val/accuracy": value})
+    assert (rates.at(3, horizon) == before) == (mode != "min")
+
+
+@pytest.mark.parametrize("nothing", [NAN, None])
+def test_a_plateau_does_not_count_epochs_without_a_value(nothing):
+    plateau: Any = make("schedules", "plateau", monitor="val/auc", patience=1, mode="max")
+    state = plateau.begin()
+    for _ in range(20):
+        state = plateau.judge(state, {} if nothing is None else {"val/auc": nothing})
+    assert state == plateau.begin()
+
+
+@pytest.mark.parametrize(
+    ("metric", "rule", "message"),
+    [
+        ("val/accuracy", "at_least: 98", "is never reached: for 98 % write 0.98"),
+        ("val/accuracy", "at_most: 98", "is reached at once: for 98 % write 0.98"),
+        ("train/accuracy", "at_least: 1.01", "is never reached"),
+        ("val/error", "at_most: 2", "is reached at once: for 2 % write 0.02"),
+        ("val/error", "at_most: -0.1", "is never reached"),
+        ("val/accuracy", "at_least: 0", "is reached at once"),
+    ],
+)
+def test_a_threshold_beyond_the_bounds_of_the_metric_is_an_error(metric, rule, message):
+    with pytest.raises(ConfigError, match=message):
+        monitor(f"until: {{metric: {metric}, {rule}}}")
+
+
+@pytest.mark.parametrize("rule", ["at_least: 1", "at_least: 0.98"])
+def test_a_threshold_within_the_bounds_is_none(rule):
+    monitor(f"until: {{metric: val/accuracy, {rule}}}")
+    with pytest.raises(ConfigError, match="never improves by 1"):
+        monitor("early_stopping: {monitor: val/accuracy, min_delta: 1}")
+
+
+@pytest.mark.parametrize("name", parts("metrics"))
+def test_values_lie_within_the_bounds(name):
+    rng = np.random.default_rng(0)
+    for fields in parts("metrics")[name].examples:
+        metric: Any = make("metrics", name, **fields)
+        for scale in (0.0, 0.1, 30.0):
+            state = metric.zeros(4)
+            outputs = (scale * rng.normal(size=(20, 4))).astype(np.float32)
+            metric.add(state, outputs, rng.integers(0, 4, 20), np.ones(20, np.float32))
+            value = metric.value(state)
+            if isinstance(value, float) and not math.isnan(value):
+                assert metric.bounds[0] - 1e-12 <= value <= metric.bounds[1] + 1e-12
 
 
 def test_a_reached_threshold_is_the_reason_before_patience_is():

@@ -405,9 +405,9 @@ def test_the_time_that_is_left_is_told_as_if_nobody_had_stopped_the_process(tmp_
 
 def test_training_from_python_is_one_call(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    result = cnntrain.fit([write(tmp_path)], ["train.epochs=1"])
-    assert result["epochs"] == 1
-    assert read(tmp_path / result["run_dir"] / "checkpoints" / "last.npz").meta["position"]["step"] == 8
+    run_made = cnntrain.fit(write(tmp_path), set={"train.epochs": 1})
+    assert run_made.history["epoch"] == [1]
+    assert read(run_made.path / "checkpoints" / "last.npz").meta["position"]["step"] == 8
 
 
 def test_training_learns(tmp_path):

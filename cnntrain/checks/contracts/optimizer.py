@@ -18,7 +18,7 @@ RATES = {"adadelta": 20.0, "lars": 1.0}
 
 
 def resumes_to_the_bit(optimizer: Optimizer, dtype: Any = np.float32) -> None:
-    """Parameters and slots are all its state."""
+    """Parameters, slots and the number it carries are all its state."""
     straight = Run(optimizer, start(dtype)).follow(30)
     for stop in (1, 13):
         first = Run(optimizer, start(dtype))
@@ -26,7 +26,7 @@ def resumes_to_the_bit(optimizer: Optimizer, dtype: Any = np.float32) -> None:
         second = Run(optimizer, first.p)
         for name, slot in second.slots.items():
             slot[...] = first.slots[name]
-        second.done = stop
+        second.done, second.carried = stop, first.carried
         hold(second.follow(30).tobytes() == straight.tobytes(), f"resumed after {stop} steps it goes another way")
 
 
@@ -98,7 +98,7 @@ def allocates_no_array(optimizer: Optimizer) -> None:
     shape = (size // 50, 50) if optimizer.unit == "tensor" else (size,)
     slots = {name: np.zeros(shape) for name in optimizer.state_names()}
     p, g, one, two = np.ones((4, *shape))
-    block = Block(p, g, slots, 0.1, 2, (one, two))
+    block = Block(p, g, slots, 0.1, 2, (one, two), carried=0.5)
     tracemalloc.start()
     try:
         optimizer.step(block)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +34,11 @@ def rate(lr: float, step: int) -> float:
     return lr * 0.99 ** (step - 1)
 
 
+def momentum(base: float, step: int) -> float:
+    """A momentum, or first beta, that rises and falls below `base` with every step from 1 on."""
+    return base * (0.75 + 0.25 * math.cos(0.17 * step))
+
+
 def tensors(optimizer: Optimizer, size: int, cuts: tuple[int, ...] = ()) -> list[tuple[slice, tuple[int, ...]]]:
     """What an optimizer is given of a vector at a time: pieces between the cuts, or a matrix and a vector."""
     if optimizer.unit == "tensor":
@@ -49,21 +55,26 @@ class Run:
         self.optimizer, self.p, self.role, self.done = optimizer, p.copy(), role, 0
         self.slots = {name: np.zeros_like(p) for name in optimizer.state_names()}
         self.pieces = tensors(optimizer, len(p), cuts)
+        self.carried = 1.0
         optimizer.start(self.slots)
 
-    def step(self, g: Array, lr: float) -> None:
+    def step(self, g: Array, lr: float, momentum: float | None = None) -> None:
         """One step; the gradient is left alone, the scratch vectors begin as NaN."""
         self.done += 1
+        optimizer = self.optimizer if momentum is None else self.optimizer.with_momentum(momentum)
+        self.carried = optimizer.carry(self.carried, self.done)
         for where, shape in self.pieces:
             slots = {name: slot[where].reshape(shape) for name, slot in self.slots.items()}
             scratch = np.full((2, *shape), np.nan, self.p.dtype)
             p, gradients = self.p[where].reshape(shape), g[where].copy().reshape(shape)
-            self.optimizer.step(Block(p, gradients, slots, lr, self.done, (scratch[0], scratch[1]), self.role))
+            block = Block(p, gradients, slots, lr, self.done, (scratch[0], scratch[1]), self.role, carried=self.carried)
+            optimizer.step(block)
 
-    def follow(self, stop: int, watch: Callable[[int, Array], None] | None = None) -> Array:
-        """Steps of the fixed sequence up to `stop`; the parameters after it."""
+    def follow(self, stop: int, watch: Callable[[int, Array], None] | None = None, scheduled: bool = False) -> Array:
+        """Steps of the fixed sequence up to `stop`, with a momentum of each if scheduled; the parameters after it."""
         for step in range(self.done + 1, stop + 1):
-            self.step(gradient(step, self.p.dtype, len(self.p)), rate(self.optimizer.lr, step))
+            own = momentum(self.optimizer.base_momentum, step) if scheduled else None
+            self.step(gradient(step, self.p.dtype, len(self.p)), rate(self.optimizer.lr, step), own)
             if watch:
                 watch(step, self.p)
         return self.p

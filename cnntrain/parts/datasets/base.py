@@ -184,6 +184,14 @@ class Dataset(Part):
         """Read a split that need not have every class a network knows: as `load`, and one class will do."""
         return self.load(split, reader)
 
+    def unlabelled(self) -> tuple[str, Pixels] | None:
+        """A split's name and its samples without what is known of them; None where a source has them together alone."""
+        return None
+
+    def place_of_target(self, split: str, sample: int, column: int, value: float) -> str | None:
+        """Where this target value of a sample stands, for messages; None where the source cannot tell."""
+        return None
+
     def files(self, split: str) -> tuple[Path, ...]:
         """The files a split is read from, for the manifest; empty where there are none."""
         return ()

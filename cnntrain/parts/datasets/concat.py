@@ -50,6 +50,11 @@ class Concat(Dataset):
         """Those of every source that has the split."""
         return tuple(path for source in self._having(split) for path in source.files(split))
 
+    def place_of_target(self, split: str, sample: int, column: int, value: float) -> str | None:  # noqa: ARG002
+        """What the first source that finds the value among its rows says."""
+        places = (source.place_of_target(split, -1, column, value) for source in self._having(split))
+        return next((place for place in places if place is not None), None)
+
     def load(self, split: str, reader: Reader = ALONE) -> Images:
         """Read a split of every source that has it. Raises DataError where two do not fit together."""
         read = [source.load(split, reader) for source in self._having(split)]

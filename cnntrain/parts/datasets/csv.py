@@ -161,6 +161,16 @@ class Csv(PictureFields, _Listed):
             check_none_is_empty(targets[read.kept], classes, table, read)
         return Images(read.values, targets[read.kept], classes, read.skipped)
 
+    def place_of_target(self, split: str, sample: int, column: int, value: float) -> str | None:  # noqa: ARG002
+        """Row and column of the first such value: "train.csv:2: edema"; `sample` leaves out what was skipped."""
+        if self.targets is None or split not in self._tables():
+            return None
+        name = self.targets[column]
+        for row in self._rows(self._table(split)):
+            if np.float32(_numbers(row, self.targets)[column]) == np.float32(value):
+                return f"{row.where}: {name}"
+        return None
+
     def _tables(self) -> dict[str, Path]:
         """Split -> its file. Raises DataError where there is none."""
         place = Path(self.path).absolute()

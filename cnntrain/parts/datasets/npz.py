@@ -23,7 +23,7 @@ from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.description import size_text
 from cnntrain.core.errors import DataError, printable
 from cnntrain.core.registry import did_you_mean, register
-from cnntrain.parts.datasets.base import Dataset, Images, checked_labels, count_classes, numbered
+from cnntrain.parts.datasets.base import Dataset, Images, Pixels, checked_labels, count_classes, numbered
 from cnntrain.reading.input_files import is_special, largest_unpacked, on_disk, opened, reading
 from cnntrain.reading.reader import ALONE, Reader
 
@@ -78,6 +78,10 @@ class Npz(Dataset):
         with _opened(self.path) as archive:
             return archive.splits
 
+    def place_of_target(self, split: str, sample: int, column: int, value: float) -> str | None:  # noqa: ARG002
+        """Its place in the array: "data.npz: y_train[3, 0]"."""
+        return f"{Path(self.path).absolute()}: y_{split}[{sample}, {column}]" if sample >= 0 else None
+
     def files(self, split: str) -> tuple[Path, ...]:
         """The archive, or the two files of a split."""
         if not _is_folder(self.path):
@@ -119,6 +123,12 @@ class Npz(Dataset):
             classes = count_classes(training, f"{archive.path}: y_train", least)
             return Images(pixels, checked_labels(targets, classes, f"{archive.path}: y_{split}"), numbered(classes))
 
+    def unlabelled(self) -> tuple[str, Pixels]:
+        """The images of the first of test, val and train that is there, whatever is said of them, even nothing."""
+        with _opened(self.path, alone=True) as archive:
+            split = next(split for split in ("test", "val", "train") if split in archive.splits)
+            return split, archive.images(split)
+
 
 def channels_first(shape: Shape) -> bool | None:
     """Whether images (n, height, width, channels) seem to be (n, channels, height, width): True where they must be.
@@ -156,8 +166,8 @@ class _Header(NamedTuple):
 class _Arrays:
     """Arrays under the names that mean something, and what their headers say; where they come from, subclasses know."""
 
-    def __init__(self, path: Path, names: Iterable[str]) -> None:
-        """Raises DataError for names that are unknown, doubled, or without their partner."""
+    def __init__(self, path: Path, names: Iterable[str], alone: bool) -> None:
+        """Raises DataError for names that are unknown, doubled, or without their partner; images may be `alone`."""
         self.path = path
         self._stored: dict[str, str] = {}  # what an array is called in the file
         for name in names:
@@ -173,6 +183,8 @@ class _Arrays:
             self._stored[key] = name
         found = [*self._stored]
         wanted = {"x_train", "y_train", *found, *(f"{'y' if name[0] == 'x' else 'x'}{name[1:]}" for name in found)}
+        if alone:
+            wanted = set() if any(name.startswith("x_") for name in found) else {"x_test"}
         missing = [name for name in _KEYS if name in wanted and name not in found]
         if missing:
             raise DataError(f"{path} has no array {missing[0]!r}, found {', '.join(found) or 'none'}. {_ADVICE}")
@@ -313,10 +325,10 @@ class _Arrays:
 class _Folder(_Arrays):
     """A folder of .npy files."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, alone: bool) -> None:
         with reading(path):
             names = sorted(file.stem for file in path.iterdir() if file.suffix == ".npy" and not is_special(file))
-        super().__init__(path, names)
+        super().__init__(path, names, alone)
 
     def open(self, name: str) -> IO[bytes]:
         return opened(self._file(name))
@@ -335,7 +347,7 @@ class _Folder(_Arrays):
 class _Archive(_Arrays):
     """An open .npz file whose directory has been checked."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, alone: bool) -> None:
         with reading(path):
             with opened(path) as file:
                 if file.read(6) == b"\x93NUMPY":
@@ -345,7 +357,7 @@ class _Archive(_Arrays):
             except (ValueError, OverflowError, NotImplementedError, struct.error) as error:
                 raise zipfile.BadZipFile(str(error)) from error
         try:
-            super().__init__(path, (info.filename.removesuffix(".npy") for info in self._zip.infolist()))
+            super().__init__(path, (info.filename.removesuffix(".npy") for info in self._zip.infolist()), alone)
         except BaseException:
             self._zip.close()
             raise
@@ -407,14 +419,14 @@ def _is_folder(path: str) -> bool:
 
 
 @contextlib.contextmanager
-def _opened(path: str) -> Iterator[_Arrays]:
-    """The arrays of an archive or a folder. Raises DataError where there are none."""
+def _opened(path: str, alone: bool = False) -> Iterator[_Arrays]:
+    """The arrays of an archive or a folder, images perhaps alone. Raises DataError where there are none."""
     folder = _is_folder(path)
     place = on_disk(path, _ADVICE, folder=folder)
     if folder:
-        yield _Folder(place)
+        yield _Folder(place, alone)
         return
-    with contextlib.closing(_Archive(place)) as archive:
+    with contextlib.closing(_Archive(place, alone)) as archive:
         yield archive
 
 

@@ -195,7 +195,7 @@ def _between(f: Frame, y: Array, low: float, high: float) -> Array:
 @register("relu6")
 @dataclass(frozen=True)
 class Relu6(Clip):
-    """y = min(max(x, 0), 6) (Howard et al. 2017, MobileNets), so dx = dy where 0 < y < 6, else 0."""
+    """y = min(max(x, 0), 6) (Krizhevsky 2010, on deep belief networks), so dx = dy where 0 < y < 6, else 0."""
 
     rectifies: ClassVar[bool] = True
 

@@ -13,6 +13,7 @@ from cnntrain.config.fields import Pair
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
 from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.sums import FEW, over_rows
 from cnntrain.ops.windows import pair
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, image
 
@@ -54,7 +55,11 @@ class AdaptiveAvgPool2d(Layer):
         """Write y = sum over the window / count."""
         for (i, j), rows, columns in self._windows(f.x.shape[1:]):
             window = f.x[:, rows, columns]
-            np.add.reduce(window, axis=(1, 2), out=f.y[:, i, j])
+            if math.prod(window.shape[1:3]) <= FEW:
+                np.add.reduce(window, axis=(1, 2), out=f.y[:, i, j])
+            else:
+                for pixels, y in zip(window, f.y[:, i, j], strict=True):
+                    y[...] = over_rows(pixels.reshape(-1, len(y)))
             np.multiply(f.y[:, i, j], 1 / math.prod(window.shape[1:3]), out=f.y[:, i, j])
 
     def backward(self, f: Frame) -> None:

@@ -72,7 +72,7 @@ class ConvTranspose2d(Prepared):
         per_group = plan.channels // plan.groups
         fan_in, fan_out = plan.windows.taps * per_group, plan.windows.taps * plan.filters  # as PyTorch counts
         shape = (*pair(self.kernel_size), per_group, plan.filters)
-        declared = {"weight": Param(shape, "weight", fan_in, fan_out)}
+        declared = {"weight": Param(shape, "weight", fan_in, fan_out, groups_read=plan.groups)}
         if self.bias:
             declared["bias"] = Param((plan.channels,), "bias", fan_in, fan_out)
         return declared

@@ -12,6 +12,7 @@ import numpy as np
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
 from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.sums import over_pixels
 from cnntrain.parts.layers.base import Example, Frame, Layer, example, image
 
 
@@ -34,8 +35,8 @@ class GlobalAvgPool(Layer):
 
     def forward(self, f: Frame) -> None:
         """Write y = sum of x over pixels, divided by their number."""
-        _, height, width, _ = f.x.shape
-        np.add.reduce(f.x, axis=(1, 2), out=f.y)
+        n, height, width, channels = f.x.shape
+        over_pixels(f.x.reshape(n, height * width, channels), f.y)
         np.multiply(f.y, 1 / (height * width), out=f.y)
 
     def backward(self, f: Frame) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
 from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.sums import over_pixels
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
 
 
@@ -68,7 +69,8 @@ class Multiply(Layer):
             for x in rest:
                 np.multiply(out, x, out=out)
             if out is not dx:
-                np.add.reduce(out, axis=(1, 2), out=dx)
+                n, height, width, channels = out.shape
+                over_pixels(out.reshape(n, height * width, channels), dx)
 
     def _fitted(self, f: Frame, i: int) -> Any:
         """An input that broadcasts to y."""

@@ -96,6 +96,7 @@ class MaxPool2d(Pool2d):
         example((6, 7, 2), kernel_size=(2, 3), stride=(3, 2), padding=(1, 0, 0, 1), ceil_mode=True),
         example((7, 5, 1), kernel_size=2, ceil_mode=True),
         example((4, 4, 2), kernel_size=2, stride=3),
+        example((2, 3, 2), kernel_size=4, ceil_mode=True),
     )
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
@@ -140,6 +141,7 @@ class AvgPool2d(Pool2d):
         example((6, 8, 2), kernel_size=(2, 3), stride=(3, 2), padding=(1, 0, 0, 1), ceil_mode=True),
         example((6, 8, 2), kernel_size=3, stride=2, padding=1, ceil_mode=True, count_include_pad=False),
         example((4, 4, 2), kernel_size=2, stride=3),
+        example((2, 3, 2), kernel_size=4, ceil_mode=True),
     )
     affine_map: ClassVar[bool] = True
 

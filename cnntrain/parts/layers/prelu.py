@@ -14,6 +14,7 @@ from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import register
 from cnntrain.ops.blocks import row_blocks, rows_per_block
 from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.sums import over_rows
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
 
 
@@ -41,11 +42,9 @@ class Prelu(Layer):
         return {"slope": Param((1 if self.shared else inputs[0][-1],), "norm", start=self.initial)}
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
-        """The negative parts, where x > 0, and a block's share of dslope by channel."""
+        """The negative parts, and where x > 0."""
         block = (rows_per_block(inputs[0][-1]), inputs[0][-1])
-        return Workspace(
-            scratch={"negative": (block, dtype), "positive": (block, np.bool_), "share": (inputs[0][-1:], dtype)}
-        )
+        return Workspace(scratch={"negative": (block, dtype), "positive": (block, np.bool_)})
 
     def flops(self, *inputs: Shape) -> int:
         """Two for each value: multiply and add."""
@@ -62,21 +61,22 @@ class Prelu(Layer):
     def backward(self, f: Frame) -> None:
         """Write dx = dy * (1 where x > 0, else slope) and dslope = sum of dy * min(x, 0)."""
         if f.dp is not None:
-            f.dp["slope"].fill(0)
+            total = np.zeros(f.dp["slope"].shape)
             for x, dy in row_blocks(f.x.shape[-1], f.x, f.dy):
-                self._add_share(f, x, dy, f.dp["slope"])
+                self._add_share(f, x, dy, total)
+            f.dp["slope"][...] = total
         if f.dx is not None:
             for x, dy, dx in row_blocks(f.x.shape[-1], f.x, f.dy, f.dx):
                 positive = np.greater(x, 0, out=f.scratch["positive"][: len(x)])
                 np.multiply(dy, f.p["slope"], out=dx)
                 np.copyto(dx, dy, where=positive)
 
-    def _add_share(self, f: Frame, x: Array, dy: Array, d_slope: Array) -> None:
+    def _add_share(self, f: Frame, x: Array, dy: Array, total: Array) -> None:
         """Add a block's part of the slope's gradient."""
         product = np.minimum(x, 0, out=f.scratch["negative"][: len(x)])
         np.multiply(product, dy, out=product)
-        share = np.add.reduce(product, axis=0, out=f.scratch["share"])
-        np.add(d_slope, np.add.reduce(share) if self.shared else share, out=d_slope)
+        share = over_rows(product)
+        total += np.add.reduce(share) if self.shared else share
 
     def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:
         """max(x, 0) + slope * min(x, 0)."""

@@ -17,6 +17,7 @@ from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import register
 from cnntrain.ops.blocks import rows_per_block
 from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.sums import FEW, over_rows
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, image
 
 
@@ -52,7 +53,7 @@ class SampleNorm(Layer):
         return scale | {"shift": Param(shape, "norm", start=0)} if self.shifts else scale
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
-        """kept: mean and r of each set. scratch: two blocks of rows, two values for each set, one for each channel."""
+        """kept: mean and r of each set. scratch: two blocks of rows, two values for each set."""
         rows, pixels, groups, depth = self.sets(inputs[0])
         step = min(rows_per_block(pixels * groups * depth), n * rows)
         block, of_set = (step, pixels, groups, depth), (step, 1, groups, 1)
@@ -64,7 +65,6 @@ class SampleNorm(Layer):
                 "product": (block, dtype),
                 "first": (of_set, dtype),
                 "second": (of_set, dtype),
-                "share": ((groups, depth), dtype),
             },
         )
 
@@ -82,11 +82,11 @@ class SampleNorm(Layer):
             square, r = f.scratch["product"][: len(x)], f.kept["r"][at]
             count = x.shape[1] * x.shape[3]
             if self.centers:
-                mean = np.add.reduce(x, axis=(1, 3), keepdims=True, out=f.kept["mean"][at])
+                mean = _over_sets(x, f.kept["mean"][at])
                 np.multiply(mean, 1 / count, out=mean)
                 x = np.subtract(x, mean, out=f.scratch["xhat"][: len(x)])
             np.multiply(x, x, out=square)
-            np.add.reduce(square, axis=(1, 3), keepdims=True, out=r)
+            _over_sets(square, r)
             np.multiply(r, 1 / count, out=r)
             np.add(r, self.epsilon(r.dtype), out=r)
             np.sqrt(r, out=r)
@@ -99,19 +99,19 @@ class SampleNorm(Layer):
 
     def backward(self, f: Frame) -> None:
         """Write dscale, dshift and dx = r * (g - mean(g) - xhat * mean(g * xhat))."""
-        if f.dp is not None:
-            for gradient in f.dp.values():
-                gradient.fill(0)
+        totals = {name: np.zeros(gradient.shape) for name, gradient in (f.dp or {}).items()}
         arrays = (f.x, f.dy) if f.dx is None else (f.x, f.dy, f.dx)
         for at, x, dy, *dx in self._blocks(f, *arrays):
             xhat = self._xhat(f, at, x)
-            if f.dp is not None and self.affine:
+            if totals:
                 product = np.multiply(dy, xhat, out=f.scratch["product"][: len(x)])
-                _add_by_channel(f, product, f.dp["scale"])
+                totals["scale"] += _by_channel(product)
                 if self.shifts:
-                    _add_by_channel(f, dy, f.dp["shift"])
+                    totals["shift"] += _by_channel(dy)
             if dx:
                 self._input_gradient(f, f.kept["r"][at], xhat, dy, dx[0])
+        for name, gradient in (f.dp or {}).items():
+            gradient[...] = totals[name]
 
     def _xhat(self, f: Frame, at: slice, x: Array) -> Array:
         """(x - mean) * r of a block, in scratch."""
@@ -129,11 +129,11 @@ class SampleNorm(Layer):
         if self.affine:
             g = np.multiply(dy, _per_channel(f.p["scale"], dy), out=dx)
         np.multiply(g, xhat, out=product)
-        np.add.reduce(product, axis=(1, 3), keepdims=True, out=second)
+        _over_sets(product, second)
         np.multiply(second, 1 / count, out=second)
         np.multiply(xhat, second, out=product)
         if self.centers:
-            np.add.reduce(g, axis=(1, 3), keepdims=True, out=first)
+            _over_sets(g, first)
             np.multiply(first, 1 / count, out=first)
             np.add(product, first, out=product)
         np.subtract(g, product, out=dx)
@@ -166,10 +166,20 @@ def _per_channel(values: Array, block: Array) -> Array:
     return values.reshape(block.shape[2:])
 
 
-def _add_by_channel(f: Frame, block: Array, total: Array) -> None:
-    """Add a block's sums over rows and pixels to `total` (channels,)."""
-    share = np.add.reduce(block, axis=(0, 1), out=f.scratch["share"])
-    np.add(total, share.reshape(-1), out=total)
+def _by_channel(block: Array) -> Array:
+    """A block's sums over rows and pixels: (channels,) in float64."""
+    rows, pixels, groups, depth = block.shape
+    return over_rows(block.reshape(rows * pixels, groups * depth))
+
+
+def _over_sets(block: Array, out: Array) -> Array:
+    """Write a block's sums over pixels and depth into out (rows, 1, groups, 1), and return that."""
+    if block.shape[1] <= FEW:
+        np.add.reduce(block, axis=(1, 3), keepdims=True, out=out)
+    else:
+        for one, total in zip(block, out, strict=True):
+            total[0, :, 0] = over_rows(one).sum(axis=-1)
+    return out
 
 
 @register("layer_norm")

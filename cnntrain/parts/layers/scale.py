@@ -14,6 +14,7 @@ from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import register
 from cnntrain.ops.blocks import row_blocks, rows_per_block
 from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.sums import over_rows
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
 
 
@@ -44,11 +45,9 @@ class Scale(Layer):
         return scale | {"shift": Param(shape, "norm", start=0)} if self.bias else scale
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
-        """A block of products, and its sums by channel."""
+        """A block of products."""
         channels = inputs[0][-1]
-        return Workspace(
-            scratch={"block": ((rows_per_block(channels), channels), dtype), "share": ((channels,), dtype)}
-        )
+        return Workspace(scratch={"block": ((rows_per_block(channels), channels), dtype)})
 
     def flops(self, *inputs: Shape) -> int:
         """One multiplication for each value, and one addition."""
@@ -63,13 +62,13 @@ class Scale(Layer):
     def backward(self, f: Frame) -> None:
         """Write dscale = sum(dy * x), dshift = sum(dy), dx = dy * scale."""
         if f.dp is not None:
-            for gradient in f.dp.values():
-                gradient.fill(0)
+            totals = {name: np.zeros(gradient.shape) for name, gradient in f.dp.items()}
             for x, dy in row_blocks(f.x.shape[-1], f.x, f.dy):
-                product = np.multiply(x, dy, out=f.scratch["block"][: len(x)])
-                f.dp["scale"] += np.add.reduce(product, axis=0, out=f.scratch["share"])
+                totals["scale"] += over_rows(np.multiply(x, dy, out=f.scratch["block"][: len(x)]))
                 if self.bias:
-                    f.dp["shift"] += np.add.reduce(dy, axis=0, out=f.scratch["share"])
+                    totals["shift"] += over_rows(dy)
+            for name, total in totals.items():
+                f.dp[name][...] = total
         if f.dx is not None:
             np.multiply(f.dy, f.p["scale"], out=f.dx)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
@@ -32,6 +33,7 @@ class Loss(Part):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({},)
     scores: ClassVar[tuple[str, ...]] = (CLASSES, VALUES)  # the targets it can score outputs against
     yes_or_no: ClassVar[bool] = False  # whether each output is the logit of an answer to a question of its own
+    target_range: ClassVar[tuple[float, float]] = (-math.inf, math.inf)  # of target values: it has no minimum beyond
     scores_classes: ClassVar[bool] = False  # whether `score` applies the class weights itself
 
     weight: Positive = field(default=1.0, kw_only=True)  # factor on the loss
@@ -62,6 +64,11 @@ class Loss(Part):
             raise ValueError(f"class_weight needs classes, the data has {data.target}: leave it out")
         if isinstance(self.class_weight, tuple) and len(self.class_weight) != units:
             raise ValueError(f"class_weight has {len(self.class_weight)} factors, the data has {units} classes")
+
+    def wrong_targets(self, targets: Array) -> Array:
+        """Which target values it is not defined on, bool, of their shape: NaN, infinite, or out of `target_range`."""
+        low, high = self.target_range
+        return ~(np.isfinite(targets) & (targets >= low) & (targets <= high))
 
     def fit(self, counts: Sequence[int]) -> Self:
         """The loss with numbers in place of "balanced", given the training samples of each class.

@@ -29,6 +29,7 @@ class BinaryCrossEntropy(Elementwise):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"pos_weight": 3.0})
 
     yes_or_no: ClassVar[bool] = True
+    target_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     pos_weight: Positive = 1.0  # factor on the targets that are 1
 
@@ -55,6 +56,7 @@ class Focal(Elementwise):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"gamma": 0.0, "alpha": None}, {"gamma": 3.0, "alpha": 0.6})
 
     yes_or_no: ClassVar[bool] = True
+    target_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     gamma: NonNegative = 2.0  # how strongly samples that are already right are played down; 0 is binary cross-entropy
     alpha: Probability | None = 0.25  # weight of the targets that are 1; those that are 0 have the rest

@@ -26,8 +26,9 @@ class CrossEntropy(Loss):
     and so dL/dz = (sum_k t_k) softmax(z) - t. The largest logit is subtracted first, which changes neither and keeps
     exp from overflowing. Smoothing by e replaces t by (1 - e) t + e / K (Szegedy et al. 2016, "Rethinking the
     Inception Architecture"). Class weights c multiply the terms, c_k t_k in place of t_k after smoothing, while the
-    mean divides by those of the unsmoothed targets; both as PyTorch. A NaN or an infinite logit gives a NaN or
-    infinite loss, never a wrong number.
+    mean divides by those of the unsmoothed targets; both as PyTorch. A logit that is NaN or infinity gives
+    a NaN or infinite loss; so does -infinity, but for a label of another class: the probability of its own is 0 then,
+    which is no error, and the loss that of the other classes.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = (

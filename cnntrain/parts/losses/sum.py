@@ -52,6 +52,12 @@ class Sum(Loss):
         return any(term.yes_or_no for term in self.summands())
 
     @property
+    def target_range(self) -> tuple[float, float]:  # type: ignore[override]
+        """What all of its terms take."""
+        lows, highs = zip(*(term.target_range for term in self.summands()), strict=True)
+        return max(lows), min(highs)
+
+    @property
     def teacher(self) -> str | None:
         """The teacher of the term that has one."""
         return next((teacher_of(term) for term in self.terms if teacher_of(term) is not None), None)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.registry import register
-from cnntrain.parts.metrics.base import Share, correct
+from cnntrain.ops.argmax import correct
+from cnntrain.parts.metrics.base import Share
 
 
 @register("accuracy")

@@ -29,6 +29,7 @@ class AUC(Metric):
     both ways. The state has 16 KB a class. `macro` is the mean over the classes that have both kinds of samples.
     """
 
+    bounds: ClassVar[tuple[float, float]] = (0, 1)
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"average": "per_class", "bins": 64})
 
     average: Literal["macro", "per_class"] = "macro"  # the mean over classes, or a value for each
@@ -43,11 +44,12 @@ class AUC(Metric):
         return np.zeros(classes * 2 * self.bins)
 
     def add(self, state: Array, outputs: Array, targets: Array, weights: Array) -> None:
-        """Count a shard; a score that is NaN counts as the lowest."""
+        """Count a shard; a score that is NaN is wrong: the lowest of its own class, the highest of another."""
         classes = outputs.shape[1]
         own = np.arange(classes) == labels_of(targets)[:, None]
         place = np.floor((log_odds(outputs) + LIMIT) * (self.bins / (2 * LIMIT)))
-        place = np.clip(np.nan_to_num(place, nan=0), 0, self.bins - 1).astype(np.int64)
+        place = np.where(np.isnan(place), np.where(own, 0, self.bins - 1), np.clip(place, 0, self.bins - 1))
+        place = place.astype(np.int64)
         cells = (np.arange(classes) * 2 + own) * self.bins + place
         state += np.bincount(cells.ravel(), np.repeat(weights, classes), minlength=len(state))
 

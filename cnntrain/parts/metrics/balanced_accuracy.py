@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.registry import register
@@ -14,6 +15,8 @@ from cnntrain.parts.metrics.base import Counted, divided, matrix_of
 @dataclass(frozen=True)
 class BalancedAccuracy(Counted):
     """The mean of the recalls of the classes that occur among the truths (Brodersen et al. 2010), in [0, 1]."""
+
+    bounds: ClassVar[tuple[float, float]] = (0, 1)
 
     def value(self, state: Array) -> float:
         """NaN of nothing."""

@@ -12,6 +12,7 @@ from cnntrain.config.fields import check_fields
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import CLASSES
 from cnntrain.core.registry import Part
+from cnntrain.ops.argmax import taken_for
 from cnntrain.ops.softmax import softmax
 
 
@@ -22,6 +23,7 @@ class Metric(Part):
     kind: ClassVar[str] = "metrics"
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({},)
     larger_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)  # what its value lies between, both included
     scores: ClassVar[tuple[str, ...]] = (CLASSES,)  # the targets it can compare outputs with
 
     def __post_init__(self) -> None:
@@ -50,6 +52,8 @@ class Share(Metric):
 
     Targets that are rows count as the label of their largest value.
     """
+
+    bounds: ClassVar[tuple[float, float]] = (0, 1)
 
     def hits(self, outputs: Array, labels: Array) -> Array:
         """For which samples it holds: bool, shape (n,). A NaN among the outputs is never right."""
@@ -98,8 +102,7 @@ class Mean(Metric):
 class Counted(Metric):
     """Base of the metrics that follow from the confusion matrix, which is their state, flat.
 
-    Row k counts the samples of class k, each by its weight, in the column of the class they were taken for: the
-    largest output, the first of equal ones.
+    Row k counts the samples of class k, each by its weight, in the column of the class they were `taken_for`.
     """
 
     def zeros(self, classes: int) -> Array:
@@ -108,7 +111,8 @@ class Counted(Metric):
 
     def add(self, state: Array, outputs: Array, targets: Array, weights: Array) -> None:
         """Count a shard."""
-        cells = labels_of(targets) * outputs.shape[1] + outputs.argmax(axis=1)
+        labels = labels_of(targets)
+        cells = labels * outputs.shape[1] + taken_for(outputs, labels)
         state += np.bincount(cells, weights, minlength=len(state))
 
 
@@ -134,6 +138,7 @@ class PerClass(Counted):
         {"average": "weighted"},
         {"average": "per_class"},
     )
+    bounds: ClassVar[tuple[float, float]] = (0, 1)
 
     # how the classes are put together, or `per_class` for a value for each
     average: Literal["macro", "micro", "weighted", "per_class"] = "macro"
@@ -179,10 +184,3 @@ def rows_of(targets: Array, like: Array) -> Array:
 def labels_of(targets: Array) -> Array:
     """Targets as labels (n,); of rows (n, k), the place of the largest value."""
     return targets if targets.ndim == 1 else targets.argmax(axis=1)
-
-
-def correct(outputs: Array, labels: Array) -> Array:
-    """Whether the largest output, the first of equal ones, is the label's: bool (n,); False where it is NaN."""
-    best = outputs.argmax(axis=1)
-    right: Array = (best == labels) & ~np.isnan(outputs[np.arange(len(best)), best])
-    return right

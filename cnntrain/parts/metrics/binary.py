@@ -22,6 +22,7 @@ class BinaryAccuracy(Mean):
     A target above 0.5 means yes. Labels become one-hot rows. A NaN is never right.
     """
 
+    bounds: ClassVar[tuple[float, float]] = (0, 1)
     scores: ClassVar[tuple[str, ...]] = (CLASSES, VALUES)
     larger_is_better: ClassVar[bool] = True
 
@@ -38,9 +39,10 @@ class BinaryF1(Metric):
     """2 true yes / (2 true yes + false yes + false no), in [0, 1] (van Rijsbergen 1979), for several labels a sample.
 
     `micro` counts over all outputs, `macro` is the mean of the outputs' scores; nothing to nothing counts 0, as in
-    scikit-learn. State, of each output: true yes, false yes, false no.
+    scikit-learn. A NaN is never right. State, of each output: true yes, false yes, false no.
     """
 
+    bounds: ClassVar[tuple[float, float]] = (0, 1)
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"average": "macro"})
     scores: ClassVar[tuple[str, ...]] = (CLASSES, VALUES)
 
@@ -56,7 +58,8 @@ class BinaryF1(Metric):
 
     def add(self, state: Array, outputs: Array, targets: Array, weights: Array) -> None:
         """Count a shard."""
-        said, meant, w = outputs > 0, rows_of(targets, outputs) > 0.5, weights.astype(np.float64)
+        meant, w = rows_of(targets, outputs) > 0.5, weights.astype(np.float64)
+        said = np.where(np.isnan(outputs), ~meant, outputs > 0)
         state += np.concatenate([w @ (said & meant), w @ (said & ~meant), w @ (~said & meant), [w.sum()]])
 
     def value(self, state: Array) -> float:

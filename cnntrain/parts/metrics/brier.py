@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,6 +20,8 @@ class Brier(Mean):
     For two classes that is twice the one-sided score. Targets that are rows count as the label of their largest
     value.
     """
+
+    bounds: ClassVar[tuple[float, float]] = (0, 2)
 
     def each(self, outputs: Array, targets: Array) -> Array:
         """The squared distance of each sample."""

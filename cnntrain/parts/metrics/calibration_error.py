@@ -11,7 +11,8 @@ import numpy as np
 from cnntrain.config.fields import Range
 from cnntrain.core.arrays import Array
 from cnntrain.core.registry import register
-from cnntrain.parts.metrics.base import Metric, correct, labels_of, log_probabilities
+from cnntrain.ops.argmax import correct
+from cnntrain.parts.metrics.base import Metric, labels_of, log_probabilities
 
 
 @register("calibration_error")
@@ -24,6 +25,7 @@ class CalibrationError(Metric):
     accuracy and mean confidence of their bin. State: for each bin weight, summed confidence and weight of the right.
     """
 
+    bounds: ClassVar[tuple[float, float]] = (0, 1)
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"bins": 4})
     larger_is_better: ClassVar[bool] = False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.registry import register
@@ -18,6 +19,8 @@ class CohenKappa(Counted):
     p is accuracy; e is the accuracy of guessing with the same frequencies, the sum over classes of the product of
     its shares among truths and predictions. NaN of nothing, and where all truths and predictions are one class.
     """
+
+    bounds: ClassVar[tuple[float, float]] = (-1, 1)
 
     def value(self, state: Array) -> float:
         """1 for perfect agreement, 0 for chance."""

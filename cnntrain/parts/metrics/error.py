@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.registry import register
-from cnntrain.parts.metrics.base import Share, correct
+from cnntrain.ops.argmax import correct
+from cnntrain.parts.metrics.base import Share
 
 
 @register("error")

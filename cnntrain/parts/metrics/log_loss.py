@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,6 +21,8 @@ class LogLoss(Mean):
     It is the cross-entropy whatever loss the experiment trains with. Computed from the logits, so that no
     probability has to be kept from zero. Targets that are rows count as the label of their largest value.
     """
+
+    bounds: ClassVar[tuple[float, float]] = (0, math.inf)
 
     def each(self, outputs: Array, targets: Array) -> Array:
         """The surprise of each sample."""

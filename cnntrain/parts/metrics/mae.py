@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,6 +19,7 @@ from cnntrain.parts.metrics.base import Mean, rows_of
 class MAE(Mean):
     """Mean of |y - t| over outputs, then over samples (Laplace 1774). Labels become one-hot rows."""
 
+    bounds: ClassVar[tuple[float, float]] = (0, math.inf)
     scores: ClassVar[tuple[str, ...]] = (CLASSES, VALUES)
 
     def each(self, outputs: Array, targets: Array) -> Array:

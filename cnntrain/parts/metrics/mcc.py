@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.registry import register
@@ -19,6 +20,8 @@ class MCC(Counted):
     (c s - sum t_k p_k) / sqrt((s^2 - sum p_k^2) (s^2 - sum t_k^2)). 0 where a factor is zero, because all truths or
     all predictions are of one class; NaN of nothing.
     """
+
+    bounds: ClassVar[tuple[float, float]] = (-1, 1)
 
     def value(self, state: Array) -> float:
         """1 for perfect agreement, 0 for chance."""

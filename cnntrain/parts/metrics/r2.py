@@ -23,6 +23,7 @@ class R2(Metric):
     Labels become one-hot rows. State, of each output: weight, sum of targets, of their squares, of squared errors.
     """
 
+    bounds: ClassVar[tuple[float, float]] = (-math.inf, 1)
     scores: ClassVar[tuple[str, ...]] = (CLASSES, VALUES)
 
     def zeros(self, classes: int) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 from cnntrain.config.fields import PositiveInt
 from cnntrain.core.arrays import Array
 from cnntrain.core.registry import register
+from cnntrain.ops.argmax import undecided
 from cnntrain.parts.metrics.base import Share
 
 
@@ -32,7 +33,7 @@ class TopK(Share):
     def hits(self, outputs: Array, labels: Array) -> Array:
         """Where fewer than k classes rank before the true one."""
         own = outputs[np.arange(len(labels)), labels][:, None]
-        ahead = ~(outputs <= own)  # greater, or NaN
+        ahead = outputs > own
         ahead |= (outputs == own) & (np.arange(outputs.shape[1]) < labels[:, None])
         hit: Array = np.count_nonzero(ahead, axis=1) < self.k
-        return hit & ~np.isnan(own[:, 0])
+        return hit & ~undecided(outputs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -70,7 +69,7 @@ class AdaMax(Averaging):
 class NAdam(Averaging):
     """Adam with Nesterov's momentum (Dozat 2016).
 
-    The momentum of step t is u_t = b1 (1 - 0.96^(t momentum_decay) / 2), and
+    The momentum of step t is u_t = b1 (1 - 0.96^(t momentum_decay) / 2) with the b1 of that step, and
 
         p -= lr ((1 - u_t) g / (1 - u_1...u_t) + u_{t+1} m / (1 - u_1...u_{t+1})) / (sqrt(v / (1 - b2^t)) + eps)
     """
@@ -82,6 +81,11 @@ class NAdam(Averaging):
 
     momentum_decay: NonNegative = 4e-3  # how fast the momentum grows to the first beta
 
+    def carry(self, carried: float, step: int) -> float:
+        """u_1...u_t: of the momenta there were, which a schedule may have changed; soon too small to matter."""
+        product = carried * _nesterov(self.betas[0], self.momentum_decay, step)
+        return product if product >= _NOTHING else 0.0
+
     def update(self, block: Block) -> None:
         """Take the step."""
         (change, root), t = block.scratch, block.step
@@ -91,7 +95,7 @@ class NAdam(Averaging):
         root /= math.sqrt(1 - self.betas[1] ** t)
         root += self.eps
         now, after = (_nesterov(self.betas[0], self.momentum_decay, i) for i in (t, t + 1))
-        product = _product(self.betas[0], self.momentum_decay, t)
+        product = block.carried
         np.multiply(block.slots["m"], after / (1 - product * after), out=change)
         block.g *= (1 - now) / (1 - product)
         change += block.g
@@ -138,14 +142,3 @@ class RAdam(Averaging):
 def _nesterov(beta: float, decay: float, t: int) -> float:
     """The momentum of NAdam's step t."""
     return beta * (1 - 0.5 * math.pow(0.96, t * decay))
-
-
-@functools.lru_cache(maxsize=8)
-def _product(beta: float, decay: float, t: int) -> float:
-    """u_1...u_t: computed anew every step, so that nothing of it needs saving; soon too small to matter."""
-    product = 1.0
-    for i in range(1, t + 1):
-        product *= _nesterov(beta, decay, i)
-        if product < _NOTHING:
-            return 0.0
-    return product

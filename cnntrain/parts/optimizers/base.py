@@ -32,9 +32,10 @@ class Block:
     scratch    two more arrays of p's shape, free to use
     role       what the parameters are for
     decay      the weight decay of their group, None where that is the optimizer's
+    carried    what the optimizer carries from step to step, this one included
     """
 
-    __slots__ = ("decay", "g", "lr", "p", "role", "scratch", "slots", "step")
+    __slots__ = ("carried", "decay", "g", "lr", "p", "role", "scratch", "slots", "step")
 
     def __init__(
         self,
@@ -46,9 +47,10 @@ class Block:
         scratch: tuple[Array, Array],
         role: Role = "weight",
         decay: float | None = None,
+        carried: float = 1.0,
     ) -> None:
         self.p, self.g, self.slots, self.lr, self.step, self.scratch = p, g, slots, lr, step, scratch
-        self.role, self.decay = role, decay
+        self.role, self.decay, self.carried = role, decay, carried
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,10 @@ class Optimizer(Part):
         else:
             raise ValueError(f"{self.name_in_config} has no momentum that a schedule could set")
         return dataclasses.replace(self, **changed)
+
+    def carry(self, carried: float, step: int) -> float:
+        """The number that is carried from step to step, 1 before the first, taken on to step `step` (from 1)."""
+        return carried
 
     @property
     def base_momentum(self) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 from cnntrain.config.fields import Duration, Range, check_fields
 from cnntrain.core.registry import Part
@@ -60,6 +60,10 @@ class Schedule(Part):
     def judge(self, state: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
         """The state after an epoch with these values ("val/loss" -> number)."""
         return dict(state)
+
+    def directed(self, larger_is_better: bool) -> Self:
+        """This schedule, knowing which way its metric improves, if it was left to find out."""
+        return self
 
     def watched(self) -> str | None:
         """The metric it judges by, if any."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from cnntrain.config.fields import Duration, NonNegative, NonNegativeInt, Rate
 from cnntrain.core.registry import register
@@ -18,9 +19,9 @@ class Plateau(Schedule):
     """lr times `factor` whenever `monitor` has not improved for more than `patience` epochs.
 
     PyTorch's ReduceLROnPlateau, judged at the end of every epoch (as in He et al. 2015): better means below
-    best * (1 - threshold), above best * (1 + threshold) where `mode` is max; after a drop `cooldown` epochs do not
-    count. lr at step 0, whatever is left of it at the last step; never below `min`. A value that is not a number is
-    never better.
+    best * (1 - threshold), above best * (1 + threshold) where `mode` is max, which `auto` takes from the metric; after
+    a drop `cooldown` epochs do not count. lr at step 0, whatever is left of it at the last step; never below `min`. An
+    epoch without a value, or with one that is not a number, does not count at all (PyTorch: NaN is not better).
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
@@ -29,12 +30,18 @@ class Plateau(Schedule):
     )
 
     monitor: str = "val/loss"  # the metric that should improve
-    mode: Literal["min", "max"] = "min"  # whether smaller or larger is better
+    mode: Literal["min", "max", "auto"] = "auto"  # whether smaller or larger is better; `auto` goes by the metric
     factor: Rate = 0.1  # factor on the rate each time
     patience: NonNegativeInt = 10  # epochs without an improvement that are tolerated
     threshold: Rate = 1e-4  # a relative change of no more than this is no improvement
     cooldown: NonNegativeInt = 0  # epochs that do not count after the rate has fallen
     min: NonNegative = 0.0  # smallest learning rate
+
+    def directed(self, larger_is_better: bool) -> Self:
+        """With max or min in place of auto."""
+        if self.mode != "auto":
+            return self
+        return dataclasses.replace(self, mode="max" if larger_is_better else "min")
 
     def begin(self) -> dict[str, Any]:
         """Nothing seen, nothing dropped."""
@@ -48,7 +55,9 @@ class Plateau(Schedule):
         """Take in an epoch; the order of the counts is PyTorch's."""
         new = dict(state)
         value = values.get(self.monitor)
-        if isinstance(value, float) and math.isfinite(value) and self._better(value, new["best"]):
+        if not isinstance(value, float) or not math.isfinite(value):
+            return new
+        if self._better(value, new["best"]):
             new["best"], new["stale"] = value, 0
         else:
             new["stale"] += 1

@@ -122,6 +122,10 @@ class Task(Part):
     def check_targets(self, targets: Array) -> None:
         """Raise ValueError for targets that are of the right kind but not the task's."""
 
+    def numbers(self, targets: Array) -> Array | None:
+        """The values (n, values) on each of which the loss must be defined; None where targets are no numbers."""
+        return None
+
     def check_loss(self, loss: Scoring) -> None:
         """Raise ValueError for a loss that does not score the task's targets, or takes its outputs for others."""
         for term in loss.summands():
@@ -268,6 +272,10 @@ class OfValues(Task):
 
     target: ClassVar[str] = VALUES
     shown: ClassVar[int] = 24  # samples in the gallery
+
+    def numbers(self, targets: Array) -> Array | None:
+        """A row of values for each sample."""
+        return targets.reshape(len(targets), -1)
 
     def outputs(self, data: Description) -> int:
         """One for each value."""

@@ -12,6 +12,7 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.description import CLASSES, Description
 from cnntrain.core.display import Answer, Bars, Gallery, Line, Matrix, Plot, Section, Share, Table, narrow, percent
 from cnntrain.core.registry import register
+from cnntrain.ops.argmax import taken_for
 from cnntrain.ops.softmax import softmax
 from cnntrain.parts.tasks.base import Evaluation, Explained, Start, Task
 
@@ -171,9 +172,8 @@ class _Judged:
 
     @functools.cached_property
     def predicted(self) -> Array:
-        """The likeliest class of each sample (n,)."""
-        best: Array = self.outputs.argmax(axis=1)
-        return best
+        """The likeliest class of each sample (n,); a wrong one where an output is NaN."""
+        return taken_for(self.outputs, self.labels)
 
     @property
     def right(self) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from cnntrain.checks.contracts import loss as contract
 from cnntrain.checks.contracts.loss import TARGETS, run
 from cnntrain.core import registry
+from cnntrain.core.description import VALUES
 from cnntrain.parts.losses.base import Loss
 from tests.support import golden
 
@@ -88,3 +90,53 @@ def test_cross_entropy_of_an_impossible_class_is_infinite() -> None:
 def test_smoothing_out_of_range(smoothing: float) -> None:
     with pytest.raises(ValueError, match="label_smoothing"):
         registry.make("losses", "cross_entropy", label_smoothing=smoothing)
+
+
+# targets on which a loss is not defined
+
+
+OF_VALUES = [n for n, cls in registry.parts("losses").items() if VALUES in cls.scores and n != "sum"]
+
+
+@pytest.mark.parametrize("name", OF_VALUES)
+def test_beyond_its_range_of_targets_a_loss_has_no_least_value_and_within_it_has(name: str) -> None:
+    """By outputs near and far: a target in range cannot be rewarded without end, one out of it can."""
+    loss: Any = registry.make("losses", name)
+    outputs = np.array([1e4, -1e4, *np.linspace(-5, 5, 101)])[:, None]
+    low, high = (max(min(bound, 3.0), -3.0) for bound in loss.target_range)
+    for targets in (np.full((103, 1), value) for value in (low, high, (low + high) / 2)):
+        losses = np.empty(103)
+        loss(outputs, targets, np.ones(103), losses, None)
+        assert (losses >= 0).all()
+        assert not loss.wrong_targets(targets).any()
+    for bound, step in zip(loss.target_range, (-1, 1), strict=True):
+        if math.isfinite(bound):
+            losses = np.empty(103)
+            loss(outputs, np.full((103, 1), bound + step), np.ones(103), losses, None)
+            assert (losses < 0).any(), "the range is too narrow"
+            assert loss.wrong_targets(np.array([[bound, bound + step * 1e-3]])).tolist() == [[False, True]]
+    assert loss.wrong_targets(np.array([[np.nan, np.inf, 0.5]])).tolist() == [[True, True, False]]
+
+
+def test_a_sum_takes_what_all_of_its_terms_take() -> None:
+    terms = tuple(registry.make("losses", name) for name in ("mse", "focal"))
+    loss: Any = registry.make("losses", "sum", terms=terms)
+    assert loss.target_range == (0.0, 1.0)
+    assert loss.wrong_targets(np.array([[-1.0, 0.0, 255.0]])).tolist() == [[True, False, True]]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("label", [0, 1, 2])
+def test_cross_entropy_of_a_logit_that_is_not_finite(bad: float, label: int, smoothing: float) -> None:
+    """PyTorch's values: minus infinity leaves a class out of the sum, and costs infinitely much at the label."""
+    outputs, losses = np.array([[0.5, bad, 1.0]], np.float32), np.empty(1, np.float32)
+    registry.make("losses", "cross_entropy", label_smoothing=smoothing)(
+        outputs, np.array([label]), np.ones(1, np.float32), losses, np.empty_like(outputs)
+    )
+    if bad != -np.inf:
+        assert np.isnan(losses[0])
+    elif label == 1 or smoothing:
+        assert losses[0] == np.inf
+    else:
+        assert losses[0] == pytest.approx(np.log(np.exp(0.5) + np.exp(1.0)) - outputs[0, label], rel=1e-6)

@@ -13,6 +13,7 @@ from cnntrain.checks.contracts import metric as contract
 from cnntrain.checks.contracts.metric import CLASSES, samples, state_of
 from cnntrain.core import registry
 from cnntrain.core.arrays import Array
+from cnntrain.parts.losses.base import one_hot
 from cnntrain.parts.metrics.base import Metric
 from tests.support import golden
 
@@ -106,6 +107,60 @@ def test_nan_is_never_right() -> None:
     outputs = np.zeros((4, 4))
     outputs[:, 0] = np.nan
     assert value("top_k", outputs, [1, 1, 1, 1], k=1) == 0
+
+
+COUNTING = ["accuracy", "balanced_accuracy", "recall", "precision", "f1", "mcc", "cohen_kappa", "top_k", "auc"]
+
+
+@pytest.mark.parametrize("share", [0.2, 1.0])
+@pytest.mark.parametrize("nan", ["one", "its own", "another", "all"])
+def test_nan_is_the_same_to_every_metric_that_counts(nan: str, share: float) -> None:
+    """A sample with a NaN among its outputs counts as one that is wrong: what follows from counts says the same."""
+    rng = np.random.default_rng(3)
+    targets = rng.integers(0, CLASSES, 60)
+    outputs = (one_hot(targets, np.zeros((60, CLASSES), np.float32)) * 3 + rng.normal(size=(60, CLASSES))).astype("f4")
+    broken = rng.random(60) < share
+    for i in np.flatnonzero(broken):
+        k = {"one": rng.integers(CLASSES), "its own": targets[i], "another": (targets[i] + 1) % CLASSES}.get(nan)
+        outputs[i, slice(None) if k is None else k] = np.nan
+    right = (outputs.argmax(axis=1) == targets) & ~broken
+    accuracy = right.mean()
+    assert value("accuracy", outputs, targets) == pytest.approx(accuracy)
+    assert value("error", outputs, targets) == pytest.approx(1 - accuracy)
+    assert value("top_k", outputs, targets, k=1) == pytest.approx(accuracy)
+    assert value("top_k", outputs, targets, k=CLASSES) == pytest.approx(1 - broken.mean())
+    confusion = np.array(value("confusion", outputs, targets))
+    assert confusion.sum() == 60
+    assert confusion.sum(axis=1).tolist() == np.bincount(targets, minlength=CLASSES).tolist()
+    assert confusion.trace() == right.sum()
+    recalls = [right[targets == k].mean() for k in range(CLASSES)]
+    assert value("recall", outputs, targets, average="per_class") == pytest.approx(recalls)
+    assert value("balanced_accuracy", outputs, targets) == pytest.approx(np.mean(recalls))
+    for name in ("recall", "precision", "f1"):
+        assert value(name, outputs, targets, average="micro") == pytest.approx(accuracy)
+
+
+@pytest.mark.parametrize("name", COUNTING)
+def test_a_nan_is_worse_than_the_right_answer(name: str) -> None:
+    rng = np.random.default_rng(4)
+    targets = np.arange(40) % CLASSES
+    outputs = one_hot(targets, np.zeros((40, CLASSES), np.float32)) * 3 + rng.normal(size=(40, CLASSES)) / 9
+    whole = value(name, outputs, targets)
+    outputs[5:9, 2] = np.nan
+    assert value(name, outputs, targets) < whole == pytest.approx(1)
+
+
+def test_nan_is_never_right_where_a_sample_has_several_labels() -> None:
+    outputs, targets = [[np.nan, 2.0], [np.nan, -2.0]], [[1.0, 1.0], [0.0, 0.0]]
+    assert value("binary_accuracy", outputs, targets) == 0.5
+    assert value("binary_f1", outputs, targets) == pytest.approx(2 / (2 + 1 + 1))
+
+
+@pytest.mark.parametrize("name", ["mae", "mse", "r2", "log_loss", "brier", "calibration_error"])
+def test_a_mean_of_numbers_is_nan_with_a_nan(name: str) -> None:
+    outputs, targets, _ = samples()
+    outputs[3, 1] = np.nan
+    assert math.isnan(value(name, outputs, targets))
 
 
 def test_confusion_has_true_classes_as_rows() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from cnntrain.checks.contracts import optimizer as contract
 from cnntrain.core import registry
+from cnntrain.core.arrays import Array
 from cnntrain.parts.optimizers.base import Block, Lookahead, Optimizer
 from tests.support import golden
 from tests.support.optimizers import SHOWN, STEPS, Run, gradient, start
@@ -37,6 +38,29 @@ def test_equals_pytorch_or_the_formula_for_100_steps(path: Path, dtype: Any, tol
     seen = []
     Run(optimizer, start(dtype)).follow(STEPS, lambda step, p: seen.append(p.copy()) if step in SHOWN else None)
     assert np.abs(np.array(seen) - case["shown"]).max() <= tolerance * np.abs(case["shown"]).max()
+
+
+@pytest.mark.parametrize("path", golden.cases("scheduled_optimizers"))
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-9), (np.float32, 1e-5)])
+def test_with_a_momentum_schedule_equals_pytorch_or_the_formula(path: Path, dtype: Any, tolerance: float) -> None:
+    optimizer, case = golden.load(path, "optimizers")
+    seen: list[Array] = []
+
+    def watch(step: int, p: Array) -> None:
+        if step in SHOWN:
+            seen.append(p.copy())
+
+    Run(optimizer, start(dtype)).follow(STEPS, watch, scheduled=True)
+    assert np.abs(np.array(seen) - case["shown"]).max() <= tolerance * np.abs(case["shown"]).max()
+
+
+def test_every_optimizer_with_a_momentum_is_compared_under_a_schedule() -> None:
+    with_momentum = {
+        name
+        for name, cls in registry.parts("optimizers").items()
+        if any(registry.make("optimizers", name, **fields).base_momentum for fields in cls.examples)
+    }
+    assert golden.proven("scheduled_optimizers") == with_momentum
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -137,7 +137,7 @@ def test_settings_out_of_range(name: str, fields: dict[str, Any], message: str) 
 def test_plateau_ignores_what_is_no_number_and_can_want_more() -> None:
     schedule = registry.make("schedules", "plateau", patience=1, mode="max", factor=0.5, monitor="val/accuracy")
     state = schedule.begin()
-    for value in (0.5, math.nan, 0.6, None, 0.4):
+    for value in (0.5, math.nan, 0.6, None, 0.4, None, 0.3):
         state = schedule.judge(state, {"val/accuracy": value})
     assert (state["best"], state["factor"]) == (0.6, 0.5)
     assert schedule(0, HORIZON, 0.4, state) == 0.2

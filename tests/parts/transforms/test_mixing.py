@@ -39,7 +39,16 @@ def images(count: int = 20) -> Images:
 
 
 def batch(*transforms: Any, count: int = 20, epoch: int = 0, source: Images | None = None) -> Samples:
-    return Samples(source or images(), np.arange(count)[::-1].copy(), transforms, seed=5, epoch=epoch)
+    source, task = source or images(), registry.make("tasks", "classify")
+    indices = np.arange(count)[::-1].copy()
+    return Samples(
+        source,
+        indices,
+        transforms,
+        seed=5,
+        epoch=epoch,
+        mixable=lambda labels: task.mixable(labels, source.description),
+    )
 
 
 def filled(samples: Samples, start: int = 0, stop: int | None = None) -> tuple[Array, Array]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import itertools
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -282,6 +284,32 @@ def test_zca_whiten_stays_as_near_to_the_image_as_can_be() -> None:
     matrix = make("zca_whiten").fit([images]).arrays()["matrix"]
     np.testing.assert_allclose(matrix, matrix.T, atol=1e-6)
     assert np.linalg.eigvalsh(matrix.astype(np.float64)).min() > 0
+
+
+@pytest.mark.parametrize("kernel", ["Haswell", "Zen", "SkylakeX", "Sandybridge"])
+def test_zca_whiten_gives_a_sample_the_same_bits_at_every_place_under_every_kernel(kernel: str) -> None:
+    if not runs(kernel):
+        pytest.skip(f"the processor cannot run the kernels for {kernel}")
+    program = """
+import numpy as np
+from cnntrain.core.random import Draws
+from cnntrain.parts.transforms.zca_whiten import ZCAWhiten
+for dtype, size in ((np.float32, 10), (np.float64, 10), (np.float32, 5)):
+    images = np.random.default_rng(0).random((70, size, size, 3)).astype(dtype)
+    whiten = ZCAWhiten().fit([images])
+    whole = whiten.apply(images, None)
+    for company in ([3], [19, 0, 7], list(range(69, -1, -1)), [5] * 33):
+        assert whiten.apply(images[company], None).tobytes() == whole[company].tobytes(), (dtype, company)
+"""
+    environment = os.environ | {"OPENBLAS_CORETYPE": kernel}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def runs(kernel: str) -> bool:
+    """Whether the processor has what OpenBLAS's kernels of this name use."""
+    needed = {"Sandybridge": {"AVX"}, "SkylakeX": {"AVX512F", "AVX512DQ", "AVX512VL"}}.get(kernel, {"AVX2", "FMA3"})
+    return all(np._core._multiarray_umath.__cpu_features__.get(feature) for feature in needed)
 
 
 def test_zca_whiten_has_a_largest_image() -> None:
