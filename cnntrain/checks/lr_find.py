@@ -29,7 +29,7 @@ _INK, _FAINT, _LINE, _MARK = "#1b1f24", "#d0d7de", "#0969da", "#cf222e"
 
 
 @dataclass(frozen=True)
-class Curve:
+class RangeTest:
     """Rates and the losses at them, as measured and smoothed; and what they suggest, or None."""
 
     rates: tuple[float, ...]
@@ -50,7 +50,7 @@ class Curve:
         }
 
 
-def find(job: Job, threads: int, low: float, high: float, steps: int) -> Curve:
+def find(job: Job, threads: int, low: float, high: float, steps: int) -> RangeTest:
     """Take up to `steps` steps with rates from `low` to `high`, evenly spread by their logarithm."""
     rates, losses = [], []
     with Pool(threads) as pool:
@@ -69,7 +69,7 @@ def find(job: Job, threads: int, low: float, high: float, steps: int) -> Curve:
     return curve(rates, losses)
 
 
-def curve(rates: Sequence[float], losses: Sequence[float]) -> Curve:
+def curve(rates: Sequence[float], losses: Sequence[float]) -> RangeTest:
     """What rates and losses say. Raises DivergedError where there are too few of them."""
     if len(losses) <= _SETTLED:
         raise DivergedError("the loss became infinite within a few steps: give a smaller --low")
@@ -77,7 +77,7 @@ def curve(rates: Sequence[float], losses: Sequence[float]) -> Curve:
     best = min(range(len(smoothed)), key=smoothed.__getitem__)
     fell = best > _SETTLED and smoothed[best] < _FALL * smoothed[_SETTLED]
     suggestion = float(f"{rates[best] * SHARE:.2g}") if fell else None
-    return Curve(tuple(rates), tuple(losses), tuple(smoothed), suggestion, rates[best])
+    return RangeTest(tuple(rates), tuple(losses), tuple(smoothed), suggestion, rates[best])
 
 
 def smooth(losses: Sequence[float]) -> list[float]:
@@ -89,7 +89,7 @@ def smooth(losses: Sequence[float]) -> list[float]:
     return found
 
 
-def plot(curve: Curve, columns: int = 60, rows: int = 10) -> str:
+def plot(curve: RangeTest, columns: int = 60, rows: int = 10) -> str:
     """The smoothed loss in characters, over the logarithm of the rate."""
     low, high = min(curve.smoothed), min(max(curve.smoothed), 2 * max(curve.smoothed[:_SETTLED]))
     grid = [[" "] * columns for _ in range(rows)]
@@ -105,7 +105,7 @@ def plot(curve: Curve, columns: int = 60, rows: int = 10) -> str:
     return "\n".join([*lines, *ends])
 
 
-def picture(curve: Curve, width: int = 960, height: int = 540) -> Image.Image:
+def picture(curve: RangeTest, width: int = 960, height: int = 540) -> Image.Image:
     """The curve as a picture: every loss, the smoothed ones, and the suggestion."""
     scale = 2  # drawn twice as large, so that lines are smooth
     image = Image.new("RGB", (width * scale, height * scale), "white")

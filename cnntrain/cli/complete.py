@@ -102,7 +102,7 @@ def keys_below(steps: Sequence[str], tree: Node | None) -> list[str]:
 
 def _of_class(cls: type, steps: Sequence[str], node: Node | None) -> Iterable[str]:
     """Below a dataclass of the schema."""
-    from cnntrain.config.reader import keys_of
+    from cnntrain.config.binder import keys_of
     from cnntrain.config.tree import Map
 
     keys = keys_of(cls)
@@ -238,7 +238,7 @@ def _fields(node: ast.ClassDef, classes: dict[str, ast.ClassDef], folder: Path, 
         if not ast.unparse(statement.annotation).startswith("ClassVar") and "init=False" not in ast.unparse(statement):
             yield ast.unparse(statement.target).removesuffix("_")
     if placed:
-        from cnntrain.config.reader import keys_of
+        from cnntrain.config.binder import keys_of
         from cnntrain.config.schema import NodeOptions, TrainedOptions
 
         yield from keys_of(TrainedOptions if _has_params(node, known) else NodeOptions)

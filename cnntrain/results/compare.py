@@ -36,7 +36,7 @@ _HOLDS: Mapping[str, Callable[[Any, Any], bool]] = {
 
 
 @dataclass(frozen=True)
-class Line:
+class ComparedRun:
     """A run as a line of the comparison: everything it can be sorted and filtered by, under its name."""
 
     record: Record
@@ -55,7 +55,7 @@ class Line:
         return [*self.facts, *self.final, *self.settings]
 
 
-def line_of(record: Record) -> Line:
+def line_of(record: Record) -> ComparedRun:
     """What a comparison needs of a record."""
     facts = {
         "run": str(record.path),
@@ -68,7 +68,7 @@ def line_of(record: Record) -> Line:
         "images_per_second": record.images_per_second,
     }
     final = {key: value for key, value in record.final.items() if isinstance(value, float) and "/" in key}
-    return Line(record, facts, final, record.settings)
+    return ComparedRun(record, facts, final, record.settings)
 
 
 def compare(paths: Sequence[Path], filters: Sequence[str] = (), sort: str | None = None) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def compare(paths: Sequence[Path], filters: Sequence[str] = (), sort: str | None
     }
 
 
-def differing_keys(lines: Sequence[Line]) -> list[str]:
+def differing_keys(lines: Sequence[ComparedRun]) -> list[str]:
     """The config keys, dotted, that do not have the same value in all runs; one that is absent has none."""
     keys = dict.fromkeys(key for line in lines for key in line.settings)
     return [key for key in keys if len({strict_json.encode(line.settings.get(key, _Absent)) for line in lines}) > 1]
@@ -146,7 +146,7 @@ def _require(name: str, known: set[str], what: str) -> None:
         raise UsageError(f"{what}: no run has a {name!r}{did_you_mean(name, known) if len(known) < 1000 else ''}")
 
 
-def _holds(line: Line, name: str, sign: str, wanted: Any) -> bool:
+def _holds(line: ComparedRun, name: str, sign: str, wanted: Any) -> bool:
     """Whether a run meets a condition; one that lacks the value meets only `!=`."""
     value = line[name]
     if value is None and wanted is not None:
@@ -157,7 +157,7 @@ def _holds(line: Line, name: str, sign: str, wanted: Any) -> bool:
         return sign == "!="
 
 
-def _sorted(lines: list[Line], sort: str | None, known: set[str]) -> list[Line]:
+def _sorted(lines: list[ComparedRun], sort: str | None, known: set[str]) -> list[ComparedRun]:
     """In the wanted order; runs without the value come last."""
     if sort is None:
         metric = _shared_metric(lines)
@@ -167,14 +167,14 @@ def _sorted(lines: list[Line], sort: str | None, known: set[str]) -> list[Line]:
     return _by(lines, name, descending=sort.startswith("-"))
 
 
-def _by(lines: list[Line], name: str, descending: bool) -> list[Line]:
+def _by(lines: list[ComparedRun], name: str, descending: bool) -> list[ComparedRun]:
     there = [line for line in lines if line[name] is not None]
     numbers = all(isinstance(line[name], int | float) for line in there)
     there.sort(key=lambda line: line[name] if numbers else str(line[name]), reverse=descending)
     return there + [line for line in lines if line[name] is None]
 
 
-def _shared_metric(lines: Sequence[Line]) -> str | None:
+def _shared_metric(lines: Sequence[ComparedRun]) -> str | None:
     """The metric by which all runs judge themselves; None where they differ."""
     metrics = {line.record.monitored for line in lines}
     return metrics.pop() if len(metrics) == 1 else None
@@ -192,7 +192,7 @@ def larger_is_better(metric: str) -> bool:
 # -- documents ---------------------------------------------------------------------------------------------------------
 
 
-def _document(line: Line, differing: Sequence[str]) -> dict[str, Any]:
+def _document(line: ComparedRun, differing: Sequence[str]) -> dict[str, Any]:
     facts = {key: value for key, value in line.facts.items() if key not in ("best", "best_epoch")}
     return facts | {
         "config": {key: line.settings.get(key) for key in differing},
@@ -201,16 +201,16 @@ def _document(line: Line, differing: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _groups(lines: Sequence[Line], differing: Sequence[str]) -> list[dict[str, Any]]:
+def _groups(lines: Sequence[ComparedRun], differing: Sequence[str]) -> list[dict[str, Any]]:
     """Runs alike but for the seed, where there are two or more; in the order of their first."""
     keys = [key for key in differing if key not in (SEED, NAME)]
-    found: dict[str, list[Line]] = {}
+    found: dict[str, list[ComparedRun]] = {}
     for line in lines:
         found.setdefault(strict_json.encode([line.settings.get(key, _Absent) for key in keys]), []).append(line)
     return [_group(members, keys) for members in found.values() if len(members) > 1]
 
 
-def _group(members: Sequence[Line], keys: Sequence[str]) -> dict[str, Any]:
+def _group(members: Sequence[ComparedRun], keys: Sequence[str]) -> dict[str, Any]:
     metrics = dict.fromkeys(name for line in members for name in line.final)
     return {
         "runs": [line["run"] for line in members],

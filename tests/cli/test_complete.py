@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cnntrain.cli.complete import part_keys
-from cnntrain.config.reader import keys_of
+from cnntrain.config.binder import keys_of
 from cnntrain.config.schema import NodeOptions
 from cnntrain.core import registry
 from tests.support.experiments import FULL
