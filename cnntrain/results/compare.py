@@ -10,29 +10,17 @@ import io
 import math
 import re
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cnntrain.core import strict_json
-from cnntrain.core.errors import UsageError
-from cnntrain.core.registry import did_you_mean, parts
+from cnntrain.core.conditions import Condition, require_name
+from cnntrain.core.registry import parts
 from cnntrain.rundir.history import Record, find_runs, read
 
 SEED, NAME = "seed", "name"  # what may differ within a group
-
-_CONDITION = re.compile(r"\s*([^<>=!\s]+)\s*(<=|>=|!=|=|<|>)\s*(.*?)\s*")
-_HOLDS: Mapping[str, Callable[[Any, Any], bool]] = {
-    "=": lambda a, b: a == b,
-    "!=": lambda a, b: a != b,
-    "<": lambda a, b: a < b,
-    ">": lambda a, b: a > b,
-    "<=": lambda a, b: a <= b,
-    ">=": lambda a, b: a >= b,
-}
 
 
 @dataclass(frozen=True)
@@ -74,14 +62,16 @@ def line_of(record: Record) -> ComparedRun:
 def compare(paths: Sequence[Path], filters: Sequence[str] = (), sort: str | None = None) -> dict[str, Any]:
     """What `compare --json` prints: the keys in which configs differ, the runs, and the groups over seeds.
 
-    `filters` are conditions such as "val/accuracy>=0.9" that all must hold; `sort` is a name, with a "-" before it
-    for the largest first. By default the best comes first, where all runs judge themselves by the same metric. Raises
-    UsageError for a path that is no run, a name that no run knows, or a condition that is none.
+    `filters` are conditions (core/conditions.py) such as "val/accuracy>=0.9" that all must hold; `sort` is a name, with
+    a "-" before it for the largest first. By default the best comes first, where all runs judge themselves by
+    the same metric. Raises UsageError for a path that is no run, a name that no run knows, or a condition that is none.
     """
     lines = [line_of(read(path)) for path in find_runs(paths)]
     known = {name for line in lines for name in line.names()}
     for text in filters:
-        lines = [line for line in lines if _holds(line, *_condition(text, known))]
+        condition = Condition.read("--filter", text)
+        condition.require_name(known, "no run has a")
+        lines = [line for line in lines if condition.holds(line[condition.name])]
     lines = _sorted(lines, sort, known)
     differing = differing_keys(lines)
     return {
@@ -125,36 +115,7 @@ def _cell(value: Any) -> str:
     return value if isinstance(value, str) else strict_json.encode(value)
 
 
-# -- filtering and sorting ---------------------------------------------------------------------------------------------
-
-
-def _condition(text: str, known: set[str]) -> tuple[str, str, Any]:
-    """Name, sign and value of "optimizer.lr=0.1"; the value is read as YAML is."""
-    found = _CONDITION.fullmatch(text)
-    if not found:
-        raise UsageError(f"--filter {text!r} is no condition. Write a name, one of = != < > <= >=, and a value")
-    name, sign, value = found.groups()
-    _require(name, known, f"--filter {text!r}")
-    try:
-        return name, sign, float(value)
-    except ValueError:
-        return name, sign, yaml.safe_load(value) if value in ("true", "false", "null") else value
-
-
-def _require(name: str, known: set[str], what: str) -> None:
-    if name not in known:
-        raise UsageError(f"{what}: no run has a {name!r}{did_you_mean(name, known) if len(known) < 1000 else ''}")
-
-
-def _holds(line: ComparedRun, name: str, sign: str, wanted: Any) -> bool:
-    """Whether a run meets a condition; one that lacks the value meets only `!=`."""
-    value = line[name]
-    if value is None and wanted is not None:
-        return sign == "!="
-    try:
-        return _HOLDS[sign](value, wanted)
-    except TypeError:  # a number against a text
-        return sign == "!="
+# -- sorting -----------------------------------------------------------------------------------------------------------
 
 
 def _sorted(lines: list[ComparedRun], sort: str | None, known: set[str]) -> list[ComparedRun]:
@@ -163,7 +124,7 @@ def _sorted(lines: list[ComparedRun], sort: str | None, known: set[str]) -> list
         metric = _shared_metric(lines)
         return _by(lines, "best", descending=larger_is_better(metric)) if metric else lines
     name = sort.removeprefix("-")
-    _require(name, known, f"--sort {sort}")
+    require_name(name, known, f"--sort {sort}: no run has a")
     return _by(lines, name, descending=sort.startswith("-"))
 
 
