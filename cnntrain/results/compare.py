@@ -5,8 +5,6 @@ Runs that differ in nothing but the seed form a group, told as mean and standard
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 import statistics
@@ -15,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnntrain.core import strict_json
+from cnntrain.core import csv_text, strict_json
 from cnntrain.core.conditions import Condition, require_name
 from cnntrain.core.registry import parts
 from cnntrain.rundir.history import Record, find_runs, read
@@ -93,13 +91,7 @@ _Absent = "\0absent"  # no value of a config
 
 def to_csv(document: Mapping[str, Any]) -> str:
     """The runs as a table with a header: facts, differing keys, final metrics."""
-    rows = [_flat(run) for run in document["runs"]]
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(columns)
-    table.writerows([_cell(row.get(column)) for column in columns] for row in rows)
-    return text.getvalue()
+    return csv_text.to_csv([_flat(run) for run in document["runs"]])
 
 
 def _flat(run: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,12 +99,6 @@ def _flat(run: Mapping[str, Any]) -> dict[str, Any]:
     best = {"best_metric": run["best"]["metric"], "best": run["best"]["value"], "best_epoch": run["best"]["epoch"]}
     flat: dict[str, Any] = facts | best | run["config"] | run["final"]
     return flat
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else strict_json.encode(value)
 
 
 # -- sorting -----------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from PIL import Image
 from cnntrain.checks.lr_find import curve, find, picture, plot, smooth
 from cnntrain.cli import main
 from cnntrain.core.errors import DivergedError
-from cnntrain.rundir.directory import read_metrics
+from cnntrain.rundir.json_files import read_rows
 from cnntrain.training.job import prepare
 from tests.support.experiments import run, write
 
@@ -42,7 +42,7 @@ def test_its_steps_are_those_of_fit(sam, tmp_path):
     sets = (optimizer, "schedule=constant", "train={steps: 8, batch_size: 10, log_every: 1}")
     config = write(tmp_path)
     run(config, tmp_path / "run", sets)
-    rows = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    rows = read_rows(tmp_path / "run" / "metrics.jsonl")
     found = find(prepare([config], sets), 1, 0.1, 0.1, 8)
     assert list(found.losses) == [row["train/loss"] for row in rows if row["event"] == "train"]
 
