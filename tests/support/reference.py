@@ -135,7 +135,7 @@ def _resolved_before(path: str) -> Iterator[tuple[str, str, str]]:
         yield "vars", top["vars"]["description"], "a mapping"
         yield "extends", top["extends"]["description"], "text or a list of texts"
     if path == "model":
-        yield "blocks", schema["Model"]["properties"]["blocks"]["description"], "a mapping"
+        yield "blocks", schema["ModelConfig"]["properties"]["blocks"]["description"], "a mapping"
 
 
 def parts() -> Iterator[str]:
