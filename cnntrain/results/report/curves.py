@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from cnntrain.results.report.charts import SERIES, Chart
-from cnntrain.rundir.history import Record, Row
+from cnntrain.rundir.history import Record
+from cnntrain.rundir.json_files import Row
 
 _FEW = 5  # with fewer epochs than this, training is shown by its steps
 _MOST_METRICS = 3  # beside the loss

@@ -12,7 +12,7 @@ import pytest
 from cnntrain.cli import main
 from cnntrain.core import registry
 
-WAVES = Path(__file__).parent.parent / "installed/waves/waves"
+WAVES = Path(__file__).parents[2] / "installed/waves/waves"
 PACKAGE = Path(registry.__file__).parent
 
 
