@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+import cnntrain
 from cnntrain.cli import main
 from cnntrain.core import registry
 
 WAVES = Path(__file__).parents[2] / "installed/waves/waves"
-PACKAGE = Path(registry.__file__).parent
+PACKAGE = Path(cnntrain.__file__).parent
 
 
 @pytest.fixture(autouse=True)
