@@ -39,7 +39,8 @@ def images(count: int = 20) -> Images:
 
 
 def batch(*transforms: Any, count: int = 20, epoch: int = 0, source: Images | None = None) -> Samples:
-    source, task = source or images(), registry.make("tasks", "classify")
+    source = source or images()
+    task = registry.make("tasks", "classify" if source.classes else "regress")
     indices = np.arange(count)[::-1].copy()
     return Samples(
         source,
