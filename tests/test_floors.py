@@ -45,7 +45,7 @@ LIBRARIES = {  # what a room may import that is neither Python's own nor ours; t
     "trained": {NUMPY},
     "training": {NUMPY},
     "checks": {NUMPY, "PIL"},
-    "results": {NUMPY, "PIL", "matplotlib", "onnx", "onnxruntime", "yaml"},
+    "results": {NUMPY, "PIL", "matplotlib", "onnx", "onnxruntime"},
     "sweep": set[str](),
     "api": {NUMPY, "pandas"},
     "cli": {NUMPY, "PIL", "click", "tqdm"},

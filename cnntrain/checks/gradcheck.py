@@ -30,7 +30,7 @@ from cnntrain.data import build_data
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.fixed import Fixed
 from cnntrain.engine.pool import Pool
-from cnntrain.engine.solo import Solo, Streams, parameters
+from cnntrain.engine.solo import ShardStreams, Solo, parameters
 from cnntrain.network import build
 from cnntrain.network.build import Network
 from cnntrain.network.graph import Graph, Node
@@ -85,7 +85,7 @@ class Finding:
 
 
 @dataclass
-class Report:
+class Findings:
     """All findings, in the order of the nodes: first each by itself, then the whole network."""
 
     findings: list[Finding] = field(default_factory=list)
@@ -126,7 +126,7 @@ class Report:
         )
 
 
-def check(loaded: Loaded, coordinates: int = 8) -> Report:
+def check(loaded: Loaded, coordinates: int = 8) -> Findings:
     """Check every gradient of a config's network in about `coordinates` values of each array.
 
     Inputs, parameters and targets are random, drawn from the config's seed; of the data only the shape and the classes
@@ -136,7 +136,7 @@ def check(loaded: Loaded, coordinates: int = 8) -> Report:
     groups = build_data.task(loaded, description).groups(description)
     counts = list(range(1, len(groups) + 1))  # unequal, for a loss that balances classes by them
     network = build.balanced(loaded, build.network(loaded, description), counts or None)
-    report = Report()
+    report = Findings()
     seed = loaded.experiment.seed
     for index in range(len(network.graph.nodes)):
         node, shapes = network.graph.nodes[index], network.graph.input_shapes(index)
@@ -184,7 +184,7 @@ def check_node(node: Node, shapes: Sequence[Shape], index: int, coordinates: int
         yield finding
 
 
-def _streams(seed: int, step: int, index: int) -> Streams:
+def _streams(seed: int, step: int, index: int) -> ShardStreams:
     """The random streams that the engine gives a node in a step."""
     return lambda shard: stream(seed, "layer", step, shard, index)
 

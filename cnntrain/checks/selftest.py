@@ -19,10 +19,10 @@ from typing import Annotated, Any
 import numpy as np
 
 from cnntrain.checks.summary import described_without_data
+from cnntrain.config.binder import Binder, Place
 from cnntrain.config.fields import Kind
 from cnntrain.config.load import Loaded, load_text
 from cnntrain.config.problems import Problems
-from cnntrain.config.reader import Place, Reader
 from cnntrain.config.tree import of_plain
 from cnntrain.core import blas
 from cnntrain.core.arrays import Array, Layout, Param, aligned
@@ -45,7 +45,7 @@ INDEX = "index"  # the member that says what the others are: JSON as bytes
 SHARD = 8  # samples, in the networks
 THREADS = (1, 2, 3)
 
-Arrays = Mapping[str, Array]
+GoldenArrays = Mapping[str, Array]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Case:
     kind: str
     name: str  # "conv2d-plain"
     part: Any
-    arrays: Arrays
+    arrays: GoldenArrays
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Report:
+class Checks:
     """All checks, and how long they took."""
 
     checks: tuple[Check, ...]
@@ -115,14 +115,14 @@ class Report:
             )
 
 
-def run() -> Report:
+def run() -> Checks:
     """Every check, in a few seconds."""
     start = time.monotonic()
     with np.load(GOLDEN, allow_pickle=False) as file:
         arrays = dict(file)
     index = json.loads(arrays.pop(INDEX).tobytes())
     checks = [_blas(), *_parts(index["cases"], arrays), *_networks(index["networks"], arrays)]
-    return Report(tuple(checks), time.monotonic() - start)
+    return Checks(tuple(checks), time.monotonic() - start)
 
 
 # -- parts -------------------------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def make(kind: str, name: str, settings: Mapping[str, Any]) -> Any:
     """A part from settings as JSON holds them, read as a config's would be. Raises ConfigError."""
     problems = Problems()
     tree = of_plain({"type": name, **settings}, Mark("golden", 1, 1))
-    part = Reader(problems).read(tree, Annotated[Part, Kind(kind)], Place())
+    part = Binder(problems).read(tree, Annotated[Part, Kind(kind)], Place())
     problems.check()
     return part
 
@@ -203,7 +203,7 @@ def optimizer(case: Case, dtype: Any) -> float:
     return deviation(np.array(shown), kept["shown"])
 
 
-def _spread(values: Array, views: Arrays) -> None:
+def _spread(values: Array, views: GoldenArrays) -> None:
     """Write a vector into windows, one after the other."""
     start = 0
     for view in views.values():
@@ -241,7 +241,7 @@ KINDS = {
 }
 
 
-def _parts(index: Mapping[str, Any], arrays: Arrays) -> Iterator[Check]:
+def _parts(index: Mapping[str, Any], arrays: GoldenArrays) -> Iterator[Check]:
     for kind, how in KINDS.items():
         cases = list(cases_of(kind, index[kind], arrays))
         for dtype, tolerance in how.tolerances.items():
@@ -250,7 +250,7 @@ def _parts(index: Mapping[str, Any], arrays: Arrays) -> Iterator[Check]:
             yield Check(label, len(cases), worst, name, tolerance)
 
 
-def cases_of(kind: str, index: Mapping[str, Any], arrays: Arrays) -> Iterator[Case]:
+def cases_of(kind: str, index: Mapping[str, Any], arrays: GoldenArrays) -> Iterator[Case]:
     """The cases of one kind; `arrays` are named "kind/case/name", those of "kind//name" belong to every case."""
     members: dict[str, dict[str, Array]] = {}
     for name, array in arrays.items():
@@ -266,7 +266,7 @@ def cases_of(kind: str, index: Mapping[str, Any], arrays: Arrays) -> Iterator[Ca
 # -- networks ----------------------------------------------------------------------------------------------------------
 
 
-def follow(loaded: Loaded, arrays: Arrays, steps: int, dtype: Any, pool: Pool) -> dict[str, Array]:
+def follow(loaded: Loaded, arrays: GoldenArrays, steps: int, dtype: Any, pool: Pool) -> dict[str, Array]:
     """Train a network from given parameters on given batches: its losses, last outputs and running statistics.
 
     `arrays` hold start/NAME for every parameter, pixels (n, h, w, c), labels (n,) and batches, the samples of each.
@@ -286,7 +286,7 @@ def follow(loaded: Loaded, arrays: Arrays, steps: int, dtype: Any, pool: Pool) -
     return {"losses": np.array(losses), "outputs": outputs, **statistics}
 
 
-def _networks(index: Mapping[str, Any], arrays: Arrays) -> Iterator[Check]:
+def _networks(index: Mapping[str, Any], arrays: GoldenArrays) -> Iterator[Check]:
     """Training that follows PyTorch's, and the same bits on any number of threads."""
     for name, about in index.items():
         loaded = load_text(about["config"], f"{name}.yaml")
@@ -301,7 +301,7 @@ def _networks(index: Mapping[str, Any], arrays: Arrays) -> Iterator[Check]:
         yield _same_bits(name, loaded, mine)
 
 
-def _same_bits(name: str, loaded: Loaded, arrays: Arrays) -> Check:
+def _same_bits(name: str, loaded: Loaded, arrays: GoldenArrays) -> Check:
     digests = []
     for threads in THREADS:
         with Pool(threads) as pool:
@@ -314,7 +314,7 @@ def _same_bits(name: str, loaded: Loaded, arrays: Arrays) -> Check:
     )
 
 
-def digest(arrays: Arrays) -> str:
+def digest(arrays: GoldenArrays) -> str:
     """SHA-256, in hex, of the bytes of all arrays in the order of their names."""
     sha = hashlib.sha256()
     for name in sorted(arrays):

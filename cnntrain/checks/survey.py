@@ -27,14 +27,14 @@ from cnntrain.data.manifest import FileFacts, Manifest, facts_with_digest
 from cnntrain.engine.pool import Pool
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.tasks.base import recognized
-from cnntrain.reading.decoded import Sample as Files
+from cnntrain.reading.decoded import Sample
 from cnntrain.reading.input_files import advised, without_name
 
 CHUNK = 1024  # samples looked at at a time
 
 
 @dataclass(frozen=True)
-class Sample:
+class SurveyedSample:
     """One sample: what it is called, where it belongs, its class where it has one, and the digest of its content."""
 
     name: str
@@ -47,7 +47,7 @@ class Sample:
 class Survey:
     """What was found. `unreadable` has (file, reason), and `skipped` those that the config says to leave out."""
 
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[SurveyedSample] = field(default_factory=list)
     files: dict[str, FileFacts] = field(default_factory=dict)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     asked: int = 0  # samples that were to be read
@@ -97,7 +97,7 @@ class Survey:
 
         `mislabelled`: in two classes. `leaked`: in training and in another split. `duplicates`: twice in one split.
         """
-        groups: dict[str, list[Sample]] = defaultdict(list)
+        groups: dict[str, list[SurveyedSample]] = defaultdict(list)
         for sample in self.samples:
             groups[sample.digest].append(sample)
         found: dict[str, list[list[str]]] = {"mislabelled": [], "leaked": [], "duplicates": []}
@@ -178,7 +178,7 @@ def _read_samples(source: Dataset, split: str, inner: str, pool: Pool, found: Su
         found.files |= {str(path.absolute()): facts for path, facts in one.files.items()}
         skipped = one.reason is not None and getattr(source, "on_bad_image", "error") == "skip"
         if len(one.files) == len(sample) and not skipped:
-            found.samples.append(Sample(name, split, label, one.digest))
+            found.samples.append(SurveyedSample(name, split, label, one.digest))
         if one.reason is not None:
             problem = (name, without_name(one.reason, sample[0]))
             (found.skipped if skipped else found.unreadable).append(problem)
@@ -203,7 +203,7 @@ class _Seen:
         return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def _look(source: Dataset, files: Files, measure: bool) -> _Seen:
+def _look(source: Dataset, files: Sample, measure: bool) -> _Seen:
     facts: dict[Path, FileFacts] = {}
     try:
         for path in files:
@@ -242,7 +242,7 @@ def _read_arrays(source: Dataset, split: str, inner: str, pool: Pool, found: Sur
     task = recognized(images.targets, images.description)
     labels = task.names(images.targets, images.description)
     found.samples += [
-        Sample(f"{split}[{index}]", split, label, digest)
+        SurveyedSample(f"{split}[{index}]", split, label, digest)
         for index, (label, digest) in enumerate(zip(labels, digests, strict=True))
     ]
     found.extents.append(images.shape[:2])

@@ -1,18 +1,12 @@
 """Completion answers a shell that asks how a word may go on: configs, runs, and the dotted keys of `--set`.
 
-A key press waits for it, so nothing here imports NumPy. The keys of a part are therefore read from the text of its
-class, as a person would; a test compares them with the class itself.
+A key press waits for it, so nothing here imports NumPy, and no part, for every part does.
 """
 
 from __future__ import annotations
 
-import ast
-import functools
-import itertools
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -102,7 +96,7 @@ def keys_below(steps: Sequence[str], tree: Node | None) -> list[str]:
 
 def _of_class(cls: type, steps: Sequence[str], node: Node | None) -> Iterable[str]:
     """Below a dataclass of the schema."""
-    from cnntrain.config.reader import keys_of
+    from cnntrain.config.binder import keys_of
     from cnntrain.config.tree import Map
 
     keys = keys_of(cls)
@@ -150,6 +144,7 @@ def _of_list(base: Any, steps: Sequence[str], node: Node | None) -> Iterable[str
 
 def _of_part(kinds: Sequence[str], placed: bool, steps: Sequence[str], node: Node | None) -> Iterable[str]:
     """Below a part: its own keys, where its type is known."""
+    from cnntrain.config.source_keys import part_keys
     from cnntrain.config.tree import Map, Scalar
 
     name = node.get("type") if isinstance(node, Map) else node
@@ -186,70 +181,6 @@ def _goes_on(annotation: Any) -> bool:
         or (dataclasses.is_dataclass(base) and base is not Duration)
         for base, marks in _members(annotation)
     )
-
-
-# The keys of a part, from its text
-
-
-def part_keys(kind: str, name: str, placed: bool = False) -> list[str]:
-    """The keys of a part; with those of its place in a list of layers, if it is `placed` there. Empty for no part."""
-    folder = Path(__file__).parent.parent / "parts" / kind
-    for path in itertools.chain(sorted(folder.glob("*.py")), _installed(kind, name)):
-        if f'@register("{name}")' in path.read_text(encoding="utf-8"):
-            classes = _classes(path)
-            return list(dict.fromkeys(_fields(_registered(classes, name), classes, folder, placed)))
-    return []
-
-
-def _installed(kind: str, name: str) -> Iterator[Path]:
-    """The file of a part that an installed package declares, as far as it is found without importing anything."""
-    from cnntrain.core.installed import declared
-
-    for origin in declared():
-        if (origin.kind, origin.name) == (kind, name):
-            module = Path(*origin.value.partition(":")[0].split("."))
-            for place in sys.path:
-                yield from filter(Path.is_file, (place / module.with_suffix(".py"), place / module / "__init__.py"))
-
-
-@functools.cache
-def _classes(path: Path) -> dict[str, ast.ClassDef]:
-    body = ast.parse(path.read_text(encoding="utf-8")).body
-    return {node.name: node for node in body if isinstance(node, ast.ClassDef)}
-
-
-def _registered(classes: dict[str, ast.ClassDef], name: str) -> ast.ClassDef:
-    return next(
-        node
-        for node in classes.values()
-        for decorator in node.decorator_list
-        if isinstance(decorator, ast.Call) and ast.unparse(decorator) == f"register({name!r})"
-    )
-
-
-def _fields(node: ast.ClassDef, classes: dict[str, ast.ClassDef], folder: Path, placed: bool) -> Iterator[str]:
-    """The keys of a class, those of its bases first."""
-    known = classes | {name: base for name, base in _classes(folder / "base.py").items() if name not in classes}
-    for base in map(ast.unparse, node.bases):
-        if base in known:
-            yield from _fields(known[base], known, folder, False)
-    declared = [statement for statement in node.body if isinstance(statement, ast.AnnAssign)]
-    for statement in declared:
-        if not ast.unparse(statement.annotation).startswith("ClassVar") and "init=False" not in ast.unparse(statement):
-            yield ast.unparse(statement.target).removesuffix("_")
-    if placed:
-        from cnntrain.config.reader import keys_of
-        from cnntrain.config.schema import NodeOptions, TrainedOptions
-
-        yield from keys_of(TrainedOptions if _has_params(node, known) else NodeOptions)
-
-
-def _has_params(node: ast.ClassDef, known: dict[str, ast.ClassDef]) -> bool:
-    """Whether a layer's class, or one of its bases but the first of all, has parameters."""
-    if node.name == "Layer":
-        return False
-    own = any(isinstance(statement, ast.FunctionDef) and statement.name == "params" for statement in node.body)
-    return own or any(_has_params(known[base], known) for base in map(ast.unparse, node.bases) if base in known)
 
 
 # Shells

@@ -217,7 +217,7 @@ DOCUMENTS = {  # what was asked -> its document
             "suggestion": "a learning rate, or null",
             "lowest": "the rate at which the loss was smallest",
             "steps": "for each its lr, loss and smoothed loss",
-            "png": "the picture",
+            "png": "the chart; null without Matplotlib",
         }
     ),
     "export": Document(

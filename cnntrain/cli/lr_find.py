@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shlex
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from cnntrain.cli.text import show
 @click.option("--low", type=click.FloatRange(0, min_open=True), default=1e-6, show_default=True, help="First rate.")
 @click.option("--high", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True, help="Last rate.")
 @click.option("--steps", type=click.IntRange(10), default=100, show_default=True, help="Steps of training to take.")
-@click.option("--png", type=PATH, help="Where the picture goes; by default runs/NAME/lr-find.png.")
+@click.option("--png", type=PATH, help="Where the chart goes; by default runs/NAME/lr-find.png.")
 @threads
 @as_json
 @debug
@@ -35,36 +34,39 @@ def command(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Train for some steps under a growing learning rate, draw the loss, and suggest a rate.
+    """Train for some steps under a growing learning rate, plot the loss, and suggest a rate.
 
     The steps are thrown away, and no config or run is changed. The suggestion is a tenth of the rate with the smallest
     loss, for these batches and this seed; it is where a search begins, and not where it ends.
     """
-    from cnntrain.checks.lr_find import find, picture, plot
+    from cnntrain.checks.lr_find import find, in_a_line
     from cnntrain.core import files, machine
     from cnntrain.core.errors import UsageError
+    from cnntrain.results.report import charts, range_test
     from cnntrain.rundir.directory import RUNS
     from cnntrain.training.job import prepare
 
     if low >= high:
         raise UsageError(f"--low {low:g} is not below --high {high:g}")
+    if png:
+        charts.require()
     usable = machine.threads(threads)
     job = prepare(configs, sets, usable)
-    target = png or RUNS / job.loaded.experiment.name / "lr-find.png"
-    curve = find(job, usable, low, high, steps)
-    data = io.BytesIO()
-    picture(curve).save(data, "PNG")
-    files.make_directory(target.parent)
-    files.write_atomic(target, data.getvalue())
+    found = find(job, usable, low, high, steps)
+    target = None
+    if charts.available():
+        target = png or RUNS / job.loaded.experiment.name / "lr-find.png"
+        files.make_directory(target.parent)
+        files.write_atomic(target, charts.png(range_test.chart(found)))
     if as_json:
-        print_json(curve.document() | {"png": str(target)})
+        print_json(found.document() | {"png": str(target) if target else None})
         return
-    show(plot(curve))
-    show()
-    if curve.suggestion is None:
+    show(in_a_line(found))
+    if found.suggestion is None:
         show("no suggestion: the loss never fell. Try other bounds, --low and --high, or look at the data")
     else:
-        show(f"suggested: {curve.suggestion:g}, a tenth of {curve.lowest:.2g}, where the loss is smallest")
+        show(f"suggested: {found.suggestion:g}, a tenth of {found.lowest:.2g}, where the loss is smallest")
         words = [*map(str, configs), *(word for text in sets for word in ("-s", text))]
-        show(f"try: cnntrain fit {shlex.join(words)} -s optimizer.lr={curve.suggestion:g}")
-    show(f"curve: {target}")
+        show(f"try: cnntrain fit {shlex.join(words)} -s optimizer.lr={found.suggestion:g}")
+    missing = "no chart: it needs Matplotlib. Install it with: pip install 'cnntrain[report]'"
+    show(f"chart: {target}" if target else missing)

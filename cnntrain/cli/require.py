@@ -1,20 +1,17 @@
-"""Requirements are conditions on a command's figures, `--require 'val/accuracy>=0.98'`; exit code 9 where one fails."""
+"""Requirements are conditions (core/conditions.py) on a command's figures; exit code 9 where one does not hold."""
 
 from __future__ import annotations
 
-import operator
-import re
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
 
+from cnntrain.core.conditions import Condition
 from cnntrain.core.errors import CheckFailedError, UsageError
-from cnntrain.core.registry import did_you_mean
 
 F = TypeVar("F", bound=Callable[..., Any])
-_CONDITION = re.compile(r"\s*([\w/]+)\s*(>=|<=|>|<)\s*([-+.\deE]+)\s*")
-_HOLDS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
 
 def require(command: F) -> F:
@@ -30,23 +27,20 @@ def require(command: F) -> F:
 
 
 def check(requirements: Sequence[str], values: Mapping[str, Any]) -> None:
-    """Raise CheckFailedError for the first condition that does not hold, UsageError for a figure that there is not.
-
-    What is not a number, which NaN is not, fulfils nothing.
-    """
+    """Raise CheckFailedError for the first condition that does not hold, UsageError for a figure that there is not."""
     figures = {name: value for name, value in values.items() if isinstance(value, float | int)}
     for text in requirements:
-        name, relation, bound = _parts(text)
-        if name not in figures:
-            raise UsageError(f"--require {text}: there is no figure {name!r}{did_you_mean(name, figures)}")
-        if not _HOLDS[relation](figures[name], bound):
-            raise CheckFailedError(f"{text} was required, and {name} is {figures[name]:.6g}")
+        condition = _read(text)
+        condition.require_name(figures, "there is no figure")
+        if not condition.holds(figures[condition.name]):
+            raise CheckFailedError(f"{text} was required, and {condition.name} is {figures[condition.name]:.6g}")
 
 
 def _checked(texts: Sequence[str]) -> Sequence[str]:
     """The conditions as they are; UsageError for one that cannot be read, before anything is done."""
     for text in texts:
-        name, _, bound = _parts(text)
+        condition = _read(text)
+        name, bound = condition.name, float(condition.value)
         if 2 <= bound <= 100 and _is_share(name.rpartition("/")[2]):
             raise UsageError(f"--require {text}: {name} lies between 0 and 1. For {bound:g} % write {bound / 100:g}")
     return texts
@@ -59,13 +53,9 @@ def _is_share(label: str) -> bool:
     return getattr(parts("metrics").get(label), "bounds", None) == (0, 1)
 
 
-def _parts(text: str) -> tuple[str, str, float]:
-    match = _CONDITION.fullmatch(text)
-    try:
-        return (match[1], match[2], float(match[3])) if match else _refuse(text)
-    except ValueError:
-        return _refuse(text)
-
-
-def _refuse(text: str) -> tuple[str, str, float]:
-    raise UsageError(f"--require {text}: expected a figure, one of >=, <=, > and <, and a number: 'accuracy>=0.98'")
+def _read(text: str) -> Condition:
+    """A condition on a figure, which is a number."""
+    condition = Condition.read("--require", text)
+    if not isinstance(condition.value, float) or not math.isfinite(condition.value):
+        raise UsageError(f"--require {text!r}: expected a number after {condition.relation}")
+    return condition

@@ -18,8 +18,8 @@ from cnntrain.cli.text import duration, show, table
 from cnntrain.core.errors import printable
 
 if TYPE_CHECKING:
-    from cnntrain.sweep.plan import Plan
-    from cnntrain.sweep.processes import Standing, Trained
+    from cnntrain.sweep.cells import Sweep
+    from cnntrain.sweep.processes import Outcome, Standing
 
 _REDRAWN = 0.5  # seconds between two drawings of the live table
 
@@ -69,12 +69,12 @@ def command(
     from cnntrain.core import machine
     from cnntrain.core.errors import StoppedError, UsageError
     from cnntrain.rundir.directory import RUNS
-    from cnntrain.sweep.plan import read_plan
+    from cnntrain.sweep.cells import read_sweep
     from cnntrain.sweep.processes import train
 
     if dry_run and print_commands:
         raise UsageError("--dry-run and --print-commands are two answers. Choose one")
-    plan = read_plan(sweep, sets)
+    plan = read_sweep(sweep, sets)
     folder = run_dir or RUNS / plan.name
     usable = machine.threads(threads)
     at_once = min(processes or usable, len(plan.cells))
@@ -99,20 +99,20 @@ def command(
         context.exit(trained.worst)
 
 
-def _left_out(plan: Plan) -> str:
+def _left_out(plan: Sweep) -> str:
     if not plan.repeated:
         return ""
     return f"; {plan.repeated} equal to another {'is' if plan.repeated == 1 else 'are'} left out"
 
 
-def _print_commands(plan: Plan, folder: Path, threads: int | None) -> None:
+def _print_commands(plan: Sweep, folder: Path, threads: int | None) -> None:
     """One line for each cell, for a shell."""
     tail = [] if threads is None else ["--threads", str(threads)]
     for cell in plan.cells:
         click.echo(shlex.join(["cnntrain", *plan.arguments(cell, folder), *tail]))
 
 
-def _dry_run(plan: Plan, folder: Path, threads: int, processes: int, as_json: bool) -> None:
+def _dry_run(plan: Sweep, folder: Path, threads: int, processes: int, as_json: bool) -> None:
     from cnntrain.sweep.forecast import altogether, forecast
 
     seconds = forecast(plan, threads, processes)
@@ -138,7 +138,7 @@ def _dry_run(plan: Plan, folder: Path, threads: int, processes: int, as_json: bo
     )
 
 
-def _document(plan: Plan, folder: Path, trained: Trained) -> dict[str, Any]:
+def _document(plan: Sweep, folder: Path, trained: Outcome) -> dict[str, Any]:
     """What `sweep --json` prints."""
     cells = [
         {

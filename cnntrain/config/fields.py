@@ -2,7 +2,7 @@
 
 A part is a frozen dataclass whose fields are its YAML keys. The annotation says everything: the type decides what
 a scalar means, `Range` bounds a number, `Kind` marks a place where another part stands. The same annotations are
-read by the config reader, by `cnntrain list` and by the parts themselves when made from Python.
+read by the config binder, by `cnntrain list` and by the parts themselves when made from Python.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ def unbounded(annotation: Any) -> bool:
 def check_fields(instance: Any) -> None:
     """Raise ValueError("rate must be in [0, 1), got 1.5") for the first field outside its declared range.
 
-    Parts call this from `__post_init__`, so that Python callers get the check the reader makes.
+    Parts call this from `__post_init__`, so that Python callers get the check the binder makes.
     """
     for name, annotation in annotations_of(type(instance)).items():
         problem = problem_with(getattr(instance, name), annotation)

@@ -1,8 +1,8 @@
 """The JSON Schema of a config file, made of the dataclasses that read it, so that an editor knows every key and part.
 
-It judges each value as the reader does. Three things are beyond it: what a `${...}` stands for, which it accepts
-anywhere; checks of one key against another ("high must be greater than low"), which it leaves to the reader, all but
-"exactly one of"; and YAML's spelling: a number in quotes, which the reader takes, it refuses, and 2.0 it takes for 2.
+It judges each value as the binder does. Three things are beyond it: what a `${...}` stands for, which it accepts
+anywhere; checks of one key against another ("high must be greater than low"), which it leaves to the binder, all but
+"exactly one of"; and YAML's spelling: a number in quotes, which the binder takes, it refuses, and 2.0 it takes for 2.
 A file with `extends` may leave out anything; one with `model.blocks` may use layers of its own.
 """
 
@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cnntrain.config.binder import keys_of
 from cnntrain.config.describe import bare, options, required
 from cnntrain.config.dump import plain
 from cnntrain.config.fields import Declared, Duration, Kind, Pattern, Range
-from cnntrain.config.reader import keys_of
-from cnntrain.config.schema import Experiment, Model
+from cnntrain.config.schema import Experiment, ModelConfig
 from cnntrain.config.sentences import sentence
 from cnntrain.core import registry
 from cnntrain.core.registry import KINDS, Part
@@ -142,7 +142,7 @@ class _Writer:
             },
             "additionalProperties": False,
         }
-        if cls is Model:
+        if cls is ModelConfig:
             schema["properties"]["blocks"] = self.blocks(mode)
         alternatives: tuple[str, ...] = getattr(cls, "exactly_one", ())
         if not mode.partial:
@@ -175,7 +175,7 @@ class _Writer:
 
     def layers(self, mode: _Mode) -> Schema:
         """A list of layers."""
-        return self.value(keys_of(Model)["layers"][1], mode)
+        return self.value(keys_of(ModelConfig)["layers"][1], mode)
 
     def value(self, annotation: Any, mode: _Mode) -> Schema:
         """What an annotation takes."""

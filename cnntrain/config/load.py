@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnntrain.config.binder import Binder, Place
 from cnntrain.config.blocks import expand
 from cnntrain.config.compose import Composition, root_map
 from cnntrain.config.dump import plain
 from cnntrain.config.mapping import NAME, Config
 from cnntrain.config.overrides import change, override
 from cnntrain.config.problems import Problems
-from cnntrain.config.reader import Place, Reader
 from cnntrain.config.schema import Experiment
 from cnntrain.config.tree import MAX_BYTES, MAX_RESOLVED, Map, Node, Scalar, Source, of_plain, parse
 from cnntrain.config.variables import mentions, refuse, substitute
@@ -109,12 +109,12 @@ def load_plain(config: Any, file: str, sets: Sequence[str] = ()) -> Loaded:
 
 
 def _read(tree: Map, text: str, stem: str, problems: Problems) -> Loaded:
-    reader = Reader(problems)
-    experiment = reader.read(tree, Experiment, Place())
+    binder = Binder(problems)
+    experiment = binder.read(tree, Experiment, Place())
     problems.check()
     if not experiment.name:
         experiment = dataclasses.replace(experiment, name=run_name(stem))
-    return Loaded(experiment, text, reader.marks)
+    return Loaded(experiment, text, binder.marks)
 
 
 def run_name(stem: str) -> str:

@@ -26,9 +26,9 @@ from cnntrain.config.fields import (
 from cnntrain.core import registry
 from cnntrain.core.registry import Part
 
-Initializer = Annotated[Part, Kind("initializers")]
+InitializerPart = Annotated[Part, Kind("initializers")]
 Transforms = tuple[Annotated[Part, Kind("transforms")], ...]
-Source = Annotated[Part, Kind("datasets")]
+DatasetPart = Annotated[Part, Kind("datasets")]
 
 
 def _part(kind: str, name: str) -> Any:
@@ -48,8 +48,8 @@ class NodeOptions:
 class TrainedOptions(NodeOptions):
     """What an entry with parameters may say further."""
 
-    init: Initializer | None = None  # initializer of its weights; by default that of the `init` section
-    bias_init: Initializer | None = None  # initializer of its biases; by default that of the `init` section
+    init: InitializerPart | None = None  # initializer of its weights; by default that of the `init` section
+    bias_init: InitializerPart | None = None  # initializer of its biases; by default that of the `init` section
     freeze: bool = False  # keep its parameters and running statistics as they are
     lr_mult: NonNegative = 1.0  # its learning rate, as a multiple of the optimizer's
 
@@ -58,12 +58,12 @@ class TrainedOptions(NodeOptions):
 
 
 @dataclass(frozen=True)
-class Data:
+class DataConfig:
     """Where samples come from, which of them validate, and what is done to them."""
 
-    source: Source  # the data set
+    source: DatasetPart  # the data set
     # a share of the training samples to validate on, or a data set of its own
-    val: Annotated[float, Range(0, 1, open_low=True, open_high=True)] | Source | None = None
+    val: Annotated[float, Range(0, 1, open_low=True, open_high=True)] | DatasetPart | None = None
     train_transforms: Transforms = ()  # what is done to a sample each time it is trained on, in this order
     eval_transforms: Transforms = ()  # what is done to a sample in validation, test and prediction, in this order
     cache: bool = True  # keep decoded pictures and sounds in runs/.cache, where later epochs and runs read them
@@ -79,7 +79,7 @@ class InitFrom:
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelConfig:
     """The network: a list of layers and structures, or a ready model that stands for one.
 
     The key `blocks`, which defines layers of one's own, is resolved before this is built (config/blocks.py).
@@ -100,16 +100,18 @@ class InitRule:
     """Initializers for the nodes whose name matches: the whole name or a shell pattern (`stage1.*`)."""
 
     match: str  # the layers it applies to: a name or a shell pattern such as `stage1.*`
-    weights: Initializer | None = None  # initializer of their weights
-    biases: Initializer | None = None  # initializer of their biases
+    weights: InitializerPart | None = None  # initializer of their weights
+    biases: InitializerPart | None = None  # initializer of their biases
 
 
 @dataclass(frozen=True)
-class Init:
+class InitConfig:
     """How parameters start. A layer's own `init` wins over the last matching rule, a rule over the defaults."""
 
-    weights: Initializer = _part("initializers", "he_normal")  # initializer of all weights that nothing else applies to
-    biases: Initializer = _part("initializers", "zeros")  # initializer of all biases that nothing else applies to
+    # initializer of all weights that nothing else applies to
+    weights: InitializerPart = _part("initializers", "he_normal")
+    # initializer of all biases that nothing else applies to
+    biases: InitializerPart = _part("initializers", "zeros")
     # other initializers for some layers, by name; a later rule wins over an earlier one
     rules: tuple[InitRule, ...] = ()
 
@@ -144,7 +146,7 @@ class EarlyStopping:
 
 
 @dataclass(frozen=True)
-class Train:
+class TrainConfig:
     """How long, in what batches, and when to stop."""
 
     epochs: PositiveInt | None = None  # length of the training in passes over the training samples
@@ -189,7 +191,7 @@ class Best:
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class CheckpointConfig:
     """How often last.npz is replaced, and which checkpoints are kept beside it."""
 
     every: Duration = Duration(1, "ep")  # how often last.npz is replaced
@@ -203,7 +205,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class Warnings:
+class WarningsConfig:
     """Which warnings of meaning are silenced, by their code."""
 
     ignore: tuple[str, ...] = ()  # codes of the warnings to silence
@@ -216,9 +218,9 @@ class Experiment:
     name: RunName = ""  # the run directory's name; by default the config's file name
     # where all random numbers come from: the first weights, the order of samples, augmentation and dropout
     seed: Seed = 0
-    data: Data  # where samples come from and how they are prepared
-    model: Model  # the network
-    init: Init = field(default_factory=Init)  # how weights and biases start
+    data: DataConfig  # where samples come from and how they are prepared
+    model: ModelConfig  # the network
+    init: InitConfig = field(default_factory=InitConfig)  # how weights and biases start
     # what the network is asked; by default found from the data's targets and the loss
     task: Annotated[Part, Kind("tasks")] | None = None
     # what training minimizes; by default the task's own, cross_entropy where no task is named
@@ -228,9 +230,9 @@ class Experiment:
     schedule: Annotated[Part, Kind("schedules")] = _part("schedules", "constant")
     # how the momentum (or the first of the betas) changes during training; by default it stays
     momentum_schedule: Annotated[Part, Kind("schedules")] | None = None
-    train: Train  # how long to train, in what batches, and when to stop
-    checkpoint: Checkpoint = Checkpoint()  # when to save, and which checkpoints to keep
-    warnings: Warnings = Warnings()  # which warnings to silence
+    train: TrainConfig  # how long to train, in what batches, and when to stop
+    checkpoint: CheckpointConfig = CheckpointConfig()  # when to save, and which checkpoints to keep
+    warnings: WarningsConfig = WarningsConfig()  # which warnings to silence
 
     def __post_init__(self) -> None:
         if self.loss is None:

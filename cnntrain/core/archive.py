@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-Chunk = bytes | memoryview
+Bytes = bytes | memoryview
 
 MOST_MEMBERS = 10_000
 LONGEST_NAME = 500  # bytes of UTF-8
@@ -50,9 +50,9 @@ class Member:
     crc: int
 
 
-def pack(members: Mapping[str, Sequence[Chunk]]) -> list[Chunk]:
+def pack(members: Mapping[str, Sequence[Bytes]]) -> list[Bytes]:
     """The archive of these members as chunks in order; the members' own chunks are used as they are, uncopied."""
-    chunks: list[Chunk] = []
+    chunks: list[Bytes] = []
     directory = []
     offset = 0
     for name, parts in members.items():

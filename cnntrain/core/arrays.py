@@ -74,7 +74,7 @@ class Param:
 
 
 @dataclass(frozen=True)
-class Entry:
+class LayoutEntry:
     """One parameter in the layout: its declaration and the place of its first value."""
 
     name: str  # "stem.weight": the node's name and the parameter's
@@ -106,13 +106,13 @@ class Layout:
             _, param, lr_mult, frozen = item
             return (frozen or param.role == "statistic", param.role, lr_mult)
 
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, LayoutEntry] = {}
         spans: list[Span] = []
         offset = 0
         for name, param, lr_mult, frozen in sorted(declared, key=rank):
             if name in self.entries:
                 raise ValueError(f"two parameters are called {name!r}")
-            self.entries[name] = Entry(name, param, offset)
+            self.entries[name] = LayoutEntry(name, param, offset)
             stop = offset + round_up(param.size, unit)
             if not frozen and param.role != "statistic":
                 last = spans[-1] if spans else None
@@ -130,7 +130,7 @@ class Layout:
         return {name: self.view(flat, entry) for name, entry in self.entries.items()}
 
     @staticmethod
-    def view(flat: Array, entry: Entry) -> Array:
+    def view(flat: Array, entry: LayoutEntry) -> Array:
         """One parameter as a shaped window on `flat`."""
         return flat[entry.offset : entry.offset + entry.param.size].reshape(entry.param.shape)
 

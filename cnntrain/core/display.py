@@ -31,7 +31,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Share:
+class Percentage:
     """A cell of a table that is a share in [0, 1]; None where it is one of nothing."""
 
     value: float | None
@@ -42,7 +42,7 @@ class Table:
     """Rows of cells: text, or a `Share`; columns in `right` are flush right; a `title` folds it away."""
 
     header: Sequence[str]
-    rows: Sequence[Sequence[str | Share]]
+    rows: Sequence[Sequence[str | Percentage]]
     right: Collection[int] = ()
     title: str = ""
 

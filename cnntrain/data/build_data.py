@@ -14,7 +14,7 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.description import Description
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import Part
-from cnntrain.data.loader import Known, Loader, fit, split_validation
+from cnntrain.data.loader import Fitted, Loader, fit, split_validation
 from cnntrain.parts.datasets.base import Dataset, Images, places_among
 from cnntrain.parts.losses.base import Loss, beside
 from cnntrain.parts.orders.base import Order
@@ -86,7 +86,7 @@ def read_data(loaded: Loaded, reader: Reader = ALONE, measure: bool = True) -> D
         )
     lists = [transforms(experiment.data.train_transforms), transforms(experiment.data.eval_transforms)]
     if measure:
-        known: Known = {}
+        known: Fitted = {}
         lists = [fit(chosen, train, indices, known) for chosen in lists]
     return Data(train.description, asked, train, indices, val, val_indices, *lists)
 

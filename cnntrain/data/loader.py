@@ -133,11 +133,11 @@ def output_shape(transforms: Sequence[Transform], shape: Shape) -> Shape:
     return shape
 
 
-Known = dict[tuple[Transform, ...], Transform]  # the steady transforms up to one that measures -> that one, measured
+Fitted = dict[tuple[Transform, ...], Transform]  # the steady transforms up to one that measures -> that one, measured
 
 
 def fit(
-    transforms: Sequence[Transform], images: Images, indices: Array, known: Known | None = None
+    transforms: Sequence[Transform], images: Images, indices: Array, known: Fitted | None = None
 ) -> tuple[Transform, ...]:
     """The transforms, with what they measure measured on these samples after the steady transforms before them.
 

@@ -23,7 +23,7 @@ from cnntrain.engine.batch import Batch
 from cnntrain.engine.plan import Plan, plan_of
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.processes import Processes
-from cnntrain.engine.program import Program, Watch
+from cnntrain.engine.program import CallWatch, Program
 from cnntrain.engine.team import Team
 from cnntrain.network.graph import Graph
 from cnntrain.network.tally import Tally
@@ -48,7 +48,7 @@ class Engine:
         self.graph, self.tally, self.pool, self.seed = graph, tally, pool, seed
         self.dtype = np.dtype(dtype)
         self.shard = shard or graph.shard
-        self.watch: Watch | None = None  # told, by the workers, the seconds each call took
+        self.watch: CallWatch | None = None  # told, by the workers, the seconds each call took
         self.source: Callable[[int], Sequence[Batch]] | None = None  # the batches of a step, in any process
         self.params = shared(graph.layout.size, self.dtype)
         self.grads = shared(graph.layout.size, self.dtype)

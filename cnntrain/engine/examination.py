@@ -17,7 +17,7 @@ from cnntrain.core.arrays import Array, aligned
 from cnntrain.core.random import stream
 from cnntrain.engine.batch import Batch
 from cnntrain.engine.engine import Engine
-from cnntrain.engine.walk import Streams, Walk
+from cnntrain.engine.walk import NodeStreams, Walk
 from cnntrain.network.graph import BATCH
 from cnntrain.parts.layers.base import Frame
 
@@ -27,7 +27,7 @@ What = Literal["input", "weights", "statistics", "output", "loss", "gradient"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class NonFinite:
     """The first number that is not finite: in what of which node, and in which samples, by their place in the step."""
 
     what: What
@@ -35,7 +35,7 @@ class Finding:
     samples: tuple[int, ...] = ()
 
 
-class Range:
+class Extremes:
     """The smallest and largest finite value seen, and how many values were not finite."""
 
     def __init__(self) -> None:
@@ -66,8 +66,8 @@ class Examination:
 
     def __init__(self, engine: Engine) -> None:
         self.engine, self.graph = engine, engine.graph
-        self.finding: Finding | None = None
-        self.ranges: dict[tuple[int, str], Range] = {}  # (node, "output", "gradient" or a parameter's name)
+        self.finding: NonFinite | None = None
+        self.ranges: dict[tuple[int, str], Extremes] = {}  # (node, "output", "gradient" or a parameter's name)
         self._seen = 0  # samples of the step before the batch at hand
         for i in range(len(self.graph.nodes)):
             for name, array in engine.node_params(i).items():
@@ -109,7 +109,7 @@ class Examination:
                 if self.finding is None:
                     self._losses(nodes[-1], targets)
 
-    def _gradient(self, walk: Walk, batch: Batch, slots: Sequence[int], streams: Streams) -> None:
+    def _gradient(self, walk: Walk, batch: Batch, slots: Sequence[int], streams: NodeStreams) -> None:
         nodes, targets = self._forward(walk, batch, slots, streams)
         if self.finding is not None:
             return
@@ -122,7 +122,7 @@ class Examination:
                 return
 
     def _forward(
-        self, walk: Walk, batch: Batch, slots: Sequence[int], streams: Streams | None = None
+        self, walk: Walk, batch: Batch, slots: Sequence[int], streams: NodeStreams | None = None
     ) -> tuple[list[list[Frame]], list[tuple[Array, Array]]]:
         """The frames of every node, for each of these shards, and the shards' targets and weights."""
         size, dtype = self.engine.shard, self.engine.dtype
@@ -193,7 +193,7 @@ class Examination:
 
     def _find(self, what: What, node: int, samples: Sequence[int] = ()) -> None:
         if self.finding is None:
-            self.finding = Finding(what, node, tuple(samples))
+            self.finding = NonFinite(what, node, tuple(samples))
 
-    def _range(self, node: int, which: str) -> Range:
-        return self.ranges.setdefault((node, which), Range())
+    def _range(self, node: int, which: str) -> Extremes:
+        return self.ranges.setdefault((node, which), Extremes())

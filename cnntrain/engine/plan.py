@@ -32,7 +32,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Place:
+class Address:
     """Where a buffer lies: in the worker's memory or in the shard's, from this byte on."""
 
     owner: Literal["worker", "shard"]
@@ -205,9 +205,9 @@ class Plan:
         lives[root].stop = max(lives[root].stop, life.stop)
         self._shared[member] = root
 
-    def _place(self, lives: list[_Life]) -> tuple[dict[Key, Place], int, int]:
+    def _place(self, lives: list[_Life]) -> tuple[dict[Key, Address], int, int]:
         """Lay buffers out so that those alive at the same time do not overlap: largest first, lowest gap that fits."""
-        places: dict[Key, Place] = {}
+        places: dict[Key, Address] = {}
         totals = {"worker": 0, "shard": 0}
         for owner in ("worker", "shard"):
             mine = [life for life in lives if self._owner(life) == owner]
@@ -223,7 +223,7 @@ class Plan:
                     offset = other_offset + other.size
                 placed.append((offset, life))
                 placed.sort(key=lambda item: item[0])
-                places[life.key] = Place(owner, offset)
+                places[life.key] = Address(owner, offset)
                 totals[owner] = max(totals[owner], offset + life.size)
         for key in self._shared:
             places[key] = places[self._root(key)]

@@ -22,8 +22,9 @@ PATIENCE = 1.0  # seconds between two looks at threads that are waited for
 _PACKAGE = Path(__file__).parent.parent
 
 T = TypeVar("T")
-Task = Callable[[int, int], None]  # (worker, index)
-Job = Callable[..., object]  # (team, *numbers): what each member of a team does of it, at the same time as the others
+ShardWork = Callable[[int, int], None]  # (worker, index)
+# (team, *numbers): what each member of a team does of it, at the same time as the others
+WorkerCall = Callable[..., object]
 
 
 class Pool:
@@ -35,7 +36,7 @@ class Pool:
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self._reserved = self._hanging = False
-        self._jobs: list[Job] = []
+        self._jobs: list[WorkerCall] = []
         self._processes: Processes | None = None
         self._known = 0  # how many of the jobs they know
         self._inboxes: list[SimpleQueue[_Run | None]] = [SimpleQueue() for _ in range(threads - 1)]
@@ -49,7 +50,7 @@ class Pool:
             except RuntimeError as error:  # no memory for a stack, or a limit (ulimit -u)
                 raise MemoryError(f"the system gives no {threads} threads") from error
 
-    def run(self, count: int, task: Task) -> None:
+    def run(self, count: int, task: ShardWork) -> None:
         """Call task(worker, index) for every index below `count`, each once, in no particular order.
 
         Returns when all are done. If tasks raise, the rest of the indices are skipped and the error of the lowest
@@ -95,7 +96,7 @@ class Pool:
         """
         return flags
 
-    def register(self, job: Job) -> int:
+    def register(self, job: WorkerCall) -> int:
         """Have processes that are forked later know a job: the number to tell them, before those it is done with."""
         self._jobs.append(job)
         return len(self._jobs) - 1
@@ -171,7 +172,7 @@ def _doing(workers: Sequence[threading.Thread]) -> str:
 class _Run:
     """One call of `run`: the indices still to be taken, and what went wrong."""
 
-    def __init__(self, count: int, task: Task) -> None:
+    def __init__(self, count: int, task: ShardWork) -> None:
         self._count, self._task = count, task
         self._next = itertools.count()
         self._lock = threading.Lock()

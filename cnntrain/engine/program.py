@@ -20,12 +20,12 @@ from cnntrain.engine.batch import Batch
 from cnntrain.engine.frames import PlannedFrames
 from cnntrain.engine.plan import Call, Plan
 from cnntrain.engine.pool import Pool
-from cnntrain.engine.rows import Row, Share, groups_of
+from cnntrain.engine.rows import GradientRow, ShardRange, buckets_of
 from cnntrain.engine.team import Team
 from cnntrain.network.tally import Tally
 from cnntrain.parts.layers.base import Coupled
 
-Watch = Callable[[Call, float], None]
+CallWatch = Callable[[Call, float], None]
 
 
 class Program:
@@ -42,8 +42,8 @@ class Program:
         """`memory` holds each worker's own and its scratch, `params` the parameters of each node by name."""
         self.plan, self.training, self.tally, self.seed = plan, plan.training, tally, seed
         self._memory, self._params = memory, params
-        self.groups = groups_of(self.plan)
-        self._group_of = {i: group for group in self.groups for i in group.nodes}
+        self.buckets = buckets_of(self.plan)
+        self._bucket_of = {i: bucket for bucket in self.buckets for i in bucket.nodes}
         self._prepared = 0  # for how many shards of a batch there is memory
         self._waiting = (0, 0)  # the first shard of the last batch, and how many it has: what `collect` has to gather
         self._shards: list[Array] = []  # the memory of each shard, for what crosses barriers
@@ -57,7 +57,7 @@ class Program:
         step: int,
         team: Team,
         collect: Array | None = None,
-        watch: Watch | None = None,
+        watch: CallWatch | None = None,
     ) -> tuple[Array, list[tuple[int, Array]]]:
         """Run the batches of a step; returns the tally and the coupled nodes' totals, batch by batch.
 
@@ -90,8 +90,8 @@ class Program:
         shares = shares_of(count, team.threads)
 
         def gather(worker: int) -> None:
-            for group in self.groups:
-                group.gather(worker, first, shares, more)
+            for bucket in self.buckets:
+                bucket.gather(worker, first, shares, more)
 
         team.each(gather)
 
@@ -102,16 +102,16 @@ class Program:
 
         def collect(worker: int) -> None:
             with np.errstate(all="ignore"):
-                for group in self.groups:
-                    group.gather(worker, first, shares, more=False)
-                    group.collect(worker, grads, factor)
+                for bucket in self.buckets:
+                    bucket.gather(worker, first, shares, more=False)
+                    bucket.collect(worker, grads, factor)
 
         team.each(collect)
 
     def reset(self) -> None:
         """Forget the gradients of a step that failed."""
-        for group in self.groups:
-            group.reset()
+        for bucket in self.buckets:
+            bucket.reset()
 
     def prepare(self, shards: int) -> bool:
         """Have memory for batches of so many shards; returns whether there was less."""
@@ -122,8 +122,8 @@ class Program:
             self._shards += [aligned(self.plan.shard_bytes, np.uint8) for _ in range(shards - len(self._shards))]
         if self.training:
             workers = len(self._memory)
-            for group in self.groups:
-                group.prepare(workers, -(-shards // workers))
+            for bucket in self.buckets:
+                bucket.prepare(workers, -(-shards // workers))
             self.tallies = shared((shards, self.tally.size), np.float64)
             self.partials = shared((2, shards, self.plan.partial_size), np.float64)
         return True
@@ -149,20 +149,20 @@ class Program:
         return stream(self.seed, "layer", step, shard, node)
 
     def gradient_rows(
-        self, number: int, worker: int, position: int, frames: PlannedFrames, held: dict[int, Row]
+        self, number: int, worker: int, position: int, frames: PlannedFrames, held: dict[int, GradientRow]
     ) -> None:
         """Give the nodes whose backward runs in this segment a row to write their gradients to."""
         for i in frames.trained_in(number):
-            group = self._group_of[i]
-            if id(group) not in held:
-                held[id(group)] = group.take(worker, position)
-            frames.of[i].dp = held[id(group)].views[i]
+            bucket = self._bucket_of[i]
+            if id(bucket) not in held:
+                held[id(bucket)] = bucket.take(worker, position)
+            frames.of[i].dp = held[id(bucket)].views[i]
 
-    def hand_in(self, number: int, worker: int, shard: int, held: dict[int, Row]) -> None:
+    def hand_in(self, number: int, worker: int, shard: int, held: dict[int, GradientRow]) -> None:
         """Pass on the rows that are complete with this segment."""
-        for group in self.groups:
-            if group.last == number:
-                group.hand_in(worker, shard, held.pop(id(group)))
+        for bucket in self.buckets:
+            if bucket.last == number:
+                bucket.hand_in(worker, shard, held.pop(id(bucket)))
 
 
 class _Running:
@@ -176,7 +176,7 @@ class _Running:
         first: int,
         team: Team,
         collect: Array | None,
-        watch: Watch | None,
+        watch: CallWatch | None,
     ) -> None:
         self.program, self.batch, self.step, self.first = program, batch, step, first
         self.team, self.collect, self.watch = team, collect, watch
@@ -184,7 +184,7 @@ class _Running:
         self.count = -(-len(batch) // self.size)
         self.shares = shares_of(self.count, team.threads)
         self.totals: dict[int, Array] = {}
-        self._rows: list[dict[int, Row]] = [{} for _ in range(self.count)] if program.training else []
+        self._rows: list[dict[int, GradientRow]] = [{} for _ in range(self.count)] if program.training else []
         self._targets: list[tuple[Array, Array]] = [(np.empty(0), np.empty(0))] * self.count
         program.prepare(self.count)
         self.tallies = program.tallies if program.training else np.empty((self.count, program.tally.size))
@@ -271,7 +271,7 @@ class _Running:
         self.tallies[slot] = tally.of(outputs, targets, weights, losses)
 
 
-def shares_of(count: int, workers: int) -> list[Share]:
+def shares_of(count: int, workers: int) -> list[ShardRange]:
     """The shards from and to which each worker takes of so many: side by side, as even as can be, the first no less."""
     stops = [-(-count * worker // workers) for worker in range(workers + 1)]
     return list(itertools.pairwise(stops))

@@ -1,6 +1,6 @@
 """Rows hold the gradients of one shard until they are added up.
 
-Parameters whose gradients are written in the same segment form a group with rows of its own. A worker takes the shards
+Parameters whose gradients are written in the same segment form a bucket with rows of its own. A worker takes the shards
 of its share one after the other and adds up what can be added, so that it needs a row for each level of the tree and
 not one for each shard. What is left of every share, a few blocks of the tree, is added up at the end of the batch:
 each worker does so for a slice of the vector. Where these blocks lie follows from the numbers of the shards alone, so
@@ -18,18 +18,18 @@ import numpy as np
 from cnntrain.core.arrays import ALIGNMENT, Array, Param, TreeSum, round_up, shared, tree_blocks
 from cnntrain.engine.plan import Plan
 
-Share = tuple[int, int]  # the shards of a batch, from and to, that one worker takes
+ShardRange = tuple[int, int]  # the shards of a batch, from and to, that one worker takes
 
 
 @dataclass
-class Row:
-    """The gradients of one shard in one group: a vector, and per node the named windows on it."""
+class GradientRow:
+    """The gradients of one shard in one bucket: a vector, and per node the named windows on it."""
 
     vector: Array
     views: dict[int, dict[str, Array]] = field(default_factory=dict)
 
 
-class Group:
+class Bucket:
     """The parameters of some nodes side by side, each worker's rows for them, and the sum of these."""
 
     def __init__(self, plan: Plan, nodes: list[int], segments: tuple[int, int]) -> None:
@@ -64,7 +64,7 @@ class Group:
         """Whether the rows of all shards of a share are being written at the same time."""
         return self.first != self.last
 
-    def take(self, worker: int, position: int) -> Row:
+    def take(self, worker: int, position: int) -> GradientRow:
         """The row to write for the shard at this position of the worker's share; its content is arbitrary."""
         own = self._workers[worker]
         number = position if self._all_at_once else len(own.share)
@@ -72,7 +72,7 @@ class Group:
             own.rows[number] = self._row(own.memory[number])
         return own.rows[number]
 
-    def hand_in(self, worker: int, shard: int, row: Row) -> None:
+    def hand_in(self, worker: int, shard: int, row: GradientRow) -> None:
         """Add the row of the step's shard number `shard` to its neighbours.
 
         A worker hands in in ascending order, so that the sum is left in the row of the first of two, and rows are taken
@@ -80,7 +80,7 @@ class Group:
         """
         self._workers[worker].share.add(shard, row.vector)
 
-    def gather(self, worker: int, first: int, shares: Sequence[Share], more: bool) -> None:
+    def gather(self, worker: int, first: int, shares: Sequence[ShardRange], more: bool) -> None:
         """Add up a slice of what every worker handed in of the batch that begins with the step's shard `first`.
 
         `more`: another batch follows, which will overwrite the rows.
@@ -111,19 +111,19 @@ class Group:
         for worker in self._workers:
             worker.reset()
 
-    def _row(self, vector: Array) -> Row:
-        row = Row(vector)
+    def _row(self, vector: Array) -> GradientRow:
+        row = GradientRow(vector)
         for i, name, param, offset in self._entries:
             row.views.setdefault(i, {})[name] = vector[offset : offset + param.size].reshape(param.shape)
         return row
 
 
 class _Worker:
-    """What a group has for one worker: its rows, what waits in them, and its slice of the sum."""
+    """What a bucket has for one worker: its rows, what waits in them, and its slice of the sum."""
 
     def __init__(self, memory: Array, slice_: tuple[int, int]) -> None:
         self.memory, self.slice = memory, slice_
-        self.rows: dict[int, Row] = {}
+        self.rows: dict[int, GradientRow] = {}
         self._free: list[Array] = []
         self.reset()
 
@@ -153,14 +153,14 @@ def depth(count: int) -> int:
     return 2 * level - 1 + (2 * (count + 1) >= 3 << level)
 
 
-def groups_of(plan: Plan) -> list[Group]:
-    """The groups of a plan: one for each segment with backward calls, and one for all coupled nodes.
+def buckets_of(plan: Plan) -> list[Bucket]:
+    """The buckets of a plan: one for each segment with backward calls, and one for all coupled nodes.
 
     A coupled node may write its gradients before a barrier or after it, so its rows live through the whole of
     backward; they are small.
     """
     nodes = plan.graph.nodes
-    groups: list[Group] = []
+    buckets: list[Bucket] = []
     coupled: list[int] = []
     reached: list[int] = []
     for number, segment in enumerate(plan.segments):
@@ -169,7 +169,7 @@ def groups_of(plan: Plan) -> list[Group]:
         reached += [number] if calls else []
         plain = [call.node for call in calls if nodes[call.node].trained and not nodes[call.node].coupled]
         if plain:
-            groups.append(Group(plan, plain, (number, number)))
+            buckets.append(Bucket(plan, plain, (number, number)))
     if coupled:
-        groups.append(Group(plan, coupled, (reached[0], reached[-1])))
-    return groups
+        buckets.append(Bucket(plan, coupled, (reached[0], reached[-1])))
+    return buckets

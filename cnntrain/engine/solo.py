@@ -17,11 +17,11 @@ from cnntrain.core.random import stream
 from cnntrain.engine.passes import Passes
 from cnntrain.parts.layers.base import Coupled, Frame, Layer
 
-Streams = Callable[[int], np.random.Generator]  # shard -> the random generator its frame hands out
+ShardStreams = Callable[[int], np.random.Generator]  # shard -> the random generator its frame hands out
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Pass:
     """What one pass gave: the whole batch's output and gradients, and the parameters with their new statistics."""
 
     y: Array
@@ -44,7 +44,7 @@ class Solo:
         frozen: bool = False,
         inplace: bool = False,
         clean: bool = False,
-        streams: Streams | None = None,
+        streams: ShardStreams | None = None,
     ) -> None:
         """A shard begins at sample 0 and at every cut. A frozen layer runs as the engine runs one.
 
@@ -67,7 +67,7 @@ class Solo:
         p: Mapping[str, Array],
         dy: Array | None = None,
         wanted: Sequence[bool] | None = None,
-    ) -> Outcome:
+    ) -> Pass:
         """Forward and, with dy, backward and a coupled layer's running statistics. Nothing given is written.
 
         `wanted` says of each input whether its gradient is; by default all are.
@@ -76,7 +76,7 @@ class Solo:
         frames = self._forward(xs, p)
         y, total = np.concatenate([f.y for f in frames]), frames[0].total
         if dy is None:
-            return Outcome(y, (), {}, p, frames)
+            return Pass(y, (), {}, p, frames)
         for f in frames if not self.clean else ():
             self._spoil_what_is_not_kept(f)
         dys = [_copy(part.astype(y.dtype)) for part in np.split(dy, self.cuts)]
@@ -88,7 +88,7 @@ class Solo:
         if total is not None:
             assert isinstance(self.layer, Coupled)
             self.layer.update_statistics(total, p)
-        return Outcome(y, dxs, dp, p, frames)
+        return Pass(y, dxs, dp, p, frames)
 
     def _forward(self, xs: Sequence[Array], p: Mapping[str, Array]) -> list[Frame]:
         shards = zip(*([_copy(part) for part in np.split(x, self.cuts)] for x in xs), strict=True)

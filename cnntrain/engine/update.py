@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnntrain.core.arrays import Array, Entry, Layout, Param, Role, Shape, aligned, round_up, shared
+from cnntrain.core.arrays import Array, Layout, LayoutEntry, Param, Role, Shape, aligned, round_up, shared
 from cnntrain.core.errors import DivergedError
-from cnntrain.engine.pool import Pool, Task
+from cnntrain.engine.pool import Pool, ShardWork
 from cnntrain.engine.team import Team
 from cnntrain.network.graph import node_of
 from cnntrain.parts.optimizers.base import Block, Optimizer
@@ -175,7 +175,7 @@ class Updater:
         assert self._saved is not None
         np.copyto(self._params, self._saved)
 
-    def _run(self, team: Team, shares: Sequence[range], task: Task) -> None:
+    def _run(self, team: Team, shares: Sequence[range], task: ShardWork) -> None:
         """Call the task for every piece: each worker for its share, or one thread for all where there is little to do.
 
         What a worker writes lies in its own core's cache, and fetching it from there takes longer than a small update;
@@ -260,7 +260,7 @@ def clip_adaptively(p: Array, g: Array, most: float) -> None:
     g *= np.minimum(1, limit / np.maximum(slopes, np.finfo(g.dtype).tiny))
 
 
-def _tensor(optimizer: Optimizer, layout: Layout, entry: Entry) -> tuple[Entry, _Piece]:
+def _tensor(optimizer: Optimizer, layout: Layout, entry: LayoutEntry) -> tuple[LayoutEntry, _Piece]:
     """A trained parameter, and how its groups want it treated."""
     span = next(span for span in layout.spans if span.start <= entry.offset < span.stop)
     piece = _Piece(

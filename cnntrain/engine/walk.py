@@ -19,7 +19,7 @@ from cnntrain.network.graph import BATCH, Graph, Node
 from cnntrain.parts.layers.base import Buffers, Coupled, Frame
 from cnntrain.parts.layers.identity import Identity
 
-Streams = Callable[[int, int], np.random.Generator]  # (node, shard) -> its random generator
+NodeStreams = Callable[[int, int], np.random.Generator]  # (node, shard) -> its random generator
 
 
 class Walk:
@@ -36,7 +36,7 @@ class Walk:
         self._last_use = {source: i for i, node in enumerate(graph.nodes) for source in node.inputs}
         self._scratch = aligned(0, np.uint8)
 
-    def forward(self, shards: Sequence[Array], streams: Streams | None = None) -> Iterator[list[Frame]]:
+    def forward(self, shards: Sequence[Array], streams: NodeStreams | None = None) -> Iterator[list[Frame]]:
         """The frames of every node in order, one a shard, for shards x (n, *shape) as the network reads them.
 
         An output lives until its last reader has run, or as long as the caller holds the frame.

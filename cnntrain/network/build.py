@@ -13,7 +13,7 @@ from typing import cast
 
 from cnntrain.config.fields import Declared
 from cnntrain.config.load import Loaded, problem
-from cnntrain.config.schema import Experiment, Init
+from cnntrain.config.schema import Experiment, InitConfig
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.description import Description
 from cnntrain.core.errors import ConfigError, Problem
@@ -179,7 +179,7 @@ def optimizer(experiment: Experiment) -> Optimizer:
     return cast(Optimizer, experiment.optimizer)
 
 
-def initialize(graph: Graph, init: Init, seed: int, params: Array) -> None:
+def initialize(graph: Graph, init: InitConfig, seed: int, params: Array) -> None:
     """Write the first values of every parameter into the flat vector.
 
     Each parameter draws from a stream of its own name, so that adding a layer leaves the others' values alone.
@@ -196,7 +196,7 @@ def initialize(graph: Graph, init: Init, seed: int, params: Array) -> None:
             initializer.fill(views[full], param, stream(seed, f"init:{full}"))
 
 
-def _initializer(node: Node, init: Init, which: str) -> Initializer:
+def _initializer(node: Node, init: InitConfig, which: str) -> Initializer:
     """The layer's own, else that of the last rule that matches its name, else the default."""
     chosen = _own(node, which)
     if chosen is None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from cnntrain.config.fields import Classes, Declared, annotations_of
 from cnntrain.config.schema import TrainedOptions
-from cnntrain.core.arrays import Entry, Layout, Param, Shape
+from cnntrain.core.arrays import Layout, LayoutEntry, Param, Shape
 from cnntrain.core.errors import ConfigError, Mark, Problem
 from cnntrain.core.registry import Part, did_you_mean, make
 from cnntrain.parts.layers.base import Coupled, Layer
@@ -309,7 +309,7 @@ def _count(least: int, most: int | None) -> str:
     return f"{least} to {most} inputs"
 
 
-def node_of(entry: Entry) -> str:
+def node_of(entry: LayoutEntry) -> str:
     """The name of the node a parameter belongs to."""
     return entry.name.rpartition(".")[0]
 

@@ -15,21 +15,21 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 
-Call = Callable[[], object]
-Calls = list[Call]
+Thunk = Callable[[], object]
+Calls = list[Thunk]
 
 
-def run(calls: Iterable[Call]) -> None:
+def run(calls: Iterable[Thunk]) -> None:
     """Make the calls in their order."""
     for call in calls:
         call()
 
 
-def copy(into: Array, what: Array | float) -> Call:
+def copy(into: Array, what: Array | float) -> Thunk:
     """The call that copies."""
     return partial(np.copyto, into, what)
 
 
-def add(a: Array, b: Array, out: Array) -> Call:
+def add(a: Array, b: Array, out: Array) -> Thunk:
     """The call that writes a + b."""
     return partial(np.add, a, b, out)

@@ -13,7 +13,6 @@ one residue modulo the stride form an image of their own, a correlation of dy wi
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import NamedTuple
@@ -24,10 +23,8 @@ from numpy.lib.stride_tricks import as_strided
 
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.ops.calls import Calls, copy
-from cnntrain.ops.convolution import add_bias, bias_line, sum_over_windows
+from cnntrain.ops.convolution import Scratch, add_bias, bias_line, sum_over_windows
 from cnntrain.ops.windows import Axis, Windows
-
-Scratch = Mapping[str, Array]
 
 
 class Phase(NamedTuple):

@@ -40,14 +40,14 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Constant:
+class ArrayConstant:
     """An array that is the same for all samples, such as a weight; by its name in `Draft.constants`."""
 
     name: str
     shape: Shape
 
 
-Operand = Value | Constant | float | None
+Operand = Value | ArrayConstant | float | None
 
 
 @dataclass(frozen=True)
@@ -72,16 +72,16 @@ class Draft:
         self._of = ""
         self._count = 0  # of its operations so far
 
-    def constant(self, name: str, array: Array) -> Constant:
+    def constant(self, name: str, array: Array) -> ArrayConstant:
         """An array of the node, under the node's name."""
         full = f"{self.node}.{name}"
         self.constants[full] = np.ascontiguousarray(array, dtype=np.float32)
-        return Constant(full, array.shape)
+        return ArrayConstant(full, array.shape)
 
     def op(self, kind: str, *operands: Operand, shape: Shape | None = None, **numbers: Any) -> Value:
         """Add an operation; its shape is by default that of its largest operand."""
         if shape is None:
-            shapes = [operand.shape for operand in operands if isinstance(operand, Value | Constant)]
+            shapes = [operand.shape for operand in operands if isinstance(operand, Value | ArrayConstant)]
             shape = np.broadcast_shapes(*shapes)
         self._count += 1
         out = Value(f"{self.node}.{self._count}", shape)
@@ -111,7 +111,7 @@ class Draft:
         """The same values in memory order; x itself where it has the shape."""
         return x if x.shape == shape else self.op("reshape", x, shape=shape)
 
-    def along(self, x: Value, matrix: Constant, axis: int) -> Value:
+    def along(self, x: Value, matrix: ArrayConstant, axis: int) -> Value:
         """A matrix (new size, size) times the values along an axis of an image."""
         shape = tuple(matrix.shape[0] if axis == i else size for i, size in enumerate(x.shape))
         return self.op("along", x, matrix, shape=shape, axis=axis)

@@ -13,7 +13,7 @@ from cnntrain.core.arrays import Array
 from cnntrain.ops import tones
 from cnntrain.ops.sampling import affine_maps, warp
 
-Operation = Callable[[Array, Array], Array]
+ImageOperation = Callable[[Array, Array], Array]
 
 
 def _shear(images: Array, slopes: Array, axis: int) -> Array:
@@ -34,7 +34,7 @@ def _rotate(images: Array, degrees: Array) -> Array:
     return warp(images, affine_maps(center, -degrees, (none, none), none + 1, (none, none)), "nearest")
 
 
-OPERATIONS: dict[str, Operation] = {
+OPERATIONS: dict[str, ImageOperation] = {
     "identity": lambda images, _: images,
     "shear_x": lambda images, by: _shear(images, by, 0),
     "shear_y": lambda images, by: _shear(images, by, 1),

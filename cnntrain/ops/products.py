@@ -18,7 +18,7 @@ from functools import partial
 import numpy as np
 
 from cnntrain.core.arrays import Array
-from cnntrain.ops.calls import Call, Calls, run
+from cnntrain.ops.calls import Calls, Thunk, run
 
 UNPACKED = 1_000_000  # multiply-adds of a product up to which OpenBLAS does not pack
 WIDEST = 64  # columns of a piece: four AVX-512 registers
@@ -49,7 +49,7 @@ def product(a: Array, b: Array, out: Array) -> Calls:
     return calls
 
 
-def _in_pieces(a: Array, b: Array, out: Array, rows: int, columns: int) -> Call:
+def _in_pieces(a: Array, b: Array, out: Array, rows: int, columns: int) -> Thunk:
     """The product as a stack of products of `rows` by `columns`; splitting an axis never copies."""
     (*lead, m, k), n = a.shape, b.shape[-1]
     left = a.reshape(*lead, m // rows, 1, rows, k)

@@ -21,7 +21,7 @@ largest error in float32 is about 1e-5 of the largest value, against 1e-6 for di
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -30,14 +30,13 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
 from cnntrain.core.arrays import Array, Shape
-from cnntrain.ops.calls import Call, Calls, add, copy
+from cnntrain.ops.calls import Calls, Thunk, add, copy
 from cnntrain.ops.columns import Chunk, Columns
-from cnntrain.ops.convolution import add_bias, bias_line, sum_over_windows, turned
+from cnntrain.ops.convolution import Scratch, add_bias, bias_line, sum_over_windows, turned
 from cnntrain.ops.products import product
 from cnntrain.ops.windows import Axis, Windows
 
-Scratch = Mapping[str, Array]
-Buffers = dict[str, tuple[Shape, npt.DTypeLike]]
+BufferShapes = dict[str, tuple[Shape, npt.DTypeLike]]
 
 OUT, KERNEL = 4, 3  # F(4x4, 3x3)
 TILE = OUT + KERNEL - 1
@@ -96,7 +95,7 @@ class Tiles(Columns):
         shape = (n, (height - TILE) // OUT + 1, TILE, width * channels)
         return as_strided(image, shape, (height * line, OUT * line, line, image.itemsize))
 
-    def cut(self, strips: Array, into: Array) -> Call:
+    def cut(self, strips: Array, into: Array) -> Thunk:
         """The call that cuts contiguous strips (n, rows of tiles, 6, w * c) into tiles (6, 6, tiles * c), turned.
 
         A pixel's channels are one item.
@@ -157,7 +156,7 @@ class Winograd:
         """The overlapping 6x6 tiles of the input."""
         return Tiles(Windows(_over_input(self.windows.rows), _over_input(self.windows.columns)), self.channels, 1)
 
-    def scratch(self, n: int, dtype: npt.DTypeLike) -> Buffers:
+    def scratch(self, n: int, dtype: npt.DTypeLike) -> BufferShapes:
         """The buffers forward and backward need for a shard of n images; the two directions share them."""
         there, back = self._one_way(n), self.turned._one_way(n)
         sizes = {name: max(there[name], back[name]) for name in there} | {"bias_line": there["bias_line"]}
@@ -267,12 +266,12 @@ class Winograd:
                 yield place, tiles[i, j, :, : place.shape[1], : place.shape[2]]
 
 
-def _first_axis(matrix: Array, values: Array, out: Array) -> Call:
+def _first_axis(matrix: Array, values: Array, out: Array) -> Thunk:
     """The call that writes the product of a matrix with the first axis of values (a, b, c) into out (d, b, c)."""
     return partial(np.matmul, matrix, values.swapaxes(0, 1), out.swapaxes(0, 1))
 
 
-def _second_axis(matrix: Array, values: Array, out: Array) -> Call:
+def _second_axis(matrix: Array, values: Array, out: Array) -> Thunk:
     """The call that writes the product of a matrix with the second axis of values (a, b, c) into out (a, d, c)."""
     return partial(np.matmul, matrix, values, out)
 

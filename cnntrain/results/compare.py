@@ -5,38 +5,24 @@ Runs that differ in nothing but the seed form a group, told as mean and standard
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from cnntrain.core import strict_json
-from cnntrain.core.errors import UsageError
-from cnntrain.core.registry import did_you_mean, parts
+from cnntrain.core import csv_text, strict_json
+from cnntrain.core.conditions import Condition, require_name
+from cnntrain.core.registry import parts
 from cnntrain.rundir.history import Record, find_runs, read
 
 SEED, NAME = "seed", "name"  # what may differ within a group
 
-_CONDITION = re.compile(r"\s*([^<>=!\s]+)\s*(<=|>=|!=|=|<|>)\s*(.*?)\s*")
-_HOLDS: Mapping[str, Callable[[Any, Any], bool]] = {
-    "=": lambda a, b: a == b,
-    "!=": lambda a, b: a != b,
-    "<": lambda a, b: a < b,
-    ">": lambda a, b: a > b,
-    "<=": lambda a, b: a <= b,
-    ">=": lambda a, b: a >= b,
-}
-
 
 @dataclass(frozen=True)
-class Line:
+class ComparedRun:
     """A run as a line of the comparison: everything it can be sorted and filtered by, under its name."""
 
     record: Record
@@ -55,7 +41,7 @@ class Line:
         return [*self.facts, *self.final, *self.settings]
 
 
-def line_of(record: Record) -> Line:
+def line_of(record: Record) -> ComparedRun:
     """What a comparison needs of a record."""
     facts = {
         "run": str(record.path),
@@ -68,20 +54,22 @@ def line_of(record: Record) -> Line:
         "images_per_second": record.images_per_second,
     }
     final = {key: value for key, value in record.final.items() if isinstance(value, float) and "/" in key}
-    return Line(record, facts, final, record.settings)
+    return ComparedRun(record, facts, final, record.settings)
 
 
 def compare(paths: Sequence[Path], filters: Sequence[str] = (), sort: str | None = None) -> dict[str, Any]:
     """What `compare --json` prints: the keys in which configs differ, the runs, and the groups over seeds.
 
-    `filters` are conditions such as "val/accuracy>=0.9" that all must hold; `sort` is a name, with a "-" before it
-    for the largest first. By default the best comes first, where all runs judge themselves by the same metric. Raises
-    UsageError for a path that is no run, a name that no run knows, or a condition that is none.
+    `filters` are conditions (core/conditions.py) such as "val/accuracy>=0.9" that all must hold; `sort` is a name, with
+    a "-" before it for the largest first. By default the best comes first, where all runs judge themselves by
+    the same metric. Raises UsageError for a path that is no run, a name that no run knows, or a condition that is none.
     """
     lines = [line_of(read(path)) for path in find_runs(paths)]
     known = {name for line in lines for name in line.names()}
     for text in filters:
-        lines = [line for line in lines if _holds(line, *_condition(text, known))]
+        condition = Condition.read("--filter", text)
+        condition.require_name(known, "no run has a")
+        lines = [line for line in lines if condition.holds(line[condition.name])]
     lines = _sorted(lines, sort, known)
     differing = differing_keys(lines)
     return {
@@ -92,7 +80,7 @@ def compare(paths: Sequence[Path], filters: Sequence[str] = (), sort: str | None
     }
 
 
-def differing_keys(lines: Sequence[Line]) -> list[str]:
+def differing_keys(lines: Sequence[ComparedRun]) -> list[str]:
     """The config keys, dotted, that do not have the same value in all runs; one that is absent has none."""
     keys = dict.fromkeys(key for line in lines for key in line.settings)
     return [key for key in keys if len({strict_json.encode(line.settings.get(key, _Absent)) for line in lines}) > 1]
@@ -103,13 +91,7 @@ _Absent = "\0absent"  # no value of a config
 
 def to_csv(document: Mapping[str, Any]) -> str:
     """The runs as a table with a header: facts, differing keys, final metrics."""
-    rows = [_flat(run) for run in document["runs"]]
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(columns)
-    table.writerows([_cell(row.get(column)) for column in columns] for row in rows)
-    return text.getvalue()
+    return csv_text.to_csv([_flat(run) for run in document["runs"]])
 
 
 def _flat(run: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,62 +101,27 @@ def _flat(run: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else strict_json.encode(value)
+# -- sorting -----------------------------------------------------------------------------------------------------------
 
 
-# -- filtering and sorting ---------------------------------------------------------------------------------------------
-
-
-def _condition(text: str, known: set[str]) -> tuple[str, str, Any]:
-    """Name, sign and value of "optimizer.lr=0.1"; the value is read as YAML is."""
-    found = _CONDITION.fullmatch(text)
-    if not found:
-        raise UsageError(f"--filter {text!r} is no condition. Write a name, one of = != < > <= >=, and a value")
-    name, sign, value = found.groups()
-    _require(name, known, f"--filter {text!r}")
-    try:
-        return name, sign, float(value)
-    except ValueError:
-        return name, sign, yaml.safe_load(value) if value in ("true", "false", "null") else value
-
-
-def _require(name: str, known: set[str], what: str) -> None:
-    if name not in known:
-        raise UsageError(f"{what}: no run has a {name!r}{did_you_mean(name, known) if len(known) < 1000 else ''}")
-
-
-def _holds(line: Line, name: str, sign: str, wanted: Any) -> bool:
-    """Whether a run meets a condition; one that lacks the value meets only `!=`."""
-    value = line[name]
-    if value is None and wanted is not None:
-        return sign == "!="
-    try:
-        return _HOLDS[sign](value, wanted)
-    except TypeError:  # a number against a text
-        return sign == "!="
-
-
-def _sorted(lines: list[Line], sort: str | None, known: set[str]) -> list[Line]:
+def _sorted(lines: list[ComparedRun], sort: str | None, known: set[str]) -> list[ComparedRun]:
     """In the wanted order; runs without the value come last."""
     if sort is None:
         metric = _shared_metric(lines)
         return _by(lines, "best", descending=larger_is_better(metric)) if metric else lines
     name = sort.removeprefix("-")
-    _require(name, known, f"--sort {sort}")
+    require_name(name, known, f"--sort {sort}: no run has a")
     return _by(lines, name, descending=sort.startswith("-"))
 
 
-def _by(lines: list[Line], name: str, descending: bool) -> list[Line]:
+def _by(lines: list[ComparedRun], name: str, descending: bool) -> list[ComparedRun]:
     there = [line for line in lines if line[name] is not None]
     numbers = all(isinstance(line[name], int | float) for line in there)
     there.sort(key=lambda line: line[name] if numbers else str(line[name]), reverse=descending)
     return there + [line for line in lines if line[name] is None]
 
 
-def _shared_metric(lines: Sequence[Line]) -> str | None:
+def _shared_metric(lines: Sequence[ComparedRun]) -> str | None:
     """The metric by which all runs judge themselves; None where they differ."""
     metrics = {line.record.monitored for line in lines}
     return metrics.pop() if len(metrics) == 1 else None
@@ -192,7 +139,7 @@ def larger_is_better(metric: str) -> bool:
 # -- documents ---------------------------------------------------------------------------------------------------------
 
 
-def _document(line: Line, differing: Sequence[str]) -> dict[str, Any]:
+def _document(line: ComparedRun, differing: Sequence[str]) -> dict[str, Any]:
     facts = {key: value for key, value in line.facts.items() if key not in ("best", "best_epoch")}
     return facts | {
         "config": {key: line.settings.get(key) for key in differing},
@@ -201,16 +148,16 @@ def _document(line: Line, differing: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _groups(lines: Sequence[Line], differing: Sequence[str]) -> list[dict[str, Any]]:
+def _groups(lines: Sequence[ComparedRun], differing: Sequence[str]) -> list[dict[str, Any]]:
     """Runs alike but for the seed, where there are two or more; in the order of their first."""
     keys = [key for key in differing if key not in (SEED, NAME)]
-    found: dict[str, list[Line]] = {}
+    found: dict[str, list[ComparedRun]] = {}
     for line in lines:
         found.setdefault(strict_json.encode([line.settings.get(key, _Absent) for key in keys]), []).append(line)
     return [_group(members, keys) for members in found.values() if len(members) > 1]
 
 
-def _group(members: Sequence[Line], keys: Sequence[str]) -> dict[str, Any]:
+def _group(members: Sequence[ComparedRun], keys: Sequence[str]) -> dict[str, Any]:
     metrics = dict.fromkeys(name for line in members for name in line.final)
     return {
         "runs": [line["run"] for line in members],

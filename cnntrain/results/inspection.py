@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.errors import CheckpointError
-from cnntrain.engine.examination import Range
+from cnntrain.engine.examination import Extremes
 from cnntrain.network import build
 from cnntrain.rundir.checkpoint import Checkpoint, find, read
 from cnntrain.trained import saved
@@ -41,7 +41,7 @@ def inspect(path: Path, verify: bool = False) -> dict[str, Any]:
 
 
 def _about(name: str, array: Array) -> dict[str, Any]:
-    seen = Range()
+    seen = Extremes()
     seen.see(array)
     return {"name": name, "dtype": str(array.dtype), "shape": list(array.shape)} | seen.document()
 

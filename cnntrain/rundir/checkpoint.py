@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 import cnntrain
 from cnntrain.core import archive, files, strict_json
-from cnntrain.core.archive import Chunk, DamagedError, ForeignError, Member
+from cnntrain.core.archive import Bytes, DamagedError, ForeignError, Member
 from cnntrain.core.arrays import Array, Shape, aligned
 from cnntrain.core.errors import CheckpointError, StorageError
 
@@ -101,13 +101,13 @@ class Checkpoint:
         return {name: _digest(array) for name, array in self.arrays.items()}
 
 
-def pack(meta: Meta, arrays: Mapping[str, Array]) -> list[Chunk]:
+def pack(meta: Meta, arrays: Mapping[str, Array]) -> list[Bytes]:
     """The bytes of a checkpoint as chunks that look into the arrays: uncopied, so write them before the next step.
 
     Equal content gives equal bytes. Adds format, min_reader, the version and the table of arrays to `meta`. Raises
     ValueError for what `read` would refuse: a name without one of the prefixes, another dtype, an immense meta.
     """
-    parts: dict[str, list[Chunk]] = {}
+    parts: dict[str, list[Bytes]] = {}
     table = {}
     for name, array in arrays.items():
         if not name.startswith(PREFIXES) or not _sound(name):

@@ -7,8 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import itertools
 import os
 import re
@@ -21,9 +19,11 @@ from typing import Any
 
 from cnntrain.core import files, strict_json
 from cnntrain.core.arrays import Array
+from cnntrain.core.csv_text import to_csv
 from cnntrain.core.errors import RunDirectoryError, StorageError
 from cnntrain.core.files import AppendLog, DirectoryLock
 from cnntrain.rundir import checkpoint
+from cnntrain.rundir.json_files import read_rows
 
 RUNS = Path("runs")  # where runs without a --run-dir go, in the working directory
 
@@ -163,7 +163,7 @@ class RunDirectory:
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl so far."""
-        return read_metrics(self._metrics.path)
+        return read_rows(self._metrics.path)
 
     def timing(self, row: Mapping[str, Any]) -> None:
         """Add a row to timing.jsonl: what differs between two equal runs."""
@@ -191,13 +191,7 @@ class RunDirectory:
 
     def write_csv(self) -> None:
         """Derive metrics.csv from metrics.jsonl: a column for every key, in order of first appearance."""
-        rows = self.rows()
-        columns = list(dict.fromkeys(key for row in rows for key in row))
-        text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(columns)
-        table.writerows([_cell(row.get(column)) for column in columns] for row in rows)
-        self._write("metrics.csv", text.getvalue())
+        self._write("metrics.csv", to_csv(self.rows()))
 
     def status(self, state: str, **fields: Any) -> None:
         """Replace status.json; fields not given again keep their last value. `step` is that of the last checkpoint."""
@@ -258,34 +252,6 @@ class RunDirectory:
 def resumable(path: Path) -> bool:
     """Whether a directory holds a checkpoint to resume from."""
     return os.path.exists(path / _CHECKPOINTS / "last.npz")
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The rows of a metrics.jsonl or timing.jsonl, without a last line that is still being written.
-
-    Raises StorageError for a file that cannot be read, or a line of it that is no row.
-    """
-    try:
-        lines = path.read_bytes().split(b"\n")[:-1]
-    except OSError as error:
-        raise StorageError(f"cannot read {path.absolute()}: {error.strerror}. Was it moved or removed?") from error
-    return [_row(path, number, line) for number, line in enumerate(lines, 1)]
-
-
-def _row(path: Path, number: int, line: bytes) -> dict[str, Any]:
-    try:
-        row = strict_json.decode(line.decode())
-    except ValueError as error:
-        raise StorageError(f"{path}:{number} is damaged: {error}. Restore the file from a copy") from error
-    if not isinstance(row, dict):
-        raise StorageError(f"{path}:{number} is damaged: it is no JSON object. Restore the file from a copy")
-    return row
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else strict_json.encode(value)
 
 
 def _names(directory: Path) -> list[str]:

@@ -13,15 +13,10 @@ from typing import Any
 
 from cnntrain.config.dump import plain
 from cnntrain.config.load import leaves, load
-from cnntrain.core import strict_json
-from cnntrain.core.errors import StorageError, UsageError
-from cnntrain.core.files import read_limited
-from cnntrain.rundir.directory import read_metrics
+from cnntrain.core.errors import UsageError
+from cnntrain.rundir.json_files import Row, read_object, read_rows
 
 _CONFIG = "config.resolved.yaml"
-_LARGEST = 64 * 2**20  # bytes of one JSON file
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -137,27 +132,14 @@ def read(path: Path) -> Record:
     return Record(
         path,
         plain(load([path / _CONFIG]).experiment),
-        _json(path / "origins.json"),
-        _lines(path / "metrics.jsonl"),
-        _lines(path / "timing.jsonl"),
-        _json(path / "env.json"),
-        _json(path / "data.json"),
-        _json(path / "status.json"),
+        read_object(path / "origins.json"),
+        _rows(path / "metrics.jsonl"),
+        _rows(path / "timing.jsonl"),
+        read_object(path / "env.json"),
+        read_object(path / "data.json"),
+        read_object(path / "status.json"),
     )
 
 
-def _lines(path: Path) -> list[Row]:
-    return read_metrics(path) if path.exists() else []
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    data = read_limited(path, _LARGEST, lambda reason: StorageError(f"{path} {reason}. Restore it from a copy"))
-    try:
-        value = strict_json.decode(data.decode())
-    except ValueError as error:
-        raise StorageError(f"{path} is damaged: {error}. Restore it from a copy") from error
-    if not isinstance(value, dict):
-        raise StorageError(f"{path} is damaged: it is no JSON object. Restore it from a copy")
-    return value
+def _rows(path: Path) -> list[Row]:
+    return read_rows(path) if path.exists() else []

@@ -1,1 +1,1 @@
-"""A sweep is many runs of one experiment: a plan of what differs between them, and processes that train them."""
+"""A sweep is many runs of one experiment: the cells that a sweep file stands for, and processes that train them."""

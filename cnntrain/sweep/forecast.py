@@ -8,25 +8,25 @@ from typing import Any
 
 from cnntrain.checks.timing import measure
 from cnntrain.config.dump import plain
-from cnntrain.sweep.plan import Cell, Plan
+from cnntrain.sweep.cells import Cell, Sweep
 from cnntrain.training.job import prepare
 
 _STEPS = 5  # that are measured, twice
 _SLEEPING = ("name", "seed", "init", "schedule", "momentum_schedule", "checkpoint", "warnings")  # cost no time
 
 
-def forecast(plan: Plan, threads: int, processes: int) -> list[float]:
+def forecast(sweep: Sweep, threads: int, processes: int) -> list[float]:
     """Seconds each cell will take on its share of the threads. Cells that do the same work are measured once.
 
     Raises ConfigError or DataError where a cell could not be trained.
     """
-    share = max(threads // max(min(processes, len(plan.cells)), 1), 1)
+    share = max(threads // max(min(processes, len(sweep.cells)), 1), 1)
     known: dict[str, float] = {}
     seconds = []
-    for cell in plan.cells:
+    for cell in sweep.cells:
         work = _work(cell)
         if work not in known:
-            job = prepare(plan.configs, plan.overrides(cell), share)
+            job = prepare(sweep.configs, sweep.overrides(cell), share)
             known[work] = measure(job, share, _STEPS)["run_seconds"]
         seconds.append(known[work])
     return seconds

@@ -23,7 +23,7 @@ from typing import Any
 from cnntrain.core import files, strict_json
 from cnntrain.core.errors import StorageError
 from cnntrain.core.files import DirectoryLock, read_limited
-from cnntrain.sweep.plan import Cell, Plan
+from cnntrain.sweep.cells import Cell, Sweep
 from cnntrain.training.interrupts import Interrupts
 
 OUTCOMES = {  # exit code -> what became of a cell
@@ -71,7 +71,7 @@ Watch = Callable[[Sequence[Standing], Standing | None], None]
 
 
 @dataclass(frozen=True)
-class Trained:
+class Outcome:
     """How every cell stands in the end, and the signal that stopped the sweep before it, if one did."""
 
     standings: list[Standing]
@@ -83,7 +83,7 @@ class Trained:
         return 128 + self.stopped if self.stopped else max(standing.code or 0 for standing in self.standings)
 
 
-def train(plan: Plan, folder: Path, threads: int, processes: int, watch: Watch) -> Trained:
+def train(sweep: Sweep, folder: Path, threads: int, processes: int, watch: Watch) -> Outcome:
     """Train every cell in `folder`.
 
     `threads` are shared by up to `processes` cells at a time. `watch` is called a few times a second with all
@@ -91,7 +91,7 @@ def train(plan: Plan, folder: Path, threads: int, processes: int, watch: Watch) 
     those under way save and stop. Raises RunDirectoryError where another sweep is at work in the folder.
     """
     files.make_directory(folder)
-    standings = [Standing(cell, folder / cell.name) for cell in plan.cells]
+    standings = [Standing(cell, folder / cell.name) for cell in sweep.cells]
     waiting = [*standings]
 
     def changed(standing: Standing | None = None) -> None:
@@ -103,7 +103,7 @@ def train(plan: Plan, folder: Path, threads: int, processes: int, watch: Watch) 
                 slots = min(processes - processes_.count, len(waiting))
                 share = max((threads - processes_.threads) // slots, 1)
                 standing = waiting.pop(0)
-                processes_.start(standing, plan.arguments(standing.cell, folder), share)
+                processes_.start(standing, sweep.arguments(standing.cell, folder), share)
             processes_.look()
             if interrupts.save:
                 interrupts.save = False
@@ -111,7 +111,7 @@ def train(plan: Plan, folder: Path, threads: int, processes: int, watch: Watch) 
             if interrupts.stop:
                 processes_.terminate()
             changed()
-        return Trained(standings, interrupts.stop)
+        return Outcome(standings, interrupts.stop)
 
 
 class _Processes:

@@ -26,8 +26,6 @@ from cnntrain.parts.transforms.base import Transform
 from cnntrain.training import data_advice
 from cnntrain.training.rates import horizon
 
-FROM_LOGITS = {"cross_entropy", "binary_cross_entropy", "focal", "kl_div", "distillation"}
-ADAPTIVE = {"adam", "nadam", "radam", "adamax"}
 PROBES = 200  # steps at which a schedule is looked at
 IDLE = 0.1  # share of the steps without a learning rate that is worth a word
 FADED = 1e-3  # share of its largest at which the rate is next to nothing; a cosine is below in the last 2% of steps
@@ -243,7 +241,7 @@ def _last_above(share: float, schedule: Schedule, horizon: Horizon, lr: float) -
 
 def _coupled_decay(at: Situation) -> str | None:
     optimizer = build.optimizer(at.experiment)
-    if optimizer.name_in_config not in ADAPTIVE or not optimizer.weight_decay or optimizer.decoupled:
+    if not optimizer.divides_decay or not optimizer.weight_decay or optimizer.decoupled:
         return None
     return (
         f"{optimizer.name_in_config} with coupled weight_decay: it divides the decay by the gradient's size, so "
@@ -333,8 +331,7 @@ def _horizon(experiment: Experiment, steps_per_epoch: int | None) -> Horizon | N
 
 def _from_logits(loss: Any) -> str | None:
     """The name of the loss, or of the first term of a sum, that takes logits; None where there is none."""
-    terms = getattr(loss, "terms", (loss,))
-    return next((term.name_in_config for term in terms if term.name_in_config in FROM_LOGITS), None)
+    return next((term.name_in_config for term in loss.summands() if term.from_logits), None)
 
 
 def _of_type(graph: Graph, name: str) -> Iterator[Node]:

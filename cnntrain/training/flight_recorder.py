@@ -14,7 +14,7 @@ from typing import Any, Literal
 from cnntrain.core.errors import Mark
 from cnntrain.data.loader import Samples
 from cnntrain.engine.engine import Engine
-from cnntrain.engine.examination import Examination, Finding
+from cnntrain.engine.examination import Examination, NonFinite
 from cnntrain.network.graph import BATCH
 
 LOSSES = 50  # steps whose losses are remembered
@@ -64,7 +64,7 @@ class Recorder:
             "nodes": self._nodes(examination) if examination else [],
         }
 
-    def _first(self, finding: Finding, indices: Sequence[int]) -> dict[str, Any]:
+    def _first(self, finding: NonFinite, indices: Sequence[int]) -> dict[str, Any]:
         name, kind, where = self._about(finding.node)
         samples = [indices[place] for place in finding.samples if place < len(indices)]
         return {"node": name, "type": kind, "what": finding.what, "where": where, "samples": samples}

@@ -27,7 +27,7 @@ from cnntrain.training.rates import horizon
 from cnntrain.training.stepper import Stepper, vectors
 from cnntrain.training.teacher import learn
 
-Check = Callable[[Loaded, Network, int], object]  # refuses what does not fit in memory, on so many threads
+Precheck = Callable[[Loaded, Network, int], object]  # refuses what does not fit in memory, on so many threads
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def prepare(configs: Sequence[str | Path], sets: Sequence[str] = (), threads: in
     return make_job(load(configs, sets), threads, Console("none"))
 
 
-def make_job(loaded: Loaded, threads: int | None, console: Console, check: Check | None = None) -> Job:
+def make_job(loaded: Loaded, threads: int | None, console: Console, check: Precheck | None = None) -> Job:
     """Build before reading where the config alone tells the shapes: a wrong layer should not wait for the data."""
     advice.check_codes(loaded)
     check, usable = check or check_memory, machine.threads(threads)

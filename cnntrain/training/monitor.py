@@ -19,7 +19,7 @@ Values = dict[str, Any]  # "val/loss" -> number, of one epoch
 
 
 @dataclass
-class Standing:
+class MonitorState:
     """What has been judged so far."""
 
     best: float | None = None  # the best value of the monitored metric
@@ -66,7 +66,7 @@ class Monitor:
             watched = cast(Schedule, schedule).watched() if schedule else None
             if watched:
                 self._known(f"{key}.monitor", watched)
-        self.standing = Standing()
+        self.standing = MonitorState()
 
     def _known(self, path: str, name: str) -> None:
         if name not in self.larger:
@@ -165,7 +165,7 @@ class Monitor:
         wrong = [name for name, types in numbers.items() if name not in absent and type(state.get(name)) not in types]
         if wrong or type(state.get("stale")) is not int or len(state) != len(numbers) + 1:
             raise ValueError("its monitor is no standing")
-        self.standing = Standing(**state)
+        self.standing = MonitorState(**state)
 
 
 def _splits(validates: bool) -> tuple[str, ...]:

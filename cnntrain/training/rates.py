@@ -22,7 +22,7 @@ from cnntrain.training.monitor import Values
 MOST = 100_000  # steps of a run that are all looked at; of a longer one as many, first and last among them
 _PLACES = {"lr": "schedule", "momentum": "momentum_schedule"}
 
-State = dict[str, Any]
+ScheduleState = dict[str, Any]
 
 
 class Rates:
@@ -70,7 +70,7 @@ class Rates:
                 for step, state in moments:
                     self._value(name, step, horizon, state)
 
-    def _takes_all(self, name: str, moments: Sequence[tuple[int, State]], horizon: Horizon) -> bool:
+    def _takes_all(self, name: str, moments: Sequence[tuple[int, ScheduleState]], horizon: Horizon) -> bool:
         """Whether the optimizer takes every value: what it takes lies between two bounds, so the ends tell."""
         schedule, base = self._schedules[name]
         try:
@@ -97,7 +97,7 @@ class Rates:
             dataclasses.replace(self._optimizer, lr=value)
         self._taken[name] = min(low, value), max(high, value)
 
-    def _value(self, name: str, step: int, horizon: Horizon, state: State) -> float:
+    def _value(self, name: str, step: int, horizon: Horizon, state: ScheduleState) -> float:
         schedule, base = self._schedules[name]
         try:
             value = schedule(step, horizon, base, state)
@@ -144,7 +144,7 @@ def _looked_at(total: int) -> list[int]:
     return sorted({round(i * (total - 1) / (MOST - 1)) for i in range(MOST)})
 
 
-def _stagnating(schedule: Schedule, horizon: Horizon) -> Iterator[tuple[int, State]]:
+def _stagnating(schedule: Schedule, horizon: Horizon) -> Iterator[tuple[int, ScheduleState]]:
     """The first step of each epoch, and the state of a schedule whose metric never improves, as long as it changes."""
     state, seen = schedule.begin(), {str(schedule.watched()): 1.0}
     for step in itertools.islice(range(0, horizon.total_steps, max(horizon.steps_per_epoch, 1)), MOST):

@@ -28,7 +28,7 @@ from cnntrain.parts.regularizers.base import Regularizer
 from cnntrain.parts.schedules.base import Horizon
 from cnntrain.training.rates import Rates
 
-Source = Callable[[int], Sequence[Batch]]  # the number of a step -> its batches
+BatchSource = Callable[[int], Sequence[Batch]]  # the number of a step -> its batches
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Stepper:
         self,
         loaded: Loaded,
         network: Network,
-        source: Source,
+        source: BatchSource,
         horizon: Horizon,
         pool: Pool,
         *,

@@ -25,7 +25,7 @@ from cnntrain.data.loader import Samples
 from cnntrain.engine.pool import Pool
 from cnntrain.parts.datasets.base import Images
 from cnntrain.parts.transforms.base import Transform
-from cnntrain.rundir.directory import read_metrics
+from cnntrain.rundir.json_files import read_rows
 from cnntrain.training.session import Options, fit
 from tests.benchmarks import own
 from tests.benchmarks.networks import CLASSES
@@ -103,7 +103,7 @@ def waiting(count: int, threads: int) -> list[float]:
             write_jpegs(Path("jpegs"), count)
             Path("jpegs.yaml").write_text(JPEGS)
             result = fit(["jpegs.yaml"], options=Options(threads=threads, quiet=True))
-            return [row["waiting_for_data"] for row in read_metrics(Path(result["run_dir"]) / "timing.jsonl")]
+            return [row["waiting_for_data"] for row in read_rows(Path(result["run_dir"]) / "timing.jsonl")]
         finally:
             os.chdir(before)
 

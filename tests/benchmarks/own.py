@@ -15,7 +15,7 @@ from cnntrain.core.description import Description
 from cnntrain.engine.pool import Pool as Workers
 from cnntrain.network import build
 from cnntrain.training.rates import horizon
-from cnntrain.training.stepper import Source, Stepper
+from cnntrain.training.stepper import BatchSource, Stepper
 from tests.benchmarks.networks import CLASSES, NETWORKS, Block, Conv, Dense, Flatten, Mean, Part, Pool
 
 GEMM = 1024  # rows and columns of the products the ceiling is measured with
@@ -89,7 +89,7 @@ class Ready:
 
 
 def stepper_of(
-    network: str, batch: int, workers: Workers, text: str | None = None, source: Source | None = None
+    network: str, batch: int, workers: Workers, text: str | None = None, source: BatchSource | None = None
 ) -> Stepper:
     """A reference network with its first weights, at its training, by default on the same ready batch every step.
 

@@ -11,25 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cnntrain.cli.complete import part_keys
-from cnntrain.config.reader import keys_of
-from cnntrain.config.schema import NodeOptions
-from cnntrain.core import registry
 from tests.support.experiments import FULL
-
-PARTS = [(kind, name) for kind in registry.KINDS for name in registry.parts(kind)]
-
-
-@pytest.mark.parametrize(("kind", "name"), PARTS, ids=["-".join(part) for part in PARTS])
-def test_the_keys_read_from_a_parts_text_are_those_of_its_class(kind, name):
-    cls = registry.lookup(kind, name)
-    assert set(part_keys(kind, name)) == set(keys_of(cls))
-    if kind in ("layers", "structures"):
-        assert set(part_keys(kind, name, placed=True)) == set(keys_of(cls)) | set(keys_of(cls.options or NodeOptions))
-
-
-def test_what_is_no_part_has_no_keys():
-    assert part_keys("layers", "nothing") == []
 
 
 @pytest.fixture

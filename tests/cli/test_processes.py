@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from cnntrain.rundir.directory import read_metrics
+from cnntrain.rundir.json_files import read_rows
 from tests.support.experiments import call, start, write
 from tests.support.processes import alive, workers
 from tests.support.promises import evidence, require_same
@@ -107,7 +107,7 @@ def test_closed_output_never_stops_a_run(tmp_path):
     process.stdout.close()
     process.stderr.close()
     assert process.wait(timeout=60) == 0
-    assert read_metrics(tmp_path / "run/metrics.jsonl")[-1]["event"] == "end"
+    assert read_rows(tmp_path / "run/metrics.jsonl")[-1]["event"] == "end"
 
 
 def _wait_for_steps(folder) -> None:

@@ -13,12 +13,14 @@ from cnntrain.core.errors import CheckFailedError, UsageError
 VALUES = {"loss": 0.5, "val/accuracy": 0.98, "samples": 3, "split": "test", "odd": math.nan}
 
 
-@pytest.mark.parametrize("text", ["val/accuracy>=0.98", "loss<=0.5", " loss < 1 ", "loss>-1e-3", "samples>=3"])
+@pytest.mark.parametrize(
+    "text", ["val/accuracy>=0.98", "loss<=0.5", " loss < 1 ", "loss>-1e-3", "samples>=3", "samples=3", "odd!=1"]
+)
 def test_what_holds(text):
     check([text, text], VALUES)
 
 
-@pytest.mark.parametrize("text", ["val/accuracy>0.98", "loss<0.5", "loss>=1", "samples<=2", "odd<1", "odd>=0"])
+@pytest.mark.parametrize("text", ["val/accuracy>0.98", "loss<0.5", "loss>=1", "samples<=2", "odd<1", "odd>=0", "odd=1"])
 def test_what_does_not(text):
     with pytest.raises(CheckFailedError, match="was required, and ") as caught:
         check(["loss<=1", text], VALUES)
@@ -28,10 +30,13 @@ def test_what_does_not(text):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("accuracy=>1", "expected a figure"),
-        ("accuracy>=", "expected a figure"),
-        ("accuracy>=1-1", "expected a figure"),
-        ("0.5<loss<1", "expected a figure"),
+        ("accuracy=>1", "is no condition. Write a name"),
+        ("accuracy", "is no condition. Write a name"),
+        ("0.5<loss<1", "is no condition. Write a name"),
+        ("accuracy>=", "expected a number after >="),
+        ("accuracy>=1-1", "expected a number after >="),
+        ("accuracy<inf", "expected a number after <"),
+        ("split=test", "expected a number after ="),
         ("val/acuracy>=1", "there is no figure 'val/acuracy'; did you mean 'val/accuracy'?"),
         ("split>=1", "there is no figure 'split'"),
     ],

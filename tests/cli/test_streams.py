@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cnntrain.rundir.directory import read_metrics
+from cnntrain.rundir.json_files import read_rows
 from tests.support.experiments import call
 
 needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
@@ -57,7 +57,7 @@ def test_a_run_goes_on_without_its_console(stream, config, tmp_path):
     assert config.exists()
     code, _, _ = shell(f"cnntrain fit full.yaml -s train.epochs=2 -o run --progress bar {stream}", tmp_path)
     assert code == 0
-    assert read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]["event"] == "end"
+    assert read_rows(tmp_path / "run" / "metrics.jsonl")[-1]["event"] == "end"
 
 
 def test_a_closed_stdout_is_no_error(tmp_path):

@@ -13,11 +13,11 @@ import yaml
 
 from cnntrain.cli import main
 from cnntrain.config import scalars
+from cnntrain.config.binder import INVALID, Binder, Place
 from cnntrain.config.compose import root_map
 from cnntrain.config.json_schema import json_schema
 from cnntrain.config.load import load
 from cnntrain.config.problems import Problems
-from cnntrain.config.reader import INVALID, Place, Reader
 from cnntrain.config.schema import Experiment
 from cnntrain.config.tree import List, Map, Node, Scalar, of_plain
 from cnntrain.core.errors import ConfigError, Mark
@@ -54,7 +54,7 @@ KEYS = [
 ]
 
 
-class Judge(Reader):
+class Judge(Binder):
     """A reader that tells whether it was a value it refused, or a check of one key against another."""
 
     def __init__(self) -> None:

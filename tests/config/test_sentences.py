@@ -11,7 +11,7 @@ import pytest
 from cnntrain.cli import main
 from cnntrain.config.catalogue import fields_of
 from cnntrain.config.json_schema import json_schema
-from cnntrain.config.schema import Train
+from cnntrain.config.schema import TrainConfig
 from cnntrain.config.sentences import sentence
 from cnntrain.core.registry import KINDS, parts
 from tests.support.reference import mappings
@@ -33,7 +33,8 @@ def test_the_schema_shows_each() -> None:
     for name, definition in json_schema()["$defs"].items():
         for key, value in definition.get("properties", {}).items():
             assert value.get("description") or "const" in value or "enum" in value, f"{name}: {key}"
-    assert json_schema()["$defs"]["Train"]["properties"]["accumulate"]["description"] == sentence(Train, "accumulate")
+    properties = json_schema()["$defs"]["TrainConfig"]["properties"]
+    assert properties["accumulate"]["description"] == sentence(TrainConfig, "accumulate")
 
 
 def test_list_shows_each(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from cnntrain.core import files
 from cnntrain.core.errors import DataError, StoppedError
 from cnntrain.engine.pool import Pool
 from cnntrain.reading import pictures
-from cnntrain.rundir.directory import read_metrics
+from cnntrain.rundir.json_files import read_rows
 from cnntrain.trained.inference import Trained
 from cnntrain.training.trainer import Trainer
 from tests.support.experiments import FULL, evidence, run, write
@@ -96,7 +96,7 @@ def test_what_the_run_tells(config, tmp_path, capsys):
     assert [line.rpartition("pictures/")[2] for line in skipped] == [
         f"dog/{number}.jpg: not an image, expected PNG, JPEG, BMP, GIF, WEBP, TIFF, PPM" for number in (3, 4)
     ]
-    rows = read_metrics(tmp_path / "run" / "timing.jsonl")
+    rows = read_rows(tmp_path / "run" / "timing.jsonl")
     assert len(rows) == 2
     assert all(0 < row["waiting_for_data"] < 1 for row in rows)
     with Pool(1) as pool:

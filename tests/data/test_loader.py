@@ -19,7 +19,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.parts.datasets.base import Images
 from cnntrain.parts.transforms.base import Transform
 from cnntrain.rundir.checkpoint import read
-from cnntrain.rundir.directory import read_metrics
+from cnntrain.rundir.json_files import read_rows
 from cnntrain.trained.inference import Trained
 from tests.support.datasets import pixels
 from tests.support.experiments import FULL, run, write
@@ -332,7 +332,7 @@ def trained_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     text = FULL.replace("size: 8, classes: 3", "size: 8, channels: 3, classes: 3")
     run(write(folder, text), folder / "run", ("train.epochs=2",), threads=2)
-    (*_, last) = (row for row in read_metrics(folder / "run" / "metrics.jsonl") if row["event"] == "eval")
+    (*_, last) = (row for row in read_rows(folder / "run" / "metrics.jsonl") if row["event"] == "eval")
     return folder / "run" / "checkpoints" / "last.npz", last
 
 

@@ -8,7 +8,7 @@ import pytest
 from cnntrain.config.load import load_text
 from cnntrain.data import build_data
 from cnntrain.engine.engine import Engine
-from cnntrain.engine.examination import Examination, Finding
+from cnntrain.engine.examination import Examination, NonFinite
 from cnntrain.engine.fixed import Fixed
 from cnntrain.engine.pool import Pool
 from cnntrain.network import build
@@ -84,7 +84,7 @@ def test_the_node_whose_weights_are_not_finite_is_named(engine, batches, way):
             examination = Examination(engine)
             examination.parameters()
             what = "statistics" if name.startswith("running") else "weights"
-            assert examination.finding == Finding(what, i), (node.name, name)
+            assert examination.finding == NonFinite(what, i), (node.name, name)
             examination = Examination(engine)
             examination.step(batches, 0) if way == "step" else examination.evaluation(batches[0])
             if way == "evaluation" or what == "weights":  # in training running statistics are not read
@@ -97,7 +97,7 @@ def test_a_sample_that_is_not_finite_is_named_by_its_place_in_the_step(engine, b
     batches[1].x[2, 0, 0, 0] = np.inf
     examination = Examination(engine)
     examination.step(batches, 0)
-    assert examination.finding == Finding("input", BATCH, (len(batches[0]) + 2,))
+    assert examination.finding == NonFinite("input", BATCH, (len(batches[0]) + 2,))
     assert examination.ranges[BATCH, "output"].nonfinite == 1
 
 
@@ -112,11 +112,11 @@ def test_a_backward_that_gives_infinity_is_named(engine, batches, monkeypatch):
     examination = Examination(engine)
     examination.step(batches, 0)
     dense = len(engine.graph.nodes) - 1
-    assert examination.finding == Finding("gradient", dense)
+    assert examination.finding == NonFinite("gradient", dense)
     engine.step(batches, 0)
     examination = Examination(engine)
     examination.gradients()
-    assert examination.finding == Finding("gradient", dense)
+    assert examination.finding == NonFinite("gradient", dense)
 
 
 def test_a_gradient_is_looked_at_also_before_nodes_that_want_none(monkeypatch):
@@ -137,7 +137,7 @@ def test_a_gradient_is_looked_at_also_before_nodes_that_want_none(monkeypatch):
     with Pool(1) as pool:
         examination = Examination(engine_of(layers, pool))
         examination.step([random_batch(6)], 0)
-    assert examination.finding == Finding("gradient", 0)
+    assert examination.finding == NonFinite("gradient", 0)
 
 
 def test_it_changes_no_parameter_and_no_gradient(engine, batches):

@@ -8,7 +8,7 @@ import pytest
 from cnntrain.core.arrays import Array, aligned, tree_blocks, tree_sum
 from cnntrain.engine.plan import Plan
 from cnntrain.engine.program import shares_of
-from cnntrain.engine.rows import Group, Row, depth, groups_of
+from cnntrain.engine.rows import Bucket, GradientRow, buckets_of, depth
 from tests.support.networks import declared, everything, graph_of, plain
 
 d = declared
@@ -28,7 +28,7 @@ def plan_of(layers: list) -> Plan:
     return Plan(graph_of(layers), 4, np.dtype(np.float32), True)
 
 
-def fill(row: Row, shard: int) -> None:
+def fill(row: GradientRow, shard: int) -> None:
     """What shard number `shard` contributes; the rest of the vector is of no matter."""
     row.vector.fill(np.nan)
     rng = np.random.default_rng(shard)
@@ -37,10 +37,10 @@ def fill(row: Row, shard: int) -> None:
             view[...] = rng.normal(size=view.shape)
 
 
-def prepared(plan: Plan, number: int, workers: int, most: int) -> Group:
-    group = groups_of(plan)[number]
-    group.prepare(workers, most)
-    return group
+def prepared(plan: Plan, number: int, workers: int, most: int) -> Bucket:
+    bucket = buckets_of(plan)[number]
+    bucket.prepare(workers, most)
+    return bucket
 
 
 def contribution(plan: Plan, number: int, shard: int) -> dict[str, Array]:
@@ -50,39 +50,39 @@ def contribution(plan: Plan, number: int, shard: int) -> dict[str, Array]:
     return {f"{nodes[i].name}.{name}": view.copy() for i, views in row.views.items() for name, view in views.items()}
 
 
-def work(group: Group, first: int, shares: list[tuple[int, int]]) -> None:
+def work(bucket: Bucket, first: int, shares: list[tuple[int, int]]) -> None:
     """Hand in one batch, worker by worker."""
     for worker, (start, stop) in enumerate(shares):
         rows = {}
-        for shard in range(start, stop):  # in the last segment, or, of a group that lives longer, up to there
-            rows[shard] = group.take(worker, shard - start)
+        for shard in range(start, stop):  # in the last segment, or, of a bucket that lives longer, up to there
+            rows[shard] = bucket.take(worker, shard - start)
             fill(rows[shard], first + shard)
-            if group.first == group.last:
-                group.hand_in(worker, first + shard, rows.pop(shard))
+            if bucket.first == bucket.last:
+                bucket.hand_in(worker, first + shard, rows.pop(shard))
         for shard, row in rows.items():
-            group.hand_in(worker, first + shard, row)
+            bucket.hand_in(worker, first + shard, row)
 
 
-def gradient(plan: Plan, group: Group, batches: list[int], workers: int) -> dict[str, Array]:
+def gradient(plan: Plan, bucket: Bucket, batches: list[int], workers: int) -> dict[str, Array]:
     grads, first = aligned(plan.graph.layout.size, np.float32), 0
     for number, count in enumerate(batches):
         shares = shares_of(count, workers)
-        work(group, first, shares)
+        work(bucket, first, shares)
         for worker in range(workers):
-            group.gather(worker, first, shares, more=number < len(batches) - 1)
+            bucket.gather(worker, first, shares, more=number < len(batches) - 1)
         first += count
     for worker in range(workers):
-        group.collect(worker, grads, 0.25)
+        bucket.collect(worker, grads, 0.25)
     return plan.graph.layout.views(grads)
 
 
 @pytest.mark.parametrize("layers", [LAYERS, everything(), plain()], ids=["layers", "everything", "plain"])
-def test_every_trained_parameter_is_in_exactly_one_group(layers):
+def test_every_trained_parameter_is_in_exactly_one_bucket(layers):
     plan = plan_of(layers)
     found = []
-    for group in groups_of(plan):
-        group.prepare(1, 1)
-        row = group.take(0, 0)
+    for bucket in buckets_of(plan):
+        bucket.prepare(1, 1)
+        row = bucket.take(0, 0)
         found += [f"{plan.graph.nodes[i].name}.{name}" for i, views in row.views.items() for name in views]
         for views in row.views.values():
             for view in views.values():
@@ -92,12 +92,12 @@ def test_every_trained_parameter_is_in_exactly_one_group(layers):
     assert sorted(found) == sorted(name for name, entry in layout.entries.items() if entry.offset < layout.trained)
 
 
-def test_a_group_lives_from_the_first_segment_that_writes_it_to_the_last():
+def test_a_bucket_lives_from_the_first_segment_that_writes_it_to_the_last():
     """Segments: 0 up to norm, 1 up to last_norm, 2 turns and goes back to last_norm, 3 back to norm, 4 the rest."""
     plan = plan_of(LAYERS)
     names = [node.name for node in plan.graph.nodes]
     assert len(plan.segments) == 5
-    assert [([names[i] for i in group.nodes], group.first, group.last) for group in groups_of(plan)] == [
+    assert [([names[i] for i in bucket.nodes], bucket.first, bucket.last) for bucket in buckets_of(plan)] == [
         (["head"], 2, 2),
         (["two"], 3, 3),
         (["one"], 4, 4),
@@ -105,8 +105,8 @@ def test_a_group_lives_from_the_first_segment_that_writes_it_to_the_last():
     ]
 
 
-def test_a_network_without_trained_parameters_has_no_groups():
-    assert groups_of(plan_of([d("conv2d", filters=3, kernel_size=3, freeze=True), d("relu")])) == []
+def test_a_network_without_trained_parameters_has_no_buckets():
+    assert buckets_of(plan_of([d("conv2d", filters=3, kernel_size=3, freeze=True), d("relu")])) == []
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 7])
@@ -114,10 +114,10 @@ def test_a_network_without_trained_parameters_has_no_groups():
 @pytest.mark.parametrize("number", [2, 3], ids=["one", "norms"])
 def test_rows_are_added_up_in_the_order_of_the_tree_and_scaled(number, batches, workers):
     plan = plan_of(LAYERS)
-    group = prepared(plan, number, workers, -(-max(batches) // workers))
+    bucket = prepared(plan, number, workers, -(-max(batches) // workers))
     shards = [contribution(plan, number, shard) for shard in range(sum(batches))]
     for _ in range(2):  # the second step finds what the first has left
-        found = gradient(plan, group, batches, workers)
+        found = gradient(plan, bucket, batches, workers)
         for name in shards[0]:
             assert np.array_equal(found[name], tree_sum(shard[name].copy() for shard in shards) * np.float32(0.25))
         assert not any(view.any() for name, view in found.items() if name not in shards[0])
@@ -125,25 +125,25 @@ def test_rows_are_added_up_in_the_order_of_the_tree_and_scaled(number, batches, 
 
 @pytest.mark.parametrize("start", [0, 3])
 def test_a_worker_needs_a_row_for_each_level_of_the_tree(start):
-    group = prepared(plan_of(LAYERS), 0, 1, 64)
+    bucket = prepared(plan_of(LAYERS), 0, 1, 64)
     made = set()
     for shard in range(start, start + 64):
-        row = group.take(0, shard - start)
+        row = bucket.take(0, shard - start)
         made.add(id(row.vector))
         fill(row, shard)
-        group.hand_in(0, shard, row)
+        bucket.hand_in(0, shard, row)
     assert len(made) == (10 if start else 7)  # one being written, one waiting at each of six levels; or at both ends
     assert depth(64) >= len(made)
 
 
 def test_after_a_step_that_failed_nothing_of_it_is_left():
     plan = plan_of(LAYERS)
-    group = prepared(plan, 0, 2, 3)
-    work(group, 0, [(0, 3), (3, 5)])
-    group.gather(0, 0, [(0, 3), (3, 5)], more=True)
-    group.reset()
+    bucket = prepared(plan, 0, 2, 3)
+    work(bucket, 0, [(0, 3), (3, 5)])
+    bucket.gather(0, 0, [(0, 3), (3, 5)], more=True)
+    bucket.reset()
     expected = {name: contribution(plan, 0, 0)[name] + contribution(plan, 0, 1)[name] for name in ("head.weight",)}
-    found = gradient(plan, group, [2], 2)
+    found = gradient(plan, bucket, [2], 2)
     assert np.array_equal(found["head.weight"], expected["head.weight"] * np.float32(0.25))
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from cnntrain.cli import main as cnntrain
 from cnntrain.rundir import checkpoint
-from cnntrain.rundir.directory import read_metrics
+from cnntrain.rundir.json_files import read_rows
 from tests.support.experiments import TINY, run, write
 from tests.support.promises import evidence, forked, require, require_error, require_same, require_success, spawned
 
@@ -65,7 +65,7 @@ def names(folder: Path, config: str, count: int, rng: random.Random) -> dict[str
     made = [path for path in (folder / "runs" / "tiny").iterdir() if not path.is_symlink()]
     require(len(made) == count, f"{count} directories, not {len(made)}")
     for path in made:
-        require(read_metrics(path / "metrics.jsonl")[-1]["event"] == "end", f"{path} holds a whole run")
+        require(read_rows(path / "metrics.jsonl")[-1]["event"] == "end", f"{path} holds a whole run")
     require(
         (folder / "runs" / "tiny" / "latest").resolve() in [path.resolve() for path in made], "latest is one of them"
     )
@@ -85,7 +85,7 @@ def readers(folder: Path, config: str, count: int, rng: random.Random) -> dict[s
     steps, evaluations = set(), 0
     for number in range(count):
         steps.add(checkpoint.read(last).meta["position"]["step"])
-        read_metrics(directory / "metrics.jsonl")
+        read_rows(directory / "metrics.jsonl")
         if number % 10 == 0:
             require(cnntrain(["eval", str(last), "--json"]) == 0, "an evaluation ends well")
             evaluations += 1

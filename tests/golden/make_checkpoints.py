@@ -16,7 +16,7 @@ import numpy as np
 from cnntrain.core.arrays import Array
 from cnntrain.engine.pool import Pool
 from cnntrain.rundir.checkpoint import FORMAT
-from cnntrain.rundir.directory import read_metrics
+from cnntrain.rundir.json_files import read_rows
 from cnntrain.trained.inference import Trained
 from tests.support.experiments import TINY, run, write
 
@@ -53,7 +53,7 @@ def main() -> None:
         shutil.copy(directory / "metrics.jsonl", folder)
         found = computed(folder / "last.npz")
         run(None, directory, ("train.steps=30",), resume=True, threads=1)
-        found["resumed"] = read_metrics(directory / "metrics.jsonl")[-2]
+        found["resumed"] = read_rows(directory / "metrics.jsonl")[-2]
     (folder / "expected.json").write_text(json.dumps(found, indent=1) + "\n")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cnntrain.config.load import Loaded, load_text
-from cnntrain.config.schema import Init, InitRule
+from cnntrain.config.schema import InitConfig, InitRule
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import Description
 from cnntrain.core.errors import ConfigError, DataError
@@ -210,10 +210,10 @@ def test_the_horizon_is_counted_in_epochs_or_in_steps():
 # -- first parameters ------------------------------------------------------------------------------------------------
 
 
-def values(graph: Graph, init: Init | None = None, seed: int = 0) -> dict[str, Array]:
+def values(graph: Graph, init: InitConfig | None = None, seed: int = 0) -> dict[str, Array]:
     """The first values of every parameter."""
     flat = np.zeros(graph.layout.size)
-    build.initialize(graph, init or Init(), seed, flat)
+    build.initialize(graph, init or InitConfig(), seed, flat)
     return graph.layout.views(flat)
 
 
@@ -232,7 +232,7 @@ def test_by_default_weights_are_he_normal_and_biases_zero():
 def test_a_declared_start_wins_over_every_rule():
     graph = graph_of([d("batch_norm", name="norm")])
     rule = InitRule("*", constant(7), constant(7))
-    found = values(graph, Init(weights=constant(7), biases=constant(7), rules=(rule,)))
+    found = values(graph, InitConfig(weights=constant(7), biases=constant(7), rules=(rule,)))
     assert found["norm.scale"].tolist() == found["norm.running_var"].tolist() == [1, 1]
     assert found["norm.shift"].tolist() == found["norm.running_mean"].tolist() == [0, 0]
 
@@ -249,7 +249,7 @@ def test_a_layers_own_init_wins_over_the_last_matching_rule_and_that_over_the_de
         InitRule("own", weights=constant(6)),
         InitRule("Stem", weights=constant(7)),  # names are as they are written
     )
-    found = values(graph_of(layers), Init(weights=constant(1), biases=constant(2), rules=rules))
+    found = values(graph_of(layers), InitConfig(weights=constant(1), biases=constant(2), rules=rules))
     assert {name: view.flat[0] for name, view in found.items()} == {
         "stem.weight": 1,
         "stem.bias": 2,
@@ -264,7 +264,7 @@ def test_a_layers_own_init_wins_over_the_last_matching_rule_and_that_over_the_de
 
 def test_a_rule_names_a_whole_node():
     graph = graph_of([d("conv2d", filters=2, kernel_size=1, name="stem2")])
-    init = Init(weights=constant(1), rules=(InitRule("stem", constant(3)),))
+    init = InitConfig(weights=constant(1), rules=(InitRule("stem", constant(3)),))
     assert values(graph, init)["stem2.weight"].flat[0] == 1
 
 
@@ -289,14 +289,14 @@ def test_values_are_a_function_of_the_seed_and_differ_between_parameters():
 def test_float32_and_float64_networks_start_from_the_same_numbers():
     graph = graph_of([d("conv2d", filters=3, kernel_size=3)])
     narrow = np.zeros(graph.layout.size, np.float32)
-    build.initialize(graph, Init(), 0, narrow)
+    build.initialize(graph, InitConfig(), 0, narrow)
     assert np.array_equal(graph.layout.views(narrow)["conv2d_1.weight"], values(graph)["conv2d_1.weight"].astype("f4"))
 
 
 def test_gaps_between_tensors_stay_zero():
     graph = graph_of([d("conv2d", filters=3, kernel_size=3, name="conv")])
     flat = np.zeros(graph.layout.size)
-    build.initialize(graph, Init(biases=constant(1)), 0, flat)
+    build.initialize(graph, InitConfig(biases=constant(1)), 0, flat)
     assert np.count_nonzero(flat) == graph.parameter_count() < flat.size
 
 

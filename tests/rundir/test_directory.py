@@ -18,6 +18,7 @@ from cnntrain.core.errors import CnntrainError, RunDirectoryError, StorageError
 from cnntrain.rundir import checkpoint
 from cnntrain.rundir import directory as run_directory
 from cnntrain.rundir.directory import RunDirectory
+from cnntrain.rundir.json_files import read_rows
 from tests.support.faults import Killed, every_point, inject
 
 HASH = "0123456789abcdef" * 4
@@ -149,6 +150,7 @@ CHILD = """
 import sys, pathlib
 from cnntrain.core.errors import CnntrainError
 from cnntrain.rundir.directory import RunDirectory
+from cnntrain.rundir.json_files import read_rows
 try:
     directory = RunDirectory.create(pathlib.Path(sys.argv[1]), "name", "0" * 8)
 except CnntrainError as error:
@@ -271,12 +273,12 @@ def test_resuming_cuts_the_rows_the_checkpoint_did_not_count(tmp_path: Path) -> 
         directory.resume_logs(checkpoint.read_meta(directory.last)["metrics_length"])
         directory.metric({"event": "train", "step": 100, "again": True})
         directory.timing({"step": 100})
-    assert run_directory.read_metrics(path / "metrics.jsonl") == [
+    assert read_rows(path / "metrics.jsonl") == [
         {"event": "start"},
         {"event": "train", "step": 50},
         {"event": "train", "step": 100, "again": True},
     ]
-    assert run_directory.read_metrics(path / "timing.jsonl") == [{"step": 50}, {"step": 100}]
+    assert read_rows(path / "timing.jsonl") == [{"step": 50}, {"step": 100}]
 
 
 def test_resuming_without_the_rows_is_an_error(tmp_path: Path) -> None:
@@ -299,13 +301,13 @@ def test_csv_is_derived_from_the_rows(tmp_path: Path) -> None:
 def test_reading_rows_ignores_a_torn_end_and_locates_damage(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(b'{"a":1}\n{"a":2}\n{"a"')
-    assert run_directory.read_metrics(path) == [{"a": 1}, {"a": 2}]
+    assert read_rows(path) == [{"a": 1}, {"a": 2}]
     for damage, expected in [(b"{", "not JSON"), (b"[]", "no JSON object"), (b"\xff", "codec"), (b'{"a":NaN}', "NaN")]:
         path.write_bytes(b'{"a":1}\n' + damage + b"\n")
         with pytest.raises(StorageError, match=f"metrics.jsonl:2 is damaged: .*{expected}"):
-            run_directory.read_metrics(path)
+            read_rows(path)
     with pytest.raises(StorageError, match="No such file"):
-        run_directory.read_metrics(tmp_path / "none")
+        read_rows(tmp_path / "none")
 
 
 # -- checkpoints -----------------------------------------------------------------------------------------------------

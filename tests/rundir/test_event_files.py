@@ -10,7 +10,7 @@ import pytest
 
 from cnntrain.core.errors import MissingExtraError
 from cnntrain.rundir import event_files
-from cnntrain.rundir.directory import read_metrics
+from cnntrain.rundir.json_files import read_rows
 from cnntrain.training.session import Options, fit
 from tests.support.experiments import run, write
 
@@ -34,7 +34,7 @@ def watched(run_dir: Path) -> dict[tuple[str, int], float]:
 
 
 def expected(run_dir: Path) -> dict[tuple[str, int], float]:
-    rows = [row for row in read_metrics(run_dir / "metrics.jsonl") if row["event"] in ("train", "eval")]
+    rows = [row for row in read_rows(run_dir / "metrics.jsonl") if row["event"] in ("train", "eval")]
     return {
         (event_files.tag(key, row["event"]), row["step"]): pytest.approx(value, rel=1e-6)
         for row in rows

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from cnntrain.rundir.checkpoint import FORMAT, read
-from cnntrain.rundir.directory import read_metrics
+from cnntrain.rundir.json_files import read_rows
 from tests.golden.make_checkpoints import CHECKPOINTS, computed
 from tests.support.experiments import run
 
@@ -60,6 +60,6 @@ def test_it_is_resumed(number: int, tmp_path: Path) -> None:
     shutil.copy(source / "metrics.jsonl", tmp_path / "run")
     result = run(None, tmp_path / "run", ("train.steps=30",), resume=True, threads=1)
     assert (result["state"], result["step"]) == ("finished", 30)
-    found, wanted = read_metrics(tmp_path / "run" / "metrics.jsonl")[-2], expected(number)["resumed"]
+    found, wanted = read_rows(tmp_path / "run" / "metrics.jsonl")[-2], expected(number)["resumed"]
     assert found["step"] == wanted["step"]
     assert found["val/loss"] == pytest.approx(wanted["val/loss"], abs=1e-4)  # another processor rounds otherwise

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from cnntrain.config.binder import Binder, Place
 from cnntrain.config.load import Loaded, load_text
 from cnntrain.config.problems import Problems
-from cnntrain.config.reader import Place, Reader
 from cnntrain.config.tree import Node, Scalar, Source, parse
 from cnntrain.core.errors import ConfigError
 
@@ -38,7 +38,7 @@ def value_of(text: str, annotation: Any) -> Any:
     """What a YAML value means to a field called `key` with this annotation."""
     problems = Problems()
     node = parse(Source("test.yaml", text), problems) or Scalar(Source("test.yaml", text).mark(0, 0), "")
-    value = Reader(problems).read(node, annotation, Place("key", "key"))
+    value = Binder(problems).read(node, annotation, Place("key", "key"))
     problems.check()
     return value
 

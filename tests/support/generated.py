@@ -8,10 +8,10 @@ import random
 import typing
 from typing import Any, Literal
 
+from cnntrain.config.binder import Binder, Place, keys_of
 from cnntrain.config.describe import bare, options, required
 from cnntrain.config.fields import Declared, Duration, Kind, Pattern, Range
 from cnntrain.config.problems import Problems
-from cnntrain.config.reader import Place, Reader, keys_of
 from cnntrain.config.schema import Experiment
 from cnntrain.config.tree import Map, of_plain
 from cnntrain.core import registry
@@ -151,7 +151,7 @@ def _reads(plain: Any, annotation: Any) -> bool:
     """Whether the reader takes a value, which a check of several keys together may prevent."""
     problems = Problems()
     try:
-        Reader(problems).read(of_plain(plain, Mark("generated", 1, 1)), annotation, Place("key", "key"))
+        Binder(problems).read(of_plain(plain, Mark("generated", 1, 1)), annotation, Place("key", "key"))
         problems.check()
     except ConfigError:
         return False

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from cnntrain.config.fields import Declared
-from cnntrain.config.schema import Init, NodeOptions, TrainedOptions
+from cnntrain.config.schema import InitConfig, NodeOptions, TrainedOptions
 from cnntrain.core import registry
 from cnntrain.core.arrays import Shape
 from cnntrain.core.errors import Mark
@@ -89,7 +89,9 @@ def engine_of(
     graph = graph_of(layers, shape, classes)
     tally = Tally(registry.make("losses", "cross_entropy"), [registry.make("metrics", m) for m in metrics], classes)
     engine = Engine(graph, tally, pool, seed=seed, dtype=dtype, shard=shard)
-    init = Init(weights=registry.make("initializers", "he_normal"), biases=registry.make("initializers", "normal"))
+    init = InitConfig(
+        weights=registry.make("initializers", "he_normal"), biases=registry.make("initializers", "normal")
+    )
     build.initialize(graph, init, seed, engine.params)
     return engine
 

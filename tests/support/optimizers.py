@@ -3,7 +3,7 @@
 from cnntrain.checks.contracts.steps import SHOWN as SHOWN
 from cnntrain.checks.contracts.steps import SIZE as SIZE
 from cnntrain.checks.contracts.steps import STEPS as STEPS
-from cnntrain.checks.contracts.steps import Run as Run
+from cnntrain.checks.contracts.steps import Descent as Descent
 from cnntrain.checks.contracts.steps import gradient as gradient
 from cnntrain.checks.contracts.steps import momentum as momentum
 from cnntrain.checks.contracts.steps import rate as rate

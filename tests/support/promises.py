@@ -14,7 +14,7 @@ from pathlib import Path
 from cnntrain.cli import main as cnntrain
 from cnntrain.core import files, strict_json
 from cnntrain.rundir import checkpoint
-from cnntrain.rundir.directory import read_metrics
+from cnntrain.rundir.json_files import read_rows
 
 
 class BrokenPromiseError(Exception):
@@ -92,7 +92,7 @@ def require_sound(run: Path) -> None:
         checkpoint.read(path)
     for name in ("metrics.jsonl", "timing.jsonl"):
         if (run / name).exists():
-            read_metrics(run / name)
+            read_rows(run / name)
     for path in run.glob("*.json"):
         strict_json.decode(path.read_text())
 

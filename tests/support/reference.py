@@ -17,11 +17,11 @@ from typing import Any
 
 from cnntrain.cli import COMMANDS
 from cnntrain.cli.documents import DOCUMENTS
+from cnntrain.config.binder import keys_of
 from cnntrain.config.catalogue import entry, fields_of, keys, shown
 from cnntrain.config.describe import bare, options
 from cnntrain.config.fields import Declared, Duration, Kind
 from cnntrain.config.json_schema import json_schema
-from cnntrain.config.reader import keys_of
 from cnntrain.config.schema import Experiment, TrainedOptions
 from cnntrain.core import registry
 from cnntrain.core.registry import Part
@@ -135,7 +135,7 @@ def _resolved_before(path: str) -> Iterator[tuple[str, str, str]]:
         yield "vars", top["vars"]["description"], "a mapping"
         yield "extends", top["extends"]["description"], "text or a list of texts"
     if path == "model":
-        yield "blocks", schema["Model"]["properties"]["blocks"]["description"], "a mapping"
+        yield "blocks", schema["ModelConfig"]["properties"]["blocks"]["description"], "a mapping"
 
 
 def parts() -> Iterator[str]:

@@ -253,3 +253,10 @@ def test_the_command_line_shows_a_warning_with_its_place_and_code(config, capsys
 def test_an_unknown_code_is_an_error_with_a_hint(config, capsys, arguments):
     assert main(["check", *arguments, "-s", "warnings.ignore=[no-validaton]", str(config)]) == 2
     assert "unknown warning code 'no-validaton'; did you mean 'no-validation'?" in capsys.readouterr().err
+
+
+def test_the_parts_that_advice_is_about_say_so_themselves():
+    logits = {"cross_entropy", "binary_cross_entropy", "focal", "kl_div", "distillation"}
+    adaptive = {"adam", "adamw", "adamax", "nadam", "radam"}
+    assert {name for name, loss in registry.parts("losses").items() if loss.from_logits} == logits
+    assert {name for name, cls in registry.parts("optimizers").items() if cls.divides_decay} == adaptive

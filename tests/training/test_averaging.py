@@ -8,7 +8,7 @@ import pytest
 from cnntrain.core.errors import CheckpointError, ConfigError, StoppedError
 from cnntrain.engine.pool import Pool
 from cnntrain.rundir.checkpoint import read, save
-from cnntrain.rundir.directory import read_metrics
+from cnntrain.rundir.json_files import read_rows
 from cnntrain.trained.inference import Trained
 from tests.support.experiments import FULL, evidence, run, write
 from tests.training.test_trainer import _stop_after
@@ -67,7 +67,7 @@ def test_the_average_is_measured_kept_and_used(straight, tmp_path):
     config, sets, _ = straight
     run(config, tmp_path / "run", sets)
     last = tmp_path / "run" / "checkpoints" / "last.npz"
-    row = [row for row in read_metrics(tmp_path / "run" / "metrics.jsonl") if row["event"] == "eval"][-1]
+    row = [row for row in read_rows(tmp_path / "run" / "metrics.jsonl") if row["event"] == "eval"][-1]
     assert row["val_average/loss"] != row["val/loss"]
     checkpoint = read(last)
     assert checkpoint.meta["average"]["count"] > 1
@@ -84,7 +84,7 @@ def test_an_average_of_last_weights_alone_is_the_weights(tmp_path):
     assert names
     for name in names:
         np.testing.assert_array_equal(arrays[name], arrays[name.replace("param/", "average/")])
-    rows = [row for row in read_metrics(tmp_path / "run/metrics.jsonl") if row["event"] == "eval"]
+    rows = [row for row in read_rows(tmp_path / "run/metrics.jsonl") if row["event"] == "eval"]
     assert all(row["val/loss"] == row["val_average/loss"] for row in rows)
 
 
@@ -117,7 +117,7 @@ def test_swa_is_the_mean_of_the_weights_at_its_moments_with_statistics_measured_
 def test_reported_objective_is_loss_and_penalty(tmp_path):
     sets = (*SHORT, "train.regularize=[{type: l1_l2, l1: 0.01, l2: 0.02, match: 'conv2d*'}]")
     run(write(tmp_path), tmp_path / "run", sets)
-    row = [row for row in read_metrics(tmp_path / "run/metrics.jsonl") if row["event"] == "eval"][-1]
+    row = [row for row in read_rows(tmp_path / "run/metrics.jsonl") if row["event"] == "eval"][-1]
     weights = read(tmp_path / "run/checkpoints/last.npz").arrays["param/conv2d_1.weight"].astype(np.float64)
     assert row["train/penalty"] == pytest.approx(0.01 * np.abs(weights).sum() + 0.02 * (weights**2).sum(), rel=1e-6)
     assert row["train/objective"] == row["train/loss"] + row["train/penalty"]

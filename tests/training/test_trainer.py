@@ -17,7 +17,7 @@ from cnntrain.core.console import Console
 from cnntrain.core.errors import ConfigError, DataError, DivergedError, PausedError, RunDirectoryError, StoppedError
 from cnntrain.engine.pool import Pool
 from cnntrain.rundir.checkpoint import read, read_meta
-from cnntrain.rundir.directory import read_metrics
+from cnntrain.rundir.json_files import read_rows
 from cnntrain.training.interrupts import Wishes
 from cnntrain.training.trainer import Trainer
 from cnntrain.training.validation import Validation
@@ -189,7 +189,7 @@ def test_step_0_is_saved_before_the_first_batch(tmp_path, monkeypatch):
 def test_the_rows_of_metrics_tell_the_story(tmp_path):
     config = write(tmp_path)
     result = run(config, tmp_path / "run", SHORT)
-    rows = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    rows = read_rows(tmp_path / "run" / "metrics.jsonl")
     assert [row["event"] for row in rows] == [
         "start",
         "train",
@@ -232,7 +232,7 @@ def test_the_rows_of_metrics_tell_the_story(tmp_path):
 def test_the_best_checkpoint_is_that_of_the_best_epoch(tmp_path):
     config = write(tmp_path)
     result = run(config, tmp_path / "run")
-    rows = [row for row in read_metrics(tmp_path / "run/metrics.jsonl") if row["event"] == "eval"]
+    rows = [row for row in read_rows(tmp_path / "run/metrics.jsonl") if row["event"] == "eval"]
     best = max(rows, key=lambda row: row["val/accuracy"])  # the first of equals
     place = {"step": best["step"], "epoch": best["epoch"]}
     assert result["best"] == {"metric": "val/accuracy", "value": best["val/accuracy"], **place}
@@ -255,7 +255,7 @@ def test_a_threshold_ends_training(tmp_path):
     assert result["epochs"] < 200
     assert result["final"]["train/error"] <= 0.3
     assert "train/error" in result["reason"]
-    earlier = [row for row in read_metrics(tmp_path / "run/metrics.jsonl") if row["event"] == "eval"][:-1]
+    earlier = [row for row in read_rows(tmp_path / "run/metrics.jsonl") if row["event"] == "eval"][:-1]
     assert all(row["train/error"] > 0.3 for row in earlier)
 
 
@@ -272,7 +272,7 @@ def test_training_by_steps_stops_within_an_epoch_and_validates(tmp_path):
     result = run(config, tmp_path / "run")
     assert result["step"] == 11
     assert result["epochs"] == 2
-    evals = [row["step"] for row in read_metrics(tmp_path / "run/metrics.jsonl") if row["event"] == "eval"]
+    evals = [row["step"] for row in read_rows(tmp_path / "run/metrics.jsonl") if row["event"] == "eval"]
     assert evals == [8, 11]
 
 
@@ -350,7 +350,7 @@ def test_more_epochs_extend_a_finished_run(tmp_path):
     run(config, tmp_path / "run", SHORT)
     result = run(None, tmp_path / "run", ("train.epochs=3",), resume=True)
     assert result["epochs"] == 3
-    events = [row["event"] for row in read_metrics(tmp_path / "run/metrics.jsonl")]
+    events = [row["event"] for row in read_rows(tmp_path / "run/metrics.jsonl")]
     assert events.count("end") == 1
     assert events.count("eval") == 3
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cnntrain.core.arrays import Array, Shape
-from cnntrain.engine.solo import Outcome, Solo, parameters
+from cnntrain.engine.solo import Pass, Solo, parameters
 from cnntrain.parts.layers.base import Layer
 
 
@@ -30,7 +30,7 @@ def run(
     frozen: bool = False,
     clean: bool = False,
     seed: int = 7,
-) -> Outcome:
+) -> Pass:
     """Forward, and with dy also backward and the statistics, over the shards that lie between `cuts`.
 
     `clean` buffers begin as zeros, and nothing in them is overwritten.

@@ -54,7 +54,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Verdicts:
     """All verdicts on a file, and how long they took."""
 
     path: Path
@@ -81,11 +81,11 @@ class Outcome:
             )
 
 
-def check(path: Path) -> Outcome:
+def check(path: Path) -> Verdicts:
     """The verdicts on all parts that a file registers. Raises UsageError where it cannot be read, or registers none."""
     start = time.monotonic()
     verdicts = [verdict for cls in parts_of(path) for verdict in verdicts_on(cls)]
-    return Outcome(path, tuple(verdicts), time.monotonic() - start)
+    return Verdicts(path, tuple(verdicts), time.monotonic() - start)
 
 
 def parts_of(path: Path) -> list[type[Part]]:

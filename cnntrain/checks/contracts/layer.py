@@ -11,7 +11,7 @@ import numpy as np
 from cnntrain.checks.contracts.alone import run, start
 from cnntrain.checks.contracts.base import close, equal, hold
 from cnntrain.core.arrays import Array, Shape
-from cnntrain.engine.solo import Outcome, spoiled
+from cnntrain.engine.solo import Pass, spoiled
 from cnntrain.ops.blocks import BLOCK
 from cnntrain.parts.layers.base import Coupled, Layer
 
@@ -19,10 +19,10 @@ ROWS = 3
 BUFFERED = 8192  # values in a buffer of NumPy's
 
 Inputs = Sequence[Shape]
-Batch = tuple[list[Array], dict[str, Array], Array]
+Given = tuple[list[Array], dict[str, Array], Array]
 
 
-def batch(layer: Layer, inputs: Inputs, dtype: Any = np.float64, n: int = ROWS) -> Batch:
+def batch(layer: Layer, inputs: Inputs, dtype: Any = np.float64, n: int = ROWS) -> Given:
     """Inputs whose values are all different and away from 0, where the kinks are; parameters; a gradient for y."""
     rng = np.random.default_rng(1)
     xs = []
@@ -34,7 +34,7 @@ def batch(layer: Layer, inputs: Inputs, dtype: Any = np.float64, n: int = ROWS) 
     return xs, start(layer, *inputs, dtype=dtype), dy
 
 
-def same(one: Outcome, other: Outcome) -> bool:
+def same(one: Pass, other: Pass) -> bool:
     """Equal bits in all that was computed."""
     pairs = [(one.y, other.y), *zip(one.dxs, other.dxs, strict=True)]
     pairs += [(one.dp[k], other.dp[k]) for k in one.dp] + [(one.p[k], other.p[k]) for k in one.p]
@@ -170,7 +170,7 @@ def gives_for_many_rows_what_few_at_a_time_do(layer: Layer, inputs: Inputs) -> N
     _agree(run(layer, xs, p, dy), run(layer, xs, p, dy, cuts=range(n // 4, n, n // 4)), 1e-10, 1e-11)
 
 
-def _agree(whole: Outcome, cut: Outcome, rtol: float, atol: float, statistics: bool = False) -> None:
+def _agree(whole: Pass, cut: Pass, rtol: float, atol: float, statistics: bool = False) -> None:
     pairs = [("the output", whole.y, cut.y)]
     pairs += [(f"the gradient in input {i}", *pair) for i, pair in enumerate(zip(whole.dxs, cut.dxs, strict=True))]
     pairs += [(f"the gradient of {k}", whole.dp[k], cut.dp[k]) for k in whole.dp]

@@ -48,7 +48,7 @@ def tensors(optimizer: Optimizer, size: int, cuts: tuple[int, ...] = ()) -> list
     return [(slice(a, b), (b - a,)) for a, b in itertools.pairwise(bounds)]
 
 
-class Run:
+class Descent:
     """An optimizer at work on one vector, walked in blocks as the engine walks it."""
 
     def __init__(self, optimizer: Optimizer, p: Array, cuts: tuple[int, ...] = (), role: Role = "weight") -> None:

@@ -20,7 +20,7 @@ from cnntrain.ops.draft import Draft, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
 
 
-class Elementwise(Layer):
+class Activation(Layer):
     """What the activations share: any shape, y kept, in place."""
 
     examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2)), example((7,)))
@@ -30,7 +30,7 @@ class Elementwise(Layer):
 
 @register("relu")
 @dataclass(frozen=True)
-class Relu(Elementwise):
+class Relu(Activation):
     """y = max(x, 0) (Nair and Hinton 2010), so dx = dy where y > 0, else 0. At x = 0 the derivative is taken as 0.
 
     NaN stays NaN.
@@ -66,7 +66,7 @@ class Relu(Elementwise):
 
 @register("leaky_relu")
 @dataclass(frozen=True)
-class LeakyRelu(Elementwise):
+class LeakyRelu(Activation):
     """y = max(x, slope * x) (Maas et al. 2013), so dx = dy where y > 0, else slope * dy. At 0 it is the slope."""
 
     examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2)), example((7,), slope=0.3))
@@ -98,7 +98,7 @@ class LeakyRelu(Elementwise):
 
 @register("tanh")
 @dataclass(frozen=True)
-class Tanh(Elementwise):
+class Tanh(Activation):
     """y = tanh(x), so dx = dy * (1 - y * y)."""
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
@@ -124,7 +124,7 @@ class Tanh(Elementwise):
 
 @register("sigmoid")
 @dataclass(frozen=True)
-class Sigmoid(Elementwise):
+class Sigmoid(Activation):
     """y = 1 / (1 + exp(-x)), so dx = dy * y * (1 - y)."""
 
     emits_probabilities: ClassVar[bool] = True
@@ -155,7 +155,7 @@ class Sigmoid(Elementwise):
 
 
 @dataclass(frozen=True)
-class Clip(Elementwise):
+class Clip(Activation):
     """y = x between two bounds, else the nearer one; so dx = dy where y is strictly between, else 0."""
 
     def bounds(self) -> tuple[float, float]:
@@ -226,7 +226,7 @@ class HardTanh(Clip):
 
 @register("hard_sigmoid")
 @dataclass(frozen=True)
-class HardSigmoid(Elementwise):
+class HardSigmoid(Activation):
     """y = min(max(x / 6 + 1/2, 0), 1) (Courbariaux et al. 2015, in PyTorch's slope), so dx = dy / 6 where 0 < y < 1."""
 
     emits_probabilities: ClassVar[bool] = True
@@ -256,7 +256,7 @@ class HardSigmoid(Elementwise):
 
 
 @dataclass(frozen=True)
-class Exponential(Elementwise):
+class ExponentialUnit(Activation):
     """y = factor * x where x > 0, else factor * alpha * (exp(x) - 1).
 
     So dx = dy * factor where y > 0, else dy * factor * alpha * exp(x) = dy * (y + factor * alpha).
@@ -300,7 +300,7 @@ class Exponential(Elementwise):
 
 @register("elu")
 @dataclass(frozen=True)
-class Elu(Exponential):
+class Elu(ExponentialUnit):
     """y = x where x > 0, else alpha * (exp(x) - 1) (Clevert et al. 2016); so dx = dy, or dy * (y + alpha)."""
 
     examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2)), example((7,), alpha=0.4))
@@ -314,7 +314,7 @@ class Elu(Exponential):
 
 @register("selu")
 @dataclass(frozen=True)
-class Selu(Exponential):
+class Selu(ExponentialUnit):
     """y = 1.0507 * elu(x, alpha=1.6733) (Klambauer et al. 2017), whose fixed point is mean 0 and variance 1.
 
     So dx = 1.0507 * dy where y > 0, else dy * (y + 1.0507 * 1.6733). Start it with lecun_normal, drop with
@@ -328,7 +328,7 @@ class Selu(Exponential):
 
 @register("softplus")
 @dataclass(frozen=True)
-class Softplus(Elementwise):
+class Softplus(Activation):
     """y = log(1 + exp(beta * x)) / beta (Dugas et al. 2001).
 
     So dx = dy * sigmoid(beta * x) = dy * (1 - exp(-beta * y)).

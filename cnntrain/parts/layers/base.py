@@ -142,12 +142,24 @@ class Layer(Part):
     rectifies: ClassVar[bool] = False  # y is 0 where x <= 0, and x elsewhere, up to some bound
     emits_probabilities: ClassVar[bool] = False  # y is a probability for each value, or over channels, or its logarithm
     flattens: ClassVar[bool] = False  # y holds the values of x, in their order, as a vector
-    absorbs_scale: ClassVar[bool] = False  # y scaled and shifted by channel is draw of weight and bias so treated
+    absorbs_scale: ClassVar[bool] = False  # weight and bias scaled and shifted by channel give y so treated
 
     @property
     def random(self) -> bool:
         """Whether, as it is set, it draws from f.rng to disturb its input in training; in evaluation y is then x."""
         return False
+
+    @property
+    def rescales(self) -> bool:
+        """Whether, as it is set, its trained weight is a scale that multiplies whole channels of its output."""
+        return False
+
+    def evaluated(self, p: Mapping[str, Array]) -> tuple[Array, Array, Array] | None:
+        """Center, factor and shift by channel, in float64, where in evaluation y = (x - center) * factor + shift.
+
+        None where it is something else, or does better without being absorbed by the layer before it.
+        """
+        return None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -71,6 +71,16 @@ class BatchNorm(Coupled):
         }
         return learned | measured if self.affine else measured
 
+    @property
+    def rescales(self) -> bool:
+        """With a scale of its own."""
+        return self.affine
+
+    def evaluated(self, p: Mapping[str, Array]) -> tuple[Array, Array, Array]:
+        """The running mean, scale / sqrt(running_var + eps), and the shift."""
+        factor = p.get("scale", np.float64(1)) / np.sqrt(p["running_var"].astype(np.float64) + self.eps)
+        return p["running_mean"].astype(np.float64), factor, p.get("shift", np.zeros_like(factor))
+
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """Room for the shard, for a line of factors, for the sums of every image, and the ones these are taken with."""
         images, rows, row = _rows(inputs[0], n)

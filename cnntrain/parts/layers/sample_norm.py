@@ -44,6 +44,11 @@ class SampleNorm(Layer):
         """One sample as (rows, pixels, groups, depth)."""
         raise NotImplementedError
 
+    @property
+    def rescales(self) -> bool:
+        """With a scale of its own."""
+        return self.affine
+
     def params(self, *inputs: Shape) -> dict[str, Param]:
         """Declare scale and shift (channels,) where affine."""
         if not self.affine:

@@ -38,6 +38,11 @@ class Scale(Layer):
     initial: Finite = 1.0  # factor to start with
     bias: bool = True  # train a shift for each channel too
 
+    @property
+    def rescales(self) -> bool:
+        """It does nothing else."""
+        return True
+
     def params(self, *inputs: Shape) -> dict[str, Param]:
         """Declare scale and, unless switched off, shift: (channels,)."""
         shape = inputs[0][-1:]

@@ -34,6 +34,7 @@ class Loss(Part):
     scores: ClassVar[tuple[str, ...]] = (CLASSES, VALUES)  # the targets it can score outputs against
     yes_or_no: ClassVar[bool] = False  # whether each output is the logit of an answer to a question of its own
     target_range: ClassVar[tuple[float, float]] = (-math.inf, math.inf)  # of target values: it has no minimum beyond
+    from_logits: ClassVar[bool] = False  # whether softmax or sigmoid is its own: it takes what comes before them
     scores_classes: ClassVar[bool] = False  # whether `score` applies the class weights itself
 
     weight: Positive = field(default=1.0, kw_only=True)  # factor on the loss

@@ -27,6 +27,7 @@ class BinaryCrossEntropy(Elementwise):
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"pos_weight": 3.0})
+    from_logits: ClassVar[bool] = True
 
     yes_or_no: ClassVar[bool] = True
     target_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
@@ -54,6 +55,7 @@ class Focal(Elementwise):
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"gamma": 0.0, "alpha": None}, {"gamma": 3.0, "alpha": 0.6})
+    from_logits: ClassVar[bool] = True
 
     yes_or_no: ClassVar[bool] = True
     target_range: ClassVar[tuple[float, float]] = (0.0, 1.0)

@@ -38,6 +38,7 @@ class CrossEntropy(Loss):
     )
     scores_classes: ClassVar[bool] = True
     scores: ClassVar[tuple[str, ...]] = (CLASSES,)
+    from_logits: ClassVar[bool] = True
 
     label_smoothing: Rate = 0.0  # share of the target that is spread evenly over all classes
 

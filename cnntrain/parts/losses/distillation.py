@@ -32,6 +32,7 @@ class Distillation(Loss):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"teacher": "teacher.npz"},)
     scores: ClassVar[tuple[str, ...]] = (CLASSES,)
+    from_logits: ClassVar[bool] = True
 
     teacher: str  # checkpoint or run directory of a network with the same classes
     temperature: Positive = 4.0  # both answers are softened by dividing the logits by this

@@ -24,6 +24,7 @@ class KLDivergence(Loss):
     """
 
     scores: ClassVar[tuple[str, ...]] = (CLASSES,)
+    from_logits: ClassVar[bool] = True
 
     def score(self, outputs: Array, targets: Array, weights: Array, losses: Array, d_outputs: Array | None) -> None:
         """Losses and gradient of a shard; temporaries of the outputs' shape are made."""

@@ -33,6 +33,7 @@ class Adam(Optimizer):
         {"betas": (0.8, 0.95), "weight_decay": 1e-2},
         {"amsgrad": True},
     )
+    divides_decay: ClassVar[bool] = True
 
     lr: NonNegative = 1e-3
     betas: tuple[Rate, Rate] = (0.9, 0.999)  # decays of the running averages of the gradient and of its square

@@ -50,6 +50,7 @@ class AdaMax(Averaging):
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"betas": (0.8, 0.9), "weight_decay": 1e-2})
+    divides_decay: ClassVar[bool] = True
 
     def update(self, block: Block) -> None:
         """Take the step."""
@@ -78,6 +79,7 @@ class NAdam(Averaging):
         {},
         {"betas": (0.8, 0.95), "momentum_decay": 0.02, "weight_decay": 1e-2},
     )
+    divides_decay: ClassVar[bool] = True
 
     momentum_decay: NonNegative = 4e-3  # how fast the momentum grows to the first beta
 
@@ -116,6 +118,7 @@ class RAdam(Averaging):
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"betas": (0.8, 0.95), "weight_decay": 1e-2})
+    divides_decay: ClassVar[bool] = True
 
     lr: NonNegative = 1e-3
 

@@ -107,6 +107,8 @@ class Optimizer(Part):
     slots: ClassVar[tuple[str, ...]] = ()
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({},)
     unit: ClassVar[Literal["element", "tensor"]] = "element"
+    # whether a decay in the gradient is divided by the gradient's size, so that `decoupled` is what is usually meant
+    divides_decay: ClassVar[bool] = False
 
     lr: NonNegative = 0.01  # learning rate, before the schedule and every multiplier
     weight_decay: NonNegative = 0.0  # decay of the parameters of role "weight"; biases and normalization have none

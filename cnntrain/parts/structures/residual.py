@@ -71,7 +71,7 @@ def _silenced(body: Layers) -> Layers:
                 changed = dataclasses.replace(declared, part=dataclasses.replace(part, body=_silenced(inner)))
                 return *body[:index], changed, *body[index + 1 :]
             break
-        if declared.part.name_in_config == "scale" or getattr(declared.part, "affine", False):
+        if getattr(declared.part, "rescales", False):
             options = dataclasses.replace(declared.options, init=make("initializers", "zeros"))
             return *body[:index], dataclasses.replace(declared, options=options), *body[index + 1 :]
     raise ValueError("zero_init needs a body that ends with a normalization: put batch_norm after its last convolution")

@@ -10,7 +10,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import CLASSES, Description
-from cnntrain.core.display import Answer, Bars, Gallery, Line, Matrix, Plot, Section, Share, Table, narrow, percent
+from cnntrain.core.display import Answer, Bars, Gallery, Line, Matrix, Percentage, Plot, Section, Table, narrow, percent
 from cnntrain.core.registry import register
 from cnntrain.ops.argmax import taken_for
 from cnntrain.ops.softmax import softmax
@@ -258,7 +258,7 @@ def _confusion(judged: _Judged) -> Section:
 def _classes(judged: _Judged) -> Section:
     """Samples, recall, precision and F1 of every class."""
     rows = [
-        [row["class"], f"{row['samples']:,}", *(Share(row[key]) for key in ("recall", "precision", "f1"))]
+        [row["class"], f"{row['samples']:,}", *(Percentage(row[key]) for key in ("recall", "precision", "f1"))]
         for row in per_class(judged.classes, judged.confusion)
     ]
     note = "Recall: the share of a class that was found. Precision: the share of what was taken for it that is it."

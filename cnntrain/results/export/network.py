@@ -134,7 +134,7 @@ def _normalized(draft: Draft, images: Value, transforms: Sequence[Normalize]) ->
 
 
 def _folded(graph: Graph, params: Sequence[Mapping[str, Array]]) -> dict[int, Mapping[str, Array] | None]:
-    """New parameters for layers that a batch norm alone follows, and None for that batch norm.
+    """New parameters for layers that a batch norm alone follows, and None for that batch norm, which says what it is.
 
     (x @ w + b - mean) * factor + shift = x @ (w * factor) + (b - mean) * factor + shift, in float64.
     """
@@ -145,13 +145,13 @@ def _folded(graph: Graph, params: Sequence[Mapping[str, Array]]) -> dict[int, Ma
     changed: dict[int, Mapping[str, Array] | None] = {}
     for index, node in enumerate(graph.nodes):
         source = node.inputs[0]
-        if node.layer.name_in_config != "batch_norm" or source == BATCH or len(readers[source]) > 1:
+        evaluated = node.layer.evaluated(params[index])
+        if evaluated is None or source == BATCH or len(readers[source]) > 1:
             continue
         if graph.nodes[source].layer.absorbs_scale:
-            norm, own = params[index], params[source]
-            root = np.sqrt(norm["running_var"].astype(np.float64) + getattr(node.layer, "eps"))  # noqa: B009
-            factor = norm.get("scale", np.float64(1)) / root
-            moved = own.get("bias", np.float64(0)) - norm["running_mean"].astype(np.float64)
-            changed[source] = {"weight": own["weight"] * factor, "bias": moved * factor + norm.get("shift", 0)}
+            center, factor, shift = evaluated
+            own = params[source]
+            moved = own.get("bias", np.float64(0)) - center
+            changed[source] = {"weight": own["weight"] * factor, "bias": moved * factor + shift}
             changed[index] = None
     return changed

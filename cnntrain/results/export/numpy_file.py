@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from cnntrain import __version__
-from cnntrain.ops.draft import Constant, Draft, Operand, Operation, Value, lacks
+from cnntrain.ops.draft import ArrayConstant, Draft, Operand, Operation, Value, lacks
 from cnntrain.results.export.network import Exported
 
 _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**", "matmul": "@"}
@@ -243,7 +243,7 @@ def _statements(draft: Draft, names: dict[str, str]) -> list[str]:
 def _operand(operand: Operand, names: Mapping[str, str]) -> str:
     if isinstance(operand, Value):
         return names[operand.name]
-    return f"WEIGHTS[{operand.name!r}]" if isinstance(operand, Constant) else repr(operand)
+    return f"WEIGHTS[{operand.name!r}]" if isinstance(operand, ArrayConstant) else repr(operand)
 
 
 def _expression(op: Operation, names: Mapping[str, str]) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from cnntrain import __version__
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import CheckFailedError, MissingExtraError
-from cnntrain.ops.draft import Constant, Operand, Operation, Value, lacks
+from cnntrain.ops.draft import ArrayConstant, Operand, Operation, Value, lacks
 from cnntrain.results.export.network import Exported
 
 OPSET = 18
@@ -146,7 +146,7 @@ class _Writer:
         """An operand of an element-wise operation, so shaped that it goes with the others."""
         if isinstance(operand, Value):
             return operand.name
-        if not isinstance(operand, Constant):
+        if not isinstance(operand, ArrayConstant):
             return self._array("number", np.array(operand, np.float32))
         array = self._constants[operand.name]
         if len(op.out.shape) == 3:
@@ -155,7 +155,7 @@ class _Writer:
 
     def _constant(self, op: Operation, number: int = 1) -> Array:
         operand = op.operands[number]
-        assert isinstance(operand, Constant)
+        assert isinstance(operand, ArrayConstant)
         return self._constants[operand.name]
 
     def _to(self, order: tuple[int, ...], name: str, out: str) -> str:
@@ -165,9 +165,9 @@ class _Writer:
 
     def _conv(self, op: Operation, kind: str = "Conv", **attributes: Any) -> None:
         weight, bias = op.operands[1], op.operands[2]
-        assert isinstance(weight, Constant)
+        assert isinstance(weight, ArrayConstant)
         inputs = [self._name(op), self._array(weight.name, self._constants[weight.name].transpose(3, 2, 0, 1))]
-        if isinstance(bias, Constant):
+        if isinstance(bias, ArrayConstant):
             inputs.append(self._array(bias.name, self._constants[bias.name]))
         numbers = op.numbers
         shared = {"strides": numbers["stride"], "dilations": numbers["dilation"], "group": numbers["groups"]}
@@ -203,7 +203,7 @@ class _Writer:
     def _along(self, op: Operation) -> None:
         matrix, axis = self._constant(op), op.numbers["axis"]
         constant = op.operands[1]
-        assert isinstance(constant, Constant)
+        assert isinstance(constant, ArrayConstant)
         if axis == 2:
             kernel = self._array(constant.name, matrix[:, :, None, None])
             self._node("Conv", [self._name(op), kernel], op.out.name)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from cnntrain.results.report.charts import SERIES, Chart
-from cnntrain.rundir.history import Record, Row
+from cnntrain.rundir.history import Record
+from cnntrain.rundir.json_files import Row
 
 _FEW = 5  # with fewer epochs than this, training is shown by its steps
 _MOST_METRICS = 3  # beside the loss
@@ -17,8 +18,8 @@ _NOT_SHOWN = ("loss", "error", "penalty", "objective")  # the loss has its chart
 _COLORS = {"train": 1, "val": 0, "val_average": 2}  # of the splits of a single run
 _SIDE_BY_SIDE = 3  # entries of a legend; more stand below each other
 
-Scale = Literal["linear", "log", "share"]
-_INSIDE: tuple[tuple[str, str, Scale], ...] = (
+AxisScale = Literal["linear", "log", "share"]
+_INSIDE: tuple[tuple[str, str, AxisScale], ...] = (
     ("lr", "learning rate", "linear"),
     ("grad_norm", "norm of the gradient", "log"),
     ("update_ratio", "update / weight", "log"),
@@ -80,12 +81,12 @@ def _curve(record: Record, rows: Sequence[Row], key: str, label: str, color: str
     return Curve(label, color, [x for x, _ in points], [y for _, y in points], dashed) if points else None
 
 
-def _chart(name: str, title: str, curves: Sequence[Curve | None], scale: Scale = "linear") -> Chart | None:
+def _chart(name: str, title: str, curves: Sequence[Curve | None], scale: AxisScale = "linear") -> Chart | None:
     there = [curve for curve in curves if curve is not None]
     return Chart(name, title, _drawer(there, scale)) if there else None
 
 
-def _drawer(curves: Sequence[Curve], scale: Scale) -> Callable[[Any], None]:
+def _drawer(curves: Sequence[Curve], scale: AxisScale) -> Callable[[Any], None]:
     def draw(axes: Any) -> None:
         for curve in curves:
             axes.plot(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cnntrain.core.display import Gallery, Matrix, Plot, Section, Share, Table
+from cnntrain.core.display import Gallery, Matrix, Percentage, Plot, Section, Table
 from cnntrain.results.report import gallery, matrix, plot
 from cnntrain.results.report.charts import Chart, grid
 from cnntrain.results.report.html import Markup, element, folded, section, table
@@ -44,11 +44,11 @@ def _chart(what: Table | Plot | Matrix | Gallery, judged: Judged) -> Chart | Non
 
 
 def _table(shown: Table) -> Markup:
-    rows = [[_bar(cell) if isinstance(cell, Share) else cell for cell in row] for row in shown.rows]
+    rows = [[_bar(cell) if isinstance(cell, Percentage) else cell for cell in row] for row in shown.rows]
     return table(shown.header, rows, right=shown.right)
 
 
-def _bar(share: Share) -> Markup | str:
+def _bar(share: Percentage) -> Markup | str:
     """A share with a bar under it; a dash where it is one of nothing."""
     if share.value is None:
         return "–"

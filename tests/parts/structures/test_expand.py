@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cnntrain.config.fields import Declared
-from cnntrain.config.schema import Init
+from cnntrain.config.schema import InitConfig
 from cnntrain.core import registry
 from cnntrain.core.errors import Mark
 from cnntrain.network import build
@@ -230,7 +230,7 @@ def started(*body: Declared) -> dict[str, set[float]]:
     residual = layer("residual", body=body, zero_init=True)
     graph = weave([residual], (4, 4, 4), 2)
     params = np.full(graph.layout.size, np.nan)
-    build.initialize(graph, Init(), 0, params)
+    build.initialize(graph, InitConfig(), 0, params)
     views = graph.layout.views(params)
     return {name: set(values) for name, values in views.items() if name.endswith(("scale", "shift"))}
 

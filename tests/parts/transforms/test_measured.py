@@ -13,7 +13,7 @@ from cnntrain.core.errors import CheckpointError, StoppedError
 from cnntrain.engine.pool import Pool
 from cnntrain.parts.transforms.zca_whiten import ZCAWhiten
 from cnntrain.rundir.checkpoint import read, save
-from cnntrain.rundir.directory import read_metrics
+from cnntrain.rundir.json_files import read_rows
 from cnntrain.trained.inference import Trained
 from tests.support.experiments import evidence, run, write
 from tests.training.test_trainer import _stop_after
@@ -35,7 +35,7 @@ def whitened(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_eval_takes_the_matrix_from_the_checkpoint(whitened: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     last = whitened / "run" / "checkpoints" / "last.npz"
     assert read(last).arrays["transform/0/matrix"].shape == (64, 64)
-    (*_, row) = (row for row in read_metrics(whitened / "run" / "metrics.jsonl") if row["event"] == "eval")
+    (*_, row) = (row for row in read_rows(whitened / "run" / "metrics.jsonl") if row["event"] == "eval")
     monkeypatch.setattr(ZCAWhiten, "fit", None)
     with Pool(2) as pool:
         found = Trained(last, pool).evaluate("val")

@@ -11,7 +11,7 @@ import pytest
 from cnntrain.core import registry
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import ConfigError, StoppedError
-from cnntrain.data.loader import Loader, Samples
+from cnntrain.data.loader import Loader, Mixable, Samples
 from cnntrain.parts.datasets.base import Images
 from cnntrain.parts.transforms.base import Mixing
 from cnntrain.parts.transforms.cutmix import box
@@ -38,8 +38,14 @@ def images(count: int = 20) -> Images:
     return Images(pixels(count, 6, 5, 3), np.arange(count) % 3, CLASSES)
 
 
+def mixable(source: Images) -> Mixable:
+    """How targets like those of a source are mixed."""
+    task = registry.make("tasks", "classify" if source.classes else "regress")
+    return lambda targets: task.mixable(targets, source.description)
+
+
 def batch(*transforms: Any, count: int = 20, epoch: int = 0, source: Images | None = None) -> Samples:
-    source, task = source or images(), registry.make("tasks", "classify")
+    source = source or images()
     indices = np.arange(count)[::-1].copy()
     return Samples(
         source,
@@ -47,7 +53,7 @@ def batch(*transforms: Any, count: int = 20, epoch: int = 0, source: Images | No
         transforms,
         seed=5,
         epoch=epoch,
-        mixable=lambda labels: task.mixable(labels, source.description),
+        mixable=mixable(source),
     )
 
 
@@ -153,6 +159,7 @@ def test_accumulated_batches_mix_among_themselves_alone() -> None:
         accumulate=2,
         order=registry.make("orders", "shuffle"),
         seed=1,
+        mixable=mixable(images()),
     )
     alone = Loader(
         images(),
@@ -162,6 +169,7 @@ def test_accumulated_batches_mix_among_themselves_alone() -> None:
         accumulate=1,
         order=registry.make("orders", "shuffle"),
         seed=1,
+        mixable=mixable(images()),
     )
     for step in range(4):
         for part, (one,) in zip(steps.step(step), (alone.step(2 * step), alone.step(2 * step + 1)), strict=True):

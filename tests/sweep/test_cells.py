@@ -13,14 +13,14 @@ from cnntrain.config.load import leaves, load
 from cnntrain.config.problems import Problems
 from cnntrain.config.tree import Scalar, Source, parse
 from cnntrain.core.errors import ConfigError, UsageError
-from cnntrain.sweep.plan import Plan, Spread, read_plan, to_text
+from cnntrain.sweep.cells import Spread, Sweep, read_sweep, to_text
 from tests.support.experiments import write
 
 
-def plan(folder: Path, text: str, *sets: str) -> Plan:
+def plan(folder: Path, text: str, *sets: str) -> Sweep:
     write(folder)
     (folder / "sweep.yaml").write_text(f"config: full.yaml\n{text}")
-    return read_plan(folder / "sweep.yaml", sets)
+    return read_sweep(folder / "sweep.yaml", sets)
 
 
 def complaints(folder: Path, text: str) -> list[str]:
@@ -29,7 +29,7 @@ def complaints(folder: Path, text: str) -> list[str]:
     return [f"{Path(p.where.file).name}:{p.where.line}:{p.where.column} {p.message}" for p in raised.value.problems]
 
 
-def names(found: Plan) -> list[str]:
+def names(found: Sweep) -> list[str]:
     return [cell.name for cell in found.cells]
 
 
@@ -196,7 +196,7 @@ def test_a_mistake_of_the_config_is_reported_once_for_all_cells(tmp_path):
     write(tmp_path, "nonsense: 1\n", "bad.yaml")
     (tmp_path / "sweep.yaml").write_text("config: bad.yaml\nseeds: 3\n")
     with pytest.raises(ConfigError) as raised:
-        read_plan(tmp_path / "sweep.yaml")
+        read_sweep(tmp_path / "sweep.yaml")
     assert [p.message.split(" (")[0] for p in raised.value.problems] == [
         "unknown key 'nonsense'; known: name, seed, data, model, init, task, loss, optimizer, schedule, "
         "momentum_schedule, train, checkpoint, warnings",
@@ -207,6 +207,6 @@ def test_a_mistake_of_the_config_is_reported_once_for_all_cells(tmp_path):
 def test_an_ordinary_config_is_no_sweep(tmp_path):
     write(tmp_path, "a word", "word.yaml")
     with pytest.raises(ConfigError, match=r"a sweep is a mapping with the key 'config'.*; found a single value"):
-        read_plan(tmp_path / "word.yaml")
+        read_sweep(tmp_path / "word.yaml")
     with pytest.raises(UsageError, match=r"the sweep .*nowhere\.yaml cannot be read.*Check the path"):
-        read_plan(tmp_path / "nowhere.yaml")
+        read_sweep(tmp_path / "nowhere.yaml")

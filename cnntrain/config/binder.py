@@ -1,4 +1,4 @@
-"""The reader turns a tree into the dataclasses of the schema; the annotation of a field decides what a text means.
+"""The binder turns a tree into the dataclasses of the schema; the annotation of a field decides what a text means.
 
 Every value is read, whatever was wrong before it, and every problem is noted at the place of the value it is about.
 What cannot be read becomes INVALID, and whatever would contain it is not built.
@@ -52,8 +52,8 @@ def keys_of(cls: type) -> dict[str, tuple[dataclasses.Field[Any], Any]]:
     return {key_of(fields[name]): (fields[name], annotation) for name, annotation in annotations.items()}
 
 
-class Reader:
-    """Reads one tree; `marks` remembers where each value was written, by dotted path."""
+class Binder:
+    """Binds one tree; `marks` remembers where each value was written, by dotted path."""
 
     def __init__(self, problems: Problems) -> None:
         self.problems = problems

@@ -18,7 +18,7 @@ from cnntrain.config.fields import (
     RunName,
     Seed,
 )
-from cnntrain.config.schema import EarlyStopping, InitRule, Source, TrainedOptions, Until
+from cnntrain.config.schema import DatasetPart, EarlyStopping, InitRule, TrainedOptions, Until
 from cnntrain.core.registry import Part, lookup
 from cnntrain.parts.schedules.base import Warmup
 from tests.support.configs import SMALL, complaints, loaded, refusal, replaced, value_of
@@ -126,7 +126,11 @@ def test_the_annotation_decides_what_a_value_means(text: str, annotation: Any, v
         ("../x", RunName, "key must be up to 100 letters, digits, '.', '_' or '-', got '../x'"),
         ("..", RunName, "key must be up to 100 letters, digits, '.', '_' or '-', got '..'"),
         ("n" * 101, RunName, f"key must be up to 100 letters, digits, '.', '_' or '-', got '{'n' * 101}'"),
-        ("idxx", float | Source | None, "key: expected a number, a dataset or null, got 'idxx'; did you mean 'idx'?"),
+        (
+            "idxx",
+            float | DatasetPart | None,
+            "key: expected a number, a dataset or null, got 'idxx'; did you mean 'idx'?",
+        ),
         ("crossentropy", Loss, "unknown loss 'crossentropy'; did you mean 'cross_entropy'?"),
         ("CrossEntropyLoss", Loss, "unknown loss 'CrossEntropyLoss': cnntrain calls it 'cross_entropy'"),
         ("Conv2d", Layer, "unknown layer 'Conv2d': cnntrain calls it 'conv2d'"),

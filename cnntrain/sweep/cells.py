@@ -1,4 +1,4 @@
-"""A plan is what a sweep file says: the cells, each an experiment of its own with its own run directory.
+"""A sweep file stands for cells, each an experiment of its own with its own run directory.
 
     config: quickstart.yaml                 # or a list; paths count from this file's folder
     set: {train.epochs: 3}                  # the same in every cell
@@ -25,12 +25,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnntrain.config import scalars
+from cnntrain.config.binder import INVALID, Binder, Place
 from cnntrain.config.compose import root_map
 from cnntrain.config.dump import fingerprint
 from cnntrain.config.fields import Finite, PositiveInt, RunName, Seed, check_fields
 from cnntrain.config.load import Loaded, load, run_name
 from cnntrain.config.problems import Problems
-from cnntrain.config.reader import INVALID, Place, Reader
 from cnntrain.config.tree import List, Map, Node, Scalar, UnreadableError, parse, read_source
 from cnntrain.config.tree import scalars as scalars_of
 from cnntrain.core.errors import ConfigError, Mark, UsageError
@@ -111,7 +111,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Sweep:
     """The cells of a sweep. `repeated` counts those that were equal to an earlier one, and were left out."""
 
     name: str
@@ -130,8 +130,8 @@ class Plan:
         return ["fit", *self.configs, *sets, "--run-dir", str(folder / cell.name), "--resume-or-start"]
 
 
-def read_plan(path: Path, sets: Sequence[str] = ()) -> Plan:
-    """The plan of a sweep file; `sets` are `KEY=VALUE` overrides for all cells, above what the file says.
+def read_sweep(path: Path, sets: Sequence[str] = ()) -> Sweep:
+    """What a sweep file says; `sets` are `KEY=VALUE` overrides for all cells, above what the file says.
 
     Raises ConfigError with everything that is wrong in any cell, or UsageError where a file cannot be read.
     """
@@ -141,7 +141,7 @@ def read_plan(path: Path, sets: Sequence[str] = ()) -> Plan:
     except UnreadableError as error:
         raise UsageError(f"the sweep {path} {error} (looked for {path.absolute()}). Check the path") from error
     tree = root_map(parse(source, problems), source.mark(0, 0), problems, _WHAT)
-    sweep = Reader(problems).read(tree, SweepFile, Place())
+    sweep = Binder(problems).read(tree, SweepFile, Place())
     problems.check()
     assert isinstance(sweep, SweepFile)
     lists = _Lists(problems, tree)
@@ -159,7 +159,7 @@ def read_plan(path: Path, sets: Sequence[str] = ()) -> Plan:
     names = _names(settings, constant=set(sweep.set_.entries))
     first = {fingerprint(one.experiment): number for number, one in reversed([*enumerate(loaded)])}
     chosen = tuple(Cell(names[n], settings[n], loaded[n]) for n in sorted(first.values()))
-    return Plan(sweep.name or run_name(path.stem), configs, tuple(sets), chosen, len(cells) - len(chosen))
+    return Sweep(sweep.name or run_name(path.stem), configs, tuple(sets), chosen, len(cells) - len(chosen))
 
 
 class _Lists:
@@ -199,7 +199,7 @@ class _Lists:
         choices: list[tuple[Scalar, Sequence[Node] | Spread]] = []
         for key, node in _settings(wanted.keys):
             if isinstance(node, Map):
-                spread = Reader(self.problems).read(node, Spread, Place(key.text, key.text))
+                spread = Binder(self.problems).read(node, Spread, Place(key.text, key.text))
                 choices += [] if spread is INVALID else [(key, spread)]
             else:
                 choices.append((key, self.values(key, node)))
