@@ -92,12 +92,18 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([*COMMANDS.items()])
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Name a first command, one that works in this directory."""
+        example = "configs/quickstart.yaml"
+        formatter.write(
+            f"\nStart with: cnntrain {f'fit {example}' if os.path.isfile(example) else 'init --data DATA'}\n"
+        )
+
 
 @click.command(
     cls=LazyGroup,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Start with: cnntrain fit configs/quickstart.yaml",
 )
 @click.version_option(__version__, message="cnntrain %(version)s")
 @debug

@@ -95,7 +95,8 @@ def command(
             name = trained.stopped.name
             message = f"stopped by {name}; the runs under way are saved. Go on with the same command"
             raise StoppedError(message, trained.stopped)
-        board.say(f"next: cnntrain compare {shlex.quote(str(folder))}")
+        if any((folder / cell.name / "config.resolved.yaml").exists() for cell in plan.cells):
+            board.say(f"next: cnntrain compare {shlex.quote(str(folder))}")
         context.exit(trained.worst)
 
 
