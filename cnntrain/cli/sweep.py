@@ -34,7 +34,9 @@ _REDRAWN = 0.5  # seconds between two drawings of the live table
 )
 @click.argument("sweep", type=PATH, metavar="SWEEP")
 @sets
-@click.option("-o", "--run-dir", type=PATH, help="The folder of all run directories; by default runs/NAME.")
+@click.option(
+    "-o", "--output", "--run-dir", "run_dir", type=PATH, help="The folder of all run directories; by default runs/NAME."
+)
 @threads
 @click.option(
     "-p",

@@ -309,7 +309,7 @@ def _new_directory(name: str, config_hash: str) -> Path:
 def _how_to_start(path: Path) -> str:
     """What to do where there is nothing to resume: a run of its own, where this directory can take one."""
     ours = os.path.lexists(path / _LOCK)
-    if os.path.lexists(path) and not os.path.isdir(path) or _names(path) and not ours:
+    if (os.path.lexists(path) and not os.path.isdir(path)) or (_names(path) and not ours):
         return "Name the directory of a run; cnntrain fit said which"
     flag = " --overwrite" if _names(path) else ""
     return f"Start a run with: cnntrain fit CONFIG --run-dir {shlex.quote(str(path))}{flag}"

@@ -86,14 +86,9 @@ def fit(
         if options.resume or (options.resume_or_start and options.run_dir and resumable(options.run_dir)):
             return _resume(configs, sets, options, console, held)
         if not configs:
-            there = _EXAMPLE.is_file()
+            example = f"Try: cnntrain fit {_EXAMPLE}" if _EXAMPLE.is_file() else ""
             raise UsageError(
-                "fit needs a config file. "
-                + (
-                    f"Try: cnntrain fit {_EXAMPLE}"
-                    if there
-                    else "Write one for your data by: cnntrain init --data DATA"
-                )
+                f"fit needs a config file. {example or 'Write one for your data by: cnntrain init --data DATA'}"
             )
         return _start(load(configs, sets), options, console, held)
 

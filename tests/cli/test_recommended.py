@@ -34,6 +34,7 @@ RECOMMENDED = {  # as the source has it, {} for what is filled in -> the test of
     "cnntrain init --data DATA": "test_without_a_config",
     "cnntrain fit {} -s optimizer": "test_the_suggested_learning_rate",
     "cnntrain compare {}": "test_after_a_sweep_comes_compare",
+    "cnntrain sweep {}": "test_a_sweep_is_no_config",
     "cnntrain list": "test_what_list_refers_to",
     "cnntrain list KIND": "test_what_list_refers_to",
     "cnntrain list {}": "test_what_list_refers_to",
@@ -179,6 +180,15 @@ def test_after_a_sweep_comes_compare(cnntrain, desk, config):
     outcome = cnntrain("sweep", "sweep.yaml", "-o", "my runs")
     (words,) = commands(outcome.err)[-1:]
     assert words == ["compare", "my runs"]
+    assert cnntrain(*words).code == 0
+
+
+def test_a_sweep_is_no_config(cnntrain, desk, config):
+    (desk / "a sweep.yaml").write_text(f"config: {config}\nset: {{train.epochs: 1}}\nseeds: 1\n")
+    outcome = cnntrain("fit", "a sweep.yaml")
+    assert outcome.code == 2
+    assert "this is a sweep" in outcome.err
+    (words,) = commands(outcome.err.splitlines()[0])
     assert cnntrain(*words).code == 0
 
 
