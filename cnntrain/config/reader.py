@@ -169,12 +169,12 @@ class Reader:
         meant = _meant(name, kind)
         if meant is None or not isinstance(node, Map):
             return
-        classes = (meant, meant.options) if declared and meant.options else (meant,)
+        classes: tuple[type, ...] = (meant, meant.options) if declared and meant.options else (meant,)
         self.fields(_without_type(node), classes, meant.name_in_config, at)
 
     def retyped(self, node: Map, name: Node, cls: type[Part], declared: bool, at: Place) -> bool:
         """Report an override of the type alone that leaves keys of the other type; returns whether it is one."""
-        classes = (cls, cls.options) if declared and cls.options else (cls,)
+        classes: tuple[type, ...] = (cls, cls.options) if declared and cls.options else (cls,)
         known = {key for part in classes for key in keys_of(part)} | {"type"}
         left = [
             key

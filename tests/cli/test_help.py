@@ -123,7 +123,7 @@ def test_aliases_are_the_command(cnntrain, alias, name):
         ),
         (
             ["fit", "a.yaml", "-o", ""],
-            "invalid value for '-o' / '--run-dir': the path is empty. See 'cnntrain fit --help'",
+            "invalid value for '-o' / '--output' / '--run-dir': the path is empty. See 'cnntrain fit --help'",
         ),
         (
             ["fit", "a.yaml", "-o", "~/run"],
