@@ -217,7 +217,7 @@ class Reader:
         if key:
             hint = f": it is a key of every {noun}, to be written beside its type as '{key}: ...'"
         close = _no_space(name.text)
-        if close and close[0] in {key for cls in known.values() for key in keys_of(cls)} | {"type"}:
+        if close and close[0] in _all_keys([*known.values()]):
             hint = f"; put a space after the colon: '{close[0]}: {close[1]}'"
         self.problems.add(name.where, f"unknown {noun} {scalars.found(name)}{hint}")
         return INVALID
@@ -337,6 +337,11 @@ def _own_layer(key: str, value: Node) -> str | None:
             return f"{{type: dropout, rate: {value.text}}}"
         return named or layer
     return layer
+
+
+def _all_keys(classes: Sequence[type]) -> set[str]:
+    """Every key that one of several parts takes."""
+    return {"type"}.union(*(keys_of(cls) for cls in classes))
 
 
 def _no_space(text: str) -> tuple[str, str] | None:
