@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -122,6 +123,11 @@ def propose(path: Path, config: Path, reader: Reader = ALONE, targets: Sequence[
     return Proposal(text, source, images.description, amount, len(images), network.graph.parameter_count())
 
 
+def _quoted(path: Path) -> str:
+    """A path as a shell takes it, on one line."""
+    return printable(shlex.quote(str(path)))
+
+
 def _moments(images: Images) -> dict[str, list[float]]:
     """Mean and standard deviation of each channel, rounded: the keys of normalize."""
     chosen = np.arange(0, len(images), -(-len(images) // MEASURED))
@@ -131,9 +137,9 @@ def _moments(images: Images) -> dict[str, list[float]]:
 
 
 def _lines(found: _Findings, path: Path, config: Path) -> Iterator[str]:
-    yield f"# Something to start from, to be read and changed; made by: cnntrain init --data {printable(str(path))}"
-    yield f"#   cnntrain check {printable(str(config))}   looks at every file"
-    yield f"#   cnntrain fit {printable(str(config))}     trains"
+    yield f"# Something to start from, to be read and changed; made by: cnntrain init --data {_quoted(path)}"
+    yield f"#   cnntrain check {_quoted(config)}   looks at every file"
+    yield f"#   cnntrain fit {_quoted(config)}     trains"
     yield f"name: {to_line(_name(path))}"
     yield ""
     yield from _data(found)

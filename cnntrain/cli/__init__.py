@@ -10,10 +10,13 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import itertools
 import os
+import shlex
 import sys
 import traceback
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -21,7 +24,8 @@ import click
 from cnntrain import __version__
 from cnntrain.cli.options import debug
 from cnntrain.cli.text import sentence
-from cnntrain.core.errors import CnntrainError, ConfigError, printable
+from cnntrain.config import foreign
+from cnntrain.core.errors import CnntrainError, ConfigError, PausedError, StoppedError, printable
 from cnntrain.core.registry import did_you_mean, nearest
 
 COMMANDS = {  # name -> what it does; the module cnntrain.cli.NAME has the click command `command`
@@ -92,12 +96,17 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([*COMMANDS.items()])
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Name a first command, one that works in this directory."""
+        example = "configs/quickstart.yaml"
+        first = f"fit {example}" if os.path.isfile(example) else "init --data DATA"
+        formatter.write(f"\nStart with: cnntrain {first}\n")
+
 
 @click.command(
     cls=LazyGroup,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Start with: cnntrain fit configs/quickstart.yaml",
 )
 @click.version_option(__version__, message="cnntrain %(version)s")
 @debug
@@ -111,7 +120,7 @@ def app(context: click.Context) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line; returns its exit code. cli/README.md says what each code means."""
-    state = {"debug": os.environ.get("CNNTRAIN_DEBUG", "") not in ("", "0")}
+    state: dict[str, Any] = {"debug": os.environ.get("CNNTRAIN_DEBUG", "") not in ("", "0")}
     _escape_output()
     _warn_of_unknown_variables()
     try:
@@ -123,7 +132,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         code = 141
     except KeyboardInterrupt:
-        code = _fail(130, "interrupted")
+        code = _say(130, "interrupted")
     except Exception as error:
         if state["debug"]:
             _print(traceback.format_exc())
@@ -134,6 +143,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str], state: dict[str, Any]) -> int:
     """Run a command, or answer a shell that asks for completions; returns the exit code."""
+    state["arguments"] = tuple(arguments)
     try:
         if COMPLETE in os.environ:
             from cnntrain.cli import complete  # noqa: F401  (it makes its shells known to click)
@@ -152,6 +162,8 @@ def explain(error: Exception) -> int:
     """Say on stderr what went wrong and what to do; returns the exit code."""
     if isinstance(error, click.UsageError):
         return _fail(2, _usage_message(error))
+    if isinstance(error, (StoppedError, PausedError)):  # which the user asked for
+        return _say(error.exit_code, str(error))
     if isinstance(error, click.ClickException):
         return _fail(2, error.format_message())
     if isinstance(error, ConfigError):
@@ -169,15 +181,45 @@ def _usage_message(error: click.UsageError) -> str:
     """What click says, as one line that begins and ends like ours."""
     command = error.ctx.command_path if error.ctx else "cnntrain"
     if isinstance(error, click.NoSuchOption):
-        text = f"no option {error.option_name!r}{did_you_mean(error.option_name, error.possibilities or ())}"
+        text = f"no option {error.option_name!r}{_in_place_of(error)}"
     else:
         text = " ".join(error.format_message().split())
     text = text[:1].lower() + text[1:]
     return f"{sentence(text)} See '{command} --help'"
 
 
+def _in_place_of(error: click.NoSuchOption) -> str:
+    """What to write in place of an option that there is not: the key of the config that it would be, or another."""
+    from cnntrain.config import whereabouts
+
+    name = error.option_name.lstrip("-").replace("-", "_")
+    takes = {parameter.name for parameter in error.ctx.command.params} if error.ctx else set()
+    path = whereabouts.home(name) if "sets" in takes and "checkpoint" not in takes else None
+    if path:
+        state = error.ctx.find_root().obj if error.ctx else None
+        value = _value_after(error.option_name, (state or {}).get("arguments", ()))
+        return f", it is a key of the config: -s {shlex.quote(f'{path}={value}')}"
+    elsewhere = foreign.elsewhere(name)
+    return f": {elsewhere}" if elsewhere else did_you_mean(error.option_name, error.possibilities or ())
+
+
+def _value_after(option: str, arguments: Sequence[str]) -> str:
+    """What was given for an option, if anything."""
+    for argument, after in itertools.pairwise([*arguments, ""]):
+        if argument.startswith(f"{option}="):
+            return argument.partition("=")[2]
+        if argument == option and not after.startswith("-"):
+            return after or "..."
+    return "..."
+
+
 def _fail(code: int, message: str) -> int:
     _print(f"cnntrain: error: {printable(message)}")
+    return code
+
+
+def _say(code: int, message: str) -> int:
+    _print(f"cnntrain: {printable(message)}")
     return code
 
 

@@ -47,7 +47,9 @@ def _seconds(_context: click.Context, _option: click.Parameter, text: str | None
 )
 @click.argument("configs", nargs=-1, type=PATH, metavar="CONFIG...")
 @sets
-@click.option("-o", "--run-dir", type=PATH, help="Where to write; by default runs/NAME/DATE-HASH.")
+@click.option(
+    "-o", "--output", "--run-dir", "run_dir", type=PATH, help="Where to write; by default runs/NAME/DATE-HASH."
+)
 @threads
 @click.option(
     "-n",

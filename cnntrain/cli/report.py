@@ -20,6 +20,7 @@ from cnntrain.core.errors import printable
 )
 @click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
 @click.option(
+    "-o",
     "--output",
     type=PATH,
     help="The file to write; by default report.html in the run directory, or here for several runs.",

@@ -34,7 +34,9 @@ _REDRAWN = 0.5  # seconds between two drawings of the live table
 )
 @click.argument("sweep", type=PATH, metavar="SWEEP")
 @sets
-@click.option("-o", "--run-dir", type=PATH, help="The folder of all run directories; by default runs/NAME.")
+@click.option(
+    "-o", "--output", "--run-dir", "run_dir", type=PATH, help="The folder of all run directories; by default runs/NAME."
+)
 @threads
 @click.option(
     "-p",
@@ -95,7 +97,8 @@ def command(
             name = trained.stopped.name
             message = f"stopped by {name}; the runs under way are saved. Go on with the same command"
             raise StoppedError(message, trained.stopped)
-        board.say(f"next: cnntrain compare {shlex.quote(str(folder))}")
+        if any((folder / cell.name / "config.resolved.yaml").exists() for cell in plan.cells):
+            board.say(f"next: cnntrain compare {shlex.quote(str(folder))}")
         context.exit(trained.worst)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,9 @@ def load(
         tree = change(tree, key, value, problems)
     for number, text in enumerate(sets, 1):
         tree = override(tree, text, number, problems)
+    varied = [key for key in ("grid", "list", "random", "seeds") if key in tree.entries]
+    if "config" in tree.entries and varied and not isinstance(paths[0], Mapping):
+        problems.fail(tree.where, f"this is a sweep; train it with: cnntrain sweep {shlex.quote(str(paths[-1]))}")
     tree = expand(tree, problems)
     tree = substitute(tree, composition.mentioned | mentions(tree), problems)
     stem = NAME if isinstance(paths[0], Mapping) else Path(paths[0]).stem

@@ -30,6 +30,7 @@ MAX_RESOLVED = 10 * MAX_NODES  # once every default is filled in
 
 SET = "--set"  # the "file" in which overrides are written
 
+_NO_SPACE = re.compile(r"^[ -]*([A-Za-z_]\w*):([^\s:/]\S{0,40})\s*$", re.ASCII)  # "lr:0.1", one word to YAML
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what YAML counts as one
 _UNPRINTABLE = YamlReader.NON_PRINTABLE
 
@@ -153,6 +154,10 @@ def _fail_syntax(source: Source, problems: Problems, error: yaml.MarkedYAMLError
     elif "mapping values are not allowed" in message:
         message += "; is a line before it indented wrongly, or does a text with ': ' in it lack quotes?"
     notes = []
+    near = source.lines[max(place.line - 1, 0) : place.line + 1]
+    close = next((found for line in reversed(near) if (found := _NO_SPACE.match(line))), None)
+    if close:
+        message += f"; put a space after the colon: '{close[1]}: {close[2]}'"
     if error.context and error.context_mark and error.context_mark.line != place.line:
         notes.append(f"({error.context}, which begins at line {error.context_mark.line + 1})")
     where = source.mark(place.line, place.column)

@@ -20,7 +20,7 @@ from cnntrain.core.sparkline import sparkline
 Progress = Literal["auto", "bar", "plain", "none"]
 
 _LINE_EVERY = 10.0  # seconds between two plain lines within an epoch
-_BAR = "{desc} {bar:4} {n_fmt}/{total_fmt}{postfix}"  # in 80 columns
+_BAR = "{desc} {bar} {n_fmt}/{total_fmt}{postfix}"  # as long as the terminal leaves it room
 _BAR_EVERY = 0.2  # seconds between two updates of the numbers beside the bar
 _SPLITS = ("train", "val", "val_average")  # whose values a row of an epoch shows
 _BEST, _PLAIN = "\x1b[1;32m", "\x1b[0m"

@@ -20,12 +20,13 @@ from cnntrain.config.fields import Classes, Declared, annotations_of
 from cnntrain.config.schema import TrainedOptions
 from cnntrain.core.arrays import Layout, LayoutEntry, Param, Shape
 from cnntrain.core.errors import ConfigError, Mark, Problem
-from cnntrain.core.registry import Part, did_you_mean, make
+from cnntrain.core.registry import Part, did_you_mean, make, nearest
 from cnntrain.parts.layers.base import Coupled, Layer
 from cnntrain.parts.structures.base import Structure
 
 BATCH = -1  # the index that stands for the network's input
 INPUT = "input"  # the name by which `from` reads it
+_NAMED = 12  # layers that a message names
 MAX_PIECES = 10_000  # layers and lists of layers; twice the largest networks trained, and a bound for what a file asks
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -314,11 +315,18 @@ def node_of(entry: LayoutEntry) -> str:
     return entry.name.rpartition(".")[0]
 
 
+def _among(pattern: str, nodes: set[str]) -> str:
+    """The name that was probably meant, or some of those there are: `summary` would fail of the same mistake."""
+    near, names = nearest(pattern, nodes), sorted(nodes)
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"; did you mean {near!r}?" if near else f"; known: {', '.join(names[:_NAMED])}{more}"
+
+
 def unmatched(layout: Layout, patterns: Sequence[str]) -> list[tuple[int, str]]:
     """Of the patterns that match no node with trained parameters, the index and what to say."""
     nodes = {node_of(entry) for entry in layout.entries.values() if entry.offset < layout.trained}
     return [
-        (index, f"match {pattern!r} fits no layer with trained parameters; `cnntrain summary` shows their names")
+        (index, f"match {pattern!r} fits no layer with trained parameters{_among(pattern, nodes)}")
         for index, pattern in enumerate(patterns)
         if not any(fnmatch.fnmatchcase(node, pattern) for node in nodes)
     ]

@@ -85,9 +85,9 @@ class RunDirectory:
             path = _new_directory(name, config_hash)
         with _locked(path) as held:
             if _names(path) and not (overwrite or (restart and not resumable(path))):
+                further = "--resume to go on with it, " if resumable(path) else ""
                 raise RunDirectoryError(
-                    f"{path} holds a run already. Add --resume to go on with it, --overwrite to replace it, "
-                    "or choose another --run-dir"
+                    f"{path} holds a run already. Add {further}--overwrite to replace it, or choose another --run-dir"
                 )
             _clear(path)
             return cls(path, held)
@@ -98,7 +98,7 @@ class RunDirectory:
         if not resumable(path):
             raise RunDirectoryError(
                 f"{path} holds nothing to resume: there is no {path.absolute() / _CHECKPOINTS / 'last.npz'}. "
-                f"Start a run with: cnntrain fit CONFIG --run-dir {shlex.quote(str(path))}"
+                + _how_to_start(path)
             )
         with _locked(path) as held:
             return cls(path, held)
@@ -270,6 +270,15 @@ def _new_directory(name: str, config_hash: str) -> Path:
     path = next(path for path in itertools.chain([wanted], numbered) if files.make_new_directory(path))
     files.link(path.name, path.with_name("latest"))
     return path
+
+
+def _how_to_start(path: Path) -> str:
+    """What to do where there is nothing to resume: a run of its own, where this directory can take one."""
+    ours = os.path.lexists(path / _LOCK)
+    if (os.path.lexists(path) and not os.path.isdir(path)) or (_names(path) and not ours):
+        return "Name the directory of a run; cnntrain fit said which"
+    flag = " --overwrite" if _names(path) else ""
+    return f"Start a run with: cnntrain fit CONFIG --run-dir {shlex.quote(str(path))}{flag}"
 
 
 def _clear(path: Path) -> None:

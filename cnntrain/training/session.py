@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cnntrain.config.dump import fingerprint, plain, to_yaml
 from cnntrain.config.load import Loaded, load
@@ -28,6 +28,7 @@ from cnntrain.core.errors import (
 from cnntrain.data.build_data import Data
 from cnntrain.engine import memory
 from cnntrain.engine.pool import Pool
+from cnntrain.parts.datasets.base import Dataset
 from cnntrain.rundir.checkpoint import Checkpoint, read
 from cnntrain.rundir.directory import RunDirectory, resumable
 from cnntrain.rundir.environment import environment
@@ -39,6 +40,8 @@ from cnntrain.training.job import Job, make_job
 from cnntrain.training.stepper import vectors
 from cnntrain.training.trainer import Trainer
 from cnntrain.training.warm_start import WarmStart, warm_start
+
+_EXAMPLE = Path("configs/quickstart.yaml")  # of this repository: where it is the working directory
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,10 @@ def fit(
         if options.resume or (options.resume_or_start and options.run_dir and resumable(options.run_dir)):
             return _resume(configs, sets, options, console, held)
         if not configs:
-            raise UsageError("fit needs a config file. Try: cnntrain fit configs/quickstart.yaml")
+            example = f"Try: cnntrain fit {_EXAMPLE}" if _EXAMPLE.is_file() else ""
+            raise UsageError(
+                f"fit needs a config file. {example or 'Write one for your data by: cnntrain init --data DATA'}"
+            )
         return _start(load(configs, sets), options, console, held)
 
 
@@ -261,7 +267,16 @@ def _say_what_next(trainer: Trainer, run: RunDirectory, was_done: bool, console:
     if waited:
         console.say(f"waiting for data: {sum(waited) / len(waited):.1%} of the time")
     console.say(f"results: {run.path}")
-    console.say(f"next: cnntrain eval {shlex.quote(str(run.path))}")
+    split = usual_split(trainer.job)
+    further = "" if split == "test" else f" --split {split}"
+    console.say(f"next: cnntrain eval {shlex.quote(str(run.path))}{further}")
+
+
+def usual_split(job: Job) -> str:
+    """The split to measure a finished network on: test where the source has one, else what validated it, else train."""
+    if "test" in cast(Dataset, job.loaded.experiment.data.source).splits():
+        return "test"
+    return "train" if job.data.val is None else "val"
 
 
 def _data_summary(data: Data) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def test_a_signal_finishes_the_step_saves_and_tells_how_to_go_on(number, code, t
     _, err = process.communicate(timeout=10)
     assert process.returncode == code
     last = err.strip().splitlines()[-1]
-    assert last.startswith(f"cnntrain: error: stopped by {number.name} after step")
+    assert last.startswith(f"cnntrain: stopped by {number.name} after step")
     assert "cnntrain fit --run-dir run --resume" in last
     status = json.loads((tmp_path / "run/status.json").read_text())
     assert (status["state"], status["exit_code"]) == ("interrupted", code)

@@ -148,7 +148,7 @@ def test_a_signal_reaches_every_run_once_and_leaves_no_orphan(desk, number, code
     assert not any(map(alive, pids))
     assert [line.split()[1:3] for line in out.splitlines()[2:]] == [["143", "stopped"]] * 2 + [["-", "waiting"]]
     assert err.splitlines()[-1] == (
-        f"cnntrain: error: stopped by {number.name}; the runs under way are saved. Go on with the same command"
+        f"cnntrain: stopped by {number.name}; the runs under way are saved. Go on with the same command"
     )
     states = [json.loads((path / "status.json").read_text()) for path in runs]
     assert [(state["state"], state["exit_code"]) for state in states] == [("interrupted", 143)] * 2
