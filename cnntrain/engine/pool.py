@@ -23,7 +23,7 @@ _PACKAGE = Path(__file__).parent.parent
 
 T = TypeVar("T")
 Task = Callable[[int, int], None]  # (worker, index)
-Job = Callable[..., object]  # (team, *numbers): what each member of a team does of it, at the same time as the others
+Job = Callable[..., object]  # (team, *numbers): each team member's share of it, done at the same time as the others'
 
 
 class Pool:
@@ -37,7 +37,7 @@ class Pool:
         self._reserved = self._hanging = False
         self._jobs: list[Job] = []
         self._processes: Processes | None = None
-        self._known = 0  # how many of the jobs they know
+        self._known = 0  # how many of the jobs the processes know
         self._inboxes: list[SimpleQueue[_Run | None]] = [SimpleQueue() for _ in range(threads - 1)]
         self._workers = [
             threading.Thread(target=self._serve, args=(number, inbox), name=f"cnntrain-{number}", daemon=True)
@@ -74,7 +74,7 @@ class Pool:
             except Empty:
                 watchdog = watchdog or Watchdog(PATIENCE)
                 still = [watchdog.hangs(os.getpid(), worker.native_id or 0) for worker in self._workers]
-                if all(still):  # who is done does not run, either
+                if all(still):  # a thread that is done does not run, either
                     self._hanging = True
                     bark("a worker thread", _doing(self._workers))
 
@@ -89,14 +89,15 @@ class Pool:
         self.run(self.threads, lambda _thread, worker: task(worker))
 
     def agree(self, flags: tuple[int, ...]) -> tuple[int, ...]:
-        """The largest of each flag over all processes that lead this training, and so know each its own; here one does.
+        """The largest of each flag over all processes that lead this training, each of which knows its own; here there
+        is one.
 
         A signal reaches one process and time is up for each at its own moment, but all have to leave the same step.
         """
         return flags
 
     def register(self, job: Job) -> int:
-        """Have processes that are forked later know a job: the number to tell them, before those it is done with."""
+        """Make a job known to processes forked later: the number to tell them, ahead of the job's own numbers."""
         self._jobs.append(job)
         return len(self._jobs) - 1
 
@@ -109,13 +110,13 @@ class Pool:
             self._known = len(jobs)
 
     def team(self, job: int) -> Team:
-        """Who does a job: the processes that are there and know it, or the threads of this pool."""
+        """The team for a job: the processes that are there and know it, or the threads of this pool."""
         return self._processes if self._processes and job < self._known else self
 
     def lead(self, team: Team, job: int, numbers: tuple[float, ...], mine: Callable[[Team], T]) -> T:
         """Do a job with its team: `mine(team)` here, while processes, told the numbers, do theirs; what `mine` returns.
 
-        Where it fails, the processes end, for nobody knows how far they are.
+        Where it fails, the processes end, since nothing tells how far they are.
         """
         try:
             if isinstance(team, Processes):
@@ -157,7 +158,7 @@ class Pool:
 
 
 def _doing(workers: Sequence[threading.Thread]) -> str:
-    """Where in this package the first thread is that does anything, as a message goes on: " in f (a/b.py:12)"."""
+    """Where in this package the first busy thread is, as the end of a message: " in f (a/b.py:12)"."""
     frames = sys._current_frames()
     for worker in workers:
         frame = frames.get(worker.ident or 0)

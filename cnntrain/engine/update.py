@@ -59,7 +59,7 @@ class Updater:
     def __init__(
         self, optimizer: Optimizer, layout: Layout, pool: Pool, params: Array, grads: Array, rules: Rules | None = None
     ) -> None:
-        """`params` and `grads` lie in shared memory (`arrays.shared`), for processes of the pool may take part."""
+        """`params` and `grads` lie in shared memory (`arrays.shared`), since processes of the pool may take part."""
         self.optimizer, self.pool, self.rules = optimizer, pool, rules or Rules()
         self._params, self._grads = params, grads
         self.slots = {name: shared(layout.size, params.dtype) for name in optimizer.state_names()}
@@ -96,7 +96,7 @@ class Updater:
         return _finite(self.pool.lead(team, self._job, numbers, lambda team: self._take(team, *numbers)), step)
 
     def _take(self, team: Team, lr: float, step: float, clip_norm: float, momentum: float) -> float:
-        """What all workers do of `apply`, together; they stop where the norm is not finite."""
+        """What all workers do in `apply`, together; they stop where the norm is not finite."""
         norm = self._norm(team)
         if self._prepares and math.isfinite(norm):
             self._run(team, self._tensor_shares, self._prepare)
@@ -243,7 +243,7 @@ def clip_adaptively(p: Array, g: Array, most: float) -> None:
 
 
 def _tensor(optimizer: Optimizer, layout: Layout, entry: Entry) -> tuple[Entry, _Piece]:
-    """A trained parameter, and how its groups want it treated."""
+    """A trained parameter, and how its groups treat it."""
     span = next(span for span in layout.spans if span.start <= entry.offset < span.stop)
     piece = _Piece(
         slice(entry.offset, entry.offset + entry.param.size), entry.param.shape, span.role, span.lr_mult, None
