@@ -1,7 +1,7 @@
 """The safetensors format: parameters under the names and in the layout of PyTorch, to be loaded into an equal model.
 
 A node's name is its module's, as in `model.load_state_dict`. Kernels are (filters, channels / groups, height, width)
-there, matrices (units, features); features that come of a flattened image are in PyTorch's order, channel by channel.
+there, matrices (units, features); features that come from a flattened image are in PyTorch's order, channel by channel.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _COUNTER = "num_batches_tracked"  # PyTorch's batch norm has one, and does not n
 def write(graph: Graph, params: Mapping[str, Array], facts: Mapping[str, Any]) -> bytes:
     """The bytes of the file for parameters by our names ("conv2d_1.weight").
 
-    Raises UsageError for a layer of which two parameters would have one name there, MissingExtraError without the
+    Raises UsageError for a layer two of whose parameters would have one name there, MissingExtraError without the
     package safetensors.
     """
     library = _library()
@@ -46,13 +46,13 @@ def _refuse_one_name_for_two(graph: Graph, layout: _Layout) -> None:
                 raise UsageError(
                     f"{node.name} ({node.layer.name_in_config}, {node.where}) cannot be exported as safetensors: its "
                     f"parameters {ours[theirs]!r} and {name!r} would both be called {theirs!r}. Choose another "
-                    "--format, or call one of them otherwise in the layer's 'params'"
+                    "--format, or rename one of them in the layer's 'params'"
                 )
             ours[theirs] = name
 
 
 def _sorted(data: bytes) -> bytes:
-    """The same file with the keys of its header in order, in which the library writes them as they come."""
+    """The same file with the keys of its header sorted; the library writes them in arbitrary order."""
     length = int.from_bytes(data[:8], "little")
     header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
@@ -66,16 +66,16 @@ def read_bytes(path: Path) -> bytes:
 
 
 def parameters(path: Path, data: bytes, graph: Graph) -> dict[str, Array]:
-    """The parameters that a file's bytes hold, by our names; those that the network has not keep theirs.
+    """The parameters that a file's bytes hold, by our names; those that the network lacks keep their own.
 
-    Raises CheckpointError where they are no safetensors file.
+    Raises CheckpointError where they are not a safetensors file.
     """
     library = _library()
     try:
         tensors: dict[str, Array] = library.load(data)
-    except Exception as error:  # the library's own, and KeyError for a type that NumPy has not
+    except Exception as error:  # the library's own, and KeyError for a type that NumPy lacks
         raise CheckpointError(
-            f"{path} is no safetensors file that NumPy could hold: {printable(str(error))}. Write it again, in float32"
+            f"{path} is not a safetensors file that NumPy can hold: {printable(str(error))}. Write it again, in float32"
         ) from error
     layout = _Layout(graph)
     ours = {layout.name(name): name for name in layout.shapes}
@@ -99,7 +99,7 @@ def _library() -> Any:
 
 
 class _Layout:
-    """Which of our parameters is which of PyTorch's, and how the two lay it out."""
+    """Which of our parameters is which of PyTorch's, and how the two programs lay it out."""
 
     def __init__(self, graph: Graph) -> None:
         self.shapes = {
@@ -130,7 +130,7 @@ class _Layout:
         return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
 
     def ours(self, name: str, array: Array) -> Array:
-        """PyTorch's array in our layout; where the shape is another one, in whatever comes nearest."""
+        """PyTorch's array in our layout; where the shape differs, in whatever comes nearest."""
         array = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
         order = self._order(name)
         if order is not None and len(order) == len(array):
@@ -138,7 +138,7 @@ class _Layout:
         return np.ascontiguousarray(array)
 
     def _order(self, name: str) -> Array | None:
-        """Which of our features is each of PyTorch's, for a parameter of a flattened image."""
+        """The feature of ours for each of PyTorch's, for a parameter of a flattened image."""
         if name not in self._flattened:
             return None
         height, width, channels = self._flattened[name]
