@@ -248,7 +248,7 @@ def _confusion(judged: _Judged) -> Section:
         Matrix("confusion", "confusion", matrix, classes),
         Table(header, rows, right={2, 3}, title="Most often confused"),
     ]
-    note = "A row holds the samples of one class, in the columns of the predicted classes; the diagonal holds the right ones."
+    note = "A row holds the samples of one class, in the columns of the predicted classes; the diagonal is right."
     return Section("Confusion", content, note, half=narrow(classes))
 
 
