@@ -1,4 +1,4 @@
-"""Advice: settings that are allowed and rarely meant, as warnings with codes that can be silenced.
+"""Advice: settings that are allowed but rarely meant, as warnings with codes that can be silenced.
 
 `warnings: {ignore: [code]}` in the config silences one. Codes are never renamed. Only what is probably a mistake is
 warned about: weight decay under a schedule that ends at zero, or a bias before batch norm, are everyday recipes and
@@ -26,14 +26,14 @@ from cnntrain.training.rates import horizon
 
 FROM_LOGITS = {"cross_entropy", "binary_cross_entropy", "focal", "kl_div", "distillation"}
 ADAPTIVE = {"adam", "nadam", "radam", "adamax"}
-PROBES = 200  # steps at which a schedule is looked at
+PROBES = 200  # steps at which a schedule is sampled
 IDLE = 0.1  # share of the steps without a learning rate that is worth a word
 FADED = 1e-3  # share of its largest at which the rate is next to nothing; a cosine is below in the last 2% of steps
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What rules look at. `horizon` is None where it takes the data to know how long training is."""
+    """What rules look at. `horizon` is None where the length of training is not known without the data."""
 
     loaded: Loaded
     network: Network
@@ -168,7 +168,7 @@ def _dropout_before_loss(at: Situation) -> str | None:
 
 
 def _dense_without_activation(at: Situation) -> str | None:
-    if at.experiment.model.preset is not None:  # Caffe's cifar10_quick is like that
+    if at.experiment.model.preset is not None:  # as in Caffe's cifar10_quick
         return None
     for node in _of_type(at.graph, "dense"):
         before = _before(at.graph, node)
@@ -263,7 +263,7 @@ RULES: dict[str, Rule] = {
     "transforms-differ": Rule("Training and evaluation images are normalized differently.", _transforms_differ),
     "batch-norm-momentum": Rule("Batch norm has a momentum of 0.9 or more, Keras's way round.", _batch_norm_momentum),
     "batch-norm-of-one": Rule("Batch norm is trained with `batch_size: 1`.", _batch_norm_of_one),
-    "mixing-of-one": Rule("Samples are to be mixed with `batch_size: 1`.", _mixing_of_one),
+    "mixing-of-one": Rule("Samples are mixed with `batch_size: 1`.", _mixing_of_one),
     "dropout-before-batch-norm": Rule(
         "Dropout stands right before batch norm, which then remembers a variance that evaluation does not have "
         "(Li et al. 2018).",

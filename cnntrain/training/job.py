@@ -1,4 +1,4 @@
-"""A job is what training needs and can be made, and found wrong, before there is a run directory."""
+"""A job is everything training needs that can be built, and found wrong, before there is a run directory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Check = Callable[[Loaded, Network, int], object]  # refuses what does not fit in
 
 @dataclass(frozen=True)
 class Job:
-    """The config, and all that was made of it and of the data."""
+    """The config, and all that was made from it and from the data."""
 
     loaded: Loaded
     data: Data
@@ -47,7 +47,7 @@ class Job:
         return horizon(self.loaded.experiment, self.loader.steps_per_epoch, len(self.loader.indices))
 
     def stepper(self, pool: Pool) -> Stepper:
-        """What takes its steps on the pool's workers. Raises MemoryError where there is too little."""
+        """The stepper that takes its steps on the pool's workers. Raises MemoryError where there is too little."""
         return Stepper(self.loaded.experiment, self.network, self.loader.step, self.horizon, pool)
 
 
