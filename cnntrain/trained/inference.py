@@ -39,7 +39,7 @@ from cnntrain.trained.unseen import Unseen, usual_split
 class Trained:
     """A network with the parameters, class names and preprocessing of a checkpoint.
 
-    Where training averaged the weights (`train.average`), and the average had begun, it is what counts.
+    Where training averaged the weights (`train.average`), and the average had begun, the averaged weights are used.
     """
 
     def __init__(self, path: Path, pool: Pool, sets: Sequence[str] = ()) -> None:
@@ -128,7 +128,7 @@ class Trained:
         return build_data.load(self.loaded, source, split, self._reader)
 
     def _require(self, source: Part, key: str) -> None:
-        """Say how to name the new place of data that is not where it was."""
+        """Say how to name the new place of data that has moved."""
         for name in ("root", "path"):
             place = getattr(source, name, None)
             if place is not None and not Path(place).exists():
@@ -158,7 +158,7 @@ class Trained:
         return [{"path": name} | answer.document for name, answer in self.answers(paths, top)]
 
     def answers(self, paths: Sequence[Path], top: int = 1) -> list[tuple[str, Answer]]:
-        """The samples that `predict` tells of, by name, each with the task's answer in all its forms."""
+        """The samples that `predict` reports, by name, each with the task's answer in all its forms."""
         found: list[tuple[str, Answer]] = []
         for names, pixels in self.unseen.samples(paths, self.engine.pool):
             found += zip(names, self.answers_to(pixels, top), strict=True)
