@@ -22,8 +22,8 @@ from cnntrain.training.job import Job
 
 EXPLODED = 4.0  # times the smallest smoothed loss: there is nothing more to see
 SMOOTHING = 0.9  # weight of the losses before
-SHARE = 0.1  # of the rate with the smallest loss
-_FALL = 0.95  # what the loss must fall to, of what it was, to be worth a word
+SHARE = 0.1  # of the learning rate with the smallest loss
+_FALL = 0.95  # share of its first value the loss must fall to for a suggestion
 _SETTLED = 5  # steps whose smoothed loss is still one batch's own
 _INK, _FAINT, _LINE, _MARK = "#1b1f24", "#d0d7de", "#0969da", "#cf222e"
 
@@ -70,7 +70,7 @@ def find(job: Job, threads: int, low: float, high: float, steps: int) -> Curve:
 
 
 def curve(rates: Sequence[float], losses: Sequence[float]) -> Curve:
-    """What rates and losses say. Raises DivergedError where there are too few of them."""
+    """What learning rates and losses suggest. Raises DivergedError where there are too few of them."""
     if len(losses) <= _SETTLED:
         raise DivergedError("the loss became infinite within a few steps: give a smaller --low")
     smoothed = smooth(losses)
