@@ -56,7 +56,7 @@ class Line:
 
 
 def line_of(record: Record) -> Line:
-    """What a comparison needs of a record."""
+    """What a comparison needs from a record."""
     facts = {
         "run": str(record.path),
         "state": record.status.get("state"),

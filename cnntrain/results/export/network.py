@@ -22,7 +22,7 @@ from cnntrain.trained.inference import Trained
 class Exported:
     """What there is to write.
 
-    before   evaluation transforms that whoever uses the export has to do first, as configs write them; the rest,
+    before   evaluation transforms that the user of the export has to apply first, as configs write them; the rest,
              which is normalization by fixed numbers, is in the draft
     """
 
@@ -36,7 +36,7 @@ class Exported:
     before: tuple[dict[str, Any], ...]
 
     def facts(self) -> dict[str, Any]:
-        """What every format says of it."""
+        """What every format says about it."""
         return {
             "name": self.name,
             "checkpoint": str(self.path),

@@ -49,7 +49,7 @@ def _table(shown: Table) -> Markup:
 
 
 def _bar(share: Share) -> Markup | str:
-    """A share with a bar under it; a dash where it is one of nothing."""
+    """A share with a bar under it; a dash for a share of nothing."""
     if share.value is None:
         return "–"
     return element("span", f"{share.value:.4f}", class_="bar", style=f"--p:{share.value:.4f}")
