@@ -87,7 +87,7 @@ class Walk:
         return gradients[at]
 
     def _passes_of(self, i: int, node: Node) -> Passes:
-        """The frames of node i.
+        """The passes of node i.
 
         In evaluation a layer is told that it trains, so that it keeps what backward needs: that changes no output of
         one that is neither coupled nor random. A coupled one does not need it, and a random one is left out.
