@@ -71,7 +71,7 @@ class Csv(PictureFields, _Listed):
             head = file.readline()
             mark = max(_DELIMITERS, key=head.count)
             file.seek(0)
-            with contextlib.suppress(csv.Error):  # which whoever loads it will explain
+            with contextlib.suppress(csv.Error):  # which loading it will explain
                 rows = list(itertools.islice(csv.reader(file, delimiter=mark), 2))
         names = [name.strip() for name in rows[0]] if rows else []
         image = next((name for name in _IMAGE_COLUMNS if name in names), names[0] if names else "path")

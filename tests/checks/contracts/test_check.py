@@ -54,7 +54,7 @@ def test_so_do_those_of_a_file_of_the_package(name: str, capsys: pytest.CaptureF
 
 
 SLIPS = [
-    ("snake", "initial: Positive = 1.0", "initial: float = 1.0", "bounds its numbers", "Snake.initial does not say what"),
+    ("snake", "initial: Positive = 1.0", "initial: float = 1.0", "bounds its numbers", "Snake.initial does not say"),
     ("snake", "(example((3, 5, 2)), example((7,), initial=0.5))", "()", "has examples", "Snake has no examples"),
     ("snake", "initial=0.5", "initial=-1.0", "has examples", "ValueError: initial must be"),
     (
