@@ -1,4 +1,4 @@
-"""A proposal is a first config for data somebody has: it trains at once, and says why each line is as it is.
+"""A proposal is a first config for the user's data: it trains at once, and says why each line is as it is.
 
 The network is a stack of 3x3 convolutions in the manner of VGG (Simonyan and Zisserman 2015) with batch norm, as deep
 as the images are large and as wide as there are samples to learn from.
@@ -73,7 +73,7 @@ class _Findings:
 
     @property
     def start(self) -> Start:
-        """What the task says of it."""
+        """What the task adds to it."""
         return self.task.start(self.batch)
 
     @property
@@ -89,7 +89,7 @@ class _Findings:
 
     @property
     def batch(self) -> int:
-        """Samples a batch: 64, or less where an epoch would have few steps."""
+        """Samples in a batch: 64, or fewer where an epoch would have few steps."""
         return next(size for size in (64, 32, 16, 8) if len(self.images) >= 10 * size or size == 8)
 
     @property
@@ -177,7 +177,7 @@ def _data(found: _Findings) -> Iterator[str]:
 
 
 def _brief(source: Dataset) -> dict[str, object]:
-    """A source as one writes it: its type, and the settings that are not the default."""
+    """A source as written in a config: its type, and the settings that are not the default."""
     fields = [field for field in dataclasses.fields(source) if getattr(source, field.name) != field.default]
     return {"type": source.name_in_config} | {key_of(field): plain(getattr(source, field.name)) for field in fields}
 

@@ -13,7 +13,7 @@ from cnntrain.cli.options import Command, as_json, debug, print_json
 from cnntrain.cli.text import paragraphs, sentence, show, table, width
 from cnntrain.core.registry import KINDS
 
-_PIPED = 80  # columns where nobody looks on
+_PIPED = 80  # columns where there is no terminal
 
 
 def _complete_kind(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:

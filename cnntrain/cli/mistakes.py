@@ -1,4 +1,4 @@
-"""How each class fares and what it is taken for, as text for people and as CSV for programs."""
+"""Recall and precision of each class and what it is mistaken for, as text for people and as CSV for programs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from cnntrain.cli.text import table, width
 
-WIDEST = 100  # columns of the matrix where nobody says how many there are
+WIDEST = 100  # columns of the matrix where the width of the terminal is not known
 LISTED = 20  # mistakes, where there are too many classes for a matrix
 
 

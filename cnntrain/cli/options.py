@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class NamedPath(click.Path):
-    """A path that says something: an empty one, from a variable that was not set, would mean the working directory."""
+    """A path that is not empty: an empty one, from a variable that was not set, would mean the working directory."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path as a pathlib.Path."""
@@ -34,7 +34,7 @@ class NamedPath(click.Path):
         return complete.files(incomplete, offers) if offers else super().shell_complete(ctx, param, incomplete)
 
 
-PATH = NamedPath(path_type=Path, readable=False)  # whether it can be read is for whoever reads it to say
+PATH = NamedPath(path_type=Path, readable=False)  # whether it can be read shows when it is read
 
 
 class Command(click.Command):

@@ -1,6 +1,6 @@
 """The binder turns a tree into the dataclasses of the schema; the annotation of a field decides what a text means.
 
-Every value is read, whatever was wrong before it, and every problem is noted at the place of the value it is about.
+Every value is read, whatever was wrong before it, and every problem is noted at the place of the value it concerns.
 What cannot be read becomes INVALID, and whatever would contain it is not built.
 """
 
@@ -80,7 +80,7 @@ class Binder:
         return value
 
     def member(self, node: Node, base: Any, marks: tuple[Any, ...], at: Place) -> Any:
-        """The value of a node as one member of a union, whose kind of node it is."""
+        """The value of a node as the one member of a union that its kind of node fits."""
         if isinstance(node, Scalar) and (base in _SCALARS or typing.get_origin(base) is Literal):
             return self.scalar(node, base, at)
         if isinstance(node, List):
@@ -196,7 +196,7 @@ class Binder:
         return True
 
     def part_class(self, name: Node, kind: Kind, at: Place) -> Any:
-        """The class of a part by the name written, or INVALID after reporting that there is none."""
+        """The class of a part by the name as written, or INVALID after reporting that there is none."""
         if not isinstance(name, Scalar) or scalars.is_null(name):
             noun, plural = part_words(kind)
             if not isinstance(name, Broken):
@@ -244,7 +244,7 @@ class Binder:
     # Dataclasses
 
     def fields(self, node: Map, classes: Sequence[type], owner: str, at: Place) -> list[dict[str, Any]] | None:
-        """The fields of each class out of the keys of one map, or None after reporting what is wrong with them."""
+        """The fields of each class, taken from the keys of one map, or None after reporting what is wrong with them."""
         keys = {key: taken for cls in classes for key, taken in keys_of(cls).items()}
         of_owner = f" of {owner}" if owner else ""
         before = self.problems.reported
@@ -289,7 +289,7 @@ class Binder:
         return meant
 
     def build(self, cls: type, values: dict[str, Any], node: Node, owner: str) -> Any:
-        """The dataclass; what its own check refuses is reported at the key its message begins with."""
+        """Build the dataclass; what its own check refuses is reported at the key its message begins with."""
         try:
             return cls(**values)
         except ValueError as error:
@@ -356,7 +356,7 @@ def _parts(kind: Kind) -> dict[str, type[Part]]:
 
 
 def _common_key(name: str, known: Mapping[str, type[Part]]) -> str | None:
-    """The key that all parts of a kind take, where somebody took it for a part: Lookahead, SAM."""
+    """The key that all parts of a kind take and that was taken for a part: Lookahead, SAM."""
     base = next(cls for part in known.values() for cls in part.__mro__ if "kind" in cls.__dict__)
     return next((key for key in keys_of(base) if key == name.lower()), None)
 
@@ -442,7 +442,7 @@ def _rank(node: Node, member: Any) -> int:
 
 
 def _hint(node: Node, members: Sequence[Any]) -> str:
-    """What was probably meant by a value that fits none of the members, or nothing."""
+    """What a value that fits none of the members probably meant, or nothing."""
     bases = [bare(member) for member in members]
     names = [choice for base, _ in bases if typing.get_origin(base) is Literal for choice in typing.get_args(base)]
     for _, marks in bases:

@@ -9,7 +9,7 @@ from collections.abc import Container
 
 from cnntrain.core.registry import nearest
 
-_ALIKE = 0.8  # of a misspelling to what was meant: there are many foreign names to be near to
+_ALIKE = 0.8  # how near a misspelling must be to what was meant: there are many foreign names to be near to
 _TYPES = {
     "layers": {
         "conv2d": "Conv2d Conv2D Convolution Convolution2D conv convolution conv2D",
@@ -266,17 +266,17 @@ _PLACE = {name: advice for advice, names in _ELSEWHERE.items() for name in names
 
 
 def type_name(kind: str, name: str, known: Container[str]) -> str | None:
-    """What we call the part that others call `name`, if we have it."""
+    """Our name for the part that others call `name`, if we have it."""
     return next((ours for ours in _TYPE.get(kind, {}).get(name, ()) if ours in known), None)
 
 
 def key_name(key: str, known: Container[str]) -> str | None:
-    """What we call the key that others call `key`, among the keys a part has."""
+    """Our name for the key that others call `key`, among the keys a part has."""
     return next((ours for ours in _KEY.get(key, ()) if ours in known), None)
 
 
 def nearest_key(word: str, known: Container[str]) -> str | None:
-    """What we call the key of others that a word is most likely a misspelling of, among the keys a part has."""
+    """Our name for the foreign key that a word most likely misspells, among the keys a part has."""
     theirs = nearest(word, (key for key in _KEY if key_name(key, known)), _ALIKE)
     return theirs and key_name(theirs, known)
 
@@ -292,5 +292,5 @@ def elsewhere(key: str) -> str | None:
 
 
 def is_inferred(key: str) -> bool:
-    """Whether others want to be told what we find out: the shape of a layer's input."""
+    """Whether it is a key that others require and we infer: the shape of a layer's input."""
     return key in _INFERRED

@@ -2,7 +2,7 @@
 
 A scalar stays the text that was written; whether `010` or `no` is a number, a word or a mistake is for the schema to
 say. The parser's events are taken one by one, so that a file meant to exhaust memory (aliases of aliases, a
-thousand brackets) is refused when it crosses a limit and not after it was built. Tags are refused: no file
+thousand brackets) is refused when it crosses a limit, not after its tree has been built. Tags are refused: no file
 names a Python object.
 """
 
@@ -74,7 +74,7 @@ class Map:
 
 @dataclass(frozen=True)
 class Broken:
-    """Stands where a value was, after what is wrong with it has been reported."""
+    """Stands in for a value, after what is wrong with it has been reported."""
 
     where: Mark
 
@@ -93,7 +93,7 @@ class Source:
 
     @property
     def yaml(self) -> str:
-        """What there is to parse, at the columns at which it stands."""
+        """The text to parse, at the columns where it stands."""
         return " " * self.skip + self.text[self.skip :]
 
     @functools.cached_property
@@ -117,7 +117,7 @@ class UnreadableError(Exception):
 
 
 def read_source(path: str) -> Source:
-    """The text of a config file. Raises UnreadableError, StorageError, or ConfigError where it is no text."""
+    """The text of a config file. Raises UnreadableError, StorageError, or ConfigError where it is not text."""
     data = read_limited(Path(path), MAX_BYTES, UnreadableError).removeprefix(codecs.BOM_UTF8)
     source = Source(path, data.decode("utf-8", errors="replace"))
     try:
@@ -129,9 +129,9 @@ def read_source(path: str) -> Source:
 
 
 def parse(source: Source, problems: Problems) -> Node | None:
-    """The tree of a text; None where it says nothing.
+    """The tree of a text; None where it is empty.
 
-    Duplicate keys and tags are added to `problems`; where the text is no YAML, ConfigError is raised at once.
+    Duplicate keys and tags are added to `problems`; where the text is not YAML, ConfigError is raised at once.
     """
     unprintable = _UNPRINTABLE.search(source.yaml)
     if unprintable:
@@ -167,7 +167,7 @@ def _fail_syntax(source: Source, problems: Problems, error: yaml.MarkedYAMLError
 
 
 class _Parser:
-    """Builds the tree out of the parser's events."""
+    """Builds the tree from the parser's events."""
 
     def __init__(self, source: Source, problems: Problems) -> None:
         self.source, self.problems = source, problems
@@ -261,7 +261,7 @@ class _Parser:
 
 
 def of_plain(value: Any, where: Mark) -> Node:
-    """The tree of what JSON holds, every value at the same place. Raises ValueError where a limit is crossed."""
+    """The tree of a JSON value, with every value at the same place. Raises ValueError where a limit is crossed."""
     count = 0
 
     def node(value: Any, depth: int) -> Node:
@@ -294,7 +294,7 @@ def levels(node: Node, depth: int = 0) -> Iterator[int]:
 
 
 def scalars(node: Node) -> Iterator[Scalar]:
-    """Every value that is a scalar; keys are none."""
+    """Every value that is a scalar; keys do not count."""
     if isinstance(node, Scalar):
         yield node
     elif isinstance(node, List):

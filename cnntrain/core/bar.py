@@ -21,7 +21,7 @@ class Bar:
         )
 
     def advance(self, count: int = 1) -> None:
-        """It has come this much further."""
+        """Count this many more."""
         if self._bar is not None:
             with contextlib.suppress(OSError, ValueError):
                 self._bar.update(count)

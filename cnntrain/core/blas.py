@@ -1,6 +1,6 @@
 """BLAS is the library behind matrix products; inside the workers it must run on one thread.
 
-Its own threads would split a product by their number, and with it the bits of the result. The package's
+Its own threads would split a product by their number, which would change the bits of the result. The package's
 `__init__` sets the environment variables that the library reads when NumPy loads it; `pin` asks the loaded library
 itself, whoever imported NumPy first.
 """

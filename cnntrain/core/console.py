@@ -1,4 +1,5 @@
-"""The console shows how training goes: a bar on a terminal, plain lines elsewhere, every line in train.log too.
+"""The console shows how training goes: a bar on a terminal, plain lines elsewhere, and every line goes to train.log
+too.
 
 It is a convenience: a closed or full stderr never stops a run.
 """
@@ -28,7 +29,7 @@ _BEST, _PLAIN = "\x1b[1;32m", "\x1b[0m"
 
 @dataclass(frozen=True)
 class Epoch:
-    """An epoch that is over: its number of how many, its values ("val/loss" -> number), its training seconds."""
+    """A finished epoch: its number, the number of epochs, its values ("val/loss" -> number), its training seconds."""
 
     number: int
     of: int
@@ -84,7 +85,7 @@ class Console:
         warned: Callable[[str], None] | None = None,
     ) -> None:
         """`warned` is told of warnings in place of stderr."""
-        there = sys.stderr is not None and not sys.stderr.closed  # not so after `2>&-`
+        there = sys.stderr is not None and not sys.stderr.closed  # None after `2>&-`
         if progress == "auto":
             progress = "bar" if there and sys.stderr.isatty() else "plain"
         elif progress == "bar" and not there:

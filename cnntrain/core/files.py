@@ -119,7 +119,7 @@ def _fsync_directory(path: Path) -> None:
 
 @contextlib.contextmanager
 def _temporary(directory: Path, purpose: str = "") -> Iterator[Path]:
-    """A name to write under before renaming; what is left of it after a failure is removed."""
+    """A name to write under before renaming; what a failure leaves of it is removed."""
     path = directory / f"{TEMPORARY}{purpose}{os.getpid()}-{secrets.token_hex(8)}"
     try:
         yield path
@@ -151,7 +151,8 @@ def make_new_directory(path: Path) -> bool:
 
 
 def write_atomic(path: Path, chunks: bytes | Iterable[bytes | memoryview]) -> None:
-    """Replace `path` by the given bytes, durably: after return it survives a power cut, before it the old file does.
+    """Replace `path` by the given bytes, durably: once this returns, the new file survives a power cut; until then, the
+    old one does.
 
     Memory views are of bytes (format "B"); large ones are not copied. Chunks may be made while they are written.
     """
@@ -167,7 +168,7 @@ def _replace(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
         try:
             for chunk in _gathered(chunks):
                 _write_all(descriptor, chunk)
-            os.fsync(descriptor)  # never tried twice: after a failure the pages may be gone
+            os.fsync(descriptor)  # never retried: after a failure the pages may be gone
         finally:
             os.close(descriptor)
         os.replace(temporary, path)
@@ -181,13 +182,13 @@ def remove(path: Path) -> None:
 
 
 def remove_temporaries(directory: Path) -> None:
-    """Remove what a killed process of ours left half-written. Only under the directory's lock."""
+    """Remove what a killed process of this program left half-written. Only under the directory's lock."""
     for path in directory.glob(TEMPORARY + "*"):
         remove(path)
 
 
 def remove_abandoned(directory: Path) -> None:
-    """Remove what processes of ours that are gone left half-written in a directory that several may use at a time.
+    """Remove what dead processes of this program left half-written in a directory that several may use at a time.
 
     One that is written from another machine looks abandoned too: its writer then finds its file gone, and says so.
     """
@@ -198,7 +199,7 @@ def remove_abandoned(directory: Path) -> None:
 
 
 def _runs(process: int) -> bool:
-    """Whether there is a process of this number."""
+    """Whether a process with this number exists."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -233,7 +234,7 @@ def probe(directory: Path) -> None:
 
 
 def require_space(directory: Path, size: int, purpose: str) -> None:
-    """Raise StorageError where a directory has no room for so many bytes more, as far as the system says."""
+    """Raise StorageError where a directory has no room for this many more bytes, as far as the system says."""
     there = free(directory)
     if there is not None and there < size:
         raise StorageError(f"{directory} has no room for {purpose}{_shortage(size, there)}. {_ADVICE[errno.ENOSPC]}")
@@ -242,7 +243,7 @@ def require_space(directory: Path, size: int, purpose: str) -> None:
 class AppendLog:
     """A file that grows by whole lines, one `write` each, so that a kill leaves at most one torn last line.
 
-    Opened at a known length, it loses what lies beyond, written after the checkpoint being resumed; without one,
+    Opened at a known length, it loses what lies beyond, written after the checkpoint being resumed; opened without one,
     it loses a torn last line.
     """
 
@@ -283,7 +284,7 @@ class AppendLog:
         self.extend(line.encode(errors="backslashreplace") + b"\n")
 
     def extend(self, data: bytes) -> None:
-        """Add bytes, for files of records that are no lines. A failed write leaves the file as it was."""
+        """Add bytes, for files whose records are not lines. A failed write leaves the file as it was."""
         with _explained("write", self.path, len(data)):
             try:
                 os.lseek(self._descriptor, self.length, os.SEEK_SET)
@@ -363,7 +364,7 @@ def opened(path: str | Path) -> BufferedReader:
 def open_regular(path: Path, fail: Callable[[str], Exception]) -> Iterator[BinaryIO]:
     """A regular file, open for reading; `fail(reason)` makes the exception for anything else, read errors included.
 
-    Opened without blocking, because a FIFO that nobody writes to would hang. A failing device is no fault of the file:
+    Opened without blocking, because a FIFO that nobody writes to would hang. A failing device is not the file's fault:
     StorageError.
     """
     try:
@@ -393,7 +394,7 @@ def read_limited(path: Path, limit: int, fail: Callable[[str], Exception]) -> by
 class PartialFile:
     """A file that grows under a name of its own, `NAME.part`, until it is whole and takes its place.
 
-    What an interrupted process has left of it is gone on with. One process at a time. Raises StorageError.
+    What an interrupted process has left of it is continued. One process at a time. Raises StorageError.
     """
 
     def __init__(self, path: Path) -> None:
@@ -417,7 +418,7 @@ class PartialFile:
         self.length += len(data)
 
     def read(self, size: int = 2**20) -> Iterator[bytes]:
-        """What it holds, from its beginning."""
+        """The bytes it holds, from its beginning."""
         with _explained("read", self.part):
             for start in range(0, self.length, size):
                 yield os.pread(self._descriptor, size, start)

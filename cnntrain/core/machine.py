@@ -11,7 +11,7 @@ _STATUS, _MEMINFO = Path("/proc/self/status"), Path("/proc/meminfo")
 
 
 def threads(asked: int | None = None) -> int:
-    """The number of worker threads: what was asked for, else the processors this process may use."""
+    """The number of worker threads: the number asked for, or else the number of processors this process may use."""
     if asked:
         return asked
     usable = getattr(os, "sched_getaffinity", None)
@@ -32,12 +32,12 @@ def available() -> int:
 
 
 def held() -> int:
-    """Bytes of physical memory this process has at the moment; where the system does not tell, the most it had."""
+    """Bytes of physical memory this process has at the moment; where the system does not tell, the most it has had."""
     return _kilobytes(_STATUS, "VmRSS:") or peak()
 
 
 def peak() -> int:
-    """The most bytes of physical memory this process had."""
+    """The most bytes of physical memory this process has had."""
     import resource
 
     # The other figure is in bytes on macOS, and on Linux begins with that of the process that started this one.
@@ -45,7 +45,7 @@ def peak() -> int:
 
 
 def free() -> int:
-    """Bytes this process could have beside those it holds: what nobody uses, within its limits."""
+    """Bytes this process could still get, beside those it holds: free memory, within its limits."""
     within = max(available() - held(), 0)
     return min(within, _kilobytes(_MEMINFO, "MemAvailable:") or within)
 

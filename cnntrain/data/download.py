@@ -1,6 +1,6 @@
 """A download brings one file of known size and digest here, from whichever mirror has it.
 
-What a mirror says is not trusted: only the digest decides. A transfer that breaks off is gone on with, from the same
+What a mirror says is not trusted: only the digest decides. A transfer that breaks off is continued, from the same
 mirror or the next one, now or by a later process.
 """
 
@@ -84,7 +84,7 @@ def _check_present(remote: Remote, path: Path) -> None:
 
 
 def _transfer(remote: Remote, url: str, part: PartialFile, timeout: float) -> None:
-    """Bring what is missing of a file, and verify all of it. Raises _MirrorError."""
+    """Fetch what is missing of a file, and verify all of it. Raises _MirrorError."""
     if part.length > remote.size:
         part.restart()
     if part.length < remote.size:

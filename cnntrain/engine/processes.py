@@ -1,6 +1,6 @@
-"""Processes take the steps of training side by side: copies of this one, each with a Python interpreter of its own.
+"""Processes take the steps of training side by side: copies of this one, each with its own Python interpreter.
 
-Threads share one interpreter, and queue for it whenever two operations of NumPy end at about the same time; processes
+Threads share one interpreter, and queue for it whenever two NumPy operations end at about the same time; processes
 meet only where a step has them wait for each other. They are forked once everything is in place, so that they have the
 network and the data without a copy, and what they write for each other lies in shared memory (`arrays.shared`).
 """
@@ -26,7 +26,7 @@ from cnntrain.engine.watchdog import Watchdog, bark
 SPINS = 200  # times a token is looked for before sleeping: as long as waking up takes
 PATIENCE = 0.5  # seconds between looks at whether the others live
 _TEXT = 8192  # bytes of a traceback that come back
-_NUMBERS = 8  # the most that are told at a time, how many they are included
+_NUMBERS = 8  # the most numbers that are told at a time, their count included
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 Work = Callable[["Processes", list[float]], object]
@@ -47,7 +47,7 @@ class Processes:
         self.threads, self.rank = size, 0
         self._tokens = [context.Semaphore(0) for _ in range(size)]  # their operations order memory, too
         self._numbers = shared(_NUMBERS, np.float64)
-        self._failed = shared(2, np.int64)  # the rank that failed, the length of what it says
+        self._failed = shared(2, np.int64)  # the rank that failed, the length of its message
         self._text = shared(_TEXT, np.uint8)
         self._parent = os.getpid()
         self._children: list[int] = []
@@ -82,7 +82,7 @@ class Processes:
     def close(self) -> None:
         """End the others; they have nothing to lose."""
         if os.getpid() != self._parent:
-            return  # a fork of somebody else's, to whom they do not belong
+            return  # a fork made elsewhere, which does not own them
         for child in self._children:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
@@ -111,7 +111,7 @@ class Processes:
                 self._look(watchdog)
 
     def _look(self, watchdog: Watchdog) -> None:
-        """Raise LostWorkerError where a child has ended, StorageError where one hangs; who waits here does not."""
+        """Raise LostWorkerError where a child has ended, StorageError where one hangs; this one only waits."""
         for child in self._children:
             if watchdog.hangs(child, child):
                 bark(f"worker process {child}")
@@ -126,12 +126,12 @@ class Processes:
                         "the file was cut short meanwhile. Mend that and run the command again, to go on with --resume"
                     )
                 raise LostWorkerError(
-                    f"worker process {child} was ended {how}, as a system does that is short of memory. "
+                    f"worker process {child} was ended {how}, as happens when the system runs out of memory. "
                     "Run the command again, to go on with --resume, with fewer threads (-j) if it was memory"
                 )
 
     def _give_up(self) -> None:
-        """A process has failed: the parent raises what it says, the others wait for their end."""
+        """A process has failed: the parent raises its error, the others wait to be ended."""
         if self.rank:
             self._wait_for_the_end()
         rank, length = self._failed.tolist()

@@ -34,7 +34,7 @@ _POSITION = ("position", "monitor", "schedules", "average", "values_of_epoch")  
 
 
 def replay(path: Path, sets: Sequence[str] = (), threads: int | None = None) -> dict[str, Any]:
-    """Take the steps from last.npz to where the run diverged, and compare what is found first with the record.
+    """Take the steps from last.npz to where the run diverged, and compare the first finding with the record.
 
     Returns what `replay --json` prints. Raises RunDirectoryError where there is no record, or where the run has gone on
     beyond it; CheckFailedError where it does not diverge, or begins in another place.

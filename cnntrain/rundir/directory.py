@@ -31,7 +31,7 @@ FLIGHT_RECORD = "nonfinite/record.json"
 
 _CHECKPOINTS = "checkpoints"
 _LOCK = ".lock"  # the first file of a run: a directory that has it is one
-_FILES = (  # what --overwrite removes beside checkpoints; everything else in the directory is somebody's
+_FILES = (  # what --overwrite removes beside checkpoints; everything else in the directory belongs to the user
     *(
         "config.yaml",
         "config.resolved.yaml",
@@ -79,7 +79,7 @@ class RunDirectory:
         """A directory for a new run: `path` exactly, or runs/<name>/<UTC time>-<8 hex of the config hash>.
 
         Raises RunDirectoryError where `path` is in use or not empty. With `overwrite` a run of cnntrain may be there,
-        with `restart` one that was killed before its first checkpoint; its files are removed, and nobody else's.
+        with `restart` one that was killed before its first checkpoint; its files are removed, and no others.
         """
         if path is None:
             path = _new_directory(name, config_hash)
@@ -241,7 +241,7 @@ class RunDirectory:
         files.require_space(self.checkpoints, size, f"{missing} more checkpoint{'s' * (missing > 1)}")
 
     def prune(self, like: str, keep: int) -> None:
-        """Of the checkpoints numbered like "epoch-0007" or "step-00000007" leave the newest `keep`."""
+        """Keep the newest `keep` of the checkpoints numbered like "epoch-0007" or "step-00000007"."""
         counted = like.partition("-")[0]
         found = [match for name in _names(self.checkpoints) if (match := _NUMBERED.fullmatch(name))]
         same = sorted((match for match in found if match[1] == counted), key=lambda match: int(match[2]))

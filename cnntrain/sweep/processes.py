@@ -1,4 +1,4 @@
-"""Processes train the cells of a sweep, several at once, each as the `cnntrain fit` one would type by hand.
+"""Processes train the cells of a sweep, several at once, each as the `cnntrain fit` a user would type.
 
 A cell is trained by `fit --resume-or-start` in a run directory of its own, so whatever is killed is resumed, and what
 is finished is left alone. The processes belong to a group of their own, which Ctrl-C in a terminal does not reach: they

@@ -40,7 +40,7 @@ from cnntrain.trained.unseen import Unseen, usual_split
 class Trained:
     """A network with the parameters, class names and preprocessing of a checkpoint.
 
-    Where training averaged the weights (`train.average`), and the average had begun, it is what counts.
+    Where training averaged the weights (`train.average`), and the average had begun, the averaged weights are used.
     """
 
     def __init__(self, path: Path, pool: Pool, sets: Sequence[str] = ()) -> None:
@@ -135,7 +135,7 @@ class Trained:
         return build_data.load(self.loaded, source, split, self._reader, some)
 
     def _require(self, source: Part, key: str) -> None:
-        """Say how to name the new place of data that is not where it was."""
+        """Say how to name the new place of data that has moved."""
         for name in ("root", "path"):
             place = getattr(source, name, None)
             if place is not None and not Path(place).exists():

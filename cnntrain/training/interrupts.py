@@ -1,4 +1,4 @@
-"""Interrupts turn signals, and time that is up, into wishes that the training loop grants between two steps.
+"""Interrupts turn signals, and time running out, into requests that the training loop honours between two steps.
 
 SIGINT, SIGTERM and SIGHUP ask it to finish the step, save and stop; a second one leaves at once without saving.
 SIGUSR1 asks it to save and go on. Before there is a step to finish, the first one ends the session by a StoppedError.
@@ -29,7 +29,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Wishes(NamedTuple):
     """What is asked for between two steps, as numbers on which several processes can agree; 0 is none."""
 
-    stop: int = 0  # by which signal
+    stop: int = 0  # the number of the signal
     save: int = 0
     late: int = 0  # time is up
 
@@ -68,7 +68,7 @@ class Interrupts:
             signal.signal(number, handler)
 
     def wishes(self, late: bool) -> Wishes:
-        """What has been asked for since the last time; `late` is whether time was up when that was to be looked at."""
+        """What has been asked for since the last call; `late` says whether time was up when it was checked."""
         save, self.save = self.save, False
         return Wishes(self.stop or 0, save, late)
 
@@ -81,7 +81,7 @@ class Interrupts:
     def at_once(self) -> Iterator[None]:
         """Within, a signal that asks to stop raises StoppedError where it arrives: nothing is there to be finished.
 
-        Or at the end, where it arrived in something from which no error comes out, such as a finalizer.
+        It is raised at the end where it arrived in something that lets no error out, such as a finalizer.
         """
         self._at_once, hook = True, sys.unraisablehook
         sys.unraisablehook = lambda lost: None if isinstance(lost.exc_value, StoppedError) else hook(lost)

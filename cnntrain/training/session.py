@@ -60,8 +60,8 @@ class Options:
     quiet: bool = False
     max_time: float | None = None  # seconds after which training pauses, at least one step further
     verbose: bool = False
-    announce: Callable[[Path], None] | None = None  # told the run directory as soon as it is known
-    warn: Callable[[str], None] | None = None  # told of warnings, which otherwise go to stderr
+    announce: Callable[[Path], None] | None = None  # called with the run directory as soon as it is known
+    warn: Callable[[str], None] | None = None  # called with warnings, which otherwise go to stderr
 
 
 def fit(
@@ -72,8 +72,8 @@ def fit(
 ) -> dict[str, Any]:
     """Train what the configs describe, in a new run directory or from a checkpoint.
 
-    `interrupts` are the caller's, entered already, who then has signals for longer. Returns what `fit --json` prints:
-    run_dir, state, epochs, step, best, final. Raises a CnntrainError whose exit_code is the command's.
+    `interrupts` are the caller's, already entered, so that the caller holds signals for longer. Returns what `fit
+    --json` prints: run_dir, state, epochs, step, best, final. Raises a CnntrainError whose exit_code is the command's.
     """
     options = options or Options()
     console = Console(options.progress, options.quiet, verbose=options.verbose, warned=options.warn)
@@ -207,7 +207,7 @@ def _details(trainer: Trainer, pool: Pool) -> list[str]:
 
 @contextlib.contextmanager
 def _outcome(run: RunDirectory) -> Iterator[None]:
-    """Leave word in the run directory of how the session ended."""
+    """Record in the run directory how the session ended."""
     try:
         yield
     except (StoppedError, PausedError) as error:
@@ -216,7 +216,7 @@ def _outcome(run: RunDirectory) -> Iterator[None]:
         raise
     except CnntrainError as error:
         state = "diverged" if isinstance(error, DivergedError) else "failed"
-        with contextlib.suppress(StorageError):  # where the disk is full, that is what the user must hear of, once
+        with contextlib.suppress(StorageError):  # where the disk is full, that is what the user must hear about, once
             run.log(f"cnntrain: error: {error}")
             run.status(state=state, exit_code=error.exit_code)
         raise
@@ -228,7 +228,7 @@ def _outcome(run: RunDirectory) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _enough_memory(job: Job, threads: int) -> Iterator[None]:
-    """Say of a MemoryError how much memory training takes, so far as it can be told beforehand."""
+    """Turn a MemoryError into a message on how much memory training takes, as far as that is known beforehand."""
     try:
         yield
     except MemoryError as error:

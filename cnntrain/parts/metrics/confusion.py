@@ -12,7 +12,7 @@ from cnntrain.parts.metrics.base import Counted, matrix_of
 @register("confusion")
 @dataclass(frozen=True)
 class Confusion(Counted):
-    """How many samples of each true class (row) were taken for each class (column), as nested lists.
+    """How many samples of each true class (row) were predicted as each class (column), as nested lists.
 
     All zeros where nothing was seen. A table cannot be monitored: `until` and `best` need a number.
     """
