@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -115,6 +115,23 @@ def digest(path: Path) -> str:
         while piece := file.read(_PIECE):
             sha.update(piece)
     return sha.hexdigest()
+
+
+def normal(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
+    """Paths in the one form in which files are compared: absolute, without "..", the links of their folders resolved.
+
+    The last name stays, so that a file is known by the name under which it is listed.
+    """
+    real: dict[str, str] = {}
+    found = []
+    for path in paths:
+        folder, name = os.path.split(os.fspath(path))
+        if name in ("", ".", ".."):
+            folder, name = os.fspath(path), ""
+        if folder not in real:
+            real[folder] = os.path.realpath(folder)
+        found.append(os.path.join(real[folder], name) if name else real[folder])
+    return found
 
 
 def place(experiment: Experiment) -> Path:

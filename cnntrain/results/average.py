@@ -30,6 +30,7 @@ def merge(paths: Sequence[Path], output: Path, overwrite: bool = False) -> dict[
     shapes = {name: (array.shape, array.dtype) for name, array in arrays.items()}
     sums = {name: array.astype(np.float64) for name, array in arrays.items()}
     steps = [first.meta["position"]["step"]]
+    samples = [_samples(first)]
     last = first
     for path in found[1:]:
         last = read(path)
@@ -39,8 +40,13 @@ def merge(paths: Sequence[Path], output: Path, overwrite: bool = False) -> dict[
         for name, array in arrays.items():
             sums[name] += array
         steps.append(last.meta["position"]["step"])
+        samples.append(_samples(last))
     means = {name: (total / len(found)).astype(shapes[name][1]) for name, total in sums.items()}
-    merged = {"merged": [{"step": step, "path": str(path)} for path, step in zip(found, steps, strict=True)]}
+    merged: dict[str, Any] = {
+        "merged": [{"step": step, "path": str(path)} for path, step in zip(found, steps, strict=True)]
+    }
+    if any(each != samples[0] for each in samples):  # what validates for one was trained on by another
+        merged["data"] = {"merged": True}
     save(output, last.meta | {"average": {}} | merged, means | _measured(last))
     return {"output": str(output), "checkpoints": [str(path) for path in found], "steps": steps}
 
@@ -52,6 +58,12 @@ def used(checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         name.replace(source, "param/", 1): array for name, array in checkpoint.arrays.items() if name.startswith(source)
     }
+
+
+def _samples(checkpoint: Checkpoint) -> list[Any]:
+    """What tells the training and validation samples of one checkpoint from those of another."""
+    data = checkpoint.meta.get("data")
+    return [data.get(key) for key in ("targets", "train", "val")] if isinstance(data, dict) else []
 
 
 def _measured(checkpoint: Checkpoint) -> dict[str, Any]:

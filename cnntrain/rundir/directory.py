@@ -42,7 +42,7 @@ _FILES = (  # what --overwrite removes beside checkpoints; everything else in th
         "status.json",
         "crash.log",
     ),
-    *("metrics.jsonl", "metrics.csv", "timing.jsonl", "train.log", "manifest.json", "report.html"),
+    *("metrics.jsonl", "metrics.csv", "timing.jsonl", "train.log", "manifest.json", "samples.json", "report.html"),
     FLIGHT_RECORD,
 )
 _NUMBERED = re.compile(r"(epoch|step)-(\d+)\.npz")

@@ -20,6 +20,7 @@ from cnntrain.core.display import Answer
 from cnntrain.core.errors import CheckpointError, DataError, UsageError
 from cnntrain.core.registry import Part, make
 from cnntrain.data import build_data
+from cnntrain.data.build_data import Data
 from cnntrain.data.loader import Samples
 from cnntrain.engine import memory
 from cnntrain.engine.engine import Engine
@@ -28,11 +29,12 @@ from cnntrain.network import build
 from cnntrain.network.build import Network
 from cnntrain.network.tally import Tally
 from cnntrain.ops.softmax import softmax
-from cnntrain.parts.datasets.base import Dataset, Images
+from cnntrain.parts.datasets.base import Dataset, Images, joined
 from cnntrain.parts.tasks.base import told
 from cnntrain.reading.reader import CACHE, Reader
 from cnntrain.rundir.checkpoint import find, read
 from cnntrain.trained import saved
+from cnntrain.trained.own import Own
 from cnntrain.trained.unseen import Unseen, usual_split
 
 
@@ -68,6 +70,7 @@ class Trained:
                 f"{machine.human(machine.available())}. Use a machine with more"
             )
         data_source = cast(Dataset, self.loaded.experiment.data.source)
+        self.own = Own(checkpoint, self.loaded)
         self.unseen = Unseen(self.path, data_source, self.description, self.network.task)
         self.tally = _full_tally(self.network)
         self.engine = Engine(self.network.graph, self.tally, pool, seed=self.loaded.experiment.seed)
@@ -85,14 +88,14 @@ class Trained:
         """
         if place is None:
             chosen = split or "test"
-            images, indices = self._split(chosen)
+            images, indices = self.samples(chosen)
         else:
             source = self.unseen.source(place)
             chosen = split or usual_split(source)
             images = self._load(source, chosen)
             indices = np.arange(len(images))
-        self._check(images.description, chosen)
-        images = self.unseen.by_name(images, f"the {chosen} split")
+            self._check(images.description, chosen)
+            images = self.unseen.by_name(images, f"the {chosen} split")
         values = self.tally.values(self.engine.evaluate(Samples(images, indices, self.transforms)))
         where = {"checkpoint": str(self.path)} | ({} if place is None else {"data": str(place)})
         further = self.network.task.breakdown(values, self.description)
@@ -105,7 +108,7 @@ class Trained:
         if split == "val":
             if isinstance(data.val, Part):
                 self._require(data.val, "data.val")
-            read = build_data.read_data(self.loaded, self._reader, measure=False)
+            read = self._read()
             if read.val is None:
                 raise DataError(
                     f"{self.path} was trained without a validation split. Use --split train or --split test"
@@ -113,6 +116,20 @@ class Trained:
             return read.val, read.val_indices
         images = self._load(cast(Dataset, data.source), split)
         return images, np.arange(len(images))
+
+    def _read(self) -> Data:
+        """All samples to train and validate on, as the config draws them today."""
+        return build_data.read_data(self.loaded, self._reader, measure=False)
+
+    def _everything(self) -> Images:
+        """All that the sources hold to train and validate on, also what folds and subsets leave out."""
+        data, found = self.loaded.experiment.data, []
+        for source in (data.source, data.val):
+            for origin in source.origins() if isinstance(source, Dataset) else ():
+                splits = [split for split in ("train", "val") if split in origin.splits()]
+                found += [self.unseen.by_name(self._load(origin, split), "the data") for split in splits]
+        pixels = joined([images.pixels for images in found])
+        return replace(found[0], pixels=pixels, targets=np.concatenate([each.targets for each in found]), names=())
 
     def _load(self, source: Dataset, split: str) -> Images:
         """A split of a source. Raises DataError where it has none of that name, or samples of another kind."""
@@ -186,7 +203,9 @@ class Trained:
         """The samples of a split of the config's data, and the indices of those that belong to it. Raises DataError."""
         images, indices = self._split(split)
         self._check(images.description, split)
-        return images, indices
+        images = self.unseen.by_name(images, f"the {split} split")
+        images, indices = self.own.found(images, indices, split, self._read, self._everything)
+        return self.unseen.by_name(images, f"the {split} split"), indices
 
 
 def check_override(override: str) -> None:

@@ -25,6 +25,7 @@ from cnntrain.core.errors import (
     StorageError,
     UsageError,
 )
+from cnntrain.data import identity
 from cnntrain.data.build_data import Data
 from cnntrain.engine import memory
 from cnntrain.engine.pool import Pool
@@ -105,6 +106,7 @@ def _start(loaded: Loaded, options: Options, console: Console, interrupts: Inter
         run.write_command(sys.argv)
         console.say(f"run directory: {run.path}")
         run.write_json("manifest.json", job.manifest.document())
+        run.write_json(identity.FILE, identity.document(*job.identities))
         for line in warm.lines() if warm else ():
             console.say(line)
         return _train(job, run, warm, options, console, interrupts)
@@ -163,6 +165,7 @@ def _train(
             console.detail(line)
         if isinstance(origin, Checkpoint):
             trainer.state.restore(origin, options.allow_data_change)
+            _keep_samples(trainer, run, origin, console)
             run.resume_logs(origin.meta["metrics_length"])
             trainer.note()
         else:
@@ -182,6 +185,19 @@ def _train(
         )
     _say_what_next(trainer, run, done, console)
     return result
+
+
+def _keep_samples(trainer: Trainer, run: RunDirectory, origin: Checkpoint, console: Console) -> None:
+    """Write down the samples of a resumed run where they changed; warn where what validates now was trained on."""
+    then, (train, val) = identity.beside(origin.path), trainer.job.identities
+    if not then or (then["train"].digest, then["val"].digest) != (train.digest, val.digest):
+        trained_on = int(val.among(then["train"]).sum()) if then else 0
+        if trained_on:
+            console.warn(
+                f"{trained_on:,} of {len(val):,} validation samples were trained on before the data changed: what is "
+                "measured on them is too good. Start another run, or give it a data.val of its own"
+            )
+        run.write_json(identity.FILE, identity.document(train, val))
 
 
 def _details(trainer: Trainer, pool: Pool) -> list[str]:

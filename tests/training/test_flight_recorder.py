@@ -129,7 +129,7 @@ def test_a_validation_that_alone_is_not_finite_ends_the_run_and_keeps_the_best(t
     last = (tmp_path / "run/checkpoints/last.npz").read_bytes()
     images[[5, 9]] *= 1e38
     np.savez(tmp_path / "data.npz", x_train=labelled()[0], y_train=labels, x_val=images, y_val=labels)
-    message, record = diverge(None, tmp_path / "run", ("train.epochs=2",), resume=True)
+    message, record = diverge(None, tmp_path / "run", ("train.epochs=2",), resume=True, allow_data_change=True)
     assert message.startswith("val/loss became nan after epoch 2, step 8 (learning rate ")
     assert "of validation sample 5, 9; nothing was saved" in message
     assert (record["when"], record["split"], record["batches"]) == ("validation", "val", [])

@@ -57,7 +57,9 @@ class Concat(Dataset):
             _compare(read[0], images, f"concat: of the sources with {split}, number {number}")
         pixels = joined([images.pixels for images in read])
         skipped = tuple(reason for images in read for reason in images.skipped)
-        return Images(pixels, np.concatenate([images.targets for images in read]), read[0].classes, skipped)
+        names = tuple(name for images in read for name in images.names) if all(images.names for images in read) else ()
+        targets = np.concatenate([images.targets for images in read])
+        return Images(pixels, targets, read[0].classes, skipped, names=names)
 
     def _sources(self) -> tuple[Dataset, ...]:
         return cast(tuple[Dataset, ...], self.sources)
