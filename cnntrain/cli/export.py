@@ -74,6 +74,7 @@ def _say(document: dict[str, Any], trained: Trained) -> None:
     for path in document["files"]:
         show(path)
     show(f"{document['parameters']:,} numbers of {trained.path}, step {trained.step}")
+    show(f"takes {document['pixels']}")
     for transform in document["before"]:
         show(f"before: {transform['type']}, as in evaluation, is yours to do")
     if document["error"] is not None:

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from cnntrain.core import blas, machine
+from cnntrain.core import blas, machine, scale
 from cnntrain.core.arrays import Array
 from cnntrain.core.console import Console
 from cnntrain.core.description import Description
@@ -29,7 +29,7 @@ from cnntrain.network import build
 from cnntrain.network.build import Network
 from cnntrain.network.tally import Tally
 from cnntrain.ops.softmax import softmax
-from cnntrain.parts.datasets.base import Dataset, Images, joined
+from cnntrain.parts.datasets.base import Dataset, Images, Pixels, joined
 from cnntrain.parts.tasks.base import told
 from cnntrain.reading.reader import CACHE, Reader
 from cnntrain.rundir.checkpoint import find, read
@@ -57,6 +57,7 @@ class Trained:
         self.loaded, self.description = saved.experiment(checkpoint, sets, fitted=True)
         self.network = build.network(self.loaded, self.description)
         layout = self.network.graph.layout
+        self.scale = scale.read(checkpoint.meta.get("pixels"))  # None of older checkpoints: nothing is claimed
         self.averaged = saved.averaged(checkpoint)
         source = "average" if self.averaged else "param"
         params = {name: array for name, array in checkpoint.arrays.items() if name.startswith(f"{source}/")}
@@ -96,6 +97,7 @@ class Trained:
             indices = np.arange(len(images))
             self._check(images.description, chosen)
             images = self.unseen.by_name(images, f"the {chosen} split")
+            self.check_scale(images.pixels, f"the {chosen} split")
         values = self.tally.values(self.engine.evaluate(Samples(images, indices, self.transforms)))
         where = {"checkpoint": str(self.path)} | ({} if place is None else {"data": str(place)})
         further = self.network.task.breakdown(values, self.description)
@@ -163,6 +165,21 @@ class Trained:
                 "the same kind"
             )
 
+    @property
+    def pixels(self) -> str:
+        """What pixels the network takes, in words."""
+        if self.scale is None:
+            return "pixels as in training"
+        return "pixels in [0, 1] as in training" if self.scale.unit else f"pixels as {self.scale} as in training"
+
+    def check_scale(self, pixels: Pixels, what: str) -> None:
+        """Raise DataError for pixels of a type or range that the network has not been trained on."""
+        if self.scale is None:
+            return
+        found = scale.of(pixels)
+        if not self.scale.takes(found, len(pixels)):
+            raise DataError(scale.mismatch(what, found, str(self.path), self.scale))
+
     def predict(self, paths: Sequence[Path], top: int = 1) -> list[dict[str, Any]]:
         """What the network makes of each sample: the files named, those in the folders named, the rows of a .npz.
 
@@ -195,6 +212,7 @@ class Trained:
 
     def _samples(self, pixels: Array) -> Samples:
         """Images without targets, as the engine wants them."""
+        self.check_scale(pixels, "the input")
         targets = self.network.task.blank(len(pixels), self.description)
         images = Images(pixels, targets, self.network.classes, target=self.description.target)
         return Samples(images, np.arange(len(pixels)), self.transforms)
@@ -204,6 +222,7 @@ class Trained:
         images, indices = self._split(split)
         self._check(images.description, split)
         images = self.unseen.by_name(images, f"the {split} split")
+        self.check_scale(images.pixels, f"the {split} split")
         images, indices = self.own.found(images, indices, split, self._read, self._everything)
         return self.unseen.by_name(images, f"the {split} split"), indices
 

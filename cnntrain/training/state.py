@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cnntrain.config.dump import packages, plain
+from cnntrain.core import scale
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import CheckpointError, DataError
 from cnntrain.data.fingerprint import changes, difference, fingerprint
@@ -30,6 +31,7 @@ class State:
         self.epoch_tally = job.network.tally.zeros()
         self.interval_tally = job.network.tally.zeros()  # since the last row of training in metrics.jsonl
         self.saved = 0  # the step of the last checkpoint
+        self._scale = scale.document(scale.of(job.data.train.pixels, job.data.train_indices))
         self._fingerprint = fingerprint(job.data, *job.identities)
 
     def close(self, epoch: int, values: Values, finished: str | None) -> None:
@@ -53,6 +55,7 @@ class State:
             "image_shape": list(job.network.image_shape),
             "values": job.data.description.values,
             "target": job.data.description.target,
+            "pixels": self._scale,
             "eval_transforms": [plain(transform) for transform in job.data.eval_transforms],
             "position": {
                 "step": self.step,

@@ -28,8 +28,9 @@ def export(trained: Trained, kind: str, output: Path, fold: bool = False, overwr
         graph = trained.network.graph
         params = graph.layout.views(trained.engine.params)
         facts = {"checkpoint": str(trained.path), "step": trained.step, "classes": list(trained.network.classes)}
+        facts["pixels"] = trained.pixels
         written = {output: torch_layout.write(graph, params, facts)}
-        document = {"parameters": sum(array.size for array in params.values()), "before": []}
+        document = {"parameters": sum(array.size for array in params.values()), "pixels": trained.pixels, "before": []}
     else:
         exported = drawn(trained, fold)
         document = exported.facts()

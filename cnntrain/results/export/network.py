@@ -24,6 +24,7 @@ class Exported:
 
     before   evaluation transforms that whoever uses the export has to do first, as configs write them; the rest,
              which is normalization by fixed numbers, is in the draft
+    pixels   what it takes, in words
     """
 
     name: str
@@ -34,6 +35,7 @@ class Exported:
     output: Value
     classes: tuple[str, ...]
     before: tuple[dict[str, Any], ...]
+    pixels: str = "pixels as in training"
 
     def facts(self) -> dict[str, Any]:
         """What every format says of it."""
@@ -44,6 +46,7 @@ class Exported:
             "input": list(self.input.shape),
             "outputs": self.output.shape[0] if self.output.shape else 1,
             "classes": list(self.classes),
+            "pixels": self.pixels,
             "before": list(self.before),
             "parameters": sum(array.size for array in self.draft.constants.values()),
         }
@@ -60,7 +63,7 @@ def drawn(trained: Trained, fold: bool = False) -> Exported:
     before, normalizations = split(trained.transforms)
     output = draw(draft, graph, params, _normalized(draft, images, normalizations), fold)
     name, classes = trained.loaded.experiment.name, trained.network.classes
-    return Exported(name, trained.path, trained.step, draft, images, output, classes, before)
+    return Exported(name, trained.path, trained.step, draft, images, output, classes, before, trained.pixels)
 
 
 def draw(draft: Draft, graph: Graph, params: Sequence[Mapping[str, Array]], images: Value, fold: bool = False) -> Value:

@@ -123,7 +123,7 @@ def source(exported: Exported, path: Path) -> str:
             f"It needs NumPy, and {path.with_suffix('.npz').name} beside it.",
             "",
             f"    import {path.stem}",
-            f"    outputs = {path.stem}.forward(images)  # (n, {shape}), float32, pixels in [0, 1] as in training",
+            f"    outputs = {path.stem}.forward(images)  # (n, {shape}), float32, {exported.pixels}",
             f"    names = [{path.stem}.CLASSES[i] for i in outputs.argmax(axis=1)]",
             *(["", *first] if first else []),
             '"""',
