@@ -52,7 +52,7 @@ def command(
         answers = model.trained.answers(paths, top)
     if as_json:
         predictions = [{"path": name} | answer.document for name, answer in answers]
-        print_json({"checkpoint": str(model.path), "predictions": predictions})
+        print_json({"checkpoint": str(model.path), "weights": model.trained.weights, "predictions": predictions})
     elif as_csv:
         click.echo(_table(answers), nl=False)
     else:

@@ -32,15 +32,19 @@ def require(command: F) -> F:
 def check(requirements: Sequence[str], values: Mapping[str, Any]) -> None:
     """Raise CheckFailedError for the first condition that does not hold, UsageError for a figure that there is not.
 
-    What is not a number, which NaN is not, fulfils nothing.
+    What is not a number, which NaN is not, fulfils nothing. Where weights are averaged, "val/accuracy" is that of the
+    averaged ones, as it is in `eval`.
     """
     figures = {name: value for name, value in values.items() if isinstance(value, float | int)}
     for text in requirements:
         name, relation, bound = _parts(text)
+        averaged = name.replace("val/", "val_average/", 1)
+        of = ", of the averaged weights, which eval measures" if averaged in figures else ""
+        name = averaged if averaged in figures else name  # the averaged weights are those that a checkpoint means
         if name not in figures:
             raise UsageError(f"--require {text}: there is no figure {name!r}{did_you_mean(name, figures)}")
         if not _HOLDS[relation](figures[name], bound):
-            raise CheckFailedError(f"{text} was required, and {name} is {figures[name]:.6g}")
+            raise CheckFailedError(f"{text} was required, and {name} is {figures[name]:.6g}{of}")
 
 
 def _checked(texts: Sequence[str]) -> Sequence[str]:

@@ -15,6 +15,7 @@ import numpy as np
 from cnntrain.core.arrays import Array
 
 _CHUNK = 1024
+_ROUGHLY = 0.1  # how far a smooth resizing may overshoot
 _UNIT_MARGIN = 0.5  # how far beyond [0, 1] floats may go and still be brightness
 _WIDTHS = 4.0  # so many of its own widths beyond training's range are another scale, not an outlier
 _BRIGHT = 20.0  # who was trained on floats that reach this does not expect [0, 1]
@@ -32,7 +33,7 @@ class Scale:
     @property
     def unit(self) -> bool:
         """Whether a network sees numbers in [0, 1]."""
-        return self.dtype == "uint8" or (self.low >= 0 and self.high <= 1)
+        return self.dtype == "uint8" or (self.low >= -_ROUGHLY and self.high <= 1 + _ROUGHLY)
 
     def __str__(self) -> str:
         return "bytes, read as 0 to 1" if self.dtype == "uint8" else f"floats from {self.low:.4g} to {self.high:.4g}"

@@ -99,7 +99,9 @@ class Trained:
             images = self.unseen.by_name(images, f"the {chosen} split")
             self.check_scale(images.pixels, f"the {chosen} split")
         values = self.tally.values(self.engine.evaluate(Samples(images, indices, self.transforms)))
-        where = {"checkpoint": str(self.path)} | ({} if place is None else {"data": str(place)})
+        where = {"checkpoint": str(self.path), "weights": self.weights} | (
+            {} if place is None else {"data": str(place)}
+        )
         further = self.network.task.breakdown(values, self.description)
         return where | {"split": chosen, "samples": len(indices)} | values | further
 
@@ -164,6 +166,11 @@ class Trained:
                 f"the {split} split is {told(mine)}, {self.path} was trained on {told(wanted)}. Evaluate on data of "
                 "the same kind"
             )
+
+    @property
+    def weights(self) -> str:
+        """Which weights of the checkpoint these are: "averaged" or "trained"."""
+        return "averaged" if self.averaged else "trained"
 
     @property
     def pixels(self) -> str:

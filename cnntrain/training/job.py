@@ -89,6 +89,8 @@ def make_job(loaded: Loaded, threads: int | None, console: Console, check: Check
     for line in advice.of(loaded, network, loader.steps_per_epoch):
         console.warn(line)
     monitor = Monitor(loaded, network.tally, validates=data.val is not None)
+    if monitor.advice:
+        console.warn(monitor.advice)
     return Job(loaded, data, network, loader, monitor, listed)
 
 

@@ -273,7 +273,9 @@ def _say_what_next(trainer: Trainer, run: RunDirectory, was_done: bool, console:
     epochs = f"{state.closed} epoch{'s' * (state.closed != 1)}"
     console.say(f"{how}: {state.finished} after {epochs}, {state.step} step{'s' * (state.step != 1)}")
     if monitor.standing.best is not None:
-        console.say(f"best {monitor.best}: {monitor.standing.best:.6g} after epoch {monitor.standing.best_epoch}")
+        console.say(
+            f"best {monitor.summary()['metric']}: {monitor.standing.best:.6g} after epoch {monitor.standing.best_epoch}"
+        )
     if waited:
         console.say(f"waiting for data: {sum(waited) / len(waited):.1%} of the time")
     console.say(f"results: {run.path}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from cnntrain.network import torch_layout
 from cnntrain.network.build import Network
 from cnntrain.network.graph import format_shape
 from cnntrain.rundir.checkpoint import Checkpoint, find, read
+from cnntrain.trained import saved
 
 _PREFIX = "param/"
 _SHOWN = 5  # names of a list that a line gives
@@ -44,17 +45,20 @@ class WarmStart:
     unused: tuple[str, ...]
     mismatched: tuple[str, ...]
     ignored: tuple[str, ...]
+    weights: str = "trained"  # which weights of the checkpoint these are, or "averaged"
 
     def lines(self) -> list[str]:
         """What was done, for people: one line for each list that is not empty."""
         lists = {"missing": self.missing, "unused": self.unused, "mismatched": self.mismatched, "ignored": self.ignored}
         first = f"init_from {self.path}: {len(self.arrays)} parameters loaded"
+        first += ", averaged weights" if self.weights == "averaged" else ""
         return [first, *(f"  {len(names)} {word}: {_some(names)}" for word, names in lists.items() if names)]
 
     def document(self) -> dict[str, Any]:
         """What the run's data.json keeps."""
         return {
             "checkpoint": str(self.path.absolute()),
+            "weights": self.weights,
             "sha256": self.digest,
             "loaded": sorted(self.arrays),
             "missing": list(self.missing),
@@ -79,11 +83,11 @@ def warm_start(loaded: Loaded, network: Network) -> WarmStart | None:
     wish = loaded.experiment.model.init_from
     if wish is None:
         return None
-    path, digest, theirs = _read(Path(wish.checkpoint), network)
+    path, digest, theirs, weights = _read(Path(wish.checkpoint), network)
     nodes = network.graph.nodes  # in whose order the lists are
     mine = {f"{node.name}.{name}": param.shape for node in nodes for name, param in node.params.items()}
     ignored = _ignored(loaded, [*mine, *(name for name in theirs if name not in mine)])
-    result = _compare(path, digest, mine, theirs, ignored)
+    result = replace(_compare(path, digest, mine, theirs, ignored), weights=weights)
     if wish.strict and (result.missing or result.unused or result.mismatched):
         raise CheckpointError(
             f"{result.path} does not fit this network: {'; '.join(line.strip() for line in result.lines()[1:])}. "
@@ -92,14 +96,18 @@ def warm_start(loaded: Loaded, network: Network) -> WarmStart | None:
     return result
 
 
-def _read(path: Path, network: Network) -> tuple[Path, str, dict[str, Array]]:
-    """The file a path means, a digest of its parameters, and those; a .safetensors has them as PyTorch does."""
+def _read(path: Path, network: Network) -> tuple[Path, str, dict[str, Array], str]:
+    """The file a path means, a digest of its parameters, those, and which weights they are.
+
+    A .safetensors has them as PyTorch does.
+    """
     if path.suffix == ".safetensors":
         data = torch_layout.read_bytes(path)
-        return path, hashlib.sha256(data).hexdigest(), torch_layout.parameters(path, data, network.graph)
+        return path, hashlib.sha256(data).hexdigest(), torch_layout.parameters(path, data, network.graph), "trained"
     checkpoint = read(find(path))
-    theirs = {n.removeprefix(_PREFIX): array for n, array in checkpoint.arrays.items() if n.startswith(_PREFIX)}
-    return checkpoint.path, _digest(checkpoint), theirs
+    used = replace(checkpoint, arrays=saved.used(checkpoint))
+    theirs = {name.removeprefix(_PREFIX): array for name, array in used.arrays.items()}
+    return checkpoint.path, _digest(used), theirs, saved.weights(checkpoint)
 
 
 def _compare(

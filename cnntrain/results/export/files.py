@@ -47,7 +47,13 @@ def export(trained: Trained, kind: str, output: Path, fold: bool = False, overwr
         raise StorageError(f"{taken[0]} exists. Say --overwrite to replace it, or choose another --output")
     for path, data in reversed(written.items()):  # the weights before the text that reads them
         files.write_atomic(path, data)
-    return {"format": kind, "files": [str(path) for path in written], **document, "error": error}
+    return {
+        "format": kind,
+        "weights": trained.weights,
+        "files": [str(path) for path in written],
+        **document,
+        "error": error,
+    }
 
 
 def _difference(trained: Trained, model: bytes) -> float | None:
