@@ -37,7 +37,7 @@ class FileFacts:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The files of a data set by absolute path, and when that was, in UTC."""
+    """The files of a data set by their `normal` path, and when that was, in UTC."""
 
     files: Mapping[str, FileFacts]
     made: str = field(default_factory=lambda: time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()))
@@ -59,9 +59,9 @@ def of(experiment: Experiment, known: Manifest | None = None) -> Manifest:
 
     Raises DataError where a source finds files wanting.
     """
-    found = (path for source in sources(experiment) for split in source.splits() for path in source.files(split))
+    found = normal(path for source in sources(experiment) for split in source.splits() for path in source.files(split))
     rows = {}
-    for path in dict.fromkeys(map(os.path.abspath, found)):
+    for path in dict.fromkeys(found):
         facts = _facts(path)
         before = known.files.get(path) if known else None
         same = before is not None and (before.size, before.changed) == (facts.size, facts.changed)
@@ -136,9 +136,12 @@ def normal(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
 
 def place(experiment: Experiment) -> Path:
     """Where `check` keeps the manifest of this data, whatever the rest of the config says."""
+    places = [
+        (source, str(getattr(source, "root", None) or getattr(source, "path", ""))) for source in sources(experiment)
+    ]
     roots = [
-        [source.name_in_config, os.path.abspath(str(getattr(source, "root", None) or getattr(source, "path", "")))]
-        for source in sources(experiment)
+        [source.name_in_config, *normal([os.path.join(path, "") if os.path.isdir(path) else path])]
+        for source, path in places
     ]
     return FOLDER / f"{hashlib.sha256(encode(roots).encode()).hexdigest()[:16]}.json"
 
@@ -156,6 +159,7 @@ def read(path: Path) -> Manifest | None:
         if document["format"] != _FORMAT:
             return None
         rows = cast(dict[str, list[Any]], document["files"])
-        return Manifest({name: FileFacts(*row) for name, row in rows.items()}, str(document["made"]))
+        found = zip(normal(rows), rows.values(), strict=True)  # older ones have other forms of a path
+        return Manifest({name: FileFacts(*row) for name, row in found}, str(document["made"]))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
