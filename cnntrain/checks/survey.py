@@ -223,7 +223,7 @@ def _read_arrays(source: Dataset, split: str, inner: str, pool: Pool, found: Sur
     """Samples that lie together in large files: the digest of each one's pixels."""
     paths = source.files(inner)
     for path in paths:
-        found.files.setdefault(*normal([path]), facts_with_digest(path))
+        found.files.setdefault(normal([path])[0], facts_with_digest(path))
     images = source.load(inner)
     digests = [""] * len(images)
     starts = range(0, len(images), CHUNK)

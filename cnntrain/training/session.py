@@ -14,7 +14,7 @@ from typing import Any
 from cnntrain.config.dump import fingerprint, plain, to_yaml
 from cnntrain.config.load import Loaded, load
 from cnntrain.config.mapping import Config
-from cnntrain.core import blas, machine
+from cnntrain.core import blas, machine, scale
 from cnntrain.core.console import Console, Progress
 from cnntrain.core.errors import (
     CnntrainError,
@@ -39,7 +39,7 @@ from cnntrain.training.interrupts import Interrupts
 from cnntrain.training.job import Job, make_job
 from cnntrain.training.stepper import vectors
 from cnntrain.training.trainer import Trainer
-from cnntrain.training.warm_start import WarmStart, warm_start
+from cnntrain.training.warm_start import WarmStart, warm_start, warnings
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,8 @@ def _start(loaded: Loaded, options: Options, console: Console, interrupts: Inter
         run.write_json(identity.FILE, identity.document(*job.identities))
         for line in warm.lines() if warm else ():
             console.say(line)
+        for line in _warm_start_warnings(warm, job) if warm else ():
+            console.warn(line)
         return _train(job, run, warm, options, console, interrupts)
 
 
@@ -142,6 +144,11 @@ def _resume(
             console.warn(line)
         console.say(f"resuming {run.path} at step {step}")
         return _train(job, run, checkpoint, options, console, interrupts)
+
+
+def _warm_start_warnings(warm: WarmStart, job: Job) -> list[str]:
+    train, (_, val) = job.data.train, job.identities
+    return warnings(warm, val, job.data.val is job.data.train, scale.of(train.pixels, job.data.train_indices))
 
 
 def _announce(run: RunDirectory, options: Options) -> None:

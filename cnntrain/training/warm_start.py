@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cnntrain.config.load import Loaded, problem
+from cnntrain.core import scale, strict_json
 from cnntrain.core.arrays import Array, Layout, Shape
-from cnntrain.core.errors import CheckpointError
+from cnntrain.core.errors import CheckpointError, StorageError
+from cnntrain.core.files import read_limited
 from cnntrain.core.registry import did_you_mean
+from cnntrain.core.scale import Scale
+from cnntrain.data.identity import Identity, beside
 from cnntrain.network import torch_layout
 from cnntrain.network.build import Network
 from cnntrain.network.graph import format_shape
@@ -24,6 +28,8 @@ from cnntrain.rundir.checkpoint import Checkpoint, find, read
 from cnntrain.trained import saved
 
 _PREFIX = "param/"
+_GENERATIONS = 20  # of runs that start from each other
+_LARGEST = 64 * 2**20  # bytes of a data.json
 _SHOWN = 5  # names of a list that a line gives
 
 
@@ -46,6 +52,9 @@ class WarmStart:
     mismatched: tuple[str, ...]
     ignored: tuple[str, ...]
     weights: str = "trained"  # which weights of the checkpoint these are, or "averaged"
+
+    data: Mapping[str, Any] = field(default_factory=dict)  # what the checkpoint recorded of its samples
+    pixels: Any = None  # and of their range
 
     def lines(self) -> list[str]:
         """What was done, for people: one line for each list that is not empty."""
@@ -83,31 +92,85 @@ def warm_start(loaded: Loaded, network: Network) -> WarmStart | None:
     wish = loaded.experiment.model.init_from
     if wish is None:
         return None
-    path, digest, theirs, weights = _read(Path(wish.checkpoint), network)
+    path, digest, theirs, meta = _read(Path(wish.checkpoint), network)
     nodes = network.graph.nodes  # in whose order the lists are
     mine = {f"{node.name}.{name}": param.shape for node in nodes for name, param in node.params.items()}
     ignored = _ignored(loaded, [*mine, *(name for name in theirs if name not in mine)])
-    result = replace(_compare(path, digest, mine, theirs, ignored), weights=weights)
+    result = replace(_compare(path, digest, mine, theirs, ignored), **meta)
     if wish.strict and (result.missing or result.unused or result.mismatched):
         raise CheckpointError(
             f"{result.path} does not fit this network: {'; '.join(line.strip() for line in result.lines()[1:])}. "
             "Name them in model.init_from.ignore, or set model.init_from.strict to false"
         )
+    if not result.arrays:
+        raise CheckpointError(
+            f"{result.path} does not fit this network: none of its {len(theirs):,} parameters has the name and shape "
+            "of one here: training would begin from scratch. Name a checkpoint of a network like this one, or leave "
+            "model.init_from out"
+        )
     return result
 
 
-def _read(path: Path, network: Network) -> tuple[Path, str, dict[str, Array], str]:
-    """The file a path means, a digest of its parameters, those, and which weights they are.
+def warnings(warm: WarmStart, val: Identity, drawn: bool, pixels: Scale) -> list[str]:
+    """What to warn of where the first run was trained on samples that validate here, or on pixels of another range.
+
+    `drawn` says that the validation samples are drawn from the training split.
+    """
+    return [line for line in (_seen(warm, val, drawn), _scaled(warm, pixels)) if line]
+
+
+def _seen(warm: WarmStart, val: Identity, drawn: bool) -> str | None:
+    """Where validation samples were trained on, by the first run or one that it started from in its turn."""
+    advice = "what is measured on them is too good. Give both runs one seed and share, or data.val a source of its own"
+    found = [(run, int(val.among(train).sum())) for run, train in _trained_on(warm.path)]
+    for run, seen in found:
+        if seen:
+            return f"{seen:,} of {len(val):,} validation samples were training samples of {run}: {advice}"
+    another = warm.data.get("merged") or ("val" in warm.data and warm.data["val"] != val.digest)
+    if found or not drawn or not another:
+        return None
+    return f"{warm.path} was trained on another split, and has no list of it: validation samples may be in it; {advice}"
+
+
+def _trained_on(path: Path) -> Iterator[tuple[Path, Identity]]:
+    """The runs from which a checkpoint comes, by their lists of training samples, the newest first."""
+    for _ in range(_GENERATIONS):
+        known, run = beside(path), path.absolute().parent.parent
+        if not known:
+            return
+        yield path.parent.parent, known["train"]
+        try:
+            data = strict_json.decode(read_limited(run / "data.json", _LARGEST, OSError).decode())
+            path = Path(data["init_from"]["checkpoint"])
+        except (OSError, ValueError, TypeError, KeyError, StorageError):
+            return
+
+
+def _scaled(warm: WarmStart, pixels: Scale) -> str | None:
+    wanted = scale.read(warm.pixels)
+    if wanted is None or wanted.takes(pixels, 0):
+        return None
+    return f"{scale.mismatch('the training split', pixels, str(warm.path), wanted)}, or train from scratch"
+
+
+def _read(path: Path, network: Network) -> tuple[Path, str, dict[str, Array], dict[str, Any]]:
+    """The file a path means, a digest of its parameters, those, and what else is known of them.
 
     A .safetensors has them as PyTorch does.
     """
     if path.suffix == ".safetensors":
         data = torch_layout.read_bytes(path)
-        return path, hashlib.sha256(data).hexdigest(), torch_layout.parameters(path, data, network.graph), "trained"
+        return path, hashlib.sha256(data).hexdigest(), torch_layout.parameters(path, data, network.graph), {}
     checkpoint = read(find(path))
+    recorded = checkpoint.meta.get("data")
+    about: dict[str, Any] = {
+        "weights": saved.weights(checkpoint),
+        "data": recorded if isinstance(recorded, dict) else {},
+        "pixels": checkpoint.meta.get("pixels"),
+    }
     used = replace(checkpoint, arrays=saved.used(checkpoint))
     theirs = {name.removeprefix(_PREFIX): array for name, array in used.arrays.items()}
-    return checkpoint.path, _digest(used), theirs, saved.weights(checkpoint)
+    return checkpoint.path, _digest(used), theirs, about
 
 
 def _compare(
