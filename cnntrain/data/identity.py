@@ -18,7 +18,8 @@ import numpy as np
 from cnntrain.core import strict_json
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import CLASSES
-from cnntrain.core.files import read_limited
+from cnntrain.core.errors import StorageError
+from cnntrain.core.files import read_own
 from cnntrain.data.manifest import normal
 from cnntrain.parts.datasets.base import Images
 
@@ -106,12 +107,12 @@ def document(train: Identity, val: Identity) -> dict[str, Any]:
 def beside(checkpoint: Path) -> dict[str, Identity]:
     """The identities of a run's splits, "train" and "val", by one of its checkpoints; none where there is no file."""
     try:
-        text = read_limited(checkpoint.absolute().parent.parent / FILE, _LARGEST, OSError).decode()
+        text = read_own(checkpoint.absolute().parent.parent / FILE, _LARGEST).decode()
         found = strict_json.decode(text)
         if found["format"] != _FORMAT:
             return {}
         return {split: _read(found[split]) for split in ("train", "val")}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (StorageError, ValueError, TypeError, KeyError, AttributeError):
         return {}
 
 

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from cnntrain.config.schema import Experiment
 from cnntrain.core import files, strict_json
+from cnntrain.core.errors import StorageError
 from cnntrain.core.strict_json import encode
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.reading.input_files import reading
@@ -155,11 +156,11 @@ def keep(manifest: Manifest, path: Path) -> None:
 def read(path: Path) -> Manifest | None:
     """A manifest that was kept, or None: without one there is nothing to compare with, and `check` makes it anew."""
     try:
-        document = strict_json.decode(path.read_bytes().decode())
+        document = strict_json.decode(files.read_own(path).decode())
         if document["format"] != _FORMAT:
             return None
         rows = cast(dict[str, list[Any]], document["files"])
         found = zip(normal(rows), rows.values(), strict=True)  # older ones have other forms of a path
         return Manifest({name: FileFacts(*row) for name, row in found}, str(document["made"]))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (StorageError, OSError, ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -18,9 +18,10 @@ from typing import Any
 import yaml
 
 from cnntrain.core import strict_json
+from cnntrain.core.console import Console
 from cnntrain.core.errors import UsageError
 from cnntrain.core.registry import did_you_mean, parts
-from cnntrain.rundir.history import Record, find_runs, read
+from cnntrain.rundir.history import Record, read_all
 
 SEED, NAME = "seed", "name"  # what may differ within a group
 
@@ -78,7 +79,7 @@ def compare(paths: Sequence[Path], filters: Sequence[str] = (), sort: str | None
     for the largest first. By default the best comes first, where all runs judge themselves by the same metric. Raises
     UsageError for a path that is no run, a name that no run knows, or a condition that is none.
     """
-    lines = [line_of(read(path)) for path in find_runs(paths)]
+    lines = [line_of(record) for record in read_all(paths, Console("none").warn)]
     known = {name for line in lines for name in line.names()}
     for text in filters:
         lines = [line for line in lines if _holds(line, *_condition(text, known))]

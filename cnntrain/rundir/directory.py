@@ -45,6 +45,7 @@ _FILES = (  # what --overwrite removes beside checkpoints; everything else in th
     *("metrics.jsonl", "metrics.csv", "timing.jsonl", "train.log", "manifest.json", "samples.json", "report.html"),
     FLIGHT_RECORD,
 )
+_LARGEST = 2**30  # bytes of metrics.jsonl
 _NUMBERED = re.compile(r"(epoch|step)-(\d+)\.npz")
 
 
@@ -60,8 +61,9 @@ class RunDirectory:
         self.checkpoints = path / _CHECKPOINTS
         self._status: dict[str, Any] = {}
         self.followers: list[Callable[[Mapping[str, Any]], None]] = []  # told every row of metrics.jsonl
+        files.make_directory(path)
+        files.make_own_directory(self.checkpoints)
         for directory in (path, self.checkpoints):
-            files.make_directory(directory)
             files.remove_temporaries(directory)
             files.probe(directory)
         self._metrics = AppendLog(path / "metrics.jsonl")
@@ -141,7 +143,7 @@ class RunDirectory:
 
     def write_flight_record(self, record: Mapping[str, Any]) -> Path:
         """Keep the flight record of a divergence; returns where."""
-        files.make_directory((self.path / FLIGHT_RECORD).parent)
+        files.make_own_directory((self.path / FLIGHT_RECORD).parent)
         self.write_json(FLIGHT_RECORD, record)
         return self.path / FLIGHT_RECORD
 
@@ -265,10 +267,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
     Raises StorageError for a file that cannot be read, or a line of it that is no row.
     """
-    try:
-        lines = path.read_bytes().split(b"\n")[:-1]
-    except OSError as error:
-        raise StorageError(f"cannot read {path.absolute()}: {error.strerror}. Was it moved or removed?") from error
+    lines = files.read_own(path, _LARGEST).split(b"\n")[:-1]
     return [_row(path, number, line) for number, line in enumerate(lines, 1)]
 
 

@@ -6,7 +6,7 @@ Reports and comparisons are made of records. Whatever a run did not get to is ab
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from typing import Any
 from cnntrain.config.dump import plain
 from cnntrain.config.load import leaves, load
 from cnntrain.core import strict_json
-from cnntrain.core.errors import StorageError, UsageError
-from cnntrain.core.files import read_limited
+from cnntrain.core.errors import ConfigError, StorageError, UsageError
+from cnntrain.core.files import read_own
 from cnntrain.rundir.directory import read_metrics
 
 _CONFIG = "config.resolved.yaml"
@@ -80,7 +80,8 @@ class Record:
     @property
     def best_value(self) -> float | None:
         """That metric in the best epoch."""
-        return self.best.get(self.monitored or "")
+        value = self.best.get(self.monitored or "")
+        return value if isinstance(value, float | int) else None
 
     @property
     def seconds(self) -> float | None:
@@ -138,22 +139,96 @@ def read(path: Path) -> Record:
         path,
         plain(load([path / _CONFIG]).experiment),
         _json(path / "origins.json"),
-        _lines(path / "metrics.jsonl"),
-        _lines(path / "timing.jsonl"),
+        _lines(path / "metrics.jsonl", lambda row: _EVENTS.get(str(row.get("event")), {})),
+        _lines(path / "timing.jsonl", lambda _: _TIMING),
         _json(path / "env.json"),
         _json(path / "data.json"),
-        _json(path / "status.json"),
+        _status(path / "status.json"),
     )
 
 
-def _lines(path: Path) -> list[Row]:
-    return read_metrics(path) if path.exists() else []
+def read_all(paths: Sequence[Path], warn: Callable[[str], None]) -> list[Record]:
+    """The records of the runs meant by paths; one that is damaged is left out and told of.
+
+    Raises UsageError where there is no run, and what is wrong with the first where none can be read.
+    """
+    found, errors = [], []
+    for path in find_runs(paths):
+        try:
+            found.append(read(path))
+        except (StorageError, ConfigError) as error:
+            errors.append(error)
+            first = str(error).splitlines()[0]
+            warn(f"{path} is left out: {first}")
+    if errors and not found:
+        raise errors[0]
+    return found
+
+
+_Kinds = dict[str, str]  # key -> what it must hold: "count", "number", or "value", a number or nothing
+_ENDS: _Kinds = {"step": "count", "epoch": "count"}
+_EVENTS: Mapping[str, _Kinds] = {
+    "start": {"steps_per_epoch": "some"},
+    "train": {"step": "count"} | dict.fromkeys(("lr", "grad_norm", "update_ratio", "train/loss"), "value"),
+    "eval": _ENDS | dict.fromkeys(("train/loss", "val/loss", "val_average/loss", "dead_relu"), "value"),
+    "end": _ENDS,
+}
+_TIMING: _Kinds = {"epoch": "count"} | dict.fromkeys(("seconds", "training_seconds", "images_per_second"), "number")
+
+
+def _lines(path: Path, kinds_of: Callable[[Row], _Kinds]) -> list[Row]:
+    """The rows of a file, each with what readers count on; other keys and events are those of other versions."""
+    rows = read_metrics(path) if os.path.lexists(path) else []
+    for number, row in enumerate(rows, 1):
+        for key, kind in kinds_of(row).items():
+            if not _holds(row.get(key), kind):
+                raise StorageError(
+                    f"{path}:{number} is damaged: {key} is {_shown(row.get(key))}, expected a {_WORDS[kind]}. Restore "
+                    "the file from a copy"
+                )
+    return rows
+
+
+_WORDS = {
+    "count": "whole number from 0 on",
+    "some": "whole number from 1 on",
+    "number": "number",
+    "value": "number or null",
+}
+
+
+def _holds(value: Any, kind: str) -> bool:
+    if kind in ("count", "some"):
+        return type(value) is int and value >= (kind == "some") and value < 2**63
+    if value is None:
+        return kind == "value"
+    return type(value) in (int, float) and abs(value) < 2**1000
+
+
+def _shown(value: Any) -> str:
+    return "missing" if value is None else ascii(value)[:60]
+
+
+def _status(path: Path) -> dict[str, Any]:
+    """status.json, whose texts are printed and whose best is asked for. Raises StorageError."""
+    status = _json(path)
+    best = status.get("best")
+    metric = best.get("metric") if isinstance(best, dict) else None
+    texts = {"state": status.get("state"), "best.metric": metric, "resume": status.get("resume")}
+    for key, text in texts.items():
+        if text is not None and not (isinstance(text, str) and text.isprintable()):
+            raise StorageError(
+                f"{path} is damaged: {key} is {_shown(text)}, expected plain text. Restore it from a copy"
+            )
+    if best is not None and not isinstance(best, dict):
+        raise StorageError(f"{path} is damaged: best is {_shown(best)}, expected an object. Restore it from a copy")
+    return status
 
 
 def _json(path: Path) -> dict[str, Any]:
-    if not path.exists():
+    if not os.path.lexists(path):
         return {}
-    data = read_limited(path, _LARGEST, lambda reason: StorageError(f"{path} {reason}. Restore it from a copy"))
+    data = read_own(path, _LARGEST)
     try:
         value = strict_json.decode(data.decode())
     except ValueError as error:

@@ -17,7 +17,7 @@ from cnntrain.config.load import Loaded, problem
 from cnntrain.core import scale, strict_json
 from cnntrain.core.arrays import Array, Layout, Shape
 from cnntrain.core.errors import CheckpointError, StorageError
-from cnntrain.core.files import read_limited
+from cnntrain.core.files import read_own
 from cnntrain.core.registry import did_you_mean
 from cnntrain.core.scale import Scale
 from cnntrain.data.identity import Identity, beside
@@ -140,9 +140,9 @@ def _trained_on(path: Path) -> Iterator[tuple[Path, Identity]]:
             return
         yield path.parent.parent, known["train"]
         try:
-            data = strict_json.decode(read_limited(run / "data.json", _LARGEST, OSError).decode())
+            data = strict_json.decode(read_own(run / "data.json", _LARGEST).decode())
             path = Path(data["init_from"]["checkpoint"])
-        except (OSError, ValueError, TypeError, KeyError, StorageError):
+        except (StorageError, ValueError, TypeError, KeyError):
             return
 
 
