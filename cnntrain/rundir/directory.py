@@ -66,6 +66,10 @@ class RunDirectory:
         for directory in (path, self.checkpoints):
             files.remove_temporaries(directory)
             files.probe(directory)
+        self._here = files.Anchor(path)
+        held.callback(self._here.close)
+        self._there = files.Anchor(self.checkpoints)
+        held.callback(self._there.close)
         self._metrics = AppendLog(path / "metrics.jsonl")
         held.callback(lambda: self._metrics.close())  # whichever it is by then
         self._timing = AppendLog(path / "timing.jsonl")
@@ -143,6 +147,7 @@ class RunDirectory:
 
     def write_flight_record(self, record: Mapping[str, Any]) -> Path:
         """Keep the flight record of a divergence; returns where."""
+        self._here.check()
         files.make_own_directory((self.path / FLIGHT_RECORD).parent)
         self.write_json(FLIGHT_RECORD, record)
         return self.path / FLIGHT_RECORD
@@ -152,7 +157,8 @@ class RunDirectory:
         return self._write("crash.log", traceback)
 
     def _write(self, name: str, text: str) -> Path:
-        files.write_atomic(self.path / name, text.encode(errors="backslashreplace"))
+        self._here.check()
+        files.write_atomic(self.path / name, self._here.last([text.encode(errors="backslashreplace")]))
         return self.path / name
 
     # -- what grows --------------------------------------------------------------------------------------------------
@@ -226,7 +232,8 @@ class RunDirectory:
         chunks = checkpoint.pack(dict(meta), arrays)
         try:
             for name in names:
-                files.write_atomic(self.checkpoints / name, chunks)
+                self._there.check()
+                files.write_atomic(self.checkpoints / name, self._there.last(chunks))
         except StorageError as error:
             step = self._status.get("step")
             raise StorageError(
@@ -253,6 +260,7 @@ class RunDirectory:
         counted = like.partition("-")[0]
         found = [match for name in _names(self.checkpoints) if (match := _NUMBERED.fullmatch(name))]
         same = sorted((match for match in found if match[1] == counted), key=lambda match: int(match[2]))
+        self._there.check()
         for match in same[:-keep]:
             files.remove(self.checkpoints / match[0])
 
