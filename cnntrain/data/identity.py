@@ -17,11 +17,11 @@ import numpy as np
 
 from cnntrain.core import strict_json
 from cnntrain.core.arrays import Array
-from cnntrain.core.description import CLASSES
 from cnntrain.core.errors import StorageError
 from cnntrain.core.files import read_own
 from cnntrain.data.manifest import normal
 from cnntrain.parts.datasets.base import Images
+from cnntrain.parts.tasks.base import recognized
 
 FILE = "samples.json"  # in a run directory
 _FORMAT = 1
@@ -76,16 +76,16 @@ def _keys(identity: Identity) -> Iterable[tuple[int, int]]:
 
 def identify(images: Images, indices: Array) -> Identity:
     """The identity of the samples at these indices. Reads every pixel once."""
-    named = images.description.target == CLASSES
     pixels, targets = np.empty(len(indices), np.uint64), np.empty(len(indices), np.uint64)
     for start in range(0, len(indices), _CHUNK):
         chosen = indices[start : start + _CHUNK]
         pixels[start : start + len(chosen)] = [_short(np.ascontiguousarray(row)) for row in images.pixels[chosen]]
-    if named:  # by name, since another class before it gives a class another number
-        words = np.array([_short(name.encode(errors="surrogateescape")) for name in images.classes], np.uint64)
-        targets[:] = words[images.targets[indices]]
-    else:
-        targets[:] = [_short(np.ascontiguousarray(row)) for row in images.targets[indices]]
+    named = recognized(images.targets, images.description).names(images.targets[indices], images.description)
+    words = {name: _short(name.encode(errors="surrogateescape")) for name in set(named) if name is not None}
+    targets[:] = [  # by name where it has one, since a class before it gives a class another number
+        words[name] if name is not None else _short(np.ascontiguousarray(row))
+        for name, row in zip(named, images.targets[indices], strict=True)
+    ]
     if len(images.names) != len(images):
         return Identity(pixels, targets)
     files = normal(images.names[index] for index in indices.tolist())
