@@ -75,6 +75,10 @@ class Decoded:
     kept: Array
     skipped: tuple[str, ...]
 
+    def names(self, samples: Sequence[Sample]) -> tuple[str, ...]:
+        """Of the samples asked for, the file of each one that could be read; the first where it has several."""
+        return tuple(str(samples[index][0]) for index in self.kept.tolist())
+
 
 def decoded(samples: Sequence[Sample], recipe: Recipe, reader: Reader) -> Decoded:
     """All samples decoded, by the reader's threads, into its cache, or from there where that was done before.
