@@ -10,11 +10,23 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from cnntrain.errors import DataError, StorageError
+from cnntrain.errors import DataError, OutOfMemoryError, StorageError
 
 _DEFLATE_RATIO = 1_032  # deflate cannot do better
 _LIKELY_RATIO = 100  # nor do images that anybody would learn from do better than this
 _SMALL = 2**28  # bytes that are unpacked whatever the ratio
+_OF_THE_FILE = frozenset(  # errors that say something of a file or its name; all others pass, or are of the machine
+    [
+        *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG),
+        *(errno.ENXIO, errno.ENODEV, errno.EINVAL, errno.EOVERFLOW, errno.EFBIG, errno.ESPIPE, errno.EILSEQ),
+    ]
+)
+_ADVICE = {
+    errno.EIO: "The device failed: check the disk",
+    errno.ESTALE: "The file server has lost sight of it: run the command again",
+    errno.EMFILE: "Raise the limit of open files (ulimit -n), or use fewer threads (-j), and run the command again",
+    errno.ENFILE: "The system has no more open files to give: run the command again later",
+}
 
 
 def on_disk(path: str | Path, advice: str, *, folder: bool) -> Path:
@@ -33,24 +45,40 @@ def on_disk(path: str | Path, advice: str, *, folder: bool) -> Path:
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what goes wrong while a file is read into a DataError that names it; a failing device is a StorageError."""
+    """Turn what goes wrong while a file is read into a DataError that names it.
+
+    What says nothing of the file, such as a failing device, a server that does not answer, or a limit that is reached,
+    is a StorageError, want of memory an OutOfMemoryError: it may pass, and must not be taken for the file's fault.
+    """
     try:
         yield
     except (EOFError, zlib.error, OSError, zipfile.BadZipFile) as error:
-        if device_failed(error):
-            raise StorageError(f"cannot read {path}: the device failed. Check the disk") from error
+        failure = system_failure(error)
+        if failure is not None:
+            reason = failure.strerror or type(failure).__name__
+            if failure.errno == errno.ENOMEM:
+                raise OutOfMemoryError(
+                    f"cannot read {path}: {reason}. Free some memory, or use fewer threads (-j)"
+                ) from error
+            advice = _ADVICE.get(failure.errno or 0, "Mend the cause and run the command again")
+            raise StorageError(f"cannot read {path}: {reason}. {advice}") from error
         if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
             why = error.strerror or error
             raise DataError(f"cannot read {path}: {why}. Check the file and its permissions") from error
         raise DataError(f"{path} is damaged or cut short ({error}). Fetch or make it again") from error
 
 
-def device_failed(error: BaseException) -> bool:
-    """Whether a device's error is behind this one, as where `zipfile` takes it for the end of an archive."""
+def system_failure(error: BaseException) -> OSError | None:
+    """The operating system's error behind this one that says nothing of the file that was read; None: there is none.
+
+    It may be hidden: `zipfile` takes a device that fails for the end of an archive.
+    """
     cause: BaseException | None = error
-    while cause is not None and getattr(cause, "errno", None) != errno.EIO:
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno is not None and cause.errno not in _OF_THE_FILE:
+            return cause
         cause = cause.__context__
-    return cause is not None
+    return None
 
 
 def largest_unpacked(packed: int) -> int:

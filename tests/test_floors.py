@@ -18,7 +18,7 @@ ROOT = Path(cnntrain.__file__).parent
 FLOORS: dict[int, set[str]] = {
     0: {"errors", "registry", "files", "archive", "reader", "reading", "strict_json"},
     1: {"config"},
-    2: {"blas", "arrays", "random", "ops", "pictures", "decoded", "records", "draft"},
+    2: {"blas", "arrays", "random", "ops", "pictures", "decoded", "stored", "records", "draft"},
     3: set(KINDS),
     4: {"graph", "engine", "loader", "recognition"},
     5: {"checkpoint", "run", "manifest", "build", "resources", "saved"},
