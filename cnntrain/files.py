@@ -118,12 +118,15 @@ def _fsync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def _temporary(directory: Path, purpose: str = "") -> Path:
+    """A name to write under before renaming, which nobody has had before."""
+    return directory / f"{TEMPORARY}{purpose}{os.getpid()}-{secrets.token_hex(8)}"
+
+
 @contextlib.contextmanager
-def _temporary(directory: Path, purpose: str = "") -> Iterator[Path]:
-    """A name to write under before renaming; what is left of it after a failure is removed."""
-    path = directory / f"{TEMPORARY}{purpose}{os.getpid()}-{secrets.token_hex(8)}"
+def _removed_on_failure(path: Path) -> Iterator[None]:
     try:
-        yield path
+        yield
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(path)
@@ -171,8 +174,8 @@ def write_named(directory: Path, chunks: Iterable[bytes | memoryview], name: Cal
 
 
 def _replace(directory: Path, chunks: Iterable[bytes | memoryview], name: Callable[[], Path]) -> Path:
-    with _temporary(directory) as temporary:
-        descriptor = _create_owned(temporary)
+    temporary, descriptor = _create_owned(directory)
+    with _removed_on_failure(temporary):
         owned = os.dup(descriptor)  # the lock lasts until the file has its name
         try:
             try:
@@ -189,14 +192,15 @@ def _replace(directory: Path, chunks: Iterable[bytes | memoryview], name: Callab
     return path
 
 
-def _create_owned(path: Path) -> int:
+def _create_owned(directory: Path) -> tuple[Path, int]:
     """Create a file, locked while it is open, so that whoever finds it knows whether anybody still writes it."""
     while True:
+        path = _temporary(directory)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         with contextlib.suppress(OSError):  # a file system without locks: then nobody takes it for abandoned, either
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:
-            return descriptor
+            return path, descriptor
         os.close(descriptor)  # somebody has found it before it was locked, and removed it
 
 
@@ -267,7 +271,8 @@ def _symlink(target: str, path: Path) -> None:
 
 def probe(directory: Path) -> None:
     """Prove that the directory can be written, synced and renamed in, before hours are spent computing."""
-    with _explained("write in", directory), _temporary(directory, "probe-") as path:
+    path = _temporary(directory, "probe-")
+    with _explained("write in", directory), _removed_on_failure(path):
         _replace(directory, (b"probe",), lambda: path)
         with contextlib.suppress(FileNotFoundError):  # it looked abandoned to somebody
             os.unlink(path)

@@ -383,8 +383,7 @@ def test_what_a_killed_process_left_is_removed_and_what_is_being_written_is_not(
     left = [reader.cache / f"{files.TEMPORARY}{number}-0123" for number in (1, os.getpid(), 2**22 + 1)]
     for path in left:
         path.write_bytes(b"half")
-    mine = reader.cache / f"{files.TEMPORARY}1-4567"
-    descriptor = files._create_owned(mine)
+    mine, descriptor = files._create_owned(reader.cache)
     decoded(samples, recipe(Decoder()), reader)
     os.close(descriptor)
     assert names(reader.cache) - {mine.name} == {path.name for path in reader.cache.glob("*.decoded")}

@@ -392,8 +392,7 @@ def test_what_is_written_beside_takes_away_what_a_killed_process_left(tmp_path: 
     """Of files, probes and links alike; what somebody is writing, and what is nobody's, stays."""
     for name in ("1-ab", f"{os.getpid()}-cd", "probe-7-ef"):
         (tmp_path / f"{files.TEMPORARY}{name}").write_bytes(b"half")
-    busy = tmp_path / f"{files.TEMPORARY}1-gh"
-    descriptor = files._create_owned(busy)
+    busy, descriptor = files._create_owned(tmp_path)
     (tmp_path / f"{files.TEMPORARY}latest").symlink_to("nowhere")
     os.mkfifo(tmp_path / f"{files.TEMPORARY}fifo")
     (tmp_path / "mine.tmp").touch()
