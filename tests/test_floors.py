@@ -36,6 +36,7 @@ FLOORS: dict[int, set[str]] = {
         "events",
         "compare",
         "interrupts",
+        "child",
         "session",
         "inference",
         "summary",

@@ -106,10 +106,12 @@ def _left_out(plan: Plan) -> str:
 
 
 def _print_commands(plan: Plan, folder: Path, threads: int | None) -> None:
-    """One line for each cell, for a shell."""
+    """One line for each cell, for a shell; it starts this very program."""
+    from cnntrain import child
+
     tail = [] if threads is None else ["--threads", str(threads)]
     for cell in plan.cells:
-        click.echo(shlex.join(["cnntrain", *plan.arguments(cell, folder), *tail]))
+        click.echo(shlex.join(child.typed([*plan.arguments(cell, folder), *tail])))
 
 
 def _dry_run(plan: Plan, folder: Path, threads: int, processes: int, as_json: bool) -> None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cnntrain import files, strict_json
+from cnntrain import child, files, strict_json
 from cnntrain.errors import StorageError
 from cnntrain.files import DirectoryLock, read_limited
 from cnntrain.interrupts import Interrupts
@@ -137,12 +137,12 @@ class _Processes:
         """Begin a cell: `cnntrain` with these words, and so many threads."""
         standing.threads, standing.since = threads, time.monotonic()
         process = subprocess.Popen(
-            [sys.executable, "-m", "cnntrain", *words, "--threads", str(threads), "--quiet"],
+            child.command([*words, "--threads", str(threads), "--quiet"]),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             process_group=0,
-            preexec_fn=_die_with_parent,
+            preexec_fn=_prepare,
         )
         self.running[process] = standing
         assert process.stderr is not None
@@ -203,7 +203,12 @@ def read_status(run_dir: Path) -> dict[str, Any]:
 _libc = ctypes.CDLL(None)
 
 
-def _die_with_parent() -> None:
-    """In a new process, before it becomes cnntrain: have the system send it TERM when its parent dies."""
+def _prepare() -> None:
+    """In a new process, before it becomes cnntrain: heed TERM, and have the system send it when the parent dies.
+
+    TERM is how a cell is asked to save and leave, also where whoever started the sweep had it ignored or blocked.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     if sys.platform == "linux":
         _libc.prctl(_PARENT_DEATH, int(signal.SIGTERM))
