@@ -118,13 +118,11 @@ class Processes:
         for child in self._children:
             if watchdog.hangs(child, child):
                 bark(f"worker process {child}")
-            ended, status = os.waitpid(child, os.WNOHANG)
-            if ended:
+            how = _ended(child)
+            if how:
                 self._children.remove(child)
-                code = os.waitstatus_to_exitcode(status)
-                how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
                 raise LostWorkerError(
-                    f"worker process {child} was ended {how}, as a system does that is short of memory. "
+                    f"worker process {child} was ended{how}, as a system does that is short of memory. "
                     "Run the command again, to go on with --resume, with fewer threads (-j) if it was memory"
                 )
 
@@ -186,3 +184,13 @@ class Processes:
         while os.getppid() == self._parent:
             self._tokens[self.rank].acquire(True, PATIENCE)
         os._exit(1)
+
+
+def _ended(child: int) -> str:
+    """How a child has ended, to follow "was ended"; empty while it lives."""
+    try:
+        ended, status = os.waitpid(child, os.WNOHANG)
+    except ChildProcessError:  # SIGCHLD is ignored: the system has kept nothing of it
+        return " by somebody"
+    code = os.waitstatus_to_exitcode(status)
+    return "" if not ended else f" by signal {-code}" if code < 0 else f" with exit code {code}"

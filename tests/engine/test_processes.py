@@ -113,6 +113,20 @@ def test_stored_data_that_is_cut_short_meanwhile_is_what_is_told_of(tmp_path: Pa
     assert caught.value.exit_code == 5
 
 
+def test_a_lost_worker_is_missed_where_the_system_keeps_nothing_of_it():
+    """As where a daemon left SIGCHLD ignored to what it started."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        team = Processes(2, lambda team, _numbers: team.each(lambda _rank: None))
+        os.kill(team._children[0], signal.SIGKILL)
+        team.tell(0)
+        with pytest.raises(LostWorkerError, match="was ended by somebody"):
+            team.each(lambda _rank: None)
+        team.close()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
 def test_a_lost_worker_ends_the_step_and_the_next_one_has_new_ones():
     with Pool(2) as pool:
         engine = engine_of(plain(), pool)
