@@ -433,8 +433,10 @@ class PartialFile:
     def __init__(self, path: Path) -> None:
         self.path, self.part = path, path.with_name(f"{path.name}.part")
         with _explained("open", self.part):
-            self._descriptor = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._descriptor = os.open(self.part, _OWN | os.O_NONBLOCK, 0o666)
             try:
+                if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+                    raise StorageError(f"{self.part} is not a regular file. Remove it and run the command again")
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self.length = os.lseek(self._descriptor, 0, os.SEEK_END)
             except BlockingIOError:
