@@ -37,6 +37,7 @@ FLOORS: dict[int, set[str]] = {
         "compare",
         "interrupts",
         "child",
+        "terminal",
         "session",
         "inference",
         "summary",

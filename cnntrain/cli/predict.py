@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 from typing import Any
 
 import click
 
+from cnntrain import terminal
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, threads
 from cnntrain.cli.text import pairs, show
 from cnntrain.errors import printable
+from cnntrain.terminal import csv_text
 
 
 @click.command(
@@ -52,7 +52,7 @@ def command(
     if as_json:
         print_json({"checkpoint": str(trained.path), "predictions": results})
     elif as_csv:
-        click.echo(_table(results), nl=False)
+        terminal.out(_table(results), end="")
     else:
         show(pairs([(printable(result["path"]), _shown(result)) for result in results]))
 
@@ -65,17 +65,14 @@ def _shown(result: dict[str, Any]) -> str:
 
 def _table(results: list[dict[str, Any]]) -> str:
     """A row for each sample: its path; then its values, or its likeliest classes and the probability of every class."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
     first = results[0]
     if "values" in first:
-        table.writerow(["path", *(f"value_{number}" for number in range(1, len(first["values"]) + 1))])
-        table.writerows([result["path"], *result["values"]] for result in results)
-    else:
-        ranks = ["", *(f"_{number}" for number in range(2, len(first["top"]) + 1))]
-        head = [f"{key}{rank}" for rank in ranks for key in ("class", "probability")]
-        table.writerow(["path", *head, *(f"p:{name}" for name in first["probabilities"])])
-        for result in results:
-            likeliest = [cell for guess in result["top"] for cell in (guess["class"], guess["probability"])]
-            table.writerow([result["path"], *likeliest, *result["probabilities"].values()])
-    return text.getvalue()
+        head = ["path", *(f"value_{number}" for number in range(1, len(first["values"]) + 1))]
+        return csv_text([head, *([result["path"], *result["values"]] for result in results)])
+    ranks = ["", *(f"_{number}" for number in range(2, len(first["top"]) + 1))]
+    head = [f"{key}{rank}" for rank in ranks for key in ("class", "probability")]
+    rows = [["path", *head, *(f"p:{name}" for name in first["probabilities"])]]
+    for result in results:
+        likeliest = [cell for guess in result["top"] for cell in (guess["class"], guess["probability"])]
+        rows.append([result["path"], *likeliest, *result["probabilities"].values()])
+    return csv_text(rows)
