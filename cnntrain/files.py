@@ -24,6 +24,7 @@ from typing import BinaryIO
 from cnntrain.errors import RunDirectoryError, StorageError
 from cnntrain.reading import reading, system_failure
 
+IN_USE = "is in use by"  # in the message of a lock that somebody else holds
 TEMPORARY = ".cnntrain-tmp-"  # only files of this pattern are ever cleaned up
 _LARGEST_WRITE = 2**30  # macOS refuses a write of 2 GiB, Linux cuts it short
 _GATHERED = 2**16  # smaller pieces are written together, larger ones as they are
@@ -376,7 +377,7 @@ class DirectoryLock:
         except BlockingIOError:
             owner = os.pread(self._descriptor, 200, 0).decode(errors="replace").strip() or "another process"
             raise RunDirectoryError(
-                f"{self.path.parent} is in use by {owner}. Wait for it to end, or choose another --run-dir"
+                f"{self.path.parent} {IN_USE} {owner}. Wait for it to end, or choose another --run-dir"
             ) from None
         since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
         os.ftruncate(self._descriptor, 0)
