@@ -5,8 +5,6 @@ Runs that differ in nothing but the seed form a group, told as mean and standard
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 import statistics
@@ -21,6 +19,7 @@ from cnntrain import strict_json
 from cnntrain.errors import UsageError
 from cnntrain.record import Record, find_runs, read
 from cnntrain.registry import did_you_mean, parts
+from cnntrain.terminal import csv_text
 
 SEED, NAME = "seed", "name"  # what may differ within a group
 
@@ -105,11 +104,7 @@ def to_csv(document: Mapping[str, Any]) -> str:
     """The runs as a table with a header: facts, differing keys, final metrics."""
     rows = [_flat(run) for run in document["runs"]]
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(columns)
-    table.writerows([_cell(row.get(column)) for column in columns] for row in rows)
-    return text.getvalue()
+    return csv_text([columns, *([_cell(row.get(column)) for column in columns] for row in rows)])
 
 
 def _flat(run: Mapping[str, Any]) -> dict[str, Any]:

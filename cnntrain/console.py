@@ -15,7 +15,9 @@ from typing import Any, Literal
 
 from tqdm import tqdm
 
+from cnntrain.errors import printable
 from cnntrain.sparkline import sparkline
+from cnntrain.terminal import draw, shown
 
 Progress = Literal["auto", "bar", "plain", "none"]
 
@@ -96,7 +98,7 @@ class Console:
 
     def say(self, text: str) -> None:
         """Print a message."""
-        self._write(text, show=not self._quiet)
+        self._write(shown(text), show=not self._quiet)
 
     def detail(self, text: str) -> None:
         """Print a message for those who asked for more."""
@@ -105,7 +107,7 @@ class Console:
 
     def warn(self, text: str) -> None:
         """Print a warning; not silenced by quiet."""
-        self._write(f"cnntrain: warning: {text}", show=True)
+        self._write(f"cnntrain: warning: {printable(text)}", show=True)
 
     def step(self, epoch: int, done: int, steps: int, values: Callable[[], dict[str, str]]) -> None:
         """One more step of an epoch is done; `values` are shown with it, and asked for only when they are."""
@@ -175,13 +177,12 @@ class Console:
 
     def _print(self, text: str) -> None:
         self._last_shown = time.monotonic()
-        if sys.stderr is not None:
-            with contextlib.suppress(OSError, ValueError):
-                if self._bar is not None:
-                    self._bar.clear()
-                print(text, file=sys.stderr, flush=True)
-                if self._bar is not None:
-                    self._bar.refresh()
+        with contextlib.suppress(OSError, ValueError):
+            if self._bar is not None:
+                self._bar.clear()
+            draw(text)
+            if self._bar is not None:
+                self._bar.refresh()
 
 
 def _terminal_size() -> tuple[int, int]:

@@ -16,9 +16,12 @@ ROOT = Path(cnntrain.__file__).parent
 
 # A name stands for a module, or for a folder and all that is in it.
 FLOORS: dict[int, set[str]] = {
-    0: {"errors", "registry", "installed", "files", "archive", "reader", "reading", "strict_json"},
+    0: {"errors", "registry", "installed", "failures", "files", "archive", "reader", "reading", "strict_json"},
     1: {"config"},
-    2: {"blas", "arrays", "description", "display", "random", "ops", "pictures", "decoded", "records", "draft"},
+    2: {
+        *("blas", "arrays", "description", "display", "random", "ops"),
+        *("pictures", "decoded", "stored", "records", "draft"),
+    },
     3: set(KINDS),
     4: {"graph", "engine", "loader", "recognition"},
     5: {"checkpoint", "run", "manifest", "build", "build_data", "resources", "saved"},
@@ -39,6 +42,8 @@ FLOORS: dict[int, set[str]] = {
         "events",
         "compare",
         "interrupts",
+        "child",
+        "terminal",
         "session",
         "inference",
         "summary",

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from cnntrain import terminal
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json
 from cnntrain.cli.text import show, table, width
 
@@ -54,7 +55,7 @@ def command(runs: tuple[Path, ...], filters: tuple[str, ...], sort: str | None, 
     if as_json:
         print_json(document)
     elif as_csv:
-        click.echo(to_csv(document), nl=False)
+        terminal.out(to_csv(document), end="")
     else:
         _show(document)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from cnntrain import terminal
 from cnntrain.cli.options import Command, debug
 
 
@@ -25,4 +26,4 @@ def command(shell: str) -> None:
     from cnntrain.cli import COMPLETE, app
     from cnntrain.cli.complete import SHELLS
 
-    click.echo(SHELLS[shell](app, {}, "cnntrain", COMPLETE).source(), nl=False)
+    terminal.out(SHELLS[shell](app, {}, "cnntrain", COMPLETE).source(), end="")

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from cnntrain import terminal
 from cnntrain.cli import mistakes
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, threads
 from cnntrain.cli.require import check, require
@@ -81,7 +82,7 @@ def command(
     elif not as_csv:
         _show(result, trained.step)
     elif "per_class" in result:
-        click.echo(mistakes.as_csv(result["per_class"], result["confusion"]), nl=False)
+        terminal.out(mistakes.as_csv(result["per_class"], result["confusion"]), end="")
     else:
         raise UsageError("--csv tells how each class fares, and this network has none. Try --json")
     check(requirements, result)

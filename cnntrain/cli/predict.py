@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from cnntrain import terminal
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, threads
 from cnntrain.cli.text import pairs, show
 from cnntrain.errors import printable
+from cnntrain.terminal import csv_text
 
 if TYPE_CHECKING:
     from cnntrain.display import Answer
@@ -57,15 +57,12 @@ def command(
         predictions = [{"path": name} | answer.document for name, answer in answers]
         print_json({"checkpoint": str(trained.path), "predictions": predictions})
     elif as_csv:
-        click.echo(_table(answers), nl=False)
+        terminal.out(_table(answers), end="")
     else:
         show(pairs([(printable(name), answer.text) for name, answer in answers]))
 
 
 def _table(answers: Sequence[tuple[str, Answer]]) -> str:
     """Each sample's path beside the rows of its answer."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["path", *answers[0][1].columns])
-    table.writerows([name, *row] for name, answer in answers for row in answer.rows)
-    return text.getvalue()
+    rows = [[name, *row] for name, answer in answers for row in answer.rows]
+    return csv_text([["path", *answers[0][1].columns], *rows])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from cnntrain import terminal
 from cnntrain.cli.options import Command, debug
 
 
@@ -19,4 +20,4 @@ def command() -> None:
 
     from cnntrain.config.json_schema import json_schema
 
-    click.echo(json.dumps(json_schema(), separators=(",", ":")))
+    terminal.out(json.dumps(json_schema(), separators=(",", ":")))

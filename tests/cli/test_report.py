@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from cnntrain.report import charts
+from tests.support.experiments import call
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +59,19 @@ def test_fit_writes_it_at_the_end(cnntrain, config, desk):
     assert cnntrain("fit", config, "-o", "run", "--report", "-q", "--resume-or-start", "-s", "train.epochs=1").err == (
         f"cnntrain: warning: {WARNING}\n"
     )
+
+
+def test_no_setting_of_the_library_from_outside_changes_a_chart(finished, tmp_path):
+    """Neither a variable nor a file in the working directory, which may be a stranger's and start programs."""
+    pages = []
+    for number, settings in enumerate(("", "text.usetex: True\nlines.linewidth: 50\nnonsense\naxes.facecolor: red\n")):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        shutil.copytree(finished, folder / "run", symlinks=True)
+        if settings:
+            (folder / "matplotlibrc").write_text(settings)
+        environment = {"MPLBACKEND": "bogus"} if settings else {}
+        assert call("report", "run", cwd=folder, **environment)[0] == 0
+        pages.append((folder / "run/report.html").read_text())
+    assert pages[0] == pages[1]
+    assert "<svg" in pages[0]
