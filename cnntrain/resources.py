@@ -12,7 +12,7 @@ import numpy as np
 from cnntrain.engine.plan import plan_of
 from cnntrain.engine.rows import depth
 from cnntrain.engine.update import BLOCK
-from cnntrain.graph import Graph
+from cnntrain.network.graph import Graph
 
 PROCESS = 16_000_000  # bytes of its own that a forked worker has beside what it computes in
 _CONTAINER = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))

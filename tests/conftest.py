@@ -8,7 +8,7 @@ import signal
 import hypothesis
 import pytest
 
-from cnntrain import blas
+from cnntrain.core import blas
 from tests.support.campaign import Campaign
 
 blas.pin()

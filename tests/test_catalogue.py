@@ -8,12 +8,12 @@ from typing import Annotated, Literal
 
 import pytest
 
-from cnntrain import registry
+from cnntrain.checks.contracts import part
 from cnntrain.cli import main
 from cnntrain.config.catalogue import entry, keys, shown, sources
 from cnntrain.config.fields import Duration, Finite, NonNegative, Pair, Rate, annotations_of, unbounded
 from cnntrain.config.schema import Experiment, TrainedOptions
-from cnntrain.contracts import part
+from cnntrain.core import registry
 from cnntrain.optimizers.base import Lookahead, Optimizer
 from tests.support.golden import proven
 from tests.support.pages import ROOT

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import cnntrain
-from cnntrain.registry import KINDS
+from cnntrain.core.registry import KINDS
 
 ROOT = Path(cnntrain.__file__).parent
 
@@ -103,7 +103,7 @@ def complaint(importer: str, imported: str) -> str | None:
         return None if top in sys.stdlib_module_names or top in allowed else f"{top} is not for this floor"
     theirs = floor_of(imported)
     if mine is None:
-        return None if imported == "cnntrain.session" else "the package hands out fit and no more"
+        return None if imported == "cnntrain.training.session" else "the package hands out fit and no more"
     if theirs is None:
         return None
     if theirs > mine:
@@ -152,13 +152,13 @@ def test_no_module_imports_itself_in_a_circle() -> None:
         ("cnntrain.layers.relu", "cnntrain.layers.conv2d", "sideways"),
         ("cnntrain.layers.relu", "cnntrain.losses.base", "sideways"),
         ("cnntrain.layers.relu", "cnntrain.engine.pool", "up from floor 3 to 4"),
-        ("cnntrain.files", "cnntrain.config.fields", "up from floor 0 to 1"),
+        ("cnntrain.core.files", "cnntrain.config.fields", "up from floor 0 to 1"),
         ("cnntrain.config.schema", "numpy", "numpy is not for this floor"),
         ("cnntrain.config.schema", "PIL", "PIL is not"),
         ("cnntrain.datasets.idx", "PIL", None),
-        ("cnntrain.trainer", "click", "click is not"),
-        ("cnntrain.trainer", "torch", "torch is not"),
-        ("cnntrain", "cnntrain.trainer", "hands out fit"),
+        ("cnntrain.training.trainer", "click", "click is not"),
+        ("cnntrain.training.trainer", "torch", "torch is not"),
+        ("cnntrain", "cnntrain.training.trainer", "hands out fit"),
         ("cnntrain", "numpy", "numpy is not"),
         ("cnntrain.layers.relu", ".base", "relative"),
     ],

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cnntrain.checks.selftest import follow
 from cnntrain.engine.pool import Pool
-from cnntrain.selftest import follow
 from tests.support.golden_networks import BATCHES, NETWORKS, RUNS
 
 

@@ -18,10 +18,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from cnntrain import errors
 from cnntrain.cli import COMMANDS, main
 from cnntrain.config.json_schema import json_schema
-from cnntrain.registry import KINDS
+from cnntrain.core import errors
+from cnntrain.core.registry import KINDS
 from tests.support import reference
 from tests.support.pages import CLI, CODE, CONFIGS, MOVED, NAMES, PAGES, README, ROOT, RUNS, TESTS, Page
 

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from cnntrain import resources
-from cnntrain.arrays import aligned
+from cnntrain.core.arrays import aligned
+from cnntrain.core.errors import ConfigError
+from cnntrain.core.registry import make
 from cnntrain.engine import engine as engine_module
 from cnntrain.engine import rows, update
 from cnntrain.engine.plan import Plan
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.update import BLOCK, Updater
-from cnntrain.errors import ConfigError
-from cnntrain.registry import make
 from tests.support.experiments import run, write
 from tests.support.networks import declared, engine_of, everything, graph_of, random_batch
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from cnntrain.config.fields import check_fields
-from cnntrain.registry import Part
+from cnntrain.core.registry import Part
 
 
 @dataclass(frozen=True)

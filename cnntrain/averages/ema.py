@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from cnntrain.averages.base import Average
 from cnntrain.config.fields import Duration, Range
-from cnntrain.registry import register
+from cnntrain.core.registry import register
 
 
 @register("ema")

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from cnntrain.averages.base import Average
 from cnntrain.config.fields import Duration
-from cnntrain.registry import register
+from cnntrain.core.registry import register
 
 
 @register("swa")

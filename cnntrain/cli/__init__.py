@@ -18,11 +18,12 @@ from typing import Any
 
 import click
 
-from cnntrain import __version__, terminal
+from cnntrain import __version__
 from cnntrain.cli.options import debug
 from cnntrain.cli.text import sentence
-from cnntrain.errors import CnntrainError, ConfigError, printable
-from cnntrain.registry import did_you_mean, nearest
+from cnntrain.core import terminal
+from cnntrain.core.errors import CnntrainError, ConfigError, printable
+from cnntrain.core.registry import did_you_mean, nearest
 
 COMMANDS = {  # name -> what it does; the module cnntrain.cli.NAME has the click command `command`
     "data": "Fetch a well-known data set.",
@@ -198,7 +199,7 @@ def _fail_config(error: ConfigError) -> int:
 
 def _crash(error: Exception) -> int:
     """A bug: one line for the user, the traceback in a file for the report."""
-    from cnntrain.files import write_atomic
+    from cnntrain.core.files import write_atomic
 
     text = "".join(traceback.format_exception(error))
     written = getattr(error, "__notes__", [])  # a session leaves its run directory's crash.log here

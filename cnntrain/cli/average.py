@@ -21,7 +21,7 @@ def command(checkpoints: tuple[Path, ...], output: Path, overwrite: bool, as_jso
 
     All must be of the same network. Running statistics are averaged like the weights, since no data is read.
     """
-    from cnntrain.merge import merge
+    from cnntrain.results.average import merge
 
     result = merge(checkpoints, output, overwrite)
     if as_json:

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from cnntrain import terminal
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import pairs, show, table
+from cnntrain.core import terminal
 
 MOST_NAMED = 10  # of what is wrong, so many files are named
 MOST_CLASSES = 20  # of more, only the smallest and largest count is shown
@@ -46,8 +46,8 @@ def command(
     below runs/, so that fit notices at once when they have changed. Several configs are merged, later ones over earlier
     ones.
     """
-    from cnntrain.errors import UsageError
-    from cnntrain.preflight import examine, rehearse
+    from cnntrain.checks.preflight import examine, rehearse
+    from cnntrain.core.errors import UsageError
 
     if no_data and show_batch:
         raise UsageError("--show-batch draws data and --no-data reads none. Choose one")
@@ -140,7 +140,7 @@ def show_rehearsal(document: dict[str, Any]) -> None:
 
 def _ahead(document: dict[str, Any]) -> list[tuple[str, str]]:
     """What a run will take."""
-    from cnntrain.console import clock
+    from cnntrain.core.console import clock
     from cnntrain.resources import human
 
     threads, epochs = document["threads"], document["epochs"]

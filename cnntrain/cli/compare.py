@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from cnntrain import terminal
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json
 from cnntrain.cli.text import show, table, width
+from cnntrain.core import terminal
 
 _METRICS = ("val/loss", "val/accuracy", "train/loss")  # final ones that are shown, as far as there is room
 _MOST_KEYS = 6  # config keys that get a column
@@ -46,8 +46,8 @@ def command(runs: tuple[Path, ...], filters: tuple[str, ...], sort: str | None, 
     A folder stands for all runs below it. A NAME is a key of the config such as optimizer.lr, a metric such as
     val/loss, or one of: run, state, epochs, step, best, best_epoch, seconds, images_per_second.
     """
-    from cnntrain.compare import compare, to_csv
-    from cnntrain.errors import UsageError
+    from cnntrain.core.errors import UsageError
+    from cnntrain.results.compare import compare, to_csv
 
     if as_csv and as_json:
         raise UsageError("--csv and --json are two forms of one answer. Choose one")

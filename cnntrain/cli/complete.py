@@ -84,7 +84,7 @@ def set_keys(_context: click.Context, _parameter: click.Parameter, incomplete: s
     """How a `--set KEY=VALUE` may go on, for the configs on the line."""
     from cnntrain.config.compose import Composition
     from cnntrain.config.problems import Problems
-    from cnntrain.errors import CnntrainError
+    from cnntrain.core.errors import CnntrainError
 
     if "=" in incomplete:
         return []
@@ -208,7 +208,7 @@ def part_keys(kind: str, name: str, placed: bool = False) -> list[str]:
 
 def _installed(kind: str, name: str) -> Iterator[Path]:
     """The file of a part that an installed package declares, as far as it is found without importing anything."""
-    from cnntrain.installed import declared
+    from cnntrain.core.installed import declared
 
     for origin in declared():
         if (origin.kind, origin.name) == (kind, name):

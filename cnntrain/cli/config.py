@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from cnntrain import terminal
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets
 from cnntrain.cli.text import show, table
+from cnntrain.core import terminal
 
 
 @click.command(
@@ -31,7 +31,7 @@ def command(configs: tuple[Path, ...], sets: tuple[str, ...], origin: bool, othe
     """Show CONFIG as it would be run: merged, overridden, every default filled in."""
     from cnntrain.config.dump import plain, to_yaml
     from cnntrain.config.load import leaves, load
-    from cnntrain.errors import UsageError
+    from cnntrain.core.errors import UsageError
 
     if origin and other is not None:
         raise UsageError("--origin and --diff are two answers. Choose one")

@@ -34,7 +34,7 @@ def command(action: str, name: str, root: Path, as_json: bool) -> None:  # noqa:
     Every file is compared with its published size and SHA-256. A fetch that was interrupted goes on where it stopped;
     what is there already is not fetched again.
     """
-    from cnntrain.fetch import KNOWN, fetch
+    from cnntrain.data.fetch import KNOWN, fetch
 
     fetched = fetch(KNOWN[name], root)
     if as_json:

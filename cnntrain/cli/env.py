@@ -33,8 +33,9 @@ def command(as_json: bool) -> None:
 
     Two machines on which the first seven lines are the same train to the same bits.
     """
-    from cnntrain import blas, resources
-    from cnntrain.run import environment
+    from cnntrain import resources
+    from cnntrain.core import blas
+    from cnntrain.rundir.directory import environment
 
     blas.pin()
     document: dict[str, Any] = environment() | {

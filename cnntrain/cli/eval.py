@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from cnntrain import terminal
 from cnntrain.cli import mistakes
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, threads
 from cnntrain.cli.require import check, require
 from cnntrain.cli.text import pairs, show
+from cnntrain.core import terminal
 
 
 @click.command(
@@ -65,10 +65,10 @@ def command(
     Of a run directory it is the best checkpoint, or the last where there is no best. Preprocessing and class names
     are the checkpoint's.
     """
+    from cnntrain.core.errors import UsageError
     from cnntrain.engine.pool import Pool
-    from cnntrain.errors import UsageError
-    from cnntrain.inference import Trained
     from cnntrain.resources import threads as usable
+    from cnntrain.trained.inference import Trained
 
     if data is not None and sets:
         raise UsageError("--data names other data and --set says where the training data lies. Choose one")

@@ -11,7 +11,7 @@ from cnntrain.cli.options import PATH, Command, as_json, debug, print_json
 from cnntrain.cli.text import show
 
 if TYPE_CHECKING:
-    from cnntrain.inference import Trained
+    from cnntrain.trained.inference import Trained
 
 SUFFIXES = {"numpy": ".py", "onnx": ".onnx", "safetensors": ".safetensors"}
 
@@ -40,10 +40,10 @@ def command(checkpoint: Path, kind: str, output: Path | None, fold: bool, overwr
     (extra onnx). safetensors: the parameters for an equal PyTorch model (extra safetensors). Of a run directory it is
     the best checkpoint, or the last where there is no best.
     """
+    from cnntrain.core.errors import UsageError
     from cnntrain.engine.pool import Pool
-    from cnntrain.errors import UsageError
-    from cnntrain.export.files import export
-    from cnntrain.inference import Trained
+    from cnntrain.results.export.files import export
+    from cnntrain.trained.inference import Trained
 
     if fold and kind == "safetensors":
         raise UsageError("--fold is for numpy and onnx: PyTorch's model has its batch norms. Leave it out")
@@ -59,7 +59,7 @@ def command(checkpoint: Path, kind: str, output: Path | None, fold: bool, overwr
 
 
 def _check(target: Path, suffix: str) -> None:
-    from cnntrain.errors import UsageError
+    from cnntrain.core.errors import UsageError
 
     if target.suffix != suffix:
         raise UsageError(f"--output {target}: the format's files end with {suffix}. Call it {target.stem}{suffix}")

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from cnntrain import terminal
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
 from cnntrain.cli.require import check, require
+from cnntrain.core import terminal
 
 
 def _seconds(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:
@@ -95,21 +95,21 @@ def command(
     """Train the network of CONFIG. Several configs are merged, later ones over earlier ones."""
     report = flags.pop("report")
     from cnntrain.cli import explain
-    from cnntrain.errors import PausedError, StoppedError, UsageError
-    from cnntrain.interrupts import Interrupts
+    from cnntrain.core.errors import PausedError, StoppedError, UsageError
+    from cnntrain.training.interrupts import Interrupts
 
     began = time.perf_counter()
     with Interrupts(flags["max_time"]) as interrupts:
         with interrupts.at_once():  # importing NumPy takes a while
             from cnntrain.cli.check import show_rehearsal
-            from cnntrain.session import Options, fit
+            from cnntrain.training.session import Options, fit
 
             _check_flags(dry_run=rehearse, as_json=as_json, print_run_dir=print_run_dir, **flags)
             if rehearse and requirements:
                 raise UsageError("--require judges a training and --dry-run does none. Choose one")
             options = Options(**flags, announce=(lambda path: terminal.out(str(path))) if print_run_dir else None)
             if rehearse:
-                from cnntrain.preflight import dry_run
+                from cnntrain.checks.preflight import dry_run
 
                 document = dry_run(configs, sets, options.threads, options.run_dir, began)
                 if as_json:
@@ -130,8 +130,8 @@ def command(
 
 def _report(run: Path, threads: int | None, quiet: bool) -> None:
     """Write the report of a run that is finished, and say where it is."""
-    from cnntrain.console import Console
-    from cnntrain.report import Wish, write
+    from cnntrain.core.console import Console
+    from cnntrain.results.report import Wish, write
 
     console = Console("none", quiet)
     document = write([run], wish=Wish(threads=threads))
@@ -142,7 +142,7 @@ def _report(run: Path, threads: int | None, quiet: bool) -> None:
 
 def _check_flags(**flags: Any) -> None:
     """Raise UsageError for a flag that would be ignored: what the user writes acts, or is an error."""
-    from cnntrain.errors import UsageError
+    from cnntrain.core.errors import UsageError
 
     chosen = [f"--{name.replace('_', '-')}" for name in ("resume", "resume_or_start", "overwrite") if flags[name]]
     if len(chosen) > 1:

@@ -11,7 +11,7 @@ from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets
 from cnntrain.cli.text import show, table
 
 if TYPE_CHECKING:
-    from cnntrain.gradcheck import Finding
+    from cnntrain.checks.gradcheck import Finding
 
 
 @click.command(cls=Command, examples=["cnntrain gradcheck configs/quickstart.yaml"])
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 @debug
 def command(configs: tuple[Path, ...], sets: tuple[str, ...], coordinates: int, as_json: bool) -> None:
     """Check every gradient of CONFIG in float64, node by node and as a whole; exit code 9 where one is wrong."""
-    from cnntrain import blas
+    from cnntrain.checks.gradcheck import check
     from cnntrain.config.load import load
-    from cnntrain.gradcheck import check
+    from cnntrain.core import blas
 
     blas.pin()
     report = check(load(configs, sets), coordinates)

@@ -34,10 +34,10 @@ def command(data: Path, output: Path, overwrite: bool, as_json: bool) -> None:
     Known are: a folder of pictures or of WAV sounds for each class, alone or within train/, val/ and test/; the files
     of MNIST and its like; CIFAR-10 and CIFAR-100 (binary version); .npz and .csv files.
     """
-    from cnntrain.description import size_text
-    from cnntrain.errors import UsageError
-    from cnntrain.files import write_atomic
-    from cnntrain.proposal import propose
+    from cnntrain.checks.proposal import propose
+    from cnntrain.core.description import size_text
+    from cnntrain.core.errors import UsageError
+    from cnntrain.core.files import write_atomic
 
     if output.exists() and not overwrite:
         raise UsageError(f"{output.absolute()} is there already. Say --overwrite to replace it, or name another by -o")

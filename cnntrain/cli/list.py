@@ -11,7 +11,7 @@ import click
 
 from cnntrain.cli.options import Command, as_json, debug, print_json
 from cnntrain.cli.text import paragraphs, sentence, show, table, width
-from cnntrain.registry import KINDS
+from cnntrain.core.registry import KINDS
 
 _PIPED = 80  # columns where nobody looks on
 
@@ -28,9 +28,9 @@ def _complete_kind(_context: click.Context, _parameter: click.Parameter, incompl
 def command(kind: str | None, name: str | None, as_json: bool) -> None:
     """List the kinds of parts; the parts of a KIND; or explain the part NAME with its keys and defaults."""
     from cnntrain.config.catalogue import entry
-    from cnntrain.errors import UsageError
-    from cnntrain.installed import unknown_kinds
-    from cnntrain.registry import did_you_mean, lookup, parts, unusable
+    from cnntrain.core.errors import UsageError
+    from cnntrain.core.installed import unknown_kinds
+    from cnntrain.core.registry import did_you_mean, lookup, parts, unusable
 
     for one in [kind] if kind in KINDS else KINDS if kind is None else ():
         for unused, why in unusable(one).items():

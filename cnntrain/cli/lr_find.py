@@ -40,11 +40,12 @@ def command(
     The steps are thrown away, and no config or run is changed. The suggestion is a tenth of the rate with the smallest
     loss, for these batches and this seed; it is where a search begins, and not where it ends.
     """
-    from cnntrain import files, resources
-    from cnntrain.errors import UsageError
-    from cnntrain.job import prepare
-    from cnntrain.lr_find import find, picture, plot
-    from cnntrain.run import RUNS
+    from cnntrain import resources
+    from cnntrain.checks.lr_find import find, picture, plot
+    from cnntrain.core import files
+    from cnntrain.core.errors import UsageError
+    from cnntrain.rundir.directory import RUNS
+    from cnntrain.training.job import prepare
 
     if low >= high:
         raise UsageError(f"--low {low:g} is not below --high {high:g}")

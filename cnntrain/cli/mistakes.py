@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cnntrain.cli.text import table, width
-from cnntrain.terminal import csv_text
+from cnntrain.core.terminal import csv_text
 
 WIDEST = 100  # columns of the matrix where nobody says how many there are
 LISTED = 20  # mistakes, where there are too many classes for a matrix

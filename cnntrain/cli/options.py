@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from cnntrain import terminal
 from cnntrain.cli.documents import DOCUMENTS, stamped
+from cnntrain.core import terminal
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -148,7 +148,7 @@ def print_json(document: Any, variant: str = "") -> None:
     It begins with the name of its schema (cli/documents.py); `variant` is the flag, such as " --dry-run", that asked
     for another document than the command's usual one.
     """
-    from cnntrain import strict_json
+    from cnntrain.core import strict_json
 
     document = stamped(document, _name(click.get_current_context().command) + variant)
     people = sys.stdout is not None and sys.stdout.isatty()

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cnntrain import terminal
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, threads
 from cnntrain.cli.text import pairs, show
-from cnntrain.errors import printable
-from cnntrain.terminal import csv_text
+from cnntrain.core import terminal
+from cnntrain.core.errors import printable
+from cnntrain.core.terminal import csv_text
 
 if TYPE_CHECKING:
-    from cnntrain.display import Answer
+    from cnntrain.core.display import Answer
 
 
 @click.command(
@@ -43,10 +43,10 @@ def command(
     resized, its proportions not kept; colour becomes grey or grey colour as the network needs. Light and dark must be
     as in training: MNIST is white on black.
     """
+    from cnntrain.core.errors import UsageError
     from cnntrain.engine.pool import Pool
-    from cnntrain.errors import UsageError
-    from cnntrain.inference import Trained
     from cnntrain.resources import threads as usable
+    from cnntrain.trained.inference import Trained
 
     if as_csv and as_json:
         raise UsageError("--csv and --json are two forms of the same. Choose one")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from cnntrain import terminal
 from cnntrain.cli.options import PATH, Command, as_json, data_sets, debug, print_json, threads
 from cnntrain.cli.text import pairs, show
-from cnntrain.errors import printable
+from cnntrain.core import terminal
+from cnntrain.core.errors import printable
 
 
 @click.command(cls=Command, examples=["cnntrain replay runs/quickstart/latest"])
@@ -24,8 +24,8 @@ def command(run: Path, sets: tuple[str, ...], threads: int | None, as_json: bool
     A run that meets NaN or infinity leaves nonfinite/record.json; this shows that it can be had again. Nothing is
     written. Ends with 9 where the run does not diverge again, or does so in another layer.
     """
-    from cnntrain.recorder import described
-    from cnntrain.replay import replay, warnings
+    from cnntrain.results.replay import replay, warnings
+    from cnntrain.training.flight_recorder import described
 
     for line in warnings(run):
         terminal.err(f"cnntrain: warning: {printable(line)}")

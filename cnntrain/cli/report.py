@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from cnntrain import terminal
 from cnntrain.cli.options import PATH, Command, as_json, data_sets, debug, print_json, threads
-from cnntrain.errors import printable
+from cnntrain.core import terminal
+from cnntrain.core.errors import printable
 
 
 @click.command(
@@ -48,7 +48,7 @@ def command(
 
     The page needs no network and no script. Charts need the extra `report` (Matplotlib); the rest comes without.
     """
-    from cnntrain.report import Wish, write
+    from cnntrain.results.report import Wish, write
 
     document = write(runs, output, Wish(split, sets, threads, png))
     if as_json:

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from cnntrain.errors import CheckFailedError, UsageError
-from cnntrain.registry import did_you_mean
+from cnntrain.core.errors import CheckFailedError, UsageError
+from cnntrain.core.registry import did_you_mean
 
 F = TypeVar("F", bound=Callable[..., Any])
 _CONDITION = re.compile(r"\s*([\w/]+)\s*(>=|<=|>|<)\s*([-+.\deE]+)\s*")

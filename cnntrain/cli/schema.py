@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from cnntrain import terminal
 from cnntrain.cli.options import Command, debug
+from cnntrain.core import terminal
 
 
 @click.command(cls=Command, examples=["cnntrain schema > configs/cnntrain.schema.json"])

@@ -20,7 +20,7 @@ def command(part: Path | None, as_json: bool) -> None:
     With --part, the file is imported and its parts are held against what every part of their kind must keep: gradients
     that are central differences, equal bits, bounds of every number and more.
     """
-    from cnntrain.selftest import run
+    from cnntrain.checks.selftest import run
 
     if part is not None:
         _check(part, as_json)
@@ -47,7 +47,7 @@ def command(part: Path | None, as_json: bool) -> None:
 
 def _check(path: Path, as_json: bool) -> None:
     """The contracts of the parts of a file."""
-    from cnntrain.contracts.check import check
+    from cnntrain.checks.contracts.check import check
 
     outcome = check(path)
     if as_json:

@@ -25,7 +25,7 @@ def command(targets: tuple[Path, ...], sets: tuple[str, ...], threads: int | Non
 
     Of a CONFIG, of several merged, of a RUN directory or of a checkpoint.
     """
-    from cnntrain.summary import summarize
+    from cnntrain.checks.summary import summarize
 
     result = summarize(targets, sets, threads)
     if as_json:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnntrain import terminal
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import duration, show, table
-from cnntrain.errors import printable
+from cnntrain.core import terminal
+from cnntrain.core.errors import printable
 
 if TYPE_CHECKING:
     from cnntrain.sweep.plan import Plan
@@ -67,8 +67,8 @@ def command(
     runs stay, others resume. Ends with a table, and with the worst exit code. configs/README.md says what SWEEP holds.
     """
     from cnntrain import resources
-    from cnntrain.errors import StoppedError, UsageError
-    from cnntrain.run import RUNS
+    from cnntrain.core.errors import StoppedError, UsageError
+    from cnntrain.rundir.directory import RUNS
     from cnntrain.sweep.plan import read_plan
     from cnntrain.sweep.processes import train
 
@@ -107,8 +107,8 @@ def _left_out(plan: Plan) -> str:
 
 def _print_commands(plan: Plan, folder: Path, threads: int | None) -> None:
     """One line for each cell, for a shell; it starts this very program."""
-    from cnntrain import child
-    from cnntrain.errors import UsageError
+    from cnntrain.core.errors import UsageError
+    from cnntrain.sweep import child
 
     tail = [] if threads is None else ["--threads", str(threads)]
     for cell in plan.cells:

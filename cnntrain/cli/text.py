@@ -7,8 +7,8 @@ import sys
 import textwrap
 from collections.abc import Collection, Sequence
 
-from cnntrain import terminal
-from cnntrain.errors import printable
+from cnntrain.core import terminal
+from cnntrain.core.errors import printable
 
 _GAP = 2  # spaces between two columns
 _NARROWEST = 20  # a folded column is not made narrower than this

@@ -26,8 +26,8 @@ def command(configs: tuple[Path, ...], steps: int, sets: tuple[str, ...], thread
     Milliseconds are those of a step, added up over the threads. Nothing is written.
     """
     from cnntrain import resources
-    from cnntrain.job import prepare
-    from cnntrain.timing import measure
+    from cnntrain.checks.timing import measure
+    from cnntrain.training.job import prepare
 
     usable = resources.threads(threads)
     result = measure(prepare(configs, sets, usable), usable, steps)

@@ -21,11 +21,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cnntrain import registry
 from cnntrain.config import scalars
 from cnntrain.config.problems import Problems
 from cnntrain.config.tree import MAX_DEPTH, MAX_NODES, Broken, Entry, List, Map, Node, Scalar, levels
-from cnntrain.errors import Mark
+from cnntrain.core import registry
+from cnntrain.core.errors import Mark
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)

@@ -15,7 +15,7 @@ from cnntrain.config.describe import describe_bounded, required
 from cnntrain.config.dump import plain
 from cnntrain.config.fields import annotations_of, key_of
 from cnntrain.config.sentences import sentence
-from cnntrain.registry import Part, package_of
+from cnntrain.core.registry import Part, package_of
 
 _YEAR = r"(?:17|18|19|20)\d\d[a-z]?"
 _PAPER = re.compile(rf"[A-Z][\w'-]+(?:(?:,| and| et al\.|, and) ?(?:[A-Z][\w'-]+)?)*,? \(?{_YEAR}\b")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from cnntrain.config.problems import Problems
 from cnntrain.config.tree import Broken, Entry, List, Map, Node, Scalar, UnreadableError, parse, read_source
 from cnntrain.config.variables import mentions
-from cnntrain.errors import Mark, UsageError
+from cnntrain.core.errors import Mark, UsageError
 
 CONFIG = "a config is a mapping of keys such as data, model and train"
 MAX_FILES = 100  # counted each time one is reached

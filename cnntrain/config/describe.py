@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from cnntrain.config.fields import Declared, Duration, Kind, Pattern, Range, key_of
 from cnntrain.config.tree import Map
-from cnntrain.registry import KINDS, Part
+from cnntrain.core.registry import KINDS, Part
 
 _WORDS: dict[Any, tuple[str, str]] = {
     bool: ("true or false", "true or false"),

@@ -12,7 +12,7 @@ import yaml
 from cnntrain.config.fields import Declared, Duration, key_of
 from cnntrain.config.scalars import is_ordinary_text
 from cnntrain.config.schema import Experiment
-from cnntrain.registry import Part, package_of
+from cnntrain.core.registry import Part, package_of
 
 
 def plain(value: Any) -> Any:

@@ -16,8 +16,8 @@ import typing
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from cnntrain.errors import Mark
-from cnntrain.registry import Part
+from cnntrain.core.errors import Mark
+from cnntrain.core.registry import Part
 
 _TECHNICAL = 2**31 - 1  # a bound from here on is the program's, not the field's: only who crosses it hears of it
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from cnntrain.registry import nearest
+from cnntrain.core.registry import nearest
 
 _ALIKE = 0.8  # of a misspelling to what was meant: there are many foreign names to be near to
 _TYPES = {

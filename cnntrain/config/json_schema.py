@@ -17,14 +17,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cnntrain import registry
 from cnntrain.config.describe import bare, options, required
 from cnntrain.config.dump import plain
 from cnntrain.config.fields import Declared, Duration, Kind, Pattern, Range
 from cnntrain.config.reader import keys_of
 from cnntrain.config.schema import Experiment, Model
 from cnntrain.config.sentences import sentence
-from cnntrain.registry import KINDS, Part
+from cnntrain.core import registry
+from cnntrain.core.registry import KINDS, Part
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FILE = "cnntrain.schema.json"  # as configs call it

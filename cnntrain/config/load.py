@@ -18,7 +18,7 @@ from cnntrain.config.reader import Place, Reader
 from cnntrain.config.schema import Experiment
 from cnntrain.config.tree import MAX_BYTES, MAX_RESOLVED, Map, Node, Scalar, Source, of_plain, parse
 from cnntrain.config.variables import mentions, refuse, substitute
-from cnntrain.errors import ConfigError, Mark, Problem
+from cnntrain.core.errors import ConfigError, Mark, Problem
 
 DEFAULT = "default"
 

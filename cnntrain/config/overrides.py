@@ -10,7 +10,7 @@ import re
 
 from cnntrain.config.problems import Problems
 from cnntrain.config.tree import MAX_DEPTH, SET, Broken, Entry, List, Map, Node, Scalar, Source, parse
-from cnntrain.registry import did_you_mean
+from cnntrain.core.registry import did_you_mean
 
 _WORD = re.compile(r"[a-z]\w*", re.ASCII)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from cnntrain.errors import ConfigError, Mark, Problem
+from cnntrain.core.errors import ConfigError, Mark, Problem
 
 LIMIT = 100  # nobody reads more, and a hostile file must not make us write more
 

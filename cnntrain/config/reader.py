@@ -14,14 +14,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from cnntrain import registry
 from cnntrain.config import foreign, scalars
 from cnntrain.config.describe import bare, describe, describe_bounded, options, part_words, required
 from cnntrain.config.fields import Declared, Duration, Kind, Pattern, Range, annotations_of, key_of
 from cnntrain.config.problems import Problems
 from cnntrain.config.tree import Broken, List, Map, Node, Scalar
-from cnntrain.errors import Mark
-from cnntrain.registry import Part
+from cnntrain.core import registry
+from cnntrain.core.errors import Mark
+from cnntrain.core.registry import Part
 
 INVALID: Final[Any] = object()
 _NONE = type(None)

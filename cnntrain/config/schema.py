@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
-from cnntrain import registry
 from cnntrain.config.fields import (
     Duration,
     Finite,
@@ -24,7 +23,8 @@ from cnntrain.config.fields import (
     check_exactly_one,
     check_fields,
 )
-from cnntrain.registry import Part
+from cnntrain.core import registry
+from cnntrain.core.registry import Part
 
 Initializer = Annotated[Part, Kind("initializers")]
 Transforms = tuple[Annotated[Part, Kind("transforms")], ...]

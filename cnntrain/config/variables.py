@@ -24,8 +24,8 @@ from cnntrain.config.tree import (
     levels,
     scalars,
 )
-from cnntrain.errors import Mark
-from cnntrain.registry import did_you_mean
+from cnntrain.core.errors import Mark
+from cnntrain.core.registry import did_you_mean
 
 _REFERENCE = re.compile(r"\$\{([^{}]*)\}")
 _ADVICE = "only ${vars.NAME} and ${config_dir} are known"

@@ -15,13 +15,13 @@ from typing import Annotated, ClassVar, Self
 
 import numpy as np
 
-from cnntrain.arrays import Array
 from cnntrain.config.fields import Range
+from cnntrain.core.arrays import Array
+from cnntrain.core.errors import DataError
+from cnntrain.core.registry import register
 from cnntrain.datasets.base import ClassFolders
-from cnntrain.decoded import Content, Recipe, Sample
-from cnntrain.errors import DataError
-from cnntrain.reading import reading
-from cnntrain.registry import register
+from cnntrain.reading.decoded import Content, Recipe, Sample
+from cnntrain.reading.input_files import reading
 
 _FLOOR = 80.0  # decibels below full scale that count as silence
 _LONGEST = 10.0  # seconds that a proposal takes of a sound

@@ -12,17 +12,17 @@ from typing import Any, ClassVar, Literal, Self, TypeGuard
 
 import numpy as np
 
-from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Pair, PositiveInt, check_fields
-from cnntrain.decoded import Content, Decoded, Recipe, Sample, decoded
-from cnntrain.description import CLASSES, Description
-from cnntrain.errors import DataError
-from cnntrain.pictures import MAX_PIXELS, VERSIONS, common_size, decode, header
-from cnntrain.random import stream
-from cnntrain.reader import ALONE, Reader
-from cnntrain.reading import on_disk, reading
-from cnntrain.registry import Part
-from cnntrain.stored import Stored
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.description import CLASSES, Description
+from cnntrain.core.errors import DataError
+from cnntrain.core.random import stream
+from cnntrain.core.registry import Part
+from cnntrain.reading.decoded import Content, Decoded, Recipe, Sample, decoded
+from cnntrain.reading.input_files import on_disk, reading
+from cnntrain.reading.pictures import MAX_PIXELS, VERSIONS, common_size, decode, header
+from cnntrain.reading.reader import ALONE, Reader
+from cnntrain.reading.stored import Stored
 
 MAX_CLASSES = 65_536  # labels beyond are a sign of the wrong array, and each would become a class
 SPLITS = ("train", "val", "test")

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
-from cnntrain.arrays import Shape
+from cnntrain.core.arrays import Shape
+from cnntrain.core.description import Description
+from cnntrain.core.errors import DataError
+from cnntrain.core.registry import register
 from cnntrain.datasets.base import Dataset, Images, has_any
-from cnntrain.description import Description
-from cnntrain.errors import DataError
-from cnntrain.reader import ALONE, Reader
-from cnntrain.reading import on_disk
-from cnntrain.records import Records
-from cnntrain.registry import register
+from cnntrain.reading.input_files import on_disk
+from cnntrain.reading.reader import ALONE, Reader
+from cnntrain.reading.records import Records
 
 _SHAPE: Shape = (32, 32, 3)
 _COARSE = (

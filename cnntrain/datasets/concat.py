@@ -9,11 +9,11 @@ from typing import Annotated, cast
 import numpy as np
 
 from cnntrain.config.fields import Kind
+from cnntrain.core.description import Description, size_text
+from cnntrain.core.errors import DataError
+from cnntrain.core.registry import Part, register
 from cnntrain.datasets.base import Dataset, Images, joined
-from cnntrain.description import Description, size_text
-from cnntrain.errors import DataError
-from cnntrain.reader import ALONE, Reader
-from cnntrain.registry import Part, register
+from cnntrain.reading.reader import ALONE, Reader
 
 
 @register("concat")

@@ -13,13 +13,13 @@ from typing import Self
 
 import numpy as np
 
-from cnntrain.arrays import Array
+from cnntrain.core.arrays import Array
+from cnntrain.core.errors import DataError, printable
+from cnntrain.core.registry import register
 from cnntrain.datasets.base import MAX_CLASSES, SPLITS, Dataset, Images, PictureFields, check_none_is_empty
-from cnntrain.decoded import Sample, decoded
-from cnntrain.errors import DataError, printable
-from cnntrain.reader import ALONE, Reader
-from cnntrain.reading import on_disk, reading
-from cnntrain.registry import register
+from cnntrain.reading.decoded import Sample, decoded
+from cnntrain.reading.input_files import on_disk, reading
+from cnntrain.reading.reader import ALONE, Reader
 
 _LARGEST = float(np.finfo(np.float32).max)
 _DELIMITERS = (",", ";", "\t")

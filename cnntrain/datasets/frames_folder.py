@@ -9,13 +9,13 @@ from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 
-from cnntrain.arrays import Shape
 from cnntrain.config.fields import Range
+from cnntrain.core.arrays import Shape
+from cnntrain.core.errors import DataError
+from cnntrain.core.registry import register
 from cnntrain.datasets.base import ClassFolders, PictureFields, files_below
-from cnntrain.decoded import Content, Recipe, Sample
-from cnntrain.errors import DataError
-from cnntrain.pictures import MOVING, SUFFIXES, decode, decode_clip, evenly
-from cnntrain.registry import register
+from cnntrain.reading.decoded import Content, Recipe, Sample
+from cnntrain.reading.pictures import MOVING, SUFFIXES, decode, decode_clip, evenly
 
 
 @register("frames_folder")

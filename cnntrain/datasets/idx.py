@@ -15,14 +15,14 @@ from typing import Annotated, Any, BinaryIO, Self, cast
 
 import numpy as np
 
-from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import PositiveInt, Range
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.description import Description, size_text
+from cnntrain.core.errors import DataError
+from cnntrain.core.registry import register
 from cnntrain.datasets.base import MAX_CLASSES, Dataset, Images, checked_labels, count_classes, has_any, numbered
-from cnntrain.description import Description, size_text
-from cnntrain.errors import DataError
-from cnntrain.reader import ALONE, Reader
-from cnntrain.reading import largest_unpacked, on_disk, reading
-from cnntrain.registry import register
+from cnntrain.reading.input_files import largest_unpacked, on_disk, reading
+from cnntrain.reading.reader import ALONE, Reader
 
 _PREFIXES = {"train": "train", "test": "t10k"}
 _CONTENTS = {3: "images", 1: "labels"}  # by number of dimensions

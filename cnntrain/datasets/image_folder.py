@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+from cnntrain.core.registry import register
 from cnntrain.datasets.base import ClassFolders, PictureFields
-from cnntrain.decoded import Recipe
-from cnntrain.pictures import SUFFIXES
-from cnntrain.registry import register
+from cnntrain.reading.decoded import Recipe
+from cnntrain.reading.pictures import SUFFIXES
 
 
 @register("image_folder")

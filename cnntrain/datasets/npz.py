@@ -18,14 +18,14 @@ from typing import IO, Any, NamedTuple, Self
 
 import numpy as np
 
-from cnntrain.arrays import Array, Shape
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.description import size_text
+from cnntrain.core.errors import DataError, printable
+from cnntrain.core.registry import did_you_mean, register
 from cnntrain.datasets.base import Dataset, Images, checked_labels, count_classes, has_any, numbered
-from cnntrain.description import size_text
-from cnntrain.errors import DataError, printable
-from cnntrain.reader import ALONE, Reader
-from cnntrain.reading import is_special, largest_unpacked, on_disk, reading
-from cnntrain.registry import did_you_mean, register
-from cnntrain.stored import Source, Stored, checksums
+from cnntrain.reading.input_files import is_special, largest_unpacked, on_disk, reading
+from cnntrain.reading.reader import ALONE, Reader
+from cnntrain.reading.stored import Source, Stored, checksums
 
 _SPLITS = ("train", "val", "test")
 _KEYS = tuple(f"{letter}_{split}" for split in _SPLITS for letter in "xy")

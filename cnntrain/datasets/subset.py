@@ -9,13 +9,13 @@ from typing import Annotated, ClassVar, cast
 
 import numpy as np
 
-from cnntrain.arrays import Array
 from cnntrain.config.fields import Kind, PositiveInt, Range, Seed, check_exactly_one
+from cnntrain.core.arrays import Array
+from cnntrain.core.description import Description
+from cnntrain.core.errors import DataError
+from cnntrain.core.registry import Part, register
 from cnntrain.datasets.base import Dataset, Images, shuffled
-from cnntrain.description import Description
-from cnntrain.errors import DataError
-from cnntrain.reader import ALONE, Reader
-from cnntrain.registry import Part, register
+from cnntrain.reading.reader import ALONE, Reader
 
 
 @register("subset")

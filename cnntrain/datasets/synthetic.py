@@ -9,14 +9,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
-from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import NonNegative, Pair, PositiveInt, Range, Seed
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.description import Description
+from cnntrain.core.errors import DataError
+from cnntrain.core.random import stream
+from cnntrain.core.registry import register
 from cnntrain.datasets.base import Dataset, Images, numbered
-from cnntrain.description import Description
-from cnntrain.errors import DataError
-from cnntrain.random import stream
-from cnntrain.reader import ALONE, Reader
-from cnntrain.registry import register
+from cnntrain.reading.reader import ALONE, Reader
 
 _SHAPES: dict[str, Callable[[Array, Array], Array]] = {  # whether a point (x, y), y downwards, lies inside
     "disc": lambda x, y: x * x + y * y < 1,

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from cnntrain.arrays import Array, aligned
 from cnntrain.averages.base import Average
+from cnntrain.core.arrays import Array, aligned
 from cnntrain.engine.batch import Batch
 from cnntrain.engine.engine import Engine
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from cnntrain.arrays import Array
+from cnntrain.core.arrays import Array
 
 
 class Batch(Protocol):

@@ -17,17 +17,17 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain.arrays import Array, aligned, shared
+from cnntrain.core.arrays import Array, aligned, shared
+from cnntrain.core.errors import DivergedError
 from cnntrain.engine.batch import Batch
 from cnntrain.engine.plan import Plan, plan_of
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.processes import Processes
 from cnntrain.engine.program import Program, Watch
-from cnntrain.engine.tally import Tally
 from cnntrain.engine.team import Team
-from cnntrain.errors import DivergedError
-from cnntrain.graph import Graph
 from cnntrain.layers.base import Coupled
+from cnntrain.network.graph import Graph
+from cnntrain.network.tally import Tally
 
 
 class Engine:

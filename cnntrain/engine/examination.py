@@ -13,13 +13,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cnntrain.arrays import Array, aligned
+from cnntrain.core.arrays import Array, aligned
+from cnntrain.core.random import stream
 from cnntrain.engine.batch import Batch
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.walk import Streams, Walk
-from cnntrain.graph import BATCH
 from cnntrain.layers.base import Frame
-from cnntrain.random import stream
+from cnntrain.network.graph import BATCH
 
 MOST_SAMPLES = 8  # that a finding names
 

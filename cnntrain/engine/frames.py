@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnntrain.arrays import Array, Shape
+from cnntrain.core.arrays import Array, Shape
 from cnntrain.engine.plan import Plan, carve, carve_all
-from cnntrain.graph import BATCH
 from cnntrain.layers.base import Buffers, Frame, Layer
+from cnntrain.network.graph import BATCH
 
 Make = Callable[[str, Shape, npt.DTypeLike], Array]  # (name, shape, dtype) -> a buffer
 Streams = Callable[[int], np.random.Generator]  # node -> the random generator of the shard at hand

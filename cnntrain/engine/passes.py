@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnntrain.arrays import Array, Shape, aligned, tree_sum
+from cnntrain.core.arrays import Array, Shape, aligned, tree_sum
 from cnntrain.engine.frames import frame
 from cnntrain.layers.base import Buffers, Coupled, Frame, Layer
 

@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import TypeVar
 
-from cnntrain import blas
+from cnntrain.core import blas
 from cnntrain.engine.processes import Processes
 from cnntrain.engine.team import Team
 from cnntrain.engine.watchdog import Watchdog, bark

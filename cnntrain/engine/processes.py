@@ -19,10 +19,10 @@ from typing import NoReturn
 
 import numpy as np
 
-from cnntrain.arrays import shared
+from cnntrain.core.arrays import shared
+from cnntrain.core.errors import DataError, LostWorkerError, OutOfMemoryError, StorageError
 from cnntrain.engine.watchdog import Watchdog, bark
-from cnntrain.errors import DataError, LostWorkerError, OutOfMemoryError, StorageError
-from cnntrain.stored import DESCRIPTORS
+from cnntrain.reading.stored import DESCRIPTORS
 
 SPINS = 200  # times a token is looked for before sleeping: as long as waking up takes
 PATIENCE = 0.5  # seconds between looks at whether the others live

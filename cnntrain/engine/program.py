@@ -14,16 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain.arrays import Array, TreeSum, aligned, shared, tree_sum
+from cnntrain.core.arrays import Array, TreeSum, aligned, shared, tree_sum
+from cnntrain.core.random import stream
 from cnntrain.engine.batch import Batch
 from cnntrain.engine.frames import PlannedFrames
 from cnntrain.engine.plan import Call, Plan
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.rows import Row, Share, groups_of
-from cnntrain.engine.tally import Tally
 from cnntrain.engine.team import Team
 from cnntrain.layers.base import Coupled
-from cnntrain.random import stream
+from cnntrain.network.tally import Tally
 
 Watch = Callable[[Call, float], None]
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain.arrays import ALIGNMENT, Array, Param, TreeSum, round_up, shared, tree_blocks
+from cnntrain.core.arrays import ALIGNMENT, Array, Param, TreeSum, round_up, shared, tree_blocks
 from cnntrain.engine.plan import Plan
 
 Share = tuple[int, int]  # the shards of a batch, from and to, that one worker takes

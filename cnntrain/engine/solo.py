@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain.arrays import Array, Shape, aligned, tree_sum
+from cnntrain.core.arrays import Array, Shape, aligned, tree_sum
+from cnntrain.core.random import stream
 from cnntrain.engine.passes import Passes
 from cnntrain.layers.base import Coupled, Frame, Layer
-from cnntrain.random import stream
 
 Streams = Callable[[int], np.random.Generator]  # shard -> the random generator its frame hands out
 

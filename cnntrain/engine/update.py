@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnntrain.arrays import Array, Entry, Layout, Role, Shape, aligned, round_up, shared
+from cnntrain.core.arrays import Array, Entry, Layout, Role, Shape, aligned, round_up, shared
+from cnntrain.core.errors import DivergedError
 from cnntrain.engine.pool import Pool, Task
 from cnntrain.engine.team import Team
-from cnntrain.errors import DivergedError
-from cnntrain.graph import node_of
+from cnntrain.network.graph import node_of
 from cnntrain.optimizers.base import Block, Optimizer
 from cnntrain.regularizers.base import Regularizer
 

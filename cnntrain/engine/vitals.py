@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from cnntrain.arrays import Array, aligned
+from cnntrain.core.arrays import Array, aligned
 from cnntrain.engine.batch import Batch
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.walk import Walk

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from cnntrain.arrays import Array, aligned
+from cnntrain.core.arrays import Array, aligned
+from cnntrain.core.random import stream
 from cnntrain.engine.passes import Passes
 from cnntrain.engine.plan import bytes_of, carve_all
-from cnntrain.graph import BATCH, Graph, Node
 from cnntrain.layers.base import Buffers, Coupled, Frame
 from cnntrain.layers.identity import Identity
-from cnntrain.random import stream
+from cnntrain.network.graph import BATCH, Graph, Node
 
 Streams = Callable[[int, int], np.random.Generator]  # (node, shard) -> its random generator
 

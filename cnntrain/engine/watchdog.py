@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NoReturn
 
-from cnntrain.errors import StorageError
+from cnntrain.core.errors import StorageError
 
 STILL = 20.0  # seconds between looks, added up, after which a worker that has not run hangs
 _WAITING = "SD"  # states of proc(5): asleep, and waiting for a disk

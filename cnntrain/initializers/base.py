@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import check_fields
-from cnntrain.registry import Part
+from cnntrain.core.arrays import Array, Param, Shape
+from cnntrain.core.registry import Part
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnntrain.arrays import Array, Param
 from cnntrain.config.fields import Finite, NonNegative
+from cnntrain.core.arrays import Array, Param
+from cnntrain.core.registry import register
 from cnntrain.initializers.base import Initializer, truncated
-from cnntrain.registry import register
 
 
 @register("uniform")

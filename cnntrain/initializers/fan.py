@@ -13,10 +13,10 @@ from typing import Literal
 
 import numpy as np
 
-from cnntrain.arrays import Array, Param
 from cnntrain.config.fields import Positive
+from cnntrain.core.arrays import Array, Param
+from cnntrain.core.registry import register
 from cnntrain.initializers.base import Initializer, truncated
-from cnntrain.registry import register
 
 GAINS = {  # PyTorch's calculate_gain; leaky_relu with this package's slope of 0.01
     "linear": 1.0,

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnntrain.arrays import Array, Param
 from cnntrain.config.fields import Positive
+from cnntrain.core.arrays import Array, Param
+from cnntrain.core.registry import register
 from cnntrain.initializers.base import Initializer
-from cnntrain.registry import register
 
 
 @register("orthogonal")

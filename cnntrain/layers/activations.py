@@ -12,12 +12,12 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Finite, Positive, Range
-from cnntrain.draft import Draft, Value
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.registry import register
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example
 from cnntrain.ops.blocks import BLOCK, blocks, long_rows
-from cnntrain.registry import register
+from cnntrain.ops.draft import Draft, Value
 
 
 class Elementwise(Layer):

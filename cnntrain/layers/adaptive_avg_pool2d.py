@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Pair
-from cnntrain.draft import Draft, Value
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.registry import register
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image
+from cnntrain.ops.draft import Draft, Value
 from cnntrain.ops.windows import pair
-from cnntrain.registry import register
 
 
 @register("adaptive_avg_pool2d")

@@ -15,12 +15,12 @@ from typing import Any, ClassVar, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import check_fields
 from cnntrain.config.schema import NodeOptions, TrainedOptions
-from cnntrain.draft import Draft, Value
+from cnntrain.core.arrays import Array, Param, Shape
+from cnntrain.core.registry import Part
 from cnntrain.ops.calls import Calls, run
-from cnntrain.registry import Part
+from cnntrain.ops.draft import Draft, Value
 
 T = TypeVar("T")
 Buffers = Mapping[str, tuple[Shape, npt.DTypeLike]]  # name -> (whole shape, the shard's rows included; dtype)

@@ -9,12 +9,12 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import Positive, Probability
-from cnntrain.draft import Draft, Value
+from cnntrain.core.arrays import Array, Param, Shape
+from cnntrain.core.registry import register
 from cnntrain.layers.base import Coupled, Example, Frame, Workspace, example
 from cnntrain.ops.blocks import line, long_rows
-from cnntrain.registry import register
+from cnntrain.ops.draft import Draft, Value
 
 CENTERED = 64.0  # mean^2 / variance of a channel beyond which x is centered first
 

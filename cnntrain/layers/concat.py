@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array, Shape
-from cnntrain.draft import Draft, Value
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.registry import register
 from cnntrain.layers.base import Example, Frame, Layer, example
-from cnntrain.registry import register
+from cnntrain.ops.draft import Draft, Value
 
 
 @register("concat")

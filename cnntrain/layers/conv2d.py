@@ -10,16 +10,16 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import Classes, Pair, PositiveInt
-from cnntrain.draft import Draft, Value
+from cnntrain.core.arrays import Array, Param, Shape
+from cnntrain.core.registry import register
 from cnntrain.layers.base import Example, Frame, Prepared, Workspace, example, image, width
 from cnntrain.ops.calls import Calls
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.depthwise import Depthwise
+from cnntrain.ops.draft import Draft, Value
 from cnntrain.ops.windows import Padding, pair, windows
 from cnntrain.ops.winograd import Winograd
-from cnntrain.registry import register
 
 
 @register("conv2d")

@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import Classes, NonNegativeInt, Pair, PositiveInt
-from cnntrain.draft import Draft, Value
+from cnntrain.core.arrays import Array, Param, Shape
+from cnntrain.core.registry import register
 from cnntrain.layers.base import Example, Frame, Prepared, Workspace, example, image, width
 from cnntrain.ops.calls import Calls, add
 from cnntrain.ops.convolution import Convolution, sum_over_windows
+from cnntrain.ops.draft import Draft, Value
 from cnntrain.ops.windows import pair, windows
-from cnntrain.registry import register
 
 Cut = NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt, NonNegativeInt]
 Extra = NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt]

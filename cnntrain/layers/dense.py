@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import Classes
-from cnntrain.draft import Draft, Value
+from cnntrain.core.arrays import Array, Param, Shape
+from cnntrain.core.registry import register
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, width
+from cnntrain.ops.draft import Draft, Value
 from cnntrain.ops.products import multiply
-from cnntrain.registry import register
 
 
 @register("dense")

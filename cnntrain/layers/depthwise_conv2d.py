@@ -9,15 +9,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import Pair, PositiveInt
-from cnntrain.draft import Draft, Value
+from cnntrain.core.arrays import Array, Param, Shape
+from cnntrain.core.registry import register
 from cnntrain.layers.base import Example, Frame, Prepared, Workspace, example, image
 from cnntrain.ops.calls import Calls
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.depthwise import Depthwise
+from cnntrain.ops.draft import Draft, Value
 from cnntrain.ops.windows import Padding, pair, windows
-from cnntrain.registry import register
 
 
 @register("depthwise_conv2d")

@@ -12,12 +12,12 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from cnntrain.arrays import Array, Shape
-from cnntrain.draft import Draft, Value
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.registry import register
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example
 from cnntrain.ops.blocks import BLOCK, blocks
+from cnntrain.ops.draft import Draft, Value
 from cnntrain.ops.erf import erf, erf_scratch
-from cnntrain.registry import register
 
 _CUBIC = 0.044715  # of gelu's tanh form
 _ROOT = math.sqrt(2 / math.pi)

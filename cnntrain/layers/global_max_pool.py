@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array, Shape
-from cnntrain.draft import Draft, Value
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.registry import register
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image
 from cnntrain.ops import pooling
+from cnntrain.ops.draft import Draft, Value
 from cnntrain.ops.windows import Windows, windows
-from cnntrain.registry import register
 
 
 @register("global_max_pool")

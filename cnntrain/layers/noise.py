@@ -13,11 +13,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import NonNegative, Rate
-from cnntrain.draft import Draft, Value
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.registry import register
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image
-from cnntrain.registry import register
+from cnntrain.ops.draft import Draft, Value
 
 _SELU_FLOOR = -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717  # selu's limit at -infinity
 

@@ -8,12 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Pair, PositiveInt
-from cnntrain.draft import Draft, Value
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.registry import register
 from cnntrain.layers.base import Example, Frame, Layer, example, image
+from cnntrain.ops.draft import Draft, Value
 from cnntrain.ops.windows import pair
-from cnntrain.registry import register
 
 
 @register("pad_shortcut")

@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import NonNegativeInt, Pair
-from cnntrain.draft import Draft, Value
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.registry import register
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example, image
 from cnntrain.ops import pooling
+from cnntrain.ops.draft import Draft, Value
 from cnntrain.ops.windows import Windows, windows
-from cnntrain.registry import register
 
 Margin = NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt, NonNegativeInt]
 

@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array, Param, Shape
 from cnntrain.config.fields import Finite
-from cnntrain.draft import Draft, Value
+from cnntrain.core.arrays import Array, Param, Shape
+from cnntrain.core.registry import register
 from cnntrain.layers.base import Example, Frame, Layer, Workspace, example
 from cnntrain.ops.blocks import row_blocks, rows_per_block
-from cnntrain.registry import register
+from cnntrain.ops.draft import Draft, Value
 
 
 @register("prelu")

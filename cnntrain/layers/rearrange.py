@@ -9,11 +9,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import PositiveInt
-from cnntrain.draft import Draft, Value
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.registry import register
 from cnntrain.layers.base import Example, Frame, Layer, example, image
-from cnntrain.registry import register
+from cnntrain.ops.draft import Draft, Value
 
 
 @register("pixel_shuffle")

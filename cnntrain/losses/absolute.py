@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array
 from cnntrain.config.fields import Positive
+from cnntrain.core.arrays import Array
+from cnntrain.core.registry import register
 from cnntrain.losses.base import Elementwise
-from cnntrain.registry import register
 
 
 @register("mae")

@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import NonNegative, Positive, check_fields
-from cnntrain.description import CLASSES, VALUES, Description
-from cnntrain.registry import Part
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.description import CLASSES, VALUES, Description
+from cnntrain.core.registry import Part
 
 
 @dataclass(frozen=True)

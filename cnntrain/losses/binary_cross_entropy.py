@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array
 from cnntrain.config.fields import NonNegative, Positive, Probability
+from cnntrain.core.arrays import Array
+from cnntrain.core.registry import register
 from cnntrain.losses.base import Elementwise
-from cnntrain.registry import register
 
 
 @register("binary_cross_entropy")

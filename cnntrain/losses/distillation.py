@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array
 from cnntrain.config.fields import Positive, Probability
-from cnntrain.description import CLASSES
+from cnntrain.core.arrays import Array
+from cnntrain.core.description import CLASSES
+from cnntrain.core.registry import register
 from cnntrain.losses.base import Loss, logits_of, one_hot
 from cnntrain.ops.softmax import softmax
-from cnntrain.registry import register
 
 
 @register("distillation")

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array
 from cnntrain.config.fields import Positive
-from cnntrain.description import CLASSES
+from cnntrain.core.arrays import Array
+from cnntrain.core.description import CLASSES
+from cnntrain.core.registry import register
 from cnntrain.losses.base import Loss
-from cnntrain.registry import register
 
 
 @register("hinge")

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array
-from cnntrain.description import CLASSES
+from cnntrain.core.arrays import Array
+from cnntrain.core.description import CLASSES
+from cnntrain.core.registry import register
 from cnntrain.losses.base import Loss, one_hot
-from cnntrain.registry import register
 
 
 @register("kl_div")

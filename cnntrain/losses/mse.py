@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnntrain.arrays import Array
+from cnntrain.core.arrays import Array
+from cnntrain.core.registry import register
 from cnntrain.losses.base import Loss, one_hot
-from cnntrain.registry import register
 
 
 @register("mse")

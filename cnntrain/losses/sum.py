@@ -7,11 +7,11 @@ from typing import Annotated, Any, ClassVar, cast
 
 import numpy as np
 
-from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Kind
-from cnntrain.description import Description
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.description import Description
+from cnntrain.core.registry import Part, make, register
 from cnntrain.losses.base import Loss, teacher_of
-from cnntrain.registry import Part, make, register
 
 
 @register("sum")

@@ -8,10 +8,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
-from cnntrain.arrays import Array
 from cnntrain.config.fields import Range
+from cnntrain.core.arrays import Array
+from cnntrain.core.registry import register
 from cnntrain.metrics.base import Metric, labels_of, log_probabilities
-from cnntrain.registry import register
 
 LIMIT = 32.0  # log-odds beyond are one bin: a probability within 1.3e-14 of 0 or 1
 

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from cnntrain.arrays import Array
 from cnntrain.config.fields import check_fields
-from cnntrain.description import CLASSES
+from cnntrain.core.arrays import Array
+from cnntrain.core.description import CLASSES
+from cnntrain.core.registry import Part
 from cnntrain.ops.softmax import softmax
-from cnntrain.registry import Part
 
 
 @dataclass(frozen=True)

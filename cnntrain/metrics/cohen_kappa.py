@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from cnntrain.arrays import Array
+from cnntrain.core.arrays import Array
+from cnntrain.core.registry import register
 from cnntrain.metrics.base import Counted, matrix_of
-from cnntrain.registry import register
 
 
 @register("cohen_kappa")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cnntrain.arrays import Array
+from cnntrain.core.arrays import Array
+from cnntrain.core.registry import register
 from cnntrain.metrics.base import Share, correct
-from cnntrain.registry import register
 
 
 @register("error")

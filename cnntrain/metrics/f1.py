@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnntrain.arrays import Array
+from cnntrain.core.arrays import Array
+from cnntrain.core.registry import register
 from cnntrain.metrics.base import PerClass
-from cnntrain.registry import register
 
 
 @register("f1")

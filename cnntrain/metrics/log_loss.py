@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnntrain.arrays import Array
+from cnntrain.core.arrays import Array
+from cnntrain.core.registry import register
 from cnntrain.metrics.base import Mean, labels_of, log_probabilities
-from cnntrain.registry import register
 
 
 @register("log_loss")

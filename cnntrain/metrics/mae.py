@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array
-from cnntrain.description import CLASSES, VALUES
+from cnntrain.core.arrays import Array
+from cnntrain.core.description import CLASSES, VALUES
+from cnntrain.core.registry import register
 from cnntrain.metrics.base import Mean, rows_of
-from cnntrain.registry import register
 
 
 @register("mae")

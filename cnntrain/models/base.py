@@ -11,10 +11,10 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from cnntrain import registry
 from cnntrain.config.fields import Declared, annotations_of, check_fields
-from cnntrain.errors import Mark
-from cnntrain.registry import Part
+from cnntrain.core import registry
+from cnntrain.core.errors import Mark
+from cnntrain.core.registry import Part
 
 Entries = tuple[Declared, ...]
 _NOWHERE = Mark("preset", 1, 1)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from cnntrain import registry
 from cnntrain.config.fields import Declared
+from cnntrain.core import registry
+from cnntrain.core.registry import register
 from cnntrain.models.base import Entries, Preset, layer
-from cnntrain.registry import register
 
 
 def _conv(filters: int, std: float) -> Declared:

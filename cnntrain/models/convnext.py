@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnntrain.config.fields import Declared, PositiveInt, Rate
+from cnntrain.core.registry import register
 from cnntrain.models.base import Entries, Preset, layer
-from cnntrain.registry import register
 
 _DEPTHS, _WIDTHS = (2, 2, 6, 2), (48, 96, 192, 384)
 _EPS = 1e-6  # of every layer norm

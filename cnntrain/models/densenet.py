@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnntrain.config.fields import Declared, PositiveInt
+from cnntrain.core.registry import register
 from cnntrain.models.base import Entries, Preset, conv_norm, layer, norm_relu, pooled_classifier
-from cnntrain.registry import register
 
 
 @register("densenet_bc")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnntrain.config.fields import Declared
+from cnntrain.core.registry import register
 from cnntrain.models.base import Entries, Preset, conv_norm, layer, pooled_classifier
-from cnntrain.registry import register
 
 
 def _inception(ones: int, threes: int) -> Declared:

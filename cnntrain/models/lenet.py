@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cnntrain.core.registry import register
 from cnntrain.models.base import Entries, Preset, layer
-from cnntrain.registry import register
 
 
 @register("lenet5")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnntrain.config.fields import Positive, PositiveInt, Rate
+from cnntrain.core.registry import register
 from cnntrain.models.base import Entries, Preset, conv_norm, layer, pooled_classifier
-from cnntrain.registry import register
 
 _V1 = (  # (filters, stride) of each separable convolution
     *((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnntrain.config.fields import PositiveInt, Rate
+from cnntrain.core.registry import register
 from cnntrain.models.base import Entries, Preset, layer
-from cnntrain.registry import register
 
 
 def _conv_relu(filters: int | str, kernel_size: int, stride: int = 1, padding: int = 0) -> Entries:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnntrain.config.fields import PositiveInt, Rate
+from cnntrain.core.registry import register
 from cnntrain.models.base import Entries, Preset, conv_norm, layer, norm_relu, pooled_classifier
-from cnntrain.registry import register
 
 
 def _block(filters: int, stride: int, project: bool, dropout: float) -> Entries:

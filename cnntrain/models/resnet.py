@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from cnntrain.config.fields import Declared
+from cnntrain.core.registry import register
 from cnntrain.models.base import Entries, Preset, conv_norm, layer, pooled_classifier, relu
-from cnntrain.registry import register
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnntrain.config.fields import Declared, PositiveInt
+from cnntrain.core.registry import register
 from cnntrain.models.base import Entries, Preset, layer
-from cnntrain.registry import register
 
 
 def _conv(filters: int | str, kernel_size: int, padding: int = 0, stride: int = 1) -> Entries:

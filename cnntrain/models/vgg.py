@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from cnntrain.config.fields import PositiveInt, Rate
+from cnntrain.core.registry import register
 from cnntrain.models.base import Entries, Preset, layer
-from cnntrain.registry import register
 
 _WIDTHS = (64, 128, 256, 512, 512)
 

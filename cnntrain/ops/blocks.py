@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cnntrain.arrays import Array
+from cnntrain.core.arrays import Array
 
 BLOCK = 256 * 1024  # values: 1 MB of float32; operations on fewer are so short that workers meet at the interpreter
 

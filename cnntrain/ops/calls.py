@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from cnntrain.arrays import Array
+from cnntrain.core.arrays import Array
 
 Call = Callable[[], object]
 Calls = list[Call]

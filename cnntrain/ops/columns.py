@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from cnntrain.arrays import Array, Shape
+from cnntrain.core.arrays import Array, Shape
 from cnntrain.ops.calls import Calls, add, copy
 from cnntrain.ops.windows import Windows
 

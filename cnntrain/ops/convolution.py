@@ -18,7 +18,7 @@ from functools import cached_property, partial
 import numpy as np
 import numpy.typing as npt
 
-from cnntrain.arrays import Array, Shape
+from cnntrain.core.arrays import Array, Shape
 from cnntrain.ops.blocks import line, long_rows
 from cnntrain.ops.calls import Calls, add, copy
 from cnntrain.ops.columns import Columns

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
-from cnntrain.arrays import Array, Shape
+from cnntrain.core.arrays import Array, Shape
 from cnntrain.ops.calls import Calls, copy
 from cnntrain.ops.convolution import add_bias, bias_line, sum_over_windows
 from cnntrain.ops.windows import Axis, Windows

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from cnntrain.arrays import Array, Shape
+from cnntrain.core.arrays import Array, Shape
 
 _BORDER = 0.46875
 _ONE = 6.0  # from here on erf is 1

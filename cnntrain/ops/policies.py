@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cnntrain.arrays import Array
+from cnntrain.core.arrays import Array
 from cnntrain.ops import tones
 from cnntrain.ops.sampling import affine_maps, warp
 

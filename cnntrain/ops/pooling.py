@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from cnntrain.arrays import Array
+from cnntrain.core.arrays import Array
 from cnntrain.ops.windows import Axis, Windows
 
 CHUNK_VALUES = 1024 * 1024  # of the input: operations on fewer are so short that workers meet at the interpreter

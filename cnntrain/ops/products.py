@@ -17,7 +17,7 @@ from functools import partial
 
 import numpy as np
 
-from cnntrain.arrays import Array
+from cnntrain.core.arrays import Array
 from cnntrain.ops.calls import Call, Calls, run
 
 UNPACKED = 1_000_000  # multiply-adds of a product up to which OpenBLAS does not pack

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from cnntrain.arrays import Array
+from cnntrain.core.arrays import Array
 
 Interpolation = Literal["bilinear", "nearest"]
 

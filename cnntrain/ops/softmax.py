@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntrain.arrays import Array
+from cnntrain.core.arrays import Array
 
 
 def softmax(scores: Array) -> tuple[Array, Array]:

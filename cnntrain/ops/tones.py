@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntrain.arrays import Array
+from cnntrain.core.arrays import Array
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601: how bright red, green and blue look
 

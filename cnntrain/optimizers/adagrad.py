@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array
 from cnntrain.config.fields import NonNegative, Positive
+from cnntrain.core.arrays import Array
+from cnntrain.core.registry import register
 from cnntrain.optimizers.base import Block, Optimizer
-from cnntrain.registry import register
 
 
 @register("adagrad")

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cnntrain.config.fields import NonNegative, Positive, Rate
+from cnntrain.core.registry import register
 from cnntrain.optimizers.base import Block, Optimizer
-from cnntrain.registry import register
 
 
 @register("adam")

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cnntrain.config.fields import NonNegative, Positive, Rate
+from cnntrain.core.registry import register
 from cnntrain.optimizers.base import Block, Optimizer
-from cnntrain.registry import register
 
 _NOTHING = 1e-20  # what 1 - x no longer shows
 

@@ -15,9 +15,9 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from cnntrain.arrays import Array, Role
 from cnntrain.config.fields import NonNegative, Positive, PositiveInt, Probability, check_fields
-from cnntrain.registry import Part
+from cnntrain.core.arrays import Array, Role
+from cnntrain.core.registry import Part
 
 SLOW = "slow"  # the slot of lookahead
 

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from cnntrain.config.fields import NonNegative, Positive, Rate
+from cnntrain.core.registry import register
 from cnntrain.optimizers.base import Block, Optimizer, adam_direction, norm
-from cnntrain.registry import register
 
 
 @register("lars")

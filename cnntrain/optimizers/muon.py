@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from cnntrain.arrays import Array
 from cnntrain.config.fields import NonNegative, Positive, PositiveInt, Rate
+from cnntrain.core.arrays import Array
+from cnntrain.core.registry import register
 from cnntrain.optimizers.base import Block, Optimizer, adam_direction, norm
-from cnntrain.registry import register
 
 
 @register("muon")

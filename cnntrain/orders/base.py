@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array
 from cnntrain.config.fields import check_fields
-from cnntrain.errors import DataError
-from cnntrain.random import stream
-from cnntrain.registry import Part
+from cnntrain.core.arrays import Array
+from cnntrain.core.errors import DataError
+from cnntrain.core.random import stream
+from cnntrain.core.registry import Part
 
 
 @dataclass(frozen=True)

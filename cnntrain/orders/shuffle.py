@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnntrain.arrays import Array
+from cnntrain.core.arrays import Array
+from cnntrain.core.random import stream
+from cnntrain.core.registry import register
 from cnntrain.orders.base import Order
-from cnntrain.random import stream
-from cnntrain.registry import register
 
 
 @register("shuffle")

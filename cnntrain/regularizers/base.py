@@ -6,9 +6,9 @@ import fnmatch
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from cnntrain.arrays import Array, Role
 from cnntrain.config.fields import check_fields
-from cnntrain.registry import Part
+from cnntrain.core.arrays import Array, Role
+from cnntrain.core.registry import Part
 
 
 @dataclass(frozen=True)

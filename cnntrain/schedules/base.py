@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from cnntrain.config.fields import Duration, Range, check_fields
-from cnntrain.registry import Part
+from cnntrain.core.registry import Part
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 from cnntrain.config.fields import Duration, NonNegative, Positive, PositiveInt, Probability, Range
-from cnntrain.registry import register
+from cnntrain.core.registry import register
 from cnntrain.schedules.base import Horizon, Schedule, longer_than_nothing
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from cnntrain.config.fields import Duration, NonNegative, Positive, Probability
-from cnntrain.registry import register
+from cnntrain.core.registry import register
 from cnntrain.schedules.base import Horizon, Schedule, Warmup, longer_than_nothing
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 from cnntrain.config.fields import Duration, Kind, NonNegative, check_fields
-from cnntrain.registry import Part, make, register
+from cnntrain.core.registry import Part, make, register
 from cnntrain.schedules.base import Horizon, Schedule
 
 

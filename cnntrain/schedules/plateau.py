@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from cnntrain.config.fields import Duration, NonNegative, NonNegativeInt, Rate
-from cnntrain.registry import register
+from cnntrain.core.registry import register
 from cnntrain.schedules.base import Horizon, Schedule
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from cnntrain.config.fields import Duration, Positive
-from cnntrain.registry import register
+from cnntrain.core.registry import register
 from cnntrain.schedules.base import Horizon, Schedule, longer_than_nothing
 
 

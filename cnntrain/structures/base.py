@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from cnntrain.arrays import Shape
 from cnntrain.config.fields import Declared, check_fields
 from cnntrain.config.schema import NodeOptions
-from cnntrain.registry import Part
+from cnntrain.core.arrays import Shape
+from cnntrain.core.registry import Part
 
 
 class Weave(Protocol):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cnntrain.config.fields import Layers
-from cnntrain.registry import register
+from cnntrain.core.registry import register
 from cnntrain.structures.base import Structure, Weave
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnntrain.config.fields import Layers, PositiveInt
-from cnntrain.registry import register
+from cnntrain.core.registry import register
 from cnntrain.structures.base import Structure, Weave
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from cnntrain.arrays import Shape
 from cnntrain.config.fields import Declared, Kind, Layers, annotations_of
-from cnntrain.registry import Part, make, register
+from cnntrain.core.arrays import Shape
+from cnntrain.core.registry import Part, make, register
 from cnntrain.structures.base import Structure, Weave
 
 

@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from cnntrain.checks.timing import measure
 from cnntrain.config.dump import plain
-from cnntrain.job import prepare
 from cnntrain.sweep.plan import Cell, Plan
-from cnntrain.timing import measure
+from cnntrain.training.job import prepare
 
 _STEPS = 5  # that are measured, twice
 _SLEEPING = ("name", "seed", "init", "schedule", "momentum_schedule", "checkpoint", "warnings")  # cost no time

@@ -33,7 +33,7 @@ from cnntrain.config.problems import Problems
 from cnntrain.config.reader import INVALID, Place, Reader
 from cnntrain.config.tree import List, Map, Node, Scalar, UnreadableError, parse, read_source
 from cnntrain.config.tree import scalars as scalars_of
-from cnntrain.errors import ConfigError, Mark, UsageError
+from cnntrain.core.errors import ConfigError, Mark, UsageError
 
 MAX_CELLS = 10_000
 _WHAT = "a sweep is a mapping with the key 'config' and what to vary: grid, list, random or seeds"

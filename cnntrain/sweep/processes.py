@@ -21,11 +21,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cnntrain import child, files, strict_json
-from cnntrain.errors import RunDirectoryError, StorageError
-from cnntrain.files import IN_USE, DirectoryLock, read_limited
-from cnntrain.interrupts import Interrupts
+from cnntrain.core import files, strict_json
+from cnntrain.core.errors import RunDirectoryError, StorageError
+from cnntrain.core.files import IN_USE, DirectoryLock, read_limited
+from cnntrain.sweep import child
 from cnntrain.sweep.plan import Cell, Plan
+from cnntrain.training.interrupts import Interrupts
 
 OUTCOMES = {  # exit code -> what became of a cell
     0: "finished",

@@ -12,11 +12,11 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from cnntrain import registry
-from cnntrain.arrays import Array
-from cnntrain.description import VALUES, Description, size_text
-from cnntrain.display import Answer, Gallery, Section
-from cnntrain.registry import Part
+from cnntrain.core import registry
+from cnntrain.core.arrays import Array
+from cnntrain.core.description import VALUES, Description, size_text
+from cnntrain.core.display import Answer, Gallery, Section
+from cnntrain.core.registry import Part
 
 
 class Scoring(Protocol):

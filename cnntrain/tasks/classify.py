@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array
-from cnntrain.description import CLASSES, Description
-from cnntrain.display import Answer, Bars, Gallery, Line, Matrix, Plot, Section, Share, Table, narrow, percent
+from cnntrain.core.arrays import Array
+from cnntrain.core.description import CLASSES, Description
+from cnntrain.core.display import Answer, Bars, Gallery, Line, Matrix, Plot, Section, Share, Table, narrow, percent
+from cnntrain.core.registry import register
 from cnntrain.ops.softmax import softmax
-from cnntrain.registry import register
 from cnntrain.tasks.base import Evaluation, Explained, Start, Task
 
 BINS = 15  # of confidence, as many as the metric calibration_error has by default

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array
-from cnntrain.description import Description
-from cnntrain.registry import register
+from cnntrain.core.arrays import Array
+from cnntrain.core.description import Description
+from cnntrain.core.registry import register
 from cnntrain.tasks.base import OfValues, Scoring, Start
 
 

@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Positive, Probability, check_fields
-from cnntrain.random import Draws
-from cnntrain.registry import Part
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.random import Draws
+from cnntrain.core.registry import Part
 
 
 @dataclass(frozen=True)

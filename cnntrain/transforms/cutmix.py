@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array
 from cnntrain.config.fields import Positive
-from cnntrain.registry import register
+from cnntrain.core.arrays import Array
+from cnntrain.core.registry import register
 from cnntrain.transforms.base import Mixing
 
 

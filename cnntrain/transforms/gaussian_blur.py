@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Positive, PositiveInt
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.random import Draws
+from cnntrain.core.registry import register
 from cnntrain.ops.sampling import blur
-from cnntrain.random import Draws
-from cnntrain.registry import register
 from cnntrain.transforms.base import Transform
 
 

@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Range
-from cnntrain.random import Draws
-from cnntrain.registry import register
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.random import Draws
+from cnntrain.core.registry import register
 from cnntrain.transforms.base import Transform
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from cnntrain.arrays import Array
 from cnntrain.config.fields import Probability
-from cnntrain.random import Draws
-from cnntrain.registry import register
+from cnntrain.core.arrays import Array
+from cnntrain.core.random import Draws
+from cnntrain.core.registry import register
 from cnntrain.transforms.base import Transform
 
 

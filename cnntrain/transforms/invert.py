@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnntrain.arrays import Array
-from cnntrain.registry import register
+from cnntrain.core.arrays import Array
+from cnntrain.core.registry import register
 from cnntrain.transforms.base import Sometimes
 
 

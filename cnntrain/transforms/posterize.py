@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array
 from cnntrain.config.fields import Range
+from cnntrain.core.arrays import Array
+from cnntrain.core.registry import register
 from cnntrain.ops import tones
-from cnntrain.registry import register
 from cnntrain.transforms.base import Sometimes
 
 

@@ -7,12 +7,12 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import PositiveInt, Range
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.random import Draws
+from cnntrain.core.registry import register
 from cnntrain.ops import tones
 from cnntrain.ops.policies import OPERATIONS, augment
-from cnntrain.random import Draws
-from cnntrain.registry import register
 from cnntrain.transforms.base import Transform
 
 STRENGTHS = 31

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array
 from cnntrain.config.fields import Positive, Probability
-from cnntrain.random import Draws
-from cnntrain.registry import register
+from cnntrain.core.arrays import Array
+from cnntrain.core.random import Draws
+from cnntrain.core.registry import register
 from cnntrain.transforms.base import Transform, erase
 
 TRIES = 10  # rectangles drawn before an image is left as it is

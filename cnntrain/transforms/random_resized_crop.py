@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnntrain.arrays import Array, Shape
 from cnntrain.config.fields import Pair, Positive
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.random import Draws
+from cnntrain.core.registry import register
 from cnntrain.ops.sampling import Interpolation, resample, resampling
 from cnntrain.ops.windows import pair
-from cnntrain.random import Draws
-from cnntrain.registry import register
 from cnntrain.transforms.base import Transform
 
 TRIES = 10  # boxes drawn before the middle of the image is taken

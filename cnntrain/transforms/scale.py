@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from cnntrain.arrays import Array
 from cnntrain.config.fields import Finite
-from cnntrain.errors import DataError
-from cnntrain.random import Draws
-from cnntrain.registry import register
+from cnntrain.core.arrays import Array
+from cnntrain.core.errors import DataError
+from cnntrain.core.random import Draws
+from cnntrain.core.registry import register
 from cnntrain.transforms.base import Transform
 
 

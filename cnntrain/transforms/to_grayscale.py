@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnntrain.arrays import Array, Shape
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.random import Draws
+from cnntrain.core.registry import register
 from cnntrain.ops import tones
-from cnntrain.random import Draws
-from cnntrain.registry import register
 from cnntrain.transforms.base import Transform
 
 

@@ -40,7 +40,7 @@ class Worker:
     def __init__(self, peer: str, network: str, batch: int, inference: bool) -> None:
         """Start it and wait until it is ready: two that spin at the same time could wait for each other for long."""
         command = [sys.executable, "-m", "tests.benchmarks.peers", peer, network, str(batch)]
-        # cnntrain.blas has told the libraries of this process, by variables, to use one thread; not the peers'.
+        # cnntrain.core.blas has told the libraries of this process, by variables, to use one thread; not the peers'.
         environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115  (it lives on with the process)
         self._process = subprocess.Popen(

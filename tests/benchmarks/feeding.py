@@ -19,13 +19,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cnntrain import blas, resources
+from cnntrain import resources
+from cnntrain.core import blas
+from cnntrain.core.registry import make
+from cnntrain.data.loader import Samples
 from cnntrain.datasets.base import Images
 from cnntrain.engine.pool import Pool
-from cnntrain.loader import Samples
-from cnntrain.registry import make
-from cnntrain.run import read_metrics
-from cnntrain.session import Options, fit
+from cnntrain.rundir.directory import read_metrics
+from cnntrain.training.session import Options, fit
 from cnntrain.transforms.base import Transform
 from tests.benchmarks import own
 from tests.benchmarks.networks import CLASSES

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain import blas, build
+from cnntrain.checks.timing import step_flops
 from cnntrain.config.load import load_text
-from cnntrain.description import Description
+from cnntrain.core import blas
+from cnntrain.core.description import Description
 from cnntrain.engine.pool import Pool as Workers
-from cnntrain.rates import horizon
-from cnntrain.stepper import Source, Stepper
-from cnntrain.timing import step_flops
+from cnntrain.network import build
+from cnntrain.training.rates import horizon
+from cnntrain.training.stepper import Source, Stepper
 from tests.benchmarks.networks import CLASSES, NETWORKS, Block, Conv, Dense, Flatten, Mean, Part, Pool
 
 GEMM = 1024  # rows and columns of the products the ceiling is measured with

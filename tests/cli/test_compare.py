@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from cnntrain import strict_json
-from cnntrain.compare import compare, larger_is_better
+from cnntrain.core import strict_json
+from cnntrain.results.compare import compare, larger_is_better
 
 
 def variant(source: Path, to: Path, accuracy: float, *changes: tuple[str, str], loss: float = 0.5) -> Path:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from cnntrain import registry
 from cnntrain.cli.complete import part_keys
 from cnntrain.config.reader import keys_of
 from cnntrain.config.schema import NodeOptions
+from cnntrain.core import registry
 from tests.support.experiments import FULL
 
 PARTS = [(kind, name) for kind in registry.KINDS for name in registry.parts(kind)]

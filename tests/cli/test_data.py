@@ -9,10 +9,10 @@ import tarfile
 
 import pytest
 
-from cnntrain import fetch
 from cnntrain.cli.data import NAMES
-from cnntrain.download import Remote
-from cnntrain.errors import DataError
+from cnntrain.core.errors import DataError
+from cnntrain.data import fetch
+from cnntrain.data.download import Remote
 from tests.support.mirrors import Mirror
 
 KINDS = {"symlink": tarfile.SYMTYPE, "hard link": tarfile.LNKTYPE, "fifo": tarfile.FIFOTYPE}

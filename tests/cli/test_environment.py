@@ -9,7 +9,7 @@ import warnings
 
 import pytest
 
-from cnntrain import blas
+from cnntrain.core import blas
 from tests.support.experiments import evidence, write
 
 ARGUMENTS = ["fit", "full.yaml", "-s", "train.epochs=1", "-o", "run"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnntrain.checkpoint import read_meta
+from cnntrain.rundir.checkpoint import read_meta
 from tests.support.experiments import FULL, write
 
 

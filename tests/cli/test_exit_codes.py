@@ -10,9 +10,10 @@ import struct
 import numpy as np
 import pytest
 
-from cnntrain import blas, checkpoint, files
-from cnntrain.errors import StorageError
-from cnntrain.trainer import Trainer
+from cnntrain.core import blas, files
+from cnntrain.core.errors import StorageError
+from cnntrain.rundir import checkpoint
+from cnntrain.training.trainer import Trainer
 from tests.config.record import BROKEN
 from tests.support.datasets import idx, labels, pixels, write_idx
 from tests.support.experiments import write

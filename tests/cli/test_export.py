@@ -1,4 +1,4 @@
-"""`cnntrain export`: the files, used as one would; what they compute is in tests/export."""
+"""`cnntrain export`: the files, used as one would; what they compute is in tests/results/export."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cnntrain.engine.pool import Pool
-from cnntrain.inference import Trained
+from cnntrain.trained.inference import Trained
 
 
 def test_the_numpy_format_is_used_without_cnntrain(cnntrain, finished, desk):

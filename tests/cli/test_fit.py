@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from cnntrain.checkpoint import read, save
+from cnntrain.rundir.checkpoint import read, save
 from tests.support.experiments import evidence
 
 
@@ -112,7 +112,7 @@ def test_a_resume_with_fewer_epochs_than_are_done_ends_at_once(cnntrain, finishe
 
 
 def test_another_environment_is_warned_of_and_refused_on_request(cnntrain, finished, monkeypatch):
-    monkeypatch.setattr("cnntrain.changes.environment", lambda: {"numpy": "9.9"})
+    monkeypatch.setattr("cnntrain.training.changes.environment", lambda: {"numpy": "9.9"})
     outcome = cnntrain("fit", "-o", finished, "--resume", "--strict-env")
     assert outcome.code == 4
     assert "--strict-env refuses that" in outcome.error

@@ -7,7 +7,7 @@ import random
 import pytest
 from PIL import Image
 
-from cnntrain import checkpoint
+from cnntrain.rundir import checkpoint
 from tests.faults.mutations import ABSENT, changed, places
 
 SEED = random.randrange(10**6)  # in the assertion; set it by hand to replay

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from cnntrain.registry import KINDS, parts
+from cnntrain.core.registry import KINDS, parts
 
 EVERY = [(kind, name) for kind in KINDS for name in parts(kind)]
 

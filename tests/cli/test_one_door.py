@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 import cnntrain as package
-from cnntrain import strict_json, terminal
 from cnntrain.config.tree import MAX_BYTES
+from cnntrain.core import strict_json, terminal
 from tests.support.experiments import FULL, TINY, run, write
 
 ROOT = Path(package.__file__).parent

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnntrain import child
 from cnntrain.cli import COMMANDS
+from cnntrain.sweep import child
 from tests.support.experiments import TINY, write
 
 ROOT = Path(__file__).parent.parent.parent

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnntrain import registry
+from cnntrain.core import registry
 
 
 @pytest.fixture

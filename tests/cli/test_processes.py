@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from cnntrain.interrupts import Interrupts
-from cnntrain.run import read_metrics
+from cnntrain.rundir.directory import read_metrics
+from cnntrain.training.interrupts import Interrupts
 from tests.support.experiments import call, start, write
 from tests.support.processes import alive, workers
 from tests.support.promises import evidence, require_same

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from cnntrain.report import charts
+from cnntrain.results.report import charts
 from tests.support.experiments import call
 
 

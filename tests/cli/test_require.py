@@ -8,7 +8,7 @@ import math
 import pytest
 
 from cnntrain.cli.require import check
-from cnntrain.errors import CheckFailedError, UsageError
+from cnntrain.core.errors import CheckFailedError, UsageError
 
 VALUES = {"loss": 0.5, "val/accuracy": 0.98, "samples": 3, "split": "test", "odd": math.nan}
 

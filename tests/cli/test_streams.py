@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cnntrain.run import read_metrics
+from cnntrain.rundir.directory import read_metrics
 from tests.support.experiments import call
 
 needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnntrain import manifest
+from cnntrain.checks.contact_sheet import Strip, draw
+from cnntrain.checks.survey import survey
 from cnntrain.config.load import load
-from cnntrain.contact_sheet import Strip, draw
+from cnntrain.core.errors import DataError
+from cnntrain.data import manifest
 from cnntrain.engine.pool import Pool
-from cnntrain.errors import DataError
-from cnntrain.survey import survey
 from tests.support.experiments import write
 
 CONFIG = """\

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from cnntrain.config.load import load
-from cnntrain.errors import ConfigError
+from cnntrain.core.errors import ConfigError
 
 BROKEN = Path(__file__).parent / "broken"
 

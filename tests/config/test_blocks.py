@@ -8,8 +8,8 @@ import pytest
 
 from cnntrain.config.dump import plain
 from cnntrain.config.load import Loaded, load, load_plain
-from cnntrain.errors import ConfigError
-from cnntrain.graph import weave
+from cnntrain.core.errors import ConfigError
+from cnntrain.network.graph import weave
 from tests.support.configs import messages
 
 CONFIG = """\

@@ -6,7 +6,7 @@ import pytest
 
 from cnntrain.config.catalogue import entry
 from cnntrain.config.reader import keys_of
-from cnntrain.registry import KINDS, lookup, parts
+from cnntrain.core.registry import KINDS, lookup, parts
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in KINDS for name in parts(kind)])

@@ -7,7 +7,7 @@ import pytest
 
 from cnntrain.config.compose import MAX_FILES
 from cnntrain.config.load import load
-from cnntrain.errors import ConfigError, UsageError
+from cnntrain.core.errors import ConfigError, UsageError
 from tests.support.configs import SMALL, messages
 
 

@@ -26,7 +26,7 @@ from cnntrain.config.fields import (
     key_of,
     problem_with,
 )
-from cnntrain.registry import Part
+from cnntrain.core.registry import Part
 from cnntrain.schedules.base import Warmup
 
 

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from cnntrain import registry
 from cnntrain.config import foreign, schema
 from cnntrain.config.fields import key_of
+from cnntrain.core import registry
 
 
 def every_key() -> set[str]:

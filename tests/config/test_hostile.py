@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnntrain.config.load import load, load_text
-from cnntrain.errors import ConfigError
+from cnntrain.core.errors import ConfigError
 from tests.support.configs import SMALL
 
 SCRAPS = [

@@ -20,8 +20,8 @@ from cnntrain.config.problems import Problems
 from cnntrain.config.reader import INVALID, Place, Reader
 from cnntrain.config.schema import Experiment
 from cnntrain.config.tree import List, Map, Node, Scalar, of_plain
-from cnntrain.errors import ConfigError, Mark
-from cnntrain.registry import KINDS, parts
+from cnntrain.core.errors import ConfigError, Mark
+from cnntrain.core.registry import KINDS, parts
 from tests.support.configs import tree_of
 from tests.support.experiments import FULL
 

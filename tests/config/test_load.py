@@ -10,7 +10,7 @@ import pytest
 from cnntrain.config.dump import plain
 from cnntrain.config.load import load, load_plain, load_text
 from cnntrain.config.tree import MAX_BYTES
-from cnntrain.errors import ConfigError
+from cnntrain.core.errors import ConfigError
 from tests.support.configs import SMALL, complaints, loaded, messages
 
 

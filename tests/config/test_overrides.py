@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from cnntrain.config.load import Loaded, load
-from cnntrain.errors import ConfigError
-from cnntrain.registry import lookup
+from cnntrain.core.errors import ConfigError
+from cnntrain.core.registry import lookup
 from tests.support.configs import SMALL
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from cnntrain.config.problems import LIMIT, Problems
-from cnntrain.errors import ConfigError, Mark, Problem
+from cnntrain.core.errors import ConfigError, Mark, Problem
 from tests.support.configs import messages
 
 

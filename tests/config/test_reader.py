@@ -19,7 +19,7 @@ from cnntrain.config.fields import (
     Seed,
 )
 from cnntrain.config.schema import EarlyStopping, InitRule, Source, TrainedOptions, Until
-from cnntrain.registry import Part, lookup
+from cnntrain.core.registry import Part, lookup
 from cnntrain.schedules.base import Warmup
 from tests.support.configs import SMALL, complaints, loaded, refusal, replaced, value_of
 

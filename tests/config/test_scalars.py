@@ -4,7 +4,7 @@ import pytest
 
 from cnntrain.config import scalars
 from cnntrain.config.tree import Scalar
-from cnntrain.errors import Mark
+from cnntrain.core.errors import Mark
 
 
 def scalar(text: str, plain: bool = True) -> Scalar:

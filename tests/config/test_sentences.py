@@ -13,7 +13,7 @@ from cnntrain.config.catalogue import fields_of
 from cnntrain.config.json_schema import json_schema
 from cnntrain.config.schema import Train
 from cnntrain.config.sentences import sentence
-from cnntrain.registry import KINDS, parts
+from cnntrain.core.registry import KINDS, parts
 from tests.support.reference import mappings
 
 PARTS = [pytest.param(cls, id=f"{kind}-{name}") for kind in KINDS for name, cls in parts(kind).items()]

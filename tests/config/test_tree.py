@@ -8,7 +8,7 @@ import pytest
 
 from cnntrain.config.problems import LIMIT, Problems
 from cnntrain.config.tree import List, Map, Scalar, Source, UnreadableError, parse, read_source
-from cnntrain.errors import ConfigError
+from cnntrain.core.errors import ConfigError
 from tests.support.configs import messages, tree_of
 
 

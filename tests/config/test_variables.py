@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cnntrain.config.load import Loaded, load
-from cnntrain.errors import ConfigError
+from cnntrain.core.errors import ConfigError
 from tests.support.configs import SMALL, messages
 
 

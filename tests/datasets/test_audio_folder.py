@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnntrain import registry
-from cnntrain.arrays import Array
 from cnntrain.cli import main
+from cnntrain.core import registry
+from cnntrain.core.arrays import Array
 from cnntrain.datasets.audio_folder import has_empty_band, mel_filters, read_wave
 from tests.support.datasets import refusal
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnntrain import registry
-from cnntrain.errors import DataError
+from cnntrain.core import registry
+from cnntrain.core.errors import DataError
 from tests.support.datasets import labels, pixels, refusal
 
 NAMES = (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin")

@@ -10,10 +10,10 @@ from zipfile import BadZipFile
 import numpy as np
 import pytest
 
-from cnntrain import registry
+from cnntrain.core import registry
+from cnntrain.core.errors import DataError, StorageError
 from cnntrain.datasets.base import Dataset
-from cnntrain.errors import DataError, StorageError
-from cnntrain.reading import reading
+from cnntrain.reading.input_files import reading
 
 SETTINGS = [
     pytest.param(registry.make("datasets", name, **fields), id=f"{name}-{index}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnntrain import registry
+from cnntrain.core import registry
 from tests.support.datasets import refusal
 from tests.support.experiments import run, write
 from tests.support.pictures import png

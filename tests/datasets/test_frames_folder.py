@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnntrain import registry
+from cnntrain.core import registry
 from tests.support.datasets import refusal
 from tests.support.experiments import run, write
 from tests.support.pictures import gif, png

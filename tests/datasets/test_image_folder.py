@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnntrain import registry
-from cnntrain.arrays import Array
-from cnntrain.errors import DataError
-from cnntrain.pictures import decode
-from cnntrain.reader import Reader
+from cnntrain.core import registry
+from cnntrain.core.arrays import Array
+from cnntrain.core.errors import DataError
+from cnntrain.reading.pictures import decode
+from cnntrain.reading.reader import Reader
 from tests.support.datasets import SHARED, pixels, refusal
 from tests.support.pictures import bomb, gif
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnntrain import registry
-from cnntrain.arrays import Array
+from cnntrain.core import registry
+from cnntrain.core.arrays import Array
+from cnntrain.core.errors import StorageError
 from cnntrain.datasets import npz
-from cnntrain.errors import StorageError
-from cnntrain.stored import Stored
+from cnntrain.reading.stored import Stored
 from tests.support.datasets import labels, pixels, refusal
 
 SHAPES = [(6, 5), (6, 5, 1), (6, 5, 3)]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cnntrain.datasets.base import Images, Rows, joined
-from cnntrain.stored import Source, Stored, checksums
+from cnntrain.reading.stored import Source, Stored, checksums
 
 
 @pytest.fixture

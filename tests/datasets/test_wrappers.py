@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnntrain import registry
+from cnntrain.core import registry
+from cnntrain.core.errors import DataError
 from cnntrain.datasets.base import Dataset, Images
-from cnntrain.errors import DataError
-from cnntrain.reader import ALONE, Reader
+from cnntrain.reading.reader import ALONE, Reader
 from tests.support.datasets import labels, write_idx
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cnntrain import gradcheck
+from cnntrain.checks import gradcheck
 from cnntrain.config.load import load_text
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.pool import Pool

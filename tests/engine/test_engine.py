@@ -7,10 +7,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from cnntrain.core.errors import DivergedError
+from cnntrain.core.registry import make
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.update import Updater
-from cnntrain.errors import DivergedError
-from cnntrain.registry import make
 from tests.support.networks import Fixed, declared, engine_of, everything, plain, random_batch
 
 NETWORKS = {"everything": everything, "plain": plain}

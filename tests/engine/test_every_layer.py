@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from cnntrain import registry
 from cnntrain.config.fields import Declared
+from cnntrain.core import registry
 from cnntrain.engine.pool import Pool
 from cnntrain.layers.base import Layer
 from tests.support.networks import declared, engine_of, random_batch

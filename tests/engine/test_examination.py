@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntrain import build, build_data
 from cnntrain.config.load import load_text
+from cnntrain.data import build_data
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.examination import Examination, Finding
 from cnntrain.engine.fixed import Fixed
 from cnntrain.engine.pool import Pool
-from cnntrain.graph import BATCH
 from cnntrain.layers.conv2d import Conv2d
 from cnntrain.layers.dense import Dense
+from cnntrain.network import build
+from cnntrain.network.graph import BATCH
 from tests.support.experiments import FULL
 from tests.support.networks import declared, engine_of, random_batch
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cnntrain.engine.plan import Plan
-from cnntrain.graph import BATCH
+from cnntrain.network.graph import BATCH
 from cnntrain.ops import columns
 from tests.support.networks import declared, everything, graph_of, plain
 

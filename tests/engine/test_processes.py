@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnntrain.arrays import shared
+from cnntrain.core.arrays import shared
+from cnntrain.core.errors import LostWorkerError, StorageError
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.processes import Processes
-from cnntrain.errors import LostWorkerError, StorageError
-from cnntrain.stored import Source, Stored, checksums
+from cnntrain.reading.stored import Source, Stored, checksums
 from tests.support.networks import engine_of, plain, random_batch
 from tests.support.processes import alive
 

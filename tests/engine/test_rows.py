@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntrain.arrays import Array, aligned, tree_blocks, tree_sum
+from cnntrain.core.arrays import Array, aligned, tree_blocks, tree_sum
 from cnntrain.engine.plan import Plan
 from cnntrain.engine.program import shares_of
 from cnntrain.engine.rows import Group, Row, depth, groups_of

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from cnntrain.arrays import Array, Layout, Param, shared
+from cnntrain.core.arrays import Array, Layout, Param, shared
+from cnntrain.core.errors import DivergedError
+from cnntrain.core.registry import make, parts
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.update import BLOCK, Rules, Updater
-from cnntrain.errors import DivergedError
 from cnntrain.optimizers.base import Block, Lookahead, Optimizer
-from cnntrain.registry import make, parts
 
 Declared = tuple[str, Param, float, bool]
 

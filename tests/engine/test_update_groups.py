@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnntrain import registry
-from cnntrain.arrays import Layout, Param, aligned
+from cnntrain.core import registry
+from cnntrain.core.arrays import Layout, Param, aligned
+from cnntrain.core.errors import DivergedError
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.update import Rules, Updater, clip_adaptively
-from cnntrain.errors import DivergedError
-from cnntrain.graph import unmatched
+from cnntrain.network.graph import unmatched
 from cnntrain.optimizers.base import Group, Sam
 from tests.support.networks import engine_of, plain, random_batch
 

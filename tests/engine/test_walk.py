@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntrain import build, build_data
 from cnntrain.config.load import load_text
+from cnntrain.data import build_data
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.fixed import Fixed
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.vitals import SAMPLES, Vitals
 from cnntrain.engine.walk import Walk
+from cnntrain.network import build
 from tests.support.experiments import FULL
 
 EXTRA = """\

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from cnntrain.core.errors import StorageError
+from cnntrain.data.loader import Waiting
 from cnntrain.engine import pool as pools
 from cnntrain.engine import processes, watchdog
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.processes import Processes
 from cnntrain.engine.watchdog import Watchdog
-from cnntrain.errors import StorageError
-from cnntrain.loader import Waiting
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody counts for how long a thread has run")
 SOON = 0.05  # seconds between two looks here

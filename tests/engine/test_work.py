@@ -10,12 +10,12 @@ import tracemalloc
 
 import pytest
 
-from cnntrain.console import Console
+from cnntrain.core.console import Console
 from cnntrain.engine.pool import Pool
-from cnntrain.interrupts import Interrupts
-from cnntrain.job import prepare
-from cnntrain.run import RunDirectory
-from cnntrain.trainer import Trainer
+from cnntrain.rundir.directory import RunDirectory
+from cnntrain.training.interrupts import Interrupts
+from cnntrain.training.job import prepare
+from cnntrain.training.trainer import Trainer
 from tests.benchmarks import own
 from tests.benchmarks.networks import NETWORKS
 from tests.support.counting import counting

@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from cnntrain.core.errors import DataError
+from cnntrain.core.registry import make
 from cnntrain.datasets.audio_folder import read_wave
-from cnntrain.errors import DataError
-from cnntrain.pictures import decode, decode_clip
-from cnntrain.registry import make
+from cnntrain.reading.pictures import decode, decode_clip
 from tests.faults.mutations import mutate
 from tests.support.campaign import peak_memory
 from tests.support.datasets import idx, labels

@@ -18,9 +18,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FunctionType
 
-from cnntrain import archive, checkpoint
 from cnntrain.config.load import load
-from cnntrain.errors import ConfigError, DataError
+from cnntrain.core import archive
+from cnntrain.core.errors import ConfigError, DataError
+from cnntrain.rundir import checkpoint
 from tests.config.record import BROKEN
 from tests.faults.data_files import FORMATS
 from tests.faults.mutations import fits, outcome

@@ -22,8 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain import archive, build, checkpoint, saved
-from cnntrain.errors import CheckpointError
+from cnntrain.core import archive
+from cnntrain.core.errors import CheckpointError
+from cnntrain.network import build
+from cnntrain.rundir import checkpoint
+from cnntrain.trained import saved
 from tests.support.campaign import peak_memory
 
 ABSENT = object()

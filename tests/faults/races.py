@@ -16,9 +16,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from cnntrain import checkpoint
 from cnntrain.cli import main as cnntrain
-from cnntrain.run import read_metrics
+from cnntrain.rundir import checkpoint
+from cnntrain.rundir.directory import read_metrics
 from tests.support.experiments import TINY, run, write
 from tests.support.promises import evidence, forked, require, require_error, require_same, require_success, spawned
 

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cnntrain.cli import main as cnntrain
-from cnntrain.trainer import Trainer
+from cnntrain.training.trainer import Trainer
 from tests.support.experiments import TINY, run, write
 from tests.support.promises import (
     evidence,

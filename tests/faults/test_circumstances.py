@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnntrain import blas
-from cnntrain.checkpoint import read
 from cnntrain.cli import main
+from cnntrain.core import blas
 from cnntrain.engine import watchdog
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.watchdog import STILL
+from cnntrain.rundir.checkpoint import read
 from tests.support.campaign import Campaign
 from tests.support.experiments import FULL, TINY, call, evidence, run, write
 from tests.support.promises import require_error, require_sound

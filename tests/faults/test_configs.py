@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from cnntrain.checks.preflight import rehearse
 from cnntrain.cli import main
 from cnntrain.config.dump import fingerprint, plain, to_yaml
 from cnntrain.config.load import load, load_text
-from cnntrain.errors import ConfigError
-from cnntrain.preflight import rehearse
+from cnntrain.core.errors import ConfigError
 from tests.config.record import BROKEN
 from tests.support.campaign import Campaign, counts, peak_memory
 from tests.support.generated import Generator, broken

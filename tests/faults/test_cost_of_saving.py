@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnntrain import checkpoint
-from cnntrain.console import Console
+from cnntrain.core.console import Console
 from cnntrain.engine.pool import Pool
-from cnntrain.interrupts import Interrupts
-from cnntrain.job import prepare
-from cnntrain.run import RunDirectory
-from cnntrain.trainer import Trainer
+from cnntrain.rundir import checkpoint
+from cnntrain.rundir.directory import RunDirectory
+from cnntrain.training.interrupts import Interrupts
+from cnntrain.training.job import prepare
+from cnntrain.training.trainer import Trainer
 from tests.support.campaign import Campaign
 
 ROOT = Path(__file__).parent.parent.parent

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnntrain.errors import DataError
-from cnntrain.pictures import decode, decode_clip
+from cnntrain.core.errors import DataError
+from cnntrain.reading.pictures import decode, decode_clip
 from tests.faults.data_files import FORMATS, LIMIT, SECONDS
 from tests.support.campaign import Campaign, counts, peak_memory
 from tests.support.datasets import idx, refusal

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from cnntrain.run import RunDirectory
-from cnntrain.trainer import Trainer
+from cnntrain.rundir.directory import RunDirectory
+from cnntrain.training.trainer import Trainer
 from tests.support.campaign import Campaign
 from tests.support.experiments import TINY, run, write
 

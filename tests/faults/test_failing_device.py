@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent.parent
 READ = """
 import sys
 from pathlib import Path
-from cnntrain.errors import StorageError
+from cnntrain.core.errors import StorageError
 from tests.faults.data_files import FORMATS
 folder = Path(sys.argv[2])
 seeds, path, reader = FORMATS[sys.argv[1]](folder)

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from cnntrain import checkpoint, files
+from cnntrain.core import files
+from cnntrain.rundir import checkpoint
 from tests.support.campaign import Campaign, counts
 from tests.support.experiments import ADAM, call, evidence, start, write
 from tests.support.processes import workers

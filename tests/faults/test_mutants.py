@@ -21,15 +21,16 @@ from typing import Any
 import pytest
 
 import cnntrain
-import tests.test_files as test_files
-import tests.test_run as test_run
-import tests.test_trainer as test_trainer
-from cnntrain import checkpoint, files
-from cnntrain.files import AppendLog, DirectoryLock
-from cnntrain.run import RunDirectory
-from cnntrain.state import State
-from cnntrain.stepper import Stepper
-from cnntrain.trainer import Trainer
+import tests.core.test_files as test_files
+import tests.rundir.test_directory as test_run
+import tests.training.test_trainer as test_trainer
+from cnntrain.core import files
+from cnntrain.core.files import AppendLog, DirectoryLock
+from cnntrain.rundir import checkpoint
+from cnntrain.rundir.directory import RunDirectory
+from cnntrain.training.state import State
+from cnntrain.training.stepper import Stepper
+from cnntrain.training.trainer import Trainer
 from tests.faults import test_every_step, test_mutated_checkpoints, test_power_loss
 from tests.support.campaign import Campaign
 from tests.support.seeded import Bug, source, spoilt, survives

@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from cnntrain import checkpoint, files
-from cnntrain.checkpoint import Checkpoint
-from cnntrain.errors import CheckpointError
-from cnntrain.run import RunDirectory
-from cnntrain.trainer import Trainer
+from cnntrain.core import files
+from cnntrain.core.errors import CheckpointError
+from cnntrain.rundir import checkpoint
+from cnntrain.rundir.checkpoint import Checkpoint
+from cnntrain.rundir.directory import RunDirectory
+from cnntrain.training.trainer import Trainer
 from tests.faults.disk import Disk, Op, Recorder, State
 from tests.faults.points import SMALL
 from tests.support.campaign import Campaign, counts

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cnntrain import checkpoint
+from cnntrain.rundir import checkpoint
 from tests.support.campaign import Campaign, counts
 from tests.support.experiments import TINY, call, run, write
 from tests.support.promises import evidence

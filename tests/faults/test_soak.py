@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from cnntrain.errors import StoppedError, StorageError
-from cnntrain.trainer import Trainer
+from cnntrain.core.errors import StoppedError, StorageError
+from cnntrain.training.trainer import Trainer
 from tests.support.campaign import Campaign, counts
 from tests.support.experiments import TINY, run, start, write
 from tests.support.faults import inject

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain.arrays import Array
-from cnntrain.checkpoint import FORMAT
+from cnntrain.core.arrays import Array
 from cnntrain.engine.pool import Pool
-from cnntrain.inference import Trained
-from cnntrain.run import read_metrics
+from cnntrain.rundir.checkpoint import FORMAT
+from cnntrain.rundir.directory import read_metrics
+from cnntrain.trained.inference import Trained
 from tests.support.experiments import TINY, run, write
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cnntrain.arrays import Array
-from cnntrain.registry import make
+from cnntrain.core.arrays import Array
+from cnntrain.core.registry import make
 from tests.support.golden_networks import BATCHES, NETWORKS, RUNS, Run, batches, network_of
 
 

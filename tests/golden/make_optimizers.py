@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cnntrain import registry
+from cnntrain.core import registry
 from tests.support.golden import save
 from tests.support.optimizers import SHOWN, SIZE, STEPS, gradient, rate, start, tensors
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain.arrays import Array
+from cnntrain.checks.selftest import GOLDEN as PACKED
+from cnntrain.checks.selftest import INDEX, KINDS
 from cnntrain.config.dump import plain, to_yaml
-from cnntrain.selftest import GOLDEN as PACKED
-from cnntrain.selftest import INDEX, KINDS
+from cnntrain.core.arrays import Array
 from tests.schedules.test_schedules import READERS
 from tests.support.golden import GOLDEN, load
 from tests.support.golden_networks import BATCHES, NETWORKS, RUNS

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from cnntrain import registry
-from cnntrain.arrays import Param
-from cnntrain.random import stream
+from cnntrain.core import registry
+from cnntrain.core.arrays import Param
+from cnntrain.core.random import stream
 from tests.support.layers import run
 
 TRUNCATED = math.sqrt(1 - 4 * math.exp(-2) / math.sqrt(2 * math.pi) / math.erf(math.sqrt(2)))  # by calculus

@@ -1,6 +1,6 @@
 """What every registered layer must keep, whatever it computes; a new layer is tested by being there.
 
-The checks are the package's own, cnntrain/contracts/layer.py, which `cnntrain selftest --part` runs too.
+The checks are the package's own, cnntrain/checks/contracts/layer.py, which `cnntrain selftest --part` runs too.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntrain import registry
-from cnntrain.contracts import layer as contract
-from cnntrain.contracts import part
+from cnntrain.checks.contracts import layer as contract
+from cnntrain.checks.contracts import part
+from cnntrain.core import registry
 
 LAYERS = registry.parts("layers")
 CASES = [

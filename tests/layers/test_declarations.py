@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntrain import registry
+from cnntrain.core import registry
 from cnntrain.layers.base import Coupled, Layer
 from tests.support.layers import run, start
 

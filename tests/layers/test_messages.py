@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cnntrain import registry
+from cnntrain.core import registry
 
 
 @pytest.mark.parametrize(

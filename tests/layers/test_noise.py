@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntrain import registry
-from cnntrain.graph import weave
+from cnntrain.core import registry
+from cnntrain.network.graph import weave
 from tests.support.layers import run
 from tests.support.networks import declared
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from cnntrain import registry
+from cnntrain.core import registry
 from cnntrain.ops import erf, pooling
 from cnntrain.ops.convolution import Convolution, sum_over_windows
 from tests.layers import test_contracts as contracts

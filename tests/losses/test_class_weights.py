@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntrain import registry
-from cnntrain.contracts.loss import batch, run
-from cnntrain.description import Description
+from cnntrain.checks.contracts.loss import batch, run
+from cnntrain.core import registry
+from cnntrain.core.description import Description
 from cnntrain.losses.base import beside
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnntrain import registry
-from cnntrain.contracts import loss as contract
-from cnntrain.contracts.loss import TARGETS, run
+from cnntrain.checks.contracts import loss as contract
+from cnntrain.checks.contracts.loss import TARGETS, run
+from cnntrain.core import registry
 from cnntrain.losses.base import Loss
 from tests.support import golden
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnntrain import registry
-from cnntrain.arrays import Array
-from cnntrain.contracts import metric as contract
-from cnntrain.contracts.metric import CLASSES, samples, state_of
+from cnntrain.checks.contracts import metric as contract
+from cnntrain.checks.contracts.metric import CLASSES, samples, state_of
+from cnntrain.core import registry
+from cnntrain.core.arrays import Array
 from cnntrain.metrics.base import Metric
 from tests.support import golden
 

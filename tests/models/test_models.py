@@ -7,12 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from cnntrain import registry
 from cnntrain.config.load import load_text
+from cnntrain.core import registry
+from cnntrain.core.errors import ConfigError, Mark
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.pool import Pool
-from cnntrain.errors import ConfigError, Mark
-from cnntrain.graph import Graph, weave
+from cnntrain.network.graph import Graph, weave
 from tests.support.golden import GOLDEN
 from tests.support.networks import engine_of, random_batch
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntrain.arrays import aligned
+from cnntrain.core.arrays import aligned
 from cnntrain.engine.solo import spoiled
 from cnntrain.ops import columns as columns_module
 from cnntrain.ops.calls import run

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnntrain.arrays import aligned
+from cnntrain.core.arrays import aligned
 from cnntrain.engine.solo import spoiled
 from cnntrain.ops.calls import run
 from cnntrain.ops.convolution import Convolution

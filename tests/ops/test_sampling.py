@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnntrain.arrays import Array
+from cnntrain.core.arrays import Array
 from cnntrain.ops.sampling import affine_maps, blur, resample, resampling, warp
 
 FILTERS: dict[str, Any] = {"bilinear": Image.Resampling.BILINEAR, "nearest": Image.Resampling.NEAREST}

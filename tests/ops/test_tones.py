@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from cnntrain.arrays import Array
+from cnntrain.core.arrays import Array
 from cnntrain.ops import tones
 
 BYTE = 1 / 255

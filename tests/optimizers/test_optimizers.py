@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnntrain import registry
-from cnntrain.contracts import optimizer as contract
+from cnntrain.checks.contracts import optimizer as contract
+from cnntrain.core import registry
 from cnntrain.optimizers.base import Block, Lookahead, Optimizer
 from tests.support import golden
 from tests.support.optimizers import SHOWN, STEPS, Run, gradient, start

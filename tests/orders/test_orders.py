@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntrain import registry
+from cnntrain.core import registry
+from cnntrain.core.errors import DataError
+from cnntrain.data.loader import Loader, Samples, times_before
 from cnntrain.datasets.base import Images
-from cnntrain.errors import DataError
-from cnntrain.loader import Loader, Samples, times_before
 from tests.support.experiments import evidence, run, write
 
 LABELS = np.array([0] * 50 + [1] * 7 + [2] * 3)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnntrain import registry
 from cnntrain.config.fields import Duration
+from cnntrain.core import registry
 from cnntrain.schedules.base import Horizon, Schedule, Warmup
 from cnntrain.schedules.piecewise import Point, Stage
 from tests.support import golden

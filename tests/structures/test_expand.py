@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnntrain import build, registry
 from cnntrain.config.fields import Declared
 from cnntrain.config.schema import Init
-from cnntrain.errors import Mark
-from cnntrain.graph import weave
+from cnntrain.core import registry
+from cnntrain.core.errors import Mark
+from cnntrain.network import build
+from cnntrain.network.graph import weave
 
 HERE = Mark("test.yaml", 1, 1)
 

@@ -10,7 +10,7 @@ from cnntrain.config.load import Loaded, load_text
 from cnntrain.config.problems import Problems
 from cnntrain.config.reader import Place, Reader
 from cnntrain.config.tree import Node, Scalar, Source, parse
-from cnntrain.errors import ConfigError
+from cnntrain.core.errors import ConfigError
 
 SMALL = """\
 data:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnntrain import registry
-from cnntrain.arrays import Array
-from cnntrain.errors import DataError
+from cnntrain.core import registry
+from cnntrain.core.arrays import Array
+from cnntrain.core.errors import DataError
 
 SHARED = Path(__file__).parent.parent.parent.parent / "shared" / "data"  # full data sets, where a machine has them
 

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cnntrain.checkpoint import read
-from cnntrain.session import Options, fit
+from cnntrain.rundir.checkpoint import read
+from cnntrain.training.session import Options, fit
 
 FULL = """\
 name: full

@@ -1,4 +1,4 @@
-"""Fault injection: an `os` for `cnntrain.files` that fails, cuts short or kills at the n-th operation."""
+"""Fault injection: an `os` for `cnntrain.core.files` that fails, cuts short or kills at the n-th operation."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from cnntrain import files
-from cnntrain.errors import StorageError
+from cnntrain.core import files
+from cnntrain.core.errors import StorageError
 
 OPERATIONS = ("open", "write", "fsync", "close", "replace", "ftruncate", "mkdir", "makedirs", "symlink", "unlink")
 
@@ -49,7 +49,7 @@ class FaultyOs:
 
 
 def inject(patch: pytest.MonkeyPatch, fault: Callable[[int, str], OSError | None], short: bool = False) -> FaultyOs:
-    """Make `cnntrain.files` use an `os` with this fault until the patch is undone."""
+    """Make `cnntrain.core.files` use an `os` with this fault until the patch is undone."""
     faulty = FaultyOs(fault, short)
     patch.setattr(files, "os", faulty)
     return faulty

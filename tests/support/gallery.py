@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from cnntrain import registry
-from cnntrain.arrays import Array
+from cnntrain.core import registry
+from cnntrain.core.arrays import Array
+from cnntrain.data.loader import Samples, fit
 from cnntrain.datasets.base import Images
-from cnntrain.loader import Samples, fit
 from cnntrain.transforms.base import Transform
 from tests.support.pages import ROOT
 

@@ -8,15 +8,15 @@ import random
 import typing
 from typing import Any, Literal
 
-from cnntrain import registry
 from cnntrain.config.describe import bare, options, required
 from cnntrain.config.fields import Declared, Duration, Kind, Pattern, Range
 from cnntrain.config.problems import Problems
 from cnntrain.config.reader import Place, Reader, keys_of
 from cnntrain.config.schema import Experiment
 from cnntrain.config.tree import Map, of_plain
-from cnntrain.errors import ConfigError, Mark
-from cnntrain.registry import Part
+from cnntrain.core import registry
+from cnntrain.core.errors import ConfigError, Mark
+from cnntrain.core.registry import Part
 
 TEXTS = (
     *("a", "first", "val/loss", "train/loss", "two words", "ü", "on", "no", "1e-3", "010", "null", "~", "", "- x"),

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnntrain import registry
-from cnntrain.arrays import Array
+from cnntrain.core import registry
+from cnntrain.core.arrays import Array
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 

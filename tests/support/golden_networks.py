@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain import build
-from cnntrain.arrays import Array
 from cnntrain.config.load import Loaded, load
+from cnntrain.core.arrays import Array
 from cnntrain.datasets.base import Dataset
+from cnntrain.network import build
 from tests.support.golden import GOLDEN
 
 NETWORKS = GOLDEN / "networks"

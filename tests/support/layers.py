@@ -1,4 +1,4 @@
 """A layer run by itself on arrays a test can look at: the driver that the contracts of the package have."""
 
-from cnntrain.contracts.alone import run as run
-from cnntrain.contracts.alone import start as start
+from cnntrain.checks.contracts.alone import run as run
+from cnntrain.checks.contracts.alone import start as start

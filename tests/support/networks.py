@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain import build, registry
-from cnntrain.arrays import Shape
 from cnntrain.config.fields import Declared
 from cnntrain.config.schema import Init, NodeOptions, TrainedOptions
+from cnntrain.core import registry
+from cnntrain.core.arrays import Shape
+from cnntrain.core.errors import Mark
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.fixed import Fixed as Fixed
 from cnntrain.engine.pool import Pool
-from cnntrain.engine.tally import Tally
-from cnntrain.errors import Mark
-from cnntrain.graph import Graph, weave
+from cnntrain.network import build
+from cnntrain.network.graph import Graph, weave
+from cnntrain.network.tally import Tally
 
 OPTIONS = ("name", "from_", "init", "bias_init", "freeze", "lr_mult")
 

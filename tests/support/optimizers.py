@@ -1,10 +1,10 @@
-"""The driver for one optimizer, which the contracts of the package have: cnntrain/contracts/steps.py."""
+"""The driver for one optimizer, which the contracts of the package have: cnntrain/checks/contracts/steps.py."""
 
-from cnntrain.contracts.steps import SHOWN as SHOWN
-from cnntrain.contracts.steps import SIZE as SIZE
-from cnntrain.contracts.steps import STEPS as STEPS
-from cnntrain.contracts.steps import Run as Run
-from cnntrain.contracts.steps import gradient as gradient
-from cnntrain.contracts.steps import rate as rate
-from cnntrain.contracts.steps import start as start
-from cnntrain.contracts.steps import tensors as tensors
+from cnntrain.checks.contracts.steps import SHOWN as SHOWN
+from cnntrain.checks.contracts.steps import SIZE as SIZE
+from cnntrain.checks.contracts.steps import STEPS as STEPS
+from cnntrain.checks.contracts.steps import Run as Run
+from cnntrain.checks.contracts.steps import gradient as gradient
+from cnntrain.checks.contracts.steps import rate as rate
+from cnntrain.checks.contracts.steps import start as start
+from cnntrain.checks.contracts.steps import tensors as tensors

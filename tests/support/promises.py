@@ -11,9 +11,10 @@ import traceback
 from collections.abc import Callable, Set
 from pathlib import Path
 
-from cnntrain import checkpoint, files, strict_json
 from cnntrain.cli import main as cnntrain
-from cnntrain.run import read_metrics
+from cnntrain.core import files, strict_json
+from cnntrain.rundir import checkpoint
+from cnntrain.rundir.directory import read_metrics
 
 
 class BrokenPromiseError(Exception):

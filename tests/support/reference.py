@@ -15,8 +15,6 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
-from cnntrain import registry
-from cnntrain.advice import RULES
 from cnntrain.cli import COMMANDS
 from cnntrain.cli.documents import DOCUMENTS
 from cnntrain.config.catalogue import entry, fields_of, keys, shown
@@ -25,7 +23,9 @@ from cnntrain.config.fields import Declared, Duration, Kind
 from cnntrain.config.json_schema import json_schema
 from cnntrain.config.reader import keys_of
 from cnntrain.config.schema import Experiment, TrainedOptions
-from cnntrain.registry import Part
+from cnntrain.core import registry
+from cnntrain.core.registry import Part
+from cnntrain.training.advice import RULES
 from tests.support.pages import PAGES, PARTS, ROOT, Page
 
 TITLES = {"models": "Ready models", "datasets": "Data sources"}

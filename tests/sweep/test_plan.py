@@ -12,7 +12,7 @@ from cnntrain.config.dump import plain
 from cnntrain.config.load import leaves, load
 from cnntrain.config.problems import Problems
 from cnntrain.config.tree import Scalar, Source, parse
-from cnntrain.errors import ConfigError, UsageError
+from cnntrain.core.errors import ConfigError, UsageError
 from cnntrain.sweep.plan import Plan, Spread, read_plan, to_text
 from tests.support.experiments import write
 

@@ -11,20 +11,20 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from cnntrain import registry
-from cnntrain.arrays import Array
+from cnntrain.core import registry
+from cnntrain.core.arrays import Array
+from cnntrain.core.description import Description
+from cnntrain.core.display import Answer, Gallery, Section
 from cnntrain.datasets.base import Dataset, Images
-from cnntrain.description import Description
-from cnntrain.display import Answer, Gallery, Section
 from cnntrain.engine.pool import Pool
-from cnntrain.inference import Trained
 from cnntrain.losses.base import Loss
 from cnntrain.metrics.base import Mean
-from cnntrain.reader import ALONE, Reader
-from cnntrain.record import read
-from cnntrain.report import sections
-from cnntrain.report.judged import judging
+from cnntrain.reading.reader import ALONE, Reader
+from cnntrain.results.report import sections
+from cnntrain.results.report.judged import judging
+from cnntrain.rundir.history import read
 from cnntrain.tasks.base import Evaluation, Task
+from cnntrain.trained.inference import Trained
 from tests.support.experiments import run
 
 MOST, SIDE = 3, 8

@@ -9,13 +9,15 @@ import re
 import numpy as np
 import pytest
 
-from cnntrain import build, build_data, registry
-from cnntrain.arrays import Array
 from cnntrain.config.load import load_text
-from cnntrain.description import CLASSES, VALUES, Description
-from cnntrain.display import Gallery, Matrix, Plot, Section, Table
-from cnntrain.errors import ConfigError, DataError
+from cnntrain.core import registry
+from cnntrain.core.arrays import Array
+from cnntrain.core.description import CLASSES, VALUES, Description
+from cnntrain.core.display import Gallery, Matrix, Plot, Section, Table
+from cnntrain.core.errors import ConfigError, DataError
+from cnntrain.data import build_data
 from cnntrain.losses.base import own
+from cnntrain.network import build
 from cnntrain.tasks import base
 from cnntrain.tasks.base import Evaluation, Task
 

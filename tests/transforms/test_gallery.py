@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntrain import registry
+from cnntrain.core import registry
 from tests.support import gallery
 from tests.support.pages import PARTS
 from tests.transforms.test_transforms import NEEDS

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnntrain.checkpoint import read, save
 from cnntrain.cli import main
+from cnntrain.core.errors import CheckpointError, StoppedError
 from cnntrain.engine.pool import Pool
-from cnntrain.errors import CheckpointError, StoppedError
-from cnntrain.inference import Trained
-from cnntrain.run import read_metrics
+from cnntrain.rundir.checkpoint import read, save
+from cnntrain.rundir.directory import read_metrics
+from cnntrain.trained.inference import Trained
 from cnntrain.transforms.zca_whiten import ZCAWhiten
 from tests.support.experiments import evidence, run, write
-from tests.test_trainer import _stop_after
+from tests.training.test_trainer import _stop_after
 
 WHITENED = (
     "data.train_transforms=[{type: random_crop, padding: 1}, zca_whiten]",

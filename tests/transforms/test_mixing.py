@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnntrain import registry
-from cnntrain.arrays import Array
+from cnntrain.core import registry
+from cnntrain.core.arrays import Array
+from cnntrain.core.errors import ConfigError, StoppedError
+from cnntrain.data.loader import Loader, Samples
 from cnntrain.datasets.base import Images
-from cnntrain.errors import ConfigError, StoppedError
-from cnntrain.loader import Loader, Samples
 from cnntrain.transforms.base import Mixing
 from cnntrain.transforms.cutmix import box
 from tests.support import golden
 from tests.support.datasets import pixels
 from tests.support.experiments import evidence, run, write
-from tests.test_trainer import _stop_after
+from tests.training.test_trainer import _stop_after
 
 SETTINGS = [
     pytest.param(registry.make("transforms", name, **fields), id=f"{name}-{index}")

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnntrain import registry
-from cnntrain.arrays import Array
-from cnntrain.contracts import transform as contract
-from cnntrain.contracts.transform import SHAPE, draws, photos
-from cnntrain.errors import ConfigError, DataError
-from cnntrain.random import Draws
+from cnntrain.checks.contracts import transform as contract
+from cnntrain.checks.contracts.transform import SHAPE, draws, photos
+from cnntrain.core import registry
+from cnntrain.core.arrays import Array
+from cnntrain.core.errors import ConfigError, DataError
+from cnntrain.core.random import Draws
 from cnntrain.transforms.base import Sometimes, Transform
 from tests.support import golden
 from tests.support.experiments import run, write

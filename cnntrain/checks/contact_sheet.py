@@ -1,0 +1,112 @@
+"""A contact sheet shows samples as the network gets them: preprocessed, augmented, each with its label.
+
+Normalization is undone for the eye, by one line for each channel of the whole sheet, so that colours and contrasts can
+be compared from picture to picture; more than three channels are shown side by side, in grey.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.data.build_data import Data
+from cnntrain.data.loader import Loader, Samples, output_shape
+
+MOST = 32  # samples of each kind
+_COLUMNS = 8
+_CELL = 96  # pixels of a picture's longer side, at least
+_CAPTION = 14  # pixels of a line of text
+_GAP = 4
+_BACKGROUND, _INK = (255, 255, 255), (0, 0, 0)
+_LETTERS = 15  # of a label, as many as a cell has room for
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Samples (n, h, w, c) under one heading, with their labels."""
+
+    heading: str
+    pixels: Array
+    labels: Sequence[str]
+
+
+def contact_sheet(name: str, loader: Loader, data: Data) -> bytes:
+    """A PNG of the first training samples of epoch 0, augmented, and validation samples, evenly spread."""
+    shape = output_shape(data.eval_transforms, data.description.shape)
+    strips = [_strip("training: the first step, augmented", loader.step(0)[0], shape, data)]
+    if data.val is not None:
+        spread = data.val_indices[:: -(-len(data.val_indices) // MOST)]
+        samples = Samples(data.val, spread, data.eval_transforms)
+        strips.append(_strip("validation", samples, shape, data))
+    return draw(f"{name}: what the network sees", strips)
+
+
+def _strip(heading: str, samples: Samples, shape: Shape, data: Data) -> Strip:
+    pixels = np.empty((min(len(samples), MOST), *shape), np.float32)
+    targets, _ = samples.fill(0, len(pixels), pixels)
+    return Strip(heading, pixels, [data.task.told(target, data.description) for target in targets])
+
+
+def draw(title: str, strips: Sequence[Strip]) -> bytes:
+    """The sheet as a PNG."""
+    low, high = _limits([strip.pixels for strip in strips])
+    tiles = [[_tile(image, low, high) for image in strip.pixels] for strip in strips]
+    width, height = tiles[0][0].size
+    columns = min(_COLUMNS, max(map(len, tiles)))
+    rows = [math.ceil(len(row) / columns) for row in tiles]
+    step = (width + _GAP, height + _CAPTION + _GAP)
+    size = (_GAP + columns * step[0], _CAPTION + _GAP + sum(_CAPTION + _GAP + n * step[1] for n in rows))
+    sheet = Image.new("RGB", size, _BACKGROUND)
+    pen = ImageDraw.Draw(sheet)
+    pen.text((_GAP, 1), _plain(title), fill=_INK)
+    top = _CAPTION + _GAP
+    for strip, pictures, count in zip(strips, tiles, rows, strict=True):
+        pen.text((_GAP, top), _plain(strip.heading), fill=_INK)
+        top += _CAPTION + _GAP
+        for place, (picture, words) in enumerate(zip(pictures, strip.labels, strict=True)):
+            x, y = _GAP + place % columns * step[0], top + place // columns * step[1]
+            sheet.paste(picture, (x, y))
+            room = max(_LETTERS * width // _CELL, 3)
+            pen.text((x, y + height), _plain(words if len(words) <= room else words[: room - 2] + ".."), fill=_INK)
+        top += count * step[1]
+    stream = io.BytesIO()
+    sheet.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def _plain(text: str) -> str:
+    """What the built-in letters can show."""
+    return text.encode("latin-1", "replace").decode("latin-1")
+
+
+def _limits(arrays: Sequence[Array]) -> tuple[Array, Array]:
+    """For each channel the values to be shown as black and as white: all but the outermost thousandth."""
+    rows = np.concatenate([array.reshape(-1, array.shape[-1]) for array in arrays])
+    low, high = np.quantile(rows, (0.001, 0.999), axis=0)
+    return low, np.where(high > low, high, low + 1)
+
+
+def _tile(image: Array, low: Array, high: Array) -> Image.Image:
+    """One sample as a picture, enlarged by a whole factor."""
+    shown = (np.clip((image - low) / (high - low), 0, 1) * 255).round().astype(np.uint8)
+    if shown.shape[2] not in (1, 3):
+        shown = _side_by_side(shown)
+    picture = Image.fromarray(shown[:, :, 0] if shown.shape[2] == 1 else shown).convert("RGB")
+    factor = max(_CELL // max(picture.size), 1)
+    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+
+
+def _side_by_side(image: Array) -> Array:
+    """Channels (h, w, c) as grey pictures in a grid, (rows * h, columns * w, 1)."""
+    height, width, channels = image.shape
+    columns = math.ceil(math.sqrt(channels))
+    rows = math.ceil(channels / columns)
+    grid = np.zeros((rows * columns, height, width), image.dtype)
+    grid[:channels] = image.transpose(2, 0, 1)
+    return grid.reshape(rows, columns, height, width).transpose(0, 2, 1, 3).reshape(rows * height, columns * width, 1)

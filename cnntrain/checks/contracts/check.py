@@ -1,0 +1,160 @@
+"""`cnntrain selftest --part FILE`: every contract that holds for the parts of one file, as check_estimator does it.
+
+The file is one that the user names on the command line, and is imported; no config and no checkpoint leads here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cnntrain
+from cnntrain.checks.contracts import layer, loss, metric, optimizer, part, transform
+from cnntrain.core import registry
+from cnntrain.core.errors import CheckFailedError, UsageError
+from cnntrain.core.registry import KINDS, Part
+from cnntrain.rundir.directory import environment
+
+_OF_KIND: dict[str, Any] = {
+    "layers": layer,
+    "losses": loss,
+    "metrics": metric,
+    "optimizers": optimizer,
+    "transforms": transform,
+}
+_OF_EVERY_PART = (part.says_what_it_is, part.bounds_its_numbers)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One check of one part: how often it was made, and the first thing that did not hold, or "" where all did."""
+
+    part: str  # "layer snake"
+    check: str  # "has gradients that are central differences"
+    cases: int
+    problem: str
+
+    def document(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return {
+            "part": self.part,
+            "check": self.check,
+            "passed": not self.problem,
+            "cases": self.cases,
+            "problem": self.problem,
+        }
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All verdicts on a file, and how long they took."""
+
+    path: Path
+    verdicts: tuple[Verdict, ...]
+    seconds: float
+
+    def document(self) -> dict[str, Any]:
+        """What `selftest --part FILE --json` prints."""
+        return {
+            "passed": not any(verdict.problem for verdict in self.verdicts),
+            "seconds": round(self.seconds, 2),
+            "environment": environment(),
+            "checks": [verdict.document() for verdict in self.verdicts],
+        }
+
+    def require(self) -> None:
+        """Raise CheckFailedError that names the first check that failed."""
+        failed = [verdict for verdict in self.verdicts if verdict.problem]
+        if failed:
+            first = failed[0]
+            raise CheckFailedError(
+                f"{len(failed)} of {len(self.verdicts)} checks of {self.path} failed, the first: "
+                f"{first.part}: {first.check}: {first.problem}"
+            )
+
+
+def check(path: Path) -> Outcome:
+    """The verdicts on all parts that a file registers. Raises UsageError where it cannot be read, or registers none."""
+    start = time.monotonic()
+    verdicts = [verdict for cls in parts_of(path) for verdict in verdicts_on(cls)]
+    return Outcome(path, tuple(verdicts), time.monotonic() - start)
+
+
+def parts_of(path: Path) -> list[type[Part]]:
+    """The parts that a Python file registers. Raises UsageError where it cannot be read, or registers none."""
+    try:
+        module = _module(path.resolve())
+    except (Exception, SystemExit) as error:  # whatever the file's own lines raise
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UsageError(f"{path} cannot be imported: {reason}. Mend the file") from error
+    found = [cls for kind in KINDS for cls in registry.known(kind).values() if cls.__module__ == module.__name__]
+    if not found:
+        raise UsageError(f"{path} registers no part. Put @register('NAME') before the part's class")
+    return found
+
+
+def _module(path: Path) -> ModuleType:
+    """The module of a file: of our own package by its name, any other one under a name that nobody else has."""
+    root = Path(cnntrain.__file__).resolve().parent
+    if path.is_relative_to(root):
+        inside = path.relative_to(root).with_suffix("").parts
+        return importlib.import_module(".".join(["cnntrain", *inside]))
+    spec = importlib.util.spec_from_file_location(f"part_of_file.{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError("its name does not end with .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module  # where dataclasses look up the types of fields
+    spec.loader.exec_module(module)
+    return module
+
+
+def verdicts_on(cls: type[Part]) -> Iterator[Verdict]:
+    """Every check of a part."""
+    name = f"{KINDS[cls.kind]} {cls.name_in_config}"
+    for of_part in _OF_EVERY_PART:
+        yield _verdict(name, of_part, [(cls,)])
+    contract = _OF_KIND.get(cls.kind)
+    if hasattr(cls, "examples") and cls.kind != "datasets":  # whose examples may need files
+        yield _verdict(name, _has_examples, [(cls,)])
+        if contract and getattr(cls, "examples", ()):
+            try:
+                subjects = list(contract.subjects(cls))
+            except (TypeError, ValueError):  # an example that cannot be made, which the verdict before says
+                return
+            for one in contract.CHECKS:
+                yield _verdict(name, one, subjects)
+
+
+def _has_examples(cls: Any) -> None:
+    """It has, and each can be made."""
+    for example in part.examples_of(cls):
+        cls(**(example.fields if hasattr(example, "fields") else example))
+
+
+def _verdict(name: str, one: Callable[..., None], subjects: Sequence[tuple[Any, ...]]) -> Verdict:
+    """What a check says of the first subject that fails it, a warning of NumPy's being as bad as an error."""
+    words = one.__name__.strip("_").replace("_", " ")
+    for subject in subjects:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", RuntimeWarning)
+                one(*subject)
+        except AssertionError as error:
+            return Verdict(name, words, len(subjects), f"{_settings(subject)}{' '.join(str(error).split())}")
+        except Exception as error:  # whatever the part raises
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            return Verdict(name, words, len(subjects), f"{_settings(subject)}it raised {reason}")
+    return Verdict(name, words, len(subjects), "")
+
+
+def _settings(subject: Sequence[Any]) -> str:
+    """Which of the examples it was."""
+    return "" if isinstance(subject[0], type) else f"{', '.join(map(str, subject))}: "

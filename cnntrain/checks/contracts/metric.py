@@ -1,0 +1,127 @@
+"""What every metric must keep: states that add up, and values that are numbers or NaN."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from cnntrain.checks.contracts.base import close, equal, hold
+from cnntrain.core.arrays import Array
+from cnntrain.losses.base import one_hot
+from cnntrain.metrics.base import Metric
+
+CLASSES = 6
+
+
+def samples(n: int = 40) -> tuple[Array, Array, Array]:
+    """Outputs (n, CLASSES), labels (n,) and weights, which are whole so that sums are exact in any order."""
+    rng = np.random.default_rng(5)
+    weights = rng.integers(1, 4, n).astype(np.float32)
+    return rng.standard_normal((n, CLASSES)).astype(np.float32), rng.integers(0, CLASSES, n), weights
+
+
+def state_of(metric: Metric, outputs: Array, targets: Array, weights: Array) -> Array:
+    """The state after these samples."""
+    state = metric.zeros(outputs.shape[1])
+    metric.add(state, outputs, targets, weights)
+    return state
+
+
+def has_states_that_add(metric: Metric) -> None:
+    """The state of a whole is the sum of its parts' states, and what is added to in parts."""
+    outputs, targets, weights = samples()
+    whole = state_of(metric, outputs, targets, weights)
+    parts = [slice(0, 1), slice(1, 25), slice(25, 40)]
+    merged = sum(state_of(metric, outputs[part], targets[part], weights[part]) for part in parts)
+    hold(whole.dtype == np.float64 and whole.ndim == 1, f"its state is {whole.dtype}, {whole.ndim}-D: float64, 1-D")
+    close(merged, whole, "the sum of the states of parts is not the state of the whole", rtol=1e-13)
+    one_state = metric.zeros(CLASSES)
+    for part in parts:
+        metric.add(one_state, outputs[part], targets[part], weights[part])
+    close(one_state, whole, "added in parts the state is another", rtol=1e-13)
+    hold(whole.any(), "its state stays zero")
+
+
+def counts_a_weight_of_two_as_the_sample_twice(metric: Metric) -> None:
+    """And a weight of zero as no sample."""
+    outputs, targets, _ = samples()
+    weights = np.ones(len(outputs), np.float32)
+    weights[::3] = 2
+    weights[1] = 0
+    repeated = np.repeat(np.arange(len(outputs)), weights.astype(int))
+    twice = state_of(metric, outputs[repeated], targets[repeated], np.ones(len(repeated), np.float32))
+    close(state_of(metric, outputs, targets, weights), twice, "a weight of 2 is not the sample twice", rtol=1e-13)
+
+
+def takes_rows_as_their_largest(metric: Metric) -> None:
+    """Targets as one-hot rows count as their labels."""
+    outputs, targets, weights = samples()
+    rows = one_hot(targets, outputs)
+    labels = state_of(metric, outputs, targets, weights)
+    equal(state_of(metric, outputs, rows, weights), labels, "one-hot rows have another state than their labels")
+
+
+def leaves_its_inputs_alone(metric: Metric) -> None:
+    """Outputs, targets and weights."""
+    arrays = samples()
+    for array in arrays:
+        array.flags.writeable = False
+    state_of(metric, *arrays)
+
+
+def is_nan_of_nothing_and_a_number_of_something(metric: Metric) -> None:
+    """A float; or a list of one for each class. The confusion matrix counts, and has no NaN."""
+    nothing, something = metric.value(metric.zeros(CLASSES)), metric.value(state_of(metric, *samples()))
+    if metric.name_in_config == "confusion":
+        equal(nothing, [[0] * CLASSES] * CLASSES, "of nothing it counts something")
+    elif isinstance(something, list):
+        hold(len(nothing) == len(something) == CLASSES, f"it has {len(something)} values for {CLASSES} classes")
+        hold(np.isnan(nothing).all(), f"of nothing it is {nothing}, expected NaN")
+        hold(all(type(number) is float for number in something), "its values are no floats")
+    else:
+        hold(type(nothing) is type(something) is float, f"its value is {type(something).__name__}, expected float")
+        hold(math.isnan(nothing), f"of nothing it is {nothing}, expected NaN")
+        hold(math.isfinite(something), f"of something it is {something}")
+
+
+def takes_outputs_that_are_not_finite(metric: Metric) -> None:
+    """Without a warning, as training that diverges gives them."""
+    outputs = np.zeros((3, CLASSES), np.float32)
+    outputs[0], outputs[1, 2], outputs[2, 3] = np.nan, np.inf, -np.inf
+    state = state_of(metric, outputs, np.array([0, 1, 2]), np.ones(3, np.float32))
+    hold(len(state) == len(metric.zeros(CLASSES)), "its state changes its length")
+
+
+def says_that_the_perfect_network_is_better(metric: Metric) -> None:
+    """`larger_is_better` is true of it: of right answers, sure ones, it is 1, or 0 where smaller is better."""
+    outputs, targets, weights = samples()
+    good = metric.value(state_of(metric, 20 * one_hot(targets, outputs), targets, weights))
+    poor = metric.value(state_of(metric, outputs, targets, weights))
+    if metric.name_in_config in ("mae", "mse", "r2"):
+        good = metric.value(state_of(metric, one_hot(targets, outputs), targets, weights))
+    if isinstance(good, float):
+        hold(
+            (good > poor) == metric.larger_is_better,
+            f"{good:g} for right answers, {poor:g} for others: larger_is_better",
+        )
+        best = 1 if metric.larger_is_better else 0
+        hold(abs(good - best) <= 1e-6, f"of right answers it is {good:g}, expected {best}")
+
+
+CHECKS = (
+    has_states_that_add,
+    counts_a_weight_of_two_as_the_sample_twice,
+    takes_rows_as_their_largest,
+    leaves_its_inputs_alone,
+    is_nan_of_nothing_and_a_number_of_something,
+    takes_outputs_that_are_not_finite,
+    says_that_the_perfect_network_is_better,
+)
+
+
+def subjects(cls: type[Metric]) -> Iterator[tuple[Metric]]:
+    """What a metric's checks are given: each example's metric."""
+    for fields in cls.examples:
+        yield (cls(**fields),)

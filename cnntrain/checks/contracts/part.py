@@ -1,0 +1,36 @@
+"""What every part must keep, of whatever kind: it says what it is, and what each of its numbers may be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cnntrain.checks.contracts.base import hold
+from cnntrain.config.fields import annotations_of, unbounded
+from cnntrain.core.registry import Part
+
+
+def says_what_it_is(cls: type[Part]) -> None:
+    """It has a docstring of its own, which is not the signature that @dataclass makes up."""
+    text = cls.__dict__.get("__doc__") or ""
+    hold(text, f"{cls.__name__} has no docstring: say what it computes")
+    hold(not text.startswith(f"{cls.__name__}("), f"the docstring of {cls.__name__} is the dataclass's signature")
+    hold(text != cls.__mro__[1].__doc__, f"the docstring of {cls.__name__} is its base class's")
+
+
+def bounds_its_numbers(cls: type[Part]) -> None:
+    """Every number among its keys has bounds, or is declared to be any finite one."""
+    classes = (cls, cls.options) if cls.options else (cls,)
+    bare = [name for one in classes for name, annotation in annotations_of(one).items() if unbounded(annotation)]
+    hold(
+        not bare,
+        f"{cls.__name__}.{', '.join(bare)} says not what it may be: write Annotated[float, Range(low, high)], or "
+        "a name of cnntrain/config/fields.py: Positive, Rate, ..., or Finite where every number means something",
+    )
+
+
+def examples_of(cls: Any) -> tuple[Any, ...]:
+    """The settings its checks run. Raises AssertionError where it has none."""
+    examples: tuple[Any, ...] = cls.examples
+    hold(examples, f"{cls.__name__} has no examples: give it settings to be checked with")
+    hold(all(a != b for i, a in enumerate(examples) for b in examples[:i]), f"{cls.__name__} has an example twice")
+    return examples

@@ -1,0 +1,138 @@
+"""What every transform must keep: shapes, types, and samples that do not depend on their company."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from cnntrain.checks.contracts.base import close, equal, hold
+from cnntrain.core import registry
+from cnntrain.core.arrays import Array
+from cnntrain.core.random import Draws
+from cnntrain.transforms.base import Transform
+
+SHAPE = (8, 12, 3)
+SHAPES = {"to_rgb": (8, 12, 1)}  # of the images a transform does something to, where color ones are left alone
+BEYOND = {"normalize", "scale", "haar", "lcn", "zca_whiten"}  # whose results are not pixels in [0, 1]
+
+
+def photos(n: int = 20, dtype: Any = np.float32, shape: tuple[int, ...] = SHAPE) -> Array:
+    """Images in [0.1, 0.9], no two alike."""
+    values = np.random.default_rng(7).uniform(0.1, 0.9, (n, *shape))
+    return (values * 255).astype(np.uint8) if dtype == np.uint8 else values.astype(dtype)
+
+
+def draws(samples: Iterable[int], epoch: int = 0) -> Draws:
+    """The random numbers of these samples."""
+    return Draws(0, "transform", (epoch, 0), np.array(list(samples), np.int64))
+
+
+def fitted(transform: Transform, images: Array | None = None) -> Transform:
+    """The transform, having measured what it wants to measure."""
+    return transform.fit([photos() if images is None else images]) if transform.needs_fit() else transform
+
+
+def dtypes(transform: Transform) -> list[Any]:
+    """The types of pixels it must take."""
+    return [np.float32, np.float64] + [np.uint8] * transform.moves_pixels_only
+
+
+def suited(transform: Transform, dtype: Any = np.float32) -> Array:
+    """Images the transform takes."""
+    return photos(dtype=dtype, shape=SHAPES.get(transform.name_in_config, SHAPE))
+
+
+def gives_the_declared_shape_and_the_type_it_got(transform: Transform) -> None:
+    """And does something."""
+    transform = fitted(transform)
+    for dtype in dtypes(transform):
+        images = suited(transform, dtype)
+        result = transform.apply(images.copy(), draws(range(20)))
+        shape = (20, *transform.output_shape(images.shape[1:]))
+        hold(result.shape == shape, f"its images are {result.shape}, declared {shape}")
+        hold(result.dtype == dtype, f"given {np.dtype(dtype).name} it gives {result.dtype}")
+        hold(result.flags.c_contiguous, "its images are not contiguous")
+        hold(result.shape != images.shape or not np.array_equal(result, images), "it changes nothing in 20 images")
+
+
+def keeps_pixels_in_their_range(transform: Transform) -> None:
+    """[0, 1], unless its class says `clip` or is known to give something else than pixels."""
+    if transform.name_in_config in BEYOND or getattr(transform, "clip", True) is False:
+        return
+    for images in (suited(transform), np.rint(suited(transform))):  # black and white is the hardest
+        result = transform.apply(images, draws(range(20)))
+        hold(result.min() >= 0, f"it gives the pixel {result.min():g}")
+        hold(result.max() <= 1 + 1e-6, f"it gives the pixel {result.max():g}")  # a mean's weights sum to 1 nearly
+
+
+def sees_each_sample_alone(transform: Transform) -> None:
+    """Whoever is in the batch with it, to the bit."""
+    transform = fitted(transform)
+    for dtype in dtypes(transform):
+        images = suited(transform, dtype)
+        whole = transform.apply(images.copy(), draws(range(20)))
+        for company in ([3], [19, 0, 7], list(reversed(range(20)))):
+            some = transform.apply(images[company], draws(company))
+            hold(some.tobytes() == whole[company].tobytes(), f"samples {company} depend on their company")
+
+
+def changes_with_the_epoch_only_if_random(transform: Transform) -> None:
+    """As its class says by `random`."""
+    transform = fitted(transform)
+    first, second = (transform.apply(suited(transform), draws(range(20), epoch)) for epoch in (0, 1))
+    same = np.array_equal(first, second)
+    certain = getattr(transform, "probability", 0) == 1
+    expected = not transform.random or certain
+    hold(
+        same == expected,
+        f"two epochs give {'the same' if same else 'different'} images, and random is {transform.random}",
+    )
+
+
+def is_made_of_its_fields(transform: Transform) -> None:
+    """A checkpoint keeps its fields and arrays, which are all it measured."""
+    done = fitted(transform)
+    hold(not done.needs_fit(), "fitted, it still needs to be")
+    hold(done.fit([photos()]) == done, "fitted again it is another")
+    settings = {field.name: getattr(done, field.name) for field in dataclasses.fields(done) if field.init}
+    again = registry.make("transforms", done.name_in_config, **settings).with_arrays(done.arrays())
+    shapes = {name: array.shape for name, array in done.arrays().items()}
+    hold(shapes == done.array_shapes(SHAPE), f"its arrays are {shapes}, declared {done.array_shapes(SHAPE)}")
+    first, second = (part.apply(suited(part), draws(range(20))) for part in (again, done))
+    equal(first, second, "made again of its fields and arrays it gives other images")
+
+
+def measures_the_same_in_any_chunks(transform: Transform) -> None:
+    """What it fits to comes in pieces of any size."""
+    images = photos()
+    whole, parts = transform.fit([images]), transform.fit(iter([images[:1], images[1:15], images[15:]]))
+    for field in dataclasses.fields(transform):
+        ours, theirs = getattr(parts, field.name), getattr(whole, field.name)
+        if not field.init:
+            continue
+        if transform.needs_fit() and isinstance(ours, tuple):
+            close(ours, theirs, f"measured in chunks, {field.name} is another", rtol=1e-12, atol=1e-12)
+        else:
+            hold(ours == theirs, f"measured in chunks, {field.name} is another")
+    for name, array in parts.arrays().items():
+        hold(array.dtype == np.float32, f"its array {name} is {array.dtype}, expected float32")
+        close(array, whole.arrays()[name], f"measured in chunks, {name} is another", rtol=1e-5, atol=1e-6)
+
+
+CHECKS = (
+    gives_the_declared_shape_and_the_type_it_got,
+    keeps_pixels_in_their_range,
+    sees_each_sample_alone,
+    changes_with_the_epoch_only_if_random,
+    is_made_of_its_fields,
+    measures_the_same_in_any_chunks,
+)
+
+
+def subjects(cls: type[Transform]) -> Iterator[tuple[Transform]]:
+    """What a transform's checks are given: each example's transform; those that mix samples have tests of their own."""
+    for fields in cls.examples if cls.on == "image" else ():
+        yield (cls(**fields),)

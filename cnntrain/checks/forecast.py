@@ -1,0 +1,104 @@
+"""A forecast tells what a run will take before it starts: memory, disk, time. It refuses what the machine lacks."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnntrain import resources
+from cnntrain.checks.timing import Trial, pace, saves_in, step_flops
+from cnntrain.config.load import Loaded
+from cnntrain.core import files
+from cnntrain.core.errors import OutOfMemoryError
+from cnntrain.engine.plan import plan_of
+from cnntrain.engine.pool import Pool
+from cnntrain.network import build
+from cnntrain.network.build import Network
+from cnntrain.network.graph import Graph
+from cnntrain.resources import human
+from cnntrain.training.job import Job
+from cnntrain.training.stepper import vectors
+
+STEPS, SECONDS = 5, 1.0  # to time: so many steps, and more where they are short
+
+_PER_ARRAY = 450  # bytes a checkpoint spends on an array beside its values and twice its name: headers and digest
+_PER_ROW = 400  # bytes of a row of metrics.jsonl, and of the same row in metrics.csv
+_META = 5_000  # of a checkpoint: config, position, environment
+_REST = 15_000  # configs, environment, log and status
+
+
+def forecast(job: Job, threads: int, run_dir: Path) -> dict[str, Any]:
+    """What `fit --dry-run` finds beside the figures of the network. Takes some steps that are thrown away.
+
+    Memory and disk follow from shapes, before any of it is taken; time from the steps. Raises OutOfMemoryError or
+    StorageError where there is not enough of the former.
+    """
+    network, train = job.network, job.loaded.experiment.train
+    memory = check_memory(job.loaded, network, threads)
+    disk = _disk(job, run_dir)
+    with Pool(threads) as pool:
+        trial = Trial(job, pool)
+        trial.warm_up()
+        time = pace(trial, STEPS, SECONDS)
+    plan = plan_of(network.graph, network.graph.shard, np.dtype(np.float32), True)
+    work = sum(step_flops(plan)) * train.batch_size * train.accumulate
+    return {"step_flops": work} | memory | disk | time
+
+
+def check_memory(loaded: Loaded, network: Network, threads: int) -> dict[str, Any]:
+    """The most bytes this process will have, what it holds already, the data for one, included; and what is free.
+
+    Raises OutOfMemoryError where it is more than there is.
+    """
+    batch_size = loaded.experiment.train.batch_size
+    needed = resources.needed(network.graph, threads, batch_size, vectors(loaded.experiment))
+    needed += _largest_node(network.graph)
+    held, free = resources.held(), resources.free()
+    if needed > free:
+        raise OutOfMemoryError(
+            f"training needs {human(held + needed)} of memory, {human(held)} of it for data and program; only "
+            f"{human(held + free)} can be had now. Lower train.batch_size ({batch_size}), or make the network, the "
+            "images or the data smaller"
+        )
+    return {"peak_bytes": max(held + needed, resources.peak()), "free_bytes": free}
+
+
+def _largest_node(graph: Graph) -> int:
+    """Bytes a look at the rectifiers takes, which walks one node after the other: input, output, workspace."""
+    dtype, sizes = np.dtype(np.float32), []
+    for i, node in enumerate(graph.nodes):
+        inputs = graph.input_shapes(i)
+        space = node.layer.workspace(*inputs, n=graph.shard, dtype=dtype)
+        buffers = [*space.kept.values(), *space.scratch.values()]
+        values = graph.shard * (math.prod(node.shape) + sum(map(math.prod, inputs)))
+        own = sum(math.prod(shape) * np.dtype(kind).itemsize for shape, kind in buffers)
+        sizes.append(values * dtype.itemsize + own)
+    return max(sizes)
+
+
+def _disk(job: Job, run_dir: Path) -> dict[str, Any]:
+    """The most bytes the run directory will take, and what is free there. Raises StorageError where it is less."""
+    experiment = job.loaded.experiment
+    loader, horizon = job.loader, job.horizon
+    one = checkpoint_bytes(job)
+    count = 3 + min(experiment.checkpoint.keep, saves_in(experiment, horizon))  # last, best, and one being written
+    rows = horizon.total_steps // experiment.train.log_every + math.ceil(horizon.total_steps / loader.steps_per_epoch)
+    needed = count * one + 2 * rows * _PER_ROW + 8 * len(job.data.val_indices) + _REST
+    place = next(path for path in (run_dir.absolute(), *run_dir.absolute().parents) if path.exists())
+    files.require_space(place, needed, f"the run, {count} checkpoints of {human(one)} for the most part")
+    return {"checkpoint_bytes": one, "checkpoints": count, "disk_bytes": needed, "disk_free_bytes": files.free(place)}
+
+
+def checkpoint_bytes(job: Job) -> int:
+    """Bytes of one checkpoint: parameters, the optimizer's slots, averages, and what is said about them."""
+    experiment, layout = job.loaded.experiment, job.network.graph.layout
+    kinds = 2 if experiment.train.average else 1
+    slots = len(build.optimizer(experiment).state_names())
+    size = _META
+    for entry in layout.entries.values():
+        copies = kinds + slots * (entry.offset < layout.trained)
+        size += copies * (entry.param.size * np.dtype(np.float32).itemsize + _PER_ARRAY + 2 * len(entry.name))
+    return size

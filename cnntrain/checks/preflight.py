@@ -1,0 +1,129 @@
+"""A preflight finds before training what is wrong with an experiment, and what it will take; it trains nothing.
+
+From the config alone (`check --no-data`), with every file of the data (`check`), with some steps (`fit --dry-run`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnntrain import resources
+from cnntrain.checks import forecast
+from cnntrain.checks.contact_sheet import contact_sheet
+from cnntrain.checks.summary import described_without_data, figures
+from cnntrain.checks.survey import survey, unreadable, validation_indices
+from cnntrain.config.load import Loaded, load
+from cnntrain.core import blas, files
+from cnntrain.core.console import Console
+from cnntrain.core.errors import DataError, StorageError
+from cnntrain.data import build_data, manifest
+from cnntrain.data.build_data import Data
+from cnntrain.datasets.base import Dataset
+from cnntrain.engine.pool import Pool
+from cnntrain.network import build
+from cnntrain.reading.reader import Reader
+from cnntrain.rundir.directory import RUNS
+from cnntrain.tasks.base import told
+from cnntrain.training import advice
+from cnntrain.training.job import check_memory, make_job, reader
+from cnntrain.training.monitor import Monitor
+from cnntrain.training.warm_start import warm_start
+
+
+def dry_run(
+    configs: Sequence[str | Path],
+    sets: Sequence[str] = (),
+    threads: int | None = None,
+    run_dir: Path | None = None,
+    began: float | None = None,
+) -> dict[str, Any]:
+    """What `fit --dry-run --json` prints: all that `check` finds, and what the run will take. Writes nothing.
+
+    `began` is when the command did, by time.perf_counter; what has passed since is part of the run's time. Raises
+    OutOfMemoryError or StorageError where the machine does not have that, and what `rehearse` raises.
+    """
+    began = began or time.perf_counter()
+    loaded = load(configs, sets)
+    usable = resources.threads(threads)
+    job = make_job(loaded, threads, Console("none"), forecast.check_memory)
+    warm_start(loaded, job.network)
+    start = time.perf_counter() - began
+    ahead = forecast.forecast(job, usable, run_dir or RUNS / loaded.experiment.name)
+    ahead["run_seconds"] += start
+    counts = _class_counts(loaded, job.data, reader(threads, Console("none")))
+    return figures(loaded, job.network, usable) | ahead | {"data": counts}
+
+
+def rehearse(configs: Sequence[str | Path], sets: Sequence[str] = (), threads: int | None = None) -> dict[str, Any]:
+    """What `check --no-data --json` prints: all that can be told without reading data. Raises ConfigError."""
+    loaded = load(configs, sets)
+    console = Console("none")
+    usable = resources.threads(threads)
+    advice.check_codes(loaded)
+    network = build.network(loaded, described_without_data(loaded))
+    check_memory(loaded, network, usable)
+    for line in advice.of(loaded, network):
+        console.warn(line)
+    Monitor(loaded, network.tally, build_data.validates(loaded.experiment))
+    return figures(loaded, network, usable)
+
+
+def examine(
+    configs: Sequence[str | Path], sets: Sequence[str] = (), threads: int | None = None, sheet: Path | None = None
+) -> tuple[dict[str, Any], DataError | None]:
+    """What `check --json` prints: a survey of every file, and unless some cannot be read all that precedes training.
+
+    What cannot be read is the error that comes with it. Writes the manifest, and a contact sheet where asked for.
+    Raises ConfigError, DataError or StorageError.
+    """
+    loaded = load(configs, sets)
+    console = Console("none", quiet=True)
+    blas.pin()
+    advice.check_codes(loaded)
+    usable = resources.threads(threads)
+    with Pool(usable) as pool:
+        found = survey(loaded, pool)
+    if found.files:
+        try:
+            manifest.keep(found.manifest, manifest.place(loaded.experiment))
+        except StorageError as error:
+            console.warn(f"{error}. Later runs will not notice what changes")
+    name = loaded.experiment.name
+    if found.unreadable:
+        return {"name": name, "survey": found.document()}, unreadable(found)
+    job = make_job(loaded, threads, console)
+    found = found.validating(validation_indices(loaded, job.data))
+    if sheet is not None:
+        loader = build_data.loader(loaded.experiment, replace(job.data, lesson=None))
+        files.make_directory(sheet.parent)
+        files.write_atomic(sheet, contact_sheet(name, loader, job.data))
+    warm_start(loaded, job.network)
+    counts = _class_counts(loaded, job.data, reader(threads, console))
+    return figures(loaded, job.network, usable) | {"data": counts, "survey": found.document()}, None
+
+
+def _class_counts(loaded: Loaded, data: Data, reader: Reader) -> dict[str, dict[str, Any]]:
+    """Of each split the number of samples, and by class. Raises DataError for a test split unlike the training one."""
+    splits = {"train": (data.train, data.train_indices)}
+    if data.val is not None:
+        splits["val"] = (data.val, data.val_indices)
+    source = loaded.experiment.data.source
+    assert isinstance(source, Dataset)
+    if "test" in source.splits():
+        test = build_data.load(loaded, source, "test", reader)
+        if test.description != data.description:
+            raise DataError(
+                f"test samples are {told(test.description)}, training samples {told(data.description)}. Give both the "
+                "same shape and class names"
+            )
+        splits["test"] = (test, np.arange(len(test)))
+    return {
+        name: {"samples": len(indices)} | data.task.census(images.targets[indices], data.description)
+        for name, (images, indices) in splits.items()
+    }

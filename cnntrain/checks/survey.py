@@ -1,0 +1,271 @@
+"""A survey reads every file of an experiment's data once, and tells what is wrong with it, file by file.
+
+Files are taken for equal when their bytes are; samples that lie in one large file, when their pixels and shape are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from cnntrain.config.load import Loaded
+from cnntrain.core.arrays import Array
+from cnntrain.core.bar import Bar
+from cnntrain.core.errors import DataError
+from cnntrain.data import build_data
+from cnntrain.data.loader import as_floats
+from cnntrain.data.manifest import FileFacts, Manifest, facts_with_digest
+from cnntrain.datasets.base import Dataset
+from cnntrain.engine.pool import Pool
+from cnntrain.reading.decoded import Sample as Files
+from cnntrain.tasks.base import recognized
+
+CHUNK = 1024  # samples looked at at a time
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample: what it is called, where it belongs, its class where it has one, and the digest of its content."""
+
+    name: str
+    split: str
+    label: str | None
+    digest: str
+
+
+@dataclass
+class Survey:
+    """What was found. `unreadable` has (file, reason), and `skipped` those that the config says to leave out."""
+
+    samples: list[Sample] = field(default_factory=list)
+    files: dict[str, FileFacts] = field(default_factory=dict)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    extents: list[tuple[int, ...]] = field(default_factory=list)
+    moments: Array | None = None  # of the training pixels' channels: (3, c) of count, sum, sum of squares
+
+    @property
+    def manifest(self) -> Manifest:
+        """The files with their digests."""
+        return Manifest(self.files)
+
+    def validating(self, indices: Iterable[int]) -> Survey:
+        """With the training samples of these places counted as those of the validation split."""
+        training = [place for place, sample in enumerate(self.samples) if sample.split == "train"]
+        samples = list(self.samples)
+        for index in indices:
+            samples[training[index]] = dataclasses.replace(samples[training[index]], split="val")
+        return dataclasses.replace(self, samples=samples)
+
+    def document(self) -> dict[str, Any]:
+        """What `check --json` prints of it: figures, and the names of all that is wrong."""
+        mean, std = self.normalization()
+        return {
+            "files": len(self.files),
+            "bytes": sum(facts.size for facts in self.files.values()),
+            "extents": _span(self.extents),
+            "mean": mean,
+            "std": std,
+            "unreadable": [{"file": name, "reason": reason} for name, reason in self.unreadable],
+            "skipped": [{"file": name, "reason": reason} for name, reason in self.skipped],
+            **self.repeated(),
+        }
+
+    def normalization(self) -> tuple[list[float] | None, list[float] | None]:
+        """Mean and standard deviation of each channel over the training pixels as stored, bytes in [0, 1]."""
+        if self.moments is None:
+            return None, None
+        count, total, squares = self.moments
+        mean = total / count
+        return mean.tolist(), np.sqrt(np.maximum(squares / count - mean * mean, 0)).tolist()
+
+    def repeated(self) -> dict[str, list[list[str]]]:
+        """Groups of samples with one content, by what is wrong with that; a group may be in several.
+
+        `mislabelled`: in two classes. `leaked`: in training and in another split. `duplicates`: twice in one split.
+        """
+        groups: dict[str, list[Sample]] = defaultdict(list)
+        for sample in self.samples:
+            groups[sample.digest].append(sample)
+        found: dict[str, list[list[str]]] = {"mislabelled": [], "leaked": [], "duplicates": []}
+        for group in groups.values():
+            splits = {sample.split for sample in group}
+            kinds = {
+                "mislabelled": len({sample.label for sample in group}) > 1,
+                "leaked": "train" in splits and len(splits) > 1,
+                "duplicates": len(group) > len(splits),
+            }
+            for kind in (kind for kind, holds in kinds.items() if holds):
+                found[kind].append([sample.name for sample in group])
+        return found
+
+
+def _span(extents: list[tuple[int, ...]]) -> dict[str, list[float]] | None:
+    """Smallest, middle and largest of what the headers say, side by side; None where they say nothing."""
+    if not extents:
+        return None
+    sides = np.array(extents)
+    figures = {"min": sides.min(axis=0), "median": np.median(sides, axis=0), "max": sides.max(axis=0)}
+    return {name: values.tolist() for name, values in figures.items()}
+
+
+def survey(loaded: Loaded, pool: Pool) -> Survey:
+    """Read everything the experiment may read, every split; all threads take part.
+
+    Raises DataError for what is wrong with a whole split, such as a class that training does not know.
+    """
+    found = Survey()
+    for split, source, inner in _parts(loaded):
+        if source.labelled_samples(inner) is not None:
+            _read_samples(source, split, inner, pool, found)
+        else:
+            _read_arrays(source, split, inner, pool, found)
+    return found
+
+
+def _parts(loaded: Loaded) -> Iterator[tuple[str, Dataset, str]]:
+    """(split of the experiment, source, split of the source) of everything that is read."""
+    data = loaded.experiment.data
+    source = cast(Dataset, data.source)
+    own = isinstance(data.val, Dataset)
+    for origin in source.origins():
+        for split in origin.splits():
+            if not (split == "val" and own):
+                yield split, origin, split
+    if isinstance(data.val, Dataset):
+        for origin in data.val.origins():
+            yield "val", origin, "val" if "val" in origin.splits() else "train"
+
+
+def _read_samples(source: Dataset, split: str, inner: str, pool: Pool, found: Survey) -> None:
+    """Samples that are files of their own: digest, header and pixels of each."""
+    labelled = source.labelled_samples(inner) or ()
+    known = {label for _, label in source.labelled_samples("train") or ()}
+    unknown = [(sample, label) for sample, label in labelled if label not in known]
+    if unknown:
+        sample, label = unknown[0]
+        raise DataError(
+            f"{sample[0].parent}: class {label!r} is not among the {len(known)} classes of train. Rename it, or add it "
+            "to train"
+        )
+    seen: list[_Seen | None] = [None] * len(labelled)
+    lock = threading.Lock()
+    with Bar(f"reading {split}", len(labelled), " files") as bar:
+
+        def look(_worker: int, index: int) -> None:
+            seen[index] = _look(source, labelled[index][0], split == "train")
+            with lock:
+                bar.advance()
+
+        pool.run(len(labelled), look)
+    for (sample, label), one in zip(labelled, cast(list[_Seen], seen), strict=True):
+        name = _shown(sample[0])
+        found.files |= {str(path.absolute()): facts for path, facts in one.files.items()}
+        skipped = one.reason is not None and getattr(source, "on_bad_image", "error") == "skip"
+        if len(one.files) == len(sample) and not skipped:
+            found.samples.append(Sample(name, split, label, one.digest))
+        if one.reason is not None:
+            problem = (name, one.reason.removeprefix(f"{sample[0]}: "))
+            (found.skipped if skipped else found.unreadable).append(problem)
+        if one.extent is not None:
+            found.extents.append(one.extent)
+    _add_moments(found, [one.moments for one in cast(list[_Seen], seen)])
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What one sample's files are like; `reason` says why they cannot be read."""
+
+    files: dict[Path, FileFacts]
+    extent: tuple[int, ...] | None = None
+    moments: Array | None = None
+    reason: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """Of all files: that of the file where there is one."""
+        digests = [facts.sha256 or "" for facts in self.files.values()]
+        return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _look(source: Dataset, files: Files, measure: bool) -> _Seen:
+    facts: dict[Path, FileFacts] = {}
+    try:
+        for path in files:
+            facts[path] = facts_with_digest(path)
+        pixels = source.read_sample(files)
+        return _Seen(facts, source.extent(files[0]), _moments(pixels[None]) if measure else None)
+    except DataError as error:
+        return _Seen(facts, reason=str(error))
+
+
+def _shown(path: Path) -> str:
+    """A path as people would type it: relative where it lies below the working directory."""
+    with contextlib.suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
+
+
+def _read_arrays(source: Dataset, split: str, inner: str, pool: Pool, found: Survey) -> None:
+    """Samples that lie together in large files: the digest of each one's pixels."""
+    paths = source.files(inner)
+    for path in paths:
+        found.files.setdefault(str(path.absolute()), facts_with_digest(path))
+    images = source.load(inner)
+    digests = [""] * len(images)
+    starts = range(0, len(images), CHUNK)
+    moments: list[Array | None] = [None] * len(starts)
+
+    def look(_worker: int, number: int) -> None:
+        chosen = np.arange(starts[number], min(starts[number] + CHUNK, len(images)))
+        pixels = images.pixels[chosen]
+        for index, image in zip(chosen, pixels, strict=True):
+            digests[index] = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).hexdigest()
+        moments[number] = _moments(pixels) if split == "train" else None
+
+    pool.run(len(starts), look)
+    task = recognized(images.targets, images.description)
+    labels = task.names(images.targets, images.description)
+    found.samples += [
+        Sample(f"{split}[{index}]", split, label, digest)
+        for index, (label, digest) in enumerate(zip(labels, digests, strict=True))
+    ]
+    found.extents.append(images.shape[:2])
+    _add_moments(found, moments)
+
+
+def _moments(images: Array) -> Array:
+    """Of images (n, h, w, c), for each channel: count, sum and sum of squares; float64 (3, c)."""
+    pixels = as_floats(images).reshape(-1, images.shape[-1]).astype(np.float64)
+    return np.stack([np.full(pixels.shape[1], len(pixels)), pixels.sum(axis=0), np.square(pixels).sum(axis=0)])
+
+
+def _add_moments(found: Survey, moments: Iterable[Array | None]) -> None:
+    """Add up what was measured, in order, where all have the same channels."""
+    for one in moments:
+        if one is not None and (found.moments is None or found.moments.shape == one.shape):
+            found.moments = one if found.moments is None else found.moments + one
+
+
+def validation_indices(loaded: Loaded, data: build_data.Data) -> list[int]:
+    """Which training samples, in the order of a survey, validate; none where that is a split of its own."""
+    plain = len(cast(Dataset, loaded.experiment.data.source).origins()) == 1
+    return data.val_indices.tolist() if plain and data.val is data.train else []
+
+
+def unreadable(found: Survey) -> DataError:
+    """The error that ends a check of data that cannot all be read."""
+    name, reason = found.unreadable[0]
+    return DataError(
+        f"{len(found.unreadable):,} of {len(found.files):,} files cannot be read, first: {name}: {reason}. Mend or "
+        "remove them"
+    )

@@ -1,0 +1,1 @@
+"""What everything stands on: errors, files, arrays, randomness, the console, the machine."""

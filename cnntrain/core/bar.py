@@ -1,0 +1,41 @@
+"""A bar shows on a terminal how far a count has come; elsewhere, and where stderr is closed, it shows nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from types import TracebackType
+from typing import Any
+
+from tqdm import tqdm
+
+from cnntrain.core.errors import printable
+
+
+class Bar:
+    """A count on its way to `total`, such as bytes of a download or files of a folder. One thread advances it."""
+
+    def __init__(self, what: str, total: int, unit: str, start: int = 0) -> None:
+        terminal = sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
+        scale = unit == "B"
+        self._bar: Any = (
+            tqdm(None, printable(what), total=total, initial=start, unit=unit, unit_scale=scale, leave=False)
+            if terminal
+            else None
+        )
+
+    def advance(self, count: int = 1) -> None:
+        """It has come this much further."""
+        if self._bar is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._bar.update(count)
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._bar.close()

@@ -1,0 +1,214 @@
+"""The console shows how training goes: a bar on a terminal, plain lines elsewhere, every line in train.log too.
+
+It is a convenience: a closed or full stderr never stops a run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tqdm import tqdm
+
+from cnntrain.core.errors import printable
+from cnntrain.core.sparkline import sparkline
+from cnntrain.core.terminal import draw, shown
+
+Progress = Literal["auto", "bar", "plain", "none"]
+
+_LINE_EVERY = 10.0  # seconds between two plain lines within an epoch
+_BAR = "{desc} {bar:4} {n_fmt}/{total_fmt}{postfix}"  # in 80 columns
+_BAR_EVERY = 0.2  # seconds between two updates of the numbers beside the bar
+_SPLITS = ("train", "val", "val_average")  # whose values a row of an epoch shows
+_BEST, _PLAIN = "\x1b[1;32m", "\x1b[0m"
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """An epoch that is over: its number of how many, its values ("val/loss" -> number), its training seconds."""
+
+    number: int
+    of: int
+    values: Mapping[str, float]
+    seconds: float
+    best: bool
+
+    def columns(self) -> list[tuple[str, list[str]]]:
+        """By split that was measured, the metrics to show: the loss, and accuracy or else whatever comes first."""
+        found = []
+        for split in _SPLITS:
+            names = [name.partition("/")[2] for name in self.values if name.startswith(f"{split}/")]
+            others = [name for name in names if name not in ("loss", "penalty", "objective")]
+            second = ["accuracy"] if "accuracy" in others else others[:1]
+            if "loss" in names:
+                found.append((split, ["loss", *second]))
+        return found
+
+    def line(self) -> str:
+        """The epoch as a line that stands by itself, for logs."""
+        names = [f"{split}/{name}" for split, shown in self.columns() for name in shown]
+        shown = "  ".join(f"{name} {self.values[name]:.4f}" for name in names)
+        mark = "  best" if self.best else ""
+        return f"epoch {self.number:>{len(str(self.of))}}/{self.of}  {shown}  {self.seconds:.1f}s{mark}"
+
+    def header(self) -> str:
+        """Two lines above the rows of epochs."""
+        columns = self.columns()
+        splits = "".join(f"  {split:>{10 * len(shown) - 2}}" for split, shown in columns)
+        names = "".join(f"  {_short(name):>8}" for _, shown in columns for name in shown)
+        return f"{'':{self._width}}{splits}\n{'epoch':>{self._width}}{names}    time"
+
+    def row(self) -> str:
+        """The epoch as a row of a table, the marks of the best left out."""
+        names = [f"{split}/{name}" for split, shown in self.columns() for name in shown]
+        numbers = "".join(f"  {self.values[name]:8.4f}" for name in names)
+        return f"{f'{self.number}/{self.of}':>{self._width}}{numbers}  {f'{self.seconds:.1f}s':>6}"
+
+    @property
+    def _width(self) -> int:
+        return max(len("epoch"), 2 * len(str(self.of)) + 1)
+
+
+class Console:
+    """Where messages and progress go. `quiet` leaves only warnings, `verbose` adds details."""
+
+    def __init__(
+        self,
+        progress: Progress = "auto",
+        quiet: bool = False,
+        log: Callable[[str], None] | None = None,
+        verbose: bool = False,
+    ) -> None:
+        there = sys.stderr is not None and not sys.stderr.closed  # not so after `2>&-`
+        if progress == "auto":
+            progress = "bar" if there and sys.stderr.isatty() else "plain"
+        elif progress == "bar" and not there:
+            progress = "plain"
+        self._progress: Progress = "none" if quiet else progress
+        self._quiet, self._verbose = quiet, verbose
+        self.log = log  # every line goes here as well: the run's train.log
+        self._bar: Any = None
+        self._headed = False  # whether the table of epochs has its header
+        self._last_shown = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """Print a message."""
+        self._write(shown(text), show=not self._quiet)
+
+    def detail(self, text: str) -> None:
+        """Print a message for those who asked for more."""
+        if self._verbose:
+            self.say(text)
+
+    def warn(self, text: str) -> None:
+        """Print a warning; not silenced by quiet."""
+        self._write(f"cnntrain: warning: {printable(text)}", show=True)
+
+    def step(self, epoch: int, done: int, steps: int, values: Callable[[], dict[str, str]]) -> None:
+        """One more step of an epoch is done; `values` are shown with it, and asked for only when they are."""
+        now = time.monotonic()
+        if self._progress == "bar":
+            self._advance(epoch, done, steps, values if now - self._last_shown > _BAR_EVERY else None)
+        elif self._progress == "plain" and now - self._last_shown > _LINE_EVERY:
+            self.say(f"epoch {epoch}  step {done}/{steps}  {_joined(values())}")
+
+    def epoch(self, epoch: Epoch) -> None:
+        """An epoch is over: a row of a table on a terminal, a line that stands by itself elsewhere and in the log."""
+        self.end_epoch()
+        if self._progress != "bar":
+            self.say(epoch.line())
+            return
+        if not self._headed:
+            self._print(epoch.header())
+            self._headed = True
+        best = f"{_BEST}best{_PLAIN}" if _colours() else "best"
+        self._print(f"{epoch.row()} {best}" if epoch.best else epoch.row())
+        self._note(epoch.line())
+
+    def curve(self, name: str, values: Sequence[float | None]) -> None:
+        """Show on a terminal how a value went from epoch to epoch, where there were several and it has the letters."""
+        ends = [f"{value:.4f}" if value is not None else "none" for value in (*values[:1], *values[-1:])]
+        line = f"{name}  {ends[0]} {sparkline(values)} {ends[-1]}" if values else ""
+        with contextlib.suppress(AttributeError, LookupError, UnicodeError):
+            line.encode(sys.stderr.encoding or "ascii")
+            if self._progress == "bar" and len(values) > 1:
+                self._print(line)
+
+    def _advance(self, epoch: int, done: int, steps: int, values: Callable[[], dict[str, str]] | None) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            if self._bar is None:
+                columns, lines = _terminal_size()
+                self._bar = tqdm(
+                    desc=f"epoch {epoch}",
+                    total=steps,
+                    initial=done - 1,
+                    bar_format=_BAR,
+                    leave=False,
+                    ncols=columns,
+                    nrows=lines,
+                )
+            if values is not None:
+                self._last_shown = time.monotonic()
+                self._bar.set_postfix_str(_joined(values()), refresh=False)
+            self._bar.update(1)
+
+    def end_epoch(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._bar.close()
+            self._bar = None
+
+    close = end_epoch
+
+    def _write(self, text: str, show: bool) -> None:
+        self._note(text)
+        if show:
+            self._print(text)
+
+    def _note(self, text: str) -> None:
+        if self.log is not None:
+            self.log(text)
+
+    def _print(self, text: str) -> None:
+        self._last_shown = time.monotonic()
+        with contextlib.suppress(OSError, ValueError):
+            if self._bar is not None:
+                self._bar.clear()
+            draw(text)
+            if self._bar is not None:
+                self._bar.refresh()
+
+
+def _terminal_size() -> tuple[int, int]:
+    """Columns and lines of stderr's terminal; 80 and 24 where it says 0, for which tqdm would show nothing."""
+    try:
+        size = os.get_terminal_size(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return 80, 24
+    return size.columns or 80, size.lines or 24
+
+
+def _colours() -> bool:
+    """Whether the terminal is to be sent colours: not where NO_COLOR says no (no-color.org), nor a dumb one."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _short(name: str) -> str:
+    """A metric's name in a column of 8."""
+    return name if len(name) <= 8 else name[:7] + "."
+
+
+def clock(seconds: float) -> str:
+    """A duration as clocks show it: 01:23, or 2:03:04."""
+    text: str = tqdm.format_interval(seconds)
+    return text
+
+
+def _joined(values: dict[str, str]) -> str:
+    return "  ".join(f"{name} {value}" for name, value in values.items())

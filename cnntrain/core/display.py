@@ -1,0 +1,122 @@
+"""What is to be shown, said without saying how: answers to a sample, and the sections of an evaluation.
+
+Tasks return these; the command line and the report render them, and neither asks what the task is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnntrain.core.arrays import Array
+
+_HALF = 460  # pixels of half a page
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a network says of one sample, in the forms that `predict` prints.
+
+    text       for people, one line
+    document   for `--json`, beside the path
+    columns    for `--csv`: the names of the cells of every row, the same for all samples
+    rows       for `--csv`: one or more rows of cells, or none
+    """
+
+    text: str
+    document: dict[str, Any]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True)
+class Share:
+    """A cell of a table that is a share in [0, 1]; None where it is one of nothing."""
+
+    value: float | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells: text, or a `Share`; columns in `right` are flush right; a `title` folds it away."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str | Share]]
+    right: Collection[int] = ()
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """Points (n,) joined; a reference line is what others are compared with."""
+
+    x: Array
+    y: Array
+    marked: bool = False
+    reference: bool = False
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Bars of one width that begin at `left` (n,)."""
+
+    left: Array
+    heights: Array
+    width: float
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Lines and bars over two axes, and the same in numbers, for whoever wants them or cannot be drawn for."""
+
+    name: str  # of its PNG file
+    title: str
+    labels: tuple[str, str]  # of x and y
+    limits: tuple[tuple[float, float], tuple[float, float]]  # of x and y
+    drawn: Sequence[Line | Bars]
+    numbers: Table | None = None
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Counts (k, k) of what is true (rows) and what was said (columns)."""
+
+    name: str  # of its PNG file
+    title: str
+    counts: Array
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Samples, by their positions (n,) in the split, each with lines under it; the first line is the answer.
+
+    `nothing` is said where there are none; a gallery that says nothing then is left out.
+    """
+
+    name: str  # of its PNG file
+    title: str
+    positions: Array
+    captions: Sequence[tuple[str, ...]]
+    nothing: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a report under a heading, with a sentence that says how to read it; `half` fits half a page."""
+
+    title: str
+    content: Sequence[Table | Plot | Matrix | Gallery]
+    note: str = ""
+    half: bool = False
+
+
+def narrow(names: Sequence[str]) -> bool:
+    """Whether a table fits into half a page: names beside a column for each of them."""
+    return 8 * max(map(len, names)) + 40 * len(names) <= _HALF
+
+
+def percent(share: float) -> str:
+    """A share of samples for people; a dash where there is none."""
+    return f"{100 * share:.1f} %" if abs(share) < float("inf") else "–"

@@ -1,0 +1,166 @@
+"""The registry finds a part by kind and name: `lookup("layers", "conv2d")` gives the class.
+
+A kind is a folder of the package; a part is a class in one of its files, registered by decorator.
+The folder is imported when the kind is first asked for, so adding a part means adding a file and
+nothing else, and a command that needs no part imports none. So are the parts of that kind that installed
+packages declare (installed.py); one that cannot be had is left out, and whoever asks for it is told why.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, TypeVar
+
+KINDS: dict[str, str] = {  # folder -> what one of its parts is called in a message
+    "layers": "layer",
+    "structures": "structure",
+    "models": "ready model",
+    "initializers": "initializer",
+    "losses": "loss",
+    "optimizers": "optimizer",
+    "schedules": "schedule",
+    "regularizers": "regularizer",
+    "averages": "average",
+    "transforms": "transform",
+    "orders": "order",
+    "datasets": "dataset",
+    "metrics": "metric",
+    "tasks": "task",
+}
+
+
+class Part:
+    """Base of everything a config can name with `type:`; subclasses are frozen dataclasses."""
+
+    kind: ClassVar[str]  # set by each kind's base class
+    name_in_config: ClassVar[str]  # set by @register
+    options: ClassVar[type | None] = None  # a dataclass of further keys the part's place in the config takes
+
+
+_OURS = "cnntrain."  # what our own modules' names begin with
+_parts: dict[str, dict[str, type[Part]]] = {kind: {} for kind in KINDS}
+_discovered: set[str] = set()  # kinds whose folder has been imported
+_extended: set[str] = set()  # kinds whose installed parts have been looked for
+_packages: dict[type[Part], str] = {}  # part -> the installed package it is of, "waves 0.1"
+_unusable: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}  # installed parts, and why they cannot be used
+_added: list[tuple[str, str]] = []  # kind and name, in the order of registering
+
+P = TypeVar("P", bound=type[Part])
+
+
+def register(name: str) -> Callable[[P], P]:
+    """Class decorator: make the part available to configs as `type: name`."""
+
+    def add(cls: P) -> P:
+        if not cls.__module__.startswith(_OURS):
+            own(cls.kind)  # so that a name of ours is never taken
+        known = _parts[cls.kind]
+        if name in known and known[name].__module__ != cls.__module__:
+            raise ValueError(f"{cls.kind} {name!r} is registered twice: {known[name].__module__}, {cls.__module__}")
+        cls.name_in_config = name
+        known[name] = cls
+        _added.append((cls.kind, name))
+        return cls
+
+    return add
+
+
+def own(kind: str) -> dict[str, type[Part]]:
+    """The package's own parts of a kind by name, in alphabetical order. Imports the kind's folder the first time."""
+    if kind not in _discovered:
+        package = importlib.import_module(f"cnntrain.{kind}")
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"cnntrain.{kind}.{module.name}")
+        _discovered.add(kind)
+    mine = {name: cls for name, cls in _parts[kind].items() if cls.__module__.startswith(_OURS)}
+    return dict(sorted(mine.items()))
+
+
+def parts(kind: str) -> dict[str, type[Part]]:
+    """All parts of a kind by name, in alphabetical order: the package's own, and those of installed packages."""
+    if kind not in _extended:
+        _extended.add(kind)
+        _extend(kind)
+    return dict(sorted(_parts[kind].items()))
+
+
+def known(kind: str) -> dict[str, type[Part]]:
+    """The parts of a kind that are registered by now, whoever did it; imports nothing."""
+    return dict(_parts[kind])
+
+
+def unusable(kind: str) -> dict[str, str]:
+    """The parts of a kind that installed packages declare and that cannot be used, each with the reason in a line."""
+    parts(kind)
+    return dict(_unusable[kind])
+
+
+def package_of(cls: type[Part]) -> str | None:
+    """The installed package that a part is of, with its version ("waves 0.1"); None of our own."""
+    return _packages.get(cls)
+
+
+def _extend(kind: str) -> None:
+    """Load the parts of a kind that installed packages declare."""
+    from cnntrain.core import installed
+
+    usable, _unusable[kind] = installed.of_kind(kind, own(kind))
+    for name, origin in usable.items():
+        before = len(_added)
+        try:
+            found = origin.load()
+            new = _added[before:]
+            _require_declared(new, {(one.kind, one.name) for one in installed.declared()})
+            cls = _parts[kind].get(name)
+            if cls is None or not dataclasses.is_dataclass(cls) or (isinstance(found, type) and found is not cls):
+                raise TypeError(f"it is, or has, no dataclass with @register({name!r}) that is of the kind {kind}")
+            _packages[cls] = origin.package
+        except (Exception, SystemExit) as error:  # whatever a stranger's module raises
+            for other, undone in _added[before:]:
+                _parts[other].pop(undone, None)
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            _unusable[kind][name] = (
+                f"of {origin.package} ({origin.value}) cannot be loaded: {reason}. Mend or uninstall the package"
+            )
+
+
+def _require_declared(new: Iterable[tuple[str, str]], declared: set[tuple[str, str]]) -> None:
+    """What a module registers beside the part asked for is there whenever it is asked for, or not at all."""
+    for kind, name in new:
+        if (kind, name) not in declared:
+            raise TypeError(f"it registers the {KINDS[kind]} {name!r} too. Declare {kind}.{name} beside it")
+
+
+def lookup(kind: str, name: str) -> type[Part]:
+    """The class of a part. Raises KeyError with a did-you-mean where there is none of that name."""
+    known = parts(kind)
+    if name not in known and name in _unusable[kind]:
+        raise KeyError(f"the {KINDS[kind]} {name!r} {_unusable[kind][name]}")
+    if name not in known:
+        raise KeyError(f"unknown {KINDS[kind]} {name!r}{did_you_mean(name, known)}")
+    return known[name]
+
+
+def make(kind: str, name: str, **fields: Any) -> Any:
+    """A part by name, for parts that are composed of others without importing them."""
+    return lookup(kind, name)(**fields)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The tail of an error message: the nearest known name, or all of them where none is near."""
+    names = sorted(known)
+    near = nearest(word, names)
+    if near:
+        return f"; did you mean {near!r}?"
+    return f"; known: {', '.join(names)}" if names else ""
+
+
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known name that a word is most likely a misspelling of, or None; a higher cutoff wants more alike."""
+    folded = {name.replace("_", "").lower(): name for name in known}
+    near = difflib.get_close_matches(word.replace("_", "").replace("-", "").lower(), folded, n=1, cutoff=cutoff)
+    return folded[near[0]] if near else None

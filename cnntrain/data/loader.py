@@ -1,0 +1,287 @@
+"""The loader hands out batches: which samples in which order, preprocessed by whoever asks.
+
+Nothing here has state. The order of an epoch is a function of (seed, epoch), an augmentation of (seed, epoch,
+sample), a mixture of (seed, epoch, batch); training, validation, `eval` and `predict` share this one path from pixels
+to the network's input.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.random import Draws, stream
+from cnntrain.datasets.base import Images
+from cnntrain.orders.base import Order
+from cnntrain.transforms.base import Mixing, Transform
+
+Mixable = Callable[[Array], Array]  # targets -> the same in a form of which weighted sums can be taken
+
+FIT_CHUNK = 1024  # images a transform is shown at a time while it measures the training split
+
+
+class Waiting:
+    """How long the workers of this process wait for stored samples: for memory, cache or disk to hand out pixels."""
+
+    def __init__(self) -> None:
+        self._lock, self._seconds = threading.Lock(), 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count the wait of one worker."""
+        with self._lock:
+            self._seconds += seconds
+
+    def take(self) -> float:
+        """The seconds of all workers together since the last call."""
+        with self._lock:
+            seconds, self._seconds = self._seconds, 0.0
+        return seconds
+
+
+class Samples:
+    """Some samples of a split in some order: what the engine asks for images, targets and weights."""
+
+    def __init__(
+        self,
+        images: Images,
+        indices: Array,
+        transforms: Sequence[Transform],
+        seed: int = 0,
+        epoch: int = 0,
+        waiting: Waiting | None = None,
+        mixable: Mixable | None = None,
+    ) -> None:
+        """`indices` into the split say which samples, and are their identity for random draws.
+
+        The second time an epoch has a sample it is its index + n of n samples in the split, the third time + 2 n: the
+        same sample to be seen, another to be drawn for. `mixable` is needed where a transform mixes samples.
+        """
+        self._images, self._indices, self._waiting = images, indices, waiting
+        self._transforms, self._seed, self._epoch, self._mixable = transforms, seed, epoch, mixable
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @property
+    def numbers(self) -> Array:
+        """The numbers of the samples in their split."""
+        numbers: Array = self._indices % len(self._images)
+        return numbers
+
+    def fill(self, start: int, stop: int, x: Array) -> tuple[Array, Array]:
+        """Write samples start to stop, preprocessed, into x (n, h, w, c); return their targets and weights (n,)."""
+        mixing = sum(transform.on == "pair" for transform in self._transforms)  # so many before the first take part
+        samples = self._indices[np.arange(start - mixing, stop) % len(self)]
+        rows = samples % len(self._images)
+        pixels, targets = self._stored(rows), self._images.targets[rows]
+        if mixing and self._mixable is not None:
+            targets = self._mixable(targets)
+        for position, transform in enumerate(self._transforms):
+            if isinstance(transform, Mixing):
+                rng = stream(self._seed, "mix", self._epoch, position, int(self._indices[0]))  # the batch's own
+                pixels, targets = transform.mix(as_floats(pixels), targets, rng)
+                samples = samples[1:]
+            else:
+                pixels = _changed(pixels, transform, position, samples, self._seed, self._epoch)
+        x[...] = as_floats(pixels)
+        return targets, np.ones(len(samples), x.dtype)
+
+    def _stored(self, rows: Array) -> Array:
+        """Pixels as they are kept, and how long that took."""
+        began = time.perf_counter()
+        pixels: Array = self._images.pixels[rows]
+        if self._waiting:
+            self._waiting.add(time.perf_counter() - began)
+        return pixels
+
+
+def preprocess(pixels: Array, transforms: Sequence[Transform], samples: Array, seed: int = 0, epoch: int = 0) -> Array:
+    """Images (n, h, w, c) after every transform, none of which mixes them: float32, or float64 where they came so."""
+    for position, transform in enumerate(transforms):
+        pixels = _changed(pixels, transform, position, samples, seed, epoch)
+    return as_floats(pixels)
+
+
+def _changed(pixels: Array, transform: Transform, position: int, samples: Array, seed: int, epoch: int) -> Array:
+    """Images after the transform at one position of the list.
+
+    Transforms that only move pixels run on uint8 as it is stored; before the first that computes, uint8 becomes
+    float32 in [0, 1].
+    """
+    if not transform.moves_pixels_only:
+        pixels = as_floats(pixels)
+    return transform.apply(pixels, Draws(seed, "transform", (epoch, position), samples))
+
+
+def as_floats(pixels: Array) -> Array:
+    """Pixels as floats: uint8 is divided by 255, floats stay what they are."""
+    return np.divide(pixels, 255, dtype=np.float32) if pixels.dtype == np.uint8 else pixels
+
+
+def output_shape(transforms: Sequence[Transform], shape: Shape) -> Shape:
+    """Shape of one image after every transform. Raises ValueError naming the transform that cannot take its input."""
+    for transform in transforms:
+        try:
+            shape = transform.output_shape(shape)
+        except ValueError as error:
+            raise ValueError(f"{transform.name_in_config}: {error}") from error
+    return shape
+
+
+Known = dict[tuple[Transform, ...], Transform]  # the steady transforms up to one that measures -> that one, measured
+
+
+def fit(
+    transforms: Sequence[Transform], images: Images, indices: Array, known: Known | None = None
+) -> tuple[Transform, ...]:
+    """The transforms, with what they measure measured on these samples after the steady transforms before them.
+
+    `known`, which is added to, spares a second list what the first has measured already.
+    """
+    known = {} if known is None else known
+    fitted: list[Transform] = []
+    for transform in transforms:
+        if transform.needs_fit():
+            steady = tuple(earlier for earlier in fitted if not earlier.random)
+            before = (*steady, transform)
+            if before not in known:
+                known[before] = transform.fit(_chunks(steady, images, indices))
+            transform = known[before]
+        fitted.append(transform)
+    return tuple(fitted)
+
+
+def arrays_of(transforms: Sequence[Transform]) -> dict[str, Array]:
+    """What the transforms measured beside their fields, as a checkpoint names it: `transform/0/matrix`."""
+    return {
+        f"transform/{index}/{name}": array
+        for index, transform in enumerate(transforms)
+        for name, array in transform.arrays().items()
+    }
+
+
+def array_shapes(transforms: Sequence[Transform], shape: Shape) -> dict[str, Shape]:
+    """The shapes of those arrays for images of this shape."""
+    shapes: dict[str, Shape] = {}
+    for index, transform in enumerate(transforms):
+        shapes |= {f"transform/{index}/{name}": array for name, array in transform.array_shapes(shape).items()}
+        shape = transform.output_shape(shape)
+    return shapes
+
+
+def with_arrays(transforms: Sequence[Transform], arrays: Mapping[str, Array]) -> tuple[Transform, ...]:
+    """The transforms with those arrays."""
+    held: list[dict[str, Array]] = [{} for _ in transforms]
+    for name, array in arrays.items():
+        _, index, own = name.split("/", 2)
+        held[int(index)][own] = array
+    return tuple(
+        transform.with_arrays(own) if own else transform for transform, own in zip(transforms, held, strict=True)
+    )
+
+
+def _chunks(transforms: Sequence[Transform], images: Images, indices: Array) -> Iterator[Array]:
+    for start in range(0, len(indices), FIT_CHUNK):
+        chosen = indices[start : start + FIT_CHUNK]
+        yield preprocess(images.pixels[chosen], transforms, chosen)
+
+
+def split_validation(targets: Array, share: float, seed: int, stratified: bool) -> tuple[Array, Array]:
+    """Indices (training, validation) of a seeded split, both ascending.
+
+    Stratified: of every class that share, rounded by largest remainder so that the whole share is met; a class with
+    two samples or more keeps at least one for training.
+    """
+    groups = (
+        [np.flatnonzero(targets == label) for label in np.unique(targets)] if stratified else [np.arange(len(targets))]
+    )
+    exact = np.array([len(group) * share for group in groups])
+    counts = np.floor(exact).astype(np.int64)
+    missing = round(float(exact.sum())) - int(counts.sum())
+    counts[np.argsort(counts - exact, kind="stable")[:missing]] += 1
+    counts = np.minimum(counts, [max(len(group) - 1, 0) for group in groups])
+    rng = stream(seed, "split")
+    chosen = [rng.permutation(group)[:count] for group, count in zip(groups, counts, strict=True)]
+    validation = np.sort(np.concatenate(chosen))
+    training = np.setdiff1d(np.arange(len(targets)), validation, assume_unique=True)
+    return training, validation
+
+
+def times_before(values: Array) -> Array:
+    """How many times each value of (n,) has come before its place: int64 (n,)."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    first = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])  # where each value's run begins
+    run = np.cumsum(np.r_[0, ordered[1:] != ordered[:-1]])
+    times = np.empty(len(values), np.int64)
+    times[order] = np.arange(len(values)) - first[run]
+    return times
+
+
+class Loader:
+    """The batches of training: `accumulate` batches of `batch_size` make one step, every sample once an epoch."""
+
+    def __init__(
+        self,
+        images: Images,
+        indices: Array,
+        transforms: Sequence[Transform],
+        *,
+        batch_size: int,
+        accumulate: int,
+        order: Order,
+        seed: int,
+        labels: Array | None = None,
+        mixable: Mixable | None = None,
+    ) -> None:
+        """`labels` are the classes of all images of the split, where they have such, for orders that want to know.
+
+        `mixable` makes targets such that transforms can mix them.
+        """
+        self.images, self.indices, self.transforms = images, indices, tuple(transforms)
+        self.batch_size, self._accumulate = batch_size, accumulate
+        self._order, self._seed, self._mixable = order, seed, mixable
+        self.waiting = Waiting()
+        self._labels = np.zeros(len(indices), np.int64) if labels is None else labels[indices]
+        self._current: tuple[int, Array] = (-1, indices)  # the epoch last asked for and its order
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps that see every sample once; the last may be shorter."""
+        return -(-len(self.indices) // (self.batch_size * self._accumulate))
+
+    def order(self, epoch: int) -> Array:
+        """The samples in the order of an epoch, a function of seed and epoch; as Samples wants them."""
+        if self._current[0] != epoch:
+            chosen = self._order(self.indices, self._labels, self._seed, epoch)
+            self._current = (epoch, chosen + len(self.images) * times_before(chosen))
+        return self._current[1]
+
+    def step(self, step: int) -> list[Samples]:
+        """The batches of a step, counted from 0 over all epochs."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        order = self.order(epoch)
+        size = self.batch_size
+        first = position * size * self._accumulate
+        last = min(first + size * self._accumulate, len(order))
+        return [
+            Samples(
+                self.images,
+                order[start : min(start + size, last)],
+                self.transforms,
+                self._seed,
+                epoch,
+                self.waiting,
+                self._mixable,
+            )
+            for start in range(first, last, size)
+        ]
+
+    def samples_before(self, step: int) -> int:
+        """How many samples the steps before this one have seen."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        return epoch * len(self.indices) + min(position * self.batch_size * self._accumulate, len(self.indices))

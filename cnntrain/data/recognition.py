@@ -1,0 +1,47 @@
+"""Recognition tells what kind of data lies at a path: each data source looks for itself whether it is its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import cast
+
+from cnntrain.core.errors import DataError
+from cnntrain.core.registry import parts
+from cnntrain.datasets.base import Dataset
+from cnntrain.reading.input_files import reading
+
+_UNPACK = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar")
+
+
+def recognize(path: Path) -> Dataset:
+    """The source that reads what lies at a path, with the settings its files suggest.
+
+    Raises DataError where there is nothing, or where no source knows what it is.
+    """
+    if not path.exists():
+        raise DataError(
+            f"{path.absolute()} does not exist, expected a folder or file of data. Relative paths count from the "
+            "working directory"
+        )
+    for part in parts("datasets").values():
+        source = cast(type[Dataset], part).at(path)
+        if source is not None:
+            return source
+    raise DataError(f"{path.absolute()} {_instead(path)}")
+
+
+def _instead(path: Path) -> str:
+    """What it is instead of data, and what to do about it."""
+    if path.is_dir():
+        with reading(path):
+            names = [name for name in os.listdir(path) if not name.startswith(".")]
+        folders = sum((path / name).is_dir() for name in names)
+        return (
+            f"holds {folders} folders and {len(names) - folders} files, none of which is data that is known. Expected "
+            "a folder of images or sounds for each class, the files of MNIST or CIFAR (binary version), or name a "
+            ".npz or .csv file"
+        )
+    if path.suffix.lower() in _UNPACK:
+        return "is an archive. Unpack it, and name the folder"
+    return "is no data that is known. Expected a .npz or .csv file, or a folder"

@@ -1,0 +1,1 @@
+"""A graph of layers out of a config."""

@@ -1,0 +1,212 @@
+"""Build turns a config into a network: the graph, the loss and the metrics, the first parameters.
+
+Straight-line code, in the order in which things depend on each other. What does not fit together is reported at the
+line of the config that says it.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+from cnntrain.config.fields import Declared
+from cnntrain.config.load import Loaded, problem
+from cnntrain.config.schema import Experiment, Init
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.description import Description
+from cnntrain.core.errors import ConfigError, Problem
+from cnntrain.core.random import stream
+from cnntrain.core.registry import Part, make
+from cnntrain.data.build_data import task, transforms
+from cnntrain.data.loader import output_shape
+from cnntrain.initializers.base import Initializer
+from cnntrain.losses.base import Loss, teacher_of
+from cnntrain.metrics.base import Metric
+from cnntrain.models.base import Preset
+from cnntrain.network.graph import Graph, Node, unmatched, weave
+from cnntrain.network.tally import Tally
+from cnntrain.optimizers.base import Optimizer
+from cnntrain.orders.base import Order
+from cnntrain.regularizers.base import Regularizer
+from cnntrain.tasks.base import Task
+
+
+@dataclass(frozen=True)
+class Network:
+    """What follows from the config and the shape of the data: the graph, the task, the loss, the metrics."""
+
+    graph: Graph
+    tally: Tally
+    task: Task
+    data: Description  # of samples as they are stored, before any transform
+
+    @property
+    def image_shape(self) -> Shape:
+        """Of one sample as it is stored, before any transform."""
+        return self.data.shape
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of labels; empty where the data names none."""
+        return self.data.classes
+
+    @property
+    def loss(self) -> Loss:
+        """The loss it is trained on."""
+        return self.tally.loss
+
+
+def network(loaded: Loaded, description: Description) -> Network:
+    """The network for samples of this shape and these classes. Raises ConfigError at the line that does not fit."""
+    experiment, asked = loaded.experiment, task(loaded, description)
+    shapes = {}
+    for name in ("train_transforms", "eval_transforms"):
+        try:
+            shapes[name] = output_shape(transforms(getattr(experiment.data, name)), description.shape)
+        except ValueError as error:
+            raise problem(loaded, f"data.{name}", str(error)) from error
+    if shapes["train_transforms"] != shapes["eval_transforms"]:
+        raise problem(
+            loaded,
+            "data.eval_transforms",
+            f"training images become {shapes['train_transforms']}, evaluation images {shapes['eval_transforms']}: "
+            "give both lists the transforms that change the shape",
+        )
+    _check_mixing(loaded)
+    try:
+        graph = weave(layers(loaded), shapes["eval_transforms"], asked.outputs(description))
+    except ValueError as error:
+        raise problem(loaded, "model.layers", str(error)) from error
+    train = experiment.train
+    graph.shard = graph.shard_for(train.batch_size) if train.shard == "auto" else min(train.shard, train.batch_size)
+    loss = cast(Loss, experiment.loss)
+    try:
+        asked.check_loss(loss)
+        loss.check(graph.output_shape, asked.outputs(description), description)
+    except ValueError as error:
+        raise _problem_of_loss(loaded, graph, error) from error
+    _check_matches(loaded, graph)
+    try:
+        cast(Order, experiment.train.order).check(len(asked.groups(description)))
+    except ValueError as error:
+        raise problem(loaded, "train.order", str(error)) from error
+    scored = tally(experiment, asked, description, loss)
+    for metric in scored.metrics:
+        try:
+            asked.check_metric(metric)
+        except ValueError as error:
+            raise problem(loaded, "train.metrics", str(error)) from error
+    return Network(graph, scored, asked, description)
+
+
+def balanced(loaded: Loaded, network: Network, counts: Sequence[int] | None) -> Network:
+    """The network with balanced class weights as numbers, by how many training samples each class has, if it has such.
+
+    Raises ConfigError where the loss cannot be balanced by them.
+    """
+    if counts is None:
+        return network
+    try:
+        loss = network.loss.fit(counts)
+    except ValueError as error:
+        raise _problem_of_loss(loaded, network.graph, error) from error
+    return replace(network, tally=Tally(loss, network.tally.metrics, network.tally.outputs))
+
+
+def _problem_of_loss(loaded: Loaded, graph: Graph, error: ValueError) -> ConfigError:
+    """An error at the loss, or where the config says nothing of it at the last layer."""
+    return ConfigError(Problem(loaded.marks.get("loss", graph.nodes[-1].where), str(error)))
+
+
+def _check_mixing(loaded: Loaded) -> None:
+    """Raise ConfigError where samples would be mixed that must stay as they are."""
+    data = loaded.experiment.data
+    for index, transform in enumerate(transforms(data.eval_transforms)):
+        if transform.on == "pair":
+            raise problem(
+                loaded,
+                f"data.eval_transforms.{index}",
+                f"{transform.name_in_config} mixes samples with each other, and evaluation must see them as they are: "
+                "leave it to train_transforms",
+            )
+    mixing = [index for index, transform in enumerate(transforms(data.train_transforms)) if transform.on == "pair"]
+    if mixing and teacher_of(cast(Loss, loaded.experiment.loss)) is not None:
+        name = data.train_transforms[mixing[0]].name_in_config
+        raise problem(
+            loaded,
+            f"data.train_transforms.{mixing[0]}",
+            f"{name} mixes samples, and the teacher of the loss was asked about unmixed ones: remove {name}, or the "
+            "teacher",
+        )
+
+
+def _check_matches(loaded: Loaded, graph: Graph) -> None:
+    """Raise ConfigError where a pattern of a group or a regularizer matches nothing, or no momentum can be set."""
+    experiment = loaded.experiment
+    rules = [cast(Regularizer, part) for part in experiment.train.regularize]
+    places = {
+        "optimizer.groups": [group.match for group in optimizer(experiment).groups],
+        "train.regularize": [regularizer.match for regularizer in rules],
+    }
+    for place, patterns in places.items():
+        for index, message in unmatched(graph.layout, patterns):
+            raise problem(loaded, f"{place}.{index}", message)
+    if experiment.momentum_schedule is not None and not optimizer(experiment).base_momentum:
+        raise problem(loaded, "momentum_schedule", "momentum_schedule needs an optimizer with a momentum above 0")
+
+
+def layers(loaded: Loaded) -> tuple[Declared, ...]:
+    """The list of layers the config holds, or that its ready model stands for."""
+    model = loaded.experiment.model
+    if model.layers is not None:
+        return model.layers
+    return cast(Preset, model.preset).entries(loaded.where("model.preset"))
+
+
+def tally(experiment: Experiment, asked: Task, description: Description, loss: Loss) -> Tally:
+    """Loss and metrics of the experiment; those of the task unless it says otherwise."""
+    chosen = experiment.train.metrics
+    if chosen is None:
+        chosen = tuple(make("metrics", name) for name in asked.metrics)
+    metrics = [cast(Metric, part) for part in chosen if part.name_in_config != "loss"]  # which is always measured
+    return Tally(loss, metrics, asked.counted(description))
+
+
+def optimizer(experiment: Experiment) -> Optimizer:
+    """The optimizer the config names."""
+    return cast(Optimizer, experiment.optimizer)
+
+
+def initialize(graph: Graph, init: Init, seed: int, params: Array) -> None:
+    """Write the first values of every parameter into the flat vector.
+
+    Each parameter draws from a stream of its own name, so that adding a layer leaves the others' values alone.
+    """
+    views = graph.layout.views(params)
+    for node in graph.nodes:
+        for name, param in node.params.items():
+            full = f"{node.name}.{name}"
+            which = "biases" if param.role == "bias" or name == "shift" else "weights"
+            if param.start is not None and (param.role == "statistic" or _own(node, which) is None):
+                views[full][...] = param.start
+                continue
+            initializer = _initializer(node, init, which)
+            initializer.fill(views[full], param, stream(seed, f"init:{full}"))
+
+
+def _initializer(node: Node, init: Init, which: str) -> Initializer:
+    """The layer's own, else that of the last rule that matches its name, else the default."""
+    chosen = _own(node, which)
+    if chosen is None:
+        matching = [getattr(rule, which) for rule in init.rules if fnmatch.fnmatchcase(node.name, rule.match)]
+        candidates = [getattr(init, which), *(part for part in matching if part is not None)]
+        chosen = candidates[-1]
+    return cast(Initializer, cast(Part, chosen))
+
+
+def _own(node: Node, which: str) -> Part | None:
+    """The initializer the layer was given itself: `init` for weights and scales, `bias_init` for biases and shifts."""
+    own: Part | None = node.options.bias_init if which == "biases" else node.options.init
+    return own

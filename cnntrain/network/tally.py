@@ -1,0 +1,64 @@
+"""A tally is the sum of loss and metric states over samples; tallies of shards, steps and epochs add up."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cnntrain.core.arrays import Array
+from cnntrain.losses.base import Loss
+from cnntrain.metrics.base import Metric
+
+_LOSS, _NORMALIZER, _SAMPLES, _STATES = 0, 1, 2, 3  # what lies where in the vector
+
+
+class Tally:
+    """How loss and metrics are laid out in one float64 vector, so that adding two vectors merges what they saw."""
+
+    def __init__(self, loss: Loss, metrics: Sequence[Metric], outputs: int) -> None:
+        """`outputs` are what a metric counts by itself: classes, or the values of a sample (Task.counted)."""
+        self.loss, self.metrics, self.outputs = loss, tuple(metrics), outputs
+        self._zeros = [metric.zeros(outputs) for metric in metrics]
+        stops = np.cumsum([_STATES, *(len(state) for state in self._zeros)])
+        self._slices = [slice(int(a), int(b)) for a, b in itertools.pairwise(stops)]
+        self.size = int(stops[-1])
+
+    def zeros(self) -> Array:
+        """The tally of no samples."""
+        return np.concatenate([np.zeros(_STATES), *self._zeros])
+
+    def of(self, outputs: Array, targets: Array, weights: Array, losses: Array) -> Array:
+        """The tally of one shard, given its outputs (n, units) and per-sample losses (n,)."""
+        vector = self.zeros()
+        vector[_LOSS] = np.dot(losses.astype(np.float64), weights.astype(np.float64))
+        vector[_NORMALIZER] = self.loss.normalizer(targets, weights)
+        vector[_SAMPLES] = len(outputs)
+        own = self.loss.own_targets(targets)
+        for metric, part in zip(self.metrics, self._slices, strict=True):
+            metric.add(vector[part], outputs, own, weights)
+        return vector
+
+    @staticmethod
+    def normalizer(vector: Array) -> float:
+        """What the summed loss and gradient are divided by."""
+        return float(vector[_NORMALIZER])
+
+    @staticmethod
+    def samples(vector: Array) -> int:
+        """How many samples were seen."""
+        return int(vector[_SAMPLES])
+
+    @staticmethod
+    def mean_loss(vector: Array) -> float:
+        """The loss over everything seen; NaN of nothing."""
+        return float(vector[_LOSS] / vector[_NORMALIZER]) if vector[_NORMALIZER] else float("nan")
+
+    def values(self, vector: Array) -> dict[str, Any]:
+        """Loss and every metric by label."""
+        values: dict[str, Any] = {"loss": self.mean_loss(vector)}
+        for metric, part in zip(self.metrics, self._slices, strict=True):
+            values[metric.label()] = metric.value(vector[part])
+        return values

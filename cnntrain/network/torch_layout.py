@@ -1,0 +1,146 @@
+"""The safetensors format: parameters under the names and in the layout of PyTorch, to be loaded into an equal model.
+
+A node's name is its module's, as in `model.load_state_dict`. Kernels are (filters, channels / groups, height, width)
+there, matrices (units, features); features that come of a flattened image are in PyTorch's order, channel by channel.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnntrain.core.arrays import Array
+from cnntrain.core.errors import CheckpointError, MissingExtraError, UsageError, printable
+from cnntrain.core.files import open_regular
+from cnntrain.network.graph import BATCH, Graph
+
+_CALLED = {"scale": "weight", "shift": "bias", "slope": "weight"}  # ours -> PyTorch's, where they differ
+_COUNTER = "num_batches_tracked"  # PyTorch's batch norm has one, and does not need it
+
+
+def write(graph: Graph, params: Mapping[str, Array], facts: Mapping[str, Any]) -> bytes:
+    """The bytes of the file for parameters by our names ("conv2d_1.weight").
+
+    Raises UsageError for a layer of which two parameters would have one name there, MissingExtraError without the
+    package safetensors.
+    """
+    library = _library()
+    layout = _Layout(graph)
+    _refuse_one_name_for_two(graph, layout)
+    tensors = {layout.name(name): np.ascontiguousarray(layout.theirs(name, array)) for name, array in params.items()}
+    data: bytes = library.save(tensors, metadata={"format": "pt", "cnntrain": json.dumps(facts)})
+    return _sorted(data)
+
+
+def _refuse_one_name_for_two(graph: Graph, layout: _Layout) -> None:
+    for node in graph.nodes:
+        ours: dict[str, str] = {}
+        for name in node.params:
+            theirs = layout.name(f"{node.name}.{name}")
+            if theirs in ours:
+                raise UsageError(
+                    f"{node.name} ({node.layer.name_in_config}, {node.where}) cannot be exported as safetensors: its "
+                    f"parameters {ours[theirs]!r} and {name!r} would both be called {theirs!r}. Choose another "
+                    "--format, or call one of them otherwise in the layer's 'params'"
+                )
+            ours[theirs] = name
+
+
+def _sorted(data: bytes) -> bytes:
+    """The same file with the keys of its header in order, in which the library writes them as they come."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[8 + length :]
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file. Raises CheckpointError where it cannot be read."""
+    with open_regular(path, lambda reason: CheckpointError(f"{path} {reason}. Check the path")) as file:
+        return file.read()
+
+
+def parameters(path: Path, data: bytes, graph: Graph) -> dict[str, Array]:
+    """The parameters that a file's bytes hold, by our names; those that the network has not keep theirs.
+
+    Raises CheckpointError where they are no safetensors file.
+    """
+    library = _library()
+    try:
+        tensors: dict[str, Array] = library.load(data)
+    except Exception as error:  # the library's own, and KeyError for a type that NumPy has not
+        raise CheckpointError(
+            f"{path} is no safetensors file that NumPy could hold: {printable(str(error))}. Write it again, in float32"
+        ) from error
+    layout = _Layout(graph)
+    ours = {layout.name(name): name for name in layout.shapes}
+    found = {}
+    for name, array in tensors.items():
+        if name.rpartition(".")[2] == _COUNTER:
+            continue
+        mine = ours.get(name, name)
+        found[mine] = layout.ours(mine, array) if mine in layout.shapes else array
+    return found
+
+
+def _library() -> Any:
+    try:
+        import safetensors.numpy
+    except ImportError as error:
+        raise MissingExtraError(
+            "safetensors files need the package safetensors. Run: pip install 'cnntrain[safetensors]'"
+        ) from error
+    return safetensors.numpy
+
+
+class _Layout:
+    """Which of our parameters is which of PyTorch's, and how the two lay it out."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.shapes = {
+            f"{node.name}.{name}": param.shape for node in graph.nodes for name, param in node.params.items()
+        }
+        self._flattened: dict[str, tuple[int, int, int]] = {}  # parameter -> the image whose pixels its features are
+        images: dict[int, tuple[int, int, int]] = {}
+        for index, node in enumerate(graph.nodes):
+            source = node.inputs[0]
+            shape = graph.shape(source)
+            if node.layer.flattens and len(shape) == 3:
+                images[index] = (shape[0], shape[1], shape[2])
+            elif source != BATCH and source in images:
+                if node.shape == shape:
+                    images[index] = images[source]
+                self._flattened |= {f"{node.name}.{name}": images[source] for name in node.params}
+
+    def name(self, name: str) -> str:
+        """PyTorch's name."""
+        node, _, own = name.rpartition(".")
+        return f"{node}.{_CALLED.get(own, own)}"
+
+    def theirs(self, name: str, array: Array) -> Array:
+        """Our array in PyTorch's layout."""
+        order = self._order(name)
+        if order is not None and len(order) == len(array):
+            array = array[order]
+        return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
+
+    def ours(self, name: str, array: Array) -> Array:
+        """PyTorch's array in our layout; where the shape is another one, in whatever comes nearest."""
+        array = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
+        order = self._order(name)
+        if order is not None and len(order) == len(array):
+            array = array[np.argsort(order)]
+        return np.ascontiguousarray(array)
+
+    def _order(self, name: str) -> Array | None:
+        """Which of our features is each of PyTorch's, for a parameter of a flattened image."""
+        if name not in self._flattened:
+            return None
+        height, width, channels = self._flattened[name]
+        places = np.arange(math.prod((height, width, channels))).reshape(height, width, channels)
+        return places.transpose(2, 0, 1).reshape(-1)

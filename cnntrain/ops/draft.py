@@ -1,0 +1,130 @@
+"""A draft is what a network computes in evaluation, as a list of elementary operations, for export to write down.
+
+Each layer says in `draw` which operations it is made of; a format says how it writes each operation. So a new layer
+needs no line in any format, a new format none in any layer, and neither imports the other. Shapes are those of one
+sample, images (height, width, channels); how a format lays them out is its own affair. A format that lacks an operation
+refuses the layer by name and place (`lacks`).
+
+| operations | what they do |
+|---|---|
+| add sub mul div max min pow | two values, or a value and a number; features go with each pixel of an image |
+| exp log tanh sigmoid erf sqrt neg abs | one value, element by element |
+| sin, arctan, floor ... | any other of NumPy's element-wise functions, by NumPy's name |
+| mean sum amax | over some axes, which stay with size 1 |
+| conv, conv_transpose | weight as conv2d's or conv_transpose2d's, bias or None; stride, padding, dilation, groups |
+| max_pool, sum_pool | windows; kernel, stride, padding |
+| matmul | features times a matrix |
+| along | a matrix times the values along an axis |
+| pad slice concat reshape transpose | what their names say; values in memory order |
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Value:
+    """What an operation gives: a name, and the shape of one sample."""
+
+    name: str
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class Constant:
+    """An array that is the same for all samples, such as a weight; by its name in `Draft.constants`."""
+
+    name: str
+    shape: Shape
+
+
+Operand = Value | Constant | float | None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One step: `out` is `kind` of the operands, with numbers that are not operands in `numbers`."""
+
+    kind: str
+    operands: tuple[Operand, ...]
+    out: Value
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    of: str = ""  # the layer that drew it and its place, for messages
+
+
+class Draft:
+    """The operations so far, in order, and the constants they read, in float32."""
+
+    def __init__(self) -> None:
+        self.operations: list[Operation] = []
+        self.constants: dict[str, Array] = {}
+        self.results: set[str] = set()  # names of values that are a node's result, not a step on the way to it
+        self.node = ""  # whose operations are being drawn
+        self._of = ""
+        self._count = 0  # of its operations so far
+
+    def constant(self, name: str, array: Array) -> Constant:
+        """An array of the node, under the node's name."""
+        full = f"{self.node}.{name}"
+        self.constants[full] = np.ascontiguousarray(array, dtype=np.float32)
+        return Constant(full, array.shape)
+
+    def op(self, kind: str, *operands: Operand, shape: Shape | None = None, **numbers: Any) -> Value:
+        """Add an operation; its shape is by default that of its largest operand."""
+        if shape is None:
+            shapes = [operand.shape for operand in operands if isinstance(operand, Value | Constant)]
+            shape = np.broadcast_shapes(*shapes)
+        self._count += 1
+        out = Value(f"{self.node}.{self._count}", shape)
+        self.operations.append(Operation(kind, operands, out, numbers, self._of or self.node))
+        return out
+
+    def begin(self, node: str, of: str = "") -> None:
+        """From here on, what is drawn is this node's; `of` is what messages call it, by default its name."""
+        self.node, self._count, self._of = node, 0, of
+
+    def end(self, result: Value) -> Value:
+        """The node's result, under the node's own name where its last operation gives it."""
+        if not self._count or self.operations[-1].out != result:
+            return result
+        named = Value(self.node, result.shape)
+        self.operations[-1] = replace(self.operations[-1], out=named)
+        self.results.add(self.node)
+        return named
+
+    def reduce(self, kind: str, x: Value, axes: Sequence[int]) -> Value:
+        """The mean, sum or amax over axes of a sample, which stay with size 1."""
+        axes = tuple(axis % len(x.shape) for axis in axes)
+        shape = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
+        return self.op(kind, x, shape=shape, axes=axes)
+
+    def reshape(self, x: Value, shape: Shape) -> Value:
+        """The same values in memory order; x itself where it has the shape."""
+        return x if x.shape == shape else self.op("reshape", x, shape=shape)
+
+    def along(self, x: Value, matrix: Constant, axis: int) -> Value:
+        """A matrix (new size, size) times the values along an axis of an image."""
+        shape = tuple(matrix.shape[0] if axis == i else size for i, size in enumerate(x.shape))
+        return self.op("along", x, matrix, shape=shape, axis=axis)
+
+    def image_of(self, features: Value) -> Value:
+        """Features as an image of one pixel, so that they go with the pixels of another."""
+        return features if len(features.shape) > 1 else self.reshape(features, (1, 1, math.prod(features.shape)))
+
+
+def lacks(operation: Operation, form: str, why: str = "") -> UsageError:
+    """The error of a format that cannot write an operation: which layer, where, and what there is to do."""
+    return UsageError(
+        f"{operation.of} cannot be exported as {form}: the format has no operation {operation.kind!r}"
+        f"{why}. Choose another --format, or let the layer's 'draw' make it of operations that every format has, "
+        "which cnntrain/ops/draft.py lists"
+    )

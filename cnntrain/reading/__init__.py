@@ -1,0 +1,1 @@
+"""Bytes to pictures, records and sounds, and their cache."""

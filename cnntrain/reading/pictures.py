@@ -1,0 +1,302 @@
+"""A picture file means one array of pixels, the same on every machine, whatever its format and colours.
+
+It is turned as its EXIF orientation says, laid over white where it is transparent, and of several frames or pages the
+first counts. 16 bits become 8 by dividing by 257 (where the file has several colours, by dropping the lower byte, as
+Pillow reads them), floats in [0, 1] by multiplying by 255. Inks (CMYK), YCbCr and L*a*b* become sRGB. A colour
+profile (ICC) is not applied. What has no agreed meaning is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import io
+import logging
+import os
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import PIL
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
+
+from cnntrain.core.arrays import Array
+from cnntrain.core.errors import DataError, OutOfMemoryError, StorageError
+from cnntrain.core.failures import system_failure
+from cnntrain.reading.input_files import is_special, reading
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it finds wrong ends up in our one line
+
+SUFFIXES = frozenset(  # of the files that are read as pictures, in lower case
+    [".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pbm", ".pgm", ".ppm", ".pnm"]
+)
+MOVING = frozenset([".gif", ".webp", ".png", ".tif", ".tiff"])  # of those, the ones that may hold several frames
+MAX_PIXELS = 25_000_000  # of one picture, looked at before it is decoded: 75 MB as colours
+VERSIONS = {"pillow": PIL.__version__, "jpeg": features.version("jpg"), "pictures": 1}  # what pixels depend on
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+_MAX_CLIP = 40  # the frames of a clip may have this many times the pixels of one picture
+_MAX_BYTES = 2**29  # of a picture file
+_BLOCK = 2**20  # bytes that may be asked for whatever there are
+_BAND = 2**18  # pixels converted at a time where that takes much memory
+_GREY = frozenset(["1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"])  # Pillow's modes without colour
+_ORIENTATION = 274  # the EXIF tag; from 5 on the sides are exchanged
+_USUAL_SIDES = (16, 24, 32, 48, 64)  # more costs time in proportion to the pixels
+_MOST_AS_THEY_ARE = 96
+_SQUARE_ENOUGH = 0.75
+_D50 = (0.9642, 1.0, 0.8249)  # the white of L*a*b* in files
+_XYZ_TO_RGB = (  # linear sRGB, from XYZ relative to D50 (Bradford)
+    (3.1338561, -1.6168667, -0.4906146),
+    (-0.9787684, 1.9161415, 0.0334540),
+    (0.0719453, -0.2289914, 1.4052427),
+)
+
+
+class Header(NamedTuple):
+    """What a file says of its picture before it is decoded."""
+
+    height: int  # turned upright
+    width: int
+    grey: bool
+
+
+class Picture(NamedTuple):
+    """What a file holds."""
+
+    pixels: Array  # uint8 (height, width, channels), of the first frame
+    moves: bool  # whether there are further frames or pages
+
+
+def decode(path: Path, size: tuple[int, int] | None, channels: int, max_pixels: int = MAX_PIXELS) -> Picture:
+    """A picture file with 1 channel (ITU-R 601 luma) or 3 (sRGB), resized to `size` (height, width) if given.
+
+    Resizing is Pillow's bilinear filter, which averages what it makes smaller. May be called from several threads.
+    Raises DataError naming the file, also for more than `max_pixels`, before they are decoded; StorageError where the
+    device fails.
+    """
+    with _opened(path, max_pixels) as image:
+        moves = image.format != "MPO" and bool(getattr(image, "is_animated", False))
+        return Picture(_pixels(image, size, channels), moves)
+
+
+def header(path: Path) -> Header | None:
+    """The header of a picture file; None where there is none that can be read, which `decode` will explain."""
+    try:
+        with _opened(path, MAX_PIXELS) as image:
+            sideways = image.getexif().get(_ORIENTATION, 1) >= 5
+            height, width = (image.width, image.height) if sideways else (image.height, image.width)
+            return Header(height, width, image.mode in _GREY)
+    except DataError:
+        return None
+
+
+def common_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """The one size (height, width) to bring pictures to: their own, if all have it and it is not large.
+
+    Else the largest usual side that the middle picture's shorter side has, and the other side in proportion.
+    """
+    if len(set(sizes)) == 1 and max(sizes[0]) <= _MOST_AS_THEY_ARE:
+        return sizes[0]
+    sides = np.array(sizes)
+    middle = np.median(sides.min(axis=1))
+    side = max((usual for usual in _USUAL_SIDES if usual <= middle), default=_USUAL_SIDES[0])
+    ratio = float(np.median(sides[:, 0] / sides[:, 1]))  # height to width
+    if _SQUARE_ENOUGH <= ratio <= 1 / _SQUARE_ENOUGH:
+        return side, side
+    longer = min(round(side * max(ratio, 1 / ratio) / 8), side // 2) * 8
+    return (longer, side) if ratio > 1 else (side, longer)
+
+
+def decode_clip(
+    path: Path, frames: int, size: tuple[int, int] | None, channels: int, max_pixels: int = MAX_PIXELS
+) -> Array:
+    """`frames` frames of a moving picture, evenly spaced, the first among them: uint8 (frames, h, w, channels).
+
+    A shorter clip repeats frames. Raises DataError as `decode` does, and for frames of different sizes.
+    """
+    with _opened(path, max_pixels) as image:
+        count = getattr(image, "n_frames", 1)
+        if count * image.width * image.height > _MAX_CLIP * max_pixels:
+            raise ValueError(f"{count:,} frames of {image.height}x{image.width}, too many pixels to decode")
+        clip = []
+        for index in evenly(count, frames):
+            image.seek(index)
+            _check_size(image, max_pixels)
+            clip.append(_pixels(image, size, channels))
+        if len({frame.shape for frame in clip}) > 1:
+            raise ValueError("frames of different sizes, expected one size")
+        return np.stack(clip)
+
+
+def evenly(count: int, wanted: int) -> list[int]:
+    """Which of `count` things to take for `wanted`, evenly spaced from the first on, in order."""
+    return [index * count // wanted for index in range(wanted)]
+
+
+@contextlib.contextmanager
+def _opened(path: Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
+    """An image file whose size has been looked at; whatever goes wrong until it is closed becomes a DataError."""
+    with reading(path):
+        try:
+            _silence_libtiff()
+            with _HUSH, _File(path) as file, Image.open(file, formats=_FORMATS) as image:
+                _check_size(image, max_pixels)
+                _scale_transparent(image)
+                yield image
+        except Exception as error:  # decoders raise whatever they stumble over
+            if isinstance(error, MemoryError | StorageError | OutOfMemoryError) or system_failure(error):
+                raise
+            if "out of memory" in str(error):  # as Pillow says it of what its decoders got none for
+                raise MemoryError from error
+            raise DataError(f"{path}: {_reason(error, max_pixels)}") from error
+
+
+@functools.cache
+def _silence_libtiff() -> None:
+    """Have libtiff, by which Pillow decodes packed TIFFs, keep what it finds wrong from stderr, where it can be told.
+
+    Pillow raises an exception as well, which becomes our one line.
+    """
+    maps = Path("/proc/self/maps")
+    lines = maps.read_text(errors="replace").splitlines() if maps.exists() else []
+    for path in {line.split(maxsplit=5)[-1] for line in lines if "/libtiff" in line}:
+        library = ctypes.CDLL(path)
+        for setter in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+            getattr(library, setter)(None)
+
+
+class _File(io.BufferedReader):
+    """A picture file that is never asked for more than it has: a chunk that says it has 2 GB reserves no memory."""
+
+    def __init__(self, path: Path) -> None:
+        if is_special(path):
+            raise ValueError("not a regular file")
+        super().__init__(io.FileIO(path))
+        self._path = path
+        self._size = os.fstat(self.fileno()).st_size
+        if self._size > _MAX_BYTES:
+            self.close()
+            raise ValueError(f"{self._size:,} bytes, expected at most {_MAX_BYTES:,} of a picture")
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As many bytes, or all that are left. A failing device is a StorageError: Pillow goes on after an OSError."""
+        try:
+            return super().read(size if size is None or size < _BLOCK else min(size, max(self._size - self.tell(), 0)))
+        except OSError:
+            with reading(self._path):
+                raise
+
+
+def _check_size(image: Image.Image, max_pixels: int) -> None:
+    if image.width * image.height > max_pixels:
+        raise Image.DecompressionBombError
+
+
+def _scale_transparent(image: ImageFile.ImageFile) -> None:
+    """Bring the colour a PNG calls transparent to the 8 bits that its pixels are read as, which Pillow leaves out."""
+    colour, stored = image.info.get("transparency"), image.tile[0].args if image.tile else None
+    if stored == "RGB;16B" and isinstance(colour, tuple):
+        image.info["transparency"] = tuple(value >> 8 for value in colour)
+    elif stored in ("L;2", "L;4") and isinstance(colour, int):
+        image.info["transparency"] = colour * (85 if stored == "L;2" else 17)
+
+
+def _reason(error: Exception, max_pixels: int) -> str:
+    """Why an image cannot be read, in a few words."""
+    if isinstance(error, Image.DecompressionBombError):
+        return f"more than {max_pixels:,} pixels"
+    if isinstance(error, UnidentifiedImageError):
+        return f"not an image, expected {', '.join(_FORMATS)}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"damaged ({str(error) or type(error).__name__})" if not isinstance(error, ValueError) else str(error)
+
+
+class _Hush:
+    """Silences Pillow's warnings, about files it reads all the same, while any thread is inside.
+
+    `warnings.catch_warnings` alone is for one thread: two that overlap would leave the filters of either behind.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._held = threading.Lock(), 0, contextlib.ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._held.enter_context(warnings.catch_warnings(action="ignore"))
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._held.close()
+
+
+_HUSH = _Hush()
+
+
+def _pixels(image: Image.Image, size: tuple[int, int] | None, channels: int) -> Array:
+    """The current frame as uint8 (height, width, channels)."""
+    plain = _opaque(_eight_bits(ImageOps.exif_transpose(image))).convert("RGB" if channels == 3 else "L")
+    if size is not None:
+        plain = plain.resize(size[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(plain).reshape(plain.height, plain.width, channels)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """An image in 8 bits, in a mode Pillow converts well. Raises ValueError where that has no agreed meaning."""
+    if image.mode.startswith("I"):
+        return _from_integers(np.asarray(image), image.info.get("transparency"))
+    if image.mode == "F":
+        return _from_floats(np.asarray(image))
+    if image.mode == "LAB":
+        return _from_lab(np.asarray(image))
+    return image
+
+
+def _from_integers(values: Array, transparent: object) -> Image.Image:
+    """16-bit grey, which Pillow also calls 32-bit; the value that is transparent becomes white."""
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError("32-bit integer pixels, expected 8 or 16 bits: convert it")
+    grey = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if isinstance(transparent, int):
+        grey[values == transparent] = 255
+    return Image.fromarray(grey)
+
+
+def _from_floats(values: Array) -> Image.Image:
+    if not (values.min() >= 0 and values.max() <= 1):  # also for NaN
+        raise ValueError(f"32-bit float pixels from {values.min():g} to {values.max():g}, expected 0 to 1: convert it")
+    return Image.fromarray((values * 255 + 0.5).astype(np.uint8))
+
+
+def _from_lab(values: Array) -> Image.Image:
+    """An L*a*b* image in sRGB, a band of rows at a time: the formula needs many floats for each pixel."""
+    rows = max(_BAND // values.shape[1], 1)
+    bands = [_srgb(values[start : start + rows]) for start in range(0, len(values), rows)]
+    return Image.fromarray(np.concatenate(bands))
+
+
+def _srgb(values: Array) -> Array:
+    """CIE L*a*b* of the white D50 to sRGB (CIE 15:2004; IEC 61966-2-1), what is out of gamut clipped."""
+    lightness = values[..., 0] * np.float32(100 / 255)
+    a, b = (values[..., index].view(np.int8).astype(np.float32) for index in (1, 2))
+    y = (lightness + 16) / 116
+    roots = np.stack([y + a / 500, y, y - b / 200], axis=-1)
+    xyz = np.where(roots > 6 / 29, roots**3, (roots - 4 / 29) * (3 * (6 / 29) ** 2)) * np.array(_D50, np.float32)
+    linear = np.clip(xyz @ np.array(_XYZ_TO_RGB, np.float32).T, 0, 1)
+    rgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return (rgb * 255 + 0.5).astype(np.uint8)
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """The image laid over white where it is transparent."""
+    if image.mode not in ("RGBA", "LA", "PA") and "transparency" not in image.info:
+        return image
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -1,0 +1,73 @@
+"""A merge is the mean of several checkpoints of one network (Utans 1996; Vaswani et al. 2017 average theirs)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnntrain.core.errors import CheckpointError, UsageError
+from cnntrain.rundir.checkpoint import Checkpoint, find, read, save
+from cnntrain.trained import saved
+
+
+def merge(paths: Sequence[Path], output: Path, overwrite: bool = False) -> dict[str, Any]:
+    """Write the mean of the parameters of checkpoints, and return what `average --json` prints.
+
+    Each is what `eval` would use of it: its averaged weights where it has some. Sums are in float64, one checkpoint
+    in memory at a time. Everything else is the last one's. Raises CheckpointError where they are of different networks.
+    """
+    if len(paths) < 2:
+        raise UsageError("average needs two checkpoints or more")
+    if os.path.lexists(output) and not overwrite:
+        raise UsageError(f"{output} exists already. Choose another --output, or say --overwrite")
+    found = [find(path) for path in paths]
+    first = read(found[0])
+    arrays = used(first)
+    shapes = {name: (array.shape, array.dtype) for name, array in arrays.items()}
+    sums = {name: array.astype(np.float64) for name, array in arrays.items()}
+    steps = [first.meta["position"]["step"]]
+    last = first
+    for path in found[1:]:
+        last = read(path)
+        arrays = used(last)
+        _check_same(first, last)
+        Checkpoint(path, last.meta, arrays).expect(shapes)
+        for name, array in arrays.items():
+            sums[name] += array
+        steps.append(last.meta["position"]["step"])
+    means = {name: (total / len(found)).astype(shapes[name][1]) for name, total in sums.items()}
+    merged = {"merged": [{"step": step, "path": str(path)} for path, step in zip(found, steps, strict=True)]}
+    save(output, last.meta | {"average": {}} | merged, means | _measured(last))
+    return {"output": str(output), "checkpoints": [str(path) for path in found], "steps": steps}
+
+
+def used(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The parameters that count, under `param/`: the averaged ones where the average had begun."""
+    checkpoint.require(config=dict, position__step=int)
+    source = "average/" if saved.averaged(checkpoint) else "param/"
+    return {
+        name.replace(source, "param/", 1): array for name, array in checkpoint.arrays.items() if name.startswith(source)
+    }
+
+
+def _measured(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What the evaluation transforms measured beside their settings."""
+    return {name: array for name, array in checkpoint.arrays.items() if name.startswith("transform/")}
+
+
+def _check_same(first: Checkpoint, other: Checkpoint) -> None:
+    for key in ("classes", "image_shape", "eval_transforms"):
+        if first.meta.get(key) != other.meta.get(key):
+            raise CheckpointError(
+                f"{first.path} and {other.path} differ in {key.replace('_', ' ')}: average checkpoints of one network"
+            )
+    mine, theirs = (Checkpoint(one.path, one.meta, _measured(one)).digests() for one in (first, other))
+    if mine != theirs:
+        raise CheckpointError(
+            f"{first.path} and {other.path} were trained on differently measured images: average checkpoints of one "
+            "network"
+        )

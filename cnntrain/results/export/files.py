@@ -1,0 +1,61 @@
+"""The files of an export: which there are for a format, and whether they may be written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnntrain.core import files
+from cnntrain.core.errors import StorageError
+from cnntrain.data.loader import Samples
+from cnntrain.datasets.base import Images
+from cnntrain.network import torch_layout
+from cnntrain.results.export import numpy_file, onnx_file
+from cnntrain.results.export.network import drawn, split
+from cnntrain.trained.inference import Trained
+
+
+def export(trained: Trained, kind: str, output: Path, fold: bool = False, overwrite: bool = False) -> dict[str, Any]:
+    """Write a trained network in a format, and return what `export --json` prints.
+
+    Raises UsageError for a layer that cannot be exported, StorageError where a file is there already and `overwrite`
+    is off, MissingExtraError without the format's package.
+    """
+    error = None
+    if kind == "safetensors":
+        graph = trained.network.graph
+        params = graph.layout.views(trained.engine.params)
+        facts = {"checkpoint": str(trained.path), "step": trained.step, "classes": list(trained.network.classes)}
+        written = {output: torch_layout.write(graph, params, facts)}
+        document = {"parameters": sum(array.size for array in params.values()), "before": []}
+    else:
+        exported = drawn(trained, fold)
+        document = exported.facts()
+        if kind == "onnx":
+            written = {output: onnx_file.model(exported)}
+            error = _difference(trained, written[output])
+        else:
+            written = {
+                output: numpy_file.source(exported, output).encode(),
+                output.with_suffix(".npz"): numpy_file.weights(exported),
+            }
+    taken = [path for path in written if path.exists()]
+    if taken and not overwrite:
+        raise StorageError(f"{taken[0]} exists. Say --overwrite to replace it, or choose another --output")
+    for path, data in reversed(written.items()):  # the weights before the text that reads them
+        files.write_atomic(path, data)
+    return {"format": kind, "files": [str(path) for path in written], **document, "error": error}
+
+
+def _difference(trained: Trained, model: bytes) -> float | None:
+    """The largest difference of an ONNX model's outputs to ours, by the largest; None where its runtime is missing."""
+    pixels = np.random.default_rng(0).random((4, *trained.network.graph.input_shape), np.float32)
+    theirs = onnx_file.run(model, pixels)
+    if theirs is None:
+        return None
+    images = Images(pixels, trained.network.task.blank(len(pixels), trained.description), trained.network.classes)
+    _, normalizations = split(trained.transforms)
+    ours = trained.engine.outputs(Samples(images, np.arange(len(pixels)), normalizations))
+    return float(np.abs(ours - theirs).max() / np.abs(ours).max())

@@ -1,0 +1,126 @@
+"""A trained network as a draft: its layers in evaluation, each drawn by itself, and the last of its preprocessing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnntrain.config.dump import plain
+from cnntrain.core.arrays import Array
+from cnntrain.core.errors import UsageError
+from cnntrain.network.graph import BATCH, Graph
+from cnntrain.ops.draft import Draft, Value
+from cnntrain.trained.inference import Trained
+from cnntrain.transforms.normalize import Normalize
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What there is to write.
+
+    before   evaluation transforms that whoever uses the export has to do first, as configs write them; the rest,
+             which is normalization by fixed numbers, is in the draft
+    """
+
+    name: str
+    path: Path
+    step: int
+    draft: Draft
+    input: Value
+    output: Value
+    classes: tuple[str, ...]
+    before: tuple[dict[str, Any], ...]
+
+    def facts(self) -> dict[str, Any]:
+        """What every format says of it."""
+        return {
+            "name": self.name,
+            "checkpoint": str(self.path),
+            "step": self.step,
+            "input": list(self.input.shape),
+            "outputs": self.output.shape[0] if self.output.shape else 1,
+            "classes": list(self.classes),
+            "before": list(self.before),
+            "parameters": sum(array.size for array in self.draft.constants.values()),
+        }
+
+
+def drawn(trained: Trained, fold: bool = False) -> Exported:
+    """A trained network as operations; with `fold`, batch norms vanish into the layers before them.
+
+    Raises UsageError for a layer that cannot be exported.
+    """
+    graph = trained.network.graph
+    params = [trained.engine.node_params(index) for index in range(len(graph.nodes))]
+    draft, images = Draft(), Value("images", graph.input_shape)
+    before, normalizations = split(trained.transforms)
+    output = draw(draft, graph, params, _normalized(draft, images, normalizations), fold)
+    name, classes = trained.loaded.experiment.name, trained.network.classes
+    return Exported(name, trained.path, trained.step, draft, images, output, classes, before)
+
+
+def draw(draft: Draft, graph: Graph, params: Sequence[Mapping[str, Array]], images: Value, fold: bool = False) -> Value:
+    """Add the nodes of a graph, whose parameters are in their order, to a draft; returns the output."""
+    changed = _folded(graph, params) if fold else {}
+    values = {BATCH: images}
+    for index, node in enumerate(graph.nodes):
+        inputs = [values[source] for source in node.inputs]
+        given = changed.get(index, params[index])
+        if given is None:  # a batch norm that has been folded
+            values[index] = inputs[0]
+            continue
+        of = f"{node.name} ({node.layer.name_in_config}, {node.where})"
+        draft.begin(node.name, of)
+        try:
+            values[index] = draft.end(node.layer.draw(draft, given, *inputs))
+        except NotImplementedError as error:
+            raise UsageError(
+                f"{of} cannot be exported: the layer does not say how it is drawn. Give its class a method 'draw', "
+                "as cnntrain/layers/dense.py has one; --format safetensors needs none"
+            ) from error
+    return values[len(graph.nodes) - 1]
+
+
+def split(transforms: Sequence[Any]) -> tuple[tuple[dict[str, Any], ...], list[Normalize]]:
+    """The transforms that are left to the user, and the normalizations after the last of them."""
+    last = len(transforms)
+    while last and isinstance(transforms[last - 1], Normalize) and transforms[last - 1].mean is not None:
+        last -= 1
+    return tuple(plain(transform) for transform in transforms[:last]), list(transforms[last:])
+
+
+def _normalized(draft: Draft, images: Value, transforms: Sequence[Normalize]) -> Value:
+    for number, transform in enumerate(transforms, 1):
+        draft.begin(f"normalize_{number}")
+        mean = draft.constant("mean", np.array(transform.mean))
+        scale = draft.constant("scale", 1 / np.array(transform.std))
+        images = draft.end(draft.op("mul", draft.op("sub", images, mean), scale))
+    return images
+
+
+def _folded(graph: Graph, params: Sequence[Mapping[str, Array]]) -> dict[int, Mapping[str, Array] | None]:
+    """New parameters for layers that a batch norm alone follows, and None for that batch norm.
+
+    (x @ w + b - mean) * factor + shift = x @ (w * factor) + (b - mean) * factor + shift, in float64.
+    """
+    readers: dict[int, list[int]] = {}
+    for index, node in enumerate(graph.nodes):
+        for source in node.inputs:
+            readers.setdefault(source, []).append(index)
+    changed: dict[int, Mapping[str, Array] | None] = {}
+    for index, node in enumerate(graph.nodes):
+        source = node.inputs[0]
+        if node.layer.name_in_config != "batch_norm" or source == BATCH or len(readers[source]) > 1:
+            continue
+        if graph.nodes[source].layer.absorbs_scale:
+            norm, own = params[index], params[source]
+            root = np.sqrt(norm["running_var"].astype(np.float64) + getattr(node.layer, "eps"))  # noqa: B009
+            factor = norm.get("scale", np.float64(1)) / root
+            moved = own.get("bias", np.float64(0)) - norm["running_mean"].astype(np.float64)
+            changed[source] = {"weight": own["weight"] * factor, "bias": moved * factor + norm.get("shift", 0)}
+            changed[index] = None
+    return changed

@@ -1,0 +1,216 @@
+"""The NumPy format: a Python file that reads like the network, and its weights as .npz beside it.
+
+Both need nothing but NumPy, and neither cnntrain nor this file: what a layer computes stands there line by line.
+"""
+
+from __future__ import annotations
+
+import collections
+import io
+import json
+import keyword
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from cnntrain import __version__
+from cnntrain.ops.draft import Constant, Draft, Operand, Operation, Value, lacks
+from cnntrain.results.export.network import Exported
+
+_INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**", "matmul": "@"}
+_CALLS = {"max": "np.maximum", "min": "np.minimum", "abs": "np.abs", "neg": "np.negative", "sqrt": "np.sqrt"} | {
+    name: f"np.{name}" for name in ("exp", "log", "tanh")
+}
+_CALLS |= {"sigmoid": "sigmoid", "erf": "erf"}
+_DEFAULTS = {"padding": ((0, 0), (0, 0)), "dilation": (1, 1), "groups": 1}  # of the helpers
+_REDUCES = {"mean": "mean", "sum": "sum", "amax": "max"}
+
+_HELPERS = {
+    "sigmoid": '''\
+def sigmoid(x):
+    """1 / (1 + exp(-x)); where exp overflows the result is 0, its limit."""
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-x))
+''',
+    "erf": '''\
+def erf(x):
+    """The error function, which NumPy has not."""
+    return np.vectorize(math.erf, otypes=[np.float64])(x).astype(x.dtype)
+''',
+    "windows": '''\
+def windows(x, kernel, stride, padding, dilation=(1, 1), fill=0):
+    """Every window of images (n, h, w, c), as (n, rows, columns, c, kernel height, kernel width)."""
+    x = np.pad(x, ((0, 0), *padding, (0, 0)), constant_values=fill)
+    reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation)]
+    found = np.lib.stride_tricks.sliding_window_view(x, reach, axis=(1, 2))
+    return found[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
+''',
+    "conv": '''\
+def conv(x, weight, bias, stride, padding=((0, 0), (0, 0)), dilation=(1, 1), groups=1):
+    """Cross-correlation; weight is (kernel height, kernel width, channels / groups, filters)."""
+    found = windows(x, weight.shape[:2], stride, padding, dilation)
+    channels = np.split(found, groups, axis=3)
+    filters = np.split(weight, groups, axis=3)
+    parts = [np.tensordot(c, f, ((3, 4, 5), (2, 0, 1))) for c, f in zip(channels, filters)]
+    y = np.concatenate(parts, axis=-1)
+    return y if bias is None else y + bias
+''',
+    "conv_transpose": '''\
+def conv_transpose(x, weight, bias, stride, size, padding=((0, 0), (0, 0)), dilation=(1, 1), groups=1):
+    """The adjoint of conv: every pixel of x adds its filters to the output, `stride` apart, less the padding."""
+    (top, bottom), (left, right) = padding
+    y = np.zeros((len(x), size[0] + top + bottom, size[1] + left + right, weight.shape[2] * groups), x.dtype)
+    pixels, filters = np.split(x, groups, axis=3), np.split(weight, groups, axis=3)
+    for i in range(weight.shape[0]):
+        for j in range(weight.shape[1]):
+            rows = slice(i * dilation[0], i * dilation[0] + (x.shape[1] - 1) * stride[0] + 1, stride[0])
+            columns = slice(j * dilation[1], j * dilation[1] + (x.shape[2] - 1) * stride[1] + 1, stride[1])
+            y[:, rows, columns] += np.concatenate([p @ f[i, j].T for p, f in zip(pixels, filters)], axis=-1)
+    y = y[:, top : top + size[0], left : left + size[1]]
+    return y if bias is None else y + bias
+''',
+    "max_pool": '''\
+def max_pool(x, kernel, stride, padding=((0, 0), (0, 0))):
+    """The largest of each window."""
+    return windows(x, kernel, stride, padding, fill=-np.inf).max(axis=(4, 5))
+''',
+    "sum_pool": '''\
+def sum_pool(x, kernel, stride, padding=((0, 0), (0, 0))):
+    """The sum of each window."""
+    return windows(x, kernel, stride, padding).sum(axis=(4, 5))
+''',
+    "along": '''\
+def along(x, matrix, axis):
+    """A matrix times the values along an axis."""
+    return np.moveaxis(np.tensordot(x, matrix, (axis, 1)), -1, axis)
+''',
+}
+_USES = {"conv": ["windows"], "max_pool": ["windows"], "sum_pool": ["windows"]}
+
+
+def weights(exported: Exported) -> bytes:
+    """The .npz: every constant by its name, the same bytes for the same network."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in exported.draft.constants.items():
+            member = io.BytesIO()
+            np.lib.format.write_array(member, array, allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue())
+    return buffer.getvalue()
+
+
+def source(exported: Exported, path: Path) -> str:
+    """The text of the Python file at `path`, whose weights lie beside it.
+
+    Raises UsageError for a layer with an operation that neither NumPy nor the file's own helpers have.
+    """
+    draft = exported.draft
+    names = _names(draft, exported.input)
+    lines = _statements(draft, names)
+    kinds = {op.kind for op in draft.operations}
+    wanted = {*kinds, *(helper for kind in kinds for helper in _USES.get(kind, ()))} & set(_HELPERS)
+    helpers = "\n\n".join(text for name, text in _HELPERS.items() if name in wanted)
+    shape = ", ".join(map(str, exported.input.shape))
+    first = [f"Before: {json.dumps(item)}, as in evaluation." for item in exported.before]
+    origin = str(exported.path).replace("\\", "\\\\").replace('"', "'")
+    document = "\n".join(
+        [
+            f'"""{exported.name}, exported by cnntrain {__version__} from {origin}, step {exported.step}.',
+            "",
+            f"It needs NumPy, and {path.with_suffix('.npz').name} beside it.",
+            "",
+            f"    import {path.stem}",
+            f"    outputs = {path.stem}.forward(images)  # (n, {shape}), float32, pixels in [0, 1] as in training",
+            f"    names = [{path.stem}.CLASSES[i] for i in outputs.argmax(axis=1)]",
+            *(["", *first] if first else []),
+            '"""',
+        ]
+    )
+    imports = ["import math"] * ("erf" in kinds) + ["from pathlib import Path", "", "import numpy as np"]
+    result = names[exported.output.name]
+    body = "\n".join(f"    {line}" for line in lines)
+    outputs = ", ".join(map(str, exported.output.shape))
+    meaning = f'"""The outputs (n, {outputs}) of images (n, {shape})."""'
+    forward = f"def forward(images):\n    {meaning}\n{body}\n    return {result}\n"
+    classes = f"CLASSES = {list(exported.classes)!r}"
+    load = 'with np.load(Path(__file__).with_suffix(".npz"), allow_pickle=False) as _file:\n    WEIGHTS = dict(_file)'
+    return "\n".join([document, "", *imports, "", classes, load, "", "", forward, *(["", helpers] if helpers else [])])
+
+
+def _names(draft: Draft, start: Value) -> dict[str, str]:
+    """A Python name for every value: its node's, as far as Python allows."""
+    names = {start.name: "images"}
+    taken = {"images", "np", "math", "Path", "WEIGHTS", "CLASSES", "forward", *_HELPERS}
+    for op in draft.operations:
+        name = re.sub(r"\W", "_", op.out.name, flags=re.ASCII)
+        name = f"_{name}" if name[0].isdigit() else name
+        while name in taken or keyword.iskeyword(name):
+            name += "_"
+        taken.add(name)
+        names[op.out.name] = name
+    return names
+
+
+def _statements(draft: Draft, names: dict[str, str]) -> list[str]:
+    """A line for every value; what is only a step on the way to one, and read once, stands within its line."""
+    read = collections.Counter(
+        value.name for op in draft.operations for value in op.operands if isinstance(value, Value)
+    )
+    lines = []
+    for op in draft.operations:
+        name, expression = op.out.name, _expression(op, names)
+        if name not in draft.results and read[name] == 1:
+            names[name] = f"({expression})" if op.kind in _INFIX else expression
+        else:
+            lines.append(f"{names[name]} = {expression}")
+    return lines
+
+
+def _operand(operand: Operand, names: Mapping[str, str]) -> str:
+    if isinstance(operand, Value):
+        return names[operand.name]
+    return f"WEIGHTS[{operand.name!r}]" if isinstance(operand, Constant) else repr(operand)
+
+
+def _expression(op: Operation, names: Mapping[str, str]) -> str:
+    """An operation as Python writes it."""
+    given = [_operand(operand, names) for operand in op.operands]
+    numbers = op.numbers
+    if op.kind in _INFIX:
+        return f"{given[0]} {_INFIX[op.kind]} {given[1] if given[1][0] != '-' else f'({given[1]})'}"
+    if op.kind in _CALLS:
+        return f"{_CALLS[op.kind]}({', '.join(given)})"
+    if op.kind in _REDUCES:
+        axes = tuple(axis + 1 for axis in numbers["axes"])
+        return f"{given[0]}.{_REDUCES[op.kind]}(axis={axes}, keepdims=True)"
+    if op.kind == "reshape":
+        return f"{given[0]}.reshape({', '.join(map(str, (-1, *op.out.shape)))})"
+    if op.kind == "transpose":
+        return f"{given[0]}.transpose({', '.join(map(str, (0, *(axis + 1 for axis in numbers['order']))))})"
+    if op.kind == "concat":
+        return f"np.concatenate([{', '.join(given)}], axis={numbers['axis'] + 1})"
+    if op.kind == "slice":
+        parts = ", ".join(f"{start}:{stop}:{step}" for start, stop, step in numbers["parts"])
+        return f"{given[0]}[:, {parts}]"
+    if op.kind == "pad":
+        return f"np.pad({given[0]}, {((0, 0), *numbers['sides'])})"
+    if op.kind == "along":
+        return f"along({', '.join(given)}, axis={numbers['axis'] + 1})"
+    if _is_function(op):
+        return f"np.{op.kind}({', '.join(given)})"
+    if op.kind not in _HELPERS:
+        raise lacks(op, "numpy")
+    further = {key: value for key, value in numbers.items() if value != _DEFAULTS.get(key)}
+    further |= {"size": op.out.shape[:2]} if op.kind == "conv_transpose" else {}
+    return f"{op.kind}({', '.join([*given, *(f'{key}={value}' for key, value in further.items())])})"
+
+
+def _is_function(op: Operation) -> bool:
+    """Whether an operation is one of NumPy's element-wise functions of so many values, called as NumPy calls it."""
+    function = getattr(np, op.kind, None)
+    if not isinstance(function, np.ufunc) or function.signature or op.numbers:  # matmul and its like have a signature
+        return False
+    return (function.nin, function.nout) == (len(op.operands), 1)

@@ -1,0 +1,76 @@
+"""An inspection tells what is in a checkpoint: who wrote it, where training stood, and every array with its range."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.errors import CheckpointError
+from cnntrain.engine.examination import Range
+from cnntrain.network import build
+from cnntrain.rundir.checkpoint import Checkpoint, find, read
+from cnntrain.trained import saved
+
+_TOLD = ("format", "min_reader", "cnntrain", "classes", "image_shape", "position", "monitor", "environment")
+
+
+def inspect(path: Path, verify: bool = False) -> dict[str, Any]:
+    """What `inspect --json` prints of a checkpoint, or of a run directory's best, else its last.
+
+    Every byte is read and held against its SHA-256. With `verify` the arrays must further be those that the config
+    inside declares, and every number finite. Raises CheckpointError for whatever does not hold.
+    """
+    checkpoint = read(find(path))
+    checkpoint.require(config=dict, classes=list, image_shape=list, monitor=dict, environment=dict)
+    checkpoint.require(position__step=int, position__closed=int)
+    if verify:
+        _verify(checkpoint)
+    digests = checkpoint.digests()
+    return {
+        "checkpoint": str(checkpoint.path),
+        "bytes": checkpoint.path.stat().st_size,
+        "name": checkpoint.meta["config"].get("name"),
+        **{key: checkpoint.meta[key] for key in _TOLD},
+        "arrays": [_about(name, array) | {"sha256": digests[name]} for name, array in checkpoint.arrays.items()],
+        "verified": verify,
+    }
+
+
+def _about(name: str, array: Array) -> dict[str, Any]:
+    seen = Range()
+    seen.see(array)
+    return {"name": name, "dtype": str(array.dtype), "shape": list(array.shape)} | seen.document()
+
+
+def _verify(checkpoint: Checkpoint) -> None:
+    checkpoint.expect(_declared(checkpoint))
+    broken = [name for name, array in checkpoint.arrays.items() if not np.isfinite(array).all()]
+    if broken:
+        more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
+        raise CheckpointError(
+            f"{checkpoint.path} holds numbers that are not finite, in {', '.join(broken[:3])}{more}. "
+            "No training of cnntrain saves such: restore it from a copy"
+        )
+
+
+def _declared(checkpoint: Checkpoint) -> dict[str, tuple[Shape, npt.DTypeLike]]:
+    """The arrays that a checkpoint with this config has, with shape and dtype: those of `Trainer.arrays`."""
+    loaded, description = saved.experiment(checkpoint)
+    with saved.blaming(checkpoint.path):
+        network = build.network(loaded, description)
+    entries = network.graph.layout.entries
+    parameters = {name: (entry.param.shape, np.float32) for name, entry in entries.items()}
+    declared: dict[str, tuple[Shape, npt.DTypeLike]] = {f"param/{name}": kind for name, kind in parameters.items()}
+    if "merged" in checkpoint.meta:  # by `cnntrain average`: for eval and predict alone
+        return declared
+    trained = [name for name, entry in entries.items() if entry.offset < network.graph.layout.trained]
+    for slot in build.optimizer(loaded.experiment).state_names():
+        declared |= {f"slot/{slot}/{name}": parameters[name] for name in trained}
+    if loaded.experiment.train.average:
+        declared |= {f"average/{name}": kind for name, kind in parameters.items()}
+    tally = ((network.tally.size,), np.float64)
+    return declared | {"metric/epoch": tally, "metric/interval": tally}

@@ -1,0 +1,212 @@
+"""A replay takes steps of a run again, from one of its checkpoints, and writes nothing.
+
+`replay` goes to the moment a run diverged and looks whether it happens again in the same place; `verify` goes from an
+earlier checkpoint to the last one and compares every bit.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cnntrain import resources
+from cnntrain.core import blas, strict_json
+from cnntrain.core.console import Console
+from cnntrain.core.errors import CheckFailedError, DivergedError, RunDirectoryError, StorageError
+from cnntrain.core.files import read_limited
+from cnntrain.engine.pool import Pool
+from cnntrain.rundir.checkpoint import Checkpoint, read, read_meta
+from cnntrain.rundir.directory import FLIGHT_RECORD, compare_environments, environment
+from cnntrain.rundir.journal import Unwritten
+from cnntrain.trained import saved
+from cnntrain.trained.inference import check_override
+from cnntrain.training.flight_recorder import described
+from cnntrain.training.interrupts import Interrupts
+from cnntrain.training.job import make_job
+from cnntrain.training.state import State
+from cnntrain.training.trainer import Trainer
+
+_LARGEST_RECORD = 256 * 2**20  # bytes: of the indices of very large batches
+_POSITION = ("position", "monitor", "schedules", "average", "values_of_epoch")  # what of the meta training moves
+
+
+def replay(path: Path, sets: Sequence[str] = (), threads: int | None = None) -> dict[str, Any]:
+    """Take the steps from last.npz to where the run diverged, and compare what is found first with the record.
+
+    Returns what `replay --json` prints. Raises RunDirectoryError where there is no record, or where the run has gone on
+    beyond it; CheckFailedError where it does not diverge, or begins in another place.
+    """
+    record = _record(path)
+    last = read(path / "checkpoints" / "last.npz")
+    with _trainer(path, last, sets, threads) as (trainer, _):
+        step, closed, when = record["step"], record["closed"], record["when"]
+        state = trainer.state
+        if (state.step, state.closed) > (step, closed):
+            raise RunDirectoryError(
+                f"{last.path} is at step {state.step}, beyond step {step} where the record of a divergence was made: "
+                "the run has gone on since, and there is nothing to replay"
+            )
+        found: dict[str, Any] | None = None
+        try:
+            trainer.go_to(step + (when == "step"), closed + (when == "validation"))
+            trainer.check_weights()
+        except DivergedError as error:
+            found = error.record
+    if found is None:
+        raise CheckFailedError(
+            f"{path} did not diverge again: {step - last.meta['position']['step'] + 1} steps from {last.path} on, "
+            f"every number is finite. It was recorded as: {record['reason']}"
+        )
+    if _place(found["first"]) != _place(record["first"]):
+        raise CheckFailedError(
+            f"{path} diverged again, elsewhere: {described(found)}. It was recorded as: {described(record)}"
+        )
+    return {
+        "run": str(path),
+        "checkpoint": str(last.path),
+        "steps": step - last.meta["position"]["step"] + (when == "step"),
+        "step": found["step"],
+        "split": found["split"],
+        "reason": found["reason"],
+        "first": found["first"],
+        "recorded": record["first"],
+        "same": True,
+    }
+
+
+def verify(path: Path, sets: Sequence[str] = (), threads: int | None = None, steps: int = 1) -> dict[str, Any]:
+    """Take at least so many last steps again, up to last.npz, and compare arrays, position and rows of metrics.
+
+    Returns what `verify --json` prints. Raises RunDirectoryError where there is no earlier checkpoint; CheckFailedError
+    where something differs.
+    """
+    last = read(path / "checkpoints" / "last.npz")
+    last.require(position__step=int, position__closed=int, metrics_length=int, config=dict)
+    start = read(_earlier(path, last, steps))
+    position = last.meta["position"]
+    with _trainer(path, start, sets, threads) as (trainer, journal):
+        trainer.go_to(position["step"], position["closed"])
+        differences = _differences(last, trainer.state, journal)
+    first, end = start.meta["metrics_length"], last.meta["metrics_length"]
+    rows = _stretch(path / "metrics.jsonl", first, end)
+    if rows != journal.rows:
+        differences.append(f"metrics.jsonl from byte {first:,} to {end:,}")
+    if differences:
+        more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
+        raise CheckFailedError(
+            f"{last.path} is not what training from {start.path} gives: {', '.join(differences[:3])}{more} differ. "
+            "The file was altered, or a step was computed wrongly, then or now"
+        )
+    return {
+        "run": str(path),
+        "from": str(start.path),
+        "to": str(last.path),
+        "steps": position["step"] - start.meta["position"]["step"],
+        "arrays": len(last.arrays),
+        "metric_rows": rows.count(b"\n"),
+        "same": True,
+    }
+
+
+def warnings(path: Path) -> list[str]:
+    """What in the environment can make a replay differ from the run, as lines to show."""
+    then = read_meta(path / "checkpoints" / "last.npz").get("environment")
+    differences = compare_environments(then, environment()) if isinstance(then, dict) else []
+    return [f"not the environment of the run, bits may differ: {'; '.join(differences)}"] if differences else []
+
+
+@contextmanager
+def _trainer(
+    path: Path, checkpoint: Checkpoint, sets: Sequence[str], threads: int | None
+) -> Iterator[tuple[Trainer, Unwritten]]:
+    """A trainer at a checkpoint of a run, which writes nothing."""
+    blas.pin()
+    for override in sets:
+        check_override(override)
+    console = Console("none", quiet=True)
+    loaded = saved.located(saved.experiment(checkpoint, sets)[0], path)
+    job = make_job(loaded, threads, console)
+    checkpoint.require(metrics_length=int)
+    journal = Unwritten(path, checkpoint.meta["metrics_length"])
+    with Pool(resources.threads(threads)) as pool:
+        trainer = Trainer(job, journal, pool, console, Interrupts())
+        trainer.state.restore(checkpoint)
+        yield trainer, journal
+
+
+def _record(path: Path) -> dict[str, Any]:
+    file = path / FLIGHT_RECORD
+
+    def fail(reason: str) -> Exception:
+        return RunDirectoryError(f"{file} {reason}: there is no record of a divergence to replay")
+
+    try:
+        record = strict_json.decode(read_limited(file, _LARGEST_RECORD, fail).decode())
+    except ValueError as error:
+        raise fail(f"is damaged ({error})") from error
+    kinds = {"step": int, "closed": int, "when": str, "reason": str, "split": str}
+    sound = isinstance(record, dict) and all(type(record.get(key)) is kind for key, kind in kinds.items())
+    if not sound or not _sound_place(record.get("first")) or record["split"] not in ("train", "val"):
+        raise fail("is damaged")
+    return dict(record)
+
+
+def _sound_place(first: Any) -> bool:
+    return first is None or (
+        isinstance(first, dict)
+        and all(isinstance(first.get(key), str) for key in ("node", "what"))
+        and isinstance(first.get("samples"), list)
+    )
+
+
+def _place(first: Mapping[str, Any] | None) -> tuple[Any, Any] | None:
+    """Where it began: the node, and what of it."""
+    return (first["node"], first["what"]) if first else None
+
+
+def _earlier(path: Path, last: Checkpoint, least: int) -> Path:
+    """The newest checkpoint of a run at least so many steps earlier than its last one, and of the same config."""
+    steps: dict[Path, Any] = {}
+    for file in sorted((path / "checkpoints").glob("*.npz")):
+        meta = read_meta(file)
+        position = meta.get("position")
+        step = position.get("step") if isinstance(position, dict) else None
+        early = type(step) is int and step + least <= last.meta["position"]["step"]
+        if early and _deciding(meta) == _deciding(last.meta):
+            steps[file] = step
+    if not steps:
+        raise RunDirectoryError(
+            f"{path} holds no checkpoint {least} step{'s' * (least != 1)} or more before its last one, to train from "
+            "again. Have some kept with "
+            "'checkpoint: {every: 1ep, keep: 2}' in the config, or -s checkpoint.keep=2 when the run is resumed: "
+            f"cnntrain fit --run-dir {shlex.quote(str(path))} --resume -s checkpoint.keep=2"
+        )
+    return max(steps, key=lambda file: steps[file])
+
+
+def _deciding(meta: Mapping[str, Any]) -> Any:
+    """What of the config in a checkpoint decides bits: all but the name, what is kept, and what is warned of."""
+    config = meta.get("config")
+    left_out = ("name", "checkpoint", "warnings")
+    return {key: value for key, value in config.items() if key not in left_out} if isinstance(config, dict) else None
+
+
+def _differences(last: Checkpoint, state: State, journal: Unwritten) -> list[str]:
+    """The names of arrays, and parts of the meta, in which a training differs from a checkpoint."""
+    mine = state.arrays()
+    last.expect({name: (array.shape, array.dtype) for name, array in mine.items()})
+    different = [name for name, array in mine.items() if array.tobytes() != last.arrays[name].tobytes()]
+    meta = strict_json.decode(strict_json.encode(state.meta(journal.metrics_length)))
+    return different + [key for key in _POSITION if meta[key] != last.meta.get(key)]
+
+
+def _stretch(path: Path, start: int, stop: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            return file.read(max(stop - start, 0))
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}. Was it moved or removed?") from error

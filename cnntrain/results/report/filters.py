@@ -1,0 +1,79 @@
+"""First-layer filters can be looked at as images, for what they are multiplied with is one."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from cnntrain.core.arrays import Array
+from cnntrain.network.graph import BATCH, Graph
+from cnntrain.results.report.html import Markup, element, section
+from cnntrain.results.report.pictures import embedded, sheet
+from cnntrain.trained.inference import Trained
+
+MOST = 256
+_SHEET = 900  # pixels of the width of all of them
+
+
+def first(graph: Graph, views: dict[str, Array]) -> tuple[str, Array] | None:
+    """The first layer that weighs pixels, and its weights as images (h, w, channels, filters); None without one."""
+    for node in graph.nodes:
+        if "weight" not in node.params or any(source != BATCH and not _flat(graph, source) for source in node.inputs):
+            continue
+        weight = views[f"{node.name}.weight"]
+        if weight.ndim == 4 and min(weight.shape[:2]) > 1 and node.inputs[0] == BATCH:
+            return node.name, weight
+        if weight.ndim == 2:  # features that are pixels
+            return node.name, weight.reshape(*graph.input_shape, -1)
+    return None
+
+
+def _flat(graph: Graph, index: int) -> bool:
+    """Whether a node does no more than flatten the network's input."""
+    node = graph.nodes[index]
+    return node.layer.flattens and node.inputs == (BATCH,)
+
+
+def picture(weights: Array) -> Array:
+    """One filter (h, w, channels) as bytes: three channels as colours around gray, others as blue to red by their mean.
+
+    Gray, or white, is 0; the largest value in size is the full colour.
+    """
+    colours = weights.shape[-1] == 3
+    shown = weights if colours else weights.mean(axis=-1, keepdims=True)
+    largest = float(np.abs(shown).max()) or 1.0
+    scaled = shown / largest
+    if not colours:
+        strength = np.abs(scaled)
+        full = np.where(scaled > 0, (200, 30, 45), (30, 80, 200))
+        scaled = (255 * (1 - strength) + full * strength) / 127.5 - 1
+    return np.rint((scaled + 1) * 127.5).astype(np.uint8)
+
+
+def drawn(weights: Array) -> Array:
+    """The first filters of a layer (h, w, channels, filters), on one sheet."""
+    count = min(weights.shape[-1], MOST)
+    columns = min(count, max(8, math.ceil(math.sqrt(2 * count))))
+    scale = max(1, min(14, _SHEET // columns // weights.shape[1]))
+    return sheet([picture(weights[..., i]) for i in range(count)], columns, scale, gap=scale, background=255)
+
+
+def weights_of(trained: Trained) -> tuple[str, Array] | None:
+    """The first layer of a network that weighs pixels, and its weights; None without one."""
+    graph = trained.network.graph
+    return first(graph, graph.layout.views(trained.engine.params))
+
+
+def of(trained: Trained) -> Markup:
+    """The filters of the first layer, on one sheet."""
+    found = weights_of(trained)
+    if found is None:
+        return Markup()
+    name, weights = found
+    count = min(weights.shape[-1], MOST)
+    more = f" The first {MOST} of {weights.shape[-1]} are shown." if count < weights.shape[-1] else ""
+    meaning = "in colour, gray being 0" if weights.shape[2] == 3 else "red where they add, blue where they subtract"
+    note = f"The weights of {name}, {meaning}.{more}"
+    alt = f"{count} filters of {weights.shape[0]} by {weights.shape[1]}"
+    return section("First layer", element("div", embedded(drawn(weights), alt), class_="filters sharp"), note=note)

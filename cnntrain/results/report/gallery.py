@@ -1,0 +1,67 @@
+"""A gallery shows samples as they are stored, each with lines under it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cnntrain.core.arrays import Array
+from cnntrain.core.display import Gallery
+from cnntrain.results.report.charts import Chart
+from cnntrain.results.report.html import Markup, element
+from cnntrain.results.report.judged import Judged
+from cnntrain.results.report.pictures import caption, resized, to_bytes
+
+_IN_A_ROW, _ROWS = 5, 3  # of those in a chart
+SIDE = 96  # pixels of the longer side, at most by enlarging whole pixels
+
+
+def thumbnail(image: Array) -> Array:
+    """An image as it is stored, brought to bytes and to a size at which it can be looked at."""
+    shown = to_bytes(image)
+    longest = max(shown.shape[:2])
+    if longest <= SIDE:
+        return shown.repeat(SIDE // longest, 0).repeat(SIDE // longest, 1)
+    height, width = (max(1, round(extent * SIDE / longest)) for extent in shown.shape[:2])
+    return resized(shown, (height, width), smooth=True)
+
+
+def markup(shown: Gallery, judged: Judged) -> Markup:
+    """The samples as thumbnails; where there are none, what the gallery says then."""
+    if not len(shown.positions):
+        return element("p", shown.nothing) if shown.nothing else Markup()
+    figures = [
+        caption(thumbnail(image), " ".join(lines), *lines)
+        for image, lines in zip(judged.pixels(shown.positions), shown.captions, strict=True)
+    ]
+    return element("div", *figures, class_="thumbs")
+
+
+def chart(shown: Gallery, judged: Judged) -> Chart | None:
+    """The first of them for a paper, with their captions; None where there are none."""
+    positions, captions = shown.positions[: _IN_A_ROW * _ROWS], shown.captions[: _IN_A_ROW * _ROWS]
+    if not len(positions):
+        return None
+    pictures = [_squared(to_bytes(image)) for image in judged.pixels(positions)]
+
+    def draw(axes: Any) -> None:
+        axes.axis("off")
+        for i, (image, lines) in enumerate(zip(pictures, captions, strict=True)):
+            left, top = i % _IN_A_ROW * 1.25, -(i // _IN_A_ROW) * 1.75
+            axes.imshow(image, extent=(left, left + 1, top - 1, top), cmap="gray", vmin=0, vmax=255)
+            said = "\n".join(lines).replace(" · ", "\n")
+            axes.text(left, top - 1.06, said, va="top", fontsize=5.5)
+        axes.set_xlim(0, _IN_A_ROW * 1.25 - 0.25)
+        axes.set_ylim(-1.75 * _ROWS, 0)
+
+    return Chart(shown.name, shown.title, draw, square=True)
+
+
+def _squared(image: Array) -> Array:
+    """A picture within a white square, so that none is stretched."""
+    side = max(image.shape[:2])
+    square = np.full((side, side, *image.shape[2:]), 255, np.uint8)
+    top, left = ((side - extent) // 2 for extent in image.shape[:2])
+    square[top : top + image.shape[0], left : left + image.shape[1]] = image
+    return square

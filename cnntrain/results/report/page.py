@@ -1,0 +1,112 @@
+"""The page is one HTML file that needs nothing else: no script, no network, light and dark, phone and desktop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cnntrain.results.report.html import Markup, element, escape
+
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_STYLE = """
+:root{color-scheme:light dark;--font:system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;
+--page:#f6f7f9;--card:#fff;--ink:#1b2330;--quiet:#5d6778;--line:#dfe4ec;--hit:37 99 235;--miss:214 69 31;--good:#0a7d59;
+--s0:#2563eb;--s1:#c2620a;--s2:#0a7d59;--s3:#c81e3a;--s4:#7c3aed;--s5:#0b7c93;--s6:#b0277f;--s7:#5b6472}
+@media(prefers-color-scheme:dark){:root{--page:#0e1218;--card:#171c25;--ink:#e6eaf1;--quiet:#98a3b5;--line:#2b3340;
+--hit:74 131 255;--miss:255 112 67;--good:#3ecf9a;
+--s0:#6ea0ff;--s1:#f2a14b;--s2:#3ecf9a;--s3:#ff7089;--s4:#b394ff;--s5:#45c8e0;--s6:#f27fc4;--s7:#9aa5b8}}
+*{box-sizing:border-box}
+body{margin:0;background:var(--page);color:var(--ink);font:15px/1.5 var(--font);-webkit-text-size-adjust:100%}
+main{max-width:1060px;margin:0 auto;padding:28px 20px 60px}
+header{margin:0 0 22px}
+h1{font-size:28px;line-height:1.2;margin:0 0 4px;letter-spacing:-.01em;overflow-wrap:anywhere}
+h2{font-size:18px;margin:0 0 4px}
+h3{font-size:21px;margin:34px 0 12px;overflow-wrap:anywhere}
+p{margin:0 0 12px}
+.note,.path,figcaption span,small{color:var(--quiet)}
+.note{font-size:14px;max-width:75ch}
+.path{overflow-wrap:anywhere}
+section,.cards>div,.warn{background:var(--card);border:1px solid var(--line);border-radius:12px}
+.spread{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:16px}
+.spread>*{grid-column:1/-1}
+section{padding:18px 20px 20px;min-width:0}
+.warn{padding:12px 16px;border-left:4px solid rgb(var(--miss))}
+.cards{display:grid;grid-template-columns:repeat(4,1fr);gap:12px}
+.cards>div{padding:12px 16px}
+.cards b{display:block;font-size:23px;line-height:1.25;font-weight:650;letter-spacing:-.01em;overflow-wrap:anywhere}
+.cards span{font-size:13px;color:var(--quiet)}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr));gap:18px 26px}
+figure{margin:0}
+.chart svg{display:block;width:100%;height:auto;max-width:560px}
+.wide{overflow-x:auto;max-height:620px;overflow-y:auto}
+table{border-collapse:collapse;font-size:14px;font-variant-numeric:tabular-nums}
+th,td{text-align:left;padding:5px 14px 5px 0;border-bottom:1px solid var(--line);vertical-align:top;white-space:nowrap}
+th{color:var(--quiet);font-weight:600}
+thead th{position:sticky;top:0;background:var(--card)}
+tbody tr:last-child td,tbody tr:last-child th{border-bottom:0}
+th:last-child,td:last-child{padding-right:0}
+.half .wide>table:not(.matrix){width:100%}
+td b{font-weight:600}
+.n{text-align:right}
+.bar{display:inline-block;min-width:84px;padding-bottom:3px;
+background:linear-gradient(rgb(var(--hit)/.75) 0 0) 0 100%/calc(var(--p)*100%) 3px no-repeat,
+linear-gradient(var(--line) 0 0) 0 100%/100% 3px no-repeat}
+.matrix td,.matrix thead th{text-align:center;padding:6px 4px;border:1px solid var(--card);min-width:38px}
+.matrix tbody th{text-align:right;padding:6px 10px 6px 0;border:0;color:var(--ink);font-weight:500;
+position:sticky;left:0;background:var(--card)}
+.matrix .hit{background:rgb(var(--hit)/var(--p))}
+.matrix .miss{background:rgb(var(--miss)/var(--p))}
+.matrix .zero{color:var(--line)}
+.matrix .up{vertical-align:bottom}
+.matrix .up span{writing-mode:vertical-rl;transform:rotate(180deg);max-height:150px}
+.thumbs{display:grid;grid-template-columns:repeat(auto-fill,minmax(104px,1fr));gap:16px 14px}
+.pairs{grid-template-columns:repeat(auto-fill,minmax(204px,1fr))}
+.thumbs img{display:block;width:100%;max-width:220px;height:auto;border-radius:6px}
+figcaption{margin-top:6px;font-size:13px;line-height:1.35}
+figcaption b,figcaption span{display:block;overflow-wrap:anywhere}
+.sharp img{image-rendering:pixelated}
+.filters img{display:block;max-width:100%;height:auto;background:#fff;padding:6px;border-radius:8px}
+details{margin-top:10px}
+summary{cursor:pointer;color:var(--s0);font-size:14px;font-weight:600;padding:4px 0}
+details>.wide{margin-top:6px}
+.spread>details>summary{font-size:19px;color:var(--ink);margin:18px 0 10px;overflow-wrap:anywhere}
+footer{color:var(--quiet);font-size:13px;margin-top:26px}
+@media(min-width:900px){.spread>.half{grid-column:span 1}}
+@media(max-width:560px){.matrix{font-size:12px}.matrix td,.matrix thead th{min-width:27px;padding:5px 1px}
+main{padding:18px 12px 40px}section{padding:14px 14px 16px}h1{font-size:23px}
+.cards{grid-template-columns:repeat(2,1fr);gap:8px}.cards b{font-size:20px}.cards>div{padding:10px 12px}
+.thumbs{grid-template-columns:repeat(3,1fr);gap:14px 10px}.pairs{grid-template-columns:repeat(1,1fr)}}
+@media print{body{background:#fff}section,.cards>div{break-inside:avoid}.wide{max-height:none}}
+"""
+
+
+def page(title: str, subtitle: str, *content: Markup, footer: str) -> str:
+    """The whole file."""
+    head = element(
+        "head",
+        Markup('<meta charset="utf-8">'),
+        Markup(f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'),
+        Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
+        Markup('<link rel="icon" href="data:,">'),
+        element("title", title),
+        element("style", Markup(_STYLE)),
+    )
+    top = element("header", element("h1", title), element("div", subtitle, class_="path"))
+    body = element("body", element("main", top, spread(*content), element("footer", footer)))
+    text = "\n".join(["<!doctype html>", f'<html lang="en">{head}', body, "</html>", ""])
+    return text.replace("</section>", "</section>\n").replace("</tr>", "</tr>\n").replace("</figure>", "</figure>\n")
+
+
+def spread(*content: Markup) -> Markup:
+    """Sections below each other, half ones in pairs."""
+    return element("div", *content, class_="spread")
+
+
+def cards(pairs: Sequence[tuple[str, str]]) -> Markup:
+    """The few numbers that count, large, each with what it is."""
+    return element("div", *(element("div", element("b", value), element("span", name)) for name, value in pairs),
+                   class_="cards")  # fmt: skip
+
+
+def warning(text: str) -> Markup:
+    """What is missing from the page, and why."""
+    return Markup(f'<div class="warn">{escape(text)}</div>')

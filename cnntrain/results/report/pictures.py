@@ -1,0 +1,67 @@
+"""A picture is an array brought to bytes that a page can hold: PNG, without a time or a name in it."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from cnntrain.core.arrays import Array
+from cnntrain.results.report.html import Markup, element
+
+
+def to_bytes(image: Array) -> Array:
+    """An image (h, w, c) of any source as uint8 (h, w) or (h, w, 3): gray unless it has three channels.
+
+    Floats outside [0, 1] are stretched to it, since what they mean is not known.
+    """
+    if image.dtype != np.uint8:
+        low, high = float(image.min()), float(image.max())
+        if low < 0 or high > 1:
+            image = (image - low) / (high - low or 1)
+        image = np.rint(image * 255).astype(np.uint8)
+    if image.shape[-1] == 3:
+        return image
+    gray: Array = image[..., 0] if image.shape[-1] == 1 else image.mean(axis=-1).astype(np.uint8)
+    return gray
+
+
+def png(image: Array) -> bytes:
+    """The PNG file of uint8 (h, w) or (h, w, 3)."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def resized(image: Array, size: tuple[int, int], smooth: bool = False) -> Array:
+    """uint8 (h, w, ...) at another (height, width): bilinear, or with its pixels left as squares."""
+    method = Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST
+    return np.asarray(Image.fromarray(image).resize(size[::-1], method))
+
+
+def embedded(image: Array, alt: str) -> Markup:
+    """An <img> that holds its own bytes."""
+    data = base64.b64encode(png(image)).decode()
+    return element("img", src=f"data:image/png;base64,{data}", alt=alt, width=image.shape[1], height=image.shape[0])
+
+
+def caption(image: Array, alt: str, *lines: str) -> Markup:
+    """A picture with lines under it, the first in bold."""
+    text = [element("b" if i == 0 else "span", line) for i, line in enumerate(lines)]
+    return element("figure", embedded(image, alt), element("figcaption", *text))
+
+
+def sheet(images: Sequence[Array], columns: int, scale: int, gap: int = 1, background: int = 128) -> Array:
+    """Pictures of one size (h, w) or (h, w, 3) side by side in rows, each pixel `scale` wide."""
+    first = images[0]
+    height, width = (extent * scale for extent in first.shape[:2])
+    rows = -(-len(images) // columns)
+    shape = (rows * (height + gap) - gap, min(columns, len(images)) * (width + gap) - gap, *first.shape[2:])
+    whole = np.full(shape, background, np.uint8)
+    for i, image in enumerate(images):
+        top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
+        whole[top : top + height, left : left + width] = image.repeat(scale, 0).repeat(scale, 1)
+    return whole

@@ -1,0 +1,55 @@
+"""The sections of a report that the task says: each description of what is to be shown, as markup and as charts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cnntrain.core.display import Gallery, Matrix, Plot, Section, Share, Table
+from cnntrain.results.report import gallery, matrix, plot
+from cnntrain.results.report.charts import Chart, grid
+from cnntrain.results.report.html import Markup, element, folded, section, table
+from cnntrain.results.report.judged import Judged
+
+
+def markup(shown: Section, judged: Judged) -> Markup:
+    """A section as it stands in the page."""
+    content = [piece for what in shown.content for piece in _pieces(what, judged)]
+    return section(shown.title, *content, note=shown.note, half=shown.half)
+
+
+def charts(shown: Sequence[Section], judged: Judged) -> list[Chart]:
+    """Everything in these sections that can be drawn for a paper."""
+    found = [_chart(what, judged) for part in shown for what in part.content]
+    return [chart for chart in found if chart is not None]
+
+
+def _pieces(what: Table | Plot | Matrix | Gallery, judged: Judged) -> list[Markup]:
+    """One thing to be shown; a plot with its numbers, folded away where it can be drawn."""
+    if isinstance(what, Table):
+        return [folded(what.title, _table(what)) if what.title else _table(what)]
+    if isinstance(what, Matrix):
+        return [matrix.markup(what)]
+    if isinstance(what, Gallery):
+        return [gallery.markup(what, judged)]
+    picture, numbers = grid([plot.chart(what)]), _table(what.numbers) if what.numbers else Markup()
+    return [picture, folded("Numbers", numbers) if picture else numbers]
+
+
+def _chart(what: Table | Plot | Matrix | Gallery, judged: Judged) -> Chart | None:
+    if isinstance(what, Plot):
+        return plot.chart(what)
+    if isinstance(what, Matrix):
+        return matrix.chart(what)
+    return gallery.chart(what, judged) if isinstance(what, Gallery) else None
+
+
+def _table(shown: Table) -> Markup:
+    rows = [[_bar(cell) if isinstance(cell, Share) else cell for cell in row] for row in shown.rows]
+    return table(shown.header, rows, right=shown.right)
+
+
+def _bar(share: Share) -> Markup | str:
+    """A share with a bar under it; a dash where it is one of nothing."""
+    if share.value is None:
+        return "–"
+    return element("span", f"{share.value:.4f}", class_="bar", style=f"--p:{share.value:.4f}")

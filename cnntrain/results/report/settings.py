@@ -1,0 +1,54 @@
+"""Settings are what a run was made of, so that it can be made again: config, environment, command, time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from cnntrain.results.report.html import Markup, duration, element, folded, number, section, table
+from cnntrain.rundir.history import Record
+
+
+def of(record: Record) -> Markup:
+    """Everything that is the same however the run went, and how long it took."""
+    return section(
+        "Settings",
+        folded("Config, every default filled in", _config(record)),
+        folded("Environment", _pairs(record.environment)),
+        folded("Epochs and time", _epochs(record)),
+    )
+
+
+def _config(record: Record) -> Markup:
+    def line(key: str, value: Any) -> list[Any]:
+        origin = record.origins.get(key, "")
+        said = origin and origin != "default"
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        cells = [key, shown, *([origin] if record.origins else [])]
+        return [element("b" if said else "span", cell) for cell in cells]
+
+    header = ["key", "value", *(["from"] if record.origins else [])]
+    return table(header, [line(key, value) for key, value in record.settings.items()])
+
+
+def _pairs(document: Mapping[str, Any]) -> Markup:
+    return table(["", ""], [[key.replace("_", " "), value] for key, value in document.items()])
+
+
+def _epochs(record: Record) -> Markup:
+    """Every epoch's numbers, with its time where that was kept."""
+    names = [key for key, value in record.final.items() if isinstance(value, float)]
+    times = {row["epoch"]: row for row in record.timing}  # of an epoch that was repeated after a kill, the last
+    rows = [
+        [
+            f"{row['epoch']}{' ★' if row.get('best') else ''}",
+            f"{row['step']:,}",
+            *(number(row.get(name)) for name in names),
+            duration(times.get(row["epoch"], {}).get("seconds")),
+            number(times.get(row["epoch"], {}).get("images_per_second"), ",.0f"),
+        ]
+        for row in record.epochs
+    ]
+    header = ["epoch", "step", *names, "time", "images/s"]
+    return table(header, rows, right=range(len(header)))

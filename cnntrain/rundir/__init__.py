@@ -1,0 +1,1 @@
+"""The run directory: checkpoints, journal, history, environment, event files."""

@@ -1,0 +1,387 @@
+"""A run directory holds everything one training run leaves behind, and belongs to one process at a time.
+
+`metrics.jsonl` is the truth, `metrics.csv` is derived from it; `checkpoints/last.npz` decides what a resume resumes,
+`status.json` is a hint for people and scripts. Every file goes through `files`, so a kill leaves no half of one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import functools
+import io
+import itertools
+import os
+import platform
+import re
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import PIL
+
+import cnntrain
+from cnntrain.core import blas, files, strict_json
+from cnntrain.core.arrays import Array
+from cnntrain.core.errors import RunDirectoryError, StorageError
+from cnntrain.core.files import AppendLog, DirectoryLock
+from cnntrain.rundir import checkpoint
+
+RUNS = Path("runs")  # where runs without a --run-dir go, in the working directory
+
+FLIGHT_RECORD = "nonfinite/record.json"
+
+_CHECKPOINTS = "checkpoints"
+_LOCK = ".lock"  # the first file of a run: a directory that has it is one
+_FILES = (  # what --overwrite removes beside checkpoints; everything else in the directory is somebody's
+    *(
+        "config.yaml",
+        "config.resolved.yaml",
+        "origins.json",
+        "env.json",
+        "data.json",
+        "command.txt",
+        "status.json",
+        "crash.log",
+    ),
+    *("metrics.jsonl", "metrics.csv", "timing.jsonl", "train.log", "manifest.json", "report.html"),
+    FLIGHT_RECORD,
+)
+_NUMBERED = re.compile(r"(epoch|step)-(\d+)\.npz")
+
+_DECIDES_BITS = {  # what in the environment can change the bits of a result -> how a warning calls it
+    "cnntrain": "cnntrain",
+    "python": "Python",
+    "numpy": "NumPy",
+    "blas": "BLAS",
+    "simd": "vector instructions",
+    "pillow": "Pillow",
+    "machine": "machine",
+}
+
+
+class RunDirectory:
+    """The files of one run, and the lock on them until `close`. Made by `create` or `open`.
+
+    Every method that writes raises StorageError where it cannot.
+    """
+
+    def __init__(self, path: Path, held: contextlib.ExitStack) -> None:
+        """Take over the lock in `held`, clear away what a killed process left, and prove that one can write."""
+        self.path = path
+        self.checkpoints = path / _CHECKPOINTS
+        self._status: dict[str, Any] = {}
+        self.followers: list[Callable[[Mapping[str, Any]], None]] = []  # told every row of metrics.jsonl
+        for directory in (path, self.checkpoints):
+            files.make_directory(directory)
+            files.remove_temporaries(directory)
+            files.probe(directory)
+        self._metrics = AppendLog(path / "metrics.jsonl")
+        held.callback(lambda: self._metrics.close())  # whichever it is by then
+        self._timing = AppendLog(path / "timing.jsonl")
+        held.callback(self._timing.close)
+        self._log = AppendLog(path / "train.log")
+        held.callback(self._log.close)
+        self._held = held.pop_all()
+
+    @classmethod
+    def create(
+        cls, path: Path | None, name: str, config_hash: str, overwrite: bool = False, restart: bool = False
+    ) -> RunDirectory:
+        """A directory for a new run: `path` exactly, or runs/<name>/<UTC time>-<8 hex of the config hash>.
+
+        Raises RunDirectoryError where `path` is in use or not empty. With `overwrite` a run of cnntrain may be there,
+        with `restart` one that was killed before its first checkpoint; its files are removed, and nobody else's.
+        """
+        if path is None:
+            path = _new_directory(name, config_hash)
+        with _locked(path) as held:
+            if _names(path) and not (overwrite or (restart and not resumable(path))):
+                raise RunDirectoryError(
+                    f"{path} holds a run already. Add --resume to go on with it, --overwrite to replace it, "
+                    "or choose another --run-dir"
+                )
+            _clear(path)
+            return cls(path, held)
+
+    @classmethod
+    def open(cls, path: Path) -> RunDirectory:
+        """The directory of a run to resume. Raises RunDirectoryError where it is in use or has nothing to resume."""
+        if not resumable(path):
+            raise RunDirectoryError(
+                f"{path} holds nothing to resume: there is no {path.absolute() / _CHECKPOINTS / 'last.npz'}. "
+                f"Start a run with: cnntrain fit CONFIG --run-dir {shlex.quote(str(path))}"
+            )
+        with _locked(path) as held:
+            return cls(path, held)
+
+    def close(self) -> None:
+        """Close the logs and release the lock; a second call does nothing."""
+        self._held.close()
+
+    def __enter__(self) -> RunDirectory:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint a resume resumes."""
+        return self.checkpoints / "last.npz"
+
+    # -- what is written once ----------------------------------------------------------------------------------------
+
+    def write_config(self, given: str, resolved: str) -> None:
+        """Keep the config as the user gave it, and as YAML with every default filled in and override applied."""
+        self._write("config.yaml", given)
+        self._write("config.resolved.yaml", resolved)
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Replace a JSON file such as env.json."""
+        self._write(name, strict_json.encode(value, indent=2) + "\n")
+
+    def write_command(self, arguments: Sequence[str]) -> None:
+        """Add a command line to command.txt, quoted for a shell: the one that started, then those that resumed."""
+        log = AppendLog(self.path / "command.txt")
+        try:
+            log.append(shlex.join(arguments))
+        finally:
+            log.close()
+
+    def write_flight_record(self, record: Mapping[str, Any]) -> Path:
+        """Keep the flight record of a divergence; returns where."""
+        files.make_directory((self.path / FLIGHT_RECORD).parent)
+        self.write_json(FLIGHT_RECORD, record)
+        return self.path / FLIGHT_RECORD
+
+    def write_crash(self, traceback: str) -> Path:
+        """Keep the traceback of a bug; returns where."""
+        return self._write("crash.log", traceback)
+
+    def _write(self, name: str, text: str) -> Path:
+        files.write_atomic(self.path / name, text.encode(errors="backslashreplace"))
+        return self.path / name
+
+    # -- what grows --------------------------------------------------------------------------------------------------
+
+    def metric(self, row: Mapping[str, Any]) -> None:
+        """Add a row to metrics.jsonl: keys in their order, floats exact, numbers that are not finite as null."""
+        self._metrics.append(strict_json.encode(row))
+        for follow in self.followers:
+            follow(row)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl so far."""
+        return read_metrics(self._metrics.path)
+
+    def timing(self, row: Mapping[str, Any]) -> None:
+        """Add a row to timing.jsonl: what differs between two equal runs."""
+        self._timing.append(strict_json.encode(row))
+
+    def log(self, line: str) -> None:
+        """Add a line, or several, to train.log."""
+        self._log.append(line)
+
+    @property
+    def metrics_length(self) -> int:
+        """Bytes of metrics.jsonl so far: goes into the checkpoint that counts these rows."""
+        return self._metrics.length
+
+    def sync(self) -> None:
+        """Make every row of metrics.jsonl durable."""
+        self._metrics.sync()
+
+    def resume_logs(self, metrics_length: int) -> None:
+        """Cut metrics.jsonl to what the resumed checkpoint counted; the steps after it will be taken again."""
+        self._metrics.close()
+        self._metrics = AppendLog(self._metrics.path, metrics_length)
+
+    # -- what is replaced --------------------------------------------------------------------------------------------
+
+    def write_csv(self) -> None:
+        """Derive metrics.csv from metrics.jsonl: a column for every key, in order of first appearance."""
+        rows = self.rows()
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(columns)
+        table.writerows([_cell(row.get(column)) for column in columns] for row in rows)
+        self._write("metrics.csv", text.getvalue())
+
+    def status(self, state: str, **fields: Any) -> None:
+        """Replace status.json; fields not given again keep their last value. `step` is that of the last checkpoint."""
+        self._status |= {"state": state, **fields, "pid": os.getpid()}
+        self._status.setdefault("exit_code", None)
+        command = f"cnntrain fit --run-dir {shlex.quote(str(self.path))} --resume"
+        self.write_json("status.json", self._status | {"resume": None if state == "finished" else command})
+
+    def save_checkpoint(
+        self,
+        meta: Mapping[str, Any],
+        arrays: Mapping[str, Array],
+        best: bool = False,
+        keep_as: str | None = None,
+        keep: int = 0,
+    ) -> int:
+        """Write last.npz, and before it best.npz if this is the best, and `keep_as` such as "epoch-0007" if given.
+
+        In this order, because a kill in between is repaired by resuming from the older last.npz and coming by again.
+        Of the checkpoints numbered like `keep_as` the newest `keep` stay. Returns the bytes of one file.
+        """
+        names = (["best.npz"] if best else []) + ([f"{keep_as}.npz"] if keep_as else []) + ["last.npz"]
+        self.sync()
+        chunks = checkpoint.pack(dict(meta), arrays)
+        try:
+            for name in names:
+                files.write_atomic(self.checkpoints / name, chunks)
+        except StorageError as error:
+            step = self._status.get("step")
+            raise StorageError(
+                f"{error}"
+                + (f"; last good checkpoint: step {step}, from where --resume goes on" if step is not None else "")
+            ) from error
+        if keep_as and keep:
+            self.prune(keep_as, keep)
+        return sum(map(len, chunks))
+
+    def require_space(self, keep: int) -> None:
+        """Raise StorageError unless there is room for the checkpoints to come, each as large as the last one.
+
+        They are one being written beside the last one, the best one, and `keep` numbered ones.
+        """
+        there = _names(self.checkpoints)
+        kept = sum(bool(_NUMBERED.fullmatch(name)) for name in there)
+        missing = 1 + ("best.npz" not in there) + max(keep - kept, 0)
+        size = missing * os.path.getsize(self.last)
+        files.require_space(self.checkpoints, size, f"{missing} more checkpoint{'s' * (missing > 1)}")
+
+    def prune(self, like: str, keep: int) -> None:
+        """Of the checkpoints numbered like "epoch-0007" or "step-00000007" leave the newest `keep`."""
+        counted = like.partition("-")[0]
+        found = [match for name in _names(self.checkpoints) if (match := _NUMBERED.fullmatch(name))]
+        same = sorted((match for match in found if match[1] == counted), key=lambda match: int(match[2]))
+        for match in same[:-keep]:
+            files.remove(self.checkpoints / match[0])
+
+
+def resumable(path: Path) -> bool:
+    """Whether a directory holds a checkpoint to resume from."""
+    return os.path.exists(path / _CHECKPOINTS / "last.npz")
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The rows of a metrics.jsonl or timing.jsonl, without a last line that is still being written.
+
+    Raises StorageError for a file that cannot be read, or a line of it that is no row.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]
+    except OSError as error:
+        raise StorageError(f"cannot read {path.absolute()}: {error.strerror}. Was it moved or removed?") from error
+    return [_row(path, number, line) for number, line in enumerate(lines, 1)]
+
+
+def _row(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        row = strict_json.decode(line.decode())
+    except ValueError as error:
+        raise StorageError(f"{path}:{number} is damaged: {error}. Restore the file from a copy") from error
+    if not isinstance(row, dict):
+        raise StorageError(f"{path}:{number} is damaged: it is no JSON object. Restore the file from a copy")
+    return row
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else strict_json.encode(value)
+
+
+def _names(directory: Path) -> list[str]:
+    """What lies in a directory, apart from the lock and our temporaries; nothing where there is no directory."""
+    try:
+        names = os.listdir(directory) if os.path.isdir(directory) else []
+    except OSError as error:
+        raise StorageError(f"cannot look into {directory}: {error.strerror}. Check the permissions") from error
+    return sorted(name for name in names if name != _LOCK and not name.startswith(files.TEMPORARY))
+
+
+def _new_directory(name: str, config_hash: str) -> Path:
+    """Make runs/<name>/<time>-<hash>, with a number where that is taken, and point the link `latest` at it."""
+    wanted = RUNS / name / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{config_hash[:8]}"
+    numbered = (wanted.with_name(f"{wanted.name}-{number}") for number in itertools.count(2))
+    path = next(path for path in itertools.chain([wanted], numbered) if files.make_new_directory(path))
+    files.link(path.name, path.with_name("latest"))
+    return path
+
+
+def _clear(path: Path) -> None:
+    """Remove the files of an older run; without last.npz, the first to go, the rest cannot be taken for one."""
+    folder = path / _CHECKPOINTS
+    numbered = [folder / name for name in _names(folder) if _NUMBERED.fullmatch(name)]
+    for old in (folder / "last.npz", folder / "best.npz", *numbered, *(path / name for name in _FILES)):
+        files.remove(old)
+
+
+def _locked(path: Path) -> contextlib.ExitStack:
+    """The lock on a directory, made if need be. Never touches a directory that holds something else than a run."""
+    if _names(path) and not os.path.lexists(path / _LOCK):
+        raise RunDirectoryError(f"{path} is not empty and holds no run of cnntrain. Choose another --run-dir")
+    files.make_directory(path)
+    held = contextlib.ExitStack()
+    held.enter_context(DirectoryLock(path))
+    return held
+
+
+def environment() -> dict[str, Any]:
+    """What the bits of a result depend on beside config, data and seed, and the machine; for env.json, checkpoints."""
+    return dict(_environment())
+
+
+@functools.cache
+def _environment() -> dict[str, Any]:
+    configured = np.show_config(mode="dicts")
+    simd = configured.get("SIMD Extensions", {}) if isinstance(configured, dict) else {}
+    return {
+        "cnntrain": cnntrain.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "blas": blas.description(),
+        "simd": " ".join([*simd.get("baseline", ()), *simd.get("found", ())]),
+        "pillow": PIL.__version__,
+        "machine": platform.machine(),
+        "platform": platform.platform(),
+        "cpu": _cpu(),
+        "cpu_count": os.cpu_count(),
+    }
+
+
+def _cpu() -> str:
+    """The processor's name, as far as the system tells."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def compare_environments(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs and can change bits: "NumPy 2.3.1 -> 2.4.6"; empty where a resume is bit-identical."""
+    return [
+        f"{label} {_word(saved.get(key))} -> {_word(now.get(key))}"
+        for key, label in _DECIDES_BITS.items()
+        if saved.get(key) != now.get(key)
+    ]
+
+
+def _word(value: Any) -> str:
+    """A value from a checkpoint in a message: on one line, and not long."""
+    text = "unknown" if value is None else ascii(value).strip("'")
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,201 @@
+"""Inference: a trained network from its checkpoint, ready to be measured and to classify.
+
+Preprocessing is the checkpoint's own, through the loader that validation used while training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from cnntrain import resources
+from cnntrain.core import blas
+from cnntrain.core.arrays import Array
+from cnntrain.core.console import Console
+from cnntrain.core.description import Description
+from cnntrain.core.display import Answer
+from cnntrain.core.errors import CheckpointError, DataError, UsageError
+from cnntrain.core.registry import Part, make
+from cnntrain.data import build_data
+from cnntrain.data.loader import Samples
+from cnntrain.datasets.base import Dataset, Images
+from cnntrain.engine.engine import Engine
+from cnntrain.engine.pool import Pool
+from cnntrain.network import build
+from cnntrain.network.build import Network
+from cnntrain.network.tally import Tally
+from cnntrain.ops.softmax import softmax
+from cnntrain.reading.reader import CACHE, Reader
+from cnntrain.rundir.checkpoint import find, read
+from cnntrain.tasks.base import told
+from cnntrain.trained import saved
+from cnntrain.trained.unseen import Unseen, usual_split
+
+
+class Trained:
+    """A network with the parameters, class names and preprocessing of a checkpoint.
+
+    Where training averaged the weights (`train.average`), and the average had begun, it is what counts.
+    """
+
+    def __init__(self, path: Path, pool: Pool, sets: Sequence[str] = ()) -> None:
+        """Read a checkpoint, or a run directory's best one, else its last.
+
+        `sets` may change where the data lies (data.source, data.val.*) and nothing else. Raises CheckpointError.
+        """
+        blas.pin()
+        for override in sets:
+            check_override(override)
+        self.path = find(path)
+        checkpoint = read(self.path)
+        self.loaded, self.description = saved.experiment(checkpoint, sets, fitted=True)
+        self.network = build.network(self.loaded, self.description)
+        layout = self.network.graph.layout
+        self.averaged = saved.averaged(checkpoint)
+        source = "average" if self.averaged else "param"
+        params = {name: array for name, array in checkpoint.arrays.items() if name.startswith(f"{source}/")}
+        replace(checkpoint, arrays=params).expect(
+            {f"{source}/{name}": (entry.param.shape, np.float32) for name, entry in layout.entries.items()}
+        )
+        needed = resources.needed(self.network.graph, pool.threads, self.network.graph.shard, 0, training=False)
+        if needed > resources.available():
+            raise CheckpointError(
+                f"{self.path} describes a network that needs {resources.human(needed)} of memory, this machine has "
+                f"{resources.human(resources.available())}. Use a machine with more"
+            )
+        data_source = cast(Dataset, self.loaded.experiment.data.source)
+        self.unseen = Unseen(self.path, data_source, self.description, self.network.task)
+        self.tally = _full_tally(self.network)
+        self.engine = Engine(self.network.graph, self.tally, pool, seed=self.loaded.experiment.seed)
+        for name, view in layout.views(self.engine.params).items():
+            view[...] = checkpoint.arrays[f"{source}/{name}"]
+        self._reader = Reader(pool.threads, CACHE, resources.available(), warn=Console("none").warn)
+        self.transforms = saved.transforms(checkpoint, self.loaded, self.description.shape)
+        self.step: int = checkpoint.meta["position"]["step"]
+
+    def evaluate(self, split: str | None = None, place: Path | None = None) -> dict[str, Any]:
+        """What `eval --json` prints: loss and metrics on a split, and per class.
+
+        Of the config's data source, by default its test split; or of what lies at `place`, by default the first of
+        test, val and train it has. Its classes are matched by name. Raises DataError.
+        """
+        if place is None:
+            chosen = split or "test"
+            images, indices = self._split(chosen)
+        else:
+            source = self.unseen.source(place)
+            chosen = split or usual_split(source)
+            images = self._load(source, chosen)
+            indices = np.arange(len(images))
+        self._check(images.description, chosen)
+        images = self.unseen.by_name(images, f"the {chosen} split")
+        values = self.tally.values(self.engine.evaluate(Samples(images, indices, self.transforms)))
+        where = {"checkpoint": str(self.path)} | ({} if place is None else {"data": str(place)})
+        further = self.network.task.breakdown(values, self.description)
+        return where | {"split": chosen, "samples": len(indices)} | values | further
+
+    def _split(self, split: str) -> tuple[Images, Array]:
+        """The samples of a split of the config's data, and the indices of those that belong to it."""
+        data = self.loaded.experiment.data
+        self._require(data.source, "data.source")
+        if split == "val":
+            if isinstance(data.val, Part):
+                self._require(data.val, "data.val")
+            read = build_data.read_data(self.loaded, self._reader, measure=False)
+            if read.val is None:
+                raise DataError(
+                    f"{self.path} was trained without a validation split. Use --split train or --split test"
+                )
+            return read.val, read.val_indices
+        images = self._load(cast(Dataset, data.source), split)
+        return images, np.arange(len(images))
+
+    def _load(self, source: Dataset, split: str) -> Images:
+        """A split of a source. Raises DataError where it has none of that name, or samples of another kind."""
+        found = source.splits()
+        if split not in found:
+            raise DataError(
+                f"the {source.name_in_config} data has no split {split!r}, it has {', '.join(found) or 'none'}. "
+                "Choose by --split"
+            )
+        described = source.describe()
+        if described is not None:
+            self._check(described, split)  # before what may be immense is read
+        return build_data.load(self.loaded, source, split, self._reader)
+
+    def _require(self, source: Part, key: str) -> None:
+        """Say how to name the new place of data that is not where it was."""
+        for name in ("root", "path"):
+            place = getattr(source, name, None)
+            if place is not None and not Path(place).exists():
+                raise DataError(
+                    f"{Path(place).absolute()} does not exist: the data of {self.path} is looked for there. Say where "
+                    f"it lies with --set {key}.{name}=PATH; relative paths count from the working directory"
+                )
+
+    def _check(self, mine: Description, split: str) -> None:
+        """Raise DataError where the samples are not of the kind the network was trained on."""
+        wanted = self.description
+        if (mine.shape, mine.target, mine.values) != (wanted.shape, wanted.target, wanted.values):
+            raise DataError(
+                f"the {split} split is {told(mine)}, {self.path} was trained on {told(wanted)}. Evaluate on data of "
+                "the same kind"
+            )
+
+    def predict(self, paths: Sequence[Path], top: int = 1) -> list[dict[str, Any]]:
+        """What the network makes of each sample: the files named, those in the folders named, the rows of a .npz.
+
+        A file is read as training files were: an image of another size is resized as a folder of images is (bilinear,
+        antialiased), its proportions not kept, colours become grey or grey colours as the network needs. Of each
+        sample "path" and what the task answers: of classes "class", "top" of the likeliest and "probabilities" of
+        all; of other targets "values", which for tags are the probabilities of yes.
+        Raises DataError for the files that cannot be read.
+        """
+        return [{"path": name} | answer.document for name, answer in self.answers(paths, top)]
+
+    def answers(self, paths: Sequence[Path], top: int = 1) -> list[tuple[str, Answer]]:
+        """The samples that `predict` tells of, by name, each with the task's answer in all its forms."""
+        task, data = self.network.task, self.description
+        found: list[tuple[str, Answer]] = []
+        for names, pixels in self.unseen.samples(paths, self.engine.pool):
+            outputs = self.engine.outputs(self._samples(pixels))
+            found += [(name, task.answer(row, data, top)) for name, row in zip(names, outputs, strict=True)]
+        return found
+
+    def probabilities(self, pixels: Array) -> Array:
+        """Class probabilities (n, classes) of images (n, h, w, c) as they are stored; the softmax of the outputs."""
+        return softmax(self.engine.outputs(self._samples(pixels)).astype(np.float64))[0]
+
+    def _samples(self, pixels: Array) -> Samples:
+        """Images without targets, as the engine wants them."""
+        targets = self.network.task.blank(len(pixels), self.description)
+        images = Images(pixels, targets, self.network.classes, target=self.description.target)
+        return Samples(images, np.arange(len(pixels)), self.transforms)
+
+    def samples(self, split: str) -> tuple[Images, Array]:
+        """The samples of a split of the config's data, and the indices of those that belong to it. Raises DataError."""
+        images, indices = self._split(split)
+        self._check(images.description, split)
+        return images, indices
+
+
+def check_override(override: str) -> None:
+    """Raise UsageError for an override of anything but where the data lies."""
+    key = override.partition("=")[0]
+    if key != "data.source" and not key.startswith(("data.source.", "data.val.")):
+        raise UsageError(
+            f"--set {override}: a trained network is what it is; only where its data lies can be set, such as "
+            "data.source.root=PATH"
+        )
+
+
+def _full_tally(network: Network) -> Tally:
+    """The metrics of training, and what an evaluation always has for the task."""
+    metrics = {metric.label(): metric for metric in network.tally.metrics}
+    for metric in (make("metrics", name) for name in network.task.evaluated(network.data)):
+        metrics.setdefault(metric.label(), metric)
+    return Tally(network.loss, list(metrics.values()), network.tally.outputs)

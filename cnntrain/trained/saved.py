@@ -1,0 +1,134 @@
+"""What a checkpoint says of its experiment: config, shape of the images, classes. A stranger may have written it.
+
+So it is checked as if typed by hand, and whatever does not hold is a CheckpointError: who uses a checkpoint cannot
+mend the config inside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnntrain.config.dump import plain
+from cnntrain.config.load import Loaded, load_plain, load_text
+from cnntrain.config.tree import MAX_BYTES
+from cnntrain.core.arrays import Shape
+from cnntrain.core.description import Description
+from cnntrain.core.errors import CheckpointError, ConfigError, StorageError
+from cnntrain.core.files import read_limited
+from cnntrain.core.registry import KINDS, parts, unusable
+from cnntrain.data import build_data
+from cnntrain.data.loader import array_shapes, with_arrays
+from cnntrain.datasets.base import MAX_CLASSES
+from cnntrain.network import build
+from cnntrain.rundir.checkpoint import Checkpoint
+from cnntrain.transforms.base import Transform
+
+
+def experiment(checkpoint: Checkpoint, sets: Sequence[str] = (), fitted: bool = False) -> tuple[Loaded, Description]:
+    """The experiment a checkpoint was trained by, with the user's `KEY=VALUE` overrides, and what it says of its data.
+
+    With `fitted`, evaluation transforms and the loss have what they measured on the training data. Raises
+    CheckpointError unless the config is sound and makes a network of that data; ConfigError where that is the fault of
+    an override.
+    """
+    checkpoint.require(config=dict, config__data=dict, image_shape=list, classes=list, values=int)
+    checkpoint.require(eval_transforms=list, position__step=int)
+    meta, file = checkpoint.meta, str(checkpoint.path)
+    description = _description(checkpoint)
+    config: dict[str, Any] = dict(meta["config"])
+    if fitted:
+        config["data"] = config["data"] | {"eval_transforms": meta["eval_transforms"]}
+        config["loss"] = meta.get("loss", config.get("loss"))  # class weights as they were counted
+    _require_parts(checkpoint)
+    with blaming(checkpoint.path):
+        loaded = load_plain(config, file)
+        build.network(loaded, description)
+    return (load_plain(config, file, sets) if sets else loaded), description
+
+
+def located(loaded: Loaded, path: Path) -> Loaded:
+    """A checkpoint's experiment, whose network knows its lines in the run's config.resolved.yaml, if that has it."""
+    file = path / "config.resolved.yaml"
+    try:
+        written = load_text(read_limited(file, MAX_BYTES, StorageError).decode(), str(file))
+    except (StorageError, ConfigError, UnicodeDecodeError):
+        return loaded
+    if plain(written.experiment.model) != plain(loaded.experiment.model):
+        return loaded
+    marks = {path: mark for path, mark in written.marks.items() if path.partition(".")[0] in ("model", "loss")}
+    experiment = replace(loaded.experiment, model=written.experiment.model)
+    return replace(loaded, experiment=experiment, marks={**loaded.marks, **marks})
+
+
+def _require_parts(checkpoint: Checkpoint) -> None:
+    """Raise CheckpointError where a part of another package is not to be had, which is no damage of the file."""
+    recorded = checkpoint.meta.get("packages", {})
+    for place, package in recorded.items() if isinstance(recorded, dict) else ():
+        kind, _, name = place.partition(".")
+        if kind not in KINDS or name in parts(kind):
+            continue
+        noun, whose = f"{KINDS[kind]} {_shown(name)}", _shown(package)
+        why = unusable(kind).get(name, "is not installed. Install it, if you trust it, and try again")
+        raise CheckpointError(f"{checkpoint.path} needs the {noun} of the package {whose}, which {why}")
+
+
+def transforms(checkpoint: Checkpoint, loaded: Loaded, shape: Shape) -> tuple[Transform, ...]:
+    """The evaluation transforms of a checkpoint with the arrays they measured, for images of this shape.
+
+    Raises CheckpointError where the arrays are not those that they need.
+    """
+    chosen = build_data.transforms(loaded.experiment.data.eval_transforms)
+    wanted = array_shapes(chosen, shape)
+    checkpoint.expect({name: (size, np.float32) for name, size in wanted.items()}, prefix="transform/")
+    return with_arrays(chosen, {name: checkpoint.arrays[name] for name in wanted})
+
+
+def averaged(checkpoint: Checkpoint) -> bool:
+    """Whether a checkpoint holds averaged weights, which are then those to be used. Raises CheckpointError."""
+    if not checkpoint.meta.get("average"):
+        return False
+    checkpoint.require(average__count=int)
+    return bool(checkpoint.meta["average"]["count"] > 0)
+
+
+@contextlib.contextmanager
+def blaming(path: Path) -> Iterator[None]:
+    """Turn a ConfigError into a CheckpointError, one line, because the config stands in this checkpoint."""
+    try:
+        yield
+    except ConfigError as error:
+        first, *others = error.problems
+        more = f" (and {len(others)} more)" if others else ""
+        raise CheckpointError(
+            f"{path} holds a config that cannot be used: {first.message}{more}. Restore it from a copy"
+        ) from error
+
+
+def _shown(text: Any) -> str:
+    """A text that a stranger may have written, quoted, short and harmless."""
+    return ascii(text) if len(ascii(text)) <= 80 else f"{ascii(text)[:77]}..."
+
+
+def _description(checkpoint: Checkpoint) -> Description:
+    meta = checkpoint.meta
+    shape, classes, values = meta["image_shape"], meta["classes"], meta["values"]
+    target = meta.get("target", "")  # since there are tasks
+    sound = {
+        "image_shape": len(shape) == 3 and all(type(extent) is int and extent > 0 for extent in shape),
+        "classes": len(classes) <= MAX_CLASSES and all(type(name) is str for name in classes),
+        "values": 0 <= values < 2**31,
+        "target": type(target) is str and target.isprintable(),
+        "position.step": meta["position"]["step"] >= 0,
+    }
+    for key, holds in sound.items():
+        if not holds:
+            raise CheckpointError(
+                f"{checkpoint.path} is damaged: its meta has an impossible {key}. Restore it from a copy"
+            )
+    return Description(tuple(shape), tuple(classes), values, target)

@@ -1,0 +1,333 @@
+"""Advice: settings that are allowed and rarely meant, as warnings with codes that can be silenced.
+
+`warnings: {ignore: [code]}` in the config silences one. Codes are never renamed. Only what is probably a mistake is
+warned about: weight decay under a schedule that ends at zero, or a bias before batch norm, are everyday recipes and
+harmless, unless the learning rate, by which the decay is multiplied, is next to nothing for long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from cnntrain.config.dump import plain
+from cnntrain.config.fields import Duration
+from cnntrain.config.load import Loaded, problem
+from cnntrain.config.schema import Experiment
+from cnntrain.core.registry import did_you_mean
+from cnntrain.data import build_data
+from cnntrain.network import build
+from cnntrain.network.build import Network
+from cnntrain.network.graph import BATCH, Graph, Node
+from cnntrain.schedules.base import Horizon, Schedule
+from cnntrain.training.rates import horizon
+from cnntrain.transforms.base import Transform
+
+FROM_LOGITS = {"cross_entropy", "binary_cross_entropy", "focal", "kl_div", "distillation"}
+ADAPTIVE = {"adam", "nadam", "radam", "adamax"}
+PROBES = 200  # steps at which a schedule is looked at
+IDLE = 0.1  # share of the steps without a learning rate that is worth a word
+FADED = 1e-3  # share of its largest at which the rate is next to nothing; a cosine is below in the last 2% of steps
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What rules look at. `horizon` is None where it takes the data to know how long training is."""
+
+    loaded: Loaded
+    network: Network
+    horizon: Horizon | None
+
+    @property
+    def experiment(self) -> Experiment:
+        """What the config says."""
+        return self.loaded.experiment
+
+    @property
+    def graph(self) -> Graph:
+        """The nodes."""
+        return self.network.graph
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One warning: what it is about, for the reference, and how it is found."""
+
+    about: str
+    find: Callable[[Situation], str | None]
+
+
+def _no_validation(at: Situation) -> str | None:
+    if build_data.validates(at.experiment):
+        return None
+    return "no validation split: 'best' is judged by train/loss. Set data.val, for example to 0.1"
+
+
+def _no_shuffle(at: Situation) -> str | None:
+    if at.experiment.train.order.name_in_config != "sequential":
+        return None
+    return (
+        "train.order is sequential: every epoch has the same batches, and files sorted by class make batches of one. "
+        "Leave train.order out to shuffle"
+    )
+
+
+def _augmentation_in_eval(at: Situation) -> str | None:
+    names = [t.name_in_config for t in build_data.transforms(at.experiment.data.eval_transforms) if t.random]
+    if not names:
+        return None
+    return f"eval_transforms change images at random ({', '.join(names)}): evaluation should see them as they are"
+
+
+def _transforms_differ(at: Situation) -> str | None:
+    data = at.experiment.data
+    steady = [_steady(build_data.transforms(parts)) for parts in (data.train_transforms, data.eval_transforms)]
+    if steady[0] == steady[1]:
+        return None
+    here, there = ([entry["type"] for entry in entries] for entries in steady)
+    if here != there:
+        what = f"{' and '.join(here) or 'nothing'}, evaluation images {' and '.join(there) or 'nothing'}"
+        return f"training images get {what}: the network is judged on values it was not trained on. Use the same"
+    return f"{' and '.join(here)} differs between train_transforms and eval_transforms. Use the same settings"
+
+
+def _steady(transforms: tuple[Transform, ...]) -> list[Any]:
+    """The transforms that change values, always the same way, and keep the shape."""
+    probe = (32, 48, 3)
+    found = []
+    for transform in transforms:
+        try:
+            keeps = transform.output_shape(probe) == probe
+        except ValueError:  # one that wants other channels or sides than the probe's
+            keeps = False
+        if keeps and not transform.random and not transform.moves_pixels_only:
+            found.append(plain(transform))
+    return found
+
+
+def _batch_norm_momentum(at: Situation) -> str | None:
+    for node in _of_type(at.graph, "batch_norm"):
+        momentum: float = getattr(node.layer, "momentum", 0.1)
+        if momentum >= 0.9:
+            return (
+                f"{node.name} has momentum {momentum:g}: it is the weight of the new value, 0.1 by default; "
+                f"Keras's 0.99 is written 0.01 here ({node.where})"
+            )
+    return None
+
+
+def _batch_norm_of_one(at: Situation) -> str | None:
+    if at.experiment.train.batch_size > 1 or not any(node.coupled for node in _of_type(at.graph, "batch_norm")):
+        return None
+    return "batch_norm with batch_size 1 normalizes every sample by itself"
+
+
+def _mixing_of_one(at: Situation) -> str | None:
+    mixing = [t.name_in_config for t in build_data.transforms(at.experiment.data.train_transforms) if t.on == "pair"]
+    if at.experiment.train.batch_size > 1 or not mixing:
+        return None
+    return f"{mixing[0]} with batch_size 1 mixes every sample with itself: it does nothing. Raise train.batch_size"
+
+
+def _dropout_before_batch_norm(at: Situation) -> str | None:
+    for node in _of_type(at.graph, "batch_norm"):
+        before = _before(at.graph, node)
+        while before is not None and _is_activation(before):
+            before = _before(at.graph, before)
+        if before is not None and before.layer.random:
+            return (
+                f"{before.name} right before {node.name}: it changes the variance that batch norm remembers, so "
+                f"evaluation sees another one. Put it after the batch norm ({before.where})"
+            )
+    return None
+
+
+def _probabilities_before_loss(at: Situation) -> str | None:
+    last, loss = at.graph.nodes[-1], _from_logits(at.experiment.loss)
+    if loss is None or not last.layer.emits_probabilities:
+        return None
+    return (
+        f"{last.name} before {loss}, which takes logits and squashes them itself: gradients become small. "
+        f"Remove the {last.layer.name_in_config} ({last.where})"
+    )
+
+
+def _rectifier_before_loss(at: Situation) -> str | None:
+    last, loss = at.graph.nodes[-1], _from_logits(at.experiment.loss)
+    if loss is None or not last.layer.rectifies:
+        return None
+    return f"{last.name} before {loss}: no logit can be negative. End with the dense layer itself ({last.where})"
+
+
+def _dropout_before_loss(at: Situation) -> str | None:
+    last = at.graph.nodes[-1]
+    if not last.layer.random:
+        return None
+    return f"{last.name} is the last layer: it disturbs the outputs. Put it before the layer above ({last.where})"
+
+
+def _dense_without_activation(at: Situation) -> str | None:
+    if at.experiment.model.preset is not None:  # Caffe's cifar10_quick is like that
+        return None
+    for node in _of_type(at.graph, "dense"):
+        before = _before(at.graph, node)
+        while before is not None and before.layer.affine_map and not _is(before, "dense"):
+            before = _before(at.graph, before)
+        if before is not None and _is(before, "dense"):
+            return (
+                f"nothing but linear layers between {before.name} and {node.name}: together they can do no more than "
+                f"one of them. Put an activation such as relu between ({node.where})"
+            )
+    return None
+
+
+def _nothing_trained(at: Situation) -> str | None:
+    return None if at.graph.layout.trained else "no parameter is trained: the network has none, or all are frozen"
+
+
+def _warmup_beyond_end(at: Situation) -> str | None:
+    warmup, horizon = getattr(at.experiment.schedule, "warmup", None), at.horizon
+    if warmup is None or horizon is None:
+        return None
+    duration = warmup if isinstance(warmup, Duration) else warmup.duration
+    steps = horizon.steps(duration)
+    if steps < horizon.total_steps:
+        return None
+    return (
+        f"the warm-up of {duration} lasts to the end of training or beyond: the learning rate never reaches "
+        "optimizer.lr. Shorten schedule.warmup"
+    )
+
+
+def _idle_end(at: Situation) -> str | None:
+    schedule, horizon = at.experiment.schedule, at.horizon
+    lr = build.optimizer(at.experiment).lr
+    if not lr:
+        return "optimizer.lr is 0: nothing is learned"
+    if horizon is None or not isinstance(schedule, Schedule):
+        return None
+    last = _last_above(1e-9, schedule, horizon, lr)
+    if horizon.total_steps - last <= max(IDLE * horizon.total_steps, 2):
+        return None
+    return (
+        f"the learning rate is 0 after step {last} of {horizon.total_steps}: from there on nothing is learned, and "
+        "weight decay, which is multiplied by it, does nothing. Shorten train, or stretch the schedule"
+    )
+
+
+def _decay_fades(at: Situation) -> str | None:
+    schedule, horizon, optimizer = at.experiment.schedule, at.horizon, build.optimizer(at.experiment)
+    decays = optimizer.weight_decay or any(group.weight_decay for group in optimizer.groups)
+    if horizon is None or not isinstance(schedule, Schedule) or not decays or not optimizer.lr:
+        return None
+    last = _last_above(FADED, schedule, horizon, optimizer.lr)
+    if horizon.total_steps - last <= max(IDLE * horizon.total_steps, 2):
+        return None
+    return (
+        f"the learning rate is below a thousandth of its largest after step {last} of {horizon.total_steps}, and "
+        "weight_decay is multiplied by it: by then the weights are as small as they will be. Let the schedule end "
+        "later or higher, or leave the decay out"
+    )
+
+
+def _last_above(share: float, schedule: Schedule, horizon: Horizon, lr: float) -> int:
+    """The last of the steps looked at whose learning rate is above this share of the largest; 0 where none is."""
+    steps = sorted({round(i * (horizon.total_steps - 1) / PROBES) for i in range(PROBES + 1)})
+    rates = [schedule(step, horizon, lr) for step in steps]
+    return max((step for step, rate in zip(steps, rates, strict=True) if rate > share * max(rates)), default=0)
+
+
+def _coupled_decay(at: Situation) -> str | None:
+    optimizer = build.optimizer(at.experiment)
+    if optimizer.name_in_config not in ADAPTIVE or not optimizer.weight_decay or optimizer.decoupled:
+        return None
+    return (
+        f"{optimizer.name_in_config} with coupled weight_decay: it divides the decay by the gradient's size, so "
+        "weights with large gradients hardly decay (Loshchilov and Hutter 2019). Set optimizer.decoupled: true, or "
+        "take adamw"
+    )
+
+
+def _patience_beyond_end(at: Situation) -> str | None:
+    train = at.experiment.train
+    if train.early_stopping is None or train.epochs is None or train.early_stopping.patience < train.epochs:
+        return None
+    return f"early_stopping.patience is {train.early_stopping.patience}, of {train.epochs} epochs: it can never stop"
+
+
+RULES: dict[str, Rule] = {
+    "no-validation": Rule("No validation split: the training loss says which checkpoint is best.", _no_validation),
+    "no-shuffle": Rule("`train.order` is `sequential`.", _no_shuffle),
+    "augmentation-in-eval": Rule("A random transform stands in `eval_transforms`.", _augmentation_in_eval),
+    "transforms-differ": Rule("Training and evaluation images are normalized differently.", _transforms_differ),
+    "batch-norm-momentum": Rule("Batch norm has a momentum of 0.9 or more, Keras's way round.", _batch_norm_momentum),
+    "batch-norm-of-one": Rule("Batch norm is trained with `batch_size: 1`.", _batch_norm_of_one),
+    "mixing-of-one": Rule("Samples are to be mixed with `batch_size: 1`.", _mixing_of_one),
+    "dropout-before-batch-norm": Rule(
+        "Dropout stands right before batch norm, which then remembers a variance that evaluation does not have "
+        "(Li et al. 2018).",
+        _dropout_before_batch_norm,
+    ),
+    "probabilities-before-loss": Rule(
+        "The network ends with probabilities, of softmax or sigmoid for example, and the loss takes logits.",
+        _probabilities_before_loss,
+    ),
+    "rectifier-before-loss": Rule("The network ends with relu, and the loss takes logits.", _rectifier_before_loss),
+    "dropout-before-loss": Rule("The network ends with dropout.", _dropout_before_loss),
+    "dense-without-activation": Rule("Two dense layers with no activation between.", _dense_without_activation),
+    "nothing-trained": Rule("No parameter is trained.", _nothing_trained),
+    "warmup-beyond-end": Rule("The warm-up lasts as long as the training, or longer.", _warmup_beyond_end),
+    "idle-end": Rule("The learning rate is 0 for the last tenth of training or more.", _idle_end),
+    "decay-fades": Rule(
+        "There is `weight_decay`, and the learning rate is next to 0 for the last tenth of training or more.",
+        _decay_fades,
+    ),
+    "coupled-decay": Rule("Adam or a relative has `weight_decay` without `decoupled: true`.", _coupled_decay),
+    "patience-beyond-end": Rule("Early stopping has more patience than there are epochs.", _patience_beyond_end),
+}
+
+
+def check_codes(loaded: Loaded) -> None:
+    """Raise ConfigError for an unknown code under warnings.ignore."""
+    for index, code in enumerate(loaded.experiment.warnings.ignore):
+        if code not in RULES:
+            path = f"warnings.ignore.{index}"
+            raise problem(loaded, path, f"unknown warning code {code!r}{did_you_mean(code, RULES)}")
+
+
+def of(loaded: Loaded, network: Network, steps_per_epoch: int | None = None) -> Iterator[str]:
+    """The warnings for an experiment, less those it ignores; `steps_per_epoch` is None where the data was not read."""
+    situation = Situation(loaded, network, _horizon(loaded.experiment, steps_per_epoch))
+    for code, rule in RULES.items():
+        message = rule.find(situation) if code not in loaded.experiment.warnings.ignore else None
+        if message:
+            yield f"{message} [{code}]"
+
+
+def _horizon(experiment: Experiment, steps_per_epoch: int | None) -> Horizon | None:
+    return None if steps_per_epoch is None else horizon(experiment, steps_per_epoch)
+
+
+def _from_logits(loss: Any) -> str | None:
+    """The name of the loss, or of the first term of a sum, that takes logits; None where there is none."""
+    terms = getattr(loss, "terms", (loss,))
+    return next((term.name_in_config for term in terms if term.name_in_config in FROM_LOGITS), None)
+
+
+def _of_type(graph: Graph, name: str) -> Iterator[Node]:
+    return (node for node in graph.nodes if _is(node, name))
+
+
+def _is(node: Node, name: str) -> bool:
+    return node.layer.name_in_config == name
+
+
+def _before(graph: Graph, node: Node) -> Node | None:
+    """The node it reads, where that is one and not the batch."""
+    return graph.nodes[node.inputs[0]] if len(node.inputs) == 1 and node.inputs[0] != BATCH else None
+
+
+def _is_activation(node: Node) -> bool:
+    """Whether a node may be passed over on the way back: it has no parameters, and works value by value."""
+    return node.layer.inplace and not node.params and not node.layer.random

@@ -1,0 +1,113 @@
+"""Interrupts turn signals, and time that is up, into wishes that the training loop grants between two steps.
+
+SIGINT, SIGTERM and SIGHUP ask it to finish the step, save and stop; a second one leaves at once without saving.
+SIGUSR1 asks it to save and go on. Before there is a step to finish, the first one ends the session by a StoppedError.
+Nothing is ever saved from inside a handler. A signal that was ignored when the process started, as nohup and shells
+do for background jobs, stays ignored. But signals are not blocked, and SIGCHLD is not ignored, as some daemons and job
+runners leave them to what they start: nobody would learn how a child ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import shlex
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, NamedTuple
+
+from cnntrain.core.errors import PausedError, StoppedError
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Wishes(NamedTuple):
+    """What is asked for between two steps, as numbers on which several processes can agree; 0 is none."""
+
+    stop: int = 0  # by which signal
+    save: int = 0
+    late: int = 0  # time is up
+
+    def grant(self, step: int, run: Path) -> None:
+        """After so many steps, the last of them saved, raise StoppedError or PausedError where one was asked for."""
+        how = f"after step {step}, which is saved. Go on with: cnntrain fit --run-dir {shlex.quote(str(run))} --resume"
+        if self.stop:
+            number = signal.Signals(self.stop)
+            raise StoppedError(f"stopped by {number.name} {how}", number)
+        if self.late:
+            raise PausedError(f"paused by --max-time {how}")
+
+
+class Interrupts:
+    """While entered, collects signals; outside the main thread it collects none."""
+
+    def __init__(self, seconds: float | None = None) -> None:
+        """`seconds` from now on, time is up; None: never."""
+        self._end = math.inf if seconds is None else time.monotonic() + seconds
+        self.stop: signal.Signals | None = None  # which signal asked to stop
+        self.save = False  # whether a save was asked for
+        self._at_once = False
+        self._before: dict[signal.Signals, Any] = {}
+        self._blocked: set[Any] | None = None
+
+    def __enter__(self) -> Interrupts:
+        if threading.current_thread() is threading.main_thread():
+            if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+                self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for number in (*STOPPING, signal.SIGUSR1):
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._handle)
+            self._blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, (*STOPPING, signal.SIGUSR1, signal.SIGCHLD))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._blocked is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def wishes(self, late: bool) -> Wishes:
+        """What has been asked for since the last time; `late` is whether time was up when that was to be looked at."""
+        save, self.save = self.save, False
+        return Wishes(self.stop or 0, save, late)
+
+    @property
+    def time_is_up(self) -> bool:
+        """Whether the wall-clock time that was granted has passed."""
+        return time.monotonic() >= self._end
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Within, a signal that asks to stop raises StoppedError where it arrives: nothing is there to be finished.
+
+        Or at the end, where it arrived in something from which no error comes out, such as a finalizer.
+        """
+        self._at_once, hook = True, sys.unraisablehook
+        sys.unraisablehook = lambda lost: None if isinstance(lost.exc_value, StoppedError) else hook(lost)
+        try:
+            self._leave_if_asked()
+            yield
+            self._leave_if_asked()
+        finally:
+            self._at_once, sys.unraisablehook = False, hook
+
+    def _leave_if_asked(self) -> None:
+        if self._at_once and self.stop is not None:
+            raise StoppedError(f"stopped by {self.stop.name} before training, and nothing was changed", self.stop)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGUSR1:
+            self.save = True
+        elif self.stop is None:
+            self.stop = signal.Signals(number)
+            self._leave_if_asked()
+        else:
+            os._exit(128 + number)

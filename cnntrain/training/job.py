@@ -1,0 +1,118 @@
+"""A job is what training needs and can be made, and found wrong, before there is a run directory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnntrain import resources
+from cnntrain.config.load import Loaded, load, problem
+from cnntrain.core.console import Console
+from cnntrain.core.errors import ConfigError, Problem
+from cnntrain.data import build_data, manifest
+from cnntrain.data.build_data import Data
+from cnntrain.data.loader import Loader
+from cnntrain.data.manifest import Manifest
+from cnntrain.engine.pool import Pool
+from cnntrain.network import build
+from cnntrain.network.build import Network
+from cnntrain.reading.reader import CACHE, Reader
+from cnntrain.schedules.base import Horizon
+from cnntrain.training import advice
+from cnntrain.training.monitor import Monitor
+from cnntrain.training.rates import horizon
+from cnntrain.training.stepper import Stepper, vectors
+from cnntrain.training.teacher import learn
+
+Check = Callable[[Loaded, Network, int], object]  # refuses what does not fit in memory, on so many threads
+
+
+@dataclass(frozen=True)
+class Job:
+    """The config, and all that was made of it and of the data."""
+
+    loaded: Loaded
+    data: Data
+    network: Network
+    loader: Loader  # the batches of training
+    monitor: Monitor
+    manifest: Manifest  # the files the data is read from
+
+    @property
+    def horizon(self) -> Horizon:
+        """How long training is."""
+        return horizon(self.loaded.experiment, self.loader.steps_per_epoch, len(self.loader.indices))
+
+    def stepper(self, pool: Pool) -> Stepper:
+        """What takes its steps on the pool's workers. Raises MemoryError where there is too little."""
+        return Stepper(self.loaded.experiment, self.network, self.loader.step, self.horizon, pool)
+
+
+def prepare(configs: Sequence[str | Path], sets: Sequence[str] = (), threads: int | None = None) -> Job:
+    """What training the configs needs, data included, and no run directory. Raises ConfigError or DataError."""
+    return make_job(load(configs, sets), threads, Console("none"))
+
+
+def make_job(loaded: Loaded, threads: int | None, console: Console, check: Check | None = None) -> Job:
+    """Build before reading where the config alone tells the shapes: a wrong layer should not wait for the data."""
+    advice.check_codes(loaded)
+    check, usable = check or check_memory, resources.threads(threads)
+    description = build_data.describe(loaded)
+    network = None if description is None else build.network(loaded, description)
+    if network is not None:
+        check(loaded, network, usable)
+    known = manifest.read(manifest.place(loaded.experiment))
+    listed = manifest.of(loaded.experiment, known)
+    if known is not None:
+        for line in manifest.warnings(known, listed, "'cnntrain check' read it", "Run it again"):
+            console.warn(line)
+    data = build_data.read_data(loaded, reader(threads, console))
+    if network is None or data.description != description:
+        network = build.network(loaded, data.description)
+    network = build.balanced(loaded, network, build_data.class_counts(data))
+    check(loaded, network, usable)
+    data = learn(loaded, data, usable)
+    loader = build_data.loader(loaded.experiment, data)
+    check_batches(network, loader)
+    for line in advice.of(loaded, network, loader.steps_per_epoch):
+        console.warn(line)
+    monitor = Monitor(loaded, network.tally, validates=data.val is not None)
+    return Job(loaded, data, network, loader, monitor, listed)
+
+
+def check_memory(loaded: Loaded, network: Network, threads: int) -> int:
+    """Bytes a training run needs beside its data. Raises ConfigError where the machine does not have them."""
+    slots = vectors(loaded.experiment)
+    needed = resources.needed(network.graph, threads, loaded.experiment.train.batch_size, slots)
+    available = resources.available()
+    if needed > available:
+        raise problem(
+            loaded,
+            "model",
+            f"training needs {resources.human(needed)} of memory for {network.graph.parameter_count():,} parameters at "
+            f"batch size {loaded.experiment.train.batch_size}, this machine has {resources.human(available)}: "
+            "make the network or the batch smaller",
+        )
+    return needed
+
+
+def reader(threads: int | None, console: Console) -> Reader:
+    """How the data is read."""
+    return Reader(resources.threads(threads), CACHE, resources.available(), console.say, console.warn)
+
+
+def check_batches(network: Network, loader: Loader) -> None:
+    """Raise ConfigError where a batch is too small for a layer that takes statistics over it."""
+    smallest = len(loader.indices) % loader.batch_size or loader.batch_size
+    for index, node in enumerate(network.graph.nodes):
+        if node.coupled and smallest * math.prod(network.graph.input_shapes(index)[0][:-1]) < 2:
+            raise ConfigError(
+                Problem(
+                    node.where,
+                    f"{node.name} would get a batch with one value per channel, which has no variance: of "
+                    f"{len(loader.indices)} samples in batches of {loader.batch_size} the last has {smallest}. "
+                    "Choose another train.batch_size",
+                )
+            )

@@ -1,0 +1,80 @@
+"""A post-mortem finds where a training diverged, keeps the flight record, and makes the error that tells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cnntrain.core.errors import DivergedError, StorageError
+from cnntrain.data.loader import Samples
+from cnntrain.engine.examination import Examination
+from cnntrain.rundir.journal import Journal
+from cnntrain.training.flight_recorder import Moment, Recorder, When, described
+from cnntrain.training.job import Job
+from cnntrain.training.state import State
+from cnntrain.training.stepper import Stepper
+
+
+class PostMortem:
+    """What is done when a training meets a number that is not finite."""
+
+    def __init__(self, job: Job, stepper: Stepper, state: State, recorder: Recorder, run: Journal) -> None:
+        self._job, self._stepper, self._state = job, stepper, state
+        self._recorder, self._run = recorder, run
+
+    def error(self, what: str, when: When) -> DivergedError:
+        """Look where it began, leave the record in the run directory, and make the error that tells."""
+        stepper, state = self._stepper, self._state
+        lr, _ = stepper.rates.at(state.step, stepper.horizon)
+        batches = self._seen_at(when)
+        try:
+            examination = self._examine(when, batches)
+        except MemoryError:
+            examination = None
+        moment = Moment(when, state.step, state.closed, lr, state.saved)
+        record = self._recorder.record(what, moment, batches, examination)
+        try:
+            more = f"{self._run.write_flight_record(record)} tells more"
+        except StorageError as error:
+            more = f"there is no record of it ({error})"
+        kept = "the weights were not updated" if when == "step" else "nothing was saved"
+        of_data = record["first"] is not None and record["first"]["what"] == "input"
+        advice = "Mend the data" if of_data else "Lower optimizer.lr or set train.clip_norm"
+        return DivergedError(
+            f"{what} (learning rate {lr:g}): {described(record)}; {kept}. "
+            f"{advice}; {self._run.path} holds the last good checkpoint, {more}",
+            record,
+        )
+
+    def _seen_at(self, when: When) -> list[Samples]:
+        """The samples that the step about to be taken, or the validation just done, looked at."""
+        data = self._job.data
+        if when == "step":
+            return self._job.loader.step(self._state.step)
+        if when == "validation" and data.val is not None:
+            return [Samples(data.val, data.val_indices, data.eval_transforms)]
+        return []
+
+    def _examine(self, when: When, batches: Sequence[Samples]) -> Examination:
+        """Look for the first number that is not finite."""
+        stepper, step = self._stepper, self._state.step
+        examination = Examination(stepper.engine)
+        if when == "save":
+            examination.parameters()
+        elif when == "validation":
+            examination.evaluation(batches[0])
+            if examination.finding is None and stepper.average and stepper.average.count:
+                with stepper.average.in_place():
+                    examination.evaluation(batches[0])
+        else:
+            examination.step(batches, step)
+            if examination.finding is None and stepper.optimizer.sam:
+                self._examine_nearby(examination, batches)
+            examination.gradients()
+        return examination
+
+    def _examine_nearby(self, examination: Examination, batches: Sequence[Samples]) -> None:
+        """The same where sam takes its gradient."""
+        step = self._state.step
+        self._stepper.engine.step(batches, step)
+        with self._stepper.nearby(step):
+            examination.step(batches, step)

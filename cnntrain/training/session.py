@@ -1,0 +1,269 @@
+"""A session is what one `cnntrain fit` does: read, build, start or resume, train, and say where the results are."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnntrain import resources
+from cnntrain.config.dump import fingerprint, plain, to_yaml
+from cnntrain.config.load import Loaded, load
+from cnntrain.core import blas
+from cnntrain.core.console import Console, Progress
+from cnntrain.core.errors import (
+    CnntrainError,
+    DivergedError,
+    OutOfMemoryError,
+    PausedError,
+    StoppedError,
+    StorageError,
+    UsageError,
+)
+from cnntrain.data.build_data import Data
+from cnntrain.engine.pool import Pool
+from cnntrain.rundir.checkpoint import Checkpoint, read
+from cnntrain.rundir.directory import RunDirectory, environment, resumable
+from cnntrain.rundir.event_files import following, require_tensorboard
+from cnntrain.trained import saved
+from cnntrain.training import changes
+from cnntrain.training.interrupts import Interrupts
+from cnntrain.training.job import Job, make_job
+from cnntrain.training.stepper import vectors
+from cnntrain.training.trainer import Trainer
+from cnntrain.training.warm_start import WarmStart, warm_start
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run, as opposed to what: nothing here changes a single bit of the result."""
+
+    run_dir: Path | None = None
+    threads: int | None = None
+    tensorboard: bool = False  # event files meanwhile
+    resume: bool = False
+    resume_or_start: bool = False
+    overwrite: bool = False
+    strict_env: bool = False
+    allow_data_change: bool = False
+    progress: Progress = "auto"
+    quiet: bool = False
+    max_time: float | None = None  # seconds after which training pauses, at least one step further
+    verbose: bool = False
+    announce: Callable[[Path], None] | None = None  # told the run directory as soon as it is known
+
+
+def fit(
+    configs: Sequence[str | Path],
+    sets: Sequence[str] = (),
+    options: Options | None = None,
+    interrupts: Interrupts | None = None,
+) -> dict[str, Any]:
+    """Train what the configs describe, in a new run directory or from a checkpoint.
+
+    `interrupts` are the caller's, entered already, who then has signals for longer. Returns what `fit --json` prints:
+    run_dir, state, epochs, step, best, final. Raises a CnntrainError whose exit_code is the command's.
+    """
+    options = options or Options()
+    console = Console(options.progress, options.quiet, verbose=options.verbose)
+    blas.pin()
+    if options.tensorboard:
+        require_tensorboard()
+    if options.run_dir is None and (options.resume or options.resume_or_start):
+        raise UsageError("--resume and --resume-or-start need --run-dir, to know which run is meant")
+    with contextlib.nullcontext(interrupts) if interrupts else Interrupts(options.max_time) as held:
+        if options.resume or (options.resume_or_start and options.run_dir and resumable(options.run_dir)):
+            return _resume(configs, sets, options, console, held)
+        if not configs:
+            raise UsageError("fit needs a config file. Try: cnntrain fit configs/quickstart.yaml")
+        return _start(load(configs, sets), options, console, held)
+
+
+def _start(loaded: Loaded, options: Options, console: Console, interrupts: Interrupts) -> dict[str, Any]:
+    experiment = loaded.experiment
+    with interrupts.at_once():
+        job = make_job(loaded, options.threads, console)
+        warm = warm_start(loaded, job.network)
+    directory = RunDirectory.create(
+        options.run_dir, experiment.name, fingerprint(experiment), options.overwrite, restart=options.resume_or_start
+    )
+    with directory as run:
+        console.log = run.log
+        _announce(run, options)
+        run.write_config(loaded.text, to_yaml(plain(experiment)))
+        run.write_json("origins.json", loaded.origins())
+        run.write_json("env.json", environment() | {"threads": resources.threads(options.threads)})
+        run.write_json("data.json", _data_summary(job.data) | ({"init_from": warm.document()} if warm else {}))
+        run.write_command(sys.argv)
+        console.say(f"run directory: {run.path}")
+        run.write_json("manifest.json", job.manifest.document())
+        for line in warm.lines() if warm else ():
+            console.say(line)
+        return _train(job, run, warm, options, console, interrupts)
+
+
+def _resume(
+    configs: Sequence[str | Path], sets: Sequence[str], options: Options, console: Console, interrupts: Interrupts
+) -> dict[str, Any]:
+    assert options.run_dir is not None
+    with RunDirectory.open(options.run_dir) as run:
+        _announce(run, options)
+        path = run.last
+        checkpoint = read(path)
+        run.write_command(sys.argv)
+        checkpoint.require(environment=dict)
+        before, _ = saved.experiment(checkpoint)
+        loaded = load(configs, sets) if configs else saved.located(saved.experiment(checkpoint, sets)[0], run.path)
+        console.log = run.log
+        if changed := changes.of_settings(before, loaded):
+            console.say("changed since the run was started: " + "; ".join(changed))
+        for line in changes.of_environment(checkpoint, options.strict_env):
+            console.warn(line)
+        for line in changes.of_files(run.path / "manifest.json", before, loaded):
+            console.warn(line)
+        with interrupts.at_once(), contextlib.nullcontext() if configs or sets else saved.blaming(path):
+            job = make_job(loaded, options.threads, console)
+        step = checkpoint.meta["position"]["step"]
+        for line in changes.of_schedule(before, job, step):
+            console.warn(line)
+        console.say(f"resuming {run.path} at step {step}")
+        return _train(job, run, checkpoint, options, console, interrupts)
+
+
+def _announce(run: RunDirectory, options: Options) -> None:
+    if options.announce:
+        options.announce(run.path)
+
+
+def _train(
+    job: Job,
+    run: RunDirectory,
+    origin: Checkpoint | WarmStart | None,
+    options: Options,
+    console: Console,
+    interrupts: Interrupts,
+) -> dict[str, Any]:
+    """Train from step 0, or go on from a checkpoint."""
+    threads = resources.threads(options.threads)
+    with _outcome(run), _enough_memory(job, threads), Pool(threads) as pool:
+        trainer = Trainer(job, run, pool, console, interrupts)
+        for line in _details(trainer, pool):
+            console.detail(line)
+        if isinstance(origin, Checkpoint):
+            trainer.state.restore(origin, options.allow_data_change)
+            run.resume_logs(origin.meta["metrics_length"])
+            trainer.note()
+        else:
+            trainer.start(origin)
+        done = trainer.state.finished is not None
+        if not done:
+            run.require_space(job.loaded.experiment.checkpoint.keep)
+        with following(run) if options.tensorboard else contextlib.nullcontext():
+            trainer.fit()
+        result = _result(trainer)
+        run.status(
+            state="finished",
+            step=trainer.state.step,
+            epoch=trainer.state.closed,
+            best=job.monitor.summary(),
+            exit_code=0,
+        )
+    _say_what_next(trainer, run, done, console)
+    return result
+
+
+def _details(trainer: Trainer, pool: Pool) -> list[str]:
+    """What `-v` says before training: versions, threads, sizes."""
+    about, job = environment(), trainer.job
+    graph, size, shard = job.network.graph, job.loaded.experiment.train.batch_size, trainer.stepper.engine.shard
+    needed = resources.needed(graph, pool.threads, size, vectors(job.loaded.experiment))
+    return [
+        f"cnntrain {about['cnntrain']}, Python {about['python']}, NumPy {about['numpy']}, {about['blas']}",
+        f"{pool.threads} thread{'s' * (pool.threads != 1)}, {-(-size // shard)} shards a batch of {shard} samples, "
+        f"{resources.human(needed)} of memory beside the data",
+        f"{graph.parameter_count():,} parameters in {len(graph.nodes)} layers",
+        f"{len(job.loader.indices):,} training and {len(job.data.val_indices):,} validation samples, "
+        f"{job.loader.steps_per_epoch:,} steps an epoch, {job.horizon.total_steps:,} in all",
+    ]
+
+
+@contextlib.contextmanager
+def _outcome(run: RunDirectory) -> Iterator[None]:
+    """Leave word in the run directory of how the session ended."""
+    try:
+        yield
+    except (StoppedError, PausedError) as error:
+        run.log(str(error))
+        run.status(state="interrupted", exit_code=error.exit_code)
+        raise
+    except CnntrainError as error:
+        state = "diverged" if isinstance(error, DivergedError) else "failed"
+        with contextlib.suppress(StorageError):  # where the disk is full, that is what the user must hear of, once
+            run.log(f"cnntrain: error: {error}")
+            run.status(state=state, exit_code=error.exit_code)
+        raise
+    except Exception as error:
+        error.add_note(str(run.write_crash(traceback.format_exc())))
+        run.status(state="failed", exit_code=1)
+        raise
+
+
+@contextlib.contextmanager
+def _enough_memory(job: Job, threads: int) -> Iterator[None]:
+    """Say of a MemoryError how much memory training takes, so far as it can be told beforehand."""
+    try:
+        yield
+    except MemoryError as error:
+        experiment = job.loaded.experiment
+        size = experiment.train.batch_size
+        needed = resources.needed(job.network.graph, threads, size, vectors(experiment))
+        raise OutOfMemoryError(
+            f"out of memory: training at batch size {size} on {threads} thread{'s' * (threads > 1)} needs about "
+            f"{resources.human(needed)} beside the data. Lower train.batch_size, take fewer --threads, "
+            "or make the network or the images smaller"
+        ) from error
+
+
+def _result(trainer: Trainer) -> dict[str, Any]:
+    state = trainer.state
+    return {
+        "run_dir": str(trainer.run.path),
+        "state": "finished",
+        "reason": state.finished,
+        "epochs": state.closed,
+        "step": state.step,
+        "best": trainer.job.monitor.summary(),
+        "final": state.values,
+    }
+
+
+def _say_what_next(trainer: Trainer, run: RunDirectory, was_done: bool, console: Console) -> None:
+    state, monitor, waited = trainer.state, trainer.job.monitor, trainer.timekeeper.waited
+    watched = "val/loss" if trainer.job.data.val is not None else "train/loss"
+    console.curve(watched, [row.get(watched) for row in run.rows() if row["event"] == "eval"])
+    how = "was finished already" if was_done else "finished"
+    epochs = f"{state.closed} epoch{'s' * (state.closed != 1)}"
+    console.say(f"{how}: {state.finished} after {epochs}, {state.step} step{'s' * (state.step != 1)}")
+    if monitor.standing.best is not None:
+        console.say(f"best {monitor.best}: {monitor.standing.best:.6g} after epoch {monitor.standing.best_epoch}")
+    if waited:
+        console.say(f"waiting for data: {sum(waited) / len(waited):.1%} of the time")
+    console.say(f"results: {run.path}")
+    console.say(f"next: cnntrain eval {shlex.quote(str(run.path))}")
+
+
+def _data_summary(data: Data) -> dict[str, Any]:
+    return {
+        "classes": list(data.description.classes),
+        "shape": list(data.description.shape),
+        "samples": {"train": len(data.train_indices), "val": len(data.val_indices)},
+        "skipped": [*data.train.skipped, *(data.val.skipped if data.val and data.val is not data.train else ())],
+        "validation_indices": data.val_indices.tolist() if data.val is data.train else None,
+        "train_transforms": [plain(transform) for transform in data.train_transforms],
+        "eval_transforms": [plain(transform) for transform in data.eval_transforms],
+    }

@@ -1,0 +1,119 @@
+"""The state of a training is what a checkpoint holds of it: where it stands, and every array that training changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cnntrain.config.dump import packages, plain
+from cnntrain.core.arrays import Array
+from cnntrain.core.errors import CheckpointError, DataError
+from cnntrain.data.loader import arrays_of
+from cnntrain.rundir.checkpoint import Checkpoint
+from cnntrain.rundir.directory import environment
+from cnntrain.training.fingerprint import difference, fingerprint
+from cnntrain.training.job import Job
+from cnntrain.training.monitor import Values
+from cnntrain.training.stepper import Stepper
+
+EXHAUSTED = "all steps taken"  # why most runs are finished
+
+
+class State:
+    """Where a training stands, and the way into a checkpoint and back."""
+
+    def __init__(self, job: Job, stepper: Stepper) -> None:
+        self._job, self._stepper = job, stepper
+        self.step = 0  # steps that have been taken
+        self.closed = 0  # epochs whose end has been dealt with
+        self.finished: str | None = None  # why training is over
+        self.values: Values = {}  # of the last closed epoch
+        self.epoch_tally = job.network.tally.zeros()
+        self.interval_tally = job.network.tally.zeros()  # since the last row of training in metrics.jsonl
+        self.saved = 0  # the step of the last checkpoint
+        self._fingerprint = fingerprint(job.data)
+
+    def close(self, epoch: int, values: Values, finished: str | None) -> None:
+        """Go on after the end of an epoch with these values, or finish."""
+        self.closed, self.finished = epoch, finished
+        self.values = {name: value for name, value in values.items() if isinstance(value, float)}
+        self.epoch_tally = self._job.network.tally.zeros()
+
+    def numbered(self) -> str:
+        """What a checkpoint that is kept is called now."""
+        every = self._job.loaded.experiment.checkpoint.every
+        whole = every.unit == "ep" and every.value.is_integer()
+        return f"epoch-{self.closed:04d}" if whole else f"step-{self.step:08d}"
+
+    def meta(self, metrics_length: int) -> dict[str, Any]:
+        """What a checkpoint says beside its arrays; `metrics_length` are the bytes of metrics.jsonl at this moment."""
+        job, average = self._job, self._stepper.average
+        return {
+            "config": plain(job.loaded.experiment),
+            "classes": list(job.network.classes),
+            "image_shape": list(job.network.image_shape),
+            "values": job.data.description.values,
+            "target": job.data.description.target,
+            "eval_transforms": [plain(transform) for transform in job.data.eval_transforms],
+            "position": {
+                "step": self.step,
+                "closed": self.closed,
+                "finished": self.finished,
+                "samples": job.loader.samples_before(self.step),
+            },
+            "monitor": job.monitor.state(),
+            "schedules": self._stepper.rates.states,
+            "average": {"count": average.count} if average else {},
+            "loss": plain(job.network.loss),
+            "values_of_epoch": self.values,
+            "metrics_length": metrics_length,
+            "data": self._fingerprint,
+            "environment": environment(),
+            "packages": packages(job.loaded.experiment),
+        }
+
+    def arrays(self) -> dict[str, Array]:
+        """Every array of a checkpoint, as windows on what is in use."""
+        stepper, layout = self._stepper, self._job.network.graph.layout
+        arrays = {f"param/{name}": view for name, view in layout.views(stepper.engine.params).items()}
+        for slot, flat in stepper.updater.slots.items():
+            for name, entry in layout.entries.items():
+                if entry.offset < layout.trained:
+                    arrays[f"slot/{slot}/{name}"] = layout.view(flat, entry)
+        if stepper.average:
+            arrays |= {f"average/{name}": view for name, view in layout.views(stepper.average.vector).items()}
+        arrays |= arrays_of(self._job.data.eval_transforms)
+        return arrays | {"metric/epoch": self.epoch_tally, "metric/interval": self.interval_tally}
+
+    def restore(self, checkpoint: Checkpoint, allow_data_change: bool = False) -> None:
+        """Go on from a checkpoint. Raises CheckpointError or DataError where it is of another network or other data."""
+        mine, rates, average = self.arrays(), self._stepper.rates, self._stepper.average
+        checkpoint.require(data=dict, monitor=dict, values_of_epoch=dict, metrics_length=int)
+        checkpoint.require(position__step=int, position__closed=int)
+        if "schedules" in checkpoint.meta:  # those written before any schedule had a state have none
+            checkpoint.require(**{f"schedules__{name}": dict for name in rates.states})
+        if average:
+            checkpoint.require(average__count=int)
+            average.count = checkpoint.meta["average"]["count"]
+        checkpoint.expect({name: (array.shape, array.dtype) for name, array in mine.items()})
+        meta = checkpoint.meta
+        step, closed, finished = (meta["position"].get(key) for key in ("step", "closed", "finished"))
+        if min(step, closed, meta["metrics_length"]) < 0 or not isinstance(finished, str | None):
+            raise CheckpointError(f"{checkpoint.path} is damaged: its position is impossible. Restore it from a copy")
+        if meta["data"] != self._fingerprint and not allow_data_change:
+            raise DataError(
+                "the training data is not what this run was started with "
+                f"({difference(meta['data'], self._fingerprint)}). "
+                "Restore it, or say --allow-data-change to go on with the new data"
+            )
+        for name, array in mine.items():
+            array[...] = checkpoint.arrays[name]
+        self.step, self.closed, self.finished = step, closed, finished
+        self.saved = step
+        self.values = meta["values_of_epoch"]
+        if self.finished == EXHAUSTED and self.step < self._stepper.horizon.total_steps:
+            self.finished = None  # resumed with more epochs
+        try:
+            self._job.monitor.restore(meta["monitor"])
+        except ValueError as error:
+            raise CheckpointError(f"{checkpoint.path} is damaged: {error}. Restore it from a copy") from error
+        rates.states = meta.get("schedules", rates.states)

@@ -1,0 +1,118 @@
+"""A stepper takes the steps of training: the batches of each, their gradient, the update, the averaged weights.
+
+Everything that trains has its steps taken here: `fit`, `time`, `lr-find`, a replay, the self-test. Who computes them is
+the team of the pool, so a team on several machines would join in there, and nowhere above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from cnntrain.averages.base import Average
+from cnntrain.config.schema import Experiment
+from cnntrain.core.arrays import Array
+from cnntrain.engine.average import Averaged
+from cnntrain.engine.batch import Batch
+from cnntrain.engine.engine import Engine
+from cnntrain.engine.pool import Pool
+from cnntrain.engine.update import Rules, Updater
+from cnntrain.network import build
+from cnntrain.network.build import Network
+from cnntrain.regularizers.base import Regularizer
+from cnntrain.schedules.base import Horizon
+from cnntrain.training.rates import Rates
+
+Source = Callable[[int], Sequence[Batch]]  # the number of a step -> its batches
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A step that was taken: its tally, the rates it was taken with, and the Euclidean norm of its gradient.
+
+    `momentum` is None where it has no schedule.
+    """
+
+    tally: Array
+    lr: float
+    momentum: float | None
+    norm: float
+
+
+class Stepper:
+    """A network at its training. Parameters, slots and averages are those of the last step that was taken."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        network: Network,
+        source: Source,
+        horizon: Horizon,
+        pool: Pool,
+        *,
+        dtype: Any = np.float32,
+        shard: int | None = None,
+    ) -> None:
+        """`source` gives the batches of a step by its number, in any process; `horizon` is how long training is.
+
+        Float type and shard size are the engine's. Raises MemoryError where there is too little.
+        """
+        self.experiment, self.source, self.horizon = experiment, source, horizon
+        self.engine = Engine(network.graph, network.tally, pool, seed=experiment.seed, dtype=dtype, shard=shard)
+        self.engine.source = source
+        self.optimizer, params, grads = build.optimizer(experiment), self.engine.params, self.engine.grads
+        self.updater = Updater(self.optimizer, network.graph.layout, pool, params, grads, rules(experiment))
+        self.rates = Rates(experiment)
+        average = cast(Average | None, experiment.train.average)
+        self.average = Averaged(average, self.engine) if average else None
+
+    def initialize(self) -> None:
+        """Write the first values of every parameter."""
+        build.initialize(self.engine.graph, self.experiment.init, self.experiment.seed, self.engine.params)
+
+    def step(self, number: int, lr: float | None = None) -> Taken:
+        """Take step `number`, from 0, with the scheduled rates, or with `lr` and the optimizer's own momentum.
+
+        Raises DivergedError, before any weight changes, where the loss or the gradient is not finite.
+        """
+        rate, momentum = self.rates.at(number, self.horizon) if lr is None else (lr, None)
+        tally = self._gradient(number)
+        norm = self.updater.apply(rate, number, self.experiment.train.clip_norm, momentum)
+        if self.average:
+            self.average.follow(number + 1, self.horizon.total_steps, self.horizon.steps_per_epoch)
+        return Taken(tally, rate, momentum, norm)
+
+    def _gradient(self, number: int) -> Array:
+        """Compute the gradient of a step, under sam where the loss is worst nearby; returns the step's tally."""
+        batches = self.source(number)
+        tally = self.engine.step(batches, number)
+        if self.optimizer.sam:
+            with self.nearby(number):
+                self.engine.step(batches, number)
+        return tally
+
+    @contextmanager
+    def nearby(self, number: int) -> Iterator[None]:
+        """Within, the weights are where sam takes the gradient of a step, as the one just computed points there."""
+        self.updater.perturb(number)
+        try:
+            yield
+        finally:
+            self.updater.restore()
+
+
+def rules(experiment: Experiment) -> Rules:
+    """What is done to gradients and parameters beside the optimizer's step."""
+    train = experiment.train
+    return Rules(train.clip_value, train.agc, tuple(cast(Regularizer, part) for part in train.regularize))
+
+
+def vectors(experiment: Experiment) -> int:
+    """How many vectors of the parameters' size training keeps beside parameters and gradient."""
+    chosen = build.optimizer(experiment)
+    saved = (chosen.sam is not None) + 2 * (experiment.train.average is not None)
+    return len(chosen.state_names()) + saved + 1  # and the weights before a step, for the update ratio

@@ -1,0 +1,51 @@
+"""A teacher is a trained network whose outputs for the training samples arrive with the targets: loss distillation."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from cnntrain.config.load import Loaded, problem
+from cnntrain.core.arrays import Array
+from cnntrain.data.build_data import Data
+from cnntrain.data.loader import Samples
+from cnntrain.engine.pool import Pool
+from cnntrain.losses.base import Loss, teacher_of
+from cnntrain.tasks.base import told
+from cnntrain.trained.inference import Trained
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a teacher says: its logits (n, classes) for all samples of the training source, and what it was."""
+
+    logits: Array
+    path: Path
+    digest: str  # SHA-256, in hex, of the teacher's parameters
+
+
+def learn(loaded: Loaded, data: Data, threads: int) -> Data:
+    """The data with the teacher's logits, where the loss names a teacher.
+
+    Raises ConfigError where it was trained on other classes or other images, CheckpointError where it cannot be read.
+    """
+    name = teacher_of(cast(Loss, loaded.experiment.loss))
+    if name is None:
+        return data
+    with Pool(threads) as pool:
+        trained = Trained(Path(name), pool)
+        train = data.train
+        if trained.description != data.description:
+            raise problem(
+                loaded,
+                "loss.teacher",
+                f"the teacher {trained.path} was trained on {told(trained.description)}, the data is "
+                f"{told(data.description)}, or their names differ",
+            )
+        logits = trained.engine.outputs(Samples(train, np.arange(len(train)), trained.transforms))
+        digest = hashlib.sha256(trained.engine.params.tobytes()).hexdigest()
+    return replace(data, lesson=Lesson(logits, trained.path, digest))

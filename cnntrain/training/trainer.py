@@ -1,0 +1,211 @@
+"""The trainer is the loop: take a step, close the epoch, save, until it is time to stop.
+
+Where training stands is the number of the step, two tallies and the monitor's standing; everything else, the order
+of samples, the learning rate, every random draw, follows from them. So a checkpoint resumes exactly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+
+import numpy as np
+
+from cnntrain.core.console import Console
+from cnntrain.core.errors import DivergedError
+from cnntrain.data.loader import Samples
+from cnntrain.engine.pool import Pool
+from cnntrain.engine.vitals import Vitals
+from cnntrain.rundir.journal import Journal
+from cnntrain.training.flight_recorder import Recorder
+from cnntrain.training.interrupts import Interrupts, Wishes
+from cnntrain.training.job import Job
+from cnntrain.training.monitor import Values
+from cnntrain.training.postmortem import PostMortem
+from cnntrain.training.state import EXHAUSTED, State
+from cnntrain.training.stepper import Taken
+from cnntrain.training.timekeeper import Timekeeper
+from cnntrain.training.validation import AbandonedError, Validation
+from cnntrain.training.warm_start import WarmStart
+
+
+class Trainer:
+    """One run: a job in its run directory, from step 0 or from a checkpoint, which `state` restores."""
+
+    def __init__(self, job: Job, run: Journal, pool: Pool, console: Console, interrupts: Interrupts) -> None:
+        self.job, self.run, self.pool, self.console, self.interrupts = job, run, pool, console, interrupts
+        self.train, self.loader, self.tally, data = job.loaded.experiment.train, job.loader, job.network.tally, job.data
+        self.stepper = job.stepper(pool)
+        self.horizon = self.stepper.horizon
+        self.state = State(job, self.stepper)
+        self.recorder = Recorder(self.stepper.engine, job.loaded.where("loss"))
+        self.postmortem = PostMortem(job, self.stepper, self.state, self.recorder, run)
+        self.validation = Validation(job, self.stepper, interrupts)
+        self.vitals = Vitals(self.stepper.engine, Samples(data.train, data.train_indices, data.eval_transforms))
+        self.timekeeper = Timekeeper(job, self.stepper, self.state, run, console)
+
+    def start(self, warm: WarmStart | None = None) -> None:
+        """Begin at step 0: first parameters, the start row, and a checkpoint before the first batch."""
+        engine, graph = self.stepper.engine, self.job.network.graph
+        self.stepper.initialize()
+        if warm:
+            warm.load(graph.layout, engine.params)
+        self.run.metric(
+            {
+                "event": "start",
+                "samples": len(self.loader.indices),
+                "validation_samples": len(self.job.data.val_indices),
+                "steps_per_epoch": self.loader.steps_per_epoch,
+                "total_steps": self.horizon.total_steps,
+                "parameters": graph.parameter_count(),
+                "shard": engine.shard,
+            }
+        )
+        self.save()
+
+    # -- the loop ----------------------------------------------------------------------------------------------------
+
+    def fit(self) -> None:
+        """Train until it is finished. Raises StoppedError after a signal, PausedError, DivergedError on NaN."""
+        with contextlib.closing(self.console):
+            if self.state.finished is None:  # a run stopped while it validated has that still to do
+                self._after_step(self._close_due_epoch(), late=False)
+            while self.state.finished is None:
+                self._take_step()
+                late = self.interrupts.time_is_up  # looked at after each step, so that every session takes one
+                self._after_step(self._close_due_epoch(), late)
+        self.end()
+
+    def _take_step(self) -> None:
+        state = self.state
+        logged = (state.step + 1) % self.train.log_every == 0
+        if logged:
+            self.vitals.remember()
+        try:
+            taken = self.stepper.step(state.step)
+        except DivergedError as error:
+            raise self.postmortem.error(str(error), "step") from error
+        self.recorder.remember(state.step, self.tally.mean_loss(taken.tally))
+        state.step += 1
+        state.epoch_tally += taken.tally
+        state.interval_tally += taken.tally
+        self.timekeeper.step(taken)
+        if logged:
+            self._log(taken)
+
+    def _close_due_epoch(self) -> bool:
+        """Where the last step ended an epoch, or training, validate and judge; returns whether it is the best yet."""
+        state = self.state
+        epoch, over = self._epoch_to_close()
+        if state.closed >= epoch:
+            if over:  # resumed with fewer epochs than have been closed
+                state.finished = state.finished or EXHAUSTED
+            return False
+        self.timekeeper.trained()
+        values = self._with_penalty(self.tally.values(state.epoch_tally))
+        try:
+            values |= self.validation.values(state.step)
+        except AbandonedError:
+            return False
+        self._check_losses(values, epoch)
+        improved, reason = self.job.monitor.judge(values, state.step, epoch)
+        self.stepper.rates.judge(values)
+        state.close(epoch, values, reason or (EXHAUSTED if over else None))
+        dead = self.vitals.dead_relu()
+        vitals = {} if dead is None else {"dead_relu": dead}
+        self.run.metric({"event": "eval", "step": state.step, "epoch": epoch, **values, **vitals, "best": improved})
+        self.timekeeper.epoch(improved)
+        return improved
+
+    def _after_step(self, improved: bool, late: bool) -> None:
+        """Save where it is time to, and leave where a signal asked for it or time is up; all that lead agree on it."""
+        step, finished = self.state.step, self.state.finished
+        wishes = Wishes(*self.pool.agree(self.interrupts.wishes(late)))
+        every = max(self.horizon.steps(self.job.loaded.experiment.checkpoint.every), 1)
+        due = step > 0 and step % every == 0
+        if improved or due or any(wishes) or finished:
+            self.save(best=improved, keep=due)
+        if not finished:
+            wishes.grant(step, self.run.path)
+
+    # -- its parts ---------------------------------------------------------------------------------------------------
+
+    def _epoch_to_close(self) -> tuple[int, bool]:
+        """How many epochs are over after the last step, and whether training is."""
+        epoch, within = divmod(self.state.step, self.loader.steps_per_epoch)
+        over = self.state.step >= self.horizon.total_steps
+        return epoch + bool(over and within), over  # the last epoch may be cut short by train.steps
+
+    def _check_losses(self, values: Values, epoch: int) -> None:
+        """Raise DivergedError where a loss of the validation is not finite."""
+        for name in ("val/loss", "val_average/loss"):
+            if not math.isfinite(values.get(name, 0.0)):
+                what = f"{name} became {values[name]} after epoch {epoch}, step {self.state.step}"
+                raise self.postmortem.error(what, "validation")
+
+    def _log(self, taken: Taken) -> None:
+        """Write the row of training since the last one."""
+        state = self.state
+        row = {
+            "event": "train",
+            "step": state.step,
+            "epoch": (state.step - 1) // self.loader.steps_per_epoch,
+            "samples": self.loader.samples_before(state.step),
+        }
+        rates = {"lr": taken.lr} | ({} if taken.momentum is None else {"momentum": taken.momentum})
+        rates |= {"grad_norm": taken.norm, "update_ratio": self.vitals.update_ratio()}
+        self.run.metric(row | rates | self._with_penalty(self.tally.values(state.interval_tally)))
+        state.interval_tally = self.tally.zeros()
+
+    def _with_penalty(self, measured: Values) -> Values:
+        """The values of training; with regularizers what they add to the loss for the weights as they are, and both."""
+        values = {f"train/{name}": value for name, value in measured.items()}
+        if self.train.regularize:
+            penalty = self.stepper.updater.penalty()
+            values |= {"train/penalty": penalty, "train/objective": values["train/loss"] + penalty}
+        return values
+
+    # -- saving, ending, going on ------------------------------------------------------------------------------------
+
+    def save(self, best: bool = False, keep: bool = False) -> None:
+        """Write last.npz, and best.npz and the numbered one where asked. Raises DivergedError rather than save NaN."""
+        self.check_weights()
+        state, checkpoint = self.state, self.job.loaded.experiment.checkpoint
+        name = state.numbered() if keep and checkpoint.keep else None
+        meta = state.meta(self.run.metrics_length)
+        self.run.save_checkpoint(meta, state.arrays(), best=best, keep_as=name, keep=checkpoint.keep)
+        state.saved = state.step
+        self.console.detail(f"saved step {state.step}" + (", the best so far" if best else ""))
+        self.note()
+
+    def note(self) -> None:
+        """Say in status.json that training goes on, and from which checkpoint."""
+        state = self.state
+        self.run.status(state="running", step=state.step, epoch=state.closed, best=self.job.monitor.summary())
+
+    def end(self) -> None:
+        """Write what a finished run ends with; doing it again after a resume changes nothing."""
+        state, best = self.state, self.job.monitor.summary()
+        row = {"event": "end", "step": state.step, "epoch": state.closed, "reason": state.finished, "best": best}
+        self.run.metric(row)
+        self.run.sync()
+        self.run.write_csv()
+        if keep := self.job.loaded.experiment.checkpoint.keep:  # a kill after the last save may have come before
+            self.run.prune(state.numbered(), keep)
+
+    def check_weights(self) -> None:
+        """Raise DivergedError where a weight or a running statistic is not finite."""
+        if not np.isfinite(self.stepper.engine.params).all():
+            what = f"a weight or a running statistic became infinite in step {self.state.step}"
+            raise self.postmortem.error(what, "save")
+
+    def go_to(self, step: int, closed: int) -> None:
+        """Train to where so many steps are taken and epochs closed, or to the end, without saving."""
+        state = self.state
+        while state.finished is None and (state.step, state.closed) != (step, closed):
+            before = state.closed
+            self._close_due_epoch()
+            if state.closed == before:
+                if state.step >= step:
+                    return
+                self._take_step()

@@ -1,0 +1,62 @@
+"""Validation measures loss and metrics on the validation split, under the weights as they are and averaged ones."""
+
+from __future__ import annotations
+
+from cnntrain.core.arrays import Array
+from cnntrain.data.loader import Samples
+from cnntrain.engine.batch import Batch
+from cnntrain.training.interrupts import Interrupts
+from cnntrain.training.job import Job
+from cnntrain.training.monitor import Values
+from cnntrain.training.stepper import Stepper
+
+REMEASURED = 100  # training steps over which statistics of averaged weights are taken
+
+
+class AbandonedError(Exception):
+    """A validation was given up because a signal came in."""
+
+
+class Validation:
+    """The validation of one training, if its data has a split for it."""
+
+    def __init__(self, job: Job, stepper: Stepper, interrupts: Interrupts) -> None:
+        self._job, self._stepper, self._interrupts = job, stepper, interrupts
+
+    def values(self, step: int) -> Values:
+        """What is measured after so many steps, "val/loss" and more; nothing without a split. Raises AbandonedError."""
+        data, engine, average = self._job.data, self._stepper.engine, self._stepper.average
+        if data.val is None:
+            return {}
+        samples = Samples(data.val, data.val_indices, data.eval_transforms)
+        batch = _Interruptible(samples, self._interrupts)
+        vector = engine.evaluate(batch)
+        values = {f"val/{name}": value for name, value in engine.tally.values(vector).items()}
+        if average and average.count:
+            with average.in_place():
+                if average.part.remeasures:
+                    average.remeasure(self._recent_steps(step))
+                vector = engine.evaluate(batch)
+            values |= {f"val_average/{name}": value for name, value in engine.tally.values(vector).items()}
+        return values
+
+    def _recent_steps(self, step: int) -> list[tuple[int, list[Samples]]]:
+        """The first steps of the epoch that has just ended."""
+        loader = self._job.loader
+        first = (step - 1) // loader.steps_per_epoch * loader.steps_per_epoch
+        return [(number, loader.step(number)) for number in range(first, min(step, first + REMEASURED))]
+
+
+class _Interruptible:
+    """Samples that stop being handed out when a signal came in, so that a long validation does not delay it."""
+
+    def __init__(self, samples: Batch, interrupts: Interrupts) -> None:
+        self._samples, self._interrupts = samples, interrupts
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def fill(self, start: int, stop: int, x: Array) -> tuple[Array, Array]:
+        if self._interrupts.stop is not None:
+            raise AbandonedError
+        return self._samples.fill(start, stop, x)

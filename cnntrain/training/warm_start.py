@@ -1,0 +1,152 @@
+"""A warm start takes first parameters from another run's checkpoint: `model.init_from` in a config.
+
+What is there under the same name with the same shape is loaded; the rest keeps what the initializers gave it. Nothing
+is left out silently: every parameter that is missing, unused or of another shape is an error unless it is named.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnntrain.config.load import Loaded, problem
+from cnntrain.core.arrays import Array, Layout, Shape
+from cnntrain.core.errors import CheckpointError
+from cnntrain.core.registry import did_you_mean
+from cnntrain.network import torch_layout
+from cnntrain.network.build import Network
+from cnntrain.network.graph import format_shape
+from cnntrain.rundir.checkpoint import Checkpoint, find, read
+
+_PREFIX = "param/"
+_SHOWN = 5  # names of a list that a line gives
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """What a checkpoint gives to a network.
+
+    arrays      the values to load, by parameter
+    missing     parameters of the network that the checkpoint has not
+    unused      parameters of the checkpoint that the network has not
+    mismatched  parameters of both, whose shapes differ: "head.weight (64x10, here 64x3)"
+    ignored     parameters that model.init_from.ignore leaves to the initializers
+    """
+
+    path: Path
+    digest: str  # SHA-256, in hex, of the names and digests of all parameters of the checkpoint
+    arrays: Mapping[str, Array]
+    missing: tuple[str, ...]
+    unused: tuple[str, ...]
+    mismatched: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """What was done, for people: one line for each list that is not empty."""
+        lists = {"missing": self.missing, "unused": self.unused, "mismatched": self.mismatched, "ignored": self.ignored}
+        first = f"init_from {self.path}: {len(self.arrays)} parameters loaded"
+        return [first, *(f"  {len(names)} {word}: {_some(names)}" for word, names in lists.items() if names)]
+
+    def document(self) -> dict[str, Any]:
+        """What the run's data.json keeps."""
+        return {
+            "checkpoint": str(self.path.absolute()),
+            "sha256": self.digest,
+            "loaded": sorted(self.arrays),
+            "missing": list(self.missing),
+            "unused": list(self.unused),
+            "mismatched": list(self.mismatched),
+            "ignored": list(self.ignored),
+        }
+
+    def load(self, layout: Layout, params: Array) -> None:
+        """Write the values into the flat vector, after the initializers."""
+        views = layout.views(params)
+        for name, array in self.arrays.items():
+            views[name][...] = array
+
+
+def warm_start(loaded: Loaded, network: Network) -> WarmStart | None:
+    """What the config's `model.init_from` gives, or None where it has none.
+
+    Raises CheckpointError where the file cannot be read, or does not fit and `strict` is on; ConfigError for a pattern
+    under `ignore` that names no parameter.
+    """
+    wish = loaded.experiment.model.init_from
+    if wish is None:
+        return None
+    path, digest, theirs = _read(Path(wish.checkpoint), network)
+    nodes = network.graph.nodes  # in whose order the lists are
+    mine = {f"{node.name}.{name}": param.shape for node in nodes for name, param in node.params.items()}
+    ignored = _ignored(loaded, [*mine, *(name for name in theirs if name not in mine)])
+    result = _compare(path, digest, mine, theirs, ignored)
+    if wish.strict and (result.missing or result.unused or result.mismatched):
+        raise CheckpointError(
+            f"{result.path} does not fit this network: {'; '.join(line.strip() for line in result.lines()[1:])}. "
+            "Name them in model.init_from.ignore, or set model.init_from.strict to false"
+        )
+    return result
+
+
+def _read(path: Path, network: Network) -> tuple[Path, str, dict[str, Array]]:
+    """The file a path means, a digest of its parameters, and those; a .safetensors has them as PyTorch does."""
+    if path.suffix == ".safetensors":
+        data = torch_layout.read_bytes(path)
+        return path, hashlib.sha256(data).hexdigest(), torch_layout.parameters(path, data, network.graph)
+    checkpoint = read(find(path))
+    theirs = {n.removeprefix(_PREFIX): array for n, array in checkpoint.arrays.items() if n.startswith(_PREFIX)}
+    return checkpoint.path, _digest(checkpoint), theirs
+
+
+def _compare(
+    path: Path, digest: str, mine: Mapping[str, Shape], theirs: Mapping[str, Array], ignored: Sequence[str]
+) -> WarmStart:
+    both = [name for name in mine if name in theirs and name not in ignored]
+    return WarmStart(
+        path,
+        digest,
+        {name: theirs[name] for name in both if theirs[name].shape == mine[name]},
+        tuple(name for name in mine if name not in theirs and name not in ignored),
+        tuple(name for name in theirs if name not in mine and name not in ignored),
+        tuple(
+            f"{name} ({format_shape(theirs[name].shape)}, here {format_shape(mine[name])})"
+            for name in both
+            if theirs[name].shape != mine[name]
+        ),
+        tuple(ignored),
+    )
+
+
+def _ignored(loaded: Loaded, names: Sequence[str]) -> list[str]:
+    """The parameters that the patterns match, by their own name or their node's."""
+    wish = loaded.experiment.model.init_from
+    assert wish is not None
+    found: dict[str, None] = {}
+    for index, pattern in enumerate(wish.ignore):
+        matching = [name for name in names if _matches(name, pattern)]
+        if not matching:
+            known = did_you_mean(pattern, {name.rpartition(".")[0] for name in names})
+            message = f"{pattern!r} names no parameter and no layer of the network or of the checkpoint{known}"
+            raise problem(loaded, f"model.init_from.ignore.{index}", message)
+        found |= dict.fromkeys(matching)
+    return list(found)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(name.rpartition(".")[0], pattern)
+
+
+def _digest(checkpoint: Checkpoint) -> str:
+    """One digest of all parameters; the checkpoint's own table was verified when it was read."""
+    digests = sorted((n, digest) for n, digest in checkpoint.digests().items() if n.startswith(_PREFIX))
+    return hashlib.sha256("\n".join(f"{name} {digest}" for name, digest in digests).encode()).hexdigest()
+
+
+def _some(names: Iterable[str]) -> str:
+    names = list(names)
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

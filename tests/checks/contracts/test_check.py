@@ -1,0 +1,166 @@
+"""`cnntrain selftest --part FILE`: sound parts pass, every kind of slip is named, what is no part is refused."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cnntrain.cli import main
+from cnntrain.core import registry
+
+WAVES = Path(__file__).parent.parent / "installed/waves/waves"
+PACKAGE = Path(registry.__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def _registry_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for kind in registry.KINDS:
+        registry.parts(kind)
+    known = {kind: dict(parts) for kind, parts in registry._parts.items()}
+    monkeypatch.setattr(registry, "_parts", known)
+    before = set(sys.modules)
+    yield
+    for name in {name for name in set(sys.modules) - before if name.startswith("part_of_file")}:
+        del sys.modules[name]
+
+
+def checked(path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[dict[str, object]], str]:
+    """Exit code, the checks as --json prints them, and what went to stderr."""
+    code = main(["selftest", "--part", str(path), "--json"])
+    captured = capsys.readouterr()
+    return code, json.loads(captured.out)["checks"] if captured.out else [], captured.err
+
+
+@pytest.mark.parametrize("name", ["snake", "signsgd", "jaccard"])
+def test_a_sound_part_passes(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, checks, err = checked(WAVES / f"{name}.py", capsys)
+    assert (code, err) == (0, "")
+    assert len(checks) >= 10
+    assert all(check["passed"] for check in checks)
+
+
+@pytest.mark.parametrize(
+    "name", ["losses/absolute", "transforms/invert", "layers/scale", "schedules/step", "orders/shuffle"]
+)
+def test_so_do_those_of_a_file_of_the_package(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = next(PACKAGE.rglob(f"{name}.py"))
+    code, checks, err = checked(path, capsys)
+    assert (code, err) == (0, "")
+    assert checks
+
+
+SLIPS = [
+    ("snake", "initial: Positive = 1.0", "initial: float = 1.0", "bounds its numbers", "Snake.initial says not what"),
+    ("snake", "(example((3, 5, 2)), example((7,), initial=0.5))", "()", "has examples", "Snake has no examples"),
+    ("snake", "initial=0.5", "initial=-1.0", "has examples", "ValueError: initial must be"),
+    (
+        "snake",
+        "np.multiply(x, 2, out",
+        "np.multiply(x, 3, out",
+        "has gradients that are central differences",
+        "input 0 is",
+    ),
+    ("snake", 'f.dp["scale"].fill(0)', "pass", "computes in the type it is given", "NaN or infinity"),
+    (
+        "snake",
+        'f.dp["scale"] +=',
+        'f.dp["scale"][...] =',
+        "gives for many rows what few at a time do",
+        "gradient of scale",
+    ),
+    (
+        "snake",
+        "np.add(x, sine, out=y)",
+        "np.add(x, sine, out=x)\n            y[...] = x",
+        "leaves what it reads",
+        "writes its input",
+    ),
+    (
+        "snake",
+        "np.multiply(sine, dy, out=dx)",
+        "np.multiply(sine, dy.copy() + 0, out=dx)",
+        "allocates nothing",
+        "workspace",
+    ),
+    ("snake", 'inputs[0][-1:], "norm"', '(1,), "norm"', "has gradients", "ValueError: non-broadcastable"),
+    (
+        "signsgd",
+        "lr: NonNegative = 1e-3",
+        "lr: float = 1e-3",
+        "bounds its numbers",
+        "SignSGD.lr says not what it may be",
+    ),
+    ("signsgd", "block.p -= change", "block.p += change", "finds the bottom of a parabola", "from the bottom"),
+    ("signsgd", "np.sign(block.g, out=block.scratch[0])", "np.sign(block.g)", "allocates no array", "bytes"),
+    (
+        "signsgd",
+        "np.sign(block.g, out=block.scratch[0])",
+        "np.sign(block.g + 1, out=block.scratch[0])",
+        "leaves zero",
+        "move",
+    ),
+    (
+        "jaccard",
+        "return hit, predicted + true - hit",
+        "return hit, predicted + true",
+        "says that the perfect",
+        "expected 1",
+    ),
+    ("jaccard", "return hit, predicted + true - hit", "raise KeyError('odd')", "is nan of nothing", "KeyError: 'odd'"),
+]
+
+
+@pytest.mark.parametrize(("name", "right", "wrong", "check", "words"), SLIPS)
+def test_a_slip_is_named(
+    name: str, right: str, wrong: str, check: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (WAVES / f"{name}.py").read_text()
+    assert right in text
+    path = tmp_path / "own.py"
+    path.write_text(text.replace(right, wrong))
+    code, checks, err = checked(path, capsys)
+    assert code == 9
+    (line,) = err.splitlines()
+    assert line.startswith("cnntrain: error: ")
+    assert f"checks of {path} failed, the first: " in line
+    failed = {str(one["check"]): str(one["problem"]) for one in checks if not one["passed"]}
+    found = [problem for one, problem in failed.items() if one.startswith(check)]
+    assert found, failed
+    assert words in found[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("own.py", "x = 1\n", "registers no part. Put @register('NAME') before the part's class"),
+        ("own.py", "1 / 0\n", "cannot be imported: ZeroDivisionError: division by zero. Mend the file"),
+        ("own.py", "def (\n", "cannot be imported: SyntaxError: invalid syntax"),
+        ("own.py", "raise SystemExit(0)\n", "cannot be imported: SystemExit: 0"),
+        ("own.txt", "", "cannot be imported: ImportError: its name does not end with .py"),
+        ("own.py", None, "cannot be imported: FileNotFoundError: "),
+        ("own.py", (WAVES / "snake.py").read_text().replace('"snake"', '"relu"'), "layers 'relu' is registered twice"),
+    ],
+)
+def test_what_is_no_file_of_parts_is_refused_in_a_line(
+    name: str, text: str | None, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / name
+    if text is not None:
+        path.write_text(text)
+    code, checks, err = checked(path, capsys)
+    assert (code, checks) == (2, [])
+    (line,) = err.splitlines()
+    assert line.startswith(f"cnntrain: error: {path} ")
+    assert words in line
+
+
+def test_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["selftest", "--part", str(WAVES / "signsgd.py")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["part", "check", "cases"]
+    assert lines[2].split() == ["optimizer", "signsgd", "says", "what", "it", "is", "1", "ok"]
+    assert lines[-1].split()[1:3] == ["checks", "in"]

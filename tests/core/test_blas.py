@@ -1,0 +1,83 @@
+"""BLAS runs on one thread, and says so when asked."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from cnntrain.core import blas
+from cnntrain.engine.pool import Pool
+
+
+def test_the_loaded_library_runs_on_one_thread() -> None:
+    assert blas.pin()
+
+
+def test_the_user_cannot_give_blas_threads() -> None:
+    """Whatever the environment says, whoever imported NumPy first."""
+    code = (
+        "import numpy; from cnntrain.core import blas; assert blas.pin()\n"
+        "import ctypes\n"
+        "counts = [getattr(ctypes.CDLL(path), getter)() for path in blas._loaded_libraries()\n"
+        "          for _, getter in blas._SYMBOLS if hasattr(ctypes.CDLL(path), getter)]\n"
+        "print(counts)\n"
+    )
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert set(done.stdout.strip()) <= set("[1, ]")
+    assert "1" in done.stdout
+
+
+def test_an_unknown_library_is_warned_about_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blas, "_loaded_libraries", list)
+    blas.pin.cache_clear()
+    try:
+        with pytest.warns(RuntimeWarning, match="cannot verify that NumPy's BLAS runs on one thread"):
+            assert not blas.pin()
+        assert not blas.pin()
+    finally:
+        monkeypatch.undo()
+        blas.pin.cache_clear()
+        assert blas.pin()
+
+
+def test_one_library_that_disobeys_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Library:
+        def __init__(self, path: str) -> None:
+            self.openblas_set_num_threads = lambda _count: None
+            self.openblas_get_num_threads = lambda: 2 if path == "a" else 1
+
+    monkeypatch.setattr(blas, "_loaded_libraries", lambda: ["a", "b"])
+    monkeypatch.setattr("cnntrain.core.blas.ctypes.CDLL", Library)
+    blas.pin.cache_clear()
+    try:
+        with pytest.warns(RuntimeWarning, match="not guaranteed here"):
+            assert not blas.pin()
+    finally:
+        monkeypatch.undo()
+        blas.pin.cache_clear()
+        assert blas.pin()
+
+
+def test_the_description_names_library_version_and_kernels() -> None:
+    name, version, *_ = blas.description().split()
+    assert "blas" in name.lower() or "mkl" in name.lower()
+    assert version[0].isdigit()
+
+
+def test_workspaces_are_taken_by_every_thread_or_refused_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Pool(3) as pool:
+        blas.reserve(3, pool.run)
+        monkeypatch.setattr(blas, "_WORKSPACE", 2**60)
+        with pytest.raises(MemoryError):
+            blas.reserve(3, pool.run)
+
+
+def test_importing_the_package_sets_the_variables_and_no_numpy() -> None:
+    code = "import cnntrain, os, sys; print(os.environ['OPENBLAS_NUM_THREADS'], 'numpy' in sys.modules)"
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "False"]

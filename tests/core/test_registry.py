@@ -1,0 +1,78 @@
+"""A part is found by kind and name; its folder is read when first asked for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+import cnntrain
+from cnntrain.core import registry
+from cnntrain.core.registry import KINDS, Part
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_a_folder_whose_parts_know_it(kind: str) -> None:
+    assert (Path(cnntrain.__file__).parent / kind / "base.py").is_file()
+    found = registry.parts(kind)
+    assert found
+    assert list(found) == sorted(found)
+    for name, part in found.items():
+        assert (part.kind, part.name_in_config) == (kind, name)
+        assert registry.lookup(kind, name) is part
+
+
+def test_every_part_says_what_it_is() -> None:
+    silent = [
+        f"{kind}/{name}"
+        for kind in KINDS
+        for name, part in registry.parts(kind).items()
+        if not part.__doc__ or part.__doc__.startswith(f"{part.__name__}(")  # what @dataclass makes up
+    ]
+    assert silent == []
+
+
+def test_unknown_names_come_with_the_nearest_or_all() -> None:
+    with pytest.raises(KeyError) as caught:
+        registry.lookup("layers", "Conv2D")
+    assert caught.value.args[0] == "unknown layer 'Conv2D'; did you mean 'conv2d'?"
+    assert registry.did_you_mean("weight-decay", ["lr", "weight_decay"]) == "; did you mean 'weight_decay'?"
+    assert registry.did_you_mean("zzz", ["b", "a"]) == "; known: a, b"
+    assert registry.did_you_mean("zzz", []) == ""
+
+
+def test_make_fills_the_fields() -> None:
+    assert registry.make("optimizers", "sgd", lr=0.5).lr == 0.5
+
+
+def test_a_name_is_registered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry._parts, "layers", {})
+
+    def declare(module: str) -> type[Part]:
+        @dataclass(frozen=True)
+        class Twice(Part):
+            kind: ClassVar[str] = "layers"
+
+        Twice.__module__ = module
+        return registry.register("twice")(Twice)
+
+    first = declare("one")
+    declare("one")  # a module read again replaces its own
+    assert registry._parts["layers"]["twice"] is not first
+    with pytest.raises(ValueError, match="layers 'twice' is registered twice: one, two"):
+        declare("two")
+
+
+def test_a_kind_is_imported_only_when_asked_for() -> None:
+    code = (
+        "import sys; from cnntrain.core import registry\n"
+        "assert not [name for name in sys.modules if name.startswith('cnntrain.') and 'registry' not in name]\n"
+        "registry.parts('schedules')\n"
+        "assert 'cnntrain.schedules.base' in sys.modules\n"
+        "assert 'cnntrain.layers.base' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

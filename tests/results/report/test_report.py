@@ -1,0 +1,245 @@
+"""A report: every section there, nothing loaded, the same bytes twice, and whatever is missing told."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnntrain.core.errors import MissingExtraError, StorageError, UsageError
+from cnntrain.results.report import Wish, charts, curves, page, write
+from cnntrain.rundir.checkpoint import find
+from cnntrain.rundir.history import find_runs, read
+from tests.support.experiments import FULL, run
+from tests.support.experiments import write as write_config
+
+SECTIONS = ["Training", "Evaluation", "Calibration", "Confusion", "Classes"]
+LAST = ["Where it looked", "First layer", "Settings"]
+VOID = {"meta", "link", "img", "path", "use", "br"}
+
+
+class Page(HTMLParser):
+    """Checks that elements nest, and collects what a browser would load, the headings and the text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loads: list[str] = []
+        self.tags: list[str] = []
+        self.headings: list[str] = []
+        self.texts: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.loads += [value for name, value in attrs if name in ("src", "href", "xlink:href") and value]
+        assert not [name for name, _ in attrs if name.startswith("on")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+        if self.open[-1:] == ["h2"]:
+            self.headings.append(data)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with every moving part, of two epochs."""
+    folder = tmp_path_factory.mktemp("trained")
+    run(write_config(folder), folder / "run", ("train.epochs=2",))
+    return folder / "run"
+
+
+@pytest.fixture
+def a_run(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained, tmp_path / "run", symlinks=True))
+
+
+@pytest.fixture
+def without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(charts, "available", lambda: False)
+
+
+@pytest.fixture
+def with_matplotlib() -> None:
+    pytest.importorskip("matplotlib")
+
+
+def page_of(document) -> tuple[Page, str]:
+    text = Path(document["report"]).read_text()
+    return Page(text), text
+
+
+@pytest.mark.usefixtures("with_matplotlib")
+def test_it_has_every_section_and_loads_nothing(a_run):
+    document = write([a_run])
+    assert document == {"report": str(a_run / "report.html"), "runs": [str(a_run)], "png": [], "warnings": []}
+    page, text = page_of(document)
+    assert [name for name in page.headings if name != "Worst mistakes"] == SECTIONS + LAST
+    assert [place for place in page.loads if not place.startswith(("data:", "#"))] == []
+    assert not {"script", "iframe", "object"} & set(page.tags)
+    assert "@import" not in text
+    assert re.findall(r"url\((?!#)", text) == []
+    assert page.tags.count("svg") == 7  # loss, accuracy, lr, gradient, update, dead rectifiers, calibration
+
+
+@pytest.mark.usefixtures("with_matplotlib")
+def test_two_reports_of_a_run_are_the_same_bytes_whatever_the_threads(a_run, tmp_path):
+    first = write([a_run], wish=Wish(threads=1))
+    second = write([a_run], tmp_path / "second.html", Wish(threads=3))
+    assert Path(first["report"]).read_bytes() == Path(second["report"]).read_bytes()
+
+
+@pytest.mark.usefixtures("with_matplotlib")
+def test_colours_are_the_pages_so_that_light_and_dark_both_work(a_run):
+    drawing = charts.svg(curves.charts([read(a_run)])[0])
+    assert re.findall(r"#[0-9a-f]{6}", drawing) == []
+    assert {"--ink", "--quiet", "--line", "--s0", "--s1"} == set(re.findall(r"var\((--\w+)\)", drawing)) - {"--font"}
+    assert "prefers-color-scheme:dark" in page("", "", footer="")
+
+
+def test_without_matplotlib_tables_and_images_still_come(a_run, without_matplotlib):
+    document = write([a_run])
+    assert document["warnings"] == ["charts are left out: they need pip install 'cnntrain[report]'"]
+    page, _ = page_of(document)
+    assert [name for name in page.headings if name != "Worst mistakes"] == SECTIONS[1:] + LAST
+    assert "svg" not in page.tags
+    assert "img" in page.tags
+    with pytest.raises(MissingExtraError, match=r"pip install 'cnntrain\[report\]'"):
+        write([a_run], wish=Wish(png=True))
+
+
+@pytest.mark.usefixtures("with_matplotlib")
+def test_png_writes_every_chart_beside_the_page(a_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(curves, "_INSIDE", curves._INSIDE[:1])
+    document = write([a_run], tmp_path / "paper/page.html", Wish(png=True))
+    names = ["loss", "accuracy", "lr", "calibration", "confusion", "mistakes", "filters"]
+    assert [Path(path).stem for path in document["png"]] == names
+    for path in document["png"][:-1]:
+        with Image.open(path) as image:
+            assert image.size[0] > 1000
+            assert "Software" not in image.info
+
+
+@pytest.mark.usefixtures("without_matplotlib")
+def test_several_runs_stand_side_by_side(a_run, trained, tmp_path):
+    path = a_run / "config.resolved.yaml"
+    path.write_text(path.read_text().replace("momentum: 0.9", "momentum: 0.8"))
+    document = write([trained, a_run], tmp_path / "both.html")
+    page, _ = page_of(document)
+    assert page.headings[0] == "Runs"
+    assert page.headings.count("Confusion") == page.headings.count("Settings") == 2
+    assert {"2 runs", "optimizer.momentum", "0.9", "0.8"} <= set(page.texts)
+
+
+def test_a_folder_stands_for_the_runs_below_it_each_once(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "all/a")
+    shutil.copytree(trained, tmp_path / "all/deeper/b")
+    (tmp_path / "all/latest").symlink_to("a")
+    found = find_runs([tmp_path / "all", tmp_path / "all/latest"])
+    assert found == [tmp_path / "all/a", tmp_path / "all/deeper/b"]
+
+
+@pytest.mark.usefixtures("without_matplotlib")
+def test_what_cannot_be_judged_is_told_and_the_rest_still_comes(a_run):
+    path = find(a_run)
+    path.unlink()
+    (a_run / "checkpoints/last.npz").unlink()
+    document = write([a_run])
+    assert document["warnings"][1].startswith(f"{a_run.parent.name}/run is not judged: {a_run} holds neither")
+    page, _ = page_of(document)
+    assert page.headings[-1] == "Settings"
+    assert "is not judged" in "".join(page.texts)
+
+
+@pytest.mark.usefixtures("without_matplotlib")
+def test_a_run_that_has_only_begun_has_a_report(a_run):
+    lines = (a_run / "metrics.jsonl").read_bytes().splitlines(keepends=True)
+    (a_run / "metrics.jsonl").write_bytes(lines[0])
+    for name in ("timing.jsonl", "origins.json", "env.json", "status.json"):
+        (a_run / name).unlink()
+    page, _ = page_of(write([a_run]))
+    assert "Confusion" in page.headings
+    assert "Settings" in page.headings
+
+
+def test_what_is_no_run_is_refused(tmp_path):
+    for place in (tmp_path, tmp_path / "nothing"):
+        with pytest.raises(UsageError, match=re.escape(str(place))):
+            write([place])
+
+
+@pytest.mark.usefixtures("without_matplotlib")
+def test_the_config_is_shown_with_its_origins(a_run):
+    origins = json.loads((a_run / "origins.json").read_text())
+    assert origins["optimizer.momentum"].endswith("full.yaml:19:43")
+    assert origins["train.epochs"].startswith("--set")
+    assert origins["train.log_every"].endswith("full.yaml:21:63")
+    assert origins["optimizer.nesterov"] == "default"
+    page, _ = page_of(write([a_run]))
+    assert origins["optimizer.momentum"] in page.texts
+
+
+@pytest.mark.usefixtures("without_matplotlib")
+def test_names_from_strangers_are_text(tmp_path):
+    names = ["<script>alert(1)</script>", "a&b", '"><img src=x onerror=y>']
+    names = [name.replace("/", "∕") for name in names]
+    for i, name in enumerate(names):
+        for number in range(4):
+            path = tmp_path / "data" / name / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((8, 8, 3), 40 * i + number, np.uint8)).save(path)
+    text = FULL.replace("{type: synthetic, size: 8, classes: 3, samples: 90, noise: 0.3}",
+                        f"{{type: image_folder, root: '{tmp_path}/data', size: [8, 8]}}")  # fmt: skip
+    run(write_config(tmp_path, text), tmp_path / "run", ("train.epochs=1", "data.val=0.4"))
+    document = write([tmp_path / "run"])
+    page, _ = page_of(document)
+    assert set(names) <= set(page.texts)
+    assert "script" not in page.tags
+    (tmp_path / "data").rename(tmp_path / "moved")
+    assert "does not exist" in write([tmp_path / "run"])["warnings"][-1]
+    moved = Wish(sets=(f"data.source.root={tmp_path}/moved",))
+    assert page_of(write([tmp_path / "run"], wish=moved))[0].headings == page.headings
+
+
+@pytest.mark.usefixtures("without_matplotlib")
+def test_regression_has_its_own(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.random((40, 6, 6, 1)).astype(np.float32)
+    y = x.mean(axis=(1, 2))
+    np.savez(tmp_path / "data.npz", x_train=x, y_train=y, x_test=x[:9], y_test=y[:9])
+    (tmp_path / "values.yaml").write_text(
+        f"data: {{source: {{type: npz, path: {tmp_path}/data.npz}}}}\n"
+        "model: {layers: [flatten, {type: dense, units: auto}]}\n"
+        "loss: mse\ntrain: {epochs: 1, batch_size: 8}\n"
+    )
+    run(tmp_path / "values.yaml", tmp_path / "run")
+    page, _ = page_of(write([tmp_path / "run"]))
+    shown = [name for name in page.headings if name != "Training"]
+    assert shown == ["Evaluation", "Worst mistakes", "First layer", "Settings"]
+    assert {"mse", "mae"} <= set(page.texts)
+
+
+@pytest.mark.usefixtures("without_matplotlib")
+def test_damage_is_an_error_that_names_the_file(a_run):
+    (a_run / "env.json").write_text("{")
+    with pytest.raises(StorageError, match=r"env\.json is damaged: not JSON"):
+        write([a_run])

@@ -1,0 +1,148 @@
+"""A finished run can be trained again from an earlier checkpoint of its own, and comes out the same to the bit."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from cnntrain.cli import main
+from cnntrain.core.errors import CheckFailedError, RunDirectoryError
+from cnntrain.results.replay import verify
+from cnntrain.rundir import checkpoint
+from cnntrain.rundir.checkpoint import read
+from tests.support.experiments import ADAM, run, write
+
+SETS = (
+    "train.epochs=3",
+    "checkpoint.keep=4",
+    "checkpoint.every=5st",
+)  # numbered ones of steps 10, 15, 20, 24's is last
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kept")
+    run(write(folder), folder / "run", SETS)
+    return folder / "run"
+
+
+@pytest.fixture
+def copy(kept, tmp_path):
+    return shutil.copytree(kept, tmp_path / "run")
+
+
+def forge(path, change):
+    """Write a checkpoint again with another content and right digests."""
+    saved = read(path)
+    meta = {
+        key: value for key, value in saved.meta.items() if key not in ("format", "min_reader", "cnntrain", "arrays")
+    }
+    change(meta, saved.arrays)
+    checkpoint.save(path, meta, saved.arrays)
+
+
+@pytest.mark.parametrize(("steps", "start", "taken"), [(1, "step-00000020", 4), (9, "step-00000015", 9)])
+def test_a_run_verifies_from_the_newest_checkpoint_that_is_early_enough(kept, steps, start, taken):
+    before = {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()}
+    found = verify(kept, threads=2, steps=steps)
+    assert found["from"] == str(kept / "checkpoints" / f"{start}.npz")
+    assert (found["steps"], found["same"]) == (taken, True)
+    assert found["metric_rows"] >= 2
+    assert {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [(*ADAM, "train.average={type: ema, decay: 0.5}"), ("schedule={type: plateau, patience: 1, monitor: val/loss}",)],
+    ids=["adam and average", "plateau"],
+)
+def test_whatever_moves_in_training_is_verified(tmp_path, sets):
+    run(write(tmp_path), tmp_path / "run", (*SETS, *sets))
+    assert verify(tmp_path / "run", steps=4)["same"] is True
+
+
+def test_a_run_that_was_resumed_verifies_too(copy):
+    run(None, copy, ("train.epochs=4", "checkpoint.keep=9"), resume=True)
+    assert verify(copy)["steps"] <= 5
+
+
+def test_one_bit_of_a_weight_is_enough(copy, capsys):
+    def change(_meta, arrays):
+        arrays["param/dense_1.weight"].view("u4")[0, 0] ^= 1
+
+    forge(copy / "checkpoints/last.npz", change)
+    with pytest.raises(
+        CheckFailedError, match=r"is not what training from .*step-00000020.npz gives: param/dense_1.wei"
+    ):
+        verify(copy)
+    assert main(["verify", str(copy)]) == 9
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda meta, _: meta["monitor"].update(stale=5), "monitor differ"),
+        (lambda meta, _: meta["position"].update(samples=1), "position differ"),
+        (lambda meta, arrays: arrays["slot/velocity/dense_1.bias"].fill(0), "slot/velocity/dense_1.bias differ"),
+    ],
+    ids=["monitor", "position", "slot"],
+)
+def test_so_is_anything_else_that_training_moves(copy, change, message):
+    forge(copy / "checkpoints/last.npz", change)
+    with pytest.raises(CheckFailedError, match=message):
+        verify(copy)
+
+
+def test_so_is_a_row_of_metrics(copy):
+    metrics = copy / "metrics.jsonl"
+    rows = metrics.read_text().splitlines()
+    last = next(i for i in reversed(range(len(rows))) if '"event":"train"' in rows[i])
+    row = json.loads(rows[last])
+    rows[last] = rows[last].replace(str(row["train/loss"]), str(row["train/loss"])[:-1] + "0")
+    metrics.write_text("\n".join(rows) + "\n")
+    with pytest.raises(CheckFailedError, match=r"metrics.jsonl from byte [\d,]+ to [\d,]+ differ"):
+        verify(copy)
+
+
+def test_without_an_earlier_checkpoint_it_says_what_to_set(copy):
+    for path in (copy / "checkpoints").glob("*.npz"):
+        if path.name != "last.npz":
+            path.unlink()
+    with pytest.raises(RunDirectoryError) as raised:
+        verify(copy)
+    assert str(raised.value) == (
+        f"{copy} holds no checkpoint 1 step or more before its last one, to train from again. Have some kept with "
+        "'checkpoint: {every: 1ep, keep: 2}' in the config, or -s checkpoint.keep=2 when the run is resumed: "
+        f"cnntrain fit --run-dir {copy} --resume -s checkpoint.keep=2"
+    )
+
+
+def test_the_command_says_what_was_compared(kept, capsys):
+    assert main(["verify", str(kept), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert main(["verify", str(kept)]) == 0
+    shown = capsys.readouterr()
+    assert f"4 steps taken again: {found['arrays']} arrays and {found['metric_rows']} rows of metrics" in shown.out
+    assert shown.err == ""
+
+
+def test_another_environment_is_warned_of(copy, capsys):
+    for path in (copy / "checkpoints").glob("*.npz"):
+        forge(path, lambda meta, _: meta["environment"].update(numpy="1.0"))
+    assert main(["verify", str(copy)]) == 0
+    assert "cnntrain: warning: not the environment of the run, bits may differ: NumPy 1.0" in capsys.readouterr().err
+
+
+def test_replay_by_the_command_line(tmp_path, capsys):
+    config, path = write(tmp_path), str(tmp_path / "run")
+    sets = ("-s", "optimizer.lr=1e30", "-s", "train.clip_norm=null", "-s", "schedule=constant")
+    assert main(["fit", str(config), "-o", path, "-q", *sets]) == 6
+    capsys.readouterr()
+    assert main(["replay", path]) == 0
+    assert "residual_1.conv2d_1" in capsys.readouterr().out
+    assert main(["replay", path, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["first"]["what"] == "output"
+    assert main(["replay", path, "-s", "optimizer.lr=1"]) == 2

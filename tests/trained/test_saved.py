@@ -1,0 +1,71 @@
+"""What a checkpoint says of its experiment is checked; what is wrong is its own fault, but for the user's overrides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cnntrain.config.load import load
+from cnntrain.core.errors import CheckpointError, ConfigError, Mark, Problem
+from cnntrain.rundir.checkpoint import Checkpoint, read
+from cnntrain.trained import saved
+from tests.support.experiments import run, write
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Checkpoint:
+    run(write(tmp_path), tmp_path / "run", ("train.epochs=1",))
+    return read(tmp_path / "run" / "checkpoints" / "last.npz")
+
+
+def test_the_experiment_is_the_one_that_was_run(finished, tmp_path):
+    loaded, description = saved.experiment(finished)
+    assert loaded.experiment == load([tmp_path / "full.yaml"], ["train.epochs=1"]).experiment
+    assert (description.shape, description.classes, description.values) == ((8, 8, 1), ("0", "1", "2"), 0)
+
+
+def test_fitted_transforms_have_what_they_measured(finished):
+    (as_written,) = saved.experiment(finished)[0].experiment.data.eval_transforms
+    (fitted,) = saved.experiment(finished, fitted=True)[0].experiment.data.eval_transforms
+    assert as_written.needs_fit()
+    assert not fitted.needs_fit()
+
+
+def test_overrides_are_the_users_and_so_are_their_errors(finished):
+    loaded, _ = saved.experiment(finished, ["seed=9"])
+    assert loaded.experiment.seed == 9
+    with pytest.raises(ConfigError, match="--set:1:6: seed: expected an integer"):
+        saved.experiment(finished, ["seed=x"])
+
+
+def test_an_error_of_the_config_is_the_checkpoints(finished):
+    finished.meta["config"]["seed"] = "x"
+    with pytest.raises(CheckpointError, match="holds a config that cannot be used: seed: expected an integer"):
+        saved.experiment(finished, ["seed=9"])
+
+
+@pytest.mark.parametrize(
+    ("packages", "message"),
+    [
+        ({"layers.snake": "waves 0.1"}, "needs the layer 'snake' of the package 'waves 0.1', which is not installed"),
+        ({"layers.s\x1b[2J": ["x"] * 99}, r"needs the layer 's\\x1b\[2J' of the package \['x', .*\.\.\., which is not"),
+    ],
+)
+def test_a_part_of_a_package_that_is_not_there_is_named_harmlessly(finished, packages, message):
+    finished.meta["packages"] = packages
+    with pytest.raises(CheckpointError, match=message):
+        saved.experiment(finished)
+
+
+@pytest.mark.parametrize("packages", [{}, {"layers.relu": "x"}, {"nothing.x": "y"}, {"": 1}, [], None, 7])
+def test_packages_that_are_not_needed_or_make_no_sense_are_no_hindrance(finished, packages):
+    finished.meta["packages"] = packages
+    assert saved.experiment(finished)[0].experiment.seed == 7
+
+
+def test_blame_counts_further_problems():
+    problems = [Problem(Mark("x", 1, 1), text) for text in ("first", "second", "third")]
+    with pytest.raises(CheckpointError) as caught, saved.blaming(Path("a.npz")):
+        raise ConfigError(*problems)
+    assert str(caught.value) == "a.npz holds a config that cannot be used: first (and 2 more). Restore it from a copy"

@@ -1,0 +1,183 @@
+"""New data meets a trained network: one path from file to logits, whoever asks, and classes by their names."""
+
+from __future__ import annotations
+
+import json
+import wave
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnntrain.core.errors import DataError
+from cnntrain.engine.pool import Pool
+from cnntrain.network.tally import Tally
+from cnntrain.trained.inference import Trained
+from tests.support.experiments import run, write
+
+COMMON = """\
+model: {layers: [{type: conv2d, filters: 4, kernel_size: 3}, relu, global_avg_pool, {type: dense, units: auto}]}
+train: {epochs: 2, batch_size: 8}
+"""
+PICTURES = """\
+data:
+  source: {type: image_folder, root: ROOT, size: [9, 7], channels: 3}
+  train_transforms: [{type: random_crop, padding: 2}, hflip, invert, {type: normalize, from: dataset}]
+  eval_transforms: [{type: center_crop, size: [9, 7]}, {type: normalize, from: dataset}]
+"""
+SOUNDS = """\
+data:
+  source: {type: audio_folder, root: ROOT, sample_rate: 8000, duration: 0.2, bands: 12}
+  val: 0.3
+"""
+
+
+def draw(path, level, seed):
+    """A picture of its own size, of about this brightness."""
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(level, level + 60, (8 + seed % 5, 10 + seed % 3, 3), np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Pictures in train/ and val/, and a run on them."""
+    folder = tmp_path_factory.mktemp("unseen")
+    for number in range(24):
+        for name, level in (("bright", 180), ("dark", 10), ("grey", 90)):
+            draw(folder / "data" / ("val" if number % 3 else "train") / name / f"{number}.png", level, number)
+    text = PICTURES.replace("ROOT", str(folder / "data"))
+    run(write(folder, text + COMMON), folder / "run")
+    return folder
+
+
+@pytest.fixture
+def trained(folder):
+    with Pool(2) as pool:
+        yield Trained(folder / "run" / "checkpoints" / "last.npz", pool)
+
+
+@pytest.fixture
+def logits(monkeypatch):
+    """What the network gave, row by row, in every evaluation since: in the order of samples where one thread runs."""
+    seen = []
+    original = Tally.of
+
+    def spy(self, outputs, *others):
+        seen.append(outputs.copy())
+        return original(self, outputs, *others)
+
+    monkeypatch.setattr(Tally, "of", spy)
+    return seen
+
+
+def test_validation_eval_and_predict_give_the_same_logits_to_the_bit(folder, tmp_path, logits):
+    """Three commands, one path: files, resizing, preprocessing and network are the same."""
+    text = PICTURES.replace("ROOT", str(folder / "data")) + COMMON.replace("epochs: 2", "epochs: 1")
+    run(write(tmp_path, text), tmp_path / "run", threads=1)
+    validated = np.concatenate(logits)[-48:]  # the last thing that training did
+    assert validated.shape == (48, 3)
+    files = sorted((folder / "data" / "val").rglob("*.png"))
+    with Pool(1) as pool:
+        trained = Trained(tmp_path / "run" / "checkpoints" / "last.npz", pool)
+        asked = {
+            "eval": lambda: trained.evaluate("val"),
+            "eval --data": lambda: trained.evaluate("val", folder / "data"),
+            "eval --data of classes alone": lambda: trained.evaluate(None, folder / "data" / "val"),
+            "predict files": lambda: trained.predict(files),
+            "predict a folder": lambda: trained.predict([folder / "data" / "val"]),
+        }
+        for what, ask in asked.items():
+            logits.clear()
+            ask()
+            assert np.array_equal(np.concatenate(logits), validated), what
+
+
+def test_classes_are_matched_by_name_whatever_their_place(folder, trained, tmp_path):
+    (tmp_path / "data").mkdir()
+    for name in ("dark", "grey"):
+        (tmp_path / "data" / name).symlink_to(folder / "data" / "val" / name)
+    whole = trained.evaluate("val")
+    document = trained.evaluate(None, tmp_path / "data")
+    assert (document["split"], document["samples"], document["data"]) == ("train", 32, str(tmp_path / "data"))
+    assert [row["class"] for row in document["per_class"]] == ["bright", "dark", "grey"]
+    assert [row["samples"] for row in document["per_class"]] == [0, 16, 16]
+    for here, there in zip(document["per_class"][1:], whole["per_class"][1:], strict=True):
+        assert here["recall"] == there["recall"]
+
+
+def test_a_class_it_does_not_know_is_named(folder, trained, tmp_path):
+    (tmp_path / "data").mkdir()
+    for mine, theirs in (("dark", "dark"), ("hell", "bright")):
+        (tmp_path / "data" / mine).symlink_to(folder / "data" / "val" / theirs)
+    with pytest.raises(DataError) as raised:
+        trained.evaluate(None, tmp_path / "data")
+    assert str(raised.value) == (
+        f"the train split has classes that {folder}/run/checkpoints/last.npz was not trained on: 'hell'; it knows "
+        "'bright', 'dark', 'grey'. Rename them as in training, or leave them out"
+    )
+
+
+def test_arrays_have_numbers_for_names_and_another_shape(folder, trained, tmp_path):
+    path = tmp_path / "data.npz"
+    np.savez(path, x_train=np.zeros((4, 9, 7, 3), np.uint8), y_train=np.arange(4) % 2)
+    with pytest.raises(DataError, match="not trained on: '0', '1'; it knows 'bright'"):
+        trained.evaluate(None, path)
+    np.savez(path, x_train=np.zeros((4, 9, 8, 3), np.uint8), y_train=np.arange(4) % 2)
+    with pytest.raises(DataError, match=r"the train split is 9x8x3 of 2 classes, .* was trained on 9x7x3 of 3 classes"):
+        trained.evaluate(None, path)
+    with pytest.raises(DataError, match=r"data.npz gives samples of 9x8x3, .* was trained on 9x7x3"):
+        trained.predict([path])
+
+
+def test_a_split_that_is_not_there(folder, trained):
+    assert trained.evaluate(None, folder / "data")["split"] == "val"
+    with pytest.raises(DataError, match=r"has no split 'test', it has train, val. Choose by --split"):
+        trained.evaluate("test", folder / "data")
+
+
+def test_pictures_are_read_as_in_training_out_of_a_subset_too(folder, tmp_path):
+    source = "{type: subset, fraction: 0.9, source: {type: image_folder, root: ROOT, size: [9, 7], channels: 3}}"
+    text = PICTURES.replace("{type: image_folder, root: ROOT, size: [9, 7], channels: 3}", source)
+    run(write(tmp_path, text.replace("ROOT", str(folder / "data")) + COMMON), tmp_path / "run")
+    with Pool(1) as pool:
+        trained = Trained(tmp_path / "run", pool)
+        assert trained.evaluate("val", folder / "data") == trained.evaluate("val") | {"data": str(folder / "data")}
+
+
+def test_a_network_that_hears_takes_sounds(tmp_path):
+    for number in range(10):
+        for name, pitch in (("low", 300), ("high", 2500)):
+            path = tmp_path / "data" / name / f"{number}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with wave.open(str(path), "wb") as sound:
+                sound.setparams((1, 2, 8000, 0, "NONE", ""))
+                tone = 9000 * np.sin(2 * np.pi * (pitch + 30 * number) * np.arange(1600 + number) / 8000)
+                sound.writeframes(tone.astype("<i2").tobytes())
+    run(write(tmp_path, SOUNDS.replace("ROOT", str(tmp_path / "data")) + COMMON), tmp_path / "run", ("train.epochs=8",))
+    with Pool(2) as pool:
+        trained = Trained(tmp_path / "run", pool)
+        answers = trained.predict([tmp_path / "data"])
+        measured = trained.evaluate("train", tmp_path / "data")
+    right = [json.loads(json.dumps(answer))["class"] in answer["path"] for answer in answers]
+    assert len(right) == 20
+    assert sum(right) / 20 == measured["accuracy"]
+
+
+def test_pictures_of_a_table_are_read_alike_by_eval_and_predict(folder, tmp_path):
+    """A network trained on a CSV file takes another CSV file, and pictures named or in folders."""
+    files = sorted((folder / "data" / "val").rglob("*.png"))
+    rows = [f"{path},{path.parent.name}" for path in files]
+    for name, some in (("train", rows[::2]), ("other", rows[1::2])):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["path,label", *some]))
+    source = f"{{type: csv, path: {tmp_path / 'train.csv'}, size: [9, 7]}}"
+    text = PICTURES.replace("{type: image_folder, root: ROOT, size: [9, 7], channels: 3}", source) + COMMON
+    run(write(tmp_path, text), tmp_path / "run")
+    with Pool(1) as pool:
+        trained = Trained(tmp_path / "run", pool)
+        measured = trained.evaluate(None, tmp_path / "other.csv")
+        answers = trained.predict(files[1::2])
+    assert measured["samples"] == len(answers) == 24
+    right = sum(answer["class"] == path.parent.name for answer, path in zip(answers, files[1::2], strict=True))
+    assert measured["accuracy"] == right / 24

@@ -1,0 +1,164 @@
+"""Runs with every training feature beside plain descent: same bits for threads and resumes, and what they measure."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cnntrain.core.errors import CheckpointError, ConfigError, StoppedError
+from cnntrain.engine.pool import Pool
+from cnntrain.rundir.checkpoint import read, save
+from cnntrain.rundir.directory import read_metrics
+from cnntrain.trained.inference import Trained
+from tests.support.experiments import FULL, evidence, run, write
+from tests.training.test_trainer import _stop_after
+
+SHORT = ("train.epochs=3",)
+EMA = (
+    *SHORT,
+    "train.average={type: ema, half_life: 3st}",
+    "optimizer={type: sgd, lr: 0.1, momentum: 0.9, sam: {rho: 0.1}, lookahead: {every: 3}, weight_decay: 1e-3,"
+    " groups: [{match: 'dense*', lr_mult: 0.5, weight_decay: 0.0}]}",
+    "momentum_schedule={type: linear, start: 1.0, end: 0.5}",
+    "train.regularize=[{type: l2, rate: 1e-3}, {type: l1, rate: 1e-4, roles: [weight, norm]},"
+    " {type: max_norm, most: 1}]",
+    "train.clip_value=0.5",
+    "loss={type: sum, class_weight: balanced, terms: [{type: cross_entropy, label_smoothing: 0.1},"
+    " {type: huber, weight: 0.2}]}",
+)
+SWA = (
+    *SHORT,
+    "train.average={type: swa, start: 6st, every: 2st}",
+    "optimizer={type: muon, lr: 0.02}",
+    "train.agc=0.05",
+    "train.clip_norm=null",
+    "train.accumulate=2",
+    "schedule={type: plateau, monitor: val_average/loss, factor: 0.5, patience: 0}",
+)
+
+
+@pytest.fixture(scope="module", params=[EMA, SWA], ids=["ema", "swa"])
+def straight(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("straight")
+    config = write(folder)
+    run(config, folder / "run", request.param)
+    return config, request.param, evidence(folder / "run")
+
+
+@pytest.mark.parametrize("step", [1, 7, 9])
+def test_resumed_runs_have_the_same_bits(straight, step, tmp_path, monkeypatch):
+    config, sets, expected = straight
+    with monkeypatch.context() as patch:
+        _stop_after(patch, step)
+        with pytest.raises(StoppedError):
+            run(config, tmp_path / "run", sets)
+    run(None, tmp_path / "run", resume=True)
+    assert evidence(tmp_path / "run") == expected
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_change_no_bit(straight, threads, tmp_path):
+    config, sets, expected = straight
+    run(config, tmp_path / "run", sets, threads=threads)
+    assert evidence(tmp_path / "run") == expected
+
+
+def test_the_average_is_measured_kept_and_used(straight, tmp_path):
+    config, sets, _ = straight
+    run(config, tmp_path / "run", sets)
+    last = tmp_path / "run" / "checkpoints" / "last.npz"
+    row = [row for row in read_metrics(tmp_path / "run" / "metrics.jsonl") if row["event"] == "eval"][-1]
+    assert row["val_average/loss"] != row["val/loss"]
+    checkpoint = read(last)
+    assert checkpoint.meta["average"]["count"] > 1
+    with Pool(1) as pool:
+        trained = Trained(last, pool)
+        assert trained.averaged
+        assert trained.evaluate("val")["loss"] == row["val_average/loss"]
+
+
+def test_an_average_of_last_weights_alone_is_the_weights(tmp_path):
+    run(write(tmp_path), tmp_path / "run", (*SHORT, "train.average={type: ema, decay: 0}"))
+    arrays = read(tmp_path / "run/checkpoints/last.npz").arrays
+    names = [name for name in arrays if name.startswith("param/")]
+    assert names
+    for name in names:
+        np.testing.assert_array_equal(arrays[name], arrays[name.replace("param/", "average/")])
+    rows = [row for row in read_metrics(tmp_path / "run/metrics.jsonl") if row["event"] == "eval"]
+    assert all(row["val/loss"] == row["val_average/loss"] for row in rows)
+
+
+def test_averaging_leaves_training_alone(tmp_path):
+    config = write(tmp_path)
+    run(config, tmp_path / "plain", SHORT)
+    for number, average in enumerate(["{type: ema, decay: 0.9}", "{type: swa, start: 1st, every: 2st}"]):
+        run(config, tmp_path / str(number), (*SHORT, f"train.average={average}"))
+        plain, averaged = (read(tmp_path / name / "checkpoints/last.npz").arrays for name in ("plain", str(number)))
+        assert all(np.array_equal(plain[name], averaged[name]) for name in plain)
+
+
+def test_swa_is_the_mean_of_the_weights_at_its_moments_with_statistics_measured_anew(tmp_path):
+    config = write(tmp_path)
+    sets = (*SHORT, "checkpoint={every: 4st, keep: 9}", "train.average={type: swa, start: 12st, every: 4st}")
+    run(config, tmp_path / "run", sets)
+    folder = tmp_path / "run/checkpoints"
+    parts = [read(folder / f"step-{step:08d}.npz").arrays for step in (12, 16, 20, 24)]
+    final = read(folder / "last.npz").arrays
+    for name in (name for name in final if name.startswith("param/")):
+        mean = np.mean([part[name] for part in parts], axis=0)
+        average = final[name.replace("param/", "average/")]
+        if "running" in name:
+            assert np.abs(average - mean).max() > 1e-6
+            assert np.isfinite(average).all()
+        else:
+            np.testing.assert_allclose(average, mean, rtol=1e-5, atol=1e-7)
+
+
+def test_reported_objective_is_loss_and_penalty(tmp_path):
+    sets = (*SHORT, "train.regularize=[{type: l1_l2, l1: 0.01, l2: 0.02, match: 'conv2d*'}]")
+    run(write(tmp_path), tmp_path / "run", sets)
+    row = [row for row in read_metrics(tmp_path / "run/metrics.jsonl") if row["event"] == "eval"][-1]
+    weights = read(tmp_path / "run/checkpoints/last.npz").arrays["param/conv2d_1.weight"].astype(np.float64)
+    assert row["train/penalty"] == pytest.approx(0.01 * np.abs(weights).sum() + 0.02 * (weights**2).sum(), rel=1e-6)
+    assert row["train/objective"] == row["train/loss"] + row["train/penalty"]
+
+
+@pytest.mark.parametrize(("samples", "steps"), [(1, 1), (71, 8), (72, 8), (73, 9), (100, 11)])
+def test_training_by_samples_takes_whole_steps(tmp_path, samples, steps):
+    text = FULL.replace("epochs: 5", f"samples: {samples}")
+    assert run(write(tmp_path, text), tmp_path / "run")["step"] == steps
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("optimizer.groups=[{match: 'head*'}]", r"match 'head\*' fits no layer"),
+        ("train.regularize=[{type: l2, match: nothing}]", "match 'nothing' fits no layer"),
+        ("momentum_schedule=constant", None),
+        ("optimizer={type: sgd, groups: [{match: '*', lr_mult: -1}]}", "lr_mult must be at least 0"),
+        ("loss={type: mse, class_weight: [1, 2]}", "class_weight has 2 factors, the data has 3 classes"),
+        ("train.average={type: ema, decay: 0.9, half_life: 1ep}", "give one of them"),
+        ("schedule={type: plateau, monitor: val/los}", "did you mean 'val/loss'"),
+    ],
+)
+def test_what_does_not_fit_is_an_error_before_anything_is_written(tmp_path, override, message):
+    sets: tuple[str, ...] = (*SHORT, override)
+    if message is None:
+        sets, message = (*sets, "optimizer.momentum=0"), "needs an optimizer with a momentum above 0"
+    with pytest.raises(ConfigError, match=message):
+        run(write(tmp_path), tmp_path / "run", sets)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_without_the_states_of_schedules_is_an_older_one_or_damaged(tmp_path):
+    run(write(tmp_path), tmp_path / "run", SHORT)
+    last = tmp_path / "run/checkpoints/last.npz"
+    checkpoint = read(last)
+    straight = evidence(tmp_path / "run")
+    older = {key: value for key, value in checkpoint.meta.items() if key not in ("schedules", "average", "loss")}
+    save(last, older, checkpoint.arrays)
+    run(None, tmp_path / "run", resume=True)
+    assert evidence(tmp_path / "run") == straight
+    save(last, checkpoint.meta | {"schedules": {"lr": 3}}, checkpoint.arrays)
+    with pytest.raises(CheckpointError, match=r"damaged: its meta has no schedules\.lr"):
+        run(None, tmp_path / "run", resume=True)

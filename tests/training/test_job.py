@@ -1,0 +1,62 @@
+"""A job is made in the order in which things can be told: the network once, and before any data is read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cnntrain.core.errors import ConfigError
+from cnntrain.data import build_data
+from cnntrain.network import build
+from cnntrain.network.build import balanced
+from cnntrain.training.job import prepare
+from tests.support.experiments import write
+
+
+@pytest.fixture
+def networks(monkeypatch):
+    """Every network that is built, in order."""
+    built = []
+    original = build.network
+
+    def network(loaded, description):
+        built.append(original(loaded, description))
+        return built[-1]
+
+    monkeypatch.setattr("cnntrain.network.build.network", network)
+    return built
+
+
+def test_the_network_is_built_once_where_the_config_tells_the_shapes(tmp_path, networks):
+    job = prepare([write(tmp_path)], ["loss={type: cross_entropy, class_weight: balanced}"])
+    assert len(networks) == 1
+    assert job.network.graph is networks[0].graph
+    assert networks[0].loss.class_weight == "balanced"
+    counts = build_data.class_counts(job.data)
+    assert job.network.loss.class_weight == tuple(sum(counts) / (3 * count) for count in counts)
+    assert [metric.label() for metric in job.network.tally.metrics] == ["accuracy", "error"]
+
+
+def test_and_once_where_only_the_data_tells_them(tmp_path, networks):
+    rng = np.random.default_rng(0)
+    pixels, labels = rng.integers(0, 256, (60, 8, 8, 3), np.uint8), np.arange(60) % 3
+    np.savez(tmp_path / "data.npz", x_train=pixels, y_train=labels)
+    job = prepare([write(tmp_path)], [f"data.source={{type: npz, path: {tmp_path / 'data.npz'}}}"])
+    assert build_data.describe(job.loaded) is None
+    assert len(networks) == 1
+    assert job.network.image_shape == (8, 8, 3)
+
+
+def test_a_wrong_layer_does_not_wait_for_the_data(tmp_path, monkeypatch):
+    monkeypatch.setattr("cnntrain.data.build_data.read_data", lambda *_: pytest.fail("data was read"))
+    with pytest.raises(ConfigError, match="kernel"):
+        prepare([write(tmp_path)], ["model.layers=[{type: conv2d, filters: 4, kernel_size: 99}]"])
+
+
+def test_a_class_without_samples_is_told_at_the_loss(tmp_path):
+    job = prepare([write(tmp_path)], ["loss={type: cross_entropy, class_weight: balanced}"])
+    counts = [0, *[5] * (len(job.network.classes) - 1)]
+    network = build.network(job.loaded, job.data.description)
+    with pytest.raises(ConfigError, match="class 0 has no training sample") as error:
+        balanced(job.loaded, network, counts)
+    assert error.value.problems[0].where == job.loaded.where("loss")
