@@ -9,8 +9,8 @@ import pytest
 
 from cnntrain.cli import main
 from cnntrain.config.load import load
-from cnntrain.datasets.cifar10 import Cifar10
-from cnntrain.datasets.idx import Idx
+from cnntrain.parts.datasets.cifar10 import Cifar10
+from cnntrain.parts.datasets.idx import Idx
 from tests.support.datasets import SHARED
 
 ROOT = Path(__file__).parent.parent

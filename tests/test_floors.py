@@ -54,13 +54,13 @@ FLOORS: dict[int, set[str]] = {
     },
     7: {"cli", "__main__"},
 }
-EXTRAS = {"cnntrain.transforms.dense_sift": "cv2"}  # imported where it is used, by the one that needs it
+EXTRAS = {"cnntrain.parts.transforms.dense_sift": "cv2"}  # imported where it is used, by the one that needs it
 LIBRARIES = {0: set[str](), 1: {"yaml"}, 2: {"numpy", "PIL"}, 6: {"tqdm", "matplotlib", "tensorboard"}, 7: {"click"}}
 LIBRARIES[6] |= {"onnx", "onnxruntime", "safetensors"}  # optional, as those above
 
 
 def floor_of(module: str) -> int | None:
-    """The floor of "cnntrain.layers.conv2d"; None for the package itself, which hands out fit when asked for it."""
+    """The floor of "cnntrain.parts.layers.conv2d"; None for the package itself, which hands out fit when asked for it."""
     if module == "cnntrain":
         return None
     name = module.split(".")[1]
@@ -147,20 +147,20 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 @pytest.mark.parametrize(
     ("importer", "imported", "expected"),
     [
-        ("cnntrain.layers.relu", "cnntrain.layers.base", None),
-        ("cnntrain.layers.relu", "cnntrain.ops.columns", None),
-        ("cnntrain.layers.relu", "cnntrain.layers.conv2d", "sideways"),
-        ("cnntrain.layers.relu", "cnntrain.losses.base", "sideways"),
-        ("cnntrain.layers.relu", "cnntrain.engine.pool", "up from floor 3 to 4"),
+        ("cnntrain.parts.layers.relu", "cnntrain.parts.layers.base", None),
+        ("cnntrain.parts.layers.relu", "cnntrain.ops.columns", None),
+        ("cnntrain.parts.layers.relu", "cnntrain.parts.layers.conv2d", "sideways"),
+        ("cnntrain.parts.layers.relu", "cnntrain.parts.losses.base", "sideways"),
+        ("cnntrain.parts.layers.relu", "cnntrain.engine.pool", "up from floor 3 to 4"),
         ("cnntrain.core.files", "cnntrain.config.fields", "up from floor 0 to 1"),
         ("cnntrain.config.schema", "numpy", "numpy is not for this floor"),
         ("cnntrain.config.schema", "PIL", "PIL is not"),
-        ("cnntrain.datasets.idx", "PIL", None),
+        ("cnntrain.parts.datasets.idx", "PIL", None),
         ("cnntrain.training.trainer", "click", "click is not"),
         ("cnntrain.training.trainer", "torch", "torch is not"),
         ("cnntrain", "cnntrain.training.trainer", "hands out fit"),
         ("cnntrain", "numpy", "numpy is not"),
-        ("cnntrain.layers.relu", ".base", "relative"),
+        ("cnntrain.parts.layers.relu", ".base", "relative"),
     ],
 )
 def test_the_rule_itself(importer: str, imported: str, expected: str | None) -> None:

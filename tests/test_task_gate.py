@@ -106,7 +106,9 @@ SOURCES = [path for path in sorted(ROOT.rglob("*.py")) if path.relative_to(ROOT)
 def test_nobody_else_asks_what_the_task_is(path: Path) -> None:
     places, why = ALLOWED.get(path.relative_to(ROOT).as_posix(), (0, "nothing"))
     found = list(complaints(path.read_text(encoding="utf-8")))
-    assert len(found) == places, f"{found}: give the task a method for it (cnntrain/tasks/base.py). Allowed: {why}"
+    assert len(found) == places, (
+        f"{found}: give the task a method for it (cnntrain/parts/tasks/base.py). Allowed: {why}"
+    )
 
 
 @pytest.mark.parametrize(

@@ -31,10 +31,10 @@ from cnntrain.engine.engine import Engine
 from cnntrain.engine.fixed import Fixed
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.solo import Solo, Streams, parameters
-from cnntrain.losses.base import beside, teacher_of
 from cnntrain.network import build
 from cnntrain.network.build import Network
 from cnntrain.network.graph import Graph, Node
+from cnntrain.parts.losses.base import beside, teacher_of
 from cnntrain.training.stepper import rules
 
 SHARD, SAMPLES = 2, 3  # two shards, of 2 samples and of 1

@@ -24,12 +24,12 @@ from cnntrain.core.console import Console
 from cnntrain.core.errors import DataError, StorageError
 from cnntrain.data import build_data, manifest
 from cnntrain.data.build_data import Data
-from cnntrain.datasets.base import Dataset
 from cnntrain.engine.pool import Pool
 from cnntrain.network import build
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.tasks.base import told
 from cnntrain.reading.reader import Reader
 from cnntrain.rundir.directory import RUNS
-from cnntrain.tasks.base import told
 from cnntrain.training import advice
 from cnntrain.training.job import check_memory, make_job, reader
 from cnntrain.training.monitor import Monitor

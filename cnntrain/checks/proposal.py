@@ -24,9 +24,9 @@ from cnntrain.core.errors import printable
 from cnntrain.core.registry import make
 from cnntrain.data.loader import fit
 from cnntrain.data.recognition import recognize
-from cnntrain.datasets.base import Dataset, Images
 from cnntrain.network import build
-from cnntrain.tasks.base import Start, Task, recognized
+from cnntrain.parts.datasets.base import Dataset, Images
+from cnntrain.parts.tasks.base import Start, Task, recognized
 
 MEASURED = 10_000  # samples that mean and deviation are taken over, evenly spread
 FEW = 1_000  # samples up to which a narrower network and a larger validation split are proposed

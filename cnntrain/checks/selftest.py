@@ -32,12 +32,12 @@ from cnntrain.engine.fixed import Fixed
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.solo import Solo
 from cnntrain.engine.update import Updater
-from cnntrain.layers.base import Layer
-from cnntrain.losses.base import Loss
 from cnntrain.network import build
-from cnntrain.optimizers.base import Optimizer
+from cnntrain.parts.layers.base import Layer
+from cnntrain.parts.losses.base import Loss
+from cnntrain.parts.optimizers.base import Optimizer
+from cnntrain.parts.schedules.base import Horizon, Schedule
 from cnntrain.rundir.directory import environment
-from cnntrain.schedules.base import Horizon, Schedule
 from cnntrain.training.stepper import Stepper
 
 GOLDEN = Path(__file__).with_name("golden.npz")

@@ -24,10 +24,10 @@ from cnntrain.core.errors import DataError
 from cnntrain.data import build_data
 from cnntrain.data.loader import as_floats
 from cnntrain.data.manifest import FileFacts, Manifest, facts_with_digest
-from cnntrain.datasets.base import Dataset
 from cnntrain.engine.pool import Pool
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.tasks.base import recognized
 from cnntrain.reading.decoded import Sample as Files
-from cnntrain.tasks.base import recognized
 
 CHUNK = 1024  # samples looked at at a time
 

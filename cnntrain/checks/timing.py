@@ -17,8 +17,8 @@ from cnntrain.engine.plan import Call, Plan
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.vitals import Vitals
 from cnntrain.network.graph import BATCH
+from cnntrain.parts.schedules.base import Horizon
 from cnntrain.rundir import checkpoint
-from cnntrain.schedules.base import Horizon
 from cnntrain.training.job import Job
 
 WARM_UP = 2  # steps that are not counted: they take memory and fill caches

@@ -198,7 +198,7 @@ def _goes_on(annotation: Any) -> bool:
 
 def part_keys(kind: str, name: str, placed: bool = False) -> list[str]:
     """The keys of a part; with those of its place in a list of layers, if it is `placed` there. Empty for no part."""
-    folder = Path(__file__).parent.parent / kind
+    folder = Path(__file__).parent.parent / "parts" / kind
     for path in itertools.chain(sorted(folder.glob("*.py")), _installed(kind, name)):
         if f'@register("{name}")' in path.read_text(encoding="utf-8"):
             classes = _classes(path)

@@ -72,9 +72,9 @@ def register(name: str) -> Callable[[P], P]:
 def own(kind: str) -> dict[str, type[Part]]:
     """The package's own parts of a kind by name, in alphabetical order. Imports the kind's folder the first time."""
     if kind not in _discovered:
-        package = importlib.import_module(f"cnntrain.{kind}")
+        package = importlib.import_module(f"cnntrain.parts.{kind}")
         for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"cnntrain.{kind}.{module.name}")
+            importlib.import_module(f"cnntrain.parts.{kind}.{module.name}")
         _discovered.add(kind)
     mine = {name: cls for name, cls in _parts[kind].items() if cls.__module__.startswith(_OURS)}
     return dict(sorted(mine.items()))

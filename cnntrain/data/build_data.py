@@ -14,12 +14,12 @@ from cnntrain.core.description import Description
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import Part
 from cnntrain.data.loader import Known, Loader, fit, split_validation
-from cnntrain.datasets.base import Dataset, Images
-from cnntrain.losses.base import Loss, beside
-from cnntrain.orders.base import Order
+from cnntrain.parts.datasets.base import Dataset, Images
+from cnntrain.parts.losses.base import Loss, beside
+from cnntrain.parts.orders.base import Order
+from cnntrain.parts.tasks.base import Task, find, told
+from cnntrain.parts.transforms.base import Transform
 from cnntrain.reading.reader import ALONE, Reader
-from cnntrain.tasks.base import Task, find, told
-from cnntrain.transforms.base import Transform
 
 
 @dataclass(frozen=True)

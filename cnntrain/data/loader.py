@@ -15,9 +15,9 @@ import numpy as np
 
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.random import Draws, stream
-from cnntrain.datasets.base import Images
-from cnntrain.orders.base import Order
-from cnntrain.transforms.base import Mixing, Transform
+from cnntrain.parts.datasets.base import Images
+from cnntrain.parts.orders.base import Order
+from cnntrain.parts.transforms.base import Mixing, Transform
 
 Mixable = Callable[[Array], Array]  # targets -> the same in a form of which weighted sums can be taken
 

@@ -17,7 +17,7 @@ from typing import Any, cast
 from cnntrain.config.schema import Experiment
 from cnntrain.core import files, strict_json
 from cnntrain.core.strict_json import encode
-from cnntrain.datasets.base import Dataset
+from cnntrain.parts.datasets.base import Dataset
 from cnntrain.reading.input_files import reading
 from cnntrain.rundir.directory import RUNS
 

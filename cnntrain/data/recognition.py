@@ -8,7 +8,7 @@ from typing import cast
 
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import parts
-from cnntrain.datasets.base import Dataset
+from cnntrain.parts.datasets.base import Dataset
 from cnntrain.reading.input_files import reading
 
 _UNPACK = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar")

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from cnntrain.averages.base import Average
 from cnntrain.core.arrays import Array, aligned
 from cnntrain.engine.batch import Batch
 from cnntrain.engine.engine import Engine
+from cnntrain.parts.averages.base import Average
 
 BLOCK = 16384  # values at a time, so that they stay in cache
 

@@ -25,9 +25,9 @@ from cnntrain.engine.pool import Pool
 from cnntrain.engine.processes import Processes
 from cnntrain.engine.program import Program, Watch
 from cnntrain.engine.team import Team
-from cnntrain.layers.base import Coupled
 from cnntrain.network.graph import Graph
 from cnntrain.network.tally import Tally
+from cnntrain.parts.layers.base import Coupled
 
 
 class Engine:

@@ -18,8 +18,8 @@ from cnntrain.core.random import stream
 from cnntrain.engine.batch import Batch
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.walk import Streams, Walk
-from cnntrain.layers.base import Frame
 from cnntrain.network.graph import BATCH
+from cnntrain.parts.layers.base import Frame
 
 MOST_SAMPLES = 8  # that a finding names
 

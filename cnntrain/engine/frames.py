@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.engine.plan import Plan, carve, carve_all
-from cnntrain.layers.base import Buffers, Frame, Layer
 from cnntrain.network.graph import BATCH
+from cnntrain.parts.layers.base import Buffers, Frame, Layer
 
 Make = Callable[[str, Shape, npt.DTypeLike], Array]  # (name, shape, dtype) -> a buffer
 Streams = Callable[[int], np.random.Generator]  # node -> the random generator of the shard at hand

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from cnntrain.core.arrays import Array, Shape, aligned, tree_sum
 from cnntrain.engine.frames import frame
-from cnntrain.layers.base import Buffers, Coupled, Frame, Layer
+from cnntrain.parts.layers.base import Buffers, Coupled, Frame, Layer
 
 New = Callable[[Shape, npt.DTypeLike], Array]  # makes an array of this shape and type
 

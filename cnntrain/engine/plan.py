@@ -17,8 +17,8 @@ from typing import Any, Literal
 import numpy as np
 
 from cnntrain.core.arrays import Array, Shape, round_up
-from cnntrain.layers.base import Buffers, Coupled, Workspace
 from cnntrain.network.graph import BATCH, Graph
+from cnntrain.parts.layers.base import Buffers, Coupled, Workspace
 
 Key = tuple[str, int, str]  # what, node, name: ("y", 3, ""), ("dy", 3, ""), ("kept", 3, "mask"), ("more", 3, "1")
 

@@ -22,8 +22,8 @@ from cnntrain.engine.plan import Call, Plan
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.rows import Row, Share, groups_of
 from cnntrain.engine.team import Team
-from cnntrain.layers.base import Coupled
 from cnntrain.network.tally import Tally
+from cnntrain.parts.layers.base import Coupled
 
 Watch = Callable[[Call, float], None]
 

@@ -15,7 +15,7 @@ import numpy as np
 from cnntrain.core.arrays import Array, Shape, aligned, tree_sum
 from cnntrain.core.random import stream
 from cnntrain.engine.passes import Passes
-from cnntrain.layers.base import Coupled, Frame, Layer
+from cnntrain.parts.layers.base import Coupled, Frame, Layer
 
 Streams = Callable[[int], np.random.Generator]  # shard -> the random generator its frame hands out
 

@@ -20,8 +20,8 @@ from cnntrain.core.errors import DivergedError
 from cnntrain.engine.pool import Pool, Task
 from cnntrain.engine.team import Team
 from cnntrain.network.graph import node_of
-from cnntrain.optimizers.base import Block, Optimizer
-from cnntrain.regularizers.base import Regularizer
+from cnntrain.parts.optimizers.base import Block, Optimizer
+from cnntrain.parts.regularizers.base import Regularizer
 
 BLOCK = 65536  # values: a quarter of a MB of float32, which the caches hold with the slots
 ALONE = 16  # blocks up to which one thread updates them all

@@ -15,9 +15,9 @@ from cnntrain.core.arrays import Array, aligned
 from cnntrain.core.random import stream
 from cnntrain.engine.passes import Passes
 from cnntrain.engine.plan import bytes_of, carve_all
-from cnntrain.layers.base import Buffers, Coupled, Frame
-from cnntrain.layers.identity import Identity
 from cnntrain.network.graph import BATCH, Graph, Node
+from cnntrain.parts.layers.base import Buffers, Coupled, Frame
+from cnntrain.parts.layers.identity import Identity
 
 Streams = Callable[[int, int], np.random.Generator]  # (node, shard) -> its random generator
 

@@ -21,16 +21,16 @@ from cnntrain.core.random import stream
 from cnntrain.core.registry import Part, make
 from cnntrain.data.build_data import task, transforms
 from cnntrain.data.loader import output_shape
-from cnntrain.initializers.base import Initializer
-from cnntrain.losses.base import Loss, teacher_of
-from cnntrain.metrics.base import Metric
-from cnntrain.models.base import Preset
 from cnntrain.network.graph import Graph, Node, unmatched, weave
 from cnntrain.network.tally import Tally
-from cnntrain.optimizers.base import Optimizer
-from cnntrain.orders.base import Order
-from cnntrain.regularizers.base import Regularizer
-from cnntrain.tasks.base import Task
+from cnntrain.parts.initializers.base import Initializer
+from cnntrain.parts.losses.base import Loss, teacher_of
+from cnntrain.parts.metrics.base import Metric
+from cnntrain.parts.models.base import Preset
+from cnntrain.parts.optimizers.base import Optimizer
+from cnntrain.parts.orders.base import Order
+from cnntrain.parts.regularizers.base import Regularizer
+from cnntrain.parts.tasks.base import Task
 
 
 @dataclass(frozen=True)

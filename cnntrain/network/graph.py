@@ -21,8 +21,8 @@ from cnntrain.config.schema import TrainedOptions
 from cnntrain.core.arrays import Entry, Layout, Param, Shape
 from cnntrain.core.errors import ConfigError, Mark, Problem
 from cnntrain.core.registry import Part, did_you_mean, make
-from cnntrain.layers.base import Coupled, Layer
-from cnntrain.structures.base import Structure
+from cnntrain.parts.layers.base import Coupled, Layer
+from cnntrain.parts.structures.base import Structure
 
 BATCH = -1  # the index that stands for the network's input
 INPUT = "input"  # the name by which `from` reads it

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from cnntrain.core.arrays import Array
-from cnntrain.losses.base import Loss
-from cnntrain.metrics.base import Metric
+from cnntrain.parts.losses.base import Loss
+from cnntrain.parts.metrics.base import Metric
 
 _LOSS, _NORMALIZER, _SAMPLES, _STATES = 0, 1, 2, 3  # what lies where in the vector
 

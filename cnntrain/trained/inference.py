@@ -22,16 +22,16 @@ from cnntrain.core.errors import CheckpointError, DataError, UsageError
 from cnntrain.core.registry import Part, make
 from cnntrain.data import build_data
 from cnntrain.data.loader import Samples
-from cnntrain.datasets.base import Dataset, Images
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.pool import Pool
 from cnntrain.network import build
 from cnntrain.network.build import Network
 from cnntrain.network.tally import Tally
 from cnntrain.ops.softmax import softmax
+from cnntrain.parts.datasets.base import Dataset, Images
+from cnntrain.parts.tasks.base import told
 from cnntrain.reading.reader import CACHE, Reader
 from cnntrain.rundir.checkpoint import find, read
-from cnntrain.tasks.base import told
 from cnntrain.trained import saved
 from cnntrain.trained.unseen import Unseen, usual_split
 

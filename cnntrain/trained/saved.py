@@ -24,10 +24,10 @@ from cnntrain.core.files import read_limited
 from cnntrain.core.registry import KINDS, parts, unusable
 from cnntrain.data import build_data
 from cnntrain.data.loader import array_shapes, with_arrays
-from cnntrain.datasets.base import MAX_CLASSES
 from cnntrain.network import build
+from cnntrain.parts.datasets.base import MAX_CLASSES
+from cnntrain.parts.transforms.base import Transform
 from cnntrain.rundir.checkpoint import Checkpoint
-from cnntrain.transforms.base import Transform
 
 
 def experiment(checkpoint: Checkpoint, sets: Sequence[str] = (), fitted: bool = False) -> tuple[Loaded, Description]:

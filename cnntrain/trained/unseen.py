@@ -17,10 +17,10 @@ from cnntrain.core.description import Description, size_text
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import make
 from cnntrain.data.recognition import recognize
-from cnntrain.datasets.base import ClassFolders, Dataset, Images
 from cnntrain.engine.pool import Pool
+from cnntrain.parts.datasets.base import ClassFolders, Dataset, Images
+from cnntrain.parts.tasks.base import Task
 from cnntrain.reading.decoded import Sample
-from cnntrain.tasks.base import Task
 
 CHUNK = 1024  # samples that are in memory at a time
 _ROWS = {".npz"}  # files that hold many samples

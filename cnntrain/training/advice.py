@@ -20,9 +20,9 @@ from cnntrain.data import build_data
 from cnntrain.network import build
 from cnntrain.network.build import Network
 from cnntrain.network.graph import BATCH, Graph, Node
-from cnntrain.schedules.base import Horizon, Schedule
+from cnntrain.parts.schedules.base import Horizon, Schedule
+from cnntrain.parts.transforms.base import Transform
 from cnntrain.training.rates import horizon
-from cnntrain.transforms.base import Transform
 
 FROM_LOGITS = {"cross_entropy", "binary_cross_entropy", "focal", "kl_div", "distillation"}
 ADAPTIVE = {"adam", "nadam", "radam", "adamax"}

@@ -18,8 +18,8 @@ from cnntrain.data.manifest import Manifest
 from cnntrain.engine.pool import Pool
 from cnntrain.network import build
 from cnntrain.network.build import Network
+from cnntrain.parts.schedules.base import Horizon
 from cnntrain.reading.reader import CACHE, Reader
-from cnntrain.schedules.base import Horizon
 from cnntrain.training import advice
 from cnntrain.training.monitor import Monitor
 from cnntrain.training.rates import horizon

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 from cnntrain.config.load import Loaded, problem
 from cnntrain.core.registry import did_you_mean
 from cnntrain.network.tally import Tally
-from cnntrain.schedules.base import Schedule
+from cnntrain.parts.schedules.base import Schedule
 
 Values = dict[str, Any]  # "val/loss" -> number, of one epoch
 

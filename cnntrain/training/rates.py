@@ -6,7 +6,7 @@ from typing import cast
 
 from cnntrain.config.schema import Experiment
 from cnntrain.network import build
-from cnntrain.schedules.base import Horizon, Schedule
+from cnntrain.parts.schedules.base import Horizon, Schedule
 from cnntrain.training.monitor import Values
 
 

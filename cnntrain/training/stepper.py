@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import numpy as np
 
-from cnntrain.averages.base import Average
 from cnntrain.config.schema import Experiment
 from cnntrain.core.arrays import Array
 from cnntrain.engine.average import Averaged
@@ -23,8 +22,9 @@ from cnntrain.engine.pool import Pool
 from cnntrain.engine.update import Rules, Updater
 from cnntrain.network import build
 from cnntrain.network.build import Network
-from cnntrain.regularizers.base import Regularizer
-from cnntrain.schedules.base import Horizon
+from cnntrain.parts.averages.base import Average
+from cnntrain.parts.regularizers.base import Regularizer
+from cnntrain.parts.schedules.base import Horizon
 from cnntrain.training.rates import Rates
 
 Source = Callable[[int], Sequence[Batch]]  # the number of a step -> its batches

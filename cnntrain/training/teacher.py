@@ -14,8 +14,8 @@ from cnntrain.core.arrays import Array
 from cnntrain.data.build_data import Data
 from cnntrain.data.loader import Samples
 from cnntrain.engine.pool import Pool
-from cnntrain.losses.base import Loss, teacher_of
-from cnntrain.tasks.base import told
+from cnntrain.parts.losses.base import Loss, teacher_of
+from cnntrain.parts.tasks.base import told
 from cnntrain.trained.inference import Trained
 
 

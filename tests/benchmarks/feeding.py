@@ -23,11 +23,11 @@ from cnntrain import resources
 from cnntrain.core import blas
 from cnntrain.core.registry import make
 from cnntrain.data.loader import Samples
-from cnntrain.datasets.base import Images
 from cnntrain.engine.pool import Pool
+from cnntrain.parts.datasets.base import Images
+from cnntrain.parts.transforms.base import Transform
 from cnntrain.rundir.directory import read_metrics
 from cnntrain.training.session import Options, fit
-from cnntrain.transforms.base import Transform
 from tests.benchmarks import own
 from tests.benchmarks.networks import CLASSES
 

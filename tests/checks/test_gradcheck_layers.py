@@ -12,8 +12,8 @@ from cnntrain.config.schema import TrainedOptions
 from cnntrain.core import registry
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import Mark
-from cnntrain.layers.base import Coupled, Frame, Layer
 from cnntrain.network.graph import BATCH, Node
+from cnntrain.parts.layers.base import Coupled, Frame, Layer
 
 EXAMPLES = [
     pytest.param(cls, example, id=f"{name}-{number}")

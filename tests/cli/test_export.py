@@ -92,7 +92,7 @@ def test_a_transform_that_is_left_to_the_user_is_named(cnntrain, config, desk):
 def test_a_layer_with_an_operation_that_the_format_lacks_is_refused_and_nothing_is_written(
     cnntrain, finished, desk, monkeypatch, kind
 ):
-    from cnntrain.layers.dense import Dense
+    from cnntrain.parts.layers.dense import Dense
 
     if kind == "onnx":
         pytest.importorskip("onnx", reason="comes with the extra `onnx`")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cnntrain.cli import mistakes
-from cnntrain.tasks.classify import per_class
+from cnntrain.parts.tasks.classify import per_class
 
 CLASSES = ("cat", "dog", 'a, "b"')
 CONFUSION = [[4.0, 1.0, 0.0], [2.0, 3.0, 0.0], [0.0, 0.0, 0.0]]  # nothing is of the third, or taken for it

@@ -15,7 +15,7 @@ def test_an_entry_has_exactly_the_keys_the_reader_takes(kind, name):
     described = entry(part)
     taken = [*keys_of(part), *(keys_of(part.options) if part.options else ())]
     assert sorted(field["name"] for field in described["fields"]) == sorted(taken)  # the part's own come first
-    assert described["file"].startswith(f"cnntrain/{kind}/")
+    assert described["file"].startswith(f"cnntrain/parts/{kind}/")
     assert described["meaning"]
     assert "\n" not in described["meaning"]
 

@@ -27,7 +27,7 @@ from cnntrain.config.fields import (
     problem_with,
 )
 from cnntrain.core.registry import Part
-from cnntrain.schedules.base import Warmup
+from cnntrain.parts.schedules.base import Warmup
 
 
 @pytest.mark.parametrize(

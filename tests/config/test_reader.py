@@ -20,7 +20,7 @@ from cnntrain.config.fields import (
 )
 from cnntrain.config.schema import EarlyStopping, InitRule, Source, TrainedOptions, Until
 from cnntrain.core.registry import Part, lookup
-from cnntrain.schedules.base import Warmup
+from cnntrain.parts.schedules.base import Warmup
 from tests.support.configs import SMALL, complaints, loaded, refusal, replaced, value_of
 
 Padding = PositiveInt | Literal["same", "valid"] | tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]

@@ -17,7 +17,7 @@ from cnntrain.core.registry import KINDS, Part
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_a_folder_whose_parts_know_it(kind: str) -> None:
-    assert (Path(cnntrain.__file__).parent / kind / "base.py").is_file()
+    assert (Path(cnntrain.__file__).parent / "parts" / kind / "base.py").is_file()
     found = registry.parts(kind)
     assert found
     assert list(found) == sorted(found)
@@ -72,7 +72,7 @@ def test_a_kind_is_imported_only_when_asked_for() -> None:
         "import sys; from cnntrain.core import registry\n"
         "assert not [name for name in sys.modules if name.startswith('cnntrain.') and 'registry' not in name]\n"
         "registry.parts('schedules')\n"
-        "assert 'cnntrain.schedules.base' in sys.modules\n"
-        "assert 'cnntrain.layers.base' not in sys.modules\n"
+        "assert 'cnntrain.parts.schedules.base' in sys.modules\n"
+        "assert 'cnntrain.parts.layers.base' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

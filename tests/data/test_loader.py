@@ -15,12 +15,12 @@ from PIL import Image
 from cnntrain.core.arrays import Array
 from cnntrain.core.registry import make
 from cnntrain.data.loader import FIT_CHUNK, Loader, Samples, as_floats, fit, output_shape, preprocess, split_validation
-from cnntrain.datasets.base import Images
 from cnntrain.engine.pool import Pool
+from cnntrain.parts.datasets.base import Images
+from cnntrain.parts.transforms.base import Transform
 from cnntrain.rundir.checkpoint import read
 from cnntrain.rundir.directory import read_metrics
 from cnntrain.trained.inference import Trained
-from cnntrain.transforms.base import Transform
 from tests.support.datasets import pixels
 from tests.support.experiments import FULL, run, write
 
@@ -374,7 +374,7 @@ def test_prediction_is_the_softmax_of_what_validation_computes(trained_run, tmp_
 
 def test_a_checkpoint_holds_what_was_measured_so_that_evaluation_never_measures(trained_run, monkeypatch):
     path, _ = trained_run
-    monkeypatch.setattr("cnntrain.transforms.normalize.Normalize.fit", None)
+    monkeypatch.setattr("cnntrain.parts.transforms.normalize.Normalize.fit", None)
     with Pool(1) as pool:
         trained = Trained(path, pool)
         assert [transform.needs_fit() for transform in trained.transforms] == [False]

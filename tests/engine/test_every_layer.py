@@ -11,7 +11,7 @@ import pytest
 from cnntrain.config.fields import Declared
 from cnntrain.core import registry
 from cnntrain.engine.pool import Pool
-from cnntrain.layers.base import Layer
+from cnntrain.parts.layers.base import Layer
 from tests.support.networks import declared, engine_of, random_batch
 
 SHAPE = (3, 3, 2)  # of the input

@@ -11,10 +11,10 @@ from cnntrain.engine.engine import Engine
 from cnntrain.engine.examination import Examination, Finding
 from cnntrain.engine.fixed import Fixed
 from cnntrain.engine.pool import Pool
-from cnntrain.layers.conv2d import Conv2d
-from cnntrain.layers.dense import Dense
 from cnntrain.network import build
 from cnntrain.network.graph import BATCH
+from cnntrain.parts.layers.conv2d import Conv2d
+from cnntrain.parts.layers.dense import Dense
 from tests.support.experiments import FULL
 from tests.support.networks import declared, engine_of, random_batch
 

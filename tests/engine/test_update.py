@@ -13,7 +13,7 @@ from cnntrain.core.errors import DivergedError
 from cnntrain.core.registry import make, parts
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.update import BLOCK, Rules, Updater
-from cnntrain.optimizers.base import Block, Lookahead, Optimizer
+from cnntrain.parts.optimizers.base import Block, Lookahead, Optimizer
 
 Declared = tuple[str, Param, float, bool]
 

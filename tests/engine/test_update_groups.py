@@ -13,7 +13,7 @@ from cnntrain.core.errors import DivergedError
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.update import Rules, Updater, clip_adaptively
 from cnntrain.network.graph import unmatched
-from cnntrain.optimizers.base import Group, Sam
+from cnntrain.parts.optimizers.base import Group, Sam
 from tests.support.networks import engine_of, plain, random_batch
 
 make = registry.make

@@ -29,7 +29,7 @@ from PIL import Image
 
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import make
-from cnntrain.datasets.audio_folder import read_wave
+from cnntrain.parts.datasets.audio_folder import read_wave
 from cnntrain.reading.pictures import decode, decode_clip
 from tests.faults.mutations import mutate
 from tests.support.campaign import peak_memory

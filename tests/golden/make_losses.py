@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 from torch.nn.functional import cross_entropy, mse_loss, one_hot
 
-from cnntrain.losses.base import beside
+from cnntrain.parts.losses.base import beside
 from tests.support.golden import save
 
 

@@ -17,7 +17,7 @@ from cnntrain.checks.selftest import GOLDEN as PACKED
 from cnntrain.checks.selftest import INDEX, KINDS
 from cnntrain.config.dump import plain, to_yaml
 from cnntrain.core.arrays import Array
-from tests.schedules.test_schedules import READERS
+from tests.parts.schedules.test_schedules import READERS
 from tests.support.golden import GOLDEN, load
 from tests.support.golden_networks import BATCHES, NETWORKS, RUNS
 from tests.support.optimizers import SHOWN, STEPS, gradient, rate, start

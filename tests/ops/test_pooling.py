@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntrain.layers.pool2d import AvgPool2d, MaxPool2d
 from cnntrain.ops import pooling
+from cnntrain.parts.layers.pool2d import AvgPool2d, MaxPool2d
 from tests.support.layers import run
 
 SETTINGS = [

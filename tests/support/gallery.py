@@ -16,8 +16,8 @@ from PIL.PngImagePlugin import PngInfo
 from cnntrain.core import registry
 from cnntrain.core.arrays import Array
 from cnntrain.data.loader import Samples, fit
-from cnntrain.datasets.base import Images
-from cnntrain.transforms.base import Transform
+from cnntrain.parts.datasets.base import Images
+from cnntrain.parts.transforms.base import Transform
 from tests.support.pages import ROOT
 
 PICTURE = ROOT / "data" / "transforms.png"

@@ -13,8 +13,8 @@ import numpy as np
 
 from cnntrain.config.load import Loaded, load
 from cnntrain.core.arrays import Array
-from cnntrain.datasets.base import Dataset
 from cnntrain.network import build
+from cnntrain.parts.datasets.base import Dataset
 from tests.support.golden import GOLDEN
 
 NETWORKS = GOLDEN / "networks"

@@ -12,7 +12,7 @@ import pytest
 from cnntrain.core import files
 from cnntrain.core.errors import CheckFailedError, DivergedError, RunDirectoryError
 from cnntrain.engine.examination import Examination
-from cnntrain.layers.dense import Dense
+from cnntrain.parts.layers.dense import Dense
 from cnntrain.results.replay import replay
 from cnntrain.rundir.checkpoint import read
 from cnntrain.training.postmortem import PostMortem

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.engine.solo import Outcome, Solo, parameters
-from cnntrain.layers.base import Layer
+from cnntrain.parts.layers.base import Layer
 
 
 def start(layer: Layer, *inputs: Shape, dtype: Any = np.float64, seed: int = 0) -> dict[str, Array]:

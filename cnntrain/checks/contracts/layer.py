@@ -12,8 +12,8 @@ from cnntrain.checks.contracts.alone import run, start
 from cnntrain.checks.contracts.base import close, equal, hold
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.engine.solo import Outcome, spoiled
-from cnntrain.layers.base import Coupled, Layer
 from cnntrain.ops.blocks import BLOCK
+from cnntrain.parts.layers.base import Coupled, Layer
 
 ROWS = 3
 BUFFERED = 8192  # values in a buffer of NumPy's

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnntrain.checks.contracts.base import close, equal, hold
 from cnntrain.core.arrays import Array
-from cnntrain.losses.base import Loss, one_hot
+from cnntrain.parts.losses.base import Loss, one_hot
 
 TARGETS = ("labels", "rows")
 

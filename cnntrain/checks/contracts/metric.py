@@ -9,8 +9,8 @@ import numpy as np
 
 from cnntrain.checks.contracts.base import close, equal, hold
 from cnntrain.core.arrays import Array
-from cnntrain.losses.base import one_hot
-from cnntrain.metrics.base import Metric
+from cnntrain.parts.losses.base import one_hot
+from cnntrain.parts.metrics.base import Metric
 
 CLASSES = 6
 

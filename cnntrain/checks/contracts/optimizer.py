@@ -11,7 +11,7 @@ import numpy as np
 
 from cnntrain.checks.contracts.base import equal, hold
 from cnntrain.checks.contracts.steps import Run, gradient, start
-from cnntrain.optimizers.base import Block, Lookahead, Optimizer
+from cnntrain.parts.optimizers.base import Block, Lookahead, Optimizer
 
 # What it takes to reach the bottom: steps of AdaDelta and of layer-wise optimizers have sizes of their own.
 RATES = {"adadelta": 20.0, "lars": 1.0}

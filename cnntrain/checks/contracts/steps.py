@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnntrain.core.arrays import Array, Role
-from cnntrain.optimizers.base import Block, Optimizer
+from cnntrain.parts.optimizers.base import Block, Optimizer
 
 SIZE = 24
 STEPS = 100

@@ -12,7 +12,7 @@ from cnntrain.checks.contracts.base import close, equal, hold
 from cnntrain.core import registry
 from cnntrain.core.arrays import Array
 from cnntrain.core.random import Draws
-from cnntrain.transforms.base import Transform
+from cnntrain.parts.transforms.base import Transform
 
 SHAPE = (8, 12, 3)
 SHAPES = {"to_rgb": (8, 12, 1)}  # of the images a transform does something to, where color ones are left alone

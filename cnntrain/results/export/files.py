@@ -10,8 +10,8 @@ import numpy as np
 from cnntrain.core import files
 from cnntrain.core.errors import StorageError
 from cnntrain.data.loader import Samples
-from cnntrain.datasets.base import Images
 from cnntrain.network import torch_layout
+from cnntrain.parts.datasets.base import Images
 from cnntrain.results.export import numpy_file, onnx_file
 from cnntrain.results.export.network import drawn, split
 from cnntrain.trained.inference import Trained

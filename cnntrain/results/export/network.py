@@ -14,8 +14,8 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.errors import UsageError
 from cnntrain.network.graph import BATCH, Graph
 from cnntrain.ops.draft import Draft, Value
+from cnntrain.parts.transforms.normalize import Normalize
 from cnntrain.trained.inference import Trained
-from cnntrain.transforms.normalize import Normalize
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def draw(draft: Draft, graph: Graph, params: Sequence[Mapping[str, Array]], imag
         except NotImplementedError as error:
             raise UsageError(
                 f"{of} cannot be exported: the layer does not say how it is drawn. Give its class a method 'draw', "
-                "as cnntrain/layers/dense.py has one; --format safetensors needs none"
+                "as cnntrain/parts/layers/dense.py has one; --format safetensors needs none"
             ) from error
     return values[len(graph.nodes) - 1]
 

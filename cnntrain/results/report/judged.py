@@ -13,11 +13,11 @@ import numpy as np
 from cnntrain.core.arrays import Array
 from cnntrain.core.registry import make
 from cnntrain.data.loader import Samples
-from cnntrain.datasets.base import Images
 from cnntrain.engine.pool import Pool
+from cnntrain.parts.datasets.base import Images
+from cnntrain.parts.tasks.base import Evaluation
 from cnntrain.resources import threads as usable
 from cnntrain.rundir.history import Record
-from cnntrain.tasks.base import Evaluation
 from cnntrain.trained.inference import Trained
 
 

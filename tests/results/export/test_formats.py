@@ -17,16 +17,16 @@ from cnntrain.core import registry
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import Mark, UsageError
 from cnntrain.engine.pool import Pool
-from cnntrain.layers.base import Layer
 from cnntrain.network import torch_layout
 from cnntrain.network.graph import BATCH, Graph, Node
 from cnntrain.ops.draft import Draft, Value
+from cnntrain.parts.layers.base import Layer
 from cnntrain.results.export import numpy_file, onnx_file
 from cnntrain.results.export.network import Exported, draw
-from tests.models.test_models import SMALL, ids
+from tests.parts.models.test_models import SMALL, ids
+from tests.parts.test_catalogue import CATALOGUE
 from tests.support.layers import run, start
 from tests.support.networks import declared, engine_of, everything, random_batch
-from tests.test_catalogue import CATALOGUE
 
 CASES = [
     pytest.param(cls(**example.fields), example.inputs, id=f"{name}-{number}")
@@ -174,7 +174,7 @@ def test_every_small_model(name, fields, shape, lr, computed, tolerance):
 
 
 def test_a_layer_that_is_not_drawn_is_refused_by_name_and_place(monkeypatch):
-    from cnntrain.layers.dense import Dense
+    from cnntrain.parts.layers.dense import Dense
 
     monkeypatch.setattr(Dense, "draw", Layer.draw)
     graph, params, *_ = network([declared("flatten"), declared("dense", units=3)], (2, 2, 1))

@@ -10,12 +10,12 @@ from cnntrain.core.display import Gallery, Matrix
 from cnntrain.core.registry import make
 from cnntrain.data import build_data
 from cnntrain.engine.walk import Walk
-from cnntrain.metrics.base import log_probabilities
 from cnntrain.network import build
+from cnntrain.parts.metrics.base import log_probabilities
+from cnntrain.parts.tasks import classify
 from cnntrain.results.report import filters, gallery, gradcam, pictures
 from cnntrain.results.report.judged import judging
 from cnntrain.rundir.history import read
-from cnntrain.tasks import classify
 from tests.support.experiments import FULL, run, write
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.registry import register
-from cnntrain.metrics.base import PerClass
+from cnntrain.parts.metrics.base import PerClass
 
 
 @register("jaccard")

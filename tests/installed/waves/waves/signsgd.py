@@ -9,7 +9,7 @@ import numpy as np
 
 from cnntrain.config.fields import NonNegative
 from cnntrain.core.registry import register
-from cnntrain.optimizers.base import Block, Optimizer
+from cnntrain.parts.optimizers.base import Block, Optimizer
 
 
 @register("signsgd")

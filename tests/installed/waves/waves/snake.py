@@ -11,9 +11,9 @@ import numpy as np
 from cnntrain.config.fields import Positive
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import register
-from cnntrain.layers.base import Example, Frame, Layer, Workspace, example
 from cnntrain.ops.blocks import row_blocks, rows_per_block
 from cnntrain.ops.draft import Draft, Value
+from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
 
 
 @register("snake")

@@ -1,0 +1,1 @@
+"""Everything a config can name: a folder a kind, a file a noun."""

@@ -1,0 +1,237 @@
+"""A CSV file: one row for each picture, its path in one column, its label or its target values in others."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from cnntrain.core.arrays import Array
+from cnntrain.core.errors import DataError, printable
+from cnntrain.core.registry import register
+from cnntrain.parts.datasets.base import MAX_CLASSES, SPLITS, Dataset, Images, PictureFields, check_none_is_empty
+from cnntrain.reading.decoded import Sample, decoded
+from cnntrain.reading.input_files import on_disk, reading
+from cnntrain.reading.reader import ALONE, Reader
+
+_LARGEST = float(np.finfo(np.float32).max)
+_DELIMITERS = (",", ";", "\t")
+_IMAGE_COLUMNS = ("path", "image", "file", "filename", "filepath")
+_LABEL_COLUMNS = ("label", "class", "category")
+_LOOKED_AT = 1_000  # pictures whose headers say what all are like
+_ADVICE = "Set path to a CSV file, or to a folder with train.csv and, where there are such splits, val.csv and test.csv"
+
+
+@dataclass(frozen=True)
+class _Listed(Dataset):
+    """The one field that has to be given, before those of pictures."""
+
+    path: str  # the file, or a folder of train.csv, val.csv and test.csv
+
+
+@register("csv")
+@dataclass(frozen=True)
+class Csv(PictureFields, _Listed):
+    """Pictures listed in a CSV file with a header; or a folder of train.csv and, where there are, val.csv and test.csv.
+
+    `image` names the column of the pictures' paths, which are relative to the file's folder. `label` names the column
+    of class names ("label" unless said otherwise); the classes are those of the training rows, sorted by code point.
+    `targets` names columns of numbers in its place: for regression (mse, mae), or 0 and 1 where a picture has several
+    labels (binary_cross_entropy). Other columns are ignored. Columns are divided by commas, semicolons or tabs.
+
+    `size`, `channels`, `max_pixels` and `on_bad_image` are those of image_folder.
+    """
+
+    image: str = "path"  # the column of the pictures' paths, relative to the file's folder
+    label: str | None = None  # the column of class names; by default `label`
+    targets: tuple[str, ...] | None = None  # columns of numbers to predict, in place of a label
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.label is not None and self.targets is not None:
+            raise ValueError("csv takes 'label', for classes, or 'targets', for values: give one of them")
+        if self.targets is not None and len(set(self.targets)) != max(len(self.targets), 1):
+            raise ValueError(f"targets must be one or more different columns, got {list(self.targets)}")
+
+    @classmethod
+    def at(cls, path: Path) -> Self | None:
+        """A .csv file, or a folder with train.csv: columns as their names and the first row suggest."""
+        table = path / "train.csv" if path.is_dir() else path
+        if table.suffix.lower() != ".csv" or not table.is_file():
+            return None
+        rows: list[list[str]] = []
+        with reading(table), open(table, encoding="utf-8-sig", errors="replace", newline="") as file:
+            head = file.readline()
+            mark = max(_DELIMITERS, key=head.count)
+            file.seek(0)
+            with contextlib.suppress(csv.Error):  # which whoever loads it will explain
+                rows = list(itertools.islice(csv.reader(file, delimiter=mark), 2))
+        names = [name.strip() for name in rows[0]] if rows else []
+        image = next((name for name in _IMAGE_COLUMNS if name in names), names[0] if names else "path")
+        others = {name: cell for name, cell in zip(names, rows[-1], strict=False) if name != image}
+        label = next((name for name in _LABEL_COLUMNS if name in others), None)
+        numbers = tuple(name for name, cell in others.items() if _is_number(cell))
+        if label is None and numbers:
+            found = cls(str(path), image=image, targets=numbers)
+        else:
+            found = cls(str(path), image=image, label=label or next(iter(others), None))
+        return found.of_pictures([sample[0] for sample, _ in found.labelled_samples("train")[:_LOOKED_AT]])
+
+    def labelled_samples(self, split: str) -> list[tuple[Sample, str | None]]:
+        """Every picture with its label, or with none where there are targets."""
+        return [((row.picture,), None if self.targets else row.texts[0]) for row in self._rows(self._table(split))]
+
+    def read_sample(self, sample: Sample) -> Array:
+        """One picture."""
+        return self.picture_recipe().decode(sample).values
+
+    def splits(self) -> tuple[str, ...]:
+        """Those of train, val and test that have a file; train where path is a file itself."""
+        return tuple(self._tables())
+
+    def files(self, split: str) -> tuple[Path, ...]:
+        """The CSV file of a split, and its pictures."""
+        table = self._table(split)
+        return (table, *(row.picture for row in self._rows(table)))
+
+    def load(self, split: str, reader: Reader = ALONE) -> Images:
+        """Read a split: pixels, and labels or float32 values."""
+        table = self._table(split)
+        rows = self._rows(table)
+        if self.targets is None:
+            classes = _classes(rows if split == "train" else self._rows(self._table("train")), self._table("train"))
+            targets = _labels(rows, classes)
+        else:
+            classes = ()
+            targets = np.array([_numbers(row, self.targets) for row in rows], np.float32)
+        read = decoded([(row.picture,) for row in rows], self.picture_recipe(), reader)
+        if classes and split == "train":
+            check_none_is_empty(targets[read.kept], classes, table, read)
+        return Images(read.values, targets[read.kept], classes, read.skipped)
+
+    def _tables(self) -> dict[str, Path]:
+        """Split -> its file. Raises DataError where there is none."""
+        place = Path(self.path).absolute()
+        with reading(place):
+            if place.is_dir():
+                found = {split: place / f"{split}.csv" for split in SPLITS if (place / f"{split}.csv").is_file()}
+                if "train" not in found:
+                    raise DataError(f"{place} holds no train.csv, found {', '.join(found) or 'no split'}. {_ADVICE}")
+                return found
+        return {"train": on_disk(place, _ADVICE, folder=False)}
+
+    def _table(self, split: str) -> Path:
+        tables = self._tables()
+        if split not in tables:
+            raise DataError(
+                f"{Path(self.path).absolute()} has no split {split!r}, found {', '.join(tables)}. Add {split}.csv to "
+                "a folder of such files"
+            )
+        return tables[split]
+
+    def _rows(self, table: Path) -> list[_Row]:
+        """The rows of a file. Raises DataError for one that is no table with the columns that are asked for."""
+        wanted = (self.image, *(self.targets or (self.label or "label",)))
+        with reading(table):
+            try:
+                with open(table, encoding="utf-8-sig", newline="") as file:
+                    lines = csv.reader(file, delimiter=_delimiter(file.readline(), self.image), strict=True)
+                    file.seek(0)
+                    places = _places(next(lines, []), wanted, table)
+                    rows = [_row(table, lines.line_num, cells, places) for cells in lines if cells]
+            except (csv.Error, ValueError) as error:
+                raise DataError(f"{table} is no CSV file in UTF-8 ({error}). {_ADVICE}") from error
+        if not rows:
+            raise DataError(f"{table} has no row below its header, expected one for each picture. Add them")
+        return rows
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One picture: where its row stands, its file, and the texts of its label or targets."""
+
+    where: str
+    picture: Path
+    texts: tuple[str, ...]
+
+
+def _delimiter(header: str, column: str) -> str:
+    """The first of the delimiters that sets the column apart."""
+    cells = {mark: [cell.strip().strip('"') for cell in header.split(mark)] for mark in _DELIMITERS}
+    return next((mark for mark in _DELIMITERS if column in cells[mark]), _DELIMITERS[0])
+
+
+def _places(header: Sequence[str], wanted: Sequence[str], table: Path) -> tuple[int, list[int]]:
+    """How many columns there are, and which of them are wanted."""
+    names = [name.strip() for name in header]
+    for column in wanted:
+        if names.count(column) != 1:
+            found = "twice" if column in names else f"not among {printable(', '.join(names))[:200] or 'none'}"
+            raise DataError(
+                f"{table}: the column {column!r} is {found}. Name the columns with 'image', and 'label' or 'targets'"
+            )
+    return len(names), [names.index(column) for column in wanted]
+
+
+def _row(table: Path, line: int, cells: Sequence[str], places: tuple[int, Sequence[int]]) -> _Row:
+    columns, chosen = places
+    where = f"{table}:{line}"
+    if len(cells) != columns:
+        raise DataError(f"{where} has {len(cells)} columns, expected {columns} as in the header. Mend the row")
+    picture, *texts = (cells[place].strip() for place in chosen)
+    if not picture or "\0" in picture:
+        raise DataError(f"{where} names no picture, expected a path. Mend the row, or remove it")
+    return _Row(where, table.parent / picture, tuple(texts))
+
+
+def _classes(rows: Sequence[_Row], table: Path) -> tuple[str, ...]:
+    """The labels of the training rows, sorted by code point."""
+    for row in rows:
+        if not row.texts[0] or not row.texts[0].isprintable():
+            raise DataError(f"{row.where} has the label {row.texts[0]!r}, expected a name. Mend the row")
+    classes = tuple(sorted({row.texts[0] for row in rows}))
+    if not 2 <= len(classes) <= MAX_CLASSES:
+        raise DataError(
+            f"{table} has {len(classes):,} different labels, expected 2 to {MAX_CLASSES:,}. Check the column, or name "
+            "columns of numbers with 'targets'"
+        )
+    return classes
+
+
+def _labels(rows: Sequence[_Row], classes: Sequence[str]) -> Array:
+    places = {name: label for label, name in enumerate(classes)}
+    for row in rows:
+        if row.texts[0] not in places:
+            raise DataError(
+                f"{row.where}: the label {row.texts[0]!r} is not among the {len(classes)} of train. Mend the row, or "
+                "add such pictures to train"
+            )
+    return np.array([places[row.texts[0]] for row in rows], np.int64)
+
+
+def _numbers(row: _Row, columns: Sequence[str]) -> list[float]:
+    """The target values of a row, finite in float32."""
+    values = []
+    for column, text in zip(columns, row.texts, strict=True):
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not abs(value) <= _LARGEST:
+            raise DataError(f"{row.where}: {column} is {text[:40]!r}, expected a finite number. Mend the row")
+        values.append(value)
+    return values

@@ -1,0 +1,189 @@
+"""The IDX format of the MNIST family: four files, images and labels of a training and a test split.
+
+A file is two zero bytes, a type code, the number of dimensions, each dimension as a big-endian 32-bit integer, and
+then the values (LeCun, Cortes and Burges 1998). Gzip is recognized by its content, whatever the file is called.
+"""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, Self, cast
+
+import numpy as np
+
+from cnntrain.config.fields import PositiveInt, Range
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.description import Description, size_text
+from cnntrain.core.errors import DataError
+from cnntrain.core.registry import register
+from cnntrain.parts.datasets.base import MAX_CLASSES, Dataset, Images, checked_labels, count_classes, has_any, numbered
+from cnntrain.reading.input_files import largest_unpacked, on_disk, reading
+from cnntrain.reading.reader import ALONE, Reader
+
+_PREFIXES = {"train": "train", "test": "t10k"}
+_CONTENTS = {3: "images", 1: "labels"}  # by number of dimensions
+_UNSIGNED_BYTE = 0x08
+_GZIP = b"\x1f\x8b"
+_ADVICE = (
+    "Set root to a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and "
+    "t10k-labels-idx1-ubyte, each with or without .gz"
+)
+
+
+@register("idx")
+@dataclass(frozen=True)
+class Idx(Dataset):
+    """MNIST, Fashion-MNIST, KMNIST, EMNIST: a folder with the four standard files, gzipped or not.
+
+    `shape` ([28, 28] or [28, 28, 1]) and `classes` (how many, or their names) need not be given. Where they are,
+    `check --no-data` knows them without the files, and the files are checked against them. Undeclared classes are
+    counted from the training labels and named "0", "1", ...
+    """
+
+    root: str  # the folder
+    # shape of an image, [28, 28] or [28, 28, 1]; by default what the files say
+    shape: tuple[PositiveInt, ...] | None = None
+    # how many classes there are, or their names; by default as many as the training labels have
+    classes: Annotated[int, Range(2, MAX_CLASSES)] | tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.shape is not None and (len(self.shape) < 2 or self.shape[2:] not in ((), (1,))):
+            raise ValueError(f"shape must be [height, width] or [height, width, 1], got {list(self.shape)}")
+        if isinstance(self.classes, tuple) and len(set(self.classes)) != max(len(self.classes), 2):
+            raise ValueError(f"classes must be 2 or more different names, got {list(self.classes)}")
+
+    @classmethod
+    def at(cls, path: Path) -> Self | None:
+        """Where the folder holds one of the four files."""
+        names = [_name(split, rank) for split in _PREFIXES for rank in _CONTENTS]
+        return cls(str(path)) if has_any(path, [*names, *(f"{name}.gz" for name in names)]) else None
+
+    def splits(self) -> tuple[str, ...]:
+        """Those of train and test that have a file. Raises DataError where there is none."""
+        root = on_disk(self.root, _ADVICE, folder=True)
+        found = tuple(split for split in _PREFIXES if any(_find(root, split, rank) for rank in _CONTENTS))
+        if not found:
+            raise DataError(f"{root} holds no IDX files. {_ADVICE}")
+        return found
+
+    def describe(self) -> Description | None:
+        """What is declared, where both shape and classes are."""
+        names = self._declared_names()
+        return Description(self._declared_shape(), names) if self.shape and names else None
+
+    def files(self, split: str) -> tuple[Path, ...]:
+        """The file of images and the file of labels. Raises DataError where one is missing."""
+        root = on_disk(self.root, _ADVICE, folder=True)
+        if split not in _PREFIXES:
+            raise DataError(f"{root}: IDX files have the splits train and test, not {split!r}")
+        return tuple(_require(root, split, rank) for rank in _CONTENTS)
+
+    def load(self, split: str, reader: Reader = ALONE) -> Images:  # noqa: ARG002  (one file, or none)
+        """Read a split: uint8 pixels of one channel, and labels."""
+        image_file, label_file = self.files(split)
+        pixels, labels = _read(image_file, 3), _read(label_file, 1)
+        if len(pixels) != len(labels):
+            raise DataError(
+                f"{image_file} has {len(pixels):,} images, {label_file} {len(labels):,} labels: expected as many. "
+                "Use files that belong together"
+            )
+        pixels = pixels[..., None]
+        if self.shape and pixels.shape[1:] != self._declared_shape():
+            raise DataError(
+                f"{image_file}: images are {size_text(pixels.shape[1:])}, expected {size_text(self._declared_shape())} "
+                "as 'shape' says. Correct shape or root"
+            )
+        names = self._declared_names() or self._counted_names(split, labels, label_file)
+        return Images(pixels, checked_labels(labels, len(names), str(label_file)), names)
+
+    def _declared_shape(self) -> Shape:
+        return (*(self.shape or ())[:2], 1)
+
+    def _declared_names(self) -> tuple[str, ...]:
+        return numbered(self.classes) if isinstance(self.classes, int) else self.classes or ()
+
+    def _counted_names(self, split: str, labels: Array, label_file: Path) -> tuple[str, ...]:
+        """Classes are those of the training split, also where another split is read."""
+        training = _find(label_file.parent, "train", 1)
+        if split != "train" and training:
+            labels, label_file = _read(training, 1), training
+        return numbered(count_classes(labels, str(label_file)))
+
+
+def _name(split: str, rank: int) -> str:
+    return f"{_PREFIXES[split]}-{_CONTENTS[rank]}-idx{rank}-ubyte"
+
+
+def _find(root: Path, split: str, rank: int) -> Path | None:
+    name = _name(split, rank)
+    return next((path for path in (root / name, root / f"{name}.gz") if path.is_file()), None)
+
+
+def _require(root: Path, split: str, rank: int) -> Path:
+    path = _find(root, split, rank)
+    if path is None:
+        raise DataError(f"{root / _name(split, rank)} does not exist, with or without .gz. {_ADVICE}")
+    return path
+
+
+def _read(path: Path, rank: int) -> Array:
+    """The values of a file of unsigned bytes with that many dimensions."""
+    with ExitStack() as stack:
+        stack.enter_context(reading(path))
+        stored = stack.enter_context(open(path, "rb"))
+        size = path.stat().st_size
+        zipped = stored.read(2) == _GZIP
+        stored.seek(0)
+        file = cast(BinaryIO, stack.enter_context(gzip.GzipFile(fileobj=stored))) if zipped else stored
+        shape = _header(file, path, rank)
+        count = int(np.prod(shape, dtype=object))
+        if count > (largest_unpacked(size) if zipped else size):
+            raise DataError(
+                f"{path} declares {size_text(shape)} = {count:,} values, more than its {size:,} bytes can hold: "
+                "it is damaged or cut short. Fetch it again"
+            )
+        values = np.empty(count, np.uint8)
+        found = _fill(file, values)
+        if found < count or file.read(1):
+            raise DataError(
+                f"{path} declares {size_text(shape)} = {count:,} values, found "
+                f"{'more' if found == count else f'{found:,}'}: it is damaged or cut short. Fetch it again"
+            )
+    return values.reshape(shape)
+
+
+def _header(file: BinaryIO, path: Path, rank: int) -> Shape:
+    """The dimensions, once the magic number is found to be that of `rank`-dimensional unsigned bytes."""
+    head = file.read(4)
+    wanted = bytes((0, 0, _UNSIGNED_BYTE, rank))
+    if head != wanted:
+        other = next((kind for dims, kind in _CONTENTS.items() if head == wanted[:3] + bytes((dims,))), None)
+        hint = f"This is a file of {other}: are two files swapped?" if other else "Is it an IDX file of that kind?"
+        raise DataError(
+            f"{path} begins with 0x{head.hex() or '(nothing)'}, expected 0x{wanted.hex()} (IDX {_CONTENTS[rank]}, "
+            f"unsigned bytes in {rank} dimension{'s' * (rank > 1)}). {hint}"
+        )
+    dimensions = file.read(4 * rank)
+    if len(dimensions) < 4 * rank:
+        raise DataError(f"{path} ends inside its header. It is cut short: fetch it again")
+    shape = struct.unpack(f">{rank}I", dimensions)
+    if 0 in shape:
+        raise DataError(f"{path} declares {size_text(shape)} values: there is nothing in it. Fetch it again")
+    return shape
+
+
+def _fill(file: BinaryIO, values: Array) -> int:
+    """Read into an array of bytes as far as the file goes, and return how far that is."""
+    view = values.data
+    done = 0
+    while done < len(view):
+        got = cast(Any, file).readinto(view[done:])
+        if not got:
+            break
+        done += got
+    return done

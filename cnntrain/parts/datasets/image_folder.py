@@ -1,0 +1,37 @@
+"""A folder of images: one folder for each class, and the pictures of that class in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from cnntrain.core.registry import register
+from cnntrain.parts.datasets.base import ClassFolders, PictureFields
+from cnntrain.reading.decoded import Recipe
+from cnntrain.reading.pictures import SUFFIXES
+
+
+@register("image_folder")
+@dataclass(frozen=True)
+class ImageFolder(PictureFields, ClassFolders):
+    """Images in class folders: `root/train/CLASS/...`, `root/val/CLASS/...`, or `root/CLASS/...` for training alone.
+
+    Classes are the folders of the training split, sorted by code point. Read are files named .png, .jpg, .jpeg,
+    .bmp, .gif, .webp, .tif, .tiff, .pbm, .pgm, .ppm or .pnm, in any letter case, at any depth of a class folder.
+    Ignored are all other names, and everything hidden (".DS_Store"); links are followed, each folder once.
+
+    `size` ([height, width], or one number for both) is what images are resized to, by Pillow's bilinear filter with
+    antialiasing; without it all must have one size. `channels` is 3 for colour or 1 for grey (ITU-R 601 luma).
+    An image that cannot be read, or has more than `max_pixels`, is an error, or is left out and told of
+    (`on_bad_image: skip`).
+    """
+
+    suffixes: ClassVar[frozenset[str]] = SUFFIXES
+    noun: ClassVar[str] = "images"
+
+    def _recipe(self) -> Recipe:
+        return self.picture_recipe()
+
+    def measured(self) -> Self:
+        """Size and channels as the pictures suggest."""
+        return self.of_pictures(self.sample_of_files())

@@ -1,0 +1,83 @@
+"""K-fold cross-validation: one of k equal parts of another dataset's training samples validates, the rest trains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, cast
+
+import numpy as np
+
+from cnntrain.config.fields import Kind, NonNegativeInt, Range, Seed
+from cnntrain.core.arrays import Array
+from cnntrain.core.description import Description
+from cnntrain.core.errors import DataError
+from cnntrain.core.registry import Part, register
+from cnntrain.parts.datasets.base import Dataset, Images, shuffled
+from cnntrain.reading.reader import ALONE, Reader
+
+
+@register("k_fold")
+@dataclass(frozen=True)
+class KFold(Dataset):
+    """Fold number `fold` (from 0) of `folds` as the split val, the other training samples as train.
+
+    The folds of one seed are disjoint, cover every training sample, and differ by at most one sample in all and in
+    each class (stratified; Kohavi 1995, "A Study of Cross-Validation and Bootstrap"). A test split of the source is
+    passed on; one with a validation split of its own is refused, because it would go unused. Run it once for each
+    fold: `--set data.source.fold=1`.
+    """
+
+    source: Annotated[Part, Kind("datasets")]  # the data set to split
+    folds: Annotated[int, Range(2, 1000)] = 5  # how many folds there are
+    fold: NonNegativeInt = 0  # the fold that validates, from 0
+    seed: Seed = 0  # decides which samples are in which fold
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.fold >= self.folds:
+            raise ValueError(f"fold must be 0 to {self.folds - 1} of {self.folds} folds, got {self.fold}")
+
+    def splits(self) -> tuple[str, ...]:
+        """Train and val, and test where the source has it. Raises DataError where the source has its own val."""
+        found = cast(Dataset, self.source).splits()
+        if "val" in found:
+            raise DataError(
+                "k_fold: the source has a validation split of its own, expected only train and test. Use the source "
+                "without k_fold, or without that split"
+            )
+        return ("train", "val", *(split for split in found if split == "test"))
+
+    def origins(self) -> tuple[Dataset, ...]:
+        """Those of the source."""
+        return cast(Dataset, self.source).origins()
+
+    def describe(self) -> Description | None:
+        """What the source says."""
+        return cast(Dataset, self.source).describe()
+
+    def files(self, split: str) -> tuple[Path, ...]:
+        """Those of the source; for val, those of its training split."""
+        return cast(Dataset, self.source).files("train" if split == "val" else split)
+
+    def load(self, split: str, reader: Reader = ALONE) -> Images:
+        """Read a split. Raises DataError where there are fewer training samples than folds."""
+        self.splits()
+        source = cast(Dataset, self.source)
+        if split not in ("train", "val"):
+            return source.load(split, reader)
+        images = source.load("train", reader)
+        if len(images) < self.folds:
+            raise DataError(
+                f"k_fold: the source has {len(images):,} training samples, expected at least one for each of "
+                f"{self.folds} folds. Lower folds"
+            )
+        validates = self._folds(images) == self.fold
+        return images.take(np.flatnonzero(validates if split == "val" else ~validates))
+
+    def _folds(self, images: Images) -> Array:
+        """The fold of each sample: dealt out like cards, class after class, without starting over at a new class."""
+        order = np.concatenate([*(indices for _, indices in shuffled(images, self.seed, "k_fold"))])
+        folds = np.empty(len(order), np.int64)
+        folds[order] = np.arange(len(order)) % self.folds
+        return folds

@@ -1,0 +1,77 @@
+"""A subset keeps a share of another dataset's training samples: for learning curves, and for trying things fast."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, cast
+
+import numpy as np
+
+from cnntrain.config.fields import Kind, PositiveInt, Range, Seed, check_exactly_one
+from cnntrain.core.arrays import Array
+from cnntrain.core.description import Description
+from cnntrain.core.errors import DataError
+from cnntrain.core.registry import Part, register
+from cnntrain.parts.datasets.base import Dataset, Images, shuffled
+from cnntrain.reading.reader import ALONE, Reader
+
+
+@register("subset")
+@dataclass(frozen=True)
+class Subset(Dataset):
+    """Part of the training samples of `source`; its other splits stay whole, so that results can be compared.
+
+    Give either `fraction`, of each class, rounded, but at least one sample; or `per_class`, the number of samples
+    of each class. Which ones is drawn from `seed`; a larger subset of the same seed contains the smaller. Samples
+    stay in the order of the source. For regression all samples count as one class.
+    """
+
+    source: Annotated[Part, Kind("datasets")]  # the data set to take from
+    fraction: Annotated[float, Range(0, 1, open_low=True)] | None = None  # share of each class to take
+    per_class: PositiveInt | None = None  # samples of each class to take
+    seed: Seed = 0  # decides which samples are taken
+
+    exactly_one: ClassVar[tuple[str, ...]] = ("fraction", "per_class")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_exactly_one(self, "subset")
+
+    def splits(self) -> tuple[str, ...]:
+        """Those of the source."""
+        return cast(Dataset, self.source).splits()
+
+    def origins(self) -> tuple[Dataset, ...]:
+        """Those of the source."""
+        return cast(Dataset, self.source).origins()
+
+    def describe(self) -> Description | None:
+        """What the source says."""
+        return cast(Dataset, self.source).describe()
+
+    def files(self, split: str) -> tuple[Path, ...]:
+        """Those of the source."""
+        return cast(Dataset, self.source).files(split)
+
+    def load(self, split: str, reader: Reader = ALONE) -> Images:
+        """Read a split of the source. Raises DataError where a class has fewer than `per_class` samples."""
+        images = cast(Dataset, self.source).load(split, reader)
+        if split != "train":
+            return images
+        groups = shuffled(images, self.seed, "subset")
+        kept = np.sort(np.concatenate([group[: self._count(whose, group)] for whose, group in groups]))
+        return images.take(kept)
+
+    def _count(self, whose: str, group: Array) -> int:
+        """How many samples of a class are kept."""
+        if self.fraction is not None:
+            return max(math.floor(self.fraction * len(group) + 0.5), 1)
+        wanted = cast(int, self.per_class)
+        if len(group) < wanted:
+            raise DataError(
+                f"subset: {whose} has {len(group):,} training samples, expected {wanted:,} or more as 'per_class' "
+                "says. Lower it, or use fraction"
+            )
+        return wanted

@@ -1,0 +1,371 @@
+"""An activation bends each value by itself: without one, a stack of layers would be one linear map.
+
+Each keeps its output y alone, from which the derivative follows, so it may work in place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+
+from cnntrain.config.fields import Finite, Positive, Range
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.registry import register
+from cnntrain.ops.blocks import BLOCK, blocks, long_rows
+from cnntrain.ops.draft import Draft, Value
+from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
+
+
+class Elementwise(Layer):
+    """What the activations share: any shape, y kept, in place."""
+
+    examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2)), example((7,)))
+    keeps: ClassVar[tuple[str, ...]] = ("y",)
+    inplace: ClassVar[bool] = True
+
+
+@register("relu")
+@dataclass(frozen=True)
+class Relu(Elementwise):
+    """y = max(x, 0) (Nair and Hinton 2010), so dx = dy where y > 0, else 0. At x = 0 the derivative is taken as 0.
+
+    NaN stays NaN.
+    """
+
+    rectifies: ClassVar[bool] = True
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
+        """Zeros to compare with, for NumPy does not vectorize a maximum with a scalar; where y > 0, and as numbers."""
+        room = (n * math.prod(inputs[0]),)
+        return Workspace(scratch={"positive": (room, np.bool_), "factor": (room, dtype)})
+
+    def forward(self, f: Frame) -> None:
+        """Write y = max(x, 0)."""
+        zeros = f.scratch["factor"][: min(BLOCK, f.x.size)]
+        zeros.fill(0)
+        for x, y in long_rows(len(zeros), f.x, f.y):
+            np.maximum(x, zeros[: x.shape[-1]], out=y)
+
+    def backward(self, f: Frame) -> None:
+        """Write dx = dy * (y > 0)."""
+        if f.dx is not None:
+            np.greater(f.y.reshape(-1), 0, out=f.scratch["positive"])
+            np.copyto(
+                f.scratch["factor"], f.scratch["positive"]
+            )  # a product with booleans would convert in small bites
+            np.multiply(f.dy.reshape(-1), f.scratch["factor"], out=f.dx.reshape(-1))
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """max(x, 0)."""
+        return d.op("max", xs[0], 0.0)
+
+
+@register("leaky_relu")
+@dataclass(frozen=True)
+class LeakyRelu(Elementwise):
+    """y = max(x, slope * x) (Maas et al. 2013), so dx = dy where y > 0, else slope * dy. At 0 it is the slope."""
+
+    examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2)), example((7,), slope=0.3))
+
+    slope: Annotated[float, Range(0, 1, open_low=True)] = 0.01  # slope for negative inputs
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+        """Where y > 0, and the values times the slope."""
+        return Workspace(scratch={"positive": ((BLOCK,), np.bool_), "leak": ((BLOCK,), dtype)})
+
+    def forward(self, f: Frame) -> None:
+        """Write y = max(x, slope * x), as 0 < slope <= 1."""
+        for x, y in blocks(f.x, f.y):
+            leak = np.multiply(x, self.slope, out=f.scratch["leak"][: x.size])
+            np.maximum(x, leak, out=y)
+
+    def backward(self, f: Frame) -> None:
+        """Write dx = dy * (1 where y > 0, else slope); y has the sign of x."""
+        if f.dx is not None:
+            for y, dy, dx in blocks(f.y, f.dy, f.dx):
+                positive = np.greater(y, 0, out=f.scratch["positive"][: y.size])
+                slope = np.maximum(positive, self.slope, out=f.scratch["leak"][: y.size], dtype=y.dtype)  # 1 or slope
+                np.multiply(dy, slope, out=dx)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """max(x, slope * x)."""
+        return d.op("max", xs[0], d.op("mul", xs[0], self.slope))
+
+
+@register("tanh")
+@dataclass(frozen=True)
+class Tanh(Elementwise):
+    """y = tanh(x), so dx = dy * (1 - y * y)."""
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+        """The derivative."""
+        return Workspace(scratch={"slope": ((BLOCK,), dtype)})
+
+    def forward(self, f: Frame) -> None:
+        """Write y = tanh(x)."""
+        np.tanh(f.x, out=f.y)
+
+    def backward(self, f: Frame) -> None:
+        """Write dx = dy * (1 - y * y)."""
+        if f.dx is not None:
+            for y, dy, dx in blocks(f.y, f.dy, f.dx):
+                slope = np.multiply(y, y, out=f.scratch["slope"][: y.size])
+                np.subtract(1, slope, out=slope)
+                np.multiply(dy, slope, out=dx)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """tanh(x)."""
+        return d.op("tanh", xs[0])
+
+
+@register("sigmoid")
+@dataclass(frozen=True)
+class Sigmoid(Elementwise):
+    """y = 1 / (1 + exp(-x)), so dx = dy * y * (1 - y)."""
+
+    emits_probabilities: ClassVar[bool] = True
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+        """The derivative."""
+        return Workspace(scratch={"slope": ((BLOCK,), dtype)})
+
+    def forward(self, f: Frame) -> None:
+        """Write y = 1 / (1 + exp(-x)); where exp overflows, y is 0, its limit."""
+        np.negative(f.x, out=f.y)
+        with np.errstate(over="ignore"):
+            np.exp(f.y, out=f.y)
+        np.add(f.y, 1, out=f.y)
+        np.reciprocal(f.y, out=f.y)
+
+    def backward(self, f: Frame) -> None:
+        """Write dx = dy * y * (1 - y)."""
+        if f.dx is not None:
+            for y, dy, dx in blocks(f.y, f.dy, f.dx):
+                slope = np.subtract(1, y, out=f.scratch["slope"][: y.size])
+                np.multiply(slope, y, out=slope)
+                np.multiply(dy, slope, out=dx)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """1 / (1 + exp(-x))."""
+        return d.op("sigmoid", xs[0])
+
+
+@dataclass(frozen=True)
+class Clip(Elementwise):
+    """y = x between two bounds, else the nearer one; so dx = dy where y is strictly between, else 0."""
+
+    def bounds(self) -> tuple[float, float]:
+        """The least and the largest y."""
+        raise NotImplementedError
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+        """Where y is above the lower bound, and where it is below the upper."""
+        return Workspace(scratch={"above": ((BLOCK,), np.bool_), "below": ((BLOCK,), np.bool_)})
+
+    def forward(self, f: Frame) -> None:
+        """Write y = min(max(x, low), high)."""
+        low, high = self.bounds()
+        np.maximum(f.x, low, out=f.y)
+        np.minimum(f.y, high, out=f.y)
+
+    def backward(self, f: Frame) -> None:
+        """Write dx = dy * (low < y < high)."""
+        low, high = self.bounds()
+        if f.dx is not None:
+            for y, dy, dx in blocks(f.y, f.dy, f.dx):
+                np.multiply(dy, _between(f, y, low, high), out=dx)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """min(max(x, low), high)."""
+        low, high = self.bounds()
+        return d.op("min", d.op("max", xs[0], float(low)), float(high))
+
+
+def _between(f: Frame, y: Array, low: float, high: float) -> Array:
+    """Where low < y < high, in scratch."""
+    above = np.greater(y, low, out=f.scratch["above"][: y.size])
+    below = np.less(y, high, out=f.scratch["below"][: y.size])
+    return np.logical_and(above, below, out=above)
+
+
+@register("relu6")
+@dataclass(frozen=True)
+class Relu6(Clip):
+    """y = min(max(x, 0), 6) (Howard et al. 2017, MobileNets), so dx = dy where 0 < y < 6, else 0."""
+
+    rectifies: ClassVar[bool] = True
+
+    def bounds(self) -> tuple[float, float]:
+        """0 and 6."""
+        return 0.0, 6.0
+
+
+@register("hard_tanh")
+@dataclass(frozen=True)
+class HardTanh(Clip):
+    """y = min(max(x, low), high) (Collobert 2004), so dx = dy where low < y < high, else 0."""
+
+    examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2)), example((7,), low=-0.5, high=1.5))
+
+    low: Finite = -1.0  # smallest output
+    high: Finite = 1.0  # largest output
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.low >= self.high:
+            raise ValueError(f"low must be below high, got low {self.low:g} and high {self.high:g}")
+
+    def bounds(self) -> tuple[float, float]:
+        """Low and high."""
+        return self.low, self.high
+
+
+@register("hard_sigmoid")
+@dataclass(frozen=True)
+class HardSigmoid(Elementwise):
+    """y = min(max(x / 6 + 1/2, 0), 1) (Courbariaux et al. 2015, in PyTorch's slope), so dx = dy / 6 where 0 < y < 1."""
+
+    emits_probabilities: ClassVar[bool] = True
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+        """Where y is above 0, and where it is below 1."""
+        return Workspace(scratch={"above": ((BLOCK,), np.bool_), "below": ((BLOCK,), np.bool_)})
+
+    def forward(self, f: Frame) -> None:
+        """Write y = min(max(x / 6 + 1/2, 0), 1)."""
+        np.multiply(f.x, 1 / 6, out=f.y)
+        np.add(f.y, 0.5, out=f.y)
+        np.maximum(f.y, 0, out=f.y)
+        np.minimum(f.y, 1, out=f.y)
+
+    def backward(self, f: Frame) -> None:
+        """Write dx = dy / 6 * (0 < y < 1)."""
+        if f.dx is not None:
+            for y, dy, dx in blocks(f.y, f.dy, f.dx):
+                np.multiply(dy, _between(f, y, 0, 1), out=dx)
+                np.multiply(dx, 1 / 6, out=dx)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """min(max(x / 6 + 1/2, 0), 1)."""
+        line = d.op("add", d.op("mul", xs[0], 1 / 6), 0.5)
+        return d.op("min", d.op("max", line, 0.0), 1.0)
+
+
+@dataclass(frozen=True)
+class Exponential(Elementwise):
+    """y = factor * x where x > 0, else factor * alpha * (exp(x) - 1).
+
+    So dx = dy * factor where y > 0, else dy * factor * alpha * exp(x) = dy * (y + factor * alpha).
+    """
+
+    def constants(self) -> tuple[float, float]:
+        """Factor and alpha."""
+        raise NotImplementedError
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+        """Where y > 0; the exponential, and the derivative."""
+        return Workspace(scratch={"positive": ((BLOCK,), np.bool_), "slope": ((BLOCK,), dtype)})
+
+    def forward(self, f: Frame) -> None:
+        """Write y = factor * max(x, 0) + factor * alpha * (exp(min(x, 0)) - 1)."""
+        factor, alpha = self.constants()
+        for x, y in blocks(f.x, f.y):
+            negative = np.minimum(x, 0, out=f.scratch["slope"][: x.size])
+            np.expm1(negative, out=negative)
+            np.multiply(negative, factor * alpha, out=negative)
+            np.maximum(x, 0, out=y)
+            np.multiply(y, factor, out=y)
+            np.add(y, negative, out=y)
+
+    def backward(self, f: Frame) -> None:
+        """Write dx = dy * (factor where y > 0, else y + factor * alpha)."""
+        factor, alpha = self.constants()
+        if f.dx is not None:
+            for y, dy, dx in blocks(f.y, f.dy, f.dx):
+                positive = np.greater(y, 0, out=f.scratch["positive"][: y.size])
+                slope = np.add(y, factor * alpha, out=f.scratch["slope"][: y.size])
+                np.copyto(slope, factor, where=positive)
+                np.multiply(dy, slope, out=dx)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """Factor * max(x, 0) + factor * alpha * (exp(min(x, 0)) - 1)."""
+        factor, alpha = self.constants()
+        negative = d.op("sub", d.op("exp", d.op("min", xs[0], 0.0)), 1.0)
+        return d.op("add", d.op("mul", d.op("max", xs[0], 0.0), factor), d.op("mul", negative, factor * alpha))
+
+
+@register("elu")
+@dataclass(frozen=True)
+class Elu(Exponential):
+    """y = x where x > 0, else alpha * (exp(x) - 1) (Clevert et al. 2016); so dx = dy, or dy * (y + alpha)."""
+
+    examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2)), example((7,), alpha=0.4))
+
+    alpha: Positive = 1.0  # the limit for large negative inputs is -alpha
+
+    def constants(self) -> tuple[float, float]:
+        """1 and alpha."""
+        return 1.0, self.alpha
+
+
+@register("selu")
+@dataclass(frozen=True)
+class Selu(Exponential):
+    """y = 1.0507 * elu(x, alpha=1.6733) (Klambauer et al. 2017), whose fixed point is mean 0 and variance 1.
+
+    So dx = 1.0507 * dy where y > 0, else dy * (y + 1.0507 * 1.6733). Start it with lecun_normal, drop with
+    alpha_dropout.
+    """
+
+    def constants(self) -> tuple[float, float]:
+        """The paper's lambda and alpha."""
+        return 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+
+
+@register("softplus")
+@dataclass(frozen=True)
+class Softplus(Elementwise):
+    """y = log(1 + exp(beta * x)) / beta (Dugas et al. 2001).
+
+    So dx = dy * sigmoid(beta * x) = dy * (1 - exp(-beta * y)).
+
+    Exact for every x; PyTorch takes y = x from beta * x = 20 on, which differs by 2e-9 at most.
+    """
+
+    examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2)), example((7,), beta=2.5))
+
+    beta: Positive = 1.0  # sharpness of the bend: the larger, the closer to relu
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+        """The derivative."""
+        return Workspace(scratch={"slope": ((BLOCK,), dtype)})
+
+    def forward(self, f: Frame) -> None:
+        """Write y = log(exp(0) + exp(beta * x)) / beta."""
+        np.multiply(f.x, self.beta, out=f.y)
+        with np.errstate(invalid="ignore"):  # of NaN, which stays
+            np.logaddexp(f.y, 0, out=f.y)
+        np.multiply(f.y, 1 / self.beta, out=f.y)
+
+    def backward(self, f: Frame) -> None:
+        """Write dx = dy * -(exp(-beta * y) - 1)."""
+        if f.dx is not None:
+            for y, dy, dx in blocks(f.y, f.dy, f.dx):
+                slope = np.multiply(y, -self.beta, out=f.scratch["slope"][: y.size])
+                np.expm1(slope, out=slope)
+                np.negative(slope, out=slope)
+                np.multiply(dy, slope, out=dx)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """(max(beta * x, 0) + log(1 + exp(-abs(beta * x)))) / beta, in which nothing overflows."""
+        x = d.op("mul", xs[0], self.beta)
+        return d.op("mul", d.op("add", d.op("max", x, 0.0), _soft_part(d, x)), 1 / self.beta)
+
+
+def _soft_part(d: Draft, x: Value) -> Value:
+    """log(1 + exp(-abs(x)))."""
+    return d.op("log", d.op("add", d.op("exp", d.op("neg", d.op("abs", x))), 1.0))

@@ -1,0 +1,228 @@
+"""Batch normalization gives every channel mean 0 and variance 1 over the batch, then a learned scale and shift."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from cnntrain.config.fields import Positive, Probability
+from cnntrain.core.arrays import Array, Param, Shape
+from cnntrain.core.registry import register
+from cnntrain.ops.blocks import line, long_rows
+from cnntrain.ops.draft import Draft, Value
+from cnntrain.parts.layers.base import Coupled, Example, Frame, Workspace, example
+
+CENTERED = 64.0  # mean^2 / variance of a channel beyond which x is centered first
+
+
+class Affine(NamedTuple):
+    """x -> (x - start) * factor + shift, the same for all shards of a batch; all (channels,) in float64."""
+
+    starts: Array | None  # values of x's type; None where every start is 0
+    factors: Array
+    shifts: Array
+    rest: Array  # the mean less the start
+    r: Array
+
+
+@register("batch_norm")
+@dataclass(frozen=True)
+class BatchNorm(Coupled):
+    """y = (x - mean) * r * scale + shift with r = 1 / sqrt(var + eps) (Ioffe and Szegedy 2015), channel by channel.
+
+    In training, mean and variance (divided by the count m) are those of the whole batch, over samples and pixels; in
+    evaluation the running ones: running = (1 - momentum) * running + momentum * new, the variance there divided by
+    m - 1 (PyTorch; Keras counts momentum the other way round). With xhat = (x - mean) * r and sums over the batch
+
+        dshift = sum(dy)        dscale = sum(dy * xhat)        dx = scale * r * (dy - dshift / m - xhat * dscale / m)
+
+    Sums run over an image's rows in x's type and from there on in float64. Where a mean is large against its deviation
+    (CENTERED), x is centered by subtraction before it is squared, multiplied or scaled, so that it costs no digits:
+    for the statistics about the shard's first pixel, moved back exactly (Chan, Golub, LeVeque 1983); for the rest
+    about the rounded mean, with the rounding put right in the shift. Elsewhere the mean is folded into the shift,
+    which loses at most a digit and saves a pass.
+
+    Frozen, it keeps its scale and shift, and normalizes by its running statistics as in evaluation (Keras's
+    trainable = False; PyTorch calls eval on such a layer).
+    """
+
+    examples: ClassVar[tuple[Example, ...]] = (
+        example((3, 4, 2)),
+        example((5,), eps=1e-3),
+        example((2, 3, 3), affine=False, momentum=0.3),
+    )
+    affine_map: ClassVar[bool] = True
+
+    eps: Positive = 1e-5  # added to the variance, against division by zero
+    momentum: Probability = 0.1  # weight of the new batch in the running statistics
+    affine: bool = True  # train a scale and a shift for each channel
+
+    def params(self, *inputs: Shape) -> dict[str, Param]:
+        """Declare scale and shift (channels,) where affine; running_mean and running_var (channels,)."""
+        shape = inputs[0][-1:]
+        learned = {"scale": Param(shape, "norm", start=1), "shift": Param(shape, "norm", start=0)}
+        measured = {
+            "running_mean": Param(shape, "statistic", start=0),
+            "running_var": Param(shape, "statistic", start=1),
+        }
+        return learned | measured if self.affine else measured
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
+        """Room for the shard, for a line of factors, for the sums of every image, and the ones these are taken with."""
+        images, rows, row = _rows(inputs[0], n)
+        size = n * math.prod(inputs[0])
+        return Workspace(
+            scratch={
+                "room": ((size,), dtype),
+                "line": ((line(inputs[0][-1], size),), dtype),
+                "first": ((images, row), dtype),
+                "second": ((images, row), dtype),
+                "ones": ((rows,), dtype),
+            }
+        )
+
+    def flops(self, *inputs: Shape) -> int:
+        """Subtract, multiply, add; the statistics are not counted."""
+        return 3 * math.prod(inputs[0])
+
+    def partial(self, f: Frame) -> Array:
+        """[count, sum of x (channels), sum of x * x (channels)] of the shard."""
+        channels = f.x.shape[-1]
+        count = f.x.size // channels
+        first, second = _sums(f, f.x, f.x)
+        mean = first / count
+        if np.any(mean * mean > CENTERED * (second / count - mean * mean)):
+            pivot = f.x.reshape(-1, channels)[0]
+            centered, wide = _centered(f, pivot), pivot.astype(np.float64)
+            first, second = _sums(f, centered, centered)
+            first, second = first + count * wide, second + wide * (2 * first + count * wide)
+        return np.concatenate([[count], first, second])
+
+    def forward(self, f: Frame) -> None:
+        """Write y = (x - mean) * factor + shift."""
+        affine = f.once_a_batch("forward", self._affine)
+        if affine.starts is not None:
+            _by_channel(f, np.subtract, f.x, affine.starts, f.y)
+        _by_channel(f, np.multiply, f.x if affine.starts is None else f.y, affine.factors, f.y)
+        _by_channel(f, np.add, f.y, affine.shifts, f.y)
+
+    def partial_back(self, f: Frame) -> Array:
+        """[count, sum of dy (channels), sum of dy * xhat (channels)] of the shard: its dshift and dscale."""
+        affine = f.once_a_batch("forward", self._affine)
+        d_shift, d_scale = _sums(f, f.dy, f.x if affine.starts is None else _centered(f, affine.starts))
+        d_scale = (d_scale - affine.rest * d_shift) * affine.r
+        if f.dp is not None and self.affine:
+            f.dp["shift"][...], f.dp["scale"][...] = d_shift, d_scale
+        return np.concatenate([[f.x.size // f.x.shape[-1]], d_shift, d_scale])
+
+    def backward(self, f: Frame) -> None:
+        """Write dx = a * dy + b * (x - mean) + c, the terms of the formula sorted by what varies.
+
+        A frozen one keeps to its running statistics, which do not depend on x: dx = a * dy alone.
+        """
+        if f.dx is None:
+            return
+        affine = f.once_a_batch("forward", self._affine)
+        _by_channel(f, np.multiply, f.dy, affine.factors, f.dx)
+        if f.total is None:
+            return
+        per_x, constant = f.once_a_batch("backward", self._terms)
+        term = f.scratch["room"].reshape(f.x.shape)
+        _by_channel(f, np.multiply, f.x if affine.starts is None else _centered(f, affine.starts), per_x, term)
+        _by_channel(f, np.add, term, constant, term)
+        np.add(f.dx.reshape(-1), f.scratch["room"], out=f.dx.reshape(-1))
+
+    def _affine(self, f: Frame) -> Affine:
+        """What forward does to x: by the batch's statistics, or the running ones where there is no total."""
+        if f.total is None:
+            mean, variance = (f.p[name].astype(np.float64) for name in ("running_mean", "running_var"))
+        else:
+            mean, variance = _moments(f.total)
+        r = 1 / np.sqrt(variance + self.eps)
+        factor = self._scale(f) * r
+        start = np.zeros(mean.shape, f.x.dtype)
+        if large := bool(np.any(mean * mean * r * r > CENTERED)):
+            start = mean.astype(f.x.dtype)
+        rest = mean - start
+        shift = (f.p["shift"] if self.affine else 0) - rest * factor
+        return Affine(start.astype(np.float64) if large else None, factor, shift, rest, r)
+
+    def _terms(self, f: Frame) -> tuple[Array, Array]:
+        """B and c of backward (channels,), in float64."""
+        channels = f.x.shape[-1]
+        affine = f.once_a_batch("forward", self._affine)
+        count, d_shift, d_scale = f.total[0], f.total[1 : 1 + channels], f.total[1 + channels :]
+        factor = self._scale(f) * affine.r
+        per_x = -factor * affine.r * d_scale / count
+        return per_x, -factor * d_shift / count - per_x * affine.rest
+
+    def update_statistics(self, total: Array, p: Mapping[str, Array]) -> None:
+        """Fold the batch's mean and unbiased variance into the running ones.
+
+        Raises ValueError for a batch with one value a channel, whose variance is not defined (as PyTorch).
+        """
+        count = total[0]
+        if count < 2:
+            raise ValueError(
+                "batch_norm got one value per channel in this batch, which has no variance: "
+                "choose a batch_size that leaves no batch of one sample"
+            )
+        mean, variance = _moments(total)
+        for name, new in (("running_mean", mean), ("running_var", variance * (count / (count - 1)))):
+            p[name][...] = (1 - self.momentum) * p[name] + self.momentum * new
+
+    def _scale(self, f: Frame) -> Any:
+        """The learned scale in float64, or 1."""
+        return f.p["scale"].astype(np.float64) if self.affine else 1.0
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:
+        """(x - mean) * factor + shift, by the running statistics, with the mean's rounding put right as in forward."""
+        mean = p["running_mean"].astype(np.float64)
+        rounded = p["running_mean"].astype(np.float32)
+        factor = p.get("scale", np.float64(1)) / np.sqrt(p["running_var"].astype(np.float64) + self.eps)
+        shift = p.get("shift", np.float64(0)) - (mean - rounded) * factor
+        y = d.op("mul", d.op("sub", xs[0], d.constant("mean", rounded)), d.constant("factor", factor))
+        return d.op("add", y, d.constant("shift", shift))
+
+
+def _moments(total: Array) -> tuple[Array, Array]:
+    """Mean and biased variance (channels,) from [count, sums, sums of squares]."""
+    channels = len(total) // 2
+    mean = total[1 : 1 + channels] / total[0]
+    return mean, np.maximum(total[1 + channels :] / total[0] - mean * mean, 0)
+
+
+def _rows(shape: Shape, n: int) -> Shape:
+    """A shard of n samples as (images, rows, values in a row): operations along rows run long, and sums are short."""
+    return (n, shape[0], shape[1] * shape[2]) if len(shape) == 3 else (1, n, math.prod(shape))
+
+
+def _by_channel(f: Frame, operation: np.ufunc, x: Array, factors: Array, out: Array) -> None:
+    """Apply an operation to an array of x's shape and a factor for each channel, rounded to x's type."""
+    repeated = f.scratch["line"]
+    repeated.reshape(-1, len(factors))[...] = factors
+    for part, result in long_rows(len(repeated), x, out):
+        operation(part, repeated[: part.shape[-1]], out=result)
+
+
+def _centered(f: Frame, starts: Array) -> Array:
+    """X - start, in scratch."""
+    centered = f.scratch["room"].reshape(f.x.shape)
+    _by_channel(f, np.subtract, f.x, starts, centered)
+    return centered
+
+
+def _sums(f: Frame, a: Array, b: Array) -> tuple[Array, Array]:
+    """Sums by channel of an array of x's shape, and of its product with another, in float64."""
+    first, second, ones = f.scratch["first"], f.scratch["second"], f.scratch["ones"]
+    a, b = (array.reshape(len(first), len(ones), -1) for array in (a, b))
+    ones.fill(1)
+    np.matmul(ones, a, out=first)  # faster than adding up along an axis
+    np.einsum("irk,irk->ik", a, b, out=second)
+    by_row = [np.add.reduce(sums, 0, dtype=np.float64) for sums in (first, second)]
+    total, product = (sums.reshape(-1, f.x.shape[-1]).sum(0) for sums in by_row)
+    return total, product

@@ -1,0 +1,79 @@
+"""A dense layer connects every input feature with every unit: one matrix product."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from cnntrain.config.fields import Classes
+from cnntrain.core.arrays import Array, Param, Shape
+from cnntrain.core.registry import register
+from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.products import multiply
+from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, width
+
+
+@register("dense")
+@dataclass(frozen=True)
+class Dense(Layer):
+    """y = x @ weight + bias (PyTorch's Linear, whose weight is the transpose).
+
+    So dweight = x.T @ dy, dbias = sum of dy over samples, dx = dy @ weight.T.
+    """
+
+    examples: ClassVar[tuple[Example, ...]] = (
+        example((5,), units=3),
+        example((4,), units=1),
+        example((1,), units=2, bias=False),
+    )
+    affine_map: ClassVar[bool] = True
+    absorbs_scale: ClassVar[bool] = True
+
+    units: Classes  # outputs; `auto` is the number of classes
+    bias: bool = True  # add a trained bias to each output
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """(features,) -> (units,)."""
+        if len(inputs[0]) != 1:
+            raise ValueError(f"dense needs features, got an image {inputs[0]}: put flatten or global_avg_pool before")
+        return (width(self.units),)
+
+    def params(self, *inputs: Shape) -> dict[str, Param]:
+        """Declare weight (features, units) and, unless switched off, bias (units,)."""
+        (features,), units = inputs[0], width(self.units)
+        declared = {"weight": Param((features, units), "weight", features, units)}
+        if self.bias:
+            declared["bias"] = Param((units,), "bias", features, units)
+        return declared
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+        """Ones, whose product with dy is the gradient of the bias."""
+        return Workspace(scratch={"ones": ((n,), dtype)} if self.bias else {})
+
+    def flops(self, *inputs: Shape) -> int:
+        """Two for each weight, one for each bias."""
+        return width(self.units) * (2 * inputs[0][0] + self.bias)
+
+    def forward(self, f: Frame) -> None:
+        """Write y = x @ weight + bias."""
+        multiply(f.x, f.p["weight"], f.y)
+        if self.bias:
+            np.add(f.y, f.p["bias"], out=f.y)
+
+    def backward(self, f: Frame) -> None:
+        """Write dweight = x.T @ dy, dbias = 1.T @ dy, dx = dy @ weight.T."""
+        if f.dp is not None:
+            multiply(f.x.T, f.dy, f.dp["weight"])
+            if self.bias:
+                f.scratch["ones"].fill(1)
+                np.matmul(f.scratch["ones"], f.dy, out=f.dp["bias"])
+        if f.dx is not None:
+            np.matmul(f.dy, f.p["weight"].T, out=f.dx)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:
+        """X @ weight + bias."""
+        y = d.op("matmul", xs[0], d.constant("weight", p["weight"]), shape=p["weight"].shape[1:])
+        return d.op("add", y, d.constant("bias", p["bias"])) if "bias" in p else y

@@ -1,0 +1,219 @@
+"""A gated activation multiplies each value by a smooth gate of itself: y = x * gate(x).
+
+Its slope cannot be told from y, which falls before it rises, so these keep x.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.registry import register
+from cnntrain.ops.blocks import BLOCK, blocks
+from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.erf import erf, erf_scratch
+from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
+
+_CUBIC = 0.044715  # of gelu's tanh form
+_ROOT = math.sqrt(2 / math.pi)
+
+
+@dataclass(frozen=True)
+class Gated(Layer):
+    """What these share: any shape, x kept, worked on block by block.
+
+    y = x * g(x), so dx = dy * (g(x) + x * g'(x)).
+    """
+
+    examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2)), example((7,)))
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+        """The gate and what it is made of."""
+        return Workspace(scratch={"gate": ((BLOCK,), dtype), "inner": ((BLOCK,), dtype)})
+
+    def forward(self, f: Frame) -> None:
+        """Write y = x * g(x)."""
+        for x, y in blocks(f.x, f.y):
+            gate = f.scratch["gate"][: x.size]
+            self.gate(x, gate, f)
+            np.multiply(x, gate, out=y)
+
+    def backward(self, f: Frame) -> None:
+        """Write dx = dy * (g(x) + x * g'(x))."""
+        if f.dx is not None:
+            for x, dy, dx in blocks(f.x, f.dy, f.dx):
+                gate = f.scratch["gate"][: x.size]
+                self.gate(x, gate, f)
+                self.gate_slope(x, gate, dx, f)
+                np.multiply(dx, x, out=dx)
+                np.add(dx, gate, out=dx)
+                np.multiply(dx, dy, out=dx)
+
+    def gate(self, x: Array, out: Array, f: Frame) -> None:
+        """Overwrite out by g(x)."""
+        raise NotImplementedError
+
+    def gate_slope(self, x: Array, gate: Array, out: Array, f: Frame) -> None:
+        """Overwrite out by g'(x); `gate` is g(x), and f.scratch["inner"] as `gate` left it."""
+        raise NotImplementedError
+
+
+def _sigmoid(x: Array, out: Array) -> None:
+    """Overwrite out by 1 / (1 + exp(-x)); where exp overflows, it is 0, its limit."""
+    np.negative(x, out=out)
+    with np.errstate(over="ignore"):
+        np.exp(out, out=out)
+    np.add(out, 1, out=out)
+    np.reciprocal(out, out=out)
+
+
+@register("silu")
+@dataclass(frozen=True)
+class Silu(Gated):
+    """y = x * s with s = sigmoid(x) (Elfwing et al. 2018; swish of Ramachandran et al. 2017).
+
+    ds/dx = s * (1 - s), so dx = dy * (s + x * s * (1 - s)).
+    """
+
+    def gate(self, x: Array, out: Array, f: Frame) -> None:  # noqa: ARG002
+        """S = sigmoid(x)."""
+        _sigmoid(x, out)
+
+    def gate_slope(self, x: Array, gate: Array, out: Array, f: Frame) -> None:  # noqa: ARG002
+        """S * (1 - s)."""
+        np.subtract(1, gate, out=out)
+        np.multiply(out, gate, out=out)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """X * sigmoid(x)."""
+        return d.op("mul", xs[0], d.op("sigmoid", xs[0]))
+
+
+@register("mish")
+@dataclass(frozen=True)
+class Mish(Gated):
+    """y = x * t with t = tanh(log(1 + exp(x))) (Misra 2019).
+
+    The inner function's slope is sigmoid(x), so dx = dy * (t + x * (1 - t * t) * sigmoid(x)).
+    """
+
+    def gate(self, x: Array, out: Array, f: Frame) -> None:  # noqa: ARG002
+        """T = tanh(softplus(x))."""
+        with np.errstate(invalid="ignore"):  # of NaN, which stays
+            np.logaddexp(x, 0, out=out)
+        np.tanh(out, out=out)
+
+    def gate_slope(self, x: Array, gate: Array, out: Array, f: Frame) -> None:
+        """(1 - t * t) * sigmoid(x)."""
+        inner = f.scratch["inner"][: x.size]
+        np.multiply(gate, gate, out=out)
+        np.subtract(1, out, out=out)
+        _sigmoid(x, inner)
+        np.multiply(out, inner, out=out)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """X * tanh(max(x, 0) + log(1 + exp(-abs(x))))."""
+        rest = d.op("log", d.op("add", d.op("exp", d.op("neg", d.op("abs", xs[0]))), 1.0))
+        return d.op("mul", xs[0], d.op("tanh", d.op("add", d.op("max", xs[0], 0.0), rest)))
+
+
+@register("gelu")
+@dataclass(frozen=True)
+class Gelu(Gated):
+    """y = x * P(x), P the standard normal distribution function (Hendrycks and Gimpel 2016).
+
+    approximate "none" is the definition: P(x) = (1 + erf(x / sqrt(2))) / 2, whose slope is exp(-x * x / 2) /
+    sqrt(2 * pi). "tanh" is the paper's P(x) = (1 + tanh(u)) / 2 with u = sqrt(2 / pi) * (x + 0.044715 * x^3), whose
+    slope is (1 - tanh(u)^2) / 2 * sqrt(2 / pi) * (1 + 3 * 0.044715 * x * x). Either way dx = dy * (P + x * P').
+    """
+
+    examples: ClassVar[tuple[Example, ...]] = (
+        example((3, 5, 2)),
+        example((7,), approximate="tanh"),
+    )
+
+    approximate: Literal["none", "tanh"] = "none"  # `tanh` is the usual approximation, `none` the exact function
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
+        """The gate, what it is made of, and for the definition what erf needs."""
+        scratch = dict(super().workspace(*inputs, n=n, dtype=dtype).scratch)
+        return Workspace(scratch=scratch | (erf_scratch(BLOCK, dtype) if self.approximate == "none" else {}))
+
+    def gate(self, x: Array, out: Array, f: Frame) -> None:
+        """P(x)."""
+        inner = f.scratch["inner"][: x.size]
+        if self.approximate == "none":
+            np.multiply(x, math.sqrt(0.5), out=inner)
+            erf(inner, out, f.scratch["erf"], f.scratch["erf_small"])
+        else:
+            np.multiply(x, x, out=inner)
+            np.multiply(inner, _ROOT * _CUBIC, out=inner)
+            np.add(inner, _ROOT, out=inner)
+            np.multiply(inner, x, out=inner)
+            np.tanh(inner, out=out)
+        np.add(out, 1, out=out)
+        np.multiply(out, 0.5, out=out)
+
+    def gate_slope(self, x: Array, gate: Array, out: Array, f: Frame) -> None:
+        """P'(x); for tanh, (1 - tanh^2) / 2 = 2 * P * (1 - P)."""
+        np.multiply(x, x, out=out)
+        if self.approximate == "none":
+            np.multiply(out, -0.5, out=out)
+            np.exp(out, out=out)
+            np.multiply(out, 1 / math.sqrt(2 * math.pi), out=out)
+            return
+        np.multiply(out, 3 * _ROOT * _CUBIC, out=out)
+        np.add(out, _ROOT, out=out)
+        inner = f.scratch["inner"][: x.size]
+        np.subtract(1, gate, out=inner)
+        np.multiply(inner, gate, out=inner)
+        np.multiply(inner, 2, out=inner)
+        np.multiply(out, inner, out=out)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """X * P(x)."""
+        x = xs[0]
+        if self.approximate == "none":
+            inner = d.op("erf", d.op("mul", x, math.sqrt(0.5)))
+        else:
+            cube = d.op("mul", d.op("mul", x, x), x)
+            inner = d.op("tanh", d.op("mul", d.op("add", x, d.op("mul", cube, 0.044715)), math.sqrt(2 / math.pi)))
+        return d.op("mul", d.op("mul", x, 0.5), d.op("add", inner, 1.0))
+
+
+@register("hard_swish")
+@dataclass(frozen=True)
+class HardSwish(Gated):
+    """y = x * g with g = min(max(x / 6 + 1/2, 0), 1) (Howard et al. 2019, MobileNetV3).
+
+    g' = 1/6 where 0 < g < 1, else 0; so dx = dy * (x / 3 + 1/2) there, 0 below and dy above.
+    """
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
+        """The gate, and where it is above 0 or below 1."""
+        scratch = dict(super().workspace(*inputs, n=n, dtype=dtype).scratch)
+        return Workspace(scratch=scratch | {"above": ((BLOCK,), np.bool_), "below": ((BLOCK,), np.bool_)})
+
+    def gate(self, x: Array, out: Array, f: Frame) -> None:  # noqa: ARG002
+        """g(x)."""
+        np.multiply(x, 1 / 6, out=out)
+        np.add(out, 0.5, out=out)
+        np.maximum(out, 0, out=out)
+        np.minimum(out, 1, out=out)
+
+    def gate_slope(self, x: Array, gate: Array, out: Array, f: Frame) -> None:
+        """1/6 where 0 < g < 1."""
+        above = np.greater(gate, 0, out=f.scratch["above"][: x.size])
+        below = np.less(gate, 1, out=f.scratch["below"][: x.size])
+        np.logical_and(above, below, out=above)
+        np.multiply(above, 1 / 6, out=out, dtype=out.dtype)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """X * min(max(x / 6 + 1/2, 0), 1)."""
+        line = d.op("add", d.op("mul", xs[0], 1 / 6), 0.5)
+        return d.op("mul", xs[0], d.op("min", d.op("max", line, 0.0), 1.0))

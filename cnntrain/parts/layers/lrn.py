@@ -1,0 +1,110 @@
+"""Local response normalization divides each value by what the neighboring channels say at the same pixel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from cnntrain.config.fields import NonNegative, Positive, PositiveInt
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.registry import register
+from cnntrain.ops.blocks import row_blocks, rows_per_block
+from cnntrain.ops.draft import Draft, Value
+from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, image
+
+
+@register("lrn")
+@dataclass(frozen=True)
+class Lrn(Layer):
+    """y = x / d^beta with d = k + alpha / size * sum of x * x over `size` channels around (Krizhevsky et al. 2012).
+
+    The window of channel c reaches from c - size // 2 to c + (size - 1) // 2, less what is outside. alpha is divided
+    by `size`, as in Caffe and PyTorch, which the paper does not. With S the sum over a window and S' over the windows
+    a channel is in,
+
+        dx = dy / d^beta - 2 * alpha * beta / size * x * S'(dy * x / d^(beta + 1))
+    """
+
+    examples: ClassVar[tuple[Example, ...]] = (
+        example((2, 3, 7)),
+        example((2, 2, 4), size=3, alpha=0.5, beta=0.6, k=2.0),
+        example((2, 1, 5), size=4, alpha=2.0),
+        example((1, 2, 2), size=7, alpha=1.0),
+    )
+
+    size: PositiveInt = 5  # channels in the window
+    alpha: NonNegative = 1e-4  # weight of the window's mean square
+    beta: NonNegative = 0.75  # exponent of the divisor
+    k: Positive = 1.0  # constant term of the divisor
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Unchanged; an image."""
+        return image(inputs[0], "lrn")
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+        """Three blocks of pixels."""
+        block = (3, rows_per_block(inputs[0][-1]), inputs[0][-1])
+        return Workspace(scratch={"blocks": (block, dtype)})
+
+    def flops(self, *inputs: Shape) -> int:
+        """For each value: square, window, scale, shift, power, divide."""
+        return (self.size + 5) * math.prod(inputs[0])
+
+    def forward(self, f: Frame) -> None:
+        """Write y = x / d^beta."""
+        for x, y in row_blocks(f.x.shape[-1], f.x, f.y):
+            work, d, _ = (block[: len(x)] for block in f.scratch["blocks"])
+            self._denominator(x, work, d)
+            np.power(d, -self.beta, out=work)
+            np.multiply(x, work, out=y)
+
+    def backward(self, f: Frame) -> None:
+        """Write dx = dy / d^beta - 2 * alpha * beta / size * x * S'(dy * x / d^(beta + 1))."""
+        if f.dx is None:
+            return
+        before, after = self._reach()
+        for x, dy, dx in row_blocks(f.x.shape[-1], f.x, f.dy, f.dx):
+            work, d, crossed = (block[: len(x)] for block in f.scratch["blocks"])
+            self._denominator(x, work, d)
+            np.power(d, -self.beta, out=work)
+            np.multiply(dy, work, out=dx)
+            np.multiply(dx, x, out=work)
+            np.divide(work, d, out=work)
+            _window_sums(work, after, before, crossed)  # a channel is in the windows that reach it: the mirror image
+            np.multiply(crossed, x, out=crossed)
+            np.multiply(crossed, 2 * self.alpha * self.beta / self.size, out=crossed)
+            np.subtract(dx, crossed, out=dx)
+
+    def _reach(self) -> tuple[int, int]:
+        """How many channels before and after its own a window holds."""
+        return self.size // 2, (self.size - 1) // 2
+
+    def _denominator(self, x: Array, work: Array, d: Array) -> None:
+        """Overwrite d by k + alpha / size * S(x * x)."""
+        np.multiply(x, x, out=work)
+        _window_sums(work, *self._reach(), d)
+        np.multiply(d, self.alpha / self.size, out=d)
+        np.add(d, self.k, out=d)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+        """X / d^beta, the sum over a window of channels as a product with a matrix."""
+        places, (before, after) = np.arange(xs[0].shape[2]), self._reach()
+        offset = places - places[:, None]
+        window = d.constant("window", ((offset >= -before) & (offset <= after)).astype(np.float32))
+        sums = d.along(d.op("mul", xs[0], xs[0]), window, 2)
+        denominator = d.op("add", d.op("mul", sums, self.alpha / self.size), self.k)
+        return d.op("mul", xs[0], d.op("pow", denominator, -self.beta))
+
+
+def _window_sums(values: Array, before: int, after: int, out: Array) -> None:
+    """out[:, c] = sum of values[:, c - before .. c + after], for those that exist."""
+    channels = values.shape[1]
+    np.copyto(out, values)
+    for offset in (*range(-min(before, channels - 1), 0), *range(1, min(after, channels - 1) + 1)):
+        to = slice(max(0, -offset), channels - max(0, offset))
+        of = slice(max(0, offset), channels + min(0, offset))
+        np.add(out[:, to], values[:, of], out=out[:, to])

@@ -1,0 +1,276 @@
+"""A sample norm gives the values of one sample mean 0 and variance 1, over the whole of it or over parts.
+
+Unlike batch normalization it is the same in training and evaluation, and does not care how large a batch is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from cnntrain.config.fields import Positive, PositiveInt
+from cnntrain.core.arrays import Array, Param, Shape
+from cnntrain.core.registry import register
+from cnntrain.ops.blocks import rows_per_block
+from cnntrain.ops.draft import Draft, Value
+from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, image
+
+
+@dataclass(frozen=True)
+class SampleNorm(Layer):
+    """y = (x - mean) * r * scale + shift with r = 1 / sqrt(var + eps), over sets of values of one sample.
+
+    The variance is divided by the count, as PyTorch's; scale and shift belong to a channel. Seen as (rows, pixels,
+    groups, depth), a set is the pixels and depth of one row and group. With xhat = (x - mean) * r and g = dy * scale,
+
+        dshift = sum(dy)    dscale = sum(dy * xhat)    dx = r * (g - mean(g) - xhat * mean(g * xhat))
+
+    where the sums run over rows and pixels, the means over the set; the two terms that are subtracted are what mean
+    and var take away.
+    """
+
+    eps: Positive = 1e-5  # added to the variance, against division by zero
+    affine: bool = True  # train a scale and a shift
+
+    centers: ClassVar[bool] = True  # whether the mean is taken off; else var is the mean of squares
+    shifts: ClassVar[bool] = True  # whether affine has a shift
+
+    def sets(self, shape: Shape) -> tuple[int, int, int, int]:
+        """One sample as (rows, pixels, groups, depth)."""
+        raise NotImplementedError
+
+    def params(self, *inputs: Shape) -> dict[str, Param]:
+        """Declare scale and shift (channels,) where affine."""
+        if not self.affine:
+            return {}
+        shape = inputs[0][-1:]
+        scale = {"scale": Param(shape, "norm", start=1)}
+        return scale | {"shift": Param(shape, "norm", start=0)} if self.shifts else scale
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
+        """kept: mean and r of each set. scratch: two blocks of rows, two values for each set, one for each channel."""
+        rows, pixels, groups, depth = self.sets(inputs[0])
+        step = min(rows_per_block(pixels * groups * depth), n * rows)
+        block, of_set = (step, pixels, groups, depth), (step, 1, groups, 1)
+        moment = ((n * rows, 1, groups, 1), dtype)
+        return Workspace(
+            kept={"mean": moment, "r": moment} if self.centers else {"r": moment},
+            scratch={
+                "xhat": (block, dtype),
+                "product": (block, dtype),
+                "first": (of_set, dtype),
+                "second": (of_set, dtype),
+                "share": ((groups, depth), dtype),
+            },
+        )
+
+    def flops(self, *inputs: Shape) -> int:
+        """Eight for each value: sum, center, square, sum, and subtract, multiply, multiply, add."""
+        return 8 * math.prod(inputs[0])
+
+    def epsilon(self, dtype: np.dtype[Any]) -> float:  # noqa: ARG002
+        """What is added to the variance."""
+        return self.eps
+
+    def forward(self, f: Frame) -> None:
+        """Write y = xhat * scale + shift."""
+        for at, x, y in self._blocks(f, f.x, f.y):
+            square, r = f.scratch["product"][: len(x)], f.kept["r"][at]
+            count = x.shape[1] * x.shape[3]
+            if self.centers:
+                mean = np.add.reduce(x, axis=(1, 3), keepdims=True, out=f.kept["mean"][at])
+                np.multiply(mean, 1 / count, out=mean)
+                x = np.subtract(x, mean, out=f.scratch["xhat"][: len(x)])
+            np.multiply(x, x, out=square)
+            np.add.reduce(square, axis=(1, 3), keepdims=True, out=r)
+            np.multiply(r, 1 / count, out=r)
+            np.add(r, self.epsilon(r.dtype), out=r)
+            np.sqrt(r, out=r)
+            np.reciprocal(r, out=r)
+            np.multiply(x, r, out=y)
+            if self.affine:
+                np.multiply(y, _per_channel(f.p["scale"], y), out=y)
+                if self.shifts:
+                    np.add(y, _per_channel(f.p["shift"], y), out=y)
+
+    def backward(self, f: Frame) -> None:
+        """Write dscale, dshift and dx = r * (g - mean(g) - xhat * mean(g * xhat))."""
+        if f.dp is not None:
+            for gradient in f.dp.values():
+                gradient.fill(0)
+        arrays = (f.x, f.dy) if f.dx is None else (f.x, f.dy, f.dx)
+        for at, x, dy, *dx in self._blocks(f, *arrays):
+            xhat = self._xhat(f, at, x)
+            if f.dp is not None and self.affine:
+                product = np.multiply(dy, xhat, out=f.scratch["product"][: len(x)])
+                _add_by_channel(f, product, f.dp["scale"])
+                if self.shifts:
+                    _add_by_channel(f, dy, f.dp["shift"])
+            if dx:
+                self._input_gradient(f, f.kept["r"][at], xhat, dy, dx[0])
+
+    def _xhat(self, f: Frame, at: slice, x: Array) -> Array:
+        """(x - mean) * r of a block, in scratch."""
+        xhat = f.scratch["xhat"][: len(x)]
+        if self.centers:
+            np.subtract(x, f.kept["mean"][at], out=xhat)
+            return np.multiply(xhat, f.kept["r"][at], out=xhat)
+        return np.multiply(x, f.kept["r"][at], out=xhat)
+
+    def _input_gradient(self, f: Frame, r: Array, xhat: Array, dy: Array, dx: Array) -> None:
+        """Overwrite a block of dx."""
+        count = dy.shape[1] * dy.shape[3]
+        product, first, second = (f.scratch[name][: len(dy)] for name in ("product", "first", "second"))
+        g = dy
+        if self.affine:
+            g = np.multiply(dy, _per_channel(f.p["scale"], dy), out=dx)
+        np.multiply(g, xhat, out=product)
+        np.add.reduce(product, axis=(1, 3), keepdims=True, out=second)
+        np.multiply(second, 1 / count, out=second)
+        np.multiply(xhat, second, out=product)
+        if self.centers:
+            np.add.reduce(g, axis=(1, 3), keepdims=True, out=first)
+            np.multiply(first, 1 / count, out=first)
+            np.add(product, first, out=product)
+        np.subtract(g, product, out=dx)
+        np.multiply(dx, r, out=dx)
+
+    def _blocks(self, f: Frame, *arrays: Array) -> Iterator[tuple[Any, ...]]:
+        """A range of rows, and that range of each array as (rows, pixels, groups, depth)."""
+        shape = self.sets(f.x.shape[1:])[1:]
+        rows = [array.reshape(-1, *shape) for array in arrays]
+        step = rows_per_block(math.prod(shape))
+        for start in range(0, len(rows[0]), step):
+            at = slice(start, start + step)
+            yield at, *(row[at] for row in rows)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:
+        """Xhat * scale + shift, over axes 1 and 3 of (rows, pixels, groups, depth)."""
+        x = d.reshape(xs[0], self.sets(xs[0].shape))
+        if self.centers:
+            x = d.op("sub", x, d.reduce("mean", x, (1, 3)))
+        variance = d.reduce("mean", d.op("mul", x, x), (1, 3))
+        root = d.op("sqrt", d.op("add", variance, self.epsilon(np.dtype(np.float32))))
+        y = d.reshape(d.op("div", x, root), xs[0].shape)
+        for kind, name in (("mul", "scale"), ("add", "shift")):
+            y = d.op(kind, y, d.constant(name, p[name])) if name in p else y
+        return y
+
+
+def _per_channel(values: Array, block: Array) -> Array:
+    """A value for each channel, shaped to go with a block."""
+    return values.reshape(block.shape[2:])
+
+
+def _add_by_channel(f: Frame, block: Array, total: Array) -> None:
+    """Add a block's sums over rows and pixels to `total` (channels,)."""
+    share = np.add.reduce(block, axis=(0, 1), out=f.scratch["share"])
+    np.add(total, share.reshape(-1), out=total)
+
+
+@register("layer_norm")
+@dataclass(frozen=True)
+class LayerNorm(SampleNorm):
+    """Layer normalization (Ba et al. 2016) over features, or over the channels of each pixel by itself.
+
+    That is PyTorch's LayerNorm of the last axis and ConvNeXt's LayerNorm2d; over a whole image take group_norm with
+    groups 1. The variance is divided by the count.
+    """
+
+    examples: ClassVar[tuple[Example, ...]] = (
+        example((3, 2, 4)),
+        example((6,), eps=1e-3),
+        example((2, 2, 5), affine=False),
+    )
+
+    def sets(self, shape: Shape) -> tuple[int, int, int, int]:
+        """Every pixel is a row."""
+        return math.prod(shape[:-1]), 1, 1, shape[-1]
+
+
+@register("rms_norm")
+@dataclass(frozen=True)
+class RmsNorm(SampleNorm):
+    """y = x / sqrt(mean(x * x) + eps) * scale (Zhang and Sennrich 2019), over features or each pixel's channels.
+
+    Layer normalization without the mean and without a shift. `eps` is by default the float type's own, the distance
+    from 1 to the next number, as in PyTorch.
+    """
+
+    examples: ClassVar[tuple[Example, ...]] = (
+        example((3, 2, 4)),
+        example((6,), eps=1e-2),
+        example((2, 2, 5), affine=False),
+    )
+    centers: ClassVar[bool] = False
+    shifts: ClassVar[bool] = False
+
+    # added to the mean square; by default the machine epsilon of the float type, as in PyTorch
+    eps: Positive | None = None  # type: ignore[assignment]
+
+    def sets(self, shape: Shape) -> tuple[int, int, int, int]:
+        """Every pixel is a row."""
+        return math.prod(shape[:-1]), 1, 1, shape[-1]
+
+    def epsilon(self, dtype: np.dtype[Any]) -> float:
+        """The one given, else the type's."""
+        return float(np.finfo(dtype).eps) if self.eps is None else self.eps
+
+
+@register("group_norm")
+@dataclass(frozen=True)
+class GroupNorm(SampleNorm):
+    """Group normalization (Wu and He 2018): over all pixels of `groups` equal, consecutive parts of the channels.
+
+    With groups 1, layer normalization of the whole image; PyTorch's GroupNorm, whose groups have no default, the
+    paper's is 32.
+    """
+
+    examples: ClassVar[tuple[Example, ...]] = (
+        example((3, 2, 64)),
+        example((3, 2, 6), groups=3),
+        example((6,), groups=2, eps=1e-3),
+        example((2, 3, 4), groups=1, affine=False),
+    )
+
+    groups: PositiveInt = 32  # equal, consecutive parts of the channels, each normalized by itself
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Unchanged. Raises ValueError where the groups do not divide the channels."""
+        channels = inputs[0][-1]
+        if channels % self.groups:
+            divisors = [g for g in range(1, channels + 1) if channels % g == 0]
+            raise ValueError(f"groups {self.groups} does not divide the {channels} channels: use one of {divisors}")
+        return inputs[0]
+
+    def sets(self, shape: Shape) -> tuple[int, int, int, int]:
+        """A sample is a row."""
+        return 1, math.prod(shape[:-1]), self.groups, shape[-1] // self.groups
+
+
+@register("instance_norm")
+@dataclass(frozen=True)
+class InstanceNorm(SampleNorm):
+    """Instance normalization (Ulyanov et al. 2016): each channel of each image over its own pixels.
+
+    As in PyTorch without scale and shift unless `affine`, and never with running statistics.
+    """
+
+    examples: ClassVar[tuple[Example, ...]] = (example((3, 4, 2)), example((2, 3, 3), affine=True, eps=1e-3))
+
+    affine: bool = False
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Unchanged. Raises ValueError for features, and for an image of one pixel, which has no variance."""
+        height, across, _ = image(inputs[0], "instance_norm")
+        if height * across < 2:
+            raise ValueError(f"instance_norm needs more than one pixel a channel, got {inputs[0]}")
+        return inputs[0]
+
+    def sets(self, shape: Shape) -> tuple[int, int, int, int]:
+        """A sample is a row, a channel a group."""
+        return 1, shape[0] * shape[1], shape[2], 1

@@ -1,0 +1,79 @@
+"""Scale gives every channel a learned factor and shift."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from cnntrain.config.fields import Finite
+from cnntrain.core.arrays import Array, Param, Shape
+from cnntrain.core.registry import register
+from cnntrain.ops.blocks import row_blocks, rows_per_block
+from cnntrain.ops.draft import Draft, Value
+from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
+
+
+@register("scale")
+@dataclass(frozen=True)
+class Scale(Layer):
+    """y[..., c] = x[..., c] * scale[c] + shift[c], which Caffe has as a layer of its own (Scale).
+
+    So dscale = sum of dy * x and dshift = sum of dy, over samples and pixels, and dx = dy * scale. The factors start
+    at `initial`: 1, or as small as 1e-6 for the layer scale of Touvron et al. (2021). Both have the role "norm": no
+    weight decay.
+    """
+
+    examples: ClassVar[tuple[Example, ...]] = (
+        example((3, 2, 4)),
+        example((5,), initial=0.1),
+        example((2, 2, 3), bias=False),
+    )
+    affine_map: ClassVar[bool] = True
+
+    initial: Finite = 1.0  # factor to start with
+    bias: bool = True  # train a shift for each channel too
+
+    def params(self, *inputs: Shape) -> dict[str, Param]:
+        """Declare scale and, unless switched off, shift: (channels,)."""
+        shape = inputs[0][-1:]
+        scale = {"scale": Param(shape, "norm", start=self.initial)}
+        return scale | {"shift": Param(shape, "norm", start=0)} if self.bias else scale
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+        """A block of products, and its sums by channel."""
+        channels = inputs[0][-1]
+        return Workspace(
+            scratch={"block": ((rows_per_block(channels), channels), dtype), "share": ((channels,), dtype)}
+        )
+
+    def flops(self, *inputs: Shape) -> int:
+        """One multiplication for each value, and one addition."""
+        return (1 + self.bias) * math.prod(inputs[0])
+
+    def forward(self, f: Frame) -> None:
+        """Write y = x * scale + shift."""
+        np.multiply(f.x, f.p["scale"], out=f.y)
+        if self.bias:
+            np.add(f.y, f.p["shift"], out=f.y)
+
+    def backward(self, f: Frame) -> None:
+        """Write dscale = sum(dy * x), dshift = sum(dy), dx = dy * scale."""
+        if f.dp is not None:
+            for gradient in f.dp.values():
+                gradient.fill(0)
+            for x, dy in row_blocks(f.x.shape[-1], f.x, f.dy):
+                product = np.multiply(x, dy, out=f.scratch["block"][: len(x)])
+                f.dp["scale"] += np.add.reduce(product, axis=0, out=f.scratch["share"])
+                if self.bias:
+                    f.dp["shift"] += np.add.reduce(dy, axis=0, out=f.scratch["share"])
+        if f.dx is not None:
+            np.multiply(f.dy, f.p["scale"], out=f.dx)
+
+    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:
+        """X * scale + shift."""
+        y = d.op("mul", xs[0], d.constant("scale", p["scale"]))
+        return d.op("add", y, d.constant("shift", p["shift"])) if self.bias else y

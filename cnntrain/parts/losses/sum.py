@@ -1,0 +1,77 @@
+"""A sum of losses: several aims at once, each with its weight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, cast
+
+import numpy as np
+
+from cnntrain.config.fields import Kind
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.description import Description
+from cnntrain.core.registry import Part, make, register
+from cnntrain.parts.losses.base import Loss, teacher_of
+
+
+@register("sum")
+@dataclass(frozen=True, kw_only=True)
+class Sum(Loss):
+    """The sum of its terms, each times its own `weight` (scalarization: Zadeh 1963).
+
+    L = sum_i weight_i L_i, and so is its gradient. Class weights belong to the sum, not to a term, because all terms
+    share one mean: they multiply a sample's whole loss. One term may be distillation, whose `alpha: 1` leaves its own
+    cross-entropy out; the others then see the labels alone.
+    """
+
+    # Parts of its own kind, by name: discovery has imported them, or does now.
+    examples: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"terms": (make("losses", "cross_entropy"), make("losses", "mse", weight=0.5)), "weight": 2.0},
+        {"terms": (make("losses", "distillation", teacher="teacher.npz", alpha=1.0), make("losses", "hinge"))},
+        {"terms": (make("losses", "mae"),), "class_weight": (1.0, 2.0, 3.0, 4.0)},
+    )
+
+    terms: tuple[Annotated[Part, Kind("losses")], ...]  # the losses to add, each with a `weight` of its own
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.terms:
+            raise ValueError("terms of sum are none: name at least one loss")
+        if sum(teacher_of(term) is not None for term in self.terms) > 1:
+            raise ValueError("terms of sum can learn from one teacher, not from several: leave one distillation")
+        if any(term.class_weight is not None for term in self.summands()):
+            raise ValueError("terms of sum share one mean: give class_weight to the sum, not to a term")
+
+    def summands(self) -> tuple[Loss, ...]:
+        """The terms."""
+        return cast(tuple[Loss, ...], self.terms)
+
+    @property
+    def yes_or_no(self) -> bool:  # type: ignore[override]
+        """Whether that is what any of its terms takes outputs for."""
+        return any(term.yes_or_no for term in self.summands())
+
+    @property
+    def teacher(self) -> str | None:
+        """The teacher of the term that has one."""
+        return next((teacher_of(term) for term in self.terms if teacher_of(term) is not None), None)
+
+    def check(self, outputs: Shape, units: int, data: Description) -> None:
+        """Raise ValueError where any of the terms, or the class weights, do not fit."""
+        super().check(outputs, units, data)
+        for term in self.summands():
+            term.check(outputs, units, data)
+
+    def score(self, outputs: Array, targets: Array, weights: Array, losses: Array, d_outputs: Array | None) -> None:
+        """Add up losses and gradients of the terms, in their order; one with a teacher alone sees the logits."""
+        own = self.own_targets(targets)
+        parts = np.empty_like(losses)
+        slopes = None if d_outputs is None else np.empty_like(d_outputs)
+        losses[...] = 0
+        if d_outputs is not None:
+            d_outputs[...] = 0
+        for term in self.summands():
+            term(outputs, own if teacher_of(term) is None else targets, weights, parts, slopes)
+            losses += parts
+            if d_outputs is not None and slopes is not None:
+                d_outputs += slopes

@@ -1,0 +1,23 @@
+"""Balanced accuracy: accuracy as if every class were equally frequent."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from cnntrain.core.arrays import Array
+from cnntrain.core.registry import register
+from cnntrain.parts.metrics.base import Counted, divided, matrix_of
+
+
+@register("balanced_accuracy")
+@dataclass(frozen=True)
+class BalancedAccuracy(Counted):
+    """The mean of the recalls of the classes that occur among the truths (Brodersen et al. 2010), in [0, 1]."""
+
+    def value(self, state: Array) -> float:
+        """NaN of nothing."""
+        matrix = matrix_of(state)
+        true = matrix.sum(axis=1)
+        recalls = divided(matrix.diagonal(), true)[true > 0]
+        return float(recalls.mean()) if len(recalls) else math.nan

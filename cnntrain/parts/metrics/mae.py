@@ -1,0 +1,27 @@
+"""Mean absolute error: how far the outputs lie from the targets, in the units of the targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from cnntrain.core.arrays import Array
+from cnntrain.core.description import CLASSES, VALUES
+from cnntrain.core.registry import register
+from cnntrain.parts.metrics.base import Mean, rows_of
+
+
+@register("mae")
+@dataclass(frozen=True)
+class MAE(Mean):
+    """Mean of |y - t| over outputs, then over samples (Laplace 1774). Labels become one-hot rows."""
+
+    scores: ClassVar[tuple[str, ...]] = (CLASSES, VALUES)
+
+    def each(self, outputs: Array, targets: Array) -> Array:
+        """The error of each sample."""
+        with np.errstate(invalid="ignore", over="ignore"):  # outputs that are not finite give no finite error
+            error: Array = np.abs(outputs - rows_of(targets, outputs)).mean(axis=1)
+        return error

@@ -1,0 +1,19 @@
+"""Recall: of the samples of a class, the share that was found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cnntrain.core.arrays import Array
+from cnntrain.core.registry import register
+from cnntrain.parts.metrics.base import PerClass
+
+
+@register("recall")
+@dataclass(frozen=True)
+class Recall(PerClass):
+    """Right / of the class, for each class; see `average` for how classes are put together."""
+
+    def ratio(self, hit: Array, predicted: Array, true: Array) -> tuple[Array, Array]:  # noqa: ARG002  (the contract has three counts)
+        """Numerator and denominator."""
+        return hit, true

@@ -1,0 +1,83 @@
+"""MobileNets split a convolution into one within each channel and one across them, and cost an eighth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cnntrain.config.fields import Positive, PositiveInt, Rate
+from cnntrain.core.registry import register
+from cnntrain.parts.models.base import Entries, Preset, conv_norm, layer, pooled_classifier
+
+_V1 = (  # (filters, stride) of each separable convolution
+    *((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)),
+    *((512, 1),) * 5,
+    *((1024, 2), (1024, 1)),
+)
+_V2 = (  # (expansion, filters, blocks, stride of the first) of each stage: table 2 of the paper
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+
+
+def _depthwise(stride: int, activation: str) -> Entries:
+    conv = layer("depthwise_conv2d", kernel_size=3, stride=stride, padding=1, bias=False)
+    return conv, layer("batch_norm"), layer(activation)
+
+
+def _rounded(filters: float) -> int:
+    """The nearest multiple of 8, at least 8, and not less than nine tenths (the authors' and torchvision's rule)."""
+    near = max(8, int(filters + 4) // 8 * 8)
+    return near + 8 if near < 0.9 * filters else near
+
+
+@register("mobilenet_v1")
+@dataclass(frozen=True)
+class MobilenetV1(Preset):
+    """MobileNet (Howard et al. 2017), every layer `width` times as wide; `stem_stride: 1` suits small images."""
+
+    width: Positive = 1.0  # factor by which every layer is wider
+    stem_stride: PositiveInt = 2  # stride of the first convolution; 1 suits small images
+
+    def layers(self) -> Entries:
+        """The stem, thirteen separable convolutions, the classifier."""
+        entries = [*conv_norm(max(1, int(32 * self.width)), 3, self.stem_stride)]
+        for filters, stride in _V1:
+            entries += [*_depthwise(stride, "relu"), *conv_norm(max(1, int(filters * self.width)), 1)]
+        return *entries, *pooled_classifier()
+
+
+@register("mobilenet_v2")
+@dataclass(frozen=True)
+class MobilenetV2(Preset):
+    """MobileNetV2 (Sandler et al. 2018): narrow residual blocks that widen inside; torchvision's mobilenet_v2.
+
+    `width` multiplies every width but the last 1280, which only grows; `stem_stride: 1` suits small images.
+    """
+
+    width: Positive = 1.0  # factor by which every layer is wider; the last one only grows
+    stem_stride: PositiveInt = 2  # stride of the first convolution; 1 suits small images
+    dropout: Rate = 0.2  # dropout rate before the last layer
+
+    def layers(self) -> Entries:
+        """The stem, seven stages of inverted residuals, a 1x1 convolution, the classifier."""
+        before = _rounded(32 * self.width)
+        entries = [*conv_norm(before, 3, self.stem_stride, activation="relu6")]
+        for expansion, filters, blocks, first_stride in _V2:
+            after = _rounded(filters * self.width)
+            for number in range(blocks):
+                entries += _inverted(before, after, expansion, first_stride if number == 0 else 1)
+                before = after
+        entries += conv_norm(_rounded(1280 * max(1.0, self.width)), 1, activation="relu6")
+        return *entries, layer("global_avg_pool"), layer("dropout", rate=self.dropout), layer("dense", units="auto")
+
+
+def _inverted(before: int, after: int, expansion: int, stride: int) -> Entries:
+    """Widen by a 1x1 convolution, filter each channel, narrow again without activation."""
+    wider = conv_norm(before * expansion, 1, activation="relu6") if expansion > 1 else ()
+    body = (*wider, *_depthwise(stride, "relu6"), *conv_norm(after, 1, activation=""))
+    return (layer("residual", body=body, shortcut="identity"),) if stride == 1 and before == after else body

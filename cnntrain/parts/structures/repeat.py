@@ -1,0 +1,24 @@
+"""Repeat puts the same list of layers behind itself, each time with parameters of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cnntrain.config.fields import Layers, PositiveInt
+from cnntrain.core.registry import register
+from cnntrain.parts.structures.base import Structure, Weave
+
+
+@register("repeat")
+@dataclass(frozen=True)
+class Repeat(Structure):
+    """The body n times in a row. Names in the first begin with "1.", and so on."""
+
+    n: PositiveInt  # how many times
+    body: Layers  # the layers to repeat
+
+    def expand(self, weave: Weave, x: int) -> int:
+        """Add the body n times."""
+        for number in range(1, self.n + 1):
+            x = weave.body(self.body, x, scope=str(number))
+        return x

@@ -1,0 +1,24 @@
+"""Sequential puts a list of layers where one is expected, under a name of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cnntrain.config.fields import Layers
+from cnntrain.core.registry import register
+from cnntrain.parts.structures.base import Structure, Weave
+
+
+@register("sequential")
+@dataclass(frozen=True)
+class Sequential(Structure):
+    """The layers of the body in order; a `name` given to it stands before theirs, and `from` can read it.
+
+    What every use of a named block of the config (`model.blocks`) becomes.
+    """
+
+    body: Layers  # the layers, in order
+
+    def expand(self, weave: Weave, x: int) -> int:
+        """Add the body."""
+        return weave.body(self.body, x)

@@ -1,0 +1,44 @@
+"""Regression: numbers to be estimated from each picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from cnntrain.core.arrays import Array
+from cnntrain.core.description import Description
+from cnntrain.core.registry import register
+from cnntrain.parts.tasks.base import OfValues, Scoring, Start
+
+
+@register("regress")
+@dataclass(frozen=True)
+class Regress(OfValues):
+    """One or more numbers for each sample; the outputs are the estimates."""
+
+    examples: ClassVar[tuple[Description, ...]] = (Description((6, 6, 1), (), 1), Description((6, 6, 1), (), 3))
+    loss: ClassVar[str] = "mse"
+    usual_metrics: ClassVar[tuple[str, ...]] = ("mae", "mse")
+
+    def answered_by(self, loss: Scoring) -> bool:
+        """Whether the loss takes outputs for numbers, not for answers to yes-or-no questions."""
+        return not loss.yes_or_no
+
+    def recognizes(self, targets: Array) -> bool:
+        """Whether there are numbers other than 0 and 1."""
+        return not np.isin(targets, (0, 1)).all()
+
+    def about(self, targets: Array, data: Description) -> str:  # noqa: ARG002  (the contract's signature)
+        """How many numbers."""
+        return f"{self.amount(data, each=True)} to be estimated"
+
+    def start(self, batch: int) -> Start:  # noqa: ARG002  (the contract's signature)
+        """Squared error, judged by itself."""
+        optimizer = "optimizer: {type: adamw, lr: 1e-3}"
+        return Start("loss: mse", optimizer, ("mae",), "val/loss", "for each value", shifts=False)
+
+    def evaluated(self, data: Description) -> tuple[str, ...]:  # noqa: ARG002  (the contract's signature)
+        """The errors, and the share of the spread that is explained."""
+        return ("mae", "mse", "r2")

@@ -1,0 +1,63 @@
+"""Tagging: several yes-or-no questions of each picture, each answered by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from cnntrain.core.arrays import Array
+from cnntrain.core.description import Description
+from cnntrain.core.registry import register
+from cnntrain.ops.softmax import sigmoid
+from cnntrain.parts.tasks.base import OfValues, Scoring, Start
+
+
+@register("tag")
+@dataclass(frozen=True)
+class Tag(OfValues):
+    """Several labels for each sample: targets of 1 for yes and 0 for no, outputs that are logits.
+
+    Probabilities of yes are the sigmoids of the outputs.
+    """
+
+    examples: ClassVar[tuple[Description, ...]] = (Description((6, 6, 1), (), 3),)
+    loss: ClassVar[str] = "binary_cross_entropy"
+    usual_metrics: ClassVar[tuple[str, ...]] = ("binary_accuracy", "binary_f1")
+
+    def answered_by(self, loss: Scoring) -> bool:
+        """Whether the loss asks yes-or-no questions."""
+        return loss.yes_or_no
+
+    def recognizes(self, targets: Array) -> bool:
+        """Whether all values are 0 or 1."""
+        return bool(np.isin(targets, (0, 1)).all())
+
+    def check_targets(self, targets: Array) -> None:
+        """Values have to be in [0, 1], shares being answers between no and yes."""
+        outside = ~((targets >= 0) & (targets <= 1))
+        if outside.any():
+            row, column = (int(place[0]) for place in np.nonzero(outside))
+            raise ValueError(
+                f"tag needs 1 for yes and 0 for no, sample {row:,} has {targets[row, column]:g} as value {column + 1}: "
+                "use regress for other numbers"
+            )
+
+    def values(self, outputs: Array) -> Array:
+        """Probabilities of yes."""
+        return sigmoid(outputs)
+
+    def about(self, targets: Array, data: Description) -> str:  # noqa: ARG002  (the contract's signature)
+        """How many labels."""
+        return f"{data.values} yes-or-no labels each"
+
+    def start(self, batch: int) -> Start:  # noqa: ARG002  (the contract's signature)
+        """Binary cross-entropy, judged by itself."""
+        loss = "loss: binary_cross_entropy # each label by itself: yes or no"
+        optimizer = "optimizer: {type: adamw, lr: 1e-3}"
+        return Start(loss, optimizer, ("binary_accuracy",), "val/loss", "for each value", shifts=False)
+
+    def evaluated(self, data: Description) -> tuple[str, ...]:  # noqa: ARG002  (the contract's signature)
+        """The share of right answers, and F1 over all of them."""
+        return ("binary_accuracy", "binary_f1")

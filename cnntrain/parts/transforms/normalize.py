@@ -1,0 +1,111 @@
+"""Normalizing: each channel shifted to mean zero and divided by its standard deviation."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from cnntrain.config.fields import Finite, Positive
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.random import Draws
+from cnntrain.core.registry import register
+from cnntrain.parts.transforms.base import Transform
+
+
+@register("normalize")
+@dataclass(frozen=True)
+class Normalize(Transform):
+    """(x - mean) / std for each channel, with `mean` and `std` given, `from: dataset` or `from: per_image`.
+
+    Given, they have one entry a channel, in the units of pixels in [0, 1], as torchvision's. From the dataset they
+    are those of all pixels of the training split (a channel without variance is only shifted). Per image they are
+    the image's own, std at least 1 / (255 sqrt(h w)), TensorFlow's bound against dividing a flat image by nothing.
+    Standard deviations divide by the count, not by the count less one.
+    """
+
+    examples: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"from_": "dataset"},
+        {"from_": "per_image"},
+        {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.25)},
+    )
+
+    mean: tuple[Finite, ...] | None = None  # what to subtract from each channel, where pixels are in [0, 1]
+    std: tuple[Positive, ...] | None = None  # what to divide each channel by
+    # measure both over the training split, or over each image by itself
+    from_: Literal["dataset", "per_image"] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("mean and std go together: give both, or 'from: dataset'")
+        if (self.mean is None) == (self.from_ is None):
+            raise ValueError("needs exactly one of 'mean' with 'std', 'from: dataset' and 'from: per_image'")
+        if self.mean is not None and self.std is not None and len(self.mean) != len(self.std):
+            raise ValueError(f"mean has {len(self.mean)} entries and std {len(self.std)}; each needs one a channel")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """The same. Raises ValueError where the channels are not as many as the means."""
+        if self.mean is not None and len(self.mean) != shape[-1]:
+            raise ValueError(f"mean and std have {len(self.mean)} entries, the image {shape[-1]} channels")
+        return shape
+
+    def needs_fit(self) -> bool:
+        """Where the numbers come from the dataset."""
+        return self.from_ == "dataset"
+
+    def fit(self, chunks: Iterable[Array]) -> Normalize:
+        """Measure mean and std; they take the place of `from: dataset`.
+
+        In float64 and one pass: with counts a and b, means m and m' and sums S and S' of squared deviations, the
+        union has S + S' + (m' - m)^2 a b / (a + b) (Chan, Golub and LeVeque 1983).
+        """
+        if not self.needs_fit():
+            return self
+        count, mean, spread = 0, np.zeros(1), np.zeros(1)
+        for images in chunks:
+            means, spreads = _moments(images)
+            own, size = means.mean(axis=0), images.size // images.shape[-1]
+            own_spread = spreads.sum(axis=0) + np.square(means - own).sum(axis=0) * (size // len(images))
+            step = own - mean
+            mean = mean + step * (size / (count + size))
+            spread = spread + own_spread + step * step * (count * size / (count + size))
+            count += size
+        std = np.sqrt(spread / count)
+        std[std == 0] = 1
+        return dataclasses.replace(self, from_=None, mean=tuple(mean.tolist()), std=tuple(std.tolist()))
+
+    def apply(self, images: Array, draws: Draws) -> Array:  # noqa: ARG002  (nothing is random here)
+        """Normalize in place. Raises RuntimeError where the dataset's numbers have not been measured."""
+        n, height, width, _ = images.shape
+        rows = images.reshape(n, -1)
+        if self.from_ == "per_image":
+            mean, spread = _moments(images)
+            std = np.maximum(np.sqrt(spread / (height * width)), 1 / (255 * (height * width) ** 0.5))
+        elif self.mean is not None and self.std is not None:
+            mean, std = np.array([self.mean]), np.array([self.std])
+        else:
+            raise RuntimeError("normalize was not fitted")
+        # one long row an image instead of its few channels: NumPy's inner loops then run over thousands of values
+        rows -= np.tile(mean.astype(images.dtype), height * width)
+        rows *= np.tile((1 / std).astype(images.dtype), height * width)
+        return rows.reshape(images.shape)
+
+
+def _moments(images: Array) -> tuple[Array, Array]:
+    """Of each image's channels: the mean, and the sum of squared deviations from it; float64, (n, channels)."""
+    n, height, width, channels = images.shape
+    rows = images.reshape(n, height, width * channels).astype(np.float64)
+    mean = _over_pixels(rows, channels) / (height * width)
+    rows -= np.tile(mean, width)[:, None]
+    np.square(rows, out=rows)
+    return mean, _over_pixels(rows, channels)
+
+
+def _over_pixels(rows: Array, channels: int) -> Array:
+    """Sums of each image's channels: (n, h, w * c) to (n, c), whole rows first."""
+    total: Array = rows.sum(axis=1).reshape(len(rows), -1, channels).sum(axis=1)
+    return total

@@ -1,0 +1,56 @@
+"""A random crop: each image framed with black and cut out at a random place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from cnntrain.config.fields import NonNegativeInt, Pair
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.random import Draws
+from cnntrain.core.registry import register
+from cnntrain.parts.transforms.base import Transform
+
+
+@register("random_crop")
+@dataclass(frozen=True)
+class RandomCrop(Transform):
+    """Pad every side with zeros, then cut out `size` ([height, width]; the image's own) at a uniform offset.
+
+    torchvision's RandomCrop; with padding 4 the augmentation of He et al. 2016 for CIFAR. Where it stands after a
+    transform that moves black away from zero, the frame is zero all the same: put it first.
+    """
+
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"padding": 0, "size": (5, 6)}, {"padding": 1, "size": 6})
+    moves_pixels_only: ClassVar[bool] = True
+    random: ClassVar[bool] = True
+
+    padding: NonNegativeInt = 4  # zeros to add on every side first
+    size: Pair | None = None  # size of the result: one number, or [height, width]; by default the image's own
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(*size, channels). Raises ValueError where the padded image is smaller."""
+        height, width, channels = shape
+        size = (height, width) if self.size is None else self.size
+        rows, columns = (size, size) if isinstance(size, int) else size
+        if rows > height + 2 * self.padding or columns > width + 2 * self.padding:
+            raise ValueError(
+                f"cannot cut {rows}x{columns} out of a {height}x{width} image padded by {self.padding}: "
+                "make size smaller or padding larger"
+            )
+        return (rows, columns, channels)
+
+    def apply(self, images: Array, draws: Draws) -> Array:
+        """The crops, a new array of the dtype given."""
+        n, height, width, channels = images.shape
+        rows, columns, _ = self.output_shape((height, width, channels))
+        pad = self.padding
+        top = draws.integers(height + 2 * pad - rows + 1) - pad  # where the crop begins in the image itself
+        left = draws.integers(width + 2 * pad - columns + 1) - pad
+        crops = np.zeros((n, rows, columns, channels), images.dtype)
+        for crop, image, y, x in zip(crops, images, top.tolist(), left.tolist(), strict=True):
+            inside = image[max(y, 0) : y + rows, max(x, 0) : x + columns]  # copying no frame is what makes it fast
+            crop[max(-y, 0) :, max(-x, 0) :][: inside.shape[0], : inside.shape[1]] = inside
+        return crops

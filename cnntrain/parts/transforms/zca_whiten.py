@@ -1,0 +1,96 @@
+"""ZCA whitening: pixels that tell nothing about each other any more, as near to the image as that can be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from cnntrain.config.fields import Positive
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.random import Draws
+from cnntrain.core.registry import register
+from cnntrain.parts.transforms.base import Transform
+
+MOST = 4096  # values of an image: their matrix takes 64 MB then, and some minutes to find
+ROWS = 16  # images at a time, always: a row of a product depends to the bit on how many rows there are
+
+
+@register("zca_whiten")
+@dataclass(frozen=True)
+class ZCAWhiten(Transform):
+    """(x - mean) W with W = U diag(1 / sqrt(s + epsilon)) U^T (Bell and Sejnowski 1997; Krizhevsky 2009; Keras).
+
+    x is an image as one row of values, U and s are the eigenvectors and eigenvalues of the covariance (divided by the
+    number of images) of the training images. Directions of less variance than `epsilon`, in the units of the pixels
+    squared, are noise and are not blown up. Mean and W are measured on the training split and kept as arrays in the
+    checkpoint; images have at most 4,096 values, such as 36x36x3.
+    """
+
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"epsilon": 1e-4})
+
+    epsilon: Positive = 0.01  # variance below which a direction counts as noise and is not amplified
+    measured: Mapping[str, Array] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """The same. Raises ValueError where the matrix would be too large."""
+        size = math.prod(shape)
+        if size > MOST:
+            raise ValueError(
+                f"an image of {size:,} values has a matrix of {size**2:,}; at most {MOST:,} values will do: "
+                "resize first"
+            )
+        return shape
+
+    def array_shapes(self, shape: Shape) -> dict[str, Shape]:
+        """The mean and the matrix of images of this shape."""
+        return {"mean": (math.prod(shape),), "matrix": (math.prod(shape),) * 2}
+
+    def arrays(self) -> Mapping[str, Array]:
+        """Mean and matrix."""
+        return self.measured
+
+    def with_arrays(self, arrays: Mapping[str, Array]) -> Self:
+        """This transform with a mean and a matrix."""
+        other = type(self)(self.epsilon)
+        object.__setattr__(other, "measured", dict(arrays))
+        return other
+
+    def needs_fit(self) -> bool:
+        """Until it has its matrix."""
+        return not self.measured
+
+    def fit(self, chunks: Iterable[Array]) -> ZCAWhiten:
+        """Measure mean and covariance in float64 and one pass, less the first chunk's mean, and take it apart."""
+        if self.measured:
+            return self
+        count, pivot, total, products = 0, np.zeros(0), np.zeros(0), np.zeros((0, 0))
+        for images in chunks:
+            rows = images.reshape(len(images), -1).astype(np.float64)
+            if not count:
+                pivot = rows.mean(axis=0)
+                total, products = np.zeros_like(pivot), np.zeros((len(pivot), len(pivot)))
+            rows -= pivot
+            count += len(rows)
+            total += rows.sum(axis=0)
+            products += rows.T @ rows
+        shift = total / count
+        variances, directions = np.linalg.eigh(products / count - np.outer(shift, shift))
+        factors = 1 / np.sqrt(np.maximum(variances, 0) + self.epsilon)
+        matrix = (directions * factors) @ directions.T
+        return self.with_arrays({"mean": (pivot + shift).astype(np.float32), "matrix": matrix.astype(np.float32)})
+
+    def apply(self, images: Array, draws: Draws) -> Array:  # noqa: ARG002  (nothing is random here)
+        """The whitened images, a new array. Raises RuntimeError before `fit`."""
+        if not self.measured:
+            raise RuntimeError("zca_whiten was not fitted")
+        mean, matrix = (self.measured[name].astype(images.dtype, copy=False) for name in ("mean", "matrix"))
+        rows = np.zeros((-(-len(images) // ROWS) * ROWS, len(mean)), images.dtype)
+        np.subtract(images.reshape(len(images), -1), mean, out=rows[: len(images)])
+        for start in range(0, len(rows), ROWS):
+            block = rows[start : start + ROWS]
+            block[...] = block @ matrix
+        return rows[: len(images)].reshape(images.shape)

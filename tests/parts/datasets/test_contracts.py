@@ -1,0 +1,88 @@
+"""What holds for every dataset that can be loaded without a file, and for the messages of all."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import pytest
+
+from cnntrain.core import registry
+from cnntrain.core.errors import DataError, StorageError
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.reading.input_files import reading
+
+SETTINGS = [
+    pytest.param(registry.make("datasets", name, **fields), id=f"{name}-{index}")
+    for name, cls in registry.parts("datasets").items()
+    for index, fields in enumerate(cls.examples)
+]
+INNER = registry.make("datasets", "synthetic", samples=40)
+SETTINGS += [
+    pytest.param(registry.make("datasets", name, **fields), id=name)
+    for name, fields in {
+        "concat": {"sources": (INNER, INNER)},
+        "subset": {"source": INNER, "fraction": 0.5},
+        "k_fold": {"source": INNER, "folds": 3},
+    }.items()
+]
+FILED = {  # data set -> the field that says where its files are
+    name: field.name
+    for name, cls in registry.parts("datasets").items()
+    for field in dataclasses.fields(cls)
+    if field.name in ("root", "path")
+}
+
+
+def test_every_dataset_is_tried_here() -> None:
+    tried = {setting.values[0].name_in_config for setting in SETTINGS} | {*FILED}
+    assert tried == {*registry.parts("datasets")}
+
+
+@pytest.mark.parametrize("source", SETTINGS)
+def test_loads_what_it_describes(source: Dataset) -> None:
+    described = source.describe()
+    for split in source.splits():
+        images = source.load(split)
+        assert images.pixels.ndim == 4
+        assert images.pixels.dtype in (np.uint8, np.float32)
+        assert images.pixels.flags.c_contiguous
+        assert images.targets.dtype == np.int64
+        assert len(images) == len(images.pixels) == len(images.targets) > 0
+        assert images.targets.min() >= 0
+        assert images.targets.max() < len(images.classes)
+        assert described is not None
+        assert (images.shape, images.classes) == (described.shape, described.classes)
+
+
+@pytest.mark.parametrize("name", FILED)
+@pytest.mark.parametrize("place", ["no/such", "no\0such", "x" * 300])
+def test_a_place_that_does_not_exist_is_shown_absolute(
+    name: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = registry.make("datasets", name, **{FILED[name]: place})
+    for ask in (source.splits, lambda: source.load("train"), lambda: source.files("train")):
+        with pytest.raises(DataError) as caught:
+            ask()
+        assert str(tmp_path / place) in str(caught.value)
+
+
+def _fail_as_zipfile_does() -> None:
+    try:
+        raise OSError(errno.EIO, "Input/output error")
+    except OSError:
+        raise BadZipFile("File is not a zip file")  # noqa: B904  (which is the point)
+
+
+def test_a_failing_device_is_not_the_datas_fault(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="The device failed") as caught, reading(tmp_path):
+        raise OSError(errno.EIO, "Input/output error")
+    assert caught.value.exit_code == 5
+    with pytest.raises(StorageError, match="The device failed"), reading(tmp_path):
+        _fail_as_zipfile_does()
+    with pytest.raises(DataError, match="Permission denied"), reading(tmp_path):
+        raise PermissionError(errno.EACCES, "Permission denied")

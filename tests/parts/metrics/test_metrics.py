@@ -1,0 +1,177 @@
+"""Every metric: scikit-learn's numbers, states that add, and what ties, NaN and nothing mean."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cnntrain.checks.contracts import metric as contract
+from cnntrain.checks.contracts.metric import CLASSES, samples, state_of
+from cnntrain.core import registry
+from cnntrain.core.arrays import Array
+from cnntrain.parts.metrics.base import Metric
+from tests.support import golden
+
+SETTINGS = [
+    pytest.param(registry.make("metrics", name, **fields), id=f"{name}-{index}")
+    for name, cls in registry.parts("metrics").items()
+    for index, fields in enumerate(cls.examples)
+    if name != "loss"  # which the tally keeps
+]
+
+
+@pytest.mark.parametrize("path", golden.cases("metrics"))
+def test_equals_scikit_learn(path: Path) -> None:
+    metric, case = golden.load(path)
+    state = state_of(metric, case["outputs"], case["targets"], case["weights"])
+    np.testing.assert_allclose(metric.value(state), case["value"], rtol=1e-12)
+
+
+@pytest.mark.parametrize("metric", SETTINGS)
+def test_states_add(metric: Metric) -> None:
+    contract.has_states_that_add(metric)
+
+
+@pytest.mark.parametrize("metric", SETTINGS)
+def test_a_weight_of_two_is_the_sample_twice(metric: Metric) -> None:
+    contract.counts_a_weight_of_two_as_the_sample_twice(metric)
+
+
+@pytest.mark.parametrize("metric", SETTINGS)
+def test_rows_count_as_their_largest(metric: Metric) -> None:
+    contract.takes_rows_as_their_largest(metric)
+
+
+@pytest.mark.parametrize("metric", SETTINGS)
+def test_inputs_are_left_alone(metric: Metric) -> None:
+    contract.leaves_its_inputs_alone(metric)
+
+
+def test_labels_are_unique_among_settings() -> None:
+    labels = {(type(param.values[0]), param.values[0].label()) for param in SETTINGS}
+    assert len(labels) == len(SETTINGS)
+    assert registry.make("metrics", "top_k").label() == "top5"
+
+
+@pytest.mark.parametrize("metric", SETTINGS)
+def test_of_nothing_is_nan_and_of_something_a_number(metric: Metric) -> None:
+    contract.is_nan_of_nothing_and_a_number_of_something(metric)
+
+
+@pytest.mark.parametrize("metric", SETTINGS)
+def test_outputs_that_are_not_finite_are_counted_without_a_word(metric: Metric) -> None:
+    contract.takes_outputs_that_are_not_finite(metric)
+
+
+@pytest.mark.parametrize("metric", SETTINGS)
+def test_the_perfect_network_is_better(metric: Metric) -> None:
+    contract.says_that_the_perfect_network_is_better(metric)
+
+
+def value(name: str, outputs: Any, targets: Any, **fields: Any) -> Any:
+    metric = registry.make("metrics", name, **fields)
+    outputs = np.array(outputs, np.float32)
+    return metric.value(state_of(metric, outputs, np.array(targets), np.ones(len(outputs), np.float32)))
+
+
+def test_error_is_what_accuracy_misses() -> None:
+    outputs, targets, _ = samples()
+    assert value("error", outputs, targets) == pytest.approx(1 - value("accuracy", outputs, targets), abs=1e-15)
+    assert not registry.lookup("metrics", "error").larger_is_better
+    assert registry.lookup("metrics", "accuracy").larger_is_better
+
+
+def test_of_equal_outputs_the_first_class_wins() -> None:
+    outputs = [[1, 1, 1, 0]] * 4
+    assert value("accuracy", outputs, [0, 1, 2, 3]) == 0.25
+    assert value("top_k", outputs, [0, 1, 2, 3], k=1) == 0.25
+    assert value("top_k", outputs, [0, 1, 2, 3], k=2) == 0.5
+    assert value("top_k", outputs, [0, 1, 2, 3], k=4) == 1
+
+
+def test_top_k_beyond_the_classes_is_always_right() -> None:
+    outputs, targets, _ = samples()
+    assert value("top_k", outputs, targets, k=CLASSES) == 1
+
+
+def test_nan_is_never_right() -> None:
+    outputs = np.full((4, 4), np.nan)
+    assert value("accuracy", outputs, [0, 1, 2, 3]) == 0
+    assert value("error", outputs, [0, 1, 2, 3]) == 1
+    assert value("top_k", outputs, [0, 1, 2, 3], k=4) == 0
+    outputs = np.zeros((4, 4))
+    outputs[:, 0] = np.nan
+    assert value("top_k", outputs, [1, 1, 1, 1], k=1) == 0
+
+
+def test_confusion_has_true_classes_as_rows() -> None:
+    outputs = [[0, 1, 0], [0, 1, 0], [1, 0, 0]]
+    assert value("confusion", outputs, [2, 1, 0]) == [[1, 0, 0], [0, 1, 0], [0, 1, 0]]
+
+
+# auc
+
+
+def exact_auc(scores: Array, own: Array) -> float:
+    """The definition: over all pairs."""
+    above = scores[own][:, None] - scores[~own]
+    return float(((above > 0) + 0.5 * (above == 0)).mean())
+
+
+@pytest.mark.parametrize("bins", [64, 1024])
+def test_auc_errs_by_a_small_part_of_the_pairs_that_share_a_bin(bins: int) -> None:
+    rng = np.random.default_rng(3)
+    targets = rng.integers(0, CLASSES, 2000)
+    outputs = 2 * rng.standard_normal((2000, CLASSES))
+    outputs[np.arange(2000), targets] += 3
+    p = np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
+    exact = [exact_auc(p[:, k], targets == k) for k in range(CLASSES)]
+    metric = registry.make("metrics", "auc", average="per_class", bins=bins)
+    measured = metric.value(state_of(metric, outputs, targets, np.ones(2000)))
+    np.testing.assert_allclose(measured, exact, atol=0.6 / bins)
+
+
+def test_auc_tells_apart_what_a_probability_in_float_cannot() -> None:
+    outputs = np.array([[20, 0], [25, 0], [29, 0], [30, 0]], np.float32)  # p is 1 - 2e-9 and nearer to 1
+    assert value("auc", outputs, [1, 1, 0, 0]) == 1
+    assert value("auc", outputs, [0, 1, 1, 0]) == 0.5
+
+
+def test_auc_leaves_out_classes_without_both_kinds() -> None:
+    outputs = [[0, 1, 2], [2, 1, 0], [1, 0, 0]]
+    each = value("auc", outputs, [0, 1, 1], average="per_class")
+    assert math.isnan(each[2])
+    assert value("auc", outputs, [0, 1, 1]) == np.mean(each[:2])
+    assert math.isnan(value("auc", outputs, [1, 1, 1]))
+
+
+# calibration_error
+
+
+def test_calibration_error_of_a_network_too_sure_by_a_known_amount() -> None:
+    logit = math.log(0.8 / 0.2)
+    outputs = [[logit, 0]] * 10
+    assert value("calibration_error", outputs, [0] * 6 + [1] * 4) == pytest.approx(0.2, abs=1e-7)
+    assert value("calibration_error", outputs, [0] * 8 + [1] * 2) == pytest.approx(0, abs=1e-7)
+
+
+# cohen_kappa, mcc
+
+
+def test_one_class_everywhere_agrees_by_chance_alone() -> None:
+    outputs, targets = [[1, 0]] * 4, [0, 0, 0, 0]
+    assert math.isnan(value("cohen_kappa", outputs, targets))
+    assert value("mcc", outputs, targets) == 0
+    assert value("mcc", outputs, [0, 1, 0, 1]) == 0
+
+
+# mse
+
+
+def test_mse_of_single_targets() -> None:
+    assert value("mse", [[1.0], [3.0]], [[2.0], [5.0]]) == 2.5
+    assert value("mae", [[1.0], [3.0]], [[2.0], [5.0]]) == 1.5
