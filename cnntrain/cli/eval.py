@@ -11,6 +11,7 @@ from cnntrain.cli import mistakes
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, threads
 from cnntrain.cli.require import check, require
 from cnntrain.cli.text import pairs, show
+from cnntrain.core import terminal
 
 
 @click.command(
@@ -78,7 +79,7 @@ def command(
     elif not as_csv:
         _show(result, model.step)
     elif "per_class" in result:
-        click.echo(mistakes.as_csv(result["per_class"], result["confusion"]), nl=False)
+        terminal.out(mistakes.as_csv(result["per_class"], result["confusion"]), end="")
     else:
         raise UsageError("--csv tells how each class fares, and this network has none. Try --json")
     check(requirements, result)

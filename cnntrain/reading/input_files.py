@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import gzip
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from cnntrain.core.errors import DataError, StorageError
+from cnntrain.core.errors import DataError
+from cnntrain.core.failures import system_failure, unreadable
 
 _DEFLATE_RATIO = 1_032  # deflate cannot do better
 _LIKELY_RATIO = 100  # nor do images that anybody would learn from do better than this
@@ -33,24 +33,21 @@ def on_disk(path: str | Path, advice: str, *, folder: bool) -> Path:
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what goes wrong while a file is read into a DataError that names it; a failing device is a StorageError."""
+    """Turn what goes wrong while a file is read into a DataError that names it.
+
+    What says nothing of the file, such as a failing device, a server that does not answer, or a limit that is reached,
+    is a StorageError, want of memory an OutOfMemoryError: it may pass, and must not be taken for the file's fault.
+    """
     try:
         yield
     except (EOFError, zlib.error, OSError, zipfile.BadZipFile) as error:
-        if device_failed(error):
-            raise StorageError(f"cannot read {path}: the device failed. Check the disk") from error
+        failure = system_failure(error)
+        if failure is not None:
+            raise unreadable(path, failure) from error
         if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
             why = error.strerror or error
             raise DataError(f"cannot read {path}: {why}. Check the file and its permissions") from error
         raise DataError(f"{path} is damaged or cut short ({error}). Fetch or make it again") from error
-
-
-def device_failed(error: BaseException) -> bool:
-    """Whether a device's error is behind this one, as where `zipfile` takes it for the end of an archive."""
-    cause: BaseException | None = error
-    while cause is not None and getattr(cause, "errno", None) != errno.EIO:
-        cause = cause.__context__
-    return cause is not None
 
 
 def largest_unpacked(packed: int) -> int:

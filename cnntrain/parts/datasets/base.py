@@ -22,6 +22,7 @@ from cnntrain.reading.decoded import Content, Decoded, Recipe, Sample, decoded
 from cnntrain.reading.input_files import on_disk, reading
 from cnntrain.reading.pictures import MAX_PIXELS, VERSIONS, common_size, decode, header
 from cnntrain.reading.reader import ALONE, Reader
+from cnntrain.reading.stored import Stored
 
 MAX_CLASSES = 65_536  # labels beyond are a sign of the wrong array, and each would become a class
 SPLITS = ("train", "val", "test")
@@ -57,7 +58,7 @@ class Rows:
         return found
 
 
-Pixels = Array | Rows  # what a row or many can be taken from
+Pixels = Array | Rows | Stored  # what a row or many can be taken from
 
 
 def joined(parts: Sequence[Pixels]) -> Pixels:
@@ -67,7 +68,7 @@ def joined(parts: Sequence[Pixels]) -> Pixels:
 
 
 def _in_memory(pixels: Pixels) -> TypeGuard[Array]:
-    return not isinstance(pixels, np.memmap | Rows)
+    return not isinstance(pixels, Rows | Stored)
 
 
 @dataclass(frozen=True)
