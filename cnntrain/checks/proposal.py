@@ -10,7 +10,7 @@ import dataclasses
 import math
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +20,15 @@ from cnntrain.config.dump import plain, to_line
 from cnntrain.config.fields import key_of
 from cnntrain.config.load import load_text
 from cnntrain.core.description import Description, size_text
-from cnntrain.core.errors import printable
+from cnntrain.core.errors import DataError, printable
 from cnntrain.core.registry import make
 from cnntrain.data.loader import fit
 from cnntrain.data.recognition import recognize
 from cnntrain.network import build
 from cnntrain.parts.datasets.base import Dataset, Images
 from cnntrain.parts.tasks.base import Start, Task, recognized
+from cnntrain.reading.reader import ALONE, Reader
+from cnntrain.training.data_advice import without_samples
 
 MEASURED = 10_000  # samples that mean and deviation are taken over, evenly spread
 FEW = 1_000  # samples up to which a narrower network and a larger validation split are proposed
@@ -96,11 +98,23 @@ class _Findings:
         return min(max(round(STEPS / steps), 10), 60)
 
 
-def propose(path: Path, config: Path) -> Proposal:
-    """A config, to be written to `config`, for what lies at `path`. Raises DataError where that cannot be read."""
-    source = recognize(path)
-    images = source.load("train")
+def propose(path: Path, config: Path, reader: Reader = ALONE, targets: Sequence[str] = ()) -> Proposal:
+    """A config, to be written to `config`, for what lies at `path`. Raises DataError where that cannot be read.
+
+    `targets` are the columns of a table that are to be predicted, where that is known.
+    """
+    source = recognize(path, targets)
+    try:
+        images = source.load("train", reader)
+    except DataError:
+        wider = source.widened()
+        if wider == source:
+            raise
+        source, images = wider, wider.load("train", reader)
     task = recognized(images.targets, images.description)
+    counts = task.counts(images.targets, images.description)
+    if counts and (said := without_samples(task.groups(images.description), counts)):
+        reader.warn(said)
     found = _Findings(source, images, task, _moments(images), "val" in source.splits())
     text = "".join(f"{line}\n" for line in _lines(found, path, config))
     network = build.network(load_text(text, config.name), images.description)

@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import hashlib
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.tasks.base import recognized
 from cnntrain.reading.decoded import Sample
+from cnntrain.reading.input_files import advised, without_name
 
 CHUNK = 1024  # samples looked at at a time
 
@@ -49,8 +50,10 @@ class Survey:
     samples: list[SurveyedSample] = field(default_factory=list)
     files: dict[str, FileFacts] = field(default_factory=dict)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    asked: int = 0  # samples that were to be read
     skipped: list[tuple[str, str]] = field(default_factory=list)
     extents: list[tuple[int, ...]] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)  # files that are not read for their names, by suffix
     moments: Array | None = None  # of the training pixels' channels: (3, c) of count, sum, sum of squares
 
     @property
@@ -72,6 +75,7 @@ class Survey:
         return {
             "files": len(self.files),
             "bytes": sum(facts.size for facts in self.files.values()),
+            "left_out": dict(self.left_out),
             "extents": _span(self.extents),
             "mean": mean,
             "std": std,
@@ -125,6 +129,7 @@ def survey(loaded: Loaded, pool: Pool) -> Survey:
     """
     found = Survey()
     for split, source, inner in _parts(loaded):
+        found.left_out += source.left_out(inner)
         if source.labelled_samples(inner) is not None:
             _read_samples(source, split, inner, pool, found)
         else:
@@ -149,6 +154,7 @@ def _parts(loaded: Loaded) -> Iterator[tuple[str, Dataset, str]]:
 def _read_samples(source: Dataset, split: str, inner: str, pool: Pool, found: Survey) -> None:
     """Samples that are files of their own: digest, header and pixels of each."""
     labelled = source.labelled_samples(inner) or ()
+    found.asked += len(labelled)
     known = {label for _, label in source.labelled_samples("train") or ()}
     unknown = [(sample, label) for sample, label in labelled if label not in known]
     if unknown:
@@ -174,7 +180,7 @@ def _read_samples(source: Dataset, split: str, inner: str, pool: Pool, found: Su
         if len(one.files) == len(sample) and not skipped:
             found.samples.append(SurveyedSample(name, split, label, one.digest))
         if one.reason is not None:
-            problem = (name, one.reason.removeprefix(f"{sample[0]}: "))
+            problem = (name, without_name(one.reason, sample[0]))
             (found.skipped if skipped else found.unreadable).append(problem)
         if one.extent is not None:
             found.extents.append(one.extent)
@@ -266,6 +272,5 @@ def unreadable(found: Survey) -> DataError:
     """The error that ends a check of data that cannot all be read."""
     name, reason = found.unreadable[0]
     return DataError(
-        f"{len(found.unreadable):,} of {len(found.files):,} files cannot be read, first: {name}: {reason}. Mend or "
-        "remove them"
+        advised(f"{len(found.unreadable):,} of {found.asked:,} files cannot be read, first: {name}: {reason}")
     )

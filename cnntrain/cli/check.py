@@ -99,6 +99,11 @@ def show_survey(document: dict[str, Any]) -> None:
 def _figures(found: dict[str, Any]) -> list[tuple[str, str]]:
     """Rows about the files, and the normalization that they call for."""
     rows = [("files", f"{found['files']:,} of {found['bytes'] / 1e6:,.1f} MB, every one read")]
+    if found["left_out"]:
+        from cnntrain.reading.folders import listed
+
+        others = found["left_out"]
+        rows.append(("left out", f"{sum(others.values()):,} files are not read for their names: {listed(others)}"))
     if found["extents"]:
         low, middle, high = (
             "x".join(f"{side:.0f}" for side in found["extents"][which]) for which in ("min", "median", "max")

@@ -85,13 +85,15 @@ DOCUMENTS = {  # what was asked -> its document
             "loss": "the loss of the experiment",
             "data?": "where the samples came from, with --data",
             "per_class?": "class, samples, recall and precision of each",
+            "per_value?": "name and figures of each value, or label, where there are no classes",
             "METRIC": "every further metric by its name: accuracy, error, top5, confusion",
         }
     ),
     "predict": Document(
         {
             "checkpoint": "the file that was used",
-            "predictions": "for each file its path, and class and top (class, probability), or values",
+            "predictions": "for each file its path, and class and top (class, probability), or values and by_name",
+            "unreadable?": "path and reason of what could not be read",
         }
     ),
     "check": Document(
@@ -223,7 +225,7 @@ DOCUMENTS = {  # what was asked -> its document
             "format": "numpy, onnx or safetensors",
             "files": "written",
             "error": "largest difference of the outputs to ours, by the largest of them; null where not tried",
-            "METRIC": "further facts of the network: name, checkpoint, step, input, outputs, classes, parameters",
+            "METRIC": "further facts: name, input, outputs, classes, parameters, what is yours to do before and after",
         }
     ),
     "env": Document({"extras": "installed packages by extra", "FACT": "versions, BLAS, processor, threads, memory"}),

@@ -10,8 +10,9 @@ import click
 from cnntrain.cli import mistakes
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, threads
 from cnntrain.cli.require import check, require
-from cnntrain.cli.text import pairs, show
-from cnntrain.core import terminal
+from cnntrain.cli.text import pairs, show, table
+from cnntrain.core import csv_text, terminal
+from cnntrain.core.errors import printable
 
 
 @click.command(
@@ -68,7 +69,7 @@ def command(
     from cnntrain.api.model import Model
     from cnntrain.core.errors import UsageError
 
-    if data is not None and sets:
+    if data is not None and any(key.endswith((".root", ".path", "data.source", "data.val")) for key in _keys(sets)):
         raise UsageError("--data names other data and --set says where the training data lies. Choose one")
     if as_csv and as_json:
         raise UsageError("--csv and --json are two forms of the same. Choose one")
@@ -81,8 +82,24 @@ def command(
     elif "per_class" in result:
         terminal.out(mistakes.as_csv(result["per_class"], result["confusion"]), end="")
     else:
-        raise UsageError("--csv tells how each class fares, and this network has none. Try --json")
+        terminal.out(csv_text.to_csv(result["per_value"]), end="")
     check(requirements, result)
+
+
+def _of_values(rows: list[dict[str, Any]]) -> str:
+    """A row for each value or label: its name and figures."""
+    body = [[printable(str(cell)) if key == "name" else _figure(cell) for key, cell in row.items()] for row in rows]
+    return table([[*rows[0]], *body], right=range(1, len(rows[0])))
+
+
+def _figure(number: float | None) -> str:
+    if number is None:
+        return "-"
+    return f"{number:,}" if isinstance(number, int) else f"{number:.4f}"
+
+
+def _keys(sets: tuple[str, ...]) -> list[str]:
+    return [override.partition("=")[0] for override in sets]
 
 
 def _show(result: dict[str, Any], step: int) -> None:
@@ -97,3 +114,6 @@ def _show(result: dict[str, Any], step: int) -> None:
     if "per_class" in result:
         show()
         show(mistakes.text(result["per_class"], result["confusion"]))
+    if "per_value" in result and len(result["per_value"]) > 1:
+        show()
+        show(_of_values(result["per_value"]))

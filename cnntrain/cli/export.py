@@ -74,7 +74,11 @@ def _say(document: dict[str, Any], trained: Trained) -> None:
     for path in document["files"]:
         show(path)
     show(f"{document['parameters']:,} numbers of {trained.path}, step {trained.step}")
+    if "resize" in document:
+        show(f"pictures: {document['colours']}, resized {document['resize']}")
     for transform in document["before"]:
         show(f"before: {transform['type']}, as in evaluation, is yours to do")
+    if document["answers"] != "nothing":
+        show(f"after: the {document['answers']} of the outputs gives the probabilities that predict shows")
     if document["error"] is not None:
         show(f"largest difference to predict: {document['error']:.1e} of the largest output")

@@ -13,7 +13,11 @@ from cnntrain.cli.text import show
 
 @click.command(
     cls=Command,
-    examples=["cnntrain init --data my-pictures", "cnntrain init --data arrays.npz -o arrays.yaml"],
+    examples=[
+        "cnntrain init --data my-pictures",
+        "cnntrain init --data arrays.npz -o arrays.yaml",
+        "cnntrain init --data list.csv --target species",
+    ],
 )
 @click.option("--data", required=True, type=PATH, metavar="DIR|FILE", help="The data: a folder, or a file.")
 @click.option(
@@ -25,23 +29,28 @@ from cnntrain.cli.text import show
     metavar="FILE",
     help="The config to write.",
 )
+@click.option(
+    "--target", "targets", multiple=True, metavar="COLUMN", help="Of a table, the column to predict. Repeatable."
+)
 @click.option("--overwrite", is_flag=True, help="Replace the config if there is one.")
 @as_json
 @debug
-def command(data: Path, output: Path, overwrite: bool, as_json: bool) -> None:
+def command(data: Path, output: Path, targets: tuple[str, ...], overwrite: bool, as_json: bool) -> None:
     """Look at data and write a config for it that trains at once, with a comment on every choice.
 
     Known are: a folder of pictures or of WAV sounds for each class, alone or within train/, val/ and test/; the files
     of MNIST and its like; CIFAR-10 and CIFAR-100 (binary version); .npz and .csv files.
     """
     from cnntrain.checks.proposal import propose
+    from cnntrain.core.console import Console
     from cnntrain.core.description import size_text
     from cnntrain.core.errors import UsageError
     from cnntrain.core.files import write_atomic
+    from cnntrain.reading.reader import Reader
 
     if output.exists() and not overwrite:
         raise UsageError(f"{output.absolute()} is there already. Say --overwrite to replace it, or name another by -o")
-    proposal = propose(data, output)
+    proposal = propose(data, output, Reader(warn=Console("none").warn), targets)
     write_atomic(output, proposal.text.encode())
     described = proposal.description
     if as_json:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     examples=[
         "cnntrain predict runs/quickstart/latest digit.png --top 3",
         "cnntrain predict runs/quickstart/latest photos/ more/*.jpg --csv > answers.csv",
+        "cnntrain predict runs/quickstart/latest photos/ -s data.source.max_pixels=50000000",
     ],
 )
 @click.argument("checkpoint", metavar="CHECKPOINT|RUN", type=PATH)
@@ -29,33 +30,59 @@ if TYPE_CHECKING:
 @click.option(
     "--top", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="How many classes to show."
 )
+@click.option(
+    "-s",
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Read files otherwise than in training: data.source.max_pixels=N. Repeatable.",
+)
 @click.option("--csv", "as_csv", is_flag=True, help="Print a table: path, class, every probability.")
 @threads
 @as_json
 @debug
 def command(
-    checkpoint: Path, paths: tuple[Path, ...], top: int, threads: int | None, as_csv: bool, as_json: bool
+    checkpoint: Path,
+    paths: tuple[Path, ...],
+    top: int,
+    sets: tuple[str, ...],
+    threads: int | None,
+    as_csv: bool,
+    as_json: bool,
 ) -> None:
     """Classify files, those in folders, and the samples of .npz files, each with the probability the network gives it.
 
     Files are read and preprocessed as in training. A picture of another size than the network was trained on is
     resized, its proportions not kept; colour becomes grey or grey colour as the network needs. Light and dark must be
-    as in training: MNIST is white on black.
+    as in training: MNIST is white on black. What cannot be read is named at the end, and the others are answered.
     """
     from cnntrain.api.model import Model
-    from cnntrain.core.errors import UsageError
+    from cnntrain.core.console import Console
+    from cnntrain.core.errors import DataError, UsageError
+    from cnntrain.reading.input_files import without_name
 
     if as_csv and as_json:
         raise UsageError("--csv and --json are two forms of the same. Choose one")
-    with Model(checkpoint, threads=threads) as model:
-        answers = model.trained.answers(paths, top)
+    failures: list[tuple[str, str]] = []
+    with Model(checkpoint, threads=threads, set=sets) as model:
+        answers, unseen = model.trained.answers(paths, top, failures), model.trained.unseen
+    asked = len(answers) + len(failures)
+    if not answers:
+        raise DataError(unseen.refusal(failures, asked))
     if as_json:
+        bad = [{"path": path, "reason": without_name(reason, path)} for path, reason in failures]
         predictions = [{"path": name} | answer.document for name, answer in answers]
-        print_json({"checkpoint": str(model.path), "predictions": predictions})
+        document = {"checkpoint": str(model.path), "predictions": predictions}
+        print_json(document | ({"unreadable": bad} if bad else {}))
     elif as_csv:
         terminal.out(_table(answers), end="")
     else:
         show(pairs([(printable(name), answer.text) for name, answer in answers]))
+    if failures and not unseen.skips:
+        raise DataError(unseen.refusal(failures, asked))
+    if failures:
+        Console("none").warn(unseen.refusal(failures, asked, "Skipped, as the config says"))
 
 
 def _table(answers: Sequence[tuple[str, Answer]]) -> str:

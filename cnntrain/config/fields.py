@@ -111,6 +111,9 @@ class Duration:
     value: float
     unit: Literal["ep", "st", "%"] = "ep"
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", float(self.value))  # Python 3.11's integers have no is_integer
+
     @staticmethod
     def parse(text: str) -> Duration:
         """Read `10`, `10ep`, `2000st` or `10%`. Raises ValueError."""

@@ -15,7 +15,7 @@ from cnntrain.core.description import Description
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import Part
 from cnntrain.data.loader import Fitted, Loader, fit, split_validation
-from cnntrain.parts.datasets.base import Dataset, Images
+from cnntrain.parts.datasets.base import Dataset, Images, places_among
 from cnntrain.parts.losses.base import Loss, beside
 from cnntrain.parts.orders.base import Order
 from cnntrain.parts.tasks.base import Task, find, told
@@ -55,9 +55,13 @@ def task(loaded: Loaded, description: Description) -> Task:
     return chosen
 
 
-def load(loaded: Loaded, source: Dataset, split: str, reader: Reader) -> Images:
-    """A split of a source, with the reader's cache if the config wants one. Raises DataError."""
-    return source.load(split, reader if loaded.experiment.data.cache else replace(reader, cache=None))
+def load(loaded: Loaded, source: Dataset, split: str, reader: Reader, some: bool = False) -> Images:
+    """A split of a source, with the reader's cache if the config wants one. Raises DataError.
+
+    With `some`, it need not have every class that there is.
+    """
+    reader = reader if loaded.experiment.data.cache else replace(reader, cache=None)
+    return source.load_some(split, reader) if some else source.load(split, reader)
 
 
 def read_data(loaded: Loaded, reader: Reader = ALONE, measure: bool = True) -> Data:
@@ -113,12 +117,27 @@ def _validation(
         return train, indices
     if val is not None:
         other = cast(Dataset, val)
-        images = load(loaded, other, "val" if "val" in other.splits() else "train", reader)
+        split = "val" if "val" in other.splits() else "train"
+        images = _of_classes(load(loaded, other, split, reader, some=True), train, asked)
     elif "val" in source.splits():
         images = load(loaded, source, "val", reader)
     else:
         return None, np.arange(0)
     return images, np.arange(len(images))
+
+
+def _of_classes(images: Images, train: Images, asked: Task) -> Images:
+    """Validation samples with the labels of training, classes matched by name. Raises DataError."""
+    if images.description.target != train.description.target or images.classes == train.classes:
+        return images
+    try:
+        places = places_among(images.classes, train.classes)
+    except ValueError as error:
+        raise DataError(
+            f"validation samples have classes that are not among the {len(train.classes)} of training: {error}. Rename "
+            "them, or leave them out"
+        ) from error
+    return replace(images, targets=asked.renumbered(images.targets, places), classes=train.classes)
 
 
 def check_targets(loaded: Loaded, data: Data) -> None:

@@ -18,7 +18,7 @@ from cnntrain.config.schema import Experiment
 from cnntrain.core import files, strict_json
 from cnntrain.core.strict_json import encode
 from cnntrain.parts.datasets.base import Dataset
-from cnntrain.reading.input_files import reading
+from cnntrain.reading.input_files import opened, reading
 from cnntrain.rundir.directory import RUNS
 
 FOLDER = RUNS / ".manifests"
@@ -111,7 +111,7 @@ def facts_with_digest(path: Path) -> FileFacts:
 def digest(path: Path) -> str:
     """The SHA-256 of a file, in hex."""
     sha = hashlib.sha256()
-    with reading(path), open(path, "rb") as file:
+    with reading(path), opened(path) as file:
         while piece := file.read(_PIECE):
             sha.update(piece)
     return sha.hexdigest()

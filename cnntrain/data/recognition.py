@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -14,10 +15,11 @@ from cnntrain.reading.input_files import reading
 _UNPACK = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar")
 
 
-def recognize(path: Path) -> Dataset:
+def recognize(path: Path, targets: Sequence[str] = ()) -> Dataset:
     """The source that reads what lies at a path, with the settings its files suggest.
 
-    Raises DataError where there is nothing, or where no source knows what it is.
+    `targets` are the columns of a table that are to be predicted, where that is known. Raises DataError where there is
+    nothing, or where no source knows what it is.
     """
     if not path.exists():
         raise DataError(
@@ -25,9 +27,12 @@ def recognize(path: Path) -> Dataset:
             "working directory"
         )
     for part in parts("datasets").values():
-        source = cast(type[Dataset], part).at(path)
+        kind = cast(type[Dataset], part)
+        source = kind.aimed(path, targets) if targets else kind.at(path)
         if source is not None:
             return source
+    if targets:
+        raise DataError(f"{path.absolute()} is no table, and has no columns to choose among. Leave --target out")
     raise DataError(f"{path.absolute()} {_instead(path)}")
 
 

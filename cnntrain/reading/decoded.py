@@ -28,7 +28,7 @@ from cnntrain.core import files, strict_json
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.errors import DataError, OutOfMemoryError, StorageError
 from cnntrain.core.failures import system_failure
-from cnntrain.reading.input_files import is_special, reading
+from cnntrain.reading.input_files import advised, opened, reading
 from cnntrain.reading.reader import CACHE, Reader
 from cnntrain.reading.stored import Source, Stored, checksums
 
@@ -123,7 +123,7 @@ def _judged(
     if reasons:
         bad = f"{len(reasons):,} of {len(samples):,} {recipe.noun} unreadable, first: {reasons[0]}"
         if not recipe.skip or not found.count:
-            raise DataError(f"{bad}. Mend or remove them")
+            raise DataError(advised(bad))
         reader.warn(f"{bad}. Skipped, as the config says")
     for note, (count, first) in found.notes.items():
         reader.warn(f"{count:,} {recipe.noun} {note}; the first is {samples[first][0]}")
@@ -315,12 +315,9 @@ def _digest(sample: Sample) -> bytes:
     for path in sample:
         sha = hashlib.sha256()
         try:
-            if is_special(path):
-                sha = hashlib.sha256(b"special")
-            else:
-                with open(path, "rb") as file:
-                    while block := file.read(_BLOCK):
-                        sha.update(block)
+            with opened(path) as file:
+                while block := file.read(_BLOCK):
+                    sha.update(block)
         except OSError as error:
             if system_failure(error):
                 with reading(path):

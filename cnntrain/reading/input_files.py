@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 
+from cnntrain.core import files
 from cnntrain.core.errors import DataError
 from cnntrain.core.failures import system_failure, unreadable
 
@@ -45,14 +48,47 @@ def reading(path: Path) -> Iterator[None]:
         if failure is not None:
             raise unreadable(path, failure) from error
         if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
-            why = error.strerror or error
-            raise DataError(f"cannot read {path}: {why}. Check the file and its permissions") from error
+            why = why_missing(path) if isinstance(error, FileNotFoundError) else error.strerror or error
+            what = advised(str(why), "Check the file and its permissions")
+            raise DataError(f"cannot read {path}: {what}") from error
         raise DataError(f"{path} is damaged or cut short ({error}). Fetch or make it again") from error
+
+
+def why_missing(path: Path) -> str:
+    """What to say of a file that is not there, with a hint where its path is written as elsewhere."""
+    text = str(path)
+    if "\\" in text:
+        other = Path(text.replace("\\", "/"))
+        there = f": {other} is there" if other.exists() else ""
+        return f"No such file. The path has backslashes, as Windows writes them: write / instead{there}"
+    if re.search(r"(^|/)[a-z][a-z0-9+]*:/[^/]", text):
+        return "No such file. Addresses are not fetched: fetch what lies there, and name the files"
+    if any(part.startswith("~") for part in path.parts):
+        return "No such file. A path that begins with ~ is known to shells alone: write the folder's name"
+    return "No such file or directory"
+
+
+def advised(reason: str, advice: str = "Mend or remove them") -> str:
+    """What is wrong, and what to do: what it says itself, or else the advice."""
+    return reason if re.search(r"\. [A-Z]", reason) else f"{reason}. {advice}"
+
+
+def without_name(reason: str, path: Path | str) -> str:
+    """A message without the name of its file, where that is told beside it."""
+    return reason.removeprefix("cannot read ").removeprefix(str(path)).removeprefix(":").lstrip()
 
 
 def largest_unpacked(packed: int) -> int:
     """The most bytes that so many deflated ones may claim to unpack to: beyond, a file is damaged or a bomb."""
     return min(packed * _DEFLATE_RATIO, max(packed * _LIKELY_RATIO, _SMALL))
+
+
+def opened(path: str | Path) -> BufferedReader:
+    """A data file, opened to read bytes: what can be read to an end. A link may lead to it.
+
+    Raises OSError, also for a pipe, socket, device or terminal, of which none is asked for a byte.
+    """
+    return files.opened(path)
 
 
 def is_special(path: Path) -> bool:

@@ -18,7 +18,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import PIL
@@ -27,18 +27,23 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import DataError, OutOfMemoryError, StorageError
 from cnntrain.core.failures import system_failure
-from cnntrain.reading.input_files import is_special, reading
+from cnntrain.reading.input_files import opened, reading, why_missing
+from cnntrain.reading.jpeg import scans
+from cnntrain.reading.reader import still_wanted
+from cnntrain.reading.tiff import Correction, Tags, first_page
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it finds wrong ends up in our one line
 
+_JPEG = [".jpg", ".jpeg", ".jpe", ".jfif", ".jif"]
 SUFFIXES = frozenset(  # of the files that are read as pictures, in lower case
-    [".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pbm", ".pgm", ".ppm", ".pnm"]
+    [*_JPEG, ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pbm", ".pgm", ".ppm", ".pnm"]
 )
 MOVING = frozenset([".gif", ".webp", ".png", ".tif", ".tiff"])  # of those, the ones that may hold several frames
 MAX_PIXELS = 25_000_000  # of one picture, looked at before it is decoded: 75 MB as colours
-VERSIONS = {"pillow": PIL.__version__, "jpeg": features.version("jpg"), "pictures": 1}  # what pixels depend on
+VERSIONS = {"pillow": PIL.__version__, "jpeg": features.version("jpg"), "pictures": 2}  # what pixels depend on
+LARGEST = 178_956_970  # what max_pixels can be: more pixels Pillow does not open
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
-_MAX_CLIP = 40  # the frames of a clip may have this many times the pixels of one picture
+_MAX_CLIP = 40  # the frames of a clip, or the scans of a JPEG, may have this many times the pixels of one picture
 _MAX_BYTES = 2**29  # of a picture file
 _BLOCK = 2**20  # bytes that may be asked for whatever there are
 _BAND = 2**18  # pixels converted at a time where that takes much memory
@@ -78,6 +83,7 @@ def decode(path: Path, size: tuple[int, int] | None, channels: int, max_pixels: 
     device fails.
     """
     with _opened(path, max_pixels) as image:
+        _check_work(image, max_pixels)
         moves = image.format != "MPO" and bool(getattr(image, "is_animated", False))
         return Picture(_pixels(image, size, channels), moves)
 
@@ -85,7 +91,9 @@ def decode(path: Path, size: tuple[int, int] | None, channels: int, max_pixels: 
 def header(path: Path) -> Header | None:
     """The header of a picture file; None where there is none that can be read, which `decode` will explain."""
     try:
-        with _opened(path, MAX_PIXELS) as image:
+        with _opened(path, LARGEST) as image:
+            if image.format == "TIFF":  # which Pillow may have turned already
+                return Header(*_tags(image).size, _tags(image).grey)
             sideways = image.getexif().get(_ORIENTATION, 1) >= 5
             height, width = (image.width, image.height) if sideways else (image.height, image.width)
             return Header(height, width, image.mode in _GREY)
@@ -120,7 +128,9 @@ def decode_clip(
     with _opened(path, max_pixels) as image:
         count = getattr(image, "n_frames", 1)
         if count * image.width * image.height > _MAX_CLIP * max_pixels:
-            raise ValueError(f"{count:,} frames of {image.height}x{image.width}, too many pixels to decode")
+            what = f"{count:,} frames of {image.height}x{image.width}, too many pixels to decode"
+            raise ValueError(f"{what}{_remedy(-(-count * image.width * image.height // _MAX_CLIP))}")
+        _check_work(image, max_pixels)
         clip = []
         for index in evenly(count, frames):
             image.seek(index)
@@ -142,7 +152,7 @@ def _opened(path: Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     with reading(path):
         try:
             _silence_libtiff()
-            with _HUSH, _File(path) as file, Image.open(file, formats=_FORMATS) as image:
+            with _HUSH, _File(path) as file, _identified(file) as image:
                 _check_size(image, max_pixels)
                 _scale_transparent(image)
                 yield image
@@ -151,7 +161,24 @@ def _opened(path: Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
                 raise
             if "out of memory" in str(error):  # as Pillow says it of what its decoders got none for
                 raise MemoryError from error
-            raise DataError(f"{path}: {_reason(error, max_pixels)}") from error
+            raise DataError(f"{path}: {_reason(error, path, max_pixels)}") from error
+
+
+def _identified(file: _File) -> ImageFile.ImageFile:
+    """The picture in a file, its header read. Raises ValueError naming a TIFF of a kind that Pillow does not know."""
+    try:
+        return Image.open(file, formats=_FORMATS)
+    except UnidentifiedImageError:
+        tags = first_page(file)
+        if tags is not None and min(tags.size) > 0:
+            raise ValueError(tags.refusal()) from None
+        raise
+
+
+def _tags(image: ImageFile.ImageFile) -> Tags:
+    """What a TIFF says of the current page."""
+    found: Any = image.tag_v2  # type: ignore[attr-defined]
+    return Tags(found, ">" if found.prefix == b"MM" else "<")
 
 
 @functools.cache
@@ -172,9 +199,7 @@ class _File(io.BufferedReader):
     """A picture file that is never asked for more than it has: a chunk that says it has 2 GB reserves no memory."""
 
     def __init__(self, path: Path) -> None:
-        if is_special(path):
-            raise ValueError("not a regular file")
-        super().__init__(io.FileIO(path))
+        super().__init__(opened(path).detach())
         self._path = path
         self._size = os.fstat(self.fileno()).st_size
         if self._size > _MAX_BYTES:
@@ -182,7 +207,11 @@ class _File(io.BufferedReader):
             raise ValueError(f"{self._size:,} bytes, expected at most {_MAX_BYTES:,} of a picture")
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """As many bytes, or all that are left. A failing device is a StorageError: Pillow goes on after an OSError."""
+        """As many bytes, or all that are left. A failing device is a StorageError: Pillow goes on after an OSError.
+
+        Decoders ask for a piece at a time, so that here one ends which nobody waits for any more.
+        """
+        still_wanted()
         try:
             return super().read(size if size is None or size < _BLOCK else min(size, max(self._size - self.tell(), 0)))
         except OSError:
@@ -191,8 +220,31 @@ class _File(io.BufferedReader):
 
 
 def _check_size(image: Image.Image, max_pixels: int) -> None:
-    if image.width * image.height > max_pixels:
-        raise Image.DecompressionBombError
+    pixels = image.width * image.height
+    if pixels > max_pixels:
+        raise ValueError(f"more than {max_pixels:,} pixels ({image.height}x{image.width}){_remedy(pixels)}")
+
+
+def _check_work(image: ImageFile.ImageFile, max_pixels: int) -> None:
+    """Refuse a JPEG that takes as long to decode as far more pixels would: each scan goes over all of them."""
+    if image.format not in ("JPEG", "MPO"):
+        return
+    file: Any = image.fp
+    place = file.tell()
+    file.seek(0)
+    count = scans(file.read())
+    file.seek(place)
+    if count * image.width * image.height > _MAX_CLIP * max_pixels:
+        raise ValueError(
+            f"{count:,} scans of {image.height}x{image.width}, too much work to decode. Save it as a JPEG of one scan"
+        )
+
+
+def _remedy(pixels: int) -> str:
+    """What to do about a picture of so many pixels, unless nobody has such pictures."""
+    if pixels > LARGEST:
+        return ""
+    return f". If it is sound, set max_pixels: {pixels} or more in its data source, or on_bad_image: skip"
 
 
 def _scale_transparent(image: ImageFile.ImageFile) -> None:
@@ -204,10 +256,12 @@ def _scale_transparent(image: ImageFile.ImageFile) -> None:
         image.info["transparency"] = colour * (85 if stored == "L;2" else 17)
 
 
-def _reason(error: Exception, max_pixels: int) -> str:
+def _reason(error: Exception, path: Path, max_pixels: int) -> str:
     """Why an image cannot be read, in a few words."""
-    if isinstance(error, Image.DecompressionBombError):
+    if isinstance(error, Image.DecompressionBombError):  # Pillow's own limit, below which max_pixels lies
         return f"more than {max_pixels:,} pixels"
+    if isinstance(error, FileNotFoundError):
+        return why_missing(path)
     if isinstance(error, UnidentifiedImageError):
         return f"not an image, expected {', '.join(_FORMATS)}"
     if isinstance(error, OSError) and error.strerror:
@@ -240,39 +294,42 @@ class _Hush:
 _HUSH = _Hush()
 
 
-def _pixels(image: Image.Image, size: tuple[int, int] | None, channels: int) -> Array:
+def _pixels(image: ImageFile.ImageFile, size: tuple[int, int] | None, channels: int) -> Array:
     """The current frame as uint8 (height, width, channels)."""
-    plain = _opaque(_eight_bits(ImageOps.exif_transpose(image))).convert("RGB" if channels == 3 else "L")
+    correction = _tags(image).correction() if image.format == "TIFF" else Correction()
+    plain = _opaque(_eight_bits(ImageOps.exif_transpose(image), correction)).convert("RGB" if channels == 3 else "L")
     if size is not None:
         plain = plain.resize(size[::-1], Image.Resampling.BILINEAR)
     return np.asarray(plain).reshape(plain.height, plain.width, channels)
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _eight_bits(image: Image.Image, correction: Correction) -> Image.Image:
     """An image in 8 bits, in a mode Pillow converts well. Raises ValueError where that has no agreed meaning."""
     if image.mode.startswith("I"):
-        return _from_integers(np.asarray(image), image.info.get("transparency"))
+        return _from_integers(np.asarray(image), image.info.get("transparency"), correction)
     if image.mode == "F":
-        return _from_floats(np.asarray(image))
+        return _from_floats(np.asarray(image), correction)
     if image.mode == "LAB":
         return _from_lab(np.asarray(image))
     return image
 
 
-def _from_integers(values: Array, transparent: object) -> Image.Image:
+def _from_integers(values: Array, transparent: object, correction: Correction) -> Image.Image:
     """16-bit grey, which Pillow also calls 32-bit; the value that is transparent becomes white."""
-    if values.min() < 0 or values.max() > 65535:
+    if values.min() < 0 or values.max() > correction.largest:
         raise ValueError("32-bit integer pixels, expected 8 or 16 bits: convert it")
-    grey = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    wide = values.astype(np.uint32) * 65535 // correction.largest  # 12 bits have another white
+    grey = ((wide + 128) // 257).astype(np.uint8)
     if isinstance(transparent, int):
         grey[values == transparent] = 255
-    return Image.fromarray(grey)
+    return Image.fromarray(255 - grey if correction.inverted else grey)
 
 
-def _from_floats(values: Array) -> Image.Image:
+def _from_floats(values: Array, correction: Correction) -> Image.Image:
     if not (values.min() >= 0 and values.max() <= 1):  # also for NaN
         raise ValueError(f"32-bit float pixels from {values.min():g} to {values.max():g}, expected 0 to 1: convert it")
-    return Image.fromarray((values * 255 + 0.5).astype(np.uint8))
+    bright = 1 - values if correction.inverted else values
+    return Image.fromarray((bright * 255 + 0.5).astype(np.uint8))
 
 
 def _from_lab(values: Array) -> Image.Image:
@@ -296,6 +353,8 @@ def _srgb(values: Array) -> Array:
 
 def _opaque(image: Image.Image) -> Image.Image:
     """The image laid over white where it is transparent."""
+    if image.mode == "La":  # Pillow converts it to this one alone
+        image = image.convert("LA")
     if image.mode not in ("RGBA", "LA", "PA") and "transparency" not in image.info:
         return image
     image = image.convert("RGBA")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +16,16 @@ CACHE = Path("runs/.cache")  # where decoded files are kept, in the working dire
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 _AHEAD = 4  # files for each thread that are read before anybody asks for them
+
+
+_here = threading.local()  # of a thread that reads: `over`, whether what it reads is still wanted
+
+
+def still_wanted() -> None:
+    """Raise RuntimeError where whoever asked this thread for a file has gone: to be called now and then by the slow."""
+    over: threading.Event | None = getattr(_here, "over", None)
+    if over is not None and over.is_set():
+        raise RuntimeError("nobody waits for it")
 
 
 def _nothing(*_: object) -> None:
@@ -34,15 +45,21 @@ class Reader:
     def map(self, function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Generator[_Result, None, None]:
         """function(item) of every item, in order, computed by the threads a little ahead of who takes them."""
         waiting: deque[Future[_Result]] = deque()
-        remaining = iter(items)
+        remaining, over = iter(items), threading.Event()
+
+        def wanted(item: _Item) -> _Result:
+            _here.over = over
+            return function(item)
+
         with ThreadPoolExecutor(self.threads, "cnntrain-read") as pool:
             try:
                 for item in itertools.islice(remaining, self.threads * _AHEAD):
-                    waiting.append(pool.submit(function, item))
+                    waiting.append(pool.submit(wanted, item))
                 while waiting:
                     yield waiting.popleft().result()
-                    waiting.extend(pool.submit(function, item) for item in itertools.islice(remaining, 1))
+                    waiting.extend(pool.submit(wanted, item) for item in itertools.islice(remaining, 1))
             finally:
+                over.set()
                 for future in waiting:
                     future.cancel()
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.errors import DataError
-from cnntrain.reading.input_files import reading
+from cnntrain.reading.input_files import opened, reading
 
 _PICKLE = b"\x80"  # how a pickle begins, and no label
 
@@ -47,7 +47,7 @@ class Records:
 
     def _file(self, path: Path) -> Array:
         """The records of a file, uint8 (n, length), every label in range."""
-        with reading(path), open(path, "rb") as file:  # np.fromfile fills what it cannot read with whatever is there
+        with reading(path), opened(path) as file:  # np.fromfile fills what it cannot read with whatever is there
             data = np.frombuffer(file.read(), np.uint8)
         if data[:1].tobytes() == _PICKLE:
             raise DataError(f"{path} is the Python (pickled) version, which is not read. {self.advice}")

@@ -60,7 +60,7 @@ class Spread:
             raise ValueError(f"high must be greater than low, {self.low:g}, got {self.high:g}")
         if self.log and self.low <= 0:
             raise ValueError(f"low must be greater than 0 for a logarithm, got {self.low:g}")
-        if self.integer and not (self.low.is_integer() and self.high.is_integer()):
+        if self.integer and not (float(self.low).is_integer() and float(self.high).is_integer()):
             raise ValueError("integer needs whole numbers as low and high")
 
     def at(self, share: float) -> str:

@@ -33,6 +33,7 @@ from cnntrain.parts.tasks.base import told
 from cnntrain.reading.reader import CACHE, Reader
 from cnntrain.rundir.checkpoint import find, read
 from cnntrain.trained import saved
+from cnntrain.trained.per_value import PerValue
 from cnntrain.trained.unseen import Unseen, usual_split
 
 
@@ -68,8 +69,9 @@ class Trained:
                 f"{machine.human(machine.available())}. Use a machine with more"
             )
         data_source = cast(Dataset, self.loaded.experiment.data.source)
+        self.description = self.description.named(data_source.target_names())
         self.unseen = Unseen(self.path, data_source, self.description, self.network.task)
-        self.tally = _full_tally(self.network)
+        self.tally = _full_tally(self.network, self.description)
         self.engine = Engine(self.network.graph, self.tally, pool, seed=self.loaded.experiment.seed)
         for name, view in layout.views(self.engine.params).items():
             view[...] = checkpoint.arrays[f"{source}/{name}"]
@@ -90,7 +92,7 @@ class Trained:
         else:
             source = self.unseen.source(place)
             chosen = split or usual_split(source)
-            images = self._load(source, chosen)
+            images = self._load(source, chosen, some=True)
             indices = np.arange(len(images))
         self._check(images.description, chosen)
         build_data.check_split(self.loaded, chosen, images, indices, source)
@@ -116,7 +118,7 @@ class Trained:
         images = self._load(cast(Dataset, data.source), split)
         return images, np.arange(len(images))
 
-    def _load(self, source: Dataset, split: str) -> Images:
+    def _load(self, source: Dataset, split: str, some: bool = False) -> Images:
         """A split of a source. Raises DataError where it has none of that name, or samples of another kind."""
         found = source.splits()
         if split not in found:
@@ -127,7 +129,7 @@ class Trained:
         described = source.describe()
         if described is not None:
             self._check(described, split)  # before what may be immense is read
-        return build_data.load(self.loaded, source, split, self._reader)
+        return build_data.load(self.loaded, source, split, self._reader, some)
 
     def _require(self, source: Part, key: str) -> None:
         """Say how to name the new place of data that is not where it was."""
@@ -148,23 +150,31 @@ class Trained:
                 "the same kind"
             )
 
-    def predict(self, paths: Sequence[Path], top: int = 1) -> list[dict[str, Any]]:
+    def predict(
+        self, paths: Sequence[Path], top: int = 1, failures: list[tuple[str, str]] | None = None
+    ) -> list[dict[str, Any]]:
         """What the network makes of each sample: the files named, those in the folders named, the rows of a .npz.
 
         A file is read as training files were: an image of another size is resized as a folder of images is (bilinear,
         antialiased), its proportions not kept, colours become grey or grey colours as the network needs. Of each
         sample "path" and what the task answers: of classes "class", "top" of the likeliest and "probabilities" of
-        all; of other targets "values", which for tags are the probabilities of yes.
-        Raises DataError for the files that cannot be read.
+        all; of other targets "values", which for tags are the probabilities of yes, and "by_name" where they have
+        names.
+        What cannot be read is added to `failures`, path and message; without such a list it raises DataError.
         """
-        return [{"path": name} | answer.document for name, answer in self.answers(paths, top)]
+        return [{"path": name} | answer.document for name, answer in self.answers(paths, top, failures)]
 
-    def answers(self, paths: Sequence[Path], top: int = 1) -> list[tuple[str, Answer]]:
+    def answers(
+        self, paths: Sequence[Path], top: int = 1, failures: list[tuple[str, str]] | None = None
+    ) -> list[tuple[str, Answer]]:
         """The samples that `predict` tells of, by name, each with the task's answer in all its forms."""
-        found: list[tuple[str, Answer]] = []
-        for names, pixels in self.unseen.samples(paths, self.engine.pool):
-            found += zip(names, self.answers_to(pixels, top), strict=True)
-        return found
+        answers: list[tuple[str, Answer]] = []
+        found = [] if failures is None else failures
+        for names, pixels in self.unseen.samples(paths, self.engine.pool, found):
+            answers += zip(names, self.answers_to(pixels, top), strict=True)
+        if failures is None and found:
+            raise DataError(self.unseen.refusal(found, len(answers) + len(found)))
+        return answers
 
     def answers_to(self, pixels: Array, top: int = 1) -> list[Answer]:
         """The task's answers for images (n, h, w, c) as they are stored."""
@@ -201,9 +211,12 @@ def check_override(override: str) -> None:
         )
 
 
-def _full_tally(network: Network) -> Tally:
+def _full_tally(network: Network, data: Description) -> Tally:
     """The metrics of training, and what an evaluation always has for the task."""
     metrics = {metric.label(): metric for metric in network.tally.metrics}
-    for metric in (make("metrics", name) for name in network.task.evaluated(network.data)):
+    for metric in (make("metrics", name) for name in network.task.evaluated(data)):
         metrics.setdefault(metric.label(), metric)
+    each = PerValue(network.task, data)
+    if each.counts:
+        metrics[each.label()] = each
     return Tally(network.loss, list(metrics.values()), network.tally.outputs)

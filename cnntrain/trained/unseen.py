@@ -18,9 +18,10 @@ from cnntrain.core.errors import DataError
 from cnntrain.core.registry import make
 from cnntrain.data.recognition import recognize
 from cnntrain.engine.pool import Pool
-from cnntrain.parts.datasets.base import ClassFolders, Dataset, Images
+from cnntrain.parts.datasets.base import ClassFolders, Dataset, Images, PictureFields, places_among
 from cnntrain.parts.tasks.base import Task
 from cnntrain.reading.decoded import Sample
+from cnntrain.reading.input_files import advised
 
 CHUNK = 1024  # samples that are in memory at a time
 _ROWS = {".npz"}  # files that hold many samples
@@ -49,45 +50,65 @@ class Unseen:
         known = self.data.classes
         if images.classes == known:
             return images
-        unknown = [name for name in images.classes if name not in known]
-        if unknown:
+        try:
+            places = places_among(images.classes, known)
+        except ValueError as error:
             raise DataError(
-                f"{what} has classes that {self.network} was not trained on: {_listed(unknown)}; it knows "
+                f"{what} has classes that {self.network} was not trained on: {error}; it knows "
                 f"{_listed(known)}. Rename them as in training, or leave them out"
-            )
-        numbers = np.array([known.index(name) for name in images.classes])
-        return replace(images, targets=self.task.renumbered(images.targets, numbers), classes=known)
+            ) from error
+        return replace(images, targets=self.task.renumbered(images.targets, places), classes=known)
 
-    def samples(self, paths: Sequence[Path], pool: Pool) -> Iterator[tuple[list[str], Array]]:
+    def samples(
+        self, paths: Sequence[Path], pool: Pool, failures: list[tuple[str, str]]
+    ) -> Iterator[tuple[list[str], Array]]:
         """Names and pixels of the files named, of those in the folders named, and of the rows of a .npz, in order.
 
-        Comes in chunks of at most CHUNK; the names of rows say split and index. Raises DataError once it knows how
-        many files cannot be read.
+        Comes in chunks of at most CHUNK; the names of rows say split and index. What cannot be read is left out, and
+        added to `failures` as its path and the message that names it.
         """
         reader = self._reader()
         files: list[Sample] = []
         for path in paths:
-            if path.suffix.lower() in _ROWS and path.is_file():
-                yield from self._rows(path)
-            else:
-                files += _inside(path, reader) if path.is_dir() else [(path,)]
-        failures: list[DataError] = []
+            try:
+                if path.suffix.lower() in _ROWS and path.is_file():
+                    yield from self._rows(path)
+                else:
+                    files += _inside(path, reader) if path.is_dir() else [(path,)]
+            except DataError as error:
+                failures.append((str(path), str(error)))
         for start in range(0, len(files), CHUNK):
             chunk = files[start : start + CHUNK]
+            names = [str(sample[0]) for sample in chunk]
             read = self._read(chunk, reader, pool)
-            failures += [result for result in read if isinstance(result, DataError)]
-            if not failures:
-                yield [str(sample[0]) for sample in chunk], np.stack(cast(list[Array], read))
-        if failures:
-            one = reader.noun.removesuffix("s")
-            count = f"{len(failures):,} of {len(files):,} {reader.noun}" if len(files) > 1 else f"the {one}"
-            raise DataError(f"cannot read {count}: {failures[0]}. Name {one} files")
+            failures += [(name, str(one)) for name, one in zip(names, read, strict=True) if isinstance(one, DataError)]
+            good = [(name, one) for name, one in zip(names, read, strict=True) if not isinstance(one, DataError)]
+            if good:
+                yield [name for name, _ in good], np.stack([pixels for _, pixels in good])
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether the files it reads are pictures."""
+        return isinstance(self._reader(), PictureFields)
+
+    @property
+    def skips(self) -> bool:
+        """Whether the network was trained on what could be read, the rest left out."""
+        return getattr(self.trained_on.origins()[0], "on_bad_image", "error") == "skip"
+
+    def refusal(self, failures: Sequence[tuple[str, str]], asked: int, advice: str = "") -> str:
+        """What to say of those of `asked` samples that cannot be read, and the advice, or else a usual one."""
+        first, noun = failures[0][1], self._reader().noun
+        if asked == 1 and not first.startswith(f"{failures[0][0]}: "):
+            return first
+        count = f"{len(failures):,} of {asked:,} {noun}" if asked > 1 else f"the {noun.removesuffix('s')}"
+        return advised(f"cannot read {count}: {first}", advice or f"Name {noun.removesuffix('s')} files")
 
     def _rows(self, path: Path) -> Iterator[tuple[list[str], Array]]:
         source = self.source(path)
         found = source.unlabelled()
         split = usual_split(source) if found is None else found[0]
-        pixels = source.load(split).pixels if found is None else found[1]
+        pixels = source.load_some(split).pixels if found is None else found[1]
         self._check(tuple(pixels.shape[1:]), path)
         for start in range(0, len(pixels), CHUNK):
             chosen = np.arange(start, min(start + CHUNK, len(pixels)))

@@ -17,11 +17,13 @@ from cnntrain.config.load import Loaded, problem
 from cnntrain.config.schema import Experiment
 from cnntrain.core.registry import did_you_mean
 from cnntrain.data import build_data
+from cnntrain.data.build_data import Data
 from cnntrain.network import build
 from cnntrain.network.build import Network
 from cnntrain.network.graph import BATCH, Graph, Node
 from cnntrain.parts.schedules.base import Horizon, Schedule
 from cnntrain.parts.transforms.base import Transform
+from cnntrain.training import data_advice
 from cnntrain.training.rates import horizon
 
 PROBES = 200  # steps at which a schedule is looked at
@@ -31,11 +33,12 @@ FADED = 1e-3  # share of its largest at which the rate is next to nothing; a cos
 
 @dataclass(frozen=True)
 class Situation:
-    """What rules look at. `horizon` is None where it takes the data to know how long training is."""
+    """What rules look at. `horizon` is None where it takes the data to know how long training is, and so is `data`."""
 
     loaded: Loaded
     network: Network
     horizon: Horizon | None
+    data: Data | None = None
 
     @property
     def experiment(self) -> Experiment:
@@ -254,6 +257,20 @@ def _patience_beyond_end(at: Situation) -> str | None:
     return f"early_stopping.patience is {train.early_stopping.patience}, of {train.epochs} epochs: it can never stop"
 
 
+def _empty_classes(at: Situation) -> str | None:
+    return data_advice.empty_classes(at.data) if at.data else None
+
+
+def _batch_beyond_data(at: Situation) -> str | None:
+    if at.data is None or "train.batch_size" not in at.loaded.marks:  # the default is nobody's mistake
+        return None
+    return data_advice.batch_beyond_data(at.experiment, at.data)
+
+
+def _targets_stay(at: Situation) -> str | None:
+    return data_advice.targets_stay(at.experiment, at.data) if at.data else None
+
+
 RULES: dict[str, Rule] = {
     "no-validation": Rule("No validation split: the training loss says which checkpoint is best.", _no_validation),
     "no-shuffle": Rule("`train.order` is `sequential`.", _no_shuffle),
@@ -282,6 +299,11 @@ RULES: dict[str, Rule] = {
         _decay_fades,
     ),
     "coupled-decay": Rule("Adam or a relative has `weight_decay` without `decoupled: true`.", _coupled_decay),
+    "empty-classes": Rule("A class has no training sample, as where labels begin at 1.", _empty_classes),
+    "batch-beyond-data": Rule("`train.batch_size` is larger than there are training samples.", _batch_beyond_data),
+    "targets-stay": Rule(
+        "A transform moves what the picture shows, and targets that may be places in it stay.", _targets_stay
+    ),
     "patience-beyond-end": Rule("Early stopping has more patience than there are epochs.", _patience_beyond_end),
 }
 
@@ -294,9 +316,9 @@ def check_codes(loaded: Loaded) -> None:
             raise problem(loaded, path, f"unknown warning code {code!r}{did_you_mean(code, RULES)}")
 
 
-def of(loaded: Loaded, network: Network, steps_per_epoch: int | None = None) -> Iterator[str]:
-    """The warnings for an experiment, less those it ignores; `steps_per_epoch` is None where the data was not read."""
-    situation = Situation(loaded, network, _horizon(loaded.experiment, steps_per_epoch))
+def of(loaded: Loaded, network: Network, steps_per_epoch: int | None = None, data: Data | None = None) -> Iterator[str]:
+    """The warnings for an experiment, less those it ignores; the last two are None where the data was not read."""
+    situation = Situation(loaded, network, _horizon(loaded.experiment, steps_per_epoch), data)
     for code, rule in RULES.items():
         message = rule.find(situation) if code not in loaded.experiment.warnings.ignore else None
         if message:

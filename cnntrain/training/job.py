@@ -80,7 +80,7 @@ def make_job(loaded: Loaded, threads: int | None, console: Console, check: Prech
     loader = build_data.loader(loaded.experiment, data)
     check_batches(network, loader)
     rates.check(loaded, horizon(loaded.experiment, loader.steps_per_epoch, len(loader.indices)))
-    for line in advice.of(loaded, network, loader.steps_per_epoch):
+    for line in advice.of(loaded, network, loader.steps_per_epoch, data):
         console.warn(line)
     monitor = Monitor(loaded, network.tally, validates=data.val is not None)
     return Job(loaded, data, network, loader, monitor, listed)

@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cnntrain.engine.pool import Pool
 from cnntrain.trained.inference import Trained
@@ -105,3 +106,57 @@ def test_a_layer_with_an_operation_that_the_format_lacks_is_refused_and_nothing_
         outcome.err,
     )
     assert list(desk.iterdir()) == []
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("answers", ["softmax", "sigmoid", "nothing"])
+def test_the_numpy_format_reads_pictures_and_answers_as_predict_does(cnntrain, desk, channels, answers):
+    """Grey and colour, 16 bits, transparent, turned, of other sizes: load, forward and answers, without cnntrain."""
+    rng = np.random.default_rng(0)
+    exif = Image.Exif()
+    exif[274] = 6
+    made = {
+        "a.png": Image.fromarray(rng.integers(0, 256, (30, 20, 3), np.uint8)),
+        "b.png": Image.fromarray(rng.integers(0, 256, (11, 17), np.uint8)),
+        "c.png": Image.fromarray(rng.integers(0, 256, (30, 20, 4), np.uint8)),
+        "d.png": Image.fromarray(rng.integers(0, 65536, (30, 20), np.uint16)),
+        "e.jpg": Image.fromarray(rng.integers(0, 256, (30, 20, 3), np.uint8)),
+        "f.png": Image.fromarray(rng.integers(0, 256, (9, 7, 3), np.uint8)).convert("P"),
+    }
+    for name, image in made.items():
+        image.save(desk / name, **({"exif": exif} if name == "e.jpg" else {}))
+    rows = "".join(f"{name},{number % 2},{number // 2 % 2}\n" for number, name in enumerate(made))
+    (desk / "l.csv").write_text(f"path,one,two\n{rows}")
+    what = "label: one" if answers == "softmax" else "targets: [one, two]"
+    loss = {"softmax": "cross_entropy", "sigmoid": "binary_cross_entropy", "nothing": "mse"}[answers]
+    (desk / "c.yaml").write_text(
+        f"data: {{source: {{type: csv, path: l.csv, size: [9, 12], channels: {channels}, {what}}}, "
+        "train_transforms: [{type: normalize, from: dataset}], eval_transforms: [{type: normalize, from: dataset}]}\n"
+        f"model: {{preset: linear}}\nloss: {loss}\ntrain: {{epochs: 1}}\n"
+    )
+    assert cnntrain("fit", "c.yaml", "-o", "run", "-q").code == 0
+    said = cnntrain("export", "run", "--format", "numpy", "--output", "net.py").out
+    assert "resized to 9x12, bilinear, antialiased (Pillow's BILINEAR), proportions not kept" in said
+    assert ("red, green, blue" if channels == 3 else "grey (ITU-R 601 luma)") in said
+    assert ("after: " in said) == (answers != "nothing")
+    predicted = json.loads(cnntrain("predict", "run", *made, "--json").out)["predictions"]
+    expected = [list((one.get("probabilities") or one["by_name"]).values()) for one in predicted]
+    ask = "net.forward(images)" if answers == "nothing" else "net.answers(net.forward(images))"
+    program = (
+        "import sys; sys.path.insert(0, '.')\nimport json, net\n"
+        f"images = net.load(*{[*made]})\nassert 'cnntrain' not in sys.modules\nprint(json.dumps({ask}.tolist()))"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, cwd=desk, check=False)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(json.loads(done.stdout), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_every_format_says_what_its_caller_owes(cnntrain, finished, desk):
+    for kind in ("numpy", "safetensors", "onnx"):
+        outcome = cnntrain("export", finished, "--format", kind, "--json")
+        if outcome.code == 2:
+            continue  # an extra that is not installed
+        document = json.loads(outcome.out)
+        assert document["answers"] == "softmax"
+        assert document["resize"].startswith("to 8x8, bilinear")
+        assert document["colours"] == "grey (ITU-R 601 luma)"

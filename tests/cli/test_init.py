@@ -36,8 +36,9 @@ def sounds(root):
 def cifar(root):
     root.mkdir()
     records = np.random.default_rng(0).integers(0, 256, (8, 3073), np.uint8)
-    records[:, 0] = np.arange(8) % 4
-    for name in ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"):
+    names = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch")
+    for number, name in enumerate(names):
+        records[:, 0] = (np.arange(8) + 8 * number) % 10
         (root / f"{name}.bin").write_bytes(records.tobytes())
 
 
@@ -188,3 +189,69 @@ def test_names_that_are_yaml_or_control_a_terminal_do_no_harm(cnntrain, desk):
     assert cnntrain("init", "--data", "a: [b]\n, {c}").code == 0
     assert source_of("config.yaml").root == "a: [b]\n, {c}"
     assert source_of("config.yaml").load("train").classes == ("1e3", "yes", "{x: y}")
+
+
+@pytest.mark.parametrize("column", ["id", "width,height", "fold"])
+def test_classes_are_preferred_to_running_numbers_and_sizes(cnntrain, desk, column):
+    rows = [f"{number},8,dog" if column != "id" else f"{number},dog" for number in range(12)]
+    rows = [row.replace("dog", ["dog", "cat"][number % 2]) for number, row in enumerate(rows)]
+    header = f"filename,{'fold,size' if column == 'fold' else column},species"
+    pictures(desk / "shots", classes=("any",), count=12)
+    lines = [f"shots/any/{number}.png,{row}" for number, row in enumerate(rows)]
+    (desk / "data.csv").write_text("\n".join([header, *lines]))
+    assert cnntrain("init", "--data", "data.csv").code == 0
+    assert (source_of("config.yaml").label, source_of("config.yaml").targets) == ("species", None)
+
+
+def test_a_column_in_doubt_is_asked_for_and_can_be_told(cnntrain, desk):
+    listed(desk, "path,breed,colour", "dog,red", "cat,blue", "dog,blue")
+    outcome = cnntrain("init", "--data", "data.csv")
+    assert outcome.code == 3
+    assert outcome.error == (
+        f"{desk / 'data.csv'}: which column is to be predicted? In doubt are 'breed', 'colour'. Say so by --target "
+        "COLUMN"
+    )
+    assert cnntrain("init", "--data", "data.csv", "--target", "colour").code == 0
+    assert source_of("config.yaml").label == "colour"
+    outcome = cnntrain("init", "--data", "data.csv", "--target", "coloor", "--overwrite")
+    assert outcome.error == f"{desk / 'data.csv'} has no column 'coloor', found path, breed, colour. Name one of them"
+    outcome = cnntrain("init", "--data", "shots", "--target", "colour", "--overwrite")
+    assert outcome.error.endswith("shots is no table, and has no columns to choose among. Leave --target out")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", b""),
+        ("a.csv", b"\n\n"),
+        ("a.csv", b"path,label\n"),
+        ("a.csv", b'path,label\n"a.png,cat\nb.png,dog\n'),
+        ("a.csv", b"\xff\xfe\0\0"),
+        ("a.csv", b"pa\0th,label\na.png,x\nb.png,y\n"),
+        ("a.csv", b"path,la\x1b[31mbel\na.png,x\nb.png,y\n"),
+        ("a.csv", b"path,label\nx.png,a\ny.png,b\n"),
+        ("a.npz", b""),
+        ("a.npz", b"PK\3\4"),
+        ("x/a.wav", b""),
+        ("x/a.wav", b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0\0\0\0\0\0\0\0\0\2\0\x10\0data\4\0\0\0abcd"),
+        ("x/a.png", b""),
+        ("x/a.png", b"\x89PNG\r\n\x1a\n"),
+        ("train-images-idx3-ubyte", b""),
+        ("train.csv", b""),
+        ("data_batch_1.bin", b"abc"),
+        ("x_train.npy", b"\x93NUMPY"),
+    ],
+)
+def test_damaged_data_is_told_of_as_what_it_is(cnntrain, desk, name, content):
+    """And is no bug: nothing is written, no crash log either."""
+    place = desk / "data" / name
+    place.parent.mkdir(parents=True)
+    place.write_bytes(content)
+    if name[:2] == "x/":
+        (desk / "data" / "y").mkdir()
+        (desk / "data" / "y" / place.name).write_bytes(content)
+    for data in {place if place.suffix in (".csv", ".npz") else desk / "data", desk / "data"}:
+        outcome = cnntrain("init", "--data", data)
+        assert outcome.code == 3, outcome
+        assert outcome.error
+        assert [entry.name for entry in desk.iterdir()] == ["data"]

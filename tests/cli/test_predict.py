@@ -88,9 +88,10 @@ def test_files_that_are_no_pictures_are_counted_and_the_first_is_named(cnntrain,
     good = picture("a.png", 8, 8)
     outcome = cnntrain("predict", finished, good, "text.png", "absent.png")
     assert outcome.code == 3
-    assert outcome.error == (
+    assert outcome.out.startswith("a.png  ")
+    assert outcome.err.removeprefix("cnntrain: error: ") == (
         "cannot read 2 of 3 images: text.png: not an image, expected PNG, JPEG, BMP, GIF, WEBP, TIFF, PPM. "
-        "Name image files"
+        "Name image files\n"
     )
     outcome = cnntrain("predict", finished, "absent.png")
     assert outcome.code == 3
@@ -173,3 +174,93 @@ def test_a_network_of_two_channels_reads_no_picture(cnntrain, config, desk, pict
     outcome = cnntrain("predict", "run", picture("a.png", 8, 8))
     assert outcome.code == 3
     assert "a.png gives samples of 8x8x3, run/checkpoints/best.npz was trained on 8x8x2" in outcome.error
+
+
+@pytest.mark.parametrize("bad", ["text.png", "absent.png", "empty", "broken.npz"])
+@pytest.mark.parametrize("form", [[], ["--csv"], ["--json"]], ids=["plain", "csv", "json"])
+def test_what_can_be_read_is_answered_whatever_cannot(cnntrain, finished, picture, desk, bad, form):
+    """A file that is none, that is not there, a folder without any, a damaged archive: named at the end."""
+    (desk / "text.png").write_text("<html>")
+    (desk / "broken.npz").write_bytes(b"PK")
+    (desk / "empty").mkdir()
+    names = [picture(f"{number}.png", 8, 8, seed=number) for number in range(3)]
+    alone = cnntrain("predict", finished, *names, *form)
+    outcome = cnntrain("predict", finished, names[0], bad, *names[1:], *form)
+    assert (alone.code, outcome.code) == (0, 3)
+    assert outcome.err.startswith("cnntrain: error: cannot read 1 of 4 images: ")
+    assert outcome.err.count("\n") == 1
+    assert bad in outcome.err
+    if form == ["--json"]:
+        document = json.loads(outcome.out)
+        assert document["predictions"] == json.loads(alone.out)["predictions"]
+        assert [entry["path"] for entry in document["unreadable"]] == [bad]
+        assert document["unreadable"][0]["reason"]
+    else:
+        assert outcome.out == alone.out
+
+
+def test_a_network_trained_on_what_could_be_read_skips_the_rest(cnntrain, picture, desk):
+    for name in ("cat", "dog"):
+        (desk / "data" / name).mkdir(parents=True)
+        for number in range(3):
+            (desk / picture(f"{number}.png", 8, 8, seed=number)).rename(desk / "data" / name / f"{number}.png")
+    (desk / "data" / "cat" / "z.png").write_text("<html>")
+    (desk / "c.yaml").write_text(
+        "data: {source: {type: image_folder, root: data, on_bad_image: skip}}\n"
+        "model: {preset: linear}\ntrain: {epochs: 1}\n"
+    )
+    assert cnntrain("fit", "c.yaml", "-o", "run", "-q").code == 0
+    outcome = cnntrain("predict", "run", "data", "--csv")
+    assert (outcome.code, outcome.out.count("\n")) == (0, 7)
+    assert outcome.err.startswith("cnntrain: warning: cannot read 1 of 7 images: data/cat/z.png: not an image")
+    assert cnntrain("predict", "run", "data/cat/z.png").code == 3
+
+
+def test_a_picture_of_too_many_pixels_is_read_as_the_message_says(cnntrain, picture, desk):
+    for name in ("cat", "dog"):
+        (desk / "data" / name).mkdir(parents=True)
+        (desk / picture("0.png", 8, 8)).rename(desk / "data" / name / "0.png")
+    source = "{type: image_folder, root: data, size: 8, max_pixels: 64}"
+    (desk / "c.yaml").write_text(f"data: {{source: {source}}}\nmodel: {{preset: linear}}\ntrain: {{epochs: 1}}\n")
+    assert cnntrain("fit", "c.yaml", "-o", "run", "-q").code == 0
+    outcome = cnntrain("predict", "run", picture("large.png", 20, 10))
+    assert outcome.code == 3
+    assert (
+        "more than 64 pixels (20x10). If it is sound, set max_pixels: 200 or more in its data source" in outcome.error
+    )
+    assert cnntrain("predict", "run", "large.png", "-s", "data.source.max_pixels=200").code == 0
+    assert cnntrain("predict", "run", "large.png", "-s", "seed=3").code == 2
+
+
+@pytest.mark.parametrize("loss", ["mse", "binary_cross_entropy"])
+def test_values_have_the_names_of_their_columns(cnntrain, picture, desk, loss):
+    """In predict for people, as a table and as JSON, and in eval figures of each."""
+    rows = [f"{picture(f'{number}.png', 8, 8, seed=number)},{number % 2},{number % 3 // 2}" for number in range(12)]
+    (desk / "l.csv").write_text("\n".join(["path,red,round", *rows]))
+    source = "{type: csv, path: l.csv, targets: [red, round]}"
+    text = f"data: {{source: {source}}}\nmodel: {{preset: linear}}\nloss: {loss}\ntrain: {{epochs: 1}}\n"
+    (desk / "c.yaml").write_text(text)
+    assert cnntrain("fit", "c.yaml", "-o", "run", "-q").code == 0
+    header, row = cnntrain("predict", "run", "0.png", "--csv").out.splitlines()
+    (one,) = json.loads(cnntrain("predict", "run", "0.png", "--json").out)["predictions"]
+    assert header == "path,red,round"
+    assert one["by_name"] == dict(zip(["red", "round"], one["values"], strict=True))
+    assert [float(cell) for cell in row.split(",")[1:]] == one["values"]
+    assert cnntrain("predict", "run", "0.png").out.split()[1::2] == ["red", "round"]
+    document = json.loads(cnntrain("eval", "run", "--split", "train", "--json").out)
+    assert [row["name"] for row in document["per_value"]] == ["red", "round"]
+    everything = json.loads(cnntrain("predict", "run", ".", "--json").out)["predictions"]
+    values = {one["path"]: one["values"] for one in everything}
+    truth = {cells[0]: [float(cell) for cell in cells[1:]] for cells in (row.split(",") for row in rows)}
+    said, meant = (np.array([table[path] for path in truth]) for table in (values, truth))
+    for place, figures in enumerate(document["per_value"]):
+        if loss == "mse":
+            assert figures["mae"] == pytest.approx(np.abs(said - meant)[:, place].mean(), rel=1e-5)
+            assert figures["rmse"] == pytest.approx(np.sqrt(np.square(said - meant)[:, place].mean()), rel=1e-5)
+        else:
+            yes, true = said[:, place] > 0.5, meant[:, place] > 0.5
+            assert figures["samples"] == true.sum()
+            assert figures["recall"] == pytest.approx((yes & true).sum() / true.sum())
+            assert figures["precision"] == (pytest.approx((yes & true).sum() / yes.sum()) if yes.any() else None)
+    assert cnntrain("eval", "run", "--split", "train", "--csv").out.startswith("name,")
+    assert "\nred " in cnntrain("eval", "run", "--split", "train").out

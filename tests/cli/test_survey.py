@@ -227,3 +227,21 @@ def test_channels_beyond_colour_stand_side_by_side():
     drawn = Image.open(io.BytesIO(draw("t", [Strip("h", image, ["one"])]))).convert("L")
     assert np.asarray(drawn)[36 + 90, 4 + 60] > 250, "the fourth channel stands at the bottom right"
     assert np.asarray(drawn)[36 + 90, 4 + 10] < 5
+
+
+def test_files_that_are_not_read_for_their_names_are_counted(cnntrain, data):
+    for name in ("a.heic", "b.heic", "c.avif", "notes.txt", ".hidden"):
+        (data / "train" / "cat" / name).write_bytes(b"x")
+    copy(data / "train" / "cat" / "0.png", data / "train" / "dog" / "z.jfif")
+    assert found(cnntrain)["left_out"] == {".heic": 2, ".avif": 1, ".txt": 1}
+    outcome = cnntrain("check", "my.yaml")
+    row = next(line for line in outcome.out.splitlines() if line.startswith("left out"))
+    assert row.split(maxsplit=2)[2] == "4 files are not read for their names: 2 .heic, 1 .avif, 1 .txt"
+    assert "3 files are left out for their names: 2 .heic, 1 .avif" in outcome.err
+
+
+def test_what_cannot_be_read_is_counted_of_what_was_asked_for(cnntrain, data, desk):
+    (desk / "list.csv").write_text("path,label\n" + "".join(f"gone/{n}.png,{n % 2}\n" for n in range(6)))
+    outcome = cnntrain("check", "my.yaml", "-s", "data.source={type: csv, path: list.csv, size: 8}")
+    assert outcome.code == 3
+    assert outcome.error.startswith("6 of 6 files cannot be read, first: gone/0.png")

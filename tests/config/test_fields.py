@@ -68,6 +68,12 @@ def test_durations_are_read(text: str, duration: Duration) -> None:
     assert Duration.parse(text) == duration
 
 
+@pytest.mark.parametrize("unit", ["ep", "st", "%"])
+def test_a_duration_made_from_python_holds_a_float_as_one_that_was_read(unit: Any) -> None:
+    assert type(Duration(1, unit).value) is float  # whose methods integers of Python 3.11 have not
+    assert str(Duration(1, unit)) == f"1{unit}"
+
+
 @pytest.mark.parametrize("text", ["", "ep", "-1ep", "1e3", "1 ep", "2.5st", "101%", "10min", "٣ep", "9" * 400])
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"duration|whole|at most"):

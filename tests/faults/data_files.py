@@ -32,6 +32,7 @@ from cnntrain.core.registry import make
 from cnntrain.parts.datasets.audio_folder import read_wave
 from cnntrain.reading.pictures import decode, decode_clip
 from tests.faults.mutations import mutate
+from tests.parts.datasets.test_audio_folder import FORMS as SOUNDS
 from tests.support.campaign import peak_memory
 from tests.support.datasets import idx, labels
 from tests.support.datasets import pixels as noise
@@ -151,8 +152,8 @@ def csv_reader(folder: Path) -> tuple[list[bytes], Path, Reader]:
 
 
 def wav_reader(folder: Path) -> tuple[list[bytes], Path, Reader]:
-    seeds = []
-    for number in range(10):
+    seeds = [SOUNDS[form] for form in ("extensible 24", "floats", "piped by ffmpeg", "RF64", "big-endian")]
+    for number in range(5):
         file = io.BytesIO()
         with wave.open(file, "wb") as sound:
             sound.setnchannels(1 + number % 3)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import struct
 import threading
+import time
 import tracemalloc
 import warnings
 import zlib
@@ -18,7 +20,9 @@ from PIL import Image, ImageCms
 
 from cnntrain.core.errors import DataError
 from cnntrain.reading import pictures
+from cnntrain.reading.jpeg import scans
 from cnntrain.reading.pictures import MAX_PIXELS, decode, decode_clip, evenly
+from cnntrain.reading.reader import Reader
 from tests.support.pictures import bmp, bomb, gif, png, tiff
 
 WHITE = [255, 255, 255]
@@ -319,3 +323,121 @@ def test_warnings_are_silent_in_every_thread_and_come_back(tmp_path: Path) -> No
         thread.join()
     assert failures == []
     assert warnings.filters == before
+
+
+# TIFF, against tifffile
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "tiffs.npz"
+READ = (  # kinds of which every file has to be read, and not only read rightly if it is
+    "u1 grey", "u1 white is 0", "u2 grey", "u2 white is 0 le", "f4 grey le", "f4 white is 0 le", "2 bits", "4 bits",
+    "12 bits grey", "u1 rgb contig", "u2 rgb contig", "u1 separated contig unspecified", "palette", "u1 rgb turned",
+    "u2 miniswhite turned", "f4 white is 0 big", "f4 grey classic",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [name[:-4] for name in np.load(GOLDEN).files if name.endswith(".tif")])
+def test_a_tiff_means_what_tifffile_says_or_is_refused_by_name(tmp_path: Path, kind: str) -> None:
+    """Grey of 8 and 16 bits, floats, colours, inks; white is 0; turned; in strips and tiles; packed; BigTIFF."""
+    golden = np.load(GOLDEN)
+    meant, path = golden[f"{kind}.meant"], tmp_path / "a.tif"
+    path.write_bytes(golden[f"{kind}.tif"].tobytes())
+    try:
+        found = decode(path, None, meant.shape[2]).pixels
+    except DataError as error:
+        said = str(error)
+        found = None
+    if found is None:
+        assert not kind.startswith(READ), said
+        assert re.search(r"TIFF of \d+ bands? \(.*\), which is not read. Convert|32-bit integer pixels", said)
+        return
+    assert not np.isnan(meant).any(), "read, and has no agreed meaning"
+    assert found.shape == meant.shape
+    assert np.abs(found - 255.0 * meant).max() <= (3 if "alpha" in kind or "separated" in kind else 1.01)
+    head = pictures.header(path)
+    assert head is not None
+    assert (head.height, head.width, head.grey) == (*meant.shape[:2], meant.shape[2] == 1)
+
+
+def test_tiffs_of_a_kind_that_is_not_read_are_called_by_name(tmp_path: Path) -> None:
+    said = {}
+    for kind in (
+        "13 bands f4",
+        "i2 grey le None",
+        "f4 rgb contig",
+        "f4 grey be zlib",
+        "12 bits white is 0",
+        "linear_raw",
+    ):
+        (tmp_path / "a.tif").write_bytes(np.load(GOLDEN)[f"{kind}.tif"].tobytes())
+        with pytest.raises(DataError) as caught:
+            decode(tmp_path / "a.tif", None, 3)
+        said[kind] = str(caught.value).split(": a TIFF of ")[1].split(", which is not read")[0]
+    assert said == {
+        "13 bands f4": "13 bands (32-bit floats, grey)",
+        "i2 grey le None": "1 band (16-bit signed integers, grey)",
+        "f4 rgb contig": "3 bands (32-bit floats, RGB)",
+        "f4 grey be zlib": "1 band (32-bit floats, grey, packed, big-endian)",
+        "12 bits white is 0": "1 band (12 bits, grey, white is 0)",
+        "linear_raw": "3 bands (8 bits, raw linear)",
+    }
+
+
+# JPEG, whose scans each go over all pixels
+
+
+def scanned(width: int, height: int, further: int, progressive: bool = True, mode: str = "L") -> bytes:
+    """A JPEG with so many empty scans more than it needs."""
+    file = io.BytesIO()
+    Image.new(mode, (width, height), 100).save(file, "jpeg", progressive=progressive)
+    data = file.getvalue()
+    last = data.rindex(b"\xff\xda")
+    head = data[last : last + 2 + int.from_bytes(data[last + 2 : last + 4])]
+    return data[:-2] + head * further + b"\xff\xd9"
+
+
+def test_scans_are_counted_up_to_the_end_of_the_picture() -> None:
+    needed = scans(scanned(8, 8, 0))
+    assert needed > 1
+    assert scans(scanned(8, 8, 0, progressive=False)) == 1
+    assert scans(scanned(8, 8, 500)) == needed + 500
+    behind = b"\xff\xda\0\2" * 50  # as of a film that a telephone appends
+    assert scans(scanned(8, 8, 0) + behind) == needed
+    comment = b"\xff\xfe" + (2 + len(behind)).to_bytes(2) + behind  # as of a preview
+    assert scans(scanned(8, 8, 0)[:2] + comment + scanned(8, 8, 0)[2:]) == needed
+    rng = np.random.default_rng(0)
+    for quality in (30, 95):
+        file = io.BytesIO()
+        Image.fromarray(rng.integers(0, 256, (300, 200, 3), np.uint8)).save(file, "jpeg", quality=quality)
+        assert scans(file.getvalue()) == 1
+    assert [scans(data) for data in (b"", b"\xff\xd8", b"\xff\xd8\xff\xda", b"\xff" * 99)] == [0, 0, 1, 0]
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_scans_are_bounded_as_pixels_are(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(scanned(1000, 1000, 20_000, mode=mode))
+    began = time.process_time()
+    with pytest.raises(DataError, match=r"a.jpg: 20,0\d\d scans of 1000x1000, too much work to decode. Save it as"):
+        decode(path, (8, 8), 3)
+    assert time.process_time() - began < 1
+    path.write_bytes(scanned(200, 200, 20_000, mode=mode))  # as much work as 800 million pixels, which may be
+    assert decode(path, (8, 8), 3).pixels.shape == (8, 8, 3)
+    path.write_bytes(scanned(1000, 1000, 20, mode=mode))
+    assert decode(path, (8, 8), 3).pixels.shape == (8, 8, 3)
+
+
+def test_decoding_ends_when_nobody_waits_for_it(tmp_path: Path) -> None:
+    """A file given in pieces is given up between two of them, so that a signal ends a run that is decoding."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(scanned(900, 900, 900))
+    noise = np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "b.png")
+    read: list[int] = []
+    contents = Reader(threads=2).map(
+        lambda one: read.append(len(decode(one, None, 3).pixels)), [path, tmp_path / "b.png"] * 9
+    )
+    next(contents)
+    began = time.monotonic()
+    contents.close()
+    assert time.monotonic() - began < 5
+    assert len(read) < 18

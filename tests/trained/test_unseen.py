@@ -183,6 +183,48 @@ def test_pictures_of_a_table_are_read_alike_by_eval_and_predict(folder, tmp_path
     assert measured["accuracy"] == right / 24
 
 
+@pytest.mark.parametrize("form", ["folder", "csv"])
+def test_one_class_of_a_network_is_data_too(folder, tmp_path, form):
+    """Of pictures in folders and of a table; the other classes have no samples there."""
+    whole, files = folder / "data" / "val", sorted((folder / "data" / "val" / "grey").glob("*.png"))
+    if form == "folder":
+        (tmp_path / "only").mkdir()
+        (tmp_path / "only" / "grey").symlink_to(whole / "grey")
+        place = tmp_path / "only"
+    else:
+        place = tmp_path / "only.csv"
+        place.write_text("\n".join(["path,label", *(f"{path},grey" for path in files)]))
+    with Pool(2) as pool:
+        trained = Trained(folder / "run" / "checkpoints" / "last.npz", pool)
+        document = trained.evaluate(None, place)
+        everything = trained.evaluate("val")
+    assert [row["samples"] for row in document["per_class"]] == [0, 0, 16]
+    assert document["per_class"][2]["recall"] == everything["per_class"][2]["recall"]
+
+
+def test_a_network_of_numbers_takes_arrays_of_one_class(tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (24, 6, 6), np.uint8)
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=np.arange(24) % 3)
+    np.savez(tmp_path / "b.npz", x_train=x[:5], y_train=np.full(5, 0))
+    run(write(tmp_path, f"data: {{source: {{type: npz, path: {tmp_path / 'a.npz'}}}}}\n{COMMON}"), tmp_path / "run")
+    with Pool(1) as pool:
+        trained = Trained(tmp_path / "run", pool)
+        assert [row["samples"] for row in trained.evaluate(None, tmp_path / "b.npz")["per_class"]] == [5, 0, 0]
+        assert len(trained.predict([tmp_path / "b.npz"])) == 5
+
+
+def test_validation_of_a_source_of_its_own_may_lack_classes(folder, tmp_path):
+    (tmp_path / "val").mkdir()
+    (tmp_path / "val" / "grey").symlink_to(folder / "data" / "val" / "grey")
+    text = PICTURES.replace("ROOT", str(folder / "data" / "train")) + COMMON
+    own = f"data.val={{type: image_folder, root: {tmp_path / 'val'}, size: [9, 7]}}"
+    rows = run(write(tmp_path, text), tmp_path / "run", (own,))
+    assert rows["final"]["val/accuracy"] is not None
+    (tmp_path / "val" / "stranger").symlink_to(folder / "data" / "val" / "dark")
+    with pytest.raises(DataError, match=r"not among the 3 of training: 'stranger'. Rename them, or leave them out"):
+        run(write(tmp_path, text), tmp_path / "run2", (own,))
+
+
 @pytest.mark.parametrize("arrays", ["x_test", "x_train", "x_val", "x_test y_test", "x_train y_train", "x_test x_train"])
 @pytest.mark.parametrize("count", [1, 3])
 def test_rows_of_an_npz_need_no_targets_and_may_be_one(trained, tmp_path, arrays, count):

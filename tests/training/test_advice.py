@@ -202,7 +202,8 @@ def codes(config: Path, sets: tuple[str, ...]) -> list[str]:
 
 
 def test_every_rule_has_its_cases():
-    assert set(CASES) == set(RULES)
+    of_data = {"empty-classes", "batch-beyond-data", "targets-stay"}  # in test_data_advice
+    assert set(CASES) | of_data == set(RULES)
     assert all(rule.about.endswith(".") for rule in RULES.values())
 
 

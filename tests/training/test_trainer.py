@@ -240,9 +240,10 @@ def test_the_best_checkpoint_is_that_of_the_best_epoch(tmp_path):
     assert [row["best"] for row in rows].count(True) >= 1
 
 
-def test_numbered_checkpoints_are_kept_and_pruned(tmp_path):
+@pytest.mark.parametrize("sets", [("checkpoint.every=1ep",), ("checkpoint={keep: 2}",)], ids=["written", "default"])
+def test_numbered_checkpoints_are_kept_and_pruned(tmp_path, sets):
     config = write(tmp_path)
-    run(config, tmp_path / "run", ("checkpoint.keep=2", "checkpoint.every=1ep"))
+    run(config, tmp_path / "run", (*sets, "checkpoint.keep=2"))
     names = sorted(path.name for path in (tmp_path / "run/checkpoints").iterdir())
     assert names == ["best.npz", "epoch-0004.npz", "epoch-0005.npz", "last.npz"]
 

@@ -7,7 +7,6 @@ the layers that see pictures also hear.
 from __future__ import annotations
 
 import functools
-import wave
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,12 +21,11 @@ from cnntrain.core.registry import register
 from cnntrain.parts.datasets.base import ClassFolders
 from cnntrain.reading.decoded import Content, Recipe, Sample
 from cnntrain.reading.input_files import reading
+from cnntrain.reading.wav import sound
 
 _FLOOR = 80.0  # decibels below full scale that count as silence
 _LONGEST = 10.0  # seconds that a proposal takes of a sound
-_MAX_CHANNELS = 16
 _MAX_SAMPLES = 2**24  # of one sound: 17 minutes at 16 kHz
-_ADVICE = "Convert it to PCM of 8, 16, 24 or 32 bits, say with: ffmpeg -i FILE -c:a pcm_s16le OUT.wav"
 
 
 @register("audio_folder")
@@ -35,6 +33,7 @@ _ADVICE = "Convert it to PCM of 8, 16, 24 or 32 bits, say with: ffmpeg -i FILE -
 class AudioFolder(ClassFolders):
     """Sounds in class folders, laid out like the pictures of image_folder: WAV files in `root/train/CLASS/...`.
 
+    Read are PCM of 8, 16, 24 or 32 bits and floats of 32 or 64, in RIFF, RIFX, RF64 and BW64.
     Every file must have the rate `sample_rate` (Hz): nothing is resampled. Several channels are averaged. A sound
     longer than `duration` (seconds) is cut to its middle, a shorter one gets silence on both sides.
 
@@ -90,10 +89,10 @@ class AudioFolder(ClassFolders):
         length = self._samples_in(self.duration)
 
         def decode(sample: Sample) -> Content:
-            sound = read_wave(sample[0], self.sample_rate, length)
-            return Content(self._spectrogram(sound, filters).astype(np.float32)[..., None])
+            heard = read_wave(sample[0], self.sample_rate, length)
+            return Content(self._spectrogram(heard, filters).astype(np.float32)[..., None])
 
-        settings = {"what": "sound", **vars(self), "root": None, "numpy": np.__version__}
+        settings = {"what": "sound", "wav": 2, **vars(self), "root": None, "numpy": np.__version__}
         return Recipe(decode, settings, self.noun)
 
     def extent(self, path: Path) -> tuple[int, ...] | None:
@@ -101,11 +100,11 @@ class AudioFolder(ClassFolders):
         head = _head(path)
         return head and head[1:]
 
-    def _spectrogram(self, sound: Array, filters: Array) -> Array:
+    def _spectrogram(self, heard: Array, filters: Array) -> Array:
         """The image (bands, frames) of a sound in [-1, 1]."""
         size = self._samples_in(self.window)
         hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
-        pieces = np.lib.stride_tricks.sliding_window_view(sound, size)[:: self._samples_in(self.hop)]
+        pieces = np.lib.stride_tricks.sliding_window_view(heard, size)[:: self._samples_in(self.hop)]
         spectra = np.fft.rfft(pieces * hann, self._spectrum())  # (frames, size // 2 + 1)
         power = np.abs(spectra * (2 / hann.sum())) ** 2  # a sine of amplitude 1 peaks at 1
         decibels = 10 * np.log10(np.maximum(power @ filters, 10 ** (-_FLOOR / 10)))
@@ -116,10 +115,10 @@ class AudioFolder(ClassFolders):
 def _head(path: Path) -> tuple[int, int] | None:
     """Rate and number of samples of a WAV file as its header has them; None where it cannot be read."""
     try:
-        with open(path, "rb") as file, wave.open(file) as sound:
-            return sound.getframerate(), sound.getnframes()
-    except (OSError, EOFError, wave.Error, RuntimeError, ValueError):  # whoever decodes it will say what is wrong
+        found = sound(path)
+    except (OSError, ValueError):  # whoever decodes it will say what is wrong
         return None
+    return found.rate, found.samples
 
 
 @functools.cache
@@ -151,33 +150,16 @@ def read_wave(path: Path, sample_rate: int, length: int) -> Array:
     """The middle `length` samples of a WAV file in [-1, 1], silence around a shorter one. Raises DataError."""
     with reading(path):
         try:
-            with open(path, "rb") as file, wave.open(file) as sound:
-                channels, width, rate, count, *_ = sound.getparams()
-                if rate != sample_rate:
-                    raise DataError(
-                        f"{path} has {rate:,} samples a second, expected {sample_rate:,} as 'sample_rate' says"
-                    )
-                if width > 4 or channels > _MAX_CHANNELS or not count:
-                    raise DataError(
-                        f"{path} has {count:,} samples of {channels} channels of {8 * width} bits, expected 1 or more, "
-                        f"of at most {_MAX_CHANNELS} channels and 32 bits. {_ADVICE}"
-                    )
-                kept = min(count, length)
-                sound.setpos((count - kept) // 2)
-                data = sound.readframes(kept)
-        except (wave.Error, RuntimeError, ValueError) as error:
-            raise DataError(f"{path} is no WAV file that can be read ({error}). {_ADVICE}") from error
-    if len(data) != kept * channels * width:
-        raise DataError(f"{path} is cut short: it declares {count:,} samples. Fetch or make it again")
-    mono = _amplitudes(data, width).reshape(kept, channels).mean(axis=1)
+            found = sound(path)
+        except ValueError as error:
+            raise DataError(f"{path} {error}") from error
+        if found.rate != sample_rate:
+            raise DataError(
+                f"{path} has {found.rate:,} samples a second, expected {sample_rate:,} as 'sample_rate' says"
+            )
+        kept = min(found.samples, length)
+        mono = found.stretch(path, (found.samples - kept) // 2, kept)
+    if not np.isfinite(mono).all():
+        raise DataError(f"{path} holds NaN or an infinity, expected numbers from -1 to 1. Make it again")
     before = (length - kept) // 2
     return np.pad(mono, (before, length - kept - before))
-
-
-def _amplitudes(data: bytes, width: int) -> Array:
-    """PCM bytes as float64 in [-1, 1): 8 bits are unsigned around 128, wider ones signed and little-endian."""
-    if width == 1:
-        return (np.frombuffer(data, np.uint8) - 128.0) / 128
-    wide = np.zeros((len(data) // width, 4), np.uint8)
-    wide[:, 4 - width :] = np.frombuffer(data, np.uint8).reshape(-1, width)  # the upper bytes: shifts keep the sign
-    return wide.view("<i4")[:, 0] / 2.0**31

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, TypeGuard
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeGuard, cast
 
 import numpy as np
 
-from cnntrain.config.fields import Pair, PositiveInt, check_fields
+from cnntrain.config.fields import Pair, Range, check_fields
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.description import CLASSES, Description
 from cnntrain.core.errors import DataError
 from cnntrain.core.random import stream
 from cnntrain.core.registry import Part
 from cnntrain.reading.decoded import Content, Decoded, Recipe, Sample, decoded
-from cnntrain.reading.input_files import on_disk, reading
-from cnntrain.reading.pictures import MAX_PIXELS, VERSIONS, common_size, decode, header
+from cnntrain.reading.folders import SPLITS, class_name, files_below, listed, media, mistaken, splits_within, subfolders
+from cnntrain.reading.input_files import on_disk
+from cnntrain.reading.pictures import LARGEST, MAX_PIXELS, VERSIONS, common_size, decode, header
 from cnntrain.reading.reader import ALONE, Reader
 from cnntrain.reading.stored import Stored
 
 MAX_CLASSES = 65_536  # labels beyond are a sign of the wrong array, and each would become a class
-SPLITS = ("train", "val", "test")
 _LOOKED_AT = 1_000  # files whose headers say what all are like
 _MOVES = "have several frames or pages, of which the first counts (frames_folder reads such files as clips)"
-_MISTAKEN = {"valid": "val", "validation": "val", "dev": "val", "training": "train", "testing": "test"}
 
 
 class Rows:
@@ -133,8 +131,17 @@ class Dataset(Part):
         """This source for what lies at a path, its settings read off the files; None where it is something else."""
         return None
 
+    @classmethod
+    def aimed(cls, path: Path, targets: Sequence[str]) -> Self | None:  # noqa: ARG003  (for those that have columns)
+        """As `at`, predicting the columns that are named; None where it is something that has none."""
+        return None
+
     def giving(self, shape: Shape) -> Self:
         """This source with its samples brought to a shape, where there is a setting for that; else as it is."""
+        return self
+
+    def widened(self) -> Self:
+        """This source with limits that admit every file it has, within reason; as it is where there are no limits."""
         return self
 
     def splits(self) -> tuple[str, ...]:
@@ -153,6 +160,15 @@ class Dataset(Part):
         """How large what a file holds is, as its header says; None where that is not known."""
         return None
 
+    def left_out(self, split: str) -> Counter[str]:
+        """How many files that lie among those of a split are not read for their names, by suffix in lower case."""
+        return Counter()
+
+    def target_names(self) -> tuple[str, ...]:
+        """What the target values of a sample are called, in their order; empty where they have no names."""
+        origins = self.origins()
+        return origins[0].target_names() if origins and origins[0] is not self else ()
+
     def origins(self) -> tuple[Dataset, ...]:
         """The sources that read files: this one, or those it chooses among the samples of."""
         return (self,)
@@ -164,6 +180,10 @@ class Dataset(Part):
     def load(self, split: str, reader: Reader = ALONE) -> Images:
         """Read a split. Raises DataError naming the file, what was found, what was expected and what to do."""
         raise NotImplementedError
+
+    def load_some(self, split: str, reader: Reader = ALONE) -> Images:
+        """Read a split that need not have every class a network knows: as `load`, and one class will do."""
+        return self.load(split, reader)
 
     def unlabelled(self) -> tuple[str, Pixels] | None:
         """A split's name and its samples without what is known of them; None where a source has them together alone."""
@@ -193,7 +213,7 @@ class ClassFolders(Dataset):
         if not path.is_dir():
             return None
         folder = path / "train" if (path / "train").is_dir() else path
-        if not any(True for name in _subfolders(folder) for _ in files_below(folder / name, cls.suffixes)):
+        if not any(True for name in subfolders(folder) for _ in files_below(folder / name, cls.suffixes)):
             return None
         return cls(root=str(path)).measured()
 
@@ -214,6 +234,12 @@ class ClassFolders(Dataset):
         """Every file of a split, class by class, sorted by code point."""
         return tuple(path for samples in self._classes(split).values() for sample in samples for path in sample)
 
+    def left_out(self, split: str) -> Counter[str]:
+        """How many files of a split are not read for their names, by suffix."""
+        others: Counter[str] = Counter()
+        self._classes(split, others)
+        return others
+
     def labelled_samples(self, split: str) -> list[tuple[Sample, str]]:
         """Every sample's files with its class, in the order of `load`."""
         return [(sample, name) for name, samples in self._classes(split).items() for sample in samples]
@@ -224,7 +250,14 @@ class ClassFolders(Dataset):
 
     def load(self, split: str, reader: Reader = ALONE) -> Images:
         """Read a split: pixels and labels."""
-        found = self._classes(split)
+        self._require_classes()
+        return self.load_some(split, reader)
+
+    def load_some(self, split: str, reader: Reader = ALONE) -> Images:
+        """Read a split that need not have every class a network knows: pixels and labels."""
+        others: Counter[str] = Counter()
+        found = self._classes(split, others)
+        self._tell_of_others(split, others, reader)
         names = tuple(found if split == "train" else self._classes("train"))
         unknown = [name for name in found if name not in names]
         if unknown:
@@ -242,12 +275,19 @@ class ClassFolders(Dataset):
     def _split_folders(self) -> dict[str, Path]:
         """Split -> its folder. Raises DataError where folders are named almost like a split."""
         root = on_disk(self.root, self._advice(), folder=True)
-        folders = {split: root / split for split in SPLITS if (root / split).is_dir()}
+        names = subfolders(root)
+        folders = {split: root / split for split in SPLITS if split in names}
+        wrong = mistaken(names)
+        if folders and wrong:
+            name, split = next(iter(wrong.items()))
+            raise DataError(f"{root / name} is not read: the folder must be called {split!r}. Rename it")
+        if wrong:
+            raise DataError(
+                f"{root} has the folders {_listed([*wrong])}, which look like splits: a split's folder must be called "
+                f"'train', 'val' or 'test'. Rename {' and '.join(f'{name} to {wrong[name]}' for name in _apart(wrong))}"
+            )
         if not folders:
             return {"train": root}
-        for name in _subfolders(root):
-            if name in _MISTAKEN:
-                raise DataError(f"{root / name} is not read: the folder must be called {_MISTAKEN[name]!r}. Rename it")
         if "train" not in folders:
             raise DataError(
                 f"{root} has {', '.join(folders)} but no train: the classes are those of train. Add it, or set root to "
@@ -255,16 +295,43 @@ class ClassFolders(Dataset):
             )
         return folders
 
-    def _classes(self, split: str) -> dict[str, list[Sample]]:
-        """Class name -> its samples. Raises DataError for fewer than two classes or an empty one."""
+    def _tell_of_others(self, split: str, others: Mapping[str, int], reader: Reader) -> None:
+        """Say which files and folders lie there and are not read, where they look as if they should be."""
+        folders = self._split_folders()
+        if unread := media(others):
+            count, known = sum(unread.values()), ", ".join(sorted(self.suffixes))
+            reader.warn(
+                f"{folders[split]}: {count:,} files are left out for their names: {listed(unread)}. Read are {known}: "
+                "convert the others, or move them away"
+            )
+        if split != "train":
+            return
+        if folders["train"].name == "train":
+            root = folders["train"].parent
+            beside = [name for name in subfolders(root) if name not in folders]
+            for name in (name for name in beside if any(True for _ in files_below(root / name, self.suffixes))):
+                reader.warn(f"{root / name} is not read: beside {', '.join(folders)} only splits are")
+        for name in subfolders(folders["train"]):
+            inner = splits_within(folders["train"] / name)
+            if inner:
+                reader.warn(
+                    f"{folders['train'] / name} holds {' and '.join(inner)}, which look like splits: all that is in "
+                    "them is learned from. Splits are folders above those of the classes: train/CLASS, test/CLASS"
+                )
+                break
+
+    def _classes(self, split: str, others: Counter[str] | None = None) -> dict[str, list[Sample]]:
+        """Class name -> its samples, sorted by name; folders whose names differ in Unicode's form alone are one class.
+
+        Counts in `others` what is not read. Raises DataError for an empty class.
+        """
         folders = self._split_folders()
         if split not in folders:
             raise DataError(f"{Path(self.root).absolute()} has no folder {split!r}, found {', '.join(folders)}. Add it")
         folder = folders[split]
-        classes = {name: self.samples_in(folder / name) for name in _subfolders(folder)}
-        if len(classes) < 2 and split == "train":
-            found = f"{len(classes)} class folder{'s' * (len(classes) != 1)}"
-            raise DataError(f"{folder} has {found}, expected 2 or more. {self._advice()}")
+        classes: dict[str, list[Sample]] = {}
+        for name in sorted(subfolders(folder), key=class_name):
+            classes.setdefault(class_name(name), []).extend(self.samples_in(folder / name, others))
         for name, samples in classes.items():
             if not samples:
                 raise DataError(
@@ -273,9 +340,20 @@ class ClassFolders(Dataset):
                 )
         return classes
 
-    def samples_in(self, folder: Path) -> list[Sample]:
-        """The samples of a folder: one for each file, unless a subclass sees more in them."""
-        return [(path,) for path in sorted(files_below(folder, self.suffixes))]
+    def _require_classes(self) -> None:
+        """Raise DataError for fewer than two classes."""
+        folder = self._split_folders()["train"]
+        names = subfolders(folder)
+        if len({class_name(name) for name in names}) > 1:
+            return
+        inner = subfolders(folder / names[0]) if names else []
+        hint = f"The folders {_listed(inner)} are in {folder / names[0]}: is that what is meant? " if inner[1:] else ""
+        found = f"{len(names)} class folder{'s' * (len(names) != 1)}"
+        raise DataError(f"{folder} has {found}, expected 2 or more. {hint}{self._advice()}")
+
+    def samples_in(self, folder: Path, others: Counter[str] | None = None) -> list[Sample]:
+        """The samples of a folder: one for each file, unless a subclass sees more; counts in `others` what is none."""
+        return [(path,) for path in sorted(files_below(folder, self.suffixes, others))]
 
     def _recipe(self) -> Recipe:
         """How samples become pixels (height, width, channels)."""
@@ -295,7 +373,8 @@ class PictureFields:
     # size to resize to: one number, or [height, width]; without it all pictures must have one size
     size: Pair | None = None
     channels: Literal[1, 3] = 3  # 3 for colour, 1 for grey
-    max_pixels: PositiveInt = MAX_PIXELS  # a picture with more pixels is refused before it is decoded
+    # a picture with more pixels is refused before it is decoded
+    max_pixels: Annotated[int, Range(1, LARGEST)] = MAX_PIXELS
     # what to do with a picture that cannot be read: stop, or leave it out and list it
     on_bad_image: Literal["error", "skip"] = "error"
 
@@ -311,6 +390,14 @@ class PictureFields:
         """Resized, and in grey or colour, as the shape (height, width, channels) says."""
         channels: Any = shape[2] if shape[2] in (1, 3) else self.channels
         return replace(self, size=(shape[0], shape[1]), channels=channels)
+
+    def widened(self) -> Self:
+        """With as many pixels allowed as the largest picture has that can be opened."""
+        source = cast(Dataset, self)
+        listed = (source.labelled_samples(split) or () for split in source.splits())
+        heads = [header(path) for samples in listed for sample, _ in samples for path in sample]
+        largest = max((head.height * head.width for head in heads if head), default=0)
+        return replace(self, max_pixels=largest) if self.max_pixels < largest else self
 
     def extent(self, path: Path) -> tuple[int, ...] | None:
         """Height and width of a picture."""
@@ -350,10 +437,23 @@ def check_none_is_empty(labels: Array, classes: Sequence[str], where: Path, read
         )
 
 
-def count_classes(labels: Array, where: str) -> int:
-    """How many classes labels from 0 on make: the largest plus one. Raises DataError for under 2 or far too many."""
+def places_among(names: Sequence[str], classes: Sequence[str]) -> Array:
+    """The place of each name among `classes`, whichever Unicode form either has, int64 (n,).
+
+    Raises ValueError listing the names that are not among them.
+    """
+    places = {class_name(name): place for place, name in enumerate(classes)}
+    unknown = [name for name in names if class_name(name) not in places]
+    if unknown:
+        more = f" and {len(unknown) - 8:,} more" if len(unknown) > 8 else ""
+        raise ValueError(", ".join(map(repr, unknown[:8])) + more)
+    return np.array([places[class_name(name)] for name in names], np.int64)
+
+
+def count_classes(labels: Array, where: str, least: int = 2) -> int:
+    """How many classes labels from 0 on make: the largest plus one. Raises DataError for too few or far too many."""
     classes = int(labels.max()) + 1 if len(labels) else 0
-    if classes < 2:
+    if classes < least:
         raise DataError(f"{where}: {classes} class{'es' * (classes != 1)} found, expected 2 or more. Check the labels")
     if classes > MAX_CLASSES:
         index = int(labels.argmax())
@@ -376,61 +476,15 @@ def numbered(classes: int) -> tuple[str, ...]:
     return tuple(map(str, range(classes)))
 
 
-def _subfolders(folder: Path) -> list[str]:
-    """Names of the folders in a folder, sorted by code point; hidden ones are left out."""
-    with reading(folder):
-        names = sorted(name for name in os.listdir(folder) if not name.startswith(".") and (folder / name).is_dir())
-    for name in names:
-        if not name.isprintable():
-            raise DataError(f"{folder} has a folder named {name!r}, expected printable characters. Rename it")
-    return names
-
-
-def files_below(folder: Path, suffixes: frozenset[str]) -> Iterator[Path]:
-    """Files with these suffixes in a folder and below. A folder is visited once; no link leads up to those above."""
-    with reading(folder):
-        visited = {_identity(above) for above in folder.resolve().parents}
-    pending = [folder]
-    while pending:
-        place = pending.pop()
-        with reading(place):
-            if _identity(place) in visited:
-                continue
-            visited.add(_identity(place))
-            with os.scandir(place) as entries:  # which tells folders from files without a look at each
-                found = sorted((entry for entry in entries if not entry.name.startswith(".")), key=_name_of)
-        for entry in found:
-            if _is_folder(entry):
-                pending.append(place / entry.name)
-            elif os.path.splitext(entry.name)[1].lower() in suffixes and not _is_special(entry):
-                yield place / entry.name
-
-
-def _name_of(entry: os.DirEntry[str]) -> str:
-    return entry.name
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    with contextlib.suppress(OSError):  # links in a circle
-        return entry.is_dir()
-    return False
-
-
-def _is_special(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a pipe, socket or device: opening one may wait for ever. A broken link is not."""
-    with contextlib.suppress(OSError):
-        return not entry.is_file() and os.path.exists(entry.path)
-    return False
-
-
-def _identity(folder: Path) -> tuple[int, int]:
-    status = folder.stat()
-    return status.st_dev, status.st_ino
-
-
 def has_any(folder: Path, names: Iterable[str]) -> bool:
     """Whether a folder holds a file of one of these names."""
     return any((folder / name).is_file() for name in names)
+
+
+def _apart(meant: Mapping[str, str]) -> list[str]:
+    """Of names that mean splits, the first for each split, in the order of splits."""
+    firsts = {split: name for name, split in reversed([*meant.items()])}
+    return [firsts[split] for split in SPLITS if split in firsts]
 
 
 def _listed(names: Sequence[str]) -> str:

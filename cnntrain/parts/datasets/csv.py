@@ -8,6 +8,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Self
 
@@ -16,16 +17,16 @@ import numpy as np
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import DataError, printable
 from cnntrain.core.registry import register
-from cnntrain.parts.datasets.base import MAX_CLASSES, SPLITS, Dataset, Images, PictureFields, check_none_is_empty
+from cnntrain.parts.datasets.base import MAX_CLASSES, Dataset, Images, PictureFields, check_none_is_empty
 from cnntrain.reading.decoded import Sample, decoded
-from cnntrain.reading.input_files import on_disk, reading
+from cnntrain.reading.folders import SPLITS, class_name, mistaken
+from cnntrain.reading.input_files import on_disk, opened, reading
 from cnntrain.reading.reader import ALONE, Reader
+from cnntrain.reading.tables import Columns, chosen, columns_of
 
 _LARGEST = float(np.finfo(np.float32).max)
 _DELIMITERS = (",", ";", "\t")
-_IMAGE_COLUMNS = ("path", "image", "file", "filename", "filepath")
-_LABEL_COLUMNS = ("label", "class", "category")
-_LOOKED_AT = 1_000  # pictures whose headers say what all are like
+_LOOKED_AT = 1_000  # rows, and pictures whose headers, say what all are like
 _ADVICE = "Set path to a CSV file, or to a folder with train.csv and, where there are such splits, val.csv and test.csv"
 
 
@@ -62,27 +63,63 @@ class Csv(PictureFields, _Listed):
 
     @classmethod
     def at(cls, path: Path) -> Self | None:
-        """A .csv file, or a folder with train.csv: columns as their names and the first row suggest."""
+        """A .csv file, or a folder with train.csv: columns as their names and the first rows suggest.
+
+        Raises DataError where they do not say what is to be predicted.
+        """
+        found = cls._looked_at(path)
+        if found is None:
+            return None
+        names, rows = found
+        columns = columns_of(names, rows)
+        if columns.doubtful or not (columns.label or columns.targets):
+            listed = ", ".join(map(repr, columns.doubtful or names))
+            what = f"{path.absolute()}: which column is to be predicted? In doubt are {printable(listed)[:200]}"
+            raise DataError(f"{what}. Say so by --target COLUMN")
+        return cls._of_columns(path, columns)
+
+    @classmethod
+    def aimed(cls, path: Path, targets: Sequence[str]) -> Self | None:
+        """As `at`, predicting these columns: classes, or numbers. Raises DataError for columns that are not there."""
+        found = cls._looked_at(path)
+        if found is None:
+            return None
+        names, rows = found
+        for column in targets:
+            if column not in names:
+                listed = printable(", ".join(names))[:200]
+                raise DataError(f"{path.absolute()} has no column {column!r}, found {listed}. Name one of them")
+        return cls._of_columns(path, chosen(names, rows, targets))
+
+    @staticmethod
+    def _looked_at(path: Path) -> tuple[list[str], list[list[str]]] | None:
+        """The header of a table and some of its rows; None where it is none."""
         table = path / "train.csv" if path.is_dir() else path
         if table.suffix.lower() != ".csv" or not table.is_file():
             return None
         rows: list[list[str]] = []
-        with reading(table), open(table, encoding="utf-8-sig", errors="replace", newline="") as file:
+        with reading(table), TextIOWrapper(opened(table), "utf-8-sig", "replace", newline="") as file:
             head = file.readline()
             mark = max(_DELIMITERS, key=head.count)
             file.seek(0)
             with contextlib.suppress(csv.Error):  # which whoever loads it will explain
-                rows = list(itertools.islice(csv.reader(file, delimiter=mark), 2))
-        names = [name.strip() for name in rows[0]] if rows else []
-        image = next((name for name in _IMAGE_COLUMNS if name in names), names[0] if names else "path")
-        others = {name: cell for name, cell in zip(names, rows[-1], strict=False) if name != image}
-        label = next((name for name in _LABEL_COLUMNS if name in others), None)
-        numbers = tuple(name for name, cell in others.items() if _is_number(cell))
-        if label is None and numbers:
-            found = cls(str(path), image=image, targets=numbers)
-        else:
-            found = cls(str(path), image=image, label=label or next(iter(others), None))
+                rows = [row for row in itertools.islice(csv.reader(file, delimiter=mark), _LOOKED_AT) if row]
+        if len(rows) < 2:
+            raise DataError(f"{table} has {len(rows)} rows, expected a header and one for each picture. Add them")
+        names = [name.strip() for name in rows[0]]
+        for name in names:
+            if not name.isprintable():
+                raise DataError(f"{table} has a column named {name[:40]!r}, expected printable characters. Rename it")
+        return names, rows[1:]
+
+    @classmethod
+    def _of_columns(cls, path: Path, columns: Columns) -> Self:
+        found = cls(str(path), image=columns.image, label=columns.label, targets=columns.targets)
         return found.of_pictures([sample[0] for sample, _ in found.labelled_samples("train")[:_LOOKED_AT]])
+
+    def target_names(self) -> tuple[str, ...]:
+        """The columns of values."""
+        return self.targets or ()
 
     def labelled_samples(self, split: str) -> list[tuple[Sample, str | None]]:
         """Every picture with its label, or with none where there are targets."""
@@ -103,10 +140,18 @@ class Csv(PictureFields, _Listed):
 
     def load(self, split: str, reader: Reader = ALONE) -> Images:
         """Read a split: pixels, and labels or float32 values."""
+        return self._load(split, reader, 2)
+
+    def load_some(self, split: str, reader: Reader = ALONE) -> Images:
+        """Read a split that need not have every class a network knows."""
+        return self._load(split, reader, 1)
+
+    def _load(self, split: str, reader: Reader, least: int) -> Images:
         table = self._table(split)
         rows = self._rows(table)
         if self.targets is None:
-            classes = _classes(rows if split == "train" else self._rows(self._table("train")), self._table("train"))
+            training = rows if split == "train" else self._rows(self._table("train"))
+            classes = _classes(training, self._table("train"), least)
             targets = _labels(rows, classes)
         else:
             classes = ()
@@ -131,6 +176,9 @@ class Csv(PictureFields, _Listed):
         place = Path(self.path).absolute()
         with reading(place):
             if place.is_dir():
+                wrong = mistaken([path.stem for path in sorted(place.glob("*.csv"))])
+                for name, split in wrong.items():
+                    raise DataError(f"{place / name}.csv is not read: the file must be called {split}.csv. Rename it")
                 found = {split: place / f"{split}.csv" for split in SPLITS if (place / f"{split}.csv").is_file()}
                 if "train" not in found:
                     raise DataError(f"{place} holds no train.csv, found {', '.join(found) or 'no split'}. {_ADVICE}")
@@ -151,7 +199,7 @@ class Csv(PictureFields, _Listed):
         wanted = (self.image, *(self.targets or (self.label or "label",)))
         with reading(table):
             try:
-                with open(table, encoding="utf-8-sig", newline="") as file:
+                with TextIOWrapper(opened(table), "utf-8-sig", newline="") as file:
                     lines = csv.reader(file, delimiter=_delimiter(file.readline(), self.image), strict=True)
                     file.seek(0)
                     places = _places(next(lines, []), wanted, table)
@@ -161,13 +209,6 @@ class Csv(PictureFields, _Listed):
         if not rows:
             raise DataError(f"{table} has no row below its header, expected one for each picture. Add them")
         return rows
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
 
 
 @dataclass(frozen=True)
@@ -203,18 +244,19 @@ def _row(table: Path, line: int, cells: Sequence[str], places: tuple[int, Sequen
     if len(cells) != columns:
         raise DataError(f"{where} has {len(cells)} columns, expected {columns} as in the header. Mend the row")
     picture, *texts = (cells[place].strip() for place in chosen)
+    texts = [class_name(text) for text in texts]  # one name, whichever Unicode form each row has
     if not picture or "\0" in picture:
         raise DataError(f"{where} names no picture, expected a path. Mend the row, or remove it")
     return _Row(where, table.parent / picture, tuple(texts))
 
 
-def _classes(rows: Sequence[_Row], table: Path) -> tuple[str, ...]:
+def _classes(rows: Sequence[_Row], table: Path, least: int) -> tuple[str, ...]:
     """The labels of the training rows, sorted by code point."""
     for row in rows:
         if not row.texts[0] or not row.texts[0].isprintable():
             raise DataError(f"{row.where} has the label {row.texts[0]!r}, expected a name. Mend the row")
     classes = tuple(sorted({row.texts[0] for row in rows}))
-    if not 2 <= len(classes) <= MAX_CLASSES:
+    if not least <= len(classes) <= MAX_CLASSES:
         raise DataError(
             f"{table} has {len(classes):,} different labels, expected 2 to {MAX_CLASSES:,}. Check the column, or name "
             "columns of numbers with 'targets'"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
@@ -13,8 +14,9 @@ from cnntrain.config.fields import Range
 from cnntrain.core.arrays import Shape
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import register
-from cnntrain.parts.datasets.base import ClassFolders, PictureFields, files_below
+from cnntrain.parts.datasets.base import ClassFolders, PictureFields
 from cnntrain.reading.decoded import Content, Recipe, Sample
+from cnntrain.reading.folders import files_below
 from cnntrain.reading.pictures import MOVING, SUFFIXES, decode, decode_clip, evenly
 
 
@@ -45,14 +47,16 @@ class FramesFolder(PictureFields, ClassFolders):
         """Resized."""
         return replace(self, size=(shape[0], shape[1]))
 
-    def samples_in(self, folder: Path) -> list[Sample]:
+    def samples_in(self, folder: Path, others: Counter[str] | None = None) -> list[Sample]:
         """The moving files of a class, and the folders of pictures below it, by name."""
         clips: dict[Path, list[Path]] = {}
-        for path in files_below(folder, self.suffixes):
+        for path in files_below(folder, self.suffixes, others):
             if path.parent != folder:
                 clips.setdefault(path.parent, []).append(path)
             elif path.suffix.lower() in MOVING:
                 clips[path] = [path]
+            elif others is not None:  # one still picture is no clip
+                others[path.suffix.lower()] += 1
         return [tuple(sorted(clips[clip], key=_natural)) for clip in sorted(clips)]
 
     def _recipe(self) -> Recipe:

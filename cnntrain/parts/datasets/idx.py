@@ -7,6 +7,8 @@ then the values (LeCun, Cortes and Burges 1998). Gzip is recognized by its conte
 from __future__ import annotations
 
 import gzip
+import os
+import re
 import struct
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,13 +22,20 @@ from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.description import Description, size_text
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import register
-from cnntrain.parts.datasets.base import MAX_CLASSES, Dataset, Images, checked_labels, count_classes, has_any, numbered
-from cnntrain.reading.input_files import largest_unpacked, on_disk, reading
+from cnntrain.parts.datasets.base import MAX_CLASSES, Dataset, Images, checked_labels, count_classes, numbered
+from cnntrain.reading.input_files import largest_unpacked, on_disk, opened, reading
 from cnntrain.reading.reader import ALONE, Reader
 
 _PREFIXES = {"train": "train", "test": "t10k"}
 _CONTENTS = {3: "images", 1: "labels"}  # by number of dimensions
 _UNSIGNED_BYTE = 0x08
+_SPLITS = {"train": "train", "t10k": "test", "test": "test"}
+_RANKS = {"images": 3, "labels": 1}
+_NAME = re.compile(
+    r"(?P<prefix>(.*[-_. ])?)(?P<split>train|t10k|test)[-_. ](?P<what>images|labels)[-_. ]idx(?P<rank>[13])[-_. ]ubyte"
+    r"(\.gz)?",
+    re.IGNORECASE,
+)
 _GZIP = b"\x1f\x8b"
 _ADVICE = (
     "Set root to a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and "
@@ -39,6 +48,10 @@ _ADVICE = (
 class Idx(Dataset):
     """MNIST, Fashion-MNIST, KMNIST, EMNIST: a folder with the four standard files, gzipped or not.
 
+    Their names may be written with dots or in capitals, say "test" for "t10k", and begin with that of the set, as in
+    "emnist-letters-train-images-idx3-ubyte"; `prefix` ("emnist-letters") chooses among several sets in one folder.
+    EMNIST stores its pictures with rows and columns exchanged, and they are left so.
+
     `shape` ([28, 28] or [28, 28, 1]) and `classes` (how many, or their names) need not be given. Where they are,
     `check --no-data` knows them without the files, and the files are checked against them. Undeclared classes are
     counted from the training labels and named "0", "1", ...
@@ -49,6 +62,8 @@ class Idx(Dataset):
     shape: tuple[PositiveInt, ...] | None = None
     # how many classes there are, or their names; by default as many as the training labels have
     classes: Annotated[int, Range(2, MAX_CLASSES)] | tuple[str, ...] | None = None
+    # what the names of the set's files begin with, where the folder holds several sets
+    prefix: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,13 +75,13 @@ class Idx(Dataset):
     @classmethod
     def at(cls, path: Path) -> Self | None:
         """Where the folder holds one of the four files."""
-        names = [_name(split, rank) for split in _PREFIXES for rank in _CONTENTS]
-        return cls(str(path)) if has_any(path, [*names, *(f"{name}.gz" for name in names)]) else None
+        return cls(str(path)) if path.is_dir() and _known(path) else None
 
     def splits(self) -> tuple[str, ...]:
         """Those of train and test that have a file. Raises DataError where there is none."""
         root = on_disk(self.root, _ADVICE, folder=True)
-        found = tuple(split for split in _PREFIXES if any(_find(root, split, rank) for rank in _CONTENTS))
+        there = self._files(root)
+        found = tuple(split for split in _PREFIXES if any((split, rank) in there for rank in _CONTENTS))
         if not found:
             raise DataError(f"{root} holds no IDX files. {_ADVICE}")
         return found
@@ -81,10 +96,37 @@ class Idx(Dataset):
         root = on_disk(self.root, _ADVICE, folder=True)
         if split not in _PREFIXES:
             raise DataError(f"{root}: IDX files have the splits train and test, not {split!r}")
-        return tuple(_require(root, split, rank) for rank in _CONTENTS)
+        there = self._files(root)
+        for rank in _CONTENTS:
+            if (split, rank) not in there:
+                raise DataError(f"{root / _name(split, rank)} does not exist, with or without .gz. {_ADVICE}")
+        return tuple(there[split, rank] for rank in _CONTENTS)
+
+    def _files(self, root: Path) -> dict[tuple[str, int], Path]:
+        """Split and rank -> the file. Raises DataError where there are several sets."""
+        sets = _known(root)
+        if self.prefix is not None:
+            if sets and self.prefix not in sets:
+                found = ", ".join(repr(name) for name in sorted(sets))
+                raise DataError(f"{root} has no set {self.prefix!r}, found {found}. Set prefix to one of them")
+            return sets.get(self.prefix, {})
+        if len(sets) > 1 and "" not in sets:
+            found = ", ".join(repr(name) for name in sorted(sets))
+            raise DataError(
+                f"{root} holds {len(sets)} sets of IDX files: {found}. Set prefix to one of them, or move its files to "
+                "a folder of their own"
+            )
+        return sets.get("", next(iter(sets.values()), {}))
 
     def load(self, split: str, reader: Reader = ALONE) -> Images:  # noqa: ARG002  (one file, or none)
         """Read a split: uint8 pixels of one channel, and labels."""
+        return self._load(split, 2)
+
+    def load_some(self, split: str, reader: Reader = ALONE) -> Images:  # noqa: ARG002  (one file, or none)
+        """Read a split that need not have every class a network knows."""
+        return self._load(split, 1)
+
+    def _load(self, split: str, least: int) -> Images:
         image_file, label_file = self.files(split)
         pixels, labels = _read(image_file, 3), _read(label_file, 1)
         if len(pixels) != len(labels):
@@ -98,7 +140,7 @@ class Idx(Dataset):
                 f"{image_file}: images are {size_text(pixels.shape[1:])}, expected {size_text(self._declared_shape())} "
                 "as 'shape' says. Correct shape or root"
             )
-        names = self._declared_names() or self._counted_names(split, labels, label_file)
+        names = self._declared_names() or self._counted_names(split, labels, label_file, least)
         return Images(pixels, checked_labels(labels, len(names), str(label_file)), names)
 
     def _declared_shape(self) -> Shape:
@@ -107,35 +149,41 @@ class Idx(Dataset):
     def _declared_names(self) -> tuple[str, ...]:
         return numbered(self.classes) if isinstance(self.classes, int) else self.classes or ()
 
-    def _counted_names(self, split: str, labels: Array, label_file: Path) -> tuple[str, ...]:
+    def _counted_names(self, split: str, labels: Array, label_file: Path, least: int) -> tuple[str, ...]:
         """Classes are those of the training split, also where another split is read."""
-        training = _find(label_file.parent, "train", 1)
+        training = self._files(label_file.parent).get(("train", 1))
         if split != "train" and training:
             labels, label_file = _read(training, 1), training
-        return numbered(count_classes(labels, str(label_file)))
+        return numbered(count_classes(labels, str(label_file), least))
 
 
 def _name(split: str, rank: int) -> str:
     return f"{_PREFIXES[split]}-{_CONTENTS[rank]}-idx{rank}-ubyte"
 
 
-def _find(root: Path, split: str, rank: int) -> Path | None:
-    name = _name(split, rank)
-    return next((path for path in (root / name, root / f"{name}.gz") if path.is_file()), None)
+def _known(root: Path) -> dict[str, dict[tuple[str, int], Path]]:
+    """Of the IDX files in a folder: what their names begin with -> split and rank -> the file.
 
-
-def _require(root: Path, split: str, rank: int) -> Path:
-    path = _find(root, split, rank)
-    if path is None:
-        raise DataError(f"{root / _name(split, rank)} does not exist, with or without .gz. {_ADVICE}")
-    return path
+    Where a file is there packed and unpacked, or under two spellings, the standard name counts, and unpacked.
+    """
+    found: dict[str, dict[tuple[str, int], Path]] = {}
+    standard = {_name(split, rank) for split in _PREFIXES for rank in _CONTENTS}
+    with reading(root):
+        names = os.listdir(root)
+    for name in sorted(names, key=lambda name: (name.removesuffix(".gz") not in standard, name.endswith(".gz"), name)):
+        match = _NAME.fullmatch(name)
+        if match and (root / name).is_file():
+            split, rank = _SPLITS[match["split"].lower()], _RANKS[match["what"].lower()]
+            if int(match["rank"]) == rank:
+                found.setdefault(match["prefix"].rstrip("-_. "), {}).setdefault((split, rank), root / name)
+    return found
 
 
 def _read(path: Path, rank: int) -> Array:
     """The values of a file of unsigned bytes with that many dimensions."""
     with ExitStack() as stack:
         stack.enter_context(reading(path))
-        stored = stack.enter_context(open(path, "rb"))
+        stored = stack.enter_context(opened(path))
         size = path.stat().st_size
         zipped = stored.read(2) == _GZIP
         stored.seek(0)

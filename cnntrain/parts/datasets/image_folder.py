@@ -16,9 +16,11 @@ from cnntrain.reading.pictures import SUFFIXES
 class ImageFolder(PictureFields, ClassFolders):
     """Images in class folders: `root/train/CLASS/...`, `root/val/CLASS/...`, or `root/CLASS/...` for training alone.
 
-    Classes are the folders of the training split, sorted by code point. Read are files named .png, .jpg, .jpeg,
-    .bmp, .gif, .webp, .tif, .tiff, .pbm, .pgm, .ppm or .pnm, in any letter case, at any depth of a class folder.
-    Ignored are all other names, and everything hidden (".DS_Store"); links are followed, each folder once.
+    Classes are the folders of the training split, sorted by code point, their names in Unicode's composed form. Read
+    are files named .png, .jpg, .jpeg, .jpe, .jfif, .jif, .bmp, .gif, .webp, .tif, .tiff, .pbm, .pgm, .ppm or .pnm, in
+    any letter case, at any depth of a class folder. Ignored are all other names (`check` counts them), everything
+    hidden (".DS_Store") and what systems make ("__MACOSX", "@eaDir", thumbnails); links are followed, each folder once.
+    A folder that looks like a split and is not spelt so ("Train", "valid", "seg_test") is an error.
 
     `size` ([height, width], or one number for both) is what images are resized to, by Pillow's bilinear filter with
     antialiasing; without it all must have one size. `channels` is 3 for colour or 1 for grey (ITU-R 601 luma).

@@ -7,6 +7,7 @@ allocated, and no pickle is ever opened.
 from __future__ import annotations
 
 import contextlib
+import re
 import struct
 import tokenize
 import warnings
@@ -22,13 +23,17 @@ from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.description import size_text
 from cnntrain.core.errors import DataError, printable
 from cnntrain.core.registry import did_you_mean, register
-from cnntrain.parts.datasets.base import Dataset, Images, Pixels, checked_labels, count_classes, has_any, numbered
-from cnntrain.reading.input_files import is_special, largest_unpacked, on_disk, reading
+from cnntrain.parts.datasets.base import Dataset, Images, Pixels, checked_labels, count_classes, numbered
+from cnntrain.reading.input_files import is_special, largest_unpacked, on_disk, opened, reading
 from cnntrain.reading.reader import ALONE, Reader
 from cnntrain.reading.stored import Source, Stored, checksums
 
 _SPLITS = ("train", "val", "test")
 _KEYS = tuple(f"{letter}_{split}" for split in _SPLITS for letter in "xy")
+_SPELT = {split: split for split in _SPLITS}
+_LETTERS = dict.fromkeys(("x", "images", "image", "imgs", "img"), "x") | dict.fromkeys(
+    ("y", "labels", "label", "targets", "target"), "y"
+)
 _ADVICE = "Save it with np.savez(path, x_train=..., y_train=..., x_test=..., y_test=...), x_val and y_val if there are"
 STORED = 2**28  # bytes of an array from which on it stays on disk: such a file must not be overwritten meanwhile
 _BLOCK = 2**20
@@ -57,6 +62,7 @@ class Npz(Dataset):
     such a file is overwritten meanwhile.
 
     x: images (n, height, width) or (n, height, width, channels), uint8, or floats used as they are.
+    Arrays may be called the other way round and with words, as MedMNIST's are: train_images, train_labels.
     y: integer labels (n,) or (n, 1), or float values (n, k) for regression. The classes are counted from y_train.
     """
 
@@ -66,7 +72,7 @@ class Npz(Dataset):
     def at(cls, path: Path) -> Self | None:
         """Where it is a file of that name, or a folder with x_train.npy."""
         found = path.suffix.lower() == ".npz" and path.is_file()
-        return cls(str(path)) if found or has_any(path, ["x_train.npy"]) else None
+        return cls(str(path)) if found or (path.is_dir() and _holds_arrays(path)) else None
 
     def splits(self) -> tuple[str, ...]:
         """Those of train, val and test that have arrays."""
@@ -81,10 +87,18 @@ class Npz(Dataset):
         """The archive, or the two files of a split."""
         if not _is_folder(self.path):
             return (on_disk(self.path, _ADVICE, folder=False),)
-        return tuple(on_disk(Path(self.path) / f"{letter}_{split}.npy", _ADVICE, folder=False) for letter in "xy")
+        with _opened(self.path) as arrays:
+            return tuple(arrays.file(f"{letter}_{split}") for letter in "xy")
 
-    def load(self, split: str, reader: Reader = ALONE) -> Images:  # noqa: ARG002  (one file, or none)
+    def load(self, split: str, reader: Reader = ALONE) -> Images:
         """Read a split: pixels uint8 or float32, and labels or float32 values."""
+        return self._load(split, reader, 2)
+
+    def load_some(self, split: str, reader: Reader = ALONE) -> Images:
+        """Read a split that need not have every class a network knows."""
+        return self._load(split, reader, 1)
+
+    def _load(self, split: str, reader: Reader, least: int) -> Images:
         with _opened(self.path) as archive:
             if split not in archive.splits:
                 raise DataError(
@@ -95,14 +109,19 @@ class Npz(Dataset):
             if len(pixels) != len(targets):
                 raise DataError(
                     f"{archive.path}: x_{split} has {len(pixels):,} samples, y_{split} {len(targets):,}: expected as "
-                    "many. Save arrays that belong together"
+                    f"many. {_together(archive.shape(f'x_{split}'), len(targets))}"
                 )
+            doubt = channels_first(pixels.shape)
+            if doubt:
+                raise DataError(f"{archive.path}: x_{split} {_looks_like_channels_first(pixels.shape)}")
+            if doubt is None and split == "train":
+                reader.warn(f"{archive.path}: x_train {_looks_like_channels_first(pixels.shape)}, if it is")
             if split != "train":
                 archive.compare(split, pixels, targets)
             if targets.dtype.kind == "f":
                 return Images(pixels, targets, ())
             training = targets if split == "train" else archive.targets("train")
-            classes = count_classes(training, f"{archive.path}: y_train")
+            classes = count_classes(training, f"{archive.path}: y_train", least)
             return Images(pixels, checked_labels(targets, classes, f"{archive.path}: y_{split}"), numbered(classes))
 
     def unlabelled(self) -> tuple[str, Pixels]:
@@ -110,6 +129,30 @@ class Npz(Dataset):
         with _opened(self.path, alone=True) as archive:
             split = next(split for split in ("test", "val", "train") if split in archive.splits)
             return split, archive.images(split)
+
+
+def channels_first(shape: Shape) -> bool | None:
+    """Whether images (n, height, width, channels) seem to be (n, channels, height, width): True where they must be.
+
+    Three channels and less, and images of equal sides, are as they should be. More channels than rows are a sign of
+    the opposite: a certain one where what would be the height is 4 or less, or what would be the width is as much as
+    the channels. One row, longer than the channels are many, is a signal. None where there is only reason to doubt.
+    """
+    _, first, second, last = shape
+    if last <= 4 or first == second:
+        return False
+    if first == 1 and second >= last:
+        return second == last
+    if (first <= 4 and last > first) or (second == last > first):
+        return True
+    return None if last > first or second == last else False
+
+
+def _looks_like_channels_first(shape: Shape) -> str:
+    return (
+        f"has shape {shape}, which looks like channels first, expected (n, height, width, channels). Save "
+        "x.transpose(0, 2, 3, 1)"
+    )
 
 
 class _Header(NamedTuple):
@@ -127,16 +170,19 @@ class _Arrays:
     def __init__(self, path: Path, names: Iterable[str], alone: bool) -> None:
         """Raises DataError for names that are unknown, doubled, or without their partner; images may be `alone`."""
         self.path = path
-        found: list[str] = []
+        self._stored: dict[str, str] = {}  # what an array is called in the file
         for name in names:
-            if name not in _KEYS:
+            key = meant(name)
+            if key is None:
                 raise DataError(
                     f"{path} has an array {printable(name[:40])!r}, expected only {', '.join(_KEYS)}"
                     f"{did_you_mean(name[:40], _KEYS)}. {_ADVICE}"
                 )
-            if name in found:
-                raise DataError(f"{path} holds {name!r} twice, expected each array once. {_ADVICE}")
-            found.append(name)
+            if key in self._stored:
+                same = f" ({self._stored[key]} and {name} mean the same)" if self._stored[key] != name else ""
+                raise DataError(f"{path} holds {key!r} twice{same}, expected each array once. {_ADVICE}")
+            self._stored[key] = name
+        found = [*self._stored]
         wanted = {"x_train", "y_train", *found, *(f"{'y' if name[0] == 'x' else 'x'}{name[1:]}" for name in found)}
         if alone:
             wanted = set() if any(name.startswith("x_") for name in found) else {"x_test"}
@@ -144,6 +190,11 @@ class _Arrays:
         if missing:
             raise DataError(f"{path} has no array {missing[0]!r}, found {', '.join(found) or 'none'}. {_ADVICE}")
         self.splits = tuple(split for split in _SPLITS if f"x_{split}" in found)
+
+    def file(self, name: str) -> Path:
+        """The file of an array. Raises DataError where there is none."""
+        place = self.path / f"{self._stored.get(name, name)}.npy"
+        return on_disk(place, _ADVICE, folder=False)
 
     def open(self, name: str) -> IO[bytes]:
         """The bytes of an array, header and all."""
@@ -169,12 +220,6 @@ class _Arrays:
             raise DataError(
                 f"{where} has shape {pixels.shape}, expected (n, height, width) or (n, height, width, channels), "
                 "none of them 0. Reshape it"
-            )
-        _, first, second, last = pixels.shape
-        if first in (1, 3) and second == last > 4:
-            raise DataError(
-                f"{where} has shape {pixels.shape}, which looks like channels first, expected (n, height, width, "
-                "channels). Save x.transpose(0, 2, 3, 1)"
             )
         if isinstance(pixels, Stored):
             if pixels.dtype.kind == "f":
@@ -245,7 +290,7 @@ class _Arrays:
         size = self.sizes(name)[0] - header.offset
         if place and size >= STORED and header.dtype in (np.uint8, np.float32) and not header.fortran:
             with reading(self.path):
-                return self._stored(name, header, *place)
+                return self._left_there(name, header, *place)
         with reading(self.path), self.open(name) as stream:
             stream.read(header.offset)
             data = stream.read()
@@ -255,7 +300,7 @@ class _Arrays:
         values = values.reshape(header.shape[::-1]).T if header.fortran else values.reshape(header.shape)
         return np.array(values, header.dtype.newbyteorder("="), order="C")
 
-    def _stored(self, name: str, header: _Header, path: Path, offset: int) -> Stored:
+    def _left_there(self, name: str, header: _Header, path: Path, offset: int) -> Stored:
         """An array where it lies, with the checksums of its samples as they are now."""
         row = int(np.prod(header.shape[1:], dtype=np.int64)) * header.dtype.itemsize
         many = max(_BLOCK // row, 1) * row
@@ -265,6 +310,10 @@ class _Arrays:
             sums = [checksums(np.frombuffer(block, np.uint8).reshape(-1, row)) for block in blocks]
         advice = "Bring back the file as it was, and run the command again"
         return Stored(Source(path), offset + header.offset, header.shape, header.dtype, np.concatenate(sums), advice)
+
+    def shape(self, name: str) -> Shape:
+        """The shape an array is said to have."""
+        return self._header(name).shape
 
     def _header(self, name: str) -> _Header:
         """What an array is said to be, found to be what is there."""
@@ -299,7 +348,7 @@ class _Folder(_Arrays):
         super().__init__(path, names, alone)
 
     def open(self, name: str) -> IO[bytes]:
-        return open(self._file(name), "rb")
+        return opened(self._file(name))
 
     def sizes(self, name: str) -> tuple[int, int]:
         size = self._file(name).stat().st_size
@@ -309,7 +358,7 @@ class _Folder(_Arrays):
         return self._file(name), 0
 
     def _file(self, name: str) -> Path:
-        return self.path / f"{name}.npy"
+        return self.path / f"{self._stored[name]}.npy"
 
 
 class _Archive(_Arrays):
@@ -317,7 +366,7 @@ class _Archive(_Arrays):
 
     def __init__(self, path: Path, alone: bool) -> None:
         with reading(path):
-            with open(path, "rb") as file:
+            with opened(path) as file:
                 if file.read(6) == b"\x93NUMPY":
                     raise DataError(f"{path} is a single array (.npy), expected an archive (.npz). {_ADVICE}")
             try:
@@ -336,7 +385,7 @@ class _Archive(_Arrays):
         self._zip.close()
 
     def open(self, name: str) -> IO[bytes]:
-        info = self._members[name]
+        info = self._members[self._stored[name]]
         if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise DataError(
                 f"{self.path}: {name} is encrypted or packed in an unusual way. Save it with np.savez_compressed"
@@ -344,20 +393,41 @@ class _Archive(_Arrays):
         return self._zip.open(info)
 
     def sizes(self, name: str) -> tuple[int, int]:
-        info = self._members[name]
+        info = self._members[self._stored[name]]
         if info.compress_size > self.path.stat().st_size:
             raise DataError(f"{self.path}: {name} claims to be larger than the file. It is damaged: save it again")
         packed = info.compress_type == zipfile.ZIP_DEFLATED
         return info.file_size, largest_unpacked(info.compress_size) if packed else info.compress_size
 
     def place(self, name: str) -> tuple[Path, int] | None:
-        info = self._members[name]
+        info = self._members[self._stored[name]]
         if info.compress_type != zipfile.ZIP_STORED:
             return None
-        with reading(self.path), open(self.path, "rb") as file:
+        with reading(self.path), opened(self.path) as file:
             file.seek(info.header_offset)
             name_length, extra_length = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))[-2:]
         return self.path, info.header_offset + _LOCAL_HEADER.size + name_length + extra_length
+
+
+def _holds_arrays(folder: Path) -> bool:
+    """Whether the training images lie in a folder."""
+    with reading(folder):
+        return any(file.suffix == ".npy" and meant(file.stem) == "x_train" for file in folder.iterdir())
+
+
+def meant(name: str) -> str | None:
+    """Which of the arrays a name means ("train_images", as MedMNIST has it, means "x_train"); None for others."""
+    words = re.split(r"[_.\- ]", name.casefold())
+    letters = [_LETTERS[word] for word in words if word in _LETTERS]
+    splits = [_SPELT[word] for word in words if word in _SPELT]
+    return f"{letters[0]}_{splits[0]}" if len(words) == 2 and letters and splits else None
+
+
+def _together(shape: Shape, samples: int) -> str:
+    """What to do where there are not as many images as targets."""
+    if samples in shape[1:] and shape.count(samples) == 1:
+        return f"Axis {shape.index(samples)} of the images is as long: save np.moveaxis(x, {shape.index(samples)}, 0)"
+    return "Save arrays that belong together"
 
 
 def _is_folder(path: str) -> bool:

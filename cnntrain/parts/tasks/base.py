@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from cnntrain.core import registry
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import VALUES, Description, size_text
 from cnntrain.core.display import Answer, Gallery, Section
+from cnntrain.core.errors import printable
 from cnntrain.core.registry import Part
 
 
@@ -95,6 +96,7 @@ class Task(Part):
     kind: ClassVar[str] = "tasks"
     examples: ClassVar[tuple[Description, ...]] = ()  # data it is made for: every contract test runs over these
     target: ClassVar[str]  # what the data's targets are: Description.target
+    shares: ClassVar[Literal["softmax", "sigmoid", ""]] = ""  # what makes outputs the probabilities that answers tell
     loss: ClassVar[str]  # the default
     metrics: ClassVar[tuple[str, ...]] = ()  # measured in training unless the config says which
     usual_metrics: ClassVar[tuple[str, ...]]  # what a message proposes
@@ -188,6 +190,10 @@ class Task(Part):
         """What each sample is said to be, where equal samples should be said to be the same; None where not."""
         return [None] * len(targets)
 
+    def placed(self, targets: Array) -> bool:
+        """Whether targets may be places, directions or sizes in the picture, which move where the picture is moved."""
+        return False
+
     def told(self, target: Any, data: Description) -> str:
         """One target, or a mixture, in a few words: the caption of a sample."""
         raise NotImplementedError
@@ -219,6 +225,20 @@ class Task(Part):
     def breakdown(self, values: dict[str, Any], data: Description) -> dict[str, Any]:
         """Further entries of an evaluation, such as "per_class", that follow from its metrics."""
         return {}
+
+    def apart(self, outputs: Array, targets: Array) -> Array:
+        """Numbers about each output by itself that add up over samples: float64 (numbers, n, units); by default none.
+
+        Outputs and targets are (n, units), n possibly 0.
+        """
+        return np.zeros((0, *outputs.shape))
+
+    def figures(self, sums: Array, weight: float, data: Description) -> list[dict[str, Any]]:
+        """What the sums (numbers, units) of `apart` over samples of that weight say: "name" and figures of each output.
+
+        An evaluation has them as "per_value". A figure is None where nothing was seen that it could be of.
+        """
+        return []
 
     def census(self, targets: Array, data: Description) -> dict[str, Any]:
         """What `check` counts in the targets of a split: "per_class" where samples have one."""
@@ -281,15 +301,30 @@ class OfValues(Task):
         """What outputs of any shape say, in the units of the targets."""
         return outputs
 
+    def called(self, data: Description) -> tuple[str, ...]:
+        """What the values are called: the names they have, else "value_1", "value_2", ..."""
+        return data.columns or tuple(f"value_{number}" for number in range(1, data.values + 1))
+
     def answer(self, outputs: Array, data: Description, top: int = 1) -> Answer:
-        """The values."""
+        """The values, with the names they have."""
         values = self.values(outputs).tolist()
+        named = {"by_name": dict(zip(data.columns, values, strict=True))} if data.columns else {}
+        words = [f"{printable(name)} " for name in data.columns] or [""] * len(values)
         return Answer(
-            "  ".join(f"{value:.6g}" for value in values),
-            {"values": values},
-            tuple(f"value_{number}" for number in range(1, data.values + 1)),
+            "  ".join(f"{word}{value:.6g}" for word, value in zip(words, values, strict=True)),
+            {"values": values, **named},
+            self.called(data),
             (tuple(values),),
         )
+
+    def figures(self, sums: Array, weight: float, data: Description) -> list[dict[str, Any]]:
+        """A row for each value."""
+        rows = zip(self.called(data), sums.T.tolist(), strict=True)
+        return [{"name": name, **self.figures_of(row, weight)} for name, row in rows]
+
+    def figures_of(self, sums: Sequence[float], weight: float) -> dict[str, Any]:
+        """The figures of one value, out of the sums of `apart`."""
+        raise NotImplementedError
 
     def reported(self, data: Description) -> tuple[str, ...]:
         """The errors."""
@@ -315,6 +350,11 @@ def _caption(evaluation: Evaluation, position: int) -> tuple[str, ...]:
     rows = (np.ravel(row[position])[:3].tolist() for row in (evaluation.targets, evaluation.outputs))
     true, said = (", ".join(f"{value:.4g}" for value in values) for values in rows)
     return f"sample {evaluation.indices[position]}", f"is {true}", f"said {said}"
+
+
+def share(part: float, whole: float) -> float | None:
+    """A part of a whole; None where there is no whole."""
+    return part / whole if whole else None
 
 
 def find(data: Description, loss: Scoring) -> Task:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -33,6 +33,7 @@ class Classify(Task):
     examples: ClassVar[tuple[Description, ...]] = (Description((6, 6, 1), ("a", "b", "c")),)
     target: ClassVar[str] = CLASSES
     loss: ClassVar[str] = "cross_entropy"
+    shares: ClassVar[Literal["softmax", "sigmoid", ""]] = "softmax"
     metrics: ClassVar[tuple[str, ...]] = ("accuracy", "error")
     usual_metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
 

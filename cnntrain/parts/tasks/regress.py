@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import Description
 from cnntrain.core.registry import register
-from cnntrain.parts.tasks.base import OfValues, Scoring, Start
+from cnntrain.parts.tasks.base import OfValues, Scoring, Start, share
 
 
 @register("regress")
@@ -38,6 +39,20 @@ class Regress(OfValues):
         """Squared error, judged by itself."""
         optimizer = "optimizer: {type: adamw, lr: 1e-3}"
         return Start("loss: mse", optimizer, ("mae",), "val/loss", "for each value", shifts=False)
+
+    def apart(self, outputs: Array, targets: Array) -> Array:
+        """Absolute and squared errors."""
+        errors = np.abs(outputs.astype(np.float64) - targets)
+        return np.stack([errors, np.square(errors)])
+
+    def figures_of(self, sums: Sequence[float], weight: float) -> dict[str, Any]:
+        """The mean absolute error and the root of the mean squared one."""
+        absolute, squared = (share(total, weight) for total in sums)
+        return {"mae": absolute, "rmse": None if squared is None else squared**0.5}
+
+    def placed(self, targets: Array) -> bool:
+        """Numbers may be places, where they are not all 0 or 1."""
+        return self.recognizes(targets)
 
     def evaluated(self, data: Description) -> tuple[str, ...]:  # noqa: ARG002  (the contract's signature)
         """The errors, and the share of the spread that is explained."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.description import Description
 from cnntrain.core.registry import register
 from cnntrain.ops.softmax import sigmoid
-from cnntrain.parts.tasks.base import OfValues, Scoring, Start
+from cnntrain.parts.tasks.base import OfValues, Scoring, Start, share
 
 
 @register("tag")
@@ -24,6 +25,7 @@ class Tag(OfValues):
 
     examples: ClassVar[tuple[Description, ...]] = (Description((6, 6, 1), (), 3),)
     loss: ClassVar[str] = "binary_cross_entropy"
+    shares: ClassVar[Literal["softmax", "sigmoid", ""]] = "sigmoid"
     usual_metrics: ClassVar[tuple[str, ...]] = ("binary_accuracy", "binary_f1")
 
     def answered_by(self, loss: Scoring) -> bool:
@@ -57,6 +59,21 @@ class Tag(OfValues):
         loss = "loss: binary_cross_entropy # each label by itself: yes or no"
         optimizer = "optimizer: {type: adamw, lr: 1e-3}"
         return Start(loss, optimizer, ("binary_accuracy",), "val/loss", "for each value", shifts=False)
+
+    def apart(self, outputs: Array, targets: Array) -> Array:
+        """True yes, false yes, false no; a target above 0.5 means yes."""
+        said, meant = outputs > 0, targets > 0.5
+        return np.stack([said & meant, said & ~meant, ~said & meant]).astype(np.float64)
+
+    def figures_of(self, sums: Sequence[float], weight: float) -> dict[str, Any]:  # noqa: ARG002  (counts say it all)
+        """Samples with a yes, how many of them were found (recall), how many found were one (precision), and F1."""
+        hit, wrong, missed = sums
+        return {
+            "samples": int(hit + missed),
+            "recall": share(hit, hit + missed),
+            "precision": share(hit, hit + wrong),
+            "f1": share(2 * hit, 2 * hit + wrong + missed),
+        }
 
     def evaluated(self, data: Description) -> tuple[str, ...]:  # noqa: ARG002  (the contract's signature)
         """The share of right answers, and F1 over all of them."""

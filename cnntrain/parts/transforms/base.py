@@ -29,6 +29,7 @@ class Transform(Part):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({},)
     moves_pixels_only: ClassVar[bool] = False
     random: ClassVar[bool] = False  # uses its draws; not allowed among eval_transforms
+    displaces: ClassVar[bool] = False  # moves what an image shows, each time elsewhere
     on: ClassVar[Literal["image", "pair"]] = "image"  # what it changes; of a pair, see Mixing
 
     def __post_init__(self) -> None:

@@ -20,6 +20,7 @@ class HFlip(Transform):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"probability": 1.0})
     moves_pixels_only: ClassVar[bool] = True
     random: ClassVar[bool] = True
+    displaces: ClassVar[bool] = True
 
     probability: Probability = 0.5  # probability that an image is mirrored
 

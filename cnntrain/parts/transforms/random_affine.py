@@ -30,6 +30,7 @@ class RandomAffine(Transform):
         {"degrees": 10.0, "translate": (0.1, 0.1), "scale": (0.5, 1.5), "shear": 10.0, "interpolation": "bilinear"},
     )
     random: ClassVar[bool] = True
+    displaces: ClassVar[bool] = True
 
     degrees: NonNegative = 0.0  # the angle is uniform in ± this
     translate: tuple[Probability, Probability] = (0.0, 0.0)  # the largest shift, [x, y], as shares of width and height

@@ -26,6 +26,7 @@ class RandomCrop(Transform):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"padding": 0, "size": (5, 6)}, {"padding": 1, "size": 6})
     moves_pixels_only: ClassVar[bool] = True
     random: ClassVar[bool] = True
+    displaces: ClassVar[bool] = True
 
     padding: NonNegativeInt = 4  # zeros to add on every side first
     size: Pair | None = None  # size of the result: one number, or [height, width]; by default the image's own

@@ -31,6 +31,7 @@ class RandomResizedCrop(Transform):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"size": 5}, {"size": (6, 9), "interpolation": "nearest"})
     random: ClassVar[bool] = True
+    displaces: ClassVar[bool] = True
 
     size: Pair | None = None  # size of the result: one number, or [height, width]; by default the image's own
     scale: tuple[Positive, Positive] = (0.08, 1.0)  # range of the box's share of the image's area

@@ -28,6 +28,7 @@ class RandomRotation(Transform):
         {"degrees": (30.0, 90.0), "interpolation": "bilinear"},
     )
     random: ClassVar[bool] = True
+    displaces: ClassVar[bool] = True
 
     degrees: NonNegative | tuple[Finite, Finite]  # the largest angle either way, or [lowest, highest]
     interpolation: Interpolation = "nearest"  # how values between pixels are found

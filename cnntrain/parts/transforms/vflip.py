@@ -16,6 +16,7 @@ class VFlip(Sometimes):
     """Mirror top and bottom, each image with this probability (torchvision's RandomVerticalFlip)."""
 
     moves_pixels_only: ClassVar[bool] = True
+    displaces: ClassVar[bool] = True
 
     def change(self, images: Array) -> Array:
         """The rows in reverse."""

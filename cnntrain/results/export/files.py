@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from cnntrain.config.dump import plain
 from cnntrain.core import files
 from cnntrain.core.errors import StorageError
 from cnntrain.data.loader import Samples
 from cnntrain.network import torch_layout
 from cnntrain.parts.datasets.base import Images
 from cnntrain.results.export import numpy_file, onnx_file
-from cnntrain.results.export.network import drawn, split
+from cnntrain.results.export.network import drawn, duties_of, split
 from cnntrain.trained.inference import Trained
 
 
@@ -28,8 +29,11 @@ def export(trained: Trained, kind: str, output: Path, fold: bool = False, overwr
         graph = trained.network.graph
         params = graph.layout.views(trained.engine.params)
         facts = {"checkpoint": str(trained.path), "step": trained.step, "classes": list(trained.network.classes)}
-        written = {output: torch_layout.write(graph, params, facts)}
-        document = {"parameters": sum(array.size for array in params.values()), "before": []}
+        duties = duties_of(trained).facts()
+        before, normalizations = split(trained.transforms)
+        owed = [*before, *(plain(transform) for transform in normalizations)]  # nothing is in the file but weights
+        written = {output: torch_layout.write(graph, params, facts | duties | {"before": owed})}
+        document = {"parameters": sum(array.size for array in params.values()), "before": owed, **duties}
     else:
         exported = drawn(trained, fold)
         document = exported.facts()

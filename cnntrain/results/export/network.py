@@ -10,12 +10,41 @@ from typing import Any
 import numpy as np
 
 from cnntrain.config.dump import plain
-from cnntrain.core.arrays import Array
+from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.errors import UsageError
 from cnntrain.network.graph import BATCH, Graph
 from cnntrain.ops.draft import Draft, Value
 from cnntrain.parts.transforms.normalize import Normalize
 from cnntrain.trained.inference import Trained
+
+
+@dataclass(frozen=True)
+class Duties:
+    """What whoever uses an export owes its network, and does for its outputs, as `predict` does.
+
+    picture   (height, width, channels) that pictures are brought to before any transform; () where it takes none
+    answers   what turns outputs into what `predict` shows: "softmax", "sigmoid", or "nothing"
+    """
+
+    picture: Shape
+    answers: str
+
+    def facts(self) -> dict[str, Any]:
+        """The same for people and programs."""
+        found: dict[str, Any] = {"answers": self.answers}
+        if self.picture:
+            height, width, channels = self.picture
+            found["resize"] = f"to {height}x{width}, bilinear, antialiased (Pillow's BILINEAR), proportions not kept"
+            found["colours"] = "red, green, blue" if channels == 3 else "grey (ITU-R 601 luma)"
+        return found
+
+
+def duties_of(trained: Trained) -> Duties:
+    """What is owed to a trained network."""
+    shape = trained.network.image_shape
+    if shape[2] not in (1, 3) or not trained.unseen.takes_pictures:
+        shape = ()
+    return Duties(shape, trained.network.task.shares or "nothing")
 
 
 @dataclass(frozen=True)
@@ -34,6 +63,7 @@ class Exported:
     output: Value
     classes: tuple[str, ...]
     before: tuple[dict[str, Any], ...]
+    duties: Duties | None = None
 
     def facts(self) -> dict[str, Any]:
         """What every format says of it."""
@@ -45,6 +75,7 @@ class Exported:
             "outputs": self.output.shape[0] if self.output.shape else 1,
             "classes": list(self.classes),
             "before": list(self.before),
+            **(self.duties.facts() if self.duties else {}),
             "parameters": sum(array.size for array in self.draft.constants.values()),
         }
 
@@ -60,7 +91,7 @@ def drawn(trained: Trained, fold: bool = False) -> Exported:
     before, normalizations = split(trained.transforms)
     output = draw(draft, graph, params, _normalized(draft, images, normalizations), fold)
     name, classes = trained.loaded.experiment.name, trained.network.classes
-    return Exported(name, trained.path, trained.step, draft, images, output, classes, before)
+    return Exported(name, trained.path, trained.step, draft, images, output, classes, before, duties_of(trained))
 
 
 def draw(draft: Draft, graph: Graph, params: Sequence[Mapping[str, Array]], images: Value, fold: bool = False) -> Value:

@@ -88,6 +88,48 @@ def along(x, matrix, axis):
     return np.moveaxis(np.tensordot(x, matrix, (axis, 1)), -1, axis)
 ''',
 }
+_LOAD = '''\
+def load(*paths):
+    """Pictures as forward takes them, before what is said to come before: (n, {height}, {width}, {channels}) in [0, 1].
+
+    Turned as EXIF says, laid over white where they are transparent, and resized, proportions not kept. Needs Pillow.
+    """
+    from PIL import Image, ImageOps
+
+    images = []
+    for path in paths:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file)
+        if image.mode.startswith("I"):  # 16 bits
+            image = Image.fromarray(((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8))
+        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        image = image.convert("{mode}").resize(({width}, {height}), Image.Resampling.BILINEAR)
+        images.append(np.asarray(image, np.float32).reshape({height}, {width}, {channels}) / 255)
+    return np.stack(images)
+'''
+_ANSWERS = {
+    "softmax": '''\
+def answers(outputs):
+    """The probability of each class: the softmax of the outputs."""
+    powers = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+''',
+    "sigmoid": '''\
+def answers(outputs):
+    """The probability of each yes: the sigmoid of the outputs."""
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-outputs))
+''',
+}
+_USED = {  # what the outputs are good for
+    "softmax": (
+        "    shares = {module}.answers(outputs)  # probabilities of the classes",
+        "    names = [{module}.CLASSES[i] for i in outputs.argmax(axis=1)]",
+    ),
+    "sigmoid": ("    shares = {module}.answers(outputs)  # probabilities, each by itself",),
+}
 _USES = {"conv": ["windows"], "max_pool": ["windows"], "sum_pool": ["windows"]}
 
 
@@ -109,10 +151,11 @@ def source(exported: Exported, path: Path) -> str:
     """
     draft = exported.draft
     names = _names(draft, exported.input)
+    loads = exported.duties is not None and bool(exported.duties.picture)
     lines = _statements(draft, names)
     kinds = {op.kind for op in draft.operations}
     wanted = {*kinds, *(helper for kind in kinds for helper in _USES.get(kind, ()))} & set(_HELPERS)
-    helpers = "\n\n".join(text for name, text in _HELPERS.items() if name in wanted)
+    helpers = "\n\n".join([*_callers(exported), *(text for name, text in _HELPERS.items() if name in wanted)])
     shape = ", ".join(map(str, exported.input.shape))
     first = [f"Before: {json.dumps(item)}, as in evaluation." for item in exported.before]
     origin = str(exported.path).replace("\\", "\\\\").replace('"', "'")
@@ -123,8 +166,10 @@ def source(exported: Exported, path: Path) -> str:
             f"It needs NumPy, and {path.with_suffix('.npz').name} beside it.",
             "",
             f"    import {path.stem}",
+            *([f'    images = {path.stem}.load("a.png", "b.jpg")  # which needs Pillow'] if loads else []),
             f"    outputs = {path.stem}.forward(images)  # (n, {shape}), float32, pixels in [0, 1] as in training",
-            f"    names = [{path.stem}.CLASSES[i] for i in outputs.argmax(axis=1)]",
+            *_use_of_outputs(exported, path.stem),
+            *_duties(exported),
             *(["", *first] if first else []),
             '"""',
         ]
@@ -140,10 +185,36 @@ def source(exported: Exported, path: Path) -> str:
     return "\n".join([document, "", *imports, "", classes, load, "", "", forward, *(["", helpers] if helpers else [])])
 
 
+def _use_of_outputs(exported: Exported, module: str) -> list[str]:
+    """Lines of the module's docstring that say what to do with outputs."""
+    answers = exported.duties.answers if exported.duties else "nothing"
+    return [line.format(module=module) for line in _USED.get(answers, ())]
+
+
+def _duties(exported: Exported) -> list[str]:
+    """Lines of the module's docstring that say how pictures become images."""
+    facts = exported.duties.facts() if exported.duties else {}
+    if "resize" not in facts:
+        return []
+    return ["", f"Pictures, as load reads them: {facts['colours']}; resized {facts['resize']}."]
+
+
+def _callers(exported: Exported) -> list[str]:
+    """What the caller owes the network, as functions: reading pictures, and turning outputs into answers."""
+    duties, found = exported.duties, []
+    if duties is not None and duties.picture:
+        height, width, channels = duties.picture
+        mode = "RGB" if channels == 3 else "L"
+        found.append(_LOAD.format(height=height, width=width, channels=channels, mode=mode))
+    if duties is not None and duties.answers in _ANSWERS:
+        found.append(_ANSWERS[duties.answers])
+    return found
+
+
 def _names(draft: Draft, start: Value) -> dict[str, str]:
     """A Python name for every value: its node's, as far as Python allows."""
     names = {start.name: "images"}
-    taken = {"images", "np", "math", "Path", "WEIGHTS", "CLASSES", "forward", *_HELPERS}
+    taken = {"images", "np", "math", "Path", "WEIGHTS", "CLASSES", "forward", "load", "answers", *_HELPERS}
     for op in draft.operations:
         name = re.sub(r"\W", "_", op.out.name, flags=re.ASCII)
         name = f"_{name}" if name[0].isdigit() else name

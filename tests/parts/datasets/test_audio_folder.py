@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import wave
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from cnntrain.cli import main
 from cnntrain.core import registry
 from cnntrain.core.arrays import Array
+from cnntrain.core.errors import DataError
 from cnntrain.parts.datasets.audio_folder import has_empty_band, mel_filters, read_wave
 from tests.support.datasets import refusal
 
@@ -90,6 +92,104 @@ def test_channels_are_averaged_long_sounds_cut_and_short_ones_padded(tmp_path: P
     np.testing.assert_allclose(read_wave(both, RATE, 3), [0.3, -0.4, 0.25], atol=1e-4)
     np.testing.assert_allclose(read_wave(both, RATE, 1), [-0.4], atol=1e-4)
     np.testing.assert_allclose(read_wave(both, RATE, 6), [0, 0.3, -0.4, 0.25, 0, 0], atol=1e-4)
+
+
+def riff(
+    data: bytes,
+    *,
+    form: bytes = b"RIFF",
+    code: int = 1,
+    bits: int = 16,
+    channels: int = 1,
+    extensible: bool = False,
+    before: bytes = b"",
+    length: int | None = None,
+    whole: int | None = None,
+    rate: int = RATE,
+) -> bytes:
+    """A WAV file byte by byte; `length` and `whole` are what it says of its data and of itself, right by default."""
+    order = ">" if form == b"RIFX" else "<"
+    size = channels * bits // 8
+    head = struct.pack(order + "HHIIHH", 0xFFFE if extensible else code, channels, rate, rate * size, size, bits)
+    if extensible:
+        head += struct.pack(order + "HHIH", 22, bits, 4, code) + bytes.fromhex("000000001000800000aa00389b71")
+    chunk = b"fmt " + struct.pack(order + "I", len(head)) + head
+    body = b"WAVE" + before + chunk + b"data" + struct.pack(order + "I", len(data) if length is None else length) + data
+    return form + struct.pack(order + "I", len(body) if whole is None else whole) + body
+
+
+def coded(sound: Array, kind: str) -> bytes:
+    """A sound in [-1, 1) in the type of that name; "3" is 24 bits."""
+    if kind[1] == "f":
+        return sound.astype(kind).tobytes()
+    if kind[1:] == "u1":
+        return (np.round(sound * 127) + 128).astype(np.uint8).tobytes()
+    width = int(kind[2:])
+    values = np.round(sound * (2 ** (8 * width - 1) - 1)).astype(np.int64)
+    order = "little" if kind[0] == "<" else "big"
+    return b"".join(int(value).to_bytes(width, order, signed=True) for value in values)  # type: ignore[arg-type]
+
+
+SOUND = tone(440, 0.05)
+DS64 = b"ds64" + struct.pack("<I3QI", 28, 0, 2 * len(SOUND), len(SOUND), 0)
+FORMS = {
+    "plain": riff(coded(SOUND, "<i2")),
+    "8 bits": riff(coded(SOUND, "<u1"), bits=8),
+    "24 bits": riff(coded(SOUND, "<i3"), bits=24),
+    "32 bits": riff(coded(SOUND, "<i4"), bits=32),
+    "floats": riff(coded(SOUND, "<f4"), code=3, bits=32),
+    "doubles": riff(coded(SOUND, "<f8"), code=3, bits=64),
+    "extensible 16": riff(coded(SOUND, "<i2"), extensible=True),
+    "extensible 24": riff(coded(SOUND, "<i3"), bits=24, extensible=True),
+    "extensible 32": riff(coded(SOUND, "<i4"), bits=32, extensible=True),
+    "extensible floats": riff(coded(SOUND, "<f4"), code=3, bits=32, extensible=True),
+    "big-endian": riff(coded(SOUND, ">i2"), form=b"RIFX"),
+    "big-endian 24": riff(coded(SOUND, ">i3"), form=b"RIFX", bits=24),
+    "big-endian floats": riff(coded(SOUND, ">f4"), form=b"RIFX", code=3, bits=32),
+    "piped by ffmpeg": riff(coded(SOUND, "<i2"), length=0xFFFFFFFF, whole=0xFFFFFFFF),
+    "piped by sox": riff(coded(SOUND, "<i2"), length=0x7FFFFFFF - 36, whole=0x7FFFFFFF),
+    "piped, lengths of 0": riff(coded(SOUND, "<i2"), length=0, whole=0),
+    "RF64": riff(coded(SOUND, "<i2"), form=b"RF64", before=DS64, length=0xFFFFFFFF, whole=0xFFFFFFFF),
+    "BW64": riff(coded(SOUND, "<i2"), form=b"BW64", before=DS64, length=0xFFFFFFFF, whole=0xFFFFFFFF),
+    "with a list": riff(coded(SOUND, "<i2"), before=b"LIST\4\0\0\0abcd"),
+    "padded": riff(coded(SOUND, "<i2"), before=b"junk\3\0\0\0abc\0"),
+    "not padded": riff(coded(SOUND, "<i2"), before=b"junk\3\0\0\0abc"),
+    "something behind": riff(coded(SOUND, "<i2")) + b"LIST\4\0\0\0abcd",
+    "two channels": riff(coded(np.repeat(SOUND, 2), "<i2"), channels=2),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_holds_the_same_tone(tmp_path: Path, form: str) -> None:
+    (tmp_path / "a.wav").write_bytes(FORMS[form])
+    found = read_wave(tmp_path / "a.wav", RATE, len(SOUND))
+    np.testing.assert_allclose(found, SOUND, atol=2 / 127 if form == "8 bits" else 2 / 32767)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "is damaged or cut short: it holds nothing. Fetch"),
+        (riff(b"\0" * 80, code=7, bits=8), "unknown format: 7 (mu-law) of 8 bits). Convert it to PCM"),
+        (riff(b"\0" * 80, code=85, bits=0), "unknown format: 85 (MP3) of 0 bits). Convert it"),
+        (riff(b"\0" * 80, code=6, bits=8, extensible=True), "unknown format: 6 (A-law) of 8 bits). Convert it"),
+        (riff(b"\0" * 80, bits=64), "has samples of 64 bits, expected 8, 16, 24 or 32"),
+        (riff(b"\0" * 80, rate=0), "has 0 samples a second, expected 1 or more. Make it again"),
+        (riff(b"\0" * 80, length=100), "is cut short: it declares 50 samples and holds 40. Fetch"),
+        (riff(b"\0" * 80, form=b"RF64", before=DS64, length=0xFFFFFFFF), "is cut short: it declares 400 samples"),
+        (riff(b"\0" * 80, length=0), "has 0 samples of 1 channels"),
+        (riff(b"", length=0xFFFFFFFF), "has 0 samples of 1 channels"),
+        (riff(coded(np.full(9, np.nan), "<f4"), code=3, bits=32), "holds NaN or an infinity"),
+        (riff(b"\0" * 80)[:30], "it has no chunk 'data', or ends early). Convert"),
+        (b"RIFF\0\0\0\0AVI " + bytes(50), "is no WAV file that can be read (it begins otherwise)"),
+    ],
+)
+def test_what_is_wrong_has_a_reason(tmp_path: Path, data: bytes, said: str) -> None:
+    (tmp_path / "a.wav").write_bytes(data)
+    with pytest.raises(DataError) as caught:
+        read_wave(tmp_path / "a.wav", RATE, 10)
+    assert str(caught.value).startswith(f"{tmp_path / 'a.wav'} ")
+    assert said in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 
 from cnntrain.core import registry
 from cnntrain.core.errors import DataError
+from cnntrain.data.recognition import recognize
 from tests.support.datasets import SHARED, idx, labels, pixels, refusal, write_idx
 
 MINI = Path(__file__).parents[3] / "data" / "mnist-mini"
@@ -200,3 +201,40 @@ def test_full_mnist() -> None:
     assert len(test) == 10_000
     mini = make(MINI).load("test")
     np.testing.assert_array_equal(test.pixels[:1000], mini.pixels)
+
+
+SPELT = [
+    "train-images.idx3-ubyte train-labels.idx1-ubyte t10k-images.idx3-ubyte t10k-labels.idx1-ubyte",
+    "train_images_idx3_ubyte train_labels_idx1_ubyte t10k_images_idx3_ubyte t10k_labels_idx1_ubyte",
+    "Train-Images-idx3-ubyte Train-Labels-idx1-ubyte T10K-images-idx3-ubyte T10K-labels-idx1-ubyte",
+    "emnist-letters-train-images-idx3-ubyte emnist-letters-train-labels-idx1-ubyte "
+    "emnist-letters-test-images-idx3-ubyte emnist-letters-test-labels-idx1-ubyte",
+    "qmnist-train-images-idx3-ubyte qmnist-train-labels-idx1-ubyte qmnist-test-images-idx3-ubyte "
+    "qmnist-test-labels-idx1-ubyte",
+]
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("names", SPELT)
+def test_the_files_have_many_names(tmp_path: Path, names: str, zipped: bool) -> None:
+    contents = [idx(pixels(20, 6, 5)), idx(labels(20)), idx(pixels(8, 6, 5)), idx(labels(8))]
+    for name, content in zip(names.split(), contents, strict=True):
+        (tmp_path / f"{name}{'.gz' * zipped}").write_bytes(gzip.compress(content) if zipped else content)
+    source: Any = recognize(tmp_path)
+    assert (source.name_in_config, source.splits()) == ("idx", ("train", "test"))
+    assert (len(source.load("train")), len(source.load("test"))) == (20, 8)
+
+
+def test_several_sets_in_one_folder_are_told_apart(tmp_path: Path) -> None:
+    for count, name in ((4, "emnist-digits"), (6, "emnist-letters")):
+        (tmp_path / f"{name}-train-images-idx3-ubyte").write_bytes(idx(pixels(count, 6, 5)))
+        (tmp_path / f"{name}-train-labels-idx1-ubyte").write_bytes(idx(labels(count, 2)))
+    said = refusal("idx", root=str(tmp_path))
+    assert "holds 2 sets of IDX files: 'emnist-digits', 'emnist-letters'. Set prefix to one of them" in said
+    source: Any = registry.make("datasets", "idx", root=str(tmp_path), prefix="emnist-letters")
+    assert len(source.load("train")) == 6  # what it advises
+    said = refusal("idx", root=str(tmp_path), prefix="emnist")
+    assert "has no set 'emnist', found 'emnist-digits', 'emnist-letters'" in said
+    write_idx(tmp_path)
+    plain: Any = registry.make("datasets", "idx", root=str(tmp_path))
+    assert len(plain.load("train")) == 20  # those without a name are meant where there are such

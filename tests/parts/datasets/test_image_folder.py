@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -218,3 +219,74 @@ def test_moving_pictures_are_told_of_once(root: Path) -> None:
         "2 images have several frames or pages, of which the first counts (frames_folder reads such files as clips); "
         f"the first is {root / 'train' / 'cat' / 'z.gif'}"
     ]
+
+
+def test_splits_that_are_spelt_otherwise_are_not_classes(tmp_path: Path) -> None:
+    for split in ("Train", "Test"):
+        for name in ("cat", "dog"):
+            write(tmp_path / split / name / "0.png")
+    said = refusal("image_folder", root=str(tmp_path))
+    assert said == (
+        f"{tmp_path} has the folders Test, Train, which look like splits: a split's folder must be called 'train', "
+        "'val' or 'test'. Rename Train to train and Test to test"
+    )
+    (tmp_path / "Train").rename(tmp_path / "train")
+    said = refusal("image_folder", root=str(tmp_path))
+    assert said == f"{tmp_path / 'Test'} is not read: the folder must be called 'test'. Rename it"
+    (tmp_path / "Test").rename(tmp_path / "test")
+    assert make(tmp_path).load("test").classes == ("cat", "dog")
+
+
+def warned(source: Any, split: str = "train") -> list[str]:
+    said: list[str] = []
+    source.load(split, Reader(warn=said.append))
+    return said
+
+
+def test_folders_that_lie_beside_splits_and_hold_pictures_are_told_of(root: Path) -> None:
+    write(root / "unlabelled" / "0.png")
+    (root / "annotations").mkdir()
+    (root / "annotations" / "a.txt").write_text("none")
+    assert warned(make(root)) == [f"{root / 'unlabelled'} is not read: beside train, val only splits are"]
+    assert warned(make(root), "val") == []
+
+
+def test_splits_below_the_classes_are_told_of(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        for split in ("train", "test"):
+            write(tmp_path / name / split / "0.png")
+    (said,) = warned(make(tmp_path))
+    assert said.startswith(f"{tmp_path / 'cat'} holds test and train, which look like splits: all that is in them is")
+
+
+def test_one_name_in_two_unicode_forms_is_one_class(tmp_path: Path) -> None:
+    for index, form in enumerate(("NFC", "NFD")):
+        write(tmp_path / "train" / unicodedata.normalize(form, "café") / f"{index}.png", index)
+    write(tmp_path / "train" / "dog" / "0.png", 9)
+    write(tmp_path / "val" / unicodedata.normalize("NFD", "café") / "0.png", 5)
+    images = make(tmp_path).load("train")
+    assert images.classes == (unicodedata.normalize("NFC", "café"), "dog")
+    assert sorted(images.pixels[images.targets == 0, 0, 0, 0].tolist()) == [0, 1]
+    assert make(tmp_path).load("val").targets.tolist() == [0]
+
+
+def test_files_that_are_left_out_for_their_names_are_counted(root: Path) -> None:
+    cat = root / "train" / "cat"
+    for name in ("a.heic", "b.HEIC", "c.avif", "d.mov", "notes.txt"):
+        (cat / name).write_bytes(b"x")
+    write(cat / "z.jfif", format="JPEG")
+    source = make(root)
+    assert len(source.load("train")) == 5
+    assert source.left_out("train") == {".heic": 2, ".avif": 1, ".mov": 1, ".txt": 1}
+    (said,) = warned(source)
+    what = "4 files are left out for their names: 2 .heic, 1 .avif, 1 .mov. Read are"
+    assert said.startswith(f"{root / 'train'}: {what}")
+    assert warned(source, "val") == []
+
+
+def test_a_folder_around_the_classes_is_named(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        write(tmp_path / "dataset" / name / "0.png")
+    said = refusal("image_folder", root=str(tmp_path))
+    assert f"The folders cat, dog are in {tmp_path / 'dataset'}: is that what is meant? Set root to a folder" in said
+    assert make(tmp_path / "dataset").load("train").classes == ("cat", "dog")

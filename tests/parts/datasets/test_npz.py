@@ -12,8 +12,10 @@ import pytest
 
 from cnntrain.core import registry
 from cnntrain.core.arrays import Array
-from cnntrain.core.errors import StorageError
+from cnntrain.core.errors import DataError, StorageError
+from cnntrain.data.recognition import recognize
 from cnntrain.parts.datasets import npz
+from cnntrain.reading.reader import Reader
 from cnntrain.reading.stored import Stored
 from tests.support.datasets import labels, pixels, refusal
 
@@ -326,3 +328,66 @@ def test_an_array_that_is_harmed_while_it_is_used_is_found(
     assert np.array_equal(images.pixels[:7], pixels(20, 6, 5)[:7, ..., None])
     with pytest.raises(StorageError, match=f"{file}.*Bring back the file as it was"):
         images.pixels[np.array([3, 7])]
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((3, 24, 40), True), ((1, 40, 101), True), ((4, 32, 32), True), ((3, 32, 32), True), ((1, 28, 28), True),
+        ((13, 64, 64), True), ((2, 20, 30), True), ((3, 40, 24), True), ((1, 101, 101), True),
+        ((8, 30, 40), None), ((200, 5, 5), None), ((16, 20, 24), None),
+        ((28, 28, 1), False), ((32, 32, 3), False), ((24, 40, 3), False), ((9, 9, 103), False), ((64, 48, 10), False),
+        ((1, 128, 9), False), ((40, 101, 1), False), ((3, 4, 4), False), ((5, 5, 5), False), ((64, 3, 3), False),
+        ((3, 3, 512), False),
+    ],
+)  # fmt: skip
+def test_channels_first_is_noticed_whatever_the_sides(tmp_path: Path, shape: tuple[int, ...], expected: bool) -> None:
+    path = tmp_path / "a.npz"
+    np.savez(path, x_train=np.zeros((6, *shape), np.uint8), y_train=np.arange(6) % 2)
+    said: list[str] = []
+    source = registry.make("datasets", "npz", path=str(path))
+    if expected:
+        with pytest.raises(DataError, match=r"looks like channels first.*Save x.transpose\(0, 2, 3, 1\)"):
+            source.load("train")  # type: ignore[attr-defined]
+        with np.load(path) as saved:  # what it advises
+            np.savez(path, x_train=saved["x_train"].transpose(0, 2, 3, 1), y_train=saved["y_train"])
+    assert len(source.load("train", Reader(warn=said.append))) == 6  # type: ignore[attr-defined]
+    assert len(said) == (expected is None)
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 3, 6), (5, 4, 6), (5, 6, 4, 3)])
+def test_samples_along_another_axis_are_found(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    path, axis = tmp_path / "a.npz", shape.index(6)
+    np.savez(path, x_train=np.zeros(shape, np.uint8), y_train=np.arange(6) % 2)
+    assert f"Axis {axis} of the images is as long: save np.moveaxis(x, {axis}, 0)" in refusal("npz", path=str(path))
+    np.savez(path, x_train=np.moveaxis(np.zeros(shape, np.uint8), axis, 0), y_train=np.arange(6) % 2)
+    assert len(registry.make("datasets", "npz", path=str(path)).load("train")) == 6  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "names", [("train_images", "train_labels"), ("images_train", "labels_train"), ("X_train", "Y_train")]
+)
+@pytest.mark.parametrize("folder", [False, True])
+def test_arrays_have_other_names_too(tmp_path: Path, names: tuple[str, str], folder: bool) -> None:
+    """As MedMNIST's, whose labels are (n, 1)."""
+    splits = ("train", "val", "test")
+    arrays = {}
+    for split in splits:
+        arrays[names[0].replace("train", split)] = pixels(9, 6, 5)
+        arrays[names[1].replace("train", split)] = labels(9, 3)[:, None]
+    place = tmp_path if folder else tmp_path / "a.npz"
+    if folder:
+        for name, array in arrays.items():
+            np.save(tmp_path / f"{name}.npy", array)
+    else:
+        np.savez(place, **arrays)  # type: ignore[arg-type]
+    source: Any = recognize(place)
+    assert (source.name_in_config, source.splits()) == ("npz", splits)
+    assert [len(source.load(split)) for split in splits] == [9, 9, 9]
+    assert source.load("val").targets.tolist() == labels(9, 3).tolist()
+    assert all(path.exists() for split in splits for path in source.files(split))
+
+
+def test_two_names_for_one_array_are_an_error(tmp_path: Path) -> None:
+    path = write(tmp_path, train_images=pixels(20, 6, 5))
+    assert "holds 'x_train' twice (x_train and train_images mean the same)" in refusal("npz", path=path)

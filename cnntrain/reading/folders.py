@@ -1,0 +1,179 @@
+"""Folders: what the names in a folder of data say: which are splits, which are classes, and which are none of ours."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from cnntrain.core.errors import DataError
+from cnntrain.reading.input_files import reading
+
+SPLITS = ("train", "val", "test")
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_SYSTEM = frozenset(["system volume information", "network trash folder", "temporary items"]) | _set(
+    "__macosx @eadir @recycle @recently-snapshot #recycle #snapshot $recycle.bin recycler lost+found __pycache__"
+)  # folders that systems and storage devices make for themselves, in lower case
+_THUMBNAILS = _set("thumbs thumbnails _thumbs _thumbnails")  # below a class, smaller copies of its own
+_MEANT = {  # words for a split
+    **dict.fromkeys(_set("train training trn tr fit learn learning"), "train"),
+    **dict.fromkeys(_set("val valid validation validate validating dev development eval evaluation vld vl va"), "val"),
+    **dict.fromkeys(_set("test testing tst te ts holdout"), "test"),
+}
+_ALWAYS = _set("train training val valid validation dev test testing")  # those that are written as one with others
+_NEUTRAL = _set(  # words that say nothing beside such a word
+    "set sets data dataset datasets image images img imgs picture pictures pic pics photo photos sample samples split "
+    "splits folder dir file files part subset the of my new final original orig raw jpg jpeg png wav audio sound "
+    "sounds clips frames"
+)
+_MEDIA = _set(  # endings of pictures, sounds and films, whether they can be read here or not
+    ".png .jpg .jpeg .jpe .jfif .jif .bmp .gif .webp .tif .tiff .pbm .pgm .ppm .pnm .heic .heif .avif .jp2 .j2k .jxl "
+    ".tga .psd .svg .ico .raw .dng .cr2 .cr3 .nef .arw .orf .raf .rw2 .dcm .exr .hdr .mov .mp4 .m4v .avi .mkv .webm "
+    ".mpg .mpeg .wmv .3gp .wav .mp3 .flac .ogg .oga .opus .m4a .aac .aif .aiff .wma .amr"
+)
+
+
+def class_name(folder: str) -> str:
+    """What a class is called: its folder's name in Unicode's composed form (NFC), whichever form a system wrote."""
+    return unicodedata.normalize("NFC", folder)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is not the user's: hidden, or made by a system for itself."""
+    return name.startswith(".") or name.casefold() in _SYSTEM
+
+
+def _is_copies(name: str) -> bool:
+    """Whether a folder below a class holds what is not the user's, or smaller copies of what is."""
+    return is_hidden(name) or name.casefold() in _THUMBNAILS
+
+
+def subfolders(folder: Path) -> list[str]:
+    """Names of the folders in a folder, sorted by code point, hidden and system's ones left out. Raises DataError."""
+    with reading(folder), os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if not is_hidden(entry.name) and _is_folder(entry))
+    for name in names:
+        if not name.isprintable():
+            raise DataError(f"{folder} has a folder named {name!r}, expected printable characters. Rename it")
+    return names
+
+
+def split_meant(name: str) -> tuple[str, str] | None:
+    """The split that a name seems to mean, and what else it says in lower case; None where it means none.
+
+    "Train", "seg_train", "test1" and "ValidationSet" mean "train", "train", "test" and "val"; beside it the second
+    says "seg", the others nothing.
+    """
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+", unicodedata.normalize("NFC", name))
+    words = [part for word in words for part in _parts(word.casefold())]
+    meant = [word for word in words if word in _MEANT]
+    if len(meant) != 1:
+        return None
+    return _MEANT[meant[0]], " ".join(word for word in words if word not in _MEANT and word not in _NEUTRAL)
+
+
+def _parts(word: str) -> Sequence[str]:
+    """A word, divided where a split's word and words that say nothing are written as one: "trainset", "testdata"."""
+    for meant in sorted(_ALWAYS, key=len, reverse=True):
+        if word.startswith(meant) and word[len(meant) :] in _NEUTRAL:
+            return meant, word[len(meant) :]
+        if word.endswith(meant) and word[: -len(meant)] in _NEUTRAL:
+            return word[: -len(meant)], meant
+    return (word,)
+
+
+def mistaken(names: Sequence[str]) -> dict[str, str]:
+    """Which of the names in a folder look like splits and are not spelt so, each with the split it seems to mean.
+
+    Beside a split that is spelt rightly, whatever means one. Where there is none, those that mean different splits
+    and say the same beside: "seg_train" and "seg_test", and not "train_station" and "test_tube".
+    """
+    said = {name: found for name in names if name not in SPLITS and (found := split_meant(name))}
+    if any(name in SPLITS for name in names):
+        return {name: split for name, (split, _) in said.items()}
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name, (_, rest) in said.items():
+        groups[rest].append(name)
+    mixed = [group for group in groups.values() if len({said[name][0] for name in group}) > 1]
+    return {name: said[name][0] for group in mixed for name in group}
+
+
+def splits_within(folder: Path) -> list[str]:
+    """The folders in a folder that look like splits, where there are different ones."""
+    found = {name: name if name in SPLITS else (split_meant(name) or ("", ""))[0] for name in subfolders(folder)}
+    meant = {name: split for name, split in found.items() if split}
+    return [*meant] if len(set(meant.values())) > 1 else []
+
+
+def files_below(folder: Path, suffixes: frozenset[str], others: Counter[str] | None = None) -> Iterator[Path]:
+    """Files with these suffixes in a folder and below. A folder is visited once; no link leads up to those above.
+
+    Counts in `others`, by suffix in lower case, the files that have another and are not hidden; and by name and slash
+    the folders that are left out.
+    """
+    with reading(folder):
+        visited = {_identity(above) for above in folder.resolve().parents}
+    pending = [folder]
+    while pending:
+        place = pending.pop()
+        with reading(place):
+            if _identity(place) in visited:
+                continue
+            visited.add(_identity(place))
+            with os.scandir(place) as entries:  # which tells folders from files without a look at each
+                found = sorted((entry for entry in entries if not entry.name.startswith(".")), key=_name_of)
+        for entry in found:
+            suffix = os.path.splitext(entry.name)[1].lower()
+            if _is_folder(entry):
+                if not _is_copies(entry.name):
+                    pending.append(place / entry.name)
+                elif others is not None:
+                    others[f"{entry.name}/"] += 1
+            elif suffix not in suffixes:
+                if others is not None:
+                    others[suffix] += 1
+            elif not _is_special(entry):
+                yield place / entry.name
+
+
+def media(others: Mapping[str, int]) -> dict[str, int]:
+    """Of files that are not read, those that are pictures, sounds or films by their names."""
+    return {suffix: count for suffix, count in others.items() if suffix in _MEDIA}
+
+
+def listed(others: Mapping[str, int]) -> str:
+    """Counts of files by suffix for people, most first: "4 .heic, 1 .avif"."""
+    counts = sorted(others.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{count:,} {suffix or 'without an ending'}" for suffix, count in counts[:8]]
+    return ", ".join(shown) + (", ..." if len(counts) > 8 else "")
+
+
+def _name_of(entry: os.DirEntry[str]) -> str:
+    return entry.name
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    with contextlib.suppress(OSError):  # links in a circle
+        return entry.is_dir()
+    return False
+
+
+def _is_special(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a pipe, socket or device: opening one may wait for ever. A broken link is not."""
+    with contextlib.suppress(OSError):
+        return not entry.is_file() and os.path.exists(entry.path)
+    return False
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino

@@ -1,0 +1,71 @@
+"""Data advice: what training data is like that is allowed and rarely meant, as rules of the warnings with codes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from cnntrain.config.schema import Experiment
+from cnntrain.data import build_data
+from cnntrain.data.build_data import Data
+from cnntrain.parts.datasets.base import Dataset, numbered
+
+_PLACES = re.compile(  # names of values that are places, directions or extents in a picture
+    r"(.*[_ .-])?(c?[xy]\d*|[xy](min|max|pos|center|centre)|(min|max|pos|center|centre)[xy]|left|right|top|bottom|row"
+    r"|col|column|lat|lon|angle|theta|yaw|pitch|roll|heading|steering|direction|rotation|w|h|width|height)\d*",
+    re.IGNORECASE,
+)
+
+
+def empty_classes(data: Data) -> str | None:
+    """Classes that no training sample has."""
+    counts = build_data.class_counts(data)
+    return None if counts is None else without_samples(data.task.groups(data.description), counts)
+
+
+def without_samples(classes: Sequence[str], counts: Sequence[int]) -> str | None:
+    """What to say of classes none of whose samples are there; None where each has some."""
+    empty = [name for name, count in zip(classes, counts, strict=True) if not count]
+    if not empty:
+        return None
+    if len(empty) == 1:
+        what = f"class {empty[0]!r} has no training sample"
+    else:
+        what = f"{len(empty):,} of {len(classes):,} classes have no training sample, first {empty[0]!r}"
+    if tuple(classes) != numbered(len(classes)):
+        return f"{what}: the network has an output for it that nothing teaches. Add samples, or leave the class out"
+    used = [label for label, count in enumerate(counts) if count]
+    if used and used == [*range(used[0], len(classes))]:
+        return f"{what}: labels are {used[0]:,} to {used[-1]:,}. Number them from 0 on: save y - {used[0]}"
+    return f"{what}: of the labels 0 to {len(classes) - 1:,} some do not occur. Number those there are from 0 on"
+
+
+def batch_beyond_data(experiment: Experiment, data: Data) -> str | None:
+    """A batch of more samples than there are."""
+    size, samples = experiment.train.batch_size, len(data.train_indices)
+    if size <= samples:
+        return None
+    return (
+        f"train.batch_size is {size:,}, and there are {samples:,} training samples: each step sees all of them. Set "
+        f"train.batch_size to {max(samples // 4, 1):,} or so"
+    )
+
+
+def targets_stay(experiment: Experiment, data: Data) -> str | None:
+    """Transforms that move the picture under targets that may be places in it."""
+    transforms = build_data.transforms(experiment.data.train_transforms)
+    moving = [transform.name_in_config for transform in transforms if transform.displaces]
+    if not moving or not data.task.placed(data.train.targets):
+        return None
+    source = experiment.data.source
+    names = source.target_names() if isinstance(source, Dataset) else ()
+    places = [name for name in names if _PLACES.fullmatch(name)]
+    if names and not places:
+        return None
+    if not names and data.description.values < 2:  # one number, which is rarely a place
+        return None
+    what = ", ".join(places) if places else "the targets"
+    return (
+        f"{' and '.join(moving)} in train_transforms move what a picture shows, and {what} stay as they are. Leave "
+        f"{'them' if len(moving) > 1 else 'it'} out if targets are places, directions or sizes in the picture"
+    )

@@ -1,0 +1,60 @@
+"""What columns are for: class names are found, and running numbers, sizes and folds are not predicted."""
+
+from __future__ import annotations
+
+import pytest
+
+from cnntrain.reading.tables import Columns, chosen, columns_of
+
+ROWS = 12
+CELLS = {  # name -> the cell of a row by its number
+    "filename": lambda n: f"p/{n}.png", "id": str, "index": str, "": str, "Unnamed: 0": str, "fold": lambda n: n % 3,
+    "width": lambda n: 8 + n % 2, "height": lambda n: 8, "species": lambda n: ["cat", "dog"][n % 2],
+    "breed": lambda n: ["a b", "c"][n % 2], "caption": lambda n: f"a picture {n}", "number": lambda n: 7 + n,
+    "counter": lambda n: 100 + n, "constant": lambda n: 5, "age": lambda n: n / 7, "x": lambda n: n / 3,
+    "y": lambda n: n / 5, "red": lambda n: n % 2, "round": lambda n: n // 3 % 2,
+    "split": lambda n: ["train", "test"][n % 2],
+    "label": lambda n: n % 3, "colour": lambda n: "rgb"[n % 3], "what": lambda n: f"{n}.JPG", "digit": lambda n: n % 4,
+}  # fmt: skip
+
+
+def table(header: str) -> tuple[list[str], list[list[str]]]:
+    names = header.split(",")
+    return names, [[str(CELLS[name](number)) for name in names] for number in range(ROWS)]
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("filename,id,species", Columns("filename", "species")),
+        ("filename,width,height,species", Columns("filename", "species")),
+        ("filename,fold,breed", Columns("filename", "breed")),
+        ("id,filename,breed,split", Columns("filename", "breed")),
+        (",filename,breed", Columns("filename", "breed")),
+        ("Unnamed: 0,filename,counter,constant,age", Columns("filename", None, ("age",))),
+        ("filename,caption,colour", Columns("filename", "colour")),
+        ("filename,label,colour", Columns("filename", "label")),
+        ("filename,red,round", Columns("filename", None, ("red", "round"))),
+        ("filename,x,y,width,height", Columns("filename", None, ("x", "y", "width"))),
+        ("filename,digit", Columns("filename", None, ("digit",))),
+        ("age,what", Columns("what", None, ("age",))),
+        ("filename,breed,colour", Columns("filename", doubtful=("breed", "colour"))),
+        ("filename,id,fold", Columns("filename", doubtful=("id", "fold"))),
+        ("filename,caption", Columns("filename", doubtful=("caption",))),
+    ],
+)
+def test_what_columns_are_for(header: str, expected: Columns) -> None:
+    assert columns_of(*table(header)) == expected
+
+
+@pytest.mark.parametrize(
+    ("header", "wanted", "expected"),
+    [
+        ("filename,breed,colour", ["colour"], Columns("filename", "colour")),
+        ("filename,id,fold", ["fold"], Columns("filename", None, ("fold",))),
+        ("filename,label,age", ["label"], Columns("filename", "label")),
+        ("filename,label,age,x", ["x", "age"], Columns("filename", None, ("x", "age"))),
+    ],
+)
+def test_columns_that_are_chosen(header: str, wanted: list[str], expected: Columns) -> None:
+    assert chosen(*table(header), wanted) == expected
