@@ -64,4 +64,6 @@ def test_several_labels_are_learned_measured_and_predicted(cnntrain, trained):
     entropy = -np.log(np.where(truth > 0.5, said, 1 - said)).mean()
     assert measured["loss"] == pytest.approx(entropy, rel=1e-4)
     outcome = cnntrain("eval", "run")
-    assert [line.split()[0] for line in outcome.out.splitlines()[2:]] == ["loss", "binary_accuracy", "binary_f1"]
+    averages, each = outcome.out.split("\n\n")
+    assert [line.split()[0] for line in averages.splitlines()[2:]] == ["loss", "binary_accuracy", "binary_f1"]
+    assert [line.split()[0] for line in each.splitlines()] == ["name", "-------", "value_1", "value_2"]

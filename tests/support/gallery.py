@@ -7,6 +7,7 @@ extra (`features`) is not installed is taken from the picture as it was.
 from __future__ import annotations
 
 import io
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,8 @@ def through(images: Images, transform: Transform, epoch: int = 0) -> Array:
     everything = np.arange(len(images))
     fitted = fit([transform], images, everything)
     x = np.empty((len(images), *transform.output_shape(images.shape)), np.float32)
-    Samples(images, everything, fitted, seed=1, epoch=epoch).fill(0, len(images), x)
+    mixable = partial(registry.make("tasks", "classify").mixable, data=images.description)
+    Samples(images, everything, fitted, seed=1, epoch=epoch, mixable=mixable).fill(0, len(images), x)
     return x
 
 
