@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import io
 import itertools
 import os
 import shlex
@@ -17,6 +16,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -25,6 +25,7 @@ from cnntrain import __version__
 from cnntrain.cli.options import debug
 from cnntrain.cli.text import sentence
 from cnntrain.config import foreign
+from cnntrain.core import terminal
 from cnntrain.core.errors import CnntrainError, ConfigError, PausedError, StoppedError, printable
 from cnntrain.core.registry import did_you_mean, nearest
 
@@ -114,20 +115,20 @@ class LazyGroup(click.Group):
 def app(context: click.Context) -> None:
     """Train convolutional neural networks from a YAML file, in pure NumPy."""
     if context.invoked_subcommand is None:
-        click.echo(context.get_help(), err=True)
+        terminal.err(context.get_help())
         context.exit(2)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line; returns its exit code. cli/README.md says what each code means."""
     state: dict[str, Any] = {"debug": os.environ.get("CNNTRAIN_DEBUG", "") not in ("", "0")}
-    _escape_output()
+    terminal.prepare()
     _warn_of_unknown_variables()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             code = _run(sys.argv[1:] if arguments is None else arguments, state)
-            if sys.stdout is not None:
+            with terminal.writing():
                 sys.stdout.flush()
     except BrokenPipeError:
         code = 141
@@ -135,7 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
         code = _say(130, "interrupted")
     except Exception as error:
         if state["debug"]:
-            _print(traceback.format_exc())
+            terminal.err(traceback.format_exc())
         code = explain(error)
     _let_go()
     return code
@@ -172,9 +173,16 @@ def explain(error: Exception) -> int:
         return _fail(error.exit_code, str(error))
     if isinstance(error, MemoryError):
         return _fail(7, "out of memory. Take fewer threads, a smaller batch, or a smaller network, images or data")
-    if isinstance(error, OSError) and error.filename is None:  # of a file, it would have one, and a class of ours
+    if isinstance(error, OSError) and _in_click(error):
         return _fail(5, f"cannot write to standard output: {error.strerror}. Make room, or write elsewhere")
+    if isinstance(error, OSError) and error.filename is None:  # of a file, it would have one, and a class of ours
+        return _fail(5, f"the system does not give what is needed: {error.strerror}. Mend that and run it again")
     return _crash(error)
+
+
+def _in_click(error: OSError) -> bool:
+    """Whether it arose where click prints help or the version, which is all that it does with files."""
+    return any(Path(frame.filename).parent.name == "click" for frame in traceback.extract_tb(error.__traceback__)[-3:])
 
 
 def _usage_message(error: click.UsageError) -> str:
@@ -214,18 +222,18 @@ def _value_after(option: str, arguments: Sequence[str]) -> str:
 
 
 def _fail(code: int, message: str) -> int:
-    _print(f"cnntrain: error: {printable(message)}")
+    terminal.err(f"cnntrain: error: {printable(message)}")
     return code
 
 
 def _say(code: int, message: str) -> int:
-    _print(f"cnntrain: {printable(message)}")
+    terminal.err(f"cnntrain: {printable(message)}")
     return code
 
 
 def _fail_config(error: ConfigError) -> int:
     for problem in error.problems:
-        _print(str(problem))
+        terminal.err(str(problem))
     count = len(error.problems)
     what = "1 problem" if count == 1 else f"{count} problems"
     return _fail(error.exit_code, f"{what} in the config, see above; nothing was started")
@@ -233,8 +241,6 @@ def _fail_config(error: ConfigError) -> int:
 
 def _crash(error: Exception) -> int:
     """A bug: one line for the user, the traceback in a file for the report."""
-    from pathlib import Path
-
     from cnntrain.core.files import write_atomic
 
     text = "".join(traceback.format_exception(error))
@@ -245,7 +251,7 @@ def _crash(error: Exception) -> int:
             write_atomic(path, f"cnntrain {__version__}: {' '.join(sys.argv)}\n{text}".encode(errors="replace"))
         where = f"The traceback is in {path}; please report it"
     except CnntrainError:
-        _print(text)
+        terminal.err(text)
         where = "Please report the traceback above"
     return _fail(1, f"a bug in cnntrain: {type(error).__name__}: {error}. {where}")
 
@@ -262,21 +268,7 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def _warn(message: str) -> None:
-    _print(f"cnntrain: warning: {printable(message)}")
-
-
-def _print(text: str) -> None:
-    """Write to stderr; a closed one is no reason to fail."""
-    try:
-        print(text, file=sys.stderr, flush=True)
-    except (OSError, ValueError, AttributeError):
-        return
-
-
-def _escape_output() -> None:
-    """Show as escapes what the encoding of stdout cannot say, rather than fail."""
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")
+    terminal.err(f"cnntrain: warning: {printable(message)}")
 
 
 def _let_go() -> None:

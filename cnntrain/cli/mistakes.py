@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Any
 
 from cnntrain.cli.text import table, width
+from cnntrain.core import csv_text
 
 WIDEST = 100  # columns of the matrix where the width of the terminal is not known
 LISTED = 20  # mistakes, where there are too many classes for a matrix
@@ -33,13 +32,11 @@ def text(per_class: list[dict[str, Any]], confusion: list[list[float]]) -> str:
 
 def as_csv(per_class: list[dict[str, Any]], confusion: list[list[float]]) -> str:
     """A row for each class: how it fares, and how many of its samples were taken for each class."""
-    written = io.StringIO()
-    rows = csv.writer(written, lineterminator="\n")
     keys = ["class", "samples", "recall", "precision", "f1"]
-    rows.writerow([*keys, *(f"predicted:{row['class']}" for row in per_class)])
+    rows: list[list[Any]] = [[*keys, *(f"predicted:{row['class']}" for row in per_class)]]
     for row, counts in zip(per_class, confusion, strict=True):
-        rows.writerow([*(row[key] for key in keys), *(f"{count:.0f}" for count in counts)])
-    return written.getvalue()
+        rows.append([*(row[key] for key in keys), *(f"{count:.0f}" for count in counts)])
+    return csv_text.table(rows)
 
 
 def _share(value: float | None) -> str:

@@ -12,6 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from cnntrain.cli.documents import DOCUMENTS, stamped
+from cnntrain.core import terminal
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -150,5 +151,5 @@ def print_json(document: Any, variant: str = "") -> None:
     from cnntrain.core import strict_json
 
     document = stamped(document, _name(click.get_current_context().command) + variant)
-    terminal = sys.stdout is not None and sys.stdout.isatty()
-    click.echo(strict_json.encode(document, indent=2 if terminal else None))
+    people = sys.stdout is not None and sys.stdout.isatty()
+    terminal.out(strict_json.encode(document, indent=2 if people else None))

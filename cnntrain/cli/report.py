@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from cnntrain.cli.options import PATH, Command, as_json, data_sets, debug, print_json, threads
+from cnntrain.core import terminal
 from cnntrain.core.errors import printable
 
 
@@ -55,6 +56,6 @@ def command(
         print_json(document)
         return
     for text in document["warnings"]:
-        click.echo(f"cnntrain: warning: {printable(text)}", err=True)
+        terminal.err(f"cnntrain: warning: {printable(text)}")
     for path in (document["report"], *document["png"]):
-        click.echo(printable(path))
+        terminal.out(printable(path))

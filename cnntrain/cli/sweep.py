@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import sys
@@ -15,6 +14,7 @@ import click
 
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import duration, show, table
+from cnntrain.core import terminal
 from cnntrain.core.errors import printable
 
 if TYPE_CHECKING:
@@ -109,10 +109,17 @@ def _left_out(plan: Sweep) -> str:
 
 
 def _print_commands(plan: Sweep, folder: Path, threads: int | None) -> None:
-    """One line for each cell, for a shell."""
+    """One line for each cell, for a shell; it starts this very program."""
+    from cnntrain.core.errors import UsageError
+    from cnntrain.sweep import child
+
     tail = [] if threads is None else ["--threads", str(threads)]
     for cell in plan.cells:
-        click.echo(shlex.join(["cnntrain", *plan.arguments(cell, folder), *tail]))
+        words = plan.arguments(cell, folder)
+        wrong = next((word for word in words if not word.isprintable()), None)
+        if wrong is not None:
+            raise UsageError(f"{wrong!r} cannot be printed in a line for a shell. Train without --print-commands")
+        terminal.out(shlex.join(child.typed([*words, *tail])))
 
 
 def _dry_run(plan: Sweep, folder: Path, threads: int, processes: int, as_json: bool) -> None:
@@ -240,21 +247,17 @@ class _Board:
         lines = [*rows, f"{done} of {len(standings)} runs done"]
         self.clear()
         self._lines = len(lines)
-        self._print("\n".join(line[: size.columns - 1] for line in lines))
+        terminal.err("\n".join(line[: size.columns - 1] for line in lines))
 
     def clear(self) -> None:
         """Take the table away."""
         if self._lines:
-            self._print(f"\x1b[{self._lines}A\x1b[J", end="")
+            terminal.draw(f"\x1b[{self._lines}A\x1b[J", end="")
             self._lines = 0
 
     def _write(self, text: str) -> None:
         self.clear()
-        self._print(printable(text))
-
-    def _print(self, text: str, end: str = "\n") -> None:
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            print(text, end=end, file=sys.stderr, flush=True)
+        terminal.err(printable(text))
 
 
 def _terminal() -> os.terminal_size:

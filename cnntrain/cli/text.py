@@ -7,8 +7,7 @@ import sys
 import textwrap
 from collections.abc import Collection, Sequence
 
-import click
-
+from cnntrain.core import terminal
 from cnntrain.core.errors import printable
 
 _GAP = 2  # spaces between two columns
@@ -29,7 +28,7 @@ def width() -> int | None:
 
 def show(text: str = "") -> None:
     """Print a line, or several, on stdout."""
-    click.echo("\n".join(map(printable, text.split("\n"))))
+    terminal.out(text)
 
 
 def duration(seconds: float) -> str:

@@ -16,7 +16,9 @@ from typing import Any, Literal
 
 from tqdm import tqdm
 
+from cnntrain.core.errors import printable
 from cnntrain.core.sparkline import sparkline
+from cnntrain.core.terminal import draw, shown
 
 Progress = Literal["auto", "bar", "plain", "none"]
 
@@ -100,7 +102,7 @@ class Console:
 
     def say(self, text: str) -> None:
         """Print a message."""
-        self._write(text, show=not self._quiet)
+        self._write(shown(text), show=not self._quiet)
 
     def detail(self, text: str) -> None:
         """Print a message for those who asked for more."""
@@ -109,6 +111,7 @@ class Console:
 
     def warn(self, text: str) -> None:
         """Print a warning; not silenced by quiet."""
+        text = printable(text)
         self._write(f"cnntrain: warning: {text}", show=self._warned is None)
         if self._warned is not None:
             self._warned(text)
@@ -181,13 +184,12 @@ class Console:
 
     def _print(self, text: str) -> None:
         self._last_shown = time.monotonic()
-        if sys.stderr is not None:
-            with contextlib.suppress(OSError, ValueError):
-                if self._bar is not None:
-                    self._bar.clear()
-                print(text, file=sys.stderr, flush=True)
-                if self._bar is not None:
-                    self._bar.refresh()
+        with contextlib.suppress(OSError, ValueError):
+            if self._bar is not None:
+                self._bar.clear()
+            draw(text)
+            if self._bar is not None:
+                self._bar.refresh()
 
 
 def _terminal_size() -> tuple[int, int]:

@@ -38,14 +38,14 @@ class Problem:
     notes: tuple[str, ...] = ()  # further lines, shown under the caret
 
     def __str__(self) -> str:
-        lines = [f"{self.where}: {self.message}"]
+        lines = [printable(f"{self.where}: {self.message}")]
         if self.where.text:
             first = max(0, self.where.column - _WINDOW // 2) if len(self.where.text) > _WINDOW else 0
             shown = self.where.text[first : first + _WINDOW]
             before = shown[: self.where.column - 1 - first]
             caret = "".join("\t" if letter == "\t" else " " for letter in before) + "^"
             lines += ["    " + shown, "    " + caret]
-        lines += ["    " + note for note in self.notes]
+        lines += ["    " + printable(note) for note in self.notes]
         return "\n".join(lines)
 
 

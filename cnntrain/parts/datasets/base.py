@@ -22,6 +22,7 @@ from cnntrain.reading.folders import SPLITS, class_name, files_below, listed, me
 from cnntrain.reading.input_files import on_disk
 from cnntrain.reading.pictures import LARGEST, MAX_PIXELS, VERSIONS, common_size, decode, header
 from cnntrain.reading.reader import ALONE, Reader
+from cnntrain.reading.stored import Stored
 
 MAX_CLASSES = 65_536  # labels beyond are a sign of the wrong array, and each would become a class
 _LOOKED_AT = 1_000  # files whose headers say what all are like
@@ -55,7 +56,7 @@ class Rows:
         return found
 
 
-Pixels = Array | Rows  # anything rows can be taken from, one or many
+Pixels = Array | Rows | Stored  # what a row or many can be taken from
 
 
 def joined(parts: Sequence[Pixels]) -> Pixels:
@@ -65,7 +66,7 @@ def joined(parts: Sequence[Pixels]) -> Pixels:
 
 
 def _in_memory(pixels: Pixels) -> TypeGuard[Array]:
-    return not isinstance(pixels, np.memmap | Rows)
+    return not isinstance(pixels, Rows | Stored)
 
 
 @dataclass(frozen=True)
