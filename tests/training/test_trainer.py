@@ -15,6 +15,7 @@ import pytest
 import cnntrain
 from cnntrain.core.console import Console
 from cnntrain.core.errors import ConfigError, DataError, DivergedError, PausedError, RunDirectoryError, StoppedError
+from cnntrain.core.scale import PixelScale
 from cnntrain.engine.pool import Pool
 from cnntrain.rundir.checkpoint import read, read_meta
 from cnntrain.rundir.json_files import read_rows
@@ -306,13 +307,14 @@ def test_divergence_stops_before_the_update_and_keeps_the_last_good_checkpoint(t
         assert "NaN" not in line
 
 
-def test_a_validation_loss_that_is_not_a_number_is_divergence_and_never_the_best(tmp_path):
+def test_a_validation_loss_that_is_not_a_number_is_divergence_and_never_the_best(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     images, labels = rng.random((60, 8, 8), np.float32), np.arange(60) % 3
     np.savez(tmp_path / "data.npz", x_train=images, y_train=labels, x_val=images * 1e38, y_val=labels)
     source = f"{{type: npz, path: {tmp_path}/data.npz}}"
     text = FULL.replace("{type: synthetic, size: 8, classes: 3, samples: 90, noise: 0.3}", source)
     config = write(tmp_path, text.replace("  val: 0.2\n", ""))
+    monkeypatch.setattr(PixelScale, "takes", lambda *_: True)  # their range is refused before anything can diverge
     unscaled = ("data.train_transforms=[]", "data.eval_transforms=[{type: normalize, mean: [0], std: [1e-3]}]")
     with pytest.raises(DivergedError, match=r"val/loss became (nan|inf) after epoch 1"):
         run(config, tmp_path / "run", unscaled)
