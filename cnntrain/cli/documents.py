@@ -85,7 +85,9 @@ DOCUMENTS = {  # what was asked -> its document
             "loss": "the loss of the experiment",
             "data?": "where the samples came from, with --data",
             "per_class?": "class, samples, recall and precision of each",
-            "METRIC": "every further metric by its name: accuracy, error, top5, confusion",
+            "confusion?": "of each true class how many samples were taken for each, up to 1,000 classes",
+            "mistakes?": "of more classes the most frequent ones: class, taken_for, samples",
+            "METRIC": "every further metric by its name: accuracy, error, top5",
         }
     ),
     "predict": Document(

@@ -78,7 +78,7 @@ def command(
     elif not as_csv:
         _show(result, model.step)
     elif "per_class" in result:
-        click.echo(mistakes.as_csv(result["per_class"], result["confusion"]), nl=False)
+        click.echo(mistakes.as_csv(result), nl=False)
     else:
         raise UsageError("--csv tells how each class fares, and this network has none. Try --json")
     check(requirements, result)
@@ -95,4 +95,4 @@ def _show(result: dict[str, Any], step: int) -> None:
     show(pairs(rows))
     if "per_class" in result:
         show()
-        show(mistakes.text(result["per_class"], result["confusion"]))
+        show(mistakes.text(result))

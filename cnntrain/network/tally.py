@@ -10,8 +10,9 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.parts.losses.base import Loss
-from cnntrain.parts.metrics.base import Metric
+from cnntrain.parts.metrics.base import Counted, Metric
 
+TALLIES = ("metric/epoch", "metric/interval")  # the arrays of a checkpoint that are tallies
 _LOSS, _NORMALIZER, _SAMPLES, _STATES = 0, 1, 2, 3  # what lies where in the vector
 
 
@@ -40,6 +41,20 @@ class Tally:
         for metric, part in zip(self.metrics, self._slices, strict=True):
             metric.add(vector[part], outputs, own, weights)
         return vector
+
+    def renewed(self, vector: Array) -> Array:
+        """A vector as it is laid out now: checkpoints before 2026-11 have whole matrices where `Counted` has sums."""
+        k = self.outputs
+        lengths = [k * k if isinstance(metric, Counted) else len(metric.zeros(k)) for metric in self.metrics]
+        if len(vector) == self.size or len(vector) != _STATES + sum(lengths):
+            return vector
+        parts = [vector[:_STATES]]
+        for metric, state in zip(self.metrics, np.split(vector[_STATES:], np.cumsum(lengths)[:-1]), strict=True):
+            if isinstance(metric, Counted):
+                matrix = state.reshape(k, k)
+                state = np.concatenate([matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1)])
+            parts.append(state)
+        return np.concatenate(parts)
 
     @staticmethod
     def normalizer(vector: Array) -> float:

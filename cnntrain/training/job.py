@@ -86,7 +86,7 @@ def make_job(loaded: Loaded, threads: int | None, console: Console, check: Check
 def check_memory(loaded: Loaded, network: Network, threads: int) -> int:
     """Bytes a training run needs beside its data. Raises ConfigError where the machine does not have them."""
     slots = vectors(loaded.experiment)
-    needed = memory.needed(network.graph, threads, loaded.experiment.train.batch_size, slots)
+    needed = memory.needed(network.graph, threads, loaded.experiment.train.batch_size, slots, tally=network.tally.size)
     available = machine.available()
     if needed > available:
         raise problem(
