@@ -22,14 +22,13 @@ class Tally:
     def __init__(self, loss: Loss, metrics: Sequence[Metric], outputs: int) -> None:
         """`outputs` are what a metric counts by itself: classes, or the values of a sample (Task.counted)."""
         self.loss, self.metrics, self.outputs = loss, tuple(metrics), outputs
-        self._zeros = [metric.zeros(outputs) for metric in metrics]
-        stops = np.cumsum([_STATES, *(len(state) for state in self._zeros)])
+        stops = np.cumsum([_STATES, *(metric.length(outputs) for metric in metrics)])
         self._slices = [slice(int(a), int(b)) for a, b in itertools.pairwise(stops)]
         self.size = int(stops[-1])
 
     def zeros(self) -> Array:
         """The tally of no samples."""
-        return np.concatenate([np.zeros(_STATES), *self._zeros])
+        return np.zeros(self.size)
 
     def of(self, outputs: Array, targets: Array, weights: Array, losses: Array) -> Array:
         """The tally of one shard, given its outputs (n, units) and per-sample losses (n,)."""
@@ -45,7 +44,7 @@ class Tally:
     def renewed(self, vector: Array) -> Array:
         """A vector as it is laid out now: checkpoints before 2026-11 have whole matrices where `Counted` has sums."""
         k = self.outputs
-        lengths = [k * k if isinstance(metric, Counted) else len(metric.zeros(k)) for metric in self.metrics]
+        lengths = [k * k if isinstance(metric, Counted) else metric.length(k) for metric in self.metrics]
         if len(vector) == self.size or len(vector) != _STATES + sum(lengths):
             return vector
         parts = [vector[:_STATES]]

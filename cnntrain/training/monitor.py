@@ -36,7 +36,7 @@ class Monitor:
         experiment = loaded.experiment
         self._larger = {f"{split}/loss": False for split in _splits(validates)}
         for metric in tally.metrics:
-            if isinstance(metric.value(metric.zeros(max(tally.outputs, 1))), float):
+            if isinstance(metric.value(metric.zeros(min(max(tally.outputs, 1), 2))), float):
                 self._larger |= {f"{split}/{metric.label()}": metric.larger_is_better for split in _splits(validates)}
         if experiment.train.average and validates:
             names = [name for name in self._larger if name.startswith("val/")]

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from cnntrain.cli import mistakes
+from cnntrain.ops.confused import Confused
 from cnntrain.parts.tasks.classify import per_class
-from cnntrain.parts.tasks.confused import Confused
 
 CLASSES = ("cat", "dog", 'a, "b"')
 CONFUSION = [[4.0, 1.0, 0.0], [2.0, 3.0, 0.0], [0.0, 0.0, 0.0]]  # nothing is of the third, or taken for it

@@ -32,8 +32,12 @@ class Metric(Part):
         return self.name_in_config
 
     def zeros(self, classes: int) -> Array:
-        """The state that has seen nothing: float64, 1-D."""
+        """The state that has seen nothing: zeros, float64, 1-D."""
         raise NotImplementedError
+
+    def length(self, classes: int) -> int:
+        """How long a state is, told without taking the memory where that may be large."""
+        return len(self.zeros(classes))
 
     def add(self, state: Array, outputs: Array, targets: Array, weights: Array) -> None:
         """Add a shard to the state: outputs (n, classes), targets (n,) labels or (n, k), weights (n,)."""

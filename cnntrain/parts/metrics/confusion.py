@@ -24,7 +24,11 @@ class Confusion(Metric):
 
     def zeros(self, classes: int) -> Array:
         """The empty matrix, flat."""
-        return np.zeros(classes * classes)
+        return np.zeros(self.length(classes))
+
+    def length(self, classes: int) -> int:
+        """A number for each pair of classes."""
+        return classes * classes
 
     def add(self, state: Array, outputs: Array, targets: Array, weights: Array) -> None:
         """Count a shard."""

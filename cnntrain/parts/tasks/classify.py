@@ -12,9 +12,9 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.description import CLASSES, Description
 from cnntrain.core.display import Answer, Bars, Gallery, Line, Matrix, Plot, Section, Share, Table, narrow, percent
 from cnntrain.core.registry import register
+from cnntrain.ops.confused import Confused, places_of
 from cnntrain.ops.softmax import softmax
 from cnntrain.parts.tasks.base import Evaluation, Explained, Start, Task
-from cnntrain.parts.tasks.confused import Confused, places_of
 
 BINS = 15  # of confidence, as many as the metric calibration_error has by default
 SHOWN = 24  # mistakes
