@@ -103,7 +103,13 @@ def train(plan: Plan, folder: Path, threads: int, processes: int, watch: Watch) 
                 slots = min(processes - processes_.count, len(waiting))
                 share = max((threads - processes_.threads) // slots, 1)
                 standing = waiting.pop(0)
-                processes_.start(standing, plan.arguments(standing.cell, folder), share)
+                try:
+                    processes_.start(standing, plan.arguments(standing.cell, folder), share)
+                except BlockingIOError:  # a limit of processes (ulimit -u, pids.max): it waits until another has ended
+                    if not processes_.running:
+                        raise
+                    waiting.insert(0, standing)
+                    break
             processes_.look()
             if interrupts.save:
                 interrupts.save = False
