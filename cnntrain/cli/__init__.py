@@ -12,6 +12,7 @@ import errno
 import importlib
 import io
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -121,6 +122,8 @@ def app(context: click.Context) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line; returns its exit code. cli/README.md says what each code means."""
     state = {"debug": os.environ.get("CNNTRAIN_DEBUG", "") not in ("", "0")}
+    if arguments is None:  # this process is ours; USR1 asks to save, and must not end what has nothing to save
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     _escape_output()
     _warn_of_unknown_variables()
     try:

@@ -210,6 +210,10 @@ _libc = ctypes.CDLL(None)
 
 
 def _die_with_parent() -> None:
-    """In a new process, before it becomes cnntrain: have the system send it TERM when its parent dies."""
+    """In a new process, before it becomes cnntrain: have the system send it TERM when its parent dies.
+
+    And hold back USR1, which asks to save, until there is something to be saved.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     if sys.platform == "linux":
         _libc.prctl(_PARENT_DEATH, int(signal.SIGTERM))
