@@ -81,7 +81,7 @@ def command(
     elif not as_csv:
         _show(result, model.step)
     elif "per_class" in result:
-        click.echo(mistakes.as_csv(result["per_class"], result["confusion"]), nl=False)
+        click.echo(mistakes.as_csv(result), nl=False)
     else:
         click.echo(_csv_of_values(result["per_value"]), nl=False)
     check(requirements, result)
@@ -122,7 +122,7 @@ def _show(result: dict[str, Any], step: int) -> None:
     show(pairs(rows))
     if "per_class" in result:
         show()
-        show(mistakes.text(result["per_class"], result["confusion"]))
+        show(mistakes.text(result))
     if "per_value" in result and len(result["per_value"]) > 1:
         show()
         show(_of_values(result["per_value"]))

@@ -87,10 +87,11 @@ def command(
         board.say(f"{len(plan.cells)} runs in {folder}, {at_once} at a time{_left_out(plan)}")
         trained = train(plan, folder, usable, at_once, board.watch)
         board.clear()
-        if as_json:
-            print_json(_document(plan, folder, trained))
-        else:
-            _show(trained.standings)
+        with contextlib.suppress(OSError) if trained.stopped else contextlib.nullcontext():  # its terminal may be gone
+            if as_json:
+                print_json(_document(plan, folder, trained))
+            else:
+                _show(trained.standings)
         if trained.stopped:
             name = trained.stopped.name
             message = f"stopped by {name}; the runs under way are saved. Go on with the same command"

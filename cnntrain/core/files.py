@@ -31,6 +31,8 @@ _TAIL = 2**16  # a log is searched for its last newline in blocks of this size
 
 _OWN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW  # a stranger's link must not lead to another's file
 
+_NO_LINKS = (errno.EPERM, errno.EACCES, errno.EROFS, errno.EOPNOTSUPP, errno.ENOSYS)
+
 _ADVICE = {
     errno.ENOSPC: "Free some space and run the command again",
     errno.EDQUOT: "The quota is used up: free some space and run the command again",
@@ -68,7 +70,7 @@ def free(directory: Path) -> int | None:
         system = os.statvfs(directory)
     except OSError:
         return None
-    return system.f_bavail * system.f_frsize
+    return system.f_bavail * system.f_frsize if system.f_blocks else None  # of no size at all: it does not tell
 
 
 def _shortage(needed: int, free: int | None) -> str:
@@ -211,7 +213,7 @@ def _runs(process: int) -> bool:
 def link(target: str, path: Path) -> None:
     """Point the symbolic link `path` at `target`, replacing an older link; other files are left alone.
 
-    The link is a convenience: a file system that has none goes without.
+    The link is a convenience: a file system that has none, or a directory that takes none, goes without.
     """
     with _explained("link", path), _temporary(path.parent) as temporary:
         if path.exists() and not path.is_symlink():
@@ -219,16 +221,23 @@ def link(target: str, path: Path) -> None:
         try:
             os.symlink(target, temporary)
         except OSError as error:
-            if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+            if error.errno in _NO_LINKS:
                 return
             raise
-        os.replace(temporary, path)
+        try:
+            os.replace(temporary, path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            if error.errno not in _NO_LINKS:
+                raise
 
 
 def probe(directory: Path) -> None:
     """Prove that the directory can be written, synced and renamed in, before hours are spent computing."""
     with _explained("write in", directory), _temporary(directory, "probe-") as path:
-        _replace(path, (b"probe",))
+        for _ in range(2):  # the second time over a file, as a checkpoint is
+            _replace(path, (b"probe",))
         os.unlink(path)
 
 

@@ -103,7 +103,13 @@ def train(sweep: Sweep, folder: Path, threads: int, processes: int, watch: Watch
                 slots = min(processes - processes_.count, len(waiting))
                 share = max((threads - processes_.threads) // slots, 1)
                 standing = waiting.pop(0)
-                processes_.start(standing, sweep.arguments(standing.cell, folder), share)
+                try:
+                    processes_.start(standing, sweep.arguments(standing.cell, folder), share)
+                except BlockingIOError:  # a limit of processes (ulimit -u, pids.max): it waits until another has ended
+                    if not processes_.running:
+                        raise
+                    waiting.insert(0, standing)
+                    break
             processes_.look()
             if interrupts.save:
                 interrupts.save = False
@@ -204,6 +210,10 @@ _libc = ctypes.CDLL(None)
 
 
 def _die_with_parent() -> None:
-    """In a new process, before it becomes cnntrain: have the system send it TERM when its parent dies."""
+    """In a new process, before it becomes cnntrain: have the system send it TERM when its parent dies.
+
+    And hold back USR1, which asks to save, until there is something to be saved.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     if sys.platform == "linux":
         _libc.prctl(_PARENT_DEATH, int(signal.SIGTERM))

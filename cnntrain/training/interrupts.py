@@ -4,6 +4,9 @@ SIGINT, SIGTERM and SIGHUP ask it to finish the step, save and stop; a second on
 SIGUSR1 asks it to save and go on. Before there is a step to finish, the first one ends the session by a StoppedError.
 Nothing is ever saved from inside a handler. A signal that was ignored when the process started, as nohup and shells
 do for background jobs, stays ignored.
+
+SIGUSR1 is blocked outside, by the program's beginning: a session that is just beginning or ending has nothing
+to save, and must not die of the wish. What each signal does is a table in cli/README.md.
 """
 
 from __future__ import annotations
@@ -53,17 +56,21 @@ class Interrupts:
         self.save = False  # whether a save was asked for
         self._at_once = False
         self._before: dict[signal.Signals, Any] = {}
+        self._blocked: set[Any] | None = None
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
             for number in (*STOPPING, signal.SIGUSR1):
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     self._before[number] = signal.signal(number, self._handle)
+            self._blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, (*STOPPING, signal.SIGUSR1))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._blocked is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked)
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
