@@ -119,7 +119,7 @@ def _within_parts(importer: str, imported: str) -> str | None:
 
 
 def test_the_rooms_are_those_of_the_map() -> None:
-    found = {path.name for path in ROOT.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    found = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert found == set(ROOMS), f"a new room wants a floor in FLOORS and a line in {MAP}"
 
 
@@ -156,7 +156,7 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 def test_the_tests_mirror_the_rooms() -> None:
     beside = {"benchmarks", "experiments", "faults", "golden", "installed", "support"}  # of no one room
     tests = Path(__file__).parent
-    folders = {path.name for path in tests.iterdir() if path.is_dir() and path.name != "__pycache__"} - beside
+    folders = {path.relative_to(tests).parts[0] for path in tests.rglob("*/*.py")} - beside
     assert folders <= set(ROOMS), "a test lies in the folder of the room it tests"
 
 

@@ -15,7 +15,7 @@ Set = Mapping[str, Any] | Sequence[str] | None  # {"optimizer.lr": 0.1}, or ["op
 
 
 def path_of(place: Any) -> Path:
-    """A path. A string is one path, never a sequence of letters. Raises UsageError for what is none."""
+    """A path. A string is one path, never a sequence of letters. Raises UsageError for anything that is not a path."""
     if not isinstance(place, str | os.PathLike) or not os.fspath(place):
         raise UsageError(f"expected a path, got {place!r}")
     return Path(place)

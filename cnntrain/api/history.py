@@ -1,4 +1,4 @@
-"""A history is how training went, as columns: one value an epoch under each metric's name."""
+"""A history is how training went, as columns: one value for each epoch under each metric's name."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class History(Mapping[str, list[Any]]):
         return table.set_index("epoch") if "epoch" in table else table
 
     def _repr_html_(self) -> str:
-        """A table for notebooks: a row an epoch, the best ones in bold."""
+        """A table for notebooks: a row for each epoch, the best ones in bold."""
         head = "".join(f"<th>{escape(name)}</th>" for name in self._columns)
         rows = [
             "".join(f"<td>{_cell(column[i], best)}</td>" for column in self._columns.values())

@@ -1,4 +1,4 @@
-"""A model is a trained network out of a checkpoint: it measures, predicts and exports, as the commands do."""
+"""A model is a trained network from a checkpoint: it measures, predicts and exports, as the commands do."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Model:
         return export(self.trained, format, path_of(output), fold, overwrite)
 
     def _pixels(self, images: Any) -> tuple[Array, bool]:
-        """Pictures as an array (n, *shape), and whether it was one alone."""
+        """Pictures as an array (n, *shape), and whether there was only one."""
         shape = self.trained.network.image_shape
         pixels = np.asarray(images)
         one = pixels.shape == shape

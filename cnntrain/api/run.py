@@ -1,4 +1,4 @@
-"""A run is a run directory, seen from Python: how training went, and the network that came of it."""
+"""A run is a run directory, seen from Python: how training went, and the network it produced."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Run:
 
     @property
     def history(self) -> History:
-        """A column for each metric, with a value an epoch."""
+        """A column for each metric, with a value for each epoch."""
         return History(self._record.epochs)
 
     @property

@@ -1,4 +1,4 @@
-"""Training as Python code asks for it: no word on stderr unless progress is wanted, and warnings that are Python's."""
+"""Training as Python code asks for it: nothing on stderr unless progress is wanted, and warnings that are Python's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def train(configs: Sequence[Path | Config], set: Set, progress: Progress, **opti
 
 
 def _warn(text: str) -> None:
-    """Make a warning of Python's, at the line of the caller's that led here."""
+    """Issue a Python warning, at the caller's line that led here."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "cnntrain":
         level, frame = level + 1, frame.f_back

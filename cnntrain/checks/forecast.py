@@ -49,7 +49,7 @@ def forecast(job: Job, threads: int, run_dir: Path) -> dict[str, Any]:
 
 
 def check_memory(loaded: Loaded, network: Network, threads: int) -> dict[str, Any]:
-    """The most bytes this process will have, what it holds already, the data for one, included; and what is free.
+    """The most bytes this process will have, including what it holds already, such as the data; and what is free.
 
     Raises OutOfMemoryError where it is more than there is.
     """
@@ -67,7 +67,7 @@ def check_memory(loaded: Loaded, network: Network, threads: int) -> dict[str, An
 
 
 def _largest_node(graph: Graph) -> int:
-    """Bytes a look at the rectifiers takes, which walks one node after the other: input, output, workspace."""
+    """Bytes that examining the rectifiers takes, which walks one node after the other: input, output, workspace."""
     dtype, sizes = np.dtype(np.float32), []
     for i, node in enumerate(graph.nodes):
         inputs = graph.input_shapes(i)

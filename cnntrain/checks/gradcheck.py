@@ -162,7 +162,7 @@ def check_node(node: Node, shapes: Sequence[Shape], index: int, coordinates: int
     xs = [rng.standard_normal((SAMPLES, *shape)) for shape in shapes]
     p = parameters(node.layer, shapes, rng)
     dy = rng.standard_normal((SAMPLES, *node.shape))
-    for step in range(_DRAWS):  # until the draws do not drop everything there is
+    for step in range(_DRAWS):  # until the draws do not drop everything
         solo = Solo(node.layer, shapes, [SHARD], frozen=node.options.freeze, streams=_streams(seed, step, index))
         with np.errstate(all="ignore"):
             outcome = solo.run(xs, p, dy)
@@ -253,7 +253,7 @@ def _trained(node: Node) -> list[str]:
 
 
 def _batch(network: Network, rng: np.random.Generator) -> Fixed:
-    """Normal inputs; targets of which every loss can make something; unequal weights."""
+    """Normal inputs; targets that every loss can score; unequal weights."""
     graph = network.graph
     x = rng.standard_normal((SAMPLES, *graph.input_shape))
     targets = network.task.random(SAMPLES, network.data, rng)

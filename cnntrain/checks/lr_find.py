@@ -20,8 +20,8 @@ from cnntrain.training.job import Job
 
 EXPLODED = 4.0  # times the smallest smoothed loss: there is nothing more to see
 SMOOTHING = 0.9  # weight of the losses before
-SHARE = 0.1  # of the rate with the smallest loss
-_FALL = 0.95  # what the loss must fall to, of what it was, to be worth a word
+SHARE = 0.1  # of the learning rate with the smallest loss
+_FALL = 0.95  # share of its first value the loss must fall to for a suggestion
 _SETTLED = 5  # steps whose smoothed loss is still one batch's own
 
 

@@ -1,4 +1,4 @@
-"""A proposal is a first config for data somebody has: it trains at once, and says why each line is as it is.
+"""A proposal is a first config for the user's data: it trains at once, and says why each line is as it is.
 
 The network is a stack of 3x3 convolutions in the manner of VGG (Simonyan and Zisserman 2015) with batch norm, as deep
 as the images are large and as wide as there are samples to learn from.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ class _Findings:
 
     @property
     def start(self) -> Start:
-        """What the task says of it."""
+        """What the task adds to it."""
         return self.task.start(self.batch)
 
     @property
@@ -88,7 +89,7 @@ class _Findings:
 
     @property
     def batch(self) -> int:
-        """Samples a batch: 64, or less where an epoch would have few steps."""
+        """Samples in a batch: 64, or fewer where an epoch would have few steps."""
         return next(size for size in (64, 32, 16, 8) if len(self.images) >= 10 * size or size == 8)
 
     @property
@@ -122,6 +123,11 @@ def propose(path: Path, config: Path, reader: Reader = ALONE, targets: Sequence[
     return Proposal(text, source, images.description, amount, len(images), network.graph.parameter_count())
 
 
+def _quoted(path: Path) -> str:
+    """A path as a shell takes it, on one line."""
+    return printable(shlex.quote(str(path)))
+
+
 def _moments(images: Images) -> dict[str, list[float]]:
     """Mean and standard deviation of each channel, rounded: the keys of normalize."""
     chosen = np.arange(0, len(images), -(-len(images) // MEASURED))
@@ -131,9 +137,9 @@ def _moments(images: Images) -> dict[str, list[float]]:
 
 
 def _lines(found: _Findings, path: Path, config: Path) -> Iterator[str]:
-    yield f"# Something to start from, to be read and changed; made by: cnntrain init --data {printable(str(path))}"
-    yield f"#   cnntrain check {printable(str(config))}   looks at every file"
-    yield f"#   cnntrain fit {printable(str(config))}     trains"
+    yield f"# Something to start from, to be read and changed; made by: cnntrain init --data {_quoted(path)}"
+    yield f"#   cnntrain check {_quoted(config)}   looks at every file"
+    yield f"#   cnntrain fit {_quoted(config)}     trains"
     yield f"name: {to_line(_name(path))}"
     yield ""
     yield from _data(found)
@@ -171,7 +177,7 @@ def _data(found: _Findings) -> Iterator[str]:
 
 
 def _brief(source: Dataset) -> dict[str, object]:
-    """A source as one writes it: its type, and the settings that are not the default."""
+    """A source as written in a config: its type, and the settings that are not the default."""
     fields = [field for field in dataclasses.fields(source) if getattr(source, field.name) != field.default]
     return {"type": source.name_in_config} | {key_of(field): plain(getattr(source, field.name)) for field in fields}
 

@@ -327,4 +327,11 @@ def _blas() -> Check:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pinned = blas.pin()
-    return Check("BLAS on one thread", 1, 0 if pinned else 1, "" if pinned else "NumPy's BLAS", 0, blas.description())
+    return Check(
+        "BLAS on one thread",
+        1,
+        0 if pinned else 1,
+        "" if pinned else "NumPy's BLAS",
+        0,
+        f"{blas.description()}, {blas.kernel()}",
+    )

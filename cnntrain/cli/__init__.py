@@ -10,12 +10,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib
-import io
+import itertools
 import os
+import shlex
 import signal
 import sys
 import traceback
 import warnings
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -23,7 +26,9 @@ import click
 from cnntrain import __version__
 from cnntrain.cli.options import debug
 from cnntrain.cli.text import sentence
-from cnntrain.core.errors import CnntrainError, ConfigError, printable
+from cnntrain.config import foreign
+from cnntrain.core import terminal
+from cnntrain.core.errors import CnntrainError, ConfigError, PausedError, StoppedError, printable
 from cnntrain.core.registry import did_you_mean, nearest
 
 COMMANDS = {  # name -> what it does; the module cnntrain.cli.NAME has the click command `command`
@@ -102,12 +107,17 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([*COMMANDS.items()])
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Name a first command, one that works in this directory."""
+        example = "configs/quickstart.yaml"
+        first = f"fit {example}" if os.path.isfile(example) else "init --data DATA"
+        formatter.write(f"\nStart with: cnntrain {first}\n")
+
 
 @click.command(
     cls=LazyGroup,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Start with: cnntrain fit configs/quickstart.yaml",
 )
 @click.version_option(__version__, message="cnntrain %(version)s")
 @debug
@@ -115,30 +125,30 @@ class LazyGroup(click.Group):
 def app(context: click.Context) -> None:
     """Train convolutional neural networks from a YAML file, in pure NumPy."""
     if context.invoked_subcommand is None:
-        click.echo(context.get_help(), err=True)
+        terminal.err(context.get_help())
         context.exit(2)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line; returns its exit code. cli/README.md says what each code means."""
-    state = {"debug": os.environ.get("CNNTRAIN_DEBUG", "") not in ("", "0")}
+    state: dict[str, Any] = {"debug": os.environ.get("CNNTRAIN_DEBUG", "") not in ("", "0")}
     if arguments is None:  # this process is ours; USR1 asks to save, and must not end what has nothing to save
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
-    _escape_output()
+    terminal.prepare()
     _warn_of_unknown_variables()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             code = _run(sys.argv[1:] if arguments is None else arguments, state)
-            if sys.stdout is not None:
+            with terminal.writing():
                 sys.stdout.flush()
     except BrokenPipeError:
         code = 141
     except KeyboardInterrupt:
-        code = _fail(130, "interrupted")
+        code = _say(130, "interrupted")
     except Exception as error:
         if state["debug"]:
-            _print(traceback.format_exc())
+            terminal.err(traceback.format_exc())
         code = explain(error)
     _let_go()
     return code
@@ -146,6 +156,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str], state: dict[str, Any]) -> int:
     """Run a command, or answer a shell that asks for completions; returns the exit code."""
+    state["arguments"] = tuple(arguments)
     try:
         if COMPLETE in os.environ:
             from cnntrain.cli import complete  # noqa: F401  (it makes its shells known to click)
@@ -174,6 +185,8 @@ def explain(error: Exception) -> int:
     """Say on stderr what went wrong and what to do; returns the exit code."""
     if isinstance(error, click.UsageError):
         return _fail(2, _usage_message(error))
+    if isinstance(error, (StoppedError, PausedError)):  # which the user asked for
+        return _say(error.exit_code, str(error))
     if isinstance(error, click.ClickException):
         return _fail(2, error.format_message())
     if isinstance(error, ConfigError):
@@ -188,30 +201,67 @@ def explain(error: Exception) -> int:
         return _fail(7, "out of memory: there is none to load the libraries. Raise the limit (ulimit -v)")
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
         return _fail(7, f"the system starts no more threads: {_SCARCE[errno.EAGAIN]}")
-    if isinstance(error, OSError) and error.filename is None:  # of a file, it would have one, and a class of ours
+    if isinstance(error, OSError) and _in_click(error):
         return _fail(5, f"cannot write to standard output: {error.strerror}. Make room, or write elsewhere")
+    if isinstance(error, OSError) and error.filename is None:  # of a file, it would have one, and a class of ours
+        return _fail(5, f"the system does not give what is needed: {error.strerror}. Mend that and run it again")
     return _crash(error)
+
+
+def _in_click(error: OSError) -> bool:
+    """Whether it arose where click prints help or the version, which is all that it does with files."""
+    return any(Path(frame.filename).parent.name == "click" for frame in traceback.extract_tb(error.__traceback__)[-3:])
 
 
 def _usage_message(error: click.UsageError) -> str:
     """What click says, as one line that begins and ends like ours."""
     command = error.ctx.command_path if error.ctx else "cnntrain"
     if isinstance(error, click.NoSuchOption):
-        text = f"no option {error.option_name!r}{did_you_mean(error.option_name, error.possibilities or ())}"
+        text = f"no option {error.option_name!r}{_in_place_of(error)}"
     else:
         text = " ".join(error.format_message().split())
     text = text[:1].lower() + text[1:]
     return f"{sentence(text)} See '{command} --help'"
 
 
+def _in_place_of(error: click.NoSuchOption) -> str:
+    """What to write in place of an option that there is not: the key of the config that it would be, or another."""
+    from cnntrain.config import whereabouts
+
+    name = error.option_name.lstrip("-").replace("-", "_")
+    takes = {parameter.name for parameter in error.ctx.command.params} if error.ctx else set()
+    path = whereabouts.home(name) if "sets" in takes and "checkpoint" not in takes else None
+    if path:
+        state = error.ctx.find_root().obj if error.ctx else None
+        value = _value_after(error.option_name, (state or {}).get("arguments", ()))
+        return f", it is a key of the config: -s {shlex.quote(f'{path}={value}')}"
+    elsewhere = foreign.elsewhere(name)
+    return f": {elsewhere}" if elsewhere else did_you_mean(error.option_name, error.possibilities or ())
+
+
+def _value_after(option: str, arguments: Sequence[str]) -> str:
+    """What was given for an option, if anything."""
+    for argument, after in itertools.pairwise([*arguments, ""]):
+        if argument.startswith(f"{option}="):
+            return argument.partition("=")[2]
+        if argument == option and not after.startswith("-"):
+            return after or "..."
+    return "..."
+
+
 def _fail(code: int, message: str) -> int:
-    _print(f"cnntrain: error: {printable(message)}")
+    terminal.err(f"cnntrain: error: {printable(message)}")
+    return code
+
+
+def _say(code: int, message: str) -> int:
+    terminal.err(f"cnntrain: {printable(message)}")
     return code
 
 
 def _fail_config(error: ConfigError) -> int:
     for problem in error.problems:
-        _print(str(problem))
+        terminal.err(str(problem))
     count = len(error.problems)
     what = "1 problem" if count == 1 else f"{count} problems"
     return _fail(error.exit_code, f"{what} in the config, see above; nothing was started")
@@ -219,8 +269,6 @@ def _fail_config(error: ConfigError) -> int:
 
 def _crash(error: Exception) -> int:
     """A bug: one line for the user, the traceback in a file for the report."""
-    from pathlib import Path
-
     from cnntrain.core.files import write_atomic
 
     text = "".join(traceback.format_exception(error))
@@ -231,7 +279,7 @@ def _crash(error: Exception) -> int:
             write_atomic(path, f"cnntrain {__version__}: {' '.join(sys.argv)}\n{text}".encode(errors="replace"))
         where = f"The traceback is in {path}; please report it"
     except CnntrainError:
-        _print(text)
+        terminal.err(text)
         where = "Please report the traceback above"
     return _fail(1, f"a bug in cnntrain: {type(error).__name__}: {error}. {where}")
 
@@ -248,21 +296,7 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def _warn(message: str) -> None:
-    _print(f"cnntrain: warning: {printable(message)}")
-
-
-def _print(text: str) -> None:
-    """Write to stderr; a closed one is no reason to fail."""
-    try:
-        print(text, file=sys.stderr, flush=True)
-    except (OSError, ValueError, AttributeError):
-        return
-
-
-def _escape_output() -> None:
-    """Show as escapes what the encoding of stdout cannot say, rather than fail."""
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")
+    terminal.err(f"cnntrain: warning: {printable(message)}")
 
 
 def _let_go() -> None:

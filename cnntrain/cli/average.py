@@ -12,7 +12,7 @@ from cnntrain.cli.text import show
 
 @click.command(cls=Command, examples=["cnntrain average runs/a/checkpoints/epoch-*.npz --output averaged.npz"])
 @click.argument("checkpoints", metavar="CHECKPOINT|RUN...", nargs=-1, required=True, type=PATH)
-@click.option("--output", required=True, type=PATH, help="The checkpoint to write.")
+@click.option("-o", "--output", required=True, type=PATH, help="The checkpoint to write.")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 @as_json
 @debug

@@ -9,6 +9,7 @@ import click
 
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import pairs, show, table
+from cnntrain.core import terminal
 
 MOST_NAMED = 10  # of what is wrong, so many files are named
 MOST_CLASSES = 20  # of more, only the smallest and largest count is shown
@@ -76,7 +77,7 @@ def _warn(document: dict[str, Any]) -> None:
         count = len(found.get(kind, ()))
         if count:
             are = "sample is" if count == 1 else "samples are"
-            click.echo(f"cnntrain: warning: {count:,} {are} {what}", err=True)
+            terminal.err(f"cnntrain: warning: {count:,} {are} {what}")
 
 
 def show_survey(document: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ import click
 
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json
 from cnntrain.cli.text import show, table, width
+from cnntrain.core import terminal
 
 _METRICS = ("val/loss", "val/accuracy", "train/loss")  # final ones that are shown, as far as there is room
 _MOST_KEYS = 6  # config keys that get a column
@@ -54,7 +55,7 @@ def command(runs: tuple[Path, ...], filters: tuple[str, ...], sort: str | None, 
     if as_json:
         print_json(document)
     elif as_csv:
-        click.echo(to_csv(document), nl=False)
+        terminal.out(to_csv(document), end="")
     else:
         _show(document)
 

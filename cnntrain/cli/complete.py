@@ -6,17 +6,18 @@ A key press waits for it, so nothing here imports NumPy, and no part, for every 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import BashComplete, CompletionItem, FishComplete, ZshComplete, add_completion_class
-from click.shell_completion import split_arg_string as split
 
 if TYPE_CHECKING:
     from cnntrain.config.tree import Node
 
 _YAML = (".yaml", ".yml")
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")  # a name out of a file that no shell acts upon
 PART = "part"  # type of an item after which the word goes on: no space follows
 _DEEPEST = 3  # folders below the one typed that are looked into
 _MOST = 500  # files looked at
@@ -43,7 +44,11 @@ def runs(entry: os.DirEntry[str]) -> bool:
 
 def files(incomplete: str, offers: Sequence[Wanted]) -> list[CompletionItem]:
     """What one of the offers wants of the folder typed so far and those below; failing that, what the shell knows."""
-    found = {path for path in _walk(os.path.dirname(incomplete), offers) if path.startswith(incomplete)}
+    found = {
+        path
+        for path in _walk(os.path.dirname(incomplete), offers)
+        if path.startswith(incomplete) and path.isprintable()  # others cannot be told to a shell line by line
+    }
     return [CompletionItem(path) for path in sorted(found)] or [CompletionItem(incomplete, type="file")]
 
 
@@ -77,7 +82,7 @@ def set_keys(_context: click.Context, _parameter: click.Parameter, incomplete: s
 
     if "=" in incomplete:
         return []
-    named = [word for word in split(os.environ["COMP_WORDS"]) if word.endswith(_YAML)]
+    named = [word for word in CommandLine(os.environ["COMP_WORDS"]).words if word.endswith(_YAML)]
     try:
         tree = Composition(Problems()).files(named)
     except CnntrainError:  # none, or none that can be read: then the keys are those that every config has
@@ -135,7 +140,7 @@ def _of_list(base: Any, steps: Sequence[str], node: Node | None) -> Iterable[str
     places: dict[str, Node] = {str(number): item for number, item in enumerate(items)}
     for item in items:
         name = item.get("name") if isinstance(item, Map) else None
-        if isinstance(name, Scalar):
+        if isinstance(name, Scalar) and _PLAIN.fullmatch(name.text):  # anything else would be put on a command line
             places[name.text] = item
     if not steps:
         return [f"{place}." for place in places]
@@ -185,19 +190,82 @@ def _goes_on(annotation: Any) -> bool:
 
 # Shells
 
+
+class CommandLine:
+    """A command line up to the cursor as a shell reads it, of which the last word is to be completed.
+
+    words       without their quotes; the last one is empty after a space
+    quote       the quote that is open at the cursor: "'", '"' or none
+    """
+
+    def __init__(self, text: str, breaks: str = "") -> None:
+        """`breaks` are the characters at which readline cuts words: what it replaces begins after the last of them."""
+        self.words = [""]
+        self.quote = ""
+        self._kept = 0  # letters of the last word before what will be replaced
+        between = True
+        letters = iter(text)
+        for letter in letters:
+            if self.quote:
+                self._quoted(letter, letters)
+            elif letter.isspace():
+                if not between:
+                    self.words.append("")
+                    self._kept, between = 0, True
+                continue
+            elif letter in "'\"":
+                self.quote, self._before = letter, self._kept
+                self._kept = len(self.words[-1])
+            elif letter == "\\":
+                self.words[-1] += next(letters, "")
+            else:
+                self.words[-1] += letter
+                if letter in breaks:
+                    self._kept = len(self.words[-1])
+            between = False
+
+    def _quoted(self, letter: str, letters: Iterator[str]) -> None:
+        """One more letter within quotes."""
+        if letter == self.quote:
+            self.quote, self._kept = "", self._before  # readline cuts nothing within
+        elif letter == "\\" and self.quote == '"':
+            following = next(letters, "")
+            self.words[-1] += following if following in '$`"\\' else letter + following
+        else:
+            self.words[-1] += letter
+
+    def replaced(self, value: str) -> str:
+        """What has to stand in place of what readline replaces, for the last word to become `value`, quoted."""
+        return quoted(self.unread(value), self.quote)
+
+    def unread(self, value: str) -> str:
+        """The part of a value that stands in what readline replaces."""
+        return value.removeprefix(self.words[-1][: self._kept])
+
+
+def quoted(text: str, quote: str = "") -> str:
+    """A text as a shell's own file completion writes it: with backslashes, or as it must be within an open quote."""
+    if quote == "'":
+        return text.replace("'", "'\\''")
+    if quote:
+        return "".join(f"\\{letter}" if letter in '$`"\\' else letter for letter in text)
+    escaped = "".join(letter if letter.isalnum() or letter in "_@%+=:,./-~" else f"\\{letter}" for letter in text)
+    return f"\\{escaped}" if escaped.startswith("~") else escaped
+
+
 _BASH = """\
 %(complete_func)s() {
-    local line="${COMP_LINE:0:COMP_POINT}" item
-    local word="${line##*[[:space:]]}"
-    local head="${word%%"${word##*[=:]}"}"
+    local item
     COMPREPLY=()
     while IFS= read -r item; do
         case $item in
-        plain,*) item="${item#plain,}" && COMPREPLY+=("${item#"$head"} ") ;;
-        part,*) item="${item#part,}" && COMPREPLY+=("${item#"$head"}") ;;
+        plain,*) COMPREPLY+=("${item#plain,} ") ;;
+        part,*) COMPREPLY+=("${item#part,}") ;;
+        quoted,*) compopt +o nospace && COMPREPLY+=("${item#quoted,}") ;;
         *) compopt +o nospace -o default ;;
         esac
-    done < <(env COMP_WORDS="$line" COMP_CWORD="$word" %(complete_var)s=bash_complete "$1")
+    done < <(env COMP_WORDS="${COMP_LINE:0:COMP_POINT}" COMP_BREAKS="$COMP_WORDBREAKS" \\
+        %(complete_var)s=bash_complete "$1")
 }
 complete -o nosort -o nospace -F %(complete_func)s %(prog_name)s
 """
@@ -240,7 +308,10 @@ complete --no-files --command %(prog_name)s --arguments "(%(complete_func)s)"
 
 
 class Bash(BashComplete):
-    """Is given the line up to the cursor and its last word whole, for bash itself would cut it at `=`."""
+    """Is given the line up to the cursor, for bash itself would cut its words at `=`, and the signs at which it does.
+
+    What it answers is put on the command line as it is.
+    """
 
     name = "bash"
     source_template = _BASH
@@ -253,9 +324,22 @@ class Bash(BashComplete):
         """The words before the one to complete, and that one."""
         return _line()
 
-    def format_completion(self, item: CompletionItem) -> str:
-        """One item as a line."""
-        return f"{item.type},{item.value}"
+    def complete(self) -> str:
+        """The items as lines. Of several, readline inserts what they have in common: half a quoted sign must not be."""
+        items = self.get_completions(*self.get_completion_args())
+        line = CommandLine(os.environ["COMP_WORDS"], os.environ.get("COMP_BREAKS", ""))
+        answers = [item.value if item.type == "file" else line.replaced(item.value) for item in items]
+        if len(answers) > 1 and _in_common(answers).endswith("\\"):
+            answers = [f"'{quoted(line.unread(item.value), chr(39))}'" for item in items]
+        kinds = ["quoted" if line.quote and item.type == "plain" else item.type for item in items]
+        return "\n".join(f"{kind},{answer}" for kind, answer in zip(kinds, answers, strict=True))
+
+
+def _in_common(texts: Sequence[str]) -> str:
+    """How all of them begin."""
+    first, last = min(texts), max(texts)
+    length = next((i for i, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
+    return first[:length]
 
 
 class Zsh(ZshComplete):
@@ -285,8 +369,8 @@ class Fish(FishComplete):
 
 
 def _line() -> tuple[list[str], str]:
-    words, incomplete = split(os.environ["COMP_WORDS"]), os.environ["COMP_CWORD"]
-    return (words[1:-1] if incomplete else words[1:]), incomplete
+    *words, incomplete = CommandLine(os.environ["COMP_WORDS"]).words
+    return words[1:], incomplete
 
 
 SHELLS = {shell.name: shell for shell in (Bash, Zsh, Fish)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cnntrain.cli.options import Command, debug
+from cnntrain.core import terminal
 
 
 @click.command(
@@ -25,4 +26,4 @@ def command(shell: str) -> None:
     from cnntrain.cli import COMPLETE, app
     from cnntrain.cli.complete import SHELLS
 
-    click.echo(SHELLS[shell](app, {}, "cnntrain", COMPLETE).source(), nl=False)
+    terminal.out(SHELLS[shell](app, {}, "cnntrain", COMPLETE).source(), end="")

@@ -10,6 +10,7 @@ import click
 
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets
 from cnntrain.cli.text import show, table
+from cnntrain.core import terminal
 
 
 @click.command(
@@ -43,7 +44,7 @@ def command(configs: tuple[Path, ...], sets: tuple[str, ...], origin: bool, othe
     elif as_json:
         print_json(document)
     else:
-        click.echo(to_yaml(document), nl=False)
+        terminal.out(to_yaml(document), end="")
 
 
 def _difference(theirs: dict[str, Any], mine: dict[str, Any], as_json: bool) -> None:

@@ -41,4 +41,5 @@ def command(action: str, name: str, root: Path, as_json: bool) -> None:  # noqa:
         print_json({"name": name, "folder": str(fetched.folder), "fetched": list(fetched.new)})
         return
     show(f"{name}: {'fetched and verified' if fetched.new else 'was there already'}, in {fetched.folder}")
-    show(f"next: cnntrain init --data {shlex.quote(str(fetched.folder))}")
+    further = f" -o {name}.yaml" if Path("config.yaml").exists() else ""
+    show(f"next: cnntrain init --data {shlex.quote(str(fetched.folder))}{further}")

@@ -14,6 +14,7 @@ _LABELS = {
     "python": "Python",
     "numpy": "NumPy",
     "blas": "BLAS",
+    "kernel": "BLAS kernel",
     "simd": "vector instructions",
     "pillow": "Pillow",
     "machine": "machine",
@@ -31,7 +32,7 @@ _LABELS = {
 def command(as_json: bool) -> None:
     """Show versions, processor, memory, and which optional extras are installed: what a bug report should tell.
 
-    Two machines on which the first seven lines are the same train to the same bits.
+    Two machines on which the first eight lines are the same train to the same bits.
     """
     from cnntrain.core import blas, machine
     from cnntrain.rundir.environment import environment

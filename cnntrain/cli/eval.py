@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from cnntrain.cli import mistakes
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, threads
 from cnntrain.cli.require import check, require
 from cnntrain.cli.text import pairs, show, table
+from cnntrain.core import csv_text, terminal
 from cnntrain.core.errors import printable
 
 
@@ -81,9 +80,9 @@ def command(
     elif not as_csv:
         _show(result, model.step)
     elif "per_class" in result:
-        click.echo(mistakes.as_csv(result), nl=False)
+        terminal.out(mistakes.as_csv(result), end="")
     else:
-        click.echo(_csv_of_values(result["per_value"]), nl=False)
+        terminal.out(csv_text.to_csv(result["per_value"]), end="")
     check(requirements, result)
 
 
@@ -91,14 +90,6 @@ def _of_values(rows: list[dict[str, Any]]) -> str:
     """A row for each value or label: its name and figures."""
     body = [[printable(str(cell)) if key == "name" else _figure(cell) for key, cell in row.items()] for row in rows]
     return table([[*rows[0]], *body], right=range(1, len(rows[0])))
-
-
-def _csv_of_values(rows: list[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [*rows[0]], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def _figure(number: float | None) -> str:

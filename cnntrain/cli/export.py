@@ -26,7 +26,7 @@ SUFFIXES = {"numpy": ".py", "onnx": ".onnx", "safetensors": ".safetensors"}
 )
 @click.argument("checkpoint", metavar="CHECKPOINT|RUN", type=PATH)
 @click.option("--format", "kind", type=click.Choice([*SUFFIXES]), required=True, help="What to write.")
-@click.option("--output", type=PATH, help="The file to write; by default the run's name in the working directory.")
+@click.option("-o", "--output", type=PATH, help="The file to write; by default the run's name, here.")
 @click.option(
     "--fold", is_flag=True, help="Make batch norm part of the layer before it: faster, equal but for rounding."
 )

@@ -12,6 +12,7 @@ import click
 
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
 from cnntrain.cli.require import check, require
+from cnntrain.core import terminal
 
 
 def _seconds(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:
@@ -47,7 +48,9 @@ def _seconds(_context: click.Context, _option: click.Parameter, text: str | None
 )
 @click.argument("configs", nargs=-1, type=PATH, metavar="CONFIG...")
 @sets
-@click.option("-o", "--run-dir", type=PATH, help="Where to write; by default runs/NAME/DATE-HASH.")
+@click.option(
+    "-o", "--output", "--run-dir", "run_dir", type=PATH, help="Where to write; by default runs/NAME/DATE-HASH."
+)
 @threads
 @click.option(
     "-n",
@@ -106,7 +109,7 @@ def command(
             _check_flags(dry_run=rehearse, as_json=as_json, print_run_dir=print_run_dir, **flags)
             if rehearse and requirements:
                 raise UsageError("--require judges a training and --dry-run does none. Choose one")
-            options = Options(**flags, announce=(lambda path: click.echo(path)) if print_run_dir else None)
+            options = Options(**flags, announce=(lambda path: terminal.out(str(path))) if print_run_dir else None)
             if rehearse:
                 from cnntrain.checks.preflight import dry_run
 

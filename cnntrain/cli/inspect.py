@@ -47,7 +47,7 @@ def _rows(document: dict[str, Any]) -> list[tuple[str, str]]:
     position, best, environment = (document[name] for name in ("position", "monitor", "environment"))
     finished, value = position.get("finished"), best.get("best")
     shape = "x".join(map(str, document["image_shape"]))
-    names = ("python", "numpy", "blas", "machine", "cpu")
+    names = ("python", "numpy", "blas", "kernel", "machine", "cpu")
     return [
         ("checkpoint", f"{document['checkpoint']} ({document['bytes']:,} bytes)"),
         ("written by", f"cnntrain {document['cnntrain']}, format {document['format']}"),

@@ -13,7 +13,7 @@ from cnntrain.cli.options import Command, as_json, debug, print_json
 from cnntrain.cli.text import paragraphs, sentence, show, table, width
 from cnntrain.core.registry import KINDS
 
-_PIPED = 80  # columns where nobody looks on
+_PIPED = 80  # columns where there is no terminal
 
 
 def _complete_kind(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -40,6 +40,10 @@ def command(kind: str | None, name: str | None, as_json: bool) -> None:
             warnings.warn(line, stacklevel=1)
         _list_kinds({kind: list(parts(kind)) for kind in KINDS}, as_json)
         return
+    found = [own for own in KINDS if kind in parts(own)] if kind not in KINDS and name is None else []
+    if found and kind is not None:  # the name of a part, without its kind
+        _show_parts([entry(parts(own)[kind]) for own in found], as_json)
+        return
     if kind not in KINDS:
         raise UsageError(f"{sentence(f'no kind {kind!r}{did_you_mean(kind, KINDS)}')} See 'cnntrain list'")
     try:
@@ -53,6 +57,17 @@ def command(kind: str | None, name: str | None, as_json: bool) -> None:
         _explain(described[0])
     else:
         show("\n".join(_listed(kind, described, width() or _PIPED)))
+
+
+def _show_parts(described: list[dict[str, Any]], as_json: bool) -> None:
+    """Explain one part, or several of one name and different kinds."""
+    if as_json:
+        print_json(described)
+        return
+    for number, one in enumerate(described):
+        if number:
+            show()
+        _explain(one)
 
 
 def _list_kinds(kinds: dict[str, list[str]], as_json: bool) -> None:

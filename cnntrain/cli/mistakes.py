@@ -1,14 +1,13 @@
-"""How each class fares and what it is taken for, as text for people and as CSV for programs."""
+"""Recall and precision of each class and what it is mistaken for, as text for people and as CSV for programs."""
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Any
 
 from cnntrain.cli.text import table, width
+from cnntrain.core import csv_text
 
-WIDEST = 100  # columns of the matrix where nobody says how many there are
+WIDEST = 100  # columns of the matrix where the width of the terminal is not known
 LONGEST = 200  # classes that are listed for people
 LISTED = 20  # mistakes, where there are too many classes for a matrix
 
@@ -54,13 +53,11 @@ def as_csv(result: dict[str, Any]) -> str:
     per_class = result["per_class"]
     confusion = result.get("confusion") or [[]] * len(per_class)
     guessed = per_class if result.get("confusion") else []
-    written = io.StringIO()
-    rows = csv.writer(written, lineterminator="\n")
     keys = ["class", "samples", "recall", "precision", "f1"]
-    rows.writerow([*keys, *(f"predicted:{row['class']}" for row in guessed)])
+    rows: list[list[Any]] = [[*keys, *(f"predicted:{row['class']}" for row in guessed)]]
     for row, counts in zip(per_class, confusion, strict=True):
-        rows.writerow([*(row[key] for key in keys), *(f"{count:.0f}" for count in counts)])
-    return written.getvalue()
+        rows.append([*(row[key] for key in keys), *(f"{count:.0f}" for count in counts)])
+    return csv_text.table(rows)
 
 
 def _share(value: float | None) -> str:

@@ -12,12 +12,13 @@ import click
 from click.shell_completion import CompletionItem
 
 from cnntrain.cli.documents import DOCUMENTS, stamped
+from cnntrain.core import terminal
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class NamedPath(click.Path):
-    """A path that says something: an empty one, from a variable that was not set, would mean the working directory."""
+    """A path that is not empty: an empty one, from a variable that was not set, would mean the working directory."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path as a pathlib.Path."""
@@ -34,7 +35,7 @@ class NamedPath(click.Path):
         return complete.files(incomplete, offers) if offers else super().shell_complete(ctx, param, incomplete)
 
 
-PATH = NamedPath(path_type=Path, readable=False)  # whether it can be read is for whoever reads it to say
+PATH = NamedPath(path_type=Path, readable=False)  # whether it can be read shows when it is read
 
 
 class Command(click.Command):
@@ -150,5 +151,5 @@ def print_json(document: Any, variant: str = "") -> None:
     from cnntrain.core import strict_json
 
     document = stamped(document, _name(click.get_current_context().command) + variant)
-    terminal = sys.stdout is not None and sys.stdout.isatty()
-    click.echo(strict_json.encode(document, indent=2 if terminal else None))
+    people = sys.stdout is not None and sys.stdout.isatty()
+    terminal.out(strict_json.encode(document, indent=2 if people else None))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +10,7 @@ import click
 
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, threads
 from cnntrain.cli.text import pairs, show
+from cnntrain.core import csv_text, terminal
 from cnntrain.core.errors import printable
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def command(
         document = {"checkpoint": str(model.path), "predictions": predictions}
         print_json(document | ({"unreadable": bad} if bad else {}))
     elif as_csv:
-        click.echo(_table(answers), nl=False)
+        terminal.out(_table(answers), end="")
     else:
         show(pairs([(printable(name), answer.text) for name, answer in answers]))
     if failures and not unseen.skips:
@@ -88,8 +87,5 @@ def command(
 
 def _table(answers: Sequence[tuple[str, Answer]]) -> str:
     """Each sample's path beside the rows of its answer."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["path", *answers[0][1].columns])
-    table.writerows([name, *row] for name, answer in answers for row in answer.rows)
-    return text.getvalue()
+    rows = [[name, *row] for name, answer in answers for row in answer.rows]
+    return csv_text.table([["path", *answers[0][1].columns], *rows])

@@ -8,6 +8,8 @@ import click
 
 from cnntrain.cli.options import PATH, Command, as_json, data_sets, debug, print_json, threads
 from cnntrain.cli.text import pairs, show
+from cnntrain.core import terminal
+from cnntrain.core.errors import printable
 
 
 @click.command(cls=Command, examples=["cnntrain replay runs/quickstart/latest"])
@@ -26,7 +28,7 @@ def command(run: Path, sets: tuple[str, ...], threads: int | None, as_json: bool
     from cnntrain.training.flight_recorder import described
 
     for line in warnings(run):
-        click.echo(f"cnntrain: warning: {line}", err=True)
+        terminal.err(f"cnntrain: warning: {printable(line)}")
     document = replay(run, sets, threads)
     if as_json:
         print_json(document)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from cnntrain.cli.options import PATH, Command, as_json, data_sets, debug, print_json, threads
+from cnntrain.core import terminal
 from cnntrain.core.errors import printable
 
 
@@ -20,6 +21,7 @@ from cnntrain.core.errors import printable
 )
 @click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
 @click.option(
+    "-o",
     "--output",
     type=PATH,
     help="The file to write; by default report.html in the run directory, or here for several runs.",
@@ -54,6 +56,6 @@ def command(
         print_json(document)
         return
     for text in document["warnings"]:
-        click.echo(f"cnntrain: warning: {printable(text)}", err=True)
+        terminal.err(f"cnntrain: warning: {printable(text)}")
     for path in (document["report"], *document["png"]):
-        click.echo(printable(path))
+        terminal.out(printable(path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cnntrain.cli.options import Command, debug
+from cnntrain.core import terminal
 
 
 @click.command(cls=Command, examples=["cnntrain schema > configs/cnntrain.schema.json"])
@@ -19,4 +20,4 @@ def command() -> None:
 
     from cnntrain.config.json_schema import json_schema
 
-    click.echo(json.dumps(json_schema(), separators=(",", ":")))
+    terminal.out(json.dumps(json_schema(), separators=(",", ":")))

@@ -15,13 +15,16 @@ import click
 
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import duration, show, table
-from cnntrain.core.errors import printable
+from cnntrain.core import terminal
+from cnntrain.core.errors import StorageError, printable
 
 if TYPE_CHECKING:
     from cnntrain.sweep.cells import Sweep
     from cnntrain.sweep.processes import Outcome, Standing
 
 _REDRAWN = 0.5  # seconds between two drawings of the live table
+
+_GONE = (OSError, StorageError)  # what printing raises where the terminal of a sweep that was stopped has been closed
 
 
 @click.command(
@@ -34,7 +37,9 @@ _REDRAWN = 0.5  # seconds between two drawings of the live table
 )
 @click.argument("sweep", type=PATH, metavar="SWEEP")
 @sets
-@click.option("-o", "--run-dir", type=PATH, help="The folder of all run directories; by default runs/NAME.")
+@click.option(
+    "-o", "--output", "--run-dir", "run_dir", type=PATH, help="The folder of all run directories; by default runs/NAME."
+)
 @threads
 @click.option(
     "-p",
@@ -87,7 +92,7 @@ def command(
         board.say(f"{len(plan.cells)} runs in {folder}, {at_once} at a time{_left_out(plan)}")
         trained = train(plan, folder, usable, at_once, board.watch)
         board.clear()
-        with contextlib.suppress(OSError) if trained.stopped else contextlib.nullcontext():  # its terminal may be gone
+        with contextlib.suppress(*_GONE) if trained.stopped else contextlib.nullcontext():
             if as_json:
                 print_json(_document(plan, folder, trained))
             else:
@@ -96,7 +101,8 @@ def command(
             name = trained.stopped.name
             message = f"stopped by {name}; the runs under way are saved. Go on with the same command"
             raise StoppedError(message, trained.stopped)
-        board.say(f"next: cnntrain compare {shlex.quote(str(folder))}")
+        if any((folder / cell.name / "config.resolved.yaml").exists() for cell in plan.cells):
+            board.say(f"next: cnntrain compare {shlex.quote(str(folder))}")
         context.exit(trained.worst)
 
 
@@ -107,10 +113,17 @@ def _left_out(plan: Sweep) -> str:
 
 
 def _print_commands(plan: Sweep, folder: Path, threads: int | None) -> None:
-    """One line for each cell, for a shell."""
+    """One line for each cell, for a shell; it starts this very program."""
+    from cnntrain.core.errors import UsageError
+    from cnntrain.sweep import child
+
     tail = [] if threads is None else ["--threads", str(threads)]
     for cell in plan.cells:
-        click.echo(shlex.join(["cnntrain", *plan.arguments(cell, folder), *tail]))
+        words = plan.arguments(cell, folder)
+        wrong = next((word for word in words if not word.isprintable()), None)
+        if wrong is not None:
+            raise UsageError(f"{wrong!r} cannot be printed in a line for a shell. Train without --print-commands")
+        terminal.out(shlex.join(child.typed([*words, *tail])))
 
 
 def _dry_run(plan: Sweep, folder: Path, threads: int, processes: int, as_json: bool) -> None:
@@ -238,21 +251,17 @@ class _Board:
         lines = [*rows, f"{done} of {len(standings)} runs done"]
         self.clear()
         self._lines = len(lines)
-        self._print("\n".join(line[: size.columns - 1] for line in lines))
+        terminal.err("\n".join(line[: size.columns - 1] for line in lines))
 
     def clear(self) -> None:
         """Take the table away."""
         if self._lines:
-            self._print(f"\x1b[{self._lines}A\x1b[J", end="")
+            terminal.draw(f"\x1b[{self._lines}A\x1b[J", end="")
             self._lines = 0
 
     def _write(self, text: str) -> None:
         self.clear()
-        self._print(printable(text))
-
-    def _print(self, text: str, end: str = "\n") -> None:
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            print(text, end=end, file=sys.stderr, flush=True)
+        terminal.err(printable(text))
 
 
 def _terminal() -> os.terminal_size:

@@ -7,11 +7,11 @@ import sys
 import textwrap
 from collections.abc import Collection, Sequence
 
-import click
-
+from cnntrain.core import terminal
 from cnntrain.core.errors import printable
 
 _GAP = 2  # spaces between two columns
+_LONGEST_RULE = 40  # dashes under the head of a column where nothing bounds its width
 _NARROWEST = 20  # a folded column is not made narrower than this
 
 
@@ -28,7 +28,7 @@ def width() -> int | None:
 
 def show(text: str = "") -> None:
     """Print a line, or several, on stdout."""
-    click.echo("\n".join(map(printable, text.split("\n"))))
+    terminal.out(text)
 
 
 def duration(seconds: float) -> str:
@@ -55,7 +55,8 @@ def table(rows: Sequence[Sequence[str]], right: Collection[int] = (), fold: int 
         others = sum(widths) - widths[fold] + _GAP * (len(widths) - 1)
         widths[fold] = min(widths[fold], max(bound - others, _NARROWEST))
     lines = [_line(line, widths, right) for row in cells for line in _folded(row, fold, widths)]
-    lines.insert(1, _line(["-" * extent for extent in widths], widths, right))
+    longest = max(widths) if bound is not None else _LONGEST_RULE
+    lines.insert(1, _line(["-" * min(extent, longest) for extent in widths], widths, right))
     return "\n".join(lines)
 
 

@@ -8,6 +8,8 @@ import click
 
 from cnntrain.cli.options import PATH, Command, as_json, data_sets, debug, print_json, threads
 from cnntrain.cli.text import pairs, show
+from cnntrain.core import terminal
+from cnntrain.core.errors import printable
 
 
 @click.command(
@@ -29,7 +31,7 @@ def command(run: Path, sets: tuple[str, ...], steps: int, threads: int | None, a
     from cnntrain.results.replay import verify, warnings
 
     for line in warnings(run):
-        click.echo(f"cnntrain: warning: {line}", err=True)
+        terminal.err(f"cnntrain: warning: {printable(line)}")
     document = verify(run, sets, threads, steps)
     if as_json:
         print_json(document)

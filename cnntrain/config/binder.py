@@ -1,6 +1,6 @@
 """The binder turns a tree into the dataclasses of the schema; the annotation of a field decides what a text means.
 
-Every value is read, whatever was wrong before it, and every problem is noted at the place of the value it is about.
+Every value is read, whatever was wrong before it, and every problem is noted at the place of the value it concerns.
 What cannot be read becomes INVALID, and whatever would contain it is not built.
 """
 
@@ -9,22 +9,25 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import re
+import shlex
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from cnntrain.config import foreign, scalars
+from cnntrain.config import foreign, scalars, whereabouts
 from cnntrain.config.describe import bare, describe, describe_bounded, options, part_words, required
 from cnntrain.config.fields import Declared, Duration, Kind, Pattern, Range, annotations_of, key_of
 from cnntrain.config.problems import Problems
-from cnntrain.config.tree import Broken, List, Map, Node, Scalar
+from cnntrain.config.tree import SET, Broken, List, Map, Node, Scalar
 from cnntrain.core import registry
 from cnntrain.core.errors import Mark
 from cnntrain.core.registry import Part
 
 INVALID: Final[Any] = object()
 _NONE = type(None)
+_NO_SPACE = re.compile(r"(?:^|\s)([A-Za-z_]\w*):([^\s:/]\S{0,40})$", re.ASCII)
 _MAX_DIGITS = 40  # of an integer: more is a slip of the hand, and costs Python quadratic time
 
 
@@ -77,7 +80,7 @@ class Binder:
         return value
 
     def member(self, node: Node, base: Any, marks: tuple[Any, ...], at: Place) -> Any:
-        """The value of a node as one member of a union, whose kind of node it is."""
+        """The value of a node as the one member of a union that its kind of node fits."""
         if isinstance(node, Scalar) and (base in _SCALARS or typing.get_origin(base) is Literal):
             return self.scalar(node, base, at)
         if isinstance(node, List):
@@ -95,6 +98,9 @@ class Binder:
     def unexpected(self, node: Node, annotation: Any, at: Place) -> Any:
         """Report that nothing of the sort can stand here."""
         hint = _hint(node, options(annotation))
+        close = _no_space(node.text) if isinstance(node, Scalar) else None
+        if close and not hint:
+            hint = f"; put a space after the colon: '{close[0]}: {close[1]}'"
         label = f"{at.name}: " if at.name else ""
         self.problems.add(node.where, f"{label}expected {describe(annotation)}, got {scalars.found(node)}{hint}")
         return INVALID
@@ -145,10 +151,12 @@ class Binder:
         self.marks[f"{at.path}.type"] = name.where
         cls = self.part_class(name, kind, at)
         if cls is INVALID:
+            self.of_unknown_type(node, name, kind, declared, at)
+            return INVALID
+        if isinstance(node, Map) and self.retyped(node, name, cls, declared, at):
             return INVALID
         classes = (cls, cls.options) if declared and cls.options else (cls,)
-        entries = {key: entry for key, entry in node.entries.items() if key != "type"} if isinstance(node, Map) else {}
-        values = self.fields(Map(node.where, entries), classes, cls.name_in_config, at)
+        values = self.fields(_without_type(node), classes, cls.name_in_config, at)
         if values is None:
             return INVALID
         built = [self.build(c, v, node, cls.name_in_config) for c, v in zip(classes, values, strict=True)]
@@ -156,8 +164,39 @@ class Binder:
             return INVALID
         return Declared(built[0], built[1] if len(built) > 1 else None, node.where) if declared else built[0]
 
+    def of_unknown_type(self, node: Node, name: Node, kind: Kind, declared: bool, at: Place) -> None:
+        """Check what stands beside a type that there is not, as far as it is known what was meant."""
+        meant = _meant(name, kind)
+        if meant is None or not isinstance(node, Map):
+            return
+        classes: tuple[type, ...] = (meant, meant.options) if declared and meant.options else (meant,)
+        self.fields(_without_type(node), classes, meant.name_in_config, at)
+
+    def retyped(self, node: Map, name: Node, cls: type[Part], declared: bool, at: Place) -> bool:
+        """Report an override of the type alone that leaves keys of the other type; returns whether it is one."""
+        classes: tuple[type, ...] = (cls, cls.options) if declared and cls.options else (cls,)
+        known = {key for part in classes for key in keys_of(part)} | {"type"}
+        left = [
+            key
+            for key, entry in node.entries.items()
+            if key not in known
+            and (entry.key.where.file, entry.key.where.line) != (name.where.file, name.where.line)
+            and name.where.file != node.where.file
+        ]
+        if not left:
+            return False
+        owner = cls.name_in_config
+        needed = [key for part in classes for key, (field, _) in keys_of(part).items() if required(field)]
+        whole = f"{{type: {owner}, {', '.join(f'{key}: ...' for key in needed)}}}" if needed else owner
+        how = f"--set {shlex.quote(f'{at.path}={whole}')}" if name.where.file == SET else f"{at.path}: {whole}"
+        keys = ", ".join(map(repr, left[:5]))
+        self.problems.add(
+            name.where, f"{owner} has no {keys}, which would stay from another type; replace all of it: {how}"
+        )
+        return True
+
     def part_class(self, name: Node, kind: Kind, at: Place) -> Any:
-        """The class of a part by the name written, or INVALID after reporting that there is none."""
+        """The class of a part by the name as written, or INVALID after reporting that there is none."""
         if not isinstance(name, Scalar) or scalars.is_null(name):
             noun, plural = part_words(kind)
             if not isinstance(name, Broken):
@@ -177,6 +216,9 @@ class Binder:
         hint = f": cnntrain calls it {ours!r}" if ours else registry.did_you_mean(name.text[:40], known)
         if key:
             hint = f": it is a key of every {noun}, to be written beside its type as '{key}: ...'"
+        close = _no_space(name.text)
+        if close and close[0] in _all_keys([*known.values()]):
+            hint = f"; put a space after the colon: '{close[0]}: {close[1]}'"
         self.problems.add(name.where, f"unknown {noun} {scalars.found(name)}{hint}")
         return INVALID
 
@@ -187,7 +229,10 @@ class Binder:
         keys = typing.cast(Map, node).entries
         nested = next((key for key in keys if key in known), None)
         misspelt = registry.nearest("type", [key[:40] for key in keys])
-        if misspelt:
+        close = next((found for key in keys if (found := _no_space(key)) and found[0] == "type"), None)
+        if close:
+            hint = f"put a space after the colon: 'type: {close[1]}'"
+        elif misspelt:
             hint = f"did you mean 'type' by {misspelt!r}?"
         elif nested:
             hint = f"write {{type: {nested}, ...}} instead of {{{nested}: ...}}"
@@ -199,11 +244,11 @@ class Binder:
     # Dataclasses
 
     def fields(self, node: Map, classes: Sequence[type], owner: str, at: Place) -> list[dict[str, Any]] | None:
-        """The fields of each class out of the keys of one map, or None after reporting what is wrong with them."""
+        """The fields of each class, taken from the keys of one map, or None after reporting what is wrong with them."""
         keys = {key: taken for cls in classes for key, taken in keys_of(cls).items()}
         of_owner = f" of {owner}" if owner else ""
         before = self.problems.reported
-        excused = self.unknown(node, keys, of_owner)
+        excused = self.unknown(node, keys, of_owner, in_layers=any(_is_layer(cls) for cls in classes))
         for key, (field, annotation) in keys.items():
             if required(field) and key not in node.entries and key not in excused:
                 self.problems.add(node.where, f"missing key {key!r}{of_owner} ({describe_bounded(annotation)})")
@@ -214,7 +259,7 @@ class Binder:
             return None
         return [{field.name: read[key] for key, (field, _) in keys_of(cls).items() if key in read} for cls in classes]
 
-    def unknown(self, node: Map, keys: dict[str, Any], of_owner: str) -> set[str]:
+    def unknown(self, node: Map, keys: dict[str, Any], of_owner: str, in_layers: bool) -> set[str]:
         """Report the keys that do not exist; returns those that were probably meant, which are not missing, then."""
         meant = set()
         for key, entry in node.entries.items():
@@ -224,8 +269,17 @@ class Binder:
             ours = foreign.key_name(key, keys)
             if ours:
                 message = f"unknown key {shown}{of_owner}: cnntrain calls it {ours!r}"
+            elif (close := _no_space(key)) and close[0] in keys:
+                ours = close[0]
+                message = f"unknown key {shown}{of_owner}; put a space after the colon: '{close[0]}: {close[1]}'"
             elif foreign.is_inferred(key):
                 message = f"unknown key {shown}{of_owner}: cnntrain infers it; leave it out"
+            elif in_layers and (layer := _own_layer(key, entry.value)):
+                message = f"unknown key {shown}{of_owner}: it is a layer of its own, the next in the list: '- {layer}'"
+            elif not in_layers and (place := whereabouts.home(key)):
+                message = f"unknown key {shown}{of_owner}; did you mean {place!r}?"
+            elif not in_layers and (advice := foreign.elsewhere(key)):
+                message = f"unknown key {shown}{of_owner}: {advice}"
             else:
                 ours = registry.nearest(key[:40], keys) or foreign.nearest_key(key[:40], keys)
                 hint = f"; did you mean {ours!r}?" if ours else f"; known: {', '.join(keys) or 'none'}"
@@ -235,7 +289,7 @@ class Binder:
         return meant
 
     def build(self, cls: type, values: dict[str, Any], node: Node, owner: str) -> Any:
-        """The dataclass; what its own check refuses is reported at the key its message begins with."""
+        """Build the dataclass; what its own check refuses is reported at the key its message begins with."""
         try:
             return cls(**values)
         except ValueError as error:
@@ -243,8 +297,57 @@ class Binder:
             first = message.split(" ", 1)[0]
             value = node.get(first) if isinstance(node, Map) else None
             named = first == owner or first in keys_of(cls)
-            self.problems.add(value.where if value else node.where, message if named else f"{owner}: {message}")
+            where = value.where if value else _blamed(node)
+            self.problems.add(where, message if named else f"{owner}: {message}")
             return INVALID
+
+
+def _without_type(node: Node) -> Map:
+    """The keys of a part beside its type."""
+    entries = {key: entry for key, entry in node.entries.items() if key != "type"} if isinstance(node, Map) else {}
+    return Map(node.where, entries)
+
+
+def _meant(name: Node, kind: Kind) -> type[Part] | None:
+    """The part that was probably meant by a name that there is not."""
+    if not isinstance(name, Scalar):
+        return None
+    known = _parts(kind)
+    ours = next((ours for folder in kind.names if (ours := foreign.type_name(folder, name.text, known))), None)
+    return known.get(ours or registry.nearest(name.text[:40], known) or "")
+
+
+def _blamed(node: Node) -> Mark:
+    """Where a map as a whole is wrong: at what the command line put into it, if it did, else where it begins."""
+    values = node.entries.values() if isinstance(node, Map) else ()
+    return next((entry.value.where for entry in values if entry.value.where.file == SET), node.where)
+
+
+def _is_layer(cls: type) -> bool:
+    return getattr(cls, "kind", "") in ("layers", "structures")
+
+
+def _own_layer(key: str, value: Node) -> str | None:
+    """How to write as a layer what others write as a key of the layer before it."""
+    layer = foreign.layer_of_its_own(key)
+    if layer and isinstance(value, Scalar):
+        known = registry.parts("layers")
+        named = value.text if value.text in known else foreign.type_name("layers", value.text, known)
+        if key == "dropout" and scalars.is_number(value):
+            return f"{{type: dropout, rate: {value.text}}}"
+        return named or layer
+    return layer
+
+
+def _all_keys(classes: Sequence[type]) -> set[str]:
+    """Every key that one of several parts takes."""
+    return {"type"}.union(*(keys_of(cls) for cls in classes))
+
+
+def _no_space(text: str) -> tuple[str, str] | None:
+    """Key and value of "lr:0.1", which YAML takes for one word."""
+    match = _NO_SPACE.search(text)
+    return (match[1], match[2]) if match else None
 
 
 def _parts(kind: Kind) -> dict[str, type[Part]]:
@@ -253,7 +356,7 @@ def _parts(kind: Kind) -> dict[str, type[Part]]:
 
 
 def _common_key(name: str, known: Mapping[str, type[Part]]) -> str | None:
-    """The key that all parts of a kind take, where somebody took it for a part: Lookahead, SAM."""
+    """The key that all parts of a kind take and that was taken for a part: Lookahead, SAM."""
     base = next(cls for part in known.values() for cls in part.__mro__ if "kind" in cls.__dict__)
     return next((key for key in keys_of(base) if key == name.lower()), None)
 
@@ -339,7 +442,7 @@ def _rank(node: Node, member: Any) -> int:
 
 
 def _hint(node: Node, members: Sequence[Any]) -> str:
-    """What was probably meant by a value that fits none of the members, or nothing."""
+    """What a value that fits none of the members probably meant, or nothing."""
     bases = [bare(member) for member in members]
     names = [choice for base, _ in bases if typing.get_origin(base) is Literal for choice in typing.get_args(base)]
     for _, marks in bases:

@@ -10,9 +10,9 @@
       layers:
         - {type: basic, filters: 32, name: stem}
 
-A use becomes a `sequential` with the block's layers, every `${parameter}` replaced by what the use gives; so whatever
-is wrong inside is reported at the block's line, or at the use's where the value comes from there. Blocks may use
-others; nothing else is computed. This happens before variables are put in: both may hold `${vars.NAME}`.
+A use becomes a `sequential` with the block's layers, every `${parameter}` replaced by the value the use gives; so
+whatever is wrong inside is reported at the block's line, or at the use's line if the value comes from there. Blocks may
+use others; nothing else is computed. This happens before variables are put in: both may hold `${vars.NAME}`.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class _Expansion:
             return
         taken = next((kind for kind in ("layers", "structures") if name in registry.parts(kind)), None)
         if not _NAME.fullmatch(name):
-            self.problems.add(where, f"a block's name is of letters, digits and _, got {name[:40]!r}")
+            self.problems.add(where, f"a block's name is made of letters, digits and _, got {name[:40]!r}")
         elif taken:
             self.problems.add(where, f"a block cannot be called {name!r}: a {registry.KINDS[taken]} is")
         if not isinstance(body, Map) or "layers" not in body.entries:
@@ -101,7 +101,7 @@ class _Expansion:
         self.check_parameters(self.blocks[name])
 
     def check_parameters(self, block: _Block) -> None:
-        """Report parameters of impossible names, and those that the layers do not mention."""
+        """Report parameters with impossible names, and those that the layers do not mention."""
         mentioned = _mentioned(block.layers)
         for name, entry in block.parameters.entries.items():
             if not _NAME.fullmatch(name) or name in ("type", *_PLACE):
@@ -136,7 +136,7 @@ class _Expansion:
             self.problems.fail(where, f"nested too deeply: at most {MAX_DEPTH} levels")
 
     def scalar(self, node: Scalar, given: Mapping[str, Node], depth: int) -> Node:
-        """What a parameter stands for; any other value as it is."""
+        """The value a parameter stands for; any other value as it is."""
         match = _REFERENCE.fullmatch(node.text) if self.open else None
         if match is None or match[1] == "config_dir":
             return node

@@ -1,6 +1,6 @@
 """The catalogue describes the parts: name, meaning, keys with types and defaults, source, file.
 
-`cnntrain list` prints it, and parts/README.md is made of it, so neither can say what the code does not.
+`cnntrain list` prints it, and parts/README.md is made from it, so neither can say what the code does not.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def sources(text: str) -> list[str]:
 
 
 def keys(entry: dict[str, Any], of: str = "part") -> list[str]:
-    """The part's own keys, short: `filters`, `stride=1`; or those that all of its kind, or its place, take."""
+    """The part's own keys, short: `filters`, `stride=1`; or those that all parts of its kind, or its place, take."""
     return [
         field["name"] if field["required"] else f"{field['name']}={shown(field['default'])}"
         for field in entry["fields"]
@@ -75,7 +75,7 @@ def _own_fields(part: type[Part]) -> Iterator[dict[str, Any]]:
 
 
 def fields_of(cls: type) -> Iterator[dict[str, Any]]:
-    """The keys that a dataclass stands for: name, meaning, type, whether required, default."""
+    """The keys that a dataclass stands for: name, meaning, type, whether it is required, default."""
     annotations = annotations_of(cls)
     for field in dataclasses.fields(cls):
         if field.init:

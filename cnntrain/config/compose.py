@@ -1,7 +1,7 @@
-"""Composition makes one tree of several files: what a file extends lies below it, later files lie above earlier ones.
+"""Composition makes one tree of several files: what a file extends lies below it; later files lie above earlier ones.
 
 Maps merge key by key, lists and single values replace. Two maps whose `type` differs are two different parts:
-the upper one replaces the lower, rather than hand its keys to a part that does not know them.
+the upper one replaces the lower, so that no part is handed keys it does not know.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Composition:
         self._count = 0
 
     def files(self, paths: Sequence[str | Config]) -> Map:
-        """The tree of these files, or mappings in their place, and of all that they extend.
+        """The tree of these files (or of mappings in their place) and of all that they extend.
 
         Raises UsageError, ConfigError.
         """
@@ -54,7 +54,7 @@ class Composition:
         return merged
 
     def _file(self, path: str, above: tuple[str, ...], cited: Mark | None) -> Map:
-        """One file over what it extends. `above` are the files that led here, `cited` where the last one says so."""
+        """One file over what it extends. `above`: the files that led here; `cited`: where the last one names it."""
         self._count += 1
         if cited and os.path.realpath(path) in map(os.path.realpath, above):
             self.problems.fail(cited, f"extends goes in a circle: {' -> '.join([*above, path])}")
@@ -78,7 +78,7 @@ class Composition:
         return self._tree(source, NAME, ())
 
     def _tree(self, source: Source, path: str, above: tuple[str, ...]) -> Map:
-        """What a text says, over what it extends."""
+        """A text's tree, over what it extends."""
         self.text = self.text or source.text
         tree = root_map(parse(source, self.problems), source.mark(0, 0), self.problems)
         self.mentioned |= mentions(tree)
@@ -129,7 +129,7 @@ def merge(below: Map, above: Map) -> Map:
 
 
 def _other_part(below: Map, above: Map) -> bool:
-    """Whether the upper map is a part of another type than the lower."""
+    """Whether the upper map is a part of a different type than the lower."""
     lower, upper = below.get("type"), above.get("type")
     same = isinstance(lower, Scalar) and isinstance(upper, Scalar) and lower.text == upper.text
     return upper is not None and not same

@@ -1,4 +1,4 @@
-"""A description says in words what a field takes: "an integer, 'same' or a list of 4 integers"."""
+"""A description says in words what a field accepts: "an integer, 'same' or a list of 4 integers"."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def options(annotation: Any) -> tuple[Any, ...]:
 
 
 def describe(annotation: Any) -> str:
-    """What a field takes, in words: "an integer, 'same' or 'valid'"."""
+    """What a field accepts, in words: "an integer, 'same' or 'valid'"."""
     return listed(word for member in options(annotation) for word in _words(member, plural=False))
 
 
 def describe_bounded(annotation: Any) -> str:
-    """What a field takes, with the bounds where it is one thing only: "an integer, at least 1"."""
+    """What a field accepts, with bounds where there is only one option: "an integer, at least 1"."""
     _, marks = bare(annotation)
     return describe(annotation) + next((_bounds(mark) for mark in marks if isinstance(mark, (Range, Pattern))), "")
 
@@ -74,7 +74,7 @@ def _bounds(mark: Range | Pattern) -> str:
 
 
 def _words(annotation: Any, plural: bool) -> list[str]:
-    """The ways to say what one member of a union takes."""
+    """The ways to say what one member of a union accepts."""
     base, marks = bare(annotation)
     kind = next((mark for mark in marks if isinstance(mark, Kind)), None)
     if kind and base in (Part, Declared):

@@ -18,7 +18,7 @@ from cnntrain.core.registry import Part, package_of
 def plain(value: Any) -> Any:
     """An experiment, or any value of one, as what JSON and YAML hold: dict, list, text, number, boolean, None.
 
-    A part is {"type": its name, ...its keys}; an entry of a list of layers has its place's keys beside them.
+    A part is {"type": its name, ...its keys}; in a list of layers, the keys of its place stand beside them.
     """
     if isinstance(value, Declared):
         return plain(value.part) | ({} if value.options is None else plain(value.options))
@@ -34,7 +34,7 @@ def plain(value: Any) -> Any:
 
 
 def packages(value: Any) -> dict[str, str]:
-    """The parts within an experiment that are of installed packages: {"layers.snake": "waves 0.1"}."""
+    """The parts within an experiment that come from installed packages: {"layers.snake": "waves 0.1"}."""
     if isinstance(value, Declared):
         return packages(value.part)
     if isinstance(value, tuple):
@@ -69,7 +69,7 @@ def fingerprint(experiment: Experiment) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes no aliases, and quotes every text that somebody could take for something else."""
+    """Writes no aliases, and quotes every text that could be taken for something else."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  (PyYAML's signature)
         return True

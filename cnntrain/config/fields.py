@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 from cnntrain.core.errors import Mark
 from cnntrain.core.registry import Part
 
-_TECHNICAL = 2**31 - 1  # a bound from here on is the program's, not the field's: only who crosses it hears of it
+_TECHNICAL = 2**31 - 1  # a bound from here on is the program's, not the field's: it is mentioned only when crossed
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Duration:
         return Duration(value, typing.cast(Any, unit))
 
     def steps(self, steps_per_epoch: int, total_steps: int) -> int:
-        """The same length in steps, rounded to the nearest."""
+        """The same length in steps, rounded to the nearest step."""
         unit = {"st": 1.0, "ep": steps_per_epoch, "%": total_steps / 100}[self.unit]
         return round(self.value * unit)
 
@@ -194,7 +194,7 @@ def _could_be(value: Any, annotation: Any) -> bool:
 
 
 def unbounded(annotation: Any) -> bool:
-    """Whether a number may stand there of which nothing says what it may be: a bare `float` or `int`.
+    """Whether an annotation admits a number whose range nothing states: a bare `float` or `int`.
 
     `Finite` says that any number will do. Looks into lists, unions and the dataclasses that a config writes as maps.
     """

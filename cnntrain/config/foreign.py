@@ -9,7 +9,7 @@ from collections.abc import Container
 
 from cnntrain.core.registry import nearest
 
-_ALIKE = 0.8  # of a misspelling to what was meant: there are many foreign names to be near to
+_ALIKE = 0.8  # how near a misspelling must be to what was meant: there are many foreign names to be near to
 _TYPES = {
     "layers": {
         "conv2d": "Conv2d Conv2D Convolution Convolution2D conv convolution conv2D",
@@ -220,6 +220,32 @@ _KEYS = {  # ours: theirs
     "layers": "network net",
 }
 
+_LAYERS_OF_THEIR_OWN = {  # what others make a key of a layer -> the layer that it is here
+    "relu": "activation activation_fn act nonlinearity",
+    "batch_norm": "batch_norm batch_normalization use_bn use_batch_norm bn norm normalization norm_layer",
+    "dropout": "dropout",
+    "max_pool2d": "pool pooling max_pool",
+}
+
+_ELSEWHERE = {  # what is to be done -> what others call it, as keys and as options
+    "cnntrain computes on the processors (CPU) only; leave it out": (
+        "device devices gpu gpus cuda use_cuda use_gpu num_gpus accelerator accelerators n_gpu tpu mps"
+    ),
+    "it trains in 32-bit floating point; leave it out": (
+        "amp use_amp fp16 bf16 half mixed_precision precision dtype autocast"
+    ),
+    "how many threads work is said on the command line, by --threads N": (
+        "num_workers workers n_workers num_threads n_jobs nproc dataloader_num_workers"
+    ),
+    "where a run writes is said on the command line, by --run-dir DIR": (
+        "output_dir out_dir save_dir log_dir logdir run_dir workdir work_dir logging_dir results_dir default_root_dir"
+    ),
+    "a run is resumed from the command line, by --run-dir DIR --resume": (
+        "resume_from resume_from_checkpoint resume_path ckpt_path"
+    ),
+    "the config stands by itself, without an option": "config config_file cfg yaml",
+}
+
 _INFERRED = frozenset(
     ["in_channels", "in_features", "input_shape", "input_dim", "input_size", "num_features", "num_channels"]
 )
@@ -235,24 +261,36 @@ def _inverted(table: dict[str, str]) -> dict[str, list[str]]:
 
 _TYPE = {kind: _inverted(table) for kind, table in _TYPES.items()}
 _KEY = _inverted(_KEYS)
+_LAYER = _inverted(_LAYERS_OF_THEIR_OWN)
+_PLACE = {name: advice for advice, names in _ELSEWHERE.items() for name in names.split()}
 
 
 def type_name(kind: str, name: str, known: Container[str]) -> str | None:
-    """What we call the part that others call `name`, if we have it."""
+    """Our name for the part that others call `name`, if we have it."""
     return next((ours for ours in _TYPE.get(kind, {}).get(name, ()) if ours in known), None)
 
 
 def key_name(key: str, known: Container[str]) -> str | None:
-    """What we call the key that others call `key`, among the keys a part has."""
+    """Our name for the key that others call `key`, among the keys a part has."""
     return next((ours for ours in _KEY.get(key, ()) if ours in known), None)
 
 
 def nearest_key(word: str, known: Container[str]) -> str | None:
-    """What we call the key of others that a word is most likely a misspelling of, among the keys a part has."""
+    """Our name for the foreign key that a word most likely misspells, among the keys a part has."""
     theirs = nearest(word, (key for key in _KEY if key_name(key, known)), _ALIKE)
     return theirs and key_name(theirs, known)
 
 
+def layer_of_its_own(key: str) -> str | None:
+    """An example of the layer that others make a key of the layer before it."""
+    return next(iter(_LAYER.get(key, ())), None)
+
+
+def elsewhere(key: str) -> str | None:
+    """What to do in place of a key or an option of others that no config has."""
+    return _PLACE.get(key.lower())
+
+
 def is_inferred(key: str) -> bool:
-    """Whether others want to be told what we find out: the shape of a layer's input."""
+    """Whether it is a key that others require and we infer: the shape of a layer's input."""
     return key in _INFERRED

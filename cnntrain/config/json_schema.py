@@ -1,4 +1,4 @@
-"""The JSON Schema of a config file, made of the dataclasses that read it, so that an editor knows every key and part.
+"""The JSON Schema of a config file, made from the dataclasses that read it, so that an editor knows every key and part.
 
 It judges each value as the binder does. Three things are beyond it: what a `${...}` stands for, which it accepts
 anywhere; checks of one key against another ("high must be greater than low"), which it leaves to the binder, all but
@@ -27,7 +27,7 @@ from cnntrain.core import registry
 from cnntrain.core.registry import KINDS, Part
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-FILE = "cnntrain.schema.json"  # as configs call it
+FILE = "cnntrain.schema.json"  # the name configs use
 
 Schema = dict[str, Any]
 
@@ -73,7 +73,7 @@ def json_schema() -> Schema:
 
 
 def _merged(document: Schema) -> Schema:
-    """The schema with definitions that say the same, as those of two variants often do, made one."""
+    """The schema with equal definitions merged; those of two variants often are equal."""
     while True:
         first: dict[str, str] = {}
         same = {}
@@ -152,14 +152,14 @@ class _Writer:
         return schema
 
     def key(self, field: dataclasses.Field[Any], annotation: Any, mode: _Mode) -> Schema:
-        """What a key takes, with its default."""
+        """The schema of a key, with its default."""
         schema = self.value(annotation, mode)
         if field.default_factory is not dataclasses.MISSING:
             return schema | {"default": plain(field.default_factory())}
         return schema if field.default is dataclasses.MISSING else schema | {"default": plain(field.default)}
 
     def blocks(self, mode: _Mode) -> Schema:
-        """Layers of one's own, by name."""
+        """Custom layers, by name."""
         inside = dataclasses.replace(mode, partial=False, open=True)
         block = {
             "type": "object",
@@ -178,12 +178,12 @@ class _Writer:
         return self.value(keys_of(ModelConfig)["layers"][1], mode)
 
     def value(self, annotation: Any, mode: _Mode) -> Schema:
-        """What an annotation takes."""
+        """The schema of an annotation."""
         members = [self.member(*bare(member), mode) for member in options(annotation)]
         return {"anyOf": [*members, _REFERENCE]}
 
     def member(self, base: Any, marks: tuple[Any, ...], mode: _Mode) -> Schema:
-        """What one member of a union takes."""
+        """The schema of one member of a union."""
         kind = next((mark for mark in marks if isinstance(mark, Kind)), None)
         if kind:
             return self.parts(kind, base is Declared, mode)
@@ -206,7 +206,7 @@ class _Writer:
         return {"type": "array", "prefixItems": items, "minItems": count, "maxItems": count}
 
     def define(self, name: str, cls: type, mode: _Mode, *others: type) -> None:
-        """See that there is a definition; the first look at a name is the one that writes it."""
+        """Make sure that there is a definition: the first reference to a name writes it."""
         if name not in self.defs:
             self.defs[name] = {}
             self.defs[name] = self.mapping(cls, mode, *others)
@@ -265,7 +265,7 @@ def _needed(cls: type) -> list[str]:
 def _bounded(base: Any, marks: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
     """A scalar's schema, with its bounds."""
     pattern = next((mark for mark in marks if isinstance(mark, Pattern)), None)
-    if pattern:  # the text of any number but a negative one fits those there are
+    if pattern:  # the patterns there are admit any number that is not negative
         text = {"type": "string", "pattern": f"^(?:{pattern.expression})$", "description": pattern.words}
         yield "anyOf", [text, {"type": "number", "minimum": 0}, {"type": "boolean"}]
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,9 @@ def load(
         tree = change(tree, key, value, problems)
     for number, text in enumerate(sets, 1):
         tree = override(tree, text, number, problems)
+    varied = [key for key in ("grid", "list", "random", "seeds") if key in tree.entries]
+    if "config" in tree.entries and varied and not isinstance(paths[0], Mapping):
+        problems.fail(tree.where, f"this is a sweep; train it with: cnntrain sweep {shlex.quote(str(paths[-1]))}")
     tree = expand(tree, problems)
     tree = substitute(tree, composition.mentioned | mentions(tree), problems)
     stem = NAME if isinstance(paths[0], Mapping) else Path(paths[0]).stem
@@ -91,7 +95,7 @@ def load_text(text: str, file: str) -> Loaded:
 
 
 def load_plain(config: Any, file: str, sets: Sequence[str] = ()) -> Loaded:
-    """The experiment of what `dump.plain` gave, such as a checkpoint's: untrusted, and checked like any other.
+    """The experiment from what `dump.plain` gave, such as a checkpoint's: untrusted, and checked like any other.
 
     `file` is what messages call it; `sets` are the user's own `KEY=VALUE` overrides. Raises ConfigError.
     """
@@ -118,12 +122,12 @@ def _read(tree: Map, text: str, stem: str, problems: Problems) -> Loaded:
 
 
 def run_name(stem: str) -> str:
-    """A file's name as the name of a run: what is not allowed in one becomes a dash."""
+    """A file's name as the name of a run: characters not allowed in one become dashes."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).lstrip("._-")[:100] or "run"
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every (dotted path, value) of a plain config that has no keys within; a list of single values is one value."""
+    """Every (dotted path, value) of a plain config whose value holds no keys; a list of single values is one value."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from leaves(item, f"{path}.{key}" if path else key)

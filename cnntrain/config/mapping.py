@@ -11,7 +11,7 @@ import yaml
 from cnntrain.core.errors import UsageError
 
 Config = Mapping[str, Any]
-NAME = "config"  # what messages call it, and a run without a name
+NAME = "config"  # the name used in messages, and of a run without a name
 
 
 def text_of(config: Config) -> str:
@@ -22,7 +22,7 @@ def text_of(config: Config) -> str:
 def yaml_of(value: Any, key: str, flow: bool = False) -> str:
     """A value in YAML, on one line where `flow`; `key` is what messages call it.
 
-    NumPy's numbers and paths are taken for what they stand for, tuples for lists. Raises UsageError for the rest.
+    NumPy's numbers and paths are written as what they stand for, tuples as lists. Raises UsageError for the rest.
     """
     plain = _plain(value, key)
     text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=flow or None, width=2**20)
@@ -30,7 +30,7 @@ def yaml_of(value: Any, key: str, flow: bool = False) -> str:
 
 
 def _plain(value: Any, key: str) -> Any:
-    if hasattr(value, "tolist"):  # NumPy's numbers, of which some are floats to Python as well, and arrays
+    if hasattr(value, "tolist"):  # NumPy's numbers, some of which are also Python floats, and arrays
         return _plain(value.tolist(), key)
     if value is None or isinstance(value, bool | int | float | str):
         return value

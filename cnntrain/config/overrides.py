@@ -1,7 +1,7 @@
 """An override is one `--set KEY=VALUE`: a dotted path into the config, and a value in YAML that replaces what is there.
 
-A step of the path is a key of a map, or in a list the number of an item (from 0) or its `name`. Keys that are not
-there yet are added, and the schema judges them as if the file had them.
+A step of the path is a key of a map or, in a list, the number of an item (from 0) or its `name`. Keys that are not
+there yet are added, and the schema judges them as if they were in the file.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def override(tree: Map, text: str, number: int, problems: Problems) -> Map:
 
 
 def change(tree: Map, key: Scalar, value: Node, problems: Problems) -> Map:
-    """The tree with `value` at the dotted path that `key` is, both of them written in another file."""
+    """The tree with `value` at the dotted path `key`, both of them written in another file."""
     return _applied(tree, [Scalar(key.where, step) for step in key.text.split(".")], value, problems)
 
 
@@ -54,7 +54,7 @@ class _Override:
         self.problems = problems
 
     def replaced(self, node: Node | None, steps: list[Scalar], value: Node, name: str) -> Node:
-        """`node`, called `name` in messages, with `value` at the end of the path that `steps` is."""
+        """`node`, called `name` in messages, with `value` at the end of the path `steps`."""
         if not steps:
             return value
         step, rest = steps[0], steps[1:]

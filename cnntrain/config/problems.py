@@ -1,4 +1,4 @@
-"""Problems gather everything wrong with a config, so that the user hears of all of it at once."""
+"""Problems gather everything wrong with a config, so that the user hears about all of it at once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ LIMIT = 100  # nobody reads more, and a hostile file must not make us write more
 
 
 class Problems:
-    """The problems found so far. One said twice, through a YAML alias, is kept once."""
+    """The problems found so far. One reported twice, through a YAML alias, is kept once."""
 
     def __init__(self) -> None:
         self._found: dict[Problem, None] = {}
-        self.reported = 0  # repetitions included, so that whoever compares it before and after misses none
+        self.reported = 0  # repetitions included, so that comparing the count before and after misses none
 
     def add(self, where: Mark, message: str, *notes: str) -> None:
         """Note a problem and go on. Raises ConfigError when there are enough of them."""
@@ -24,7 +24,7 @@ class Problems:
             self._raise()
 
     def fail(self, where: Mark, message: str, *notes: str) -> NoReturn:
-        """Raise ConfigError at once: nothing more can be learnt after this problem."""
+        """Raise ConfigError at once: nothing more can be learned after this problem."""
         self._found[Problem(where, message, notes)] = None
         self._raise()
 

@@ -1,4 +1,4 @@
-"""Scalars: which texts are which values. The rules are YAML 1.2's core, read strictly.
+"""Scalars: which text means which value. The rules are YAML 1.2's core, read strictly.
 
 A number is decimal, true and false are the only booleans, nothing is `null`, `~` or left out. What YAML 1.1 or a C
 programmer might read into `010`, `1_000`, `yes` or `12:30` is refused, with the likely meaning as a hint.
@@ -38,12 +38,12 @@ def is_integer(node: Scalar) -> bool:
 
 
 def is_number(node: Scalar) -> bool:
-    """Whether it is a decimal number: `1`, `.5`, `1e-3`, also in quotes; `010` is none, and neither is `nan`."""
+    """Whether it is a decimal number: `1`, `.5`, `1e-3`, also in quotes; `010` is not one, and neither is `nan`."""
     return _NUMBER.fullmatch(node.text) is not None and _LEADING_ZERO.match(node.text) is None
 
 
 def is_ordinary_text(text: str) -> bool:
-    """Whether a text needs no quotes to be taken for a text by everybody."""
+    """Whether every reader takes a text for a text without quotes."""
     return _WORD.fullmatch(text) is not None and text.lower() not in _YES | _NO | {"true", "false", "null"}
 
 
@@ -59,7 +59,7 @@ def found(node: Node) -> str:
 
 
 def hint_integer(node: Node) -> str:
-    """How a text that is no integer was probably meant, or nothing."""
+    """What a text that is not an integer probably meant, or nothing."""
     if not isinstance(node, Scalar) or len(node.text) > 40:
         return ""
     text = node.text.replace("_", "")
@@ -71,14 +71,14 @@ def hint_integer(node: Node) -> str:
 
 
 def hint_number(node: Node) -> str:
-    """How a text that is no number was probably meant, or nothing."""
+    """What a text that is not a number probably meant, or nothing."""
     if isinstance(node, Scalar) and len(node.text) <= 40 and _NUMBER.fullmatch(text := node.text.replace("_", "")):
         return f"; write {float(text):g}"
     return ""
 
 
 def hint_boolean(node: Node) -> str:
-    """How a text that is neither true nor false was probably meant, or nothing."""
+    """What a text that is neither true nor false probably meant, or nothing."""
     text = node.text.lower() if isinstance(node, Scalar) else ""
     if text in _YES | _NO | {"true", "false"}:
         return f"; write {'true' if text in _YES | {'true'} else 'false'}"

@@ -38,7 +38,7 @@ def _part(kind: str, name: str) -> Any:
 
 @dataclass(frozen=True)
 class NodeOptions:
-    """What any entry of `model.layers` may say beside its layer's own keys."""
+    """The keys that any entry of `model.layers` may have beside its layer's own."""
 
     name: str | None = None  # the entry's name in checkpoints, tables and `from`; by default its type and a number
     from_: str | tuple[str, ...] | None = None  # the layers it reads, by name; by default the one before it
@@ -46,7 +46,7 @@ class NodeOptions:
 
 @dataclass(frozen=True)
 class TrainedOptions(NodeOptions):
-    """What an entry with parameters may say further."""
+    """The keys that an entry with parameters may have as well."""
 
     init: InitializerPart | None = None  # initializer of its weights; by default that of the `init` section
     bias_init: InitializerPart | None = None  # initializer of its biases; by default that of the `init` section
@@ -71,7 +71,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class InitFrom:
-    """First parameters from another run: what its checkpoint has under the same name with the same shape."""
+    """Initial parameters from another run: those its checkpoint holds under the same name with the same shape."""
 
     checkpoint: str  # a checkpoint, a run directory (its best one), or a .safetensors with PyTorch's names and layout
     strict: bool = True  # report anything missing, unused or of another shape as an error
@@ -82,12 +82,12 @@ class InitFrom:
 class ModelConfig:
     """The network: a list of layers and structures, or a ready model that stands for one.
 
-    The key `blocks`, which defines layers of one's own, is resolved before this is built (config/blocks.py).
+    The key `blocks`, which defines custom layers, is resolved before this is built (config/blocks.py).
     """
 
     layers: Layers | None = None  # the layers and structures, in order
     preset: Annotated[Part, Kind("models")] | None = None  # a ready model, in place of `layers`
-    init_from: InitFrom | None = None  # take the first parameters from another network
+    init_from: InitFrom | None = None  # start from another network's parameters
 
     exactly_one: ClassVar[tuple[str, ...]] = ("layers", "preset")
 
@@ -118,7 +118,7 @@ class InitConfig:
 
 @dataclass(frozen=True)
 class Until:
-    """A threshold that ends training: the metric, judged at the end of each epoch, is at most or at least this."""
+    """A threshold that ends training: at the end of an epoch, the metric is at most or at least this."""
 
     metric: str  # the metric that is compared, such as `train/error`
     at_most: Finite | None = None  # stop once the metric is this or less
@@ -153,7 +153,7 @@ class TrainConfig:
     steps: PositiveInt | None = None  # length of the training in steps
     samples: PositiveInt | None = None  # length of the training in samples, rounded up to whole steps
     batch_size: PositiveInt = 64  # samples in a batch
-    accumulate: PositiveInt = 1  # batches whose gradients make one step
+    accumulate: PositiveInt = 1  # batches whose gradients are added up for one step
     # samples a worker takes at a time; with fewer, a batch feeds more workers
     shard: PositiveInt | Literal["auto"] = "auto"
     # which samples an epoch sees, and in what order
@@ -216,7 +216,7 @@ class Experiment:
     """One experiment, whole. `extends` and `vars` are resolved before this is built."""
 
     name: RunName = ""  # the run directory's name; by default the config's file name
-    # where all random numbers come from: the first weights, the order of samples, augmentation and dropout
+    # what all random numbers derive from: initial weights, the order of samples, augmentation and dropout
     seed: Seed = 0
     data: DataConfig  # where samples come from and how they are prepared
     model: ModelConfig  # the network

@@ -1,6 +1,6 @@
 """A key's sentence is the comment beside its field, so that the class, `cnntrain list` and an editor say the same.
 
-The comment stands behind the field, or right above it where the line is full. A class that overrides a field without a
+The comment stands after the field, or right above it where the line is full. A class that overrides a field without a
 comment keeps the sentence of the class it derives from.
 """
 
@@ -13,11 +13,11 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 
-_FOR_TOOLS = re.compile(r"#\s*(?:noqa|type:)")  # from here on, a comment is for a linter
+_FOR_TOOLS = re.compile(r"#\s*(?:noqa|type:)")  # from here on, a comment is addressed to a linter
 
 
 def sentence(cls: type, field: str) -> str:
-    """What a field of a dataclass is for, as a sentence; "" where no comment says so."""
+    """What a field of a dataclass is for, as a sentence; "" where there is no comment."""
     for owner in cls.__mro__:
         text = _of_module(owner.__module__).get(f"{owner.__qualname__}.{field}")
         if text:
@@ -27,7 +27,7 @@ def sentence(cls: type, field: str) -> str:
 
 @functools.cache
 def _of_module(name: str) -> dict[str, str]:
-    """Class.field -> comment for a module; empty where its source is not to be had."""
+    """Class.field -> comment for a module; empty where its source is not available."""
     try:
         text = inspect.getsource(sys.modules[name])
     except (KeyError, OSError, TypeError):
@@ -52,13 +52,13 @@ def _comments(body: Sequence[ast.stmt], lines: Sequence[str], outer: str = "") -
 
 
 def _behind(statement: ast.stmt, line: str) -> str:
-    """The comment behind a statement, on its last line."""
+    """The comment after a statement, on its last line."""
     rest = line.encode()[statement.end_col_offset or 0 :].decode()  # offsets count bytes
     return _words(rest)
 
 
 def _above(between: Sequence[str]) -> str:
-    """The comment that ends right above a statement, of the lines since the statement before."""
+    """The comment that ends right above a statement, among the lines since the statement before."""
     comment: list[str] = []
     for line in reversed(between):
         if not line.lstrip().startswith("#"):
@@ -68,5 +68,5 @@ def _above(between: Sequence[str]) -> str:
 
 
 def _words(text: str) -> str:
-    """What a comment says to people."""
+    """The part of a comment that is meant for people."""
     return _FOR_TOOLS.split(text)[0].strip("# ")

@@ -2,7 +2,7 @@
 
 A scalar stays the text that was written; whether `010` or `no` is a number, a word or a mistake is for the schema to
 say. The parser's events are taken one by one, so that a file meant to exhaust memory (aliases of aliases, a
-thousand brackets) is refused when it crosses a limit and not after it was built. Tags are refused: no file
+thousand brackets) is refused when it crosses a limit, not after its tree has been built. Tags are refused: no file
 names a Python object.
 """
 
@@ -30,6 +30,7 @@ MAX_RESOLVED = 10 * MAX_NODES  # once every default is filled in
 
 SET = "--set"  # the "file" in which overrides are written
 
+_NO_SPACE = re.compile(r"^[ -]*([A-Za-z_]\w*):([^\s:/]\S{0,40})\s*$", re.ASCII)  # "lr:0.1", one word to YAML
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what YAML counts as one
 _UNPRINTABLE = YamlReader.NON_PRINTABLE
 
@@ -73,7 +74,7 @@ class Map:
 
 @dataclass(frozen=True)
 class Broken:
-    """Stands where a value was, after what is wrong with it has been reported."""
+    """Stands in for a value, after what is wrong with it has been reported."""
 
     where: Mark
 
@@ -92,7 +93,7 @@ class Source:
 
     @property
     def yaml(self) -> str:
-        """What there is to parse, at the columns at which it stands."""
+        """The text to parse, at the columns where it stands."""
         return " " * self.skip + self.text[self.skip :]
 
     @functools.cached_property
@@ -116,7 +117,7 @@ class UnreadableError(Exception):
 
 
 def read_source(path: str) -> Source:
-    """The text of a config file. Raises UnreadableError, StorageError, or ConfigError where it is no text."""
+    """The text of a config file. Raises UnreadableError, StorageError, or ConfigError where it is not text."""
     data = read_limited(Path(path), MAX_BYTES, UnreadableError).removeprefix(codecs.BOM_UTF8)
     source = Source(path, data.decode("utf-8", errors="replace"))
     try:
@@ -128,9 +129,9 @@ def read_source(path: str) -> Source:
 
 
 def parse(source: Source, problems: Problems) -> Node | None:
-    """The tree of a text; None where it says nothing.
+    """The tree of a text; None where it is empty.
 
-    Duplicate keys and tags are added to `problems`; where the text is no YAML, ConfigError is raised at once.
+    Duplicate keys and tags are added to `problems`; where the text is not YAML, ConfigError is raised at once.
     """
     unprintable = _UNPRINTABLE.search(source.yaml)
     if unprintable:
@@ -153,6 +154,10 @@ def _fail_syntax(source: Source, problems: Problems, error: yaml.MarkedYAMLError
     elif "mapping values are not allowed" in message:
         message += "; is a line before it indented wrongly, or does a text with ': ' in it lack quotes?"
     notes = []
+    near = source.lines[max(place.line - 1, 0) : place.line + 1]
+    close = next((found for line in reversed(near) if (found := _NO_SPACE.match(line))), None)
+    if close:
+        message += f"; put a space after the colon: '{close[1]}: {close[2]}'"
     if error.context and error.context_mark and error.context_mark.line != place.line:
         notes.append(f"({error.context}, which begins at line {error.context_mark.line + 1})")
     where = source.mark(place.line, place.column)
@@ -162,7 +167,7 @@ def _fail_syntax(source: Source, problems: Problems, error: yaml.MarkedYAMLError
 
 
 class _Parser:
-    """Builds the tree out of the parser's events."""
+    """Builds the tree from the parser's events."""
 
     def __init__(self, source: Source, problems: Problems) -> None:
         self.source, self.problems = source, problems
@@ -256,7 +261,7 @@ class _Parser:
 
 
 def of_plain(value: Any, where: Mark) -> Node:
-    """The tree of what JSON holds, every value at the same place. Raises ValueError where a limit is crossed."""
+    """The tree of a JSON value, with every value at the same place. Raises ValueError where a limit is crossed."""
     count = 0
 
     def node(value: Any, depth: int) -> Node:
@@ -289,7 +294,7 @@ def levels(node: Node, depth: int = 0) -> Iterator[int]:
 
 
 def scalars(node: Node) -> Iterator[Scalar]:
-    """Every value that is a scalar; keys are none."""
+    """Every value that is a scalar; keys do not count."""
     if isinstance(node, Scalar):
         yield node
     elif isinstance(node, List):

@@ -1,7 +1,7 @@
 """Variables are the two things a config may refer to: `${vars.NAME}`, and `${config_dir}`, the folder of its file.
 
-A value that is exactly `${vars.NAME}` becomes what the variable holds, a number, a list or a map; within a longer
-text the variable's own text is put in. There is nothing else: no environment, no expressions.
+A value that is exactly `${vars.NAME}` becomes what the variable holds: a number, a list or a map. Within a longer
+text, the variable's own text is put in. There is nothing else: no environment, no expressions.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def mentions(tree: Node) -> set[str]:
 def substitute(tree: Map, mentioned: set[str], problems: Problems) -> Map:
     """The tree with every reference replaced, and without `vars`.
 
-    A variable that is in none of `mentioned` is a problem: nothing written in a config is without effect.
+    A variable that is not in `mentioned` is a problem: nothing written in a config is without effect.
     """
     variables = tree.get("vars")
     rest = Map(tree.where, {key: entry for key, entry in tree.entries.items() if key != "vars"})
@@ -98,7 +98,7 @@ class _Substitution:
         return Scalar(node.where, text, node.plain)
 
     def text(self, reference: str, node: Scalar, depth: int) -> str | None:
-        """What stands for a reference within a text, or None after reporting why nothing does."""
+        """The text that replaces a reference within a text, or None after reporting why there is none."""
         if reference == "config_dir":
             if node.where.file != SET:
                 return os.path.abspath(os.path.dirname(node.where.file))

@@ -24,7 +24,7 @@ _DATE = 0x0021  # 1 January 1980, midnight: the first moment zip knows
 _UTF8 = 0x0800  # flag: the name is UTF-8
 
 _LOCAL = struct.Struct("<4s5H3L2H")  # signature, version, flags, method, time, date, crc, sizes, name, extra
-_CENTRAL = struct.Struct("<4s6H3L5H2L")  # the same with maker, comment, disk, attributes, offset
+_CENTRAL = struct.Struct("<4s6H3L5H2L")  # the same, with maker, comment, disk, attributes, offset
 _END = struct.Struct("<4s4H2LH")  # signature, disks, counts, size and offset of the directory, comment
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR = struct.Struct("<4sLQL")
@@ -37,7 +37,7 @@ class DamagedError(Exception):
 
 
 class ForeignError(DamagedError):
-    """The file is something else, and perhaps sound."""
+    """The file is not an archive at all; it may be sound as something else."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def _narrow(value: int) -> int:
 
 
 def _zip64(*values: int) -> bytes:
-    """The field that holds those of the values that are too large for 32 bits; nothing where none is."""
+    """The field that holds the values too large for 32 bits; empty where there are none."""
     wide = [value for value in values if value >= _WIDE_FROM]
     return struct.pack(f"<2H{len(wide)}Q", 1, 8 * len(wide), *wide) if wide else b""
 
@@ -195,7 +195,7 @@ def _text(name: bytes) -> str:
 
 
 def _widened(extra: bytes, *values: int) -> tuple[int, ...]:
-    """The sizes and the offset, those too large for 32 bits taken from the zip64 field."""
+    """The sizes and the offset; those too large for 32 bits are taken from the zip64 field."""
     wanted = values.count(_WIDE)
     if not wanted:
         return values

@@ -1,8 +1,8 @@
 """Arrays: aligned memory, the declaration of a parameter, and one flat vector for all of them.
 
 A network's parameters, its gradient and every optimizer slot are flat vectors of one `Layout`; layers see named
-windows on them. Partial results of shards are combined by `TreeSum`, whose order of additions depends on nothing
-but how many there are.
+windows on them. Partial results of shards are combined by `TreeSum`, whose order of additions depends only on
+how many there are.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def aligned(shape: Shape | int, dtype: npt.DTypeLike) -> Array:
 
 
 def shared(shape: Shape | int, dtype: npt.DTypeLike) -> Array:
-    """A zeroed C-contiguous array in memory that processes forked later have in common with this one, page-aligned."""
+    """A zeroed C-contiguous array, page-aligned, in memory shared with processes forked later."""
     shape = (shape,) if isinstance(shape, int) else shape
     size = math.prod(shape) * np.dtype(dtype).itemsize
     return np.frombuffer(mmap.mmap(-1, max(size, 1)), np.uint8, size).view(dtype).reshape(shape)
@@ -139,7 +139,7 @@ class TreeSum:
     """Adds up the results of shards in an order that depends only on their indices.
 
     Index 0 is added to 1, 2 to 3, then (0 1) to (2 3) and so on, each as soon as both halves are there, like the
-    carries of a binary counter; at the end what is left is added from the smallest block to the largest. Whoever
+    carries of a binary counter; at the end the remaining blocks are added from the smallest to the largest. Whoever
     finishes first, the tree is the same, and so are the bits. Block `i` of 2^level shards holds those from i * 2^level
     on. `add` may be called from any thread and takes over the array; `release` gets back each array that was added to
     another.
@@ -151,7 +151,7 @@ class TreeSum:
         self._release = release
 
     def add(self, index: int, value: Array, level: int = 0) -> None:
-        """Hand in the result of shard `index`, each index once; or of block `index` of 2^level shards."""
+        """Hand in the result of shard `index`, or of block `index` of 2^level shards; each index once."""
         while True:
             with self._lock:
                 sibling = self._pending.pop((level, index ^ 1), None)
@@ -169,7 +169,7 @@ class TreeSum:
         return len(self._pending)
 
     def total(self) -> Array:
-        """The sum of everything added, which it empties. Call it when all indices from 0 on have been handed in."""
+        """The sum of everything added; leaves the tree empty. Call it once all indices from 0 on are handed in."""
         blocks = [self._pending[key] for key in sorted(self._pending)]
         self._pending.clear()
         total = blocks[0]

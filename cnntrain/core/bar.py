@@ -9,6 +9,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from cnntrain.core.errors import printable
+
 
 class Bar:
     """A count on its way to `total`, such as bytes of a download or files of a folder. One thread advances it."""
@@ -17,11 +19,13 @@ class Bar:
         terminal = sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
         scale = unit == "B"
         self._bar: Any = (
-            tqdm(desc=what, total=total, initial=start, unit=unit, unit_scale=scale, leave=False) if terminal else None
+            tqdm(None, printable(what), total=total, initial=start, unit=unit, unit_scale=scale, leave=False)
+            if terminal
+            else None
         )
 
     def advance(self, count: int = 1) -> None:
-        """It has come this much further."""
+        """Count this many more."""
         if self._bar is not None:
             with contextlib.suppress(OSError, ValueError):
                 self._bar.update(count)

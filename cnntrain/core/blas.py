@@ -1,6 +1,6 @@
 """BLAS is the library behind matrix products; inside the workers it must run on one thread.
 
-Its own threads would split a product by their number, and with it the bits of the result. The package's
+Its own threads would split a product by their number, which would change the bits of the result. The package's
 `__init__` sets the environment variables that the library reads when NumPy loads it; `pin` asks the loaded library
 itself, whoever imported NumPy first.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import threading
 import warnings
 from collections.abc import Callable
@@ -22,6 +23,15 @@ _SYMBOLS = [  # (setter, getter) in the builds NumPy ships with or is linked to
     for suffix in ("64_", "_64", "")
 ] + [("MKL_Set_Num_Threads", "MKL_Get_Max_Threads")]
 
+CHOOSE_KERNELS = (  # environment variables that decide with which instructions libraries compute, and so about bits
+    "OPENBLAS_CORETYPE",
+    "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "MKL_DEBUG_CPU_TYPE",
+    "BLIS_ARCH_TYPE",
+    "NPY_DISABLE_CPU_FEATURES",
+    "NPY_ENABLE_CPU_FEATURES",
+)
 
 _WORKSPACE = 2**27  # bytes of address space for a thread that multiplies: 32 MB of OpenBLAS, 64 of the C library
 _SIDE, _TIMES = 384, 4  # of products that need a workspace, and take long enough for the threads to overlap
@@ -68,10 +78,17 @@ def pin() -> bool:
 
 
 def description() -> str:
-    """Name and version of the BLAS NumPy was built with, and of its kernels where the library tells."""
+    """Name and version of the BLAS NumPy was built with."""
     configured = np.show_config(mode="dicts")
     blas = configured.get("Build Dependencies", {}).get("blas", {}) if isinstance(configured, dict) else {}
-    text = f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()
+    return f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()
+
+
+def kernel() -> str:
+    """The processor whose kernels the BLAS uses: "Haswell"; else the variables that choose one, or "unknown".
+
+    A product's bits depend on it: kernels differ in the order of their sums, and in what they fuse.
+    """
     for path in _loaded_libraries():
         library = ctypes.CDLL(path)
         for prefix in ("scipy_", ""):
@@ -80,8 +97,9 @@ def description() -> str:
                 if hasattr(library, symbol):
                     function = getattr(library, symbol)
                     function.restype = ctypes.c_char_p
-                    return f"{text} ({function().decode()})"
-    return text
+                    return str(function().decode())
+    chosen = [f"{name}={os.environ[name]}" for name in CHOOSE_KERNELS if os.environ.get(name)]
+    return " ".join(chosen) or "unknown"
 
 
 def reserve(threads: int, run: Callable[[int, Callable[[int, int], None]], None]) -> None:

@@ -1,4 +1,5 @@
-"""The console shows how training goes: a bar on a terminal, plain lines elsewhere, every line in train.log too.
+"""The console shows how training goes: a bar on a terminal, plain lines elsewhere, and every line goes to train.log
+too.
 
 It is a convenience: a closed or full stderr never stops a run.
 """
@@ -15,12 +16,14 @@ from typing import Any, Literal
 
 from tqdm import tqdm
 
+from cnntrain.core.errors import printable
 from cnntrain.core.sparkline import sparkline
+from cnntrain.core.terminal import draw, shown
 
 Progress = Literal["auto", "bar", "plain", "none"]
 
 _LINE_EVERY = 10.0  # seconds between two plain lines within an epoch
-_BAR = "{desc} {bar:4} {n_fmt}/{total_fmt}{postfix}"  # in 80 columns
+_BAR = "{desc} {bar} {n_fmt}/{total_fmt}{postfix}"  # as long as the terminal leaves it room
 _BAR_EVERY = 0.2  # seconds between two updates of the numbers beside the bar
 _SPLITS = ("train", "val", "val_average")  # whose values a row of an epoch shows
 _BEST, _PLAIN = "\x1b[1;32m", "\x1b[0m"
@@ -28,7 +31,7 @@ _BEST, _PLAIN = "\x1b[1;32m", "\x1b[0m"
 
 @dataclass(frozen=True)
 class Epoch:
-    """An epoch that is over: its number of how many, its values ("val/loss" -> number), its training seconds."""
+    """A finished epoch: its number, the number of epochs, its values ("val/loss" -> number), its training seconds."""
 
     number: int
     of: int
@@ -84,7 +87,7 @@ class Console:
         warned: Callable[[str], None] | None = None,
     ) -> None:
         """`warned` is told of warnings in place of stderr."""
-        there = sys.stderr is not None and not sys.stderr.closed  # not so after `2>&-`
+        there = sys.stderr is not None and not sys.stderr.closed  # None after `2>&-`
         if progress == "auto":
             progress = "bar" if there and sys.stderr.isatty() else "plain"
         elif progress == "bar" and not there:
@@ -99,7 +102,7 @@ class Console:
 
     def say(self, text: str) -> None:
         """Print a message."""
-        self._write(text, show=not self._quiet)
+        self._write(shown(text), show=not self._quiet)
 
     def detail(self, text: str) -> None:
         """Print a message for those who asked for more."""
@@ -108,6 +111,7 @@ class Console:
 
     def warn(self, text: str) -> None:
         """Print a warning; not silenced by quiet."""
+        text = printable(text)
         self._write(f"cnntrain: warning: {text}", show=self._warned is None)
         if self._warned is not None:
             self._warned(text)
@@ -180,13 +184,12 @@ class Console:
 
     def _print(self, text: str) -> None:
         self._last_shown = time.monotonic()
-        if sys.stderr is not None:
-            with contextlib.suppress(OSError, ValueError):
-                if self._bar is not None:
-                    self._bar.clear()
-                print(text, file=sys.stderr, flush=True)
-                if self._bar is not None:
-                    self._bar.refresh()
+        with contextlib.suppress(OSError, ValueError):
+            if self._bar is not None:
+                self._bar.clear()
+            draw(text)
+            if self._bar is not None:
+                self._bar.refresh()
 
 
 def _terminal_size() -> tuple[int, int]:

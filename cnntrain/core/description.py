@@ -1,4 +1,4 @@
-"""A description is what a source says of its samples: what a network and its task must know of the data."""
+"""A description is what a source says of its samples: what a network and its task must know about the data."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from cnntrain.core.arrays import Shape
 
-CLASSES, VALUES = "classes", "target values"  # what targets can be; a word of its own for whatever else they are
+CLASSES, VALUES = "classes", "target values"  # what targets can be; anything else gets a word of its own
 
 
 @dataclass(frozen=True)
@@ -37,5 +37,5 @@ class Description:
 
 
 def size_text(shape: Shape) -> str:
-    """A shape as people write it: 28x28x1."""
+    """A shape as people write one: 28x28x1."""
     return "x".join(map(str, shape))

@@ -1,4 +1,4 @@
-"""What is to be shown, said without saying how: answers to a sample, and the sections of an evaluation.
+"""What is to be shown, without saying how: the answers for a sample, and the sections of an evaluation.
 
 Tasks return these; the command line and the report render them, and neither asks what the task is.
 """
@@ -16,7 +16,7 @@ _HALF = 460  # pixels of half a page
 
 @dataclass(frozen=True)
 class Answer:
-    """What a network says of one sample, in the forms that `predict` prints.
+    """What a network says about one sample, in the forms that `predict` prints.
 
     text       for people, one line
     document   for `--json`, beside the path
@@ -68,7 +68,7 @@ class Bars:
 
 @dataclass(frozen=True)
 class Plot:
-    """Lines and bars over two axes, and the same in numbers, for whoever wants them or cannot be drawn for."""
+    """Lines and bars over two axes, and the same in numbers, for readers who want them or cannot see the drawing."""
 
     name: str  # of its PNG file
     title: str
@@ -80,7 +80,7 @@ class Plot:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Counts (k, k) of what is true (rows) and what was said (columns)."""
+    """Counts (k, k) by true class (rows) and predicted class (columns)."""
 
     name: str  # of its PNG file
     title: str
@@ -92,7 +92,7 @@ class Matrix:
 class Gallery:
     """Samples, by their positions (n,) in the split, each with lines under it; the first line is the answer.
 
-    `nothing` is said where there are none; a gallery that says nothing then is left out.
+    `nothing` is the text shown where there are none; a gallery without such a text is then left out.
     """
 
     name: str  # of its PNG file

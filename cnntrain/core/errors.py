@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-_WINDOW = 160  # of a longer source line, only this many letters around the place are shown
+_WINDOW = 160  # only this many letters around the place are shown of a longer source line
 
 
 def printable(text: str) -> str:
-    """A text as one line that no terminal acts upon: what cannot be printed is shown as its escape."""
+    """A text as one line that no terminal acts upon: what cannot be printed is shown escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -38,14 +38,14 @@ class Problem:
     notes: tuple[str, ...] = ()  # further lines, shown under the caret
 
     def __str__(self) -> str:
-        lines = [f"{self.where}: {self.message}"]
+        lines = [printable(f"{self.where}: {self.message}")]
         if self.where.text:
             first = max(0, self.where.column - _WINDOW // 2) if len(self.where.text) > _WINDOW else 0
             shown = self.where.text[first : first + _WINDOW]
             before = shown[: self.where.column - 1 - first]
             caret = "".join("\t" if letter == "\t" else " " for letter in before) + "^"
             lines += ["    " + shown, "    " + caret]
-        lines += ["    " + note for note in self.notes]
+        lines += ["    " + printable(note) for note in self.notes]
         return "\n".join(lines)
 
 
@@ -78,7 +78,7 @@ class DataError(CnntrainError):
 
 
 class CheckpointError(CnntrainError):
-    """A checkpoint is missing, damaged, hostile, or of another network."""
+    """A checkpoint is missing, damaged, hostile, or belongs to another network."""
 
     exit_code = 4
 
@@ -90,7 +90,7 @@ class StorageError(CnntrainError):
 
 
 class LostWorkerError(StorageError):
-    """A process that took part in training was ended from outside, as a system does that is short of memory."""
+    """A process that took part in training was ended from outside, as happens when the system runs out of memory."""
 
 
 class DivergedError(CnntrainError):

@@ -23,10 +23,13 @@ from types import TracebackType
 from typing import BinaryIO
 
 from cnntrain.core.errors import RunDirectoryError, StorageError
+from cnntrain.core.failures import system_failure, unreadable
 
+IN_USE = "is in use by"  # in the message of a lock that somebody else holds
 TEMPORARY = ".cnntrain-tmp-"  # only files of this pattern are ever cleaned up
 _LARGEST_WRITE = 2**30  # macOS refuses a write of 2 GiB, Linux cuts it short
 _GATHERED = 2**16  # smaller pieces are written together, larger ones as they are
+_TRIES = 100  # to make a link where others make one at the same time
 _TAIL = 2**16  # a log is searched for its last newline in blocks of this size
 
 _OWN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW  # a stranger's link must not lead to another's file
@@ -119,12 +122,15 @@ def _fsync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def _temporary(directory: Path, purpose: str = "") -> Path:
+    """A name to write under before renaming, which nobody has had before."""
+    return directory / f"{TEMPORARY}{purpose}{os.getpid()}-{secrets.token_hex(8)}"
+
+
 @contextlib.contextmanager
-def _temporary(directory: Path, purpose: str = "") -> Iterator[Path]:
-    """A name to write under before renaming; what is left of it after a failure is removed."""
-    path = directory / f"{TEMPORARY}{purpose}{os.getpid()}-{secrets.token_hex(8)}"
+def _removed_on_failure(path: Path) -> Iterator[None]:
     try:
-        yield path
+        yield
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(path)
@@ -153,27 +159,54 @@ def make_new_directory(path: Path) -> bool:
 
 
 def write_atomic(path: Path, chunks: bytes | Iterable[bytes | memoryview]) -> None:
-    """Replace `path` by the given bytes, durably: after return it survives a power cut, before it the old file does.
+    """Replace `path` by the given bytes, durably: once this returns, the new file survives a power cut; until then, the
+    old one does.
 
     Memory views are of bytes (format "B"); large ones are not copied. Chunks may be made while they are written.
     """
     if isinstance(chunks, bytes):
         chunks = (chunks,)
     with _explained("write", path, sum(map(len, chunks)) if isinstance(chunks, Sequence) else None):
-        _replace(path, chunks)
+        remove_abandoned(path.parent)
+        _replace(path.parent, chunks, lambda: path)
 
 
-def _replace(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
-    with _temporary(path.parent) as temporary:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+def write_named(directory: Path, chunks: Iterable[bytes | memoryview], name: Callable[[], Path]) -> Path:
+    """Like `write_atomic`, of what gets its name, in that directory, by what it turns out to hold; returns it."""
+    with _explained("write in", directory):
+        remove_abandoned(directory)
+        return _replace(directory, chunks, name)
+
+
+def _replace(directory: Path, chunks: Iterable[bytes | memoryview], name: Callable[[], Path]) -> Path:
+    temporary, descriptor = _create_owned(directory)
+    with _removed_on_failure(temporary):
+        owned = os.dup(descriptor)  # the lock lasts until the file has its name
         try:
-            for chunk in _gathered(chunks):
-                _write_all(descriptor, chunk)
-            os.fsync(descriptor)  # never tried twice: after a failure the pages may be gone
+            try:
+                for chunk in _gathered(chunks):
+                    _write_all(descriptor, chunk)
+                os.fsync(descriptor)  # never tried twice: after a failure the pages may be gone
+            finally:
+                os.close(descriptor)
+            path = name()
+            os.replace(temporary, path)
         finally:
-            os.close(descriptor)
-        os.replace(temporary, path)
-    _fsync_directory(path.parent)
+            os.close(owned)
+    _fsync_directory(directory)
+    return path
+
+
+def _create_owned(directory: Path) -> tuple[Path, int]:
+    """Create a file, locked while it is open, so that whoever finds it knows whether anybody still writes it."""
+    while True:
+        path = _temporary(directory)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        with contextlib.suppress(OSError):  # a file system without locks: then nobody takes it for abandoned, either
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return path, descriptor
+        os.close(descriptor)  # somebody has found it before it was locked, and removed it
 
 
 def remove(path: Path) -> None:
@@ -183,31 +216,26 @@ def remove(path: Path) -> None:
 
 
 def remove_temporaries(directory: Path) -> None:
-    """Remove what a killed process of ours left half-written. Only under the directory's lock."""
+    """Remove what a killed process of this program left half-written. Only under the directory's lock."""
     for path in directory.glob(TEMPORARY + "*"):
         remove(path)
 
 
 def remove_abandoned(directory: Path) -> None:
-    """Remove what processes of ours that are gone left half-written in a directory that several may use at a time.
+    """Remove what killed processes of ours left half-written in a directory that several may use at a time.
 
-    One that is written from another machine looks abandoned too: its writer then finds its file gone, and says so.
+    A file that is being written is locked by who writes it, wherever that runs: process numbers say nothing, since in
+    containers they are all alike. What cannot be removed stays.
     """
     for path in directory.glob(TEMPORARY + "*"):
-        owner = path.name.removeprefix(TEMPORARY).rpartition("-")[0].rpartition("-")[2]
-        if owner.isdecimal() and not _runs(int(owner)):
-            remove(path)
-
-
-def _runs(process: int) -> bool:
-    """Whether there is a process of this number."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # somebody else's
-    return True
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    os.unlink(path)
+            finally:
+                os.close(descriptor)
 
 
 def link(target: str, path: Path) -> None:
@@ -215,17 +243,20 @@ def link(target: str, path: Path) -> None:
 
     The link is a convenience: a file system that has none, or a directory that takes none, goes without.
     """
-    with _explained("link", path), _temporary(path.parent) as temporary:
+    temporary = path.with_name(f"{TEMPORARY}{path.name}")  # one name for all: what a killed process left is used up
+    with _explained("link", path):
         if path.exists() and not path.is_symlink():
             return
         try:
-            os.symlink(target, temporary)
+            _symlink(target, temporary)
         except OSError as error:
             if error.errno in _NO_LINKS:
                 return
             raise
         try:
             os.replace(temporary, path)
+        except FileNotFoundError:
+            return  # another process has renamed it: the last one counts
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
@@ -233,16 +264,29 @@ def link(target: str, path: Path) -> None:
                 raise
 
 
+def _symlink(target: str, path: Path) -> None:
+    """Make a link, in place of one that was left there."""
+    for _ in range(_TRIES):
+        try:
+            return os.symlink(target, path)
+        except FileExistsError:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+
 def probe(directory: Path) -> None:
     """Prove that the directory can be written, synced and renamed in, before hours are spent computing."""
-    with _explained("write in", directory), _temporary(directory, "probe-") as path:
+    path = _temporary(directory, "probe-")
+    with _explained("write in", directory), _removed_on_failure(path):
         for _ in range(2):  # the second time over a file, as a checkpoint is
-            _replace(path, (b"probe",))
-        os.unlink(path)
+            _replace(directory, (b"probe",), lambda: path)
+        with contextlib.suppress(FileNotFoundError):  # it looked abandoned to somebody
+            os.unlink(path)
 
 
 def require_space(directory: Path, size: int, purpose: str) -> None:
-    """Raise StorageError where a directory has no room for so many bytes more, as far as the system says."""
+    """Raise StorageError where a directory has no room for this many more bytes, as far as the system says."""
     there = free(directory)
     if there is not None and there < size:
         raise StorageError(f"{directory} has no room for {purpose}{_shortage(size, there)}. {_ADVICE[errno.ENOSPC]}")
@@ -251,7 +295,7 @@ def require_space(directory: Path, size: int, purpose: str) -> None:
 class AppendLog:
     """A file that grows by whole lines, one `write` each, so that a kill leaves at most one torn last line.
 
-    Opened at a known length, it loses what lies beyond, written after the checkpoint being resumed; without one,
+    Opened at a known length, it loses what lies beyond, written after the checkpoint being resumed; opened without one,
     it loses a torn last line.
     """
 
@@ -292,7 +336,7 @@ class AppendLog:
         self.extend(line.encode(errors="backslashreplace") + b"\n")
 
     def extend(self, data: bytes) -> None:
-        """Add bytes, for files of records that are no lines. A failed write leaves the file as it was."""
+        """Add bytes, for files whose records are not lines. A failed write leaves the file as it was."""
         with _explained("write", self.path, len(data)):
             try:
                 os.lseek(self._descriptor, self.length, os.SEEK_SET)
@@ -339,7 +383,7 @@ class DirectoryLock:
         except BlockingIOError:
             owner = os.pread(self._descriptor, 200, 0).decode(errors="replace").strip() or "another process"
             raise RunDirectoryError(
-                f"{self.path.parent} is in use by {owner}. Wait for it to end, or choose another --run-dir"
+                f"{self.path.parent} {IN_USE} {owner}. Wait for it to end, or choose another --run-dir"
             ) from None
         since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
         os.ftruncate(self._descriptor, 0)
@@ -372,8 +416,8 @@ def opened(path: str | Path) -> BufferedReader:
 def open_regular(path: Path, fail: Callable[[str], Exception]) -> Iterator[BinaryIO]:
     """A regular file, open for reading; `fail(reason)` makes the exception for anything else, read errors included.
 
-    Opened without blocking, because a FIFO that nobody writes to would hang. A failing device is no fault of the file:
-    StorageError.
+    Opened without blocking, because a FIFO that nobody writes to would hang. What is no fault of the file, such as a
+    failing device or too many open files, is a StorageError.
     """
     try:
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
@@ -381,9 +425,9 @@ def open_regular(path: Path, fail: Callable[[str], Exception]) -> Iterator[Binar
                 raise fail("is not a regular file")
             yield file
     except OSError as error:
-        if error.errno == errno.EIO:
-            with _explained("read", path):
-                raise
+        failure = system_failure(error)
+        if failure is not None:
+            raise unreadable(path, failure) from error
         raise fail(f"cannot be read: {error.strerror or error}") from error
 
 
@@ -402,14 +446,16 @@ def read_limited(path: Path, limit: int, fail: Callable[[str], Exception]) -> by
 class PartialFile:
     """A file that grows under a name of its own, `NAME.part`, until it is whole and takes its place.
 
-    What an interrupted process has left of it is gone on with. One process at a time. Raises StorageError.
+    What an interrupted process has left of it is continued. One process at a time. Raises StorageError.
     """
 
     def __init__(self, path: Path) -> None:
         self.path, self.part = path, path.with_name(f"{path.name}.part")
         with _explained("open", self.part):
-            self._descriptor = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._descriptor = os.open(self.part, _OWN | os.O_NONBLOCK, 0o666)
             try:
+                if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+                    raise StorageError(f"{self.part} is not a regular file. Remove it and run the command again")
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self.length = os.lseek(self._descriptor, 0, os.SEEK_END)
             except BlockingIOError:
@@ -426,7 +472,7 @@ class PartialFile:
         self.length += len(data)
 
     def read(self, size: int = 2**20) -> Iterator[bytes]:
-        """What it holds, from its beginning."""
+        """The bytes it holds, from its beginning."""
         with _explained("read", self.part):
             for start in range(0, self.length, size):
                 yield os.pread(self._descriptor, size, start)

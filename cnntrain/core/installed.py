@@ -24,7 +24,7 @@ GROUP = "cnntrain.parts"
 
 @dataclass(frozen=True)
 class Origin:
-    """One declaration: which part, by which package, and where in it."""
+    """One declaration: which part, which package declares it, and where in the package it is."""
 
     kind: str
     name: str
@@ -49,7 +49,7 @@ def declared() -> tuple[Origin, ...]:
 
 
 def of_kind(kind: str, own: Mapping[str, type]) -> tuple[dict[str, Origin], dict[str, str]]:
-    """The declarations of a kind by name, and what is wrong with those that cannot be used; `own` are cnntrain's."""
+    """The declarations of a kind by name, and what is wrong with those that cannot be used; `own`: cnntrain's parts."""
     by_name: dict[str, list[Origin]] = {}
     for origin in declared():
         if origin.kind == kind:

@@ -16,7 +16,7 @@ _STATUS, _MEMINFO = Path("/proc/self/status"), Path("/proc/meminfo")
 
 
 def threads(asked: int | None = None) -> int:
-    """The number of worker threads: what was asked for, else the processors this process may use.
+    """The number of worker threads: the number asked for, or else the number of processors this process may use.
 
     Those it is bound to, those a container has time for, begun ones counted whole; and a container that allows few
     processes has to hold a thread and a process for each.
@@ -62,12 +62,12 @@ def require_room() -> None:
 
 
 def held() -> int:
-    """Bytes of physical memory this process has at the moment; where the system does not tell, the most it had."""
+    """Bytes of physical memory this process has at the moment; where the system does not tell, the most it has had."""
     return _kilobytes(_STATUS, "VmRSS:") or peak()
 
 
 def peak() -> int:
-    """The most bytes of physical memory this process had."""
+    """The most bytes of physical memory this process has had."""
     import resource
 
     # The other figure is in bytes on macOS, and on Linux begins with that of the process that started this one.
@@ -75,7 +75,7 @@ def peak() -> int:
 
 
 def free() -> int:
-    """Bytes this process could have beside those it holds: what nobody uses, within its limits."""
+    """Bytes this process could still get, beside those it holds: free memory, within its limits."""
     within = int(min(max(available() - held(), 0), limits().free))
     return min(within, _kilobytes(_MEMINFO, "MemAvailable:") or within)
 

@@ -1,7 +1,7 @@
 """Randomness is addressed, not stored: every draw is a function of the seed and of what it is for.
 
 There is no state to save or to share between threads: step 1000 draws what it draws whether training ran straight
-to it, was resumed, or was split over any number of workers.
+to it, was resumed, or was split among any number of workers.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A kind is a folder of the package; a part is a class in one of its files, registered by decorator.
 The folder is imported when the kind is first asked for, so adding a part means adding a file and
 nothing else, and a command that needs no part imports none. So are the parts of that kind that installed
-packages declare (installed.py); one that cannot be had is left out, and whoever asks for it is told why.
+packages declare (installed.py); one that cannot be loaded is left out, and asking for it says why.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ class Part:
 
     kind: ClassVar[str]  # set by each kind's base class
     name_in_config: ClassVar[str]  # set by @register
-    options: ClassVar[type | None] = None  # a dataclass of further keys the part's place in the config takes
+    options: ClassVar[type | None] = None  # a dataclass of further keys that the part's place in the config takes
 
 
-_OURS = "cnntrain."  # what our own modules' names begin with
+_OURS = "cnntrain."  # prefix of our own modules' names
 _parts: dict[str, dict[str, type[Part]]] = {kind: {} for kind in KINDS}
 _discovered: set[str] = set()  # kinds whose folder has been imported
 _extended: set[str] = set()  # kinds whose installed parts have been looked for
-_packages: dict[type[Part], str] = {}  # part -> the installed package it is of, "waves 0.1"
+_packages: dict[type[Part], str] = {}  # part -> the installed package it comes from, "waves 0.1"
 _unusable: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}  # installed parts, and why they cannot be used
-_added: list[tuple[str, str]] = []  # kind and name, in the order of registering
+_added: list[tuple[str, str]] = []  # kind and name, in the order they were registered
 
 P = TypeVar("P", bound=type[Part])
 
@@ -57,7 +57,7 @@ def register(name: str) -> Callable[[P], P]:
 
     def add(cls: P) -> P:
         if not cls.__module__.startswith(_OURS):
-            own(cls.kind)  # so that a name of ours is never taken
+            own(cls.kind)  # so that one of our names is never taken
         known = _parts[cls.kind]
         if name in known and known[name].__module__ != cls.__module__:
             raise ValueError(f"{cls.kind} {name!r} is registered twice: {known[name].__module__}, {cls.__module__}")
@@ -89,7 +89,7 @@ def parts(kind: str) -> dict[str, type[Part]]:
 
 
 def known(kind: str) -> dict[str, type[Part]]:
-    """The parts of a kind that are registered by now, whoever did it; imports nothing."""
+    """The parts of a kind that are registered so far, by whichever package; imports nothing."""
     return dict(_parts[kind])
 
 
@@ -100,7 +100,7 @@ def unusable(kind: str) -> dict[str, str]:
 
 
 def package_of(cls: type[Part]) -> str | None:
-    """The installed package that a part is of, with its version ("waves 0.1"); None of our own."""
+    """The installed package that a part comes from, with its version ("waves 0.1"); None for our own."""
     return _packages.get(cls)
 
 
@@ -119,7 +119,7 @@ def _extend(kind: str) -> None:
             if cls is None or not dataclasses.is_dataclass(cls) or (isinstance(found, type) and found is not cls):
                 raise TypeError(f"it is, or has, no dataclass with @register({name!r}) that is of the kind {kind}")
             _packages[cls] = origin.package
-        except (Exception, SystemExit) as error:  # whatever a stranger's module raises
+        except (Exception, SystemExit) as error:  # anything a foreign module may raise
             for other, undone in _added[before:]:
                 _parts[other].pop(undone, None)
             reason = " ".join(f"{type(error).__name__}: {error}".split())
@@ -129,7 +129,7 @@ def _extend(kind: str) -> None:
 
 
 def _require_declared(new: Iterable[tuple[str, str]], declared: set[tuple[str, str]]) -> None:
-    """What a module registers beside the part asked for is there whenever it is asked for, or not at all."""
+    """A module that registers more than the part asked for must declare the rest too, or none of it is registered."""
     for kind, name in new:
         if (kind, name) not in declared:
             raise TypeError(f"it registers the {KINDS[kind]} {name!r} too. Declare {kind}.{name} beside it")
@@ -160,7 +160,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known name that a word is most likely a misspelling of, or None; a higher cutoff wants more alike."""
+    """The known name that a word is most likely a misspelling of, or None; a higher cutoff demands a closer match."""
     folded = {name.replace("_", "").lower(): name for name in known}
     near = difflib.get_close_matches(word.replace("_", "").replace("-", "").lower(), folded, n=1, cutoff=cutoff)
     return folded[near[0]] if near else None

@@ -1,4 +1,4 @@
-"""A sparkline is a curve in one line of text: enough to see whether it still falls."""
+"""A sparkline is a curve in one line of text: enough to see whether it is still falling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON as we write and read it: valid for every reader, and refused where two readers could differ.
+"""JSON as we write and read it: valid for every reader, and refused where two readers could disagree.
 
 Numbers that are not finite are written as null, for JSON has no NaN; floats are written so that they come back as
 they were. Reading refuses duplicate keys, NaN, numbers beyond their type and nesting deeper than any of ours.

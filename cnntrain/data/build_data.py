@@ -39,12 +39,12 @@ class Data:
 
 
 def describe(loaded: Loaded) -> Description | None:
-    """Shape and classes as far as the config alone tells."""
+    """Shape and classes, as far as the config alone tells."""
     return cast(Dataset, loaded.experiment.data.source).describe()
 
 
 def task(loaded: Loaded, description: Description) -> Task:
-    """What the network is asked: what `task` says, else what fits the data and the loss. Raises ConfigError."""
+    """What the network is asked: `task`, or else the one that fits the data and the loss. Raises ConfigError."""
     chosen = cast(Task | None, loaded.experiment.task)
     try:
         if chosen is None:
@@ -67,7 +67,7 @@ def load(loaded: Loaded, source: Dataset, split: str, reader: Reader, some: bool
 def read_data(loaded: Loaded, reader: Reader = ALONE, measure: bool = True) -> Data:
     """Read training and validation samples, split and fit. Raises DataError, or ConfigError for an impossible split.
 
-    Without `measure`, transforms are left as the config has them: for who only wants the split.
+    Without `measure`, transforms are left as the config has them, for callers that only want the split.
     """
     experiment = loaded.experiment
     source = cast(Dataset, experiment.data.source)
@@ -180,7 +180,7 @@ def validates(experiment: Experiment) -> bool:
         return True
     try:
         return "val" in cast(Dataset, experiment.data.source).splits()
-    except DataError:  # to be raised by whoever reads the data
+    except DataError:  # reading the data will raise it
         return True
 
 
@@ -204,7 +204,7 @@ def loader(experiment: Experiment, data: Data) -> Loader:
 
 
 def class_counts(data: Data) -> list[int] | None:
-    """Training samples of each class; None where samples are not each of one class."""
+    """The number of training samples of each class; None where samples do not have one class each."""
     return data.task.counts(data.train.targets[data.train_indices], data.description)
 
 

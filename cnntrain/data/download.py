@@ -1,13 +1,17 @@
 """A download brings one file of known size and digest here, from whichever mirror has it.
 
-What a mirror says is not trusted: only the digest decides. A transfer that breaks off is gone on with, from the same
-mirror or the next one, now or by a later process.
+What a mirror says is not trusted: only the digest decides. It has so much time, whatever it sends meanwhile, and may
+send so many bytes. A transfer that breaks off is gone on with, from the same mirror or the next one, now or by a later
+process.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import http.client
+import io
+import socket
 import time
 import urllib.error
 import urllib.parse
@@ -21,10 +25,15 @@ from cnntrain.core.bar import Bar
 from cnntrain.core.errors import DataError, StorageError
 from cnntrain.core.files import PartialFile
 from cnntrain.data.manifest import digest
+from cnntrain.reading.input_files import is_special
 
 _PIECE = 2**16
 _SLOWEST = 2**10  # bytes that must come within a timeout, or the mirror counts as stalled
 _ATTEMPTS = 3  # at each mirror, each going on from the one before
+_RATE = 2**14  # bytes a second that a mirror must do on the whole
+_MOST_HEADERS = 2**18  # bytes before what an answer holds, and again after it
+_WRAPPING = 8  # times the bytes of a file that may arrive for it, as tiny chunks do
+_LONGEST_REASON = 200
 _HERE = ("127.0.0.1", "localhost", "::1")  # where http is as good as https
 
 
@@ -36,6 +45,38 @@ class Remote:
     size: int
     sha256: str
     mirrors: tuple[str, ...]
+
+
+class _Limits:
+    """What one attempt may take: so long until its headers are there, so long altogether, so many bytes."""
+
+    def __init__(self, timeout: float, deadline: float, size: int) -> None:
+        self.timeout, self._deadline, self._size = timeout, deadline, size
+        self._headers_until = time.monotonic() + timeout
+        self._bytes = _MOST_HEADERS
+        self.answers: list[http.client.HTTPResponse] = []  # to close, also those that urllib loses on the way
+
+    def left(self) -> float:
+        """Seconds that the next piece may take. Raises TimeoutError."""
+        left = min(self._deadline, self._headers_until) - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("took too long")
+        return min(left, self.timeout)
+
+    def count(self, received: int) -> None:
+        """Raises _MirrorError where more has arrived than there can be."""
+        self._bytes -= received
+        if self._bytes < 0:
+            raise _MirrorError("sends without end")
+
+    def begin(self) -> None:
+        """The headers are there, and what they announce may come."""
+        self._headers_until = self._deadline
+        self._bytes = _MOST_HEADERS + _WRAPPING * self._size
+
+    def end(self) -> None:
+        """All has come but what may follow it."""
+        self._bytes = min(self._bytes, _MOST_HEADERS)
 
 
 class _MirrorError(Exception):
@@ -59,9 +100,10 @@ def download(remote: Remote, folder: Path, timeout: float = 30.0) -> bool:
     failures: dict[str, _MirrorError] = {}
     with PartialFile(path) as part:
         for mirror in remote.mirrors:
+            deadline = time.monotonic() + _ATTEMPTS * timeout + remote.size / _RATE
             for _ in range(_ATTEMPTS):
                 try:
-                    _transfer(remote, f"{mirror}{remote.name}", part, timeout)
+                    _transfer(remote, f"{mirror}{remote.name}", part, _Limits(timeout, deadline, remote.size))
                     part.finish()
                     return True
                 except _MirrorError as error:
@@ -75,6 +117,8 @@ def download(remote: Remote, folder: Path, timeout: float = 30.0) -> bool:
 
 
 def _check_present(remote: Remote, path: Path) -> None:
+    if is_special(path):
+        raise DataError(f"{path.absolute()} is not a regular file. Remove it, or choose another --root")
     found = digest(path)
     if found != remote.sha256:
         raise DataError(
@@ -83,35 +127,119 @@ def _check_present(remote: Remote, path: Path) -> None:
         )
 
 
-def _transfer(remote: Remote, url: str, part: PartialFile, timeout: float) -> None:
+def _transfer(remote: Remote, url: str, part: PartialFile, limits: _Limits) -> None:
     """Bring what is missing of a file, and verify all of it. Raises _MirrorError."""
     if part.length > remote.size:
         part.restart()
+    begun = part.length  # by whatever mirror, process or stranger
     if part.length < remote.size:
         try:
-            with _open(url, part.length, timeout) as response:
+            with _open(url, part.length, limits) as response:
                 _accept(response, remote, part)
-                _receive(response, remote, part, timeout)
+                _receive(response, remote, part, limits.timeout)
         except urllib.error.HTTPError as error:
             error.close()
-            raise _MirrorError(f"{error.code} {error.reason}") from error
-        except (OSError, http.client.HTTPException) as error:
+            raise _MirrorError(_shortened(f"{error.code} {error.reason}")) from error
+        except (OSError, http.client.HTTPException, ValueError) as error:  # the last of addresses that are none
             reason = getattr(error, "reason", error)
-            raise _MirrorError(str(getattr(reason, "strerror", None) or reason or type(error).__name__)) from error
+            text = str(getattr(reason, "strerror", None) or reason or type(error).__name__)
+            raise _MirrorError(_shortened(text)) from error
+        finally:
+            for answer in limits.answers:
+                answer.close()
         if part.length < remote.size:
             raise _MirrorError(f"ended after {part.length:,} of {remote.size:,} bytes")
     sha = hashlib.sha256()
     for piece in part.read():
         sha.update(piece)
     if sha.hexdigest() != remote.sha256:
+        if begun:
+            part.restart()
+            raise _MirrorError("went on with other bytes than the file's")
         raise _MirrorError(f"sent other bytes: SHA-256 {sha.hexdigest()[:16]}...", wrong=True)
 
 
-def _open(url: str, start: int, timeout: float) -> Any:
+def _shortened(reason: str) -> str:
+    """What a mirror has said, in one line that is not too long."""
+    return " ".join(reason.split())[:_LONGEST_REASON]
+
+
+def _open(url: str, start: int, limits: _Limits) -> Any:
     headers = {"User-Agent": "cnntrain", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
-    return _OPENER.open(urllib.request.Request(_secure(url), headers=headers), timeout=timeout)
+    opener = urllib.request.build_opener(_SecureRedirects, _Http(limits), _Https(limits))
+    return opener.open(urllib.request.Request(_secure(url), headers=headers), timeout=limits.left())
+
+
+class _Watched(io.RawIOBase):
+    """What comes out of a connection, within limits."""
+
+    def __init__(self, connection: socket.socket, limits: _Limits) -> None:
+        self._file = connection.makefile("rb", buffering=0)
+        self._connection, self._limits = connection, limits
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Raises TimeoutError or _MirrorError at a limit."""
+        self._connection.settimeout(self._limits.left())
+        count: int | None = self._file.readinto(buffer)
+        self._limits.count(count or 0)
+        return count
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._file.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer that is read within limits."""
+
+    def __init__(self, limits: _Limits, connection: socket.socket, *arguments: Any, **options: Any) -> None:
+        super().__init__(connection, *arguments, **options)
+        self.fp.close()
+        self.fp = io.BufferedReader(_Watched(connection, limits))
+        self._limits = limits
+        limits.answers.append(self)
+
+    def begin(self) -> None:
+        """Read the headers."""
+        super().begin()
+        self._limits.begin()
+
+    def _read_and_discard_trailer(self) -> None:
+        self._limits.end()
+        super()._read_and_discard_trailer()  # type: ignore[misc]
+
+
+class _Http(urllib.request.HTTPHandler):
+    def __init__(self, limits: _Limits) -> None:
+        super().__init__()
+        self._limits = limits
+
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        """Ask within limits."""
+        return self.do_open(functools.partial(_connection, http.client.HTTPConnection, self._limits), req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def __init__(self, limits: _Limits) -> None:
+        super().__init__()
+        self._limits = limits
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        """Ask within limits."""
+        return self.do_open(functools.partial(_connection, http.client.HTTPSConnection, self._limits), req)
+
+
+def _connection(kind: Any, limits: _Limits, host: str, **options: Any) -> Any:
+    connection = kind(host, **options | {"timeout": limits.left()})
+    connection.response_class = functools.partial(_Response, limits)
+    return connection
 
 
 def _secure(url: str) -> str:
@@ -128,14 +256,8 @@ class _SecureRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
-        try:
-            return super().redirect_request(req, fp, code, msg, headers, _secure(newurl))
-        except _MirrorError:
-            fp.close()
-            raise
-
-
-_OPENER = urllib.request.build_opener(_SecureRedirects)
+        fp.close()  # or all that comes with it would be read
+        return super().redirect_request(req, fp, code, msg, headers, _secure(newurl))
 
 
 def _accept(response: Any, remote: Remote, part: PartialFile) -> None:
@@ -155,7 +277,7 @@ def _receive(response: Any, remote: Remote, part: PartialFile, timeout: float) -
     """Read to the end of the answer, never more than the file should have."""
     since, then = time.monotonic(), part.length
     with Bar(remote.name, remote.size, "B", part.length) as bar:
-        while piece := response.read1(_PIECE):
+        while part.length < remote.size and (piece := response.read1(min(_PIECE, remote.size - part.length + 1))):
             if part.length + len(piece) > remote.size:
                 raise _MirrorError(f"sent more than {remote.size:,} bytes", wrong=True)
             part.append(piece)

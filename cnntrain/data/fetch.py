@@ -18,7 +18,7 @@ from cnntrain.data.download import Remote, download
 from cnntrain.reading.input_files import reading
 
 _PIECE = 2**20
-_MOST_BESIDE = 10_000_000  # bytes of members that nobody asked for, beside which an archive is not the published one
+_MOST_BESIDE = 10_000_000  # bytes of unexpected members; with more, an archive is not the published one
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The loader hands out batches: which samples in which order, preprocessed by whoever asks.
+"""The loader hands out batches: which samples in which order, preprocessed by the worker that asks.
 
 Nothing here has state. The order of an epoch is a function of (seed, epoch), an augmentation of (seed, epoch,
 sample), a mixture of (seed, epoch, batch); training, validation, `eval` and `predict` share this one path from pixels
@@ -19,7 +19,7 @@ from cnntrain.parts.datasets.base import Images
 from cnntrain.parts.orders.base import Order
 from cnntrain.parts.transforms.base import Mixing, Transform
 
-Mixable = Callable[[Array], Array]  # targets -> the same in a form of which weighted sums can be taken
+Mixable = Callable[[Array], Array]  # targets -> the same in a form that weighted sums can be taken of
 
 FIT_CHUNK = 1024  # images a transform is shown at a time while it measures the training split
 
@@ -194,7 +194,7 @@ def _chunks(transforms: Sequence[Transform], images: Images, indices: Array) -> 
 def split_validation(targets: Array, share: float, seed: int, stratified: bool) -> tuple[Array, Array]:
     """Indices (training, validation) of a seeded split, both ascending.
 
-    Stratified: of every class that share, rounded by largest remainder so that the whole share is met; a class with
+    Stratified: that share of every class, rounded by largest remainder so that the whole share is met; a class with
     two samples or more keeps at least one for training.
     """
     groups = (
@@ -239,7 +239,7 @@ class Loader:
         labels: Array | None = None,
         mixable: Mixable | None = None,
     ) -> None:
-        """`labels` are the classes of all images of the split, where they have such, for orders that want to know.
+        """`labels` are the classes of all images of the split, where they have classes, for orders that need them.
 
         `mixable` makes targets such that transforms can mix them.
         """

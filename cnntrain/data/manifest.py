@@ -43,19 +43,20 @@ class Manifest:
     made: str = field(default_factory=lambda: time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()))
 
     def document(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """The manifest as JSON holds it."""
         rows = {path: [facts.size, facts.changed, facts.sha256] for path, facts in self.files.items()}
         return {"format": _FORMAT, "made": self.made, "files": rows}
 
 
 def sources(experiment: Experiment) -> list[Dataset]:
-    """Every source of the experiment that reads files, that of the validation samples too."""
+    """Every source of the experiment that reads files, including that of the validation samples."""
     chosen = [experiment.data.source, experiment.data.val]
     return [origin for source in chosen if isinstance(source, Dataset) for origin in source.origins()]
 
 
 def of(experiment: Experiment, known: Manifest | None = None) -> Manifest:
-    """Every file of every split as it is now, none of them read; digests out of `known` for those that look the same.
+    """Every file of every split as it is now, none of them read; digests come from `known` for those that look the
+    same.
 
     Raises DataError where a source finds files wanting.
     """
@@ -70,7 +71,7 @@ def of(experiment: Experiment, known: Manifest | None = None) -> Manifest:
 
 
 def changes(before: Manifest, now: Manifest) -> list[str]:
-    """What is not as it was, for people: "2 changed, first: ..."; empty where all is."""
+    """What is not as it was, for people: "2 changed, first: ..."; empty where nothing changed."""
     found = {
         "changed": [path for path in before.files if path in now.files and _differs(path, before, now)],
         "missing": [path for path in before.files if path not in now.files],
@@ -86,7 +87,7 @@ def warnings(before: Manifest, now: Manifest, since: str, advice: str) -> list[s
 
 
 def _differs(path: str, before: Manifest, now: Manifest) -> bool:
-    """Whether a file is another; one that was only touched is read again, where its digest was known."""
+    """Whether a file has changed; one that was only touched is read again, where its digest was known."""
     then, facts = before.files[path], now.files[path]
     if (then.size, then.changed) == (facts.size, facts.changed):
         return False

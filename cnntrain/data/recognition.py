@@ -1,4 +1,4 @@
-"""Recognition tells what kind of data lies at a path: each data source looks for itself whether it is its own."""
+"""Recognition tells what kind of data lies at a path: each data source checks whether it is one of its own."""
 
 from __future__ import annotations
 
@@ -49,4 +49,4 @@ def _instead(path: Path) -> str:
         )
     if path.suffix.lower() in _UNPACK:
         return "is an archive. Unpack it, and name the folder"
-    return "is no data that is known. Expected a .npz or .csv file, or a folder"
+    return "is not data of a known kind. Expected a .npz or .csv file, or a folder"

@@ -1,12 +1,12 @@
 """The engine takes the gradient of a batch, evaluates and predicts, shard by shard on a pool of workers.
 
 A batch is cut into shards of the graph's fixed size. Every shard is computed by the same operations on the same
-shapes whoever computes it, and results are added up in the order of `TreeSum`; so the number of workers changes
-when things happen, never what comes out.
+shapes whichever worker computes it, and results are added up in the order of `TreeSum`; so the number of workers
+changes when things happen, never what comes out.
 
 In a step of training each worker has a share of the shards, and workers wait for each other after every segment.
-They are threads, or, where an engine knows how another process comes by the batches of a step, processes: these go
-through the same calls, each with its own share, and leave for the others what these need in shared memory.
+Workers are threads or, where an engine knows how another process gets the batches of a step, processes: these go
+through the same calls, each with its own share, and leave what the others need in shared memory.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Engine:
         return vector
 
     def _take(self, batches: Sequence[Batch], step: int, team: Team) -> tuple[Array, list[tuple[int, Array]]]:
-        """What all workers do of a step, together: tally, totals of coupled nodes, and a finite loss's gradient."""
+        """What all workers do in a step, together: tally, totals of coupled nodes, gradient of a finite loss."""
         program = self._training
         vector, totals = program.run(batches, step, team, watch=self.watch)
         if np.isfinite(self.tally.mean_loss(vector)):
@@ -120,9 +120,9 @@ class Engine:
         return vector, totals
 
     def _team(self, shards: int) -> Team:
-        """Who takes a step with batches of so many shards: threads, or where that is possible processes."""
+        """The team that takes a step with batches of so many shards: threads or, where possible, processes."""
         if self._training.prepare(shards):
-            self.pool.end_processes()  # they would not have what has just been taken
+            self.pool.end_processes()  # they would not have the memory just taken
         if self.source is None or self.watch is not None or self.pool.threads == 1:
             return self.pool
         if self.pool.team(self._job) is self.pool:
@@ -130,7 +130,7 @@ class Engine:
         return self.pool.team(self._job)
 
     def _serve(self, team: Processes, step: float) -> None:
-        """Take a step in another process than the one that was asked for it."""
+        """Take a step in a process other than the one that was asked for it."""
         assert self.source is not None
         self._take(self.source(int(step)), int(step), team)
 

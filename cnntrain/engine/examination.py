@@ -1,7 +1,7 @@
-"""An examination takes a step once more, layer by layer, and finds the first number in it that is not finite.
+"""An examination repeats a step, layer by layer, and finds the first number in it that is not finite.
 
 It computes what the engine computes, with the same shards and random draws, but keeps everything and looks at it.
-That is slow and takes memory, so it is done once, after a step went wrong.
+That is slow and takes memory, so it is done once, after a step has gone wrong.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ class Examination:
     def _see(
         self, node: int, which: str, shards: Sequence[Array], what: What, places: Sequence[int] | None = None
     ) -> None:
-        """Take in an array, shard by shard; `places` are where in the step the shards begin."""
+        """Take in an array, shard by shard; `places` says where in the step the shards begin."""
         bad: list[int] = []
         finite = True
         for k, array in enumerate(shards):

@@ -1,4 +1,4 @@
-"""A fixed batch hands the engine arrays that are there already: for checks, comparisons and tests."""
+"""A fixed batch hands the engine existing arrays: for checks, comparisons and tests."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ class Fixed:
         return len(self.x)
 
     def fill(self, start: int, stop: int, x: Array) -> tuple[Array, Array]:
-        """Write samples start to stop into x; return their targets and weights, these in x's float type."""
+        """Write samples start to stop into x; return their targets and weights, the latter in x's float type."""
         x[...] = self.x[start:stop]
         return self.targets[start:stop], self.weights[start:stop].astype(x.dtype)

@@ -1,6 +1,6 @@
-"""Frames are put together of windows: on planned memory, for the engine, or on arrays of their own (passes.py).
+"""Frames are made up of windows: on planned memory, for the engine, or on arrays of their own (passes.py).
 
-Whatever a layer is to see of a shard, it sees the same in training, in a gradient check and in an examination, since
+A layer sees a shard in the same way in training, in a gradient check and in an examination, since
 `frame` alone makes it.
 """
 
@@ -43,7 +43,7 @@ def frame(
 
 
 class PlannedFrames:
-    """The frames of all nodes for shards of n samples, on the memory of a plan. Made once, used every step."""
+    """The frames of all nodes for shards of n samples, on the memory of a plan. Made once, used in every step."""
 
     def __init__(
         self,

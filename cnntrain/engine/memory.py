@@ -1,4 +1,4 @@
-"""The memory that training or evaluating a network takes beside its data, foretold before any of it is asked for."""
+"""The memory that training or evaluating a network takes beside its data, predicted before any of it is allocated."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def needed(graph: Graph, threads: int, batch_size: int, slots: int, training: bo
     activations = plan_of(graph, shard, np.dtype(np.float32), training).bytes(threads, shards)
     scratch = 2 * threads * min(BLOCK, graph.layout.size) if training else 0  # of the optimizer
     forked = 0
-    if training and threads > 1 and sys.platform == "linux":  # who validates are threads, with memory of their own
+    if training and threads > 1 and sys.platform == "linux":  # validation runs on threads, with memory of their own
         forked = (threads - 1) * PROCESS + plan_of(graph, shard, np.dtype(np.float32), False).bytes(threads - 1, 0)
     tallies = (_tallies(threads, shards if training else 0) if tally else 0) * tally * np.dtype(np.float64).itemsize
     return (graph.layout.size * (vectors + rows) + scratch) * item + activations + forked + tallies

@@ -1,7 +1,7 @@
 """Passes take one layer over the shards of a batch on arrays of their own, which stay and can be looked at.
 
-The engine does the same on planned memory, on several workers, and is made for speed. All that goes layer by layer out
-of curiosity does it by these: walks through a graph, examinations, gradient checks, the self-test.
+The engine does the same on planned memory, on several workers, and is made for speed. Everything that inspects a
+network layer by layer uses these: walks through a graph, examinations, gradient checks, the self-test.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Passes:
     ) -> list[Frame]:
         """The frames of shards, each given by its inputs (n, *shape), their outputs written.
 
-        `streams` gives the random generator of a shard. Of a coupled layer in training, `total` is the batch's.
+        `streams` gives the random generator of a shard. For a coupled layer in training, `total` is the batch's.
         """
         batch: dict[str, Any] = {}
         frames = [self._frame(xs, p, functools.partial(streams, k), batch) for k, xs in enumerate(shards)]
@@ -107,7 +107,7 @@ class Passes:
 
 
 def _share(frames: Sequence[Frame], partial: Callable[[Frame], Array]) -> None:
-    """Give all shards the sum of what each of them finds."""
+    """Give all shards the sum of their partial results."""
     total = tree_sum([partial(f) for f in frames])
     for f in frames:
         f.total = total

@@ -2,8 +2,8 @@
 
 A step is a timeline of calls: forward through the nodes, the loss, backward through them in reverse. At a coupled
 node the shards have to wait for each other; between two such barriers lies a segment. From the timeline each
-buffer's life is known, from the first call that writes it to the last that reads it, and buffers whose lives do not
-meet share memory. One that lives within a segment is the worker's; one that crosses a barrier is the shard's.
+buffer's lifetime is known, from the first call that writes it to the last that reads it, and buffers whose lifetimes do
+not overlap share memory. One that lives within a segment is the worker's; one that crosses a barrier is the shard's.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Plan:
             if isinstance(node.layer, Coupled)
         ]
         self.partial_size = 1 + max(sizes, default=0)  # values that the partial results of a shard take, and how many
-        self.scratch_bytes = max(  # of any shard, for one that is shorter may be cut into larger chunks
+        self.scratch_bytes = max(  # the most of any shard, since a shorter one may be cut into larger chunks
             bytes_of(self.workspace(i, n).scratch) for i in range(len(graph.nodes)) for n in range(1, shard + 1)
         )
 
@@ -175,7 +175,7 @@ class Plan:
         return self.first_writer(source) != i or source in inputs[:position]
 
     def _merge_in_place(self, i: int, lives: dict[Key, _Life]) -> None:
-        """Let y lie in x, and dx in dy, where the layer allows it and nobody else reads what is overwritten."""
+        """Let y lie in x, and dx in dy, where the layer allows it and nothing else reads what is overwritten."""
         node = self.graph.nodes[i]
         source = node.inputs[0]
         alone = self.consumers[source] == [i]
@@ -237,7 +237,7 @@ class Plan:
         return threads * (self.worker_bytes + self.scratch_bytes) + shards * self.shard_bytes
 
 
-plan_of = functools.lru_cache(maxsize=8)(Plan)  # a network's plans are asked for before it runs, too, and never change
+plan_of = functools.lru_cache(maxsize=8)(Plan)  # a network's plans are also asked for before it runs, and never change
 
 
 def _bytes(buffer: tuple[Shape, Any]) -> int:

@@ -39,7 +39,7 @@ class Pool:
         self._reserved = self._hanging = False
         self._jobs: list[WorkerCall] = []
         self._processes: Processes | None = None
-        self._known = 0  # how many of the jobs they know
+        self._known = 0  # how many of the jobs the processes know
         self._inboxes: list[SimpleQueue[_Run | None]] = [SimpleQueue() for _ in range(threads - 1)]
         workers = [
             threading.Thread(target=self._serve, args=(number, inbox), name=f"cnntrain-{number}", daemon=True)
@@ -81,7 +81,7 @@ class Pool:
             except Empty:
                 watchdog = watchdog or Watchdog(PATIENCE)
                 still = [watchdog.hangs(os.getpid(), worker.native_id or 0) for worker in self._workers]
-                if all(still):  # who is done does not run, either
+                if all(still):  # a thread that is done does not run, either
                     self._hanging = True
                     bark("a worker thread", _doing(self._workers))
 
@@ -96,7 +96,8 @@ class Pool:
         self.run(self.threads, lambda _thread, worker: task(worker))
 
     def agree(self, flags: tuple[int, ...]) -> tuple[int, ...]:
-        """The largest of each flag over all processes that lead this training, and so know each its own; here one does.
+        """The largest of each flag over all processes that lead this training, each of which knows its own; here there
+        is one.
 
         A signal reaches one process and time is up for each at its own moment, but all have to leave the same step.
         """
@@ -116,13 +117,13 @@ class Pool:
             self._known = len(jobs)
 
     def team(self, job: int) -> Team:
-        """Who does a job: the processes that are there and know it, or the threads of this pool."""
+        """The team for a job: the processes that are there and know it, or the threads of this pool."""
         return self._processes if self._processes and job < self._known else self
 
     def lead(self, team: Team, job: int, numbers: tuple[float, ...], mine: Callable[[Team], T]) -> T:
         """Do a job with its team: `mine(team)` here, while processes, told the numbers, do theirs; what `mine` returns.
 
-        Where it fails, the processes end, for nobody knows how far they are.
+        Where it fails, the processes end, since nothing tells how far they are.
         """
         try:
             if isinstance(team, Processes):
@@ -164,7 +165,7 @@ class Pool:
 
 
 def _doing(workers: Sequence[threading.Thread]) -> str:
-    """Where in this package the first thread is that does anything, as a message goes on: " in f (a/b.py:12)"."""
+    """Where in this package the first busy thread is, as the end of a message: " in f (a/b.py:12)"."""
     frames = sys._current_frames()
     for worker in workers:
         frame = frames.get(worker.ident or 0)

@@ -1,6 +1,6 @@
-"""Processes take the steps of training side by side: copies of this one, each with a Python interpreter of its own.
+"""Processes take the steps of training side by side: copies of this one, each with its own Python interpreter.
 
-Threads share one interpreter, and queue for it whenever two operations of NumPy end at about the same time; processes
+Threads share one interpreter, and queue for it whenever two NumPy operations end at about the same time; processes
 meet only where a step has them wait for each other. They are forked once everything is in place, so that they have the
 network and the data without a copy, and what they write for each other lies in shared memory (`arrays.shared`).
 """
@@ -20,12 +20,14 @@ from typing import NoReturn
 import numpy as np
 
 from cnntrain.core.arrays import shared
-from cnntrain.core.errors import LostWorkerError
+from cnntrain.core.errors import DataError, LostWorkerError, OutOfMemoryError, StorageError
 from cnntrain.engine.watchdog import Watchdog, bark
+from cnntrain.reading.stored import DESCRIPTORS
 
 SPINS = 200  # times a token is looked for before sleeping: as long as waking up takes
 PATIENCE = 0.5  # seconds between looks at whether the others live
 _TEXT = 8192  # bytes of a traceback that come back
+_EXPECTED = (MemoryError, OutOfMemoryError, StorageError, DataError)  # what a worker may meet that is no bug
 _NUMBERS = 8  # the most that are told at a time, how many they are included
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG of prctl(2)
 
@@ -47,7 +49,7 @@ class Processes:
         self.threads, self.rank = size, 0
         self._tokens = [context.Semaphore(0) for _ in range(size)]  # their operations order memory, too
         self._numbers = shared(_NUMBERS, np.float64)
-        self._failed = shared(2, np.int64)  # the rank that failed, the length of what it says
+        self._failed = shared(3, np.int64)  # the rank that failed, the length of what it says, which of _EXPECTED
         self._text = shared(_TEXT, np.uint8)
         self._parent = os.getpid()
         self._children: list[int] = []
@@ -70,7 +72,8 @@ class Processes:
         """Call task(rank), and return when every process has done so.
 
         Raises MemoryError where another had too little, LostWorkerError where one has ended, StorageError where one
-        hangs, RuntimeError with its traceback where it met another error.
+        hangs; StorageError, DataError or OutOfMemoryError where another met that, RuntimeError with its traceback
+        where it met anything else.
         """
         task(self.rank)
         self._release()
@@ -82,7 +85,7 @@ class Processes:
     def close(self) -> None:
         """End the others; they have nothing to lose."""
         if os.getpid() != self._parent:
-            return  # a fork of somebody else's, to whom they do not belong
+            return  # a fork made elsewhere, which does not own them
         for child in self._children:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
@@ -111,33 +114,26 @@ class Processes:
                 self._look(watchdog)
 
     def _look(self, watchdog: Watchdog) -> None:
-        """Raise LostWorkerError where a child has ended, StorageError where one hangs; who waits here does not."""
+        """Raise LostWorkerError where a child has ended, StorageError where one hangs; this one only waits."""
         for child in self._children:
             if watchdog.hangs(child, child):
                 bark(f"worker process {child}")
-            ended, status = os.waitpid(child, os.WNOHANG)
-            if ended:
+            how = _ended(child)
+            if how:
                 self._children.remove(child)
-                code = os.waitstatus_to_exitcode(status)
-                how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-                if code == -signal.SIGBUS:
-                    raise LostWorkerError(
-                        f"worker process {child} could not read data that is mapped into memory: the device failed, or "
-                        "the file was cut short meanwhile. Mend that and run the command again, to go on with --resume"
-                    )
                 raise LostWorkerError(
-                    f"worker process {child} was ended {how}, as a system does that is short of memory. "
+                    f"worker process {child} was ended{how}, as a system does that is short of memory. "
                     "Run the command again, to go on with --resume, with fewer threads (-j) if it was memory"
                 )
 
     def _give_up(self) -> None:
-        """A process has failed: the parent raises what it says, the others wait for their end."""
+        """A process has failed: the parent raises its error, the others wait to be ended."""
         if self.rank:
             self._wait_for_the_end()
-        rank, length = self._failed.tolist()
+        rank, length, expected = self._failed.tolist()
         text = bytes(self._text[:length]).decode(errors="replace")
-        if not text:
-            raise MemoryError(f"worker process {rank} got no memory")
+        if expected:
+            raise _EXPECTED[expected - 1](text or f"worker process {rank} got no memory")
         raise RuntimeError(f"worker process {rank} failed:\n{text}")
 
     def _fork(self, rank: int, work: Work) -> int:
@@ -165,7 +161,11 @@ class Processes:
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(nowhere, stream)
-        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        first = 3
+        for kept in sorted(DESCRIPTORS):
+            os.closerange(first, kept)
+            first = kept + 1
+        os.closerange(first, os.sysconf("SC_OPEN_MAX"))
 
     def _serve(self, work: Work) -> NoReturn:
         while True:
@@ -173,9 +173,10 @@ class Processes:
             try:
                 work(self, self._numbers[1 : 1 + int(self._numbers[0])].tolist())
             except BaseException as error:
-                said = b"" if isinstance(error, MemoryError) else traceback.format_exc()[-_TEXT:].encode()[-_TEXT:]
+                expected = next((number for number, kind in enumerate(_EXPECTED, 1) if isinstance(error, kind)), 0)
+                said = (str(error) if expected else traceback.format_exc()).encode(errors="replace")[-_TEXT:]
                 self._text[: len(said)] = np.frombuffer(said, np.uint8)
-                self._failed[:] = self.rank, len(said)
+                self._failed[:] = self.rank, len(said), expected
                 self._release()
                 self._wait_for_the_end()
 
@@ -183,3 +184,13 @@ class Processes:
         while os.getppid() == self._parent:
             self._tokens[self.rank].acquire(True, PATIENCE)
         os._exit(1)
+
+
+def _ended(child: int) -> str:
+    """How a child has ended, to follow "was ended"; empty while it lives."""
+    try:
+        ended, status = os.waitpid(child, os.WNOHANG)
+    except ChildProcessError:  # SIGCHLD is ignored: the system has kept nothing of it
+        return " by somebody"
+    code = os.waitstatus_to_exitcode(status)
+    return "" if not ended else f" by signal {-code}" if code < 0 else f" with exit code {code}"

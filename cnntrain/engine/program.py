@@ -62,7 +62,7 @@ class Program:
     ) -> tuple[Array, list[tuple[int, Array]]]:
         """Run the batches of a step; returns the tally and the coupled nodes' totals, batch by batch.
 
-        `collect` is given the outputs of each shard; `watch` is told by the workers the seconds each call took.
+        `collect` is given the outputs of each shard; the workers call `watch` with the seconds each call took.
         """
         tree = TreeSum()
         first = 0
@@ -200,7 +200,7 @@ class _Running:
 
             def share(worker: int) -> None:
                 start, stop = self.shares[worker]
-                with np.errstate(all="ignore"):  # whoever asked for the step looks whether the loss is finite
+                with np.errstate(all="ignore"):  # the caller of the step checks whether the loss is finite
                     for slot in range(start, stop):
                         self._shard(number, worker, slot, slot - start)
 

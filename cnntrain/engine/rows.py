@@ -52,7 +52,7 @@ class Bucket:
         self._workers: list[_Worker] = []
 
     def prepare(self, workers: int, most: int) -> None:
-        """Have memory for so many workers, each with a share of `most` shards at most."""
+        """Allocate memory for so many workers, each with a share of at most `most` shards."""
         rows = most if self._all_at_once else depth(most)
         memory = shared((workers, rows, self._size), self._dtype)
         bounds = [round_up(self._size * w // workers, ALIGNMENT // 4) for w in range(workers + 1)]
@@ -75,8 +75,8 @@ class Bucket:
     def hand_in(self, worker: int, shard: int, row: GradientRow) -> None:
         """Add the row of the step's shard number `shard` to its neighbours.
 
-        A worker hands in in ascending order, so that the sum is left in the row of the first of two, and rows are taken
-        and given back as from a stack.
+        A worker hands in rows in ascending order, so that the sum is left in the row of the first of two, and rows are
+        taken and given back as from a stack.
         """
         self._workers[worker].share.add(shard, row.vector)
 
@@ -130,7 +130,7 @@ class _Worker:
     def reset(self) -> None:
         self.share = TreeSum()  # of the rows handed in of a batch
         self.tree = TreeSum(self.release)
-        self.copied = False  # whether the tree holds copies, for the rows are used for more than one batch
+        self.copied = False  # whether the tree holds copies, because the rows are used for more than one batch
 
     def copy(self, part: Array) -> Array:
         self.copied = True

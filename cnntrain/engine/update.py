@@ -61,7 +61,7 @@ class Updater:
     def __init__(
         self, optimizer: Optimizer, layout: Layout, pool: Pool, params: Array, grads: Array, rules: Rules | None = None
     ) -> None:
-        """`params` and `grads` lie in shared memory (`arrays.shared`), for processes of the pool may take part."""
+        """`params` and `grads` lie in shared memory (`arrays.shared`), since processes of the pool may take part."""
         self.optimizer, self.pool, self.rules = optimizer, pool, rules or Rules()
         self._params, self._grads = params, grads
         self.slots = {name: shared(layout.size, params.dtype) for name in optimizer.state_names()}

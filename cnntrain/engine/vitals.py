@@ -15,10 +15,10 @@ SAMPLES = 64  # that a rectifier is shown before it counts as dead
 
 
 class Vitals:
-    """The measurements of one engine. They cost little, and nothing at the steps at which nobody asks."""
+    """The measurements of one engine. They cost little, and nothing at steps where they are not asked for."""
 
     def __init__(self, engine: Engine, batch: Batch) -> None:
-        """Of `batch` the first SAMPLES are what rectifiers are shown."""
+        """Rectifiers are shown the first SAMPLES of `batch`."""
         self._engine, self._batch = engine, batch
         self._trained = slice(0, engine.graph.layout.trained)
         self._before = aligned(0, engine.params.dtype)

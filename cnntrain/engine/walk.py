@@ -1,6 +1,6 @@
 """A walk takes a few shards through a graph one layer after the other, where everything on the way can be looked at.
 
-The engine reuses its buffers and is made for speed; a walk keeps what is asked for and is made for curiosity: dead
+The engine reuses its buffers and is made for speed; a walk keeps what is asked for and is made for inspection: dead
 rectifiers, Grad-CAM, the examination of a step that went wrong.
 """
 
@@ -87,10 +87,10 @@ class Walk:
         return gradients[at]
 
     def _passes_of(self, i: int, node: Node) -> Passes:
-        """Of node i.
+        """The passes of node i.
 
         In evaluation a layer is told that it trains, so that it keeps what backward needs: that changes no output of
-        one that is neither coupled nor random. A coupled one has no need of it, and a random one is left out.
+        one that is neither coupled nor random. A coupled one does not need it, and a random one is left out.
         """
         layer = node.layer
         training = not node.options.freeze

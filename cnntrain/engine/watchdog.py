@@ -1,4 +1,4 @@
-"""A watchdog tells a worker that hangs from one that is slow: who hangs does not run at all, and is not ready to run.
+"""A watchdog tells a worker that hangs from one that is slow: a hung worker gets no CPU time and is not runnable.
 
 A worker that computes runs, however slowly; so does one that reads from a slow disk, between two pieces. One that waits
 for what never comes, such as a server's answer, does not run for a nanosecond, and Linux counts those. It is looked at
@@ -18,14 +18,14 @@ _WAITING = "SD"  # states of proc(5): asleep, and waiting for a disk
 
 
 class Watchdog:
-    """Looks at workers, `period` seconds after it has looked before. Elsewhere than on Linux it sees nothing."""
+    """Looks at workers, `period` seconds after it has looked before. On systems other than Linux it sees nothing."""
 
     def __init__(self, period: float) -> None:
         self._most = round(STILL / period)
         self._seen: dict[int, tuple[int | None, int]] = {}  # thread -> nanoseconds it had run, looks since it last did
 
     def hangs(self, process: int, thread: int) -> bool:
-        """Look at a thread of a process once more: whether it has not run for too many looks."""
+        """Look at a thread of a process once more: whether it has now gone too many looks without running."""
         ran = _ran(Path(f"/proc/{process}/task/{thread}"))
         before, looks = self._seen.get(thread, (None, 0))
         looks = looks + 1 if ran is not None and ran == before else 0
@@ -34,13 +34,13 @@ class Watchdog:
 
 
 def _ran(task: Path) -> int | None:
-    """For how many nanoseconds a thread that waits has run; None of one that does not wait, or cannot be looked at."""
+    """How many nanoseconds a waiting thread has run; None where it does not wait, or cannot be looked at."""
     try:
         state = (task / "stat").read_text().rpartition(")")[2].split()[0]
         ran = int((task / "schedstat").read_text().split()[0])
     except (OSError, ValueError, IndexError):
         return None
-    return ran or None if state in _WAITING else None  # 0 is what a system says that does not count
+    return ran or None if state in _WAITING else None  # a system that does not count says 0
 
 
 def bark(worker: str, doing: str = "") -> NoReturn:

@@ -1,1 +1,1 @@
-"""A graph of layers out of a config."""
+"""A graph of layers, built from a config."""

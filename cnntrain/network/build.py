@@ -1,4 +1,4 @@
-"""Build turns a config into a network: the graph, the loss and the metrics, the first parameters.
+"""Build turns a config into a network: the graph, the loss and the metrics, the initial parameters.
 
 Straight-line code, in the order in which things depend on each other. What does not fit together is reported at the
 line of the config that says it.
@@ -44,7 +44,7 @@ class Network:
 
     @property
     def image_shape(self) -> Shape:
-        """Of one sample as it is stored, before any transform."""
+        """Shape of one sample as it is stored, before any transform."""
         return self.data.shape
 
     @property
@@ -102,7 +102,8 @@ def network(loaded: Loaded, description: Description) -> Network:
 
 
 def balanced(loaded: Loaded, network: Network, counts: Sequence[int] | None) -> Network:
-    """The network with balanced class weights as numbers, by how many training samples each class has, if it has such.
+    """The network with balanced class weights turned into numbers, from the training samples of each class, if it has
+    such weights.
 
     Raises ConfigError where the loss cannot be balanced by them.
     """
@@ -116,7 +117,7 @@ def balanced(loaded: Loaded, network: Network, counts: Sequence[int] | None) -> 
 
 
 def _problem_of_loss(loaded: Loaded, graph: Graph, error: ValueError) -> ConfigError:
-    """An error at the loss, or where the config says nothing of it at the last layer."""
+    """An error at the loss, or at the last layer where the config does not mention the loss."""
     return ConfigError(Problem(loaded.marks.get("loss", graph.nodes[-1].where), str(error)))
 
 
@@ -182,7 +183,7 @@ def optimizer(experiment: Experiment) -> Optimizer:
 def initialize(graph: Graph, init: InitConfig, seed: int, params: Array) -> None:
     """Write the first values of every parameter into the flat vector.
 
-    Each parameter draws from a stream of its own name, so that adding a layer leaves the others' values alone.
+    Each parameter draws from a stream of its own name, so that adding a layer leaves the other layers' values alone.
     """
     views = graph.layout.views(params)
     for node in graph.nodes:
@@ -207,6 +208,6 @@ def _initializer(node: Node, init: InitConfig, which: str) -> Initializer:
 
 
 def _own(node: Node, which: str) -> Part | None:
-    """The initializer the layer was given itself: `init` for weights and scales, `bias_init` for biases and shifts."""
+    """The initializer given to the layer itself: `init` for weights and scales, `bias_init` for biases and shifts."""
     own: Part | None = node.options.bias_init if which == "biases" else node.options.init
     return own

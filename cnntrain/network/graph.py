@@ -20,12 +20,13 @@ from cnntrain.config.fields import Classes, Declared, annotations_of
 from cnntrain.config.schema import TrainedOptions
 from cnntrain.core.arrays import Layout, LayoutEntry, Param, Shape
 from cnntrain.core.errors import ConfigError, Mark, Problem
-from cnntrain.core.registry import Part, did_you_mean, make
+from cnntrain.core.registry import Part, did_you_mean, make, nearest
 from cnntrain.parts.layers.base import Coupled, Layer
 from cnntrain.parts.structures.base import Structure
 
 BATCH = -1  # the index that stands for the network's input
 INPUT = "input"  # the name by which `from` reads it
+_NAMED = 12  # layers that a message names
 MAX_PIECES = 10_000  # layers and lists of layers; twice the largest networks trained, and a bound for what a file asks
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -93,14 +94,14 @@ class Graph:
     def shard_for(self, batch_size: int | None = None) -> int:
         """Samples a shard should have: a function of the network's shapes and the batch size, never of the machine.
 
-        Every shard writes its own gradient, so networks with many parameters for little activation want few large
-        shards; and the longer an operation lasts, the less it counts that Python asks for it: a step of ResNet-20 on
-        two workers takes 99, 89 and 85 ms at 8, 16 and 32. Against that stands memory, that the arrays of a node (of
-        more than 2 MB) should stay in cache, and that a batch should give several workers a shard. The smallest of 8,
-        16, 32 is taken for which writing and adding gradients (about 3 passes over the parameters a shard) stays below
-        a quarter of the traffic of activations (about 6 passes over them a sample), and for which the average node has
-        work for some milliseconds (500 MFLOP), or values for 16 samples that fill a cache; half as many, but no less
-        than 8, as long as a batch has not samples for two.
+        Every shard writes its own gradient, so networks with many parameters and few activations want few large
+        shards; and the longer an operation lasts, the less Python's share of the time matters: a step of ResNet-20 on
+        two workers takes 99, 89 and 85 ms at 8, 16 and 32. Against that stand memory, the cache, in which the arrays of
+        a node (of more than 2 MB) should stay, and the workers, several of which should get a shard of a batch. The
+        smallest of 8, 16, 32 is taken for which writing and adding gradients (about 3 passes over the parameters a
+        shard) stays below a quarter of the traffic of activations (about 6 passes over them a sample), and for which
+        the average node has work for some milliseconds (500 MFLOP), or values for 16 samples that fill a cache; half as
+        many, but no fewer than 8, as long as a batch has too few samples for two shards.
         """
         values = sum(math.prod(node.shape) for node in self.nodes)
         by_traffic = 2 * self.parameter_count() / max(values, 1)
@@ -238,7 +239,7 @@ class Weaver:
         return tuple(self._source(name) for name in ([names] if isinstance(names, str) else names))
 
     def _source(self, name: str) -> int:
-        """The node a name in `from` means: of this scope, of one around it, or by its full name."""
+        """The node a name in `from` means: one of this scope, one of a scope around it, or one by its full name."""
         if name == INPUT:
             return BATCH
         for depth in range(len(self._scope), -1, -1):
@@ -251,13 +252,13 @@ class Weaver:
         if given is None:
             return self._numbered_name(kind)
         if not _NAME.fullmatch(given) or given == INPUT:
-            raise self._error(f"the name {given!r} will not do: use letters, digits, _ and -, and not {INPUT!r}")
+            raise self._error(f"the name {given!r} is not allowed: use letters, digits, _ and -, and not {INPUT!r}")
         if self._full(given) in self._named:
             raise self._error(f"the name {given!r} is taken by the layer at {self._named[self._full(given)][1]}")
         return given
 
     def _numbered_name(self, kind: str) -> str:
-        """The type and its ordinal within the scope, "conv2d_2", past any that was given to another by hand."""
+        """The type and its ordinal within the scope, "conv2d_2", skipping names given by hand."""
         key = self._full(kind)
         name = ""
         while not name or self._full(name) in self._named:
@@ -314,11 +315,18 @@ def node_of(entry: LayoutEntry) -> str:
     return entry.name.rpartition(".")[0]
 
 
+def _among(pattern: str, nodes: set[str]) -> str:
+    """The name that was probably meant, or some of those there are: `summary` would fail of the same mistake."""
+    near, names = nearest(pattern, nodes), sorted(nodes)
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"; did you mean {near!r}?" if near else f"; known: {', '.join(names[:_NAMED])}{more}"
+
+
 def unmatched(layout: Layout, patterns: Sequence[str]) -> list[tuple[int, str]]:
-    """Of the patterns that match no node with trained parameters, the index and what to say."""
+    """The index and the message for each pattern that matches no node with trained parameters."""
     nodes = {node_of(entry) for entry in layout.entries.values() if entry.offset < layout.trained}
     return [
-        (index, f"match {pattern!r} fits no layer with trained parameters; `cnntrain summary` shows their names")
+        (index, f"match {pattern!r} fits no layer with trained parameters{_among(pattern, nodes)}")
         for index, pattern in enumerate(patterns)
         if not any(fnmatch.fnmatchcase(node, pattern) for node in nodes)
     ]

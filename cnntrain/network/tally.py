@@ -20,7 +20,7 @@ class Tally:
     """How loss and metrics are laid out in one float64 vector, so that adding two vectors merges what they saw."""
 
     def __init__(self, loss: Loss, metrics: Sequence[Metric], outputs: int) -> None:
-        """`outputs` are what a metric counts by itself: classes, or the values of a sample (Task.counted)."""
+        """`outputs` is how many things a metric counts separately: classes, or a sample's values (Task.counted)."""
         self.loss, self.metrics, self.outputs = loss, tuple(metrics), outputs
         stops = np.cumsum([_STATES, *(metric.length(outputs) for metric in metrics)])
         self._slices = [slice(int(a), int(b)) for a, b in itertools.pairwise(stops)]
@@ -67,7 +67,7 @@ class Tally:
 
     @staticmethod
     def mean_loss(vector: Array) -> float:
-        """The loss over everything seen; NaN of nothing."""
+        """The loss over everything seen; NaN if nothing was."""
         return float(vector[_LOSS] / vector[_NORMALIZER]) if vector[_NORMALIZER] else float("nan")
 
     def values(self, vector: Array) -> dict[str, Any]:

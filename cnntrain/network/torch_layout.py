@@ -47,13 +47,13 @@ def _refuse_one_name_for_two(graph: Graph, layout: _Layout) -> None:
                 raise UsageError(
                     f"{node.name} ({node.layer.name_in_config}, {node.where}) cannot be exported as safetensors: its "
                     f"parameters {ours[theirs]!r} and {name!r} would both be called {theirs!r}. Choose another "
-                    "--format, or call one of them otherwise in the layer's 'params'"
+                    "--format, or rename one of them in the layer's 'params'"
                 )
             ours[theirs] = name
 
 
 def _sorted(data: bytes) -> bytes:
-    """The same file with the keys of its header in order, in which the library writes them as they come."""
+    """The same file with the keys of its header sorted; the library writes them in arbitrary order."""
     length = int.from_bytes(data[:8], "little")
     header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
@@ -67,16 +67,16 @@ def read_bytes(path: Path) -> bytes:
 
 
 def parameters(path: Path, data: bytes, graph: Graph) -> dict[str, Array]:
-    """The parameters that a file's bytes hold, by our names; those that the network has not keep theirs.
+    """The parameters that a file's bytes hold, by our names; those that the network lacks keep their own.
 
     Raises CheckpointError where they are no safetensors file, or the network's features cannot be in PyTorch's order.
     """
     library = _library()
     try:
         tensors: dict[str, Array] = library.load(data)
-    except Exception as error:  # the library's own, and KeyError for a type that NumPy has not
+    except Exception as error:  # the library's own, and KeyError for a type that NumPy lacks
         raise CheckpointError(
-            f"{path} is no safetensors file that NumPy could hold: {printable(str(error))}. Write it again, in float32"
+            f"{path} is not a safetensors file that NumPy can hold: {printable(str(error))}. Write it again, in float32"
         ) from error
     try:
         layout = _Layout(graph)
@@ -103,7 +103,7 @@ def _library() -> Any:
 
 
 class _Layout:
-    """Which of our parameters is which of PyTorch's, and how the two lay it out."""
+    """Which of our parameters is which of PyTorch's, and how the two programs lay it out."""
 
     def __init__(self, graph: Graph) -> None:
         """Raises UsageError where a network cannot be said with PyTorch's order of features."""
@@ -125,7 +125,7 @@ class _Layout:
         return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
 
     def ours(self, name: str, array: Array) -> Array:
-        """PyTorch's array in our layout; where the shape is another one, in whatever comes nearest."""
+        """PyTorch's array in our layout; where the shape differs, in whatever comes nearest."""
         array = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
         for axis, order in enumerate(self._orders.get(name, ())[: array.ndim]):
             if order is not None and len(order) == array.shape[axis]:

@@ -9,7 +9,7 @@ from cnntrain.core.arrays import Array
 BLOCK = 256 * 1024  # values: 1 MB of float32; operations on fewer are so short that workers meet at the interpreter
 
 
-LINE = 8 * 1024  # values from which NumPy repeats an operand along an array as fast as it reads one of full size
+LINE = 8 * 1024  # values from which on NumPy repeats an operand along an array as fast as it reads one of full size
 
 
 def line(row: int, size: int) -> int:

@@ -1,8 +1,8 @@
 """Calls are NumPy operations with their operands at hand, to be made once and run at every step.
 
-The arrays of a frame stay where they are from step to step. So a kernel that cuts a shard into chunks need not cut
+The arrays of a frame stay where they are from step to step. So a kernel that cuts a shard into chunks need not cut it
 again each time: it makes the views once, binds each operation to its operands, and from then on a step is a walk
-over a list. What Python does between two operations shrinks to a microsecond, and with it the time in which one
+over a list. What Python does between two operations shrinks to a microsecond, and so does the time for which one
 worker keeps the interpreter from the others.
 """
 

@@ -24,7 +24,7 @@ from cnntrain.ops.calls import Calls, add, copy
 from cnntrain.ops.windows import Windows
 
 CHUNK_VALUES = 512 * 1024  # of the columns: 2 MB of float32
-LEAST_ROWS = 192  # below this a product spends its time on loading the weights
+LEAST_ROWS = 192  # below this a product spends its time loading the weights
 LEAST_CHANNELS = 16  # below this products for single taps are too narrow
 FIELD_VALUES = 256 * 1024  # of images that are padded together
 
@@ -152,16 +152,16 @@ class Columns:
             for chunk in self.chunks(len(x)):
                 yield chunk, x.reshape(chunk.size, self.groups, -1).transpose(1, 0, 2), []
             return
-        assert x.dtype == matrix.dtype, "items of bytes are copied without a look at what they hold"
+        assert x.dtype == matrix.dtype, "items of bytes are copied without looking at what they hold"
         source = self._sources(border if self.windows.padded else x)
         for chunk, images, rows, calls in self.bands(x, border):
             into = self._targets(matrix, chunk)
             yield chunk, self.split(matrix, chunk)[0], [*calls, copy(into, source[:, images, rows])]
 
     def bands(self, x: Array, border: Array) -> Iterator[tuple[Chunk, slice, slice, Calls]]:
-        """Each chunk with the images and the rows of windows that are its own, and the calls that put them there.
+        """Each chunk with its own images and rows of windows, and the calls that put them there.
 
-        They are those of `border` once the calls have run; where nothing is padded, those of x.
+        The images are those of `border` once the calls have run; where nothing is padded, those of x.
         """
         field = self.field(len(x))
         for chunk in self.chunks(len(x)):
@@ -177,7 +177,7 @@ class Columns:
             yield chunk, images, rows, calls
 
     def _pad(self, x: Array, border: Array, edges: bool) -> Calls:
-        """Copy whole images between the borders, and zero these where they may hold anything yet."""
+        """Copy whole images between the borders, and zero the borders where they may still hold anything."""
         (top, left), (height, width) = (self.windows.rows.before, self.windows.columns.before), x.shape[1:3]
         inside = border[: len(x), top : top + height, left : left + width]
         sides = [border[:, :top], border[:, top + height :], border[:, :, :left], border[:, :, left + width :]]

@@ -27,7 +27,7 @@ from cnntrain.ops.windows import Axis, Windows
 
 Scratch = Mapping[str, Array]
 
-# The cost of moving one value of the column matrix, in multiply-adds of a product that take as long. Ratios of
+# The cost of moving one value of the column matrix, in the multiply-adds that take as long. Ratios of
 # single-thread timings on AVX-512 machines, float32; fixed, so that every machine takes the same path.
 GATHER_COST = 6.0
 SCATTER_COST = 30.0

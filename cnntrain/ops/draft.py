@@ -1,9 +1,9 @@
 """A draft is what a network computes in evaluation, as a list of elementary operations, for export to write down.
 
 Each layer says in `draw` which operations it is made of; a format says how it writes each operation. So a new layer
-needs no line in any format, a new format none in any layer, and neither imports the other. Shapes are those of one
-sample, images (height, width, channels); how a format lays them out is its own affair. A format that lacks an operation
-refuses the layer by name and place (`lacks`).
+needs no line in any format, and a new format none in any layer; neither imports the other. Shapes are those of one
+sample, images (height, width, channels); how a format lays them out is up to the format. A format that lacks an
+operation refuses the layer by name and place (`lacks`).
 
 | operations | what they do |
 |---|---|
@@ -122,9 +122,9 @@ class Draft:
 
 
 def lacks(operation: Operation, form: str, why: str = "") -> UsageError:
-    """The error of a format that cannot write an operation: which layer, where, and what there is to do."""
+    """The error of a format that cannot write an operation: which layer, where, and what to do."""
     return UsageError(
         f"{operation.of} cannot be exported as {form}: the format has no operation {operation.kind!r}"
-        f"{why}. Choose another --format, or let the layer's 'draw' make it of operations that every format has, "
+        f"{why}. Choose another --format, or let the layer's 'draw' make it from operations that every format has, "
         "which cnntrain/ops/draft.py lists"
     )

@@ -1,4 +1,4 @@
-"""A policy draws one of fourteen operations and how much of it: what RandAugment and TrivialAugment share.
+"""A policy draws one of fourteen operations and its magnitude: what RandAugment and TrivialAugment share.
 
 Images are floats (n, h, w, c) in [0, 1] with one channel or three; each has an operation and a magnitude of its own.
 """
@@ -50,13 +50,13 @@ OPERATIONS: dict[str, ImageOperation] = {
     "autocontrast": lambda images, _: tones.autocontrast(images),
     "equalize": lambda images, _: tones.equalize(images),
 }
-SIGNED = frozenset(  # whose magnitude is as often negative
+SIGNED = frozenset(  # whose magnitude is negative half of the time
     ("shear_x", "shear_y", "translate_x", "translate_y", "rotate", "brightness", "color", "contrast", "sharpness")
 )
 
 
 def augment(images: Array, which: Array, strength: Array, negative: Array, magnitudes: dict[str, Array]) -> Array:
-    """Do to each image operation `which` (n,), an index into OPERATIONS, in place.
+    """Apply operation `which` (n,), an index into OPERATIONS, to each image, in place.
 
     `magnitudes` has for each operation its magnitude at every strength (n,) from 0 on; where `negative` (n,) says so
     and the operation is signed, it counts the other way.

@@ -22,7 +22,7 @@ from cnntrain.ops.calls import Calls, Thunk, run
 
 UNPACKED = 1_000_000  # multiply-adds of a product up to which OpenBLAS does not pack
 WIDEST = 64  # columns of a piece: four AVX-512 registers
-LEAST_ROWS = 8  # below this a piece spends its time on loading its right operand; pieces have a multiple of it
+LEAST_ROWS = 8  # below this a piece spends its time loading its right operand; pieces have a multiple of it
 
 
 def multiply(a: Array, b: Array, out: Array) -> None:

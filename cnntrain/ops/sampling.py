@@ -1,7 +1,7 @@
 """Sampling reads an image between and beyond its pixels: resizing boxes of it, and mapping it by affine maps.
 
-Pillow's conventions: pixel i covers [i, i + 1) and has its value at i + 1/2. Every image of an array may have a box
-or a map of its own; none depends on its neighbors in the array.
+Pillow's conventions: pixel i covers [i, i + 1) and has its value at i + 1/2. Every image of an array may have its own
+box or map; none depends on its neighbours in the array.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def resampling(start: Array, length: Array, size: int, out: int, interpolation: 
     """Weights (n, out, size) that make `out` pixels of those from start (n,) on, length (n,) many, of `size`.
 
     Bilinear is the triangle filter of Pillow: its half width is one pixel of input or of output, whichever is
-    larger, so that making smaller averages all that is there (antialiasing); it ends at the box and sums to 1. Nearest
+    larger, so that shrinking averages all that is there (antialiasing); it ends at the box and sums to 1. Nearest
     is the pixel under the output's center, of two the one that begins there.
     """
     scale = (length / out)[:, None, None]

@@ -1,7 +1,7 @@
 """Tones are what happens to the values of pixels and not to their places: brightness, contrast, hue and the like.
 
-Images are floats (n, h, w, c) in [0, 1] with one channel or three (red, green, blue); factors are (n,), one an
-image. Pillow's and torchvision's formulas; what these do to bytes is done to the nearest byte. All give new arrays.
+Images are floats (n, h, w, c) in [0, 1] with one channel or three (red, green, blue); factors are (n,), one for each
+image. Pillow's and torchvision's formulas; what they do to bytes is done to the nearest bytes. All give new arrays.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R 601: how bright red, green and blue look
 
 
 def each(values: Array, images: Array) -> Array:
-    """One number an image as an array that broadcasts against images, in their dtype."""
+    """One number for each image as an array that broadcasts against images, in their dtype."""
     return values.astype(images.dtype).reshape(-1, 1, 1, 1)
 
 

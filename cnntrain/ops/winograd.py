@@ -42,7 +42,7 @@ OUT, KERNEL = 4, 3  # F(4x4, 3x3)
 TILE = OUT + KERNEL - 1
 SQUARE = TILE * TILE
 TILE_VALUES = 256 * 1024  # of one transformed chunk: 1 MB in float32; two of them are at work at a time
-LEAST_TILES = 96  # below this a product spends its time on loading the weights
+LEAST_TILES = 96  # below this a product spends its time loading the weights
 LEAST_WIDTH = 16  # channels and filters from which it pays
 LEAST_USED = 0.7  # of the outputs of the tiles
 

@@ -1,1 +1,1 @@
-"""Everything a config can name: a folder a kind, a file a noun."""
+"""Everything a config can name: a folder for each kind, a file for each noun."""

@@ -1,8 +1,11 @@
-"""Decoded files: what many files hold as one array, mapped into memory from a file that is made once.
+"""Decoded files: what many files hold as one array, read from a file that is made once.
 
-The file lies in the cache under the SHA-256 of everything that decides its content: what the files hold, and how they
-are decoded. So a changed file or setting makes another one, and nothing in it is ever out of date. It is written
+The file lies in the cache under the SHA-256 of everything that decides its content: what the files held when they were
+decoded, and how. So a changed file or setting makes another one, and nothing in it is ever out of date. It is written
 whole or not at all, any number of runs may make or use it at a time, and it may be removed at any time.
+
+What a disk has made of it meanwhile is found: every sample is compared with its checksum when a run begins, and again
+whenever it is read. What could not be decoded is tried again by every run, for the reason may have passed.
 """
 
 from __future__ import annotations
@@ -10,10 +13,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
+import os
 import struct
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,15 +27,19 @@ import cnntrain
 from cnntrain.core import files, strict_json
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.errors import DataError, OutOfMemoryError, StorageError
-from cnntrain.reading.input_files import advised, device_failed, opened, reading
+from cnntrain.core.failures import system_failure
+from cnntrain.reading.input_files import advised, opened, reading
 from cnntrain.reading.reader import CACHE, Reader
+from cnntrain.reading.stored import Stored, StoredFile, checksums
 
 Sample = tuple[Path, ...]  # the files one sample is read from; the first names it in messages
 
-_FORMAT = 1  # of the files in the cache
+_FORMAT = 2  # of the files in the cache
 _SAY_EVERY = 10.0  # seconds between two words about how far decoding is
 _BLOCK = 2**20  # bytes of a file hashed at a time
-_LENGTH = struct.Struct("<Q")  # of the description, at the very end
+_TAIL = struct.Struct("<32sQ")  # SHA-256 of checksums and description, and the length of the latter, at the very end
+_TRIES = 3  # to decode a file that changes meanwhile
+_AGAIN = "Run the command again: it is made again"
 
 
 class Content(NamedTuple):
@@ -66,38 +74,50 @@ class _Found:
 class Decoded:
     """The samples that could be read.
 
-    values    (n, *shape), read-only where it is mapped into memory
+    values    (n, *shape), in memory or read from the cache
     kept      (n,) which of the samples asked for these are, ascending
     skipped   why the others were left out, each naming its file
     """
 
-    values: Array
+    values: Array | Stored
     kept: Array
     skipped: tuple[str, ...]
+
+
+class _DamagedError(Exception):
+    """A file of the cache is not what was written; the text says why."""
+
+
+class _SourceFailedError(Exception):
+    """A file to decode cannot be read now, which is no matter of the cache."""
+
+    def __init__(self, error: StorageError | OutOfMemoryError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 def decoded(samples: Sequence[Sample], recipe: Recipe, reader: Reader) -> Decoded:
     """All samples decoded, by the reader's threads, into its cache, or from there where that was done before.
 
     Without a cache, or where that cannot be written, they are held in memory. Raises DataError for samples that
-    cannot be read, unless they are to be skipped, or have different shapes; OutOfMemoryError where neither the cache
-    nor the memory has room.
+    cannot be read, unless they are to be skipped, or have different shapes; StorageError where the system fails to
+    read them; OutOfMemoryError where neither the cache nor the memory has room.
     """
-    if reader.cache is None:
-        found, values = _in_memory(samples, recipe, reader)
-    else:
-        path = reader.cache / f"{_key(samples, recipe, reader)}.decoded"
-        try:
-            if not path.exists():
-                _write(path, samples, recipe, reader)
-            found, values = _open(path)
-        except StorageError as error:
-            reader.warn(f"{error}. Going on without a cache: {recipe.noun} are held in memory")
-            found, values = _in_memory(samples, recipe, reader)
+    try:
+        found, values = _cached(samples, recipe, reader) if reader.cache else _in_memory(samples, recipe, reader)
+    except _SourceFailedError as failure:
+        raise failure.error from failure
+    except StorageError as error:
+        if reader.cache is None:
+            raise
+        reader.warn(f"{error}. Going on without a cache: {recipe.noun} are held in memory")
+        return decoded(samples, recipe, replace(reader, cache=None))
     return _judged(found, values, samples, recipe, reader)
 
 
-def _judged(found: _Found, values: Array, samples: Sequence[Sample], recipe: Recipe, reader: Reader) -> Decoded:
+def _judged(
+    found: _Found, values: Array | Stored, samples: Sequence[Sample], recipe: Recipe, reader: Reader
+) -> Decoded:
     """Tell what was found. Raises DataError where samples that could not be read are not to be skipped, or all are."""
     reasons = tuple(f"{samples[i][file]}: {why}" if file >= 0 else why for i, file, why in found.failures)
     if reasons:
@@ -128,17 +148,35 @@ def _in_memory(samples: Sequence[Sample], recipe: Recipe, reader: Reader) -> tup
 
 
 def _decode_all(
-    samples: Sequence[Sample], recipe: Recipe, reader: Reader, found: _Found
+    samples: Sequence[Sample],
+    recipe: Recipe,
+    reader: Reader,
+    found: _Found,
+    digests: list[bytes] | None = None,
 ) -> Generator[Array, None, None]:
-    """The values of every sample that can be read, in order; fills in `found`. Raises DataError for unequal shapes."""
+    """The values of every sample that can be read, in order; fills in `found`, and `digests` of what was decoded.
+
+    Raises DataError for unequal shapes.
+    """
 
     def attempt(sample: Sample) -> Content | DataError:
-        try:
-            return recipe.decode(sample)
-        except DataError as error:
-            return error
+        with _of_the_source():
+            return _attempt(sample, recipe)
 
-    with contextlib.closing(reader.map(attempt, samples)) as contents:
+    def attempt_and_digest(sample: Sample) -> tuple[Content | DataError, bytes]:
+        with _of_the_source():
+            return _attempt_and_digest(sample, recipe)
+
+    def both() -> Generator[Content | DataError, None, None]:
+        if digests is None:
+            yield from reader.map(attempt, samples)
+            return
+        with contextlib.closing(reader.map(attempt_and_digest, samples)) as pairs:
+            for content, digest in pairs:
+                digests.append(digest)
+                yield content
+
+    with contextlib.closing(both()) as contents:
         first: Sample = ()
         told = time.monotonic()
         for index, (sample, content) in enumerate(zip(samples, contents, strict=True)):
@@ -163,6 +201,45 @@ def _decode_all(
             yield values
 
 
+def _attempt(sample: Sample, recipe: Recipe) -> Content | DataError:
+    try:
+        return recipe.decode(sample)
+    except DataError as error:
+        return error
+
+
+def _attempt_and_digest(sample: Sample, recipe: Recipe) -> tuple[Content | DataError, bytes]:
+    """A sample and the digest of what it was decoded from. Raises StorageError where its files never rest."""
+    for _ in range(_TRIES):
+        before = _stamps(sample)
+        content, digest = _attempt(sample, recipe), _digest(sample)
+        if _stamps(sample) == before:
+            return content, digest
+    raise StorageError(f"{sample[0]} changes while it is read. Wait until nobody writes it, and run the command again")
+
+
+def _stamps(sample: Sample) -> list[tuple[int, ...] | None]:
+    """What changes when somebody writes or replaces a file of a sample."""
+    return [_stamp(path) for path in sample]
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+@contextlib.contextmanager
+def _of_the_source() -> Generator[None, None, None]:
+    """Within, what the system fails to do concerns the files to decode."""
+    try:
+        yield
+    except (StorageError, OutOfMemoryError) as error:
+        raise _SourceFailedError(error) from error
+
+
 def _blamed(message: str, sample: Sample) -> tuple[int, str]:
     """Which file of a sample a message begins with, and the rest of it; -1 and all of it where it begins otherwise.
 
@@ -181,18 +258,58 @@ def _size(shape: Shape) -> str:
 # -- the file in the cache -------------------------------------------------------------------------------------------
 
 
-def _key(samples: Sequence[Sample], recipe: Recipe, reader: Reader) -> str:
-    """What decides the decoded values: the bytes of every file, and how they are decoded."""
-    sha = hashlib.sha256(strict_json.encode({"cnntrain": cnntrain.__version__, **recipe.settings}).encode())
-    for digest in reader.map(_digest, samples):
+def _cached(samples: Sequence[Sample], recipe: Recipe, reader: Reader) -> tuple[_Found, Stored]:
+    """Out of the cache, where it has them; it is made to have them otherwise.
+
+    Raises StorageError where the cache cannot be written or read, DataError as `decoded` does.
+    """
+    path = _place(list(reader.map(_digest_of_source, samples)), recipe, reader)
+    try:
+        if path.exists():
+            found, values = _open(path, reader)
+            if not any(isinstance(content, Content) for content in _once_more(found, samples, recipe, reader)):
+                return found, values
+            reader.warn(f"{recipe.noun} that could not be read can be read now")
+        return _open(_write(path.parent, samples, recipe, reader), reader)
+    except _DamagedError as error:
+        reader.warn(f"{path} is damaged ({error}): it is made again")
+    try:
+        return _open(_write(path.parent, samples, recipe, reader), reader)
+    except _DamagedError as error:
+        raise StorageError(f"{path} is damaged as soon as it is written ({error})") from error
+
+
+def _once_more(
+    found: _Found, samples: Sequence[Sample], recipe: Recipe, reader: Reader
+) -> Generator[Content | DataError, None, None]:
+    """What becomes of the samples that could not be read when they are tried again."""
+
+    def attempt(failure: tuple[int, int, str]) -> Content | DataError:
+        with _of_the_source():
+            return _attempt(samples[failure[0]], recipe)
+
+    return reader.map(attempt, found.failures)
+
+
+def _place(digests: Sequence[bytes], recipe: Recipe, reader: Reader) -> Path:
+    """Where decoded values lie: by the bytes of every file, and how they are decoded."""
+    assert reader.cache is not None
+    decides = {"cnntrain": cnntrain.__version__, "cache": _FORMAT, **recipe.settings}
+    sha = hashlib.sha256(strict_json.encode(decides).encode())
+    for digest in digests:
         sha.update(digest)
-    return sha.hexdigest()[:32]
+    return reader.cache / f"{sha.hexdigest()[:32]}.decoded"
+
+
+def _digest_of_source(sample: Sample) -> bytes:
+    with _of_the_source():
+        return _digest(sample)
 
 
 def _digest(sample: Sample) -> bytes:
-    """The SHA-256 of the files of a sample; of one that cannot be read, of nothing: decoding will say why.
+    """The SHA-256 of the files of a sample; of one that cannot be read, of the reason why: decoding will say it.
 
-    Raises StorageError where the device fails.
+    Raises StorageError or OutOfMemoryError where the system fails.
     """
     whole = hashlib.sha256()
     for path in sample:
@@ -202,53 +319,88 @@ def _digest(sample: Sample) -> bytes:
                 while block := file.read(_BLOCK):
                     sha.update(block)
         except OSError as error:
-            if device_failed(error):
+            if system_failure(error):
                 with reading(path):
                     raise
-            sha = hashlib.sha256()
+            sha = hashlib.sha256(f"errno {error.errno}".encode())
         whole.update(sha.digest())
     return whole.digest()
 
 
-def _write(path: Path, samples: Sequence[Sample], recipe: Recipe, reader: Reader) -> None:
+def _write(cache: Path, samples: Sequence[Sample], recipe: Recipe, reader: Reader) -> Path:
     """Decode into the cache. Raises StorageError where it cannot be written, DataError as `decoded` does."""
-    files.make_directory(path.parent)
-    files.remove_abandoned(path.parent)
-    reader.say(f"decoding {len(samples):,} {recipe.noun} into {path.parent}, once")
-    with contextlib.closing(_chunks(path, samples, recipe, reader)) as chunks:
-        files.write_atomic(path, chunks)
+    files.make_directory(cache)
+    reader.say(f"decoding {len(samples):,} {recipe.noun} into {cache}, once")
+    digests: list[bytes] = []
+
+    def place() -> Path:
+        return _place(digests, recipe, reader)  # of what was decoded, which may have changed since it was looked for
+
+    with contextlib.closing(_chunks(place, digests, samples, recipe, reader)) as chunks:
+        return files.write_named(cache, chunks, place)
 
 
 def _chunks(
-    path: Path, samples: Sequence[Sample], recipe: Recipe, reader: Reader
+    place: Callable[[], Path], digests: list[bytes], samples: Sequence[Sample], recipe: Recipe, reader: Reader
 ) -> Generator[memoryview | bytes, None, None]:
     """The bytes of a file of the cache. Raises StorageError as soon as it is clear that they will not find room."""
-    found = _Found()
-    for values in _decode_all(samples, recipe, reader, found):
+    assert reader.cache is not None
+    found, sums = _Found(), bytearray()
+    for values in _decode_all(samples, recipe, reader, found, digests):
         if found.count == 1:
-            files.require_space(path.parent, len(samples) * values.nbytes, f"the decoded {recipe.noun}")
+            files.require_space(reader.cache, len(samples) * values.nbytes, f"the decoded {recipe.noun}")
+        sums += checksums(values[None]).astype("<u4").tobytes()
         yield np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
     if found.failures and not (recipe.skip and found.count):
         _judged(found, np.empty(0), samples, recipe, reader)  # raises: nothing is kept of them
-    text = strict_json.encode({"format": _FORMAT, **vars(found)}).encode()
+    text = strict_json.encode({"format": _FORMAT, "name": place().name, **vars(found)}).encode()
+    yield bytes(sums)
     yield text
-    yield _LENGTH.pack(len(text))
+    yield _TAIL.pack(hashlib.sha256(sums + text).digest(), len(text))
 
 
-def _open(path: Path) -> tuple[_Found, Array]:
-    """A file of the cache, its values mapped into memory. Raises StorageError where it is not what was written."""
-    damaged = StorageError(f"{path} is damaged. Remove it: it will be made again")
+def _open(path: Path, reader: Reader) -> tuple[_Found, Stored]:
+    """A file of the cache, every sample of which has been looked at.
+
+    Raises _DamagedError where it is not what was written, StorageError where it cannot be read.
+    """
     try:
-        with open(path, "rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(size - _LENGTH.size, 0))
-            length = _LENGTH.unpack(file.read())[0]
-            file.seek(max(size - _LENGTH.size - length, 0))
-            said = strict_json.decode(file.read(min(length, size)).decode())
-        found = _Found(tuple(said["shape"]), said["dtype"], said["count"], said["failures"], said["notes"])
-        shape = (found.count, *found.shape)
-        if said["format"] != _FORMAT or math.prod(shape) * np.dtype(found.dtype).itemsize != size - length - 8:
-            raise damaged
-        return found, np.memmap(path, found.dtype, "r", shape=shape)
-    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
-        raise damaged from error
+        source = StoredFile(path)
+        found, values = _described(source)
+    except EOFError as error:
+        raise _DamagedError(str(error)) from error
+    except OSError as error:
+        raise StorageError(
+            f"cannot read {path}: {error.strerror or error}. Check the disk and its permissions"
+        ) from error
+    except (ValueError, KeyError, TypeError, struct.error) as error:
+        raise _DamagedError("its description cannot be read") from error
+    try:
+        for _ in reader.map(values.look, values.blocks()):
+            pass
+    except StorageError as error:
+        raise _DamagedError("a sample in it is not what was written") from error
+    return found, values
+
+
+def _described(source: StoredFile) -> tuple[_Found, Stored]:
+    """What a file of the cache says of itself. Raises whatever goes wrong."""
+    size = source.size
+    digest, length = _TAIL.unpack(source.bytes(max(size - _TAIL.size, 0), _TAIL.size))
+    if length > size:
+        raise ValueError
+    text = source.bytes(size - _TAIL.size - length, length)
+    said = strict_json.decode(text.decode())
+    found = _Found(tuple(said["shape"]), said["dtype"], said["count"], said["failures"], said["notes"])
+    shape, dtype = (found.count, *found.shape), np.dtype(found.dtype)
+    end = math.prod(shape) * dtype.itemsize
+    if (
+        said["format"] != _FORMAT
+        or said["name"] != source.path.name
+        or end + 4 * found.count + length != size - _TAIL.size
+    ):
+        raise ValueError
+    sums = source.bytes(end, 4 * found.count)
+    if hashlib.sha256(sums + text).digest() != digest:
+        raise ValueError
+    return found, Stored(source, 0, shape, dtype, np.frombuffer(sums, "<u4"), _AGAIN)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import gzip
 import re
 import zipfile
@@ -13,7 +12,8 @@ from io import BufferedReader
 from pathlib import Path
 
 from cnntrain.core import files
-from cnntrain.core.errors import DataError, StorageError
+from cnntrain.core.errors import DataError
+from cnntrain.core.failures import system_failure, unreadable
 
 _DEFLATE_RATIO = 1_032  # deflate cannot do better
 _LIKELY_RATIO = 100  # nor do images that anybody would learn from do better than this
@@ -36,12 +36,17 @@ def on_disk(path: str | Path, advice: str, *, folder: bool) -> Path:
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what goes wrong while a file is read into a DataError that names it; a failing device is a StorageError."""
+    """Turn what goes wrong while a file is read into a DataError that names it.
+
+    What says nothing of the file, such as a failing device, a server that does not answer, or a limit that is reached,
+    is a StorageError, want of memory an OutOfMemoryError: it may pass, and must not be taken for the file's fault.
+    """
     try:
         yield
     except (EOFError, zlib.error, OSError, zipfile.BadZipFile) as error:
-        if device_failed(error):
-            raise StorageError(f"cannot read {path}: the device failed. Check the disk") from error
+        failure = system_failure(error)
+        if failure is not None:
+            raise unreadable(path, failure) from error
         if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
             why = why_missing(path) if isinstance(error, FileNotFoundError) else error.strerror or error
             what = advised(str(why), "Check the file and its permissions")
@@ -71,14 +76,6 @@ def advised(reason: str, advice: str = "Mend or remove them") -> str:
 def without_name(reason: str, path: Path | str) -> str:
     """A message without the name of its file, where that is told beside it."""
     return reason.removeprefix("cannot read ").removeprefix(str(path)).removeprefix(":").lstrip()
-
-
-def device_failed(error: BaseException) -> bool:
-    """Whether a device's error is behind this one, as where `zipfile` takes it for the end of an archive."""
-    cause: BaseException | None = error
-    while cause is not None and getattr(cause, "errno", None) != errno.EIO:
-        cause = cause.__context__
-    return cause is not None
 
 
 def largest_unpacked(packed: int) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import errno
 import functools
 import io
 import logging
@@ -26,7 +25,8 @@ import PIL
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
 
 from cnntrain.core.arrays import Array
-from cnntrain.core.errors import DataError, StorageError
+from cnntrain.core.errors import DataError, OutOfMemoryError, StorageError
+from cnntrain.core.failures import system_failure
 from cnntrain.reading.input_files import opened, reading, why_missing
 from cnntrain.reading.jpeg import scans
 from cnntrain.reading.reader import still_wanted
@@ -157,8 +157,10 @@ def _opened(path: Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
                 _scale_transparent(image)
                 yield image
         except Exception as error:  # decoders raise whatever they stumble over
-            if isinstance(error, MemoryError | StorageError) or getattr(error, "errno", None) == errno.EIO:
+            if isinstance(error, MemoryError | StorageError | OutOfMemoryError) or system_failure(error):
                 raise
+            if "out of memory" in str(error):  # as Pillow says it of what its decoders got none for
+                raise MemoryError from error
             raise DataError(f"{path}: {_reason(error, path, max_pixels)}") from error
 
 

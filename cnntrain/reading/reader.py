@@ -46,7 +46,7 @@ class Reader:
     warn: Callable[[str], None] = _nothing
 
     def map(self, function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Generator[_Result, None, None]:
-        """function(item) of every item, in order, computed by the threads a little ahead of who takes them.
+        """function(item) of every item, in order, computed by the threads a little ahead of the consumer.
 
         By those that the system gives; where it gives none, here and when it is taken.
         """

@@ -25,7 +25,7 @@ _BOXES = frozenset(["x", "y", "left", "top", "xmin", "ymin", "x_min", "y_min", "
 _MOST = 0.5  # of the rows, at most so many classes
 
 
-class Columns(NamedTuple):
+class TableColumns(NamedTuple):
     """Which column names pictures, and which is to be predicted; or the columns among which somebody has to choose."""
 
     image: str
@@ -34,7 +34,7 @@ class Columns(NamedTuple):
     doubtful: tuple[str, ...] = ()
 
 
-def columns_of(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Columns:
+def columns_of(names: Sequence[str], rows: Sequence[Sequence[str]]) -> TableColumns:
     """What the columns of a table seem to be for.
 
     A column of class names is preferred to columns of numbers; running numbers, constants, folds, sizes of files and
@@ -45,18 +45,18 @@ def columns_of(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Columns:
     others = {name: column for name, column in cells.items() if name != image and column}
     label = next((name for wanted in _LABELS for name in others if name.casefold() == wanted), None)
     if label is not None:
-        return Columns(image, label=label)
+        return TableColumns(image, label=label)
     told = {name: column for name, column in others.items() if not _is_about(name, column, others)}
     texts = [name for name, column in told.items() if not all(map(is_number, column)) and _are_classes(column)]
     if len(texts) == 1:
-        return Columns(image, label=texts[0])
+        return TableColumns(image, label=texts[0])
     numbers = tuple(name for name, column in told.items() if all(map(is_number, column)))
     if not texts and numbers:
-        return Columns(image, targets=numbers)
-    return Columns(image, doubtful=tuple(texts or others))
+        return TableColumns(image, targets=numbers)
+    return TableColumns(image, doubtful=tuple(texts or others))
 
 
-def chosen(names: Sequence[str], rows: Sequence[Sequence[str]], wanted: Sequence[str]) -> Columns:
+def chosen(names: Sequence[str], rows: Sequence[Sequence[str]], wanted: Sequence[str]) -> TableColumns:
     """What the columns are for where those to be predicted are known: classes, or values if they are all numbers.
 
     One column of whole numbers named like a class is one of classes.
@@ -65,8 +65,8 @@ def chosen(names: Sequence[str], rows: Sequence[Sequence[str]], wanted: Sequence
     image = _image([name for name in names if name not in wanted], cells)
     numbers = all(is_number(cell) for name in wanted for cell in cells.get(name, ()))
     if len(wanted) == 1 and (not numbers or wanted[0].casefold() in _LABELS):
-        return Columns(image, label=wanted[0])
-    return Columns(image, targets=tuple(wanted))
+        return TableColumns(image, label=wanted[0])
+    return TableColumns(image, targets=tuple(wanted))
 
 
 def is_number(text: str) -> bool:

@@ -34,7 +34,7 @@ _POSITION = ("position", "monitor", "schedules", "average", "values_of_epoch")  
 
 
 def replay(path: Path, sets: Sequence[str] = (), threads: int | None = None) -> dict[str, Any]:
-    """Take the steps from last.npz to where the run diverged, and compare what is found first with the record.
+    """Take the steps from last.npz to where the run diverged, and compare the first finding with the record.
 
     Returns what `replay --json` prints. Raises RunDirectoryError where there is no record, or where the run has gone on
     beyond it; CheckFailedError where it does not diverge, or begins in another place.
@@ -180,11 +180,21 @@ def _earlier(path: Path, last: Checkpoint, least: int) -> Path:
     if not steps:
         raise RunDirectoryError(
             f"{path} holds no checkpoint {least} step{'s' * (least != 1)} or more before its last one, to train from "
-            "again. Have some kept with "
-            "'checkpoint: {every: 1ep, keep: 2}' in the config, or -s checkpoint.keep=2 when the run is resumed: "
-            f"cnntrain fit --run-dir {shlex.quote(str(path))} --resume -s checkpoint.keep=2"
+            f"again. {_how_to_keep(path, last, least)}"
         )
     return max(steps, key=lambda file: steps[file])
+
+
+def _how_to_keep(path: Path, last: Checkpoint, least: int) -> str:
+    """What to type: a run that is finished is no longer resumed, so another of its config has to keep checkpoints."""
+    position = last.meta["position"]
+    if not position.get("finished"):
+        resume = f"cnntrain fit --run-dir {shlex.quote(str(path))} --resume -s checkpoint.keep=2"
+        return f"Have some kept when the run is resumed: {resume}"
+    every = max(1, min(position["step"] // 2, position["step"] - least))
+    config, keep = shlex.quote(str(path / "config.resolved.yaml")), position["step"] // every
+    again = f"cnntrain fit {config} -s checkpoint.every={every}st -s checkpoint.keep={keep}"
+    return f"Train once more and have some kept: {again}"
 
 
 def _deciding(meta: Mapping[str, Any]) -> Any:

@@ -171,7 +171,9 @@ def find(path: Path) -> Path:
         candidate = path / "checkpoints" / name
         if os.path.exists(candidate):
             return candidate
-    raise CheckpointError(f"{path} holds neither checkpoints/best.npz nor checkpoints/last.npz. {_WANTED}")
+    latest = path / "latest"
+    hint = f"Did you mean {latest}?" if os.path.isdir(latest / "checkpoints") else _WANTED
+    raise CheckpointError(f"{path} holds neither checkpoints/best.npz nor checkpoints/last.npz. {hint}")
 
 
 def _difference(

@@ -31,7 +31,7 @@ FLIGHT_RECORD = "nonfinite/record.json"
 
 _CHECKPOINTS = "checkpoints"
 _LOCK = ".lock"  # the first file of a run: a directory that has it is one
-_FILES = (  # what --overwrite removes beside checkpoints; everything else in the directory is somebody's
+_FILES = (  # what --overwrite removes beside checkpoints; everything else in the directory belongs to the user
     *(
         "config.yaml",
         "config.resolved.yaml",
@@ -79,15 +79,15 @@ class RunDirectory:
         """A directory for a new run: `path` exactly, or runs/<name>/<UTC time>-<8 hex of the config hash>.
 
         Raises RunDirectoryError where `path` is in use or not empty. With `overwrite` a run of cnntrain may be there,
-        with `restart` one that was killed before its first checkpoint; its files are removed, and nobody else's.
+        with `restart` one that was killed before its first checkpoint; its files are removed, and no others.
         """
         if path is None:
             path = _new_directory(name, config_hash)
         with _locked(path) as held:
             if _names(path) and not (overwrite or (restart and not resumable(path))):
+                further = "--resume to go on with it, " if resumable(path) else ""
                 raise RunDirectoryError(
-                    f"{path} holds a run already. Add --resume to go on with it, --overwrite to replace it, "
-                    "or choose another --run-dir"
+                    f"{path} holds a run already. Add {further}--overwrite to replace it, or choose another --run-dir"
                 )
             _clear(path)
             return cls(path, held)
@@ -98,7 +98,7 @@ class RunDirectory:
         if not resumable(path):
             raise RunDirectoryError(
                 f"{path} holds nothing to resume: there is no {path.absolute() / _CHECKPOINTS / 'last.npz'}. "
-                f"Start a run with: cnntrain fit CONFIG --run-dir {shlex.quote(str(path))}"
+                + _how_to_start(path)
             )
         with _locked(path) as held:
             return cls(path, held)
@@ -241,7 +241,7 @@ class RunDirectory:
         files.require_space(self.checkpoints, size, f"{missing} more checkpoint{'s' * (missing > 1)}")
 
     def prune(self, like: str, keep: int) -> None:
-        """Of the checkpoints numbered like "epoch-0007" or "step-00000007" leave the newest `keep`."""
+        """Keep the newest `keep` of the checkpoints numbered like "epoch-0007" or "step-00000007"."""
         counted = like.partition("-")[0]
         found = [match for name in _names(self.checkpoints) if (match := _NUMBERED.fullmatch(name))]
         same = sorted((match for match in found if match[1] == counted), key=lambda match: int(match[2]))
@@ -270,6 +270,15 @@ def _new_directory(name: str, config_hash: str) -> Path:
     path = next(path for path in itertools.chain([wanted], numbered) if files.make_new_directory(path))
     files.link(path.name, path.with_name("latest"))
     return path
+
+
+def _how_to_start(path: Path) -> str:
+    """What to do where there is nothing to resume: a run of its own, where this directory can take one."""
+    ours = os.path.lexists(path / _LOCK)
+    if (os.path.lexists(path) and not os.path.isdir(path)) or (_names(path) and not ours):
+        return "Name the directory of a run; cnntrain fit said which"
+    flag = " --overwrite" if _names(path) else ""
+    return f"Start a run with: cnntrain fit CONFIG --run-dir {shlex.quote(str(path))}{flag}"
 
 
 def _clear(path: Path) -> None:

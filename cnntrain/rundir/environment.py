@@ -23,6 +23,7 @@ _DECIDES_BITS = {  # what in the environment can change the bits of a result -> 
     "python": "Python",
     "numpy": "NumPy",
     "blas": "BLAS",
+    "kernel": "BLAS kernel",
     "simd": "vector instructions",
     "pillow": "Pillow",
     "machine": "machine",
@@ -44,6 +45,7 @@ def _environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "blas": blas.description(),
+        "kernel": blas.kernel(),
         "simd": " ".join([*simd.get("baseline", ()), *simd.get("found", ())]),
         "pillow": PIL.__version__,
         "machine": platform.machine(),
@@ -64,11 +66,21 @@ def _cpu() -> str:
 
 def compare_environments(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What differs and can change bits: "NumPy 2.3.1 -> 2.4.6"; empty where a resume is bit-identical."""
+    saved = _with_kernel(saved)
     return [
         f"{label} {_word(saved.get(key))} -> {_word(now.get(key))}"
         for key, label in _DECIDES_BITS.items()
         if saved.get(key) != now.get(key)
     ]
+
+
+def _with_kernel(saved: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An environment whose kernel stands apart, which earlier records have in "blas": "openblas 0.3 (Haswell)"."""
+    text = saved.get("blas")
+    if "kernel" in saved or not isinstance(text, str) or not text.endswith(")"):
+        return saved
+    library, _, kernel = text[:-1].partition(" (")
+    return {**saved, "blas": library, "kernel": kernel}
 
 
 def _word(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""A record is what a run directory tells of a run, read without its lock, while it trains or after.
+"""A record is what a run directory tells about a run, read without its lock, while it trains or after.
 
 Reports and comparisons are made of records. Whatever a run did not get to is absent, and no reason to fail.
 """
@@ -126,7 +126,7 @@ def _below(path: Path) -> list[Path]:
 
 
 def read(path: Path) -> Record:
-    """The record of a run directory. Raises UsageError where it is none, StorageError where a file is damaged."""
+    """The record of a run directory. Raises UsageError where it is not one, StorageError where a file is damaged."""
     if not is_run(path):
         raise UsageError(f"{path} is no run directory, that is {path.absolute()}. Name one that cnntrain fit wrote")
     return Record(

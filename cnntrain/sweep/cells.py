@@ -195,7 +195,7 @@ class _Lists:
         return node.items
 
     def draws(self, wanted: Random) -> list[list[Setting]]:
-        """The alternatives that chance makes."""
+        """The alternatives drawn at random."""
         choices: list[tuple[Scalar, Sequence[Node] | Spread]] = []
         for key, node in _settings(wanted.keys):
             if isinstance(node, Map):
@@ -249,7 +249,7 @@ def _load(
 
 
 def _names(cells: Sequence[Sequence[tuple[str, str]]], constant: set[str]) -> list[str]:
-    """A name for every cell, of all it sets but what is the same in all of them."""
+    """A name for every cell, made from all it sets except what is the same in all of them."""
     labels = _labels({key for cell in cells for key, _ in cell} - constant)
     return [_name({labels[key]: text for key, text in cell if key in labels}) for cell in cells]
 
@@ -266,7 +266,7 @@ def _labels(keys: set[str]) -> dict[str, str]:
 
 
 def _name(varied: Mapping[str, str]) -> str:
-    """The name of a cell: what sets it apart, as far as a directory can be called so."""
+    """The name of a cell: what sets it apart, as far as a directory's name can say it."""
     full = ",".join(f"{label}={text}" for label, text in varied.items()) or "run"
     name = _UNFIT.sub("-", full).strip("-.")
     if name == full and len(name) <= _LONGEST:

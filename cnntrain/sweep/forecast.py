@@ -41,7 +41,7 @@ def _work(cell: Cell) -> str:
 
 
 def altogether(seconds: Sequence[float], processes: int) -> float:
-    """Seconds until the last of the cells ends, begun in their order on so many processes."""
+    """Seconds until the last of the cells ends, started in order on so many processes."""
     ends = [0.0] * processes
     for length in seconds:
         ends[ends.index(min(ends))] += length

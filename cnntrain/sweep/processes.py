@@ -1,8 +1,9 @@
-"""Processes train the cells of a sweep, several at once, each as the `cnntrain fit` one would type by hand.
+"""Processes train the cells of a sweep, several at once, each as the `cnntrain fit` a user would type.
 
 A cell is trained by `fit --resume-or-start` in a run directory of its own, so whatever is killed is resumed, and what
 is finished is left alone. The processes belong to a group of their own, which Ctrl-C in a terminal does not reach: they
-get one TERM from here, save, and are waited for. Where this process is killed, the system sends them the TERM (Linux).
+get one TERM from here, save, and are waited for. Where this process is killed, the system sends them the TERM (Linux);
+a sweep that is started while they still save takes those cells up at the end.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.core import files, strict_json
-from cnntrain.core.errors import StorageError
-from cnntrain.core.files import DirectoryLock, read_limited
+from cnntrain.core.errors import RunDirectoryError, StorageError
+from cnntrain.core.files import IN_USE, DirectoryLock, read_limited
+from cnntrain.sweep import child
 from cnntrain.sweep.cells import Cell, Sweep
 from cnntrain.training.interrupts import Interrupts
 
@@ -41,6 +43,8 @@ OUTCOMES = {  # exit code -> what became of a cell
     143: "stopped",
 }
 _TICK = 0.25  # seconds between two looks at the processes
+_PATIENCE = 120.0  # seconds a cell whose directory is in use is tried again for, such as one that still saves
+_AGAIN = 1.0  # seconds until it is
 _PIECE = 2**16
 _STATUS_LIMIT = 2**16
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG of prctl(2)
@@ -58,6 +62,8 @@ class Standing:
     seconds: float = 0.0
     status: dict[str, Any] = field(default_factory=dict)  # its status.json
     said: str = ""
+    busy: float | None = None  # when its directory was first found in use
+    due: float = 0.0  # not to be begun before
 
     @property
     def state(self) -> str:
@@ -97,12 +103,17 @@ def train(sweep: Sweep, folder: Path, threads: int, processes: int, watch: Watch
     def changed(standing: Standing | None = None) -> None:
         watch(standings, standing)
 
-    with Interrupts() as interrupts, DirectoryLock(folder), contextlib.closing(_Processes(changed)) as processes_:
+    with (
+        Interrupts() as interrupts,
+        DirectoryLock(folder),
+        contextlib.closing(_Processes(changed, waiting)) as processes_,
+    ):
         while processes_.running or (waiting and not interrupts.stop):
-            while waiting and processes_.count < processes and not interrupts.stop:
-                slots = min(processes - processes_.count, len(waiting))
+            while (due := _due(waiting)) and processes_.count < processes and not interrupts.stop:
+                slots = min(processes - processes_.count, len(due))
                 share = max((threads - processes_.threads) // slots, 1)
-                standing = waiting.pop(0)
+                standing = due[0]
+                waiting.remove(standing)
                 try:
                     processes_.start(standing, sweep.arguments(standing.cell, folder), share)
                 except BlockingIOError:  # a limit of processes (ulimit -u, pids.max): it waits until another has ended
@@ -120,10 +131,20 @@ def train(sweep: Sweep, folder: Path, threads: int, processes: int, watch: Watch
         return Outcome(standings, interrupts.stop)
 
 
-class _Processes:
-    """The processes under way, and what they write. `changed` is called with a cell that has begun or ended."""
+def _due(waiting: Sequence[Standing]) -> list[Standing]:
+    """The cells that may begin now: those that were found in use come last, and after a while."""
+    now = time.monotonic()
+    return sorted((standing for standing in waiting if standing.due <= now), key=lambda one: one.busy is not None)
 
-    def __init__(self, changed: Callable[[Standing], None]) -> None:
+
+class _Processes:
+    """The processes under way, and what they write. `changed` is called with a cell that has begun or ended.
+
+    A cell whose directory is in use goes back to those `waiting`.
+    """
+
+    def __init__(self, changed: Callable[[Standing], None], waiting: list[Standing]) -> None:
+        self._waiting = waiting
         self.running: dict[subprocess.Popen[bytes], Standing] = {}
         self._changed = changed
         self._selector = selectors.DefaultSelector()
@@ -143,12 +164,12 @@ class _Processes:
         """Begin a cell: `cnntrain` with these words, and so many threads."""
         standing.threads, standing.since = threads, time.monotonic()
         process = subprocess.Popen(
-            [sys.executable, "-m", "cnntrain", *words, "--threads", str(threads), "--quiet"],
+            child.command([*words, "--threads", str(threads), "--quiet"]),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             process_group=0,
-            preexec_fn=_die_with_parent,
+            preexec_fn=_prepare,
         )
         self.running[process] = standing
         assert process.stderr is not None
@@ -176,7 +197,20 @@ class _Processes:
         standing.code = code if code >= 0 else 128 - code
         standing.seconds = time.monotonic() - (standing.since or 0.0)
         standing.status = read_status(standing.run_dir)
-        self._changed(standing)
+        if not self._postponed(standing):
+            self._changed(standing)
+
+    def _postponed(self, standing: Standing) -> bool:
+        """Whether a cell that has ended is to be tried again, since another process still has its directory."""
+        now = time.monotonic()
+        if standing.code != RunDirectoryError.exit_code or IN_USE not in standing.said:
+            return False
+        standing.busy = standing.busy or now
+        if now - standing.busy > _PATIENCE:
+            return False
+        standing.code, standing.since, standing.said, standing.due = None, None, "", now + _AGAIN
+        self._waiting.append(standing)
+        return True
 
     def signal(self, number: signal.Signals) -> None:
         """Send all of them a signal."""
@@ -209,11 +243,14 @@ def read_status(run_dir: Path) -> dict[str, Any]:
 _libc = ctypes.CDLL(None)
 
 
-def _die_with_parent() -> None:
-    """In a new process, before it becomes cnntrain: have the system send it TERM when its parent dies.
+def _prepare() -> None:
+    """In a new process, before it becomes cnntrain: heed TERM, and have the system send it when the parent dies.
 
-    And hold back USR1, which asks to save, until there is something to be saved.
+    TERM is how a cell is asked to save and leave, also where whoever started the sweep had it ignored or blocked.
+    USR1, which asks to save, is held back until there is something to be saved.
     """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     if sys.platform == "linux":
         _libc.prctl(_PARENT_DEATH, int(signal.SIGTERM))

@@ -41,7 +41,7 @@ from cnntrain.trained.unseen import Unseen, usual_split
 class Trained:
     """A network with the parameters, class names and preprocessing of a checkpoint.
 
-    Where training averaged the weights (`train.average`), and the average had begun, it is what counts.
+    Where training averaged the weights (`train.average`), and the average had begun, the averaged weights are used.
     """
 
     def __init__(self, path: Path, pool: Pool, sets: Sequence[str] = ()) -> None:
@@ -119,20 +119,23 @@ class Trained:
                 self._require(data.val, "data.val")
             read = build_data.read_data(self.loaded, self._reader, measure=False)
             if read.val is None:
-                raise DataError(
-                    f"{self.path} was trained without a validation split. Use --split train or --split test"
-                )
+                others = " or ".join(f"--split {name}" for name in cast(Dataset, data.source).splits())
+                raise DataError(f"{self.path} was trained without a validation split. Use {others}")
             return read.val, read.val_indices
-        images = self._load(cast(Dataset, data.source), split)
+        carved = ["val"] if data.val is not None and "val" not in cast(Dataset, data.source).splits() else []
+        images = self._load(cast(Dataset, data.source), split, carved)
         return images, np.arange(len(images))
 
-    def _load(self, source: Dataset, split: str, some: bool = False) -> Images:
-        """A split of a source. Raises DataError where it has none of that name, or samples of another kind."""
+    def _load(self, source: Dataset, split: str, further: Sequence[str] = (), some: bool = False) -> Images:
+        """A split of a source. Raises DataError where it has none of that name, or samples of another kind.
+
+        `further` are splits that can be measured although the source itself has none of that name.
+        """
         found = source.splits()
         if split not in found:
             raise DataError(
                 f"the {source.name_in_config} data has no split {split!r}, it has {', '.join(found) or 'none'}. "
-                "Choose by --split"
+                f"Use {' or '.join(f'--split {name}' for name in (*further, *found))}"
             )
         described = source.describe()
         if described is not None:
@@ -140,7 +143,7 @@ class Trained:
         return build_data.load(self.loaded, source, split, self._reader, some)
 
     def _require(self, source: Part, key: str) -> None:
-        """Say how to name the new place of data that is not where it was."""
+        """Say how to name the new place of data that has moved."""
         for name in ("root", "path"):
             place = getattr(source, name, None)
             if place is not None and not Path(place).exists():

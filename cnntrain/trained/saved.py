@@ -1,6 +1,6 @@
 """What a checkpoint says of its experiment: config, shape of the images, classes. A stranger may have written it.
 
-So it is checked as if typed by hand, and whatever does not hold is a CheckpointError: who uses a checkpoint cannot
+So it is checked as if typed by hand, and whatever does not hold is a CheckpointError: the user of a checkpoint cannot
 mend the config inside.
 """
 
@@ -67,7 +67,7 @@ def located(loaded: Loaded, path: Path) -> Loaded:
 
 
 def _require_parts(checkpoint: Checkpoint) -> None:
-    """Raise CheckpointError where a part of another package is not to be had, which is no damage of the file."""
+    """Raise CheckpointError where another package's part is not available, which does not mean the file is damaged."""
     recorded = checkpoint.meta.get("packages", {})
     for place, package in recorded.items() if isinstance(recorded, dict) else ():
         kind, _, name = place.partition(".")

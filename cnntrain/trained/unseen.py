@@ -115,13 +115,13 @@ class Unseen:
             yield [f"{path}:{split}[{index}]" for index in chosen], pixels[chosen]
 
     def _reader(self) -> ClassFolders:
-        """What reads files: the source of training, or one of images where that does not lie in files of its own."""
+        """What reads files: the source of training, or one of images where its samples are not files of their own."""
         own = self.trained_on.origins()[0]
         reader = own if isinstance(own, ClassFolders) else make("datasets", "image_folder", root=".")
         return cast(ClassFolders, reader.giving(self.data.shape))
 
     def _read(self, samples: Sequence[Sample], reader: ClassFolders, pool: Pool) -> list[Array | DataError]:
-        """Each sample out of its files, or what is wrong with it; all threads read."""
+        """Each sample from its files, or what is wrong with it; all threads read."""
         results: list[Array | DataError] = [DataError("")] * len(samples)
 
         def read(_worker: int, index: int) -> None:
@@ -145,7 +145,7 @@ class Unseen:
 
 
 def usual_split(source: Dataset) -> str:
-    """The split one measures on unless told: test, else val, else train."""
+    """The split to measure on unless told otherwise: test, else val, else train."""
     splits = source.splits()
     return next((usual for usual in ("test", "val") if usual in splits), "train")
 

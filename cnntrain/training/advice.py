@@ -1,4 +1,4 @@
-"""Advice: settings that are allowed and rarely meant, as warnings with codes that can be silenced.
+"""Advice: settings that are allowed but rarely meant, as warnings with codes that can be silenced.
 
 `warnings: {ignore: [code]}` in the config silences one. Codes are never renamed. Only what is probably a mistake is
 warned about: weight decay under a schedule that ends at zero, or a bias before batch norm, are everyday recipes and
@@ -169,7 +169,7 @@ def _dropout_before_loss(at: Situation) -> str | None:
 
 
 def _dense_without_activation(at: Situation) -> str | None:
-    if at.experiment.model.preset is not None:  # Caffe's cifar10_quick is like that
+    if at.experiment.model.preset is not None:  # as in Caffe's cifar10_quick
         return None
     for node in _of_type(at.graph, "dense"):
         before = _before(at.graph, node)
@@ -278,7 +278,7 @@ RULES: dict[str, Rule] = {
     "transforms-differ": Rule("Training and evaluation images are normalized differently.", _transforms_differ),
     "batch-norm-momentum": Rule("Batch norm has a momentum of 0.9 or more, Keras's way round.", _batch_norm_momentum),
     "batch-norm-of-one": Rule("Batch norm is trained with `batch_size: 1`.", _batch_norm_of_one),
-    "mixing-of-one": Rule("Samples are to be mixed with `batch_size: 1`.", _mixing_of_one),
+    "mixing-of-one": Rule("Samples are mixed with `batch_size: 1`.", _mixing_of_one),
     "dropout-before-batch-norm": Rule(
         "Dropout stands right before batch norm, which then remembers a variance that evaluation does not have "
         "(Li et al. 2018).",

@@ -14,7 +14,7 @@ from cnntrain.rundir.environment import compare_environments, environment
 from cnntrain.training.job import Job
 from cnntrain.training.rates import horizon, schedule
 
-HARMLESS = (  # keys that may change on resume: they say how long and how watched, not what is computed
+HARMLESS = (  # keys that may change on resume: they say how long to train and what to watch, not what is computed
     "name",
     "train.epochs",
     "train.steps",
@@ -33,7 +33,7 @@ HARMLESS = (  # keys that may change on resume: they say how long and how watche
 
 
 def of_settings(saved: Loaded, now: Loaded) -> list[str]:
-    """The keys that differ, as "key: then -> now". Raises ConfigError for one that would make it another experiment."""
+    """The keys that differ, as "key: then -> now". Raises ConfigError for one that makes it another experiment."""
     before, after = dict(leaves(plain(saved.experiment))), dict(leaves(plain(now.experiment)))
     changed = [key for key in before | after if before.get(key) != after.get(key)]
     for key in changed:
@@ -48,7 +48,7 @@ def of_settings(saved: Loaded, now: Loaded) -> list[str]:
 
 
 def of_environment(checkpoint: Checkpoint, strict: bool) -> list[str]:
-    """What to warn of where versions or the processor differ. Raises CheckpointError there under `strict`."""
+    """What to warn about where versions or the processor differ; under `strict`, raises CheckpointError instead."""
     differences = compare_environments(checkpoint.meta["environment"], environment())
     if differences and strict:
         raise CheckpointError(
@@ -59,7 +59,7 @@ def of_environment(checkpoint: Checkpoint, strict: bool) -> list[str]:
 
 
 def of_files(path: Path, before: Loaded, now: Loaded) -> list[str]:
-    """What to warn of where files of the data are not as in the manifest at a path, if that is of the same data."""
+    """What to warn about where data files differ from the manifest at a path, if that is for the same data."""
     started = manifest.read(path)
     if started is None or manifest.place(before.experiment) != manifest.place(now.experiment):
         return []
@@ -68,7 +68,7 @@ def of_files(path: Path, before: Loaded, now: Loaded) -> list[str]:
 
 
 def of_schedule(before: Loaded, job: Job, step: int) -> list[str]:
-    """What to warn of where another length of training changes the learning rate of the next step."""
+    """What to warn about where another length of training changes the learning rate of the next step."""
     steps_per_epoch = job.loader.steps_per_epoch
     then, now = (
         schedule(experiment)(step, horizon(experiment, steps_per_epoch), build.optimizer(experiment).lr)

@@ -34,7 +34,7 @@ def fingerprint(data: Data) -> dict[str, Any]:
 
 
 def difference(saved: dict[str, Any], now: dict[str, Any]) -> str:
-    """In what two fingerprints differ, as a message lists it."""
+    """How two fingerprints differ, as a message lists it."""
     changed = [key for key in now if saved.get(key) != now[key]]
     return ", ".join(
         key if key in ("targets", "pixels", "classes", "teacher") else f"{key}: {saved.get(key)} then, {now[key]} now"

@@ -42,7 +42,7 @@ class Recorder:
         self._losses: deque[tuple[int, float]] = deque(maxlen=LOSSES)
 
     def remember(self, step: int, loss: float) -> None:
-        """Keep the loss of a step that went well."""
+        """Keep the loss of a step that succeeded."""
         self._losses.append((step, loss))
 
     def record(
@@ -91,7 +91,7 @@ class Recorder:
 
 
 def described(record: dict[str, Any]) -> str:
-    """What a record found first, as a part of a sentence."""
+    """What a record found first, as part of a sentence."""
     first, split = record["first"], {"train": "training", "val": "validation"}[record["split"]]
     if first is None:
         return "no single layer shows where it began"

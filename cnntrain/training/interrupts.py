@@ -1,9 +1,10 @@
-"""Interrupts turn signals, and time that is up, into wishes that the training loop grants between two steps.
+"""Interrupts turn signals, and time running out, into requests that the training loop honours between two steps.
 
 SIGINT, SIGTERM and SIGHUP ask it to finish the step, save and stop; a second one leaves at once without saving.
 SIGUSR1 asks it to save and go on. Before there is a step to finish, the first one ends the session by a StoppedError.
 Nothing is ever saved from inside a handler. A signal that was ignored when the process started, as nohup and shells
-do for background jobs, stays ignored.
+do for background jobs, stays ignored. But signals are not blocked, and SIGCHLD is not ignored, as some daemons and job
+runners leave them to what they start: nobody would learn how a child ended.
 
 SIGUSR1 is blocked outside, by the program's beginning: a session that is just beginning or ending has nothing
 to save, and must not die of the wish. What each signal does is a table in cli/README.md.
@@ -32,7 +33,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Wishes(NamedTuple):
     """What is asked for between two steps, as numbers on which several processes can agree; 0 is none."""
 
-    stop: int = 0  # by which signal
+    stop: int = 0  # the number of the signal
     save: int = 0
     late: int = 0  # time is up
 
@@ -60,10 +61,12 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
+            if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+                self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for number in (*STOPPING, signal.SIGUSR1):
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     self._before[number] = signal.signal(number, self._handle)
-            self._blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, (*STOPPING, signal.SIGUSR1))
+            self._blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, (*STOPPING, signal.SIGUSR1, signal.SIGCHLD))
         return self
 
     def __exit__(
@@ -75,7 +78,7 @@ class Interrupts:
             signal.signal(number, handler)
 
     def wishes(self, late: bool) -> Wishes:
-        """What has been asked for since the last time; `late` is whether time was up when that was to be looked at."""
+        """What has been asked for since the last call; `late` says whether time was up when it was checked."""
         save, self.save = self.save, False
         return Wishes(self.stop or 0, save, late)
 
@@ -88,7 +91,7 @@ class Interrupts:
     def at_once(self) -> Iterator[None]:
         """Within, a signal that asks to stop raises StoppedError where it arrives: nothing is there to be finished.
 
-        Or at the end, where it arrived in something from which no error comes out, such as a finalizer.
+        It is raised at the end where it arrived in something that lets no error out, such as a finalizer.
         """
         self._at_once, hook = True, sys.unraisablehook
         sys.unraisablehook = lambda lost: None if isinstance(lost.exc_value, StoppedError) else hook(lost)

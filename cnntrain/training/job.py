@@ -1,4 +1,4 @@
-"""A job is what training needs and can be made, and found wrong, before there is a run directory."""
+"""A job is everything training needs that can be built, and found wrong, before there is a run directory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Precheck = Callable[[Loaded, Network, int], object]  # refuses what does not fit
 
 @dataclass(frozen=True)
 class Job:
-    """The config, and all that was made of it and of the data."""
+    """The config, and all that was made from it and from the data."""
 
     loaded: Loaded
     data: Data

@@ -1,6 +1,6 @@
 """The monitor judges epochs: which was the best so far, and whether training should end.
 
-Its state is a few numbers; they are in the checkpoint, so a resumed run judges as the straight one would have.
+Its state is a few numbers; they are in the checkpoint, so a resumed run judges as an uninterrupted one would have.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class Monitor:
         return asdict(self.standing)
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from the standing of a checkpoint. Raises ValueError where it is none."""
+        """Go on from the standing in a checkpoint. Raises ValueError where it is not a standing."""
         numbers = {"best": (int, float), "best_step": (int,), "best_epoch": (int,), "record": (int, float)}
         absent = [name for name in numbers if name in state and state[name] is None]
         wrong = [name for name, types in numbers.items() if name not in absent and type(state.get(name)) not in types]

@@ -1,4 +1,4 @@
-"""A post-mortem finds where a training diverged, keeps the flight record, and makes the error that tells."""
+"""A post-mortem finds where a training run diverged, keeps the flight record, and makes the error that reports it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from cnntrain.training.stepper import Stepper
 
 
 class PostMortem:
-    """What is done when a training meets a number that is not finite."""
+    """What is done when training meets a number that is not finite."""
 
     def __init__(self, job: Job, stepper: Stepper, state: State, recorder: Recorder, run: Journal) -> None:
         self._job, self._stepper, self._state = job, stepper, state
         self._recorder, self._run = recorder, run
 
     def error(self, what: str, when: When) -> DivergedError:
-        """Look where it began, leave the record in the run directory, and make the error that tells."""
+        """Find where it began, leave the record in the run directory, and make the error that reports it."""
         stepper, state = self._stepper, self._state
         lr, _ = stepper.rates.at(state.step, stepper.horizon)
         batches = self._seen_at(when)

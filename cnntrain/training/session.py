@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cnntrain.config.dump import fingerprint, plain, to_yaml
 from cnntrain.config.load import Loaded, load
@@ -28,6 +28,7 @@ from cnntrain.core.errors import (
 from cnntrain.data.build_data import Data
 from cnntrain.engine import memory
 from cnntrain.engine.pool import Pool
+from cnntrain.parts.datasets.base import Dataset
 from cnntrain.rundir.checkpoint import Checkpoint, read
 from cnntrain.rundir.directory import RunDirectory, resumable
 from cnntrain.rundir.environment import environment
@@ -39,6 +40,8 @@ from cnntrain.training.job import Job, make_job
 from cnntrain.training.stepper import vectors
 from cnntrain.training.trainer import Trainer
 from cnntrain.training.warm_start import WarmStart, warm_start
+
+_EXAMPLE = Path("configs/quickstart.yaml")  # of this repository: where it is the working directory
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,8 @@ class Options:
     quiet: bool = False
     max_time: float | None = None  # seconds after which training pauses, at least one step further
     verbose: bool = False
-    announce: Callable[[Path], None] | None = None  # told the run directory as soon as it is known
-    warn: Callable[[str], None] | None = None  # told of warnings, which otherwise go to stderr
+    announce: Callable[[Path], None] | None = None  # called with the run directory as soon as it is known
+    warn: Callable[[str], None] | None = None  # called with warnings, which otherwise go to stderr
 
 
 def fit(
@@ -69,8 +72,8 @@ def fit(
 ) -> dict[str, Any]:
     """Train what the configs describe, in a new run directory or from a checkpoint.
 
-    `interrupts` are the caller's, entered already, who then has signals for longer. Returns what `fit --json` prints:
-    run_dir, state, epochs, step, best, final. Raises a CnntrainError whose exit_code is the command's.
+    `interrupts` are the caller's, already entered, so that the caller holds signals for longer. Returns what `fit
+    --json` prints: run_dir, state, epochs, step, best, final. Raises a CnntrainError whose exit_code is the command's.
     """
     options = options or Options()
     console = Console(options.progress, options.quiet, verbose=options.verbose, warned=options.warn)
@@ -83,7 +86,10 @@ def fit(
         if options.resume or (options.resume_or_start and options.run_dir and resumable(options.run_dir)):
             return _resume(configs, sets, options, console, held)
         if not configs:
-            raise UsageError("fit needs a config file. Try: cnntrain fit configs/quickstart.yaml")
+            example = f"Try: cnntrain fit {_EXAMPLE}" if _EXAMPLE.is_file() else ""
+            raise UsageError(
+                f"fit needs a config file. {example or 'Write one for your data by: cnntrain init --data DATA'}"
+            )
         return _start(load(configs, sets), options, console, held)
 
 
@@ -201,7 +207,7 @@ def _details(trainer: Trainer, pool: Pool) -> list[str]:
 
 @contextlib.contextmanager
 def _outcome(run: RunDirectory) -> Iterator[None]:
-    """Leave word in the run directory of how the session ended."""
+    """Record in the run directory how the session ended."""
     try:
         yield
     except (StoppedError, PausedError) as error:
@@ -210,7 +216,7 @@ def _outcome(run: RunDirectory) -> Iterator[None]:
         raise
     except CnntrainError as error:
         state = "diverged" if isinstance(error, DivergedError) else "failed"
-        with contextlib.suppress(StorageError):  # where the disk is full, that is what the user must hear of, once
+        with contextlib.suppress(StorageError):  # where the disk is full, that is what the user must hear about, once
             run.log(f"cnntrain: error: {error}")
             run.status(state=state, exit_code=error.exit_code)
         raise
@@ -222,7 +228,7 @@ def _outcome(run: RunDirectory) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _enough_memory(job: Job, threads: int) -> Iterator[None]:
-    """Say of a MemoryError how much memory training takes, so far as it can be told beforehand."""
+    """Turn a MemoryError into a message on how much memory training takes, as far as that is known beforehand."""
     try:
         yield
     except MemoryError as error:
@@ -261,7 +267,16 @@ def _say_what_next(trainer: Trainer, run: RunDirectory, was_done: bool, console:
     if waited:
         console.say(f"waiting for data: {sum(waited) / len(waited):.1%} of the time")
     console.say(f"results: {run.path}")
-    console.say(f"next: cnntrain eval {shlex.quote(str(run.path))}")
+    split = usual_split(trainer.job)
+    further = "" if split == "test" else f" --split {split}"
+    console.say(f"next: cnntrain eval {shlex.quote(str(run.path))}{further}")
+
+
+def usual_split(job: Job) -> str:
+    """The split to measure a finished network on: test where the source has one, else what validated it, else train."""
+    if "test" in cast(Dataset, job.loaded.experiment.data.source).splits():
+        return "test"
+    return "train" if job.data.val is None else "val"
 
 
 def _data_summary(data: Data) -> dict[str, Any]:

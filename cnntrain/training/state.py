@@ -1,4 +1,4 @@
-"""The state of a training is what a checkpoint holds of it: where it stands, and every array that training changes."""
+"""The state of a run is what a checkpoint holds of it: where it stands, and every array that training changes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXHAUSTED = "all steps taken"  # why most runs are finished
 
 
 class State:
-    """Where a training stands, and the way into a checkpoint and back."""
+    """Where training stands, and the way into a checkpoint and back."""
 
     def __init__(self, job: Job, stepper: Stepper) -> None:
         self._job, self._stepper = job, stepper
@@ -47,7 +47,7 @@ class State:
         return f"epoch-{self.closed:04d}" if whole else f"step-{self.step:08d}"
 
     def meta(self, metrics_length: int) -> dict[str, Any]:
-        """What a checkpoint says beside its arrays; `metrics_length` are the bytes of metrics.jsonl at this moment."""
+        """What a checkpoint says beside its arrays; `metrics_length` is the current size of metrics.jsonl in bytes."""
         job, average = self._job, self._stepper.average
         return {
             "config": plain(job.loaded.experiment),
@@ -88,7 +88,7 @@ class State:
         return arrays | dict(zip(TALLIES, (self.epoch_tally, self.interval_tally), strict=True))
 
     def restore(self, checkpoint: Checkpoint, allow_data_change: bool = False) -> None:
-        """Go on from a checkpoint. Raises CheckpointError or DataError where it is of another network or other data."""
+        """Go on from a checkpoint. Raises CheckpointError or DataError if it is for another network or other data."""
         mine, rates, average = self.arrays(), self._stepper.rates, self._stepper.average
         checkpoint.require(data=dict, monitor=dict, values_of_epoch=dict, metrics_length=int)
         checkpoint.require(position__step=int, position__closed=int)

@@ -1,7 +1,7 @@
 """A stepper takes the steps of training: the batches of each, their gradient, the update, the averaged weights.
 
-Everything that trains has its steps taken here: `fit`, `time`, `lr-find`, a replay, the self-test. Who computes them is
-the team of the pool, so a team on several machines would join in there, and nowhere above.
+Everything that trains has its steps taken here: `fit`, `time`, `lr-find`, a replay, the self-test. They are computed by
+the pool's team, so a team on several machines would join in there, and nowhere above.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Taken:
 
 
 class Stepper:
-    """A network at its training. Parameters, slots and averages are those of the last step that was taken."""
+    """A network in training. Parameters, slots and averages are those of the last step taken."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""A timekeeper tells on the console and in timing.jsonl how fast a training goes; no result depends on it."""
+"""A timekeeper reports on the console and in timing.jsonl how fast training goes; no result depends on it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Timekeeper:
         self.waited: list[float] = []  # of each epoch's training: the share of the workers' time
 
     def step(self, taken: Taken) -> None:
-        """Tell of the step that has just been taken."""
+        """Report the step that has just been taken."""
         self._clock.step(self._tally.samples(taken.tally))
         per_epoch = self._loader.steps_per_epoch
         epoch, done = divmod(self._state.step - 1, per_epoch)
@@ -59,7 +59,7 @@ class Timekeeper:
         self.waited.append(self._loader.waiting.take() / max(self._seconds * workers, 1e-9))
 
     def epoch(self, improved: bool) -> None:
-        """Tell of the epoch that has just been closed, and begin the next."""
+        """Report the epoch that has just been closed, and begin the next."""
         state, seconds = self._state, self._seconds
         epochs = -(-self._stepper.horizon.total_steps // self._loader.steps_per_epoch)
         self._console.epoch(Epoch(state.closed, epochs, state.values, seconds, improved))
@@ -74,7 +74,7 @@ class Timekeeper:
             }
         )
         self._clock = _Clock()
-        self._loader.waiting.take()  # what averaged weights were remeasured with is no part of the next epoch
+        self._loader.waiting.take()  # remeasuring the averaged weights is no part of the next epoch
 
     def _shown(self, lr: float) -> dict[str, str]:
         values = self._tally.values(self._state.epoch_tally)

@@ -45,7 +45,7 @@ class Trainer:
         self.timekeeper = Timekeeper(job, self.stepper, self.state, run, console)
 
     def start(self, warm: WarmStart | None = None) -> None:
-        """Begin at step 0: first parameters, the start row, and a checkpoint before the first batch."""
+        """Begin at step 0: initial parameters, the start row, and a checkpoint before the first batch."""
         engine, graph = self.stepper.engine, self.job.network.graph
         self.stepper.initialize()
         if warm:
@@ -68,7 +68,7 @@ class Trainer:
     def fit(self) -> None:
         """Train until it is finished. Raises StoppedError after a signal, PausedError, DivergedError on NaN."""
         with contextlib.closing(self.console):
-            if self.state.finished is None:  # a run stopped while it validated has that still to do
+            if self.state.finished is None:  # a run stopped during validation still has to validate
                 self._after_step(self._close_due_epoch(), late=False)
             while self.state.finished is None:
                 self._take_step()
@@ -118,7 +118,7 @@ class Trainer:
         return improved
 
     def _after_step(self, improved: bool, late: bool) -> None:
-        """Save where it is time to, and leave where a signal asked for it or time is up; all that lead agree on it."""
+        """Save when it is time to, and leave after a signal or when time is up; all leading processes agree on it."""
         step, finished = self.state.step, self.state.finished
         wishes = Wishes(*self.pool.agree(self.interrupts.wishes(late)))
         every = max(self.horizon.steps(self.job.loaded.experiment.checkpoint.every), 1)
@@ -158,7 +158,7 @@ class Trainer:
         state.interval_tally = self.tally.zeros()
 
     def _with_penalty(self, measured: Values) -> Values:
-        """The values of training; with regularizers what they add to the loss for the weights as they are, and both."""
+        """The values of training; with regularizers, also their penalty for the current weights and the sum of both."""
         values = {f"train/{name}": value for name, value in measured.items()}
         if self.train.regularize:
             penalty = self.stepper.updater.penalty()
@@ -202,7 +202,7 @@ class Trainer:
             raise self.postmortem.error(what, "save")
 
     def go_to(self, step: int, closed: int) -> None:
-        """Train to where so many steps are taken and epochs closed, or to the end, without saving."""
+        """Train until so many steps are taken and epochs closed, or to the end, without saving."""
         state = self.state
         while state.finished is None and (state.step, state.closed) != (step, closed):
             before = state.closed

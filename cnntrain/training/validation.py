@@ -14,7 +14,7 @@ REMEASURED = 100  # training steps over which statistics of averaged weights are
 
 
 class AbandonedError(Exception):
-    """A validation was given up because a signal came in."""
+    """A validation was abandoned because a signal came in."""
 
 
 class Validation:
@@ -48,7 +48,7 @@ class Validation:
 
 
 class _Interruptible:
-    """Samples that stop being handed out when a signal came in, so that a long validation does not delay it."""
+    """Samples that stop being handed out once a signal has come in, so that a long validation does not delay it."""
 
     def __init__(self, samples: Batch, interrupts: Interrupts) -> None:
         self._samples, self._interrupts = samples, interrupts

@@ -1,4 +1,4 @@
-"""A warm start takes first parameters from another run's checkpoint: `model.init_from` in a config.
+"""A warm start takes initial parameters from another run's checkpoint: `model.init_from` in a config.
 
 What is there under the same name with the same shape is loaded; the rest keeps what the initializers gave it. Nothing
 is left out silently: every parameter that is missing, unused or of another shape is an error unless it is named.
@@ -31,8 +31,8 @@ class WarmStart:
     """What a checkpoint gives to a network.
 
     arrays      the values to load, by parameter
-    missing     parameters of the network that the checkpoint has not
-    unused      parameters of the checkpoint that the network has not
+    missing     parameters of the network that the checkpoint lacks
+    unused      parameters of the checkpoint that the network lacks
     mismatched  parameters of both, whose shapes differ: "head.weight (64x10, here 64x3)"
     ignored     parameters that model.init_from.ignore leaves to the initializers
     """
@@ -80,7 +80,7 @@ def warm_start(loaded: Loaded, network: Network) -> WarmStart | None:
     if wish is None:
         return None
     path, digest, theirs = _read(Path(wish.checkpoint), network)
-    nodes = network.graph.nodes  # in whose order the lists are
+    nodes = network.graph.nodes  # the lists are in its order
     mine = {f"{node.name}.{name}": param.shape for node in nodes for name, param in node.params.items()}
     ignored = _ignored(loaded, [*mine, *(name for name in theirs if name not in mine)])
     result = _compare(path, digest, mine, theirs, ignored)
@@ -93,7 +93,7 @@ def warm_start(loaded: Loaded, network: Network) -> WarmStart | None:
 
 
 def _read(path: Path, network: Network) -> tuple[Path, str, dict[str, Array]]:
-    """The file a path means, a digest of its parameters, and those; a .safetensors has them as PyTorch does."""
+    """The file a path means, its parameters' digest, and the parameters; a .safetensors has them as PyTorch does."""
     if path.suffix == ".safetensors":
         data = torch_layout.read_bytes(path)
         return path, hashlib.sha256(data).hexdigest(), torch_layout.parameters(path, data, network.graph)

@@ -1,8 +1,10 @@
-"""The environment changes what is shown and how fast, never a bit of a result."""
+"""The environment changes what is shown and how fast, never a bit of a result, unless it chooses BLAS's kernels."""
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 import subprocess
 import sys
 import warnings
@@ -13,13 +15,14 @@ from cnntrain.core import blas
 from tests.support.experiments import evidence, write
 
 ARGUMENTS = ["fit", "full.yaml", "-s", "train.epochs=1", "-o", "run"]
+KERNELS = {name: os.environ[name] for name in blas.CHOOSE_KERNELS if name in os.environ}  # these do change bits
 
 
-def fit(folder, **environment):
+def fit(folder, *more, **environment):
     """Train in a process of its own with exactly this environment; what stderr showed."""
     write(folder)
     ended = subprocess.run(
-        [sys.executable, "-m", "cnntrain", *ARGUMENTS],
+        [sys.executable, "-m", "cnntrain", *ARGUMENTS, *more],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -55,8 +58,33 @@ def expected(tmp_path_factory):
     ids=lambda environment: ",".join(f"{key}={value}" for key, value in environment.items()) or "nothing",
 )
 def test_no_variable_changes_a_bit(environment, expected, tmp_path):
-    fit(tmp_path, **environment)
+    fit(tmp_path, **KERNELS | environment)
     assert evidence(tmp_path / "run") == expected
+
+
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or "openblas" not in blas.description(),
+    reason="needs kernels of OpenBLAS to choose from",
+)
+def test_a_kernel_decides_bits_is_recorded_and_warned_of(cnntrain, tmp_path):
+    for kernel in ("Haswell", "Sandybridge"):
+        folders = [tmp_path / f"{kernel}-{threads}" for threads in "12"]
+        for folder in folders:
+            folder.mkdir()
+            fit(folder, "-j", folder.name[-1], **os.environ | {"OPENBLAS_CORETYPE": kernel})
+            assert json.loads((folder / "run" / "env.json").read_text())["kernel"] == kernel
+        assert evidence(folders[0] / "run") == evidence(folders[1] / "run")
+    other = "Sandybridge" if blas.kernel() == "Haswell" else "Haswell"
+    run = tmp_path / f"{other}-1" / "run"
+    resume = ("fit", "-o", run, "--resume", "-s", "train.epochs=2")
+    differs = f"BLAS kernel {other} -> {blas.kernel()}"
+    refused = cnntrain(*resume, "--strict-env")
+    assert refused.code == 4
+    assert differs in refused.err
+    assert differs in cnntrain("replay", run).err
+    resumed = cnntrain(*resume)
+    assert resumed.code == 0
+    assert f"cnntrain: warning: not bit-identical to an uninterrupted run: {differs}" in resumed.err
 
 
 def test_an_unknown_variable_of_ours_is_warned_of(cnntrain, monkeypatch):

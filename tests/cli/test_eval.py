@@ -124,7 +124,7 @@ class TestDataOnDisk:
         np.savez(desk / "data.npz", x_train=self.arrays["x_train"], y_train=self.arrays["y_train"])
         outcome = cnntrain("eval", "run")
         assert outcome.code == 3
-        assert outcome.error == "the npz data has no split 'test', it has train. Choose by --split"
+        assert outcome.error == "the npz data has no split 'test', it has train. Use --split val or --split train"
 
     def test_data_of_another_shape(self, cnntrain, desk):
         larger = {name: np.zeros((len(self.arrays[name]), 9, 8), np.uint8) for name in ("x_train", "x_test")}

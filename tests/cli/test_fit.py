@@ -54,7 +54,7 @@ def test_a_dry_run_builds_and_reads_everything_and_leaves_nothing(cnntrain, conf
         for line in outcome.out.splitlines()
         if line.split(" ")[0] not in ("memory", "disk", "step", "epoch", "run")
     ]
-    assert "MB at most, data included" in outcome.out
+    assert re.search(r"memory +[\d.]+ [MG]B at most, data included", outcome.out)
     assert " ms on 1 thread, " in outcome.out
     assert re.search(r"^run +00:0\d for 5 epochs$", outcome.out, re.MULTILINE)
     document = json.loads(cnntrain("check", config, "--json").out)

@@ -116,14 +116,14 @@ def test_aliases_are_the_command(cnntrain, alias, name):
         (["--sett"], "no option '--sett'. See 'cnntrain --help'"),
         (["fit", "--sett", "a=1"], "no option '--sett'; did you mean '--set'? See 'cnntrain fit --help'"),
         (["fit", "a.yaml", "-s"], "option '-s' requires an argument. See 'cnntrain fit --help'"),
-        (["fit"], "fit needs a config file. Try: cnntrain fit configs/quickstart.yaml"),
+        (["fit"], "fit needs a config file. Write one for your data by: cnntrain init --data DATA"),
         (
             ["fit", "a.yaml", "-j", "0"],
             "invalid value for '-j' / '--threads': 0 is not in the range 1<=x<=256. See 'cnntrain fit --help'",
         ),
         (
             ["fit", "a.yaml", "-o", ""],
-            "invalid value for '-o' / '--run-dir': the path is empty. See 'cnntrain fit --help'",
+            "invalid value for '-o' / '--output' / '--run-dir': the path is empty. See 'cnntrain fit --help'",
         ),
         (
             ["fit", "a.yaml", "-o", "~/run"],

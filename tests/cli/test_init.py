@@ -171,7 +171,7 @@ def test_a_config_that_is_there_stays(cnntrain, desk):
         ("absent", "does not exist, expected a folder or file of data"),
         ("empty", "holds 0 folders and 0 files, none of which is data that is known"),
         ("a.zip", "is an archive. Unpack it, and name the folder"),
-        ("a.txt", "is no data that is known. Expected a .npz or .csv file, or a folder"),
+        ("a.txt", "is not data of a known kind. Expected a .npz or .csv file, or a folder"),
     ],
 )
 def test_what_it_does_not_know_it_says(cnntrain, desk, name, message):

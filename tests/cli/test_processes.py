@@ -12,6 +12,7 @@ import time
 import pytest
 
 from cnntrain.rundir.json_files import read_rows
+from cnntrain.training.interrupts import Interrupts
 from tests.support.experiments import call, start, write
 from tests.support.processes import alive, workers
 from tests.support.promises import evidence, require_same
@@ -26,7 +27,7 @@ def test_a_signal_finishes_the_step_saves_and_tells_how_to_go_on(number, code, t
     _, err = process.communicate(timeout=10)
     assert process.returncode == code
     last = err.strip().splitlines()[-1]
-    assert last.startswith(f"cnntrain: error: stopped by {number.name} after step")
+    assert last.startswith(f"cnntrain: stopped by {number.name} after step")
     assert "cnntrain fit --run-dir run --resume" in last
     status = json.loads((tmp_path / "run/status.json").read_text())
     assert (status["state"], status["exit_code"]) == ("interrupted", code)
@@ -117,3 +118,24 @@ def _wait_for_steps(folder) -> None:
     while not (path.exists() and b'"train"' in path.read_bytes()):
         assert time.monotonic() < deadline, "training did not begin"
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD])
+def test_what_was_blocked_or_ignored_by_whoever_started_it_arrives(number):
+    """While training lasts; afterwards all is as it was."""
+    before = signal.getsignal(number)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    if number == signal.SIGCHLD:
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        with Interrupts() as interrupts:
+            assert number not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+            assert signal.getsignal(number) is not signal.SIG_IGN
+            if number != signal.SIGCHLD:
+                os.kill(os.getpid(), number)
+                assert interrupts.save if number == signal.SIGUSR1 else interrupts.stop == number
+        assert number in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        assert number != signal.SIGCHLD or signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})

@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from cnntrain.results.report import charts
+from tests.support.experiments import call
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +59,35 @@ def test_fit_writes_it_at_the_end(cnntrain, config, desk):
     assert cnntrain("fit", config, "-o", "run", "--report", "-q", "--resume-or-start", "-s", "train.epochs=1").err == (
         f"cnntrain: warning: {WARNING}\n"
     )
+
+
+@pytest.fixture
+def page(finished, tmp_path):
+    """The page as a process writes it in a folder of its own with such a matplotlibrc, and what it says of it."""
+
+    def page(name: str, settings: str = "", **environment: str) -> tuple[str, str]:
+        folder = tmp_path / name
+        shutil.copytree(finished, folder / "run", symlinks=True)
+        if settings:
+            (folder / "matplotlibrc").write_text(settings)
+        code, _, said = call("report", "run", cwd=folder, **environment)
+        assert code == 0, said
+        return (folder / "run/report.html").read_text(), said
+
+    return page
+
+
+@pytest.mark.parametrize(
+    ("settings", "environment"),
+    [
+        ("", {"MPLBACKEND": "nonsense"}),
+        ("xtick.major.size: 30\n", {}),
+        ("text.usetex: True\n", {}),  # which starts a program
+        ("nonsense\n", {}),  # of which the library would warn
+    ],
+)
+def test_no_setting_of_the_library_from_outside_changes_a_chart(page, settings, environment):
+    """Neither a variable nor a file in the working directory, which may be a stranger's."""
+    plain = page("plain")
+    assert "<svg" in plain[0]
+    assert page("set", settings, **environment) == plain

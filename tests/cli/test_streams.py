@@ -48,7 +48,7 @@ def test_a_result_that_cannot_be_written_is_an_error_of_input_and_output(command
 @pytest.mark.parametrize("stream", ["2> /dev/full", "2>&-", ">&- 2>&-"])
 def test_messages_that_cannot_be_written_change_no_exit_code(stream, tmp_path):
     assert shell(f"cnntrain fit absent.yaml {stream}", tmp_path)[0] == 2
-    assert shell(f"cnntrain list layers > list.txt {stream}", tmp_path)[0] == 0
+    assert shell(f"cnntrain list layers > list.txt {stream}", tmp_path)[0] == (5 if ">&- " in stream else 0)
 
 
 @needs_full
@@ -60,8 +60,40 @@ def test_a_run_goes_on_without_its_console(stream, config, tmp_path):
     assert read_rows(tmp_path / "run" / "metrics.jsonl")[-1]["event"] == "end"
 
 
-def test_a_closed_stdout_is_no_error(tmp_path):
-    assert shell("cnntrain list layers >&-", tmp_path) == (0, "", "")
+RESULTS = [
+    *(
+        "list layers",
+        "list layers --json",
+        "--help",
+        "--version",
+        "fit --help",
+        "config full.yaml",
+        "summary full.yaml",
+    ),
+    *("schema", "completion bash", "check full.yaml", "env", "summary full.yaml --json"),
+]
+
+
+@pytest.mark.parametrize("command", RESULTS)
+def test_a_result_that_goes_nowhere_is_an_error(command, config, tmp_path):
+    code, out, err = shell(f"cnntrain {command} >&-", tmp_path)
+    assert (code, out) == (5, "")
+    assert err.splitlines()[-1] == (
+        "cnntrain: error: cannot write to standard output: Bad file descriptor. Make room, or write elsewhere"
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == [config.name]
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_no_file_gets_what_belongs_on_a_closed_stream(closed, config, tmp_path):
+    """As the next file to be opened would, under the number that is free."""
+    code, _, _ = shell(f"cnntrain fit {config.name} -s train.epochs=1 -o run -j 2 {closed}", tmp_path)
+    assert code == 0
+    code, out, _ = shell("cnntrain eval run --split val", tmp_path)
+    assert code == 0
+    assert "accuracy" in out
+    for row in (tmp_path / "run/metrics.jsonl").read_text().splitlines():
+        json.loads(row)
 
 
 def test_names_that_are_not_utf8_are_shown_as_escapes_and_used_as_they_are(config, tmp_path):

@@ -62,10 +62,22 @@ def test_one_library_that_disobeys_is_enough(monkeypatch: pytest.MonkeyPatch) ->
         assert blas.pin()
 
 
-def test_the_description_names_library_version_and_kernels() -> None:
+def test_the_description_names_library_and_version() -> None:
     name, version, *_ = blas.description().split()
     assert "blas" in name.lower() or "mkl" in name.lower()
     assert version[0].isdigit()
+
+
+def test_the_kernel_is_asked_of_the_library_or_what_chooses_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert blas.kernel().isprintable()
+    if "openblas" in blas.description():
+        assert blas.kernel().isalnum()
+    for name in blas.CHOOSE_KERNELS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(blas, "_loaded_libraries", list)
+    assert blas.kernel() == "unknown"
+    monkeypatch.setenv("MKL_CBWR", "AVX2")
+    assert blas.kernel() == "MKL_CBWR=AVX2"
 
 
 def test_workspaces_are_taken_by_every_thread_or_refused_in_order(monkeypatch: pytest.MonkeyPatch) -> None:

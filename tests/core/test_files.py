@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -69,7 +71,7 @@ def test_write_atomic_fsyncs_once_and_in_order(tmp_path: Path, monkeypatch: pyte
     done: list[str] = []
     inject(monkeypatch, lambda _count, name: done.append(name))
     files.write_atomic(tmp_path / "file", b"content")
-    assert done == ["open", "write", "fsync", "close", "replace", "open", "fsync", "close"]
+    assert done == ["open", "write", "fsync", "close", "replace", "close", "open", "fsync", "close"]
 
 
 def test_a_failed_fsync_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +122,7 @@ def test_killed_at_every_operation_leaves_old_or_new(tmp_path: Path) -> None:
             with pytest.raises(Killed):
                 files.write_atomic(path, b"new")
         assert path.read_bytes() == (b"old" if number < 5 else b"new")
-    files.remove_temporaries(tmp_path)
+        files.remove_temporaries(tmp_path)
     assert os.listdir(tmp_path) == ["file"]
 
 
@@ -384,3 +386,69 @@ def test_reading_is_limited_and_never_hangs(tmp_path: Path) -> None:
     ]:
         with pytest.raises(ValueError, match=expected):
             read(name, limit)
+
+
+def test_what_is_written_beside_takes_away_what_a_killed_process_left(tmp_path: Path) -> None:
+    """Of files, probes and links alike; what somebody is writing, and what is nobody's, stays."""
+    for name in ("1-ab", f"{os.getpid()}-cd", "probe-7-ef"):
+        (tmp_path / f"{files.TEMPORARY}{name}").write_bytes(b"half")
+    busy, descriptor = files._create_owned(tmp_path)
+    (tmp_path / f"{files.TEMPORARY}latest").symlink_to("nowhere")
+    os.mkfifo(tmp_path / f"{files.TEMPORARY}fifo")
+    (tmp_path / "mine.tmp").touch()
+    files.write_atomic(tmp_path / "file", b"new")
+    files.link("run", tmp_path / "latest")
+    os.close(descriptor)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("file", "latest", "mine.tmp", busy.name, f"{files.TEMPORARY}fifo")
+    }
+    assert os.readlink(tmp_path / "latest") == "run"
+
+
+def test_links_made_at_the_same_time_leave_one(tmp_path: Path) -> None:
+    def work(number: int) -> None:
+        for _ in range(50):
+            files.link(str(number), tmp_path / "latest")
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [path.name for path in tmp_path.iterdir()] == ["latest"]
+    assert os.readlink(tmp_path / "latest") in "0123"
+
+
+def test_whoever_writes_and_whoever_clears_up_do_not_disturb_each_other(tmp_path: Path) -> None:
+    stop = threading.Event()
+
+    def clear() -> None:
+        while not stop.is_set():
+            files.remove_abandoned(tmp_path)
+
+    threads = [threading.Thread(target=clear) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(100):
+            files.write_atomic(tmp_path / "file", b"%d" % number)
+            files.probe(tmp_path)
+            assert (tmp_path / "file").read_bytes() == b"%d" % number
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT, errno.EIO])
+def test_what_passes_is_no_fault_of_the_file(tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"whole")
+
+    def refuse(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(files.os, "open", refuse)
+    with pytest.raises(StorageError, match=re.escape(f"cannot read {path}: {os.strerror(number)}")):
+        files.read_limited(path, 100, ValueError)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import resource
+import time
 
 import pytest
 
@@ -136,3 +139,51 @@ def test_two_processes_do_not_write_the_same_file(fetch, tmp_path):
         pytest.raises(StorageError, match=re.escape("file.bin.part is being written by another process")),
     ):
         fetch("good")
+
+
+ENDLESS = [
+    *("slow_headers", "slow_line", "many_headers", "continues", "slow_continues", "slow_pieces", "trailers"),
+    *("slow_trailers", "tiny_chunks", "negative_chunks", "no_http", "round", "redirects_ill"),
+]
+
+
+@pytest.mark.parametrize("bad", ENDLESS)
+def test_no_mirror_holds_up_the_next_for_long(fetch, tmp_path, bad):
+    """Whatever it sends, slowly or fast: no hang, no memory, no bug."""
+    began, held = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert fetch(bad, "good") is True
+    assert time.monotonic() - began < 15
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - held < 50_000
+    assert contents(tmp_path) == {"file.bin": CONTENT}
+
+
+@pytest.mark.parametrize("bad", ENDLESS)
+def test_where_there_is_no_other_mirror_that_is_said(fetch, bad):
+    with pytest.raises((StorageError, DataError), match=r"file\.bin \(127\.0\.0\.1:\d+: .{1,300}\)\. "):
+        fetch(bad)
+
+
+def test_what_comes_with_a_redirection_is_not_read(fetch, tmp_path):
+    assert fetch("endless_redirect") is True
+    assert contents(tmp_path) == {"file.bin": CONTENT}
+
+
+@pytest.mark.parametrize("kind", ["link", "broken link", "fifo", "directory"])
+@pytest.mark.parametrize("name", ["file.bin.part", "file.bin"])
+def test_nothing_is_written_through_what_a_stranger_has_put_there(fetch, tmp_path, kind, name):
+    outside, place = tmp_path / "outside", tmp_path / "there" / name
+    place.parent.mkdir()
+    if kind == "link":
+        outside.write_bytes(b"mine")
+    if kind == "fifo":
+        os.mkfifo(place)
+    elif kind == "directory":
+        place.mkdir()
+    else:
+        place.symlink_to(outside)
+    if (kind, name) == ("broken link", "file.bin"):  # which leads to nothing, and is replaced
+        assert fetch("good") is True
+    else:
+        with pytest.raises((StorageError, DataError), match=re.escape(str(place))):
+            fetch("good")
+    assert not outside.exists() or outside.read_bytes() == b"mine"

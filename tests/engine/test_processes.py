@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from cnntrain.core.arrays import shared
-from cnntrain.core.errors import LostWorkerError
+from cnntrain.core.errors import LostWorkerError, StorageError
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.processes import Processes
+from cnntrain.reading.stored import Stored, StoredFile, checksums
 from tests.support.networks import engine_of, plain, random_batch
 from tests.support.processes import alive
 
@@ -88,19 +89,42 @@ def test_what_fails_in_one_is_raised_in_the_one_that_asked(error, expected, said
     assert not any(map(alive, children))
 
 
-def test_mapped_data_that_is_cut_short_meanwhile_is_what_is_told_of(tmp_path: Path) -> None:
+@pytest.mark.parametrize("who", [0, 1])
+def test_stored_data_that_is_cut_short_meanwhile_is_what_is_told_of(tmp_path: Path, who: int) -> None:
+    """Read by this process or by a copy of it, which has the file open too."""
     file = tmp_path / "data"
-    file.write_bytes(bytes(2**20))
-    mapped = np.memmap(file, np.uint8, "r")
-    team = Processes(2, lambda team, _number: team.each(lambda rank: mapped[2**19 :].sum() if rank else None))
+    rows = np.arange(2**16, dtype=np.uint8).reshape(2**8, 2**8)
+    file.write_bytes(rows.tobytes())
+    stored = Stored(StoredFile(file), 0, rows.shape, rows.dtype, checksums(rows), "Bring it back")
+
+    def look(team: Processes, start: float) -> None:
+        team.each(lambda rank: stored[int(start) :] if rank == who else None)
+
+    team = Processes(2, lambda team, numbers: look(team, numbers[0]))
     try:
-        os.truncate(file, 10)
         team.tell(0)
-        with pytest.raises(LostWorkerError, match="could not read data that is mapped into memory") as caught:
-            team.each(lambda _rank: None)
+        look(team, 0)
+        os.truncate(file, 2**15)
+        team.tell(2**7 - 1)
+        with pytest.raises(StorageError, match=f"cannot read {file}: it was cut short.*Bring it back") as caught:
+            look(team, 2**7 - 1)
     finally:
         team.close()
     assert caught.value.exit_code == 5
+
+
+def test_a_lost_worker_is_missed_where_the_system_keeps_nothing_of_it():
+    """As where a daemon left SIGCHLD ignored to what it started."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        team = Processes(2, lambda team, _numbers: team.each(lambda _rank: None))
+        os.kill(team._children[0], signal.SIGKILL)
+        team.tell(0)
+        with pytest.raises(LostWorkerError, match="was ended by somebody"):
+            team.each(lambda _rank: None)
+        team.close()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 def test_a_lost_worker_ends_the_step_and_the_next_one_has_new_ones():

@@ -56,6 +56,11 @@ class Recorder:
         self._open[descriptor] = (name, inode)
         return descriptor
 
+    def dup(self, descriptor: int) -> int:
+        another = os.dup(descriptor)
+        self._open[another] = self._open[descriptor]
+        return another
+
     def close(self, descriptor: int) -> None:
         del self._open[descriptor]
         os.close(descriptor)

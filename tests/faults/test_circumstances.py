@@ -91,10 +91,10 @@ def test_another_kernel_is_warned_of_and_stays_close(tmp_path: Path) -> None:
     resume = ("fit", "-o", "Haswell-1", "--resume", "-s", "train.steps=6")
     code, _, err = call(*resume, "--strict-env", cwd=tmp_path, OPENBLAS_CORETYPE="Nehalem")
     assert code == 4
-    assert "(Haswell) -> " in err
+    assert "BLAS kernel Haswell -> Nehalem" in err
     code, _, err = call(*resume, cwd=tmp_path, OPENBLAS_CORETYPE="Nehalem")
     assert code == 0
-    assert "cnntrain: warning: not bit-identical to an uninterrupted run: BLAS " in err
+    assert "cnntrain: warning: not bit-identical to an uninterrupted run: BLAS kernel " in err
 
 
 @pytest.mark.faults

@@ -117,7 +117,7 @@ def test_a_number_without_bounds_is_seen_wherever_it_stands(annotation, expected
 
 def test_an_optimizer_with_a_bare_learning_rate_is_named():
     cls = dataclass(frozen=True)(type("Bare", (Optimizer,), {"__annotations__": {"lr": float}, "lr": 0.1}))
-    with pytest.raises(AssertionError, match=r"Bare\.lr says not what it may be: write Annotated\[float"):
+    with pytest.raises(AssertionError, match=r"Bare\.lr does not say what it may be: write Annotated\[float"):
         part.bounds_its_numbers(cls)
 
 

@@ -16,7 +16,9 @@ from cnntrain.core import files
 from cnntrain.core.errors import DataError, OutOfMemoryError, StorageError
 from cnntrain.reading import decoded as module
 from cnntrain.reading.decoded import Content, Recipe, Sample, decoded
+from cnntrain.reading.input_files import reading
 from cnntrain.reading.reader import Reader
+from cnntrain.reading.stored import Stored
 
 
 class Decoder:
@@ -78,11 +80,10 @@ def test_cold_and_warm_and_without_a_cache(samples: list[Sample], reader: Reader
     assert cold.values.shape == (20, 1, 1, 3)
     for found in (cold, warm, plain):
         assert found.values.dtype == np.float32
-        assert np.array_equal(found.values[:, 0, 0, 1], np.arange(20.0) ** 2)
+        assert np.array_equal(found.values[:][:, 0, 0, 1], np.arange(20.0) ** 2)
         assert np.array_equal(found.kept, np.arange(20))
         assert found.skipped == ()
-    assert isinstance(warm.values, np.memmap)
-    assert not warm.values.flags.writeable
+    assert isinstance(warm.values, Stored)
 
 
 def test_what_changes_the_values_changes_the_file(samples: list[Sample], reader: Reader, said: list[str]) -> None:
@@ -91,8 +92,8 @@ def test_what_changes_the_values_changes_the_file(samples: list[Sample], reader:
     decoded(samples, recipe(decoder, size=1), reader)
     decoded(samples, recipe(decoder, size=2), reader)
     samples[3][0].write_text("7 7 7")
-    assert decoded(samples, recipe(decoder, size=1), reader).values[3].tolist() == [[[7, 7, 7]]]
-    assert decoded(samples[::-1], recipe(decoder, size=1), reader).values[-1].tolist() == [[[0, 0, 1]]]
+    assert decoded(samples, recipe(decoder, size=1), reader).values[3:4].tolist() == [[[[7, 7, 7]]]]
+    assert decoded(samples[::-1], recipe(decoder, size=1), reader).values[19:].tolist() == [[[[0, 0, 1]]]]
     assert len(names(reader.cache)) == 4
     assert said == [f"decoding 20 numbers into {reader.cache}, once"] * 4
 
@@ -125,7 +126,7 @@ def test_what_cannot_be_read(tmp_path: Path, reader: Reader, said: list[str], ca
     for _ in range(2):
         del said[:]
         found = decoded(samples, Recipe(decode, {}, "numbers", skip=True), reader)
-        assert found.values[:, 0, 0, 0].tolist() == [1, 3]
+        assert found.values[:][:, 0, 0, 0].tolist() == [1, 3]
         assert found.kept.tolist() == [0, 2]
         assert found.skipped == (f"{samples[1][0]}: damaged", f"cannot read {samples[3][0]}: gone")
         assert said[-1] == f"{first}. Skipped, as the config says"
@@ -182,7 +183,7 @@ def test_a_full_disk(
     else:
         monkeypatch.setattr(files.os, "write", write)
     found = decoded(samples, recipe(Decoder()), reader)
-    assert found.values[:, 0, 0, 0].tolist() == list(range(20))
+    assert found.values[:][:, 0, 0, 0].tolist() == list(range(20))
     assert "No space left on device" in said[-1]
     assert said[-1].endswith("Going on without a cache: numbers are held in memory")
     monkeypatch.undo()
@@ -198,19 +199,153 @@ def test_a_disk_that_is_known_to_be_too_small_is_not_filled(
     assert decoded(samples, recipe(Decoder()), reader).values.shape == (20, 1, 1, 3)
     assert "has no room for the decoded numbers (needs 240 bytes, 239 bytes free)" in said[-1]
     monkeypatch.setattr(files, "free", lambda directory: 240)
-    assert isinstance(decoded(samples, recipe(Decoder()), reader).values, np.memmap)
+    assert isinstance(decoded(samples, recipe(Decoder()), reader).values, Stored)
 
 
-@pytest.mark.parametrize("damage", ["cut", "longer", "empty", "nonsense"])
-def test_a_damaged_file_is_not_used(samples: list[Sample], reader: Reader, said: list[str], damage: str) -> None:
+@pytest.mark.parametrize("damage", ["cut", "longer", "empty", "nonsense", "another", "200 bytes"])
+def test_a_damaged_file_is_made_again(samples: list[Sample], reader: Reader, said: list[str], damage: str) -> None:
+    assert reader.cache is not None
+    decoded(samples, recipe(Decoder(), size=2), reader)
+    (another,) = reader.cache.iterdir()
+    decoded(samples, recipe(Decoder()), reader)
+    (path,) = set(reader.cache.iterdir()) - {another}
+    data = path.read_bytes()
+    damaged = {"cut": data[:-3], "longer": data + b"x", "empty": b"", "nonsense": b"\0" * 100}
+    damaged |= {"another": another.read_bytes(), "200 bytes": bytes(byte ^ 1 for byte in data[:200]) + data[200:]}
+    path.write_bytes(damaged[damage])
+    decoder = Decoder()
+    for _ in range(2):
+        found = decoded(samples, recipe(decoder), reader)
+        assert found.values[:][:, 0, 0, 0].tolist() == list(range(20))
+        assert decoder.calls == 20
+    assert f"{path} is damaged" in said[-2]
+    assert said[-1].startswith("decoding 20 numbers")
+    assert path.read_bytes() == data
+
+
+def test_any_flipped_bit_anywhere_is_found(samples: list[Sample], reader: Reader, said: list[str]) -> None:
+    """Of the samples, their checksums and the description, when a run begins."""
     assert reader.cache is not None
     decoded(samples, recipe(Decoder()), reader)
     (path,) = reader.cache.iterdir()
     data = path.read_bytes()
-    path.write_bytes({"cut": data[:-3], "longer": data + b"x", "empty": b"", "nonsense": b"\0" * 100}[damage])
-    found = decoded(samples, recipe(Decoder()), reader)
-    assert found.values[:, 0, 0, 0].tolist() == list(range(20))
-    assert f"{path} is damaged. Remove it: it will be made again" in said[-1]
+    for place in range(len(data)):
+        path.write_bytes(data[:place] + bytes([data[place] ^ (1 << place % 8)]) + data[place + 1 :])
+        with pytest.raises(module._DamagedError):
+            module._open(path, reader)
+    path.write_bytes(data)
+    module._open(path, reader)
+
+
+@pytest.mark.parametrize("harm", ["flipped", "cut"])
+def test_harm_done_while_it_is_used_is_found(samples: list[Sample], reader: Reader, harm: str) -> None:
+    assert reader.cache is not None
+    values = decoded(samples, recipe(Decoder()), reader).values
+    (path,) = reader.cache.iterdir()
+    if harm == "cut":
+        os.truncate(path, 12 * 7 + 5)
+    else:
+        with path.open("r+b") as file:
+            file.seek(12 * 7 + 5)
+            file.write(b"\x55")
+    assert values[np.array([0, 6])].tolist() == [[[[0, 0, 1]]], [[[6, 36, 1]]]]
+    with pytest.raises(StorageError, match=f"{path}.*Run the command again: it is made again"):
+        values[np.array([2, 7])]
+
+
+@pytest.mark.parametrize("how", ["replaced", "rewritten", "replaced and brought back"])
+def test_what_is_decoded_decides_and_not_what_lay_there_before(samples: list[Sample], reader: Reader, how: str) -> None:
+    """A file that becomes another between hashing and decoding spoils no later run."""
+    before = samples[3][0].read_text()
+    decode, swapped = Decoder(), False
+
+    def swapping(sample: Sample) -> Content:
+        nonlocal swapped
+        if sample != samples[3] or swapped:
+            return decode(sample)
+        swapped = True
+        if how == "rewritten":
+            sample[0].write_text("7 7 7")
+        else:
+            other = sample[0].with_suffix(".new")
+            other.write_text("7 7 7")
+            other.replace(sample[0])
+        content = decode(sample)
+        if how == "replaced and brought back":
+            other.write_text(before)
+            other.replace(sample[0])
+        return content
+
+    found = decoded(samples, Recipe(swapping, {}, "numbers"), reader)
+    there = samples[3][0].read_text()
+    assert found.values[3:4].tolist() == [[[[float(word) for word in there.split()]]]]
+    for text in (before, "7 7 7"):
+        samples[3][0].write_text(text)
+        values = decoded(samples, recipe(decode), reader).values
+        assert values[3:4].tolist() == [[[[float(word) for word in text.split()]]]]
+
+
+def test_a_file_that_never_rests(samples: list[Sample], reader: Reader) -> None:
+    def growing(sample: Sample) -> Content:
+        with sample[0].open("a") as file:
+            file.write(" ")
+        return Decoder()(sample)
+
+    with pytest.raises(StorageError, match=r"00\.txt changes while it is read"):
+        decoded(samples, Recipe(growing, {}, "numbers"), reader)
+
+
+PASSING = [errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ENOMEM, errno.EIO, errno.ETIMEDOUT, errno.EAGAIN]
+
+
+@pytest.mark.parametrize("cached", [True, False])
+@pytest.mark.parametrize("number", PASSING, ids=[errno.errorcode[number] for number in PASSING])
+def test_a_passing_shortage_leaves_nothing_out(
+    samples: list[Sample], reader: Reader, number: int, cached: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither where files are hashed nor where they are decoded, and no later run hears of it."""
+    reader = reader if cached else replace(reader, cache=None)
+    real = module._digest
+
+    def fails(sample: Sample) -> Content:
+        with reading(sample[0]):
+            raise OSError(number, os.strerror(number))
+
+    def digest_fails(sample: Sample) -> bytes:
+        return real(sample) if sample != samples[5] else fails(sample) and b""
+
+    expected = OutOfMemoryError if number == errno.ENOMEM else StorageError
+    short = Recipe(
+        lambda sample: Decoder()(sample) if sample != samples[5] else fails(sample), {}, "numbers", skip=True
+    )
+    with pytest.raises(expected, match=re.escape(f"cannot read {samples[5][0]}: {os.strerror(number)}")):
+        decoded(samples, short, reader)
+    if cached:
+        monkeypatch.setattr(module, "_digest", digest_fails)
+        with pytest.raises(expected, match=re.escape(f"cannot read {samples[5][0]}: {os.strerror(number)}")):
+            decoded(samples, recipe(Decoder(), skip=True), reader)
+        monkeypatch.undo()
+    assert decoded(samples, recipe(Decoder(), skip=True), reader).skipped == ()
+
+
+def test_a_failure_that_looked_like_the_files_own_is_tried_again(
+    samples: list[Sample], reader: Reader, said: list[str]
+) -> None:
+    """As where a decoder got no memory and calls the file damaged."""
+    short = True
+
+    def decode(sample: Sample) -> Content:
+        if short and sample == samples[5]:
+            raise DataError(f"{sample[0]}: damaged")
+        return Decoder()(sample)
+
+    wanted = Recipe(decode, {}, "numbers", skip=True)
+    assert decoded(samples, wanted, reader).skipped == (f"{samples[5][0]}: damaged",)
+    assert decoded(samples, wanted, reader).skipped == (f"{samples[5][0]}: damaged",)
+    short = False
+    for _ in range(2):
+        assert decoded(samples, wanted, reader).values[5:6].tolist() == [[[[5, 25, 1]]]]
+    assert said.count("numbers that could not be read can be read now") == 1
 
 
 def test_several_at_a_time(samples: list[Sample], reader: Reader) -> None:
@@ -227,7 +362,7 @@ def test_several_at_a_time(samples: list[Sample], reader: Reader) -> None:
     for thread in threads:
         thread.join()
     assert len(results) == 6
-    assert all(np.array_equal(values[:, 0, 0, 0], np.arange(20)) for values in results)
+    assert all(np.array_equal(values[:][:, 0, 0, 0], np.arange(20)) for values in results)
     assert len(names(reader.cache)) == 1
 
 
@@ -236,19 +371,44 @@ def test_a_file_removed_while_it_is_used_stays_readable(samples: list[Sample], r
     assert reader.cache is not None
     for path in reader.cache.iterdir():
         path.unlink()
-    assert found.values[19].tolist() == [[[19, 361, 1]]]
+    assert found.values[19:].tolist() == [[[[19, 361, 1]]]]
 
 
-def test_what_a_killed_process_left_is_removed(samples: list[Sample], reader: Reader) -> None:
+def test_what_a_killed_process_left_is_removed_and_what_is_being_written_is_not(
+    samples: list[Sample], reader: Reader
+) -> None:
+    """Whatever their numbers: in containers every process is number 1, or this one's."""
     assert reader.cache is not None
     reader.cache.mkdir()
-    gone = os.spawnlp(os.P_WAIT, "true", "true") or 2**22 + 1  # beyond the largest process id of Linux
-    (reader.cache / f"{files.TEMPORARY}{gone}-0123").write_bytes(b"half")
-    mine = reader.cache / f"{files.TEMPORARY}{os.getpid()}-0123"
-    mine.write_bytes(b"half")
+    left = [reader.cache / f"{files.TEMPORARY}{number}-0123" for number in (1, os.getpid(), 2**22 + 1)]
+    for path in left:
+        path.write_bytes(b"half")
+    mine, descriptor = files._create_owned(reader.cache)
     decoded(samples, recipe(Decoder()), reader)
+    os.close(descriptor)
     assert names(reader.cache) - {mine.name} == {path.name for path in reader.cache.glob("*.decoded")}
     assert mine.exists()
+    samples[0][0].write_text("9 9 9")
+    decoded(samples, recipe(Decoder()), reader)
+    assert not mine.exists()
+
+
+def test_a_process_that_is_killed_while_it_decodes_leaves_nothing_for_long(
+    samples: list[Sample], reader: Reader
+) -> None:
+    assert reader.cache is not None
+    for _ in range(3):
+        child = os.fork()
+        if not child:
+            kill = Recipe(lambda sample: os.kill(os.getpid(), 9) or Content(np.zeros(3)), {}, "numbers")  # type: ignore[func-returns-value]
+            try:
+                decoded(samples, kill, replace(reader, threads=1))
+            finally:
+                os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -9
+        assert len(names(reader.cache)) == 1
+    decoded(samples, recipe(Decoder()), reader)
+    assert [name for name in names(reader.cache) if files.TEMPORARY in name] == []
 
 
 def anonymous() -> int:

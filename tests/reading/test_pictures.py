@@ -327,7 +327,8 @@ def test_warnings_are_silent_in_every_thread_and_come_back(tmp_path: Path) -> No
 
 # TIFF, against tifffile
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "tiffs.npz"
+with np.load(Path(__file__).parents[1] / "golden" / "tiffs.npz") as _golden:
+    GOLDEN = dict(_golden)
 READ = (  # kinds of which every file has to be read, and not only read rightly if it is
     "u1 grey", "u1 white is 0", "u2 grey", "u2 white is 0 le", "f4 grey le", "f4 white is 0 le", "2 bits", "4 bits",
     "12 bits grey", "u1 rgb contig", "u2 rgb contig", "u1 separated contig unspecified", "palette", "u1 rgb turned",
@@ -335,10 +336,10 @@ READ = (  # kinds of which every file has to be read, and not only read rightly 
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", [name[:-4] for name in np.load(GOLDEN).files if name.endswith(".tif")])
+@pytest.mark.parametrize("kind", [name[:-4] for name in GOLDEN if name.endswith(".tif")])
 def test_a_tiff_means_what_tifffile_says_or_is_refused_by_name(tmp_path: Path, kind: str) -> None:
     """Grey of 8 and 16 bits, floats, colours, inks; white is 0; turned; in strips and tiles; packed; BigTIFF."""
-    golden = np.load(GOLDEN)
+    golden = GOLDEN
     meant, path = golden[f"{kind}.meant"], tmp_path / "a.tif"
     path.write_bytes(golden[f"{kind}.tif"].tobytes())
     try:
@@ -368,7 +369,7 @@ def test_tiffs_of_a_kind_that_is_not_read_are_called_by_name(tmp_path: Path) -> 
         "12 bits white is 0",
         "linear_raw",
     ):
-        (tmp_path / "a.tif").write_bytes(np.load(GOLDEN)[f"{kind}.tif"].tobytes())
+        (tmp_path / "a.tif").write_bytes(GOLDEN[f"{kind}.tif"].tobytes())
         with pytest.raises(DataError) as caught:
             decode(tmp_path / "a.tif", None, 3)
         said[kind] = str(caught.value).split(": a TIFF of ")[1].split(", which is not read")[0]

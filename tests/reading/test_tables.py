@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cnntrain.reading.tables import Columns, chosen, columns_of
+from cnntrain.reading.tables import TableColumns, chosen, columns_of
 
 ROWS = 12
 CELLS = {  # name -> the cell of a row by its number
@@ -26,35 +26,35 @@ def table(header: str) -> tuple[list[str], list[list[str]]]:
 @pytest.mark.parametrize(
     ("header", "expected"),
     [
-        ("filename,id,species", Columns("filename", "species")),
-        ("filename,width,height,species", Columns("filename", "species")),
-        ("filename,fold,breed", Columns("filename", "breed")),
-        ("id,filename,breed,split", Columns("filename", "breed")),
-        (",filename,breed", Columns("filename", "breed")),
-        ("Unnamed: 0,filename,counter,constant,age", Columns("filename", None, ("age",))),
-        ("filename,caption,colour", Columns("filename", "colour")),
-        ("filename,label,colour", Columns("filename", "label")),
-        ("filename,red,round", Columns("filename", None, ("red", "round"))),
-        ("filename,x,y,width,height", Columns("filename", None, ("x", "y", "width"))),
-        ("filename,digit", Columns("filename", None, ("digit",))),
-        ("age,what", Columns("what", None, ("age",))),
-        ("filename,breed,colour", Columns("filename", doubtful=("breed", "colour"))),
-        ("filename,id,fold", Columns("filename", doubtful=("id", "fold"))),
-        ("filename,caption", Columns("filename", doubtful=("caption",))),
+        ("filename,id,species", TableColumns("filename", "species")),
+        ("filename,width,height,species", TableColumns("filename", "species")),
+        ("filename,fold,breed", TableColumns("filename", "breed")),
+        ("id,filename,breed,split", TableColumns("filename", "breed")),
+        (",filename,breed", TableColumns("filename", "breed")),
+        ("Unnamed: 0,filename,counter,constant,age", TableColumns("filename", None, ("age",))),
+        ("filename,caption,colour", TableColumns("filename", "colour")),
+        ("filename,label,colour", TableColumns("filename", "label")),
+        ("filename,red,round", TableColumns("filename", None, ("red", "round"))),
+        ("filename,x,y,width,height", TableColumns("filename", None, ("x", "y", "width"))),
+        ("filename,digit", TableColumns("filename", None, ("digit",))),
+        ("age,what", TableColumns("what", None, ("age",))),
+        ("filename,breed,colour", TableColumns("filename", doubtful=("breed", "colour"))),
+        ("filename,id,fold", TableColumns("filename", doubtful=("id", "fold"))),
+        ("filename,caption", TableColumns("filename", doubtful=("caption",))),
     ],
 )
-def test_what_columns_are_for(header: str, expected: Columns) -> None:
+def test_what_columns_are_for(header: str, expected: TableColumns) -> None:
     assert columns_of(*table(header)) == expected
 
 
 @pytest.mark.parametrize(
     ("header", "wanted", "expected"),
     [
-        ("filename,breed,colour", ["colour"], Columns("filename", "colour")),
-        ("filename,id,fold", ["fold"], Columns("filename", None, ("fold",))),
-        ("filename,label,age", ["label"], Columns("filename", "label")),
-        ("filename,label,age,x", ["x", "age"], Columns("filename", None, ("x", "age"))),
+        ("filename,breed,colour", ["colour"], TableColumns("filename", "colour")),
+        ("filename,id,fold", ["fold"], TableColumns("filename", None, ("fold",))),
+        ("filename,label,age", ["label"], TableColumns("filename", "label")),
+        ("filename,label,age,x", ["x", "age"], TableColumns("filename", None, ("x", "age"))),
     ],
 )
-def test_columns_that_are_chosen(header: str, wanted: list[str], expected: Columns) -> None:
+def test_columns_that_are_chosen(header: str, wanted: list[str], expected: TableColumns) -> None:
     assert chosen(*table(header), wanted) == expected

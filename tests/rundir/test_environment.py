@@ -21,5 +21,9 @@ def test_the_environment_is_recorded_and_compared() -> None:
     numpy, blas = environment.compare_environments(saved, now)
     assert numpy == f"NumPy 2.3 -> {np.__version__}"
     assert blas.isprintable()
+    assert environment.compare_environments(now | {"kernel": "ARMV8"}, now) == [f"BLAS kernel ARMV8 -> {now['kernel']}"]
+    earlier = {key: value for key, value in now.items() if key != "kernel"}
+    assert environment.compare_environments(earlier | {"blas": f"{now['blas']} ({now['kernel']})"}, now) == []
+    assert environment.compare_environments(earlier, now) == [f"BLAS kernel unknown -> {now['kernel']}"]
     del saved["pillow"]
     assert any(line.startswith("Pillow unknown -> ") for line in environment.compare_environments(saved, now))

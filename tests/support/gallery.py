@@ -85,7 +85,16 @@ def through(images: Images, transform: Transform, epoch: int = 0) -> Array:
     everything = np.arange(len(images))
     fitted = fit([transform], images, everything)
     x = np.empty((len(images), *transform.output_shape(images.shape)), np.float32)
-    Samples(images, everything, fitted, seed=1, epoch=epoch).fill(0, len(images), x)
+    task = registry.make("tasks", "classify")
+    samples = Samples(
+        images,
+        everything,
+        fitted,
+        seed=1,
+        epoch=epoch,
+        mixable=lambda labels: task.mixable(labels, images.description),
+    )
+    samples.fill(0, len(images), x)
     return x
 
 

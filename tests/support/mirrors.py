@@ -117,3 +117,74 @@ class _Handler(BaseHTTPRequestHandler):
         page = b"<html>sign in</html>"
         self._head(0, len(page), 200)
         self.wfile.write(page)
+
+    def _for_ever(self, piece: bytes, pause: float = 0.0) -> None:
+        while not self.server.closing.wait(pause):
+            self.wfile.write(piece)
+            self.wfile.flush()
+
+    def answer_slow_headers(self, _: int) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        self._for_ever(b"X-More: yes\r\n", 0.05)
+
+    def answer_slow_line(self, _: int) -> None:
+        self._for_ever(b"H", 0.05)
+
+    def answer_many_headers(self, _: int) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        self._for_ever(b"X-More: yes\r\n" * 100)
+
+    def answer_continues(self, _: int) -> None:
+        self._for_ever(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def answer_slow_continues(self, _: int) -> None:
+        self._for_ever(b"HTTP/1.1 100 Continue\r\n\r\n", 0.05)
+
+    def answer_slow_pieces(self, start: int) -> None:
+        self._head(start)
+        self._for_ever(self.server.content[:250], 0.05)
+
+    def _chunked(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+
+    def answer_trailers(self, _: int) -> None:
+        self._chunked()
+        self.wfile.write(b"3\r\nabc\r\n0\r\n")
+        self._for_ever(b"X-More: yes\r\n" * 100)
+
+    def answer_slow_trailers(self, _: int) -> None:
+        self._chunked()
+        self.wfile.write(b"3\r\nabc\r\n0\r\n")
+        self._for_ever(b"X-More: yes\r\n", 0.05)
+
+    def answer_tiny_chunks(self, _: int) -> None:
+        self._chunked()
+        self._for_ever(b"1;" + b"x" * 1000 + b"\r\na\r\n")
+
+    def answer_negative_chunks(self, _: int) -> None:
+        self._chunked()
+        self._for_ever(b"-5\r\na\r\n", 0.01)
+
+    def answer_no_http(self, _: int) -> None:
+        self._for_ever(b"\0" * 1000)
+
+    def _redirect(self, location: bytes, code: bytes = b"302") -> None:
+        self.wfile.write(b"HTTP/1.1 " + code + b" Found\r\nLocation: " + location + b"\r\n\r\n")
+
+    def answer_endless_redirect(self, _: int) -> None:
+        self._redirect(b"/good/file.bin")
+        self._for_ever(b"x" * 1000)
+
+    def answer_round(self, _: int) -> None:
+        self._redirect(b"/round/file.bin")
+
+    def answer_redirects_ill(self, _: int) -> None:
+        locations = (
+            b"http://[",
+            b"http://127.0.0.1:port/",
+            b"http://[::1",
+            b"//",
+            b"\xff\xfe",
+            b"http://\xc3\xa9.\xe2/",
+        )
+        self._redirect(locations[len(self.server.requests) % len(locations)])

@@ -82,7 +82,8 @@ def require_error(expected: int, code: int, shown: str) -> None:
     """A command ended with this exit code and said why in one line, the last."""
     require("Traceback" not in shown, shown)
     require(code == expected, f"exit code {expected}, not {code}: {shown}")
-    errors = [line for line in shown.splitlines() if line.startswith("cnntrain: error: ")]
+    start = "cnntrain: error: " if expected < 75 else ("cnntrain: stopped", "cnntrain: paused", "cnntrain: interrupted")
+    errors = [line for line in shown.splitlines() if line.startswith(start)]
     require(len(errors) == 1 and shown.endswith(errors[-1] + "\n"), f"one line of error: {shown}")
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from cnntrain.cli import main
+from cnntrain.core.files import DirectoryLock
+from cnntrain.sweep import processes
 from tests.support.experiments import call, evidence, run, start, write
 from tests.support.processes import alive
 
@@ -148,7 +150,7 @@ def test_a_signal_reaches_every_run_once_and_leaves_no_orphan(desk, number, code
     assert not any(map(alive, pids))
     assert [line.split()[1:3] for line in out.splitlines()[2:]] == [["143", "stopped"]] * 2 + [["-", "waiting"]]
     assert err.splitlines()[-1] == (
-        f"cnntrain: error: stopped by {number.name}; the runs under way are saved. Go on with the same command"
+        f"cnntrain: stopped by {number.name}; the runs under way are saved. Go on with the same command"
     )
     states = [json.loads((path / "status.json").read_text()) for path in runs]
     assert [(state["state"], state["exit_code"]) for state in states] == [("interrupted", 143)] * 2
@@ -177,6 +179,33 @@ def under_way(process: subprocess.Popen[str], runs: list[Path]) -> list[int]:
     pids = children(process.pid)
     assert len(pids) == len(runs)
     return pids
+
+
+@needs_proc
+def test_a_cell_that_another_process_still_saves_is_waited_for(desk):
+    """As after kill -9 of a sweep, when it is started again at once."""
+    (desk / "small.yaml").write_text(SMALL)
+    held = start("fit", "full.yaml", "-s", "train.epochs=100000", "-o", "runs/small/lr=0.1", cwd=desk)
+    while not (desk / "runs/small/lr=0.1/checkpoints/last.npz").exists():
+        time.sleep(0.02)
+    sweep = start("sweep", "small.yaml", "--processes", "2", "--json", cwd=desk)
+    while not (desk / "runs/small/lr=0.05/checkpoints/last.npz").exists():
+        time.sleep(0.02)
+    held.kill()  # its directory holds a run that this sweep goes on with, if only by other settings
+    held.communicate()
+    out, err = sweep.communicate(timeout=PATIENCE)
+    codes = {cell["name"]: cell["exit_code"] for cell in json.loads(out)["cells"]}
+    assert codes["lr=0.05"] == 0
+    assert codes["lr=0.1"] != 8, err
+    assert "is in use by" not in err
+
+
+def test_a_cell_that_stays_in_use_is_told_in_the_end(desk, monkeypatch):
+    monkeypatch.setattr(processes, "_PATIENCE", 1.5)
+    (desk / "small.yaml").write_text(SMALL)
+    (desk / "runs/small/lr=0.1").mkdir(parents=True)
+    with DirectoryLock(desk / "runs/small/lr=0.1"):
+        assert main(["sweep", "small.yaml", "-q", "--json"]) == 8
 
 
 def test_a_second_sweep_in_the_same_folder_is_refused(desk, capsys):

@@ -133,7 +133,7 @@ def test_arrays_have_numbers_for_names_and_another_shape(folder, trained, tmp_pa
 
 def test_a_split_that_is_not_there(folder, trained):
     assert trained.evaluate(None, folder / "data")["split"] == "val"
-    with pytest.raises(DataError, match=r"has no split 'test', it has train, val. Choose by --split"):
+    with pytest.raises(DataError, match=r"has no split 'test', it has train, val. Use --split train or --split val"):
         trained.evaluate("test", folder / "data")
 
 

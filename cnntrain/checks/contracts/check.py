@@ -102,7 +102,7 @@ def parts_of(path: Path) -> list[type[Part]]:
 
 
 def _module(path: Path) -> ModuleType:
-    """The module of a file: of our own package by its name, any other one under a name that nobody else has."""
+    """The module of a file: of our own package by its name, any other one under a name that nothing else has."""
     root = Path(cnntrain.__file__).resolve().parent
     if path.is_relative_to(root):
         inside = path.relative_to(root).with_suffix("").parts
@@ -140,7 +140,7 @@ def _has_examples(cls: Any) -> None:
 
 
 def _verdict(name: str, one: Callable[..., None], subjects: Sequence[tuple[Any, ...]]) -> Verdict:
-    """What a check says of the first subject that fails it, a warning of NumPy's being as bad as an error."""
+    """What a check says about the first subject that fails it; a NumPy warning counts as an error."""
     words = one.__name__.strip("_").replace("_", " ")
     for subject in subjects:
         try:

@@ -115,7 +115,7 @@ def leaves_what_it_reads_alone(layer: Layer, inputs: Inputs, dtype: Any = np.flo
 
 
 def gives_the_same_bits_whatever_lay_in_the_buffers(layer: Layer, inputs: Inputs, dtype: Any = np.float32) -> None:
-    """Twice the same; and with zeros where NaN lay, which nobody may have read."""
+    """The same bits twice; and with zeros where NaN lay, since nothing may have read it."""
     xs, p, dy = batch(layer, inputs, dtype)
     spoilt = run(layer, xs, p, dy)
     hold(same(spoilt, run(layer, xs, p, dy)), "two equal runs differ")
@@ -137,7 +137,7 @@ def leaves_out_gradients_that_nobody_wants(layer: Layer, inputs: Inputs) -> None
     for i in range(len(xs)):
         wanted = [k != i for k in range(len(xs))]
         partial = run(layer, xs, p, dy, wanted=wanted)
-        hold(partial.dxs[i] is None, f"it gives a gradient in input {i} that nobody wants")
+        hold(partial.dxs[i] is None, f"it gives a gradient in input {i} that is not wanted")
         for k in range(len(xs)):
             untouched = k == i or np.array_equal(partial.dxs[k], whole.dxs[k])
             hold(untouched, f"without input {i}, the gradient in input {k} changes")
@@ -222,7 +222,7 @@ def _peak(layer: Layer, inputs: Inputs, n: int) -> int:
             peaks.append(tracemalloc.get_traced_memory()[1] - before)
     finally:
         tracemalloc.stop()
-    return min(peaks)  # what the layer allocates it does every time; other threads, as of a test runner, now and then
+    return min(peaks)  # the layer allocates every time; other threads, such as a test runner's, now and then
 
 
 def lets_nan_through(layer: Layer, inputs: Inputs) -> None:

@@ -66,7 +66,7 @@ def takes_labels_as_one_hot_rows(loss: Loss, targets: str) -> None:
 
 
 def leaves_its_inputs_alone(loss: Loss, targets: str) -> None:
-    """And its losses are the same where nobody wants a gradient."""
+    """And its losses are the same where no gradient is wanted."""
     outputs, wanted, weights = batch(targets, np.float32)
     for array in (outputs, wanted, weights):
         array.flags.writeable = False

@@ -80,7 +80,7 @@ def is_nan_of_nothing_and_a_number_of_something(metric: Metric) -> None:
     elif isinstance(something, list):
         hold(len(nothing) == len(something) == CLASSES, f"it has {len(something)} values for {CLASSES} classes")
         hold(np.isnan(nothing).all(), f"of nothing it is {nothing}, expected NaN")
-        hold(all(type(number) is float for number in something), "its values are no floats")
+        hold(all(type(number) is float for number in something), "its values are not floats")
     else:
         hold(type(nothing) is type(something) is float, f"its value is {type(something).__name__}, expected float")
         hold(math.isnan(nothing), f"of nothing it is {nothing}, expected NaN")

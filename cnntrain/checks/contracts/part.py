@@ -23,7 +23,7 @@ def bounds_its_numbers(cls: type[Part]) -> None:
     bare = [name for one in classes for name, annotation in annotations_of(one).items() if unbounded(annotation)]
     hold(
         not bare,
-        f"{cls.__name__}.{', '.join(bare)} says not what it may be: write Annotated[float, Range(low, high)], or "
+        f"{cls.__name__}.{', '.join(bare)} does not say what it may be: write Annotated[float, Range(low, high)], or "
         "a name of cnntrain/config/fields.py: Positive, Rate, ..., or Finite where every number means something",
     )
 

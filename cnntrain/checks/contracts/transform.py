@@ -69,7 +69,7 @@ def keeps_pixels_in_their_range(transform: Transform) -> None:
 
 
 def sees_each_sample_alone(transform: Transform) -> None:
-    """Whoever is in the batch with it, to the bit."""
+    """Whatever else is in the batch, to the bit."""
     transform = fitted(transform)
     for dtype in dtypes(transform):
         images = suited(transform, dtype)

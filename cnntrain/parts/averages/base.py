@@ -1,4 +1,4 @@
-"""An average of the weights follows them through training, and often predicts better than the last of them.
+"""An average of the weights follows them through training, and often predicts better than the last weights do.
 
 It is one more flat vector: after a step, average += share * (weights - average), statistics included.
 """
@@ -28,8 +28,8 @@ class Average(Part):
         check_fields(self)
 
     def share(self, step: int, count: int, total_steps: int, steps_per_epoch: int) -> float:
-        """How far the average moves to the weights after this many steps; 0 leaves it alone.
+        """How far the average moves towards the weights after this many steps; 0 leaves it alone.
 
-        `count` is how often it has moved before; the first move is all the way.
+        `count` is how often it has moved before; the first move goes all the way.
         """
         raise NotImplementedError

@@ -58,7 +58,7 @@ class AudioFolder(ClassFolders):
         """The sample rate of most files, and a duration that holds nine in ten of them whole."""
         heads = [head for path in self.sample_of_files() if (head := _head(path))]
         if not heads:
-            return self  # nothing there can be read: whoever loads it will say so
+            return self  # nothing there can be read: loading it will say so
         rate = Counter(rate for rate, _ in heads).most_common(1)[0][0]
         seconds = float(np.quantile([count / rate for rate, count in heads], 0.9, method="higher"))
         return replace(self, sample_rate=rate, duration=round(min(max(seconds, self.window), _LONGEST), 2))

@@ -22,6 +22,7 @@ from cnntrain.reading.folders import SPLITS, class_name, files_below, listed, me
 from cnntrain.reading.input_files import on_disk
 from cnntrain.reading.pictures import LARGEST, MAX_PIXELS, VERSIONS, common_size, decode, header
 from cnntrain.reading.reader import ALONE, Reader
+from cnntrain.reading.stored import Stored
 
 MAX_CLASSES = 65_536  # labels beyond are a sign of the wrong array, and each would become a class
 _LOOKED_AT = 1_000  # files whose headers say what all are like
@@ -31,7 +32,7 @@ _MOVES = "have several frames or pages, of which the first counts (frames_folder
 class Rows:
     """Rows of arrays that may be larger than memory, looked up when they are asked for.
 
-    Indexed along its first axis like an array, by a slice or by integers (n,), it gives an array of its own.
+    Indexed along its first axis like an array, by a slice or by integers (n,), it gives a new array.
     """
 
     def __init__(self, parts: Sequence[Pixels], chosen: Array | None = None) -> None:
@@ -55,17 +56,17 @@ class Rows:
         return found
 
 
-Pixels = Array | Rows  # what a row or many can be taken from
+Pixels = Array | Rows | Stored  # what a row or many can be taken from
 
 
 def joined(parts: Sequence[Pixels]) -> Pixels:
-    """The rows of all parts, in memory where all are."""
+    """The rows of all parts, in memory if all parts are."""
     arrays = [part for part in parts if _in_memory(part)]
     return np.concatenate(arrays) if len(arrays) == len(parts) else Rows(parts)
 
 
 def _in_memory(pixels: Pixels) -> TypeGuard[Array]:
-    return not isinstance(pixels, np.memmap | Rows)
+    return not isinstance(pixels, Rows | Stored)
 
 
 @dataclass(frozen=True)
@@ -92,18 +93,18 @@ class Images:
 
     @property
     def shape(self) -> Shape:
-        """Of one sample: (height, width, channels)."""
+        """Shape of one sample: (height, width, channels)."""
         return tuple(self.pixels.shape[1:])
 
     @property
     def description(self) -> Description:
-        """What a network has to know of them."""
+        """What a network has to know about them."""
         extents = self.targets.shape[1:]
         return Description(self.shape, self.classes, math.prod(extents) if extents else 0, self.target)
 
     @property
     def groups(self) -> dict[int, tuple[str, Array]]:
-        """What to draw from alike: of each label the class, in words, and its samples; else 0 for them all."""
+        """What to draw from evenly: for each label the class, in words, and its samples; without labels, 0 for all."""
         if self.description.target != CLASSES:
             return {0: ("the source", np.arange(len(self)))}
         labels = np.unique(self.targets).tolist()
@@ -127,7 +128,7 @@ class Dataset(Part):
 
     @classmethod
     def at(cls, path: Path) -> Self | None:  # noqa: ARG003  (for those that lie somewhere)
-        """This source for what lies at a path, its settings read off the files; None where it is something else."""
+        """This source for what lies at a path, with settings read off the files; None where it is something else."""
         return None
 
     @classmethod
@@ -136,7 +137,7 @@ class Dataset(Part):
         return None
 
     def giving(self, shape: Shape) -> Self:
-        """This source with its samples brought to a shape, where there is a setting for that; else as it is."""
+        """This source with its samples brought to a shape, where it has a setting for that; otherwise unchanged."""
         return self
 
     def widened(self) -> Self:
@@ -152,11 +153,11 @@ class Dataset(Part):
         return None
 
     def read_sample(self, sample: Sample) -> Array:
-        """One sample (height, width, channels) out of its files. Raises DataError."""
+        """One sample (height, width, channels) from its files. Raises DataError."""
         raise NotImplementedError
 
     def extent(self, path: Path) -> tuple[int, ...] | None:
-        """How large what a file holds is, as its header says; None where that is not known."""
+        """The size of what a file holds, according to its header; None where that is not known."""
         return None
 
     def left_out(self, split: str) -> Counter[str]:
@@ -169,11 +170,11 @@ class Dataset(Part):
         return origins[0].target_names() if origins and origins[0] is not self else ()
 
     def origins(self) -> tuple[Dataset, ...]:
-        """The sources that read files: this one, or those it chooses among the samples of."""
+        """The sources that read files: this one, or those whose samples it chooses among."""
         return (self,)
 
     def describe(self) -> Description | None:
-        """Shape and classes as far as the config alone tells (`check --no-data`); None where it does not."""
+        """Shape and classes as far as the config alone tells (`check --no-data`); None where it does not tell."""
         return None
 
     def load(self, split: str, reader: Reader = ALONE) -> Images:
@@ -217,11 +218,11 @@ class ClassFolders(Dataset):
         return cls(root=str(path)).measured()
 
     def measured(self) -> Self:
-        """With the settings that suit the files, as far as some of them show by their headers."""
+        """With the settings that suit the files, as far as the headers of some of them show."""
         return self
 
     def sample_of_files(self) -> list[Path]:
-        """Some training files, evenly spread: enough to tell what kind they are."""
+        """Some training files, evenly spread: enough to tell what kind of files they are."""
         paths = self.files("train")
         return list(paths[:: -(-len(paths) // _LOOKED_AT)])
 
@@ -381,12 +382,12 @@ class PictureFields:
         """`size` as their sides suggest, at most 64 of the shorter one unless all are alike; grey where all are."""
         heads = [head for path in paths if (head := header(path))]
         if not heads:
-            return self  # nothing there can be read: whoever loads it will say so
+            return self  # nothing there can be read: loading it will say so
         size = common_size([(head.height, head.width) for head in heads])
         return replace(self, size=size, channels=1 if all(head.grey for head in heads) else 3)
 
     def giving(self, shape: Shape) -> Self:
-        """Resized, and in grey or colour, as the shape (height, width, channels) says."""
+        """Resized, and made grey or coloured, as the shape (height, width, channels) says."""
         channels: Any = shape[2] if shape[2] in (1, 3) else self.channels
         return replace(self, size=(shape[0], shape[1]), channels=channels)
 
@@ -404,7 +405,7 @@ class PictureFields:
         return head and (head.height, head.width)
 
     def picture_recipe(self) -> Recipe:
-        """How a picture file becomes pixels, or is found to be unreadable."""
+        """Reads a picture file's pixels, or finds that it cannot be read."""
         size = (self.size, self.size) if isinstance(self.size, int) else self.size
 
         def decode_one(sample: Sample) -> Content:
@@ -428,10 +429,10 @@ def checked_labels(labels: Array, classes: int, where: str) -> Array:
 
 
 def check_none_is_empty(labels: Array, classes: Sequence[str], where: Path, read: Decoded) -> None:
-    """Raise DataError for the first class none of whose files could be read, all of them being skipped."""
+    """Raise DataError for the first class of which no file could be read, so that all were skipped."""
     for label in np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0).tolist():
         raise DataError(
-            f"{where}: of the class {classes[label]!r} nothing can be read, first of all skipped: {read.skipped[0]}. "
+            f"{where}: of the class {classes[label]!r} nothing can be read; skipped first: {read.skipped[0]}. "
             "Mend its files, or remove the class"
         )
 

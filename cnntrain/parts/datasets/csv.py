@@ -22,7 +22,7 @@ from cnntrain.reading.decoded import Sample, decoded
 from cnntrain.reading.folders import SPLITS, class_name, mistaken
 from cnntrain.reading.input_files import on_disk, opened, reading
 from cnntrain.reading.reader import ALONE, Reader
-from cnntrain.reading.tables import Columns, chosen, columns_of
+from cnntrain.reading.tables import TableColumns, chosen, columns_of
 
 _LARGEST = float(np.finfo(np.float32).max)
 _DELIMITERS = (",", ";", "\t")
@@ -45,7 +45,7 @@ class Csv(PictureFields, _Listed):
     `image` names the column of the pictures' paths, which are relative to the file's folder. `label` names the column
     of class names ("label" unless said otherwise); the classes are those of the training rows, sorted by code point.
     `targets` names columns of numbers in its place: for regression (mse, mae), or 0 and 1 where a picture has several
-    labels (binary_cross_entropy). Other columns are ignored. Columns are divided by commas, semicolons or tabs.
+    labels (binary_cross_entropy). Other columns are ignored. TableColumns are divided by commas, semicolons or tabs.
 
     `size`, `channels`, `max_pixels` and `on_bad_image` are those of image_folder.
     """
@@ -113,7 +113,7 @@ class Csv(PictureFields, _Listed):
         return names, rows[1:]
 
     @classmethod
-    def _of_columns(cls, path: Path, columns: Columns) -> Self:
+    def _of_columns(cls, path: Path, columns: TableColumns) -> Self:
         found = cls(str(path), image=columns.image, label=columns.label, targets=columns.targets)
         return found.of_pictures([sample[0] for sample, _ in found.labelled_samples("train")[:_LOOKED_AT]])
 

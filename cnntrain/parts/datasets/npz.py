@@ -26,6 +26,7 @@ from cnntrain.core.registry import did_you_mean, register
 from cnntrain.parts.datasets.base import Dataset, Images, Pixels, checked_labels, count_classes, numbered
 from cnntrain.reading.input_files import is_special, largest_unpacked, on_disk, opened, reading
 from cnntrain.reading.reader import ALONE, Reader
+from cnntrain.reading.stored import Stored, StoredFile, checksums
 
 _SPLITS = ("train", "val", "test")
 _KEYS = tuple(f"{letter}_{split}" for split in _SPLITS for letter in "xy")
@@ -34,7 +35,7 @@ _LETTERS = dict.fromkeys(("x", "images", "image", "imgs", "img"), "x") | dict.fr
     ("y", "labels", "label", "targets", "target"), "y"
 )
 _ADVICE = "Save it with np.savez(path, x_train=..., y_train=..., x_test=..., y_test=...), x_val and y_val if there are"
-MAPPED = 2**28  # bytes of an array from which on it is mapped: a file that is mapped must not be overwritten
+STORED = 2**28  # bytes of an array from which on it stays on disk: such a file must not be overwritten meanwhile
 _BLOCK = 2**20
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # of a zip's member; its name and extra field, of these lengths, follow
 _MAX_HEADER = 10_000  # bytes; NumPy's own limit
@@ -56,9 +57,9 @@ _BROKEN_HEADER = (  # what NumPy and zipfile raise for headers that make no sens
 class Npz(Dataset):
     """A .npz file with x_train, y_train and, where there are such splits, x_val, y_val, x_test, y_test.
 
-    Or a folder with x_train.npy, y_train.npy and so on. Images of 256 MiB or more are not read into memory but mapped,
-    if they are not compressed (np.savez, not np.savez_compressed) and not float64; do not overwrite such a file while
-    a run uses it.
+    Or a folder with x_train.npy, y_train.npy and so on. Images of 256 MiB or more are not read into memory but
+    sample by sample, if they are not compressed (np.savez, not np.savez_compressed) and not float64; a run ends where
+    such a file is overwritten meanwhile.
 
     x: images (n, height, width) or (n, height, width, channels), uint8, or floats used as they are.
     Arrays may be called the other way round and with words, as MedMNIST's are: train_images, train_labels.
@@ -207,18 +208,23 @@ class _Arrays:
         """The file an array lies in as it is, and where it begins in it; None where it is packed."""
         raise NotImplementedError
 
-    def images(self, split: str) -> Array:
+    def images(self, split: str) -> Array | Stored:
         """The images of a split as (n, h, w, c), uint8 or float32, finite."""
         name = f"x_{split}"
         where = f"{self.path}: {name}"
         pixels = self._array(name, "uint8, float32 or float64", lambda dtype: dtype == np.uint8 or _is_float(dtype))
         if pixels.ndim == 3:
-            pixels = pixels[..., None]
+            shape = (*pixels.shape[1:], 1)
+            pixels = pixels.reshaped(*shape) if isinstance(pixels, Stored) else pixels.reshape(len(pixels), *shape)
         if pixels.ndim != 4 or 0 in pixels.shape:
             raise DataError(
                 f"{where} has shape {pixels.shape}, expected (n, height, width) or (n, height, width, channels), "
                 "none of them 0. Reshape it"
             )
+        if isinstance(pixels, Stored):
+            if pixels.dtype.kind == "f":
+                _check_finite((pixels[rows] for rows in pixels.blocks()), where)
+            return pixels
         return _finite(pixels, where) if pixels.dtype.kind == "f" else pixels
 
     def targets(self, split: str) -> Array:
@@ -226,6 +232,8 @@ class _Arrays:
         name = f"y_{split}"
         where = f"{self.path}: {name}"
         values = self._array(name, "integers, float32 or float64", lambda dtype: dtype.kind in "iu" or _is_float(dtype))
+        if isinstance(values, Stored):
+            values = values[:]
         if values.dtype.kind == "f":
             if values.ndim != 2 or values.shape[1] == 0:
                 raise DataError(
@@ -248,7 +256,7 @@ class _Arrays:
             )
         return values
 
-    def compare(self, split: str, pixels: Array, targets: Array) -> None:
+    def compare(self, split: str, pixels: Array | Stored, targets: Array) -> None:
         """Raise DataError where a split differs from the training split in image shape or kind of targets."""
         shape, dtype, *_ = self._header("x_train")
         shape = (*shape, 1) if len(shape) == 3 else shape
@@ -270,21 +278,19 @@ class _Arrays:
                 f"{shape}: expected the same kind. Save labels for all splits or values for all"
             )
 
-    def _array(self, name: str, expected: str, accepts: Any) -> Array:
-        """The values of an array whose type is accepted, in this machine's byte order; large ones mapped where it can.
+    def _array(self, name: str, expected: str, accepts: Any) -> Array | Stored:
+        """The values of an array whose type is accepted, in this machine's byte order; large ones where they lie.
 
-        What is mapped has been read through once, which compares checksums where there are some.
+        Those have been read through once, which compares checksums where there are some.
         """
         header = self._header(name)
         if not accepts(header.dtype):
             raise DataError(f"{self.path}: {name} holds {header.dtype}, expected {expected}. Convert it before saving")
         place = self.place(name)
         size = self.sizes(name)[0] - header.offset
-        if place and size >= MAPPED and header.dtype in (np.uint8, np.float32) and not header.fortran:
-            with reading(self.path), self.open(name) as stream:
-                while stream.read(_BLOCK):
-                    pass
-                return np.memmap(place[0], header.dtype, "r", place[1] + header.offset, header.shape)
+        if place and size >= STORED and header.dtype in (np.uint8, np.float32) and not header.fortran:
+            with reading(self.path):
+                return self._left_there(name, header, *place)
         with reading(self.path), self.open(name) as stream:
             stream.read(header.offset)
             data = stream.read()
@@ -293,6 +299,19 @@ class _Arrays:
         values = np.frombuffer(data, header.dtype)
         values = values.reshape(header.shape[::-1]).T if header.fortran else values.reshape(header.shape)
         return np.array(values, header.dtype.newbyteorder("="), order="C")
+
+    def _left_there(self, name: str, header: _Header, path: Path, offset: int) -> Stored:
+        """An array where it lies, with the checksums of its samples as they are now."""
+        row = int(np.prod(header.shape[1:], dtype=np.int64)) * header.dtype.itemsize
+        many = max(_BLOCK // row, 1) * row
+        with self.open(name) as stream:
+            stream.read(header.offset)
+            blocks = iter(lambda: stream.read(many), b"")
+            sums = [checksums(np.frombuffer(block, np.uint8).reshape(-1, row)) for block in blocks]
+        advice = "Bring back the file as it was, and run the command again"
+        return Stored(
+            StoredFile(path), offset + header.offset, header.shape, header.dtype, np.concatenate(sums), advice
+        )
 
     def shape(self, name: str) -> Shape:
         """The shape an array is said to have."""
@@ -438,14 +457,24 @@ def _finite(values: Array, where: str) -> Array:
     """Values as float32. Raises DataError for the first that is NaN, infinite, or becomes so."""
     with np.errstate(over="ignore", invalid="ignore"):
         values = values.astype(np.float32, copy=False)
-        total = values.sum(dtype=np.float64)  # finite if and only if every value is
-    if not np.isfinite(total):
-        wrong = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
+    _check_finite([values], where)
+    return values
+
+
+def _check_finite(blocks: Iterable[Array], where: str) -> None:
+    """Raise DataError for the first sample of some arrays, one after the other, that is not finite throughout."""
+    count, wrong = 0, []
+    for values in blocks:
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = values.sum(dtype=np.float64)  # finite if and only if every value is
+        if not np.isfinite(total):
+            wrong += (count + np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))).tolist()
+        count += len(values)
+    if wrong:
         raise DataError(
-            f"{where}: sample {int(wrong[0]):,} holds NaN or an infinity ({len(wrong):,} such), expected finite "
+            f"{where}: sample {wrong[0]:,} holds NaN or an infinity ({len(wrong):,} such), expected finite "
             "numbers of float32. Mend or remove them"
         )
-    return values
 
 
 def _first_line(error: BaseException) -> str:

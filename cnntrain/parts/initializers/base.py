@@ -30,7 +30,7 @@ class Initializer(Part):
 
 
 def truncated(shape: Shape, rng: np.random.Generator) -> Array:
-    """Standard normal values, those beyond 2 drawn again until none is left: float64. Their deviation is 0.8796."""
+    """Standard normal values, float64; those beyond 2 are drawn again. Their standard deviation is 0.8796."""
     values = rng.standard_normal(shape)
     flat = values.reshape(-1)
     while len(beyond := np.flatnonzero(np.abs(flat) > 2)):

@@ -98,7 +98,7 @@ class HeNormal(He):
 
 @dataclass(frozen=True)
 class Lecun(Initializer):
-    """LeCun et al. (1998, Efficient BackProp): variance 1 / fan_in. What selu wants."""
+    """LeCun et al. (1998, Efficient BackProp): variance 1 / fan_in. What selu needs."""
 
     def std(self, param: Param) -> float:
         """The standard deviation of the values."""

@@ -31,7 +31,7 @@ class Workspace:
     """The buffers a layer needs beside x and y for a shard of n samples.
 
     `kept` lives from forward to backward, one for each shard; `scratch` belongs to a worker and is dead after the
-    call. Nothing in either is zeroed, and a shorter shard gets a shorter one.
+    call. Nothing in either is zeroed, and a shorter shard gets shorter buffers.
     """
 
     kept: Buffers = field(default_factory=dict)
@@ -44,14 +44,15 @@ class Frame:
     xs, x      inputs, each (n, *shape); x is the first. Never written.
     y          output (n, *shape); written by forward.
     dy         gradient of the loss in y; read by backward.
-    dxs, dx    gradients in the inputs, overwritten by backward; None where nobody wants one.
+    dxs, dx    gradients in the inputs, overwritten by backward; None where none is wanted.
     p, dp      parameters by name and their gradients, overwritten by backward; dp is None when frozen.
     kept, scratch   what `workspace` asked for, by name.
     total      coupled layers: the partial results summed over the whole batch; None in evaluation.
     training   False in evaluation and prediction.
     rng()      the random generator of (seed, step, shard, node).
-    once(...)  what was made of the frame's arrays before: all but dp stay where they are for as long as it lives.
-    once_a_batch(...)   what a shard of this batch made before, for all of them: of total and p, and no shard's own.
+    once(...)  what was made from the frame's arrays before: all but dp stay where they are for as long as it lives.
+    once_a_batch(...)   what a shard of this batch made before, for all shards: from total and p, never from a shard's
+    own arrays.
     """
 
     __slots__ = (
@@ -99,14 +100,14 @@ class Frame:
         self._batch: dict[str, Any] = {} if batch is None else batch
 
     def once(self, key: str, make: Callable[[Frame], T]) -> T:
-        """What `make` makes of this frame, made when it is first asked for: views, and calls bound to them."""
+        """What `make` makes from this frame, made when it is first asked for: views, and calls bound to them."""
         if key not in self._made:
             self._made[key] = make(self)
         made: T = self._made[key]
         return made
 
     def once_a_batch(self, key: str, make: Callable[[Frame], T]) -> T:
-        """What `make` makes of what all shards share. Two workers may make it at the same time, with the same bits."""
+        """What `make` makes from what all shards share. Two workers may make it at once, with the same bits."""
         if key not in self._batch:
             self._batch[key] = make(self)
         made: T = self._batch[key]
@@ -137,8 +138,8 @@ class Layer(Part):
     keeps: ClassVar[tuple[str, ...]] = ("x",)  # what backward reads of "x" (all inputs) and "y"
     inplace: ClassVar[bool] = False  # forward may be given y is x, and backward dx is dy
 
-    # What a layer says of itself, for advice, vitals and export; the contract tests hold it to that.
-    affine_map: ClassVar[bool] = False  # in evaluation y is an affine map of the inputs, so two in a row are but one
+    # What a layer says about itself, for advice, vitals and export; the contract tests hold it to that.
+    affine_map: ClassVar[bool] = False  # in evaluation y is an affine map of the inputs, so two in a row amount to one
     rectifies: ClassVar[bool] = False  # y is 0 where x <= 0, and x elsewhere, up to some bound
     emits_probabilities: ClassVar[bool] = False  # y is a probability for each value, or over channels, or its logarithm
     flattens: ClassVar[bool] = False  # y holds the values of x, in their order, as a vector
@@ -146,7 +147,7 @@ class Layer(Part):
 
     @property
     def random(self) -> bool:
-        """Whether, as it is set, it draws from f.rng to disturb its input in training; in evaluation y is then x."""
+        """Whether, as set, it draws from f.rng to disturb its input in training; in evaluation y is then x."""
         return False
 
     @property
@@ -186,7 +187,7 @@ class Layer(Part):
         return math.prod(self.output_shape(*inputs))
 
     def algorithm_for(self, *inputs: Shape) -> str:
-        """How it is computed for these shapes, where there are several ways; a word for `cnntrain time`."""
+        """How it is computed for these shapes, where there are several ways: a word for `cnntrain time`."""
         return ""
 
     def at_depth(self, depth: float) -> Self:
@@ -202,7 +203,7 @@ class Layer(Part):
         raise NotImplementedError
 
     def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:
-        """Its evaluation as operations of a draft, for export; a layer without cannot be exported."""
+        """Its evaluation as operations of a draft, for export; a layer without `draw` cannot be exported."""
         raise NotImplementedError
 
 
@@ -212,8 +213,8 @@ class Coupled(Layer):
 
     In training the engine calls `partial` on every shard, adds the results up in a fixed order, and hands the sum
     to `forward` as f.total. Backward likewise: `partial_back`, then `backward`, with f.total the sum of what
-    partial_back returned. In evaluation only `forward` is called, with f.total None; and of a frozen layer `forward`
-    and `backward`, with f.total None and f.dp None, so it must do with its running statistics.
+    partial_back returned. In evaluation only `forward` is called, with f.total None; a frozen layer gets `forward`
+    and `backward` with f.total None and f.dp None, so it must make do with its running statistics.
     """
 
     def partial_size(self, *inputs: Shape) -> int:
@@ -221,13 +222,13 @@ class Coupled(Layer):
         return 1 + 2 * inputs[0][-1]
 
     def partial(self, f: Frame) -> Array:
-        """Of one shard's f.xs: a new float64 vector that adds up over shards (count, sum, sum of squares)."""
+        """From one shard's f.xs, a new float64 vector that adds up over shards (count, sum, sum of squares)."""
         raise NotImplementedError
 
     def partial_back(self, f: Frame) -> Array:
-        """Of one shard's f.dy (and what `keeps` and kept hold): a new float64 vector that adds up over shards.
+        """From one shard's f.dy (and what `keeps` and kept hold), a new float64 vector that adds up over shards.
 
-        May already write f.dp, which is the shard's own and is not touched between this and `backward`.
+        It may already write f.dp, which is the shard's own and is not touched between this and `backward`.
         """
         raise NotImplementedError
 
@@ -274,5 +275,5 @@ def image(shape: Shape, who: str) -> tuple[int, int, int]:
 def width(units: int | str) -> int:
     """A number of filters or units that the builder has resolved. Raises ValueError where it is still "auto"."""
     if not isinstance(units, int):
-        raise ValueError("the width is 'auto': only the builder, who knows the classes, can resolve it")
+        raise ValueError("the width is 'auto': only the builder, which knows the classes, can resolve it")
     return units

@@ -1,4 +1,4 @@
-"""A loss scores outputs against targets, sample by sample, and gives the derivative in the outputs."""
+"""A loss scores outputs against targets, sample by sample, and gives its derivative in the outputs."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from cnntrain.core.registry import Part
 class Loss(Part):
     """Base of every loss.
 
-    Labels are integers (n,), targets are floats of the outputs' shape (n, units); a loss takes either, labels being
-    the same as their one-hot rows. The value of a step is sum(weights * losses) / normalizer over the whole step.
+    Labels are integers (n,), targets are floats of the outputs' shape (n, units); a loss takes either, since labels
+    mean the same as their one-hot rows. The value of a step is sum(weights * losses) / normalizer over the whole step.
 
     `weight` multiplies the loss. `class_weight` holds a factor c for every class: a sample of class k counts c_k times,
-    one with a row t of shares sum_k t_k c_k times, both in the sum and in the normalizer, which makes it PyTorch's
-    weighted mean (PyTorch divides by the number of samples where targets are rows). "balanced" is
+    and one with a row t of shares counts sum_k t_k c_k times, both in the sum and in the normalizer, which makes it
+    PyTorch's weighted mean (PyTorch divides by the number of samples where targets are rows). "balanced" is
     samples / (classes * samples of the class), counted on the training split (King and Zeng 2001; scikit-learn).
     """
 
@@ -51,7 +51,7 @@ class Loss(Part):
         return (self,)
 
     def check(self, outputs: Shape, units: int, data: Description) -> None:
-        """Raise ValueError where outputs of this shape cannot be scored against such data, which needs that many."""
+        """Raise ValueError where outputs of this shape cannot be scored against such data, which needs `units`."""
         if len(outputs) != 1:
             raise ValueError(
                 f"{self.name_in_config} needs features, got {outputs}: put flatten or global_avg_pool before"
@@ -87,11 +87,11 @@ class Loss(Part):
         return dataclasses.replace(self, class_weight=factors)
 
     def own_targets(self, targets: Array) -> Array:
-        """The samples' own targets, where a teacher's logits lie beside them (`beside`); what metrics see."""
+        """The samples' own targets, without a teacher's logits beside them (`beside`); what metrics see."""
         return own(targets)
 
     def normalizer(self, targets: Array, weights: Array) -> float:
-        """What the step's summed loss and gradient are divided by; adds up over shards. Mean by weight, as PyTorch."""
+        """The divisor of the step's summed loss and gradient; adds up over shards. A weighted mean, as in PyTorch."""
         factors = self.class_factors(targets)
         if factors is None:
             return float(np.sum(weights, dtype=np.float64))
@@ -121,7 +121,7 @@ class Loss(Part):
             losses *= scale
 
     def score(self, outputs: Array, targets: Array, weights: Array, losses: Array, d_outputs: Array | None) -> None:
-        """What `__call__` does, `weight` and class weights aside, which are in `weights` already."""
+        """What `__call__` does, apart from `weight` and class weights, which are in `weights` already."""
         raise NotImplementedError
 
 
@@ -129,7 +129,7 @@ class Loss(Part):
 class Elementwise(Loss):
     """Base of the losses that are the mean over a sample's outputs of a function of one output and its target.
 
-    PyTorch's reduction "mean" over the whole batch gives the same, all samples having equally many outputs.
+    PyTorch's reduction "mean" over the whole batch gives the same, since all samples have equally many outputs.
     """
 
     def score(self, outputs: Array, targets: Array, weights: Array, losses: Array, d_outputs: Array | None) -> None:
@@ -155,7 +155,7 @@ OWN, LOGITS = "own", "logits"  # the fields of targets with a teacher's logits b
 
 
 def teacher_of(loss: Part) -> str | None:
-    """The teacher that a loss, or one of the terms of a sum, wants to learn from."""
+    """The teacher that a loss, or one of the terms of a sum, learns from."""
     found: str | None = getattr(loss, "teacher", None)
     return found
 

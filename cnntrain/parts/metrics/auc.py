@@ -74,6 +74,6 @@ def log_odds(outputs: Array) -> Array:
     odds = np.empty_like(logs)
     for k in range(logs.shape[1]):
         others = np.delete(logs, k, axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):  # nobody else, or all at zero: infinitely sure
+        with np.errstate(divide="ignore", invalid="ignore"):  # no other value, or all at zero: infinitely sure
             odds[:, k] = logs[:, k] - np.log(np.exp(others).sum(axis=1))
     return odds

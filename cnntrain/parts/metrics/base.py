@@ -46,7 +46,7 @@ class Metric(Part):
         raise NotImplementedError
 
     def value(self, state: Array) -> Any:
-        """The metric of all that was added: a float, or nested lists of floats; NaN of nothing."""
+        """The metric over all that was added: a float, or nested lists of floats; NaN for nothing."""
         raise NotImplementedError
 
 
@@ -60,7 +60,7 @@ class Share(Metric):
     bounds: ClassVar[tuple[float, float]] = (0, 1)
 
     def hits(self, outputs: Array, labels: Array) -> Array:
-        """For which samples it holds: bool, shape (n,). A NaN among the outputs is never right."""
+        """Which samples it holds for: bool, shape (n,). A NaN among the outputs is never right."""
         raise NotImplementedError
 
     def zeros(self, classes: int) -> Array:
@@ -79,7 +79,7 @@ class Share(Metric):
 
 @dataclass(frozen=True)
 class Mean(Metric):
-    """Base of the metrics that are the mean of a number each sample has. State: [its weighted sum, all weight]."""
+    """Base of the metrics that are the mean of a number for each sample. State: [its weighted sum, all weight]."""
 
     larger_is_better: ClassVar[bool] = False
 
@@ -137,10 +137,10 @@ def counts_of(state: Array) -> tuple[Array, Array, Array]:
 class PerClass(Counted):
     """Base of precision, recall and F1: a ratio of counts for each class, averaged.
 
-    `macro` is the plain mean over the classes that occur, as truth or as prediction; `weighted` that mean weighted
-    by how often a class is true; `micro` the ratio of the counts summed over classes, which is accuracy for all
-    three; `per_class` a list with every class. A ratio of nothing to nothing counts as 0, as scikit-learn's
-    zero_division has it. All are NaN of no samples.
+    `macro` is the plain mean over the classes that occur, as truth or as prediction; `weighted` is that mean weighted
+    by how often a class is true; `micro` is the ratio of the counts summed over classes, which is accuracy for all
+    three; `per_class` is a list with every class. A ratio of nothing to nothing counts as 0, as with scikit-learn's
+    zero_division=0. All are NaN for no samples.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
@@ -151,7 +151,7 @@ class PerClass(Counted):
     )
     bounds: ClassVar[tuple[float, float]] = (0, 1)
 
-    # how the classes are put together, or `per_class` for a value for each
+    # how the classes are averaged, or `per_class` for a value for each
     average: Literal["macro", "micro", "weighted", "per_class"] = "macro"
 
     def label(self) -> str:
@@ -159,7 +159,7 @@ class PerClass(Counted):
         return self.name_in_config + f"_{self.average}" * (self.average != "macro")
 
     def ratio(self, hit: Array, predicted: Array, true: Array) -> tuple[Array, Array]:
-        """Numerator and denominator out of three counts: right, taken for the class, of the class; any shape."""
+        """Numerator and denominator from three counts: correct, predicted as the class, of the class; any shape."""
         raise NotImplementedError
 
     def value(self, state: Array) -> Any:
@@ -196,5 +196,5 @@ def rows_of(targets: Array, like: Array) -> Array:
 
 
 def labels_of(targets: Array) -> Array:
-    """Targets as labels (n,); of rows (n, k), the place of the largest value."""
+    """Targets as labels (n,); for rows (n, k), the place of the largest value."""
     return targets if targets.ndim == 1 else targets.argmax(axis=1)

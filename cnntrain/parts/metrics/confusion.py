@@ -16,7 +16,7 @@ from cnntrain.parts.metrics.base import Metric, labels_of
 @register("confusion")
 @dataclass(frozen=True)
 class Confusion(Metric):
-    """How many samples of each true class (row) were taken for each class (column), as nested lists.
+    """How many samples of each true class (row) were predicted as each class (column), as nested lists.
 
     A sample is taken for the class of its largest output, the first of equal ones, for a wrong one where an output is
     NaN, and counts by its weight. All zeros where nothing was seen. A table cannot be monitored: `until` and `best`

@@ -14,7 +14,7 @@ from cnntrain.parts.metrics.base import PerClass
 class F1(PerClass):
     """The harmonic mean of precision and recall (van Rijsbergen 1979), for each class; see `average` for the rest.
 
-    That is 2 right / (taken for the class + of the class).
+    That is 2 correct / (predicted as the class + of the class).
     """
 
     def ratio(self, hit: Array, predicted: Array, true: Array) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""Precision: of the samples taken for a class, the share that is of it."""
+"""Precision: the share of the samples predicted as a class that is of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cnntrain.parts.metrics.base import PerClass
 @register("precision")
 @dataclass(frozen=True)
 class Precision(PerClass):
-    """Right / taken for the class, for each class; see `average` for how classes are put together."""
+    """Correct / predicted as the class, for each class; see `average` for how classes are averaged."""
 
     def ratio(self, hit: Array, predicted: Array, true: Array) -> tuple[Array, Array]:  # noqa: ARG002  (the contract has three counts)
         """Numerator and denominator."""

@@ -1,4 +1,4 @@
-"""Recall: of the samples of a class, the share that was found."""
+"""Recall: the share of the samples of a class that was found."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Preset(Part):
         raise NotImplementedError
 
     def entries(self, where: Mark) -> Entries:
-        """The same, each entry at the place in the config that names the model."""
+        """The same layers, each entry placed where the config names the model."""
         placed: Entries = _placed(self.layers(), where)
         return placed
 
@@ -56,7 +56,7 @@ def relu() -> Part:
 def conv_norm(
     filters: int, kernel_size: int, stride: int = 1, padding: int | None = None, activation: str = "relu", **fields: Any
 ) -> Entries:
-    """Convolution without bias, batch_norm, activation unless "". By default padded so that stride 1 keeps the size."""
+    """Convolution without bias, batch_norm, activation unless "". By default, padding keeps the size at stride 1."""
     padding = kernel_size // 2 if padding is None else padding
     conv = layer(
         "conv2d", filters=filters, kernel_size=kernel_size, stride=stride, padding=padding, bias=False, **fields
@@ -65,7 +65,7 @@ def conv_norm(
 
 
 def norm_relu() -> Entries:
-    """batch_norm and relu, as they stand before a convolution in pre-activation networks."""
+    """batch_norm and relu, as they come before a convolution in pre-activation networks."""
     return layer("batch_norm"), layer("relu")
 
 

@@ -27,7 +27,7 @@ class Block:
 
     p, g       parameters (updated in place) and gradients (may be overwritten): 1-D, or one tensor in its shape
     slots      the optimizer's own arrays by name, of p's shape, in place; zero before the first step
-    lr         the learning rate of this step, the schedule and every lr_mult applied
+    lr         the learning rate of this step, with the schedule and every lr_mult applied
     step       the number of this step, from 1
     scratch    two more arrays of p's shape, free to use
     role       what the parameters are for
@@ -55,10 +55,10 @@ class Block:
 
 @dataclass(frozen=True)
 class Group:
-    """Parameters of the nodes whose name matches, whole or by a shell pattern (`head*`): a later group wins."""
+    """Parameters of the nodes whose name matches, whole or by a shell pattern (`head*`); a later group wins."""
 
     match: str  # the layers it applies to: a name or a shell pattern such as `head*`
-    lr_mult: NonNegative = 1.0  # learning rate, as a multiple of the optimizer's and beside the layer's own `lr_mult`
+    lr_mult: NonNegative = 1.0  # learning rate, as a multiple of the optimizer's, on top of the layer's own `lr_mult`
     weight_decay: NonNegative | None = None  # weight decay in place of the optimizer's
 
     def __post_init__(self) -> None:
@@ -156,7 +156,7 @@ class Optimizer(Part):
 
     @property
     def base_momentum(self) -> float:
-        """The momentum, or first beta, that the config gives; 0 without."""
+        """The momentum, or first beta, that the config gives; 0 without one."""
         return float(getattr(self, "momentum", getattr(self, "betas", (0.0,))[0]))
 
     def step(self, block: Block) -> None:

@@ -19,7 +19,7 @@ class Lion(Optimizer):
 
         p -= lr sign(b1 m + (1 - b1) g),    then    m = b2 m + (1 - b2) g
 
-    Wants a learning rate 3 to 10 times smaller than Adam's, and as much more decay.
+    Needs a learning rate 3 to 10 times smaller than Adam's, and as many times more decay.
     """
 
     slots: ClassVar[tuple[str, ...]] = ("m",)

@@ -1,4 +1,4 @@
-"""A structure is a pattern of layers: the builder expands it into nodes, and nothing of it is left at run time.
+"""A structure is a pattern of layers: the builder expands it into nodes, and nothing is left of it at run time.
 
 To add a structure, write one file with a registered subclass and its `expand`.
 """

@@ -1,4 +1,4 @@
-"""A task is what a network is asked: what targets are, what outputs mean, how answers are told and judged.
+"""A task is what a network is asked: what targets are, what outputs mean, how answers are reported and judged.
 
 Everything that depends on it stands in one file of this folder, and in the losses and metrics made for its targets.
 The rest of the package calls the methods below and never asks which task it has.
@@ -33,7 +33,7 @@ class Scoring(Protocol):
 
     @property
     def yes_or_no(self) -> bool:
-        """Whether each output is the logit of an answer to a question of its own."""
+        """Whether each output is the logit of a separate yes-or-no question."""
 
     def summands(self) -> Sequence[Scoring]:
         """What it adds up; itself where it is no sum."""
@@ -53,7 +53,7 @@ class Measuring(Protocol):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A network's outputs (n, units) for samples of a split, which are at `indices` (n,), beside their targets."""
+    """A network's outputs (n, units) for the samples of a split at `indices` (n,), beside their targets."""
 
     data: Description
     split: str
@@ -73,14 +73,14 @@ class Explained:
 
 @dataclass(frozen=True)
 class Start:
-    """What a first config says because of the task: lines of YAML, as `init` writes them."""
+    """What the task adds to a first config: lines of YAML, as `init` writes them."""
 
     loss: str  # a whole line; empty where the default will do
     optimizer: str  # a whole line
     metrics: tuple[str, ...]  # empty where the default will do
     monitor: str  # what the best epoch is judged by
     unit: str  # what each output is: "score for each class"
-    shifts: bool  # whether a picture that is shifted a little keeps its target
+    shifts: bool  # whether a picture keeps its target when it is shifted a little
 
 
 @dataclass(frozen=True)
@@ -112,11 +112,11 @@ class Task(Part):
         return True
 
     def check_data(self, data: Description) -> None:
-        """Raise ValueError where the data has other targets than the task needs."""
+        """Raise ValueError where the data's targets are not those the task needs."""
         if data.target != self.target:
             raise ValueError(
-                f"{self.name_in_config} needs {self.target}, the data has {data.target}: leave task out, and it is "
-                "found"
+                f"{self.name_in_config} needs {self.target}, the data has {data.target}: leave task out to have "
+                "it inferred"
             )
 
     def check_targets(self, targets: Array) -> None:
@@ -127,7 +127,7 @@ class Task(Part):
         return None
 
     def check_loss(self, loss: Scoring) -> None:
-        """Raise ValueError for a loss that does not score the task's targets, or takes its outputs for others."""
+        """Raise ValueError for a loss that does not score the task's targets, or reads its outputs differently."""
         for term in loss.summands():
             if self.target not in term.scores:
                 raise ValueError(
@@ -152,7 +152,7 @@ class Task(Part):
         raise NotImplementedError
 
     def counted(self, data: Description) -> int:
-        """How many things a metric counts by itself, such as classes: what `Metric.zeros` is given."""
+        """How many things a metric counts separately, such as classes: what `Metric.zeros` is given."""
         return self.outputs(data)
 
     # -- targets --------------------------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ class Task(Part):
         return None if labels is None else np.bincount(labels, minlength=len(self.groups(data))).tolist()
 
     def mixable(self, targets: Array, data: Description) -> Array:
-        """Targets in a form of which weighted sums can be taken, for mixup and the like: float rows (n, k)."""
+        """Targets in a form that weighted sums can be taken of, for mixup and the like: float rows (n, k)."""
         return targets
 
     def renumbered(self, targets: Array, numbers: Array) -> Array:
@@ -179,15 +179,15 @@ class Task(Part):
         return targets
 
     def blank(self, n: int, data: Description) -> Array:
-        """Targets for n samples of which nothing is known; outputs do not depend on them."""
+        """Targets for n samples about which nothing is known; outputs do not depend on them."""
         raise NotImplementedError
 
     def random(self, n: int, data: Description, rng: np.random.Generator) -> Array:
-        """Targets of n samples, of which every loss for the task can make something; for gradient checks."""
+        """Targets of n samples, which every loss for the task can score; for gradient checks."""
         raise NotImplementedError
 
     def names(self, targets: Array, data: Description) -> list[str | None]:
-        """What each sample is said to be, where equal samples should be said to be the same; None where not."""
+        """What each sample is labelled as, where equal samples should be labelled alike; None where they need not."""
         return [None] * len(targets)
 
     def placed(self, targets: Array) -> bool:
@@ -201,7 +201,7 @@ class Task(Part):
     # -- words ----------------------------------------------------------------------------------------------------
 
     def amount(self, data: Description, each: bool = False) -> str:
-        """How much there is to say of a sample: "10 classes", or "3 values" ("3 values each")."""
+        """How much there is to say about a sample: "10 classes", or "3 values" ("3 values each")."""
         raise NotImplementedError
 
     def about(self, targets: Array, data: Description) -> str:
@@ -209,13 +209,13 @@ class Task(Part):
         raise NotImplementedError
 
     def start(self, batch: int) -> Start:
-        """What a first config for batches of that size says because of the task."""
+        """What the task adds to a first config for batches of that size."""
         raise NotImplementedError
 
     # -- answers and judgement ------------------------------------------------------------------------------------
 
     def answer(self, outputs: Array, data: Description, top: int = 1) -> Answer:
-        """What the network's outputs for one sample say; of ranked answers the `top` first."""
+        """What the network's outputs say about one sample; of ranked answers the first `top`."""
         raise NotImplementedError
 
     def evaluated(self, data: Description) -> tuple[str, ...]:
@@ -266,7 +266,7 @@ class Task(Part):
         raise NotImplementedError
 
     def explained(self, evaluation: Evaluation, right: int, wrong: int) -> Explained | None:
-        """So many right and wrong answers to be traced in the picture; None where an answer is not one output's."""
+        """Some right and wrong answers to be traced in the picture; None where an answer is not that of one output."""
         return None
 
 
@@ -350,7 +350,7 @@ class OfValues(Task):
 
 
 def _caption(evaluation: Evaluation, position: int) -> tuple[str, ...]:
-    """The number of a sample, and of its values the first few, true and said."""
+    """The number of a sample, and the first few of its values, true and predicted."""
     rows = (np.ravel(row[position])[:3].tolist() for row in (evaluation.targets, evaluation.outputs))
     true, said = (", ".join(f"{value:.4g}" for value in values) for values in rows)
     return f"sample {evaluation.indices[position]}", f"is {true}", f"said {said}"

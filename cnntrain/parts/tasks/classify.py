@@ -17,13 +17,13 @@ from cnntrain.ops.confused import Confused, places_of
 from cnntrain.ops.softmax import softmax
 from cnntrain.parts.tasks.base import Evaluation, Explained, Start, Task
 
-BINS = 15  # of confidence, as many as the metric calibration_error has by default
+BINS = 15  # of confidence: as many as the metric calibration_error has by default
 SHOWN = 24  # mistakes
 _LISTED = 12  # classes that are named in a comment
 LARGEST = 1000  # classes of which an evaluation has the whole confusion matrix
 MOST = 1000  # mistakes it has instead, where there are more classes
 BLOCK = 2**22  # outputs whose probabilities are held at a time, 32 MB in float64
-_PAIRS = 12  # of classes most often confused
+_PAIRS = 12  # of the classes most often confused
 _WIDEST, _CHOSEN = 100, 24  # classes whose matrix a report shows; how many it chooses where there are more
 _LONGEST = 200  # classes a report lists
 
@@ -31,7 +31,7 @@ _LONGEST = 200  # classes a report lists
 @register("classify")
 @dataclass(frozen=True)
 class Classify(Task):
-    """One of several classes for each sample: labels, scores for every class, the largest is the answer.
+    """One of several classes for each sample: labels; scores for every class, of which the largest is the answer.
 
     Probabilities are the softmax of the outputs, whatever the loss.
     """
@@ -78,7 +78,7 @@ class Classify(Task):
         return [data.classes[label] for label in targets]
 
     def told(self, target: Any, data: Description) -> str:
-        """The class; of a mixture, the two largest shares."""
+        """The class; for a mixture, the two largest shares."""
         if np.ndim(target) == 0:
             return data.classes[int(target)]
         held = [(float(share), name) for share, name in zip(target, data.classes, strict=True) if share > 0]
@@ -128,7 +128,7 @@ class Classify(Task):
         return places_of(targets, taken_for(outputs, targets), outputs.shape[1])
 
     def breakdown(self, judged: Array, data: Description) -> dict[str, Any]:
-        """Of each class samples, recall, precision and F1; and the confusion matrix.
+        """For each class: samples, recall, precision and F1; and the confusion matrix.
 
         Of more than LARGEST classes the most frequent mistakes instead, for a matrix would be of millions of zeros.
         """
@@ -150,9 +150,9 @@ class Classify(Task):
         return ("accuracy", *several, *agreement, "log_loss", "brier", "calibration_error")
 
     def verdict(self, evaluation: Evaluation) -> str:
-        """How many are taken for another class."""
+        """How many are predicted as another class."""
         wrong = ~_Judged(evaluation).right
-        return f"{int(wrong.sum()):,} of them are taken for another class ({percent(float(wrong.mean()))})."
+        return f"{int(wrong.sum()):,} of them are predicted as another class ({percent(float(wrong.mean()))})."
 
     def report(self, evaluation: Evaluation) -> list[Section]:
         """Calibration, confusion, how each class fares, and the worst mistakes."""
@@ -160,11 +160,11 @@ class Classify(Task):
         return [_calibration(judged), _confusion(judged), _classes(judged), _mistakes(judged, evaluation.split)]
 
     def mistakes(self, evaluation: Evaluation) -> Array:
-        """The samples taken for another class, those whose class was thought unlikeliest first."""
+        """The samples predicted as another class, those whose true class got the lowest probability first."""
         return _Judged(evaluation).mistakes
 
     def explained(self, evaluation: Evaluation, right: int, wrong: int) -> Explained | None:
-        """Of different classes the surest right ones, then the worst wrong ones; the score of the class answered."""
+        """The surest right answers, of different classes, then the worst wrong ones; with the predicted score."""
         judged = _Judged(evaluation)
         hits = np.flatnonzero(judged.right)
         surest = hits[np.argsort(-judged.confidence[hits], kind="stable")]
@@ -209,24 +209,24 @@ class _Judged:
 
     @property
     def right(self) -> Array:
-        """Which samples were taken for what they are (n,)."""
+        """Which samples were classified correctly (n,)."""
         found: Array = self.predicted == self.labels
         return found
 
     @functools.cached_property
     def confused(self) -> Confused:
-        """How many samples of each class were taken for which."""
+        """How many samples of each class were predicted as which."""
         k = len(self.classes)
         return Confused(places_of(self.labels, self.predicted, k), k)
 
     @functools.cached_property
     def mistakes(self) -> Array:
-        """Positions of the wrongly judged samples, the worst first: by -log p(true class)."""
+        """Positions of the misclassified samples, the worst first: by -log p(true class)."""
         order = np.argsort(self.logs[:, 1], kind="stable")
         return order[~self.right[order]]
 
     def caption(self, position: int) -> tuple[str, ...]:
-        """What a sample was taken for and how surely, and what it is."""
+        """The class predicted for a sample, with its probability, and the true class."""
         said, true = int(self.predicted[position]), int(self.labels[position])
         likeliest, own = np.exp(self.logs[position]).tolist()
         answer = f"{self.classes[said]} · {percent(likeliest)}"
@@ -234,7 +234,7 @@ class _Judged:
 
 
 def bins(confidence: Array, right: Array) -> Array:
-    """Of each bin of confidence the samples, their mean confidence and their accuracy: (3, BINS), 0 where empty.
+    """For each bin of confidence: the samples, their mean confidence and their accuracy; (3, BINS), 0 where empty.
 
     A boundary belongs to the bin below, as in the metric calibration_error.
     """
@@ -244,7 +244,7 @@ def bins(confidence: Array, right: Array) -> Array:
 
 
 def _calibration(judged: _Judged) -> Section:
-    """The reliability diagram (of the samples the network is 80 % sure of, are 80 % right?), and its numbers."""
+    """The reliability diagram (of the samples the network is 80 % sure of, are 80 % right?) and its numbers."""
     counts, sure, hits = bins(judged.confidence, judged.right)
     there = counts > 0
     diagonal = np.array([0, 1])
@@ -278,9 +278,7 @@ def _confusion(judged: _Judged) -> Section:
         Matrix("confusion", "confusion", confused.matrix(shown), tuple(classes[i] for i in shown.tolist())),
         Table(header, rows, right={2, 3}, title="Most often confused"),
     ]
-    note = (
-        "A row holds the samples of one class, in the columns they were taken for; a right answer is on the diagonal."
-    )
+    note = "A row holds the samples of one class, in the columns of the predicted classes; the diagonal is right."
     if len(shown) < len(classes):
         note += f" Shown are the {len(shown)} of {len(classes):,} classes with the most mistakes, among themselves."
     return Section("Confusion", content, note, half=narrow(classes))
@@ -296,7 +294,7 @@ def _classes(judged: _Judged) -> Section:
         [row["class"], f"{row['samples']:,}", *(Percentage(row[key]) for key in ("recall", "precision", "f1"))]
         for row in fared
     ]
-    note = "Recall: the share of a class that was found. Precision: the share of what was taken for it that is it."
+    note = "Recall: the share of a class that was found. Precision: the share of what was predicted as it that is it."
     if len(fared) < len(judged.classes):
         note += f" Shown are the {len(fared)} of {len(judged.classes):,} classes with the lowest F1."
     table = Table(["class", "samples", "recall", "precision", "F1"], rows, right={1, 2, 3, 4})
@@ -307,14 +305,14 @@ def _mistakes(judged: _Judged, split: str) -> Section:
     """The samples of which the network was surest and wrong."""
     positions = judged.mistakes[:SHOWN]
     captions = [judged.caption(position) for position in positions.tolist()]
-    nothing = f"None: every sample of {split} was judged rightly."
-    note = "In bold what each was taken for and how surely; below what it is, and how likely the network thought that."
+    nothing = f"None: every sample of {split} was classified correctly."
+    note = "In bold, the predicted class and its probability; below, the true class and the probability given to it."
     gallery = Gallery("mistakes", "worst mistakes", positions, captions, nothing)
     return Section("Worst mistakes", [gallery], note if len(positions) else "")
 
 
 def per_class(classes: tuple[str, ...], confused: Confused) -> list[dict[str, Any]]:
-    """Of each class: samples, how many of them were found (recall), how many found were of it (precision), and F1."""
+    """For each class: samples, how many of them were found (recall), how many found were of it (precision), and F1."""
     sums = zip(confused.found.tolist(), confused.taken_for.tolist(), confused.of_class.tolist(), strict=True)
     return [
         {

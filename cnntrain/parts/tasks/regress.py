@@ -1,4 +1,4 @@
-"""Regression: numbers to be estimated from each picture."""
+"""Regression: one or more numbers to be estimated from each picture."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Regress(OfValues):
     usual_metrics: ClassVar[tuple[str, ...]] = ("mae", "mse")
 
     def answered_by(self, loss: Scoring) -> bool:
-        """Whether the loss takes outputs for numbers, not for answers to yes-or-no questions."""
+        """Whether the loss takes outputs as numbers, not as answers to yes-or-no questions."""
         return not loss.yes_or_no
 
     def recognizes(self, targets: Array) -> bool:
@@ -36,7 +36,7 @@ class Regress(OfValues):
         return f"{self.amount(data, each=True)} to be estimated"
 
     def start(self, batch: int) -> Start:  # noqa: ARG002  (the contract's signature)
-        """Squared error, judged by itself."""
+        """Squared error, and the best epoch by it."""
         optimizer = "optimizer: {type: adamw, lr: 1e-3}"
         return Start("loss: mse", optimizer, ("mae",), "val/loss", "for each value", shifts=False)
 

@@ -1,4 +1,4 @@
-"""Tagging: several yes-or-no questions of each picture, each answered by itself."""
+"""Tagging: several yes-or-no questions about each picture, each answered by itself."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Tag(OfValues):
         return bool(np.isin(targets, (0, 1)).all())
 
     def check_targets(self, targets: Array) -> None:
-        """Values have to be in [0, 1], shares being answers between no and yes."""
+        """Values have to be in [0, 1]; those in between are answers between no and yes."""
         outside = ~((targets >= 0) & (targets <= 1))
         if outside.any():
             row, column = (int(place[0]) for place in np.nonzero(outside))
@@ -55,7 +55,7 @@ class Tag(OfValues):
         return f"{data.values} yes-or-no labels each"
 
     def start(self, batch: int) -> Start:  # noqa: ARG002  (the contract's signature)
-        """Binary cross-entropy, judged by itself."""
+        """Binary cross-entropy, and the best epoch by it."""
         loss = "loss: binary_cross_entropy # each label by itself: yes or no"
         optimizer = "optimizer: {type: adamw, lr: 1e-3}"
         return Start(loss, optimizer, ("binary_accuracy",), "val/loss", "for each value", shifts=False)

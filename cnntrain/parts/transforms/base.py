@@ -1,6 +1,6 @@
 """A transform changes images before the network sees them: preprocessing and augmentation.
 
-Whole arrays at a time; what is random comes from `Draws`, which depend on (seed, epoch, sample) alone.
+They work on whole arrays at a time; what is random comes from `Draws`, which depend on (seed, epoch, sample) alone.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Transform(Part):
         return shape
 
     def array_shapes(self, shape: Shape) -> dict[str, Shape]:
-        """The arrays, by name, that `fit` measures for images of this shape and that are too large for fields."""
+        """The arrays, by name, that `fit` measures for images of this shape and that are too large to be fields."""
         return {}
 
     def arrays(self) -> Mapping[str, Array]:
-        """Those arrays, float32, once they were measured; a checkpoint keeps them under `transform/`."""
+        """Those arrays, float32, once they have been measured; a checkpoint keeps them under `transform/`."""
         return {}
 
     def with_arrays(self, arrays: Mapping[str, Array]) -> Self:
@@ -64,13 +64,13 @@ class Transform(Part):
         return self
 
     def apply(self, images: Array, draws: Draws) -> Array:
-        """The images (n, h, w, c) transformed: a new array, or the one given, changed in place or not at all."""
+        """The transformed images (n, h, w, c): a new array, or the one given, changed in place or not at all."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Sometimes(Transform):
-    """Base of the transforms that change an image with some probability, and always in the same way."""
+    """Base of the transforms that change an image with some probability, always in the same way."""
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"probability": 1.0})
     random: ClassVar[bool] = True
@@ -93,9 +93,9 @@ class Sometimes(Transform):
 class Mixing(Transform):
     """Base of the transforms that mix every sample of a training batch with the one before it, the first with the last.
 
-    The order of an epoch being random, so are the partners. One share serves a whole batch, drawn from Beta(alpha,
+    Since the order of an epoch is random, so are the partners. One share serves a whole batch, drawn from Beta(alpha,
     alpha), and targets are mixed by it too: labels become rows of shares. A batch is what one gradient is taken of, so
-    with `accumulate` the smaller one; `probability` is that of a batch to be mixed.
+    with `accumulate` it is the smaller one; `probability` is that of a batch being mixed.
     """
 
     on: ClassVar[Literal["image", "pair"]] = "pair"
@@ -105,7 +105,7 @@ class Mixing(Transform):
     probability: Probability = 1.0  # probability that a batch is mixed
 
     def mix(self, images: Array, targets: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Of n + 1 consecutive samples of a batch the last n, each mixed with the one before it; new arrays or views.
+        """The last n of n + 1 consecutive samples of a batch, each mixed with the one before it; new arrays or views.
 
         images (n + 1, h, w, c) and targets (n + 1, k) are floats. `rng` is the batch's: whatever stretch of it is
         asked for, it gives the same numbers.
@@ -116,7 +116,7 @@ class Mixing(Transform):
         return mixed, share * targets[1:] + (1 - share) * targets[:-1]
 
     def blend(self, images: Array, others: Array, share: float, rng: np.random.Generator) -> tuple[Array, float]:
-        """The images (n, h, w, c) mixed with the others, a new array, and what share of them is left in it."""
+        """The images (n, h, w, c) mixed with the others, a new array, and the share of them that is left in it."""
         raise NotImplementedError
 
 
@@ -124,7 +124,7 @@ def erase(images: Array, top: Array, bottom: Array, left: Array, right: Array) -
     """Set a rectangle of each image to zero, in place: rows top to bottom and columns left to right, all (n,)."""
     edges = (
         np.maximum([top, bottom, left, right], 0).T.astype(int).tolist()
-    )  # below zero, a slice would count from the end
-    for image, (first, last, start, stop) in zip(images, edges, strict=True):  # a mask of all images is slower
+    )  # a slice below zero would count from the end
+    for image, (first, last, start, stop) in zip(images, edges, strict=True):  # a mask over all images is slower
         image[first:last, start:stop] = 0
     return images

@@ -96,7 +96,7 @@ class Normalize(Transform):
 
 
 def _moments(images: Array) -> tuple[Array, Array]:
-    """Of each image's channels: the mean, and the sum of squared deviations from it; float64, (n, channels)."""
+    """For each image's channels: the mean, and the sum of squared deviations from it; float64, (n, channels)."""
     n, height, width, channels = images.shape
     rows = images.reshape(n, height, width * channels).astype(np.float64)
     mean = _over_pixels(rows, channels) / (height * width)

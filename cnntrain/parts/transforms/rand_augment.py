@@ -50,7 +50,7 @@ class RandAugment(Transform):
 
 
 def magnitudes(height: int, width: int) -> dict[str, Array]:
-    """Of each operation that has one, the magnitude at every strength."""
+    """For each operation that has one, the magnitude at every strength."""
     share = np.linspace(0, 1, STRENGTHS)
     shear = {"shear_x": 0.3 * share, "shear_y": 0.3 * share}
     shift = {"translate_x": 150 / 331 * width * share, "translate_y": 150 / 331 * height * share}

@@ -42,7 +42,7 @@ class TrivialAugmentWide(Transform):
 
 
 def magnitudes() -> dict[str, Array]:
-    """Of each operation that has one, the magnitude at every strength."""
+    """For each operation that has one, the magnitude at every strength."""
     share = np.linspace(0, 1, STRENGTHS)
     shear = {"shear_x": 0.99 * share, "shear_y": 0.99 * share}
     shift = {"translate_x": 32 * share, "translate_y": 32 * share}

@@ -51,7 +51,7 @@ def duties_of(trained: Trained) -> Duties:
 class Exported:
     """What there is to write.
 
-    before   evaluation transforms that whoever uses the export has to do first, as configs write them; the rest,
+    before   evaluation transforms that the user of the export has to apply first, as configs write them; the rest,
              which is normalization by fixed numbers, is in the draft
     """
 
@@ -66,7 +66,7 @@ class Exported:
     duties: Duties | None = None
 
     def facts(self) -> dict[str, Any]:
-        """What every format says of it."""
+        """What every format says about it."""
         return {
             "name": self.name,
             "checkpoint": str(self.path),

@@ -37,7 +37,7 @@ def sigmoid(x):
 ''',
     "erf": '''\
 def erf(x):
-    """The error function, which NumPy has not."""
+    """The error function, which NumPy lacks."""
     return np.vectorize(math.erf, otypes=[np.float64])(x).astype(x.dtype)
 ''',
     "windows": '''\

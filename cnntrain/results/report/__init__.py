@@ -115,7 +115,7 @@ class _Told:
             self.pictures["filters"] = png(filters.drawn(first_layer[1]))
 
     def _details(self, record: Record) -> list[Markup]:
-        """What is said of each run alone."""
+        """What is said about each run alone."""
         return [*self._judged(record), settings.of(record)]
 
     def _judged(self, record: Record) -> Iterator[Markup]:
@@ -131,7 +131,7 @@ class _Told:
                 if wish.png and len(self.records) == 1:
                     self._keep(judged, told)
         except _UNJUDGED as error:
-            if wish.split:  # who names a split wants it, or to know why not
+            if wish.split:  # a split that is named is wanted, or the reason why it is missing
                 raise
             first = str(error).splitlines()[0]
             self.warnings.append(f"{record.name} is not judged: {first}")

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import logging
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -104,10 +106,14 @@ def png(chart: Chart) -> bytes:
 
 def _drawn(chart: Chart, form: str, dpi: int) -> bytes:
     require()
+    os.environ["MPLBACKEND"] = "agg"  # which draws into files; whatever was there is read, and may be no backend
+    logging.getLogger("matplotlib").addHandler(logging.NullHandler())  # of a matplotlibrc that it does not like
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_STYLE | {"svg.hashsalt": chart.name}):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # the library's own, not those of a matplotlibrc in the working directory
+        matplotlib.rcParams.update(_STYLE | {"svg.hashsalt": chart.name})
         figure = Figure(figsize=(WIDTH, WIDTH if chart.square else HEIGHT), layout="constrained")
         figure.patch.set_alpha(0.0 if form == "svg" else 1.0)
         axes = figure.add_subplot()

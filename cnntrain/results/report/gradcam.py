@@ -1,4 +1,4 @@
-"""Grad-CAM shows where in an image the network saw what it says (Selvaraju et al. 2017)."""
+"""Grad-CAM shows where in an image the network saw what it predicts (Selvaraju et al. 2017)."""
 
 from __future__ import annotations
 

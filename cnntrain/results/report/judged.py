@@ -1,4 +1,4 @@
-"""A judged split is what a trained network says of every sample of it, beside what is true."""
+"""A judged split is what a trained network says about every sample of it, beside what is true."""
 
 from __future__ import annotations
 

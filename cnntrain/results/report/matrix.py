@@ -1,4 +1,4 @@
-"""A matrix of counts: what is true and what was said, as a table, a picture or a chart."""
+"""The confusion matrix: counts by true and predicted class, as a table, a picture or a chart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The overview says in a few numbers what became of a run, or of several beside each other."""
+"""The overview says in a few numbers how a run went, or several side by side."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def of_one(record: Record) -> Markup:
 
 
 def of_several(records: Sequence[Record]) -> Markup:
-    """A row for each run: where its config differs from the others', and what came of it."""
+    """A row for each run: where its config differs from the others', and its result."""
     lines = [line_of(record) for record in records]
     keys = [key for key in differing_keys(lines) if all(key in line.settings for line in lines)][:_MOST_KEYS]
     rows = [

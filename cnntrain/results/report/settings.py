@@ -1,4 +1,4 @@
-"""Settings are what a run was made of, so that it can be made again: config, environment, command, time."""
+"""Settings are the configuration of a run, so that it can be repeated: config, environment, command, time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cnntrain.rundir.history import Record
 
 
 def of(record: Record) -> Markup:
-    """Everything that is the same however the run went, and how long it took."""
+    """Everything that does not depend on how the run went, and how long it took."""
     return section(
         "Settings",
         folded("Config, every default filled in", _config(record)),

@@ -54,7 +54,7 @@ def test_so_do_those_of_a_file_of_the_package(name: str, capsys: pytest.CaptureF
 
 
 SLIPS = [
-    ("snake", "initial: Positive = 1.0", "initial: float = 1.0", "bounds its numbers", "Snake.initial says not what"),
+    ("snake", "initial: Positive = 1.0", "initial: float = 1.0", "bounds its numbers", "Snake.initial does not say"),
     ("snake", "(example((3, 5, 2)), example((7,), initial=0.5))", "()", "has examples", "Snake has no examples"),
     ("snake", "initial=0.5", "initial=-1.0", "has examples", "ValueError: initial must be"),
     (
@@ -92,7 +92,7 @@ SLIPS = [
         "lr: NonNegative = 1e-3",
         "lr: float = 1e-3",
         "bounds its numbers",
-        "SignSGD.lr says not what it may be",
+        "SignSGD.lr does not say what it may be",
     ),
     ("signsgd", "block.p -= change", "block.p += change", "finds the bottom of a parabola", "from the bottom"),
     ("signsgd", "np.sign(block.g, out=block.scratch[0])", "np.sign(block.g)", "allocates no array", "bytes"),

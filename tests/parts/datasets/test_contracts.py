@@ -79,10 +79,10 @@ def _fail_as_zipfile_does() -> None:
 
 
 def test_a_failing_device_is_not_the_datas_fault(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="the device failed") as caught, reading(tmp_path):
+    with pytest.raises(StorageError, match="The device failed") as caught, reading(tmp_path):
         raise OSError(errno.EIO, "Input/output error")
     assert caught.value.exit_code == 5
-    with pytest.raises(StorageError, match="the device failed"), reading(tmp_path):
+    with pytest.raises(StorageError, match="The device failed"), reading(tmp_path):
         _fail_as_zipfile_does()
     with pytest.raises(DataError, match="Permission denied"), reading(tmp_path):
         raise PermissionError(errno.EACCES, "Permission denied")

@@ -12,10 +12,11 @@ import pytest
 
 from cnntrain.core import registry
 from cnntrain.core.arrays import Array
-from cnntrain.core.errors import DataError
+from cnntrain.core.errors import DataError, StorageError
 from cnntrain.data.recognition import recognize
 from cnntrain.parts.datasets import npz
 from cnntrain.reading.reader import Reader
+from cnntrain.reading.stored import Stored
 from tests.support.datasets import labels, pixels, refusal
 
 SHAPES = [(6, 5), (6, 5, 1), (6, 5, 3)]
@@ -231,7 +232,7 @@ def test_flipped_bit_in_the_values(tmp_path: Path) -> None:
     assert "damaged or cut short (Bad CRC-32" in refusal("npz", path=str(path))
 
 
-# Folders of arrays, and arrays that are mapped
+# Folders of arrays, and arrays that are stored
 
 
 def save_folder(folder: Path, **arrays: Array) -> str:
@@ -240,17 +241,17 @@ def save_folder(folder: Path, **arrays: Array) -> str:
     return str(folder)
 
 
-@pytest.mark.parametrize("mapped", [1, npz.MAPPED])
-def test_a_folder_of_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mapped: int) -> None:
-    monkeypatch.setattr(npz, "MAPPED", mapped)
+@pytest.mark.parametrize("stored", [1, npz.STORED])
+def test_a_folder_of_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: int) -> None:
+    monkeypatch.setattr(npz, "STORED", stored)
     path = save_folder(tmp_path, **content())
     (tmp_path / "README.txt").write_text("ignored")
     source = registry.make("datasets", "npz", path=path)
     assert source.splits() == ("train", "test")
     assert source.files("test") == (tmp_path / "x_test.npy", tmp_path / "y_test.npy")
     images = source.load("test")
-    assert np.array_equal(images.pixels[..., 0], pixels(8, 6, 5))
-    assert isinstance(images.pixels, np.memmap) == (mapped == 1)
+    assert np.array_equal(images.pixels[:][..., 0], pixels(8, 6, 5))
+    assert isinstance(images.pixels, Stored) == (stored == 1)
     assert images.targets.tolist() == labels(8).tolist()
 
 
@@ -271,29 +272,28 @@ def test_what_is_wrong_with_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_large_arrays_are_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: Any) -> None:
-    monkeypatch.setattr(npz, "MAPPED", 500)
+def test_large_arrays_are_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: Any) -> None:
+    monkeypatch.setattr(npz, "STORED", 500)
     images = load(write(tmp_path, x_train=pixels(20, 6, 5).astype(dtype), x_test=None, y_test=None))
-    assert isinstance(images.pixels, np.memmap)
-    assert not images.pixels.flags.writeable
+    assert isinstance(images.pixels, Stored)
     assert images.pixels.dtype == dtype
-    assert np.array_equal(images.pixels[..., 0], pixels(20, 6, 5))
+    assert np.array_equal(images.pixels[:][..., 0], pixels(20, 6, 5))
 
 
 @pytest.mark.parametrize("kind", ["packed", "float64", "other byte order", "columns first", "small"])
-def test_what_cannot_be_mapped_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    monkeypatch.setattr(npz, "MAPPED", 10**6 if kind == "small" else 1)
+def test_what_cannot_be_stored_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr(npz, "STORED", 10**6 if kind == "small" else 1)
     whole = pixels(20, 6, 5).astype(np.float32)
     changed = {"float64": whole.astype(np.float64), "other byte order": whole.astype(">f4")}.get(kind, whole)
     changed = np.asfortranarray(changed) if kind == "columns first" else changed
     save = np.savez_compressed if kind == "packed" else np.savez
     images = load(write(tmp_path, save, x_train=changed, x_test=None, y_test=None))
-    assert not isinstance(images.pixels, np.memmap)
-    assert np.array_equal(images.pixels[..., 0], whole)
+    assert not isinstance(images.pixels, Stored)
+    assert np.array_equal(images.pixels[:][..., 0], whole)
 
 
-def test_a_flipped_bit_in_a_mapped_array_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(npz, "MAPPED", 1)
+def test_a_flipped_bit_in_a_stored_array_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(npz, "STORED", 1)
     path = Path(write(tmp_path))
     data = bytearray(path.read_bytes())
     data[data.index(pixels(20, 6, 5).tobytes()) + 77] ^= 1
@@ -301,11 +301,33 @@ def test_a_flipped_bit_in_a_mapped_array_is_found(tmp_path: Path, monkeypatch: p
     assert "is damaged or cut short (Bad CRC-32" in refusal("npz", path=str(path))
 
 
-def test_nan_in_a_mapped_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(npz, "MAPPED", 1)
+def test_nan_in_a_stored_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(npz, "STORED", 1)
     wrong = pixels(20, 6, 5).astype(np.float32)
     wrong[7, 1, 1] = np.nan
     assert "sample 7 holds NaN or an infinity (1 such)" in refusal("npz", path=write(tmp_path, x_train=wrong))
+
+
+@pytest.mark.parametrize("kind", ["archive", "folder"])
+@pytest.mark.parametrize("harm", ["flipped", "cut"])
+def test_an_array_that_is_harmed_while_it_is_used_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, harm: str
+) -> None:
+    """An error that names the file, where a mapping gives other pixels or ends the process."""
+    monkeypatch.setattr(npz, "STORED", 500)
+    path = write(tmp_path) if kind == "archive" else save_folder(tmp_path, **content())
+    images = load(path)
+    file = Path(path) if kind == "archive" else tmp_path / "x_train.npy"
+    place = file.read_bytes().index(pixels(20, 6, 5).tobytes()) + 30 * 7 + 5
+    with file.open("r+b") as stream:
+        if harm == "cut":
+            stream.truncate(place)
+        else:
+            stream.seek(place)
+            stream.write(bytes([pixels(20, 6, 5).tobytes()[30 * 7 + 5] ^ 8]))
+    assert np.array_equal(images.pixels[:7], pixels(20, 6, 5)[:7, ..., None])
+    with pytest.raises(StorageError, match=f"{file}.*Bring back the file as it was"):
+        images.pixels[np.array([3, 7])]
 
 
 @pytest.mark.parametrize(

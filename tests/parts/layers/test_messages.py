@@ -19,7 +19,7 @@ from cnntrain.core import registry
         ("conv2d", {"filters": 3, "kernel_size": 3, "groups": 2}, [(5, 5, 4)],
          "groups 2 does not divide the 3 filters: use one of [1, 3]"),
         ("conv2d", {"filters": "auto", "kernel_size": 3}, [(5, 5, 4)],
-         "the width is 'auto': only the builder, who knows the classes, can resolve it"),
+         "the width is 'auto': only the builder, which knows the classes, can resolve it"),
         ("dense", {"units": 3}, [(4, 4, 2)],
          "dense needs features, got an image (4, 4, 2): put flatten or global_avg_pool before"),
         ("max_pool2d", {"kernel_size": 3}, [(7,)], "max_pool2d needs an image (height, width, channels), got (7,)"),

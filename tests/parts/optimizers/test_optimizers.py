@@ -15,7 +15,7 @@ from cnntrain.core import registry
 from cnntrain.core.arrays import Array
 from cnntrain.parts.optimizers.base import Block, Lookahead, Optimizer
 from tests.support import golden
-from tests.support.optimizers import SHOWN, STEPS, Run, gradient, start
+from tests.support.optimizers import SHOWN, STEPS, Descent, gradient, start
 
 SETTINGS = [
     pytest.param(optimizer, id=f"{name}-{index}")
@@ -36,7 +36,7 @@ def test_every_optimizer_has_examples_and_names_its_source() -> None:
 def test_equals_pytorch_or_the_formula_for_100_steps(path: Path, dtype: Any, tolerance: float) -> None:
     optimizer, case = golden.load(path, lookahead=lambda fields: Lookahead(**fields))
     seen = []
-    Run(optimizer, start(dtype)).follow(STEPS, lambda step, p: seen.append(p.copy()) if step in SHOWN else None)
+    Descent(optimizer, start(dtype)).follow(STEPS, lambda step, p: seen.append(p.copy()) if step in SHOWN else None)
     assert np.abs(np.array(seen) - case["shown"]).max() <= tolerance * np.abs(case["shown"]).max()
 
 
@@ -50,7 +50,7 @@ def test_with_a_momentum_schedule_equals_pytorch_or_the_formula(path: Path, dtyp
         if step in SHOWN:
             seen.append(p.copy())
 
-    Run(optimizer, start(dtype)).follow(STEPS, watch, scheduled=True)
+    Descent(optimizer, start(dtype)).follow(STEPS, watch, scheduled=True)
     assert np.abs(np.array(seen) - case["shown"]).max() <= tolerance * np.abs(case["shown"]).max()
 
 
@@ -106,7 +106,7 @@ def test_a_step_allocates_no_array(optimizer: Optimizer) -> None:
 
 
 def test_first_velocity_is_the_gradient_whatever_the_dampening() -> None:
-    run = Run(registry.make("optimizers", "sgd", momentum=0.9, dampening=0.7), start())
+    run = Descent(registry.make("optimizers", "sgd", momentum=0.9, dampening=0.7), start())
     run.step(gradient(1), 0.1)
     np.testing.assert_array_equal(run.slots["velocity"], gradient(1))
 
@@ -114,13 +114,13 @@ def test_first_velocity_is_the_gradient_whatever_the_dampening() -> None:
 def test_adamw_is_adam_with_decoupled_decay() -> None:
     adam = registry.make("optimizers", "adam", weight_decay=0.01, decoupled=True)
     assert (
-        Run(adam, start()).follow(20).tobytes()
-        == Run(registry.make("optimizers", "adamw"), start()).follow(20).tobytes()
+        Descent(adam, start()).follow(20).tobytes()
+        == Descent(registry.make("optimizers", "adamw"), start()).follow(20).tobytes()
     )
 
 
 def test_centered_rmsprop_survives_a_gradient_that_never_changes() -> None:
-    run = Run(registry.make("optimizers", "rmsprop", centered=True, alpha=0.5), np.ones(3, np.float32))
+    run = Descent(registry.make("optimizers", "rmsprop", centered=True, alpha=0.5), np.ones(3, np.float32))
     for _ in range(200):
         run.step(np.full(3, 0.1, np.float32), 1e-12)
     assert np.isfinite(run.p).all()
@@ -159,7 +159,7 @@ def test_descends_the_valley_of_rosenbrock(optimizer: Optimizer) -> None:
         "radam": 2e-3,
     }.get(name, 0.05)
     optimizer = dataclasses.replace(optimizer, lr=lr, weight_decay=0.0)
-    run = Run(optimizer, np.array([-1.2, 1.0, 1.0, 1.0]))
+    run = Descent(optimizer, np.array([-1.2, 1.0, 1.0, 1.0]))
 
     def value(p: Any) -> float:
         return float((1 - p[0]) ** 2 + 100 * (p[1] - p[0] ** 2) ** 2)

@@ -1,0 +1,79 @@
+"""The terminal: the one door through which anything is printed, in letters that no terminal acts upon.
+
+What is printed may hold names out of strangers' files. Results go to stdout, and it is an error where they cannot;
+messages go to stderr, which is a convenience.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import sys
+from typing import Any
+
+from cnntrain.core.errors import StorageError, printable
+
+
+def shown(text: str) -> str:
+    """A text whose lines are printable; line ends and tabs are kept."""
+    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
+
+
+def out(text: str = "", end: str = "\n") -> None:
+    """Print a result on stdout. Raises StorageError where it cannot be written; BrokenPipeError where nobody reads."""
+    with writing():
+        print(shown(text), end=end)
+
+
+def err(text: str, end: str = "\n") -> None:
+    """Print a message on stderr; a closed or full one is no reason to fail."""
+    draw(shown(text), end)
+
+
+def draw(text: str, end: str = "\n") -> None:
+    """Print on stderr what moves the cursor or has colours, of which every part but those has been through `shown`."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        print(text, end=end, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def writing() -> Any:
+    """Within, an error of the system is one of stdout."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise StorageError(
+            f"cannot write to standard output: {error.strerror}. Make room, or write elsewhere"
+        ) from error
+
+
+class _Closed(io.TextIOBase):
+    """Stands for a stdout that was closed by whoever started this: what is written there is an error, not lost."""
+
+    encoding = "utf-8"
+
+    def write(self, text: str, /) -> int:
+        """Raises OSError."""
+        if text:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return 0
+
+
+def prepare() -> None:
+    """Show as escapes what an encoding cannot say; take the places of streams that are closed.
+
+    Otherwise the next file that is opened would get the number of stdout or stderr, and their text.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = _Closed()
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")

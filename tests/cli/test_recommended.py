@@ -1,0 +1,273 @@
+"""Every command that a message recommends works where it is recommended.
+
+`RECOMMENDED` is what the source recommends, found by reading it; one that is new here wants a situation below.
+"""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnntrain.cli import COMMANDS
+from cnntrain.core.registry import KINDS
+from cnntrain.data import fetch
+from tests.support.experiments import run
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = re.compile(rf"\bcnntrain (?:{'|'.join(COMMANDS)})\b[^.,;`)(\n]*")
+FOLDER = "my pictures"  # with a space: a shell has to take it, too
+
+RECOMMENDED = {  # as the source has it, {} for what is filled in -> the test of the situation
+    "cnntrain check {}": "test_a_first_config_names_what_to_do_with_it",
+    "cnntrain init --data {}": "test_a_first_config_names_what_to_do_with_it",
+    "cnntrain fit {}": "test_a_first_config_names_what_to_do_with_it",
+    "cnntrain eval {}{}": "test_after_training_comes_eval",
+    "cnntrain init --data {}{}": "test_after_fetching_comes_init",
+    "cnntrain init --data DATA": "test_without_a_config",
+    "cnntrain fit {} -s optimizer": "test_the_suggested_learning_rate",
+    "cnntrain compare {}": "test_after_a_sweep_comes_compare",
+    "cnntrain sweep {}": "test_a_sweep_is_no_config",
+    "cnntrain list": "test_what_list_refers_to",
+    "cnntrain list KIND": "test_what_list_refers_to",
+    "cnntrain list {}": "test_what_list_refers_to",
+    "cnntrain list {} NAME": "test_what_list_refers_to",
+    "cnntrain list tasks": "test_what_list_refers_to",
+    "cnntrain selftest --json": "test_selftest.py",  # which runs it
+    "cnntrain check": "test_the_data_has_changed_since_check",
+    "cnntrain fit CONFIG --run-dir {}{}": "test_where_nothing_can_be_resumed",
+    "cnntrain fit --run-dir {} --resume": "test_a_paused_run_goes_on",
+    "cnntrain fit --run-dir {} --resume -s checkpoint": "test_a_run_that_kept_nothing",
+    "cnntrain fit {} -s checkpoint": "test_a_run_that_kept_nothing",
+}
+EXTRAS = re.compile(r"pip install '?(?:cnntrain\[)?([\w{}]+)")
+
+
+def texts() -> Iterator[str]:
+    """Every text in the package that is shown: no docstrings, no examples; {} for what is filled in."""
+    for path in sorted((ROOT / "cnntrain").rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        passed = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                passed.add(node.value)
+            elif isinstance(node, ast.JoinedStr):
+                passed |= set(node.values)
+            elif isinstance(node, ast.keyword) and node.arg == "examples":
+                passed |= set(ast.walk(node.value))
+        for node in ast.walk(tree):
+            if node in passed:
+                continue
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+            elif isinstance(node, ast.JoinedStr):
+                yield "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+
+
+def commands(text: str) -> list[list[str]]:
+    """The commands of a message, as a shell would take them."""
+    lines = [found.split("cnntrain ", 1)[1] for found in re.findall(r"cnntrain [a-z-]+(?: .*)?$", text, re.MULTILINE)]
+    return [shlex.split(line) for line in lines]
+
+
+def test_every_recommendation_has_a_situation_here():
+    found = {
+        match.strip("' ")
+        for text in texts()
+        if "cnntrain fit wrote" not in text and "cnntrain fit said" not in text
+        for match in COMMAND.findall(text)
+    }
+    wordy = {text for text in found if text.startswith("cnntrain config")}  # "A cnntrain config", a title
+    assert {re.sub(r"' read it$|   looks.*|  +trains$", "", text).strip() for text in found - wordy} == set(RECOMMENDED)
+    here = Path(__file__).read_text()
+    for situation in RECOMMENDED.values():
+        assert f"def {situation}(" in here or (ROOT / "tests/checks" / situation).exists()
+
+
+def test_what_is_to_be_installed_is_declared():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    named = {name for text in texts() for name in EXTRAS.findall(text)} - {"{}"}
+    assert named - {"pandas"} <= set(setup["options.extras_require"])
+    assert {"onnx", "safetensors", "report", "tensorboard", "features"} <= named
+
+
+@pytest.fixture
+def pictures(desk):
+    """Folders of classes without a test split."""
+    for number, name in enumerate(("cat", "dog")):
+        (desk / FOLDER / name).mkdir(parents=True)
+        for index in range(12):
+            pixels = np.random.default_rng(index).integers(0, 60, (8, 8)) + 150 * number
+            Image.fromarray(pixels.astype(np.uint8)).save(desk / FOLDER / name / f"{index}.png")
+    return desk / FOLDER
+
+
+def test_a_first_config_names_what_to_do_with_it(cnntrain, desk, pictures):
+    outcome = cnntrain("init", "--data", pictures.name, "-o", "a config.yaml")
+    ((*_, last),) = [commands(line) for line in outcome.out.splitlines() if line.startswith("next: ")]
+    head = [words for line in (desk / "a config.yaml").read_text().splitlines()[:3] for words in commands(line)]
+    made, check, fit = head
+    assert made == ["init", "--data", FOLDER]
+    assert cnntrain(*made).code == 0
+    assert (check[:2], fit[:2]) == (["check", "a config.yaml"], ["fit", "a config.yaml"])
+    assert cnntrain(*check[:2]).code == 0
+    assert last == fit[:2]
+    assert cnntrain(*last, "-s", "train.epochs=1").code == 0
+
+
+@pytest.mark.parametrize("case", ["test", "val", "train"])
+def test_after_training_comes_eval(cnntrain, desk, config, case):
+    """The split is named where the data has no test split."""
+    rng = np.random.default_rng(0)
+    arrays = {"x_train": rng.integers(0, 255, (40, 8, 8), np.uint8), "y_train": np.arange(40) % 3}
+    if case == "test":
+        arrays |= {"x_test": arrays["x_train"][:9], "y_test": arrays["y_train"][:9]}
+    np.savez(desk / "data.npz", **arrays)
+    sets = ["data.source={type: npz, path: data.npz}", "train.epochs=1"]
+    if case == "train":
+        sets += ["data.val=null", "train.early_stopping=null", "checkpoint.best.monitor=train/loss"]
+    outcome = cnntrain("fit", config, "-o", "a run", *(word for text in sets for word in ("-s", text)))
+    assert outcome.code == 0, outcome.err
+    (words,) = [words for line in outcome.err.splitlines() if line.startswith("next: ") for words in commands(line)]
+    assert words == ["eval", "a run", *([] if case == "test" else ["--split", case])]
+    measured = cnntrain(*words, "--json")
+    assert measured.code == 0, measured.err
+    assert f'"split":"{case}"' in measured.out
+    for split in {"test", "val"} - {case}:  # what is refused names a split that is there
+        refused = cnntrain("eval", "a run", "--split", split)
+        if refused.code:
+            for name in re.findall(r"--split (\w+)", refused.error):
+                assert cnntrain("eval", "a run", "--split", name).code == 0
+
+
+def test_after_fetching_comes_init(cnntrain, desk, pictures, monkeypatch):
+    monkeypatch.setattr(fetch, "fetch", lambda _known, _root: fetch.Fetched(Path(FOLDER), ()))
+    for _ in range(2):  # the second time, there is a config.yaml
+        outcome = cnntrain("data", "fetch", "mnist")
+        (words,) = commands(outcome.out)
+        outcome = cnntrain(*words)
+        assert outcome.code == 0, outcome.err
+    assert {path.name for path in desk.glob("*.yaml")} == {"config.yaml", "mnist.yaml"}
+
+
+def test_without_a_config(cnntrain, desk, pictures, monkeypatch):
+    for outcome in (cnntrain("fit"), cnntrain("--help"), cnntrain()):
+        ((*words, data),) = commands(outcome.out + outcome.err)[-1:]
+        assert data == "DATA"
+        assert cnntrain(*words, FOLDER, "--overwrite").code == 0
+    monkeypatch.chdir(ROOT)
+    for outcome in (cnntrain("fit"), cnntrain("--help")):
+        (words,) = commands(outcome.out + outcome.err)[-1:]
+        assert cnntrain(*words, "--dry-run").code == 0
+
+
+def test_the_suggested_learning_rate(cnntrain, config):
+    outcome = cnntrain("lr-find", config, "--steps", "40", "-s", "seed=2", "-s", "optimizer=adam")
+    (words,) = [words for line in outcome.out.splitlines() if line.startswith("try: ") for words in commands(line)]
+    assert cnntrain(*words, "-s", "train.epochs=1").code == 0
+
+
+def test_after_a_sweep_comes_compare(cnntrain, desk, config):
+    (desk / "sweep.yaml").write_text(f"config: {config}\nset: {{train.epochs: 1}}\nseeds: 2\n")
+    outcome = cnntrain("sweep", "sweep.yaml", "-o", "my runs")
+    (words,) = commands(outcome.err)[-1:]
+    assert words == ["compare", "my runs"]
+    assert cnntrain(*words).code == 0
+
+
+def test_a_sweep_is_no_config(cnntrain, desk, config):
+    (desk / "a sweep.yaml").write_text(f"config: {config}\nset: {{train.epochs: 1}}\nseeds: 1\n")
+    outcome = cnntrain("fit", "a sweep.yaml")
+    assert outcome.code == 2
+    assert "this is a sweep" in outcome.err
+    (words,) = commands(outcome.err.splitlines()[0])
+    assert cnntrain(*words).code == 0
+
+
+def test_what_list_refers_to(cnntrain, desk, config):
+    assert commands(cnntrain("list").out)[-1] == ["list", "KIND"]
+    for kind in KINDS:
+        assert commands(cnntrain("list", kind).out)[-1] == ["list", kind, "NAME"]
+    wrong = cnntrain("list", "layers", "nothing of the sort")
+    for outcome in (wrong, cnntrain("list", "nothing of the sort")):
+        (words,) = commands(outcome.error.replace("See '", "").rstrip("'"))
+        assert cnntrain(*words).code == 0
+    for key in ("optimizer", "loss", "schedule", "model.preset", "train.order", "init.weights", "data.source", "task"):
+        outcome = cnntrain("config", config, "-s", f"{key}={{nothing: 1}}")
+        (words,) = [found.split()[1:] for found in re.findall(r"`(cnntrain list \w+)`", outcome.err)]
+        assert cnntrain(*words).code == 0
+
+
+def test_help_is_where_usage_errors_say(cnntrain):
+    for command in COMMANDS:
+        outcome = cnntrain(command, "--nothing-of-the-sort")
+        assert outcome.code == 2
+        (where,) = re.findall(r"See '(.*)'", outcome.error)
+        assert cnntrain(*shlex.split(where)[1:]).code == 0
+
+
+def test_the_data_has_changed_since_check(cnntrain, desk, pictures):
+    cnntrain("init", "--data", FOLDER)
+    assert cnntrain("check", "config.yaml").code == 0
+    changed = pictures / "cat" / "0.png"
+    changed.write_bytes(changed.read_bytes() + b"\0")
+    fit = ("fit", "config.yaml", "-s", "train.epochs=1", "-q")
+    assert "Run it again" in cnntrain(*fit, "-o", "a").err
+    assert cnntrain("check", "config.yaml").code == 0
+    assert "Run it again" not in cnntrain(*fit, "-o", "b").err
+
+
+def test_where_nothing_can_be_resumed(cnntrain, desk, config):
+    run(config, desk / "killed", ("train.epochs=1",))
+    (desk / "killed" / "checkpoints" / "last.npz").unlink()
+    (desk / "empty").mkdir()
+    (desk / "other").mkdir()
+    (desk / "other" / "file").touch()
+    for name in ("killed", "empty", "not there"):
+        outcome = cnntrain("fit", "-o", name, "--resume")
+        assert outcome.code == 8
+        (words,) = commands(outcome.error)
+        assert words[:2] == ["fit", "CONFIG"]
+        outcome = cnntrain("fit", config, *words[2:], "-s", "train.epochs=1")
+        assert outcome.code == 0, outcome.err
+        assert cnntrain("fit", "-o", name, "--resume").code == 0
+    refused = cnntrain("fit", "-o", "other", "--resume").error
+    assert "CONFIG" not in refused  # which could only be refused, too
+    (desk / "killed" / "checkpoints" / "last.npz").unlink()
+    refused = cnntrain("fit", config, "-o", "killed")
+    assert "--resume" not in refused.error
+    assert cnntrain("fit", config, "-o", "killed", "--overwrite", "-s", "train.epochs=1").code == 0
+
+
+def test_a_paused_run_goes_on(cnntrain, config):
+    outcome = cnntrain("fit", config, "-o", "a run", "--max-time", "0s")
+    assert outcome.code == 75
+    (words,) = commands(outcome.err)[-1:]
+    assert words == ["fit", "--run-dir", "a run", "--resume"]
+    assert cnntrain(*words, "-s", "train.epochs=1").code == 0
+
+
+def test_a_run_that_kept_nothing(cnntrain, desk, config):
+    """It is resumed if it can be, and trained once more if it is finished."""
+    assert cnntrain("fit", config, "-o", "a run", "-s", "train.epochs=1").code == 0
+    (desk / "a run" / "checkpoints" / "best.npz").unlink(missing_ok=True)
+    for number, least in enumerate(((), ("--steps", "7"), ("--steps", "3"))):
+        refused = cnntrain("verify", "a run", *least)
+        assert refused.code == 8
+        (words,) = commands(refused.error)
+        assert cnntrain(*words, "-o", f"again {number}").code == 0
+        assert cnntrain("verify", f"again {number}", *least).code == 0
+
+    assert cnntrain("fit", config, "-o", "paused", "--max-time", "0s").code == 75
+    (desk / "paused" / "checkpoints" / "best.npz").unlink(missing_ok=True)
+    (words,) = commands(cnntrain("verify", "paused").error)
+    assert cnntrain(*words).code == 0
+    assert cnntrain("verify", "paused").code == 0
