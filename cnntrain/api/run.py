@@ -12,7 +12,7 @@ from cnntrain.api.arguments import Paths, Set, path_of
 from cnntrain.api.history import History
 from cnntrain.api.model import Model
 from cnntrain.api.training import train
-from cnntrain.core.console import Progress
+from cnntrain.core.console import Console, Progress
 from cnntrain.results import report
 from cnntrain.rundir import history
 from cnntrain.rundir.history import Record
@@ -110,4 +110,4 @@ class Run:
 
 def runs(place: Paths = "runs") -> list[Run]:
     """Every run in a folder, at any depth, sorted by path; links are not followed. Raises UsageError where none is."""
-    return [Run(path) for path in history.find_runs([path_of(place)])]
+    return [Run(record.path) for record in history.read_all([path_of(place)], Console("none").warn)]

@@ -23,7 +23,7 @@ from cnntrain.core.bar import Bar
 from cnntrain.core.errors import DataError
 from cnntrain.data import build_data
 from cnntrain.data.loader import as_floats
-from cnntrain.data.manifest import FileFacts, Manifest, facts_with_digest
+from cnntrain.data.manifest import FileFacts, Manifest, facts_with_digest, normal
 from cnntrain.engine.pool import Pool
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.tasks.base import recognized
@@ -175,7 +175,7 @@ def _read_samples(source: Dataset, split: str, inner: str, pool: Pool, found: Su
         pool.run(len(labelled), look)
     for (sample, label), one in zip(labelled, cast(list[_Seen], seen), strict=True):
         name = _shown(sample[0])
-        found.files |= {str(path.absolute()): facts for path, facts in one.files.items()}
+        found.files |= dict(zip(normal(one.files), one.files.values(), strict=True))
         skipped = one.reason is not None and getattr(source, "on_bad_image", "error") == "skip"
         if len(one.files) == len(sample) and not skipped:
             found.samples.append(SurveyedSample(name, split, label, one.digest))
@@ -184,6 +184,10 @@ def _read_samples(source: Dataset, split: str, inner: str, pool: Pool, found: Su
             (found.skipped if skipped else found.unreadable).append(problem)
         if one.extent is not None:
             found.extents.append(one.extent)
+    others = [path for path in source.files(inner) if path not in {file for sample, _ in labelled for file in sample}]
+    found.files |= {
+        name: facts_with_digest(Path(name)) for name in normal(others)
+    }  # a list of the samples, such as CSV
     _add_moments(found, [one.moments for one in cast(list[_Seen], seen)])
 
 
@@ -225,7 +229,7 @@ def _read_arrays(source: Dataset, split: str, inner: str, pool: Pool, found: Sur
     """Samples that lie together in large files: the digest of each one's pixels."""
     paths = source.files(inner)
     for path in paths:
-        found.files.setdefault(str(path.absolute()), facts_with_digest(path))
+        found.files.setdefault(normal([path])[0], facts_with_digest(path))
     images = source.load(inner)
     digests = [""] * len(images)
     starts = range(0, len(images), CHUNK)

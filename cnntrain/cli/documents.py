@@ -80,6 +80,7 @@ DOCUMENTS = {  # what was asked -> its document
     "eval": Document(
         {
             "checkpoint": "the file that was measured",
+            "weights": "which of its weights: averaged, where training averages them and has begun to, else trained",
             "split": "on what",
             "samples": "how many",
             "loss": "the loss of the experiment",
@@ -94,6 +95,7 @@ DOCUMENTS = {  # what was asked -> its document
     "predict": Document(
         {
             "checkpoint": "the file that was used",
+            "weights": "which of its weights: averaged or trained",
             "predictions": "for each file its path, and class and top (class, probability), or values and by_name",
             "unreadable?": "path and reason of what could not be read",
         }
@@ -143,7 +145,9 @@ DOCUMENTS = {  # what was asked -> its document
             "warnings": "what is left out, and why",
         }
     ),
-    "average": Document({"output": "the new file", "checkpoints": "that were averaged", "steps": "of each"}),
+    "average": Document(
+        {"output": "the new file", "checkpoints": "that were averaged", "steps": "of each", "weights": "of each"}
+    ),
     "gradcheck": Document(
         {
             "passed": "whether all agree",
@@ -165,6 +169,7 @@ DOCUMENTS = {  # what was asked -> its document
         {
             "checkpoint": "the file",
             "bytes": "its size",
+            "weights": "which of them count: averaged or trained",
             "name": "of the experiment",
             "format": "of the file",
             "min_reader": "the oldest format a reader must know",
@@ -225,6 +230,7 @@ DOCUMENTS = {  # what was asked -> its document
     "export": Document(
         {
             "format": "numpy, onnx or safetensors",
+            "weights": "which of the checkpoint's: averaged or trained",
             "files": "written",
             "error": "largest difference of the outputs to ours, by the largest of them; null where not tried",
             "METRIC": "further facts: name, input, outputs, classes, parameters, what is yours to do before and after",

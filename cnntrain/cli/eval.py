@@ -105,7 +105,10 @@ def _keys(sets: tuple[str, ...]) -> list[str]:
 def _show(result: dict[str, Any], step: int) -> None:
     """Print for people what was measured."""
     rows = [
-        ("checkpoint", f"{result['checkpoint']} (step {step})"),
+        (
+            "checkpoint",
+            f"{result['checkpoint']} (step {step}{', averaged weights' * (result['weights'] == 'averaged')})",
+        ),
         *([("data", result["data"])] if "data" in result else []),
         ("split", f"{result['split']}, {result['samples']:,} samples"),
         *((name, f"{value:.4f}") for name, value in result.items() if isinstance(value, float)),

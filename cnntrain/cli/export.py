@@ -73,7 +73,9 @@ def _check(target: Path, suffix: str) -> None:
 def _say(document: dict[str, Any], trained: Trained) -> None:
     for path in document["files"]:
         show(path)
-    show(f"{document['parameters']:,} numbers of {trained.path}, step {trained.step}")
+    averaged = ", averaged weights" * trained.averaged
+    show(f"{document['parameters']:,} numbers of {trained.path}, step {trained.step}{averaged}")
+    show(f"takes {document['pixels']}")
     if "resize" in document:
         show(f"pictures: {document['colours']}, resized {document['resize']}")
     for transform in document["before"]:

@@ -54,6 +54,7 @@ def _rows(document: dict[str, Any]) -> list[tuple[str, str]]:
         ("experiment", f"{document['name']}: {shape}, {len(document['classes'])} classes"),
         ("position", f"step {position['step']}, {position['closed']} epochs{f', {finished}' * bool(finished)}"),
         ("best", f"{value:.6g} after epoch {best.get('best_epoch')}" if isinstance(value, float) else ""),
+        ("weights", "the averaged ones count" if document["weights"] == "averaged" else ""),
         ("environment", ", ".join(f"{name} {environment[name]}" for name in names if environment.get(name))),
     ]
 

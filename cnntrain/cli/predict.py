@@ -73,7 +73,7 @@ def command(
     if as_json:
         bad = [{"path": path, "reason": without_name(reason, path)} for path, reason in failures]
         predictions = [{"path": name} | answer.document for name, answer in answers]
-        document = {"checkpoint": str(model.path), "predictions": predictions}
+        document = {"checkpoint": str(model.path), "weights": model.trained.weights, "predictions": predictions}
         print_json(document | ({"unreadable": bad} if bad else {}))
     elif as_csv:
         terminal.out(_table(answers), end="")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import click
@@ -27,13 +29,21 @@ def require(command: F) -> F:
 
 
 def check(requirements: Sequence[str], values: Mapping[str, Any]) -> None:
-    """Raise CheckFailedError for the first condition that does not hold, UsageError for a figure that there is not."""
+    """Raise CheckFailedError for the first condition that does not hold, UsageError for a figure that there is not.
+
+    Where weights are averaged, "val/accuracy" is that of the averaged ones, as it is in `eval`.
+    """
     figures = {name: value for name, value in values.items() if isinstance(value, float | int)}
     for text in requirements:
         condition = _read(text)
+        averaged = re.sub("^val/", "val_average/", condition.name)
+        if averaged != condition.name and averaged in figures:  # a checkpoint means the averaged weights
+            condition, of = replace(condition, name=averaged), ", of the averaged weights, which eval measures"
+        else:
+            of = ""
         condition.require_name(figures, "there is no figure")
         if not condition.holds(figures[condition.name]):
-            raise CheckFailedError(f"{text} was required, and {condition.name} is {figures[condition.name]:.6g}")
+            raise CheckFailedError(f"{text} was required, and {condition.name} is {figures[condition.name]:.6g}{of}")
 
 
 def _checked(texts: Sequence[str]) -> Sequence[str]:

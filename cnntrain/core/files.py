@@ -146,6 +146,61 @@ def make_directory(path: Path) -> None:
             _fsync_directory(directory.parent)
 
 
+def make_own_directory(path: Path) -> None:
+    """Create a directory of a run within its own; one that is there is fine, a link is not: it may lead anywhere.
+
+    Raises StorageError.
+    """
+    make_directory(path)
+    if path.is_symlink():
+        raise StorageError(f"{path} is a link, expected a folder of the run: a link may lead anywhere. Remove it")
+
+
+class Anchor:
+    """A directory as it was opened: notices where its path leads elsewhere meanwhile, so that nothing goes there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _explained("open", path):
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def check(self) -> None:
+        """Raise StorageError where another directory stands in its place; one that is gone is found by who writes."""
+        mine = os.fstat(self._descriptor)
+        try:
+            there = os.stat(self.path)
+        except OSError:
+            return
+        if (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino):
+            raise StorageError(
+                f"{self.path} is another directory than the one this run was started in, which was moved or removed: "
+                "nothing was written there. Move the run's own to a place where it is alone, and resume it there"
+            )
+
+    def last(self, chunks: Iterable[bytes | memoryview]) -> Sequence[bytes | memoryview]:
+        """The same chunks; whoever has read the last one has had it checked."""
+        return _Checked(chunks, self.check)
+
+    def close(self) -> None:
+        """Let go of it; a second close does nothing."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            with _explained("close", self.path):
+                os.close(descriptor)
+
+
+class _Checked(list[bytes | memoryview]):
+    """Chunks after which something is checked: just before what was written of them takes its place."""
+
+    def __init__(self, chunks: Iterable[bytes | memoryview], check: Callable[[], None]) -> None:
+        super().__init__(chunks)
+        self._check = check
+
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        yield from super().__iter__()
+        self._check()
+
+
 def make_new_directory(path: Path) -> bool:
     """Create a directory that must not exist. False where it does: mkdir is the arbiter, not the clock."""
     make_directory(path.parent)
@@ -292,6 +347,15 @@ def require_space(directory: Path, size: int, purpose: str) -> None:
         raise StorageError(f"{directory} has no room for {purpose}{_shortage(size, there)}. {_ADVICE[errno.ENOSPC]}")
 
 
+def _open_own(path: Path) -> int:
+    """A file of a run, open for reading and writing, made if need be. Raises StorageError for a pipe or the like."""
+    descriptor = os.open(path, _OWN | os.O_NONBLOCK, 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise StorageError(f"{path} is not a regular file, expected one of the run. Remove it")
+    return descriptor
+
+
 class AppendLog:
     """A file that grows by whole lines, one `write` each, so that a kill leaves at most one torn last line.
 
@@ -302,7 +366,7 @@ class AppendLog:
     def __init__(self, path: Path, length: int | None = None) -> None:
         self.path = path
         with _explained("open", path):
-            self._descriptor = os.open(path, _OWN, 0o666)
+            self._descriptor = _open_own(path)
             try:
                 self.length = self._cut(length)
                 _fsync_directory(path.parent)
@@ -369,7 +433,7 @@ class DirectoryLock:
 
     def __enter__(self) -> DirectoryLock:
         with _explained("lock", self.path):
-            self._descriptor = os.open(self.path, _OWN, 0o666)
+            self._descriptor = _open_own(self.path)
             try:
                 self._take()
             except BaseException:
@@ -412,15 +476,28 @@ def opened(path: str | Path) -> BufferedReader:
         raise
 
 
+def read_own(path: Path, limit: int = 2**30) -> bytes:
+    """The bytes of a file of a run directory, which may be a stranger's: no link, no pipe, not beyond the limit.
+
+    Raises StorageError.
+    """
+
+    def fail(reason: str) -> StorageError:
+        return StorageError(f"{path} {reason}. Was it moved, removed or replaced?")
+
+    return read_limited(path, limit, fail, follow=False)
+
+
 @contextlib.contextmanager
-def open_regular(path: Path, fail: Callable[[str], Exception]) -> Iterator[BinaryIO]:
+def open_regular(path: Path, fail: Callable[[str], Exception], follow: bool = True) -> Iterator[BinaryIO]:
     """A regular file, open for reading; `fail(reason)` makes the exception for anything else, read errors included.
 
-    Opened without blocking, because a FIFO that nobody writes to would hang. What is no fault of the file, such as a
-    failing device or too many open files, is a StorageError.
+    Opened without blocking, because a FIFO that nobody writes to would hang. With `follow` off, a link is refused. What
+    is no fault of the file, such as a failing device or too many open files, is a StorageError.
     """
+    how = os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
     try:
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | how)) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise fail("is not a regular file")
             yield file
@@ -428,15 +505,17 @@ def open_regular(path: Path, fail: Callable[[str], Exception]) -> Iterator[Binar
         failure = system_failure(error)
         if failure is not None:
             raise unreadable(path, failure) from error
+        if error.errno == errno.ELOOP and path.is_symlink():
+            raise fail("is a link, which may lead anywhere") from error
         raise fail(f"cannot be read: {error.strerror or error}") from error
 
 
-def read_limited(path: Path, limit: int, fail: Callable[[str], Exception]) -> bytes:
+def read_limited(path: Path, limit: int, fail: Callable[[str], Exception], follow: bool = True) -> bytes:
     """The bytes of a regular file of at most `limit` bytes; `fail(reason)` makes the exception otherwise.
 
     Raises StorageError where the device fails.
     """
-    with open_regular(path, fail) as file:
+    with open_regular(path, fail, follow) as file:
         data = file.read(limit + 1)
     if len(data) > limit:
         raise fail(f"is larger than {limit} bytes")

@@ -10,6 +10,7 @@ import numpy as np
 
 from cnntrain.config.load import Loaded, problem
 from cnntrain.config.schema import Experiment
+from cnntrain.core import scale
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import Description
 from cnntrain.core.errors import DataError
@@ -85,6 +86,10 @@ def read_data(loaded: Loaded, reader: Reader = ALONE, measure: bool = True) -> D
             "have the same shape and the same class names"
         )
     lists = [transforms(experiment.data.train_transforms), transforms(experiment.data.eval_transforms)]
+    if val is not None and val is not train:
+        mine, theirs = scale.of(train.pixels), scale.of(val.pixels)
+        if not mine.takes(theirs, len(val)):
+            raise DataError(scale.mismatch("the validation split", theirs, "the network", mine))
     if measure:
         known: Fitted = {}
         lists = [fit(chosen, train, indices, known) for chosen in lists]

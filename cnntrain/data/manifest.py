@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 from cnntrain.config.schema import Experiment
 from cnntrain.core import files, strict_json
+from cnntrain.core.errors import StorageError
 from cnntrain.core.strict_json import encode
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.reading.input_files import opened, reading
@@ -37,7 +38,7 @@ class FileFacts:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The files of a data set by absolute path, and when that was, in UTC."""
+    """The files of a data set by their `normal` path, and when that was, in UTC."""
 
     files: Mapping[str, FileFacts]
     made: str = field(default_factory=lambda: time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()))
@@ -60,9 +61,9 @@ def of(experiment: Experiment, known: Manifest | None = None) -> Manifest:
 
     Raises DataError where a source finds files wanting.
     """
-    found = (path for source in sources(experiment) for split in source.splits() for path in source.files(split))
+    found = normal(path for source in sources(experiment) for split in source.splits() for path in source.files(split))
     rows = {}
-    for path in dict.fromkeys(map(os.path.abspath, found)):
+    for path in dict.fromkeys(found):
         facts = _facts(path)
         before = known.files.get(path) if known else None
         same = before is not None and (before.size, before.changed) == (facts.size, facts.changed)
@@ -118,11 +119,31 @@ def digest(path: Path) -> str:
     return sha.hexdigest()
 
 
+def normal(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
+    """Paths in the one form in which files are compared: absolute, without "..", the links of their folders resolved.
+
+    The last name stays, so that a file is known by the name under which it is listed.
+    """
+    real: dict[str, str] = {}
+    found = []
+    for path in paths:
+        folder, name = os.path.split(os.fspath(path))
+        if name in ("", ".", ".."):
+            folder, name = os.fspath(path), ""
+        if folder not in real:
+            real[folder] = os.path.realpath(folder)
+        found.append(os.path.join(real[folder], name) if name else real[folder])
+    return found
+
+
 def place(experiment: Experiment) -> Path:
     """Where `check` keeps the manifest of this data, whatever the rest of the config says."""
+    places = [
+        (source, str(getattr(source, "root", None) or getattr(source, "path", ""))) for source in sources(experiment)
+    ]
     roots = [
-        [source.name_in_config, os.path.abspath(str(getattr(source, "root", None) or getattr(source, "path", "")))]
-        for source in sources(experiment)
+        [source.name_in_config, *normal([os.path.join(path, "") if os.path.isdir(path) else path])]
+        for source, path in places
     ]
     return FOLDER / f"{hashlib.sha256(encode(roots).encode()).hexdigest()[:16]}.json"
 
@@ -136,10 +157,11 @@ def keep(manifest: Manifest, path: Path) -> None:
 def read(path: Path) -> Manifest | None:
     """A manifest that was kept, or None: without one there is nothing to compare with, and `check` makes it anew."""
     try:
-        document = strict_json.decode(path.read_bytes().decode())
+        document = strict_json.decode(files.read_own(path).decode())
         if document["format"] != _FORMAT:
             return None
         rows = cast(dict[str, list[Any]], document["files"])
-        return Manifest({name: FileFacts(*row) for name, row in rows.items()}, str(document["made"]))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        found = zip(normal(rows), rows.values(), strict=True)  # older ones have other forms of a path
+        return Manifest({name: FileFacts(*row) for name, row in found}, str(document["made"]))
+    except (StorageError, OSError, ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -83,6 +83,10 @@ class Decoded:
     kept: Array
     skipped: tuple[str, ...]
 
+    def names(self, samples: Sequence[Sample]) -> tuple[str, ...]:
+        """Of the samples asked for, the file of each one that could be read; the first where it has several."""
+        return tuple(str(samples[index][0]) for index in self.kept.tolist())
+
 
 class _DamagedError(Exception):
     """A file of the cache is not what was written; the text says why."""

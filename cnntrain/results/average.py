@@ -26,32 +26,37 @@ def merge(paths: Sequence[Path], output: Path, overwrite: bool = False) -> dict[
         raise UsageError(f"{output} exists already. Choose another --output, or say --overwrite")
     found = [find(path) for path in paths]
     first = read(found[0])
-    arrays = used(first)
+    arrays = saved.used(first)
     shapes = {name: (array.shape, array.dtype) for name, array in arrays.items()}
     sums = {name: array.astype(np.float64) for name, array in arrays.items()}
+    weights = [saved.weights(first)]
     steps = [first.meta["position"]["step"]]
+    samples = [_samples(first)]
     last = first
     for path in found[1:]:
         last = read(path)
-        arrays = used(last)
+        arrays = saved.used(last)
         _check_same(first, last)
         Checkpoint(path, last.meta, arrays).expect(shapes)
         for name, array in arrays.items():
             sums[name] += array
         steps.append(last.meta["position"]["step"])
+        weights.append(saved.weights(last))
+        samples.append(_samples(last))
     means = {name: (total / len(found)).astype(shapes[name][1]) for name, total in sums.items()}
-    merged = {"merged": [{"step": step, "path": str(path)} for path, step in zip(found, steps, strict=True)]}
-    save(output, last.meta | {"average": {}} | merged, means | _measured(last))
-    return {"output": str(output), "checkpoints": [str(path) for path in found], "steps": steps}
-
-
-def used(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The parameters that count, under `param/`: the averaged ones where the average had begun."""
-    checkpoint.require(config=dict, position__step=int)
-    source = "average/" if saved.averaged(checkpoint) else "param/"
-    return {
-        name.replace(source, "param/", 1): array for name, array in checkpoint.arrays.items() if name.startswith(source)
+    merged: dict[str, Any] = {
+        "merged": [{"step": step, "path": str(path)} for path, step in zip(found, steps, strict=True)]
     }
+    if any(each != samples[0] for each in samples):  # what validates for one was trained on by another
+        merged["data"] = {"merged": True}
+    save(output, last.meta | {"average": {}} | merged, means | _measured(last))
+    return {"output": str(output), "checkpoints": [str(path) for path in found], "steps": steps, "weights": weights}
+
+
+def _samples(checkpoint: Checkpoint) -> list[Any]:
+    """What tells the training and validation samples of one checkpoint from those of another."""
+    data = checkpoint.meta.get("data")
+    return [data.get(key) for key in ("targets", "train", "val")] if isinstance(data, dict) else []
 
 
 def _measured(checkpoint: Checkpoint) -> dict[str, Any]:

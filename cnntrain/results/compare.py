@@ -15,8 +15,9 @@ from typing import Any
 
 from cnntrain.core import csv_text, strict_json
 from cnntrain.core.conditions import Condition, require_name
+from cnntrain.core.console import Console
 from cnntrain.core.registry import parts
-from cnntrain.rundir.history import Record, find_runs, read
+from cnntrain.rundir.history import Record, read_all
 
 SEED, NAME = "seed", "name"  # what may differ within a group
 
@@ -64,7 +65,7 @@ def compare(paths: Sequence[Path], filters: Sequence[str] = (), sort: str | None
     a "-" before it for the largest first. By default the best comes first, where all runs judge themselves by
     the same metric. Raises UsageError for a path that is no run, a name that no run knows, or a condition that is none.
     """
-    lines = [line_of(read(path)) for path in find_runs(paths)]
+    lines = [line_of(record) for record in read_all(paths, Console("none").warn)]
     known = {name for line in lines for name in line.names()}
     for text in filters:
         condition = Condition.read("--filter", text)

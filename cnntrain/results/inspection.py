@@ -35,6 +35,7 @@ def inspect(path: Path, verify: bool = False) -> dict[str, Any]:
         "checkpoint": str(checkpoint.path),
         "bytes": checkpoint.path.stat().st_size,
         "name": checkpoint.meta["config"].get("name"),
+        "weights": saved.weights(checkpoint),
         **{key: checkpoint.meta[key] for key in _TOLD},
         "arrays": [_about(name, array) | {"sha256": digests[name]} for name, array in checkpoint.arrays.items()],
         "verified": verify,

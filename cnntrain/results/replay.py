@@ -14,8 +14,8 @@ from typing import Any
 
 from cnntrain.core import blas, machine, strict_json
 from cnntrain.core.console import Console
-from cnntrain.core.errors import CheckFailedError, DivergedError, RunDirectoryError, StorageError
-from cnntrain.core.files import read_limited
+from cnntrain.core.errors import CheckFailedError, DivergedError, RunDirectoryError
+from cnntrain.core.files import read_limited, read_own
 from cnntrain.engine.pool import Pool
 from cnntrain.rundir.checkpoint import Checkpoint, read, read_meta
 from cnntrain.rundir.directory import FLIGHT_RECORD
@@ -144,7 +144,7 @@ def _record(path: Path) -> dict[str, Any]:
         return RunDirectoryError(f"{file} {reason}: there is no record of a divergence to replay")
 
     try:
-        record = strict_json.decode(read_limited(file, _LARGEST_RECORD, fail).decode())
+        record = strict_json.decode(read_limited(file, _LARGEST_RECORD, fail, follow=False).decode())
     except ValueError as error:
         raise fail(f"is damaged ({error})") from error
     kinds = {"step": int, "closed": int, "when": str, "reason": str, "split": str}
@@ -214,9 +214,4 @@ def _differences(last: Checkpoint, state: State, journal: Unwritten) -> list[str
 
 
 def _stretch(path: Path, start: int, stop: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            file.seek(start)
-            return file.read(max(stop - start, 0))
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}. Was it moved or removed?") from error
+    return read_own(path)[start : max(stop, start)]

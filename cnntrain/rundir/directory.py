@@ -42,7 +42,7 @@ _FILES = (  # what --overwrite removes beside checkpoints; everything else in th
         "status.json",
         "crash.log",
     ),
-    *("metrics.jsonl", "metrics.csv", "timing.jsonl", "train.log", "manifest.json", "report.html"),
+    *("metrics.jsonl", "metrics.csv", "timing.jsonl", "train.log", "manifest.json", "samples.json", "report.html"),
     FLIGHT_RECORD,
 )
 _NUMBERED = re.compile(r"(epoch|step)-(\d+)\.npz")
@@ -60,10 +60,15 @@ class RunDirectory:
         self.checkpoints = path / _CHECKPOINTS
         self._status: dict[str, Any] = {}
         self.followers: list[Callable[[Mapping[str, Any]], None]] = []  # told every row of metrics.jsonl
+        files.make_directory(path)
+        files.make_own_directory(self.checkpoints)
         for directory in (path, self.checkpoints):
-            files.make_directory(directory)
             files.remove_temporaries(directory)
             files.probe(directory)
+        self._here = files.Anchor(path)
+        held.callback(self._here.close)
+        self._there = files.Anchor(self.checkpoints)
+        held.callback(self._there.close)
         self._metrics = AppendLog(path / "metrics.jsonl")
         held.callback(lambda: self._metrics.close())  # whichever it is by then
         self._timing = AppendLog(path / "timing.jsonl")
@@ -141,7 +146,8 @@ class RunDirectory:
 
     def write_flight_record(self, record: Mapping[str, Any]) -> Path:
         """Keep the flight record of a divergence; returns where."""
-        files.make_directory((self.path / FLIGHT_RECORD).parent)
+        self._here.check()
+        files.make_own_directory((self.path / FLIGHT_RECORD).parent)
         self.write_json(FLIGHT_RECORD, record)
         return self.path / FLIGHT_RECORD
 
@@ -150,7 +156,8 @@ class RunDirectory:
         return self._write("crash.log", traceback)
 
     def _write(self, name: str, text: str) -> Path:
-        files.write_atomic(self.path / name, text.encode(errors="backslashreplace"))
+        self._here.check()
+        files.write_atomic(self.path / name, self._here.last([text.encode(errors="backslashreplace")]))
         return self.path / name
 
     # -- what grows --------------------------------------------------------------------------------------------------
@@ -218,7 +225,8 @@ class RunDirectory:
         chunks = checkpoint.pack(dict(meta), arrays)
         try:
             for name in names:
-                files.write_atomic(self.checkpoints / name, chunks)
+                self._there.check()
+                files.write_atomic(self.checkpoints / name, self._there.last(chunks))
         except StorageError as error:
             step = self._status.get("step")
             raise StorageError(
@@ -245,6 +253,7 @@ class RunDirectory:
         counted = like.partition("-")[0]
         found = [match for name in _names(self.checkpoints) if (match := _NUMBERED.fullmatch(name))]
         same = sorted((match for match in found if match[1] == counted), key=lambda match: int(match[2]))
+        self._there.check()
         for match in same[:-keep]:
             files.remove(self.checkpoints / match[0])
 

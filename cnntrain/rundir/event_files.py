@@ -34,7 +34,7 @@ def following(run: RunDirectory) -> Iterator[None]:
     """
     require_tensorboard()
     folder = run.path / FOLDER
-    files.make_directory(folder)
+    files.make_own_directory(folder)
     rows = run.rows()
     for old in sorted(folder.glob(_PATTERN)):
         files.remove(old)

@@ -6,14 +6,14 @@ Reports and comparisons are made of records. Whatever a run did not get to is ab
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cnntrain.config.dump import plain
 from cnntrain.config.load import leaves, load
-from cnntrain.core.errors import UsageError
+from cnntrain.core.errors import ConfigError, StorageError, UsageError
 from cnntrain.rundir.json_files import Row, read_object, read_rows
 
 _CONFIG = "config.resolved.yaml"
@@ -75,7 +75,8 @@ class Record:
     @property
     def best_value(self) -> float | None:
         """That metric in the best epoch."""
-        return self.best.get(self.monitored or "")
+        value = self.best.get(self.monitored or "")
+        return value if isinstance(value, float | int) else None
 
     @property
     def seconds(self) -> float | None:
@@ -133,13 +134,87 @@ def read(path: Path) -> Record:
         path,
         plain(load([path / _CONFIG]).experiment),
         read_object(path / "origins.json"),
-        _rows(path / "metrics.jsonl"),
-        _rows(path / "timing.jsonl"),
+        _rows(path / "metrics.jsonl", lambda row: _EVENTS.get(str(row.get("event")), {})),
+        _rows(path / "timing.jsonl", lambda _: _TIMING),
         read_object(path / "env.json"),
         read_object(path / "data.json"),
-        read_object(path / "status.json"),
+        _status(path / "status.json"),
     )
 
 
-def _rows(path: Path) -> list[Row]:
-    return read_rows(path) if path.exists() else []
+def read_all(paths: Sequence[Path], warn: Callable[[str], None]) -> list[Record]:
+    """The records of the runs meant by paths; one that is damaged is left out and told of.
+
+    Raises UsageError where there is no run, and what is wrong with the first where none can be read.
+    """
+    found, errors = [], []
+    for path in find_runs(paths):
+        try:
+            found.append(read(path))
+        except (StorageError, ConfigError) as error:
+            errors.append(error)
+            first = str(error).splitlines()[0]
+            warn(f"{path} is left out: {first}")
+    if errors and not found:
+        raise errors[0]
+    return found
+
+
+_Kinds = dict[str, str]  # key -> what it must hold: "count", "number", or "value", a number or nothing
+_ENDS: _Kinds = {"step": "count", "epoch": "count"}
+_EVENTS: Mapping[str, _Kinds] = {
+    "start": {"steps_per_epoch": "some"},
+    "train": {"step": "count"} | dict.fromkeys(("lr", "grad_norm", "update_ratio", "train/loss"), "value"),
+    "eval": _ENDS | dict.fromkeys(("train/loss", "val/loss", "val_average/loss", "dead_relu"), "value"),
+    "end": _ENDS,
+}
+_TIMING: _Kinds = {"epoch": "count"} | dict.fromkeys(("seconds", "training_seconds", "images_per_second"), "number")
+
+
+def _rows(path: Path, kinds_of: Callable[[Row], _Kinds]) -> list[Row]:
+    """The rows of a file, each with what readers count on; other keys and events are those of other versions."""
+    rows = read_rows(path) if os.path.lexists(path) else []
+    for number, row in enumerate(rows, 1):
+        for key, kind in kinds_of(row).items():
+            if not _holds(row.get(key), kind):
+                raise StorageError(
+                    f"{path}:{number} is damaged: {key} is {_shown(row.get(key))}, expected a {_WORDS[kind]}. Restore "
+                    "the file from a copy"
+                )
+    return rows
+
+
+_WORDS = {
+    "count": "whole number from 0 on",
+    "some": "whole number from 1 on",
+    "number": "number",
+    "value": "number or null",
+}
+
+
+def _holds(value: Any, kind: str) -> bool:
+    if kind in ("count", "some"):
+        return type(value) is int and value >= (kind == "some") and value < 2**63
+    if value is None:
+        return kind == "value"
+    return type(value) in (int, float) and abs(value) < 2**1000
+
+
+def _shown(value: Any) -> str:
+    return "missing" if value is None else ascii(value)[:60]
+
+
+def _status(path: Path) -> dict[str, Any]:
+    """status.json, whose texts are printed and whose best is asked for. Raises StorageError."""
+    status = read_object(path)
+    best = status.get("best")
+    metric = best.get("metric") if isinstance(best, dict) else None
+    texts = {"state": status.get("state"), "best.metric": metric, "resume": status.get("resume")}
+    for key, text in texts.items():
+        if text is not None and not (isinstance(text, str) and text.isprintable()):
+            raise StorageError(
+                f"{path} is damaged: {key} is {_shown(text)}, expected plain text. Restore it from a copy"
+            )
+    if best is not None and not isinstance(best, dict):
+        raise StorageError(f"{path} is damaged: best is {_shown(best)}, expected an object. Restore it from a copy")
+    return status

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from cnntrain.core import strict_json
 from cnntrain.core.errors import StorageError
-from cnntrain.core.files import read_limited
+from cnntrain.core.files import read_own
 
 LARGEST = 64 * 2**20  # bytes of one object
+_ROWS = 2**30  # bytes of one file of rows
 
 Row = dict[str, Any]
 
 
 def read_object(path: Path) -> Row:
-    """The object that a file holds; an empty one where there is no file. Raises StorageError for any other content."""
-    if not path.exists():
+    """The object that a file holds; an empty one where there is no file.
+
+    Raises StorageError for any other content, and for a link or a pipe: a run directory may be a stranger's.
+    """
+    if not os.path.lexists(path):
         return {}
-    cure = "Restore it from a copy"
-    return _object(read_limited(path, LARGEST, lambda why: StorageError(f"{path} {why}. {cure}")), str(path), cure)
+    return _object(read_own(path, LARGEST), str(path), "Restore it from a copy")
 
 
 def read_rows(path: Path) -> list[Row]:
     """The rows of a metrics.jsonl or timing.jsonl, without a last line that is still being written.
 
-    Raises StorageError for a file that cannot be read, or a line of it that is no row.
+    Raises StorageError for a file that cannot be read, a link or a pipe, or a line of it that is no row.
     """
-    try:
-        lines = path.read_bytes().split(b"\n")[:-1]
-    except OSError as error:
-        raise StorageError(f"cannot read {path.absolute()}: {error.strerror}. Was it moved or removed?") from error
+    lines = read_own(path, _ROWS).split(b"\n")[:-1]
     cure = "Restore the file from a copy"
     return [_object(line, f"{path}:{number}", cure) for number, line in enumerate(lines, 1)]
 

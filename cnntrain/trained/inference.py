@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from cnntrain.core import blas, machine
+from cnntrain.core import blas, machine, scale
 from cnntrain.core.arrays import Array
 from cnntrain.core.console import Console
 from cnntrain.core.description import Description
@@ -20,6 +20,7 @@ from cnntrain.core.display import Answer
 from cnntrain.core.errors import CheckpointError, DataError, UsageError
 from cnntrain.core.registry import Part, make
 from cnntrain.data import build_data
+from cnntrain.data.build_data import Data
 from cnntrain.data.loader import Samples
 from cnntrain.engine import memory
 from cnntrain.engine.engine import Engine
@@ -28,12 +29,13 @@ from cnntrain.network import build
 from cnntrain.network.build import Network
 from cnntrain.network.tally import Tally
 from cnntrain.ops.softmax import softmax
-from cnntrain.parts.datasets.base import Dataset, Images
+from cnntrain.parts.datasets.base import Dataset, Images, Pixels, joined
 from cnntrain.parts.metrics.confusion import Confusion
 from cnntrain.parts.tasks.base import told
 from cnntrain.reading.reader import CACHE, Reader
 from cnntrain.rundir.checkpoint import find, read
 from cnntrain.trained import saved
+from cnntrain.trained.own import Own
 from cnntrain.trained.per_value import PerValue
 from cnntrain.trained.unseen import Unseen, usual_split
 
@@ -57,6 +59,7 @@ class Trained:
         self.loaded, self.description = saved.experiment(checkpoint, sets, fitted=True)
         self.network = build.network(self.loaded, self.description)
         layout = self.network.graph.layout
+        self.scale = scale.read(checkpoint.meta.get("pixels"))  # None of older checkpoints: nothing is claimed
         self.averaged = saved.averaged(checkpoint)
         source = "average" if self.averaged else "param"
         params = {name: array for name, array in checkpoint.arrays.items() if name.startswith(f"{source}/")}
@@ -74,6 +77,7 @@ class Trained:
                 f"{self.path} describes a network that needs {machine.human(needed)} of memory, this machine has "
                 f"{machine.human(machine.available())}. Use a machine with more"
             )
+        self.own = Own(checkpoint, self.loaded)
         self.unseen = Unseen(self.path, data_source, self.description, self.network.task)
         self.engine = Engine(self.network.graph, self.tally, pool, seed=self.loaded.experiment.seed)
         for name, view in layout.views(self.engine.params).items():
@@ -90,23 +94,25 @@ class Trained:
         """
         if place is None:
             chosen = split or "test"
-            source = cast(Dataset, self.loaded.experiment.data.source)
-            images, indices = self._split(chosen)
+            images, indices = self.samples(chosen)
         else:
             source = self.unseen.source(place)
             chosen = split or usual_split(source)
             images = self._load(source, chosen, some=True)
             indices = np.arange(len(images))
-        self._check(images.description, chosen)
-        build_data.check_split(self.loaded, chosen, images, indices, source)
-        images = self.unseen.by_name(images, f"the {chosen} split")
+            self._check(images.description, chosen)
+            build_data.check_split(self.loaded, chosen, images, indices, source)
+            images = self.unseen.by_name(images, f"the {chosen} split")
+            self.check_scale(images.pixels, f"the {chosen} split")
         judged = np.zeros(len(indices), np.int64)
 
         def collect(start: int, outputs: Array, targets: Array) -> None:
             judged[start : start + len(outputs)] = self.network.task.judged(outputs, targets)
 
         values = self.tally.values(self.engine.evaluate(Samples(images, indices, self.transforms), collect))
-        where = {"checkpoint": str(self.path)} | ({} if place is None else {"data": str(place)})
+        where = {"checkpoint": str(self.path), "weights": self.weights} | (
+            {} if place is None else {"data": str(place)}
+        )
         further = self.network.task.breakdown(judged, self.description)
         return where | {"split": chosen, "samples": len(indices)} | values | further
 
@@ -117,7 +123,7 @@ class Trained:
         if split == "val":
             if isinstance(data.val, Part):
                 self._require(data.val, "data.val")
-            read = build_data.read_data(self.loaded, self._reader, measure=False)
+            read = self._read()
             if read.val is None:
                 others = " or ".join(f"--split {name}" for name in cast(Dataset, data.source).splits())
                 raise DataError(f"{self.path} was trained without a validation split. Use {others}")
@@ -125,6 +131,20 @@ class Trained:
         carved = ["val"] if data.val is not None and "val" not in cast(Dataset, data.source).splits() else []
         images = self._load(cast(Dataset, data.source), split, carved)
         return images, np.arange(len(images))
+
+    def _read(self) -> Data:
+        """All samples to train and validate on, as the config draws them today."""
+        return build_data.read_data(self.loaded, self._reader, measure=False)
+
+    def _everything(self) -> Images:
+        """All that the sources hold to train and validate on, also what folds and subsets leave out."""
+        data, found = self.loaded.experiment.data, []
+        for source in (data.source, data.val):
+            for origin in source.origins() if isinstance(source, Dataset) else ():
+                splits = [split for split in ("train", "val") if split in origin.splits()]
+                found += [self.unseen.by_name(self._load(origin, split, some=True), "the data") for split in splits]
+        pixels = joined([images.pixels for images in found])
+        return replace(found[0], pixels=pixels, targets=np.concatenate([each.targets for each in found]), names=())
 
     def _load(self, source: Dataset, split: str, further: Sequence[str] = (), some: bool = False) -> Images:
         """A split of a source. Raises DataError where it has none of that name, or samples of another kind.
@@ -160,6 +180,26 @@ class Trained:
                 f"the {split} split is {told(mine)}, {self.path} was trained on {told(wanted)}. Evaluate on data of "
                 "the same kind"
             )
+
+    @property
+    def weights(self) -> str:
+        """Which weights of the checkpoint these are: "averaged" or "trained"."""
+        return "averaged" if self.averaged else "trained"
+
+    @property
+    def pixels(self) -> str:
+        """What pixels the network takes, in words."""
+        if self.scale is None:
+            return "pixels as in training"
+        return "pixels in [0, 1] as in training" if self.scale.unit else f"pixels as {self.scale} as in training"
+
+    def check_scale(self, pixels: Pixels, what: str) -> None:
+        """Raise DataError for pixels of a type or range that the network has not been trained on."""
+        if self.scale is None:
+            return
+        found = scale.of(pixels)
+        if not self.scale.takes(found, len(pixels)):
+            raise DataError(scale.mismatch(what, found, str(self.path), self.scale))
 
     def predict(
         self, paths: Sequence[Path], top: int = 1, failures: list[tuple[str, str]] | None = None
@@ -201,6 +241,7 @@ class Trained:
 
     def _samples(self, pixels: Array) -> Samples:
         """Images without targets, as the engine wants them."""
+        self.check_scale(pixels, "the input")
         targets = self.network.task.blank(len(pixels), self.description)
         images = Images(pixels, targets, self.network.classes, target=self.description.target)
         return Samples(images, np.arange(len(pixels)), self.transforms)
@@ -209,7 +250,12 @@ class Trained:
         """The samples of a split of the config's data, and the indices of those that belong to it. Raises DataError."""
         images, indices = self._split(split)
         self._check(images.description, split)
-        return images, indices
+        source = cast(Dataset, self.loaded.experiment.data.source)
+        build_data.check_split(self.loaded, split, images, indices, source)
+        images = self.unseen.by_name(images, f"the {split} split")
+        self.check_scale(images.pixels, f"the {split} split")
+        images, indices = self.own.found(images, indices, split, self._read, self._everything)
+        return self.unseen.by_name(images, f"the {split} split"), indices
 
 
 def check_override(override: str) -> None:

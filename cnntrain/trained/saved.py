@@ -17,7 +17,7 @@ import numpy as np
 from cnntrain.config.dump import plain
 from cnntrain.config.load import Loaded, load_plain, load_text
 from cnntrain.config.tree import MAX_BYTES
-from cnntrain.core.arrays import Shape
+from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.description import Description
 from cnntrain.core.errors import CheckpointError, ConfigError, StorageError
 from cnntrain.core.files import read_limited
@@ -95,6 +95,20 @@ def averaged(checkpoint: Checkpoint) -> bool:
         return False
     checkpoint.require(average__count=int)
     return bool(checkpoint.meta["average"]["count"] > 0)
+
+
+def weights(checkpoint: Checkpoint) -> str:
+    """Which weights a checkpoint means: "averaged" where an average had begun, else "trained"."""
+    return "averaged" if averaged(checkpoint) else "trained"
+
+
+def used(checkpoint: Checkpoint) -> dict[str, Array]:
+    """The parameters that a checkpoint means, under `param/`."""
+    checkpoint.require(config=dict, position__step=int)
+    source = "average/" if averaged(checkpoint) else "param/"
+    return {
+        name.replace(source, "param/", 1): array for name, array in checkpoint.arrays.items() if name.startswith(source)
+    }
 
 
 @contextlib.contextmanager

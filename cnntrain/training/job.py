@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from cnntrain.core.console import Console
 from cnntrain.core.errors import ConfigError, Problem
 from cnntrain.data import build_data, manifest
 from cnntrain.data.build_data import Data
+from cnntrain.data.identity import SampleIdentity, identify
 from cnntrain.data.loader import Loader
 from cnntrain.data.manifest import Manifest
 from cnntrain.engine import memory
@@ -40,6 +42,13 @@ class Job:
     loader: Loader  # the batches of training
     monitor: Monitor
     manifest: Manifest  # the files the data is read from
+
+    @functools.cached_property
+    def identities(self) -> tuple[SampleIdentity, SampleIdentity]:
+        """Of the training and of the validation samples."""
+        data = self.data
+        val = data.train if data.val is None else data.val
+        return identify(data.train, data.train_indices), identify(val, data.val_indices)
 
     @property
     def horizon(self) -> Horizon:
@@ -83,6 +92,8 @@ def make_job(loaded: Loaded, threads: int | None, console: Console, check: Prech
     for line in advice.of(loaded, network, loader.steps_per_epoch, data):
         console.warn(line)
     monitor = Monitor(loaded, network.tally, validates=data.val is not None)
+    if monitor.advice:
+        console.warn(monitor.advice)
     return Job(loaded, data, network, loader, monitor, listed)
 
 

@@ -27,6 +27,7 @@ class MonitorState:
     best_epoch: int | None = None
     record: float | None = None  # early stopping's own best, which min_delta may hold back
     stale: int = 0  # epochs since the record
+    metric: str | None = None  # what the best value is of, where there are averaged weights
 
 
 class Monitor:
@@ -52,6 +53,11 @@ class Monitor:
             self.larger |= {"train/penalty": False, "train/objective": False}
         self._loaded = loaded
         self.best = experiment.checkpoint.best.monitor or ("val/loss" if validates else "train/loss")
+        self._averaged = (
+            None  # the same of averaged weights, which are those that a checkpoint means once there are some
+        )
+        if experiment.train.average and validates and not experiment.checkpoint.best.monitor:
+            self._averaged = self.best.replace("val/", "val_average/")
         self._best_larger = self._mode("checkpoint.best", self.best, experiment.checkpoint.best.mode)
         self._early = experiment.train.early_stopping
         self._early_larger = False
@@ -67,6 +73,17 @@ class Monitor:
             if watched:
                 self._known(f"{key}.monitor", watched)
         self.standing = MonitorState()
+
+    @property
+    def advice(self) -> str | None:
+        """What to say where the config has other weights judged than those that a checkpoint means."""
+        averaged = self.best.replace("val/", "val_average/", 1)
+        if self._averaged or averaged == self.best or averaged not in self.larger:
+            return None
+        return (
+            f"checkpoint.best judges {self.best}, while eval, predict and export use the averaged weights: "
+            f"{averaged} is what they are worth"
+        )
 
     def _known(self, path: str, name: str) -> None:
         if name not in self.larger:
@@ -117,10 +134,13 @@ class Monitor:
         average begins, is not one without improvement either.
         """
         standing = self.standing
-        value = _number(values.get(self.best))
-        improved = value is not None and _better(value, standing.best, self._best_larger)
+        name = self._averaged if self._averaged in values else self.best
+        value = _number(values.get(name))
+        anew = standing.metric is None and name != self.best  # an older version judged the weights that were not kept
+        improved = value is not None and (anew or _better(value, standing.best, self._best_larger))
         if improved:
             standing.best, standing.best_step, standing.best_epoch = value, step, epoch
+            standing.metric = name if self._averaged else None
         return improved, self._threshold(values) or self._patience(values)
 
     def _threshold(self, values: Values) -> str | None:
@@ -152,18 +172,22 @@ class Monitor:
     def summary(self) -> dict[str, Any]:
         """The best so far, for people and scripts."""
         standing = self.standing
-        return {"metric": self.best, "value": standing.best, "step": standing.best_step, "epoch": standing.best_epoch}
+        metric = standing.metric or self.best
+        return {"metric": metric, "value": standing.best, "step": standing.best_step, "epoch": standing.best_epoch}
 
     def state(self) -> dict[str, Any]:
         """The standing, for the checkpoint."""
-        return asdict(self.standing)
+        state = asdict(self.standing)
+        return state if self._averaged else {key: value for key, value in state.items() if key != "metric"}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from the standing in a checkpoint. Raises ValueError where it is not a standing."""
         numbers = {"best": (int, float), "best_step": (int,), "best_epoch": (int,), "record": (int, float)}
         absent = [name for name in numbers if name in state and state[name] is None]
         wrong = [name for name, types in numbers.items() if name not in absent and type(state.get(name)) not in types]
-        if wrong or type(state.get("stale")) is not int or len(state) != len(numbers) + 1:
+        if wrong or type(state.get("stale")) is not int or state.keys() - {"metric"} != {*numbers, "stale"}:
+            raise ValueError("its monitor is no standing")
+        if not isinstance(state.get("metric"), str | None):
             raise ValueError("its monitor is no standing")
         self.standing = MonitorState(**state)
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 from cnntrain.config.dump import fingerprint, plain, to_yaml
 from cnntrain.config.load import Loaded, load
 from cnntrain.config.mapping import Config
-from cnntrain.core import blas, machine
+from cnntrain.core import blas, machine, scale
 from cnntrain.core.console import Console, Progress
 from cnntrain.core.errors import (
     CnntrainError,
@@ -25,6 +25,7 @@ from cnntrain.core.errors import (
     StorageError,
     UsageError,
 )
+from cnntrain.data import identity
 from cnntrain.data.build_data import Data
 from cnntrain.engine import memory
 from cnntrain.engine.pool import Pool
@@ -39,7 +40,7 @@ from cnntrain.training.interrupts import Interrupts
 from cnntrain.training.job import Job, make_job
 from cnntrain.training.stepper import vectors
 from cnntrain.training.trainer import Trainer
-from cnntrain.training.warm_start import WarmStart, warm_start
+from cnntrain.training.warm_start import WarmStart, warm_start, warnings
 
 _EXAMPLE = Path("configs/quickstart.yaml")  # of this repository: where it is the working directory
 
@@ -111,8 +112,11 @@ def _start(loaded: Loaded, options: Options, console: Console, interrupts: Inter
         run.write_command(sys.argv)
         console.say(f"run directory: {run.path}")
         run.write_json("manifest.json", job.manifest.document())
+        run.write_json(identity.FILE, identity.document(*job.identities))
         for line in warm.lines() if warm else ():
             console.say(line)
+        for line in _warm_start_warnings(warm, job) if warm else ():
+            console.warn(line)
         return _train(job, run, warm, options, console, interrupts)
 
 
@@ -148,6 +152,11 @@ def _resume(
         return _train(job, run, checkpoint, options, console, interrupts)
 
 
+def _warm_start_warnings(warm: WarmStart, job: Job) -> list[str]:
+    train, (_, val) = job.data.train, job.identities
+    return warnings(warm, val, job.data.val is job.data.train, scale.of(train.pixels, job.data.train_indices))
+
+
 def _announce(run: RunDirectory, options: Options) -> None:
     if options.announce:
         options.announce(run.path)
@@ -169,6 +178,7 @@ def _train(
             console.detail(line)
         if isinstance(origin, Checkpoint):
             trainer.state.restore(origin, options.allow_data_change)
+            _keep_samples(trainer, run, origin, console)
             run.resume_logs(origin.meta["metrics_length"])
             trainer.note()
         else:
@@ -188,6 +198,19 @@ def _train(
         )
     _say_what_next(trainer, run, done, console)
     return result
+
+
+def _keep_samples(trainer: Trainer, run: RunDirectory, origin: Checkpoint, console: Console) -> None:
+    """Write down the samples of a resumed run where they changed; warn where what validates now was trained on."""
+    then, (train, val) = identity.beside(origin.path), trainer.job.identities
+    if not then or (then["train"].digest, then["val"].digest) != (train.digest, val.digest):
+        trained_on = int(val.among(then["train"]).sum()) if then else 0
+        if trained_on:
+            console.warn(
+                f"{trained_on:,} of {len(val):,} validation samples were trained on before the data changed: what is "
+                "measured on them is too good. Start another run, or give it a data.val of its own"
+            )
+        run.write_json(identity.FILE, identity.document(train, val))
 
 
 def _details(trainer: Trainer, pool: Pool) -> list[str]:
@@ -263,7 +286,9 @@ def _say_what_next(trainer: Trainer, run: RunDirectory, was_done: bool, console:
     epochs = f"{state.closed} epoch{'s' * (state.closed != 1)}"
     console.say(f"{how}: {state.finished} after {epochs}, {state.step} step{'s' * (state.step != 1)}")
     if monitor.standing.best is not None:
-        console.say(f"best {monitor.best}: {monitor.standing.best:.6g} after epoch {monitor.standing.best_epoch}")
+        console.say(
+            f"best {monitor.summary()['metric']}: {monitor.standing.best:.6g} after epoch {monitor.standing.best_epoch}"
+        )
     if waited:
         console.say(f"waiting for data: {sum(waited) / len(waited):.1%} of the time")
     console.say(f"results: {run.path}")

@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 from cnntrain.config.dump import packages, plain
+from cnntrain.core import scale
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import CheckpointError, DataError
+from cnntrain.data.fingerprint import changes, difference, fingerprint
 from cnntrain.data.loader import arrays_of
 from cnntrain.network.tally import TALLIES
 from cnntrain.rundir.checkpoint import Checkpoint
 from cnntrain.rundir.environment import environment
-from cnntrain.training.fingerprint import difference, fingerprint
 from cnntrain.training.job import Job
 from cnntrain.training.monitor import Values
 from cnntrain.training.stepper import Stepper
@@ -32,7 +33,8 @@ class State:
         self.epoch_tally = job.network.tally.zeros()
         self.interval_tally = job.network.tally.zeros()  # since the last row of training in metrics.jsonl
         self.saved = 0  # the step of the last checkpoint
-        self._fingerprint = fingerprint(job.data)
+        self._scale = scale.document(scale.of(job.data.train.pixels, job.data.train_indices))
+        self._fingerprint = fingerprint(job.data, *job.identities)
 
     def close(self, epoch: int, values: Values, finished: str | None) -> None:
         """Go on after the end of an epoch with these values, or finish."""
@@ -55,6 +57,7 @@ class State:
             "image_shape": list(job.network.image_shape),
             "values": job.data.description.values,
             "target": job.data.description.target,
+            "pixels": self._scale,
             "eval_transforms": [plain(transform) for transform in job.data.eval_transforms],
             "position": {
                 "step": self.step,
@@ -107,7 +110,7 @@ class State:
         step, closed, finished = (meta["position"].get(key) for key in ("step", "closed", "finished"))
         if min(step, closed, meta["metrics_length"]) < 0 or not isinstance(finished, str | None):
             raise CheckpointError(f"{checkpoint.path} is damaged: its position is impossible. Restore it from a copy")
-        if meta["data"] != self._fingerprint and not allow_data_change:
+        if changes(meta["data"], self._fingerprint) and not allow_data_change:
             raise DataError(
                 "the training data is not what this run was started with "
                 f"({difference(meta['data'], self._fingerprint)}). "

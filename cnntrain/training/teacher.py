@@ -46,6 +46,7 @@ def learn(loaded: Loaded, data: Data, threads: int) -> Data:
                 f"the teacher {trained.path} was trained on {told(trained.description)}, the data is "
                 f"{told(data.description)}, or their names differ",
             )
+        trained.check_scale(train.pixels, "the training split")
         logits = trained.engine.outputs(Samples(train, np.arange(len(train)), trained.transforms))
         digest = hashlib.sha256(trained.engine.params.tobytes()).hexdigest()
     return replace(data, lesson=Lesson(logits, trained.path, digest))

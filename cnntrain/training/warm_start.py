@@ -8,21 +8,28 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cnntrain.config.load import Loaded, problem
+from cnntrain.core import scale, strict_json
 from cnntrain.core.arrays import Array, Layout, Shape
-from cnntrain.core.errors import CheckpointError
+from cnntrain.core.errors import CheckpointError, StorageError
+from cnntrain.core.files import read_own
 from cnntrain.core.registry import did_you_mean
+from cnntrain.core.scale import PixelScale
+from cnntrain.data.identity import SampleIdentity, beside
 from cnntrain.network import torch_layout
 from cnntrain.network.build import Network
 from cnntrain.network.graph import format_shape
 from cnntrain.rundir.checkpoint import Checkpoint, find, read
+from cnntrain.trained import saved
 
 _PREFIX = "param/"
+_GENERATIONS = 20  # of runs that start from each other
+_LARGEST = 64 * 2**20  # bytes of a data.json
 _SHOWN = 5  # names of a list that a line gives
 
 
@@ -44,17 +51,23 @@ class WarmStart:
     unused: tuple[str, ...]
     mismatched: tuple[str, ...]
     ignored: tuple[str, ...]
+    weights: str = "trained"  # which weights of the checkpoint these are, or "averaged"
+
+    data: Mapping[str, Any] = field(default_factory=dict)  # what the checkpoint recorded of its samples
+    pixels: Any = None  # and of their range
 
     def lines(self) -> list[str]:
         """What was done, for people: one line for each list that is not empty."""
         lists = {"missing": self.missing, "unused": self.unused, "mismatched": self.mismatched, "ignored": self.ignored}
         first = f"init_from {self.path}: {len(self.arrays)} parameters loaded"
+        first += ", averaged weights" if self.weights == "averaged" else ""
         return [first, *(f"  {len(names)} {word}: {_some(names)}" for word, names in lists.items() if names)]
 
     def document(self) -> dict[str, Any]:
         """What the run's data.json keeps."""
         return {
             "checkpoint": str(self.path.absolute()),
+            "weights": self.weights,
             "sha256": self.digest,
             "loaded": sorted(self.arrays),
             "missing": list(self.missing),
@@ -79,27 +92,85 @@ def warm_start(loaded: Loaded, network: Network) -> WarmStart | None:
     wish = loaded.experiment.model.init_from
     if wish is None:
         return None
-    path, digest, theirs = _read(Path(wish.checkpoint), network)
+    path, digest, theirs, meta = _read(Path(wish.checkpoint), network)
     nodes = network.graph.nodes  # the lists are in its order
     mine = {f"{node.name}.{name}": param.shape for node in nodes for name, param in node.params.items()}
     ignored = _ignored(loaded, [*mine, *(name for name in theirs if name not in mine)])
-    result = _compare(path, digest, mine, theirs, ignored)
+    result = replace(_compare(path, digest, mine, theirs, ignored), **meta)
     if wish.strict and (result.missing or result.unused or result.mismatched):
         raise CheckpointError(
             f"{result.path} does not fit this network: {'; '.join(line.strip() for line in result.lines()[1:])}. "
             "Name them in model.init_from.ignore, or set model.init_from.strict to false"
         )
+    if not result.arrays:
+        raise CheckpointError(
+            f"{result.path} does not fit this network: none of its {len(theirs):,} parameters has the name and shape "
+            "of one here: training would begin from scratch. Name a checkpoint of a network like this one, or leave "
+            "model.init_from out"
+        )
     return result
 
 
-def _read(path: Path, network: Network) -> tuple[Path, str, dict[str, Array]]:
-    """The file a path means, its parameters' digest, and the parameters; a .safetensors has them as PyTorch does."""
+def warnings(warm: WarmStart, val: SampleIdentity, drawn: bool, pixels: PixelScale) -> list[str]:
+    """What to warn of where the first run was trained on samples that validate here, or on pixels of another range.
+
+    `drawn` says that the validation samples are drawn from the training split.
+    """
+    return [line for line in (_seen(warm, val, drawn), _scaled(warm, pixels)) if line]
+
+
+def _seen(warm: WarmStart, val: SampleIdentity, drawn: bool) -> str | None:
+    """Where validation samples were trained on, by the first run or one that it started from in its turn."""
+    advice = "what is measured on them is too good. Give both runs one seed and share, or data.val a source of its own"
+    found = [(run, int(val.among(train).sum())) for run, train in _trained_on(warm.path)]
+    for run, seen in found:
+        if seen:
+            return f"{seen:,} of {len(val):,} validation samples were training samples of {run}: {advice}"
+    another = warm.data.get("merged") or ("val" in warm.data and warm.data["val"] != val.digest)
+    if found or not drawn or not another:
+        return None
+    return f"{warm.path} was trained on another split, and has no list of it: validation samples may be in it; {advice}"
+
+
+def _trained_on(path: Path) -> Iterator[tuple[Path, SampleIdentity]]:
+    """The runs from which a checkpoint comes, by their lists of training samples, the newest first."""
+    for _ in range(_GENERATIONS):
+        known, run = beside(path), path.absolute().parent.parent
+        if not known:
+            return
+        yield path.parent.parent, known["train"]
+        try:
+            data = strict_json.decode(read_own(run / "data.json", _LARGEST).decode())
+            path = Path(data["init_from"]["checkpoint"])
+        except (StorageError, ValueError, TypeError, KeyError):
+            return
+
+
+def _scaled(warm: WarmStart, pixels: PixelScale) -> str | None:
+    wanted = scale.read(warm.pixels)
+    if wanted is None or wanted.takes(pixels, 0):
+        return None
+    return f"{scale.mismatch('the training split', pixels, str(warm.path), wanted)}, or train from scratch"
+
+
+def _read(path: Path, network: Network) -> tuple[Path, str, dict[str, Array], dict[str, Any]]:
+    """The file a path means, its parameters' digest, the parameters, and what else is known of them.
+
+    A .safetensors has them as PyTorch does.
+    """
     if path.suffix == ".safetensors":
         data = torch_layout.read_bytes(path)
-        return path, hashlib.sha256(data).hexdigest(), torch_layout.parameters(path, data, network.graph)
+        return path, hashlib.sha256(data).hexdigest(), torch_layout.parameters(path, data, network.graph), {}
     checkpoint = read(find(path))
-    theirs = {n.removeprefix(_PREFIX): array for n, array in checkpoint.arrays.items() if n.startswith(_PREFIX)}
-    return checkpoint.path, _digest(checkpoint), theirs
+    recorded = checkpoint.meta.get("data")
+    about: dict[str, Any] = {
+        "weights": saved.weights(checkpoint),
+        "data": recorded if isinstance(recorded, dict) else {},
+        "pixels": checkpoint.meta.get("pixels"),
+    }
+    used = replace(checkpoint, arrays=saved.used(checkpoint))
+    theirs = {name.removeprefix(_PREFIX): array for name, array in used.arrays.items()}
+    return checkpoint.path, _digest(used), theirs, about
 
 
 def _compare(

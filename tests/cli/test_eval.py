@@ -29,7 +29,10 @@ def test_json_has_what_scripts_need(cnntrain, finished):
     outcome = cnntrain("eval", finished, "--json")
     document = json.loads(outcome.out)
     assert document.pop("schema") == "eval/1"
-    assert {"checkpoint", "split", "samples", "loss", "accuracy", "error", "confusion", "per_class"} == set(document)
+    assert document["weights"] == "trained"
+    assert {"checkpoint", "weights", "split", "samples", "loss", "accuracy", "error", "confusion", "per_class"} == set(
+        document
+    )
     assert (document["split"], document["samples"]) == ("test", 18)
     assert document["accuracy"] + document["error"] == pytest.approx(1)
     matrix = np.array(document["confusion"])

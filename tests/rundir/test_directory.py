@@ -122,7 +122,7 @@ def test_restart_replaces_only_a_run_without_a_checkpoint(tmp_path: Path) -> Non
 
 def test_a_start_over_that_is_killed_is_not_taken_for_a_run(tmp_path: Path) -> None:
     """The checkpoint a resume would take goes first."""
-    for number in range(20):
+    for number in range(30):
         path = started(tmp_path / str(number))
         removed = 0
 

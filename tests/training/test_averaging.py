@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
+
 import numpy as np
 import pytest
 
-from cnntrain.core.errors import CheckpointError, ConfigError, StoppedError
+from cnntrain.cli.require import check
+from cnntrain.config.load import load
+from cnntrain.core.errors import CheckFailedError, CheckpointError, ConfigError, StoppedError
 from cnntrain.engine.pool import Pool
+from cnntrain.results.average import merge
+from cnntrain.results.export.files import export
+from cnntrain.results.inspection import inspect
 from cnntrain.rundir.checkpoint import read, save
 from cnntrain.rundir.json_files import read_rows
+from cnntrain.trained import saved
 from cnntrain.trained.inference import Trained
+from cnntrain.training.job import prepare
+from cnntrain.training.warm_start import warm_start
 from tests.support.experiments import FULL, evidence, run, write
 from tests.training.test_trainer import _stop_after
 
@@ -75,6 +86,70 @@ def test_the_average_is_measured_kept_and_used(straight, tmp_path):
         trained = Trained(last, pool)
         assert trained.averaged
         assert trained.evaluate("val")["loss"] == row["val_average/loss"]
+
+
+AVERAGED = (*SHORT, "train.average={type: ema, decay: 0.9}", "checkpoint.best.monitor=null")
+
+
+def test_one_rule_says_which_weights_a_checkpoint_means(tmp_path, capsys):
+    """Best, eval, predict, export, average, inspect, warm start and --require speak of one network."""
+    config, place = write(tmp_path), tmp_path / "run"
+    result = run(config, place, AVERAGED)
+    rows = [row for row in read_rows(place / "metrics.jsonl") if row["event"] == "eval"]
+    best = min(rows, key=lambda row: row["val_average/loss"])
+    told = {"metric": "val_average/loss", "value": best["val_average/loss"]}
+    assert told.items() <= result["best"].items()
+    with Pool(1) as pool:
+        trained = Trained(place, pool)
+        measured = trained.evaluate("val")
+        assert (measured["loss"], measured["weights"]) == (best["val_average/loss"], "averaged")
+        for kind, name in (("numpy", "net.py"), ("onnx", "net.onnx")):
+            if kind == "numpy" or importlib.util.find_spec("onnx"):
+                assert export(trained, kind, tmp_path / name)["weights"] == "averaged"
+    assert merge([place, place], tmp_path / "mean.npz")["weights"] == ["averaged", "averaged"]
+    assert inspect(place)["weights"] == "averaged"
+    used = saved.used(read(place / "checkpoints/best.npz"))
+    wish = f"model.init_from={{checkpoint: {place}}}"
+    run(config, tmp_path / "warm", ("train.epochs=1", wish))
+    document = json.loads((tmp_path / "warm/data.json").read_text())["init_from"]
+    assert document["weights"] == "averaged"
+    loaded = warm_start(load([config], [wish]), prepare([config], [wish]).network)
+    assert all(np.array_equal(array, used[f"param/{name}"]) for name, array in loaded.arrays.items())
+    final = rows[-1]["val_average/accuracy"]
+    with pytest.raises(CheckFailedError, match=r"val_average/accuracy is .*of the averaged weights"):
+        check([f"val/accuracy>{final}"], result["final"])
+    check([f"val/accuracy>={final}"], result["final"])
+
+
+def test_before_there_is_an_average_the_weights_themselves_are_judged(tmp_path):
+    """SWA that begins in the last epoch: until then the network that is kept is the trained one."""
+    result = run(
+        write(tmp_path), tmp_path / "run", (*AVERAGED[:-2], "train.average={type: swa, start: 20st}", AVERAGED[-1])
+    )
+    rows = [row for row in read_rows(tmp_path / "run/metrics.jsonl") if row["event"] == "eval"]
+    kept = [row.get("val_average/loss", row["val/loss"]) for row in rows]
+    assert "val_average/loss" not in rows[0]
+    assert result["best"]["value"] == min(kept)
+    assert [row["best"] for row in rows] == [kept[i] == min(kept[: i + 1]) for i in range(len(kept))]
+    metric = result["best"]["metric"]
+    assert metric in rows[kept.index(min(kept))]
+
+
+def test_a_config_that_has_other_weights_judged_is_told(tmp_path, capsys):
+    monitored = (*AVERAGED[:-1], "checkpoint.best.monitor=val/accuracy")
+    assert run(write(tmp_path), tmp_path / "run", monitored)["best"]["metric"] == "val/accuracy"
+    assert "checkpoint.best judges val/accuracy, while eval" in capsys.readouterr().err
+
+
+def test_a_best_that_an_older_version_judged_by_other_weights_is_judged_anew(tmp_path):
+    config, place = write(tmp_path), tmp_path / "run"
+    run(config, place, AVERAGED)
+    path = place / "checkpoints/last.npz"
+    checkpoint = read(path)
+    monitor = {key: value for key, value in checkpoint.meta["monitor"].items() if key != "metric"} | {"best": 1e-9}
+    save(path, checkpoint.meta | {"monitor": monitor}, checkpoint.arrays)
+    result = run(None, place, ("train.epochs=4",), resume=True)
+    assert (result["best"]["metric"], result["best"]["epoch"]) == ("val_average/loss", 4)
 
 
 def test_an_average_of_last_weights_alone_is_the_weights(tmp_path):

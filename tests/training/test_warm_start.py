@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cnntrain.cli import main
+from cnntrain.core.errors import CheckpointError
 from cnntrain.rundir import checkpoint
+from tests.support.experiments import run, write
 
 CONFIG = """\
 seed: {seed}
@@ -153,3 +156,77 @@ def test_resuming_does_not_need_it_again(teacher, tmp_path):
     assert main(["fit", "-o", str(run), "--resume", "--progress", "none", "-s", "train.epochs=2"]) == 0
     one, two = params(run, "last.npz"), params(straight, "last.npz")
     assert all(np.array_equal(one[name], two[name]) for name in one)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Noise in two classes: nothing can be known of a picture that was not trained on."""
+    rng = np.random.default_rng(0)
+    for folder in ("d", "v"):
+        for name in "ab":
+            (tmp_path / folder / name).mkdir(parents=True)
+            for number in range(20):
+                path = tmp_path / folder / name / f"{number:02}.png"
+                Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).save(path)
+    return tmp_path
+
+
+def _noise(pictures, run_dir, *sets, start=None):
+    model = "{layers: [global_avg_pool, {type: dense, units: auto}]}"
+    text = f"data: {{source: {{type: image_folder, root: {pictures}/d, size: 8}}, val: 0.3}}\nmodel: {model}\n"
+    text += "optimizer: {type: sgd, lr: 0.01}\ntrain: {epochs: 1, batch_size: 8}\n"
+    origin = (f"model.init_from={{checkpoint: {start}}}",) if start else ()
+    run(write(pictures, text), pictures / run_dir, (*sets, *origin))
+    return pictures / run_dir
+
+
+@pytest.mark.parametrize(
+    "change", ["seed=1", "data.val=0.4", "data.source.size=4", "data.val={type: image_folder, root: d, size: 8}"]
+)
+def test_validation_samples_that_the_first_run_was_trained_on_are_told(pictures, capsys, change, monkeypatch):
+    """By content, or where pictures are read at another size, by their files."""
+    monkeypatch.chdir(pictures)
+    first = _noise(pictures, "first")
+    capsys.readouterr()
+    other = ("seed=1",) if "size=4" in change else ()
+    _noise(pictures, "next", change, *other, start=first)
+    assert f"validation samples were training samples of {first}: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("same", [(), ("train.epochs=2",), ("data.val={type: image_folder, root: v, size: 8}",)])
+def test_the_same_split_or_one_of_its_own_is_no_reason_to_warn(pictures, capsys, same, monkeypatch):
+    monkeypatch.chdir(pictures)
+    first = _noise(pictures, "first")
+    capsys.readouterr()
+    _noise(pictures, "next", *same, start=first)
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_the_run_before_the_first_counts_too(pictures, capsys):
+    first = _noise(pictures, "first")
+    second = _noise(pictures, "second", "seed=1", start=first)
+    for name in ("d/a/00.png", "d/b/00.png"):
+        (pictures / name).touch()
+    capsys.readouterr()
+    _noise(pictures, "third", "seed=1", start=second)
+    assert f"were training samples of {first}" in capsys.readouterr().err
+
+
+def test_a_checkpoint_away_from_its_run_knows_only_that_the_split_is_another(pictures, capsys):
+    first = _noise(pictures, "first")
+    (first / "checkpoints/last.npz").rename(pictures / "moved.npz")
+    capsys.readouterr()
+    _noise(pictures, "same", start=pictures / "moved.npz")
+    assert "warning" not in capsys.readouterr().err
+    _noise(pictures, "next", "seed=1", start=pictures / "moved.npz")
+    assert "was trained on another split, and has no list of it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("strict", ["true", "false"])
+def test_a_start_in_which_nothing_matches_is_an_error(pictures, strict):
+    first = _noise(pictures, "first")
+    start = f"init_from: {{checkpoint: {first}, strict: {strict}}}"
+    wish = f"model={{layers: [flatten, {{type: dense, units: auto, name: other}}], {start}}}"
+    with pytest.raises(CheckpointError, match="does not fit this network"):
+        _noise(pictures, "next", wish)
+    assert not (pictures / "next").exists()

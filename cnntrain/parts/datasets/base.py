@@ -80,6 +80,7 @@ class Images:
     classes   the names of the classes in label order; empty where targets name none
     skipped   files that were left out because they cannot be read, each with the reason
     target    what targets are (Description.target), where that is neither labels nor values
+    names     the file of each sample, where samples are files of their own; else empty
     """
 
     pixels: Pixels
@@ -87,6 +88,7 @@ class Images:
     classes: tuple[str, ...]
     skipped: tuple[str, ...] = ()
     target: str = ""
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -113,7 +115,8 @@ class Images:
     def take(self, indices: Array) -> Images:
         """The samples at these indices: copied where they are in memory."""
         pixels = self.pixels[indices] if _in_memory(self.pixels) else Rows([self.pixels], indices)
-        return replace(self, pixels=pixels, targets=self.targets[indices])
+        names = tuple(self.names[index] for index in indices.tolist()) if self.names else ()
+        return replace(self, pixels=pixels, targets=self.targets[indices], names=names)
 
 
 @dataclass(frozen=True)
@@ -267,10 +270,11 @@ class ClassFolders(Dataset):
             )
         place = {name: label for label, name in enumerate(names)}
         labels = np.array([place[name] for name, samples in found.items() for _ in samples], np.int64)
-        read = decoded([sample for samples in found.values() for sample in samples], self._recipe(), reader)
+        files = [sample for samples in found.values() for sample in samples]
+        read = decoded(files, self._recipe(), reader)
         if split == "train":
             check_none_is_empty(labels[read.kept], names, self._split_folders()["train"], read)
-        return Images(read.values, labels[read.kept], names, read.skipped)
+        return Images(read.values, labels[read.kept], names, read.skipped, names=read.names(files))
 
     def _split_folders(self) -> dict[str, Path]:
         """Split -> its folder. Raises DataError where folders are named almost like a split."""

@@ -9,6 +9,7 @@ from typing import Annotated, cast
 import numpy as np
 
 from cnntrain.config.fields import Kind
+from cnntrain.core import scale
 from cnntrain.core.description import Description, size_text
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import Part, register
@@ -60,9 +61,17 @@ class Concat(Dataset):
         read = [source.load(split, reader) for source in self._having(split)]
         for number, images in enumerate(read[1:], 2):
             _compare(read[0], images, f"concat: of the sources with {split}, number {number}")
+        scales = [scale.of(images.pixels) for images in read]
+        if not scale.fitting(scales):
+            raise DataError(
+                f"concat: the sources hold {' and '.join(dict.fromkeys(map(str, scales)))}: expected the same range of "
+                "pixels. Use sources that belong together"
+            )
         pixels = joined([images.pixels for images in read])
         skipped = tuple(reason for images in read for reason in images.skipped)
-        return Images(pixels, np.concatenate([images.targets for images in read]), read[0].classes, skipped)
+        names = tuple(name for images in read for name in images.names) if all(images.names for images in read) else ()
+        targets = np.concatenate([images.targets for images in read])
+        return Images(pixels, targets, read[0].classes, skipped, names=names)
 
     def _sources(self) -> tuple[Dataset, ...]:
         return cast(tuple[Dataset, ...], self.sources)

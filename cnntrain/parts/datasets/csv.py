@@ -156,10 +156,11 @@ class Csv(PictureFields, _Listed):
         else:
             classes = ()
             targets = np.array([_numbers(row, self.targets) for row in rows], np.float32)
-        read = decoded([(row.picture,) for row in rows], self.picture_recipe(), reader)
+        files = [(row.picture,) for row in rows]
+        read = decoded(files, self.picture_recipe(), reader)
         if classes and split == "train":
             check_none_is_empty(targets[read.kept], classes, table, read)
-        return Images(read.values, targets[read.kept], classes, read.skipped)
+        return Images(read.values, targets[read.kept], classes, read.skipped, names=read.names(files))
 
     def place_of_target(self, split: str, sample: int, column: int, value: float) -> str | None:  # noqa: ARG002
         """Row and column of the first such value: "train.csv:2: edema"; `sample` leaves out what was skipped."""

@@ -29,7 +29,7 @@ def export(trained: Trained, kind: str, output: Path, fold: bool = False, overwr
         graph = trained.network.graph
         params = graph.layout.views(trained.engine.params)
         facts = {"checkpoint": str(trained.path), "step": trained.step, "classes": list(trained.network.classes)}
-        duties = duties_of(trained).facts()
+        duties = {"pixels": trained.pixels, **duties_of(trained).facts()}
         before, normalizations = split(trained.transforms)
         owed = [*before, *(plain(transform) for transform in normalizations)]  # nothing is in the file but weights
         written = {output: torch_layout.write(graph, params, facts | duties | {"before": owed})}
@@ -50,7 +50,13 @@ def export(trained: Trained, kind: str, output: Path, fold: bool = False, overwr
         raise StorageError(f"{taken[0]} exists. Say --overwrite to replace it, or choose another --output")
     for path, data in reversed(written.items()):  # the weights before the text that reads them
         files.write_atomic(path, data)
-    return {"format": kind, "files": [str(path) for path in written], **document, "error": error}
+    return {
+        "format": kind,
+        "weights": trained.weights,
+        "files": [str(path) for path in written],
+        **document,
+        "error": error,
+    }
 
 
 def _difference(trained: Trained, model: bytes) -> float | None:

@@ -42,7 +42,8 @@ class Duties:
 def duties_of(trained: Trained) -> Duties:
     """What is owed to a trained network."""
     shape = trained.network.image_shape
-    if shape[2] not in (1, 3) or not trained.unseen.takes_pictures:
+    bright = trained.scale is None or trained.scale.unit  # pictures are numbers in [0, 1], which others do not take
+    if shape[2] not in (1, 3) or not trained.unseen.takes_pictures or not bright:
         shape = ()
     return Duties(shape, trained.network.task.shares or "nothing")
 
@@ -53,6 +54,7 @@ class Exported:
 
     before   evaluation transforms that the user of the export has to apply first, as configs write them; the rest,
              which is normalization by fixed numbers, is in the draft
+    pixels   what it takes, in words
     """
 
     name: str
@@ -64,6 +66,7 @@ class Exported:
     classes: tuple[str, ...]
     before: tuple[dict[str, Any], ...]
     duties: Duties | None = None
+    pixels: str = "pixels as in training"
 
     def facts(self) -> dict[str, Any]:
         """What every format says about it."""
@@ -74,6 +77,7 @@ class Exported:
             "input": list(self.input.shape),
             "outputs": self.output.shape[0] if self.output.shape else 1,
             "classes": list(self.classes),
+            "pixels": self.pixels,
             "before": list(self.before),
             **(self.duties.facts() if self.duties else {}),
             "parameters": sum(array.size for array in self.draft.constants.values()),
@@ -91,7 +95,9 @@ def drawn(trained: Trained, fold: bool = False) -> Exported:
     before, normalizations = split(trained.transforms)
     output = draw(draft, graph, params, _normalized(draft, images, normalizations), fold)
     name, classes = trained.loaded.experiment.name, trained.network.classes
-    return Exported(name, trained.path, trained.step, draft, images, output, classes, before, duties_of(trained))
+    return Exported(
+        name, trained.path, trained.step, draft, images, output, classes, before, duties_of(trained), trained.pixels
+    )
 
 
 def draw(draft: Draft, graph: Graph, params: Sequence[Mapping[str, Array]], images: Value, fold: bool = False) -> Value:

@@ -167,7 +167,7 @@ def source(exported: Exported, path: Path) -> str:
             "",
             f"    import {path.stem}",
             *([f'    images = {path.stem}.load("a.png", "b.jpg")  # which needs Pillow'] if loads else []),
-            f"    outputs = {path.stem}.forward(images)  # (n, {shape}), float32, pixels in [0, 1] as in training",
+            f"    outputs = {path.stem}.forward(images)  # (n, {shape}), float32, {exported.pixels}",
             *_use_of_outputs(exported, path.stem),
             *_duties(exported),
             *(["", *first] if first else []),

@@ -9,6 +9,7 @@ from typing import Any
 
 import cnntrain
 from cnntrain.core import files
+from cnntrain.core.console import Console
 from cnntrain.core.display import Section
 from cnntrain.core.errors import CheckpointError, DataError, OutOfMemoryError
 from cnntrain.results.report import (
@@ -26,7 +27,7 @@ from cnntrain.results.report.html import Markup, element, section
 from cnntrain.results.report.judged import Judged, judging
 from cnntrain.results.report.page import page, spread, warning
 from cnntrain.results.report.pictures import png
-from cnntrain.rundir.history import Record, find_runs, read
+from cnntrain.rundir.history import Record, read_all
 
 FILE = "report.html"
 _UNJUDGED = (CheckpointError, DataError, OutOfMemoryError)  # what leaves a report without an evaluation
@@ -52,7 +53,8 @@ def write(paths: Sequence[Path], output: Path | None = None, wish: Wish | None =
     wish = wish or Wish()
     if wish.png:
         charts.require()
-    records = [read(path) for path in find_runs(paths)]
+    left_out: list[str] = []
+    records = read_all(paths, left_out.append)
     output = output or (records[0].path if len(records) == 1 else Path()) / FILE
     told = _Told(records, wish)
     text = told.page()
@@ -65,13 +67,13 @@ def write(paths: Sequence[Path], output: Path | None = None, wish: Wish | None =
         "report": str(output),
         "runs": [str(record.path) for record in records],
         "png": [str(output.with_name(f"{name}.png")) for name in pictures],
-        "warnings": told.warnings,
+        "warnings": left_out + told.warnings,
     }
 
 
 def page_of(paths: Sequence[Path], wish: Wish | None = None) -> str:
     """The HTML of the report of some runs. Raises UsageError where there is no run."""
-    return _Told([read(path) for path in find_runs(paths)], wish or Wish()).page()
+    return _Told(read_all(paths, Console("none").warn), wish or Wish()).page()
 
 
 class _Told:

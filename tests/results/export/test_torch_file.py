@@ -121,7 +121,7 @@ def test_a_run_starts_from_what_another_was_exported_as(tmp_path):
 @pytest.mark.parametrize("data", [b"", b"\x08\0\0\0\0\0\0\0{}      x", b"nonsense" * 10])
 def test_a_file_that_is_none_is_refused(trained, tmp_path, data):
     pytest.importorskip("safetensors", reason="comes with the extra `safetensors`")
-    with pytest.raises(CheckpointError, match="is no safetensors file"):
+    with pytest.raises(CheckpointError, match="is not a safetensors file"):
         torch_layout.parameters(tmp_path / "a", data, trained[0])
 
 

@@ -1,0 +1,114 @@
+"""A run's own samples: those of its splits, found again by what they are, whatever lies there now.
+
+A validation share, a fold or a subset is drawn from what the source holds. Drawn anew after the data has changed, it
+would call samples "val" that the network was trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnntrain.config.load import Loaded
+from cnntrain.core.arrays import Array
+from cnntrain.core.console import Console
+from cnntrain.core.errors import DataError
+from cnntrain.data import manifest
+from cnntrain.data.build_data import Data
+from cnntrain.data.fingerprint import changes, difference, fingerprint
+from cnntrain.data.identity import SampleIdentity, beside, identify
+from cnntrain.parts.datasets.base import Images
+from cnntrain.rundir.checkpoint import Checkpoint
+
+_NOUNS = {"train": "training", "val": "validation"}
+
+
+class Own:
+    """What a checkpoint, and the run directory it lies in, know of the run's samples.
+
+    Checkpoints that were written before samples were recorded know the digests of targets and of some pixels.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, loaded: Loaded) -> None:
+        data = checkpoint.meta.get("data")
+        self._path, self._loaded = checkpoint.path, loaded
+        self._recorded: dict[str, Any] = data if isinstance(data, dict) else {}
+        known = beside(checkpoint.path)
+        same = len(known) == 2 and all(known[split].digest == self._recorded.get(split) for split in known)
+        self._known = known if same else {}
+
+    def found(
+        self, images: Images, indices: Array, split: str, read: Callable[[], Data], everything: Callable[[], Images]
+    ) -> tuple[Images, Array]:
+        """A split of the run, of which `images` at `indices` are what its config draws today; `read` draws anew.
+
+        Those where they are the run's samples; else its samples out of `everything` there is, with a warning.
+        Raises DataError where some of them are gone.
+        """
+        if split not in _NOUNS or not self._recorded:
+            return images, indices
+        if "merged" in self._recorded:
+            raise DataError(
+                f"{self._path} is the average of networks that were trained on different samples: it has no {split} "
+                "split of its own. Use --split test, or --data"
+            )
+        if split not in self._recorded:
+            self._compare_by_some(read())
+            return images, indices
+        whole = split == "train" and isinstance(self._loaded.experiment.data.val, float)  # the share that validates too
+        if self._unchanged(whole, images, indices, split, read):
+            return images, indices
+        if not self._known:
+            raise self._changed(f"its {_NOUNS[split]} samples are others")
+        candidates = everything()
+        here = identify(candidates, np.arange(len(candidates)))
+        places = [self._places(here, part) for part in (("train", "val") if whole else (split,))]
+        Console("none").warn(
+            f"{self._since()}. Its {sum(map(len, places)):,} {_NOUNS[split]} samples are all there, found by their "
+            "content, and only they are measured"
+        )
+        return candidates, np.concatenate(places)
+
+    def _unchanged(self, whole: bool, images: Images, indices: Array, split: str, read: Callable[[], Data]) -> bool:
+        """Whether what is drawn today is what the run has recorded."""
+        if not whole:
+            return bool(identify(images, indices).digest == self._recorded[split])
+        data = read()
+        drawn = {"train": data.train_indices, "val": data.val_indices}
+        return all(identify(data.train, drawn[part]).digest == self._recorded.get(part) for part in drawn)
+
+    def _places(self, here: SampleIdentity, split: str) -> Array:
+        """Where the run's samples of a split are among those here. Raises DataError unless all are there."""
+        places = here.places_of(self._known[split])
+        gone = int((places < 0).sum())
+        if gone:
+            raise self._changed(f"{gone:,} of its {len(places):,} {_NOUNS[split]} samples are gone or altered")
+        return places
+
+    def _compare_by_some(self, data: Data) -> None:
+        """Hold the data against what older checkpoints recorded of it. Raises DataError where it is another."""
+        now = fingerprint(data)
+        if changes(self._recorded, {key: value for key, value in now.items() if key in self._recorded}):
+            raise self._changed(f"its samples are others ({difference(self._recorded, now)})")
+
+    def _changed(self, what: str) -> DataError:
+        return DataError(
+            f"{self._since()}, and {what}: others may have been trained on. Restore the data, or measure on other "
+            "data with --data"
+        )
+
+    def _since(self) -> str:
+        """That the data has changed, and how, so far as the run's list of files tells."""
+        then = manifest.read(self._path.absolute().parent.parent / "manifest.json")
+        now = manifest.of(self._loaded.experiment)
+        moved = then is None or not then.files.keys() & now.files.keys()  # all would be missing and all new
+        how = "" if then is None or moved else "; ".join(manifest.changes(then, now))
+        return f"the data is not as it was when {self._run} was trained{f' ({how})' * bool(how)}"
+
+    @property
+    def _run(self) -> Path:
+        folder = self._path.parent
+        return folder.parent if folder.name == "checkpoints" else self._path

@@ -1,0 +1,89 @@
+"""What `check` has read, `fit` finds unchanged, whatever the source and however its path is written."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnntrain.cli import main
+from cnntrain.data.manifest import normal
+from tests.support.experiments import write
+
+TEXT = """
+data: {{source: {source}{val}}}
+model: {{layers: [flatten, {{type: dense, units: auto}}]}}
+optimizer: {{type: sgd, lr: 0.01}}
+train: {{epochs: 1, batch_size: 4}}
+"""
+SOURCES = {
+    "pictures": "{{type: image_folder, root: {}pictures, size: 4}}",
+    "list": "{{type: csv, path: {}list.csv, size: 4}}",
+    "lists": "{{type: csv, path: {}lists, size: 4}}",
+    "npz": "{{type: npz, path: {}data.npz}}",
+    "arrays": "{{type: npz, path: {}arrays}}",
+    "frames": "{{type: k_fold, folds: 2, source: {{type: csv, path: {}list.csv, size: 4}}}}",
+}
+WAYS = {"plain": "", "dots": "deep/../", "link": "link/", "link and dots": "away/../", "absolute": None, "twice": ".//"}
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """The same data in every form, in a folder `d` to which links lead; `away/..` is `d` only by the link's target."""
+    home = tmp_path / "d"
+    (home / "deep").mkdir(parents=True)
+    (home / "lists").mkdir()
+    (home / "arrays").mkdir()
+    os.symlink(".", home / "link")
+
+    monkeypatch.chdir(home)
+    os.symlink("deep", home / "away")
+    rng = np.random.default_rng(0)
+    rows = []
+    for name in "ab":
+        (home / "pictures" / name).mkdir(parents=True)
+        for number in range(6):
+            Image.fromarray(rng.integers(0, 256, (4, 4, 3), np.uint8)).save(home / f"pictures/{name}/{number}.png")
+            rows.append(f"pictures/{name}/{number}.png,{name}")
+    write(home, "\n".join(["path,label", *rows]) + "\n", "list.csv")
+    for split in ("train", "val"):
+        write(home / "lists", "\n".join(["path,label", *(f"../{row}" for row in rows)]) + "\n", f"{split}.csv")
+    pixels, labels = rng.integers(0, 256, (12, 4, 4, 3), np.uint8), np.arange(12) % 2
+    np.savez(home / "data.npz", x_train=pixels, y_train=labels)
+    np.save(home / "arrays/x_train.npy", pixels)
+    np.save(home / "arrays/y_train.npy", labels)
+    return home
+
+
+def commands(place, source, way, capsys):
+    """What `check`, `check` again and `fit` say of changed data."""
+    before = f"{place}/" if way is None else way
+    val = "" if source in ("lists", "frames") else ", val: 0.3"
+    config = write(place, TEXT.format(source=SOURCES[source].format(before), val=val))
+    for command in (["check"], ["check"], ["fit", "--run-dir", "run", "--overwrite", "--progress", "none"]):
+        capsys.readouterr()
+        assert main([*command[:1], str(config), *command[1:]]) == 0
+        yield capsys.readouterr().err
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("source", SOURCES)
+def test_nothing_has_changed(place, source, way, capsys):
+    for said in commands(place, source, WAYS[way], capsys):
+        assert "has changed" not in said
+
+
+def test_a_check_by_one_path_is_known_by_another(place, capsys):
+    *_, _said = commands(place, "list", "", capsys)
+    (place / "list.csv").write_text((place / "list.csv").read_text().replace("b/0.png,b", "b/0.png,a"))
+    config = write(place, TEXT.format(source=SOURCES["list"].format("link/"), val=", val: 0.3"))
+    assert main(["fit", str(config), "--run-dir", "other", "--progress", "none"]) == 0
+    assert f"1 changed, first: {place}/list.csv. Run it again" in capsys.readouterr().err
+
+
+def test_one_file_has_one_path(place):
+    ways = ["list.csv", "./list.csv", "deep/../list.csv", "link/list.csv", "link//link/list.csv", place / "list.csv"]
+    assert set(normal(ways)) == {str(place / "list.csv")}
+    assert normal(["away/..", "link/", "."]) == [str(place)] * 3

@@ -1,0 +1,150 @@
+"""A stranger's run directory, or a later version's: one bad run among many is named and left out; no pipe hangs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+
+import pytest
+
+import cnntrain as door
+from cnntrain.cli import main
+from cnntrain.core.errors import StorageError
+from cnntrain.rundir.directory import RunDirectory
+from cnntrain.rundir.history import read
+from tests.support.experiments import FULL, run, write
+
+SETS = ("train.epochs=1", "checkpoint.keep=3")
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """A finished run, once."""
+    folder = tmp_path_factory.mktemp("sound")
+    run(write(folder, FULL), folder / "run", SETS)
+    return folder / "run"
+
+
+@pytest.fixture
+def place(sound, tmp_path):
+    """Two runs, of which `bad` is to be spoilt; a command that hangs is ended."""
+    for name in ("bad", "good"):
+        shutil.copytree(sound, tmp_path / name)
+    signal.alarm(60)
+    yield tmp_path
+    signal.alarm(0)
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def altered(path, event, key, value):
+    rows = lines(path)
+    for row in rows:
+        if event in (None, row.get("event")):
+            row.pop(key, None) if value is ... else row.update({key: value})
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+WRONG = [
+    ("metrics.jsonl", event, key, value)
+    for event, key in [("train", "step"), ("eval", "step"), ("eval", "epoch"), ("start", "steps_per_epoch")]
+    for value in (..., None, "7", -1, 1.5, [], {}, True)
+]
+WRONG += [("metrics.jsonl", "start", "steps_per_epoch", 0), ("metrics.jsonl", "eval", "val/loss", "x")]
+WRONG += [
+    ("timing.jsonl", None, key, value)
+    for key in ("epoch", "seconds", "training_seconds", "images_per_second")
+    for value in (..., None, "7", [])
+]
+
+
+def holds(place, capsys, bad):
+    """Every command goes on without the bad run, names it, and ends with its code where it is the only one."""
+    for command in (["compare"], ["report", "--output", str(place / "page.html")]):
+        capsys.readouterr()
+        assert main([*command, str(place / "bad"), str(place / "good")]) == 0
+        said = capsys.readouterr()
+        assert f"{place}/bad is left out: {place}/bad/{bad}" in said.err.replace("\n", " ")
+        assert "\x1b" not in said.err + said.out
+        assert main([*command, str(place / "bad")]) == 5
+    assert [str(one.path) for one in door.runs(place)] == [str(place / "good")]
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(("file", "event", "key", "value"), WRONG)
+def test_a_row_that_is_none_is_named(place, file, event, key, value):
+    altered(place / "bad" / file, event, key, value)
+    with pytest.raises(Exception, match=rf"bad/{file}:\d+ is damaged: {key} is ") as raised:
+        read(place / "bad")
+    assert raised.value.exit_code == 5
+
+
+def test_a_bad_run_among_many_is_left_out(place, capsys):
+    altered(place / "bad/timing.jsonl", None, "seconds", ...)
+    holds(place, capsys, "timing.jsonl:1")
+
+
+@pytest.mark.parametrize("status", [{"state": "\x1b[31mred"}, {"state": 3}, {"best": 3}, {"best": {"metric": "a\nb"}}])
+def test_a_status_that_would_reach_the_terminal_raw(place, capsys, status):
+    (place / "bad/status.json").write_text(json.dumps(status))
+    holds(place, capsys, "status.json is damaged")
+
+
+def test_keys_and_events_of_a_later_version_do_no_harm(place, capsys):
+    altered(place / "bad/metrics.jsonl", None, "more", {"a": [1]})
+    with (place / "bad/metrics.jsonl").open("a") as file:
+        file.write('{"event": "phase"}\n{"event": ["odd"]}\n{}\n')
+    assert main(["compare", str(place / "bad"), str(place / "good")]) == 0
+    assert capsys.readouterr().err == ""
+
+
+FILES = ("metrics.jsonl", "timing.jsonl", "status.json", "data.json", "env.json", "origins.json")
+
+
+@pytest.mark.parametrize("what", ["pipe", "link"])
+@pytest.mark.parametrize("name", FILES)
+def test_a_pipe_or_a_link_is_no_file_of_a_run(place, capsys, name, what):
+    (place / "bad" / name).rename(place / "outside")
+    if what == "pipe":
+        os.mkfifo(place / "bad" / name)
+    else:
+        os.symlink(place / "outside", place / "bad" / name)
+    holds(place, capsys, f"{name} is ")
+
+
+@pytest.mark.parametrize(
+    "name", ["metrics.jsonl", "timing.jsonl", "train.log", "command.txt", ".lock", "manifest.json", "samples.json"]
+)
+@pytest.mark.parametrize("command", ["resume", "eval", "verify"])
+def test_no_command_hangs_at_a_pipe(place, capsys, name, command):
+    (place / "bad" / name).unlink()
+    os.mkfifo(place / "bad" / name)
+    arguments = {
+        "resume": ["fit", "--run-dir", str(place / "bad"), "--resume", "-q", "-s", "train.epochs=2"],
+        "eval": ["eval", str(place / "bad"), "--split", "val"],
+        "verify": ["verify", str(place / "bad")],
+    }
+    assert main(arguments[command]) in (0, 5)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("folder", ["checkpoints", "nonfinite"])
+def test_a_folder_that_is_a_link_is_not_written_through(place, folder):
+    outside = place / "outside"
+    if (place / "bad" / folder).exists():
+        shutil.copytree(place / "bad" / folder, outside)
+        shutil.rmtree(place / "bad" / folder)
+    else:
+        outside.mkdir()
+    os.symlink(outside, place / "bad" / folder)
+    before = {path.name: path.read_bytes() for path in outside.iterdir()}
+    if folder == "checkpoints":
+        assert main(["fit", "--run-dir", str(place / "bad"), "--resume", "-q", "-s", "train.epochs=2"]) == 5
+    else:
+        with RunDirectory.open(place / "bad") as held, pytest.raises(StorageError, match="is a link"):
+            held.write_flight_record({})
+    assert {path.name: path.read_bytes() for path in outside.iterdir()} == before
