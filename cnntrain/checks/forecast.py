@@ -54,7 +54,7 @@ def check_memory(loaded: Loaded, network: Network, threads: int) -> dict[str, An
     Raises OutOfMemoryError where it is more than there is.
     """
     batch_size = loaded.experiment.train.batch_size
-    needed = memory.needed(network.graph, threads, batch_size, vectors(loaded.experiment))
+    needed = memory.needed(network.graph, threads, batch_size, vectors(loaded.experiment), tally=network.tally.size)
     needed += _largest_node(network.graph)
     held, free = machine.held(), machine.free()
     if needed > free:
@@ -97,7 +97,7 @@ def checkpoint_bytes(job: Job) -> int:
     experiment, layout = job.loaded.experiment, job.network.graph.layout
     kinds = 2 if experiment.train.average else 1
     slots = len(build.optimizer(experiment).state_names())
-    size = _META
+    size = _META + 2 * job.network.tally.size * np.dtype(np.float64).itemsize
     for entry in layout.entries.values():
         copies = kinds + slots * (entry.offset < layout.trained)
         size += copies * (entry.param.size * np.dtype(np.float32).itemsize + _PER_ARRAY + 2 * len(entry.name))

@@ -53,7 +53,7 @@ def figures(loaded: Loaded, network: Network, threads: int) -> dict[str, Any]:
     """The numbers of a network, under its config's batch size and optimizer, on that many threads."""
     graph, batch_size = network.graph, loaded.experiment.train.batch_size
     slots = vectors(loaded.experiment)
-    needed = memory.needed(graph, threads, batch_size, slots)
+    needed = memory.needed(graph, threads, batch_size, slots, tally=network.tally.size)
     return {
         "name": loaded.experiment.name,
         "input": format_shape(graph.input_shape),

@@ -8,10 +8,12 @@ completion answer at once.
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import itertools
 import os
 import shlex
+import signal
 import sys
 import traceback
 import warnings
@@ -56,7 +58,15 @@ COMMANDS = {  # name -> what it does; the module cnntrain.cli.NAME has the click
     "completion": "Print the completion script of a shell.",
 }
 ALIASES = {"train": "fit", "test": "eval"}
+_LIGHT = ("list", "schema", "completion", "config")  # commands that do not import NumPy
 ENVIRONMENT = ("CNNTRAIN_THREADS", "CNNTRAIN_DEBUG")  # the variables that mean something
+_NO_ROOM = ("failed to map segment", "annot allocate memory")  # said by the loader of libraries
+_SCARCE = {  # what the system has too little of, and what to do about it
+    errno.EAGAIN: "too many processes and threads. Raise the limit (ulimit -u, or pids.max of the container)",
+    errno.ENOMEM: "out of memory. Take fewer threads, a smaller batch, or a smaller network, images or data",
+    errno.EMFILE: "too many open files. Raise the limit (ulimit -n)",
+    errno.ENFILE: "too many open files in the whole system. Close some, or raise fs.file-max",
+}
 COMPLETE = "_CNNTRAIN_COMPLETE"  # set by the shell to ask for completions
 
 
@@ -122,6 +132,8 @@ def app(context: click.Context) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line; returns its exit code. cli/README.md says what each code means."""
     state: dict[str, Any] = {"debug": os.environ.get("CNNTRAIN_DEBUG", "") not in ("", "0")}
+    if arguments is None:  # this process is ours; USR1 asks to save, and must not end what has nothing to save
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     terminal.prepare()
     _warn_of_unknown_variables()
     try:
@@ -150,6 +162,7 @@ def _run(arguments: list[str], state: dict[str, Any]) -> int:
             from cnntrain.cli import complete  # noqa: F401  (it makes its shells known to click)
 
             app.main(arguments, "cnntrain", complete_var=COMPLETE)  # leaves by SystemExit
+        _require_room(arguments)
         with app.make_context("cnntrain", arguments, obj=state) as context:
             app.invoke(context)
     except click.exceptions.Exit as error:
@@ -157,6 +170,15 @@ def _run(arguments: list[str], state: dict[str, Any]) -> int:
     except SystemExit as error:
         return int(error.code or 0)
     return 0
+
+
+def _require_room(arguments: list[str]) -> None:
+    """Look whether there is room for NumPy where a command needs it; help and the like are to be had without."""
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    if command in (*COMMANDS, *ALIASES) and command not in _LIGHT and not {"-h", "--help"} & set(arguments):
+        from cnntrain.core.machine import require_room
+
+        require_room()
 
 
 def explain(error: Exception) -> int:
@@ -173,6 +195,12 @@ def explain(error: Exception) -> int:
         return _fail(error.exit_code, str(error))
     if isinstance(error, MemoryError):
         return _fail(7, "out of memory. Take fewer threads, a smaller batch, or a smaller network, images or data")
+    if isinstance(error, OSError) and error.errno in _SCARCE:
+        return _fail(7, f"{error.strerror}: {_SCARCE[error.errno]}")
+    if isinstance(error, ImportError) and any(words in str(error) for words in _NO_ROOM):
+        return _fail(7, "out of memory: there is none to load the libraries. Raise the limit (ulimit -v)")
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        return _fail(7, f"the system starts no more threads: {_SCARCE[errno.EAGAIN]}")
     if isinstance(error, OSError) and _in_click(error):
         return _fail(5, f"cannot write to standard output: {error.strerror}. Make room, or write elsewhere")
     if isinstance(error, OSError) and error.filename is None:  # of a file, it would have one, and a class of ours

@@ -87,7 +87,9 @@ DOCUMENTS = {  # what was asked -> its document
             "data?": "where the samples came from, with --data",
             "per_class?": "class, samples, recall and precision of each",
             "per_value?": "name and figures of each value, or label, where there are no classes",
-            "METRIC": "every further metric by its name: accuracy, error, top5, confusion",
+            "confusion?": "of each true class how many samples were taken for each, up to 1,000 classes",
+            "mistakes?": "of more classes the most frequent ones: class, taken_for, samples",
+            "METRIC": "every further metric by its name: accuracy, error, top5",
         }
     ),
     "predict": Document(

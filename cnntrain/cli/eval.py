@@ -80,7 +80,7 @@ def command(
     elif not as_csv:
         _show(result, model.step)
     elif "per_class" in result:
-        terminal.out(mistakes.as_csv(result["per_class"], result["confusion"]), end="")
+        terminal.out(mistakes.as_csv(result), end="")
     else:
         terminal.out(csv_text.to_csv(result["per_value"]), end="")
     check(requirements, result)
@@ -116,7 +116,7 @@ def _show(result: dict[str, Any], step: int) -> None:
     show(pairs(rows))
     if "per_class" in result:
         show()
-        show(mistakes.text(result["per_class"], result["confusion"]))
+        show(mistakes.text(result))
     if "per_value" in result and len(result["per_value"]) > 1:
         show()
         show(_of_values(result["per_value"]))

@@ -8,32 +8,53 @@ from cnntrain.cli.text import table, width
 from cnntrain.core import csv_text
 
 WIDEST = 100  # columns of the matrix where the width of the terminal is not known
+LONGEST = 200  # classes that are listed for people
 LISTED = 20  # mistakes, where there are too many classes for a matrix
 
 
-def text(per_class: list[dict[str, Any]], confusion: list[list[float]]) -> str:
-    """A row for each class; then the confusion matrix, or where it is too wide the most frequent mistakes."""
+def text(result: dict[str, Any]) -> str:
+    """A row for each class, or of very many those with the lowest F1; then the confusion matrix or, where it is too
+    wide, the most frequent mistakes. `result` is what `eval --json` prints.
+    """
+    per_class = result["per_class"]
     names = [row["class"] for row in per_class]
+    shown = per_class
+    if len(names) > LONGEST:
+        shown = sorted((row for row in per_class if row["samples"]), key=lambda row: row["f1"])[:LONGEST]
     each = [
         [row["class"], f"{row['samples']:,}", *map(_share, (row["recall"], row["precision"], row["f1"]))]
-        for row in per_class
+        for row in shown
     ]
     parts = [table([["class", "samples", "recall", "precision", "f1"], *each], right=range(1, 5))]
-    counts = [[f"{count:.0f}" if count else "." for count in row] for row in confusion]
-    rows = [[name, *row] for name, row in zip(names, counts, strict=True)]
-    matrix = table([["true \\ predicted", *names], *rows], right=range(1, len(names) + 1))
-    if len(matrix.partition("\n")[0]) <= (width() or WIDEST):
+    if len(shown) < len(names):
+        parts.append(f"the {len(shown)} of {len(names):,} classes with the lowest f1; --csv and --json have all")
+    matrix = _matrix(names, result.get("confusion", []))
+    if matrix:
         parts.append(matrix)
-    elif mistakes := _mistakes(names, confusion):
+    elif mistakes := _mistakes(names, result):
         head = [["class", "taken for", "samples"]]
         parts.append(table(head + [[true, guess, f"{count:,.0f}"] for count, true, guess in mistakes], right={2}))
     return "\n\n".join(parts)
 
 
-def as_csv(per_class: list[dict[str, Any]], confusion: list[list[float]]) -> str:
-    """A row for each class: how it fares, and how many of its samples were taken for each class."""
+def _matrix(names: list[str], confusion: list[list[float]]) -> str:
+    """The matrix as a table; empty where it is too wide."""
+    widest = width() or WIDEST
+    if not confusion or sum(len(name) + 2 for name in names) > widest:
+        return ""
+    counts = [[f"{count:.0f}" if count else "." for count in row] for row in confusion]
+    rows = [[name, *row] for name, row in zip(names, counts, strict=True)]
+    matrix = table([["true \\ predicted", *names], *rows], right=range(1, len(names) + 1))
+    return matrix if len(matrix.partition("\n")[0]) <= widest else ""
+
+
+def as_csv(result: dict[str, Any]) -> str:
+    """A row for each class: how it fares and, where there is a matrix, how many samples were taken for each class."""
+    per_class = result["per_class"]
+    confusion = result.get("confusion") or [[]] * len(per_class)
+    guessed = per_class if result.get("confusion") else []
     keys = ["class", "samples", "recall", "precision", "f1"]
-    rows: list[list[Any]] = [[*keys, *(f"predicted:{row['class']}" for row in per_class)]]
+    rows: list[list[Any]] = [[*keys, *(f"predicted:{row['class']}" for row in guessed)]]
     for row, counts in zip(per_class, confusion, strict=True):
         rows.append([*(row[key] for key in keys), *(f"{count:.0f}" for count in counts)])
     return csv_text.table(rows)
@@ -43,11 +64,13 @@ def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def _mistakes(names: list[str], confusion: list[list[float]]) -> list[tuple[float, str, str]]:
+def _mistakes(names: list[str], result: dict[str, Any]) -> list[tuple[float, str, str]]:
     """The most frequent ones first: how often, the true class, the one it was taken for."""
+    if "mistakes" in result:
+        return [(row["samples"], row["class"], row["taken_for"]) for row in result["mistakes"][:LISTED]]
     found = [
         (count, names[true], names[guess])
-        for true, row in enumerate(confusion)
+        for true, row in enumerate(result["confusion"])
         for guess, count in enumerate(row)
         if count and guess != true
     ]

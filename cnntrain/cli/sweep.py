@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sys
@@ -15,13 +16,15 @@ import click
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import duration, show, table
 from cnntrain.core import terminal
-from cnntrain.core.errors import printable
+from cnntrain.core.errors import StorageError, printable
 
 if TYPE_CHECKING:
     from cnntrain.sweep.cells import Sweep
     from cnntrain.sweep.processes import Outcome, Standing
 
 _REDRAWN = 0.5  # seconds between two drawings of the live table
+
+_GONE = (OSError, StorageError)  # what printing raises where the terminal of a sweep that was stopped has been closed
 
 
 @click.command(
@@ -89,10 +92,11 @@ def command(
         board.say(f"{len(plan.cells)} runs in {folder}, {at_once} at a time{_left_out(plan)}")
         trained = train(plan, folder, usable, at_once, board.watch)
         board.clear()
-        if as_json:
-            print_json(_document(plan, folder, trained))
-        else:
-            _show(trained.standings)
+        with contextlib.suppress(*_GONE) if trained.stopped else contextlib.nullcontext():
+            if as_json:
+                print_json(_document(plan, folder, trained))
+            else:
+                _show(trained.standings)
         if trained.stopped:
             name = trained.stopped.name
             message = f"stopped by {name}; the runs under way are saved. Go on with the same command"

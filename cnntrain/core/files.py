@@ -34,6 +34,8 @@ _TAIL = 2**16  # a log is searched for its last newline in blocks of this size
 
 _OWN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW  # a stranger's link must not lead to another's file
 
+_NO_LINKS = (errno.EPERM, errno.EACCES, errno.EROFS, errno.EOPNOTSUPP, errno.ENOSYS)
+
 _ADVICE = {
     errno.ENOSPC: "Free some space and run the command again",
     errno.EDQUOT: "The quota is used up: free some space and run the command again",
@@ -71,7 +73,7 @@ def free(directory: Path) -> int | None:
         system = os.statvfs(directory)
     except OSError:
         return None
-    return system.f_bavail * system.f_frsize
+    return system.f_bavail * system.f_frsize if system.f_blocks else None  # of no size at all: it does not tell
 
 
 def _shortage(needed: int, free: int | None) -> str:
@@ -294,7 +296,7 @@ def remove_abandoned(directory: Path) -> None:
 def link(target: str, path: Path) -> None:
     """Point the symbolic link `path` at `target`, replacing an older link; other files are left alone.
 
-    The link is a convenience: a file system that has none goes without.
+    The link is a convenience: a file system that has none, or a directory that takes none, goes without.
     """
     temporary = path.with_name(f"{TEMPORARY}{path.name}")  # one name for all: what a killed process left is used up
     with _explained("link", path):
@@ -303,17 +305,18 @@ def link(target: str, path: Path) -> None:
         try:
             _symlink(target, temporary)
         except OSError as error:
-            if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+            if error.errno in _NO_LINKS:
                 return
             raise
         try:
             os.replace(temporary, path)
         except FileNotFoundError:
             return  # another process has renamed it: the last one counts
-        except OSError:
+        except OSError as error:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
-            raise
+            if error.errno not in _NO_LINKS:
+                raise
 
 
 def _symlink(target: str, path: Path) -> None:
@@ -331,7 +334,8 @@ def probe(directory: Path) -> None:
     """Prove that the directory can be written, synced and renamed in, before hours are spent computing."""
     path = _temporary(directory, "probe-")
     with _explained("write in", directory), _removed_on_failure(path):
-        _replace(directory, (b"probe",), lambda: path)
+        for _ in range(2):  # the second time over a file, as a checkpoint is
+            _replace(directory, (b"probe",), lambda: path)
         with contextlib.suppress(FileNotFoundError):  # it looked abandoned to somebody
             os.unlink(path)
 

@@ -3,32 +3,62 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import mmap
 import os
 from pathlib import Path
 
-_CONTAINER = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+from cnntrain.core.control_groups import limits
+from cnntrain.core.errors import OutOfMemoryError
+
+LIBRARIES = 110_000_000  # bytes of address space that NumPy, its BLAS and Pillow take when they are loaded
 _STATUS, _MEMINFO = Path("/proc/self/status"), Path("/proc/meminfo")
 
 
 def threads(asked: int | None = None) -> int:
-    """The number of worker threads: the number asked for, or else the number of processors this process may use."""
+    """The number of worker threads: the number asked for, or else the number of processors this process may use.
+
+    Those it is bound to, those a container has time for, begun ones counted whole; and a container that allows few
+    processes has to hold a thread and a process for each.
+    """
     if asked:
         return asked
     usable = getattr(os, "sched_getaffinity", None)
-    return len(usable(0)) if usable else os.cpu_count() or 1
+    bound = len(usable(0)) if usable else os.cpu_count() or 1
+    allowed = limits()
+    return int(max(min(bound, _whole(allowed.processors), allowed.processes // 2), 1))
+
+
+def _whole(number: float) -> float:
+    return number if math.isinf(number) else math.ceil(number)
 
 
 def available() -> int:
     """Bytes of physical memory of this machine, or of a limit set for this process where that is less.
 
-    Limits are `ulimit -v` and that of a container.
+    Limits are `ulimit -v` and those of its control groups.
     """
     import resource
 
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    limits = [total if limit == resource.RLIM_INFINITY else limit, *(_number(path) or total for path in _CONTAINER)]
-    return min(total, *limits)
+    return int(min(total, total if limit == resource.RLIM_INFINITY else limit, limits().memory))
+
+
+def require_room() -> None:
+    """Raise OutOfMemoryError where there is no address space for the libraries, which fail in words of their own."""
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return
+    try:
+        mmap.mmap(-1, LIBRARIES).close()
+    except OSError as error:
+        raise OutOfMemoryError(
+            f"this process may have {human(limit)} of address space (ulimit -v), and NumPy alone takes "
+            f"{human(LIBRARIES)} beside Python. Raise the limit"
+        ) from error
 
 
 def held() -> int:
@@ -46,7 +76,7 @@ def peak() -> int:
 
 def free() -> int:
     """Bytes this process could still get, beside those it holds: free memory, within its limits."""
-    within = max(available() - held(), 0)
+    within = int(min(max(available() - held(), 0), limits().free))
     return min(within, _kilobytes(_MEMINFO, "MemAvailable:") or within)
 
 
@@ -57,13 +87,6 @@ def _kilobytes(path: Path, field: str) -> int:
             if line.startswith(field):
                 return int(line.split()[1]) * 1024
     return 0
-
-
-def _number(path: Path) -> int | None:
-    """The number a file holds; None where there is no file, or "max" in it."""
-    with contextlib.suppress(OSError, ValueError):
-        return int(path.read_text())
-    return None
 
 
 def human(size: float) -> str:

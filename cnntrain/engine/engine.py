@@ -23,7 +23,7 @@ from cnntrain.engine.batch import Batch
 from cnntrain.engine.plan import Plan, plan_of
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.processes import Processes
-from cnntrain.engine.program import CallWatch, Program
+from cnntrain.engine.program import CallWatch, Collect, Program
 from cnntrain.engine.team import Team
 from cnntrain.network.graph import Graph
 from cnntrain.network.tally import Tally
@@ -134,13 +134,17 @@ class Engine:
         assert self.source is not None
         self._take(self.source(int(step)), int(step), team)
 
-    def evaluate(self, batch: Batch) -> Array:
-        """The tally of all samples, in evaluation mode."""
-        vector, _ = self._evaluation.run([batch], 0, self.pool, watch=self.watch)
+    def evaluate(self, batch: Batch, collect: Collect | None = None) -> Array:
+        """The tally of all samples, in evaluation mode; `collect` is given the outputs of each shard on the way."""
+        vector, _ = self._evaluation.run([batch], 0, self.pool, collect, self.watch)
         return vector
 
     def outputs(self, batch: Batch) -> Array:
         """The network's outputs for all samples, (n, *output_shape), in evaluation mode."""
         result = np.empty((len(batch), *self.graph.output_shape), self.dtype)
-        self._evaluation.run([batch], 0, self.pool, collect=result, watch=self.watch)
+
+        def collect(start: int, outputs: Array, _targets: Array) -> None:
+            result[start : start + len(outputs)] = outputs
+
+        self._evaluation.run([batch], 0, self.pool, collect, self.watch)
         return result

@@ -11,11 +11,15 @@ from cnntrain.engine.rows import depth
 from cnntrain.engine.update import BLOCK
 from cnntrain.network.graph import Graph
 
+_LEVELS = 16  # of the tree that evaluation adds tallies in, that can wait at once: 65,536 shards
 PROCESS = 16_000_000  # bytes of its own that a forked worker has beside what it computes in
 
 
-def needed(graph: Graph, threads: int, batch_size: int, slots: int, training: bool = True) -> int:
-    """Bytes for parameters, gradient and slots, for activations, and for the gradient rows being added up."""
+def needed(graph: Graph, threads: int, batch_size: int, slots: int, training: bool = True, tally: int = 0) -> int:
+    """Bytes for parameters, gradient and slots, activations, and the gradient rows and tallies being added up.
+
+    `tally` is how many numbers loss and metrics are of a shard: few, but where a metric counts for each class.
+    """
     shard = graph.shard
     shards = -(-batch_size // shard)
     item = np.dtype(np.float32).itemsize
@@ -26,4 +30,15 @@ def needed(graph: Graph, threads: int, batch_size: int, slots: int, training: bo
     forked = 0
     if training and threads > 1 and sys.platform == "linux":  # validation runs on threads, with memory of their own
         forked = (threads - 1) * PROCESS + plan_of(graph, shard, np.dtype(np.float32), False).bytes(threads - 1, 0)
-    return (graph.layout.size * (vectors + rows) + scratch) * item + activations + forked
+    tallies = (_tallies(threads, shards if training else 0) if tally else 0) * tally * np.dtype(np.float64).itemsize
+    return (graph.layout.size * (vectors + rows) + scratch) * item + activations + forked + tallies
+
+
+def _tallies(threads: int, shards: int) -> int:
+    """The most tallies there are at a time: a step's shards and the sums that so many processes take of them, or those
+    of an evaluation; and in training what an epoch and an interval have seen, and a copy to be saved.
+    """
+    evaluation = threads + _LEVELS
+    if not shards:
+        return evaluation
+    return shards + max(threads * (depth(shards) + 1), evaluation) + 4

@@ -7,6 +7,7 @@ import itertools
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -14,6 +15,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from cnntrain.core import blas
+from cnntrain.core.threads import start
 from cnntrain.engine.processes import Processes
 from cnntrain.engine.team import Team
 from cnntrain.engine.watchdog import Watchdog, bark
@@ -30,25 +32,29 @@ WorkerCall = Callable[..., object]
 class Pool:
     """Worker threads that live as long as the pool. With one thread everything runs in the caller, by the same code.
 
-    Raises MemoryError where the system does not give the threads.
+    Where the system gives fewer threads than asked for there are fewer, after a warning: no bit depends on it.
     """
 
     def __init__(self, threads: int) -> None:
-        self.threads = threads
         self._reserved = self._hanging = False
         self._jobs: list[WorkerCall] = []
         self._processes: Processes | None = None
         self._known = 0  # how many of the jobs the processes know
         self._inboxes: list[SimpleQueue[_Run | None]] = [SimpleQueue() for _ in range(threads - 1)]
-        self._workers = [
+        workers = [
             threading.Thread(target=self._serve, args=(number, inbox), name=f"cnntrain-{number}", daemon=True)
             for number, inbox in enumerate(self._inboxes, start=1)
         ]
-        for worker in self._workers:
-            try:
-                worker.start()
-            except RuntimeError as error:  # no memory for a stack, or a limit (ulimit -u)
-                raise MemoryError(f"the system gives no {threads} threads") from error
+        self._workers = start(workers)
+        self.threads = 1 + len(self._workers)
+        del self._inboxes[len(self._workers) :]
+        if self.threads < threads:
+            warnings.warn(
+                f"the system gives {self.threads} of {threads} threads (ulimit -u, ulimit -v or a container's limit), "
+                "so there are that many; results are the same",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def run(self, count: int, task: ShardWork) -> None:
         """Call task(worker, index) for every index below `count`, each once, in no particular order.

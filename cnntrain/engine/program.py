@@ -26,6 +26,7 @@ from cnntrain.network.tally import Tally
 from cnntrain.parts.layers.base import Coupled
 
 CallWatch = Callable[[Call, float], None]
+Collect = Callable[[int, Array, Array], None]  # (the first sample, outputs (n, ...), targets (n, ...)), by the workers
 
 
 class Program:
@@ -56,12 +57,12 @@ class Program:
         batches: Sequence[Batch],
         step: int,
         team: Team,
-        collect: Array | None = None,
+        collect: Collect | None = None,
         watch: CallWatch | None = None,
     ) -> tuple[Array, list[tuple[int, Array]]]:
         """Run the batches of a step; returns the tally and the coupled nodes' totals, batch by batch.
 
-        Outputs are written to `collect`; the workers call `watch` with the seconds each call took.
+        `collect` is given the outputs of each shard; the workers call `watch` with the seconds each call took.
         """
         tree = TreeSum()
         first = 0
@@ -69,7 +70,7 @@ class Program:
         for batch in batches:
             for of_node in self._batch:
                 of_node.clear()
-            running = _Running(self, batch, step, first, team, collect, watch)
+            running = _Running(self, batch, step, first, team, tree, collect, watch)
             for number, segment in enumerate(self.plan.segments):
                 running.segment(number)
                 last = segment[-1]
@@ -77,8 +78,9 @@ class Program:
                     running.totals[last.node] = running.total(number)
                     if last.do == "partial":
                         totals.append((last.node, running.totals[last.node]))
-            for slot in range(running.count):
-                tree.add(first + slot, running.tallies[slot].copy())
+            if self.training:  # by several processes, so that none has what it would fold as it comes
+                for slot in range(running.count):
+                    tree.add(first + slot, self.tallies[slot].copy())
             if self.training and batch is not batches[-1]:
                 self._gather(team, first, running.count, more=True)
             first += running.count
@@ -165,6 +167,9 @@ class Program:
                 bucket.hand_in(worker, shard, held.pop(id(bucket)))
 
 
+_NONE = (np.empty(0), np.empty(0))  # targets and weights of a shard that is not under way
+
+
 class _Running:
     """One batch on its way through the segments."""
 
@@ -175,19 +180,19 @@ class _Running:
         step: int,
         first: int,
         team: Team,
-        collect: Array | None,
+        tree: TreeSum,
+        collect: Collect | None,
         watch: CallWatch | None,
     ) -> None:
         self.program, self.batch, self.step, self.first = program, batch, step, first
-        self.team, self.collect, self.watch = team, collect, watch
+        self.team, self.tree, self.collect, self.watch = team, tree, collect, watch
         self.size = program.plan.shard
         self.count = -(-len(batch) // self.size)
         self.shares = shares_of(self.count, team.threads)
         self.totals: dict[int, Array] = {}
         self._rows: list[dict[int, GradientRow]] = [{} for _ in range(self.count)] if program.training else []
-        self._targets: list[tuple[Array, Array]] = [(np.empty(0), np.empty(0))] * self.count
+        self._targets: list[tuple[Array, Array]] = [_NONE] * self.count
         program.prepare(self.count)
-        self.tallies = program.tallies if program.training else np.empty((self.count, program.tally.size))
 
     def segment(self, number: int) -> None:
         """Run one segment over all shards; in evaluation workers take them as they come."""
@@ -261,14 +266,18 @@ class _Running:
     def _score(self, frames: PlannedFrames, slot: int, real: int) -> None:
         """Loss, its gradient and the metrics of one shard; filled-up rows do not count."""
         outputs = frames.of[-1].y[:real]
-        if self.collect is not None:
-            start = slot * self.size
-            self.collect[start : start + real] = outputs
         targets, weights = self._targets[slot]
+        self._targets[slot] = _NONE
+        if self.collect is not None:
+            self.collect(slot * self.size, outputs, targets)
         losses = frames.losses[:real]
         tally = self.program.tally
         tally.loss(outputs, targets, weights, losses, frames.of[-1].dy)
-        self.tallies[slot] = tally.of(outputs, targets, weights, losses)
+        vector = tally.of(outputs, targets, weights, losses)
+        if self.program.training:
+            self.program.tallies[slot] = vector
+        else:
+            self.tree.add(self.first + slot, vector)
 
 
 def shares_of(count: int, workers: int) -> list[ShardRange]:

@@ -10,8 +10,9 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.parts.losses.base import Loss
-from cnntrain.parts.metrics.base import Metric
+from cnntrain.parts.metrics.base import Counted, Metric
 
+TALLIES = ("metric/epoch", "metric/interval")  # the arrays of a checkpoint that are tallies
 _LOSS, _NORMALIZER, _SAMPLES, _STATES = 0, 1, 2, 3  # what lies where in the vector
 
 
@@ -21,14 +22,13 @@ class Tally:
     def __init__(self, loss: Loss, metrics: Sequence[Metric], outputs: int) -> None:
         """`outputs` is how many things a metric counts separately: classes, or a sample's values (Task.counted)."""
         self.loss, self.metrics, self.outputs = loss, tuple(metrics), outputs
-        self._zeros = [metric.zeros(outputs) for metric in metrics]
-        stops = np.cumsum([_STATES, *(len(state) for state in self._zeros)])
+        stops = np.cumsum([_STATES, *(metric.length(outputs) for metric in metrics)])
         self._slices = [slice(int(a), int(b)) for a, b in itertools.pairwise(stops)]
         self.size = int(stops[-1])
 
     def zeros(self) -> Array:
         """The tally of no samples."""
-        return np.concatenate([np.zeros(_STATES), *self._zeros])
+        return np.zeros(self.size)
 
     def of(self, outputs: Array, targets: Array, weights: Array, losses: Array) -> Array:
         """The tally of one shard, given its outputs (n, units) and per-sample losses (n,)."""
@@ -40,6 +40,20 @@ class Tally:
         for metric, part in zip(self.metrics, self._slices, strict=True):
             metric.add(vector[part], outputs, own, weights)
         return vector
+
+    def renewed(self, vector: Array) -> Array:
+        """A vector as it is laid out now: checkpoints before 2026-11 have whole matrices where `Counted` has sums."""
+        k = self.outputs
+        lengths = [k * k if isinstance(metric, Counted) else metric.length(k) for metric in self.metrics]
+        if len(vector) == self.size or len(vector) != _STATES + sum(lengths):
+            return vector
+        parts = [vector[:_STATES]]
+        for metric, state in zip(self.metrics, np.split(vector[_STATES:], np.cumsum(lengths)[:-1]), strict=True):
+            if isinstance(metric, Counted):
+                matrix = state.reshape(k, k)
+                state = np.concatenate([matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1)])
+            parts.append(state)
+        return np.concatenate(parts)
 
     @staticmethod
     def normalizer(vector: Array) -> float:

@@ -6,10 +6,13 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TypeVar
+
+from cnntrain.core.threads import start
 
 CACHE = Path("runs/.cache")  # where decoded files are kept, in the working directory as runs are
 
@@ -43,25 +46,53 @@ class Reader:
     warn: Callable[[str], None] = _nothing
 
     def map(self, function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Generator[_Result, None, None]:
-        """function(item) of every item, in order, computed by the threads a little ahead of the consumer."""
-        waiting: deque[Future[_Result]] = deque()
-        remaining, over = iter(items), threading.Event()
+        """function(item) of every item, in order, computed by the threads a little ahead of the consumer.
 
-        def wanted(item: _Item) -> _Result:
+        By those that the system gives; where it gives none, here and when it is taken.
+        """
+        inbox: SimpleQueue[tuple[Future[_Result], _Item] | None] = SimpleQueue()
+        over = threading.Event()
+
+        def serve() -> None:
             _here.over = over
-            return function(item)
+            while (job := inbox.get()) is not None:
+                _carry_out(function, *job)
 
-        with ThreadPoolExecutor(self.threads, "cnntrain-read") as pool:
-            try:
-                for item in itertools.islice(remaining, self.threads * _AHEAD):
-                    waiting.append(pool.submit(wanted, item))
-                while waiting:
-                    yield waiting.popleft().result()
-                    waiting.extend(pool.submit(wanted, item) for item in itertools.islice(remaining, 1))
-            finally:
-                over.set()
-                for future in waiting:
-                    future.cancel()
+        def submit(item: _Item) -> Future[_Result]:
+            future: Future[_Result] = Future()
+            inbox.put((future, item))
+            return future
+
+        names = [f"cnntrain-read-{number}" for number in range(self.threads)]
+        threads = start([threading.Thread(target=serve, name=name, daemon=True) for name in names])
+        if not threads:
+            yield from map(function, items)
+            return
+        waiting: deque[Future[_Result]] = deque()
+        remaining = iter(items)
+        try:
+            for item in itertools.islice(remaining, len(threads) * _AHEAD):
+                waiting.append(submit(item))
+            while waiting:
+                yield waiting.popleft().result()
+                waiting.extend(submit(item) for item in itertools.islice(remaining, 1))
+        finally:
+            over.set()
+            for future in waiting:
+                future.cancel()
+            for _ in threads:
+                inbox.put(None)
+            for thread in threads:
+                thread.join()
+
+
+def _carry_out(function: Callable[[_Item], _Result], future: Future[_Result], item: _Item) -> None:
+    """Compute what a future waits for, unless nobody waits any more."""
+    if future.set_running_or_notify_cancel():
+        try:
+            future.set_result(function(item))
+        except BaseException as error:
+            future.set_exception(error)
 
 
 ALONE = Reader()

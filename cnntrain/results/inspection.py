@@ -12,6 +12,7 @@ from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.errors import CheckpointError
 from cnntrain.engine.examination import Extremes
 from cnntrain.network import build
+from cnntrain.network.tally import TALLIES
 from cnntrain.rundir.checkpoint import Checkpoint, find, read
 from cnntrain.trained import saved
 
@@ -73,5 +74,8 @@ def _declared(checkpoint: Checkpoint) -> dict[str, tuple[Shape, npt.DTypeLike]]:
         declared |= {f"slot/{slot}/{name}": parameters[name] for name in trained}
     if loaded.experiment.train.average:
         declared |= {f"average/{name}": kind for name, kind in parameters.items()}
-    tally = ((network.tally.size,), np.float64)
-    return declared | {"metric/epoch": tally, "metric/interval": tally}
+    for name in TALLIES:
+        array, size = checkpoint.arrays.get(name), network.tally.size
+        earlier = array is not None and array.ndim == 1 and len(network.tally.renewed(array)) == size
+        declared[name] = ((len(array) if array is not None and earlier else size,), np.float64)
+    return declared

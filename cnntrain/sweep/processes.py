@@ -114,7 +114,13 @@ def train(sweep: Sweep, folder: Path, threads: int, processes: int, watch: Watch
                 share = max((threads - processes_.threads) // slots, 1)
                 standing = due[0]
                 waiting.remove(standing)
-                processes_.start(standing, sweep.arguments(standing.cell, folder), share)
+                try:
+                    processes_.start(standing, sweep.arguments(standing.cell, folder), share)
+                except BlockingIOError:  # a limit of processes (ulimit -u, pids.max): it waits until another has ended
+                    if not processes_.running:
+                        raise
+                    waiting.insert(0, standing)
+                    break
             processes_.look()
             if interrupts.save:
                 interrupts.save = False
@@ -241,8 +247,10 @@ def _prepare() -> None:
     """In a new process, before it becomes cnntrain: heed TERM, and have the system send it when the parent dies.
 
     TERM is how a cell is asked to save and leave, also where whoever started the sweep had it ignored or blocked.
+    USR1, which asks to save, is held back until there is something to be saved.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     if sys.platform == "linux":
         _libc.prctl(_PARENT_DEATH, int(signal.SIGTERM))

@@ -30,6 +30,7 @@ from cnntrain.network.build import Network
 from cnntrain.network.tally import Tally
 from cnntrain.ops.softmax import softmax
 from cnntrain.parts.datasets.base import Dataset, Images, Pixels, joined
+from cnntrain.parts.metrics.confusion import Confusion
 from cnntrain.parts.tasks.base import told
 from cnntrain.reading.reader import CACHE, Reader
 from cnntrain.rundir.checkpoint import find, read
@@ -65,17 +66,19 @@ class Trained:
         replace(checkpoint, arrays=params).expect(
             {f"{source}/{name}": (entry.param.shape, np.float32) for name, entry in layout.entries.items()}
         )
-        needed = memory.needed(self.network.graph, pool.threads, self.network.graph.shard, 0, training=False)
+        data_source = cast(Dataset, self.loaded.experiment.data.source)
+        self.description = self.description.named(data_source.target_names())
+        self.tally = _full_tally(self.network, self.description)
+        needed = memory.needed(
+            self.network.graph, pool.threads, self.network.graph.shard, 0, training=False, tally=self.tally.size
+        )
         if needed > machine.available():
             raise CheckpointError(
                 f"{self.path} describes a network that needs {machine.human(needed)} of memory, this machine has "
                 f"{machine.human(machine.available())}. Use a machine with more"
             )
-        data_source = cast(Dataset, self.loaded.experiment.data.source)
-        self.description = self.description.named(data_source.target_names())
         self.own = Own(checkpoint, self.loaded)
         self.unseen = Unseen(self.path, data_source, self.description, self.network.task)
-        self.tally = _full_tally(self.network, self.description)
         self.engine = Engine(self.network.graph, self.tally, pool, seed=self.loaded.experiment.seed)
         for name, view in layout.views(self.engine.params).items():
             view[...] = checkpoint.arrays[f"{source}/{name}"]
@@ -101,11 +104,16 @@ class Trained:
             build_data.check_split(self.loaded, chosen, images, indices, source)
             images = self.unseen.by_name(images, f"the {chosen} split")
             self.check_scale(images.pixels, f"the {chosen} split")
-        values = self.tally.values(self.engine.evaluate(Samples(images, indices, self.transforms)))
+        judged = np.zeros(len(indices), np.int64)
+
+        def collect(start: int, outputs: Array, targets: Array) -> None:
+            judged[start : start + len(outputs)] = self.network.task.judged(outputs, targets)
+
+        values = self.tally.values(self.engine.evaluate(Samples(images, indices, self.transforms), collect))
         where = {"checkpoint": str(self.path), "weights": self.weights} | (
             {} if place is None else {"data": str(place)}
         )
-        further = self.network.task.breakdown(values, self.description)
+        further = self.network.task.breakdown(judged, self.description)
         return where | {"split": chosen, "samples": len(indices)} | values | further
 
     def _split(self, split: str) -> tuple[Images, Array]:
@@ -261,8 +269,8 @@ def check_override(override: str) -> None:
 
 
 def _full_tally(network: Network, data: Description) -> Tally:
-    """The metrics of training, and what an evaluation always has for the task."""
-    metrics = {metric.label(): metric for metric in network.tally.metrics}
+    """The metrics of training, and what an evaluation always has for the task; but the matrix is in its breakdown."""
+    metrics = {metric.label(): metric for metric in network.tally.metrics if not isinstance(metric, Confusion)}
     for metric in (make("metrics", name) for name in network.task.evaluated(data)):
         metrics.setdefault(metric.label(), metric)
     each = PerValue(network.task, data)

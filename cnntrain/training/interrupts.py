@@ -5,6 +5,9 @@ SIGUSR1 asks it to save and go on. Before there is a step to finish, the first o
 Nothing is ever saved from inside a handler. A signal that was ignored when the process started, as nohup and shells
 do for background jobs, stays ignored. But signals are not blocked, and SIGCHLD is not ignored, as some daemons and job
 runners leave them to what they start: nobody would learn how a child ended.
+
+SIGUSR1 is blocked outside, by the program's beginning: a session that is just beginning or ending has nothing
+to save, and must not die of the wish. What each signal does is a table in cli/README.md.
 """
 
 from __future__ import annotations

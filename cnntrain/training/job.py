@@ -100,8 +100,18 @@ def make_job(loaded: Loaded, threads: int | None, console: Console, check: Prech
 def check_memory(loaded: Loaded, network: Network, threads: int) -> int:
     """Bytes a training run needs beside its data. Raises ConfigError where the machine does not have them."""
     slots = vectors(loaded.experiment)
-    needed = memory.needed(network.graph, threads, loaded.experiment.train.batch_size, slots)
+    needed = memory.needed(network.graph, threads, loaded.experiment.train.batch_size, slots, tally=network.tally.size)
     available = machine.available()
+    counting = needed - memory.needed(network.graph, threads, loaded.experiment.train.batch_size, slots)
+    if needed > available and counting > needed / 2:
+        largest = max(network.tally.metrics, key=lambda metric: metric.length(network.tally.outputs))
+        raise problem(
+            loaded,
+            "train.metrics",
+            f"training needs {machine.human(needed)} of memory, {machine.human(counting)} of it for what metrics count "
+            f"of {network.tally.outputs:,} outputs, most in {largest.label()}; this machine has "
+            f"{machine.human(available)}. Leave {largest.label()} out",
+        )
     if needed > available:
         raise problem(
             loaded,

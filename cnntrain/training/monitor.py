@@ -40,7 +40,7 @@ class Monitor:
         self.larger = {f"{split}/loss": False for split in _splits(validates)}
         self._bounds: dict[str, tuple[float, float]] = {}
         for metric in tally.metrics:
-            if isinstance(metric.value(metric.zeros(max(tally.outputs, 1))), float):
+            if isinstance(metric.value(metric.zeros(min(max(tally.outputs, 1), 2))), float):
                 names = [f"{split}/{metric.label()}" for split in _splits(validates)]
                 self.larger |= dict.fromkeys(names, metric.larger_is_better)
                 self._bounds |= dict.fromkeys(names, metric.bounds)

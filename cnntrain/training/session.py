@@ -217,7 +217,7 @@ def _details(trainer: Trainer, pool: Pool) -> list[str]:
     """What `-v` says before training: versions, threads, sizes."""
     about, job = environment(), trainer.job
     graph, size, shard = job.network.graph, job.loaded.experiment.train.batch_size, trainer.stepper.engine.shard
-    needed = memory.needed(graph, pool.threads, size, vectors(job.loaded.experiment))
+    needed = memory.needed(graph, pool.threads, size, vectors(job.loaded.experiment), tally=job.network.tally.size)
     return [
         f"cnntrain {about['cnntrain']}, Python {about['python']}, NumPy {about['numpy']}, {about['blas']}",
         f"{pool.threads} thread{'s' * (pool.threads != 1)}, {-(-size // shard)} shards a batch of {shard} samples, "
@@ -257,7 +257,7 @@ def _enough_memory(job: Job, threads: int) -> Iterator[None]:
     except MemoryError as error:
         experiment = job.loaded.experiment
         size = experiment.train.batch_size
-        needed = memory.needed(job.network.graph, threads, size, vectors(experiment))
+        needed = memory.needed(job.network.graph, threads, size, vectors(experiment), tally=job.network.tally.size)
         raise OutOfMemoryError(
             f"out of memory: training at batch size {size} on {threads} thread{'s' * (threads > 1)} needs about "
             f"{machine.human(needed)} beside the data. Lower train.batch_size, take fewer --threads, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from cnntrain.config.dump import packages, plain
@@ -10,6 +11,7 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.errors import CheckpointError, DataError
 from cnntrain.data.fingerprint import changes, difference, fingerprint
 from cnntrain.data.loader import arrays_of
+from cnntrain.network.tally import TALLIES
 from cnntrain.rundir.checkpoint import Checkpoint
 from cnntrain.rundir.environment import environment
 from cnntrain.training.job import Job
@@ -86,7 +88,7 @@ class State:
         if stepper.average:
             arrays |= {f"average/{name}": view for name, view in layout.views(stepper.average.vector).items()}
         arrays |= arrays_of(self._job.data.eval_transforms)
-        return arrays | {"metric/epoch": self.epoch_tally, "metric/interval": self.interval_tally}
+        return arrays | dict(zip(TALLIES, (self.epoch_tally, self.interval_tally), strict=True))
 
     def restore(self, checkpoint: Checkpoint, allow_data_change: bool = False) -> None:
         """Go on from a checkpoint. Raises CheckpointError or DataError if it is for another network or other data."""
@@ -100,6 +102,9 @@ class State:
             average.count = checkpoint.meta["average"]["count"]
         if "optimizer" in checkpoint.meta:
             checkpoint.require(optimizer__carried=float)
+        tally, found = self._job.network.tally, checkpoint.arrays
+        tallies = {name: tally.renewed(found[name]) for name in TALLIES if name in found}
+        checkpoint = replace(checkpoint, arrays=found | tallies)
         checkpoint.expect({name: (array.shape, array.dtype) for name, array in mine.items()})
         meta = checkpoint.meta
         step, closed, finished = (meta["position"].get(key) for key in ("step", "closed", "finished"))

@@ -10,15 +10,23 @@ import numpy as np
 import pytest
 
 from cnntrain.cli import mistakes
+from cnntrain.ops.confused import Confused
 from cnntrain.parts.tasks.classify import per_class
 
 CLASSES = ("cat", "dog", 'a, "b"')
 CONFUSION = [[4.0, 1.0, 0.0], [2.0, 3.0, 0.0], [0.0, 0.0, 0.0]]  # nothing is of the third, or taken for it
 
 
+def evaluated(matrix, names=CLASSES):
+    """What an evaluation says of samples with this confusion matrix."""
+    counts = np.array(matrix, np.int64)
+    confused = Confused(np.repeat(np.arange(counts.size), counts.ravel()), len(names))
+    return {"confusion": confused.matrix().astype(float).tolist(), "per_class": per_class(names, confused)}
+
+
 def test_each_class_has_the_figures_of_scikit_learn():
     """classification_report of scikit-learn 1.9 says 0.8, 0.6667, 0.7273 and 0.6, 0.75, 0.6667 for this matrix."""
-    rows = per_class(CLASSES, CONFUSION)
+    rows = evaluated(CONFUSION)["per_class"]
     assert [row["samples"] for row in rows] == [5, 5, 0]
     assert [rows[0][key] for key in ("recall", "precision", "f1")] == pytest.approx([0.8, 4 / 6, 8 / 11])
     assert [rows[1][key] for key in ("recall", "precision", "f1")] == pytest.approx([0.6, 0.75, 2 / 3])
@@ -27,7 +35,7 @@ def test_each_class_has_the_figures_of_scikit_learn():
 
 def test_as_text(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    assert mistakes.text(per_class(CLASSES, CONFUSION), CONFUSION).splitlines() == [
+    assert mistakes.text(evaluated(CONFUSION)).splitlines() == [
         "class   samples  recall  precision      f1",
         "------  -------  ------  ---------  ------",
         "cat           5  0.8000     0.6667  0.7273",
@@ -44,7 +52,7 @@ def test_as_text(monkeypatch):
 
 def test_a_matrix_too_wide_becomes_the_most_frequent_mistakes(monkeypatch):
     monkeypatch.setenv("COLUMNS", "30")
-    lines = mistakes.text(per_class(CLASSES, CONFUSION), CONFUSION).splitlines()
+    lines = mistakes.text(evaluated(CONFUSION)).splitlines()
     assert lines[6:] == [
         "class  taken for  samples",
         "-----  ---------  -------",
@@ -52,14 +60,14 @@ def test_a_matrix_too_wide_becomes_the_most_frequent_mistakes(monkeypatch):
         "cat    dog              1",
     ]
     right = [[5.0, 0, 0], [0, 5.0, 0], [0, 0, 0]]
-    assert len(mistakes.text(per_class(CLASSES, right), right).splitlines()) == 5  # nothing was mistaken
+    assert len(mistakes.text(evaluated(right)).splitlines()) == 5  # nothing was mistaken
     many = np.ones((60, 60))
-    lines = mistakes.text(per_class([str(i) for i in range(60)], many.tolist()), many.tolist()).splitlines()
+    lines = mistakes.text(evaluated(many, [str(i) for i in range(60)])).splitlines()
     assert len(lines) == 62 + 1 + 2 + mistakes.LISTED
 
 
 def test_as_csv():
-    head, *rows = csv.reader(io.StringIO(mistakes.as_csv(per_class(CLASSES, CONFUSION), CONFUSION)))
+    head, *rows = csv.reader(io.StringIO(mistakes.as_csv(evaluated(CONFUSION))))
     assert head == [
         "class",
         "samples",
@@ -79,6 +87,6 @@ def test_as_csv():
 def test_eval_prints_all_three_alike(cnntrain, finished):
     document = json.loads(cnntrain("eval", finished, "--json").out)
     text = cnntrain("eval", finished).out
-    assert text.endswith(mistakes.text(document["per_class"], document["confusion"]) + "\n")
-    assert cnntrain("eval", finished, "--csv").out == mistakes.as_csv(document["per_class"], document["confusion"])
+    assert text.endswith(mistakes.text(document) + "\n")
+    assert cnntrain("eval", finished, "--csv").out == mistakes.as_csv(document)
     assert cnntrain("eval", finished, "--csv", "--json").code == 2

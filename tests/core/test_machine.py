@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from cnntrain.core import machine
+from cnntrain.core.control_groups import Limits
 
 
 def test_a_limit_of_the_process_counts_where_it_is_less_than_the_machine(monkeypatch):
@@ -18,16 +22,47 @@ def test_a_limit_of_the_process_counts_where_it_is_less_than_the_machine(monkeyp
         assert machine.available() == expected
 
 
-def test_so_does_the_limit_of_a_container(monkeypatch, tmp_path):
-    without = machine.available()
-    unlimited, limited = tmp_path / "memory.max", tmp_path / "limit_in_bytes"
-    unlimited.write_text("max\n")
-    limited.write_text("1000000\n")
-    monkeypatch.setattr(machine, "_CONTAINER", (unlimited, tmp_path / "none"))
-    assert machine.available() == without
-    monkeypatch.setattr(machine, "_CONTAINER", (unlimited, limited))
+def test_so_does_the_limit_of_a_control_group(monkeypatch):
+    monkeypatch.setattr(machine, "limits", Limits)
+    assert machine.available() > 10**8
+    monkeypatch.setattr(machine, "limits", lambda: Limits(memory=1_000_000.0))
     assert machine.available() == 1_000_000
     assert machine.free() == 0  # this process has more than that already
+    monkeypatch.setattr(machine, "limits", lambda: Limits(memory=10.0**12, free=5_000.0))
+    assert machine.free() == 5_000
+
+
+@pytest.mark.parametrize(
+    ("processors", "processes", "expected"),
+    [
+        (math.inf, math.inf, 16),
+        (2.0, math.inf, 2),
+        (1.5, math.inf, 2),
+        (0.1, math.inf, 1),
+        (64.0, math.inf, 16),
+        (math.inf, 9.0, 4),
+        (3.0, 100.0, 3),
+        (math.inf, 0.0, 1),
+    ],
+)
+def test_a_container_says_how_many_threads_have_time_and_room(monkeypatch, processors, processes, expected):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
+    monkeypatch.setattr(machine, "limits", lambda: Limits(processors=processors, processes=processes))
+    assert machine.threads() == expected
+    assert machine.threads(12) == 12  # who asks knows
+
+
+def test_there_is_room_for_the_libraries_or_one_line():
+    program = "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]),) * 2)\n"
+    program += "from cnntrain.cli import main; sys.exit(main(['check', 'none.yaml']))"
+    for megabytes in (40, 60, 80, 100, 120):
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(megabytes * 10**6)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 7, done.stderr
+        assert done.stdout == ""
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert "ulimit -v" in done.stderr
 
 
 def test_what_a_process_holds_grows_and_what_is_free_is_within_the_machine():
@@ -40,6 +75,7 @@ def test_what_a_process_holds_grows_and_what_is_free_is_within_the_machine():
 
 def test_threads_are_those_asked_for_or_those_this_process_may_use(monkeypatch):
     assert machine.threads(3) == 3
+    monkeypatch.setattr(machine, "limits", Limits)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 5}, raising=False)
     assert machine.threads() == machine.threads(None) == 2
     monkeypatch.delattr(os, "sched_getaffinity")

@@ -14,9 +14,11 @@ from cnntrain.core.errors import ConfigError
 from cnntrain.core.registry import make
 from cnntrain.engine import engine as engine_module
 from cnntrain.engine import memory, rows, update
+from cnntrain.engine.engine import Engine
 from cnntrain.engine.plan import Plan
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.update import BLOCK, Updater
+from cnntrain.network.tally import Tally
 from tests.support.experiments import run, write
 from tests.support.networks import declared, engine_of, everything, graph_of, random_batch
 
@@ -117,3 +119,53 @@ def test_a_huge_batch_is_refused_too(tmp_path):
         ConfigError, match=r"training needs [\d.]+ TB of memory for 404 parameters at batch size 2000000000"
     ):
         run(write(tmp_path, text), tmp_path / "run", threads=2)
+
+
+def tallied(*metrics: str, classes: int = 500) -> Tally:
+    return Tally(make("losses", "cross_entropy"), [make("metrics", name) for name in metrics], classes)
+
+
+def test_evaluation_takes_no_more_memory_for_more_samples():
+    """And folds what shards count as they come: 500 classes are 2 MB of a confusion matrix a shard."""
+    shape, layers = (1, 1, 4), [declared("flatten"), declared("dense", units=500)]
+    peaks = []
+    with Pool(2) as pool:
+        for samples in (256, 4096):
+            engine = Engine(graph_of(layers, shape), tallied("f1", "mcc", "confusion"), pool, shard=8)
+            batch = random_batch(samples, shape, classes=500)
+            engine.evaluate(batch)
+            tracemalloc.start()
+            engine.evaluate(batch)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    matrix = 500 * 500 * 8
+    assert peaks[1] < peaks[0] + 6 * matrix  # the tree is four levels higher
+    assert peaks[1] < 20 * matrix  # there are 512 shards
+
+
+def test_tallies_are_counted():
+    graph = graph_of(UNITS, SHAPE)
+    none = memory.needed(graph, 2, 64, slots=1)
+    small, large = (memory.needed(graph, 2, 64, slots=1, tally=tallied(name).size) for name in ("f1", "confusion"))
+    assert none < small < none + 2e6
+    shards = -(-64 // graph.shard)
+    assert large - none > (shards + 4) * 500 * 500 * 8
+    only = memory.needed(graph, 2, graph.shard, 0, training=False, tally=tallied("confusion").size)
+    assert only - memory.needed(graph, 2, graph.shard, 0, training=False) == 18 * tallied("confusion").size * 8
+
+
+def test_a_metric_that_counts_a_matrix_of_very_many_classes_is_refused_before_it_starts(tmp_path):
+    classes = 60_000  # 29 GB a matrix
+    pixels, labels = np.zeros((classes, 1, 1, 1), np.uint8), np.arange(classes)
+    np.savez(tmp_path / "many.npz", x_train=pixels, y_train=labels)
+    text = f"""\
+data: {{source: {{type: npz, path: {tmp_path}/many.npz}}}}
+model: {{layers: [flatten, {{type: dense, units: auto}}]}}
+train: {{epochs: 1, batch_size: 64, metrics: [accuracy, f1, confusion]}}
+"""
+    with pytest.raises(ConfigError) as raised:
+        run(write(tmp_path, text), tmp_path / "run", threads=2)
+    (problem,) = raised.value.problems
+    assert problem.where.line == 3
+    assert re.search(r"[\d.]+ [GT]B of it for what metrics count of 60,000 outputs, most in confusion", problem.message)
+    assert problem.message.endswith("Leave confusion out")

@@ -70,8 +70,9 @@ MUTANTS = [
         "written in place",
         files._replace,
         Bug(
-            "with _temporary(A.parent) as B: ...",
-            "with contextlib.nullcontext(A) as B:\n    os.unlink(A)\n    ...",
+            "A, B = _create_owned(_)",
+            "A, B = N(), os.open(N(), os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)",
+            given="_ = N()",
         ),
         KILLED,
     ),
@@ -98,7 +99,7 @@ MUTANTS = [
         Bug("A = A[_:]", "return"),
         test_files.test_short_writes_are_continued,
     ),
-    Mutant("temporary files left", files._temporary, Bug("os.unlink(_)", "pass"), EVERY_FAULT),
+    Mutant("temporary files left", files._removed_on_failure, Bug("os.unlink(_)", "pass"), EVERY_FAULT),
     Mutant(
         "torn line kept",
         AppendLog._last_line_end,

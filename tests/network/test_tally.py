@@ -102,3 +102,22 @@ def test_a_loss_that_is_not_finite_shows_in_the_mean(poison):
     of = tally("accuracy")
     vector = of.of(np.eye(CLASSES), np.arange(CLASSES), np.ones(CLASSES), np.array([1.0, poison, 1.0, 1.0]))
     assert not math.isfinite(of.mean_loss(vector + of.of(*samples(8, 0))))
+
+
+def test_a_tally_of_before_is_laid_out_anew():
+    """Checkpoints had the whole confusion matrix of every metric that needs its sums alone."""
+    of = tally("accuracy", "f1", "confusion", "mcc")
+    outputs, targets, weights, losses = samples(40, 3)
+    vector = of.of(outputs, targets, weights, losses)
+    matrix = np.zeros((CLASSES, CLASSES))
+    np.add.at(matrix, (targets, outputs.argmax(axis=1)), weights)
+    before = np.concatenate([vector[:5], matrix.ravel(), matrix.ravel(), matrix.ravel()])
+    assert np.array_equal(of.renewed(before), vector)
+    assert of.renewed(vector) is vector
+    assert len(of.renewed(before[:-1])) == len(before) - 1  # neither: whoever reads it says so
+
+
+def test_no_metric_but_the_matrix_itself_grows_with_the_square_of_the_classes():
+    for metric in ALL:
+        few, many = len(metric.zeros(100)), len(metric.zeros(1000))
+        assert many <= 10 * few or metric.name_in_config == "confusion", metric

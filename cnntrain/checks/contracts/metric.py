@@ -36,6 +36,7 @@ def has_states_that_add(metric: Metric) -> None:
     parts = [slice(0, 1), slice(1, 25), slice(25, 40)]
     merged = sum(state_of(metric, outputs[part], targets[part], weights[part]) for part in parts)
     hold(whole.dtype == np.float64 and whole.ndim == 1, f"its state is {whole.dtype}, {whole.ndim}-D: float64, 1-D")
+    hold(metric.length(CLASSES) == len(whole) and not metric.zeros(CLASSES).any(), "it does not begin with its zeros")
     close(merged, whole, "the sum of the states of parts is not the state of the whole", rtol=1e-13)
     one_state = metric.zeros(CLASSES)
     for part in parts:

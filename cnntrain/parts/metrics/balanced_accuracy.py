@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.registry import register
-from cnntrain.parts.metrics.base import Counted, divided, matrix_of
+from cnntrain.parts.metrics.base import Counted, counts_of, divided
 
 
 @register("balanced_accuracy")
@@ -20,7 +20,6 @@ class BalancedAccuracy(Counted):
 
     def value(self, state: Array) -> float:
         """NaN of nothing."""
-        matrix = matrix_of(state)
-        true = matrix.sum(axis=1)
-        recalls = divided(matrix.diagonal(), true)[true > 0]
+        found, _, true = counts_of(state)
+        recalls = divided(found, true)[true > 0]
         return float(recalls.mean()) if len(recalls) else math.nan

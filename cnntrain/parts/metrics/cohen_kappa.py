@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.registry import register
-from cnntrain.parts.metrics.base import Counted, matrix_of
+from cnntrain.parts.metrics.base import Counted, counts_of
 
 
 @register("cohen_kappa")
@@ -24,10 +24,10 @@ class CohenKappa(Counted):
 
     def value(self, state: Array) -> float:
         """1 for perfect agreement, 0 for chance."""
-        matrix = matrix_of(state)
-        total = float(matrix.sum())
+        found, predicted, true = counts_of(state)
+        total = float(true.sum())
         if not total:
             return math.nan
-        observed = float(matrix.trace()) / total
-        expected = float(matrix.sum(axis=0) @ matrix.sum(axis=1)) / total**2
+        observed = float(found.sum()) / total
+        expected = float(predicted @ true) / total**2
         return (observed - expected) / (1 - expected) if expected < 1 else math.nan

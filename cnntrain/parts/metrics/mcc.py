@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.registry import register
-from cnntrain.parts.metrics.base import Counted, matrix_of
+from cnntrain.parts.metrics.base import Counted, counts_of
 
 
 @register("mcc")
@@ -25,10 +25,10 @@ class MCC(Counted):
 
     def value(self, state: Array) -> float:
         """1 for perfect agreement, 0 for chance."""
-        matrix = matrix_of(state)
-        predicted, true, total = matrix.sum(axis=0), matrix.sum(axis=1), float(matrix.sum())
+        found, predicted, true = counts_of(state)
+        total = float(true.sum())
         if not total:
             return math.nan
-        covariance = float(matrix.trace()) * total - float(true @ predicted)
+        covariance = float(found.sum()) * total - float(true @ predicted)
         spread = (total**2 - float(predicted @ predicted)) * (total**2 - float(true @ true))
         return covariance / math.sqrt(spread) if spread > 0 else 0.0

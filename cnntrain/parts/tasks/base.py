@@ -222,8 +222,12 @@ class Task(Part):
         """Metrics that an evaluation always has, beside those of training; not computed in training steps."""
         raise NotImplementedError
 
-    def breakdown(self, values: dict[str, Any], data: Description) -> dict[str, Any]:
-        """Further entries of an evaluation, such as "per_class", that follow from its metrics."""
+    def judged(self, outputs: Array, targets: Array) -> Array:
+        """What an evaluation keeps of each sample for its breakdown: a number, int64 (n,)."""
+        return np.zeros(len(outputs), np.int64)
+
+    def breakdown(self, judged: Array, data: Description) -> dict[str, Any]:
+        """Further entries of an evaluation, such as "per_class", that follow from what was `judged`."""
         return {}
 
     def apart(self, outputs: Array, targets: Array) -> Array:

@@ -13,13 +13,19 @@ from cnntrain.core.description import CLASSES, Description
 from cnntrain.core.display import Answer, Bars, Gallery, Line, Matrix, Percentage, Plot, Section, Table, narrow, percent
 from cnntrain.core.registry import register
 from cnntrain.ops.argmax import taken_for
+from cnntrain.ops.confused import Confused, places_of
 from cnntrain.ops.softmax import softmax
 from cnntrain.parts.tasks.base import Evaluation, Explained, Start, Task
 
 BINS = 15  # of confidence: as many as the metric calibration_error has by default
 SHOWN = 24  # mistakes
 _LISTED = 12  # classes that are named in a comment
+LARGEST = 1000  # classes of which an evaluation has the whole confusion matrix
+MOST = 1000  # mistakes it has instead, where there are more classes
+BLOCK = 2**22  # outputs whose probabilities are held at a time, 32 MB in float64
 _PAIRS = 12  # of the classes most often confused
+_WIDEST, _CHOSEN = 100, 24  # classes whose matrix a report shows; how many it chooses where there are more
+_LONGEST = 200  # classes a report lists
 
 
 @register("classify")
@@ -114,12 +120,28 @@ class Classify(Task):
         )
 
     def evaluated(self, data: Description) -> tuple[str, ...]:
-        """Accuracy and the confusion matrix, and top-5 accuracy where there are more than 5 classes."""
-        return ("accuracy", "error", *(("top_k",) if len(data.classes) > 5 else ()), "confusion")
+        """Accuracy, and top-5 accuracy where there are more than 5 classes."""
+        return ("accuracy", "error", *(("top_k",) if len(data.classes) > 5 else ()))
 
-    def breakdown(self, values: dict[str, Any], data: Description) -> dict[str, Any]:
-        """For each class: samples, recall, precision and F1."""
-        return {"per_class": per_class(data.classes, values["confusion"])}
+    def judged(self, outputs: Array, targets: Array) -> Array:
+        """Where each sample stands in the confusion matrix."""
+        return places_of(targets, taken_for(outputs, targets), outputs.shape[1])
+
+    def breakdown(self, judged: Array, data: Description) -> dict[str, Any]:
+        """For each class: samples, recall, precision and F1; and the confusion matrix.
+
+        Of more than LARGEST classes the most frequent mistakes instead, for a matrix would be of millions of zeros.
+        """
+        confused, names = Confused(judged, len(data.classes)), data.classes
+        entries: dict[str, Any] = {}
+        if len(names) <= LARGEST:
+            entries["confusion"] = confused.matrix().astype(np.float64).tolist()
+        else:
+            entries["mistakes"] = [
+                {"class": names[true], "taken_for": names[guess], "samples": count}
+                for true, guess, count in confused.mistakes(MOST)
+            ]
+        return entries | {"per_class": per_class(names, confused)}
 
     def reported(self, data: Description) -> tuple[str, ...]:
         """The usual ones that are one number."""
@@ -145,7 +167,7 @@ class Classify(Task):
         """The surest right answers, of different classes, then the worst wrong ones; with the predicted score."""
         judged = _Judged(evaluation)
         hits = np.flatnonzero(judged.right)
-        surest = hits[np.argsort(-judged.probabilities[hits].max(axis=1), kind="stable")]
+        surest = hits[np.argsort(-judged.confidence[hits], kind="stable")]
         _, firsts = np.unique(judged.labels[surest], return_index=True)
         count = min(right, len(firsts))
         spread = firsts[np.linspace(0, len(firsts) - 1, count).round().astype(int)] if len(firsts) else []
@@ -161,13 +183,23 @@ class _Judged:
 
     @functools.cached_property
     def logs(self) -> Array:
-        """The logarithms of the probabilities (n, classes), float64."""
-        return softmax(self.outputs.astype(np.float64))[1]
+        """The logarithms of two probabilities of each sample, float64 (n, 2): of the likeliest class, of the true one.
 
-    @functools.cached_property
-    def probabilities(self) -> Array:
-        """The softmax of the outputs (n, classes), float64."""
-        shares: Array = np.exp(self.logs)
+        Block by block, for those of all classes would be twice what the outputs are.
+        """
+        logs = np.empty((len(self.labels), 2))
+        block = max(1, BLOCK // max(1, self.outputs.shape[1]))
+        for start in range(0, len(logs), block):
+            part = softmax(self.outputs[start : start + block].astype(np.float64))[1]
+            rows = np.arange(len(part))
+            logs[start : start + block, 0] = part[rows, self.predicted[start : start + block]]
+            logs[start : start + block, 1] = part[rows, self.labels[start : start + block]]
+        return logs
+
+    @property
+    def confidence(self) -> Array:
+        """The probability of the likeliest class of each sample (n,)."""
+        shares: Array = np.exp(self.logs[:, 0])
         return shares
 
     @functools.cached_property
@@ -182,32 +214,30 @@ class _Judged:
         return found
 
     @functools.cached_property
-    def confusion(self) -> Array:
-        """The confusion matrix: how many samples of each class (row) were predicted as each class (column)."""
+    def confused(self) -> Confused:
+        """How many samples of each class were predicted as which."""
         k = len(self.classes)
-        return np.bincount(self.labels * k + self.predicted, minlength=k * k).reshape(k, k)
+        return Confused(places_of(self.labels, self.predicted, k), k)
 
     @functools.cached_property
     def mistakes(self) -> Array:
         """Positions of the misclassified samples, the worst first: by -log p(true class)."""
-        losses = -self.logs[np.arange(len(self.labels)), self.labels]
-        order = np.argsort(-losses, kind="stable")
+        order = np.argsort(self.logs[:, 1], kind="stable")
         return order[~self.right[order]]
 
     def caption(self, position: int) -> tuple[str, ...]:
         """The class predicted for a sample, with its probability, and the true class."""
         said, true = int(self.predicted[position]), int(self.labels[position])
-        shares, names = self.probabilities[position], self.classes
-        answer = f"{names[said]} · {percent(shares[said])}"
-        return (answer, "right", "") if said == true else (answer, f"is {names[true]} · {percent(shares[true])}", "")
+        likeliest, own = np.exp(self.logs[position]).tolist()
+        answer = f"{self.classes[said]} · {percent(likeliest)}"
+        return (answer, "right", "") if said == true else (answer, f"is {self.classes[true]} · {percent(own)}", "")
 
 
-def bins(probabilities: Array, right: Array) -> Array:
+def bins(confidence: Array, right: Array) -> Array:
     """For each bin of confidence: the samples, their mean confidence and their accuracy; (3, BINS), 0 where empty.
 
     A boundary belongs to the bin below, as in the metric calibration_error.
     """
-    confidence = probabilities.max(axis=1)
     place = np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], confidence)
     counts, sure, hits = (np.bincount(place, what, minlength=BINS) for what in (None, confidence, right))
     return np.stack([counts, sure / np.maximum(counts, 1), hits / np.maximum(counts, 1)])
@@ -215,7 +245,7 @@ def bins(probabilities: Array, right: Array) -> Array:
 
 def _calibration(judged: _Judged) -> Section:
     """The reliability diagram (of the samples the network is 80 % sure of, are 80 % right?) and its numbers."""
-    counts, sure, hits = bins(judged.probabilities, judged.right)
+    counts, sure, hits = bins(judged.confidence, judged.right)
     there = counts > 0
     diagonal = np.array([0, 1])
     drawn = (
@@ -236,30 +266,37 @@ def _calibration(judged: _Judged) -> Section:
 
 
 def _confusion(judged: _Judged) -> Section:
-    """The matrix, and the pairs most often confused."""
-    matrix, classes = judged.confusion, judged.classes
-    off = np.where(np.eye(len(matrix), dtype=bool), 0, matrix)
-    order = np.argsort(-off, axis=None, kind="stable")[:_PAIRS]
-    pairs = [divmod(int(place), len(matrix)) for place in order]
+    """The matrix, of many classes that of those with the most mistakes; and the pairs most often confused."""
+    confused, classes = judged.confused, judged.classes
     rows = [
-        [classes[i], classes[j], f"{off[i, j]:,}", percent(off[i, j] / matrix[i].sum())] for i, j in pairs if off[i, j]
+        [classes[i], classes[j], f"{count:,}", percent(count / confused.of_class[i])]
+        for i, j, count in confused.mistakes(_PAIRS)
     ]
+    shown = np.arange(len(classes)) if len(classes) <= _WIDEST else confused.worst(_CHOSEN)
     header = ["true", "taken for", "samples", "of the class"]
     content: list[Matrix | Table] = [
-        Matrix("confusion", "confusion", matrix, classes),
+        Matrix("confusion", "confusion", confused.matrix(shown), tuple(classes[i] for i in shown.tolist())),
         Table(header, rows, right={2, 3}, title="Most often confused"),
     ]
     note = "A row holds the samples of one class, in the columns of the predicted classes; the diagonal is right."
+    if len(shown) < len(classes):
+        note += f" Shown are the {len(shown)} of {len(classes):,} classes with the most mistakes, among themselves."
     return Section("Confusion", content, note, half=narrow(classes))
 
 
 def _classes(judged: _Judged) -> Section:
-    """Samples, recall, precision and F1 of every class."""
+    """Samples, recall, precision and F1 of every class; of very many, of those with the lowest F1."""
+    fared = per_class(judged.classes, judged.confused)
+    if len(fared) > _LONGEST:
+        known = [row for row in fared if row["samples"]]
+        fared = sorted(known, key=lambda row: row["f1"])[:_LONGEST]
     rows = [
         [row["class"], f"{row['samples']:,}", *(Percentage(row[key]) for key in ("recall", "precision", "f1"))]
-        for row in per_class(judged.classes, judged.confusion)
+        for row in fared
     ]
     note = "Recall: the share of a class that was found. Precision: the share of what was predicted as it that is it."
+    if len(fared) < len(judged.classes):
+        note += f" Shown are the {len(fared)} of {len(judged.classes):,} classes with the lowest F1."
     table = Table(["class", "samples", "recall", "precision", "F1"], rows, right={1, 2, 3, 4})
     return Section("Classes", [table], note, half=narrow(judged.classes))
 
@@ -274,18 +311,18 @@ def _mistakes(judged: _Judged, split: str) -> Section:
     return Section("Worst mistakes", [gallery], note if len(positions) else "")
 
 
-def per_class(classes: tuple[str, ...], confusion: Any) -> list[dict[str, Any]]:
+def per_class(classes: tuple[str, ...], confused: Confused) -> list[dict[str, Any]]:
     """For each class: samples, how many of them were found (recall), how many found were of it (precision), and F1."""
-    matrix = np.array(confusion)
+    sums = zip(confused.found.tolist(), confused.taken_for.tolist(), confused.of_class.tolist(), strict=True)
     return [
         {
             "class": name,
-            "samples": int(matrix[i].sum()),
-            "recall": _share(matrix[i, i], matrix[i].sum()),
-            "precision": _share(matrix[i, i], matrix[:, i].sum()),
-            "f1": _share(2 * matrix[i, i], matrix[i].sum() + matrix[:, i].sum()),
+            "samples": true,
+            "recall": _share(found, true),
+            "precision": _share(found, predicted),
+            "f1": _share(2 * found, true + predicted),
         }
-        for i, name in enumerate(classes)
+        for name, (found, predicted, true) in zip(classes, sums, strict=True)
     ]
 
 

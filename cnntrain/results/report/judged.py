@@ -20,6 +20,8 @@ from cnntrain.parts.tasks.base import Evaluation
 from cnntrain.rundir.history import Record
 from cnntrain.trained.inference import Trained
 
+BLOCK = 2**22  # outputs that a metric is given at a time
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -45,7 +47,10 @@ class Judged:
         found = {}
         for label, metric in wanted.items():
             state = metric.zeros(network.task.counted(network.data))
-            metric.add(state, self.outputs, self.evaluation.targets, np.ones(len(self.outputs)))
+            block = max(1, BLOCK // max(1, self.outputs[:1].size))
+            for start in range(0, len(self.outputs), block):
+                outputs = self.outputs[start : start + block]
+                metric.add(state, outputs, self.evaluation.targets[start : start + block], np.ones(len(outputs)))
             found[label] = metric.value(state)
         return {label: value for label, value in found.items() if isinstance(value, float)}
 

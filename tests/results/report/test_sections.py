@@ -47,7 +47,7 @@ def losses_of(judged):
 
 def test_the_bins_give_the_calibration_error(judged):
     right = judged.outputs.argmax(axis=1) == judged.evaluation.targets
-    counts, sure, hits = classify.bins(np.exp(log_probabilities(judged.outputs)), right)
+    counts, sure, hits = classify.bins(np.exp(log_probabilities(judged.outputs)).max(axis=1), right)
     assert counts.sum() == len(judged.indices)
     error = (counts * np.abs(sure - hits)).sum() / counts.sum()
     assert error == pytest.approx(judged.metrics()["calibration_error"])

@@ -1,0 +1,66 @@
+"""File systems that lack something: what will be done is tried first, and what is a convenience is gone without."""
+
+from __future__ import annotations
+
+import errno
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from cnntrain.core import files
+from cnntrain.core.errors import StorageError
+
+
+def refusing(number: int, when=lambda *_: True):
+    """A system call that fails with this error where `when` holds of its arguments."""
+
+    def call(real):
+        def instead(*arguments, **options):
+            if when(*arguments):
+                raise OSError(number, os.strerror(number))
+            return real(*arguments, **options)
+
+        return instead
+
+    return call
+
+
+def test_a_file_system_that_renames_over_nothing_is_found_before_training(tmp_path, monkeypatch):
+    """As a checkpoint would be renamed, hours later, over the one before it."""
+    monkeypatch.setattr(
+        os, "replace", refusing(errno.EPERM, lambda _source, target: os.path.exists(target))(os.replace)
+    )
+    with pytest.raises(StorageError, match="cannot write in"):
+        files.probe(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_that_can_is_left_as_it_was(tmp_path):
+    (tmp_path / "kept").write_text("kept")
+    files.probe(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_one_that_tells_no_size_is_not_full(tmp_path, monkeypatch):
+    nothing = SimpleNamespace(f_blocks=0, f_bavail=0, f_frsize=4096)
+    monkeypatch.setattr(os, "statvfs", lambda path: nothing)
+    assert files.free(tmp_path) is None
+    files.require_space(tmp_path, 10**15, "a run")
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_blocks=9, f_bavail=0, f_frsize=4096))
+    with pytest.raises(StorageError, match="has no room for a run"):
+        files.require_space(tmp_path, 1, "a run")
+
+
+@pytest.mark.parametrize("call", ["symlink", "replace"])
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_link_for_convenience_is_gone_without(tmp_path, monkeypatch, call, number):
+    monkeypatch.setattr(os, call, refusing(number)(getattr(os, call)))
+    files.link("run", tmp_path / "latest")
+    assert not list(tmp_path.iterdir())
+
+
+def test_but_a_device_that_fails_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "symlink", refusing(errno.EIO)(os.symlink))
+    with pytest.raises(StorageError, match="cannot link"):
+        files.link("run", tmp_path / "latest")
