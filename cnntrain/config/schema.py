@@ -184,8 +184,7 @@ class TrainConfig:
 class Best:
     """Which checkpoint is kept as best.npz."""
 
-    # the metric that decides; by default `val/loss`, or `train/loss` without validation samples; with `train.average`
-    # `val_average/loss` once there is an average
+    # the metric that decides; by default `val/loss`, `val_average/loss` of averaged weights, or else `train/loss`
     monitor: str | None = None
     # whether smaller or larger is better; `auto` takes larger for accuracies and the like
     mode: Literal["min", "max", "auto"] = "auto"

@@ -244,4 +244,6 @@ def test_what_cannot_be_read_is_counted_of_what_was_asked_for(cnntrain, data, de
     (desk / "list.csv").write_text("path,label\n" + "".join(f"gone/{n}.png,{n % 2}\n" for n in range(6)))
     outcome = cnntrain("check", "my.yaml", "-s", "data.source={type: csv, path: list.csv, size: 8}")
     assert outcome.code == 3
-    assert outcome.error.startswith("6 of 6 files cannot be read, first: gone/0.png")
+    (line,) = outcome.err.splitlines()
+    assert line.startswith("cnntrain: error: 6 of 6 files cannot be read, first: gone/0.png")
+    assert "unreadable (6):" in outcome.out
