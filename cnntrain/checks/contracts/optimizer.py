@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from cnntrain.checks.contracts.base import equal, hold
 from cnntrain.checks.contracts.steps import Descent, gradient, start
+from cnntrain.core.arrays import Array
 from cnntrain.parts.optimizers.base import Block, Lookahead, Optimizer
 
-# What it takes to reach the bottom: steps of AdaDelta and of layer-wise optimizers have sizes of their own.
-RATES = {"adadelta": 20.0, "lars": 1.0}
+# Learning rates, one of which leads to the bottom: steps of AdaDelta and of layer-wise optimizers have other sizes.
+LADDER = (0.1, 0.05, 0.02, 5e-3, 2e-3, 1e-3, 0.5, 1.0, 20.0)
 
 
 def resumes_to_the_bit(optimizer: Optimizer, dtype: Any = np.float32) -> None:
@@ -61,14 +62,38 @@ def leaves_zero_where_all_is_zero(optimizer: Optimizer) -> None:
 
 
 def finds_the_bottom_of_a_parabola(optimizer: Optimizer) -> None:
-    """From 0 to within 0.01, in 600 steps with a learning rate that falls from 0.1 to 0."""
+    """From 0 to within 0.01, in 600 steps with a learning rate of the ladder that falls to 0."""
     steepness, bottom = np.array([0.5, 1, 2, 4]), np.array([0.3, -0.2, 0.1, 0.5])
-    optimizer = dataclasses.replace(optimizer, lr=RATES.get(optimizer.name_in_config, 0.1), weight_decay=0.0)
-    run = Descent(optimizer, np.zeros(4))
-    for step in range(600):
-        run.step(steepness * (run.p - bottom), optimizer.lr * (1 - step / 600))
-    away = np.abs(run.p - bottom).max()
-    hold(away < 0.01, f"after 600 steps it is {away:.2g} from the bottom of a parabola")
+
+    def away(lr: float) -> float:
+        run = descended(optimizer, lr, np.zeros(4), lambda p: steepness * (p - bottom))
+        return float(np.abs(run - bottom).max())
+
+    near = any(away(lr) < 0.01 for lr in LADDER)
+    hold(near, "after 600 steps it is not near the bottom of a parabola, whatever the learning rate")
+
+
+def descends_the_valley_of_rosenbrock(optimizer: Optimizer) -> None:
+    """From the classical start, f = 24.2, below 4.2: into the bent valley and on along it (Rosenbrock 1960)."""
+
+    def slope(p: Array) -> Array:
+        x, y = p[:2]
+        return np.array([-2 * (1 - x) - 400 * x * (y - x * x), 200 * (y - x * x), 0.0, 0.0])
+
+    def value(lr: float) -> float:
+        x, y = descended(optimizer, lr, np.array([-1.2, 1.0, 1.0, 1.0]), slope)[:2]
+        return float((1 - x) ** 2 + 100 * (y - x * x) ** 2)
+
+    hold(any(value(lr) < 4.2 for lr in LADDER), "it does not descend Rosenbrock's valley, whatever the learning rate")
+
+
+def descended(optimizer: Optimizer, lr: float, at: Array, slope: Callable[[Array], Array]) -> Array:
+    """Where 600 steps lead, with a learning rate that falls to 0 and no decay; what overflows is not finite."""
+    run = Descent(dataclasses.replace(optimizer, lr=lr, weight_decay=0.0), at)
+    with np.errstate(all="ignore"):
+        for step in range(600):
+            run.step(slope(run.p), lr * (1 - step / 600))
+    return run.p
 
 
 def decays_nothing_but_weights(optimizer: Optimizer) -> None:
@@ -115,6 +140,7 @@ CHECKS = (
     has_the_slots_that_it_needs,
     leaves_zero_where_all_is_zero,
     finds_the_bottom_of_a_parabola,
+    descends_the_valley_of_rosenbrock,
     decays_nothing_but_weights,
     decays_decoupled_before_the_same_step,
     allocates_no_array,

@@ -94,7 +94,7 @@ SLIPS = [
         "bounds its numbers",
         "SignSGD.lr does not say what it may be",
     ),
-    ("signsgd", "block.p -= change", "block.p += change", "finds the bottom of a parabola", "from the bottom"),
+    ("signsgd", "block.p -= change", "block.p += change", "finds the bottom of a parabola", "near the bottom"),
     ("signsgd", "np.sign(block.g, out=block.scratch[0])", "np.sign(block.g)", "allocates no array", "bytes"),
     (
         "signsgd",
