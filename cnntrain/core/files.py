@@ -27,6 +27,7 @@ from cnntrain.core.failures import system_failure, unreadable
 
 IN_USE = "is in use by"  # in the message of a lock that somebody else holds
 TEMPORARY = ".cnntrain-tmp-"  # only files of this pattern are ever cleaned up
+_PIECE = 2**20  # bytes read at a time of a file whose size is limited
 _LARGEST_WRITE = 2**30  # macOS refuses a write of 2 GiB, Linux cuts it short
 _GATHERED = 2**16  # smaller pieces are written together, larger ones as they are
 _TRIES = 100  # to make a link where others make one at the same time
@@ -516,10 +517,13 @@ def read_limited(path: Path, limit: int, fail: Callable[[str], Exception], follo
     Raises StorageError where the device fails.
     """
     with open_regular(path, fail, follow) as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
+        pieces, left = [], limit + 1  # piece by piece: a read takes memory for all it asks for, whatever the file holds
+        while left and (piece := file.read(min(left, _PIECE))):
+            pieces.append(piece)
+            left -= len(piece)
+    if not left:
         raise fail(f"is larger than {limit} bytes")
-    return data
+    return b"".join(pieces)
 
 
 class PartialFile:

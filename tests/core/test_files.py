@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -452,3 +453,16 @@ def test_what_passes_is_no_fault_of_the_file(tmp_path: Path, number: int, monkey
     monkeypatch.setattr(files.os, "open", refuse)
     with pytest.raises(StorageError, match=re.escape(f"cannot read {path}: {os.strerror(number)}")):
         files.read_limited(path, 100, ValueError)
+
+
+def test_a_limit_takes_no_memory_that_the_file_does_not_need(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    path.write_bytes(b"x" * 3_000_000)
+    tracemalloc.start()
+    assert len(files.read_limited(path, 2**30, StorageError)) == 3_000_000
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10_000_000
+    with pytest.raises(StorageError, match="is larger than 2999999 bytes"):
+        files.read_limited(path, 2_999_999, StorageError)
+    assert len(files.read_limited(path, 3_000_000, StorageError)) == 3_000_000

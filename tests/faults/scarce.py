@@ -138,7 +138,7 @@ def limits(folder: Path, count: int, rng: random.Random) -> Counter[str]:
 
     for _ in range(count):
         step = rng.randrange(-1, 29)
-        campaign.check(at_step(step, limited(rng.randrange(500, 8_000))), lambda: None, "ulimit -f")
+        campaign.check(at_step(step, limited(rng.randrange(2_000, 8_000))), lambda: None, "ulimit -f")
         campaign.check(at_step(rng.randrange(1, 29), lambda: shutil.rmtree(campaign.run)), lambda: None, "is gone")
 
     def become_nobody() -> None:
