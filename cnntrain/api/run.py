@@ -43,7 +43,7 @@ class Run:
     @property
     def state(self) -> str:
         """One of running, finished, interrupted, paused, diverged and failed."""
-        return str(self.status.get("state", "unknown"))
+        return _state(self._record)
 
     @property
     def history(self) -> History:
@@ -105,7 +105,12 @@ class Run:
         return f'<iframe srcdoc="{page}" style="{style}" title="{escape(str(self))}"></iframe>'
 
     def __repr__(self) -> str:
-        return f"Run({str(self.path)!r}, {self.state}, {len(self.history.best)} epochs)"
+        record = self._record
+        return f"Run({str(self.path)!r}, {_state(record)}, {len(record.epochs)} epochs)"
+
+
+def _state(record: Record) -> str:
+    return str(record.status.get("state", "unknown"))
 
 
 def runs(place: Paths = "runs") -> list[Run]:
