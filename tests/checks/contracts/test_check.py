@@ -110,6 +110,13 @@ SLIPS = [
         "says that the perfect",
         "expected 1",
     ),
+    (
+        "jaccard",
+        "return hit, predicted + true - hit",
+        "true -= hit\n        return hit, predicted + true",
+        "leaves its state alone",
+        "asking for its value changes its state",
+    ),
     ("jaccard", "return hit, predicted + true - hit", "raise KeyError('odd')", "is nan of nothing", "KeyError: 'odd'"),
 ]
 
