@@ -24,6 +24,12 @@ for number, handler in (
         signal.signal(number, handler)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """None, which is one for each processor; but with `-k` the workers' own collecting takes longer than the tests."""
+    return 0 if config.getoption("keyword") else None
+
+
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):

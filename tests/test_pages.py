@@ -22,6 +22,7 @@ from cnntrain.cli import COMMANDS, main
 from cnntrain.config.json_schema import json_schema
 from cnntrain.core import errors
 from cnntrain.core.registry import KINDS
+from cnntrain.ops import trace
 from tests.support import reference
 from tests.support.pages import CLI, CODE, CONFIGS, NAMES, PAGES, README, ROOT, RUNS, TESTS, Page
 
@@ -145,6 +146,11 @@ def test_the_kinds_it_names_are_all_there_are() -> None:
     sentence = re.search(r"The kinds of parts are (.*?)\.", CONFIGS.text, re.DOTALL)
     assert sentence
     assert re.findall(r"`(\w+)`", sentence[1]) == list(KINDS)
+
+
+def test_the_table_of_operations_is_that_of_the_trace() -> None:
+    listed = [line for line in str(trace.__doc__).splitlines() if line.startswith("| ")]
+    assert "\n".join([listed[0], "|---|---|", *listed[1:]]) in CODE.text
 
 
 def test_the_table_of_exit_codes_has_every_code() -> None:

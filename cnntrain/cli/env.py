@@ -1,4 +1,4 @@
-"""`cnntrain env` shows what the bits of a result depend on beside config, data and seed, and what is installed."""
+"""`cnntrain env` shows what the bits of a result depend on besides config, data and seed, and what is installed."""
 
 from __future__ import annotations
 

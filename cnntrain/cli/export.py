@@ -83,4 +83,4 @@ def _say(document: dict[str, Any], trained: Trained) -> None:
     if document["answers"] != "nothing":
         show(f"after: the {document['answers']} of the outputs gives the probabilities that predict shows")
     if document["error"] is not None:
-        show(f"largest difference to predict: {document['error']:.1e} of the largest output")
+        show(f"largest difference from predict: {document['error']:.1e} of the largest output")

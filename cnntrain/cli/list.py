@@ -87,13 +87,18 @@ def _listed(kind: str, entries: list[dict[str, Any]], columns: int) -> Iterator[
         yield from _wrapped(entry["meaning"], columns, f"{entry['name']:<{indent}}", indent)
         if own := ", ".join(keys(entry)):
             yield from _wrapped(f"keys: {own}", columns, " " * indent, indent + 2)
-        source = f"{', '.join(entry['source'])}; " if entry["source"] else ""
-        yield from _wrapped(f"from: {source}{_file(entry)}", columns, " " * indent, indent + 2)
+        yield from _wrapped(f"from: {'; '.join([*_unsaid(entry), _file(entry)])}", columns, " " * indent, indent + 2)
     yield ""
     shared = dict.fromkeys(key for entry in entries for key in keys(entry, "kind"))
     if shared:
         yield from _wrapped(f"Every {KINDS[kind]} also takes: {', '.join(shared)}", columns, "", 2)
     yield f"What each key takes: cnntrain list {kind} NAME"
+
+
+def _unsaid(entry: dict[str, Any]) -> list[str]:
+    """The sources of a part that its meaning does not name."""
+    meaning = entry["meaning"].replace("(", "")  # "Zhang et al. (2017)" is the source "Zhang et al. 2017"
+    return [source for source in entry["source"] if source not in meaning]
 
 
 def _file(entry: dict[str, Any]) -> str:
@@ -111,9 +116,6 @@ def _explain(entry: dict[str, Any]) -> None:
 
     show(f"{entry['name']} ({_file(entry)})\n")
     show(paragraphs(entry["text"]))
-    if entry["source"]:
-        show()
-        show(paragraphs(f"From: {', '.join(entry['source'])}."))
     if entry["fields"]:
         rows = [
             [

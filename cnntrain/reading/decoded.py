@@ -4,7 +4,7 @@ The file lies in the cache under the SHA-256 of everything that decides its cont
 decoded, and how. So a changed file or setting makes another one, and nothing in it is ever out of date. It is written
 whole or not at all, any number of runs may make or use it at a time, and it may be removed at any time.
 
-What a disk has made of it meanwhile is found: every sample is compared with its checksum when a run begins, and again
+Damage on the disk is found: every sample is compared with its checksum when a run begins, and again
 whenever it is read. What could not be decoded is tried again by every run, for the reason may have passed.
 """
 
@@ -35,7 +35,7 @@ from cnntrain.reading.stored import Stored, StoredFile, checksums
 Sample = tuple[Path, ...]  # the files one sample is read from; the first names it in messages
 
 _FORMAT = 2  # of the files in the cache
-_SAY_EVERY = 10.0  # seconds between two words about how far decoding is
+_SAY_EVERY = 10.0  # seconds between two messages about progress
 _BLOCK = 2**20  # bytes of a file hashed at a time
 _TAIL = struct.Struct("<32sQ")  # SHA-256 of checksums and description, and the length of the latter, at the very end
 _TRIES = 3  # to decode a file that changes meanwhile
@@ -93,7 +93,7 @@ class _DamagedError(Exception):
 
 
 class _SourceFailedError(Exception):
-    """A file to decode cannot be read now, which is no matter of the cache."""
+    """A file to decode cannot be read now, which has nothing to do with the cache."""
 
     def __init__(self, error: StorageError | OutOfMemoryError) -> None:
         super().__init__(str(error))
@@ -101,7 +101,7 @@ class _SourceFailedError(Exception):
 
 
 def decoded(samples: Sequence[Sample], recipe: Recipe, reader: Reader) -> Decoded:
-    """All samples decoded, by the reader's threads, into its cache, or from there where that was done before.
+    """All samples, decoded by the reader's threads into its cache, or read from there if that was done before.
 
     Without a cache, or where that cannot be written, they are held in memory. Raises DataError for samples that
     cannot be read, unless they are to be skipped, or have different shapes; StorageError where the system fails to
@@ -213,7 +213,7 @@ def _attempt(sample: Sample, recipe: Recipe) -> Content | DataError:
 
 
 def _attempt_and_digest(sample: Sample, recipe: Recipe) -> tuple[Content | DataError, bytes]:
-    """A sample and the digest of what it was decoded from. Raises StorageError where its files never rest."""
+    """A sample and the digest of what it was decoded from. Raises StorageError where its files keep changing."""
     for _ in range(_TRIES):
         before = _stamps(sample)
         content, digest = _attempt(sample, recipe), _digest(sample)
@@ -263,7 +263,7 @@ def _size(shape: Shape) -> str:
 
 
 def _cached(samples: Sequence[Sample], recipe: Recipe, reader: Reader) -> tuple[_Found, Stored]:
-    """Out of the cache, where it has them; it is made to have them otherwise.
+    """The samples from the cache, which is filled first where it lacks them.
 
     Raises StorageError where the cache cannot be written or read, DataError as `decoded` does.
     """
@@ -364,7 +364,7 @@ def _chunks(
 
 
 def _open(path: Path, reader: Reader) -> tuple[_Found, Stored]:
-    """A file of the cache, every sample of which has been looked at.
+    """A file of the cache, every sample of which has been checked.
 
     Raises _DamagedError where it is not what was written, StorageError where it cannot be read.
     """

@@ -1,4 +1,4 @@
-"""Folders: what the names in a folder of data say: which are splits, which are classes, and which are none of ours."""
+"""Folders: what the names in a folder of data mean: which are splits, which are classes, and which to ignore."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MEANT = {  # words for a split
     **dict.fromkeys(_set("val valid validation validate validating dev development eval evaluation vld vl va"), "val"),
     **dict.fromkeys(_set("test testing tst te ts holdout"), "test"),
 }
-_ALWAYS = _set("train training val valid validation dev test testing")  # those that are written as one with others
+_ALWAYS = _set("train training val valid validation dev test testing")  # those that are written with others in one word
 _NEUTRAL = _set(  # words that say nothing beside such a word
     "set sets data dataset datasets image images img imgs picture pictures pic pics photo photos sample samples split "
     "splits folder dir file files part subset the of my new final original orig raw jpg jpeg png wav audio sound "

@@ -16,7 +16,7 @@ from cnntrain.core.errors import DataError
 from cnntrain.core.failures import system_failure, unreadable
 
 _DEFLATE_RATIO = 1_032  # deflate cannot do better
-_LIKELY_RATIO = 100  # nor do images that anybody would learn from do better than this
+_LIKELY_RATIO = 100  # and images that anybody would learn from do no better than this
 _SMALL = 2**28  # bytes that are unpacked whatever the ratio
 
 
@@ -39,7 +39,7 @@ def reading(path: Path) -> Iterator[None]:
     """Turn what goes wrong while a file is read into a DataError that names it.
 
     What says nothing of the file, such as a failing device, a server that does not answer, or a limit that is reached,
-    is a StorageError, want of memory an OutOfMemoryError: it may pass, and must not be taken for the file's fault.
+    is a StorageError, lack of memory an OutOfMemoryError: it may pass, and must not be taken for the file's fault.
     """
     try:
         yield
@@ -64,7 +64,7 @@ def why_missing(path: Path) -> str:
     if re.search(r"(^|/)[a-z][a-z0-9+]*:/[^/]", text):
         return "No such file. Addresses are not fetched: fetch what lies there, and name the files"
     if any(part.startswith("~") for part in path.parts):
-        return "No such file. A path that begins with ~ is known to shells alone: write the folder's name"
+        return "No such file. Only shells know a path that begins with ~: write the folder's name"
     return "No such file or directory"
 
 
@@ -86,7 +86,7 @@ def largest_unpacked(packed: int) -> int:
 def opened(path: str | Path) -> BufferedReader:
     """A data file, opened to read bytes: what can be read to an end. A link may lead to it.
 
-    Raises OSError, also for a pipe, socket, device or terminal, of which none is asked for a byte.
+    Raises OSError, also for a pipe, socket, device or terminal, none of which is asked for a byte.
     """
     return files.opened(path)
 

@@ -1,4 +1,4 @@
-"""JPEG: how many scans a file has, each of which a decoder goes over the whole picture for (ITU-T T.81, B.1)."""
+"""JPEG: how many scans a file has, each of which makes a decoder go over the whole picture (ITU-T T.81, B.1)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A picture file means one array of pixels, the same on every machine, whatever its format and colours.
 
-It is turned as its EXIF orientation says, laid over white where it is transparent, and of several frames or pages the
-first counts. 16 bits become 8 by dividing by 257 (where the file has several colours, by dropping the lower byte, as
+It is turned as its EXIF orientation says, laid over white where it is transparent, and only the first of several frames
+or pages counts. 16 bits become 8 by dividing by 257 (where the file has several colours, by dropping the lower byte, as
 Pillow reads them), floats in [0, 1] by multiplying by 255. Inks (CMYK), YCbCr and L*a*b* become sRGB. A colour
 profile (ICC) is not applied. What has no agreed meaning is refused.
 """
@@ -161,7 +161,7 @@ def _opened(path: Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
         except Exception as error:  # decoders raise whatever they stumble over
             if isinstance(error, MemoryError | StorageError | OutOfMemoryError) or system_failure(error):
                 raise
-            if "out of memory" in str(error):  # as Pillow says it of what its decoders got none for
+            if "out of memory" in str(error):  # as Pillow says where its decoders got none
                 raise MemoryError from error
             raise DataError(f"{path}: {_reason(error, path, max_pixels)}") from error
 
@@ -196,7 +196,7 @@ def _tags(image: ImageFile.ImageFile) -> Tags:
 
 @functools.cache
 def _silence_libtiff() -> None:
-    """Have libtiff, by which Pillow decodes packed TIFFs, keep what it finds wrong from stderr, where it can be told.
+    """Keep libtiff, with which Pillow decodes packed TIFFs, from writing to stderr, where it can be told.
 
     Pillow raises an exception as well, which becomes our one line.
     """
@@ -222,7 +222,7 @@ class _File(io.BufferedReader):
     def read(self, size: int | None = -1, /) -> bytes:
         """As many bytes, or all that are left. A failing device is a StorageError: Pillow goes on after an OSError.
 
-        Decoders ask for a piece at a time, so that here one ends which nobody waits for any more.
+        Decoders ask for a piece at a time, so one that nobody waits for any more can end here.
         """
         still_wanted()
         try:

@@ -1,4 +1,4 @@
-"""A reader is how many files are read: how many at a time, where what they hold is kept, and who is told."""
+"""A reader says how files are read: how many at a time, where what they hold is kept, and who is told."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Reader:
     def map(self, function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Generator[_Result, None, None]:
         """function(item) of every item, in order, computed by the threads a little ahead of the consumer.
 
-        By those that the system gives; where it gives none, here and when it is taken.
+        Where the system gives fewer threads, by those; where it gives none, in this one, as each result is taken.
         """
         inbox: SimpleQueue[tuple[Future[_Result], _Item] | None] = SimpleQueue()
         over = threading.Event()

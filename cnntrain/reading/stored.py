@@ -26,7 +26,7 @@ _LARGEST_READ = 2**30  # Linux gives less than 2 GiB at a time
 
 
 class StoredFile:
-    """A file that stays open as long as anybody reads rows of it, also where it is removed or replaced meanwhile."""
+    """A file that stays open as long as anybody reads rows of it, even if it is removed or replaced meanwhile."""
 
     def __init__(self, path: Path) -> None:
         """Raises OSError."""
@@ -133,7 +133,7 @@ class Stored:
 
 
 def checksums(rows: Array) -> Array:
-    """The CRC-32 of each row's bytes, (n,) uint32: it finds any damage but one in four thousand million."""
+    """The CRC-32 of each row's bytes, (n,) uint32: it misses one damage in four billion."""
     flat = np.ascontiguousarray(rows).reshape(len(rows), -1).view(np.uint8) if len(rows) else ()
     return np.fromiter((zlib.crc32(row.data) for row in flat), np.uint32, len(rows))
 

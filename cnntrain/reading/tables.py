@@ -1,4 +1,4 @@
-"""Tables: what the columns of one are for, as their names and cells suggest: pictures, classes, values, or nothing."""
+"""Tables: what their columns are for, as names and cells suggest: pictures, classes, values, or nothing."""
 
 from __future__ import annotations
 

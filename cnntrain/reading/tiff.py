@@ -68,7 +68,7 @@ class Tags:
         return self.number(_PHOTOMETRIC) in (_WHITE_IS_ZERO, _GREY)
 
     def correction(self) -> Correction:
-        """What is to be done to what Pillow reads. Raises ValueError, with the words of `refusal`, if it is wrong."""
+        """What is to be done to what Pillow reads. Raises ValueError, with the words of `refusal`, if that is wrong."""
         if not self._is_read():
             raise ValueError(self.refusal())
         white_is_zero, bits = self.number(_PHOTOMETRIC) == _WHITE_IS_ZERO, self.number(_BITS)

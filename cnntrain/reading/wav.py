@@ -1,8 +1,8 @@
 """WAV files: where their samples lie and how they are coded, and a stretch of them as numbers in [-1, 1].
 
 Known are RIFF, RIFX (big-endian), RF64 and BW64 (EBU Tech 3306), holding PCM of 8, 16, 24 or 32 bits or floats of 32
-or 64, declared as such or as WAVE_FORMAT_EXTENSIBLE (Microsoft 2001). What was written into a pipe has no length, which
-then is up to the end of the file.
+or 64, declared as such or as WAVE_FORMAT_EXTENSIBLE (Microsoft 2001). What was written into a pipe has no length;
+its samples then reach to the end of the file.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def _found(chunks: _Chunks) -> Sound:
 
 
 def _is_unknown(chunks: _Chunks, there: int) -> bool:
-    """Whether the length of the samples was unknown to who wrote it."""
+    """Whether the length of the samples was unknown to whoever wrote them."""
     if chunks.known:
         return False
     return (chunks.length in _UNKNOWN_LENGTHS and chunks.length > there) or (not chunks.length and chunks.streamed)

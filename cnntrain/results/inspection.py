@@ -55,7 +55,7 @@ def _verify(checkpoint: Checkpoint) -> None:
         more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
         raise CheckpointError(
             f"{checkpoint.path} holds numbers that are not finite, in {', '.join(broken[:3])}{more}. "
-            "No training of cnntrain saves such: restore it from a copy"
+            "cnntrain never saves such numbers: restore the file from a copy"
         )
 
 

@@ -65,7 +65,7 @@ class Checkpoint:
     def require(self, **kinds: type) -> None:
         """Raise CheckpointError unless the meta has these keys, each of its type: `require(config=dict)`.
 
-        A dict's own keys are given with two underscores: `require(position__step=int)`.
+        Two underscores lead to a key within a dict: `require(position__step=int)`.
         """
         for key, kind in kinds.items():
             value: Any = self.meta
@@ -78,7 +78,7 @@ class Checkpoint:
     def expect(self, declared: Mapping[str, tuple[Shape, npt.DTypeLike]], prefix: str = "") -> None:
         """Raise CheckpointError unless names, shapes and dtypes are exactly those declared; names three differences.
 
-        With a prefix, of the arrays whose names begin with it.
+        With a prefix, only arrays whose names begin with it count.
         """
         mine = {name: array for name, array in self.arrays.items() if name.startswith(prefix)}
         found = {name: (array.shape, array.dtype) for name, array in mine.items()}
@@ -105,7 +105,7 @@ def pack(meta: Meta, arrays: Mapping[str, Array]) -> list[Bytes]:
     """The bytes of a checkpoint as chunks that look into the arrays: uncopied, so write them before the next step.
 
     Equal content gives equal bytes. Adds format, min_reader, the version and the table of arrays to `meta`. Raises
-    ValueError for what `read` would refuse: a name without one of the prefixes, another dtype, an immense meta.
+    ValueError for what `read` would refuse: a name without one of the prefixes, another dtype, an oversized meta.
     """
     parts: dict[str, list[Bytes]] = {}
     table = {}
@@ -159,7 +159,7 @@ def read_meta(path: Path) -> Meta:
 
 
 def find(path: Path) -> Path:
-    """The checkpoint meant by a path: itself, or of a run directory best.npz, else last.npz.
+    """The checkpoint that a path means: the file itself, or a run directory's best.npz, or else its last.npz.
 
     Raises CheckpointError where there is none.
     """
@@ -245,7 +245,7 @@ def _contents(file: BinaryIO) -> tuple[Meta, dict[str, Member]]:
         if entry is None or not name.endswith(".npy"):
             raise DamagedError(f"{_shown(name)} is not in its table of arrays")
         if not name.startswith((*PREFIXES, EXTENSION)) or not _sound(name):
-            raise DamagedError(f"{_shown(name)} is no name of an array")
+            raise DamagedError(f"{_shown(name)} is not the name of an array")
         _check_entry(file, member, entry)
     return meta, members
 
@@ -271,7 +271,7 @@ def _meta(file: BinaryIO, member: Member) -> Meta:
 
 
 def _cost(text: bytes) -> int:
-    """An upper bound of the memory the values of a JSON text take, from how many of them there can be."""
+    """An upper bound on the memory that the values of a JSON text take, from how many of them there can be."""
     return 100 * (text.count(b",") + text.count(b"[")) + 210 * text.count(b"{") + 300 * text.count(b":")
 
 
@@ -288,7 +288,7 @@ def _check_entry(file: BinaryIO, member: Member, entry: Any) -> None:
     """Check what the table says of an array, and that its member has that header and that many bytes."""
     where = _shown(member.name)
     if not isinstance(entry, dict) or not {"dtype", "shape", "sha256"} <= entry.keys():
-        raise DamagedError(f"the table says too little of {where}")
+        raise DamagedError(f"the table lacks the dtype, shape or SHA-256 of {where}")
     descr, shape, digest = entry["dtype"], entry["shape"], entry["sha256"]
     if not isinstance(descr, str) or descr not in _DTYPES:
         raise DamagedError(f"{where} has the dtype {_shown(descr)}")
@@ -300,11 +300,11 @@ def _check_entry(file: BinaryIO, member: Member, entry: Any) -> None:
     file.seek(member.start)
     header = file.read(min(member.size, 2**10))
     if _data_size(header, member.size, descr, tuple(sizes)) != math.prod(sizes) * _DTYPES[descr].itemsize:
-        raise DamagedError(f"{where} has not the bytes that its shape needs")
+        raise DamagedError(f"{where} does not have as many bytes as its shape needs")
 
 
 def _arrays(file: BinaryIO, meta: Meta, members: Mapping[str, Member]) -> Iterator[tuple[str, Array]]:
-    """The arrays one by one, each read into new memory and verified; those of later versions are passed over."""
+    """The arrays one by one, each read into new memory and verified; those of later versions are skipped."""
     for name, entry in meta["arrays"].items():
         if name.startswith(EXTENSION):
             continue

@@ -1,6 +1,6 @@
 """A run directory holds everything one training run leaves behind, and belongs to one process at a time.
 
-`metrics.jsonl` is the truth, `metrics.csv` is derived from it; `checkpoints/last.npz` decides what a resume resumes,
+`metrics.jsonl` is the truth, `metrics.csv` is derived from it; a resume goes on from `checkpoints/last.npz`,
 `status.json` is a hint for people and scripts. Every file goes through `files`, so a kill leaves no half of one.
 """
 
@@ -31,7 +31,7 @@ FLIGHT_RECORD = "nonfinite/record.json"
 
 _CHECKPOINTS = "checkpoints"
 _LOCK = ".lock"  # the first file of a run: a directory that has it is one
-_FILES = (  # what --overwrite removes beside checkpoints; everything else in the directory belongs to the user
+_FILES = (  # what --overwrite removes besides checkpoints; everything else in the directory belongs to the user
     *(
         "config.yaml",
         "config.resolved.yaml",
@@ -55,7 +55,7 @@ class RunDirectory:
     """
 
     def __init__(self, path: Path, held: contextlib.ExitStack) -> None:
-        """Take over the lock in `held`, clear away what a killed process left, and prove that one can write."""
+        """Take over the lock in `held`, clear away what a killed process left, and prove that one can write here."""
         self.path = path
         self.checkpoints = path / _CHECKPOINTS
         self._status: dict[str, Any] = {}
@@ -122,7 +122,7 @@ class RunDirectory:
 
     @property
     def last(self) -> Path:
-        """The checkpoint a resume resumes."""
+        """The checkpoint from which a resume goes on."""
         return self.checkpoints / "last.npz"
 
     # -- what is written once ----------------------------------------------------------------------------------------
@@ -217,8 +217,8 @@ class RunDirectory:
     ) -> int:
         """Write last.npz, and before it best.npz if this is the best, and `keep_as` such as "epoch-0007" if given.
 
-        In this order, because a kill in between is repaired by resuming from the older last.npz and coming by again.
-        Of the checkpoints numbered like `keep_as` the newest `keep` stay. Returns the bytes of one file.
+        In this order, because a kill in between is repaired by resuming from the older last.npz and reaching this step
+        again. Keeps the newest `keep` checkpoints numbered like `keep_as`. Returns the bytes of one file.
         """
         names = (["best.npz"] if best else []) + ([f"{keep_as}.npz"] if keep_as else []) + ["last.npz"]
         self.sync()
@@ -231,7 +231,7 @@ class RunDirectory:
             step = self._status.get("step")
             raise StorageError(
                 f"{error}"
-                + (f"; last good checkpoint: step {step}, from where --resume goes on" if step is not None else "")
+                + (f"; last good checkpoint: step {step}, from which --resume goes on" if step is not None else "")
             ) from error
         if keep_as and keep:
             self.prune(keep_as, keep)
@@ -291,7 +291,7 @@ def _how_to_start(path: Path) -> str:
 
 
 def _clear(path: Path) -> None:
-    """Remove the files of an older run; without last.npz, the first to go, the rest cannot be taken for one."""
+    """Remove the files of an older run; without last.npz, the first to go, the rest cannot be taken for a run."""
     folder = path / _CHECKPOINTS
     numbered = [folder / name for name in _names(folder) if _NUMBERED.fullmatch(name)]
     for old in (folder / "last.npz", folder / "best.npz", *numbered, *(path / name for name in _FILES)):
@@ -299,7 +299,7 @@ def _clear(path: Path) -> None:
 
 
 def _locked(path: Path) -> contextlib.ExitStack:
-    """The lock on a directory, made if need be. Never touches a directory that holds something else than a run."""
+    """The lock on a directory, made if need be. Never touches a directory that holds something other than a run."""
     if _names(path) and not os.path.lexists(path / _LOCK):
         raise RunDirectoryError(f"{path} is not empty and holds no run of cnntrain. Choose another --run-dir")
     files.make_directory(path)

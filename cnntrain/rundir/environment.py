@@ -1,4 +1,4 @@
-"""The environment of a run: what its bits depend on beside config, data and seed, and the machine it ran on."""
+"""The environment of a run: what its bits depend on besides config, data and seed, and the machine it ran on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import cnntrain
 from cnntrain.core import blas
 
 NUMERICS = 2  # raised where a change alters the last bits of what is trained; CHANGELOG.md says where
-_DECIDES_BITS = {  # what in the environment can change the bits of a result -> how a warning calls it
+_DECIDES_BITS = {  # what in the environment can change the bits of a result -> what a warning calls it
     "cnntrain": "cnntrain",
     "numerics": "cnntrain's arithmetic",
     "python": "Python",
@@ -31,7 +31,7 @@ _DECIDES_BITS = {  # what in the environment can change the bits of a result -> 
 
 
 def environment() -> dict[str, Any]:
-    """What the bits of a result depend on beside config, data and seed, and the machine; for env.json, checkpoints."""
+    """What the bits of a result depend on besides config, data and seed, and the machine; for env.json, checkpoints."""
     return dict(_environment())
 
 
@@ -56,7 +56,7 @@ def _environment() -> dict[str, Any]:
 
 
 def _cpu() -> str:
-    """The processor's name, as far as the system tells."""
+    """The processor's name, if the system tells."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
             if line.startswith("model name"):

@@ -69,7 +69,7 @@ def encoded(row: Mapping[str, Any], wall_time: float) -> bytes:
 
 
 def tag(key: str, event: str) -> str:
-    """What TensorBoard calls a value: its key; the training values of a whole epoch are apart from those on the way."""
+    """What TensorBoard calls a value: its key; the training values of a whole epoch get a name of their own."""
     return key.replace("train/", "train_epoch/") if event == "eval" else key
 
 

@@ -1,6 +1,6 @@
 """A record is what a run directory tells about a run, read without its lock, while it trains or after.
 
-Reports and comparisons are made of records. Whatever a run did not get to is absent, and no reason to fail.
+Reports and comparisons are made of records. Whatever a run did not get to is absent, which is no reason to fail.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Record:
 
     @property
     def name(self) -> str:
-        """How a run is called beside others: the last two names of its path, or as it was typed."""
+        """What a run is called among others: the last two names of its path, or as it was typed."""
         return "/".join(self.path.parts[-2:]) or str(self.path)
 
     @property
@@ -110,7 +110,7 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
         runs = [path] if is_run(path) else sorted(_below(path))
         if not runs:
             there = f"holds no run (none of its folders has a {_CONFIG})" if path.is_dir() else "is no run directory"
-            raise UsageError(f"{path} {there}, that is {path.absolute()}. Name directories that cnntrain fit wrote")
+            raise UsageError(f"{path} {there} (looked for {path.absolute()}). Name directories that cnntrain fit wrote")
         for run in runs:
             found.setdefault(os.path.realpath(run), run)
     return list(found.values())
@@ -129,7 +129,7 @@ def _below(path: Path) -> list[Path]:
 def read(path: Path) -> Record:
     """The record of a run directory. Raises UsageError where it is not one, StorageError where a file is damaged."""
     if not is_run(path):
-        raise UsageError(f"{path} is no run directory, that is {path.absolute()}. Name one that cnntrain fit wrote")
+        raise UsageError(f"{path} is no run directory (looked for {path.absolute()}). Name one that cnntrain fit wrote")
     return Record(
         path,
         plain(load([path / _CONFIG]).experiment),
@@ -143,9 +143,9 @@ def read(path: Path) -> Record:
 
 
 def read_all(paths: Sequence[Path], warn: Callable[[str], None]) -> list[Record]:
-    """The records of the runs meant by paths; one that is damaged is left out and told of.
+    """The records of the runs meant by paths; a damaged one is left out, with a warning.
 
-    Raises UsageError where there is no run, and what is wrong with the first where none can be read.
+    Raises UsageError where there is no run; where none can be read, the error of the first.
     """
     found, errors = [], []
     for path in find_runs(paths):
@@ -160,7 +160,7 @@ def read_all(paths: Sequence[Path], warn: Callable[[str], None]) -> list[Record]
     return found
 
 
-_Kinds = dict[str, str]  # key -> what it must hold: "count", "number", or "value", a number or nothing
+_Kinds = dict[str, str]  # key -> what it must hold: "count", "number", or "value", a number or null
 _ENDS: _Kinds = {"step": "count", "epoch": "count"}
 _EVENTS: Mapping[str, _Kinds] = {
     "start": {"steps_per_epoch": "some"},

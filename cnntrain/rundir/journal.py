@@ -1,4 +1,4 @@
-"""A journal is where a trainer leaves what it did: a run directory, or, when a run is replayed, nothing that lasts."""
+"""A journal is where a trainer records what it did: a run directory or, in a replay, nothing that lasts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cnntrain.rundir.directory import FLIGHT_RECORD
 
 
 class Journal(Protocol):
-    """What a trainer asks of `run.RunDirectory`, whose methods say what each is for."""
+    """What a trainer asks of `rundir.directory.RunDirectory`, whose methods say what each is for."""
 
     path: Path
 

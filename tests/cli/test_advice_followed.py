@@ -80,7 +80,7 @@ BACKSLASHES = "The path has backslashes, as Windows writes them: write / instead
     [
         (r"img\{}.png", BACKSLASHES + ": {}/img/0.png is there"),
         (r"C:\img\{}.png", BACKSLASHES),
-        ("~/img/{}.png", "A path that begins with ~ is known to shells alone: write the folder's name"),
+        ("~/img/{}.png", "Only shells know a path that begins with ~: write the folder's name"),
         ("https://example.org/{}.png", "Addresses are not fetched: fetch what lies there, and name the files"),
     ],
 )

@@ -19,9 +19,9 @@ from tests.support.experiments import FULL
 
 HERE = Path(__file__).parent
 CONFIG = (
-    FULL.replace("    - relu\n", "    - {type: snake, initial: 0.5}\n")
-    .replace("{type: sgd, lr: 0.1, momentum: 0.9, weight_decay: 1e-3}", "{type: signsgd, lr: 1e-3}")
-    .replace("log_every: 3,", "log_every: 3, metrics: [accuracy, jaccard],")
+    FULL.replace("    - relu\n", "    - {type: waves_snake, initial: 0.5}\n")
+    .replace("{type: sgd, lr: 0.1, momentum: 0.9, weight_decay: 1e-3}", "{type: waves_signsgd, lr: 1e-3}")
+    .replace("log_every: 3,", "log_every: 3, metrics: [accuracy, waves_jaccard],")
 )
 
 
@@ -98,12 +98,12 @@ def test_it_trains_resumes_exactly_and_is_exported(desk, site):
     assert cnntrain(desk, site, *f"{fit} -o halves -s train.epochs=2 --resume".split()).returncode == 0
     straight, halves = (np.load(desk / run / "checkpoints/last.npz") for run in ("straight", "halves"))
     assert straight.files == halves.files
-    assert any("snake" in name for name in straight.files)
+    assert any("waves_snake" in name for name in straight.files)
     for name in straight.files:
         if name.startswith(("param/", "slot/", "metric/")):
             assert straight[name].tobytes() == halves[name].tobytes()
     rows = [json.loads(line) for line in (desk / "straight/metrics.jsonl").read_text().splitlines()]
-    assert any("jaccard" in key for row in rows for key in row)
+    assert any("waves_jaccard" in key for row in rows for key in row)
     fine(cnntrain(desk, site, "export", "straight", "--format", "numpy", "--output", "net.py"))
     program = "import sys, numpy, net; print(net.forward(numpy.ones((2, 8, 8, 1), 'f')).shape, 'waves' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=desk, capture_output=True, text=True, check=False)
@@ -111,14 +111,14 @@ def test_it_trains_resumes_exactly_and_is_exported(desk, site):
 
 
 def test_list_schema_and_completion_know_it(desk, site):
-    asked = ("list layers snake", "list optimizers signsgd --json", "schema")
+    asked = ("list layers waves_snake", "list optimizers waves_signsgd --json", "schema")
     text, optimizer, schema = map(fine, several(desk, site, *asked))
-    assert text.startswith("snake (waves/snake.py of waves 0.1)\n")
+    assert text.startswith("waves_snake (waves/snake.py of waves 0.1)\n")
     assert "Ziyin et al. 2020" in text
     (described,) = json.loads(optimizer)
     assert described["package"] == "waves 0.1"
     known = json.loads(schema)["$defs"].keys()
-    assert {"layers.snake.entry", "optimizers.signsgd", "metrics.jaccard"} <= known
+    assert {"layers.waves_snake.entry", "optimizers.waves_signsgd", "metrics.waves_jaccard"} <= known
     ask = {"COMP_WORDS": "cnntrain fit waves.yaml -s optimizer.", "COMP_CWORD": "optimizer."}
     done = subprocess.run(
         [sys.executable, "-m", "cnntrain"],
@@ -137,12 +137,12 @@ def test_without_the_package_a_config_is_wrong_and_a_checkpoint_says_what_it_nee
     fine(cnntrain(desk, site, "fit", "waves.yaml", "-o", "run", "-q", "-s", "train.epochs=1"))
     done = cnntrain(desk, None, "check", "waves.yaml")
     assert done.returncode == 2
-    assert "unknown layer 'snake'" in done.stderr
+    assert "unknown layer 'waves_snake'" in done.stderr
     commands = ("eval run", "fit -o run --resume", "export run --format numpy", "summary run")
     for done in several(desk, None, *commands):
         assert done.returncode == 4, done.stderr
         (line,) = done.stderr.splitlines()
-        assert "needs the layer 'snake' of the package 'waves 0.1', which is not installed. Install it" in line
+        assert "needs the layer 'waves_snake' of the package 'waves 0.1', which is not installed. Install it" in line
 
 
 def test_help_looks_at_no_package(desk, site):
@@ -171,8 +171,8 @@ def package(site: Path, name: str, entries: str, **modules: str) -> Path:
     return site
 
 
-def snake(name: str = "snake") -> str:
-    return (HERE / "waves/waves/snake.py").read_text().replace('@register("snake")', f'@register("{name}")')
+def snake(name: str = "waves_snake") -> str:
+    return (HERE / "waves/waves/snake.py").read_text().replace('@register("waves_snake")', f'@register("{name}")')
 
 
 WRONG = {
@@ -204,11 +204,13 @@ def test_a_part_that_cannot_be_loaded_disturbs_only_whoever_asks_for_it(desk, tm
 
 
 def test_two_packages_with_one_name_are_both_refused_and_both_named(desk, tmp_path):
-    site = package(tmp_path / "site", "one", "layers.snake = first", first=snake())
-    package(tmp_path / "site", "two", "layers.snake = second", second=snake())
+    site = package(tmp_path / "site", "one", "layers.waves_snake = first", first=snake())
+    package(tmp_path / "site", "two", "layers.waves_snake = second", second=snake())
     done = cnntrain(desk, site, "check", "waves.yaml")
     assert done.returncode == 2
-    assert "the layer 'snake' is declared by one 1 (first) and by two 1 (second). Uninstall all but" in done.stderr
+    assert (
+        "the layer 'waves_snake' is declared by one 1 (first) and by two 1 (second). Uninstall all but" in done.stderr
+    )
     fine(cnntrain(desk, site, "check", "plain.yaml"))
 
 
@@ -222,7 +224,7 @@ def test_a_name_of_ours_stays_ours(desk, tmp_path):
 
 
 def test_a_kind_that_is_none_is_told_by_list(desk, tmp_path):
-    site = package(tmp_path / "site", "one", "layer.snake = first", first=snake())
+    site = package(tmp_path / "site", "one", "layer.waves_snake = first", first=snake())
     done = cnntrain(desk, site, "list")
     assert done.returncode == 0
-    assert "one 1 declares layer.snake in cnntrain.parts, but 'layer' is no kind of part" in done.stderr
+    assert "one 1 declares layer.waves_snake in cnntrain.parts, but 'layer' is no kind of part" in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, make_dataclass
 from typing import Annotated, Literal
 
@@ -216,11 +217,25 @@ def test_list_fills_the_terminal(monkeypatch, capsys, columns):
     assert columns - 25 < max(map(len, capsys.readouterr().out.splitlines())) <= columns
 
 
-def test_list_of_one_part_tells_its_source_and_every_key(capsys):
+@pytest.mark.parametrize("kind", list(registry.KINDS))
+def test_list_names_each_source_once(kind, monkeypatch, capsys):
+    """Where the meaning does; and else before the file."""
+    monkeypatch.setenv("COLUMNS", "1000")
+    assert main(["list", kind]) == 0
+    shown = "\n" + capsys.readouterr().out.replace("(", "")
+    for name, cls in registry.parts(kind).items():
+        (told,) = re.findall(rf"^{name} .*\n(?: .*\n)*", shown, re.MULTILINE)
+        times = {
+            source: max(entry(cls)["meaning"].replace("(", "").count(source), 1) for source in entry(cls)["source"]
+        }
+        assert {source: told.count(source) for source in times} == times
+
+
+def test_list_of_one_part_tells_its_text_and_every_key(capsys):
     assert main(["list", "layers", "batch_norm"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "batch_norm (cnntrain/parts/layers/batch_norm.py)"
-    assert "From: Ioffe and Szegedy 2015, Chan, Golub, LeVeque 1983." in lines
+    assert all(line in lines for line in entry(registry.lookup("layers", "batch_norm"))["text"].splitlines())
     assert any(line.split()[:2] == ["momentum", "0.1"] for line in lines)
 
 

@@ -314,7 +314,10 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "a table that lacks an array": (forged(arrays=table({})), "'param/w' is not in its table"),
     "a table with one too many": (forged(arrays=table(example()) | table(small())), "is missing"),
     "no table": (forged(arrays=None), "its table of arrays is missing"),
-    "an entry that is no object": (forged(arrays=table(small()) | {"param/w": 3}), "says too little of 'param/w'"),
+    "an entry that is no object": (
+        forged(arrays=table(small()) | {"param/w": 3}),
+        "lacks the dtype, shape or SHA-256 of 'param/w'",
+    ),
     "no digest": (forged(arrays=without("param/w", sha256=None)), "'param/w' has no SHA-256"),
     "another digest": (forged(arrays=without("param/w", sha256="0" * 64)), "does not match its SHA-256"),
     "an object array": (forged(arrays=without("param/w", dtype="|O")), "has the dtype '|O'"),

@@ -360,7 +360,7 @@ def test_a_failed_save_leaves_sound_checkpoints_and_says_which_is_good(tmp_path:
     assert set(outcomes) == {"failed"}
     with pytest.MonkeyPatch.context() as patch:
         inject(patch, lambda _count, name: OSError(28, "No space left on device") if name == "write" else None)
-        with pytest.raises(StorageError, match=r"; last good checkpoint: step 400, from where --resume goes on$"):
+        with pytest.raises(StorageError, match=r"; last good checkpoint: step 400, from which --resume goes on$"):
             save()
     directory.close()
 

@@ -48,7 +48,10 @@ def test_an_error_of_the_config_is_the_checkpoints(finished):
 @pytest.mark.parametrize(
     ("packages", "message"),
     [
-        ({"layers.snake": "waves 0.1"}, "needs the layer 'snake' of the package 'waves 0.1', which is not installed"),
+        (
+            {"layers.waves_snake": "waves 0.1"},
+            "needs the layer 'waves_snake' of the package 'waves 0.1', which is not installed",
+        ),
         ({"layers.s\x1b[2J": ["x"] * 99}, r"needs the layer 's\\x1b\[2J' of the package \['x', .*\.\.\., which is not"),
     ],
 )

@@ -72,6 +72,15 @@ def leaves_its_inputs_alone(metric: Metric) -> None:
     state_of(metric, *arrays)
 
 
+def leaves_its_state_alone(metric: Metric) -> None:
+    """When its value is asked for, which is done between two additions, too."""
+    state = state_of(metric, *samples())
+    before = state.copy()
+    first = metric.value(state)
+    equal(state, before, "asking for its value changes its state")
+    equal(metric.value(state), first, "asked a second time, its value is another")
+
+
 def is_nan_of_nothing_and_a_number_of_something(metric: Metric) -> None:
     """A float; or a list of one for each class. The confusion matrix counts, and has no NaN."""
     nothing, something = metric.value(metric.zeros(CLASSES)), metric.value(state_of(metric, *samples()))
@@ -116,6 +125,7 @@ CHECKS = (
     counts_a_weight_of_two_as_the_sample_twice,
     takes_rows_as_their_largest,
     leaves_its_inputs_alone,
+    leaves_its_state_alone,
     is_nan_of_nothing_and_a_number_of_something,
     takes_outputs_that_are_not_finite,
     says_that_the_perfect_network_is_better,

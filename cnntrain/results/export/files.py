@@ -60,7 +60,7 @@ def export(trained: Trained, kind: str, output: Path, fold: bool = False, overwr
 
 
 def _difference(trained: Trained, model: bytes) -> float | None:
-    """The largest difference of an ONNX model's outputs to ours, by the largest; None where its runtime is missing."""
+    """The largest difference between an ONNX model's outputs and ours, by our largest; None without its runtime."""
     pixels = np.random.default_rng(0).random((4, *trained.network.graph.input_shape), np.float32)
     theirs = onnx_file.run(model, pixels)
     if theirs is None:

@@ -110,6 +110,13 @@ SLIPS = [
         "says that the perfect",
         "expected 1",
     ),
+    (
+        "jaccard",
+        "return hit, predicted + true - hit",
+        "true -= hit\n        return hit, predicted + true",
+        "leaves its state alone",
+        "asking for its value changes its state",
+    ),
     ("jaccard", "return hit, predicted + true - hit", "raise KeyError('odd')", "is nan of nothing", "KeyError: 'odd'"),
 ]
 
@@ -142,7 +149,11 @@ def test_a_slip_is_named(
         ("own.py", "raise SystemExit(0)\n", "cannot be imported: SystemExit: 0"),
         ("own.txt", "", "cannot be imported: ImportError: its name does not end with .py"),
         ("own.py", None, "cannot be imported: FileNotFoundError: "),
-        ("own.py", (WAVES / "snake.py").read_text().replace('"snake"', '"relu"'), "layers 'relu' is registered twice"),
+        (
+            "own.py",
+            (WAVES / "snake.py").read_text().replace('"waves_snake"', '"relu"'),
+            "layers 'relu' is registered twice",
+        ),
     ],
 )
 def test_what_is_no_file_of_parts_is_refused_in_a_line(
@@ -162,5 +173,5 @@ def test_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["selftest", "--part", str(WAVES / "signsgd.py")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["part", "check", "cases"]
-    assert lines[2].split() == ["optimizer", "signsgd", "says", "what", "it", "is", "1", "ok"]
+    assert lines[2].split() == ["optimizer", "waves_signsgd", "says", "what", "it", "is", "1", "ok"]
     assert lines[-1].split()[1:3] == ["checks", "in"]

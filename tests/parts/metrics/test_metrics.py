@@ -52,6 +52,11 @@ def test_inputs_are_left_alone(metric: Metric) -> None:
     contract.leaves_its_inputs_alone(metric)
 
 
+@pytest.mark.parametrize("metric", SETTINGS)
+def test_the_state_is_left_alone(metric: Metric) -> None:
+    contract.leaves_its_state_alone(metric)
+
+
 def test_labels_are_unique_among_settings() -> None:
     labels = {(type(param.values[0]), param.values[0].label()) for param in SETTINGS}
     assert len(labels) == len(SETTINGS)

@@ -9,7 +9,7 @@ from cnntrain.core.registry import register
 from cnntrain.parts.metrics.base import PerClass
 
 
-@register("jaccard")
+@register("waves_jaccard")
 @dataclass(frozen=True)
 class Jaccard(PerClass):
     """Hit / (predicted + true - hit), for each class (Jaccard 1901); see `average` for how classes are put together."""

@@ -12,7 +12,7 @@ from cnntrain.core.registry import register
 from cnntrain.parts.optimizers.base import Block, Optimizer
 
 
-@register("signsgd")
+@register("waves_signsgd")
 @dataclass(frozen=True)
 class SignSGD(Optimizer):
     """p -= lr sign(g) (Bernstein et al. 2018, "signSGD: compressed optimisation for non-convex problems")."""

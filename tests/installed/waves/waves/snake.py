@@ -16,7 +16,7 @@ from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
 
 
-@register("snake")
+@register("waves_snake")
 @dataclass(frozen=True)
 class Snake(Layer):
     """y = x + scale * sin(x)^2 (Ziyin et al. 2020, here with a learned amplitude for each channel).
