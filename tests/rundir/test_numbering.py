@@ -81,7 +81,9 @@ def test_an_old_run_goes_on_in_its_schema_and_is_read_from_1(old, capsys):
 
 def test_verify_compares_in_the_schema_of_the_file(old, tmp_path, capsys):
     run(None, old, ("train.steps=40", "train.log_every=1", "checkpoint.keep=3"), resume=True, threads=1)
-    run(write(tmp_path, FULL), tmp_path / "new", ("train.epochs=3", "train.log_every=1", "checkpoint.keep=3"), threads=1)
+    run(
+        write(tmp_path, FULL), tmp_path / "new", ("train.epochs=3", "train.log_every=1", "checkpoint.keep=3"), threads=1
+    )
     for place in (old, tmp_path / "new"):
         assert main(["verify", str(place), "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["metric_rows"] >= 3
