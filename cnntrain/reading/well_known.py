@@ -16,7 +16,7 @@ _ROOT = "data"  # the default of --root
 
 
 def how_to_fetch(root: str | Path, *names: str) -> str:
-    """What brings the first of these sets, or the one that a missing folder is named like, to that folder or near it."""
+    """What brings the set that a missing folder is named after to that place, or else the first to the usual one."""
     place = Path(root)
     name = next((name for name in names if FOLDERS[name] == place.name), None)
     if name is None:
