@@ -40,6 +40,10 @@ class Own:
         same = len(known) == 2 and all(known[split].digest == self.recorded.get(split) for split in known)
         self._known = known if same else {}
 
+    def knows(self, split: str) -> bool:
+        """Whether the run has recorded each sample of a split."""
+        return split in _NOUNS and split in self.recorded
+
     def found(
         self, images: Images, indices: Array, split: str, read: Callable[[], Data], everything: Callable[[], Images]
     ) -> tuple[Images, Array]:
