@@ -29,7 +29,7 @@ from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.tasks.base import told
 from cnntrain.reading.reader import Reader
 from cnntrain.rundir.directory import RUNS
-from cnntrain.training import advice
+from cnntrain.training import advice, ancestry
 from cnntrain.training.job import check_memory, make_job, reader
 from cnntrain.training.monitor import Monitor
 from cnntrain.training.warm_start import warm_start
@@ -50,8 +50,10 @@ def dry_run(
     began = began or time.perf_counter()
     loaded = load(configs, sets)
     usable = machine.threads(threads)
-    job = make_job(loaded, threads, Console("none"), forecast.check_memory)
-    warm_start(loaded, job.network)
+    console = Console("none")
+    job = make_job(loaded, threads, console, forecast.check_memory)
+    for line in ancestry.warnings(job, warm_start(loaded, job.network)):
+        console.warn(line)
     start = time.perf_counter() - began
     ahead = forecast.forecast(job, usable, run_dir or RUNS / loaded.experiment.name)
     ahead["run_seconds"] += start
@@ -102,7 +104,8 @@ def examine(
         loader = build_data.loader(loaded.experiment, replace(job.data, lesson=None))
         files.make_directory(sheet.parent)
         files.write_atomic(sheet, contact_sheet(name, loader, job.data))
-    warm_start(loaded, job.network)
+    for line in ancestry.warnings(job, warm_start(loaded, job.network)):
+        console.warn(line)
     counts = _class_counts(loaded, job.data, reader(threads, console))
     return figures(loaded, job.network, usable) | {"data": counts, "survey": found.document()}, None
 

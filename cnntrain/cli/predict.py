@@ -79,6 +79,8 @@ def command(
         terminal.out(_table(answers), end="")
     else:
         show(pairs([(printable(name), answer.text) for name, answer in answers]))
+    if not as_json and model.trained.averaged:  # in JSON it stands in the document
+        Console("none").say(f"{model.path}: its averaged weights are used")
     if failures and not unseen.skips:
         raise DataError(unseen.refusal(failures, asked))
     if failures:

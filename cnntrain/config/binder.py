@@ -61,10 +61,13 @@ class Binder:
     def __init__(self, problems: Problems) -> None:
         self.problems = problems
         self.marks: dict[str, Mark] = {}
+        self._overridden = True  # whether the command line put anything into the tree
 
     def read(self, node: Node, annotation: Any, at: Place) -> Any:
         """The value of a node as its annotation wants it, or INVALID after reporting why not."""
-        self.marks[at.path] = node.where
+        if not self.marks:
+            self._overridden = _override(node) is not None
+        self.marks[at.path] = self.mark(node)
         if isinstance(node, Broken):
             return INVALID
         member = _choose(node, options(annotation))
@@ -78,6 +81,11 @@ class Binder:
                 self.problems.add(node.where, f"{at.name} {problem}")
                 return INVALID
         return value
+
+    def mark(self, node: Node) -> Mark:
+        """Where a value was written, and what of it the command line gave."""
+        override = _override(node) if self._overridden and node.where.file != SET else None
+        return dataclasses.replace(node.where, override=override) if override else node.where
 
     def member(self, node: Node, base: Any, marks: tuple[Any, ...], at: Place) -> Any:
         """The value of a node as the one member of a union that its kind of node fits."""
@@ -162,7 +170,7 @@ class Binder:
         built = [self.build(c, v, node, cls.name_in_config) for c, v in zip(classes, values, strict=True)]
         if INVALID in built:
             return INVALID
-        return Declared(built[0], built[1] if len(built) > 1 else None, node.where) if declared else built[0]
+        return Declared(built[0], built[1] if len(built) > 1 else None, self.mark(node)) if declared else built[0]
 
     def of_unknown_type(self, node: Node, name: Node, kind: Kind, declared: bool, at: Place) -> None:
         """Check what stands beside a type that there is not, as far as it is known what was meant."""
@@ -297,8 +305,7 @@ class Binder:
             first = message.split(" ", 1)[0]
             value = node.get(first) if isinstance(node, Map) else None
             named = first == owner or first in keys_of(cls)
-            where = value.where if value else _blamed(node)
-            self.problems.add(where, message if named else f"{owner}: {message}")
+            self.problems.add(self.mark(value or node), message if named else f"{owner}: {message}")
             return INVALID
 
 
@@ -317,10 +324,14 @@ def _meant(name: Node, kind: Kind) -> type[Part] | None:
     return known.get(ours or registry.nearest(name.text[:40], known) or "")
 
 
-def _blamed(node: Node) -> Mark:
-    """Where a map as a whole is wrong: at what the command line put into it, if it did, else where it begins."""
-    values = node.entries.values() if isinstance(node, Map) else ()
-    return next((entry.value.where for entry in values if entry.value.where.file == SET), node.where)
+def _override(node: Node) -> Mark | None:
+    """The first of what the command line put into a value of a file; None where it did not."""
+    values = [entry.value for entry in node.entries.values()] if isinstance(node, Map) else ()
+    for value in node.items if isinstance(node, List) else values:
+        found = value.where if value.where.file == SET else _override(value)
+        if found is not None:
+            return found
+    return None
 
 
 def _is_layer(cls: type) -> bool:

@@ -39,9 +39,11 @@ class Loaded:
 
     def where(self, path: str) -> Mark:
         """Where the value at a dotted path was written, or the nearest thing around it that was."""
+        if path in self.marks:
+            return self.marks[path]
         while path not in self.marks:
             path = path.rpartition(".")[0]
-        return self.marks[path]
+        return dataclasses.replace(self.marks[path], override=None)  # which is about something else in there
 
     def origins(self) -> dict[str, str]:
         """Every key of the resolved config, dotted, with where its value was written or "default"."""

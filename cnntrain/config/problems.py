@@ -38,5 +38,5 @@ class Problems:
 
 
 def _place(problem: Problem) -> tuple[bool, str, int, int]:
-    where = problem.where
+    where = problem.quoted
     return (where.file == "--set", where.file, where.line, where.column)

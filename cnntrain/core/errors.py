@@ -5,7 +5,7 @@ Anything else that escapes is a bug in cnntrain, and ends with exit code 1 and a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 _WINDOW = 160  # only this many letters around the place are shown of a longer source line
@@ -24,6 +24,8 @@ class Mark:
     line: int  # from 1
     column: int  # from 1
     text: str = ""  # the source line, for the caret
+    # what the command line put into the value that begins here: to be quoted where that as a whole is wrong
+    override: Mark | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
@@ -37,12 +39,18 @@ class Problem:
     message: str
     notes: tuple[str, ...] = ()  # further lines, shown under the caret
 
+    @property
+    def quoted(self) -> Mark:
+        """The place that the message quotes: the command line where that has a part in it."""
+        return self.where.override or self.where
+
     def __str__(self) -> str:
-        lines = [printable(f"{self.where}: {self.message}")]
-        if self.where.text:
-            first = max(0, self.where.column - _WINDOW // 2) if len(self.where.text) > _WINDOW else 0
-            shown = self.where.text[first : first + _WINDOW]
-            before = shown[: self.where.column - 1 - first]
+        where = self.quoted
+        lines = [printable(f"{where}: {self.message}")]
+        if where.text:
+            first = max(0, where.column - _WINDOW // 2) if len(where.text) > _WINDOW else 0
+            shown = where.text[first : first + _WINDOW]
+            before = shown[: where.column - 1 - first]
             caret = "".join("\t" if letter == "\t" else " " for letter in before) + "^"
             lines += ["    " + shown, "    " + caret]
         lines += ["    " + printable(note) for note in self.notes]

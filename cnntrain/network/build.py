@@ -14,6 +14,7 @@ from typing import cast
 from cnntrain.config.fields import Declared
 from cnntrain.config.load import Loaded, problem
 from cnntrain.config.schema import Experiment, InitConfig
+from cnntrain.config.tree import SET
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.description import Description
 from cnntrain.core.errors import ConfigError, Problem
@@ -117,8 +118,10 @@ def balanced(loaded: Loaded, network: Network, counts: Sequence[int] | None) -> 
 
 
 def _problem_of_loss(loaded: Loaded, graph: Graph, error: ValueError) -> ConfigError:
-    """An error at the loss, or at the last layer where the config does not mention the loss."""
-    return ConfigError(Problem(loaded.marks.get("loss", graph.nodes[-1].where), str(error)))
+    """An error at the loss, or at the last layer where the config does not mention the loss, or the command line it."""
+    last = graph.nodes[-1].where
+    where = last if last.override or last.file == SET else loaded.marks.get("loss", last)
+    return ConfigError(Problem(where, str(error)))
 
 
 def _check_mixing(loaded: Loaded) -> None:

@@ -19,13 +19,15 @@ def taken_for(outputs: Array, labels: Array) -> Array:
     """The class of each sample's largest output, the first of equal ones, (n,); undecided ones count as a wrong one.
 
     That is the first that is not the label's, so that the rows of a confusion matrix hold all samples, and whatever
-    follows from it agrees with accuracy.
+    follows from it agrees with accuracy. Where there is only one class, there is no wrong one: it is that class, of
+    which `correct` says that it was not found.
     """
-    classes: Array = np.where(undecided(outputs), labels == 0, outputs.argmax(axis=1))
+    wrong = np.minimum(labels == 0, outputs.shape[1] - 1)
+    classes: Array = np.where(undecided(outputs), wrong, outputs.argmax(axis=1))
     return classes
 
 
 def correct(outputs: Array, labels: Array) -> Array:
     """Whether the largest output, the first of equal ones, is the label's: bool (n,); False for undecided samples."""
-    right: Array = taken_for(outputs, labels) == labels
+    right: Array = (taken_for(outputs, labels) == labels) & ~undecided(outputs)
     return right

@@ -30,7 +30,7 @@ def on_disk(path: str | Path, advice: str, *, folder: bool) -> Path:
         if place.exists():
             raise DataError(f"{place} is not a {kind}. {advice}")
     raise DataError(
-        f"{place} does not exist, expected a {kind}. {advice}; relative paths count from the working directory"
+        f"{place} does not exist, expected a {kind}; relative paths count from the working directory. {advice}"
     )
 
 

@@ -17,10 +17,12 @@ from cnntrain.core.console import Console
 from cnntrain.core.errors import CheckFailedError, DivergedError, RunDirectoryError
 from cnntrain.core.files import read_limited, read_own
 from cnntrain.engine.pool import Pool
+from cnntrain.rundir import numbering
 from cnntrain.rundir.checkpoint import Checkpoint, read, read_meta
 from cnntrain.rundir.directory import FLIGHT_RECORD
 from cnntrain.rundir.environment import compare_environments, environment
 from cnntrain.rundir.journal import Unwritten
+from cnntrain.rundir.json_files import first_row
 from cnntrain.trained import saved
 from cnntrain.trained.inference import check_override
 from cnntrain.training.flight_recorder import described
@@ -130,7 +132,8 @@ def _trainer(
     loaded = saved.located(saved.experiment(checkpoint, sets)[0], path)
     job = make_job(loaded, threads, console)
     checkpoint.require(metrics_length=int)
-    journal = Unwritten(path, checkpoint.meta["metrics_length"])
+    schema = numbering.schema_of(first_row(path / "metrics.jsonl"))
+    journal = Unwritten(path, checkpoint.meta["metrics_length"], schema)
     with Pool(machine.threads(threads)) as pool:
         trainer = Trainer(job, journal, pool, console, Interrupts())
         trainer.state.restore(checkpoint)

@@ -22,8 +22,8 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.csv_text import to_csv
 from cnntrain.core.errors import RunDirectoryError, StorageError
 from cnntrain.core.files import AppendLog, DirectoryLock
-from cnntrain.rundir import checkpoint
-from cnntrain.rundir.json_files import read_rows
+from cnntrain.rundir import checkpoint, numbering
+from cnntrain.rundir.json_files import first_row, read_rows
 
 RUNS = Path("runs")  # where runs without a --run-dir go, in the working directory
 
@@ -71,6 +71,7 @@ class RunDirectory:
         held.callback(self._there.close)
         self._metrics = AppendLog(path / "metrics.jsonl")
         held.callback(lambda: self._metrics.close())  # whichever it is by then
+        self._schema: Any = numbering.SCHEMA  # of metrics.jsonl, which a resumed run has already
         self._timing = AppendLog(path / "timing.jsonl")
         held.callback(self._timing.close)
         self._log = AppendLog(path / "train.log")
@@ -163,8 +164,11 @@ class RunDirectory:
     # -- what grows --------------------------------------------------------------------------------------------------
 
     def metric(self, row: Mapping[str, Any]) -> None:
-        """Add a row to metrics.jsonl: keys in their order, floats exact, numbers that are not finite as null."""
-        self._metrics.append(strict_json.encode(row))
+        """Add a row to metrics.jsonl: keys in their order, floats exact, numbers that are not finite as null.
+
+        Its epochs count from 1; in a file that an older version began, they are written as that one counted.
+        """
+        self._metrics.append(strict_json.encode(numbering.written(row, self._schema)))
         for follow in self.followers:
             follow(row)
 
@@ -193,6 +197,7 @@ class RunDirectory:
         """Cut metrics.jsonl to what the resumed checkpoint counted; the steps after it will be taken again."""
         self._metrics.close()
         self._metrics = AppendLog(self._metrics.path, metrics_length)
+        self._schema = numbering.schema_of(first_row(self._metrics.path))
 
     # -- what is replaced --------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from typing import Any
 from cnntrain.config.dump import plain
 from cnntrain.config.load import leaves, load
 from cnntrain.core.errors import ConfigError, StorageError, UsageError
+from cnntrain.rundir import numbering
 from cnntrain.rundir.json_files import Row, read_object, read_rows
 
 _CONFIG = "config.resolved.yaml"
@@ -172,7 +173,10 @@ _TIMING: _Kinds = {"epoch": "count"} | dict.fromkeys(("seconds", "training_secon
 
 
 def _rows(path: Path, kinds_of: Callable[[Row], _Kinds]) -> list[Row]:
-    """The rows of a file, each with what readers count on; other keys and events are those of other versions."""
+    """The rows of a file, each with what readers count on; other keys and events are those of other versions.
+
+    Their epochs count from 1.
+    """
     rows = read_rows(path) if os.path.lexists(path) else []
     for number, row in enumerate(rows, 1):
         for key, kind in kinds_of(row).items():
@@ -181,7 +185,7 @@ def _rows(path: Path, kinds_of: Callable[[Row], _Kinds]) -> list[Row]:
                     f"{path}:{number} is damaged: {key} is {_shown(row.get(key))}, expected a {_WORDS[kind]}. Restore "
                     "the file from a copy"
                 )
-    return rows
+    return [*numbering.numbered(rows)]
 
 
 _WORDS = {

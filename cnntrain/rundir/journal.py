@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from cnntrain.core import strict_json
 from cnntrain.core.arrays import Array
+from cnntrain.rundir import numbering
 from cnntrain.rundir.directory import FLIGHT_RECORD
 
 
@@ -53,8 +54,9 @@ class Journal(Protocol):
 class Unwritten:
     """Stands for a run directory while its run is replayed: keeps the rows of metrics and writes nothing."""
 
-    def __init__(self, path: Path, metrics_length: int) -> None:
-        self.path = path
+    def __init__(self, path: Path, metrics_length: int, schema: Any) -> None:
+        """`schema` is that of its metrics.jsonl."""
+        self.path, self._schema = path, schema
         self._begin = metrics_length
         self.rows = b""
 
@@ -65,7 +67,7 @@ class Unwritten:
 
     def metric(self, row: Mapping[str, Any]) -> None:
         """Keep a row as metrics.jsonl would have it."""
-        self.rows += strict_json.encode(row).encode() + b"\n"
+        self.rows += strict_json.encode(numbering.written(row, self._schema)).encode() + b"\n"
 
     def write_flight_record(self, record: Mapping[str, Any]) -> Path:  # noqa: ARG002  (so called by the trainer)
         """Leave the one that is there."""

@@ -8,10 +8,11 @@ from typing import Any
 
 from cnntrain.core import strict_json
 from cnntrain.core.errors import StorageError
-from cnntrain.core.files import read_own
+from cnntrain.core.files import open_regular, read_own
 
 LARGEST = 64 * 2**20  # bytes of one object
 _ROWS = 2**30  # bytes of one file of rows
+_RESTORE = "Restore the file from a copy"
 
 Row = dict[str, Any]
 
@@ -32,8 +33,20 @@ def read_rows(path: Path) -> list[Row]:
     Raises StorageError for a file that cannot be read, a link or a pipe, or a line of it that is no row.
     """
     lines = read_own(path, _ROWS).split(b"\n")[:-1]
-    cure = "Restore the file from a copy"
-    return [_object(line, f"{path}:{number}", cure) for number, line in enumerate(lines, 1)]
+    return [_object(line, f"{path}:{number}", _RESTORE) for number, line in enumerate(lines, 1)]
+
+
+def first_row(path: Path) -> Row:
+    """The first of these rows; an empty one where there is none yet, or no file. Raises what `read_rows` does."""
+    if not os.path.lexists(path):
+        return {}
+
+    def fail(reason: str) -> StorageError:
+        return StorageError(f"{path} {reason}. {_RESTORE}")
+
+    with open_regular(path, fail, follow=False) as file:
+        line = file.readline(LARGEST)
+    return _object(line, f"{path}:1", _RESTORE) if line.endswith(b"\n") else {}
 
 
 def _object(data: bytes, place: str, cure: str) -> Row:

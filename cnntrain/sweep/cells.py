@@ -20,17 +20,19 @@ import math
 import os
 import random
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnntrain.config import scalars
-from cnntrain.config.binder import INVALID, Binder, Place
+from cnntrain.config.binder import INVALID, Binder, Place, keys_of
 from cnntrain.config.compose import root_map
 from cnntrain.config.dump import fingerprint
 from cnntrain.config.fields import Finite, PositiveInt, RunName, Seed, check_fields
 from cnntrain.config.load import Loaded, load, run_name
 from cnntrain.config.problems import Problems
+from cnntrain.config.schema import Experiment
 from cnntrain.config.tree import List, Map, Node, Scalar, UnreadableError, parse, read_source
 from cnntrain.config.tree import scalars as scalars_of
 from cnntrain.core.errors import ConfigError, Mark, UsageError
@@ -141,6 +143,8 @@ def read_sweep(path: Path, sets: Sequence[str] = ()) -> Sweep:
     except UnreadableError as error:
         raise UsageError(f"the sweep {path} {error} (looked for {path.absolute()}). Check the path") from error
     tree = root_map(parse(source, problems), source.mark(0, 0), problems, _WHAT)
+    if "config" not in tree.entries and tree.entries.keys() & keys_of(Experiment).keys() - keys_of(SweepFile).keys():
+        problems.fail(tree.where, f"this is a config; train it with: cnntrain fit {shlex.quote(str(path))}")
     sweep = Binder(problems).read(tree, SweepFile, Place())
     problems.check()
     assert isinstance(sweep, SweepFile)

@@ -142,7 +142,7 @@ class Trained:
         for source in (data.source, data.val):
             for origin in source.origins() if isinstance(source, Dataset) else ():
                 splits = [split for split in ("train", "val") if split in origin.splits()]
-                found += [self.unseen.by_name(self._load(origin, split, some=True), "the data") for split in splits]
+                found += [self.unseen.known(self._load(origin, split, some=True)) for split in splits]
         pixels = joined([images.pixels for images in found])
         return replace(found[0], pixels=pixels, targets=np.concatenate([each.targets for each in found]), names=())
 
@@ -247,14 +247,22 @@ class Trained:
         return Samples(images, np.arange(len(pixels)), self.transforms)
 
     def samples(self, split: str) -> tuple[Images, Array]:
-        """The samples of a split of the config's data, and the indices of those that belong to it. Raises DataError."""
+        """The samples of a split of the config's data, and the indices of those that belong to it. Raises DataError.
+
+        Classes that the data has got since are no hindrance to finding the run's own samples.
+        """
         images, indices = self._split(split)
         self._check(images.description, split)
         source = cast(Dataset, self.loaded.experiment.data.source)
         build_data.check_split(self.loaded, split, images, indices, source)
-        images = self.unseen.by_name(images, f"the {split} split")
+        own = self.own.knows(split)
+        if not own or self.unseen.knows(images):
+            images = self.unseen.by_name(images, f"the {split} split")
         self.check_scale(images.pixels, f"the {split} split")
         images, indices = self.own.found(images, indices, split, self._read, self._everything)
+        if own and not self.unseen.knows(images):
+            images = self.unseen.known(images.take(indices))
+            indices = np.arange(len(images))
         return self.unseen.by_name(images, f"the {split} split"), indices
 
 

@@ -35,10 +35,14 @@ class Own:
     def __init__(self, checkpoint: Checkpoint, loaded: Loaded) -> None:
         data = checkpoint.meta.get("data")
         self._path, self._loaded = checkpoint.path, loaded
-        self._recorded: dict[str, Any] = data if isinstance(data, dict) else {}
+        self.recorded: dict[str, Any] = data if isinstance(data, dict) else {}
         known = beside(checkpoint.path)
-        same = len(known) == 2 and all(known[split].digest == self._recorded.get(split) for split in known)
+        same = len(known) == 2 and all(known[split].digest == self.recorded.get(split) for split in known)
         self._known = known if same else {}
+
+    def knows(self, split: str) -> bool:
+        """Whether the run has recorded each sample of a split."""
+        return split in _NOUNS and split in self.recorded
 
     def found(
         self, images: Images, indices: Array, split: str, read: Callable[[], Data], everything: Callable[[], Images]
@@ -48,14 +52,14 @@ class Own:
         Those where they are the run's samples; else its samples out of `everything` there is, with a warning.
         Raises DataError where some of them are gone.
         """
-        if split not in _NOUNS or not self._recorded:
+        if split not in _NOUNS or not self.recorded:
             return images, indices
-        if "merged" in self._recorded:
+        if "merged" in self.recorded:
             raise DataError(
                 f"{self._path} is the average of networks that were trained on different samples: it has no {split} "
                 "split of its own. Use --split test, or --data"
             )
-        if split not in self._recorded:
+        if split not in self.recorded:
             self._compare_by_some(read())
             return images, indices
         whole = split == "train" and isinstance(self._loaded.experiment.data.val, float)  # the share that validates too
@@ -75,10 +79,10 @@ class Own:
     def _unchanged(self, whole: bool, images: Images, indices: Array, split: str, read: Callable[[], Data]) -> bool:
         """Whether what is drawn today is what the run has recorded."""
         if not whole:
-            return bool(identify(images, indices).digest == self._recorded[split])
+            return bool(identify(images, indices).digest == self.recorded[split])
         data = read()
         today = {"train": data.train_indices, "val": data.val_indices}
-        return all(identify(data.train, today[part]).digest == self._recorded.get(part) for part in today)
+        return all(identify(data.train, today[part]).digest == self.recorded.get(part) for part in today)
 
     def _places(self, here: SampleIdentity, split: str) -> Array:
         """Where the run's samples of a split are among those here. Raises DataError unless all are there."""
@@ -91,8 +95,8 @@ class Own:
     def _compare_by_some(self, data: Data) -> None:
         """Hold the data against what older checkpoints recorded of it. Raises DataError where it is another."""
         now = fingerprint(data)
-        if changes(self._recorded, {key: value for key, value in now.items() if key in self._recorded}):
-            raise self._changed(f"its samples are others ({difference(self._recorded, now)})")
+        if changes(self.recorded, {key: value for key, value in now.items() if key in self.recorded}):
+            raise self._changed(f"its samples are others ({difference(self.recorded, now)})")
 
     def _changed(self, what: str) -> DataError:
         return DataError(

@@ -21,6 +21,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.parts.datasets.base import ClassFolders, Dataset, Images, PictureFields, places_among
 from cnntrain.parts.tasks.base import Task
 from cnntrain.reading.decoded import Sample
+from cnntrain.reading.folders import class_name
 from cnntrain.reading.input_files import advised
 
 CHUNK = 1024  # samples that are in memory at a time
@@ -58,6 +59,20 @@ class Unseen:
                 f"{_listed(known)}. Rename them as in training, or leave them out"
             ) from error
         return replace(images, targets=self.task.renumbered(images.targets, places), classes=known)
+
+    def known(self, images: Images) -> Images:
+        """Those of the network's own classes, with its numbers for them; those of others it was not trained on."""
+        if self.knows(images):
+            return self.by_name(images, "the data")
+        numbers = {class_name(name): number for number, name in enumerate(self.data.classes)}
+        places = np.array([numbers.get(class_name(name), -1) for name in images.classes])
+        names = self.task.names(images.targets, images.description)
+        kept = images.take(np.flatnonzero([class_name(name or "") in numbers for name in names]))
+        return replace(kept, targets=self.task.renumbered(kept.targets, places), classes=self.data.classes)
+
+    def knows(self, images: Images) -> bool:
+        """Whether all classes are the network's."""
+        return {class_name(name) for name in images.classes} <= {class_name(name) for name in self.data.classes}
 
     def samples(
         self, paths: Sequence[Path], pool: Pool, failures: list[tuple[str, str]]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnntrain.config.load import Loaded, load, problem
+from cnntrain.config.tree import SET
 from cnntrain.core import machine
 from cnntrain.core.console import Console
 from cnntrain.core.errors import ConfigError, Problem
@@ -115,7 +116,7 @@ def check_memory(loaded: Loaded, network: Network, threads: int) -> int:
     if needed > available:
         raise problem(
             loaded,
-            "model",
+            "train.batch_size" if loaded.where("train.batch_size").file == SET else "model",
             f"training needs {machine.human(needed)} of memory for {network.graph.parameter_count():,} parameters at "
             f"batch size {loaded.experiment.train.batch_size}, this machine has {machine.human(available)}: "
             "make the network or the batch smaller",

@@ -14,7 +14,7 @@ from typing import Any, cast
 from cnntrain.config.dump import fingerprint, plain, to_yaml
 from cnntrain.config.load import Loaded, load
 from cnntrain.config.mapping import Config
-from cnntrain.core import blas, machine, scale
+from cnntrain.core import blas, machine
 from cnntrain.core.console import Console, Progress
 from cnntrain.core.errors import (
     CnntrainError,
@@ -35,12 +35,12 @@ from cnntrain.rundir.directory import RunDirectory, resumable
 from cnntrain.rundir.environment import environment
 from cnntrain.rundir.event_files import following, require_tensorboard
 from cnntrain.trained import saved
-from cnntrain.training import changes
+from cnntrain.training import ancestry, changes
 from cnntrain.training.interrupts import Interrupts
 from cnntrain.training.job import Job, make_job
 from cnntrain.training.stepper import vectors
 from cnntrain.training.trainer import Trainer
-from cnntrain.training.warm_start import WarmStart, warm_start, warnings
+from cnntrain.training.warm_start import WarmStart, warm_start
 
 _EXAMPLE = Path("configs/quickstart.yaml")  # of this repository: where it is the working directory
 
@@ -108,14 +108,14 @@ def _start(loaded: Loaded, options: Options, console: Console, interrupts: Inter
         run.write_config(loaded.text, to_yaml(plain(experiment)))
         run.write_json("origins.json", loaded.origins())
         run.write_json("env.json", environment() | {"threads": machine.threads(options.threads)})
-        run.write_json("data.json", _data_summary(job.data) | ({"init_from": warm.document()} if warm else {}))
+        run.write_json("data.json", _data_summary(job.data) | ancestry.recorded(job, warm))
         run.write_command(sys.argv)
         console.say(f"run directory: {run.path}")
         run.write_json("manifest.json", job.manifest.document())
         run.write_json(identity.FILE, identity.document(*job.identities))
         for line in warm.lines() if warm else ():
             console.say(line)
-        for line in _warm_start_warnings(warm, job) if warm else ():
+        for line in ancestry.warnings(job, warm):
             console.warn(line)
         return _train(job, run, warm, options, console, interrupts)
 
@@ -150,11 +150,6 @@ def _resume(
             console.warn(line)
         console.say(f"resuming {run.path} at step {step}")
         return _train(job, run, checkpoint, options, console, interrupts)
-
-
-def _warm_start_warnings(warm: WarmStart, job: Job) -> list[str]:
-    train, (_, val) = job.data.train, job.identities
-    return warnings(warm, val, job.data.val is job.data.train, scale.of(train.pixels, job.data.train_indices))
 
 
 def _announce(run: RunDirectory, options: Options) -> None:

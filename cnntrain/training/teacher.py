@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -26,6 +27,7 @@ class Lesson:
     logits: Array
     path: Path
     digest: str  # SHA-256, in hex, of the teacher's parameters
+    data: Mapping[str, Any] = field(default_factory=dict)  # what its checkpoint recorded of the samples of its training
 
 
 def learn(loaded: Loaded, data: Data, threads: int) -> Data:
@@ -49,4 +51,4 @@ def learn(loaded: Loaded, data: Data, threads: int) -> Data:
         trained.check_scale(train.pixels, "the training split")
         logits = trained.engine.outputs(Samples(train, np.arange(len(train)), trained.transforms))
         digest = hashlib.sha256(trained.engine.params.tobytes()).hexdigest()
-    return replace(data, lesson=Lesson(logits, trained.path, digest))
+    return replace(data, lesson=Lesson(logits, trained.path, digest, trained.own.recorded))

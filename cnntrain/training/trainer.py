@@ -16,6 +16,7 @@ from cnntrain.core.errors import DivergedError
 from cnntrain.data.loader import Samples
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.vitals import Vitals
+from cnntrain.rundir import numbering
 from cnntrain.rundir.journal import Journal
 from cnntrain.training.flight_recorder import Recorder
 from cnntrain.training.interrupts import Interrupts, Wishes
@@ -53,6 +54,7 @@ class Trainer:
         self.run.metric(
             {
                 "event": "start",
+                "schema": numbering.SCHEMA,
                 "samples": len(self.loader.indices),
                 "validation_samples": len(self.job.data.val_indices),
                 "steps_per_epoch": self.loader.steps_per_epoch,
@@ -149,7 +151,7 @@ class Trainer:
         row = {
             "event": "train",
             "step": state.step,
-            "epoch": (state.step - 1) // self.loader.steps_per_epoch,
+            "epoch": (state.step - 1) // self.loader.steps_per_epoch + 1,
             "samples": self.loader.samples_before(state.step),
         }
         rates = {"lr": taken.lr} | ({} if taken.momentum is None else {"momentum": taken.momentum})

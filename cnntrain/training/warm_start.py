@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cnntrain.config.load import Loaded, problem
-from cnntrain.core import scale, strict_json
 from cnntrain.core.arrays import Array, Layout, Shape
-from cnntrain.core.errors import CheckpointError, StorageError
-from cnntrain.core.files import read_own
+from cnntrain.core.errors import CheckpointError
 from cnntrain.core.registry import did_you_mean
-from cnntrain.core.scale import PixelScale
-from cnntrain.data.identity import SampleIdentity, beside
 from cnntrain.network import torch_layout
 from cnntrain.network.build import Network
 from cnntrain.network.graph import format_shape
@@ -28,8 +24,6 @@ from cnntrain.rundir.checkpoint import Checkpoint, find, read
 from cnntrain.trained import saved
 
 _PREFIX = "param/"
-_GENERATIONS = 20  # of runs that start from each other
-_LARGEST = 64 * 2**20  # bytes of a data.json
 _SHOWN = 5  # names of a list that a line gives
 
 
@@ -109,48 +103,6 @@ def warm_start(loaded: Loaded, network: Network) -> WarmStart | None:
             "model.init_from out"
         )
     return result
-
-
-def warnings(warm: WarmStart, val: SampleIdentity, shared: bool, pixels: PixelScale) -> list[str]:
-    """What to warn of where the first run was trained on samples that validate here, or on pixels of another range.
-
-    `shared` says that the validation samples come from the same source as the training samples.
-    """
-    return [line for line in (_seen(warm, val, shared), _scaled(warm, pixels)) if line]
-
-
-def _seen(warm: WarmStart, val: SampleIdentity, shared: bool) -> str | None:
-    """Where validation samples were trained on, by the first run or one that it started from in its turn."""
-    advice = "what is measured on them is too good. Give both runs one seed and share, or data.val a source of its own"
-    found = [(run, int(val.among(train).sum())) for run, train in _trained_on(warm.path)]
-    for run, seen in found:
-        if seen:
-            return f"{seen:,} of {len(val):,} validation samples were training samples of {run}: {advice}"
-    another = warm.data.get("merged") or ("val" in warm.data and warm.data["val"] != val.digest)
-    if found or not shared or not another:
-        return None
-    return f"{warm.path} was trained on another split, and has no list of it: validation samples may be in it; {advice}"
-
-
-def _trained_on(path: Path) -> Iterator[tuple[Path, SampleIdentity]]:
-    """The runs from which a checkpoint comes, by their lists of training samples, the newest first."""
-    for _ in range(_GENERATIONS):
-        known, run = beside(path), path.absolute().parent.parent
-        if not known:
-            return
-        yield path.parent.parent, known["train"]
-        try:
-            data = strict_json.decode(read_own(run / "data.json", _LARGEST).decode())
-            path = Path(data["init_from"]["checkpoint"])
-        except (StorageError, ValueError, TypeError, KeyError):
-            return
-
-
-def _scaled(warm: WarmStart, pixels: PixelScale) -> str | None:
-    wanted = scale.read(warm.pixels)
-    if wanted is None or wanted.takes(pixels, 0):
-        return None
-    return f"{scale.mismatch('the training split', pixels, str(warm.path), wanted)}, or train from scratch"
 
 
 def _read(path: Path, network: Network) -> tuple[Path, str, dict[str, Array], dict[str, Any]]:

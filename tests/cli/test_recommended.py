@@ -19,6 +19,7 @@ from PIL import Image
 from cnntrain.cli import COMMANDS
 from cnntrain.core.registry import KINDS
 from cnntrain.data import fetch
+from cnntrain.reading import well_known
 from tests.support.experiments import run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,13 +29,15 @@ FOLDER = "my pictures"  # with a space: a shell has to take it, too
 RECOMMENDED = {  # as the source has it, {} for what is filled in -> the test of the situation
     "cnntrain check {}": "test_a_first_config_names_what_to_do_with_it",
     "cnntrain init --data {}": "test_a_first_config_names_what_to_do_with_it",
-    "cnntrain fit {}": "test_a_first_config_names_what_to_do_with_it",
+    "cnntrain fit {}": "test_a_first_config_names_what_to_do_with_it",  # and test_a_config_is_no_sweep
     "cnntrain eval {}{}": "test_after_training_comes_eval",
     "cnntrain init --data {}{}": "test_after_fetching_comes_init",
     "cnntrain init --data DATA": "test_without_a_config",
     "cnntrain fit {} -s optimizer": "test_the_suggested_learning_rate",
     "cnntrain compare {}": "test_after_a_sweep_comes_compare",
     "cnntrain sweep {}": "test_a_sweep_is_no_config",
+    "cnntrain data fetch {}": "test_a_well_known_data_set_that_is_not_there",
+    "cnntrain data fetch {}{}": "test_a_well_known_data_set_that_is_not_there",
     "cnntrain list": "test_what_list_refers_to",
     "cnntrain list KIND": "test_what_list_refers_to",
     "cnntrain list {}": "test_what_list_refers_to",
@@ -85,7 +88,9 @@ def test_every_recommendation_has_a_situation_here():
         for match in COMMAND.findall(text)
     }
     wordy = {text for text in found if text.startswith("cnntrain config")}  # "A cnntrain config", a title
-    assert {re.sub(r"' read it$|   looks.*|  +trains$", "", text).strip() for text in found - wordy} == set(RECOMMENDED)
+    assert {re.sub(r"' (read it|brings .*)$|   looks.*|  +trains$", "", text).strip() for text in found - wordy} == set(
+        RECOMMENDED
+    )
     here = Path(__file__).read_text()
     for situation in RECOMMENDED.values():
         assert f"def {situation}(" in here or (ROOT / "tests/checks" / situation).exists()
@@ -190,6 +195,40 @@ def test_a_sweep_is_no_config(cnntrain, desk, config):
     assert "this is a sweep" in outcome.err
     (words,) = commands(outcome.err.splitlines()[0])
     assert cnntrain(*words).code == 0
+
+
+def test_a_config_is_no_sweep(cnntrain, desk, config):
+    config.rename(desk / "my config.yaml")
+    for options in ([], ["--dry-run"], ["--print-commands"]):
+        outcome = cnntrain("sweep", "my config.yaml", *options)
+        assert outcome.code == 2
+        assert "this is a config" in outcome.err
+        (words,) = commands(outcome.err.splitlines()[0])
+    assert cnntrain(*words).code == 0
+
+
+@pytest.mark.parametrize("name", well_known.FOLDERS)
+@pytest.mark.parametrize("root", ["data", "big disk/sets"])
+@pytest.mark.parametrize("there", ["nothing", "an empty folder"])
+def test_a_well_known_data_set_that_is_not_there(cnntrain, desk, monkeypatch, name, root, there):
+    folder = Path(root) / well_known.FOLDERS[name]
+    source = {"cifar10": "cifar10", "cifar100": "cifar100"}.get(name, "idx")
+    data = f"data: {{source: {{type: {source}, root: {folder}}}}}"
+    model = "model: {layers: [flatten, {type: dense, units: auto}]}"
+    (desk / "c.yaml").write_text(f"{data}\n{model}\ntrain: {{epochs: 1}}\n")
+    if there != "nothing":
+        folder.mkdir(parents=True)
+    brought = set()
+    monkeypatch.setattr(fetch, "download", lambda _remote, place, _timeout: brought.add(place))
+    monkeypatch.setattr(fetch, "unpack", lambda *_: None)
+    monkeypatch.setattr(fetch.files, "remove", lambda _path: None)
+    for command in ("check", "fit"):
+        outcome = cnntrain(command, "c.yaml")
+        assert outcome.code == 3
+        (words,) = commands(outcome.error)
+    assert words[:3] == ["data", "fetch", name]
+    assert cnntrain(*words).code == 0
+    assert brought == {folder}  # where the config looks for it
 
 
 def test_what_list_refers_to(cnntrain, desk, config):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from cnntrain.checks.preflight import rehearse
 from cnntrain.config.load import Loaded, load
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.registry import lookup
@@ -103,3 +104,51 @@ def test_mistakes_of_file_and_command_line_come_together(tmp_path: Path) -> None
         "--set:1:10",
         "--set:2:7",
     ]
+
+
+LAYERS = """
+data: {source: {type: synthetic}}
+model:
+  layers:
+    - {type: conv2d, filters: 4, kernel_size: 3}
+    - {type: batch_norm, name: norm}
+    - {type: residual, body: [{type: conv2d, filters: 4, kernel_size: 3, padding: same}]}
+    - flatten
+    - {type: dense, units: auto}
+loss: {type: cross_entropy}
+train: {epochs: 1, batch_size: 8}
+"""
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "model.layers.0.kernel_size=99",  # shapes
+        "model.layers.0={type: conv2d, filters: 4, kernel_size: 99}",
+        "model.layers.0.groups=2",
+        "model.layers.norm.from=nowhere",  # the graph
+        "model.layers.2.body.0.groups=3",  # within a structure
+        "model.layers.4.units=7",  # the end of the network
+        "model.layers.0.filters=2000000000",  # memory
+        "train.batch_size=2000000000",
+    ],
+)
+@pytest.mark.parametrize("lines", ["", "seed=3"])
+def test_what_is_wrong_with_a_value_set_within_a_part_quotes_the_command_line(tmp_path, override, lines):
+    (tmp_path / "c.yaml").write_text(LAYERS)
+    sets = [*([lines] if lines else []), override]
+    with pytest.raises(ConfigError) as raised:
+        rehearse([tmp_path / "c.yaml"], sets, 1)
+    first = str(raised.value).splitlines()
+    assert first[0].startswith(f"--set:{len(sets)}:"), first
+    assert first[1] == f"    {override}"
+    assert first[2].index("^") > len("    ") + override.index("=")
+
+
+def test_what_is_wrong_beside_a_value_that_was_set_quotes_the_file(tmp_path):
+    (tmp_path / "c.yaml").write_text(
+        LAYERS.replace("filters: 4, kernel_size: 3}\n", "filters: 4, kernel_size: 99}\n", 1)
+    )
+    with pytest.raises(ConfigError) as raised:
+        rehearse([tmp_path / "c.yaml"], ["model.layers.4.bias=false", "train.batch_size=9"], 1)
+    assert str(raised.value).startswith(f"{tmp_path / 'c.yaml'}:5:7: the kernel spans 99")

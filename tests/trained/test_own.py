@@ -90,6 +90,26 @@ def remove(place):
         np.savez("data.npz", **{name: array[:8] for name, array in held.items()})
 
 
+def add_class(place, folders=("d", "v")):
+    """A class that the network does not know, between the others and after them, in every form."""
+    rng = np.random.default_rng(1)
+    for folder in folders:
+        for name in ("aa", "c"):
+            (place / folder / name).mkdir()
+            for number in range(12):
+                Image.fromarray(rng.integers(0, 256, (4, 4, 3), np.uint8)).save(f"{folder}/{name}/{number:02}.png")
+    listed()
+    with np.load("data.npz") as held:
+        pixels = np.concatenate([rng.integers(0, 256, (6, 4, 4, 3), np.uint8), held["x_train"]])
+        labels = np.r_[np.arange(6) % 2 + 2, held["y_train"]]
+    np.savez("data.npz", x_train=pixels, y_train=labels)
+
+
+def add_class_to_training(place):
+    """The same, where a source of its own that validates lacks it."""
+    add_class(place, ("d",))
+
+
 def measured(split="val"):
     """The identities of what a command would measure, in order of their digests."""
     with Pool(1) as pool:
@@ -97,9 +117,11 @@ def measured(split="val"):
     return sorted(identify(images, indices).pixels.tolist())
 
 
-@pytest.mark.parametrize("change", [add, rename])
+@pytest.mark.parametrize("change", [add, rename, add_class, add_class_to_training])
 @pytest.mark.parametrize("source", SOURCES)
 def test_the_samples_that_validated_are_found_again(place, source, change, capsys):
+    if source == "concat" and change is add_class_to_training:
+        pytest.skip("its sources must have the same classes, and say so")
     trained_on(place, *SOURCES[source])
     known = beside(place / "run/checkpoints/last.npz")
     assert measured() == sorted(known["val"].pixels.tolist())
@@ -119,6 +141,27 @@ def test_samples_that_are_gone_are_counted_and_nothing_is_measured(place, source
         measured()
     warnings = report.write([place / "run"])["warnings"]
     assert any("is not judged" in line for line in warnings)
+
+
+@pytest.mark.parametrize("source", ["image_folder", "csv", "npz", "val of its own"])
+def test_the_figures_are_those_of_before_a_class_was_added(place, source):
+    trained_on(place, *SOURCES[source])
+    before = [evaluated("val"), evaluated("train")]
+    add_class(place)
+    assert [evaluated("val"), evaluated("train")] == before
+
+
+def evaluated(split):
+    with Pool(1) as pool:
+        found = Trained(Path("run"), pool).evaluate(split)
+    return {key: pytest.approx(value, rel=1e-6) if isinstance(value, float) else value for key, value in found.items()}
+
+
+def test_samples_of_an_unknown_class_that_are_not_the_runs_are_refused_with_advice(place):
+    trained_on(place, *SOURCES["image_folder"])
+    add_class(place)
+    with Pool(1) as pool, pytest.raises(DataError, match="Rename them as in training, or leave them out"):
+        Trained(Path("run"), pool).evaluate(None, place / "v")
 
 
 def test_a_sample_of_another_class_is_another_sample(place):

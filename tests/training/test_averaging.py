@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 
+from cnntrain.cli import main
 from cnntrain.cli.require import check
 from cnntrain.config.load import load
 from cnntrain.core.errors import CheckFailedError, CheckpointError, ConfigError, StoppedError
@@ -113,6 +114,13 @@ def test_one_rule_says_which_weights_a_checkpoint_means(tmp_path, capsys):
     run(config, tmp_path / "warm", ("train.epochs=1", wish))
     document = json.loads((tmp_path / "warm/data.json").read_text())["init_from"]
     assert document["weights"] == "averaged"
+    np.savez(
+        tmp_path / "some.npz", x_test=np.zeros((2, *read(place / "checkpoints/last.npz").meta["image_shape"]), "u1")
+    )
+    for form, told_of in (([], True), (["--csv"], True), (["--json"], False)):  # where the document says it itself
+        capsys.readouterr()
+        assert main(["predict", str(place), str(tmp_path / "some.npz"), *form]) == 0
+        assert ("its averaged weights are used" in capsys.readouterr().err) == told_of
     loaded = warm_start(load([config], [wish]), prepare([config], [wish]).network)
     assert all(np.array_equal(array, used[f"param/{name}"]) for name, array in loaded.arrays.items())
     final = rows[-1]["val_average/accuracy"]

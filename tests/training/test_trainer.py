@@ -206,7 +206,7 @@ def test_the_rows_of_metrics_tell_the_story(tmp_path):
     assert rows[0]["validation_samples"] == 18
     train = [row for row in rows if row["event"] == "train"]
     assert [(row["step"], row["epoch"], row["samples"]) for row in train] == [
-        (3, 0, 30), (6, 0, 60), (9, 1, 82), (12, 1, 112), (15, 1, 142)]  # fmt: skip
+        (3, 1, 30), (6, 1, 60), (9, 2, 82), (12, 2, 112), (15, 2, 142)]  # fmt: skip
     for row in train:
         assert 0 < row["update_ratio"] < 1 < 100 * row["grad_norm"]
     assert all(0 <= row["dead_relu"] <= 1 for row in rows if row["event"] == "eval")

@@ -222,6 +222,53 @@ def test_a_checkpoint_away_from_its_run_knows_only_that_the_split_is_another(pic
     assert "was trained on another split, and has no list of it" in capsys.readouterr().err
 
 
+def _relation(kind: str, parent: Path) -> str:
+    started, taught = f"model.init_from={{checkpoint: {parent}}}", f"loss={{type: distillation, teacher: {parent}}}"
+    return {"init_from": started, "teacher": taught}[kind]
+
+
+@pytest.mark.parametrize("kind", ["init_from", "teacher"])
+@pytest.mark.parametrize("command", [["fit", "--progress", "none"], ["fit", "--dry-run"], ["check"]])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_every_command_that_looks_at_a_config_warns_of_what_a_parent_has_seen(
+    pictures, capsys, kind, command, seed, monkeypatch
+):
+    monkeypatch.chdir(pictures)
+    _noise(pictures, "first")
+    capsys.readouterr()
+    assert main([*command, "full.yaml", "-s", _relation(kind, Path("first")), "-s", f"seed={seed}"]) == 0
+    said, parent = capsys.readouterr().err, "the teacher first" if kind == "teacher" else "first"
+    assert (f"validation samples were training samples of {parent}: " in said) == bool(seed)
+    assert ("warning" in said) == bool(seed)
+
+
+@pytest.mark.parametrize("kinds", [("init_from", "teacher"), ("teacher", "init_from"), ("teacher", "teacher")])
+def test_a_parents_parent_counts_too(pictures, capsys, kinds, monkeypatch):
+    """It is found through data.json; the run between them saw other pictures."""
+    monkeypatch.chdir(pictures)
+    first = _noise(pictures, "first")
+    second = _noise(pictures, "second", _relation(kinds[0], first), "data.source.root=v")
+    capsys.readouterr()
+    _noise(pictures, "third", _relation(kinds[1], second), "seed=1")
+    said = capsys.readouterr().err.replace("the teacher ", "")
+    assert f"validation samples were training samples of {first}: " in said
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "7", '{"init_from": 7}', '{"teacher": {"checkpoint": 7}}', "null"])
+def test_a_strangers_data_json_says_nothing(pictures, capsys, text):
+    first = _noise(pictures, "first")
+    (first / "data.json").write_text(text)
+    _noise(pictures, "next", _relation("init_from", first), _relation("teacher", first))
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_runs_that_are_each_others_parents_end_the_search(pictures, capsys):
+    first = _noise(pictures, "first")
+    (first / "data.json").write_text(json.dumps({"init_from": {"checkpoint": str(first / "checkpoints/last.npz")}}))
+    _noise(pictures, "next", _relation("init_from", first))
+    assert "warning" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("strict", ["true", "false"])
 def test_a_start_in_which_nothing_matches_is_an_error(pictures, strict):
     first = _noise(pictures, "first")

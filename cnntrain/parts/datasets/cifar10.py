@@ -18,6 +18,7 @@ from cnntrain.parts.datasets.base import Dataset, Images, has_any
 from cnntrain.reading.input_files import on_disk
 from cnntrain.reading.reader import ALONE, Reader
 from cnntrain.reading.records import Records
+from cnntrain.reading.well_known import how_to_fetch
 
 _SHAPE: Shape = (32, 32, 3)
 _CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -45,10 +46,10 @@ class Cifar10(Dataset):
 
     def splits(self) -> tuple[str, ...]:
         """Those of train and test that have a file. Raises DataError where there is none."""
-        root = on_disk(self.root, _ADVICE, folder=True)
+        root = on_disk(self.root, _advice(self.root), folder=True)
         found = tuple(split for split, names in _FILES.items() if any((root / name).is_file() for name in names))
         if not found:
-            raise DataError(f"{root} holds no CIFAR-10 files. {_hint(root)}")
+            raise DataError(f"{root} holds no CIFAR-10 files. {_hint(Path(self.root))}")
         return found
 
     def describe(self) -> Description:
@@ -57,19 +58,26 @@ class Cifar10(Dataset):
 
     def files(self, split: str) -> tuple[Path, ...]:
         """The five training files, or the test file. Raises DataError where one is missing."""
-        root = on_disk(self.root, _ADVICE, folder=True)
+        root = on_disk(self.root, _advice(self.root), folder=True)
         if split not in _FILES:
             raise DataError(f"{root}: CIFAR-10 has the splits train and test, not {split!r}")
         paths = tuple(root / name for name in _FILES[split])
         missing = [path for path in paths if not path.is_file()]
         if missing:
-            raise DataError(f"{missing[0]} does not exist ({len(missing)} of {len(paths)} missing). {_hint(root)}")
+            raise DataError(
+                f"{missing[0]} does not exist ({len(missing)} of {len(paths)} missing). {_hint(Path(self.root))}"
+            )
         return paths
 
     def load(self, split: str, reader: Reader = ALONE) -> Images:  # noqa: ARG002  (one file, or none)
         """Read a split: uint8 pixels, channels last, and labels."""
         labels, pixels = _RECORDS.read(self.files(split))
         return Images(pixels, labels[:, 0], _CLASSES)
+
+
+def _advice(root: str | Path) -> str:
+    """What to do where files are missing."""
+    return f"{_ADVICE}; {how_to_fetch(root, 'cifar10')}"
 
 
 def _hint(root: Path) -> str:
@@ -79,4 +87,4 @@ def _hint(root: Path) -> str:
     if (root / "train.bin").exists() and (root / "test.bin").exists():
         return f"This looks like CIFAR-100. {_ADVICE}"
     inner = root / "cifar-10-batches-bin"
-    return f"Did you mean {inner}?" if inner.is_dir() else _ADVICE
+    return f"Did you mean {inner}?" if inner.is_dir() else _advice(root)

@@ -18,6 +18,7 @@ from cnntrain.parts.datasets.base import Dataset, Images, has_any
 from cnntrain.reading.input_files import on_disk
 from cnntrain.reading.reader import ALONE, Reader
 from cnntrain.reading.records import Records
+from cnntrain.reading.well_known import how_to_fetch
 
 _SHAPE: Shape = (32, 32, 3)
 _COARSE = (
@@ -68,10 +69,10 @@ class Cifar100(Dataset):
 
     def splits(self) -> tuple[str, ...]:
         """Those of train and test that have a file. Raises DataError where there is none."""
-        root = on_disk(self.root, _ADVICE, folder=True)
+        root = on_disk(self.root, _advice(self.root), folder=True)
         found = tuple(split for split, name in _FILES.items() if (root / name).is_file())
         if not found:
-            raise DataError(f"{root} holds no CIFAR-100 files. {_hint(root)}")
+            raise DataError(f"{root} holds no CIFAR-100 files. {_hint(Path(self.root))}")
         return found
 
     def describe(self) -> Description:
@@ -80,18 +81,23 @@ class Cifar100(Dataset):
 
     def files(self, split: str) -> tuple[Path, ...]:
         """The file of the split. Raises DataError where it is missing."""
-        root = on_disk(self.root, _ADVICE, folder=True)
+        root = on_disk(self.root, _advice(self.root), folder=True)
         if split not in _FILES:
             raise DataError(f"{root}: CIFAR-100 has the splits train and test, not {split!r}")
         path = root / _FILES[split]
         if not path.is_file():
-            raise DataError(f"{path} does not exist. {_hint(root)}")
+            raise DataError(f"{path} does not exist. {_hint(Path(self.root))}")
         return (path,)
 
     def load(self, split: str, reader: Reader = ALONE) -> Images:  # noqa: ARG002  (one file, or none)
         """Read a split: uint8 pixels, channels last, and labels."""
         labels, pixels = _RECORDS.read(self.files(split))
         return Images(pixels, labels[:, list(_NAMES).index(self.labels)], _NAMES[self.labels])
+
+
+def _advice(root: str | Path) -> str:
+    """What to do where files are missing."""
+    return f"{_ADVICE}; {how_to_fetch(root, 'cifar100')}"
 
 
 def _hint(root: Path) -> str:
@@ -101,4 +107,4 @@ def _hint(root: Path) -> str:
     if (root / "train").is_file() or (root / "meta").is_file():
         return f"This is the Python (pickled) version: use the binary version. {_ADVICE}"
     inner = root / "cifar-100-binary"
-    return f"Did you mean {inner}?" if inner.is_dir() else _ADVICE
+    return f"Did you mean {inner}?" if inner.is_dir() else _advice(root)

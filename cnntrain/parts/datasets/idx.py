@@ -25,6 +25,7 @@ from cnntrain.core.registry import register
 from cnntrain.parts.datasets.base import MAX_CLASSES, Dataset, Images, checked_labels, count_classes, numbered
 from cnntrain.reading.input_files import largest_unpacked, on_disk, opened, reading
 from cnntrain.reading.reader import ALONE, Reader
+from cnntrain.reading.well_known import how_to_fetch
 
 _PREFIXES = {"train": "train", "test": "t10k"}
 _CONTENTS = {3: "images", 1: "labels"}  # by number of dimensions
@@ -79,11 +80,11 @@ class Idx(Dataset):
 
     def splits(self) -> tuple[str, ...]:
         """Those of train and test that have a file. Raises DataError where there is none."""
-        root = on_disk(self.root, _ADVICE, folder=True)
+        root = on_disk(self.root, self._advice(), folder=True)
         there = self._files(root)
         found = tuple(split for split in _PREFIXES if any((split, rank) in there for rank in _CONTENTS))
         if not found:
-            raise DataError(f"{root} holds no IDX files. {_ADVICE}")
+            raise DataError(f"{root} holds no IDX files. {self._advice()}")
         return found
 
     def describe(self) -> Description | None:
@@ -93,14 +94,18 @@ class Idx(Dataset):
 
     def files(self, split: str) -> tuple[Path, ...]:
         """The file of images and the file of labels. Raises DataError where one is missing."""
-        root = on_disk(self.root, _ADVICE, folder=True)
+        root = on_disk(self.root, self._advice(), folder=True)
         if split not in _PREFIXES:
             raise DataError(f"{root}: IDX files have the splits train and test, not {split!r}")
         there = self._files(root)
         for rank in _CONTENTS:
             if (split, rank) not in there:
-                raise DataError(f"{root / _name(split, rank)} does not exist, with or without .gz. {_ADVICE}")
+                raise DataError(f"{root / _name(split, rank)} does not exist, with or without .gz. {self._advice()}")
         return tuple(there[split, rank] for rank in _CONTENTS)
+
+    def _advice(self) -> str:
+        """What to do where files are missing."""
+        return f"{_ADVICE}; {how_to_fetch(self.root, 'mnist', 'fashion-mnist', 'kmnist')}"
 
     def _files(self, root: Path) -> dict[tuple[str, int], Path]:
         """Split and rank -> the file. Raises DataError where there are several sets."""

@@ -1,0 +1,25 @@
+"""Well-known data sets are those that `cnntrain data fetch` brings: a source that misses one names the command."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+FOLDERS = {  # name -> the folder that it is brought to, below --root
+    "mnist": "mnist",
+    "fashion-mnist": "fashion-mnist",
+    "kmnist": "kmnist",
+    "cifar10": "cifar-10-batches-bin",
+    "cifar100": "cifar-100-binary",
+}
+_ROOT = "data"  # the default of --root
+
+
+def how_to_fetch(root: str | Path, *names: str) -> str:
+    """What brings the set that a missing folder is named after to that place, or else the first to the usual one."""
+    place = Path(root)
+    name = next((name for name in names if FOLDERS[name] == place.name), None)
+    if name is None:
+        return f"'cnntrain data fetch {names[0]}' brings {names[0]} to {_ROOT}/{FOLDERS[names[0]]}"
+    where = "" if str(place.parent) == _ROOT else f" --root {shlex.quote(str(place.parent))}"
+    return f"{name} is brought there by: cnntrain data fetch {name}{where}"
