@@ -20,7 +20,8 @@ from cnntrain.core.errors import StorageError, printable
 
 if TYPE_CHECKING:
     from cnntrain.sweep.cells import Sweep
-    from cnntrain.sweep.processes import Outcome, Standing
+    from cnntrain.sweep.scheduler import Outcome
+    from cnntrain.sweep.standing import Standing
 
 _REDRAWN = 0.5  # seconds between two drawings of the live table
 
@@ -32,7 +33,7 @@ _GONE = (OSError, StorageError)  # what printing raises where the terminal of a 
     examples=[
         "cnntrain sweep configs/experiments/dropout.yaml --dry-run",
         "cnntrain sweep configs/experiments/dropout.yaml",
-        "cnntrain sweep configs/experiments/dropout.yaml --print-commands | parallel -j 2",
+        "cnntrain sweep configs/experiments/dropout.yaml -p 2 --print-commands | parallel -j 2",
     ],
 )
 @click.argument("sweep", type=PATH, metavar="SWEEP")
@@ -75,7 +76,9 @@ def command(
     from cnntrain.core.errors import StoppedError, UsageError
     from cnntrain.rundir.directory import RUNS
     from cnntrain.sweep.cells import read_sweep
-    from cnntrain.sweep.processes import train
+    from cnntrain.sweep.processes import Processes
+    from cnntrain.sweep.scheduler import Cells, held, train
+    from cnntrain.training.interrupts import Interrupts
 
     if dry_run and print_commands:
         raise UsageError("--dry-run and --print-commands are two answers. Choose one")
@@ -84,13 +87,14 @@ def command(
     usable = machine.threads(threads)
     at_once = min(processes or usable, len(plan.cells))
     if print_commands:
-        _print_commands(plan, folder, threads)
+        _print_commands(plan, folder, max(usable // at_once, 1))
     elif dry_run:
         _dry_run(plan, folder, usable, at_once, as_json)
     else:
         board = _Board(quiet)
         board.say(f"{len(plan.cells)} runs in {folder}, {at_once} at a time{_left_out(plan)}")
-        trained = train(plan, folder, usable, at_once, board.watch)
+        with Interrupts() as interrupts, held(folder):
+            trained = train(Cells(plan, folder), Processes(usable, at_once), interrupts, board.watch)
         board.clear()
         with contextlib.suppress(*_GONE) if trained.stopped else contextlib.nullcontext():
             if as_json:
@@ -112,18 +116,17 @@ def _left_out(plan: Sweep) -> str:
     return f"; {plan.repeated} equal to another {'is' if plan.repeated == 1 else 'are'} left out"
 
 
-def _print_commands(plan: Sweep, folder: Path, threads: int | None) -> None:
-    """One line for each cell, for a shell; it starts this very program."""
+def _print_commands(plan: Sweep, folder: Path, threads: int) -> None:
+    """One line for each cell, for a shell; it starts this very program, with the threads of one among several."""
     from cnntrain.core.errors import UsageError
     from cnntrain.sweep import child
 
-    tail = [] if threads is None else ["--threads", str(threads)]
     for cell in plan.cells:
         words = plan.arguments(cell, folder)
         wrong = next((word for word in words if not word.isprintable()), None)
         if wrong is not None:
             raise UsageError(f"{wrong!r} cannot be printed in a line for a shell. Train without --print-commands")
-        terminal.out(shlex.join(child.typed([*words, *tail])))
+        terminal.out(shlex.join(child.typed([*words, "--threads", str(threads)])))
 
 
 def _dry_run(plan: Sweep, folder: Path, threads: int, processes: int, as_json: bool) -> None:
@@ -195,7 +198,7 @@ def _row(one: Standing) -> list[str]:
         one.state,
         str(one.status.get("epoch", "-")),
         f"{best:.4f}" if isinstance(best, (int, float)) else "-",
-        duration(one.seconds) if one.since is not None else "-",
+        duration(one.seconds) if one.since is not None or one.kept else "-",
     ]
 
 
@@ -229,7 +232,11 @@ class _Board:
 
     def _tell(self, one: Standing) -> None:
         if one.code is None:
-            self.say(f"{one.cell.name}: begins, on {one.threads} thread{'s' * (one.threads != 1)}")
+            where = f" of {one.where}" if one.where else ""
+            self.say(f"{one.cell.name}: begins, on {one.threads} thread{'s' * (one.threads != 1)}{where}")
+            return
+        if one.kept:
+            self.say(f"{one.cell.name}: was finished already")
             return
         for line in one.said.splitlines():
             if line.strip() and line not in self._said:  # what all cells say is worth saying once
