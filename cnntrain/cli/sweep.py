@@ -34,6 +34,7 @@ _GONE = (OSError, StorageError)  # what printing raises where the terminal of a 
         "cnntrain sweep configs/experiments/dropout.yaml --dry-run",
         "cnntrain sweep configs/experiments/dropout.yaml",
         "cnntrain sweep configs/experiments/dropout.yaml -p 2 --print-commands | parallel -j 2",
+        "cnntrain sweep configs/experiments/dropout.yaml --slurm dropout.sh -j 4",
     ],
 )
 @click.argument("sweep", type=PATH, metavar="SWEEP")
@@ -51,6 +52,12 @@ _GONE = (OSError, StorageError)  # what printing raises where the terminal of a 
 )
 @click.option("-n", "--dry-run", is_flag=True, help="List the runs and how long they will take; train nothing.")
 @click.option("--print-commands", is_flag=True, help="Print a shell line for each run; train nothing.")
+@click.option(
+    "--slurm",
+    type=PATH,
+    metavar="FILE",
+    help="Write a script for sbatch, which trains each run as a task of an array; train nothing.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print only the table at the end, and what is wrong.")
 @as_json
 @debug
@@ -64,6 +71,7 @@ def command(
     processes: int | None,
     dry_run: bool,
     print_commands: bool,
+    slurm: Path | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -76,25 +84,33 @@ def command(
     from cnntrain.core.errors import StoppedError, UsageError
     from cnntrain.rundir.directory import RUNS
     from cnntrain.sweep.cells import read_sweep
-    from cnntrain.sweep.processes import Processes
+    from cnntrain.sweep.processes import LocalExecutor
     from cnntrain.sweep.scheduler import Cells, held, train
     from cnntrain.training.interrupts import Interrupts
 
-    if dry_run and print_commands:
-        raise UsageError("--dry-run and --print-commands are two answers. Choose one")
+    answers = {"--dry-run": dry_run, "--print-commands": print_commands, "--slurm": slurm is not None}
+    asked = [name for name, given in answers.items() if given]
+    if len(asked) > 1:
+        raise UsageError(f"{' and '.join(asked)} are two answers. Choose one")
     plan = read_sweep(sweep, sets)
     folder = run_dir or RUNS / plan.name
     usable = machine.threads(threads)
     at_once = min(processes or usable, len(plan.cells))
     if print_commands:
         _print_commands(plan, folder, max(usable // at_once, 1))
+    elif slurm:
+        from cnntrain.sweep.slurm import write_script
+
+        write_script(plan, folder, slurm, threads or 1, processes)
+        further = f"Look it through, then: sbatch {shlex.quote(str(slurm))}"
+        _Board(quiet).say(f"{slurm} trains {_runs(plan)} in {folder}. {further}")
     elif dry_run:
         _dry_run(plan, folder, usable, at_once, as_json)
     else:
         board = _Board(quiet)
-        board.say(f"{len(plan.cells)} runs in {folder}, {at_once} at a time{_left_out(plan)}")
+        board.say(f"{_runs(plan)} in {folder}, {at_once} at a time{_left_out(plan)}")
         with Interrupts() as interrupts, held(folder):
-            trained = train(Cells(plan, folder), Processes(usable, at_once), interrupts, board.watch)
+            trained = train(Cells(plan, folder), LocalExecutor(usable, at_once), interrupts, board.watch)
         board.clear()
         with contextlib.suppress(*_GONE) if trained.stopped else contextlib.nullcontext():
             if as_json:
@@ -108,6 +124,10 @@ def command(
         if any((folder / cell.name / "config.resolved.yaml").exists() for cell in plan.cells):
             board.say(f"next: cnntrain compare {shlex.quote(str(folder))}")
         context.exit(trained.worst)
+
+
+def _runs(plan: Sweep) -> str:
+    return f"{len(plan.cells)} run{'s' * (len(plan.cells) != 1)}"
 
 
 def _left_out(plan: Sweep) -> str:
@@ -150,7 +170,7 @@ def _dry_run(plan: Sweep, folder: Path, threads: int, processes: int, as_json: b
         )
     )
     show(
-        f"\n{len(plan.cells)} runs in {folder}, {processes} at a time{_left_out(plan)}: about {duration(total)} "
+        f"\n{_runs(plan)} in {folder}, {processes} at a time{_left_out(plan)}: about {duration(total)} "
         "altogether, as predicted from a few steps"
     )
 

@@ -24,7 +24,7 @@ _PIECE = 2**16
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
-class Processes:
+class LocalExecutor:
     """An executor: up to `most` processes at a time, which share the threads."""
 
     def __init__(self, threads: int, most: int) -> None:
