@@ -41,7 +41,7 @@ _MOST_KEYS = 6  # config keys that get a column
 @as_json
 @debug
 def command(runs: tuple[Path, ...], filters: tuple[str, ...], sort: str | None, as_csv: bool, as_json: bool) -> None:
-    """Compare runs: where their configs differ, best and final metrics, time; mean and deviation over seeds.
+    """Compare runs: where their configs differ, best and final metrics, time; mean and deviation over seeds and folds.
 
     A folder stands for all runs below it. A NAME is a key of the config such as optimizer.lr, a metric such as
     val/loss, or one of: run, state, epochs, step, best, best_epoch, seconds, images_per_second.
@@ -128,11 +128,12 @@ def _group(group: dict[str, Any], short: dict[str, str], metrics: Sequence[str])
 
 
 def _short(keys: Sequence[str]) -> dict[str, str]:
-    """Dotted keys by their last word, or as many of the last as it takes to tell them apart."""
+    """Dotted keys by as many of their last words as tell them apart; a layer with a name by that, too."""
     found = {}
     for key in keys:
         words = key.split(".")
-        ends = [".".join(words[-count:]) for count in range(1, len(words) + 1)]
+        first = 2 if words[:2] == ["model", "layers"] and len(words) > 3 and not words[-2].isdecimal() else 1
+        ends = [".".join(words[-count:]) for count in range(first, len(words) + 1)]
         alone = [end for end in ends if sum(k == end or k.endswith(f".{end}") for k in keys) == 1]
         found[key] = alone[0] if alone else key
     return found

@@ -6,13 +6,16 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
 from cnntrain.cli.require import check, require
 from cnntrain.core import terminal
+
+if TYPE_CHECKING:
+    from cnntrain.config.fields import Duration
 
 
 def _seconds(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:
@@ -23,6 +26,21 @@ def _seconds(_context: click.Context, _option: click.Parameter, text: str | None
     if match is None:
         raise click.BadParameter(f"expected a time such as 90s, 20m, 7.5h or 2d, got {text!r}")
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+
+
+def _place(_context: click.Context, _option: click.Parameter, text: str | None) -> Duration | None:
+    """A place in the training, as a duration from its beginning."""
+    if text is None:
+        return None
+    from cnntrain.config.fields import Duration
+
+    try:
+        place = Duration.parse(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    if not place.value:
+        raise click.BadParameter(f"expected more than nothing, got {text!r}")
+    return place
 
 
 @click.command(
@@ -39,6 +57,7 @@ def _seconds(_context: click.Context, _option: click.Parameter, text: str | None
             "resume",
             "resume_or_start",
             "max_time",
+            "pause_at",
             "overwrite",
             "strict_env",
             "allow_data_change",
@@ -66,6 +85,12 @@ def _seconds(_context: click.Context, _option: click.Parameter, text: str | None
     metavar="TIME",
     callback=_seconds,
     help="Pause after so long, as in 90s, 20m or 7.5h; exit code 75, resumable.",
+)
+@click.option(
+    "--pause-at",
+    metavar="DURATION",
+    callback=_place,
+    help="Pause after so much of the training, as in 2ep, 500st or 10%; exit code 75, resumable.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the run that --run-dir holds.")
 @click.option("--strict-env", is_flag=True, help="Refuse to resume on other versions or another kind of processor.")
@@ -160,8 +185,9 @@ def _check_flags(**flags: Any) -> None:
         raise UsageError(f"--print-run-dir prints the run directory; {other}. Choose one")
     if flags["dry_run"] and flags["resume"]:
         raise UsageError("--dry-run rehearses a new run and --resume goes on with one. Choose one")
-    if flags["dry_run"] and flags["max_time"] is not None:
-        raise UsageError("--max-time ends a training and --dry-run does none. Choose one")
+    for name in ("max_time", "pause_at"):
+        if flags["dry_run"] and flags[name] is not None:
+            raise UsageError(f"--{name.replace('_', '-')} ends a training and --dry-run does none. Choose one")
     for name in ("strict_env", "allow_data_change"):
         if flags[name] and not (flags["resume"] or flags["resume_or_start"]):
             raise UsageError(f"--{name.replace('_', '-')} is for resuming. Add --resume, or leave it out")

@@ -20,7 +20,8 @@ from cnntrain.core.errors import StorageError, printable
 
 if TYPE_CHECKING:
     from cnntrain.sweep.cells import Sweep
-    from cnntrain.sweep.processes import Outcome, Standing
+    from cnntrain.sweep.scheduler import Outcome
+    from cnntrain.sweep.standing import Standing
 
 _REFRESH = 0.5  # seconds between two states of the live table
 
@@ -32,7 +33,8 @@ _GONE = (OSError, StorageError)  # what printing raises where the terminal of a 
     examples=[
         "cnntrain sweep configs/experiments/dropout.yaml --dry-run",
         "cnntrain sweep configs/experiments/dropout.yaml",
-        "cnntrain sweep configs/experiments/dropout.yaml --print-commands | parallel -j 2",
+        "cnntrain sweep configs/experiments/dropout.yaml -p 2 --print-commands | parallel -j 2",
+        "cnntrain sweep configs/experiments/dropout.yaml --slurm dropout.sh -j 4",
     ],
 )
 @click.argument("sweep", type=PATH, metavar="SWEEP")
@@ -50,6 +52,12 @@ _GONE = (OSError, StorageError)  # what printing raises where the terminal of a 
 )
 @click.option("-n", "--dry-run", is_flag=True, help="List the runs and how long they will take; train nothing.")
 @click.option("--print-commands", is_flag=True, help="Print a shell line for each run; train nothing.")
+@click.option(
+    "--slurm",
+    type=PATH,
+    metavar="FILE",
+    help="Write a script for sbatch, which trains each run as a task of an array; train nothing.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print only the table at the end, and what is wrong.")
 @as_json
 @debug
@@ -63,6 +71,7 @@ def command(
     processes: int | None,
     dry_run: bool,
     print_commands: bool,
+    slurm: Path | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -75,22 +84,33 @@ def command(
     from cnntrain.core.errors import StoppedError, UsageError
     from cnntrain.rundir.directory import RUNS
     from cnntrain.sweep.cells import read_sweep
-    from cnntrain.sweep.processes import train
+    from cnntrain.sweep.processes import LocalExecutor
+    from cnntrain.sweep.scheduler import Cells, held, train
+    from cnntrain.training.interrupts import Interrupts
 
-    if dry_run and print_commands:
-        raise UsageError("--dry-run and --print-commands are two answers. Choose one")
+    answers = {"--dry-run": dry_run, "--print-commands": print_commands, "--slurm": slurm is not None}
+    asked = [name for name, given in answers.items() if given]
+    if len(asked) > 1:
+        raise UsageError(f"{' and '.join(asked)} are two answers. Choose one")
     plan = read_sweep(sweep, sets)
     folder = run_dir or RUNS / plan.name
     usable = machine.threads(threads)
     at_once = min(processes or usable, len(plan.cells))
     if print_commands:
-        _print_commands(plan, folder, threads)
+        _print_commands(plan, folder, max(usable // at_once, 1))
+    elif slurm:
+        from cnntrain.sweep.slurm import write_script
+
+        write_script(plan, folder, slurm, threads or 1, processes)
+        further = f"Look it through, then: sbatch {shlex.quote(str(slurm))}"
+        _Board(quiet).say(f"{slurm} trains {_runs(plan)} in {folder}. {further}")
     elif dry_run:
         _dry_run(plan, folder, usable, at_once, as_json)
     else:
         board = _Board(quiet)
-        board.say(f"{len(plan.cells)} runs in {folder}, {at_once} at a time{_left_out(plan)}")
-        trained = train(plan, folder, usable, at_once, board.watch)
+        board.say(f"{_runs(plan)} in {folder}, {at_once} at a time{_left_out(plan)}")
+        with Interrupts() as interrupts, held(folder):
+            trained = train(Cells(plan, folder), LocalExecutor(usable, at_once), interrupts, board.watch)
         board.clear()
         with contextlib.suppress(*_GONE) if trained.stopped else contextlib.nullcontext():
             if as_json:
@@ -106,24 +126,27 @@ def command(
         context.exit(trained.worst)
 
 
+def _runs(plan: Sweep) -> str:
+    return f"{len(plan.cells)} run{'s' * (len(plan.cells) != 1)}"
+
+
 def _left_out(plan: Sweep) -> str:
     if not plan.repeated:
         return ""
     return f"; {plan.repeated} equal to another {'is' if plan.repeated == 1 else 'are'} left out"
 
 
-def _print_commands(plan: Sweep, folder: Path, threads: int | None) -> None:
-    """One line for each cell, for a shell; it starts this very program."""
+def _print_commands(plan: Sweep, folder: Path, threads: int) -> None:
+    """One line for each cell, for a shell; it starts this very program, with the threads of one among several."""
     from cnntrain.core.errors import UsageError
     from cnntrain.sweep import child
 
-    tail = [] if threads is None else ["--threads", str(threads)]
     for cell in plan.cells:
         words = plan.arguments(cell, folder)
         wrong = next((word for word in words if not word.isprintable()), None)
         if wrong is not None:
             raise UsageError(f"{wrong!r} cannot be printed in a line for a shell. Train without --print-commands")
-        terminal.out(shlex.join(child.typed([*words, *tail])))
+        terminal.out(shlex.join(child.typed([*words, "--threads", str(threads)])))
 
 
 def _dry_run(plan: Sweep, folder: Path, threads: int, processes: int, as_json: bool) -> None:
@@ -147,7 +170,7 @@ def _dry_run(plan: Sweep, folder: Path, threads: int, processes: int, as_json: b
         )
     )
     show(
-        f"\n{len(plan.cells)} runs in {folder}, {processes} at a time{_left_out(plan)}: about {duration(total)} "
+        f"\n{_runs(plan)} in {folder}, {processes} at a time{_left_out(plan)}: about {duration(total)} "
         "altogether, as predicted from a few steps"
     )
 
@@ -195,7 +218,7 @@ def _row(one: Standing) -> list[str]:
         one.state,
         str(one.status.get("epoch", "-")),
         f"{best:.4f}" if isinstance(best, (int, float)) else "-",
-        duration(one.seconds) if one.since is not None else "-",
+        duration(one.seconds) if one.since is not None or one.kept else "-",
     ]
 
 
@@ -229,7 +252,11 @@ class _Board:
 
     def _tell(self, one: Standing) -> None:
         if one.code is None:
-            self.say(f"{one.cell.name}: begins, on {one.threads} thread{'s' * (one.threads != 1)}")
+            where = f" of {one.where}" if one.where else ""
+            self.say(f"{one.cell.name}: begins, on {one.threads} thread{'s' * (one.threads != 1)}{where}")
+            return
+        if one.kept:
+            self.say(f"{one.cell.name}: was finished already")
             return
         for line in one.said.splitlines():
             if line.strip() and line not in self._said:  # what all cells say is worth saying once

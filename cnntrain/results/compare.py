@@ -1,6 +1,7 @@
 """A comparison sets runs side by side: where their configs differ, how good they became, how long they took.
 
-Runs that differ in nothing but the seed form a group, told as mean and standard deviation.
+Runs that differ in nothing but the seed, or the fold of a k-fold split, form a group, told as mean and standard
+deviation. Layers with a name of their own are called by it, as in `--set`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from cnntrain.core.registry import parts
 from cnntrain.rundir.history import Record, read_all
 
 SEED, NAME = "seed", "name"  # what may differ within a group
+_FOLD = re.compile(r"data\.(source\.)+fold")  # as may this: which part validates
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,14 @@ class ComparedRun:
     settings: Mapping[str, Any]  # the config by dotted key
 
     def __getitem__(self, key: str) -> Any:
-        for values in (self.facts, self.final, self.settings):
+        for values in (self.facts, self.final, self.settings, self.record.settings):
             if key in values:
                 return values[key]
         return None
 
     def names(self) -> list[str]:
-        """Everything it knows a value of."""
-        return [*self.facts, *self.final, *self.settings]
+        """Everything it knows a value of; layers go by their names and by their numbers."""
+        return [*self.facts, *self.final, *self.settings, *self.record.settings]
 
 
 def line_of(record: Record) -> ComparedRun:
@@ -55,7 +57,23 @@ def line_of(record: Record) -> ComparedRun:
         "images_per_second": record.images_per_second,
     }
     final = {key: value for key, value in record.final.items() if isinstance(value, float) and "/" in key}
-    return ComparedRun(record, facts, final, record.settings)
+    return ComparedRun(record, facts, final, _by_name(record))
+
+
+def _by_name(record: Record) -> dict[str, Any]:
+    """The config by dotted key, an entry of a list that has a name by that: `model.layers.drop.rate`."""
+    return {named(record.config, key): value for key, value in record.settings.items()}
+
+
+def named(config: Mapping[str, Any], key: str) -> str:
+    """A dotted key with names of layers in place of their numbers, where they have one."""
+    place: Any = config
+    steps = []
+    for step in key.split("."):
+        place = place[int(step)] if isinstance(place, list) else place[step]
+        name = place.get("name") if isinstance(place, dict) and step.isdecimal() else None
+        steps.append(name if isinstance(name, str) else step)
+    return ".".join(steps)
 
 
 def compare(paths: Sequence[Path], filters: Sequence[str] = (), sort: str | None = None) -> dict[str, Any]:
@@ -150,12 +168,21 @@ def _document(line: ComparedRun, differing: Sequence[str]) -> dict[str, Any]:
 
 
 def _groups(lines: Sequence[ComparedRun], differing: Sequence[str]) -> list[dict[str, Any]]:
-    """Runs alike but for the seed, where there are two or more; in the order of their first."""
-    keys = [key for key in differing if key not in (SEED, NAME)]
-    found: dict[str, list[ComparedRun]] = {}
+    """Runs alike but for seed and fold, where there are two or more; in the order of their first.
+
+    Runs with the same seed and fold are one measurement, however often it was made: the first of them stands for it.
+    """
+    keys = [key for key in differing if key not in (SEED, NAME) and not _FOLD.fullmatch(key)]
+    found: dict[str, dict[str, ComparedRun]] = {}
     for line in lines:
-        found.setdefault(strict_json.encode([line.settings.get(key, _Absent) for key in keys]), []).append(line)
-    return [_group(members, keys) for members in found.values() if len(members) > 1]
+        members = found.setdefault(strict_json.encode([line.settings.get(key, _Absent) for key in keys]), {})
+        members.setdefault(_drawn(line), line)
+    return [_group([*members.values()], keys) for members in found.values() if len(members) > 1]
+
+
+def _drawn(line: ComparedRun) -> str:
+    """What tells the members of a group apart: the seed, and the folds."""
+    return strict_json.encode([value for key, value in line.settings.items() if key == SEED or _FOLD.fullmatch(key)])
 
 
 def _group(members: Sequence[ComparedRun], keys: Sequence[str]) -> dict[str, Any]:

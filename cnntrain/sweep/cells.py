@@ -21,7 +21,7 @@ import os
 import random
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,7 +35,7 @@ from cnntrain.config.problems import Problems
 from cnntrain.config.schema import Experiment
 from cnntrain.config.tree import List, Map, Node, Scalar, UnreadableError, parse, read_source
 from cnntrain.config.tree import scalars as scalars_of
-from cnntrain.core.errors import ConfigError, Mark, UsageError
+from cnntrain.core.errors import ConfigError, Mark, UsageError, printable
 
 MAX_CELLS = 10_000
 _WHAT = "a sweep is a mapping with the key 'config' and what to vary: grid, list, random or seeds"
@@ -155,12 +155,13 @@ def read_sweep(path: Path, sets: Sequence[str] = ()) -> Sweep:
     if len(cells) > MAX_CELLS:
         problems.fail(tree.where, f"the sweep multiplies to more than {MAX_CELLS} cells; vary less at once")
     _check_keys(cells, problems)
+    _check_sets(sets, [one for cell in cells for one in cell if one[0].text not in sweep.set_.entries], problems)
     problems.check()
     named = (sweep.config,) if isinstance(sweep.config, str) else sweep.config
     configs = tuple(os.path.normpath(os.path.join(path.parent, config)) for config in named)
     loaded = _load(configs, sets, cells, problems)
     settings = [tuple((key.text, to_text(value)) for key, value in cell) for cell in cells]
-    names = _names(settings, constant=set(sweep.set_.entries))
+    names = names_of(cells, constant=set(sweep.set_.entries))
     first = {fingerprint(one.experiment): number for number, one in reversed([*enumerate(loaded)])}
     chosen = tuple(Cell(names[n], settings[n], loaded[n]) for n in sorted(first.values()))
     return Sweep(sweep.name or run_name(path.stem), configs, tuple(sets), chosen, len(cells) - len(chosen))
@@ -237,6 +238,29 @@ def _check_keys(cells: Sequence[Sequence[Setting]], problems: Problems) -> None:
                 )
 
 
+def _check_sets(sets: Sequence[str], varied: Sequence[Setting], problems: Problems) -> None:
+    """Report a `--set` of what the sweep varies: it would win, and the runs' names would be wrong."""
+    for text in sets:
+        name = text.partition("=")[0].strip()
+        found = next((key for key, node in varied if _undoes(name, key.text, node)), None)
+        if found:
+            problems.add(
+                found.where,
+                f"the sweep varies {found.text}, and --set {printable(text)} would win over it in every run: "
+                "keep one of the two",
+            )
+
+
+def _undoes(name: str, key: str, node: Node) -> bool:
+    """Whether a `--set` of `name` changes what a key and its value say."""
+    if f"{key}.".startswith(f"{name}."):
+        return True
+    if not name.startswith(f"{key}."):
+        return False
+    step = name[len(key) + 1 :].partition(".")[0]
+    return step in node.entries if isinstance(node, Map) else step == "type"
+
+
 def _load(
     configs: Sequence[str], sets: Sequence[str], cells: Sequence[Sequence[Setting]], problems: Problems
 ) -> list[Loaded]:
@@ -252,13 +276,18 @@ def _load(
     return loaded
 
 
-def _names(cells: Sequence[Sequence[tuple[str, str]]], constant: set[str]) -> list[str]:
+def names_of(cells: Sequence[Sequence[Setting]], constant: set[str]) -> list[str]:
     """A name for every cell, made from all it sets except what is the same in all of them."""
-    labels = _labels({key for cell in cells for key, _ in cell} - constant)
-    return [_name({labels[key]: text for key, text in cell if key in labels}) for cell in cells]
+    labels = short_names({key.text for cell in cells for key, _ in cell} - constant)
+    varied = [{labels[key.text]: node for key, node in cell if key.text in labels} for cell in cells]
+    names = [name_of(cell) for cell in varied]
+    said = {name: set[str]() for name in names}
+    for name, cell in zip(names, varied, strict=True):
+        said[name].add(_text_of(cell))
+    return [name_of(cell, exact=len(said[name]) > 1) for name, cell in zip(names, varied, strict=True)]
 
 
-def _labels(keys: set[str]) -> dict[str, str]:
+def short_names(keys: Collection[str]) -> dict[str, str]:
     """Key -> the shortest end of it that none of the others has: `lr` for `optimizer.lr`."""
 
     def ends(key: str) -> Iterator[str]:
@@ -269,13 +298,32 @@ def _labels(keys: set[str]) -> dict[str, str]:
     return {key: next((end for end in ends(key) if end not in shared[key]), key) for key in keys}
 
 
-def _name(varied: Mapping[str, str]) -> str:
-    """The name of a cell: what sets it apart, as far as a directory's name can say it."""
-    full = ",".join(f"{label}={text}" for label, text in varied.items()) or "run"
+def name_of(varied: Mapping[str, Node], exact: bool = False) -> str:
+    """The name of a cell: what sets it apart, as far as a directory's name can say it.
+
+    What it cannot say, or with `exact` in any case, is told apart by a digest.
+    """
+    full = ",".join(f"{label}={_in_name(node)}" for label, node in varied.items()) or "run"
     name = _UNFIT.sub("-", full).strip("-.")
-    if name == full and len(name) <= _LONGEST:
+    if name == full and len(name) <= _LONGEST and not exact:
         return name
-    return f"{name[: _LONGEST - 9].rstrip('-')}-{hashlib.sha256(full.encode()).hexdigest()[:8]}"
+    return f"{name[: _LONGEST - 9].rstrip('-')}-{hashlib.sha256(_text_of(varied).encode()).hexdigest()[:8]}"
+
+
+def _text_of(varied: Mapping[str, Node]) -> str:
+    return ",".join(f"{label}={to_text(node)}" for label, node in varied.items())
+
+
+def _in_name(node: Node) -> str:
+    """A value in a name: `adam-lr=1e-3` for {type: adam, lr: 1e-3}, `0.9-0.99` for a list."""
+    if isinstance(node, List):
+        return "-".join(map(_in_name, node.items))
+    if isinstance(node, Map):
+        entries = {key: _in_name(entry.value) for key, entry in node.entries.items()}
+        first = [entries.pop("type")] if "type" in entries else []
+        return "-".join([*first, *(f"{key}={text}" for key, text in entries.items())])
+    assert isinstance(node, Scalar)
+    return "null" if scalars.is_null(node) else node.text
 
 
 def to_text(node: Node) -> str:

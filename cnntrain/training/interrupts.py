@@ -30,6 +30,11 @@ from cnntrain.core.errors import PausedError, StoppedError
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+def saved_after(step: int, run: Path) -> str:
+    """How a message ends on a session that has saved after so many steps."""
+    return f"after step {step}, which is saved. Go on with: cnntrain fit --run-dir {shlex.quote(str(run))} --resume"
+
+
 class Wishes(NamedTuple):
     """What is asked for between two steps, as numbers on which several processes can agree; 0 is none."""
 
@@ -39,7 +44,7 @@ class Wishes(NamedTuple):
 
     def grant(self, step: int, run: Path) -> None:
         """After so many steps, the last of them saved, raise StoppedError or PausedError where one was asked for."""
-        how = f"after step {step}, which is saved. Go on with: cnntrain fit --run-dir {shlex.quote(str(run))} --resume"
+        how = saved_after(step, run)
         if self.stop:
             number = signal.Signals(self.stop)
             raise StoppedError(f"stopped by {number.name} {how}", number)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from cnntrain.config.dump import fingerprint, plain, to_yaml
+from cnntrain.config.fields import Duration
 from cnntrain.config.load import Loaded, load
 from cnntrain.config.mapping import Config
 from cnntrain.core import blas, machine
@@ -60,6 +61,7 @@ class Options:
     progress: Progress = "auto"
     quiet: bool = False
     max_time: float | None = None  # seconds after which training pauses, at least one step further
+    pause_at: Duration | None = None  # where training pauses; a run that has come so far takes no step
     verbose: bool = False
     announce: Callable[[Path], None] | None = None  # called with the run directory as soon as it is known
     warn: Callable[[str], None] | None = None  # called with warnings, which otherwise go to stderr
@@ -168,7 +170,7 @@ def _train(
     """Train from step 0, or go on from a checkpoint."""
     threads = machine.threads(options.threads)
     with _outcome(run), _enough_memory(job, threads), Pool(threads) as pool:
-        trainer = Trainer(job, run, pool, console, interrupts)
+        trainer = Trainer(job, run, pool, console, interrupts, options.pause_at)
         for line in _details(trainer, pool):
             console.detail(line)
         if isinstance(origin, Checkpoint):

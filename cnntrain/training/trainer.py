@@ -11,15 +11,16 @@ import math
 
 import numpy as np
 
+from cnntrain.config.fields import Duration
 from cnntrain.core.console import Console
-from cnntrain.core.errors import DivergedError
+from cnntrain.core.errors import DivergedError, PausedError
 from cnntrain.data.loader import Samples
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.vitals import Vitals
 from cnntrain.rundir import numbering
 from cnntrain.rundir.journal import Journal
 from cnntrain.training.flight_recorder import Recorder
-from cnntrain.training.interrupts import Interrupts, Wishes
+from cnntrain.training.interrupts import Interrupts, Wishes, saved_after
 from cnntrain.training.job import Job
 from cnntrain.training.monitor import Values
 from cnntrain.training.postmortem import PostMortem
@@ -33,11 +34,21 @@ from cnntrain.training.warm_start import WarmStart
 class Trainer:
     """One run: a job in its run directory, from step 0 or from a checkpoint, which `state` restores."""
 
-    def __init__(self, job: Job, run: Journal, pool: Pool, console: Console, interrupts: Interrupts) -> None:
+    def __init__(
+        self,
+        job: Job,
+        run: Journal,
+        pool: Pool,
+        console: Console,
+        interrupts: Interrupts,
+        pause_at: Duration | None = None,
+    ) -> None:
+        """`pause_at` is a place to pause at; it bends no schedule, for the whole training is as long as before."""
         self.job, self.run, self.pool, self.console, self.interrupts = job, run, pool, console, interrupts
         self.train, self.loader, self.tally, data = job.loaded.experiment.train, job.loader, job.network.tally, job.data
         self.stepper = job.stepper(pool)
         self.horizon = self.stepper.horizon
+        self.pause_step = None if pause_at is None else max(self.horizon.steps(pause_at), 1)
         self.state = State(job, self.stepper)
         self.recorder = Recorder(self.stepper.engine, job.loaded.where("loss"))
         self.postmortem = PostMortem(job, self.stepper, self.state, self.recorder, run)
@@ -125,10 +136,13 @@ class Trainer:
         wishes = Wishes(*self.pool.agree(self.interrupts.wishes(late)))
         every = max(self.horizon.steps(self.job.loaded.experiment.checkpoint.every), 1)
         due = step > 0 and step % every == 0
-        if improved or due or any(wishes) or finished:
+        pause = self.pause_step is not None and step >= self.pause_step
+        if improved or due or any(wishes) or finished or pause:
             self.save(best=improved, keep=due)
         if not finished:
             wishes.grant(step, self.run.path)
+            if pause:
+                raise PausedError(f"paused by --pause-at {saved_after(step, self.run.path)}")
 
     # -- its parts ---------------------------------------------------------------------------------------------------
 

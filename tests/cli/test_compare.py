@@ -7,9 +7,12 @@ import io
 import json
 import shutil
 import statistics
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from cnntrain.core import strict_json
 from cnntrain.results.compare import compare, larger_is_better
@@ -153,13 +156,57 @@ def test_runs_of_different_networks_can_be_compared(finished, desk):
 
 def test_a_run_without_results_comes_last(finished, desk):
     variant(finished, desk / "a", 0.1)
-    shutil.copytree(finished, desk / "b")
+    variant(finished, desk / "b", 0.1, ("seed: 7", "seed: 8"))
     for name in ("metrics.jsonl", "timing.jsonl"):
         (desk / "b" / name).unlink()
     document = compare([desk / "b", desk / "a"])
     assert [run["best"]["value"] for run in document["runs"]] == [0.1, None]
     assert document["runs"][1]["seconds"] is None
     assert document["groups"][0]["best"]["n"] == 1
+
+
+def test_equal_seeds_are_one_measurement_and_no_group(finished, desk):
+    for name in ("a", "b"):
+        variant(finished, desk / name, 0.5)
+    assert compare([desk / "a", desk / "b"])["groups"] == []
+    variant(finished, desk / "c", 0.7, ("seed: 7", "seed: 8"))
+    (group,) = compare([desk / "a", desk / "b", desk / "c"])["groups"]
+    assert (group["best"]["n"], group["best"]["mean"], len(group["runs"])) == (2, pytest.approx(0.6), 2)
+
+
+def changed(run: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the config that a run says it was trained with."""
+    path = run / "config.resolved.yaml"
+    config = yaml.safe_load(path.read_text())
+    change(config)
+    path.write_text(yaml.safe_dump(config))
+
+
+def test_folds_are_a_group(finished, desk):
+    for fold, accuracy in enumerate((0.5, 0.6, 0.9)):
+        run = variant(finished, desk / f"{fold}", accuracy)
+
+        def split(config, fold=fold):
+            config["data"] |= {"source": {"type": "k_fold", "fold": fold, "source": config["data"]["source"]}}
+            config["data"]["val"] = None
+
+        changed(run, split)
+    document = compare([desk / "0", desk / "1", desk / "2"])
+    assert document["differs"] == ["data.source.fold"]
+    (group,) = document["groups"]
+    assert group["config"] == {}
+    assert (group["best"]["n"], group["best"]["mean"]) == (3, pytest.approx(2 / 3))
+
+
+def test_a_layer_with_a_name_is_called_by_it_as_in_set(cnntrain, finished, desk):
+    for name, rate in (("a", 0.2), ("b", 0.5)):
+        shutil.copytree(finished, desk / name)
+        changed(desk / name, lambda config, r=rate: config["model"]["layers"][3].update(name="drop", rate=r))
+    assert compare([desk / "a", desk / "b"])["differs"] == ["model.layers.drop.rate"]
+    assert cnntrain("compare", "a", "b").out.split()[:2] == ["run", "drop.rate"]
+    for key in ("model.layers.drop.rate", "model.layers.3.rate"):
+        (run,) = compare([desk / "a", desk / "b"], [f"{key}=0.5"])["runs"]
+        assert run["run"].endswith("b")
 
 
 @pytest.mark.parametrize(("metric", "larger"), [

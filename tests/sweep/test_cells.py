@@ -12,8 +12,8 @@ from cnntrain.config.dump import plain
 from cnntrain.config.load import leaves, load
 from cnntrain.config.problems import Problems
 from cnntrain.config.tree import Scalar, Source, parse
-from cnntrain.core.errors import ConfigError, UsageError
-from cnntrain.sweep.cells import Spread, Sweep, read_sweep, to_text
+from cnntrain.core.errors import ConfigError, Mark, UsageError
+from cnntrain.sweep.cells import Spread, Sweep, names_of, read_sweep, to_text
 from tests.support.experiments import write
 
 
@@ -48,13 +48,69 @@ seeds: [3, 5]
         *("filters=4,noise=0.5,seed=3", "filters=4,noise=0.5,seed=5"),
         *("filters=8,noise=0.5,seed=3", "filters=8,noise=0.5,seed=5"),
     ]
-    assert [name[:26] for name in names(found)[:4]] == ["optimizer=-type-adam,-lr-1"] * 4
-    assert len(set(names(found))) == 8, "what a directory cannot be called is told apart by a hash"
-    assert all(len(name) <= 100 for name in names(found))
+    assert names(found)[0] == "optimizer=adam-lr=1e-3,filters=4,noise=0.5,seed=3"
+    assert len(set(names(found))) == 8
     last = dict(leaves(plain(found.cells[5].loaded.experiment)))
     keys = ("train.epochs", "optimizer.type", "model.layers.0.filters", "data.source.noise", "seed")
     assert [last[key] for key in keys] == [1, "sgd", 4, 0.5, 5]
     assert found.cells[0].loaded.experiment.optimizer.name_in_config == "adam"
+
+
+def test_mappings_and_lists_are_readable_in_names(tmp_path):
+    found = plan(
+        tmp_path,
+        """\
+grid:
+  schedule: [{type: cosine, warmup: 5st}, {type: cosine, warmup: {duration: 5st, start: 0.1}}, cosine]
+  optimizer: [{type: adam, betas: [0.5, .9]}]
+""",
+    )
+    assert names(found) == [
+        "schedule=cosine-warmup=5st,optimizer=adam-betas=0.5-.9",
+        "schedule=cosine-warmup=duration=5st-start=0.1,optimizer=adam-betas=0.5-.9",
+        "schedule=cosine,optimizer=adam-betas=0.5-.9",
+    ]
+
+
+def test_names_are_never_alike():
+    texts = ("a-b", "[a, b]", "a b", "a:b", "x" * 200, "x" * 201)
+    values = [parse(Source("a", text), Problems()) for text in texts]
+    key = Scalar(Mark("a", 1, 1), "some.key")
+    called = names_of([[(key, value)] for value in values], constant=set())
+    assert len(set(called)) == len(texts)
+    assert names_of([[(key, value)] for value in values[:1]], constant=set()) == ["key=a-b"]
+    assert [name.rpartition("-")[0] for name in called[:4]] == ["key=a-b"] * 4, "what is alike has a digest"
+    assert all(len(name) <= 100 for name in called)
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "expected"),
+    [
+        ("grid: {optimizer.lr: [0.1, 0.2]}", "optimizer.lr=0.5", "sweep.yaml:2:8 the sweep varies optimizer.lr, and "),
+        ("grid: {optimizer.lr: [0.1, 0.2]}", "optimizer=adam", "sweep.yaml:2:8 the sweep varies optimizer.lr, and "),
+        ("list: [{}, {optimizer: adam}]", "optimizer.type=sgd", "sweep.yaml:2:13 the sweep varies optimizer, and "),
+        ("list: [{optimizer: {type: adam, lr: 1}}]", "optimizer.lr=2", "sweep.yaml:2:9 the sweep varies optimizer"),
+        ("seeds: 2", "seed=5", "sweep.yaml:2:1 the sweep varies seed, and --set seed=5 would win over it in every run"),
+        (
+            "random: {count: 2, keys: {optimizer.lr: [1, 2]}}",
+            "optimizer.lr=2",
+            "sweep.yaml:2:27 the sweep varies optimizer.lr",
+        ),
+    ],
+)
+def test_a_set_of_what_the_sweep_varies_is_an_error_at_its_line(tmp_path, text, given, expected):
+    with pytest.raises(ConfigError) as raised:
+        plan(tmp_path, text, "train.epochs=2", given)
+    (problem,) = raised.value.problems
+    where = problem.where
+    assert f"{Path(where.file).name}:{where.line}:{where.column} {problem.message}".startswith(expected)
+
+
+def test_a_set_beside_what_the_sweep_varies_holds_in_all_of_it(tmp_path):
+    text = "set: {train.epochs: 3}\nlist: [{optimizer: sgd}, {optimizer: adam}]"
+    found = plan(tmp_path, text, "optimizer.lr=0.5", "train.epochs=9")
+    assert [cell.loaded.experiment.optimizer.lr for cell in found.cells] == [0.5, 0.5]
+    assert [cell.loaded.experiment.train.epochs for cell in found.cells] == [9, 9]
 
 
 def test_what_a_cell_is_trained_with_is_what_was_checked(tmp_path):

@@ -15,7 +15,7 @@ import pytest
 
 from cnntrain.cli import main
 from cnntrain.core.files import DirectoryLock
-from cnntrain.sweep import processes
+from cnntrain.sweep import scheduler
 from tests.support.experiments import call, evidence, run, start, write
 from tests.support.processes import alive
 
@@ -201,7 +201,7 @@ def test_a_cell_that_another_process_still_saves_is_waited_for(desk):
 
 
 def test_a_cell_that_stays_in_use_is_told_in_the_end(desk, monkeypatch):
-    monkeypatch.setattr(processes, "_PATIENCE", 1.5)
+    monkeypatch.setattr(scheduler, "_PATIENCE", 1.5)
     (desk / "small.yaml").write_text(SMALL)
     (desk / "runs/small/lr=0.1").mkdir(parents=True)
     with DirectoryLock(desk / "runs/small/lr=0.1"):
@@ -217,3 +217,19 @@ def test_a_second_sweep_in_the_same_folder_is_refused(desk, capsys):
         assert main(["sweep", "sweep.yaml", "-o", "out", "-q"]) == 8
     assert "out is in use by process" in capsys.readouterr().err
     assert not (desk / "out/run").exists()
+
+
+def test_finished_runs_are_not_begun_again_and_keep_their_times(desk, capsys):
+    (desk / "small.yaml").write_text(SMALL.replace("0.1, 1e30,", "0.1,"))
+    assert main(["sweep", "small.yaml", "-q", "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert all(cell["seconds"] > 0 for cell in first["cells"])
+    commands = {path: path.read_text() for path in (desk / "runs/small").glob("*/command.txt")}
+    assert main(["sweep", "small.yaml", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == first
+    assert shown.err.count("was finished already") == 2
+    assert {path: path.read_text() for path in commands} == commands, "a finished run was begun again"
+    (desk / "small.yaml").write_text(SMALL.replace("0.1, 1e30,", "0.1,").replace("epochs: 2", "epochs: 3"))
+    assert main(["sweep", "small.yaml", "--json"]) == 0
+    assert [cell["epoch"] for cell in json.loads(capsys.readouterr().out)["cells"]] == [3, 3], "other settings go on"

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import cnntrain
+from cnntrain.config.fields import Duration
 from cnntrain.core.console import Console
 from cnntrain.core.errors import ConfigError, DataError, DivergedError, PausedError, RunDirectoryError, StoppedError
 from cnntrain.core.scale import PixelScale
@@ -77,6 +78,26 @@ def test_pauses_when_time_is_up_and_every_session_takes_a_step(straight, tmp_pat
 
 def test_what_is_finished_when_time_is_up_is_finished(tmp_path):
     assert run(write(tmp_path), tmp_path / "run", ("train={steps: 1}",), max_time=0)["state"] == "finished"
+
+
+@pytest.mark.parametrize("places", [("1ep", "2ep"), ("3st", "9st", "16st", "33st"), ("50%",), ("1ep", "99ep")])
+def test_pausing_at_a_place_bends_nothing_and_is_done_once(tmp_path, places):
+    config = write(tmp_path)
+    run(config, tmp_path / "straight")
+    steps = {"ep": 8, "st": 1, "%": 0.4}
+    for place in places:
+        duration = Duration.parse(place)
+        step = int(duration.value * steps[duration.unit])
+        if step >= 40:
+            assert run(config, tmp_path / "run", resume_or_start=True, pause_at=duration)["state"] == "finished"
+            continue
+        for _ in range(2):  # the second time there is nothing to do
+            with pytest.raises(PausedError, match=f"paused by --pause-at after step {step}, which is saved"):
+                run(config, tmp_path / "run", resume_or_start=True, pause_at=duration)
+            state = read(tmp_path / "run/checkpoints/last.npz").meta["position"]
+            assert (state["step"], state["closed"]) == (step, step // 8)
+    run(config, tmp_path / "run", resume_or_start=True)
+    assert evidence(tmp_path / "run") == evidence(tmp_path / "straight")
 
 
 def test_a_signal_during_validation_leaves_the_epoch_open_and_resumes_to_the_same_bits(straight, tmp_path, monkeypatch):

@@ -1,0 +1,119 @@
+"""A Slurm script is a sweep as a job array, to read, edit and submit: each task of it trains one cell.
+
+A task that reaches its time limit saves, and is queued again; one that is finished ends at once. So an array that was
+submitted can be submitted again, and goes on. Whoever cancels a task wants it to end: it saves, and is not queued.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from cnntrain.core import files
+from cnntrain.core.errors import UsageError
+from cnntrain.sweep import child
+from cnntrain.sweep.cells import Sweep
+
+MARGIN = 120  # seconds before its time limit that a task begins to save
+_LIMIT = "04:00:00"
+_MEMORY = "2G"  # for each processor
+_MOST = 1001  # tasks of an array, unless a cluster's MaxArraySize says otherwise
+
+_SCRIPT = r"""#!/bin/bash
+# The sweep {name}: {count}.
+#   sbatch {file}
+# Submit it again after anything that ended it: what is finished stays, everything else goes on.{many}
+
+# Edit what follows to suit your cluster: partition, account, time, memory, processors.
+#SBATCH --job-name={name}
+#SBATCH --array=0-{last}{at_once}
+#SBATCH --time={limit}
+#SBATCH --cpus-per-task={threads}
+#SBATCH --mem-per-cpu={memory}
+#SBATCH --chdir={here}
+#SBATCH --output={log}
+#SBATCH --open-mode=append
+#SBATCH --requeue
+#SBATCH --signal=B:USR1@{margin}
+
+case "${{SLURM_ARRAY_TASK_ID:?submit this script with sbatch}}" in
+{cells}
+  *) echo "there is no run $SLURM_ARRAY_TASK_ID" >&2; exit 2 ;;
+esac
+
+set -- "$@" --threads "${{SLURM_CPUS_PER_TASK:-{threads}}}" --progress plain
+if [ -n "${{SLURM_JOB_END_TIME:-}}" ]; then # seconds since 1970; Slurm 22.05 and later tell it
+  left=$((SLURM_JOB_END_TIME - $(date +%s) - {margin}))
+  set -- "$@" --max-time "$((left > 1 ? left : 1))s"
+fi
+
+limit_is_near=
+{program} "$@" &
+run=$!
+trap 'limit_is_near=yes; kill -TERM "$run"' USR1 # Slurm, ahead of the limit: save, and go on later
+trap 'kill -TERM "$run"' TERM INT                # scancel: save, and end
+wait "$run"
+code=$?
+while kill -0 "$run" 2>/dev/null; do # a signal has ended the wait, not the run
+  wait "$run"
+  code=$?
+done
+if [ "$code" -eq 75 ] || {{ [ -n "$limit_is_near" ] && [ "$code" -eq 143 ]; }}; then
+  scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}"
+fi
+exit "$code"
+"""
+
+
+def write_script(plan: Sweep, folder: Path, file: Path, threads: int, at_once: int | None) -> None:
+    """Write the script that trains a sweep in `folder` from the working directory; `at_once` bounds tasks at a time.
+
+    Raises UsageError where the file is there already, since somebody may have edited it, and for a word that cannot
+    stand in a script.
+    """
+    text = script(plan, folder, file, threads, at_once)
+    if file.exists() and file.read_bytes() != text.encode():
+        raise UsageError(f"{file} is there already, and may have been edited. Remove it, or name another file")
+    files.make_directory(folder)  # Slurm makes none for its logs
+    files.write_atomic(file, text.encode())
+
+
+def script(plan: Sweep, folder: Path, file: Path, threads: int, at_once: int | None) -> str:
+    """The text of the script."""
+    count = len(plan.cells)
+    log = folder.absolute() / "slurm-TASK.log"
+    return _SCRIPT.format(
+        name=plan.name,
+        count=f"{count} run{'s' * (count != 1)} in {shlex.quote(str(folder))}",
+        file=_word(str(file)),
+        many=f"\n# More than {_MOST} tasks: most clusters want such an array in parts (MaxArraySize)."
+        * (count > _MOST),
+        last=count - 1,
+        at_once=f"%{at_once}" if at_once else "",
+        limit=_LIMIT,
+        threads=threads,
+        memory=_MEMORY,
+        here=_directive(str(Path.cwd())),
+        log=_directive(str(log).replace("%", "%%").replace("TASK", "%a")),
+        margin=MARGIN,
+        cells="\n".join(f"  {n}) set -- {_line(plan.arguments(cell, folder))} ;;" for n, cell in enumerate(plan.cells)),
+        program=_line(child.typed([])),
+    )
+
+
+def _line(words: list[str]) -> str:
+    return " ".join(map(_word, words))
+
+
+def _word(word: str) -> str:
+    """A word for a shell. Raises UsageError where it would break the line."""
+    if not word.isprintable():
+        raise UsageError(f"{word!r} cannot stand in a script. Train without --slurm")
+    return shlex.quote(word)
+
+
+def _directive(path: str) -> str:
+    """A path for sbatch, which knows double quotes."""
+    if not path.isprintable() or '"' in path:
+        raise UsageError(f"{path!r} cannot stand in a line for sbatch. Choose other directories")
+    return f'"{path}"' if " " in path else path

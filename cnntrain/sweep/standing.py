@@ -1,0 +1,101 @@
+"""A standing is how a cell of a sweep stands: waiting, running, or ended with an exit code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cnntrain.config.dump import plain
+from cnntrain.core import strict_json
+from cnntrain.core.errors import CheckpointError, PausedError, StorageError
+from cnntrain.core.files import read_limited
+from cnntrain.rundir.checkpoint import read_meta
+from cnntrain.rundir.json_files import read_rows
+from cnntrain.sweep.cells import Cell
+
+OUTCOMES = {  # exit code -> what became of a cell
+    0: "finished",
+    1: "a bug",
+    2: "wrong config",
+    3: "wrong data",
+    4: "wrong checkpoint",
+    5: "cannot write",
+    6: "diverged",
+    7: "out of memory",
+    8: "directory in use",
+    PausedError.exit_code: "paused",
+    129: "stopped",
+    130: "stopped",
+    143: "stopped",
+}
+_STATUS_LIMIT = 2**16
+
+
+@dataclass
+class Standing:
+    """How a cell stands. `code` is its exit code once it has one; `said` what its process wrote on stderr."""
+
+    cell: Cell
+    run_dir: Path
+    words: list[str]  # what cnntrain is called with to train it
+    threads: int = 0
+    where: str = ""  # on which machine it is trained, where that is not this one
+    code: int | None = None
+    kept: bool = False  # it was finished before this sweep began
+    since: float | None = None
+    seconds: float = 0.0
+    status: dict[str, Any] = field(default_factory=dict)  # its status.json
+    said: str = ""
+    busy: float | None = None  # when its directory was first found in use
+    due: float = 0.0  # not to be begun before
+    lost: int = 0  # how often the process that trained it was lost without having got any further
+    reached: int = 0  # the step at which it was lost last
+
+    @property
+    def state(self) -> str:
+        """One or two words."""
+        if self.code is not None:
+            return OUTCOMES.get(self.code, "killed")
+        return "running" if self.since is not None else "waiting"
+
+    def end(self, code: int, seconds: float) -> None:
+        """Note that it has ended; `seconds` is what its process took, told where nothing was trained."""
+        self.code, self.status = code, read_status(self.run_dir)
+        self.seconds = trained_seconds(self.run_dir) or seconds
+
+    def keep_if_finished(self) -> bool:
+        """Whether its run is finished, of just these settings: then there is nothing to begin, and it is noted."""
+        status = read_status(self.run_dir)
+        if status.get("state") != "finished":  # the last file that a run writes
+            return False
+        try:
+            meta = read_meta(self.run_dir / "checkpoints/last.npz")
+        except (CheckpointError, StorageError):
+            return False
+        position = meta.get("position")
+        if not isinstance(position, dict) or position.get("finished") is None:
+            return False
+        if strict_json.encode(meta.get("config")) != strict_json.encode(plain(self.cell.loaded.experiment)):
+            return False
+        self.kept = True
+        self.end(0, 0.0)
+        return True
+
+
+def read_status(run_dir: Path) -> dict[str, Any]:
+    """A run's status.json, a hint; nothing where there is none, or none that can be read."""
+    try:
+        status = strict_json.decode(read_limited(run_dir / "status.json", _STATUS_LIMIT, ValueError).decode())
+    except (ValueError, StorageError):
+        return {}
+    return status if isinstance(status, dict) else {}
+
+
+def trained_seconds(run_dir: Path) -> float:
+    """What all epochs of a run took, in all its sessions; 0 where there is none, or the file cannot be read."""
+    try:
+        seconds = [row.get("seconds") for row in read_rows(run_dir / "timing.jsonl")]
+    except StorageError:
+        return 0.0
+    return float(sum(one for one in seconds if isinstance(one, int | float)))
