@@ -81,7 +81,7 @@ def render(title: str, strips: Sequence[Strip]) -> bytes:
 
 
 def _plain(text: str) -> str:
-    """What the built-in letters can show."""
+    """What the built-in font can show."""
     return text.encode("latin-1", "replace").decode("latin-1")
 
 

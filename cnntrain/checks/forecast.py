@@ -31,7 +31,7 @@ _REST = 15_000  # configs, environment, log and status
 
 
 def forecast(job: Job, threads: int, run_dir: Path) -> dict[str, Any]:
-    """What `fit --dry-run` finds beside the figures of the network. Takes some steps that are thrown away.
+    """What `fit --dry-run` finds besides the figures of the network. Takes some steps that are thrown away.
 
     Memory and disk follow from shapes, before any of it is taken; time from the steps. Raises OutOfMemoryError or
     StorageError where there is not enough of the former.

@@ -60,7 +60,7 @@ class Finding:
 
     @property
     def tolerance(self) -> float:
-        """The largest deviation that is right."""
+        """The largest deviation that is allowed."""
         return TOLERANCES[self.scope]
 
     @property

@@ -110,8 +110,8 @@ class Checks:
             first = failed[0]
             raise CheckFailedError(
                 f"{len(failed)} of {len(self.checks)} checks failed, the first {first.name}: {first.worst_case} "
-                f"deviates by {first.worst:.1e}, at most {first.tolerance:.0e} is right. Do not trust results on this "
-                "machine; reinstall NumPy, or report the output of: cnntrain selftest --json"
+                f"deviates by {first.worst:.1e}, at most {first.tolerance:.0e} is allowed. Do not trust results on "
+                "this machine; reinstall NumPy, or report the output of: cnntrain selftest --json"
             )
 
 

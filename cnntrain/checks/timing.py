@@ -36,7 +36,7 @@ class Trial:
         self._numbers = itertools.count()
 
     def warm_up(self) -> None:
-        """Take the first steps, which take memory and fill caches."""
+        """Take the first steps, which allocate memory and fill caches."""
         for _ in range(WARM_UP):
             self.step()
 
@@ -74,7 +74,7 @@ class Trial:
 
 
 def _least_seconds(call: Callable[[], object], times: int = 3) -> float:
-    """What a call takes; the first may have memory to take, so it is made several times."""
+    """What a call takes; the first may have to allocate memory, so it is made several times."""
     found = []
     for _ in range(times):
         start = time.perf_counter()

@@ -54,7 +54,7 @@ COMMANDS = {  # name -> what it does; the module cnntrain.cli.NAME has the click
     "env": "Show versions, processor and installed extras.",
     "inspect": "Show what is in a checkpoint.",
     "verify": "Train the last stretch of a run again and compare every bit.",
-    "replay": "Go to where a run diverged once more.",
+    "replay": "Go back to where a run diverged, and compare.",
     "completion": "Print the completion script of a shell.",
 }
 ALIASES = {"train": "fit", "test": "eval"}

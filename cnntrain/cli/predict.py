@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     "sets",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Read files otherwise than in training: data.source.max_pixels=N. Repeatable.",
+    help="Read files in another way than in training: data.source.max_pixels=N. Repeatable.",
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print a table: path, class, every probability.")
 @threads
@@ -55,7 +55,7 @@ def command(
 
     Files are read and preprocessed as in training. A picture of another size than the network was trained on is
     resized, its proportions not kept; colour becomes grey or grey colour as the network needs. Light and dark must be
-    as in training: MNIST is white on black. What cannot be read is named at the end, and the others are answered.
+    as in training: MNIST is white on black. What cannot be read is named at the end; the rest is answered.
     """
     from cnntrain.api.model import Model
     from cnntrain.core.console import Console

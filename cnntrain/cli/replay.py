@@ -1,4 +1,4 @@
-"""`cnntrain replay` goes to where a run diverged once more, and says whether it begins in the same place."""
+"""`cnntrain replay` goes back to where a run diverged, and says whether it diverges there again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cnntrain.core.errors import printable
 def command(run: Path, sets: tuple[str, ...], threads: int | None, as_json: bool) -> None:
     """Take the steps of RUN from its last checkpoint to where it diverged, and compare with its record.
 
-    A run that meets NaN or infinity leaves nonfinite/record.json; this shows that it can be had again. Nothing is
+    A run that meets NaN or infinity leaves nonfinite/record.json; this shows whether it can be reproduced. Nothing is
     written. Ends with 9 where the run does not diverge again, or does so in another layer.
     """
     from cnntrain.results.replay import replay, warnings

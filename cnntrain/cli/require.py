@@ -29,7 +29,7 @@ def require(command: F) -> F:
 
 
 def check(requirements: Sequence[str], values: Mapping[str, Any]) -> None:
-    """Raise CheckFailedError for the first condition that does not hold, UsageError for a figure that there is not.
+    """Raise CheckFailedError for the first condition that does not hold, UsageError for a figure that does not exist.
 
     Where weights are averaged, "val/accuracy" is that of the averaged ones, as it is in `eval`.
     """

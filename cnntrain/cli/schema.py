@@ -11,10 +11,10 @@ from cnntrain.core import terminal
 @click.command(cls=Command, examples=["cnntrain schema > configs/cnntrain.schema.json"])
 @debug
 def command() -> None:
-    """Print the JSON Schema of a config, by which an editor completes keys, shows what they mean and marks mistakes.
+    """Print the JSON Schema of a config, with which an editor completes keys, shows what they mean and marks mistakes.
 
     Editors with the YAML language server (VS Code, Neovim, Emacs and others) find it by the first line of the configs
-    that come along, "# yaml-language-server: $schema=cnntrain.schema.json", in the config's folder.
+    that come with cnntrain, "# yaml-language-server: $schema=cnntrain.schema.json", in the config's folder.
     """
     import json
 

@@ -23,7 +23,7 @@ from cnntrain.cli.text import pairs, show, table
 def command(targets: tuple[Path, ...], sets: tuple[str, ...], threads: int | None, as_json: bool) -> None:
     """Show every node: its output, parameters and work; then the totals, the shard and the memory of a step.
 
-    Of a CONFIG, of several merged, of a RUN directory or of a checkpoint.
+    For a CONFIG, several merged ones, a RUN directory or a checkpoint.
     """
     from cnntrain.checks.summary import summarize
 

@@ -18,7 +18,7 @@ from cnntrain.core.errors import printable
 )
 @click.argument("run", metavar="RUN", type=PATH)
 @data_sets
-@click.option("--steps", type=click.IntRange(1), default=1, show_default=True, help="Go back at least so many steps.")
+@click.option("--steps", type=click.IntRange(1), default=1, show_default=True, help="Go back at least this many steps.")
 @threads
 @as_json
 @debug

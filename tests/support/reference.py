@@ -66,7 +66,7 @@ def keys_of_configs() -> Iterator[str]:
 def _about(cls: type) -> Iterator[str]:
     """What has to be said of a mapping before its table."""
     if issubclass(cls, Part):
-        yield f"Every {registry.KINDS[cls.kind]} takes these beside its own keys, unless it has another default."
+        yield f"Every {registry.KINDS[cls.kind]} takes these besides its own keys, unless it has another default."
     if cls is TrainedOptions:
         yield "Every entry of the list takes `name` and `from`; entries with parameters take the others too."
     alternatives = [f"`{key}`" for key in getattr(cls, "exactly_one", ())]

@@ -40,7 +40,7 @@ class _Listed(Dataset):
 @register("csv")
 @dataclass(frozen=True)
 class Csv(PictureFields, _Listed):
-    """Pictures listed in a CSV file with a header; or a folder of train.csv and, where there are, val.csv and test.csv.
+    """Pictures listed in a CSV file with a header; or a folder of train.csv and, if present, val.csv and test.csv.
 
     `image` names the column of the pictures' paths, which are relative to the file's folder. `label` names the column
     of class names ("label" unless said otherwise); the classes are those of the training rows, sorted by code point.

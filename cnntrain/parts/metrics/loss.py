@@ -16,7 +16,7 @@ from cnntrain.parts.metrics.base import Metric
 @register("loss")
 @dataclass(frozen=True)
 class MeanLoss(Metric):
-    """The experiment's own loss. It is measured always; `metrics: [loss]` leaves out accuracy and error.
+    """The experiment's own loss. It is always measured; `metrics: [loss]` leaves out accuracy and error.
 
     The tally keeps it, because it alone knows the losses of the samples; this part has an empty state.
     """

@@ -77,7 +77,7 @@ class AllCnnC(Preset):
 @register("nin")
 @dataclass(frozen=True)
 class Nin(Preset):
-    """Network in Network (Lin et al. 2014) for CIFAR-10: two 1x1 convolutions after each, no dense layer."""
+    """Network in Network (Lin et al. 2014) for CIFAR-10: two 1x1 convolutions after each one, no dense layer."""
 
     def layers(self) -> Entries:
         """Three blocks of three convolutions."""

@@ -16,7 +16,7 @@ from cnntrain.parts.orders.base import ByClass
 @register("balanced")
 @dataclass(frozen=True)
 class Balanced(ByClass):
-    """Every class equally often, however many samples it has; an epoch is as long as always.
+    """Every class equally often, however many samples it has; an epoch keeps its length.
 
     PyTorch's WeightedRandomSampler with weights of 1 / samples of the class has the same shares, but draws samples by
     chance; here each comes as often as the others of its class, to one.
