@@ -21,7 +21,7 @@ from cnntrain.config.load import Loaded
 from cnntrain.core.arrays import Array
 from cnntrain.core.bar import Bar
 from cnntrain.core.errors import DataError
-from cnntrain.data import build_data
+from cnntrain.data import build_data, likeness
 from cnntrain.data.loader import as_floats
 from cnntrain.data.manifest import FileFacts, Manifest, facts_with_digest, normal
 from cnntrain.engine.pool import Pool
@@ -48,6 +48,7 @@ class Survey:
     """What was found. `unreadable` has (file, reason), and `skipped` those that the config says to leave out."""
 
     samples: list[SurveyedSample] = field(default_factory=list)
+    looks: list[Array | None] = field(default_factory=list)  # of each sample the likeness, as far as they are kept
     files: dict[str, FileFacts] = field(default_factory=dict)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     asked: int = 0  # samples that were to be read
@@ -82,6 +83,7 @@ class Survey:
             "unreadable": [{"file": name, "reason": reason} for name, reason in self.unreadable],
             "skipped": [{"file": name, "reason": reason} for name, reason in self.skipped],
             **self.repeated(),
+            "alike": self.alike(),
         }
 
     def normalization(self) -> tuple[list[float] | None, list[float] | None]:
@@ -91,6 +93,18 @@ class Survey:
         count, total, squares = self.moments
         mean = total / count
         return mean.tolist(), np.sqrt(np.maximum(squares / count - mean * mean, 0)).tolist()
+
+    def alike(self) -> list[list[str]]:
+        """Samples of other splits that look like one of training, [that one, it], without those of equal content."""
+        here = [place for place, look in enumerate(self.looks) if look is not None]
+        train = [place for place in here if self.samples[place].split == "train"]
+        others = [place for place in here if self.samples[place].split != "train"]
+        if not train or not others:
+            return []
+        rows = [np.stack([cast(Array, self.looks[place]) for place in places]) for places in (train, others)]
+        pairs = [(self.samples[train[one]], self.samples[others[other]]) for one, other in likeness.alike(*rows)]
+        known = {self.samples[place].digest for place in train}
+        return [[one.name, other.name] for one, other in pairs if other.digest not in known]
 
     def repeated(self) -> dict[str, list[list[str]]]:
         """Groups of samples with one content, by what is wrong with that; a group may be in several.
@@ -179,6 +193,7 @@ def _read_samples(source: Dataset, split: str, inner: str, pool: Pool, found: Su
         skipped = one.reason is not None and getattr(source, "on_bad_image", "error") == "skip"
         if len(one.files) == len(sample) and not skipped:
             found.samples.append(SurveyedSample(name, split, label, one.digest))
+            found.looks.append(one.look if len(found.samples) <= likeness.MOST else None)
         if one.reason is not None:
             problem = (name, without_name(one.reason, sample[0]))
             (found.skipped if skipped else found.unreadable).append(problem)
@@ -198,6 +213,7 @@ class _Seen:
     files: dict[Path, FileFacts]
     extent: tuple[int, ...] | None = None
     moments: Array | None = None
+    look: Array | None = None
     reason: str | None = None
 
     @property
@@ -213,7 +229,8 @@ def _look(source: Dataset, files: Sample, measure: bool) -> _Seen:
         for path in files:
             facts[path] = facts_with_digest(path)
         pixels = source.read_sample(files)
-        return _Seen(facts, source.extent(files[0]), _moments(pixels[None]) if measure else None)
+        look = likeness.likenesses(pixels[None])[0]
+        return _Seen(facts, source.extent(files[0]), _moments(pixels[None]) if measure else None, look)
     except DataError as error:
         return _Seen(facts, reason=str(error))
 
@@ -234,6 +251,7 @@ def _read_arrays(source: Dataset, split: str, inner: str, pool: Pool, found: Sur
     digests = [""] * len(images)
     starts = range(0, len(images), CHUNK)
     moments: list[Array | None] = [None] * len(starts)
+    looks: list[Array | None] = [None] * len(images)
 
     def look(_worker: int, number: int) -> None:
         chosen = np.arange(starts[number], min(starts[number] + CHUNK, len(images)))
@@ -241,6 +259,8 @@ def _read_arrays(source: Dataset, split: str, inner: str, pool: Pool, found: Sur
         for index, image in zip(chosen, pixels, strict=True):
             digests[index] = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).hexdigest()
         moments[number] = _moments(pixels) if split == "train" else None
+        if len(found.samples) + len(images) <= likeness.MOST:
+            looks[chosen[0] : chosen[-1] + 1] = likeness.likenesses(pixels)
 
     pool.run(len(starts), look)
     task = recognized(images.targets, images.description)
@@ -249,6 +269,7 @@ def _read_arrays(source: Dataset, split: str, inner: str, pool: Pool, found: Sur
         SurveyedSample(f"{split}[{index}]", split, label, digest)
         for index, (label, digest) in enumerate(zip(labels, digests, strict=True))
     ]
+    found.looks += looks
     found.extents.append(images.shape[:2])
     _add_moments(found, moments)
 

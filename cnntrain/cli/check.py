@@ -75,6 +75,7 @@ def _warn(document: dict[str, Any]) -> None:
     warnings = {
         "leaked": "in training and in another split, which makes every measure of that better than it is",
         "mislabelled": "in two classes, one of which is wrong",
+        "alike": "like one in training, as if saved again, resized or made lighter: measures of it are too good",
     }
     for kind, what in warnings.items():
         count = len(found.get(kind, ()))
@@ -90,6 +91,7 @@ def show_survey(document: dict[str, Any]) -> None:
         return
     listed = {kind: [f"{one['file']}: {one['reason']}" for one in found[kind]] for kind in ("unreadable", "skipped")}
     listed |= {kind: [" = ".join(group) for group in found[kind]] for kind in ("mislabelled", "leaked", "duplicates")}
+    listed["alike"] = [" ~ ".join(pair) for pair in found["alike"]]
     for kind, lines in listed.items():
         if lines:
             show(f"{kind} ({len(lines):,}):")

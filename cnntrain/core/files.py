@@ -182,6 +182,15 @@ class Anchor:
         """The same chunks; whoever has read the last one has had it checked."""
         return _Checked(chunks, self.check)
 
+    def rename(self, temporary: str, name: str) -> None:
+        """Give a file its name, both in the directory that was opened, wherever that lies by now. Raises OSError."""
+        os.replace(temporary, name, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+
+    def remove(self, name: str) -> None:
+        """Remove a file of the directory that was opened; one that is already gone is fine. Raises StorageError."""
+        with _explained("remove", self.path / name), contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._descriptor)
+
     def close(self) -> None:
         """Let go of it; a second close does nothing."""
         descriptor, self._descriptor = self._descriptor, -1
@@ -214,17 +223,18 @@ def make_new_directory(path: Path) -> bool:
     return True
 
 
-def write_atomic(path: Path, chunks: bytes | Iterable[bytes | memoryview]) -> None:
+def write_atomic(path: Path, chunks: bytes | Iterable[bytes | memoryview], held: Anchor | None = None) -> None:
     """Replace `path` by the given bytes, durably: once this returns, the new file survives a power cut; until then, the
     old one does.
 
-    Memory views are of bytes (format "B"); large ones are not copied. Chunks may be made while they are written.
+    Memory views are of bytes (format "B"); large ones are not copied. Chunks may be made while they are written. Where
+    its directory is `held`, the file gets its name there and nowhere else.
     """
     if isinstance(chunks, bytes):
         chunks = (chunks,)
     with _explained("write", path, sum(map(len, chunks)) if isinstance(chunks, Sequence) else None):
         remove_abandoned(path.parent)
-        _replace(path.parent, chunks, lambda: path)
+        _replace(path.parent, chunks, lambda: path, held)
 
 
 def write_named(directory: Path, chunks: Iterable[bytes | memoryview], name: Callable[[], Path]) -> Path:
@@ -234,7 +244,9 @@ def write_named(directory: Path, chunks: Iterable[bytes | memoryview], name: Cal
         return _replace(directory, chunks, name)
 
 
-def _replace(directory: Path, chunks: Iterable[bytes | memoryview], name: Callable[[], Path]) -> Path:
+def _replace(
+    directory: Path, chunks: Iterable[bytes | memoryview], name: Callable[[], Path], held: Anchor | None = None
+) -> Path:
     temporary, descriptor = _create_owned(directory)
     with _removed_on_failure(temporary):
         owned = os.dup(descriptor)  # the lock lasts until the file has its name
@@ -246,7 +258,10 @@ def _replace(directory: Path, chunks: Iterable[bytes | memoryview], name: Callab
             finally:
                 os.close(descriptor)
             path = name()
-            os.replace(temporary, path)
+            if held is None:
+                os.replace(temporary, path)
+            else:
+                held.rename(temporary.name, path.name)
         finally:
             os.close(owned)
     _fsync_directory(directory)

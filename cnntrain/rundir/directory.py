@@ -135,7 +135,7 @@ class RunDirectory:
 
     def write_json(self, name: str, value: Any) -> None:
         """Replace a JSON file such as env.json."""
-        self._write(name, strict_json.encode(value, indent=2) + "\n")
+        self._write(name, _json(value).decode())
 
     def write_command(self, arguments: Sequence[str]) -> None:
         """Add a command line to command.txt, quoted for a shell: the one that started, then those that resumed."""
@@ -148,9 +148,12 @@ class RunDirectory:
     def write_flight_record(self, record: Mapping[str, Any]) -> Path:
         """Keep the flight record of a divergence; returns where."""
         self._here.check()
-        files.make_own_directory((self.path / FLIGHT_RECORD).parent)
-        self.write_json(FLIGHT_RECORD, record)
-        return self.path / FLIGHT_RECORD
+        path = self.path / FLIGHT_RECORD
+        files.make_own_directory(path.parent)
+        with contextlib.closing(files.Anchor(path.parent)) as folder:
+            self._here.check()  # so that the folder that was opened is the run's
+            files.write_atomic(path, self._here.last([_json(record)]), folder)
+        return path
 
     def write_crash(self, traceback: str) -> Path:
         """Keep the traceback of a bug; returns where."""
@@ -158,7 +161,7 @@ class RunDirectory:
 
     def _write(self, name: str, text: str) -> Path:
         self._here.check()
-        files.write_atomic(self.path / name, self._here.last([text.encode(errors="backslashreplace")]))
+        files.write_atomic(self.path / name, self._here.last([text.encode(errors="backslashreplace")]), self._here)
         return self.path / name
 
     # -- what grows --------------------------------------------------------------------------------------------------
@@ -231,7 +234,7 @@ class RunDirectory:
         try:
             for name in names:
                 self._there.check()
-                files.write_atomic(self.checkpoints / name, self._there.last(chunks))
+                files.write_atomic(self.checkpoints / name, self._there.last(chunks), self._there)
         except StorageError as error:
             step = self._status.get("step")
             raise StorageError(
@@ -260,7 +263,11 @@ class RunDirectory:
         same = sorted((match for match in found if match[1] == counted), key=lambda match: int(match[2]))
         self._there.check()
         for match in same[:-keep]:
-            files.remove(self.checkpoints / match[0])
+            self._there.remove(match[0])
+
+
+def _json(value: Any) -> bytes:
+    return (strict_json.encode(value, indent=2) + "\n").encode(errors="backslashreplace")
 
 
 def resumable(path: Path) -> bool:

@@ -33,6 +33,7 @@ RECOMMENDED = {  # as the source has it, {} for what is filled in -> the test of
     "cnntrain eval {}{}": "test_after_training_comes_eval",
     "cnntrain init --data {}{}": "test_after_fetching_comes_init",
     "cnntrain init --data DATA": "test_without_a_config",
+    "cnntrain lr-find {}": "test_nothing_was_learned",
     "cnntrain fit {} -s optimizer": "test_the_suggested_learning_rate",
     "cnntrain compare {}": "test_after_a_sweep_comes_compare",
     "cnntrain sweep {}": "test_a_sweep_is_no_config",
@@ -178,6 +179,16 @@ def test_the_suggested_learning_rate(cnntrain, config):
     outcome = cnntrain("lr-find", config, "--steps", "40", "-s", "seed=2", "-s", "optimizer=adam")
     (words,) = [words for line in outcome.out.splitlines() if line.startswith("try: ") for words in commands(line)]
     assert cnntrain(*words, "-s", "train.epochs=1").code == 0
+
+
+def test_nothing_was_learned(cnntrain, desk):
+    source = "{type: synthetic, size: 6, samples: 300, noise: 0.5}"
+    model = "model: {layers: [flatten, {type: dense, units: auto}]}"
+    (desk / "a config.yaml").write_text(f"data: {{source: {source}, val: 0.3}}\n{model}\ntrain: {{epochs: 1}}\n")
+    outcome = cnntrain("fit", "a config.yaml", "-o", "a run", "-s", "optimizer={type: sgd, lr: 1e-9}")
+    assert outcome.code == 0
+    words = next(words for words in commands(outcome.err) if words[0] == "lr-find")
+    assert cnntrain(*words, "--steps", "40").code == 0
 
 
 def test_after_a_sweep_comes_compare(cnntrain, desk, config):

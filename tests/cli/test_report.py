@@ -81,7 +81,6 @@ def page(finished, tmp_path):
     ("settings", "environment"),
     [
         ("", {"MPLBACKEND": "nonsense"}),
-        ("xtick.major.size: 30\n", {}),
         ("text.usetex: True\n", {}),  # which starts a program
         ("nonsense\n", {}),  # of which the library would warn
     ],

@@ -80,14 +80,16 @@ class Recorder:
         name, inode = self._open[descriptor]
         self._add("sync", inode=inode) if inode >= 0 else self._add("syncdir", where=name)
 
-    def replace(self, path: Any, target: Any) -> None:
-        os.replace(path, target)
+    def replace(self, path: Any, target: Any, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
+        os.replace(path, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+        path, target = _below(path, src_dir_fd), _below(target, dst_dir_fd)
         name, to = self._path(path), self._path(target)
         self._inodes[to] = self._inodes.pop(name)
         self._add("rename", where=name, to=to, inode=self._inodes[to])
 
-    def unlink(self, path: Any) -> None:
-        os.unlink(path)
+    def unlink(self, path: Any, dir_fd: int | None = None) -> None:
+        os.unlink(path, dir_fd=dir_fd)
+        path = _below(path, dir_fd)
         self._inodes.pop(self._path(path))
         self._add("unname", where=self._path(path))
 
@@ -158,6 +160,11 @@ def _survivors(ops: list[Op], rng: random.Random) -> list[Op]:
     if way == 2:
         return ops[: rng.randrange(len(ops) + 1)]
     return [op for op in ops if rng.random() < 0.5]
+
+
+def _below(path: Any, directory: int | None) -> Any:
+    """A path that counts from an open directory, as one that counts from where that lies."""
+    return path if directory is None else os.path.join(os.readlink(f"/proc/self/fd/{directory}"), path)
 
 
 def _rename(names: Names, op: Op) -> None:

@@ -317,9 +317,9 @@ def test_checkpoints_are_written_in_the_safe_order(tmp_path: Path, monkeypatch: 
     done: list[str] = []
     original = files.write_atomic
 
-    def spy(path: Path, chunks: Any) -> None:
+    def spy(path: Path, chunks: Any, held: Any = None) -> None:
         done.append(path.name)
-        original(path, chunks)
+        original(path, chunks, held)
 
     with RunDirectory.create(tmp_path / "run", "name", HASH) as directory:
         monkeypatch.setattr(files, "write_atomic", spy)

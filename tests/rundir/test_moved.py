@@ -87,3 +87,86 @@ def test_a_move_while_a_file_is_being_written_is_noticed_before_it_takes_its_pla
     assert not contents(place)
     anchor.close()
     anchor.close()
+
+
+@pytest.mark.parametrize("name", ["status.json", "checkpoints/last.npz", "nonfinite/record.json"])
+@pytest.mark.parametrize("when", ["before the file is made", "before the last check", "after the last check"])
+def test_there_is_no_moment_at_which_a_file_gets_into_the_place_of_another_run(tmp_path, monkeypatch, name, when):
+    """Not even between the last look and the name: that is given in the directory that was opened."""
+    place, away = tmp_path / "run", tmp_path / "away"
+    held = RunDirectory.create(place, "name", "0" * 64)
+    held.metric({"event": "start"})
+    held.save_checkpoint({}, {})
+    held.status("running")
+    held.write_flight_record({})
+    shutil.copytree(place, tmp_path / "second")
+    for path in (tmp_path / "second").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"of the second")
+    before = contents(tmp_path / "second")
+
+    def swap():
+        place.rename(away)
+        (tmp_path / "second").rename(place)
+
+    def swapping(original, first):
+        def call(*arguments, **options):
+            if first and not away.exists():
+                swap()
+            result = original(*arguments, **options)
+            if not first and not away.exists():
+                swap()
+            return result
+
+        return call
+
+    check = files.Anchor.check
+    if when == "before the file is made":
+        monkeypatch.setattr(files, "_create_owned", swapping(files._create_owned, first=True))
+    elif when == "before the last check":
+        monkeypatch.setattr(files, "_create_owned", swapping(files._create_owned, first=False))
+    else:
+        monkeypatch.setattr(files.Anchor, "rename", swapping(files.Anchor.rename, first=True))
+
+    def write():
+        {
+            "status.json": lambda: held.status("finished"),
+            "checkpoints/last.npz": lambda: held.save_checkpoint({"step": 1}, {}),
+            "nonfinite/record.json": lambda: held.write_flight_record({"step": 1}),
+        }[name]()
+
+    if when == "after the last check":
+        written = (place / name).read_bytes()
+        write()  # it has its name where it belongs; the next look notices
+        assert (away / name).read_bytes() != written
+    else:
+        with pytest.raises(StorageError):
+            write()
+    assert contents(place) == before
+    monkeypatch.setattr(files.Anchor, "check", check)
+    with pytest.raises(StorageError, match="another directory"):
+        held.status("running")
+    assert contents(place) == before
+    held.close()
+
+
+def test_no_checkpoint_of_another_run_is_removed(tmp_path, monkeypatch):
+    place = tmp_path / "run"
+    held = RunDirectory.create(place, "name", "0" * 64)
+    held.metric({"event": "start"})
+    for number in range(3):
+        held.save_checkpoint({}, {}, keep_as=f"epoch-000{number}", keep=3)
+    shutil.copytree(place, tmp_path / "second")
+    before, original = contents(tmp_path / "second"), files.Anchor.remove
+
+    def swapped(self, name):
+        if not (tmp_path / "away").exists():
+            place.rename(tmp_path / "away")
+            (tmp_path / "second").rename(place)
+        original(self, name)
+
+    monkeypatch.setattr(files.Anchor, "remove", swapped)
+    held.prune("epoch-0002", 1)
+    assert contents(place) == before
+    assert [path.name for path in sorted((tmp_path / "away/checkpoints").glob("epoch-*"))] == ["epoch-0002.npz"]
+    held.close()

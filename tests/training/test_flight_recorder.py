@@ -215,11 +215,11 @@ def test_without_memory_for_an_examination_the_record_says_what_is_known(tmp_pat
 def test_a_record_that_cannot_be_written_does_not_hide_the_divergence(tmp_path, monkeypatch):
     original = files.write_atomic
 
-    def write_atomic(path, chunks):
+    def write_atomic(path, chunks, held=None):
         if path.name == "record.json":
             with files._explained("write", path, 1):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        original(path, chunks)
+        original(path, chunks, held)
 
     monkeypatch.setattr(files, "write_atomic", write_atomic)
     with pytest.raises(DivergedError, match=r"there is no record of it \(cannot write .*record.json: No space left"):

@@ -222,6 +222,10 @@ class Task(Part):
         """Metrics that an evaluation always has, beside those of training; not computed in training steps."""
         raise NotImplementedError
 
+    def blind(self, targets: Array, data: Description) -> dict[str, list[float]]:
+        """By metric, the shares of samples that answers get right which do not depend on the picture."""
+        return {}
+
     def judged(self, outputs: Array, targets: Array) -> Array:
         """What an evaluation keeps of each sample for its breakdown: a number, int64 (n,)."""
         return np.zeros(len(outputs), np.int64)

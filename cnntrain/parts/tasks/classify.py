@@ -123,6 +123,12 @@ class Classify(Task):
         """Accuracy, and top-5 accuracy where there are more than 5 classes."""
         return ("accuracy", "error", *(("top_k",) if len(data.classes) > 5 else ()))
 
+    def blind(self, targets: Array, data: Description) -> dict[str, list[float]]:
+        """Always the same class: its share of the samples; and any class at random."""
+        counts = np.bincount(targets, minlength=len(data.classes))
+        shares = np.unique(counts[counts > 0] / max(len(targets), 1)).tolist()
+        return {"accuracy": [*shares, 1 / len(data.classes)]}
+
     def judged(self, outputs: Array, targets: Array) -> Array:
         """Where each sample stands in the confusion matrix."""
         return places_of(targets, taken_for(outputs, targets), outputs.shape[1])

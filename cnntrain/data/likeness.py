@@ -1,0 +1,117 @@
+"""A likeness of a picture is what stays of it when it is saved again, resized or made lighter: 16x16 grey values.
+
+Pictures look alike where the signs of the low frequencies (the 64-bit hash of pHash: Zauner 2010, "Implementation and
+Benchmarking of Perceptual Image Hash Functions") differ in 4 bits at most, and the values correlate by 0.995 at least.
+The hash alone would take every second handwritten digit for another one.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from cnntrain.core.arrays import Array
+
+SIDE = 16
+MOST = 200_000  # pictures of which likenesses are kept, 256 bytes each
+BITS = 4  # in which the hashes of pictures that look alike may differ
+CORRELATION = 0.995
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_LOW = 8  # frequencies on each axis
+_BANDS = BITS + 1  # of the hash: one of them is the same where at most BITS bits differ
+_CHUNK = 4096
+
+
+def likenesses(pixels: Array) -> Array:
+    """Of pictures (n, h, w, c), uint8 or float: mean brightness over a grid of 16x16 cells, uint8 (n, 256).
+
+    Of three channels that is the luma of JPEG (ITU-R BT.601), which saving a picture again hardly changes.
+
+    Floats are spread over 0 to 255 picture by picture, which changes nothing that is compared.
+    """
+    n, height, width, channels = pixels.shape
+    grey = pixels.astype(np.float32) @ (_LUMA if channels == 3 else np.full(channels, 1 / channels, np.float32))
+    rows = np.tensordot(grey, _means(width), (2, 1))  # (n, h, 16)
+    cells = np.tensordot(rows, _means(height), (1, 1)).transpose(0, 2, 1).reshape(n, -1)
+    if pixels.dtype != np.uint8:
+        low, high = cells.min(axis=1, keepdims=True), cells.max(axis=1, keepdims=True)
+        cells = np.nan_to_num((cells - low) * (255 / np.maximum(high - low, 1e-12)))
+    kept: Array = np.rint(cells).clip(0, 255).astype(np.uint8)
+    return kept
+
+
+def alike(first: Array, second: Array) -> Iterator[tuple[int, int]]:
+    """Pairs of rows of likenesses (n, 256) and (m, 256) that look alike: for each of the second the first one found.
+
+    A picture all of one grey looks like none.
+    """
+    hashes, units = _hashes(first), _units(first)
+    tables = [_table(band) for band in _bands(hashes)]
+    for start in range(0, len(second), _CHUNK):
+        chunk = second[start : start + _CHUNK]
+        mine, own = _hashes(chunk), _units(chunk)
+        spans = [
+            (order, np.searchsorted(keys, band, "left"), np.searchsorted(keys, band, "right"))
+            for (order, keys), band in zip(tables, _bands(mine), strict=True)
+        ]
+        for index in range(len(chunk)):
+            near = np.concatenate([order[left[index] : right[index]] for order, left, right in spans])
+            near = near[np.bitwise_count(hashes[near] ^ mine[index]) <= BITS]
+            near = near[units(near) @ own(np.array([index]))[0] >= CORRELATION]
+            if len(near):
+                yield int(near.min()), start + index
+
+
+@functools.cache
+def _means(length: int) -> Array:
+    """What makes means over 16 equal stretches of so many values: float32 (16, length), each row of sum 1."""
+    edges = np.linspace(0, length, SIDE + 1)
+    places = np.arange(length)
+    shares = np.minimum(edges[1:, None], places + 1) - np.maximum(edges[:-1, None], places)
+    return (np.maximum(shares, 0) * (SIDE / length)).astype(np.float32)
+
+
+@functools.cache
+def _cosines() -> Array:
+    """The low frequencies of a discrete cosine transform (DCT-II) of 16 values: float32 (8, 16)."""
+    k, x = np.arange(_LOW)[:, None], np.arange(SIDE)
+    return np.cos(np.pi * (2 * x + 1) * k / (2 * SIDE)).astype(np.float32)
+
+
+def _hashes(cells: Array) -> Array:
+    """Which of the 63 low frequencies beside the mean are above their median: uint64 (n,)."""
+    grid = cells.reshape(-1, SIDE, SIDE).astype(np.float32)
+    rows = np.tensordot(grid, _cosines(), (2, 1))
+    low = np.tensordot(rows, _cosines(), (1, 1)).reshape(len(cells), -1)
+    above = low > np.median(low[:, 1:], axis=1, keepdims=True)
+    above[:, 0] = False
+    bits: Array = np.packbits(above, axis=1).view(np.uint64)[:, 0]
+    return bits
+
+
+def _units(cells: Array) -> Callable[[Array], Array]:
+    """What gives the values of some rows, float32 (n, 256), less their mean and of length 1; zeros for one grey."""
+
+    def of(rows: Array) -> Array:
+        values = cells[rows].astype(np.float32)
+        values -= values.mean(axis=1, keepdims=True)
+        length = np.linalg.norm(values, axis=1, keepdims=True)
+        scaled: Array = values / np.where(length > 0, length, np.inf)
+        return scaled
+
+    return of
+
+
+def _bands(hashes: Array) -> list[Array]:
+    """The bits of each hash, cut into bands."""
+    width = -(-64 // _BANDS)
+    mask = np.uint64(2**width - 1)
+    return [(hashes >> np.uint64(width * number)) & mask for number in range(_BANDS)]
+
+
+def _table(band: Array) -> tuple[Array, Array]:
+    """The order that sorts a band, and the band in it."""
+    order = np.argsort(band, kind="stable")
+    return order, band[order]

@@ -1,0 +1,48 @@
+"""Whether anything was learned: a training whose answers are as good as ones given without a look at the picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from cnntrain.core.arrays import Array
+from cnntrain.training.job import Job
+
+FEWEST = 200  # training samples; of fewer, chance gives nearly everything
+_DEVIATIONS = 2.0  # by which a share of samples may differ from what blind answers get
+_BEYOND = 0.25  # of p (1 - p), further: an untrained network is right a little more or less often than by chance
+
+
+def at_chance(job: Job, values: Mapping[str, float]) -> str | None:
+    """What to say where the values of the last epoch, in training and in validation, are those of blind answers.
+
+    A share of n samples is theirs within 2 sqrt(p (1 - p) / n) + p (1 - p) / 4 of a share p that they get, or below
+    all of them. None where a metric says otherwise or is not measured, and with too few samples to tell.
+    """
+    if len(job.data.train_indices) < FEWEST:
+        return None
+    found = []
+    for split, targets in _splits(job):
+        for name, blind in job.data.task.blind(targets, job.data.description).items():
+            key = f"{split}/{name}"
+            if key in values:
+                value, samples = values[key], len(targets)
+                near = value < min(blind) or any(_near(value, share, samples) for share in blind)
+                found.append((key, value, near))
+    if not found or not all(near for _, _, near in found):
+        return None
+    told = " and ".join(f"{key} {value:.4f}" for key, value, _ in found)
+    are = "are about what answers get that do" if len(found) > 1 else "is about what an answer gets that does"
+    return f"{told} {are} not depend on the picture. Most often the learning rate is too high or too low"
+
+
+def _near(value: float, share: float, samples: int) -> bool:
+    variance = share * (1 - share)
+    return abs(value - share) <= _DEVIATIONS * math.sqrt(variance / samples) + _BEYOND * variance
+
+
+def _splits(job: Job) -> Iterator[tuple[str, Array]]:
+    data = job.data
+    yield "train", data.train.targets[data.train_indices]
+    if data.val is not None:
+        yield "val", data.val.targets[data.val_indices]

@@ -1,0 +1,72 @@
+"""A training at chance is told of, one that has learned anything is not: at any rate, with any shares of classes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from cnntrain.training.job import prepare
+from cnntrain.training.learned import FEWEST, at_chance
+from tests.support.experiments import run, write
+
+CONFIG = """
+seed: {seed}
+data: {{source: {source}, val: 0.25}}
+model: {{layers: [flatten, {{type: dense, units: auto}}]}}
+optimizer: {{type: sgd, lr: {lr}}}
+train: {{epochs: 3, batch_size: 16}}
+"""
+BLOBS = "{type: synthetic, pattern: blobs, size: 8, classes: 4, samples: 400, noise: 0.05}"
+
+
+def trained(folder, lr, source=BLOBS, seed=0, *sets):
+    run(write(folder, CONFIG.format(lr=lr, source=source, seed=seed)), folder / "run", sets)
+
+
+TOLD = "about what answers get that do not depend on the picture"
+NOISY = "{type: synthetic, pattern: gratings, size: 8, classes: 4, samples: 400, noise: 0.5}"
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    ("lr", "source", "told"), [(1e-12, NOISY, True), (1e-6, NOISY, True), (0.1, BLOBS, False), (1.0, BLOBS, False)]
+)
+def test_a_rate_at_which_nothing_is_learned(tmp_path, capsys, lr, source, told, seed):
+    trained(tmp_path, lr, source, seed)
+    assert (TOLD in capsys.readouterr().err) == told
+
+
+def test_noise_that_is_learned_by_heart_is_learned(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (300, 8, 8, 3), np.uint8)
+    np.savez(tmp_path / "noise.npz", x_train=pixels, y_train=rng.integers(0, 2, 300))
+    trained(tmp_path, 0.1, f"{{type: npz, path: {tmp_path}/noise.npz}}", 0, "train.epochs=60")
+    assert TOLD not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shares", [(0.25, 0.25, 0.25, 0.25), (0.9, 0.1), (0.5, 0.3, 0.2)])
+def test_what_is_near_to_blind_answers(tmp_path, shares):
+    """By hand: a class with a share p gives p to its constant answer, within 2 sqrt(p (1 - p) / n) + p (1 - p) / 4."""
+    n = 4 * FEWEST
+    labels = np.repeat(np.arange(len(shares)), [round(share * n) for share in shares])
+    np.savez(tmp_path / "a.npz", x_train=np.zeros((n, 4, 4, 1), np.uint8), y_train=labels)
+    source = f"{{type: npz, path: {tmp_path}/a.npz}}"
+    job = prepare([write(tmp_path, CONFIG.format(lr=0.1, source=source, seed=0))])
+    for share in shares:
+        variance = share * (1 - share)
+        width = 2 * math.sqrt(variance / len(job.data.train_indices)) + variance / 4
+        for further in (0, 0.9 * width, -0.9 * width):
+            assert TOLD in str(at_chance(job, {"train/accuracy": share + further, "val/accuracy": share}))
+    best = {"train/accuracy": max(shares) + (1 - max(shares)) / 2, "val/accuracy": max(shares)}
+    assert at_chance(job, best) is None  # training says that something was learned, even though it does not carry over
+    assert (
+        at_chance(job, {"train/accuracy": max(shares), "val/accuracy": max(shares) + 0.8 * (1 - max(shares))}) is None
+    )
+    assert at_chance(job, {"train/loss": 1.0}) is None
+
+
+def test_of_few_samples_nothing_is_said(tmp_path, capsys):
+    trained(tmp_path, 1e-12, BLOBS.replace("samples: 400", f"samples: {FEWEST}"))
+    assert TOLD not in capsys.readouterr().err
