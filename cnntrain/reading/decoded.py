@@ -287,13 +287,13 @@ def _once_more(
     return reader.map(attempt, found.failures)
 
 
-def _place(digests: Sequence[bytes], recipe: Recipe, reader: Reader) -> Path:
+def _place(held: Sequence[bytes], recipe: Recipe, reader: Reader) -> Path:
     """Where decoded values lie: by the bytes of every file, and how they are decoded."""
     assert reader.cache is not None
     decides = {"cnntrain": cnntrain.__version__, "cache": _FORMAT, **recipe.settings}
     sha = hashlib.sha256(strict_json.encode(decides).encode())
-    for digest in digests:
-        sha.update(digest)
+    for one in held:
+        sha.update(one)
     return reader.cache / f"{sha.hexdigest()[:32]}.decoded"
 
 

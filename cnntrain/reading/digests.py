@@ -52,9 +52,8 @@ def digests(paths: Sequence[Path], reader: Reader) -> list[bytes]:
     anew = np.flatnonzero(~there)
     began = time.time_ns()
     readable = np.ones(len(paths), bool)
-    for index, (value, read) in zip(
-        anew.tolist(), reader.map(lambda index: _hash(paths[index]), anew.tolist()), strict=True
-    ):
+    read_now = reader.map(_hash, [paths[index] for index in anew.tolist()])
+    for index, (value, read) in zip(anew.tolist(), read_now, strict=True):
         found["sha"][index], readable[index] = np.frombuffer(value, np.uint8), read
     if len(anew):
         resting = np.flatnonzero(readable & _rested(stamps, began))
@@ -123,7 +122,7 @@ def _look_up(known: Array, wanted: Array) -> Array:
 
 def _place(paths: Sequence[str], cache: Path) -> Path:
     """Where the digests of such files lie: by the folder that holds them all."""
-    folder = os.path.realpath(os.path.dirname(os.path.commonprefix([min(paths), max(paths)])))
+    folder = os.path.realpath(os.path.commonpath([min(paths), max(paths)]))
     return cache / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]}.digests"
 
 
