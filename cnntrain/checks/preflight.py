@@ -27,6 +27,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.network import build
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.tasks.base import told
+from cnntrain.reading.attended import attended
 from cnntrain.reading.folders import one_look
 from cnntrain.reading.reader import Reader
 from cnntrain.rundir.directory import RUNS
@@ -92,7 +93,7 @@ def _examine(loaded: Loaded, threads: int | None, sheet: Path | None) -> tuple[d
     advice.check_codes(loaded)
     usable = machine.threads(threads)
     with Pool(usable) as pool:
-        found = survey(loaded, pool)
+        found = attended(lambda: survey(loaded, pool))
     if found.files:
         try:
             manifest.keep(found.manifest, manifest.place(loaded.experiment))

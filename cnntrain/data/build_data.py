@@ -21,6 +21,7 @@ from cnntrain.parts.losses.base import Loss, beside
 from cnntrain.parts.orders.base import Order
 from cnntrain.parts.tasks.base import Task, find, told
 from cnntrain.parts.transforms.base import Transform
+from cnntrain.reading.attended import attended
 from cnntrain.reading.folders import one_look
 from cnntrain.reading.reader import ALONE, Reader
 
@@ -64,7 +65,7 @@ def load(loaded: Loaded, source: Dataset, split: str, reader: Reader, some: bool
     """
     reader = reader if loaded.experiment.data.cache else replace(reader, cache=None)
     with one_look():
-        return source.load_some(split, reader) if some else source.load(split, reader)
+        return attended(lambda: source.load_some(split, reader) if some else source.load(split, reader))
 
 
 def read_data(loaded: Loaded, reader: Reader = ALONE, measure: bool = True) -> Data:

@@ -25,6 +25,7 @@ from cnntrain.core import files, strict_json
 from cnntrain.core.errors import StorageError
 from cnntrain.core.strict_json import encode
 from cnntrain.parts.datasets.base import Dataset
+from cnntrain.reading.attended import attended
 from cnntrain.reading.input_files import opened, reading
 from cnntrain.rundir.directory import RUNS, RunDirectory
 
@@ -78,6 +79,10 @@ def of(experiment: Experiment, known: Manifest | None = None) -> Manifest:
 
     Raises DataError where a source finds files wanting.
     """
+    return attended(lambda: _listed(experiment, known))
+
+
+def _listed(experiment: Experiment, known: Manifest | None) -> Manifest:
     found = normal(path for source in sources(experiment) for split in source.splits() for path in source.files(split))
     rows = {path: _facts(path) for path in dict.fromkeys(found)}
     for path, before in known.files.items() if known else ():
@@ -173,7 +178,7 @@ def keep(manifest: Manifest, path: Path) -> None:
 
 
 def share(manifest: Manifest, run: RunDirectory) -> None:
-    """Give a run directory the list of its files, kept once for all runs that have it, and a manifest.json that refers to it.
+    """Give a run directory the list of its files, kept once for all runs, and a manifest.json that refers to it.
 
     Where there are no hard links the run has a copy. Lists that no run has any more are removed. Raises StorageError.
     """
