@@ -27,6 +27,8 @@ from cnntrain.engine.pool import Pool
 from cnntrain.network import build
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.tasks.base import told
+from cnntrain.reading.attended import attended
+from cnntrain.reading.folders import one_look
 from cnntrain.reading.reader import Reader
 from cnntrain.rundir.directory import RUNS
 from cnntrain.training import advice, ancestry
@@ -83,13 +85,17 @@ def examine(
     What cannot be read is the error that comes with it. Writes the manifest, and a contact sheet where asked for.
     Raises ConfigError, DataError or StorageError.
     """
-    loaded = load(configs, sets)
+    with one_look():
+        return _examine(load(configs, sets), threads, sheet)
+
+
+def _examine(loaded: Loaded, threads: int | None, sheet: Path | None) -> tuple[dict[str, Any], DataError | None]:
     console = Console("none", quiet=True)
     blas.pin()
     advice.check_codes(loaded)
     usable = machine.threads(threads)
     with Pool(usable) as pool:
-        found = survey(loaded, pool)
+        found = attended(lambda: survey(loaded, pool))
     if found.files:
         try:
             manifest.keep(found.manifest, manifest.place(loaded.experiment))

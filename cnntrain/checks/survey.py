@@ -199,7 +199,8 @@ def _read_samples(source: Dataset, split: str, inner: str, pool: Pool, found: Su
             (found.skipped if skipped else found.unreadable).append(problem)
         if one.extent is not None:
             found.extents.append(one.extent)
-    others = [path for path in source.files(inner) if path not in {file for sample, _ in labelled for file in sample}]
+    theirs = {file for sample, _ in labelled for file in sample}
+    others = [path for path in source.files(inner) if path not in theirs]
     found.files |= {
         name: facts_with_digest(Path(name)) for name in normal(others)
     }  # a list of the samples, such as CSV

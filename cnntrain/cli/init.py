@@ -42,15 +42,18 @@ def command(data: Path, output: Path, targets: tuple[str, ...], overwrite: bool,
     of MNIST and its like; CIFAR-10 and CIFAR-100 (binary version); .npz and .csv files.
     """
     from cnntrain.checks.proposal import propose
+    from cnntrain.core import machine
     from cnntrain.core.console import Console
     from cnntrain.core.description import size_text
     from cnntrain.core.errors import UsageError
     from cnntrain.core.files import write_atomic
+    from cnntrain.reading.attended import attended
     from cnntrain.reading.reader import Reader
 
     if output.exists() and not overwrite:
         raise UsageError(f"{output.absolute()} is there already. Say --overwrite to replace it, or name another by -o")
-    proposal = propose(data, output, Reader(warn=Console("none").warn), targets)
+    reader = Reader(machine.threads(None), warn=Console("none").warn)
+    proposal = attended(lambda: propose(data, output, reader, targets))
     write_atomic(output, proposal.text.encode())
     described = proposal.description
     if as_json:

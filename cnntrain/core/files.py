@@ -237,6 +237,40 @@ def write_atomic(path: Path, chunks: bytes | Iterable[bytes | memoryview], held:
         _replace(path.parent, chunks, lambda: path, held)
 
 
+def write_shared(kept: Path, path: Path, data: bytes) -> None:
+    """Have `data` in a file that is kept under a name made from it, and `path` be a hard link to that.
+
+    So files of the same bytes take the room of one, and each is whole wherever it is copied. What is kept already is
+    read and compared. Where there are no hard links, or none across to there, `path` is a file of its own.
+    """
+    try:
+        if not kept.exists() or read_own(kept) != data:
+            make_directory(kept.parent)
+            write_atomic(kept, data)
+        temporary = _temporary(path.parent)
+        os.link(kept, temporary, follow_symlinks=False)
+    except (OSError, StorageError):  # the shared one is a saving, no more
+        write_atomic(path, data)
+        return
+    with _explained("write", path), _removed_on_failure(temporary):
+        os.replace(temporary, path)  # does nothing where both are the same file already
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        _fsync_directory(path.parent)
+
+
+def remove_unshared(directory: Path, pattern: str) -> None:
+    """Remove the files of a pattern that have no other name: those for which `write_shared` was called are gone.
+
+    What cannot be removed stays; whoever is about to link one that goes writes a file of its own.
+    """
+    with contextlib.suppress(OSError):
+        for path in directory.glob(pattern):
+            status = path.lstat()
+            if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+                os.unlink(path)
+
+
 def write_named(directory: Path, chunks: Iterable[bytes | memoryview], name: Callable[[], Path]) -> Path:
     """Like `write_atomic`, of what gets its name, in that directory, by what it turns out to hold; returns it."""
     with _explained("write in", directory):

@@ -21,6 +21,8 @@ from cnntrain.parts.losses.base import Loss, beside
 from cnntrain.parts.orders.base import Order
 from cnntrain.parts.tasks.base import Task, find, told
 from cnntrain.parts.transforms.base import Transform
+from cnntrain.reading.attended import attended
+from cnntrain.reading.folders import one_look
 from cnntrain.reading.reader import ALONE, Reader
 
 
@@ -62,7 +64,8 @@ def load(loaded: Loaded, source: Dataset, split: str, reader: Reader, some: bool
     With `some`, it need not have every class that there is.
     """
     reader = reader if loaded.experiment.data.cache else replace(reader, cache=None)
-    return source.load_some(split, reader) if some else source.load(split, reader)
+    with one_look():
+        return attended(lambda: source.load_some(split, reader) if some else source.load(split, reader))
 
 
 def read_data(loaded: Loaded, reader: Reader = ALONE, measure: bool = True) -> Data:

@@ -1,34 +1,43 @@
 """A manifest lists the files of a data set as they were, so that a later run notices in milliseconds what changed.
 
 Size and time of change say which files to look at; where a digest is known, the digest decides. `check` keeps one with
-digests below `runs`; a run keeps its own.
+digests below `runs`. A run has two files: manifest.json says when it was made and the digest of the list, files.json is
+the list. Runs on the same files share one list on disk: it is kept below `runs` under its digest, and files.json is a
+hard link to it, so that a run that is copied elsewhere takes its list along.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
+import json
 import os
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from cnntrain.config.schema import Experiment
 from cnntrain.core import files, strict_json
 from cnntrain.core.errors import StorageError
 from cnntrain.core.strict_json import encode
 from cnntrain.parts.datasets.base import Dataset
+from cnntrain.reading.attended import attended
 from cnntrain.reading.input_files import opened, reading
-from cnntrain.rundir.directory import RUNS
+from cnntrain.rundir.directory import RUNS, RunDirectory
 
 FOLDER = RUNS / ".manifests"
+FILE = "manifest.json"  # in a run directory
+LIST = "files.json"  # beside it
 _FORMAT = 1
+_REFERENCE = 2  # the format of a manifest.json whose files stand in a list of their own
 _PIECE = 2**20
 
 
-@dataclass(frozen=True)
-class FileFacts:
+class FileFacts(NamedTuple):
     """One file: bytes, time of change in nanoseconds, and the SHA-256 in hex where it has been read."""
 
     size: int
@@ -45,8 +54,17 @@ class Manifest:
 
     def document(self) -> dict[str, Any]:
         """The manifest as JSON holds it."""
-        rows = {path: [facts.size, facts.changed, facts.sha256] for path, facts in self.files.items()}
-        return {"format": _FORMAT, "made": self.made, "files": rows}
+        return {"format": _FORMAT, "made": self.made, "files": self.files}
+
+    @functools.cached_property
+    def listed(self) -> bytes:
+        """The files alone, as a list of their own holds them: the same bytes for the same files."""
+        return (json.dumps({"format": _FORMAT, "files": self.files}, separators=(",", ":")) + "\n").encode()
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """The SHA-256 of the list, in hex."""
+        return hashlib.sha256(self.listed).hexdigest()
 
 
 def sources(experiment: Experiment) -> list[Dataset]:
@@ -61,13 +79,15 @@ def of(experiment: Experiment, known: Manifest | None = None) -> Manifest:
 
     Raises DataError where a source finds files wanting.
     """
+    return attended(lambda: _listed(experiment, known))
+
+
+def _listed(experiment: Experiment, known: Manifest | None) -> Manifest:
     found = normal(path for source in sources(experiment) for split in source.splits() for path in source.files(split))
-    rows = {}
-    for path in dict.fromkeys(found):
-        facts = _facts(path)
-        before = known.files.get(path) if known else None
-        same = before is not None and (before.size, before.changed) == (facts.size, facts.changed)
-        rows[path] = before if before is not None and same else facts
+    rows = {path: _facts(path) for path in dict.fromkeys(found)}
+    for path, before in known.files.items() if known else ():
+        if before[:2] == rows.get(path, ())[:2]:
+            rows[path] = before
     return Manifest(rows)
 
 
@@ -124,15 +144,18 @@ def normal(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
 
     The last name stays, so that a file is known by the name under which it is listed.
     """
-    real: dict[str, str] = {}
+    real: dict[str, str] = {}  # folder, and the slash at its end -> the same without links
     found = []
-    for path in paths:
-        folder, name = os.path.split(os.fspath(path))
+    for given in paths:
+        path = os.fspath(given)
+        cut = path.rfind("/") + 1
+        folder, name = path[:cut], path[cut:]
         if name in ("", ".", ".."):
-            folder, name = os.fspath(path), ""
+            found.append(os.path.realpath(path))
+            continue
         if folder not in real:
-            real[folder] = os.path.realpath(folder)
-        found.append(os.path.join(real[folder], name) if name else real[folder])
+            real[folder] = os.path.join(os.path.realpath(folder), "")
+        found.append(real[folder] + name)
     return found
 
 
@@ -154,10 +177,24 @@ def keep(manifest: Manifest, path: Path) -> None:
     files.write_atomic(path, (encode(manifest.document()) + "\n").encode())
 
 
+def share(manifest: Manifest, run: RunDirectory) -> None:
+    """Give a run directory the list of its files, kept once for all runs, and a manifest.json that refers to it.
+
+    Where there are no hard links the run has a copy. Lists that no run has any more are removed. Raises StorageError.
+    """
+    kept = FOLDER / f"files-{manifest.digest}.json"
+    run.write_shared(LIST, kept, manifest.listed)
+    files.remove_unshared(FOLDER, "files-*.json")
+    facts = {"made": manifest.made, "files": len(manifest.files), "sha256": manifest.digest}
+    run.write_json(FILE, {"format": _REFERENCE, **facts})
+
+
 def read(path: Path) -> Manifest | None:
     """A manifest that was kept, or None: without one there is nothing to compare with, and `check` makes it anew."""
     try:
         document = strict_json.decode(files.read_own(path).decode())
+        if document["format"] == _REFERENCE:
+            document |= strict_json.decode(_list_of(path, document["sha256"]).decode())
         if document["format"] != _FORMAT:
             return None
         rows = cast(dict[str, list[Any]], document["files"])
@@ -165,3 +202,49 @@ def read(path: Path) -> Manifest | None:
         return Manifest({name: FileFacts(*row) for name, row in found}, str(document["made"]))
     except (StorageError, OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def is_of(path: Path, now: Manifest) -> bool:
+    """Whether a run's manifest.json refers to exactly this list, which need not be read then."""
+    reference = _reference(path)
+    return reference is not None and reference.get("sha256") == now.digest
+
+
+def missing(path: Path) -> str | None:
+    """What to say where a run's manifest.json is there and the list that it refers to is not; None where all is."""
+    reference = _reference(path)
+    if reference is None:
+        return None
+    digest = str(reference.get("sha256"))[:64]
+    try:
+        _list_of(path, digest)
+    except StorageError:
+        return (
+            f"{path.with_name(LIST)} is not the list of files that this run was started with (SHA-256 {digest!a}), and "
+            f"{FOLDER} has no copy: whether the data files have changed cannot be told. Restore it from a copy"
+        )
+    return None
+
+
+def _reference(path: Path) -> dict[str, Any] | None:
+    """A manifest.json whose files stand in a list of their own; None for any other, or none."""
+    try:
+        document = strict_json.decode(files.read_own(path).decode())
+    except (StorageError, ValueError):
+        return None
+    return document if isinstance(document, dict) and document.get("format") == _REFERENCE else None
+
+
+def _list_of(path: Path, digest: str) -> bytes:
+    """The list that a run's manifest.json refers to: the run's own, else the one kept below `runs`.
+
+    Raises StorageError where neither is there with this digest.
+    """
+    if not re.fullmatch(r"[0-9a-f]{64}", digest):
+        raise StorageError(f"{path} is damaged: its sha256 is none. Restore it from a copy")
+    for place in (path.with_name(LIST), FOLDER / f"files-{digest}.json"):
+        with contextlib.suppress(StorageError):
+            data = files.read_own(place)
+            if hashlib.sha256(data).hexdigest() == digest:
+                return data
+    raise StorageError(f"{path}: no list with the digest {digest}")

@@ -16,9 +16,9 @@ from typing import TypeVar
 
 from cnntrain.core import blas
 from cnntrain.core.threads import start
+from cnntrain.core.watchdog import Watchdog, bark
 from cnntrain.engine.processes import Processes
 from cnntrain.engine.team import Team
-from cnntrain.engine.watchdog import Watchdog, bark
 
 PATIENCE = 1.0  # seconds between two looks at threads that are waited for
 _PACKAGE = Path(__file__).parent.parent

@@ -21,7 +21,7 @@ import numpy as np
 
 from cnntrain.core.arrays import shared
 from cnntrain.core.errors import DataError, LostWorkerError, OutOfMemoryError, StorageError
-from cnntrain.engine.watchdog import Watchdog, bark
+from cnntrain.core.watchdog import Watchdog, bark
 from cnntrain.reading.stored import DESCRIPTORS
 
 SPINS = 200  # times a token is looked for before sleeping: as long as waking up takes

@@ -1,7 +1,8 @@
 """Decoded files: what many files hold as one array, read from a file that is made once.
 
 The file lies in the cache under the SHA-256 of everything that decides its content: what the files held when they were
-decoded, and how. So a changed file or setting makes another one, and nothing in it is ever out of date. It is written
+decoded, and how. So a changed file or setting makes another one, and nothing in it is ever out of date (digests.py says
+which files are read to know what they hold). It is written
 whole or not at all, any number of runs may make or use it at a time, and it may be removed at any time.
 
 Damage on the disk is found: every sample is compared with its checksum when a run begins, and again
@@ -12,11 +13,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import math
-import os
 import struct
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,8 +28,8 @@ import cnntrain
 from cnntrain.core import files, strict_json
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.errors import DataError, OutOfMemoryError, StorageError
-from cnntrain.core.failures import system_failure
-from cnntrain.reading.input_files import advised, opened, reading
+from cnntrain.reading.digests import digest, digests, stamp
+from cnntrain.reading.input_files import advised
 from cnntrain.reading.reader import CACHE, Reader
 from cnntrain.reading.stored import Stored, StoredFile, checksums
 
@@ -36,7 +37,6 @@ Sample = tuple[Path, ...]  # the files one sample is read from; the first names 
 
 _FORMAT = 2  # of the files in the cache
 _SAY_EVERY = 10.0  # seconds between two messages about progress
-_BLOCK = 2**20  # bytes of a file hashed at a time
 _TAIL = struct.Struct("<32sQ")  # SHA-256 of checksums and description, and the length of the latter, at the very end
 _TRIES = 3  # to decode a file that changes meanwhile
 _AGAIN = "Run the command again: it is made again"
@@ -224,15 +224,7 @@ def _attempt_and_digest(sample: Sample, recipe: Recipe) -> tuple[Content | DataE
 
 def _stamps(sample: Sample) -> list[tuple[int, ...] | None]:
     """What changes when somebody writes or replaces a file of a sample."""
-    return [_stamp(path) for path in sample]
-
-
-def _stamp(path: Path) -> tuple[int, ...] | None:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    return [stamp(path) for path in sample]
 
 
 @contextlib.contextmanager
@@ -267,7 +259,7 @@ def _cached(samples: Sequence[Sample], recipe: Recipe, reader: Reader) -> tuple[
 
     Raises StorageError where the cache cannot be written or read, DataError as `decoded` does.
     """
-    path = _place(list(reader.map(_digest_of_source, samples)), recipe, reader)
+    path = _place(_digests(samples, reader), recipe, reader)
     try:
         if path.exists():
             found, values = _open(path, reader)
@@ -295,40 +287,29 @@ def _once_more(
     return reader.map(attempt, found.failures)
 
 
-def _place(digests: Sequence[bytes], recipe: Recipe, reader: Reader) -> Path:
+def _place(held: Sequence[bytes], recipe: Recipe, reader: Reader) -> Path:
     """Where decoded values lie: by the bytes of every file, and how they are decoded."""
     assert reader.cache is not None
     decides = {"cnntrain": cnntrain.__version__, "cache": _FORMAT, **recipe.settings}
     sha = hashlib.sha256(strict_json.encode(decides).encode())
-    for digest in digests:
-        sha.update(digest)
+    for one in held:
+        sha.update(one)
     return reader.cache / f"{sha.hexdigest()[:32]}.decoded"
 
 
-def _digest_of_source(sample: Sample) -> bytes:
+def _digests(samples: Sequence[Sample], reader: Reader) -> list[bytes]:
+    """The digest of each sample, of those of its files. Raises _SourceFailedError where the system fails."""
     with _of_the_source():
-        return _digest(sample)
+        found = iter(digests([path for sample in samples for path in sample], reader))
+    return [_joined(itertools.islice(found, len(sample))) for sample in samples]
 
 
 def _digest(sample: Sample) -> bytes:
-    """The SHA-256 of the files of a sample; of one that cannot be read, of the reason why: decoding will say it.
+    return _joined(map(digest, sample))
 
-    Raises StorageError or OutOfMemoryError where the system fails.
-    """
-    whole = hashlib.sha256()
-    for path in sample:
-        sha = hashlib.sha256()
-        try:
-            with opened(path) as file:
-                while block := file.read(_BLOCK):
-                    sha.update(block)
-        except OSError as error:
-            if system_failure(error):
-                with reading(path):
-                    raise
-            sha = hashlib.sha256(f"errno {error.errno}".encode())
-        whole.update(sha.digest())
-    return whole.digest()
+
+def _joined(found: Iterable[bytes]) -> bytes:
+    return hashlib.sha256(b"".join(found)).digest()
 
 
 def _write(cache: Path, samples: Sequence[Sample], recipe: Recipe, reader: Reader) -> Path:

@@ -7,8 +7,10 @@ import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
+from typing import Any, TypeVar
 
 from cnntrain.core.errors import DataError
 from cnntrain.reading.input_files import reading
@@ -42,6 +44,34 @@ _MEDIA = _set(  # endings of pictures, sounds and films, whether they can be rea
 )
 
 
+_seen: ContextVar[dict[Any, Any] | None] = ContextVar("seen", default=None)  # within `one_look`, what was listed
+_T = TypeVar("_T")
+
+
+@contextlib.contextmanager
+def one_look() -> Iterator[None]:
+    """Within, what is listed once is not listed again: the files that a manifest names are those that are read."""
+    if _seen.get() is not None:
+        yield
+        return
+    token = _seen.set({})
+    try:
+        yield
+    finally:
+        _seen.reset(token)
+
+
+def looked_up(key: object, look: Callable[[], _T]) -> _T:
+    """What `look` gives: within `one_look`, what it gave the first time for an equal key."""
+    seen = _seen.get()
+    if seen is None:
+        return look()
+    if key not in seen:
+        seen[key] = look()
+    found: _T = seen[key]
+    return found
+
+
 def class_name(folder: str) -> str:
     """What a class is called: its folder's name in Unicode's composed form (NFC), whichever form a system wrote."""
     return unicodedata.normalize("NFC", folder)
@@ -60,7 +90,7 @@ def _is_copies(name: str) -> bool:
 def subfolders(folder: Path) -> list[str]:
     """Names of the folders in a folder, sorted by code point, hidden and system's ones left out. Raises DataError."""
     with reading(folder), os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if not is_hidden(entry.name) and _is_folder(entry))
+        names = sorted(entry.name for entry in entries if _is_folder(entry) and not is_hidden(entry.name))
     for name in names:
         if not name.isprintable():
             raise DataError(f"{folder} has a folder named {name!r}, expected printable characters. Rename it")
@@ -120,6 +150,19 @@ def files_below(folder: Path, suffixes: frozenset[str], others: Counter[str] | N
     Counts in `others`, by suffix in lower case, the files that have another and are not hidden; and by name and slash
     the folders that are left out.
     """
+    for place, names in _names_below(folder, suffixes, Counter() if others is None else others):
+        yield from (place / name for name in names)
+
+
+def sorted_files_below(folder: Path, suffixes: frozenset[str], others: Counter[str] | None = None) -> list[Path]:
+    """The same, sorted as paths are."""
+    found = [*_names_below(folder, suffixes, Counter() if others is None else others)]
+    paths = [place / name for place, names in found for name in names]
+    return paths if len(found) < 2 else sorted(paths)  # one folder's are sorted by name, and comparing paths is slow
+
+
+def _names_below(folder: Path, suffixes: frozenset[str], others: Counter[str]) -> Iterator[tuple[Path, list[str]]]:
+    """Folder by folder, the names of its files with these suffixes, sorted."""
     with reading(folder):
         visited = {_identity(above) for above in folder.resolve().parents}
     pending = [folder]
@@ -131,18 +174,20 @@ def files_below(folder: Path, suffixes: frozenset[str], others: Counter[str] | N
             visited.add(_identity(place))
             with os.scandir(place) as entries:  # which tells folders from files without a look at each
                 found = sorted((entry for entry in entries if not entry.name.startswith(".")), key=_name_of)
+        names = []
         for entry in found:
-            suffix = os.path.splitext(entry.name)[1].lower()
+            name = entry.name
+            suffix = os.path.splitext(name)[1].lower()
             if _is_folder(entry):
-                if not _is_copies(entry.name):
-                    pending.append(place / entry.name)
-                elif others is not None:
-                    others[f"{entry.name}/"] += 1
+                if not _is_copies(name):
+                    pending.append(place / name)
+                else:
+                    others[f"{name}/"] += 1
             elif suffix not in suffixes:
-                if others is not None:
-                    others[suffix] += 1
+                others[suffix] += 1
             elif not _is_special(entry):
-                yield place / entry.name
+                names.append(name)
+        yield place, names
 
 
 def media(others: Mapping[str, int]) -> dict[str, int]:
@@ -162,16 +207,18 @@ def _name_of(entry: os.DirEntry[str]) -> str:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    with contextlib.suppress(OSError):  # links in a circle
+    try:
         return entry.is_dir()
-    return False
+    except OSError:  # links in a circle
+        return False
 
 
 def _is_special(entry: os.DirEntry[str]) -> bool:
     """Whether it is a pipe, socket or device: opening one may wait for ever. A broken link is not."""
-    with contextlib.suppress(OSError):
+    try:
         return not entry.is_file() and os.path.exists(entry.path)
-    return False
+    except OSError:
+        return False
 
 
 def _identity(folder: Path) -> tuple[int, int]:

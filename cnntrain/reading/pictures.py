@@ -27,9 +27,9 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import DataError, OutOfMemoryError, StorageError
 from cnntrain.core.failures import system_failure
+from cnntrain.reading.attended import still_wanted
 from cnntrain.reading.input_files import opened, reading, why_missing
 from cnntrain.reading.jpeg import scans
-from cnntrain.reading.reader import still_wanted
 from cnntrain.reading.tiff import Correction, Tags, first_page
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it finds wrong ends up in our one line

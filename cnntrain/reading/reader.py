@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 from collections import deque
@@ -13,22 +14,13 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 from cnntrain.core.threads import start
+from cnntrain.reading.attended import waited, wanted_until
 
 CACHE = Path("runs/.cache")  # where decoded files are kept, in the working directory as runs are
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 _AHEAD = 4  # files for each thread that are read before anybody asks for them
-
-
-_here = threading.local()  # of a thread that reads: `over`, whether what it reads is still wanted
-
-
-def still_wanted() -> None:
-    """Raise RuntimeError where whoever asked this thread for a file has gone: to be called now and then by the slow."""
-    over: threading.Event | None = getattr(_here, "over", None)
-    if over is not None and over.is_set():
-        raise RuntimeError("nobody waits for it")
 
 
 def _nothing(*_: object) -> None:
@@ -49,14 +41,18 @@ class Reader:
         """function(item) of every item, in order, computed by the threads a little ahead of the consumer.
 
         Where the system gives fewer threads, by those; where it gives none, in this one, as each result is taken.
+        Raises StorageError where one of them hangs, and leaves it behind.
         """
         inbox: SimpleQueue[tuple[Future[_Result], _Item] | None] = SimpleQueue()
         over = threading.Event()
 
+        carriers: dict[Future[_Result], threading.Thread] = {}
+
         def serve() -> None:
-            _here.over = over
-            while (job := inbox.get()) is not None:
-                _carry_out(function, *job)
+            with wanted_until(over):
+                while (job := inbox.get()) is not None:
+                    carriers[job[0]] = threading.current_thread()
+                    _carry_out(function, *job)
 
         def submit(item: _Item) -> Future[_Result]:
             future: Future[_Result] = Future()
@@ -70,11 +66,15 @@ class Reader:
             return
         waiting: deque[Future[_Result]] = deque()
         remaining = iter(items)
+        future: Future[_Result] | None = None
         try:
             for item in itertools.islice(remaining, len(threads) * _AHEAD):
                 waiting.append(submit(item))
             while waiting:
-                yield waiting.popleft().result()
+                future = waiting.popleft()
+                result = waited(future, functools.partial(carriers.get, future))
+                carriers.pop(future, None)
+                yield result
                 waiting.extend(submit(item) for item in itertools.islice(remaining, 1))
         finally:
             over.set()
@@ -82,8 +82,10 @@ class Reader:
                 future.cancel()
             for _ in threads:
                 inbox.put(None)
+            hanging = carriers.get(future) if future and not future.done() else None
             for thread in threads:
-                thread.join()
+                if hanging is None:
+                    thread.join()
 
 
 def _carry_out(function: Callable[[_Item], _Result], future: Future[_Result], item: _Item) -> None:

@@ -42,7 +42,8 @@ _FILES = (  # what --overwrite removes besides checkpoints; everything else in t
         "status.json",
         "crash.log",
     ),
-    *("metrics.jsonl", "metrics.csv", "timing.jsonl", "train.log", "manifest.json", "samples.json", "report.html"),
+    *("metrics.jsonl", "metrics.csv", "timing.jsonl", "train.log", "manifest.json", "files.json", "samples.json"),
+    "report.html",
     FLIGHT_RECORD,
 )
 _NUMBERED = re.compile(r"(epoch|step)-(\d+)\.npz")
@@ -136,6 +137,11 @@ class RunDirectory:
     def write_json(self, name: str, value: Any) -> None:
         """Replace a JSON file such as env.json."""
         self._write(name, _json(value).decode())
+
+    def write_shared(self, name: str, kept: Path, data: bytes) -> None:
+        """Keep what other runs have as well, once for all of them (`files.write_shared`)."""
+        self._here.check()
+        files.write_shared(kept, self.path / name, data)
 
     def write_command(self, arguments: Sequence[str]) -> None:
         """Add a command line to command.txt, quoted for a shell: the one that started, then those that resumed."""

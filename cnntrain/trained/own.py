@@ -106,7 +106,7 @@ class Own:
 
     def _since(self) -> str:
         """That the data has changed, and how, so far as the run's list of files tells."""
-        then = manifest.read(self._path.absolute().parent.parent / "manifest.json")
+        then = manifest.read(self._path.absolute().parent.parent / manifest.FILE)
         now = manifest.of(self._loaded.experiment)
         moved = then is None or not then.files.keys() & now.files.keys()  # all would be missing and all new
         how = "" if then is None or moved else "; ".join(manifest.changes(then, now))

@@ -20,6 +20,7 @@ from cnntrain.data.recognition import recognize
 from cnntrain.engine.pool import Pool
 from cnntrain.parts.datasets.base import ClassFolders, Dataset, Images, PictureFields, places_among
 from cnntrain.parts.tasks.base import Task
+from cnntrain.reading.attended import attended
 from cnntrain.reading.decoded import Sample
 from cnntrain.reading.folders import class_name
 from cnntrain.reading.input_files import advised
@@ -147,7 +148,7 @@ class Unseen:
             except DataError as error:
                 results[index] = error
 
-        pool.run(len(samples), read)
+        attended(lambda: pool.run(len(samples), read))
         return results
 
     def _check(self, shape: Shape, path: Path) -> None:

@@ -60,10 +60,14 @@ def of_environment(checkpoint: Checkpoint, strict: bool) -> list[str]:
 
 def of_files(path: Path, before: Loaded, now: Loaded) -> list[str]:
     """What to warn about where data files differ from the manifest at a path, if that is for the same data."""
-    started = manifest.read(path)
-    if started is None or manifest.place(before.experiment) != manifest.place(now.experiment):
+    if manifest.place(before.experiment) != manifest.place(now.experiment):
         return []
     listed = manifest.of(now.experiment)
+    if manifest.is_of(path, listed):
+        return []
+    started = manifest.read(path)
+    if started is None:
+        return [said] if (said := manifest.missing(path)) else []
     return manifest.warnings(started, listed, "this run was started", "Restore it for the same result")
 
 

@@ -23,6 +23,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.network import build
 from cnntrain.network.build import Network
 from cnntrain.parts.schedules.base import Horizon
+from cnntrain.reading.folders import one_look
 from cnntrain.reading.reader import CACHE, Reader
 from cnntrain.training import advice, rates
 from cnntrain.training.monitor import Monitor
@@ -69,8 +70,13 @@ def prepare(configs: Sequence[str | Path], sets: Sequence[str] = (), threads: in
 
 def make_job(loaded: Loaded, threads: int | None, console: Console, check: Precheck | None = None) -> Job:
     """Build before reading where the config alone tells the shapes: a wrong layer should not wait for the data."""
+    with one_look():
+        return _make_job(loaded, threads, console, check or check_memory)
+
+
+def _make_job(loaded: Loaded, threads: int | None, console: Console, check: Precheck) -> Job:
     advice.check_codes(loaded)
-    check, usable = check or check_memory, machine.threads(threads)
+    usable = machine.threads(threads)
     description = build_data.describe(loaded)
     network = None if description is None else build.network(loaded, description)
     if network is not None:

@@ -26,11 +26,12 @@ from cnntrain.core.errors import (
     StorageError,
     UsageError,
 )
-from cnntrain.data import identity
+from cnntrain.data import identity, manifest
 from cnntrain.data.build_data import Data
 from cnntrain.engine import memory
 from cnntrain.engine.pool import Pool
 from cnntrain.parts.datasets.base import Dataset
+from cnntrain.reading.folders import one_look
 from cnntrain.rundir.checkpoint import Checkpoint, read
 from cnntrain.rundir.directory import RunDirectory, resumable
 from cnntrain.rundir.environment import environment
@@ -113,7 +114,7 @@ def _start(loaded: Loaded, options: Options, console: Console, interrupts: Inter
         run.write_json("data.json", _data_summary(job.data) | ancestry.recorded(job, warm))
         run.write_command(sys.argv)
         console.say(f"run directory: {run.path}")
-        run.write_json("manifest.json", job.manifest.document())
+        manifest.share(job.manifest, run)
         run.write_json(identity.FILE, identity.document(*job.identities))
         for line in warm.lines() if warm else ():
             console.say(line)
@@ -143,10 +144,11 @@ def _resume(
             console.say("changed since the run was started: " + "; ".join(changed))
         for line in changes.of_environment(checkpoint, options.strict_env):
             console.warn(line)
-        for line in changes.of_files(run.path / "manifest.json", before, loaded):
-            console.warn(line)
-        with interrupts.at_once(), contextlib.nullcontext() if configs or sets else saved.blaming(path):
-            job = make_job(loaded, options.threads, console)
+        with one_look():
+            for line in changes.of_files(run.path / manifest.FILE, before, loaded):
+                console.warn(line)
+            with interrupts.at_once(), contextlib.nullcontext() if configs or sets else saved.blaming(path):
+                job = make_job(loaded, options.threads, console)
         step = checkpoint.meta["position"]["step"]
         for line in changes.of_schedule(before, job, step):
             console.warn(line)

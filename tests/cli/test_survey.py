@@ -172,7 +172,7 @@ def test_fit_notices_what_changed_since_the_check(cnntrain, data, desk):
         f"1 changed, first: {data}/train/cat/1.png; 1 missing, first: {data}/train/cat/2.png; "
         f"1 new, first: {data}/val/dog/new.png. Run it again\n"
     )
-    kept = json.loads((desk / "run" / "manifest.json").read_text())["files"]
+    kept = manifest.read(desk / "run" / "manifest.json").files
     assert len(kept) == 16
     assert kept[f"{data}/train/cat/3.png"][2] == manifest.digest(data / "train/cat/3.png")
     assert kept[f"{data}/train/cat/1.png"][2] is None

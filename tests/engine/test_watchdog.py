@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from cnntrain.core import watchdog
 from cnntrain.core.errors import StorageError
+from cnntrain.core.watchdog import Watchdog
 from cnntrain.data.loader import Waiting
 from cnntrain.engine import pool as pools
-from cnntrain.engine import processes, watchdog
+from cnntrain.engine import processes
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.processes import Processes
-from cnntrain.engine.watchdog import Watchdog
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody counts for how long a thread has run")
 SOON = 0.05  # seconds between two looks here

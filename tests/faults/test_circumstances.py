@@ -16,10 +16,9 @@ import pytest
 from PIL import Image
 
 from cnntrain.cli import main
-from cnntrain.core import blas
-from cnntrain.engine import watchdog
+from cnntrain.core import blas, watchdog
+from cnntrain.core.watchdog import STILL
 from cnntrain.engine.engine import Engine
-from cnntrain.engine.watchdog import STILL
 from cnntrain.rundir.checkpoint import read
 from tests.support.campaign import Campaign
 from tests.support.experiments import FULL, TINY, call, evidence, run, write

@@ -18,7 +18,18 @@ from cnntrain.core.errors import DataError
 from cnntrain.core.random import stream
 from cnntrain.core.registry import Part
 from cnntrain.reading.decoded import Content, Decoded, Recipe, Sample, decoded
-from cnntrain.reading.folders import SPLITS, class_name, files_below, listed, media, mistaken, splits_within, subfolders
+from cnntrain.reading.folders import (
+    SPLITS,
+    class_name,
+    files_below,
+    listed,
+    looked_up,
+    media,
+    mistaken,
+    sorted_files_below,
+    splits_within,
+    subfolders,
+)
 from cnntrain.reading.input_files import on_disk
 from cnntrain.reading.pictures import LARGEST, MAX_PIXELS, VERSIONS, common_size, decode, header
 from cnntrain.reading.reader import ALONE, Reader
@@ -329,6 +340,14 @@ class ClassFolders(Dataset):
 
         Counts in `others` what is not read. Raises DataError for an empty class.
         """
+        found, counted = looked_up((self, split), lambda: self._listed(split))
+        if others is not None:
+            others.update(counted)
+        return found
+
+    def _listed(self, split: str) -> tuple[dict[str, list[Sample]], Counter[str]]:
+        """The samples of each class, and what is not read."""
+        others: Counter[str] = Counter()
         folders = self._split_folders()
         if split not in folders:
             raise DataError(f"{Path(self.root).absolute()} has no folder {split!r}, found {', '.join(folders)}. Add it")
@@ -342,7 +361,7 @@ class ClassFolders(Dataset):
                     f"{folder / name} holds no {self.noun}, expected files named "
                     f"{', '.join(sorted(self.suffixes))}. Add {self.noun}, or remove the folder"
                 )
-        return classes
+        return classes, others
 
     def _require_classes(self) -> None:
         """Raise DataError for fewer than two classes."""
@@ -357,7 +376,7 @@ class ClassFolders(Dataset):
 
     def samples_in(self, folder: Path, others: Counter[str] | None = None) -> list[Sample]:
         """The samples of a folder: one for each file, unless a subclass sees more; counts in `others` what is none."""
-        return [(path,) for path in sorted(files_below(folder, self.suffixes, others))]
+        return [(path,) for path in sorted_files_below(folder, self.suffixes, others)]
 
     def _recipe(self) -> Recipe:
         """How samples become pixels (height, width, channels)."""

@@ -19,7 +19,7 @@ from cnntrain.core.errors import DataError, printable
 from cnntrain.core.registry import register
 from cnntrain.parts.datasets.base import MAX_CLASSES, Dataset, Images, PictureFields, check_none_is_empty
 from cnntrain.reading.decoded import Sample, decoded
-from cnntrain.reading.folders import SPLITS, class_name, mistaken
+from cnntrain.reading.folders import SPLITS, class_name, looked_up, mistaken
 from cnntrain.reading.input_files import on_disk, opened, reading
 from cnntrain.reading.reader import ALONE, Reader
 from cnntrain.reading.tables import TableColumns, chosen, columns_of
@@ -197,6 +197,9 @@ class Csv(PictureFields, _Listed):
 
     def _rows(self, table: Path) -> list[_Row]:
         """The rows of a file. Raises DataError for one that is no table with the columns that are asked for."""
+        return looked_up((self, table), lambda: self._read_rows(table))
+
+    def _read_rows(self, table: Path) -> list[_Row]:
         wanted = (self.image, *(self.targets or (self.label or "label",)))
         with reading(table):
             try:

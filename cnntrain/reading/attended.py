@@ -1,0 +1,109 @@
+"""Attended reading: what a thread does with files is waited for, and given up where a file system never answers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextvars import copy_context
+from pathlib import Path
+from typing import TypeVar
+
+from cnntrain.core import files
+from cnntrain.core.threads import start
+from cnntrain.core.watchdog import Watchdog, bark
+
+PATIENCE = 0.5  # seconds between two looks at a thread that is waited for
+_NAMES = ("path", "place", "folder", "table", "file")  # of variables that say what a thread reads
+
+_WRITING = {function.__code__ for function in (files.write_atomic, files.write_named, files.make_directory)}
+
+_T = TypeVar("_T")
+
+_here = threading.local()  # of a thread that reads: `over`, whether what it reads is still wanted
+
+
+@contextlib.contextmanager
+def wanted_until(over: threading.Event) -> Iterator[None]:
+    """Within, what this thread reads is wanted until `over` is set."""
+    _here.over = over
+    try:
+        yield
+    finally:
+        _here.over = None
+
+
+def still_wanted() -> None:
+    """Raise RuntimeError where whoever asked this thread for a file has gone: to be called now and then by the slow."""
+    over: threading.Event | None = getattr(_here, "over", None)
+    if over is not None and over.is_set():
+        raise RuntimeError("nobody waits for it")
+
+
+def attended(function: Callable[[], _T]) -> _T:
+    """function(), in a thread of its own, so that a read which never ends does not hold up whoever asked for it.
+
+    Raises StorageError naming the file where that thread hangs. Where the caller is interrupted, the thread is told
+    that nobody waits any more, and waited for.
+    """
+    future: Future[_T] = Future()
+    over, context = threading.Event(), copy_context()
+
+    def work() -> None:
+        with wanted_until(over):
+            try:
+                future.set_result(context.run(function))
+            except BaseException as error:
+                future.set_exception(error)
+
+    threads = start([threading.Thread(target=work, name="cnntrain-attended", daemon=True)])
+    if not threads:
+        return function()
+    try:
+        return waited(future, lambda: threads[0])
+    except BaseException:
+        over.set()
+        if not future.done():
+            threads[0].join(PATIENCE * 4)
+        raise
+
+
+def waited(future: Future[_T], carrier: Callable[[], threading.Thread | None]) -> _T:
+    """What a future gives, which the carrier is to fulfil once there is one. Raises StorageError where that hangs."""
+    watchdog = None
+    while True:
+        try:
+            return future.result(PATIENCE)
+        except TimeoutError:
+            if future.done():
+                continue  # its own error, or it was fulfilled just now
+            still_wanted()
+            watchdog = watchdog or Watchdog(PATIENCE)
+            thread = carrier()
+            if thread is not None and watchdog.hangs(os.getpid(), thread.native_id or 0) and not _writes(thread):
+                bark("reading", _what(thread))
+
+
+def _writes(thread: threading.Thread) -> bool:
+    """Whether a thread is writing: to make gigabytes durable may take a slow disk minutes, and nothing is wrong."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    while frame is not None:
+        if frame.f_code in _WRITING:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _what(thread: threading.Thread) -> str:
+    """The file that a thread is reading, as the middle of a message: " at /data/a.png"."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    while frame is not None:
+        for name in _NAMES:
+            value = frame.f_locals.get(name)
+            if isinstance(value, Path | str):
+                return f" at {value}"
+        frame = frame.f_back
+    return ""

@@ -1,0 +1,247 @@
+"""Random system calls that fail, in whole commands, from the command line's first call to their end.
+
+    python -m tests.faults.injected FOLDER COUNT SEED
+
+`strace` makes the n-th call of a kind fail, in any thread or process of a command. Which call that was stands in its
+log. Every outcome must be a documented exit code, with one line where it is not 0, and never a bug; what was begun goes
+on once nothing fails, to the same result. Left out, and counted as `import`: calls before the command line is
+read; those on the files and folders of Python, of its packages (this one's code among them) and of the system's
+libraries; and memory that the loader takes for a library or CPython for its own frames (16 KiB at a time, for want of
+which 3.11 ends by SIGSEGV or SystemError). What fails there fails inside of Python.
+Prints what it counted as one JSON object; whatever broke a promise is under `broken`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import cnntrain
+from cnntrain.core.errors import CnntrainError
+from cnntrain.core.files import TEMPORARY
+from tests.support.promises import BrokenPromiseError, evidence, require, require_sound
+
+ERRORS = {  # of every system call that is made to fail, what it may say
+    "openat": ("EIO", "EMFILE", "ENFILE", "EACCES", "ENOMEM"),
+    "read": ("EIO", "ENOMEM"),
+    "pread64": ("EIO",),
+    "preadv": ("EIO",),
+    "write": ("ENOSPC", "EIO", "EDQUOT"),
+    "pwrite64": ("ENOSPC", "EIO"),
+    "lseek": ("EIO",),
+    "fsync": ("EIO", "ENOSPC"),
+    "close": ("EIO",),
+    "rename": ("EIO", "ENOSPC", "EACCES"),
+    "unlink": ("EIO", "EACCES"),
+    "mkdir": ("EIO", "ENOSPC", "EACCES"),
+    "symlink": ("EIO", "ENOSPC", "EPERM"),
+    "readlink": ("EIO",),
+    "newfstatat": ("EIO", "EACCES"),
+    "statfs": ("EIO", "ENOSYS"),
+    "getdents64": ("EIO",),
+    "ftruncate": ("EIO",),
+    "flock": ("ENOLCK", "EIO"),
+    "fcntl": ("EIO",),
+    "dup": ("EMFILE",),
+    "pipe2": ("EMFILE", "ENFILE"),
+    "clone3": ("EAGAIN", "ENOMEM"),
+    "clone": ("EAGAIN", "ENOMEM"),
+    "vfork": ("EAGAIN", "ENOMEM"),
+    "mmap": ("ENOMEM",),
+    "getcwd": ("ENOENT",),
+    "sched_getaffinity": ("EINVAL",),
+}
+CODES = {0, 2, 3, 4, 5, 7, 8, 9}
+COMMANDS = {  # what is run in a folder that holds pictures, a config, and the finished run `done`
+    "fit": ["fit", "c.yaml", "-o", "run", "-j", "2"],
+    "resume": ["fit", "--run-dir", "run", "--resume", "-j", "2", "-s", "train.epochs=2", "-s", "train.steps=null"],
+    "eval": ["eval", "done", "--split", "val", "-j", "2"],
+    "report": ["report", "done"],
+    "init": ["init", "--data", "pictures", "-o", "made.yaml"],
+    "check": ["check", "c.yaml", "-j", "2"],
+    "export": ["export", "done", "--format", "onnx", "-o", "made.onnx"],
+    "sweep": ["sweep", "s.yaml", "-o", "swept", "-j", "1"],
+}
+CONFIG = """\
+data:
+  source: {type: image_folder, root: pictures}
+  val: 0.25
+model: {layers: [{type: conv2d, filters: 4, kernel_size: 3}, relu, global_avg_pool, {type: dense, units: auto}]}
+optimizer: {type: sgd, lr: 0.1}
+train: {epochs: 2, batch_size: 4}
+checkpoint: {every: 3st}
+"""
+PACKAGE = Path(cnntrain.__file__).parent  # its folders are listed to find its parts
+_OURS = re.compile(r"cnntrain/cli/__init__[^/]*\.pyc?>?\"?")
+_CALL = re.compile(r"^(?P<pid>\d+) +(?P<call>\w+)\((?P<rest>.*)")
+_IMPORT = re.compile(
+    r"\.pyc?\b|\.so\b|\.pyi?\b|__pycache__|/(?:dist|site)-packages|/lib/python|/usr/lib|/usr/local/lib|/etc/|\.pth\b"
+    rf"|{re.escape(str(PACKAGE))}/|entry_points\.txt|\.dist-info|\.egg-info|pyvenv\.cfg|/usr/share|locale"
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    """The n-th call of a kind in the main thread of a command."""
+
+    command: str
+    kind: str
+    number: int
+
+
+@dataclass
+class Outcomes:
+    """What was counted: for each kind of call and each command, how often it ended with what."""
+
+    codes: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    imports: int = 0
+    missed: int = 0  # calls that did not come this time
+    broken: list[str] = field(default_factory=list)
+
+
+class Injections:
+    """A folder in which commands are run while a system call of theirs fails."""
+
+    def __init__(self, folder: Path, rng: random.Random) -> None:
+        self.folder, self.rng, self.outcomes = folder, rng, Outcomes()
+        colours = np.random.default_rng(0)
+        for number in range(24):
+            place = folder / "pictures" / "ab"[number % 2]
+            place.mkdir(parents=True, exist_ok=True)
+            pixels = colours.integers(0, 128, (8, 8, 3)) + 128 * (number % 2)
+            Image.fromarray(pixels.astype(np.uint8)).save(place / f"{number}.png")
+        (folder / "c.yaml").write_text(CONFIG)
+        (folder / "s.yaml").write_text("config: c.yaml\ngrid: {optimizer.lr: [0.1, 0.2]}\n")
+        self._plain("fit", "c.yaml", "-o", "done", "-j", "2")
+        self._plain("fit", "c.yaml", "-o", "half", "-j", "2", "-s", "train.steps=4", "-s", "train.epochs=null")
+        self.reference = evidence(folder / "done")
+        self.calls = [call for name in COMMANDS for call in self._calls(name)]
+
+    def _plain(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "cnntrain", *arguments]
+        ended = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=300)
+        require(ended.returncode == 0, f"ends well: {arguments} {ended.returncode} {ended.stderr}")
+        return ended
+
+    def _fresh(self, command: str) -> None:
+        """The folder as it was before a command was run, the cache of decoded files there or not, by chance."""
+        for name in ("run", "swept", "made.yaml", "made.onnx", "crash.log"):
+            path = self.folder / name
+            shutil.rmtree(path, ignore_errors=True)
+            path.unlink(missing_ok=True)
+        if command == "resume":
+            shutil.copytree(self.folder / "half", self.folder / "run")
+        if command in ("fit", "init", "check"):
+            shutil.rmtree(self.folder / "runs", ignore_errors=True)
+
+    def _traced(self, name: str, trace: str, *more: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+        log = self.folder / "strace.log"
+        command = ["strace", "-f", "-y", "-qq", "-o", str(log), "-e", f"trace={trace}", *more]
+        command += [sys.executable, "-m", "cnntrain", *COMMANDS[name]]
+        ended = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, errors="replace", timeout=300)
+        return ended, log.read_text(errors="replace").splitlines()
+
+    def _calls(self, name: str) -> list[Call]:
+        """Every call of the main thread of a command that may be made to fail, once the command line is reached."""
+        self._fresh(name)
+        _, lines = self._traced(name, ",".join(ERRORS))
+        found, counted, main, begun = [], Counter[str](), "", False
+        for line in lines:
+            match = _CALL.match(line)
+            main = main or line.split(maxsplit=1)[0]
+            if match is None or match["pid"] != main:
+                continue
+            counted[match["call"]] += 1
+            begun = begun or bool(_OURS.search(line))
+            if begun and not _IMPORT.search(line):
+                found.append(Call(name, match["call"], counted[match["call"]]))
+        return found
+
+    def draw(self) -> tuple[Call, str]:
+        """A command, a kind of call, one of those, and an error; each evenly among what there is."""
+        command = self.rng.choice([*COMMANDS])
+        mine = [call for call in self.calls if call.command == command]
+        kind = self.rng.choice(sorted({call.kind for call in mine}))
+        return self.rng.choice([call for call in mine if call.kind == kind]), self.rng.choice(ERRORS[kind])
+
+    def strike(self) -> None:
+        """Let one random call fail, and hold what becomes of it against the promises."""
+        call, error = self.draw()
+        self._fresh(call.command)
+        inject = f"inject={call.kind}:error={error}:when={call.number}"
+        try:
+            ended, lines = self._traced(call.command, call.kind, "-e", inject)
+        except subprocess.TimeoutExpired:
+            self.outcomes.broken.append(f"{call.command} {inject} hangs")
+            return
+        injected = [line for line in lines if "(INJECTED)" in line]
+        if not injected:
+            self.outcomes.missed += 1
+            return
+        if any(_IMPORT.search(line) for line in injected):
+            self.outcomes.imports += 1
+            return
+        self.outcomes.codes[f"{call.command} {ended.returncode}"] += 1
+        self.outcomes.kinds[call.kind] += 1
+        try:
+            self._judge(call, ended, any(re.search(r"write\([12]<", line) for line in injected))
+            self._go_on(call)
+        except (BrokenPromiseError, CnntrainError, ValueError, OSError) as broken:
+            where = "; ".join(line[:160] for line in injected[:2])
+            self.outcomes.broken.append(f"{call.command} {inject} [{where}]: {str(broken)[-1500:]}")
+
+    def _judge(self, call: Call, ended: subprocess.CompletedProcess[str], mute: bool) -> None:
+        said = ended.stderr
+        require("Traceback" not in said and not (self.folder / "crash.log").exists(), f"no traceback: {said}")
+        require(ended.returncode in CODES, f"a documented exit code, not {ended.returncode}: {said}")
+        if ended.returncode and not mute:
+            errors = [line for line in said.splitlines() if line.startswith("cnntrain: error: ")]
+            require(len(errors) == 1, f"one line of error: {ended.returncode} {said}")
+
+    def _go_on(self, call: Call) -> None:
+        """Once nothing fails, the command does what it does, whatever was left behind."""
+        if call.command in ("fit", "resume"):
+            if (self.folder / "run").exists():
+                require_sound(self.folder / "run")
+            self._plain("fit", "c.yaml", "-o", "run", "-j", "2", "--resume-or-start")
+            found = evidence(self.folder / "run")
+            same = [name for name in ("last.npz",) if call.command == "resume"] or [*self.reference]
+            if call.command == "fit":
+                differ = [name for name in same if found.get(name) != self.reference[name]]
+                require(not differ, f"the same result: {differ}")
+        elif call.command == "sweep":
+            self._plain(*COMMANDS["sweep"])
+        else:
+            for name in ("made.yaml", "made.onnx"):
+                (self.folder / name).unlink(missing_ok=True)
+            self._plain(*COMMANDS[call.command])
+        left = [str(path) for path in (self.folder / "run").glob(f"**/{TEMPORARY}*")]
+        require(not left, f"no temporary file is left: {left}")
+
+
+def main(folder: Path, count: int, seed: int) -> Outcomes:
+    """So many faults."""
+    injections = Injections(folder, random.Random(seed))
+    outcomes, told = injections.outcomes, 0
+    while (done := sum(outcomes.codes.values())) < count:
+        injections.strike()
+        if os.environ.get("FAULTS_TELL"):
+            print(done, *outcomes.broken[told:], file=sys.stderr, flush=True)
+            told = len(outcomes.broken)
+    return outcomes
+
+
+if __name__ == "__main__":
+    print(json.dumps(vars(main(Path(sys.argv[1]).absolute(), int(sys.argv[2]), int(sys.argv[3]))), indent=1))

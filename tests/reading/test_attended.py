@@ -1,0 +1,106 @@
+"""A file that a file system never gives ends every command that reads it with 5, and is named."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnntrain.cli import main
+from cnntrain.core import files, watchdog
+from cnntrain.reading import attended
+from tests.support.experiments import write
+
+TEXT = """
+data: {source: {type: image_folder, root: pictures}, val: 0.5}
+model: {layers: [flatten, {type: dense, units: auto}]}
+optimizer: {type: sgd, lr: 0.01}
+train: {steps: 1, batch_size: 4}
+"""
+COMMANDS = {
+    "fit": ["fit", "full.yaml", "-o", "run", "-j", "2"],
+    "fit -j 1": ["fit", "full.yaml", "-o", "run", "-j", "1", "-s", "data.cache=false"],
+    "init": ["init", "--data", "pictures", "-o", "made.yaml"],
+    "check": ["check", "full.yaml", "-j", "2"],
+    "eval": ["eval", "done", "--split", "val", "-j", "2"],
+    "predict": ["predict", "done", "pictures/a/0.png", "pictures/b/2.png", "-j", "2"],
+}
+needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/schedstat"), reason="looks at threads as Linux does")
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """Pictures, and a run on them; a watchdog that loses patience after three seconds."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for name in "ab":
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for number in range(8):
+            Image.fromarray(rng.integers(0, 256, (4, 4, 3), np.uint8)).save(f"pictures/{name}/{number}.png")
+    write(tmp_path, TEXT)
+    assert main(["fit", "full.yaml", "-o", "done", "-q"]) == 0
+    os.utime("pictures/b/2.png")
+    monkeypatch.setattr(watchdog, "STILL", 3.0)
+    return tmp_path
+
+
+@pytest.fixture
+def silent(monkeypatch):
+    """A file server that does not answer for b/2.png until the test is over."""
+    answered, original = threading.Event(), files.opened
+
+    def opened(path):
+        if str(path).endswith("b/2.png"):
+            answered.wait(30)
+        return original(path)
+
+    monkeypatch.setattr(files, "opened", opened)
+    yield
+    answered.set()
+
+
+@needs_proc
+@pytest.mark.usefixtures("place", "silent")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_file_server_that_never_answers(capsys, command):
+    capsys.readouterr()
+    code = main(COMMANDS[command])
+    said = capsys.readouterr().err
+    assert (code, said.count("cnntrain: error: ")) == (5, 1), said
+    assert "pictures/b/2.png" in said
+    assert "stood still" in said
+
+
+def test_what_is_read_is_given_and_what_fails_is_raised():
+    assert attended.attended(lambda: 3) == 3
+    with pytest.raises(TimeoutError, match="its own"):
+        attended.attended(lambda: (_ for _ in ()).throw(TimeoutError("its own")))
+
+
+def test_who_is_interrupted_does_not_leave_a_reader_behind(monkeypatch):
+    begun, ended = threading.Event(), threading.Event()
+
+    def slow():
+        begun.set()
+        try:
+            while True:
+                attended.still_wanted()
+        finally:
+            ended.set()
+
+    def interrupted(_future, _carrier):
+        begun.wait(10)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(attended, "waited", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        attended.attended(slow)
+    assert ended.is_set()
+
+
+def test_without_threads_it_is_read_all_the_same(monkeypatch):
+    monkeypatch.setattr(attended, "start", lambda _threads: [])
+    assert attended.attended(lambda: 3) == 3
