@@ -59,6 +59,11 @@ _GONE = (OSError, StorageError)  # what printing raises where the terminal of a 
     metavar="FILE",
     help="Write a script for sbatch, which trains each run as a task of an array; train nothing.",
 )
+@click.option(
+    "--dask",
+    metavar="ADDRESS",
+    help="Train on the workers of a Dask cluster, such as tcp://host:8786; local:4 starts one with 4 workers.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print only the table at the end, and what is wrong.")
 @as_json
 @debug
@@ -73,6 +78,7 @@ def command(
     dry_run: bool,
     print_commands: bool,
     slurm: Path | None,
+    dask: str | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -86,6 +92,8 @@ def command(
     from cnntrain.rundir.directory import RUNS
     from cnntrain.sweep.answer import write_answer
     from cnntrain.sweep.cells import read_sweep
+    from cnntrain.sweep.cluster import DaskExecutor
+    from cnntrain.sweep.executor import Executor
     from cnntrain.sweep.processes import LocalExecutor
     from cnntrain.sweep.scheduler import Cells, held, train
     from cnntrain.sweep.search import searching
@@ -99,6 +107,8 @@ def command(
     folder = run_dir or RUNS / plan.name
     usable = machine.threads(threads)
     at_once = min(processes or usable, plan.search.count if plan.search else len(plan.cells))
+    if dask and asked:
+        raise UsageError(f"--dask trains and {asked[0]} does not. Leave one of them out")
     if plan.search and asked:
         raise UsageError(f"a search decides on its trials as it goes, and {asked[0]} asks beforehand. Leave it out")
     if print_commands:
@@ -115,9 +125,12 @@ def command(
         board = _Board(quiet)
         with Interrupts() as interrupts, held(folder), contextlib.ExitStack() as stack:
             search = stack.enter_context(searching(plan, folder)) if plan.search else None
-            board.say(f"{_runs(plan)} in {folder}, {at_once} at a time{_left_out(plan)}")
-            queue = search or Cells(plan, folder)
-            trained = train(queue, LocalExecutor(usable, at_once), interrupts, board.watch)
+            executor: Executor = LocalExecutor(usable, at_once)
+            if dask:
+                executor = DaskExecutor(dask, folder, usable, board.warn, processes)
+            where = f"on {dask}" if dask else f"{at_once} at a time"
+            board.say(f"{_runs(plan)} in {folder}, {where}{_left_out(plan)}")
+            trained = train(search or Cells(plan, folder), executor, interrupts, board.watch)
             answer = write_answer(search, folder) if search else None
         board.clear()
         with contextlib.suppress(*_GONE) if trained.stopped else contextlib.nullcontext():
@@ -267,6 +280,10 @@ class _Board:
         """Print a line, above the table."""
         if not self._quiet:
             self._write(text)
+
+    def warn(self, text: str) -> None:
+        """Print a line that --quiet does not silence."""
+        self._write(f"cnntrain: warning: {text}")
 
     def watch(self, standings: Sequence[Standing], changed: Standing | None) -> None:
         """Show how the cells stand, and what has just happened."""
