@@ -12,7 +12,7 @@ from typing import Any
 
 from cnntrain.config.dump import plain, to_yaml
 from cnntrain.core import files, strict_json
-from cnntrain.sweep.sampler import Trial, importances, journal_of
+from cnntrain.sweep.sampler import SearchTrial, importances, journal_of
 from cnntrain.sweep.search import SearchQueue
 from cnntrain.sweep.space import Spread
 
@@ -58,7 +58,7 @@ def _document(queue: SearchQueue) -> dict[str, Any]:
     }
 
 
-def _best_config(queue: SearchQueue, best: Trial) -> str:
+def _best_config(queue: SearchQueue, best: SearchTrial) -> str:
     """The config of the best trial, every default filled in."""
     standing = queue.standings[best.number]
     head = [

@@ -7,6 +7,8 @@ folder that all workers see, which is found out before the first cell.
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import contextlib
 import importlib.util
 import os
@@ -28,6 +30,10 @@ from cnntrain.sweep.standing import Standing
 _PATIENCE = 30.0  # seconds for a cluster, and its first worker, to appear
 _ABSENCE = 120.0  # seconds that a cluster may be away, such as a scheduler that is started again
 _ANSWER = 10.0  # seconds for a worker to answer
+_BROKEN = (  # what Dask raises where a connection breaks, or what it led to has gone
+    *(OSError, RuntimeError, ValueError, KeyError, AttributeError),
+    *(asyncio.CancelledError, concurrent.futures.CancelledError),
+)
 
 
 @dataclass
@@ -117,7 +123,7 @@ class DaskExecutor:
         there = self._workers() or {}
         workers = [task.worker for _, task in self._under_way.values() if task.worker in there]
         if workers:
-            with contextlib.suppress(Exception), _quiet():  # a worker that is gone is found by look
+            with contextlib.suppress(*_BROKEN), _quiet():  # a worker that is gone is found by look
                 self._client.run(remote.send, names, int(number), workers=workers, on_error="ignore", wait=True)
 
     def close(self) -> None:
@@ -126,10 +132,10 @@ class DaskExecutor:
             self.send(signal.SIGTERM)
         while self._under_way and self._away is None:
             self.look()
-        with contextlib.suppress(Exception), _quiet():
+        with contextlib.suppress(*_BROKEN), _quiet():
             self._client.close()
         if self._cluster is not None:
-            with contextlib.suppress(Exception), _quiet():
+            with contextlib.suppress(*_BROKEN), _quiet():
                 self._cluster.close()
 
     # -- workers -----------------------------------------------------------------------------------------------------
@@ -138,7 +144,7 @@ class DaskExecutor:
         """How a cell has ended, if it has."""
         status = task.future.status
         if status == "finished":
-            with contextlib.suppress(Exception), _quiet():
+            with contextlib.suppress(*_BROKEN), _quiet():
                 code, said = task.future.result(timeout=_ANSWER)
                 return Ended(standing, code, said)
             return Ended(standing, None, "")  # the worker went with the result
@@ -146,7 +152,7 @@ class DaskExecutor:
             error = task.future.exception()
             return Ended(standing, None, f"its worker failed: {error!r}\n")
         if status in ("cancelled", "lost") or (workers is not None and task.worker not in workers):
-            with contextlib.suppress(Exception), _quiet():
+            with contextlib.suppress(*_BROKEN), _quiet():
                 task.future.cancel()
             return Ended(standing, None, "")
         return None
@@ -173,7 +179,7 @@ class DaskExecutor:
         try:
             with _quiet():
                 return dict(self._client.nthreads())
-        except Exception:  # whatever the connection raises while it breaks
+        except _BROKEN:  # whatever the connection raises while it breaks
             return None
 
     def _gone(self) -> bool:
@@ -182,7 +188,7 @@ class DaskExecutor:
 
     def _reconnect(self) -> None:
         """Try once to reach the cluster; whatever was under way there is lost."""
-        with contextlib.suppress(Exception), _quiet():
+        with contextlib.suppress(*_BROKEN), _quiet():
             self._client.close(timeout=1)
         try:
             self._client = self._connected(2.0)

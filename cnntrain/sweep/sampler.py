@@ -22,23 +22,23 @@ from cnntrain.sweep.space import Choice, Search, Spread, drawn
 
 
 @dataclass
-class Trial:
+class SearchTrial:
     """A trial of a search: its values as YAML text by key, how far it is to train, and what was found.
 
-    `target` and the keys of `values` are epochs; None stands for the end of training. `failed` is the exit code of one
+    `until` and the keys of `values` are epochs; None stands for the end of training. `failed` is the exit code of one
     that cannot be trained, such as one that diverges.
     """
 
     number: int
     texts: Mapping[str, str]
-    target: int | None
+    until: int | None
     values: dict[int | None, float] = field(default_factory=dict)
     failed: int | None = None
 
     @property
     def told(self) -> bool:
         """Whether it has come as far as it was to."""
-        return self.failed is not None or self.target in self.values
+        return self.failed is not None or self.until in self.values
 
     @property
     def finished(self) -> bool:
@@ -63,7 +63,7 @@ def require_optuna(search: Search) -> None:
 
 
 def propose(
-    search: Search, choices: Sequence[tuple[Scalar, Choice]], trials: Sequence[Trial], larger: bool
+    search: Search, choices: Sequence[tuple[Scalar, Choice]], trials: Sequence[SearchTrial], larger: bool
 ) -> dict[str, str]:
     """The values of the next trial as YAML text, by key; `larger` says which way the metric is better."""
     number = len(trials)
@@ -104,7 +104,7 @@ def distributions(choices: Sequence[tuple[Scalar, Choice]]) -> dict[str, Any]:
 
 def study_of(
     choices: Sequence[tuple[Scalar, Choice]],
-    trials: Sequence[Trial],
+    trials: Sequence[SearchTrial],
     larger: bool,
     sampler: Any = None,
     storage: Any = None,
@@ -139,7 +139,9 @@ def _parameter(choice: Choice, text: str) -> Any:
     return round(value) if choice.integer else value
 
 
-def importances(choices: Sequence[tuple[Scalar, Choice]], trials: Sequence[Trial], larger: bool) -> dict[str, float]:
+def importances(
+    choices: Sequence[tuple[Scalar, Choice]], trials: Sequence[SearchTrial], larger: bool
+) -> dict[str, float]:
     """How much of what the trials are worth is due to each key, as shares of one; empty where that cannot be told.
 
     All trials are compared after the same epochs, those of the first rung. The method is PED-ANOVA (Watanabe et al.
@@ -148,7 +150,7 @@ def importances(choices: Sequence[tuple[Scalar, Choice]], trials: Sequence[Trial
     known = [trial for trial in trials if trial.values]
     if len(known) < 4 or importlib.util.find_spec("optuna") is None:
         return {}
-    first = [Trial(one.number, one.texts, None, {None: next(iter(one.values.values()))}) for one in known]
+    first = [SearchTrial(one.number, one.texts, None, {None: next(iter(one.values.values()))}) for one in known]
     with quiet():
         import optuna
 
@@ -159,7 +161,9 @@ def importances(choices: Sequence[tuple[Scalar, Choice]], trials: Sequence[Trial
     return {name: round(float(share), 4) for name, share in found.items()}
 
 
-def journal_of(choices: Sequence[tuple[Scalar, Choice]], trials: Sequence[Trial], larger: bool, name: str) -> bytes:
+def journal_of(
+    choices: Sequence[tuple[Scalar, Choice]], trials: Sequence[SearchTrial], larger: bool, name: str
+) -> bytes:
     """The trials as a file that `optuna-dashboard` opens: the journal of an Optuna study."""
     with quiet():
         from optuna.storages import JournalStorage

@@ -30,7 +30,7 @@ from cnntrain.core.files import AppendLog
 from cnntrain.parts.metrics.base import larger_is_better
 from cnntrain.rundir.json_files import read_rows
 from cnntrain.sweep.cells import Cell, Sweep, to_text
-from cnntrain.sweep.sampler import Trial, propose, require_optuna
+from cnntrain.sweep.sampler import SearchTrial, propose, require_optuna
 from cnntrain.sweep.space import Spread
 from cnntrain.sweep.standing import Standing
 
@@ -57,7 +57,7 @@ class SearchQueue:
     def __init__(self, sweep: Sweep, folder: Path, log: AppendLog) -> None:
         assert sweep.search is not None
         self.sweep, self.search, self._folder, self._log = sweep, sweep.search, folder, log
-        self.trials: list[Trial] = []
+        self.trials: list[SearchTrial] = []
         self.standings: list[Standing] = []
         self._under_way: set[int] = set()
         self._put_off: dict[int, int] = {}  # trials that ended by no fault of theirs, until the search is run again
@@ -97,9 +97,9 @@ class SearchQueue:
         value = best.get("value") if isinstance(best, dict) else None
         if code in (0, PausedError.exit_code) and isinstance(value, int | float) and math.isfinite(value):
             if code == 0:
-                trial.target = None  # it may have ended early
-            self._write({"event": "tell", "trial": trial.number, "epochs": trial.target, "value": value})
-            trial.values[trial.target] = float(value)
+                trial.until = None  # it may have ended early
+            self._write({"event": "tell", "trial": trial.number, "epochs": trial.until, "value": value})
+            trial.values[trial.until] = float(value)
         elif code in _RESULTS:
             self._write({"event": "fail", "trial": trial.number, "exit_code": code})
             trial.failed = code
@@ -115,7 +115,7 @@ class SearchQueue:
         return len(ended) >= _HOPELESS and not any(trial.values for trial in self.trials)
 
     @property
-    def best(self) -> Trial | None:
+    def best(self) -> SearchTrial | None:
         """The best of those that were trained to the end."""
         return min((one for one in self.trials if one.finished), key=lambda one: self._rank(one, None), default=None)
 
@@ -128,69 +128,69 @@ class SearchQueue:
 
     # -- decisions ---------------------------------------------------------------------------------------------------
 
-    def _left(self) -> Iterator[Trial]:
+    def _left(self) -> Iterator[SearchTrial]:
         """Trials that were decided on, and have not come as far yet: those that a killed search had under way."""
         taken = self._under_way | self._put_off.keys()
         return (trial for trial in self.trials if not trial.told and trial.number not in taken)
 
-    def _promoted(self) -> Trial | None:
+    def _promoted(self) -> SearchTrial | None:
         """A paused trial among the best of its rung, of the highest rung that has one."""
         if self.search.prune is None:
             return None
         for rung in reversed(self._rungs()):
             there = sorted((one for one in self.trials if rung in one.values), key=lambda one: self._rank(one, rung))
-            failed = sum(one.failed is not None and one.target == rung for one in self.trials)
+            failed = sum(one.failed is not None and one.until == rung for one in self.trials)
             earned = there[: (len(there) + failed) // self.search.prune.factor]
             for trial in earned:
-                if trial.target == rung:
+                if trial.until == rung:
                     return self._promote(trial)
         return None
 
-    def _best_paused(self) -> Trial | None:
+    def _best_paused(self) -> SearchTrial | None:
         """Where all is done and no trial has reached the end, the best one: a search has an answer."""
         if self._under_way or self._put_off or any(trial.finished for trial in self.trials):
             return None
         for rung in reversed(self._rungs()):
-            paused = [one for one in self.trials if one.target == rung and one.told and one.failed is None]
+            paused = [one for one in self.trials if one.until == rung and one.told and one.failed is None]
             if paused:
                 return self._promote(min(paused, key=lambda one: self._rank(one, rung)))
         return None
 
-    def _promote(self, trial: Trial) -> Trial:
+    def _promote(self, trial: SearchTrial) -> SearchTrial:
         """Have a paused trial train to the next rung, or to its end."""
-        further = [rung for rung in self._rungs_of(trial) if trial.target is not None and rung > trial.target]
+        further = [rung for rung in self._rungs_of(trial) if trial.until is not None and rung > trial.until]
         target = further[0] if further else None
         self._write({"event": "promote", "trial": trial.number, "epochs": target})
-        trial.target = target
+        trial.until = target
         return trial
 
-    def _asked(self) -> Trial | None:
+    def _asked(self) -> SearchTrial | None:
         """Another trial, where there may be one; values that cannot stand together are a trial that has failed."""
         while self.waiting and not self.hopeless:
             number = len(self.trials)
             texts = propose(self.search, self.sweep.choices, self.trials, self.larger)
-            trial = self._add(Trial(number, texts, None))
+            trial = self._add(SearchTrial(number, texts, None))
             if trial.failed is None:
-                trial.target = next(iter(self._rungs_of(trial)), None)
-            self._write({"event": "ask", "trial": number, "values": texts, "epochs": trial.target})
+                trial.until = next(iter(self._rungs_of(trial)), None)
+            self._write({"event": "ask", "trial": number, "values": texts, "epochs": trial.until})
             if trial.failed is None:
                 return trial
         return None
 
-    def _rank(self, trial: Trial, rung: int | None) -> tuple[float, int]:
+    def _rank(self, trial: SearchTrial, rung: int | None) -> tuple[float, int]:
         """What sorts the best first."""
         return (-trial.values[rung] if self.larger else trial.values[rung], trial.number)
 
     def _rungs(self) -> list[int]:
         return sorted({rung for trial in self.trials for rung in trial.values if rung is not None})
 
-    def _rungs_of(self, trial: Trial) -> list[int]:
+    def _rungs_of(self, trial: SearchTrial) -> list[int]:
         epochs = self.standings[trial.number].cell.loaded.experiment.train.epochs
         return [] if self.search.prune is None or epochs is None else self.search.prune.rungs(epochs)
 
     # -- the journal -------------------------------------------------------------------------------------------------
 
-    def _add(self, trial: Trial) -> Trial:
+    def _add(self, trial: SearchTrial) -> SearchTrial:
         said = ""
         try:
             cell = self.sweep.trial(trial.number, trial.texts)
@@ -201,8 +201,8 @@ class SearchQueue:
         self.standings.append(Standing(cell, self._folder / cell.name, [], code=trial.failed, said=said))
         return trial
 
-    def _words(self, cell: Cell, trial: Trial) -> list[str]:
-        pause = [] if trial.target is None else ["--pause-at", f"{trial.target}ep"]
+    def _words(self, cell: Cell, trial: SearchTrial) -> list[str]:
+        pause = [] if trial.until is None else ["--pause-at", f"{trial.until}ep"]
         return [*self.sweep.arguments(cell, self._folder), *pause]
 
     def _write(self, row: dict[str, Any]) -> None:
@@ -236,13 +236,13 @@ class SearchQueue:
     def _take_up(self, row: dict[str, Any]) -> None:
         event = row["event"]
         if event == "ask":
-            self._add(Trial(row["trial"], row["values"], row["epochs"]))
+            self._add(SearchTrial(row["trial"], row["values"], row["epochs"]))
             return
         trial = self.trials[row["trial"]]
         if event == "promote":
-            trial.target = row["epochs"]
+            trial.until = row["epochs"]
         elif event == "tell":
-            trial.target = row["epochs"]
+            trial.until = row["epochs"]
             trial.values[row["epochs"]] = row["value"]
         elif event == "fail":
             trial.failed = row["exit_code"]

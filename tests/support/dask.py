@@ -23,6 +23,7 @@ class DaskCluster:
             self._port = free.getsockname()[1]
         self.address = f"tcp://127.0.0.1:{self._port}"
         self.workers: list[subprocess.Popen[bytes]] = []
+        self.others: list[subprocess.Popen[str]] = []  # what is to end with it
         self.start_scheduler()
 
     def start_scheduler(self) -> None:
@@ -57,6 +58,6 @@ class DaskCluster:
 
     def close(self) -> None:
         """Kill all of it."""
-        for process in (*self.workers, self.scheduler):
+        for process in (*self.others, *self.workers, self.scheduler):
             process.kill()
             process.wait()
