@@ -14,11 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from cnntrain.config.tree import Scalar
 from cnntrain.core import strict_json
 from cnntrain.core.errors import MissingExtraError
 from cnntrain.sweep.cells import to_text
-from cnntrain.sweep.space import Choice, Search, Spread, drawn
+from cnntrain.sweep.space import Choice, Choices, Search, Spread, drawn
 
 
 @dataclass
@@ -62,9 +61,7 @@ def require_optuna(search: Search) -> None:
         )
 
 
-def propose(
-    search: Search, choices: Sequence[tuple[Scalar, Choice]], trials: Sequence[SearchTrial], larger: bool
-) -> dict[str, str]:
+def propose(search: Search, choices: Choices, trials: Sequence[SearchTrial], larger: bool) -> dict[str, str]:
     """The values of the next trial as YAML text, by key; `larger` says which way the metric is better."""
     number = len(trials)
     if search.sampler == "random":
@@ -87,7 +84,7 @@ def _text(choice: Choice, value: Any) -> str:
     return choice.text(value) if isinstance(choice, Spread) else str(value)
 
 
-def distributions(choices: Sequence[tuple[Scalar, Choice]]) -> dict[str, Any]:
+def distributions(choices: Choices) -> dict[str, Any]:
     """What Optuna chooses among for each key."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -103,7 +100,7 @@ def distributions(choices: Sequence[tuple[Scalar, Choice]]) -> dict[str, Any]:
 
 
 def study_of(
-    choices: Sequence[tuple[Scalar, Choice]],
+    choices: Choices,
     trials: Sequence[SearchTrial],
     larger: bool,
     sampler: Any = None,
@@ -139,9 +136,7 @@ def _parameter(choice: Choice, text: str) -> Any:
     return round(value) if choice.integer else value
 
 
-def importances(
-    choices: Sequence[tuple[Scalar, Choice]], trials: Sequence[SearchTrial], larger: bool
-) -> dict[str, float]:
+def importances(choices: Choices, trials: Sequence[SearchTrial], larger: bool) -> dict[str, float]:
     """How much of what the trials are worth is due to each key, as shares of one; empty where that cannot be told.
 
     All trials are compared after the same epochs, those of the first rung. The method is PED-ANOVA (Watanabe et al.
@@ -161,9 +156,7 @@ def importances(
     return {name: round(float(share), 4) for name, share in found.items()}
 
 
-def journal_of(
-    choices: Sequence[tuple[Scalar, Choice]], trials: Sequence[SearchTrial], larger: bool, name: str
-) -> bytes:
+def journal_of(choices: Choices, trials: Sequence[SearchTrial], larger: bool, name: str) -> bytes:
     """The trials as a file that `optuna-dashboard` opens: the journal of an Optuna study."""
     with quiet():
         from optuna.storages import JournalStorage

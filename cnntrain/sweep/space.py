@@ -104,6 +104,7 @@ class Search:
 
 
 Choice = Sequence[Node] | Spread
+Choices = Sequence[tuple[Scalar, Choice]]  # by key
 
 
 def drawn(seed: int, number: int, key: Scalar, choice: Choice) -> Node:
