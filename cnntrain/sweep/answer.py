@@ -1,6 +1,6 @@
 """The answer of a search: the best config as a file, and all trials, for people, for the report and for Optuna's tools.
 
-`best.yaml` is ready to `fit`; `search.json` is what `report` draws; `optuna.journal` opens in `optuna-dashboard`.
+`best.yaml` is ready to `fit`; `search.json` is what `report` shows; `optuna.journal` opens in `optuna-dashboard`.
 """
 
 from __future__ import annotations

@@ -85,19 +85,19 @@ class _Told:
         self.records, self.wish, self.searches = records, wish, searches
         self.warnings: list[str] = []
         self.charts: list[Chart] = curves.charts(records)
-        self.drawn = [*self.charts]  # of training
-        self.charts += [chart for one in searches for chart in search.drawn(one)]
+        self.curves = [*self.charts]  # of training
+        self.charts += [chart for one in searches for chart in search.charts_of(one)]
         self.pictures: dict[str, bytes] = {}  # PNG files beside those of the charts, by name
         if not charts.available():
             self.warnings.append("charts are left out: they need pip install 'cnntrain[report]'")
 
     def page(self) -> str:
-        drawn = section("Training", charts.grid(self.drawn), note=self._legend())
+        training = section("Training", charts.grid(self.curves), note=self._legend())
         if len(self.records) == 1:
             (record,) = self.records
-            title, body = str(record.config["name"]), [overview.of_one(record), drawn, *self._details(record)]
+            title, body = str(record.config["name"]), [overview.of_one(record), training, *self._details(record)]
         else:
-            title, body = f"{len(self.records)} runs", [overview.of_several(self.records), drawn]
+            title, body = f"{len(self.records)} runs", [overview.of_several(self.records), training]
             body += [
                 element(
                     "details", element("summary", record.name), spread(overview.of_one(record), *self._details(record))
@@ -119,7 +119,7 @@ class _Told:
         self.charts += sections.charts(told, judged)
         first_layer = filters.weights_of(judged.trained)
         if first_layer is not None:
-            self.pictures["filters"] = png(filters.drawn(first_layer[1]))
+            self.pictures["filters"] = png(filters.rendered(first_layer[1]))
 
     def _details(self, record: Record) -> list[Markup]:
         """What is said about each run alone."""

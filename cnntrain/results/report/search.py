@@ -46,13 +46,13 @@ def markup(search: Row) -> list[Markup]:
         ),
         section(
             "Where the good values lie",
-            charts.grid(drawn(search)),
+            charts.grid(charts_of(search)),
             note="A point or a line is a trial, the darker the better. Paused trials are judged where they paused.",
         ),
     ]
 
 
-def drawn(search: Row) -> list[Chart]:
+def charts_of(search: Row) -> list[Chart]:
     """A chart that crosses all keys, and one for each key."""
     judged = _judged(search)
     if not judged:
@@ -61,8 +61,8 @@ def drawn(search: Row) -> list[Chart]:
     metric = search["metric"]
     found = [Chart("search", "All keys", partial(_parallel, keys=keys, trials=judged, metric=metric))]
     for index, key in enumerate(keys):
-        draw = partial(_slice, key=key, trials=judged, metric=metric)
-        found.append(Chart(f"search-{index}", f"{metric} over {key['key']}", draw))
+        render = partial(_slice, key=key, trials=judged, metric=metric)
+        found.append(Chart(f"search-{index}", f"{metric} over {key['key']}", render))
     return found
 
 
@@ -125,7 +125,7 @@ def _slice(axes: Any, key: Row, trials: Sequence[Row], metric: str) -> None:
 
 
 def _checked(path: Path, search: Row) -> Row:
-    """The document, with all that is drawn of it in the form it is drawn from. Raises StorageError."""
+    """The document, with all that is shown of it in the form it is shown from. Raises StorageError."""
     try:
         keys, trials = search["keys"], search["trials"]
         good = isinstance(search["name"], str) and isinstance(search["metric"], str)
