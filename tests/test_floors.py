@@ -46,7 +46,7 @@ LIBRARIES = {  # what a room may import that is neither Python's own nor ours; t
     "training": {NUMPY},
     "checks": {NUMPY, "PIL"},
     "results": {NUMPY, "PIL", "matplotlib", "onnx", "onnxruntime"},
-    "sweep": set[str](),
+    "sweep": {"optuna", "distributed"},
     "api": {NUMPY, "pandas"},
     "cli": {NUMPY, "PIL", "click", "tqdm"},
 }

@@ -106,9 +106,10 @@ def test_the_error_it_shows_is_the_error_one_gets(copy, monkeypatch, capsys) -> 
 
 
 def test_the_configs_they_show_are_right_and_those_of_the_repository(tmp_path, monkeypatch) -> None:
-    composed, dropout = CONFIGS.blocks("yaml")
+    composed, dropout, search = CONFIGS.blocks("yaml")
     assert README.blocks("yaml") == [(ROOT / "configs/quickstart.yaml").read_text()]
     assert dropout == (ROOT / "configs/experiments/dropout.yaml").read_text()
+    assert search == (ROOT / "configs/experiments/search.yaml").read_text()
     (tmp_path / "composed.yaml").write_text(composed)
     monkeypatch.chdir(tmp_path)
     assert main(["check", "composed.yaml"]) == 0

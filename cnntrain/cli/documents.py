@@ -119,6 +119,7 @@ DOCUMENTS = {  # what was asked -> its document
             "cells": "for each run its name, settings, run_dir, state and result",
             "repeated": "runs equal to another, left out",
             "exit_code": "the worst",
+            "search?": "of a search: its metric, best trial, importances and all trials",
         }
     ),
     "sweep --dry-run": Document(

@@ -21,6 +21,7 @@ from cnntrain.core.errors import StorageError, printable
 if TYPE_CHECKING:
     from cnntrain.sweep.cells import Sweep
     from cnntrain.sweep.scheduler import Outcome
+    from cnntrain.sweep.search import SearchQueue
     from cnntrain.sweep.standing import Standing
 
 _REFRESH = 0.5  # seconds between two states of the live table
@@ -58,6 +59,11 @@ _GONE = (OSError, StorageError)  # what printing raises where the terminal of a 
     metavar="FILE",
     help="Write a script for sbatch, which trains each run as a task of an array; train nothing.",
 )
+@click.option(
+    "--dask",
+    metavar="ADDRESS",
+    help="Train on the workers of a Dask cluster, such as tcp://host:8786; local:4 starts one with 4 workers.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print only the table at the end, and what is wrong.")
 @as_json
 @debug
@@ -72,6 +78,7 @@ def command(
     dry_run: bool,
     print_commands: bool,
     slurm: Path | None,
+    dask: str | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -83,9 +90,13 @@ def command(
     from cnntrain.core import machine
     from cnntrain.core.errors import StoppedError, UsageError
     from cnntrain.rundir.directory import RUNS
+    from cnntrain.sweep.answer import write_answer
     from cnntrain.sweep.cells import read_sweep
+    from cnntrain.sweep.cluster import DaskExecutor
+    from cnntrain.sweep.executor import Executor
     from cnntrain.sweep.processes import LocalExecutor
     from cnntrain.sweep.scheduler import Cells, held, train
+    from cnntrain.sweep.search import searching
     from cnntrain.training.interrupts import Interrupts
 
     answers = {"--dry-run": dry_run, "--print-commands": print_commands, "--slurm": slurm is not None}
@@ -95,7 +106,11 @@ def command(
     plan = read_sweep(sweep, sets)
     folder = run_dir or RUNS / plan.name
     usable = machine.threads(threads)
-    at_once = min(processes or usable, len(plan.cells))
+    at_once = min(processes or usable, plan.search.count if plan.search else len(plan.cells))
+    if dask and asked:
+        raise UsageError(f"--dask trains and {asked[0]} does not. Leave one of them out")
+    if plan.search and asked:
+        raise UsageError(f"a search decides on its trials as it goes, and {asked[0]} asks beforehand. Leave it out")
     if print_commands:
         _print_commands(plan, folder, max(usable // at_once, 1))
     elif slurm:
@@ -108,25 +123,48 @@ def command(
         _dry_run(plan, folder, usable, at_once, as_json)
     else:
         board = _Board(quiet)
-        board.say(f"{_runs(plan)} in {folder}, {at_once} at a time{_left_out(plan)}")
-        with Interrupts() as interrupts, held(folder):
-            trained = train(Cells(plan, folder), LocalExecutor(usable, at_once), interrupts, board.watch)
+        with Interrupts() as interrupts, held(folder), contextlib.ExitStack() as stack:
+            search = stack.enter_context(searching(plan, folder)) if plan.search else None
+            executor: Executor = LocalExecutor(usable, at_once)
+            if dask:
+                executor = DaskExecutor(dask, folder, usable, board.warn, processes)
+            where = f"on {dask}" if dask else f"{at_once} at a time"
+            board.say(f"{_runs(plan)} in {folder}, {where}{_left_out(plan)}")
+            trained = train(search or Cells(plan, folder), executor, interrupts, board.watch)
+            answer = write_answer(search, folder) if search else None
         board.clear()
         with contextlib.suppress(*_GONE) if trained.stopped else contextlib.nullcontext():
             if as_json:
-                print_json(_document(plan, folder, trained))
+                print_json(_document(plan, folder, trained) | ({"search": answer} if answer else {}))
             else:
                 _show(trained.standings)
         if trained.stopped:
             name = trained.stopped.name
             message = f"stopped by {name}; the runs under way are saved. Go on with the same command"
             raise StoppedError(message, trained.stopped)
+        if search:
+            _tell_answer(search, folder, board)
+            context.exit(search.exit_code)
         if any((folder / cell.name / "config.resolved.yaml").exists() for cell in plan.cells):
             board.say(f"next: cnntrain compare {shlex.quote(str(folder))}")
         context.exit(trained.worst)
 
 
+def _tell_answer(search: SearchQueue, folder: Path, board: _Board) -> None:
+    """Say what the best trial is, and what there is to look at."""
+    from cnntrain.sweep.answer import BEST
+
+    if search.hopeless:
+        board.say("the search was ended: no trial could be trained")
+    if search.best is not None:
+        standing = search.standings[search.best.number]
+        board.say(f"best {search.metric}: {search.best.value:.6g}, {standing.cell.name}; config: {folder / BEST}")
+        board.say(f"next: cnntrain report {shlex.quote(str(folder))}")
+
+
 def _runs(plan: Sweep) -> str:
+    if plan.search:
+        return f"a search of {plan.search.count} trials"
     return f"{len(plan.cells)} run{'s' * (len(plan.cells) != 1)}"
 
 
@@ -243,6 +281,10 @@ class _Board:
         if not self._quiet:
             self._write(text)
 
+    def warn(self, text: str) -> None:
+        """Print a line that --quiet does not silence."""
+        self._write(f"cnntrain: warning: {text}")
+
     def watch(self, standings: Sequence[Standing], changed: Standing | None) -> None:
         """Show how the cells stand, and what has just happened."""
         if changed is not None:
@@ -258,12 +300,13 @@ class _Board:
         if one.kept:
             self.say(f"{one.cell.name}: was finished already")
             return
-        for line in one.said.splitlines():
+        paused = one.state == "paused"
+        for line in () if paused else one.said.splitlines():
             if line.strip() and line not in self._said:  # what all cells say is worth saying once
                 self._said.add(line)
                 self._write(f"{one.cell.name}: {line}")
         _, code, outcome, epochs, best, seconds = _row(one)
-        exit_code = "" if code == "0" else f", exit code {code}"
+        exit_code = "" if code == "0" or paused else f", exit code {code}"
         measured = f", best {_best(one).get('metric')} {best}" if best != "-" else ""
         length = "" if epochs == "-" else f" after {epochs} epoch{'s' * (epochs != '1')}"
         self.say(f"{one.cell.name}: {outcome}{exit_code}{length}{measured}, {seconds}")

@@ -17,7 +17,7 @@ from typing import Any
 from cnntrain.core import csv_text, strict_json
 from cnntrain.core.conditions import Condition, require_name
 from cnntrain.core.console import Console
-from cnntrain.core.registry import parts
+from cnntrain.parts.metrics.base import larger_is_better
 from cnntrain.rundir.history import Record, read_all
 
 SEED, NAME = "seed", "name"  # what may differ within a group
@@ -144,15 +144,6 @@ def _shared_metric(lines: Sequence[ComparedRun]) -> str | None:
     """The metric by which all runs judge themselves; None where they differ."""
     metrics = {line.record.monitored for line in lines}
     return metrics.pop() if len(metrics) == 1 else None
-
-
-def larger_is_better(metric: str) -> bool:
-    """Which way a metric such as "val/top5" or "val/f1_micro" is better; losses are better the smaller."""
-    label = metric.partition("/")[2]
-    for name, part in parts("metrics").items():
-        if label == name or label.startswith(f"{name}_") or (name == "top_k" and re.fullmatch(r"top\d+", label)):
-            return bool(part.larger_is_better)  # type: ignore[attr-defined]
-    return False
 
 
 # -- documents ---------------------------------------------------------------------------------------------------------

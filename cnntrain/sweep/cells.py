@@ -7,8 +7,9 @@
     random: {count: 8, keys: {optimizer.lr: {low: 1e-4, high: 1e-1, log: true}}}
     seeds: 3                                # each of the above with the seeds 0, 1 and 2
 
-What is given multiplies. Keys are those of `--set`, values are read by the schema, and every mistake is reported at its
-place in the sweep file before anything is trained.
+What is given multiplies. In place of grid, list, random and seeds, `search` makes up its cells as it goes. Keys are
+those of `--set`, values are read by the schema, and every mistake is reported at its place in the sweep file before
+anything is trained.
 """
 
 from __future__ import annotations
@@ -16,9 +17,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import math
 import os
-import random
 import re
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -29,13 +28,14 @@ from cnntrain.config import scalars
 from cnntrain.config.binder import INVALID, Binder, Place, keys_of
 from cnntrain.config.compose import root_map
 from cnntrain.config.dump import fingerprint
-from cnntrain.config.fields import Finite, PositiveInt, RunName, Seed, check_fields
+from cnntrain.config.fields import PositiveInt, RunName, Seed
 from cnntrain.config.load import Loaded, load, run_name
 from cnntrain.config.problems import Problems
 from cnntrain.config.schema import Experiment
-from cnntrain.config.tree import List, Map, Node, Scalar, UnreadableError, parse, read_source
+from cnntrain.config.tree import List, Map, Node, Scalar, Source, UnreadableError, parse, read_source
 from cnntrain.config.tree import scalars as scalars_of
 from cnntrain.core.errors import ConfigError, Mark, UsageError, printable
+from cnntrain.sweep.space import Choice, Random, Search, Spread, drawn
 
 MAX_CELLS = 10_000
 _WHAT = "a sweep is a mapping with the key 'config' and what to vary: grid, list, random or seeds"
@@ -45,49 +45,6 @@ _UNFIT = re.compile(r"[^A-Za-z0-9._=,+-]+")  # what a directory's name is better
 _LONGEST = 100  # letters of a cell's name
 
 Setting = tuple[Scalar, Node]  # a dotted key and its value, with their places in the sweep file
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Numbers between two others: evenly spread, or with `log` their logarithms; with `integer` whole ones."""
-
-    low: Finite
-    high: Finite
-    log: bool = False
-    integer: bool = False
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        if self.high <= self.low:
-            raise ValueError(f"high must be greater than low, {self.low:g}, got {self.high:g}")
-        if self.log and self.low <= 0:
-            raise ValueError(f"low must be greater than 0 for a logarithm, got {self.low:g}")
-        if self.integer and not (float(self.low).is_integer() and float(self.high).is_integer()):
-            raise ValueError("integer needs whole numbers as low and high")
-
-    def at(self, share: float) -> str:
-        """The number at a share in [0, 1) of the way, with six digits, or whole."""
-        top = self.high + self.integer
-        if self.log:
-            value = math.exp(math.log(self.low) + share * (math.log(top) - math.log(self.low)))
-        else:
-            value = self.low + share * (top - self.low)
-        return str(min(math.floor(value), round(self.high))) if self.integer else f"{value:.6g}"
-
-
-@dataclass(frozen=True)
-class Random:
-    """Draws: `count` times a value for every key, one of a list or a number of a Spread.
-
-    A draw depends on `seed`, its number and its key alone, so more draws or another key leave the others as they were.
-    """
-
-    count: PositiveInt
-    keys: Map
-    seed: Seed = 0
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 @dataclass(frozen=True)
@@ -101,6 +58,7 @@ class SweepFile:
     list_: tuple[Map, ...] | None = None
     random: Random | None = None
     seeds: PositiveInt | tuple[Seed, ...] | None = None
+    search: Search | None = None
 
 
 @dataclass(frozen=True)
@@ -121,10 +79,28 @@ class Sweep:
     sets: tuple[str, ...]
     cells: tuple[Cell, ...]
     repeated: int
+    search: Search | None = None
+    choices: tuple[tuple[Scalar, Choice], ...] = ()  # what a search chooses among, by key
+    constant: tuple[Setting, ...] = ()  # what is the same in every cell of a search
 
     def overrides(self, cell: Cell) -> list[str]:
         """The `KEY=VALUE` texts that make a cell of the configs."""
         return [*(f"{key}={text}" for key, text in cell.settings), *self.sets]
+
+    def trial(self, number: int, texts: Mapping[str, str]) -> Cell:
+        """The cell of a search that has this number and these values, as YAML text. Raises ConfigError."""
+        values = [(key, _read_value(key, texts[key.text])) for key, _ in self.choices]
+        settings = [*self.constant, *values, *self.watched()]
+        loaded = load(self.configs, self.sets, settings)
+        labels = short_names({key.text for key, _ in self.choices})
+        name = name_of({labels[key.text]: node for key, node in values})
+        return Cell(f"{number:04d},{name}", tuple((key.text, to_text(node)) for key, node in settings), loaded)
+
+    def watched(self) -> list[Setting]:
+        """What makes the runs of a search judge themselves by its metric."""
+        if self.search is None or self.search.monitor is None:
+            return []
+        return [(Scalar(_NOWHERE, "checkpoint.best.monitor"), Scalar(_NOWHERE, self.search.monitor, plain=False))]
 
     def arguments(self, cell: Cell, folder: Path) -> list[str]:
         """What `cnntrain` is called with to train a cell, or to go on with it."""
@@ -149,6 +125,10 @@ def read_sweep(path: Path, sets: Sequence[str] = ()) -> Sweep:
     problems.check()
     assert isinstance(sweep, SweepFile)
     lists = _Lists(problems, tree)
+    named = (sweep.config,) if isinstance(sweep.config, str) else sweep.config
+    configs = tuple(os.path.normpath(os.path.join(path.parent, config)) for config in named)
+    if sweep.search is not None:
+        return _search(sweep, sweep.name or run_name(path.stem), configs, sets, lists)
     combinations = itertools.product(*lists.of(sweep))
     problems.check()
     cells = list(itertools.islice((list(itertools.chain(*parts)) for parts in combinations), MAX_CELLS + 1))
@@ -157,14 +137,50 @@ def read_sweep(path: Path, sets: Sequence[str] = ()) -> Sweep:
     _check_keys(cells, problems)
     _check_sets(sets, [one for cell in cells for one in cell if one[0].text not in sweep.set_.entries], problems)
     problems.check()
-    named = (sweep.config,) if isinstance(sweep.config, str) else sweep.config
-    configs = tuple(os.path.normpath(os.path.join(path.parent, config)) for config in named)
     loaded = _load(configs, sets, cells, problems)
     settings = [tuple((key.text, to_text(value)) for key, value in cell) for cell in cells]
     names = names_of(cells, constant=set(sweep.set_.entries))
     first = {fingerprint(one.experiment): number for number, one in reversed([*enumerate(loaded)])}
     chosen = tuple(Cell(names[n], settings[n], loaded[n]) for n in sorted(first.values()))
     return Sweep(sweep.name or run_name(path.stem), configs, tuple(sets), chosen, len(cells) - len(chosen))
+
+
+def _search(sweep: SweepFile, name: str, configs: tuple[str, ...], sets: Sequence[str], lists: _Lists) -> Sweep:
+    """A sweep that makes up its cells; the first and the last value of every key are tried out on the configs."""
+    search, problems = sweep.search, lists.problems
+    assert search is not None
+    for key in ("grid", "list", "random", "seeds"):
+        if key in lists.tree.entries:
+            where = lists.tree.entries[key].key.where
+            problems.add(where, f"{key} and search both say what is run: keep one of the two")
+    choices = tuple(lists.choices(search.keys))
+    if not search.keys.entries:
+        problems.add(search.keys.where, "search.keys: names no key, which leaves nothing to search")
+    problems.check()
+    constant = _settings(sweep.set_)
+    corners = [[*constant, *((key, _corner(key, choice, last)) for key, choice in choices)] for last in (False, True)]
+    _check_keys(corners, problems)
+    _check_sets(sets, corners[0][len(constant) :], problems)
+    problems.check()
+    for one in _load(configs, sets, corners, problems):
+        if search.prune and one.experiment.train.epochs is None:
+            where = search.keys.where
+            problems.fail(where, "search.prune counts in epochs: give the length of training as train.epochs")
+    return Sweep(name, configs, tuple(sets), (), 0, search, choices, tuple(constant))
+
+
+def _corner(key: Scalar, choice: Choice, last: bool) -> Node:
+    if isinstance(choice, Spread):
+        return Scalar(key.where, choice.text(choice.high if last else choice.low))
+    return choice[-1 if last else 0]
+
+
+def _read_value(key: Scalar, text: str) -> Node:
+    """A value as a node again, which stands where its key stands."""
+    problems = Problems()
+    node = parse(Source(key.where.file, text), problems)
+    problems.check()
+    return Scalar(key.where, "null") if node is None else node
 
 
 class _Lists:
@@ -199,24 +215,22 @@ class _Lists:
             return []
         return node.items
 
-    def draws(self, wanted: Random) -> list[list[Setting]]:
-        """The alternatives drawn at random."""
-        choices: list[tuple[Scalar, Sequence[Node] | Spread]] = []
-        for key, node in _settings(wanted.keys):
+    def choices(self, keys: Map) -> list[tuple[Scalar, Choice]]:
+        """What is chosen among for each key: the items of a list, or the numbers of a mapping with low and high."""
+        choices: list[tuple[Scalar, Choice]] = []
+        for key, node in _settings(keys):
             if isinstance(node, Map):
                 spread = Binder(self.problems).read(node, Spread, Place(key.text, key.text))
                 choices += [] if spread is INVALID else [(key, spread)]
             else:
                 choices.append((key, self.values(key, node)))
+        return choices
+
+    def draws(self, wanted: Random) -> list[list[Setting]]:
+        """The alternatives drawn at random."""
+        choices = self.choices(wanted.keys)
         numbers = range(min(wanted.count, MAX_CELLS + 1))
-        return [[(key, _drawn(wanted.seed, n, key, choice)) for key, choice in choices if choice] for n in numbers]
-
-
-def _drawn(seed: int, number: int, key: Scalar, choice: Sequence[Node] | Spread) -> Node:
-    share = random.Random(f"{seed}/{number}/{key.text}").random()  # the same on every machine and Python 3
-    if isinstance(choice, Spread):
-        return Scalar(key.where, choice.at(share))
-    return choice[int(share * len(choice))]
+        return [[(key, drawn(wanted.seed, n, key, choice)) for key, choice in choices if choice] for n in numbers]
 
 
 def _settings(node: Map) -> list[Setting]:

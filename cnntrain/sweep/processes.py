@@ -91,10 +91,11 @@ class LocalExecutor:
         self._selector.close()
 
 
-def begin(words: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Begin a cnntrain with these words, as a process whose stderr can be read."""
+def begin(words: Sequence[str], here: str | None = None) -> subprocess.Popen[bytes]:
+    """Begin a cnntrain with these words in the working directory `here`, as a process whose stderr can be read."""
     return subprocess.Popen(
         child.command(words),
+        cwd=here,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from cnntrain.core import strict_json
-from cnntrain.results.compare import compare, larger_is_better
+from cnntrain.parts.metrics.base import larger_is_better
+from cnntrain.results.compare import compare
 
 
 def variant(source: Path, to: Path, accuracy: float, *changes: tuple[str, str], loss: float = 0.5) -> Path:

@@ -102,8 +102,8 @@ def start(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.P
     )
 
 
-def call(*arguments: str | Path, cwd: Path, **environment: str) -> tuple[int, str, str]:
+def call(*arguments: str | Path, cwd: Path, patience: float = 120, **environment: str) -> tuple[int, str, str]:
     """Run `cnntrain ...` to its end: exit code, stdout, stderr."""
     process = start(*arguments, cwd=cwd, **environment)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=patience)
     return process.returncode, out, err

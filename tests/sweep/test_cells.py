@@ -13,7 +13,8 @@ from cnntrain.config.load import leaves, load
 from cnntrain.config.problems import Problems
 from cnntrain.config.tree import Scalar, Source, parse
 from cnntrain.core.errors import ConfigError, Mark, UsageError
-from cnntrain.sweep.cells import Spread, Sweep, names_of, read_sweep, to_text
+from cnntrain.sweep.cells import Sweep, names_of, read_sweep, to_text
+from cnntrain.sweep.space import Spread
 from tests.support.experiments import write
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -11,7 +12,7 @@ import numpy as np
 from cnntrain.config.fields import check_fields
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import CLASSES
-from cnntrain.core.registry import Part
+from cnntrain.core.registry import Part, parts
 from cnntrain.ops.argmax import taken_for
 from cnntrain.ops.softmax import softmax
 
@@ -198,3 +199,12 @@ def rows_of(targets: Array, like: Array) -> Array:
 def labels_of(targets: Array) -> Array:
     """Targets as labels (n,); for rows (n, k), the place of the largest value."""
     return targets if targets.ndim == 1 else targets.argmax(axis=1)
+
+
+def larger_is_better(metric: str) -> bool:
+    """Which way a metric such as "val/top5" or "val/f1_micro" is better; losses are better the smaller."""
+    label = metric.partition("/")[2]
+    for name, part in parts("metrics").items():
+        if label == name or label.startswith(f"{name}_") or (name == "top_k" and re.fullmatch(r"top\d+", label)):
+            return bool(part.larger_is_better)  # type: ignore[attr-defined]
+    return False

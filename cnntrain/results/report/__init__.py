@@ -19,6 +19,7 @@ from cnntrain.results.report import (
     filters,
     gradcam,
     overview,
+    search,
     sections,
     settings,
 )
@@ -28,6 +29,7 @@ from cnntrain.results.report.judged import Judged, judging
 from cnntrain.results.report.page import page, spread, warning
 from cnntrain.results.report.pictures import png
 from cnntrain.rundir.history import Record, read_all
+from cnntrain.rundir.json_files import Row
 
 FILE = "report.html"
 _UNJUDGED = (CheckpointError, DataError, OutOfMemoryError)  # what leaves a report without an evaluation
@@ -56,7 +58,7 @@ def write(paths: Sequence[Path], output: Path | None = None, wish: Wish | None =
     left_out: list[str] = []
     records = read_all(paths, left_out.append)
     output = output or (records[0].path if len(records) == 1 else Path()) / FILE
-    told = _Told(records, wish)
+    told = _Told(records, wish, search.searches(paths))
     text = told.page()
     files.make_directory(output.absolute().parent)
     files.write_atomic(output, text.encode())
@@ -73,22 +75,24 @@ def write(paths: Sequence[Path], output: Path | None = None, wish: Wish | None =
 
 def page_of(paths: Sequence[Path], wish: Wish | None = None) -> str:
     """The HTML of the report of some runs. Raises UsageError where there is no run."""
-    return _Told(read_all(paths, Console("none").warn), wish or Wish()).page()
+    return _Told(read_all(paths, Console("none").warn), wish or Wish(), search.searches(paths)).page()
 
 
 class _Told:
     """A report while it is put together; what could not be told, and every chart of it, are kept."""
 
-    def __init__(self, records: Sequence[Record], wish: Wish) -> None:
-        self.records, self.wish = records, wish
+    def __init__(self, records: Sequence[Record], wish: Wish, searches: Sequence[Row] = ()) -> None:
+        self.records, self.wish, self.searches = records, wish, searches
         self.warnings: list[str] = []
         self.charts: list[Chart] = curves.charts(records)
+        self.curves = [*self.charts]  # of training
+        self.charts += [chart for one in searches for chart in search.charts_of(one)]
         self.pictures: dict[str, bytes] = {}  # PNG files beside those of the charts, by name
         if not charts.available():
             self.warnings.append("charts are left out: they need pip install 'cnntrain[report]'")
 
     def page(self) -> str:
-        training = section("Training", charts.grid(self.charts), note=self._legend())
+        training = section("Training", charts.grid(self.curves), note=self._legend())
         if len(self.records) == 1:
             (record,) = self.records
             title, body = str(record.config["name"]), [overview.of_one(record), training, *self._details(record)]
@@ -102,7 +106,8 @@ class _Told:
             ]
         paths = ", ".join(str(record.path) for record in self.records)
         told = [warning(text) for text in self.warnings]
-        return page(title, paths, *told, *body, footer=f"cnntrain {cnntrain.__version__}")
+        found = [part for one in self.searches for part in search.markup(one)]
+        return page(title, paths, *told, *found, *body, footer=f"cnntrain {cnntrain.__version__}")
 
     def _legend(self) -> str:
         if len(self.records) == 1:

@@ -1,0 +1,72 @@
+"""What a worker of a Dask cluster does for a sweep: it proves that it sees the folder, and trains a cell as a process.
+
+These functions run in the worker. A worker that is told to give a cell up, since the sweep was killed or the scheduler
+is gone, has its process save and stop; one that is killed itself takes its process with it, by TERM (Linux).
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cnntrain.sweep.processes import begin, exit_code
+
+_LOOK = 0.25  # seconds between two looks at whether a cell is still wanted
+_running: dict[str, subprocess.Popen[bytes]] = {}  # in this worker: name of a cell -> its process
+
+
+def read_probe(path: str) -> str:
+    """What a worker finds in a file that the sweep has written; why it finds nothing, otherwise."""
+    try:
+        return Path(path).read_text()
+    except OSError as error:
+        return f"cannot read it: {error.strerror}"
+
+
+def train_cell(name: str, words: Sequence[str], here: str, key: str) -> tuple[int, str]:
+    """Train a cell: `cnntrain` with these words, from the sweep's working directory. Returns exit code and stderr."""
+    process = begin(words, here)
+    _running[name] = process
+    wanted = _wanted(key)
+    watching = threading.Event()
+    watch = threading.Thread(target=_stop_if_unwanted, args=(process, wanted, watching), daemon=True)
+    watch.start()
+    try:
+        assert process.stderr is not None
+        said = process.stderr.read()
+        return exit_code(process), said.decode(errors="replace")
+    finally:
+        watching.set()
+        _running.pop(name, None)
+        process.kill()  # nothing where it has ended
+
+
+def send(names: Sequence[str], number: int) -> None:
+    """Send the processes of these cells a signal, as far as they are this worker's."""
+    for name in names:
+        process = _running.get(name)
+        if process is not None:
+            process.send_signal(signal.Signals(number))
+
+
+def _wanted(key: str) -> Callable[[], bool]:
+    """What tells whether the cluster still wants the result of a task."""
+    from distributed import get_worker
+
+    tasks = get_worker().state.tasks
+
+    def wanted() -> bool:
+        task = tasks.get(key)
+        return task is not None and task.state not in ("cancelled", "released", "forgotten")
+
+    return wanted
+
+
+def _stop_if_unwanted(process: subprocess.Popen[bytes], wanted: Callable[[], bool], over: threading.Event) -> None:
+    while not over.wait(_LOOK):
+        if not wanted():
+            process.terminate()
+            return

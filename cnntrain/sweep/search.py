@@ -1,0 +1,276 @@
+"""A search is a queue that makes up its cells: a sampler proposes values, and trainings are paused and resumed.
+
+Pruning is asynchronous successive halving (ASHA; Li et al. 2018, "A System for Massively Parallel Hyperparameter
+Tuning", algorithm 2): a trial pauses at every rung, and whoever is free resumes the best of the highest rung on which
+one in `keep` has earned it, or begins another trial. A paused run is a run like any other: `fit --resume` finishes it.
+
+Every decision is a line of search.jsonl, on disk before it is acted upon. So whatever is killed, no trial is asked for
+twice or lost; and where one trial runs at a time, the search repeats to the same trials.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cnntrain.core import strict_json
+from cnntrain.core.errors import (
+    ConfigError,
+    DivergedError,
+    OutOfMemoryError,
+    PausedError,
+    RunDirectoryError,
+    StorageError,
+)
+from cnntrain.core.files import AppendLog
+from cnntrain.parts.metrics.base import larger_is_better
+from cnntrain.rundir.json_files import read_rows
+from cnntrain.sweep.cells import Cell, Sweep, to_text
+from cnntrain.sweep.sampler import SearchTrial, propose, require_optuna
+from cnntrain.sweep.space import Spread
+from cnntrain.sweep.standing import Standing
+
+JOURNAL = "search.jsonl"
+_RESULTS = (ConfigError.exit_code, DivergedError.exit_code, OutOfMemoryError.exit_code)  # what values can lead to
+_HOPELESS = 3  # so many trials without a value, and none with one, end a search
+
+
+@contextmanager
+def searching(sweep: Sweep, folder: Path) -> Iterator[SearchQueue]:
+    """The queue of a search in its folder, gone on with where there is one. Raises RunDirectoryError, StorageError."""
+    assert sweep.search is not None
+    require_optuna(sweep.search)
+    log = AppendLog(folder / JOURNAL)
+    try:
+        yield SearchQueue(sweep, folder, log)
+    finally:
+        log.close()
+
+
+class SearchQueue:
+    """What to train next: the rules, and all trials so far."""
+
+    def __init__(self, sweep: Sweep, folder: Path, log: AppendLog) -> None:
+        assert sweep.search is not None
+        self.sweep, self.search, self._folder, self._log = sweep, sweep.search, folder, log
+        self.trials: list[SearchTrial] = []
+        self.standings: list[Standing] = []
+        self._under_way: set[int] = set()
+        self._put_off: dict[int, int] = {}  # trials that ended by no fault of theirs, until the search is run again
+        self._example = sweep.trial(0, _first(sweep))
+        experiment = self._example.loaded.experiment
+        best = experiment.checkpoint.best
+        self.metric = best.monitor or ("train/loss" if experiment.data.val is None else "val/loss")
+        self.larger = larger_is_better(self.metric) if best.mode == "auto" else best.mode == "max"
+        self._replay(read_rows(log.path))
+
+    # -- the queue ---------------------------------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """How many trials are still to be asked for."""
+        return max(self.search.count - len(self.trials), 0)
+
+    def next(self) -> Standing | None:
+        """What was left, the best paused trial that has earned more training, or another trial."""
+        trial = next(self._left(), None)
+        if trial is None and not self.hopeless:
+            trial = self._promoted() or self._asked() or self._best_paused()
+        if trial is None:
+            return None
+        self._under_way.add(trial.number)
+        standing = self.standings[trial.number]
+        standing.code, standing.since, standing.said, standing.kept = None, None, "", False
+        standing.words = self._words(standing.cell, trial)
+        return standing
+
+    def ended(self, standing: Standing) -> None:
+        """Take note of what a trial has come to."""
+        trial = next(one for one, its in zip(self.trials, self.standings, strict=True) if its is standing)
+        self._under_way.discard(trial.number)
+        code = standing.code
+        best = standing.status.get("best")
+        value = best.get("value") if isinstance(best, dict) else None
+        if code in (0, PausedError.exit_code) and isinstance(value, int | float) and math.isfinite(value):
+            if code == 0:
+                trial.until = None  # it may have ended early
+            self._write({"event": "tell", "trial": trial.number, "epochs": trial.until, "value": value})
+            trial.values[trial.until] = float(value)
+        elif code in _RESULTS:
+            self._write({"event": "fail", "trial": trial.number, "exit_code": code})
+            trial.failed = code
+        else:
+            self._put_off[trial.number] = code or 1
+
+    # -- what it comes to --------------------------------------------------------------------------------------------
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether trials end without a value, one after the other, from the first on."""
+        ended = [trial for trial in self.trials if trial.failed is not None or trial.number in self._put_off]
+        return len(ended) >= _HOPELESS and not any(trial.values for trial in self.trials)
+
+    @property
+    def best(self) -> SearchTrial | None:
+        """The best of those that were trained to the end."""
+        return min((one for one in self.trials if one.finished), key=lambda one: self._rank(one, None), default=None)
+
+    @property
+    def exit_code(self) -> int:
+        """0 where the search has an answer and nothing is left to do; otherwise the largest of the trials'."""
+        if self._put_off:
+            return max(self._put_off.values())
+        return 0 if self.best else max((trial.failed or 0 for trial in self.trials), default=0)
+
+    # -- decisions ---------------------------------------------------------------------------------------------------
+
+    def _left(self) -> Iterator[SearchTrial]:
+        """Trials that were decided on, and have not come as far yet: those that a killed search had under way."""
+        taken = self._under_way | self._put_off.keys()
+        return (trial for trial in self.trials if not trial.told and trial.number not in taken)
+
+    def _promoted(self) -> SearchTrial | None:
+        """A paused trial among the best of its rung, of the highest rung that has one."""
+        if self.search.prune is None:
+            return None
+        for rung in reversed(self._rungs()):
+            there = sorted((one for one in self.trials if rung in one.values), key=lambda one: self._rank(one, rung))
+            failed = sum(one.failed is not None and one.until == rung for one in self.trials)
+            earned = there[: (len(there) + failed) // self.search.prune.factor]
+            for trial in earned:
+                if trial.until == rung:
+                    return self._promote(trial)
+        return None
+
+    def _best_paused(self) -> SearchTrial | None:
+        """Where all is done and no trial has reached the end, the best one: a search has an answer."""
+        if self._under_way or self._put_off or any(trial.finished for trial in self.trials):
+            return None
+        for rung in reversed(self._rungs()):
+            paused = [one for one in self.trials if one.until == rung and one.told and one.failed is None]
+            if paused:
+                return self._promote(min(paused, key=lambda one: self._rank(one, rung)))
+        return None
+
+    def _promote(self, trial: SearchTrial) -> SearchTrial:
+        """Have a paused trial train to the next rung, or to its end."""
+        further = [rung for rung in self._rungs_of(trial) if trial.until is not None and rung > trial.until]
+        target = further[0] if further else None
+        self._write({"event": "promote", "trial": trial.number, "epochs": target})
+        trial.until = target
+        return trial
+
+    def _asked(self) -> SearchTrial | None:
+        """Another trial, where there may be one; values that cannot stand together are a trial that has failed."""
+        while self.waiting and not self.hopeless:
+            number = len(self.trials)
+            texts = propose(self.search, self.sweep.choices, self.trials, self.larger)
+            trial = self._add(SearchTrial(number, texts, None))
+            if trial.failed is None:
+                trial.until = next(iter(self._rungs_of(trial)), None)
+            self._write({"event": "ask", "trial": number, "values": texts, "epochs": trial.until})
+            if trial.failed is None:
+                return trial
+        return None
+
+    def _rank(self, trial: SearchTrial, rung: int | None) -> tuple[float, int]:
+        """What sorts the best first."""
+        return (-trial.values[rung] if self.larger else trial.values[rung], trial.number)
+
+    def _rungs(self) -> list[int]:
+        return sorted({rung for trial in self.trials for rung in trial.values if rung is not None})
+
+    def _rungs_of(self, trial: SearchTrial) -> list[int]:
+        epochs = self.standings[trial.number].cell.loaded.experiment.train.epochs
+        return [] if self.search.prune is None or epochs is None else self.search.prune.rungs(epochs)
+
+    # -- the journal -------------------------------------------------------------------------------------------------
+
+    def _add(self, trial: SearchTrial) -> SearchTrial:
+        said = ""
+        try:
+            cell = self.sweep.trial(trial.number, trial.texts)
+        except ConfigError as error:
+            trial.failed, said = error.exit_code, str(error)
+            cell = replace(self._example, name=f"{trial.number:04d}")
+        self.trials.append(trial)
+        self.standings.append(Standing(cell, self._folder / cell.name, [], code=trial.failed, said=said))
+        return trial
+
+    def _words(self, cell: Cell, trial: SearchTrial) -> list[str]:
+        pause = [] if trial.until is None else ["--pause-at", f"{trial.until}ep"]
+        return [*self.sweep.arguments(cell, self._folder), *pause]
+
+    def _write(self, row: dict[str, Any]) -> None:
+        self._log.append(strict_json.encode(row))
+        self._log.sync()
+
+    def _replay(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Take up the decisions of the journal. Raises RunDirectoryError where they were made by other rules."""
+        rules = self._rules()
+        if not rows:
+            self._write(rules)
+            return
+        if rows[0] != strict_json.decode(strict_json.encode(rules)):
+            changed = [key for key in rules if rows[0].get(key) != strict_json.decode(strict_json.encode(rules))[key]]
+            raise RunDirectoryError(
+                f"{self._folder} holds a search with other rules than the file has now ({', '.join(changed)}). "
+                "Choose another --run-dir, or undo the change; only count may grow"
+            )
+        for number, row in enumerate(rows[1:], 2):
+            try:
+                self._take_up(row)
+            except (KeyError, IndexError, TypeError, AttributeError) as error:
+                raise StorageError(
+                    f"{self._log.path}:{number} is damaged, or of another sweep file: {error}. Restore it from a copy"
+                ) from error
+        for trial, standing in zip(self.trials, self.standings, strict=True):
+            if trial.told:
+                standing.end(trial.failed or (0 if trial.finished else PausedError.exit_code), 0.0)
+                standing.kept = True
+
+    def _take_up(self, row: dict[str, Any]) -> None:
+        event = row["event"]
+        if event == "ask":
+            self._add(SearchTrial(row["trial"], row["values"], row["epochs"]))
+            return
+        trial = self.trials[row["trial"]]
+        if event == "promote":
+            trial.until = row["epochs"]
+        elif event == "tell":
+            trial.until = row["epochs"]
+            trial.values[row["epochs"]] = row["value"]
+        elif event == "fail":
+            trial.failed = row["exit_code"]
+        else:
+            raise KeyError(event)
+
+    def _rules(self) -> dict[str, Any]:
+        """What decides, beside the number of trials."""
+        keys: dict[str, Any] = {}
+        for key, choice in self.sweep.choices:
+            keys[key.text] = vars(choice) if isinstance(choice, Spread) else [*map(to_text, choice)]
+        prune = self.search.prune
+        return {
+            "event": "search",
+            "metric": self.metric,
+            "larger": self.larger,
+            "sampler": self.search.sampler,
+            "seed": self.search.seed,
+            "prune": None if prune is None else [str(prune.first), prune.keep],
+            "keys": keys,
+            "set": {key.text: to_text(node) for key, node in self.sweep.constant},
+            "sets": [*self.sweep.sets],
+        }
+
+
+def _first(sweep: Sweep) -> dict[str, str]:
+    """Any values that the keys may take."""
+    return {
+        key.text: choice.text(choice.low) if isinstance(choice, Spread) else to_text(choice[0])
+        for key, choice in sweep.choices
+    }

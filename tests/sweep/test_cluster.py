@@ -1,0 +1,212 @@
+"""A sweep on a Dask cluster of real processes: workers and schedulers are killed, and every cell is trained once."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import cnntrain
+from cnntrain.cli import main
+from cnntrain.sweep import cluster as module
+from tests.support.dask import DaskCluster
+from tests.support.experiments import call, evidence, run, start, write
+from tests.sweep.test_processes import finished
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="comes with the extra `dask`")
+
+SEED = random.randrange(10**6)
+PATIENCE = 180
+ROOT = Path(cnntrain.__file__).parents[1]
+CELLS = "config: full.yaml\nset: {train.epochs: EPOCHS}\ngrid: {optimizer.lr: [0.1, 0.05]}\nseeds: SEEDS\n"
+ENDLESS = "config: full.yaml\nset: {train.epochs: 100000, checkpoint.every: 1ep}\nseeds: 2\n"
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return tmp_path
+
+
+@pytest.fixture
+def cluster(desk: Path) -> Iterator[DaskCluster]:
+    cluster = DaskCluster(desk / "cluster")
+    yield cluster
+    cluster.close()
+
+
+def begun(desk: Path, text: str, cluster: DaskCluster) -> subprocess.Popen[str]:
+    (desk / "sweep.yaml").write_text(text)
+    process = start("sweep", "sweep.yaml", "--dask", cluster.address, "--json", cwd=desk)
+    cluster.others.append(process)
+    return process
+
+
+def wait_for(process: subprocess.Popen[str], *paths: Path) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not all(path.exists() and b'"train"' in path.read_bytes() for path in paths):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def check(desk: Path, document: dict[str, object], cells: int) -> None:
+    """Every cell is finished once, with the bits of a run alone."""
+    assert Counter(cell["state"] for cell in document["cells"]) == {"finished": cells}, f"seed {SEED}"
+    for cell in document["cells"][:: max(cells // 2, 1)]:
+        straight = desk / f"straight-{cell['name']}"
+        run(desk / "full.yaml", straight, tuple(f"{key}={text}" for key, text in cell["settings"].items()))
+        assert evidence(desk / cell["run_dir"]) == evidence(straight), f"seed {SEED}"
+
+
+def killed_in_turn(
+    desk: Path, cluster: DaskCluster, text: str, kills: int, longest: float, patience: float = PATIENCE
+) -> dict[str, object]:
+    """A sweep while workers are killed at random and others take their places."""
+    rng = random.Random(SEED)
+    process = begun(desk, text, cluster)
+    before: dict[str, tuple[int, bytes]] = {}
+    for _ in range(kills):
+        time.sleep(rng.uniform(0.2, longest))
+        if process.poll() is not None:
+            break
+        worker = rng.choice([one for one in cluster.workers if one.poll() is None])
+        worker.kill()
+        worker.wait()
+        cluster.start_worker()
+        now = finished(desk / "runs/sweep")
+        assert {name: now[name] for name in before} == before, "a finished run was trained again"
+        before = now
+    out, err = process.communicate(timeout=patience)
+    assert process.returncode == 0, (SEED, err)
+    now = finished(desk / "runs/sweep")
+    assert {name: now[name] for name in before} == before, "a finished run was trained again"
+    return json.loads(out)
+
+
+def test_cells_of_lost_workers_are_trained_by_others_once(desk, cluster):
+    for _ in range(2):
+        cluster.start_worker()
+    text = CELLS.replace("EPOCHS", "8").replace("SEEDS", "2")
+    document = killed_in_turn(desk, cluster, text, 2, 6.0)
+    check(desk, document, 4)
+
+
+@pytest.mark.faults
+def test_of_24_cells_on_4_workers_of_which_10_are_killed_each_is_trained_once(desk, cluster):
+    for _ in range(4):
+        cluster.start_worker()
+    text = CELLS.replace("EPOCHS", "6").replace("SEEDS", "12")
+    began = time.monotonic()
+    document = killed_in_turn(desk, cluster, text, 10, 8.0, 1200)
+    print(f"24 cells on 4 workers, 10 killed: {time.monotonic() - began:.0f} s")
+    check(desk, document, 24)
+    began = time.monotonic()
+    code, _, err = call("sweep", "sweep.yaml", "-o", "local", "-p", "4", "-j", "4", cwd=desk, patience=1200)
+    print(f"24 cells by the local sweep, 4 at a time: {time.monotonic() - began:.0f} s")
+    assert code == 0, err
+
+
+def test_where_the_scheduler_is_killed_and_started_again_the_sweep_goes_on(desk, cluster):
+    cluster.start_worker()
+    process = begun(desk, CELLS.replace("EPOCHS", "30").replace("SEEDS", "1"), cluster)
+    wait_for(process, desk / "runs/sweep/lr=0.1,seed=0/metrics.jsonl")
+    cluster.scheduler.kill()
+    cluster.scheduler.wait()
+    cluster.workers[0].wait(PATIENCE)  # a worker without a scheduler leaves
+    cluster.start_scheduler()
+    cluster.start_worker()
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, err
+    check(desk, json.loads(out), 2)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_has_every_run_save_and_stop(desk, cluster, number, code):
+    for _ in range(2):
+        cluster.start_worker()
+    process = begun(desk, ENDLESS, cluster)
+    runs = [desk / f"runs/sweep/seed={seed}" for seed in (0, 1)]
+    wait_for(process, *(path / "metrics.jsonl" for path in runs))
+    process.send_signal(number)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == code, err
+    assert {cell["exit_code"] for cell in json.loads(out)["cells"]} == {143}
+    states = [json.loads((path / "status.json").read_text()) for path in runs]
+    assert [(state["state"], state["exit_code"]) for state in states] == [("interrupted", 143)] * 2
+
+
+def test_where_the_sweep_is_killed_its_runs_save_and_stop(desk, cluster):
+    cluster.start_worker()
+    process = begun(desk, ENDLESS, cluster)
+    status = desk / "runs/sweep/seed=0/status.json"
+    wait_for(process, status.with_name("metrics.jsonl"))
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + PATIENCE
+    while json.loads(status.read_text())["state"] != "interrupted":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_worker_with_another_version_is_refused_by_name(desk, cluster):
+    (desk / "other/cnntrain").mkdir(parents=True)
+    (desk / "other/cnntrain/__init__.py").write_text('__version__ = "0.0.1"\n')
+    cluster.start_worker(PYTHONPATH=str(desk / "other"))
+    (desk / "sweep.yaml").write_text(CELLS.replace("EPOCHS", "1").replace("SEEDS", "1"))
+    code, _, err = call("sweep", "sweep.yaml", "--dask", cluster.address, cwd=desk)
+    assert code == 2
+    assert f"does not take part: it has cnntrain 0.0.1, this is {cnntrain.__version__}. Install the same" in err
+    assert "no worker can take part" in err.splitlines()[-1]
+    assert not (desk / "runs/sweep/lr=0.1,seed=0").exists()
+
+
+def test_a_folder_that_the_workers_do_not_see_is_found_out_first(desk, cluster, monkeypatch, capsys):
+    cluster.start_worker()
+    (desk / "sweep.yaml").write_text(CELLS.replace("EPOCHS", "1").replace("SEEDS", "1"))
+    monkeypatch.setattr(module.files, "write_atomic", lambda *_: None)  # as into a folder of this machine alone
+    assert main(["sweep", "sweep.yaml", "--dask", cluster.address]) == 2
+    said = capsys.readouterr().err
+    assert f"it does not see {desk / 'runs/sweep'} (cannot read it: No such file or directory)" in said
+    assert "Choose a --run-dir on a file system that all workers share" in said
+
+
+def test_local_workers_are_started_for_the_sweep(desk):
+    (desk / "sweep.yaml").write_text(CELLS.replace("EPOCHS", "2").replace("SEEDS", "1"))
+    code, out, err = call("sweep", "sweep.yaml", "--dask", "local:2", "--json", "-j", "2", cwd=desk)
+    assert code == 0, err
+    check(desk, json.loads(out), 2)
+    assert "begins, on 1 thread of tcp://" in err
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("local:x", "--dask local:x: expected local:N with N workers from 1 to 256, or an address"),
+        ("tcp://127.0.0.1:9", "--dask tcp://127.0.0.1:9: no Dask scheduler answers ("),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_told(desk, monkeypatch, capsys, address, said):
+    monkeypatch.setattr(module, "_PATIENCE", 1.0)
+    (desk / "sweep.yaml").write_text("config: full.yaml\n")
+    assert main(["sweep", "sweep.yaml", "--dask", address]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_without_dask_it_says_what_to_install(desk, monkeypatch, capsys):
+    (desk / "sweep.yaml").write_text("config: full.yaml\n")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert main(["sweep", "sweep.yaml", "--dask", "local:2"]) == 2
+    assert "--dask needs Dask. Install it with: pip install 'cnntrain[dask]'" in capsys.readouterr().err
+    assert os.listdir(desk / "runs/sweep") == [".lock"]

@@ -1,0 +1,301 @@
+"""A search: what it decides, that nothing is asked for twice or lost, and what it answers."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import random
+import signal
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+import pytest
+
+from cnntrain.cli import main
+from cnntrain.config.load import load
+from cnntrain.core.errors import ConfigError, MissingExtraError, RunDirectoryError, StorageError
+from cnntrain.results.report import page_of
+from cnntrain.sweep.answer import write_answer
+from cnntrain.sweep.cells import Sweep, read_sweep
+from cnntrain.sweep.executor import Ended
+from cnntrain.sweep.scheduler import train
+from cnntrain.sweep.search import SearchQueue, searching
+from cnntrain.sweep.standing import Standing
+from cnntrain.training.interrupts import Interrupts
+from tests.support.experiments import call, evidence, run, start, write
+from tests.sweep.test_processes import kill_everything, needs_proc
+
+SEED = random.randrange(10**6)
+TEXT = """\
+config: full.yaml
+set: {train.epochs: 9}
+search:
+  count: COUNT
+  sampler: SAMPLER
+  keys:
+    optimizer.lr: {low: 1e-4, high: 1, log: true}
+    optimizer.momentum: {low: 0, high: 0.99}
+    model.layers.0.filters: {low: 2, high: 8, integer: true}
+    train.batch_size: [8, 10, 16]
+  prune: {first: 1ep, keep: 1/3}
+"""
+WITHOUT = importlib.util.find_spec("optuna") is None
+needs_optuna = pytest.mark.skipif(WITHOUT, reason="comes with the extra `search`")
+SAMPLERS = ["random", pytest.param("tpe", marks=needs_optuna)]
+
+
+def plan(folder: Path, sampler: str = "random", count: int = 27, text: str = TEXT) -> Sweep:
+    write(folder)
+    (folder / "sweep.yaml").write_text(text.replace("SAMPLER", sampler).replace("COUNT", str(count)))
+    return read_sweep(folder / "sweep.yaml")
+
+
+class Pretended:
+    """An executor that trains nothing: what a run comes to is a function of its settings and epochs."""
+
+    def __init__(self, most: int = 1, diverges: float = math.inf, until: int | None = None) -> None:
+        self.running: Collection[Standing] = []
+        self.most, self.diverges, self.until = most, diverges, until
+        self.begun: list[str] = []
+
+    @property
+    def free(self) -> int:
+        return self.most - len(self.running) if self.until is None or len(self.begun) < self.until else 0
+
+    def begin(self, standing: Standing, waiting: int) -> bool:
+        assert waiting > 0
+        self.begun.append(standing.cell.name)
+        self.running = [*self.running, standing]
+        return True
+
+    def look(self) -> list[Ended]:
+        if self.until is not None and len(self.begun) >= self.until:
+            raise KeyboardInterrupt
+        standing, *self.running = self.running
+        settings = dict(standing.cell.settings)
+        lr, epochs = float(settings["optimizer.lr"]), 9
+        if "--pause-at" in standing.words:
+            epochs = int(standing.words[standing.words.index("--pause-at") + 1].removesuffix("ep"))
+        if lr > self.diverges:
+            return [Ended(standing, 6, "")]
+        standing.run_dir.mkdir(parents=True, exist_ok=True)
+        loss = abs(math.log10(lr) + 1.5) + float(settings["optimizer.momentum"]) + 1 / epochs
+        best = {"metric": "val/accuracy", "value": 1 - loss / 10, "step": 0, "epoch": epochs}
+        status = {"state": "finished" if epochs == 9 else "interrupted", "epoch": epochs, "best": best}
+        (standing.run_dir / "status.json").write_text(json.dumps(status))
+        return [Ended(standing, 0 if epochs == 9 else 75, "")]
+
+    def send(self, number: signal.Signals) -> None:
+        raise AssertionError(number)
+
+    def close(self) -> None:
+        pass
+
+
+def searched(sweep: Sweep, folder: Path, executor: Pretended) -> SearchQueue:
+    folder.mkdir(exist_ok=True)
+    with searching(sweep, folder) as queue:
+        train(queue, executor, Interrupts(), lambda *_: None)
+        return queue
+
+
+def journal(folder: Path) -> list[str]:
+    return (folder / "search.jsonl").read_text().splitlines()
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_halving_trains_the_best_for_longer_and_the_best_of_all_to_the_end(tmp_path, sampler):
+    queue = searched(plan(tmp_path, sampler), tmp_path / "out", Pretended())
+    assert len(queue.trials) == 27
+    assert (queue.metric, queue.larger) == ("val/accuracy", True), "found from checkpoint.best and the metric"
+    reached = {rung: [one for one in queue.trials if rung in one.values] for rung in (1, 3, None)}
+    assert len(reached[1]) == 27
+    assert 9 <= len(reached[3]) <= 15, "asynchronous: early ones are promoted among few"
+    assert 3 <= len(reached[None]) <= 6
+    top = sorted(queue.trials, key=lambda one: -one.values[1])[:9]
+    assert all(3 in one.values for one in top), "one in three of those on a rung has earned the next"
+    assert queue.best in reached[None]
+    assert queue.exit_code == 0
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_killed_after_any_decision_it_goes_on_to_the_same_trials(tmp_path, sampler):
+    sweep = plan(tmp_path, sampler, 9)
+    searched(sweep, tmp_path / "straight", Pretended())
+    whole = journal(tmp_path / "straight")
+    for kept in range(0, len(whole), 3 if sampler == "tpe" else 1):
+        folder = tmp_path / f"killed-{kept}"
+        folder.mkdir()
+        torn = whole[kept][: kept % 7]  # a line that was being written
+        (folder / "search.jsonl").write_text("".join(f"{line}\n" for line in whole[:kept]) + torn)
+        searched(sweep, folder, Pretended())
+        assert journal(folder) == whole
+    again = Pretended()
+    searched(sweep, tmp_path / "straight", again)
+    assert (again.begun, journal(tmp_path / "straight")) == ([], whole), "done, it begins nothing"
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_several_at_once_ask_for_no_trial_twice(tmp_path, sampler):
+    sweep = plan(tmp_path, sampler, 12)
+    for until in (3, 7, 12):
+        with pytest.raises(KeyboardInterrupt):
+            searched(sweep, tmp_path / "out", Pretended(4, until=until))
+    queue = searched(sweep, tmp_path / "out", Pretended(4))
+    asked = [json.loads(line)["trial"] for line in journal(tmp_path / "out") if '"ask"' in line]
+    assert asked == [*range(12)]
+    assert all(trial.told for trial in queue.trials)
+    assert len({tuple(trial.texts.items()) for trial in queue.trials}) == 12
+
+
+def test_more_trials_are_added_where_count_has_grown_but_other_rules_are_refused(tmp_path):
+    searched(plan(tmp_path, count=4), tmp_path / "out", Pretended())
+    before = journal(tmp_path / "out")
+    queue = searched(plan(tmp_path, count=6), tmp_path / "out", Pretended())
+    assert journal(tmp_path / "out")[: len(before)] == before
+    assert len(queue.trials) == 6
+    with pytest.raises(RunDirectoryError, match=r"a search with other rules than the file has now \(keys\)"):
+        searched(plan(tmp_path, text=TEXT.replace("0.99", "0.9")), tmp_path / "out", Pretended())
+    path = tmp_path / "out/search.jsonl"
+    path.write_text("\n".join([before[0], '{"event":"tell","trial":7,"epochs":1,"value":1}', ""]))
+    with pytest.raises(StorageError, match=r"search.jsonl:2 is damaged, or of another sweep file"):
+        searched(plan(tmp_path), tmp_path / "out", Pretended())
+
+
+def test_what_diverges_is_a_result_and_what_always_fails_ends_the_search(tmp_path):
+    queue = searched(plan(tmp_path), tmp_path / "some", Pretended(diverges=0.01))
+    assert 0 < sum(trial.failed == 6 for trial in queue.trials) < 27
+    assert (queue.exit_code, queue.hopeless) == (0, False)
+    queue = searched(plan(tmp_path), tmp_path / "all", Pretended(diverges=0))
+    assert (len(queue.trials), queue.exit_code, queue.hopeless) == (3, 6, True)
+
+
+def test_values_that_cannot_stand_together_are_a_trial_that_failed(tmp_path):
+    text = TEXT.replace("{low: 0, high: 0.99}", "[0, 0.9]\n    optimizer.nesterov: [false, true]")
+    queue = searched(plan(tmp_path, text=text, count=8), tmp_path / "out", Pretended())
+    failed = [trial.texts for trial in queue.trials if trial.failed]
+    assert failed
+    assert all((one["optimizer.momentum"], one["optimizer.nesterov"]) == ("0", "true") for one in failed)
+    assert len(queue.trials) == 8
+    assert queue.exit_code == 0
+    again = Pretended()
+    searched(plan(tmp_path, text=text, count=8), tmp_path / "out", again)
+    assert again.begun == []
+
+
+def test_where_none_was_promoted_the_best_is_trained_to_the_end(tmp_path):
+    queue = searched(plan(tmp_path, count=2), tmp_path / "out", Pretended())
+    assert [trial.finished for trial in queue.trials].count(True) == 1
+    assert queue.best is max(queue.trials, key=lambda one: one.values[1])
+
+
+@needs_optuna
+def test_tpe_finds_better_values_than_chance(tmp_path):
+    found: dict[str, list[float]] = {"random": [], "tpe": []}
+    for sampler, values in found.items():
+        for seed in range(4):
+            text = TEXT.replace("  sampler", f"  seed: {seed}\n  sampler")
+            folder = tmp_path / f"{sampler}{seed}"
+            best = searched(plan(tmp_path, sampler, 40, text), folder, Pretended()).best
+            assert best is not None
+            values.append(best.value or 0.0)
+    assert sum(found["tpe"]) > sum(found["random"]), found
+
+
+@needs_optuna
+def test_the_answer_is_a_config_ready_to_fit_a_report_and_a_study(tmp_path):
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
+    queue = searched(plan(tmp_path, "tpe", 12), tmp_path / "out", Pretended())
+    document = write_answer(queue, tmp_path / "out")
+    best = queue.best
+    assert best is not None
+    assert load([tmp_path / "out/best.yaml"]).experiment == queue.standings[best.number].cell.loaded.experiment
+    assert set(document["importances"]) == {key.text for key, _ in queue.sweep.choices}
+    assert max(document["importances"], key=document["importances"].get) in ("optimizer.lr", "optimizer.momentum")
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(tmp_path / "out/optuna.journal")))
+    study = optuna.load_study(study_name="sweep", storage=storage)
+    assert len(study.trials) == 12
+    assert study.best_trial.number == best.number
+    assert study.best_value == best.value
+
+
+def test_the_report_shows_the_search(tmp_path, capsys):
+    text = TEXT.replace("epochs: 9", "epochs: 2")
+    plan(tmp_path, count=4, text=text)
+    assert main(["sweep", str(tmp_path / "sweep.yaml"), "-o", str(tmp_path / "out"), "--json", "-q", "-p", "2"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["search"]["best"] in range(4)
+    assert {cell["state"] for cell in document["cells"]} == {"finished", "paused"}
+    page = page_of([tmp_path / "out"])
+    for said in ("Search sweep", "optimizer.momentum", "paused"):
+        assert said in page
+    (tmp_path / "out/search.json").write_text('{"trials": []}')
+    with pytest.raises(StorageError, match=r"search.json is damaged"):
+        page_of([tmp_path / "out"])
+
+
+@needs_proc
+def test_killed_with_all_its_processes_and_run_again_it_comes_to_the_same(tmp_path):
+    text = TEXT.replace("epochs: 9", "epochs: 3")
+    plan(tmp_path, count=4, text=text)
+    process = start("sweep", "sweep.yaml", "-p", "1", cwd=tmp_path)
+    path = tmp_path / "runs/sweep/search.jsonl"
+    rng = random.Random(SEED)
+    while not path.exists() or path.read_text().count("tell") < 2:
+        time.sleep(0.02)
+        assert process.poll() is None
+    time.sleep(rng.uniform(0, 1.5))
+    kill_everything(process)
+    code, out, err = call("sweep", "sweep.yaml", "-p", "1", "--json", cwd=tmp_path)
+    assert code == 0, err
+    document = json.loads(out)
+    killed = journal(tmp_path / "runs/sweep")
+    code, _, err = call("sweep", "sweep.yaml", "-p", "1", "-o", "straight", "-q", cwd=tmp_path)
+    assert code == 0, err
+    assert journal(tmp_path / "straight") == killed, f"seed {SEED}"
+    (best,) = (one for one in document["search"]["trials"] if one["number"] == document["search"]["best"])
+    run(tmp_path / "runs/sweep/best.yaml", tmp_path / "alone")
+    assert evidence(tmp_path / "alone") == evidence(tmp_path / "runs/sweep" / best["run"]), "pausing changed a bit"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("keep: 1/3", "keep: 0.3", "keep must be a share such as 1/3, got '0.3'"),
+        ("first: 1ep", "first: 5st", "first must be whole epochs such as 2ep, got 5st"),
+        ("search:", "seeds: 2\nsearch:", "seeds and search both say what is run: keep one of the two"),
+        ("optimizer.momentum", "optimizer.momentun", "unknown key 'momentun' of sgd; did you mean 'momentum'?"),
+        ("high: 0.99", "high: 1.5", "momentum must be"),
+        ("train.epochs: 9", "train.epochs: null, train.steps: 9", "search.prune counts in epochs"),
+        ("set: {", "set: {optimizer: sgd, ", ""),
+    ],
+)
+def test_a_mistake_is_told_at_its_place(tmp_path, before, after, expected):
+    assert before in TEXT
+    if not expected:
+        assert plan(tmp_path, text=TEXT.replace(before, after)).search
+        return
+    with pytest.raises(ConfigError) as raised:
+        plan(tmp_path, text=TEXT.replace(before, after))
+    assert raised.value.problems[0].message.startswith(expected)
+    assert Path(raised.value.problems[0].where.file).name == "sweep.yaml"
+
+
+def test_without_optuna_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with (
+        pytest.raises(MissingExtraError, match=r"tpe needs optuna. Install with: pip install 'cnntrain\[search\]'"),
+        searching(plan(tmp_path, "tpe"), tmp_path),
+    ):
+        pass
+
+
+def test_what_asks_for_the_trials_beforehand_is_refused(tmp_path, capsys):
+    plan(tmp_path)
+    for flags in (["--dry-run"], ["--print-commands"], ["--slurm", "x.sh"]):
+        assert main(["sweep", str(tmp_path / "sweep.yaml"), *flags]) == 2
+        assert f"and {flags[0]} asks beforehand. Leave it out" in capsys.readouterr().err
