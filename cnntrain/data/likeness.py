@@ -77,7 +77,8 @@ def _means(length: int) -> Array:
 def _cosines() -> Array:
     """The low frequencies of a discrete cosine transform (DCT-II) of 16 values: float32 (8, 16)."""
     k, x = np.arange(_LOW)[:, None], np.arange(SIDE)
-    return np.cos(np.pi * (2 * x + 1) * k / (2 * SIDE)).astype(np.float32)
+    waves: Array = np.cos(np.pi * (2 * x + 1) * k / (2 * SIDE)).astype(np.float32)
+    return waves
 
 
 def _hashes(cells: Array) -> Array:
