@@ -70,7 +70,8 @@ def _means(length: int) -> Array:
     edges = np.linspace(0, length, SIDE + 1)
     places = np.arange(length)
     shares = np.minimum(edges[1:, None], places + 1) - np.maximum(edges[:-1, None], places)
-    return (np.maximum(shares, 0) * (SIDE / length)).astype(np.float32)
+    weights: Array = (np.maximum(shares, 0) * (SIDE / length)).astype(np.float32)
+    return weights
 
 
 @functools.cache
