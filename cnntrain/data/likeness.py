@@ -70,15 +70,16 @@ def _means(length: int) -> Array:
     edges = np.linspace(0, length, SIDE + 1)
     places = np.arange(length)
     shares = np.minimum(edges[1:, None], places + 1) - np.maximum(edges[:-1, None], places)
-    means: Array = (np.maximum(shares, 0) * (SIDE / length)).astype(np.float32)
-    return means
+    weights: Array = (np.maximum(shares, 0) * (SIDE / length)).astype(np.float32)
+    return weights
 
 
 @functools.cache
 def _cosines() -> Array:
     """The low frequencies of a discrete cosine transform (DCT-II) of 16 values: float32 (8, 16)."""
     k, x = np.arange(_LOW)[:, None], np.arange(SIDE)
-    return np.cos(np.pi * (2 * x + 1) * k / (2 * SIDE)).astype(np.float32)
+    waves: Array = np.cos(np.pi * (2 * x + 1) * k / (2 * SIDE)).astype(np.float32)
+    return waves
 
 
 def _hashes(cells: Array) -> Array:

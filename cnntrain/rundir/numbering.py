@@ -22,8 +22,8 @@ def schema_of(start: Mapping[str, Any]) -> Any:
 
 def written(row: Mapping[str, Any], schema: Any) -> Mapping[str, Any]:
     """A row whose epochs count from 1, as a file of that schema has it."""
-    shifted: Mapping[str, Any] = _shifted(row, -_before(schema))
-    return shifted
+    as_stored: Mapping[str, Any] = _shifted(row, -_before(schema))
+    return as_stored
 
 
 def numbered(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
