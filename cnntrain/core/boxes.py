@@ -1,0 +1,87 @@
+"""Boxes of a picture: how many a sample has varies, so they are padded to the most that a sample of the split has.
+
+A box is (x1, y1, x2, y2) in pixels, continuous coordinates: 0 is the left or upper edge of the first pixel, the width of
+the picture the right edge of its last one, so that a box over all of a picture of w by h pixels is (0, 0, w, h).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from cnntrain.core.arrays import Array
+
+BOXES = "boxes"  # Description.target of samples whose targets are records of this kind
+COUNTED, DIFFICULT, CROWD = 0, 1, 2  # what an evaluation makes of a box: to be found; need not be; stands for many
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """The boxes of one picture in its own pixels, as an annotation file has them.
+
+    size      (height, width) of the picture
+    corners   float32 (m, 4): x1, y1, x2, y2
+    labels    int64 (m,): the class of each
+    roles     uint8 (m,): COUNTED, DIFFICULT or CROWD
+    areas     float32 (m,): what decides whether a thing is small or large; that of the box unless a file says more
+    """
+
+    size: tuple[int, int]
+    corners: Array = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    labels: Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    roles: Array | None = None
+    areas: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.corners)
+
+
+def record(most: int) -> np.dtype[Any]:
+    """The type of a sample's target, for at most that many boxes.
+
+    corners   those of the boxes in pixels of the picture as the network gets it: moved with it by every transform
+    labels    the class of each; -1 where there is no box: a padded place, or a box that a transform cut away
+    roles     COUNTED, DIFFICULT or CROWD
+    areas     in pixels of the original picture
+    size      (height, width) of the original picture
+    frame     (scale x, scale y, offset x, offset y) that took a point of the original picture to one of the network's:
+              x of the network = scale x * x + offset x; of what is random nothing is in here
+    """
+    fields = [
+        ("corners", np.float32, (most, 4)),
+        ("labels", np.int32, (most,)),
+        ("roles", np.uint8, (most,)),
+        ("areas", np.float32, (most,)),
+        ("size", np.int32, (2,)),
+        ("frame", np.float32, (4,)),
+    ]
+    return np.dtype(fields)
+
+
+def packed(pictures: Sequence[Boxes], frames: Array) -> Array:
+    """The records (n,) of n pictures that were brought into the network's pixels by `frames` (n, 4)."""
+    records = np.zeros(len(pictures), record(max((len(boxes) for boxes in pictures), default=0) or 1))
+    records["labels"] = -1
+    records["frame"] = frames
+    for row, boxes in zip(records, pictures, strict=True):
+        m = len(boxes)
+        sizes = boxes.corners[:, 2:] - boxes.corners[:, :2]
+        row["size"] = boxes.size
+        row["corners"][:m] = placed(boxes.corners, row["frame"])
+        row["labels"][:m] = boxes.labels
+        row["roles"][:m] = 0 if boxes.roles is None else boxes.roles
+        row["areas"][:m] = sizes.prod(axis=1) if boxes.areas is None else boxes.areas
+    return records
+
+
+def placed(corners: Array, frame: Array) -> Array:
+    """Boxes (..., 4) of an original picture in the network's pixels."""
+    return corners * frame[..., [0, 1, 0, 1]] + frame[..., [2, 3, 2, 3]]
+
+
+def original(corners: Array, frame: Array) -> Array:
+    """Boxes (..., 4) in the network's pixels where they lie in the original picture: the inverse of `placed`."""
+    return (corners - frame[..., [2, 3, 2, 3]]) / frame[..., [0, 1, 0, 1]]
