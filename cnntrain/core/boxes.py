@@ -1,7 +1,7 @@
 """Boxes of a picture: how many a sample has varies, so they are padded to the most that a sample of the split has.
 
-A box is (x1, y1, x2, y2) in pixels, continuous coordinates: 0 is the left or upper edge of the first pixel, the width of
-the picture the right edge of its last one, so that a box over all of a picture of w by h pixels is (0, 0, w, h).
+A box is (x1, y1, x2, y2) in pixels, continuous coordinates: 0 is the left or upper edge of the first pixel, the width
+of the picture the right edge of its last one, so that a box over all of a picture of w by h pixels is (0, 0, w, h).
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 
 from cnntrain.core.arrays import Array
+from cnntrain.core.moves import Move
 
 BOXES = "boxes"  # Description.target of samples whose targets are records of this kind
 COUNTED, DIFFICULT, CROWD = 0, 1, 2  # what an evaluation makes of a box: to be found; need not be; stands for many
+LEAST_SHOWN = 0.1  # of a box: what less than this share of is left in the picture is dropped (as YOLOv5 does)
+LEAST_SIDE = 1.0  # in pixels of the network's picture: what is left of a box is dropped if it is narrower
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ def record(most: int) -> np.dtype[Any]:
     labels    the class of each; -1 where there is no box: a padded place, or a box that a transform cut away
     roles     COUNTED, DIFFICULT or CROWD
     areas     in pixels of the original picture
+    shown     the share of each box that is still in the picture: 1 until a transform cuts something off
     size      (height, width) of the original picture
     frame     (scale x, scale y, offset x, offset y) that took a point of the original picture to one of the network's:
               x of the network = scale x * x + offset x; of what is random nothing is in here
@@ -55,14 +59,18 @@ def record(most: int) -> np.dtype[Any]:
         ("labels", np.int32, (most,)),
         ("roles", np.uint8, (most,)),
         ("areas", np.float32, (most,)),
+        ("shown", np.float32, (most,)),
         ("size", np.int32, (2,)),
         ("frame", np.float32, (4,)),
     ]
     return np.dtype(fields)
 
 
-def packed(pictures: Sequence[Boxes], frames: Array) -> Array:
-    """The records (n,) of n pictures that were brought into the network's pixels by `frames` (n, 4)."""
+def packed(pictures: Sequence[Boxes], frames: Array, size: tuple[int, int] | None = None) -> Array:
+    """The records (n,) of n pictures that were brought into the network's pixels by `frames` (n, 4).
+
+    With the `size` (height, width) of the network's pictures, boxes are cut off at their borders as by a transform.
+    """
     records = np.zeros(len(pictures), record(max((len(boxes) for boxes in pictures), default=0) or 1))
     records["labels"] = -1
     records["frame"] = frames
@@ -74,7 +82,43 @@ def packed(pictures: Sequence[Boxes], frames: Array) -> Array:
         row["labels"][:m] = boxes.labels
         row["roles"][:m] = 0 if boxes.roles is None else boxes.roles
         row["areas"][:m] = sizes.prod(axis=1) if boxes.areas is None else boxes.areas
+        row["shown"][:m] = 1
+    if size is not None:
+        _cut(records, size)
     return records
+
+
+def moved(records: Array, move: Move) -> Array:
+    """The records (n,) after their pictures were moved: a new array.
+
+    A box becomes the smallest upright one around the places of its corners, cut off at the borders of the picture.
+    Dropped is a box of which less than the share LEAST_SHOWN of its area has stayed, over all transforms so far, or
+    whose rest has a side shorter than LEAST_SIDE.
+    """
+    records = records.copy()
+    x, y = records["corners"][..., [0, 2, 2, 0]], records["corners"][..., [1, 1, 3, 3]]
+    n, most, _ = x.shape
+    points = move.points(np.stack([x, y], axis=-1).reshape(n, most * 4, 2)).reshape(n, most, 4, 2)
+    records["corners"] = np.concatenate([points.min(axis=2), points.max(axis=2)], axis=-1)
+    if not move.random:
+        scale, shift = move.maps[:, [0, 1], [0, 1]], move.maps[:, :, 2]
+        frame = records["frame"]
+        records["frame"] = np.concatenate([frame[:, :2] * scale, frame[:, 2:] * scale + shift], axis=1)
+    _cut(records, move.after)
+    return records
+
+
+def _cut(records: Array, size: tuple[int, int]) -> None:
+    """Cut boxes off at the borders of pictures of this (height, width), and drop those of which too little is left."""
+    whole = records["corners"]
+    rest = np.clip(whole, 0, np.array([size[1], size[0]] * 2, np.float32))
+    sides = rest[..., 2:] - rest[..., :2]
+    area = (whole[..., 2:] - whole[..., :2]).prod(axis=-1)
+    shown = records["shown"] * np.divide(sides.prod(axis=-1), area, out=np.zeros_like(area), where=area > 0)
+    gone = (shown < LEAST_SHOWN) | (sides.min(axis=-1) < LEAST_SIDE)
+    records["corners"] = np.where(gone[..., None], 0, rest)
+    records["shown"] = np.where(gone, 0, shown)
+    records["labels"][gone] = -1
 
 
 def placed(corners: Array, frame: Array) -> Array:

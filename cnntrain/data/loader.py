@@ -17,6 +17,7 @@ from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.random import Draws, stream
 from cnntrain.parts.datasets.base import Images
 from cnntrain.parts.orders.base import Order
+from cnntrain.parts.tasks.base import following
 from cnntrain.parts.transforms.base import Mixing, Transform
 
 Mixable = Callable[[Array], Array]  # targets -> the same in a form that weighted sums can be taken of
@@ -62,6 +63,7 @@ class Samples:
         """
         self._images, self._indices, self._waiting = images, indices, waiting
         self._transforms, self._seed, self._epoch, self._mixable = transforms, seed, epoch, mixable
+        self._following = following(images.description)
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -87,9 +89,17 @@ class Samples:
                 pixels, targets = transform.mix(as_floats(pixels), targets, rng)
                 samples = samples[1:]
             else:
+                targets = self._moved(targets, pixels.shape[1:], transform, position, samples)
                 pixels = _changed(pixels, transform, position, samples, self._seed, self._epoch)
         x[...] = as_floats(pixels)
         return targets, np.ones(len(samples), x.dtype)
+
+    def _moved(self, targets: Array, shape: Shape, transform: Transform, position: int, samples: Array) -> Array:
+        """The targets, having followed what the transform at one position of the list does to images of this shape."""
+        if self._following is None:
+            return targets
+        move = transform.follow(shape, _draws(position, samples, self._seed, self._epoch))
+        return targets if move is None else self._following.moved(targets, move)
 
     def _stored(self, rows: Array) -> Array:
         """Pixels as they are kept, and how long that took."""
@@ -115,7 +125,12 @@ def _changed(pixels: Array, transform: Transform, position: int, samples: Array,
     """
     if not transform.moves_pixels_only:
         pixels = as_floats(pixels)
-    return transform.apply(pixels, Draws(seed, "transform", (epoch, position), samples))
+    return transform.apply(pixels, _draws(position, samples, seed, epoch))
+
+
+def _draws(position: int, samples: Array, seed: int, epoch: int) -> Draws:
+    """The random numbers of these samples for the transform at one position of the list, from the first on."""
+    return Draws(seed, "transform", (epoch, position), samples)
 
 
 def as_floats(pixels: Array) -> Array:

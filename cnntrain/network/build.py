@@ -75,6 +75,8 @@ def network(loaded: Loaded, description: Description) -> Network:
             "give both lists the transforms that change the shape",
         )
     _check_mixing(loaded)
+    if asked.follows:
+        _check_followed(loaded, description.shape)
     try:
         graph = weave(layers(loaded), shapes["eval_transforms"], asked.outputs(description))
     except ValueError as error:
@@ -119,6 +121,19 @@ def balanced(loaded: Loaded, network: Network, counts: Sequence[int] | None) -> 
 def _problem_of_loss(loaded: Loaded, graph: Graph, error: ValueError) -> ConfigError:
     """An error at the loss, or at the last layer where the config does not mention the loss."""
     return ConfigError(Problem(loaded.marks.get("loss", graph.nodes[-1].where), str(error)))
+
+
+def _check_followed(loaded: Loaded, stored: Shape) -> None:
+    """Raise ConfigError at the first transform that targets which are places in the picture cannot follow."""
+    for name in ("train_transforms", "eval_transforms"):
+        shape = stored
+        for index, transform in enumerate(transforms(getattr(loaded.experiment.data, name))):
+            try:
+                transform.check_followed(shape)
+            except ValueError as error:
+                place = f"data.{name}.{index}"
+                raise problem(loaded, place, f"{transform.name_in_config}: {error}") from error
+            shape = transform.output_shape(shape)
 
 
 def _check_mixing(loaded: Loaded) -> None:

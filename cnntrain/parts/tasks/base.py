@@ -17,6 +17,7 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.description import VALUES, Description, size_text
 from cnntrain.core.display import Answer, Gallery, Section
 from cnntrain.core.errors import printable
+from cnntrain.core.moves import Move
 from cnntrain.core.registry import Part
 
 
@@ -100,6 +101,7 @@ class Task(Part):
     loss: ClassVar[str]  # the default
     metrics: ClassVar[tuple[str, ...]] = ()  # measured in training unless the config says which
     usual_metrics: ClassVar[tuple[str, ...]]  # what a message proposes
+    follows: ClassVar[bool] = False  # whether targets are places in the picture, to be `moved` with what it shows
 
     # -- which task it is, and what fits it -----------------------------------------------------------------------
 
@@ -185,6 +187,13 @@ class Task(Part):
     def random(self, n: int, data: Description, rng: np.random.Generator) -> Array:
         """Targets of n samples, which every loss for the task can score; for gradient checks."""
         raise NotImplementedError
+
+    def moved(self, targets: Array, move: Move) -> Array:
+        """Targets (n,) of samples after a transform moved what their pictures show: a new array.
+
+        Asked where `follows` is true. Transforms that move something and cannot say where are then refused.
+        """
+        return targets
 
     def names(self, targets: Array, data: Description) -> list[str | None]:
         """What each sample is labelled as, where equal samples should be labelled alike; None where they need not."""
@@ -380,6 +389,11 @@ def recognized(targets: Array, data: Description) -> Task:
 def of_target(data: Description) -> list[Task]:
     """The tasks for data with such targets, by name."""
     return [cls() for cls in registry.parts("tasks").values() if issubclass(cls, Task) and cls.target == data.target]
+
+
+def following(data: Description) -> Task | None:
+    """The task whose targets have to be moved with the pictures of this data; None where they need not."""
+    return next((task for task in of_target(data) if task.follows), None)
 
 
 def told(data: Description) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 
 from cnntrain.config.fields import Positive, Probability, check_fields
 from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.moves import Move
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import Part
 
@@ -67,6 +68,38 @@ class Transform(Part):
         """The transformed images (n, h, w, c): a new array, or the one given, changed in place or not at all."""
         raise NotImplementedError
 
+    def points(self, xy: Array, shape: Shape, draws: Draws) -> Array:
+        """Where points (n, k, 2) of what n images of this shape show come to lie: x and y in pixels (core/moves.py).
+
+        It is affine in the points, and draws from `draws`, as they are before `apply`, what `apply` draws. Whoever
+        only changes colours leaves it away.
+        """
+        return xy
+
+    def follow(self, shape: Shape, draws: Draws) -> Move | None:
+        """Where it takes what n images of this shape show; None where everything stays in its place."""
+        if not self.points_are_told:
+            return None
+        height, width = shape[:2]
+        corners = np.array([(0, 0), (width, 0), (0, height)], np.float64)
+        origin, right, lower = np.moveaxis(self.points(np.tile(corners, (len(draws), 1, 1)), shape, draws), 1, 0)
+        maps = np.stack([(right - origin) / width, (lower - origin) / height, origin], axis=-1)
+        rows, columns, _ = self.output_shape(shape)
+        return Move(maps, (height, width), (rows, columns), self.random)
+
+    def check_followed(self, shape: Shape) -> None:
+        """Raise ValueError where it moves what images of this shape show and does not say where."""
+        if not self.points_are_told and (self.displaces or self.output_shape(shape)[:2] != shape[:2]):
+            raise ValueError(
+                "it moves what a picture shows and cannot say where to, so that targets that are places in the picture "
+                "cannot follow. Remove it, or do it to the pictures and their annotations beforehand"
+            )
+
+    @property
+    def points_are_told(self) -> bool:
+        """Whether it says of itself where points go."""
+        return type(self).points is not Transform.points
+
 
 @dataclass(frozen=True)
 class Sometimes(Transform):
@@ -103,6 +136,10 @@ class Mixing(Transform):
 
     alpha: Positive = 1.0
     probability: Probability = 1.0  # probability that a batch is mixed
+
+    def check_followed(self, shape: Shape) -> None:
+        """Raise ValueError: of places there are no weighted sums."""
+        raise ValueError("it adds up targets by weights, and places in a picture cannot be added up. Remove it")
 
     def mix(self, images: Array, targets: Array, rng: np.random.Generator) -> tuple[Array, Array]:
         """The last n of n + 1 consecutive samples of a batch, each mixed with the one before it; new arrays or views.

@@ -66,6 +66,12 @@ def test_fitting_does_not_depend_on_the_chunks(transform: Transform) -> None:
     contract.measures_the_same_in_any_chunks(transform)
 
 
+@pytest.mark.parametrize("transform", SETTINGS)
+def test_points_go_where_pixels_go(transform: Transform) -> None:
+    contract.points_go_where_pixels_go(transform)
+    contract.points_are_affine(transform)
+
+
 def make(name: str, **fields: Any) -> Any:
     return registry.make("transforms", name, **fields)
 
