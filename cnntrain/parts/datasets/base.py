@@ -101,7 +101,7 @@ class Images:
     @property
     def description(self) -> Description:
         """What a network has to know about them."""
-        extents = self.targets.shape[1:]
+        extents = () if self.target else self.targets.shape[1:]
         return Description(self.shape, self.classes, math.prod(extents) if extents else 0, self.target)
 
     @property
