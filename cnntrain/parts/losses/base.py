@@ -118,13 +118,13 @@ class Loss(Part):
         """The divisor of the step's summed loss and gradient; adds up over shards. A weighted mean, as in PyTorch."""
         own_targets = self.own_targets(targets)
         if is_map(own_targets):
-            return float(np.dot(weights.astype(np.float64), self._counted(own_targets)))
+            return float(np.dot(weights.astype(np.float64), self.counted(own_targets)))
         factors = self.class_factors(targets)
         if factors is None:
             return float(np.sum(weights, dtype=np.float64))
         return float(np.dot(weights.astype(np.float64), factors))
 
-    def _counted(self, masks: Array) -> Array:
+    def counted(self, masks: Array) -> Array:
         """How many times the pixels of each mask count together, float64 (n,)."""
         factors = np.ones(IGNORED + 1)
         if self.class_weight is not None:
