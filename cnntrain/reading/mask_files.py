@@ -12,7 +12,7 @@ from PIL import Image, ImageFile
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import DataError
 from cnntrain.core.masks import IGNORED
-from cnntrain.reading.pictures import LARGEST, MAX_PIXELS, opened_picture
+from cnntrain.reading.pictures import LARGEST, MAX_PIXELS, Fit, fitted, opened_picture
 
 _NUMBERS = ("1", "L", "P", "I;16", "I;16B", "I;16L", "I")  # Pillow's modes whose pixels are one number
 _MOST_VALUES = 4096  # different ones that are told of a file
@@ -37,16 +37,29 @@ class Meaning:
         return {"classes": self.classes, "colours": colours, "ignored": self.ignored}
 
 
-def read_mask(path: Path, meaning: Meaning, size: tuple[int, int] | None, max_pixels: int = MAX_PIXELS) -> Array:
-    """A mask as uint8 (height, width) of class numbers, IGNORED where a pixel is of none; resized to `size` if given.
+def read_mask(
+    path: Path,
+    meaning: Meaning,
+    size: tuple[int, int] | None,
+    max_pixels: int = MAX_PIXELS,
+    fit: Fit = "stretch",
+) -> Array:
+    """A mask as uint8 (height, width) of class numbers, IGNORED where a pixel is of none; brought to `size` if given.
 
-    Resizing takes the nearest pixel. Raises DataError naming the file and the first pixel that means nothing.
+    That takes the nearest pixel, and what a picture does not fill is IGNORED. Raises DataError naming the file and the
+    first pixel that means nothing.
     """
     with opened_picture(path, max_pixels) as image:
         found = _numbers(image, meaning) if meaning.colours is None else _of_colours(image, meaning)
-    if size is not None and size != found.shape:
-        found = np.asarray(Image.fromarray(found).resize(size[::-1], Image.Resampling.NEAREST))
-    return found
+    if size is None or size == found.shape:
+        return found
+    how = fitted((found.shape[0], found.shape[1]), size, fit)
+    row, column = how.place
+    framed = np.full(size, IGNORED, np.uint8)
+    framed[row : row + how.size[0], column : column + how.size[1]] = np.asarray(
+        Image.fromarray(found).resize(how.size[::-1], Image.Resampling.NEAREST, box=how.box)
+    )
+    return framed
 
 
 def size_of(path: Path) -> tuple[int, int] | None:

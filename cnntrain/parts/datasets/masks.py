@@ -8,7 +8,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -37,6 +37,7 @@ _OF_PICTURES = ("images", "image", "imgs", "img", "pictures", "photos", "JPEGIma
 _OF_MASKS = ("masks", "mask", "labels", "label", "annotations", "SegmentationClass")
 _ENDINGS = ("", "_mask", "-mask", "_label", "_labels", "_segmentation")
 _LOOKED_AT = 50  # masks that `init` reads
+_LONGEST = 512  # side of a picture that `init` proposes
 _NAMED = 3  # files that a message lists
 _MASK_SUFFIXES = frozenset([".png", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm", ".pbm"])  # none that blurs
 _ADVICE = (
@@ -64,8 +65,10 @@ class Masks(PictureFields, _OfClasses):
     A mask holds class numbers from 0 on, in grey or as a palette; or colours, of which `colours` says what they mean,
     one for each class in order, or `voc` for Pascal VOC's palette. Pixels of the value or colour `ignore` are neither
     learned from nor judged. `size`, `channels`, `max_pixels` and `on_bad_image` are those of image_folder; a mask is
-    resized by the nearest pixel.
+    resized by the nearest pixel, and what a letterbox frames is ignored.
     """
+
+    unmistakable: ClassVar[bool] = True
 
     pictures: str | None = None  # folder of pictures
     masks: str | None = None  # folder of masks
@@ -101,13 +104,13 @@ class Masks(PictureFields, _OfClasses):
 
     @classmethod
     def at(cls, path: Path) -> Self | None:
-        """A folder with one of pictures and one of masks, by the names that are usual for them."""
+        """A folder with one of pictures and one of masks, by their usual names; but VOC's, which has boxes."""
         if not path.is_dir():
             return None
         names = subfolders(path)
         pictures = next((name for name in _OF_PICTURES if name in names), None)
         masks = next((name for name in _OF_MASKS if name in names), None)
-        if pictures is None or masks is None:
+        if pictures is None or masks is None or "Annotations" in names:
             return None
         held = list(files_below(path / masks, _MASK_SUFFIXES))
         if not held:
@@ -128,7 +131,9 @@ class Masks(PictureFields, _OfClasses):
         )
         read = sorted(held)[:: -(-len(held) // _LOOKED_AT)]
         found = replace(found, **_told_by(read, masks == "SegmentationClass"))
-        return found.of_pictures([sample[0] for sample, _ in found.labelled_samples("train")])
+        heads = [head for sample in found._samples("train") if (head := header(sample[0]))]
+        grey = bool(heads) and all(head.grey for head in heads)
+        return replace(found, size=_size([(head.height, head.width) for head in heads]), channels=1 if grey else 3)
 
     # -- which files ----------------------------------------------------------------------------------------------
 
@@ -261,9 +266,10 @@ class Masks(PictureFields, _OfClasses):
         size = None if self.size is None else pair(self.size)
 
         def decode_one(sample: Sample) -> Content:
-            return Content(read_mask(sample[1], meaning, size, self.max_pixels))
+            return Content(read_mask(sample[1], meaning, size, self.max_pixels, self.fit))
 
-        settings = {"what": "mask", "size": size, "limit": self.max_pixels, "meaning": meaning.document()}
+        settings: dict[str, Any] = {"what": "mask", "size": size, "fit": self.fit, "limit": self.max_pixels}
+        settings["meaning"] = meaning.document()
         return Recipe(decode_one, settings, "masks")
 
     def _meaning(self) -> Meaning:
@@ -339,6 +345,20 @@ def _told_by(masks: Sequence[Path], voc: bool) -> dict[str, Any]:
     if voc and largest < len(VOC):
         return {"classes": VOC, "ignore": IGNORED}
     return {"classes": max(largest + 1, 2), "ignore": IGNORED if IGNORED in values else "none"}
+
+
+def _size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
+    """The size (height, width) to bring pictures to: their own where it is one that can be halved a few times.
+
+    Else that of the middle picture in multiples of 32, the longer side at most 512.
+    """
+    if not sizes:
+        return None
+    if len(set(sizes)) == 1 and max(sizes[0]) <= _LONGEST and not any(side % 16 for side in sizes[0]):
+        return sizes[0]
+    middle = np.median(np.array(sizes), axis=0)
+    rows, columns = (max(round(float(side)), 1) * 32 for side in middle * min(1, _LONGEST / middle.max()) / 32)
+    return rows, columns
 
 
 def _listed(paths: Sequence[Path]) -> str:

@@ -106,6 +106,11 @@ class Segment(Task):
         optimizer = "optimizer: {type: adamw, lr: 1e-3}"
         return Start(loss, optimizer, ("pixel_accuracy", "mean_iou"), "val/mean_iou", "score for each class", False)
 
+    def network(self, data: Description) -> tuple[str, ...]:
+        """A narrow U-Net, as deep as the sides can be halved."""
+        depth = next((depth for depth in (4, 3, 2) if not any(side % 2**depth for side in data.shape[:2])), 1)
+        return (f"preset: {{type: unet, width: 16, depth: {depth}, norm: batch_norm}} # scores for every pixel",)
+
     # -- answers --------------------------------------------------------------------------------------------------
 
     def answer(self, outputs: Array, data: Description, top: int = 1) -> Answer:  # noqa: ARG002  (all classes are told)
