@@ -80,7 +80,7 @@ class Picture(NamedTuple):
     moves: bool  # whether there are further frames or pages
 
 
-class Fitted(NamedTuple):
+class Placement(NamedTuple):
     """How a picture is brought to a size: the part `box` of it (left, top, right, bottom) becomes `size` pixels of the
     result (height, width), the first of them at `place` (row, column).
     """
@@ -97,7 +97,7 @@ class Fitted(NamedTuple):
         return across, down, self.place[1] - across * left, self.place[0] - down * top
 
 
-def fitted(picture: tuple[int, int], size: tuple[int, int], fit: Fit) -> Fitted:
+def fitted(picture: tuple[int, int], size: tuple[int, int], fit: Fit) -> Placement:
     """How a picture of one (height, width) is brought to another.
 
     stretch     all of it, each side by itself
@@ -107,15 +107,15 @@ def fitted(picture: tuple[int, int], size: tuple[int, int], fit: Fit) -> Fitted:
     height, width = picture
     whole = (0.0, 0.0, float(width), float(height))
     if fit == "stretch":
-        return Fitted(whole, size, (0, 0))
+        return Placement(whole, size, (0, 0))
     if fit == "letterbox":
         scale = min(size[0] / height, size[1] / width)
         rows, columns = (min(max(round(side * scale), 1), most) for side, most in zip(picture, size, strict=True))
-        return Fitted(whole, (rows, columns), ((size[0] - rows) // 2, (size[1] - columns) // 2))
+        return Placement(whole, (rows, columns), ((size[0] - rows) // 2, (size[1] - columns) // 2))
     scale = max(size[0] / height, size[1] / width)
     tall, wide = min(size[0] / scale, height), min(size[1] / scale, width)
     left, top = (width - wide) / 2, (height - tall) / 2
-    return Fitted((left, top, left + wide, top + tall), size, (0, 0))
+    return Placement((left, top, left + wide, top + tall), size, (0, 0))
 
 
 def decode(
