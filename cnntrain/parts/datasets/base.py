@@ -510,6 +510,9 @@ class BoxedPictures(PictureFields):
         kept = [boxes[index] for index in read.kept.tolist()]
         frames = np.array([fitted(one.size, shape, self.fit).frame for one in kept], np.float32)
         records = packed(kept, frames, shape)
+        lost = sum(map(len, kept)) - int((records["labels"] >= 0).sum())
+        if lost:
+            reader.warn(f"{split}: {lost:,} box{'es' * (lost > 1)} beside what fit: {self.fit} shows, left out")
         return Images(read.values, records, called, read.skipped, BOXES, read.names(files))
 
     def _settled(self, split: str, pages: Sequence[Page], places: Mapping[str, int], reader: Reader) -> list[Boxes]:
@@ -523,8 +526,8 @@ class BoxedPictures(PictureFields):
             reader.warn(f"{split}: {line}")
         without, fate = self.unannotated(split)
         if without:
-            count = f"{len(without):,} picture{'s have' if len(without) > 1 else ' has'} no annotation"
-            reader.warn(f"{split}: {count} and {fate}; {without[0]} is the first")
+            count = f"{len(without):,} picture{'s' * (len(without) > 1)} without an annotation"
+            reader.warn(f"{split}: {count}, {fate}; {without[0]} is the first")
         return found
 
 

@@ -85,7 +85,7 @@ class Yolo(BoxedPictures, _Rooted):
 
     def unannotated(self, split: str) -> tuple[Sequence[Path], str]:
         """Pictures without a text file."""
-        return [path for path in self._pictures(split) if not _mark(path).is_file()], "are learned as showing nothing"
+        return [path for path in self._pictures(split) if not _mark(path).is_file()], "learned as showing nothing"
 
     def left_out(self, split: str) -> Counter[str]:
         """Files by suffix that are neither pictures nor labels."""
