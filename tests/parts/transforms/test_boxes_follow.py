@@ -30,6 +30,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("random_crop", {"padding": 6, "size": (40, 50)}),
     ("resize", {"size": (100, 90)}),
     ("resize", {"size": (31, 40)}),
+    ("resize", {"size": (100, 90), "fit_": "letterbox"}),
+    ("resize", {"size": (60, 120), "fit_": "cover"}),
     ("resize", {"size": 24, "interpolation": "nearest"}),
     ("random_resized_crop", {"size": 40, "scale": (0.3, 1.0)}),
     ("random_resized_crop", {"size": 40, "scale": (0.3, 1.0), "interpolation": "nearest"}),
