@@ -109,6 +109,12 @@ def moved(records: Array, move: Move) -> Array:
     return records
 
 
+def things(records: Array) -> Array:
+    """Where the things of each picture are: corners (n, most, 4), NaN where there is none."""
+    found: Array = np.where(records["labels"][..., None] >= 0, records["corners"], np.float32(np.nan))
+    return found
+
+
 def _cut(records: Array, size: tuple[int, int], least_side: float = 0) -> None:
     """Cut boxes off at the borders of pictures of this (height, width), and drop those of which too little is left."""
     whole = records["corners"]

@@ -89,6 +89,9 @@ class Samples:
                 pixels, targets = transform.mix(as_floats(pixels), targets, rng)
                 samples = samples[1:]
             else:
+                if transform.looks and self._following is not None:
+                    things = self._following.things(targets)
+                    transform = transform if things is None else transform.looking(things)
                 targets = self._moved(targets, pixels.shape[1:], transform, position, samples)
                 pixels = _changed(pixels, transform, position, samples, self._seed, self._epoch)
         x[...] = as_floats(pixels)

@@ -77,6 +77,7 @@ def network(loaded: Loaded, description: Description) -> Network:
     _check_mixing(loaded)
     if asked.follows:
         _check_followed(loaded, description.shape)
+    _check_looking(loaded, asked, description)
     try:
         graph = weave(layers(loaded), shapes["eval_transforms"], asked.outputs(description))
     except ValueError as error:
@@ -134,6 +135,19 @@ def _check_followed(loaded: Loaded, stored: Shape) -> None:
                 place = f"data.{name}.{index}"
                 raise problem(loaded, place, f"{transform.name_in_config}: {error}") from error
             shape = transform.output_shape(shape)
+
+
+def _check_looking(loaded: Loaded, asked: Task, description: Description) -> None:
+    """Raise ConfigError at the first transform that goes by where things are, where the data does not say."""
+    for name in ("train_transforms", "eval_transforms"):
+        for index, transform in enumerate(transforms(getattr(loaded.experiment.data, name))):
+            if transform.looks and asked.things(asked.blank(1, description)) is None:
+                raise problem(
+                    loaded,
+                    f"data.{name}.{index}",
+                    f"{transform.name_in_config} goes by boxes around things, and the data has {description.target}: "
+                    "remove it, or take random_resized_crop",
+                )
 
 
 def _check_mixing(loaded: Loaded) -> None:

@@ -31,6 +31,7 @@ class Transform(Part):
     moves_pixels_only: ClassVar[bool] = False
     random: ClassVar[bool] = False  # uses its draws; not allowed among eval_transforms
     displaces: ClassVar[bool] = False  # moves what an image shows, each time elsewhere
+    looks: ClassVar[bool] = False  # goes by where things are in the picture: see `looking`
     on: ClassVar[Literal["image", "pair"]] = "image"  # what it changes; of a pair, see Mixing
 
     def __post_init__(self) -> None:
@@ -67,6 +68,10 @@ class Transform(Part):
     def apply(self, images: Array, draws: Draws) -> Array:
         """The transformed images (n, h, w, c): a new array, or the one given, changed in place or not at all."""
         raise NotImplementedError
+
+    def looking(self, things: Array) -> Self:
+        """This transform for images in which things are there: boxes (n, most, 4), NaN where none is."""
+        return self
 
     def points(self, xy: Array, shape: Shape, draws: Draws) -> Array:
         """Where points (n, k, 2) of what n images of this shape show come to lie: x and y in pixels (core/moves.py).
