@@ -138,9 +138,17 @@ def _check_followed(loaded: Loaded, stored: Shape) -> None:
 
 
 def _check_looking(loaded: Loaded, asked: Task, description: Description) -> None:
-    """Raise ConfigError at the first transform that goes by where things are, where the data does not say."""
+    """Raise ConfigError at the first transform that needs boxes around things, where the data has none."""
     for name in ("train_transforms", "eval_transforms"):
         for index, transform in enumerate(transforms(getattr(loaded.experiment.data, name))):
+            joins = transform.on == "tiles"
+            if joins and (not asked.follows or asked.joined([asked.blank(1, description)] * 2) is None):
+                raise problem(
+                    loaded,
+                    f"data.{name}.{index}",
+                    f"{transform.name_in_config} puts pictures together, and of {description.target} there is no such "
+                    "thing: remove it",
+                )
             if transform.looks and asked.things(asked.blank(1, description)) is None:
                 raise problem(
                     loaded,
@@ -154,14 +162,14 @@ def _check_mixing(loaded: Loaded) -> None:
     """Raise ConfigError where samples would be mixed that must stay as they are."""
     data = loaded.experiment.data
     for index, transform in enumerate(transforms(data.eval_transforms)):
-        if transform.on == "pair":
+        if transform.on != "image":
             raise problem(
                 loaded,
                 f"data.eval_transforms.{index}",
                 f"{transform.name_in_config} mixes samples with each other, and evaluation must see them as they are: "
                 "leave it to train_transforms",
             )
-    mixing = [index for index, transform in enumerate(transforms(data.train_transforms)) if transform.on == "pair"]
+    mixing = [index for index, transform in enumerate(transforms(data.train_transforms)) if transform.on != "image"]
     if mixing and teacher_of(cast(Loss, loaded.experiment.loss)) is not None:
         name = data.train_transforms[mixing[0]].name_in_config
         raise problem(

@@ -92,7 +92,7 @@ class RandomIoUCrop(Transform):
 
 
 def _sees(boxes: Array, things: Array, least: Array) -> Array:
-    """Whether each box (4, n) overlaps one of its things (n, most, 4) whose center it holds enough, or there are none."""
+    """Whether each box (4, n) overlaps one of its things (n, most, 4) whose center it holds enough, or has none."""
     left, top, wide, tall = boxes[..., None]
     x1, y1, x2, y2 = np.moveaxis(things, -1, 0)
     x, y = (x1 + x2) / 2, (y1 + y2) / 2
