@@ -119,6 +119,22 @@ def joined(parts: Sequence[Array]) -> Array:
     return whole
 
 
+def stacked(parts: Sequence[Array]) -> Array:
+    """Targets of several sources one after the other; records are padded to the most boxes that any has."""
+    if len({part.dtype for part in parts}) == 1:
+        return np.concatenate(parts)
+    whole = np.zeros(sum(map(len, parts)), record(max(part["labels"].shape[1] for part in parts)))
+    whole["labels"] = -1
+    start = 0
+    for part in parts:
+        rows, most = whole[start : start + len(part)], part["labels"].shape[1]
+        for name in ("corners", "labels", "roles", "areas", "shown"):
+            rows[name][:, :most] = part[name]
+        rows["size"], rows["frame"] = part["size"], part["frame"]
+        start += len(part)
+    return whole
+
+
 def things(records: Array) -> Array:
     """Where the things of each picture are: corners (n, most, 4), NaN where there is none."""
     found: Array = np.where(records["labels"][..., None] >= 0, records["corners"], np.float32(np.nan))
