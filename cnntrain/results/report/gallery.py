@@ -45,7 +45,7 @@ def chart(shown: Gallery, judged: Judged) -> Chart | None:
         return None
     pictures = [_squared(to_bytes(image)) for image in judged.pixels(positions)]
 
-    def draw(axes: Any) -> None:
+    def render(axes: Any) -> None:
         axes.axis("off")
         for i, (image, lines) in enumerate(zip(pictures, captions, strict=True)):
             left, top = i % _IN_A_ROW * 1.25, -(i // _IN_A_ROW) * 1.75
@@ -55,7 +55,7 @@ def chart(shown: Gallery, judged: Judged) -> Chart | None:
         axes.set_xlim(0, _IN_A_ROW * 1.25 - 0.25)
         axes.set_ylim(-1.75 * _ROWS, 0)
 
-    return Chart(shown.name, shown.title, draw, square=True)
+    return Chart(shown.name, shown.title, render, square=True)
 
 
 def _squared(image: Array) -> Array:
