@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ def pages(path: Path, folders: Sequence[Path]) -> tuple[list[Page], list[str]]:
     try:
         found = strict_json.decode(text_of(path, _LARGEST))
     except ValueError as error:
-        raise DataError(f"{path} is {error}. Fetch or make it again") from error
+        raise DataError(f"{path}: {error}. Fetch or make it again") from error
     if not isinstance(found, dict) or not all(isinstance(found.get(key), list) for key in _KEYS):
         missing = [key for key in _KEYS if not isinstance(found, dict) or not isinstance(found.get(key), list)]
         raise DataError(f"{path} has no list of {missing[0]}, expected images, annotations and categories as COCO has")
@@ -41,6 +41,7 @@ def pages(path: Path, folders: Sequence[Path]) -> tuple[list[Page], list[str]]:
                 f"{where} is of the category {entry.get('category_id')!r}, which is not in the file. Mend it"
             )
         marked[entry["image_id"]].append(_box(entry, names[entry["category_id"]], where))
+    folders = _in_use(images.values(), folders)
     made = [_page(entry, tuple(marked[key]), folders, f"{path}: image {key}") for key, entry in images.items()]
     _check_pictures(made)
     return made, [names[key] for key in sorted(names)]
@@ -93,6 +94,13 @@ def _page(entry: dict[str, Any], boxes: tuple[Marked, ...], folders: Sequence[Pa
     sides = [entry.get(side) for side in ("height", "width")]
     height, width = (0 if side is None else int(number(side, where, "size")) for side in sides)
     return Page(where, picture, boxes, (height, width) if height > 0 and width > 0 else None)
+
+
+def _in_use(images: Iterable[dict[str, Any]], folders: Sequence[Path]) -> list[Path]:
+    """The folders, first the one that has the first picture that is there: where one is missing, it is missed there."""
+    names = [name for entry in images if isinstance(name := entry.get("file_name"), str) and "\0" not in name]
+    first = next((folder for name in names for folder in folders if (folder / name).is_file()), folders[0])
+    return [first, *(folder for folder in folders if folder != first)]
 
 
 def _check_pictures(made: Sequence[Page]) -> None:

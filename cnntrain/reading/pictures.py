@@ -47,7 +47,7 @@ _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 _MAX_CLIP = 40  # the frames of a clip, or the scans of a JPEG, may have this many times the pixels of one picture
 _MAX_BYTES = 2**29  # of a picture file
 _BLOCK = 2**20  # bytes that may be asked for whatever there are
-_FRAME = 114  # the grey around a letterboxed picture, as YOLOv5 has it
+FRAME = 114  # the grey around a letterboxed picture, as YOLOv5 has it
 _BAND = 2**18  # pixels converted at a time where that takes much memory
 _GREY = frozenset(["1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"])  # Pillow's modes without colour
 _ORIENTATION = 274  # the EXIF tag; from 5 on the sides are exchanged
@@ -81,7 +81,7 @@ class Picture(NamedTuple):
     moves: bool  # whether there are further frames or pages
 
 
-class Fitted(NamedTuple):
+class Placement(NamedTuple):
     """How a picture is brought to a size: the part `box` of it (left, top, right, bottom) becomes `size` pixels of the
     result (height, width), the first of them at `place` (row, column).
     """
@@ -98,7 +98,7 @@ class Fitted(NamedTuple):
         return across, down, self.place[1] - across * left, self.place[0] - down * top
 
 
-def fitted(picture: tuple[int, int], size: tuple[int, int], fit: Fit) -> Fitted:
+def fitted(picture: tuple[int, int], size: tuple[int, int], fit: Fit) -> Placement:
     """How a picture of one (height, width) is brought to another.
 
     stretch     all of it, each side by itself
@@ -108,15 +108,15 @@ def fitted(picture: tuple[int, int], size: tuple[int, int], fit: Fit) -> Fitted:
     height, width = picture
     whole = (0.0, 0.0, float(width), float(height))
     if fit == "stretch":
-        return Fitted(whole, size, (0, 0))
+        return Placement(whole, size, (0, 0))
     if fit == "letterbox":
         scale = min(size[0] / height, size[1] / width)
         rows, columns = (min(max(round(side * scale), 1), most) for side, most in zip(picture, size, strict=True))
-        return Fitted(whole, (rows, columns), ((size[0] - rows) // 2, (size[1] - columns) // 2))
+        return Placement(whole, (rows, columns), ((size[0] - rows) // 2, (size[1] - columns) // 2))
     scale = max(size[0] / height, size[1] / width)
     tall, wide = min(size[0] / scale, height), min(size[1] / scale, width)
     left, top = (width - wide) / 2, (height - tall) / 2
-    return Fitted((left, top, left + wide, top + tall), size, (0, 0))
+    return Placement((left, top, left + wide, top + tall), size, (0, 0))
 
 
 def decode(
@@ -382,7 +382,7 @@ def _brought_to(image: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Im
     resized = image.resize((width, height), Image.Resampling.BILINEAR, part.box)
     if (height, width) == size:
         return resized
-    whole = Image.new(image.mode, size[::-1], (_FRAME,) * len(image.getbands()))
+    whole = Image.new(image.mode, size[::-1], (FRAME,) * len(image.getbands()))
     whole.paste(resized, (left, top))
     return whole
 

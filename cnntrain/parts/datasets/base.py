@@ -447,13 +447,13 @@ class BoxedPictures(PictureFields):
 
     # how: letterbox, all of it in a grey frame; stretch each side by itself; cover the size with its middle
     fit: Fit = "letterbox"
-    classes: tuple[str, ...] | None = None  # names of the classes in the order of their numbers; by default the data's
+    names: tuple[str, ...] | None = None  # the classes in the order of their numbers; by default the data's
     on_bad_box: Literal["mend", "error"] = "mend"  # what to do with a box that cannot be as it is
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if self.classes is not None and len(set(self.classes)) != max(len(self.classes), 1):
-            raise ValueError(f"classes must be one or more different names, got {list(self.classes)}")
+        if self.names is not None and len(set(self.names)) != max(len(self.names), 1):
+            raise ValueError(f"names must be one or more different names, got {list(self.names)}")
 
     def pages(self, split: str) -> list[Page]:
         """What is known of each picture of a split. Raises DataError."""
@@ -495,22 +495,25 @@ class BoxedPictures(PictureFields):
 
     def load(self, split: str, reader: Reader = ALONE) -> Images:
         """Read a split: pixels, and records of boxes."""
-        names = tuple(self.classes or self.found_classes())
-        if not 1 <= len(names) <= MAX_CLASSES:
+        called = tuple(self.names or self.found_classes())
+        if not 1 <= len(called) <= MAX_CLASSES:
             raise DataError(
                 f"{self.annotation_files('train')[0]}: no box in the training data, expected some. Add them"
             )
         pages = self.pages(split)
         if not pages:
             raise DataError(f"{self.annotation_files(split)[0].parent}: no picture in {split}, expected some. Add them")
-        boxes = self._settled(split, pages, {name: place for place, name in enumerate(names)}, reader)
+        boxes = self._settled(split, pages, {name: place for place, name in enumerate(called)}, reader)
         files: list[Sample] = [(page.picture,) for page in pages]
         read = decoded(files, self.picture_recipe(), reader)
         shape = read.values.shape[1], read.values.shape[2]
         kept = [boxes[index] for index in read.kept.tolist()]
         frames = np.array([fitted(one.size, shape, self.fit).frame for one in kept], np.float32)
         records = packed(kept, frames, shape)
-        return Images(read.values, records, names, read.skipped, BOXES, read.names(files))
+        lost = sum(map(len, kept)) - int((records["labels"] >= 0).sum())
+        if lost:
+            reader.warn(f"{split}: {lost:,} box{'es' * (lost > 1)} beside what fit: {self.fit} shows, left out")
+        return Images(read.values, records, called, read.skipped, BOXES, read.names(files))
 
     def _settled(self, split: str, pages: Sequence[Page], places: Mapping[str, int], reader: Reader) -> list[Boxes]:
         """The boxes of every picture, after telling what was mended; none of a picture that cannot be read."""
@@ -523,8 +526,8 @@ class BoxedPictures(PictureFields):
             reader.warn(f"{split}: {line}")
         without, fate = self.unannotated(split)
         if without:
-            count = f"{len(without):,} picture{'s have' if len(without) > 1 else ' has'} no annotation"
-            reader.warn(f"{split}: {count} and {fate}; {without[0]} is the first")
+            count = f"{len(without):,} picture{'s' * (len(without) > 1)} without an annotation"
+            reader.warn(f"{split}: {count}, {fate}; {without[0]} is the first")
         return found
 
 

@@ -76,7 +76,7 @@ class Voc(BoxedPictures, _Rooted):
         for place in _places(folder, _PICTURES):
             with reading(place):
                 found += [path for path in sorted(place.iterdir()) if path.suffix.lower() in SUFFIXES]
-        return [path for path in found if path.stem not in known], "are left out"
+        return [path for path in found if path.stem not in known], "left out"
 
     def _root(self) -> Path:
         return on_disk(self.root, _ADVICE, folder=True)

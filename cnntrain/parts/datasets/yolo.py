@@ -39,7 +39,7 @@ class Yolo(BoxedPictures, _Rooted):
     The picture `images/NAME.jpg` has its boxes in `labels/NAME.txt`, or in NAME.txt beside it: a row of class number,
     center x, center y, width and height for each, as shares of the picture's sides. Splits are images/train, images/val
     and images/test, or train/images, val/images (valid) and test/images; without either all is for training. Names of
-    classes are those of data.yaml, obj.names or classes.txt in `root`, or `classes`. A picture without a text file has
+    classes are those of data.yaml, obj.names or classes.txt in `root`, or `names`. A picture without a text file has
     nothing in it, is learned as such and is counted; a text file without a picture is an error.
     """
 
@@ -58,12 +58,12 @@ class Yolo(BoxedPictures, _Rooted):
 
     def pages(self, split: str) -> list[Page]:
         """The pictures below the folder of a split, by path."""
-        names = self.found_classes() if self.classes is None else self.classes
+        called = self.names or self.found_classes()
         found = []
         for picture in self._pictures(split):
             mark = _mark(picture)
             found.append(
-                yolo.page(mark, picture, names) if mark.is_file() else Page(str(picture), picture, shares=True)
+                yolo.page(mark, picture, called) if mark.is_file() else Page(str(picture), picture, shares=True)
             )
         self._check_all_have_pictures(split)
         return found
@@ -77,7 +77,7 @@ class Yolo(BoxedPictures, _Rooted):
         for name in _NAMES:
             if (root / name).is_file():
                 return yolo.names_in(root / name)
-        raise DataError(f"{root} has no names of classes. Add data.yaml or classes.txt, or name them with 'classes'")
+        raise DataError(f"{root} has no names of classes. Add data.yaml or classes.txt, or name them with 'names'")
 
     def annotation_files(self, split: str) -> tuple[Path, ...]:
         """The text files of its pictures."""
@@ -85,7 +85,7 @@ class Yolo(BoxedPictures, _Rooted):
 
     def unannotated(self, split: str) -> tuple[Sequence[Path], str]:
         """Pictures without a text file."""
-        return [path for path in self._pictures(split) if not _mark(path).is_file()], "are learned as showing nothing"
+        return [path for path in self._pictures(split) if not _mark(path).is_file()], "learned as showing nothing"
 
     def left_out(self, split: str) -> Counter[str]:
         """Files by suffix that are neither pictures nor labels."""
