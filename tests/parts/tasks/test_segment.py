@@ -217,3 +217,15 @@ def test_networks_that_do_not_fit(lines: str, message: str) -> None:
     head = "data: {source: {type: shapes, target: mask, size: 16, samples: 8, classes: 2}}\ntrain: {epochs: 1}\n"
     with pytest.raises(ConfigError, match=message):
         build.network(load_text(head + lines, "t.yaml"), Description((16, 16, 3), ("a", "b", "c"), target="mask"))
+
+
+def test_a_contact_sheet_shows_the_masks_after_augmentation(tmp_path: Path) -> None:
+    """The colours of the classes lie over the pictures, and nowhere else in the sheet is anything so red."""
+    code, _, err = call("check", write(tmp_path, CONFIG), "--show-batch", "sheet.png", cwd=tmp_path)
+    assert code == 0, err
+    task: Any = make("tasks", "segment")
+    tints = task.tinted(np.array([[[0, 1, IGNORED, 2]]], np.uint8))
+    assert tints.tolist() == [[[[0, 0, 0, 0], [128, 0, 0, 128], [224, 224, 192, 0], [0, 128, 0, 128]]]]
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        pixels = np.asarray(sheet.convert("RGB")).astype(int)
+    assert ((pixels[..., 0] >= 64) & (pixels[..., 0] > pixels[..., 1] + 40)).any()
