@@ -76,6 +76,9 @@ def network(loaded: Loaded, description: Description) -> Network:
             "give both lists the transforms that change the shape",
         )
     _check_mixing(loaded)
+    if asked.follows:
+        _check_followed(loaded, description.shape)
+    _check_looking(loaded, asked, description)
     try:
         graph = weave(layers(loaded), shapes["eval_transforms"], asked.outputs(description))
     except ValueError as error:
@@ -85,7 +88,7 @@ def network(loaded: Loaded, description: Description) -> Network:
     loss = cast(Loss, experiment.loss)
     try:
         asked.check_loss(loss)
-        loss.check(graph.output_shape, asked.outputs(description), description)
+        loss.check(graph.output_shape, asked.outputs(description), replace(description, shape=graph.input_shape))
     except ValueError as error:
         raise _problem_of_loss(loaded, graph, error) from error
     _check_matches(loaded, graph)
@@ -103,8 +106,8 @@ def network(loaded: Loaded, description: Description) -> Network:
 
 
 def balanced(loaded: Loaded, network: Network, counts: Sequence[int] | None) -> Network:
-    """The network with balanced class weights turned into numbers, from the training samples of each class, if it has
-    such weights.
+    """The network with balanced class weights turned into numbers, from how often each class occurs, if it has such
+    weights.
 
     Raises ConfigError where the loss cannot be balanced by them.
     """
@@ -124,18 +127,52 @@ def _problem_of_loss(loaded: Loaded, graph: Graph, error: ValueError) -> ConfigE
     return ConfigError(Problem(where, str(error)))
 
 
+def _check_followed(loaded: Loaded, stored: Shape) -> None:
+    """Raise ConfigError at the first transform that targets which are places in the picture cannot follow."""
+    for name in ("train_transforms", "eval_transforms"):
+        shape = stored
+        for index, transform in enumerate(transforms(getattr(loaded.experiment.data, name))):
+            try:
+                transform.check_followed(shape)
+            except ValueError as error:
+                place = f"data.{name}.{index}"
+                raise problem(loaded, place, f"{transform.name_in_config}: {error}") from error
+            shape = transform.output_shape(shape)
+
+
+def _check_looking(loaded: Loaded, asked: Task, description: Description) -> None:
+    """Raise ConfigError at the first transform that needs boxes around things, where the data has none."""
+    for name in ("train_transforms", "eval_transforms"):
+        for index, transform in enumerate(transforms(getattr(loaded.experiment.data, name))):
+            joins = transform.on == "tiles"
+            if joins and (not asked.follows or asked.joined([asked.blank(1, description)] * 2) is None):
+                raise problem(
+                    loaded,
+                    f"data.{name}.{index}",
+                    f"{transform.name_in_config} puts pictures together, and of {description.target} there is no such "
+                    "thing: remove it",
+                )
+            if transform.looks and asked.things(asked.blank(1, description)) is None:
+                raise problem(
+                    loaded,
+                    f"data.{name}.{index}",
+                    f"{transform.name_in_config} goes by boxes around things, and the data has {description.target}: "
+                    "remove it, or take random_resized_crop",
+                )
+
+
 def _check_mixing(loaded: Loaded) -> None:
     """Raise ConfigError where samples would be mixed that must stay as they are."""
     data = loaded.experiment.data
     for index, transform in enumerate(transforms(data.eval_transforms)):
-        if transform.on == "pair":
+        if transform.on != "image":
             raise problem(
                 loaded,
                 f"data.eval_transforms.{index}",
                 f"{transform.name_in_config} mixes samples with each other, and evaluation must see them as they are: "
                 "leave it to train_transforms",
             )
-    mixing = [index for index, transform in enumerate(transforms(data.train_transforms)) if transform.on == "pair"]
+    mixing = [index for index, transform in enumerate(transforms(data.train_transforms)) if transform.on != "image"]
     if mixing and teacher_of(cast(Loss, loaded.experiment.loss)) is not None:
         name = data.train_transforms[mixing[0]].name_in_config
         raise problem(

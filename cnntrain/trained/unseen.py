@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from cnntrain.reading.attended import attended
 from cnntrain.reading.decoded import Sample
 from cnntrain.reading.folders import class_name
 from cnntrain.reading.input_files import advised
+from cnntrain.reading.pictures import SUFFIXES, Fit, decode
 
 CHUNK = 1024  # samples that are in memory at a time
 _ROWS = {".npz"}  # files that hold many samples
@@ -45,6 +46,8 @@ class Unseen:
         if type(own) is type(found):
             key = "root" if hasattr(own, "root") else "path"
             found = replace(own, **{key: getattr(found, key)})
+        elif isinstance(own, PictureFields) and isinstance(found, PictureFields):
+            found = cast(Dataset, replace(cast(Any, found), fit=own.fit))
         return found.giving(self.data.shape)
 
     def by_name(self, images: Images, what: str) -> Images:
@@ -103,6 +106,19 @@ class Unseen:
                 yield [name for name, _ in good], np.stack([pixels for _, pixels in good])
 
     @property
+    def fit(self) -> Fit:
+        """How a picture is brought to the network's size."""
+        reader = self._reader()
+        return reader.fit if isinstance(reader, PictureFields) else "stretch"
+
+    def original(self, path: Path) -> Array | None:
+        """The pixels of a picture file at its own size, uint8 (h, w, 3); None for what is no picture file."""
+        reader = self._reader()
+        if not isinstance(reader, PictureFields) or path.suffix.lower() not in SUFFIXES or not path.is_file():
+            return None
+        return decode(path, None, 3, reader.max_pixels).pixels
+
+    @property
     def takes_pictures(self) -> bool:
         """Whether the files it reads are pictures."""
         return isinstance(self._reader(), PictureFields)
@@ -133,8 +149,10 @@ class Unseen:
     def _reader(self) -> ClassFolders:
         """What reads files: the source of training, or one of images where its samples are not files of their own."""
         own = self.trained_on.origins()[0]
-        reader = own if isinstance(own, ClassFolders) else make("datasets", "image_folder", root=".")
-        return cast(ClassFolders, reader.giving(self.data.shape))
+        if isinstance(own, ClassFolders):
+            return own.giving(self.data.shape)
+        alike = {"fit": own.fit, "max_pixels": own.max_pixels} if isinstance(own, PictureFields) else {}
+        return cast(ClassFolders, make("datasets", "image_folder", root=".", **alike).giving(self.data.shape))
 
     def _read(self, samples: Sequence[Sample], reader: ClassFolders, pool: Pool) -> list[Array | DataError]:
         """Each sample from its files, or what is wrong with it; all threads read."""

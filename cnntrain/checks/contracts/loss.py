@@ -9,9 +9,17 @@ import numpy as np
 
 from cnntrain.checks.contracts.base import close, equal, hold
 from cnntrain.core.arrays import Array
-from cnntrain.parts.losses.base import Loss, one_hot
+from cnntrain.core.description import CLASSES, VALUES
+from cnntrain.core.masks import IGNORED, MASKS
+from cnntrain.parts.losses.base import Loss, one_hot, teacher_of
 
-TARGETS = ("labels", "rows")
+TARGETS = ("labels", "rows", "masks")
+
+
+def forms(loss: Loss) -> tuple[str, ...]:
+    """Which of them a loss takes."""
+    flat = TARGETS[:2] if {CLASSES, VALUES} & set(loss.scores) else ()
+    return (*flat, *(("masks",) if MASKS in loss.scores and teacher_of(loss) is None else ()))
 
 
 def run(loss: Loss, outputs: Array, targets: Array, weights: Array, gradient: bool = True) -> tuple[Array, Any]:
@@ -23,8 +31,15 @@ def run(loss: Loss, outputs: Array, targets: Array, weights: Array, gradient: bo
 
 
 def batch(targets: str, dtype: Any = np.float64) -> tuple[Array, Array, Array]:
-    """Outputs (7, 4), labels (7,) or rows of probabilities (7, 4), and weights."""
+    """Outputs (7, 4), labels (7,) or rows of probabilities (7, 4), and weights.
+
+    Or outputs (7, 3, 2, 4) and masks (7, 3, 2).
+    """
     rng = np.random.default_rng(3)
+    if targets == "masks":
+        masks = rng.integers(0, 4, (7, 3, 2)).astype(np.uint8)
+        masks[rng.random(masks.shape) < 0.2] = IGNORED
+        return rng.standard_normal((7, 3, 2, 4)).astype(dtype), masks, rng.uniform(0, 2, 7).astype(dtype)
     outputs = rng.standard_normal((7, 4)).astype(dtype)
     labels, rows = rng.integers(0, 4, 7), rng.dirichlet(np.ones(4), 7).astype(np.float32)
     return outputs, labels if targets == "labels" else rows, rng.uniform(0, 2, 7).astype(dtype)
@@ -58,7 +73,7 @@ def sees_each_sample_alone(loss: Loss, targets: str) -> None:
 
 def takes_labels_as_one_hot_rows(loss: Loss, targets: str) -> None:
     """A label means the row that is 1 there."""
-    if targets == "labels":
+    if targets == "labels" and "labels" in forms(loss):
         outputs, labels, weights = batch("labels")
         direct, rows = run(loss, outputs, labels, weights), run(loss, outputs, one_hot(labels, outputs), weights)
         close(direct[0], rows[0], "labels and one-hot rows have other losses", rtol=1e-13)
@@ -78,7 +93,7 @@ def keeps_what_is_not_finite_in_its_own_sample(loss: Loss, targets: str, bad: fl
     """NaN and infinity among the outputs show in that sample's loss and gradient, and in no other's."""
     for value in (np.nan, np.inf) if bad is None else (bad,):
         outputs, wanted, weights = batch(targets, np.float32)
-        outputs[2, 1] = value
+        outputs[2, 1] = value  # of one class, or of all pixels of a row and all classes
         losses, gradient = run(loss, outputs, wanted, weights)
         hold(not np.isfinite(losses[2]), f"of an output that is {value} it makes the loss {losses[2]}")
         hold(not np.isfinite(gradient[2]).all(), f"of an output that is {value} it makes a finite gradient")
@@ -98,5 +113,6 @@ CHECKS = (
 def subjects(cls: type[Loss]) -> Iterator[tuple[Loss, str]]:
     """What a loss's checks are given: each example's loss, with labels and with rows."""
     for fields in cls.examples:
-        for targets in TARGETS:
-            yield cls(**fields), targets
+        loss = cls(**fields)
+        for targets in forms(loss):
+            yield loss, targets

@@ -16,6 +16,7 @@ from cnntrain.parts.transforms.base import Transform
 
 SHAPE = (8, 12, 3)
 SHAPES = {"to_rgb": (8, 12, 1)}  # of the images a transform does something to, where color ones are left alone
+TONED = {"rand_augment", "trivial_augment_wide"}  # that change brightness, too: their moves have a test of their own
 BEYOND = {"normalize", "scale", "haar", "lcn", "zca_whiten"}  # whose results are not pixels in [0, 1]
 
 
@@ -122,6 +123,54 @@ def measures_the_same_in_any_chunks(transform: Transform) -> None:
         close(array, whole.arrays()[name], f"measured in chunks, {name} is another", rtol=1e-5, atol=1e-6)
 
 
+def points_go_where_pixels_go(transform: Transform) -> None:
+    """What it shows of a bright box lies in the box around the places of its corners, and the middle of that is bright.
+
+    A box lies on, and near, the edges of pixels; filters spread it by as much as they average.
+    """
+    shape = suited(transform).shape[1:]
+    if not transform.points_are_told or transform.name_in_config in TONED:
+        return
+    mirrors = getattr(transform, "mode", "constant") in ("reflect", "symmetric")  # things are seen again in the frame
+    rng = np.random.default_rng(11)
+    height, width = shape[:2]
+    left, top = rng.integers(0, width - 5, 20), rng.integers(0, height - 5, 20)
+    right, bottom = left + rng.integers(4, 6, 20), top + rng.integers(4, 6, 20)
+    images = np.zeros((20, *shape), np.float32)
+    for image, box in zip(images, zip(top, bottom, left, right, strict=True), strict=True):
+        image[box[0] : box[1], box[2] : box[3]] = 1
+    move = transform.follow(shape, draws(range(20)))
+    assert move is not None
+    empty = transform.apply(np.zeros_like(images), draws(range(20)))
+    result = (transform.apply(images, draws(range(20))) - empty).max(axis=-1)
+    corners = move.points(np.stack([left, top, right, top, right, bottom, left, bottom], axis=-1).reshape(20, 4, 2))
+    reach = 1 + np.abs(move.maps[:, :, :2]).sum(axis=2)  # of a filter: a pixel, of before or after
+    low, high = corners.min(axis=1) - reach, corners.max(axis=1) + reach
+    y, x = np.mgrid[: result.shape[1], : result.shape[2]] + 0.5
+    middles = corners.mean(axis=1)
+    for image, (x1, y1), (x2, y2), (middle_x, middle_y) in zip(result, low, high, middles, strict=True):
+        outside = (x < x1) | (x > x2) | (y < y1) | (y > y2)
+        brightest = image[outside].max(initial=0)
+        hold(mirrors or brightest < 0.05, f"a pixel of {brightest:.3g} lies outside the box that it belongs to")
+        row, column = int(np.floor(middle_y)), int(np.floor(middle_x))
+        if 0 <= row < image.shape[0] and 0 <= column < image.shape[1]:
+            hold(image[row, column] > 0.5, f"the middle of a bright box comes out as {image[row, column]:.3g}")
+
+
+def points_are_affine(transform: Transform) -> None:
+    """A point goes where the affine map through three others takes it, whatever else is in the batch."""
+    shape = suited(transform).shape[1:]
+    move = transform.follow(shape, draws(range(20)))
+    if move is None:
+        return
+    points = np.random.default_rng(12).uniform(-3, 15, (20, 7, 2))
+    told = transform.points(points, shape, draws(range(20)))
+    close(told, move.points(points), "its points are no affine map", rtol=0, atol=1e-9)
+    some = transform.points(points[[19, 3]], shape, draws([19, 3]))
+    equal(some, told[[19, 3]], "where a sample's points go depends on its company")
+    hold(move.after == transform.output_shape(shape)[:2], "its move ends in another shape than its images")
+
+
 CHECKS = (
     gives_the_declared_shape_and_the_type_it_got,
     keeps_pixels_in_their_range,
@@ -129,6 +178,8 @@ CHECKS = (
     changes_with_the_epoch_only_if_random,
     is_made_of_its_fields,
     measures_the_same_in_any_chunks,
+    points_go_where_pixels_go,
+    points_are_affine,
 )
 
 

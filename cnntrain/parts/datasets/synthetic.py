@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -15,17 +14,9 @@ from cnntrain.core.description import Description
 from cnntrain.core.errors import DataError
 from cnntrain.core.random import stream
 from cnntrain.core.registry import register
+from cnntrain.ops.shapes import SHAPES
 from cnntrain.parts.datasets.base import Dataset, Images, numbered
 from cnntrain.reading.reader import ALONE, Reader
-
-_SHAPES: dict[str, Callable[[Array, Array], Array]] = {  # whether a point (x, y), y downwards, lies inside
-    "disc": lambda x, y: x * x + y * y < 1,
-    "square": lambda x, y: np.maximum(abs(x), abs(y)) < 0.85,
-    "triangle": lambda x, y: (y < 0.8) & (2 * abs(x) < y + 1),
-    "cross": lambda x, y: (np.minimum(abs(x), abs(y)) < 0.3) & (np.maximum(abs(x), abs(y)) < 1),
-    "ring": lambda x, y: abs(np.hypot(x, y) - 0.75) < 0.25,
-    "bar": lambda x, y: (abs(x) < 0.3) & (abs(y) < 1),
-}
 
 
 @register("synthetic")
@@ -56,8 +47,8 @@ class Synthetic(Dataset):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.pattern == "shapes" and self.classes > len(_SHAPES):
-            raise ValueError(f"there are {len(_SHAPES)} shapes, got {self.classes} classes")
+        if self.pattern == "shapes" and self.classes > len(SHAPES):
+            raise ValueError(f"there are {len(SHAPES)} shapes, got {self.classes} classes")
 
     def splits(self) -> tuple[str, ...]:
         """Train and test."""
@@ -86,7 +77,7 @@ class Synthetic(Dataset):
         return (*((self.size, self.size) if isinstance(self.size, int) else self.size), self.channels)
 
     def _names(self) -> tuple[str, ...]:
-        return tuple(_SHAPES)[: self.classes] if self.pattern == "shapes" else numbered(self.classes)
+        return tuple(SHAPES)[: self.classes] if self.pattern == "shapes" else numbered(self.classes)
 
     def _gratings(self, labels: Array, x: Array, y: Array, rng: np.random.Generator) -> Array:
         angle = math.pi * labels / self.classes
@@ -106,7 +97,7 @@ class Synthetic(Dataset):
         shift_x, shift_y = rng.uniform(-0.3, 0.3, (2, *labels.shape))
         own_x, own_y = (x - shift_x) / radius, (y - shift_y) / radius
         inside = np.zeros(np.broadcast_shapes(labels.shape, x.shape), bool)
-        for label, shape in enumerate(list(_SHAPES.values())[: self.classes]):
+        for label, shape in enumerate(list(SHAPES.values())[: self.classes]):
             chosen = labels[:, 0, 0] == label
             inside[chosen] = shape(own_x[chosen], own_y[chosen])
         return inside * rng.uniform(0.6, 1, labels.shape)

@@ -15,8 +15,9 @@ import numpy as np
 from cnntrain.core import registry
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import VALUES, Description, size_text
-from cnntrain.core.display import Answer, Gallery, Section
+from cnntrain.core.display import Answer, Gallery, Rendering, Section
 from cnntrain.core.errors import printable
+from cnntrain.core.moves import Move
 from cnntrain.core.registry import Part
 
 
@@ -53,7 +54,10 @@ class Measuring(Protocol):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A network's outputs (n, units) for the samples of a split at `indices` (n,), beside their targets."""
+    """What is known of a network's outputs for the samples of a split at `indices` (n,), beside their targets.
+
+    `outputs` are the outputs (n, units) themselves, or what `Task.kept` makes of them.
+    """
 
     data: Description
     split: str
@@ -100,6 +104,8 @@ class Task(Part):
     loss: ClassVar[str]  # the default
     metrics: ClassVar[tuple[str, ...]] = ()  # measured in training unless the config says which
     usual_metrics: ClassVar[tuple[str, ...]]  # what a message proposes
+    renders: ClassVar[bool] = False  # whether answers can be shown on the picture: `rendered` and `compared`
+    follows: ClassVar[bool] = False  # whether targets are places in the picture, to be `moved` with what it shows
 
     # -- which task it is, and what fits it -----------------------------------------------------------------------
 
@@ -170,6 +176,10 @@ class Task(Part):
         labels = self.labels(targets, data)
         return None if labels is None else np.bincount(labels, minlength=len(self.groups(data))).tolist()
 
+    def occurrences(self, targets: Array, data: Description) -> list[int] | None:
+        """How often each class occurs, for balanced class weights: in samples, or whatever a target is made of."""
+        return self.counts(targets, data)
+
     def mixable(self, targets: Array, data: Description) -> Array:
         """Targets in a form that weighted sums can be taken of, for mixup and the like: float rows (n, k)."""
         return targets
@@ -185,6 +195,35 @@ class Task(Part):
     def random(self, n: int, data: Description, rng: np.random.Generator) -> Array:
         """Targets of n samples, which every loss for the task can score; for gradient checks."""
         raise NotImplementedError
+
+    def moved(self, targets: Array, move: Move) -> Array:
+        """Targets (n,) of samples after a transform moved what their pictures show: a new array.
+
+        Asked where `follows` is true. Transforms that move something and cannot say where are then refused.
+        """
+        return targets
+
+    def joined(self, parts: Sequence[Array]) -> Array | None:
+        """Targets (n,) of pictures that were put together, out of the `moved` ones of their parts; the first lead.
+
+        None where targets cannot be put together: transforms that would do so are refused.
+        """
+        return None
+
+    def things(self, targets: Array) -> Array | None:
+        """Where things are in the pictures of targets (n,): boxes (n, most, 4) of x1, y1, x2, y2, NaN where none is.
+
+        None where targets are no boxes. Transforms that look at things need them (`Transform.looks`), and contact
+        sheets draw them.
+        """
+        return None
+
+    def tinted(self, targets: Array) -> Array | None:
+        """Colours that contact sheets lay over pictures: uint8 (n, h, w, 4) of red, green, blue and opacity.
+
+        None where targets do not say something of every pixel.
+        """
+        return None
 
     def names(self, targets: Array, data: Description) -> list[str | None]:
         """What each sample is labelled as, where equal samples should be labelled alike; None where they need not."""
@@ -212,6 +251,10 @@ class Task(Part):
         """What the task adds to a first config for batches of that size."""
         raise NotImplementedError
 
+    def network(self, data: Description) -> tuple[str, ...]:
+        """Lines of YAML below `model:` in a first config; by default none, for the layers that a classifier has."""
+        return ()
+
     # -- answers and judgement ------------------------------------------------------------------------------------
 
     def answer(self, outputs: Array, data: Description, top: int = 1) -> Answer:
@@ -226,9 +269,30 @@ class Task(Part):
         """By metric, the shares of samples that answers get right which do not depend on the picture."""
         return {}
 
+    def rendered(self, picture: Array, outputs: Array, led: Move, data: Description) -> tuple[Rendering, ...]:
+        """What the outputs for one sample say, shown on its picture, uint8 (h, w, 3); the first to be looked at.
+
+        `led` took the picture to where the network saw it. Asked where `renders` is true.
+        """
+        return ()
+
+    def compared(self, picture: Array, outputs: Array, target: Any, led: Move, data: Description) -> Array:
+        """What is true and what the outputs say, shown on copies of a picture side by side: uint8 (h, k * w, 3).
+
+        The target is that of the picture, before it was `led` to the network. Asked where `renders` is true.
+        """
+        raise NotImplementedError
+
     def judged(self, outputs: Array, targets: Array) -> Array:
-        """What an evaluation keeps of each sample for its breakdown: a number, int64 (n,)."""
+        """What an evaluation keeps of each sample for its breakdown: numbers, the first axis the samples, n or none."""
         return np.zeros(len(outputs), np.int64)
+
+    def kept(self, outputs: Array, targets: Array) -> Array:
+        """What a report keeps of each sample: the outputs, or else numbers that take less memory, first axis as above.
+
+        It is `Evaluation.outputs`.
+        """
+        return outputs
 
     def breakdown(self, judged: Array, data: Description) -> dict[str, Any]:
         """Further entries of an evaluation, such as "per_class", that follow from what was `judged`."""
@@ -384,6 +448,11 @@ def recognized(targets: Array, data: Description) -> Task:
 def of_target(data: Description) -> list[Task]:
     """The tasks for data with such targets, by name."""
     return [cls() for cls in registry.parts("tasks").values() if issubclass(cls, Task) and cls.target == data.target]
+
+
+def following(data: Description) -> Task | None:
+    """The task whose targets have to be moved with the pictures of this data; None where they need not."""
+    return next((task for task in of_target(data) if task.follows), None)
 
 
 def told(data: Description) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 
 from cnntrain.config.fields import Positive, Probability, check_fields
 from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.moves import Move
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import Part
 
@@ -30,7 +31,9 @@ class Transform(Part):
     moves_pixels_only: ClassVar[bool] = False
     random: ClassVar[bool] = False  # uses its draws; not allowed among eval_transforms
     displaces: ClassVar[bool] = False  # moves what an image shows, each time elsewhere
-    on: ClassVar[Literal["image", "pair"]] = "image"  # what it changes; of a pair, see Mixing
+    looks: ClassVar[bool] = False  # goes by where things are in the picture: see `looking`
+    on: ClassVar[Literal["image", "pair", "tiles"]] = "image"  # what it changes; of a pair see Mixing, of tiles Joining
+    earlier: ClassVar[int] = 0  # samples before each one in the batch that it is made of, too
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -67,6 +70,42 @@ class Transform(Part):
         """The transformed images (n, h, w, c): a new array, or the one given, changed in place or not at all."""
         raise NotImplementedError
 
+    def looking(self, things: Array) -> Self:
+        """This transform for images in which things are there: boxes (n, most, 4), NaN where none is."""
+        return self
+
+    def points(self, xy: Array, shape: Shape, draws: Draws) -> Array:
+        """Where points (n, k, 2) of what n images of this shape show come to lie: x and y in pixels (core/moves.py).
+
+        It is affine in the points, and draws from `draws`, as they are before `apply`, what `apply` draws. Whoever
+        only changes colours leaves it away.
+        """
+        return xy
+
+    def follow(self, shape: Shape, draws: Draws) -> Move | None:
+        """Where it takes what n images of this shape show; None where everything stays in its place."""
+        if not self.points_are_told:
+            return None
+        height, width = shape[:2]
+        corners = np.array([(0, 0), (width, 0), (0, height)], np.float64)
+        origin, right, lower = np.moveaxis(self.points(np.tile(corners, (len(draws), 1, 1)), shape, draws), 1, 0)
+        maps = np.stack([(right - origin) / width, (lower - origin) / height, origin], axis=-1)
+        rows, columns, _ = self.output_shape(shape)
+        return Move(maps, (height, width), (rows, columns), self.random)
+
+    def check_followed(self, shape: Shape) -> None:
+        """Raise ValueError where it moves what images of this shape show and does not say where."""
+        if not self.points_are_told and (self.displaces or self.output_shape(shape)[:2] != shape[:2]):
+            raise ValueError(
+                "it moves what a picture shows and cannot say where to, so that targets that are places in the picture "
+                "cannot follow. Remove it, or do it to the pictures and their annotations beforehand"
+            )
+
+    @property
+    def points_are_told(self) -> bool:
+        """Whether it says of itself where points go."""
+        return type(self).points is not Transform.points
+
 
 @dataclass(frozen=True)
 class Sometimes(Transform):
@@ -83,10 +122,15 @@ class Sometimes(Transform):
 
     def apply(self, images: Array, draws: Draws) -> Array:
         """Change the chosen ones in place."""
-        chosen = draws.uniform() < self.probability
+        chosen = self.chosen(draws)
         if chosen.any():
             images[chosen] = self.change(images[chosen])
         return images
+
+    def chosen(self, draws: Draws) -> Array:
+        """Which images are changed: bool (n,)."""
+        chosen: Array = draws.uniform() < self.probability
+        return chosen
 
 
 @dataclass(frozen=True)
@@ -98,11 +142,16 @@ class Mixing(Transform):
     with `accumulate` it is the smaller one; `probability` is that of a batch being mixed.
     """
 
-    on: ClassVar[Literal["image", "pair"]] = "pair"
+    on: ClassVar[Literal["image", "pair", "tiles"]] = "pair"
+    earlier: ClassVar[int] = 1
     random: ClassVar[bool] = True
 
     alpha: Positive = 1.0
     probability: Probability = 1.0  # probability that a batch is mixed
+
+    def check_followed(self, shape: Shape) -> None:
+        """Raise ValueError: of places there are no weighted sums."""
+        raise ValueError("it adds up targets by weights, and places in a picture cannot be added up. Remove it")
 
     def mix(self, images: Array, targets: Array, rng: np.random.Generator) -> tuple[Array, Array]:
         """The last n of n + 1 consecutive samples of a batch, each mixed with the one before it; new arrays or views.
@@ -117,6 +166,31 @@ class Mixing(Transform):
 
     def blend(self, images: Array, others: Array, share: float, rng: np.random.Generator) -> tuple[Array, float]:
         """The images (n, h, w, c) mixed with the others, a new array, and the share of them that is left in it."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Joining(Transform):
+    """Base of the transforms that put every sample of a training batch together with some before it in the batch.
+
+    The first ones are put together with the last. Targets are those of all parts.
+    """
+
+    on: ClassVar[Literal["image", "pair", "tiles"]] = "tiles"
+    random: ClassVar[bool] = True
+
+    def check_followed(self, shape: Shape) -> None:
+        """Nothing is wrong: it says where each part goes."""
+
+    def tiles(self, shape: Shape, draws: Draws) -> list[Move]:
+        """Where the n last, and the n that are 1, 2, ... `earlier` before them, are shown in the n results."""
+        raise NotImplementedError
+
+    def join(self, images: Array, draws: Draws) -> Array:
+        """The last n of n + `earlier` consecutive images of a batch, each with those before it; a new array of floats.
+
+        `draws` are those of the n.
+        """
         raise NotImplementedError
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,9 @@ def _difference(trained: Trained, model: bytes) -> float | None:
     theirs = onnx_file.run(model, pixels)
     if theirs is None:
         return None
-    images = Images(pixels, trained.network.task.blank(len(pixels), trained.description), trained.network.classes)
+    data = replace(trained.description, shape=trained.network.graph.input_shape)
+    targets = trained.network.task.blank(len(pixels), data)
+    images = Images(pixels, targets, trained.network.classes, target=data.target)
     _, normalizations = split(trained.transforms)
     ours = trained.engine.outputs(Samples(images, np.arange(len(pixels)), normalizations))
     return float(np.abs(ours - theirs).max() / np.abs(ours).max())
