@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -256,7 +256,7 @@ def _batch(network: Network, rng: np.random.Generator) -> Fixed:
     """Normal inputs; targets that every loss can score; unequal weights."""
     graph = network.graph
     x = rng.standard_normal((SAMPLES, *graph.input_shape))
-    targets = network.task.random(SAMPLES, network.data, rng)
+    targets = network.task.random(SAMPLES, replace(network.data, shape=graph.input_shape), rng)
     if teacher_of(network.loss) is not None:
         targets = beside(targets, rng.standard_normal((SAMPLES, *graph.output_shape)))
     return Fixed(x, targets, rng.uniform(0.5, 1.5, SAMPLES))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     examples=[
         "cnntrain predict runs/quickstart/latest digit.png --top 3",
         "cnntrain predict runs/quickstart/latest photos/ more/*.jpg --csv > answers.csv",
+        "cnntrain predict runs/cells/latest photos/ --draw answers/",
         "cnntrain predict runs/quickstart/latest photos/ -s data.source.max_pixels=50000000",
     ],
 )
@@ -39,6 +40,13 @@ if TYPE_CHECKING:
     help="Read files otherwise than in training: data.source.max_pixels=N. Repeatable.",
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print a table: path, class, every probability.")
+@click.option(
+    "--draw",
+    "folder",
+    type=PATH,
+    metavar="DIR",
+    help="Write what the network says of each picture as PNG files of its size, shown on the picture and by itself.",
+)
 @threads
 @as_json
 @debug
@@ -50,23 +58,28 @@ def command(
     threads: int | None,
     as_csv: bool,
     as_json: bool,
+    folder: Path | None,
 ) -> None:
     """Classify files, those in folders, and the samples of .npz files, each with the probability the network gives it.
 
     Files are read and preprocessed as in training. A picture of another size than the network was trained on is
     resized, its proportions not kept; colour becomes grey or grey colour as the network needs. Light and dark must be
-    as in training: MNIST is white on black. What cannot be read is named at the end, and the others are answered.
+    as in training: MNIST is white on black. Answers that are places in the picture can be shown on it: --draw. What
+    cannot be read is named at the end, and the others are answered.
     """
     from cnntrain.api.model import Model
     from cnntrain.core.console import Console
     from cnntrain.core.errors import DataError, UsageError
     from cnntrain.reading.input_files import without_name
+    from cnntrain.results.renderings import Folder
 
     if as_csv and as_json:
         raise UsageError("--csv and --json are two forms of the same. Choose one")
     failures: list[tuple[str, str]] = []
     with Model(checkpoint, threads=threads, set=sets) as model:
-        answers, unseen = model.trained.answers(paths, top, failures), model.trained.unseen
+        written = None if folder is None else Folder(folder, model.trained.network.task)
+        render = None if written is None else written.write
+        answers, unseen = model.trained.answers(paths, top, failures, render), model.trained.unseen
     asked = len(answers) + len(failures)
     if not answers:
         raise DataError(unseen.refusal(failures, asked))

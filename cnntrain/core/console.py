@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from cnntrain.core.errors import printable
 from cnntrain.core.sparkline import sparkline
-from cnntrain.core.terminal import draw, shown
+from cnntrain.core.terminal import raw, shown
 
 Progress = Literal["auto", "bar", "plain", "none"]
 
@@ -187,7 +187,7 @@ class Console:
         with contextlib.suppress(OSError, ValueError):
             if self._bar is not None:
                 self._bar.clear()
-            draw(text)
+            raw(text)
             if self._bar is not None:
                 self._bar.refresh()
 

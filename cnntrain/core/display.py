@@ -9,6 +9,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from cnntrain.core.arrays import Array
 
 _HALF = 460  # pixels of half a page
@@ -28,6 +30,20 @@ class Answer:
     document: dict[str, Any]
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A picture of an answer, for a PNG file named after the sample.
+
+    suffix   what stands behind the sample's name: "" for what is to be looked at, else a word for it, "mask"
+    pixels   uint8 (h, w, 3); or (h, w), where they are numbers of colours
+    colours  of those numbers, uint8 (k, 3)
+    """
+
+    suffix: str
+    pixels: Array
+    colours: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -68,13 +84,13 @@ class Bars:
 
 @dataclass(frozen=True)
 class Plot:
-    """Lines and bars over two axes, and the same in numbers, for readers who want them or cannot see the drawing."""
+    """Lines and bars over two axes, and the same in numbers, for readers who want them or cannot see the chart."""
 
     name: str  # of its PNG file
     title: str
     labels: tuple[str, str]  # of x and y
     limits: tuple[tuple[float, float], tuple[float, float]]  # of x and y
-    drawn: Sequence[Line | Bars]
+    marks: Sequence[Line | Bars]
     numbers: Table | None = None
 
 
@@ -110,6 +126,28 @@ class Section:
     content: Sequence[Table | Plot | Matrix | Gallery]
     note: str = ""
     half: bool = False
+
+
+def to_bytes(image: Array) -> Array:
+    """An image (h, w, c) of any source as uint8 (h, w) or (h, w, 3): gray unless it has three channels.
+
+    Floats outside [0, 1] are stretched to it, since what they mean is not known.
+    """
+    if image.dtype != np.uint8:
+        low, high = float(image.min()), float(image.max())
+        if low < 0 or high > 1:
+            image = (image - low) / (high - low or 1)
+        image = np.rint(image * 255).astype(np.uint8)
+    if image.shape[-1] == 3:
+        return image
+    gray: Array = image[..., 0] if image.shape[-1] == 1 else image.mean(axis=-1).astype(np.uint8)
+    return gray
+
+
+def coloured(image: Array) -> Array:
+    """The same as uint8 (h, w, 3), grey where it has no colours."""
+    shown = to_bytes(image)
+    return shown if shown.ndim == 3 else np.stack([shown] * 3, axis=-1)
 
 
 def narrow(names: Sequence[str]) -> bool:

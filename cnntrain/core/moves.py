@@ -35,6 +35,16 @@ class Move:
         (a, b, x), (c, d, y) = np.moveaxis(self.maps, 0, -1)[..., None]
         return np.stack([a * xy[..., 0] + b * xy[..., 1] + x, c * xy[..., 0] + d * xy[..., 1] + y], axis=-1)
 
+    def then(self, other: Move) -> Move:
+        """This move, and after it another one."""
+        whole = np.concatenate([self.maps, np.tile([[[0.0, 0.0, 1.0]]], (len(self.maps), 1, 1))], axis=1)
+        return Move(other.maps @ whole, self.before, other.after, self.random or other.random)
+
+    def inverse(self) -> Move:
+        """The move that leads back. Raises numpy.linalg.LinAlgError where everything was moved onto a line."""
+        turned = np.linalg.inv(self.maps[:, :, :2])
+        return Move(np.concatenate([turned, -turned @ self.maps[:, :, 2:]], axis=2), self.after, self.before)
+
     def pixels(self, grids: Array, outside: int) -> Array:
         """Grids of numbers (n, height, width), one for each pixel, moved along: (n, *after), of the type given.
 

@@ -213,6 +213,11 @@ def class_counts(data: Data) -> list[int] | None:
     return data.task.counts(data.train.targets[data.train_indices], data.description)
 
 
+def occurrences(data: Data) -> list[int] | None:
+    """How often each class occurs in training, for balanced weights; None where there are no classes."""
+    return data.task.occurrences(data.train.targets[data.train_indices], data.description)
+
+
 def transforms(parts: tuple[Part, ...]) -> tuple[Transform, ...]:
     """A list of transforms as the config has it."""
     return tuple(cast(Transform, part) for part in parts)

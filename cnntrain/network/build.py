@@ -86,7 +86,7 @@ def network(loaded: Loaded, description: Description) -> Network:
     loss = cast(Loss, experiment.loss)
     try:
         asked.check_loss(loss)
-        loss.check(graph.output_shape, asked.outputs(description), description)
+        loss.check(graph.output_shape, asked.outputs(description), replace(description, shape=graph.input_shape))
     except ValueError as error:
         raise _problem_of_loss(loaded, graph, error) from error
     _check_matches(loaded, graph)
@@ -104,8 +104,8 @@ def network(loaded: Loaded, description: Description) -> Network:
 
 
 def balanced(loaded: Loaded, network: Network, counts: Sequence[int] | None) -> Network:
-    """The network with balanced class weights turned into numbers, from the training samples of each class, if it has
-    such weights.
+    """The network with balanced class weights turned into numbers, from how often each class occurs, if it has such
+    weights.
 
     Raises ConfigError where the loss cannot be balanced by them.
     """

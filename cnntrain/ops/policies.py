@@ -5,42 +5,50 @@ Images are floats (n, h, w, c) in [0, 1] with one channel or three; each has an 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.ops import tones
-from cnntrain.ops.sampling import affine_maps, warp
+from cnntrain.ops.sampling import affine_maps, mapped, warp
 
 ImageOperation = Callable[[Array, Array], Array]
+Maps = Callable[[Array, tuple[int, int]], Array]  # amounts (n,), (height, width) -> maps (n, 2, 3) for `warp`
 
 
-def _shear(images: Array, slopes: Array, axis: int) -> Array:
+def _shear(slopes: Array, axis: int) -> Array:
     """About the upper left corner: torchvision's, which follows the paper's code."""
     none, angles = np.zeros(len(slopes)), np.rad2deg(np.arctan(slopes))
-    shear = (angles, none) if axis == 0 else (none, angles)
-    return warp(images, affine_maps((0, 0), none, (none, none), none + 1, shear), "nearest")
+    return affine_maps((0, 0), none, (none, none), none + 1, (angles, none) if axis == 0 else (none, angles))
 
 
-def _translate(images: Array, pixels: Array, axis: int) -> Array:
+def _translate(pixels: Array, axis: int) -> Array:
     none, whole = np.zeros(len(pixels)), np.trunc(pixels)
-    by = (whole, none) if axis == 0 else (none, whole)
-    return warp(images, affine_maps((0, 0), none, by, none + 1, (none, none)), "nearest")
+    return affine_maps((0, 0), none, (whole, none) if axis == 0 else (none, whole), none + 1, (none, none))
 
 
-def _rotate(images: Array, degrees: Array) -> Array:
-    none, center = np.zeros(len(degrees)), (images.shape[2] / 2, images.shape[1] / 2)
-    return warp(images, affine_maps(center, -degrees, (none, none), none + 1, (none, none)), "nearest")
+def _rotate(degrees: Array, size: tuple[int, int]) -> Array:
+    none = np.zeros(len(degrees))
+    return affine_maps((size[1] / 2, size[0] / 2), -degrees, (none, none), none + 1, (none, none))
+
+
+MOVING: dict[str, Maps] = {  # the operations that move what an image shows
+    "shear_x": lambda by, _: _shear(by, 0),
+    "shear_y": lambda by, _: _shear(by, 1),
+    "translate_x": lambda by, _: _translate(by, 0),
+    "translate_y": lambda by, _: _translate(by, 1),
+    "rotate": _rotate,
+}
+
+
+def _warped(name: str) -> ImageOperation:
+    return lambda images, by: warp(images, MOVING[name](by, images.shape[1:3]), "nearest")
 
 
 OPERATIONS: dict[str, ImageOperation] = {
     "identity": lambda images, _: images,
-    "shear_x": lambda images, by: _shear(images, by, 0),
-    "shear_y": lambda images, by: _shear(images, by, 1),
-    "translate_x": lambda images, by: _translate(images, by, 0),
-    "translate_y": lambda images, by: _translate(images, by, 1),
-    "rotate": _rotate,
+    **{name: _warped(name) for name in MOVING},
     "brightness": lambda images, by: tones.brightness(images, 1 + by),
     "color": lambda images, by: tones.saturation(images, 1 + by),
     "contrast": lambda images, by: tones.contrast(images, 1 + by),
@@ -61,11 +69,28 @@ def augment(images: Array, which: Array, strength: Array, negative: Array, magni
     `magnitudes` has for each operation its magnitude at every strength (n,) from 0 on; where `negative` (n,) says so
     and the operation is signed, it counts the other way.
     """
-    for index, (name, operation) in enumerate(OPERATIONS.items()):
+    for name, chosen, amount in _drawn(which, strength, negative, magnitudes):
+        images[chosen] = OPERATIONS[name](images[chosen], amount)
+    return images
+
+
+def carry(
+    xy: Array, size: tuple[int, int], which: Array, strength: Array, negative: Array, magnitudes: dict[str, Array]
+) -> Array:
+    """Where `augment` takes points (n, k, 2) of images of that (height, width): a new array."""
+    moved = xy.astype(np.float64)
+    for name, chosen, amount in _drawn(which, strength, negative, magnitudes):
+        if name in MOVING:
+            moved[chosen] = mapped(MOVING[name](amount, size), moved[chosen])
+    return moved
+
+
+def _drawn(
+    which: Array, strength: Array, negative: Array, magnitudes: dict[str, Array]
+) -> Iterator[tuple[str, Array, Array]]:
+    """Each operation that was drawn, the images it was drawn for, and how much of it each of them gets."""
+    for index, name in enumerate(OPERATIONS):
         chosen = np.flatnonzero(which == index)
         if len(chosen) and name != "identity":
             amount = magnitudes[name][strength[chosen]]
-            if name in SIGNED:
-                amount = np.where(negative[chosen], -amount, amount)
-            images[chosen] = operation(images[chosen], amount)
-    return images
+            yield name, chosen, np.where(negative[chosen], -amount, amount) if name in SIGNED else amount

@@ -81,6 +81,14 @@ def warp(images: Array, maps: Array, interpolation: Interpolation) -> Array:
     return result
 
 
+def mapped(maps: Array, xy: Array) -> Array:
+    """Points (n, k, 2) of inputs, where `warp` through these maps (n, 2, 3) takes them: float64 (n, k, 2)."""
+    (a, b, right), (c, d, down) = np.moveaxis(maps, 0, -1)[..., None]
+    x, y, scale = xy[..., 0] - right, xy[..., 1] - down, a * d - b * c
+    moved: Array = np.stack([d * x - b * y, a * y - c * x], axis=-1) / scale[..., None]
+    return moved
+
+
 def blur(images: Array, weights: Array) -> Array:
     """Images (n, h, w, c) averaged along height and width by weights (n or 1, taps), taps odd; a new array.
 

@@ -5,7 +5,8 @@ Preprocessing is the checkpoint's own, through the loader that validation used w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -16,8 +17,10 @@ from cnntrain.core import blas, machine, scale
 from cnntrain.core.arrays import Array
 from cnntrain.core.console import Console
 from cnntrain.core.description import Description
-from cnntrain.core.display import Answer
+from cnntrain.core.display import Answer, Rendering, coloured
 from cnntrain.core.errors import CheckpointError, DataError, UsageError
+from cnntrain.core.moves import Move
+from cnntrain.core.random import Draws
 from cnntrain.core.registry import Part, make
 from cnntrain.data import build_data
 from cnntrain.data.build_data import Data
@@ -35,9 +38,12 @@ from cnntrain.parts.tasks.base import told
 from cnntrain.reading.reader import CACHE, Reader
 from cnntrain.rundir.checkpoint import find, read
 from cnntrain.trained import saved
+from cnntrain.trained.gathered import Gathered
 from cnntrain.trained.own import Own
 from cnntrain.trained.per_value import PerValue
 from cnntrain.trained.unseen import Unseen, usual_split
+
+_HELD = 2**26  # outputs that are in memory at a time, 256 MB
 
 
 class Trained:
@@ -104,16 +110,13 @@ class Trained:
             build_data.check_split(self.loaded, chosen, images, indices, source)
             images = self.unseen.by_name(images, f"the {chosen} split")
             self.check_scale(images.pixels, f"the {chosen} split")
-        judged = np.zeros(len(indices), np.int64)
-
-        def collect(start: int, outputs: Array, targets: Array) -> None:
-            judged[start : start + len(outputs)] = self.network.task.judged(outputs, targets)
-
-        values = self.tally.values(self.engine.evaluate(Samples(images, indices, self.transforms), collect))
+        judged = Gathered(self.network.task.judged, len(indices))
+        vector = self.engine.evaluate(Samples(images, indices, self.transforms), judged.add)
+        values = self.tally.values(vector)
         where = {"checkpoint": str(self.path), "weights": self.weights} | (
             {} if place is None else {"data": str(place)}
         )
-        further = self.network.task.breakdown(judged, self.description)
+        further = self.network.task.breakdown(judged.rows, self.description)
         return where | {"split": chosen, "samples": len(indices)} | values | further
 
     def _split(self, split: str) -> tuple[Images, Array]:
@@ -216,16 +219,39 @@ class Trained:
         return [{"path": name} | answer.document for name, answer in self.answers(paths, top, failures)]
 
     def answers(
-        self, paths: Sequence[Path], top: int = 1, failures: list[tuple[str, str]] | None = None
+        self,
+        paths: Sequence[Path],
+        top: int = 1,
+        failures: list[tuple[str, str]] | None = None,
+        show: Callable[[str, Sequence[Rendering]], None] | None = None,
     ) -> list[tuple[str, Answer]]:
-        """The samples that `predict` tells of, by name, each with the task's answer in all its forms."""
+        """The samples that `predict` tells of, by name, each with the task's answer in all its forms.
+
+        `show` is given the renderings of each, by name.
+        """
         answers: list[tuple[str, Answer]] = []
         found = [] if failures is None else failures
         for names, pixels in self.unseen.samples(paths, self.engine.pool, found):
-            answers += zip(names, self.answers_to(pixels, top), strict=True)
+            for start in range(0, len(pixels), self._most):
+                part = slice(start, start + self._most)
+                for name, image, outputs in zip(names[part], pixels[part], self.outputs(pixels[part]), strict=True):
+                    answers.append((name, self.network.task.answer(outputs, self.description, top)))
+                    if show is not None:
+                        show(name, self.rendered(name, image, outputs))
         if failures is None and found:
             raise DataError(self.unseen.refusal(found, len(answers) + len(found)))
         return answers
+
+    @property
+    def _most(self) -> int:
+        """How many samples' outputs are held at a time."""
+        return max(1, _HELD // math.prod(self.network.graph.output_shape))
+
+    def rendered(self, name: str, image: Array, outputs: Array) -> tuple[Rendering, ...]:
+        """The task's renderings of its outputs on the picture file of this name, or else on the image as stored."""
+        original = self.unseen.original(Path(name))
+        picture = coloured(image) if original is None else original
+        return self.network.task.rendered(picture, outputs, self.led(picture.shape[:2]), self.description)
 
     def answers_to(self, pixels: Array, top: int = 1) -> list[Answer]:
         """The task's answers for images (n, h, w, c) as they are stored."""
@@ -234,6 +260,17 @@ class Trained:
     def outputs(self, pixels: Array) -> Array:
         """The network's outputs (n, *shape) for images (n, h, w, c) as they are stored."""
         return self.engine.outputs(self._samples(pixels))
+
+    def led(self, size: tuple[int, int]) -> Move:
+        """Where the network sees what a picture (height, width) shows: resized as files are, then transformed."""
+        shape = self.description.shape
+        scale = np.array([[[shape[1] / size[1], 0, 0], [0, shape[0] / size[0], 0]]])
+        move = Move(scale, size, (shape[0], shape[1]))
+        for position, transform in enumerate(self.transforms):
+            step = transform.follow(shape, Draws(0, "transform", (0, position), np.zeros(1, np.int64)))
+            move = move if step is None else move.then(step)
+            shape = transform.output_shape(shape)
+        return move
 
     def probabilities(self, pixels: Array) -> Array:
         """Class probabilities (n, classes) of images (n, h, w, c) as they are stored; the softmax of the outputs."""

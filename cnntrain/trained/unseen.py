@@ -22,6 +22,7 @@ from cnntrain.parts.datasets.base import ClassFolders, Dataset, Images, PictureF
 from cnntrain.parts.tasks.base import Task
 from cnntrain.reading.decoded import Sample
 from cnntrain.reading.input_files import advised
+from cnntrain.reading.pictures import SUFFIXES, decode
 
 CHUNK = 1024  # samples that are in memory at a time
 _ROWS = {".npz"}  # files that hold many samples
@@ -85,6 +86,13 @@ class Unseen:
             good = [(name, one) for name, one in zip(names, read, strict=True) if not isinstance(one, DataError)]
             if good:
                 yield [name for name, _ in good], np.stack([pixels for _, pixels in good])
+
+    def original(self, path: Path) -> Array | None:
+        """The pixels of a picture file at its own size, uint8 (h, w, 3); None for what is no picture file."""
+        reader = self._reader()
+        if not isinstance(reader, PictureFields) or path.suffix.lower() not in SUFFIXES or not path.is_file():
+            return None
+        return decode(path, None, 3, reader.max_pixels).pixels
 
     @property
     def takes_pictures(self) -> bool:

@@ -82,7 +82,7 @@ def make_job(loaded: Loaded, threads: int | None, console: Console, check: Prech
     data = build_data.read_data(loaded, reader(threads, console))
     if network is None or data.description != description:
         network = build.network(loaded, data.description)
-    network = build.balanced(loaded, network, build_data.class_counts(data))
+    network = build.balanced(loaded, network, build_data.occurrences(data))
     check(loaded, network, usable)
     build_data.check_targets(loaded, data)
     data = learn(loaded, data, usable)

@@ -13,6 +13,7 @@ import numpy as np
 from cnntrain.config.fields import NonNegative, Positive, check_fields
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.description import CLASSES, VALUES, Description
+from cnntrain.core.masks import IGNORED, MASKS
 from cnntrain.core.registry import Part
 
 
@@ -22,6 +23,9 @@ class Loss(Part):
 
     Labels are integers (n,), targets are floats of the outputs' shape (n, units); a loss takes either, since labels
     mean the same as their one-hot rows. The value of a step is sum(weights * losses) / normalizer over the whole step.
+    A loss that scores masks as well is given outputs (n, height, width, units) and masks (n, height, width), and takes
+    every pixel for a sample of its own, but for those that are IGNORED: the mean is over all other pixels of the step,
+    as with PyTorch's `ignore_index`.
 
     `weight` multiplies the loss. `class_weight` holds a factor c for every class: a sample of class k counts c_k times,
     and one with a row t of shares counts sum_k t_k c_k times, both in the sum and in the normalizer, which makes it
@@ -51,20 +55,40 @@ class Loss(Part):
         return (self,)
 
     def check(self, outputs: Shape, units: int, data: Description) -> None:
-        """Raise ValueError where outputs of this shape cannot be scored against such data, which needs `units`."""
-        if len(outputs) != 1:
+        """Raise ValueError where outputs of this shape cannot be scored against such data, which needs `units`.
+
+        `data.shape` is that of a sample as the network gets it.
+        """
+        if data.target == MASKS:
+            self._check_map(outputs, units, data)
+        elif len(outputs) != 1:
             raise ValueError(
                 f"{self.name_in_config} needs features, got {outputs}: put flatten or global_avg_pool before"
             )
-        if outputs[0] != units:
+        elif outputs[0] != units:
             raise ValueError(
                 f"the network ends with {outputs[0]} outputs, the data has {units} {data.target}: give the last dense "
                 "layer 'units: auto'"
             )
-        if self.class_weight is not None and data.target != CLASSES:
+        if self.class_weight is not None and data.target not in (CLASSES, MASKS):
             raise ValueError(f"class_weight needs classes, the data has {data.target}: leave it out")
         if isinstance(self.class_weight, tuple) and len(self.class_weight) != units:
             raise ValueError(f"class_weight has {len(self.class_weight)} factors, the data has {units} classes")
+
+    def _check_map(self, outputs: Shape, units: int, data: Description) -> None:
+        """Raise ValueError where outputs are not scores for every pixel."""
+        size = "x".join(map(str, data.shape[:2]))
+        if len(outputs) != 3 or outputs[:2] != data.shape[:2]:
+            found = "x".join(map(str, outputs)) if len(outputs) == 3 else f"{math.prod(outputs)} features"
+            raise ValueError(
+                f"{self.name_in_config} of masks needs scores for each of {size} pixels, the network ends with "
+                f"{found}: keep the size, as the preset unet does"
+            )
+        if outputs[2] != units:
+            raise ValueError(
+                f"the network ends with {outputs[2]} scores for each pixel, the data has {units} classes: give the "
+                "last convolution 'filters: auto'"
+            )
 
     def wrong_targets(self, targets: Array) -> Array:
         """Which target values it is not defined on, bool, of their shape: NaN, infinite, or out of `target_range`."""
@@ -92,10 +116,23 @@ class Loss(Part):
 
     def normalizer(self, targets: Array, weights: Array) -> float:
         """The divisor of the step's summed loss and gradient; adds up over shards. A weighted mean, as in PyTorch."""
+        own_targets = self.own_targets(targets)
+        if is_map(own_targets):
+            return float(np.dot(weights.astype(np.float64), self._counted(own_targets)))
         factors = self.class_factors(targets)
         if factors is None:
             return float(np.sum(weights, dtype=np.float64))
         return float(np.dot(weights.astype(np.float64), factors))
+
+    def _counted(self, masks: Array) -> Array:
+        """How many times the pixels of each mask count together, float64 (n,)."""
+        factors = np.ones(IGNORED + 1)
+        if self.class_weight is not None:
+            assert self.class_weight != "balanced", "fit was not called"
+            factors[: len(self.class_weight)] = self.class_weight
+        factors[IGNORED] = 0
+        result: Array = factors[masks].reshape(len(masks), -1).sum(axis=1)
+        return result
 
     def class_factors(self, targets: Array) -> Array | None:
         """How many times each sample counts by its class, float64 (n,); None where all count once."""
@@ -111,8 +148,11 @@ class Loss(Part):
         """Write the samples' losses (n,), unweighted, and unless it is None the gradient of sum(weights * losses).
 
         outputs (n, units) in the engine's dtype, never written; targets (n,) integers or (n, units) floats;
-        weights (n,). Neither is divided by the normalizer.
+        weights (n,). Neither is divided by the normalizer. Of masks, a sample's loss is the sum over its pixels.
         """
+        if is_map(targets):
+            self.score_map(outputs, targets, weights, losses, d_outputs)
+            return
         factors = self.class_factors(targets) if self.class_weight is not None and not self.scores_classes else None
         scale: Any = self.weight if factors is None else (self.weight * factors).astype(outputs.dtype)
         scaled = factors is not None or self.weight != 1
@@ -123,6 +163,26 @@ class Loss(Part):
     def score(self, outputs: Array, targets: Array, weights: Array, losses: Array, d_outputs: Array | None) -> None:
         """What `__call__` does, apart from `weight` and class weights, which are in `weights` already."""
         raise NotImplementedError
+
+    def score_map(self, outputs: Array, masks: Array, weights: Array, losses: Array, d_outputs: Array | None) -> None:
+        """What `__call__` does for outputs (n, h, w, units) and masks (n, h, w): every pixel by itself.
+
+        An output that is not finite shows in the loss of its sample even where the pixel does not count.
+        """
+        n, units = len(outputs), outputs.shape[-1]
+        labels = masks.reshape(-1)
+        counts = labels != IGNORED
+        each = np.empty((n, labels.size // n), losses.dtype)
+        self(
+            outputs.reshape(-1, units),
+            np.where(counts, labels, 0).astype(np.intp),
+            np.repeat(weights, each.shape[1]) * counts,
+            each.reshape(-1),
+            None if d_outputs is None else d_outputs.reshape(-1, units),
+        )
+        with np.errstate(invalid="ignore"):
+            each *= counts.reshape(n, -1)
+        np.sum(each, axis=1, out=losses)
 
 
 @dataclass(frozen=True)
@@ -176,6 +236,11 @@ def logits_of(targets: Array) -> Array | None:
 def own(targets: Array) -> Array:
     """Targets without the teacher's logits that lie beside them."""
     return targets if logits_of(targets) is None else targets[OWN]
+
+
+def is_map(targets: Array) -> bool:
+    """Whether targets are masks (n, h, w), with a class for every pixel, rather than labels or rows of numbers."""
+    return targets.ndim == 3 and targets.dtype.kind == "u"
 
 
 def one_hot(targets: Array, like: Array) -> Array:

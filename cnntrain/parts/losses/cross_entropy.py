@@ -10,6 +10,7 @@ import numpy as np
 from cnntrain.config.fields import Rate
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import CLASSES
+from cnntrain.core.masks import MASKS
 from cnntrain.core.registry import register
 from cnntrain.parts.losses.base import Loss, one_hot
 
@@ -37,7 +38,7 @@ class CrossEntropy(Loss):
         {"class_weight": (0.5, 2.0, 1.0, 0.25), "label_smoothing": 0.2, "weight": 1.5},
     )
     scores_classes: ClassVar[bool] = True
-    scores: ClassVar[tuple[str, ...]] = (CLASSES,)
+    scores: ClassVar[tuple[str, ...]] = (CLASSES, MASKS)
     from_logits: ClassVar[bool] = True
 
     label_smoothing: Rate = 0.0  # share of the target that is spread evenly over all classes

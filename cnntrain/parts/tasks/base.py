@@ -15,7 +15,7 @@ import numpy as np
 from cnntrain.core import registry
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import VALUES, Description, size_text
-from cnntrain.core.display import Answer, Gallery, Section
+from cnntrain.core.display import Answer, Gallery, Rendering, Section
 from cnntrain.core.errors import printable
 from cnntrain.core.moves import Move
 from cnntrain.core.registry import Part
@@ -54,7 +54,10 @@ class Measuring(Protocol):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A network's outputs (n, units) for the samples of a split at `indices` (n,), beside their targets."""
+    """What is known of a network's outputs for the samples of a split at `indices` (n,), beside their targets.
+
+    `outputs` are the outputs (n, units) themselves, or what `Task.kept` makes of them.
+    """
 
     data: Description
     split: str
@@ -65,7 +68,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Explained:
-    """Samples whose answer is to be traced to places in the picture: positions (n,), the output asked about (n,)."""
+    """Samples whose answer is to be explained by places in the picture: positions (n,), the output asked about (n,)."""
 
     positions: Array
     outputs: Array
@@ -101,6 +104,7 @@ class Task(Part):
     loss: ClassVar[str]  # the default
     metrics: ClassVar[tuple[str, ...]] = ()  # measured in training unless the config says which
     usual_metrics: ClassVar[tuple[str, ...]]  # what a message proposes
+    renders: ClassVar[bool] = False  # whether answers can be shown on the picture: `rendered` and `compared`
     follows: ClassVar[bool] = False  # whether targets are places in the picture, to be `moved` with what it shows
 
     # -- which task it is, and what fits it -----------------------------------------------------------------------
@@ -172,6 +176,10 @@ class Task(Part):
         labels = self.labels(targets, data)
         return None if labels is None else np.bincount(labels, minlength=len(self.groups(data))).tolist()
 
+    def occurrences(self, targets: Array, data: Description) -> list[int] | None:
+        """How often each class occurs, for balanced class weights: in samples, or whatever a target is made of."""
+        return self.counts(targets, data)
+
     def mixable(self, targets: Array, data: Description) -> Array:
         """Targets in a form that weighted sums can be taken of, for mixup and the like: float rows (n, k)."""
         return targets
@@ -231,9 +239,30 @@ class Task(Part):
         """Metrics that an evaluation always has, beside those of training; not computed in training steps."""
         raise NotImplementedError
 
+    def rendered(self, picture: Array, outputs: Array, led: Move, data: Description) -> tuple[Rendering, ...]:
+        """What the outputs for one sample say, shown on its picture, uint8 (h, w, 3); the first to be looked at.
+
+        `led` took the picture to where the network saw it. Asked where `renders` is true.
+        """
+        return ()
+
+    def compared(self, picture: Array, outputs: Array, target: Any, led: Move, data: Description) -> Array:
+        """What is true and what the outputs say, shown on copies of a picture side by side: uint8 (h, k * w, 3).
+
+        The target is that of the picture, before it was `led` to the network. Asked where `renders` is true.
+        """
+        raise NotImplementedError
+
     def judged(self, outputs: Array, targets: Array) -> Array:
-        """What an evaluation keeps of each sample for its breakdown: a number, int64 (n,)."""
+        """What an evaluation keeps of each sample for its breakdown: numbers, the first axis the samples, n or none."""
         return np.zeros(len(outputs), np.int64)
+
+    def kept(self, outputs: Array, targets: Array) -> Array:
+        """What a report keeps of each sample: the outputs, or else numbers that take less memory, first axis as above.
+
+        It is `Evaluation.outputs`.
+        """
+        return outputs
 
     def breakdown(self, judged: Array, data: Description) -> dict[str, Any]:
         """Further entries of an evaluation, such as "per_class", that follow from what was `judged`."""
@@ -275,7 +304,7 @@ class Task(Part):
         raise NotImplementedError
 
     def explained(self, evaluation: Evaluation, right: int, wrong: int) -> Explained | None:
-        """Some right and wrong answers to be traced in the picture; None where an answer is not that of one output."""
+        """Some right and wrong answers to be explained; None where an answer is not that of one output."""
         return None
 
 

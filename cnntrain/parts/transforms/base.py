@@ -116,10 +116,15 @@ class Sometimes(Transform):
 
     def apply(self, images: Array, draws: Draws) -> Array:
         """Change the chosen ones in place."""
-        chosen = draws.uniform() < self.probability
+        chosen = self.chosen(draws)
         if chosen.any():
             images[chosen] = self.change(images[chosen])
         return images
+
+    def chosen(self, draws: Draws) -> Array:
+        """Which images are changed: bool (n,)."""
+        chosen: Array = draws.uniform() < self.probability
+        return chosen
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,12 @@ class CenterCrop(Transform):
         result[:, to_rows, to_columns] = images[:, from_rows, from_columns]
         return result
 
+    def points(self, xy: Array, shape: Shape, draws: Draws) -> Array:  # noqa: ARG002  (nothing is random here)
+        """Counted from where the crop begins."""
+        (down, top), (right, left) = map(_middle, shape[:2], pair(self.size))
+        moved: Array = xy + np.array([right.start - left.start, down.start - top.start])
+        return moved
+
 
 def _middle(size: int, out: int) -> tuple[slice, slice]:
     """Along one axis: which part of the crop is filled, and with which part of the image."""

@@ -54,5 +54,11 @@ class Pad(Transform):
         top, bottom, left, right = self._sides()
         return np.pad(images, ((0, 0), (top, bottom), (left, right), (0, 0)), self.mode)
 
+    def points(self, xy: Array, shape: Shape, draws: Draws) -> Array:  # noqa: ARG002  (nothing is random here)
+        """Moved by the frame above and on the left."""
+        top, _, left, _ = self._sides()
+        moved: Array = xy + np.array([left, top])
+        return moved
+
     def _sides(self) -> tuple[int, int, int, int]:
         return (self.padding,) * 4 if isinstance(self.padding, int) else self.padding

@@ -12,7 +12,7 @@ from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
 from cnntrain.ops import tones
-from cnntrain.ops.policies import OPERATIONS, augment
+from cnntrain.ops.policies import OPERATIONS, augment, carry
 from cnntrain.parts.transforms.base import Transform
 
 STRENGTHS = 31
@@ -47,6 +47,14 @@ class RandAugment(Transform):
             which = draws.integers(len(OPERATIONS))
             images = augment(images, which, strength, draws.uniform() < 0.5, table)
         return images
+
+    def points(self, xy: Array, shape: Shape, draws: Draws) -> Array:
+        """Moved by one operation after the other."""
+        table, strength = magnitudes(*shape[:2]), np.full(len(xy), self.magnitude)
+        for _ in range(self.operations):
+            which = draws.integers(len(OPERATIONS))
+            xy = carry(xy, (shape[0], shape[1]), which, strength, draws.uniform() < 0.5, table)
+        return xy
 
 
 def magnitudes(height: int, width: int) -> dict[str, Array]:

@@ -8,10 +8,10 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from cnntrain.config.fields import NonNegative, Positive, Probability, Range
-from cnntrain.core.arrays import Array
+from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
-from cnntrain.ops.sampling import Interpolation, affine_maps, warp
+from cnntrain.ops.sampling import Interpolation, affine_maps, mapped, warp
 from cnntrain.parts.transforms.base import Transform
 
 
@@ -47,10 +47,16 @@ class RandomAffine(Transform):
 
     def apply(self, images: Array, draws: Draws) -> Array:
         """The mapped images, a new array."""
-        height, width = images.shape[1:3]
+        return warp(images, self._maps(images.shape[1:], draws), self.interpolation)
+
+    def points(self, xy: Array, shape: Shape, draws: Draws) -> Array:
+        """Mapped as the images are."""
+        return mapped(self._maps(shape, draws), xy)
+
+    def _maps(self, shape: Shape, draws: Draws) -> Array:
+        height, width, _ = shape
         angle = draws.uniform(-self.degrees, self.degrees)
         most = self.translate[0] * width, self.translate[1] * height
         move_x, move_y = (np.rint(draws.uniform(-limit, limit)) for limit in most)
         scale, shear = draws.uniform(*self.scale), draws.uniform(-self.shear, self.shear)
-        maps = affine_maps((width / 2, height / 2), angle, (move_x, move_y), scale, (shear, np.zeros(len(images))))
-        return warp(images, maps, self.interpolation)
+        return affine_maps((width / 2, height / 2), angle, (move_x, move_y), scale, (shear, np.zeros(len(draws))))

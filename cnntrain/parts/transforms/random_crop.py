@@ -47,11 +47,22 @@ class RandomCrop(Transform):
         """The crops, a new array of the dtype given."""
         n, height, width, channels = images.shape
         rows, columns, _ = self.output_shape((height, width, channels))
-        pad = self.padding
-        top = draws.integers(height + 2 * pad - rows + 1) - pad  # where the crop begins in the image itself
-        left = draws.integers(width + 2 * pad - columns + 1) - pad
+        top, left = self._places((height, width, channels), draws)
         crops = np.zeros((n, rows, columns, channels), images.dtype)
         for crop, image, y, x in zip(crops, images, top.tolist(), left.tolist(), strict=True):
             inside = image[max(y, 0) : y + rows, max(x, 0) : x + columns]  # copying no frame is what makes it fast
             crop[max(-y, 0) :, max(-x, 0) :][: inside.shape[0], : inside.shape[1]] = inside
         return crops
+
+    def points(self, xy: Array, shape: Shape, draws: Draws) -> Array:
+        """Counted from where the crop begins."""
+        top, left = self._places(shape, draws)
+        moved: Array = xy - np.stack([left, top], axis=-1)[:, None]
+        return moved
+
+    def _places(self, shape: Shape, draws: Draws) -> tuple[Array, Array]:
+        """Row and column of each image at which its crop begins: below 0 in the frame, int64 (n,)."""
+        rows, columns, _ = self.output_shape(shape)
+        top = draws.integers(shape[0] + 2 * self.padding - rows + 1) - self.padding
+        left = draws.integers(shape[1] + 2 * self.padding - columns + 1) - self.padding
+        return top, left

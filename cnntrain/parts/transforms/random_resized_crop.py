@@ -59,6 +59,14 @@ class RandomResizedCrop(Transform):
         across = resampling(left, wide, width, columns, self.interpolation)
         return resample(images, down, across)
 
+    def points(self, xy: Array, shape: Shape, draws: Draws) -> Array:
+        """Counted from the crop's corner, and scaled with it."""
+        rows, columns, _ = self.output_shape(shape)
+        top, left, tall, wide = self.boxes(shape[0], shape[1], draws)
+        scale = np.stack([columns / wide, rows / tall], axis=-1)
+        moved: Array = (xy - np.stack([left, top], axis=-1)[:, None]) * scale[:, None]
+        return moved
+
     def boxes(self, height: int, width: int, draws: Draws) -> tuple[Array, Array, Array, Array]:
         """Top, left, height and width of each image's box: whole numbers, (n,)."""
         n = len(draws)

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cnntrain.config.fields import Finite, NonNegative
-from cnntrain.core.arrays import Array
+from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
-from cnntrain.ops.sampling import Interpolation, affine_maps, warp
+from cnntrain.ops.sampling import Interpolation, affine_maps, mapped, warp
 from cnntrain.parts.transforms.base import Transform
 
 
@@ -40,7 +40,13 @@ class RandomRotation(Transform):
 
     def apply(self, images: Array, draws: Draws) -> Array:
         """The turned images, a new array."""
+        return warp(images, self._maps(images.shape[1:], draws), self.interpolation)
+
+    def points(self, xy: Array, shape: Shape, draws: Draws) -> Array:
+        """Turned about the same center."""
+        return mapped(self._maps(shape, draws), xy)
+
+    def _maps(self, shape: Shape, draws: Draws) -> Array:
         low, high = self.degrees if isinstance(self.degrees, tuple) else (-self.degrees, self.degrees)
-        angle, none = draws.uniform(low, high), np.zeros(len(images))
-        center = (images.shape[2] / 2, images.shape[1] / 2)
-        return warp(images, affine_maps(center, -angle, (none, none), none + 1, (none, none)), self.interpolation)
+        angle, none = draws.uniform(low, high), np.zeros(len(draws))
+        return affine_maps((shape[1] / 2, shape[0] / 2), -angle, (none, none), none + 1, (none, none))

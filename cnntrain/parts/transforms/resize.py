@@ -49,3 +49,8 @@ class Resize(Transform):
         down = resampling(start, start + height, height, rows, self.interpolation)
         across = resampling(start, start + width, width, columns, self.interpolation)
         return resample(images, down, across)
+
+    def points(self, xy: Array, shape: Shape, draws: Draws) -> Array:  # noqa: ARG002  (nothing is random here)
+        """Scaled along with the sides."""
+        rows, columns, _ = self.output_shape(shape)
+        return xy * [columns / shape[1], rows / shape[0]]

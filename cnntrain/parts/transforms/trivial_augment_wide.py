@@ -11,7 +11,7 @@ from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
 from cnntrain.ops import tones
-from cnntrain.ops.policies import OPERATIONS, augment
+from cnntrain.ops.policies import OPERATIONS, augment, carry
 from cnntrain.parts.transforms.base import Transform
 
 STRENGTHS = 31
@@ -39,6 +39,11 @@ class TrivialAugmentWide(Transform):
         """Change the images in place."""
         which, strength = draws.integers(len(OPERATIONS)), draws.integers(STRENGTHS)
         return augment(images, which, strength, draws.uniform() < 0.5, magnitudes())
+
+    def points(self, xy: Array, shape: Shape, draws: Draws) -> Array:
+        """Moved by the operation."""
+        which, strength = draws.integers(len(OPERATIONS)), draws.integers(STRENGTHS)
+        return carry(xy, (shape[0], shape[1]), which, strength, draws.uniform() < 0.5, magnitudes())
 
 
 def magnitudes() -> dict[str, Array]:

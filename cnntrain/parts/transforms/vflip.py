@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cnntrain.core.arrays import Array
+import numpy as np
+
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
 from cnntrain.parts.transforms.base import Sometimes
 
@@ -21,3 +24,8 @@ class VFlip(Sometimes):
     def change(self, images: Array) -> Array:
         """The rows in reverse."""
         return images[:, ::-1]
+
+    def points(self, xy: Array, shape: Shape, draws: Draws) -> Array:
+        """In the chosen ones y becomes height - y."""
+        mirrored: Array = np.where(self.chosen(draws)[:, None, None], [0, shape[0]] + xy * [1, -1], xy)
+        return mirrored

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from cnntrain.data.loader import Samples
 from cnntrain.network import torch_layout
 from cnntrain.parts.datasets.base import Images
 from cnntrain.results.export import numpy_file, onnx_file
-from cnntrain.results.export.network import drawn, duties_of, split
+from cnntrain.results.export.network import duties_of, split, traced
 from cnntrain.trained.inference import Trained
 
 
@@ -35,7 +36,7 @@ def export(trained: Trained, kind: str, output: Path, fold: bool = False, overwr
         written = {output: torch_layout.write(graph, params, facts | duties | {"before": owed})}
         document = {"parameters": sum(array.size for array in params.values()), "before": owed, **duties}
     else:
-        exported = drawn(trained, fold)
+        exported = traced(trained, fold)
         document = exported.facts()
         if kind == "onnx":
             written = {output: onnx_file.model(exported)}
@@ -65,7 +66,9 @@ def _difference(trained: Trained, model: bytes) -> float | None:
     theirs = onnx_file.run(model, pixels)
     if theirs is None:
         return None
-    images = Images(pixels, trained.network.task.blank(len(pixels), trained.description), trained.network.classes)
+    data = replace(trained.description, shape=trained.network.graph.input_shape)
+    targets = trained.network.task.blank(len(pixels), data)
+    images = Images(pixels, targets, trained.network.classes, target=data.target)
     _, normalizations = split(trained.transforms)
     ours = trained.engine.outputs(Samples(images, np.arange(len(pixels)), normalizations))
     return float(np.abs(ours - theirs).max() / np.abs(ours).max())

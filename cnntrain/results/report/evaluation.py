@@ -12,7 +12,7 @@ def of(judged: Judged) -> Markup:
     trained = judged.trained
     counts = f"{len(judged.indices):,} samples of {judged.split}"
     step = f"{trained.path.name} of step {trained.step:,}" + (", averaged weights" if trained.averaged else "")
-    found = judged.metrics()
+    found = judged.measured
     numbers = table(["metric", "value"], [[name.replace("_", " "), number(v)] for name, v in found.items()], right={1})
     layers = figures(trained.loaded, trained.network, 1)
     rows = [

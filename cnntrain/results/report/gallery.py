@@ -7,23 +7,24 @@ from typing import Any
 import numpy as np
 
 from cnntrain.core.arrays import Array
-from cnntrain.core.display import Gallery
+from cnntrain.core.display import Gallery, to_bytes
 from cnntrain.results.report.charts import Chart
 from cnntrain.results.report.html import Markup, element
 from cnntrain.results.report.judged import Judged
-from cnntrain.results.report.pictures import caption, resized, to_bytes
+from cnntrain.results.report.pictures import caption, resized
 
 _IN_A_ROW, _ROWS = 5, 3  # of those in a chart
 SIDE = 96  # pixels of the longer side, at most by enlarging whole pixels
+_SHOWN = 480  # the same of pictures on which an answer is shown
 
 
-def thumbnail(image: Array) -> Array:
+def thumbnail(image: Array, side: int = SIDE) -> Array:
     """An image as it is stored, brought to bytes and to a size at which it can be looked at."""
     shown = to_bytes(image)
     longest = max(shown.shape[:2])
-    if longest <= SIDE:
-        return shown.repeat(SIDE // longest, 0).repeat(SIDE // longest, 1)
-    height, width = (max(1, round(extent * SIDE / longest)) for extent in shown.shape[:2])
+    if longest <= side:
+        return shown.repeat(side // longest, 0).repeat(side // longest, 1)
+    height, width = (max(1, round(extent * side / longest)) for extent in shown.shape[:2])
     return resized(shown, (height, width), smooth=True)
 
 
@@ -31,9 +32,10 @@ def markup(shown: Gallery, judged: Judged) -> Markup:
     """The samples as thumbnails; where there are none, what the gallery says then."""
     if not len(shown.positions):
         return element("p", shown.nothing) if shown.nothing else Markup()
+    side = _SHOWN if judged.trained.network.task.renders else SIDE
     figures = [
-        caption(thumbnail(image), " ".join(lines), *lines)
-        for image, lines in zip(judged.pixels(shown.positions), shown.captions, strict=True)
+        caption(thumbnail(image, side), " ".join(lines), *lines)
+        for image, lines in zip(judged.pictures(shown.positions), shown.captions, strict=True)
     ]
     return element("div", *figures, class_="thumbs")
 
@@ -43,9 +45,9 @@ def chart(shown: Gallery, judged: Judged) -> Chart | None:
     positions, captions = shown.positions[: _IN_A_ROW * _ROWS], shown.captions[: _IN_A_ROW * _ROWS]
     if not len(positions):
         return None
-    pictures = [_squared(to_bytes(image)) for image in judged.pixels(positions)]
+    pictures = [_squared(to_bytes(image)) for image in judged.pictures(positions)]
 
-    def draw(axes: Any) -> None:
+    def render(axes: Any) -> None:
         axes.axis("off")
         for i, (image, lines) in enumerate(zip(pictures, captions, strict=True)):
             left, top = i % _IN_A_ROW * 1.25, -(i // _IN_A_ROW) * 1.75
@@ -55,7 +57,7 @@ def chart(shown: Gallery, judged: Judged) -> Chart | None:
         axes.set_xlim(0, _IN_A_ROW * 1.25 - 0.25)
         axes.set_ylim(-1.75 * _ROWS, 0)
 
-    return Chart(shown.name, shown.title, draw, square=True)
+    return Chart(shown.name, shown.title, render, square=True)
 
 
 def _squared(image: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,27 +12,33 @@ from typing import Any
 import numpy as np
 
 from cnntrain.core.arrays import Array
+from cnntrain.core.display import coloured
 from cnntrain.core.machine import threads as usable
 from cnntrain.core.registry import make
 from cnntrain.data.loader import Samples
 from cnntrain.engine.pool import Pool
+from cnntrain.network.tally import Tally
 from cnntrain.parts.datasets.base import Images
 from cnntrain.parts.tasks.base import Evaluation
 from cnntrain.rundir.history import Record
+from cnntrain.trained.gathered import Gathered
 from cnntrain.trained.inference import Trained
-
-BLOCK = 2**22  # outputs that a metric is given at a time
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A network and its outputs (n, units) for the samples of a split, which are `images` at `indices`."""
+    """A network and what is known of its outputs for the samples of a split, which are `images` at `indices`.
+
+    outputs   (n, units), or what the task keeps of them (`Task.kept`)
+    measured  every metric of the whole split that is one number, by its label: the usual ones, then the run's own
+    """
 
     trained: Trained
     split: str
     images: Images
     indices: Array
     outputs: Array
+    measured: dict[str, float]
 
     @functools.cached_property
     def evaluation(self) -> Evaluation:
@@ -39,24 +46,20 @@ class Judged:
         targets = self.images.targets[self.indices]
         return Evaluation(self.trained.description, self.split, self.indices, targets, self.outputs)
 
-    def metrics(self) -> dict[str, float]:
-        """Every metric of the whole split that is one number, by its label: the usual ones, then the run's own."""
-        network = self.trained.network
-        usual = [make("metrics", name) for name in network.task.reported(network.data)]
-        wanted = {metric.label(): metric for metric in (*usual, *self.trained.tally.metrics)}
-        found = {}
-        for label, metric in wanted.items():
-            state = metric.zeros(network.task.counted(network.data))
-            block = max(1, BLOCK // max(1, self.outputs[:1].size))
-            for start in range(0, len(self.outputs), block):
-                outputs = self.outputs[start : start + block]
-                metric.add(state, outputs, self.evaluation.targets[start : start + block], np.ones(len(outputs)))
-            found[label] = metric.value(state)
-        return {label: value for label, value in found.items() if isinstance(value, float)}
-
     def pixels(self, chosen: Array) -> Array:
         """The stored images of the samples at these positions of the split."""
         return self.images.pixels[self.indices[chosen]]
+
+    def pictures(self, chosen: Array) -> list[Array]:
+        """What to show of these samples: the stored images, or those on which the task compares truth and answer."""
+        stored, trained = self.pixels(chosen), self.trained
+        if not trained.network.task.renders:
+            return list(stored)
+        outputs = trained.engine.outputs(Samples(self.images, self.indices[chosen], trained.transforms))
+        targets, led = self.images.targets[self.indices[chosen]], trained.led(stored.shape[1:3])
+        compare, data = trained.network.task.compared, trained.description
+        rows = zip(stored, outputs, targets, strict=True)
+        return [compare(coloured(image), row, target, led, data) for image, row, target in rows]
 
     def inputs(self, chosen: Array) -> Array:
         """Those images as the network reads them."""
@@ -76,8 +79,41 @@ def judging(record: Record, split: str | None, sets: tuple[str, ...], threads: i
         trained = Trained(record.path, pool, sets)
         split = split or _first_split(record, trained)
         images, indices = trained.samples(split)
-        outputs = trained.engine.outputs(Samples(images, indices, trained.transforms))
-        yield Judged(trained, split, images, indices, outputs)
+        samples = Samples(images, indices, trained.transforms)
+        kept = Gathered(trained.network.task.kept, len(indices))
+        measured = _Measured(trained)
+
+        def collect(start: int, outputs: Array, targets: Array) -> None:
+            kept.add(start, outputs, targets)
+            measured.add(start, outputs, targets)
+
+        trained.engine.evaluate(samples, collect)
+        yield Judged(trained, split, images, indices, kept.rows, measured.values())
+
+
+class _Measured:
+    """The metrics of a report, shard by shard; summed in the order of the samples, whichever worker was first."""
+
+    def __init__(self, trained: Trained) -> None:
+        network = trained.network
+        usual = [make("metrics", name) for name in network.task.reported(network.data)]
+        wanted = {metric.label(): metric for metric in (*usual, *trained.tally.metrics)}
+        counted = network.task.counted(network.data)
+        numbers = [metric for metric in wanted.values() if isinstance(metric.value(metric.zeros(counted)), float)]
+        self._tally = Tally(network.loss, numbers, counted)
+        self._lock, self._vectors = threading.Lock(), dict[int, Array]()
+
+    def add(self, start: int, outputs: Array, targets: Array) -> None:
+        """Take in the samples from `start` on; to be called by any thread."""
+        nothing = np.zeros(len(outputs))
+        vector = self._tally.of(outputs, targets, nothing + 1, nothing)
+        with self._lock:
+            self._vectors[start] = vector
+
+    def values(self) -> dict[str, float]:
+        """By label."""
+        vector = sum((self._vectors[start] for start in sorted(self._vectors)), self._tally.zeros())
+        return {name: value for name, value in self._tally.values(vector).items() if name != "loss"}
 
 
 def _first_split(record: Record, trained: Trained) -> str:

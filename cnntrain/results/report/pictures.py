@@ -13,22 +13,6 @@ from cnntrain.core.arrays import Array
 from cnntrain.results.report.html import Markup, element
 
 
-def to_bytes(image: Array) -> Array:
-    """An image (h, w, c) of any source as uint8 (h, w) or (h, w, 3): gray unless it has three channels.
-
-    Floats outside [0, 1] are stretched to it, since what they mean is not known.
-    """
-    if image.dtype != np.uint8:
-        low, high = float(image.min()), float(image.max())
-        if low < 0 or high > 1:
-            image = (image - low) / (high - low or 1)
-        image = np.rint(image * 255).astype(np.uint8)
-    if image.shape[-1] == 3:
-        return image
-    gray: Array = image[..., 0] if image.shape[-1] == 1 else image.mean(axis=-1).astype(np.uint8)
-    return gray
-
-
 def png(image: Array) -> bytes:
     """The PNG file of uint8 (h, w) or (h, w, 3)."""
     file = io.BytesIO()

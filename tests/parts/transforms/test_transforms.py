@@ -22,6 +22,8 @@ from cnntrain.core import registry
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import ConfigError, DataError
 from cnntrain.core.random import Draws
+from cnntrain.ops import policies
+from cnntrain.parts.transforms import trivial_augment_wide
 from cnntrain.parts.transforms.base import Sometimes, Transform
 from tests.support import golden
 from tests.support.experiments import run, write
@@ -70,6 +72,41 @@ def test_fitting_does_not_depend_on_the_chunks(transform: Transform) -> None:
 def test_points_go_where_pixels_go(transform: Transform) -> None:
     contract.points_go_where_pixels_go(transform)
     contract.points_are_affine(transform)
+
+
+@pytest.mark.parametrize("name", policies.MOVING)
+def test_a_policy_takes_points_where_it_takes_pixels(name: str) -> None:
+    """One bright pixel a picture, moved by the nearest one: it comes to lie where its center went."""
+    rng = np.random.default_rng(3)
+    images, places = (
+        np.zeros((40, 24, 32, 1), np.float32),
+        np.stack([rng.integers(32, size=40), rng.integers(24, size=40)]),
+    )
+    images[np.arange(40), places[1], places[0]] = 1
+    which = np.full(40, list(policies.OPERATIONS).index(name))
+    strength, negative = rng.integers(8, size=40), rng.random(40) < 0.5
+    table = trivial_augment_wide.magnitudes()
+    moved = policies.carry(places.T[:, None] + 0.5, (24, 32), which, strength, negative, table)[:, 0]
+    result = policies.augment(images, which, strength, negative, table)
+    seen = 0
+    for image, (x, y) in zip(result[..., 0], moved, strict=True):
+        rows, columns = np.nonzero(image)
+        seen += len(rows)
+        assert np.hypot(columns + 0.5 - x, rows + 0.5 - y).max(initial=0) < 1.5
+    assert seen > 20
+
+
+@pytest.mark.parametrize("transform", SETTINGS)
+def test_what_moves_something_says_where_or_is_refused(transform: Transform) -> None:
+    """And what changes colours alone says nothing."""
+    shape = contract.suited(transform).shape[1:]
+    if transform.name_in_config in ("haar", "dense_sift"):
+        with pytest.raises(ValueError, match="cannot say where to"):
+            transform.check_followed(shape)
+        return
+    transform.check_followed(shape)
+    moves = transform.displaces or transform.output_shape(shape)[:2] != shape[:2]
+    assert transform.points_are_told == moves
 
 
 def make(name: str, **fields: Any) -> Any:

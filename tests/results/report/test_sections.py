@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cnntrain.config.load import load_text
+from cnntrain.core import display
 from cnntrain.core.display import Gallery, Matrix
 from cnntrain.core.registry import make
 from cnntrain.data import build_data
@@ -31,7 +32,7 @@ def test_confusion_and_metrics_are_those_of_eval(judged):
     document = judged.trained.evaluate("test")
     shown = [what for part in sections_of(judged) for what in part.content]
     assert next(what for what in shown if isinstance(what, Matrix)).counts.tolist() == document["confusion"]
-    metrics = judged.metrics()
+    metrics = judged.measured
     assert metrics["accuracy"] == document["accuracy"]
     assert metrics["log_loss"] == pytest.approx(losses_of(judged).mean())
 
@@ -50,7 +51,7 @@ def test_the_bins_give_the_calibration_error(judged):
     counts, sure, hits = classify.bins(np.exp(log_probabilities(judged.outputs)).max(axis=1), right)
     assert counts.sum() == len(judged.indices)
     error = (counts * np.abs(sure - hits)).sum() / counts.sum()
-    assert error == pytest.approx(judged.metrics()["calibration_error"])
+    assert error == pytest.approx(judged.measured["calibration_error"])
     assert make("metrics", "calibration_error").bins == classify.BINS
 
 
@@ -71,10 +72,10 @@ def test_thumbnails_are_large_enough_and_small_enough():
 
 
 def test_bytes_of_images():
-    stretched = pictures.to_bytes(np.array([[[-1.0], [1.0]]], np.float32))
+    stretched = display.to_bytes(np.array([[[-1.0], [1.0]]], np.float32))
     assert stretched.tolist() == [[0, 255]]
-    assert pictures.to_bytes(np.array([[[0.0], [0.5]]], np.float32)).tolist() == [[0, 128]]
-    assert pictures.to_bytes(np.full((2, 2, 3), 7, np.uint8)).shape == (2, 2, 3)
+    assert display.to_bytes(np.array([[[0.0], [0.5]]], np.float32)).tolist() == [[0, 128]]
+    assert display.to_bytes(np.full((2, 2, 3), 7, np.uint8)).shape == (2, 2, 3)
 
 
 def test_a_sheet_lays_pictures_out_in_rows():
