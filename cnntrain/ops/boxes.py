@@ -11,6 +11,8 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 
+_EPS = 1e-7  # of areas
+
 
 def areas(boxes: Array) -> Array:
     """The areas (...) of boxes (..., 4)."""
@@ -42,32 +44,55 @@ def _quotient(above: Array, below: Array) -> Array:
     return quotient
 
 
-def generalized(a: Array, b: Array, eps: float = 1e-7, slopes: bool = False) -> tuple[Array, Any]:
-    """The generalized IoU (n,) of box a[i] with b[i], both (n, 4), and unless `slopes` is off its derivative in a.
+def generalized(a: Array, b: Array, slopes: bool = False) -> tuple[Array, Any]:
+    """The generalized IoU (n,) of box a[i] with b[i], both (n, 4), and if wanted its derivative (n, 4) in a.
 
     With the intersection I, the union U = A + B - I and the smallest box around both, of area C,
 
-        GIoU = I / (U + eps) - (C - U) / (C + eps)       (Rezatofighi et al. 2019; eps as torchvision has it)
+        GIoU = I / (U + eps) - (C - U) / (C + eps)       (Rezatofighi et al. 2019; eps = 1e-7 as in torchvision)
 
-    in [-1, 1]. So dGIoU = dI / (U + eps) - I dU / (U + eps)^2 + dU / (C + eps) - (U + eps) dC / (C + eps)^2, with
-    dU = dA - dI. I depends on a side of a where that side bounds the intersection, C where it bounds the box around.
+    in [-1, 1], and dGIoU = dI / (U + eps) - I dU / (U + eps)^2 + dU / (C + eps) - (U + eps) dC / (C + eps)^2.
+    """
+    (common, union, around), slope = _pieces(a, b, slopes)
+    u, c = union + _EPS, around + _EPS
+    value = common / u - (around - union) / c
+    if slope is None:
+        return value, None
+    d_common, d_union, d_around = slope
+    slides = d_common / u[:, None] - (common / u**2)[:, None] * d_union
+    return value, slides + d_union / c[:, None] - (u / c**2)[:, None] * d_around
+
+
+def log_overlap(a: Array, b: Array, slopes: bool = False) -> tuple[Array, Any]:
+    """log(I / U) (n,) of box a[i] with b[i], both (n, 4), and if wanted its derivative in a: dI / I - dU / U.
+
+    The IoU loss of Yu et al. (2016, UnitBox) is its negative. -infinity where they have nothing in common.
+    """
+    (common, union, _), slope = _pieces(a, b, slopes)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = np.log(common / union)
+        if slope is None:
+            return value, None
+        return value, slope[0] / common[:, None] - slope[1] / union[:, None]
+
+
+def _pieces(a: Array, b: Array, slopes: bool) -> tuple[tuple[Array, Array, Array], tuple[Array, Array, Array] | None]:
+    """I, U and C (n,), and if wanted their derivatives (n, 4) in a.
+
+    I depends on a side of a where that side bounds the intersection, C where it bounds the box around; dU = dA - dI.
     """
     low, high = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
-    inner = np.maximum(high - low, 0)
+    inner, own = np.maximum(high - low, 0), a[:, 2:] - a[:, :2]
     outer = np.maximum(a[:, 2:], b[:, 2:]) - np.minimum(a[:, :2], b[:, :2])
-    own = a[:, 2:] - a[:, :2]
-    common, around = inner.prod(axis=1), outer.prod(axis=1)
-    union = own.prod(axis=1) + areas(b) - common
-    value = common / (union + eps) - (around - union) / (around + eps)
+    common = inner.prod(axis=1)
+    found = common, own.prod(axis=1) + areas(b) - common, outer.prod(axis=1)
     if not slopes:
-        return value, None
+        return found, None
     there = (inner > 0).all(axis=1)[:, None]
-    d_own = _sides(own, np.ones_like(own, bool), np.ones_like(own, bool))
+    every = np.ones_like(own, bool)
     d_common = _sides(inner, (a[:, :2] >= b[:, :2]) & there, (a[:, 2:] <= b[:, 2:]) & there)
     d_around = _sides(outer, a[:, :2] <= b[:, :2], a[:, 2:] >= b[:, 2:])
-    d_union = d_own - d_common
-    u, c = (union + eps)[:, None], (around + eps)[:, None]
-    return value, d_common / u - common[:, None] * d_union / u**2 + d_union / c - u * d_around / c**2
+    return found, (d_common, _sides(own, every, every) - d_common, d_around)
 
 
 def _sides(extents: Array, starts: Array, ends: Array) -> Array:
