@@ -74,7 +74,7 @@ def network(loaded: Loaded, description: Description) -> Network:
             f"training images become {shapes['train_transforms']}, evaluation images {shapes['eval_transforms']}: "
             "give both lists the transforms that change the shape",
         )
-    _check_mixing(loaded)
+    _check_mixing(loaded, asked)
     if asked.follows:
         _check_followed(loaded, description.shape)
     try:
@@ -136,7 +136,7 @@ def _check_followed(loaded: Loaded, stored: Shape) -> None:
             shape = transform.output_shape(shape)
 
 
-def _check_mixing(loaded: Loaded) -> None:
+def _check_mixing(loaded: Loaded, asked: Task) -> None:
     """Raise ConfigError where samples would be mixed that must stay as they are."""
     data = loaded.experiment.data
     for index, transform in enumerate(transforms(data.eval_transforms)):
@@ -148,6 +148,13 @@ def _check_mixing(loaded: Loaded) -> None:
                 "leave it to train_transforms",
             )
     mixing = [index for index, transform in enumerate(transforms(data.train_transforms)) if transform.on == "pair"]
+    if mixing and not asked.mixes:
+        name = data.train_transforms[mixing[0]].name_in_config
+        raise problem(
+            loaded,
+            f"data.train_transforms.{mixing[0]}",
+            f"{name} takes weighted sums of targets, which {asked.target} have none of: remove {name}",
+        )
     if mixing and teacher_of(cast(Loss, loaded.experiment.loss)) is not None:
         name = data.train_transforms[mixing[0]].name_in_config
         raise problem(

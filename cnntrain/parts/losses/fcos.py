@@ -53,7 +53,7 @@ class Fcos(Loss):
     alpha: Probability = 0.25  # weight of the true class in the focal loss; the others have the rest
     box_weight: NonNegative = 1.0  # factor on the loss of boxes
 
-    def check(self, outputs: Shape, units: int, data: Description) -> None:
+    def check(self, outputs: Shape, units: int, data: Description) -> None:  # noqa: ARG002  (the contract's signature)
         """Raise ValueError unless outputs are what the layer box_levels gives for the data's classes."""
         if len(outputs) != 2 or outputs[1] != FIXED + units:
             found = "x".join(map(str, outputs))
