@@ -18,7 +18,7 @@ from cnntrain.core.moves import Move
 BOXES = "boxes"  # Description.target of samples whose targets are records of this kind
 COUNTED, DIFFICULT, CROWD = 0, 1, 2  # what an evaluation makes of a box: to be found; need not be; stands for many
 LEAST_SHOWN = 0.1  # of a box: what less than this share of is left in the picture is dropped (as YOLOv5 does)
-LEAST_SIDE = 1.0  # in pixels of the network's picture: what is left of a box is dropped if it is narrower
+LEAST_SIDE = 1.0  # in pixels of the network's picture: what chance leaves of a box is dropped if it is narrower
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,9 @@ def moved(records: Array, move: Move) -> Array:
     """The records (n,) after their pictures were moved: a new array.
 
     A box becomes the smallest upright one around the places of its corners, cut off at the borders of the picture.
-    Dropped is a box of which less than the share LEAST_SHOWN of its area has stayed, over all transforms so far, or
-    whose rest has a side shorter than LEAST_SIDE.
+    Dropped is a box of which less than the share LEAST_SHOWN of its area has stayed, over all transforms so far; and
+    one whose rest has a side shorter than LEAST_SIDE where the move is random. One that is small without chance stays:
+    an evaluation asks for it.
     """
     records = records.copy()
     x, y = records["corners"][..., [0, 2, 2, 0]], records["corners"][..., [1, 1, 3, 3]]
@@ -104,18 +105,18 @@ def moved(records: Array, move: Move) -> Array:
         scale, shift = move.maps[:, [0, 1], [0, 1]], move.maps[:, :, 2]
         frame = records["frame"]
         records["frame"] = np.concatenate([frame[:, :2] * scale, frame[:, 2:] * scale + shift], axis=1)
-    _cut(records, move.after)
+    _cut(records, move.after, LEAST_SIDE if move.random else 0)
     return records
 
 
-def _cut(records: Array, size: tuple[int, int]) -> None:
+def _cut(records: Array, size: tuple[int, int], least_side: float = 0) -> None:
     """Cut boxes off at the borders of pictures of this (height, width), and drop those of which too little is left."""
     whole = records["corners"]
     rest = np.clip(whole, 0, np.array([size[1], size[0]] * 2, np.float32))
     sides = rest[..., 2:] - rest[..., :2]
     area = (whole[..., 2:] - whole[..., :2]).prod(axis=-1)
     shown = records["shown"] * np.divide(sides.prod(axis=-1), area, out=np.zeros_like(area), where=area > 0)
-    gone = (shown < LEAST_SHOWN) | (sides.min(axis=-1) < LEAST_SIDE)
+    gone = (shown < LEAST_SHOWN) | (sides.min(axis=-1) < least_side)
     records["corners"] = np.where(gone[..., None], 0, rest)
     records["shown"] = np.where(gone, 0, shown)
     records["labels"][gone] = -1

@@ -26,8 +26,8 @@ def recognize(path: Path, targets: Sequence[str] = ()) -> Dataset:
             f"{path.absolute()} does not exist, expected a folder or file of data. Relative paths count from the "
             "working directory"
         )
-    for part in parts("datasets").values():
-        kind = cast(type[Dataset], part)
+    kinds = [cast(type[Dataset], part) for part in parts("datasets").values()]
+    for kind in sorted(kinds, key=lambda kind: not kind.unmistakable):
         source = kind.aimed(path, targets) if targets else kind.at(path)
         if source is not None:
             return source

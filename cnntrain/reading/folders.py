@@ -107,6 +107,19 @@ def mistaken(names: Sequence[str]) -> dict[str, str]:
     return {name: said[name][0] for group in mixed for name in group}
 
 
+def split_folders(folder: Path) -> dict[str, Path]:
+    """Split -> its folder, as annotation tools name them: train, val or valid, test. Raises DataError."""
+    names = subfolders(folder)
+    meant = {name: name for name in SPLITS} | {"valid": "val"}
+    found: dict[str, Path] = {}
+    for name in names:
+        if name in meant and meant[name] in found:
+            raise DataError(f"{folder} has val and valid, expected one of them. Rename or move one")
+        if name in meant:
+            found[meant[name]] = folder / name
+    return {split: found[split] for split in SPLITS if split in found}
+
+
 def splits_within(folder: Path) -> list[str]:
     """The folders in a folder that look like splits, where there are different ones."""
     found = {name: name if name in SPLITS else (split_meant(name) or ("", ""))[0] for name in subfolders(folder)}

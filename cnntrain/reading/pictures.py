@@ -18,7 +18,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import PIL
@@ -47,18 +47,23 @@ _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 _MAX_CLIP = 40  # the frames of a clip, or the scans of a JPEG, may have this many times the pixels of one picture
 _MAX_BYTES = 2**29  # of a picture file
 _BLOCK = 2**20  # bytes that may be asked for whatever there are
+_FRAME = 114  # the grey around a letterboxed picture, as YOLOv5 has it
 _BAND = 2**18  # pixels converted at a time where that takes much memory
 _GREY = frozenset(["1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"])  # Pillow's modes without colour
 _ORIENTATION = 274  # the EXIF tag; from 5 on the sides are exchanged
 _USUAL_SIDES = (16, 24, 32, 48, 64)  # more costs time in proportion to the pixels
 _MOST_AS_THEY_ARE = 96
 _SQUARE_ENOUGH = 0.75
+_MIXED = 1.25  # how much taller for its width one picture is than another
 _D50 = (0.9642, 1.0, 0.8249)  # the white of L*a*b* in files
 _XYZ_TO_RGB = (  # linear sRGB, from XYZ relative to D50 (Bradford)
     (3.1338561, -1.6168667, -0.4906146),
     (-0.9787684, 1.9161415, 0.0334540),
     (0.0719453, -0.2289914, 1.4052427),
 )
+
+
+Fit = Literal["stretch", "letterbox", "cover"]  # see `fitted`
 
 
 class Header(NamedTuple):
@@ -76,17 +81,57 @@ class Picture(NamedTuple):
     moves: bool  # whether there are further frames or pages
 
 
-def decode(path: Path, size: tuple[int, int] | None, channels: int, max_pixels: int = MAX_PIXELS) -> Picture:
-    """A picture file with 1 channel (ITU-R 601 luma) or 3 (sRGB), resized to `size` (height, width) if given.
+class Placement(NamedTuple):
+    """How a picture is brought to a size: the part `box` of it (left, top, right, bottom) becomes `size` pixels of the
+    result (height, width), the first of them at `place` (row, column).
+    """
 
-    Resizing is Pillow's bilinear filter, which averages what it makes smaller. May be called from several threads.
-    Raises DataError naming the file, also for more than `max_pixels`, before they are decoded; StorageError where the
-    device fails.
+    box: tuple[float, float, float, float]
+    size: tuple[int, int]
+    place: tuple[int, int]
+
+    @property
+    def frame(self) -> tuple[float, float, float, float]:
+        """Scale of x and of y, and what is to be added to either: where a point of the picture comes to lie."""
+        left, top, right, bottom = self.box
+        across, down = self.size[1] / (right - left), self.size[0] / (bottom - top)
+        return across, down, self.place[1] - across * left, self.place[0] - down * top
+
+
+def fitted(picture: tuple[int, int], size: tuple[int, int], fit: Fit) -> Placement:
+    """How a picture of one (height, width) is brought to another.
+
+    stretch     all of it, each side by itself
+    letterbox   all of it in its proportions, in the middle of a grey frame
+    cover       as much of its middle as fills the result in its proportions
+    """
+    height, width = picture
+    whole = (0.0, 0.0, float(width), float(height))
+    if fit == "stretch":
+        return Placement(whole, size, (0, 0))
+    if fit == "letterbox":
+        scale = min(size[0] / height, size[1] / width)
+        rows, columns = (min(max(round(side * scale), 1), most) for side, most in zip(picture, size, strict=True))
+        return Placement(whole, (rows, columns), ((size[0] - rows) // 2, (size[1] - columns) // 2))
+    scale = max(size[0] / height, size[1] / width)
+    tall, wide = min(size[0] / scale, height), min(size[1] / scale, width)
+    left, top = (width - wide) / 2, (height - tall) / 2
+    return Placement((left, top, left + wide, top + tall), size, (0, 0))
+
+
+def decode(
+    path: Path, size: tuple[int, int] | None, channels: int, max_pixels: int = MAX_PIXELS, fit: Fit = "stretch"
+) -> Picture:
+    """A picture file with 1 channel (ITU-R 601 luma) or 3 (sRGB), brought to `size` (height, width) if given.
+
+    Resizing is Pillow's bilinear filter, which averages what it makes smaller; `fit` is as in `fitted`. May be called
+    from several threads. Raises DataError naming the file, also for more than `max_pixels`, before they are decoded;
+    StorageError where the device fails.
     """
     with _opened(path, max_pixels) as image:
         _check_work(image, max_pixels)
         moves = image.format != "MPO" and bool(getattr(image, "is_animated", False))
-        return Picture(_pixels(image, size, channels), moves)
+        return Picture(_pixels(image, size, channels, fit), moves)
 
 
 def header(path: Path) -> Header | None:
@@ -119,8 +164,23 @@ def common_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
     return (longer, side) if ratio > 1 else (side, longer)
 
 
+def are_mixed(sizes: Sequence[tuple[int, int]]) -> bool:
+    """Whether pictures (height, width) have proportions too different for all to be stretched to one size.
+
+    The tallest tenth is then a quarter taller for its width than the widest tenth.
+    """
+    ratios = np.array([height / width for height, width in sizes])
+    low, high = np.quantile(ratios, (0.1, 0.9), method="nearest")
+    return bool(high > _MIXED * low)
+
+
 def decode_clip(
-    path: Path, frames: int, size: tuple[int, int] | None, channels: int, max_pixels: int = MAX_PIXELS
+    path: Path,
+    frames: int,
+    size: tuple[int, int] | None,
+    channels: int,
+    max_pixels: int = MAX_PIXELS,
+    fit: Fit = "stretch",
 ) -> Array:
     """`frames` frames of a moving picture, evenly spaced, the first among them: uint8 (frames, h, w, channels).
 
@@ -136,7 +196,7 @@ def decode_clip(
         for index in evenly(count, frames):
             image.seek(index)
             _check_size(image, max_pixels)
-            clip.append(_pixels(image, size, channels))
+            clip.append(_pixels(image, size, channels, fit))
         if len({frame.shape for frame in clip}) > 1:
             raise ValueError("frames of different sizes, expected one size")
         return np.stack(clip)
@@ -307,13 +367,24 @@ class _Hush:
 _HUSH = _Hush()
 
 
-def _pixels(image: ImageFile.ImageFile, size: tuple[int, int] | None, channels: int) -> Array:
+def _pixels(image: ImageFile.ImageFile, size: tuple[int, int] | None, channels: int, fit: Fit = "stretch") -> Array:
     """The current frame as uint8 (height, width, channels)."""
     correction = _tags(image).correction() if image.format == "TIFF" else Correction()
     plain = _opaque(_eight_bits(ImageOps.exif_transpose(image), correction)).convert("RGB" if channels == 3 else "L")
     if size is not None:
-        plain = plain.resize(size[::-1], Image.Resampling.BILINEAR)
+        plain = _brought_to(plain, size, fit)
     return np.asarray(plain).reshape(plain.height, plain.width, channels)
+
+
+def _brought_to(image: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Image:
+    part = fitted((image.height, image.width), size, fit)
+    (top, left), (height, width) = part.place, part.size
+    resized = image.resize((width, height), Image.Resampling.BILINEAR, part.box)
+    if (height, width) == size:
+        return resized
+    whole = Image.new(image.mode, size[::-1], (_FRAME,) * len(image.getbands()))
+    whole.paste(resized, (left, top))
+    return whole
 
 
 def _eight_bits(image: Image.Image, correction: Correction) -> Image.Image:

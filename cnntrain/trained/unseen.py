@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -44,6 +44,8 @@ class Unseen:
         if type(own) is type(found):
             key = "root" if hasattr(own, "root") else "path"
             found = replace(own, **{key: getattr(found, key)})
+        elif isinstance(own, PictureFields) and isinstance(found, PictureFields):
+            found = cast(Dataset, replace(cast(Any, found), fit=own.fit))
         return found.giving(self.data.shape)
 
     def by_name(self, images: Images, what: str) -> Images:
@@ -132,8 +134,10 @@ class Unseen:
     def _reader(self) -> ClassFolders:
         """What reads files: the source of training, or one of images where its samples are not files of their own."""
         own = self.trained_on.origins()[0]
-        reader = own if isinstance(own, ClassFolders) else make("datasets", "image_folder", root=".")
-        return cast(ClassFolders, reader.giving(self.data.shape))
+        if isinstance(own, ClassFolders):
+            return own.giving(self.data.shape)
+        alike = {"fit": own.fit, "max_pixels": own.max_pixels} if isinstance(own, PictureFields) else {}
+        return cast(ClassFolders, make("datasets", "image_folder", root=".", **alike).giving(self.data.shape))
 
     def _read(self, samples: Sequence[Sample], reader: ClassFolders, pool: Pool) -> list[Array | DataError]:
         """Each sample from its files, or what is wrong with it; all threads read."""

@@ -70,6 +70,7 @@ def test_what_is_left_counts_over_all_transforms() -> None:
 
 def test_a_sliver_is_dropped() -> None:
     assert moved(records((0, 0, 2, 9)), shifted(-1.2, 0))["labels"][0].tolist() == [-1], "0.8 pixels wide"
+    assert moved(records((0, 0, 2, 9)), shifted(-1.2, 0, random=False))["labels"][0].tolist() == [0]
 
 
 def test_an_even_move_is_led_back_exactly() -> None:

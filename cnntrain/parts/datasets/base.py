@@ -13,14 +13,16 @@ import numpy as np
 
 from cnntrain.config.fields import Pair, Range, check_fields
 from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.boxes import BOXES, Boxes, packed
 from cnntrain.core.description import CLASSES, Description
 from cnntrain.core.errors import DataError
 from cnntrain.core.random import stream
 from cnntrain.core.registry import Part
+from cnntrain.reading.annotations import Mended, Page, settled
 from cnntrain.reading.decoded import Content, Decoded, Recipe, Sample, decoded
 from cnntrain.reading.folders import SPLITS, class_name, files_below, listed, media, mistaken, splits_within, subfolders
 from cnntrain.reading.input_files import on_disk
-from cnntrain.reading.pictures import LARGEST, MAX_PIXELS, VERSIONS, common_size, decode, header
+from cnntrain.reading.pictures import LARGEST, MAX_PIXELS, VERSIONS, Fit, are_mixed, common_size, decode, fitted, header
 from cnntrain.reading.reader import ALONE, Reader
 from cnntrain.reading.stored import Stored
 
@@ -125,6 +127,7 @@ class Dataset(Part):
 
     kind: ClassVar[str] = "datasets"
     examples: ClassVar[tuple[dict[str, Any], ...]] = ()  # settings that load without any file, if there are such
+    unmistakable: ClassVar[bool] = False  # whether what `at` knows it by is so much its own that it is asked first
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -376,6 +379,8 @@ class PictureFields:
 
     # size to resize to: one number, or [height, width]; without it all pictures must have one size
     size: Pair | None = None
+    # how: stretch each side by itself; letterbox, all of it in a grey frame; cover the size with its middle
+    fit: Fit = "stretch"
     channels: Literal[1, 3] = 3  # 3 for colour, 1 for grey
     # a picture with more pixels is refused before it is decoded
     max_pixels: Annotated[int, Range(1, LARGEST)] = MAX_PIXELS
@@ -383,12 +388,16 @@ class PictureFields:
     on_bad_image: Literal["error", "skip"] = "error"
 
     def of_pictures(self, paths: Sequence[Path]) -> Self:
-        """`size` as their sides suggest, at most 64 of the shorter one unless all are alike; grey where all are."""
+        """`size` as their sides suggest, at most 64 of the shorter one unless all are alike; grey where all are.
+
+        Where proportions are mixed, stretching would show things in different shapes: then `fit` is letterbox.
+        """
         heads = [head for path in paths if (head := header(path))]
         if not heads:
             return self  # nothing there can be read: loading it will say so
-        size = common_size([(head.height, head.width) for head in heads])
-        return replace(self, size=size, channels=1 if all(head.grey for head in heads) else 3)
+        sides = [(head.height, head.width) for head in heads]
+        fit: Fit = "letterbox" if are_mixed(sides) else self.fit
+        return replace(self, size=common_size(sides), fit=fit, channels=1 if all(head.grey for head in heads) else 3)
 
     def giving(self, shape: Shape) -> Self:
         """Resized, and made grey or coloured, as the shape (height, width, channels) says."""
@@ -413,11 +422,113 @@ class PictureFields:
         size = (self.size, self.size) if isinstance(self.size, int) else self.size
 
         def decode_one(sample: Sample) -> Content:
-            picture = decode(sample[0], size, self.channels, self.max_pixels)
+            picture = decode(sample[0], size, self.channels, self.max_pixels, self.fit)
             return Content(picture.pixels, _MOVES * picture.moves)
 
-        settings = {"what": "picture", "size": size, "channels": self.channels, "limit": self.max_pixels, **VERSIONS}
+        settings = {
+            "what": "picture",
+            "size": size,
+            "fit": self.fit,
+            "channels": self.channels,
+            "limit": self.max_pixels,
+            **VERSIONS,
+        }
         return Recipe(decode_one, settings, "images", skip=self.on_bad_image == "skip")
+
+
+@dataclass(frozen=True)
+class BoxedPictures(PictureFields):
+    """Base of the datasets that are pictures with boxes in them, as a file of some format has them.
+
+    What is plainly a slip is mended and counted, or an error (`on_bad_box`; reading/annotations.py has the rules).
+    """
+
+    unmistakable: ClassVar[bool] = True
+
+    # how: letterbox, all of it in a grey frame; stretch each side by itself; cover the size with its middle
+    fit: Fit = "letterbox"
+    names: tuple[str, ...] | None = None  # the classes in the order of their numbers; by default the data's
+    on_bad_box: Literal["mend", "error"] = "mend"  # what to do with a box that cannot be as it is
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.names is not None and len(set(self.names)) != max(len(self.names), 1):
+            raise ValueError(f"names must be one or more different names, got {list(self.names)}")
+
+    def pages(self, split: str) -> list[Page]:
+        """What is known of each picture of a split. Raises DataError."""
+        raise NotImplementedError
+
+    def found_classes(self) -> Sequence[str]:
+        """The names of the classes, in order, as the training data has them."""
+        return sorted({box.label for page in self.pages("train") for box in page.boxes})
+
+    def annotation_files(self, split: str) -> tuple[Path, ...]:
+        """The files that the pages of a split are read from."""
+        raise NotImplementedError
+
+    def unannotated(self, split: str) -> tuple[Sequence[Path], str]:
+        """Pictures of a split of which no annotation is there, and what becomes of them."""
+        return (), ""
+
+    def files(self, split: str) -> tuple[Path, ...]:
+        """The annotations of a split, and its pictures."""
+        return (*self.annotation_files(split), *(page.picture for page in self.pages(split)))
+
+    def labelled_samples(self, split: str) -> list[tuple[Sample, str | None]]:
+        """Every picture; what is in it is no class of it."""
+        return [((page.picture,), None) for page in self.pages(split)]
+
+    def read_sample(self, sample: Sample) -> Array:
+        """One picture."""
+        return self.picture_recipe().decode(sample).values
+
+    def boxed(self) -> Self:
+        """With a size that suits finding things: proportions kept, the longer side at most 320, multiples of 32."""
+        heads = [head for page in self.pages("train")[:_LOOKED_AT] if (head := header(page.picture))]
+        if not heads:
+            return self
+        height, width = (int(np.median(sides)) for sides in zip(*((h.height, h.width) for h in heads), strict=True))
+        scale = min(1, 320 / max(height, width))
+        rows, columns = (max(math.ceil(round(side * scale, 6) / 32), 1) * 32 for side in (height, width))
+        return replace(self, size=(rows, columns), channels=1 if all(head.grey for head in heads) else 3)
+
+    def load(self, split: str, reader: Reader = ALONE) -> Images:
+        """Read a split: pixels, and records of boxes."""
+        called = tuple(self.names or self.found_classes())
+        if not 1 <= len(called) <= MAX_CLASSES:
+            raise DataError(
+                f"{self.annotation_files('train')[0]}: no box in the training data, expected some. Add them"
+            )
+        pages = self.pages(split)
+        if not pages:
+            raise DataError(f"{self.annotation_files(split)[0].parent}: no picture in {split}, expected some. Add them")
+        boxes = self._settled(split, pages, {name: place for place, name in enumerate(called)}, reader)
+        files: list[Sample] = [(page.picture,) for page in pages]
+        read = decoded(files, self.picture_recipe(), reader)
+        shape = read.values.shape[1], read.values.shape[2]
+        kept = [boxes[index] for index in read.kept.tolist()]
+        frames = np.array([fitted(one.size, shape, self.fit).frame for one in kept], np.float32)
+        records = packed(kept, frames, shape)
+        lost = sum(map(len, kept)) - int((records["labels"] >= 0).sum())
+        if lost:
+            reader.warn(f"{split}: {lost:,} box{'es' * (lost > 1)} beside what fit: {self.fit} shows, left out")
+        return Images(read.values, records, called, read.skipped, BOXES, read.names(files))
+
+    def _settled(self, split: str, pages: Sequence[Page], places: Mapping[str, int], reader: Reader) -> list[Boxes]:
+        """The boxes of every picture, after telling what was mended; none of a picture that cannot be read."""
+        mended = Mended() if self.on_bad_box == "mend" else None
+        found = []
+        for page, head in zip(pages, reader.map(lambda page: header(page.picture), pages), strict=True):
+            size = (1, 1) if head is None else (head.height, head.width)  # decoding will say why
+            found.append(Boxes(size) if head is None else settled(page, size, places, mended))
+        for line in mended.lines() if mended else ():
+            reader.warn(f"{split}: {line}")
+        without, fate = self.unannotated(split)
+        if without:
+            count = f"{len(without):,} picture{'s' * (len(without) > 1)} without an annotation"
+            reader.warn(f"{split}: {count}, {fate}; {without[0]} is the first")
+        return found
 
 
 def checked_labels(labels: Array, classes: int, where: str) -> Array:

@@ -65,10 +65,10 @@ class FramesFolder(PictureFields, ClassFolders):
 
         def decode_frames(sample: Sample) -> Content:
             if len(sample) == 1:
-                clip = decode_clip(sample[0], self.frames, size, self.channels, self.max_pixels)
+                clip = decode_clip(sample[0], self.frames, size, self.channels, self.max_pixels, self.fit)
             else:
                 chosen = [sample[index] for index in evenly(len(sample), self.frames)]
-                images = {path: decode(path, size, self.channels, self.max_pixels).pixels for path in chosen}
+                images = {path: decode(path, size, self.channels, self.max_pixels, self.fit).pixels for path in chosen}
                 if len({image.shape for image in images.values()}) > 1:
                     raise DataError(f"{sample[0]}: frames of different sizes, expected one size: set size")
                 clip = np.stack([images[path] for path in chosen])

@@ -1,0 +1,109 @@
+"""COCO: pictures, and one JSON file for each split with the boxes of all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from cnntrain.core.errors import DataError
+from cnntrain.core.registry import register
+from cnntrain.parts.datasets.base import BoxedPictures, Dataset
+from cnntrain.reading import coco
+from cnntrain.reading.annotations import Page
+from cnntrain.reading.folders import SPLITS, split_folders, split_meant
+from cnntrain.reading.input_files import reading
+
+_ADVICE = "Set path to a .json file of instances, or to a folder with annotations/instances_train*.json"
+_ROBOFLOW = "_annotations.coco.json"
+
+
+@dataclass(frozen=True)
+class _Listed(Dataset):
+    """The one field that has to be given, before those of pictures."""
+
+    path: str  # the file of a split, or the folder of all
+
+
+@register("coco")
+@dataclass(frozen=True)
+class Coco(BoxedPictures, _Listed):
+    """Pictures with boxes as COCO has them (Lin et al. 2014): `images`, `annotations` and `categories` in one file.
+
+    `path` is that file, or a folder: with annotations/instances_train*.json, instances_val*.json and
+    instances_test*.json; or with train/_annotations.coco.json, valid/... and test/.... Pictures lie in `images`, or in
+    folders that are usual beside the file: its own, images/, and that of the split (train2017/), there or one above.
+    Classes are the categories of training in the order of their ids, which may have gaps. A picture without
+    annotations has nothing in it, and the network learns so. A crowd need not be found.
+    """
+
+    images: str | None = None  # the folder that file names count from; by default the usual ones are looked through
+
+    @classmethod
+    def at(cls, path: Path) -> Self | None:
+        """A .json file with the three lists, or a folder with such files."""
+        if path.is_file() and path.suffix.lower() == ".json":
+            return cls(str(path)).boxed()
+        return cls(str(path)).boxed() if path.is_dir() and _files(path) else None
+
+    def splits(self) -> tuple[str, ...]:
+        """Those that have a file; train where path is one."""
+        return tuple(self._files())
+
+    def pages(self, split: str) -> list[Page]:
+        """The images of the file of a split, in its order."""
+        return self._read(split)[0]
+
+    def found_classes(self) -> Sequence[str]:
+        """The categories of training."""
+        return self._read("train")[1]
+
+    def annotation_files(self, split: str) -> tuple[Path, ...]:
+        """The file of a split."""
+        return (self._file(split),)
+
+    def _read(self, split: str) -> tuple[list[Page], list[str]]:
+        file = self._file(split)
+        return coco.pages(file, [Path(self.images).absolute()] if self.images else _folders(file, split))
+
+    def _file(self, split: str) -> Path:
+        files = self._files()
+        if split not in files:
+            raise DataError(f"{Path(self.path).absolute()} has no split {split!r}, found {', '.join(files)}. Add it")
+        return files[split]
+
+    def _files(self) -> dict[str, Path]:
+        place = Path(self.path).absolute()
+        with reading(place):
+            if place.is_file():
+                return {"train": place}
+            found = _files(place) if place.is_dir() else {}
+        if "train" not in found:
+            what = "holds no file of training instances" if place.is_dir() else "does not exist"
+            raise DataError(f"{place} {what}. {_ADVICE}")
+        return found
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Split -> its file in a folder, or in those that are usual there."""
+    found: dict[str, Path] = {}
+    for place in (folder / "annotations", folder):
+        for path in sorted(place.glob("instances_*.json")):
+            meant = split_meant(path.stem.removeprefix("instances_"))
+            if meant is not None:
+                found.setdefault(meant[0], path)
+        for path in (place / f"{split}.json" for split in SPLITS):
+            if path.is_file():
+                found.setdefault(path.stem, path)
+    for split, inner in split_folders(folder).items():
+        if (inner / _ROBOFLOW).is_file():
+            found.setdefault(split, inner / _ROBOFLOW)
+    return {split: found[split] for split in SPLITS if split in found}
+
+
+def _folders(file: Path, split: str) -> list[Path]:
+    """Where the pictures of a file may lie."""
+    own = file.stem.removeprefix("instances_")
+    names = ("", own, "images", f"images/{own}", split, f"images/{split}")
+    return [place / name for place in (file.parent, file.parent.parent) for name in names]

@@ -1,0 +1,166 @@
+"""YOLO: pictures, a text file for each with its boxes, and a file with the names of the classes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from cnntrain.config.problems import Problems
+from cnntrain.config.tree import List, Map, Scalar, UnreadableError, parse, read_source
+from cnntrain.core.errors import ConfigError, DataError
+from cnntrain.core.registry import register
+from cnntrain.parts.datasets.base import BoxedPictures, Dataset
+from cnntrain.reading import yolo
+from cnntrain.reading.annotations import Page, named
+from cnntrain.reading.folders import files_below, split_folders
+from cnntrain.reading.input_files import on_disk
+from cnntrain.reading.pictures import SUFFIXES
+
+_ADVICE = "Set root to the folder of images/ and labels/, with data.yaml, obj.names or classes.txt in it"
+_NAMES = ("obj.names", "classes.txt", "labels/classes.txt", "obj_train_data/classes.txt")
+_YAML = ("data.yaml", "data.yml", "dataset.yaml")
+
+
+@dataclass(frozen=True)
+class _Rooted(Dataset):
+    """The one field that has to be given, before those of pictures."""
+
+    root: str  # the folder
+
+
+@register("yolo")
+@dataclass(frozen=True)
+class Yolo(BoxedPictures, _Rooted):
+    """Pictures with boxes as Darknet has them, and Ultralytics, Label Studio, CVAT and Roboflow write them.
+
+    The picture `images/NAME.jpg` has its boxes in `labels/NAME.txt`, or in NAME.txt beside it: a row of class number,
+    center x, center y, width and height for each, as shares of the picture's sides. Splits are images/train, images/val
+    and images/test, or train/images, val/images (valid) and test/images; without either all is for training. Names of
+    classes are those of data.yaml, obj.names or classes.txt in `root`, or `names`. A picture without a text file has
+    nothing in it, is learned as such and is counted; a text file without a picture is an error.
+    """
+
+    @classmethod
+    def at(cls, path: Path) -> Self | None:
+        """A folder with names of classes, pictures, and text files where they belong."""
+        if not path.is_dir() or not any((path / name).is_file() for name in (*_YAML, *_NAMES)):
+            return None
+        source = cls(str(path))
+        pictures = source._pictures("train")
+        return source.boxed() if any(_mark(picture).is_file() for picture in pictures) else None
+
+    def splits(self) -> tuple[str, ...]:
+        """Those that have a folder; train where there are none."""
+        return tuple(self._folders())
+
+    def pages(self, split: str) -> list[Page]:
+        """The pictures below the folder of a split, by path."""
+        called = self.names or self.found_classes()
+        found = []
+        for picture in self._pictures(split):
+            mark = _mark(picture)
+            found.append(
+                yolo.page(mark, picture, called) if mark.is_file() else Page(str(picture), picture, shares=True)
+            )
+        self._check_all_have_pictures(split)
+        return found
+
+    def found_classes(self) -> Sequence[str]:
+        """The names in the file that has them."""
+        root = self._root()
+        for name in _YAML:
+            if (root / name).is_file():
+                return _of_yaml(root / name)
+        for name in _NAMES:
+            if (root / name).is_file():
+                return yolo.names_in(root / name)
+        raise DataError(f"{root} has no names of classes. Add data.yaml or classes.txt, or name them with 'names'")
+
+    def annotation_files(self, split: str) -> tuple[Path, ...]:
+        """The text files of its pictures."""
+        return tuple(mark for mark in map(_mark, self._pictures(split)) if mark.is_file())
+
+    def unannotated(self, split: str) -> tuple[Sequence[Path], str]:
+        """Pictures without a text file."""
+        return [path for path in self._pictures(split) if not _mark(path).is_file()], "learned as showing nothing"
+
+    def left_out(self, split: str) -> Counter[str]:
+        """Files by suffix that are neither pictures nor labels."""
+        others: Counter[str] = Counter()
+        list(files_below(self._folders()[split], SUFFIXES, others))
+        others.pop(".txt", None)
+        return others
+
+    def _root(self) -> Path:
+        return on_disk(self.root, _ADVICE, folder=True)
+
+    def _folders(self) -> dict[str, Path]:
+        """Split -> the folder of its pictures."""
+        root = self._root()
+        inner = split_folders(root / "images") if (root / "images").is_dir() else {}
+        if "train" in inner:
+            return inner
+        outer = split_folders(root)
+        if "train" in outer:
+            return {split: _images(folder) for split, folder in outer.items()}
+        return {"train": next((root / name for name in ("images", "obj_train_data") if (root / name).is_dir()), root)}
+
+    def _pictures(self, split: str) -> list[Path]:
+        folders = self._folders()
+        if split not in folders:
+            raise DataError(f"{self._root()} has no split {split!r}, found {', '.join(folders)}. Add it")
+        found = sorted(files_below(folders[split], SUFFIXES))
+        if not found:
+            raise DataError(f"{folders[split]} holds no picture. {_ADVICE}")
+        return found
+
+    def _check_all_have_pictures(self, split: str) -> None:
+        """Raise DataError for a text file that belongs to no picture."""
+        pictures = self._pictures(split)
+        known = set(map(_mark, pictures))
+        for folder in sorted({mark.parent for mark in known if mark.parent.is_dir()}):
+            for path in sorted(folder.glob("*.txt")):
+                if path not in known and path.name not in ("classes.txt", "train.txt", "val.txt", "test.txt"):
+                    raise DataError(f"{path} belongs to no picture, expected {path.stem}.jpg or the like. Add it")
+
+
+def _images(folder: Path) -> Path:
+    return folder / "images" if (folder / "images").is_dir() else folder
+
+
+def _mark(picture: Path) -> Path:
+    """The text file of a picture: in the labels/ that corresponds to its images/, or beside it."""
+    parts = picture.parts
+    if "images" in parts[:-1]:
+        place = len(parts) - 2 - parts[:-1][::-1].index("images")
+        there = Path(*parts[:place], "labels", *parts[place + 1 :]).with_suffix(".txt")
+        if there.parent.is_dir():
+            return there
+    return picture.with_suffix(".txt")
+
+
+def _of_yaml(path: Path) -> list[str]:
+    """The `names` of a data.yaml: a list, or a map from numbers. Raises DataError."""
+    problems = Problems()
+    try:
+        tree = parse(read_source(str(path)), problems)
+        problems.check()
+    except (ConfigError, UnreadableError) as error:
+        raise DataError(f"{path} is no YAML that can be read ({str(error).splitlines()[0]}). Mend it") from error
+    names = tree.get("names") if isinstance(tree, Map) else None
+    if isinstance(names, Map):
+        keys = [str(number) for number in range(len(names.entries))]
+        if sorted(names.entries) != sorted(keys):
+            raise DataError(
+                f"{path}: names are numbered {', '.join(names.entries)[:80]}, expected 0, 1, 2 and so on. Mend it"
+            )
+        items: Sequence[object] = [names.entries[key].value for key in keys]
+    elif isinstance(names, List):
+        items = names.items
+    else:
+        raise DataError(f"{path} has no list of names, expected those of the classes. Add it")
+    texts = [item.text if isinstance(item, Scalar) else None for item in items]
+    return [named(text, f"{path}: name {number}") for number, text in enumerate(texts)]

@@ -1,0 +1,112 @@
+"""COCO's annotations: one JSON file for all pictures of a split (Lin et al. 2014)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from cnntrain.core import strict_json
+from cnntrain.core.boxes import COUNTED, CROWD
+from cnntrain.core.errors import DataError
+from cnntrain.reading.annotations import Marked, Page, named, number, text_of
+
+_LARGEST = 2**30  # bytes of a file
+_KEYS = ("images", "annotations", "categories")
+
+
+def pages(path: Path, folders: Sequence[Path]) -> tuple[list[Page], list[str]]:
+    """The pages of all pictures in the order of the file, and the names of the classes in the order of their ids.
+
+    A picture without annotations has an empty page. Boxes are x, y, width, height in pixels from 0; an annotation's
+    `area`, that of the thing's outline, decides whether it is small or large. Pictures lie in the first of the folders
+    that has them. Raises DataError.
+    """
+    try:
+        found = strict_json.decode(text_of(path, _LARGEST))
+    except ValueError as error:
+        raise DataError(f"{path}: {error}. Fetch or make it again") from error
+    if not isinstance(found, dict) or not all(isinstance(found.get(key), list) for key in _KEYS):
+        missing = [key for key in _KEYS if not isinstance(found, dict) or not isinstance(found.get(key), list)]
+        raise DataError(f"{path} has no list of {missing[0]}, expected images, annotations and categories as COCO has")
+    names = _names(found["categories"], path)
+    images = _by_id(found["images"], f"{path}: image")
+    marked: dict[int, list[Marked]] = {key: [] for key in images}
+    for key, entry in _by_id(found["annotations"], f"{path}: annotation").items():
+        where = f"{path}: annotation {key}"
+        if entry.get("image_id") not in images:
+            raise DataError(f"{where} is of the image {entry.get('image_id')!r}, which is not in the file. Remove it")
+        if entry.get("category_id") not in names:
+            raise DataError(
+                f"{where} is of the category {entry.get('category_id')!r}, which is not in the file. Mend it"
+            )
+        marked[entry["image_id"]].append(_box(entry, names[entry["category_id"]], where))
+    folders = _in_use(images.values(), folders)
+    made = [_page(entry, tuple(marked[key]), folders, f"{path}: image {key}") for key, entry in images.items()]
+    _check_pictures(made)
+    return made, [names[key] for key in sorted(names)]
+
+
+def _by_id(entries: list[Any], where: str) -> dict[int, dict[str, Any]]:
+    found: dict[int, dict[str, Any]] = {}
+    for place, entry in enumerate(entries):
+        key = entry.get("id") if isinstance(entry, dict) else None
+        if not isinstance(key, int) or isinstance(key, bool):
+            raise DataError(f"{where} number {place + 1} has no id, expected a whole number. Mend it")
+        if key in found:
+            raise DataError(f"{where} {key} is there twice, expected one of each id. Renumber one")
+        found[key] = entry
+    return found
+
+
+def _names(categories: list[Any], path: Path) -> dict[int, str]:
+    found = {
+        key: named(entry.get("name"), f"{path}: category {key}")
+        for key, entry in _by_id(categories, f"{path}: category").items()
+    }
+    if len(set(found.values())) < len(found):
+        name = next(name for name in found.values() if [*found.values()].count(name) > 1)
+        raise DataError(f"{path}: two categories are called {name!r}, expected different names. Rename one")
+    return found
+
+
+def _box(entry: dict[str, Any], name: str, where: str) -> Marked:
+    box = entry.get("bbox")
+    if not isinstance(box, list) or len(box) != 4:
+        raise DataError(f"{where} has the bbox {str(box)[:60]}, expected [x, y, width, height]. Mend it")
+    x, y, wide, tall = (number(value, where, "bbox") for value in box)
+    area = entry.get("area")
+    return Marked(
+        where,
+        name,
+        (x, y, x + wide, y + tall),
+        CROWD if entry.get("iscrowd") else COUNTED,
+        None if area is None else number(area, where, "area"),
+        empty=not (wide and tall),
+    )
+
+
+def _page(entry: dict[str, Any], boxes: tuple[Marked, ...], folders: Sequence[Path], where: str) -> Page:
+    name = entry.get("file_name")
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise DataError(f"{where} has the file_name {str(name)[:60]!r}, expected a picture's. Mend it")
+    picture = next((folder / name for folder in folders if (folder / name).exists()), folders[0] / name)
+    sides = [entry.get(side) for side in ("height", "width")]
+    height, width = (0 if side is None else int(number(side, where, "size")) for side in sides)
+    return Page(where, picture, boxes, (height, width) if height > 0 and width > 0 else None)
+
+
+def _in_use(images: Iterable[dict[str, Any]], folders: Sequence[Path]) -> list[Path]:
+    """The folders, first the one that has the first picture that is there: where one is missing, it is missed there."""
+    names = [name for entry in images if isinstance(name := entry.get("file_name"), str) and "\0" not in name]
+    first = next((folder for name in names for folder in folders if (folder / name).is_file()), folders[0])
+    return [first, *(folder for folder in folders if folder != first)]
+
+
+def _check_pictures(made: Sequence[Page]) -> None:
+    """Raise DataError where two images are one file."""
+    seen: dict[Path, str] = {}
+    for page in made:
+        if page.picture in seen:
+            raise DataError(f"{page.where} is the picture {page.picture}, as is {seen[page.picture]}. Join them")
+        seen[page.picture] = page.where

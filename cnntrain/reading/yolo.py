@@ -1,0 +1,44 @@
+"""YOLO's annotations: a text file for each picture, and a row of five numbers in it for each box (Darknet)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cnntrain.core.errors import DataError
+from cnntrain.reading.annotations import Marked, Page, named, number, text_of
+
+_WORDS = ("class", "x", "y", "width", "height")
+
+
+def page(path: Path, picture: Path, names: Sequence[str]) -> Page:
+    """The annotation of a picture: class number, center and sides as shares of the picture's. Raises DataError."""
+    boxes = []
+    for line, text in enumerate(text_of(path).splitlines(), 1):
+        if text.strip():
+            boxes.append(_box(text.split(), f"{path}:{line}", names))
+    return Page(str(path), picture, tuple(boxes), shares=True)
+
+
+def names_in(path: Path) -> list[str]:
+    """The names of the classes in classes.txt or obj.names: one a line. Raises DataError."""
+    lines = [line.strip() for line in text_of(path).splitlines()]
+    while lines and not lines[-1]:
+        lines.pop()
+    return [named(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
+
+
+def _box(words: Sequence[str], where: str, names: Sequence[str]) -> Marked:
+    if len(words) != 5:
+        what = "an outline of a segmentation" if len(words) > 6 and len(words) % 2 else f"{len(words)} words"
+        raise DataError(f"{where} has {what}, expected 5: {' '.join(_WORDS)}. Mend the row")
+    label, x, y, wide, tall = (number(word, where, what) for word, what in zip(words, _WORDS, strict=True))
+    if label != int(label) or not 0 <= label < len(names):
+        raise DataError(
+            f"{where}: the class {words[0]} is not among the {len(names)} named, expected 0 to {len(names) - 1}. "
+            "Mend the row, or name the class"
+        )
+    if wide < 0 or tall < 0:
+        raise DataError(f"{where}: a box of {wide:g}x{tall:g}, expected sides above 0. Mend the row")
+    corners = (x - wide / 2, y - tall / 2, x + wide / 2, y + tall / 2)
+    return Marked(where, names[int(label)], corners, empty=not (wide and tall))

@@ -1,0 +1,203 @@
+"""Pictures with boxes: four formats say the same, and every fault in them is an error, or mended and counted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnntrain.core import registry
+from cnntrain.core.boxes import CROWD, DIFFICULT
+from cnntrain.data.recognition import recognize
+from cnntrain.parts.datasets.base import BoxedPictures, Images
+from cnntrain.reading.reader import Reader
+from tests.support.datasets import SHARED
+
+HEIGHT, WIDTH = 20, 30
+BOXES = {"a": [("cat", 2, 3, 12, 9), ("dog", 0, 0, 30, 20)], "b": [("cat", 5, 5, 8, 7)], "c": []}  # x1, y1, x2, y2
+
+
+def picture(path: Path, height: int = HEIGHT, width: int = WIDTH, orientation: int = 1) -> None:
+    """A picture file, all grey."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    exif = Image.Exif()
+    exif[274] = orientation
+    Image.new("RGB", (width, height), (90, 90, 90)).save(path, exif=exif)
+
+
+def put(path: Path, text: str) -> None:
+    """A text file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def xml(boxes: list[tuple[Any, ...]], name: str = "a.jpg", size: tuple[int, int] = (WIDTH, HEIGHT)) -> str:
+    """An annotation of VOC, its indices from 1."""
+    things = "".join(
+        f"<object><name>{label}</name><difficult>{int(label == 'hard')}</difficult><bndbox><xmin>{x1 + 1}</xmin>"
+        f"<ymin>{y1 + 1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax></bndbox></object>"
+        for label, x1, y1, x2, y2 in boxes
+    )
+    sides = f"<size><width>{size[0]}</width><height>{size[1]}</height><depth>3</depth></size>"
+    return f"<annotation><filename>{name}</filename>{sides}{things}</annotation>"
+
+
+def voc(root: Path) -> dict[str, Any]:
+    """The pictures as VOC has them."""
+    for name, boxes in BOXES.items():
+        picture(root / f"JPEGImages/{name}.jpg")
+        put(root / f"Annotations/{name}.xml", xml(boxes, f"{name}.jpg"))
+    put(root / "ImageSets/Main/train.txt", "a\nb\nc\n")
+    return {"root": str(root)}
+
+
+def instances() -> dict[str, Any]:
+    """The pictures as COCO has them; the ids have gaps."""
+    annotations = [
+        {
+            "id": 10 * i + j,
+            "image_id": i,
+            "category_id": {"cat": 3, "dog": 7}[label],
+            "bbox": [x1, y1, x2 - x1, y2 - y1],
+        }
+        for i, boxes in enumerate(BOXES.values())
+        for j, (label, x1, y1, x2, y2) in enumerate(boxes)
+    ]
+    images = [{"id": i, "file_name": f"{name}.jpg", "width": WIDTH, "height": HEIGHT} for i, name in enumerate(BOXES)]
+    names = [{"id": 3, "name": "cat"}, {"id": 7, "name": "dog"}]
+    return {"images": images, "annotations": annotations, "categories": names}
+
+
+def coco(root: Path) -> dict[str, Any]:
+    """Written."""
+    for name in BOXES:
+        picture(root / f"train2017/{name}.jpg")
+    put(root / "annotations/instances_train2017.json", json.dumps(instances()))
+    return {"path": str(root)}
+
+
+def yolo(root: Path) -> dict[str, Any]:
+    """The pictures as Ultralytics has them."""
+    for name, boxes in BOXES.items():
+        picture(root / f"images/train/{name}.jpg")
+        rows = [
+            f"{['cat', 'dog'].index(label)} {(x1 + x2) / 2 / WIDTH:.6f} {(y1 + y2) / 2 / HEIGHT:.6f} "
+            f"{(x2 - x1) / WIDTH:.6f} {(y2 - y1) / HEIGHT:.6f}\n"
+            for label, x1, y1, x2, y2 in boxes
+        ]
+        put(root / f"labels/train/{name}.txt", "".join(rows))
+    put(root / "data.yaml", "train: images/train\nnames: [cat, dog]\n")
+    return {"root": str(root)}
+
+
+def boxes_csv(root: Path) -> dict[str, Any]:
+    """The pictures as a table has them."""
+    rows = ["path,x1,y1,x2,y2,class"]
+    for name, boxes in BOXES.items():
+        picture(root / f"pictures/{name}.jpg")
+        rows += [f"pictures/{name}.jpg,{x1},{y1},{x2},{y2},{label}" for label, x1, y1, x2, y2 in boxes]
+        rows += [f"pictures/{name}.jpg,,,,,"] * (not boxes)
+    put(root / "train.csv", "\n".join(rows) + "\n")
+    return {"path": str(root)}
+
+
+FORMATS = {"voc": voc, "coco": coco, "yolo": yolo, "boxes_csv": boxes_csv}
+
+
+def load(name: str, told: list[str] | None = None, **fields: Any) -> Images:
+    source: BoxedPictures = registry.make("datasets", name, **fields)
+    reader = Reader(warn=(told if told is not None else []).append)
+    return source.load("train", reader)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_says_the_same(name: str, tmp_path: Path) -> None:
+    told: list[str] = []
+    images = load(name, told, **FORMATS[name](tmp_path))
+    assert told == []
+    assert images.classes == ("cat", "dog")
+    assert [Path(file).stem for file in images.names] == ["a", "b", "c"]
+    for record, boxes in zip(images.targets, BOXES.values(), strict=True):
+        here = record["labels"] >= 0
+        assert [images.classes[label] for label in record["labels"][here]] == [label for label, *_ in boxes]
+        wanted = np.array([corners for _, *corners in boxes], np.float32).reshape(-1, 4)
+        np.testing.assert_allclose(record["corners"][here], wanted, atol=1e-4)
+        assert record["size"].tolist() == [HEIGHT, WIDTH]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_is_recognized(name: str, tmp_path: Path) -> None:
+    FORMATS[name](tmp_path)
+    found = recognize(tmp_path)
+    assert found.name_in_config == name
+    assert isinstance(found, BoxedPictures)
+    assert found.size == (32, 32)
+    assert len(found.load("train")) == 3
+
+
+@pytest.mark.parametrize("fit", ["stretch", "letterbox", "cover"])
+@pytest.mark.parametrize("size", [(40, 40), (10, 30), (64, 32)])
+def test_boxes_lie_where_their_pixels_lie(fit: str, size: tuple[int, int], tmp_path: Path) -> None:
+    """A white box on black: what is bright afterwards is the box, to a pixel of the filter."""
+    height, width = 60, 90
+    image = np.zeros((height, width, 3), np.uint8)
+    image[12:42, 30:66] = 255
+    tmp_path.mkdir(exist_ok=True)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    put(tmp_path / "a.csv", "path,x1,y1,x2,y2,class\na.png,30,12,66,42,thing\n")
+    images = load("boxes_csv", path=str(tmp_path / "a.csv"), size=size, fit=fit)
+    x1, y1, x2, y2 = images.targets[0]["corners"][0]
+    rows, columns = np.nonzero(images.pixels[0, :, :, 0] > 127)
+    seen = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    np.testing.assert_allclose([x1, y1, x2, y2], seen, atol=1)
+    frame = images.targets[0]["frame"]
+    if fit != "cover":
+        np.testing.assert_allclose((x1 - frame[2]) / frame[0], 30, atol=1e-3)
+    grey = (images.pixels[0] == 114).all(axis=2)
+    assert grey.any() == (fit == "letterbox" and size != (40, 60))
+
+
+def test_difficult_and_crowd(tmp_path: Path) -> None:
+    settings = voc(tmp_path / "voc")
+    put(tmp_path / "voc/Annotations/a.xml", xml([("cat", 1, 1, 5, 5), ("hard", 2, 2, 9, 9)]))
+    assert load("voc", **settings).targets[0]["roles"][:2].tolist() == [0, DIFFICULT]
+    settings = coco(tmp_path / "coco")
+    found = instances()
+    found["annotations"][0] |= {"iscrowd": 1, "area": 17.5}
+    put(tmp_path / "coco/annotations/instances_train2017.json", json.dumps(found))
+    record = load("coco", **settings).targets[0]
+    assert record["roles"][:2].tolist() == [CROWD, 0]
+    assert record["areas"][:2].tolist() == [17.5, 600]
+
+
+def test_a_part_of_a_thing_is_no_thing(tmp_path: Path) -> None:
+    """VOC's layouts of persons have boxes of heads and hands inside their objects."""
+    settings = voc(tmp_path)
+    part = "<part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>2</xmax><ymax>2</ymax></bndbox></part>"
+    text = xml([("cat", 1, 1, 5, 5)]).replace("</object>", f"{part}</object>")
+    put(tmp_path / "Annotations/a.xml", text)
+    assert (load("voc", **settings).targets[0]["labels"] >= 0).sum() == 1
+
+
+def test_classes_can_be_given(tmp_path: Path) -> None:
+    assert load("voc", names=("dog", "bird", "cat"), **voc(tmp_path)).targets["labels"][0].tolist() == [2, 0]
+
+
+@pytest.mark.skipif(not (SHARED / "bccd").is_dir(), reason="the blood smears (shared/data/bccd) are not here")
+def test_the_blood_smears_load() -> None:
+    source = recognize(SHARED / "bccd")
+    counts = np.zeros(3, int)
+    told: list[str] = []
+    for split, samples in (("train", 205), ("val", 87), ("test", 72)):
+        images = source.load(split, Reader(threads=2, warn=told.append))
+        assert len(images) == samples
+        labels = images.targets["labels"]
+        counts += np.bincount(labels[labels >= 0], minlength=3)
+    assert images.classes == ("Platelets", "RBC", "WBC")
+    assert counts.tolist() == [361, 4155 - 2, 372]
+    wanted = [f"{split}: 1 box has no area and is left out" for split in ("train", "val")]
+    assert [line.split(";")[0] for line in told] == wanted
