@@ -145,8 +145,12 @@ def _lines(found: _Findings, path: Path, config: Path) -> Iterator[str]:
     yield from _data(found)
     yield ""
     yield "model:"
-    yield "  layers: # in order; shapes are height x width x channels"
-    yield from (f"    {line}" for line in _layers(found))
+    own = found.task.network(found.images.description)
+    if own:
+        yield from (f"  {line}" for line in own)
+    else:
+        yield "  layers: # in order; shapes are height x width x channels"
+        yield from (f"    {line}" for line in _layers(found))
     yield ""
     yield from _training(found)
 

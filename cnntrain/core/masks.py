@@ -6,7 +6,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 
-MASKS = "masks"  # Description.target of samples whose targets are masks (n, height, width)
+MASKS = "mask"  # Description.target of samples whose targets are masks (n, height, width)
 IGNORED = 255  # the value of a pixel that is of no class: it is not learned from, and not judged
 MOST = 255  # classes, of which there can be no more beside that value
 

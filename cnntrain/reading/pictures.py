@@ -128,7 +128,7 @@ def decode(
     from several threads. Raises DataError naming the file, also for more than `max_pixels`, before they are decoded;
     StorageError where the device fails.
     """
-    with _opened(path, max_pixels) as image:
+    with opened_picture(path, max_pixels) as image:
         _check_work(image, max_pixels)
         moves = image.format != "MPO" and bool(getattr(image, "is_animated", False))
         return Picture(_pixels(image, size, channels, fit), moves)
@@ -137,7 +137,7 @@ def decode(
 def header(path: Path) -> Header | None:
     """The header of a picture file; None where there is none that can be read, which `decode` will explain."""
     try:
-        with _opened(path, LARGEST) as image:
+        with opened_picture(path, LARGEST) as image:
             if image.format == "TIFF":  # which Pillow may have turned already
                 return Header(*_tags(image).size, _tags(image).grey)
             sideways = image.getexif().get(_ORIENTATION, 1) >= 5
@@ -186,7 +186,7 @@ def decode_clip(
 
     A shorter clip repeats frames. Raises DataError as `decode` does, and for frames of different sizes.
     """
-    with _opened(path, max_pixels) as image:
+    with opened_picture(path, max_pixels) as image:
         count = getattr(image, "n_frames", 1)
         if count * image.width * image.height > _MAX_CLIP * max_pixels:
             what = f"{count:,} frames of {image.height}x{image.width}, too many pixels to decode"
@@ -208,7 +208,7 @@ def evenly(count: int, wanted: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def _opened(path: Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
+def opened_picture(path: Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     """An image file whose size has been looked at; whatever goes wrong until it is closed becomes a DataError."""
     with reading(path):
         try:

@@ -35,6 +35,7 @@ from cnntrain.ops.softmax import softmax
 from cnntrain.parts.datasets.base import Dataset, Images, Pixels, joined
 from cnntrain.parts.metrics.confusion import Confusion
 from cnntrain.parts.tasks.base import told
+from cnntrain.reading.pictures import fitted
 from cnntrain.reading.reader import CACHE, Reader
 from cnntrain.rundir.checkpoint import find, read
 from cnntrain.trained import saved
@@ -270,8 +271,8 @@ class Trained:
     def led(self, size: tuple[int, int]) -> Move:
         """Where the network sees what a picture (height, width) shows: resized as files are, then transformed."""
         shape = self.description.shape
-        scale = np.array([[[shape[1] / size[1], 0, 0], [0, shape[0] / size[0], 0]]])
-        move = Move(scale, size, (shape[0], shape[1]))
+        right, down, x, y = fitted(size, (shape[0], shape[1]), self.unseen.fit).frame
+        move = Move(np.array([[[right, 0, x], [0, down, y]]]), size, (shape[0], shape[1]))
         for position, transform in enumerate(self.transforms):
             step = transform.follow(shape, Draws(0, "transform", (0, position), np.zeros(1, np.int64)))
             move = move if step is None else move.then(step)

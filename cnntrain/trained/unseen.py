@@ -22,7 +22,7 @@ from cnntrain.parts.datasets.base import ClassFolders, Dataset, Images, PictureF
 from cnntrain.parts.tasks.base import Task
 from cnntrain.reading.decoded import Sample
 from cnntrain.reading.input_files import advised
-from cnntrain.reading.pictures import SUFFIXES, decode, header
+from cnntrain.reading.pictures import SUFFIXES, Fit, decode, header
 
 CHUNK = 1024  # samples that are in memory at a time
 _ROWS = {".npz"}  # files that hold many samples
@@ -88,6 +88,12 @@ class Unseen:
             good = [(name, one) for name, one in zip(names, read, strict=True) if not isinstance(one, DataError)]
             if good:
                 yield [name for name, _ in good], np.stack([pixels for _, pixels in good])
+
+    @property
+    def fit(self) -> Fit:
+        """How a picture is brought to the network's size."""
+        reader = self._reader()
+        return reader.fit if isinstance(reader, PictureFields) else "stretch"
 
     def original(self, path: Path) -> Array | None:
         """The pixels of a picture file at its own size, uint8 (h, w, 3); None for what is no picture file."""

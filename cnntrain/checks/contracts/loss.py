@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ def run(loss: Loss, outputs: Array, targets: Array, weights: Array, gradient: bo
 
 
 def batch(loss: Loss, targets: str, dtype: Any = np.float64) -> tuple[Array, Array, Array]:
-    """Outputs (7, ...), targets of one of the kinds the loss is tried with, and weights."""
+    """Outputs (7, ...), targets of a form that the loss takes, and weights."""
     rng = np.random.default_rng(3)
     tried = loss.trial(targets, 7, rng)
     return tried.outputs.astype(dtype), tried.targets, rng.uniform(0, 2, 7).astype(dtype)
@@ -75,7 +75,7 @@ def keeps_what_is_not_finite_in_its_own_sample(loss: Loss, targets: str, bad: fl
     """NaN and infinity among the outputs show in that sample's loss and gradient, and in no other's."""
     for value in (np.nan, np.inf) if bad is None else (bad,):
         outputs, wanted, weights = batch(loss, targets, np.float32)
-        outputs[2, 1] = value
+        outputs[2, 1] = value  # of one class, or of all pixels of a row and all classes
         losses, gradient = run(loss, outputs, wanted, weights)
         hold(not np.isfinite(losses[2]), f"of an output that is {value} it makes the loss {losses[2]}")
         hold(not np.isfinite(gradient[2]).all(), f"of an output that is {value} it makes a finite gradient")
@@ -92,8 +92,9 @@ CHECKS = (
 )
 
 
-def subjects(cls: type[Loss], fields: Mapping[str, Any] | None = None) -> Iterator[tuple[Loss, str]]:
-    """What a loss's checks are given: the loss of each example, or of these fields, with every kind of targets."""
-    for given in cls.examples if fields is None else (fields,):
-        for targets in cls.tried_with:
-            yield cls(**given), targets
+def subjects(cls: type[Loss]) -> Iterator[tuple[Loss, str]]:
+    """What a loss's checks are given: each example's loss, with every form of targets."""
+    for fields in cls.examples:
+        loss = cls(**fields)
+        for targets in loss.forms():
+            yield loss, targets

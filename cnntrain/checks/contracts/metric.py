@@ -9,29 +9,49 @@ import numpy as np
 
 from cnntrain.checks.contracts.base import close, equal, hold
 from cnntrain.core.arrays import Array
+from cnntrain.core.masks import IGNORED, MASKS
 from cnntrain.parts.losses.base import one_hot
 from cnntrain.parts.metrics.base import Metric
 
 CLASSES = 6
 
 
-def samples(n: int = 40) -> tuple[Array, Array, Array]:
-    """Outputs (n, CLASSES), labels (n,) and weights, which are whole so that sums are exact in any order."""
+def samples(metric: Metric | None = None, n: int = 40) -> tuple[Array, Array, Array]:
+    """Outputs (n, CLASSES), labels (n,) and weights, which are whole so that sums are exact in any order.
+
+    For a metric of masks, outputs (n, 3, 2, CLASSES) and masks (n, 3, 2).
+    """
     rng = np.random.default_rng(5)
     weights = rng.integers(1, 4, n).astype(np.float32)
+    if of_masks(metric):
+        masks = rng.integers(0, CLASSES, (n, 3, 2)).astype(np.uint8)
+        masks[rng.random(masks.shape) < 0.2] = IGNORED
+        return rng.standard_normal((n, 3, 2, CLASSES)).astype(np.float32), masks, weights
     return rng.standard_normal((n, CLASSES)).astype(np.float32), rng.integers(0, CLASSES, n), weights
+
+
+def of_masks(metric: Metric | None) -> bool:
+    """Whether it compares outputs with masks, not with labels."""
+    return metric is not None and MASKS in metric.scores
+
+
+def perfect(outputs: Array, targets: Array) -> Array:
+    """Outputs of that shape which are 1 for the true class and 0 for the others."""
+    if targets.ndim == 3:
+        return np.eye(IGNORED + 1, outputs.shape[-1], dtype=outputs.dtype)[targets]
+    return one_hot(targets, outputs)
 
 
 def state_of(metric: Metric, outputs: Array, targets: Array, weights: Array) -> Array:
     """The state after these samples."""
-    state = metric.zeros(outputs.shape[1])
+    state = metric.zeros(outputs.shape[-1])
     metric.add(state, outputs, targets, weights)
     return state
 
 
 def has_states_that_add(metric: Metric) -> None:
     """The state of a whole is the sum of its parts' states, and what is added to in parts."""
-    outputs, targets, weights = samples()
+    outputs, targets, weights = samples(metric)
     whole = state_of(metric, outputs, targets, weights)
     parts = [slice(0, 1), slice(1, 25), slice(25, 40)]
     merged = sum(state_of(metric, outputs[part], targets[part], weights[part]) for part in parts)
@@ -47,7 +67,7 @@ def has_states_that_add(metric: Metric) -> None:
 
 def counts_a_weight_of_two_as_the_sample_twice(metric: Metric) -> None:
     """And a weight of zero as no sample."""
-    outputs, targets, _ = samples()
+    outputs, targets, _ = samples(metric)
     weights = np.ones(len(outputs), np.float32)
     weights[::3] = 2
     weights[1] = 0
@@ -58,7 +78,9 @@ def counts_a_weight_of_two_as_the_sample_twice(metric: Metric) -> None:
 
 def takes_rows_as_their_largest(metric: Metric) -> None:
     """Targets as one-hot rows count as their labels."""
-    outputs, targets, weights = samples()
+    if of_masks(metric):
+        return
+    outputs, targets, weights = samples(metric)
     rows = one_hot(targets, outputs)
     labels = state_of(metric, outputs, targets, weights)
     equal(state_of(metric, outputs, rows, weights), labels, "one-hot rows have another state than their labels")
@@ -66,7 +88,7 @@ def takes_rows_as_their_largest(metric: Metric) -> None:
 
 def leaves_its_inputs_alone(metric: Metric) -> None:
     """Outputs, targets and weights."""
-    arrays = samples()
+    arrays = samples(metric)
     for array in arrays:
         array.flags.writeable = False
     state_of(metric, *arrays)
@@ -74,7 +96,7 @@ def leaves_its_inputs_alone(metric: Metric) -> None:
 
 def is_nan_of_nothing_and_a_number_of_something(metric: Metric) -> None:
     """A float; or a list of one for each class. The confusion matrix counts, and has no NaN."""
-    nothing, something = metric.value(metric.zeros(CLASSES)), metric.value(state_of(metric, *samples()))
+    nothing, something = metric.value(metric.zeros(CLASSES)), metric.value(state_of(metric, *samples(metric)))
     if metric.name_in_config == "confusion":
         equal(nothing, [[0] * CLASSES] * CLASSES, "of nothing it counts something")
     elif isinstance(something, list):
@@ -91,17 +113,20 @@ def takes_outputs_that_are_not_finite(metric: Metric) -> None:
     """Without a warning, as training that diverges gives them."""
     outputs = np.zeros((3, CLASSES), np.float32)
     outputs[0], outputs[1, 2], outputs[2, 3] = np.nan, np.inf, -np.inf
-    state = state_of(metric, outputs, np.array([0, 1, 2]), np.ones(3, np.float32))
+    targets = np.array([0, 1, 2])
+    if of_masks(metric):
+        outputs, targets = outputs[:, None, None], targets[:, None, None].astype(np.uint8)
+    state = state_of(metric, outputs, targets, np.ones(3, np.float32))
     hold(len(state) == len(metric.zeros(CLASSES)), "its state changes its length")
 
 
 def says_that_the_perfect_network_is_better(metric: Metric) -> None:
     """`larger_is_better` is true of it: of right answers, sure ones, it is 1, or 0 where smaller is better."""
-    outputs, targets, weights = samples()
-    good = metric.value(state_of(metric, 20 * one_hot(targets, outputs), targets, weights))
+    outputs, targets, weights = samples(metric)
+    good = metric.value(state_of(metric, 20 * perfect(outputs, targets), targets, weights))
     poor = metric.value(state_of(metric, outputs, targets, weights))
     if metric.name_in_config in ("mae", "mse", "r2"):
-        good = metric.value(state_of(metric, one_hot(targets, outputs), targets, weights))
+        good = metric.value(state_of(metric, perfect(outputs, targets), targets, weights))
     if isinstance(good, float):
         hold(
             (good > poor) == metric.larger_is_better,

@@ -17,14 +17,14 @@ from cnntrain.parts.layers.base import Example, Frame, Layer, example, image
 Sides = NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt, NonNegativeInt]
 
 
-def _sides(sides: int | tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+def sides_of(sides: int | tuple[int, int, int, int]) -> tuple[int, int, int, int]:
     """One number for all, or [top, bottom, left, right]."""
     return (sides,) * 4 if isinstance(sides, int) else sides
 
 
 def _inside(framed: Array, sides: int | tuple[int, int, int, int]) -> Array:
     """The part of images (n, h, w, c) within the frame."""
-    top, bottom, left, right = _sides(sides)
+    top, bottom, left, right = sides_of(sides)
     return framed[:, top : framed.shape[1] - bottom, left : framed.shape[2] - right]
 
 
@@ -58,7 +58,7 @@ class ZeroPad2d(Border):
     def output_shape(self, *inputs: Shape) -> Shape:
         """The height and width grow by what is added."""
         height, width, channels = image(inputs[0], "zero_pad2d")
-        top, bottom, left, right = _sides(self.padding)
+        top, bottom, left, right = sides_of(self.padding)
         return height + top + bottom, width + left + right, channels
 
     def forward(self, f: Frame) -> None:
@@ -73,7 +73,7 @@ class ZeroPad2d(Border):
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """X within zeros."""
-        top, bottom, left, right = _sides(self.padding)
+        top, bottom, left, right = sides_of(self.padding)
         shape = self.output_shape(xs[0].shape)
         return t.op("pad", xs[0], shape=shape, sides=((top, bottom), (left, right), (0, 0)))
 
@@ -96,7 +96,7 @@ class Crop2d(Border):
     def output_shape(self, *inputs: Shape) -> Shape:
         """The height and width shrink by what is cut off. Raises ValueError where nothing would be left."""
         height, width, channels = image(inputs[0], "crop2d")
-        top, bottom, left, right = _sides(self.cropping)
+        top, bottom, left, right = sides_of(self.cropping)
         if height <= top + bottom or width <= left + right:
             raise ValueError(f"crop2d would leave nothing of an image {inputs[0]}: cropping is {self.cropping}")
         return height - top - bottom, width - left - right, channels
@@ -113,7 +113,7 @@ class Crop2d(Border):
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """X without its frame."""
-        top, bottom, left, right = _sides(self.cropping)
+        top, bottom, left, right = sides_of(self.cropping)
         height, across, channels = xs[0].shape
         parts = ((top, height - bottom, 1), (left, across - right, 1), (0, channels, 1))
         return t.op("slice", xs[0], shape=self.output_shape(xs[0].shape), parts=parts)

@@ -49,7 +49,6 @@ class Loss(Part):
     target_range: ClassVar[tuple[float, float]] = (-math.inf, math.inf)  # of target values: it has no minimum beyond
     from_logits: ClassVar[bool] = False  # whether softmax or sigmoid is its own: it takes what comes before them
     scores_classes: ClassVar[bool] = False  # whether `score` applies the class weights itself
-    tried_with: ClassVar[tuple[str, ...]] = ("labels", "rows")  # the kinds of targets that `trial` knows
     least_normalizer: ClassVar[float] = 0.0  # what a step is divided by where its normalizer is less
 
     weight: Positive = field(default=1.0, kw_only=True)  # factor on the loss
@@ -129,13 +128,13 @@ class Loss(Part):
         """The divisor of the step's summed loss and gradient; adds up over shards. A weighted mean, as in PyTorch."""
         own_targets = self.own_targets(targets)
         if is_map(own_targets):
-            return float(np.dot(weights.astype(np.float64), self._counted(own_targets)))
+            return float(np.dot(weights.astype(np.float64), self.counted(own_targets)))
         factors = self.class_factors(targets)
         if factors is None:
             return float(np.sum(weights, dtype=np.float64))
         return float(np.dot(weights.astype(np.float64), factors))
 
-    def _counted(self, masks: Array) -> Array:
+    def counted(self, masks: Array) -> Array:
         """How many times the pixels of each mask count together, float64 (n,)."""
         factors = np.ones(IGNORED + 1)
         if self.class_weight is not None:
@@ -149,11 +148,25 @@ class Loss(Part):
         """The `normalizer`, for a loss that has to see the outputs (n, ...) to know what counts."""
         return self.normalizer(targets, weights)
 
-    def trial(self, targets: str, n: int, rng: np.random.Generator) -> Trial:
-        """What the contract tests try it with: four outputs for n samples, and labels or rows of probabilities."""
-        outputs = rng.standard_normal((n, 4))
-        labels, rows = rng.integers(0, 4, n), rng.dirichlet(np.ones(4), n).astype(np.float32)
-        return Trial(outputs, labels if targets == "labels" else rows, np.ones(outputs.shape, bool))
+    def forms(self) -> tuple[str, ...]:
+        """The forms of targets it takes, as `trial` knows them."""
+        flat = ("labels", "rows") if {CLASSES, VALUES} & {*self.scores} else ()
+        return (*flat, *(("masks",) if MASKS in self.scores and teacher_of(self) is None else ()))
+
+    def trial(self, form: str, n: int, rng: np.random.Generator) -> Trial:
+        """What the contract tests try it with: four outputs for n samples, and labels or rows of probabilities.
+
+        Or outputs (n, 3, 2, 4) and masks (n, 3, 2).
+        """
+        if form == "masks":
+            masks = rng.integers(0, 4, (n, 3, 2)).astype(np.uint8)
+            masks[rng.random(masks.shape) < 0.2] = IGNORED
+            outputs, targets = rng.standard_normal((n, 3, 2, 4)), masks
+        else:
+            outputs = rng.standard_normal((n, 4))
+            labels, rows = rng.integers(0, 4, n), rng.dirichlet(np.ones(4), n).astype(np.float32)
+            targets = labels if form == "labels" else rows
+        return Trial(outputs, targets, np.ones(outputs.shape, bool))
 
     def class_factors(self, targets: Array) -> Array | None:
         """How many times each sample counts by its class, float64 (n,); None where all count once."""

@@ -40,7 +40,6 @@ class Fcos(Loss):
     """
 
     scores: ClassVar[tuple[str, ...]] = (BOXES,)
-    tried_with: ClassVar[tuple[str, ...]] = ("boxes",)
     least_normalizer: ClassVar[float] = 1.0
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {},
@@ -130,7 +129,11 @@ class Fcos(Loss):
         value, slope = log_overlap(boxes, corners, slopes)
         return -value, slope
 
-    def trial(self, targets: str, n: int, rng: np.random.Generator) -> Trial:  # noqa: ARG002  (boxes are all there is)
+    def forms(self) -> tuple[str, ...]:
+        """Records of boxes."""
+        return ("boxes",)
+
+    def trial(self, form: str, n: int, rng: np.random.Generator) -> Trial:  # noqa: ARG002  (boxes are all there is)
         """Two levels of five locations for pictures of 32x32 with up to three boxes, and three classes."""
         middles = [(8.0, 8.0, 16.0), (24.0, 8.0, 16.0), (8.0, 24.0, 16.0), (24.0, 24.0, 16.0), (16.0, 16.0, 32.0)]
         outputs = rng.standard_normal((n, len(middles), FIXED + 3))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, cast
 
@@ -20,7 +22,8 @@ class Sum(Loss):
     """The sum of its terms, each times its own `weight` (scalarization: Zadeh 1963).
 
     L = sum_i weight_i L_i, and so is its gradient. Class weights belong to the sum, not to a term, because all terms
-    share one mean: they multiply a sample's whole loss. One term may be distillation, whose `alpha: 1` leaves its own
+    share one mean: they multiply a sample's whole loss; of masks, each term applies them as if they were its own. One
+    term may be distillation, whose `alpha: 1` leaves its own
     cross-entropy out; the others then see the labels alone.
     """
 
@@ -68,16 +71,34 @@ class Sum(Loss):
         for term in self.summands():
             term.check(outputs, units, data)
 
+    def score_map(self, outputs: Array, masks: Array, weights: Array, losses: Array, d_outputs: Array | None) -> None:
+        """As `score`, of masks: a term may look at a picture as a whole, and is given the class weights of the sum."""
+        terms = [dataclasses.replace(term, class_weight=self.class_weight) for term in self.summands()]
+        self._add_up(terms, [masks] * len(terms), outputs, weights * self.weight, losses, d_outputs)
+        losses *= self.weight
+
     def score(self, outputs: Array, targets: Array, weights: Array, losses: Array, d_outputs: Array | None) -> None:
         """Add up losses and gradients of the terms, in their order; one with a teacher alone sees the logits."""
         own = self.own_targets(targets)
+        seen = [own if teacher_of(term) is None else targets for term in self.terms]
+        self._add_up(self.summands(), seen, outputs, weights, losses, d_outputs)
+
+    @staticmethod
+    def _add_up(
+        terms: Sequence[Loss],
+        targets: Sequence[Array],
+        outputs: Array,
+        weights: Array,
+        losses: Array,
+        d_outputs: Array | None,
+    ) -> None:
         parts = np.empty_like(losses)
         slopes = None if d_outputs is None else np.empty_like(d_outputs)
         losses[...] = 0
         if d_outputs is not None:
             d_outputs[...] = 0
-        for term in self.summands():
-            term(outputs, own if teacher_of(term) is None else targets, weights, parts, slopes)
+        for term, seen in zip(terms, targets, strict=True):
+            term(outputs, seen, weights, parts, slopes)
             losses += parts
             if d_outputs is not None and slopes is not None:
                 d_outputs += slopes

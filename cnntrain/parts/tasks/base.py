@@ -231,6 +231,10 @@ class Task(Part):
         """What the task adds to a first config for batches of that size."""
         raise NotImplementedError
 
+    def network(self, data: Description) -> tuple[str, ...]:
+        """Lines of YAML below `model:` in a first config; by default none, for the layers that a classifier has."""
+        return ()
+
     # -- answers and judgement ------------------------------------------------------------------------------------
 
     def situated(self, outputs: Array, led: Move) -> Array:

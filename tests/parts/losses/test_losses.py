@@ -17,11 +17,17 @@ from cnntrain.core.description import VALUES
 from cnntrain.parts.losses.base import Loss
 from tests.support import golden
 
-TRIED = [  # with every kind of targets that it knows
-    pytest.param(*subject, id=f"{name}-{index}-{subject[1]}")
+SETTINGS = [
+    pytest.param(registry.make("losses", name, **fields), id=f"{name}-{index}")
     for name, cls in registry.parts("losses").items()
     for index, fields in enumerate(cls.examples)
-    for subject in contract.subjects(cls, fields)
+]
+
+
+FORMS = [
+    pytest.param(param.values[0], targets, id=f"{param.id}-{targets}")
+    for param in SETTINGS
+    for targets in param.values[0].forms()
 ]
 
 
@@ -31,28 +37,28 @@ def test_every_loss_has_examples_and_names_its_source() -> None:
         assert re.search(r"\b(18|19|20)\d\d\b", cls.__doc__ or ""), f"{name} names no source"
 
 
-@pytest.mark.parametrize(("loss", "targets"), TRIED)
+@pytest.mark.parametrize(("loss", "targets"), FORMS)
 def test_gradient_is_the_central_difference(loss: Loss, targets: str) -> None:
     contract.has_a_gradient_that_is_the_central_difference(loss, targets)
 
 
-@pytest.mark.parametrize(("loss", "targets"), TRIED)
+@pytest.mark.parametrize(("loss", "targets"), FORMS)
 def test_samples_do_not_see_each_other(loss: Loss, targets: str) -> None:
     contract.sees_each_sample_alone(loss, targets)
 
 
-@pytest.mark.parametrize(("loss", "targets"), TRIED)
+@pytest.mark.parametrize(("loss", "targets"), FORMS)
 def test_labels_are_one_hot_rows(loss: Loss, targets: str) -> None:
     contract.takes_labels_as_one_hot_rows(loss, targets)
 
 
-@pytest.mark.parametrize(("loss", "targets"), TRIED)
+@pytest.mark.parametrize(("loss", "targets"), FORMS)
 def test_inputs_are_left_alone_and_losses_are_the_same_without_a_gradient(loss: Loss, targets: str) -> None:
     contract.leaves_its_inputs_alone(loss, targets)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-@pytest.mark.parametrize(("loss", "targets"), TRIED)
+@pytest.mark.parametrize(("loss", "targets"), FORMS)
 def test_what_is_not_finite_stays_so_in_its_own_sample(loss: Loss, targets: str, bad: float) -> None:
     contract.keeps_what_is_not_finite_in_its_own_sample(loss, targets, bad)
 

@@ -1,0 +1,366 @@
+"""Masks: pictures, and for each another picture of the same size that says which class every pixel belongs to."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import numpy as np
+
+from cnntrain.config.fields import PositiveInt, Range
+from cnntrain.core.arrays import Array
+from cnntrain.core.description import Description
+from cnntrain.core.errors import DataError, printable
+from cnntrain.core.masks import IGNORED, MASKS, MOST, palette
+from cnntrain.core.registry import register
+from cnntrain.ops.windows import pair
+from cnntrain.parts.datasets.base import Dataset, Images, PictureFields, numbered
+from cnntrain.reading.decoded import Content, Recipe, Sample, decoded
+from cnntrain.reading.folders import SPLITS, files_below, subfolders
+from cnntrain.reading.input_files import on_disk, opened, reading
+from cnntrain.reading.mask_files import Meaning, read_mask, size_of, values_in
+from cnntrain.reading.pictures import SUFFIXES, header
+from cnntrain.reading.reader import ALONE, Reader
+
+Level = Annotated[int, Range(0, 255)]
+Colour = tuple[Level, Level, Level]
+VOC = (
+    *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
+)
+_OF_PICTURES = ("images", "image", "imgs", "img", "pictures", "photos", "JPEGImages")  # folders that `init` knows
+_OF_MASKS = ("masks", "mask", "labels", "label", "annotations", "SegmentationClass")
+_ENDINGS = ("", "_mask", "-mask", "_label", "_labels", "_segmentation")
+_LOOKED_AT = 50  # masks that `init` reads
+_LONGEST = 512  # side of a picture that `init` proposes
+_NAMED = 3  # files that a message lists
+_MASK_SUFFIXES = frozenset([".png", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm", ".pbm"])  # none that blurs
+_ADVICE = (
+    "Set pictures and masks to two folders of files of the same names, or table to a CSV file with the columns image "
+    "and mask"
+)
+
+
+@dataclass(frozen=True)
+class _OfClasses(Dataset):
+    """The one field that has to be given, before those of pictures."""
+
+    classes: tuple[str, ...] | PositiveInt  # their names in the order of their numbers, or how many there are
+
+
+@register("masks")
+@dataclass(frozen=True)
+class Masks(PictureFields, _OfClasses):
+    """Pictures and their masks, for segmentation: two folders of files of the same names, or a CSV file.
+
+    `pictures` and `masks` may hold train/, val/ and test/, or else `lists` names a folder of train.txt, val.txt and
+    test.txt with a name in every line, as Pascal VOC's ImageSets/Segmentation; without either all is for training.
+    `table` is a CSV file with the columns `image` and `mask`, paths relative to it, or a folder of train.csv and so on.
+
+    A mask holds class numbers from 0 on, in grey or as a palette; or colours, of which `colours` says what they mean,
+    one for each class in order, or `voc` for Pascal VOC's palette. Pixels of the value or colour `ignore` are neither
+    learned from nor judged. `size`, `channels`, `max_pixels` and `on_bad_image` are those of image_folder; a mask is
+    resized by the nearest pixel, and what a letterbox frames is ignored.
+    """
+
+    unmistakable: ClassVar[bool] = True
+
+    pictures: str | None = None  # folder of pictures
+    masks: str | None = None  # folder of masks
+    table: str | None = None  # CSV file with the columns image and mask, or a folder of train.csv, val.csv and test.csv
+    lists: str | None = None  # folder of train.txt, val.txt and test.txt: the names of the pictures of each split
+    ending: str = ""  # what the name of a mask has behind that of its picture: "_mask"
+    # what stands for the classes in masks of colours: red, green, blue of each, from 0 to 255
+    colours: Literal["voc"] | tuple[Colour, ...] | None = None
+    # value, or colour where there are colours, of pixels that are of no class; `none` where all are of one
+    ignore: Literal["none"] | Level | Colour = 255
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        names = self._names()
+        if not 1 < len(names) <= MOST:
+            raise ValueError(f"classes must be 2 to {MOST}, got {len(names)}")
+        if len(set(names)) != len(names):
+            raise ValueError("classes must have different names")
+        if isinstance(self.colours, tuple) and len(self.colours) != len(names):
+            raise ValueError(f"colours has {len(self.colours)} colours, there are {len(names)} classes")
+        if isinstance(self.colours, tuple) and len(set(self.colours)) != len(self.colours):
+            raise ValueError("colours must be different")
+        if isinstance(self.ignore, tuple) and self.colours is None:
+            raise ValueError("ignore is a colour, and masks hold class numbers: give a number, or colours")
+        if (self.pictures is None) != (self.masks is None):
+            raise ValueError("pictures and masks go together: give both folders, or a table")
+        if (self.pictures is None) == (self.table is None):
+            raise ValueError("masks takes pictures and masks, or a table: give one of them")
+        if self.table is not None and self.lists is not None:
+            raise ValueError("lists goes with folders, and a table has files for each split: leave it out")
+
+    # -- what `init` sees -----------------------------------------------------------------------------------------
+
+    @classmethod
+    def at(cls, path: Path) -> Self | None:
+        """A folder with one of pictures and one of masks, by their usual names; but VOC's, which has boxes."""
+        if not path.is_dir():
+            return None
+        names = subfolders(path)
+        pictures = next((name for name in _OF_PICTURES if name in names), None)
+        masks = next((name for name in _OF_MASKS if name in names), None)
+        if pictures is None or masks is None or "Annotations" in names:
+            return None
+        held = list(files_below(path / masks, _MASK_SUFFIXES))
+        if not held:
+            return None
+        stems = {file.stem for file in files_below(path / pictures, SUFFIXES)}
+        marked = {file.stem for file in held}
+        ending = next((end for end in _ENDINGS if any(f"{stem}{end}" in marked for stem in stems)), None)
+        if ending is None:
+            return None
+        lists = path / "ImageSets" / "Segmentation"
+        found = cls(
+            classes=2,
+            pictures=str(path / pictures),
+            masks=str(path / masks),
+            lists=str(lists) if (lists / "train.txt").is_file() else None,
+            ending=ending,
+            ignore="none",
+        )
+        read = sorted(held)[:: -(-len(held) // _LOOKED_AT)]
+        found = replace(found, **_told_by(read, masks == "SegmentationClass"))
+        heads = [head for sample in found._samples("train") if (head := header(sample[0]))]
+        grey = bool(heads) and all(head.grey for head in heads)
+        return replace(found, size=_size([(head.height, head.width) for head in heads]), channels=1 if grey else 3)
+
+    # -- which files ----------------------------------------------------------------------------------------------
+
+    def splits(self) -> tuple[str, ...]:
+        """Those of train, val and test that there are; train where nothing says otherwise."""
+        if self.table is not None:
+            return tuple(split for split, _ in self._tables())
+        if self.lists is not None:
+            folder = on_disk(self.lists, "Set lists to a folder with train.txt", folder=True)
+            found = tuple(split for split in SPLITS if (folder / f"{split}.txt").is_file())
+            if "train" not in found:
+                raise DataError(f"{folder} has no train.txt, found {', '.join(found) or 'no list'}. Add it")
+            return found
+        inside = subfolders(on_disk(self.pictures or "", _ADVICE, folder=True))
+        found = tuple(split for split in SPLITS if split in inside)
+        if found and "train" not in found:
+            raise DataError(f"{self.pictures} has {', '.join(found)} but no train. Add it")
+        return found or ("train",)
+
+    def files(self, split: str) -> tuple[Path, ...]:
+        """Every picture and mask of a split, and the list or table that names them."""
+        named = [Path(self.lists) / f"{split}.txt"] if self.lists is not None else []
+        if self.table is not None:
+            named = [path for found, path in self._tables() if found == split]
+        return (*named, *(path for sample in self._samples(split) for path in sample))
+
+    def labelled_samples(self, split: str) -> Sequence[tuple[Sample, str | None]]:
+        """Every picture with its mask; there is no class of a whole picture."""
+        return [(sample, None) for sample in self._samples(split)]
+
+    def read_sample(self, sample: Sample) -> Array:
+        """One picture."""
+        return self._recipe().decode(sample).values
+
+    def _samples(self, split: str) -> list[Sample]:
+        """Picture and mask of every sample of a split, in the order of their names or rows. Raises DataError."""
+        if split not in self.splits():
+            raise DataError(f"the masks have no split {split!r}, they have {', '.join(self.splits())}. Use one of them")
+        if self.table is not None:
+            (table,) = (path for found, path in self._tables() if found == split)
+            return _rows(table)
+        pictures, masks = (on_disk(place or "", _ADVICE, folder=True) for place in (self.pictures, self.masks))
+        if self.lists is not None:
+            return self._listed(Path(self.lists) / f"{split}.txt", pictures, masks)
+        if (pictures / split).is_dir():
+            pictures, masks = pictures / split, on_disk(masks / split, _ADVICE, folder=True)
+        return self._matched(pictures, masks)
+
+    def _matched(self, pictures: Path, masks: Path) -> list[Sample]:
+        """The pictures and masks of two folders, matched by name."""
+        mine, theirs = _by_name(pictures, SUFFIXES), _by_name(masks, _MASK_SUFFIXES)
+        if not mine:
+            raise DataError(f"{pictures} holds no pictures. {_ADVICE}")
+        wanted = {name + self.ending: name for name in mine}
+        lacking = [mine[name] for stem, name in wanted.items() if stem not in theirs]
+        if lacking:
+            raise DataError(
+                f"{masks} has no mask for {_listed(lacking)}: expected {lacking[0].stem}{self.ending}.png. Add it, set "
+                "ending to what the names of masks end with, or name with lists what is to be read"
+            )
+        idle = [path for stem, path in theirs.items() if stem not in wanted]
+        if idle:
+            raise DataError(f"{pictures} has no picture for {_listed(idle)}. Add it, or remove the mask")
+        return [(mine[name], theirs[stem]) for stem, name in wanted.items()]
+
+    def _listed(self, path: Path, pictures: Path, masks: Path) -> list[Sample]:
+        """The pictures and masks that a list names."""
+        mine, theirs = _by_name(pictures, SUFFIXES), _by_name(masks, _MASK_SUFFIXES)
+        samples: list[Sample] = []
+        for number, line in enumerate(_text(path).splitlines(), 1):
+            name = line.split()[0] if line.split() else ""
+            if not name:
+                continue
+            for folder, found, stem in ((pictures, mine, name), (masks, theirs, name + self.ending)):
+                if stem not in found:
+                    raise DataError(f"{path}:{number} names {printable(name)[:80]!r}, which {folder} has no file of")
+            samples.append((mine[name], theirs[name + self.ending]))
+        if not samples:
+            raise DataError(f"{path} names no picture, expected one in every line. Add them")
+        return samples
+
+    def _tables(self) -> list[tuple[str, Path]]:
+        """The splits and their CSV files."""
+        place = Path(self.table or "")
+        if not place.is_dir():
+            return [("train", on_disk(place, _ADVICE, folder=False))]
+        found = [(split, place / f"{split}.csv") for split in SPLITS if (place / f"{split}.csv").is_file()]
+        if not found or found[0][0] != "train":
+            raise DataError(f"{place} has no train.csv. {_ADVICE}")
+        return found
+
+    # -- what they hold -------------------------------------------------------------------------------------------
+
+    def describe(self) -> Description | None:
+        """Shape and classes, where the size is set."""
+        if self.size is None:
+            return None
+        return Description((*pair(self.size), self.channels), self._names(), target=MASKS)
+
+    def load(self, split: str, reader: Reader = ALONE) -> Images:
+        """Read a split: pixels, and masks uint8 (n, height, width) of class numbers or IGNORED. Raises DataError."""
+        samples = self._samples(split)
+        read = decoded(samples, self._recipe(), reader)
+        kept = [samples[index] for index in read.kept.tolist()]
+        masks = decoded(kept, self._mask_recipe(), reader)
+        targets = np.asarray(masks.values[np.arange(len(kept))])
+        return Images(read.values, targets, self._names(), read.skipped, target=MASKS, names=read.names(samples))
+
+    def _recipe(self) -> Recipe:
+        """Reads a picture, and looks at its mask, so that both are left out where one cannot be read."""
+        recipe, meaning = self.picture_recipe(), self._meaning()
+
+        def decode_one(sample: Sample) -> Content:
+            picture, mask = sample
+            found = recipe.decode(sample)
+            read_mask(mask, meaning, None, self.max_pixels)
+            mine, theirs = header(picture), size_of(mask)
+            if mine is not None and theirs is not None and (mine.height, mine.width) != theirs:
+                raise DataError(
+                    f"{mask}: {theirs[0]}x{theirs[1]} (height x width), its picture {picture.name} is "
+                    f"{mine.height}x{mine.width}. Make them the same size"
+                )
+            return found
+
+        settings = {**recipe.settings, "what": "picture with mask", "meaning": meaning.document()}
+        return replace(recipe, decode=decode_one, settings=settings)
+
+    def _mask_recipe(self) -> Recipe:
+        meaning = self._meaning()
+        size = None if self.size is None else pair(self.size)
+
+        def decode_one(sample: Sample) -> Content:
+            return Content(read_mask(sample[1], meaning, size, self.max_pixels, self.fit))
+
+        settings: dict[str, Any] = {"what": "mask", "size": size, "fit": self.fit, "limit": self.max_pixels}
+        settings["meaning"] = meaning.document()
+        return Recipe(decode_one, settings, "masks")
+
+    def _meaning(self) -> Meaning:
+        """What the pixels of a mask stand for."""
+        count = len(self._names())
+        ignored = None if self.ignore == "none" else self.ignore
+        if self.colours is None:
+            return Meaning(count, None, ignored if isinstance(ignored, int) else None)
+        table = palette(256) if self.colours == "voc" else np.array(self.colours, np.uint8)
+        blank = table[IGNORED] if self.colours == "voc" and ignored == IGNORED else ignored
+        marks = np.array(blank, np.uint8) if isinstance(blank, tuple | np.ndarray) else None
+        return Meaning(count, table[:count], None if marks is None else tuple(marks.tolist()))
+
+    def _names(self) -> tuple[str, ...]:
+        return numbered(self.classes) if isinstance(self.classes, int) else self.classes
+
+
+def _by_name(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
+    """The files of a folder by their names without suffix, sorted. Raises DataError for two of one name."""
+    found: dict[str, Path] = {}
+    for path in sorted(files_below(folder, suffixes)):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in found:
+            raise DataError(f"{path} and {found[name]} have one name, and one mask belongs to either. Rename one")
+        found[name] = path
+    return found
+
+
+def _text(path: Path) -> str:
+    with reading(path), opened(path) as file:
+        try:
+            return file.read(2**26).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path} is not text in UTF-8 ({error.reason}). Save it as such") from error
+
+
+def _rows(table: Path) -> list[Sample]:
+    """The pictures and masks that a CSV file lists."""
+    try:
+        lines = csv.DictReader(io.StringIO(_text(table), newline=""), strict=True)
+        missing = [name for name in ("image", "mask") if name not in (lines.fieldnames or ())]
+        if missing:
+            found = printable(", ".join(lines.fieldnames or ()))[:200] or "none"
+            raise DataError(f"{table} has no column {missing[0]!r}, found {found}. Its header must name image and mask")
+        samples: list[Sample] = []
+        for row in lines:
+            if not row["image"] or not row["mask"]:
+                raise DataError(f"{table}:{lines.line_num} names no {'mask' if row['image'] else 'image'}. Add it")
+            samples.append((table.parent / row["image"], table.parent / row["mask"]))
+    except csv.Error as error:
+        raise DataError(f"{table} is no CSV file ({error}). {_ADVICE}") from error
+    if not samples:
+        raise DataError(f"{table} has no row below its header, expected one for each picture. Add them")
+    return samples
+
+
+def _told_by(masks: Sequence[Path], voc: bool) -> dict[str, Any]:
+    """The settings that masks suggest: classes, colours, and the value that is ignored."""
+    seen: set[tuple[int, ...]] = set()
+    for path in masks:
+        with contextlib.suppress(DataError):  # which loading it will explain
+            seen |= values_in(path)
+    colours = sorted(value for value in seen if len(value) == 3)
+    values = sorted(value[0] for value in seen if len(value) == 1)
+    if colours:
+        if voc:
+            return {"classes": VOC, "colours": "voc", "ignore": IGNORED}
+        known = colours[:MOST]
+        return {"classes": max(len(known), 2), "colours": tuple(known)} if len(known) > 1 else {}
+    if values == [0, 255]:
+        return {"classes": ("background", "foreground"), "colours": ((0, 0, 0), (255, 255, 255))}
+    largest = max((value for value in values if value != IGNORED), default=1)
+    if voc and largest < len(VOC):
+        return {"classes": VOC, "ignore": IGNORED}
+    return {"classes": max(largest + 1, 2), "ignore": IGNORED if IGNORED in values else "none"}
+
+
+def _size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
+    """The size (height, width) to bring pictures to: their own where it is one that can be halved a few times.
+
+    Else that of the middle picture in multiples of 32, the longer side at most 512.
+    """
+    if not sizes:
+        return None
+    if len(set(sizes)) == 1 and max(sizes[0]) <= _LONGEST and not any(side % 16 for side in sizes[0]):
+        return sizes[0]
+    middle = np.median(np.array(sizes), axis=0)
+    rows, columns = (max(round(float(side)), 1) * 32 for side in middle * min(1, _LONGEST / middle.max()) / 32)
+    return rows, columns
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    more = f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else ""
+    return ", ".join(path.name for path in paths[:_NAMED]) + more
