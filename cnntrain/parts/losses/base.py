@@ -161,12 +161,10 @@ class Loss(Part):
         if form == "masks":
             masks = rng.integers(0, 4, (n, 3, 2)).astype(np.uint8)
             masks[rng.random(masks.shape) < 0.2] = IGNORED
-            outputs, targets = rng.standard_normal((n, 3, 2, 4)), masks
-        else:
-            outputs = rng.standard_normal((n, 4))
-            labels, rows = rng.integers(0, 4, n), rng.dirichlet(np.ones(4), n).astype(np.float32)
-            targets = labels if form == "labels" else rows
-        return Trial(outputs, targets, np.ones(outputs.shape, bool))
+            return Trial(rng.standard_normal((n, 3, 2, 4)), masks, np.ones((n, 3, 2, 4), bool))
+        outputs = rng.standard_normal((n, 4))
+        labels, rows = rng.integers(0, 4, n), rng.dirichlet(np.ones(4), n).astype(np.float32)
+        return Trial(outputs, labels if form == "labels" else rows, np.ones(outputs.shape, bool))
 
     def class_factors(self, targets: Array) -> Array | None:
         """How many times each sample counts by its class, float64 (n,); None where all count once."""

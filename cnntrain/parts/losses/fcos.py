@@ -12,7 +12,7 @@ from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.boxes import BOXES, COUNTED, record
 from cnntrain.core.description import Description
 from cnntrain.core.registry import register
-from cnntrain.ops.boxes import areas, generalized, log_overlap
+from cnntrain.ops.boxes import generalized, log_overlap
 from cnntrain.ops.locations import BOX, FIXED, PLACE, QUALITY, SCORES, STRIDE
 from cnntrain.parts.losses.base import Loss, Trial
 from cnntrain.parts.losses.binary_cross_entropy import Focal, sigmoid_and_softplus
@@ -70,21 +70,26 @@ class Fcos(Loss):
 
     def assigned(self, outputs: Array, target: Any) -> tuple[Array, Array]:
         """For each location of one sample the number of the box it is positive for, or -1; whether it is left out."""
-        places, strides = outputs[:, None, PLACE], outputs[:, None, STRIDE]
-        corners = target["corners"].astype(outputs.dtype)
-        reach = np.concatenate([places - corners[:, :2], corners[:, 2:] - places], axis=2)  # (locations, boxes, 4)
-        there = target["labels"] >= 0
-        inside = (reach > 0).all(axis=2) & there
-        spared = inside & (target["roles"] != COUNTED)
-        farthest, levels = reach.max(axis=2), outputs[:, STRIDE]
+        there = np.flatnonzero(target["labels"] >= 0)
+        if not len(there):
+            return np.full(len(outputs), -1), np.zeros(len(outputs), bool)
+        (x, y), strides, (x1, y1, x2, y2) = (
+            outputs[:, PLACE].T[..., None],
+            outputs[:, STRIDE, None],
+            target["corners"][there].astype(outputs.dtype).T,
+        )
+        wide, high = np.maximum(x - x1, x2 - x), np.maximum(y - y1, y2 - y)  # (locations, boxes)
+        farthest = np.maximum(wide, high)
+        inside = (wide < x2 - x1) & (high < y2 - y1)
+        spared = inside & (target["roles"][there] != COUNTED)
         near = inside & ~spared
-        near &= (farthest > 4 * strides) | (strides == levels.min())
-        near &= (farthest < 8 * strides) | (strides == levels.max())
+        near &= (farthest > 4 * strides) | (strides == strides.min())
+        near &= (farthest < 8 * strides) | (strides == strides.max())
         if self.radius:
-            middles = (corners[:, :2] + corners[:, 2:]) / 2
-            near &= np.abs(places - middles).max(axis=2) < self.radius * strides
-        sizes = np.where(near, areas(corners), np.inf)
-        which = np.where(near.any(axis=1), sizes.argmin(axis=1), -1)
+            reach = self.radius * strides
+            near &= (np.abs(x - (x1 + x2) / 2) < reach) & (np.abs(y - (y1 + y2) / 2) < reach)
+        sizes = np.where(near, (x2 - x1) * (y2 - y1), np.inf)
+        which = np.where(near.any(axis=1), there[sizes.argmin(axis=1)], -1)
         return which, (which < 0) & spared.any(axis=1)
 
     def score(self, outputs: Array, targets: Array, weights: Array, losses: Array, d_outputs: Array | None) -> None:
