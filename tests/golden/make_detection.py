@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from torchvision.models.detection.fcos import FCOS, FCOSHead
 from torchvision.ops import batched_nms, box_iou, generalized_box_iou_loss, nms
 
 from cnntrain.core.boxes import COUNTED, CROWD, DIFFICULT
@@ -92,12 +93,47 @@ def suppressions() -> dict[str, np.ndarray]:
     return {name: np.asarray(value) for name, value in found.items()}
 
 
+def losses() -> dict[str, np.ndarray]:
+    """torchvision's FCOS on random outputs of three levels and random boxes: its loss, and the gradients of it."""
+    rng = np.random.default_rng(2)
+    levels = [(8, (8, 10)), (16, (4, 5)), (32, (2, 2))]
+    places = np.concatenate([[((j + 0.5) * s, (i + 0.5) * s, s) for i in range(h) for j in range(w)]
+                             for s, (h, w) in levels])  # fmt: skip
+    n, classes = 4, 3
+    scores = torch.tensor(rng.normal(-1, 2, (n, len(places), classes)), requires_grad=True)
+    quality = torch.tensor(rng.normal(0, 1, (n, len(places), 1)), requires_grad=True)
+    sides = torch.tensor(np.exp(rng.normal(0.5, 1, (n, len(places), 4))), requires_grad=True)  # in strides
+    corners, labels = [], []
+    for count in (0, 1, 5, 12):
+        start, size = rng.uniform(0, 55, (count, 2)), rng.uniform(0, 1, (count, 2)) * rng.choice([15, 60], (count, 1))
+        corners.append(np.concatenate([start, start + 3 + size], axis=1))
+        labels.append(rng.integers(0, classes, count))
+    anchors = torch.tensor(np.concatenate([places[:, :2] - places[:, 2:] / 2, places[:, :2] + places[:, 2:] / 2], 1))
+    targets = [{"boxes": torch.tensor(c), "labels": torch.tensor(k)} for c, k in zip(corners, labels, strict=True)]
+    model = FCOS.__new__(FCOS)
+    torch.nn.Module.__init__(model)
+    model.center_sampling_radius = 1.5
+    model.head = FCOSHead(32, 1, classes)
+    outputs = {"cls_logits": scores, "bbox_regression": sides, "bbox_ctrness": quality}
+    found = model.compute_loss(targets, outputs, [anchors] * n, [h * w for _, (h, w) in levels])
+    sum(found.values()).backward()
+    most = max(map(len, corners))
+    padded = np.zeros((n, most, 4)), np.full((n, most), -1)
+    for number, (c, k) in enumerate(zip(corners, labels, strict=True)):
+        padded[0][number, : len(c)], padded[1][number, : len(k)] = c, k
+    arrays = {"places": places, "corners": padded[0], "labels": padded[1]}
+    arrays |= {"scores": scores, "quality": quality, "sides": sides}
+    arrays |= {"d_scores": scores.grad, "d_quality": quality.grad, "d_sides": sides.grad} | found
+    return {name: np.asarray(torch.as_tensor(value).detach()) for name, value in arrays.items()}
+
+
 def main() -> None:
-    """Two files."""
+    """Three files."""
     folder = GOLDEN / "detection"
     folder.mkdir(exist_ok=True)
     np.savez_compressed(folder / "average_precision.npz", **comparisons())
     np.savez_compressed(folder / "boxes.npz", **suppressions())
+    np.savez_compressed(folder / "fcos.npz", **losses())
 
 
 if __name__ == "__main__":
