@@ -18,7 +18,7 @@ from cnntrain.core.registry import Part
 
 
 @dataclass(frozen=True)
-class Trial:
+class Specimen:
     """Outputs (n, ...) float64 and targets (n, ...) a loss is tried with, and which outputs a network can move."""
 
     outputs: Array
@@ -153,7 +153,7 @@ class Loss(Part):
         flat = ("labels", "rows") if {CLASSES, VALUES} & {*self.scores} else ()
         return (*flat, *(("masks",) if MASKS in self.scores and teacher_of(self) is None else ()))
 
-    def trial(self, form: str, n: int, rng: np.random.Generator) -> Trial:
+    def trial(self, form: str, n: int, rng: np.random.Generator) -> Specimen:
         """What the contract tests try it with: four outputs for n samples, and labels or rows of probabilities.
 
         Or outputs (n, 3, 2, 4) and masks (n, 3, 2).
@@ -161,10 +161,10 @@ class Loss(Part):
         if form == "masks":
             masks = rng.integers(0, 4, (n, 3, 2)).astype(np.uint8)
             masks[rng.random(masks.shape) < 0.2] = IGNORED
-            return Trial(rng.standard_normal((n, 3, 2, 4)), masks, np.ones((n, 3, 2, 4), bool))
+            return Specimen(rng.standard_normal((n, 3, 2, 4)), masks, np.ones((n, 3, 2, 4), bool))
         outputs = rng.standard_normal((n, 4))
         labels, rows = rng.integers(0, 4, n), rng.dirichlet(np.ones(4), n).astype(np.float32)
-        return Trial(outputs, labels if form == "labels" else rows, np.ones(outputs.shape, bool))
+        return Specimen(outputs, labels if form == "labels" else rows, np.ones(outputs.shape, bool))
 
     def class_factors(self, targets: Array) -> Array | None:
         """How many times each sample counts by its class, float64 (n,); None where all count once."""

@@ -11,11 +11,11 @@ from cnntrain.config.fields import NonNegative, Probability
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.boxes import BOXES, COUNTED, record
 from cnntrain.core.description import Description
-from cnntrain.core.registry import register
+from cnntrain.core.registry import make, register
 from cnntrain.ops.boxes import generalized, log_overlap
 from cnntrain.ops.locations import BOX, FIXED, PLACE, QUALITY, SCORES, STRIDE
-from cnntrain.parts.losses.base import Loss, Trial
-from cnntrain.parts.losses.binary_cross_entropy import Focal, sigmoid_and_softplus
+from cnntrain.ops.sigmoid import sigmoid_and_softplus
+from cnntrain.parts.losses.base import Loss, Specimen
 
 
 @register("fcos")
@@ -113,7 +113,8 @@ class Fcos(Loss):
         learned = which[positive]
         wanted = np.zeros_like(o[:, SCORES])
         wanted[positive, target["labels"][learned]] = 1
-        values, slopes = Focal(gamma=self.gamma, alpha=self.alpha).values_and_slopes(o[:, SCORES], wanted)
+        focal: Any = make("losses", "focal", gamma=self.gamma, alpha=self.alpha)
+        values, slopes = focal.values_and_slopes(o[:, SCORES], wanted)
         counts = ~left_out[:, None]
         corners, rows = target["corners"][learned].astype(o.dtype), o[positive]
         fit, fit_slopes = self._fit(rows[:, BOX], corners, d is not None)
@@ -138,7 +139,7 @@ class Fcos(Loss):
         """Records of boxes."""
         return ("boxes",)
 
-    def trial(self, form: str, n: int, rng: np.random.Generator) -> Trial:  # noqa: ARG002  (boxes are all there is)
+    def trial(self, form: str, n: int, rng: np.random.Generator) -> Specimen:  # noqa: ARG002  (boxes are all there is)
         """Two levels of five locations for pictures of 32x32 with up to three boxes, and three classes."""
         middles = [(8.0, 8.0, 16.0), (24.0, 8.0, 16.0), (8.0, 24.0, 16.0), (24.0, 24.0, 16.0), (16.0, 16.0, 32.0)]
         outputs = rng.standard_normal((n, len(middles), FIXED + 3))
@@ -153,7 +154,7 @@ class Fcos(Loss):
         found["roles"] = (rng.random((n, 3)) < 0.2) * 1
         moves = np.ones(outputs.shape, bool)
         moves[..., PLACE.start : STRIDE + 1] = False
-        return Trial(outputs, found, moves)
+        return Specimen(outputs, found, moves)
 
 
 def centerness(places: Array, corners: Array) -> Array:

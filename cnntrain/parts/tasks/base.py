@@ -148,9 +148,10 @@ class Task(Part):
     def check_metric(self, metric: Measuring) -> None:
         """Raise ValueError for a metric that does not know the task's targets."""
         if self.target not in metric.scores:
+            measured = f"none, {' and '.join(self.measures)} are measured anyway"
             raise ValueError(
                 f"{metric.name_in_config} needs {' or '.join(metric.scores)}, the data has {self.target}: "
-                f"use {' or '.join(self.usual_metrics)}"
+                f"use {' or '.join(self.usual_metrics) or measured}"
             )
 
     # -- the network ----------------------------------------------------------------------------------------------

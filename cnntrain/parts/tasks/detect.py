@@ -22,7 +22,7 @@ from cnntrain.core.registry import register
 from cnntrain.ops.average_precision import RECALLS, THRESHOLDS, Comparison, Found, Truth, interpolated
 from cnntrain.ops.boxes import areas, highest, overlaps, suppressed_by_class
 from cnntrain.ops.locations import BOX, QUALITY, SCORES
-from cnntrain.parts.losses.binary_cross_entropy import sigmoid_and_softplus
+from cnntrain.ops.sigmoid import sigmoid_and_softplus
 from cnntrain.parts.tasks.base import Evaluation, Start, Task
 
 LEAST = 0.05  # score of a detection that counts at all, as in FCOS
@@ -48,7 +48,7 @@ class Detect(Task):
     examples: ClassVar[tuple[Description, ...]] = (Description((6, 6, 1), ("a", "b", "c"), target=BOXES),)
     target: ClassVar[str] = BOXES
     loss: ClassVar[str] = "fcos"
-    usual_metrics: ClassVar[tuple[str, ...]] = ("loss",)
+    usual_metrics: ClassVar[tuple[str, ...]] = ()
     follows: ClassVar[bool] = True
     renders: ClassVar[bool] = True
     mixes: ClassVar[bool] = False
@@ -111,7 +111,7 @@ class Detect(Task):
     def start(self, batch: int) -> Start:  # noqa: ARG002  (the contract's signature)
         """AdamW, and the best epoch by average precision."""
         optimizer = "optimizer: {type: adamw, lr: 1e-3, weight_decay: 0.05}"
-        return Start("", optimizer, (), "val/ap", "score for each class", shifts=True)
+        return Start("loss: fcos", optimizer, (), "val/ap", "score for each class", shifts=True)
 
     # -- answers --------------------------------------------------------------------------------------------------
 

@@ -58,7 +58,7 @@ def plain(outputs: Array, target: Array, radius: float) -> list[int]:
                 continue
             if radius and max(abs(x - (x1 + x2) / 2), abs(y - (y1 + y2) / 2)) >= radius * s:
                 continue
-            if s > levels.min() and max(sides) <= 4 * s or s < levels.max() and max(sides) >= 8 * s:
+            if (s > levels.min() and max(sides) <= 4 * s) or (s < levels.max() and max(sides) >= 8 * s):
                 continue
             if (x2 - x1) * (y2 - y1) < smallest:
                 best, smallest = k, (x2 - x1) * (y2 - y1)
@@ -94,7 +94,9 @@ def test_a_network_that_does_not_end_with_boxes_is_refused() -> None:
     data = Description((32, 32, 3), ("a", "b"), target="boxes")
     Fcos().check((20, FIXED + 2), 2, data)
     for wrong in ((2,), (20, FIXED + 3), (4, 4, 10)):
-        with pytest.raises(ValueError, match="^fcos needs what box_levels gives for 2 classes, .*: end it with box_le"):
+        with pytest.raises(
+            ValueError, match=r"^fcos needs what box_levels gives for 2 classes, .*: end it with box_le"
+        ):
             Fcos().check(wrong, 2, data)
     with pytest.raises(ValueError, match="class_weight"):
         Fcos(class_weight=(1.0, 2.0)).check((20, FIXED + 2), 2, data)
