@@ -12,7 +12,7 @@ from PIL import Image
 from cnntrain.checks.gradcheck import check
 from cnntrain.config.load import load_text
 from cnntrain.core.boxes import original
-from cnntrain.core.errors import ConfigError
+from cnntrain.core.errors import ConfigError, PausedError
 from cnntrain.core.moves import Move
 from cnntrain.core.registry import make
 from cnntrain.engine.pool import Pool
@@ -61,13 +61,15 @@ def test_threads_change_no_bit(straight, threads, tmp_path) -> None:
 
 
 def test_a_run_that_was_stopped_resumes_to_the_same_bits(straight, tmp_path) -> None:
-    run(straight / "found.yaml", tmp_path / "run", ("train.epochs=1", "checkpoint.every=1st"))
-    run(None, tmp_path / "run", ("train.epochs=2",), resume=True)
+    for _ in range(3):  # in the middle of an epoch, and at its end
+        with pytest.raises(PausedError):
+            run(straight / "found.yaml", tmp_path / "run", resume_or_start=True, max_time=0)
+    run(None, tmp_path / "run", resume=True)
     assert arrays_of(tmp_path / "run") == arrays_of(straight / "run")
 
 
 def test_accumulated_batches_take_the_step_of_one_large_batch(tmp_path) -> None:
-    """Without batch norm; positives are counted over the whole step, although batches have different numbers of them."""
+    """Without batch norm; positives are counted over the whole step, of which batches have different numbers."""
     text = CONFIG.replace(
         "{preset: {type: fcos_small, width: 8, depth: 1}}",
         "{layers: [{type: conv2d, filters: 4, kernel_size: 3, stride: 2, padding: 1}, relu, {type: conv2d, filters: 8, "
@@ -89,7 +91,7 @@ def test_every_gradient_of_a_whole_detector_is_right() -> None:
 
 def test_transforms_that_mix_are_refused_at_their_line() -> None:
     loaded = load_text(CONFIG.replace("[hflip]", "[hflip, {type: mixup, alpha: 0.2}]"), "found.yaml")
-    with pytest.raises(ConfigError, match=r"found.yaml:6:\d+: mixup takes weighted sums of targets"):
+    with pytest.raises(ConfigError, match=r"found.yaml:7:\d+: mixup takes weighted sums of targets"):
         build.network(loaded, Shapes(samples=4, size=32).load("test").description)
 
 
