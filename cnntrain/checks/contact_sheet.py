@@ -24,16 +24,18 @@ _CELL = 96  # pixels of a picture's longer side, at least
 _CAPTION = 14  # pixels of a line of text
 _GAP = 4
 _BACKGROUND, _INK = (255, 255, 255), (0, 0, 0)
+_FRAME = (255, 230, 0)
 _LETTERS = 15  # of a label, as many as a cell has room for
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Samples (n, h, w, c) under one heading, with their labels."""
+    """Samples (n, h, w, c) under one heading, with their labels, and boxes (n, most, 4) where their things are."""
 
     heading: str
     pixels: Array
     labels: Sequence[str]
+    things: Array | None = None
 
 
 def contact_sheet(name: str, loader: Loader, data: Data) -> bytes:
@@ -50,13 +52,17 @@ def contact_sheet(name: str, loader: Loader, data: Data) -> bytes:
 def _strip(heading: str, samples: Samples, shape: Shape, data: Data) -> Strip:
     pixels = np.empty((min(len(samples), MOST), *shape), np.float32)
     targets, _ = samples.fill(0, len(pixels), pixels)
-    return Strip(heading, pixels, [data.task.told(target, data.description) for target in targets])
+    labels = [data.task.told(target, data.description) for target in targets]
+    return Strip(heading, pixels, labels, data.task.things(targets))
 
 
 def render(title: str, strips: Sequence[Strip]) -> bytes:
     """The sheet as a PNG."""
     low, high = _limits([strip.pixels for strip in strips])
     tiles = [[_tile(image, low, high) for image in strip.pixels] for strip in strips]
+    for strip, row in zip(strips, tiles, strict=True):
+        for picture, image, boxes in zip(row, strip.pixels, () if strip.things is None else strip.things, strict=False):
+            _frame(picture, boxes * (picture.width / image.shape[1]))
     width, height = tiles[0][0].size
     columns = min(_COLUMNS, max(map(len, tiles)))
     rows = [math.ceil(len(row) / columns) for row in tiles]
@@ -100,6 +106,16 @@ def _tile(image: Array, low: Array, high: Array) -> Image.Image:
     picture = Image.fromarray(shown[:, :, 0] if shown.shape[2] == 1 else shown).convert("RGB")
     factor = max(_CELL // max(picture.size), 1)
     return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+
+
+def _frame(picture: Image.Image, boxes: Array) -> None:
+    """Draw boxes (m, 4) into a picture, in its pixels: two lines, so that they are seen on bright and dark."""
+    pen = ImageDraw.Draw(picture)
+    for x1, y1, x2, y2 in boxes[~np.isnan(boxes).any(axis=1)].tolist():
+        right, lower = max(x2 - 1, x1), max(y2 - 1, y1)  # the last pixel inside
+        pen.rectangle((x1, y1, right, lower), outline=_FRAME)
+        if min(right - x1, lower - y1) > 4:
+            pen.rectangle((x1 + 1, y1 + 1, right - 1, lower - 1), outline=_INK)
 
 
 def _side_by_side(image: Array) -> Array:

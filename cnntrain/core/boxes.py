@@ -84,7 +84,7 @@ def packed(pictures: Sequence[Boxes], frames: Array, size: tuple[int, int] | Non
         row["areas"][:m] = sizes.prod(axis=1) if boxes.areas is None else boxes.areas
         row["shown"][:m] = 1
     if size is not None:
-        _cut(records, size)
+        _cut(records, np.array([[0, 0, size[1], size[0]]]))
     return records
 
 
@@ -105,14 +105,47 @@ def moved(records: Array, move: Move) -> Array:
         scale, shift = move.maps[:, [0, 1], [0, 1]], move.maps[:, :, 2]
         frame = records["frame"]
         records["frame"] = np.concatenate([frame[:, :2] * scale, frame[:, 2:] * scale + shift], axis=1)
-    _cut(records, move.after, LEAST_SIDE if move.random else 0)
+    _cut(records, move.bounds, LEAST_SIDE if move.random else 0)
     return records
 
 
-def _cut(records: Array, size: tuple[int, int], least_side: float = 0) -> None:
-    """Cut boxes off at the borders of pictures of this (height, width), and drop those of which too little is left."""
+def joined(parts: Sequence[Array]) -> Array:
+    """Records (n,) of pictures that were put together: the boxes of all parts, and what else the first has."""
+    first = parts[0]
+    whole = np.zeros(len(first), record(sum(part["labels"].shape[1] for part in parts)))
+    for name in ("corners", "labels", "roles", "areas", "shown"):
+        whole[name] = np.concatenate([part[name] for part in parts], axis=1)
+    whole["size"], whole["frame"] = first["size"], first["frame"]
+    return whole
+
+
+def stacked(parts: Sequence[Array]) -> Array:
+    """Targets of several sources one after the other; records are padded to the most boxes that any has."""
+    if len({part.dtype for part in parts}) == 1:
+        return np.concatenate(parts)
+    whole = np.zeros(sum(map(len, parts)), record(max(part["labels"].shape[1] for part in parts)))
+    whole["labels"] = -1
+    start = 0
+    for part in parts:
+        rows, most = whole[start : start + len(part)], part["labels"].shape[1]
+        for name in ("corners", "labels", "roles", "areas", "shown"):
+            rows[name][:, :most] = part[name]
+        rows["size"], rows["frame"] = part["size"], part["frame"]
+        start += len(part)
+    return whole
+
+
+def things(records: Array) -> Array:
+    """Where the things of each picture are: corners (n, most, 4), NaN where there is none."""
+    found: Array = np.where(records["labels"][..., None] >= 0, records["corners"], np.float32(np.nan))
+    return found
+
+
+def _cut(records: Array, bounds: Array, least_side: float = 0) -> None:
+    """Cut boxes off at the borders of pictures, (n or 1, 4), and drop those of which too little is left."""
     whole = records["corners"]
-    rest = np.clip(whole, 0, np.array([size[1], size[0]] * 2, np.float32))
+    low, high = (bounds[:, None, ends].astype(np.float32) for ends in ([0, 1, 0, 1], [2, 3, 2, 3]))
+    rest = np.clip(whole, low, high)
     sides = rest[..., 2:] - rest[..., :2]
     area = (whole[..., 2:] - whole[..., :2]).prod(axis=-1)
     shown = records["shown"] * np.divide(sides.prod(axis=-1), area, out=np.zeros_like(area), where=area > 0)

@@ -22,6 +22,7 @@ class Move:
     maps     float64 (n, 2, 3), from (x, y, 1) of a picture to (x, y) of the result
     before   (height, width) of the pictures
     after    (height, width) of the results
+    window   float64 (n, 4): x1, y1, x2, y2 of the part of the result that shows the picture, where it is not all of it
     random   whether it was chance that moved them, so that what the network says of the result is not led back
     """
 
@@ -29,6 +30,12 @@ class Move:
     before: tuple[int, int]
     after: tuple[int, int]
     random: bool = False
+    window: Array | None = None
+
+    @property
+    def bounds(self) -> Array:
+        """What part of each result can show something of its picture: (n, 4), or (1, 4) where it is all of each."""
+        return np.array([[0.0, 0, self.after[1], self.after[0]]]) if self.window is None else self.window
 
     def points(self, xy: Array) -> Array:
         """Where points (n, k, 2) came to lie, possibly outside the result."""
@@ -48,7 +55,8 @@ class Move:
     def pixels(self, grids: Array, outside: int) -> Array:
         """Grids of numbers (n, height, width), one for each pixel, moved along: (n, *after), of the type given.
 
-        Each pixel of the result has the number of the pixel under its center; `outside` where that lies in none.
+        Each pixel of the result has the number of the pixel under its center; `outside` where that lies in none, or
+        the result does not show it.
         """
         n, (height, width), (rows, columns) = len(grids), self.before, self.after
         (a, b, right), (c, d, down) = np.moveaxis(self.maps, 0, -1)[..., None, None]
@@ -56,7 +64,10 @@ class Move:
         scale = a * d - b * c
         column = np.floor(np.round((d * x - b * y) / scale, _DIGITS))
         row = np.floor(np.round((a * y - c * x) / scale, _DIGITS))
-        inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+        x1, y1, x2, y2 = self.bounds.T[..., None, None]
+        here_x, here_y = np.arange(columns) + 0.5, np.arange(rows)[:, None] + 0.5
+        shown = (here_x > x1) & (here_x < x2) & (here_y > y1) & (here_y < y2)
+        inside = shown & (column >= 0) & (column < width) & (row >= 0) & (row < height)
         chosen = np.clip(row, 0, height - 1).astype(np.int64) * width + np.clip(column, 0, width - 1).astype(np.int64)
         found = np.take_along_axis(grids.reshape(n, -1), chosen.reshape(n, -1), axis=1).reshape(n, rows, columns)
         return np.where(inside, found, np.asarray(outside, grids.dtype))

@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.moves import Move
 from cnntrain.core.random import Draws, stream
 from cnntrain.parts.datasets.base import Images
 from cnntrain.parts.orders.base import Order
 from cnntrain.parts.tasks.base import following
-from cnntrain.parts.transforms.base import Mixing, Transform
+from cnntrain.parts.transforms.base import Joining, Mixing, Transform
 
 Mixable = Callable[[Array], Array]  # targets -> the same in a form that weighted sums can be taken of
 
@@ -76,11 +77,11 @@ class Samples:
 
     def fill(self, start: int, stop: int, x: Array) -> tuple[Array, Array]:
         """Write samples start to stop, preprocessed, into x (n, h, w, c); return their targets and weights (n,)."""
-        mixing = sum(transform.on == "pair" for transform in self._transforms)  # so many before the first take part
-        samples = self._indices[np.arange(start - mixing, stop) % len(self)]
+        earlier = sum(transform.earlier for transform in self._transforms)  # so many before the first take part
+        samples = self._indices[np.arange(start - earlier, stop) % len(self)]
         rows = samples % len(self._images)
         pixels, targets = self._stored(rows), self._images.targets[rows]
-        if mixing:
+        if any(isinstance(transform, Mixing) for transform in self._transforms):
             assert self._mixable is not None
             targets = self._mixable(targets)
         for position, transform in enumerate(self._transforms):
@@ -88,11 +89,29 @@ class Samples:
                 rng = stream(self._seed, "mix", self._epoch, position, int(self._indices[0]))  # the batch's own
                 pixels, targets = transform.mix(as_floats(pixels), targets, rng)
                 samples = samples[1:]
+            elif isinstance(transform, Joining):
+                samples = samples[transform.earlier :]
+                draws = _draws(position, samples, self._seed, self._epoch)
+                targets = self._joined(targets, transform.tiles(pixels.shape[1:], draws))
+                pixels = transform.join(as_floats(pixels), _draws(position, samples, self._seed, self._epoch))
             else:
+                if transform.looks and self._following is not None:
+                    things = self._following.things(targets)
+                    transform = transform if things is None else transform.looking(things)
                 targets = self._moved(targets, pixels.shape[1:], transform, position, samples)
                 pixels = _changed(pixels, transform, position, samples, self._seed, self._epoch)
         x[...] = as_floats(pixels)
         return targets, np.ones(len(samples), x.dtype)
+
+    def _joined(self, targets: Array, tiles: Sequence[Move]) -> Array:
+        """The targets of pictures put together of tiles: of the last ones and, tile by tile, of those before."""
+        n, last = len(tiles[0].maps), len(targets)
+        if self._following is None:
+            return targets[last - n :]  # of no use but to be looked at: a network is refused such a list
+        parts = [self._following.moved(targets[last - n - k : last - k], move) for k, move in enumerate(tiles)]
+        joined = self._following.joined(parts)
+        assert joined is not None
+        return joined
 
     def _moved(self, targets: Array, shape: Shape, transform: Transform, position: int, samples: Array) -> Array:
         """The targets, having followed what the transform at one position of the list does to images of this shape."""

@@ -77,6 +77,7 @@ def network(loaded: Loaded, description: Description) -> Network:
     _check_mixing(loaded, asked)
     if asked.follows:
         _check_followed(loaded, description.shape)
+    _check_looking(loaded, asked, description)
     try:
         graph = weave(layers(loaded), shapes["eval_transforms"], asked.outputs(description))
     except ValueError as error:
@@ -136,23 +137,45 @@ def _check_followed(loaded: Loaded, stored: Shape) -> None:
             shape = transform.output_shape(shape)
 
 
+def _check_looking(loaded: Loaded, asked: Task, description: Description) -> None:
+    """Raise ConfigError at the first transform that needs boxes around things, where the data has none."""
+    for name in ("train_transforms", "eval_transforms"):
+        for index, transform in enumerate(transforms(getattr(loaded.experiment.data, name))):
+            joins = transform.on == "tiles"
+            if joins and (not asked.follows or asked.joined([asked.blank(1, description)] * 2) is None):
+                raise problem(
+                    loaded,
+                    f"data.{name}.{index}",
+                    f"{transform.name_in_config} puts pictures together, and of {description.target} there is no such "
+                    "thing: remove it",
+                )
+            if transform.looks and asked.things(asked.blank(1, description)) is None:
+                raise problem(
+                    loaded,
+                    f"data.{name}.{index}",
+                    f"{transform.name_in_config} goes by boxes around things, and the data has {description.target}: "
+                    "remove it, or take random_resized_crop",
+                )
+
+
 def _check_mixing(loaded: Loaded, asked: Task) -> None:
     """Raise ConfigError where samples would be mixed that must stay as they are."""
     data = loaded.experiment.data
     for index, transform in enumerate(transforms(data.eval_transforms)):
-        if transform.on == "pair":
+        if transform.on != "image":
             raise problem(
                 loaded,
                 f"data.eval_transforms.{index}",
                 f"{transform.name_in_config} mixes samples with each other, and evaluation must see them as they are: "
                 "leave it to train_transforms",
             )
-    mixing = [index for index, transform in enumerate(transforms(data.train_transforms)) if transform.on == "pair"]
-    if mixing and not asked.mixes:
-        name = data.train_transforms[mixing[0]].name_in_config
+    mixing = [index for index, transform in enumerate(transforms(data.train_transforms)) if transform.on != "image"]
+    pairs = [index for index in mixing if transforms(data.train_transforms)[index].on == "pair"]
+    if pairs and not asked.mixes:
+        name = data.train_transforms[pairs[0]].name_in_config
         raise problem(
             loaded,
-            f"data.train_transforms.{mixing[0]}",
+            f"data.train_transforms.{pairs[0]}",
             f"{name} takes weighted sums of targets, which {asked.target} have none of: remove {name}",
         )
     if mixing and teacher_of(cast(Loss, loaded.experiment.loss)) is not None:

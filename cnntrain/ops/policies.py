@@ -69,7 +69,7 @@ def augment(images: Array, which: Array, strength: Array, negative: Array, magni
     `magnitudes` has for each operation its magnitude at every strength (n,) from 0 on; where `negative` (n,) says so
     and the operation is signed, it counts the other way.
     """
-    for name, chosen, amount in _drawn(which, strength, negative, magnitudes):
+    for name, chosen, amount in _assigned(which, strength, negative, magnitudes):
         images[chosen] = OPERATIONS[name](images[chosen], amount)
     return images
 
@@ -79,13 +79,13 @@ def carry(
 ) -> Array:
     """Where `augment` takes points (n, k, 2) of images of that (height, width): a new array."""
     moved = xy.astype(np.float64)
-    for name, chosen, amount in _drawn(which, strength, negative, magnitudes):
+    for name, chosen, amount in _assigned(which, strength, negative, magnitudes):
         if name in MOVING:
             moved[chosen] = mapped(MOVING[name](amount, size), moved[chosen])
     return moved
 
 
-def _drawn(
+def _assigned(
     which: Array, strength: Array, negative: Array, magnitudes: dict[str, Array]
 ) -> Iterator[tuple[str, Array, Array]]:
     """Each operation that was drawn, the images it was drawn for, and how much of it each of them gets."""

@@ -47,7 +47,7 @@ _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 _MAX_CLIP = 40  # the frames of a clip, or the scans of a JPEG, may have this many times the pixels of one picture
 _MAX_BYTES = 2**29  # of a picture file
 _BLOCK = 2**20  # bytes that may be asked for whatever there are
-_FRAME = 114  # the grey around a letterboxed picture, as YOLOv5 has it
+FRAME = 114  # the grey around a letterboxed picture, as YOLOv5 has it
 _BAND = 2**18  # pixels converted at a time where that takes much memory
 _GREY = frozenset(["1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"])  # Pillow's modes without colour
 _ORIENTATION = 274  # the EXIF tag; from 5 on the sides are exchanged
@@ -382,7 +382,7 @@ def _brought_to(image: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Im
     resized = image.resize((width, height), Image.Resampling.BILINEAR, part.box)
     if (height, width) == size:
         return resized
-    whole = Image.new(image.mode, size[::-1], (_FRAME,) * len(image.getbands()))
+    whole = Image.new(image.mode, size[::-1], (FRAME,) * len(image.getbands()))
     whole.paste(resized, (left, top))
     return whole
 

@@ -125,7 +125,7 @@ def _batch_norm_of_one(at: Situation) -> str | None:
 
 
 def _mixing_of_one(at: Situation) -> str | None:
-    mixing = [t.name_in_config for t in build_data.transforms(at.experiment.data.train_transforms) if t.on == "pair"]
+    mixing = [t.name_in_config for t in build_data.transforms(at.experiment.data.train_transforms) if t.on != "image"]
     if at.experiment.train.batch_size > 1 or not mixing:
         return None
     return f"{mixing[0]} with batch_size 1 mixes every sample with itself: it does nothing. Raise train.batch_size"

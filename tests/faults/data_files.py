@@ -27,12 +27,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from cnntrain.core.boxes import BOXES
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import make
 from cnntrain.parts.datasets.audio_folder import read_wave
 from cnntrain.reading.pictures import decode, decode_clip
 from tests.faults.mutations import mutate
 from tests.parts.datasets.test_audio_folder import FORMS as SOUNDS
+from tests.parts.datasets.test_boxed_pictures import FORMATS as BOXED
 from tests.support.campaign import peak_memory
 from tests.support.datasets import idx, labels
 from tests.support.datasets import pixels as noise
@@ -43,6 +45,7 @@ SECONDS = 1.0  # of the processor, for one file: a busy machine is nobody's faul
 SIZE = (6, 5)
 
 Reader = Callable[[Path], None]  # reads a file and checks what comes out; raises DataError
+Files = tuple[list[bytes], Path, Reader]  # sound contents of a file, the file, and its reader
 
 
 def images(kind: str) -> list[bytes]:
@@ -96,7 +99,14 @@ def read_dataset(name: str, split: str = "train", **fields: Any) -> None:
     assert len(found.pixels) == len(found.targets) > 0
     assert found.pixels.ndim == 4
     assert found.pixels.size > 0
-    if found.classes:
+    if found.target == BOXES:
+        here = found.targets["labels"] >= 0
+        corners = found.targets["corners"][here]
+        assert (found.targets["labels"] < len(found.classes)).all()
+        assert (corners[:, :2] < corners[:, 2:]).all()
+        assert (corners >= 0).all()
+        assert (corners <= max(found.shape)).all()
+    elif found.classes:
         assert found.targets.dtype == np.int64
         assert 0 <= found.targets.min() <= found.targets.max() < len(found.classes)
     else:
@@ -151,6 +161,15 @@ def csv_reader(folder: Path) -> tuple[list[bytes], Path, Reader]:
     return seeds, folder / "data.csv", read
 
 
+def boxes_reader(folder: Path, kind: str, victim: str, change: Callable[[bytes, int], bytes]) -> Files:
+    """A sound set of pictures with boxes, one of whose annotations is mutated."""
+    place = {"voc": "root", "yolo": "root"}.get(kind, "path")
+    BOXED[kind](folder)
+    path = folder / victim
+    seeds = [change(path.read_bytes(), number) for number in range(10)]
+    return seeds, path, lambda _: read_dataset(kind, **{place: str(folder), "size": (8, 12)})
+
+
 def wav_reader(folder: Path) -> tuple[list[bytes], Path, Reader]:
     seeds = [SOUNDS[form] for form in ("extensible 24", "floats", "piped by ffmpeg", "RF64", "big-endian")]
     for number in range(5):
@@ -181,6 +200,12 @@ FORMATS: dict[str, Callable[[Path], tuple[Sequence[bytes], Path, Reader]]] = {
     "npz": lambda folder: npz_reader(folder, packed=False),
     "npz-packed": lambda folder: npz_reader(folder, packed=True),
     "csv": csv_reader,
+    "voc": lambda folder: boxes_reader(folder, "voc", "Annotations/a.xml", lambda seed, n: seed + b"\n" * n),
+    "coco": lambda folder: boxes_reader(
+        folder, "coco", "annotations/instances_train2017.json", lambda seed, n: seed + b"\n" * n
+    ),
+    "yolo": lambda folder: boxes_reader(folder, "yolo", "labels/train/a.txt", lambda seed, n: seed * (n + 1)),
+    "boxes_csv": lambda folder: boxes_reader(folder, "boxes_csv", "train.csv", lambda seed, n: seed + b"\n" * n),
     "wav": wav_reader,
     "png": lambda folder: image_reader(folder, "png", read_image),
     "jpeg": lambda folder: image_reader(folder, "jpeg", read_image),
@@ -200,7 +225,7 @@ def attempt(path: Path, reader: Reader) -> bool:
         reader(path)
     except DataError as error:
         message = str(error)
-        assert str(path.parent) in message, message
+        assert str(path.parent) in message or str(path.parents[1]) in message, message
         assert "\n" not in message, message
         return False
     finally:

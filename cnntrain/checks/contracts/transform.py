@@ -141,7 +141,8 @@ def points_go_where_pixels_go(transform: Transform) -> None:
         image[box[0] : box[1], box[2] : box[3]] = 1
     move = transform.follow(shape, draws(range(20)))
     assert move is not None
-    result = transform.apply(images, draws(range(20))).max(axis=-1)
+    empty = transform.apply(np.zeros_like(images), draws(range(20)))
+    result = (transform.apply(images, draws(range(20))) - empty).max(axis=-1)
     corners = move.points(np.stack([left, top, right, top, right, bottom, left, bottom], axis=-1).reshape(20, 4, 2))
     reach = 1 + np.abs(move.maps[:, :, :2]).sum(axis=2)  # of a filter: a pixel, of before or after
     low, high = corners.min(axis=1) - reach, corners.max(axis=1) + reach

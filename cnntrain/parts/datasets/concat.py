@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, cast
 
-import numpy as np
-
 from cnntrain.config.fields import Kind
 from cnntrain.core import scale
+from cnntrain.core.boxes import stacked
 from cnntrain.core.description import Description, size_text
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import Part, register
@@ -70,8 +69,8 @@ class Concat(Dataset):
         pixels = joined([images.pixels for images in read])
         skipped = tuple(reason for images in read for reason in images.skipped)
         names = tuple(name for images in read for name in images.names) if all(images.names for images in read) else ()
-        targets = np.concatenate([images.targets for images in read])
-        return Images(pixels, targets, read[0].classes, skipped, names=names)
+        targets = stacked([images.targets for images in read])
+        return Images(pixels, targets, read[0].classes, skipped, read[0].target, names)
 
     def _sources(self) -> tuple[Dataset, ...]:
         return cast(tuple[Dataset, ...], self.sources)
@@ -89,6 +88,7 @@ def _compare(first: Images, other: Images, where: str) -> None:
         "images of": (size_text(first.shape), size_text(other.shape)),
         "pixels of type": (str(first.pixels.dtype), str(other.pixels.dtype)),
         "classes": (_named(first), _named(other)),
+        "targets that are": (first.description.target, other.description.target),
         "targets of shape": (str(first.targets.shape[1:]), str(other.targets.shape[1:])),
     }
     for what, (expected, found) in facts.items():

@@ -206,6 +206,21 @@ class Task(Part):
         """
         return targets
 
+    def joined(self, parts: Sequence[Array]) -> Array | None:
+        """Targets (n,) of pictures that were put together, out of the `moved` ones of their parts; the first lead.
+
+        None where targets cannot be put together: transforms that would do so are refused.
+        """
+        return None
+
+    def things(self, targets: Array) -> Array | None:
+        """Where things are in the pictures of targets (n,): boxes (n, most, 4) of x1, y1, x2, y2, NaN where none is.
+
+        None where targets are no boxes. Transforms that look at things need them (`Transform.looks`), and contact
+        sheets draw them.
+        """
+        return None
+
     def names(self, targets: Array, data: Description) -> list[str | None]:
         """What each sample is labelled as, where equal samples should be labelled alike; None where they need not."""
         return [None] * len(targets)

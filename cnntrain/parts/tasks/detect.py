@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from cnntrain.core.arrays import Array
-from cnntrain.core.boxes import BOXES, COUNTED, moved, original, record
+from cnntrain.core.boxes import BOXES, COUNTED, joined, moved, original, record, things
 from cnntrain.core.description import Description
 from cnntrain.core.display import Answer, Bars, Gallery, Line, Percentage, Plot, Rendering, Section, Table
 from cnntrain.core.errors import printable
@@ -69,6 +69,14 @@ class Detect(Task):
     def moved(self, targets: Array, move: Move) -> Array:
         """Boxes go with what they are around."""
         return moved(targets, move)
+
+    def joined(self, parts: Sequence[Array]) -> Array | None:
+        """The boxes of all parts."""
+        return joined(parts)
+
+    def things(self, targets: Array) -> Array | None:
+        """The boxes themselves."""
+        return things(targets)
 
     def blank(self, n: int, data: Description) -> Array:
         """Pictures of the size they are stored with, without a box."""

@@ -31,7 +31,9 @@ class Transform(Part):
     moves_pixels_only: ClassVar[bool] = False
     random: ClassVar[bool] = False  # uses its draws; not allowed among eval_transforms
     displaces: ClassVar[bool] = False  # moves what an image shows, each time elsewhere
-    on: ClassVar[Literal["image", "pair"]] = "image"  # what it changes; of a pair, see Mixing
+    looks: ClassVar[bool] = False  # goes by where things are in the picture: see `looking`
+    on: ClassVar[Literal["image", "pair", "tiles"]] = "image"  # what it changes; of a pair see Mixing, of tiles Joining
+    earlier: ClassVar[int] = 0  # samples before each one in the batch that it is made of, too
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -67,6 +69,10 @@ class Transform(Part):
     def apply(self, images: Array, draws: Draws) -> Array:
         """The transformed images (n, h, w, c): a new array, or the one given, changed in place or not at all."""
         raise NotImplementedError
+
+    def looking(self, things: Array) -> Self:
+        """This transform for images in which things are there: boxes (n, most, 4), NaN where none is."""
+        return self
 
     def points(self, xy: Array, shape: Shape, draws: Draws) -> Array:
         """Where points (n, k, 2) of what n images of this shape show come to lie: x and y in pixels (core/moves.py).
@@ -136,7 +142,8 @@ class Mixing(Transform):
     with `accumulate` it is the smaller one; `probability` is that of a batch being mixed.
     """
 
-    on: ClassVar[Literal["image", "pair"]] = "pair"
+    on: ClassVar[Literal["image", "pair", "tiles"]] = "pair"
+    earlier: ClassVar[int] = 1
     random: ClassVar[bool] = True
 
     alpha: Positive = 1.0
@@ -159,6 +166,31 @@ class Mixing(Transform):
 
     def blend(self, images: Array, others: Array, share: float, rng: np.random.Generator) -> tuple[Array, float]:
         """The images (n, h, w, c) mixed with the others, a new array, and the share of them that is left in it."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Joining(Transform):
+    """Base of the transforms that put every sample of a training batch together with some before it in the batch.
+
+    The first ones are put together with the last. Targets are those of all parts.
+    """
+
+    on: ClassVar[Literal["image", "pair", "tiles"]] = "tiles"
+    random: ClassVar[bool] = True
+
+    def check_followed(self, shape: Shape) -> None:
+        """Nothing is wrong: it says where each part goes."""
+
+    def tiles(self, shape: Shape, draws: Draws) -> list[Move]:
+        """Where the n last, and the n that are 1, 2, ... `earlier` before them, are shown in the n results."""
+        raise NotImplementedError
+
+    def join(self, images: Array, draws: Draws) -> Array:
+        """The last n of n + `earlier` consecutive images of a batch, each with those before it; a new array of floats.
+
+        `draws` are those of the n.
+        """
         raise NotImplementedError
 
 

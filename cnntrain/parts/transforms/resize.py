@@ -13,6 +13,7 @@ from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
 from cnntrain.ops.sampling import Interpolation, resample, resampling
 from cnntrain.parts.transforms.base import Transform
+from cnntrain.reading.pictures import FRAME, Fit, Placement, fitted
 
 
 @register("resize")
@@ -20,18 +21,28 @@ from cnntrain.parts.transforms.base import Transform
 class Resize(Transform):
     """Resize to [height, width], or so that the shorter side is `size` long (torchvision's Resize, Pillow's filters).
 
-    One number keeps the proportions, the longer side being rounded down. Bilinear averages what it makes smaller
-    (antialiasing); nearest copies pixels.
+    One number keeps the proportions, the longer side being rounded down. With two, `fit` says what becomes of them:
+    stretch each side by itself; letterbox all of the image in the middle of a grey frame (114 of 255, as YOLOv5 has
+    it); cover the size with as much of its middle as fills it. Bilinear averages what it makes smaller (antialiasing);
+    nearest copies pixels.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"size": 5},
         {"size": (16, 9)},
         {"size": (16, 9), "interpolation": "nearest"},
+        {"size": (16, 16), "fit_": "letterbox"},
+        {"size": (7, 6), "fit_": "cover"},
     )
 
     size: Pair  # size of the result: [height, width], or one number for the shorter side
     interpolation: Interpolation = "bilinear"  # how values between pixels are found
+    fit_: Fit = "stretch"  # how an image of other proportions is brought to [height, width]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.fit_ != "stretch" and isinstance(self.size, int):
+            raise ValueError(f"fit: {self.fit_} needs size: [height, width]; one number keeps the proportions")
 
     def output_shape(self, shape: Shape) -> Shape:
         """The new height and width."""
@@ -43,14 +54,25 @@ class Resize(Transform):
 
     def apply(self, images: Array, draws: Draws) -> Array:  # noqa: ARG002  (nothing is random here)
         """The resized images, a new array."""
-        height, width = images.shape[1:3]
-        rows, columns, _ = self.output_shape(images.shape[1:])
-        start = np.zeros(1)
-        down = resampling(start, start + height, height, rows, self.interpolation)
-        across = resampling(start, start + width, width, columns, self.interpolation)
-        return resample(images, down, across)
+        n, height, width, channels = images.shape
+        part = self._placement(images.shape[1:])
+        (left, top, right, bottom), (rows, columns) = part.box, part.size
+        down = resampling(np.array([top]), np.array([bottom - top]), height, rows, self.interpolation)
+        across = resampling(np.array([left]), np.array([right - left]), width, columns, self.interpolation)
+        resized = resample(images, down, across)
+        shape = self.output_shape((height, width, channels))
+        if resized.shape[1:] == shape:
+            return resized
+        framed = np.full((n, *shape), FRAME / 255, images.dtype)
+        framed[:, part.place[0] : part.place[0] + rows, part.place[1] : part.place[1] + columns] = resized
+        return framed
 
     def points(self, xy: Array, shape: Shape, draws: Draws) -> Array:  # noqa: ARG002  (nothing is random here)
-        """Scaled along with the sides."""
+        """Scaled along with the sides, and moved into the frame."""
+        across, down, right, lower = self._placement(shape).frame
+        moved: Array = xy * [across, down] + np.array([right, lower])
+        return moved
+
+    def _placement(self, shape: Shape) -> Placement:
         rows, columns, _ = self.output_shape(shape)
-        return xy * [columns / shape[1], rows / shape[0]]
+        return fitted((shape[0], shape[1]), (rows, columns), self.fit_)

@@ -201,3 +201,19 @@ def test_the_blood_smears_load() -> None:
     assert counts.tolist() == [361, 4155 - 2, 372]
     wanted = [f"{split}: 1 box has no area and is left out" for split in ("train", "val")]
     assert [line.split(";")[0] for line in told] == wanted
+
+
+def test_two_sources_are_joined_whatever_the_most_boxes_of_each(tmp_path: Path) -> None:
+    settings = voc(tmp_path / "one")
+    put(tmp_path / "one/Annotations/a.xml", xml([("cat", 1, 1, 5 + i, 5) for i in range(7)] + [("dog", 1, 1, 9, 9)]))
+    sources = (
+        registry.make("datasets", "voc", **settings),
+        registry.make("datasets", "coco", **coco(tmp_path / "two")),
+    )
+    one, two = (source.load("train") for source in sources)
+    both = registry.make("datasets", "concat", sources=sources).load("train")
+    assert both.description == one.description
+    assert both.targets["corners"].shape == (6, 8, 4)
+    np.testing.assert_array_equal(both.targets[:3], one.targets)
+    assert (both.targets["labels"][3:, 2:] == -1).all()
+    np.testing.assert_array_equal(both.targets["corners"][3:, :2], two.targets["corners"])

@@ -74,6 +74,19 @@ def test_points_go_where_pixels_go(transform: Transform) -> None:
     contract.points_are_affine(transform)
 
 
+def test_resize_in_proportion_frames_or_fills() -> None:
+    image = np.zeros((1, 20, 40, 1))
+    image[:, :, 20:] = 1
+    boxed = make("resize", size=(40, 40), fit_="letterbox").apply(image, draws([0]))[0, :, :, 0]
+    assert (boxed[:10] == 114 / 255).all()
+    assert (boxed[30:] == 114 / 255).all()
+    np.testing.assert_allclose(boxed[10:30], image[0, :, :, 0], atol=1e-12)
+    filled = make("resize", size=(20, 20), fit_="cover").apply(image, draws([0]))[0, :, :, 0]
+    np.testing.assert_allclose(filled, image[0, :, 10:30, 0], atol=1e-12)
+    with pytest.raises(ValueError, match=re.escape("fit: cover needs size: [height, width]")):
+        make("resize", size=20, fit_="cover")
+
+
 @pytest.mark.parametrize("name", policies.MOVING)
 def test_a_policy_takes_points_where_it_takes_pixels(name: str) -> None:
     """One bright pixel a picture, moved by the nearest one: it comes to lie where its center went."""
