@@ -73,7 +73,7 @@ def rehearse(configs: Sequence[str | Path], sets: Sequence[str] = (), threads: i
     check_memory(loaded, network, usable)
     for line in advice.of(loaded, network):
         console.warn(line)
-    Monitor(loaded, network.tally, build_data.validates(loaded.experiment))
+    Monitor(loaded, network.tally, build_data.validates(loaded.experiment), network.task.measures)
     return figures(loaded, network, usable)
 
 

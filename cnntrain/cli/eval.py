@@ -79,16 +79,18 @@ def command(
         print_json(result)
     elif not as_csv:
         _show(result, model.step)
-    elif "per_class" in result:
+    elif "confusion" in result or "mistakes" in result:
         terminal.out(mistakes.as_csv(result), end="")
     else:
-        terminal.out(csv_text.to_csv(result["per_value"]), end="")
+        terminal.out(csv_text.to_csv(result.get("per_class") or result["per_value"]), end="")
     check(requirements, result)
 
 
 def _of_values(rows: list[dict[str, Any]]) -> str:
     """A row for each value or label: its name and figures."""
-    body = [[printable(str(cell)) if key == "name" else _figure(cell) for key, cell in row.items()] for row in rows]
+    body = [
+        [printable(str(cell)) if isinstance(cell, str) else _figure(cell) for key, cell in row.items()] for row in rows
+    ]
     return table([[*rows[0]], *body], right=range(1, len(rows[0])))
 
 
@@ -114,9 +116,12 @@ def _show(result: dict[str, Any], step: int) -> None:
         *((name, f"{value:.4f}") for name, value in result.items() if isinstance(value, float)),
     ]
     show(pairs(rows))
-    if "per_class" in result:
+    if "confusion" in result or "mistakes" in result:
         show()
         show(mistakes.text(result))
+    elif "per_class" in result:
+        show()
+        show(_of_values(result["per_class"]))
     if "per_value" in result and len(result["per_value"]) > 1:
         show()
         show(_of_values(result["per_value"]))

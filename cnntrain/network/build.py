@@ -75,7 +75,7 @@ def network(loaded: Loaded, description: Description) -> Network:
             f"training images become {shapes['train_transforms']}, evaluation images {shapes['eval_transforms']}: "
             "give both lists the transforms that change the shape",
         )
-    _check_mixing(loaded)
+    _check_mixing(loaded, asked)
     if asked.follows:
         _check_followed(loaded, description.shape)
     _check_looking(loaded, asked, description)
@@ -161,7 +161,7 @@ def _check_looking(loaded: Loaded, asked: Task, description: Description) -> Non
                 )
 
 
-def _check_mixing(loaded: Loaded) -> None:
+def _check_mixing(loaded: Loaded, asked: Task) -> None:
     """Raise ConfigError where samples would be mixed that must stay as they are."""
     data = loaded.experiment.data
     for index, transform in enumerate(transforms(data.eval_transforms)):
@@ -173,6 +173,14 @@ def _check_mixing(loaded: Loaded) -> None:
                 "leave it to train_transforms",
             )
     mixing = [index for index, transform in enumerate(transforms(data.train_transforms)) if transform.on != "image"]
+    pairs = [index for index in mixing if transforms(data.train_transforms)[index].on == "pair"]
+    if pairs and not asked.mixes:
+        name = data.train_transforms[pairs[0]].name_in_config
+        raise problem(
+            loaded,
+            f"data.train_transforms.{pairs[0]}",
+            f"{name} takes weighted sums of targets, which {asked.target} have none of: remove {name}",
+        )
     if mixing and teacher_of(cast(Loss, loaded.experiment.loss)) is not None:
         name = data.train_transforms[mixing[0]].name_in_config
         raise problem(

@@ -34,7 +34,7 @@ class Tally:
         """The tally of one shard, given its outputs (n, units) and per-sample losses (n,)."""
         vector = self.zeros()
         vector[_LOSS] = np.dot(losses.astype(np.float64), weights.astype(np.float64))
-        vector[_NORMALIZER] = self.loss.normalizer(targets, weights)
+        vector[_NORMALIZER] = self.loss.divisor(outputs, targets, weights)
         vector[_SAMPLES] = len(outputs)
         own = self.loss.own_targets(targets)
         for metric, part in zip(self.metrics, self._slices, strict=True):
@@ -55,20 +55,19 @@ class Tally:
             parts.append(state)
         return np.concatenate(parts)
 
-    @staticmethod
-    def normalizer(vector: Array) -> float:
+    def normalizer(self, vector: Array) -> float:
         """What the summed loss and gradient are divided by."""
-        return float(vector[_NORMALIZER])
+        return max(float(vector[_NORMALIZER]), self.loss.least_normalizer)
 
     @staticmethod
     def samples(vector: Array) -> int:
         """How many samples were seen."""
         return int(vector[_SAMPLES])
 
-    @staticmethod
-    def mean_loss(vector: Array) -> float:
+    def mean_loss(self, vector: Array) -> float:
         """The loss over everything seen; NaN if nothing was."""
-        return float(vector[_LOSS] / vector[_NORMALIZER]) if vector[_NORMALIZER] else float("nan")
+        normalizer = self.normalizer(vector)
+        return float(vector[_LOSS] / normalizer) if normalizer and self.samples(vector) else float("nan")
 
     def values(self, vector: Array) -> dict[str, Any]:
         """Loss and every metric by label."""

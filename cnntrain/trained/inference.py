@@ -117,7 +117,8 @@ class Trained:
         where = {"checkpoint": str(self.path), "weights": self.weights} | (
             {} if place is None else {"data": str(place)}
         )
-        further = self.network.task.breakdown(judged.rows, self.description)
+        asked = self.network.task
+        further = asked.measured(judged.rows, self.description) | asked.breakdown(judged.rows, self.description)
         return where | {"split": chosen, "samples": len(indices)} | values | further
 
     def _split(self, split: str) -> tuple[Images, Array]:
@@ -236,7 +237,7 @@ class Trained:
             for start in range(0, len(pixels), self._most):
                 part = slice(start, start + self._most)
                 for name, image, outputs in zip(names[part], pixels[part], self.outputs(pixels[part]), strict=True):
-                    answers.append((name, self.network.task.answer(outputs, self.description, top)))
+                    answers.append((name, self.answer(name, image, outputs, top)))
                     if show is not None:
                         show(name, self.rendered(name, image, outputs))
         if failures is None and found:
@@ -248,6 +249,11 @@ class Trained:
         """How many samples' outputs are held at a time."""
         return max(1, _HELD // math.prod(self.network.graph.output_shape))
 
+    def answer(self, name: str, image: Array, outputs: Array, top: int) -> Answer:
+        """The task's answer for the picture file of this name, or else for the image as stored."""
+        led = self.led(self.unseen.size(Path(name)) or image.shape[:2])
+        return self.network.task.answer(self.network.task.situated(outputs, led), self.description, top)
+
     def rendered(self, name: str, image: Array, outputs: Array) -> tuple[Rendering, ...]:
         """The task's renderings of its outputs on the picture file of this name, or else on the image as stored."""
         original = self.unseen.original(Path(name))
@@ -256,7 +262,7 @@ class Trained:
 
     def answers_to(self, pixels: Array, top: int = 1) -> list[Answer]:
         """The task's answers for images (n, h, w, c) as they are stored."""
-        return [self.network.task.answer(row, self.description, top) for row in self.outputs(pixels)]
+        return [self.answer("", image, row, top) for image, row in zip(pixels, self.outputs(pixels), strict=True)]
 
     def outputs(self, pixels: Array) -> Array:
         """The network's outputs (n, *shape) for images (n, h, w, c) as they are stored."""

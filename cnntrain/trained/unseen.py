@@ -24,7 +24,7 @@ from cnntrain.reading.attended import attended
 from cnntrain.reading.decoded import Sample
 from cnntrain.reading.folders import class_name
 from cnntrain.reading.input_files import advised
-from cnntrain.reading.pictures import SUFFIXES, Fit, decode
+from cnntrain.reading.pictures import SUFFIXES, Fit, decode, header
 
 CHUNK = 1024  # samples that are in memory at a time
 _ROWS = {".npz"}  # files that hold many samples
@@ -117,6 +117,13 @@ class Unseen:
         if not isinstance(reader, PictureFields) or path.suffix.lower() not in SUFFIXES or not path.is_file():
             return None
         return decode(path, None, 3, reader.max_pixels).pixels
+
+    def size(self, path: Path) -> tuple[int, int] | None:
+        """The size (height, width) of a picture file; None for what is no picture file."""
+        if not isinstance(self._reader(), PictureFields) or path.suffix.lower() not in SUFFIXES or not path.is_file():
+            return None
+        head = header(path)
+        return head and (head.height, head.width)
 
     @property
     def takes_pictures(self) -> bool:

@@ -98,7 +98,7 @@ def _make_job(loaded: Loaded, threads: int | None, console: Console, check: Prec
     rates.check(loaded, horizon(loaded.experiment, loader.steps_per_epoch, len(loader.indices)))
     for line in advice.of(loaded, network, loader.steps_per_epoch, data):
         console.warn(line)
-    monitor = Monitor(loaded, network.tally, validates=data.val is not None)
+    monitor = Monitor(loaded, network.tally, data.val is not None, network.task.measures)
     if monitor.advice:
         console.warn(monitor.advice)
     return Job(loaded, data, network, loader, monitor, listed)

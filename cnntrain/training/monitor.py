@@ -6,6 +6,7 @@ Its state is a few numbers; they are in the checkpoint, so a resumed run judges 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
@@ -33,8 +34,8 @@ class MonitorState:
 class Monitor:
     """The rules of one experiment: best checkpoint, early stopping, threshold."""
 
-    def __init__(self, loaded: Loaded, tally: Tally, validates: bool) -> None:
-        """Raises ConfigError where a rule names a metric that is not computed."""
+    def __init__(self, loaded: Loaded, tally: Tally, validates: bool, measures: Sequence[str] = ()) -> None:
+        """`measures` are what the task measures in validation. Raises ConfigError where a rule names anything else."""
         experiment = loaded.experiment
         # what is computed -> whether larger values of it are better
         self.larger = {f"{split}/loss": False for split in _splits(validates)}
@@ -44,6 +45,10 @@ class Monitor:
                 names = [f"{split}/{metric.label()}" for split in _splits(validates)]
                 self.larger |= dict.fromkeys(names, metric.larger_is_better)
                 self._bounds |= dict.fromkeys(names, metric.bounds)
+        if validates:
+            names = [f"val/{name}" for name in measures]
+            self.larger |= dict.fromkeys(names, True)
+            self._bounds |= dict.fromkeys(names, (0.0, 1.0))
         if experiment.train.average and validates:
             names = [name for name in self.larger if name.startswith("val/")]
             averaged = {name: name.replace("val/", "val_average/") for name in names}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cnntrain.core.arrays import Array
 from cnntrain.data.loader import Samples
 from cnntrain.engine.batch import Batch
+from cnntrain.trained.gathered import Gathered
 from cnntrain.training.interrupts import Interrupts
 from cnntrain.training.job import Job
 from cnntrain.training.monitor import Values
@@ -25,20 +26,28 @@ class Validation:
 
     def values(self, step: int) -> Values:
         """What is measured after so many steps, "val/loss" and more; nothing without a split. Raises AbandonedError."""
-        data, engine, average = self._job.data, self._stepper.engine, self._stepper.average
+        data, average = self._job.data, self._stepper.average
         if data.val is None:
             return {}
         samples = Samples(data.val, data.val_indices, data.eval_transforms)
         batch = _Interruptible(samples, self._interrupts)
-        vector = engine.evaluate(batch)
-        values = {f"val/{name}": value for name, value in engine.tally.values(vector).items()}
+        values = {f"val/{name}": value for name, value in self._measured(batch).items()}
         if average and average.count:
             with average.in_place():
                 if average.part.remeasures:
                     average.remeasure(self._recent_steps(step))
-                vector = engine.evaluate(batch)
-            values |= {f"val_average/{name}": value for name, value in engine.tally.values(vector).items()}
+                measured = self._measured(batch)
+            values |= {f"val_average/{name}": value for name, value in measured.items()}
         return values
+
+    def _measured(self, batch: Batch) -> Values:
+        """Loss and metrics, and what of all samples together the task measures, by name."""
+        engine, asked = self._stepper.engine, self._job.data.task
+        if not asked.measures:
+            return engine.tally.values(engine.evaluate(batch))
+        judged = Gathered(asked.judged, len(batch))
+        vector = engine.evaluate(batch, judged.add)
+        return engine.tally.values(vector) | asked.measured(judged.rows, self._job.data.description)
 
     def _recent_steps(self, step: int) -> list[tuple[int, list[Samples]]]:
         """The first steps of the epoch that has just ended."""

@@ -39,7 +39,15 @@ def wrong_place(gradient: Array) -> None:
     gradient[...] = np.roll(gradient.reshape(-1), 1).reshape(gradient.shape)
 
 
-BUGS = (wrong_sign, missing, slightly_off, wrong_place)
+def made_up(gradient: Array) -> None:
+    gradient += 0.5
+
+
+def left_over(gradient: Array) -> None:
+    gradient += np.linspace(1, 2, gradient.size).reshape(gradient.shape)
+
+
+BUGS = (wrong_sign, missing, slightly_off, wrong_place, made_up, left_over)
 
 
 def findings(layer: Layer, shapes, coordinates: int = 6) -> list[Finding]:

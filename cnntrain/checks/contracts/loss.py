@@ -9,17 +9,7 @@ import numpy as np
 
 from cnntrain.checks.contracts.base import close, equal, hold
 from cnntrain.core.arrays import Array
-from cnntrain.core.description import CLASSES, VALUES
-from cnntrain.core.masks import IGNORED, MASKS
-from cnntrain.parts.losses.base import Loss, one_hot, teacher_of
-
-TARGETS = ("labels", "rows", "masks")
-
-
-def forms(loss: Loss) -> tuple[str, ...]:
-    """Which of them a loss takes."""
-    flat = TARGETS[:2] if {CLASSES, VALUES} & set(loss.scores) else ()
-    return (*flat, *(("masks",) if MASKS in loss.scores and teacher_of(loss) is None else ()))
+from cnntrain.parts.losses.base import Loss, one_hot
 
 
 def run(loss: Loss, outputs: Array, targets: Array, weights: Array, gradient: bool = True) -> tuple[Array, Any]:
@@ -30,28 +20,20 @@ def run(loss: Loss, outputs: Array, targets: Array, weights: Array, gradient: bo
     return losses, d_outputs
 
 
-def batch(targets: str, dtype: Any = np.float64) -> tuple[Array, Array, Array]:
-    """Outputs (7, 4), labels (7,) or rows of probabilities (7, 4), and weights.
-
-    Or outputs (7, 3, 2, 4) and masks (7, 3, 2).
-    """
+def batch(loss: Loss, targets: str, dtype: Any = np.float64) -> tuple[Array, Array, Array]:
+    """Outputs (7, ...), targets of a form that the loss takes, and weights."""
     rng = np.random.default_rng(3)
-    if targets == "masks":
-        masks = rng.integers(0, 4, (7, 3, 2)).astype(np.uint8)
-        masks[rng.random(masks.shape) < 0.2] = IGNORED
-        return rng.standard_normal((7, 3, 2, 4)).astype(dtype), masks, rng.uniform(0, 2, 7).astype(dtype)
-    outputs = rng.standard_normal((7, 4)).astype(dtype)
-    labels, rows = rng.integers(0, 4, 7), rng.dirichlet(np.ones(4), 7).astype(np.float32)
-    return outputs, labels if targets == "labels" else rows, rng.uniform(0, 2, 7).astype(dtype)
+    tried = loss.trial(targets, 7, rng)
+    return tried.outputs.astype(dtype), tried.targets, rng.uniform(0, 2, 7).astype(dtype)
 
 
 def has_a_gradient_that_is_the_central_difference(loss: Loss, targets: str) -> None:
     """In float64, in every output."""
-    outputs, wanted, weights = batch(targets)
+    outputs, wanted, weights = batch(loss, targets)
     _, gradient = run(loss, outputs, wanted, weights)
     step = 1e-6
-    numeric = np.empty_like(outputs)
-    for place in np.ndindex(outputs.shape):
+    numeric = np.zeros_like(outputs)
+    for place in map(tuple, np.argwhere(loss.trial(targets, 7, np.random.default_rng(3)).moves).tolist()):
         ends = []
         for sign in (1, -1):
             moved = outputs.copy()
@@ -63,7 +45,7 @@ def has_a_gradient_that_is_the_central_difference(loss: Loss, targets: str) -> N
 
 def sees_each_sample_alone(loss: Loss, targets: str) -> None:
     """To the bit."""
-    outputs, wanted, weights = batch(targets, np.float32)
+    outputs, wanted, weights = batch(loss, targets, np.float32)
     losses, gradient = run(loss, outputs, wanted, weights)
     for i in range(len(outputs)):
         alone = run(loss, outputs[i : i + 1], wanted[i : i + 1], weights[i : i + 1])
@@ -73,8 +55,8 @@ def sees_each_sample_alone(loss: Loss, targets: str) -> None:
 
 def takes_labels_as_one_hot_rows(loss: Loss, targets: str) -> None:
     """A label means the row that is 1 there."""
-    if targets == "labels" and "labels" in forms(loss):
-        outputs, labels, weights = batch("labels")
+    if targets == "labels":
+        outputs, labels, weights = batch(loss, "labels")
         direct, rows = run(loss, outputs, labels, weights), run(loss, outputs, one_hot(labels, outputs), weights)
         close(direct[0], rows[0], "labels and one-hot rows have other losses", rtol=1e-13)
         close(direct[1], rows[1], "labels and one-hot rows have other gradients", rtol=1e-12, atol=1e-15)
@@ -82,7 +64,7 @@ def takes_labels_as_one_hot_rows(loss: Loss, targets: str) -> None:
 
 def leaves_its_inputs_alone(loss: Loss, targets: str) -> None:
     """And its losses are the same where no gradient is wanted."""
-    outputs, wanted, weights = batch(targets, np.float32)
+    outputs, wanted, weights = batch(loss, targets, np.float32)
     for array in (outputs, wanted, weights):
         array.flags.writeable = False
     losses, _ = run(loss, outputs, wanted, weights)
@@ -92,7 +74,7 @@ def leaves_its_inputs_alone(loss: Loss, targets: str) -> None:
 def keeps_what_is_not_finite_in_its_own_sample(loss: Loss, targets: str, bad: float | None = None) -> None:
     """NaN and infinity among the outputs show in that sample's loss and gradient, and in no other's."""
     for value in (np.nan, np.inf) if bad is None else (bad,):
-        outputs, wanted, weights = batch(targets, np.float32)
+        outputs, wanted, weights = batch(loss, targets, np.float32)
         outputs[2, 1] = value  # of one class, or of all pixels of a row and all classes
         losses, gradient = run(loss, outputs, wanted, weights)
         hold(not np.isfinite(losses[2]), f"of an output that is {value} it makes the loss {losses[2]}")
@@ -111,8 +93,8 @@ CHECKS = (
 
 
 def subjects(cls: type[Loss]) -> Iterator[tuple[Loss, str]]:
-    """What a loss's checks are given: each example's loss, with labels and with rows."""
+    """What a loss's checks are given: each example's loss, with every form of targets."""
     for fields in cls.examples:
         loss = cls(**fields)
-        for targets in forms(loss):
+        for targets in loss.forms():
             yield loss, targets

@@ -18,6 +18,15 @@ from cnntrain.core.registry import Part
 
 
 @dataclass(frozen=True)
+class Specimen:
+    """Outputs (n, ...) float64 and targets (n, ...) a loss is tried with, and which outputs a network can move."""
+
+    outputs: Array
+    targets: Array
+    moves: Array  # bool, of the outputs' shape; the others are the same for every picture
+
+
+@dataclass(frozen=True)
 class Loss(Part):
     """Base of every loss.
 
@@ -40,6 +49,7 @@ class Loss(Part):
     target_range: ClassVar[tuple[float, float]] = (-math.inf, math.inf)  # of target values: it has no minimum beyond
     from_logits: ClassVar[bool] = False  # whether softmax or sigmoid is its own: it takes what comes before them
     scores_classes: ClassVar[bool] = False  # whether `score` applies the class weights itself
+    least_normalizer: ClassVar[float] = 0.0  # what a step is divided by where its normalizer is less
 
     weight: Positive = field(default=1.0, kw_only=True)  # factor on the loss
     # factor on the samples of each class; `balanced` weighs all classes the same
@@ -133,6 +143,28 @@ class Loss(Part):
         factors[IGNORED] = 0
         result: Array = factors[masks].reshape(len(masks), -1).sum(axis=1)
         return result
+
+    def divisor(self, outputs: Array, targets: Array, weights: Array) -> float:
+        """The `normalizer`, for a loss that has to see the outputs (n, ...) to know what counts."""
+        return self.normalizer(targets, weights)
+
+    def forms(self) -> tuple[str, ...]:
+        """The forms of targets it takes, as `trial` knows them."""
+        flat = ("labels", "rows") if {CLASSES, VALUES} & {*self.scores} else ()
+        return (*flat, *(("masks",) if MASKS in self.scores and teacher_of(self) is None else ()))
+
+    def trial(self, form: str, n: int, rng: np.random.Generator) -> Specimen:
+        """What the contract tests try it with: four outputs for n samples, and labels or rows of probabilities.
+
+        Or outputs (n, 3, 2, 4) and masks (n, 3, 2).
+        """
+        if form == "masks":
+            masks = rng.integers(0, 4, (n, 3, 2)).astype(np.uint8)
+            masks[rng.random(masks.shape) < 0.2] = IGNORED
+            return Specimen(rng.standard_normal((n, 3, 2, 4)), masks, np.ones((n, 3, 2, 4), bool))
+        outputs = rng.standard_normal((n, 4))
+        labels, rows = rng.integers(0, 4, n), rng.dirichlet(np.ones(4), n).astype(np.float32)
+        return Specimen(outputs, labels if form == "labels" else rows, np.ones(outputs.shape, bool))
 
     def class_factors(self, targets: Array) -> Array | None:
         """How many times each sample counts by its class, float64 (n,); None where all count once."""

@@ -10,6 +10,7 @@ import numpy as np
 from cnntrain.config.fields import NonNegative, Positive, Probability
 from cnntrain.core.arrays import Array
 from cnntrain.core.registry import register
+from cnntrain.ops.sigmoid import sigmoid_and_softplus
 from cnntrain.parts.losses.base import Elementwise
 
 
@@ -72,10 +73,3 @@ class Focal(Elementwise):
         focus = balance * wrong**self.gamma
         turn = self.gamma * (1 - 2 * t) * p * (1 - p) / wrong
         return focus * entropy, focus * (turn * entropy + p - t)
-
-
-def sigmoid_and_softplus(z: Array) -> tuple[Array, Array]:
-    """sigmoid(z) and log(1 + exp(-z)), neither of which overflows: both from exp(-|z|), which is at most 1."""
-    small = np.exp(-np.abs(z))
-    p = np.where(z >= 0, 1, small) / (1 + small)
-    return p, np.log1p(small) - np.minimum(z, 0)

@@ -39,12 +39,21 @@ class Preset(Part):
         return placed
 
 
-def layer(kind: str, *, name: str | None = None, init: Part | None = None, **fields: Any) -> Declared:
+def layer(
+    kind: str,
+    *,
+    name: str | None = None,
+    from_: tuple[str, ...] | None = None,
+    init: Part | None = None,
+    bias_init: Part | None = None,
+    **fields: Any,
+) -> Declared:
     """An entry of a list of layers: `layer("conv2d", filters=16, kernel_size=3)`; also for structures."""
     folder = "layers" if kind in registry.parts("layers") else "structures"
     part = registry.make(folder, kind, **fields)
-    chosen = {"name": name} if init is None else {"name": name, "init": init}
-    return Declared(part, part.options(**chosen), _NOWHERE)
+    chosen = {"init": init, "bias_init": bias_init}
+    given = {key: value for key, value in chosen.items() if value is not None}
+    return Declared(part, part.options(name=name, from_=from_, **given), _NOWHERE)
 
 
 def relu() -> Part:

@@ -104,6 +104,8 @@ class Task(Part):
     loss: ClassVar[str]  # the default
     metrics: ClassVar[tuple[str, ...]] = ()  # measured in training unless the config says which
     usual_metrics: ClassVar[tuple[str, ...]]  # what a message proposes
+    measures: ClassVar[tuple[str, ...]] = ()  # what `measured` gives: larger is better, within [0, 1]
+    mixes: ClassVar[bool] = True  # whether weighted sums of targets mean anything: `mixable`
     renders: ClassVar[bool] = False  # whether answers can be shown on the picture: `rendered` and `compared`
     follows: ClassVar[bool] = False  # whether targets are places in the picture, to be `moved` with what it shows
 
@@ -146,9 +148,10 @@ class Task(Part):
     def check_metric(self, metric: Measuring) -> None:
         """Raise ValueError for a metric that does not know the task's targets."""
         if self.target not in metric.scores:
+            measured = f"none, {' and '.join(self.measures)} are measured anyway"
             raise ValueError(
                 f"{metric.name_in_config} needs {' or '.join(metric.scores)}, the data has {self.target}: "
-                f"use {' or '.join(self.usual_metrics)}"
+                f"use {' or '.join(self.usual_metrics) or measured}"
             )
 
     # -- the network ----------------------------------------------------------------------------------------------
@@ -257,8 +260,14 @@ class Task(Part):
 
     # -- answers and judgement ------------------------------------------------------------------------------------
 
+    def situated(self, outputs: Array, led: Move) -> Array:
+        """The outputs for one sample as they are about its picture before that was `led` to the network; a new array
+        where they are about places in it.
+        """
+        return outputs
+
     def answer(self, outputs: Array, data: Description, top: int = 1) -> Answer:
-        """What the network's outputs say about one sample; of ranked answers the first `top`."""
+        """What the outputs for one sample say, `situated` in its picture; of ranked answers the first `top`."""
         raise NotImplementedError
 
     def evaluated(self, data: Description) -> tuple[str, ...]:
@@ -293,6 +302,10 @@ class Task(Part):
         It is `Evaluation.outputs`.
         """
         return outputs
+
+    def measured(self, judged: Array, data: Description) -> dict[str, float]:
+        """The `measures` of all samples that were `judged`, which do not add up: for validation and the report."""
+        return {}
 
     def breakdown(self, judged: Array, data: Description) -> dict[str, Any]:
         """Further entries of an evaluation, such as "per_class", that follow from what was `judged`."""

@@ -88,7 +88,14 @@ def judging(record: Record, split: str | None, sets: tuple[str, ...], threads: i
             measured.add(start, outputs, targets)
 
         trained.engine.evaluate(samples, collect)
-        yield Judged(trained, split, images, indices, kept.rows, measured.values())
+        found = measured.values() | _together(trained, kept)
+        yield Judged(trained, split, images, indices, kept.rows, found)
+
+
+def _together(trained: Trained, kept: Gathered) -> dict[str, float]:
+    """What the task measures of all samples together."""
+    asked = trained.network.task
+    return asked.measured(kept.rows, trained.description) if asked.measures else {}
 
 
 class _Measured:

@@ -26,7 +26,7 @@ def test_a_class_without_samples_cannot_be_balanced():
 @pytest.mark.parametrize("name", ["cross_entropy", "mae", "hinge", "binary_cross_entropy"])
 @pytest.mark.parametrize("targets", ["labels", "rows"])
 def test_a_class_that_counts_twice_is_as_if_its_samples_came_twice(name, targets):
-    outputs, wanted, weights = batch("labels")
+    outputs, wanted, weights = batch(registry.make("losses", "cross_entropy"), "labels")
     rows = np.eye(4)[wanted]
     given = wanted if targets == "labels" else rows
     loss = registry.make("losses", name, class_weight=(1.0, 2.0, 1.0, 1.0))
@@ -38,7 +38,7 @@ def test_a_class_that_counts_twice_is_as_if_its_samples_came_twice(name, targets
 
 
 def test_a_sum_is_the_weighted_sum_of_its_terms():
-    outputs, wanted, weights = batch("rows")
+    outputs, wanted, weights = batch(registry.make("losses", "cross_entropy"), "rows")
     terms = (registry.make("losses", "huber", weight=3.0), registry.make("losses", "kl_div"))
     losses, gradient = run(registry.make("losses", "sum", terms=terms, weight=0.5), outputs, wanted, weights)
     parts = [run(term, outputs, wanted, weights) for term in terms]
@@ -76,7 +76,7 @@ def test_class_weights_have_to_fit_the_data(classes, message):
 
 
 def test_labels_are_told_from_a_teachers_logits():
-    outputs, labels, weights = batch("labels")
+    outputs, labels, weights = batch(registry.make("losses", "cross_entropy"), "labels")
     loss = registry.make("losses", "distillation", teacher="t.npz", class_weight=(1.0, 2.0, 3.0, 4.0))
     packed = beside(labels, outputs * 2)
     np.testing.assert_array_equal(loss.own_targets(packed), labels)
@@ -85,7 +85,7 @@ def test_labels_are_told_from_a_teachers_logits():
 
 
 def test_a_teacher_that_agrees_leaves_the_labels_alone():
-    outputs, labels, weights = batch("labels")
+    outputs, labels, weights = batch(registry.make("losses", "cross_entropy"), "labels")
     loss = registry.make("losses", "distillation", teacher="t.npz", alpha=1.0, temperature=3.0)
     losses, gradient = run(loss, outputs, beside(labels, outputs), weights)
     np.testing.assert_allclose(losses, 0, atol=1e-5)
@@ -93,7 +93,7 @@ def test_a_teacher_that_agrees_leaves_the_labels_alone():
 
 
 def test_a_sum_with_a_teacher_shows_the_others_the_labels():
-    outputs, labels, weights = batch("labels")
+    outputs, labels, weights = batch(registry.make("losses", "cross_entropy"), "labels")
     taught = beside(labels, np.random.default_rng(4).standard_normal(outputs.shape))
     teacher = registry.make("losses", "distillation", teacher="t.npz", alpha=1.0, weight=2.0)
     inner = registry.make("losses", "sum", terms=(registry.make("losses", "hinge"),))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cnntrain.checks.contracts import loss as contract
-from cnntrain.checks.contracts.loss import forms, run
+from cnntrain.checks.contracts.loss import run
 from cnntrain.core import registry
 from cnntrain.core.description import VALUES
 from cnntrain.parts.losses.base import Loss
@@ -27,7 +27,7 @@ SETTINGS = [
 FORMS = [
     pytest.param(param.values[0], targets, id=f"{param.id}-{targets}")
     for param in SETTINGS
-    for targets in forms(param.values[0])
+    for targets in param.values[0].forms()
 ]
 
 
@@ -47,9 +47,9 @@ def test_samples_do_not_see_each_other(loss: Loss, targets: str) -> None:
     contract.sees_each_sample_alone(loss, targets)
 
 
-@pytest.mark.parametrize("loss", SETTINGS)
-def test_labels_are_one_hot_rows(loss: Loss) -> None:
-    contract.takes_labels_as_one_hot_rows(loss, "labels")
+@pytest.mark.parametrize(("loss", "targets"), FORMS)
+def test_labels_are_one_hot_rows(loss: Loss, targets: str) -> None:
+    contract.takes_labels_as_one_hot_rows(loss, targets)
 
 
 @pytest.mark.parametrize(("loss", "targets"), FORMS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from cnntrain.config.load import load_text
 from cnntrain.core import registry
 from cnntrain.core.arrays import Array
+from cnntrain.core.boxes import BOXES
 from cnntrain.core.description import CLASSES, VALUES, Description
 from cnntrain.core.display import Gallery, Matrix, Plot, Section, Table
 from cnntrain.core.errors import ConfigError, DataError
@@ -42,6 +44,9 @@ def rng() -> np.random.Generator:
 
 
 def outputs_for(task: Task, data: Description, rng: np.random.Generator) -> Array:
+    if data.target == BOXES:
+        loss: Any = registry.make("losses", task.loss)
+        return loss.trial("boxes", N, rng).outputs.astype(np.float32)
     return rng.standard_normal((N, *places(data), task.outputs(data))).astype(np.float32)
 
 
@@ -54,6 +59,9 @@ def kept(task: Task, data: Description, rng: np.random.Generator, targets: Array
 
 
 def ending(data: Description) -> str:
+    if data.target == BOXES:
+        wide = 5 + len(data.classes)
+        return f"{{type: conv2d, filters: {wide}, kernel_size: 1}}, {{type: box_levels, from: [input, conv2d_1]}}"
     return "{type: conv2d, filters: auto, kernel_size: 1}" if places(data) else "flatten, {type: dense, units: auto}"
 
 
@@ -82,9 +90,9 @@ def test_the_default_loss_and_metrics_fit_and_find_the_task(task, data, rng) -> 
     loss = registry.make("losses", task.loss)
     assert base.find(data, loss) == task
     task.check_loss(loss)
-    loss.check((*places(data), task.outputs(data)), task.outputs(data), data)
-    names = {*task.metrics, *task.usual_metrics, *task.evaluated(data), *task.reported(data)}
     targets, outputs = task.random(N, data, rng), outputs_for(task, data, rng)
+    loss.check(outputs.shape[1:], task.outputs(data), data)
+    names = {*task.metrics, *task.usual_metrics, *task.evaluated(data), *task.reported(data)}
     for metric in (registry.make("metrics", name) for name in names):
         task.check_metric(metric)
         state = metric.zeros(task.counted(data))
@@ -203,7 +211,11 @@ train: {{epochs: 1{metrics}}}
 """
     built = build.network(load_text(text, "start.yaml"), data)
     assert built.task == task
-    assert {start.monitor.split("/")[1]} <= {"loss", *(metric.label() for metric in built.tally.metrics)}
+    assert {start.monitor.split("/")[1]} <= {
+        "loss",
+        *task.measures,
+        *(metric.label() for metric in built.tally.metrics),
+    }
 
 
 CONFIG = """\

@@ -1,0 +1,181 @@
+"""A detector from its config to its answers: the bits of a run, boxes led back, what an evaluation says, its export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnntrain.checks.gradcheck import check
+from cnntrain.config.load import load_text
+from cnntrain.core.boxes import original
+from cnntrain.core.errors import ConfigError, PausedError
+from cnntrain.core.moves import Move
+from cnntrain.core.registry import make
+from cnntrain.engine.pool import Pool
+from cnntrain.network import build
+from cnntrain.ops.locations import BOX, QUALITY, SCORES
+from cnntrain.parts.datasets.shapes import Shapes
+from cnntrain.parts.tasks.detect import MOST, Detect, decoded
+from cnntrain.results import report
+from cnntrain.rundir.checkpoint import read
+from cnntrain.rundir.json_files import read_rows
+from cnntrain.trained.inference import Trained
+from tests.support.experiments import run
+
+CONFIG = """\
+name: found
+seed: 5
+task: detect
+data:
+  source: {type: shapes, samples: 40, size: 32, things: [0, 3]}
+  val: 0.2
+  train_transforms: [hflip]
+model: {preset: {type: fcos_small, width: 8, depth: 1}}
+optimizer: {type: adamw, lr: 2e-3}
+train: {epochs: 2, batch_size: 16}
+checkpoint: {best: {monitor: val/ap}}
+"""
+
+
+def arrays_of(folder: Path) -> dict[str, bytes]:
+    return {name: array.tobytes() for name, array in read(folder / "checkpoints" / "last.npz").arrays.items()}
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory) -> Path:
+    """A run, and its config beside it."""
+    folder: Path = tmp_path_factory.mktemp("detect")
+    (folder / "found.yaml").write_text(CONFIG)
+    run(folder / "found.yaml", folder / "run", threads=2)
+    return folder
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_change_no_bit(straight, threads, tmp_path) -> None:
+    run(straight / "found.yaml", tmp_path / "run", threads=threads)
+    assert arrays_of(tmp_path / "run") == arrays_of(straight / "run")
+
+
+def test_a_run_that_was_stopped_resumes_to_the_same_bits(straight, tmp_path) -> None:
+    for _ in range(3):  # in the middle of an epoch, and at its end
+        with pytest.raises(PausedError):
+            run(straight / "found.yaml", tmp_path / "run", resume_or_start=True, max_time=0)
+    run(None, tmp_path / "run", resume=True)
+    assert arrays_of(tmp_path / "run") == arrays_of(straight / "run")
+
+
+def test_accumulated_batches_take_the_step_of_one_large_batch(tmp_path) -> None:
+    """Without batch norm; positives are counted over the whole step, of which batches have different numbers."""
+    text = CONFIG.replace(
+        "{preset: {type: fcos_small, width: 8, depth: 1}}",
+        "{layers: [{type: conv2d, filters: 4, kernel_size: 3, stride: 2, padding: 1}, relu, {type: conv2d, filters: 8, "
+        "kernel_size: 3, stride: 2, padding: 1}, {type: box_levels, from: [input, conv2d_2]}]}",
+    )
+    found = []
+    for size, times in ((32, 1), (8, 4)):
+        (tmp_path / "c.yaml").write_text(text)
+        sets = (f"train.batch_size={size}", f"train.accumulate={times}", "train.shard=8")
+        run(tmp_path / "c.yaml", tmp_path / f"run{times}", sets)
+        found.append(arrays_of(tmp_path / f"run{times}"))
+    params = [{name: array for name, array in arrays.items() if name.startswith("param/")} for arrays in found]
+    assert params[0] == params[1]
+
+
+def test_every_gradient_of_a_whole_detector_is_right() -> None:
+    check(load_text(CONFIG, "found.yaml"), coordinates=4).require()
+
+
+def test_transforms_that_mix_are_refused_at_their_line() -> None:
+    loaded = load_text(CONFIG.replace("[hflip]", "[hflip, {type: mixup, alpha: 0.2}]"), "found.yaml")
+    with pytest.raises(ConfigError, match=r"found.yaml:7:\d+: mixup takes weighted sums of targets"):
+        build.network(loaded, Shapes(samples=4, size=32).load("test").description)
+
+
+def perfect(target: Any, classes: int) -> np.ndarray:
+    """Rows of a network that finds just the boxes of a target, each twice."""
+    there = np.flatnonzero(target["labels"] >= 0)
+    rows = np.full((2 * len(there) + 3, 8 + classes), -20.0, np.float32)
+    rows[:, BOX] = 0, 0, 5, 5
+    for i, k in enumerate(np.r_[there, there]):
+        rows[i, BOX], rows[i, QUALITY] = target["corners"][k], 20 - i
+        rows[i, SCORES.start + target["labels"][k]] = 20
+    return rows
+
+
+def test_a_perfect_network_is_perfect_and_a_blind_one_finds_nothing() -> None:
+    images = Shapes(samples=60, things=(1, 4)).load("test")
+    task, data = Detect(), images.description
+    rows = [perfect(target, 3) for target in images.targets]
+    judged = np.concatenate([task.judged(r[None], t[None]) for r, t in zip(rows, images.targets, strict=True)])
+    assert task.measured(judged, data) == pytest.approx({"ap": 1, "ap50": 1, "ap75": 1})
+    found = task.breakdown(judged, data)
+    assert [row["best_f1"] for row in found["per_class"]] == [1, 1, 1]
+    assert sum(row["boxes"] for row in found["per_class"]) == int((images.targets["labels"] >= 0).sum())
+    blind = np.full((12, 5, 11), -20.0, np.float32)
+    assert task.measured(task.judged(blind, images.targets), data)["ap"] == 0
+
+
+def test_boxes_are_led_back_and_cut_off_at_the_border() -> None:
+    led = Move(np.array([[[0.5, 0, 0], [0, 0.5, 8]]]), (480, 640), (256, 320))  # a letterbox
+    rows = np.zeros((2, 11), np.float32)
+    rows[:, BOX] = (10, 28, 60, 88), (300, 200, 330, 260)
+    found = Detect().situated(rows, led)
+    assert found[:, BOX].tolist() == [[20, 40, 120, 160], [600, 384, 640, 480]]
+    frame = np.array([0.5, 0.5, 0, 8])
+    np.testing.assert_allclose(original(rows[:1, BOX], frame), found[:1, BOX])
+    assert rows[0, 0] == 10, "the outputs themselves are left alone"
+
+
+def test_at_most_a_hundred_are_found_and_none_of_a_broken_network() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(0, 1, (2000, 10)).astype(np.float32)
+    rows[:, BOX] = np.sort(rng.uniform(0, 500, (2000, 4)))[:, [0, 1, 2, 3]]
+    found = decoded(rows)
+    assert len(found.scores) == MOST
+    assert (np.diff(found.scores) <= 0).all()
+    assert len(decoded(np.full((5, 10), np.nan, np.float32)).scores) == 0
+
+
+def test_predictions_are_in_pixels_of_the_original_picture(straight, tmp_path) -> None:
+    pixels = Shapes(samples=20, size=32, things=(1, 3)).load("test").pixels
+    Image.fromarray(pixels[0]).save(tmp_path / "small.png")
+    Image.fromarray(pixels[0]).resize((96, 64), Image.Resampling.NEAREST).save(tmp_path / "large.png")
+    with Pool(1) as pool:
+        trained = Trained(straight / "run", pool)
+        small, large = trained.predict([tmp_path / "small.png", tmp_path / "large.png"])
+        assert len(small["boxes"]) > 0
+        assert all(0 <= x <= 32 for box in small["boxes"] for x in box["box"])
+        reach = np.array([box["box"] for box in large["boxes"]]).max(axis=0)
+        assert (reach <= [96, 64, 96, 64]).all()
+        assert reach[2] > 32
+        of_array = trained.answers_to(pixels[:1])[0].document["boxes"]
+        assert of_array == small["boxes"]
+        shown: dict[str, Any] = {}
+        trained.answers([tmp_path / "large.png"], show=lambda name, all_: shown.update({name: all_}))
+        (rendering,) = shown[str(tmp_path / "large.png")]
+        assert rendering.pixels.shape == (64, 96, 3)
+
+
+def test_an_evaluation_equals_the_validation_of_the_best_epoch_and_a_report_shows_it(straight) -> None:
+    with Pool(2) as pool:
+        trained = Trained(straight / "run", pool)
+        found = trained.evaluate("val")
+    rows = read_rows(straight / "run" / "metrics.jsonl")
+    assert found["ap"] == pytest.approx(max(row["val/ap"] for row in rows if "val/ap" in row), abs=1e-12)
+    assert set(found) >= {"loss", "ap", "ap50", "ap75", "ap_small", "ar100", "per_class"}
+    assert [row["class"] for row in found["per_class"]] == ["disc", "square", "triangle"]
+    text = report.page_of([straight / "run"])
+    for heading in ("Classes", "Precision and recall", "Sizes", "Worst mistakes"):
+        assert f">{heading}<" in text
+
+
+def test_words() -> None:
+    images = Shapes(samples=60, things=(1, 4)).load("test")
+    task = make("tasks", "detect")
+    census = task.census(images.targets, images.description)
+    assert sum(census["boxes"].values()) == int((images.targets["labels"] >= 0).sum())
+    assert task.told(images.targets[0], images.description)
