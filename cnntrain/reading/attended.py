@@ -67,12 +67,13 @@ def attended(function: Callable[[], _T]) -> _T:
     except BaseException:
         over.set()
         if not future.done():
-            threads[0].join(PATIENCE * 4)
+            threads[0].join(PATIENCE * 10)
         raise
 
 
 def waited(future: Future[_T], carrier: Callable[[], threading.Thread | None]) -> _T:
     """What a future gives, which the carrier is to fulfil once there is one. Raises StorageError where that hangs."""
+    still_wanted()
     watchdog = None
     while True:
         try:
