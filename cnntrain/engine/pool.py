@@ -19,6 +19,7 @@ from cnntrain.core.threads import start
 from cnntrain.core.watchdog import Watchdog, bark
 from cnntrain.engine.processes import Processes
 from cnntrain.engine.team import Team
+from cnntrain.reading.attended import read_by
 
 PATIENCE = 1.0  # seconds between two looks at threads that are waited for
 _PACKAGE = Path(__file__).parent.parent
@@ -83,7 +84,7 @@ class Pool:
                 still = [watchdog.hangs(os.getpid(), worker.native_id or 0) for worker in self._workers]
                 if all(still):  # a thread that is done does not run, either
                     self._hanging = True
-                    bark("a worker thread", _doing(self._workers))
+                    bark("a worker thread", _doing(self._workers) + read_by(self._workers[0]))
 
     def reserve(self) -> None:
         """Let BLAS take now what each thread needs to multiply, once. Raises MemoryError where there is too little."""

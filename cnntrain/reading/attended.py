@@ -67,24 +67,25 @@ def attended(function: Callable[[], _T]) -> _T:
     except BaseException:
         over.set()
         if not future.done():
-            threads[0].join(PATIENCE * 4)
+            threads[0].join(PATIENCE * 10)
         raise
 
 
 def waited(future: Future[_T], carrier: Callable[[], threading.Thread | None]) -> _T:
     """What a future gives, which the carrier is to fulfil once there is one. Raises StorageError where that hangs."""
+    still_wanted()
     watchdog = None
     while True:
         try:
             return future.result(PATIENCE)
         except TimeoutError:
             if future.done():
-                continue  # its own error, or it was fulfilled just now
+                return future.result()  # fulfilled just now, or failed by an error of its own, such as ETIMEDOUT
             still_wanted()
             watchdog = watchdog or Watchdog(PATIENCE)
             thread = carrier()
             if thread is not None and watchdog.hangs(os.getpid(), thread.native_id or 0) and not _writes(thread):
-                bark("reading", _what(thread))
+                bark("reading", read_by(thread))
 
 
 def _writes(thread: threading.Thread) -> bool:
@@ -97,11 +98,11 @@ def _writes(thread: threading.Thread) -> bool:
     return False
 
 
-def _what(thread: threading.Thread) -> str:
-    """The file that a thread is reading, as the middle of a message: " at /data/a.png"."""
+def read_by(thread: threading.Thread) -> str:
+    """The file that a thread is reading, as the middle of a message: " at /data/a.png"; empty where it reads none."""
     frame = sys._current_frames().get(thread.ident or 0)
     while frame is not None:
-        for name in _NAMES:
+        for name in _NAMES if Path(frame.f_code.co_filename).parent == Path(__file__).parent else ():
             value = frame.f_locals.get(name)
             if isinstance(value, Path | str):
                 return f" at {value}"

@@ -28,6 +28,7 @@ import cnntrain
 from cnntrain.core import files, strict_json
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.errors import DataError, OutOfMemoryError, StorageError
+from cnntrain.reading.attended import still_wanted
 from cnntrain.reading.digests import digest, digests, stamp
 from cnntrain.reading.input_files import advised
 from cnntrain.reading.reader import CACHE, Reader
@@ -319,6 +320,7 @@ def _write(cache: Path, samples: Sequence[Sample], recipe: Recipe, reader: Reade
     digests: list[bytes] = []
 
     def place() -> Path:
+        still_wanted()
         return _place(digests, recipe, reader)  # of what was decoded, which may have changed since it was looked for
 
     with contextlib.closing(_chunks(place, digests, samples, recipe, reader)) as chunks:

@@ -22,7 +22,6 @@ train: {steps: 1, batch_size: 4}
 """
 COMMANDS = {
     "fit": ["fit", "full.yaml", "-o", "run", "-j", "2"],
-    "fit -j 1": ["fit", "full.yaml", "-o", "run", "-j", "1", "-s", "data.cache=false"],
     "init": ["init", "--data", "pictures", "-o", "made.yaml"],
     "check": ["check", "full.yaml", "-j", "2"],
     "eval": ["eval", "done", "--split", "val", "-j", "2"],
