@@ -186,7 +186,7 @@ def test_after_a_sweep_comes_compare(cnntrain, desk, config):
 
 def test_after_a_search_comes_its_report(cnntrain, desk, config):
     search = "search: {count: 2, sampler: random, keys: {optimizer.lr: {low: 0.01, high: 0.1}}}"
-    (desk / "search.yaml").write_text(f"config: {config.name}\nset: {{train.epochs: 1}}\n{search}\n")
+    (desk / "search.yaml").write_text(f"config: {config}\nset: {{train.epochs: 1}}\n{search}\n")
     outcome = cnntrain("sweep", "search.yaml", "-o", "a folder", "-j", "1")
     assert outcome.code == 0, outcome.err
     (words,) = commands(outcome.err)
