@@ -135,7 +135,7 @@ DOCUMENTS = {  # what was asked -> its document
             "metric": "by which runs are sorted",
             "differs": "the keys in which their configs differ",
             "runs": "for each its settings and results",
-            "groups": "of runs that differ in the seed alone: mean and deviation",
+            "groups": "of runs that differ in seed or fold alone: mean and deviation",
         }
     ),
     "report": Document(

@@ -167,11 +167,11 @@ def _groups(lines: Sequence[ComparedRun], differing: Sequence[str]) -> list[dict
     found: dict[str, dict[str, ComparedRun]] = {}
     for line in lines:
         members = found.setdefault(strict_json.encode([line.settings.get(key, _Absent) for key in keys]), {})
-        members.setdefault(_chance(line), line)
+        members.setdefault(_lot(line), line)
     return [_group([*members.values()], keys) for members in found.values() if len(members) > 1]
 
 
-def _chance(line: ComparedRun) -> str:
+def _lot(line: ComparedRun) -> str:
     """What tells the members of a group apart: the seed, and the folds."""
     return strict_json.encode([value for key, value in line.settings.items() if key == SEED or _FOLD.fullmatch(key)])
 

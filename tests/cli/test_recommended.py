@@ -36,6 +36,7 @@ RECOMMENDED = {  # as the source has it, {} for what is filled in -> the test of
     "cnntrain lr-find {}": "test_nothing_was_learned",
     "cnntrain fit {} -s optimizer": "test_the_suggested_learning_rate",
     "cnntrain compare {}": "test_after_a_sweep_comes_compare",
+    "cnntrain report {}": "test_after_a_search_comes_its_report",
     "cnntrain sweep {}": "test_a_sweep_is_no_config",
     "cnntrain data fetch {}": "test_a_well_known_data_set_that_is_not_there",
     "cnntrain data fetch {}{}": "test_a_well_known_data_set_that_is_not_there",
@@ -197,6 +198,17 @@ def test_after_a_sweep_comes_compare(cnntrain, desk, config):
     (words,) = commands(outcome.err)[-1:]
     assert words == ["compare", "my runs"]
     assert cnntrain(*words).code == 0
+
+
+def test_after_a_search_comes_its_report(cnntrain, desk, config):
+    search = "search: {count: 2, sampler: random, keys: {optimizer.lr: {low: 0.01, high: 0.1}}}"
+    (desk / "search.yaml").write_text(f"config: {config}\nset: {{train.epochs: 1}}\n{search}\n")
+    outcome = cnntrain("sweep", "search.yaml", "-o", "a folder", "-j", "1")
+    assert outcome.code == 0, outcome.err
+    (words,) = commands(outcome.err)
+    assert words == ["report", "a folder"]
+    assert cnntrain(*words).code == 0
+    assert "Search search" in (desk / "report.html").read_text()
 
 
 def test_a_sweep_is_no_config(cnntrain, desk, config):

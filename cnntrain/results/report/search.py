@@ -77,7 +77,7 @@ def _positions(key: Row, trials: Sequence[Row]) -> tuple[list[float], list[tuple
     """Where each trial stands on the axis of a key, from 0 to 1, and the axis's ticks."""
     texts = [str(one["settings"].get(key["key"], "")) for one in trials]
     if not key["number"]:
-        known = list(dict.fromkeys(sorted(texts)))
+        known = sorted(set(texts), key=_order)
         places = {text: (index + 0.5) / len(known) for index, text in enumerate(known)}
         return [places[text] for text in texts], [(place, text[:16]) for text, place in places.items()]
     scale = math.log if key["log"] else float
@@ -86,6 +86,14 @@ def _positions(key: Row, trials: Sequence[Row]) -> tuple[list[float], list[tuple
     wide = (high - low) or 1.0
     ends = {text: (value - low) / wide for text, value in zip(texts, values, strict=True) if value in (low, high)}
     return [(value - low) / wide for value in values], [(place, text) for text, place in ends.items()]
+
+
+def _order(text: str) -> tuple[float, str]:
+    """Numbers by size, then texts by letter."""
+    try:
+        return float(text), text
+    except ValueError:
+        return math.inf, text
 
 
 def _shade(rank: int, count: int) -> float:
