@@ -170,9 +170,10 @@ def test_every_form_holds_the_same_tone(tmp_path: Path, form: str) -> None:
     ("data", "said"),
     [
         (b"", "is damaged or cut short: it holds nothing. Fetch"),
-        (riff(b"\0" * 80, code=7, bits=8), "unknown format: 7 (mu-law) of 8 bits). Convert it to PCM"),
+        (riff(b"\0" * 80, code=7, bits=16), "unknown format: 7 (mu-law) of 16 bits). Convert it to PCM"),
+        (riff(b"\0" * 80, code=17, bits=4), "unknown format: 17 (ADPCM of IMA) of 4 bits). Convert it to PCM"),
         (riff(b"\0" * 80, code=85, bits=0), "unknown format: 85 (MP3) of 0 bits). Convert it"),
-        (riff(b"\0" * 80, code=6, bits=8, extensible=True), "unknown format: 6 (A-law) of 8 bits). Convert it"),
+        (riff(b"\0" * 80, code=6, bits=12, extensible=True), "unknown format: 6 (A-law) of 12 bits). Convert it"),
         (riff(b"\0" * 80, bits=64), "has samples of 64 bits, expected 8, 16, 24 or 32"),
         (riff(b"\0" * 80, rate=0), "has 0 samples a second, expected 1 or more. Make it again"),
         (riff(b"\0" * 80, length=100), "is cut short: it declares 50 samples and holds 40. Fetch"),
