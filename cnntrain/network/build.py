@@ -23,6 +23,7 @@ from cnntrain.data.build_data import task, transforms
 from cnntrain.data.loader import output_shape
 from cnntrain.network.graph import Graph, Node, unmatched, weave
 from cnntrain.network.tally import Tally
+from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.initializers.base import Initializer
 from cnntrain.parts.losses.base import Loss, teacher_of
 from cnntrain.parts.metrics.base import Metric
@@ -75,6 +76,7 @@ def network(loaded: Loaded, description: Description) -> Network:
             "give both lists the transforms that change the shape",
         )
     _check_mixing(loaded)
+    _check_rates(loaded)
     try:
         graph = weave(layers(loaded), shapes["eval_transforms"], asked.outputs(description))
     except ValueError as error:
@@ -119,6 +121,22 @@ def balanced(loaded: Loaded, network: Network, counts: Sequence[int] | None) -> 
 def _problem_of_loss(loaded: Loaded, graph: Graph, error: ValueError) -> ConfigError:
     """An error at the loss, or at the last layer where the config does not mention the loss."""
     return ConfigError(Problem(loaded.marks.get("loss", graph.nodes[-1].where), str(error)))
+
+
+def _check_rates(loaded: Loaded) -> None:
+    """Raise ConfigError at a transform of sounds that takes them for those of another rate than the source gives."""
+    data = loaded.experiment.data
+    given = {rate for one in cast(Dataset, data.source).origins() if (rate := getattr(one, "sample_rate", None))}
+    for name in ("train_transforms", "eval_transforms"):
+        for index, transform in enumerate(getattr(data, name)):
+            taken = getattr(transform, "sample_rate", None)
+            if taken is not None and given and given != {taken}:
+                listed = " and ".join(f"{rate:,}" for rate in sorted(given))
+                raise problem(
+                    loaded,
+                    f"data.{name}.{index}",
+                    f"{transform.name_in_config} has sample_rate {taken:,}, the sounds have {listed}: write the same",
+                )
 
 
 def _check_mixing(loaded: Loaded) -> None:

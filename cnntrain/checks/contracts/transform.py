@@ -15,8 +15,12 @@ from cnntrain.core.random import Draws
 from cnntrain.parts.transforms.base import Transform
 
 SHAPE = (8, 12, 3)
-SHAPES = {"to_rgb": (8, 12, 1)}  # of the images a transform does something to, where color ones are left alone
-BEYOND = {"normalize", "scale", "haar", "lcn", "zca_whiten"}  # whose results are not pixels in [0, 1]
+_SOUNDS = ("log_mel", "mfcc", "power_spectrogram", "speed")
+SHAPES = {"to_rgb": (8, 12, 1)} | dict.fromkeys(_SOUNDS, (1, 400, 1))  # of images a transform does something to
+BEYOND = {
+    *("normalize", "scale", "haar", "lcn", "zca_whiten"),
+    *("gain", "speed", "log_mel", "mfcc", "power_spectrogram"),
+}  # whose results are not pixels in [0, 1]
 
 
 def photos(n: int = 20, dtype: Any = np.float32, shape: tuple[int, ...] = SHAPE) -> Array:

@@ -128,3 +128,12 @@ def erase(images: Array, top: Array, bottom: Array, left: Array, right: Array) -
     for image, (first, last, start, stop) in zip(images, edges, strict=True):  # a mask over all images is slower
         image[first:last, start:stop] = 0
     return images
+
+
+def check_sound(shape: Shape) -> None:
+    """Raise ValueError unless a sample is a sound: one row, whose columns are moments."""
+    if shape[0] != 1:
+        raise ValueError(
+            f"needs sounds of shape (1, samples, channels), got {shape}: put it before what makes an image of a sound, "
+            "and let the source give sounds (features: waveform)"
+        )
