@@ -24,7 +24,6 @@ OTHERS = frozenset([".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff"])
 SUFFIXES = WAV | OTHERS
 MOST_SAMPLES = 2**26  # of one channel that are decoded at a time: 23 minutes at 48 kHz
 _RATES = range(100, 1_000_001)  # samples a second that a recording may have
-_BLOCK = 2**16
 _EXACT = ("FLAC", "OGG", "AIFF", "WAV")  # formats in which libsndfile finds a place to the sample; not in MP3
 _CONVERT = "Convert it to WAV, say with: ffmpeg -i FILE -c:a pcm_s16le OUT.wav"
 
@@ -114,20 +113,20 @@ def _other(path: Path) -> Recording:
 
 
 def _decoded(library: Any, path: Path, first: int, count: int, exact: bool) -> Array:
-    """Samples [first, first + count), decoded from the beginning where places are not found `exact`ly, as in MP3."""
-    mono = np.empty(count)
+    """Samples [first, first + count), in one piece: of MP3, where places are not found `exact`ly, from the beginning.
+
+    For soundfile seeks after every piece that it reads.
+    """
+    start = first if exact else 0
+    if first + count - start > MOST_SAMPLES:
+        raise DataError(f"{path} is too long to be read to its place {first:,}, as MP3 must be. {_CONVERT}")
     with library.SoundFile(str(path)) as file:
-        place = first if exact else 0
-        if exact:
-            file.seek(first)
-        while place < first + count:
-            wanted = min(_BLOCK, (first if place < first else first + count) - place)
-            block = file.read(wanted, dtype="float64", always_2d=True)
-            if len(block) < wanted:
-                raise EOFError("ends early")
-            if place >= first:
-                mono[place - first : place - first + wanted] = np.clip(block, -1, 1).mean(axis=1)
-            place += wanted
+        if start:
+            file.seek(start)
+        read = file.read(first + count - start, dtype="float64", always_2d=True)
+    if len(read) < first + count - start:
+        raise EOFError("ends early")
+    mono: Array = np.clip(read[first - start :], -1, 1).mean(axis=1)
     return mono
 
 
