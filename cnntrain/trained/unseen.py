@@ -67,7 +67,7 @@ class Unseen:
         Comes in chunks of at most CHUNK; the names of rows say split and index. What cannot be read is left out, and
         added to `failures` as its path and the message that names it.
         """
-        reader = self._reader()
+        reader = self.reader
         files: list[Sample] = []
         for path in paths:
             try:
@@ -89,7 +89,7 @@ class Unseen:
     @property
     def takes_pictures(self) -> bool:
         """Whether the files it reads are pictures."""
-        return isinstance(self._reader(), PictureFields)
+        return isinstance(self.reader, PictureFields)
 
     @property
     def skips(self) -> bool:
@@ -98,7 +98,7 @@ class Unseen:
 
     def refusal(self, failures: Sequence[tuple[str, str]], asked: int, advice: str = "") -> str:
         """What to say of those of `asked` samples that cannot be read, and the advice, or else a usual one."""
-        first, noun = failures[0][1], self._reader().noun
+        first, noun = failures[0][1], self.reader.noun
         if asked == 1 and not first.startswith(f"{failures[0][0]}: "):
             return first
         count = f"{len(failures):,} of {asked:,} {noun}" if asked > 1 else f"the {noun.removesuffix('s')}"
@@ -114,7 +114,8 @@ class Unseen:
             chosen = np.arange(start, min(start + CHUNK, len(pixels)))
             yield [f"{path}:{split}[{index}]" for index in chosen], pixels[chosen]
 
-    def _reader(self) -> ClassFolders:
+    @property
+    def reader(self) -> ClassFolders:
         """What reads files: the source of training, or one of images where its samples are not files of their own."""
         own = self.trained_on.origins()[0]
         reader = own if isinstance(own, ClassFolders) else make("datasets", "image_folder", root=".")

@@ -7,6 +7,7 @@ the layers that see pictures also hear. A waveform is an image of one row, whose
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
@@ -25,6 +26,7 @@ from cnntrain.reading.sounds import SUFFIXES, Recording, library_version, record
 _FLOOR = 80.0  # decibels below full scale that count as silence
 _LONGEST = 10.0  # seconds that a proposal takes of a sound
 _SLOWEST, _FASTEST = 1_000, 384_000  # samples a second
+_AT_A_TIME = 2**21  # samples of a long recording that are heard at a time
 _MAX_SAMPLES = 2**24  # of one sound: 17 minutes at 16 kHz
 
 
@@ -107,24 +109,41 @@ class AudioFolder(ClassFolders):
         return int(1 << (self._samples_in(self.window) - 1).bit_length())
 
     def _recipe(self) -> Recipe:
-        length = self._samples_in(self.duration)
-        filters = None if self.features == "waveform" else mel_filters(self.bands, self._spectrum(), self.sample_rate)
-
         def decode(sample: Sample) -> Content:
-            heard = recording(sample[0]).middle(self.sample_rate, length)
-            if filters is None:
-                return Content(heard.astype(np.float32)[None, :, None])
-            return Content(self._spectrogram(heard, filters).astype(np.float32)[..., None])
+            length = self._samples_in(self.duration)
+            return Content(self._shown(recording(sample[0]).middle(self.sample_rate, length)))
 
         names = ("sample_rate", "duration", "features", "bands", "window", "hop")
         settings = {name: getattr(self, name) for name in names}
         versions = {"sound": 3, "numpy": np.__version__, "soundfile": library_version()}
         return Recipe(decode, {"what": "sound", **settings, **versions}, self.noun)
 
+    def windows(self, path: Path, every: float) -> Iterator[tuple[Array, Array]]:
+        """Samples along a recording, `duration` long, one every so many seconds: chunks of starts (n,) and samples.
+
+        The first begins with the recording; the last reaches its end, silence behind it. Raises DataError.
+        """
+        whole, size, step = recording(path), self._samples_in(self.duration), max(1, self._samples_in(every))
+        count = 1 + max(0, -(-(whole.length(self.sample_rate) - size) // step))
+        chunk = max(1, (_AT_A_TIME - size) // step)
+        for first in range(0, count, chunk):
+            n = min(chunk, count - first)
+            heard = whole.heard(self.sample_rate, first * step, (n - 1) * step + size)
+            places = np.arange(n) * step
+            samples = np.stack([self._shown(heard[place : place + size]) for place in places.tolist()])
+            yield (first * step + places) / self.sample_rate, samples
+
     def extent(self, path: Path) -> tuple[int, ...] | None:
         """The number of sound samples."""
         head = _head(path)
         return None if head is None else (head.samples,)
+
+    def _shown(self, heard: Array) -> Array:
+        """A sound in [-1, 1] as a sample: float32 (bands, frames, 1), or (1, samples, 1)."""
+        if self.features == "waveform":
+            return heard.astype(np.float32)[None, :, None]
+        filters = mel_filters(self.bands, self._spectrum(), self.sample_rate)
+        return self._spectrogram(heard, filters).astype(np.float32)[..., None]
 
     def _spectrogram(self, heard: Array, filters: Array) -> Array:
         """The image (bands, frames) of a sound in [-1, 1]."""

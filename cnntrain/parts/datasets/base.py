@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeGuard, cast
@@ -164,6 +164,13 @@ class Dataset(Part):
 
     def extent(self, path: Path) -> tuple[int, ...] | None:
         """The size of what a file holds, according to its header; None where that is not known."""
+        return None
+
+    def windows(self, path: Path, every: float) -> Iterator[tuple[Array, Array]] | None:
+        """Samples along what a file holds, for files that last: their starts in seconds (n,), and they, in chunks.
+
+        None where files do not last.
+        """
         return None
 
     def left_out(self, split: str) -> Counter[str]:
