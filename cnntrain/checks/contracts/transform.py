@@ -15,8 +15,8 @@ from cnntrain.core.random import Draws
 from cnntrain.parts.transforms.base import Transform
 
 SHAPE = (8, 12, 3)
-_SOUNDS = ("log_mel", "mfcc", "power_spectrogram", "speed")
-SHAPES = {"to_rgb": (8, 12, 1)} | dict.fromkeys(_SOUNDS, (1, 400, 1))  # of images a transform does something to
+SHAPES = {"to_rgb": (8, 12, 1)}  # of the images a transform does something to, where color ones are left alone
+SOUND = (1, 400, 1)
 BEYOND = {
     *("normalize", "scale", "haar", "lcn", "zca_whiten"),
     *("gain", "speed", "log_mel", "mfcc", "power_spectrogram"),
@@ -46,7 +46,8 @@ def dtypes(transform: Transform) -> list[Any]:
 
 def suited(transform: Transform, dtype: Any = np.float32) -> Array:
     """Images the transform takes."""
-    return photos(dtype=dtype, shape=SHAPES.get(transform.name_in_config, SHAPE))
+    usual = SOUND if transform.of_sounds else SHAPE
+    return photos(dtype=dtype, shape=SHAPES.get(transform.name_in_config, usual))
 
 
 def gives_the_declared_shape_and_the_type_it_got(transform: Transform) -> None:

@@ -133,6 +133,11 @@ class AudioFolder(ClassFolders):
             samples = np.stack([self._shown(heard[place : place + size]) for place in places.tolist()])
             yield (first * step + places) / self.sample_rate, samples
 
+    def heard(self, path: str, longest: float) -> tuple[Array, int]:
+        """The sound of a sample (t,), in [-1, 1], at most so many seconds of its middle, and its rate."""
+        count = min(self._samples_in(self.duration), self._samples_in(longest))
+        return recording(Path(path)).middle(self.sample_rate, count), self.sample_rate
+
     def extent(self, path: Path) -> tuple[int, ...] | None:
         """The number of sound samples."""
         head = _head(path)

@@ -30,6 +30,7 @@ class Transform(Part):
     moves_pixels_only: ClassVar[bool] = False
     random: ClassVar[bool] = False  # uses its draws; not allowed among eval_transforms
     displaces: ClassVar[bool] = False  # moves what an image shows, each time elsewhere
+    of_sounds: ClassVar[bool] = False  # takes sounds (1, samples, channels) alone
     on: ClassVar[Literal["image", "pair"]] = "image"  # what it changes; of a pair, see Mixing
 
     def __post_init__(self) -> None:

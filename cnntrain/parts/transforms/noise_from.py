@@ -32,6 +32,7 @@ class NoiseFrom(Transform):
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ()  # it needs a folder: tests/parts/transforms/test_sounds.py
+    of_sounds: ClassVar[bool] = True
     random: ClassVar[bool] = True
 
     folder: str  # the folder of recordings; those in folders below it count

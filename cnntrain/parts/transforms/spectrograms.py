@@ -25,6 +25,8 @@ class Spectrogram(Transform):
     sample: mirrored (torchaudio) or as silence (librosa). There are 1 + t // hop columns.
     """
 
+    of_sounds: ClassVar[bool] = True
+
     sample_rate: Annotated[int, Range(1000, 384_000)] = 16_000  # of the sounds, in Hz: that of the data source
     window: Annotated[float, Range(0, 1, open_low=True)] = 0.025  # length of a window in seconds
     hop: Annotated[float, Range(0, 1, open_low=True)] = 0.01  # distance between windows in seconds

@@ -28,6 +28,7 @@ class Speed(Transform):
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"factors": (0.8, 1.25)})
+    of_sounds: ClassVar[bool] = True
     random: ClassVar[bool] = True
 
     # how many times faster, to two digits; each is as likely as the others

@@ -8,6 +8,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.display import Gallery
+from cnntrain.results.report import sounds
 from cnntrain.results.report.charts import Chart
 from cnntrain.results.report.html import Markup, element
 from cnntrain.results.report.judged import Judged
@@ -31,10 +32,17 @@ def markup(shown: Gallery, judged: Judged) -> Markup:
     """The samples as thumbnails; where there are none, what the gallery says then."""
     if not len(shown.positions):
         return element("p", shown.nothing) if shown.nothing else Markup()
-    figures = [
-        caption(thumbnail(image), " ".join(lines), *lines)
-        for image, lines in zip(judged.pixels(shown.positions), shown.captions, strict=True)
-    ]
+    pixels = judged.pixels(shown.positions)
+    if judged.heard is None:
+        figures = [
+            caption(thumbnail(image), " ".join(lines), *lines)
+            for image, lines in zip(pixels, shown.captions, strict=True)
+        ]
+    else:
+        figures = [
+            caption(thumbnail(sounds.picture(image)), " ".join(lines), *lines, below=sounds.player(judged, position))
+            for image, lines, position in zip(pixels, shown.captions, shown.positions.tolist(), strict=True)
+        ]
     return element("div", *figures, class_="thumbs")
 
 
@@ -43,7 +51,8 @@ def chart(shown: Gallery, judged: Judged) -> Chart | None:
     positions, captions = shown.positions[: _IN_A_ROW * _ROWS], shown.captions[: _IN_A_ROW * _ROWS]
     if not len(positions):
         return None
-    pictures = [_squared(to_bytes(image)) for image in judged.pixels(positions)]
+    pixels = judged.pixels(positions)
+    pictures = [_squared(to_bytes(image if judged.heard is None else sounds.picture(image))) for image in pixels]
 
     def draw(axes: Any) -> None:
         axes.axis("off")
