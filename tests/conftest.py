@@ -16,10 +16,12 @@ hypothesis.settings.register_profile(
     "busy", deadline=None
 )  # on a machine that does other things too, time says nothing
 hypothesis.settings.load_profile("busy")
-if (
-    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):  # as in the background of a script: the processes of tests heed it
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+for number, handler in (
+    (signal.SIGINT, signal.default_int_handler),  # as in the background of a script: the processes of tests heed it
+    (signal.SIGCHLD, signal.SIG_DFL),  # as under some daemons: tests want to know how the processes they start end
+):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.readme_pictures import drawn, screen
+from tests.support.readme_pictures import rendered, screen
 
 
 def test_the_last_screen_is_what_was_not_written_over():
@@ -10,6 +10,6 @@ def test_the_last_screen_is_what_was_not_written_over():
     lines = screen(written)
     assert ["".join(letter for letter, _ in line) for line in lines] == ["a line", "best and <more>"]
     assert [coloured for _, coloured in lines[1]] == [True] * 4 + [False] * 11
-    text = drawn("cnntrain fit", lines)
+    text = rendered("cnntrain fit", lines)
     assert '<tspan class="b">best</tspan><tspan class="t"> and &lt;more&gt;</tspan>' in text
     assert "$ cnntrain fit" in text

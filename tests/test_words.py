@@ -1,4 +1,7 @@
-"""One word, one thing: a public class, or a public alias of a type, has a name of its own in the whole package."""
+"""One word, one thing: a public class, or a public alias of a type, has a name of its own in the whole package.
+
+And a word that the glossary explains names nothing else, where it once did.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,15 @@ ALLOWED = {
     "Node": "an entry of a YAML tree, and a layer at its place in a graph: the word of both fields",
 }
 _TYPE = re.compile(r"[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*")
+
+
+# A word that once named several things: where a module defines a name with it, the module's code has one of these.
+EVIDENCE = {
+    "draw": {"Draws", "draws", "rng", "stream", "random", "seed"},  # a random number
+    "trace": {"Trace"},  # a network as elementary operations
+}
+_FORMS = {"drawn": "draw", "draws": "draw", "drawing": "draw", "traced": "trace", "traces": "trace", "tracing": "trace"}
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 def is_part(node: ast.ClassDef) -> bool:
@@ -65,6 +77,56 @@ def test_a_part_is_called_as_nothing_else_is() -> None:
     kinds = {name: [kind for kind, _ in found] for name, found in PARTS.items()}
     assert shared == {}
     assert {name: found for name, found in kinds.items() if len(set(found)) < len(found)} == {}
+
+
+def words_defined(tree: ast.Module) -> Iterator[str]:
+    """The words, in their plain form, of all names that a module gives: to classes, functions, arguments, variables."""
+    for node in ast.walk(tree):
+        names = [node.name] if isinstance(node, ast.ClassDef | ast.FunctionDef) else []
+        names += [node.arg] if isinstance(node, ast.arg) else []
+        names += [node.id] if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) else []
+        names += [node.attr] if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) else []
+        for word in (found.lower() for name in names for found in _WORD.findall(name)):
+            yield _FORMS.get(word, word)
+
+
+def mentioned(tree: ast.Module) -> set[str]:
+    """All names in a module's code, by which it can be told what it is about."""
+    nodes = list(ast.walk(tree))
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    names |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    names |= {node.name for node in nodes if isinstance(node, ast.ClassDef)}
+    return names | {node.arg for node in nodes if isinstance(node, ast.arg)}
+
+
+def misused(tree: ast.Module) -> list[str]:
+    """The words a module uses for another thing than the glossary does."""
+    return sorted(word for word in set(words_defined(tree)) & set(EVIDENCE) if not mentioned(tree) & EVIDENCE[word])
+
+
+def test_a_word_of_the_glossary_names_nothing_else() -> None:
+    found = {str(path.relative_to(ROOT)): misused(ast.parse(path.read_text("utf-8"))) for path in ROOT.rglob("*.py")}
+    found = {module: words for module, words in found.items() if words}
+    assert found == {}, "use another word: the glossary of cnntrain/README.md says what these mean"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("class Chart:\n    draw: Any", ["draw"]),
+        ("def _drawn(chart): ...", ["draw"]),
+        ("def draw(self, d, p, *xs): ...", ["draw"]),
+        ("self._drawn = time.monotonic()", ["draw"]),
+        ("drawn = ImageDraw.Draw(sheet)", ["draw"]),
+        ("pen = ImageDraw.Draw(sheet)", []),
+        ("draw = rng.normal()", []),
+        ("withdraw = 1", []),
+        ("def __exit__(self, kind, error, trace): ...", ["trace"]),
+        ("def trace(self, t: Trace, p, *xs): ...", []),
+    ],
+)
+def test_another_meaning_is_found(text: str, words: list[str]) -> None:
+    assert misused(ast.parse(text)) == words
 
 
 @pytest.mark.parametrize("name", ALLOWED)

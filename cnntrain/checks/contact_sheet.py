@@ -44,7 +44,7 @@ def contact_sheet(name: str, loader: Loader, data: Data) -> bytes:
         spread = data.val_indices[:: -(-len(data.val_indices) // MOST)]
         samples = Samples(data.val, spread, data.eval_transforms)
         strips.append(_strip("validation", samples, shape, data))
-    return draw(f"{name}: what the network sees", strips)
+    return render(f"{name}: what the network sees", strips)
 
 
 def _strip(heading: str, samples: Samples, shape: Shape, data: Data) -> Strip:
@@ -53,7 +53,7 @@ def _strip(heading: str, samples: Samples, shape: Shape, data: Data) -> Strip:
     return Strip(heading, pixels, [data.task.told(target, data.description) for target in targets])
 
 
-def draw(title: str, strips: Sequence[Strip]) -> bytes:
+def render(title: str, strips: Sequence[Strip]) -> bytes:
     """The sheet as a PNG."""
     low, high = _limits([strip.pixels for strip in strips])
     tiles = [[_tile(image, low, high) for image in strip.pixels] for strip in strips]

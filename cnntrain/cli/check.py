@@ -27,7 +27,10 @@ MOST_CLASSES = 20  # of more, only the smallest and largest count is shown
 @threads
 @click.option("--no-data", is_flag=True, help="Do not read the data: shapes and classes come from the config.")
 @click.option(
-    "--show-batch", type=PATH, metavar="FILE.png", help="Draw what the network will see: augmented, with labels."
+    "--show-batch",
+    type=PATH,
+    metavar="FILE.png",
+    help="Save a picture of what the network will see: augmented, with labels.",
 )
 @as_json
 @debug
@@ -50,7 +53,7 @@ def command(
     from cnntrain.core.errors import UsageError
 
     if no_data and show_batch:
-        raise UsageError("--show-batch draws data and --no-data reads none. Choose one")
+        raise UsageError("--show-batch shows data and --no-data reads none. Choose one")
     if no_data:
         document, error = rehearse(configs, sets, threads), None
     else:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cnntrain.sweep.cells import Sweep
     from cnntrain.sweep.processes import Outcome, Standing
 
-_REDRAWN = 0.5  # seconds between two drawings of the live table
+_REFRESH = 0.5  # seconds between two states of the live table
 
 _GONE = (OSError, StorageError)  # what printing raises where the terminal of a sweep that was stopped has been closed
 
@@ -205,14 +205,14 @@ def _best(one: Standing) -> dict[str, Any]:
 
 
 class _Board:
-    """What is shown on stderr meanwhile: on a terminal a table, drawn again and again; elsewhere a line an event."""
+    """What is shown on stderr meanwhile: on a terminal a table, rendered again and again; elsewhere a line an event."""
 
     def __init__(self, quiet: bool) -> None:
         there = sys.stderr is not None and not sys.stderr.closed
         self._quiet = quiet
         self._live = there and not quiet and sys.stderr.isatty()
         self._lines = 0  # of the table on the screen
-        self._drawn = 0.0
+        self._rendered = 0.0
         self._said: set[str] = set()
 
     def say(self, text: str) -> None:
@@ -224,8 +224,8 @@ class _Board:
         """Show how the cells stand, and what has just happened."""
         if changed is not None:
             self._tell(changed)
-        elif self._live and time.monotonic() - self._drawn > _REDRAWN:
-            self._draw(standings)
+        elif self._live and time.monotonic() - self._rendered > _REFRESH:
+            self._render(standings)
 
     def _tell(self, one: Standing) -> None:
         if one.code is None:
@@ -241,8 +241,8 @@ class _Board:
         length = "" if epochs == "-" else f" after {epochs} epoch{'s' * (epochs != '1')}"
         self.say(f"{one.cell.name}: {outcome}{exit_code}{length}{measured}, {seconds}")
 
-    def _draw(self, standings: Sequence[Standing]) -> None:
-        self._drawn = time.monotonic()
+    def _render(self, standings: Sequence[Standing]) -> None:
+        self._rendered = time.monotonic()
         size = _terminal()
         begun = [one for one in standings if one.since is not None]
         shown = standings if len(standings) + 4 < size.lines else begun[-max(size.lines - 6, 1) :]
@@ -256,7 +256,7 @@ class _Board:
     def clear(self) -> None:
         """Take the table away."""
         if self._lines:
-            terminal.draw(f"\x1b[{self._lines}A\x1b[J", end="")
+            terminal.raw(f"\x1b[{self._lines}A\x1b[J", end="")
             self._lines = 0
 
     def _write(self, text: str) -> None:

@@ -12,6 +12,14 @@ from tqdm import tqdm
 from cnntrain.core.errors import printable
 
 
+class Meter(tqdm):  # type: ignore[type-arg]  # which it has for type checkers only
+    """A tqdm that goes in silence: most versions raise when one is collected whose first line could not be written."""
+
+    def __del__(self) -> None:
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            super().__del__()
+
+
 class Bar:
     """A count on its way to `total`, such as bytes of a download or files of a folder. One thread advances it."""
 
@@ -19,7 +27,7 @@ class Bar:
         terminal = sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
         scale = unit == "B"
         self._bar: Any = (
-            tqdm(None, printable(what), total=total, initial=start, unit=unit, unit_scale=scale, leave=False)
+            Meter(None, printable(what), total=total, initial=start, unit=unit, unit_scale=scale, leave=False)
             if terminal
             else None
         )
@@ -34,7 +42,7 @@ class Bar:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._bar is not None:
             with contextlib.suppress(OSError, ValueError):

@@ -16,9 +16,10 @@ from typing import Any, Literal
 
 from tqdm import tqdm
 
+from cnntrain.core.bar import Meter
 from cnntrain.core.errors import printable
 from cnntrain.core.sparkline import sparkline
-from cnntrain.core.terminal import draw, shown
+from cnntrain.core.terminal import raw, shown
 
 Progress = Literal["auto", "bar", "plain", "none"]
 
@@ -150,7 +151,7 @@ class Console:
         with contextlib.suppress(OSError, ValueError):
             if self._bar is None:
                 columns, lines = _terminal_size()
-                self._bar = tqdm(
+                self._bar = Meter(
                     desc=f"epoch {epoch}",
                     total=steps,
                     initial=done - 1,
@@ -187,7 +188,7 @@ class Console:
         with contextlib.suppress(OSError, ValueError):
             if self._bar is not None:
                 self._bar.clear()
-            draw(text)
+            raw(text)
             if self._bar is not None:
                 self._bar.refresh()
 

@@ -68,13 +68,13 @@ class Bars:
 
 @dataclass(frozen=True)
 class Plot:
-    """Lines and bars over two axes, and the same in numbers, for readers who want them or cannot see the drawing."""
+    """Lines and bars over two axes, and the same in numbers, for readers who want them or cannot see the chart."""
 
     name: str  # of its PNG file
     title: str
     labels: tuple[str, str]  # of x and y
     limits: tuple[tuple[float, float], tuple[float, float]]  # of x and y
-    drawn: Sequence[Line | Bars]
+    marks: Sequence[Line | Bars]
     numbers: Table | None = None
 
 

@@ -29,10 +29,10 @@ def out(text: str = "", end: str = "\n") -> None:
 
 def err(text: str, end: str = "\n") -> None:
     """Print a message on stderr; a closed or full one is no reason to fail."""
-    draw(shown(text), end)
+    raw(shown(text), end)
 
 
-def draw(text: str, end: str = "\n") -> None:
+def raw(text: str, end: str = "\n") -> None:
     """Print on stderr what moves the cursor or has colours, of which every part but those has been through `shown`."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         print(text, end=end, file=sys.stderr, flush=True)

@@ -274,12 +274,10 @@ def _accept(response: Any, remote: Remote, part: PartialFile) -> None:
 
 
 def _receive(response: Any, remote: Remote, part: PartialFile, timeout: float) -> None:
-    """Read to the end of the answer, never more than the file should have."""
+    """Read as many bytes as the file should have, and none of those that may follow: the digest is judge of these."""
     since, then = time.monotonic(), part.length
     with Bar(remote.name, remote.size, "B", part.length) as bar:
-        while part.length < remote.size and (piece := response.read1(min(_PIECE, remote.size - part.length + 1))):
-            if part.length + len(piece) > remote.size:
-                raise _MirrorError(f"sent more than {remote.size:,} bytes", wrong=True)
+        while part.length < remote.size and (piece := response.read1(min(_PIECE, remote.size - part.length))):
             part.append(piece)
             bar.advance(len(piece))
             if time.monotonic() - since > timeout:

@@ -42,6 +42,7 @@ MOVING = frozenset([".gif", ".webp", ".png", ".tif", ".tiff"])  # of those, the 
 MAX_PIXELS = 25_000_000  # of one picture, looked at before it is decoded: 75 MB as colours
 VERSIONS = {"pillow": PIL.__version__, "jpeg": features.version("jpg"), "pictures": 2}  # what pixels depend on
 LARGEST = 178_956_970  # what max_pixels can be: more pixels Pillow does not open
+_NO_DECODER = ("(0 bytes not processed)", "unknown raw mode")  # what Pillow says where it has none
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 _MAX_CLIP = 40  # the frames of a clip, or the scans of a JPEG, may have this many times the pixels of one picture
 _MAX_BYTES = 2**29  # of a picture file
@@ -155,7 +156,8 @@ def _opened(path: Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
             with _HUSH, _File(path) as file, _identified(file) as image:
                 _check_size(image, max_pixels)
                 _scale_transparent(image)
-                yield image
+                with _told(image):
+                    yield image
         except Exception as error:  # decoders raise whatever they stumble over
             if isinstance(error, MemoryError | StorageError | OutOfMemoryError) or system_failure(error):
                 raise
@@ -172,6 +174,17 @@ def _identified(file: _File) -> ImageFile.ImageFile:
         tags = first_page(file)
         if tags is not None and min(tags.size) > 0:
             raise ValueError(tags.refusal()) from None
+        raise
+
+
+@contextlib.contextmanager
+def _told(image: ImageFile.ImageFile) -> Iterator[None]:
+    """Name the kind of a TIFF that Pillow opens, and then has no decoder for; which these are differs by version."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        if image.format == "TIFF" and any(words in str(error) for words in _NO_DECODER):
+            raise ValueError(_tags(image).refusal()) from error
         raise
 
 
@@ -249,7 +262,7 @@ def _remedy(pixels: int) -> str:
 
 def _scale_transparent(image: ImageFile.ImageFile) -> None:
     """Bring the colour a PNG calls transparent to the 8 bits that its pixels are read as, which Pillow leaves out."""
-    colour, stored = image.info.get("transparency"), image.tile[0].args if image.tile else None
+    colour, stored = image.info.get("transparency"), image.tile[0][3] if image.tile else None
     if stored == "RGB;16B" and isinstance(colour, tuple):
         image.info["transparency"] = tuple(value >> 8 for value in colour)
     elif stored in ("L;2", "L;4") and isinstance(colour, int):

@@ -77,8 +77,8 @@ class Own:
         if not whole:
             return bool(identify(images, indices).digest == self._recorded[split])
         data = read()
-        drawn = {"train": data.train_indices, "val": data.val_indices}
-        return all(identify(data.train, drawn[part]).digest == self._recorded.get(part) for part in drawn)
+        today = {"train": data.train_indices, "val": data.val_indices}
+        return all(identify(data.train, today[part]).digest == self._recorded.get(part) for part in today)
 
     def _places(self, here: SampleIdentity, split: str) -> Array:
         """Where the run's samples of a split are among those here. Raises DataError unless all are there."""

@@ -111,15 +111,15 @@ def warm_start(loaded: Loaded, network: Network) -> WarmStart | None:
     return result
 
 
-def warnings(warm: WarmStart, val: SampleIdentity, drawn: bool, pixels: PixelScale) -> list[str]:
+def warnings(warm: WarmStart, val: SampleIdentity, shared: bool, pixels: PixelScale) -> list[str]:
     """What to warn of where the first run was trained on samples that validate here, or on pixels of another range.
 
-    `drawn` says that the validation samples are drawn from the training split.
+    `shared` says that the validation samples come from the same source as the training samples.
     """
-    return [line for line in (_seen(warm, val, drawn), _scaled(warm, pixels)) if line]
+    return [line for line in (_seen(warm, val, shared), _scaled(warm, pixels)) if line]
 
 
-def _seen(warm: WarmStart, val: SampleIdentity, drawn: bool) -> str | None:
+def _seen(warm: WarmStart, val: SampleIdentity, shared: bool) -> str | None:
     """Where validation samples were trained on, by the first run or one that it started from in its turn."""
     advice = "what is measured on them is too good. Give both runs one seed and share, or data.val a source of its own"
     found = [(run, int(val.among(train).sum())) for run, train in _trained_on(warm.path)]
@@ -127,7 +127,7 @@ def _seen(warm: WarmStart, val: SampleIdentity, drawn: bool) -> str | None:
         if seen:
             return f"{seen:,} of {len(val):,} validation samples were training samples of {run}: {advice}"
     another = warm.data.get("merged") or ("val" in warm.data and warm.data["val"] != val.digest)
-    if found or not drawn or not another:
+    if found or not shared or not another:
         return None
     return f"{warm.path} was trained on another split, and has no list of it: validation samples may be in it; {advice}"
 

@@ -80,7 +80,7 @@ def test_a_line_shows_fall_and_explosion():
 def test_the_chart_has_the_losses_and_the_suggestion_where_they_belong():
     found = judged(RATES, [valley(rate) for rate in RATES])
     axes = Figure().add_subplot()
-    range_test.chart(found).draw(axes)
+    range_test.chart(found).render(axes)
     steps, smoothed, suggested = axes.get_lines()
     assert list(steps.get_ydata()) == list(found.losses)
     assert list(smoothed.get_xdata()) == RATES

@@ -128,11 +128,12 @@ def test_bash_is_offered_what_stands_after_the_sign_at_which_it_cuts_words(folde
 
 @pytest.mark.parametrize("line", [CASES[0][0], CASES[3][0], CASES[8][0]])
 def test_it_answers_in_a_fifth_of_a_second(folder, line):
-    """Of processor time, so that a busy machine does not fail it."""
-    spent = []
-    for _ in range(3):
+    """Of processor time, and once of many, as a busy machine lets two processes share a core's units."""
+
+    def spent() -> float:
         before = os.times()
         assert ask(folder, line).strip()
         after = os.times()
-        spent.append(after.children_user + after.children_system - before.children_user - before.children_system)
-    assert min(spent) < 0.2
+        return after.children_user + after.children_system - before.children_user - before.children_system
+
+    assert any(spent() < 0.2 for _ in range(10))

@@ -97,7 +97,7 @@ def test_a_layer_with_an_operation_that_the_format_lacks_is_refused_and_nothing_
 
     if kind == "onnx":
         pytest.importorskip("onnx", reason="comes with the extra `onnx`")
-    monkeypatch.setattr(Dense, "draw", lambda _self, d, _p, *xs: d.op("no_such_thing", xs[0]))
+    monkeypatch.setattr(Dense, "trace", lambda _self, t, _p, *xs: t.op("no_such_thing", xs[0]))
     outcome = cnntrain("export", finished, "--format", kind)
     assert (outcome.code, outcome.out) == (2, "")
     assert re.match(

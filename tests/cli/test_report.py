@@ -13,7 +13,7 @@ from tests.support.experiments import call
 
 @pytest.fixture(autouse=True)
 def _without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Charts are drawn elsewhere, and cost."""
+    """Charts are rendered elsewhere, and cost."""
     monkeypatch.setattr(charts, "available", lambda: False)
 
 

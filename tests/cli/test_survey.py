@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnntrain.checks.contact_sheet import Strip, draw
+from cnntrain.checks.contact_sheet import Strip, render
 from cnntrain.checks.survey import survey
 from cnntrain.config.load import load
 from cnntrain.core.errors import DataError
@@ -26,7 +26,7 @@ train: {epochs: 1, batch_size: 4}
 """
 
 
-def draw_file(path, seed, height=9, width=8):
+def paint_file(path, seed, height=9, width=8):
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     Image.fromarray(pixels).save(path)
@@ -37,8 +37,8 @@ def data(desk):
     """Pictures in train/ and val/, and a config: nothing is wrong with them."""
     for number in range(4):
         for place, name in enumerate(("cat", "dog")):
-            draw_file(desk / "data" / "train" / name / f"{number}.png", 10 * place + number, 9 + number)
-            draw_file(desk / "data" / "val" / name / f"{number}.png", 100 + 10 * place + number)
+            paint_file(desk / "data" / "train" / name / f"{number}.png", 10 * place + number, 9 + number)
+            paint_file(desk / "data" / "val" / name / f"{number}.png", 100 + 10 * place + number)
     write(desk, CONFIG, "my.yaml")
     return desk / "data"
 
@@ -115,7 +115,7 @@ def test_what_the_config_says_to_skip_is_told_and_no_error(cnntrain, data):
 
 
 def test_a_class_that_training_does_not_know_is_an_error(cnntrain, data):
-    draw_file(data / "val" / "cow" / "0.png", 0)
+    paint_file(data / "val" / "cow" / "0.png", 0)
     outcome = cnntrain("check", "my.yaml")
     assert outcome.code == 3
     assert "class 'cow' is not among the 2 classes of train" in outcome.error
@@ -161,9 +161,9 @@ def test_fit_notices_what_changed_since_the_check(cnntrain, data, desk):
     assert cnntrain("fit", "my.yaml", "-n", *quiet).err == ""
     os.utime(data / "train/cat/0.png")
     assert cnntrain("fit", "my.yaml", "-n", *quiet).err == "", "touched, and its digest is the same"
-    draw_file(data / "train/cat/1.png", 77)
+    paint_file(data / "train/cat/1.png", 77)
     (data / "train/cat/2.png").unlink()
-    draw_file(data / "val/dog/new.png", 78)
+    paint_file(data / "val/dog/new.png", 78)
     outcome = cnntrain("fit", "my.yaml", "-o", "run", "-q", *quiet)
     assert outcome.code == 0
     made = manifest.read(manifest.place(load(["my.yaml"]).experiment)).made
@@ -181,7 +181,7 @@ def test_fit_notices_what_changed_since_the_check(cnntrain, data, desk):
 def test_a_resumed_run_says_which_files_changed(cnntrain, data):
     steps = ("-s", "train.epochs=null", "-s", "train.steps=2", "-q")
     assert cnntrain("fit", "my.yaml", "-o", "run", *steps).code == 0
-    draw_file(data / "train/cat/1.png", 77)
+    paint_file(data / "train/cat/1.png", 77)
     outcome = cnntrain("fit", "-o", "run", "--resume", "-q")
     assert outcome.code == 3
     assert f"1 changed, first: {data}/train/cat/1.png. Restore it for the same result" in outcome.err
@@ -198,7 +198,7 @@ def test_a_file_that_is_gone_is_an_error(tmp_path):
         manifest.facts_with_digest(tmp_path / "gone")
 
 
-def test_the_batch_is_drawn_with_its_labels(cnntrain, data, desk):
+def test_the_batch_is_shown_with_its_labels(cnntrain, data, desk):
     outcome = cnntrain("check", "my.yaml", "--show-batch", "sheets/a.png", "-s", "train.batch_size=5")
     assert outcome.code == 0
     with Image.open(desk / "sheets" / "a.png") as picture:
@@ -212,8 +212,8 @@ def test_the_batch_is_drawn_with_its_labels(cnntrain, data, desk):
 def test_a_sheet_shows_the_pixels_that_it_is_given():
     image = np.zeros((1, 2, 2, 1), np.float32)
     image[0, 0, 1] = 5
-    drawn = np.asarray(Image.open(io.BytesIO(draw("t", [Strip("h", image, ["one"])]))).convert("L"))
-    tile = drawn[36:132, 4:100]
+    sheet = np.asarray(Image.open(io.BytesIO(render("t", [Strip("h", image, ["one"])]))).convert("L"))
+    tile = sheet[36:132, 4:100]
     assert (tile[:48, 48:] > 250).all()
     assert (tile[:, :48] < 5).all()
     assert (tile[48:] < 5).all()
@@ -224,9 +224,9 @@ def test_channels_beyond_colour_stand_side_by_side():
     image[0, :, :, 3] = 1
     image[0, 0, 0, :3] = 1  # so that each channel has a range
     image[0, 0, 0, 3] = 0
-    drawn = Image.open(io.BytesIO(draw("t", [Strip("h", image, ["one"])]))).convert("L")
-    assert np.asarray(drawn)[36 + 90, 4 + 60] > 250, "the fourth channel stands at the bottom right"
-    assert np.asarray(drawn)[36 + 90, 4 + 10] < 5
+    sheet = Image.open(io.BytesIO(render("t", [Strip("h", image, ["one"])]))).convert("L")
+    assert np.asarray(sheet)[36 + 90, 4 + 60] > 250, "the fourth channel stands at the bottom right"
+    assert np.asarray(sheet)[36 + 90, 4 + 10] < 5
 
 
 def test_files_that_are_not_read_for_their_names_are_counted(cnntrain, data):

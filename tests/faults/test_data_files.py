@@ -51,7 +51,11 @@ def test_mutated_files_are_refused_by_name_or_are_what_they_declare(campaign: Ca
 
 def jpeg_header(width: int, height: int) -> bytes:
     frame = struct.pack(">BHHB", 8, height, width, 1) + b"\x01\x11\x00"
-    return b"\xff\xd8\xff\xc0" + struct.pack(">H", 2 + len(frame)) + frame + b"\xff\xd9"
+    scan = b"\x01\x01\x00\x00\x3f\x00"
+    segments = ((b"\xff\xc0", frame), (b"\xff\xda", scan))
+    return (
+        b"\xff\xd8" + b"".join(mark + struct.pack(">H", 2 + len(body)) + body for mark, body in segments) + b"\xff\xd9"
+    )
 
 
 def webp(width: int, height: int) -> bytes:
@@ -79,7 +83,7 @@ IMAGES: dict[str, tuple[bytes, str]] = {
         "more than 25,000,000 pixels",
     ),
     "ppm of 10^18 pixels": (b"P6 1000000000 1000000000 255\n", "more than 25,000,000 pixels"),
-    "ppm without an end of its header": (b"P6 " + b"1" * 100_000, "b'Token too long in file header"),
+    "ppm without an end of its header": (b"P6 " + b"1" * 100_000, "Token too long in file header"),
     "jpeg as large as can be": (jpeg_header(65_535, 65_535), "more than 25,000,000 pixels"),
     "webp as large as can be": (webp(16_384, 16_384), "more than 25,000,000 pixels"),
     "webp of a header": (webp(10, 10), "damaged (failed to read next frame)"),
@@ -109,7 +113,8 @@ def test_images_that_lie(tmp_path: Path, kind: str) -> None:
     before, began = peak_memory(), time.process_time()
     with pytest.raises(DataError) as caught:
         decode(path, None, 3)
-    assert str(caught.value).startswith(f"{path}: {words}")
+    said = str(caught.value).replace(": b'", ": ")  # as some versions of Pillow put it
+    assert said.lower().startswith(f"{path}: {words}".lower())
     assert time.process_time() - began < SECONDS
     assert peak_memory() - before < 200e6
 

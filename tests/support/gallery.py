@@ -1,6 +1,6 @@
-"""The picture of every transform, data/transforms.png; `python -m tests.regenerate` draws it.
+"""The picture of every transform, data/transforms.png; `python -m tests.regenerate` paints it.
 
-A scene drawn here goes through each transform as training would send it through. The picture of a transform whose
+A scene painted here goes through each transform as training would send it through. The picture of a transform whose
 extra (`features`) is not installed is taken from the picture as it was.
 """
 
@@ -24,7 +24,7 @@ PICTURE = ROOT / "data" / "transforms.png"
 SIZE = 96  # pixels, of a scene
 SMALL = 32  # of one that is to be whitened
 COLUMNS, GAP, CAPTION = 8, 6, 14
-FINE = 4  # the scene is drawn so much larger
+FINE = 4  # the scene is painted so much larger
 SHOWN: dict[str, dict[str, Any]] = {  # settings that can be seen; by default the transform's own, and for certain
     "center_crop": {"size": 64},
     "color_jitter": {"brightness": 0.4, "contrast": 0.4, "saturation": 0.5, "hue": 0.1},
@@ -48,22 +48,22 @@ def scene(night: bool = False) -> Array:
     """A house, a tree and the sun or the moon: (SIZE, SIZE, 3) bytes."""
     side = SIZE * FINE
     picture = Image.new("RGB", (side, side))
-    draw = ImageDraw.Draw(picture)
+    pen = ImageDraw.Draw(picture)
     high, low = ((20, 24, 70), (90, 70, 120)) if night else ((70, 140, 225), (205, 230, 250))
     for y in range(side):
-        draw.line([(0, y), (side, y)], tuple(round(a + (b - a) * y / side) for a, b in zip(high, low, strict=True)))
+        pen.line([(0, y), (side, y)], tuple(round(a + (b - a) * y / side) for a, b in zip(high, low, strict=True)))
 
     def at(*places: float) -> list[float]:
         return [side * place for place in places]
 
-    draw.ellipse(at(0.68, 0.08, 0.86, 0.26), (240, 240, 215) if night else (255, 215, 60))
-    draw.rectangle(at(0, 0.72, 1, 1), (30, 70, 50) if night else (95, 170, 75))
-    draw.rectangle(at(0.14, 0.45, 0.5, 0.8), (150, 120, 110) if night else (235, 205, 165))
-    draw.polygon(at(0.08, 0.46, 0.32, 0.24, 0.56, 0.46), (110, 40, 50) if night else (190, 60, 50))
-    draw.rectangle(at(0.2, 0.52, 0.3, 0.62), (255, 225, 120) if night else (120, 170, 210))
-    draw.rectangle(at(0.35, 0.58, 0.45, 0.8), (70, 50, 45) if night else (110, 70, 45))
-    draw.rectangle(at(0.74, 0.6, 0.79, 0.84), (60, 45, 35) if night else (115, 80, 50))
-    draw.ellipse(at(0.62, 0.36, 0.92, 0.66), (25, 65, 50) if night else (50, 130, 60))
+    pen.ellipse(at(0.68, 0.08, 0.86, 0.26), (240, 240, 215) if night else (255, 215, 60))
+    pen.rectangle(at(0, 0.72, 1, 1), (30, 70, 50) if night else (95, 170, 75))
+    pen.rectangle(at(0.14, 0.45, 0.5, 0.8), (150, 120, 110) if night else (235, 205, 165))
+    pen.polygon(at(0.08, 0.46, 0.32, 0.24, 0.56, 0.46), (110, 40, 50) if night else (190, 60, 50))
+    pen.rectangle(at(0.2, 0.52, 0.3, 0.62), (255, 225, 120) if night else (120, 170, 210))
+    pen.rectangle(at(0.35, 0.58, 0.45, 0.8), (70, 50, 45) if night else (110, 70, 45))
+    pen.rectangle(at(0.74, 0.6, 0.79, 0.84), (60, 45, 35) if night else (115, 80, 50))
+    pen.ellipse(at(0.62, 0.36, 0.92, 0.66), (25, 65, 50) if night else (50, 130, 60))
     return np.asarray(picture.resize((SIZE, SIZE), Image.Resampling.BOX))
 
 
@@ -162,17 +162,17 @@ def _place(number: int) -> tuple[int, int]:
 
 
 def content() -> bytes:
-    """The picture, drawn."""
+    """The picture, painted."""
     names = _names()
     tiles = {"(as it is)": shown(scene() / 255)} | {name: tile(name) for name in names}
     rows = -(-len(tiles) // COLUMNS)
     wide, tall = SIZE + GAP, SIZE + CAPTION + GAP
     sheet = Image.new("RGB", (COLUMNS * wide + GAP, rows * tall + GAP), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=9)
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=9)
     for number, (name, picture) in enumerate(tiles.items()):
         x, y = _place(number)
         sheet.paste(picture, (x + (SIZE - picture.width) // 2, y + (SIZE - picture.height) // 2))
-        draw.text((x + SIZE / 2, y + SIZE + 1), name, "black", font, anchor="ma")
+        pen.text((x + SIZE / 2, y + SIZE + 1), name, "black", font, anchor="ma")
     about = PngInfo()
     about.add_text("transforms", " ".join(names))
     buffer = io.BytesIO()

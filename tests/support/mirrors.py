@@ -94,6 +94,12 @@ class _Handler(BaseHTTPRequestHandler):
         for _ in range(50):
             self.wfile.write(self.server.content)
 
+    def answer_wrong_and_more(self, _: int) -> None:
+        self.send_response(200)
+        self.end_headers()
+        for _ in range(50):
+            self.wfile.write(self.server.content[::-1])
+
     def answer_wrong(self, start: int) -> None:
         self._head(start)
         self.wfile.write(self.server.content[::-1][start:])

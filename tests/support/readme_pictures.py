@@ -75,7 +75,7 @@ def screen(written: str) -> list[list[Cell]]:
     return [line for line in lines if any(letter != " " for letter, _ in line)]
 
 
-def drawn(prompt: str, lines: list[list[Cell]]) -> str:
+def rendered(prompt: str, lines: list[list[Cell]]) -> str:
     """A terminal window as SVG."""
     size, step, left, top = 14, 20, 18, 52
     rows = [[*((letter, False) for letter in f"$ {prompt}")], *lines]
@@ -139,14 +139,14 @@ def _halves(image: Image.Image) -> Image.Image:
 
 
 def main() -> None:
-    """Train, draw, photograph."""
+    """Train, render, photograph."""
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for needed in ("configs", "data"):
             (folder / needed).symlink_to(ROOT / needed)
         written = in_a_terminal([sys.executable, "-m", "cnntrain", *FIT], folder)
-        (FOLDER / "terminal.svg").write_text(drawn(" ".join(["cnntrain", *FIT]), screen(written)))
+        (FOLDER / "terminal.svg").write_text(rendered(" ".join(["cnntrain", *FIT]), screen(written)))
         photographed(folder / RUN / "report.html", FOLDER / "report.png", folder)
 
 

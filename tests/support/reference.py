@@ -29,7 +29,7 @@ from cnntrain.training.advice import RULES
 from tests.support.pages import PAGES, PARTS, ROOT, Page
 
 TITLES = {"models": "Ready models", "datasets": "Data sources"}
-GALLERY = ROOT / "data/transforms.png"  # drawn by tests.support.gallery
+GALLERY = ROOT / "data/transforms.png"  # painted by tests.support.gallery
 
 
 def commands() -> Iterator[str]:
@@ -149,7 +149,7 @@ def parts() -> Iterator[str]:
     yield ""
     yield "`warnings: {ignore: [CODE]}` silences one."
     yield ""
-    yield from ("| code | drawn when |", "|---|---|")
+    yield from ("| code | given when |", "|---|---|")
     yield from (f"| `{code}` | {rule.about} |" for code, rule in RULES.items())
 
 
@@ -158,9 +158,9 @@ def _table(kind: str) -> Iterator[str]:
     yield f"## {_title(kind)}"
     yield ""
     if kind == "transforms":
-        yield "What each does to a picture, drawn by `python -m tests.regenerate`:"
+        yield "What each does to a picture, painted by `python -m tests.regenerate`:"
         yield ""
-        yield f"![Every transform, applied to a drawn house]({_from(PARTS.path, GALLERY)})"
+        yield f"![Every transform, applied to a painted house]({_from(PARTS.path, GALLERY)})"
         yield ""
     for word, of in (
         (f"Every {registry.KINDS[kind]} also takes", "kind"),

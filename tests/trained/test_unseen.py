@@ -32,7 +32,7 @@ data:
 """
 
 
-def draw(path, level, seed):
+def paint(path, level, seed):
     """A picture of its own size, of about this brightness."""
     rng = np.random.default_rng(seed)
     pixels = rng.integers(level, level + 60, (8 + seed % 5, 10 + seed % 3, 3), np.uint8)
@@ -46,7 +46,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("unseen")
     for number in range(24):
         for name, level in (("bright", 180), ("dark", 10), ("grey", 90)):
-            draw(folder / "data" / ("val" if number % 3 else "train") / name / f"{number}.png", level, number)
+            paint(folder / "data" / ("val" if number % 3 else "train") / name / f"{number}.png", level, number)
     text = PICTURES.replace("ROOT", str(folder / "data"))
     run(write(folder, text + COMMON), folder / "run")
     return folder

@@ -76,8 +76,8 @@ class Synthetic(Dataset):
         rng = stream(self.seed, f"synthetic {self.pattern} {split}")
         height, width, channels = self._shape()
         y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
-        draw = {"gratings": self._gratings, "blobs": self._blobs, "shapes": self._shapes}[self.pattern]
-        grey = draw(labels[:, None, None], x, y, rng)
+        pattern = {"gratings": self._gratings, "blobs": self._blobs, "shapes": self._shapes}[self.pattern]
+        grey = pattern(labels[:, None, None], x, y, rng)
         tint = rng.uniform(0.6, 1, (count, 1, 1, channels)) if channels == 3 else 1
         pixels = grey[..., None] * tint + rng.normal(0, self.noise, (count, height, width, channels))
         return Images((pixels.clip(0, 1) * 255).round().astype(np.uint8), labels.astype(np.int64), self._names())

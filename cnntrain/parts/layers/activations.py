@@ -16,7 +16,7 @@ from cnntrain.config.fields import Finite, Positive, Range
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
 from cnntrain.ops.blocks import BLOCK, blocks, long_rows
-from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
 
 
@@ -59,9 +59,9 @@ class Relu(Activation):
             )  # a product with booleans would convert in small bites
             np.multiply(f.dy.reshape(-1), f.scratch["factor"], out=f.dx.reshape(-1))
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """max(x, 0)."""
-        return d.op("max", xs[0], 0.0)
+        return t.op("max", xs[0], 0.0)
 
 
 @register("leaky_relu")
@@ -91,9 +91,9 @@ class LeakyRelu(Activation):
                 slope = np.maximum(positive, self.slope, out=f.scratch["leak"][: y.size], dtype=y.dtype)  # 1 or slope
                 np.multiply(dy, slope, out=dx)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """max(x, slope * x)."""
-        return d.op("max", xs[0], d.op("mul", xs[0], self.slope))
+        return t.op("max", xs[0], t.op("mul", xs[0], self.slope))
 
 
 @register("tanh")
@@ -117,9 +117,9 @@ class Tanh(Activation):
                 np.subtract(1, slope, out=slope)
                 np.multiply(dy, slope, out=dx)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """tanh(x)."""
-        return d.op("tanh", xs[0])
+        return t.op("tanh", xs[0])
 
 
 @register("sigmoid")
@@ -149,9 +149,9 @@ class Sigmoid(Activation):
                 np.multiply(slope, y, out=slope)
                 np.multiply(dy, slope, out=dx)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """1 / (1 + exp(-x))."""
-        return d.op("sigmoid", xs[0])
+        return t.op("sigmoid", xs[0])
 
 
 @dataclass(frozen=True)
@@ -179,10 +179,10 @@ class Clip(Activation):
             for y, dy, dx in blocks(f.y, f.dy, f.dx):
                 np.multiply(dy, _between(f, y, low, high), out=dx)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """min(max(x, low), high)."""
         low, high = self.bounds()
-        return d.op("min", d.op("max", xs[0], float(low)), float(high))
+        return t.op("min", t.op("max", xs[0], float(low)), float(high))
 
 
 def _between(f: Frame, y: Array, low: float, high: float) -> Array:
@@ -249,10 +249,10 @@ class HardSigmoid(Activation):
                 np.multiply(dy, _between(f, y, 0, 1), out=dx)
                 np.multiply(dx, 1 / 6, out=dx)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """min(max(x / 6 + 1/2, 0), 1)."""
-        line = d.op("add", d.op("mul", xs[0], 1 / 6), 0.5)
-        return d.op("min", d.op("max", line, 0.0), 1.0)
+        line = t.op("add", t.op("mul", xs[0], 1 / 6), 0.5)
+        return t.op("min", t.op("max", line, 0.0), 1.0)
 
 
 @dataclass(frozen=True)
@@ -291,11 +291,11 @@ class ExponentialUnit(Activation):
                 np.copyto(slope, factor, where=positive)
                 np.multiply(dy, slope, out=dx)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """Factor * max(x, 0) + factor * alpha * (exp(min(x, 0)) - 1)."""
         factor, alpha = self.constants()
-        negative = d.op("sub", d.op("exp", d.op("min", xs[0], 0.0)), 1.0)
-        return d.op("add", d.op("mul", d.op("max", xs[0], 0.0), factor), d.op("mul", negative, factor * alpha))
+        negative = t.op("sub", t.op("exp", t.op("min", xs[0], 0.0)), 1.0)
+        return t.op("add", t.op("mul", t.op("max", xs[0], 0.0), factor), t.op("mul", negative, factor * alpha))
 
 
 @register("elu")
@@ -360,12 +360,12 @@ class Softplus(Activation):
                 np.negative(slope, out=slope)
                 np.multiply(dy, slope, out=dx)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """(max(beta * x, 0) + log(1 + exp(-abs(beta * x)))) / beta, in which nothing overflows."""
-        x = d.op("mul", xs[0], self.beta)
-        return d.op("mul", d.op("add", d.op("max", x, 0.0), _soft_part(d, x)), 1 / self.beta)
+        x = t.op("mul", xs[0], self.beta)
+        return t.op("mul", t.op("add", t.op("max", x, 0.0), _soft_part(t, x)), 1 / self.beta)
 
 
-def _soft_part(d: Draft, x: Value) -> Value:
+def _soft_part(t: Trace, x: Value) -> Value:
     """log(1 + exp(-abs(x)))."""
-    return d.op("log", d.op("add", d.op("exp", d.op("neg", d.op("abs", x))), 1.0))
+    return t.op("log", t.op("add", t.op("exp", t.op("neg", t.op("abs", x))), 1.0))

@@ -12,8 +12,8 @@ import numpy as np
 from cnntrain.config.fields import Pair
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.draft import Draft, Value
 from cnntrain.ops.sums import FEW, over_rows
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.ops.windows import pair
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, image
 
@@ -80,7 +80,7 @@ class AdaptiveAvgPool2d(Layer):
             for j in range(across):
                 yield (i, j), _stretch(i, shape[0], down), _stretch(j, shape[1], across)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """A x B^T, the matrices of the means of stretches."""
         y = xs[0]
         for axis, count in enumerate(pair(self.output_size)):
@@ -88,7 +88,7 @@ class AdaptiveAvgPool2d(Layer):
             for i in range(count):
                 stretch = _stretch(i, matrix.shape[1], count)
                 matrix[i, stretch] = 1 / (stretch.stop - stretch.start)
-            y = d.along(y, d.constant(f"axis{axis}", matrix), axis)
+            y = t.along(y, t.constant(f"axis{axis}", matrix), axis)
         return y
 
 

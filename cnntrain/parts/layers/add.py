@@ -10,7 +10,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, example
 
 
@@ -53,9 +53,9 @@ class Add(Layer):
             if dx is not None:
                 np.copyto(dx, f.dy)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """The sum, from left to right."""
         y = xs[0]
         for x in xs[1:]:
-            y = d.op("add", y, x)
+            y = t.op("add", y, x)
         return y

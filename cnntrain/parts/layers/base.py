@@ -20,7 +20,7 @@ from cnntrain.config.schema import NodeOptions, TrainedOptions
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import Part
 from cnntrain.ops.calls import Calls, run
-from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.trace import Trace, Value
 
 T = TypeVar("T")
 Buffers = Mapping[str, tuple[Shape, npt.DTypeLike]]  # name -> (whole shape, the shard's rows included; dtype)
@@ -202,8 +202,8 @@ class Layer(Part):
         """Overwrite the entries of f.dxs that are not None, and those of f.dp unless it is None."""
         raise NotImplementedError
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:
-        """Its evaluation as operations of a draft, for export; a layer without `draw` cannot be exported."""
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
+        """Its evaluation as operations of a trace, for export; a layer without `trace` cannot be exported."""
         raise NotImplementedError
 
 

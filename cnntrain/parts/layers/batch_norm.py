@@ -13,7 +13,7 @@ from cnntrain.config.fields import Positive, Probability
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import register
 from cnntrain.ops.blocks import line, long_rows
-from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Coupled, Example, Frame, Workspace, example
 
 CENTERED = 64.0  # mean^2 / variance of a channel beyond which x is centered first
@@ -189,14 +189,14 @@ class BatchNorm(Coupled):
         """The learned scale in float64, or 1."""
         return f.p["scale"].astype(np.float64) if self.affine else 1.0
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
         """(x - mean) * factor + shift, by the running statistics, with the mean's rounding put right as in forward."""
         mean = p["running_mean"].astype(np.float64)
         rounded = p["running_mean"].astype(np.float32)
         factor = p.get("scale", np.float64(1)) / np.sqrt(p["running_var"].astype(np.float64) + self.eps)
         shift = p.get("shift", np.float64(0)) - (mean - rounded) * factor
-        y = d.op("mul", d.op("sub", xs[0], d.constant("mean", rounded)), d.constant("factor", factor))
-        return d.op("add", y, d.constant("shift", shift))
+        y = t.op("mul", t.op("sub", xs[0], t.constant("mean", rounded)), t.constant("factor", factor))
+        return t.op("add", y, t.constant("shift", shift))
 
 
 def _moments(total: Array) -> tuple[Array, Array]:

@@ -11,7 +11,7 @@ import numpy as np
 from cnntrain.config.fields import NonNegativeInt
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, example, image
 
 Sides = NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt, NonNegativeInt]
@@ -71,11 +71,11 @@ class ZeroPad2d(Border):
         if f.dx is not None:
             np.copyto(f.dx, _inside(f.dy, self.padding))
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """X within zeros."""
         top, bottom, left, right = _sides(self.padding)
         shape = self.output_shape(xs[0].shape)
-        return d.op("pad", xs[0], shape=shape, sides=((top, bottom), (left, right), (0, 0)))
+        return t.op("pad", xs[0], shape=shape, sides=((top, bottom), (left, right), (0, 0)))
 
 
 @register("crop2d")
@@ -111,9 +111,9 @@ class Crop2d(Border):
             f.dx.fill(0)
             np.copyto(_inside(f.dx, self.cropping), f.dy)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """X without its frame."""
         top, bottom, left, right = _sides(self.cropping)
         height, across, channels = xs[0].shape
         parts = ((top, height - bottom, 1), (left, across - right, 1), (0, channels, 1))
-        return d.op("slice", xs[0], shape=self.output_shape(xs[0].shape), parts=parts)
+        return t.op("slice", xs[0], shape=self.output_shape(xs[0].shape), parts=parts)

@@ -10,7 +10,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, example
 
 
@@ -54,10 +54,10 @@ class Concat(Layer):
             if dx is not None:
                 np.copyto(dx, part)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """One input behind the other along the channels."""
         shape = self.output_shape(*(x.shape for x in xs))
-        return d.op("concat", *xs, shape=shape, axis=len(shape) - 1)
+        return t.op("concat", *xs, shape=shape, axis=len(shape) - 1)
 
 
 def _parts(xs: tuple[Array, ...], whole: Array) -> Iterator[Array]:

@@ -16,7 +16,7 @@ from cnntrain.core.registry import register
 from cnntrain.ops.calls import Calls
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.depthwise import Depthwise
-from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.ops.windows import Padding, pair, windows
 from cnntrain.ops.winograd import Winograd
 from cnntrain.parts.layers.base import Example, Frame, Prepared, Workspace, example, image, width
@@ -120,15 +120,15 @@ class Conv2d(Prepared):
         kernel, d_bias = _kernel(self, f.x.shape[1:]), d_bias if self.bias else None
         return kernel.backward(f.x, f.p["weight"], f.dy, d_weight, d_bias, f.dx, f.scratch)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
         """The windows' products with weight, and bias."""
         plan = _plan(self, xs[0].shape)
         rows, columns = plan.windows.rows, plan.windows.columns
-        return d.op(
+        return t.op(
             "conv",
             xs[0],
-            d.constant("weight", p["weight"]),
-            d.constant("bias", p["bias"]) if "bias" in p else None,
+            t.constant("weight", p["weight"]),
+            t.constant("bias", p["bias"]) if "bias" in p else None,
             shape=self.output_shape(xs[0].shape),
             stride=(rows.stride, columns.stride),
             padding=((rows.before, rows.after), (columns.before, columns.after)),

@@ -14,7 +14,7 @@ from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import register
 from cnntrain.ops.calls import Calls, add
 from cnntrain.ops.convolution import Convolution, sum_over_windows
-from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.ops.windows import pair, windows
 from cnntrain.parts.layers.base import Example, Frame, Prepared, Workspace, example, image, width
 
@@ -107,15 +107,15 @@ class ConvTranspose2d(Prepared):
             calls += plan.forward(f.dy, f.p["weight"], None, f.dx, f.scratch)
         return calls
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
         """C^T x + bias."""
         plan = _plan(self, xs[0].shape)
         rows, columns = plan.windows.rows, plan.windows.columns
-        return d.op(
+        return t.op(
             "conv_transpose",
             xs[0],
-            d.constant("weight", p["weight"]),
-            d.constant("bias", p["bias"]) if "bias" in p else None,
+            t.constant("weight", p["weight"]),
+            t.constant("bias", p["bias"]) if "bias" in p else None,
             shape=self.output_shape(xs[0].shape),
             stride=(rows.stride, columns.stride),
             padding=((rows.before, rows.after), (columns.before, columns.after)),

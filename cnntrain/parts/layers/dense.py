@@ -11,8 +11,8 @@ import numpy as np
 from cnntrain.config.fields import Classes
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.draft import Draft, Value
 from cnntrain.ops.products import multiply
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, width
 
 
@@ -73,7 +73,7 @@ class Dense(Layer):
         if f.dx is not None:
             np.matmul(f.dy, f.p["weight"].T, out=f.dx)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
         """X @ weight + bias."""
-        y = d.op("matmul", xs[0], d.constant("weight", p["weight"]), shape=p["weight"].shape[1:])
-        return d.op("add", y, d.constant("bias", p["bias"])) if "bias" in p else y
+        y = t.op("matmul", xs[0], t.constant("weight", p["weight"]), shape=p["weight"].shape[1:])
+        return t.op("add", y, t.constant("bias", p["bias"])) if "bias" in p else y

@@ -11,7 +11,7 @@ import numpy as np
 from cnntrain.config.fields import Rate
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
 
 
@@ -61,6 +61,6 @@ class Dropout(Layer):
             np.multiply(f.dy, f.kept["survived"], out=f.dx)
             np.multiply(f.dx, 1 / (1 - self.rate), out=f.dx)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """x: nothing is left out in evaluation."""
         return xs[0]

@@ -11,7 +11,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, example
 
 
@@ -47,6 +47,6 @@ class Flatten(Layer):
         if f.dx is not None:
             np.copyto(f.dx, f.dy.reshape(f.dx.shape))
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """The same values."""
-        return d.reshape(xs[0], self.output_shape(xs[0].shape))
+        return t.reshape(xs[0], self.output_shape(xs[0].shape))

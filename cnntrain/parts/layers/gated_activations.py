@@ -15,8 +15,8 @@ import numpy as np
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
 from cnntrain.ops.blocks import BLOCK, blocks
-from cnntrain.ops.draft import Draft, Value
 from cnntrain.ops.erf import erf, erf_scratch
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
 
 _CUBIC = 0.044715  # of gelu's tanh form
@@ -89,9 +89,9 @@ class Silu(Gated):
         np.subtract(1, gate, out=out)
         np.multiply(out, gate, out=out)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """X * sigmoid(x)."""
-        return d.op("mul", xs[0], d.op("sigmoid", xs[0]))
+        return t.op("mul", xs[0], t.op("sigmoid", xs[0]))
 
 
 @register("mish")
@@ -116,10 +116,10 @@ class Mish(Gated):
         _sigmoid(x, inner)
         np.multiply(out, inner, out=out)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """X * tanh(max(x, 0) + log(1 + exp(-abs(x))))."""
-        rest = d.op("log", d.op("add", d.op("exp", d.op("neg", d.op("abs", xs[0]))), 1.0))
-        return d.op("mul", xs[0], d.op("tanh", d.op("add", d.op("max", xs[0], 0.0), rest)))
+        rest = t.op("log", t.op("add", t.op("exp", t.op("neg", t.op("abs", xs[0]))), 1.0))
+        return t.op("mul", xs[0], t.op("tanh", t.op("add", t.op("max", xs[0], 0.0), rest)))
 
 
 @register("gelu")
@@ -175,15 +175,15 @@ class Gelu(Gated):
         np.multiply(inner, 2, out=inner)
         np.multiply(out, inner, out=out)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """X * P(x)."""
         x = xs[0]
         if self.approximate == "none":
-            inner = d.op("erf", d.op("mul", x, math.sqrt(0.5)))
+            inner = t.op("erf", t.op("mul", x, math.sqrt(0.5)))
         else:
-            cube = d.op("mul", d.op("mul", x, x), x)
-            inner = d.op("tanh", d.op("mul", d.op("add", x, d.op("mul", cube, 0.044715)), math.sqrt(2 / math.pi)))
-        return d.op("mul", d.op("mul", x, 0.5), d.op("add", inner, 1.0))
+            cube = t.op("mul", t.op("mul", x, x), x)
+            inner = t.op("tanh", t.op("mul", t.op("add", x, t.op("mul", cube, 0.044715)), math.sqrt(2 / math.pi)))
+        return t.op("mul", t.op("mul", x, 0.5), t.op("add", inner, 1.0))
 
 
 @register("hard_swish")
@@ -213,7 +213,7 @@ class HardSwish(Gated):
         np.logical_and(above, below, out=above)
         np.multiply(above, 1 / 6, out=out, dtype=out.dtype)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """X * min(max(x / 6 + 1/2, 0), 1)."""
-        line = d.op("add", d.op("mul", xs[0], 1 / 6), 0.5)
-        return d.op("mul", xs[0], d.op("min", d.op("max", line, 0.0), 1.0))
+        line = t.op("add", t.op("mul", xs[0], 1 / 6), 0.5)
+        return t.op("mul", xs[0], t.op("min", t.op("max", line, 0.0), 1.0))

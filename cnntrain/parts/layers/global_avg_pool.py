@@ -11,8 +11,8 @@ import numpy as np
 
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.draft import Draft, Value
 from cnntrain.ops.sums import over_pixels
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, example, image
 
 
@@ -45,6 +45,6 @@ class GlobalAvgPool(Layer):
             _, height, width, _ = f.x.shape
             np.multiply(f.dy[:, None, None, :], 1 / (height * width), out=f.dx)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """The mean over pixels."""
-        return d.reshape(d.reduce("mean", xs[0], (0, 1)), xs[0].shape[2:])
+        return t.reshape(t.reduce("mean", xs[0], (0, 1)), xs[0].shape[2:])

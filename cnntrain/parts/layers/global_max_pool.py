@@ -13,7 +13,7 @@ import numpy as np
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
 from cnntrain.ops import pooling
-from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.ops.windows import Windows, windows
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, image
 
@@ -59,9 +59,9 @@ class GlobalMaxPool(Layer):
             dy, where = f.dy[:, None, None, :], _window(f.x.shape[1:])
             pooling.max_backward(where, dy, f.kept["winner"], f.dx, f.scratch["mask"], f.scratch["share"])
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """The largest over pixels."""
-        return d.reshape(d.reduce("amax", xs[0], (0, 1)), xs[0].shape[2:])
+        return t.reshape(t.reduce("amax", xs[0], (0, 1)), xs[0].shape[2:])
 
 
 @functools.lru_cache(maxsize=1024)

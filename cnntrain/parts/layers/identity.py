@@ -10,7 +10,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, example
 
 
@@ -37,6 +37,6 @@ class Identity(Layer):
         if f.dx is not None:
             np.copyto(f.dx, f.dy)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """X."""
         return xs[0]

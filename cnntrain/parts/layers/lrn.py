@@ -13,7 +13,7 @@ from cnntrain.config.fields import NonNegative, Positive, PositiveInt
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
 from cnntrain.ops.blocks import row_blocks, rows_per_block
-from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, image
 
 
@@ -90,14 +90,14 @@ class Lrn(Layer):
         np.multiply(d, self.alpha / self.size, out=d)
         np.add(d, self.k, out=d)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """X / d^beta, the sum over a window of channels as a product with a matrix."""
         places, (before, after) = np.arange(xs[0].shape[2]), self._reach()
         offset = places - places[:, None]
-        window = d.constant("window", ((offset >= -before) & (offset <= after)).astype(np.float32))
-        sums = d.along(d.op("mul", xs[0], xs[0]), window, 2)
-        denominator = d.op("add", d.op("mul", sums, self.alpha / self.size), self.k)
-        return d.op("mul", xs[0], d.op("pow", denominator, -self.beta))
+        window = t.constant("window", ((offset >= -before) & (offset <= after)).astype(np.float32))
+        sums = t.along(t.op("mul", xs[0], xs[0]), window, 2)
+        denominator = t.op("add", t.op("mul", sums, self.alpha / self.size), self.k)
+        return t.op("mul", xs[0], t.op("pow", denominator, -self.beta))
 
 
 def _window_sums(values: Array, before: int, after: int, out: Array) -> None:

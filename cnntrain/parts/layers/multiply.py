@@ -11,8 +11,8 @@ import numpy as np
 
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.draft import Draft, Value
 from cnntrain.ops.sums import over_pixels
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
 
 
@@ -77,11 +77,11 @@ class Multiply(Layer):
         x = f.xs[i]
         return x if x.ndim == f.y.ndim else x[:, None, None, :]
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """The product, from left to right."""
         whole = max((x.shape for x in xs), key=len)
-        fitted = [d.image_of(x) if len(whole) == 3 else x for x in xs]
+        fitted = [t.image_of(x) if len(whole) == 3 else x for x in xs]
         y = fitted[0]
         for x in fitted[1:]:
-            y = d.op("mul", y, x)
+            y = t.op("mul", y, x)
         return y

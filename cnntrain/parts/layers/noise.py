@@ -16,7 +16,7 @@ import numpy as np
 from cnntrain.config.fields import NonNegative, Rate
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, image
 
 _SELU_FLOOR = -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717  # selu's limit at -infinity
@@ -65,7 +65,7 @@ class Drop(Layer):
         if f.dx is not None:
             np.multiply(f.dy, f.kept["factor"], out=f.dx)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """x: nothing is drawn in evaluation."""
         return xs[0]
 
@@ -175,7 +175,7 @@ class AlphaDropout(Layer):
             np.multiply(f.dy, f.kept["survived"], out=f.dx)
             np.multiply(f.dx, self._affine()[0], out=f.dx)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """x: nothing is drawn in evaluation."""
         return xs[0]
 
@@ -216,6 +216,6 @@ class GaussianNoise(Layer):
         if f.dx is not None:
             np.copyto(f.dx, f.dy)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """x: nothing is drawn in evaluation."""
         return xs[0]

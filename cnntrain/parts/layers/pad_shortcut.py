@@ -11,7 +11,7 @@ import numpy as np
 from cnntrain.config.fields import Pair, PositiveInt
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.ops.windows import pair
 from cnntrain.parts.layers.base import Example, Frame, Layer, example, image
 
@@ -62,10 +62,10 @@ class PadShortcut(Layer):
             f.dx.fill(0)
             np.copyto(f.dx[:, ::down, ::across], f.dy[..., : f.x.shape[3]])
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """Every stride-th pixel, and zeros behind its channels."""
         (height, across, channels), (down, right) = xs[0].shape, pair(self.stride)
         shape = self.output_shape(xs[0].shape)
         parts = ((0, height, down), (0, across, right), (0, channels, 1))
-        pixels = d.op("slice", xs[0], shape=(*shape[:2], channels), parts=parts)
-        return d.op("pad", pixels, shape=shape, sides=((0, 0), (0, 0), (0, shape[2] - channels)))
+        pixels = t.op("slice", xs[0], shape=(*shape[:2], channels), parts=parts)
+        return t.op("pad", pixels, shape=shape, sides=((0, 0), (0, 0), (0, shape[2] - channels)))

@@ -13,7 +13,7 @@ from cnntrain.config.fields import NonNegativeInt, Pair
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
 from cnntrain.ops import pooling
-from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.ops.windows import Windows, windows
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, image
 
@@ -51,12 +51,12 @@ class Pool2d(Layer):
         images = pooling.images_per_chunk(_windows(self, shape), shape[2], n)
         return (images, *self.output_shape(shape))
 
-    def _pooled(self, d: Draft, kind: str, x: Value) -> Value:
+    def _pooled(self, t: Trace, kind: str, x: Value) -> Value:
         """The windows' maximum or sum; those that stick out, in ceil_mode, get as much padding as they need."""
         where = _windows(self, x.shape)
         axes = (where.rows, where.columns)
         ends = [max((axis.out - 1) * axis.stride + axis.extent - axis.before - axis.size, 0) for axis in axes]
-        return d.op(
+        return t.op(
             kind,
             x,
             shape=self.output_shape(x.shape),
@@ -119,9 +119,9 @@ class MaxPool2d(Pool2d):
             where = _windows(self, f.x.shape[1:])
             pooling.max_backward(where, f.dy, f.kept["winner"], f.dx, f.scratch["mask"], f.scratch["share"])
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """The largest of each window."""
-        return self._pooled(d, "max_pool", xs[0])
+        return self._pooled(t, "max_pool", xs[0])
 
 
 @register("avg_pool2d")
@@ -161,8 +161,8 @@ class AvgPool2d(Pool2d):
             where = _windows(self, f.x.shape[1:])
             pooling.mean_backward(where, f.dy, f.dx, self.count_include_pad, f.scratch["share"])
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """The sum of each window, divided by its count."""
         where = _windows(self, xs[0].shape)
         weights = pooling.shares(where, self.count_include_pad, np.dtype(np.float32))
-        return d.op("mul", self._pooled(d, "sum_pool", xs[0]), d.constant("shares", weights))
+        return t.op("mul", self._pooled(t, "sum_pool", xs[0]), t.constant("shares", weights))

@@ -13,8 +13,8 @@ from cnntrain.config.fields import Finite
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import register
 from cnntrain.ops.blocks import row_blocks, rows_per_block
-from cnntrain.ops.draft import Draft, Value
 from cnntrain.ops.sums import over_rows
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
 
 
@@ -78,7 +78,7 @@ class Prelu(Layer):
         share = over_rows(product)
         total += np.add.reduce(share) if self.shared else share
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
         """max(x, 0) + slope * min(x, 0)."""
-        negative = d.op("mul", d.op("min", xs[0], 0.0), d.constant("slope", p["slope"]))
-        return d.op("add", d.op("max", xs[0], 0.0), negative)
+        negative = t.op("mul", t.op("min", xs[0], 0.0), t.constant("slope", p["slope"]))
+        return t.op("add", t.op("max", xs[0], 0.0), negative)

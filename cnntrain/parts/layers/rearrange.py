@@ -12,7 +12,7 @@ import numpy as np
 from cnntrain.config.fields import PositiveInt
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, example, image
 
 
@@ -64,13 +64,13 @@ class PixelShuffle(Layer):
         r = self.factor
         return y.reshape(n, height // r, r, width // r, r, channels).transpose(0, 1, 3, 2, 4, 5)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """The channels spread out over pixels."""
         (height, across, channels), r = xs[0].shape, self.factor
-        split = d.reshape(xs[0], (height, across, channels // r**2, r, r))
+        split = t.reshape(xs[0], (height, across, channels // r**2, r, r))
         order = (0, 3, 1, 4, 2)
-        spread = d.op("transpose", split, shape=tuple(split.shape[axis] for axis in order), order=order)
-        return d.reshape(spread, self.output_shape(xs[0].shape))
+        spread = t.op("transpose", split, shape=tuple(split.shape[axis] for axis in order), order=order)
+        return t.reshape(spread, self.output_shape(xs[0].shape))
 
 
 @register("reshape")
@@ -114,6 +114,6 @@ class Reshape(Layer):
         if f.dx is not None:
             np.copyto(f.dx, f.dy.reshape(f.dx.shape))
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """The same values."""
-        return d.reshape(xs[0], self.shape)
+        return t.reshape(xs[0], self.shape)

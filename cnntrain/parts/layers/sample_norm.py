@@ -16,8 +16,8 @@ from cnntrain.config.fields import Positive, PositiveInt
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import register
 from cnntrain.ops.blocks import rows_per_block
-from cnntrain.ops.draft import Draft, Value
 from cnntrain.ops.sums import FEW, over_rows
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, image
 
 
@@ -153,16 +153,16 @@ class SampleNorm(Layer):
             at = slice(start, start + step)
             yield at, *(row[at] for row in rows)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
         """Xhat * scale + shift, over axes 1 and 3 of (rows, pixels, groups, depth)."""
-        x = d.reshape(xs[0], self.sets(xs[0].shape))
+        x = t.reshape(xs[0], self.sets(xs[0].shape))
         if self.centers:
-            x = d.op("sub", x, d.reduce("mean", x, (1, 3)))
-        variance = d.reduce("mean", d.op("mul", x, x), (1, 3))
-        root = d.op("sqrt", d.op("add", variance, self.epsilon(np.dtype(np.float32))))
-        y = d.reshape(d.op("div", x, root), xs[0].shape)
+            x = t.op("sub", x, t.reduce("mean", x, (1, 3)))
+        variance = t.reduce("mean", t.op("mul", x, x), (1, 3))
+        root = t.op("sqrt", t.op("add", variance, self.epsilon(np.dtype(np.float32))))
+        y = t.reshape(t.op("div", x, root), xs[0].shape)
         for kind, name in (("mul", "scale"), ("add", "shift")):
-            y = d.op(kind, y, d.constant(name, p[name])) if name in p else y
+            y = t.op(kind, y, t.constant(name, p[name])) if name in p else y
         return y
 
 

@@ -13,8 +13,8 @@ from cnntrain.config.fields import Finite
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import register
 from cnntrain.ops.blocks import row_blocks, rows_per_block
-from cnntrain.ops.draft import Draft, Value
 from cnntrain.ops.sums import over_rows
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
 
 
@@ -77,7 +77,7 @@ class Scale(Layer):
         if f.dx is not None:
             np.multiply(f.dy, f.p["scale"], out=f.dx)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
         """X * scale + shift."""
-        y = d.op("mul", xs[0], d.constant("scale", p["scale"]))
-        return d.op("add", y, d.constant("shift", p["shift"])) if self.bias else y
+        y = t.op("mul", xs[0], t.constant("scale", p["scale"]))
+        return t.op("add", y, t.constant("shift", p["shift"])) if self.bias else y

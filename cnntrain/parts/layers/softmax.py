@@ -15,7 +15,7 @@ import numpy as np
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
 from cnntrain.ops.blocks import row_blocks, rows_per_block
-from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
 
 
@@ -67,10 +67,10 @@ class Softmax(OverChannels):
                 np.subtract(dy, of_row, out=dx)
                 np.multiply(dx, y, out=dx)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """exp(x - max) / sum."""
-        powers = d.op("exp", d.op("sub", xs[0], d.reduce("amax", xs[0], (-1,))))
-        return d.op("div", powers, d.reduce("sum", powers, (-1,)))
+        powers = t.op("exp", t.op("sub", xs[0], t.reduce("amax", xs[0], (-1,))))
+        return t.op("div", powers, t.reduce("sum", powers, (-1,)))
 
 
 @register("log_softmax")
@@ -102,7 +102,7 @@ class LogSoftmax(OverChannels):
                 np.multiply(share, of_row, out=share)
                 np.subtract(dy, share, out=dx)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """X - max - log(sum(exp(x - max)))."""
-        shifted = d.op("sub", xs[0], d.reduce("amax", xs[0], (-1,)))
-        return d.op("sub", shifted, d.op("log", d.reduce("sum", d.op("exp", shifted), (-1,))))
+        shifted = t.op("sub", xs[0], t.reduce("amax", xs[0], (-1,)))
+        return t.op("sub", shifted, t.op("log", t.reduce("sum", t.op("exp", shifted), (-1,))))

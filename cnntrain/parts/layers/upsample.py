@@ -1,4 +1,4 @@
-"""Upsampling enlarges an image by a whole factor: each pixel repeated, or lines drawn between them."""
+"""Upsampling enlarges an image by a whole factor: each pixel repeated, or linear interpolation between pixels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from cnntrain.config.fields import Pair
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.ops.windows import pair
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, image
 
@@ -85,14 +85,14 @@ class Upsample(Layer):
         flat = half.reshape(n, height * down, -1)
         np.matmul(_weights(height, down, f.dy.dtype).T, flat, out=f.dx.reshape(n, height, -1))
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """A x B^T, the matrices of repetition or of linear interpolation."""
         y = xs[0]
         for axis, factor in enumerate(pair(self.factor)):
             size = xs[0].shape[axis]
             repeated = np.repeat(np.eye(size, dtype=np.float32), factor, axis=0)
             matrix = repeated if self.mode == "nearest" else _weights(size, factor, np.dtype(np.float32))
-            y = d.along(y, d.constant(f"axis{axis}", matrix), axis)
+            y = t.along(y, t.constant(f"axis{axis}", matrix), axis)
         return y
 
 

@@ -64,7 +64,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Explained:
-    """Samples whose answer is to be traced to places in the picture: positions (n,), the output asked about (n,)."""
+    """Samples whose answer is to be explained by places in the picture: positions (n,), the output asked about (n,)."""
 
     positions: Array
     outputs: Array
@@ -266,7 +266,7 @@ class Task(Part):
         raise NotImplementedError
 
     def explained(self, evaluation: Evaluation, right: int, wrong: int) -> Explained | None:
-        """Some right and wrong answers to be traced in the picture; None where an answer is not that of one output."""
+        """Some right and wrong answers to be explained; None where an answer is not that of one output."""
         return None
 
 

@@ -248,7 +248,7 @@ def _calibration(judged: _Judged) -> Section:
     counts, sure, hits = bins(judged.confidence, judged.right)
     there = counts > 0
     diagonal = np.array([0, 1])
-    drawn = (
+    marks = (
         Line(diagonal, diagonal, reference=True),
         Bars((np.arange(BINS) / BINS)[there], hits[there], 1 / BINS),
         Line(sure[there], hits[there], marked=True),
@@ -260,7 +260,7 @@ def _calibration(judged: _Judged) -> Section:
     ]
     numbers = Table(["confidence", "samples", "mean confidence", "accuracy"], rows, right={1, 2, 3})
     limits = ((0, 1), (0, 1.02))
-    plot = Plot("calibration", "confidence and accuracy", ("confidence", "accuracy"), limits, drawn, numbers)
+    plot = Plot("calibration", "confidence and accuracy", ("confidence", "accuracy"), limits, marks, numbers)
     note = "Where accuracy lies below the diagonal, the network is surer of itself than it should be."
     return Section("Calibration", [plot], note, half=True)
 

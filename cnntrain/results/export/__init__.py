@@ -1,1 +1,1 @@
-"""Export writes a trained network for other programs: a drawing of it as operations, and one file per format."""
+"""Export writes a trained network for other programs: its trace, and one file per format."""

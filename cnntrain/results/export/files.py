@@ -14,7 +14,7 @@ from cnntrain.data.loader import Samples
 from cnntrain.network import torch_layout
 from cnntrain.parts.datasets.base import Images
 from cnntrain.results.export import numpy_file, onnx_file
-from cnntrain.results.export.network import drawn, duties_of, split
+from cnntrain.results.export.network import duties_of, split, traced
 from cnntrain.trained.inference import Trained
 
 
@@ -35,7 +35,7 @@ def export(trained: Trained, kind: str, output: Path, fold: bool = False, overwr
         written = {output: torch_layout.write(graph, params, facts | duties | {"before": owed})}
         document = {"parameters": sum(array.size for array in params.values()), "before": owed, **duties}
     else:
-        exported = drawn(trained, fold)
+        exported = traced(trained, fold)
         document = exported.facts()
         if kind == "onnx":
             written = {output: onnx_file.model(exported)}

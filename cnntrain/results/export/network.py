@@ -1,4 +1,4 @@
-"""A trained network as a draft: its layers in evaluation, each drawn by itself, and the last of its preprocessing."""
+"""A trained network as a trace: its layers in evaluation, each traced by itself, and the last of its preprocessing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cnntrain.config.dump import plain
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.errors import UsageError
 from cnntrain.network.graph import BATCH, Graph
-from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.transforms.normalize import Normalize
 from cnntrain.trained.inference import Trained
 
@@ -53,14 +53,14 @@ class Exported:
     """What there is to write.
 
     before   evaluation transforms that the user of the export has to apply first, as configs write them; the rest,
-             which is normalization by fixed numbers, is in the draft
+             which is normalization by fixed numbers, is in the trace
     pixels   what it takes, in words
     """
 
     name: str
     path: Path
     step: int
-    draft: Draft
+    trace: Trace
     input: Value
     output: Value
     classes: tuple[str, ...]
@@ -80,28 +80,30 @@ class Exported:
             "pixels": self.pixels,
             "before": list(self.before),
             **(self.duties.facts() if self.duties else {}),
-            "parameters": sum(array.size for array in self.draft.constants.values()),
+            "parameters": sum(array.size for array in self.trace.constants.values()),
         }
 
 
-def drawn(trained: Trained, fold: bool = False) -> Exported:
+def traced(trained: Trained, fold: bool = False) -> Exported:
     """A trained network as operations; with `fold`, batch norms vanish into the layers before them.
 
     Raises UsageError for a layer that cannot be exported.
     """
     graph = trained.network.graph
     params = [trained.engine.node_params(index) for index in range(len(graph.nodes))]
-    draft, images = Draft(), Value("images", graph.input_shape)
+    trace, images = Trace(), Value("images", graph.input_shape)
     before, normalizations = split(trained.transforms)
-    output = draw(draft, graph, params, _normalized(draft, images, normalizations), fold)
+    output = trace_graph(trace, graph, params, _normalized(trace, images, normalizations), fold)
     name, classes = trained.loaded.experiment.name, trained.network.classes
     return Exported(
-        name, trained.path, trained.step, draft, images, output, classes, before, duties_of(trained), trained.pixels
+        name, trained.path, trained.step, trace, images, output, classes, before, duties_of(trained), trained.pixels
     )
 
 
-def draw(draft: Draft, graph: Graph, params: Sequence[Mapping[str, Array]], images: Value, fold: bool = False) -> Value:
-    """Add the nodes of a graph, whose parameters are in their order, to a draft; returns the output."""
+def trace_graph(
+    trace: Trace, graph: Graph, params: Sequence[Mapping[str, Array]], images: Value, fold: bool = False
+) -> Value:
+    """Add the nodes of a graph, whose parameters are in their order, to a trace; returns the output."""
     changed = _folded(graph, params) if fold else {}
     values = {BATCH: images}
     for index, node in enumerate(graph.nodes):
@@ -111,13 +113,13 @@ def draw(draft: Draft, graph: Graph, params: Sequence[Mapping[str, Array]], imag
             values[index] = inputs[0]
             continue
         of = f"{node.name} ({node.layer.name_in_config}, {node.where})"
-        draft.begin(node.name, of)
+        trace.begin(node.name, of)
         try:
-            values[index] = draft.end(node.layer.draw(draft, given, *inputs))
+            values[index] = trace.end(node.layer.trace(trace, given, *inputs))
         except NotImplementedError as error:
             raise UsageError(
-                f"{of} cannot be exported: the layer does not say how it is drawn. Give its class a method 'draw', "
-                "as cnntrain/parts/layers/dense.py has one; --format safetensors needs none"
+                f"{of} cannot be exported: the layer does not say which operations it consists of. Give its class a "
+                "method 'trace', as cnntrain/parts/layers/dense.py has one; --format safetensors needs none"
             ) from error
     return values[len(graph.nodes) - 1]
 
@@ -130,12 +132,12 @@ def split(transforms: Sequence[Any]) -> tuple[tuple[dict[str, Any], ...], list[N
     return tuple(plain(transform) for transform in transforms[:last]), list(transforms[last:])
 
 
-def _normalized(draft: Draft, images: Value, transforms: Sequence[Normalize]) -> Value:
+def _normalized(trace: Trace, images: Value, transforms: Sequence[Normalize]) -> Value:
     for number, transform in enumerate(transforms, 1):
-        draft.begin(f"normalize_{number}")
-        mean = draft.constant("mean", np.array(transform.mean))
-        scale = draft.constant("scale", 1 / np.array(transform.std))
-        images = draft.end(draft.op("mul", draft.op("sub", images, mean), scale))
+        trace.begin(f"normalize_{number}")
+        mean = trace.constant("mean", np.array(transform.mean))
+        scale = trace.constant("scale", 1 / np.array(transform.std))
+        images = trace.end(trace.op("mul", trace.op("sub", images, mean), scale))
     return images
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from cnntrain import __version__
-from cnntrain.ops.draft import ArrayConstant, Draft, Operand, Operation, Value, lacks
+from cnntrain.ops.trace import ArrayConstant, Operand, Operation, Trace, Value, lacks
 from cnntrain.results.export.network import Exported
 
 _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**", "matmul": "@"}
@@ -137,7 +137,7 @@ def weights(exported: Exported) -> bytes:
     """The .npz: every constant by its name, the same bytes for the same network."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in exported.draft.constants.items():
+        for name, array in exported.trace.constants.items():
             member = io.BytesIO()
             np.lib.format.write_array(member, array, allow_pickle=False)
             archive.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue())
@@ -149,11 +149,11 @@ def source(exported: Exported, path: Path) -> str:
 
     Raises UsageError for a layer with an operation that neither NumPy nor the file's own helpers have.
     """
-    draft = exported.draft
-    names = _names(draft, exported.input)
+    trace = exported.trace
+    names = _names(trace, exported.input)
     loads = exported.duties is not None and bool(exported.duties.picture)
-    lines = _statements(draft, names)
-    kinds = {op.kind for op in draft.operations}
+    lines = _statements(trace, names)
+    kinds = {op.kind for op in trace.operations}
     wanted = {*kinds, *(helper for kind in kinds for helper in _USES.get(kind, ()))} & set(_HELPERS)
     helpers = "\n\n".join([*_callers(exported), *(text for name, text in _HELPERS.items() if name in wanted)])
     shape = ", ".join(map(str, exported.input.shape))
@@ -211,11 +211,11 @@ def _callers(exported: Exported) -> list[str]:
     return found
 
 
-def _names(draft: Draft, start: Value) -> dict[str, str]:
+def _names(trace: Trace, start: Value) -> dict[str, str]:
     """A Python name for every value: its node's, as far as Python allows."""
     names = {start.name: "images"}
     taken = {"images", "np", "math", "Path", "WEIGHTS", "CLASSES", "forward", "load", "answers", *_HELPERS}
-    for op in draft.operations:
+    for op in trace.operations:
         name = re.sub(r"\W", "_", op.out.name, flags=re.ASCII)
         name = f"_{name}" if name[0].isdigit() else name
         while name in taken or keyword.iskeyword(name):
@@ -225,15 +225,15 @@ def _names(draft: Draft, start: Value) -> dict[str, str]:
     return names
 
 
-def _statements(draft: Draft, names: dict[str, str]) -> list[str]:
+def _statements(trace: Trace, names: dict[str, str]) -> list[str]:
     """A line for every value; what is only a step on the way to one, and read once, stands within its line."""
     read = collections.Counter(
-        value.name for op in draft.operations for value in op.operands if isinstance(value, Value)
+        value.name for op in trace.operations for value in op.operands if isinstance(value, Value)
     )
     lines = []
-    for op in draft.operations:
+    for op in trace.operations:
         name, expression = op.out.name, _expression(op, names)
-        if name not in draft.results and read[name] == 1:
+        if name not in trace.results and read[name] == 1:
             names[name] = f"({expression})" if op.kind in _INFIX else expression
         else:
             lines.append(f"{names[name]} = {expression}")

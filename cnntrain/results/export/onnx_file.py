@@ -1,6 +1,6 @@
 """The ONNX format (opset 18), for ONNX Runtime and others. Images are (n, channels, height, width) there.
 
-A value of three axes is held with the channels first; every other as it is drawn. So only what depends on the order in
+A value of three axes is held with the channels first; every other as in the trace. So only what depends on the order in
 memory, flatten and its like, needs a transposition.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from cnntrain import __version__
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import CheckFailedError, MissingExtraError
-from cnntrain.ops.draft import ArrayConstant, Operand, Operation, Value, lacks
+from cnntrain.ops.trace import ArrayConstant, Operand, Operation, Value, lacks
 from cnntrain.results.export.network import Exported
 
 OPSET = 18
@@ -47,7 +47,7 @@ def model(exported: Exported) -> bytes:
     except ImportError as error:
         raise MissingExtraError("--format onnx needs the package onnx. Run: pip install 'cnntrain[onnx]'") from error
     writer = _Writer(onnx)
-    for op in exported.draft.operations:
+    for op in exported.trace.operations:
         writer.write(op, exported)
     names = {"input": exported.input.name, "output": exported.output.name}
     helper = onnx.helper
@@ -108,7 +108,7 @@ class _Writer:
 
     def write(self, op: Operation, exported: Exported) -> None:
         """Add one operation."""
-        self._constants = exported.draft.constants
+        self._constants = exported.trace.constants
         if op.kind in _PLAIN:
             self._node(_PLAIN[op.kind], [self._operand(operand, op) for operand in op.operands], op.out.name)
         elif op.kind in _REDUCES:
@@ -127,7 +127,7 @@ class _Writer:
         return out
 
     def _array(self, name: str, array: Array) -> str:
-        """A constant; `name` is made unique where it is not one of the draft's."""
+        """A constant; `name` is made unique where it is not one of the trace's."""
         if "." not in name:
             self._count += 1
             name = f"{name}_{self._count}"

@@ -88,12 +88,12 @@ class _Told:
             self.warnings.append("charts are left out: they need pip install 'cnntrain[report]'")
 
     def page(self) -> str:
-        drawn = section("Training", charts.grid(self.charts), note=self._legend())
+        training = section("Training", charts.grid(self.charts), note=self._legend())
         if len(self.records) == 1:
             (record,) = self.records
-            title, body = str(record.config["name"]), [overview.of_one(record), drawn, *self._details(record)]
+            title, body = str(record.config["name"]), [overview.of_one(record), training, *self._details(record)]
         else:
-            title, body = f"{len(self.records)} runs", [overview.of_several(self.records), drawn]
+            title, body = f"{len(self.records)} runs", [overview.of_several(self.records), training]
             body += [
                 element(
                     "details", element("summary", record.name), spread(overview.of_one(record), *self._details(record))
@@ -114,7 +114,7 @@ class _Told:
         self.charts += sections.charts(told, judged)
         first_layer = filters.weights_of(judged.trained)
         if first_layer is not None:
-            self.pictures["filters"] = png(filters.drawn(first_layer[1]))
+            self.pictures["filters"] = png(filters.rendered(first_layer[1]))
 
     def _details(self, record: Record) -> list[Markup]:
         """What is said about each run alone."""

@@ -1,4 +1,4 @@
-"""A chart is drawn by Matplotlib, as SVG that takes its colours from the page, or as PNG for a paper.
+"""A chart is rendered by Matplotlib, as SVG that takes its colours from the page, or as PNG for a paper.
 
 Matplotlib is the extra `report`; without it `available` says so, and a page does without charts.
 """
@@ -56,11 +56,11 @@ _STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart that is still to be drawn: `draw` is given a Matplotlib Axes."""
+    """A chart that is still to be rendered: `render` is given a Matplotlib Axes."""
 
     name: str  # of its PNG file
     title: str
-    draw: Callable[[Any], None]
+    render: Callable[[Any], None]
     square: bool = False
 
 
@@ -70,13 +70,13 @@ def available() -> bool:
 
 
 def require() -> None:
-    """Raise MissingExtraError unless charts can be drawn."""
+    """Raise MissingExtraError unless charts can be rendered."""
     if not available():
         raise MissingExtraError("charts need Matplotlib. Install it with: pip install 'cnntrain[report]'")
 
 
 def grid(charts: Sequence[Chart]) -> Markup:
-    """Charts side by side as the page is wide; nothing where they cannot be drawn."""
+    """Charts side by side as the page is wide; nothing where they cannot be rendered."""
     if not charts or not available():
         return Markup()
     return element("div", *(element("figure", svg(chart), class_="chart") for chart in charts), class_="charts")
@@ -84,7 +84,7 @@ def grid(charts: Sequence[Chart]) -> Markup:
 
 def svg(chart: Chart) -> Markup:
     """The chart as SVG to stand in a page: equal charts give equal text, and colours are the page's variables."""
-    text = _drawn(chart, "svg", 100).decode()
+    text = _rendered(chart, "svg", 100).decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'<g id="[^"]*">', "<g>", text)
@@ -101,12 +101,12 @@ def _opening(chart: Chart) -> str:
 
 def png(chart: Chart) -> bytes:
     """The chart as a PNG file of 300 dots to the inch."""
-    return _drawn(chart, "png", 300)
+    return _rendered(chart, "png", 300)
 
 
-def _drawn(chart: Chart, form: str, dpi: int) -> bytes:
+def _rendered(chart: Chart, form: str, dpi: int) -> bytes:
     require()
-    os.environ["MPLBACKEND"] = "agg"  # which draws into files; whatever was there is read, and may be no backend
+    os.environ["MPLBACKEND"] = "agg"  # which renders into files; whatever was there is read, and may be no backend
     logging.getLogger("matplotlib").addHandler(logging.NullHandler())  # of a matplotlibrc that it does not like
     import matplotlib
     from matplotlib.figure import Figure
@@ -119,7 +119,7 @@ def _drawn(chart: Chart, form: str, dpi: int) -> bytes:
         axes = figure.add_subplot()
         axes.patch.set_alpha(0.0)
         axes.set_title(chart.title, pad=10)
-        chart.draw(axes)
+        chart.render(axes)
         file = io.BytesIO()
         metadata = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
         figure.savefig(file, format=form, dpi=dpi, metadata=metadata)

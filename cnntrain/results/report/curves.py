@@ -50,7 +50,7 @@ def charts(records: Sequence[Record]) -> list[Chart]:
 
 
 def _metrics(records: Sequence[Record]) -> list[str]:
-    """Names of the metrics to draw: numbers of all runs, by their first appearance."""
+    """Names of the metrics to plot: numbers of all runs, by their first appearance."""
     values = [item for record in records for item in record.final.items()]
     names = dict.fromkeys(key.partition("/")[2] for key, value in values if "/" in key and isinstance(value, float))
     return [name for name in names if name not in _NOT_SHOWN][:_MOST_METRICS]
@@ -83,11 +83,11 @@ def _curve(record: Record, rows: Sequence[Row], key: str, label: str, color: str
 
 def _chart(name: str, title: str, curves: Sequence[Curve | None], scale: AxisScale = "linear") -> Chart | None:
     there = [curve for curve in curves if curve is not None]
-    return Chart(name, title, _drawer(there, scale)) if there else None
+    return Chart(name, title, _renderer(there, scale)) if there else None
 
 
-def _drawer(curves: Sequence[Curve], scale: AxisScale) -> Callable[[Any], None]:
-    def draw(axes: Any) -> None:
+def _renderer(curves: Sequence[Curve], scale: AxisScale) -> Callable[[Any], None]:
+    def render(axes: Any) -> None:
         for curve in curves:
             axes.plot(
                 curve.x,
@@ -112,7 +112,7 @@ def _drawer(curves: Sequence[Curve], scale: AxisScale) -> Callable[[Any], None]:
         axes.minorticks_off()
         _name_curves(axes, [curve.label for curve in curves if curve.label])
 
-    return draw
+    return render
 
 
 def _name_curves(axes: Any, labels: Sequence[str]) -> None:

@@ -51,7 +51,7 @@ def picture(weights: Array) -> Array:
     return np.rint((scaled + 1) * 127.5).astype(np.uint8)
 
 
-def drawn(weights: Array) -> Array:
+def rendered(weights: Array) -> Array:
     """The first filters of a layer (h, w, channels, filters), on one sheet."""
     count = min(weights.shape[-1], MOST)
     columns = min(count, max(8, math.ceil(math.sqrt(2 * count))))
@@ -76,4 +76,4 @@ def of(trained: Trained) -> Markup:
     meaning = "in colour, gray being 0" if weights.shape[2] == 3 else "red where they add, blue where they subtract"
     note = f"The weights of {name}, {meaning}.{more}"
     alt = f"{count} filters of {weights.shape[0]} by {weights.shape[1]}"
-    return section("First layer", element("div", embedded(drawn(weights), alt), class_="filters sharp"), note=note)
+    return section("First layer", element("div", embedded(rendered(weights), alt), class_="filters sharp"), note=note)

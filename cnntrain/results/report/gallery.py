@@ -54,7 +54,7 @@ def chart(shown: Gallery, judged: Judged) -> Chart | None:
     pixels = judged.pixels(positions)
     pictures = [_squared(to_bytes(image if judged.heard is None else sounds.picture(image))) for image in pixels]
 
-    def draw(axes: Any) -> None:
+    def render(axes: Any) -> None:
         axes.axis("off")
         for i, (image, lines) in enumerate(zip(pictures, captions, strict=True)):
             left, top = i % _IN_A_ROW * 1.25, -(i // _IN_A_ROW) * 1.75
@@ -64,7 +64,7 @@ def chart(shown: Gallery, judged: Judged) -> Chart | None:
         axes.set_xlim(0, _IN_A_ROW * 1.25 - 0.25)
         axes.set_ylim(-1.75 * _ROWS, 0)
 
-    return Chart(shown.name, shown.title, draw, square=True)
+    return Chart(shown.name, shown.title, render, square=True)
 
 
 def _squared(image: Array) -> Array:

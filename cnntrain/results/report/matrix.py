@@ -27,7 +27,7 @@ def chart(shown: Matrix) -> Chart:
     matrix, names = shown.counts, shown.names
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
 
-    def draw(axes: Any) -> None:
+    def render(axes: Any) -> None:
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         axes.grid(visible=False)
         axes.set_xlabel("taken for")
@@ -40,7 +40,7 @@ def chart(shown: Matrix) -> Chart:
             color = "white" if shares[i, j] > 0.5 else QUIET
             axes.text(j, i, f"{count:,}" if count else "", ha="center", va="center", color=color, fontsize=7)
 
-    return Chart(shown.name, shown.title, draw, square=True)
+    return Chart(shown.name, shown.title, render, square=True)
 
 
 def _table(matrix: Array, names: tuple[str, ...]) -> Markup:

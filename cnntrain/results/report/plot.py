@@ -9,10 +9,10 @@ from cnntrain.results.report.charts import LINE, QUIET, SERIES, Chart
 
 
 def chart(plot: Plot) -> Chart:
-    """The plot as Matplotlib draws it; a reference line is quiet and broken."""
+    """The plot as Matplotlib renders it; a reference line is quiet and broken."""
 
-    def draw(axes: Any) -> None:
-        for what in plot.drawn:
+    def render(axes: Any) -> None:
+        for what in plot.marks:
             if isinstance(what, Bars):
                 look = {"align": "edge", "color": SERIES[0], "edgecolor": LINE, "alpha": 0.55}
                 axes.bar(what.left, what.heights, what.width, **look)
@@ -26,4 +26,4 @@ def chart(plot: Plot) -> Chart:
         axes.set_xlabel(plot.labels[0])
         axes.set_ylabel(plot.labels[1])
 
-    return Chart(plot.name, plot.title, draw)
+    return Chart(plot.name, plot.title, render)

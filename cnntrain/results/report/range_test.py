@@ -11,7 +11,7 @@ from cnntrain.results.report.charts import QUIET, SERIES, Chart
 def chart(test: RangeTest) -> Chart:
     """The chart; its losses end where the explosion hides what came before."""
 
-    def draw(axes: Any) -> None:
+    def render(axes: Any) -> None:
         axes.plot(test.rates, test.losses, color=QUIET, linewidth=0.8, alpha=0.6, label="each step")
         axes.plot(test.rates, test.smoothed, color=SERIES[0], label="smoothed")
         if test.suggestion is not None:
@@ -23,4 +23,4 @@ def chart(test: RangeTest) -> Chart:
         axes.set_ylabel("training loss")
         axes.legend()
 
-    return Chart("lr-find", "Learning-rate range test", draw)
+    return Chart("lr-find", "Learning-rate range test", render)

@@ -18,13 +18,13 @@ def markup(shown: Section, judged: Judged) -> Markup:
 
 
 def charts(shown: Sequence[Section], judged: Judged) -> list[Chart]:
-    """Everything in these sections that can be drawn for a paper."""
+    """Everything in these sections that can be rendered for a paper."""
     found = [_chart(what, judged) for part in shown for what in part.content]
     return [chart for chart in found if chart is not None]
 
 
 def _pieces(what: Table | Plot | Matrix | Gallery, judged: Judged) -> list[Markup]:
-    """One thing to be shown; a plot with its numbers, folded away where it can be drawn."""
+    """One thing to be shown; a plot with its numbers, folded away where it can be rendered."""
     if isinstance(what, Table):
         return [folded(what.title, _table(what)) if what.title else _table(what)]
     if isinstance(what, Matrix):

@@ -22,8 +22,8 @@ from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.engine.pool import Pool
 from cnntrain.network import torch_layout
 from cnntrain.network.graph import BATCH, Graph
-from cnntrain.ops.draft import Draft, Value
-from cnntrain.results.export.network import draw
+from cnntrain.ops.trace import Trace, Value
+from cnntrain.results.export.network import trace_graph
 from tests.results.export.test_formats import FORMATS, by_onnx, exported_of, onnx_or_skip
 from tests.support.layers import run
 from tests.support.networks import declared, engine_of, graph_of, random_batch
@@ -183,9 +183,9 @@ def test_other_formats_of_random_graphs_compute_the_same(computed, _tolerance):
     for seed in SEEDS:
         graph, params, x, expected = network(seed)
         for fold in (False, True):
-            draft, images = Draft(), Value("images", graph.input_shape)
-            output = draw(draft, graph, params, images, fold)
-            found = computed(exported_of(draft, images, output), x)
+            trace, images = Trace(), Value("images", graph.input_shape)
+            output = trace_graph(trace, graph, params, images, fold)
+            found = computed(exported_of(trace, images, output), x)
             if computed is by_onnx and found.ndim == 4:
                 found = found.transpose(0, 2, 3, 1)
             assert close(found, expected), f"seed {seed}"

@@ -12,7 +12,7 @@ from cnntrain.config.fields import Positive
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import register
 from cnntrain.ops.blocks import row_blocks, rows_per_block
-from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
 
 
@@ -62,7 +62,7 @@ class Snake(Layer):
                 np.add(sine, 1, out=sine)
                 np.multiply(sine, dy, out=dx)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
         """x + scale * sin(x)^2."""
-        sine = d.op("sin", xs[0])
-        return d.op("add", xs[0], d.op("mul", d.op("mul", sine, sine), d.constant("scale", p["scale"])))
+        sine = t.op("sin", xs[0])
+        return t.op("add", xs[0], t.op("mul", t.op("mul", sine, sine), t.constant("scale", p["scale"])))

@@ -1,6 +1,6 @@
-"""A draft is what a network computes in evaluation, as a list of elementary operations, for export to write down.
+"""A trace is what a network computes in evaluation, as a list of elementary operations, for export to write down.
 
-Each layer says in `draw` which operations it is made of; a format says how it writes each operation. So a new layer
+Each layer says in `trace` which operations it consists of; a format says how it writes each operation. So a new layer
 needs no line in any format, and a new format none in any layer; neither imports the other. Shapes are those of one
 sample, images (height, width, channels); how a format lays them out is up to the format. A format that lacks an
 operation refuses the layer by name and place (`lacks`).
@@ -41,7 +41,7 @@ class Value:
 
 @dataclass(frozen=True)
 class ArrayConstant:
-    """An array that is the same for all samples, such as a weight; by its name in `Draft.constants`."""
+    """An array that is the same for all samples, such as a weight; by its name in `Trace.constants`."""
 
     name: str
     shape: Shape
@@ -58,17 +58,17 @@ class Operation:
     operands: tuple[Operand, ...]
     out: Value
     numbers: Mapping[str, Any] = field(default_factory=dict)
-    of: str = ""  # the layer that drew it and its place, for messages
+    of: str = ""  # the layer that it belongs to and its place, for messages
 
 
-class Draft:
+class Trace:
     """The operations so far, in order, and the constants they read, in float32."""
 
     def __init__(self) -> None:
         self.operations: list[Operation] = []
         self.constants: dict[str, Array] = {}
         self.results: set[str] = set()  # names of values that are a node's result, not a step on the way to it
-        self.node = ""  # whose operations are being drawn
+        self.node = ""  # whose operations are being recorded
         self._of = ""
         self._count = 0  # of its operations so far
 
@@ -89,7 +89,7 @@ class Draft:
         return out
 
     def begin(self, node: str, of: str = "") -> None:
-        """From here on, what is drawn is this node's; `of` is what messages call it, by default its name."""
+        """From here on, what is recorded is this node's; `of` is what messages call it, by default its name."""
         self.node, self._count, self._of = node, 0, of
 
     def end(self, result: Value) -> Value:
@@ -125,6 +125,6 @@ def lacks(operation: Operation, form: str, why: str = "") -> UsageError:
     """The error of a format that cannot write an operation: which layer, where, and what to do."""
     return UsageError(
         f"{operation.of} cannot be exported as {form}: the format has no operation {operation.kind!r}"
-        f"{why}. Choose another --format, or let the layer's 'draw' make it from operations that every format has, "
-        "which cnntrain/ops/draft.py lists"
+        f"{why}. Choose another --format, or let the layer's 'trace' make it from operations that every format has, "
+        "which cnntrain/ops/trace.py lists"
     )
