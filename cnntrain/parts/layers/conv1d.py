@@ -13,7 +13,7 @@ from cnntrain.config.fields import Classes, NonNegativeInt, PositiveInt
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import make, register
 from cnntrain.ops.calls import Calls
-from cnntrain.ops.draft import Draft, Value
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Prepared, Workspace, example
 
 
@@ -69,9 +69,9 @@ class Conv1d(Prepared):
         """The adjoints of forward in weight, bias and x."""
         return _convolution(self).backward_calls(f)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
         """As conv2d's."""
-        return _convolution(self).draw(d, p, *xs)
+        return _convolution(self).trace(t, p, *xs)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -140,9 +140,9 @@ class Pool1d(Layer):
         """Write dx."""
         self._pool.backward(f)
 
-    def draw(self, d: Draft, p: Mapping[str, Array], *xs: Value) -> Value:
+    def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
         """As the layer of images."""
-        return self._pool.draw(d, p, *xs)
+        return self._pool.trace(t, p, *xs)
 
 
 @register("max_pool1d")
