@@ -50,7 +50,10 @@ LIBRARIES = {  # what a room may import that is neither Python's own nor ours; t
     "api": {NUMPY, "pandas"},
     "cli": {NUMPY, "PIL", "click", "tqdm"},
 }
-EXTRAS = {"cnntrain.parts.transforms.dense_sift": "cv2"}  # an optional library of one part
+EXTRAS = {  # an optional library of one part
+    "cnntrain.parts.transforms.dense_sift": "cv2",
+    "cnntrain.reading.sounds": "soundfile",
+}
 
 
 def room_of(module: str) -> str | None:

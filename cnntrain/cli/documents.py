@@ -96,7 +96,8 @@ DOCUMENTS = {  # what was asked -> its document
         {
             "checkpoint": "the file that was used",
             "weights": "which of its weights: averaged or trained",
-            "predictions": "for each file its path, and class and top (class, probability), or values and by_name",
+            "predictions": "for each file its path, and class and top (class, probability), or values and by_name; "
+            "with --every for each window, its start and end in seconds, too",
             "unreadable?": "path and reason of what could not be read",
         }
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,12 +18,26 @@ if TYPE_CHECKING:
     from cnntrain.core.display import Answer
 
 
+def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """A time ("0.5s", "200ms", or seconds without a unit) in seconds; a mistake is one of usage."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)(ms|s)?", value)
+    seconds = float(found[1]) / (1000 if found[2] == "ms" else 1) if found else 0.0
+    if not 0.001 <= seconds <= 86_400:
+        raise click.BadParameter(
+            f"expected a time such as 0.5s or 200ms, from 1 ms to a day, got {value!r}", ctx=ctx, param=param
+        )
+    return seconds
+
+
 @click.command(
     cls=Command,
     examples=[
         "cnntrain predict runs/quickstart/latest digit.png --top 3",
         "cnntrain predict runs/quickstart/latest photos/ more/*.jpg --csv > answers.csv",
         "cnntrain predict runs/cells/latest photos/ --draw answers/",
+        "cnntrain predict runs/words/latest meeting.wav --every 0.5s --labels > meeting.txt",
         "cnntrain predict runs/quickstart/latest photos/ -s data.source.max_pixels=50000000",
     ],
 )
@@ -47,6 +62,13 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Write what the network says of each picture as PNG files of its size, shown on the picture and by itself.",
 )
+@click.option(
+    "--every",
+    callback=_seconds,
+    metavar="TIME",
+    help="Answer along a long recording, one answer for every stretch of this time: 0.5s, 200ms.",
+)
+@click.option("--labels", "as_labels", is_flag=True, help="With --every: print a label track that Audacity imports.")
 @threads
 @as_json
 @debug
@@ -57,6 +79,8 @@ def command(
     sets: tuple[str, ...],
     threads: int | None,
     as_csv: bool,
+    every: float | None,
+    as_labels: bool,
     as_json: bool,
     folder: Path | None,
 ) -> None:
@@ -64,8 +88,9 @@ def command(
 
     Files are read and preprocessed as in training. A picture of another size than the network was trained on is
     resized, its proportions not kept; colour becomes grey or grey colour as the network needs. Light and dark must be
-    as in training: MNIST is white on black. Answers that are places in the picture can be shown on it: --draw. What
-    cannot be read is named at the end; the rest is answered.
+    as in training: MNIST is white on black. Answers that are places in the picture can be shown on it: --draw. With
+    --every, recordings of any length are answered along time, in windows as long as the sounds of training. What cannot
+    be read is named at the end; the rest is answered.
     """
     from cnntrain.api.model import Model
     from cnntrain.core.console import Console
@@ -73,8 +98,13 @@ def command(
     from cnntrain.reading.input_files import without_name
     from cnntrain.results.renderings import Folder
 
-    if as_csv and as_json:
-        raise UsageError("--csv and --json are two forms of the same. Choose one")
+    if as_csv + as_json + as_labels > 1:
+        raise UsageError("--csv, --json and --labels are forms of the same. Choose one")
+    if every is not None:
+        _along(checkpoint, paths, top, sets, threads, every, as_labels, as_csv, as_json)
+        return
+    if as_labels:
+        raise UsageError("--labels needs --every TIME: one answer for a whole file has no place in it")
     failures: list[tuple[str, str]] = []
     with Model(checkpoint, threads=threads, set=sets) as model:
         written = None if folder is None else Folder(folder, model.trained.network.task)
@@ -98,6 +128,41 @@ def command(
         raise DataError(unseen.refusal(failures, asked))
     if failures:
         Console("none").warn(unseen.refusal(failures, asked, "Skipped, as the config says"))
+
+
+def _along(
+    checkpoint: Path,
+    paths: Sequence[Path],
+    top: int,
+    sets: Sequence[str],
+    threads: int | None,
+    every: float,
+    as_labels: bool,
+    as_csv: bool,
+    as_json: bool,
+) -> None:
+    """Answer along time. Raises UsageError where that cannot be, DataError for a file that cannot be read."""
+    from cnntrain.api.model import Model
+    from cnntrain.core.errors import UsageError
+    from cnntrain.trained.along_time import along, labels
+
+    if as_labels and len(paths) > 1:
+        raise UsageError(f"--labels is the label track of one recording, got {len(paths)}. Name one")
+    for path in paths:
+        if path.is_dir():
+            raise UsageError(f"--every answers along recordings, {path} is a folder. Name files")
+    with Model(checkpoint, threads=threads, set=sets) as model:
+        windows = [window for path in paths for window in along(model.trained, path, every, top)]
+        document = {"checkpoint": str(model.path), "weights": model.trained.weights}
+    if as_labels:
+        terminal.out(labels(windows), end="")
+    elif as_json:
+        print_json(document | {"predictions": [window.document for window in windows]})
+    elif as_csv:
+        rows = [[one.path, one.start, one.end, *row] for one in windows for row in one.answer.rows]
+        terminal.out(csv_text.table([["path", "start", "end", *windows[0].answer.columns], *rows]), end="")
+    else:
+        show(pairs([(f"{printable(one.path)} {one.start:.2f}-{one.end:.2f} s", one.answer.text) for one in windows]))
 
 
 def _table(answers: Sequence[tuple[str, Answer]]) -> str:

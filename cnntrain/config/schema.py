@@ -62,7 +62,7 @@ class DataConfig:
     """Where samples come from, which of them validate, and what is done to them."""
 
     source: DatasetPart  # the data set
-    # a share of the training samples to validate on, or a data set of its own
+    # a share of the training samples to validate on (of its groups, if it has any), or a data set of its own
     val: Annotated[float, Range(0, 1, open_low=True, open_high=True)] | DatasetPart | None = None
     train_transforms: Transforms = ()  # what is done to a sample each time it is trained on, in this order
     eval_transforms: Transforms = ()  # what is done to a sample in validation, test and prediction, in this order

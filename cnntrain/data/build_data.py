@@ -15,7 +15,7 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.description import Description
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import Part
-from cnntrain.data.loader import Fitted, Loader, fit, split_validation
+from cnntrain.data.loader import Fitted, Loader, fit, split_groups, split_validation
 from cnntrain.parts.datasets.base import Dataset, Images, places_among
 from cnntrain.parts.losses.base import Loss, beside
 from cnntrain.parts.orders.base import Order
@@ -115,9 +115,14 @@ def _validation(
     val = experiment.data.val
     if isinstance(val, float):
         labels = asked.labels(train.targets, train.description)
-        _, indices = split_validation(
-            train.targets if labels is None else labels, val, experiment.seed, stratified=labels is not None
-        )
+        if train.kin:
+            _, indices = split_groups(train.kin, val, experiment.seed)
+        else:
+            _, indices = split_validation(
+                train.targets if labels is None else labels, val, experiment.seed, stratified=labels is not None
+            )
+        if train.kin and not len(indices):
+            raise problem(loaded, "data.val", f"all samples are of the one group {train.kin[0]!r}: none can validate")
         if not len(indices):
             raise problem(
                 loaded, "data.val", f"a share of {val:g} of {len(train)} samples is none: raise it, or leave val out"
@@ -127,6 +132,8 @@ def _validation(
         other = cast(Dataset, val)
         split = "val" if "val" in other.splits() else "train"
         images = _of_classes(load(loaded, other, split, reader, some=True), train, asked)
+        for name in sorted({*images.kin} & {*train.kin}):
+            raise DataError(f"{loaded.where('data.val')}: the group {name!r} trains, too. Validate on other groups")
     elif "val" in source.splits():
         images = load(loaded, source, "val", reader)
     else:

@@ -246,6 +246,25 @@ def split_validation(targets: Array, share: float, seed: int, stratified: bool) 
     return training, validation
 
 
+def split_groups(kin: Sequence[str], share: float, seed: int) -> tuple[Array, Array]:
+    """Indices (training, validation) of a seeded split that leaves every group whole, both ascending.
+
+    Groups are taken in random order, each if validation then comes nearer to the share; at least one, never all.
+    """
+    names, groups, counts = np.unique(kin, return_inverse=True, return_counts=True)
+    wanted, taken = share * len(groups), 0
+    chosen: list[int] = []
+    order = stream(seed, "split").permutation(len(names)).tolist()
+    for group in order:
+        if abs(taken + counts[group] - wanted) < abs(taken - wanted) and len(chosen) < len(names) - 1:
+            chosen.append(group)
+            taken += int(counts[group])
+    if not chosen and len(names) > 1:
+        chosen = [min(order, key=lambda group: counts[group])]
+    validates = np.isin(groups, chosen)
+    return np.flatnonzero(~validates), np.flatnonzero(validates)
+
+
 def times_before(values: Array) -> Array:
     """How many times each value of (n,) has come before its place: int64 (n,)."""
     order = np.argsort(values, kind="stable")

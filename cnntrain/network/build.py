@@ -24,6 +24,7 @@ from cnntrain.data.build_data import task, transforms
 from cnntrain.data.loader import output_shape
 from cnntrain.network.graph import Graph, Node, unmatched, weave
 from cnntrain.network.tally import Tally
+from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.initializers.base import Initializer
 from cnntrain.parts.losses.base import Loss, teacher_of
 from cnntrain.parts.metrics.base import Metric
@@ -79,6 +80,7 @@ def network(loaded: Loaded, description: Description) -> Network:
     if asked.follows:
         _check_followed(loaded, description.shape)
     _check_looking(loaded, asked, description)
+    _check_rates(loaded)
     try:
         graph = weave(layers(loaded), shapes["eval_transforms"], asked.outputs(description))
     except ValueError as error:
@@ -158,6 +160,22 @@ def _check_looking(loaded: Loaded, asked: Task, description: Description) -> Non
                     f"data.{name}.{index}",
                     f"{transform.name_in_config} goes by boxes around things, and the data has {description.target}: "
                     "remove it, or take random_resized_crop",
+                )
+
+
+def _check_rates(loaded: Loaded) -> None:
+    """Raise ConfigError at a transform of sounds that takes them for those of another rate than the source gives."""
+    data = loaded.experiment.data
+    given = {rate for one in cast(Dataset, data.source).origins() if (rate := getattr(one, "sample_rate", None))}
+    for name in ("train_transforms", "eval_transforms"):
+        for index, transform in enumerate(getattr(data, name)):
+            taken = getattr(transform, "sample_rate", None)
+            if taken is not None and given and given != {taken}:
+                listed = " and ".join(f"{rate:,}" for rate in sorted(given))
+                raise problem(
+                    loaded,
+                    f"data.{name}.{index}",
+                    f"{transform.name_in_config} has sample_rate {taken:,}, the sounds have {listed}: write the same",
                 )
 
 

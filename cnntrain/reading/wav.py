@@ -1,8 +1,8 @@
 """WAV files: where their samples lie and how they are coded, and a stretch of them as numbers in [-1, 1].
 
-Known are RIFF, RIFX (big-endian), RF64 and BW64 (EBU Tech 3306), holding PCM of 8, 16, 24 or 32 bits or floats of 32
-or 64, declared as such or as WAVE_FORMAT_EXTENSIBLE (Microsoft 2001). What was written into a pipe has no length;
-its samples then reach to the end of the file.
+Known are RIFF, RIFX (big-endian), RF64 and BW64 (EBU Tech 3306), holding PCM of 8, 16, 24 or 32 bits, floats of 32 or
+64, A-law or mu-law (ITU-T G.711), declared as such or as WAVE_FORMAT_EXTENSIBLE (Microsoft 2001). What was written into
+a pipe has no length; its samples then reach to the end of the file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cnntrain.core.arrays import Array
 from cnntrain.reading.input_files import opened
 
 _FORMS = {b"RIFF": "<", b"RIFX": ">", b"RF64": "<", b"BW64": "<"}
-_PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+_PCM, _FLOAT, _A_LAW, _MU_LAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 _SUBFORMAT = bytes.fromhex("000000001000800000aa00389b71")  # all of a GUID but the code it begins with
 _CODES = {2: "ADPCM of Microsoft", 6: "A-law", 7: "mu-law", 17: "ADPCM of IMA", 80: "MPEG", 85: "MP3", 255: "AAC"}
 _UNKNOWN_LENGTHS = range(0x7FFFF000, 0x100000000)  # what writers put where they could not know
@@ -34,7 +34,7 @@ class Sound(NamedTuple):
     samples: int  # of each channel, 1 or more
     channels: int
     width: int  # bytes of a sample of one channel
-    floats: bool
+    code: int  # one of _PCM, _FLOAT, _A_LAW and _MU_LAW
     order: str  # "<" or ">"
     start: int  # where the samples begin in the file
 
@@ -50,8 +50,10 @@ class Sound(NamedTuple):
         return mono
 
     def _amplitudes(self, data: bytes) -> Array:
-        """Bytes as float64 in [-1, 1): 8 bits are unsigned around 128, wider ones signed."""
-        if self.floats:
+        """Bytes as float64 in [-1, 1): PCM of 8 bits is unsigned around 128, wider ones are signed."""
+        if self.code in _COMPANDED:
+            return _COMPANDED[self.code][np.frombuffer(data, np.uint8)]
+        if self.code == _FLOAT:
             return np.clip(np.frombuffer(data, f"{self.order}f{self.width}").astype(np.float64), -1, 1)
         if self.width == 1:
             return (np.frombuffer(data, np.uint8) - 128.0) / 128
@@ -59,6 +61,30 @@ class Sound(NamedTuple):
         wide = np.zeros((len(stored), 4), np.uint8)
         wide[:, 4 - self.width :] = stored if self.order == "<" else stored[:, ::-1]  # the upper bytes: signs stay
         return wide.view("<i4")[:, 0] / 2.0**31
+
+
+def _a_law() -> Array:
+    """What the 256 bytes of A-law stand for (ITU-T G.711): 13 bits, of which the largest is 4032 / 4096.
+
+    Every second bit is inverted; then come the sign (1 is positive), three bits of exponent and four of mantissa.
+    """
+    stored = np.arange(256) ^ 0x55
+    exponent, mantissa = stored >> 4 & 7, stored & 15
+    steps = np.where(exponent > 0, (2 * mantissa + 33) << np.maximum(exponent - 1, 0), 2 * mantissa + 1)
+    amplitudes: Array = np.where(stored & 0x80, steps, -steps) / 4096.0
+    return amplitudes
+
+
+def _mu_law() -> Array:
+    """What the 256 bytes of mu-law stand for (ITU-T G.711): 14 bits, of which the largest is 8031 / 8192."""
+    stored = np.arange(256) ^ 0xFF
+    exponent, mantissa = stored >> 4 & 7, stored & 15
+    steps = ((2 * mantissa + 33) << exponent) - 33
+    amplitudes: Array = np.where(stored & 0x80, -steps, steps) / 8192.0
+    return amplitudes
+
+
+_COMPANDED = {_A_LAW: _a_law(), _MU_LAW: _mu_law()}
 
 
 def sound(path: Path) -> Sound:
@@ -123,7 +149,8 @@ def _found(chunks: _Chunks) -> Sound:
         inner, rest = chunks.format[24:40][:2], chunks.format[26:40]
         code = struct.unpack(chunks.order + "H", inner)[0] if rest == _SUBFORMAT else code
     width = (bits + 7) // 8
-    if not (code == _PCM and 1 <= width <= 4) and not (code == _FLOAT and bits in (32, 64)):
+    known = {_PCM: 1 <= width <= 4, _FLOAT: bits in (32, 64), _A_LAW: bits == 8, _MU_LAW: bits == 8}
+    if not known.get(code, False):
         if code == _PCM:
             raise ValueError(f"has samples of {bits} bits, expected 8, 16, 24 or 32. {_ADVICE}")
         what = f" ({_CODES[code]})" if code in _CODES else ""
@@ -143,7 +170,7 @@ def _found(chunks: _Chunks) -> Sound:
         raise ValueError(
             f"is cut short: it declares {count:,} samples and holds {max(there, 0) // frame:,}. Fetch or make it again"
         )
-    return Sound(rate, count, channels, width, code == _FLOAT, chunks.order, chunks.start)
+    return Sound(rate, count, channels, width, code, chunks.order, chunks.start)
 
 
 def _is_unknown(chunks: _Chunks, there: int) -> bool:

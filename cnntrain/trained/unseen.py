@@ -86,7 +86,7 @@ class Unseen:
         Comes in chunks of at most CHUNK; the names of rows say split and index. What cannot be read is left out, and
         added to `failures` as its path and the message that names it.
         """
-        reader = self._reader()
+        reader = self.reader
         files: list[Sample] = []
         for path in paths:
             try:
@@ -108,19 +108,19 @@ class Unseen:
     @property
     def fit(self) -> Fit:
         """How a picture is brought to the network's size."""
-        reader = self._reader()
+        reader = self.reader
         return reader.fit if isinstance(reader, PictureFields) else "stretch"
 
     def original(self, path: Path) -> Array | None:
         """The pixels of a picture file at its own size, uint8 (h, w, 3); None for what is no picture file."""
-        reader = self._reader()
+        reader = self.reader
         if not isinstance(reader, PictureFields) or path.suffix.lower() not in SUFFIXES or not path.is_file():
             return None
         return decode(path, None, 3, reader.max_pixels).pixels
 
     def size(self, path: Path) -> tuple[int, int] | None:
         """The size (height, width) of a picture file; None for what is no picture file."""
-        if not isinstance(self._reader(), PictureFields) or path.suffix.lower() not in SUFFIXES or not path.is_file():
+        if not isinstance(self.reader, PictureFields) or path.suffix.lower() not in SUFFIXES or not path.is_file():
             return None
         head = header(path)
         return head and (head.height, head.width)
@@ -128,7 +128,7 @@ class Unseen:
     @property
     def takes_pictures(self) -> bool:
         """Whether the files it reads are pictures."""
-        return isinstance(self._reader(), PictureFields)
+        return isinstance(self.reader, PictureFields)
 
     @property
     def skips(self) -> bool:
@@ -137,7 +137,7 @@ class Unseen:
 
     def refusal(self, failures: Sequence[tuple[str, str]], asked: int, advice: str = "") -> str:
         """What to say of those of `asked` samples that cannot be read, and the advice, or else a usual one."""
-        first, noun = failures[0][1], self._reader().noun
+        first, noun = failures[0][1], self.reader.noun
         if asked == 1 and not first.startswith(f"{failures[0][0]}: "):
             return first
         count = f"{len(failures):,} of {asked:,} {noun}" if asked > 1 else f"the {noun.removesuffix('s')}"
@@ -153,7 +153,8 @@ class Unseen:
             chosen = np.arange(start, min(start + CHUNK, len(pixels)))
             yield [f"{path}:{split}[{index}]" for index in chosen], pixels[chosen]
 
-    def _reader(self) -> ClassFolders:
+    @property
+    def reader(self) -> ClassFolders:
         """What reads files: the source of training, or one of images where its samples are not files of their own."""
         own = self.trained_on.origins()[0]
         if isinstance(own, ClassFolders):

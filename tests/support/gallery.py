@@ -152,7 +152,8 @@ def fresh() -> bool:
 
 
 def _names() -> list[str]:
-    return list(registry.parts("transforms"))
+    """The transforms of pictures."""
+    return [name for name, part in registry.parts("transforms").items() if not getattr(part, "of_sounds", False)]
 
 
 def _place(number: int) -> tuple[int, int]:

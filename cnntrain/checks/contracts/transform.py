@@ -17,7 +17,11 @@ from cnntrain.parts.transforms.base import Transform
 SHAPE = (8, 12, 3)
 SHAPES = {"to_rgb": (8, 12, 1)}  # of the images a transform does something to, where color ones are left alone
 TONED = {"rand_augment", "trivial_augment_wide"}  # that change brightness, too: their moves have a test of their own
-BEYOND = {"normalize", "scale", "haar", "lcn", "zca_whiten"}  # whose results are not pixels in [0, 1]
+SOUND = (1, 400, 1)
+BEYOND = {
+    *("normalize", "scale", "haar", "lcn", "zca_whiten"),
+    *("gain", "speed", "log_mel", "mfcc", "power_spectrogram"),
+}  # whose results are not pixels in [0, 1]
 
 
 def photos(n: int = 20, dtype: Any = np.float32, shape: tuple[int, ...] = SHAPE) -> Array:
@@ -43,7 +47,8 @@ def dtypes(transform: Transform) -> list[Any]:
 
 def suited(transform: Transform, dtype: Any = np.float32) -> Array:
     """Images the transform takes."""
-    return photos(dtype=dtype, shape=SHAPES.get(transform.name_in_config, SHAPE))
+    usual = SOUND if transform.of_sounds else SHAPE
+    return photos(dtype=dtype, shape=SHAPES.get(transform.name_in_config, usual))
 
 
 def gives_the_declared_shape_and_the_type_it_got(transform: Transform) -> None:

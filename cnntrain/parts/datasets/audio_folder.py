@@ -1,55 +1,65 @@
-"""A folder of sounds: one folder for each class, and WAV files in it; each becomes a log-mel spectrogram.
+"""A folder of sounds: one folder for each class, and recordings in it; each becomes a waveform or a spectrogram.
 
 A spectrogram is an image, one row for a band of frequencies (the lowest first), one column for a moment, so that
-the layers that see pictures also hear.
+the layers that see pictures also hear. A waveform is an image of one row, whose columns are moments.
 """
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 
 from cnntrain.config.fields import Range
 from cnntrain.core.arrays import Array
-from cnntrain.core.errors import DataError
+from cnntrain.core.errors import DataError, StorageError
 from cnntrain.core.registry import register
+from cnntrain.ops.spectra import has_empty_band, mel_filters
 from cnntrain.parts.datasets.base import ClassFolders
 from cnntrain.reading.decoded import Content, Recipe, Sample
-from cnntrain.reading.input_files import reading
-from cnntrain.reading.wav import sound
+from cnntrain.reading.sounds import SUFFIXES, Recording, library_version, recording
 
 _FLOOR = 80.0  # decibels below full scale that count as silence
 _LONGEST = 10.0  # seconds that a proposal takes of a sound
+_SLOWEST, _FASTEST = 1_000, 384_000  # samples a second
+_AT_A_TIME = 2**21  # samples of a long recording that are heard at a time
 _MAX_SAMPLES = 2**24  # of one sound: 17 minutes at 16 kHz
 
 
 @register("audio_folder")
 @dataclass(frozen=True)
 class AudioFolder(ClassFolders):
-    """Sounds in class folders, laid out like the pictures of image_folder: WAV files in `root/train/CLASS/...`.
+    """Sounds in class folders, laid out like the pictures of image_folder: files in `root/train/CLASS/...`.
 
-    Read are PCM of 8, 16, 24 or 32 bits and floats of 32 or 64, in RIFF, RIFX, RF64 and BW64.
-    Every file must have the rate `sample_rate` (Hz): nothing is resampled. Several channels are averaged. A sound
-    longer than `duration` (seconds) is cut to its middle, a shorter one gets silence on both sides.
+    Read are WAV files (RIFF, RIFX, RF64, BW64) of PCM of 8, 16, 24 or 32 bits, floats of 32 or 64, A-law and mu-law;
+    and .flac, .ogg, .oga, .opus, .mp3, .aif and .aiff with the extra `audio` (soundfile). Sounds of another rate than
+    `sample_rate` (Hz) are resampled (reading/resampling.py). Several channels are averaged. A sound longer than
+    `duration` (seconds) is cut to its middle, a shorter one gets silence on both sides. `label`, `split` and `group`
+    are those of image_folder.
 
-    A sample is a float32 image (bands, frames, 1): Hann windows of `window` seconds every `hop` seconds, their power
-    spectra summed by `bands` triangular filters evenly spaced on the mel scale from 0 Hz to half the sample rate,
-    mel = 2595 log10(1 + f / 700) (O'Shaughnessy 1987, as in HTK), in decibels: 0 stands for -80 dB or less, 1 for a
-    sine of full scale.
+    With `features: waveform` a sample is the sound itself, a float32 image (1, samples, 1) in [-1, 1] for conv1d, or
+    for transforms that make a spectrogram of it at every epoch (log_mel, mfcc, power_spectrogram) and change it before
+    (time_shift, gain, speed, noise_from).
+
+    With `features: log_mel` it is a float32 image (bands, frames, 1): Hann windows of `window` seconds every `hop`
+    seconds, their power spectra summed by `bands` triangular filters evenly spaced on the mel scale from 0 Hz to half
+    the sample rate, mel = 2595 log10(1 + f / 700) (O'Shaughnessy 1987, as in HTK), in decibels: 0 stands for -80 dB or
+    less, 1 for a sine of full scale.
     """
 
-    suffixes: ClassVar[frozenset[str]] = frozenset([".wav"])
+    suffixes: ClassVar[frozenset[str]] = SUFFIXES
     noun: ClassVar[str] = "sounds"
 
-    # rate that every file must have, in Hz; nothing is resampled
-    sample_rate: Annotated[int, Range(1000, 384_000)] = 16_000
+    # rate of the samples, in Hz; sounds of another rate are resampled
+    sample_rate: Annotated[int, Range(_SLOWEST, _FASTEST)] = 16_000
     # length of a sample in seconds; longer sounds are cut to their middle, shorter ones padded with silence
     duration: Annotated[float, Range(0, 600, open_low=True)] = 1.0
+    # what a sample is: the spectrogram that bands, window and hop describe, or the sound itself
+    features: Literal["log_mel", "waveform"] = "log_mel"
     bands: Annotated[int, Range(1, 512)] = 40  # bands of the mel scale, which are the rows of the image
     window: Annotated[float, Range(0, 1, open_low=True)] = 0.025  # length of a window in seconds
     hop: Annotated[float, Range(0, 1, open_low=True)] = 0.01  # distance between windows in seconds
@@ -59,12 +69,16 @@ class AudioFolder(ClassFolders):
         heads = [head for path in self.sample_of_files() if (head := _head(path))]
         if not heads:
             return self  # nothing there can be read: loading it will say so
-        rate = Counter(rate for rate, _ in heads).most_common(1)[0][0]
-        seconds = float(np.quantile([count / rate for rate, count in heads], 0.9, method="higher"))
+        usual = Counter(head.rate for head in heads).most_common(1)[0][0]
+        rate = min(max(usual, _SLOWEST), _FASTEST)
+        seconds = float(np.quantile([head.seconds for head in heads], 0.9, method="higher"))
         return replace(self, sample_rate=rate, duration=round(min(max(seconds, self.window), _LONGEST), 2))
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.features == "waveform":
+            self._check_waveform()
+            return
         if self._samples_in(self.window) < 2 or self._samples_in(self.hop) < 1:
             raise ValueError(f"window and hop must be longer than a sample, got {self.window:g} and {self.hop:g} s")
         if not self._samples_in(self.window) <= self._samples_in(self.duration) <= _MAX_SAMPLES:
@@ -77,6 +91,16 @@ class AudioFolder(ClassFolders):
                 f"bands must be fewer for a window of {self.window:g} s: some of {self.bands} would hold no frequency"
             )
 
+    def _check_waveform(self) -> None:
+        """Raise ValueError for a length that is none, or for settings of a spectrogram, which would do nothing."""
+        if not 1 <= self._samples_in(self.duration) <= _MAX_SAMPLES:
+            raise ValueError(
+                f"duration must be from one sample to {_MAX_SAMPLES / self.sample_rate:g} s, got {self.duration:g}"
+            )
+        for name in ("bands", "window", "hop"):
+            if getattr(self, name) != getattr(type(self), name):
+                raise ValueError(f"{name} is of 'features: log_mel': with waveform, set it in the transform log_mel")
+
     def _samples_in(self, seconds: float) -> int:
         return round(seconds * self.sample_rate)
 
@@ -85,20 +109,46 @@ class AudioFolder(ClassFolders):
         return int(1 << (self._samples_in(self.window) - 1).bit_length())
 
     def _recipe(self) -> Recipe:
-        filters = mel_filters(self.bands, self._spectrum(), self.sample_rate)
-        length = self._samples_in(self.duration)
-
         def decode(sample: Sample) -> Content:
-            heard = read_wave(sample[0], self.sample_rate, length)
-            return Content(self._spectrogram(heard, filters).astype(np.float32)[..., None])
+            length = self._samples_in(self.duration)
+            return Content(self._shown(recording(sample[0]).middle(self.sample_rate, length)))
 
-        settings = {"what": "sound", "wav": 2, **vars(self), "root": None, "numpy": np.__version__}
-        return Recipe(decode, settings, self.noun)
+        names = ("sample_rate", "duration", "features", "bands", "window", "hop")
+        settings = {name: getattr(self, name) for name in names}
+        versions = {"sound": 3, "numpy": np.__version__, "soundfile": library_version()}
+        return Recipe(decode, {"what": "sound", **settings, **versions}, self.noun)
+
+    def windows(self, path: Path, every: float) -> Iterator[tuple[Array, Array]]:
+        """Samples along a recording, `duration` long, one every so many seconds: chunks of starts (n,) and samples.
+
+        The first begins with the recording; the last reaches its end, silence behind it. Raises DataError.
+        """
+        whole, size, step = recording(path), self._samples_in(self.duration), max(1, self._samples_in(every))
+        count = 1 + max(0, -(-(whole.length(self.sample_rate) - size) // step))
+        chunk = max(1, (_AT_A_TIME - size) // step)
+        for first in range(0, count, chunk):
+            n = min(chunk, count - first)
+            heard = whole.heard(self.sample_rate, first * step, (n - 1) * step + size)
+            places = np.arange(n) * step
+            samples = np.stack([self._shown(heard[place : place + size]) for place in places.tolist()])
+            yield (first * step + places) / self.sample_rate, samples
+
+    def heard(self, path: str, longest: float) -> tuple[Array, int]:
+        """The sound of a sample (t,), in [-1, 1], at most so many seconds of its middle, and its rate."""
+        count = min(self._samples_in(self.duration), self._samples_in(longest))
+        return recording(Path(path)).middle(self.sample_rate, count), self.sample_rate
 
     def extent(self, path: Path) -> tuple[int, ...] | None:
         """The number of sound samples."""
         head = _head(path)
-        return head and head[1:]
+        return None if head is None else (head.samples,)
+
+    def _shown(self, heard: Array) -> Array:
+        """A sound in [-1, 1] as a sample: float32 (bands, frames, 1), or (1, samples, 1)."""
+        if self.features == "waveform":
+            return heard.astype(np.float32)[None, :, None]
+        filters = mel_filters(self.bands, self._spectrum(), self.sample_rate)
+        return self._spectrogram(heard, filters).astype(np.float32)[..., None]
 
     def _spectrogram(self, heard: Array, filters: Array) -> Array:
         """The image (bands, frames) of a sound in [-1, 1]."""
@@ -112,54 +162,9 @@ class AudioFolder(ClassFolders):
         return image
 
 
-def _head(path: Path) -> tuple[int, int] | None:
-    """Rate and number of samples of a WAV file as its header has them; None where it cannot be read."""
+def _head(path: Path) -> Recording | None:
+    """What a file says of itself; None where it cannot be read."""
     try:
-        found = sound(path)
-    except (OSError, ValueError):  # whoever decodes it will say what is wrong
+        return recording(path)
+    except (DataError, StorageError):  # whoever decodes it will say what is wrong
         return None
-    return found.rate, found.samples
-
-
-@functools.cache
-def mel_filters(bands: int, size: int, sample_rate: int) -> Array:
-    """Triangular filters, (size // 2 + 1, bands), whose corners are evenly spaced in mel and whose peaks are 1."""
-    corners = _corners(bands, sample_rate)
-    frequencies = np.arange(size // 2 + 1)[:, None] * (sample_rate / size)
-    rising = (frequencies - corners[:-2]) / (corners[1:-1] - corners[:-2])
-    falling = (corners[2:] - frequencies) / (corners[2:] - corners[1:-1])
-    filters: Array = np.maximum(np.minimum(rising, falling), 0)
-    return filters
-
-
-def has_empty_band(bands: int, size: int, sample_rate: int) -> bool:
-    """Whether some filter would hold no frequency, without the memory that the filters take."""
-    corners, spacing = _corners(bands, sample_rate), sample_rate / size
-    first = (np.floor(corners[:-2] / spacing) + 1) * spacing  # the frequency after a filter's lower corner
-    return bool((first >= corners[2:]).any())
-
-
-def _corners(bands: int, sample_rate: int) -> Array:
-    """Frequencies in hertz, evenly spaced in mel, (bands + 2,): filter i rises from corner i and falls to i + 2."""
-    top = 2595 * np.log10(1 + sample_rate / 2 / 700)
-    corners: Array = 700 * (10 ** (np.linspace(0, top, bands + 2) / 2595) - 1)
-    return corners
-
-
-def read_wave(path: Path, sample_rate: int, length: int) -> Array:
-    """The middle `length` samples of a WAV file in [-1, 1], silence around a shorter one. Raises DataError."""
-    with reading(path):
-        try:
-            found = sound(path)
-        except ValueError as error:
-            raise DataError(f"{path} {error}") from error
-        if found.rate != sample_rate:
-            raise DataError(
-                f"{path} has {found.rate:,} samples a second, expected {sample_rate:,} as 'sample_rate' says"
-            )
-        kept = min(found.samples, length)
-        mono = found.stretch(path, (found.samples - kept) // 2, kept)
-    if not np.isfinite(mono).all():
-        raise DataError(f"{path} holds NaN or an infinity, expected numbers from -1 to 1. Make it again")
-    before = (length - kept) // 2
-    return np.pad(mono, (before, length - kept - before))

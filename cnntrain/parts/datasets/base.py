@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeGuard, cast
@@ -33,6 +33,7 @@ from cnntrain.reading.folders import (
     subfolders,
 )
 from cnntrain.reading.input_files import on_disk
+from cnntrain.reading.name_patterns import NamePattern, shown
 from cnntrain.reading.pictures import LARGEST, MAX_PIXELS, VERSIONS, Fit, are_mixed, common_size, decode, fitted, header
 from cnntrain.reading.reader import ALONE, Reader
 from cnntrain.reading.stored import Stored
@@ -94,6 +95,7 @@ class Images:
     skipped   files that were left out because they cannot be read, each with the reason
     target    what targets are (Description.target), where that is neither labels nor values
     names     the file of each sample, where samples are files of their own; else empty
+    kin       the group of each sample ("george"), of which none may stand on both sides of a split; empty without such
     """
 
     pixels: Pixels
@@ -102,6 +104,7 @@ class Images:
     skipped: tuple[str, ...] = ()
     target: str = ""
     names: tuple[str, ...] = ()
+    kin: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -128,8 +131,8 @@ class Images:
     def take(self, indices: Array) -> Images:
         """The samples at these indices: copied where they are in memory."""
         pixels = self.pixels[indices] if _in_memory(self.pixels) else Rows([self.pixels], indices)
-        names = tuple(self.names[index] for index in indices.tolist()) if self.names else ()
-        return replace(self, pixels=pixels, targets=self.targets[indices], names=names)
+        names, kin = (tuple(each[i] for i in indices.tolist()) if each else () for each in (self.names, self.kin))
+        return replace(self, pixels=pixels, targets=self.targets[indices], names=names, kin=kin)
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,13 @@ class Dataset(Part):
         """The size of what a file holds, according to its header; None where that is not known."""
         return None
 
+    def windows(self, path: Path, every: float) -> Iterator[tuple[Array, Array]] | None:
+        """Samples along what a file holds, for files that last: their starts in seconds (n,), and they, in chunks.
+
+        None where files do not last.
+        """
+        return None
+
     def left_out(self, split: str) -> Counter[str]:
         """How many files that lie among those of a split are not read for their names, by suffix in lower case."""
         return Counter()
@@ -216,6 +226,24 @@ class Dataset(Part):
 
 
 @dataclass(frozen=True)
+class SplitNames:
+    """Which files validate and test, where no folder says so: those in whose name the regular expression is found."""
+
+    val: str | None = None  # of the files to validate on
+    test: str | None = None  # of the files to test on
+
+    def __post_init__(self) -> None:
+        if not self.patterns:
+            raise ValueError("split needs 'val', 'test' or both: regular expressions for the names of their files")
+
+    @property
+    def patterns(self) -> dict[str, NamePattern]:
+        """Split -> its pattern."""
+        given = {"val": self.val, "test": self.test}
+        return {split: NamePattern(f"split.{split}", text, 0) for split, text in given.items() if text is not None}
+
+
+@dataclass(frozen=True)
 class ClassFolders(Dataset):
     """Base of the datasets that are a folder of files for each class, as ImageFolder describes it."""
 
@@ -223,6 +251,29 @@ class ClassFolders(Dataset):
     noun: ClassVar[str]  # what the files are called in messages
 
     root: str  # the folder
+    # regular expression whose one group is the class, in a file's name: "^(\\d)_"; by default the folder names it
+    label: str | None = None
+    # regular expressions for the names of the files that validate and test; by default folders say so
+    split: SplitNames | None = None
+    # regular expression whose one group says, in a file's name, with which others it belongs: a speaker, a scene
+    group: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for pattern in (self._label, self._group):
+            assert pattern is None or pattern.text  # which its making has checked
+
+    @property
+    def _label(self) -> NamePattern | None:
+        return None if self.label is None else NamePattern("label", self.label)
+
+    @property
+    def _group(self) -> NamePattern | None:
+        return None if self.group is None else NamePattern("group", self.group)
+
+    def called(self, sample: Sample) -> str:
+        """The name of a sample, in which `label`, `split` and `group` are looked for: its file's, in Unicode's NFC."""
+        return class_name(sample[0].name)
 
     @classmethod
     def at(cls, path: Path) -> Self | None:
@@ -244,7 +295,7 @@ class ClassFolders(Dataset):
         return list(paths[:: -(-len(paths) // _LOOKED_AT)])
 
     def splits(self) -> tuple[str, ...]:
-        """Those of train, val and test that have a folder; train where root holds the class folders itself."""
+        """Those of train, val and test that have a folder, or a pattern; train where there is neither."""
         return tuple(self._split_folders())
 
     def files(self, split: str) -> tuple[Path, ...]:
@@ -282,19 +333,58 @@ class ClassFolders(Dataset):
                 f"{self._split_folders()[split] / unknown[0]}: class {unknown[0]!r} is not among the {len(names)} "
                 f"classes of train ({_listed(names)}). Rename it, or add it to train"
             )
+        kin = self._kin(split, found)
         place = {name: label for label, name in enumerate(names)}
         labels = np.array([place[name] for name, samples in found.items() for _ in samples], np.int64)
         files = [sample for samples in found.values() for sample in samples]
         read = decoded(files, self._recipe(), reader)
         if split == "train":
             check_none_is_empty(labels[read.kept], names, self._split_folders()["train"], read)
-        return Images(read.values, labels[read.kept], names, read.skipped, names=read.names(files))
+        kept = tuple(kin[index] for index in read.kept.tolist()) if kin else ()
+        return Images(read.values, labels[read.kept], names, read.skipped, names=read.names(files), kin=kept)
+
+    def _kin(self, split: str, found: Mapping[str, Sequence[Sample]]) -> list[str]:
+        """The group of each sample of a split; empty without `group`. Raises DataError where two splits share one."""
+        if self._group is None:
+            return []
+        kin = {split: self._groups_in(found)}
+        for other in self._split_folders():
+            if other == split:
+                continue
+            kin[other] = self._groups_in(self._classes(other))
+            for name in sorted({*kin[split]} & {*kin[other]}):
+                raise DataError(
+                    f"{Path(self.root).absolute()}: the group {name!r} stands in {split} ({kin[split].count(name):,} "
+                    f"{self.noun}) and in {other} ({kin[other].count(name):,}), expected each group in one split. Mend "
+                    "'group' or the splits, or leave 'group' out"
+                )
+        return kin[split]
+
+    def _groups_in(self, found: Mapping[str, Sequence[Sample]]) -> list[str]:
+        return self._read(cast(NamePattern, self._group), [one for samples in found.values() for one in samples])
+
+    def _read(self, pattern: NamePattern, samples: Sequence[Sample]) -> list[str]:
+        """What a pattern finds in each sample's name. Raises DataError where that is not one thing."""
+        try:
+            return pattern.read(map(self.called, samples))
+        except ValueError as error:
+            raise DataError(f"{Path(self.root).absolute()}: {error}") from error
 
     def _split_folders(self) -> dict[str, Path]:
-        """Split -> its folder. Raises DataError where folders are named almost like a split."""
+        """Split -> its folder, the root of all where patterns tell them apart.
+
+        Raises DataError where folders are named almost like a split.
+        """
         root = on_disk(self.root, self._advice(), folder=True)
         names = subfolders(root)
         folders = {split: root / split for split in SPLITS if split in names}
+        if self.split is not None:
+            if folders:
+                raise DataError(
+                    f"{root} has the folders {', '.join(folders)}, and 'split' tells splits apart by names: expected "
+                    "one of them. Leave 'split' out, or move the files into one folder"
+                )
+            return {split: root for split in SPLITS if split == "train" or split in self.split.patterns}
         wrong = mistaken(names)
         if folders and wrong:
             name, split = next(iter(wrong.items()))
@@ -322,7 +412,7 @@ class ClassFolders(Dataset):
                 f"{folders[split]}: {count:,} files are left out for their names: {listed(unread)}. Read are {known}: "
                 "convert the others, or move them away"
             )
-        if split != "train":
+        if split != "train" or self.label is not None:
             return
         if folders["train"].name == "train":
             root = folders["train"].parent
@@ -354,8 +444,51 @@ class ClassFolders(Dataset):
         folders = self._split_folders()
         if split not in folders:
             raise DataError(f"{Path(self.root).absolute()} has no folder {split!r}, found {', '.join(folders)}. Add it")
-        folder = folders[split]
+        classes = self._all_classes(folders[split], others)
+        chosen = classes if self.split is None else self._chosen(classes, split, self.split.patterns)
+        return chosen, others
+
+    def _chosen(
+        self, classes: Mapping[str, Sequence[Sample]], split: str, patterns: Mapping[str, NamePattern]
+    ) -> dict[str, list[Sample]]:
+        """The samples whose names say that they are of a split; those that say nothing are for training.
+
+        Raises DataError for a name that says two things, and for a split of which no name says that it is of it.
+        """
+        root, counts = Path(self.root).absolute(), Counter[str]()
+        chosen: dict[str, list[Sample]] = {}
+        for name, samples in classes.items():
+            for sample in samples:
+                called = self.called(sample)
+                try:
+                    meant = [split for split, pattern in patterns.items() if pattern.find(called)] or ["train"]
+                except ValueError as error:
+                    raise DataError(f"{root}: {error}") from error
+                if len(meant) > 1:
+                    raise DataError(f"{root}: split.val and split.test are both found in {called!r}. Mend one of them")
+                counts[meant[0]] += 1
+                if meant[0] == split:
+                    chosen.setdefault(name, []).append(sample)
+        for key in ("train", *patterns):
+            if not counts[key]:
+                names = shown([self.called(sample) for samples in classes.values() for sample in samples])
+                found = f"split.{key} {patterns[key].text!r} is found in" if key in patterns else "split leaves"
+                raise DataError(f"{root}: {found} none of {counts.total():,} names, such as {names}. Mend the pattern")
+        return chosen
+
+    def _all_classes(self, folder: Path, others: Counter[str] | None) -> dict[str, list[Sample]]:
+        """Class name -> all its samples in a folder, whichever split they are of."""
         classes: dict[str, list[Sample]] = {}
+        if self._label is not None:
+            samples = self.samples_in(folder, others)
+            if not samples:
+                raise DataError(
+                    f"{folder} holds no {self.noun}, expected files named {', '.join(sorted(self.suffixes))}. "
+                    "Set root to the folder that holds them"
+                )
+            for name, sample in zip(self._read(self._label, samples), samples, strict=True):
+                classes.setdefault(name, []).append(sample)
+            return dict(sorted(classes.items()))
         for name in sorted(subfolders(folder), key=class_name):
             classes.setdefault(class_name(name), []).extend(self.samples_in(folder / name, others))
         for name, samples in classes.items():
@@ -364,11 +497,19 @@ class ClassFolders(Dataset):
                     f"{folder / name} holds no {self.noun}, expected files named "
                     f"{', '.join(sorted(self.suffixes))}. Add {self.noun}, or remove the folder"
                 )
-        return classes, others
+        return classes
 
     def _require_classes(self) -> None:
         """Raise DataError for fewer than two classes."""
         folder = self._split_folders()["train"]
+        if self._label is not None:
+            classes = [*self._classes("train")]
+            if len(classes) < 2:
+                raise DataError(
+                    f"{folder}: label {self.label!r} finds the one class {classes[0]!r}, expected 2 or more. Mend the "
+                    "pattern"
+                )
+            return
         names = subfolders(folder)
         if len({class_name(name) for name in names}) > 1:
             return

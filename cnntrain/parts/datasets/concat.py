@@ -70,7 +70,8 @@ class Concat(Dataset):
         skipped = tuple(reason for images in read for reason in images.skipped)
         names = tuple(name for images in read for name in images.names) if all(images.names for images in read) else ()
         targets = stacked([images.targets for images in read])
-        return Images(pixels, targets, read[0].classes, skipped, read[0].target, names)
+        kin = tuple(name for images in read for name in images.kin) if all(images.kin for images in read) else ()
+        return Images(pixels, targets, read[0].classes, skipped, read[0].target, names, kin)
 
     def _sources(self) -> tuple[Dataset, ...]:
         return cast(tuple[Dataset, ...], self.sources)

@@ -16,7 +16,7 @@ from cnntrain.core.errors import DataError
 from cnntrain.core.registry import register
 from cnntrain.parts.datasets.base import ClassFolders, PictureFields
 from cnntrain.reading.decoded import Content, Recipe, Sample
-from cnntrain.reading.folders import files_below
+from cnntrain.reading.folders import class_name, files_below
 from cnntrain.reading.pictures import MOVING, SUFFIXES, decode, decode_clip, evenly
 
 
@@ -58,6 +58,11 @@ class FramesFolder(PictureFields, ClassFolders):
             elif others is not None:  # one still picture is no clip
                 others[path.suffix.lower()] += 1
         return [tuple(sorted(clips[clip], key=_natural)) for clip in sorted(clips)]
+
+    def called(self, sample: Sample) -> str:
+        """The name of the clip: of its folder, or of its one moving file."""
+        first = sample[0]
+        return class_name(first.name if len(sample) == 1 and first.suffix.lower() in MOVING else first.parent.name)
 
     def _recipe(self) -> Recipe:
         picture = self.picture_recipe()

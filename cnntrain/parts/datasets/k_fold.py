@@ -12,6 +12,7 @@ from cnntrain.config.fields import Kind, NonNegativeInt, Range, Seed
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import Description
 from cnntrain.core.errors import DataError
+from cnntrain.core.random import stream
 from cnntrain.core.registry import Part, register
 from cnntrain.parts.datasets.base import Dataset, Images, shuffled
 from cnntrain.reading.reader import ALONE, Reader
@@ -23,9 +24,10 @@ class KFold(Dataset):
     """Fold number `fold` (from 0) of `folds` as the split val, the other training samples as train.
 
     The folds of one seed are disjoint, cover every training sample, and differ by at most one sample in all and in
-    each class (stratified; Kohavi 1995, "A Study of Cross-Validation and Bootstrap"). A test split of the source is
-    passed on; one with a validation split of its own is refused, because it would go unused. Run it once for each
-    fold: `--set data.source.fold=1`.
+    each class (stratified; Kohavi 1995, "A Study of Cross-Validation and Bootstrap"). Where the source has groups
+    (`group`), these are dealt out whole instead, the largest first, each to the smallest fold. A test split of the
+    source is passed on; one with a validation split of its own is refused, because it would go unused. Run it once for
+    each fold: `--set data.source.fold=1`.
     """
 
     source: Annotated[Part, Kind("datasets")]  # the data set to split
@@ -77,7 +79,24 @@ class KFold(Dataset):
 
     def _folds(self, images: Images) -> Array:
         """The fold of each sample: dealt out like cards, class after class, without starting over at a new class."""
+        if images.kin:
+            return self._folds_of_groups(images.kin)
         order = np.concatenate([*(indices for _, indices in shuffled(images, self.seed, "k_fold"))])
         folds = np.empty(len(order), np.int64)
         folds[order] = np.arange(len(order)) % self.folds
         return folds
+
+    def _folds_of_groups(self, kin: tuple[str, ...]) -> Array:
+        """The fold of each sample, that of its group; among groups of one size the order is random."""
+        names, groups, counts = np.unique(kin, return_inverse=True, return_counts=True)
+        if len(names) < self.folds:
+            raise DataError(
+                f"k_fold: the source has {len(names):,} groups ({', '.join(names.tolist()[:8])}), expected at least "
+                f"one for each of {self.folds} folds. Lower folds"
+            )
+        shuffled_groups = stream(self.seed, "k_fold").permutation(len(names))
+        sizes, fold_of = np.zeros(self.folds, np.int64), np.empty(len(names), np.int64)
+        for group in shuffled_groups[np.argsort(-counts[shuffled_groups], kind="stable")].tolist():
+            fold_of[group] = sizes.argmin()
+            sizes[fold_of[group]] += counts[group]
+        return fold_of[groups]

@@ -31,6 +31,7 @@ class Transform(Part):
     moves_pixels_only: ClassVar[bool] = False
     random: ClassVar[bool] = False  # uses its draws; not allowed among eval_transforms
     displaces: ClassVar[bool] = False  # moves what an image shows, each time elsewhere
+    of_sounds: ClassVar[bool] = False  # takes sounds (1, samples, channels) alone
     looks: ClassVar[bool] = False  # goes by where things are in the picture: see `looking`
     on: ClassVar[Literal["image", "pair", "tiles"]] = "image"  # what it changes; of a pair see Mixing, of tiles Joining
     earlier: ClassVar[int] = 0  # samples before each one in the batch that it is made of, too
@@ -202,3 +203,12 @@ def erase(images: Array, top: Array, bottom: Array, left: Array, right: Array) -
     for image, (first, last, start, stop) in zip(images, edges, strict=True):  # a mask over all images is slower
         image[first:last, start:stop] = 0
     return images
+
+
+def check_sound(shape: Shape) -> None:
+    """Raise ValueError unless a sample is a sound: one row, whose columns are moments."""
+    if shape[0] != 1:
+        raise ValueError(
+            f"needs sounds of shape (1, samples, channels), got {shape}: put it before what makes an image of a sound, "
+            "and let the source give sounds (features: waveform)"
+        )

@@ -8,6 +8,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.display import Gallery, to_bytes
+from cnntrain.results.report import sounds
 from cnntrain.results.report.charts import Chart
 from cnntrain.results.report.html import Markup, element
 from cnntrain.results.report.judged import Judged
@@ -33,10 +34,14 @@ def markup(shown: Gallery, judged: Judged) -> Markup:
     if not len(shown.positions):
         return element("p", shown.nothing) if shown.nothing else Markup()
     side = _SHOWN if judged.trained.network.task.renders else SIDE
-    figures = [
-        caption(thumbnail(image, side), " ".join(lines), *lines)
-        for image, lines in zip(judged.pictures(shown.positions), shown.captions, strict=True)
-    ]
+    shown_at = zip(judged.pictures(shown.positions), shown.captions, shown.positions.tolist(), strict=True)
+    if judged.heard is None:
+        figures = [caption(thumbnail(image, side), " ".join(lines), *lines) for image, lines, _ in shown_at]
+    else:
+        figures = [
+            caption(thumbnail(sounds.picture(image)), " ".join(lines), *lines, below=sounds.player(judged, position))
+            for image, lines, position in shown_at
+        ]
     return element("div", *figures, class_="thumbs")
 
 
@@ -45,7 +50,8 @@ def chart(shown: Gallery, judged: Judged) -> Chart | None:
     positions, captions = shown.positions[: _IN_A_ROW * _ROWS], shown.captions[: _IN_A_ROW * _ROWS]
     if not len(positions):
         return None
-    pictures = [_squared(to_bytes(image)) for image in judged.pictures(positions)]
+    images = judged.pictures(positions)
+    pictures = [_squared(to_bytes(image if judged.heard is None else sounds.picture(image))) for image in images]
 
     def render(axes: Any) -> None:
         axes.axis("off")

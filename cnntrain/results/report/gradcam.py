@@ -76,6 +76,7 @@ def of(judged: Judged) -> Markup:
         small = thumbnail(image)
         colours = small if small.ndim == 3 else np.stack([small] * 3, axis=-1)
         pair = np.concatenate([colours, overlaid(small, shares)], axis=1)
+        pair = pair if judged.heard is None else pair[::-1]  # low frequencies at the bottom
         figures.append(caption(pair, f"Grad-CAM: {' '.join(lines)}", *lines))
     note = (
         "Images as the network reads them; the brighter a place, the more it spoke for the class in bold. "

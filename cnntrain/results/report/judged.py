@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from cnntrain.core.registry import make
 from cnntrain.data.loader import Samples
 from cnntrain.engine.pool import Pool
 from cnntrain.network.tally import Tally
-from cnntrain.parts.datasets.base import Images
+from cnntrain.parts.datasets.base import Dataset, Images
 from cnntrain.parts.tasks.base import Evaluation
 from cnntrain.rundir.history import Record
 from cnntrain.trained.gathered import Gathered
@@ -45,6 +45,12 @@ class Judged:
         """The same as the task wants it."""
         targets = self.images.targets[self.indices]
         return Evaluation(self.trained.description, self.split, self.indices, targets, self.outputs)
+
+    @functools.cached_property
+    def heard(self) -> Any:
+        """The source whose samples are sounds, which has `heard`; None where they are none."""
+        origins = cast(Dataset, self.trained.loaded.experiment.data.source).origins()
+        return origins[0] if len(origins) == 1 and hasattr(origins[0], "heard") else None
 
     def pixels(self, chosen: Array) -> Array:
         """The stored images of the samples at these positions of the split."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cnntrain.results.report.html import Markup, element, escape
 
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
 _STYLE = """
 :root{color-scheme:light dark;--font:system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;
 --page:#f6f7f9;--card:#fff;--ink:#1b2330;--quiet:#5d6778;--line:#dfe4ec;--hit:37 99 235;--miss:214 69 31;--good:#0a7d59;
@@ -60,6 +60,7 @@ position:sticky;left:0;background:var(--card)}
 .matrix .up span{writing-mode:vertical-rl;transform:rotate(180deg);max-height:150px}
 .thumbs{display:grid;grid-template-columns:repeat(auto-fill,minmax(104px,1fr));gap:16px 14px}
 .pairs{grid-template-columns:repeat(auto-fill,minmax(204px,1fr))}
+.thumbs audio{display:block;width:100%;height:32px;margin-top:4px}
 .thumbs img{display:block;width:100%;max-width:220px;height:auto;border-radius:6px}
 figcaption{margin-top:6px;font-size:13px;line-height:1.35}
 figcaption b,figcaption span{display:block;overflow-wrap:anywhere}

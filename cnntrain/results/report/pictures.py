@@ -32,10 +32,10 @@ def embedded(image: Array, alt: str) -> Markup:
     return element("img", src=f"data:image/png;base64,{data}", alt=alt, width=image.shape[1], height=image.shape[0])
 
 
-def caption(image: Array, alt: str, *lines: str) -> Markup:
-    """A picture with lines under it, the first in bold."""
+def caption(image: Array, alt: str, *lines: str, below: Markup | None = None) -> Markup:
+    """A picture with lines under it, the first in bold, and something below them."""
     text = [element("b" if i == 0 else "span", line) for i, line in enumerate(lines)]
-    return element("figure", embedded(image, alt), element("figcaption", *text))
+    return element("figure", embedded(image, alt), element("figcaption", *text), below or "")
 
 
 def sheet(images: Sequence[Array], columns: int, scale: int, gap: int = 1, background: int = 128) -> Array:

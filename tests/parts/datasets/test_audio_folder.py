@@ -15,10 +15,16 @@ from cnntrain.cli import main
 from cnntrain.core import registry
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import DataError
-from cnntrain.parts.datasets.audio_folder import has_empty_band, mel_filters, read_wave
+from cnntrain.ops.spectra import has_empty_band, mel_filters
+from cnntrain.reading import wav
+from cnntrain.reading.sounds import recording
 from tests.support.datasets import refusal
 
 RATE = 8000
+
+
+def read_wave(path: Path, rate: int, length: int) -> Array:
+    return recording(path).middle(rate, length)
 
 
 def tone(hertz: float, seconds: float = 0.5, amplitude: float = 0.9) -> Array:
@@ -130,6 +136,12 @@ def coded(sound: Array, kind: str) -> bytes:
     return b"".join(int(value).to_bytes(width, order, signed=True) for value in values)  # type: ignore[arg-type]
 
 
+def companded(sound: Array, code: int) -> bytes:
+    """A sound as the nearest bytes of A-law or mu-law: the slow and certain way."""
+    table = np.array([wav._COMPANDED[code][byte] for byte in range(256)])
+    return np.abs(sound[:, None] - table).argmin(axis=1).astype(np.uint8).tobytes()
+
+
 SOUND = tone(440, 0.05)
 DS64 = b"ds64" + struct.pack("<I3QI", 28, 0, 2 * len(SOUND), len(SOUND), 0)
 FORMS = {
@@ -155,24 +167,31 @@ FORMS = {
     "padded": riff(coded(SOUND, "<i2"), before=b"junk\3\0\0\0abc\0"),
     "not padded": riff(coded(SOUND, "<i2"), before=b"junk\3\0\0\0abc"),
     "something behind": riff(coded(SOUND, "<i2")) + b"LIST\4\0\0\0abcd",
+    "A-law": riff(companded(SOUND, 6), code=6, bits=8),
+    "mu-law": riff(companded(SOUND, 7), code=7, bits=8),
+    "extensible mu-law": riff(companded(SOUND, 7), code=7, bits=8, extensible=True),
     "two channels": riff(coded(np.repeat(SOUND, 2), "<i2"), channels=2),
 }
+
+
+TOLERANCES = {"8 bits": 2 / 127, "A-law": 0.02, "mu-law": 0.02, "extensible mu-law": 0.02}
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_holds_the_same_tone(tmp_path: Path, form: str) -> None:
     (tmp_path / "a.wav").write_bytes(FORMS[form])
     found = read_wave(tmp_path / "a.wav", RATE, len(SOUND))
-    np.testing.assert_allclose(found, SOUND, atol=2 / 127 if form == "8 bits" else 2 / 32767)
+    np.testing.assert_allclose(found, SOUND, atol=TOLERANCES.get(form, 2 / 32767))
 
 
 @pytest.mark.parametrize(
     ("data", "said"),
     [
         (b"", "is damaged or cut short: it holds nothing. Fetch"),
-        (riff(b"\0" * 80, code=7, bits=8), "unknown format: 7 (mu-law) of 8 bits). Convert it to PCM"),
+        (riff(b"\0" * 80, code=7, bits=16), "unknown format: 7 (mu-law) of 16 bits). Convert it to PCM"),
+        (riff(b"\0" * 80, code=17, bits=4), "unknown format: 17 (ADPCM of IMA) of 4 bits). Convert it to PCM"),
         (riff(b"\0" * 80, code=85, bits=0), "unknown format: 85 (MP3) of 0 bits). Convert it"),
-        (riff(b"\0" * 80, code=6, bits=8, extensible=True), "unknown format: 6 (A-law) of 8 bits). Convert it"),
+        (riff(b"\0" * 80, code=6, bits=12, extensible=True), "unknown format: 6 (A-law) of 12 bits). Convert it"),
         (riff(b"\0" * 80, bits=64), "has samples of 64 bits, expected 8, 16, 24 or 32"),
         (riff(b"\0" * 80, rate=0), "has 0 samples a second, expected 1 or more. Make it again"),
         (riff(b"\0" * 80, length=100), "is cut short: it declares 50 samples and holds 40. Fetch"),
@@ -200,7 +219,8 @@ def test_what_is_wrong_has_a_reason(tmp_path: Path, data: bytes, said: str) -> N
         (lambda data: data[:-100], "is cut short: it declares 4,000 samples"),
         (lambda data: data[:20] + b"\x03\x00" + data[22:], "unknown format"),
         (lambda data: data[:22] + b"\xff\xff" + data[24:], "expected 1 or more, of at most 16 channels"),
-        (lambda data: data[:24] + b"\x44\xac\x00\x00" + data[28:], "has 44,100 samples a second, expected 8,000"),
+        (lambda data: data[:24] + b"\x05\x00\x00\x00" + data[28:], "has 5 samples a second, expected 100 to"),
+        (lambda data: data[:24] + b"\xff" * 4 + data[28:], "has 4,294,967,295 samples a second, expected 100 to"),
         (lambda data: data[:40] + bytes(4), "has 0 samples of 1 channels"),
     ],
 )

@@ -1,0 +1,96 @@
+"""Noise from a folder: other recordings under each sound, so that a network is not surprised by the world's."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+
+from cnntrain.config.fields import Finite, Probability, Range
+from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.errors import DataError
+from cnntrain.core.random import Draws
+from cnntrain.core.registry import register
+from cnntrain.parts.transforms.base import Transform, check_sound
+from cnntrain.reading.folders import files_below
+from cnntrain.reading.input_files import on_disk
+from cnntrain.reading.sounds import MOST_SAMPLES, SUFFIXES, recording
+
+
+@register("noise_from")
+@dataclass(frozen=True)
+class NoiseFrom(Transform):
+    """Add a random stretch of a random recording out of a folder to each sound, so loud that the ratio is `snr`.
+
+    The ratio of powers in decibels is uniform in `snr`; a recording that is too short is repeated, a silent sound or
+    stretch changes nothing. The recordings are read into memory once, at `sample_rate`; a run that goes on must find
+    the same ones there.
+    """
+
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ()  # it needs a folder: tests/parts/transforms/test_sounds.py
+    of_sounds: ClassVar[bool] = True
+    random: ClassVar[bool] = True
+
+    folder: str  # the folder of recordings; those in folders below it count
+    sample_rate: Annotated[int, Range(1000, 384_000)] = 16_000  # of the sounds, in Hz: that of the data source
+    snr: tuple[Finite, Finite] = (5.0, 20.0)  # range of the ratio of sound to noise, in decibels
+    probability: Probability = 0.5  # probability that a sound gets noise
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        low, high = self.snr
+        if not -100 <= low <= high <= 200:
+            raise ValueError(f"snr must rise from -100 or more to 200 or less, got [{low:g}, {high:g}]")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """The same. Raises ValueError for what is no sound."""
+        check_sound(shape)
+        return shape
+
+    def needs_fit(self) -> bool:
+        """Its recordings are to be read before the workers begin."""
+        return True
+
+    def fit(self, chunks: Iterable[Array]) -> NoiseFrom:  # noqa: ARG002  (the sounds do not matter)
+        """This transform, its recordings read, so that workers share them. Raises DataError where there are none."""
+        _recordings(self.folder, self.sample_rate)
+        return self
+
+    def apply(self, images: Array, draws: Draws) -> Array:
+        """Add in place."""
+        noises = _recordings(self.folder, self.sample_rate)
+        chosen, which = draws.uniform() < self.probability, draws.integers(len(noises))
+        place, snr = draws.uniform(), draws.uniform(*self.snr)
+        for index in np.flatnonzero(chosen).tolist():
+            sound, noise = images[index], noises[which[index]]
+            start = int(place[index] * len(noise))
+            under = np.take(noise, np.arange(start, start + sound.shape[1]), mode="wrap")
+            loud, under_loud = float(np.mean(np.square(sound))), float(np.mean(np.square(under)))
+            if loud > 0 and under_loud > 0:
+                factor = np.sqrt(loud / under_loud * 10 ** (-snr[index] / 10))
+                sound += (under * factor).astype(sound.dtype)[None, :, None]
+        return images
+
+
+@functools.cache
+def _recordings(folder: str, sample_rate: int) -> tuple[Array, ...]:
+    """Every recording of a folder, sorted by path: float32. Raises DataError."""
+    place = on_disk(folder, "Set noise_from.folder to a folder of recordings", folder=True)
+    paths = sorted(files_below(place, SUFFIXES))
+    if not paths:
+        raise DataError(f"{place} holds no recordings, expected files named {', '.join(sorted(SUFFIXES))}. Add some")
+    found, total = [], 0
+    for path in paths:
+        one = recording(Path(path))
+        total += one.length(sample_rate)
+        if total > MOST_SAMPLES:
+            raise DataError(
+                f"{place} holds more than {MOST_SAMPLES / sample_rate / 60:,.0f} minutes of noise, which is read into "
+                "memory. Name a folder of fewer or shorter recordings"
+            )
+        found.append(one.heard(sample_rate, 0, one.length(sample_rate)).astype(np.float32))
+    return tuple(found)

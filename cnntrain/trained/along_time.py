@@ -1,0 +1,71 @@
+"""Along time: what a network hears from moment to moment in a recording that is longer than what it was trained on."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnntrain.core.display import Answer
+from cnntrain.core.errors import UsageError
+from cnntrain.trained.inference import Trained
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of a recording, from and to so many seconds, and the answer for it."""
+
+    path: str
+    start: float
+    end: float
+    answer: Answer
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {"path": self.path, "start": self.start, "end": self.end} | self.answer.document
+
+
+def along(trained: Trained, path: Path, every: float, top: int = 1) -> list[Window]:
+    """The answers for windows as long as a training sample, one every so many seconds.
+
+    Raises DataError where the file cannot be read, UsageError where the network does not hear sounds.
+    """
+    source = trained.unseen.reader
+    chunks = source.windows(path, every)
+    if chunks is None:
+        raise UsageError(f"--every is for recordings: {trained.path} was trained on {source.noun}. Leave it out")
+    duration: float = getattr(source, "duration", 0.0)
+    found = []
+    for starts, samples in chunks:
+        answers = trained.answers_to(samples, top)
+        found += [
+            Window(str(path), start, start + duration, answer)
+            for start, answer in zip(starts.tolist(), answers, strict=True)
+        ]
+    return found
+
+
+def labels(windows: Sequence[Window]) -> str:
+    """The answers as a label track that Audacity imports: start, end and text, divided by tabs, a line for each.
+
+    A window speaks for the time about its middle that is nearer to it than to the next; the first from its start on,
+    the last to its end. Neighbours with one answer are one label.
+    """
+    middles = [(one.start + one.end) / 2 for one in windows]
+    edges = [windows[0].start, *((one + two) / 2 for one, two in itertools.pairwise(middles)), windows[-1].end]
+    spans: list[list[Any]] = []
+    for window, (start, end) in zip(windows, itertools.pairwise(edges), strict=True):
+        text = str(window.answer.document.get("class", window.answer.text))
+        if spans and spans[-1][2] == text:
+            spans[-1][1] = end
+        else:
+            spans.append([start, end, text])
+    return "".join(f"{start:.6f}\t{end:.6f}\t{_plain(text)}\n" for start, end, text in spans)
+
+
+def _plain(text: str) -> str:
+    """A text without what would end the line or the cell."""
+    return " ".join(text.split())
