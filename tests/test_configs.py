@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,10 @@ NETWORKS = {  # trained parameters, counted by hand from the papers' or the conf
     "fashion-cnn": 94_186,  # 9*(32 + 32*64 + 64*128) + 2*(32+64+128) + 128*10+10
     "cifar10-small": 307_946,  # 9*(3*32 + 32*32 + 32*64 + 64*64 + 64*128 + 128*128) + 4*(32+64+128) + 2048*10+10
     "cifar10-resnet20": 269_722,  # 0.27M in He et al. 2015, table 6
+    # 9*(3*8 + 8*8 + 8*16 + 16*16 + 16*32 + 32*32 + 32*64 + 64*64 + 64*32 + 32*32 + 32*16 + 16*16 + 16*8 + 8*8)
+    # + 4*(8+16+32+64 + 8+16+32) + 4*(64*32 + 32*16 + 16*8) + 32+16+8 + 8*4+4
+    "segment-shapes": 121_204,
+    "segment-membrane": 1_942_306,  # the same for 1 channel, widths of 16 to 256 and 2 classes
 }
 
 
@@ -44,6 +49,13 @@ def test_passes_check_without_its_data_and_has_the_parameters_it_should(path, ca
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_passes_check_where_its_data_is(path, capsys):
+    source: Any = load([path]).experiment.data.source
+    if not hasattr(source, "root"):
+        if not all(Path(place).is_dir() for place in (getattr(source, "pictures", None),) if place):
+            pytest.skip(f"{path.stem} needs {source.pictures}, which is not there")
+        assert main(["check", str(path)]) == 0
+        assert capsys.readouterr().out.endswith(f"{path.stem}: ready to train\n")
+        return
     root = next((root for root in (Path(_root(path)), DATA.get(path.stem)) if root and root.is_dir()), None)
     if root is None:
         pytest.skip(f"{path.stem} needs {_root(path)}, which is not there")

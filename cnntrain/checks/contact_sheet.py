@@ -30,12 +30,17 @@ _LETTERS = 15  # of a label, as many as a cell has room for
 
 @dataclass(frozen=True)
 class Strip:
-    """Samples (n, h, w, c) under one heading, with their labels, and boxes (n, most, 4) where their things are."""
+    """Samples (n, h, w, c) under one heading, with their labels; and what is to be shown on them.
+
+    things   boxes (n, most, 4) where their things are
+    tints    uint8 (n, h, w, 4), colours and opacity to lay over them
+    """
 
     heading: str
     pixels: Array
     labels: Sequence[str]
     things: Array | None = None
+    tints: Array | None = None
 
 
 def contact_sheet(name: str, loader: Loader, data: Data) -> bytes:
@@ -53,7 +58,7 @@ def _strip(heading: str, samples: Samples, shape: Shape, data: Data) -> Strip:
     pixels = np.empty((min(len(samples), MOST), *shape), np.float32)
     targets, _ = samples.fill(0, len(pixels), pixels)
     labels = [data.task.told(target, data.description) for target in targets]
-    return Strip(heading, pixels, labels, data.task.things(targets))
+    return Strip(heading, pixels, labels, data.task.things(targets), data.task.tinted(targets))
 
 
 def render(title: str, strips: Sequence[Strip]) -> bytes:
@@ -63,6 +68,9 @@ def render(title: str, strips: Sequence[Strip]) -> bytes:
     for strip, row in zip(strips, tiles, strict=True):
         for picture, image, boxes in zip(row, strip.pixels, () if strip.things is None else strip.things, strict=False):
             _frame(picture, boxes * (picture.width / image.shape[1]))
+        for picture, tint in zip(row, () if strip.tints is None else strip.tints, strict=False):
+            over = Image.fromarray(tint).resize(picture.size, Image.Resampling.NEAREST)
+            picture.paste(over.convert("RGB"), mask=over.getchannel("A"))
     width, height = tiles[0][0].size
     columns = min(_COLUMNS, max(map(len, tiles)))
     rows = [math.ceil(len(row) / columns) for row in tiles]

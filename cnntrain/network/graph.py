@@ -27,6 +27,7 @@ from cnntrain.parts.structures.base import Structure
 BATCH = -1  # the index that stands for the network's input
 INPUT = "input"  # the name by which `from` reads it
 _NAMED = 12  # layers that a message names
+_LARGE, _MOST = 2**24, 2**28  # values of a sample beyond which shards are small; values a shard may then have
 MAX_PIECES = 10_000  # layers and lists of layers; twice the largest networks trained, and a bound for what a file asks
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -101,14 +102,16 @@ class Graph:
         smallest of 8, 16, 32 is taken for which writing and adding gradients (about 3 passes over the parameters a
         shard) stays below a quarter of the traffic of activations (about 6 passes over them a sample), and for which
         the average node has work for some milliseconds (500 MFLOP), or values for 16 samples that fill a cache; half as
-        many, but no fewer than 8, as long as a batch has too few samples for two shards.
+        many, but no fewer than 8, as long as a batch has too few samples for two shards. Where a single sample has very
+        many values (64 MB, as of a U-Net at 512x512), one will do, and a shard has at most 1 GB of them.
         """
         values = sum(math.prod(node.shape) for node in self.nodes)
         by_traffic = 2 * self.parameter_count() / max(values, 1)
         by_time = 5e8 * len(self.nodes) / max(sum(self.flops()), 1)
         by_cache = 16 if values > 2**14 * len(self.nodes) else 32
         shard = next((n for n in (8, 16) if n >= by_traffic and n >= min(by_time, by_cache)), 32)
-        while batch_size is not None and shard > 8 and batch_size < 2 * shard:
+        fewest = 1 if values > _LARGE else 8
+        while shard > fewest and (shard * values > _MOST or (batch_size is not None and batch_size < 2 * shard)):
             shard //= 2
         return shard
 

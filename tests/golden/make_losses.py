@@ -41,6 +41,7 @@ def main() -> None:
         keep(f"mse-{case}", "mse", {}, x, targets, weights, mse_loss(x, rows, reduction="none").mean(1))
     more(rng, outputs, labels, values, weights)
     class_weighted(outputs, labels, weights)
+    of_masks()
 
 
 def focal(z: torch.Tensor, t: torch.Tensor, gamma: float = 2.0, alpha: float | None = 0.25) -> torch.Tensor:
@@ -103,6 +104,42 @@ def class_weighted(outputs, labels, weights) -> None:
         mean = cross_entropy(x, torch.tensor(labels), **given).item()
         settings = {"class_weight": factors, "label_smoothing": smoothing}
         keep(f"cross_entropy-class_weight-{smoothing:g}", "cross_entropy", settings, x, labels, ones, losses, mean)
+
+
+def of_masks() -> None:
+    """Masks with pixels that are ignored: PyTorch's cross-entropy with ignore_index, and MONAI's DiceLoss, written out.
+
+    Of the latter a picture counts by its pixels that count.
+    """
+    rng = np.random.default_rng(7)
+    n, classes, ignored = 4, 5, 255
+    outputs = 2 * rng.standard_normal((n, 3, 4, classes))
+    masks = rng.integers(0, classes - 1, (n, 3, 4)).astype(np.uint8)  # the last class never occurs
+    masks[rng.random(masks.shape) < 0.2] = ignored
+    masks[3] = ignored
+    labels = torch.tensor(masks.astype(np.int64))
+    factors = [0.5, 2.0, 1.0, 0.25, 3.0]
+    ones = np.ones(n)
+    for smoothing in (0.0, 0.1):
+        for name, weight in (("masks", None), ("masks-class_weight", torch.tensor(factors, dtype=torch.float64))):
+            x = torch.tensor(outputs, requires_grad=True)
+            how = {"weight": weight, "ignore_index": ignored, "label_smoothing": smoothing}
+            flat = x.permute(0, 3, 1, 2)
+            losses = cross_entropy(flat, labels, reduction="none", **how).sum((1, 2))
+            mean = cross_entropy(flat, labels, **how).item()
+            settings = {"label_smoothing": smoothing} | ({} if weight is None else {"class_weight": factors})
+            keep(f"cross_entropy-{name}-{smoothing:g}", "cross_entropy", settings, x, masks, ones, losses, mean)
+    counts = (labels != ignored).double()
+    weights = rng.uniform(0.2, 2, n)
+    for smooth in (1e-5, 1.0):
+        x = torch.tensor(outputs, requires_grad=True)
+        p = x.softmax(-1) * counts[..., None]
+        t = one_hot(labels % ignored, classes) * counts[..., None]
+        above, below = 2 * (p * t).sum((1, 2)) + smooth, (p + t).sum((1, 2)) + smooth
+        each = counts.sum((1, 2))
+        losses = (1 - above / below).mean(1) * each
+        mean = (losses * torch.tensor(weights)).sum().item() / float(weights @ each.numpy())
+        keep(f"soft_dice-{smooth:g}", "soft_dice", {"smooth": smooth}, x, masks, weights, losses, mean)
 
 
 def keep(

@@ -1,4 +1,4 @@
-"""Write tests/golden/metrics from scikit-learn: python -m tests.golden.make_metrics."""
+"""Write tests/golden/metrics from scikit-learn and torchmetrics: python -m tests.golden.make_metrics."""
 
 from __future__ import annotations
 
@@ -27,6 +27,34 @@ def main() -> None:
     two_classes(rng, n)
     regression(rng, n)
     several_labels(rng, n)
+    of_masks()
+
+
+def of_masks() -> None:
+    """Random masks, of which some pixels are ignored and some classes do not occur, by torchmetrics."""
+    import torch
+    from torchmetrics.functional.classification import (
+        multiclass_accuracy,
+        multiclass_f1_score,
+        multiclass_jaccard_index,
+    )
+
+    scores = {"mean_iou": multiclass_jaccard_index, "dice": multiclass_f1_score}
+    for seed, (occur, answered) in enumerate([(6, 6), (3, 4), (1, 1), (4, 2)]):
+        rng = np.random.default_rng(seed)
+        masks = rng.integers(0, occur, (5, 4, 6)).astype(np.uint8)
+        outputs = rng.standard_normal((5, 4, 6, CLASSES)) - 99 * (np.arange(CLASSES) >= answered)
+        masks[rng.random(masks.shape) < 0.2] = 255
+        masks[4] = 255
+        labels = torch.tensor(masks.astype(np.int64))
+        said, ones = torch.tensor(outputs.argmax(-1)), np.ones(5)
+        how = {"num_classes": CLASSES, "ignore_index": 255}
+        for part, score in scores.items():
+            for average in ("macro", "micro", "weighted"):
+                value = float(score(said, labels, average=average, **how))
+                write(f"{average}-masks-{seed}", {part: ({"average": average}, value)}, outputs, masks, ones)
+        value = float(multiclass_accuracy(said, labels, average="micro", **how))
+        write(f"masks-{seed}", {"pixel_accuracy": ({}, value)}, outputs, masks, ones)
 
 
 def classification(case: str, outputs: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> None:

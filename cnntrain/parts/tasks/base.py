@@ -221,6 +221,13 @@ class Task(Part):
         """
         return None
 
+    def tinted(self, targets: Array) -> Array | None:
+        """Colours that contact sheets lay over pictures: uint8 (n, h, w, 4) of red, green, blue and opacity.
+
+        None where targets do not say something of every pixel.
+        """
+        return None
+
     def names(self, targets: Array, data: Description) -> list[str | None]:
         """What each sample is labelled as, where equal samples should be labelled alike; None where they need not."""
         return [None] * len(targets)

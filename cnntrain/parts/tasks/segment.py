@@ -73,6 +73,11 @@ class Segment(Task):
         masks[rng.random(masks.shape) < 0.1] = IGNORED
         return masks
 
+    def tinted(self, targets: Array) -> Array:
+        """The colours of the classes; class 0 and what is ignored stay clear."""
+        opacity = np.where((targets == 0) | (targets == IGNORED), 0, round(255 * _INK)).astype(np.uint8)
+        return np.concatenate([palette(IGNORED + 1)[targets], opacity[..., None]], axis=-1)
+
     def told(self, target: Any, data: Description) -> str:
         """The classes with the most pixels."""
         counts = np.bincount(np.ravel(target), minlength=IGNORED + 1)[: len(data.classes)]

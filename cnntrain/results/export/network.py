@@ -75,7 +75,7 @@ class Exported:
             "checkpoint": str(self.path),
             "step": self.step,
             "input": list(self.input.shape),
-            "outputs": self.output.shape[0] if self.output.shape else 1,
+            "outputs": self.output.shape[-1] if self.output.shape else 1,
             "classes": list(self.classes),
             "pixels": self.pixels,
             "before": list(self.before),

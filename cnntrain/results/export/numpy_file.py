@@ -128,6 +128,10 @@ _USED = {  # what the outputs are good for
         "    shares = {module}.answers(outputs)  # probabilities of the classes",
         "    names = [{module}.CLASSES[i] for i in outputs.argmax(axis=1)]",
     ),
+    "softmax of pixels": (
+        "    shares = {module}.answers(outputs)  # probabilities of the classes, at every pixel",
+        "    masks = outputs.argmax(axis=-1)  # of every pixel the place of its class in {module}.CLASSES",
+    ),
     "sigmoid": ("    shares = {module}.answers(outputs)  # probabilities, each by itself",),
 }
 _USES = {"conv": ["windows"], "max_pool": ["windows"], "sum_pool": ["windows"]}
@@ -188,6 +192,8 @@ def source(exported: Exported, path: Path) -> str:
 def _use_of_outputs(exported: Exported, module: str) -> list[str]:
     """Lines of the module's docstring that say what to do with outputs."""
     answers = exported.duties.answers if exported.duties else "nothing"
+    if len(exported.output.shape) == 3:
+        answers += " of pixels"
     return [line.format(module=module) for line in _USED.get(answers, ())]
 
 

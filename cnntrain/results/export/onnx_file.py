@@ -75,7 +75,10 @@ def model(exported: Exported) -> bytes:
 
 
 def run(data: bytes, images: Array) -> Array | None:
-    """What ONNX Runtime makes of images (n, h, w, c), or features, in float32; None where it is not installed."""
+    """What ONNX Runtime makes of images (n, h, w, c), or features, in float32; None where it is not installed.
+
+    Maps come as (n, h, w, c), too.
+    """
     try:
         import onnxruntime
     except ImportError:
@@ -87,7 +90,7 @@ def run(data: bytes, images: Array) -> Array | None:
         session.get_inputs()[0].name: np.ascontiguousarray(images.transpose(_FIRST) if images.ndim == 4 else images)
     }
     (outputs,) = session.run(None, given)
-    result: Array = outputs
+    result: Array = np.moveaxis(outputs, 1, -1) if outputs.ndim == 4 else outputs
     return result
 
 

@@ -26,10 +26,11 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize("path", golden.cases("metrics"))
-def test_equals_scikit_learn(path: Path) -> None:
+def test_equals_scikit_learn_and_torchmetrics(path: Path) -> None:
     metric, case = golden.load(path)
     state = state_of(metric, case["outputs"], case["targets"], case["weights"])
-    np.testing.assert_allclose(metric.value(state), case["value"], rtol=1e-12)
+    rtol = 1e-12 if case["targets"].ndim < 3 else 2e-7  # torchmetrics divides in float32
+    np.testing.assert_allclose(metric.value(state), case["value"], rtol=rtol)
 
 
 @pytest.mark.parametrize("metric", SETTINGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
@@ -11,11 +12,13 @@ from cnntrain.config.load import load_text
 from cnntrain.core import registry
 from cnntrain.core.errors import ConfigError, Mark
 from cnntrain.engine.engine import Engine
+from cnntrain.engine.fixed import Fixed
 from cnntrain.engine.pool import Pool
 from cnntrain.network.graph import Graph, weave
 from tests.support.golden import GOLDEN
 from tests.support.networks import engine_of, random_batch
 
+CELLS = (388, 388, 1)  # what U-Net's paper makes of a tile of 572x572
 MNIST, CIFAR, CROPPED, IMAGENET = (28, 28, 1), (32, 32, 3), (28, 28, 3), (224, 224, 3)
 
 COUNTS = [  # name, fields, input, classes, parameters (statistics not counted)
@@ -66,6 +69,11 @@ COUNTS = [  # name, fields, input, classes, parameters (statistics not counted)
     # Zhang et al. (2017), table 1: 1,649,402, where each of the 1,712 filters has a shift, and here also a scale
     ("inception_small", {}, CROPPED, 10, 1_649_402 + 1_712),
     ("convnext_femto", {}, IMAGENET, 1000, 5_217_784),  # timm's results: 5.22 M
+    # Ronneberger et al. (2015) print no count; their figure 1 gives 31.0 M: 3x3 and 2x2 convolutions and the 1x1, each
+    # with its biases, summed by hand in `figure_1`
+    ("unet", {"padding": "valid"}, CELLS, 2, 31_030_658),
+    ("unet", {}, (64, 64, 1), 2, 31_030_658),  # padding has no parameters
+    ("unet", {"width": 32, "norm": "batch_norm"}, (64, 64, 3), 1, 7_763_041),  # mateuszbuda/brain-segmentation-pytorch
 ]
 
 SMALL = [  # trained in the normal run: name, fields, input, learning rate
@@ -93,6 +101,7 @@ RUNS = [  # every one, by the smallest image it takes
     ("mobilenet_v2", {"stem_stride": 1}, CIFAR, 0.01),
     ("inception_small", {}, CROPPED, 0.01),
     ("convnext_femto", {"patch": 1, "drop_path": 0.1}, (16, 16, 3), 0.01),
+    ("unet", {"width": 4, "norm": "batch_norm", "dropout": 0.1}, CIFAR, 0.01),
 ]
 
 
@@ -112,7 +121,31 @@ def test_every_model_is_counted_and_run() -> None:
 def test_has_as_many_parameters_as_published(name, fields, shape, classes, count):
     graph = graph_of(name, fields, shape, classes)
     assert graph.parameter_count() == count
-    assert graph.output_shape == (classes,)
+    assert graph.output_shape == ((*shape[:2], classes) if name == "unet" else (classes,))
+
+
+def figure_1() -> int:
+    """The parameters of the arrows in figure 1 of Ronneberger et al. (2015)."""
+    widths = [64, 128, 256, 512, 1024]
+    threes = [(1, 64), (64, 64)]
+    for above, below in itertools.pairwise(widths):  # down; and up again, from both sides of the skip
+        threes += [(above, below), (below, below), (below, above), (above, above)]
+    twos = [(below, above) for above, below in itertools.pairwise(widths)]
+    return sum(9 * a * b + b for a, b in threes) + sum(4 * a * b + b for a, b in twos) + 64 * 2 + 2
+
+
+def test_the_count_of_unet_is_that_of_its_figure() -> None:
+    assert figure_1() == 31_030_658
+
+
+def test_unet_has_the_sizes_of_its_figure() -> None:
+    sizes = [node.shape[:2] for node in graph_of("unet", {"padding": "valid"}, CELLS, 2).nodes]
+    rows = [size[0] for size in sizes]
+    down = [572, 570, 568, 284, 282, 280, 140, 138, 136, 68, 66, 64, 32, 30, 28]
+    up = [56, 54, 52, 104, 102, 100, 200, 198, 196, 392, 390, 388]
+    assert rows[0] == 572
+    assert rows[-1] == 388
+    assert {*down, *up} == set(rows)
 
 
 @pytest.mark.parametrize(
@@ -158,8 +191,11 @@ def losses(
     """The loss of `steps` plain gradient steps on one small batch, the same values dropped in each."""
     layers = list(registry.make("models", name, **fields).layers())
     with Pool(1) as pool:
-        engine = engine_of(layers, pool, shape=shape, classes=3, shard=4)
+        engine = engine_of(layers, pool, shape=shape, classes=3, shard=4, metrics=())
         batch, trained, found = random_batch(samples, shape, 3), engine.graph.layout.trained, []
+        if len(engine.graph.output_shape) == 3:
+            masks = np.random.default_rng(1).integers(0, 3, (samples, *shape[:2])).astype(np.uint8)
+            batch = Fixed(batch.x, masks)
         for _ in range(steps):
             found.append(engine.tally.mean_loss(engine.step([batch], step=0)))
             engine.params[:trained] -= lr * engine.grads[:trained]

@@ -1,0 +1,192 @@
+"""Masks: what their pixels mean, how they are matched with pictures, and what is said of those that are wrong."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnntrain.core.description import Description
+from cnntrain.core.errors import DataError
+from cnntrain.core.masks import IGNORED, palette
+from cnntrain.core.registry import make
+from cnntrain.data.recognition import recognize
+
+MASK = np.array([[0, 1, 1, 2], [0, 0, 255, 2], [0, 0, 1, 1]], np.uint8)
+
+
+def saved(path: Path, pixels: np.ndarray, mode: str | None = None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels, mode).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two pictures of 3x4 and their masks of class numbers."""
+    for name in ("a", "b"):
+        saved(tmp_path / "images" / f"{name}.png", np.full((3, 4, 3), 99, np.uint8))
+        saved(tmp_path / "masks" / f"{name}.png", MASK)
+    return tmp_path
+
+
+def source(folder: Path, **fields: Any) -> Any:
+    given: dict[str, Any] = {"classes": 3, "pictures": str(folder / "images"), "masks": str(folder / "masks")}
+    return make("datasets", "masks", **(given | fields))
+
+
+def test_class_numbers_are_targets_and_255_is_ignored(folder: Path) -> None:
+    images = source(folder).load("train")
+    assert (images.targets == MASK).all()
+    assert images.targets.dtype == np.uint8
+    assert images.description == Description((3, 4, 3), ("0", "1", "2"), target="mask")
+    assert source(folder, size=(3, 4)).describe() == images.description
+
+
+def test_a_palette_holds_numbers_and_another_value_can_be_ignored(folder: Path) -> None:
+    for name in ("a", "b"):
+        image = Image.fromarray(np.where(MASK == 255, 9, MASK))
+        image.putpalette(palette(256).tobytes())
+        image.save(folder / "masks" / f"{name}.png")
+    assert (source(folder, ignore=9).load("train").targets == MASK).all()
+
+
+@pytest.mark.parametrize("ignore", [255, (224, 224, 192)])
+def test_colours_of_voc(folder: Path, ignore: Any) -> None:
+    for name in ("a", "b"):
+        saved(folder / "masks" / f"{name}.png", palette(256)[MASK])
+    assert (source(folder, colours="voc", ignore=ignore).load("train").targets == MASK).all()
+
+
+def test_colours_with_a_table_of_grey_masks(folder: Path) -> None:
+    for name in ("a", "b"):
+        saved(folder / "masks" / f"{name}.png", np.where(MASK == 1, 255, 0).astype(np.uint8))
+    found = source(folder, classes=("no", "yes"), colours=((0, 0, 0), (255, 255, 255)), ignore="none").load("train")
+    assert (found.targets == (MASK == 1)).all()
+
+
+def test_the_palette_is_that_of_voc() -> None:
+    colours = palette(256)
+    known = {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 8: (64, 0, 0), 15: (192, 128, 128), 20: (0, 64, 128)}
+    assert {label: tuple(colours[label].tolist()) for label in known} == known
+    assert tuple(colours[255].tolist()) == (224, 224, 192)
+    assert len({tuple(colour) for colour in colours.tolist()}) == 256
+
+
+def test_resizing_takes_the_nearest_pixel_and_a_frame_is_ignored(folder: Path) -> None:
+    larger = source(folder, size=(6, 8)).load("train").targets[0]
+    assert (larger == MASK.repeat(2, 0).repeat(2, 1)).all()
+    framed = source(folder, size=(8, 8), fit="letterbox").load("train").targets[0]
+    assert (framed[1:7] == larger).all()
+    assert (framed[[0, 7]] == IGNORED).all()
+
+
+def test_lists_splits_and_tables_name_the_samples(folder: Path) -> None:
+    (folder / "sets").mkdir()
+    (folder / "sets" / "train.txt").write_text("b\n")
+    (folder / "sets" / "val.txt").write_text("a\n")
+    listed = source(folder, lists=str(folder / "sets"))
+    assert listed.splits() == ("train", "val")
+    assert [Path(name).stem for name in listed.load("train").names] == ["b"]
+    (folder / "t.csv").write_text("mask,image\nmasks/a.png,images/b.png\n")
+    tabled = make("datasets", "masks", classes=3, table=str(folder / "t.csv"))
+    assert [Path(name).stem for name in tabled.load("train").names] == ["b"]
+    assert len(tabled.files("train")) == 3
+
+
+def test_folders_of_splits(folder: Path) -> None:
+    for kind in ("images", "masks"):
+        for split in ("train", "test"):
+            (folder / kind / split).mkdir()
+            (folder / kind / f"{'a' if split == 'train' else 'b'}.png").rename(folder / kind / split / "c.png")
+    assert source(folder).splits() == ("train", "test")
+    assert len(source(folder).load("test")) == 1
+
+
+def rename(folder: Path) -> None:
+    (folder / "masks" / "b.png").rename(folder / "masks" / "c.png")
+
+
+def add_mask(folder: Path) -> None:
+    saved(folder / "masks" / "c.png", MASK)
+
+
+def larger(folder: Path) -> None:
+    saved(folder / "masks" / "b.png", np.zeros((4, 4), np.uint8))
+
+
+def unknown(folder: Path) -> None:
+    saved(folder / "masks" / "b.png", np.where(MASK == 2, 7, MASK).astype(np.uint8))
+
+
+def coloured(folder: Path) -> None:
+    saved(folder / "masks" / "b.png", np.zeros((3, 4, 3), np.uint8))
+
+
+def damaged(folder: Path) -> None:
+    (folder / "masks" / "b.png").write_bytes((folder / "masks" / "a.png").read_bytes()[:50])
+
+
+def twice(folder: Path) -> None:
+    saved(folder / "masks" / "b.bmp", MASK)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [
+        (rename, r"masks has no mask for b.png: expected b.png. Add it"),
+        (add_mask, r"images has no picture for c.png. Add it, or remove the mask"),
+        (larger, r"masks/b.png: 4x4 \(height x width\), its picture b.png is 3x4. Make them the same size"),
+        (
+            unknown,
+            r"masks/b.png: the pixel in row 0, column 3 is 7 \(2 such\), expected 0 to 2 or 255 \(ignored\). Mend",
+        ),
+        (coloured, r"masks/b.png: pixels are colours \(RGB\), expected class numbers. Say with colours"),
+        (damaged, r"masks/b.png: damaged|masks/b.png: .*(truncated|broken|cut)"),
+        (twice, r"b.png and .*b.bmp have one name, and one mask belongs to either. Rename one"),
+    ],
+)
+def test_faults_are_named_at_their_file(folder: Path, break_it: Any, message: str) -> None:
+    break_it(folder)
+    with pytest.raises(DataError, match=message) as caught:
+        source(folder).load("train")
+    assert str(folder) in str(caught.value)
+
+
+def test_a_colour_that_is_no_class_is_named(folder: Path) -> None:
+    with pytest.raises(DataError, match=r"the pixel in row 0, column 1 is the colour \[1, 1, 1\] \(4 such\)"):
+        source(folder, classes=2, colours=((0, 0, 0), (2, 2, 2)), ignore=(255, 255, 255)).load("train")
+
+
+def test_what_cannot_be_read_can_be_left_out_with_its_picture(folder: Path) -> None:
+    damaged(folder)
+    images = source(folder, on_bad_image="skip").load("train")
+    assert (len(images), len(images.targets), len(images.skipped)) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"classes": 1}, "classes must be 2 to 255, got 1"),
+        ({"classes": ("a", "a")}, "classes must have different names"),
+        ({"colours": ((0, 0, 0),)}, "colours has 1 colours, there are 3 classes"),
+        ({"ignore": (0, 0, 0)}, "ignore is a colour, and masks hold class numbers: give a number, or colours"),
+        ({"masks": None}, "pictures and masks go together: give both folders, or a table"),
+        ({"table": "t.csv"}, "masks takes pictures and masks, or a table: give one of them"),
+    ],
+)
+def test_settings_that_do_not_fit(tmp_path: Path, fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        source(tmp_path, **fields)
+
+
+def test_two_folders_are_recognized_by_their_names(folder: Path) -> None:
+    assert recognize(folder) == source(folder, size=(32, 32), channels=3)
+    for name in ("a", "b"):
+        saved(folder / "masks" / f"{name}.png", np.where(MASK == 1, 255, 0).astype(np.uint8))
+    found: Any = recognize(folder)
+    assert (found.classes, found.colours) == (("background", "foreground"), ((0, 0, 0), (255, 255, 255)))
+    assert found.load("train").targets.max() == 1
