@@ -152,15 +152,11 @@ class MirrorPad2d(Border):
         return Workspace(scratch={"folded": ((n, height, left + width + right, channels), dtype)})
 
     def forward(self, f: Frame) -> None:
-        """Write x, the columns beside it, and the rows above and below."""
+        """Write x in the middle, and around it its rows and columns in the mirror."""
         top, bottom, left, right = _sides(self.padding)
-        height, width = f.x.shape[1:3]
-        rows = f.y[:, top : top + height]
-        np.copyto(rows[:, :, left : left + width], f.x)
-        np.copyto(rows[:, :, :left], f.x[:, :, 1 : left + 1][:, :, ::-1])
-        np.copyto(rows[:, :, left + width :], f.x[:, :, width - 1 - right : width - 1][:, :, ::-1])
-        np.copyto(f.y[:, :top], rows[:, 1 : top + 1][:, ::-1])
-        np.copyto(f.y[:, top + height :], rows[:, height - 1 - bottom : height - 1][:, ::-1])
+        for into, rows in _mirrored(f.x.shape[1], top, bottom):
+            for beside, columns in _mirrored(f.x.shape[2], left, right):
+                np.copyto(f.y[:, into, beside], f.x[:, rows, columns])
 
     def backward(self, f: Frame) -> None:
         """Write dx: dy, and what comes back from the rows and then from the columns."""
@@ -185,3 +181,14 @@ class MirrorPad2d(Border):
             chosen = np.pad(np.arange(size), (before, after), mode="reflect")
             y = t.along(y, t.constant(f"axis{axis}", np.eye(size, dtype=np.float32)[chosen]), axis)
         return y
+
+
+def _mirrored(size: int, before: int, after: int) -> list[tuple[slice, slice]]:
+    """Along one axis: what is written, and of what: the frame's two parts and what is between them."""
+    end = before + size
+    last = size - 2 - after if after < size - 1 else None  # a slice to -1 would end before the last
+    return [
+        (slice(before, end), slice(None)),
+        (slice(0, before), slice(before, 0, -1)),
+        (slice(end, end + after), slice(size - 2, last, -1) if after else slice(0, 0)),
+    ]
