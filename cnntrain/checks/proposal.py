@@ -112,7 +112,10 @@ def propose(path: Path, config: Path, reader: Reader = ALONE, targets: Sequence[
         if wider == source:
             raise
         source, images = wider, wider.load("train", reader)
-    task = recognized(images.targets, images.description)
+    try:
+        task = recognized(images.targets, images.description)
+    except ValueError as error:
+        raise DataError(f"{path.absolute()}: {error}") from error
     counts = task.counts(images.targets, images.description)
     if counts and (said := without_samples(task.groups(images.description), counts)):
         reader.warn(said)

@@ -140,3 +140,29 @@ def test_what_they_cannot_follow_is_refused_at_its_line(
         build.network(loaded, Lit().describe())
     assert f"lit.yaml:{line}:" in str(caught.value)
     assert message in str(caught.value)
+
+
+PLAIN = """\
+name: plain
+data: {source: {type: synthetic, samples: 20}, train_transforms: [hflip, TRANSFORM]}
+model: {layers: [flatten, {type: dense, units: auto}]}
+optimizer: {type: adam, lr: 0.01}
+train: {epochs: 1, batch_size: 4}
+"""
+
+
+@pytest.mark.parametrize(
+    ("transform", "message"),
+    [
+        ("random_iou_crop", "random_iou_crop goes by boxes around things, and the data has classes: remove it"),
+        ("mosaic", "mosaic puts pictures together, and of classes there is no such thing: remove it"),
+    ],
+)
+def test_what_needs_boxes_is_refused_where_there_are_none(tmp_path: Path, transform: str, message: str) -> None:
+    path = tmp_path / "plain.yaml"
+    path.write_text(PLAIN.replace("TRANSFORM", transform))
+    loaded = load([path])
+    with pytest.raises(ConfigError) as caught:
+        build.network(loaded, Description((16, 16, 1), ("a", "b")))
+    assert "plain.yaml:2:" in str(caught.value)
+    assert message in str(caught.value)

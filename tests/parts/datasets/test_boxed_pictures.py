@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnntrain.checks.contact_sheet import Strip, render
 from cnntrain.core import registry
 from cnntrain.core.boxes import CROWD, DIFFICULT
 from cnntrain.data.recognition import recognize
@@ -217,3 +219,27 @@ def test_two_sources_are_joined_whatever_the_most_boxes_of_each(tmp_path: Path) 
     np.testing.assert_array_equal(both.targets[:3], one.targets)
     assert (both.targets["labels"][3:, 2:] == -1).all()
     np.testing.assert_array_equal(both.targets["corners"][3:, :2], two.targets["corners"])
+
+
+@pytest.mark.parametrize(("sides", "fit"), [([(20, 30)] * 4, "stretch"), ([(20, 30), (30, 20)] * 4, "letterbox")])
+def test_pictures_of_mixed_proportions_are_letterboxed_in_classification_too(
+    sides: list[tuple[int, int]], fit: str, tmp_path: Path
+) -> None:
+    for name in ("cats", "dogs"):
+        for number, (height, width) in enumerate(sides):
+            picture(tmp_path / name / f"{number}.png", height, width)
+    found: Any = recognize(tmp_path)
+    assert (found.name_in_config, found.fit) == ("image_folder", fit)
+    pixels = found.load("train").pixels
+    assert ((pixels[0] == 114).all(axis=2)).any() == (fit == "letterbox")
+
+
+def test_a_contact_sheet_draws_boxes() -> None:
+    pixels = np.full((1, 96, 96, 3), 0.5, np.float32)
+    pixels[0, 0, 0] = 1
+    things = np.array([[[10, 20, 50, 60], [np.nan] * 4]], np.float32)
+    sheets = [
+        np.asarray(Image.open(io.BytesIO(render("t", [Strip("s", pixels, ["a"], boxes)])))) for boxes in (None, things)
+    ]
+    rows, columns = np.nonzero((sheets[0] != sheets[1]).any(axis=2))
+    assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (40, 40)
