@@ -13,11 +13,13 @@ from cnntrain.config.load import load
 from cnntrain.parts.datasets.audio_folder import AudioFolder
 from cnntrain.parts.datasets.cifar10 import Cifar10
 from cnntrain.parts.datasets.idx import Idx
+from cnntrain.parts.datasets.voc import Voc
 from tests.support.datasets import SHARED
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 DATA = {
+    "detect-blood-cells": SHARED / "bccd",
     "mnist-lenet": SHARED / "mnist",
     "spoken-digits": SHARED / "spoken-digits" / "recordings",
 }  # where a machine may have what the config's own root lacks
@@ -27,6 +29,10 @@ NETWORKS = {  # trained parameters, counted by hand from the papers' or the conf
     "fashion-cnn": 94_186,  # 9*(32 + 32*64 + 64*128) + 2*(32+64+128) + 128*10+10
     "cifar10-small": 307_946,  # 9*(3*32 + 32*32 + 32*64 + 64*64 + 64*128 + 128*128) + 4*(32+64+128) + 2048*10+10
     "cifar10-resnet20": 269_722,  # 0.27M in He et al. 2015, table 6
+    # stem 9*3*8, stages of f channels 9*(f/2*f + f*f) + f/2*f for 16 to 128, pyramid (128 + 64 + 32)*32, head
+    # 4*9*32*32 + 9*32*(5 + 3) + 5 + 3, and 2*(8 + 3*(16+32+64+128) + 3*32 + 4*32) of batch norms
+    "detect-shapes": 353_104,
+    "detect-blood-cells": 1_556_128,  # the same twice as wide, with two heads
     # 9*(3*8 + 8*8 + 8*16 + 16*16 + 16*32 + 32*32 + 32*64 + 64*64 + 64*32 + 32*32 + 32*16 + 16*16 + 16*8 + 8*8)
     # + 4*(8+16+32+64 + 8+16+32) + 4*(64*32 + 32*16 + 16*8) + 32+16+8 + 8*4+4
     "segment-shapes": 121_204,
@@ -70,5 +76,5 @@ def test_passes_check_where_its_data_is(path, capsys):
 
 def _root(path: Path) -> str:
     source = load([path]).experiment.data.source
-    assert isinstance(source, (Idx, Cifar10, AudioFolder))
+    assert isinstance(source, (Idx, Cifar10, AudioFolder, Voc))
     return source.root

@@ -35,9 +35,9 @@ def of_masks(metric: Metric | None) -> bool:
     return metric is not None and MASKS in metric.scores
 
 
-def perfect(outputs: Array, targets: Array) -> Array:
+def perfect(metric: Metric, outputs: Array, targets: Array) -> Array:
     """Outputs of that shape which are 1 for the true class and 0 for the others."""
-    if targets.ndim == 3:
+    if of_masks(metric):
         return np.eye(IGNORED + 1, outputs.shape[-1], dtype=outputs.dtype)[targets]
     return one_hot(targets, outputs)
 
@@ -132,10 +132,10 @@ def takes_outputs_that_are_not_finite(metric: Metric) -> None:
 def says_that_the_perfect_network_is_better(metric: Metric) -> None:
     """`larger_is_better` is true of it: of right answers, sure ones, it is 1, or 0 where smaller is better."""
     outputs, targets, weights = samples(metric)
-    good = metric.value(state_of(metric, 20 * perfect(outputs, targets), targets, weights))
+    good = metric.value(state_of(metric, 20 * perfect(metric, outputs, targets), targets, weights))
     poor = metric.value(state_of(metric, outputs, targets, weights))
     if metric.name_in_config in ("mae", "mse", "r2"):
-        good = metric.value(state_of(metric, perfect(outputs, targets), targets, weights))
+        good = metric.value(state_of(metric, perfect(metric, outputs, targets), targets, weights))
     if isinstance(good, float):
         hold(
             (good > poor) == metric.larger_is_better,

@@ -615,6 +615,13 @@ class BoxedPictures(PictureFields):
         if self.names is not None and len(set(self.names)) != max(len(self.names), 1):
             raise ValueError(f"names must be one or more different names, got {list(self.names)}")
 
+    def describe(self) -> Description | None:
+        """What size, channels and names say, where all are given."""
+        if self.size is None or self.names is None:
+            return None
+        size = (self.size, self.size) if isinstance(self.size, int) else self.size
+        return Description((*size, self.channels), self.names, target=BOXES)
+
     def pages(self, split: str) -> list[Page]:
         """What is known of each picture of a split. Raises DataError."""
         raise NotImplementedError

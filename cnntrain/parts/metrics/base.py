@@ -12,8 +12,10 @@ import numpy as np
 from cnntrain.config.fields import check_fields
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import CLASSES
+from cnntrain.core.masks import MASKS
 from cnntrain.core.registry import Part, parts
 from cnntrain.ops.argmax import taken_for
+from cnntrain.ops.pixels import answers
 from cnntrain.ops.softmax import softmax
 
 
@@ -132,6 +134,25 @@ def counts_of(state: Array) -> tuple[Array, Array, Array]:
     """The state of `Counted` as windows (classes,) on it: found, taken for the class, of the class."""
     found, predicted, true = state.reshape(3, -1)
     return found, predicted, true
+
+
+@dataclass(frozen=True)
+class OfPixels(Counted):
+    """Base of the metrics that follow from how many pixels of each class were found, taken for it, and are of it.
+
+    A pixel is taken for the class of its largest output, and counts by the weight of its sample.
+    """
+
+    scores: ClassVar[tuple[str, ...]] = (MASKS,)
+    bounds: ClassVar[tuple[float, float]] = (0, 1)
+
+    def add(self, state: Array, outputs: Array, targets: Array, weights: Array) -> None:
+        """Count a shard: outputs (n, h, w, classes), masks (n, h, w)."""
+        rows = state.reshape(3, -1)
+        for z, mask, weight in zip(outputs, targets, weights.tolist(), strict=True):
+            labels, guesses = answers(z, mask)
+            for row, classes in zip(rows, (labels[labels == guesses], guesses, labels), strict=True):
+                row += weight * np.bincount(classes, minlength=len(row))
 
 
 @dataclass(frozen=True)

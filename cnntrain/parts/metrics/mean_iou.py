@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.registry import register
-from cnntrain.parts.metrics.base import PerClass
-from cnntrain.parts.metrics.of_pixels import OfPixels
+from cnntrain.parts.metrics.base import OfPixels, PerClass
 
 
 @register("mean_iou")

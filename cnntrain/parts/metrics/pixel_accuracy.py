@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.registry import register
-from cnntrain.parts.metrics.base import counts_of
-from cnntrain.parts.metrics.of_pixels import OfPixels
+from cnntrain.parts.metrics.base import OfPixels, counts_of
 
 
 @register("pixel_accuracy")

@@ -14,7 +14,7 @@ from cnntrain.core.errors import printable
 from cnntrain.core.masks import IGNORED, MASKS, palette
 from cnntrain.core.moves import Move
 from cnntrain.core.registry import register
-from cnntrain.parts.metrics.of_pixels import answers
+from cnntrain.ops.pixels import answers
 from cnntrain.parts.tasks.base import Evaluation, Start, Task, share
 
 SHOWN = 12  # of the worst pictures
