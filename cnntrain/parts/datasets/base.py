@@ -503,10 +503,10 @@ class ClassFolders(Dataset):
         """Raise DataError for fewer than two classes."""
         folder = self._split_folders()["train"]
         if self._label is not None:
-            classes = [*self._classes("train")]
-            if len(classes) < 2:
+            named = [*self._classes("train")]
+            if len(named) < 2:
                 raise DataError(
-                    f"{folder}: label {self.label!r} finds the one class {classes[0]!r}, expected 2 or more. Mend the "
+                    f"{folder}: label {self.label!r} finds the one class {named[0]!r}, expected 2 or more. Mend the "
                     "pattern"
                 )
             return
