@@ -17,7 +17,10 @@ from tests.support.datasets import SHARED
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
-DATA = {"mnist-lenet": SHARED / "mnist", "detect-blood-cells": SHARED / "bccd"}  # where a machine may have what the config's own root lacks
+DATA = {
+    "mnist-lenet": SHARED / "mnist",
+    "detect-blood-cells": SHARED / "bccd",
+}  # where a machine may have what the config's own root lacks
 NETWORKS = {  # trained parameters, counted by hand from the papers' or the config's layers
     "quickstart": 80_298,  # 25*16+16 + 2*16 + 25*16*32+32 + 2*32 + 512*128+128 + 128*10+10
     "mnist-lenet": 431_150,  # 25*20 + 2*20 + 25*20*50 + 2*50 + 800*500+500 + 500*10+10
