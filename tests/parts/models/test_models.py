@@ -71,6 +71,8 @@ COUNTS = [  # name, fields, input, classes, parameters (statistics not counted)
     ("convnext_femto", {}, IMAGENET, 1000, 5_217_784),  # timm's results: 5.22 M
     # Ronneberger et al. (2015) print no count; their figure 1 gives 31.0 M: 3x3 and 2x2 convolutions and the 1x1, each
     # with its biases, summed by hand in `figure_1`
+    ("fcos_small", {"width": 16, "strides": (8,)}, (64, 64, 3), 3, 353_104),  # by hand: tests/test_configs.py
+    ("fcos_small", {}, (64, 64, 3), 3, 1_556_128),
     ("unet", {"padding": "valid"}, CELLS, 2, 31_030_658),
     ("unet", {}, (64, 64, 1), 2, 31_030_658),  # padding has no parameters
     ("unet", {"width": 32, "norm": "batch_norm"}, (64, 64, 3), 1, 7_763_041),  # mateuszbuda/brain-segmentation-pytorch
@@ -114,14 +116,17 @@ def ids(rows: list[tuple]) -> list[str]:
 
 
 def test_every_model_is_counted_and_run() -> None:
-    assert {row[0] for row in COUNTS} == {row[0] for row in RUNS} == set(registry.parts("models"))
+    detectors = {"fcos_small"}  # tests/parts/tasks/test_detect.py runs it
+    assert {row[0] for row in COUNTS} == {row[0] for row in RUNS} | detectors == set(registry.parts("models"))
 
 
 @pytest.mark.parametrize(("name", "fields", "shape", "classes", "count"), COUNTS, ids=ids(COUNTS))
 def test_has_as_many_parameters_as_published(name, fields, shape, classes, count):
     graph = graph_of(name, fields, shape, classes)
     assert graph.parameter_count() == count
-    assert graph.output_shape == ((*shape[:2], classes) if name == "unet" else (classes,))
+    locations = sum((64 // stride) ** 2 for stride in fields.get("strides", (8, 16)))
+    maps = {"unet": (*shape[:2], classes), "fcos_small": (locations, 11)}
+    assert graph.output_shape == maps.get(name, (classes,))
 
 
 def figure_1() -> int:
