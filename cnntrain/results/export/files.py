@@ -66,6 +66,7 @@ def _difference(trained: Trained, model: bytes) -> float | None:
     theirs = onnx_file.run(model, pixels)
     if theirs is None:
         return None
+    theirs = np.moveaxis(theirs, 1, -1) if theirs.ndim == 4 else theirs
     data = replace(trained.description, shape=trained.network.graph.input_shape)
     targets = trained.network.task.blank(len(pixels), data)
     images = Images(pixels, targets, trained.network.classes, target=data.target)

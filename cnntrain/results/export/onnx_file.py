@@ -77,7 +77,7 @@ def model(exported: Exported) -> bytes:
 def run(data: bytes, images: Array) -> Array | None:
     """What ONNX Runtime makes of images (n, h, w, c), or features, in float32; None where it is not installed.
 
-    Maps come as (n, h, w, c), too.
+    Maps come as the model has them, (n, c, h, w).
     """
     try:
         import onnxruntime
@@ -90,7 +90,7 @@ def run(data: bytes, images: Array) -> Array | None:
         session.get_inputs()[0].name: np.ascontiguousarray(images.transpose(_FIRST) if images.ndim == 4 else images)
     }
     (outputs,) = session.run(None, given)
-    result: Array = np.moveaxis(outputs, 1, -1) if outputs.ndim == 4 else outputs
+    result: Array = outputs
     return result
 
 
