@@ -23,6 +23,7 @@ _WRITING = {function.__code__ for function in (files.write_atomic, files.write_n
 
 _T = TypeVar("_T")
 
+_waiting: set[int] = set()  # the threads that wait here for another
 _here = threading.local()  # of a thread that reads: `over`, whether what it reads is still wanted
 
 
@@ -75,21 +76,30 @@ def waited(future: Future[_T], carrier: Callable[[], threading.Thread | None]) -
     """What a future gives, which the carrier is to fulfil once there is one. Raises StorageError where that hangs."""
     still_wanted()
     watchdog = None
-    while True:
-        try:
-            return future.result(PATIENCE)
-        except TimeoutError:
-            if future.done():
-                return future.result()  # fulfilled just now, or failed by an error of its own, such as ETIMEDOUT
-            still_wanted()
-            watchdog = watchdog or Watchdog(PATIENCE)
-            thread = carrier()
-            if thread is not None and watchdog.hangs(os.getpid(), thread.native_id or 0) and not _writes(thread):
-                bark("reading", read_by(thread))
+    _waiting.add(threading.get_ident())
+    try:
+        while True:
+            try:
+                return future.result(PATIENCE)
+            except TimeoutError:
+                if future.done():
+                    return future.result()  # fulfilled just now, or failed by an error of its own, such as ETIMEDOUT
+                still_wanted()
+                watchdog = watchdog or Watchdog(PATIENCE)
+                thread = carrier()
+                if thread is not None and watchdog.hangs(os.getpid(), thread.native_id or 0) and not _may(thread):
+                    bark("reading", read_by(thread))
+    finally:
+        _waiting.discard(threading.get_ident())
 
 
-def _writes(thread: threading.Thread) -> bool:
-    """Whether a thread is writing: to make gigabytes durable may take a slow disk minutes, and nothing is wrong."""
+def _may(thread: threading.Thread) -> bool:
+    """Whether a thread may stand still: one that waits for another looks after that one.
+
+    And one that is writing: to make gigabytes durable may take a slow disk minutes, and nothing is wrong.
+    """
+    if thread.ident in _waiting:
+        return True
     frame = sys._current_frames().get(thread.ident or 0)
     while frame is not None:
         if frame.f_code in _WRITING:

@@ -45,7 +45,6 @@ class Reader:
         """
         inbox: SimpleQueue[tuple[Future[_Result], _Item] | None] = SimpleQueue()
         over = threading.Event()
-
         carriers: dict[Future[_Result], threading.Thread] = {}
 
         def serve() -> None:
@@ -78,8 +77,8 @@ class Reader:
                 waiting.extend(submit(item) for item in itertools.islice(remaining, 1))
         finally:
             over.set()
-            for future in waiting:
-                future.cancel()
+            for unwanted in waiting:
+                unwanted.cancel()
             for _ in threads:
                 inbox.put(None)
             hanging = carriers.get(future) if future and not future.done() else None

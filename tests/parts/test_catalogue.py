@@ -53,7 +53,19 @@ CATALOGUE = {
 PROVEN = ("layers", "losses", "optimizers", "schedules", "metrics")  # by golden files
 COMPOSED = {"losses": {"sum"}, "metrics": {"loss"}}  # of parts that have theirs; their own tests prove the composition
 BY_DEFINITION = {  # parts so plain that there is nobody to name
-    "layers": {"add", "concat", "flatten", "max_pool2d", "avg_pool2d", "reshape", "sigmoid", "tanh", "upsample"},
+    "layers": {
+        "add",
+        "concat",
+        "flatten",
+        "max_pool1d",
+        "max_pool2d",
+        "avg_pool1d",
+        "avg_pool2d",
+        "reshape",
+        "sigmoid",
+        "tanh",
+        "upsample",
+    },
     "structures": {"repeat", "sequential"},
     "initializers": {"constant", "ones", "zeros", "truncated_normal"},
     "losses": set(),
@@ -62,7 +74,7 @@ BY_DEFINITION = {  # parts so plain that there is nobody to name
     "regularizers": set(),
     "averages": set(),
     "models": {"linear"},
-    "transforms": {"scale"},
+    "transforms": {"scale", "gain", "power_spectrogram", "time_shift"},
     "metrics": {"accuracy", "confusion", "error", "log_loss", "loss", "precision", "recall", "top_k"},
 }
 PARTS = [

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnntrain.config.load import load_text
+from cnntrain.core.description import CLASSES
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.registry import make, parts
 from cnntrain.data import build_data
@@ -27,12 +28,19 @@ data:
 model:
   layers: [flatten, {type: dense, units: auto}]
 """
+MASKS = """\
+data:
+  source: {type: shapes, target: mask, size: 16}
+  val: 0.2
+model:
+  layers: [{type: conv2d, filters: auto, kernel_size: 1}]
+"""
 NAN = math.nan
 
 
-def monitor(train: str = "", checkpoint: str = "{}", validates: bool = True) -> Monitor:
+def monitor(train: str = "", checkpoint: str = "{}", validates: bool = True, text: str = TEXT) -> Monitor:
     """The monitor of an experiment with these rules."""
-    loaded = load_text(f"{TEXT}train: {{epochs: 9, {train}}}\ncheckpoint: {checkpoint}\n", "test.yaml")
+    loaded = load_text(f"{text}train: {{epochs: 9, {train}}}\ncheckpoint: {checkpoint}\n", "test.yaml")
     description = build_data.describe(loaded)
     assert description is not None
     return Monitor(loaded, build.network(loaded, description).tally, validates)
@@ -187,6 +195,7 @@ def test_every_metric_that_can_be_monitored_improves_the_way_it_says_wherever_it
         of = monitor(
             f"metrics: [{name}], early_stopping: {{monitor: {watched}, patience: 2}}",
             f"{{best: {{monitor: {watched}}}}}",
+            text=TEXT if CLASSES in metric.scores else MASKS,
         )
         better, worse = (0.6, 0.4) if metric.larger_is_better else (0.4, 0.6)
         assert of.judge({watched: worse}, 1, 1)[0]

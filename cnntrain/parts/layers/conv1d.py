@@ -20,7 +20,7 @@ from cnntrain.parts.layers.base import Example, Frame, Layer, Prepared, Workspac
 @register("conv1d")
 @dataclass(frozen=True)
 class Conv1d(Prepared):
-    """Convolution along the width alone: conv2d with a kernel of one row, for sounds (1, t, channels).
+    """Convolution along the width alone (Waibel et al. 1989): conv2d with a kernel of one row, for sounds (1, t, c).
 
     y[t, f] = bias[f] + sum over j, c of x[t * stride + j * dilation - left, c] * weight[j, c, f], and zero beyond the
     ends; the weight is kept as (1, kernel_size, c / groups, filters). Of an image of several rows, such as a

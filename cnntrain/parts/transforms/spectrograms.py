@@ -102,7 +102,7 @@ class PowerSpectrogram(Spectrogram):
 @register("log_mel")
 @dataclass(frozen=True)
 class LogMel(Spectrogram):
-    """A sound (1, t, c) as a log-mel spectrogram (bands, frames, c): decibels in bands of the mel scale.
+    """A sound (1, t, c) as a log-mel spectrogram (bands, frames, c): decibels by mel (Davis and Mermelstein 1980).
 
     Power spectra as those of power_spectrogram are summed by `bands` triangles from `low` to `high` Hz, and given as
     10 log10(max(p, 1e-10)), at least `top_db` below the loudest of the sound where that is given.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -34,8 +35,9 @@ FILED = {  # data set -> the field that says where its files are
     name: field.name
     for name, cls in registry.parts("datasets").items()
     for field in dataclasses.fields(cls)
-    if field.name in ("root", "path")
+    if field.name in ("root", "path", "pictures")
 }
+NEEDED: dict[str, dict[str, Any]] = {"masks": {"classes": ("sky", "sea"), "masks": "."}}  # keys that have no default
 
 
 def test_every_dataset_is_tried_here() -> None:
@@ -65,7 +67,7 @@ def test_a_place_that_does_not_exist_is_shown_absolute(
     name: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    source = registry.make("datasets", name, **{FILED[name]: place})
+    source = registry.make("datasets", name, **{FILED[name]: place}, **NEEDED.get(name, {}))
     for ask in (source.splits, lambda: source.load("train"), lambda: source.files("train")):
         with pytest.raises(DataError) as caught:
             ask()

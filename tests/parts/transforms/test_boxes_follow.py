@@ -19,6 +19,7 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.moves import Move
 from cnntrain.ops import policies
 from cnntrain.parts.transforms import trivial_augment_wide
+from cnntrain.parts.transforms.base import Transform
 
 HEIGHT, WIDTH = 48, 64
 PICTURES, EACH = 500, 20  # boxes each
@@ -48,7 +49,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 def told() -> set[str]:
     """The transforms that say where points go."""
     parts: dict[str, Any] = dict(registry.parts("transforms"))
-    return {name for name, cls in parts.items() if cls.on == "image" and cls(**cls.examples[0]).points_are_told}
+    return {name for name, cls in parts.items() if cls.on == "image" and cls.points is not Transform.points}
 
 
 def pictures() -> Array:
