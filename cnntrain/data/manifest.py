@@ -178,7 +178,7 @@ def keep(manifest: Manifest, path: Path) -> None:
 
 
 def share(manifest: Manifest, run: RunDirectory) -> None:
-    """Give a run directory the list of its files, kept once for all runs, and a manifest.json that refers to it.
+    """Give a run directory the list of its files, for all runs together if long, and a manifest.json that refers to it.
 
     Where there are no hard links the run has a copy. Lists that no run has any more are removed. Raises StorageError.
     """

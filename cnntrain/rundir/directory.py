@@ -30,6 +30,7 @@ RUNS = Path("runs")  # where runs without a --run-dir go, in the working directo
 FLIGHT_RECORD = "nonfinite/record.json"
 
 _CHECKPOINTS = "checkpoints"
+_WORTH_SHARING = 2**20  # bytes of a file of which runs have one together
 _LOCK = ".lock"  # the first file of a run: a directory that has it is one
 _FILES = (  # what --overwrite removes besides checkpoints; everything else in the directory belongs to the user
     *(
@@ -139,9 +140,12 @@ class RunDirectory:
         self._write(name, _json(value).decode())
 
     def write_shared(self, name: str, kept: Path, data: bytes) -> None:
-        """Keep what other runs have as well, once for all of them (`files.write_shared`)."""
+        """Keep what other runs have as well, once for all of them where it is large (`files.write_shared`)."""
         self._here.check()
-        files.write_shared(kept, self.path / name, data)
+        if len(data) < _WORTH_SHARING:
+            files.write_atomic(self.path / name, self._here.last([data]), self._here)
+        else:
+            files.write_shared(kept, self.path / name, data)
 
     def write_command(self, arguments: Sequence[str]) -> None:
         """Add a command line to command.txt, quoted for a shell: the one that started, then those that resumed."""

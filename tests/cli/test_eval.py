@@ -136,19 +136,20 @@ class TestDataOnDisk:
         assert outcome.code == 3
         assert "is 9x8x1 of 3 classes, run/checkpoints/best.npz was trained on 8x8x1 of 3 classes" in outcome.error
 
-    def test_data_of_other_classes(self, cnntrain, desk):
+    def test_data_of_another_kind(self, cnntrain, desk):
         folder = desk / "pictures"
         for name in ("0", "1", "zwei"):
             (folder / "train" / name).mkdir(parents=True)
-            _picture(folder / "train" / name / "a.png")
+            for number in range(5):
+                _picture(folder / "train" / name / f"{number}.png")
         outcome = cnntrain(
             "eval", "run", "--split", "train", "-s",
             "data.source={type: image_folder, root: pictures, size: 8, channels: 1}",
         )  # fmt: skip
         assert outcome.code == 3
         assert outcome.error == (
-            "the train split has classes that run/checkpoints/best.npz was not trained on: 'zwei'; it knows '0', '1', "
-            "'2'. Rename them as in training, or leave them out"
+            "the data is not as it was when run was trained, and 24 of its 24 training samples are gone or altered: "
+            "others may have been trained on. Restore the data, or measure on other data with --data"
         )
 
 

@@ -43,9 +43,9 @@ def count_decoding(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     decoding: list[int] = []
     original = pictures._pixels
 
-    def pixels(image, size, channels):
+    def pixels(image, *settings):
         decoding.append(1)
-        return original(image, size, channels)
+        return original(image, *settings)
 
     monkeypatch.setattr(pictures, "_pixels", pixels)
     return decoding

@@ -12,6 +12,7 @@ from PIL import Image
 from cnntrain.core import files
 from cnntrain.core.strict_json import encode
 from cnntrain.data import manifest
+from cnntrain.rundir import directory
 from tests.support.experiments import run, write
 
 TEXT = """
@@ -27,6 +28,7 @@ MORE = ("train.steps=2",)
 @pytest.fixture
 def config(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(directory, "_WORTH_SHARING", 0)
     rng = np.random.default_rng(0)
     for name in "ab":
         (tmp_path / "pictures" / name).mkdir(parents=True)
@@ -50,6 +52,13 @@ def test_two_runs_have_one_list(config):
     assert one.st_nlink == 3
     assert len(manifest.read(Path("one", manifest.FILE)).files) == 8
     assert Path("one", manifest.FILE).stat().st_size < 300
+
+
+def test_a_short_list_is_the_runs_own(config, monkeypatch):
+    monkeypatch.setattr(directory, "_WORTH_SHARING", 2**20)
+    run(config, Path("one"))
+    assert Path("one", manifest.LIST).stat().st_nlink == 1
+    assert not manifest.FOLDER.exists()
 
 
 def test_a_list_that_no_run_has_any_more_goes(config):

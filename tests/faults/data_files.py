@@ -30,10 +30,10 @@ from PIL import Image
 from cnntrain.core.boxes import BOXES
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import make
-from cnntrain.parts.datasets.audio_folder import read_wave
 from cnntrain.reading.pictures import decode, decode_clip
 from tests.faults.mutations import mutate
 from tests.parts.datasets.test_audio_folder import FORMS as SOUNDS
+from tests.parts.datasets.test_audio_folder import read_wave
 from tests.parts.datasets.test_boxed_pictures import FORMATS as BOXED
 from tests.support.campaign import peak_memory
 from tests.support.datasets import idx, labels

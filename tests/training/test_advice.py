@@ -229,11 +229,16 @@ def test_a_sum_of_losses_is_looked_into(config):
     assert codes(config, (softmax, "loss={type: sum, terms: [mse, mae]}")) == []
 
 
+_PICTURES = "{type: synthetic, size: 32, channels: 3, classes: 3}"
+
+
 @pytest.mark.parametrize("name", list(registry.parts("models")))
 def test_no_ready_model_draws_a_warning(tmp_path, name):
     path = tmp_path / "ready.yaml"
-    source = "{type: synthetic, size: 32, channels: 3, classes: 3}"
-    path.write_text(f"data: {{source: {source}, val: 0.2}}\nmodel: {{preset: {name}}}\ntrain: {{epochs: 1}}\n")
+    target = {"fcos_small": "boxes", "unet": "mask"}.get(name)
+    source = f"{{type: shapes, size: 32, target: {target}}}" if target else _PICTURES
+    loss = "loss: fcos\n" if target == "boxes" else ""
+    path.write_text(f"data: {{source: {source}, val: 0.2}}\nmodel: {{preset: {name}}}\ntrain: {{epochs: 1}}\n{loss}")
     assert codes(path, ()) == []
 
 
@@ -256,7 +261,7 @@ def test_an_unknown_code_is_an_error_with_a_hint(config, capsys, arguments):
 
 
 def test_the_parts_that_advice_is_about_say_so_themselves():
-    logits = {"cross_entropy", "binary_cross_entropy", "focal", "kl_div", "distillation"}
+    logits = {"cross_entropy", "binary_cross_entropy", "focal", "kl_div", "distillation", "soft_dice"}
     adaptive = {"adam", "adamw", "adamax", "nadam", "radam"}
     assert {name for name, loss in registry.parts("losses").items() if loss.from_logits} == logits
     assert {name for name, cls in registry.parts("optimizers").items() if cls.divides_decay} == adaptive
