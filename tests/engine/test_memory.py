@@ -139,7 +139,7 @@ def test_evaluation_takes_no_more_memory_for_more_samples():
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
     matrix = 500 * 500 * 8
-    assert peaks[1] < peaks[0] + 6 * matrix  # the tree is four levels higher
+    assert peaks[1] < peaks[0] + 8 * matrix  # trees on both sides of a shard that is late are four levels higher
     assert peaks[1] < 20 * matrix  # there are 512 shards
 
 
