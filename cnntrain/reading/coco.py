@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from cnntrain.core import strict_json
 from cnntrain.core.boxes import COUNTED, CROWD
@@ -34,13 +34,12 @@ def pages(path: Path, folders: Sequence[Path]) -> tuple[list[Page], list[str]]:
     marked: dict[int, list[Marked]] = {key: [] for key in images}
     for key, entry in _by_id(found["annotations"], f"{path}: annotation").items():
         where = f"{path}: annotation {key}"
-        if entry.get("image_id") not in images:
-            raise DataError(f"{where} is of the image {entry.get('image_id')!r}, which is not in the file. Remove it")
-        if entry.get("category_id") not in names:
-            raise DataError(
-                f"{where} is of the category {entry.get('category_id')!r}, which is not in the file. Mend it"
-            )
-        marked[entry["image_id"]].append(_box(entry, names[entry["category_id"]], where))
+        image, category = entry.get("image_id"), entry.get("category_id")
+        if not _is_id(image) or image not in images:
+            raise DataError(f"{where} is of the image {str(image)[:60]}, which is not in the file. Remove it")
+        if not _is_id(category) or category not in names:
+            raise DataError(f"{where} is of the category {str(category)[:60]}, which is not in the file. Mend it")
+        marked[image].append(_box(entry, names[category], where))
     folders = _in_use(images.values(), folders)
     made = [_page(entry, tuple(marked[key]), folders, f"{path}: image {key}") for key, entry in images.items()]
     _check_pictures(made)
@@ -51,12 +50,17 @@ def _by_id(entries: list[Any], where: str) -> dict[int, dict[str, Any]]:
     found: dict[int, dict[str, Any]] = {}
     for place, entry in enumerate(entries):
         key = entry.get("id") if isinstance(entry, dict) else None
-        if not isinstance(key, int) or isinstance(key, bool):
+        if not _is_id(key):
             raise DataError(f"{where} number {place + 1} has no id, expected a whole number. Mend it")
         if key in found:
             raise DataError(f"{where} {key} is there twice, expected one of each id. Renumber one")
         found[key] = entry
     return found
+
+
+def _is_id(value: Any) -> TypeGuard[int]:
+    """Whether a value is a whole number, which true is none of."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _names(categories: list[Any], path: Path) -> dict[int, str]:

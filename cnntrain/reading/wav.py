@@ -54,7 +54,8 @@ class Sound(NamedTuple):
         if self.code in _COMPANDED:
             return _COMPANDED[self.code][np.frombuffer(data, np.uint8)]
         if self.code == _FLOAT:
-            return np.clip(np.frombuffer(data, f"{self.order}f{self.width}").astype(np.float64), -1, 1)
+            with np.errstate(invalid="ignore"):  # of a signaling NaN, which whoever asks refuses as any other
+                return np.clip(np.frombuffer(data, f"{self.order}f{self.width}").astype(np.float64), -1, 1)
         if self.width == 1:
             return (np.frombuffer(data, np.uint8) - 128.0) / 128
         stored = np.frombuffer(data, np.uint8).reshape(-1, self.width)

@@ -68,8 +68,8 @@ def test_limits_permissions_and_a_directory_that_goes_away(tmp_path: Path, campa
     [
         ("write:error=ENOSPC", (1, 3, 7, 11), 5),
         ("fsync:error=EIO", (1, 9, 17, 33), 5),
-        ("rename:error=EDQUOT", (1, 5, 9, 17), 5),
-        ("rename:signal=KILL", (1, 5, 9, 17), -9),
+        ("renameat:error=EDQUOT", (1, 5, 9, 17), 5),
+        ("renameat:signal=KILL", (1, 5, 9, 17), -9),
         ("ftruncate:error=EIO", (1,), 5),
     ],
 )

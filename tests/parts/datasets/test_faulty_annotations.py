@@ -272,6 +272,14 @@ CASES |= {  # COCO
             "not in the file. Mend it"
         ),
     ),
+    "category that is a list": (
+        "coco",
+        entry("annotations", 0, category_id=[1]),
+        (
+            "error: ROOT/annotations/instances_train2017.json: annotation 0 is of the category [1], which is "
+            "not in the file. Mend it"
+        ),
+    ),
     "unknown image": (
         "coco",
         entry("annotations", 0, image_id=99),
