@@ -205,6 +205,15 @@ def erase(images: Array, top: Array, bottom: Array, left: Array, right: Array) -
     return images
 
 
+def check_box(scale: tuple[float, float], ratio: tuple[float, float], whole: str) -> None:
+    """Raise ValueError for ranges that no random box can be taken from; `scale` is its share of `whole`."""
+    for name, (low, high) in (("scale", scale), ("ratio", ratio)):
+        if low > high:
+            raise ValueError(f"{name} must not fall, got [{low:g}, {high:g}]")
+    if scale[1] > 1:
+        raise ValueError(f"scale is a share of {whole}, at most 1, got {scale[1]:g}")
+
+
 def check_sound(shape: Shape) -> None:
     """Raise ValueError unless a sample is a sound: one row, whose columns are moments."""
     if shape[0] != 1:

@@ -12,7 +12,7 @@ from cnntrain.config.fields import Positive, Probability
 from cnntrain.core.arrays import Array
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
-from cnntrain.parts.transforms.base import Transform, erase
+from cnntrain.parts.transforms.base import Transform, check_box, erase
 
 TRIES = 10  # rectangles drawn before an image is left as it is
 
@@ -39,11 +39,7 @@ class RandomErasing(Transform):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, (low, high) in (("scale", self.scale), ("ratio", self.ratio)):
-            if low > high:
-                raise ValueError(f"{name} must not fall, got [{low:g}, {high:g}]")
-        if self.scale[1] > 1:
-            raise ValueError(f"scale is a share of the area, at most 1, got {self.scale[1]:g}")
+        check_box(self.scale, self.ratio, "the area")
 
     def apply(self, images: Array, draws: Draws) -> Array:
         """Erase in place."""

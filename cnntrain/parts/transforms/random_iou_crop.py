@@ -13,7 +13,7 @@ from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
 from cnntrain.ops.sampling import Interpolation, resample, resampling
-from cnntrain.parts.transforms.base import Transform
+from cnntrain.parts.transforms.base import Transform, check_box
 
 LEAST = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)  # overlaps that are asked for; one time in seven the image stays whole
 
@@ -43,11 +43,7 @@ class RandomIoUCrop(Transform):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, (low, high) in (("scale", self.scale), ("ratio", self.ratio)):
-            if low > high:
-                raise ValueError(f"{name} must not fall, got [{low:g}, {high:g}]")
-        if self.scale[1] > 1:
-            raise ValueError(f"scale is a share of a side, at most 1, got {self.scale[1]:g}")
+        check_box(self.scale, self.ratio, "a side")
 
     def looking(self, things: Array) -> Self:
         """With those boxes to keep in sight."""

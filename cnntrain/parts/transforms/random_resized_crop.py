@@ -14,7 +14,7 @@ from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
 from cnntrain.ops.sampling import Interpolation, resample, resampling
 from cnntrain.ops.windows import pair
-from cnntrain.parts.transforms.base import Transform
+from cnntrain.parts.transforms.base import Transform, check_box
 
 TRIES = 10  # boxes drawn before the middle of the image is taken
 
@@ -40,11 +40,7 @@ class RandomResizedCrop(Transform):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, (low, high) in (("scale", self.scale), ("ratio", self.ratio)):
-            if low > high:
-                raise ValueError(f"{name} must not fall, got [{low:g}, {high:g}]")
-        if self.scale[1] > 1:
-            raise ValueError(f"scale is a share of the area, at most 1, got {self.scale[1]:g}")
+        check_box(self.scale, self.ratio, "the area")
 
     def output_shape(self, shape: Shape) -> Shape:
         """(*size, channels)."""
