@@ -160,10 +160,9 @@ def journal_of(choices: Choices, trials: Sequence[SearchTrial], larger: bool, na
     """The trials as a file that `optuna-dashboard` opens: the journal of an Optuna study."""
     with quiet():
         from optuna.storages import JournalStorage
-        from optuna.storages.journal import BaseJournalBackend
 
-        class Lines(BaseJournalBackend):
-            """A journal in memory."""
+        class Lines:
+            """A journal in memory: the two methods of Optuna's BaseJournalBackend."""
 
             def __init__(self) -> None:
                 self.logs: list[dict[str, Any]] = []
