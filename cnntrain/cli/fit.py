@@ -122,18 +122,22 @@ def command(
     """Train the network of CONFIG. Several configs are merged, later ones over earlier ones."""
     report = flags.pop("report")
     from cnntrain.cli import explain
+    from cnntrain.config.load import load
     from cnntrain.core.errors import PausedError, StoppedError, UsageError
     from cnntrain.training.interrupts import Interrupts
 
     began = time.perf_counter()
     with Interrupts(flags["max_time"]) as interrupts:
         with interrupts.at_once():  # importing NumPy takes a while
-            from cnntrain.cli.check import show_rehearsal
-            from cnntrain.training.session import Options, fit
-
             _check_flags(dry_run=rehearse, as_json=as_json, print_run_dir=print_run_dir, **flags)
             if rehearse and requirements:
                 raise UsageError("--require judges a training and --dry-run does none. Choose one")
+            starts = configs and not (rehearse or flags["resume"] or flags["resume_or_start"])
+            loaded = load(configs, sets) if starts else None  # its errors do not wait for the import of what trains
+
+            from cnntrain.cli.check import show_rehearsal
+            from cnntrain.training.session import Options, fit
+
             options = Options(**flags, announce=(lambda path: terminal.out(str(path))) if print_run_dir else None)
             if rehearse:
                 from cnntrain.checks.preflight import dry_run
@@ -145,7 +149,7 @@ def command(
                     show_rehearsal(document)
                 return
         try:
-            result = fit(configs, sets, options, interrupts)
+            result = fit(configs, sets, options, interrupts, loaded)
         except (StoppedError, PausedError) as error:
             sys.exit(explain(error))  # before the next signal of a burst would end the process without a word
     if report:

@@ -211,9 +211,9 @@ class Binder:
                 message = f"{at.name}: expected the name of {noun}, got {scalars.found(name)}"
                 self.problems.add(name.where, f"{message}; `cnntrain list {kind.names[0]}` shows all {plural}")
             return INVALID
+        if found := registry.find(name.text, *kind.names):
+            return found
         known = _parts(kind)
-        if name.text in known:
-            return known[name.text]
         for folder in kind.names:
             if name.text in registry.unusable(folder):
                 why = registry.unusable(folder)[name.text]
@@ -388,9 +388,9 @@ _SCALARS: dict[Any, Any] = {
 def _choose(node: Node, members: Sequence[Any]) -> Any:
     """The member of a union that a node is written as; None where none of them is, or the choice is unclear."""
     possible = [member for member in members if _possible(node, member)]
-    fitting = [member for member in possible if _fits_member(node, member)]
-    if fitting:
-        return min(fitting, key=lambda member: _rank(node, member))
+    for member in sorted(possible, key=lambda member: _rank(node, member)):
+        if _fits_member(node, member):
+            return member
     possible = [member for member in possible if bare(member)[0] is not _NONE]
     return possible[0] if len(possible) == 1 else None
 
@@ -411,7 +411,7 @@ def _fits_member(node: Node, member: Any) -> bool:
     base, marks = bare(member)
     kind = next((mark for mark in marks if isinstance(mark, Kind)), None)
     if isinstance(node, Scalar):
-        return node.text in _parts(kind) if kind else _fits(node, base)
+        return registry.find(node.text, *kind.names) is not None if kind else _fits(node, base)
     if isinstance(node, List):
         wanted = typing.get_args(base)
         return wanted[1:] == (Ellipsis,) or len(wanted) == len(node.items)

@@ -80,7 +80,7 @@ class _Expansion:
         if isinstance(body, Scalar) and scalars.is_null(body):
             del self.names[name]
             return
-        taken = next((kind for kind in ("layers", "structures") if name in registry.parts(kind)), None)
+        taken = next((kind for kind in ("layers", "structures") if registry.find(name, kind)), None)
         if not _NAME.fullmatch(name):
             self.problems.add(where, f"a block's name is made of letters, digits and _, got {name[:40]!r}")
         elif taken:

@@ -1,18 +1,21 @@
 """The registry finds a part by kind and name: `lookup("layers", "conv2d")` gives the class.
 
 A kind is a folder of the package; a part is a class in one of its files, registered by decorator.
-The folder is imported when the kind is first asked for, so adding a part means adding a file and
-nothing else, and a command that needs no part imports none. So are the parts of that kind that installed
-packages declare (installed.py); one that cannot be loaded is left out, and asking for it says why.
+Its file is imported when it is first asked for by name, and the whole folder when the kind is, so adding a part means
+adding a file and nothing else, and a command that needs no part imports none. With the folder come the parts of that
+kind that installed packages declare (installed.py); one that cannot be loaded is left out, and asking for it says why.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 KINDS: dict[str, str] = {  # folder -> what one of its parts is called in a message
@@ -41,6 +44,7 @@ class Part:
     options: ClassVar[type | None] = None  # a dataclass of further keys that the part's place in the config takes
 
 
+_DECLARED = re.compile(r'^@register\("(\w+)"\)$', re.MULTILINE)
 _OURS = "cnntrain."  # prefix of our own modules' names
 _parts: dict[str, dict[str, type[Part]]] = {kind: {} for kind in KINDS}
 _discovered: set[str] = set()  # kinds whose folder has been imported
@@ -86,6 +90,27 @@ def parts(kind: str) -> dict[str, type[Part]]:
         _extended.add(kind)
         _extend(kind)
     return dict(sorted(_parts[kind].items()))
+
+
+def find(name: str, *kinds: str) -> type[Part] | None:
+    """The part of a name among these kinds, if there is one.
+
+    A kind's folder is imported only where no file of ours declares the name: most of a config is of few files.
+    """
+    for kind in kinds:
+        if name not in _parts[kind] and name in (files := _files(kind)):
+            importlib.import_module(f"cnntrain.parts.{kind}.{files[name]}")
+        if name in _parts[kind]:
+            return _parts[kind][name]
+    return next((found[name] for kind in kinds if name in (found := parts(kind))), None)
+
+
+@functools.cache
+def _files(kind: str) -> dict[str, str]:
+    """Which module of ours declares a name, for those that are written out in the decorator."""
+    folder = Path(__file__).parent.parent / "parts" / kind
+    texts = {path.stem: path.read_text("utf-8") for path in sorted(folder.glob("*.py"))}
+    return {name: module for module, text in texts.items() for name in _DECLARED.findall(text)}
 
 
 def known(kind: str) -> dict[str, type[Part]]:
@@ -137,12 +162,12 @@ def _require_declared(new: Iterable[tuple[str, str]], declared: set[tuple[str, s
 
 def lookup(kind: str, name: str) -> type[Part]:
     """The class of a part. Raises KeyError with a did-you-mean where there is none of that name."""
-    known = parts(kind)
-    if name not in known and name in _unusable[kind]:
+    found = find(name, kind)
+    if found is None and name in _unusable[kind]:
         raise KeyError(f"the {KINDS[kind]} {name!r} {_unusable[kind][name]}")
-    if name not in known:
-        raise KeyError(f"unknown {KINDS[kind]} {name!r}{did_you_mean(name, known)}")
-    return known[name]
+    if found is None:
+        raise KeyError(f"unknown {KINDS[kind]} {name!r}{did_you_mean(name, parts(kind))}")
+    return found
 
 
 def make(kind: str, name: str, **fields: Any) -> Any:

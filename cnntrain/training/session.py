@@ -73,11 +73,13 @@ def fit(
     sets: Sequence[str] = (),
     options: Options | None = None,
     interrupts: Interrupts | None = None,
+    loaded: Loaded | None = None,
 ) -> dict[str, Any]:
     """Train what the configs describe, in a new run directory or from a checkpoint.
 
-    `interrupts` are the caller's, already entered, so that the caller holds signals for longer. Returns what `fit
-    --json` prints: run_dir, state, epochs, step, best, final. Raises a CnntrainError whose exit_code is the command's.
+    `interrupts` are the caller's, already entered, so that the caller holds signals for longer; `loaded` is what
+    `load(configs, sets)` gave, where the caller has read them. Returns what `fit --json` prints: run_dir, state,
+    epochs, step, best, final. Raises a CnntrainError whose exit_code is the command's.
     """
     options = options or Options()
     console = Console(options.progress, options.quiet, verbose=options.verbose, warned=options.warn)
@@ -94,7 +96,7 @@ def fit(
             raise UsageError(
                 f"fit needs a config file. {example or 'Write one for your data by: cnntrain init --data DATA'}"
             )
-        return _start(load(configs, sets), options, console, held)
+        return _start(loaded or load(configs, sets), options, console, held)
 
 
 def _start(loaded: Loaded, options: Options, console: Console, interrupts: Interrupts) -> dict[str, Any]:

@@ -76,3 +76,24 @@ def test_a_kind_is_imported_only_when_asked_for() -> None:
         "assert 'cnntrain.parts.layers.base' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_config_imports_the_files_that_it_names_and_no_folder() -> None:
+    code = (
+        "import sys; from cnntrain.config.load import load\n"
+        "load(['configs/quickstart.yaml'])\n"
+        "found = {name.removeprefix('cnntrain.parts.') for name in sys.modules if name.startswith('cnntrain.parts.')}\n"
+        "assert found >= {'layers.conv2d', 'layers.activations', 'datasets.idx', 'optimizers.sgd'}, found\n"
+        "assert not found & {'layers.lrn', 'datasets.coco', 'transforms.mosaic', 'optimizers.muon'}, found\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(cnntrain.__file__).parent.parent)
+
+
+def test_an_error_in_a_config_does_not_wait_for_what_trains(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("data: {source: idx}\nmodel: {layers: [flaten]}\ntrain: {epochs: 1}\n")
+    code = (
+        "import sys; from cnntrain.cli import main\n"
+        "assert main(['fit', 'bad.yaml']) == 2\n"
+        "assert not [name for name in sys.modules if name.startswith(('cnntrain.engine', 'cnntrain.training.s'))]\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=tmp_path)

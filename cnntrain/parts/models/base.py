@@ -49,8 +49,8 @@ def layer(
     **fields: Any,
 ) -> Declared:
     """An entry of a list of layers: `layer("conv2d", filters=16, kernel_size=3)`; also for structures."""
-    folder = "layers" if kind in registry.parts("layers") else "structures"
-    part = registry.make(folder, kind, **fields)
+    found = registry.find(kind, "layers", "structures")
+    part = registry.make(found.kind if found else "layers", kind, **fields)
     chosen = {"init": init, "bias_init": bias_init}
     given = {key: value for key, value in chosen.items() if value is not None}
     return Declared(part, part.options(name=name, from_=from_, **given), _NOWHERE)
