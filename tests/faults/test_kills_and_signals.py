@@ -21,7 +21,7 @@ import pytest
 
 from cnntrain.core import files
 from cnntrain.rundir import checkpoint
-from tests.support.campaign import Campaign, counts
+from tests.support.campaign import Campaign, counts, rounds
 from tests.support.experiments import ADAM, call, evidence, start, write
 from tests.support.processes import workers
 
@@ -83,7 +83,7 @@ def moment(rng: random.Random, trajectory: Trajectory, process: subprocess.Popen
     [
         pytest.param("momentum", 2, id="few"),
         *(
-            pytest.param(flavour, 50, marks=pytest.mark.faults, id=f"{flavour}{part}")
+            pytest.param(flavour, rounds(50), marks=pytest.mark.faults, id=f"{flavour}{part}")
             for flavour in FLAVOURS
             for part in "ab"
         ),
@@ -168,7 +168,7 @@ def _outcome(code: int, err: str, numbers: set[int]) -> str:
     ("kinds", "count"),
     [
         pytest.param([*SIGNALS], 3, id="few"),
-        *(pytest.param([kind], 34, marks=pytest.mark.faults, id=kind.replace(" ", "-")) for kind in SIGNALS),
+        *(pytest.param([kind], rounds(34), marks=pytest.mark.faults, id=kind.replace(" ", "-")) for kind in SIGNALS),
         pytest.param([*SIGNALS], 2000, marks=pytest.mark.soak, id="soak"),
     ],
 )

@@ -5,6 +5,8 @@ figures of the promise under `pytest -m faults`, more under `pytest -m soak`. Th
 session and, where a test fails, with its failure; the same draws come again with
 
     FAULTS_SEED=123456 pytest -m faults -k name_of_the_test
+
+FAULTS_SHARE=0.1 takes a tenth of the promised rounds, at other places each time; FAULTS_SHARE=10 ten times as many.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import Any
 import pytest
 
 SEED = "FAULTS_SEED"
+SHARE = float(os.environ.get("FAULTS_SHARE", "1"))  # of the rounds that are promised
 
 
 class Campaign:
@@ -41,13 +44,17 @@ class Campaign:
         self._properties.append(("campaign", text))
 
 
+def rounds(promised: int) -> int:
+    """How many rounds a campaign takes that promises so many: the share that is asked for, and at least one."""
+    return max(1, round(promised * SHARE))
+
+
 def counts(normal: int | None, faults: int | None, soak: int | None = None, parts: int = 1) -> pytest.MarkDecorator:
     """Parametrize `count`: so many in the normal run, under `-m faults` (shared out in parts), and under `-m soak`."""
     values: list[Any] = [] if normal is None else [pytest.param(normal, id="few")]
     if faults is not None:
-        values += [
-            pytest.param(faults // parts, marks=pytest.mark.faults, id=f"faults{part or ''}") for part in range(parts)
-        ]
+        each = max(rounds(faults) // parts, normal or 1)
+        values += [pytest.param(each, marks=pytest.mark.faults, id=f"faults{part or ''}") for part in range(parts)]
     if soak is not None:
         values.append(pytest.param(soak, marks=pytest.mark.soak, id="soak"))
     return pytest.mark.parametrize("count", values)
