@@ -33,6 +33,9 @@ START = {
 }
 LOAD = {name: f'eval "$(cnntrain completion {name})"' for name in START} | {"fish": "cnntrain completion fish | source"}
 
+QUIET = 0.3  # seconds in which a shell shows what it was told
+PATIENCE = 20  # seconds until the program has run
+
 
 class Terminal:
     """An interactive shell, typed into."""
@@ -58,17 +61,33 @@ class Terminal:
         )
         os.close(slave)
         self.shown = b""
-        self.type(f"{settings}\r", 1.0)
-        self.type(f"{LOAD[name]}\r", 2.0)
+        self._folder = folder
+        self.type(f"{settings}\r", 0.5)
+        self.type(f"{LOAD[name]}\r", QUIET, "answered")
 
-    def type(self, text: str, quiet: float) -> None:
-        """Type, and wait until nothing has been shown for some seconds."""
+    def type(self, text: str, quiet: float, after: str = "") -> None:
+        """Type, and wait until nothing has been shown for some seconds since the program has left a file, if it is to.
+
+        Which file says that it has run: how long it takes is up to the machine.
+        """
+        if after:
+            (self._folder / after).unlink(missing_ok=True)
         os.write(self._master, text.encode())
-        while select.select([self._master], [], [], quiet)[0]:
-            piece = os.read(self._master, 65536)
-            self.shown += piece
-            if b"\x1b[c" in piece or b"\x1b[0c" in piece:  # fish asks what terminal this is
-                os.write(self._master, b"\x1b[?62;c")
+        deadline = time.monotonic() + PATIENCE
+        while after and not (self._folder / after).exists() and time.monotonic() < deadline:
+            self._show(0.02)
+        while self._show(quiet):
+            pass
+
+    def _show(self, seconds: float) -> bool:
+        """Take what is shown within so many seconds, if anything is."""
+        if not select.select([self._master], [], [], seconds)[0]:
+            return False
+        piece = os.read(self._master, 65536)
+        self.shown += piece
+        if b"\x1b[c" in piece or b"\x1b[0c" in piece:  # fish asks what terminal this is
+            os.write(self._master, b"\x1b[?62;c")
+        return True
 
     def close(self) -> None:
         self._process.kill()
@@ -87,9 +106,12 @@ def folder(tmp_path: Path) -> Path:
     program.write_text(
         f"""#!/bin/sh
 if [ -n "$_CNNTRAIN_COMPLETE" ] || [ "$1" = completion ]; then
-    PYTHONPATH={shlex.quote(str(Path(__file__).parents[2]))} exec {shlex.quote(sys.executable)} -m cnntrain "$@"
+    PYTHONPATH={shlex.quote(str(Path(__file__).parents[2]))} {shlex.quote(sys.executable)} -m cnntrain "$@"
+    touch "$HOME/answered"
+    exit
 fi
-printf '%s\\n' "$@" > "$HOME/called"
+printf '%s\\n' "$@" > "$HOME/calling"
+mv "$HOME/calling" "$HOME/called"
 """
     )
     program.chmod(0o755)
@@ -98,10 +120,6 @@ printf '%s\\n' "$@" > "$HOME/called"
 
 def called(folder: Path) -> list[str]:
     """What the program was called with."""
-    deadline = time.monotonic() + 10
-    while not (folder / "called").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.05)
     words = (folder / "called").read_text().splitlines() if (folder / "called").exists() else []
     (folder / "called").unlink(missing_ok=True)
     return words
@@ -120,12 +138,12 @@ def test_a_file_of_any_name_is_one_word_and_runs_nothing(folder: Path, name: str
         for number, file in enumerate(NAMES[:count]):
             if quote == '"' and "!" in file:
                 continue  # a shell itself has no way to write it there
-            terminal.type(f"cnntrain fit {quote}d{number}/\t", 1.5)
-            terminal.type("\r", 0.3)
+            terminal.type(f"cnntrain fit {quote}d{number}/\t", QUIET, "answered")
+            terminal.type("\r", 0, "called")
             found = called(folder)
             if found != ["fit", f"d{number}/{file}.yaml"]:
                 wrong.append((file, found))
-                terminal.type("\x03", 0.3)
+                terminal.type("\x03", QUIET)
     finally:
         terminal.close()
     assert not (folder / "pwned").exists()

@@ -54,7 +54,7 @@ def test_a_signal_to_all_processes_is_the_business_of_the_first(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="workers are processes on Linux only")
 def test_a_worker_that_is_killed_ends_the_run_which_can_be_resumed(tmp_path):
     config = write(tmp_path)
-    sets = ("-s", "train.epochs=60", "-s", "checkpoint.every=5ep")
+    sets = ("-s", "train.epochs=12", "-s", "checkpoint.every=2ep")
     assert call("fit", config, *sets, "-o", "straight", cwd=tmp_path)[0] == 0
     codes = []
     while not codes or codes[-1]:

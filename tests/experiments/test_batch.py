@@ -35,8 +35,7 @@ def test_one_that_fails_does_not_stop_the_others_and_a_second_go_does_nothing_tw
     assert [path.read_bytes() for path in left] == before
 
 
-@pytest.mark.parametrize("shell", ["sh", "bash"])
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("shell", "number", "code"), [("sh", signal.SIGTERM, 143), ("bash", signal.SIGINT, 130)])
 def test_a_signal_to_the_script_alone_ends_the_run_in_order_and_leaves_nothing_behind(desk, shell, number, code):
     desk.config("a")
     desk.config("b")

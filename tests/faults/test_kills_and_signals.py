@@ -95,7 +95,7 @@ def test_killed_at_random_moments_a_run_ends_with_the_same_bits(
 ) -> None:
     trajectory, kills = Trajectory(tmp_path, FLAVOURS[flavour]), 0
     while kills < count:
-        for _ in range(KILLS_EACH):
+        for _ in range(min(KILLS_EACH, count)):
             process = trajectory.start(campaign.rng)
             if moment(campaign.rng, trajectory, process):
                 process.kill()
