@@ -16,7 +16,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import CheckpointError, MissingExtraError, UsageError, printable
-from cnntrain.core.files import open_regular
+from cnntrain.core.regular_file import open_regular
 from cnntrain.network.feature_order import feature_orders
 from cnntrain.network.graph import Graph
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.core import strict_json
+from cnntrain.core.append_log import AppendLog
 from cnntrain.core.errors import (
     ConfigError,
     DivergedError,
@@ -26,7 +27,6 @@ from cnntrain.core.errors import (
     RunDirectoryError,
     StorageError,
 )
-from cnntrain.core.files import AppendLog
 from cnntrain.parts.metrics.base import larger_is_better
 from cnntrain.rundir.json_files import read_rows
 from cnntrain.sweep.cells import Cell, Sweep, to_text
