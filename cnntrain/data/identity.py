@@ -20,7 +20,7 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.errors import StorageError
 from cnntrain.core.regular_file import read_own
 from cnntrain.data.manifest import normal
-from cnntrain.parts.datasets.base import Images
+from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.tasks.base import recognized
 
 FILE = "samples.json"  # in a run directory

@@ -25,10 +25,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnntrain.config import scalars
-from cnntrain.config.binder import INVALID, Binder, Place, keys_of
+from cnntrain.config.binder import INVALID, Binder, Place
 from cnntrain.config.compose import root_map
 from cnntrain.config.dump import fingerprint
-from cnntrain.config.fields import PositiveInt, RunName, Seed
+from cnntrain.config.fields import PositiveInt, RunName, Seed, keys_of
 from cnntrain.config.load import Loaded, load, run_name
 from cnntrain.config.problems import Problems
 from cnntrain.config.schema import Experiment

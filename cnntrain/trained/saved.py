@@ -25,7 +25,7 @@ from cnntrain.core.regular_file import read_limited
 from cnntrain.data import build_data
 from cnntrain.data.loader import array_shapes, with_arrays
 from cnntrain.network import build
-from cnntrain.parts.datasets.base import MAX_CLASSES
+from cnntrain.parts.datasets.labels import MAX_CLASSES
 from cnntrain.parts.transforms.base import Transform
 from cnntrain.rundir.checkpoint import Checkpoint
 
