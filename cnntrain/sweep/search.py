@@ -29,10 +29,11 @@ from cnntrain.core.errors import (
 )
 from cnntrain.parts.metrics.base import larger_is_better
 from cnntrain.rundir.json_files import read_rows
-from cnntrain.sweep.cells import Cell, Sweep, to_text
+from cnntrain.sweep.cells import Cell, Sweep
 from cnntrain.sweep.sampler import SearchTrial, propose, require_optuna
 from cnntrain.sweep.space import Spread
 from cnntrain.sweep.standing import Standing
+from cnntrain.sweep.value_text import to_text
 
 JOURNAL = "search.jsonl"
 _RESULTS = (ConfigError.exit_code, DivergedError.exit_code, OutOfMemoryError.exit_code)  # what values can lead to
