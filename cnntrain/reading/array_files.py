@@ -58,7 +58,7 @@ class _Header(NamedTuple):
     offset: int
 
 
-class Arrays:
+class ArrayFiles:
     """Arrays under the names that mean something, and what their headers say; where they come from, subclasses know."""
 
     def __init__(self, path: Path, names: Iterable[str], alone: bool) -> None:
@@ -235,7 +235,7 @@ class Arrays:
         return _Header(tuple(shape), dtype, fortran, offset)
 
 
-class _Folder(Arrays):
+class _Folder(ArrayFiles):
     """A folder of .npy files."""
 
     def __init__(self, path: Path, alone: bool) -> None:
@@ -257,7 +257,7 @@ class _Folder(Arrays):
         return self.path / f"{self._stored[name]}.npy"
 
 
-class _Archive(Arrays):
+class _Archive(ArrayFiles):
     """An open .npz file whose directory has been checked."""
 
     def __init__(self, path: Path, alone: bool) -> None:
@@ -326,7 +326,7 @@ def is_folder(path: str) -> bool:
 
 
 @contextlib.contextmanager
-def arrays_of(path: str, alone: bool = False) -> Iterator[Arrays]:
+def arrays_of(path: str, alone: bool = False) -> Iterator[ArrayFiles]:
     """The arrays of an archive or a folder, images perhaps alone. Raises DataError where there are none."""
     folder = is_folder(path)
     place = on_disk(path, ADVICE, folder=folder)
