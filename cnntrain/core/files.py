@@ -166,7 +166,7 @@ class Anchor:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def check(self) -> None:
-        """Raise StorageError where another directory stands in its place; one that is gone is found by who writes."""
+        """Raise StorageError where another directory stands in its place; one that is gone is noticed by the write."""
         mine = os.fstat(self._descriptor)
         try:
             there = os.stat(self.path)
@@ -329,7 +329,7 @@ def remove_temporaries(directory: Path) -> None:
 def remove_abandoned(directory: Path) -> None:
     """Remove what killed processes of ours left half-written in a directory that several may use at a time.
 
-    A file that is being written is locked by who writes it, wherever that runs: process numbers say nothing, since in
+    A file that is being written is locked by its writer, wherever that runs: process numbers say nothing, since in
     containers they are all alike. What cannot be removed stays.
     """
     for path in directory.glob(TEMPORARY + "*"):
