@@ -48,7 +48,7 @@ class Csv(PictureFields, _Listed):
     `image` names the column of the pictures' paths, which are relative to the file's folder. `label` names the column
     of class names ("label" unless said otherwise); the classes are those of the training rows, sorted by code point.
     `targets` names columns of numbers in its place: for regression (mse, mae), or 0 and 1 where a picture has several
-    labels (binary_cross_entropy). Other columns are ignored. TableColumns are divided by commas, semicolons or tabs.
+    labels (binary_cross_entropy). Other columns are ignored. Columns are divided by commas, semicolons or tabs.
 
     `size`, `channels`, `max_pixels` and `on_bad_image` are those of image_folder.
     """
@@ -105,7 +105,7 @@ class Csv(PictureFields, _Listed):
             head = file.readline()
             mark = max(_DELIMITERS, key=head.count)
             file.seek(0)
-            with contextlib.suppress(csv.Error):  # which whoever loads it will explain
+            with contextlib.suppress(csv.Error):  # which loading it will explain
                 rows = [row for row in itertools.islice(csv.reader(file, delimiter=mark), _LOOKED_AT) if row]
         if len(rows) < 2:
             raise DataError(f"{table} has {len(rows)} rows, expected a header and one for each picture. Add them")
