@@ -23,7 +23,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from cnntrain.core.errors import PausedError, StoppedError
 
@@ -53,7 +53,12 @@ class Wishes(NamedTuple):
 
 
 class Interrupts:
-    """While entered, collects signals; outside the main thread it collects none."""
+    """While entered, collects signals; outside the main thread it collects none.
+
+    Entered within another, it is that one: whoever called a session holds its signals, and counts its time, for longer.
+    """
+
+    _held: ClassVar[Interrupts | None] = None  # by the main thread
 
     def __init__(self, seconds: float | None = None) -> None:
         """`seconds` from now on, time is up; None: never."""
@@ -66,6 +71,9 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
+            if Interrupts._held is not None:
+                return Interrupts._held
+            Interrupts._held = self
             if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
                 self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for number in (*STOPPING, signal.SIGUSR1):
@@ -77,6 +85,8 @@ class Interrupts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if Interrupts._held is self:
+            Interrupts._held = None
         if self._blocked is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked)
         for number, handler in self._before.items():

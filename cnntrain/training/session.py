@@ -72,12 +72,11 @@ def fit(
     configs: Sequence[str | Path | Config],
     sets: Sequence[str] = (),
     options: Options | None = None,
-    interrupts: Interrupts | None = None,
 ) -> dict[str, Any]:
     """Train what the configs describe, in a new run directory or from a checkpoint.
 
-    `interrupts` are the caller's, already entered, so that the caller holds signals for longer. Returns what `fit
-    --json` prints: run_dir, state, epochs, step, best, final. Raises a CnntrainError whose exit_code is the command's.
+    Returns what `fit --json` prints: run_dir, state, epochs, step, best, final. Raises a CnntrainError whose exit_code
+    is the command's.
     """
     options = options or Options()
     console = Console(options.progress, options.quiet, verbose=options.verbose, warned=options.warn)
@@ -86,7 +85,7 @@ def fit(
         require_tensorboard()
     if options.run_dir is None and (options.resume or options.resume_or_start):
         raise UsageError("--resume and --resume-or-start need --run-dir, to know which run is meant")
-    with contextlib.nullcontext(interrupts) if interrupts else Interrupts(options.max_time) as held:
+    with Interrupts(options.max_time) as held:
         if options.resume or (options.resume_or_start and options.run_dir and resumable(options.run_dir)):
             return _resume(configs, sets, options, console, held)
         if not configs:
