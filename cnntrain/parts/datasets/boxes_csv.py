@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import StringIO
+from io import StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Self
 
@@ -15,7 +15,7 @@ from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
 from cnntrain.reading.annotations import Marked, Page, named, number, text_of
 from cnntrain.reading.folders import SPLITS
-from cnntrain.reading.input_files import reading
+from cnntrain.reading.input_files import opened, reading
 
 _ADVICE = "Set path to a CSV file, or to a folder with train.csv and, where there are such splits, val.csv and test.csv"
 _LARGEST = 2**28  # bytes of a file
@@ -52,7 +52,7 @@ class BoxesCsv(BoxedPictures, _Listed):
         table = path / "train.csv" if path.is_dir() else path
         if table.suffix.lower() != ".csv" or not table.is_file():
             return None
-        with reading(table), table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        with reading(table), TextIOWrapper(opened(table), "utf-8-sig", "replace", newline="") as file:
             head = file.readline(2**16)
         names = [name.strip() for name in next(csv.reader([head], delimiter=_delimiter(head)), [])]
         corners = next((four for four in _CORNERS if set(four) <= set(names)), None)
