@@ -19,6 +19,7 @@ from typing import Protocol
 from cnntrain.core.directories import make_directory
 from cnntrain.core.directory_lock import IN_USE, DirectoryLock
 from cnntrain.core.errors import LostWorkerError, RunDirectoryError
+from cnntrain.core.signals import SAVING
 from cnntrain.sweep.cells import Sweep
 from cnntrain.sweep.executor import Ended, Executor
 from cnntrain.sweep.standing import Standing, read_status
@@ -120,7 +121,7 @@ class _Scheduler:
             self._note()
             if self._interrupts.save:
                 self._interrupts.save = False
-                self._executor.send(signal.SIGUSR1)
+                self._executor.send(SAVING)
             if self._interrupts.stop and not stopping:
                 stopping = True  # once: a second TERM would make them leave without saving
                 self._executor.send(signal.SIGTERM)
@@ -156,7 +157,7 @@ class _Scheduler:
 
     def _end(self, ended: Ended) -> None:
         standing, code, said = ended
-        standing.said += said
+        standing.said += standing.cell.located(said)
         now = time.monotonic()
         if code is None:
             code = self._lose(standing)

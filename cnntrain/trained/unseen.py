@@ -117,17 +117,19 @@ class Unseen:
 
     def original(self, path: Path) -> Array | None:
         """The pixels of a picture file at its own size, uint8 (h, w, 3); None for what is no picture file."""
-        reader = self.reader
-        if not isinstance(reader, PictureFields) or path.suffix.lower() not in SUFFIXES or not path.is_file():
-            return None
-        return decode(path, None, 3, reader.max_pixels).pixels
+        limit = self._shown(path)
+        return None if limit is None else decode(path, None, 3, limit).pixels
 
     def size(self, path: Path) -> tuple[int, int] | None:
         """The size (height, width) of a picture file; None for what is no picture file."""
-        if not isinstance(self.reader, PictureFields) or path.suffix.lower() not in SUFFIXES or not path.is_file():
-            return None
-        head = header(path)
+        head = None if self._shown(path) is None else header(path)
         return head and (head.height, head.width)
+
+    def _shown(self, path: Path) -> int | None:
+        """The most pixels that a picture file may have; None for what is no picture file."""
+        reader = self.reader
+        is_picture = path.suffix.lower() in SUFFIXES and path.is_file()
+        return reader.max_pixels if isinstance(reader, PictureFields) and is_picture else None
 
     @property
     def takes_pictures(self) -> bool:

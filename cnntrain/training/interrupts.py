@@ -26,8 +26,7 @@ from types import FrameType, TracebackType
 from typing import Any, ClassVar, NamedTuple
 
 from cnntrain.core.errors import PausedError, StoppedError
-
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from cnntrain.core.signals import HEEDED, SAVING
 
 
 def saved_after(step: int, run: Path) -> str:
@@ -76,10 +75,10 @@ class Interrupts:
             Interrupts._held = self
             if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
                 self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for number in (*STOPPING, signal.SIGUSR1):
+            for number in HEEDED:
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     self._before[number] = signal.signal(number, self._handle)
-            self._blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, (*STOPPING, signal.SIGUSR1, signal.SIGCHLD))
+            self._blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, (*HEEDED, signal.SIGCHLD))
         return self
 
     def __exit__(
@@ -122,7 +121,7 @@ class Interrupts:
             raise StoppedError(f"stopped by {self.stop.name} before training, and nothing was changed", self.stop)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGUSR1:
+        if number == SAVING:
             self.save = True
         elif self.stop is None:
             self.stop = signal.Signals(number)

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import pytest
 
 from cnntrain.core.errors import StoppedError
-from cnntrain.training.interrupts import STOPPING, Interrupts
+from cnntrain.core.signals import STOPPING
+from cnntrain.training.interrupts import Interrupts
 
 ALL = (*STOPPING, signal.SIGUSR1)
 
