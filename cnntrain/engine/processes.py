@@ -128,7 +128,7 @@ class Processes:
                 )
 
     def _give_up(self) -> None:
-        """A process has failed: the parent raises its error, the others wait to be ended."""
+        """Act on the failure of a process: the parent raises its error, the others wait to be ended."""
         if self.rank:
             self._wait_for_the_end()
         rank, length, expected = self._failed.tolist()

@@ -156,13 +156,13 @@ def _check_followed(transform: Transform, asked: Task, shape: Shape) -> None:
 
 def _check_needs(transform: Transform, asked: Task, description: Description) -> None:
     """Raise ValueError where a transform goes by what the targets do not have."""
-    blank = asked.blank(1, description)
-    if transform.on == "tiles" and (not asked.follows or asked.joined([blank] * 2) is None):
+    joins = transform.on == "tiles"
+    if joins and (not asked.follows or asked.joined([asked.blank(1, description)] * 2) is None):
         raise ValueError(
             f"{transform.name_in_config} puts pictures together, and of {description.target} there is no such thing: "
             "remove it"
         )
-    if transform.looks and asked.things(blank) is None:
+    if transform.looks and asked.things(asked.blank(1, description)) is None:
         raise ValueError(
             f"{transform.name_in_config} goes by boxes around things, and the data has {description.target}: remove "
             "it, or take random_resized_crop"

@@ -67,7 +67,7 @@ class Cell:
     places: tuple[str, ...]  # of the settings, in the sweep file
 
     def located(self, text: str) -> str:
-        """What its process said, which had the settings as its first `--set`, by their places in the sweep file."""
+        """Text of its process, with the settings, its first `--set` flags, cited by their places in the sweep file."""
 
         def place(found: re.Match[str]) -> str:
             number = int(found[1])
@@ -104,13 +104,13 @@ class Sweep:
         return _cell(f"{number:04d},{name}", settings, loaded)
 
     def watched(self) -> list[Setting]:
-        """What makes the runs of a search judge themselves by its metric."""
+        """The setting that makes the runs of a search judge themselves by its metric."""
         if self.search is None or self.search.monitor is None:
             return []
         return [(Scalar(_NOWHERE, "checkpoint.best.monitor"), Scalar(_NOWHERE, self.search.monitor, plain=False))]
 
     def arguments(self, cell: Cell, folder: Path) -> list[str]:
-        """What `cnntrain` is called with to train a cell, or to go on with it."""
+        """The arguments of the `cnntrain` that trains a cell, or goes on with it."""
         sets = [word for text in self.overrides(cell) for word in ("--set", text)]
         return ["fit", *self.configs, *sets, "--run-dir", str(folder / cell.name), "--resume-or-start"]
 
@@ -157,7 +157,7 @@ def _cell(name: str, settings: Sequence[Setting], loaded: Loaded) -> Cell:
 
 
 def _search(sweep: SweepFile, name: str, configs: tuple[str, ...], sets: Sequence[str], lists: _Lists) -> Sweep:
-    """A sweep that makes up its cells; the first and the last value of every key are tried out on the configs."""
+    """A sweep that makes up its cells; the first and the last value of every key are tried on the configs."""
     search, problems = sweep.search, lists.problems
     assert search is not None
     for key in ("grid", "list", "random", "seeds"):
@@ -256,7 +256,7 @@ def _check_keys(cells: Sequence[Sequence[Setting]], problems: Problems) -> None:
 
 
 def _check_sets(sets: Sequence[str], varied: Sequence[Setting], problems: Problems) -> None:
-    """Report a `--set` of what the sweep varies: it would win, and the runs' names would be wrong."""
+    """Report a `--set` of a key that the sweep varies: it would win, and the runs' names would be wrong."""
     for text in sets:
         name = text.partition("=")[0].strip()
         found = next((key for key, node in varied if _undoes(name, key.text, node)), None)

@@ -1,7 +1,7 @@
 """The scheduler of a sweep: a queue says which cell is next, an executor trains it, until nothing is left.
 
-A cell is trained by `fit --resume-or-start` in a run directory of its own, so whatever is killed is resumed, and what
-is finished is left alone. A queue is the cells of a sweep file, or a search that makes them up as it goes; an executor
+A cell is trained by `fit --resume-or-start` in a run directory of its own, so a killed one is resumed and a finished
+one is left alone. A queue is the cells of a sweep file, or a search that makes them up as it goes; an executor
 is processes of this machine, or a cluster. Neither knows of the other.
 """
 
@@ -67,7 +67,7 @@ class Cells:
         return self._left.popleft() if self._left else None
 
     def ended(self, standing: Standing) -> None:
-        """Nothing follows from it."""
+        """Cells of a sweep file depend on no result."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def train(queue: Queue, executor: Executor, interrupts: Interrupts, watch: Watch) -> Outcome:
-    """Train what the queue says, and close the executor.
+    """Train the queue's cells, and close the executor.
 
     `watch` is called a few times a second with all standings, and with the one that has just begun or ended, if one
     has. After INT, TERM or HUP no cell is begun, and those under way save and stop.
@@ -110,7 +110,7 @@ class _Scheduler:
         self._busy: deque[Standing] = deque()  # others have their directories
 
     def run(self) -> Outcome:
-        """Until all have ended, or those under way after a signal."""
+        """Go on until all have ended, or, after a signal, those under way."""
         stopping = False
         while True:
             over = self._interrupts.stop is not None or (self._begin() and not self._busy)
@@ -146,7 +146,7 @@ class _Scheduler:
         return False
 
     def _next(self) -> Standing | None:
-        """Those that were lost come first, those that were found in use last, and after a while."""
+        """The next cell: lost ones come first, those found in use last and after a while."""
         if self._lost:
             return self._lost.popleft()
         if standing := self._queue.next():
@@ -171,7 +171,7 @@ class _Scheduler:
         self._tell(standing)
 
     def _lose(self, standing: Standing) -> int | None:
-        """Have a cell that was lost begun again; the exit code of one that is lost whenever it is begun."""
+        """Begin a lost cell again; return the exit code of one that is lost every time."""
         step = read_status(standing.run_dir).get("step")
         reached = step if isinstance(step, int) else 0
         standing.lost = 1 if reached > standing.reached else standing.lost + 1

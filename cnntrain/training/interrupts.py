@@ -3,11 +3,11 @@
 SIGINT, SIGTERM and SIGHUP ask it to finish the step, save and stop; a second one leaves at once without saving.
 SIGUSR1 asks it to save and go on. Before there is a step to finish, the first one ends the session by a StoppedError.
 Nothing is ever saved from inside a handler. A signal that was ignored when the process started, as nohup and shells
-do for background jobs, stays ignored. But signals are not blocked, and SIGCHLD is not ignored, as some daemons and job
-runners leave them to what they start: nobody would learn how a child ended.
+do for background jobs, stays ignored. But blocked signals are unblocked, and SIGCHLD is heeded, however the daemon or
+job runner that started the process left them: otherwise nobody would learn how a child ended.
 
-SIGUSR1 is blocked outside, by the program's beginning: a session that is just beginning or ending has nothing
-to save, and must not die of the wish. What each signal does is a table in cli/README.md.
+Outside, SIGUSR1 is blocked from the program's start: a session that is just beginning or ending has nothing to save,
+and must not die of the request. What each signal does is a table in cli/README.md.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def saved_after(step: int, run: Path) -> str:
 
 
 class Wishes(NamedTuple):
-    """What is asked for between two steps, as numbers on which several processes can agree; 0 is none."""
+    """Requests to be granted between two steps, as numbers on which several processes can agree; 0 is none."""
 
     stop: int = 0  # the number of the signal
     save: int = 0
@@ -54,7 +54,7 @@ class Wishes(NamedTuple):
 class Interrupts:
     """While entered, collects signals; outside the main thread it collects none.
 
-    Entered within another, it is that one: whoever called a session holds its signals, and counts its time, for longer.
+    Entered within another, it is that one: the caller of a session holds its signals, and counts its time, for longer.
     """
 
     _held: ClassVar[Interrupts | None] = None  # by the main thread
@@ -92,7 +92,7 @@ class Interrupts:
             signal.signal(number, handler)
 
     def wishes(self, late: bool) -> Wishes:
-        """What has been asked for since the last call; `late` says whether time was up when it was checked."""
+        """The requests since the last call; `late` says whether time was up when it was checked."""
         save, self.save = self.save, False
         return Wishes(self.stop or 0, save, late)
 

@@ -199,7 +199,7 @@ def _train(
 
 
 def _keep_samples(trainer: Trainer, run: RunDirectory, origin: Checkpoint, console: Console) -> None:
-    """Write down the samples of a resumed run where they changed; warn where what validates now was trained on."""
+    """Record the samples of a resumed run where they changed; warn where validation samples were trained on."""
     then, (train, val) = identity.beside(origin.path), trainer.job.identities
     if not then or (then["train"].digest, then["val"].digest) != (train.digest, val.digest):
         trained_on = int(val.among(then["train"]).sum()) if then else 0
@@ -212,7 +212,7 @@ def _keep_samples(trainer: Trainer, run: RunDirectory, origin: Checkpoint, conso
 
 
 def _details(trainer: Trainer, pool: Pool) -> list[str]:
-    """What `-v` says before training: versions, threads, sizes."""
+    """The lines of `-v` before training: versions, threads, sizes."""
     about, job = environment(), trainer.job
     graph, size, shard = job.network.graph, job.loaded.experiment.train.batch_size, trainer.stepper.engine.shard
     needed = memory.needed(graph, pool.threads, size, vectors(job.loaded.experiment), tally=job.network.tally.size)

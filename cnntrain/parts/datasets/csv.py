@@ -40,7 +40,7 @@ class Csv(PictureFields, Listed):
     `image` names the column of the pictures' paths, which are relative to the file's folder. `label` names the column
     of class names ("label" unless said otherwise); the classes are those of the training rows, sorted by code point.
     `targets` names columns of numbers in its place: for regression (mse, mae), or 0 and 1 where a picture has several
-    labels (binary_cross_entropy). Other columns are ignored. TableColumns are divided by commas, semicolons or tabs.
+    labels (binary_cross_entropy). Other columns are ignored. Columns are divided by commas, semicolons or tabs.
 
     `size`, `channels`, `max_pixels` and `on_bad_image` are those of image_folder.
     """

@@ -21,7 +21,7 @@ from cnntrain.trained.inference import Trained
 
 @dataclass(frozen=True)
 class Duties:
-    """What whoever uses an export owes its network, and does for its outputs, as `predict` does.
+    """What the caller of an exported network has to do before and after it, as `predict` does.
 
     picture   (height, width, channels) that pictures are brought to before any transform; () where it takes none
     answers   what turns outputs into what `predict` shows: "softmax", "sigmoid", or "nothing"
@@ -48,7 +48,7 @@ class Duties:
 
 
 def duties_of(trained: Trained) -> Duties:
-    """What is owed to a trained network."""
+    """The duties of a trained network's caller."""
     shape = trained.network.image_shape
     bright = trained.scale is None or trained.scale.unit  # pictures are numbers in [0, 1], which others do not take
     if shape[2] not in (1, 3) or not trained.unseen.takes_pictures or not bright:
@@ -69,7 +69,7 @@ def port(name: str, shape: Shape, channels_first: bool) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Exported:
-    """What there is to write.
+    """A network that is ready to be written in some format.
 
     before   evaluation transforms that the user of the export has to apply first, as configs write them; the rest,
              which is normalization by fixed numbers, is in the trace

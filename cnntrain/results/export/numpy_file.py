@@ -236,7 +236,7 @@ def _duties(exported: Exported) -> list[str]:
 
 
 def _callers(exported: Exported) -> list[str]:
-    """What the caller owes the network, as functions: reading pictures, and turning outputs into answers."""
+    """The caller's duties as functions: reading pictures, and turning outputs into answers."""
     duties, found = exported.duties, []
     if duties is not None and duties.picture:
         height, width, channels = duties.picture
@@ -264,7 +264,7 @@ def _names(trace: Trace, start: Value) -> dict[str, str]:
 
 
 def _statements(trace: Trace, names: dict[str, str]) -> list[str]:
-    """A line for every value; what is only a step on the way to one, and read once, stands within its line."""
+    """A line for every value; an intermediate one that is read once stands within another's line."""
     read = collections.Counter(
         value.name for op in trace.operations for value in op.operands if isinstance(value, Value)
     )
