@@ -20,7 +20,7 @@ class Anchor:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def check(self) -> None:
-        """Raise StorageError where another directory stands in its place; one that is gone is found by who writes."""
+        """Raise StorageError where another directory stands in its place; one that is gone is noticed by the write."""
         mine = os.fstat(self._descriptor)
         try:
             there = os.stat(self.path)

@@ -163,7 +163,7 @@ def remove_temporaries(directory: Path) -> None:
 def remove_abandoned(directory: Path) -> None:
     """Remove what killed processes of ours left half-written in a directory that several may use at a time.
 
-    A file that is being written is locked by who writes it, wherever that runs: process numbers say nothing, since in
+    A file that is being written is locked by its writer, wherever that runs: process numbers say nothing, since in
     containers they are all alike. What cannot be removed stays.
     """
     for path in directory.glob(TEMPORARY + "*"):

@@ -166,5 +166,5 @@ def _head(path: Path) -> Recording | None:
     """What a file says of itself; None where it cannot be read."""
     try:
         return recording(path)
-    except (DataError, StorageError):  # whoever decodes it will say what is wrong
+    except (DataError, StorageError):  # decoding it will say what is wrong
         return None

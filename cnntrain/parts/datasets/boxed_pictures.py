@@ -109,7 +109,7 @@ class BoxedPictures(PictureFields):
         records = packed(kept, frames, shape)
         lost = sum(map(len, kept)) - int((records["labels"] >= 0).sum())
         if lost:
-            reader.warn(f"{split}: {lost:,} box{'es' * (lost > 1)} beside what fit: {self.fit} shows, left out")
+            reader.warn(f"{split}: {lost:,} box{'es' * (lost > 1)} outside what {self.fit!r} shows, left out")
         return Images(read.values, records, called, read.skipped, BOXES, read.names(files))
 
     def _settled(self, split: str, pages: Sequence[Page], places: Mapping[str, int], reader: Reader) -> list[Boxes]:

@@ -97,7 +97,7 @@ class Csv(PictureFields, Listed):
             head = file.readline()
             mark = max(_DELIMITERS, key=head.count)
             file.seek(0)
-            with contextlib.suppress(csv.Error):  # which whoever loads it will explain
+            with contextlib.suppress(csv.Error):  # which loading it will explain
                 rows = [row for row in itertools.islice(csv.reader(file, delimiter=mark), _LOOKED_AT) if row]
         if len(rows) < 2:
             raise DataError(f"{table} has {len(rows)} rows, expected a header and one for each picture. Add them")
