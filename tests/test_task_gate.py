@@ -14,12 +14,14 @@ import cnntrain
 ROOT = Path(cnntrain.__file__).parent
 OWNERS = {"tasks", "losses", "metrics"}  # folders that may ask
 NAMES = {"yes_or_no", "is_classification", "is_regression", "regression"}  # questions, wherever they stand
-CLASSES = {"classes", "class_names", "names_of_classes"}
-TASK = re.compile(r"'tasks'|\b(?:Classify|Tag|Regress)\b")
+NAMES_OF_CLASSES = {"classes", "class_names", "names_of_classes"}
+TASK = re.compile(r"'tasks'|\b(?:Classify|Tag|Regress|Detect|Segment)\b")
+KINDS = {"CLASSES", "BOXES", "MASKS"}  # of targets, by the name of the constant
 TARGETS = {"target", "targets", "label", "labels", "truth"}  # arrays whose rank would tell
 
 _READS = "a source says what its own files hold, before there is a task"
 ALLOWED = {  # file -> how many places, and why
+    "checks/contracts/metric.py": (2, "the contract of a metric is tried on targets of the kind that it scores"),
     "core/description.py": (1, "a name of classes stands for labels where a source says nothing else"),
     "parts/datasets/images.py": (2, f"{_READS}; `subset` and `k_fold` draw alike from samples with one label each"),
     "parts/datasets/concat.py": (2, f"{_READS}: two sources are compared"),
@@ -53,7 +55,8 @@ def _ranked(node: ast.AST) -> Iterator[str]:
         yield f"for the shape of {_last(shape.value)}"
     sides = _sides(node) if isinstance(node, ast.Compare) else []
     fixed = any(isinstance(side, ast.Constant | ast.Name) for side in sides)
-    if fixed and any(isinstance(side, ast.Attribute) and side.attr == "target" for side in sides):
+    kinds = any(isinstance(side, ast.Name) and side.id in KINDS for side in sides)
+    if kinds or (fixed and any(isinstance(side, ast.Attribute) and side.attr == "target" for side in sides)):
         yield "what targets are"
 
 
@@ -93,7 +96,7 @@ def _held(condition: ast.expr) -> ast.expr | None:
     """The classes whose being there a condition asks for: themselves, or their number."""
     if isinstance(condition, ast.Call) and _last(condition.func) == "len" and condition.args:
         return _held(condition.args[0])
-    return condition if _last(condition) in CLASSES else None
+    return condition if _last(condition) in NAMES_OF_CLASSES else None
 
 
 def _sides(node: ast.Compare) -> list[ast.expr]:
@@ -127,6 +130,8 @@ def test_nobody_else_asks_what_the_task_is(path: Path) -> None:
         "if data.target == 'boxes':\n    pass",
         "if data.target != CLASSES:\n    pass",
         "isinstance(task, Classify)",
+        "isinstance(network.task, Segment | Detect)",
+        "joins = MASKS in metric.scores",
         "registry.make('tasks', 'tag')",
         "if network.task.name_in_config == 'tag':\n    pass",
     ],

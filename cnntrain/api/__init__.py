@@ -1,1 +1,1 @@
-"""What Python code and notebooks call: train, read back, measure, predict. The command line uses the same functions."""
+"""What Python code and notebooks call: train, read back, measure, predict. The commands use it, too."""

@@ -1,51 +1,84 @@
-"""Training from Python: `cnntrain.fit` does what the command does, and returns the run."""
+"""Training from Python: `cnntrain.fit` is what the command is made of, and returns the run."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cnntrain.api.arguments import Paths, Set, path_of
-from cnntrain.api.run import Run
-from cnntrain.api.training import train
+from cnntrain.api.arguments import Paths, Set
+from cnntrain.api.training import as_python_does, train
+from cnntrain.config.fields import Duration
 from cnntrain.config.mapping import Config
 from cnntrain.core.console import Progress
 
+if TYPE_CHECKING:
+    from cnntrain.api.run import Run
+
 
 def fit(
-    config: Paths | Config | Sequence[Paths | Config],
+    config: Paths | Config | Sequence[Paths | Config] = (),
     *,
     set: Set = None,
     run_dir: Paths | None = None,
+    resume: bool = False,
     resume_or_start: bool = False,
     overwrite: bool = False,
+    strict_env: bool = False,
+    allow_data_change: bool = False,
     threads: int | None = None,
     max_time: float | None = None,
+    pause_at: Duration | str | None = None,
+    tensorboard: bool = False,
     progress: Progress = "none",
+    quiet: bool | None = None,
+    verbose: bool = False,
+    announce: Callable[[Path], None] | None = None,
+    warn: Callable[[str], None] | None = as_python_does,
 ) -> Run:
     """Train what a config describes, and return the run. Nothing is printed unless `progress` asks for it.
 
-    config            the path of a YAML file, a mapping as such a file holds, or several that are laid over each other
-    set               values by dotted key, over the config's: {"optimizer.lr": 0.1}
-    run_dir           where to write; by default runs/NAME/DATE-HASH in the working directory
-    resume_or_start   go on with the run in `run_dir`, if there is one
-    overwrite         replace the run in `run_dir`
-    threads           workers; by default one per processor. They change no bit of the result
-    max_time          seconds after which it pauses
-    progress          "bar", "plain", "auto" or "none"
+    config             the path of a YAML file, a mapping as such a file holds, or several that are laid over each other
+    set                values by dotted key, over the config's: {"optimizer.lr": 0.1}
+    run_dir            where to write; by default runs/NAME/DATE-HASH in the working directory
+    resume             go on with the run in `run_dir`; its config is in its checkpoint, and none need be given
+    resume_or_start    go on with the run in `run_dir`, if there is one
+    overwrite          replace the run in `run_dir`
+    strict_env         refuse to resume on other versions or another kind of processor
+    allow_data_change  resume although the training data has changed
+    threads            workers; by default one per processor. They change no bit of the result
+    max_time           seconds after which it pauses
+    pause_at           how much of the training to pause after: "2ep", "500st", "10%"
+    tensorboard        write event files beside the run's own
+    progress           "bar", "plain", "auto" or "none"
+    quiet              print warnings alone; by default where `progress` is "none"
+    verbose            print more: versions, threads, memory, every save
+    announce           told the run directory as soon as it is known
+    warn               told of every warning. By default they are Python's; with None they are printed
 
-    Raises a CnntrainError of `cnntrain.core.errors` with the line the command would print: ConfigError, DataError,
-    DivergedError, StoppedError after Ctrl-C, PausedError after `max_time`, and so on. Warnings are Python's.
+    Raises a CnntrainError of `cnntrain.core.errors` with the line the command prints: ConfigError, DataError,
+    DivergedError, StoppedError after Ctrl-C, PausedError after `max_time` or at `pause_at`, and so on.
     """
-    configs = [config] if isinstance(config, str | os.PathLike | Mapping) else config
-    run = train(
-        [one if isinstance(one, Mapping) else path_of(one) for one in configs],
+    result = train(
+        [config] if isinstance(config, str | os.PathLike | Mapping) else config,
         set,
         progress,
-        run_dir=None if run_dir is None else path_of(run_dir),
-        threads=threads,
+        run_dir=run_dir,
+        resume=resume,
         resume_or_start=resume_or_start,
         overwrite=overwrite,
+        strict_env=strict_env,
+        allow_data_change=allow_data_change,
+        threads=threads,
         max_time=max_time,
+        pause_at=pause_at,
+        tensorboard=tensorboard,
+        quiet=quiet,
+        verbose=verbose,
+        announce=announce,
+        warn=warn,
     )
-    return Run(run)
+    from cnntrain.api.run import Run  # which the command does without until here
+
+    return Run(result["run_dir"], result)

@@ -82,9 +82,14 @@ class Model:
         pixels, _ = self._pixels(images)
         return self.trained.outputs(pixels)
 
-    def export(self, format: str, output: Paths, *, fold: bool = False, overwrite: bool = False) -> dict[str, Any]:
-        """Write it for other programs ("numpy", "onnx", "safetensors"): what `cnntrain export --json` prints."""
-        return export(self.trained, format, path_of(output), fold, overwrite)
+    def export(
+        self, format: str, output: Paths | None = None, *, fold: bool = False, overwrite: bool = False
+    ) -> dict[str, Any]:
+        """Write it for other programs ("numpy", "onnx", "safetensors"): what `cnntrain export --json` prints.
+
+        `output` is by default the experiment's name, in the working directory.
+        """
+        return export(self.trained, format, None if output is None else path_of(output), fold, overwrite)
 
     def _pixels(self, images: Any) -> tuple[Array, bool]:
         """Pictures as an array (n, *shape), and whether there was only one."""

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnntrain.api.arguments import Paths, Set, path_of
 from cnntrain.api.history import History
-from cnntrain.api.model import Model
-from cnntrain.api.training import train
+from cnntrain.api.training import as_python_does, train
+from cnntrain.config.fields import Duration
 from cnntrain.core.console import Console, Progress
-from cnntrain.results import report
 from cnntrain.rundir import history
 from cnntrain.rundir.history import Record
+
+if TYPE_CHECKING:
+    from cnntrain.api.model import Model
 
 
 class Run:
     """One run directory. What it tells is read when asked for, so it may still be training."""
 
-    def __init__(self, path: Paths) -> None:
-        """Raises UsageError where there is no run."""
-        self.path = path_of(path)
-        _ = self._record
+    def __init__(self, path: Paths, result: Mapping[str, Any] | None = None) -> None:
+        """Raises UsageError where there is no run.
+
+        `result` is what `cnntrain fit --json` prints, of a run that has just been trained; otherwise it is empty.
+        """
+        self.path, self.result = path_of(path), dict(result or {})
+        if not result:
+            _ = self._record
 
     @property
     def _record(self) -> Record:
@@ -63,6 +69,8 @@ class Run:
     @functools.cached_property
     def model(self) -> Model:
         """The network of its best checkpoint, else its last, read once."""
+        from cnntrain.api.model import Model  # evaluation and exports, which training need not wait for
+
         return Model(self.path)
 
     def evaluate(self, split: str | None = None, data: Paths | None = None) -> dict[str, Any]:
@@ -73,7 +81,9 @@ class Run:
         """What its network makes of pictures: paths or arrays; see `Model.predict`."""
         return self.model.predict(images, top)
 
-    def export(self, format: str, output: Paths, *, fold: bool = False, overwrite: bool = False) -> dict[str, Any]:
+    def export(
+        self, format: str, output: Paths | None = None, *, fold: bool = False, overwrite: bool = False
+    ) -> dict[str, Any]:
         """Write its network for other programs; see `Model.export`."""
         return self.model.export(format, output, fold=fold, overwrite=overwrite)
 
@@ -83,23 +93,55 @@ class Run:
         set: Set = None,
         threads: int | None = None,
         max_time: float | None = None,
+        pause_at: Duration | str | None = None,
+        tensorboard: bool = False,
         progress: Progress = "none",
+        strict_env: bool = False,
         allow_data_change: bool = False,
     ) -> Run:
         """Go on with it where it was stopped, as `cnntrain fit --resume` does; a finished run is left as it is.
 
         Returns a new `Run` of the same directory, whose network is read anew. Raises what `cnntrain.fit` raises.
         """
-        options = {"threads": threads, "max_time": max_time, "allow_data_change": allow_data_change}
-        return Run(train((), set, progress, run_dir=self.path, resume=True, **options))
+        result = train(
+            (),
+            set,
+            progress,
+            run_dir=self.path,
+            resume=True,
+            threads=threads,
+            max_time=max_time,
+            pause_at=pause_at,
+            tensorboard=tensorboard,
+            strict_env=strict_env,
+            allow_data_change=allow_data_change,
+        )
+        return Run(self.path, result)
 
-    def report(self, output: Paths | None = None, split: str | None = None) -> Path:
-        """Write its report, by default report.html in its directory, and return where it is."""
-        wish = report.Wish(split=split)
-        return Path(report.write([self.path], None if output is None else path_of(output), wish)["report"])
+    def report(
+        self,
+        output: Paths | None = None,
+        split: str | None = None,
+        *,
+        threads: int | None = None,
+        warn: Callable[[str], None] = as_python_does,
+    ) -> Path:
+        """Write its report, by default report.html in its directory, and return where it is.
+
+        `warn` is told of what it lacks.
+        """
+        from cnntrain.results import report
+
+        wish = report.Wish(split=split, threads=threads)
+        document = report.write([self.path], None if output is None else path_of(output), wish)
+        for text in document["warnings"]:
+            warn(text)
+        return Path(document["report"])
 
     def _repr_html_(self) -> str:
         """The report, in a frame of its own so that its style stays there."""
+        from cnntrain.results import report
+
         page = escape(report.page_of([self.path]))
         style = "width: 100%; height: 40em; border: 0"
         return f'<iframe srcdoc="{page}" style="{style}" title="{escape(str(self))}"></iframe>'

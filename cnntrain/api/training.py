@@ -4,27 +4,56 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cnntrain.api.arguments import Set, overrides
+from cnntrain.api.arguments import Paths, Set, overrides, path_of
+from cnntrain.config.fields import Duration
+from cnntrain.config.load import load
 from cnntrain.config.mapping import Config
 from cnntrain.core.console import Progress
-from cnntrain.training import session
-from cnntrain.training.session import Options
+from cnntrain.core.errors import UsageError
 
 
-def train(configs: Sequence[Path | Config], set: Set, progress: Progress, **options: Any) -> Path:
-    """Do what `cnntrain fit` does, with its options by name, and return the run directory."""
-    quiet = progress == "none"
-    given = Options(progress=progress, quiet=quiet, warn=_warn, **options)
-    return Path(session.fit(configs, overrides(set), given)["run_dir"])
-
-
-def _warn(text: str) -> None:
+def as_python_does(text: str) -> None:
     """Issue a Python warning, at the caller's line that led here."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "cnntrain":
         level, frame = level + 1, frame.f_back
     warnings.warn(text, UserWarning, stacklevel=level)
+
+
+def train(
+    configs: Sequence[Paths | Config],
+    set: Set,
+    progress: Progress,
+    *,
+    run_dir: Paths | None,
+    quiet: bool | None = None,
+    pause_at: Duration | str | None = None,
+    warn: Callable[[str], None] | None = as_python_does,
+    **options: Any,
+) -> dict[str, Any]:
+    """Do what `cnntrain fit` does, with its options by name, and return what `fit --json` prints."""
+    files = [one if isinstance(one, Mapping) else path_of(one) for one in configs]
+    starts = files and not (options.get("resume") or options.get("resume_or_start"))
+    loaded = load(files, overrides(set)) if starts else None  # its errors do not wait for the import of what trains
+
+    from cnntrain.training import session
+
+    given = session.Options(
+        run_dir=None if run_dir is None else path_of(run_dir),
+        progress=progress,
+        quiet=progress == "none" if quiet is None else quiet,
+        pause_at=_duration(pause_at) if isinstance(pause_at, str) else pause_at,
+        warn=warn,
+        **options,
+    )
+    return session.fit(files, overrides(set), given, loaded)
+
+
+def _duration(text: str) -> Duration:
+    try:
+        return Duration.parse(text)
+    except ValueError as error:
+        raise UsageError(f"pause_at: {error}") from error

@@ -1,1 +1,1 @@
-"""What is asked before training."""
+"""Checks answer what is asked before training: is it right, what will it take, where to begin."""

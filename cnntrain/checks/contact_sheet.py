@@ -30,7 +30,7 @@ _LETTERS = 15  # of a label, as many as a cell has room for
 
 @dataclass(frozen=True)
 class Strip:
-    """Samples (n, h, w, c) under one heading, with their labels; and what is to be shown on them.
+    """Samples (n, h, w, c) under one heading, with their labels and what is drawn on them.
 
     things   boxes (n, most, 4) where their things are
     tints    uint8 (n, h, w, 4), colours and opacity to lay over them
@@ -95,7 +95,7 @@ def render(title: str, strips: Sequence[Strip]) -> bytes:
 
 
 def _plain(text: str) -> str:
-    """What the built-in font can show."""
+    """The text, as far as the built-in font can show it."""
     return text.encode("latin-1", "replace").decode("latin-1")
 
 

@@ -1,4 +1,4 @@
-"""A forecast tells what a run will take before it starts: memory, disk, time. It refuses what the machine lacks."""
+"""A forecast tells how much memory, disk and time a run will take, and refuses one that the machine cannot hold."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _REST = 15_000  # configs, environment, log and status
 
 
 def forecast(job: Job, threads: int, run_dir: Path) -> dict[str, Any]:
-    """What `fit --dry-run` finds besides the figures of the network. Takes some steps that are thrown away.
+    """The findings of `fit --dry-run` besides the figures of the network. Takes some steps that are thrown away.
 
     Memory and disk follow from shapes, before any of it is taken; time from the steps. Raises OutOfMemoryError or
     StorageError where there is not enough of the former.
@@ -94,7 +94,7 @@ def _disk(job: Job, run_dir: Path) -> dict[str, Any]:
 
 
 def checkpoint_bytes(job: Job) -> int:
-    """Bytes of one checkpoint: parameters, the optimizer's slots, averages, and what is said about them."""
+    """Bytes of one checkpoint: parameters, the optimizer's slots, averages, and their description."""
     experiment, layout = job.loaded.experiment, job.network.graph.layout
     kinds = 2 if experiment.train.average else 1
     slots = len(build.optimizer(experiment).state_names())

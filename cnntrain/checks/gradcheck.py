@@ -56,7 +56,7 @@ class Finding:
     checked: int = 0
     skipped: int = 0  # at a kink
     worst: float = 0.0  # largest deviation over the scale of the gradient
-    example: str = ""  # of the worst deviation: what backward says and what the differences say
+    example: str = ""  # of the worst deviation: backward's value and that of the differences
 
     @property
     def tolerance(self) -> float:
@@ -92,7 +92,7 @@ class Findings:
 
     @property
     def failed(self) -> list[Finding]:
-        """What is wrong, the worst first; nodes before the network, which cannot be right where a node is wrong."""
+        """The failed findings, the worst first; nodes before the network, which is wrong wherever a node is."""
         wrong = [finding for finding in self.findings if finding.failed]
         return sorted(wrong, key=lambda finding: (finding.scope != "node", -finding.worst))
 
@@ -239,11 +239,11 @@ class _Penalties:
         ]
 
     def value(self) -> float:
-        """What they add to the loss."""
+        """Their penalty, added to the loss."""
         return math.fsum(regularizer.value(p) for regularizer, _, p in self._acting)
 
     def add_gradients(self, gradients: Mapping[str, Array]) -> None:
-        """Add what they add to the gradients."""
+        """Add their gradients."""
         for regularizer, name, p in self._acting:
             regularizer.add_gradient(p, gradients[name], np.empty_like(p))
 

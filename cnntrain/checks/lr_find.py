@@ -1,4 +1,4 @@
-"""The learning-rate finder: some steps of training under a rate that grows from step to step, and what the loss does.
+"""The learning-rate finder takes some steps of training under a rate that grows, and watches the loss.
 
 The range test of Smith (2017): while the rate is too small the loss stays, then it falls, then the steps are too long
 and it explodes. Suggested is a tenth of the rate at which it is smallest (Howard and Gugger 2020), which still falls
@@ -72,7 +72,7 @@ def find(job: Job, threads: int, low: float, high: float, steps: int) -> RangeTe
 
 
 def judged(rates: Sequence[float], losses: Sequence[float]) -> RangeTest:
-    """What rates and losses say. Raises DivergedError where there are too few of them."""
+    """The test's result from rates and losses. Raises DivergedError where there are too few of them."""
     if len(losses) <= _SETTLED:
         raise DivergedError("the loss became infinite within a few steps: give a smaller --low")
     smoothed = smooth(losses)

@@ -1,4 +1,4 @@
-"""A preflight finds before training what is wrong with an experiment, and what it will take; it trains nothing.
+"""A preflight finds, before training, what is wrong with an experiment and how much it will take; it trains nothing.
 
 From the config alone (`check --no-data`), with every file of the data (`check`), with some steps (`fit --dry-run`).
 """

@@ -36,7 +36,7 @@ MEASURED = 10_000  # samples that mean and deviation are taken over, evenly spre
 FEW = 1_000  # samples up to which a narrower network and a larger validation split are proposed
 UNBALANCED = 5  # times as many samples in the largest class as in the smallest
 STEPS = 12_000  # of a training, as long as that makes neither too few epochs nor too many
-_MIRRORED = {"cifar10", "cifar100"}  # known to mean the same in a mirror
+_MIRRORED = {"cifar10", "cifar100"}  # whose mirror images mean the same
 _PICTURES = {"image_folder", "idx", "cifar10", "cifar100", "csv"}
 
 
@@ -54,7 +54,7 @@ class Proposal:
 
 @dataclass(frozen=True)
 class _Findings:
-    """What decides about a proposal."""
+    """The findings that decide on a proposal."""
 
     source: Dataset
     images: Images
@@ -74,7 +74,7 @@ class _Findings:
 
     @property
     def start(self) -> Start:
-        """What the task adds to it."""
+        """The task's additions to it."""
         return self.task.start(self.batch)
 
     @property
@@ -85,7 +85,7 @@ class _Findings:
 
     @property
     def share(self) -> float:
-        """How much of the training samples is to validate."""
+        """The share of the training samples that validate."""
         return 0 if self.validates else 0.2 if len(self.images) <= FEW else 0.1
 
     @property
@@ -160,7 +160,7 @@ def _lines(found: _Findings, path: Path, config: Path) -> Iterator[str]:
 
 
 def _name(path: Path) -> str:
-    """What runs are called: the name of the folder or file."""
+    """The name of the runs: that of the folder or file."""
     stem = path.absolute().stem if path.is_file() else path.absolute().name
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).lstrip("._-")[:100] or "run"
 

@@ -1,4 +1,4 @@
-"""A survey reads every file of an experiment's data once, and tells what is wrong with it, file by file.
+"""A survey reads every file of an experiment's data once, and tells, file by file, what is wrong with it.
 
 Files are taken for equal when their bytes are; samples that lie in one large file, when their pixels and shape are.
 """
@@ -209,7 +209,7 @@ def _read_samples(source: Dataset, split: str, inner: str, pool: Pool, found: Su
 
 @dataclass(frozen=True)
 class _Seen:
-    """What one sample's files are like; `reason` says why they cannot be read."""
+    """The properties of one sample's files; `reason` says why they cannot be read."""
 
     files: dict[Path, FileFacts]
     extent: tuple[int, ...] | None = None
@@ -282,14 +282,14 @@ def _moments(images: Array) -> Array:
 
 
 def _add_moments(found: Survey, moments: Iterable[Array | None]) -> None:
-    """Add up what was measured, in order, where all have the same channels."""
+    """Add up the measured moments, in order, where all have the same channels."""
     for one in moments:
         if one is not None and (found.moments is None or found.moments.shape == one.shape):
             found.moments = one if found.moments is None else found.moments + one
 
 
 def validation_indices(loaded: Loaded, data: build_data.Data) -> list[int]:
-    """Which training samples, in the order of a survey, validate; none where that is a split of its own."""
+    """The training samples, in the order of a survey, that validate; none where validation is a split of its own."""
     plain = len(cast(Dataset, loaded.experiment.data.source).origins()) == 1
     return data.val_indices.tolist() if plain and data.val is data.train else []
 

@@ -55,7 +55,7 @@ class Trial:
         return seconds / images
 
     def closing_seconds(self) -> float:
-        """What the end of an epoch takes: validation, from a part of the split, and a look at the rectifiers."""
+        """Seconds of the end of an epoch: validation, measured on a part of the split, and a look at the rectifiers."""
         data = self.job.data
         vitals = Vitals(self.engine, Samples(data.train, data.train_indices, data.eval_transforms))
         seconds = _least_seconds(vitals.dead_relu)
@@ -67,14 +67,14 @@ class Trial:
         return seconds + validation * (2 if self._stepper.average else 1)
 
     def saving_seconds(self) -> float:
-        """What making a checkpoint takes, apart from writing it to the disk."""
+        """Seconds of making a checkpoint, apart from writing it to the disk."""
         arrays = {f"param/{name}": view for name, view in self.engine.graph.layout.views(self.engine.params).items()}
         arrays |= {f"slot/{name}": slot for name, slot in self._stepper.updater.slots.items()}
         return _least_seconds(lambda: checkpoint.pack({}, arrays))
 
 
 def _least_seconds(call: Callable[[], object], times: int = 3) -> float:
-    """What a call takes; the first may have to allocate memory, so it is made several times."""
+    """The least seconds of a call, which is made several times, since the first may allocate memory."""
     found = []
     for _ in range(times):
         start = time.perf_counter()
@@ -168,7 +168,7 @@ def step_flops(plan: Plan) -> tuple[int, ...]:
 
 
 def _kept(engine: Engine, index: int) -> int:
-    """Bytes a sample leaves in memory from a node's forward to its backward: what it reads again, what it asked for."""
+    """Bytes of a sample that stay in memory from a node's forward to its backward: values read again, buffers kept."""
     graph, plan = engine.graph, engine.plans[True]
     if not plan.wants[index]:
         return 0

@@ -235,8 +235,11 @@ DOCUMENTS = {  # what was asked -> its document
             "weights": "which of the checkpoint's: averaged or trained",
             "files": "written",
             "error": "largest difference of the outputs to ours, by the largest of them; null where not tried",
-            "METRIC": "further facts: name, input, outputs, classes, parameters, what is yours to do before and after",
-        }
+            "input": "what it takes: name, shape of a batch, layout (NHWC, NCHW or NC; null for others), dtype",
+            "output?": "what it gives, likewise",
+            "METRIC": "further facts: name, outputs, classes, parameters, what is yours to do before and after",
+        },
+        version=2,
     ),
     "env": Document({"extras": "installed packages by extra", "FACT": "versions, BLAS, processor, threads, memory"}),
     "config": Document({"KEY": "the config itself; with --origin or --diff by dotted key"}, bare=True),

@@ -11,9 +11,9 @@ from cnntrain.cli.options import PATH, Command, as_json, debug, print_json
 from cnntrain.cli.text import show
 
 if TYPE_CHECKING:
-    from cnntrain.trained.inference import Trained
+    from cnntrain.api.model import Model
 
-SUFFIXES = {"numpy": ".py", "onnx": ".onnx", "safetensors": ".safetensors"}
+FORMATS = ("numpy", "onnx", "safetensors")
 
 
 @click.command(
@@ -25,7 +25,7 @@ SUFFIXES = {"numpy": ".py", "onnx": ".onnx", "safetensors": ".safetensors"}
     ],
 )
 @click.argument("checkpoint", metavar="CHECKPOINT|RUN", type=PATH)
-@click.option("--format", "kind", type=click.Choice([*SUFFIXES]), required=True, help="What to write.")
+@click.option("--format", "kind", type=click.Choice(FORMATS), required=True, help="What to write.")
 @click.option("-o", "--output", type=PATH, help="The file to write; by default the run's name, here.")
 @click.option(
     "--fold", is_flag=True, help="Make batch norm part of the layer before it: faster, equal but for rounding."
@@ -40,42 +40,23 @@ def command(checkpoint: Path, kind: str, output: Path | None, fold: bool, overwr
     (extra onnx). safetensors: the parameters for an equal PyTorch model (extra safetensors). Of a run directory it is
     the best checkpoint, or the last where there is no best.
     """
-    from cnntrain.core.errors import UsageError
-    from cnntrain.engine.pool import Pool
-    from cnntrain.results.export.files import export
-    from cnntrain.trained.inference import Trained
+    from cnntrain.api.model import Model
 
-    if fold and kind == "safetensors":
-        raise UsageError("--fold is for numpy and onnx: PyTorch's model has its batch norms. Leave it out")
-    with Pool(1) as pool:
-        trained = Trained(checkpoint, pool)
-        target = output or Path(trained.loaded.experiment.name + SUFFIXES[kind])
-        _check(target, SUFFIXES[kind])
-        document = export(trained, kind, target, fold, overwrite)
+    with Model(checkpoint, threads=1) as model:
+        document = model.export(kind, output, fold=fold, overwrite=overwrite)
     if as_json:
         print_json(document)
         return
-    _say(document, trained)
+    _say(document, model)
 
 
-def _check(target: Path, suffix: str) -> None:
-    from cnntrain.core.errors import UsageError
-
-    if target.suffix != suffix:
-        raise UsageError(f"--output {target}: the format's files end with {suffix}. Call it {target.stem}{suffix}")
-    if suffix == ".py" and not target.stem.isidentifier():
-        name = "".join(letter if letter.isalnum() else "_" for letter in target.stem)
-        raise UsageError(
-            f"{target.name} could not be imported: a module's name has no such letters. Add --output {name}.py"
-        )
-
-
-def _say(document: dict[str, Any], trained: Trained) -> None:
+def _say(document: dict[str, Any], model: Model) -> None:
     for path in document["files"]:
         show(path)
-    averaged = ", averaged weights" * trained.averaged
-    show(f"{document['parameters']:,} numbers of {trained.path}, step {trained.step}{averaged}")
-    show(f"takes {document['pixels']}")
+    averaged = ", averaged weights" * (document["weights"] == "averaged")
+    show(f"{document['parameters']:,} numbers of {model.path}, step {model.step}{averaged}")
+    shape, layout, dtype = (document["input"][key] for key in ("shape", "layout", "dtype"))
+    show(f"takes ({', '.join(map(str, shape))}) {dtype}{f', {layout}' if layout else ''}: {document['pixels']}")
     if "resize" in document:
         show(f"pictures: {document['colours']}, resized {document['resize']}")
     for transform in document["before"]:

@@ -122,53 +122,40 @@ def command(
     """Train the network of CONFIG. Several configs are merged, later ones over earlier ones."""
     report = flags.pop("report")
     from cnntrain.cli import explain
-    from cnntrain.config.load import load
     from cnntrain.core.errors import PausedError, StoppedError, UsageError
     from cnntrain.training.interrupts import Interrupts
 
     began = time.perf_counter()
     with Interrupts(flags["max_time"]) as interrupts:
         with interrupts.at_once():  # importing NumPy takes a while
+            from cnntrain.api.fit import fit
+            from cnntrain.cli.check import show_rehearsal
+
             _check_flags(dry_run=rehearse, as_json=as_json, print_run_dir=print_run_dir, **flags)
             if rehearse and requirements:
                 raise UsageError("--require judges a training and --dry-run does none. Choose one")
-            starts = configs and not (rehearse or flags["resume"] or flags["resume_or_start"])
-            loaded = load(configs, sets) if starts else None  # its errors do not wait for the import of what trains
-
-            from cnntrain.cli.check import show_rehearsal
-            from cnntrain.training.session import Options, fit
-
-            options = Options(**flags, announce=(lambda path: terminal.out(str(path))) if print_run_dir else None)
             if rehearse:
                 from cnntrain.checks.preflight import dry_run
 
-                document = dry_run(configs, sets, options.threads, options.run_dir, began)
+                document = dry_run(configs, sets, flags["threads"], flags["run_dir"], began)
                 if as_json:
                     print_json(document, " --dry-run")
                 else:
                     show_rehearsal(document)
                 return
         try:
-            result = fit(configs, sets, options, interrupts, loaded)
+            announce = (lambda path: terminal.out(str(path))) if print_run_dir else None
+            run = fit(configs, set=sets, announce=announce, warn=None, **flags)
         except (StoppedError, PausedError) as error:
             sys.exit(explain(error))  # before the next signal of a burst would end the process without a word
     if report:
-        _report(Path(result["run_dir"]), options.threads, options.quiet)
+        from cnntrain.core.console import Console
+
+        console = Console("none", flags["quiet"])
+        console.say(f"report: {run.report(threads=flags['threads'], warn=console.warn)}")
     if as_json:
-        print_json(result)
-    check(requirements, result["final"])
-
-
-def _report(run: Path, threads: int | None, quiet: bool) -> None:
-    """Write the report of a run that is finished, and say where it is."""
-    from cnntrain.core.console import Console
-    from cnntrain.results.report import Wish, write
-
-    console = Console("none", quiet)
-    document = write([run], wish=Wish(threads=threads))
-    for line in document["warnings"]:
-        console.warn(line)
-    console.say(f"report: {document['report']}")
+        print_json(run.result)
+    check(requirements, run.result["final"])
 
 
 def _check_flags(**flags: Any) -> None:

@@ -1,4 +1,4 @@
-"""The averaged weights of a run: one more flat vector, which follows the parameters and can stand in for them."""
+"""Averaged weights are one more flat vector, which follows the parameters and can stand in for them."""
 
 from __future__ import annotations
 

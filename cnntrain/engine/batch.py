@@ -1,4 +1,4 @@
-"""A batch is what the engine asks for samples: a stretch at a time, written where it wants them."""
+"""A batch gives the engine samples, a stretch at a time, written where the engine wants them."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ class Engine:
         return vector
 
     def _take(self, batches: Sequence[Batch], step: int, team: Team) -> tuple[Array, list[tuple[int, Array]]]:
-        """What all workers do in a step, together: tally, totals of coupled nodes, gradient of a finite loss."""
+        """The work of all workers in a step, together: tally, totals of coupled nodes, gradient of a finite loss."""
         program = self._training
         vector, totals = program.run(batches, step, team, watch=self.watch)
         if np.isfinite(self.tally.mean_loss(vector)):
@@ -120,7 +120,7 @@ class Engine:
         return vector, totals
 
     def _team(self, shards: int) -> Team:
-        """The team that takes a step with batches of so many shards: threads or, where possible, processes."""
+        """The team for a step with batches of so many shards: threads or, where possible, processes."""
         if self._training.prepare(shards):
             self.pool.end_processes()  # they would not have the memory just taken
         if self.source is None or self.watch is not None or self.pool.threads == 1:
@@ -130,7 +130,7 @@ class Engine:
         return self.pool.team(self._job)
 
     def _serve(self, team: Processes, step: float) -> None:
-        """Take a step in a process other than the one that was asked for it."""
+        """Take a step in a process other than the leading one."""
         assert self.source is not None
         self._take(self.source(int(step)), int(step), team)
 

@@ -62,7 +62,7 @@ class Extremes:
 
 
 class Examination:
-    """What was seen at one state of an engine's parameters. It changes nothing of the engine's but its memory."""
+    """The values seen at one state of an engine's parameters. It changes nothing of the engine but its memory."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine, self.graph = engine, engine.graph
@@ -88,7 +88,7 @@ class Examination:
                 self._find("gradient", i)
 
     def step(self, batches: Sequence[Batch], step: int) -> None:
-        """Take the gradient of a training step, as far as all is finite."""
+        """Take the gradient of a training step, up to the first value that is not finite."""
         walk = Walk(self.graph, self.engine.params, training=True)
         coupled = any(node.coupled for node in self.graph.nodes)
         first = 0
@@ -101,7 +101,7 @@ class Examination:
             self._seen += len(batch)
 
     def evaluation(self, batch: Batch) -> None:
-        """Take the outputs of samples in evaluation mode, as far as all is finite."""
+        """Take the outputs of samples in evaluation mode, up to the first value that is not finite."""
         walk = Walk(self.graph, self.engine.params)
         for slot in range(-(-len(batch) // self.engine.shard)):
             if self.finding is None:
@@ -145,7 +145,7 @@ class Examination:
         return nodes, targets
 
     def _stream(self, step: int, first: int, slots: Sequence[int], node: int, k: int) -> np.random.Generator:
-        """What the engine gives a node for the k-th of these shards; `first` is the number of the batch's first."""
+        """A node's random stream for the k-th of these shards; `first` is the number of the batch's first."""
         return stream(self.engine.seed, "layer", step, first + slots[k], node)
 
     def _losses(self, frames: list[Frame], targets: list[tuple[Array, Array]]) -> list[Array]:
@@ -162,7 +162,7 @@ class Examination:
         return gradients
 
     def _look_back(self, i: int, frames: list[Frame]) -> None:
-        """Look at the gradients of a node that has gone backward."""
+        """Look at the gradients of a node whose backward has run."""
         self._see(i, "gradient", [f.dy for f in frames], "gradient")
         for name in frames[0].dp or ():
             self._see(i, f"gradient of {name}", [f.dp[name] for f in frames if f.dp], "gradient")

@@ -1,4 +1,4 @@
-"""Frames are made up of windows: on planned memory, for the engine, or on arrays of their own (passes.py).
+"""Frames consist of views: of planned memory, for the engine, or of arrays of their own (passes.py).
 
 A layer sees a shard in the same way in training, in a gradient check and in an examination, since
 `frame` alone makes it.

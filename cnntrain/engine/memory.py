@@ -1,4 +1,4 @@
-"""The memory that training or evaluating a network takes beside its data, predicted before any of it is allocated."""
+"""The memory that a network takes in training or evaluation, beside its data, is predicted before any is allocated."""
 
 from __future__ import annotations
 

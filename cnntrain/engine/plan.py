@@ -77,7 +77,7 @@ class Plan:
         )
 
     def workspace(self, index: int, n: int | None = None) -> Workspace:
-        """What a node's layer needs beside x and y for n samples, by default a whole shard."""
+        """The buffers of a node's layer beside x and y for n samples, by default a whole shard."""
         layer = self.graph.nodes[index].layer
         return layer.workspace(*self.graph.input_shapes(index), n=n or self.shard, dtype=self.dtype)
 

@@ -74,7 +74,7 @@ class Pool:
             raise min(job.errors, key=lambda item: item[0])[1]
 
     def _wait(self, job: _Run) -> None:
-        """Wait until one more thread is done with a job; look after them where that takes long."""
+        """Wait until one more thread is done with a job; check on them where that takes long."""
         watchdog = None
         while True:
             try:
@@ -122,9 +122,9 @@ class Pool:
         return self._processes if self._processes and job < self._known else self
 
     def lead(self, team: Team, job: int, numbers: tuple[float, ...], mine: Callable[[Team], T]) -> T:
-        """Do a job with its team: `mine(team)` here, while processes, told the numbers, do theirs; what `mine` returns.
+        """Do a job with its team: `mine(team)` here, while processes, told the numbers, do theirs; return its result.
 
-        Where it fails, the processes end, since nothing tells how far they are.
+        Where it fails, the processes end, since nothing tells how far they have got.
         """
         try:
             if isinstance(team, Processes):

@@ -21,6 +21,7 @@ import numpy as np
 
 from cnntrain.core.arrays import shared
 from cnntrain.core.errors import DataError, LostWorkerError, OutOfMemoryError, StorageError
+from cnntrain.core.signals import HEEDED
 from cnntrain.core.watchdog import Watchdog, bark
 from cnntrain.reading.stored import DESCRIPTORS
 
@@ -127,7 +128,7 @@ class Processes:
                 )
 
     def _give_up(self) -> None:
-        """A process has failed: the parent raises its error, the others wait to be ended."""
+        """Act on the failure of a process: the parent raises its error, the others wait to be ended."""
         if self.rank:
             self._wait_for_the_end()
         rank, length, expected = self._failed.tolist()
@@ -151,7 +152,7 @@ class Processes:
 
     def _settle(self) -> None:
         """Let go of what belongs to the parent: its signals, which concern the whole job, its lock and its files."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        for number in (*HEEDED, signal.SIGUSR2):
             signal.signal(number, signal.SIG_IGN)
         import ctypes
 

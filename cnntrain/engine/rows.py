@@ -3,8 +3,8 @@
 Parameters whose gradients are written in the same segment form a bucket with rows of its own. A worker takes the shards
 of its share one after the other and adds up what can be added, so that it needs a row for each level of the tree and
 not one for each shard. What is left of every share, a few blocks of the tree, is added up at the end of the batch:
-each worker does so for a slice of the vector. Where these blocks lie follows from the numbers of the shards alone, so
-that workers can read each other's without telling each other anything.
+each worker does so for a slice of the vector. The places of these blocks follow from the numbers of the shards alone,
+so that workers can read each other's without any message.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Bucket:
         own.copied = False
 
     def reset(self) -> None:
-        """Forget what was handed in, after a step that failed."""
+        """Forget the rows handed in, after a step that failed."""
         for worker in self._workers:
             worker.reset()
 
@@ -119,7 +119,7 @@ class Bucket:
 
 
 class _Worker:
-    """What a bucket has for one worker: its rows, what waits in them, and its slice of the sum."""
+    """One worker's share of a bucket: its rows, the sums that wait in them, and its slice of the total."""
 
     def __init__(self, memory: Array, slice_: tuple[int, int]) -> None:
         self.memory, self.slice = memory, slice_

@@ -1,7 +1,7 @@
 """A solo runs one layer by itself, as the engine would run its node, on arrays the caller can look at.
 
-Gradient checks, the self-test and the contract tests use it. Every buffer a layer is handed begins as NaN, so that what
-it forgets to write, or reads too early, shows.
+Gradient checks, the self-test and the contract tests use it. Every buffer that a layer is handed begins as NaN, so that
+a value it forgets to write, or reads too early, shows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ShardStreams = Callable[[int], np.random.Generator]  # shard -> the random gener
 
 @dataclass(frozen=True)
 class Pass:
-    """What one pass gave: the whole batch's output and gradients, and the parameters with their new statistics."""
+    """The results of one pass: the whole batch's output and gradients, and the parameters with their new statistics."""
 
     y: Array
     dxs: tuple[Any, ...]  # an array for each input, None for one whose gradient is not wanted; empty without backward
@@ -95,7 +95,7 @@ class Solo:
         return self._passes.forward(list(shards), p, self._streams)
 
     def _spoil_what_is_not_kept(self, f: Frame) -> None:
-        """What the layer does not keep is gone, as the engine may have reused it."""
+        """Spoil the buffers that the layer does not keep, as the engine may have reused them."""
         if not self.inplace:
             for name, arrays in (("x", f.xs), ("y", (f.y,))):
                 for array in arrays if name not in self.layer.keeps else ():
@@ -123,7 +123,7 @@ def _copy(array: Array) -> Array:
 
 
 def spoil(array: Array) -> None:
-    """Fill an array with what no layer could mistake for a result."""
+    """Fill an array with values that no layer could mistake for a result."""
     array.fill(np.nan if array.dtype.kind == "f" else np.iinfo(array.dtype).max if array.dtype.kind != "b" else True)
 
 

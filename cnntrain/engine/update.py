@@ -31,7 +31,7 @@ _SMALLEST = 1e-3  # the norm adaptive clipping takes for weights that are smalle
 
 @dataclass(frozen=True)
 class Rules:
-    """What is done to gradients and parameters beside the optimizer's step.
+    """The rules for gradients and parameters beside the optimizer's step.
 
     clip_value     no value of the gradient beyond this
     agc            no unit's gradient longer than this share of its weights (adaptive clipping, Brock et al. 2021)
@@ -45,7 +45,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class _Piece:
-    """What the optimizer is given at a time: a stretch of the vectors, or a tensor."""
+    """The optimizer's unit of work: a stretch of the vectors, or a tensor."""
 
     where: slice
     shape: Shape
@@ -103,13 +103,13 @@ class Updater:
         return norm
 
     def carried_after(self, step: int) -> float:
-        """What the optimizer carries from step to step, after so many steps."""
+        """The number that the optimizer carries from step to step, after so many steps."""
         if self.carried is not None and step:
             return self.carried
         return functools.reduce(self.optimizer.carry, range(1, step + 1), 1.0)
 
     def _take(self, team: Team, lr: float, step: float, clip_norm: float, momentum: float, carried: float) -> float:
-        """What all workers do of `apply`, together; they stop where the norm is not finite."""
+        """The work of all workers in `apply`, together; they stop where the norm is not finite."""
         norm = self._norm(team)
         if self._prepares and math.isfinite(norm):
             self._run(team, self._tensor_shares, self._prepare)
@@ -147,7 +147,7 @@ class Updater:
         return block
 
     def penalty(self) -> float:
-        """What the regularizers add to the loss for the parameters as they are."""
+        """The sum of the regularizers' penalties for the current parameters."""
         parts = [
             regularizer.value(self._params[piece.where].reshape(piece.shape))
             for piece, acting in zip(self._tensors, self._acting, strict=True)
@@ -156,7 +156,7 @@ class Updater:
         return math.fsum(parts)
 
     def perturb(self, step: int) -> None:
-        """Go to where the loss is worst nearby: p += rho g / |g| (`optimizer.sam`). Raises DivergedError."""
+        """Move to the worst loss nearby: p += rho g / |g| (`optimizer.sam`). Raises DivergedError."""
         assert self._saved is not None
         assert self.optimizer.sam is not None
         np.copyto(self._saved, self._params)
@@ -178,8 +178,8 @@ class Updater:
     def _run(self, team: Team, shares: Sequence[range], task: ShardWork) -> None:
         """Call the task for every piece: each worker for its share, or one thread for all where there is little to do.
 
-        What a worker writes lies in its own core's cache, and fetching it from there takes longer than a small update;
-        only processes have it there already, for each adds up about what it updates.
+        A worker's results lie in its own core's cache, and fetching them takes longer than a small update; processes
+        alone have them there already, for each adds up roughly what it updates.
         """
         if isinstance(team, Pool) and len(self._blocks) <= ALONE:
             for index in itertools.chain(*shares):

@@ -1,4 +1,4 @@
-"""Vitals tell how training fares inside: how far a step moves the weights, how many rectifiers have died."""
+"""Vitals tell the health of a training: how far a step moves the weights, how many rectifiers have died."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cnntrain.engine.batch import Batch
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.walk import Walk
 
-SAMPLES = 64  # that a rectifier is shown before it counts as dead
+SAMPLES = 64  # shown to a rectifier before it counts as dead
 
 
 class Vitals:

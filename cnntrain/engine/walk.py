@@ -1,4 +1,4 @@
-"""A walk takes a few shards through a graph one layer after the other, where everything on the way can be looked at.
+"""A walk takes a few shards through a graph layer by layer, and everything on the way can be looked at.
 
 The engine reuses its buffers and is made for speed; a walk keeps what is asked for and is made for inspection: dead
 rectifiers, Grad-CAM, the examination of a step that went wrong.
@@ -25,7 +25,7 @@ NodeStreams = Callable[[int, int], np.random.Generator]  # (node, shard) -> its 
 class Walk:
     """A graph with its flat vector of parameters, ready to be walked through any number of times.
 
-    Unless it is for training, the network is as it is in evaluation, and its gradient can be taken all the same.
+    Unless it is for training, the network is in evaluation mode, and its gradient can be taken all the same.
     """
 
     def __init__(self, graph: Graph, params: Array, *, training: bool = False) -> None:

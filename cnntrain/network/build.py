@@ -7,7 +7,7 @@ line of the config that says it.
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -33,6 +33,9 @@ from cnntrain.parts.optimizers.base import Optimizer
 from cnntrain.parts.orders.base import Order
 from cnntrain.parts.regularizers.base import Regularizer
 from cnntrain.parts.tasks.base import Task
+from cnntrain.parts.transforms.base import Transform
+
+_LISTS = ("train_transforms", "eval_transforms")  # of the config
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def network(loaded: Loaded, description: Description) -> Network:
     """The network for samples of this shape and these classes. Raises ConfigError at the line that does not fit."""
     experiment, asked = loaded.experiment, task(loaded, description)
     shapes = {}
-    for name in ("train_transforms", "eval_transforms"):
+    for name in _LISTS:
         try:
             shapes[name] = output_shape(transforms(getattr(experiment.data, name)), description.shape)
         except ValueError as error:
@@ -77,10 +80,7 @@ def network(loaded: Loaded, description: Description) -> Network:
             "give both lists the transforms that change the shape",
         )
     _check_mixing(loaded, asked)
-    if asked.follows:
-        _check_followed(loaded, description.shape)
-    _check_looking(loaded, asked, description)
-    _check_rates(loaded)
+    _check_transforms(loaded, asked, description)
     try:
         graph = weave(layers(loaded), shapes["eval_transforms"], asked.outputs(description))
     except ValueError as error:
@@ -129,54 +129,54 @@ def _problem_of_loss(loaded: Loaded, graph: Graph, error: ValueError) -> ConfigE
     return ConfigError(Problem(where, str(error)))
 
 
-def _check_followed(loaded: Loaded, stored: Shape) -> None:
-    """Raise ConfigError at the first transform that targets which are places in the picture cannot follow."""
-    for name in ("train_transforms", "eval_transforms"):
-        shape = stored
-        for index, transform in enumerate(transforms(getattr(loaded.experiment.data, name))):
+def _check_transforms(loaded: Loaded, asked: Task, description: Description) -> None:
+    """Raise ConfigError at the first transform that suits neither the task nor the data."""
+    data = loaded.experiment.data
+    given = {rate for one in cast(Dataset, data.source).origins() if (rate := getattr(one, "sample_rate", None))}
+    for name in _LISTS:
+        shape = description.shape
+        for index, transform in enumerate(transforms(getattr(data, name))):
             try:
-                transform.check_followed(shape)
+                _check_followed(transform, asked, shape)
+                _check_needs(transform, asked, description)
+                _check_rate(transform, given)
             except ValueError as error:
-                place = f"data.{name}.{index}"
-                raise problem(loaded, place, f"{transform.name_in_config}: {error}") from error
+                raise problem(loaded, f"data.{name}.{index}", str(error)) from error
             shape = transform.output_shape(shape)
 
 
-def _check_looking(loaded: Loaded, asked: Task, description: Description) -> None:
-    """Raise ConfigError at the first transform that needs boxes around things, where the data has none."""
-    for name in ("train_transforms", "eval_transforms"):
-        for index, transform in enumerate(transforms(getattr(loaded.experiment.data, name))):
-            joins = transform.on == "tiles"
-            if joins and (not asked.follows or asked.joined([asked.blank(1, description)] * 2) is None):
-                raise problem(
-                    loaded,
-                    f"data.{name}.{index}",
-                    f"{transform.name_in_config} puts pictures together, and of {description.target} there is no such "
-                    "thing: remove it",
-                )
-            if transform.looks and asked.things(asked.blank(1, description)) is None:
-                raise problem(
-                    loaded,
-                    f"data.{name}.{index}",
-                    f"{transform.name_in_config} goes by boxes around things, and the data has {description.target}: "
-                    "remove it, or take random_resized_crop",
-                )
+def _check_followed(transform: Transform, asked: Task, shape: Shape) -> None:
+    """Raise ValueError where targets that are places in the picture cannot follow a transform."""
+    if asked.follows:
+        try:
+            transform.check_followed(shape)
+        except ValueError as error:
+            raise ValueError(f"{transform.name_in_config}: {error}") from error
 
 
-def _check_rates(loaded: Loaded) -> None:
-    """Raise ConfigError at a transform of sounds that takes them for those of another rate than the source gives."""
-    data = loaded.experiment.data
-    given = {rate for one in cast(Dataset, data.source).origins() if (rate := getattr(one, "sample_rate", None))}
-    for name in ("train_transforms", "eval_transforms"):
-        for index, transform in enumerate(getattr(data, name)):
-            taken = getattr(transform, "sample_rate", None)
-            if taken is not None and given and given != {taken}:
-                listed = " and ".join(f"{rate:,}" for rate in sorted(given))
-                raise problem(
-                    loaded,
-                    f"data.{name}.{index}",
-                    f"{transform.name_in_config} has sample_rate {taken:,}, the sounds have {listed}: write the same",
-                )
+def _check_needs(transform: Transform, asked: Task, description: Description) -> None:
+    """Raise ValueError where a transform goes by what the targets do not have."""
+    joins = transform.on == "tiles"
+    if joins and (not asked.follows or asked.joined([asked.blank(1, description)] * 2) is None):
+        raise ValueError(
+            f"{transform.name_in_config} puts pictures together, and of {description.target} there is no such thing: "
+            "remove it"
+        )
+    if transform.looks and asked.things(asked.blank(1, description)) is None:
+        raise ValueError(
+            f"{transform.name_in_config} goes by boxes around things, and the data has {description.target}: remove "
+            "it, or take random_resized_crop"
+        )
+
+
+def _check_rate(transform: Transform, given: Collection[int]) -> None:
+    """Raise ValueError where a transform takes sounds for those of another rate than the source gives."""
+    taken = getattr(transform, "sample_rate", None)
+    if taken is not None and given and {*given} != {taken}:
+        listed = " and ".join(f"{rate:,}" for rate in sorted(given))
+        raise ValueError(
+            f"{transform.name_in_config} has sample_rate {taken:,}, the sounds have {listed}: write the same"
+        )
 
 
 def _check_mixing(loaded: Loaded, asked: Task) -> None:

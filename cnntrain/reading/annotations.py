@@ -23,6 +23,7 @@ from cnntrain.core.boxes import COUNTED, Boxes
 from cnntrain.core.errors import DataError
 from cnntrain.core.regular_file import read_limited
 from cnntrain.reading.folders import class_name
+from cnntrain.reading.input_files import noted
 
 _SLACK = 0.01  # pixels that a box may stick out unnoticed: tools round shares to six digits
 _SHARES = 0.01  # by which a share of a side may be beyond 0 or 1, to be cut off
@@ -209,7 +210,8 @@ def text_of(path: Path, limit: int = 2**24) -> str:
     def fail(reason: str) -> Exception:
         return DataError(f"{path} {reason}. Check the file")
 
-    data = read_limited(path, limit, fail)
+    with noted(path):
+        data = read_limited(path, limit, fail)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -9,16 +9,15 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextvars import copy_context
-from pathlib import Path
 from typing import TypeVar
 
 from cnntrain.core import files
 from cnntrain.core.directories import make_directory
 from cnntrain.core.threads import start
 from cnntrain.core.watchdog import Watchdog, bark
+from cnntrain.reading.input_files import being_read
 
 PATIENCE = 0.5  # seconds between two looks at a thread that is waited for
-_NAMES = ("path", "place", "folder", "table", "file")  # of variables that say what a thread reads
 
 _WRITING = {function.__code__ for function in (files.write_atomic, files.write_named, make_directory)}
 
@@ -111,11 +110,5 @@ def _may(thread: threading.Thread) -> bool:
 
 def read_by(thread: threading.Thread) -> str:
     """The file that a thread is reading, as the middle of a message: " at /data/a.png"; empty where it reads none."""
-    frame = sys._current_frames().get(thread.ident or 0)
-    while frame is not None:
-        for name in _NAMES if Path(frame.f_code.co_filename).parent == Path(__file__).parent else ():
-            value = frame.f_locals.get(name)
-            if isinstance(value, Path | str):
-                return f" at {value}"
-        frame = frame.f_back
-    return ""
+    path = being_read(thread.ident or 0)
+    return "" if path is None else f" at {path}"

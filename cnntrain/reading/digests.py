@@ -27,7 +27,7 @@ from cnntrain.core.directories import make_directory
 from cnntrain.core.errors import StorageError
 from cnntrain.core.failures import system_failure
 from cnntrain.core.regular_file import read_own
-from cnntrain.reading.input_files import opened, reading
+from cnntrain.reading.input_files import noted, opened, reading
 from cnntrain.reading.reader import Reader
 
 _MAGIC = b"cnntrain digests 1\n"
@@ -77,7 +77,7 @@ def _hash(path: Path) -> tuple[bytes, bool]:
     """The digest of a file, and whether it could be read."""
     sha = hashlib.sha256()
     try:
-        with opened(path) as file:
+        with noted(path), opened(path) as file:
             while block := file.read(_BLOCK):
                 sha.update(block)
     except OSError as error:

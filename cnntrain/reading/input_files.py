@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import re
+import threading
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from cnntrain.core.failures import system_failure, unreadable
 _DEFLATE_RATIO = 1_032  # deflate cannot do better
 _LIKELY_RATIO = 100  # and images that anybody would learn from do no better than this
 _SMALL = 2**28  # bytes that are unpacked whatever the ratio
+
+_read_now: dict[int, list[Path]] = {}  # by thread what it is reading, innermost last
 
 
 def on_disk(path: str | Path, advice: str, *, folder: bool) -> Path:
@@ -42,7 +45,8 @@ def reading(path: Path) -> Iterator[None]:
     is a StorageError, lack of memory an OutOfMemoryError: it may pass, and must not be taken for the file's fault.
     """
     try:
-        yield
+        with noted(path):
+            yield
     except (EOFError, zlib.error, OSError, zipfile.BadZipFile) as error:
         failure = system_failure(error)
         if failure is not None:
@@ -52,6 +56,25 @@ def reading(path: Path) -> Iterator[None]:
             what = advised(str(why), "Check the file and its permissions")
             raise DataError(f"cannot read {path}: {what}") from error
         raise DataError(f"{path} is damaged or cut short ({error}). Fetch or make it again") from error
+
+
+@contextlib.contextmanager
+def noted(path: Path) -> Iterator[None]:
+    """Within, this thread reads a file or a folder, which `being_read` tells those who wait for the thread in vain."""
+    me = threading.get_ident()
+    mine = _read_now.setdefault(me, [])
+    mine.append(path)
+    try:
+        yield
+    finally:
+        mine.remove(path)
+        if not mine:
+            _read_now.pop(me, None)
+
+
+def being_read(thread: int) -> Path | None:
+    """What the thread of this identifier is reading; None where it reads nothing."""
+    return next(reversed([*_read_now.get(thread, ())]), None)
 
 
 def why_missing(path: Path) -> str:

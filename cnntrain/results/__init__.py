@@ -1,1 +1,1 @@
-"""What is made of finished runs."""
+"""Results are made of finished runs: reports, comparisons, exports, averages, replays."""

@@ -47,7 +47,7 @@ def merge(paths: Sequence[Path], output: Path, overwrite: bool = False) -> dict[
     merged: dict[str, Any] = {
         "merged": [{"step": step, "path": str(path)} for path, step in zip(found, steps, strict=True)]
     }
-    if any(each != samples[0] for each in samples):  # what validates for one was trained on by another
+    if any(each != samples[0] for each in samples):  # one's validation may be another's training
         merged["data"] = {"merged": True}
     save(output, last.meta | {"average": {}} | merged, means | _measured(last))
     return {"output": str(output), "checkpoints": [str(path) for path in found], "steps": steps, "weights": weights}

@@ -1,4 +1,4 @@
-"""A comparison sets runs side by side: where their configs differ, how good they became, how long they took.
+"""A comparison sets runs side by side: where their configs differ, how good they are, how long they took.
 
 Runs that differ in nothing but the seed, or the fold of a k-fold split, form a group, told as mean and standard
 deviation. Layers with a name of their own are called by it, as in `--set`.
@@ -40,12 +40,12 @@ class ComparedRun:
         return None
 
     def names(self) -> list[str]:
-        """Everything it knows a value of; layers go by their names and by their numbers."""
+        """The names of all its values; layers go by their names and by their numbers."""
         return [*self.facts, *self.final, *self.settings, *self.record.settings]
 
 
 def line_of(record: Record) -> ComparedRun:
-    """What a comparison needs of a record."""
+    """A record as a line of the comparison."""
     facts = {
         "run": str(record.path),
         "state": record.status.get("state"),
@@ -172,7 +172,7 @@ def _groups(lines: Sequence[ComparedRun], differing: Sequence[str]) -> list[dict
 
 
 def _lot(line: ComparedRun) -> str:
-    """What tells the members of a group apart: the seed, and the folds."""
+    """The values that tell the members of a group apart: the seed, and the folds."""
     return strict_json.encode([value for key, value in line.settings.items() if key == SEED or _FOLD.fullmatch(key)])
 
 

@@ -1,4 +1,4 @@
-"""An inspection tells what is in a checkpoint: who wrote it, where training stood, and every array with its range."""
+"""An inspection tells what is in a checkpoint: what wrote it, where training stood, and every array with its range."""
 
 from __future__ import annotations
 

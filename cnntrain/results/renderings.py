@@ -1,4 +1,4 @@
-"""A folder of renderings: for each sample, what a network says of it as PNG files named after it."""
+"""A folder of renderings: for each sample, the network's answer as PNG files named after it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cnntrain.parts.tasks.base import Task
 
 
 class Folder:
-    """Where the renderings of a prediction go; a file that is there already is not overwritten."""
+    """The folder for the renderings of a prediction; no existing file is overwritten."""
 
     def __init__(self, path: Path, task: Task) -> None:
         """Make the folder. Raises UsageError where the answers of the task cannot be shown, StorageError."""

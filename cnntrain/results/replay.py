@@ -32,7 +32,7 @@ from cnntrain.training.state import State
 from cnntrain.training.trainer import Trainer
 
 _LARGEST_RECORD = 256 * 2**20  # bytes: of the indices of very large batches
-_POSITION = ("position", "monitor", "schedules", "average", "values_of_epoch")  # what of the meta training moves
+_POSITION = ("position", "monitor", "schedules", "average", "values_of_epoch")  # of the meta: what training changes
 
 
 def replay(path: Path, sets: Sequence[str] = (), threads: int | None = None) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def _sound_place(first: Any) -> bool:
 
 
 def _place(first: Mapping[str, Any] | None) -> tuple[Any, Any] | None:
-    """Where it began: the node, and what of it."""
+    """Where it began: the node, and which of its values."""
     return (first["node"], first["what"]) if first else None
 
 
@@ -189,7 +189,7 @@ def _earlier(path: Path, last: Checkpoint, least: int) -> Path:
 
 
 def _how_to_keep(path: Path, last: Checkpoint, least: int) -> str:
-    """What to type: a run that is finished is no longer resumed, so another of its config has to keep checkpoints."""
+    """What to type: a finished run is not resumed, so another of its config has to keep checkpoints."""
     position = last.meta["position"]
     if not position.get("finished"):
         resume = f"cnntrain fit --run-dir {shlex.quote(str(path))} --resume -s checkpoint.keep=2"
@@ -201,7 +201,7 @@ def _how_to_keep(path: Path, last: Checkpoint, least: int) -> str:
 
 
 def _deciding(meta: Mapping[str, Any]) -> Any:
-    """What of the config in a checkpoint decides bits: all but the name, what is kept, and what is warned of."""
+    """The part of a checkpoint's config that decides bits: all but the name, the checkpoints kept and the warnings."""
     config = meta.get("config")
     left_out = ("name", "checkpoint", "warnings")
     return {key: value for key, value in config.items() if key not in left_out} if isinstance(config, dict) else None

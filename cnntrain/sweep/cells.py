@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from cnntrain.config.fields import PositiveInt, RunName, Seed, keys_of
 from cnntrain.config.load import Loaded, load, run_name
 from cnntrain.config.problems import Problems
 from cnntrain.config.schema import Experiment
-from cnntrain.config.tree import List, Map, Node, Scalar, UnreadableError, parse, read_source
+from cnntrain.config.tree import SET, List, Map, Node, Scalar, UnreadableError, parse, read_source
 from cnntrain.config.tree import scalars as scalars_of
 from cnntrain.core.errors import ConfigError, Mark, UsageError, printable
 from cnntrain.sweep.names import Setting, name_of, names_of, short_names
@@ -39,6 +40,7 @@ from cnntrain.sweep.value_text import read_value, to_text
 MAX_CELLS = 10_000
 _WHAT = "a sweep is a mapping with the key 'config' and what to vary: grid, list, random or seeds"
 _NOWHERE = Mark("sweep", 1, 1)
+_OF_A_SET = re.compile(rf"{SET}:(\d+):(\d+)(?=\b)", re.ASCII)  # how a message cites a `--set`
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,17 @@ class Cell:
     name: str  # of its run directory
     settings: tuple[tuple[str, str], ...]
     loaded: Loaded
+    places: tuple[str, ...]  # of the settings, in the sweep file
+
+    def located(self, text: str) -> str:
+        """Text of its process, with the settings, its first `--set` flags, cited by their places in the sweep file."""
+
+        def place(found: re.Match[str]) -> str:
+            number = int(found[1])
+            given = number - len(self.places)
+            return self.places[number - 1] if given <= 0 else f"{SET}:{given}:{found[2]}"
+
+        return _OF_A_SET.sub(place, text)
 
 
 @dataclass(frozen=True)
@@ -88,16 +101,16 @@ class Sweep:
         loaded = load(self.configs, self.sets, settings)
         labels = short_names({key.text for key, _ in self.choices})
         name = name_of({labels[key.text]: node for key, node in values})
-        return Cell(f"{number:04d},{name}", tuple((key.text, to_text(node)) for key, node in settings), loaded)
+        return _cell(f"{number:04d},{name}", settings, loaded)
 
     def watched(self) -> list[Setting]:
-        """What makes the runs of a search judge themselves by its metric."""
+        """The setting that makes the runs of a search judge themselves by its metric."""
         if self.search is None or self.search.monitor is None:
             return []
         return [(Scalar(_NOWHERE, "checkpoint.best.monitor"), Scalar(_NOWHERE, self.search.monitor, plain=False))]
 
     def arguments(self, cell: Cell, folder: Path) -> list[str]:
-        """What `cnntrain` is called with to train a cell, or to go on with it."""
+        """The arguments of the `cnntrain` that trains a cell, or goes on with it."""
         sets = [word for text in self.overrides(cell) for word in ("--set", text)]
         return ["fit", *self.configs, *sets, "--run-dir", str(folder / cell.name), "--resume-or-start"]
 
@@ -132,15 +145,19 @@ def read_sweep(path: Path, sets: Sequence[str] = ()) -> Sweep:
     _check_sets(sets, [one for cell in cells for one in cell if one[0].text not in sweep.set_.entries], problems)
     problems.check()
     loaded = _load(configs, sets, cells, problems)
-    settings = [tuple((key.text, to_text(value)) for key, value in cell) for cell in cells]
     names = names_of(cells, constant=set(sweep.set_.entries))
     first = {fingerprint(one.experiment): number for number, one in reversed([*enumerate(loaded)])}
-    chosen = tuple(Cell(names[n], settings[n], loaded[n]) for n in sorted(first.values()))
+    chosen = tuple(_cell(names[n], cells[n], loaded[n]) for n in sorted(first.values()))
     return Sweep(sweep.name or run_name(path.stem), configs, tuple(sets), chosen, len(cells) - len(chosen))
 
 
+def _cell(name: str, settings: Sequence[Setting], loaded: Loaded) -> Cell:
+    texts = tuple((key.text, to_text(value)) for key, value in settings)
+    return Cell(name, texts, loaded, tuple(str(key.where) for key, _ in settings))
+
+
 def _search(sweep: SweepFile, name: str, configs: tuple[str, ...], sets: Sequence[str], lists: _Lists) -> Sweep:
-    """A sweep that makes up its cells; the first and the last value of every key are tried out on the configs."""
+    """A sweep that makes up its cells; the first and the last value of every key are tried on the configs."""
     search, problems = sweep.search, lists.problems
     assert search is not None
     for key in ("grid", "list", "random", "seeds"):
@@ -239,7 +256,7 @@ def _check_keys(cells: Sequence[Sequence[Setting]], problems: Problems) -> None:
 
 
 def _check_sets(sets: Sequence[str], varied: Sequence[Setting], problems: Problems) -> None:
-    """Report a `--set` of what the sweep varies: it would win, and the runs' names would be wrong."""
+    """Report a `--set` of a key that the sweep varies: it would win, and the runs' names would be wrong."""
     for text in sets:
         name = text.partition("=")[0].strip()
         found = next((key for key, node in varied if _undoes(name, key.text, node)), None)

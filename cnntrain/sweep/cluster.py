@@ -1,8 +1,8 @@
 """A Dask cluster trains the cells of a sweep: each worker one at a time, with the threads that the worker has.
 
-Which cell a worker gets is decided here, not by Dask, so that a cell whose worker is lost is begun again by another one
-as soon as its run directory is free; Dask carries the words there and the exit code back. The run directories lie in a
-folder that all workers see, which is found out before the first cell.
+Which cell a worker gets is decided here, not by Dask, so that another worker takes over the cell of a lost one as soon
+as its run directory is free; Dask carries the arguments there and the exit code back. The run directories lie in a
+folder that all workers see, which is verified before the first cell.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ class DaskExecutor:
             raise UsageError(f"--dask {self._address}: no worker can take part. {self._unfit.get(workers[0], '')}")
 
     def _may_take_part(self, worker: str) -> bool:
-        """Whether a worker has this version of cnntrain and sees the folder; of one that has not, the user is told."""
+        """Whether a worker has this version of cnntrain and sees the folder; the user is told of one that does not."""
         if worker not in self._unfit:
             try:
                 self._unfit[worker] = self._wrong_with(worker)
@@ -234,7 +234,7 @@ class DaskExecutor:
         return not self._unfit[worker]
 
     def _wrong_with(self, worker: str) -> str:
-        """What keeps a worker from taking part; nothing where it may."""
+        """The reason why a worker cannot take part; empty where it can."""
 
         def about() -> str:  # travels as it is, for a worker may have no cnntrain
             try:
@@ -287,7 +287,7 @@ def _local(address: str, threads: int) -> Any:
 
 @contextlib.contextmanager
 def _quiet() -> Any:
-    """Within, Dask's own messages are kept to its errors; what matters of them is told here."""
+    """Within, Dask logs its errors alone; what the user has to know is said here."""
     import logging
     import warnings
 

@@ -1,4 +1,4 @@
-"""An executor is who trains the cells of a sweep: processes of this machine, or workers of a cluster.
+"""An executor trains the cells of a sweep: processes of this machine, or workers of a cluster.
 
 What is trained, and when, is the scheduler's business; an executor begins a cell, tells how it ended, and passes
 signals on.
@@ -14,7 +14,7 @@ from cnntrain.sweep.standing import Standing
 
 
 class Ended(NamedTuple):
-    """A cell that has ended: by an exit code, or by None where whoever trained it was lost, and nobody knows."""
+    """A cell that has ended, with its exit code; None where its worker was lost and the code is unknown."""
 
     standing: Standing
     code: int | None

@@ -33,7 +33,7 @@ def forecast(sweep: Sweep, threads: int, processes: int) -> list[float]:
 
 
 def _work(cell: Cell) -> str:
-    """What decides how long a cell takes; the numbers of the optimizer do not."""
+    """The part of a config that decides how long a cell takes; the optimizer's numbers do not."""
     document: dict[str, Any] = plain(cell.loaded.experiment)
     optimizer = document["optimizer"]
     document["optimizer"] = {key: value for key, value in optimizer.items() if not isinstance(value, float)}

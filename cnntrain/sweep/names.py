@@ -1,4 +1,4 @@
-"""A cell is named after what sets it apart from the others of its sweep; its run directory has that name."""
+"""A cell is named after the settings that set it apart from the others of its sweep; so is its run directory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Setting = tuple[Scalar, Node]  # a dotted key and its value, with their places i
 
 
 def names_of(cells: Sequence[Sequence[Setting]], constant: set[str]) -> list[str]:
-    """A name for every cell, made from all it sets except what is the same in all of them."""
+    """A name for every cell, made from its settings, without those that are the same in all cells."""
     labels = short_names({key.text for cell in cells for key, _ in cell} - constant)
     varied = [{labels[key.text]: node for key, node in cell if key.text in labels} for cell in cells]
     names = [name_of(cell) for cell in varied]
@@ -40,7 +40,7 @@ def short_names(keys: Collection[str]) -> dict[str, str]:
 def name_of(varied: Mapping[str, Node], exact: bool = False) -> str:
     """The name of a cell: what sets it apart, as far as a directory's name can say it.
 
-    What it cannot say, or with `exact` in any case, is told apart by a digest.
+    A digest tells apart what it cannot say; with `exact`, it always does.
     """
     full = ",".join(f"{label}={_in_name(node)}" for label, node in varied.items()) or "run"
     name = _UNFIT.sub("-", full).strip("-.")

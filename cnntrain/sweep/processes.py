@@ -1,8 +1,8 @@
 """Processes of this machine train the cells of a sweep, several at once.
 
-They belong to a group of their own, which Ctrl-C in a terminal does not reach: they get one TERM from the scheduler,
-save, and are waited for. Where this process is killed, the system sends them the TERM (Linux); a sweep that is started
-while they still save takes those cells up at the end.
+They belong to a process group of their own, which Ctrl-C in a terminal does not reach: the scheduler sends them one
+TERM, they save, and it waits for them. Where this process is killed, the system sends the TERM (Linux); a sweep that is
+started while they are still saving leaves those cells for the end.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class LocalExecutor:
         return True
 
     def look(self) -> list[Ended]:
-        """Wait a moment for what the processes say; returns the cells that have ended."""
+        """Wait a moment for output of the processes; return the cells that have ended."""
         ended = []
         for key, _ in self._selector.select(TICK):
             piece = os.read(key.fd, _PIECE)
@@ -105,7 +105,7 @@ def begin(words: Sequence[str], here: str | None = None) -> subprocess.Popen[byt
 
 
 def exit_code(process: subprocess.Popen[bytes]) -> int:
-    """How a process ended, as a shell says it: 128 and the number of a signal."""
+    """The exit code of a process as a shell gives it: 128 plus the number of the signal that ended it."""
     code = process.wait()
     return code if code >= 0 else 128 - code
 

@@ -1,4 +1,4 @@
-"""What a worker of a Dask cluster does for a sweep: it proves that it sees the folder, and trains a cell as a process.
+"""A worker of a Dask cluster proves that it sees the folder of a sweep, and trains a cell as a process.
 
 These functions run in the worker. A worker that is told to give a cell up, since the sweep was killed or the scheduler
 is gone, has its process save and stop; one that is killed itself takes its process with it, by TERM (Linux).
@@ -19,7 +19,7 @@ _running: dict[str, subprocess.Popen[bytes]] = {}  # in this worker: name of a c
 
 
 def read_probe(path: str) -> str:
-    """What a worker finds in a file that the sweep has written; why it finds nothing, otherwise."""
+    """The content of a file that the sweep has written, as a worker sees it; otherwise why it cannot be read."""
     try:
         return Path(path).read_text()
     except OSError as error:
@@ -53,7 +53,7 @@ def send(names: Sequence[str], number: int) -> None:
 
 
 def _wanted(key: str) -> Callable[[], bool]:
-    """What tells whether the cluster still wants the result of a task."""
+    """A function that tells whether the cluster still wants the result of a task."""
     from distributed import get_worker
 
     tasks = get_worker().state.tasks

@@ -1,7 +1,7 @@
-"""A sampler proposes the values of a search's next trial, after what has become of those before it.
+"""A sampler proposes the values of a search's next trial, going by the results of the earlier ones.
 
 A proposal is a function of the search's seed, the trial's number and the trials so far: Optuna is asked anew each time,
-with a seed of its own for each trial, so that a search that is killed and run again goes on as if it had not been.
+with a seed of its own for each trial, so that a search that is killed and run again goes on as if it had run through.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class SearchTrial:
 
     @property
     def told(self) -> bool:
-        """Whether it has come as far as it was to."""
+        """Whether it has been trained as far as it was to be."""
         return self.failed is not None or self.until in self.values
 
     @property
@@ -46,7 +46,7 @@ class SearchTrial:
 
     @property
     def value(self) -> float | None:
-        """What it was worth when it was last judged."""
+        """Its metric when it was last judged."""
         return [*self.values.values()][-1] if self.values else None
 
 
@@ -85,7 +85,7 @@ def _text(choice: Choice, value: Any) -> str:
 
 
 def distributions(choices: Choices) -> dict[str, Any]:
-    """What Optuna chooses among for each key."""
+    """For each key the distribution that Optuna draws from."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     found: dict[str, Any] = {}
@@ -107,7 +107,7 @@ def study_of(
     storage: Any = None,
     name: str | None = None,
 ) -> Any:
-    """The trials as a study of Optuna's. What is paused is pruned there, and what failed pruned before it began."""
+    """The trials as an Optuna study. A paused trial is pruned there, and a failed one pruned before it began."""
     import optuna
     from optuna.trial import TrialState, create_trial
 
@@ -137,7 +137,7 @@ def _parameter(choice: Choice, text: str) -> Any:
 
 
 def importances(choices: Choices, trials: Sequence[SearchTrial], larger: bool) -> dict[str, float]:
-    """How much of what the trials are worth is due to each key, as shares of one; empty where that cannot be told.
+    """How much each key accounts for the metric, as shares of one; empty where that cannot be told.
 
     All trials are compared after the same epochs, those of the first rung. The method is PED-ANOVA (Watanabe et al.
     2023), which Optuna takes by default.
@@ -180,7 +180,7 @@ def journal_of(choices: Choices, trials: Sequence[SearchTrial], larger: bool, na
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within, Optuna says nothing of what it does, nor that parts of it are new."""
+    """Within, Optuna neither logs nor warns that parts of it are experimental."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import optuna

@@ -1,7 +1,7 @@
 """The scheduler of a sweep: a queue says which cell is next, an executor trains it, until nothing is left.
 
-A cell is trained by `fit --resume-or-start` in a run directory of its own, so whatever is killed is resumed, and what
-is finished is left alone. A queue is the cells of a sweep file, or a search that makes them up as it goes; an executor
+A cell is trained by `fit --resume-or-start` in a run directory of its own, so a killed one is resumed and a finished
+one is left alone. A queue is the cells of a sweep file, or a search that makes them up as it goes; an executor
 is processes of this machine, or a cluster. Neither knows of the other.
 """
 
@@ -19,6 +19,7 @@ from typing import Protocol
 from cnntrain.core.directories import make_directory
 from cnntrain.core.directory_lock import IN_USE, DirectoryLock
 from cnntrain.core.errors import LostWorkerError, RunDirectoryError
+from cnntrain.core.signals import SAVING
 from cnntrain.sweep.cells import Sweep
 from cnntrain.sweep.executor import Ended, Executor
 from cnntrain.sweep.standing import Standing, read_status
@@ -66,7 +67,7 @@ class Cells:
         return self._left.popleft() if self._left else None
 
     def ended(self, standing: Standing) -> None:
-        """Nothing follows from it."""
+        """Cells of a sweep file depend on no result."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def train(queue: Queue, executor: Executor, interrupts: Interrupts, watch: Watch) -> Outcome:
-    """Train what the queue says, and close the executor.
+    """Train the queue's cells, and close the executor.
 
     `watch` is called a few times a second with all standings, and with the one that has just begun or ended, if one
     has. After INT, TERM or HUP no cell is begun, and those under way save and stop.
@@ -109,7 +110,7 @@ class _Scheduler:
         self._busy: deque[Standing] = deque()  # others have their directories
 
     def run(self) -> Outcome:
-        """Until all have ended, or those under way after a signal."""
+        """Go on until all have ended, or, after a signal, those under way."""
         stopping = False
         while True:
             over = self._interrupts.stop is not None or (self._begin() and not self._busy)
@@ -120,7 +121,7 @@ class _Scheduler:
             self._note()
             if self._interrupts.save:
                 self._interrupts.save = False
-                self._executor.send(signal.SIGUSR1)
+                self._executor.send(SAVING)
             if self._interrupts.stop and not stopping:
                 stopping = True  # once: a second TERM would make them leave without saving
                 self._executor.send(signal.SIGTERM)
@@ -145,7 +146,7 @@ class _Scheduler:
         return False
 
     def _next(self) -> Standing | None:
-        """Those that were lost come first, those that were found in use last, and after a while."""
+        """The next cell: lost ones come first, those found in use last and after a while."""
         if self._lost:
             return self._lost.popleft()
         if standing := self._queue.next():
@@ -156,7 +157,7 @@ class _Scheduler:
 
     def _end(self, ended: Ended) -> None:
         standing, code, said = ended
-        standing.said += said
+        standing.said += standing.cell.located(said)
         now = time.monotonic()
         if code is None:
             code = self._lose(standing)
@@ -170,7 +171,7 @@ class _Scheduler:
         self._tell(standing)
 
     def _lose(self, standing: Standing) -> int | None:
-        """Have a cell that was lost begun again; the exit code of one that is lost whenever it is begun."""
+        """Begin a lost cell again; return the exit code of one that is lost every time."""
         step = read_status(standing.run_dir).get("step")
         reached = step if isinstance(step, int) else 0
         standing.lost = 1 if reached > standing.reached else standing.lost + 1

@@ -1,11 +1,11 @@
-"""A search is a queue that makes up its cells: a sampler proposes values, and trainings are paused and resumed.
+"""A search is a queue that makes up its cells: a sampler proposes values, and runs are paused and resumed.
 
 Pruning is asynchronous successive halving (ASHA; Li et al. 2018, "A System for Massively Parallel Hyperparameter
 Tuning", algorithm 2): a trial pauses at every rung, and whoever is free resumes the best of the highest rung on which
 one in `keep` has earned it, or begins another trial. A paused run is a run like any other: `fit --resume` finishes it.
 
-Every decision is a line of search.jsonl, on disk before it is acted upon. So whatever is killed, no trial is asked for
-twice or lost; and where one trial runs at a time, the search repeats to the same trials.
+Every decision is a line of search.jsonl, on disk before it is acted upon. So no kill loses a trial or asks for it
+twice; and where one trial runs at a time, a repeated search makes the same trials.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from cnntrain.sweep.standing import Standing
 from cnntrain.sweep.value_text import to_text
 
 JOURNAL = "search.jsonl"
-_RESULTS = (ConfigError.exit_code, DivergedError.exit_code, OutOfMemoryError.exit_code)  # what values can lead to
+_RESULTS = (ConfigError.exit_code, DivergedError.exit_code, OutOfMemoryError.exit_code)  # caused by values
 _HOPELESS = 3  # so many trials without a value, and none with one, end a search
 
 
@@ -77,7 +77,7 @@ class SearchQueue:
         return max(self.search.count - len(self.trials), 0)
 
     def next(self) -> Standing | None:
-        """What was left, the best paused trial that has earned more training, or another trial."""
+        """A trial that was left, else the best paused one that has earned more training, else another."""
         trial = next(self._left(), None)
         if trial is None and not self.hopeless:
             trial = self._promoted() or self._asked() or self._best_paused()
@@ -90,7 +90,7 @@ class SearchQueue:
         return standing
 
     def ended(self, standing: Standing) -> None:
-        """Take note of what a trial has come to."""
+        """Take note of how a trial ended."""
         trial = next(one for one, its in zip(self.trials, self.standings, strict=True) if its is standing)
         self._under_way.discard(trial.number)
         code = standing.code
@@ -148,7 +148,7 @@ class SearchQueue:
         return None
 
     def _best_paused(self) -> SearchTrial | None:
-        """Where all is done and no trial has reached the end, the best one: a search has an answer."""
+        """The best trial, where all is done and none has reached the end, so that the search has an answer."""
         if self._under_way or self._put_off or any(trial.finished for trial in self.trials):
             return None
         for rung in reversed(self._rungs()):
@@ -166,7 +166,7 @@ class SearchQueue:
         return trial
 
     def _asked(self) -> SearchTrial | None:
-        """Another trial, where there may be one; values that cannot stand together are a trial that has failed."""
+        """Another trial, where one may be asked for; with values that do not go together, it has failed."""
         while self.waiting and not self.hopeless:
             number = len(self.trials)
             texts = propose(self.search, self.sweep.choices, self.trials, self.larger)
@@ -179,7 +179,7 @@ class SearchQueue:
         return None
 
     def _rank(self, trial: SearchTrial, rung: int | None) -> tuple[float, int]:
-        """What sorts the best first."""
+        """The sort key that puts the best first."""
         return (-trial.values[rung] if self.larger else trial.values[rung], trial.number)
 
     def _rungs(self) -> list[int]:
@@ -251,7 +251,7 @@ class SearchQueue:
             raise KeyError(event)
 
     def _rules(self) -> dict[str, Any]:
-        """What decides, beside the number of trials."""
+        """The settings that decide on trials, except their number."""
         keys: dict[str, Any] = {}
         for key, choice in self.sweep.choices:
             keys[key.text] = vars(choice) if isinstance(choice, Spread) else [*map(to_text, choice)]

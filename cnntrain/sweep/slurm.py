@@ -1,7 +1,7 @@
 """A Slurm script is a sweep as a job array, to read, edit and submit: each task of it trains one cell.
 
-A task that reaches its time limit saves, and is queued again; one that is finished ends at once. So an array that was
-submitted can be submitted again, and goes on. Whoever cancels a task wants it to end: it saves, and is not queued.
+A task that reaches its time limit saves and is queued again; a finished one ends at once. So an array can be submitted
+again at any time, and goes on. A cancelled task is meant to end: it saves, and is not queued.
 """
 
 from __future__ import annotations

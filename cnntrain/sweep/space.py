@@ -1,4 +1,4 @@
-"""A space is what the keys of a sweep may be: lists of values, and numbers between two others."""
+"""A space holds the values that the keys of a sweep may take: lists, and numbers between two others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cnntrain.config.tree import Map, Node, Scalar
 
 @dataclass(frozen=True)
 class Spread:
-    """Numbers between two others: evenly spread, or with `log` their logarithms; with `integer` whole ones."""
+    """Numbers between two others: evenly spread, or evenly in their logarithms with `log`; whole with `integer`."""
 
     low: Finite
     high: Finite

@@ -38,7 +38,7 @@ class Standing:
 
     cell: Cell
     run_dir: Path
-    words: list[str]  # what cnntrain is called with to train it
+    words: list[str]  # the arguments of the cnntrain that trains it
     threads: int = 0
     where: str = ""  # on which machine it is trained, where that is not this one
     code: int | None = None
@@ -60,12 +60,12 @@ class Standing:
         return "running" if self.since is not None else "waiting"
 
     def end(self, code: int, seconds: float) -> None:
-        """Note that it has ended; `seconds` is what its process took, told where nothing was trained."""
+        """Note that it has ended; `seconds` is the time of its process, which counts where nothing was trained."""
         self.code, self.status = code, read_status(self.run_dir)
         self.seconds = trained_seconds(self.run_dir) or seconds
 
     def keep_if_finished(self) -> bool:
-        """Whether its run is finished, of just these settings: then there is nothing to begin, and it is noted."""
+        """Whether its run is finished with exactly these settings: then it is noted, and nothing begins."""
         status = read_status(self.run_dir)
         if status.get("state") != "finished":  # the last file that a run writes
             return False

@@ -15,7 +15,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.+/-]+", re.ASCII)  # what needs no quotes, in 
 def read_value(key: Scalar, text: str) -> Node:
     """A value as a node again, which stands where its key stands."""
     problems = Problems()
-    node = parse(Source(key.where.file, text), problems)
+    node = parse(Source(key.where.file, text, key.where.line), problems)
     problems.check()
     return Scalar(key.where, "null") if node is None else node
 

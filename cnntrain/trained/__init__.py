@@ -1,1 +1,1 @@
-"""A network read back from a checkpoint, and data it has never seen."""
+"""Trained networks, read back from checkpoints, and data they have never seen."""

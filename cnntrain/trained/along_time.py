@@ -1,4 +1,4 @@
-"""Along time: what a network hears from moment to moment in a recording that is longer than what it was trained on."""
+"""Along time: a network's answers from moment to moment in a recording longer than its training samples."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def along(trained: Trained, path: Path, every: float, top: int = 1) -> list[Wind
 def labels(windows: Sequence[Window]) -> str:
     """The answers as a label track that Audacity imports: start, end and text, divided by tabs, a line for each.
 
-    A window speaks for the time about its middle that is nearer to it than to the next; the first from its start on,
-    the last to its end. Neighbours with one answer are one label.
+    A window labels the time around its middle that is nearer to it than to the next; the first from its start, the last
+    to its end. Neighbours with the same answer become one label.
     """
     middles = [(one.start + one.end) / 2 for one in windows]
     edges = [windows[0].start, *((one + two) / 2 for one, two in itertools.pairwise(middles)), windows[-1].end]
@@ -67,5 +67,5 @@ def labels(windows: Sequence[Window]) -> str:
 
 
 def _plain(text: str) -> str:
-    """A text without what would end the line or the cell."""
+    """A text without characters that would end the line or the cell."""
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""What is gathered of every sample while workers go over them, whichever comes first."""
+"""Gathered numbers of every sample, put in their places by whichever worker comes first."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class Trained:
         self.loaded, self.description = saved.experiment(checkpoint, sets, fitted=True)
         self.network = build.network(self.loaded, self.description)
         layout = self.network.graph.layout
-        self.scale = scale.read(checkpoint.meta.get("pixels"))  # None of older checkpoints: nothing is claimed
+        self.scale = scale.read(checkpoint.meta.get("pixels"))  # None for older checkpoints: nothing is claimed
         self.averaged = saved.averaged(checkpoint)
         source = "average" if self.averaged else "param"
         params = {name: array for name, array in checkpoint.arrays.items() if name.startswith(f"{source}/")}
@@ -95,7 +95,7 @@ class Trained:
         self.step: int = checkpoint.meta["position"]["step"]
 
     def evaluate(self, split: str | None = None, place: Path | None = None) -> dict[str, Any]:
-        """What `eval --json` prints: loss and metrics on a split, and per class.
+        """The document of `eval --json`: loss and metrics on a split, and per class.
 
         Of the config's data source, by default its test split; or of what lies at `place`, by default the first of
         test, val and train it has. Its classes are matched by name. Raises DataError.
@@ -143,7 +143,7 @@ class Trained:
         return build_data.read_data(self.loaded, self._reader, measure=False)
 
     def _everything(self) -> Images:
-        """All that the sources hold to train and validate on, also what folds and subsets leave out."""
+        """All training and validation samples of the sources, including those that folds and subsets leave out."""
         data, found = self.loaded.experiment.data, []
         for source in (data.source, data.val):
             for origin in source.origins() if isinstance(source, Dataset) else ():
@@ -194,7 +194,7 @@ class Trained:
 
     @property
     def pixels(self) -> str:
-        """What pixels the network takes, in words."""
+        """The pixels that the network takes, in words."""
         if self.scale is None:
             return "pixels as in training"
         return "pixels in [0, 1] as in training" if self.scale.unit else f"pixels as {self.scale} as in training"
@@ -210,7 +210,7 @@ class Trained:
     def predict(
         self, paths: Sequence[Path], top: int = 1, failures: list[tuple[str, str]] | None = None
     ) -> list[dict[str, Any]]:
-        """What the network makes of each sample: the files named, those in the folders named, the rows of a .npz.
+        """The network's answer for each sample: the files named, those in the folders named, the rows of a .npz.
 
         A file is read as training files were: an image of another size is resized as a folder of images is (bilinear,
         antialiased), its proportions not kept, colours become grey or grey colours as the network needs. Of each
@@ -228,7 +228,7 @@ class Trained:
         failures: list[tuple[str, str]] | None = None,
         show: Callable[[str, Sequence[Rendering]], None] | None = None,
     ) -> list[tuple[str, Answer]]:
-        """The samples that `predict` tells of, by name, each with the task's answer in all its forms.
+        """The samples of `predict`, by name, each with the task's answer in all its forms.
 
         `show` is given the renderings of each, by name.
         """
@@ -270,7 +270,7 @@ class Trained:
         return self.engine.outputs(self._samples(pixels))
 
     def led(self, size: tuple[int, int]) -> Move:
-        """Where the network sees what a picture (height, width) shows: resized as files are, then transformed."""
+        """Where the network sees the places of a picture (height, width): resized as files are, then transformed."""
         shape = self.description.shape
         right, down, x, y = fitted(size, (shape[0], shape[1]), self.unseen.fit).frame
         move = Move(np.array([[[right, 0, x], [0, down, y]]]), size, (shape[0], shape[1]))
@@ -322,7 +322,7 @@ def check_override(override: str) -> None:
 
 
 def _full_tally(network: Network, data: Description) -> Tally:
-    """The metrics of training, and what an evaluation always has for the task; but the matrix is in its breakdown."""
+    """The metrics of training and of every evaluation of the task, without the matrix, which its breakdown has."""
     metrics = {metric.label(): metric for metric in network.tally.metrics if not isinstance(metric, Confusion)}
     for metric in (make("metrics", name) for name in network.task.evaluated(data)):
         metrics.setdefault(metric.label(), metric)

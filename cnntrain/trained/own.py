@@ -27,7 +27,7 @@ _NOUNS = {"train": "training", "val": "validation"}
 
 
 class Own:
-    """What a checkpoint, and the run directory it lies in, know of the run's samples.
+    """The record of a run's samples, in a checkpoint and the run directory it lies in.
 
     Checkpoints that were written before samples were recorded know the digests of targets and of some pixels.
     """
@@ -49,7 +49,7 @@ class Own:
     ) -> tuple[Images, Array]:
         """A split of the run, of which `images` at `indices` are what its config draws today; `read` draws anew.
 
-        Those where they are the run's samples; else its samples out of `everything` there is, with a warning.
+        The drawn ones where they are the run's samples; else those among `everything`, with a warning.
         Raises DataError where some of them are gone.
         """
         if split not in _NOUNS or not self.recorded:
@@ -93,7 +93,7 @@ class Own:
         return places
 
     def _compare_by_some(self, data: Data) -> None:
-        """Hold the data against what older checkpoints recorded of it. Raises DataError where it is another."""
+        """Compare the data with what older checkpoints recorded of it. Raises DataError where it differs."""
         now = fingerprint(data)
         if changes(self.recorded, {key: value for key, value in now.items() if key in self.recorded}):
             raise self._changed(f"its samples are others ({difference(self.recorded, now)})")
@@ -105,7 +105,7 @@ class Own:
         )
 
     def _since(self) -> str:
-        """That the data has changed, and how, so far as the run's list of files tells."""
+        """The sentence that the data has changed, and how, as far as the run's list of files tells."""
         then = manifest.read(self._path.absolute().parent.parent / manifest.FILE)
         now = manifest.of(self._loaded.experiment)
         moved = then is None or not then.files.keys() & now.files.keys()  # all would be missing and all new

@@ -15,7 +15,7 @@ from cnntrain.parts.tasks.base import Task
 
 @dataclass(frozen=True)
 class PerValue(Metric):
-    """What the task tells of each output by itself. State: the sums of `Task.apart`, row by row, and the weight."""
+    """The task's figures of each output by itself. State: the sums of `Task.apart`, row by row, and the weight."""
 
     task: Task
     data: Description

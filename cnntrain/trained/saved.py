@@ -1,7 +1,7 @@
-"""What a checkpoint says of its experiment: config, shape of the images, classes. A stranger may have written it.
+"""A saved experiment is what a checkpoint says of its own: config, shape of the images, classes.
 
-So it is checked as if typed by hand, and whatever does not hold is a CheckpointError: the user of a checkpoint cannot
-mend the config inside.
+A stranger may have written it. So it is checked as if typed by hand, and whatever does not hold is a CheckpointError:
+the user of a checkpoint cannot mend the config inside.
 """
 
 from __future__ import annotations

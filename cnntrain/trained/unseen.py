@@ -37,7 +37,7 @@ _NAMED = 8  # classes that a message lists
 
 @dataclass(frozen=True)
 class Unseen:
-    """How to read for one network."""
+    """How to read unseen data for one network."""
 
     network: Path  # what messages call it
     trained_on: Dataset
@@ -69,7 +69,7 @@ class Unseen:
         return replace(images, targets=self.task.renumbered(images.targets, places), classes=known)
 
     def known(self, images: Images) -> Images:
-        """Those of the network's own classes, with its numbers for them; those of others it was not trained on."""
+        """The samples of the network's own classes, with its numbers for them; it was not trained on others."""
         if self.knows(images):
             return self.by_name(images, "the data")
         numbers = {class_name(name): number for number, name in enumerate(self.data.classes)}
@@ -117,17 +117,19 @@ class Unseen:
 
     def original(self, path: Path) -> Array | None:
         """The pixels of a picture file at its own size, uint8 (h, w, 3); None for what is no picture file."""
-        reader = self.reader
-        if not isinstance(reader, PictureFields) or path.suffix.lower() not in SUFFIXES or not path.is_file():
-            return None
-        return decode(path, None, 3, reader.max_pixels).pixels
+        limit = self._shown(path)
+        return None if limit is None else decode(path, None, 3, limit).pixels
 
     def size(self, path: Path) -> tuple[int, int] | None:
         """The size (height, width) of a picture file; None for what is no picture file."""
-        if not isinstance(self.reader, PictureFields) or path.suffix.lower() not in SUFFIXES or not path.is_file():
-            return None
-        head = header(path)
+        head = None if self._shown(path) is None else header(path)
         return head and (head.height, head.width)
+
+    def _shown(self, path: Path) -> int | None:
+        """The most pixels that a picture file may have; None for what is no picture file."""
+        reader = self.reader
+        is_picture = path.suffix.lower() in SUFFIXES and path.is_file()
+        return reader.max_pixels if isinstance(reader, PictureFields) and is_picture else None
 
     @property
     def takes_pictures(self) -> bool:
@@ -140,7 +142,7 @@ class Unseen:
         return getattr(self.trained_on.origins()[0], "on_bad_image", "error") == "skip"
 
     def refusal(self, failures: Sequence[tuple[str, str]], asked: int, advice: str = "") -> str:
-        """What to say of those of `asked` samples that cannot be read, and the advice, or else a usual one."""
+        """The message about samples, of `asked`, that cannot be read, with the advice or else a usual one."""
         first, noun = failures[0][1], self.reader.noun
         if asked == 1 and not first.startswith(f"{failures[0][0]}: "):
             return first
@@ -159,7 +161,7 @@ class Unseen:
 
     @property
     def reader(self) -> ClassFolders:
-        """What reads files: the source of training, or one of images where its samples are not files of their own."""
+        """The reader of files: the training source, or one of images where its samples are not files of their own."""
         own = self.trained_on.origins()[0]
         if isinstance(own, ClassFolders):
             return own.giving(self.data.shape)

@@ -1,1 +1,1 @@
-"""The loop and what watches it."""
+"""Training: the loop, and what watches it."""

@@ -33,7 +33,7 @@ FADED = 1e-3  # share of its largest at which the rate is next to nothing; a cos
 
 @dataclass(frozen=True)
 class Situation:
-    """What rules look at. `horizon` is None where it takes the data to know how long training is, and so is `data`."""
+    """What rules judge. `data` is None where it has not been read, `horizon` where only the data tells it."""
 
     loaded: Loaded
     network: Network
@@ -343,7 +343,7 @@ def _is(node: Node, name: str) -> bool:
 
 
 def _before(graph: Graph, node: Node) -> Node | None:
-    """The node it reads, where that is one and not the batch."""
+    """The node that it reads, where there is one and it is not the batch."""
     return graph.nodes[node.inputs[0]] if len(node.inputs) == 1 and node.inputs[0] != BATCH else None
 
 

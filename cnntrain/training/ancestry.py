@@ -22,7 +22,7 @@ _ADVICE = "what is measured on them is too good. Give both runs one seed and sha
 
 
 def recorded(job: Job, warm: WarmStart | None) -> dict[str, Any]:
-    """What data.json keeps of the parents."""
+    """The record of the parents in data.json."""
     lesson = job.data.lesson
     of_warm = {"init_from": warm.document()} if warm else {}
     of_lesson = {"teacher": {"checkpoint": str(lesson.path.absolute()), "sha256": lesson.digest}} if lesson else {}
@@ -30,7 +30,7 @@ def recorded(job: Job, warm: WarmStart | None) -> dict[str, Any]:
 
 
 def warnings(job: Job, warm: WarmStart | None) -> list[str]:
-    """What to warn of where an ancestor was trained on samples that validate here, or on pixels of another range."""
+    """Warnings where an ancestor was trained on samples that validate here, or on pixels of another range."""
     lesson, found = job.data.lesson, []
     if warm:
         found += [_seen(warm.path, warm.data, job, ""), _scaled(warm, job)]

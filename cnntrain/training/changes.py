@@ -1,4 +1,4 @@
-"""Changes are what differs between a run's checkpoint and its resume: settings, data, schedule, environment."""
+"""Changes are the differences between a run's checkpoint and its resume: settings, data, schedule, environment."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def of_settings(saved: Loaded, now: Loaded) -> list[str]:
 
 
 def of_environment(checkpoint: Checkpoint, strict: bool) -> list[str]:
-    """What to warn about where versions or the processor differ; under `strict`, raises CheckpointError instead."""
+    """Warnings where versions or the processor differ; under `strict`, raises CheckpointError instead."""
     differences = compare_environments(checkpoint.meta["environment"], environment())
     if differences and strict:
         raise CheckpointError(
@@ -59,7 +59,7 @@ def of_environment(checkpoint: Checkpoint, strict: bool) -> list[str]:
 
 
 def of_files(path: Path, before: Loaded, now: Loaded) -> list[str]:
-    """What to warn about where data files differ from the manifest at a path, if that is for the same data."""
+    """Warnings where data files differ from the manifest at a path, if that is for the same data."""
     if manifest.place(before.experiment) != manifest.place(now.experiment):
         return []
     listed = manifest.of(now.experiment)
@@ -72,7 +72,7 @@ def of_files(path: Path, before: Loaded, now: Loaded) -> list[str]:
 
 
 def of_schedule(before: Loaded, job: Job, step: int) -> list[str]:
-    """What to warn about where another length of training changes the learning rate of the next step."""
+    """Warnings where another length of training changes the learning rate of the next step."""
     steps_per_epoch = job.loader.steps_per_epoch
     then, now = (
         schedule(experiment)(step, horizon(experiment, steps_per_epoch), build.optimizer(experiment).lr)

@@ -1,4 +1,4 @@
-"""Data advice: what training data is like that is allowed and rarely meant, as rules of the warnings with codes."""
+"""Data advice: properties of training data that are allowed but rarely meant, as rules of the warnings with codes."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _PLACES = re.compile(  # names of values that are places, directions or extents 
 
 
 def empty_classes(data: Data) -> str | None:
-    """Classes that no training sample has."""
+    """Classes without a training sample."""
     counts = build_data.class_counts(data)
     return None if counts is None else without_samples(data.task.groups(data.description), counts)
 
 
 def without_samples(classes: Sequence[str], counts: Sequence[int]) -> str | None:
-    """What to say of classes none of whose samples are there; None where each has some."""
+    """The complaint about classes without samples; None where each has some."""
     empty = [name for name, count in zip(classes, counts, strict=True) if not count]
     if not empty:
         return None

@@ -91,7 +91,7 @@ class Recorder:
 
 
 def described(record: dict[str, Any]) -> str:
-    """What a record found first, as part of a sentence."""
+    """The first finding of a record, as part of a sentence."""
     first, split = record["first"], {"train": "training", "val": "validation"}[record["split"]]
     if first is None:
         return "no single layer shows where it began"

@@ -3,11 +3,11 @@
 SIGINT, SIGTERM and SIGHUP ask it to finish the step, save and stop; a second one leaves at once without saving.
 SIGUSR1 asks it to save and go on. Before there is a step to finish, the first one ends the session by a StoppedError.
 Nothing is ever saved from inside a handler. A signal that was ignored when the process started, as nohup and shells
-do for background jobs, stays ignored. But signals are not blocked, and SIGCHLD is not ignored, as some daemons and job
-runners leave them to what they start: nobody would learn how a child ended.
+do for background jobs, stays ignored. But blocked signals are unblocked, and SIGCHLD is heeded, however the daemon or
+job runner that started the process left them: otherwise nobody would learn how a child ended.
 
-SIGUSR1 is blocked outside, by the program's beginning: a session that is just beginning or ending has nothing
-to save, and must not die of the wish. What each signal does is a table in cli/README.md.
+Outside, SIGUSR1 is blocked from the program's start: a session that is just beginning or ending has nothing to save,
+and must not die of the request. What each signal does is a table in cli/README.md.
 """
 
 from __future__ import annotations
@@ -23,11 +23,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from cnntrain.core.errors import PausedError, StoppedError
-
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from cnntrain.core.signals import HEEDED, SAVING
 
 
 def saved_after(step: int, run: Path) -> str:
@@ -36,7 +35,7 @@ def saved_after(step: int, run: Path) -> str:
 
 
 class Wishes(NamedTuple):
-    """What is asked for between two steps, as numbers on which several processes can agree; 0 is none."""
+    """Requests to be granted between two steps, as numbers on which several processes can agree; 0 is none."""
 
     stop: int = 0  # the number of the signal
     save: int = 0
@@ -53,7 +52,12 @@ class Wishes(NamedTuple):
 
 
 class Interrupts:
-    """While entered, collects signals; outside the main thread it collects none."""
+    """While entered, collects signals; outside the main thread it collects none.
+
+    Entered within another, it is that one: the caller of a session holds its signals, and counts its time, for longer.
+    """
+
+    _held: ClassVar[Interrupts | None] = None  # by the main thread
 
     def __init__(self, seconds: float | None = None) -> None:
         """`seconds` from now on, time is up; None: never."""
@@ -66,24 +70,29 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
+            if Interrupts._held is not None:
+                return Interrupts._held
+            Interrupts._held = self
             if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
                 self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for number in (*STOPPING, signal.SIGUSR1):
+            for number in HEEDED:
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     self._before[number] = signal.signal(number, self._handle)
-            self._blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, (*STOPPING, signal.SIGUSR1, signal.SIGCHLD))
+            self._blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, (*HEEDED, signal.SIGCHLD))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if Interrupts._held is self:
+            Interrupts._held = None
         if self._blocked is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked)
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def wishes(self, late: bool) -> Wishes:
-        """What has been asked for since the last call; `late` says whether time was up when it was checked."""
+        """The requests since the last call; `late` says whether time was up when it was checked."""
         save, self.save = self.save, False
         return Wishes(self.stop or 0, save, late)
 
@@ -112,7 +121,7 @@ class Interrupts:
             raise StoppedError(f"stopped by {self.stop.name} before training, and nothing was changed", self.stop)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGUSR1:
+        if number == SAVING:
             self.save = True
         elif self.stop is None:
             self.stop = signal.Signals(number)

@@ -1,4 +1,4 @@
-"""A job is everything training needs that can be built, and found wrong, before there is a run directory."""
+"""A job is everything that training needs and that can be built, and found wrong, before there is a run directory."""
 
 from __future__ import annotations
 
@@ -58,18 +58,18 @@ class Job:
         return horizon(self.loaded.experiment, self.loader.steps_per_epoch, len(self.loader.indices))
 
     def stepper(self, pool: Pool) -> Stepper:
-        """What takes its steps on the pool's workers. Raises MemoryError where there is too little."""
+        """The stepper that takes its steps on the pool's workers. Raises MemoryError where there is too little."""
         larger = self.monitor.larger
         return Stepper(self.loaded, self.network, self.loader.step, self.horizon, pool, larger=larger)
 
 
 def prepare(configs: Sequence[str | Path], sets: Sequence[str] = (), threads: int | None = None) -> Job:
-    """What training the configs needs, data included, and no run directory. Raises ConfigError or DataError."""
+    """The job of some configs, data included, without a run directory. Raises ConfigError or DataError."""
     return make_job(load(configs, sets), threads, Console("none"))
 
 
 def make_job(loaded: Loaded, threads: int | None, console: Console, check: Precheck | None = None) -> Job:
-    """Build before reading where the config alone tells the shapes: a wrong layer should not wait for the data."""
+    """Build a job; the network first where the config tells the shapes: a wrong layer should not wait for the data."""
     with one_look():
         return _make_job(loaded, threads, console, check or check_memory)
 

@@ -1,4 +1,4 @@
-"""Whether anything was learned: a training whose answers are as good as ones given without a look at the picture."""
+"""Whether anything was learned: a network may answer no better than without a look at the picture."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BEYOND = 0.25  # of p (1 - p), further: an untrained network is right a little 
 
 
 def at_chance(job: Job, values: Mapping[str, float]) -> str | None:
-    """What to say where the values of the last epoch, in training and in validation, are those of blind answers.
+    """The complaint where the values of the last epoch, in training and in validation, are those of blind answers.
 
     A share of n samples is theirs within 2 sqrt(p (1 - p) / n) + p (1 - p) / 4 of a share p that they get, or below
     all of them. None where a metric says otherwise or is not measured, and with too few samples to tell.

@@ -81,7 +81,7 @@ class Monitor:
 
     @property
     def advice(self) -> str | None:
-        """What to say where the config has other weights judged than those that a checkpoint means."""
+        """The advice where the config judges other weights than those that a checkpoint means."""
         averaged = self.best.replace("val/", "val_average/", 1)
         if self._averaged or averaged == self.best or averaged not in self.larger:
             return None
@@ -133,7 +133,7 @@ class Monitor:
         return self.larger[name] if mode == "auto" else mode == "max"
 
     def judge(self, values: Values, step: int, epoch: int) -> tuple[bool, str | None]:
-        """Take in an epoch's values. Returns whether it is the best so far, and why training should end, if it should.
+        """Take in an epoch's values. Return whether it is the best so far, and why training should end, if it should.
 
         A value that is not a number is never the best and never reaches a threshold; an epoch without one, as before an
         average begins, is not one without improvement either.

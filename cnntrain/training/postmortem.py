@@ -15,7 +15,7 @@ from cnntrain.training.stepper import Stepper
 
 
 class PostMortem:
-    """What is done when training meets a number that is not finite."""
+    """The work to be done when training meets a number that is not finite."""
 
     def __init__(self, job: Job, stepper: Stepper, state: State, recorder: Recorder, run: Journal) -> None:
         self._job, self._stepper, self._state = job, stepper, state

@@ -1,4 +1,4 @@
-"""Rates are the learning rate and the momentum of every step, as their schedules have them.
+"""Rates are the learning rate and the momentum of every step, as scheduled.
 
 Before the first step they are evaluated for the whole run, so that a value which the optimizer does not take is an
 error at the schedule's line, and not in the step that meets it.
@@ -52,7 +52,7 @@ class Rates:
         return found["lr"], found.get("momentum")
 
     def judge(self, values: Values) -> None:
-        """Let those that watch a metric see the values of an epoch."""
+        """Show the values of an epoch to the schedules that watch a metric."""
         for name, (schedule, _) in self._schedules.items():
             self.states[name] = schedule.judge(self.states[name], values)
 
@@ -86,7 +86,7 @@ class Rates:
     def _try(self, name: str, value: float) -> None:
         """Raise ValueError for a value that the optimizer does not take.
 
-        Making an optimizer is slow, so what is known is kept.
+        Making an optimizer is slow, so results are kept.
         """
         low, high = self._taken.get(name, (math.inf, -math.inf))
         if low <= value <= high:

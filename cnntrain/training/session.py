@@ -72,14 +72,12 @@ def fit(
     configs: Sequence[str | Path | Config],
     sets: Sequence[str] = (),
     options: Options | None = None,
-    interrupts: Interrupts | None = None,
     loaded: Loaded | None = None,
 ) -> dict[str, Any]:
     """Train what the configs describe, in a new run directory or from a checkpoint.
 
-    `interrupts` are the caller's, already entered, so that the caller holds signals for longer; `loaded` is what
-    `load(configs, sets)` gave, where the caller has read them. Returns what `fit --json` prints: run_dir, state,
-    epochs, step, best, final. Raises a CnntrainError whose exit_code is the command's.
+    `loaded` is what `load(configs, sets)` gave, where the caller has read them. Returns what `fit --json` prints:
+    run_dir, state, epochs, step, best, final. Raises a CnntrainError whose exit_code is the command's.
     """
     options = options or Options()
     console = Console(options.progress, options.quiet, verbose=options.verbose, warned=options.warn)
@@ -88,7 +86,7 @@ def fit(
         require_tensorboard()
     if options.run_dir is None and (options.resume or options.resume_or_start):
         raise UsageError("--resume and --resume-or-start need --run-dir, to know which run is meant")
-    with contextlib.nullcontext(interrupts) if interrupts else Interrupts(options.max_time) as held:
+    with Interrupts(options.max_time) as held:
         if options.resume or (options.resume_or_start and options.run_dir and resumable(options.run_dir)):
             return _resume(configs, sets, options, console, held)
         if not configs:
@@ -202,7 +200,7 @@ def _train(
 
 
 def _keep_samples(trainer: Trainer, run: RunDirectory, origin: Checkpoint, console: Console) -> None:
-    """Write down the samples of a resumed run where they changed; warn where what validates now was trained on."""
+    """Record the samples of a resumed run where they changed; warn where validation samples were trained on."""
     then, (train, val) = identity.beside(origin.path), trainer.job.identities
     if not then or (then["train"].digest, then["val"].digest) != (train.digest, val.digest):
         trained_on = int(val.among(then["train"]).sum()) if then else 0
@@ -215,7 +213,7 @@ def _keep_samples(trainer: Trainer, run: RunDirectory, origin: Checkpoint, conso
 
 
 def _details(trainer: Trainer, pool: Pool) -> list[str]:
-    """What `-v` says before training: versions, threads, sizes."""
+    """The lines of `-v` before training: versions, threads, sizes."""
     about, job = environment(), trainer.job
     graph, size, shard = job.network.graph, job.loaded.experiment.train.batch_size, trainer.stepper.engine.shard
     needed = memory.needed(graph, pool.threads, size, vectors(job.loaded.experiment), tally=job.network.tally.size)

@@ -1,4 +1,4 @@
-"""The state of a run is what a checkpoint holds of it: where it stands, and every array that training changes."""
+"""The state of a run is kept in its checkpoints: where it stands, and every array that training changes."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class State:
         self.epoch_tally = self._job.network.tally.zeros()
 
     def numbered(self) -> str:
-        """What a checkpoint that is kept is called now."""
+        """The name of a numbered checkpoint kept now."""
         every = self._job.loaded.experiment.checkpoint.every
         whole = every.unit == "ep" and every.value.is_integer()
         return f"epoch-{self.closed:04d}" if whole else f"step-{self.step:08d}"
 
     def meta(self, metrics_length: int) -> dict[str, Any]:
-        """What a checkpoint says beside its arrays; `metrics_length` is the current size of metrics.jsonl in bytes."""
+        """The meta of a checkpoint; `metrics_length` is the current size of metrics.jsonl in bytes."""
         job, average = self._job, self._stepper.average
         return {
             "config": plain(job.loaded.experiment),
@@ -78,7 +78,7 @@ class State:
         }
 
     def arrays(self) -> dict[str, Array]:
-        """Every array of a checkpoint, as windows on what is in use."""
+        """Every array of a checkpoint, as views of those in use."""
         stepper, layout = self._stepper, self._job.network.graph.layout
         arrays = {f"param/{name}": view for name, view in layout.views(stepper.engine.params).items()}
         for slot, flat in stepper.updater.slots.items():

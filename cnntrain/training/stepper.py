@@ -1,7 +1,7 @@
 """A stepper takes the steps of training: the batches of each, their gradient, the update, the averaged weights.
 
-Everything that trains has its steps taken here: `fit`, `time`, `lr-find`, a replay, the self-test. They are computed by
-the pool's team, so a team on several machines would join in there, and nowhere above.
+Everything that trains takes its steps here: `fit`, `time`, `lr-find`, a replay, the self-test. The pool's team computes
+them, so a team on several machines would join in there, and nowhere above.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Stepper:
         return Taken(tally, rate, momentum, norm)
 
     def _gradient(self, number: int) -> Array:
-        """Compute the gradient of a step, under sam where the loss is worst nearby; returns the step's tally."""
+        """Compute the gradient of a step, with sam at the worst loss nearby; return the step's tally."""
         batches = self.source(number)
         tally = self.engine.step(batches, number)
         if self.optimizer.sam:
@@ -102,7 +102,7 @@ class Stepper:
 
     @contextmanager
     def nearby(self, number: int) -> Iterator[None]:
-        """Within, the weights are where sam takes the gradient of a step, as the one just computed points there."""
+        """Within, the weights are where sam takes the gradient of a step, in the direction of the one just computed."""
         self.updater.perturb(number)
         try:
             yield
@@ -111,7 +111,7 @@ class Stepper:
 
 
 def rules(experiment: Experiment) -> Rules:
-    """What is done to gradients and parameters beside the optimizer's step."""
+    """The rules for gradients and parameters beside the optimizer's step."""
     train = experiment.train
     return Rules(train.clip_value, train.agc, tuple(cast(Regularizer, part) for part in train.regularize))
 

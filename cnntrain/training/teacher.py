@@ -22,7 +22,7 @@ from cnntrain.trained.inference import Trained
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a teacher says: its logits (n, classes) for all samples of the training source, and which network it was."""
+    """A teacher's logits (n, classes) for all samples of the training source, and which network it was."""
 
     logits: Array
     path: Path

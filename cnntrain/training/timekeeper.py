@@ -42,7 +42,7 @@ class Timekeeper:
         self._stepper, self._state, self._run, self._console = stepper, state, run, console
         self._loader, self._tally = job.loader, job.network.tally
         self._clock = _Clock()
-        self._seconds = 0.0  # what the training of the epoch that is being closed took
+        self._seconds = 0.0  # of training in the epoch that is being closed
         self.waited: list[float] = []  # of each epoch's training: the share of the workers' time
 
     def step(self, taken: Taken) -> None:

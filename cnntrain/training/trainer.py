@@ -1,6 +1,6 @@
 """The trainer is the loop: take a step, close the epoch, save, until it is time to stop.
 
-Where training stands is the number of the step, two tallies and the monitor's standing; everything else, the order
+The number of the step, two tallies and the monitor's standing say where training stands; everything else, the order
 of samples, the learning rate, every random draw, follows from them. So a checkpoint resumes exactly.
 """
 
@@ -43,7 +43,7 @@ class Trainer:
         interrupts: Interrupts,
         pause_at: Duration | None = None,
     ) -> None:
-        """`pause_at` is a place to pause at; it bends no schedule, for the whole training is as long as before."""
+        """`pause_at` is a place to pause at; it changes no schedule, since the whole training stays as long."""
         self.job, self.run, self.pool, self.console, self.interrupts = job, run, pool, console, interrupts
         self.train, self.loader, self.tally, data = job.loaded.experiment.train, job.loader, job.network.tally, job.data
         self.stepper = job.stepper(pool)
@@ -107,7 +107,7 @@ class Trainer:
             self._log(taken)
 
     def _close_due_epoch(self) -> bool:
-        """Where the last step ended an epoch, or training, validate and judge; returns whether it is the best yet."""
+        """Where the last step ended an epoch, or training, validate and judge; return whether it is the best yet."""
         state = self.state
         epoch, over = self._epoch_to_close()
         if state.closed >= epoch:
@@ -200,7 +200,7 @@ class Trainer:
         self.run.status(state="running", step=state.step, epoch=state.closed, best=self.job.monitor.summary())
 
     def end(self) -> None:
-        """Write what a finished run ends with; doing it again after a resume changes nothing."""
+        """Write the last row of a finished run; doing so again after a resume changes nothing."""
         state, best = self.state, self.job.monitor.summary()
         row = {"event": "end", "step": state.step, "epoch": state.closed, "reason": state.finished, "best": best}
         self.run.metric(row)

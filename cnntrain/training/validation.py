@@ -25,7 +25,7 @@ class Validation:
         self._job, self._stepper, self._interrupts = job, stepper, interrupts
 
     def values(self, step: int) -> Values:
-        """What is measured after so many steps, "val/loss" and more; nothing without a split. Raises AbandonedError."""
+        """The values after so many steps, "val/loss" and more; none without a split. Raises AbandonedError."""
         data, average = self._job.data, self._stepper.average
         if data.val is None:
             return {}
@@ -41,7 +41,7 @@ class Validation:
         return values
 
     def _measured(self, batch: Batch) -> Values:
-        """Loss and metrics, and what of all samples together the task measures, by name."""
+        """Loss, metrics, and the task's values over all samples together, by name."""
         engine, asked = self._stepper.engine, self._job.data.task
         if not asked.measures:
             return engine.tally.values(engine.evaluate(batch))

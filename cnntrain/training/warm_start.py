@@ -1,7 +1,7 @@
 """A warm start takes initial parameters from another run's checkpoint: `model.init_from` in a config.
 
-What is there under the same name with the same shape is loaded; the rest keeps what the initializers gave it. Nothing
-is left out silently: every parameter that is missing, unused or of another shape is an error unless it is named.
+Parameters of the same name and shape are loaded; the rest keep the initializers' values. Nothing is left out silently:
+every parameter that is missing, unused or of another shape is an error unless it is named.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SHOWN = 5  # names of a list that a line gives
 
 @dataclass(frozen=True)
 class WarmStart:
-    """What a checkpoint gives to a network.
+    """The parameters that a checkpoint gives to a network.
 
     arrays      the values to load, by parameter
     missing     parameters of the network that the checkpoint lacks
@@ -51,14 +51,14 @@ class WarmStart:
     pixels: Any = None  # and of their range
 
     def lines(self) -> list[str]:
-        """What was done, for people: one line for each list that is not empty."""
+        """The result for people: one line for each list that is not empty."""
         lists = {"missing": self.missing, "unused": self.unused, "mismatched": self.mismatched, "ignored": self.ignored}
         first = f"init_from {self.path}: {len(self.arrays)} parameters loaded"
         first += ", averaged weights" if self.weights == "averaged" else ""
         return [first, *(f"  {len(names)} {word}: {_some(names)}" for word, names in lists.items() if names)]
 
     def document(self) -> dict[str, Any]:
-        """What the run's data.json keeps."""
+        """The record in the run's data.json."""
         return {
             "checkpoint": str(self.path.absolute()),
             "weights": self.weights,
@@ -78,7 +78,7 @@ class WarmStart:
 
 
 def warm_start(loaded: Loaded, network: Network) -> WarmStart | None:
-    """What the config's `model.init_from` gives, or None where it has none.
+    """The warm start of the config's `model.init_from`, or None where it has none.
 
     Raises CheckpointError where the file cannot be read, or does not fit and `strict` is on; ConfigError for a pattern
     under `ignore` that names no parameter.

@@ -27,9 +27,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> cnntrain.Run:
     return cnntrain.fit(write(folder), set=SHORT, run_dir=folder / "run")
 
 
-def test_it_trains_what_the_command_trains(run: cnntrain.Run, tmp_path: Path) -> None:
-    assert main(["fit", str(write(tmp_path)), "-s", "train.epochs=2", "-o", str(tmp_path / "cli"), "-q"]) == 0
+def test_it_trains_what_the_command_trains(
+    run: cnntrain.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["fit", str(write(tmp_path)), "-s", "train.epochs=2", "-o", str(tmp_path / "cli"), "-q", "--json"]
+    assert main(command) == 0
     assert evidence(run.path) == evidence(tmp_path / "cli")
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == {"schema": "fit/1", **run.result, "run_dir": str(tmp_path / "cli")}
 
 
 def test_a_mapping_is_a_config(run: cnntrain.Run, tmp_path: Path) -> None:
@@ -109,6 +114,8 @@ def test_it_predicts_files_and_arrays(run: cnntrain.Run, tmp_path: Path) -> None
 
 def test_it_exports_and_reports(run: cnntrain.Run, tmp_path: Path) -> None:
     assert run.export("numpy", tmp_path / "net.py")["files"] == [str(tmp_path / "net.py"), str(tmp_path / "net.npz")]
+    with pytest.raises(UsageError, match="'keras': expected one of numpy, onnx, safetensors"):
+        run.export("keras", tmp_path / "net.keras")
     assert run.report(tmp_path / "page.html").read_text(encoding="utf-8").startswith("<!")
     assert run._repr_html_().startswith("<iframe srcdoc=")
 
@@ -118,6 +125,11 @@ def test_it_resumes(tmp_path: Path, run: cnntrain.Run) -> None:
     with pytest.raises(PausedError, match="paused"):
         cnntrain.fit(write(tmp_path), set=SHORT, run_dir=folder, max_time=1e-9)
     paused = cnntrain.Run(folder)
+    assert paused.result == {}
+    with pytest.raises(PausedError, match="paused"):
+        paused.resume(pause_at="1ep")
+    with pytest.raises(UsageError, match="pause_at: "):
+        paused.resume(pause_at="soon")
     assert paused.state == "interrupted"
     assert paused.resume().state == "finished"
     assert evidence(folder) == evidence(run.path)

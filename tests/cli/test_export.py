@@ -48,10 +48,14 @@ print(full.CLASSES)
 
 def test_onnx_is_written_checked_and_compared(cnntrain, finished, desk):
     pytest.importorskip("onnx", reason="comes with the extra `onnx`")
-    pytest.importorskip("onnxruntime", reason="comes with the extra `onnx`")
+    runtime = pytest.importorskip("onnxruntime", reason="comes with the extra `onnx`")
     document = json.loads(cnntrain("export", finished, "--format", "onnx", "--fold", "--json").out)
     assert document["error"] < 1e-5
-    assert (desk / "full.onnx").exists()
+    session = runtime.InferenceSession((desk / "full.onnx").read_bytes(), providers=["CPUExecutionProvider"])
+    for said, theirs in ((document["input"], session.get_inputs()), (document["output"], session.get_outputs())):
+        assert (said["name"], said["shape"]) == (theirs[0].name, theirs[0].shape)
+        assert said["dtype"] == "float32"
+        assert theirs[0].type == "tensor(float)"
 
 
 @pytest.mark.parametrize(
@@ -108,9 +112,11 @@ def test_a_layer_with_an_operation_that_the_format_lacks_is_refused_and_nothing_
     assert list(desk.iterdir()) == []
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("answers", ["softmax", "sigmoid", "nothing"])
-def test_the_numpy_format_reads_pictures_and_answers_as_predict_does(cnntrain, desk, channels, answers):
+@pytest.mark.parametrize(
+    ("channels", "answers", "fit"),
+    [(1, "softmax", "letterbox"), (3, "sigmoid", "cover"), (3, "nothing", "stretch"), (3, "softmax", "letterbox")],
+)
+def test_the_numpy_format_reads_pictures_and_answers_as_predict_does(cnntrain, desk, channels, answers, fit):
     """Grey and colour, 16 bits, transparent, turned, of other sizes: load, forward and answers, without cnntrain."""
     rng = np.random.default_rng(0)
     exif = Image.Exif()
@@ -130,13 +136,15 @@ def test_the_numpy_format_reads_pictures_and_answers_as_predict_does(cnntrain, d
     what = "label: one" if answers == "softmax" else "targets: [one, two]"
     loss = {"softmax": "cross_entropy", "sigmoid": "binary_cross_entropy", "nothing": "mse"}[answers]
     (desk / "c.yaml").write_text(
-        f"data: {{source: {{type: csv, path: l.csv, size: [9, 12], channels: {channels}, {what}}}, "
+        f"data: {{source: {{type: csv, path: l.csv, size: [9, 12], fit: {fit}, channels: {channels}, {what}}}, "
         "train_transforms: [{type: normalize, from: dataset}], eval_transforms: [{type: normalize, from: dataset}]}\n"
         f"model: {{preset: linear}}\nloss: {loss}\ntrain: {{epochs: 1}}\n"
     )
     assert cnntrain("fit", "c.yaml", "-o", "run", "-q").code == 0
     said = cnntrain("export", "run", "--format", "numpy", "--output", "net.py").out
-    assert "resized to 9x12, bilinear, antialiased (Pillow's BILINEAR), proportions not kept" in said
+    assert ("resized to 9x12, bilinear, antialiased (Pillow's BILINEAR), proportions not kept" in said) == (
+        fit == "stretch"
+    )
     assert ("red, green, blue" if channels == 3 else "grey (ITU-R 601 luma)") in said
     assert ("after: " in said) == (answers != "nothing")
     predicted = json.loads(cnntrain("predict", "run", *made, "--json").out)["predictions"]
@@ -157,6 +165,8 @@ def test_every_format_says_what_its_caller_owes(cnntrain, finished, desk):
         if outcome.code == 2:
             continue  # an extra that is not installed
         document = json.loads(outcome.out)
+        shape, layout = (["n", 8, 8, 1], "NHWC") if kind == "numpy" else (["n", 1, 8, 8], "NCHW")
+        assert document["input"] == {"name": "images", "shape": shape, "layout": layout, "dtype": "float32"}
         assert document["answers"] == "softmax"
         assert document["resize"].startswith("to 8x8, bilinear")
         assert document["colours"] == "grey (ITU-R 601 luma)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image
 
 from cnntrain.cli import main
 from cnntrain.core import regular_file, watchdog
-from cnntrain.reading import attended
+from cnntrain.reading import attended, input_files
 from tests.support.experiments import write
 
 TEXT = """
@@ -71,6 +72,24 @@ def test_a_file_server_that_never_answers(capsys, command):
     assert (code, said.count("cnntrain: error: ")) == (5, 1), said
     assert "pictures/b/2.png" in said
     assert "stood still" in said
+
+
+def test_what_a_thread_reads_is_known_whatever_reads_within():
+    me = threading.current_thread()
+
+    def walk():
+        with input_files.reading(Path("folder")):
+            yield
+
+    with input_files.reading(Path("table")):
+        walking = walk()
+        next(walking)
+        with input_files.noted(Path("picture")):
+            assert attended.read_by(me) == " at picture"
+        assert attended.read_by(me) == " at folder"
+    assert attended.read_by(me) == " at folder"  # which is still being walked
+    walking.close()
+    assert attended.read_by(me) == ""
 
 
 def test_what_is_read_is_given_and_what_fails_is_raised():

@@ -269,3 +269,13 @@ def test_an_ordinary_config_is_no_sweep(tmp_path):
         read_sweep(tmp_path / "word.yaml")
     with pytest.raises(UsageError, match=r"the sweep .*nowhere\.yaml cannot be read.*Check the path"):
         read_sweep(tmp_path / "nowhere.yaml")
+
+
+def test_what_a_cells_process_says_of_a_set_is_said_of_the_sweep_file(tmp_path):
+    text = "set:\n  train.epochs: 2\ngrid:\n  optimizer.lr: [0.1, 0.2]\nseeds: 2\n"
+    sweep = plan(tmp_path, text, "optimizer.weight_decay=0.1")
+    said = "cnntrain: error: --set:2:14: too large\n    optimizer.lr=0.1\n--set:4:3 and --set:1:1: epochs"
+    place = tmp_path / "sweep.yaml"
+    assert sweep.cells[0].located(said) == (
+        f"cnntrain: error: {place}:5:3: too large\n    optimizer.lr=0.1\n--set:1:3 and {place}:3:3: epochs"
+    )

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import pytest
 
 from cnntrain.core.errors import StoppedError
-from cnntrain.training.interrupts import STOPPING, Interrupts
+from cnntrain.core.signals import STOPPING
+from cnntrain.training.interrupts import Interrupts
 
 ALL = (*STOPPING, signal.SIGUSR1)
 
@@ -170,3 +171,15 @@ def test_outside_the_main_thread_no_signal_is_taken():
     thread.start()
     thread.join()
     assert seen == [(before, None)]
+
+
+def test_within_another_it_is_that_one() -> None:
+    with Interrupts(seconds=0) as outer:
+        signal.raise_signal(signal.SIGTERM)
+        with Interrupts(seconds=1000) as inner:
+            assert inner is outer  # what was asked for meanwhile is not lost, and time has run since then
+            assert (inner.stop, inner.time_is_up) == (signal.SIGTERM, True)
+        assert signal.getsignal(signal.SIGTERM) == outer._handle
+    with Interrupts() as another:
+        assert another.stop is None
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

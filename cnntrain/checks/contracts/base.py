@@ -1,4 +1,4 @@
-"""How a check says what does not hold: AssertionError with one line, whatever Python's -O does to `assert`."""
+"""A check says what does not hold by an AssertionError of one line, whatever Python's -O does to `assert`."""
 
 from __future__ import annotations
 

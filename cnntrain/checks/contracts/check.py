@@ -134,13 +134,13 @@ def verdicts_on(cls: type[Part]) -> Iterator[Verdict]:
 
 
 def _has_examples(cls: Any) -> None:
-    """It has, and each can be made."""
+    """It has examples, and each can be made."""
     for example in part.examples_of(cls):
         cls(**(example.fields if hasattr(example, "fields") else example))
 
 
 def _verdict(name: str, one: Callable[..., None], subjects: Sequence[tuple[Any, ...]]) -> Verdict:
-    """What a check says about the first subject that fails it; a NumPy warning counts as an error."""
+    """The verdict of a check, about the first subject that fails it; a NumPy warning counts as an error."""
     words = one.__name__.strip("_").replace("_", " ")
     for subject in subjects:
         try:

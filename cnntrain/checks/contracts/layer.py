@@ -1,4 +1,4 @@
-"""What every layer must keep: its gradients are those of its output, and it touches nothing but what is its own."""
+"""The contract of layers: gradients are those of the output, and a layer touches nothing but its own buffers."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def gives_the_same_bits_whatever_lay_in_the_buffers(layer: Layer, inputs: Inputs
 
 
 def gives_the_same_bits_in_place(layer: Layer, inputs: Inputs) -> None:
-    """If it says that it may work in place."""
+    """Where it declares that it may work in place."""
     if layer.inplace:
         xs, p, dy = batch(layer, inputs, np.float32)
         hold(same(run(layer, xs, p, dy), run(layer, xs, p, dy, inplace=True)), "in place it computes something else")
@@ -161,7 +161,7 @@ def gives_for_unequal_shards_what_the_whole_batch_gives(layer: Layer, inputs: In
 
 
 def gives_for_many_rows_what_few_at_a_time_do(layer: Layer, inputs: Inputs) -> None:
-    """Kernels go through a shard block by block and add up what each gives; so many rows that there are several."""
+    """Kernels go through a shard block by block and add up the results; there are rows enough for several blocks."""
     if layer.random:
         return
     largest = max(int(np.prod(shape)) for shape in (*inputs, layer.output_shape(*inputs)))

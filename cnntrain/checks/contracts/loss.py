@@ -1,4 +1,4 @@
-"""What every loss must keep: its gradient is that of its values, sample by sample."""
+"""The contract of losses: the gradient is that of the values, sample by sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every metric must keep: states that add up, and values that are numbers or NaN."""
+"""The contract of metrics: states add up, and values are numbers or NaN."""
 
 from __future__ import annotations
 

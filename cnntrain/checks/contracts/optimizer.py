@@ -1,4 +1,4 @@
-"""What every optimizer must keep: it resumes to the bit, does not see how its vector is cut, and gets to the bottom."""
+"""The contract of optimizers: they resume to the bit, do not see how their vector is cut, and reach the minimum."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def does_not_see_where_the_vector_is_cut(optimizer: Optimizer, dtype: Any = np.f
 
 
 def has_the_slots_that_it_needs(optimizer: Optimizer) -> None:
-    """All that it names, no other, and parameters keep their type."""
+    """It uses every slot that it names and no other, and parameters keep their type."""
     strange = set(optimizer.slot_names()) - set(optimizer.slots)
     hold(not strange, f"its slots {sorted(strange)} are not among those of the class")
     run = Descent(optimizer, start(np.float32))

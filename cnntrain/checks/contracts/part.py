@@ -1,4 +1,4 @@
-"""What every part must keep, of whatever kind: it says what it is, and what each of its numbers may be."""
+"""The contract of all parts: each says what it is, and what each of its numbers may be."""
 
 from __future__ import annotations
 

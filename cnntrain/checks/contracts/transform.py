@@ -1,4 +1,4 @@
-"""What every transform must keep: shapes, types, and samples that do not depend on their company."""
+"""The contract of transforms: shapes, types, and samples that do not depend on the rest of the batch."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def sees_each_sample_alone(transform: Transform) -> None:
 
 
 def changes_with_the_epoch_only_if_random(transform: Transform) -> None:
-    """As its class says by `random`."""
+    """As its class declares by `random`."""
     transform = fitted(transform)
     first, second = (transform.apply(suited(transform), draws(range(20), epoch)) for epoch in (0, 1))
     same = np.array_equal(first, second)
@@ -112,7 +112,7 @@ def is_made_of_its_fields(transform: Transform) -> None:
 
 
 def measures_the_same_in_any_chunks(transform: Transform) -> None:
-    """What it fits to comes in pieces of any size."""
+    """The images that it is fitted to come in pieces of any size."""
     images = photos()
     whole, parts = transform.fit([images]), transform.fit(iter([images[:1], images[1:15], images[15:]]))
     for field in dataclasses.fields(transform):
@@ -129,7 +129,7 @@ def measures_the_same_in_any_chunks(transform: Transform) -> None:
 
 
 def points_go_where_pixels_go(transform: Transform) -> None:
-    """What it shows of a bright box lies in the box around the places of its corners, and the middle of that is bright.
+    """The pixels of a bright box lie in the box around the places of its corners, and the middle of that is bright.
 
     A box lies on, and near, the edges of pixels; filters spread it by as much as they average.
     """

@@ -105,3 +105,10 @@ class Dataset(Part):
     def files(self, split: str) -> tuple[Path, ...]:
         """The files a split is read from, for the manifest; empty where there are none."""
         return ()
+
+
+@dataclass(frozen=True)
+class Rooted(Dataset):
+    """Base of the datasets that are a folder; its field comes before those of pictures."""
+
+    root: str  # the folder

@@ -5,35 +5,26 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import StringIO
+from io import StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Self
 
 from cnntrain.core.errors import DataError, printable
 from cnntrain.core.registry import register
-from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
+from cnntrain.parts.datasets.listed import ADVICE, Listed
 from cnntrain.reading.annotations import Marked, Page, named, number, text_of
-from cnntrain.reading.folders import SPLITS
-from cnntrain.reading.input_files import reading
+from cnntrain.reading.input_files import opened, reading
 
-_ADVICE = "Set path to a CSV file, or to a folder with train.csv and, where there are such splits, val.csv and test.csv"
 _LARGEST = 2**28  # bytes of a file
 _CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("x_min", "y_min", "x_max", "y_max"))
 _PICTURES = ("path", "filename", "image", "file", "image_path", "file_name", "img_path")
 _CLASSES = ("class", "label", "class_name", "name", "category")
 
 
-@dataclass(frozen=True)
-class _Listed(Dataset):
-    """The one field that has to be given, before those of pictures."""
-
-    path: str  # the file, or a folder of train.csv, val.csv and test.csv
-
-
 @register("boxes_csv")
 @dataclass(frozen=True)
-class BoxesCsv(BoxedPictures, _Listed):
+class BoxesCsv(BoxedPictures, Listed):
     """Boxes listed in a CSV file with a header; or a folder of train.csv and, where there are, val.csv and test.csv.
 
     `image` names the column of the pictures' paths, relative to the file's folder; `corners` those of the left, upper,
@@ -52,7 +43,7 @@ class BoxesCsv(BoxedPictures, _Listed):
         table = path / "train.csv" if path.is_dir() else path
         if table.suffix.lower() != ".csv" or not table.is_file():
             return None
-        with reading(table), table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        with reading(table), TextIOWrapper(opened(table), "utf-8-sig", "replace", newline="") as file:
             head = file.readline(2**16)
         names = [name.strip() for name in next(csv.reader([head], delimiter=_delimiter(head)), [])]
         corners = next((four for four in _CORNERS if set(four) <= set(names)), None)
@@ -62,17 +53,13 @@ class BoxesCsv(BoxedPictures, _Listed):
             return None
         return cls(str(path), image=image, corners=corners, label=label).boxed()
 
-    def splits(self) -> tuple[str, ...]:
-        """Those of train, val and test that have a file; train where path is a file itself."""
-        return tuple(self._tables())
-
     def annotation_files(self, split: str) -> tuple[Path, ...]:
         """The CSV file of a split."""
-        return (self._table(split),)
+        return (self.table(split),)
 
     def pages(self, split: str) -> list[Page]:
         """The pictures in the order in which the rows name them first."""
-        table = self._table(split)
+        table = self.table(split)
         text = text_of(table, _LARGEST)
         lines = csv.reader(StringIO(text, newline=""), delimiter=_delimiter(text.split("\n", 1)[0]), strict=True)
         found: dict[Path, list[Marked]] = {}
@@ -86,26 +73,10 @@ class BoxesCsv(BoxedPictures, _Listed):
                     first.setdefault(picture, where)
                     found.setdefault(picture, []).extend([] if box is None else [box])
         except csv.Error as error:
-            raise DataError(f"{table}:{lines.line_num} is no CSV ({error}). {_ADVICE}") from error
+            raise DataError(f"{table}:{lines.line_num} is no CSV ({error}). {ADVICE}") from error
         if not found:
             raise DataError(f"{table} has no row below its header, expected one for each box. Add them")
         return [Page(first[picture], picture, tuple(boxes)) for picture, boxes in found.items()]
-
-    def _tables(self) -> dict[str, Path]:
-        place = Path(self.path).absolute()
-        with reading(place):
-            if place.is_file():
-                return {"train": place}
-            found = {split: place / f"{split}.csv" for split in SPLITS if (place / f"{split}.csv").is_file()}
-        if "train" not in found:
-            raise DataError(f"{place} holds no train.csv, found {', '.join(found) or 'no split'}. {_ADVICE}")
-        return found
-
-    def _table(self, split: str) -> Path:
-        tables = self._tables()
-        if split not in tables:
-            raise DataError(f"{Path(self.path).absolute()} has no {split}.csv, found {', '.join(tables)}. Add it")
-        return tables[split]
 
     def _places(self, header: Sequence[str], table: Path) -> tuple[int, list[int]]:
         """How many columns there are, and which are the picture's, the corners' and the class's."""

@@ -17,32 +17,24 @@ import numpy as np
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import DataError, printable
 from cnntrain.core.registry import register
-from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.datasets.labels import MAX_CLASSES, check_none_is_empty
+from cnntrain.parts.datasets.listed import ADVICE, Listed
 from cnntrain.parts.datasets.picture_fields import PictureFields
 from cnntrain.reading.decoded import Sample, decoded
-from cnntrain.reading.folders import SPLITS, class_name, looked_up, mistaken
-from cnntrain.reading.input_files import on_disk, opened, reading
+from cnntrain.reading.folders import class_name, looked_up
+from cnntrain.reading.input_files import opened, reading
 from cnntrain.reading.reader import ALONE, Reader
 from cnntrain.reading.tables import TableColumns, chosen, columns_of
 
 _LARGEST = float(np.finfo(np.float32).max)
 _DELIMITERS = (",", ";", "\t")
 _LOOKED_AT = 1_000  # rows, and pictures whose headers, say what all are like
-_ADVICE = "Set path to a CSV file, or to a folder with train.csv and, where there are such splits, val.csv and test.csv"
-
-
-@dataclass(frozen=True)
-class _Listed(Dataset):
-    """The one field that has to be given, before those of pictures."""
-
-    path: str  # the file, or a folder of train.csv, val.csv and test.csv
 
 
 @register("csv")
 @dataclass(frozen=True)
-class Csv(PictureFields, _Listed):
+class Csv(PictureFields, Listed):
     """Pictures listed in a CSV file with a header; or a folder of train.csv and, if present, val.csv and test.csv.
 
     `image` names the column of the pictures' paths, which are relative to the file's folder. `label` names the column
@@ -126,19 +118,15 @@ class Csv(PictureFields, _Listed):
 
     def labelled_samples(self, split: str) -> list[tuple[Sample, str | None]]:
         """Every picture with its label, or with none where there are targets."""
-        return [((row.picture,), None if self.targets else row.texts[0]) for row in self._rows(self._table(split))]
+        return [((row.picture,), None if self.targets else row.texts[0]) for row in self._rows(self.table(split))]
 
     def read_sample(self, sample: Sample) -> Array:
         """One picture."""
         return self.picture_recipe().decode(sample).values
 
-    def splits(self) -> tuple[str, ...]:
-        """Those of train, val and test that have a file; train where path is a file itself."""
-        return tuple(self._tables())
-
     def files(self, split: str) -> tuple[Path, ...]:
         """The CSV file of a split, and its pictures."""
-        table = self._table(split)
+        table = self.table(split)
         return (table, *(row.picture for row in self._rows(table)))
 
     def load(self, split: str, reader: Reader = ALONE) -> Images:
@@ -150,11 +138,11 @@ class Csv(PictureFields, _Listed):
         return self._load(split, reader, 1)
 
     def _load(self, split: str, reader: Reader, least: int) -> Images:
-        table = self._table(split)
+        table = self.table(split)
         rows = self._rows(table)
         if self.targets is None:
-            training = rows if split == "train" else self._rows(self._table("train"))
-            classes = _classes(training, self._table("train"), least)
+            training = rows if split == "train" else self._rows(self.table("train"))
+            classes = _classes(training, self.table("train"), least)
             targets = _labels(rows, classes)
         else:
             classes = ()
@@ -167,36 +155,13 @@ class Csv(PictureFields, _Listed):
 
     def place_of_target(self, split: str, sample: int, column: int, value: float) -> str | None:  # noqa: ARG002
         """Row and column of the first such value: "train.csv:2: edema"; `sample` leaves out what was skipped."""
-        if self.targets is None or split not in self._tables():
+        if self.targets is None or split not in self.tables():
             return None
         name = self.targets[column]
-        for row in self._rows(self._table(split)):
+        for row in self._rows(self.table(split)):
             if np.float32(_numbers(row, self.targets)[column]) == np.float32(value):
                 return f"{row.where}: {name}"
         return None
-
-    def _tables(self) -> dict[str, Path]:
-        """Split -> its file. Raises DataError where there is none."""
-        place = Path(self.path).absolute()
-        with reading(place):
-            if place.is_dir():
-                wrong = mistaken([path.stem for path in sorted(place.glob("*.csv"))])
-                for name, split in wrong.items():
-                    raise DataError(f"{place / name}.csv is not read: the file must be called {split}.csv. Rename it")
-                found = {split: place / f"{split}.csv" for split in SPLITS if (place / f"{split}.csv").is_file()}
-                if "train" not in found:
-                    raise DataError(f"{place} holds no train.csv, found {', '.join(found) or 'no split'}. {_ADVICE}")
-                return found
-        return {"train": on_disk(place, _ADVICE, folder=False)}
-
-    def _table(self, split: str) -> Path:
-        tables = self._tables()
-        if split not in tables:
-            raise DataError(
-                f"{Path(self.path).absolute()} has no split {split!r}, found {', '.join(tables)}. Add {split}.csv to "
-                "a folder of such files"
-            )
-        return tables[split]
 
     def _rows(self, table: Path) -> list[_Row]:
         """The rows of a file. Raises DataError for one that is no table with the columns that are asked for."""
@@ -212,7 +177,7 @@ class Csv(PictureFields, _Listed):
                     places = _places(next(lines, []), wanted, table)
                     rows = [_row(table, lines.line_num, cells, places) for cells in lines if cells]
             except (csv.Error, ValueError) as error:
-                raise DataError(f"{table} is no CSV file in UTF-8 ({error}). {_ADVICE}") from error
+                raise DataError(f"{table} is no CSV file in UTF-8 ({error}). {ADVICE}") from error
         if not rows:
             raise DataError(f"{table} has no row below its header, expected one for each picture. Add them")
         return rows

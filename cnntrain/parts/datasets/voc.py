@@ -10,7 +10,7 @@ from typing import Literal, Self
 
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import register
-from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.base import Rooted
 from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
 from cnntrain.reading import voc
 from cnntrain.reading.annotations import Page, picture_named, text_of
@@ -23,16 +23,9 @@ _MARKS = ("Annotations", "annotations")
 _PICTURES = ("JPEGImages", "images", "Images")
 
 
-@dataclass(frozen=True)
-class _Rooted(Dataset):
-    """The one field that has to be given, before those of pictures."""
-
-    root: str  # the folder
-
-
 @register("voc")
 @dataclass(frozen=True)
-class Voc(BoxedPictures, _Rooted):
+class Voc(BoxedPictures, Rooted):
     """Pictures with boxes as Pascal VOC has them (Everingham et al. 2010), and LabelImg and others write them.
 
     `Annotations/NAME.xml` belongs to the picture `JPEGImages/NAME.*`; splits are the lists train.txt, val.txt and

@@ -12,7 +12,7 @@ from cnntrain.config.problems import Problems
 from cnntrain.config.tree import List, Map, Scalar, UnreadableError, parse, read_source
 from cnntrain.core.errors import ConfigError, DataError
 from cnntrain.core.registry import register
-from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.base import Rooted
 from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
 from cnntrain.reading import yolo
 from cnntrain.reading.annotations import Page, named
@@ -25,16 +25,9 @@ _NAMES = ("obj.names", "classes.txt", "labels/classes.txt", "obj_train_data/clas
 _YAML = ("data.yaml", "data.yml", "dataset.yaml")
 
 
-@dataclass(frozen=True)
-class _Rooted(Dataset):
-    """The one field that has to be given, before those of pictures."""
-
-    root: str  # the folder
-
-
 @register("yolo")
 @dataclass(frozen=True)
-class Yolo(BoxedPictures, _Rooted):
+class Yolo(BoxedPictures, Rooted):
     """Pictures with boxes as Darknet has them, and Ultralytics, Label Studio, CVAT and Roboflow write them.
 
     The picture `images/NAME.jpg` has its boxes in `labels/NAME.txt`, or in NAME.txt beside it: a row of class number,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,42 +11,28 @@ import numpy as np
 
 from cnntrain.config.dump import plain
 from cnntrain.core import files
-from cnntrain.core.errors import StorageError
+from cnntrain.core.errors import StorageError, UsageError
 from cnntrain.data.loader import Samples
 from cnntrain.network import torch_layout
 from cnntrain.parts.datasets.images import Images
 from cnntrain.results.export import numpy_file, onnx_file
-from cnntrain.results.export.network import duties_of, split, traced
+from cnntrain.results.export.network import duties_of, port, split, traced
 from cnntrain.trained.inference import Trained
 
+SUFFIXES = {"numpy": ".py", "onnx": ".onnx", "safetensors": ".safetensors"}  # of the format's file
 
-def export(trained: Trained, kind: str, output: Path, fold: bool = False, overwrite: bool = False) -> dict[str, Any]:
+
+def export(
+    trained: Trained, kind: str, output: Path | None = None, fold: bool = False, overwrite: bool = False
+) -> dict[str, Any]:
     """Write a trained network in a format, and return what `export --json` prints.
 
-    Raises UsageError for a layer that cannot be exported, StorageError where a file is there already and `overwrite`
-    is off, MissingExtraError without the format's package.
+    `output` is by default the experiment's name, in the working directory. Raises UsageError for a file that the format
+    cannot have and for a layer that cannot be exported, StorageError where a file is there already and `overwrite` is
+    off, MissingExtraError without the format's package.
     """
-    error = None
-    if kind == "safetensors":
-        graph = trained.network.graph
-        params = graph.layout.views(trained.engine.params)
-        facts = {"checkpoint": str(trained.path), "step": trained.step, "classes": list(trained.network.classes)}
-        duties = {"pixels": trained.pixels, **duties_of(trained).facts()}
-        before, normalizations = split(trained.transforms)
-        owed = [*before, *(plain(transform) for transform in normalizations)]  # nothing is in the file but weights
-        written = {output: torch_layout.write(graph, params, facts | duties | {"before": owed})}
-        document = {"parameters": sum(array.size for array in params.values()), "before": owed, **duties}
-    else:
-        exported = traced(trained, fold)
-        document = exported.facts()
-        if kind == "onnx":
-            written = {output: onnx_file.model(exported)}
-            error = _difference(trained, written[output])
-        else:
-            written = {
-                output: numpy_file.source(exported, output).encode(),
-                output.with_suffix(".npz"): numpy_file.weights(exported),
-            }
+    output = _checked(kind, output, trained.loaded.experiment.name, fold)
+    document, written = _WRITERS[kind](trained, output, fold)
     taken = [path for path in written if path.exists()]
     if taken and not overwrite:
         raise StorageError(f"{taken[0]} exists. Say --overwrite to replace it, or choose another --output")
@@ -56,8 +43,74 @@ def export(trained: Trained, kind: str, output: Path, fold: bool = False, overwr
         "weights": trained.weights,
         "files": [str(path) for path in written],
         **document,
-        "error": error,
     }
+
+
+def _checked(kind: str, output: Path | None, name: str, fold: bool) -> Path:
+    """The file to write. Raises UsageError where it cannot be one of the format."""
+    if kind not in SUFFIXES:
+        raise UsageError(f"--format {kind!r}: expected one of {', '.join(SUFFIXES)}")
+    if fold and kind == "safetensors":
+        raise UsageError("--fold is for numpy and onnx: PyTorch's model has its batch norms. Leave it out")
+    suffix = SUFFIXES[kind]
+    target = output or Path(name + suffix)
+    if target.suffix != suffix:
+        raise UsageError(f"--output {target}: the format's files end with {suffix}. Call it {target.stem}{suffix}")
+    if suffix == ".py" and not target.stem.isidentifier():
+        stem = "".join(letter if letter.isalnum() else "_" for letter in target.stem)
+        raise UsageError(
+            f"{target.name} could not be imported: a module's name has no such letters. Add --output {stem}.py"
+        )
+    return target
+
+
+Written = tuple[dict[str, Any], dict[Path, bytes]]  # what the document says, and the files
+
+
+def _numpy(trained: Trained, output: Path, fold: bool) -> Written:
+    exported = traced(trained, fold)
+    written = {
+        output: numpy_file.source(exported, output).encode(),
+        output.with_suffix(".npz"): numpy_file.weights(exported),
+    }
+    return exported.facts() | {"error": None}, written
+
+
+def _onnx(trained: Trained, output: Path, fold: bool) -> Written:
+    exported = traced(trained, fold)
+    model = onnx_file.model(exported)
+    return exported.facts(channels_first=True) | {"error": _difference(trained, model)}, {output: model}
+
+
+def _safetensors(trained: Trained, output: Path, _fold: bool) -> Written:
+    graph = trained.network.graph
+    params = graph.layout.views(trained.engine.params)
+    duties = {"pixels": trained.pixels, **duties_of(trained).facts()}
+    before, normalizations = split(trained.transforms)
+    owed = [*before, *(plain(transform) for transform in normalizations)]  # nothing is in the file but weights
+    facts = {
+        "checkpoint": str(trained.path),
+        "step": trained.step,
+        "input": port("images", graph.input_shape, channels_first=True),
+        "classes": list(trained.network.classes),
+        **duties,
+        "before": owed,
+    }
+    document = {
+        "parameters": sum(array.size for array in params.values()),
+        "input": facts["input"],
+        "before": owed,
+        **duties,
+        "error": None,
+    }
+    return document, {output: torch_layout.write(graph, params, facts)}
+
+
+_WRITERS: dict[str, Callable[[Trained, Path, bool], Written]] = {
+    "numpy": _numpy,
+    "onnx": _onnx,
+    "safetensors": _safetensors,
+}
 
 
 def _difference(trained: Trained, model: bytes) -> float | None:

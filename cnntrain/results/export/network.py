@@ -15,42 +15,61 @@ from cnntrain.core.errors import UsageError
 from cnntrain.network.graph import BATCH, Graph
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.transforms.normalize import Normalize
+from cnntrain.reading.pictures import FRAME, Fit
 from cnntrain.trained.inference import Trained
 
 
 @dataclass(frozen=True)
 class Duties:
-    """What whoever uses an export owes its network, and does for its outputs, as `predict` does.
+    """What the caller of an exported network has to do before and after it, as `predict` does.
 
     picture   (height, width, channels) that pictures are brought to before any transform; () where it takes none
     answers   what turns outputs into what `predict` shows: "softmax", "sigmoid", or "nothing"
+    fit       how pictures are brought to that size
     """
 
     picture: Shape
     answers: str
+    fit: Fit = "stretch"
 
     def facts(self) -> dict[str, Any]:
         """The same for people and programs."""
         found: dict[str, Any] = {"answers": self.answers}
         if self.picture:
             height, width, channels = self.picture
-            found["resize"] = f"to {height}x{width}, bilinear, antialiased (Pillow's BILINEAR), proportions not kept"
+            filtered, size = "bilinear, antialiased (Pillow's BILINEAR)", f"{height}x{width}"
+            found["resize"] = {
+                "stretch": f"to {size}, {filtered}, proportions not kept",
+                "letterbox": f"to fit into {size}, {filtered}, in the middle of a frame of grey {FRAME}",
+                "cover": f"to cover {size}, {filtered}, what is beyond it cut off evenly",
+            }[self.fit]
             found["colours"] = "red, green, blue" if channels == 3 else "grey (ITU-R 601 luma)"
         return found
 
 
 def duties_of(trained: Trained) -> Duties:
-    """What is owed to a trained network."""
+    """The duties of a trained network's caller."""
     shape = trained.network.image_shape
     bright = trained.scale is None or trained.scale.unit  # pictures are numbers in [0, 1], which others do not take
     if shape[2] not in (1, 3) or not trained.unseen.takes_pictures or not bright:
         shape = ()
-    return Duties(shape, trained.network.task.shares or "nothing")
+    return Duties(shape, trained.network.task.shares or "nothing", trained.unseen.fit)
+
+
+def port(name: str, shape: Shape, channels_first: bool) -> dict[str, Any]:
+    """What goes into a network, or comes out of it, as its caller has it: the name, shape, layout and type of a batch.
+
+    `shape` is that of one sample as it is here, (height, width, channels) for images.
+    """
+    layout = {1: "NC", 3: "NCHW" if channels_first else "NHWC"}.get(len(shape))
+    if len(shape) == 3 and channels_first:
+        shape = (shape[2], *shape[:2])
+    return {"name": name, "shape": ["n", *shape], "layout": layout, "dtype": "float32"}
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What there is to write.
+    """A network that is ready to be written in some format.
 
     before   evaluation transforms that the user of the export has to apply first, as configs write them; the rest,
              which is normalization by fixed numbers, is in the trace
@@ -68,13 +87,14 @@ class Exported:
     duties: Duties | None = None
     pixels: str = "pixels as in training"
 
-    def facts(self) -> dict[str, Any]:
-        """What every format says about it."""
+    def facts(self, channels_first: bool = False) -> dict[str, Any]:
+        """What every format says about it; `channels_first` where its images are (n, channels, height, width)."""
         return {
             "name": self.name,
             "checkpoint": str(self.path),
             "step": self.step,
-            "input": list(self.input.shape),
+            "input": port(self.input.name, self.input.shape, channels_first),
+            "output": port(self.output.name, self.output.shape, channels_first),
             "outputs": self.output.shape[-1] if self.output.shape else 1,
             "classes": list(self.classes),
             "pixels": self.pixels,

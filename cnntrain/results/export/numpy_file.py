@@ -18,6 +18,7 @@ import numpy as np
 
 from cnntrain import __version__
 from cnntrain.ops.trace import ArrayConstant, Operand, Operation, Trace, Value, lacks
+from cnntrain.reading.pictures import FRAME
 from cnntrain.results.export.network import Exported
 
 _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**", "matmul": "@"}
@@ -92,7 +93,7 @@ _LOAD = '''\
 def load(*paths):
     """Pictures as forward takes them, before what is said to come before: (n, {height}, {width}, {channels}) in [0, 1].
 
-    Turned as EXIF says, laid over white where they are transparent, and resized, proportions not kept. Needs Pillow.
+    Turned as EXIF says, laid over white where they are transparent, {how}. Needs Pillow.
     """
     from PIL import Image, ImageOps
 
@@ -105,10 +106,39 @@ def load(*paths):
         if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        image = image.convert("{mode}").resize(({width}, {height}), Image.Resampling.BILINEAR)
+        image = image.convert("{mode}")
+{fitted}\
         images.append(np.asarray(image, np.float32).reshape({height}, {width}, {channels}) / 255)
     return np.stack(images)
 '''
+_FITTED = {  # how a picture is brought to the size, in words and as `fitted` in cnntrain/reading/pictures.py does it
+    "stretch": (
+        "resized, proportions not kept",
+        """\
+        image = image.resize(({width}, {height}), Image.Resampling.BILINEAR)
+""",
+    ),
+    "letterbox": (
+        "resized in their proportions, within a grey frame",
+        """\
+        scale = min({width} / image.width, {height} / image.height)
+        size = [min(max(round(side * scale), 1), most) for side, most in zip(image.size, ({width}, {height}))]
+        resized = image.resize(size, Image.Resampling.BILINEAR)
+        image = Image.new("{mode}", ({width}, {height}), "{grey}")
+        image.paste(resized, (({width} - size[0]) // 2, ({height} - size[1]) // 2))
+""",
+    ),
+    "cover": (
+        "resized in their proportions, what is beyond the size cut off evenly",
+        """\
+        scale = max({width} / image.width, {height} / image.height)
+        wide, tall = min({width} / scale, image.width), min({height} / scale, image.height)
+        left, top = (image.width - wide) / 2, (image.height - tall) / 2
+        box = (left, top, left + wide, top + tall)
+        image = image.resize(({width}, {height}), Image.Resampling.BILINEAR, box)
+""",
+    ),
+}
 _ANSWERS = {
     "softmax": '''\
 def answers(outputs):
@@ -206,12 +236,14 @@ def _duties(exported: Exported) -> list[str]:
 
 
 def _callers(exported: Exported) -> list[str]:
-    """What the caller owes the network, as functions: reading pictures, and turning outputs into answers."""
+    """The caller's duties as functions: reading pictures, and turning outputs into answers."""
     duties, found = exported.duties, []
     if duties is not None and duties.picture:
         height, width, channels = duties.picture
         mode = "RGB" if channels == 3 else "L"
-        found.append(_LOAD.format(height=height, width=width, channels=channels, mode=mode))
+        how, lines = _FITTED[duties.fit]
+        fitted = lines.format(height=height, width=width, mode=mode, grey="#" + f"{FRAME:02x}" * 3)
+        found.append(_LOAD.format(height=height, width=width, channels=channels, mode=mode, how=how, fitted=fitted))
     if duties is not None and duties.answers in _ANSWERS:
         found.append(_ANSWERS[duties.answers])
     return found
@@ -232,7 +264,7 @@ def _names(trace: Trace, start: Value) -> dict[str, str]:
 
 
 def _statements(trace: Trace, names: dict[str, str]) -> list[str]:
-    """A line for every value; what is only a step on the way to one, and read once, stands within its line."""
+    """A line for every value; an intermediate one that is read once stands within another's line."""
     read = collections.Counter(
         value.name for op in trace.operations for value in op.operands if isinstance(value, Value)
     )

@@ -64,7 +64,7 @@ def model(exported: Exported) -> bytes:
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=10,
     )
-    helper.set_model_props(made, {key: json.dumps(value) for key, value in exported.facts().items()})
+    helper.set_model_props(made, {key: json.dumps(value) for key, value in exported.facts(channels_first=True).items()})
     try:
         onnx.checker.check_model(made, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:

@@ -1,4 +1,4 @@
-"""A report is one HTML file about one run or several: how training went, what was learned, what it gets wrong."""
+"""A report is one HTML file about one run or several: how training went, what the network learned and gets wrong."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _UNJUDGED = (CheckpointError, DataError, OutOfMemoryError)  # what leaves a repo
 
 @dataclass(frozen=True)
 class Wish:
-    """What a report is to be made of: the split to judge on, where data lies now, and how."""
+    """What a report is to show: the split to judge on, where the data lies now, and how."""
 
     split: str | None = None  # by default val, else test, else train
     sets: tuple[str, ...] = ()
@@ -80,7 +80,7 @@ def page_of(paths: Sequence[Path], wish: Wish | None = None) -> str:
 
 
 class _Told:
-    """A report while it is put together; what could not be told, and every chart of it, are kept."""
+    """A report being put together, with its charts and with what could not be told."""
 
     def __init__(self, records: Sequence[Record], wish: Wish, searches: Sequence[Row] = ()) -> None:
         self.records, self.wish, self.searches = records, wish, searches
@@ -116,7 +116,7 @@ class _Told:
         return "Solid lines are validation, dashed ones training. A dot marks a run's best epoch."
 
     def _keep(self, judged: Judged, told: Sequence[Section]) -> None:
-        """Keep what a single run's PNG files are made of beside its curves."""
+        """Keep the charts of a single run, beside its curves, that become PNG files."""
         self.charts += sections.charts(told, judged)
         first_layer = filters.weights_of(judged.trained)
         if first_layer is not None:

@@ -1,4 +1,4 @@
-"""First-layer filters can be looked at as images, for what they are multiplied with is one."""
+"""First-layer filters can be looked at as images, for they are multiplied with one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTML as text: what a report is put together from. Every text of a run is escaped here, for strangers write some."""
+"""HTML as text, of which a report is made. Every text of a run is escaped here, since strangers may have written it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def section(title: str, *content: Any, note: str = "", half: bool = False) -> Ma
 
 
 def folded(title: str, *content: Any) -> Markup:
-    """What most readers skip, behind a line to click on."""
+    """Details that most readers skip, behind a line to click on."""
     return element("details", element("summary", title), *content) if any(content) else Markup()
 
 

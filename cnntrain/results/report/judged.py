@@ -1,4 +1,4 @@
-"""A judged split is what a trained network says about every sample of it, beside what is true."""
+"""A judged split has a trained network's answer for every sample, beside the truth."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Judged:
         return self.images.pixels[self.indices[chosen]]
 
     def pictures(self, chosen: Array) -> list[Array]:
-        """What to show of these samples: the stored images, or those on which the task compares truth and answer."""
+        """The images to show of these samples: as stored, or those on which the task compares truth and answer."""
         stored, trained = self.pixels(chosen), self.trained
         if not trained.network.task.renders:
             return list(stored)
@@ -100,7 +100,7 @@ def judging(record: Record, split: str | None, sets: tuple[str, ...], threads: i
 
 
 def _together(trained: Trained, kept: Gathered) -> dict[str, float]:
-    """What the task measures of all samples together."""
+    """The values that the task measures over all samples together."""
     asked = trained.network.task
     return asked.measured(kept.rows, trained.description) if asked.measures else {}
 

@@ -31,7 +31,7 @@ def of_one(record: Record) -> Markup:
 
 
 def of_several(records: Sequence[Record]) -> Markup:
-    """A row for each run: where its config differs from the others', and its result."""
+    """A row for each run: the settings that differ from the others', and its result."""
     lines = [line_of(record) for record in records]
     keys = [key for key in differing_keys(lines) if all(key in line.settings for line in lines)][:_MOST_KEYS]
     rows = [

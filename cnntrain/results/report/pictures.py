@@ -1,4 +1,4 @@
-"""A picture is an array brought to bytes that a page can hold: PNG, without a time or a name in it."""
+"""A picture is an array as bytes that a page can hold: PNG, without a time or a name in it."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _MOST_KEYS = 8  # keys that get an axis
 
 
 def searches(paths: Sequence[Path]) -> list[Row]:
-    """What the searches in these folders came to. Raises StorageError where a file is damaged."""
+    """The results of the searches in these folders. Raises StorageError where a file is damaged."""
     return [_checked(path / FILE, read_object(path / FILE)) for path in paths if (path / FILE).is_file()]
 
 
@@ -133,7 +133,7 @@ def _slice(axes: Any, key: Row, trials: Sequence[Row], metric: str) -> None:
 
 
 def _checked(path: Path, search: Row) -> Row:
-    """The document, with all that is shown of it in the form it is shown from. Raises StorageError."""
+    """The document, with everything that is shown checked for its form. Raises StorageError."""
     try:
         keys, trials = search["keys"], search["trials"]
         good = isinstance(search["name"], str) and isinstance(search["metric"], str)

@@ -49,7 +49,7 @@ def _table(shown: Table) -> Markup:
 
 
 def _bar(share: Percentage) -> Markup | str:
-    """A share with a bar under it; a dash where it is one of nothing."""
+    """A share with a bar under it; a dash where there is nothing to take a share of."""
     if share.value is None:
         return "–"
     return element("span", f"{share.value:.4f}", class_="bar", style=f"--p:{share.value:.4f}")

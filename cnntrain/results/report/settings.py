@@ -11,7 +11,7 @@ from cnntrain.rundir.history import Record
 
 
 def of(record: Record) -> Markup:
-    """Everything that does not depend on how the run went, and how long it took."""
+    """The settings, which do not depend on how the run went, and the time it took."""
     return section(
         "Settings",
         folded("Config, every default filled in", _config(record)),

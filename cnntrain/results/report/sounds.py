@@ -19,7 +19,7 @@ _FLOOR = 60.0  # decibels below the loudest that are black
 
 
 def picture(image: Array) -> Array:
-    """A spectrogram or a waveform as it is stored, as an image with low frequencies at the bottom: floats in [0, 1]."""
+    """The image of a stored spectrogram or waveform, low frequencies at the bottom: floats in [0, 1]."""
     if image.shape[0] > 1:
         return image[::-1]
     sound = image[0, :, 0]
@@ -31,7 +31,7 @@ def picture(image: Array) -> Array:
 
 
 def player(judged: Judged, position: int) -> Markup:
-    """What plays the sample at a position of the split; nothing where it cannot be had."""
+    """The player of the sample at a position of the split; nothing where its sound cannot be had."""
     source, index = judged.heard, int(judged.indices[position])
     if source is None or not judged.images.names:
         return Markup()
