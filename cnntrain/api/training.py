@@ -13,6 +13,7 @@ from cnntrain.config.load import load
 from cnntrain.config.mapping import Config
 from cnntrain.core.console import Progress
 from cnntrain.core.errors import UsageError
+from cnntrain.training.interrupts import Interrupts
 
 
 def as_python_does(text: str) -> None:
@@ -37,9 +38,10 @@ def train(
     """Do what `cnntrain fit` does, with its options by name, and return what `fit --json` prints."""
     files = [one if isinstance(one, Mapping) else path_of(one) for one in configs]
     starts = files and not (options.get("resume") or options.get("resume_or_start"))
-    loaded = load(files, overrides(set)) if starts else None  # its errors do not wait for the import of what trains
+    with Interrupts() as interrupts, interrupts.at_once():  # importing NumPy takes a while
+        loaded = load(files, overrides(set)) if starts else None  # its errors do not wait for the import of what trains
 
-    from cnntrain.training import session
+        from cnntrain.training import session
 
     given = session.Options(
         run_dir=None if run_dir is None else path_of(run_dir),

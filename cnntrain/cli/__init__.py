@@ -39,6 +39,7 @@ COMMANDS = {  # name -> what it does; the module cnntrain.cli.NAME has the click
     "predict": "Apply a trained network to new files.",
     "sweep": "Train many variants of an experiment, several at once.",
     "report": "Write an HTML page about a run, or several.",
+    "explain": "Show what a network makes of one picture, layer by layer.",
     "compare": "Set runs side by side.",
     "export": "Write a trained network for other programs.",
     "average": "Make one network of several checkpoints of it.",
@@ -149,7 +150,7 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if state["debug"]:
             terminal.err(traceback.format_exc())
-        code = explain(error)
+        code = tell(error)
     _let_go()
     return code
 
@@ -181,7 +182,7 @@ def _require_room(arguments: list[str]) -> None:
         require_room()
 
 
-def explain(error: Exception) -> int:
+def tell(error: Exception) -> int:
     """Say on stderr what went wrong and what to do; returns the exit code."""
     if isinstance(error, click.UsageError):
         return _fail(2, _usage_message(error))

@@ -147,6 +147,14 @@ DOCUMENTS = {  # what was asked -> its document
             "warnings": "what is left out, and why",
         }
     ),
+    "explain": Document(
+        {
+            "page": "the page",
+            "checkpoint": "its path",
+            "weights": "averaged or trained",
+            "path": "the file it is about",
+        }
+    ),
     "average": Document(
         {"output": "the new file", "checkpoints": "that were averaged", "steps": "of each", "weights": "of each"}
     ),

@@ -121,7 +121,7 @@ def command(
 ) -> None:
     """Train the network of CONFIG. Several configs are merged, later ones over earlier ones."""
     report = flags.pop("report")
-    from cnntrain.cli import explain
+    from cnntrain.cli import tell
     from cnntrain.core.errors import PausedError, StoppedError, UsageError
     from cnntrain.training.interrupts import Interrupts
 
@@ -147,7 +147,7 @@ def command(
             announce = (lambda path: terminal.out(str(path))) if print_run_dir else None
             run = fit(configs, set=sets, announce=announce, warn=None, **flags)
         except (StoppedError, PausedError) as error:
-            sys.exit(explain(error))  # before the next signal of a burst would end the process without a word
+            sys.exit(tell(error))  # before the next signal of a burst would end the process without a word
     if report:
         from cnntrain.core.console import Console
 

@@ -25,11 +25,12 @@ NodeStreams = Callable[[int, int], np.random.Generator]  # (node, shard) -> its 
 class Walk:
     """A graph with its flat vector of parameters, ready to be walked through any number of times.
 
-    Unless it is for training, the network is in evaluation mode, and its gradient can be taken all the same.
+    Unless it is for training, the network is in evaluation mode, and its gradient can be taken all the same: in
+    outputs, and with `weights` in parameters too, but in those of layers that need a batch in training.
     """
 
-    def __init__(self, graph: Graph, params: Array, *, training: bool = False) -> None:
-        self.graph, self.training = graph, training
+    def __init__(self, graph: Graph, params: Array, *, training: bool = False, weights: bool = False) -> None:
+        self.graph, self.training, self._weights = graph, training, weights
         views = graph.layout.views(params)
         self._params = [{name: views[f"{node.name}.{name}"] for name in node.params} for node in graph.nodes]
         self._passes = [self._passes_of(i, node) for i, node in enumerate(graph.nodes)]
@@ -97,7 +98,8 @@ class Walk:
         if not self.training:
             layer = Identity() if layer.random else layer
             training = not isinstance(layer, Coupled)
-        trained = self.training and not node.options.freeze
+        whole = self._weights and not isinstance(layer, Coupled)
+        trained = (self.training or whole) and not node.options.freeze
         shapes = self.graph.input_shapes(i)
         return Passes(layer, shapes, training=training, trained=trained, scratch=self._carved)
 

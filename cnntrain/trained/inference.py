@@ -269,6 +269,12 @@ class Trained:
         """The network's outputs (n, *shape) for images (n, h, w, c) as they are stored."""
         return self.engine.outputs(self._samples(pixels))
 
+    def prepared(self, pixels: Array) -> Array:
+        """Images (n, h, w, c) as they are stored, as the network reads them: float32 (n, *input shape)."""
+        x = np.empty((len(pixels), *self.network.graph.input_shape), np.float32)
+        self._samples(pixels).fill(0, len(pixels), x)
+        return x
+
     def led(self, size: tuple[int, int]) -> Move:
         """Where the network sees the places of a picture (height, width): resized as files are, then transformed."""
         shape = self.description.shape

@@ -346,6 +346,15 @@ class Task(Part):
         """Positions (m,) of the samples that count as mistakes, the worst first."""
         raise NotImplementedError
 
+    def supposed(self, outputs: Array, data: Description, truth: str | None) -> Array | None:
+        """Targets (n, ...) as if outputs (n, units) were right, or the truth were the one named.
+
+        None where what outputs say is no target. Raises ValueError for a name that means nothing.
+        """
+        if truth is not None:
+            raise ValueError(f"{self.name_in_config} has no classes to name a true one of, got {truth!r}")
+        return None
+
     def explained(self, evaluation: Evaluation, right: int, wrong: int) -> Explained | None:
         """Some right and wrong answers to be explained; None where an answer is not that of one output."""
         return None

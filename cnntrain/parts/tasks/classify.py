@@ -11,11 +11,12 @@ import numpy as np
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import CLASSES, Description
 from cnntrain.core.display import Answer, Bars, Gallery, Line, Matrix, Percentage, Plot, Section, Table, narrow, percent
-from cnntrain.core.registry import register
+from cnntrain.core.registry import did_you_mean, register
 from cnntrain.ops.argmax import taken_for
 from cnntrain.ops.confused import Confused, places_of
 from cnntrain.ops.softmax import softmax
 from cnntrain.parts.tasks.base import Evaluation, Explained, Start, Task
+from cnntrain.reading.folders import class_name
 
 BINS = 15  # of confidence: as many as the metric calibration_error has by default
 SHOWN = 24  # mistakes
@@ -168,6 +169,15 @@ class Classify(Task):
     def mistakes(self, evaluation: Evaluation) -> Array:
         """The samples predicted as another class, those whose true class got the lowest probability first."""
         return _Judged(evaluation).mistakes
+
+    def supposed(self, outputs: Array, data: Description, truth: str | None) -> Array | None:
+        """The class of the largest output, or the one that is named, for all."""
+        if truth is None:
+            return np.asarray(np.argmax(outputs, axis=1))
+        names = [class_name(name) for name in data.classes]
+        if class_name(truth) not in names:
+            raise ValueError(f"no class is called {truth!r}{did_you_mean(truth, data.classes)}")
+        return np.full(len(outputs), names.index(class_name(truth)))
 
     def explained(self, evaluation: Evaluation, right: int, wrong: int) -> Explained | None:
         """The surest right answers, of different classes, then the worst wrong ones; with the predicted score."""

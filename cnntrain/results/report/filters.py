@@ -9,7 +9,7 @@ import numpy as np
 from cnntrain.core.arrays import Array
 from cnntrain.network.graph import BATCH, Graph
 from cnntrain.results.report.html import Markup, element, section
-from cnntrain.results.report.pictures import embedded, sheet
+from cnntrain.results.report.pictures import embedded, sheet, signed
 from cnntrain.trained.inference import Trained
 
 MOST = 256
@@ -40,14 +40,10 @@ def picture(weights: Array) -> Array:
 
     Gray, or white, is 0; the largest value in size is the full colour.
     """
-    colours = weights.shape[-1] == 3
-    shown = weights if colours else weights.mean(axis=-1, keepdims=True)
-    largest = float(np.abs(shown).max()) or 1.0
-    scaled = shown / largest
-    if not colours:
-        strength = np.abs(scaled)
-        full = np.where(scaled > 0, (200, 30, 45), (30, 80, 200))
-        scaled = (255 * (1 - strength) + full * strength) / 127.5 - 1
+    if weights.shape[-1] != 3:
+        means = weights.mean(axis=-1)
+        return signed(means, float(np.abs(means).max()))
+    scaled = weights / (float(np.abs(weights).max()) or 1.0)
     return np.rint((scaled + 1) * 127.5).astype(np.uint8)
 
 

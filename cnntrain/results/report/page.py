@@ -66,6 +66,14 @@ figcaption{margin-top:6px;font-size:13px;line-height:1.35}
 figcaption b,figcaption span{display:block;overflow-wrap:anywhere}
 .sharp img{image-rendering:pixelated}
 .filters img{display:block;max-width:100%;height:auto;background:#fff;padding:6px;border-radius:8px}
+.layer{border-top:1px solid var(--line);margin-top:16px;padding-top:4px}
+.layer h3{font-size:15px;margin:8px 0 2px}
+.layer p{font-size:13px;color:var(--quiet);margin:0 0 8px;max-width:100ch}
+.step{font-size:14px;font-variant-numeric:tabular-nums;overflow-wrap:anywhere;margin:0 0 4px}
+.sum{margin-top:10px}
+.two{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:12px 24px;align-items:start}
+.two img{display:block;max-width:100%;height:auto;background:#fff;padding:4px;border-radius:6px;
+image-rendering:pixelated}
 details{margin-top:10px}
 summary{cursor:pointer;color:var(--s0);font-size:14px;font-weight:600;padding:4px 0}
 details>.wide{margin-top:6px}
@@ -76,6 +84,7 @@ footer{color:var(--quiet);font-size:13px;margin-top:26px}
 main{padding:18px 12px 40px}section{padding:14px 14px 16px}h1{font-size:23px}
 .cards{grid-template-columns:repeat(2,1fr);gap:8px}.cards b{font-size:20px}.cards>div{padding:10px 12px}
 .thumbs{grid-template-columns:repeat(3,1fr);gap:14px 10px}.pairs{grid-template-columns:repeat(1,1fr)}}
+@media(max-width:560px){.two{grid-template-columns:1fr}}
 @media print{body{background:#fff}section,.cards>div{break-inside:avoid}.wide{max-height:none}}
 """
 

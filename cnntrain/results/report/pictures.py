@@ -20,6 +20,14 @@ def png(image: Array) -> bytes:
     return file.getvalue()
 
 
+def signed(values: Array, largest: float) -> Array:
+    """Values of any shape as colours, uint8 (..., 3): white is 0, red above it and blue below, full at `largest`."""
+    strength = np.minimum(np.abs(values) / (largest or 1.0), 1)[..., None]
+    full = np.where(values[..., None] > 0, (200, 30, 45), (30, 80, 200))
+    colours: Array = np.rint(255 * (1 - strength) + full * strength).astype(np.uint8)
+    return colours
+
+
 def resized(image: Array, size: tuple[int, int], smooth: bool = False) -> Array:
     """uint8 (h, w, ...) at another (height, width): bilinear, or with its pixels left as squares."""
     method = Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST

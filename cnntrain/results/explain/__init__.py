@@ -1,0 +1,87 @@
+"""An explanation is one HTML file about one sample: its way through a network and back, in pictures and in numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import cnntrain
+from cnntrain.core import files
+from cnntrain.core.arrays import Array
+from cnntrain.core.directories import make_directory
+from cnntrain.core.errors import DataError, UsageError
+from cnntrain.engine.walk import Walk
+from cnntrain.results.explain import layers, updates, worked
+from cnntrain.results.explain.passage import Passage, passage
+from cnntrain.results.report import gradcam
+from cnntrain.results.report.gallery import thumbnail
+from cnntrain.results.report.html import Markup, element, section
+from cnntrain.results.report.page import page
+from cnntrain.results.report.pictures import caption
+from cnntrain.trained.inference import Trained
+
+_SIDE = 224  # pixels of the longer side of the picture at the top
+
+
+def write(trained: Trained, path: Path, output: Path, truth: str | None = None) -> dict[str, Any]:
+    """Write the page about what a network makes of one file, and return what `explain --json` prints.
+
+    `truth` names the true class, against which the loss is taken; by default the network's own answer. Raises
+    DataError where the file cannot be read, UsageError for a class that is not known, StorageError.
+    """
+    stored = _stored(trained, path)
+    try:
+        passed = passage(trained, stored, truth)
+    except ValueError as error:
+        raise UsageError(f"--truth: {error}") from error
+    text = _page(trained, path, stored, passed)
+    make_directory(output.absolute().parent)
+    files.write_atomic(output, text.encode())
+    return {"page": str(output), "checkpoint": str(trained.path), "weights": trained.weights, "path": str(path)}
+
+
+def _stored(trained: Trained, path: Path) -> Array:
+    """The one sample (1, h, w, c) of a file, as training samples are stored. Raises DataError."""
+    failures: list[tuple[str, str]] = []
+    found = [pixels for _, pixels in trained.unseen.samples([path], trained.engine.pool, failures)]
+    if failures:
+        raise DataError(trained.unseen.refusal(failures, 1))
+    count = sum(map(len, found))
+    if count != 1:
+        raise UsageError(f"explain is about one sample, {path} holds {count:,}. Name one file")
+    return found[0]
+
+
+def _page(trained: Trained, path: Path, stored: Array, passed: Passage) -> str:
+    answer = trained.answer(str(path), stored[0], passed.outputs[0], top=3)
+    top = element(
+        "div",
+        caption(thumbnail(stored[0], _SIDE), path.name, path.name, answer.text),
+        *_looked(trained, passed),
+        class_="thumbs pairs",
+    )
+    note = f"Gradients are those of {passed.of}, for this one sample, with the network as it is in evaluation."
+    parts = [
+        section("The answer", top, note=note),
+        layers.of(passed),
+        worked.convolution(passed),
+        worked.pooling(passed),
+        worked.dense(passed),
+        updates.of(passed),
+    ]
+    name = str(trained.loaded.experiment.name or "network")
+    return page(f"{name}: {path.name}", str(trained.path), *parts, footer=f"cnntrain {cnntrain.__version__}")
+
+
+def _looked(trained: Trained, passed: Passage) -> list[Markup]:
+    """Grad-CAM of the largest output, where there is a convolution to look at."""
+    at = gradcam.layer(trained.network.graph)
+    if at is None or passed.outputs.ndim != 2:
+        return []
+    walk = Walk(trained.network.graph, trained.engine.params)
+    (shares,) = gradcam.heat(walk, at, passed.x, np.argmax(passed.outputs, axis=1))
+    told = "the brighter a place, the more it spoke for the answer"
+    where = f"Grad-CAM in {trained.network.graph.nodes[at].name}"
+    return [caption(gradcam.overlaid(thumbnail(passed.x[0], _SIDE), shares), where, where, told)]

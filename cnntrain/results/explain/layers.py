@@ -1,0 +1,69 @@
+"""Every layer's output and the gradient in it, as small pictures."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from cnntrain.config import catalogue
+from cnntrain.core.arrays import Array
+from cnntrain.core.description import size_text
+from cnntrain.results.explain.passage import Passage
+from cnntrain.results.report.html import Markup, element, section
+from cnntrain.results.report.pictures import embedded, sheet, signed
+
+MOST = 48  # channels of a layer that are shown, and layers
+_WIDTH = 440  # pixels of the width of a sheet, about
+_SQUARE = 12  # pixels of a value that has no place in a picture
+
+
+def of(passed: Passage) -> Markup:
+    """Each layer with what it gives and the gradient that comes back to it."""
+    shown = [_layer(passed, number) for number in range(min(len(passed.nodes), MOST))]
+    more = len(passed.nodes) - len(shown)
+    note = (
+        "Red is above 0, blue below, white 0; the strongest colour is the largest value of the picture it is in. On "
+        "the left what a layer gives, channel by channel, on the right the gradient in it: red where a larger value "
+        f"would raise {passed.of.partition(',')[0]}."
+    )
+    if more > 0:
+        note += f" The first {MOST} of {len(passed.nodes)} layers are shown."
+    return section("Forward and back, layer by layer", *shown, note=note)
+
+
+def _layer(passed: Passage, number: int) -> Markup:
+    node, y = passed.nodes[number], passed.frames[number].y[0]
+    kind = node.layer.name_in_config
+    gradient = passed.gradient(number)
+    reads = ", ".join("input" if source < 0 else passed.nodes[source].name for source in node.inputs)
+    pictures = [_sheet(y, f"{node.name} gives")]
+    if gradient is not None:
+        pictures.append(_sheet(gradient, f"the gradient in {node.name}"))
+    return element(
+        "div",
+        element("h3", f"{number + 1}. {node.name}"),
+        element("p", f"{kind} of {reads}: {size_text(y.shape)}. {catalogue.entry(type(node.layer))['meaning']}"),
+        element("div", *pictures, class_="two"),
+        class_="layer",
+    )
+
+
+def _sheet(values: Array, alt: str) -> Markup:
+    """Channels of an image side by side, or features as rows of squares, with the range of the values."""
+    low, high = float(values.min()), float(values.max())
+    largest = max(abs(low), abs(high))
+    if values.ndim == 3:
+        count = min(values.shape[-1], MOST)
+        columns = min(count, 8)
+        scale = max(1, min(24, _WIDTH // columns // values.shape[1]))
+        tiles = [signed(values[..., channel], largest) for channel in range(count)]
+        picture = sheet(tiles, columns, scale, gap=2, background=225)
+    else:
+        flat = values.reshape(-1)
+        columns = min(len(flat), _WIDTH // (_SQUARE + 1))
+        rows = math.ceil(len(flat) / columns)
+        padded = np.zeros(rows * columns)
+        padded[: len(flat)] = flat
+        picture = signed(padded.reshape(rows, columns), largest).repeat(_SQUARE, 0).repeat(_SQUARE, 1)
+    return element("figure", embedded(picture, alt), element("figcaption", element("span", f"{low:.4g} to {high:.4g}")))

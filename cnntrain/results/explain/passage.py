@@ -1,0 +1,78 @@
+"""A passage is one sample's way through a network and back: what every layer gave, and the gradient in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cnntrain.core.arrays import Array
+from cnntrain.engine.walk import Walk
+from cnntrain.network.graph import Graph, Node
+from cnntrain.parts.layers.base import Frame
+from cnntrain.trained.inference import Trained
+
+
+@dataclass(frozen=True)
+class Passage:
+    """The frames of every node, in the order of the graph, after forward and backward of one sample.
+
+    x         (1, h, w, c): the sample as the network reads it
+    outputs   (1, units), or whatever shape the network gives
+    of        what the gradients are those of, in words
+    back      the nodes that the gradient reached
+    """
+
+    graph: Graph
+    x: Array
+    outputs: Array
+    frames: Sequence[Frame]
+    back: frozenset[int]
+    of: str
+
+    def gradient(self, number: int) -> Array | None:
+        """The gradient in the output of a node, in its shape without the sample's axis; None where none came."""
+        return self.frames[number].dy[0] if number in self.back else None
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """The nodes of the graph."""
+        return self.graph.nodes
+
+
+def passage(trained: Trained, stored: Array, truth: str | None = None) -> Passage:
+    """Take a sample (1, h, w, c), as training samples are stored, through the network and back.
+
+    Backward begins with the gradient of the loss, against the class named by `truth` or else the network's own
+    answer; where an answer is no target, with that of the largest output. Raises ValueError for an unknown class,
+    DataError for pixels of another range than those of training.
+    """
+    network = trained.network
+    walk = Walk(network.graph, trained.engine.params, weights=True)
+    x = trained.prepared(stored)
+    nodes = list(walk.forward([x]))
+    outputs = nodes[-1][0].y
+    target = network.task.supposed(outputs, trained.description, truth)
+    if target is None:
+        d_outputs = np.zeros_like(outputs)
+        d_outputs.flat[int(np.argmax(outputs))] = 1
+        of = "the largest output"
+    else:
+        d_outputs, of = _of_loss(trained, outputs, target), _said(trained, target, truth)
+    back = frozenset(i for i, _ in walk.backward(list(nodes), {len(nodes) - 1: [d_outputs]}, lambda _source: True))
+    return Passage(network.graph, x, outputs, [frames[0] for frames in nodes], back, of)
+
+
+def _of_loss(trained: Trained, outputs: Array, target: Array) -> Array:
+    loss, ones = trained.network.loss, np.ones(1, outputs.dtype)
+    d_outputs = np.empty_like(outputs)
+    loss(outputs, target, ones, np.empty(1, outputs.dtype), d_outputs)
+    d_outputs /= loss.normalizer(target, ones)
+    return d_outputs
+
+
+def _said(trained: Trained, target: Array, truth: str | None) -> str:
+    told = trained.network.task.told(target[0], trained.description)
+    name = trained.network.loss.name_in_config
+    return f"the loss {name}, if the truth is {told}" + ("" if truth else ", the network's own answer")
