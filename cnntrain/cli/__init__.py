@@ -60,7 +60,10 @@ COMMANDS = {  # name -> what it does; the module cnntrain.cli.NAME has the click
 ALIASES = {"train": "fit", "test": "eval"}
 _LIGHT = ("list", "schema", "completion", "config")  # commands that do not import NumPy
 ENVIRONMENT = ("CNNTRAIN_THREADS", "CNNTRAIN_DEBUG")  # the variables that mean something
-_NO_ROOM = ("failed to map segment", "annot allocate memory")  # said by the loader of libraries
+_NO_ROOM = (  # said by the loader of libraries
+    *("failed to map segment", "annot allocate memory", "cannot map zero-fill pages"),
+    *("cannot create shared object descriptor", "cannot change memory protections"),
+)
 _SCARCE = {  # what the system has too little of, and what to do about it
     errno.EAGAIN: "too many processes and threads. Raise the limit (ulimit -u, or pids.max of the container)",
     errno.ENOMEM: "out of memory. Take fewer threads, a smaller batch, or a smaller network, images or data",

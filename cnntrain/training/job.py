@@ -99,8 +99,8 @@ def _make_job(loaded: Loaded, threads: int | None, console: Console, check: Prec
     for line in advice.of(loaded, network, loader.steps_per_epoch, data):
         console.warn(line)
     monitor = Monitor(loaded, network.tally, data.val is not None, network.task.measures)
-    if monitor.advice:
-        console.warn(monitor.advice)
+    for line in advice.told(loaded, "raw-weights-judged", monitor.advice):
+        console.warn(line)
     return Job(loaded, data, network, loader, monitor, listed)
 
 
