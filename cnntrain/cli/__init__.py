@@ -29,6 +29,7 @@ from cnntrain.cli.text import sentence
 from cnntrain.config import foreign
 from cnntrain.core import terminal
 from cnntrain.core.errors import CnntrainError, ConfigError, PausedError, StoppedError, printable
+from cnntrain.core.failures import system_failure
 from cnntrain.core.registry import did_you_mean, nearest
 
 COMMANDS = {  # name -> what it does; the module cnntrain.cli.NAME has the click command `command`
@@ -70,6 +71,7 @@ _SCARCE = {  # what the system has too little of, and what to do about it
     errno.EMFILE: "too many open files. Raise the limit (ulimit -n)",
     errno.ENFILE: "too many open files in the whole system. Close some, or raise fs.file-max",
 }
+_CLOSED = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)  # said of a path, whatever is asked of it
 COMPLETE = "_CNNTRAIN_COMPLETE"  # set by the shell to ask for completions
 
 
@@ -208,6 +210,8 @@ def explain(error: Exception) -> int:
         return _fail(5, f"cannot write to standard output: {error.strerror}. Make room, or write elsewhere")
     if isinstance(error, OSError) and error.filename is None:  # of a file, it would have one, and a class of ours
         return _fail(5, f"the system does not give what is needed: {error.strerror}. Mend that and run it again")
+    if isinstance(error, OSError) and (error.errno in _CLOSED or system_failure(error)):
+        return _fail(5, f"cannot look at {error.filename}: {error.strerror}. Check the path, its permissions and the disk")
     return _crash(error)
 
 
