@@ -115,7 +115,7 @@ def _start(loaded: Loaded, options: Options, console: Console, interrupts: Inter
         run.write_command(sys.argv)
         console.say(f"run directory: {run.path}")
         manifest.share(job.manifest, run)
-        run.write_json(identity.FILE, identity.document(*job.identities))
+        manifest.keep_once(run, identity.FILE, identity.listed(*job.identities))
         for line in warm.lines() if warm else ():
             console.say(line)
         for line in ancestry.warnings(job, warm):
@@ -209,7 +209,7 @@ def _keep_samples(trainer: Trainer, run: RunDirectory, origin: Checkpoint, conso
                 f"{trained_on:,} of {len(val):,} validation samples were trained on before the data changed: what is "
                 "measured on them is too good. Start another run, or give it a data.val of its own"
             )
-        run.write_json(identity.FILE, identity.document(train, val))
+        manifest.keep_once(run, identity.FILE, identity.listed(train, val))
 
 
 def _details(trainer: Trainer, pool: Pool) -> list[str]:
