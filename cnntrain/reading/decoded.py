@@ -28,6 +28,7 @@ import cnntrain
 from cnntrain.core import files, strict_json
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.errors import DataError, OutOfMemoryError, StorageError
+from cnntrain.core.watchdog import StandstillError
 from cnntrain.reading.attended import still_wanted
 from cnntrain.reading.digests import digest, digests, stamp
 from cnntrain.reading.input_files import advised
@@ -113,7 +114,7 @@ def decoded(samples: Sequence[Sample], recipe: Recipe, reader: Reader) -> Decode
     except _SourceFailedError as failure:
         raise failure.error from failure
     except StorageError as error:
-        if reader.cache is None:
+        if reader.cache is None or isinstance(error, StandstillError):  # without a cache it would stand still again
             raise
         reader.warn(f"{error}. Going on without a cache: {recipe.noun} are held in memory")
         return decoded(samples, recipe, replace(reader, cache=None))

@@ -6,6 +6,7 @@ submitted can be submitted again, and goes on. Whoever cancels a task wants it t
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def write_script(plan: Sweep, folder: Path, file: Path, threads: int, at_once: i
     stand in a script.
     """
     text = script(plan, folder, file, threads, at_once)
-    if file.exists() and file.read_bytes() != text.encode():
+    if os.path.lexists(file) and files.read_own(file) != text.encode():
         raise UsageError(f"{file} is there already, and may have been edited. Remove it, or name another file")
     files.make_directory(folder)  # Slurm makes none for its logs
     files.write_atomic(file, text.encode())
