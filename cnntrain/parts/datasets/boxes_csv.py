@@ -14,7 +14,7 @@ from cnntrain.core.registry import register
 from cnntrain.parts.datasets.base import BoxedPictures, Dataset
 from cnntrain.reading.annotations import Marked, Page, named, number, text_of
 from cnntrain.reading.folders import SPLITS
-from cnntrain.reading.input_files import reading
+from cnntrain.reading.input_files import is_there, reading
 
 _ADVICE = "Set path to a CSV file, or to a folder with train.csv and, where there are such splits, val.csv and test.csv"
 _LARGEST = 2**28  # bytes of a file
@@ -95,7 +95,7 @@ class BoxesCsv(BoxedPictures, _Listed):
         with reading(place):
             if place.is_file():
                 return {"train": place}
-            found = {split: place / f"{split}.csv" for split in SPLITS if (place / f"{split}.csv").is_file()}
+            found = {split: place / f"{split}.csv" for split in SPLITS if is_there(place / f"{split}.csv")}
         if "train" not in found:
             raise DataError(f"{place} holds no train.csv, found {', '.join(found) or 'no split'}. {_ADVICE}")
         return found

@@ -20,7 +20,7 @@ from cnntrain.core.registry import register
 from cnntrain.parts.datasets.base import MAX_CLASSES, Dataset, Images, PictureFields, check_none_is_empty
 from cnntrain.reading.decoded import Sample, decoded
 from cnntrain.reading.folders import SPLITS, class_name, looked_up, mistaken
-from cnntrain.reading.input_files import on_disk, opened, reading
+from cnntrain.reading.input_files import is_there, on_disk, opened, reading
 from cnntrain.reading.reader import ALONE, Reader
 from cnntrain.reading.tables import TableColumns, chosen, columns_of
 
@@ -180,7 +180,7 @@ class Csv(PictureFields, _Listed):
                 wrong = mistaken([path.stem for path in sorted(place.glob("*.csv"))])
                 for name, split in wrong.items():
                     raise DataError(f"{place / name}.csv is not read: the file must be called {split}.csv. Rename it")
-                found = {split: place / f"{split}.csv" for split in SPLITS if (place / f"{split}.csv").is_file()}
+                found = {split: place / f"{split}.csv" for split in SPLITS if is_there(place / f"{split}.csv")}
                 if "train" not in found:
                     raise DataError(f"{place} holds no train.csv, found {', '.join(found) or 'no split'}. {_ADVICE}")
                 return found
