@@ -22,6 +22,7 @@ train: {steps: 1, batch_size: 4}
 """
 COMMANDS = {
     "fit": ["fit", "full.yaml", "-o", "run", "-j", "2"],
+    "fit without a cache": ["fit", "full.yaml", "-o", "run", "-j", "1", "-s", "data.cache=false"],
     "init": ["init", "--data", "pictures", "-o", "made.yaml"],
     "check": ["check", "full.yaml", "-j", "2"],
     "eval": ["eval", "done", "--split", "val", "-j", "2"],
@@ -71,6 +72,30 @@ def test_a_file_server_that_never_answers(capsys, command):
     assert (code, said.count("cnntrain: error: ")) == (5, 1), said
     assert "pictures/b/2.png" in said
     assert "stood still" in said
+
+
+@needs_proc
+@pytest.mark.usefixtures("place")
+def test_a_file_server_that_falls_silent_while_pictures_are_decoded(capsys, monkeypatch):
+    """It answered when the file was hashed; that is no failure of the cache, and not tried a second time without."""
+    answered, original, times = threading.Event(), files.opened, []
+
+    def opened(path):
+        if str(path).endswith("b/2.png"):
+            times.append(path)
+            if len(times) > 1:
+                answered.wait(30)
+        return original(path)
+
+    monkeypatch.setattr(files, "opened", opened)
+    capsys.readouterr()
+    code = main(["fit", "full.yaml", "-o", "run", "-j", "1", "-s", "data.source.size=3"])
+    answered.set()
+    said = capsys.readouterr().err
+    assert (code, said.count("cnntrain: error: ")) == (5, 1), said
+    assert "pictures/b/2.png" in said
+    assert "without a cache" not in said
+    assert len(times) == 2
 
 
 def test_what_is_read_is_given_and_what_fails_is_raised():
