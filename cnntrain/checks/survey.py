@@ -136,7 +136,9 @@ def doubts(document: Mapping[str, Any]) -> dict[str, str]:
     }
     counts = {code: len(document[code]) for code in said}
     return {
-        code: f"{count:,} sample{' is' if count == 1 else 's are'} {said[code]}" for code, count in counts.items() if count
+        code: f"{count:,} sample{' is' if count == 1 else 's are'} {said[code]}"
+        for code, count in counts.items()
+        if count
     }
 
 

@@ -206,12 +206,17 @@ def explain(error: Exception) -> int:
         return _fail(7, "out of memory: there is none to load the libraries. Raise the limit (ulimit -v)")
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
         return _fail(7, f"the system starts no more threads: {_SCARCE[errno.EAGAIN]}")
-    if isinstance(error, OSError) and _in_click(error):
+    return _fail_system(error) if isinstance(error, OSError) else _crash(error)
+
+
+def _fail_system(error: OSError) -> int:
+    """What the operating system refused and nobody has turned into an error of ours."""
+    if _in_click(error):
         return _fail(5, f"cannot write to standard output: {error.strerror}. Make room, or write elsewhere")
-    if isinstance(error, OSError) and error.filename is None:  # of a file, it would have one, and a class of ours
+    if error.filename is None:  # of a file, it would have one, and a class of ours
         return _fail(5, f"the system does not give what is needed: {error.strerror}. Mend that and run it again")
-    if isinstance(error, OSError) and (error.errno in _CLOSED or system_failure(error)):
-        return _fail(5, f"cannot look at {error.filename}: {error.strerror}. Check the path, its permissions and the disk")
+    if error.errno in _CLOSED or system_failure(error):
+        return _fail(5, f"cannot look at {error.filename}: {error.strerror}. Check its permissions and the disk")
     return _crash(error)
 
 

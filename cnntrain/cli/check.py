@@ -9,7 +9,6 @@ import click
 
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import pairs, show, table
-from cnntrain.core import terminal
 
 MOST_NAMED = 10  # of what is wrong, so many files are named
 MOST_CLASSES = 20  # of more, only the smallest and largest count is shown

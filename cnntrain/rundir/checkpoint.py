@@ -28,6 +28,7 @@ from cnntrain.core import archive, files, strict_json
 from cnntrain.core.archive import Bytes, DamagedError, ForeignError, Member
 from cnntrain.core.arrays import Array, Shape, aligned
 from cnntrain.core.errors import CheckpointError, StorageError
+from cnntrain.core.regular_file import open_regular
 
 FORMAT = 1  # of the files this version writes; it reads 1 to this
 MIN_READER = 1  # the oldest reader that understands those files
@@ -190,7 +191,7 @@ def _difference(
 
 def _opened(path: Path) -> contextlib.AbstractContextManager[BinaryIO]:
     """A checkpoint, open for reading. Among those of a run directory, which may be a stranger's, a link is refused."""
-    return files.open_regular(path, _refusal(path), follow=path.parent.name != FOLDER)
+    return open_regular(path, _refusal(path), follow=path.parent.name != FOLDER)
 
 
 def _refusal(path: Path) -> Callable[[str], CheckpointError]:

@@ -11,7 +11,9 @@ import shlex
 from pathlib import Path
 
 from cnntrain.core import files
+from cnntrain.core.directories import make_directory
 from cnntrain.core.errors import UsageError
+from cnntrain.core.regular_file import read_own
 from cnntrain.sweep import child
 from cnntrain.sweep.cells import Sweep
 
@@ -73,9 +75,9 @@ def write_script(plan: Sweep, folder: Path, file: Path, threads: int, at_once: i
     stand in a script.
     """
     text = script(plan, folder, file, threads, at_once)
-    if os.path.lexists(file) and files.read_own(file) != text.encode():
+    if os.path.lexists(file) and read_own(file) != text.encode():
         raise UsageError(f"{file} is there already, and may have been edited. Remove it, or name another file")
-    files.make_directory(folder)  # Slurm makes none for its logs
+    make_directory(folder)  # Slurm makes none for its logs
     files.write_atomic(file, text.encode())
 
 

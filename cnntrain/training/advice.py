@@ -308,8 +308,8 @@ RULES: dict[str, Rule] = {
 }
 
 
-LATER: dict[str, str] = {  # warnings of what neither the config nor the training data alone tells -> what they are about
-    "raw-weights-judged": "`checkpoint.best` judges other weights than those that a checkpoint means, the averaged ones.",
+LATER: dict[str, str] = {  # what only a parent, every file or the training itself tells -> what it is about
+    "raw-weights-judged": "`checkpoint.best` judges other weights than the averaged ones, which a checkpoint means.",
     "seen-before": "Validation samples were training samples of the run that `init_from` or a teacher names.",
     "other-range": "Pixels span another range than those on which the weights of `init_from` were trained.",
     "at-chance": "After the last epoch, answers are as good as ones that do not depend on the picture.",

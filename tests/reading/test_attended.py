@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from cnntrain.cli import main
-from cnntrain.core import files, watchdog
+from cnntrain.core import regular_file, watchdog
 from cnntrain.reading import attended
 from tests.support.experiments import write
 
@@ -50,14 +50,14 @@ def place(tmp_path, monkeypatch):
 @pytest.fixture
 def silent(monkeypatch):
     """A file server that does not answer for b/2.png until the test is over."""
-    answered, original = threading.Event(), files.opened
+    answered, original = threading.Event(), regular_file.opened
 
     def opened(path):
         if str(path).endswith("b/2.png"):
             answered.wait(30)
         return original(path)
 
-    monkeypatch.setattr(files, "opened", opened)
+    monkeypatch.setattr(regular_file, "opened", opened)
     yield
     answered.set()
 
@@ -78,7 +78,7 @@ def test_a_file_server_that_never_answers(capsys, command):
 @pytest.mark.usefixtures("place")
 def test_a_file_server_that_falls_silent_while_pictures_are_decoded(capsys, monkeypatch):
     """It answered when the file was hashed; that is no failure of the cache, and not tried a second time without."""
-    answered, original, times = threading.Event(), files.opened, []
+    answered, original, times = threading.Event(), regular_file.opened, []
 
     def opened(path):
         if str(path).endswith("b/2.png"):
@@ -87,7 +87,7 @@ def test_a_file_server_that_falls_silent_while_pictures_are_decoded(capsys, monk
                 answered.wait(30)
         return original(path)
 
-    monkeypatch.setattr(files, "opened", opened)
+    monkeypatch.setattr(regular_file, "opened", opened)
     capsys.readouterr()
     code = main(["fit", "full.yaml", "-o", "run", "-j", "1", "-s", "data.source.size=3"])
     answered.set()
