@@ -16,7 +16,7 @@ import numpy as np
 from cnntrain.checks import forecast
 from cnntrain.checks.contact_sheet import contact_sheet
 from cnntrain.checks.summary import described_without_data, figures
-from cnntrain.checks.survey import survey, unreadable, validation_indices
+from cnntrain.checks.survey import doubts, survey, unreadable, validation_indices
 from cnntrain.config.load import Loaded, load
 from cnntrain.core import blas, files, machine
 from cnntrain.core.console import Console
@@ -114,7 +114,11 @@ def _examine(loaded: Loaded, threads: int | None, sheet: Path | None) -> tuple[d
     for line in ancestry.warnings(job, warm_start(loaded, job.network)):
         console.warn(line)
     counts = _class_counts(loaded, job.data, reader(threads, console))
-    return figures(loaded, job.network, usable) | {"data": counts, "survey": found.document()}, None
+    document = found.document()
+    for code, doubt in doubts(document).items():
+        for line in advice.told(loaded, code, doubt):
+            console.warn(line)
+    return figures(loaded, job.network, usable) | {"data": counts, "survey": document}, None
 
 
 def _class_counts(loaded: Loaded, data: Data, reader: Reader) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -125,6 +125,21 @@ class Survey:
             for kind in (kind for kind, holds in kinds.items() if holds):
                 found[kind].append([sample.name for sample in group])
         return found
+
+
+def doubts(document: Mapping[str, Any]) -> dict[str, str]:
+    """What to warn of in what a survey found (`Survey.document`): code of the warning -> one line."""
+    said = {
+        "leaked": "in training and in another split, which makes every measure of that better than it is",
+        "mislabelled": "in two classes, one of which is wrong",
+        "alike": "like one in training, as if saved again, resized or made lighter: measures of it are too good",
+    }
+    counts = {code: len(document[code]) for code in said}
+    return {
+        code: f"{count:,} sample{' is' if count == 1 else 's are'} {said[code]}"
+        for code, count in counts.items()
+        if count
+    }
 
 
 def _span(extents: list[tuple[int, ...]]) -> dict[str, list[float]] | None:

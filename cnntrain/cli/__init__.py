@@ -29,6 +29,7 @@ from cnntrain.cli.text import sentence
 from cnntrain.config import foreign
 from cnntrain.core import terminal
 from cnntrain.core.errors import CnntrainError, ConfigError, PausedError, StoppedError, printable
+from cnntrain.core.failures import system_failure
 from cnntrain.core.registry import did_you_mean, nearest
 
 COMMANDS = {  # name -> what it does; the module cnntrain.cli.NAME has the click command `command`
@@ -61,13 +62,17 @@ COMMANDS = {  # name -> what it does; the module cnntrain.cli.NAME has the click
 ALIASES = {"train": "fit", "test": "eval"}
 _LIGHT = ("list", "schema", "completion", "config")  # commands that do not import NumPy
 ENVIRONMENT = ("CNNTRAIN_THREADS", "CNNTRAIN_DEBUG")  # the variables that mean something
-_NO_ROOM = ("failed to map segment", "annot allocate memory")  # said by the loader of libraries
+_NO_ROOM = (  # said by the loader of libraries
+    *("failed to map segment", "annot allocate memory", "cannot map zero-fill pages"),
+    *("cannot create shared object descriptor", "cannot change memory protections"),
+)
 _SCARCE = {  # what the system has too little of, and what to do about it
     errno.EAGAIN: "too many processes and threads. Raise the limit (ulimit -u, or pids.max of the container)",
     errno.ENOMEM: "out of memory. Take fewer threads, a smaller batch, or a smaller network, images or data",
     errno.EMFILE: "too many open files. Raise the limit (ulimit -n)",
     errno.ENFILE: "too many open files in the whole system. Close some, or raise fs.file-max",
 }
+_CLOSED = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)  # said of a path, whatever is asked of it
 COMPLETE = "_CNNTRAIN_COMPLETE"  # set by the shell to ask for completions
 
 
@@ -202,10 +207,17 @@ def tell(error: Exception) -> int:
         return _fail(7, "out of memory: there is none to load the libraries. Raise the limit (ulimit -v)")
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
         return _fail(7, f"the system starts no more threads: {_SCARCE[errno.EAGAIN]}")
-    if isinstance(error, OSError) and _in_click(error):
+    return _fail_system(error) if isinstance(error, OSError) else _crash(error)
+
+
+def _fail_system(error: OSError) -> int:
+    """What the operating system refused and nobody has turned into an error of ours."""
+    if _in_click(error):
         return _fail(5, f"cannot write to standard output: {error.strerror}. Make room, or write elsewhere")
-    if isinstance(error, OSError) and error.filename is None:  # of a file, it would have one, and a class of ours
+    if error.filename is None:  # of a file, it would have one, and a class of ours
         return _fail(5, f"the system does not give what is needed: {error.strerror}. Mend that and run it again")
+    if error.errno in _CLOSED or system_failure(error):
+        return _fail(5, f"cannot look at {error.filename}: {error.strerror}. Check its permissions and the disk")
     return _crash(error)
 
 

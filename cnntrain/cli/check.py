@@ -9,7 +9,6 @@ import click
 
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import pairs, show, table
-from cnntrain.core import terminal
 
 MOST_NAMED = 10  # of what is wrong, so many files are named
 MOST_CLASSES = 20  # of more, only the smallest and largest count is shown
@@ -66,22 +65,6 @@ def command(
             show_rehearsal(document)
     if error is not None:
         raise error
-    _warn(document)
-
-
-def _warn(document: dict[str, Any]) -> None:
-    """Say on stderr how many samples are in two places."""
-    found = document.get("survey", {})
-    warnings = {
-        "leaked": "in training and in another split, which makes every measure of that better than it is",
-        "mislabelled": "in two classes, one of which is wrong",
-        "alike": "like one in training, as if saved again, resized or made lighter: measures of it are too good",
-    }
-    for kind, what in warnings.items():
-        count = len(found.get(kind, ()))
-        if count:
-            are = "sample is" if count == 1 else "samples are"
-            terminal.err(f"cnntrain: warning: {count:,} {are} {what}")
 
 
 def show_survey(document: dict[str, Any]) -> None:

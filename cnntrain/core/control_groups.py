@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ def _groups(proc: Path, controller: str) -> Iterator[Path]:
             inside = ""
         folder = Path(point, inside)
         while True:
-            if folder.is_dir():
+            if os.path.isdir(folder):  # unlike Path.is_dir, false where it cannot be looked at
                 yield folder
             if folder == Path(point):
                 break

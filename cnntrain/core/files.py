@@ -156,7 +156,9 @@ def remove(path: Path) -> None:
 
 def remove_temporaries(directory: Path) -> None:
     """Remove what a killed process of this program left half-written. Only under the directory's lock."""
-    for path in directory.glob(TEMPORARY + "*"):
+    with explained("look into", directory):
+        found = [*directory.glob(TEMPORARY + "*")]
+    for path in found:
         remove(path)
 
 

@@ -43,9 +43,13 @@ def _ran(task: Path) -> int | None:
     return ran or None if state in _WAITING else None  # a system that does not count says 0
 
 
+class StandstillError(StorageError):
+    """A worker waits for what does not come."""
+
+
 def bark(worker: str, doing: str = "") -> NoReturn:
-    """Raise the StorageError of a worker that hangs."""
-    raise StorageError(
+    """Raise the StandstillError of a worker that hangs."""
+    raise StandstillError(
         f"{worker} has stood still for {STILL:.0f} seconds{doing}: a disk or a file system does not answer. "
         "Mend that and run the command again"
     )

@@ -6,12 +6,13 @@ it was trained on, a run finds them again, or notices that they are gone.
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import os
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from cnntrain.parts.tasks.base import recognized
 FILE = "samples.json"  # in a run directory
 _FORMAT = 1
 _BYTES = 8  # of a digest: two of a million samples share one with a chance of 3e-8
-_CHUNK = 256
+_CHUNK = 1024
 _LARGEST = 2**30  # bytes of the file
 
 
@@ -50,6 +51,11 @@ class SampleIdentity:
         """As JSON holds it: 16 hex digits a sample."""
         columns = {"pixels": self.pixels, "targets": self.targets, "names": self.names}
         return {key: None if column is None else column.tobytes().hex() for key, column in columns.items()}
+
+    def take(self, places: Array) -> SampleIdentity:
+        """Of the samples at these places."""
+        names = None if self.names is None else self.names[places]
+        return SampleIdentity(self.pixels[places], self.targets[places], names)
 
     def places_of(self, wanted: SampleIdentity) -> Array:
         """Where each wanted sample stands among these, by content and target, int64 (n,); -1 where it does not.
@@ -76,32 +82,49 @@ def _keys(identity: SampleIdentity) -> Iterable[tuple[int, int]]:
 
 def identify(images: Images, indices: Array) -> SampleIdentity:
     """The identity of the samples at these indices. Reads every pixel once."""
-    pixels, targets = np.empty(len(indices), np.uint64), np.empty(len(indices), np.uint64)
+    pixels = np.empty(len(indices), np.uint64)
     for start in range(0, len(indices), _CHUNK):
         chosen = indices[start : start + _CHUNK]
-        pixels[start : start + len(chosen)] = [_short(np.ascontiguousarray(row)) for row in images.pixels[chosen]]
-    named = recognized(images.targets, images.description).names(images.targets[indices], images.description)
-    words = {name: _short(name.encode(errors="surrogateescape")) for name in set(named) if name is not None}
-    targets[:] = [  # by name where it has one, since a class before it gives a class another number
-        words[name] if name is not None else _short(np.ascontiguousarray(row))
-        for name, row in zip(named, images.targets[indices], strict=True)
-    ]
+        pixels[start : start + len(chosen)] = _short(_bytes_of(images.pixels[chosen]))
+    targets = _of_targets(images, indices)
     if len(images.names) != len(images):
         return SampleIdentity(pixels, targets)
     files = normal(images.names[index] for index in indices.tolist())
-    names = np.array([_short(os.fsencode(file)) for file in files], np.uint64)
-    return SampleIdentity(pixels, targets, names)
+    encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()  # as os.fsencode has them
+    return SampleIdentity(pixels, targets, _short(file.encode(encoding, errors) for file in files))
 
 
-def _short(data: bytes | Array) -> int:
-    return int.from_bytes(
-        hashlib.blake2b(data if isinstance(data, bytes) else data.data, digest_size=_BYTES).digest(), "little"
-    )
+def _of_targets(images: Images, indices: Array) -> Array:
+    """By name where a target has one, since a class before it gives a class another number: uint64 (n,)."""
+    rows = images.targets[indices]
+    named = recognized(images.targets, images.description).names(rows, images.description)
+    words = sorted({name for name in named if name is not None})
+    values = dict(zip(words, _short(name.encode(errors="surrogateescape") for name in words).tolist(), strict=True))
+    if len(values) and None not in named:
+        return np.array([values[cast(str, name)] for name in named], np.uint64)
+    of_rows = _short(_bytes_of(rows)).tolist()
+    found = [row if name is None else values[name] for name, row in zip(named, of_rows, strict=True)]
+    return np.array(found, np.uint64)
 
 
-def document(train: SampleIdentity, val: SampleIdentity) -> dict[str, Any]:
-    """What samples.json of a run holds."""
-    return {"format": _FORMAT, "train": train.document(), "val": val.document()}
+def _bytes_of(rows: Array) -> list[memoryview]:
+    """The bytes of each row (n, ...)."""
+    if not len(rows):
+        return []
+    flat = np.ascontiguousarray(rows).reshape(len(rows), -1).view(np.uint8)
+    return [row.data for row in flat]
+
+
+def _short(pieces: Iterable[bytes | memoryview]) -> Array:
+    """The BLAKE2b digest of each piece, of 8 bytes, as a number: uint64 (n,)."""
+    digest = functools.partial(hashlib.blake2b, digest_size=_BYTES)
+    return np.frombuffer(b"".join([digest(piece).digest() for piece in pieces]), np.uint64)
+
+
+def listed(train: SampleIdentity, val: SampleIdentity) -> bytes:
+    """What samples.json of a run holds: the same bytes for the same samples."""
+    document = {"format": _FORMAT, "train": train.document(), "val": val.document()}
+    return (strict_json.encode(document, indent=2) + "\n").encode()
 
 
 def beside(checkpoint: Path) -> dict[str, SampleIdentity]:

@@ -2,7 +2,8 @@
 
 Pictures look alike where the signs of the low frequencies (the 64-bit hash of pHash: Zauner 2010, "Implementation and
 Benchmarking of Perceptual Image Hash Functions") differ in 4 bits at most, and the values correlate by 0.995 at least.
-By the hash alone every second handwritten digit would be taken for another.
+By the hash alone every second handwritten digit would be taken for another. A picture that is nearly all background,
+such as a single stroke, has too few shapes for that to say anything: of those, the values must correlate by 0.999.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ SIDE = 16
 MOST = 200_000  # pictures of which likenesses are kept, 256 bytes each
 BITS = 4  # in which the hashes of pictures that look alike may differ
 CORRELATION = 0.995
+PLAIN_CORRELATION = 0.999  # of plain pictures: 0.997 is reached by ones that two people wrote (MNIST), by chance
+PLAIN = 40  # cells of 256 that differ from the background, below which a picture is plain
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _LOW = 8  # frequencies on each axis
 _BANDS = BITS + 1  # of the hash: one of them is the same where at most BITS bits differ
@@ -47,7 +50,7 @@ def alike(first: Array, second: Array) -> Iterator[tuple[int, int]]:
 
     A picture all of one grey looks like none.
     """
-    hashes, units = _hashes(first), _units(first)
+    hashes, units, plain = _hashes(first), _units(first), _plain(first)
     tables = [_table(band) for band in _bands(hashes)]
     for start in range(0, len(second), _CHUNK):
         chunk = second[start : start + _CHUNK]
@@ -59,7 +62,8 @@ def alike(first: Array, second: Array) -> Iterator[tuple[int, int]]:
         for index in range(len(chunk)):
             near = np.concatenate([order[left[index] : right[index]] for order, left, right in spans])
             near = near[np.bitwise_count(hashes[near] ^ mine[index]) <= BITS]
-            near = near[units(near) @ own(np.array([index]))[0] >= CORRELATION]
+            needed = np.where(plain[near], PLAIN_CORRELATION, CORRELATION)
+            near = near[units(near) @ own(np.array([index]))[0] >= needed]
             if len(near):
                 yield int(near.min()), start + index
 
@@ -91,6 +95,17 @@ def _hashes(cells: Array) -> Array:
     above[:, 0] = False
     bits: Array = np.packbits(above, axis=1).view(np.uint64)[:, 0]
     return bits
+
+
+def _plain(cells: Array) -> Array:
+    """Which are nearly all of the commonest value, give or take a tenth of their range: bool (n,)."""
+    found = np.empty(len(cells), bool)
+    for index, row in enumerate(cells):
+        counts = np.bincount(row, minlength=256)
+        background, used = int(counts.argmax()), np.flatnonzero(counts)
+        reach = max(int(used[-1] - used[0]) // 10, 1)
+        found[index] = len(row) - counts[max(background - reach, 0) : background + reach + 1].sum() < PLAIN
+    return found
 
 
 def _units(cells: Array) -> Callable[[Array], Array]:

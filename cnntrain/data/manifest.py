@@ -184,11 +184,19 @@ def share(manifest: Manifest, run: RunDirectory) -> None:
 
     Where there are no hard links the run has a copy. Lists that no run has any more are removed. Raises StorageError.
     """
-    kept = FOLDER / f"files-{manifest.digest}.json"
-    run.write_shared(LIST, kept, manifest.listed)
-    files.remove_unshared(FOLDER, "files-*.json")
+    keep_once(run, LIST, manifest.listed)
     facts = {"made": manifest.made, "files": len(manifest.files), "sha256": manifest.digest}
     run.write_json(FILE, {"format": _REFERENCE, **facts})
+
+
+def keep_once(run: RunDirectory, name: str, data: bytes) -> None:
+    """Give a run directory a file that other runs on the same data have as well, for all of them together if large.
+
+    It is kept below `runs` under its digest; those that no run has any more are removed. Raises StorageError.
+    """
+    stem = Path(name).stem
+    run.write_shared(name, FOLDER / f"{stem}-{hashlib.sha256(data).hexdigest()}.json", data)
+    files.remove_unshared(FOLDER, f"{stem}-*.json")
 
 
 def read(path: Path) -> Manifest | None:

@@ -21,7 +21,9 @@ def recognize(path: Path, targets: Sequence[str] = ()) -> Dataset:
     `targets` are the columns of a table that are to be predicted, where that is known. Raises DataError where there is
     nothing, or where no source knows what it is.
     """
-    if not path.exists():
+    with reading(path):
+        there = path.exists()
+    if not there:
         raise DataError(
             f"{path.absolute()} does not exist, expected a folder or file of data. Relative paths count from the "
             "working directory"

@@ -30,6 +30,7 @@ from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.directories import make_directory
 from cnntrain.core.errors import DataError, OutOfMemoryError, StorageError
 from cnntrain.core.storage import require_space
+from cnntrain.core.watchdog import StandstillError
 from cnntrain.reading.attended import still_wanted
 from cnntrain.reading.digests import digest, digests, stamp
 from cnntrain.reading.input_files import advised
@@ -115,7 +116,7 @@ def decoded(samples: Sequence[Sample], recipe: Recipe, reader: Reader) -> Decode
     except _SourceFailedError as failure:
         raise failure.error from failure
     except StorageError as error:
-        if reader.cache is None:
+        if reader.cache is None or isinstance(error, StandstillError):  # without a cache it would stand still again
             raise
         reader.warn(f"{error}. Going on without a cache: {recipe.noun} are held in memory")
         return decoded(samples, recipe, replace(reader, cache=None))

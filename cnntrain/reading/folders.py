@@ -190,7 +190,8 @@ def _names_below(folder: Path, suffixes: frozenset[str], others: Counter[str]) -
         names = []
         for entry in found:
             name = entry.name
-            suffix = os.path.splitext(name)[1].lower()
+            dot = name.rfind(".")  # never its beginning: those are hidden
+            suffix = name[dot:].lower() if dot > 0 else ""
             if _is_folder(entry):
                 if not _is_copies(name):
                     pending.append(place / name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import os
 import re
 import threading
 import zipfile
@@ -35,6 +36,21 @@ def on_disk(path: str | Path, advice: str, *, folder: bool) -> Path:
     raise DataError(
         f"{place} does not exist, expected a {kind}; relative paths count from the working directory. {advice}"
     )
+
+
+def is_there(path: Path) -> bool:
+    """Whether a file is there that a data set may have or not, such as val.csv.
+
+    Raises DataError for what is there and is no file: taken for missing, a link that leads nowhere would be a split or
+    a label that is left out without a word.
+    """
+    with reading(path):
+        if path.is_file():
+            return True
+        if not os.path.lexists(path):
+            return False
+    what = "a folder" if path.is_dir() else "a link that leads nowhere" if path.is_symlink() else "a pipe or the like"
+    raise DataError(f"{path} is {what}, expected a file, or nothing. Mend or remove it")
 
 
 @contextlib.contextmanager

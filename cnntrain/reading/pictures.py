@@ -370,10 +370,18 @@ _HUSH = _Hush()
 def _pixels(image: ImageFile.ImageFile, size: tuple[int, int] | None, channels: int, fit: Fit = "stretch") -> Array:
     """The current frame as uint8 (height, width, channels)."""
     correction = _tags(image).correction() if image.format == "TIFF" else Correction()
-    plain = _opaque(_eight_bits(ImageOps.exif_transpose(image), correction)).convert("RGB" if channels == 3 else "L")
+    plain, mode = _opaque(_eight_bits(_upright(image), correction)), "RGB" if channels == 3 else "L"
+    if plain.mode != mode:  # else it would be copied
+        plain = plain.convert(mode)
     if size is not None:
         plain = _brought_to(plain, size, fit)
     return np.asarray(plain).reshape(plain.height, plain.width, channels)
+
+
+def _upright(image: ImageFile.ImageFile) -> Image.Image:
+    """The current frame as a camera was held; not copied where it lies that way."""
+    image.load()  # some formats have what says so behind their pixels
+    return image if image.getexif().get(_ORIENTATION, 1) == 1 else ImageOps.exif_transpose(image)
 
 
 def _brought_to(image: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Image:

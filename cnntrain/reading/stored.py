@@ -19,6 +19,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.errors import StorageError
+from cnntrain.reading.input_files import opened
 
 DESCRIPTORS: set[int] = set()  # of files that processes forked later go on reading
 _BLOCK = 2**22  # bytes read at a time where all rows are read
@@ -29,9 +30,9 @@ class StoredFile:
     """A file that stays open as long as anybody reads rows of it, even if it is removed or replaced meanwhile."""
 
     def __init__(self, path: Path) -> None:
-        """Raises OSError."""
+        """Raises OSError, also for what is no regular file."""
         self.path = path
-        file = open(path, "rb", buffering=0)  # noqa: SIM115  (closed with this object)
+        file = opened(path)
         self.descriptor = file.fileno()
         DESCRIPTORS.add(self.descriptor)
         weakref.finalize(self, _close, file, self.descriptor)

@@ -9,6 +9,7 @@ and 64 MB.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import os
@@ -31,6 +32,7 @@ from cnntrain.core.regular_file import open_regular
 
 FORMAT = 1  # of the files this version writes; it reads 1 to this
 MIN_READER = 1  # the oldest reader that understands those files
+FOLDER = "checkpoints"  # in a run directory
 PREFIXES = ("param/", "slot/", "average/", "metric/", "transform/")
 EXTENSION = "x/"  # arrays of later versions that this one may ignore
 
@@ -140,7 +142,7 @@ def read(path: Path) -> Checkpoint:
     that is sound, if there is one, and does not use it. Raises StorageError where the device fails.
     """
     try:
-        with open_regular(path, _refusal(path)) as file:
+        with _opened(path) as file:
             meta, members = _contents(file)
             arrays = dict(_arrays(file, meta, members))
     except DamagedError as error:
@@ -153,7 +155,7 @@ def read(path: Path) -> Checkpoint:
 def read_meta(path: Path) -> Meta:
     """The meta of a checkpoint as it was written, without reading its arrays. Raises CheckpointError as `read` does."""
     try:
-        with open_regular(path, _refusal(path)) as file:
+        with _opened(path) as file:
             return _contents(file)[0]
     except DamagedError as error:
         _fail(path, error)
@@ -169,11 +171,11 @@ def find(path: Path) -> Path:
     if not os.path.isdir(path):
         return path
     for name in ("best.npz", "last.npz"):
-        candidate = path / "checkpoints" / name
+        candidate = path / FOLDER / name
         if os.path.exists(candidate):
             return candidate
     latest = path / "latest"
-    hint = f"Did you mean {latest}?" if os.path.isdir(latest / "checkpoints") else _WANTED
+    hint = f"Did you mean {latest}?" if os.path.isdir(latest / FOLDER) else _WANTED
     raise CheckpointError(f"{path} holds neither checkpoints/best.npz nor checkpoints/last.npz. {hint}")
 
 
@@ -185,6 +187,11 @@ def _difference(
     if wanted is None:
         return f"it has {name!r}, which the config does not declare"
     return f"its {name!r} is {found[1]} {found[0]}, the config declares {wanted[1]} {wanted[0]}"
+
+
+def _opened(path: Path) -> contextlib.AbstractContextManager[BinaryIO]:
+    """A checkpoint, open for reading. Among those of a run directory, which may be a stranger's, a link is refused."""
+    return open_regular(path, _refusal(path), follow=path.parent.name != FOLDER)
 
 
 def _refusal(path: Path) -> Callable[[str], CheckpointError]:
@@ -220,7 +227,7 @@ def _siblings(path: Path) -> list[Path]:
 def _is_sound(path: Path) -> bool:
     """Whether every byte of a checkpoint verifies; holds one array at a time."""
     try:
-        with open_regular(path, _refusal(path)) as file:
+        with _opened(path) as file:
             for _ in _arrays(file, *_contents(file)):
                 pass
     except (CheckpointError, DamagedError, StorageError):

@@ -33,7 +33,6 @@ RUNS = Path("runs")  # where runs without a --run-dir go, in the working directo
 
 FLIGHT_RECORD = "nonfinite/record.json"
 
-_CHECKPOINTS = "checkpoints"
 _WORTH_SHARING = 2**20  # bytes of a file of which runs have one together
 _LOCK = ".lock"  # the first file of a run: a directory that has it is one
 _FILES = (  # what --overwrite removes besides checkpoints; everything else in the directory belongs to the user
@@ -63,7 +62,7 @@ class RunDirectory:
     def __init__(self, path: Path, held: contextlib.ExitStack) -> None:
         """Take over the lock in `held`, clear away what a killed process left, and prove that one can write here."""
         self.path = path
-        self.checkpoints = path / _CHECKPOINTS
+        self.checkpoints = path / checkpoint.FOLDER
         self._status: dict[str, Any] = {}
         self.followers: list[Callable[[Mapping[str, Any]], None]] = []  # told every row of metrics.jsonl
         make_directory(path)
@@ -109,7 +108,7 @@ class RunDirectory:
         """The directory of a run to resume. Raises RunDirectoryError where it is in use or has nothing to resume."""
         if not resumable(path):
             raise RunDirectoryError(
-                f"{path} holds nothing to resume: there is no {path.absolute() / _CHECKPOINTS / 'last.npz'}. "
+                f"{path} holds nothing to resume: there is no {path.absolute() / checkpoint.FOLDER / 'last.npz'}. "
                 + _how_to_start(path)
             )
         with _locked(path) as held:
@@ -286,7 +285,7 @@ def _json(value: Any) -> bytes:
 
 def resumable(path: Path) -> bool:
     """Whether a directory holds a checkpoint to resume from."""
-    return os.path.exists(path / _CHECKPOINTS / "last.npz")
+    return os.path.exists(path / checkpoint.FOLDER / "last.npz")
 
 
 def _names(directory: Path) -> list[str]:
@@ -318,7 +317,7 @@ def _how_to_start(path: Path) -> str:
 
 def _clear(path: Path) -> None:
     """Remove the files of an older run; without last.npz, the first to go, the rest cannot be taken for a run."""
-    folder = path / _CHECKPOINTS
+    folder = path / checkpoint.FOLDER
     numbered = [folder / name for name in _names(folder) if _NUMBERED.fullmatch(name)]
     for old in (folder / "last.npz", folder / "best.npz", *numbered, *(path / name for name in _FILES)):
         files.remove(old)

@@ -9,7 +9,7 @@ from typing import Any
 from cnntrain.config.dump import plain
 from cnntrain.core import strict_json
 from cnntrain.core.errors import CheckpointError, PausedError, StorageError
-from cnntrain.core.regular_file import read_limited
+from cnntrain.core.regular_file import read_own
 from cnntrain.rundir.checkpoint import read_meta
 from cnntrain.rundir.json_files import read_rows
 from cnntrain.sweep.cells import Cell
@@ -86,7 +86,7 @@ class Standing:
 def read_status(run_dir: Path) -> dict[str, Any]:
     """A run's status.json, a hint; nothing where there is none, or none that can be read."""
     try:
-        status = strict_json.decode(read_limited(run_dir / "status.json", _STATUS_LIMIT, ValueError).decode())
+        status = strict_json.decode(read_own(run_dir / "status.json", _STATUS_LIMIT).decode())
     except (ValueError, StorageError):
         return {}
     return status if isinstance(status, dict) else {}

@@ -21,7 +21,7 @@ from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.description import Description
 from cnntrain.core.errors import CheckpointError, ConfigError, StorageError
 from cnntrain.core.registry import KINDS, parts, unusable
-from cnntrain.core.regular_file import read_limited
+from cnntrain.core.regular_file import read_own
 from cnntrain.data import build_data
 from cnntrain.data.loader import array_shapes, with_arrays
 from cnntrain.network import build
@@ -56,7 +56,7 @@ def located(loaded: Loaded, path: Path) -> Loaded:
     """A checkpoint's experiment, whose network knows its lines in the run's config.resolved.yaml, if that has it."""
     file = path / "config.resolved.yaml"
     try:
-        written = load_text(read_limited(file, MAX_BYTES, StorageError).decode(), str(file))
+        written = load_text(read_own(file, MAX_BYTES).decode(), str(file))
     except (StorageError, ConfigError, UnicodeDecodeError):
         return loaded
     if plain(written.experiment.model) != plain(loaded.experiment.model):

@@ -27,7 +27,7 @@ from cnntrain.parts.tasks.base import Task
 from cnntrain.reading.attended import attended
 from cnntrain.reading.decoded import Sample
 from cnntrain.reading.folders import class_name
-from cnntrain.reading.input_files import advised
+from cnntrain.reading.input_files import advised, reading
 from cnntrain.reading.pictures import SUFFIXES, Fit, decode, header
 
 CHUNK = 1024  # samples that are in memory at a time
@@ -94,10 +94,12 @@ class Unseen:
         files: list[Sample] = []
         for path in paths:
             try:
-                if path.suffix.lower() in _ROWS and path.is_file():
+                with reading(path):
+                    of_rows, is_folder = path.suffix.lower() in _ROWS and path.is_file(), path.is_dir()
+                if of_rows:
                     yield from self._rows(path)
                 else:
-                    files += _inside(path, reader) if path.is_dir() else [(path,)]
+                    files += _inside(path, reader) if is_folder else [(path,)]
             except DataError as error:
                 failures.append((str(path), str(error)))
         for start in range(0, len(files), CHUNK):

@@ -308,21 +308,38 @@ RULES: dict[str, Rule] = {
 }
 
 
+LATER: dict[str, str] = {  # what only a parent, every file or the training itself tells -> what it is about
+    "raw-weights-judged": "`checkpoint.best` judges other weights than the averaged ones, which a checkpoint means.",
+    "seen-before": "Validation samples were training samples of the run that `init_from` or a teacher names.",
+    "other-range": "Pixels span another range than those on which the weights of `init_from` were trained.",
+    "at-chance": "After the last epoch, answers are as good as ones that do not depend on the picture.",
+    "leaked": "`check`: a sample is in training and in another split.",
+    "mislabelled": "`check`: a sample is in two classes.",
+    "alike": "`check`: a sample of another split looks like one of training.",
+}
+
+
 def check_codes(loaded: Loaded) -> None:
     """Raise ConfigError for an unknown code under warnings.ignore."""
+    known = [*RULES, *LATER]
     for index, code in enumerate(loaded.experiment.warnings.ignore):
-        if code not in RULES:
+        if code not in known:
             path = f"warnings.ignore.{index}"
-            raise problem(loaded, path, f"unknown warning code {code!r}{did_you_mean(code, RULES)}")
+            raise problem(loaded, path, f"unknown warning code {code!r}{did_you_mean(code, known)}")
 
 
 def of(loaded: Loaded, network: Network, steps_per_epoch: int | None = None, data: Data | None = None) -> Iterator[str]:
     """The warnings for an experiment, less those it ignores; the last two are None where the data was not read."""
     situation = Situation(loaded, network, _horizon(loaded.experiment, steps_per_epoch), data)
     for code, rule in RULES.items():
-        message = rule.find(situation) if code not in loaded.experiment.warnings.ignore else None
-        if message:
-            yield f"{message} [{code}]"
+        if code not in loaded.experiment.warnings.ignore:
+            yield from told(loaded, code, rule.find(situation))
+
+
+def told(loaded: Loaded, code: str, message: str | None) -> Iterator[str]:
+    """A message, if there is one, with the code that silences it; nothing where the config does."""
+    if message and code not in loaded.experiment.warnings.ignore:
+        yield f"{message} [{code}]"
 
 
 def _horizon(experiment: Experiment, steps_per_epoch: int | None) -> Horizon | None:

@@ -13,6 +13,7 @@ from cnntrain.core import scale, strict_json
 from cnntrain.core.errors import StorageError
 from cnntrain.core.regular_file import read_own
 from cnntrain.data.identity import SampleIdentity, beside
+from cnntrain.training import advice
 from cnntrain.training.job import Job
 from cnntrain.training.warm_start import WarmStart
 
@@ -33,10 +34,10 @@ def warnings(job: Job, warm: WarmStart | None) -> list[str]:
     """Warnings where an ancestor was trained on samples that validate here, or on pixels of another range."""
     lesson, found = job.data.lesson, []
     if warm:
-        found += [_seen(warm.path, warm.data, job, ""), _scaled(warm, job)]
+        found += [("seen-before", _seen(warm.path, warm.data, job, "")), ("other-range", _scaled(warm, job))]
     if lesson:
-        found.append(_seen(lesson.path, lesson.data, job, "the teacher "))
-    return list(dict.fromkeys(line for line in found if line))
+        found.append(("seen-before", _seen(lesson.path, lesson.data, job, "the teacher ")))
+    return list(dict.fromkeys(line for code, doubt in found for line in advice.told(job.loaded, code, doubt)))
 
 
 def _seen(path: Path, data: Mapping[str, Any], job: Job, what: str) -> str | None:

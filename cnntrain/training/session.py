@@ -37,7 +37,7 @@ from cnntrain.rundir.directory import RunDirectory, resumable
 from cnntrain.rundir.environment import environment
 from cnntrain.rundir.event_files import following, require_tensorboard
 from cnntrain.trained import saved
-from cnntrain.training import ancestry, changes, learned
+from cnntrain.training import advice, ancestry, changes, learned
 from cnntrain.training.interrupts import Interrupts
 from cnntrain.training.job import Job, make_job
 from cnntrain.training.stepper import vectors
@@ -115,7 +115,7 @@ def _start(loaded: Loaded, options: Options, console: Console, interrupts: Inter
         run.write_command(sys.argv)
         console.say(f"run directory: {run.path}")
         manifest.share(job.manifest, run)
-        run.write_json(identity.FILE, identity.document(*job.identities))
+        manifest.keep_once(run, identity.FILE, identity.listed(*job.identities))
         for line in warm.lines() if warm else ():
             console.say(line)
         for line in ancestry.warnings(job, warm):
@@ -209,7 +209,7 @@ def _keep_samples(trainer: Trainer, run: RunDirectory, origin: Checkpoint, conso
                 f"{trained_on:,} of {len(val):,} validation samples were trained on before the data changed: what is "
                 "measured on them is too good. Start another run, or give it a data.val of its own"
             )
-        run.write_json(identity.FILE, identity.document(train, val))
+        manifest.keep_once(run, identity.FILE, identity.listed(train, val))
 
 
 def _details(trainer: Trainer, pool: Pool) -> list[str]:
@@ -290,9 +290,11 @@ def _say_what_next(trainer: Trainer, run: RunDirectory, was_done: bool, console:
         )
     if waited:
         console.say(f"waiting for data: {sum(waited) / len(waited):.1%} of the time")
-    if not was_done and (line := learned.at_chance(trainer.job, state.values)):
-        config = shlex.quote(str(run.path / "config.resolved.yaml"))
-        console.warn(f"{line}. For a rate that suits it: cnntrain lr-find {config}")
+    doubt = None if was_done else learned.at_chance(trainer.job, state.values)
+    if doubt:
+        doubt += f". For a rate that suits it: cnntrain lr-find {shlex.quote(str(run.path / 'config.resolved.yaml'))}"
+    for line in advice.told(trainer.job.loaded, "at-chance", doubt):
+        console.warn(line)
     console.say(f"results: {run.path}")
     split = usual_split(trainer.job)
     further = "" if split == "test" else f" --split {split}"

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -269,6 +270,45 @@ def test_a_file_that_may_not_be_read_is_an_error_of_its_kind(cnntrain, desk, fin
     outcome = cnntrain(*(word.format(run=finished) for word in arguments), "closed")
     assert outcome.code == code
     assert "Permission denied" in outcome.error
+
+
+LOOKING = {  # what looks at a path -> the exit code
+    "init --data closed/d -o new.yaml": 3,
+    "init --data pictures -o closed/new.yaml": 5,
+    "predict {run} closed/d": 3,  # and answers for the others
+    "eval closed/run": 4,
+    "report closed/run": 5,
+    "compare closed/run": 5,
+    "inspect closed/run": 4,
+    "summary closed/c.yaml": 5,
+    "sweep closed/s.yaml": 2,
+    "fit closed/c.yaml": 2,
+    "fit {config} -o closed/run": 5,
+}
+
+
+@pytest.mark.parametrize("error", [errno.EACCES, errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize("arguments", LOOKING)
+def test_a_folder_that_cannot_be_looked_into_is_no_bug(cnntrain, config, desk, finished, monkeypatch, arguments, error):
+    """As it is for an ordinary user in another's folder, and on a share that has gone away."""
+    (desk / "pictures").mkdir()
+
+    def closed(function):
+        def look(path, *arguments, **keys):
+            if isinstance(path, (str, os.PathLike)) and "closed" in Path(path).parts:
+                raise OSError(error, os.strerror(error), os.fspath(path))
+            return function(path, *arguments, **keys)
+
+        return look
+
+    for name in ("stat", "lstat", "open", "scandir", "listdir", "mkdir"):
+        monkeypatch.setattr(os, name, closed(getattr(os, name)))
+    monkeypatch.setattr("builtins.open", closed(open))
+    outcome = cnntrain(*arguments.format(run=finished, config=config).split())
+    assert outcome.code == LOOKING[arguments] if error == errno.EACCES else outcome.code in (2, 3, 4, 5), outcome.err
+    assert outcome.err.count("cnntrain: error: ") == 1
+    assert "closed" in outcome.error
+    assert not (desk / "crash.log").exists()
 
 
 @pytest.mark.parametrize("victim", ["full.yaml", "last.npz", "best.npz"])

@@ -76,8 +76,9 @@ def test_what_is_wrong_is_told_by_name(cnntrain, data):
     )
     assert outcome.err == (
         "cnntrain: warning: 1 sample is in training and in another split, which makes every measure of that better "
-        "than it is\ncnntrain: warning: 1 sample is in two classes, one of which is wrong\n"
+        "than it is [leaked]\ncnntrain: warning: 1 sample is in two classes, one of which is wrong [mislabelled]\n"
     )
+    assert not cnntrain("check", "my.yaml", "-s", "warnings.ignore=[leaked, mislabelled]").err
     assert "\nfiles       19 of " in outcome.out
     assert "\nsizes       9x8 to 12x8, the middle one 9x8\n" in outcome.out
     assert "\npixels      {type: normalize, mean: [0." in outcome.out

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from cnntrain.cli import main
+from cnntrain.data import likeness
 from cnntrain.data.likeness import alike, likenesses
 from cnntrain.parts.datasets.idx import Idx
 
@@ -66,6 +67,28 @@ def test_digits_of_one_class_are_not_alike():
     source = Idx(str(DIGITS))
     pairs = list(alike(*(likenesses(source.load(split).pixels) for split in ("train", "test"))))
     assert len(pairs) <= 1
+
+
+def ones(count, seed):
+    """What is nearly all background: a line each, drawn by a hand that trembles, uint8 (n, 28, 28, 1)."""
+    rng, found = np.random.default_rng(seed), []
+    y, x = np.mgrid[:28, :28] - 13.5
+    for slope, weight in rng.uniform((-0.1, 1.2), (0.1, 1.6), (count, 2)):
+        tremor = np.interp(y, np.linspace(-10, 10, 6), rng.normal(0, 0.5, 6))
+        line = np.clip(weight + 0.5 - np.abs(x - slope * y - tremor), 0, 1) * (np.abs(y) < 10)
+        found.append(line * 255)
+    return np.array(found).astype(np.uint8)[..., None]
+
+
+def test_single_strokes_are_not_alike_by_chance_and_copies_are_found(monkeypatch):
+    first, second = ones(400, 0), ones(100, 1)
+    assert not list(alike(likenesses(first), likenesses(second)))
+    copies = np.stack([lighter(one) for one in first[:20]])
+    pairs = list(alike(likenesses(first[:20]), likenesses(copies)))
+    assert len(pairs) >= 15  # the hash of so little misses some
+    assert all(one == other for one, other in pairs)
+    monkeypatch.setattr(likeness, "PLAIN", 0)  # what would be said of pictures with more in them
+    assert list(alike(likenesses(first), likenesses(second)))
 
 
 def test_what_is_all_of_one_grey_is_like_nothing():

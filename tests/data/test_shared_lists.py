@@ -11,7 +11,7 @@ from PIL import Image
 
 from cnntrain.core import files
 from cnntrain.core.strict_json import encode
-from cnntrain.data import manifest
+from cnntrain.data import identity, manifest
 from cnntrain.rundir import directory
 from tests.support.experiments import run, write
 
@@ -52,6 +52,16 @@ def test_two_runs_have_one_list(config):
     assert one.st_nlink == 3
     assert len(manifest.read(Path("one", manifest.FILE)).files) == 8
     assert Path("one", manifest.FILE).stat().st_size < 300
+    one, two = (Path(name, identity.FILE).stat() for name in ("one", "two"))
+    assert one.st_ino == two.st_ino
+
+
+def test_other_samples_of_the_same_files_are_a_list_of_their_own(config):
+    for number in range(2):
+        run(config, Path(str(number)), ("data.val=0.5", f"seed={number}"))
+    one, two = (Path(str(number), identity.FILE) for number in range(2))
+    assert one.stat().st_ino != two.stat().st_ino
+    assert [path.stat().st_nlink for path in (one, two)] == [2, 2]
 
 
 def test_a_short_list_is_the_runs_own(config, monkeypatch):

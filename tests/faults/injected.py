@@ -4,10 +4,13 @@
 
 `strace` makes the n-th call of a kind fail, in any thread or process of a command. Which call that was stands in its
 log. Every outcome must be a documented exit code, with one line where it is not 0, and never a bug; what was begun goes
-on once nothing fails, to the same result. Left out, and counted as `import`: calls before the command line is
-read; those on the files and folders of Python, of its packages (this one's code among them) and of the system's
-libraries; and memory that the loader takes for a library or CPython for its own frames (16 KiB at a time, for want of
-which 3.11 ends by SIGSEGV or SystemError). What fails there fails inside of Python.
+on once nothing fails, to the same result. Left out are calls before the command line is read, and, counted as
+`imports`, those on the files and folders of Python, of its packages (this one's code among them) and of the system's
+libraries: what fails there fails inside of Python.
+
+Left out under CPython 3.11 alone, and counted as `frames`: memory for the frames of Python's own functions, 16 KiB at a
+time, for want of which 3.11 raises SystemError ("error return without exception set") or ends by SIGSEGV, in a program
+of one recursive function as well; 3.12 and 3.13 raise MemoryError there.
 Prints what it counted as one JSON object; whatever broke a promise is under `broken`.
 """
 
@@ -21,6 +24,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,6 +95,9 @@ _IMPORT = re.compile(
 )
 
 
+_FRAMES = re.compile(r"mmap\(NULL, 16384, PROT_READ\|PROT_WRITE, MAP_PRIVATE\|MAP_ANONYMOUS")  # DATA_STACK_CHUNK_SIZE
+
+
 @dataclass(frozen=True)
 class Call:
     """The n-th call of a kind in the main thread of a command."""
@@ -107,6 +114,7 @@ class Outcomes:
     codes: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
     imports: int = 0
+    frames: int = 0
     missed: int = 0  # calls that did not come this time
     broken: list[str] = field(default_factory=list)
 
@@ -114,8 +122,8 @@ class Outcomes:
 class Injections:
     """A folder in which commands are run while a system call of theirs fails."""
 
-    def __init__(self, folder: Path, rng: random.Random) -> None:
-        self.folder, self.rng, self.outcomes = folder, rng, Outcomes()
+    def __init__(self, folder: Path, rng: random.Random, commands: Sequence[str] = tuple(COMMANDS)) -> None:
+        self.folder, self.rng, self.commands, self.outcomes = folder, rng, commands, Outcomes()
         colours = np.random.default_rng(0)
         for number in range(24):
             place = folder / "pictures" / "ab"[number % 2]
@@ -127,7 +135,7 @@ class Injections:
         self._plain("fit", "c.yaml", "-o", "done", "-j", "2")
         self._plain("fit", "c.yaml", "-o", "half", "-j", "2", "-s", "train.steps=4", "-s", "train.epochs=null")
         self.reference = evidence(folder / "done")
-        self.calls = [call for name in COMMANDS for call in self._calls(name)]
+        self.calls = [call for name in commands for call in self._calls(name)]
 
     def _plain(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "cnntrain", *arguments]
@@ -171,7 +179,7 @@ class Injections:
 
     def draw(self) -> tuple[Call, str]:
         """A command, a kind of call, one of those, and an error; each evenly among what there is."""
-        command = self.rng.choice([*COMMANDS])
+        command = self.rng.choice(self.commands)
         mine = [call for call in self.calls if call.command == command]
         kind = self.rng.choice(sorted({call.kind for call in mine}))
         return self.rng.choice([call for call in mine if call.kind == kind]), self.rng.choice(ERRORS[kind])
@@ -192,6 +200,9 @@ class Injections:
             return
         if any(_IMPORT.search(line) for line in injected):
             self.outcomes.imports += 1
+            return
+        if sys.version_info < (3, 12) and any(_FRAMES.search(line) for line in injected):
+            self.outcomes.frames += 1
             return
         self.outcomes.codes[f"{call.command} {ended.returncode}"] += 1
         self.outcomes.kinds[call.kind] += 1

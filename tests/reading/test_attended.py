@@ -23,6 +23,7 @@ train: {steps: 1, batch_size: 4}
 """
 COMMANDS = {
     "fit": ["fit", "full.yaml", "-o", "run", "-j", "2"],
+    "fit without a cache": ["fit", "full.yaml", "-o", "run", "-j", "1", "-s", "data.cache=false"],
     "init": ["init", "--data", "pictures", "-o", "made.yaml"],
     "check": ["check", "full.yaml", "-j", "2"],
     "eval": ["eval", "done", "--split", "val", "-j", "2"],
@@ -74,6 +75,7 @@ def test_a_file_server_that_never_answers(capsys, command):
     assert "stood still" in said
 
 
+<<<<<<< HEAD
 def test_what_a_thread_reads_is_known_whatever_reads_within():
     me = threading.current_thread()
 
@@ -90,6 +92,30 @@ def test_what_a_thread_reads_is_known_whatever_reads_within():
     assert attended.read_by(me) == " at folder"  # which is still being walked
     walking.close()
     assert attended.read_by(me) == ""
+=======
+@needs_proc
+@pytest.mark.usefixtures("place")
+def test_a_file_server_that_falls_silent_while_pictures_are_decoded(capsys, monkeypatch):
+    """It answered when the file was hashed; that is no failure of the cache, and not tried a second time without."""
+    answered, original, times = threading.Event(), regular_file.opened, []
+
+    def opened(path):
+        if str(path).endswith("b/2.png"):
+            times.append(path)
+            if len(times) > 1:
+                answered.wait(30)
+        return original(path)
+
+    monkeypatch.setattr(regular_file, "opened", opened)
+    capsys.readouterr()
+    code = main(["fit", "full.yaml", "-o", "run", "-j", "1", "-s", "data.source.size=3"])
+    answered.set()
+    said = capsys.readouterr().err
+    assert (code, said.count("cnntrain: error: ")) == (5, 1), said
+    assert "pictures/b/2.png" in said
+    assert "without a cache" not in said
+    assert len(times) == 2
+>>>>>>> faults4
 
 
 def test_what_is_read_is_given_and_what_fails_is_raised():

@@ -24,7 +24,7 @@ from cnntrain.config.json_schema import json_schema
 from cnntrain.config.schema import Experiment, TrainedOptions
 from cnntrain.core import registry
 from cnntrain.core.registry import Part
-from cnntrain.training.advice import RULES
+from cnntrain.training.advice import LATER, RULES
 from tests.support.pages import PAGES, PARTS, ROOT, Page
 
 TITLES = {"models": "Ready models", "datasets": "Data sources"}
@@ -149,7 +149,8 @@ def parts() -> Iterator[str]:
     yield "`warnings: {ignore: [CODE]}` silences one."
     yield ""
     yield from ("| code | given when |", "|---|---|")
-    yield from (f"| `{code}` | {rule.about} |" for code, rule in RULES.items())
+    about = {code: rule.about for code, rule in RULES.items()} | LATER
+    yield from (f"| `{code}` | {sentence} |" for code, sentence in about.items())
 
 
 def _table(kind: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from cnntrain.cli import main
 from cnntrain.config.load import load
 from cnntrain.core import registry
 from cnntrain.network import build
-from cnntrain.training.advice import RULES, of
+from cnntrain.training.advice import LATER, RULES, of
 
 CONFIG = """\
 data:
@@ -205,6 +205,8 @@ def test_every_rule_has_its_cases():
     of_data = {"empty-classes", "batch-beyond-data", "targets-stay"}  # in test_data_advice
     assert set(CASES) | of_data == set(RULES)
     assert all(rule.about.endswith(".") for rule in RULES.values())
+    assert all(about.endswith(".") for about in LATER.values())  # in the tests of what gives them
+    assert not {*RULES} & {*LATER}
 
 
 def test_the_config_itself_draws_none(config):

@@ -38,6 +38,11 @@ def test_a_rate_at_which_nothing_is_learned(tmp_path, capsys, lr, source, told, 
     assert (TOLD in capsys.readouterr().err) == told
 
 
+def test_it_is_silenced_by_its_code(tmp_path, capsys):
+    trained(tmp_path, 1e-12, NOISY, 0, "warnings.ignore=[at-chance]")
+    assert TOLD not in capsys.readouterr().err
+
+
 def test_noise_that_is_learned_by_heart_is_learned(tmp_path, capsys):
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (300, 8, 8, 3), np.uint8)

@@ -239,7 +239,10 @@ def test_every_command_that_looks_at_a_config_warns_of_what_a_parent_has_seen(
     assert main([*command, "full.yaml", "-s", _relation(kind, Path("first")), "-s", f"seed={seed}"]) == 0
     said, parent = capsys.readouterr().err, "the teacher first" if kind == "teacher" else "first"
     assert (f"validation samples were training samples of {parent}: " in said) == bool(seed)
-    assert ("warning" in said) == bool(seed)
+    assert ("[seen-before]" in said) == ("warning" in said) == bool(seed)
+    ignored = ["-s", "warnings.ignore=[seen-before]"]
+    assert main([*command, "full.yaml", "-s", _relation(kind, Path("first")), "-s", f"seed={seed}", *ignored]) == 0
+    assert "warning" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kinds", [("init_from", "teacher"), ("teacher", "init_from"), ("teacher", "teacher")])

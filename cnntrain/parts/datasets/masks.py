@@ -25,7 +25,7 @@ from cnntrain.parts.datasets.labels import numbered
 from cnntrain.parts.datasets.picture_fields import PictureFields
 from cnntrain.reading.decoded import Content, Recipe, Sample, decoded
 from cnntrain.reading.folders import SPLITS, files_below, subfolders
-from cnntrain.reading.input_files import on_disk, opened, reading
+from cnntrain.reading.input_files import is_there, on_disk, opened, reading
 from cnntrain.reading.mask_files import Meaning, read_mask, size_of, values_in
 from cnntrain.reading.pictures import SUFFIXES, header
 from cnntrain.reading.reader import ALONE, Reader
@@ -146,7 +146,7 @@ class Masks(PictureFields, _OfClasses):
             return tuple(split for split, _ in self._tables())
         if self.lists is not None:
             folder = on_disk(self.lists, "Set lists to a folder with train.txt", folder=True)
-            found = tuple(split for split in SPLITS if (folder / f"{split}.txt").is_file())
+            found = tuple(split for split in SPLITS if is_there(folder / f"{split}.txt"))
             if "train" not in found:
                 raise DataError(f"{folder} has no train.txt, found {', '.join(found) or 'no list'}. Add it")
             return found
@@ -223,7 +223,7 @@ class Masks(PictureFields, _OfClasses):
         place = Path(self.table or "")
         if not place.is_dir():
             return [("train", on_disk(place, _ADVICE, folder=False))]
-        found = [(split, place / f"{split}.csv") for split in SPLITS if (place / f"{split}.csv").is_file()]
+        found = [(split, place / f"{split}.csv") for split in SPLITS if is_there(place / f"{split}.csv")]
         if not found or found[0][0] != "train":
             raise DataError(f"{place} has no train.csv. {_ADVICE}")
         return found

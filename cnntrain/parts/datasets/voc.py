@@ -15,7 +15,7 @@ from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
 from cnntrain.reading import voc
 from cnntrain.reading.annotations import Page, picture_named, text_of
 from cnntrain.reading.folders import split_folders
-from cnntrain.reading.input_files import on_disk, reading
+from cnntrain.reading.input_files import is_there, on_disk, reading
 from cnntrain.reading.pictures import SUFFIXES
 
 _ADVICE = "Set root to the folder of Annotations/, JPEGImages/ and ImageSets/Main/, or of XML files beside pictures"
@@ -81,7 +81,7 @@ class Voc(BoxedPictures, Rooted):
         names = {"train": self.train_set, "val": "val", "test": "test"}
         if self.train_set == "trainval":
             del names["val"]
-        found = {split: folder / f"{name}.txt" for split, name in names.items() if (folder / f"{name}.txt").is_file()}
+        found = {split: folder / f"{name}.txt" for split, name in names.items() if is_there(folder / f"{name}.txt")}
         if found and "train" not in found:
             raise DataError(f"{folder} has no {names['train']}.txt, found {', '.join(found)}. Add it")
         return found
@@ -143,7 +143,7 @@ def _places(folder: Path, names: Sequence[str]) -> list[Path]:
 def _marks_in(folder: Path) -> list[Path]:
     place = next(iter(_places(folder, _MARKS)))
     with reading(place):
-        return sorted(path for path in place.iterdir() if path.suffix.lower() == ".xml" and path.is_file())
+        return sorted(path for path in place.iterdir() if path.suffix.lower() == ".xml" and not path.is_dir())
 
 
 def _has_marks(folder: Path) -> bool:

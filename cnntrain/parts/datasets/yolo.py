@@ -17,7 +17,7 @@ from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
 from cnntrain.reading import yolo
 from cnntrain.reading.annotations import Page, named
 from cnntrain.reading.folders import files_below, split_folders
-from cnntrain.reading.input_files import on_disk
+from cnntrain.reading.input_files import is_there, on_disk
 from cnntrain.reading.pictures import SUFFIXES
 
 _ADVICE = "Set root to the folder of images/ and labels/, with data.yaml, obj.names or classes.txt in it"
@@ -57,7 +57,7 @@ class Yolo(BoxedPictures, Rooted):
         for picture in self._pictures(split):
             mark = _mark(picture)
             found.append(
-                yolo.page(mark, picture, called) if mark.is_file() else Page(str(picture), picture, shares=True)
+                yolo.page(mark, picture, called) if is_there(mark) else Page(str(picture), picture, shares=True)
             )
         self._check_all_have_pictures(split)
         return found
@@ -66,20 +66,20 @@ class Yolo(BoxedPictures, Rooted):
         """The names in the file that has them."""
         root = self._root()
         for name in _YAML:
-            if (root / name).is_file():
+            if is_there(root / name):
                 return _of_yaml(root / name)
         for name in _NAMES:
-            if (root / name).is_file():
+            if is_there(root / name):
                 return yolo.names_in(root / name)
         raise DataError(f"{root} has no names of classes. Add data.yaml or classes.txt, or name them with 'names'")
 
     def annotation_files(self, split: str) -> tuple[Path, ...]:
         """The text files of its pictures."""
-        return tuple(mark for mark in map(_mark, self._pictures(split)) if mark.is_file())
+        return tuple(mark for mark in map(_mark, self._pictures(split)) if is_there(mark))
 
     def unannotated(self, split: str) -> tuple[Sequence[Path], str]:
         """Pictures without a text file."""
-        return [path for path in self._pictures(split) if not _mark(path).is_file()], "learned as showing nothing"
+        return [path for path in self._pictures(split) if not is_there(_mark(path))], "learned as showing nothing"
 
     def left_out(self, split: str) -> Counter[str]:
         """Files by suffix that are neither pictures nor labels."""

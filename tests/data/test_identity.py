@@ -1,0 +1,35 @@
+"""A sample's identity is what older runs have written of it, bit for bit."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from cnntrain.data.identity import identify
+from cnntrain.parts.datasets.base import Images
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (5, 2, 3, 1), np.uint8)
+
+
+def digest(data: bytes) -> int:
+    """By hand: the 8 bytes that BLAKE2b gives."""
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
+
+
+def test_pixels_a_class_by_its_name_and_the_path_of_a_file():
+    names = tuple(f"/dätä/{number}.png" for number in range(5))
+    found = identify(Images(PIXELS, np.array([0, 1, 1, 0, 1]), ("cat", "dog"), names=names), np.array([3, 1]))
+    assert found.pixels.tolist() == [digest(PIXELS[3].tobytes()), digest(PIXELS[1].tobytes())]
+    assert found.targets.tolist() == [digest(b"cat"), digest(b"dog")]
+    assert found.names.tolist() == [digest(names[3].encode()), digest(names[1].encode())]
+    assert found.take(np.array([1])).names.tolist() == [digest(names[1].encode())]
+
+
+def test_a_target_without_a_name_by_its_bytes():
+    values = np.random.default_rng(1).random((5, 2)).astype(np.float32)
+    found = identify(Images(PIXELS.astype(np.float32), values, ()), np.arange(5))
+    assert found.targets.tolist() == [digest(row.tobytes()) for row in values]
+    assert found.pixels.tolist() == [digest(row.tobytes()) for row in PIXELS.astype(np.float32)]
+    assert found.names is None
+    assert len(identify(Images(PIXELS, values, ()), np.arange(0))) == 0
