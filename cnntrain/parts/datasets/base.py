@@ -136,6 +136,14 @@ class Images:
 
 
 @dataclass(frozen=True)
+class Numbers:
+    """The numbers that annotation files give: of pictures by path, and of classes by name."""
+
+    pictures: Mapping[Path, int]
+    classes: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Dataset(Part):
     """Base of every dataset. Relative paths count from the working directory."""
 
@@ -195,6 +203,10 @@ class Dataset(Part):
         """What the target values of a sample are called, in their order; empty where they have no names."""
         origins = self.origins()
         return origins[0].target_names() if origins and origins[0] is not self else ()
+
+    def numbers(self) -> Numbers | None:
+        """By what numbers its files know pictures and classes, which results go by; None where they give none."""
+        return None
 
     def origins(self) -> tuple[Dataset, ...]:
         """The sources that read files: this one, or those whose samples it chooses among."""

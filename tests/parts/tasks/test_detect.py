@@ -19,7 +19,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.network import build
 from cnntrain.ops.locations import BOX, QUALITY, SCORES
 from cnntrain.parts.datasets.shapes import Shapes
-from cnntrain.parts.tasks.detect import MOST, Detect, decoded
+from cnntrain.parts.tasks.detect import MOST, Detect
 from cnntrain.results import report
 from cnntrain.rundir.checkpoint import read
 from cnntrain.rundir.json_files import read_rows
@@ -134,10 +134,10 @@ def test_at_most_a_hundred_are_found_and_none_of_a_broken_network() -> None:
     rng = np.random.default_rng(0)
     rows = rng.normal(0, 1, (2000, 10)).astype(np.float32)
     rows[:, BOX] = np.sort(rng.uniform(0, 500, (2000, 4)))[:, [0, 1, 2, 3]]
-    found = decoded(rows)
+    found = Detect().found(rows)
     assert len(found.scores) == MOST
     assert (np.diff(found.scores) <= 0).all()
-    assert len(decoded(np.full((5, 10), np.nan, np.float32)).scores) == 0
+    assert len(Detect().found(np.full((5, 10), np.nan, np.float32)).scores) == 0
 
 
 def test_predictions_are_in_pixels_of_the_original_picture(straight, tmp_path) -> None:
@@ -157,7 +157,7 @@ def test_predictions_are_in_pixels_of_the_original_picture(straight, tmp_path) -
         shown: dict[str, Any] = {}
         trained.answers([tmp_path / "large.png"], show=lambda name, all_: shown.update({name: all_}))
         (rendering,) = shown[str(tmp_path / "large.png")]
-        assert rendering.pixels.shape == (64, 96, 3)
+        assert rendering.pixels.shape == (4 * 64, 4 * 96, 3), "enlarged, so that captions do not hide it"
 
 
 def test_an_evaluation_equals_the_validation_of_the_best_epoch_and_a_report_shows_it(straight) -> None:
@@ -169,7 +169,7 @@ def test_an_evaluation_equals_the_validation_of_the_best_epoch_and_a_report_show
     assert set(found) >= {"loss", "ap", "ap50", "ap75", "ap_small", "ar100", "per_class"}
     assert [row["class"] for row in found["per_class"]] == ["disc", "square", "triangle"]
     text = report.page_of([straight / "run"])
-    for heading in ("Classes", "Precision and recall", "Sizes", "Worst mistakes"):
+    for heading in ("Classes", "Precision and recall", "Sizes", "Worst misses", "Worst false alarms", "Worst mistakes"):
         assert f">{heading}<" in text
 
 
