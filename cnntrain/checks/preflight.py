@@ -90,7 +90,9 @@ def examine(
 
 
 def _examine(loaded: Loaded, threads: int | None, sheet: Path | None) -> tuple[dict[str, Any], DataError | None]:
-    console = Console("none", quiet=True)
+    warnings: dict[str, None] = {}  # in order, each once
+    aloud = Console("none", quiet=True)
+    console = Console("none", quiet=True, warned=lambda text: (warnings.setdefault(text), aloud.warn(text))[1])
     blas.pin()
     advice.check_codes(loaded)
     usable = machine.threads(threads)
@@ -113,7 +115,8 @@ def _examine(loaded: Loaded, threads: int | None, sheet: Path | None) -> tuple[d
     for line in ancestry.warnings(job, warm_start(loaded, job.network)):
         console.warn(line)
     counts = _class_counts(loaded, job.data, reader(threads, console))
-    return figures(loaded, job.network, usable) | {"data": counts, "survey": found.document()}, None
+    document = figures(loaded, job.network, usable) | {"data": counts, "survey": found.document()}
+    return document | {"warnings": [*warnings]}, None
 
 
 def _class_counts(loaded: Loaded, data: Data, reader: Reader) -> dict[str, dict[str, Any]]:

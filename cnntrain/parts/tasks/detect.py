@@ -27,6 +27,7 @@ from cnntrain.parts.tasks.base import Evaluation, Start, Task
 CANDIDATES = 1000  # detections of a picture, by score, among which those that overlap are suppressed
 OVERLAP = 0.6  # IoU above which the lower score of a class is suppressed, as in FCOS
 MOST = 100  # detections that are kept of a picture, as COCO counts them
+_SMALL = 128  # pixels of the longer side of pictures for which a first config has one level
 _LEGIBLE = 400  # pixels, up to which the longer side of a small picture is enlarged
 _COLOURS = ((230, 60, 60), (40, 130, 240), (20, 160, 90), (240, 150, 20), (160, 80, 220), (0, 170, 190), (220, 70, 160))
 
@@ -119,6 +120,11 @@ class Detect(Task):
         """AdamW, and the best epoch by average precision."""
         optimizer = "optimizer: {type: adamw, lr: 1e-3, weight_decay: 0.05}"
         return Start("loss: fcos", optimizer, (), "val/ap", "score for each class", shifts=True)
+
+    def network(self, data: Description) -> tuple[str, ...]:
+        """The small detector, on one level where pictures are small."""
+        levels = ", strides: [8]" if max(data.shape[:2]) <= _SMALL else ""
+        return (f"preset: {{type: fcos_small{levels}}} # a box and scores for every eighth pixel each way",)
 
     # -- answers --------------------------------------------------------------------------------------------------
 
