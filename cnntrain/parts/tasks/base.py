@@ -107,6 +107,7 @@ class Task(Part):
     measures: ClassVar[tuple[str, ...]] = ()  # what `measured` gives: larger is better, within [0, 1]
     mixes: ClassVar[bool] = True  # whether weighted sums of targets mean anything: `mixable`
     renders: ClassVar[bool] = False  # whether answers can be shown on the picture: `rendered` and `compared`
+    remains: ClassVar[str] = ""  # what an export leaves to its user to get from outputs to answers, in words
     annotates: ClassVar[bool] = False  # whether answers have the forms of annotation tools: `annotation`
     follows: ClassVar[bool] = False  # whether targets are places in the picture, to be `moved` with what it shows
 

@@ -49,6 +49,12 @@ class Detect(Task):
     follows: ClassVar[bool] = True
     renders: ClassVar[bool] = True
     annotates: ClassVar[bool] = True
+    remains: ClassVar[str] = (
+        "a row of the outputs is a box x1 y1 x2 y2 in pixels of the input, its location x y and stride, the logit of "
+        f"its quality, and those of the classes. The score of a class is sqrt(sigmoid(class) sigmoid(quality)); "
+        f"non-maximum suppression is not done: within a class, leave out what overlaps a higher score by an IoU above "
+        f"{OVERLAP}"
+    )
     mixes: ClassVar[bool] = False
     measures: ClassVar[tuple[str, ...]] = ("ap", "ap50", "ap75")
     score: ClassVar[float] = 0.05  # a detection below it does not count at all, as in FCOS; see `from_score`

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from cnntrain.ops.locations import BOX, QUALITY, SCORES
 from cnntrain.parts.datasets.shapes import Shapes
 from cnntrain.parts.tasks.detect import MOST, Detect
 from cnntrain.results import report
+from cnntrain.results.export.files import export
+from cnntrain.results.export.network import Duties
 from cnntrain.rundir.checkpoint import read
 from cnntrain.rundir.json_files import read_rows
 from cnntrain.trained.inference import Trained
@@ -158,6 +161,26 @@ def test_predictions_are_in_pixels_of_the_original_picture(straight, tmp_path) -
         trained.answers([tmp_path / "large.png"], show=lambda name, all_: shown.update({name: all_}))
         (rendering,) = shown[str(tmp_path / "large.png")]
         assert rendering.pixels.shape == (4 * 64, 4 * 96, 3), "enlarged, so that captions do not hide it"
+
+
+def test_exports_say_what_remains_to_be_done_with_their_boxes(straight, tmp_path, monkeypatch) -> None:
+    with Pool(1) as pool:
+        trained = Trained(straight / "run", pool)
+        found = export(trained, "numpy", tmp_path / "detector.py")
+        pixels = Shapes(samples=20, size=32).load("test").pixels[:3]
+        outputs = trained.outputs(pixels)
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("detector")
+    np.testing.assert_allclose(module.forward(pixels.astype(np.float32) / 255), outputs, rtol=1e-3, atol=1e-3)
+    assert Detect.remains in " ".join(module.__doc__.split())
+    assert "non-maximum suppression is not done" in found["after"]
+    assert "an IoU above 0.6" in found["after"]
+
+
+@pytest.mark.parametrize("fit", ["stretch", "letterbox", "cover"])
+def test_an_export_says_how_pictures_are_brought_to_size(fit) -> None:
+    words = {"stretch": "proportions not kept", "letterbox": "bars of grey (114 of 255)", "cover": "is cut off"}
+    assert words[fit] in Duties((32, 32, 3), "nothing", fit).facts()["resize"]
 
 
 def test_an_evaluation_equals_the_validation_of_the_best_epoch_and_a_report_shows_it(straight) -> None:
