@@ -20,6 +20,7 @@ from cnntrain.checks.survey import survey, unreadable, validation_indices
 from cnntrain.config.load import Loaded, load
 from cnntrain.core import blas, files, machine
 from cnntrain.core.console import Console
+from cnntrain.core.directories import make_directory
 from cnntrain.core.errors import DataError, StorageError
 from cnntrain.data import build_data, manifest
 from cnntrain.data.build_data import Data
@@ -90,9 +91,13 @@ def examine(
 
 
 def _examine(loaded: Loaded, threads: int | None, sheet: Path | None) -> tuple[dict[str, Any], DataError | None]:
-    warnings: dict[str, None] = {}  # in order, each once
-    aloud = Console("none", quiet=True)
-    console = Console("none", quiet=True, warned=lambda text: (warnings.setdefault(text), aloud.warn(text))[1])
+    aloud, warnings = Console("none", quiet=True), dict[str, None]()  # in order, each once
+
+    def warned(text: str) -> None:
+        warnings.setdefault(text)
+        aloud.warn(text)
+
+    console = Console("none", quiet=True, warned=warned)
     blas.pin()
     advice.check_codes(loaded)
     usable = machine.threads(threads)
@@ -110,7 +115,7 @@ def _examine(loaded: Loaded, threads: int | None, sheet: Path | None) -> tuple[d
     found = found.validating(validation_indices(loaded, job.data))
     if sheet is not None:
         loader = build_data.loader(loaded.experiment, replace(job.data, lesson=None))
-        files.make_directory(sheet.parent)
+        make_directory(sheet.parent)
         files.write_atomic(sheet, contact_sheet(name, loader, job.data))
     for line in ancestry.warnings(job, warm_start(loaded, job.network)):
         console.warn(line)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.core import files, strict_json
+from cnntrain.core.directories import make_directory
 from cnntrain.core.display import Annotation
 from cnntrain.core.errors import StorageError, UsageError
 from cnntrain.parts.datasets.base import Numbers
@@ -20,7 +21,7 @@ class TextFolder:
     def __init__(self, path: Path, task: Task, classes: Sequence[str]) -> None:
         """Make the folder, with the names of the classes. Raises UsageError for a task without boxes, StorageError."""
         check_annotates("--txt", task)
-        files.make_directory(path)
+        make_directory(path)
         self._path = path
         self._write("classes", classes, "the names of the classes")
 

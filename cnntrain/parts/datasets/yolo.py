@@ -12,7 +12,8 @@ from cnntrain.config.problems import Problems
 from cnntrain.config.tree import List, Map, Scalar, UnreadableError, parse, read_source
 from cnntrain.core.errors import ConfigError, DataError
 from cnntrain.core.registry import register
-from cnntrain.parts.datasets.base import BoxedPictures, Dataset
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
 from cnntrain.reading import yolo
 from cnntrain.reading.annotations import Page, named
 from cnntrain.reading.folders import files_below, looked_up, split_folders
@@ -170,7 +171,9 @@ def _tree(path: Path) -> Map:
         problems.check()
     except (ConfigError, UnreadableError) as error:
         raise DataError(f"{path} is no YAML that can be read ({str(error).splitlines()[0]}). Mend it") from error
-    return tree if isinstance(tree, Map) else Map(tree.where)
+    if not isinstance(tree, Map):
+        raise DataError(f"{path} has no list of names, expected those of the classes. Add it")
+    return tree
 
 
 def _places_of(path: Path, tree: Map) -> dict[str, tuple[Path, ...]]:

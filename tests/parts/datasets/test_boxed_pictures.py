@@ -16,7 +16,8 @@ from cnntrain.checks.proposal import propose
 from cnntrain.core import registry
 from cnntrain.core.boxes import CROWD, DIFFICULT
 from cnntrain.data.recognition import recognize
-from cnntrain.parts.datasets.base import BoxedPictures, Images
+from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
+from cnntrain.parts.datasets.images import Images
 from cnntrain.reading.reader import Reader
 from tests.support.datasets import SHARED
 from tests.support.experiments import run
