@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -142,6 +142,10 @@ class Fcos(Loss):
             return 1 - value, slope
         value, slope = log_overlap(boxes, corners, slopes)
         return -value, slope
+
+    def without_constants(self) -> Fcos:
+        """With centerness, which no output changes."""
+        return replace(self, quality="centerness")
 
     def forms(self) -> tuple[str, ...]:
         """Records of boxes."""

@@ -88,8 +88,9 @@ def test_accumulated_batches_take_the_step_of_one_large_batch(tmp_path) -> None:
     assert params[0] == params[1]
 
 
-def test_every_gradient_of_a_whole_detector_is_right() -> None:
-    check(load_text(CONFIG, "found.yaml"), coordinates=4).require()
+@pytest.mark.parametrize("quality", ["centerness", "iou"])
+def test_every_gradient_of_a_whole_detector_is_right(quality) -> None:
+    check(load_text(f"{CONFIG}loss: {{type: fcos, quality: {quality}}}\n", "found.yaml"), coordinates=4).require()
 
 
 def test_transforms_that_mix_are_refused_at_their_line() -> None:
