@@ -29,7 +29,7 @@ from PIL import Image
 
 from cnntrain.core.boxes import BOXES
 from cnntrain.core.errors import DataError
-from cnntrain.core.masks import palette
+from cnntrain.core.masks import IGNORED, MASKS, palette
 from cnntrain.core.registry import make
 from cnntrain.reading.pictures import decode, decode_clip
 from cnntrain.reading.sounds import recording
@@ -107,6 +107,10 @@ def read_dataset(name: str, split: str = "train", **fields: Any) -> None:
         assert (corners[:, :2] < corners[:, 2:]).all()
         assert (corners >= 0).all()
         assert (corners <= max(found.shape)).all()
+    elif found.target == MASKS:
+        assert found.targets.dtype == np.uint8
+        assert found.targets.shape == found.pixels.shape[:3]
+        assert ((found.targets < len(found.classes)) | (found.targets == IGNORED)).all()
     elif found.classes:
         assert found.targets.dtype == np.int64
         assert 0 <= found.targets.min() <= found.targets.max() < len(found.classes)
@@ -176,7 +180,7 @@ def masks_reader(folder: Path, by_colour: bool) -> Files:
     """Two pictures with masks, of class numbers or of VOC's colours; one of the masks is mutated."""
     rng, seeds = np.random.default_rng(0), []
     for number in range(10):
-        mask = rng.choice(np.array([0, 1, 2, 255], np.uint8), (8 + number, 12))
+        mask = rng.choice(np.array([0, 1, 2, 255], np.uint8), (8, 12))
         image = Image.fromarray(palette(256)[mask] if by_colour else mask)
         if not by_colour and number % 2:
             image.putpalette(palette(256).tobytes())
