@@ -25,15 +25,18 @@ class Model:
     `with cnntrain.load(...) as model:` ends the threads at once; otherwise they end when the model is let go of.
     """
 
-    def __init__(self, source: Paths, *, threads: int | None = None, set: Set = None) -> None:
+    def __init__(
+        self, source: Paths, *, threads: int | None = None, set: Set = None, score: float | None = None
+    ) -> None:
         """Read a checkpoint, or of a run directory its best one, else its last.
 
-        `set` says where the data lies now: {"data.source.root": "elsewhere"}. Raises CheckpointError, UsageError.
+        `set` says where the data lies now: {"data.source.root": "elsewhere"}; of boxes, those below `score` are left
+        out of every answer. Raises CheckpointError, UsageError.
         """
         pool = Pool(machine.threads(threads))
         self.close = weakref.finalize(self, pool.close)
         try:
-            self.trained = Trained(path_of(source), pool, overrides(set))
+            self.trained = Trained(path_of(source), pool, overrides(set), score)
         except BaseException:
             self.close()
             raise
@@ -119,9 +122,9 @@ class Model:
         return f"Model({str(self.path)!r}, step {self.step})"
 
 
-def load(source: Paths, *, threads: int | None = None, set: Set = None) -> Model:
+def load(source: Paths, *, threads: int | None = None, set: Set = None, score: float | None = None) -> Model:
     """The trained network of a checkpoint file, or of a run directory's best one, else its last."""
-    return Model(source, threads=threads, set=set)
+    return Model(source, threads=threads, set=set, score=score)
 
 
 def _are_paths(images: Any) -> bool:

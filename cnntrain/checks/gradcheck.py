@@ -34,6 +34,7 @@ from cnntrain.engine.solo import ShardStreams, Solo, parameters
 from cnntrain.network import build
 from cnntrain.network.build import Network
 from cnntrain.network.graph import Graph, Node
+from cnntrain.network.tally import Tally
 from cnntrain.parts.losses.base import beside, teacher_of
 from cnntrain.training.stepper import rules
 
@@ -136,6 +137,8 @@ def check(loaded: Loaded, coordinates: int = 8) -> Findings:
     groups = build_data.task(loaded, description).groups(description)
     counts = list(range(1, len(groups) + 1))  # unequal, for a loss that balances classes by them
     network = build.balanced(loaded, build.network(loaded, description), counts or None)
+    tally = network.tally
+    network = replace(network, tally=Tally(tally.loss.without_constants(), tally.metrics, tally.outputs))
     report = Findings()
     seed = loaded.experiment.seed
     for index in range(len(network.graph.nodes)):

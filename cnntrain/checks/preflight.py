@@ -91,7 +91,13 @@ def examine(
 
 
 def _examine(loaded: Loaded, threads: int | None, sheet: Path | None) -> tuple[dict[str, Any], DataError | None]:
-    console = Console("none", quiet=True)
+    aloud, warnings = Console("none", quiet=True), dict[str, None]()  # in order, each once
+
+    def warned(text: str) -> None:
+        warnings.setdefault(text)
+        aloud.warn(text)
+
+    console = Console("none", quiet=True, warned=warned)
     blas.pin()
     advice.check_codes(loaded)
     usable = machine.threads(threads)
@@ -118,7 +124,8 @@ def _examine(loaded: Loaded, threads: int | None, sheet: Path | None) -> tuple[d
     for code, doubt in doubts(document).items():
         for line in advice.told(loaded, code, doubt):
             console.warn(line)
-    return figures(loaded, job.network, usable) | {"data": counts, "survey": document}, None
+    told = figures(loaded, job.network, usable) | {"data": counts, "survey": document}
+    return told | {"warnings": [*warnings]}, None
 
 
 def _class_counts(loaded: Loaded, data: Data, reader: Reader) -> dict[str, dict[str, Any]]:

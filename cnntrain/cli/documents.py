@@ -104,6 +104,7 @@ DOCUMENTS = {  # what was asked -> its document
     "check": Document(
         {key if key == "name" else f"{key}?": words for key, words in _NETWORK.items()}
         | {"data?": "of each split its samples, and by class", "survey?": "what the files are like, and which are bad"}
+        | {"warnings?": "what stderr warns of: boxes that were mended, files that changed, advice"}
     ),
     "summary": Document(_NETWORK),
     "time": Document(

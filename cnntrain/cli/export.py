@@ -63,5 +63,7 @@ def _say(document: dict[str, Any], model: Model) -> None:
         show(f"before: {transform['type']}, as in evaluation, is yours to do")
     if document["answers"] != "nothing":
         show(f"after: the {document['answers']} of the outputs gives the probabilities that predict shows")
+    if "after" in document:
+        show(f"after: {document['after']}")
     if document["error"] is not None:
         show(f"largest difference from predict: {document['error']:.1e} of the largest output")

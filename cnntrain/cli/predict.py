@@ -37,6 +37,8 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> f
         "cnntrain predict runs/quickstart/latest digit.png --top 3",
         "cnntrain predict runs/quickstart/latest photos/ more/*.jpg --csv > answers.csv",
         "cnntrain predict runs/cells/latest photos/ --draw answers/",
+        "cnntrain predict runs/cells/latest photos/ --txt guesses/ --score 0.5",
+        "cnntrain predict runs/cells/latest coco/val2017/ --coco results.json --csv > answers.csv",
         "cnntrain predict runs/words/latest meeting.wav --every 0.5s --labels > meeting.txt",
         "cnntrain predict runs/quickstart/latest photos/ -s data.source.max_pixels=50000000",
     ],
@@ -60,7 +62,21 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> f
     "folder",
     type=PATH,
     metavar="DIR",
-    help="Write what the network says of each picture as PNG files of its size, shown on the picture and by itself.",
+    help="Write what the network says as PNG files: shown on each picture, a small one enlarged, and by itself.",
+)
+@click.option(
+    "--txt",
+    "texts",
+    type=PATH,
+    metavar="DIR",
+    help="Write boxes as YOLO text files, with classes.txt, so that they can be corrected in an annotation tool.",
+)
+@click.option("--coco", type=PATH, metavar="FILE", help="Write boxes as a COCO results file, which pycocotools reads.")
+@click.option(
+    "--score",
+    type=click.FloatRange(0, 1),
+    metavar="THRESHOLD",
+    help="Answer, show and write boxes from this score on; by default those of 0.05, shown and as text those of 0.3.",
 )
 @click.option(
     "--every",
@@ -83,36 +99,48 @@ def command(
     as_labels: bool,
     as_json: bool,
     folder: Path | None,
+    texts: Path | None,
+    coco: Path | None,
+    score: float | None,
 ) -> None:
     """Classify files, those in folders, and the samples of .npz files, each with the probability the network gives it.
 
     Files are read and preprocessed as in training. A picture of another size than the network was trained on is
-    resized, its proportions not kept; colour becomes grey or grey colour as the network needs. Light and dark must be
-    as in training: MNIST is white on black. Answers that are places in the picture can be shown on it: --draw. With
-    --every, recordings of any length are answered along time, in windows as long as the sounds of training. What cannot
-    be read is named at the end; the rest is answered.
+    resized, its proportions not kept; colour becomes grey or grey colour as the network needs. Light and dark must
+    be as in training: MNIST is white on black. Answers that are places in the picture can be shown on it, --draw,
+    and boxes be written for other programs: --txt, --coco. With --every, recordings of any length are answered
+    along time, in windows as long as the sounds of training. What cannot be read is named at the end; the rest is
+    answered.
     """
     from cnntrain.api.model import Model
     from cnntrain.core.console import Console
     from cnntrain.core.errors import DataError, UsageError
     from cnntrain.reading.input_files import without_name
+    from cnntrain.results.annotations import ResultsFile, TextFolder
     from cnntrain.results.renderings import Folder
 
     if as_csv + as_json + as_labels > 1:
         raise UsageError("--csv, --json and --labels are forms of the same. Choose one")
     if every is not None:
+        if folder or texts or coco or score is not None:
+            raise UsageError("--draw, --txt, --coco and --score are of pictures, --every is of recordings. Choose")
         _along(checkpoint, paths, top, sets, threads, every, as_labels, as_csv, as_json)
         return
     if as_labels:
         raise UsageError("--labels needs --every TIME: one answer for a whole file has no place in it")
     failures: list[tuple[str, str]] = []
-    with Model(checkpoint, threads=threads, set=sets) as model:
-        written = None if folder is None else Folder(folder, model.trained.network.task)
-        render = None if written is None else written.write
-        answers, unseen = model.trained.answers(paths, top, failures, render), model.trained.unseen
+    with Model(checkpoint, threads=threads, set=sets, score=score) as model:
+        trained, task = model.trained, model.trained.network.task
+        render = None if folder is None else Folder(folder, task).write
+        results = None if coco is None else ResultsFile(coco, task, model.classes, trained.numbers())
+        kept = [] if texts is None else [TextFolder(texts, task, model.classes).add]
+        kept += [] if results is None else [results.add]
+        answers, unseen = trained.answers(paths, top, failures, render, kept), trained.unseen
     asked = len(answers) + len(failures)
     if not answers:
         raise DataError(unseen.refusal(failures, asked))
+    if results is not None:
+        Console("none").say(results.write())
     if as_json:
         bad = [{"path": path, "reason": without_name(reason, path)} for path, reason in failures]
         predictions = [{"path": name} | answer.document for name, answer in answers]

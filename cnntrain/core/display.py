@@ -33,6 +33,18 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Annotation:
+    """What a network says about one sample, in the forms that annotation tools and official evaluations read.
+
+    rows     lines of a YOLO text file: class number, then center x, center y, width and height as shares of the picture
+    results  of a COCO results file, without image_id; category_id is the number of the class, from 0
+    """
+
+    rows: tuple[str, ...]
+    results: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
 class Rendering:
     """A picture of an answer, for a PNG file named after the sample.
 
@@ -108,7 +120,8 @@ class Matrix:
 class Gallery:
     """Samples, by their positions (n,) in the split, each with lines under it; the first line is the answer.
 
-    `nothing` is the text shown where there are none; a gallery without such a text is then left out.
+    `nothing` is the text shown where there are none; a gallery without such a text is then left out. `windows` (n, 4)
+    are the parts to be shown, x1, y1, x2, y2 in pixels of the stored pictures, where not all of each.
     """
 
     name: str  # of its PNG file
@@ -116,6 +129,7 @@ class Gallery:
     positions: Array
     captions: Sequence[tuple[str, ...]]
     nothing: str = ""
+    windows: Array | None = None
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,7 @@ def network(loaded: Loaded, description: Description) -> Network:
         )
     _check_mixing(loaded, asked)
     _check_transforms(loaded, asked, description)
+    _check_sides(loaded, description.shape, shapes["eval_transforms"])
     try:
         graph = weave(layers(loaded), shapes["eval_transforms"], asked.outputs(description))
     except ValueError as error:
@@ -207,6 +208,19 @@ def _check_mixing(loaded: Loaded, asked: Task) -> None:
             f"{name} mixes samples, and the teacher of the loss was asked about unmixed ones: remove {name}, or the "
             "teacher",
         )
+
+
+def _check_sides(loaded: Loaded, stored: Shape, shape: Shape) -> None:
+    """Raise ConfigError where a ready model cannot take pictures of this shape: at their size, if that is written."""
+    preset = loaded.experiment.model.preset
+    if preset is None or len(shape) != 3:
+        return
+    try:
+        cast(Preset, preset).check_sides(shape[0], shape[1])
+    except ValueError as error:
+        written = "data.source.size" in loaded.marks and stored == shape
+        place = "data.source.size" if written else "model.preset"
+        raise problem(loaded, place, str(error)) from error
 
 
 def _check_matches(loaded: Loaded, graph: Graph) -> None:

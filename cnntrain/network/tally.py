@@ -56,8 +56,11 @@ class Tally:
         return np.concatenate(parts)
 
     def normalizer(self, vector: Array) -> float:
-        """What the summed loss and gradient are divided by."""
-        return max(float(vector[_NORMALIZER]), self.loss.least_normalizer)
+        """What the summed loss and gradient are divided by; 1 where nothing counts, so that both are 0.
+
+        That is so where every pixel is ignored, or every class has the weight 0: nothing is asked, nothing is learned.
+        """
+        return max(float(vector[_NORMALIZER]), self.loss.least_normalizer) or 1.0
 
     @staticmethod
     def samples(vector: Array) -> int:
@@ -66,8 +69,7 @@ class Tally:
 
     def mean_loss(self, vector: Array) -> float:
         """The loss over everything seen; NaN if nothing was."""
-        normalizer = self.normalizer(vector)
-        return float(vector[_LOSS] / normalizer) if normalizer and self.samples(vector) else float("nan")
+        return float(vector[_LOSS] / self.normalizer(vector)) if self.samples(vector) else float("nan")
 
     def values(self, vector: Array) -> dict[str, Any]:
         """Loss and every metric by label."""

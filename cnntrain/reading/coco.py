@@ -22,13 +22,7 @@ def pages(path: Path, folders: Sequence[Path]) -> tuple[list[Page], list[str]]:
     `area`, that of the thing's outline, decides whether it is small or large. Pictures lie in the first of the folders
     that has them. Raises DataError.
     """
-    try:
-        found = strict_json.decode(text_of(path, _LARGEST))
-    except ValueError as error:
-        raise DataError(f"{path}: {error}. Fetch or make it again") from error
-    if not isinstance(found, dict) or not all(isinstance(found.get(key), list) for key in _KEYS):
-        missing = [key for key in _KEYS if not isinstance(found, dict) or not isinstance(found.get(key), list)]
-        raise DataError(f"{path} has no list of {missing[0]}, expected images, annotations and categories as COCO has")
+    found = _decoded(path)
     names = _names(found["categories"], path)
     images = _by_id(found["images"], f"{path}: image")
     marked: dict[int, list[Marked]] = {key: [] for key in images}
@@ -44,6 +38,27 @@ def pages(path: Path, folders: Sequence[Path]) -> tuple[list[Page], list[str]]:
     made = [_page(entry, tuple(marked[key]), folders, f"{path}: image {key}") for key, entry in images.items()]
     _check_pictures(made)
     return made, [names[key] for key in sorted(names)]
+
+
+def numbers(path: Path, folders: Sequence[Path]) -> tuple[dict[Path, int], dict[str, int]]:
+    """The ids of the pictures in a file, by where they lie, and those of its categories, by name. Raises DataError."""
+    found = _decoded(path)
+    images = _by_id(found["images"], f"{path}: image")
+    folders = _in_use(images.values(), folders)
+    pictures = {_page(entry, (), folders, f"{path}: image {key}").picture: key for key, entry in images.items()}
+    return pictures, {name: key for key, name in _names(found["categories"], path).items()}
+
+
+def _decoded(path: Path) -> dict[str, list[Any]]:
+    """The three lists of a file, whose entries are still to be checked."""
+    try:
+        found = strict_json.decode(text_of(path, _LARGEST))
+    except ValueError as error:
+        raise DataError(f"{path}: {error}. Fetch or make it again") from error
+    if not isinstance(found, dict) or not all(isinstance(found.get(key), list) for key in _KEYS):
+        missing = [key for key in _KEYS if not isinstance(found, dict) or not isinstance(found.get(key), list)]
+        raise DataError(f"{path} has no list of {missing[0]}, expected images, annotations and categories as COCO has")
+    return found
 
 
 def _by_id(entries: list[Any], where: str) -> dict[int, dict[str, Any]]:

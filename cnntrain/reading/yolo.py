@@ -28,6 +28,18 @@ def names_in(path: Path) -> list[str]:
     return [named(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
 
 
+def listed(path: Path) -> list[Path]:
+    """The pictures that a text file lists, one a line; `./` stands for its own folder. Raises DataError."""
+    found = []
+    for line, text in enumerate(text_of(path).splitlines(), 1):
+        if text.strip():
+            picture = path.parent / text.strip()
+            if "\0" in text or not picture.is_file():
+                raise DataError(f"{path}:{line}: {picture} is not there, expected a picture. Mend the line")
+            found.append(picture)
+    return found
+
+
 def _box(words: Sequence[str], where: str, names: Sequence[str]) -> Marked:
     if len(words) != 5:
         what = "an outline of a segmentation" if len(words) > 6 and len(words) % 2 else f"{len(words)} words"

@@ -17,7 +17,7 @@ from cnntrain.core import blas, machine, scale
 from cnntrain.core.arrays import Array
 from cnntrain.core.console import Console
 from cnntrain.core.description import Description
-from cnntrain.core.display import Answer, Rendering, coloured
+from cnntrain.core.display import Annotation, Answer, Rendering, coloured
 from cnntrain.core.errors import CheckpointError, DataError, UsageError
 from cnntrain.core.moves import Move
 from cnntrain.core.random import Draws
@@ -32,10 +32,10 @@ from cnntrain.network import build
 from cnntrain.network.build import Network
 from cnntrain.network.tally import Tally
 from cnntrain.ops.softmax import softmax
-from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.base import Dataset, Numbers
 from cnntrain.parts.datasets.images import Images, Pixels, joined
 from cnntrain.parts.metrics.confusion import Confusion
-from cnntrain.parts.tasks.base import told
+from cnntrain.parts.tasks.base import Task, told
 from cnntrain.reading.pictures import fitted
 from cnntrain.reading.reader import CACHE, Reader
 from cnntrain.rundir.checkpoint import find, read
@@ -48,16 +48,24 @@ from cnntrain.trained.unseen import Unseen, usual_split
 _HELD = 2**26  # outputs that are in memory at a time, 256 MB
 
 
+def _from_score(task: Task, least: float) -> Task:
+    try:
+        return task.from_score(least)
+    except ValueError as error:
+        raise UsageError(f"--score: {error}. Leave it out") from error
+
+
 class Trained:
     """A network with the parameters, class names and preprocessing of a checkpoint.
 
     Where training averaged the weights (`train.average`), and the average had begun, the averaged weights are used.
     """
 
-    def __init__(self, path: Path, pool: Pool, sets: Sequence[str] = ()) -> None:
+    def __init__(self, path: Path, pool: Pool, sets: Sequence[str] = (), score: float | None = None) -> None:
         """Read a checkpoint, or a run directory's best one, else its last.
 
-        `sets` may change where the data lies (data.source, data.val.*) and nothing else. Raises CheckpointError.
+        `sets` may change where the data lies (data.source, data.val.*) and nothing else. What has less than `score` is
+        left out of answers. Raises CheckpointError, UsageError where answers have no score.
         """
         blas.pin()
         for override in sets:
@@ -66,6 +74,8 @@ class Trained:
         checkpoint = read(self.path)
         self.loaded, self.description = saved.experiment(checkpoint, sets, fitted=True)
         self.network = build.network(self.loaded, self.description)
+        if score is not None:
+            self.network = replace(self.network, task=_from_score(self.network.task, score))
         layout = self.network.graph.layout
         self.scale = scale.read(checkpoint.meta.get("pixels"))  # None for older checkpoints: nothing is claimed
         self.averaged = saved.averaged(checkpoint)
@@ -227,10 +237,11 @@ class Trained:
         top: int = 1,
         failures: list[tuple[str, str]] | None = None,
         show: Callable[[str, Sequence[Rendering]], None] | None = None,
+        annotate: Sequence[Callable[[str, Annotation], None]] = (),
     ) -> list[tuple[str, Answer]]:
         """The samples of `predict`, by name, each with the task's answer in all its forms.
 
-        `show` is given the renderings of each, by name.
+        `show` is given the renderings of each, by name, and all of `annotate` its annotation.
         """
         answers: list[tuple[str, Answer]] = []
         found = [] if failures is None else failures
@@ -241,6 +252,8 @@ class Trained:
                     answers.append((name, self.answer(name, image, outputs, top)))
                     if show is not None:
                         show(name, self.rendered(name, image, outputs))
+                    for add in annotate:
+                        add(name, self.annotation(name, image, outputs))
         if failures is None and found:
             raise DataError(self.unseen.refusal(found, len(answers) + len(found)))
         return answers
@@ -254,6 +267,17 @@ class Trained:
         """The task's answer for the picture file of this name, or else for the image as stored."""
         led = self.led(self.unseen.size(Path(name)) or image.shape[:2])
         return self.network.task.answer(self.network.task.situated(outputs, led), self.description, top)
+
+    def annotation(self, name: str, image: Array, outputs: Array) -> Annotation:
+        """The task's answer as an annotation of the picture file of this name, or else of the image as stored."""
+        size = self.unseen.size(Path(name)) or (image.shape[0], image.shape[1])
+        outputs = self.network.task.situated(outputs, self.led(size))
+        return self.network.task.annotation(outputs, size, self.description)
+
+    def numbers(self) -> Numbers | None:
+        """By what numbers the annotations of the data know pictures and classes; None where they give none."""
+        origins = cast(Dataset, self.loaded.experiment.data.source).origins()
+        return origins[0].numbers() if len(origins) == 1 else None
 
     def rendered(self, name: str, image: Array, outputs: Array) -> tuple[Rendering, ...]:
         """The task's renderings of its outputs on the picture file of this name, or else on the image as stored."""

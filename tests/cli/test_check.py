@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from tests.parts.datasets.test_boxed_pictures import yolo
 from tests.support.experiments import write
 
 
@@ -83,3 +84,15 @@ def test_values_have_no_classes_to_count(cnntrain, tmp_path, desk):
     outcome = cnntrain("check", config)
     assert (outcome.code, outcome.err) == (0, "")
     assert "train       16 samples\n" in outcome.out
+
+
+def test_what_was_mended_in_annotations_is_in_the_document_too(cnntrain, desk):
+    yolo(desk / "cells")
+    (desk / "cells/labels/train/a.txt").write_text("1 0.5 0.5 0.0 0.1\n")
+    source = "source: {type: yolo, root: cells, size: 32}"
+    model = "model: {preset: {type: fcos_small, width: 4, strides: [8]}}"
+    (desk / "c.yaml").write_text(f"task: detect\ndata: {{{source}}}\n{model}\ntrain: {{epochs: 1, batch_size: 3}}\n")
+    outcome = cnntrain("check", "c.yaml", "--json")
+    told = json.loads(outcome.out)["warnings"]
+    assert [line for line in told if "has no area and is left out" in line] == told[:1]
+    assert all(f"cnntrain: warning: {line}\n" in outcome.err for line in told)

@@ -264,3 +264,10 @@ def test_values_have_the_names_of_their_columns(cnntrain, picture, desk, loss):
             assert figures["precision"] == (pytest.approx((yes & true).sum() / yes.sum()) if yes.any() else None)
     assert cnntrain("eval", "run", "--split", "train", "--csv").out.startswith("name,")
     assert "\nred " in cnntrain("eval", "run", "--split", "train").out
+
+
+@pytest.mark.parametrize("option", [("--coco", "r.json"), ("--txt", "d"), ("--score", "0.5")])
+def test_a_classifier_has_no_boxes(cnntrain, finished, picture, option) -> None:
+    outcome = cnntrain("predict", finished, picture("a.png", 8, 8), *option)
+    assert outcome.code == 2
+    assert outcome.err.startswith(f"cnntrain: error: {option[0]}: an answer of the task classify ")

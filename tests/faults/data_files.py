@@ -29,6 +29,7 @@ from PIL import Image
 
 from cnntrain.core.boxes import BOXES
 from cnntrain.core.errors import DataError
+from cnntrain.core.masks import IGNORED, MASKS, palette
 from cnntrain.core.registry import make
 from cnntrain.reading.pictures import decode, decode_clip
 from cnntrain.reading.sounds import recording
@@ -106,6 +107,10 @@ def read_dataset(name: str, split: str = "train", **fields: Any) -> None:
         assert (corners[:, :2] < corners[:, 2:]).all()
         assert (corners >= 0).all()
         assert (corners <= max(found.shape)).all()
+    elif found.target == MASKS:
+        assert found.targets.dtype == np.uint8
+        assert found.targets.shape == found.pixels.shape[:3]
+        assert ((found.targets < len(found.classes)) | (found.targets == IGNORED)).all()
     elif found.classes:
         assert found.targets.dtype == np.int64
         assert 0 <= found.targets.min() <= found.targets.max() < len(found.classes)
@@ -171,6 +176,27 @@ def boxes_reader(folder: Path, kind: str, victim: str, change: Callable[[bytes, 
     return seeds, folder / victim, lambda _: read_dataset(kind, **{place: str(folder), "size": (8, 12)})
 
 
+def masks_reader(folder: Path, by_colour: bool) -> Files:
+    """Two pictures with masks, of class numbers or of VOC's colours; one of the masks is mutated."""
+    rng, seeds = np.random.default_rng(0), []
+    for number in range(10):
+        mask = rng.choice(np.array([0, 1, 2, 255], np.uint8), (8, 12))
+        image = Image.fromarray(palette(256)[mask] if by_colour else mask)
+        if not by_colour and number % 2:
+            image.putpalette(palette(256).tobytes())
+        file = io.BytesIO()
+        image.save(file, "PNG")
+        seeds.append(file.getvalue())
+    for name in ("a", "b"):
+        for kind in ("images", "masks"):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (12, 8), (90, 90, 90)).save(folder / f"images/{name}.png")
+        (folder / f"masks/{name}.png").write_bytes(seeds[0])
+    told = {"colours": "voc", "ignore": (224, 224, 192)} if by_colour else {}
+    fields = {"classes": 3, "size": SIZE, "pictures": str(folder / "images"), "masks": str(folder / "masks")} | told
+    return seeds, folder / "masks/a.png", lambda _: read_dataset("masks", **fields)
+
+
 def wav_reader(folder: Path) -> tuple[list[bytes], Path, Reader]:
     seeds = [SOUNDS[form] for form in ("extensible 24", "floats", "piped by ffmpeg", "RF64", "big-endian")]
     for number in range(5):
@@ -208,6 +234,9 @@ FORMATS: dict[str, Callable[[Path], tuple[Sequence[bytes], Path, Reader]]] = {
     ),
     "yolo": lambda folder: boxes_reader(folder, "yolo", "labels/train/a.txt", lambda seed, n: seed * (n + 1)),
     "boxes_csv": lambda folder: boxes_reader(folder, "boxes_csv", "train.csv", lambda seed, n: seed + b"\n" * n),
+    "data.yaml": lambda folder: boxes_reader(folder, "yolo", "data.yaml", lambda seed, n: seed + b"val:\n" * (n % 2)),
+    "masks": lambda folder: masks_reader(folder, by_colour=False),
+    "masks-colours": lambda folder: masks_reader(folder, by_colour=True),
     "wav": wav_reader,
     "png": lambda folder: image_reader(folder, "png", read_image),
     "jpeg": lambda folder: image_reader(folder, "jpeg", read_image),

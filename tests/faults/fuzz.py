@@ -1,6 +1,6 @@
 """Files that a fuzzer makes up, guided by which lines of the package they reach.
 
-    python -m tests.faults.fuzz config|archive|checkpoint|idx|npz|csv|voc|coco|yolo|boxes_csv FOLDER -max_total_time=60
+    python -m tests.faults.fuzz config|archive|checkpoint|idx|npz|csv|voc|coco|yolo|masks|... FOLDER -max_total_time=60
 
 feeds a reader with what atheris (`pip install 'cnntrain[fuzz]'`) makes of the seeds in FOLDER/corpus, which is filled
 where it is empty and keeps what was new. Ends with a traceback at the first file that is neither read nor refused in
@@ -95,11 +95,12 @@ def _data(kind: str) -> Callable[[Path], tuple[Sequence[bytes], Target]]:
     return prepare
 
 
+DATA = ("idx", "idx.gz", "npz", "csv", "voc", "coco", "yolo", "data.yaml", "boxes_csv", "masks", "masks-colours", "wav")
 TARGETS: dict[str, Callable[[Path], tuple[Sequence[bytes], Target]]] = {
     "config": _config,
     "archive": _archive,
     "checkpoint": _checkpoint,
-    **{kind: _data(kind) for kind in ("idx", "idx.gz", "npz", "csv", "voc", "coco", "yolo", "boxes_csv", "wav")},
+    **{kind: _data(kind) for kind in DATA},
 }
 
 

@@ -22,10 +22,12 @@ import pytest
 from cnntrain.core import files
 from cnntrain.rundir import checkpoint
 from tests.support.campaign import Campaign, counts, rounds
-from tests.support.experiments import ADAM, call, evidence, start, write
+from tests.support.experiments import ADAM, DETECTION, FULL, SEGMENTATION, call, evidence, start, write
 from tests.support.processes import workers
 
 SETS = ("data.source.samples=400", "train.epochs=3", "checkpoint.every=5st")  # 32 steps an epoch
+TEXTS = {"detection": DETECTION, "segmentation": SEGMENTATION}
+LONGER = ("data.source.samples=200", "train.epochs=2", "checkpoint.every=5st")
 FLAVOURS = {"momentum": SETS, "adam": (*SETS, *ADAM)}
 SOONEST = 0.1  # seconds after the start of a process
 GRACE = 5.0  # seconds in which a signalled run has to be gone; a step here takes milliseconds
@@ -35,9 +37,9 @@ KILLS_EACH = 4  # before a run is let alone to its end
 class Trajectory:
     """One run directory through kills and signals to the end, compared with an undisturbed run."""
 
-    def __init__(self, folder: Path, sets: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, sets: tuple[str, ...], text: str = FULL) -> None:
         self.folder = folder
-        config = write(folder)
+        config = write(folder, text)
         self.arguments = ["fit", str(config), *(f"--set={text}" for text in sets), "--resume-or-start", "-o"]
         began = time.monotonic()
         assert call(*self.arguments, "straight", cwd=folder)[0] == 0
@@ -87,13 +89,14 @@ def moment(rng: random.Random, trajectory: Trajectory, process: subprocess.Popen
             for flavour in FLAVOURS
             for part in "ab"
         ),
+        *(pytest.param(task, 20, marks=pytest.mark.faults, id=task) for task in TEXTS),
         *(pytest.param(flavour, 1000, marks=pytest.mark.soak, id=f"{flavour}-soak") for flavour in FLAVOURS),
     ],
 )
 def test_killed_at_random_moments_a_run_ends_with_the_same_bits(
     tmp_path: Path, campaign: Campaign, count: int, flavour: str
 ) -> None:
-    trajectory, kills = Trajectory(tmp_path, FLAVOURS[flavour]), 0
+    trajectory, kills = Trajectory(tmp_path, FLAVOURS.get(flavour, LONGER), TEXTS.get(flavour, FULL)), 0
     while kills < count:
         for _ in range(min(KILLS_EACH, count)):
             process = trajectory.start(campaign.rng)

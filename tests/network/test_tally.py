@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnntrain.core.arrays import Array, TreeSum
+from cnntrain.core.masks import IGNORED
 from cnntrain.core.registry import make, parts
 from cnntrain.network.tally import Tally
 
@@ -121,3 +122,18 @@ def test_no_metric_but_the_matrix_itself_grows_with_the_square_of_the_classes():
     for metric in ALL:
         few, many = len(metric.zeros(100)), len(metric.zeros(1000))
         assert many <= 10 * few or metric.name_in_config == "confusion", metric
+
+
+def test_a_step_of_which_nothing_counts_costs_nothing_and_learns_nothing() -> None:
+    """Every pixel is ignored."""
+    masks = np.full((2, 3, 2), IGNORED, np.uint8)
+    outputs = np.random.default_rng(0).standard_normal((2, 3, 2, 4))
+    for name in ("cross_entropy", "soft_dice"):
+        loss = make("losses", name)
+        losses, gradient, weights = np.full(2, np.nan), np.full_like(outputs, np.nan), np.ones(2)
+        loss(outputs, masks, weights, losses, gradient)
+        tally = Tally(loss, [], 4)
+        vector = tally.of(outputs, masks, weights, losses)
+        assert tally.mean_loss(vector) == 0
+        assert not (gradient / tally.normalizer(vector)).any()
+    assert np.isnan(tally.mean_loss(tally.zeros()))

@@ -75,7 +75,6 @@ def test_a_file_server_that_never_answers(capsys, command):
     assert "stood still" in said
 
 
-<<<<<<< HEAD
 def test_what_a_thread_reads_is_known_whatever_reads_within():
     me = threading.current_thread()
 
@@ -92,7 +91,8 @@ def test_what_a_thread_reads_is_known_whatever_reads_within():
     assert attended.read_by(me) == " at folder"  # which is still being walked
     walking.close()
     assert attended.read_by(me) == ""
-=======
+
+
 @needs_proc
 @pytest.mark.usefixtures("place")
 def test_a_file_server_that_falls_silent_while_pictures_are_decoded(capsys, monkeypatch):
@@ -115,7 +115,6 @@ def test_a_file_server_that_falls_silent_while_pictures_are_decoded(capsys, monk
     assert "pictures/b/2.png" in said
     assert "without a cache" not in said
     assert len(times) == 2
->>>>>>> faults4
 
 
 def test_what_is_read_is_given_and_what_fails_is_raised():

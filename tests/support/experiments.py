@@ -67,6 +67,36 @@ checkpoint: {every: 6st, keep: 2, best: {monitor: val/loss, mode: min}}
 warnings: {ignore: [patience-beyond-end]}
 """  # 40 training samples, 30 steps, and everything a checkpoint can hold: what faults are injected into
 
+DETECTION = """\
+name: found
+seed: 3
+task: detect
+data:
+  source: {type: shapes, size: 32, samples: 48, things: [0, 3]}
+  val: 0.17
+  train_transforms: [hflip, {type: mosaic, probability: 0.5}, random_iou_crop, {type: normalize, from: dataset}]
+  eval_transforms: [{type: normalize, from: dataset}]
+model: {preset: {type: fcos_small, width: 2, depth: 1, strides: [8, 16]}}
+optimizer: {type: adamw, lr: 0.01}
+schedule: {type: cosine, warmup: 5st}
+train: {epochs: 3, batch_size: 4, log_every: 4, shard: 2, average: {type: ema, decay: 0.9}}
+checkpoint: {every: 6st, keep: 2, best: {monitor: val/ap}}
+"""
+SEGMENTATION = """\
+name: parted
+seed: 3
+data:
+  source: {type: shapes, target: mask, size: 16, samples: 48}
+  val: 0.17
+  train_transforms: [hflip, {type: random_crop, padding: 2}, {type: normalize, from: dataset}]
+  eval_transforms: [{type: normalize, from: dataset}]
+model: {preset: {type: unet, width: 2, depth: 2, norm: batch_norm, dropout: 0.1}}
+loss: {type: sum, terms: [cross_entropy, soft_dice]}
+optimizer: {type: adamw, lr: 0.01}
+train: {epochs: 3, batch_size: 4, log_every: 4, shard: 2, metrics: [pixel_accuracy, mean_iou]}
+checkpoint: {every: 6st, keep: 2, best: {monitor: val/mean_iou}}
+"""  # 40 training samples and 30 steps, as above
+
 ADAM = ("optimizer={type: adam, lr: 0.01}", "train.clip_norm=null", "train.accumulate=2")
 
 

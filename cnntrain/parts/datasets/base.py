@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -15,6 +15,14 @@ from cnntrain.core.registry import Part
 from cnntrain.parts.datasets.images import Images, Pixels
 from cnntrain.reading.decoded import Sample
 from cnntrain.reading.reader import ALONE, Reader
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The numbers that annotation files give: of pictures by path, and of classes by name."""
+
+    pictures: Mapping[Path, int]
+    classes: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,10 @@ class Dataset(Part):
         """What the target values of a sample are called, in their order; empty where they have no names."""
         origins = self.origins()
         return origins[0].target_names() if origins and origins[0] is not self else ()
+
+    def numbers(self) -> Numbers | None:
+        """By what numbers its files know pictures and classes, which results go by; None where they give none."""
+        return None
 
     def origins(self) -> tuple[Dataset, ...]:
         """The sources that read files: this one, or those whose samples it chooses among."""

@@ -14,12 +14,7 @@ from cnntrain.core.registry import register
 from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
 from cnntrain.parts.datasets.listed import ADVICE, Listed
 from cnntrain.reading.annotations import Marked, Page, named, number, text_of
-<<<<<<< HEAD
 from cnntrain.reading.input_files import opened, reading
-=======
-from cnntrain.reading.folders import SPLITS
-from cnntrain.reading.input_files import is_there, reading
->>>>>>> faults4
 
 _LARGEST = 2**28  # bytes of a file
 _CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("x_min", "y_min", "x_max", "y_max"))
@@ -83,25 +78,6 @@ class BoxesCsv(BoxedPictures, Listed):
             raise DataError(f"{table} has no row below its header, expected one for each box. Add them")
         return [Page(first[picture], picture, tuple(boxes)) for picture, boxes in found.items()]
 
-<<<<<<< HEAD
-=======
-    def _tables(self) -> dict[str, Path]:
-        place = Path(self.path).absolute()
-        with reading(place):
-            if place.is_file():
-                return {"train": place}
-            found = {split: place / f"{split}.csv" for split in SPLITS if is_there(place / f"{split}.csv")}
-        if "train" not in found:
-            raise DataError(f"{place} holds no train.csv, found {', '.join(found) or 'no split'}. {_ADVICE}")
-        return found
-
-    def _table(self, split: str) -> Path:
-        tables = self._tables()
-        if split not in tables:
-            raise DataError(f"{Path(self.path).absolute()} has no {split}.csv, found {', '.join(tables)}. Add it")
-        return tables[split]
-
->>>>>>> faults4
     def _places(self, header: Sequence[str], table: Path) -> tuple[int, list[int]]:
         """How many columns there are, and which are the picture's, the corners' and the class's."""
         wanted = (self.image, *self.corners, self.label)

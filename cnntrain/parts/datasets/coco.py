@@ -9,7 +9,7 @@ from typing import Self
 
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import register
-from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.base import Dataset, Numbers
 from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
 from cnntrain.reading import coco
 from cnntrain.reading.annotations import Page
@@ -64,9 +64,17 @@ class Coco(BoxedPictures, _Listed):
         """The file of a split."""
         return (self._file(split),)
 
+    def numbers(self) -> Numbers:
+        """The ids of the pictures of all splits, and those of the categories of training."""
+        read = {split: coco.numbers(self._file(split), self._beside(split)) for split in self.splits()}
+        return Numbers({path: key for pictures, _ in read.values() for path, key in pictures.items()}, read["train"][1])
+
     def _read(self, split: str) -> tuple[list[Page], list[str]]:
-        file = self._file(split)
-        return coco.pages(file, [Path(self.images).absolute()] if self.images else _folders(file, split))
+        return coco.pages(self._file(split), self._beside(split))
+
+    def _beside(self, split: str) -> list[Path]:
+        """The folders in which the pictures of a split may lie."""
+        return [Path(self.images).absolute()] if self.images else _folders(self._file(split), split)
 
     def _file(self, split: str) -> Path:
         files = self._files()

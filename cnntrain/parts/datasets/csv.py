@@ -22,13 +22,8 @@ from cnntrain.parts.datasets.labels import MAX_CLASSES, check_none_is_empty
 from cnntrain.parts.datasets.listed import ADVICE, Listed
 from cnntrain.parts.datasets.picture_fields import PictureFields
 from cnntrain.reading.decoded import Sample, decoded
-<<<<<<< HEAD
 from cnntrain.reading.folders import class_name, looked_up
 from cnntrain.reading.input_files import opened, reading
-=======
-from cnntrain.reading.folders import SPLITS, class_name, looked_up, mistaken
-from cnntrain.reading.input_files import is_there, on_disk, opened, reading
->>>>>>> faults4
 from cnntrain.reading.reader import ALONE, Reader
 from cnntrain.reading.tables import TableColumns, chosen, columns_of
 
@@ -168,32 +163,6 @@ class Csv(PictureFields, Listed):
                 return f"{row.where}: {name}"
         return None
 
-<<<<<<< HEAD
-=======
-    def _tables(self) -> dict[str, Path]:
-        """Split -> its file. Raises DataError where there is none."""
-        place = Path(self.path).absolute()
-        with reading(place):
-            if place.is_dir():
-                wrong = mistaken([path.stem for path in sorted(place.glob("*.csv"))])
-                for name, split in wrong.items():
-                    raise DataError(f"{place / name}.csv is not read: the file must be called {split}.csv. Rename it")
-                found = {split: place / f"{split}.csv" for split in SPLITS if is_there(place / f"{split}.csv")}
-                if "train" not in found:
-                    raise DataError(f"{place} holds no train.csv, found {', '.join(found) or 'no split'}. {_ADVICE}")
-                return found
-        return {"train": on_disk(place, _ADVICE, folder=False)}
-
-    def _table(self, split: str) -> Path:
-        tables = self._tables()
-        if split not in tables:
-            raise DataError(
-                f"{Path(self.path).absolute()} has no split {split!r}, found {', '.join(tables)}. Add {split}.csv to "
-                "a folder of such files"
-            )
-        return tables[split]
-
->>>>>>> faults4
     def _rows(self, table: Path) -> list[_Row]:
         """The rows of a file. Raises DataError for one that is no table with the columns that are asked for."""
         return looked_up((self, table), lambda: self._read_rows(table))

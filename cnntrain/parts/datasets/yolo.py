@@ -16,7 +16,7 @@ from cnntrain.parts.datasets.base import Rooted
 from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
 from cnntrain.reading import yolo
 from cnntrain.reading.annotations import Page, named
-from cnntrain.reading.folders import files_below, split_folders
+from cnntrain.reading.folders import files_below, looked_up, split_folders
 from cnntrain.reading.input_files import is_there, on_disk
 from cnntrain.reading.pictures import SUFFIXES
 
@@ -31,10 +31,12 @@ class Yolo(BoxedPictures, Rooted):
     """Pictures with boxes as Darknet has them, and Ultralytics, Label Studio, CVAT and Roboflow write them.
 
     The picture `images/NAME.jpg` has its boxes in `labels/NAME.txt`, or in NAME.txt beside it: a row of class number,
-    center x, center y, width and height for each, as shares of the picture's sides. Splits are images/train, images/val
-    and images/test, or train/images, val/images (valid) and test/images; without either all is for training. Names of
-    classes are those of data.yaml, obj.names or classes.txt in `root`, or `names`. A picture without a text file has
-    nothing in it, is learned as such and is counted; a text file without a picture is an error.
+    center x, center y, width and height for each, as shares of the picture's sides. Splits are those that `train`,
+    `val` and `test` of data.yaml name: folders, or text files that list pictures, counted from its `path`. Without
+    these they are images/train, images/val and images/test, or train/images, val/images (valid) and test/images; and
+    else all is for training. Names of classes are those of data.yaml, obj.names or classes.txt in `root`, or `names`. A
+    picture without a text file has nothing in it, is learned as such and is counted; a text file without a picture is
+    an error.
     """
 
     @classmethod
@@ -48,7 +50,7 @@ class Yolo(BoxedPictures, Rooted):
 
     def splits(self) -> tuple[str, ...]:
         """Those that have a folder; train where there are none."""
-        return tuple(self._folders())
+        return tuple(self._places())
 
     def pages(self, split: str) -> list[Page]:
         """The pictures below the folder of a split, by path."""
@@ -59,15 +61,16 @@ class Yolo(BoxedPictures, Rooted):
             found.append(
                 yolo.page(mark, picture, called) if is_there(mark) else Page(str(picture), picture, shares=True)
             )
-        self._check_all_have_pictures(split)
+        if all(place.is_dir() for place in self._places()[split]):  # of those listed, others may lie beside them
+            self._check_all_have_pictures(split)
         return found
 
     def found_classes(self) -> Sequence[str]:
         """The names in the file that has them."""
         root = self._root()
-        for name in _YAML:
-            if is_there(root / name):
-                return _of_yaml(root / name)
+        described = self._yaml()
+        if described is not None:
+            return _names_of(*described)
         for name in _NAMES:
             if is_there(root / name):
                 return yolo.names_in(root / name)
@@ -84,15 +87,29 @@ class Yolo(BoxedPictures, Rooted):
     def left_out(self, split: str) -> Counter[str]:
         """Files by suffix that are neither pictures nor labels."""
         others: Counter[str] = Counter()
-        list(files_below(self._folders()[split], SUFFIXES, others))
+        for place in self._places()[split]:
+            if place.is_dir():
+                list(files_below(place, SUFFIXES, others))
         others.pop(".txt", None)
         return others
 
     def _root(self) -> Path:
         return on_disk(self.root, _ADVICE, folder=True)
 
+    def _yaml(self) -> tuple[Path, Map] | None:
+        """The data.yaml and what it says; None where there is none."""
+        root = self._root()
+        path = next((root / name for name in _YAML if is_there(root / name)), None)
+        return None if path is None else (path, looked_up(("data.yaml", path), lambda: _tree(path)))
+
+    def _places(self) -> dict[str, tuple[Path, ...]]:
+        """Split -> the folders of its pictures, or the files that list them."""
+        described = self._yaml()
+        named = {} if described is None else _places_of(*described)
+        return named if "train" in named else {split: (folder,) for split, folder in self._folders().items()}
+
     def _folders(self) -> dict[str, Path]:
-        """Split -> the folder of its pictures."""
+        """Split -> the folder of its pictures, where no file says more."""
         root = self._root()
         inner = split_folders(root / "images") if (root / "images").is_dir() else {}
         if "train" in inner:
@@ -103,13 +120,16 @@ class Yolo(BoxedPictures, Rooted):
         return {"train": next((root / name for name in ("images", "obj_train_data") if (root / name).is_dir()), root)}
 
     def _pictures(self, split: str) -> list[Path]:
-        folders = self._folders()
-        if split not in folders:
-            raise DataError(f"{self._root()} has no split {split!r}, found {', '.join(folders)}. Add it")
-        found = sorted(files_below(folders[split], SUFFIXES))
-        if not found:
-            raise DataError(f"{folders[split]} holds no picture. {_ADVICE}")
-        return found
+        places = self._places()
+        if split not in places:
+            raise DataError(f"{self._root()} has no split {split!r}, found {', '.join(places)}. Add it")
+        found: set[Path] = set()
+        for place in places[split]:
+            here = set(files_below(place, SUFFIXES) if place.is_dir() else yolo.listed(place))
+            if not here:
+                raise DataError(f"{place} holds no picture. {_ADVICE}")
+            found |= here
+        return sorted(found)
 
     def _check_all_have_pictures(self, split: str) -> None:
         """Raise DataError for a text file that belongs to no picture."""
@@ -136,15 +156,60 @@ def _mark(picture: Path) -> Path:
     return picture.with_suffix(".txt")
 
 
-def _of_yaml(path: Path) -> list[str]:
-    """The `names` of a data.yaml: a list, or a map from numbers. Raises DataError."""
+def _tree(path: Path) -> Map:
+    """What a data.yaml says. Raises DataError."""
     problems = Problems()
     try:
         tree = parse(read_source(str(path)), problems)
         problems.check()
     except (ConfigError, UnreadableError) as error:
         raise DataError(f"{path} is no YAML that can be read ({str(error).splitlines()[0]}). Mend it") from error
-    names = tree.get("names") if isinstance(tree, Map) else None
+    if not isinstance(tree, Map):
+        raise DataError(f"{path} has no list of names, expected those of the classes. Add it")
+    return tree
+
+
+def _places_of(path: Path, tree: Map) -> dict[str, tuple[Path, ...]]:
+    """Split -> what a data.yaml names for it, as Ultralytics reads it; test may be missing. Raises DataError."""
+    said = tree.get("path")
+    base = path.parent / _text(said, path, "path") if said is not None else path.parent
+    found = {}
+    for split, key in (("train", "train"), ("val", "val"), ("val", "valid"), ("test", "test")):
+        value = tree.get(key)
+        texts = [_text(item, path, key) for item in (value.items if isinstance(value, List) else [value])]
+        places = [_there(text, (base, path.parent)) for text in texts if text]
+        missing = [text for text, place in zip(filter(None, texts), places, strict=True) if place is None]
+        if missing and split != "test":
+            raise DataError(
+                f"{path}: {key} names {(base / missing[0]).absolute()}, which is not there. Correct it, or remove "
+                "train, val and test to have the usual folders taken"
+            )
+        if places and not missing:
+            found[split] = tuple(place for place in places if place is not None)
+    return found
+
+
+def _there(text: str, bases: Sequence[Path]) -> Path | None:
+    """The folder or file of that name in the first of some folders that has it; Roboflow begins it with a `../`."""
+    for name in (text, text.removeprefix("../")):
+        for base in bases:
+            if (base / name).exists():
+                return (base / name).absolute()
+    return None
+
+
+def _text(item: object, path: Path, key: str) -> str:
+    """The text of a value, "" where it is empty. Raises DataError for what is none."""
+    if item is None or (isinstance(item, Scalar) and item.text in ("", "null", "~")):
+        return ""
+    if not isinstance(item, Scalar) or "\0" in item.text:
+        raise DataError(f"{path}: {key} is no path, expected that of a folder or of a list of pictures. Mend it")
+    return item.text
+
+
+def _names_of(path: Path, tree: Map) -> list[str]:
+    """The `names` of a data.yaml: a list, or a map from numbers. Raises DataError."""
+    names = tree.get("names")
     if isinstance(names, Map):
         keys = [str(number) for number in range(len(names.entries))]
         if sorted(names.entries) != sorted(keys):

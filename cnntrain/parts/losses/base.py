@@ -148,6 +148,10 @@ class Loss(Part):
         """The `normalizer`, for a loss that has to see the outputs (n, ...) to know what counts."""
         return self.normalizer(targets, weights)
 
+    def without_constants(self) -> Loss:
+        """The loss of which gradients are checked: itself, unless it takes what depends on outputs for a constant."""
+        return self
+
     def forms(self) -> tuple[str, ...]:
         """The forms of targets it takes, as `trial` knows them."""
         flat = ("labels", "rows") if {CLASSES, VALUES} & {*self.scores} else ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -44,9 +44,11 @@ class Fcos(Loss):
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {},
         {"box": "iou", "radius": 0.0, "gamma": 1.0, "alpha": 0.4, "box_weight": 2.0, "weight": 0.5},
+        {"quality": "iou"},
     )
 
     box: Literal["giou", "iou"] = "giou"  # the loss of boxes: 1 - GIoU, or -log IoU
+    quality: Literal["centerness", "iou"] = "centerness"  # what the logit of the quality learns; iou: how far boxes fit
     radius: NonNegative = 1.5  # strides from the middle of a box within which a location learns it; 0: all inside it
     gamma: NonNegative = 2.0  # how strongly the focal loss plays down what is right already
     alpha: Probability = 0.25  # weight of the true class in the focal loss; the others have the rest
@@ -118,7 +120,7 @@ class Fcos(Loss):
         counts = ~left_out[:, None]
         corners, rows = target["corners"][learned].astype(o.dtype), o[positive]
         fit, fit_slopes = self._fit(rows[:, BOX], corners, d is not None)
-        goal = centerness(rows[:, PLACE], corners)
+        goal = self._goal(rows, corners)
         p, softplus = sigmoid_and_softplus(rows[:, QUALITY])
         quality = (1 - goal) * rows[:, QUALITY] + softplus
         if d is not None:
@@ -127,6 +129,12 @@ class Fcos(Loss):
             d[positive, QUALITY] = p - goal
         return (values * counts).sum() + self.box_weight * fit.sum() + quality.sum()
 
+    def _goal(self, rows: Array, corners: Array) -> Array:
+        """What the quality of each location is to be, in [0, 1]; a constant to the gradient."""
+        if self.quality == "centerness":
+            return centerness(rows[:, PLACE], corners)
+        return np.exp(log_overlap(rows[:, BOX], corners)[0])
+
     def _fit(self, boxes: Array, corners: Array, slopes: bool) -> tuple[Array, Any]:
         """The loss of each box, and if wanted the derivative of its negative."""
         if self.box == "giou":
@@ -134,6 +142,10 @@ class Fcos(Loss):
             return 1 - value, slope
         value, slope = log_overlap(boxes, corners, slopes)
         return -value, slope
+
+    def without_constants(self) -> Fcos:
+        """With centerness, which no output changes."""
+        return replace(self, quality="centerness")
 
     def forms(self) -> tuple[str, ...]:
         """Records of boxes."""
@@ -146,6 +158,8 @@ class Fcos(Loss):
         outputs[..., PLACE.start : STRIDE + 1] = middles
         reach = np.exp(rng.standard_normal((n, len(middles), 4))) * 8 * [-1, -1, 1, 1]
         outputs[..., BOX] = outputs[..., [4, 5, 4, 5]] + reach
+        if self.quality == "iou":
+            outputs[..., QUALITY] = 0  # where the loss does not depend on the goal, which boxes change
         found = np.zeros(n, record(3))
         start = rng.uniform(0, 14, (n, 3, 2))
         found["corners"] = np.concatenate([start, start + rng.uniform(4, 17, (n, 3, 2))], axis=2)

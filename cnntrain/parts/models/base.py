@@ -8,6 +8,7 @@ layer has as many outputs as there are classes. To add one, write a file with a 
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -33,10 +34,27 @@ class Preset(Part):
         """The network, as a config would declare it."""
         raise NotImplementedError
 
+    def check_sides(self, height: int, width: int) -> None:
+        """Raise ValueError where it cannot take pictures of these sides. By default it takes what its layers take."""
+
     def entries(self, where: Mark) -> Entries:
         """The same layers, each entry placed where the config names the model."""
         placed: Entries = _placed(self.layers(), where)
         return placed
+
+
+def check_multiples(name: str, sides: tuple[int, int], of: int, beyond: int = 0) -> None:
+    """Raise ValueError, which proposes sides, unless these are multiples of `of`, and `beyond` more."""
+    if any((side - beyond) % of for side in sides):
+        below, above = (
+            "x".join(str(max(beyond + of, beyond + rounded((side - beyond) / of) * of)) for side in sides)
+            for rounded in (math.floor, math.ceil)
+        )
+        wanted = f"{beyond} more than a multiple of {of}" if beyond else f"multiples of {of}"
+        raise ValueError(
+            f"{name} needs pictures whose sides are {wanted}, got {sides[0]}x{sides[1]}: give them "
+            f"{below if below == above else f'{below} or {above}'}, by 'size' of the source or a resize, crop or pad"
+        )
 
 
 def layer(

@@ -9,7 +9,7 @@ from typing import Annotated
 from cnntrain.config.fields import PositiveInt, Range
 from cnntrain.core import registry
 from cnntrain.core.registry import register
-from cnntrain.parts.models.base import Entries, Preset, conv_norm, layer, relu
+from cnntrain.parts.models.base import Entries, Preset, check_multiples, conv_norm, layer, relu
 
 _RARE = 0.01  # the score every location starts from, since most show nothing (Lin et al. 2017)
 
@@ -35,6 +35,10 @@ class FcosSmall(Preset):
         super().__post_init__()
         if not self.strides or sorted({*self.strides} & {8, 16, 32}) != list(self.strides):
             raise ValueError(f"strides must be some of 8, 16, 32, in ascending order, got {list(self.strides)}")
+
+    def check_sides(self, height: int, width: int) -> None:
+        """Raise ValueError unless 32 divides them, so that an enlarged map is as large as the one before."""
+        check_multiples(self.name_in_config, (height, width), 32)
 
     def layers(self) -> Entries:
         """The stem, four stages, the pyramid, the heads and the boxes."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cnntrain.config.fields import PositiveInt, Range, Rate
 from cnntrain.core.registry import register
-from cnntrain.parts.models.base import Entries, Preset, layer
+from cnntrain.parts.models.base import Entries, Preset, check_multiples, layer
 
 
 @register("unet")
@@ -30,6 +30,11 @@ class Unet(Preset):
     padding: Literal["same", "valid"] = "same"  # zeros around each convolution, or none and the picture mirrored
     norm: Literal["none", "batch_norm"] = "none"  # batch_norm after each 3x3 convolution, which is then without bias
     dropout: Rate = 0.0  # dropout rate at the end of the way down
+
+    def check_sides(self, height: int, width: int) -> None:
+        """Raise ValueError unless every level can be halved, and enlarged again to what it was."""
+        beyond = 4 if self.padding == "valid" else 0
+        check_multiples(self.name_in_config, (height, width), 2**self.depth, beyond)
 
     def layers(self) -> Entries:
         """The levels, each within the one above, and the last convolution."""

@@ -15,7 +15,7 @@ import numpy as np
 from cnntrain.core import registry
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import VALUES, Description, size_text
-from cnntrain.core.display import Answer, Gallery, Rendering, Section
+from cnntrain.core.display import Annotation, Answer, Gallery, Rendering, Section
 from cnntrain.core.errors import printable
 from cnntrain.core.moves import Move
 from cnntrain.core.registry import Part
@@ -107,6 +107,8 @@ class Task(Part):
     measures: ClassVar[tuple[str, ...]] = ()  # what `measured` gives: larger is better, within [0, 1]
     mixes: ClassVar[bool] = True  # whether weighted sums of targets mean anything: `mixable`
     renders: ClassVar[bool] = False  # whether answers can be shown on the picture: `rendered` and `compared`
+    remains: ClassVar[str] = ""  # what an export leaves to its user to get from outputs to answers, in words
+    annotates: ClassVar[bool] = False  # whether answers have the forms of annotation tools: `annotation`
     follows: ClassVar[bool] = False  # whether targets are places in the picture, to be `moved` with what it shows
 
     # -- which task it is, and what fits it -----------------------------------------------------------------------
@@ -270,6 +272,14 @@ class Task(Part):
         """What the outputs for one sample say, `situated` in its picture; of ranked answers the first `top`."""
         raise NotImplementedError
 
+    def annotation(self, outputs: Array, size: tuple[int, int], data: Description) -> Annotation:
+        """The answer as an annotation of a picture of that size (height, width). Asked where `annotates` is true."""
+        raise NotImplementedError
+
+    def from_score(self, least: float) -> Task:
+        """This task, answering with nothing of a lower score. Raises ValueError where answers have none to go by."""
+        raise ValueError(f"an answer of the task {self.name_in_config} has no score below which it is left out")
+
     def evaluated(self, data: Description) -> tuple[str, ...]:
         """Metrics that an evaluation always has, beside those of training; not computed in training steps."""
         raise NotImplementedError
@@ -288,6 +298,7 @@ class Task(Part):
     def compared(self, picture: Array, outputs: Array, target: Any, led: Move, data: Description) -> Array:
         """What is true and what the outputs say, shown on copies of a picture side by side: uint8 (h, k * w, 3).
 
+        All may be enlarged by a whole factor.
         The target is that of the picture, before it was `led` to the network. Asked where `renders` is true.
         """
         raise NotImplementedError

@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from cnntrain.core.arrays import Array
-from cnntrain.core.boxes import BOXES, COUNTED, joined, moved, original, record, things
+from cnntrain.core.boxes import BOXES, joined, moved, original, record, things
 from cnntrain.core.description import Description
-from cnntrain.core.display import Answer, Bars, Gallery, Line, Percentage, Plot, Rendering, Section, Table
+from cnntrain.core.display import Annotation, Answer, Rendering, Section
 from cnntrain.core.errors import printable
 from cnntrain.core.moves import Move
 from cnntrain.core.registry import register
-from cnntrain.ops.average_precision import RECALLS, THRESHOLDS, Comparison, Found, Truth, interpolated
-from cnntrain.ops.boxes import areas, highest, overlaps, suppressed_by_class
+from cnntrain.ops.average_precision import Found
+from cnntrain.ops.boxes import areas, highest, suppressed_by_class
+from cnntrain.ops.detections import Detections, compared, from_score, known, per_class
 from cnntrain.ops.locations import BOX, QUALITY, SCORES
 from cnntrain.ops.sigmoid import sigmoid_and_softplus
 from cnntrain.parts.tasks.base import Evaluation, Start, Task
 
-LEAST = 0.05  # score of a detection that counts at all, as in FCOS
-SHOWN = 0.3  # score from which one is shown to people
 CANDIDATES = 1000  # detections of a picture, by score, among which those that overlap are suppressed
 OVERLAP = 0.6  # IoU above which the lower score of a class is suppressed, as in FCOS
 MOST = 100  # detections that are kept of a picture, as COCO counts them
-_GALLERY = 12  # pictures
+_SMALL = 128  # pixels of the longer side of pictures for which a first config has one level
+_LEGIBLE = 400  # pixels, up to which the longer side of a small picture is enlarged
 _COLOURS = ((230, 60, 60), (40, 130, 240), (20, 160, 90), (240, 150, 20), (160, 80, 220), (0, 170, 190), (220, 70, 160))
-_SIDES = (0, 8, 16, 32, 64, 96, 128, 256, 512)  # pixels, bounds of the histogram of sizes
 
 
 @register("detect")
@@ -51,8 +48,17 @@ class Detect(Task):
     usual_metrics: ClassVar[tuple[str, ...]] = ()
     follows: ClassVar[bool] = True
     renders: ClassVar[bool] = True
+    annotates: ClassVar[bool] = True
+    remains: ClassVar[str] = (
+        "a row of the outputs is a box x1 y1 x2 y2 in pixels of the input, its location x y and stride, the logit of "
+        f"its quality, and those of the classes. The score of a class is sqrt(sigmoid(class) sigmoid(quality)); "
+        f"non-maximum suppression is not done: within a class, leave out what overlaps a higher score by an IoU above "
+        f"{OVERLAP}"
+    )
     mixes: ClassVar[bool] = False
     measures: ClassVar[tuple[str, ...]] = ("ap", "ap50", "ap75")
+    score: ClassVar[float] = 0.05  # a detection below it does not count at all, as in FCOS; see `from_score`
+    shown: ClassVar[float] = 0.3  # one below this is not shown to people
 
     # -- the network and its targets ------------------------------------------------------------------------------
 
@@ -121,6 +127,11 @@ class Detect(Task):
         optimizer = "optimizer: {type: adamw, lr: 1e-3, weight_decay: 0.05}"
         return Start("loss: fcos", optimizer, (), "val/ap", "score for each class", shifts=True)
 
+    def network(self, data: Description) -> tuple[str, ...]:
+        """The small detector, on one level where pictures are small."""
+        levels = ", strides: [8]" if max(data.shape[:2]) <= _SMALL else ""
+        return (f"preset: {{type: fcos_small{levels}}} # a box and scores for every eighth pixel each way",)
+
     # -- answers --------------------------------------------------------------------------------------------------
 
     def situated(self, outputs: Array, led: Move) -> Array:
@@ -132,9 +143,9 @@ class Detect(Task):
         return outputs
 
     def answer(self, outputs: Array, data: Description, top: int = 1) -> Answer:  # noqa: ARG002  (boxes have no ranks)
-        """Class, score and box of everything found, the surest first; for people how many from a score of 0.3 on."""
-        found = decoded(outputs)
-        sure = found.labels[found.scores >= SHOWN]
+        """Class, score and box of everything found, the surest first; for people how many are shown."""
+        found = self.found(outputs)
+        sure = self._sure(found).labels
         rows = [
             (data.classes[label], float(score), *(round(float(side), 2) for side in box))
             for label, score, box in zip(found.labels.tolist(), found.scores, found.boxes, strict=True)
@@ -142,15 +153,46 @@ class Detect(Task):
         document = {"boxes": [{"class": row[0], "score": row[1], "box": list(row[2:])} for row in rows]}
         return Answer(_counted(sure, data.classes), document, ("class", "score", "x1", "y1", "x2", "y2"), tuple(rows))
 
+    def annotation(self, outputs: Array, size: tuple[int, int], data: Description) -> Annotation:  # noqa: ARG002
+        """Rows of what is shown to people; results of everything found."""
+        found = self.found(outputs)
+        sure, sides = self._sure(found), np.array([size[1], size[0]], np.float64)
+        low, high = (sure.boxes[:, ends].astype(np.float64) / sides for ends in ([0, 1], [2, 3]))
+        shares = np.concatenate([(low + high) / 2, high - low], axis=1)
+        rows = [
+            f"{label} " + " ".join(f"{share:.6f}" for share in row)
+            for label, row in zip(sure.labels, shares, strict=True)
+        ]
+        results = [
+            {"category_id": label, "bbox": [_short(v) for v in (x1, y1, x2 - x1, y2 - y1)], "score": _short(score)}
+            for label, (x1, y1, x2, y2), score in zip(found.labels.tolist(), found.boxes, found.scores, strict=True)
+        ]
+        return Annotation(tuple(rows), tuple(results))
+
+    def from_score(self, least: float) -> Detect:
+        """It counts and shows what has that score."""
+        copy = replace(self)
+        for bound in ("score", "shown"):
+            object.__setattr__(copy, bound, least)
+        return copy
+
+    def found(self, outputs: Array) -> Found:
+        """What the rows (locations, ...) of one sample say is there, the surest first."""
+        return decoded(outputs, self.score)
+
+    def _sure(self, found: Found) -> Found:
+        """What is shown to people."""
+        return from_score(found, self.shown)
+
     def rendered(self, picture: Array, outputs: Array, led: Move, data: Description) -> tuple[Rendering, ...]:
         """The boxes with class and score, on the picture."""
-        return (Rendering("", _drawn(picture, _sure(decoded(self.situated(outputs, led))), data.classes)),)
+        return (Rendering("", _drawn(picture, self._sure(self.found(self.situated(outputs, led))), data.classes)),)
 
     def compared(self, picture: Array, outputs: Array, target: Any, led: Move, data: Description) -> Array:
         """The true boxes, and beside them those that were found."""
         there = target["labels"] >= 0
         true = Found(target["corners"][there], np.ones(int(there.sum())), target["labels"][there])
-        found = _sure(decoded(self.situated(outputs, led)))
+        found = self._sure(self.found(self.situated(outputs, led)))
         return np.concatenate([_drawn(picture, each, data.classes) for each in (true, found)], axis=1)
 
     # -- judgement ------------------------------------------------------------------------------------------------
@@ -168,7 +210,7 @@ class Detect(Task):
             sample = sample.copy()
             placed = original(sample[:, BOX].astype(np.float64), target["frame"])
             sample[:, BOX] = placed.clip(0, [width, height, width, height])
-            found = decoded(sample)
+            found = self.found(sample)
             m = len(found.scores)
             row["boxes"][:m], row["scores"][:m], row["labels"][:m] = found.boxes, found.scores, found.labels
         return rows
@@ -179,7 +221,7 @@ class Detect(Task):
 
     def measured(self, judged: Array, data: Description) -> dict[str, float]:
         """Average precision as COCO has it: over ten overlaps, at 0.5 and at 0.75."""
-        comparison = compared(judged, data)
+        comparison = compared(judged, len(data.classes))
         each = np.array([comparison.precisions(label)[0] for label in range(len(data.classes))])
         known = each[~np.isnan(each).any(axis=1)]
         picks = (slice(None), slice(0, 1), slice(5, 6))
@@ -188,26 +230,28 @@ class Detect(Task):
 
     def breakdown(self, judged: Array, data: Description) -> dict[str, Any]:
         """COCO's twelve numbers, None where there is nothing they could be of; and a row for each class."""
-        comparison = compared(judged, data)
-        summary = {name: _known(value) for name, value in comparison.summary().items()}
+        comparison = compared(judged, len(data.classes))
+        summary = {name: known(value) for name, value in comparison.summary().items()}
         return summary | {"per_class": per_class(comparison, data.classes)}
 
     def report(self, evaluation: Evaluation) -> list[Section]:
-        """How each class fares, precision over recall, the sizes of boxes, and the pictures with the worst mistakes."""
-        judged = _Judged(evaluation)
-        return [_classes(judged), _curves(judged), _sizes(judged), _mistakes(judged, evaluation.split)]
+        """How each class fares, precision over recall, the sizes of boxes, single faults, and the worst pictures."""
+        return self._detections(evaluation).sections(evaluation.split)
 
     def mistakes(self, evaluation: Evaluation) -> Array:
-        """The pictures with the most boxes missed or made up, from a score of 0.3 on and an overlap of 0.5."""
-        return _Judged(evaluation).mistakes
+        """The pictures with the most boxes missed or made up, of those that are shown, at an overlap of 0.5."""
+        return self._detections(evaluation).mistakes
+
+    def _detections(self, evaluation: Evaluation) -> Detections:
+        return Detections(evaluation.outputs, evaluation.data, self.shown)
 
 
-def decoded(outputs: Array) -> Found:
-    """What the rows (locations, ...) of one sample say is there: at most MOST boxes, the surest first."""
+def decoded(outputs: Array, least: float) -> Found:
+    """What the rows (locations, ...) of one sample say is there: MOST at most, from `least` on, the surest first."""
     scores, _ = sigmoid_and_softplus(outputs[:, SCORES])
     quality, _ = sigmoid_and_softplus(outputs[:, QUALITY, None])
     each = np.sqrt(scores * quality)
-    chosen = highest(each.ravel(), LEAST, CANDIDATES)
+    chosen = highest(each.ravel(), least, CANDIDATES)
     location, labels = np.divmod(chosen, each.shape[1])
     boxes, values = outputs[location, BOX], each.ravel()[chosen]
     kept = suppressed_by_class(boxes, values, labels, OVERLAP)[:MOST]
@@ -222,151 +266,18 @@ def _kept(truth: np.dtype[Any]) -> np.dtype[Any]:
     )  # fmt: skip
 
 
-def compared(judged: Array, data: Description) -> Comparison:
-    """What was found and what is there in all pictures, in pixels of the originals."""
-    found, truth = [], []
-    for row in judged:
-        there, target = row["labels"] >= 0, row["truth"]
-        found.append(Found(row["boxes"][there], row["scores"][there], row["labels"][there]))
-        real = target["labels"] >= 0
-        corners = original(target["corners"][real].astype(np.float64), target["frame"].astype(np.float64))
-        truth.append(Truth(corners, target["labels"][real], target["roles"][real], target["areas"][real]))
-    return Comparison(found, truth, len(data.classes))
-
-
-def per_class(comparison: Comparison, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """For each class: its boxes, average precision of COCO, at 0.5 and of VOC, and the score of the best F1."""
-    rows = []
-    for label, name in enumerate(classes):
-        averages, _ = comparison.precisions(label)
-        score, f1 = comparison.best_f1(label)
-        boxes = sum(int(((t.labels == label) & (t.roles == COUNTED)).sum()) for t in comparison.truth)
-        numbers = {"ap": float(averages.mean()), "ap50": float(averages[0]), "voc_ap50": comparison.voc(label)}
-        numbers |= {"best_f1": f1, "at_score": score}
-        rows.append({"class": name, "boxes": boxes} | {key: _known(value) for key, value in numbers.items()})
-    return rows
-
-
-class _Judged:
-    """What follows from an evaluation, computed when it is first asked for."""
-
-    def __init__(self, evaluation: Evaluation) -> None:
-        self.classes, self.rows, self.data = evaluation.data.classes, evaluation.outputs, evaluation.data
-
-    @functools.cached_property
-    def comparison(self) -> Comparison:
-        """Everything found beside everything there."""
-        return compared(self.rows, self.data)
-
-    @functools.cached_property
-    def faults(self) -> tuple[Array, Array]:
-        """The boxes missed, and those made up, in each picture (n,)."""
-        missed, made_up = np.zeros((2, len(self.rows)), np.int64)
-        for number, (found, truth) in enumerate(zip(self.comparison.found, self.comparison.truth, strict=True)):
-            missed[number], made_up[number] = _faults(_sure(found), truth, len(self.classes))
-        return missed, made_up
-
-    @property
-    def mistakes(self) -> Array:
-        """Positions of the pictures with faults, the most first."""
-        total = self.faults[0] + self.faults[1]
-        order = np.argsort(-total, kind="stable")
-        return order[total[order] > 0]
-
-
-def _faults(found: Found, truth: Truth, classes: int) -> tuple[int, int]:
-    """How many boxes of a picture were missed, and how many of those found are wrong, at an overlap of 0.5."""
-    comparison = Comparison([found], [truth], classes)
-    missed = made_up = 0
-    for label in range(classes):
-        matches = comparison.matches(label, least=THRESHOLDS[:1])
-        counted = ~matches.ignored[0]
-        missed += matches.wanted - int((matches.hit[0] & counted).sum())
-        made_up += int((~matches.hit[0] & counted).sum())
-    return missed, made_up
-
-
-def _classes(judged: _Judged) -> Section:
-    """A row for each class."""
-    rows = []
-    for row in per_class(judged.comparison, judged.classes):
-        shares = [Percentage(row[key]) for key in ("ap", "ap50", "voc_ap50", "best_f1")]
-        score = "–" if row["at_score"] is None else f"{row['at_score']:.3f}"
-        rows.append([row["class"], f"{row['boxes']:,}", *shares, score])
-    head = ["class", "boxes", "AP", "AP50", "AP50 of VOC", "best F1", "from score"]
-    note = (
-        "AP: average precision, the mean over overlaps of 0.50 to 0.95 as COCO has it; AP50: at 0.5. The best F1 at an "
-        "overlap of 0.5 is reached by taking what has the score beside it, or a higher one."
-    )
-    return Section("Classes", [Table(head, rows, right={1, 2, 3, 4, 5, 6})], note)
-
-
-def _curves(judged: _Judged) -> Section:
-    """Precision over recall of every class at an overlap of 0.5, and of all."""
-    lines, rows = [], []
-    for label, name in enumerate(judged.classes):
-        matches = judged.comparison.matches(label, least=THRESHOLDS[:1])
-        if matches.wanted:
-            precision = interpolated(*matches.curve(0))
-            lines.append(Line(RECALLS, precision))
-            rows.append([name, *(f"{value:.3f}" for value in precision[::10])])
-    head = ["class", *(f"{recall:.1f}" for recall in RECALLS[::10])]
-    numbers = Table(head, rows, right=set(range(1, 12)))
-    title = "precision over recall"
-    plot = Plot("precision_recall", title, ("recall", "precision"), ((0, 1), (0, 1.02)), lines, numbers)
-    return Section("Precision and recall", [plot], "A line for each class, at an overlap of 0.5.", half=True)
-
-
-def _sizes(judged: _Judged) -> Section:
-    """How many true boxes there are of which size, and what share of them was found."""
-    sides, hit = [np.empty(0)], [np.empty(0, bool)]
-    for found, truth in zip(judged.comparison.found, judged.comparison.truth, strict=True):
-        real = truth.roles == COUNTED
-        sure = _sure(found)
-        near = overlaps(truth.boxes[real].astype(np.float64), sure.boxes.astype(np.float64))
-        same = truth.labels[real][:, None] == sure.labels[None]
-        sides.append(np.sqrt(areas(truth.boxes[real])))
-        hit.append((same & (near >= THRESHOLDS[0])).any(axis=1))
-    place = np.searchsorted(_SIDES, np.concatenate(sides), side="right") - 1
-    counts = np.bincount(place, minlength=len(_SIDES))
-    shares = np.bincount(place, np.concatenate(hit), minlength=len(_SIDES)) / np.maximum(counts, 1)
-    words = [*(f"{a} to {b}" for a, b in itertools.pairwise(_SIDES)), f"{_SIDES[-1]} and more"]
-    there = counts > 0
-    rows: list[list[str | Percentage]] = [
-        [words[i], f"{counts[i]:,}", Percentage(float(shares[i]))] for i in np.flatnonzero(there).tolist()
-    ]
-    bars = Bars(np.flatnonzero(there).astype(np.float64), shares[there], 1.0)
-    title = f"share found, by the root of the area: {', '.join(map(str, _SIDES))} pixels"
-    limits = ((0, len(_SIDES)), (0, 1.02))
-    numbers = Table(["pixels", "boxes", "found"], rows, right={1, 2})
-    plot = Plot("sizes", title, ("size", "found"), limits, [bars], numbers)
-    return Section("Sizes", [plot], f"Found: overlapped by 0.5 by its class, from a score of {SHOWN} on.", half=True)
-
-
-def _mistakes(judged: _Judged, split: str) -> Section:
-    """The pictures with the most faults."""
-    positions, (missed, made_up) = judged.mistakes[:_GALLERY], judged.faults
-    captions = [(f"{missed[i]} missed, {made_up[i]} made up",) for i in positions.tolist()]
-    nothing = f"None: in every picture of {split} just the boxes that are there were found."
-    note = f"The true boxes, and beside them those found from a score of {SHOWN} on."
-    gallery = Gallery("mistakes", "worst mistakes", positions, captions, nothing)
-    return Section("Worst mistakes", [gallery], note if len(positions) else "")
-
-
-def _sure(found: Found) -> Found:
-    """What is shown to people."""
-    sure = found.scores >= SHOWN
-    return Found(found.boxes[sure], found.scores[sure], found.labels[sure])
-
-
 def _drawn(picture: Array, found: Found, classes: Sequence[str]) -> Array:
-    """Boxes on a copy of a picture, each in the colour of its class; with class and score where scores are below 1."""
-    image = Image.fromarray(np.ascontiguousarray(picture))
+    """Boxes on a copy of a picture, each in the colour of its class; with class and score where scores are below 1.
+
+    A small picture is enlarged by a whole factor, lest captions hide it.
+    """
+    times = max(1, _LEGIBLE // max(picture.shape[:2]))
+    image = Image.fromarray(np.ascontiguousarray(picture.repeat(times, axis=0).repeat(times, axis=1)))
     pen = ImageDraw.Draw(image)
     thick = max(1, round(min(image.size) / 240))
     for box, score, label in zip(found.boxes[::-1], found.scores[::-1], found.labels[::-1], strict=True):
         colour = _COLOURS[int(label) % len(_COLOURS)]
-        x1, y1, x2, y2 = (float(side) for side in box)
+        x1, y1, x2, y2 = (times * float(side) for side in box)
         pen.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=colour, width=thick)
         words = printable(classes[int(label)]) + (f" {score:.2f}" if score < 1 else "")
         words = words.encode("latin-1", "replace").decode("latin-1")  # what Pillow's own font has
@@ -383,5 +294,6 @@ def _counted(labels: Array, classes: Sequence[str]) -> str:
     return ", ".join(f"{counts[k]:,} {printable(classes[k])}" for k in sorted(counts)) or "nothing"
 
 
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+def _short(value: Any) -> float:
+    """The shortest decimal number that is this float32."""
+    return float(str(np.float32(value)))

@@ -18,6 +18,12 @@ from cnntrain.parts.transforms.normalize import Normalize
 from cnntrain.reading.pictures import FRAME, Fit
 from cnntrain.trained.inference import Trained
 
+_FITS: dict[Fit, str] = {
+    "stretch": "proportions not kept",
+    "letterbox": f"proportions kept: the whole picture in the middle, between bars of grey ({FRAME} of 255)",
+    "cover": "proportions kept: the picture covers it, and what sticks out on two sides is cut off",
+}
+
 
 @dataclass(frozen=True)
 class Duties:
@@ -25,24 +31,21 @@ class Duties:
 
     picture   (height, width, channels) that pictures are brought to before any transform; () where it takes none
     answers   what turns outputs into what `predict` shows: "softmax", "sigmoid", or "nothing"
-    fit       how pictures are brought to that size
+    fit       how a picture of other proportions is brought to that size
+    after     what else is left to do with outputs, in words; "" where nothing is
     """
 
     picture: Shape
     answers: str
     fit: Fit = "stretch"
+    after: str = ""
 
     def facts(self) -> dict[str, Any]:
         """The same for people and programs."""
-        found: dict[str, Any] = {"answers": self.answers}
+        found: dict[str, Any] = {"answers": self.answers} | ({"after": self.after} if self.after else {})
         if self.picture:
             height, width, channels = self.picture
-            filtered, size = "bilinear, antialiased (Pillow's BILINEAR)", f"{height}x{width}"
-            found["resize"] = {
-                "stretch": f"to {size}, {filtered}, proportions not kept",
-                "letterbox": f"to fit into {size}, {filtered}, in the middle of a frame of grey {FRAME}",
-                "cover": f"to cover {size}, {filtered}, what is beyond it cut off evenly",
-            }[self.fit]
+            found["resize"] = f"to {height}x{width}, bilinear, antialiased (Pillow's BILINEAR), {_FITS[self.fit]}"
             found["colours"] = "red, green, blue" if channels == 3 else "grey (ITU-R 601 luma)"
         return found
 
@@ -53,7 +56,8 @@ def duties_of(trained: Trained) -> Duties:
     bright = trained.scale is None or trained.scale.unit  # pictures are numbers in [0, 1], which others do not take
     if shape[2] not in (1, 3) or not trained.unseen.takes_pictures or not bright:
         shape = ()
-    return Duties(shape, trained.network.task.shares or "nothing", trained.unseen.fit)
+    asked = trained.network.task
+    return Duties(shape, asked.shares or "nothing", trained.unseen.fit, asked.remains)
 
 
 def port(name: str, shape: Shape, channels_first: bool) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import io
 import json
 import keyword
 import re
+import textwrap
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -185,7 +186,7 @@ def source(exported: Exported, path: Path) -> str:
     """
     trace = exported.trace
     names = _names(trace, exported.input)
-    loads = exported.duties is not None and bool(exported.duties.picture)
+    loads = _loads(exported)
     lines = _statements(trace, names)
     kinds = {op.kind for op in trace.operations}
     wanted = {*kinds, *(helper for kind in kinds for helper in _USES.get(kind, ()))} & set(_HELPERS)
@@ -230,15 +231,26 @@ def _use_of_outputs(exported: Exported, module: str) -> list[str]:
 def _duties(exported: Exported) -> list[str]:
     """Lines of the module's docstring that say how pictures become images."""
     facts = exported.duties.facts() if exported.duties else {}
-    if "resize" not in facts:
-        return []
-    return ["", f"Pictures, as load reads them: {facts['colours']}; resized {facts['resize']}."]
+    told = []
+    if "resize" in facts:
+        told.append(
+            f"Pictures{', as load reads them' * _loads(exported)}: {facts['colours']}; resized {facts['resize']}."
+        )
+    if "after" in facts:
+        told.append(f"After: {facts['after']}.")
+    return [line for text in told for line in ["", *textwrap.wrap(text, 116)]]
+
+
+def _loads(exported: Exported) -> bool:
+    """Whether the module reads picture files: it does where they are simply resized."""
+    duties = exported.duties
+    return duties is not None and bool(duties.picture) and duties.fit == "stretch"
 
 
 def _callers(exported: Exported) -> list[str]:
     """The caller's duties as functions: reading pictures, and turning outputs into answers."""
     duties, found = exported.duties, []
-    if duties is not None and duties.picture:
+    if duties is not None and _loads(exported):
         height, width, channels = duties.picture
         mode = "RGB" if channels == 3 else "L"
         how, lines = _FITTED[duties.fit]

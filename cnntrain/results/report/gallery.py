@@ -34,7 +34,9 @@ def markup(shown: Gallery, judged: Judged) -> Markup:
     if not len(shown.positions):
         return element("p", shown.nothing) if shown.nothing else Markup()
     side = _SHOWN if judged.trained.network.task.renders else SIDE
-    shown_at = zip(judged.pictures(shown.positions), shown.captions, shown.positions.tolist(), strict=True)
+    shown_at = zip(
+        judged.pictures(shown.positions, shown.windows), shown.captions, shown.positions.tolist(), strict=True
+    )
     if judged.heard is None:
         figures = [caption(thumbnail(image, side), " ".join(lines), *lines) for image, lines, _ in shown_at]
     else:
@@ -50,7 +52,7 @@ def chart(shown: Gallery, judged: Judged) -> Chart | None:
     positions, captions = shown.positions[: _IN_A_ROW * _ROWS], shown.captions[: _IN_A_ROW * _ROWS]
     if not len(positions):
         return None
-    images = judged.pictures(positions)
+    images = judged.pictures(positions, None if shown.windows is None else shown.windows[: len(positions)])
     pictures = [_squared(to_bytes(image if judged.heard is None else sounds.picture(image))) for image in images]
 
     def render(axes: Any) -> None:

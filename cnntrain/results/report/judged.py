@@ -57,8 +57,11 @@ class Judged:
         """The stored images of the samples at these positions of the split."""
         return self.images.pixels[self.indices[chosen]]
 
-    def pictures(self, chosen: Array) -> list[Array]:
-        """The images to show of these samples: as stored, or those on which the task compares truth and answer."""
+    def pictures(self, chosen: Array, windows: Array | None = None) -> list[Array]:
+        """What to show of these samples: the stored images, or those on which the task compares truth and answer.
+
+        Of each, where there are `windows` (n, 4), only that part, on either side of a comparison.
+        """
         stored, trained = self.pixels(chosen), self.trained
         if not trained.network.task.renders:
             return list(stored)
@@ -66,7 +69,10 @@ class Judged:
         targets, led = self.images.targets[self.indices[chosen]], trained.led(stored.shape[1:3])
         compare, data = trained.network.task.compared, trained.description
         rows = zip(stored, outputs, targets, strict=True)
-        return [compare(coloured(image), row, target, led, data) for image, row, target in rows]
+        shown = [compare(coloured(image), row, target, led, data) for image, row, target in rows]
+        if windows is None:
+            return shown
+        return [_cut(each, stored.shape[1:3], window) for each, window in zip(shown, windows, strict=True)]
 
     def inputs(self, chosen: Array) -> Array:
         """Those images as the network reads them."""
@@ -74,6 +80,16 @@ class Judged:
         x = np.empty((len(chosen), *self.trained.network.graph.input_shape), np.float32)
         samples.fill(0, len(chosen), x)
         return x
+
+
+def _cut(compared: Array, size: tuple[int, int], window: Array) -> Array:
+    """A part, x1, y1, x2, y2, of each of the pictures (height, width) side by side, which may be enlarged."""
+    times = len(compared) // size[0]
+    height, width = (times * side for side in size)
+    x1, y1 = (int(max(0, times * at)) for at in window[:2])
+    x2, y2 = (int(min(side, np.ceil(times * at))) for side, at in zip((width, height), window[2:], strict=True))
+    panes = compared.reshape(height, -1, width, compared.shape[-1])[y1:y2, :, x1:x2]
+    return panes.reshape(len(panes), -1, compared.shape[-1])
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from cnntrain.checks.contact_sheet import Strip, render
+from cnntrain.checks.proposal import propose
 from cnntrain.core import registry
 from cnntrain.core.boxes import CROWD, DIFFICULT
 from cnntrain.data.recognition import recognize
@@ -19,6 +20,7 @@ from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
 from cnntrain.parts.datasets.images import Images
 from cnntrain.reading.reader import Reader
 from tests.support.datasets import SHARED
+from tests.support.experiments import run
 
 HEIGHT, WIDTH = 20, 30
 BOXES = {"a": [("cat", 2, 3, 12, 9), ("dog", 0, 0, 30, 20)], "b": [("cat", 5, 5, 8, 7)], "c": []}  # x1, y1, x2, y2
@@ -115,6 +117,37 @@ def load(name: str, told: list[str] | None = None, **fields: Any) -> Images:
     source: BoxedPictures = registry.make("datasets", name, **fields)
     reader = Reader(warn=(told if told is not None else []).append)
     return source.load("train", reader)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("train: images/train", {"train": "abc"}),
+        ("path: .\ntrain: images/train\nval: [more/images, images/train]", {"train": "abc", "val": "abcd"}),
+        ("train: ../images/train\nval: listed.txt\ntest: nowhere", {"train": "abc", "val": "ad"}),  # as Roboflow
+        ("path: more\ntrain: images\nval:", {"train": "d"}),
+    ],
+)
+def test_the_paths_of_a_data_yaml_are_followed(said: str, expected: dict[str, str], tmp_path: Path) -> None:
+    yolo(tmp_path)
+    picture(tmp_path / "more/images/d.jpg")
+    put(tmp_path / "more/labels/d.txt", "1 0.5 0.5 0.2 0.2\n")
+    put(tmp_path / "listed.txt", "./images/train/a.jpg\n\nmore/images/d.jpg\n")
+    put(tmp_path / "data.yaml", f"{said}\nnames: [cat, dog]\n")
+    source: BoxedPictures = registry.make("datasets", "yolo", root=str(tmp_path))
+    found = {split: "".join(page.picture.stem for page in source.pages(split)) for split in source.splits()}
+    assert found == expected
+    assert all(page.boxes for page in source.pages("train") if page.picture.stem != "c")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_first_config_trains_a_detector(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = FORMATS[name](tmp_path / "cells")
+    (tmp_path / "c.yaml").write_text(propose(Path(next(iter(place.values()))), Path("c.yaml")).text)
+    sets = ("data.val=null", "checkpoint.best.monitor=null", "model.preset.width=4", "warnings.ignore=[no-validation]")
+    summary = run(tmp_path / "c.yaml", tmp_path / "run", (*sets, "train.epochs=1"))
+    assert summary["state"] == "finished"
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -473,6 +473,24 @@ CASES |= {  # YOLO
         gone("labels/train/a.txt"),
         ("train: 1 picture without an annotation, learned as showing nothing; ROOT/images/train/a.jpg is the first"),
     ),
+    "folder of data.yaml missing": (
+        "yolo",
+        file("data.yaml", "path: there\ntrain: nowhere\nnames: [cat, dog]\n"),
+        (
+            "error: ROOT/data.yaml: train names ROOT/there/nowhere, which is not there. Correct it, or remove train, "
+            "val and test to have the usual folders taken"
+        ),
+    ),
+    "folder of data.yaml no path": (
+        "yolo",
+        file("data.yaml", "train: {a: b}\nnames: [cat, dog]\n"),
+        ("error: ROOT/data.yaml: train is no path, expected that of a folder or of a list of pictures. Mend it"),
+    ),
+    "picture of a list missing": (
+        "yolo",
+        lambda root: [put(root / "data.yaml", "train: l.txt\nnames: [cat, dog]\n"), put(root / "l.txt", "b.jpg\n")],
+        ("error: ROOT/l.txt:1: ROOT/b.jpg is not there, expected a picture. Mend the line"),
+    ),
     "no names": (
         "yolo",
         gone("data.yaml"),
@@ -498,7 +516,10 @@ CASES |= {  # YOLO
     ),
     "val and valid": (
         "yolo",
-        lambda root: [picture(root / f"images/{name}/q.jpg") for name in ("val", "valid")],
+        lambda root: [
+            put(root / "data.yaml", "names: [cat, dog]\n"),
+            *(picture(root / f"images/{name}/q.jpg") for name in ("val", "valid")),
+        ],
         "error: ROOT/images has val and valid, expected one of them. Rename or move one",
     ),
 }

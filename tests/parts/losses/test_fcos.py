@@ -9,6 +9,7 @@ from cnntrain.core import registry
 from cnntrain.core.arrays import Array
 from cnntrain.core.boxes import COUNTED, CROWD, record
 from cnntrain.core.description import Description
+from cnntrain.ops.boxes import overlaps
 from cnntrain.ops.locations import BOX, FIXED, PLACE, QUALITY, SCORES, STRIDE
 from cnntrain.parts.losses.fcos import Fcos
 from tests.support.golden import GOLDEN
@@ -100,6 +101,19 @@ def test_a_network_that_does_not_end_with_boxes_is_refused() -> None:
             Fcos().check(wrong, 2, data)
     with pytest.raises(ValueError, match="class_weight"):
         Fcos(class_weight=(1.0, 2.0)).check((20, FIXED + 2), 2, data)
+
+
+def test_quality_learns_how_far_a_box_fits() -> None:
+    """The gradient of its logit is sigmoid(z) - IoU where a location learns a box, and 0 elsewhere."""
+    _, outputs, targets = given()
+    gradient = np.empty_like(outputs)
+    loss = Fcos(quality="iou")
+    loss(outputs, targets, np.ones(len(outputs)), np.empty(len(outputs)), gradient)
+    for o, target, d in zip(outputs, targets, gradient, strict=True):
+        which = loss.assigned(o, target)[0]
+        goal = overlaps(o[:, BOX], target["corners"].astype(float))[np.arange(len(o)), which]
+        expected = np.where(which >= 0, 1 / (1 + np.exp(-o[:, QUALITY])) - goal, 0)
+        np.testing.assert_allclose(d[:, QUALITY], expected, atol=1e-9)
 
 
 def test_iou_loss_is_its_negative_logarithm() -> None:

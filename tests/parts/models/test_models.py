@@ -10,16 +10,37 @@ import pytest
 
 from cnntrain.config.load import load_text
 from cnntrain.core import registry
+from cnntrain.core.description import Description
 from cnntrain.core.errors import ConfigError, Mark
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.fixed import Fixed
 from cnntrain.engine.pool import Pool
+from cnntrain.network import build
 from cnntrain.network.graph import Graph, weave
 from tests.support.golden import GOLDEN
 from tests.support.networks import engine_of, random_batch
 
 CELLS = (388, 388, 1)  # what U-Net's paper makes of a tile of 572x572
 MNIST, CIFAR, CROPPED, IMAGENET = (28, 28, 1), (32, 32, 3), (28, 28, 3), (224, 224, 3)
+
+SIDES = [  # preset, size, what is told
+    (
+        "fcos_small",
+        "[250, 320]",
+        r"^t\.yaml:2:\d+: fcos_small .* multiples of 32, got 250x320: .* 224x320 or 256x320, by",
+    ),
+    ("fcos_small", "20", r"^t\.yaml:2:\d+: fcos_small .* multiples of 32, got 20x20: give them 32x32, by 'size'"),
+    (
+        "{type: unet, width: 4, depth: 3}",
+        "100",
+        r"^t\.yaml:2:\d+: unet needs .* multiples of 8, got 100x100: .* 96x96 or",
+    ),
+    (
+        "{type: unet, width: 4, depth: 2, padding: valid}",
+        "42",
+        r"^t\.yaml:2:\d+: unet needs .* 4 more than a multiple of 4, got 42x42: give them 40x40 or 44x44",
+    ),
+]
 
 COUNTS = [  # name, fields, input, classes, parameters (statistics not counted)
     ("linear", {}, MNIST, 10, 7_850),  # 784 * 10 + 10
@@ -267,6 +288,17 @@ def test_what_is_wrong_with_one_is_located(text, message):
         load_text(CONFIG.replace("PRESET", text), "a.yaml")
     assert message in str(caught.value)
     assert str(caught.value).startswith(("a.yaml:4:", "a.yaml:3:"))
+
+
+@pytest.mark.parametrize(("preset", "size", "message"), SIDES)
+def test_sides_that_do_not_fit_are_refused_at_the_size(preset, size, message):
+    target = "boxes" if preset == "fcos_small" else "mask"
+    source = "voc, root: x" if target == "boxes" else "masks, pictures: x, masks: y, classes: [a, b]"
+    text = f"data:\n  source: {{type: {source}, size: {size}}}\n"
+    loaded = load_text(f"{text}model: {{preset: {preset}}}\ntrain: {{epochs: 1}}\n", "t.yaml")
+    height, width = (int(side) for side in (size.strip("[]").split(",") * 2)[:2])
+    with pytest.raises(ConfigError, match=message):
+        build.network(loaded, Description((height, width, 3), ("a", "b"), target=target))
 
 
 def test_every_node_stands_where_the_config_names_the_model() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from cnntrain.engine.pool import Pool
 from cnntrain.network import build
 from cnntrain.ops.locations import BOX, QUALITY, SCORES
 from cnntrain.parts.datasets.shapes import Shapes
-from cnntrain.parts.tasks.detect import MOST, Detect, decoded
+from cnntrain.parts.tasks.detect import MOST, Detect
 from cnntrain.results import report
+from cnntrain.results.export.files import export
+from cnntrain.results.export.network import Duties
 from cnntrain.rundir.checkpoint import read
 from cnntrain.rundir.json_files import read_rows
 from cnntrain.trained.inference import Trained
@@ -85,8 +88,9 @@ def test_accumulated_batches_take_the_step_of_one_large_batch(tmp_path) -> None:
     assert params[0] == params[1]
 
 
-def test_every_gradient_of_a_whole_detector_is_right() -> None:
-    check(load_text(CONFIG, "found.yaml"), coordinates=4).require()
+@pytest.mark.parametrize("quality", ["centerness", "iou"])
+def test_every_gradient_of_a_whole_detector_is_right(quality) -> None:
+    check(load_text(f"{CONFIG}loss: {{type: fcos, quality: {quality}}}\n", "found.yaml"), coordinates=4).require()
 
 
 def test_transforms_that_mix_are_refused_at_their_line() -> None:
@@ -134,10 +138,10 @@ def test_at_most_a_hundred_are_found_and_none_of_a_broken_network() -> None:
     rng = np.random.default_rng(0)
     rows = rng.normal(0, 1, (2000, 10)).astype(np.float32)
     rows[:, BOX] = np.sort(rng.uniform(0, 500, (2000, 4)))[:, [0, 1, 2, 3]]
-    found = decoded(rows)
+    found = Detect().found(rows)
     assert len(found.scores) == MOST
     assert (np.diff(found.scores) <= 0).all()
-    assert len(decoded(np.full((5, 10), np.nan, np.float32)).scores) == 0
+    assert len(Detect().found(np.full((5, 10), np.nan, np.float32)).scores) == 0
 
 
 def test_predictions_are_in_pixels_of_the_original_picture(straight, tmp_path) -> None:
@@ -157,7 +161,27 @@ def test_predictions_are_in_pixels_of_the_original_picture(straight, tmp_path) -
         shown: dict[str, Any] = {}
         trained.answers([tmp_path / "large.png"], show=lambda name, all_: shown.update({name: all_}))
         (rendering,) = shown[str(tmp_path / "large.png")]
-        assert rendering.pixels.shape == (64, 96, 3)
+        assert rendering.pixels.shape == (4 * 64, 4 * 96, 3), "enlarged, so that captions do not hide it"
+
+
+def test_exports_say_what_remains_to_be_done_with_their_boxes(straight, tmp_path, monkeypatch) -> None:
+    with Pool(1) as pool:
+        trained = Trained(straight / "run", pool)
+        found = export(trained, "numpy", tmp_path / "detector.py")
+        pixels = Shapes(samples=20, size=32).load("test").pixels[:3]
+        outputs = trained.outputs(pixels)
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("detector")
+    np.testing.assert_allclose(module.forward(pixels.astype(np.float32) / 255), outputs, rtol=1e-3, atol=1e-3)
+    assert Detect.remains in " ".join(module.__doc__.split())
+    assert "non-maximum suppression is not done" in found["after"]
+    assert "an IoU above 0.6" in found["after"]
+
+
+@pytest.mark.parametrize("fit", ["stretch", "letterbox", "cover"])
+def test_an_export_says_how_pictures_are_brought_to_size(fit) -> None:
+    words = {"stretch": "proportions not kept", "letterbox": "bars of grey (114 of 255)", "cover": "is cut off"}
+    assert words[fit] in Duties((32, 32, 3), "nothing", fit).facts()["resize"]
 
 
 def test_an_evaluation_equals_the_validation_of_the_best_epoch_and_a_report_shows_it(straight) -> None:
@@ -169,7 +193,7 @@ def test_an_evaluation_equals_the_validation_of_the_best_epoch_and_a_report_show
     assert set(found) >= {"loss", "ap", "ap50", "ap75", "ap_small", "ar100", "per_class"}
     assert [row["class"] for row in found["per_class"]] == ["disc", "square", "triangle"]
     text = report.page_of([straight / "run"])
-    for heading in ("Classes", "Precision and recall", "Sizes", "Worst mistakes"):
+    for heading in ("Classes", "Precision and recall", "Sizes", "Worst misses", "Worst false alarms", "Worst mistakes"):
         assert f">{heading}<" in text
 
 

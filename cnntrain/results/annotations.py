@@ -1,0 +1,117 @@
+"""Annotations of a prediction: what a network found, in files that annotation tools and official evaluations read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cnntrain.core import files, strict_json
+from cnntrain.core.directories import make_directory
+from cnntrain.core.display import Annotation
+from cnntrain.core.errors import StorageError, UsageError
+from cnntrain.parts.datasets.base import Numbers
+from cnntrain.parts.tasks.base import Task
+
+
+class TextFolder:
+    """YOLO's text files, one for each picture, and `classes.txt` beside them; nothing is overwritten."""
+
+    def __init__(self, path: Path, task: Task, classes: Sequence[str]) -> None:
+        """Make the folder, with the names of the classes. Raises UsageError for a task without boxes, StorageError."""
+        check_annotates("--txt", task)
+        make_directory(path)
+        self._path = path
+        self._write("classes", classes, "the names of the classes")
+
+    def add(self, name: str, annotation: Annotation) -> None:
+        """Write the rows of one sample, none where nothing was found, as NAME.txt. Raises StorageError."""
+        self._write(Path(name).stem if Path(name).is_file() else Path(name).name, annotation.rows, name)
+
+    def _write(self, stem: str, rows: Sequence[str], what: str) -> None:
+        path = self._path / f"{stem}.txt"
+        if path.exists():
+            raise StorageError(
+                f"{path} exists, and {what} would overwrite it. Name another folder, or pictures of different names"
+            )
+        files.write_atomic(path, "".join(f"{row}\n" for row in rows).encode())
+
+
+class ResultsFile:
+    """A COCO results file: one JSON list with all that was found, which pycocotools' `loadRes` reads.
+
+    Pictures and categories have the ids of the data's own annotation files, where those give any. Otherwise a picture's
+    id is the number that its name is, or where names are no numbers its place in the order of the answers, from 1; and
+    that of a category is its place among the classes, from 1.
+    """
+
+    def __init__(self, path: Path, task: Task, classes: Sequence[str], numbers: Numbers | None) -> None:
+        """Nothing is written yet. Raises UsageError where the task has no boxes."""
+        check_annotates("--coco", task)
+        self._path, self._classes, self._numbers = path, classes, numbers
+        self._found: list[tuple[str, Annotation]] = []
+
+    def add(self, name: str, annotation: Annotation) -> None:
+        """Take in what was found in one sample."""
+        self._found.append((name, annotation))
+
+    def write(self) -> str:
+        """Write the file; returns which ids it has, in words. Raises UsageError where one is missing, StorageError."""
+        names = [name for name, _ in self._found]
+        pictures, told = _pictures(names, self._numbers)
+        ids = _categories(self._classes, self._numbers)
+        rows: list[dict[str, Any]] = [
+            {"image_id": pictures[name], "file_name": Path(name).name}
+            | result
+            | {"category_id": ids[result["category_id"]]}
+            for name, annotation in self._found
+            for result in annotation.results
+        ]
+        lines = ",\n".join(strict_json.encode(row) for row in rows)
+        files.write_atomic(self._path, f"[\n{lines}\n]\n".encode() if rows else b"[]\n")
+        listed = ", ".join(f"{key} {name}" for key, name in zip(ids, self._classes, strict=True))
+        return f"{self._path}: image ids are {told}; category ids: {listed}"
+
+
+def check_annotates(option: str, task: Task) -> None:
+    """Raise UsageError for a task whose answers have no form that annotation tools know."""
+    if not task.annotates:
+        raise UsageError(
+            f"{option}: an answer of the task {task.name_in_config} is no set of boxes. Leave it out, and use --json "
+            "or --csv"
+        )
+
+
+def _categories(classes: Sequence[str], numbers: Numbers | None) -> list[int]:
+    """The id of each class. Raises UsageError for one that is no category of the annotations."""
+    if numbers is None:
+        return [*range(1, len(classes) + 1)]
+    for name in classes:
+        if name not in numbers.classes:
+            raise UsageError(
+                f"--coco: the class {name} is no category of the annotations of the data, expected "
+                f"{', '.join(numbers.classes)}. Name those that the network was trained on"
+            )
+    return [numbers.classes[name] for name in classes]
+
+
+def _pictures(names: Sequence[str], numbers: Numbers | None) -> tuple[Mapping[str, int], str]:
+    """The id of each picture, and how they were found. Raises UsageError for one that the annotations do not have."""
+    if numbers is not None:
+        by_path = {path.absolute(): key for path, key in numbers.pictures.items()}
+        times = Counter(path.name for path in numbers.pictures)
+        by_name = {path.name: key for path, key in numbers.pictures.items() if times[path.name] == 1}
+        found = {name: by_path.get(Path(name).absolute(), by_name.get(Path(name).name, -1)) for name in names}
+        unknown = [name for name, key in found.items() if key < 0]
+        if not unknown:
+            return found, "those of the annotations"
+        if len(unknown) < len(names):
+            raise UsageError(
+                f"--coco: {unknown[0]} has no id in the annotations of the data, {names[0]} or others have. Predict on "
+                "pictures of the annotations alone, or on others alone"
+            )
+    stems = [Path(name).stem for name in names]
+    if all(stem.isdecimal() and stem.isascii() for stem in stems) and len({*map(int, stems)}) == len(stems):
+        return {name: int(stem) for name, stem in zip(names, stems, strict=True)}, "the numbers that files are named by"
+    return {name: place for place, name in enumerate(names, 1)}, "from 1 in the order of the answers"
