@@ -42,7 +42,8 @@ class Program:
         roster: Roster,
     ) -> None:
         """`memory` holds each worker's own and its scratch, `params` the parameters of each node by name; `roster` says
-        what share of the shards is for these workers."""
+        what share of the shards is for these workers.
+        """
         self.plan, self.training, self.tally, self.seed = plan, plan.training, tally, seed
         self._memory, self._params, self.roster = memory, params, roster
         self.buckets = buckets_of(self.plan)

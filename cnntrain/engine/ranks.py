@@ -43,11 +43,11 @@ class Wire(Protocol):
     rank: int
     size: int
 
-    def send(self, array: Array, peer: int) -> Pending:
+    def send(self, array: Array, peer: int, /) -> Pending:
         """Begin to send the bytes of a C-contiguous array, which must stay as it is until that is done."""
         ...
 
-    def receive(self, array: Array, peer: int) -> Pending:
+    def receive(self, array: Array, peer: int, /) -> Pending:
         """Begin to fill a C-contiguous array with what a peer sends, which has the same size."""
         ...
 
@@ -66,7 +66,7 @@ class NoWire:
 
     rank, size = 0, 1
 
-    def send(self, array: Array, peer: int) -> Pending:
+    def send(self, _array: Array, peer: int) -> Pending:
         """Nobody is there."""
         raise AssertionError(f"there is no rank {peer}")
 

@@ -66,7 +66,8 @@ class Bucket:
         self._workers = [_Worker(memory[w], bounds[first + w]) for w in range(roster.here)]
         self._roster = roster
         slices = [
-            (bounds[roster.first(rank)][0], bounds[roster.first(rank + 1) - 1][1]) for rank in range(len(roster.workers))
+            (bounds[roster.first(rank)][0], bounds[roster.first(rank + 1) - 1][1])
+            for rank in range(len(roster.workers))
         ]
         start, stop = slices[roster.rank]
         self._peers = {

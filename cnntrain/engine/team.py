@@ -18,7 +18,8 @@ WorkerTask = Callable[[int], None]  # what each worker of a rank does, given its
 @dataclass(frozen=True)
 class Parcel:
     """What this rank and a peer have for each other: C-contiguous arrays; None, or an empty one, where there is
-    nothing."""
+    nothing.
+    """
 
     peer: int
     sent: Array | None
@@ -42,7 +43,8 @@ class Team(Protocol):
 
     def each(self, task: WorkerTask) -> None:
         """Call task(worker), from 0, once for every worker of this rank; on return all of them are done, and all see
-        what was written."""
+        what was written.
+        """
 
     def alone(self, task: Callable[[], None]) -> None:
         """Call task() once in this rank; on return it is done, and all its workers see what was written."""
@@ -56,15 +58,18 @@ class Team(Protocol):
 
     def relay(self, *stages: Stage) -> None:
         """Go through the stages in order: each worker does a task, and then its parcels, and all that have set out
-        before, arrive everywhere."""
+        before, arrive everywhere.
+        """
 
     def add(self, tree: TreeSum, rows: Array, first: int, count: int) -> None:
         """Add the rows (shards, n), that each rank has of its own shards, of a batch of so many shards that begins with
-        the step's shard `first`, to everybody's tree. The rows may be overwritten."""
+        the step's shard `first`, to everybody's tree. The rows may be overwritten.
+        """
 
     def complete(self, tree: TreeSum, count: int, size: int) -> None:
         """Add what the other ranks have, of `count` shards from 0 on, to a tree of arrays (size,) of float64 that has
-        what this rank took."""
+        what this rank took.
+        """
 
 
 class Together:

@@ -22,7 +22,8 @@ class Validation:
 
     def values(self, step: int) -> Values:
         """What is measured after so many steps, "val/loss" and more; nothing without a split. Raises AbandonedError
-        where a signal has come in."""
+        where a signal has come in.
+        """
         data, average = self._job.data, self._stepper.average
         if data.val is None:
             return {}

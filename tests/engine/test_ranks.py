@@ -5,11 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntrain.core.arrays import TreeSum
-from cnntrain.engine.batch import AbandonedError
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.ranks import Ranks
-from cnntrain.engine.roster import Roster
 from tests.support.networks import engine_of, everything, plain, random_batch
 from tests.support.wires import on_ranks
 

@@ -1,0 +1,293 @@
+"""The wire between ranks that an MPI launcher has started: mpirun, mpiexec, or srun.
+
+A thread in each rank tells the others that it lives, and listens whether they do: to the leader from each of them, and
+from the leader to each. So a rank that was stopped, or whose machine is gone, is missed after STILL seconds, and one
+whose work stands still says so itself; a rank that computes for long, however slowly, is neither. What one rank fails
+of, all of them are told.
+
+Whether a rank that was killed is noticed at once is up to the launcher: most end the whole job by themselves.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import json
+import os
+import platform
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from cnntrain.core import launcher, terminal
+from cnntrain.core.arrays import Array
+from cnntrain.core.errors import (
+    CheckpointError,
+    CnntrainError,
+    DataError,
+    DivergedError,
+    LostWorkerError,
+    MissingExtraError,
+    OutOfMemoryError,
+    PausedError,
+    RunDirectoryError,
+    StoppedError,
+    StorageError,
+    UsageError,
+)
+from cnntrain.core.threads import start
+from cnntrain.core.watchdog import STILL, Watchdog
+from cnntrain.engine.ranks import ALONE, Pending, Ranks
+
+PERIOD = 0.25  # seconds between two signs of life
+PATIENCE = 10.0  # seconds in which all ranks have to come to the end of a job that has failed
+_MOST = 16384  # bytes of a message between the threads
+_BY_CODE: dict[int, type[CnntrainError]] = {
+    kind.exit_code: kind
+    for kind in (
+        UsageError,
+        DataError,
+        CheckpointError,
+        StorageError,
+        DivergedError,
+        OutOfMemoryError,
+        RunDirectoryError,
+        PausedError,
+    )
+}
+
+
+@functools.cache
+def join() -> Ranks:
+    """The ranks that a launcher has started with this process. Raises MissingExtraError without mpi4py."""
+    ours = "mpi4py.MPI" not in sys.modules
+    try:
+        import mpi4py
+
+        if ours:
+            mpi4py.rc.finalize = False
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:  # the latter where it finds no MPI
+        if launcher.first_on_its_machine():
+            launcher.speak()
+        raise MissingExtraError(
+            "an MPI launcher has started several of this, which need mpi4py to train together. Install it with: "
+            f"pip install 'cnntrain[mpi]' ({error})"
+        ) from error
+    if MPI.COMM_WORLD.size == 1:
+        return ALONE
+    wire = MpiWire(MPI)
+    if ours:
+        atexit.register(wire.end)
+    return Ranks(wire)
+
+
+class _Transfer:
+    """An MPI request with one peer."""
+
+    def __init__(self, wire: MpiWire, request: Any, peer: int) -> None:
+        self._wire, self._request, self._peer = wire, request, peer
+
+    def done(self) -> bool:
+        """See Pending."""
+        try:
+            return bool(self._request.Test())
+        except self._wire.errors as error:
+            raise self._wire.lost(self._peer, str(error)) from error
+
+
+class MpiWire:
+    """All ranks of MPI's world. `mpi` is the module mpi4py.MPI."""
+
+    def __init__(self, mpi: Any) -> None:
+        world = mpi.COMM_WORLD
+        self._mpi, self.errors = mpi, mpi.Exception
+        self.rank, self.size = world.rank, world.size
+        self._data, self._talk = world.Dup(), world.Dup()
+        self._hosts = [""] * self.size
+        self._at_work = False
+        self._heard: dict[int, int] = {}  # peer -> looks since the last sign of life
+        self._failure: BaseException | None = None  # what to raise here
+        self._told = False
+        self._code: int | None = None  # with which to end the job by force
+        self._sent: list[tuple[Any, Array]] = []
+        self._main = threading.get_native_id()
+        self._watchdog = Watchdog(PERIOD)
+        self._over = threading.Event()
+        self._lock = threading.Lock()  # of the communicator `_talk`
+        self._watcher: list[threading.Thread] = []
+        self._exchange_hosts()
+        if mpi.Query_thread() == mpi.THREAD_MULTIPLE:
+            watched = range(1, self.size) if self.rank == 0 else [0]
+            self._heard = dict.fromkeys(watched, 0)
+            self._watcher = start([threading.Thread(target=self._watch, name="cnntrain-ranks", daemon=True)])
+
+    def _exchange_hosts(self) -> None:
+        name = np.zeros((self.size, 64), np.uint8)
+        own = platform.node().encode()[:64]
+        name[self.rank, : len(own)] = np.frombuffer(own, np.uint8)
+        self._data.Allgather(self._mpi.IN_PLACE, name)
+        self._hosts = [row.tobytes().rstrip(b"\0").decode(errors="replace") for row in name]
+
+    # -- arrays ------------------------------------------------------------------------------------------------------
+
+    def send(self, array: Array, peer: int) -> Pending:
+        """See Wire."""
+        return _Transfer(self, self._data.Isend(array.reshape(-1).view(np.uint8), peer), peer)
+
+    def receive(self, array: Array, peer: int) -> Pending:
+        """See Wire."""
+        return _Transfer(self, self._data.Irecv(array.reshape(-1).view(np.uint8), peer), peer)
+
+    def look(self) -> None:
+        """See Wire."""
+        if self._failure is not None:
+            raise self._failure
+
+    def attend(self, at_work: bool) -> None:
+        """See Wire."""
+        self._at_work = at_work
+
+    # -- failing, ending ---------------------------------------------------------------------------------------------
+
+    def fail(self, error: BaseException) -> None:
+        """See Wire."""
+        if self._told or error is self._failure:
+            return
+        self._told = True
+        self._say(range(self.size), _document(error))
+
+    def lost(self, peer: int, why: str) -> LostWorkerError:
+        """The error that a peer is gone; the job will have to be ended by force."""
+        del why  # MPI's words for it
+        error = LostWorkerError(
+            f"{self._name(peer)} was ended from outside, as a system does that is short of memory. Run the command "
+            "again, to go on with --resume"
+        )
+        return self._force(error, peer)
+
+    def _force(self, error: LostWorkerError, peer: int) -> LostWorkerError:
+        self._code = error.exit_code
+        if peer == 0 and self.rank == 1:  # the leader cannot tell it
+            launcher.speak()
+        self._failure = self._failure or error
+        return error
+
+    def end(self) -> None:
+        """Leave MPI when the process ends, with all others; where they cannot be met, end the job."""
+        self._over.set()
+        for thread in self._watcher:
+            thread.join()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        if self._code is not None:
+            self._mpi.COMM_WORLD.Abort(self._code)
+        if self._failure is not None:
+            code = getattr(self._failure, "exit_code", 1)
+            timer = threading.Timer(PATIENCE, lambda: self._mpi.COMM_WORLD.Abort(code))
+            timer.daemon = True
+            timer.start()
+        self._mpi.Finalize()
+
+    def _name(self, rank: int) -> str:
+        return f"rank {rank} on {self._hosts[rank]}"
+
+    # -- the thread --------------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        while not self._over.wait(PERIOD):
+            try:
+                self._listen()
+                self._look_after_peers()
+                if not self._hangs():
+                    self._say(self._heard, {})
+            except self.errors as error:  # MPI notices that one is gone
+                with contextlib.suppress(self.errors):
+                    self._find_lost(str(error))
+
+    def _listen(self) -> None:
+        """Take in what others say."""
+        with self._lock:
+            for peer in range(self.size):
+                while peer != self.rank and self._talk.Iprobe(peer):
+                    status = self._mpi.Status()
+                    message = np.zeros(_MOST, np.uint8)
+                    self._talk.Recv(message, peer, status=status)
+                    said = json.loads(message[: status.Get_count(self._mpi.BYTE)].tobytes())
+                    if peer in self._heard:
+                        self._heard[peer] = 0
+                    if said and self._failure is None:
+                        self._failure = _error(said, self._name(peer))
+
+    def _look_after_peers(self) -> None:
+        for peer, looks in self._heard.items():
+            self._heard[peer] = looks + 1
+            if looks >= STILL / PERIOD and self._failure is None:
+                error = LostWorkerError(
+                    f"{self._name(peer)} has given no sign of life for {STILL:.0f} seconds: it was stopped, or its "
+                    "machine or the network is gone. Run the command again, to go on with --resume"
+                )
+                self._force(error, peer)
+
+    def _hangs(self) -> bool:
+        """Whether the work of this rank stands still; then the job ends here, for nobody else can say why."""
+        if not self._at_work:
+            self._watchdog = Watchdog(PERIOD)
+            return False
+        if self._watchdog.hangs(os.getpid(), self._main):
+            text = (
+                f"{self._name(self.rank)} has stood still for {STILL:.0f} seconds: a disk or a file system does not "
+                "answer. Mend that and run the command again"
+            )
+            self._code = StorageError.exit_code
+            self._say(range(self.size), {"code": self._code, "text": text, "whole": True})
+            if self.rank == 0:
+                terminal.err(f"cnntrain: error: {text}")
+            time.sleep(PATIENCE / 2)  # for the leader to record it
+            self._mpi.COMM_WORLD.Abort(self._code)
+        return False
+
+    def _find_lost(self, why: str) -> None:
+        for peer in range(self.size):
+            if peer != self.rank:
+                try:
+                    self._talk.Iprobe(peer)
+                except self.errors:
+                    self.lost(peer, why)
+
+    def _say(self, peers: Any, said: Mapping[str, Any]) -> None:
+        message = np.frombuffer(json.dumps(said).encode()[:_MOST], np.uint8)
+        with self._lock:
+            self._sent = [(request, kept) for request, kept in self._sent if not request.Test()]
+            for peer in peers:
+                if peer != self.rank:
+                    self._sent.append((self._talk.Isend(message, peer), message))
+
+
+def _document(error: BaseException) -> dict[str, Any]:
+    """What the others are told of an error."""
+    import traceback
+
+    if isinstance(error, CnntrainError):
+        return {"code": error.exit_code, "text": str(error)[:4000]}
+    if isinstance(error, MemoryError):
+        return {"code": OutOfMemoryError.exit_code, "text": str(error) or "out of memory"}
+    return {"code": 1, "text": "".join(traceback.format_exception(error))[-4000:]}
+
+
+def _error(said: Mapping[str, Any], who: str) -> BaseException:
+    """The same error for this rank to raise."""
+    code, text = int(said["code"]), str(said["text"])
+    if code > 128:
+        return StoppedError(text, code - 128)
+    if code == 1:
+        return RuntimeError(f"{who} failed:\n{text}")
+    return _BY_CODE.get(code, StorageError)(
+        text if said.get("whole") or code == PausedError.exit_code else f"{who}: {text}"
+    )
