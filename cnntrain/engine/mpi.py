@@ -114,7 +114,8 @@ class MpiWire:
         self._heard: dict[int, int] = {}  # peer -> looks since the last sign of life
         self._failure: BaseException | None = None  # what to raise here
         self._told = False
-        self._code: int | None = None  # with which to end the job by force
+        self._code: int | None = None  # with which to leave without the others, who cannot all be met
+        self._by_force = False  # whether one of them has to be ended, too
         self._sent: list[tuple[Any, Array]] = []
         self._main = threading.get_native_id()
         self._watchdog = Watchdog(PERIOD)
@@ -163,31 +164,37 @@ class MpiWire:
         self._say(range(self.size), _document(error))
 
     def lost(self, peer: int, why: str) -> LostWorkerError:
-        """The error that a peer is gone; the job will have to be ended by force."""
-        del why  # MPI's words for it
+        """The error that a peer is gone; `why` are MPI's words for it."""
         error = LostWorkerError(
             f"{self._name(peer)} was ended from outside, as a system does that is short of memory. Run the command "
-            "again, to go on with --resume"
+            f"again, to go on with --resume ({why.partition(':')[0]})"
         )
-        return self._force(error, peer)
+        return self._missed(error, peer)
 
-    def _force(self, error: LostWorkerError, peer: int) -> LostWorkerError:
+    def _missed(self, error: LostWorkerError, peer: int) -> LostWorkerError:
+        """Note that a peer is gone, or hangs."""
+        if self._failure is None:
+            self._failure = error
+            if peer == 0 and self.rank == 1:  # the leader cannot say it
+                launcher.speak()
         self._code = error.exit_code
-        if peer == 0 and self.rank == 1:  # the leader cannot tell it
-            launcher.speak()
-        self._failure = self._failure or error
         return error
 
     def end(self) -> None:
-        """Leave MPI when the process ends, with all others; where they cannot be met, end the job."""
+        """Leave MPI when the process ends, with all others; where they cannot be met, without them.
+
+        One that was killed is left to the launcher, which has noticed. One that hangs must be ended, by MPI_Abort.
+        """
         self._over.set()
         for thread in self._watcher:
             thread.join()
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
-        if self._code is not None:
+        if self._by_force:
             self._mpi.COMM_WORLD.Abort(self._code)
+        if self._code is not None:
+            os._exit(self._code)
         if self._failure is not None:
             code = getattr(self._failure, "exit_code", 1)
             timer = threading.Timer(PATIENCE, lambda: self._mpi.COMM_WORLD.Abort(code))
@@ -224,6 +231,7 @@ class MpiWire:
                         self._heard[peer] = 0
                     if said and self._failure is None:
                         self._failure = _error(said, self._name(peer))
+                        self._code = int(said["code"]) if said.get("lost") else None
 
     def _look_after_peers(self) -> None:
         for peer, looks in self._heard.items():
@@ -233,7 +241,8 @@ class MpiWire:
                     f"{self._name(peer)} has given no sign of life for {STILL:.0f} seconds: it was stopped, or its "
                     "machine or the network is gone. Run the command again, to go on with --resume"
                 )
-                self._force(error, peer)
+                self._missed(error, peer)
+                self._by_force = True
 
     def _hangs(self) -> bool:
         """Whether the work of this rank stands still; then the job ends here, for nobody else can say why."""
@@ -275,7 +284,8 @@ def _document(error: BaseException) -> dict[str, Any]:
     import traceback
 
     if isinstance(error, CnntrainError):
-        return {"code": error.exit_code, "text": str(error)[:4000]}
+        lost = {"lost": True} if isinstance(error, LostWorkerError) else {}
+        return {"code": error.exit_code, "text": str(error)[:4000], **lost}
     if isinstance(error, MemoryError):
         return {"code": OutOfMemoryError.exit_code, "text": str(error) or "out of memory"}
     return {"code": 1, "text": "".join(traceback.format_exception(error))[-4000:]}
@@ -288,6 +298,5 @@ def _error(said: Mapping[str, Any], who: str) -> BaseException:
         return StoppedError(text, code - 128)
     if code == 1:
         return RuntimeError(f"{who} failed:\n{text}")
-    return _BY_CODE.get(code, StorageError)(
-        text if said.get("whole") or code == PausedError.exit_code else f"{who}: {text}"
-    )
+    whole = said.get("whole") or said.get("lost") or code == PausedError.exit_code
+    return _BY_CODE.get(code, StorageError)(text if whole else f"{who}: {text}")
