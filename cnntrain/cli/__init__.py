@@ -15,6 +15,7 @@ import os
 import shlex
 import signal
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Sequence
@@ -67,6 +68,7 @@ _SCARCE = {  # what the system has too little of, and what to do about it
     errno.EMFILE: "too many open files. Raise the limit (ulimit -n)",
     errno.ENFILE: "too many open files in the whole system. Close some, or raise fs.file-max",
 }
+_AFTER_THE_LEADER = 0.5  # seconds that other ranks than the first stay when something is wrong
 COMPLETE = "_CNNTRAIN_COMPLETE"  # set by the shell to ask for completions
 
 
@@ -153,6 +155,8 @@ def main(arguments: list[str] | None = None) -> int:
             terminal.err(traceback.format_exc())
         code = explain(error)
     _let_go()
+    if code and launcher.rank() > 0:  # a launcher that sees one end may end the others, the one that speaks included
+        time.sleep(_AFTER_THE_LEADER)
     return code
 
 

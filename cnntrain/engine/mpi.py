@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import functools
 import json
 import os
 import platform
+import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,8 +48,14 @@ from cnntrain.core.watchdog import STILL, Watchdog
 from cnntrain.engine.ranks import ALONE, Pending, Ranks
 
 PERIOD = 0.25  # seconds between two signs of life
+STARTING = 25.0  # seconds from when a rank is there until all are
 PATIENCE = 10.0  # seconds in which all ranks have to come to the end of a job that has failed
 _MOST = 16384  # bytes of a message between the threads
+_NOT_THERE = (
+    f"not all ranks were there after {STARTING:.0f} seconds: one was ended, or its machine is slow to start it. Run "
+    "the command again"
+)
+_held = socket.socket(socket.AF_UNIX)
 _BY_CODE: dict[int, type[CnntrainError]] = {
     kind.exit_code: kind
     for kind in (
@@ -70,7 +79,7 @@ def join() -> Ranks:
         import mpi4py
 
         if ours:
-            mpi4py.rc.finalize = False
+            mpi4py.rc.initialize = mpi4py.rc.finalize = False
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:  # the latter where it finds no MPI
         if launcher.first_on_its_machine():
@@ -79,12 +88,63 @@ def join() -> Ranks:
             "an MPI launcher has started several of this, which need mpi4py to train together. Install it with: "
             f"pip install 'cnntrain[mpi]' ({error})"
         ) from error
-    if MPI.COMM_WORLD.size == 1:
-        return ALONE
-    wire = MpiWire(MPI)
+    with _soon():
+        if ours:
+            _initialize(MPI)
+        if MPI.COMM_WORLD.size == 1:
+            return ALONE
+        try:
+            wire = MpiWire(MPI)
+        except MPI.Exception as error:
+            atexit.register(os._exit, LostWorkerError.exit_code)
+            raise LostWorkerError(f"{_NOT_THERE} ({str(error).partition(':')[0]})") from error
     if ours:
         atexit.register(wire.end)
     return Ranks(wire)
+
+
+@contextlib.contextmanager
+def _soon() -> Iterator[None]:
+    """End this process if what is done within takes too long: a rank that is lost now is noticed by nobody else."""
+
+    def give_up() -> None:
+        if _first_to_say():
+            launcher.speak()
+            terminal.err(f"cnntrain: error: {_NOT_THERE}")
+        time.sleep(PERIOD)  # for all of them to have asked
+        os._exit(LostWorkerError.exit_code)
+
+    timer = threading.Timer(STARTING, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _first_to_say() -> bool:
+    """Whether no other rank that this machine's launcher has started has asked this before, while that one lives."""
+    try:
+        _held.bind(f"\0cnntrain-{os.getppid()}")  # a name without a file, which ends with the process
+    except OSError:
+        return False
+    return True
+
+
+def _initialize(mpi: Any) -> None:
+    """MPI_Init_thread, called so that other threads run meanwhile, which mpi4py does not let them."""
+    if mpi.Is_initialized():
+        return
+    maps = Path("/proc/self/maps")
+    paths = [line.split()[-1] for line in maps.read_text().splitlines() if "/libmpi" in line] if maps.exists() else []
+    for path in dict.fromkeys(paths):
+        library = ctypes.CDLL(path)
+        if hasattr(library, "MPI_Init_thread"):
+            provided = ctypes.c_int()
+            library.MPI_Init_thread(None, None, mpi.THREAD_MULTIPLE, ctypes.byref(provided))
+            return
+    mpi.Init_thread(mpi.THREAD_MULTIPLE)
 
 
 class _Transfer:
@@ -108,6 +168,7 @@ class MpiWire:
         world = mpi.COMM_WORLD
         self._mpi, self.errors = mpi, mpi.Exception
         self.rank, self.size = world.rank, world.size
+        world.Set_errhandler(mpi.ERRORS_RETURN)
         self._data, self._talk = world.Dup(), world.Dup()
         self._hosts = [""] * self.size
         self._at_work = False
@@ -185,6 +246,9 @@ class MpiWire:
 
         One that was killed is left to the launcher, which has noticed. One that hangs must be ended, by MPI_Abort.
         """
+        if self._failure is None and self._code is None:
+            with contextlib.suppress(CnntrainError, RuntimeError):
+                Ranks(self).meet()  # the leader may be busy, with a report for instance
         self._over.set()
         for thread in self._watcher:
             thread.join()
@@ -195,12 +259,11 @@ class MpiWire:
             self._mpi.COMM_WORLD.Abort(self._code)
         if self._code is not None:
             os._exit(self._code)
-        if self._failure is not None:
-            code = getattr(self._failure, "exit_code", 1)
-            timer = threading.Timer(PATIENCE, lambda: self._mpi.COMM_WORLD.Abort(code))
-            timer.daemon = True
-            timer.start()
+        timer = threading.Timer(PATIENCE, os._exit, [getattr(self._failure, "exit_code", 1)])
+        timer.daemon = True
+        timer.start()
         self._mpi.Finalize()
+        timer.cancel()
 
     def _name(self, rank: int) -> str:
         return f"rank {rank} on {self._hosts[rank]}"

@@ -159,8 +159,9 @@ class Ranks:
 
     def share(self, rows: Array, ranges: Sequence[ShardRange]) -> Array:
         """Rows (n, ...) of which each rank has its own range, whole everywhere; the leader's range is never empty."""
-        shape, kind = self.tell([rows.shape[1:], rows.dtype.str])[0]
-        if [list(rows.shape[1:]), rows.dtype.str] != [shape, kind]:  # one that had none could not know
+        shape, described = self.tell([rows.shape[1:], np.lib.format.dtype_to_descr(rows.dtype)])[0]
+        kind = np.lib.format.descr_to_dtype(_with_tuples(described))
+        if (list(rows.shape[1:]), rows.dtype) != (shape, kind):  # one that had none could not know
             rows = np.zeros((len(rows), *shape), kind)
         start, stop = ranges[self.rank]
         self.send(
@@ -179,6 +180,13 @@ class Ranks:
         except BaseException as error:
             self._wire.fail(error)
             raise
+
+
+def _with_tuples(described: Any) -> Any:
+    """The description of a type, in which JSON has made lists of tuples."""
+    if isinstance(described, str):
+        return described
+    return [(name, _with_tuples(kind), *map(tuple, shape)) for name, kind, *shape in described]
 
 
 ALONE = Ranks(NoWire())

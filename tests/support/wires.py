@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -19,14 +20,18 @@ T = TypeVar("T")
 class _Receipt:
     """An array that is filled once something is there for it."""
 
-    def __init__(self, array: Array, queue: SimpleQueue[bytes]) -> None:
-        self._array, self._queue = array, queue
+    def __init__(self, array: Array, queue: SimpleQueue[bytes], line: deque[_Receipt]) -> None:
+        self._array, self._queue, self._line = array, queue, line
+        line.append(self)
 
     def done(self) -> bool:
+        if self._line[0] is not self:  # what comes is for those that were asked for earlier
+            return False
         try:
             data = self._queue.get_nowait()
         except Empty:
             return False
+        self._line.popleft()
         flat = self._array.reshape(-1).view(np.uint8)
         assert len(data) == len(flat), "two ranks do not agree on what one sends the other"
         flat[:] = np.frombuffer(data, np.uint8)
@@ -44,6 +49,7 @@ class QueueWire:
     def __init__(self, rank: int, size: int, shared: dict[Any, Any]) -> None:
         self.rank, self.size, self._shared = rank, size, shared
         self.bytes = self.messages = 0  # sent
+        self._lines: dict[int, deque[_Receipt]] = {}
 
     def send(self, array: Array, peer: int) -> _Sent:
         assert array.flags.c_contiguous
@@ -53,7 +59,7 @@ class QueueWire:
 
     def receive(self, array: Array, peer: int) -> _Receipt:
         assert array.flags.c_contiguous
-        return _Receipt(array, self._queue(peer, self.rank))
+        return _Receipt(array, self._queue(peer, self.rank), self._lines.setdefault(peer, deque()))
 
     def look(self) -> None:
         if "failed" in self._shared:
