@@ -48,8 +48,9 @@ from cnntrain.core.watchdog import STILL, Watchdog
 from cnntrain.engine.ranks import ALONE, Pending, Ranks
 
 PERIOD = 0.25  # seconds between two signs of life
-STARTING = 25.0  # seconds from when a rank is there until all are
+STARTING = 22.0  # seconds from when a rank is there until all are
 PATIENCE = 10.0  # seconds in which all ranks have to come to the end of a job that has failed
+_ALL_ASKED = 5.0  # seconds within which all ranks of a machine give up that have started together
 _MOST = 16384  # bytes of a message between the threads
 _NOT_THERE = (
     f"not all ranks were there after {STARTING:.0f} seconds: one was ended, or its machine is slow to start it. Run "
@@ -111,7 +112,7 @@ def _soon() -> Iterator[None]:
         if _first_to_say():
             launcher.speak()
             terminal.err(f"cnntrain: error: {_NOT_THERE}")
-        time.sleep(PERIOD)  # for all of them to have asked
+        time.sleep(_ALL_ASKED)
         os._exit(LostWorkerError.exit_code)
 
     timer = threading.Timer(STARTING, give_up)

@@ -65,10 +65,7 @@ class Bucket:
         first = roster.first(roster.rank)
         self._workers = [_Worker(memory[w], bounds[first + w]) for w in range(roster.here)]
         self._roster = roster
-        slices = [
-            (bounds[roster.first(rank)][0], bounds[roster.first(rank + 1) - 1][1])
-            for rank in range(len(roster.workers))
-        ]
+        slices = self.slices(roster)
         start, stop = slices[roster.rank]
         self._peers = {
             peer: _Peer(
@@ -79,6 +76,11 @@ class Bucket:
             for peer in roster.peers
         }
         self._sums = shared(self._size if self._peers else 0, self._dtype)
+
+    def slices(self, roster: Roster) -> list[tuple[int, int]]:
+        """The part of the vector, from and to, that each rank adds up for all."""
+        bounds = _bounds(0, self._size, sum(roster.workers))
+        return [(bounds[roster.first(rank)][0], bounds[roster.first(rank + 1) - 1][1]) for rank in roster.ranks]
 
     @property
     def _all_at_once(self) -> bool:
