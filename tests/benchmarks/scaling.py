@@ -5,10 +5,10 @@
 
 A step is what the slowest rank computes, and what has to travel meanwhile and afterwards:
 
-    step = shards of a rank * seconds of a shard + update + what travels and is not hidden
+    step = shards of a rank * seconds of a shard + what every step takes + what travels and is not hidden
 
-Seconds of a shard, and of each segment of it, and of an update are measured here, on one core. Bytes and messages are
-counted from the plan and the roster alone, as the engine makes them (test_scaling.py compares the two).
+Seconds of a shard, of each segment of it, and of a step without shards are measured here, on one core. Bytes and
+messages are counted from the plan and the roster alone, as the engine makes them (test_scaling.py compares the two).
 A message takes a latency, and a rank's bytes go through one link (Hockney 1994, The communication challenge for MPP):
 
     seconds = rounds * latency + messages * overhead + bytes / bandwidth
@@ -36,6 +36,7 @@ from cnntrain.config.load import load_text
 from cnntrain.core import blas
 from cnntrain.core.description import Description
 from cnntrain.engine.engine import Engine
+from cnntrain.engine.plan import Call
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.ranks import Ranks
 from cnntrain.engine.roster import Roster
@@ -51,6 +52,7 @@ BATCHES = (64, 256, 1024)
 LINKS = {"1 Gb/s": (50e-6, 1e9 / 8), "10 Gb/s": (20e-6, 1e10 / 8), "100 Gb/s": (3e-6, 1e11 / 8)}  # latency, bytes/s
 OVERHEAD = 4e-6  # seconds of processor time a message; `--check` measures it
 Curves = dict[tuple[str, int, str], list[float]]  # by network, batch and link: how many times as fast as one rank
+SHARDS = (2, 6)  # of the batches that are timed
 WORTH = 0.5  # of the speed that as many ranks could have at best: below, a batch does not pay
 
 
@@ -113,6 +115,7 @@ class Measured:
 
     shard: int  # samples
     segments: tuple[float, ...]  # seconds of a shard in each
+    always: float  # seconds of a step, however many shards it has
     update: float  # seconds
     parameters: int
 
@@ -121,34 +124,39 @@ def measure(network: str, repeats: int) -> Measured:
     """The least of some repetitions, so that what else the machine does counts as little as can be."""
     blas.pin()
     with Pool(1) as pool:
-        stepper = stepper_of(network, 1, pool)
-        shard = stepper.engine.shard
-    shards = 2
-    with Pool(1) as pool:
-        stepper = stepper_of(network, shards * shard, pool)
+        shard = stepper_of(network, 1, pool).engine.shard
+        few, many = (_seconds(stepper_of(network, shards * shard, pool), repeats) for shards in SHARDS)
+        stepper = stepper_of(network, SHARDS[0] * shard, pool)
         engine, segments = stepper.engine, stepper.engine.plans[True].segments
         where = {call: number for number, segment in enumerate(segments) for call in segment}
-        found = []
-        for number in range(repeats + 1):
-            seconds = [0.0] * len(segments)
+        shares = np.zeros(len(segments))
 
-            def watch(call: object, taken: float, seconds: list[float] = seconds) -> None:
-                seconds[where[call]] += taken / shards  # type: ignore[index]
+        def watch(call: Call, taken: float) -> None:
+            shares[where[call]] += taken
 
-            engine.watch = watch
-            began = time.perf_counter()
+        engine.watch = watch
+        for number in range(repeats):
             engine.step(stepper.source(number), number)
-            whole = (time.perf_counter() - began) / shards
-            scale = whole / max(sum(seconds), 1e-12)  # what no call takes: reading, adding up, waiting
-            found.append((whole, [second * scale for second in seconds]))
         engine.watch = None
         updates = []
         for number in range(repeats):
             began = time.perf_counter()
             stepper.updater.apply(0.01, number)
             updates.append(time.perf_counter() - began)
-        _, segments_of = min(found[1:])
-        return Measured(shard, tuple(segments_of), min(updates), engine.graph.parameter_count())
+        each = (many - few) / (SHARDS[1] - SHARDS[0])
+        segments_take = tuple((each * shares / shares.sum()).tolist())
+        always = max(few - SHARDS[0] * each, 0.0)
+        return Measured(shard, segments_take, always, min(updates), engine.graph.parameter_count())
+
+
+def _seconds(stepper: Stepper, repeats: int) -> float:
+    """Of a gradient."""
+    found = []
+    for number in range(repeats + 1):
+        began = time.perf_counter()
+        stepper.engine.step(stepper.source(number), number)
+        found.append(time.perf_counter() - began)
+    return min(found[1:])
 
 
 @dataclass(frozen=True)
@@ -165,8 +173,9 @@ def foretell(measured: Measured, engine: Engine, batch: int, ranks: int, latency
     count = -(-batch // measured.shard)
     share, full = -(-count // ranks), batch / measured.shard / count  # the last shard may be short
     compute = [share * second * (full if share * ranks == count else 1) for second in measured.segments]
+    rest = measured.always + measured.update
     if ranks == 1:
-        return Foretold(sum(compute) + measured.update, 0.0, 0.0)
+        return Foretold(sum(compute) + rest, 0.0, 0.0)
     goes = traffic(engine, batch, [1] * ranks)
 
     def takes(messages: int, size: int) -> float:
@@ -181,7 +190,7 @@ def foretell(measured: Measured, engine: Engine, batch: int, ranks: int, latency
     out = max(free - float(ends[-1]), 0.0) + latency
     back = takes(*goes.back) + latency
     visible, travelling = small + out + back, small + sent + back + latency
-    return Foretold(float(ends[-1]) + visible + measured.update, visible, travelling)
+    return Foretold(float(ends[-1]) + visible + rest, visible, travelling)
 
 
 # -- the check -------------------------------------------------------------------------------------------------------

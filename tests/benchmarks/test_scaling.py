@@ -31,7 +31,7 @@ def test_bytes_and_messages_are_those_that_the_engine_sends(network, workers):
 
 def test_with_an_endless_link_only_shards_and_update_count(monkeypatch):
     monkeypatch.setattr(scaling, "OVERHEAD", 0.0)
-    measured = scaling.Measured(8, (1.0, 2.0), 0.5, 0)
+    measured = scaling.Measured(8, (1.0, 2.0), 0.3, 0.2, 0)
     with Pool(1) as pool:
         engine = scaling.stepper_of("lenet", 64, pool).engine
         engine.shard = 8

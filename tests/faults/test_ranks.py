@@ -25,7 +25,7 @@ from tests.support.processes import alive
 
 pytestmark = needs_mpi
 
-SETS = ("data.source.samples=200", "train.epochs=3", "checkpoint.every=3st", *ADAM[:2])
+SETS = ("data.source.samples=200", "train.epochs=2", "checkpoint.every=3st", *ADAM[:2])
 WITHIN = 30.0  # seconds in which a job has to be over after one of its ranks is lost
 STARTING = 60.0  # seconds, where that was before all were there: ranks come late on a busy machine
 KILLS_EACH = 4  # before a run is let alone to its end
@@ -49,7 +49,7 @@ def kill_one(process: subprocess.Popen[str], run: Path, rng: random.Random, leng
     return process.returncode, err
 
 
-@counts(normal=2, faults=100, soak=1000)
+@counts(normal=None, faults=100, soak=1000, parts=10)
 def test_killed_at_random_a_run_goes_on_with_any_number_of_ranks_to_the_same_bits(
     tmp_path: Path, campaign: Campaign, count: int
 ) -> None:
