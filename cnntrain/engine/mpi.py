@@ -21,7 +21,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ PERIOD = 0.25  # seconds between two signs of life
 STARTING = 22.0  # seconds from when a rank is there until all are
 PATIENCE = 10.0  # seconds in which all ranks have to come to the end of a job that has failed
 _ALL_ASKED = 5.0  # seconds within which all ranks of a machine give up that have started together
+_HEARD = 3.0  # seconds that a rank which fails waits for the others to know it
 _MOST = 16384  # bytes of a message between the threads
 _NOT_THERE = (
     f"not all ranks were there after {STARTING:.0f} seconds: one was ended, or its machine is slow to start it. Run "
@@ -177,6 +178,7 @@ class MpiWire:
         self._failure: BaseException | None = None  # what to raise here
         self._told = False
         self._code: int | None = None  # with which to leave without the others, who cannot all be met
+        self._exit_code = 0  # of what this rank has failed of
         self._by_force = False  # whether one of them has to be ended, too
         self._sent: list[tuple[Any, Array]] = []
         self._main = threading.get_native_id()
@@ -223,7 +225,9 @@ class MpiWire:
         if self._told or error is self._failure:
             return
         self._told = True
-        self._say(range(self.size), _document(error))
+        said = _document(error)
+        self._exit_code = int(said["code"])
+        self._say(range(self.size), said, certainly=True)
 
     def lost(self, peer: int, why: str) -> LostWorkerError:
         """The error that a peer is gone; `why` are MPI's words for it."""
@@ -234,12 +238,12 @@ class MpiWire:
         return self._missed(error, peer)
 
     def _missed(self, error: LostWorkerError, peer: int) -> LostWorkerError:
-        """Note that a peer is gone, or hangs."""
-        if self._failure is None:
+        """Note that a peer is gone, or hangs, unless it is on its way out like the others."""
+        if self._failure is None and not self._told:
             self._failure = error
+            self._code = error.exit_code
             if peer == 0 and self.rank == 1:  # the leader cannot say it
                 launcher.speak()
-        self._code = error.exit_code
         return error
 
     def end(self) -> None:
@@ -247,7 +251,7 @@ class MpiWire:
 
         One that was killed is left to the launcher, which has noticed. One that hangs must be ended, by MPI_Abort.
         """
-        if self._failure is None and self._code is None:
+        if self._failure is None and not self._told:
             with contextlib.suppress(CnntrainError, RuntimeError):
                 Ranks(self).meet()  # the leader may be busy, with a report for instance
         self._over.set()
@@ -260,7 +264,7 @@ class MpiWire:
             self._mpi.COMM_WORLD.Abort(self._code)
         if self._code is not None:
             os._exit(self._code)
-        timer = threading.Timer(PATIENCE, os._exit, [getattr(self._failure, "exit_code", 1)])
+        timer = threading.Timer(PATIENCE, os._exit, [self._exit_code or getattr(self._failure, "exit_code", 1)])
         timer.daemon = True
         timer.start()
         self._mpi.Finalize()
@@ -334,13 +338,27 @@ class MpiWire:
                 except self.errors:
                     self.lost(peer, why)
 
-    def _say(self, peers: Any, said: Mapping[str, Any]) -> None:
+    def _say(self, peers: Iterable[int], said: Mapping[str, Any], certainly: bool = False) -> None:
+        """Send some of them a message; `certainly`: and wait until they have it, unless that takes long."""
         message = np.frombuffer(json.dumps(said).encode()[:_MOST], np.uint8)
-        with self._lock:
-            self._sent = [(request, kept) for request, kept in self._sent if not request.Test()]
-            for peer in peers:
-                if peer != self.rank:
-                    self._sent.append((self._talk.Isend(message, peer), message))
+        send = self._talk.Issend if certainly else self._talk.Isend
+        for peer in peers:
+            if peer != self.rank:
+                with contextlib.suppress(self.errors), self._lock:  # one that is gone needs not be told
+                    self._sent.append((send(message, peer), message))
+        deadline = time.monotonic() + (_HEARD if certainly else 0)
+        while True:
+            with self._lock:
+                self._sent = [(request, kept) for request, kept in self._sent if not self._over_with(request)]
+            if not self._sent or time.monotonic() >= deadline:
+                return
+            time.sleep(PERIOD / 10)
+
+    def _over_with(self, request: Any) -> bool:
+        try:
+            return bool(request.Test())
+        except self.errors:
+            return True
 
 
 def _document(error: BaseException) -> dict[str, Any]:
