@@ -291,7 +291,7 @@ def table(networks: Sequence[str], batches: Sequence[int], repeats: int) -> Curv
                     steps = [foretell(measured, engine, batch, ranks, latency, bandwidth) for ranks in RANKS]
                     curves[network, batch, name] = [one / step.step for step in steps]
                     hidden = [1 - step.visible / step.travelling for step in steps]
-                    cells = [f"{one / s.step:.1f} ({h:.0%})" for s, h in zip(steps, hidden, strict=True)]
+                    cells = [f"{one / s.step:.1f} ({abs(h):.0%})" for s, h in zip(steps, hidden, strict=True)]
                     paying = [r for r, s in zip(RANKS, steps, strict=True) if one / s.step >= WORTH * r]
                     about = [network, f"{measured.parameters / 1e6:.2f} M", f"{batch:,}", name]
                     print(f"| {' | '.join([*about, *cells, str(max(paying, default=1))])} |", flush=True)
@@ -315,7 +315,11 @@ def plot(curves: Curves, path: str) -> None:
             if name == network:
                 style = ["dotted", "dashed", "solid", "dashdot"][batches.index(batch) % 4]
                 panel.plot(RANKS, speeds, linestyle=style, color=f"C{[*LINKS].index(of)}", label=f"{of}, batch {batch}")
-        panel.set(title=network, xscale="log", yscale="log", xticks=RANKS, xticklabels=RANKS)
+        panel.set(title=network)
+        panel.set_xscale("log", base=2)
+        panel.set_yscale("log", base=2)
+        for axis in (panel.xaxis, panel.yaxis):
+            axis.set_major_formatter("{x:g}")
     for panel in panels.flat[len(networks) :]:
         panel.axis("off")
     panels[0][0].set(ylabel="times as fast as one rank")
