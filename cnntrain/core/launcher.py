@@ -5,16 +5,29 @@ What it tells a process lies in environment variables, which everything that suc
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Mapping
+from typing import TextIO, cast
 
 _SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")  # how many processes it has started
 _RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK", "PMIX_RANK")  # which of them this is
 _LOCAL = ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "MV2_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID")
 _OURS = ("OMPI_", "PMI_", "PMIX_", "PRTE_", "MV2_COMM_", "MPI_LOCAL")
 
-_streams = (sys.stdout, sys.stderr)  # before `silence`
+
+class _Nowhere(io.TextIOBase):
+    """What is printed here is gone."""
+
+    encoding = "utf-8"
+
+    def write(self, text: str) -> int:
+        """Take it."""
+        return len(text)
+
+
+_streams: tuple[TextIO, TextIO] = (sys.stdout, sys.stderr)  # before `silence`
 
 
 def _number(names: tuple[str, ...], environment: Mapping[str, str]) -> int | None:
@@ -49,7 +62,7 @@ def silence() -> None:
     """Have this process print nothing: what all of them have to say, the first one says."""
     global _streams
     _streams = (sys.stdout, sys.stderr)
-    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  (for as long as the process lives)
+    sys.stdout = sys.stderr = cast(TextIO, _Nowhere())
 
 
 def speak() -> None:

@@ -21,7 +21,7 @@ from cnntrain.engine.plan import Call, Plan
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.roster import Roster
 from cnntrain.engine.rows import Bucket, GradientRow, buckets_of
-from cnntrain.engine.team import Parcel, Stage, Team
+from cnntrain.engine.team import Leg, Parcel, Team
 from cnntrain.network.tally import Tally
 from cnntrain.parts.layers.base import Coupled
 
@@ -110,8 +110,8 @@ class Program:
             team.send(lambda: _parcels(buckets, lambda bucket: bucket.outgoing(first, count)))
             self._gathered += buckets
 
-    def _gather(self, team: Team, first: int, count: int, more: bool, *further: Stage) -> None:
-        """Add up, bucket by bucket, what the workers of all ranks handed in of a batch; then take further stages."""
+    def _gather(self, team: Team, first: int, count: int, more: bool, *further: Leg) -> None:
+        """Add up, bucket by bucket, what the workers of all ranks handed in of a batch; then take further legs."""
         shares, left = self.roster.shares(count), [b for b in self.buckets if b not in self._gathered]
         self._gathered = []
 

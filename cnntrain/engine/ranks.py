@@ -21,7 +21,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array, TreeSum
 from cnntrain.engine.roster import Roster, ShardRange
-from cnntrain.engine.team import Parcel, Parcels, Stage, Team, WorkerTask
+from cnntrain.engine.team import Leg, Parcel, Parcels, Team, WorkerTask
 
 SPINS = 300  # looks at what is to arrive before sleeping between them
 NAP = 5e-5  # seconds of sleep
@@ -219,9 +219,9 @@ class Ranked:
         """See Team."""
         self.crew.alone(lambda: self._ranks.send(parcels()))
 
-    def relay(self, *stages: Stage) -> None:
+    def relay(self, *legs: Leg) -> None:
         """See Team."""
-        for task, parcels in stages:
+        for task, parcels in legs:
             self.each(task)
             if parcels is not None:
                 self.alone(functools.partial(self._arrive, parcels))

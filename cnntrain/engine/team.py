@@ -27,7 +27,7 @@ class Parcel:
 
 
 Parcels = Callable[[], Iterable[Parcel]]  # in the order in which the peers have them, too
-Stage = tuple[WorkerTask, Parcels | None]  # what each worker does, and what then has to arrive everywhere
+Leg = tuple[WorkerTask, Parcels | None]  # what each worker does, and what then has to arrive everywhere
 
 
 class Team(Protocol):
@@ -56,8 +56,8 @@ class Team(Protocol):
     def send(self, parcels: Parcels) -> None:
         """Let parcels set out; what is sent must stay as it is until they are `received`."""
 
-    def relay(self, *stages: Stage) -> None:
-        """Go through the stages in order: each worker does a task, and then its parcels, and all that have set out
+    def relay(self, *legs: Leg) -> None:
+        """Go through the legs in order: in each, a worker does a task, and then its parcels, and all that have set out
         before, arrive everywhere.
         """
 
@@ -84,11 +84,11 @@ class Together:
     def send(self, parcels: Parcels) -> None:
         """See Team."""
 
-    def relay(self, *stages: Stage) -> None:
+    def relay(self, *legs: Leg) -> None:
         """See Team: with nothing to wait for, a worker can do one after the other."""
 
         def all_of_them(worker: int) -> None:
-            for task, _ in stages:
+            for task, _ in legs:
                 task(worker)
 
         self.each(all_of_them)
