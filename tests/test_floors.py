@@ -41,7 +41,7 @@ LIBRARIES = {  # what a room may import that is neither Python's own nor ours; t
     "parts": {NUMPY, "PIL"},
     "data": {NUMPY, "tqdm"},
     "network": {NUMPY, "safetensors"},
-    "engine": {NUMPY},
+    "engine": {NUMPY, "mpi4py"},
     "trained": {NUMPY},
     "training": {NUMPY},
     "checks": {NUMPY, "PIL"},

@@ -15,6 +15,7 @@ import os
 import shlex
 import signal
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Sequence
@@ -27,8 +28,8 @@ from cnntrain import __version__
 from cnntrain.cli.options import debug
 from cnntrain.cli.text import sentence
 from cnntrain.config import foreign
-from cnntrain.core import terminal
-from cnntrain.core.errors import CnntrainError, ConfigError, PausedError, StoppedError, printable
+from cnntrain.core import launcher, terminal
+from cnntrain.core.errors import CnntrainError, ConfigError, PausedError, StoppedError, UsageError, printable
 from cnntrain.core.failures import system_failure
 from cnntrain.core.registry import did_you_mean, nearest
 
@@ -73,6 +74,7 @@ _SCARCE = {  # what the system has too little of, and what to do about it
     errno.ENFILE: "too many open files in the whole system. Close some, or raise fs.file-max",
 }
 _CLOSED = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)  # said of a path, whatever is asked of it
+_AFTER_THE_LEADER = 0.5  # seconds that other ranks than the first stay when something is wrong
 COMPLETE = "_CNNTRAIN_COMPLETE"  # set by the shell to ask for completions
 
 
@@ -140,6 +142,8 @@ def main(arguments: list[str] | None = None) -> int:
     state: dict[str, Any] = {"debug": os.environ.get("CNNTRAIN_DEBUG", "") not in ("", "0")}
     if arguments is None:  # this process is ours; USR1 asks to save, and must not end what has nothing to save
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+        if launcher.rank() > 0:
+            launcher.silence()
     terminal.prepare()
     _warn_of_unknown_variables()
     try:
@@ -157,6 +161,8 @@ def main(arguments: list[str] | None = None) -> int:
             terminal.err(traceback.format_exc())
         code = tell(error)
     _let_go()
+    if code and launcher.rank() > 0:  # a launcher that sees one end may end the others, the one that speaks included
+        time.sleep(_AFTER_THE_LEADER)
     return code
 
 
@@ -169,6 +175,7 @@ def _run(arguments: list[str], state: dict[str, Any]) -> int:
 
             app.main(arguments, "cnntrain", complete_var=COMPLETE)  # leaves by SystemExit
         _require_room(arguments)
+        _require_alone(arguments)
         with app.make_context("cnntrain", arguments, obj=state) as context:
             app.invoke(context)
     except click.exceptions.Exit as error:
@@ -185,6 +192,16 @@ def _require_room(arguments: list[str]) -> None:
         from cnntrain.core.machine import require_room
 
         require_room()
+
+
+def _require_alone(arguments: list[str]) -> None:
+    """Refuse to be started several times by an MPI launcher, unless it is for a training."""
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    if launcher.size() > 1 and command in COMMANDS and command != "fit":
+        raise UsageError(
+            f"an MPI launcher has started 'cnntrain {command}' {launcher.size()} times, and only 'cnntrain fit' trains "
+            "on several ranks. Run it without mpirun"
+        )
 
 
 def tell(error: Exception) -> int:

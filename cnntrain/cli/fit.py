@@ -12,7 +12,7 @@ import click
 
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
 from cnntrain.cli.require import check, require
-from cnntrain.core import terminal
+from cnntrain.core import launcher, terminal
 
 if TYPE_CHECKING:
     from cnntrain.config.fields import Duration
@@ -148,7 +148,7 @@ def command(
             run = fit(configs, set=sets, announce=announce, warn=None, **flags)
         except (StoppedError, PausedError) as error:
             sys.exit(tell(error))  # before the next signal of a burst would end the process without a word
-    if report:
+    if report and launcher.rank() == 0:
         from cnntrain.core.console import Console
 
         console = Console("none", flags["quiet"])

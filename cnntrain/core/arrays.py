@@ -168,6 +168,12 @@ class TreeSum:
         """How many arrays wait for their siblings."""
         return len(self._pending)
 
+    def blocks(self) -> dict[tuple[int, int], Array]:
+        """The sums so far, by level and index of their blocks; leaves the tree empty."""
+        blocks = dict(self._pending)
+        self._pending.clear()
+        return blocks
+
     def total(self) -> Array:
         """The sum of everything added; leaves the tree empty. Call it once all indices from 0 on are handed in."""
         blocks = [self._pending[key] for key in sorted(self._pending)]

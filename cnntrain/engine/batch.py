@@ -7,11 +7,18 @@ from typing import Protocol
 from cnntrain.core.arrays import Array
 
 
+class AbandonedError(Exception):
+    """An evaluation was abandoned before its end: a batch hands out no more."""
+
+
 class Batch(Protocol):
     """Samples the engine can ask for, from any worker, a stretch at a time."""
 
     def __len__(self) -> int: ...
 
     def fill(self, start: int, stop: int, x: Array) -> tuple[Array, Array]:
-        """Write samples start to stop into x, preprocessed, and return their targets and weights."""
+        """Write samples start to stop into x, preprocessed, and return their targets and weights.
+
+        In an evaluation it may raise AbandonedError.
+        """
         ...

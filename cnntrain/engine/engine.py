@@ -65,7 +65,7 @@ class Engine:
 
     def _program(self, training: bool) -> Program:
         params = [self.node_params(index) for index in range(len(self.graph.nodes))]
-        return Program(self.plans[training], self.tally, self.memory, params, self.seed)
+        return Program(self.plans[training], self.tally, self.memory, params, self.seed, self.pool.roster)
 
     @functools.cached_property
     def plans(self) -> dict[bool, Plan]:
@@ -109,9 +109,9 @@ class Engine:
             layer.update_statistics(total, self.node_params(index))
         return vector
 
-    def _take(self, batches: Sequence[Batch], step: int, team: Team) -> tuple[Array, list[tuple[int, Array]]]:
+    def _take(self, batches: Sequence[Batch], step: int, crew: Team) -> tuple[Array, list[tuple[int, Array]]]:
         """The work of all workers in a step, together: tally, totals of coupled nodes, gradient of a finite loss."""
-        program = self._training
+        program, team = self._training, self.pool.ranked(crew)
         vector, totals = program.run(batches, step, team, watch=self.watch)
         if np.isfinite(self.tally.mean_loss(vector)):
             program.collect(team, self.grads, 1.0 / self.tally.normalizer(vector))
@@ -135,9 +135,19 @@ class Engine:
         self._take(self.source(int(step)), int(step), team)
 
     def evaluate(self, batch: Batch, collect: Collect | None = None) -> Array:
-        """The tally of all samples, in evaluation mode; `collect` is given the outputs of each shard on the way."""
-        vector, _ = self._evaluation.run([batch], 0, self.pool, collect, self.watch)
+        """The tally of all samples, in evaluation mode; `collect` is given the outputs of each shard on the way.
+
+        Where several ranks train, it is given those of this rank's shards: `share` what it makes of them. `batch` may
+        raise AbandonedError; then all ranks do.
+        """
+        vector, _ = self._evaluation.run([batch], 0, self.pool.ranked(self.pool), collect, self.watch)
         return vector
+
+    def share(self, rows: Array) -> Array:
+        """Something of every sample that was evaluated, (n, ...), of which each rank has that of its own: all of it."""
+        count, roster = -(-len(rows) // self.shard), self.pool.roster
+        ranges = [[min(slot * self.shard, len(rows)) for slot in roster.range(count, rank)] for rank in roster.ranks]
+        return self.pool.ranks.share(rows, [(start, stop) for start, stop in ranges])
 
     def outputs(self, batch: Batch) -> Array:
         """The network's outputs for all samples, (n, *output_shape), in evaluation mode."""

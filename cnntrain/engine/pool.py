@@ -18,7 +18,9 @@ from cnntrain.core import blas
 from cnntrain.core.threads import start
 from cnntrain.core.watchdog import Watchdog, bark
 from cnntrain.engine.processes import Processes
-from cnntrain.engine.team import Team
+from cnntrain.engine.ranks import ALONE, Ranked, Ranks
+from cnntrain.engine.roster import Roster
+from cnntrain.engine.team import Team, Together
 from cnntrain.reading.attended import read_by
 
 PATIENCE = 1.0  # seconds between two looks at threads that are waited for
@@ -30,13 +32,14 @@ ShardWork = Callable[[int, int], None]  # (worker, index)
 WorkerCall = Callable[..., object]
 
 
-class Pool:
+class Pool(Together):
     """Worker threads that live as long as the pool. With one thread everything runs in the caller, by the same code.
 
-    Where the system gives fewer threads than asked for there are fewer, after a warning: no bit depends on it.
+    Where the system gives fewer threads than asked for there are fewer, after a warning: no bit depends on it. Steps
+    are taken together with the pools of the other `ranks`.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, ranks: Ranks = ALONE) -> None:
         self._reserved = self._hanging = False
         self._jobs: list[WorkerCall] = []
         self._processes: Processes | None = None
@@ -56,6 +59,8 @@ class Pool:
                 RuntimeWarning,
                 stacklevel=2,
             )
+        self.ranks = ranks
+        self.roster = Roster(tuple(ranks.tell(self.threads)), ranks.rank)
 
     def run(self, count: int, task: ShardWork) -> None:
         """Call task(worker, index) for every index below `count`, each once, in no particular order.
@@ -96,13 +101,25 @@ class Pool:
         """Call task(worker) for every worker, and return when all are done."""
         self.run(self.threads, lambda _thread, worker: task(worker))
 
+    def alone(self, task: Callable[[], None]) -> None:
+        """Call task(): the threads do nothing meanwhile."""
+        task()
+
+    @property
+    def crew(self) -> Pool:
+        """See Team."""
+        return self
+
     def agree(self, flags: tuple[int, ...]) -> tuple[int, ...]:
-        """The largest of each flag over all processes that lead this training, each of which knows its own; here there
-        is one.
+        """The largest of each flag over all ranks, each of which knows its own.
 
         A signal reaches one process and time is up for each at its own moment, but all have to leave the same step.
         """
-        return flags
+        return self.ranks.agree(flags)
+
+    def ranked(self, crew: Team) -> Team:
+        """The team that the workers of this rank, threads or processes, are part of."""
+        return Ranked(crew, self.ranks, self.roster) if self.ranks.size > 1 else crew
 
     def register(self, job: WorkerCall) -> int:
         """Have processes that are forked later know a job: the number to tell them, before those it is done with."""

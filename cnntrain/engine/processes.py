@@ -23,6 +23,7 @@ from cnntrain.core.arrays import shared
 from cnntrain.core.errors import DataError, LostWorkerError, OutOfMemoryError, StorageError
 from cnntrain.core.signals import HEEDED
 from cnntrain.core.watchdog import Watchdog, bark
+from cnntrain.engine.team import Together
 from cnntrain.reading.stored import DESCRIPTORS
 
 SPINS = 200  # times a token is looked for before sleeping: as long as waking up takes
@@ -35,7 +36,7 @@ _PARENT_DEATH = 1  # PR_SET_PDEATHSIG of prctl(2)
 Work = Callable[["Processes", list[float]], object]
 
 
-class Processes:
+class Processes(Together):
     """This process, of rank 0, and its copies, which wait for numbers and do `work(processes, numbers)`.
 
     All of them go through the same `each` calls in the same order. Raises OSError where the system gives none.
@@ -82,6 +83,19 @@ class Processes:
             self._take()
         if self._failed[0]:
             self._give_up()
+
+    def alone(self, task: Callable[[], None]) -> None:
+        """Call task() in the process of rank 0, while the others wait for it."""
+        self.each(lambda rank: None if rank else task())
+
+    def agree(self, flags: tuple[int, ...]) -> tuple[int, ...]:
+        """The flags: there is one rank."""
+        return flags
+
+    @property
+    def crew(self) -> Processes:
+        """See Team."""
+        return self
 
     def close(self) -> None:
         """End the others; they have nothing to lose."""

@@ -7,21 +7,21 @@ they take shards as they come.
 from __future__ import annotations
 
 import functools
-import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from cnntrain.core.arrays import Array, TreeSum, aligned, shared, tree_sum
+from cnntrain.core.arrays import Array, TreeSum, aligned, shared
 from cnntrain.core.random import stream
-from cnntrain.engine.batch import Batch
+from cnntrain.engine.batch import AbandonedError, Batch
 from cnntrain.engine.frames import PlannedFrames
 from cnntrain.engine.plan import Call, Plan
 from cnntrain.engine.pool import Pool
-from cnntrain.engine.rows import GradientRow, ShardRange, buckets_of
-from cnntrain.engine.team import Team
+from cnntrain.engine.roster import Roster
+from cnntrain.engine.rows import Bucket, GradientRow, buckets_of
+from cnntrain.engine.team import Leg, Parcel, Team
 from cnntrain.network.tally import Tally
 from cnntrain.parts.layers.base import Coupled
 
@@ -39,14 +39,18 @@ class Program:
         memory: Sequence[tuple[Array, Array]],
         params: Sequence[Mapping[str, Array]],
         seed: int,
+        roster: Roster,
     ) -> None:
-        """`memory` holds each worker's own and its scratch, `params` the parameters of each node by name."""
+        """`memory` holds each worker's own and its scratch, `params` the parameters of each node by name; `roster` says
+        what share of the shards is for these workers.
+        """
         self.plan, self.training, self.tally, self.seed = plan, plan.training, tally, seed
-        self._memory, self._params = memory, params
+        self._memory, self._params, self.roster = memory, params, roster
         self.buckets = buckets_of(self.plan)
         self._bucket_of = {i: bucket for bucket in self.buckets for i in bucket.nodes}
         self._prepared = 0  # for how many shards of a batch there is memory
         self._waiting = (0, 0)  # the first shard of the last batch, and how many it has: what `collect` has to gather
+        self._gathered: list[Bucket] = []  # those that need not wait for the end of the batch
         self._shards: list[Array] = []  # the memory of each shard, for what crosses barriers
         self._frames: dict[tuple[int, int, int], PlannedFrames] = {}
         self._batch: list[dict[str, Any]] = [{} for _ in self.plan.graph.nodes]  # what the shards of a batch share
@@ -71,47 +75,76 @@ class Program:
             for of_node in self._batch:
                 of_node.clear()
             running = _Running(self, batch, step, first, team, tree, collect, watch)
+            more = batch is not batches[-1]
             for number, segment in enumerate(self.plan.segments):
                 running.segment(number)
+                if team.far and self.training:
+                    complete = [bucket for bucket in self.buckets if bucket.last == number]
+                    self._send(team, complete, first, running.count, more)
                 last = segment[-1]
                 if last.do in ("partial", "partial_back"):
                     running.totals[last.node] = running.total(number)
                     if last.do == "partial":
                         totals.append((last.node, running.totals[last.node]))
             if self.training:  # by several processes, so that none has what it would fold as it comes
-                for slot in range(running.count):
-                    tree.add(first + slot, self.tallies[slot].copy())
-            if self.training and batch is not batches[-1]:
-                self._gather(team, first, running.count, more=True)
+                team.add(tree, self.tallies[: running.count], first, running.count)
+            else:
+                team.complete(tree, running.count, self.tally.size)
+            if self.training and more:
+                self._gather(team, first, running.count, more)
             first += running.count
         if self.training:
             self._waiting = (first - running.count, running.count)
         return tree.total(), totals
 
-    def _gather(self, team: Team, first: int, count: int, more: bool) -> None:
-        shares = shares_of(count, team.threads)
+    def _send(self, team: Team, buckets: Sequence[Bucket], first: int, count: int, more: bool) -> None:
+        """Let what the shards of this rank add up to in these buckets set out, while the batch goes on."""
+        shares = self.roster.shares(count)
 
         def gather(worker: int) -> None:
-            for bucket in self.buckets:
+            for bucket in buckets:
                 bucket.gather(worker, first, shares, more)
 
-        team.each(gather)
+        if buckets:
+            team.each(gather)
+            team.send(lambda: _parcels(buckets, lambda bucket: bucket.outgoing(first, count)))
+            self._gathered += buckets
+
+    def _gather(self, team: Team, first: int, count: int, more: bool, *further: Leg) -> None:
+        """Add up, bucket by bucket, what the workers of all ranks handed in of a batch; then take further legs."""
+        shares, left = self.roster.shares(count), [b for b in self.buckets if b not in self._gathered]
+        self._gathered = []
+
+        def gather(worker: int) -> None:
+            for bucket in left:
+                bucket.gather(worker, first, shares, more)
+
+        def add_arrived(worker: int) -> None:
+            for bucket in self.buckets:
+                bucket.add_arrived(worker, first, count, more)
+
+        outgoing = functools.partial(_parcels, left, lambda bucket: bucket.outgoing(first, count))
+        team.relay((gather, outgoing), (add_arrived, None), *further)
 
     def collect(self, team: Team, grads: Array, factor: float) -> None:
         """Write factor times the sum of the gradients of all shards into `grads`."""
-        first, count = self._waiting
-        shares = shares_of(count, team.threads)
 
         def collect(worker: int) -> None:
             with np.errstate(all="ignore"):
                 for bucket in self.buckets:
-                    bucket.gather(worker, first, shares, more=False)
                     bucket.collect(worker, grads, factor)
 
-        team.each(collect)
+        def collect_arrived(worker: int) -> None:
+            with np.errstate(all="ignore"):
+                for bucket in self.buckets:
+                    bucket.collect_arrived(worker, grads, factor)
+
+        sums = functools.partial(_parcels, self.buckets, Bucket.sums)
+        self._gather(team, *self._waiting, False, (collect, sums), (collect_arrived, None))
 
     def reset(self) -> None:
         """Forget the gradients of a step that failed."""
+        self._gathered = []
         for bucket in self.buckets:
             bucket.reset()
 
@@ -123,9 +156,8 @@ class Program:
         if self.plan.shard_bytes:
             self._shards += [aligned(self.plan.shard_bytes, np.uint8) for _ in range(shards - len(self._shards))]
         if self.training:
-            workers = len(self._memory)
             for bucket in self.buckets:
-                bucket.prepare(workers, -(-shards // workers))
+                bucket.prepare(self.roster, shards)
             self.tallies = shared((shards, self.tally.size), np.float64)
             self.partials = shared((2, shards, self.plan.partial_size), np.float64)
         return True
@@ -188,7 +220,7 @@ class _Running:
         self.team, self.tree, self.collect, self.watch = team, tree, collect, watch
         self.size = program.plan.shard
         self.count = -(-len(batch) // self.size)
-        self.shares = shares_of(self.count, team.threads)
+        self.shares = program.roster.shares(self.count)
         self.totals: dict[int, Array] = {}
         self._rows: list[dict[int, GradientRow]] = [{} for _ in range(self.count)] if program.training else []
         self._targets: list[tuple[Array, Array]] = [_NONE] * self.count
@@ -206,19 +238,28 @@ class _Running:
 
             self.team.each(share)
         else:
-            assert isinstance(self.team, Pool)
+            start = self.shares[0][0]
 
-            def task(worker: int, slot: int) -> None:
+            def task(worker: int, position: int) -> None:
                 with np.errstate(all="ignore"):
-                    self._shard(number, worker, slot, slot)
+                    self._shard(number, worker, start + position, position)
 
-            self.team.run(self.count, task)
+            crew = self.team.crew
+            assert isinstance(crew, Pool)
+            abandoned = False
+            try:
+                crew.run(self.shares[-1][1] - start, task)
+            except AbandonedError:
+                abandoned = True
+            if self.team.agree((abandoned,))[0]:
+                raise AbandonedError
 
     def total(self, number: int) -> Array:
         """The sum over all shards of the partial results that this segment ended with."""
-        partials = self.program.partials[number % 2]
-        length = int(partials[0, -1])
-        return tree_sum(partials[slot, :length].copy() for slot in range(self.count))
+        tree = TreeSum()
+        self.team.add(tree, self.program.partials[number % 2, : self.count], 0, self.count)
+        total = tree.total()
+        return total[: int(total[-1]) // self.count]
 
     def _shard(self, number: int, worker: int, slot: int, position: int) -> None:
         """`position` is the shard's place in the worker's share."""
@@ -261,7 +302,8 @@ class _Running:
             vector = partial(frame)
             into = self.program.partials[number % 2, slot]  # the other half may still be read by a slower worker
             into[: len(vector)] = vector
-            into[-1] = len(vector)
+            into[len(vector) : -1] = 0
+            into[-1] = len(vector)  # of which the sum over shards tells the length to a rank that has no shard
 
     def _score(self, frames: PlannedFrames, slot: int, real: int) -> None:
         """Loss, its gradient and the metrics of one shard; filled-up rows do not count."""
@@ -280,7 +322,5 @@ class _Running:
             self.tree.add(self.first + slot, vector)
 
 
-def shares_of(count: int, workers: int) -> list[ShardRange]:
-    """The shards from and to which each worker takes of so many: side by side, as even as can be, the first no less."""
-    stops = [-(-count * worker // workers) for worker in range(workers + 1)]
-    return list(itertools.pairwise(stops))
+def _parcels(buckets: Sequence[Bucket], of: Callable[[Bucket], Iterable[Parcel]]) -> list[Parcel]:
+    return [parcel for bucket in buckets for parcel in of(bucket)]

@@ -5,11 +5,15 @@ of its share one after the other and adds up what can be added, so that it needs
 not one for each shard. What is left of every share, a few blocks of the tree, is added up at the end of the batch:
 each worker does so for a slice of the vector. The places of these blocks follow from the numbers of the shards alone,
 so that workers can read each other's without any message.
+
+Where several ranks train, each adds up one slice of the vector for all: what the shards of a rank add up to travels to
+whichever rank has the slice, and the sums travel back to all of them. That is two vectors a rank, for any number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,8 +21,8 @@ import numpy as np
 
 from cnntrain.core.arrays import ALIGNMENT, Array, Param, TreeSum, round_up, shared, tree_blocks
 from cnntrain.engine.plan import Plan
-
-ShardRange = tuple[int, int]  # the shards of a batch, from and to, that one worker takes
+from cnntrain.engine.roster import Roster, ShardRange
+from cnntrain.engine.team import Parcel
 
 
 @dataclass
@@ -50,14 +54,33 @@ class Bucket:
                     offset += round_up(param.size, ALIGNMENT // 4)
         self._size = offset
         self._workers: list[_Worker] = []
+        self._peers: dict[int, _Peer] = {}
 
-    def prepare(self, workers: int, most: int) -> None:
-        """Allocate memory for so many workers, each with a share of at most `most` shards."""
+    def prepare(self, roster: Roster, shards: int) -> None:
+        """Allocate memory for this rank's workers, for batches of at most so many shards."""
+        most, of_rank = roster.most(shards)
         rows = most if self._all_at_once else depth(most)
-        memory = shared((workers, rows, self._size), self._dtype)
-        bounds = [round_up(self._size * w // workers, ALIGNMENT // 4) for w in range(workers + 1)]
-        bounds[-1] = self._size
-        self._workers = [_Worker(memory[w], (bounds[w], bounds[w + 1])) for w in range(workers)]
+        memory = shared((roster.here, rows, self._size), self._dtype)
+        bounds = _bounds(0, self._size, sum(roster.workers))
+        first = roster.first(roster.rank)
+        self._workers = [_Worker(memory[w], bounds[first + w]) for w in range(roster.here)]
+        self._roster = roster
+        slices = self.slices(roster)
+        start, stop = slices[roster.rank]
+        self._peers = {
+            peer: _Peer(
+                slices[peer],
+                shared((depth(of_rank), slices[peer][1] - slices[peer][0]), self._dtype),
+                shared((depth(of_rank), stop - start), self._dtype),
+            )
+            for peer in roster.peers
+        }
+        self._sums = shared(self._size if self._peers else 0, self._dtype)
+
+    def slices(self, roster: Roster) -> list[tuple[int, int]]:
+        """The part of the vector, from and to, that each rank adds up for all."""
+        bounds = _bounds(0, self._size, sum(roster.workers))
+        return [(bounds[roster.first(rank)][0], bounds[roster.first(rank + 1) - 1][1]) for rank in roster.ranks]
 
     @property
     def _all_at_once(self) -> bool:
@@ -86,25 +109,72 @@ class Bucket:
         `more`: another batch follows, which will overwrite the rows.
         """
         own = self._workers[worker]
-        start, stop = own.slice
+        for level, index, part in self._handed_in(first, shares, own.slice):
+            own.tree.add(index, own.copy(part) if more or own.copied else part, level)
+        for peer in self._peers.values():
+            start, stop = _bounds(*peer.slice, len(self._workers))[worker]
+            theirs = TreeSum()
+            for level, index, part in self._handed_in(first, shares, (start, stop)):
+                theirs.add(index, part, level)
+            sums = theirs.blocks()
+            for place, block in enumerate(tree_blocks(first + shares[0][0], first + shares[-1][1])):
+                peer.outgoing[place, start - peer.slice[0] : stop - peer.slice[0]] = sums[block]
+        own.share = TreeSum()
+
+    def _handed_in(
+        self, first: int, shares: Sequence[ShardRange], slice_: tuple[int, int]
+    ) -> Iterator[tuple[int, int, Array]]:
+        """Level, index and a slice of each block that the workers of this rank have left of a batch."""
         for other, (begin, end) in zip(self._workers, shares, strict=True):
             for place, (level, index) in enumerate(tree_blocks(first + begin, first + end)):
                 number = (index << level) - first - begin if self._all_at_once else place
-                part = other.memory[number, start:stop]
+                yield level, index, other.memory[number, slice(*slice_)]
+
+    def outgoing(self, first: int, count: int) -> Iterator[Parcel]:
+        """To each other rank its slice of what was gathered here of a batch, and from each of them ours."""
+        mine = len(self._roster.blocks(first, count, self._roster.rank))
+        for rank, peer in self._peers.items():
+            theirs = len(self._roster.blocks(first, count, rank))
+            yield Parcel(rank, peer.outgoing[:mine], peer.incoming[:theirs])
+
+    def add_arrived(self, worker: int, first: int, count: int, more: bool) -> None:
+        """Add up a slice of what has arrived of a batch from the other ranks."""
+        own = self._workers[worker]
+        offset = self._workers[0].slice[0]
+        start, stop = own.slice
+        for rank, peer in self._peers.items():
+            for place, (level, index) in enumerate(self._roster.blocks(first, count, rank)):
+                part = peer.incoming[place, start - offset : stop - offset]
                 own.tree.add(index, own.copy(part) if more or own.copied else part, level)
-        own.share = TreeSum()
 
     def collect(self, worker: int, grads: Array, factor: float) -> None:
         """Write factor times a slice of the sum into the flat gradient, and start afresh."""
         own = self._workers[worker]
-        start, stop = own.slice
         total = own.tree.total()
+        if self._peers:
+            self._sums[slice(*own.slice)] = total
+        self._write(total, own.slice, grads, factor)
+        own.release(total)
+        own.copied = False
+
+    def sums(self) -> Iterator[Parcel]:
+        """To each other rank the slice of the sum that was added up here, and from each of them theirs."""
+        mine = self._sums[self._workers[0].slice[0] : self._workers[-1].slice[1]]
+        for rank, peer in self._peers.items():
+            yield Parcel(rank, mine, self._sums[slice(*peer.slice)])
+
+    def collect_arrived(self, worker: int, grads: Array, factor: float) -> None:
+        """Write factor times a slice of what the other ranks have added up into the flat gradient."""
+        for peer in self._peers.values():
+            start, stop = _bounds(*peer.slice, len(self._workers))[worker]
+            self._write(self._sums[start:stop], (start, stop), grads, factor)
+
+    def _write(self, sums: Array, slice_: tuple[int, int], grads: Array, factor: float) -> None:
+        start, stop = slice_
         for begin, end, into in self._pieces:
             a, b = max(begin, start), min(end, stop)
             if a < b:
-                np.multiply(total[a - start : b - start], factor, out=grads[into + a - begin : into + b - begin])
-        own.release(total)
-        own.copied = False
+                np.multiply(sums[a - start : b - start], factor, out=grads[into + a - begin : into + b - begin])
 
     def reset(self) -> None:
         """Forget the rows handed in, after a step that failed."""
@@ -141,6 +211,22 @@ class _Worker:
     def release(self, array: Array) -> None:
         if self.copied:
             self._free.append(array)
+
+
+@dataclass(frozen=True)
+class _Peer:
+    """What a bucket has for another rank: its slice of the vector, and memory for blocks of it that go and come."""
+
+    slice: tuple[int, int]
+    outgoing: Array  # (blocks, length of the peer's slice)
+    incoming: Array  # (blocks, length of this rank's slice)
+
+
+def _bounds(start: int, stop: int, parts: int) -> list[tuple[int, int]]:
+    """A stretch of a vector cut in so many slices, side by side, at cache lines."""
+    unit = ALIGNMENT // 4
+    edges = [start + min(round_up((stop - start) * part // parts, unit), stop - start) for part in range(parts)]
+    return list(itertools.pairwise([*edges, stop]))
 
 
 def depth(count: int) -> int:

@@ -34,7 +34,7 @@ RUNS = Path("runs")  # where runs without a --run-dir go, in the working directo
 FLIGHT_RECORD = "nonfinite/record.json"
 
 _WORTH_SHARING = 2**20  # bytes of a file of which runs have one together
-_LOCK = ".lock"  # the first file of a run: a directory that has it is one
+LOCK = ".lock"  # the first file of a run: a directory that has it is one
 _FILES = (  # what --overwrite removes besides checkpoints; everything else in the directory belongs to the user
     *(
         "config.yaml",
@@ -294,7 +294,7 @@ def _names(directory: Path) -> list[str]:
         names = os.listdir(directory) if os.path.isdir(directory) else []
     except OSError as error:
         raise StorageError(f"cannot look into {directory}: {error.strerror}. Check the permissions") from error
-    return sorted(name for name in names if name != _LOCK and not name.startswith(files.TEMPORARY))
+    return sorted(name for name in names if name != LOCK and not name.startswith(files.TEMPORARY))
 
 
 def _new_directory(name: str, config_hash: str) -> Path:
@@ -308,7 +308,7 @@ def _new_directory(name: str, config_hash: str) -> Path:
 
 def _how_to_start(path: Path) -> str:
     """What to do where there is nothing to resume: a run of its own, where this directory can take one."""
-    ours = os.path.lexists(path / _LOCK)
+    ours = os.path.lexists(path / LOCK)
     if (os.path.lexists(path) and not os.path.isdir(path)) or (_names(path) and not ours):
         return "Name the directory of a run; cnntrain fit said which"
     flag = " --overwrite" if _names(path) else ""
@@ -325,7 +325,7 @@ def _clear(path: Path) -> None:
 
 def _locked(path: Path) -> contextlib.ExitStack:
     """The lock on a directory, made if need be. Never touches a directory that holds something other than a run."""
-    if _names(path) and not os.path.lexists(path / _LOCK):
+    if _names(path) and not os.path.lexists(path / LOCK):
         raise RunDirectoryError(f"{path} is not empty and holds no run of cnntrain. Choose another --run-dir")
     make_directory(path)
     held = contextlib.ExitStack()

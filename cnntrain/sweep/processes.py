@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Collection, Sequence
 
+from cnntrain.core import launcher
 from cnntrain.sweep import child
 from cnntrain.sweep.executor import Ended
 from cnntrain.sweep.standing import Standing
@@ -96,6 +97,7 @@ def begin(words: Sequence[str], here: str | None = None) -> subprocess.Popen[byt
     return subprocess.Popen(
         child.command(words),
         cwd=here,
+        env=launcher.without(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

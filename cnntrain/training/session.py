@@ -7,7 +7,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,14 +30,16 @@ from cnntrain.data import identity, manifest
 from cnntrain.data.build_data import Data
 from cnntrain.engine import memory
 from cnntrain.engine.pool import Pool
+from cnntrain.engine.ranks import Ranks
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.reading.folders import one_look
 from cnntrain.rundir.checkpoint import Checkpoint, read
 from cnntrain.rundir.directory import RunDirectory, resumable
 from cnntrain.rundir.environment import environment
 from cnntrain.rundir.event_files import following, require_tensorboard
+from cnntrain.rundir.follower import Follower
 from cnntrain.trained import saved
-from cnntrain.training import advice, ancestry, changes, learned
+from cnntrain.training import advice, ancestry, changes, learned, muster
 from cnntrain.training.interrupts import Interrupts
 from cnntrain.training.job import Job, make_job
 from cnntrain.training.stepper import vectors
@@ -79,7 +81,31 @@ def fit(
     `loaded` is what `load(configs, sets)` gave, where the caller has read them. Returns what `fit --json` prints:
     run_dir, state, epochs, step, best, final. Raises a CnntrainError whose exit_code is the command's.
     """
-    options = options or Options()
+    options, ranks = options or Options(), muster.join()
+    with ranks.failing_together():
+        return _fit(configs, sets, _of_rank(options, ranks), loaded, ranks)
+
+
+def _of_rank(options: Options, ranks: Ranks) -> Options:
+    """The options for this rank: its workers, and silence unless it leads."""
+    if ranks.size > 1 and options.threads is None:
+        options = replace(options, threads=muster.threads(ranks))
+    if ranks.leads:
+        return options
+    return replace(options, progress="none", quiet=True, verbose=False, tensorboard=False, announce=None, warn=_ignore)
+
+
+def _ignore(_text: str) -> None:
+    """Tell nobody: the leader has the same to say."""
+
+
+def _fit(
+    configs: Sequence[str | Path | Config],
+    sets: Sequence[str],
+    options: Options,
+    loaded: Loaded | None,
+    ranks: Ranks,
+) -> dict[str, Any]:
     console = Console(options.progress, options.quiet, verbose=options.verbose, warned=options.warn)
     blas.pin()
     if options.tensorboard:
@@ -88,39 +114,59 @@ def fit(
         raise UsageError("--resume and --resume-or-start need --run-dir, to know which run is meant")
     with Interrupts(options.max_time) as held:
         if options.resume or (options.resume_or_start and options.run_dir and resumable(options.run_dir)):
-            return _resume(configs, sets, options, console, held)
+            return _resume(configs, sets, options, console, held, ranks)
         if not configs:
             example = f"Try: cnntrain fit {_EXAMPLE}" if _EXAMPLE.is_file() else ""
             raise UsageError(
                 f"fit needs a config file. {example or 'Write one for your data by: cnntrain init --data DATA'}"
             )
-        return _start(loaded or load(configs, sets), options, console, held)
+        return _start(loaded or load(configs, sets), options, console, held, ranks)
 
 
-def _start(loaded: Loaded, options: Options, console: Console, interrupts: Interrupts) -> dict[str, Any]:
+def _start(loaded: Loaded, options: Options, console: Console, interrupts: Interrupts, ranks: Ranks) -> dict[str, Any]:
     experiment = loaded.experiment
-    with interrupts.at_once():
+
+    def build() -> tuple[Job, WarmStart | None]:
         job = make_job(loaded, options.threads, console)
-        warm = warm_start(loaded, job.network)
-    directory = RunDirectory.create(
-        options.run_dir, experiment.name, fingerprint(experiment), options.overwrite, restart=options.resume_or_start
-    )
-    with directory as run:
-        console.log = run.log
-        _announce(run, options)
-        run.write_config(loaded.text, to_yaml(plain(experiment)))
-        run.write_json("origins.json", loaded.origins())
-        run.write_json("env.json", environment() | {"threads": machine.threads(options.threads)})
-        run.write_json("data.json", _data_summary(job.data) | ancestry.recorded(job, warm))
-        run.write_command(sys.argv)
-        console.say(f"run directory: {run.path}")
-        manifest.share(job.manifest, run)
-        manifest.keep_once(run, identity.FILE, identity.listed(*job.identities))
-        for line in warm.lines() if warm else ():
-            console.say(line)
-        for line in ancestry.warnings(job, warm):
-            console.warn(line)
-        return _train(job, run, warm, options, console, interrupts)
+        return job, warm_start(loaded, job.network)
+
+    def create() -> RunDirectory:
+        return RunDirectory.create(
+            options.run_dir,
+            experiment.name,
+            fingerprint(experiment),
+            options.overwrite,
+            restart=options.resume_or_start,
+        )
+
+    with interrupts.at_once():
+        job, warm = ranks.leader_first(build)
+        muster.require_alike(ranks, job)
+    with muster.held(ranks, create) as run:
+        if isinstance(run, RunDirectory):
+            _describe(run, job, warm, options, console, ranks)
+        return _train(job, run, warm, options, console, interrupts, ranks)
+
+
+def _describe(
+    run: RunDirectory, job: Job, warm: WarmStart | None, options: Options, console: Console, ranks: Ranks
+) -> None:
+    """Write down what a new run is made from, and say where."""
+    loaded = job.loaded
+    console.log = run.log
+    _announce(run, options)
+    run.write_config(loaded.text, to_yaml(plain(loaded.experiment)))
+    run.write_json("origins.json", loaded.origins())
+    run.write_json("env.json", environment() | {"threads": machine.threads(options.threads), "ranks": ranks.size})
+    run.write_json("data.json", _data_summary(job.data) | ancestry.recorded(job, warm))
+    run.write_command(sys.argv)
+    console.say(f"run directory: {run.path}")
+    manifest.share(job.manifest, run)
+    manifest.keep_once(run, identity.FILE, identity.listed(*job.identities))
+    for line in warm.lines() if warm else ():
+        console.say(line)
+    for line in ancestry.warnings(job, warm):
+        console.warn(line)
 
 
 def _resume(
@@ -129,13 +175,16 @@ def _resume(
     options: Options,
     console: Console,
     interrupts: Interrupts,
+    ranks: Ranks,
 ) -> dict[str, Any]:
     assert options.run_dir is not None
-    with RunDirectory.open(options.run_dir) as run:
-        _announce(run, options)
+    run_dir = options.run_dir
+    with muster.held(ranks, lambda: RunDirectory.open(run_dir)) as run:
         path = run.last
         checkpoint = read(path)
-        run.write_command(sys.argv)
+        if isinstance(run, RunDirectory):
+            _announce(run, options)
+            run.write_command(sys.argv)
         checkpoint.require(environment=dict)
         before, _ = saved.experiment(checkpoint)
         loaded = load(configs, sets) if configs else saved.located(saved.experiment(checkpoint, sets)[0], run.path)
@@ -144,16 +193,21 @@ def _resume(
             console.say("changed since the run was started: " + "; ".join(changed))
         for line in changes.of_environment(checkpoint, options.strict_env):
             console.warn(line)
-        with one_look():
-            for line in changes.of_files(run.path / manifest.FILE, before, loaded):
-                console.warn(line)
-            with interrupts.at_once(), contextlib.nullcontext() if configs or sets else saved.blaming(path):
-                job = make_job(loaded, options.threads, console)
+
+        def build() -> Job:
+            with one_look():
+                for line in changes.of_files(run.path / manifest.FILE, before, loaded):
+                    console.warn(line)
+                with interrupts.at_once(), contextlib.nullcontext() if configs or sets else saved.blaming(path):
+                    return make_job(loaded, options.threads, console)
+
+        job = ranks.leader_first(build)
+        muster.require_alike(ranks, job)
         step = checkpoint.meta["position"]["step"]
         for line in changes.of_schedule(before, job, step):
             console.warn(line)
         console.say(f"resuming {run.path} at step {step}")
-        return _train(job, run, checkpoint, options, console, interrupts)
+        return _train(job, run, checkpoint, options, console, interrupts, ranks)
 
 
 def _announce(run: RunDirectory, options: Options) -> None:
@@ -163,15 +217,16 @@ def _announce(run: RunDirectory, options: Options) -> None:
 
 def _train(
     job: Job,
-    run: RunDirectory,
+    run: RunDirectory | Follower,
     origin: Checkpoint | WarmStart | None,
     options: Options,
     console: Console,
     interrupts: Interrupts,
+    ranks: Ranks,
 ) -> dict[str, Any]:
     """Train from step 0, or go on from a checkpoint."""
     threads = machine.threads(options.threads)
-    with _outcome(run), _enough_memory(job, threads), Pool(threads) as pool:
+    with _outcome(run), _enough_memory(job, threads), Pool(threads, ranks) as pool:
         trainer = Trainer(job, run, pool, console, interrupts, options.pause_at)
         for line in _details(trainer, pool):
             console.detail(line)
@@ -185,7 +240,7 @@ def _train(
         done = trainer.state.finished is not None
         if not done:
             run.require_space(job.loaded.experiment.checkpoint.keep)
-        with following(run) if options.tensorboard else contextlib.nullcontext():
+        with following(run) if options.tensorboard and isinstance(run, RunDirectory) else contextlib.nullcontext():
             trainer.fit()
         result = _result(trainer)
         run.status(
@@ -199,7 +254,7 @@ def _train(
     return result
 
 
-def _keep_samples(trainer: Trainer, run: RunDirectory, origin: Checkpoint, console: Console) -> None:
+def _keep_samples(trainer: Trainer, run: RunDirectory | Follower, origin: Checkpoint, console: Console) -> None:
     """Record the samples of a resumed run where they changed; warn where validation samples were trained on."""
     then, (train, val) = identity.beside(origin.path), trainer.job.identities
     if not then or (then["train"].digest, then["val"].digest) != (train.digest, val.digest):
@@ -209,7 +264,8 @@ def _keep_samples(trainer: Trainer, run: RunDirectory, origin: Checkpoint, conso
                 f"{trained_on:,} of {len(val):,} validation samples were trained on before the data changed: what is "
                 "measured on them is too good. Start another run, or give it a data.val of its own"
             )
-        manifest.keep_once(run, identity.FILE, identity.listed(train, val))
+        if isinstance(run, RunDirectory):
+            manifest.keep_once(run, identity.FILE, identity.listed(train, val))
 
 
 def _details(trainer: Trainer, pool: Pool) -> list[str]:
@@ -217,10 +273,11 @@ def _details(trainer: Trainer, pool: Pool) -> list[str]:
     about, job = environment(), trainer.job
     graph, size, shard = job.network.graph, job.loaded.experiment.train.batch_size, trainer.stepper.engine.shard
     needed = memory.needed(graph, pool.threads, size, vectors(job.loaded.experiment), tally=job.network.tally.size)
+    ranks = f"{pool.ranks.size} ranks, the first with " if pool.ranks.size > 1 else ""
     return [
         f"cnntrain {about['cnntrain']}, Python {about['python']}, NumPy {about['numpy']}, {about['blas']}",
-        f"{pool.threads} thread{'s' * (pool.threads != 1)}, {-(-size // shard)} shards a batch of {shard} samples, "
-        f"{machine.human(needed)} of memory beside the data",
+        f"{ranks}{pool.threads} thread{'s' * (pool.threads != 1)}, {-(-size // shard)} shards a batch of {shard} "
+        f"samples, {machine.human(needed)} of memory beside the data",
         f"{graph.parameter_count():,} parameters in {len(graph.nodes)} layers",
         f"{len(job.loader.indices):,} training and {len(job.data.val_indices):,} validation samples, "
         f"{job.loader.steps_per_epoch:,} steps an epoch, {job.horizon.total_steps:,} in all",
@@ -228,7 +285,7 @@ def _details(trainer: Trainer, pool: Pool) -> list[str]:
 
 
 @contextlib.contextmanager
-def _outcome(run: RunDirectory) -> Iterator[None]:
+def _outcome(run: RunDirectory | Follower) -> Iterator[None]:
     """Record in the run directory how the session ended."""
     try:
         yield
@@ -277,7 +334,7 @@ def _result(trainer: Trainer) -> dict[str, Any]:
     }
 
 
-def _say_what_next(trainer: Trainer, run: RunDirectory, was_done: bool, console: Console) -> None:
+def _say_what_next(trainer: Trainer, run: RunDirectory | Follower, was_done: bool, console: Console) -> None:
     state, monitor, waited = trainer.state, trainer.job.monitor, trainer.timekeeper.waited
     watched = "val/loss" if trainer.job.data.val is not None else "train/loss"
     console.curve(watched, [row.get(watched) for row in run.rows() if row["event"] == "eval"])

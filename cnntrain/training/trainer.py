@@ -15,6 +15,7 @@ from cnntrain.config.fields import Duration
 from cnntrain.core.console import Console
 from cnntrain.core.errors import DivergedError, PausedError
 from cnntrain.data.loader import Samples
+from cnntrain.engine.batch import AbandonedError
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.vitals import Vitals
 from cnntrain.rundir import numbering
@@ -27,7 +28,7 @@ from cnntrain.training.postmortem import PostMortem
 from cnntrain.training.state import EXHAUSTED, State
 from cnntrain.training.stepper import Taken
 from cnntrain.training.timekeeper import Timekeeper
-from cnntrain.training.validation import AbandonedError, Validation
+from cnntrain.training.validation import Validation
 from cnntrain.training.warm_start import WarmStart
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cnntrain.core.arrays import Array
 from cnntrain.data.loader import Samples
-from cnntrain.engine.batch import Batch
+from cnntrain.engine.batch import AbandonedError, Batch
 from cnntrain.trained.gathered import Gathered
 from cnntrain.training.interrupts import Interrupts
 from cnntrain.training.job import Job
@@ -12,10 +12,6 @@ from cnntrain.training.monitor import Values
 from cnntrain.training.stepper import Stepper
 
 REMEASURED = 100  # training steps over which statistics of averaged weights are taken
-
-
-class AbandonedError(Exception):
-    """A validation was abandoned because a signal came in."""
 
 
 class Validation:
@@ -47,7 +43,7 @@ class Validation:
             return engine.tally.values(engine.evaluate(batch))
         judged = Gathered(asked.judged, len(batch))
         vector = engine.evaluate(batch, judged.add)
-        return engine.tally.values(vector) | asked.measured(judged.rows, self._job.data.description)
+        return engine.tally.values(vector) | asked.measured(engine.share(judged.rows), self._job.data.description)
 
     def _recent_steps(self, step: int) -> list[tuple[int, list[Samples]]]:
         """The first steps of the epoch that has just ended."""

@@ -7,7 +7,7 @@ import pytest
 
 from cnntrain.core.arrays import Array, aligned, tree_blocks, tree_sum
 from cnntrain.engine.plan import Plan
-from cnntrain.engine.program import shares_of
+from cnntrain.engine.roster import Roster, shares_of
 from cnntrain.engine.rows import Bucket, GradientRow, buckets_of, depth
 from tests.support.networks import declared, everything, graph_of, plain
 
@@ -39,7 +39,7 @@ def fill(row: GradientRow, shard: int) -> None:
 
 def prepared(plan: Plan, number: int, workers: int, most: int) -> Bucket:
     bucket = buckets_of(plan)[number]
-    bucket.prepare(workers, most)
+    bucket.prepare(Roster((workers,)), workers * most)
     return bucket
 
 
@@ -81,7 +81,7 @@ def test_every_trained_parameter_is_in_exactly_one_bucket(layers):
     plan = plan_of(layers)
     found = []
     for bucket in buckets_of(plan):
-        bucket.prepare(1, 1)
+        bucket.prepare(Roster((1,)), 1)
         row = bucket.take(0, 0)
         found += [f"{plan.graph.nodes[i].name}.{name}" for i, views in row.views.items() for name in views]
         for views in row.views.values():

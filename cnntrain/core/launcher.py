@@ -1,0 +1,70 @@
+"""The launcher is what has started this process as one of several: mpirun, mpiexec or srun; most often there is none.
+
+What it tells a process lies in environment variables, which everything that such a process starts inherits as well.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Mapping
+from typing import TextIO, cast
+
+_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")  # how many processes it has started
+_RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK", "PMIX_RANK")  # which of them this is
+_LOCAL = ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "MV2_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID")
+_OURS = ("OMPI_", "PMI_", "PMIX_", "PRTE_", "MV2_COMM_", "MPI_LOCAL")
+
+
+class _Nowhere(io.TextIOBase):
+    """What is printed here is gone."""
+
+    encoding = "utf-8"
+
+    def write(self, text: str) -> int:
+        """Take it."""
+        return len(text)
+
+
+_streams: tuple[TextIO, TextIO] = (sys.stdout, sys.stderr)  # before `silence`
+
+
+def _number(names: tuple[str, ...], environment: Mapping[str, str]) -> int | None:
+    values = [environment[name] for name in names if environment.get(name, "").isdecimal()]
+    return int(values[0]) if values else None
+
+
+def size(environment: Mapping[str, str] = os.environ) -> int:
+    """How many processes were started together, as far as the environment tells: 1 without a launcher."""
+    if _number(_RANKS, environment) is None:
+        return 1
+    found = _number(_SIZES, environment)  # PMIx has none, but Slurm has
+    return (_number(("SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"), environment) or 1) if found is None else found
+
+
+def rank(environment: Mapping[str, str] = os.environ) -> int:
+    """Which of them this is, from 0."""
+    return _number(_RANKS, environment) or 0 if size(environment) > 1 else 0
+
+
+def first_on_its_machine(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether this is the first of them on its machine."""
+    return not _number(_LOCAL, environment)
+
+
+def without(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """An environment for a program that is none of them, although it is started by one."""
+    return {name: value for name, value in environment.items() if not name.startswith(_OURS)}
+
+
+def silence() -> None:
+    """Have this process print nothing: what all of them have to say, the first one says."""
+    global _streams
+    _streams = (sys.stdout, sys.stderr)
+    sys.stdout = sys.stderr = cast(TextIO, _Nowhere())
+
+
+def speak() -> None:
+    """Take that back."""
+    sys.stdout, sys.stderr = _streams

@@ -1,0 +1,384 @@
+"""The wire between ranks that an MPI launcher has started: mpirun, mpiexec, or srun.
+
+A thread in each rank tells the others that it lives, and listens whether they do: to the leader from each of them, and
+from the leader to each. So a rank that was stopped, or whose machine is gone, is missed after STILL seconds, and one
+whose work stands still says so itself; a rank that computes for long, however slowly, is neither. What one rank fails
+of, all of them are told.
+
+Whether a rank that was killed is noticed at once is up to the launcher: most end the whole job by themselves.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import functools
+import json
+import os
+import platform
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnntrain.core import launcher, terminal
+from cnntrain.core.arrays import Array
+from cnntrain.core.errors import (
+    CheckpointError,
+    CnntrainError,
+    DataError,
+    DivergedError,
+    LostWorkerError,
+    MissingExtraError,
+    OutOfMemoryError,
+    PausedError,
+    RunDirectoryError,
+    StoppedError,
+    StorageError,
+    UsageError,
+)
+from cnntrain.core.threads import start
+from cnntrain.core.watchdog import STILL, Watchdog
+from cnntrain.engine.ranks import ALONE, Pending, Ranks
+
+PERIOD = 0.25  # seconds between two signs of life
+STARTING = 22.0  # seconds from when a rank is there until all are
+PATIENCE = 10.0  # seconds in which all ranks have to come to the end of a job that has failed
+_ALL_ASKED = 5.0  # seconds within which all ranks of a machine give up that have started together
+_HEARD = 3.0  # seconds that a rank which fails waits for the others to know it
+_MOST = 16384  # bytes of a message between the threads
+_NOT_THERE = (
+    f"not all ranks were there after {STARTING:.0f} seconds: one was ended, or its machine is slow to start it. Run "
+    "the command again"
+)
+_held = socket.socket(socket.AF_UNIX)
+_BY_CODE: dict[int, type[CnntrainError]] = {
+    kind.exit_code: kind
+    for kind in (
+        UsageError,
+        DataError,
+        CheckpointError,
+        StorageError,
+        DivergedError,
+        OutOfMemoryError,
+        RunDirectoryError,
+        PausedError,
+    )
+}
+
+
+@functools.cache
+def join() -> Ranks:
+    """The ranks that a launcher has started with this process. Raises MissingExtraError without mpi4py."""
+    ours = "mpi4py.MPI" not in sys.modules
+    try:
+        import mpi4py
+
+        if ours:
+            mpi4py.rc.initialize = mpi4py.rc.finalize = False
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:  # the latter where it finds no MPI
+        if launcher.first_on_its_machine():
+            launcher.speak()
+        raise MissingExtraError(
+            "an MPI launcher has started several of this, which need mpi4py to train together. Install it with: "
+            f"pip install 'cnntrain[mpi]' ({error})"
+        ) from error
+    with _soon():
+        if ours:
+            _initialize(MPI)
+        if MPI.COMM_WORLD.size == 1:
+            return ALONE
+        try:
+            wire = MpiWire(MPI)
+        except MPI.Exception as error:
+            atexit.register(os._exit, LostWorkerError.exit_code)
+            raise LostWorkerError(f"{_NOT_THERE} ({str(error).partition(':')[0]})") from error
+    if ours:
+        atexit.register(wire.end)
+    return Ranks(wire)
+
+
+@contextlib.contextmanager
+def _soon() -> Iterator[None]:
+    """End this process if what is done within takes too long: a rank that is lost now is noticed by nobody else."""
+
+    def give_up() -> None:
+        if _first_to_say():
+            launcher.speak()
+            terminal.err(f"cnntrain: error: {_NOT_THERE}")
+        time.sleep(_ALL_ASKED)
+        os._exit(LostWorkerError.exit_code)
+
+    timer = threading.Timer(STARTING, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _first_to_say() -> bool:
+    """Whether no other rank that this machine's launcher has started has asked this before, while that one lives."""
+    try:
+        _held.bind(f"\0cnntrain-{os.getppid()}")  # a name without a file, which ends with the process
+    except OSError:
+        return False
+    return True
+
+
+def _initialize(mpi: Any) -> None:
+    """MPI_Init_thread, called so that other threads run meanwhile, which mpi4py does not let them."""
+    if mpi.Is_initialized():
+        return
+    maps = Path("/proc/self/maps")
+    paths = [line.split()[-1] for line in maps.read_text().splitlines() if "/libmpi" in line] if maps.exists() else []
+    for path in dict.fromkeys(paths):
+        library = ctypes.CDLL(path)
+        if hasattr(library, "MPI_Init_thread"):
+            provided = ctypes.c_int()
+            library.MPI_Init_thread(None, None, mpi.THREAD_MULTIPLE, ctypes.byref(provided))
+            return
+    mpi.Init_thread(mpi.THREAD_MULTIPLE)
+
+
+class _Transfer:
+    """An MPI request with one peer."""
+
+    def __init__(self, wire: MpiWire, request: Any, peer: int) -> None:
+        self._wire, self._request, self._peer = wire, request, peer
+
+    def done(self) -> bool:
+        """See Pending."""
+        try:
+            return bool(self._request.Test())
+        except self._wire.errors as error:
+            raise self._wire.lost(self._peer, str(error)) from error
+
+
+class MpiWire:
+    """All ranks of MPI's world. `mpi` is the module mpi4py.MPI."""
+
+    def __init__(self, mpi: Any) -> None:
+        world = mpi.COMM_WORLD
+        self._mpi, self.errors = mpi, mpi.Exception
+        self.rank, self.size = world.rank, world.size
+        world.Set_errhandler(mpi.ERRORS_RETURN)
+        self._data, self._talk = world.Dup(), world.Dup()
+        self._hosts = [""] * self.size
+        self._at_work = False
+        self._heard: dict[int, int] = {}  # peer -> looks since the last sign of life
+        self._failure: BaseException | None = None  # what to raise here
+        self._told = False
+        self._code: int | None = None  # with which to leave without the others, who cannot all be met
+        self._exit_code = 0  # of what this rank has failed of
+        self._by_force = False  # whether one of them has to be ended, too
+        self._sent: list[tuple[Any, Array]] = []
+        self._main = threading.get_native_id()
+        self._watchdog = Watchdog(PERIOD)
+        self._over = threading.Event()
+        self._lock = threading.Lock()  # of the communicator `_talk`
+        self._watcher: list[threading.Thread] = []
+        self._exchange_hosts()
+        if mpi.Query_thread() == mpi.THREAD_MULTIPLE:
+            watched = range(1, self.size) if self.rank == 0 else [0]
+            self._heard = dict.fromkeys(watched, 0)
+            self._watcher = start([threading.Thread(target=self._watch, name="cnntrain-ranks", daemon=True)])
+
+    def _exchange_hosts(self) -> None:
+        name = np.zeros((self.size, 64), np.uint8)
+        own = platform.node().encode()[:64]
+        name[self.rank, : len(own)] = np.frombuffer(own, np.uint8)
+        self._data.Allgather(self._mpi.IN_PLACE, name)
+        self._hosts = [row.tobytes().rstrip(b"\0").decode(errors="replace") for row in name]
+
+    # -- arrays ------------------------------------------------------------------------------------------------------
+
+    def send(self, array: Array, peer: int) -> Pending:
+        """See Wire."""
+        return _Transfer(self, self._data.Isend(array.reshape(-1).view(np.uint8), peer), peer)
+
+    def receive(self, array: Array, peer: int) -> Pending:
+        """See Wire."""
+        return _Transfer(self, self._data.Irecv(array.reshape(-1).view(np.uint8), peer), peer)
+
+    def look(self) -> None:
+        """See Wire."""
+        if self._failure is not None:
+            raise self._failure
+
+    def attend(self, at_work: bool) -> None:
+        """See Wire."""
+        self._at_work = at_work
+
+    # -- failing, ending ---------------------------------------------------------------------------------------------
+
+    def fail(self, error: BaseException) -> None:
+        """See Wire."""
+        if self._told or error is self._failure:
+            return
+        self._told = True
+        said = _document(error)
+        self._exit_code = int(said["code"])
+        self._say(range(self.size), said, certainly=True)
+
+    def lost(self, peer: int, why: str) -> LostWorkerError:
+        """The error that a peer is gone; `why` are MPI's words for it."""
+        error = LostWorkerError(
+            f"{self._name(peer)} was ended from outside, as a system does that is short of memory. Run the command "
+            f"again, to go on with --resume ({why.partition(':')[0]})"
+        )
+        return self._missed(error, peer)
+
+    def _missed(self, error: LostWorkerError, peer: int) -> LostWorkerError:
+        """Note that a peer is gone, or hangs, unless it is on its way out like the others."""
+        if self._failure is None and not self._told:
+            self._failure = error
+            self._code = error.exit_code
+            if peer == 0 and self.rank == 1:  # the leader cannot say it
+                launcher.speak()
+        return error
+
+    def end(self) -> None:
+        """Leave MPI when the process ends, with all others; where they cannot be met, without them.
+
+        One that was killed is left to the launcher, which has noticed. One that hangs must be ended, by MPI_Abort.
+        """
+        if self._failure is None and not self._told:
+            with contextlib.suppress(CnntrainError, RuntimeError):
+                Ranks(self).meet()  # the leader may be busy, with a report for instance
+        self._over.set()
+        for thread in self._watcher:
+            thread.join()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        if self._by_force:
+            self._mpi.COMM_WORLD.Abort(self._code)
+        if self._code is not None:
+            os._exit(self._code)
+        timer = threading.Timer(PATIENCE, os._exit, [self._exit_code or getattr(self._failure, "exit_code", 1)])
+        timer.daemon = True
+        timer.start()
+        self._mpi.Finalize()
+        timer.cancel()
+
+    def _name(self, rank: int) -> str:
+        return f"rank {rank} on {self._hosts[rank]}"
+
+    # -- the thread --------------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        while not self._over.wait(PERIOD):
+            try:
+                self._listen()
+                self._look_after_peers()
+                if not self._hangs():
+                    self._say(self._heard, {})
+            except self.errors as error:  # MPI notices that one is gone
+                with contextlib.suppress(self.errors):
+                    self._find_lost(str(error))
+
+    def _listen(self) -> None:
+        """Take in what others say."""
+        with self._lock:
+            for peer in range(self.size):
+                while peer != self.rank and self._talk.Iprobe(peer):
+                    status = self._mpi.Status()
+                    message = np.zeros(_MOST, np.uint8)
+                    self._talk.Recv(message, peer, status=status)
+                    said = json.loads(message[: status.Get_count(self._mpi.BYTE)].tobytes())
+                    if peer in self._heard:
+                        self._heard[peer] = 0
+                    if said and self._failure is None:
+                        self._failure = _error(said, self._name(peer))
+                        self._code = int(said["code"]) if said.get("lost") else None
+
+    def _look_after_peers(self) -> None:
+        for peer, looks in self._heard.items():
+            self._heard[peer] = looks + 1
+            if looks >= STILL / PERIOD and self._failure is None:
+                error = LostWorkerError(
+                    f"{self._name(peer)} has given no sign of life for {STILL:.0f} seconds: it was stopped, or its "
+                    "machine or the network is gone. Run the command again, to go on with --resume"
+                )
+                self._missed(error, peer)
+                self._by_force = True
+
+    def _hangs(self) -> bool:
+        """Whether the work of this rank stands still; then the job ends here, for nobody else can say why."""
+        if not self._at_work:
+            self._watchdog = Watchdog(PERIOD)
+            return False
+        if self._watchdog.hangs(os.getpid(), self._main):
+            text = (
+                f"{self._name(self.rank)} has stood still for {STILL:.0f} seconds: a disk or a file system does not "
+                "answer. Mend that and run the command again"
+            )
+            self._code = StorageError.exit_code
+            self._say(range(self.size), {"code": self._code, "text": text, "whole": True})
+            if self.rank == 0:
+                terminal.err(f"cnntrain: error: {text}")
+            time.sleep(PATIENCE / 2)  # for the leader to record it
+            self._mpi.COMM_WORLD.Abort(self._code)
+        return False
+
+    def _find_lost(self, why: str) -> None:
+        for peer in range(self.size):
+            if peer != self.rank:
+                try:
+                    self._talk.Iprobe(peer)
+                except self.errors:
+                    self.lost(peer, why)
+
+    def _say(self, peers: Iterable[int], said: Mapping[str, Any], certainly: bool = False) -> None:
+        """Send some of them a message; `certainly`: and wait until they have it, unless that takes long."""
+        message = np.frombuffer(json.dumps(said).encode()[:_MOST], np.uint8)
+        send = self._talk.Issend if certainly else self._talk.Isend
+        for peer in peers:
+            if peer != self.rank:
+                with contextlib.suppress(self.errors), self._lock:  # one that is gone needs not be told
+                    self._sent.append((send(message, peer), message))
+        deadline = time.monotonic() + (_HEARD if certainly else 0)
+        while True:
+            with self._lock:
+                self._sent = [(request, kept) for request, kept in self._sent if not self._over_with(request)]
+            if not self._sent or time.monotonic() >= deadline:
+                return
+            time.sleep(PERIOD / 10)
+
+    def _over_with(self, request: Any) -> bool:
+        try:
+            return bool(request.Test())
+        except self.errors:
+            return True
+
+
+def _document(error: BaseException) -> dict[str, Any]:
+    """What the others are told of an error."""
+    import traceback
+
+    if isinstance(error, CnntrainError):
+        lost = {"lost": True} if isinstance(error, LostWorkerError) else {}
+        return {"code": error.exit_code, "text": str(error)[:4000], **lost}
+    if isinstance(error, MemoryError):
+        return {"code": OutOfMemoryError.exit_code, "text": str(error) or "out of memory"}
+    return {"code": 1, "text": "".join(traceback.format_exception(error))[-4000:]}
+
+
+def _error(said: Mapping[str, Any], who: str) -> BaseException:
+    """The same error for this rank to raise."""
+    code, text = int(said["code"]), str(said["text"])
+    if code > 128:
+        return StoppedError(text, code - 128)
+    if code == 1:
+        return RuntimeError(f"{who} failed:\n{text}")
+    whole = said.get("whole") or said.get("lost") or code == PausedError.exit_code
+    return _BY_CODE.get(code, StorageError)(text if whole else f"{who}: {text}")

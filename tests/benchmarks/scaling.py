@@ -1,0 +1,354 @@
+"""How far ranks carry: a model of the time a step takes, checked against runs, and what it foretells of larger ones.
+
+    python -m tests.benchmarks.scaling [--only NETWORK ...] [--batches 64 256 1024] [--plot FILE]
+    python -m tests.benchmarks.scaling --check NETWORK BATCH      # this machine's one and two ranks beside the model
+
+A step is what the slowest rank computes, and what has to travel meanwhile and afterwards:
+
+    step = shards of a rank * seconds of a shard + what every step takes + what travels and is not hidden
+
+Seconds of a shard, of each segment of it, and of a step without shards are measured here, on one core. Bytes and
+messages are counted from the plan and the roster alone, as the engine makes them (test_scaling.py compares the two).
+A message takes a latency, and a rank's bytes go through one link (Hockney 1994, The communication challenge for MPP):
+
+    seconds = rounds * latency + messages * overhead + bytes / bandwidth
+
+Blocks of the gradient set out as soon as the segment that writes them is over, so they travel while backward goes on;
+what is left after its end is not hidden, nor is the way back of the sums. `overhead` is what a message costs the
+processor here, with mpi4py. Links are taken to be free of other traffic, one rank to a machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cnntrain.config.load import load_text
+from cnntrain.core import blas
+from cnntrain.core.description import Description
+from cnntrain.engine.engine import Engine
+from cnntrain.engine.plan import Call
+from cnntrain.engine.pool import Pool
+from cnntrain.engine.ranks import Ranks
+from cnntrain.engine.roster import Roster
+from cnntrain.network import build
+from cnntrain.training.rates import horizon
+from cnntrain.training.stepper import Stepper
+from tests.benchmarks import own
+from tests.benchmarks.networks import NETWORKS
+
+RESNET18 = "resnet18, 224x224"
+RANKS = (2, 4, 8, 16, 32, 64)
+BATCHES = (64, 256, 1024)
+LINKS = {"1 Gb/s": (50e-6, 1e9 / 8), "10 Gb/s": (20e-6, 1e10 / 8), "100 Gb/s": (3e-6, 1e11 / 8)}  # latency, bytes/s
+OVERHEAD = 4e-6  # seconds of processor time a message; `--check` measures it
+Curves = dict[tuple[str, int, str], list[float]]  # by network, batch and link: how many times as fast as one rank
+SHARDS = (2, 6)  # of the batches that are timed
+WORTH = 0.5  # of the speed that as many ranks could have at best: below, a batch does not pay
+
+
+def stepper_of(network: str, batch: int, pool: Pool) -> Stepper:
+    """A network at its training, on one ready batch."""
+    if network != RESNET18:
+        return own.stepper_of(network, batch, pool)
+    text = (
+        "data: {source: synthetic}\nmodel: {preset: resnet18}\n"
+        f"optimizer: {{type: sgd, lr: 0.01, momentum: 0.9}}\ntrain: {{epochs: 1, batch_size: {batch}}}\n"
+    )
+    loaded, shape = load_text(text, network), (224, 224, 3)
+    built = build.network(loaded, Description(shape, tuple(map(str, range(1000)))))
+    ready = own.Ready(shape, batch)
+    stepper = Stepper(loaded, built, lambda _: [ready], horizon(loaded.experiment, 1), pool)
+    stepper.initialize()
+    return stepper
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What one rank sends in a step, at most."""
+
+    messages: int
+    rounds: int  # of messages that are waited for
+    buckets: tuple[tuple[int, int, int], ...]  # (number of the segment after which it sets out, messages, bytes)
+    back: tuple[int, int]  # messages and bytes of the sums
+    small: tuple[int, int]  # and of what is waited for on the way: partial results, tallies, flags
+
+    @property
+    def bytes(self) -> int:
+        """All of them."""
+        return sum(size for *_, size in self.buckets) + self.back[1] + self.small[1]
+
+
+def traffic(engine: Engine, batch: int, workers: Sequence[int], rank: int = 0) -> Traffic:
+    """What a rank sends in a step of one batch, by the plan and the roster."""
+    plan, program = engine.plans[True], engine._training
+    roster, count = Roster(tuple(workers), rank), -(-batch // engine.shard)
+    blocks, peers = len(roster.blocks(0, count, rank)), len(workers) - 1
+    stages = sum(segment[-1].do in ("partial", "partial_back") for segment in plan.segments)
+    own_blocks = 1 if blocks else 0
+    small_messages = peers * (stages + 1) * own_blocks + peers
+    small_bytes = peers * blocks * 8 * (stages * plan.partial_size + engine.tally.size) + peers * 3 * 8
+    buckets, back = [], [0, 0]
+    for bucket in program.buckets:
+        sizes = [stop - start for start, stop in bucket.slices(roster)]
+        others = [size for peer, size in enumerate(sizes) if peer != rank and size]
+        if blocks:
+            buckets.append((bucket.last, len(others), 4 * blocks * sum(others)))
+        if sizes[rank]:
+            back = [back[0] + peers, back[1] + 4 * sizes[rank] * peers]
+    messages = sum(number for _, number, _ in buckets) + back[0] + small_messages
+    return Traffic(messages, stages + 4, tuple(buckets), (back[0], back[1]), (small_messages, small_bytes))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a network takes on one core of this machine."""
+
+    shard: int  # samples
+    segments: tuple[float, ...]  # seconds of a shard in each
+    always: float  # seconds of a step, however many shards it has
+    update: float  # seconds
+    parameters: int
+
+
+def measure(network: str, repeats: int) -> Measured:
+    """The least of some repetitions, so that what else the machine does counts as little as can be."""
+    blas.pin()
+    with Pool(1) as pool:
+        shard = stepper_of(network, 1, pool).engine.shard
+        few, many = (_seconds(stepper_of(network, shards * shard, pool), repeats) for shards in SHARDS)
+        stepper = stepper_of(network, SHARDS[0] * shard, pool)
+        engine, segments = stepper.engine, stepper.engine.plans[True].segments
+        where = {call: number for number, segment in enumerate(segments) for call in segment}
+        shares = np.zeros(len(segments))
+
+        def watch(call: Call, taken: float) -> None:
+            shares[where[call]] += taken
+
+        engine.watch = watch
+        for number in range(repeats):
+            engine.step(stepper.source(number), number)
+        engine.watch = None
+        updates = []
+        for number in range(repeats):
+            began = time.perf_counter()
+            stepper.updater.apply(0.01, number)
+            updates.append(time.perf_counter() - began)
+        each = (many - few) / (SHARDS[1] - SHARDS[0])
+        segments_take = tuple((each * shares / shares.sum()).tolist())
+        always = max(few - SHARDS[0] * each, 0.0)
+        return Measured(shard, segments_take, always, min(updates), engine.graph.parameter_count())
+
+
+def _seconds(stepper: Stepper, repeats: int) -> float:
+    """Of a gradient."""
+    found = []
+    for number in range(repeats + 1):
+        began = time.perf_counter()
+        stepper.engine.step(stepper.source(number), number)
+        found.append(time.perf_counter() - began)
+    return min(found[1:])
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """A step of the slowest rank, in seconds."""
+
+    step: float
+    visible: float  # of what travels, what is waited for
+    travelling: float  # all of it
+
+
+def foretell(measured: Measured, engine: Engine, batch: int, ranks: int, latency: float, bandwidth: float) -> Foretold:
+    """A step with so many ranks of one worker each."""
+    count = -(-batch // measured.shard)
+    share, full = -(-count // ranks), batch / measured.shard / count  # the last shard may be short
+    compute = [share * second * (full if share * ranks == count else 1) for second in measured.segments]
+    rest = measured.always + measured.update
+    if ranks == 1:
+        return Foretold(sum(compute) + rest, 0.0, 0.0)
+    goes = traffic(engine, batch, [1] * ranks)
+
+    def takes(messages: int, size: int) -> float:
+        return messages * OVERHEAD + size / bandwidth
+
+    small = takes(*goes.small) + (goes.rounds - 2) * latency
+    ends = np.cumsum(compute)
+    free, sent = 0.0, 0.0
+    for segment, messages, size in sorted(goes.buckets):
+        free = max(free, float(ends[segment])) + takes(messages, size)
+        sent += takes(messages, size)
+    out = max(free - float(ends[-1]), 0.0) + latency
+    back = takes(*goes.back) + latency
+    visible, travelling = small + out + back, small + sent + back + latency
+    return Foretold(float(ends[-1]) + visible + rest, visible, travelling)
+
+
+# -- the check -------------------------------------------------------------------------------------------------------
+
+
+def link(ranks: Ranks) -> tuple[float, float, float]:
+    """Latency, bytes a second, and seconds a message, between two ranks of this machine."""
+
+    def seconds(size: int, times: int, messages: int = 1) -> float:
+        rows = np.zeros((messages, size), np.uint8)
+        found = []
+        for _ in range(times):
+            ranks.meet()
+            began = time.perf_counter()
+            _swap(ranks, rows)
+            found.append(time.perf_counter() - began)
+        return statistics.median(found)
+
+    latency = seconds(1, 200)
+    large = 2**24
+    return latency, large / max(seconds(large, 10) - latency, 1e-9), (seconds(1, 100, 65) - latency) / 64
+
+
+def _swap(ranks: Ranks, rows: np.ndarray) -> None:
+    from cnntrain.engine.team import Parcel
+
+    peer = 1 - ranks.rank
+    theirs = np.empty_like(rows)
+    ranks.send(Parcel(peer, row, other) for row, other in zip(rows, theirs, strict=True))
+    ranks.receive()
+
+
+def run_ranks(network: str, batch: int, steps: int) -> None:
+    """As one rank of several: take steps, and have the leader print what they took and what was sent."""
+    from cnntrain.training import muster
+
+    blas.pin()
+    ranks = muster.join()
+    about = link(ranks) if ranks.size == 2 else (0.0, 0.0, 0.0)
+    with Pool(1, ranks) as pool:
+        stepper = stepper_of(network, batch, pool)
+        stepper.step(0)
+        found = []
+        for number in range(1, steps + 1):
+            ranks.meet()
+            began = time.perf_counter()
+            stepper.step(number)
+            found.append(time.perf_counter() - began)
+        if ranks.leads:
+            print(min(found), statistics.median(found), *about)
+
+
+def launched(network: str, batch: int, ranks: int, steps: int) -> list[float]:
+    """The least and the median seconds of a step on so many ranks of this machine; and of its link."""
+    command = [str(Path(sys.executable).parent / "mpirun"), "--oversubscribe", "-n", str(ranks), sys.executable, "-m"]
+    command += ["tests.benchmarks.scaling", "--rank", network, str(batch), "--steps", str(steps)]
+    allowed = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    done = subprocess.run(command, env=os.environ | allowed, capture_output=True, text=True, check=True)
+    return [float(word) for word in done.stdout.split()]
+
+
+def check(network: str, batch: int, steps: int) -> str:
+    """Rows of a table: what one and two ranks took here, beside the model."""
+    measured = measure(network, 5)
+    with Pool(1) as pool:
+        engine = stepper_of(network, batch, pool).engine
+        rows = []
+        alone = launched(network, batch, 1, steps)
+        model = foretell(measured, engine, batch, 1, 0, 1)
+        rows.append((1, alone[0], alone[1], model.step, ""))
+        two = launched(network, batch, 2, steps)
+        global OVERHEAD
+        OVERHEAD = two[4]
+        model = foretell(measured, engine, batch, 2, two[2], two[3])
+        about = f"link of {two[2] * 1e6:.0f} us, {two[3] / 1e9:.1f} GB/s, {two[4] * 1e6:.0f} us a message"
+        rows.append((2, two[0], two[1], model.step, about))
+    return "\n".join(
+        f"| {network} | {batch} | {ranks} | {least * 1e3:.1f} | {median * 1e3:.1f} | {told * 1e3:.1f} | {about} |"
+        for ranks, least, median, told, about in rows
+    )
+
+
+# -- the table and the picture ---------------------------------------------------------------------------------------
+
+
+def table(networks: Sequence[str], batches: Sequence[int], repeats: int) -> Curves:
+    """Print a line for each network, batch and link; returns the speed-ups, for each of RANKS."""
+    columns = ["network", "parameters", "batch", "link", *(f"{ranks} ranks" for ranks in RANKS), "pays up to"]
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}", flush=True)
+    curves: Curves = {}
+    for network in networks:
+        measured = measure(network, repeats)
+        with Pool(1) as pool:
+            engine = stepper_of(network, 1, pool).engine
+            for batch in batches:
+                one = foretell(measured, engine, batch, 1, 0, 1).step
+                for name, (latency, bandwidth) in LINKS.items():
+                    steps = [foretell(measured, engine, batch, ranks, latency, bandwidth) for ranks in RANKS]
+                    curves[network, batch, name] = [one / step.step for step in steps]
+                    hidden = [1 - step.visible / step.travelling for step in steps]
+                    cells = [f"{one / s.step:.1f} ({abs(h):.0%})" for s, h in zip(steps, hidden, strict=True)]
+                    paying = [r for r, s in zip(RANKS, steps, strict=True) if one / s.step >= WORTH * r]
+                    about = [network, f"{measured.parameters / 1e6:.2f} M", f"{batch:,}", name]
+                    print(f"| {' | '.join([*about, *cells, str(max(paying, default=1))])} |", flush=True)
+    return curves
+
+
+def plot(curves: Curves, path: str) -> None:
+    """Speed over ranks: a panel for each network, a colour for each link, a style for each batch."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    networks = list(dict.fromkeys(network for network, *_ in curves))
+    batches = sorted({batch for _, batch, _ in curves})
+    columns = -(-len(networks) // 2)
+    figure, panels = pyplot.subplots(2, columns, figsize=(14, 7), sharex=True, sharey=True, squeeze=False)
+    for panel, network in zip(panels.flat, networks, strict=False):
+        panel.plot(RANKS, RANKS, color="0.8", linewidth=1)
+        for (name, batch, of), speeds in curves.items():
+            if name == network:
+                style = ["dotted", "dashed", "solid", "dashdot"][batches.index(batch) % 4]
+                panel.plot(RANKS, speeds, linestyle=style, color=f"C{[*LINKS].index(of)}", label=f"{of}, batch {batch}")
+        panel.set(title=network)
+        panel.set_xscale("log", base=2)
+        panel.set_yscale("log", base=2)
+        for axis in (panel.xaxis, panel.yaxis):
+            axis.set_major_formatter("{x:g}")
+    for panel in panels.flat[len(networks) :]:
+        panel.axis("off")
+    panels[0][0].set(ylabel="times as fast as one rank")
+    panels[1][0].set(xlabel="ranks")
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="lower right", fontsize="small")
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    """Print a table; see the module."""
+    parser = argparse.ArgumentParser(description="How far ranks carry.")
+    parser.add_argument("--only", nargs="*", default=[*NETWORKS, RESNET18])
+    parser.add_argument("--batches", nargs="*", type=int, default=BATCHES)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--plot", metavar="FILE")
+    parser.add_argument("--check", nargs=2, metavar=("NETWORK", "BATCH"))
+    parser.add_argument("--rank", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--steps", type=int, default=20)
+    given = parser.parse_args()
+    if given.rank:
+        run_ranks(given.rank[0], int(given.rank[1]), given.steps)
+    elif given.check:
+        print(check(given.check[0], int(given.check[1]), given.steps))
+    else:
+        curves = table(given.only, given.batches, given.repeats)
+        if given.plot:
+            plot(curves, given.plot)
+
+
+if __name__ == "__main__":
+    main()

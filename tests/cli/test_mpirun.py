@@ -1,0 +1,86 @@
+"""`mpirun -n N cnntrain fit`: the bits of `-j N`, one voice, one outcome."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.experiments import call, evidence, write
+from tests.support.mpirun import call_ranks, left_behind, needs_mpi, processes_of, said_by_us, start_ranks
+from tests.support.processes import alive
+
+SHORT = ("-s", "train.epochs=1", "-s", "data.source.samples=34")
+LONG = ("-s", "train.epochs=100000")
+NO_MPI = {"OMPI_COMM_WORLD_SIZE": "2", "PMIX_RANK": "0"}  # what the ranks of a launcher find in their environment
+
+
+def wait_for_steps(run: Path, process: subprocess.Popen[str]) -> None:
+    rows = run / "metrics.jsonl"
+    while not (rows.exists() and b'"train"' in rows.read_bytes()):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+
+
+@needs_mpi
+def test_any_number_of_ranks_and_of_workers_in_them_gives_the_same_run(tmp_path: Path) -> None:
+    config, before = write(tmp_path), left_behind()
+    assert call("fit", config, *SHORT, "-o", "alone", "-j", "2", cwd=tmp_path)[0] == 0
+    for ranks, workers in ((1, 1), (2, 2), (4, 1)):
+        run = f"{ranks}x{workers}"
+        code, out, err = call_ranks(ranks, "fit", config, *SHORT, "-o", run, "-j", str(workers), "--json", cwd=tmp_path)
+        assert code == 0, err
+        assert json.loads(out)["run_dir"] == run  # once: one rank speaks
+        assert err.count("run directory:") == 1
+        assert evidence(tmp_path / run) == evidence(tmp_path / "alone")
+    assert left_behind() <= before
+
+
+@needs_mpi
+@pytest.mark.parametrize("rank", [0, 2])
+def test_a_signal_to_any_rank_is_agreed_on_and_a_killed_rank_ends_the_job(tmp_path: Path, rank: int) -> None:
+    config = write(tmp_path)
+    process = start_ranks(3, "fit", config, *LONG, "-o", "run", "-q", cwd=tmp_path)
+    wait_for_steps(tmp_path / "run", process)
+    code, _, err = call_ranks(2, "fit", config, *LONG, "-o", "run", "--resume-or-start", cwd=tmp_path)
+    assert code == 8, err
+    assert "is in use by" in err
+    os.kill(processes_of(process)[rank], signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert said_by_us(err).startswith("cnntrain: stopped by SIGTERM after step ")
+    assert said_by_us(err).count("\n") == 0
+
+    process = start_ranks(2, "fit", "-o", "run", "--resume", "-q", cwd=tmp_path)
+    status = tmp_path / "run" / "status.json"
+    while json.loads(status.read_text())["state"] != "running":
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    there = processes_of(process)
+    os.kill(there[rank // 2], signal.SIGKILL)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 5
+    assert said_by_us(err).startswith(f"cnntrain: error: rank {rank // 2} on ")
+    assert said_by_us(err).count("\n") == 0
+    assert not any(map(alive, there))
+
+
+def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "mpi4py.py").write_text("raise ImportError('none here')")
+    code, _, err = call("fit", write(tmp_path), cwd=tmp_path, PYTHONPATH=str(tmp_path), **NO_MPI)
+    assert code == 2
+    assert "pip install 'cnntrain[mpi]'" in err
+    assert err.count("\n") == 1
+    followers = NO_MPI | {"PMIX_RANK": "1", "OMPI_COMM_WORLD_LOCAL_RANK": "1"}
+    assert call("fit", tmp_path / "full.yaml", cwd=tmp_path, PYTHONPATH=str(tmp_path), **followers)[2] == ""
+
+
+def test_only_a_training_is_started_several_times(tmp_path: Path) -> None:
+    code, _, err = call("eval", "run", cwd=tmp_path, **NO_MPI)
+    assert code == 2
+    assert "'cnntrain eval' 2 times" in err

@@ -1,0 +1,49 @@
+"""Ranks that step together, here threads with queues between them: the same bits as one process, for any number."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cnntrain.engine.pool import Pool
+from cnntrain.engine.ranks import Ranks
+from tests.support.networks import engine_of, everything, plain, random_batch
+from tests.support.wires import on_ranks
+
+STEPS = ([22], [40, 17], [3], [64, 1, 30])  # samples of each batch of a step; shards have 4
+
+
+def trained(pool: Pool, layers, processes: bool = False):
+    engine = engine_of(layers, pool)
+    batches = [[random_batch(n, seed=n) for n in sizes] for sizes in STEPS]
+    if processes:
+        engine.source = lambda step: batches[step]
+    seen = []
+    for step, of_step in enumerate(batches):
+        seen.append(engine.step(of_step, step).tobytes())
+        seen.append(engine.grads.tobytes())
+        engine.params -= np.float32(0.1) * engine.grads
+    seen.append(engine.params.tobytes())
+    for count in (1, 5, 61):
+        rows = np.zeros((count, 3), np.float32)
+
+        def collect(start, outputs, _targets, rows=rows):
+            rows[start : start + len(outputs)] = outputs
+
+        seen.append(engine.evaluate(random_batch(count), collect).tobytes())
+        seen.append(engine.share(rows).tobytes())
+    return seen
+
+
+@pytest.mark.parametrize("layers", [everything, plain])
+@pytest.mark.parametrize("workers", [[1, 1], [1, 1, 1], [2, 2], [3, 1, 2], [1] * 7], ids=str)
+def test_ranks_give_the_bits_of_one_process(layers, workers):
+    with Pool(1) as pool:
+        expected = trained(pool, layers())
+
+    def work(ranks: Ranks):
+        with Pool(workers[ranks.rank], ranks) as pool:
+            return trained(pool, layers())
+
+    for found in on_ranks(len(workers), work):
+        assert found == expected

