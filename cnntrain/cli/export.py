@@ -13,12 +13,13 @@ from cnntrain.cli.text import show
 if TYPE_CHECKING:
     from cnntrain.trained.inference import Trained
 
-SUFFIXES = {"numpy": ".py", "onnx": ".onnx", "safetensors": ".safetensors"}
+SUFFIXES = {"page": ".html", "numpy": ".py", "onnx": ".onnx", "safetensors": ".safetensors"}
 
 
 @click.command(
     cls=Command,
     examples=[
+        "cnntrain export runs/quickstart/latest --format page --output digits.html",
         "cnntrain export runs/quickstart/latest --format numpy --output digits.py",
         "cnntrain export runs/quickstart/latest --format onnx --fold",
         "cnntrain export runs/quickstart/latest --format safetensors",
@@ -36,9 +37,10 @@ SUFFIXES = {"numpy": ".py", "onnx": ".onnx", "safetensors": ".safetensors"}
 def command(checkpoint: Path, kind: str, output: Path | None, fold: bool, overwrite: bool, as_json: bool) -> None:
     """Write a trained network for use without cnntrain.
 
-    numpy: a Python file to read, and its weights beside it, that need NumPy alone. onnx: for ONNX Runtime and others
-    (extra onnx). safetensors: the parameters for an equal PyTorch model (extra safetensors). Of a run directory it is
-    the best checkpoint, or the last where there is no best.
+    page: one HTML file to try the network in a browser, without a server: draw, drop or paste a picture, or use a
+    camera, and look into every layer. numpy: a Python file to read, and its weights beside it, that need NumPy alone.
+    onnx: for ONNX Runtime and others (extra onnx). safetensors: the parameters for an equal PyTorch model (extra
+    safetensors). Of a run directory it is the best checkpoint, or the last where there is no best.
     """
     from cnntrain.core.errors import UsageError
     from cnntrain.engine.pool import Pool
@@ -46,7 +48,7 @@ def command(checkpoint: Path, kind: str, output: Path | None, fold: bool, overwr
     from cnntrain.trained.inference import Trained
 
     if fold and kind == "safetensors":
-        raise UsageError("--fold is for numpy and onnx: PyTorch's model has its batch norms. Leave it out")
+        raise UsageError("--fold is for page, numpy and onnx: PyTorch's model has its batch norms. Leave it out")
     with Pool(1) as pool:
         trained = Trained(checkpoint, pool)
         target = output or Path(trained.loaded.experiment.name + SUFFIXES[kind])
@@ -73,6 +75,10 @@ def _check(target: Path, suffix: str) -> None:
 def _say(document: dict[str, Any], trained: Trained) -> None:
     for path in document["files"]:
         show(path)
+    if document["format"] == "page":
+        size = document["bytes"] / 1e6
+        show(f"{size:.2f} MB: open it in a browser; it needs no network")
+        return
     averaged = ", averaged weights" * trained.averaged
     show(f"{document['parameters']:,} numbers of {trained.path}, step {trained.step}{averaged}")
     show(f"takes {document['pixels']}")

@@ -270,6 +270,14 @@ class Task(Part):
         """What the outputs for one sample say, `situated` in its picture; of ranked answers the first `top`."""
         raise NotImplementedError
 
+    def page(self, data: Description) -> dict[str, Any] | None:
+        """How a page that needs nothing else shows what outputs say: numbers, texts and lists of them.
+
+        "as" is one of the functions of results/export/page/answers.js, which says what else it needs: ranked, separate,
+        values, boxes, mask. None where none of them fits; such a network has no page.
+        """
+        return None
+
     def evaluated(self, data: Description) -> tuple[str, ...]:
         """Metrics that an evaluation always has, beside those of training; not computed in training steps."""
         raise NotImplementedError
@@ -389,6 +397,10 @@ class OfValues(Task):
     def called(self, data: Description) -> tuple[str, ...]:
         """What the values are called: the names they have, else "value_1", "value_2", ..."""
         return data.columns or tuple(f"value_{number}" for number in range(1, data.values + 1))
+
+    def page(self, data: Description) -> dict[str, Any] | None:
+        """The values by their names; each a probability where the task has them."""
+        return {"as": "separate" if self.shares == "sigmoid" else "values", "names": list(self.called(data))}
 
     def answer(self, outputs: Array, data: Description, top: int = 1) -> Answer:
         """The values, with the names they have."""

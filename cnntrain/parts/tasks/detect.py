@@ -21,7 +21,7 @@ from cnntrain.core.moves import Move
 from cnntrain.core.registry import register
 from cnntrain.ops.average_precision import RECALLS, THRESHOLDS, Comparison, Found, Truth, interpolated
 from cnntrain.ops.boxes import areas, highest, overlaps, suppressed_by_class
-from cnntrain.ops.locations import BOX, QUALITY, SCORES
+from cnntrain.ops.locations import BOX, FIXED, QUALITY, SCORES
 from cnntrain.ops.sigmoid import sigmoid_and_softplus
 from cnntrain.parts.tasks.base import Evaluation, Start, Task
 
@@ -154,6 +154,12 @@ class Detect(Task):
         return np.concatenate([_drawn(picture, each, data.classes) for each in (true, found)], axis=1)
 
     # -- judgement ------------------------------------------------------------------------------------------------
+
+    def page(self, data: Description) -> dict[str, Any] | None:
+        """Boxes as `decoded` finds them; shown from a score of 0.3 on."""
+        limits = {"least": LEAST, "shown": SHOWN, "candidates": CANDIDATES, "overlap": OVERLAP, "most": MOST}
+        colours = [list(colour) for colour in _COLOURS]
+        return {"as": "boxes", "names": list(data.classes), "colours": colours, "fixed": FIXED, **limits}
 
     def evaluated(self, data: Description) -> tuple[str, ...]:  # noqa: ARG002  (the contract's signature)
         """None that adds up over samples."""

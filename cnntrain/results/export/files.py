@@ -14,7 +14,7 @@ from cnntrain.core.errors import StorageError
 from cnntrain.data.loader import Samples
 from cnntrain.network import torch_layout
 from cnntrain.parts.datasets.base import Images
-from cnntrain.results.export import numpy_file, onnx_file
+from cnntrain.results.export import numpy_file, onnx_file, page_file
 from cnntrain.results.export.network import duties_of, split, traced
 from cnntrain.trained.inference import Trained
 
@@ -36,11 +36,13 @@ def export(trained: Trained, kind: str, output: Path, fold: bool = False, overwr
         written = {output: torch_layout.write(graph, params, facts | duties | {"before": owed})}
         document = {"parameters": sum(array.size for array in params.values()), "before": owed, **duties}
     else:
-        exported = traced(trained, fold)
+        exported = traced(trained, fold, whole=kind == "page")
         document = exported.facts()
         if kind == "onnx":
             written = {output: onnx_file.model(exported)}
             error = _difference(trained, written[output])
+        elif kind == "page":
+            written = {output: page_file.html(trained, exported).encode()}
         else:
             written = {
                 output: numpy_file.source(exported, output).encode(),
@@ -55,6 +57,7 @@ def export(trained: Trained, kind: str, output: Path, fold: bool = False, overwr
         "format": kind,
         "weights": trained.weights,
         "files": [str(path) for path in written],
+        "bytes": sum(map(len, written.values())),
         **document,
         "error": error,
     }

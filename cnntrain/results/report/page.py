@@ -81,18 +81,23 @@ main{padding:18px 12px 40px}section{padding:14px 14px 16px}h1{font-size:23px}
 
 
 def page(title: str, subtitle: str, *content: Markup, footer: str) -> str:
-    """The whole file."""
+    """The whole file of a report."""
+    return document(title, subtitle, spread(*content), footer=footer)
+
+
+def document(title: str, subtitle: str, *content: Markup, footer: str, style: str = "", policy: str = _POLICY) -> str:
+    """Any page in this look: `style` is further CSS, `policy` what it may load or run."""
     head = element(
         "head",
         Markup('<meta charset="utf-8">'),
-        Markup(f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'),
+        Markup(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
         Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
         Markup('<link rel="icon" href="data:,">'),
         element("title", title),
-        element("style", Markup(_STYLE)),
+        element("style", Markup(_STYLE + style)),
     )
     top = element("header", element("h1", title), element("div", subtitle, class_="path"))
-    body = element("body", element("main", top, spread(*content), element("footer", footer)))
+    body = element("body", element("main", top, *content, element("footer", footer)))
     text = "\n".join(["<!doctype html>", f'<html lang="en">{head}', body, "</html>", ""])
     return text.replace("</section>", "</section>\n").replace("</tr>", "</tr>\n").replace("</figure>", "</figure>\n")
 
