@@ -36,7 +36,7 @@ section{padding:18px 20px 20px;min-width:0}
 .cards span{font-size:13px;color:var(--quiet)}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr));gap:18px 26px}
 figure{margin:0}
-.chart svg{display:block;width:100%;height:auto;max-width:560px}
+.chart>svg{display:block;width:100%;height:auto;max-width:560px}
 .wide{overflow-x:auto;max-height:620px;overflow-y:auto}
 table{border-collapse:collapse;font-size:14px;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:5px 14px 5px 0;border-bottom:1px solid var(--line);vertical-align:top;white-space:nowrap}
