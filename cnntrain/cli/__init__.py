@@ -39,6 +39,7 @@ COMMANDS = {  # name -> what it does; the module cnntrain.cli.NAME has the click
     "predict": "Apply a trained network to new files.",
     "sweep": "Train many variants of an experiment, several at once.",
     "report": "Write an HTML page about a run, or several.",
+    "watch": "Show runs in a browser while they train.",
     "compare": "Set runs side by side.",
     "export": "Write a trained network for other programs.",
     "average": "Make one network of several checkpoints of it.",

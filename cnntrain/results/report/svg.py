@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from cnntrain.results.report.charts import FEW, VARIABLES, Axis, Chart, Columns, Curve, Drawn, Upright
 from cnntrain.results.report.html import Markup, element
 
-WIDTH, HEIGHT = 440, 275  # of a chart, in pixels of the page where it is not made smaller
+WIDTH, HEIGHT = 400, 255  # of a chart, in pixels of the page where it is not made smaller
 _LETTER, _WIDE = 6.3, 11.5  # pixels of a letter of 11 pixels on average, and of one of Chinese or an emoji
 _TITLE, _ROW, _FOOT = 26, 17, 20  # heights: of the title, of a row of the legend or of labels, of the axis' ticks
 _TICKS = 5  # about so many

@@ -70,7 +70,7 @@ function mask(outputs, {names, colours}, {shape}) {
     labels[pixel] = best;
     counts[best]++;
   }
-  const rows = byShare(names.map((name, k) => ({name, share: counts[k] / labels.length, colour: colours[k]})));
+  const rows = byShare(names.map((name, k) => ({name, share: counts[k] / labels.length, colour: k ? colours[k] : null})));
   return {labels, height, width, rows: rows.filter((row) => row.share)};
 }
 
