@@ -231,9 +231,10 @@ DOCUMENTS = {  # what was asked -> its document
     ),
     "export": Document(
         {
-            "format": "numpy, onnx or safetensors",
+            "format": "page, numpy, onnx or safetensors",
             "weights": "which of the checkpoint's: averaged or trained",
             "files": "written",
+            "bytes": "in them",
             "error": "largest difference of the outputs to ours, by the largest of them; null where not tried",
             "METRIC": "further facts: name, input, outputs, classes, parameters, what is yours to do before and after",
         }

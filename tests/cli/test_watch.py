@@ -29,11 +29,11 @@ def state(address: str) -> list[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_until_it_is_told_to_end(finished, tmp_path, number):
-    process = start("watch", finished, cwd=tmp_path, XDG_STATE_HOME=str(tmp_path))
+    process = start("watch", finished, cwd=tmp_path, XDG_STATE_HOME=str(tmp_path / "state"))
     line = process.stdout.readline()
     assert ADDRESS.fullmatch(line.strip())
     assert "curves" in state(line)
-    kept = tmp_path / "cnntrain/watch-token"
+    kept = tmp_path / "state/cnntrain/watch-token"
     assert stat.S_IMODE(os.stat(kept).st_mode) == 0o600
     process.send_signal(number)
     out, err = process.communicate(timeout=10)
@@ -42,7 +42,7 @@ def test_it_serves_until_it_is_told_to_end(finished, tmp_path, number):
 
 def test_fit_serves_a_page_while_it_trains_and_again_at_the_same_place_when_resumed(tmp_path):
     config = write(tmp_path, TINY)
-    more = {"cwd": tmp_path, "XDG_STATE_HOME": str(tmp_path)}
+    more = {"cwd": tmp_path, "XDG_STATE_HOME": str(tmp_path / "state")}
     process = start("fit", config, "-s", "train.epochs=5000", "-o", "run", "--watch", **more)
     address = ""
     while "watch it at" not in address:
@@ -66,10 +66,11 @@ def test_fit_serves_a_page_while_it_trains_and_again_at_the_same_place_when_resu
     else:
         pytest.fail("the page's process outlived the training")
     process = start("fit", "-o", "run", "--resume", "--watch", **more)
-    again = ""
+    again, said = "", []
     while "watch it at" not in again:
         again = process.stderr.readline()
-        assert again
+        said.append(again)
+        assert again, "".join(said)
     assert again == address
     assert state(again)
     process.send_signal(signal.SIGTERM)
