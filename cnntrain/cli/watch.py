@@ -20,6 +20,7 @@ from cnntrain.cli.options import PATH, Command, debug
 from cnntrain.core import terminal
 
 _LEAST = 32  # letters of a token
+_PATIENCE = 5.0  # seconds that the page's process has to end
 
 
 @click.command(
@@ -96,7 +97,11 @@ class Watching:
         if self._process is not None:
             assert self._process.stdin
             self._process.stdin.close()
-            self._process.wait()
+            try:
+                self._process.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:  # nobody waits for a page
+                self._process.kill()
+                self._process.wait()
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The page format: one HTML file to try a network in a browser, opened from disk, that loads nothing.
 
-What computes is an interpreter of traces in JavaScript, the files in `page/`: 40 kB that can be read. ONNX Runtime for
+What computes is an interpreter of traces in JavaScript, the files in `page/`: 48 kB that can be read. ONNX Runtime for
 browsers would be 10 MB of WebAssembly and more inside the file, to be unpacked without a server; it keeps no value
 between the layers to be shown, and it sums in float32 where the interpreter sums in double precision.
 """

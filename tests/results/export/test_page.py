@@ -201,6 +201,10 @@ def test_in_a_browser_it_answers_as_predict_does(quickstart, tmp_path):
         assert (
             window.run(shown + "return document.querySelector('#answers bdi').textContent") in trained.network.classes
         )
+        window.run(
+            "document.getElementById('camera').click();"
+            "while (document.getElementById('picture').width !== 640) await new Promise(requestAnimationFrame)"
+        )
         assert window.complaints() == []  # nothing was loaded, refused or broken
 
 
