@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -19,7 +17,7 @@ import click
 from cnntrain.cli.options import PATH, Command, debug
 from cnntrain.core import terminal
 
-_LEAST = 32  # letters of a token
+_TOKEN = "watch-token"  # the file of the user's own: so that an open page goes on after a resume
 _PATIENCE = 5.0  # seconds that the page's process has to end
 
 
@@ -43,6 +41,7 @@ def command(runs: tuple[Path, ...], port: int | None, listener: int | None) -> N
     same address there: ssh -L 8265:127.0.0.1:8265 HOST.
     """
     from cnntrain.core.errors import UsageError
+    from cnntrain.core.secret_file import kept_secret
     from cnntrain.results.watch.listener import address, listening
     from cnntrain.results.watch.server import serve
 
@@ -57,7 +56,7 @@ def command(runs: tuple[Path, ...], port: int | None, listener: int | None) -> N
     if listener is None:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, end)
-        found, token = listening(port), _token()
+        found, token = listening(port), kept_secret(_TOKEN)
         server = serve(found, list(runs), token)
         terminal.out(address(found, token))
         while not over.wait(0.5):
@@ -73,9 +72,10 @@ class Watching:
     """A page beside a training, served by a process of its own, so that it takes no time from it."""
 
     def __init__(self) -> None:
+        from cnntrain.core.secret_file import kept_secret
         from cnntrain.results.watch.listener import address, listening
 
-        self._listener, token = listening(None), _token()
+        self._listener, token = listening(None), kept_secret(_TOKEN)
         self._token, self.address = token, address(self._listener, token)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -115,26 +115,3 @@ def watching(wanted: bool) -> Iterator[Watching | None]:
         yield page
     finally:
         page.end()
-
-
-def _token() -> str:
-    """The user's own secret, kept in a file that nobody else can read, so that an open page goes on after a resume.
-
-    Where it cannot be kept it is a new one each time.
-    """
-    fresh = secrets.token_urlsafe(32)
-    try:
-        folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "cnntrain"
-        folder.mkdir(parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(folder / "watch-token", flags, 0o600), "r+") as file:
-            os.fchmod(file.fileno(), 0o600)
-            known = file.read(1000).strip()
-            if len(known) < _LEAST or not known.isascii():
-                file.seek(0)
-                file.truncate()
-                file.write(fresh + "\n")
-                known = fresh
-        return known
-    except (OSError, RuntimeError, ValueError):
-        return fresh

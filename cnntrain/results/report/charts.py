@@ -1,10 +1,12 @@
-"""A chart is a description: lines, points, bars and texts over two axes, which `svg.py` draws and `paper.py` prints."""
+"""A chart is a description: lines, points, bars and texts over two axes, rendered by `svg.py` and `paper.py`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
+
+from cnntrain.core.display import Bars
 
 SERIES = ("#2563eb", "#c2620a", "#0a7d59", "#c81e3a", "#7c3aed", "#0b7c93", "#b0277f", "#5b6472")
 INK, QUIET, LINE = "#1b2330", "#5d6778", "#dfe4ec"
@@ -34,15 +36,6 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Columns:
-    """Bars of one width that begin at `left`."""
-
-    left: Sequence[float]
-    heights: Sequence[float]
-    width: float
-
-
-@dataclass(frozen=True)
 class Upright:
     """A vertical line at x, with a name in the legend."""
 
@@ -60,11 +53,11 @@ class Remark:
     text: str
 
 
-Drawn = Curve | Columns | Upright | Remark
+ChartItem = Curve | Bars | Upright | Remark
 
 
 @dataclass(frozen=True)
-class Axis:
+class ChartAxis:
     """What an axis is called, from where to where it goes (None: as the data has it), and ticks of its own."""
 
     label: str = ""
@@ -77,11 +70,11 @@ class Axis:
 
 @dataclass(frozen=True)
 class Chart:
-    """What is drawn, in that order."""
+    """What it shows, in the order in which it is painted."""
 
     name: str  # of its PNG file
     title: str
-    content: Sequence[Drawn]
-    x: Axis = field(default_factory=Axis)
-    y: Axis = field(default_factory=Axis)
+    content: Sequence[ChartItem]
+    x: ChartAxis = field(default_factory=ChartAxis)
+    y: ChartAxis = field(default_factory=ChartAxis)
     square: bool = False

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from cnntrain.results.report.charts import SERIES, Axis, Chart, Curve
+from cnntrain.results.report.charts import SERIES, Chart, ChartAxis, Curve
 from cnntrain.rundir.history import Record
 from cnntrain.rundir.json_files import Row
 
@@ -74,7 +74,7 @@ def _chart(name: str, title: str, curves: Sequence[Curve | None], scale: Shown =
     if not there:
         return None
     largest, smallest = (pick(pick(curve.y) for curve in there) for pick in (max, min))
-    y = Axis(scale="log") if scale == "log" and smallest > 0 else Axis()
+    y = ChartAxis(scale="log") if scale == "log" and smallest > 0 else ChartAxis()
     if scale == "share":
-        y = Axis(low=0.0, high=max(0.1, 1.1 * largest))
-    return Chart(name, title, there, Axis("epoch", low=0.0, lines=False), y)
+        y = ChartAxis(low=0.0, high=max(0.1, 1.1 * largest))
+    return Chart(name, title, there, ChartAxis("epoch", low=0.0, lines=False), y)

@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cnntrain.core.display import Bars
 from cnntrain.core.errors import MissingExtraError
-from cnntrain.results.report.charts import FEW, INK, LINE, QUIET, SERIES, Chart, Columns, Curve, Drawn, Remark, Upright
+from cnntrain.results.report.charts import FEW, INK, LINE, QUIET, SERIES, Chart, ChartItem, Curve, Remark, Upright
 
 WIDTH, HEIGHT = 4.4, 2.75  # inches
 _STYLE: dict[Any, Any] = {
@@ -112,8 +113,8 @@ def _fill(axes: Any, chart: Chart) -> None:
     _name_curves(axes, [what.label for what in chart.content if isinstance(what, Curve | Upright) and what.label])
 
 
-def _plot(axes: Any, what: Drawn) -> None:
-    if isinstance(what, Columns):
+def _plot(axes: Any, what: ChartItem) -> None:
+    if isinstance(what, Bars):
         axes.bar(what.left, what.heights, what.width, align="edge", color=SERIES[0], edgecolor=LINE, alpha=0.55)
     elif isinstance(what, Upright):
         axes.axvline(what.x, color=what.color, linewidth=1.2, label=what.label or None)

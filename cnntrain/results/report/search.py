@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cnntrain.core.errors import StorageError
 from cnntrain.results.report import svg
-from cnntrain.results.report.charts import Axis, Chart, Curve, Drawn, Remark, Upright
+from cnntrain.results.report.charts import Chart, ChartAxis, ChartItem, Curve, Remark, Upright
 from cnntrain.results.report.html import Markup, number, section, table
 from cnntrain.rundir.json_files import Row, read_object
 
@@ -102,32 +102,32 @@ def _parallel(keys: Sequence[Row], trials: Sequence[Row], metric: str) -> Chart:
     low, high = min(values), max(values)
     wide = (high - low) or 1.0
     columns.append(([(value - low) / wide for value in values], [(0.0, f"{low:.4g}"), (1.0, f"{high:.4g}")]))
-    found: list[Drawn] = []
+    found: list[ChartItem] = []
     for rank in reversed(range(len(trials))):
         places = [column[rank] for column, _ in columns]
         found.append(Curve([*range(len(columns))], places, width=1.2, opacity=_shade(rank, len(trials))))
     for x, (_, ticks) in enumerate(columns):
         found += [Upright(x), *(Remark(x, place, text) for place, text in ticks)]
     names = [*(key["key"].rpartition(".")[2] for key in keys), metric]
-    axis = Axis(low=-0.1, high=len(columns) - 0.6, ticks=[*enumerate(names)], lines=False)
-    return Chart("search", "All keys", found, axis, Axis(low=-0.05, high=1.1, ticks=[], lines=False))
+    axis = ChartAxis(low=-0.1, high=len(columns) - 0.6, ticks=[*enumerate(names)], lines=False)
+    return Chart("search", "All keys", found, axis, ChartAxis(low=-0.05, high=1.1, ticks=[], lines=False))
 
 
 def _slice(name: str, key: Row, trials: Sequence[Row], metric: str) -> Chart:
     """The metric over one key, a point for each trial."""
     texts = [str(one["settings"].get(key["key"], "")) for one in trials]
     if key["number"]:
-        xs, axis = [float(text) for text in texts], Axis(key["key"], scale="log" if key["log"] else "linear")
+        xs, axis = [float(text) for text in texts], ChartAxis(key["key"], scale="log" if key["log"] else "linear")
     else:
         known = sorted(set(texts), key=_order)
         xs = [float(known.index(text)) for text in texts]
         ticks = [(float(place), text[:16]) for place, text in enumerate(known)]
-        axis = Axis(key["key"], -0.5, len(known) - 0.5, ticks=ticks, lines=False)
+        axis = ChartAxis(key["key"], -0.5, len(known) - 0.5, ticks=ticks, lines=False)
     found = [
         Curve([xs[rank]], [trials[rank]["value"]], joined=False, opacity=_shade(rank, len(trials)))
         for rank in reversed(range(len(trials)))
     ]
-    return Chart(name, f"{metric} over {key['key']}", found, axis, Axis(metric))
+    return Chart(name, f"{metric} over {key['key']}", found, axis, ChartAxis(metric))
 
 
 def _checked(path: Path, search: Row) -> Row:

@@ -7,7 +7,8 @@ import math
 import unicodedata
 from collections.abc import Sequence
 
-from cnntrain.results.report.charts import FEW, VARIABLES, Axis, Chart, Columns, Curve, Drawn, Upright
+from cnntrain.core.display import Bars
+from cnntrain.results.report.charts import FEW, VARIABLES, Chart, ChartAxis, ChartItem, Curve, Upright
 from cnntrain.results.report.html import Markup, element
 
 WIDTH, HEIGHT = 400, 255  # of a chart, in pixels of the page where it is not made smaller
@@ -24,10 +25,10 @@ def grid(charts: Sequence[Chart]) -> Markup:
     """Charts side by side as the page is wide."""
     if not charts:
         return Markup()
-    return element("div", *(element("figure", drawn(chart), class_="chart") for chart in charts), class_="charts")
+    return element("div", *(element("figure", rendered(chart), class_="chart") for chart in charts), class_="charts")
 
 
-def drawn(chart: Chart) -> Markup:
+def rendered(chart: Chart) -> Markup:
     """The chart as an <svg> element."""
     height = WIDTH if chart.square else HEIGHT
     legend, rows = _legend(chart.content, WIDTH)
@@ -55,7 +56,7 @@ def drawn(chart: Chart) -> Markup:
 class _Scale:
     """An axis: where values lie along it, and its ticks. `span` is where it begins and ends on the page."""
 
-    def __init__(self, axis: Axis, values: Sequence[float], tight: bool = False) -> None:
+    def __init__(self, axis: ChartAxis, values: Sequence[float], tight: bool = False) -> None:
         log = axis.scale == "log"
         known = [value for value in values if math.isfinite(value) and (value > 0 or not log)]
         self.log = log and bool(known)
@@ -113,21 +114,21 @@ def _decades(low: float, high: float) -> list[float]:
     return [value for value in found if low <= value <= high]
 
 
-def _values(what: Drawn, axis: int) -> Sequence[float]:
+def _values(what: ChartItem, axis: int) -> Sequence[float]:
     """The values that an axis has to reach."""
     if isinstance(what, Curve):
         return [*(what.x, what.y)[axis], *(what.best[axis : axis + 1] if what.best else ())]
-    if isinstance(what, Columns):
-        return [0.0, *what.heights] if axis else [*what.left, *(left + what.width for left in what.left)]
+    if isinstance(what, Bars):
+        return [0.0, *what.heights.tolist()] if axis else [*what.left.tolist(), *(what.left + what.width).tolist()]
     return [what.x] if axis == 0 else []
 
 
-def _shape(what: Drawn, x: _Scale, y: _Scale) -> str:
+def _shape(what: ChartItem, x: _Scale, y: _Scale) -> str:
     if isinstance(what, Curve):
         return _curve(what, x, y)
-    if isinstance(what, Columns):
+    if isinstance(what, Bars):
         ends = [(x.place(left), x.place(left + what.width), y.place(top)) for left, top in
-                zip(what.left, what.heights, strict=True)]  # fmt: skip
+                zip(what.left.tolist(), what.heights.tolist(), strict=True)]  # fmt: skip
         path = "".join(f"M{_n(a)} {_n(y.span[0])}V{_n(top)}H{_n(b)}V{_n(y.span[0])}z" for a, b, top in ends)
         return element("path", d=path, fill="var(--s0)", fill_opacity="0.55", stroke="var(--card)")
     if isinstance(what, Upright):
@@ -202,7 +203,7 @@ def _labels(chart: Chart, x: _Scale, y: _Scale) -> list[Markup]:
     return found
 
 
-def _legend(content: Sequence[Drawn], width: float) -> tuple[list[Markup], int]:
+def _legend(content: Sequence[ChartItem], width: float) -> tuple[list[Markup], int]:
     """The names of curves under the title, in as many rows as they need; and how many these are."""
     found, at, row = [], 0.0, 0
     for what in content:

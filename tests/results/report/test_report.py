@@ -103,7 +103,7 @@ def test_two_reports_of_a_run_are_the_same_bytes_whatever_the_threads(a_run, tmp
 
 
 def test_colours_are_the_pages_so_that_light_and_dark_both_work(a_run):
-    text = svg.drawn(curves.charts([read(a_run)])[0])
+    text = svg.rendered(curves.charts([read(a_run)])[0])
     assert re.findall(r"#[0-9a-f]{6}", text) == []
     assert {"--ink", "--quiet", "--line", "--s0", "--s1"} == set(re.findall(r"var\((--\w+)\)", text)) - {"--font"}
     assert "prefers-color-scheme:dark" in page("", "", footer="")

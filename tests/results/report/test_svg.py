@@ -6,16 +6,18 @@ import math
 import re
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
-from cnntrain.results.report.charts import Axis, Chart, Columns, Curve, Remark, Upright
-from cnntrain.results.report.svg import HEIGHT, WIDTH, drawn
+from cnntrain.core.display import Bars
+from cnntrain.results.report.charts import Chart, ChartAxis, Curve, Remark, Upright
+from cnntrain.results.report.svg import HEIGHT, WIDTH, rendered
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def tree(chart: Chart) -> ElementTree.Element:
-    return ElementTree.fromstring(drawn(chart).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1))
+    return ElementTree.fromstring(rendered(chart).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1))
 
 
 def points(path: ElementTree.Element) -> list[tuple[float, float]]:
@@ -36,7 +38,7 @@ def places(root: ElementTree.Element, axis: str) -> dict[str, float]:
 def test_a_curve_passes_through_its_numbers(scale):
     """Measured between two ticks, whose numbers are known, a point lies where its value does."""
     y = [0.02, 3.0, 0.5]
-    root = tree(Chart("a", "loss", [Curve([0, 5, 10], y)], Axis(low=0.0), Axis(scale=scale)))
+    root = tree(Chart("a", "loss", [Curve([0, 5, 10], y)], ChartAxis(low=0.0), ChartAxis(scale=scale)))
     across, up = places(root, "x"), places(root, "y")
     of = math.log if scale == "log" else float
     (low, a), (high, b) = ((float(text), at - 4) for text, at in [*up.items()][:2])
@@ -50,11 +52,15 @@ def test_a_curve_passes_through_its_numbers(scale):
 )
 @pytest.mark.parametrize("scale", ["linear", "log"])
 def test_any_numbers_have_a_chart(values, scale):
-    content = [Curve([*range(len(values))], values, label="v", best=(0, 1.0)), Columns([0], [1.0], 0.5), Upright(0.2)]
-    text = drawn(Chart("a", "t", content, y=Axis(scale=scale)))
+    content = [
+        Curve([*range(len(values))], values, label="v", best=(0, 1.0)),
+        Bars(np.zeros(1), np.ones(1), 0.5),
+        Upright(0.2),
+    ]
+    text = rendered(Chart("a", "t", content, y=ChartAxis(scale=scale)))
     assert "nan" not in text.replace("</title", "")
     assert "inf" not in text
-    root = tree(Chart("a", "t", content, y=Axis(scale=scale)))
+    root = tree(Chart("a", "t", content, y=ChartAxis(scale=scale)))
     for tick in root.findall(f"{SVG}text"):
         assert 0 <= float(tick.get("x")) <= WIDTH
         assert 0 <= float(tick.get("y")) <= HEIGHT
@@ -63,7 +69,7 @@ def test_any_numbers_have_a_chart(values, scale):
 def test_a_hundred_thousand_points_keep_their_peaks_in_a_few_kilobytes():
     y = [math.sin(i / 50) for i in range(100_000)]
     y[43_210] = 9.0
-    text = drawn(Chart("a", "t", [Curve([*range(100_000)], y)]))
+    text = rendered(Chart("a", "t", [Curve([*range(100_000)], y)]))
     assert len(text) < 20_000
     found = points(curve(tree(Chart("a", "t", [Curve([*range(100_000)], y)]))))
     assert min(py for _, py in found) < 60
@@ -82,7 +88,7 @@ NAMES = [
 
 def test_names_of_strangers_are_text_and_stay_within_the_chart():
     content = [Curve([0, 1], [0, 1], label=name) for name in NAMES]
-    root = tree(Chart("a", NAMES[0], [*content, Remark(0, 0, NAMES[0])], Axis(NAMES[0]), Axis(NAMES[1])))
+    root = tree(Chart("a", NAMES[0], [*content, Remark(0, 0, NAMES[0])], ChartAxis(NAMES[0]), ChartAxis(NAMES[1])))
     assert {node.tag.removeprefix(SVG) for node in root.iter()} <= {"svg", "path", "text", "title", "circle"}
     texts = [node.text for node in root.iter(f"{SVG}text")]
     assert {NAMES[0], NAMES[1], NAMES[3], NAMES[4], NAMES[5]} <= set(texts)
@@ -94,5 +100,5 @@ def test_names_of_strangers_are_text_and_stay_within_the_chart():
 
 def test_equal_charts_are_equal_texts_of_the_pages_colours():
     chart = Chart("a", "t", [Curve([0, 1], [0, 1])])
-    assert drawn(chart) == drawn(chart)
-    assert re.findall(r"#[0-9a-f]{6}", drawn(chart)) == []
+    assert rendered(chart) == rendered(chart)
+    assert re.findall(r"#[0-9a-f]{6}", rendered(chart)) == []
