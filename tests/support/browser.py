@@ -29,7 +29,9 @@ class Browser:
     def __init__(self, server: str, folder: Path) -> None:
         options = {"args": [*FLAGS, f"--user-data-dir={folder}"], "binary": shutil.which("chromium")}
         logged = {"browser": "ALL"}
-        wanted = {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options, "goog:loggingPrefs": logged}}}
+        patience = {"script": 120_000, "pageLoad": 120_000}  # milliseconds
+        asked = {"goog:chromeOptions": options, "goog:loggingPrefs": logged, "timeouts": patience}
+        wanted = {"capabilities": {"alwaysMatch": asked}}
         self._session = f"{server}/session"
         self._session += "/" + self._ask("", wanted)["sessionId"]
 
@@ -39,7 +41,7 @@ class Browser:
             self._session + path, body, {"Content-Type": "application/json"}, method=method
         )
         try:
-            with urllib.request.urlopen(request, timeout=120) as answer:
+            with urllib.request.urlopen(request, timeout=180) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             raise AssertionError(json.load(error)["value"]["message"]) from None
