@@ -31,6 +31,7 @@ def fit(
     max_time: float | None = None,
     pause_at: Duration | str | None = None,
     tensorboard: bool = False,
+    live: bool = False,
     progress: Progress = "none",
     quiet: bool | None = None,
     verbose: bool = False,
@@ -51,6 +52,7 @@ def fit(
     max_time           seconds after which it pauses
     pause_at           how much of the training to pause after: "2ep", "500st", "10%"
     tensorboard        write event files beside the run's own
+    live               write what `cnntrain watch` shows beside the curves: the last batch, the filters, the confusion
     progress           "bar", "plain", "auto" or "none"
     quiet              print warnings alone; by default where `progress` is "none"
     verbose            print more: versions, threads, memory, every save
@@ -74,6 +76,7 @@ def fit(
         max_time=max_time,
         pause_at=pause_at,
         tensorboard=tensorboard,
+        live=live,
         quiet=quiet,
         verbose=verbose,
         announce=announce,

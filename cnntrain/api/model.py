@@ -88,7 +88,7 @@ class Model:
     def export(
         self, format: str, output: Paths | None = None, *, fold: bool = False, overwrite: bool = False
     ) -> dict[str, Any]:
-        """Write it for other programs ("numpy", "onnx", "safetensors"): what `cnntrain export --json` prints.
+        """Write it for other programs ("page", "numpy", "onnx", "safetensors"): what `cnntrain export --json` prints.
 
         `output` is by default the experiment's name, in the working directory.
         """

@@ -42,6 +42,7 @@ COMMANDS = {  # name -> what it does; the module cnntrain.cli.NAME has the click
     "sweep": "Train many variants of an experiment, several at once.",
     "report": "Write an HTML page about a run, or several.",
     "explain": "Show what a network makes of one picture, layer by layer.",
+    "watch": "Show runs in a browser while they train.",
     "compare": "Set runs side by side.",
     "export": "Write a trained network for other programs.",
     "average": "Make one network of several checkpoints of it.",

@@ -240,9 +240,10 @@ DOCUMENTS = {  # what was asked -> its document
     ),
     "export": Document(
         {
-            "format": "numpy, onnx or safetensors",
+            "format": "page, numpy, onnx or safetensors",
             "weights": "which of the checkpoint's: averaged or trained",
             "files": "written",
+            "bytes": "in them",
             "error": "largest difference of the outputs to ours, by the largest of them; null where not tried",
             "input": "what it takes: name, shape of a batch, layout (NHWC, NCHW or NC; null for others), dtype",
             "output?": "what it gives, likewise",

@@ -13,12 +13,13 @@ from cnntrain.cli.text import show
 if TYPE_CHECKING:
     from cnntrain.api.model import Model
 
-FORMATS = ("numpy", "onnx", "safetensors")
+FORMATS = ("page", "numpy", "onnx", "safetensors")
 
 
 @click.command(
     cls=Command,
     examples=[
+        "cnntrain export runs/quickstart/latest --format page --output digits.html",
         "cnntrain export runs/quickstart/latest --format numpy --output digits.py",
         "cnntrain export runs/quickstart/latest --format onnx --fold",
         "cnntrain export runs/quickstart/latest --format safetensors",
@@ -36,9 +37,10 @@ FORMATS = ("numpy", "onnx", "safetensors")
 def command(checkpoint: Path, kind: str, output: Path | None, fold: bool, overwrite: bool, as_json: bool) -> None:
     """Write a trained network for use without cnntrain.
 
-    numpy: a Python file to read, and its weights beside it, that need NumPy alone. onnx: for ONNX Runtime and others
-    (extra onnx). safetensors: the parameters for an equal PyTorch model (extra safetensors). Of a run directory it is
-    the best checkpoint, or the last where there is no best.
+    page: one HTML file to try the network in a browser, without a server: draw, drop or paste a picture, or use a
+    camera, and look into every layer. numpy: a Python file to read, and its weights beside it, that need NumPy alone.
+    onnx: for ONNX Runtime and others (extra onnx). safetensors: the parameters for an equal PyTorch model (extra
+    safetensors). Of a run directory it is the best checkpoint, or the last where there is no best.
     """
     from cnntrain.api.model import Model
 
@@ -53,6 +55,10 @@ def command(checkpoint: Path, kind: str, output: Path | None, fold: bool, overwr
 def _say(document: dict[str, Any], model: Model) -> None:
     for path in document["files"]:
         show(path)
+    if document["format"] == "page":
+        size = document["bytes"] / 1e6
+        show(f"{size:.2f} MB: open it in a browser; it needs no network")
+        return
     averaged = ", averaged weights" * (document["weights"] == "averaged")
     show(f"{document['parameters']:,} numbers of {model.path}, step {model.step}{averaged}")
     shape, layout, dtype = (document["input"][key] for key in ("shape", "layout", "dtype"))

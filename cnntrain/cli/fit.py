@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from cnntrain.cli.require import check, require
 from cnntrain.core import launcher, terminal
 
 if TYPE_CHECKING:
+    from cnntrain.cli.watch import Watching
     from cnntrain.config.fields import Duration
 
 
@@ -49,6 +51,7 @@ def _place(_context: click.Context, _option: click.Parameter, text: str | None) 
         "cnntrain fit configs/quickstart.yaml",
         "cnntrain fit my.yaml -s optimizer.lr=0.1 -s train.epochs=20",
         "cnntrain fit my.yaml -o runs/a --resume-or-start",
+        "cnntrain fit my.yaml --watch",
         "cnntrain fit -o runs/a --resume",
         "cnntrain fit my.yaml -o runs/a --resume-or-start --max-time 7.5h",
     ],
@@ -96,6 +99,7 @@ def _place(_context: click.Context, _option: click.Parameter, text: str | None) 
 @click.option("--strict-env", is_flag=True, help="Refuse to resume on other versions or another kind of processor.")
 @click.option("--allow-data-change", is_flag=True, help="Resume although the training data has changed.")
 @click.option("--report", is_flag=True, help="At the end, write report.html into the run directory.")
+@click.option("--watch", is_flag=True, help="Serve a page on this machine that shows the training as it goes.")
 @click.option("--tensorboard", is_flag=True, help="Let TensorBoard watch: event files in RUN_DIR/tensorboard.")
 @click.option(
     "--progress",
@@ -120,8 +124,9 @@ def command(
     **flags: Any,
 ) -> None:
     """Train the network of CONFIG. Several configs are merged, later ones over earlier ones."""
-    report = flags.pop("report")
+    report, watch = flags.pop("report"), flags.pop("watch")
     from cnntrain.cli import tell
+    from cnntrain.cli.watch import watching
     from cnntrain.core.errors import PausedError, StoppedError, UsageError
     from cnntrain.training.interrupts import Interrupts
 
@@ -134,6 +139,8 @@ def command(
             _check_flags(dry_run=rehearse, as_json=as_json, print_run_dir=print_run_dir, **flags)
             if rehearse and requirements:
                 raise UsageError("--require judges a training and --dry-run does none. Choose one")
+            if rehearse and watch:
+                raise UsageError("--watch shows a training and --dry-run does none. Choose one")
             if rehearse:
                 from cnntrain.checks.preflight import dry_run
 
@@ -144,8 +151,9 @@ def command(
                     show_rehearsal(document)
                 return
         try:
-            announce = (lambda path: terminal.out(str(path))) if print_run_dir else None
-            run = fit(configs, set=sets, announce=announce, warn=None, **flags)
+            with watching(watch) as page:
+                announce = _announce(print_run_dir, page, flags["quiet"])
+                run = fit(configs, set=sets, announce=announce, warn=None, live=watch, **flags)
         except (StoppedError, PausedError) as error:
             sys.exit(tell(error))  # before the next signal of a burst would end the process without a word
     if report and launcher.rank() == 0:
@@ -156,6 +164,21 @@ def command(
     if as_json:
         print_json(run.result)
     check(requirements, run.result["final"])
+
+
+def _announce(aloud: bool, page: Watching | None, quiet: bool) -> Callable[[Path], None]:
+    """What to do as soon as the run directory is known."""
+
+    def announce(path: Path) -> None:
+        if aloud:
+            terminal.out(str(path))
+        if page:
+            from cnntrain.core.console import Console
+
+            page.begin(path)
+            Console("none", quiet).say(f"watch it at: {page.address}")
+
+    return announce
 
 
 def _check_flags(**flags: Any) -> None:

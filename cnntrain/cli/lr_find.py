@@ -43,22 +43,22 @@ def command(
     from cnntrain.core import files, machine
     from cnntrain.core.directories import make_directory
     from cnntrain.core.errors import UsageError
-    from cnntrain.results.report import charts, range_test
+    from cnntrain.results.report import paper, range_test
     from cnntrain.rundir.directory import RUNS
     from cnntrain.training.job import prepare
 
     if low >= high:
         raise UsageError(f"--low {low:g} is not below --high {high:g}")
     if png:
-        charts.require()
+        paper.require()
     usable = machine.threads(threads)
     job = prepare(configs, sets, usable)
     found = find(job, usable, low, high, steps)
     target = None
-    if charts.available():
+    if paper.available():
         target = png or RUNS / job.loaded.experiment.name / "lr-find.png"
         make_directory(target.parent)
-        files.write_atomic(target, charts.png(range_test.chart(found)))
+        files.write_atomic(target, paper.png(range_test.chart(found)))
     if as_json:
         print_json(found.document() | {"png": str(target) if target else None})
         return

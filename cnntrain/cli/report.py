@@ -47,7 +47,7 @@ def command(
 ) -> None:
     """Write one HTML file about RUN: curves, confusion, mistakes, filters, config. Several runs share their charts.
 
-    The page needs no network and no script. Charts need the extra `report` (Matplotlib); the rest is there without it.
+    The page needs no network and no script. PNG files of its charts need the extra `report` (Matplotlib).
     """
     from cnntrain.results.report import Wish, write
 

@@ -32,6 +32,7 @@ from cnntrain.rundir.json_files import first_row, read_rows
 RUNS = Path("runs")  # where runs without a --run-dir go, in the working directory
 
 FLIGHT_RECORD = "nonfinite/record.json"
+LIVE = "live.json"
 
 _WORTH_SHARING = 2**20  # bytes of a file of which runs have one together
 LOCK = ".lock"  # the first file of a run: a directory that has it is one
@@ -49,6 +50,7 @@ _FILES = (  # what --overwrite removes besides checkpoints; everything else in t
     *("metrics.jsonl", "metrics.csv", "timing.jsonl", "train.log", "manifest.json", "files.json", "samples.json"),
     "report.html",
     FLIGHT_RECORD,
+    LIVE,
 )
 _NUMBERED = re.compile(r"(epoch|step)-(\d+)\.npz")
 
@@ -149,6 +151,10 @@ class RunDirectory:
             files.write_atomic(self.path / name, self._here.last([data]), self._here)
         else:
             files.write_shared(kept, self.path / name, data)
+
+    def write_live(self, document: Mapping[str, Any]) -> None:
+        """Replace what `cnntrain watch` shows beside metrics.jsonl."""
+        self._write(LIVE, strict_json.encode(document))
 
     def write_command(self, arguments: Sequence[str]) -> None:
         """Add a command line to command.txt, quoted for a shell: the one that started, then those that resumed."""

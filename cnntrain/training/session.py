@@ -56,6 +56,7 @@ class Options:
     run_dir: Path | None = None
     threads: int | None = None
     tensorboard: bool = False  # event files meanwhile
+    live: bool = False  # the file that `cnntrain watch` shows beside the journal
     resume: bool = False
     resume_or_start: bool = False
     overwrite: bool = False
@@ -240,6 +241,8 @@ def _train(
         done = trainer.state.finished is not None
         if not done:
             run.require_space(job.loaded.experiment.checkpoint.keep)
+        if options.live and isinstance(run, RunDirectory):
+            trainer.watched(run)
         with following(run) if options.tensorboard and isinstance(run, RunDirectory) else contextlib.nullcontext():
             trainer.fit()
         result = _result(trainer)

@@ -76,12 +76,16 @@ class Timekeeper:
         self._clock = _Clock()
         self._loader.waiting.take()  # remeasuring the averaged weights is no part of the next epoch
 
-    def _shown(self, lr: float) -> dict[str, str]:
-        values = self._tally.values(self._state.epoch_tally)
+    def pace(self) -> tuple[float, float]:
+        """Samples a second in this epoch, and the seconds of training that are left at that pace."""
         rate = self._clock.rate()
         steps = (self._stepper.horizon.total_steps, self._state.step)
         total, seen = (self._loader.samples_before(step) for step in steps)
+        return rate, (total - seen) / max(rate, 1e-9)
+
+    def _shown(self, lr: float) -> dict[str, str]:
+        values = self._tally.values(self._state.epoch_tally)
+        rate, seconds = self.pace()
         names = {"loss": "loss", "acc": "accuracy"}
         shown = {short: f"{values[name]:.3f}" for short, name in names.items() if name in values}
-        left = clock((total - seen) / max(rate, 1e-9))
-        return shown | {"lr": f"{lr:.2g}", "img/s": f"{rate:.0f}", "left": left}
+        return shown | {"lr": f"{lr:.2g}", "img/s": f"{rate:.0f}", "left": clock(seconds)}

@@ -19,10 +19,12 @@ from cnntrain.engine.batch import AbandonedError
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.vitals import Vitals
 from cnntrain.rundir import numbering
+from cnntrain.rundir.directory import RunDirectory
 from cnntrain.rundir.journal import Journal
 from cnntrain.training.flight_recorder import Recorder
 from cnntrain.training.interrupts import Interrupts, Wishes, saved_after
 from cnntrain.training.job import Job
+from cnntrain.training.live import Live
 from cnntrain.training.monitor import Values
 from cnntrain.training.postmortem import PostMortem
 from cnntrain.training.state import EXHAUSTED, State
@@ -56,6 +58,12 @@ class Trainer:
         self.validation = Validation(job, self.stepper, interrupts)
         self.vitals = Vitals(self.stepper.engine, Samples(data.train, data.train_indices, data.eval_transforms))
         self.timekeeper = Timekeeper(job, self.stepper, self.state, run, console)
+        self.live: Live | None = None
+
+    def watched(self, run: RunDirectory) -> None:
+        """Write the live file from now on."""
+        self.live = Live(self.job, self.stepper, self.state, self.timekeeper, run)
+        self.validation.follow = self.live.judged
 
     def start(self, warm: WarmStart | None = None) -> None:
         """Begin at step 0: initial parameters, the start row, and a checkpoint before the first batch."""
@@ -106,6 +114,8 @@ class Trainer:
         self.timekeeper.step(taken)
         if logged:
             self._log(taken)
+        if self.live:
+            self.live.step()
 
     def _close_due_epoch(self) -> bool:
         """Where the last step ended an epoch, or training, validate and judge; return whether it is the best yet."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cnntrain.core.arrays import Array
 from cnntrain.data.loader import Samples
 from cnntrain.engine.batch import AbandonedError, Batch
@@ -19,6 +21,7 @@ class Validation:
 
     def __init__(self, job: Job, stepper: Stepper, interrupts: Interrupts) -> None:
         self._job, self._stepper, self._interrupts = job, stepper, interrupts
+        self.follow: Callable[[Array], None] | None = None  # told what the task keeps of each sample (`Task.judged`)
 
     def values(self, step: int) -> Values:
         """The values after so many steps, "val/loss" and more; none without a split. Raises AbandonedError."""
@@ -39,11 +42,14 @@ class Validation:
     def _measured(self, batch: Batch) -> Values:
         """Loss, metrics, and the task's values over all samples together, by name."""
         engine, asked = self._stepper.engine, self._job.data.task
-        if not asked.measures:
+        if not asked.measures and self.follow is None:
             return engine.tally.values(engine.evaluate(batch))
         judged = Gathered(asked.judged, len(batch))
         vector = engine.evaluate(batch, judged.add)
-        return engine.tally.values(vector) | asked.measured(engine.share(judged.rows), self._job.data.description)
+        rows = engine.share(judged.rows)
+        if self.follow is not None:
+            self.follow(rows)
+        return engine.tally.values(vector) | asked.measured(rows, self._job.data.description)
 
     def _recent_steps(self, step: int) -> list[tuple[int, list[Samples]]]:
         """The first steps of the epoch that has just ended."""

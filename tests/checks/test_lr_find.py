@@ -6,14 +6,13 @@ import json
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from PIL import Image
 
 from cnntrain.checks.lr_find import find, in_a_line, judged, smooth
 from cnntrain.cli import main
 from cnntrain.core.errors import DivergedError, MissingExtraError
 from cnntrain.core.sparkline import BARS
-from cnntrain.results.report import charts, range_test
+from cnntrain.results.report import paper, range_test
 from cnntrain.rundir.json_files import read_rows
 from cnntrain.training.job import prepare
 from tests.support.experiments import run, write
@@ -79,17 +78,15 @@ def test_a_line_shows_fall_and_explosion():
 
 def test_the_chart_has_the_losses_and_the_suggestion_where_they_belong():
     found = judged(RATES, [valley(rate) for rate in RATES])
-    axes = Figure().add_subplot()
-    range_test.chart(found).render(axes)
-    steps, smoothed, suggested = axes.get_lines()
-    assert list(steps.get_ydata()) == list(found.losses)
-    assert list(smoothed.get_xdata()) == RATES
-    assert list(smoothed.get_ydata()) == list(found.smoothed)
-    assert set(suggested.get_xdata()) == {found.suggestion}
-    assert axes.get_xscale() == "log"
-    low, high = axes.get_ylim()
-    assert low < min(found.losses)
-    assert high < max(found.losses)  # of the explosion only the beginning is shown
+    chart = range_test.chart(found)
+    steps, smoothed, suggested = chart.content
+    assert list(steps.y) == list(found.losses)
+    assert list(smoothed.x) == RATES
+    assert list(smoothed.y) == list(found.smoothed)
+    assert suggested.x == found.suggestion
+    assert chart.x.scale == "log"
+    assert chart.y.low < min(found.losses)
+    assert chart.y.high < max(found.losses)  # of the explosion only the beginning is shown
 
 
 def test_the_command_writes_a_picture_and_nothing_else(tmp_path, monkeypatch, capsys):
@@ -114,7 +111,7 @@ def test_the_command_writes_a_picture_and_nothing_else(tmp_path, monkeypatch, ca
 
 def test_without_matplotlib_there_is_a_line_and_no_chart(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(charts, "available", lambda: False)
+    monkeypatch.setattr(paper, "available", lambda: False)
     write(tmp_path)
     small = ["lr-find", "full.yaml", "--steps", "12", "--low", "1e-3"]
     assert main(small) == 0

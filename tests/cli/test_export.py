@@ -63,7 +63,7 @@ def test_onnx_is_written_checked_and_compared(cnntrain, finished, desk):
     [
         (["--format", "numpy", "--output", "a.txt"], 2, "files end with .py. Call it a.py"),
         (["--format", "numpy", "--output", "my-net.py"], 2, "Add --output my_net.py"),
-        (["--format", "safetensors", "--fold"], 2, "--fold is for numpy and onnx"),
+        (["--format", "safetensors", "--fold"], 2, "--fold is for page, numpy and onnx"),
         ([], 2, "missing option '--format'"),
     ],
 )

@@ -17,11 +17,12 @@ from cnntrain.core import (
     files,
     partial_file,
     regular_file,
+    secret_file,
     storage,
 )
 from cnntrain.core.errors import StorageError
 
-WRITERS = (anchor, append_log, directories, directory_lock, files, partial_file, regular_file, storage)
+WRITERS = (anchor, append_log, directories, directory_lock, files, partial_file, regular_file, secret_file, storage)
 OPERATIONS = ("open", "write", "fsync", "close", "replace", "ftruncate", "mkdir", "makedirs", "symlink", "unlink")
 
 

@@ -280,6 +280,14 @@ class Task(Part):
         """This task, answering with nothing of a lower score. Raises ValueError where answers have none to go by."""
         raise ValueError(f"an answer of the task {self.name_in_config} has no score below which it is left out")
 
+    def page(self, data: Description) -> dict[str, Any] | None:
+        """How a page that needs nothing else shows what outputs say: numbers, texts and lists of them.
+
+        "as" is one of the functions of results/export/page/answers.js, which says what else it needs: ranked, separate,
+        values, boxes, mask. None where none of them fits; such a network has no page.
+        """
+        return None
+
     def evaluated(self, data: Description) -> tuple[str, ...]:
         """Metrics that an evaluation always has, beside those of training; not computed in training steps."""
         raise NotImplementedError
@@ -409,6 +417,10 @@ class OfValues(Task):
     def called(self, data: Description) -> tuple[str, ...]:
         """What the values are called: the names they have, else "value_1", "value_2", ..."""
         return data.columns or tuple(f"value_{number}" for number in range(1, data.values + 1))
+
+    def page(self, data: Description) -> dict[str, Any] | None:
+        """The values by their names; each a probability where the task has them."""
+        return {"as": "separate" if self.shares == "sigmoid" else "values", "names": list(self.called(data))}
 
     def answer(self, outputs: Array, data: Description, top: int = 1) -> Answer:
         """The values, with the names they have."""

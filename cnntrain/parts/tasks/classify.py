@@ -120,6 +120,10 @@ class Classify(Task):
             ((*cells, *everything.values()),),
         )
 
+    def page(self, data: Description) -> dict[str, Any] | None:
+        """Classes by their probability."""
+        return {"as": "ranked", "names": list(data.classes)}
+
     def evaluated(self, data: Description) -> tuple[str, ...]:
         """Accuracy, and top-5 accuracy where there are more than 5 classes."""
         return ("accuracy", "error", *(("top_k",) if len(data.classes) > 5 else ()))

@@ -20,7 +20,7 @@ from cnntrain.core.registry import register
 from cnntrain.ops.average_precision import Found
 from cnntrain.ops.boxes import areas, highest, suppressed_by_class
 from cnntrain.ops.detections import Detections, compared, from_score, known, per_class
-from cnntrain.ops.locations import BOX, QUALITY, SCORES
+from cnntrain.ops.locations import BOX, FIXED, QUALITY, SCORES
 from cnntrain.ops.sigmoid import sigmoid_and_softplus
 from cnntrain.parts.tasks.base import Evaluation, Start, Task
 
@@ -196,6 +196,12 @@ class Detect(Task):
         return np.concatenate([_drawn(picture, each, data.classes) for each in (true, found)], axis=1)
 
     # -- judgement ------------------------------------------------------------------------------------------------
+
+    def page(self, data: Description) -> dict[str, Any] | None:
+        """Boxes as `decoded` finds them; shown from a score of 0.3 on."""
+        limits = {"least": self.score, "shown": self.shown, "candidates": CANDIDATES, "overlap": OVERLAP, "most": MOST}
+        colours = [list(colour) for colour in _COLOURS]
+        return {"as": "boxes", "names": list(data.classes), "colours": colours, "fixed": FIXED, **limits}
 
     def evaluated(self, data: Description) -> tuple[str, ...]:  # noqa: ARG002  (the contract's signature)
         """None that adds up over samples."""

@@ -143,6 +143,10 @@ class Segment(Task):
 
     # -- judgement ------------------------------------------------------------------------------------------------
 
+    def page(self, data: Description) -> dict[str, Any] | None:
+        """The colours of the classes over the picture; class 0 stays clear."""
+        return {"as": "mask", "names": list(data.classes), "colours": palette(len(data.classes)).tolist(), "ink": _INK}
+
     def evaluated(self, data: Description) -> tuple[str, ...]:  # noqa: ARG002  (the contract's signature)
         """Mean IoU, Dice and pixel accuracy."""
         return self.usual_metrics

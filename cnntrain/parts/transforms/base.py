@@ -16,6 +16,7 @@ from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.moves import Move
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import Part
+from cnntrain.ops.trace import Trace, Value
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,10 @@ class Transform(Part):
 
     def apply(self, images: Array, draws: Draws) -> Array:
         """The transformed images (n, h, w, c): a new array, or the one given, changed in place or not at all."""
+        raise NotImplementedError
+
+    def trace(self, t: Trace, x: Value) -> Value:
+        """It for one image as operations of a trace, for export; not asked of what is random."""
         raise NotImplementedError
 
     def looking(self, things: Array) -> Self:

@@ -11,6 +11,7 @@ from cnntrain.config.fields import Pair
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.ops.windows import pair
 from cnntrain.parts.transforms.base import Transform
 
@@ -45,6 +46,16 @@ class CenterCrop(Transform):
         (down, top), (right, left) = map(_middle, shape[:2], pair(self.size))
         moved: Array = xy + np.array([right.start - left.start, down.start - top.start])
         return moved
+
+    def trace(self, t: Trace, x: Value) -> Value:
+        """A slice, and zeros around it."""
+        (down, top), (right, left) = map(_middle, x.shape[:2], pair(self.size))
+        whole = slice(0, x.shape[2])
+        parts = tuple((part.start, part.stop, 1) for part in (top, left, whole))
+        cut = t.op("slice", x, shape=tuple(stop - start for start, stop, _ in parts), parts=parts)
+        shape = self.output_shape(x.shape)
+        sides = ((down.start, shape[0] - down.stop), (right.start, shape[1] - right.stop), (0, 0))
+        return t.op("pad", cut, shape=shape, sides=sides)
 
 
 def _middle(size: int, out: int) -> tuple[slice, slice]:

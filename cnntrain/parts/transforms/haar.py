@@ -11,6 +11,7 @@ from cnntrain.config.fields import Range
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.transforms.base import Transform
 
 
@@ -50,6 +51,19 @@ class Haar(Transform):
         for _ in range(self.levels):
             images = _analyze(images)
         return images
+
+    def trace(self, t: Trace, x: Value) -> Value:
+        """Each level is a convolution of every channel by itself, with a step of two."""
+        square = [[[1, 1, 1, 1], [1, 1, -1, -1]], [[1, -1, 1, -1], [1, -1, -1, 1]]]  # rows, columns, bands
+        for level in range(self.levels):
+            height, width, channels = x.shape
+            weight = t.constant(f"bands{level}", np.tile(np.array(square) / 2, channels)[:, :, None])
+            none = ((0, 0), (0, 0))
+            shape = (height // 2, width // 2, 4 * channels)
+            x = t.op(
+                "conv", x, weight, None, shape=shape, stride=(2, 2), padding=none, dilation=(1, 1), groups=channels
+            )
+        return x
 
 
 def _analyze(images: Array) -> Array:

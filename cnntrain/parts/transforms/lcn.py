@@ -12,6 +12,7 @@ from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
 from cnntrain.ops.sampling import blur
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.transforms.base import Transform
 
 
@@ -42,15 +43,40 @@ class LCN(Transform):
 
     def apply(self, images: Array, draws: Draws) -> Array:  # noqa: ARG002  (nothing is random here)
         """The normalized images, a new array."""
-        half = self.size // 2
-        weights = np.exp(-((np.arange(-half, half + 1) / (self.size / 4)) ** 2) / 2)
-        weights = (weights / weights.sum()).astype(images.dtype)[None]
+        weights = self._weights().astype(images.dtype)[None]
         apart = images - blur(_over_channels(images), weights)
         deviation = np.sqrt(blur(_over_channels(apart * apart), weights))
         usual = np.array([image.mean() for image in deviation], images.dtype)[:, None, None, None]
         below = np.maximum(deviation, usual)
         apart /= np.where(below > FLAT, below, np.inf)
         return apart
+
+    def trace(self, t: Trace, x: Value) -> Value:
+        """The same, with 1 for what stands out and 0 for what does not in place of a division by infinity."""
+        smooth = [t.constant(name, self._smoothing(x.shape[axis])) for axis, name in enumerate(("down", "across"))]
+
+        def local(values: Value) -> Value:
+            mean = t.reduce("mean", values, (2,))
+            return t.along(t.along(mean, smooth[0], 0), smooth[1], 1)
+
+        apart = t.op("sub", x, local(x))
+        deviation = t.op("sqrt", local(t.op("mul", apart, apart)))
+        below = t.op("max", deviation, t.reduce("mean", deviation, (0, 1)))
+        stands_out = t.op("max", t.op("sign", t.op("sub", below, FLAT)), 0.0)
+        return t.op("mul", t.op("div", apart, t.op("max", below, FLAT)), stands_out)
+
+    def _weights(self) -> Array:
+        half = self.size // 2
+        bell = np.exp(-((np.arange(-half, half + 1) / (self.size / 4)) ** 2) / 2)
+        weights: Array = bell / bell.sum()
+        return weights
+
+    def _smoothing(self, size: int) -> Array:
+        """The matrix (size, size) of local means along an axis, the border mirrored."""
+        half = self.size // 2
+        mirrored = np.pad(np.eye(size), ((half, half), (0, 0)), "reflect")
+        found: Array = sum(weight * mirrored[k : k + size] for k, weight in enumerate(self._weights()))
+        return found
 
 
 FLAT = 1e-5  # a deviation as small as float32 rounds pixels in [0, 1] is none

@@ -13,6 +13,7 @@ from cnntrain.config.fields import Finite, Positive
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.transforms.base import Transform
 
 
@@ -93,6 +94,17 @@ class Normalize(Transform):
         rows -= np.tile(mean.astype(images.dtype), height * width)
         rows *= np.tile((1 / std).astype(images.dtype), height * width)
         return rows.reshape(images.shape)
+
+    def trace(self, t: Trace, x: Value) -> Value:
+        """(x - mean) / std. Raises RuntimeError where the dataset's numbers have not been measured."""
+        if self.from_ == "per_image":
+            x = t.op("sub", x, t.reduce("mean", x, (0, 1)))
+            std = t.op("sqrt", t.reduce("mean", t.op("mul", x, x), (0, 1)))
+            return t.op("div", x, t.op("max", std, 1 / (255 * (x.shape[0] * x.shape[1]) ** 0.5)))
+        if self.mean is None or self.std is None:
+            raise RuntimeError("normalize was not fitted")
+        x = t.op("sub", x, t.constant("mean", np.array(self.mean)))
+        return t.op("mul", x, t.constant("scale", 1 / np.array(self.std)))
 
 
 def _moments(images: Array) -> tuple[Array, Array]:

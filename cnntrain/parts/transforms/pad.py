@@ -11,6 +11,7 @@ from cnntrain.config.fields import NonNegativeInt
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.transforms.base import Transform
 
 
@@ -62,3 +63,13 @@ class Pad(Transform):
 
     def _sides(self) -> tuple[int, int, int, int]:
         return (self.padding,) * 4 if isinstance(self.padding, int) else self.padding
+
+    def trace(self, t: Trace, x: Value) -> Value:
+        """Zeros around it; else along each axis a matrix that says which pixel is copied where."""
+        top, bottom, left, right = self._sides()
+        if self.mode == "constant":
+            return t.op("pad", x, shape=self.output_shape(x.shape), sides=((top, bottom), (left, right), (0, 0)))
+        for axis, sides in enumerate(((top, bottom), (left, right))):
+            copied = np.pad(np.eye(x.shape[axis]), (sides, (0, 0)), self.mode)
+            x = t.along(x, t.constant(("down", "across")[axis], copied), axis)
+        return x

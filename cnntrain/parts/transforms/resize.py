@@ -12,6 +12,7 @@ from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
 from cnntrain.ops.sampling import Interpolation, resample, resampling
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.transforms.base import Transform
 from cnntrain.reading.pictures import FRAME, Fit, Placement, fitted
 
@@ -76,3 +77,17 @@ class Resize(Transform):
     def _placement(self, shape: Shape) -> Placement:
         rows, columns, _ = self.output_shape(shape)
         return fitted((shape[0], shape[1]), (rows, columns), self.fit_)
+
+    def trace(self, t: Trace, x: Value) -> Value:
+        """A matrix along the height, one along the width, and the frame."""
+        part, shape = self._placement(x.shape), self.output_shape(x.shape)
+        (left, top, right, bottom), place = part.box, part.place
+        for axis, (start, end, name) in enumerate(((top, bottom, "down"), (left, right, "across"))):
+            size = x.shape[axis]
+            span = np.array([start]), np.array([end - start])
+            x = t.along(x, t.constant(name, resampling(*span, size, part.size[axis], self.interpolation)[0]), axis)
+        if x.shape == shape:
+            return x
+        rest = (shape[axis] - part.size[axis] - place[axis] for axis in (0, 1))
+        sides = (*zip(place, rest, strict=True), (0, 0))
+        return t.op("add", t.op("pad", t.op("sub", x, FRAME / 255), shape=shape, sides=sides), FRAME / 255)

@@ -13,6 +13,7 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.errors import DataError
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.transforms.base import Transform
 
 
@@ -68,3 +69,11 @@ class Scale(Transform):
         images *= factor
         images += self.low - first * factor
         return images
+
+    def trace(self, t: Trace, x: Value) -> Value:
+        """The line. Raises RuntimeError before `fit`."""
+        if self.data_range is None:
+            raise RuntimeError("scale was not fitted")
+        first, last = self.data_range
+        factor = (self.high - self.low) / (last - first)
+        return t.op("add", t.op("mul", x, factor), self.low - first * factor)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
 from cnntrain.ops import tones
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.transforms.base import Transform
 
 
@@ -24,3 +27,7 @@ class ToGrayscale(Transform):
     def apply(self, images: Array, draws: Draws) -> Array:  # noqa: ARG002  (nothing is random here)
         """The brightness."""
         return tones.gray(images)
+
+    def trace(self, t: Trace, x: Value) -> Value:
+        """The weights along the channels."""
+        return x if x.shape[-1] == 1 else t.along(x, t.constant("luma", np.array([tones.LUMA])), 2)

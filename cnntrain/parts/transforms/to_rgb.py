@@ -11,6 +11,7 @@ from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
 from cnntrain.ops import tones
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.transforms.base import Transform
 
 
@@ -29,3 +30,7 @@ class ToRGB(Transform):
     def apply(self, images: Array, draws: Draws) -> Array:  # noqa: ARG002  (nothing is random here)
         """A new array where there was one channel."""
         return images if images.shape[-1] == 3 else np.repeat(images, 3, axis=3)
+
+    def trace(self, t: Trace, x: Value) -> Value:
+        """The channel three times."""
+        return x if x.shape[-1] == 3 else t.op("concat", x, x, x, shape=(*x.shape[:2], 3), axis=2)

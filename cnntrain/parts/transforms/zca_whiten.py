@@ -14,6 +14,7 @@ from cnntrain.config.fields import Positive
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
+from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.transforms.base import Transform
 
 MOST = 4096  # values of an image: their matrix takes 64 MB then, and some minutes to find
@@ -96,6 +97,13 @@ class ZCAWhiten(Transform):
             block = rows[start : start + step]
             block[...] = block @ matrix
         return rows[: len(images)].reshape(images.shape)
+
+    def trace(self, t: Trace, x: Value) -> Value:
+        """(x - mean) W of the image as one row. Raises RuntimeError before `fit`."""
+        if not self.measured:
+            raise RuntimeError("zca_whiten was not fitted")
+        row = t.op("sub", t.reshape(x, (math.prod(x.shape),)), t.constant("mean", self.measured["mean"]))
+        return t.reshape(t.op("matmul", row, t.constant("matrix", self.measured["matrix"]), shape=row.shape), x.shape)
 
 
 @functools.cache

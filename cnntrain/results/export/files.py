@@ -15,11 +15,11 @@ from cnntrain.core.errors import StorageError, UsageError
 from cnntrain.data.loader import Samples
 from cnntrain.network import torch_layout
 from cnntrain.parts.datasets.images import Images
-from cnntrain.results.export import numpy_file, onnx_file
+from cnntrain.results.export import numpy_file, onnx_file, page_file
 from cnntrain.results.export.network import duties_of, port, split, traced
 from cnntrain.trained.inference import Trained
 
-SUFFIXES = {"numpy": ".py", "onnx": ".onnx", "safetensors": ".safetensors"}  # of the format's file
+SUFFIXES = {"page": ".html", "numpy": ".py", "onnx": ".onnx", "safetensors": ".safetensors"}  # of the format's file
 
 
 def export(
@@ -42,6 +42,7 @@ def export(
         "format": kind,
         "weights": trained.weights,
         "files": [str(path) for path in written],
+        "bytes": sum(map(len, written.values())),
         **document,
     }
 
@@ -51,7 +52,7 @@ def _checked(kind: str, output: Path | None, name: str, fold: bool) -> Path:
     if kind not in SUFFIXES:
         raise UsageError(f"--format {kind!r}: expected one of {', '.join(SUFFIXES)}")
     if fold and kind == "safetensors":
-        raise UsageError("--fold is for numpy and onnx: PyTorch's model has its batch norms. Leave it out")
+        raise UsageError("--fold is for page, numpy and onnx: PyTorch's model has its batch norms. Leave it out")
     suffix = SUFFIXES[kind]
     target = output or Path(name + suffix)
     if target.suffix != suffix:
@@ -74,6 +75,11 @@ def _numpy(trained: Trained, output: Path, fold: bool) -> Written:
         output.with_suffix(".npz"): numpy_file.weights(exported),
     }
     return exported.facts() | {"error": None}, written
+
+
+def _page(trained: Trained, output: Path, fold: bool) -> Written:
+    exported = traced(trained, fold, whole=True)
+    return exported.facts() | {"error": None}, {output: page_file.html(trained, exported).encode()}
 
 
 def _onnx(trained: Trained, output: Path, fold: bool) -> Written:
@@ -107,6 +113,7 @@ def _safetensors(trained: Trained, output: Path, _fold: bool) -> Written:
 
 
 _WRITERS: dict[str, Callable[[Trained, Path, bool], Written]] = {
+    "page": _page,
     "numpy": _numpy,
     "onnx": _onnx,
     "safetensors": _safetensors,

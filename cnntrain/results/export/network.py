@@ -1,4 +1,4 @@
-"""A trained network as a trace: its layers in evaluation, each traced by itself, and the last of its preprocessing."""
+"""A trained network as a trace: its layers in evaluation, each traced by itself, and its preprocessing."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.errors import UsageError
 from cnntrain.network.graph import BATCH, Graph
 from cnntrain.ops.trace import Trace, Value
+from cnntrain.parts.transforms.base import Transform
 from cnntrain.parts.transforms.normalize import Normalize
 from cnntrain.reading.pictures import FRAME, Fit
 from cnntrain.trained.inference import Trained
@@ -108,20 +109,39 @@ class Exported:
         }
 
 
-def traced(trained: Trained, fold: bool = False) -> Exported:
+def traced(trained: Trained, fold: bool = False, whole: bool = False) -> Exported:
     """A trained network as operations; with `fold`, batch norms vanish into the layers before them.
 
-    Raises UsageError for a layer that cannot be exported.
+    With `whole`, everything that evaluation does to a picture is among them, and nothing is left to the user. Raises
+    UsageError for a layer or a transform that cannot be exported.
     """
     graph = trained.network.graph
     params = [trained.engine.node_params(index) for index in range(len(graph.nodes))]
-    trace, images = Trace(), Value("images", graph.input_shape)
     before, normalizations = split(trained.transforms)
-    output = trace_graph(trace, graph, params, _normalized(trace, images, normalizations), fold)
+    before, within = ((), trained.transforms) if whole else (before, normalizations)
+    trace, images = Trace(), Value("images", trained.description.shape if whole else graph.input_shape)
+    output = trace_graph(trace, graph, params, trace_transforms(trace, images, within), fold)
     name, classes = trained.loaded.experiment.name, trained.network.classes
     return Exported(
         name, trained.path, trained.step, trace, images, output, classes, before, duties_of(trained), trained.pixels
     )
+
+
+def trace_transforms(trace: Trace, images: Value, transforms: Sequence[Transform]) -> Value:
+    """Add evaluation transforms to a trace; returns what the network is given."""
+    for number, transform in enumerate(transforms, 1):
+        name = f"{transform.name_in_config}_{number}"
+        of = f"{name} ({transform.name_in_config}, among data.eval_transforms)"
+        trace.begin(name, of)
+        try:
+            images = trace.end(transform.trace(trace, images))
+        except NotImplementedError as error:
+            raise UsageError(
+                f"{of} cannot be exported: the transform does not say which operations it consists of. Give its class "
+                "a method 'trace', as cnntrain/parts/transforms/scale.py has one; --format numpy leaves it to the "
+                "user of the file"
+            ) from error
+    return images
 
 
 def trace_graph(
@@ -154,15 +174,6 @@ def split(transforms: Sequence[Any]) -> tuple[tuple[dict[str, Any], ...], list[N
     while last and isinstance(transforms[last - 1], Normalize) and transforms[last - 1].mean is not None:
         last -= 1
     return tuple(plain(transform) for transform in transforms[:last]), list(transforms[last:])
-
-
-def _normalized(trace: Trace, images: Value, transforms: Sequence[Normalize]) -> Value:
-    for number, transform in enumerate(transforms, 1):
-        trace.begin(f"normalize_{number}")
-        mean = trace.constant("mean", np.array(transform.mean))
-        scale = trace.constant("scale", 1 / np.array(transform.std))
-        images = trace.end(trace.op("mul", trace.op("sub", images, mean), scale))
-    return images
 
 
 def _folded(graph: Graph, params: Sequence[Mapping[str, Array]]) -> dict[int, Mapping[str, Array] | None]:

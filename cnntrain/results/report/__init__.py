@@ -14,20 +14,22 @@ from cnntrain.core.directories import make_directory
 from cnntrain.core.display import Section
 from cnntrain.core.errors import CheckpointError, DataError, OutOfMemoryError
 from cnntrain.results.report import (
-    charts,
     curves,
     evaluation,
     filters,
     gradcam,
     overview,
+    paper,
     search,
     sections,
     settings,
+    svg,
 )
 from cnntrain.results.report.charts import Chart
 from cnntrain.results.report.html import Markup, element, section
 from cnntrain.results.report.judged import Judged, judging
 from cnntrain.results.report.page import page, spread, warning
+from cnntrain.results.report.paper import Painting
 from cnntrain.results.report.pictures import png
 from cnntrain.rundir.history import Record, read_all
 from cnntrain.rundir.json_files import Row
@@ -55,7 +57,7 @@ def write(paths: Sequence[Path], output: Path | None = None, wish: Wish | None =
     """
     wish = wish or Wish()
     if wish.png:
-        charts.require()
+        paper.require()
     left_out: list[str] = []
     records = read_all(paths, left_out.append)
     output = output or (records[0].path if len(records) == 1 else Path()) / FILE
@@ -63,7 +65,7 @@ def write(paths: Sequence[Path], output: Path | None = None, wish: Wish | None =
     text = told.page()
     make_directory(output.absolute().parent)
     files.write_atomic(output, text.encode())
-    pictures = {chart.name: charts.png(chart) for chart in told.charts} | told.pictures if wish.png else {}
+    pictures = {chart.name: paper.png(chart) for chart in told.charts} | told.pictures if wish.png else {}
     for name, data in pictures.items():
         files.write_atomic(output.with_name(f"{name}.png"), data)
     return {
@@ -85,15 +87,15 @@ class _Told:
     def __init__(self, records: Sequence[Record], wish: Wish, searches: Sequence[Row] = ()) -> None:
         self.records, self.wish, self.searches = records, wish, searches
         self.warnings: list[str] = []
-        self.charts: list[Chart] = curves.charts(records)
-        self.curves = [*self.charts]  # of training
-        self.charts += [chart for one in searches for chart in search.charts_of(one)]
+        self.curves: list[Chart] = curves.charts(records)
+        self.charts: list[Chart | Painting] = [
+            *self.curves,
+            *(chart for one in searches for chart in search.charts_of(one)),
+        ]
         self.pictures: dict[str, bytes] = {}  # PNG files beside those of the charts, by name
-        if not charts.available():
-            self.warnings.append("charts are left out: they need pip install 'cnntrain[report]'")
 
     def page(self) -> str:
-        training = section("Training", charts.grid(self.curves), note=self._legend())
+        training = section("Training", svg.grid(self.curves), note=self._legend())
         if len(self.records) == 1:
             (record,) = self.records
             title, body = str(record.config["name"]), [overview.of_one(record), training, *self._details(record)]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
-from cnntrain.results.report.charts import SERIES, Chart
+from cnntrain.results.report.charts import SERIES, Chart, ChartAxis, Curve
 from cnntrain.rundir.history import Record
 from cnntrain.rundir.json_files import Row
 
@@ -16,27 +15,14 @@ _FEW = 5  # with fewer epochs than this, training is shown by its steps
 _MOST_METRICS = 3  # beside the loss
 _NOT_SHOWN = ("loss", "error", "penalty", "objective")  # the loss has its chart, and error is 1 - accuracy
 _COLORS = {"train": 1, "val": 0, "val_average": 2}  # of the splits of a single run
-_SIDE_BY_SIDE = 3  # entries of a legend; more stand below each other
 
-AxisScale = Literal["linear", "log", "share"]
-_INSIDE: tuple[tuple[str, str, AxisScale], ...] = (
+Shown = Literal["linear", "log", "share"]
+_INSIDE: tuple[tuple[str, str, Shown], ...] = (
     ("lr", "learning rate", "linear"),
     ("grad_norm", "norm of the gradient", "log"),
     ("update_ratio", "update / weight", "log"),
     ("dead_relu", "share of dead rectifiers", "share"),
 )
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One line of a chart."""
-
-    label: str
-    color: str
-    x: Sequence[float]
-    y: Sequence[float]
-    dashed: bool = False
-    best: tuple[float, float] | None = None  # a point to mark
 
 
 def charts(records: Sequence[Record]) -> list[Chart]:
@@ -78,58 +64,17 @@ def _of_metric(name: str, records: Sequence[Record]) -> Chart | None:
 def _curve(record: Record, rows: Sequence[Row], key: str, label: str, color: str, dashed: bool = False) -> Curve | None:
     points = [(record.epoch_of(row["step"]), row[key]) for row in rows if isinstance(row.get(key), float | int)]
     points = [(x, y) for x, y in points if math.isfinite(y)]
-    return Curve(label, color, [x for x, _ in points], [y for _, y in points], dashed) if points else None
+    if not points:
+        return None
+    return Curve([x for x, _ in points], [y for _, y in points], color, label, dashed, 1.3 if dashed else 1.9)
 
 
-def _chart(name: str, title: str, curves: Sequence[Curve | None], scale: AxisScale = "linear") -> Chart | None:
+def _chart(name: str, title: str, curves: Sequence[Curve | None], scale: Shown = "linear") -> Chart | None:
     there = [curve for curve in curves if curve is not None]
-    return Chart(name, title, _renderer(there, scale)) if there else None
-
-
-def _renderer(curves: Sequence[Curve], scale: AxisScale) -> Callable[[Any], None]:
-    def render(axes: Any) -> None:
-        for curve in curves:
-            axes.plot(
-                curve.x,
-                curve.y,
-                color=curve.color,
-                label=curve.label or None,
-                linestyle=(0, (4, 2)) if curve.dashed else "-",
-                linewidth=1.3 if curve.dashed else 1.9,
-                marker="o" if len(curve.x) < 3 else None,
-                markersize=3.5,
-            )
-            if curve.best:
-                axes.plot(*curve.best, marker="o", color=curve.color, markersize=6, markeredgewidth=0)
-        largest, smallest = (pick(pick(curve.y) for curve in curves) for pick in (max, min))
-        if scale == "log" and smallest > 0:
-            _logarithmic(axes)
-        elif scale == "share":
-            axes.set_ylim(0, max(0.1, 1.1 * largest))
-        axes.set_xlabel("epoch")
-        axes.set_xlim(left=0)
-        axes.grid(axis="x", visible=False)
-        axes.minorticks_off()
-        _name_curves(axes, [curve.label for curve in curves if curve.label])
-
-    return render
-
-
-def _name_curves(axes: Any, labels: Sequence[str]) -> None:
-    """The legend, between title and curves, where it hides none."""
-    if not labels:
-        return
-    columns = len(labels) if len(labels) <= _SIDE_BY_SIDE else 1
-    place = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "borderaxespad": 0}
-    axes.legend(ncols=columns, handlelength=1.4, columnspacing=1.2, **place)
-    axes.set_title(axes.get_title("left"), pad=10 + 14 * len(labels) / columns)
-
-
-def _logarithmic(axes: Any) -> None:
-    """A logarithmic axis that is labelled however few decades it spans."""
-    from matplotlib.ticker import FuncFormatter, LogLocator
-
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 100 else (1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    if not there:
+        return None
+    largest, smallest = (pick(pick(curve.y) for curve in there) for pick in (max, min))
+    y = ChartAxis(scale="log") if scale == "log" and smallest > 0 else ChartAxis()
+    if scale == "share":
+        y = ChartAxis(low=0.0, high=max(0.1, 1.1 * largest))
+    return Chart(name, title, there, ChartAxis("epoch", low=0.0, lines=False), y)

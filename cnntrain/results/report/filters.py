@@ -7,32 +7,13 @@ import math
 import numpy as np
 
 from cnntrain.core.arrays import Array
-from cnntrain.network.graph import BATCH, Graph
+from cnntrain.network.first_layer import first
 from cnntrain.results.report.html import Markup, element, section
 from cnntrain.results.report.pictures import embedded, sheet, signed
 from cnntrain.trained.inference import Trained
 
 MOST = 256
 _SHEET = 900  # pixels of the width of all of them
-
-
-def first(graph: Graph, views: dict[str, Array]) -> tuple[str, Array] | None:
-    """The first layer that weighs pixels, and its weights as images (h, w, channels, filters); None without one."""
-    for node in graph.nodes:
-        if "weight" not in node.params or any(source != BATCH and not _flat(graph, source) for source in node.inputs):
-            continue
-        weight = views[f"{node.name}.weight"]
-        if weight.ndim == 4 and min(weight.shape[:2]) > 1 and node.inputs[0] == BATCH:
-            return node.name, weight
-        if weight.ndim == 2:  # features that are pixels
-            return node.name, weight.reshape(*graph.input_shape, -1)
-    return None
-
-
-def _flat(graph: Graph, index: int) -> bool:
-    """Whether a node does no more than flatten the network's input."""
-    node = graph.nodes[index]
-    return node.layer.flattens and node.inputs == (BATCH,)
 
 
 def picture(weights: Array) -> Array:

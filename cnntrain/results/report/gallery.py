@@ -9,9 +9,9 @@ import numpy as np
 from cnntrain.core.arrays import Array
 from cnntrain.core.display import Gallery, to_bytes
 from cnntrain.results.report import sounds
-from cnntrain.results.report.charts import Chart
 from cnntrain.results.report.html import Markup, element
 from cnntrain.results.report.judged import Judged
+from cnntrain.results.report.paper import Painting
 from cnntrain.results.report.pictures import caption, resized
 
 _IN_A_ROW, _ROWS = 5, 3  # of those in a chart
@@ -47,7 +47,7 @@ def markup(shown: Gallery, judged: Judged) -> Markup:
     return element("div", *figures, class_="thumbs")
 
 
-def chart(shown: Gallery, judged: Judged) -> Chart | None:
+def chart(shown: Gallery, judged: Judged) -> Painting | None:
     """The first of them for a paper, with their captions; None where there are none."""
     positions, captions = shown.positions[: _IN_A_ROW * _ROWS], shown.captions[: _IN_A_ROW * _ROWS]
     if not len(positions):
@@ -65,7 +65,7 @@ def chart(shown: Gallery, judged: Judged) -> Chart | None:
         axes.set_xlim(0, _IN_A_ROW * 1.25 - 0.25)
         axes.set_ylim(-1.75 * _ROWS, 0)
 
-    return Chart(shown.name, shown.title, render, square=True)
+    return Painting(shown.name, shown.title, render, square=True)
 
 
 def _squared(image: Array) -> Array:

@@ -7,6 +7,10 @@ import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
+_SHOWN = {
+    code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n\r"
+}  # what HTML cannot hold, as its symbol
+
 
 class Markup(str):
     """Text that is HTML already."""
@@ -14,13 +18,13 @@ class Markup(str):
 
 def escape(value: Any) -> str:
     """A value as HTML text; markup stays what it is."""
-    return value if isinstance(value, Markup) else html.escape(str(value))
+    return value if isinstance(value, Markup) else html.escape(str(value).translate(_SHOWN))
 
 
 def element(tag: str, *content: Any, **attributes: Any) -> Markup:
     """`element("td", 3, class_="n")`; an attribute that is None is left out, and `_` in its name becomes `-`."""
     named = "".join(
-        f' {name.rstrip("_").replace("_", "-")}="{html.escape(str(value))}"'
+        f' {name.rstrip("_").replace("_", "-")}="{html.escape(str(value).translate(_SHOWN))}"'
         for name, value in attributes.items()
         if value is not None
     )

@@ -8,8 +8,9 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.display import Matrix
-from cnntrain.results.report.charts import QUIET, Chart
+from cnntrain.results.report.charts import QUIET
 from cnntrain.results.report.html import Markup, element
+from cnntrain.results.report.paper import Painting
 from cnntrain.results.report.pictures import embedded, sheet
 
 _LARGEST_TABLE = 24  # rows; beyond, a cell is a few pixels
@@ -22,7 +23,7 @@ def markup(shown: Matrix) -> Markup:
     return _table(matrix, shown.names) if len(matrix) <= _LARGEST_TABLE else _picture(matrix, shown.title)
 
 
-def chart(shown: Matrix) -> Chart:
+def chart(shown: Matrix) -> Painting:
     """The matrix for a paper."""
     matrix, names = shown.counts, shown.names
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -40,7 +41,7 @@ def chart(shown: Matrix) -> Chart:
             color = "white" if shares[i, j] > 0.5 else QUIET
             axes.text(j, i, f"{count:,}" if count else "", ha="center", va="center", color=color, fontsize=7)
 
-    return Chart(shown.name, shown.title, render, square=True)
+    return Painting(shown.name, shown.title, render, square=True)
 
 
 def _table(matrix: Array, names: tuple[str, ...]) -> Markup:

@@ -16,6 +16,11 @@ _MOST_KEYS = 6  # of the config that get a column
 
 def of_one(record: Record) -> Markup:
     """The numbers that count, large."""
+    return cards([*figures(record).items()])
+
+
+def figures(record: Record) -> dict[str, str]:
+    """The numbers that count, by what they are."""
     best, final = record.best, record.final
     found = [("state", str(record.status.get("state", "unknown")))]
     if record.best_value is not None:
@@ -27,7 +32,7 @@ def of_one(record: Record) -> Markup:
         found.append(("images a second", f"{record.images_per_second:,.0f}"))
     if "parameters" in record.start:
         found.append(("parameters", f"{record.start['parameters']:,}"))
-    return cards(found)
+    return dict(found)
 
 
 def of_several(records: Sequence[Record]) -> Markup:

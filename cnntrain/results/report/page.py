@@ -36,7 +36,7 @@ section{padding:18px 20px 20px;min-width:0}
 .cards span{font-size:13px;color:var(--quiet)}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr));gap:18px 26px}
 figure{margin:0}
-.chart svg{display:block;width:100%;height:auto;max-width:560px}
+.chart>svg{display:block;width:100%;height:auto;max-width:560px}
 .wide{overflow-x:auto;max-height:620px;overflow-y:auto}
 table{border-collapse:collapse;font-size:14px;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:5px 14px 5px 0;border-bottom:1px solid var(--line);vertical-align:top;white-space:nowrap}
@@ -90,18 +90,23 @@ main{padding:18px 12px 40px}section{padding:14px 14px 16px}h1{font-size:23px}
 
 
 def page(title: str, subtitle: str, *content: Markup, footer: str) -> str:
-    """The whole file."""
+    """The whole file of a report."""
+    return document(title, subtitle, spread(*content), footer=footer)
+
+
+def document(title: str, subtitle: str, *content: Markup, footer: str, style: str = "", policy: str = _POLICY) -> str:
+    """Any page in this look: `style` is further CSS, `policy` what it may load or run."""
     head = element(
         "head",
         Markup('<meta charset="utf-8">'),
-        Markup(f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'),
+        Markup(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
         Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
         Markup('<link rel="icon" href="data:,">'),
         element("title", title),
-        element("style", Markup(_STYLE)),
+        element("style", Markup(_STYLE + style)),
     )
     top = element("header", element("h1", title), element("div", subtitle, class_="path"))
-    body = element("body", element("main", top, spread(*content), element("footer", footer)))
+    body = element("body", element("main", top, *content, element("footer", footer)))
     text = "\n".join(["<!doctype html>", f'<html lang="en">{head}', body, "</html>", ""])
     return text.replace("</section>", "</section>\n").replace("</tr>", "</tr>\n").replace("</figure>", "</figure>\n")
 

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from cnntrain.core.display import Bars, Plot
-from cnntrain.results.report.charts import LINE, QUIET, SERIES, Chart
+from cnntrain.core.display import Bars, Line, Plot
+from cnntrain.results.report.charts import QUIET, Chart, ChartAxis, ChartItem, Curve
 
 
 def chart(plot: Plot) -> Chart:
-    """The plot as Matplotlib renders it; a reference line is quiet and broken."""
+    """The plot as charts have it; a reference line is quiet and broken."""
+    x, y = (ChartAxis(label, *ends) for label, ends in zip(plot.labels, plot.limits, strict=True))
+    return Chart(plot.name, plot.title, [_content(what) for what in plot.marks], x, y)
 
-    def render(axes: Any) -> None:
-        for what in plot.marks:
-            if isinstance(what, Bars):
-                look = {"align": "edge", "color": SERIES[0], "edgecolor": LINE, "alpha": 0.55}
-                axes.bar(what.left, what.heights, what.width, **look)
-            elif what.reference:
-                axes.plot(what.x, what.y, color=QUIET, linewidth=1, linestyle=(0, (3, 3)))
-            else:
-                marks = {"marker": "o", "markersize": 4} if what.marked else {}
-                axes.plot(what.x, what.y, color=SERIES[0], linewidth=1.2, **marks)
-        axes.set_xlim(*plot.limits[0])
-        axes.set_ylim(*plot.limits[1])
-        axes.set_xlabel(plot.labels[0])
-        axes.set_ylabel(plot.labels[1])
 
-    return Chart(plot.name, plot.title, render)
+def _content(what: Line | Bars) -> ChartItem:
+    if isinstance(what, Bars):
+        return what
+    points = what.x.tolist(), what.y.tolist()
+    if what.reference:
+        return Curve(*points, color=QUIET, dashed=True, width=1.0)
+    return Curve(*points, width=1.2, marked=what.marked)

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from cnntrain.checks.lr_find import RangeTest
-from cnntrain.results.report.charts import QUIET, SERIES, Chart
+from cnntrain.results.report.charts import QUIET, SERIES, Chart, ChartAxis, ChartItem, Curve, Upright
 
 
 def chart(test: RangeTest) -> Chart:
     """The chart; its losses end where the explosion hides what came before."""
-
-    def render(axes: Any) -> None:
-        axes.plot(test.rates, test.losses, color=QUIET, linewidth=0.8, alpha=0.6, label="each step")
-        axes.plot(test.rates, test.smoothed, color=SERIES[0], label="smoothed")
-        if test.suggestion is not None:
-            axes.axvline(test.suggestion, color=SERIES[3], linewidth=1.2, label=f"suggested: {test.suggestion:g}")
-        axes.set_xscale("log")
-        low, high = min(test.losses), min(max(test.losses), test.ceiling)
-        axes.set_ylim(low - 0.05 * (high - low), high)
-        axes.set_xlabel("learning rate")
-        axes.set_ylabel("training loss")
-        axes.legend()
-
-    return Chart("lr-find", "Learning-rate range test", render)
+    found: list[ChartItem] = [
+        Curve(test.rates, test.losses, QUIET, "each step", width=0.8, opacity=0.6),
+        Curve(test.rates, test.smoothed, SERIES[0], "smoothed"),
+    ]
+    if test.suggestion is not None:
+        found.append(Upright(test.suggestion, SERIES[3], f"suggested: {test.suggestion:g}"))
+    low, high = min(test.losses), min(max(test.losses), test.ceiling)
+    x = ChartAxis("learning rate", scale="log")
+    y = ChartAxis("training loss", low - 0.05 * (high - low), high)
+    return Chart("lr-find", "Learning-rate range test", found, x, y)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from cnntrain.core.errors import StorageError
-from cnntrain.results.report import charts
-from cnntrain.results.report.charts import LINE, QUIET, SERIES, Chart
+from cnntrain.results.report import svg
+from cnntrain.results.report.charts import Chart, ChartAxis, ChartItem, Curve, Remark, Upright
 from cnntrain.results.report.html import Markup, number, section, table
 from cnntrain.rundir.json_files import Row, read_object
 
@@ -46,7 +44,7 @@ def markup(search: Row) -> list[Markup]:
         ),
         section(
             "Where the good values lie",
-            charts.grid(charts_of(search)),
+            svg.grid(charts_of(search)),
             note="A point or a line is a trial, the darker the better. Paused trials are judged where they paused.",
         ),
     ]
@@ -59,11 +57,8 @@ def charts_of(search: Row) -> list[Chart]:
         return []
     keys = search["keys"][:_MOST_KEYS]
     metric = search["metric"]
-    found = [Chart("search", "All keys", partial(_parallel, keys=keys, trials=judged, metric=metric))]
-    for index, key in enumerate(keys):
-        render = partial(_slice, key=key, trials=judged, metric=metric)
-        found.append(Chart(f"search-{index}", f"{metric} over {key['key']}", render))
-    return found
+    found = [_parallel(keys, judged, metric)]
+    return found + [_slice(f"search-{index}", key, judged, metric) for index, key in enumerate(keys)]
 
 
 def _judged(search: Row) -> list[Row]:
@@ -100,36 +95,39 @@ def _shade(rank: int, count: int) -> float:
     return 1.0 - 0.85 * rank / max(count - 1, 1)
 
 
-def _parallel(axes: Any, keys: Sequence[Row], trials: Sequence[Row], metric: str) -> None:
+def _parallel(keys: Sequence[Row], trials: Sequence[Row], metric: str) -> Chart:
     """Parallel coordinates: an axis for each key and one for the metric, a line for each trial."""
     columns = [_positions(key, trials) for key in keys]
     values = [one["value"] for one in trials]
     low, high = min(values), max(values)
     wide = (high - low) or 1.0
     columns.append(([(value - low) / wide for value in values], [(0.0, f"{low:.4g}"), (1.0, f"{high:.4g}")]))
+    found: list[ChartItem] = []
     for rank in reversed(range(len(trials))):
         places = [column[rank] for column, _ in columns]
-        axes.plot(range(len(columns)), places, color=SERIES[0], alpha=_shade(rank, len(trials)), linewidth=1.2)
+        found.append(Curve([*range(len(columns))], places, width=1.2, opacity=_shade(rank, len(trials))))
     for x, (_, ticks) in enumerate(columns):
-        axes.axvline(x, color=LINE, linewidth=1)
-        for place, text in ticks:
-            axes.annotate(text, (x, place), fontsize=7, color=QUIET, xytext=(2, 2), textcoords="offset points")
+        found += [Upright(x), *(Remark(x, place, text) for place, text in ticks)]
     names = [*(key["key"].rpartition(".")[2] for key in keys), metric]
-    axes.set_xticks(range(len(columns)), names, fontsize=7.5)
-    axes.set_yticks([])
-    axes.grid(visible=False)
+    axis = ChartAxis(low=-0.1, high=len(columns) - 0.6, ticks=[*enumerate(names)], lines=False)
+    return Chart("search", "All keys", found, axis, ChartAxis(low=-0.05, high=1.1, ticks=[], lines=False))
 
 
-def _slice(axes: Any, key: Row, trials: Sequence[Row], metric: str) -> None:
+def _slice(name: str, key: Row, trials: Sequence[Row], metric: str) -> Chart:
     """The metric over one key, a point for each trial."""
     texts = [str(one["settings"].get(key["key"], "")) for one in trials]
-    xs: Sequence[Any] = [float(text) for text in texts] if key["number"] else texts
-    for rank in reversed(range(len(trials))):
-        axes.scatter([xs[rank]], [trials[rank]["value"]], s=18, color=SERIES[0], alpha=_shade(rank, len(trials)))
-    if key["log"]:
-        axes.set_xscale("log")
-    axes.set_xlabel(key["key"])
-    axes.set_ylabel(metric)
+    if key["number"]:
+        xs, axis = [float(text) for text in texts], ChartAxis(key["key"], scale="log" if key["log"] else "linear")
+    else:
+        known = sorted(set(texts), key=_order)
+        xs = [float(known.index(text)) for text in texts]
+        ticks = [(float(place), text[:16]) for place, text in enumerate(known)]
+        axis = ChartAxis(key["key"], -0.5, len(known) - 0.5, ticks=ticks, lines=False)
+    found = [
+        Curve([xs[rank]], [trials[rank]["value"]], joined=False, opacity=_shade(rank, len(trials)))
+        for rank in reversed(range(len(trials)))
+    ]
+    return Chart(name, f"{metric} over {key['key']}", found, axis, ChartAxis(metric))
 
 
 def _checked(path: Path, search: Row) -> Row:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from cnntrain.core.display import Gallery, Matrix, Percentage, Plot, Section, Table
 from cnntrain.results.report import gallery, matrix, plot
-from cnntrain.results.report.charts import Chart, grid
+from cnntrain.results.report.charts import Chart
 from cnntrain.results.report.html import Markup, element, folded, section, table
 from cnntrain.results.report.judged import Judged
+from cnntrain.results.report.paper import Painting
+from cnntrain.results.report.svg import grid
 
 
 def markup(shown: Section, judged: Judged) -> Markup:
@@ -17,25 +19,24 @@ def markup(shown: Section, judged: Judged) -> Markup:
     return section(shown.title, *content, note=shown.note, half=shown.half)
 
 
-def charts(shown: Sequence[Section], judged: Judged) -> list[Chart]:
+def charts(shown: Sequence[Section], judged: Judged) -> list[Chart | Painting]:
     """Everything in these sections that can be rendered for a paper."""
     found = [_chart(what, judged) for part in shown for what in part.content]
     return [chart for chart in found if chart is not None]
 
 
 def _pieces(what: Table | Plot | Matrix | Gallery, judged: Judged) -> list[Markup]:
-    """One thing to be shown; a plot with its numbers, folded away where it can be rendered."""
+    """One thing to be shown; a plot with its numbers, folded away."""
     if isinstance(what, Table):
         return [folded(what.title, _table(what)) if what.title else _table(what)]
     if isinstance(what, Matrix):
         return [matrix.markup(what)]
     if isinstance(what, Gallery):
         return [gallery.markup(what, judged)]
-    picture, numbers = grid([plot.chart(what)]), _table(what.numbers) if what.numbers else Markup()
-    return [picture, folded("Numbers", numbers) if picture else numbers]
+    return [grid([plot.chart(what)]), folded("Numbers", _table(what.numbers) if what.numbers else Markup())]
 
 
-def _chart(what: Table | Plot | Matrix | Gallery, judged: Judged) -> Chart | None:
+def _chart(what: Table | Plot | Matrix | Gallery, judged: Judged) -> Chart | Painting | None:
     if isinstance(what, Plot):
         return plot.chart(what)
     if isinstance(what, Matrix):

@@ -21,10 +21,11 @@ from cnntrain.network import torch_layout
 from cnntrain.network.graph import BATCH, Graph, Node
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Layer
-from cnntrain.results.export import numpy_file, onnx_file
+from cnntrain.results.export import numpy_file, onnx_file, page_file
 from cnntrain.results.export.network import Exported, trace_graph
 from tests.parts.models.test_models import SMALL, ids
 from tests.parts.test_catalogue import CATALOGUE
+from tests.support.interpreter import interpreter
 from tests.support.layers import run, start
 from tests.support.networks import declared, engine_of, everything, random_batch
 
@@ -58,6 +59,13 @@ def by_onnx(exported: Exported, *images: Array) -> Array:
     return result
 
 
+def by_page(exported: Exported, images: Array) -> Array:
+    """What the page's interpreter computes."""
+    asked = {"trace": page_file.program(exported), "inputs": images.reshape(len(images), -1).tolist()}
+    found = interpreter().run(asked, page_file.constants(exported.trace))
+    return np.array(found, np.float32).reshape(len(images), *exported.output.shape)
+
+
 def unless_refused(computed: Run, exported: Exported, images: Array) -> Array | None:
     """What a format computes; None where it refuses the network, naming the layer, its place and the format."""
     refusals = []
@@ -74,8 +82,14 @@ def onnx_or_skip() -> None:
     pytest.importorskip("onnxruntime", reason="comes with the extra `onnx`")
 
 
+def in_order(computed: Run, found: Array) -> Array:
+    """Maps of a format with the channels last."""
+    return found.transpose(0, 2, 3, 1) if computed is by_onnx and found.ndim == 4 else found
+
+
 FORMATS = [
     pytest.param(by_numpy, 1e-6, id="numpy"),
+    pytest.param(by_page, 1e-6, id="page"),
     pytest.param(by_onnx, 1e-5, id="onnx"),
 ]
 
@@ -113,8 +127,7 @@ def test_every_layer(layer: Layer, shapes, computed, tolerance):
     if found is None:
         assert layer.name_in_config not in CATALOGUE["layers"].split(), "it could be exported before"
         return
-    if computed is by_onnx and found.ndim == 4:
-        found = found.transpose(0, 2, 3, 1)
+    found = in_order(computed, found)
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * max(np.abs(expected).max(), 1))
 
 
@@ -151,7 +164,7 @@ def check(found, computed, tolerance, fold) -> int:
     outputs = computed(exported_of(trace, images, output), x)
     largest = np.abs(expected).max()
     own = 0.0
-    if computed is by_numpy:  # in float64 it shows what of the difference is the engine's own rounding
+    if computed is not by_onnx:  # in float64 it shows what of the difference is the engine's own rounding
         exact = by_numpy(exported_of(trace, images, output), x.astype(np.float64))
         assert exact.dtype == np.float64
         assert np.abs(outputs - exact).max() <= tolerance * largest
@@ -211,6 +224,10 @@ def test_any_function_of_numpys_is_exported_and_agrees_or_is_refused(name):
     exported = exported_of(trace, images, output)
     expected = getattr(np, name)(x)
     np.testing.assert_array_equal(by_numpy(exported, x), expected)
+    found = unless_refused(by_page, exported, x)
+    assert (found is not None) == (name in page_file.ONE)
+    if found is not None:
+        np.testing.assert_allclose(found, expected, rtol=2e-6)
     onnx_or_skip()
     found = unless_refused(by_onnx, exported, x)
     assert (found is not None) == _has(name)
@@ -233,7 +250,7 @@ def _has(name: str) -> bool:
 @pytest.mark.parametrize(
     ("kind", "operands"), [("no_such_thing", 1), ("sin", 2), ("matmul_t", 2), ("__class__", 1), ("array", 1)]
 )
-@pytest.mark.parametrize("computed", [by_numpy, by_onnx])
+@pytest.mark.parametrize("computed", [by_numpy, by_page, by_onnx])
 def test_an_operation_that_a_format_lacks_is_refused_by_layer_place_and_format(kind, operands, computed):
     if computed is by_onnx:
         onnx_or_skip()

@@ -1,0 +1,150 @@
+"""Paper gets its charts from Matplotlib, as PNG files of 300 dots to the inch: the extra `report`.
+
+Without it `available` says so. Pages need none: see svg.py.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnntrain.core.display import Bars
+from cnntrain.core.errors import MissingExtraError
+from cnntrain.results.report.charts import FEW, INK, LINE, QUIET, SERIES, Chart, ChartItem, Curve, Remark, Upright
+
+WIDTH, HEIGHT = 4.4, 2.75  # inches
+_STYLE: dict[Any, Any] = {
+    "figure.dpi": 100,
+    "font.size": 9.5,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9,
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": QUIET,
+    "axes.titlecolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": LINE,
+    "grid.linewidth": 0.8,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "text.color": INK,
+    "lines.linewidth": 1.8,
+    "lines.solid_capstyle": "round",
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+}
+_SIDE_BY_SIDE = 3  # entries of a PNG's legend; more stand below each other
+
+
+@dataclass(frozen=True)
+class Painting:
+    """What pages show in another form: `render` is given Matplotlib's axes."""
+
+    name: str
+    title: str
+    render: Callable[[Any], None]
+    square: bool = False
+
+
+def available() -> bool:
+    """Whether Matplotlib is installed."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def require() -> None:
+    """Raise MissingExtraError unless PNG files can be made."""
+    if not available():
+        raise MissingExtraError("PNG files need Matplotlib. Install it with: pip install 'cnntrain[report]'")
+
+
+def png(chart: Chart | Painting) -> bytes:
+    """The chart as a PNG file of 300 dots to the inch."""
+    require()
+    os.environ["MPLBACKEND"] = "agg"  # which renders into files; whatever was there is read, and may be no backend
+    logging.getLogger("matplotlib").addHandler(logging.NullHandler())  # of a matplotlibrc that it does not like
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # the library's own, not those of a matplotlibrc in the working directory
+        matplotlib.rcParams.update(_STYLE)
+        figure = Figure(figsize=(WIDTH, WIDTH if chart.square else HEIGHT), layout="constrained")
+        axes = figure.add_subplot()
+        axes.patch.set_alpha(0.0)
+        axes.set_title(chart.title, pad=10)
+        if isinstance(chart, Painting):
+            chart.render(axes)
+        else:
+            _fill(axes, chart)
+        file = io.BytesIO()
+        figure.savefig(file, format="png", dpi=300, metadata={"Software": None})
+    return file.getvalue()
+
+
+def _fill(axes: Any, chart: Chart) -> None:
+    for what in chart.content:
+        _plot(axes, what)
+    for axis, of in ((chart.x, "x"), (chart.y, "y")):
+        if axis.scale == "log":
+            getattr(axes, f"set_{of}scale")("log")
+        getattr(axes, f"set_{of}label")(axis.label)
+        getattr(axes, f"set_{of}lim")(axis.low, axis.high)
+        if axis.ticks is not None:
+            places, texts = [place for place, _ in axis.ticks], [text for _, text in axis.ticks]
+            getattr(axes, f"set_{of}ticks")(places, texts, fontsize=7.5)
+        if not axis.lines:
+            axes.grid(axis=of, visible=False)
+    if chart.y.scale == "log":
+        _label_few_decades(axes)
+    axes.minorticks_off()
+    _name_curves(axes, [what.label for what in chart.content if isinstance(what, Curve | Upright) and what.label])
+
+
+def _plot(axes: Any, what: ChartItem) -> None:
+    if isinstance(what, Bars):
+        axes.bar(what.left, what.heights, what.width, align="edge", color=SERIES[0], edgecolor=LINE, alpha=0.55)
+    elif isinstance(what, Upright):
+        axes.axvline(what.x, color=what.color, linewidth=1.2, label=what.label or None)
+    elif isinstance(what, Remark):
+        place = {"xytext": (2, 2), "textcoords": "offset points"}
+        axes.annotate(what.text, (what.x, what.y), fontsize=7, color=QUIET, **place)
+    else:
+        marked = what.marked or len(what.x) < FEW
+        style: Any = (0, (4, 2)) if what.dashed else "-"
+        look = {"color": what.color, "alpha": what.opacity, "label": what.label or None, "linewidth": what.width}
+        look |= {"linestyle": style if what.joined else "none", "marker": "o" if marked else None, "markersize": 3.5}
+        axes.plot(what.x, what.y, **look)
+        if what.best:
+            axes.plot(*what.best, marker="o", color=what.color, markersize=6, markeredgewidth=0)
+
+
+def _name_curves(axes: Any, labels: Sequence[str]) -> None:
+    """The legend, between title and curves, where it hides none."""
+    if not labels:
+        return
+    columns = len(labels) if len(labels) <= _SIDE_BY_SIDE else 1
+    place = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "borderaxespad": 0}
+    axes.legend(ncols=columns, handlelength=1.4, columnspacing=1.2, **place)
+    axes.set_title(axes.get_title("left"), pad=10 + 14 * len(labels) / columns)
+
+
+def _label_few_decades(axes: Any) -> None:
+    """A logarithmic axis that is labelled however few decades it spans."""
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 100 else (1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

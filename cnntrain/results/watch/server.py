@@ -1,0 +1,114 @@
+"""The server shows runs to the browsers of this machine, and to nobody else: the standard library's, on 127.0.0.1.
+
+Whoever asks has to know the token that stands in the address, so that neither another user of the machine nor the page
+of a stranger in the same browser can read anything; and has to have asked for this machine by name, which a page that
+has its own name lead here has not.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import socket
+import threading
+import urllib.parse
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import cnntrain
+from cnntrain.results.report.html import Markup, element
+from cnntrain.results.report.page import document
+from cnntrain.results.watch.view import Views
+
+_HOSTS = ("127.0.0.1", "localhost", "[::1]")  # as a browser on this machine, or at the other end of a tunnel, calls it
+_POLICY = "default-src 'none'; connect-src 'self'; img-src data:; style-src 'unsafe-inline'; script-src"
+
+
+def serve(listener: socket.socket, paths: list[Path], token: str) -> ThreadingHTTPServer:
+    """A server on the socket, in a thread of its own, until it is shut down."""
+    views, lock, title = Views(paths), threading.Lock(), ", ".join(str(path) for path in paths)
+
+    def state(name: str) -> bytes:
+        with lock:
+            sections = [[key, text] for key, text in views.sections(name).items()]
+        return json.dumps({"title": title, "sections": sections}).encode()
+
+    handler = type("Handler", (_Handler,), {"token": token, "page": _page(title), "state": staticmethod(state)})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler, bind_and_activate=False)
+    server.socket.close()
+    server.socket, server.daemon_threads = listener, True
+    server.server_address = listener.getsockname()
+    threading.Thread(target=server.serve_forever, args=(0.2,), daemon=True).start()
+    return server
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers one browser."""
+
+    token: str
+    page: tuple[bytes, str]
+    state: Callable[[str], bytes]
+    server_version, sys_version = "cnntrain", ""
+    timeout = 30
+
+    def do_GET(self) -> None:
+        """The page, or what it shows."""
+        path, _, query = self.path.partition("?")
+        given = dict(urllib.parse.parse_qsl(query))
+        if self.headers.get("Host", "").rpartition(":")[0] not in _HOSTS:
+            return self._answer(403, b"This server answers to 127.0.0.1 and localhost alone.")
+        token = given.get("token", "") if path == "/" else self.headers.get("X-Token", "")
+        if path not in ("/", "/state"):
+            return self._answer(404, b"There is nothing here.")
+        if not hmac.compare_digest(token.encode(), self.token.encode()):
+            return self._answer(403, b"The address lacks the right token. Open the one that cnntrain printed.")
+        if path == "/":
+            text, policy = self.page
+            return self._answer(200, text, "text/html; charset=utf-8", policy)
+        if self.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+            return self._answer(403, b"Another page may not ask for this.")
+        return self._answer(200, self.state(given.get("run", "")), "application/json")
+
+    def _answer(self, status: int, body: bytes, kind: str = "text/plain; charset=utf-8", policy: str = "") -> None:
+        self.send_response(status)
+        headers = {
+            "Content-Type": kind,
+            "Content-Length": str(len(body)),
+            "Cache-Control": "no-store",
+            "Content-Security-Policy": policy or "default-src 'none'",
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+            "X-Frame-Options": "DENY",
+        }
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing: who looks is not worth a line."""
+
+
+def _page(title: str) -> tuple[bytes, str]:
+    """The page without its contents, and what it may load."""
+    folder = resources.files("cnntrain.results.watch")
+    code, style = ((folder / name).read_text("utf-8") for name in ("watch.js", "watch.css"))
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+    policy = f"{_POLICY} 'sha256-{digest}'"
+    text = document(
+        title,
+        "as it is now",
+        Markup('<p id="told" role="status"></p>'),
+        element("div", id="sections"),
+        Markup(f'<script type="module">{code}</script>'),
+        footer=f"cnntrain {cnntrain.__version__}",
+        style=style,
+        policy=policy,
+    )
+    return text.encode(), policy + "; frame-ancestors 'none'"

@@ -1,0 +1,255 @@
+"""A view is what the page shows of runs at a moment: sections by name, made of the files of the runs."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnntrain.core.arrays import Array
+from cnntrain.core.display import Matrix
+from cnntrain.core.errors import CnntrainError
+from cnntrain.results.report import curves, filters, matrix, overview, search, svg
+from cnntrain.results.report.gallery import thumbnail
+from cnntrain.results.report.html import Markup, duration, element, section
+from cnntrain.results.report.page import cards, warning
+from cnntrain.results.report.pictures import caption, embedded
+from cnntrain.rundir.directory import LIVE
+from cnntrain.rundir.history import Record, find_runs, is_run, read
+from cnntrain.rundir.json_files import Row, read_object
+
+_FILES = ("config.resolved.yaml", "metrics.jsonl", "timing.jsonl", "status.json", "data.json")
+_MOST = 40  # runs in one chart; all of them are in the table
+_LARGEST = 2**24  # values of an array in a live file
+_LOST = 60.0  # seconds without a word, after which a run that says it trains is told to be silent
+
+Stamp = tuple[tuple[int, int], ...]
+
+
+class Views:
+    """What there is to see of the runs at some paths; what has not changed is not read again."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self._records: dict[Path, tuple[Stamp, Record]] = {}
+
+    def sections(self, name: str = "") -> dict[str, str]:
+        """The sections of one run, by its name among the others, or of all; of the only one where there is one."""
+        records, told = self._read()
+        chosen = [record for record in records if str(record.path) == name] or (records if len(records) == 1 else [])
+        if not records:
+            return {"told": element("p", "No run has begun here yet.", class_="note"), **told}
+        if chosen:
+            found = _of_one(chosen[0])
+            if len(records) > 1:
+                back = Markup('<p><a href="#" data-run="">All runs</a></p>')
+                return {"back": back, "name": element("h3", chosen[0].name), **told, **found}
+            return told | found
+        return told | self._of_all(records)
+
+    def _read(self) -> tuple[list[Record], dict[str, str]]:
+        """Every run that can be read, and what is wrong with the others."""
+        found, faults = [], []
+        for path in _runs(self._paths):
+            try:
+                found.append(self._record(path))
+            except CnntrainError as error:
+                faults.append(warning(f"{path}: {str(error).splitlines()[0]}"))
+        return found, {"faults": "".join(faults)} if faults else {}
+
+    def _record(self, path: Path) -> Record:
+        stamp = tuple(_stamp(path / name) for name in _FILES)
+        known = self._records.get(path)
+        if known is None or known[0] != stamp:
+            known = self._records[path] = (stamp, read(path))
+        return known[1]
+
+    def _of_all(self, records: Sequence[Record]) -> dict[str, str]:
+        states = [str(record.status.get("state", "unknown")) for record in records]
+        counted = [(state, f"{states.count(state)}") for state in dict.fromkeys(states)]
+        links = element(
+            "ul",
+            *(element("li", element("a", record.name, href="#", data_run=str(record.path))) for record in records),
+            class_="runs",
+        )
+        newest = sorted(records, key=lambda record: -_stamp(record.path / "metrics.jsonl")[0])[:_MOST]
+        shown = [record for record in records if record in newest]
+        note = "Solid lines are validation, dashed ones training. A dot marks a run's best epoch."
+        if len(records) > _MOST:
+            note += f" The {_MOST} runs with the latest news are shown."
+        return {
+            "cards": cards([("runs", f"{len(records)}"), *counted]),
+            "searches": "".join(self._searches()),
+            "curves": section("Curves", svg.grid(curves.charts(shown)), note=note),
+            "table": overview.of_several(records),
+            "runs": section("One by one", links),
+        }
+
+    def _searches(self) -> list[str]:
+        try:
+            return [part for one in search.searches(self._paths) for part in search.markup(one)]
+        except CnntrainError as error:
+            return [warning(str(error).splitlines()[0])]
+
+
+def _runs(paths: Sequence[Path]) -> list[Path]:
+    """The runs at these paths so far."""
+    there = [path for path in paths if path.is_dir()]
+    found: list[Path] = []
+    for path in there:
+        try:
+            found += [path] if is_run(path) else find_runs([path])
+        except CnntrainError:  # none yet
+            continue
+    return list(dict.fromkeys(found))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Changes when a file does."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return (0, 0)
+    return (found.st_mtime_ns, found.st_size)
+
+
+def _of_one(record: Record) -> dict[str, str]:
+    live, fault = _live(record.path)
+    total = record.start.get("total_steps")
+    step = max([live.get("step", 0), *(row["step"] for row in (record.steps[-1:] + record.epochs[-1:]))])
+    share = step / total if isinstance(total, int) and total else 0.0
+    running = record.status.get("state") == "running"
+    found = {"state": _state(record)}
+    if running:
+        rate = live.get("images_per_second", record.timing[-1]["images_per_second"] if record.timing else None)
+        found |= {"images a second": f"{rate:,.0f}" if rate else "–", "left": duration(_left(record, live, step))}
+    for name, value in overview.figures(record).items():
+        if name not in found and not (running and name == "parameters"):
+            found[name.replace("final", "last") if running else name] = value
+    progress = element("div", element("i", style=f"width:{100 * min(share, 1):.2f}%"), class_="progress")
+    place = f"step {step:,}" + (f" of {total:,}" if isinstance(total, int) else "")
+    charts = svg.grid(curves.charts([record]))
+    nothing = element("p", "The first numbers come with the first log_every steps.", class_="note")
+    return {
+        "cards": cards([*found.items()]),
+        "progress": section("Progress", progress, note=place),
+        "curves": section("Curves", charts or nothing, note="A dot marks the best epoch, whose weights are kept."),
+        "live": fault or _batch(live),
+        "filters": "" if fault else _filters(live),
+        "confusion": "" if fault else _confusion(live, record),
+        "hint": "" if live or not running else element(
+            "p", "Start training with --watch to see its batches, filters and confusion, too.", class_="note"
+        ),
+    }  # fmt: skip
+
+
+def _state(record: Record) -> str:
+    """What the run says of itself, and for how long it has not said anything."""
+    state = str(record.status.get("state", "unknown"))
+    last = max(_stamp(record.path / name)[0] for name in (*_FILES, LIVE)) / 1e9
+    silent = time.time() - last
+    return f"silent for {duration(silent)}" if state == "running" and silent > _LOST else state
+
+
+def _left(record: Record, live: Row, step: int) -> float | None:
+    """Seconds until the end, as far as one can tell."""
+    if isinstance(live.get("seconds_left"), float | int):
+        return float(live["seconds_left"])
+    total, per_epoch = record.start.get("total_steps"), record.start.get("steps_per_epoch")
+    if not record.timing or not isinstance(total, int) or not isinstance(per_epoch, int):
+        return None
+    return float(record.timing[-1]["seconds"]) * (total - step) / per_epoch
+
+
+# -- the live file, which a stranger may have written ----------------------------------------------------------------
+
+
+def _live(path: Path) -> tuple[Row, str]:
+    """What the live file says, and what is wrong with it."""
+    try:
+        live = read_object(path / LIVE)
+        kinds = {"step": int, "epoch": int, "images_per_second": float | int, "seconds_left": float | int}
+        for key, kind in kinds.items() if live else ():
+            if not isinstance(live.get(key), kind) or not math.isfinite(live[key]):
+                raise ValueError(key)
+    except CnntrainError as error:
+        return {}, warning(str(error).splitlines()[0])
+    except ValueError as error:
+        return {}, warning(f"{path / LIVE} is damaged: {error}")
+    return live, ""
+
+
+def _array(packed: Any, kind: str, axes: int) -> Array:
+    """An array from a JSON object. Raises ValueError where it is none."""
+    try:
+        shape, data = packed["shape"], packed["data"]
+        if (
+            packed["type"] != kind
+            or len(shape) not in (axes, axes - 1)
+            or not all(type(n) is int and n > 0 for n in shape)
+        ):
+            raise ValueError("another kind of array")
+        if math.prod(shape) > _LARGEST:
+            raise ValueError("too large")
+        return np.frombuffer(base64.b64decode(data, validate=True), kind).reshape(shape)
+    except (KeyError, TypeError, binascii.Error) as error:
+        raise ValueError("no array") from error
+
+
+def _batch(live: Row) -> str:
+    packed = live.get("batch")
+    if packed is None:
+        return ""
+    try:
+        pictures = _array(packed, "|u1", 4)
+        captions = [str(text)[:80] for text in packed["captions"]]
+        if len(captions) != len(pictures) or (pictures.ndim == 4 and pictures.shape[3] != 3):
+            raise ValueError
+    except (ValueError, KeyError, TypeError):
+        return warning("The live file's batch is damaged")
+    figures = [caption(thumbnail(one if one.ndim == 3 else one[..., None]), text, text)
+               for one, text in zip(pictures, captions, strict=True)]  # fmt: skip
+    note = (
+        f"Some samples of step {live['step']:,} as the network saw them: augmented, normalized, brightness stretched."
+    )
+    return section("Last batch", element("div", *figures, class_="thumbs sharp"), note=note)
+
+
+def _filters(live: Row) -> str:
+    packed = live.get("filters")
+    if packed is None:
+        return ""
+    try:
+        weights = _array(packed, "<f4", 4)
+        if weights.ndim != 4 or not np.isfinite(weights).all():
+            raise ValueError
+        name, count = str(packed["name"])[:80], weights.shape[-1]
+    except (ValueError, KeyError, TypeError):
+        return warning("The live file's filters are damaged")
+    meaning = "in colour, gray being 0" if weights.shape[2] == 3 else "red where they add, blue where they subtract"
+    picture = embedded(filters.rendered(weights), f"{count} filters of {name}")
+    return section(
+        "First filters", element("div", picture, class_="filters sharp"), note=f"{name}: {meaning}.", half=True
+    )
+
+
+def _confusion(live: Row, record: Record) -> str:
+    rows, names = live.get("confusion"), record.data.get("classes")
+    if rows is None or not isinstance(names, list):
+        return ""
+    try:
+        counts = np.array(rows, np.int64)
+        if counts.shape != (len(names),) * 2 or counts.min() < 0:
+            raise ValueError
+    except (ValueError, TypeError, OverflowError):
+        return warning("The live file's confusion matrix is damaged")
+    shown = Matrix("confusion", "confusion", counts, tuple(str(name) for name in names))
+    note = "Of the last validation: a row for each class, in the columns of what it was taken for."
+    return section("Confusion", matrix.markup(shown), note=note, half=True)

@@ -1,0 +1,237 @@
+"""The page: its parts under Node against what they stand for here, and the whole in Chromium against `predict`."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnntrain.core import registry
+from cnntrain.core.description import Description
+from cnntrain.core.errors import UsageError
+from cnntrain.core.moves import Move
+from cnntrain.core.random import Draws
+from cnntrain.engine.pool import Pool
+from cnntrain.ops.trace import Trace, Value
+from cnntrain.parts.tasks.detect import decoded
+from cnntrain.parts.tasks.segment import _led_back
+from cnntrain.reading.pictures import _brought_to
+from cnntrain.results.export import page_file
+from cnntrain.results.export.files import export
+from cnntrain.results.export.network import trace_transforms
+from cnntrain.trained.inference import Trained
+from tests.results.export.test_formats import by_numpy, by_page, exported_of
+from tests.support.browser import browser
+from tests.support.experiments import run
+from tests.support.interpreter import interpreter
+
+QUICKSTART = Path("configs/quickstart.yaml")
+FILTERS = {
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def test_the_lists_of_operations_and_answers_are_those_of_the_code():
+    assert sorted(interpreter().ask("operations")) == sorted({*page_file.ONE, *page_file.TWO, *page_file.STRUCTURED})
+    kinds = set()
+    for cls in registry.parts("tasks").values():
+        kinds |= {cls().page(data)["as"] for data in cls.examples}
+    assert kinds == set(interpreter().ask("answers"))
+
+
+def test_resizing_is_pillows_to_the_byte():
+    rng = np.random.default_rng(0)
+    for case in range(120):
+        height, width, rows, columns = rng.integers(1, 60, 4).tolist()
+        channels, name = (1, 3)[case % 2], [*FILTERS][case % 4]
+        pixels = rng.choice(np.array([0, 7, 128, 255], np.uint8), (height, width, channels))
+        box = [0, 0, width, height] if case % 3 else [width * 0.13, 0, width * 0.77, height * 0.6]
+        given = {"pixels": pixels.ravel().tolist(), "picture": [height, width], "channels": channels}
+        given["pillow"] = page_file.PILLOW
+        found = interpreter().ask("resized", **given, size=[rows, columns], box=box, filter=name)
+        image = Image.fromarray(pixels if channels == 3 else pixels[..., 0])
+        expected = np.asarray(image.resize((columns, rows), FILTERS[name], box))
+        np.testing.assert_array_equal(np.reshape(found, expected.shape), expected, err_msg=f"{case}: {name}")
+        for fit in ("stretch", "letterbox", "cover"):
+            found = interpreter().ask("fitted", **given, size=[rows, columns], fit=fit)
+            expected = np.asarray(_brought_to(image, (rows, columns), fit))
+            np.testing.assert_array_equal(np.reshape(found, expected.shape), expected, err_msg=f"{case}: {fit}")
+
+
+def test_grey_is_pillows_to_the_byte():
+    rgba = np.random.default_rng(0).integers(0, 256, (64, 64, 4), np.uint8)
+    found = interpreter().ask("coloured", pixels=rgba.ravel().tolist(), channels=1)
+    np.testing.assert_array_equal(found, np.asarray(Image.fromarray(rgba[..., :3]).convert("L")).ravel())
+
+
+TRANSFORMS = [
+    pytest.param(name, fields, id=f"{name}-{number}")
+    for name, cls in registry.parts("transforms").items()
+    for number, fields in enumerate(cls.examples)
+    if not cls.random and not cls.of_sounds
+]
+
+
+@pytest.mark.parametrize("computed", [by_numpy, by_page])
+@pytest.mark.parametrize(("name", "fields"), TRANSFORMS)
+def test_every_evaluation_transform_is_traced_or_refused(name, fields, computed):
+    """What stands before the network is part of the page, too."""
+    transform = registry.make("transforms", name, **fields)
+    shape = (12, 16, 3)
+    images = np.random.default_rng(0).random((6, *shape), dtype=np.float32)
+    images[0] = 0.25  # flat
+    if transform.needs_fit():
+        transform = transform.fit([images])
+    trace, start = Trace(), Value("images", shape)
+    if "trace" not in vars(type(transform)):
+        with pytest.raises(UsageError, match=rf"{name}_1 \({name}, among data\.eval_transforms\) cannot be exported"):
+            trace_transforms(trace, start, [transform])
+        return
+    output = trace_transforms(trace, start, [transform])
+    found = computed(exported_of(trace, start, output), images)
+    expected = transform.apply(images.copy(), Draws(0, "transform", (0, 0), np.arange(6)))
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * max(1.0, float(np.abs(expected).max())))
+
+
+LED = Move(np.array([[[0.5, 0, 3.0], [0, 0.4, -2.0]]]), (50, 60), (20, 32))
+ABOUT = {"led": {"right": 0.5, "left": 3.0, "down": 0.4, "top": -2.0}, "picture": [50, 60]}
+
+
+def test_boxes_are_those_of_predict():
+    task, data = registry.make("tasks", "detect"), Description((20, 32, 1), ("a", "b"), target="boxes")
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        corners = rng.uniform(0, 20, (80, 2))
+        rows = np.zeros((80, 10), np.float32)
+        rows[:, :4] = np.concatenate([corners, corners + rng.uniform(1, 12, (80, 2))], axis=1)
+        rows[:, 7:] = rng.normal(0, 2, (80, 3))
+        expected = decoded(task.situated(rows, LED))
+        found = interpreter().ask("answer", outputs=rows.ravel().tolist(), asked=task.page(data), about=ABOUT)
+        assert [one["name"] for one in found] == [data.classes[label] for label in expected.labels]
+        np.testing.assert_allclose([one["score"] for one in found], expected.scores, rtol=1e-5)
+        np.testing.assert_allclose([one["box"] for one in found], expected.boxes, atol=1e-4)
+
+
+def test_masks_are_those_of_predict():
+    task, data = registry.make("tasks", "segment"), Description((20, 32, 1), ("a", "b", "c"), target="mask")
+    outputs = np.random.default_rng(0).normal(size=(20, 32, 3)).astype(np.float32)
+    about = ABOUT | {"shape": [20, 32, 3]}
+    found = interpreter().ask("answer", outputs=outputs.ravel().tolist(), asked=task.page(data), about=about)
+    shares = {row["name"]: row["share"] for row in found["rows"]}
+    assert shares == task.answer(outputs, data).document["shares"]
+    mask = {"height": 20, "width": 32, "labels": list(found["labels"].values())}
+    back = np.array(interpreter().ask("back", mask=mask, about=ABOUT)).reshape(50, 60)
+    np.testing.assert_array_equal(np.where(back < 0, 255, back), _led_back(outputs, LED))
+
+
+def test_a_field_holds_everything_that_a_value_depends_on():
+    """And nothing else, where windows lie side by side: pixels outside it change nothing, each side of it something."""
+    trace, start = Trace(), Value("images", (9, 11, 1))
+    trace.begin("n")
+    rng = np.random.default_rng(0)
+    weight = trace.constant("w", rng.uniform(0.5, 1, (3, 2, 1, 2)))
+    numbers = {"stride": (1, 2), "padding": ((1, 0), (0, 1)), "dilation": (2, 1), "groups": 1}
+    x = trace.op("conv", start, weight, None, shape=(6, 6, 2), **numbers)
+    x = trace.op("max", x, 0.0)
+    x = trace.op("sum_pool", x, shape=(3, 3, 2), kernel=(2, 2), stride=(2, 2), padding=((0, 0), (0, 0)))
+    x = trace.op("pad", x, shape=(4, 4, 2), sides=((1, 0), (0, 1), (0, 0)))
+    exported = exported_of(trace, start, x)
+    asked = {"trace": page_file.program(exported), "places": [[4, r, c] for r in range(1, 4) for c in range(3)]}
+    weights = base64.b64encode(page_file.constants(trace)).decode()
+    image = rng.random((1, 9, 11, 1), np.float32)
+    first = by_numpy(exported, image)
+    for (_, row, column), (rows, columns) in zip(
+        asked["places"], interpreter().ask("field", **asked, weights=weights), strict=True
+    ):
+        changes = np.zeros((9, 11), bool)
+        for y, z in np.ndindex(9, 11):
+            other = image.copy()
+            other[0, y, z] += 1
+            changes[y, z] = np.abs(by_numpy(exported, other) - first)[0, row, column].max() > 1e-6
+        y, z = np.nonzero(changes)
+        assert (rows, columns) == ([y.min(), y.max()], [z.min(), z.max()])
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory):
+    """The network of the first experiment, hardly trained: what it computes is as good as after twelve epochs."""
+    folder = tmp_path_factory.mktemp("page")
+    run(QUICKSTART, folder / "run", ("train.epochs=1", "data.val=0.9"))
+    with Pool(1) as pool:
+        yield Trained(folder / "run", pool)
+
+
+def test_in_a_browser_it_answers_as_predict_does(quickstart, tmp_path):
+    trained, page = quickstart, tmp_path / "digits.html"
+    document = export(trained, "page", page)
+    assert document["files"] == [str(page)]
+    assert page.stat().st_size < 3e6
+    rng, paths = np.random.default_rng(0), []
+    for number in range(100):
+        height, width = (28, 28) if number < 50 else rng.integers(8, 90, 2).tolist()
+        pixels = rng.integers(0, 256, (height, width, *(3,) * (number % 2)), np.uint8)
+        paths.append(tmp_path / f"{number}.png")
+        Image.fromarray(pixels).save(paths[-1])
+    _, stored = next(trained.unseen.samples(paths, trained.engine.pool, []))
+    expected = trained.outputs(stored)
+    ask = "return await Promise.all(given[0].map(async (text) => cnntrain.ask(await (await fetch(text)).blob())))"
+    ask = ask.replace(
+        "await (await fetch(text)).blob()", "new Blob([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))])"
+    )
+    with browser(tmp_path / "profile") as window:
+        window.look(1280)
+        window.open(page.as_uri())
+        found = window.run(ask, [base64.b64encode(path.read_bytes()).decode() for path in paths])
+        outputs = np.array([one["outputs"] for one in found])
+        assert np.abs(outputs - expected).max() <= 1e-4 * np.abs(expected).max()
+        for one, answer in zip(found, trained.answers_to(stored, 10), strict=True):
+            assert one["answer"][0]["name"] == answer.document["class"]
+        window.upload("#file", paths[1])
+        shown = "while (!document.querySelector('#answers bdi')) await new Promise(requestAnimationFrame);"
+        assert (
+            window.run(shown + "return document.querySelector('#answers bdi').textContent") in trained.network.classes
+        )
+        window.run(
+            "document.getElementById('camera').click();"
+            "while (document.getElementById('picture').width !== 640) await new Promise(requestAnimationFrame)"
+        )
+        assert window.complaints() == []  # nothing was loaded, refused or broken
+
+
+def test_names_of_strangers_are_text(quickstart, tmp_path, monkeypatch):
+    """A class may be called anything; the page runs none of it, and shows it as it is."""
+    names = [
+        "</script><script>alert(1)</script>",
+        "<!--<script>",
+        "\x1b[31m",
+        "שלום\u202egnp",
+        "👩\u200d🔬",
+        "停车",
+        "\u2028",
+        "&lt;",
+    ]
+    names = (*names, "a", "b")
+    monkeypatch.setattr(quickstart, "description", dataclasses.replace(quickstart.description, classes=names))
+    export(quickstart, "page", tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    assert len(re.findall("<script", text)) == 3  # those of the page itself
+    facts = json.loads(re.search(r'id="facts">(.*?)</script>', text, re.DOTALL)[1])
+    assert facts["asked"]["names"] == list(names)
+    with browser(tmp_path / "profile") as window:
+        window.open((tmp_path / "page.html").as_uri())
+        listed = window.run(
+            "while (!document.querySelector('#answers bdi')) await new Promise(requestAnimationFrame);"
+            "return [...document.querySelectorAll('#answers bdi')].map((one) => one.textContent)"
+        )
+        assert len(set(listed) & set(names)) == 5
+        assert window.complaints() == []
