@@ -265,14 +265,14 @@ class _Running:
 
     def _score(self, frames: PlannedFrames, slot: int, real: int) -> None:
         """Loss, its gradient and the metrics of one shard; filled-up rows do not count."""
-        outputs = frames.of[-1].y[:real]
+        outputs = frames.outputs[:real]
         targets, weights = self._targets[slot]
         self._targets[slot] = _NONE
         if self.collect is not None:
             self.collect(slot * self.size, outputs, targets)
         losses = frames.losses[:real]
         tally = self.program.tally
-        tally.loss(outputs, targets, weights, losses, frames.of[-1].dy)
+        tally.loss(outputs, targets, weights, losses, frames.d_outputs)
         vector = tally.of(outputs, targets, weights, losses)
         if self.program.training:
             self.program.tallies[slot] = vector

@@ -28,11 +28,15 @@ class CifarResnet(Preset):
         ]
         return *conv_norm(16, 3), *stages, *pooled_classifier()
 
+    def body(self, filters: int, stride: int) -> Entries:
+        """What a block's shortcut bypasses."""
+        return *conv_norm(filters, 3, stride), *conv_norm(filters, 3, activation="")
+
     def _stage(self, filters: int, stride: int) -> Entries:
         return tuple(self._block(filters, stride if number == 0 else 1) for number in range(self.blocks))
 
     def _block(self, filters: int, stride: int) -> Declared:
-        body = (*conv_norm(filters, 3, stride), *conv_norm(filters, 3, activation=""))
+        body = self.body(filters, stride)
         shortcut = "auto" if self.shortcut == "conv" else self.shortcut
         return layer("residual", body=body, shortcut=shortcut, activation=relu(), zero_init=self.zero_init)
 
