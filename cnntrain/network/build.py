@@ -7,6 +7,7 @@ line of the config that says it.
 from __future__ import annotations
 
 import fnmatch
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
@@ -87,6 +88,13 @@ def network(loaded: Loaded, description: Description) -> Network:
         raise problem(loaded, "model.layers", str(error)) from error
     train = experiment.train
     graph.shard = graph.shard_for(train.batch_size) if train.shard == "auto" else min(train.shard, train.batch_size)
+    views = [transform.views for transform in transforms(experiment.data.eval_transforms)]
+    if math.prod(views) > graph.shard:
+        raise problem(
+            loaded,
+            "data.eval_transforms",
+            f"{math.prod(views)} views of a sample, at most {graph.shard} (train.shard) fit together: fewer clips",
+        )
     loss = cast(Loss, experiment.loss)
     try:
         asked.check_loss(loss)
@@ -139,7 +147,7 @@ def _check_followed(loaded: Loaded, stored: Shape) -> None:
             except ValueError as error:
                 place = f"data.{name}.{index}"
                 raise problem(loaded, place, f"{transform.name_in_config}: {error}") from error
-            shape = transform.output_shape(shape)
+            shape = transform.shape_after(shape)
 
 
 def _check_looking(loaded: Loaded, asked: Task, description: Description) -> None:
@@ -183,12 +191,19 @@ def _check_mixing(loaded: Loaded, asked: Task) -> None:
     """Raise ConfigError where samples would be mixed that must stay as they are."""
     data = loaded.experiment.data
     for index, transform in enumerate(transforms(data.eval_transforms)):
-        if transform.on != "image":
+        if transform.on not in ("image", "views"):
             raise problem(
                 loaded,
                 f"data.eval_transforms.{index}",
                 f"{transform.name_in_config} mixes samples with each other, and evaluation must see them as they are: "
                 "leave it to train_transforms",
+            )
+    for index, transform in enumerate(transforms(data.train_transforms)):
+        if transform.on == "views":
+            raise problem(
+                loaded,
+                f"data.train_transforms.{index}",
+                f"{transform.name_in_config} makes several samples of one, for evaluation: take temporal_crop here",
             )
     mixing = [index for index, transform in enumerate(transforms(data.train_transforms)) if transform.on != "image"]
     pairs = [index for index in mixing if transforms(data.train_transforms)[index].on == "pair"]

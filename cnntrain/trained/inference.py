@@ -251,7 +251,7 @@ class Trained:
 
     def answer(self, name: str, image: Array, outputs: Array, top: int) -> Answer:
         """The task's answer for the picture file of this name, or else for the image as stored."""
-        led = self.led(self.unseen.size(Path(name)) or image.shape[:2])
+        led = self.led(self.unseen.size(Path(name)) or image.shape[-3:-1])
         return self.network.task.answer(self.network.task.situated(outputs, led), self.description, top)
 
     def rendered(self, name: str, image: Array, outputs: Array) -> tuple[Rendering, ...]:
@@ -271,12 +271,13 @@ class Trained:
     def led(self, size: tuple[int, int]) -> Move:
         """Where the network sees what a picture (height, width) shows: resized as files are, then transformed."""
         shape = self.description.shape
-        right, down, x, y = fitted(size, (shape[0], shape[1]), self.unseen.fit).frame
-        move = Move(np.array([[[right, 0, x], [0, down, y]]]), size, (shape[0], shape[1]))
+        height, width = shape[-3:-1]
+        right, down, x, y = fitted(size, (height, width), self.unseen.fit).frame
+        move = Move(np.array([[[right, 0, x], [0, down, y]]]), size, (height, width))
         for position, transform in enumerate(self.transforms):
-            step = transform.follow(shape, Draws(0, "transform", (0, position), np.zeros(1, np.int64)))
+            step = transform.follow(shape[-3:], Draws(0, "transform", (0, position), np.zeros(1, np.int64)))
             move = move if step is None else move.then(step)
-            shape = transform.output_shape(shape)
+            shape = transform.shape_after(shape)
         return move
 
     def probabilities(self, pixels: Array) -> Array:

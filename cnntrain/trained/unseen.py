@@ -5,6 +5,7 @@ Files and folders are read by the training source itself, brought to the network
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +27,8 @@ from cnntrain.reading.folders import class_name
 from cnntrain.reading.input_files import advised
 from cnntrain.reading.pictures import SUFFIXES, Fit, decode, header
 
-CHUNK = 1024  # samples that are in memory at a time
+CHUNK = 1024  # samples that are in memory at a time, unless they are large
+_HELD = 2**29  # bytes of them, about, beyond which they are fewer
 _ROWS = {".npz"}  # files that hold many samples
 _NAMED = 8  # classes that a message lists
 
@@ -42,7 +44,10 @@ class Unseen:
 
     def source(self, place: Path) -> Dataset:
         """The source for what lies at a place, with the settings of training where it is of that kind."""
-        found, own = recognize(place), self.trained_on.origins()[0]
+        own = self.trained_on.origins()[0]
+        if own.clips and isinstance(own, ClassFolders) and place.is_dir():  # clips of every form
+            return replace(own, root=str(place)).giving(self.data.shape)
+        found = recognize(place)
         if type(own) is type(found):
             key = "root" if hasattr(own, "root") else "path"
             found = replace(own, **{key: getattr(found, key)})
@@ -96,9 +101,10 @@ class Unseen:
                     files += _inside(path, reader) if path.is_dir() else [(path,)]
             except DataError as error:
                 failures.append((str(path), str(error)))
-        for start in range(0, len(files), CHUNK):
-            chunk = files[start : start + CHUNK]
-            names = [str(sample[0]) for sample in chunk]
+        most = max(1, min(CHUNK, _HELD // math.prod(self.data.shape)))
+        for start in range(0, len(files), most):
+            chunk = files[start : start + most]
+            names = [reader.place(sample) for sample in chunk]
             read = self._read(chunk, reader, pool)
             failures += [(name, str(one)) for name, one in zip(names, read, strict=True) if isinstance(one, DataError)]
             good = [(name, one) for name, one in zip(names, read, strict=True) if not isinstance(one, DataError)]
@@ -113,22 +119,22 @@ class Unseen:
 
     def original(self, path: Path) -> Array | None:
         """The pixels of a picture file at its own size, uint8 (h, w, 3); None for what is no picture file."""
-        reader = self.reader
-        if not isinstance(reader, PictureFields) or path.suffix.lower() not in SUFFIXES or not path.is_file():
+        if not self._is_picture(path):
             return None
-        return decode(path, None, 3, reader.max_pixels).pixels
+        return decode(path, None, 3, cast(PictureFields, self.reader).max_pixels).pixels
 
     def size(self, path: Path) -> tuple[int, int] | None:
         """The size (height, width) of a picture file; None for what is no picture file."""
-        if not isinstance(self.reader, PictureFields) or path.suffix.lower() not in SUFFIXES or not path.is_file():
-            return None
-        head = header(path)
+        head = header(path) if self._is_picture(path) else None
         return head and (head.height, head.width)
+
+    def _is_picture(self, path: Path) -> bool:
+        return self.takes_pictures and path.suffix.lower() in SUFFIXES and path.is_file()
 
     @property
     def takes_pictures(self) -> bool:
         """Whether the files it reads are pictures."""
-        return isinstance(self.reader, PictureFields)
+        return isinstance(self.reader, PictureFields) and not self.reader.clips
 
     @property
     def skips(self) -> bool:
@@ -194,7 +200,7 @@ def usual_split(source: Dataset) -> str:
 
 def _inside(folder: Path, reader: ClassFolders) -> list[Sample]:
     """The samples of a folder, at any depth, sorted by code point. Raises DataError where there are none."""
-    found = reader.samples_in(folder)
+    found = reader.samples_at(folder)
     if not found:
         raise DataError(
             f"{folder.absolute()} holds no {reader.noun}, expected files named {', '.join(sorted(reader.suffixes))}. "

@@ -87,8 +87,8 @@ def _in_memory(pixels: Pixels) -> TypeGuard[Array]:
 class Images:
     """The samples of one split.
 
-    pixels    (n, height, width, channels), in memory or looked up on disk: uint8, or float32 already in [0, 1] or
-              whatever range the source has
+    pixels    (n, height, width, channels), or clips (n, moments, height, width, channels), in memory or looked up on
+              disk: uint8, or float32 already in [0, 1] or whatever range the source has
     targets   (n,) int64 labels, or (n, k) float32 values for regression or several labels; or what a task of its own
               takes (tasks/base.py)
     classes   the names of the classes in label order; empty where targets name none
@@ -111,7 +111,7 @@ class Images:
 
     @property
     def shape(self) -> Shape:
-        """Shape of one sample: (height, width, channels)."""
+        """Shape of one sample: (height, width, channels), of a clip with its moments before."""
         return tuple(self.pixels.shape[1:])
 
     @property
@@ -141,6 +141,7 @@ class Dataset(Part):
 
     kind: ClassVar[str] = "datasets"
     examples: ClassVar[tuple[dict[str, Any], ...]] = ()  # settings that load without any file, if there are such
+    clips: ClassVar[bool] = False  # whether its samples are clips (moments, height, width, channels)
     unmistakable: ClassVar[bool] = False  # whether what `at` knows it by is so much its own that it is asked first
 
     def __post_init__(self) -> None:
@@ -173,8 +174,12 @@ class Dataset(Part):
         return None
 
     def read_sample(self, sample: Sample) -> Array:
-        """One sample (height, width, channels) from its files. Raises DataError."""
+        """One sample from its files: (height, width, channels), or a clip. Raises DataError."""
         raise NotImplementedError
+
+    def place(self, sample: Sample) -> str:
+        """What a sample is called in messages and answers: the path of its file, the first where it has several."""
+        return str(sample[0])
 
     def extent(self, path: Path) -> tuple[int, ...] | None:
         """The size of what a file holds, according to its header; None where that is not known."""
@@ -271,6 +276,10 @@ class ClassFolders(Dataset):
     def _group(self) -> NamePattern | None:
         return None if self.group is None else NamePattern("group", self.group)
 
+    def samples_at(self, folder: Path) -> list[Sample]:
+        """The samples of a folder that need not be a class's, at any depth, sorted by code point."""
+        return self.samples_in(folder)
+
     def called(self, sample: Sample) -> str:
         """The name of a sample, in which `label`, `split` and `group` are looked for: its file's, in Unicode's NFC."""
         return class_name(sample[0].name)
@@ -341,7 +350,8 @@ class ClassFolders(Dataset):
         if split == "train":
             check_none_is_empty(labels[read.kept], names, self._split_folders()["train"], read)
         kept = tuple(kin[index] for index in read.kept.tolist()) if kin else ()
-        return Images(read.values, labels[read.kept], names, read.skipped, names=read.names(files), kin=kept)
+        called = tuple(self.place(files[index]) for index in read.kept.tolist())
+        return Images(read.values, labels[read.kept], names, read.skipped, names=called, kin=kept)
 
     def _kin(self, split: str, found: Mapping[str, Sequence[Sample]]) -> list[str]:
         """The group of each sample of a split; empty without `group`. Raises DataError where two splits share one."""

@@ -81,6 +81,21 @@ class Resnet110(CifarResnet):
     blocks: ClassVar[int] = 18
 
 
+@register("tsm_resnet20")
+@dataclass(frozen=True)
+class TsmResnet20(CifarResnet):
+    """resnet20 whose residual bodies begin with temporal_shift (Lin et al. 2019, TSM), for clips.
+
+    The mean over moments before the last layer is the mean of the moments' logits, since that layer is linear.
+    """
+
+    blocks: ClassVar[int] = 3
+
+    def body(self, filters: int, stride: int) -> Entries:
+        """The shift, and two convolutions."""
+        return layer("temporal_shift"), *super().body(filters, stride)
+
+
 @dataclass(frozen=True)
 class ImagenetResnet(Preset):
     """What the ImageNet depths share: 64, 128, 256 and 512 filters, shortcuts of 1x1 convolutions (option B).

@@ -1,14 +1,12 @@
-"""Networks of clips: convolutions of three dimensions, of two and one, and of two with channels shifted in time."""
+"""Networks of clips: convolutions of three dimensions, and of two and one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from cnntrain.config.fields import Declared
 from cnntrain.core.registry import register
 from cnntrain.parts.models.base import Entries, Preset, layer, norm_relu, pooled_classifier, relu
-from cnntrain.parts.models.resnet import CifarResnet
 
 
 @register("c3d_small")
@@ -52,18 +50,3 @@ class R2plus1dSmall(Preset):
             layer("batch_norm"),
         )
         return layer("residual", body=body, activation=relu())
-
-
-@register("tsm_resnet20")
-@dataclass(frozen=True)
-class TsmResnet20(CifarResnet):
-    """resnet20 whose residual bodies begin with temporal_shift (Lin et al. 2019, TSM), for clips.
-
-    The mean over moments before the last layer is the mean of the moments' logits, since that layer is linear.
-    """
-
-    blocks: ClassVar[int] = 3
-
-    def body(self, filters: int, stride: int) -> Entries:
-        """The shift, and two convolutions."""
-        return layer("temporal_shift"), *super().body(filters, stride)
