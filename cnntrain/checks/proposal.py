@@ -26,7 +26,8 @@ from cnntrain.core.registry import make
 from cnntrain.data.loader import fit
 from cnntrain.data.recognition import recognize
 from cnntrain.network import build
-from cnntrain.parts.datasets.base import Dataset, Images
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.tasks.base import Start, Task, recognized
 from cnntrain.reading.reader import ALONE, Reader
 from cnntrain.training.data_advice import without_samples

@@ -15,7 +15,8 @@ from cnntrain.config.fields import PositiveInt, Range
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import register
-from cnntrain.parts.datasets.base import ClassFolders, PictureFields
+from cnntrain.parts.datasets.class_folders import ClassFolders
+from cnntrain.parts.datasets.picture_fields import PictureFields
 from cnntrain.reading.clips import (
     FORMS,
     VIDEOS,

@@ -17,7 +17,10 @@ import numpy as np
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import DataError, printable
 from cnntrain.core.registry import register
-from cnntrain.parts.datasets.base import MAX_CLASSES, Dataset, Images, PictureFields, check_none_is_empty
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.images import Images
+from cnntrain.parts.datasets.labels import MAX_CLASSES, check_none_is_empty
+from cnntrain.parts.datasets.picture_fields import PictureFields
 from cnntrain.reading.decoded import Sample, decoded
 from cnntrain.reading.folders import SPLITS, class_name, looked_up, mistaken
 from cnntrain.reading.input_files import on_disk, opened, reading
@@ -45,7 +48,7 @@ class Csv(PictureFields, _Listed):
     `image` names the column of the pictures' paths, which are relative to the file's folder. `label` names the column
     of class names ("label" unless said otherwise); the classes are those of the training rows, sorted by code point.
     `targets` names columns of numbers in its place: for regression (mse, mae), or 0 and 1 where a picture has several
-    labels (binary_cross_entropy). Other columns are ignored. TableColumns are divided by commas, semicolons or tabs.
+    labels (binary_cross_entropy). Other columns are ignored. Columns are divided by commas, semicolons or tabs.
 
     `size`, `channels`, `max_pixels` and `on_bad_image` are those of image_folder.
     """
@@ -102,7 +105,7 @@ class Csv(PictureFields, _Listed):
             head = file.readline()
             mark = max(_DELIMITERS, key=head.count)
             file.seek(0)
-            with contextlib.suppress(csv.Error):  # which whoever loads it will explain
+            with contextlib.suppress(csv.Error):  # which loading it will explain
                 rows = [row for row in itertools.islice(csv.reader(file, delimiter=mark), _LOOKED_AT) if row]
         if len(rows) < 2:
             raise DataError(f"{table} has {len(rows)} rows, expected a header and one for each picture. Add them")

@@ -13,7 +13,8 @@ from cnntrain.core.description import Description
 from cnntrain.core.errors import DataError
 from cnntrain.core.random import stream
 from cnntrain.core.registry import register
-from cnntrain.parts.datasets.base import Dataset, Images
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.images import Images
 from cnntrain.reading.reader import ALONE, Reader
 
 _STEPS = {  # what a texture moves by from one moment to the next: rows, columns
