@@ -80,7 +80,7 @@ class Motion(Dataset):
         """Noise averaged over squares, so that neighbors are alike, of mean 0.5 and deviation 0.25: (n, h, w)."""
         noise = rng.standard_normal((count, *self._sides()))
         for axis in (1, 2):
-            noise = sum(np.roll(noise, shift, axis) for shift in range(self.smooth))
+            noise = np.sum([np.roll(noise, shift, axis) for shift in range(self.smooth)], axis=0)
         return 0.5 + 0.25 * noise / self.smooth
 
 
