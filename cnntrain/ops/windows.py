@@ -24,7 +24,7 @@ Padding3d = (
         NonNegativeInt, NonNegativeInt, NonNegativeInt, NonNegativeInt, NonNegativeInt, NonNegativeInt
     ]
 )
-PaddingOfAxis = tuple[int, int] | Literal["same", "valid"]  # the padding along one axis
+AxisPadding = tuple[int, int] | Literal["same", "valid"]  # the padding along one axis
 
 
 def pair(value: int | tuple[int, int]) -> tuple[int, int]:
@@ -37,10 +37,12 @@ def triple(value: int | tuple[int, int, int]) -> tuple[int, int, int]:
     return (value, value, value) if isinstance(value, int) else value
 
 
-def sides(padding: int | str | tuple[int, int, int, int, int, int]) -> tuple[PaddingOfAxis, PaddingOfAxis, PaddingOfAxis]:
+def sides(
+    padding: int | str | tuple[int, int, int, int, int, int],
+) -> tuple[AxisPadding, AxisPadding, AxisPadding]:
     """The padding of clips, axis by axis."""
     if isinstance(padding, str):
-        return cast(tuple[PaddingOfAxis, PaddingOfAxis, PaddingOfAxis], (padding,) * 3)
+        return cast(tuple[AxisPadding, AxisPadding, AxisPadding], (padding,) * 3)
     before, after, top, bottom, left, right = (padding,) * 6 if isinstance(padding, int) else padding
     return (before, after), (top, bottom), (left, right)
 
@@ -82,7 +84,7 @@ def axis(
     kernel: int,
     stride: int,
     dilation: int,
-    padding: PaddingOfAxis,
+    padding: AxisPadding,
     ceil_mode: bool = False,
 ) -> Axis:
     """The windows along one axis, called `name` in messages.
