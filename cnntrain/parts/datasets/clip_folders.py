@@ -150,6 +150,17 @@ class FramesFolder(ClipFolder):
             return None
         return cls(root=str(path)).measured() if all(map(_is_clip, found)) else None
 
+    def measured(self) -> Self:
+        """Size and channels as the first frames suggest; no more frames than half of the clips have."""
+        some = [sample for sample, _ in self.labelled_samples("train")]
+        counts = [
+            len(sample) if len(sample) > 1 else count_frames(sample[0])
+            for sample in some[:: -(-len(some) // _LOOKED_AT)]
+            if sample[0].suffix.lower() not in VIDEOS
+        ]
+        usual = int(np.median(counts)) if counts else self.frames
+        return replace(super().measured(), frames=max(min(self.frames, usual), 1))
+
     def chosen(self, count: int, times: Array | None) -> Sequence[int]:  # noqa: ARG002
         """Evenly spaced."""
         return evenly(count, self.frames)
