@@ -183,8 +183,8 @@ class Trained:
         wanted = self.description
         if (mine.shape, mine.target, mine.values) != (wanted.shape, wanted.target, wanted.values):
             raise DataError(
-                f"the {split} split is {told(mine)}, {self.path} was trained on {told(wanted)}. Evaluate on data of "
-                "the same kind"
+                f"the {split} split is {told(mine)}, {self.path} was trained on {told(wanted)}"
+                f"{self.unseen.former or '. Evaluate on data of the same kind'}"
             )
 
     @property

@@ -192,8 +192,18 @@ class Unseen:
         if shape != self.data.shape:
             raise DataError(
                 f"{path} gives samples of {size_text(shape)}, {self.network} was trained on "
-                f"{size_text(self.data.shape)}"
+                f"{size_text(self.data.shape)}{self.former}"
             )
+
+    @property
+    def former(self) -> str:
+        """What to add to a complaint about shapes, of a network from when frames of clips were channels."""
+        if not self.trained_on.origins()[0].clips or len(self.data.shape) != 3:
+            return ""
+        return (
+            ", from when the frames of a clip were its channels. Train it again with the transform frames_as_channels "
+            "first in train_transforms and eval_transforms"
+        )
 
 
 def usual_split(source: Dataset) -> str:
