@@ -53,6 +53,7 @@ LIBRARIES = {  # what a room may import that is neither Python's own nor ours; t
 EXTRAS = {  # an optional library of one part
     "cnntrain.parts.transforms.dense_sift": "cv2",
     "cnntrain.reading.sounds": "soundfile",
+    "cnntrain.reading.clips": "av",
 }
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.display import strip as in_a_row
 from cnntrain.data.build_data import Data
 from cnntrain.data.loader import Loader, Samples, output_shape
 
@@ -55,8 +56,9 @@ def contact_sheet(name: str, loader: Loader, data: Data) -> bytes:
 
 
 def _strip(heading: str, samples: Samples, shape: Shape, data: Data) -> Strip:
-    pixels = np.empty((min(len(samples), MOST), *shape), np.float32)
-    targets, _ = samples.fill(0, len(pixels), pixels)
+    pixels, targets = samples.seen(min(len(samples), MOST), shape)
+    if len(shape) == 4:
+        pixels = np.stack([in_a_row(clip) for clip in pixels])
     labels = [data.task.told(target, data.description) for target in targets]
     return Strip(heading, pixels, labels, data.task.things(targets), data.task.tinted(targets))
 

@@ -72,9 +72,9 @@ def _largest_node(graph: Graph) -> int:
     dtype, sizes = np.dtype(np.float32), []
     for i, node in enumerate(graph.nodes):
         inputs = graph.input_shapes(i)
-        space = node.layer.workspace(*inputs, n=graph.shard, dtype=dtype)
+        space = node.layer.workspace(*inputs, n=graph.shard * node.rows, dtype=dtype)
         buffers = [*space.kept.values(), *space.scratch.values()]
-        values = graph.shard * (math.prod(node.shape) + sum(map(math.prod, inputs)))
+        values = graph.shard * (math.prod(node.shape) + node.rows * sum(map(math.prod, inputs)))
         own = sum(math.prod(shape) * np.dtype(kind).itemsize for shape, kind in buffers)
         sizes.append(values * dtype.itemsize + own)
     return max(sizes)

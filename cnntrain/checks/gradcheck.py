@@ -164,7 +164,7 @@ def check_node(node: Node, shapes: Sequence[Shape], index: int, coordinates: int
     rng = stream(seed, "gradcheck", index)
     xs = [rng.standard_normal((SAMPLES, *shape)) for shape in shapes]
     p = parameters(node.layer, shapes, rng)
-    dy = rng.standard_normal((SAMPLES, *node.shape))
+    dy = rng.standard_normal((SAMPLES, *node.layer.output_shape(*shapes)))
     for step in range(_DRAWS):  # until the draws do not drop everything
         solo = Solo(node.layer, shapes, [SHARD], frozen=node.options.freeze, streams=_streams(seed, step, index))
         with np.errstate(all="ignore"):

@@ -36,7 +36,8 @@ MEASURED = 10_000  # samples that mean and deviation are taken over, evenly spre
 FEW = 1_000  # samples up to which a narrower network and a larger validation split are proposed
 UNBALANCED = 5  # times as many samples in the largest class as in the smallest
 STEPS = 12_000  # of a training, as long as that makes neither too few epochs nor too many
-_MIRRORED = {"cifar10", "cifar100"}  # whose mirror images mean the same
+_MIRRORED = {"cifar10", "cifar100"}  # known to mean the same in a mirror
+_FLAT = ("conv2d", "max_pool2d", "5", "2")  # layers of images, and the kernel and stride of a first one
 _PICTURES = {"image_folder", "idx", "cifar10", "cifar100", "csv"}
 
 
@@ -69,8 +70,13 @@ class _Findings:
 
     @property
     def side(self) -> int:
-        """The shorter side of an image."""
-        return min(self.images.shape[:2])
+        """The shorter side of an image, or of a clip's frames."""
+        return min(self.images.shape[-3:-1])
+
+    @property
+    def frames(self) -> int:
+        """Moments of a clip; 0 where samples are images."""
+        return self.images.shape[0] if len(self.images.shape) == 4 else 0
 
     @property
     def start(self) -> Start:
@@ -153,7 +159,8 @@ def _lines(found: _Findings, path: Path, config: Path) -> Iterator[str]:
     if own:
         yield from (f"  {line}" for line in own)
     else:
-        yield "  layers: # in order; shapes are height x width x channels"
+        order = "moments x height x width x channels" if found.frames else "height x width x channels"
+        yield f"  layers: # in order; shapes are {order}"
         yield from (f"    {line}" for line in _layers(found))
     yield ""
     yield from _training(found)
@@ -202,27 +209,32 @@ def _augmentation(found: _Findings) -> Iterator[str]:
 
 def _layers(found: _Findings) -> Iterator[str]:
     """The entries of model.layers, with what each gives."""
-    height, width, channels = found.images.shape
-    wide = 16 if len(found.images) <= FEW else 32
+    (height, width), moments = found.images.shape[-3:-1], found.frames
+    conv, pool, deep, every = ("conv3d", "max_pool3d", "[3, 5, 5]", "[1, 2, 2]") if moments else _FLAT
+    wide = 16 if len(found.images) <= FEW or moments else 32
     if found.side < 4:
-        yield f"- flatten # {height * width * channels} numbers"
+        yield f"- flatten # {math.prod(found.images.shape)} numbers"
         yield from ("- {type: dense, units: 128}", "- relu")
     else:
         if found.side >= 48:
-            yield f"- {{type: conv2d, filters: {wide}, kernel_size: 5, stride: 2, padding: same, bias: false}}"
+            size = f"kernel_size: {deep}, stride: {every}"
+            yield f"- {{type: {conv}, filters: {wide}, {size}, padding: same, bias: false}}"
             yield from ("- batch_norm", "- relu")
             height, width = -(-height // 2), -(-width // 2)
         for stage in range(max(round(math.log2(min(height, width) / 4)), 1)):
             filters = min(wide * 2**stage, 256)
             for _ in range(2):
-                yield f"- {{type: conv2d, filters: {filters}, kernel_size: 3, padding: same, bias: false}}"
+                yield f"- {{type: {conv}, filters: {filters}, kernel_size: 3, padding: same, bias: false}}"
                 yield from ("- batch_norm", "- relu")
             height, width = height // 2, width // 2
-            yield f"- {{type: max_pool2d, kernel_size: 2}} # {height}x{width}x{filters}"
-        if height * width > 16:
+            later = 2 if stage and moments >= 4 else 1  # how many moments become one
+            moments //= later
+            size = f"[{later}, 2, 2]" if moments else "2"
+            yield f"- {{type: {pool}, kernel_size: {size}}} # {f'{moments}x' * bool(moments)}{height}x{width}x{filters}"
+        if height * width * max(moments, 1) > 16:
             yield f"- global_avg_pool # {filters} numbers"
         else:
-            yield f"- flatten # {height * width * filters} numbers"
+            yield f"- flatten # {height * width * max(moments, 1) * filters} numbers"
     yield "- {type: dropout, rate: 0.3} # leaves out 3 in 10 at random while learning, so that none is relied on"
     yield f"- {{type: dense, units: auto}} # one {found.start.unit}"
 

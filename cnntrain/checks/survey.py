@@ -203,7 +203,7 @@ def _read_samples(source: Dataset, split: str, inner: str, pool: Pool, found: Su
 
         pool.run(len(labelled), look)
     for (sample, label), one in zip(labelled, cast(list[_Seen], seen), strict=True):
-        name = _shown(sample[0])
+        name = _shown(Path(source.place(sample)))
         found.files |= dict(zip(normal(one.files), one.files.values(), strict=True))
         skipped = one.reason is not None and getattr(source, "on_bad_image", "error") == "skip"
         if len(one.files) == len(sample) and not skipped:
@@ -286,7 +286,7 @@ def _read_arrays(source: Dataset, split: str, inner: str, pool: Pool, found: Sur
         for index, (label, digest) in enumerate(zip(labels, digests, strict=True))
     ]
     found.looks += looks
-    found.extents.append(images.shape[:2])
+    found.extents.append(images.shape[-3:-1])
     _add_moments(found, moments)
 
 

@@ -78,6 +78,7 @@ Rate = Annotated[float, Range(0, 1, open_high=True)]  # a decay, a momentum, a p
 Classes = PositiveInt | Literal["auto"]  # a width; "auto" is the number of classes, filled in by the builder
 RunName = Annotated[str, Pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "up to 100 letters, digits, '.', '_' or '-'")]
 Pair = PositiveInt | tuple[PositiveInt, PositiveInt]  # one number for both, or [height, width]
+Triple = PositiveInt | tuple[PositiveInt, PositiveInt, PositiveInt]  # one number for all, or [time, height, width]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 
+_IN_A_STRIP = 6  # moments of a clip that are shown
 _HALF = 460  # pixels of half a page
 
 
@@ -142,11 +143,19 @@ class Section:
     half: bool = False
 
 
+def strip(clip: Array) -> Array:
+    """A clip (moments, h, w, c) as one image: some of its moments, evenly spaced, from left to right."""
+    shown = clip[np.linspace(0, len(clip) - 1, min(len(clip), _IN_A_STRIP)).round().astype(int)]
+    image: Array = shown.transpose(1, 0, 2, 3).reshape(clip.shape[1], -1, clip.shape[3])
+    return image
+
+
 def to_bytes(image: Array) -> Array:
-    """An image (h, w, c) of any source as uint8 (h, w) or (h, w, 3): gray unless it has three channels.
+    """An image (h, w, c), or the strip of a clip, as uint8 (h, w) or (h, w, 3): gray unless it has three channels.
 
     Floats outside [0, 1] are stretched to it, since what they mean is not known.
     """
+    image = strip(image) if image.ndim == 4 else image
     if image.dtype != np.uint8:
         low, high = float(image.min()), float(image.max())
         if low < 0 or high > 1:

@@ -34,6 +34,8 @@ def likenesses(pixels: Array) -> Array:
 
     Floats are spread over 0 to 255 picture by picture, which changes nothing that is compared.
     """
+    if pixels.ndim == 5:  # clips: all moments beside each other
+        pixels = pixels.transpose(0, 2, 1, 3, 4).reshape(len(pixels), pixels.shape[2], -1, pixels.shape[-1])
     n, height, width, channels = pixels.shape
     grey = pixels.astype(np.float32) @ (_LUMA if channels == 3 else np.full(channels, 1 / channels, np.float32))
     rows = np.tensordot(grey, _means(width), (2, 1))  # (n, h, 16)

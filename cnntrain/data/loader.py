@@ -7,6 +7,7 @@ to the network's input.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,11 +20,11 @@ from cnntrain.core.random import Draws, stream
 from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.orders.base import Order
 from cnntrain.parts.tasks.base import following
-from cnntrain.parts.transforms.base import Joining, Mixing, Transform
+from cnntrain.parts.transforms.base import CLIP, Joining, Mixing, Transform
 
 Mixable = Callable[[Array], Array]  # targets -> the same in a form that weighted sums can be taken of
 
-FIT_CHUNK = 1024  # images a transform is shown at a time while it measures the training split
+FIT_CHUNK = 1024  # samples a transform is shown at a time while it measures the training split
 
 
 class Waiting:
@@ -70,6 +71,11 @@ class Samples:
         return len(self._indices)
 
     @property
+    def views(self) -> int:
+        """How many samples each one is seen as."""
+        return math.prod(transform.views for transform in self._transforms)
+
+    @property
     def numbers(self) -> Array:
         """The numbers of the samples in their split."""
         numbers: Array = self._indices % len(self._images)
@@ -100,8 +106,18 @@ class Samples:
                     transform = transform if things is None else transform.looking(things)
                 targets = self._moved(targets, pixels.shape[1:], transform, position, samples)
                 pixels = _changed(pixels, transform, position, samples, self._seed, self._epoch)
+                samples = np.repeat(samples, transform.views) if transform.views > 1 else samples
         x[...] = as_floats(pixels)
-        return targets, np.ones(len(samples), x.dtype)
+        return targets, np.ones(len(targets), x.dtype)
+
+    def seen(self, count: int, shape: Shape) -> tuple[Array, Array]:
+        """The first samples (count, *shape) as the network sees them, of several views the middle one; their targets.
+
+        Float32; `shape` is that of the network's input.
+        """
+        x = np.empty((count * self.views, *shape), np.float32)
+        targets, _ = self.fill(0, count, x)
+        return x[self.views // 2 :: self.views], targets
 
     def _joined(self, targets: Array, tiles: Sequence[Move]) -> Array:
         """The targets of pictures put together of tiles: of the last ones and, tile by tile, of those before."""
@@ -133,6 +149,7 @@ def preprocess(pixels: Array, transforms: Sequence[Transform], samples: Array, s
     """Images (n, h, w, c) after every transform, none of which mixes them: float32, or float64 where they came so."""
     for position, transform in enumerate(transforms):
         pixels = _changed(pixels, transform, position, samples, seed, epoch)
+        samples = np.repeat(samples, transform.views)
     return as_floats(pixels)
 
 
@@ -144,7 +161,7 @@ def _changed(pixels: Array, transform: Transform, position: int, samples: Array,
     """
     if not transform.moves_pixels_only:
         pixels = as_floats(pixels)
-    return transform.apply(pixels, _draws(position, samples, seed, epoch))
+    return transform.applied(pixels, lambda times: _draws(position, np.repeat(samples, times), seed, epoch))
 
 
 def _draws(position: int, samples: Array, seed: int, epoch: int) -> Draws:
@@ -161,7 +178,7 @@ def output_shape(transforms: Sequence[Transform], shape: Shape) -> Shape:
     """Shape of one image after every transform. Raises ValueError naming the transform that cannot take its input."""
     for transform in transforms:
         try:
-            shape = transform.output_shape(shape)
+            shape = transform.shape_after(shape)
         except ValueError as error:
             raise ValueError(f"{transform.name_in_config}: {error}") from error
     return shape
@@ -203,8 +220,9 @@ def array_shapes(transforms: Sequence[Transform], shape: Shape) -> dict[str, Sha
     """The shapes of those arrays for images of this shape."""
     shapes: dict[str, Shape] = {}
     for index, transform in enumerate(transforms):
-        shapes |= {f"transform/{index}/{name}": array for name, array in transform.array_shapes(shape).items()}
-        shape = transform.output_shape(shape)
+        seen = shape[1:] if len(shape) == CLIP else shape
+        shapes |= {f"transform/{index}/{name}": array for name, array in transform.array_shapes(seen).items()}
+        shape = transform.shape_after(shape)
     return shapes
 
 
@@ -222,7 +240,8 @@ def with_arrays(transforms: Sequence[Transform], arrays: Mapping[str, Array]) ->
 def _chunks(transforms: Sequence[Transform], images: Images, indices: Array) -> Iterator[Array]:
     for start in range(0, len(indices), FIT_CHUNK):
         chosen = indices[start : start + FIT_CHUNK]
-        yield preprocess(images.pixels[chosen], transforms, chosen)
+        seen = preprocess(images.pixels[chosen], transforms, chosen)
+        yield seen.reshape(-1, *seen.shape[2:]) if seen.ndim == 1 + CLIP else seen
 
 
 def split_validation(targets: Array, share: float, seed: int, stratified: bool) -> tuple[Array, Array]:

@@ -14,10 +14,18 @@ class AbandonedError(Exception):
 class Batch(Protocol):
     """Samples the engine can ask for, from any worker, a stretch at a time."""
 
+    @property
+    def views(self) -> int:
+        """How many samples of the network's each one is seen as, one after the other, its outputs their mean.
+
+        In evaluation; in training 1.
+        """
+        ...
+
     def __len__(self) -> int: ...
 
     def fill(self, start: int, stop: int, x: Array) -> tuple[Array, Array]:
-        """Write samples start to stop into x, preprocessed, and return their targets and weights.
+        """Write samples start to stop into x, all views of each, preprocessed; return their targets and weights.
 
         In an evaluation it may raise AbandonedError.
         """

@@ -129,11 +129,11 @@ class Examination:
         inputs, targets, places = [], [], []
         for slot in slots:
             start, stop = slot * size, min((slot + 1) * size, len(batch))
-            x = aligned((stop - start, *self.graph.input_shape), dtype)
+            x = aligned(((stop - start) * batch.views, *self.graph.input_shape), dtype)
             with np.errstate(all="ignore"):
                 targets.append(batch.fill(start, stop, x))
             inputs.append(x)
-            places.append(self._seen + start)
+            places.append((self._seen + start, stop - start))
         self._see(BATCH, "output", inputs, "input", places)
         nodes: list[list[Frame]] = []
         if self.finding is None:
@@ -152,12 +152,16 @@ class Examination:
         """The gradients of the loss in the network's outputs, shard by shard."""
         gradients, losses = [], []
         for f, (wanted, weights) in zip(frames, targets, strict=True):
-            gradients.append(aligned(f.y.shape, f.y.dtype))
-            losses.append(np.zeros(len(f.y), f.y.dtype))
+            y = f.y
+            if len(y) > len(wanted):  # several views of each sample
+                y = y.reshape(len(wanted), -1, *y.shape[1:]).mean(axis=1)
+            gradients.append(aligned(y.shape, y.dtype))
+            losses.append(np.zeros(len(y), y.dtype))
             with np.errstate(all="ignore"):
-                self.engine.tally.loss(f.y, wanted, weights, losses[-1], gradients[-1])
+                self.engine.tally.loss(y, wanted, weights, losses[-1], gradients[-1])
         end = len(self.graph.nodes)
-        self._see(end, "output", losses, "loss", [self._seen + sum(map(len, losses[:k])) for k in range(len(losses))])
+        before = [self._seen + sum(map(len, losses[:k])) for k in range(len(losses))]
+        self._see(end, "output", losses, "loss", [*zip(before, map(len, losses), strict=True)])
         self._see(end, "gradient", gradients, "loss")
         return gradients
 
@@ -177,17 +181,26 @@ class Examination:
         return None
 
     def _see(
-        self, node: int, which: str, shards: Sequence[Array], what: What, places: Sequence[int] | None = None
+        self,
+        node: int,
+        which: str,
+        shards: Sequence[Array],
+        what: What,
+        places: Sequence[tuple[int, int]] | None = None,
     ) -> None:
-        """Take in an array, shard by shard; `places` says where in the step the shards begin."""
+        """Take in an array, shard by shard; `places` says where in the step each begins, and how many samples it has.
+
+        Of a sample there may be several rows, such as the moments of a clip.
+        """
         bad: list[int] = []
         finite = True
         for k, array in enumerate(shards):
             if not self._range(node, which).see(array):
                 finite = False
                 if places is not None:
-                    rows = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
-                    bad += (places[k] + np.flatnonzero(rows)).tolist()
+                    first, count = places[k]
+                    samples = ~np.isfinite(array.reshape(count, -1)).all(axis=1)
+                    bad += (first + np.flatnonzero(samples)).tolist()
         if not finite:
             self._find(what, node, bad[:MOST_SAMPLES])
 

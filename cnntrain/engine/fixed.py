@@ -10,6 +10,8 @@ from cnntrain.core.arrays import Array
 class Fixed:
     """Given samples x (n, *shape), targets (n,) or (n, k) and weights (n,), by default all 1."""
 
+    views = 1
+
     def __init__(self, x: Array, targets: Array, weights: Array | None = None) -> None:
         self.x, self.targets = x, targets
         self.weights = np.ones(len(x)) if weights is None else weights

@@ -35,11 +35,23 @@ def frame(
     dy: Array | None = None,
     dxs: tuple[Array | None, ...] = (),
     batch: dict[str, Any] | None = None,
+    moments: int = 0,
 ) -> Frame:
-    """A layer's frame for the shard xs, its workspace taken from `kept` and `scratch`."""
+    """A layer's frame for the shard xs, its workspace taken from `kept` and `scratch`.
+
+    Of clips of so many `moments` it gets every moment as a sample of its own; the memory is the same.
+    """
+    if moments:
+        xs, (y,) = _by_moment(xs), _by_moment((y,))
+        dy, dxs = dy if dy is None else dy.reshape(y.shape), _by_moment(dxs)
     space = layer.workspace(*(x.shape[1:] for x in xs), n=len(y), dtype=y.dtype)
     buffers = {name: kept(name, *buffer) for name, buffer in space.kept.items()}
     return Frame(xs, y, p, buffers, scratch(space.scratch), training, rng, dy, dxs, batch=batch)
+
+
+def _by_moment(clips: Sequence[Any]) -> tuple[Any, ...]:
+    """Arrays (n, moments, ...) as (n * moments, ...)."""
+    return tuple(clip if clip is None else clip.reshape(-1, *clip.shape[2:]) for clip in clips)
 
 
 class PlannedFrames:
@@ -104,8 +116,12 @@ class PlannedFrames:
                     dy=sample("dy", i) if plan.training and plan.wants[i] else None,
                     dxs=tuple(dxs),
                     batch=batch[i],
+                    moments=node.moments,
                 )
             )
+        last = len(graph.nodes) - 1
+        self.outputs = sample("y", last)
+        self.d_outputs = sample("dy", last) if plan.training and plan.wants[last] else None
         self._trained = [
             [c.node for c in segment if c.do in ("partial_back", "backward") and graph.nodes[c.node].trained]
             for segment in plan.segments

@@ -78,8 +78,9 @@ class Plan:
 
     def workspace(self, index: int, n: int | None = None) -> Workspace:
         """The buffers of a node's layer beside x and y for n samples, by default a whole shard."""
-        layer = self.graph.nodes[index].layer
-        return layer.workspace(*self.graph.input_shapes(index), n=n or self.shard, dtype=self.dtype)
+        node = self.graph.nodes[index]
+        rows = (n or self.shard) * node.rows
+        return node.layer.workspace(*self.graph.input_shapes(index), n=rows, dtype=self.dtype)
 
     def _wanted(self) -> tuple[bool, ...]:
         """For each node, whether a gradient has to reach it: it, or something before it, has trained parameters."""

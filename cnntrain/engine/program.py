@@ -218,7 +218,8 @@ class _Running:
     ) -> None:
         self.program, self.batch, self.step, self.first = program, batch, step, first
         self.team, self.tree, self.collect, self.watch = team, tree, collect, watch
-        self.size = program.plan.shard
+        self.views = batch.views
+        self.size = program.plan.shard // self.views
         self.count = -(-len(batch) // self.size)
         self.shares = program.roster.shares(self.count)
         self.totals: dict[int, Array] = {}
@@ -266,11 +267,12 @@ class _Running:
         program = self.program
         start = slot * self.size
         real = min(self.size, len(self.batch) - start)
-        frames = program.frames(worker, slot, real if program.training else self.size)
+        rows = real * self.views
+        frames = program.frames(worker, slot, rows if program.training else program.plan.shard)
         program.at(worker, self.step, self.first + slot)
         if number == 0:
-            self._targets[slot] = self.batch.fill(start, start + real, frames.x[:real])
-            frames.x[real:] = frames.x[real - 1]  # evaluation: a row's bits depend on the row count of its product
+            self._targets[slot] = self.batch.fill(start, start + real, frames.x[:rows])
+            frames.x[rows:] = frames.x[rows - 1]  # evaluation: a row's bits depend on the row count of its product
         if program.training:
             program.gradient_rows(number, worker, position, frames, self._rows[slot])
         watch = self.watch
@@ -307,14 +309,16 @@ class _Running:
 
     def _score(self, frames: PlannedFrames, slot: int, real: int) -> None:
         """Loss, its gradient and the metrics of one shard; filled-up rows do not count."""
-        outputs = frames.of[-1].y[:real]
+        outputs = frames.outputs[: real * self.views]
+        if self.views > 1:
+            outputs = outputs.reshape(real, self.views, *outputs.shape[1:]).mean(axis=1)
         targets, weights = self._targets[slot]
         self._targets[slot] = _NONE
         if self.collect is not None:
             self.collect(slot * self.size, outputs, targets)
         losses = frames.losses[:real]
         tally = self.program.tally
-        tally.loss(outputs, targets, weights, losses, frames.of[-1].dy)
+        tally.loss(outputs, targets, weights, losses, frames.d_outputs)
         vector = tally.of(outputs, targets, weights, losses)
         if self.program.training:
             self.program.tallies[slot] = vector

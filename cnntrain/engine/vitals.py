@@ -42,8 +42,9 @@ class Vitals:
         alive = {i: np.zeros(graph.shape(i)[-1], bool) for i in self._rectifiers}
         total = min(SAMPLES, len(self._batch))
         for start in range(0, total, graph.shard):
-            x = aligned((min(graph.shard, total - start), *graph.input_shape), self._engine.dtype)
-            self._batch.fill(start, start + len(x), x)
+            count = min(graph.shard, total - start)
+            x = aligned((count * self._batch.views, *graph.input_shape), self._engine.dtype)
+            self._batch.fill(start, start + count, x)
             for i, (frame,) in enumerate(walk.forward([x])):
                 if i in alive:
                     alive[i] |= (frame.y > 0).reshape(-1, len(alive[i])).any(axis=0)

@@ -45,10 +45,14 @@ class Walk:
         streams = streams or (lambda node, shard: stream(0, "walk", node, shard))
         outputs = {BATCH: list(shards)}
         for i, node in enumerate(self.graph.nodes):
-            inputs = [tuple(outputs[source][k] for source in node.inputs) for k in range(len(shards))]
+            shapes = self.graph.input_shapes(i)
+            inputs = [
+                tuple(outputs[source][k].reshape(-1, *shape) for source, shape in zip(node.inputs, shapes, strict=True))
+                for k in range(len(shards))
+            ]
             with np.errstate(all="ignore"):
                 frames = self._passes[i].forward(inputs, self._params[i], functools.partial(streams, i))
-            outputs[i] = [f.y for f in frames]
+            outputs[i] = [f.y.reshape(-1, *node.shape) for f in frames]
             yield frames
             for source in set(node.inputs):
                 if self._last_use[source] == i:
@@ -67,11 +71,13 @@ class Walk:
             wanted = [wants(source) for source in sources]
             if not any(wanted) and not self._passes[i].trained:
                 continue
+            dys = [dy.reshape(f.y.shape) for dy, f in zip(gradients.pop(i), frames, strict=True)]
             with np.errstate(all="ignore"):
-                self._passes[i].backward(frames, gradients.pop(i), wanted)
+                self._passes[i].backward(frames, dys, wanted)
             yield i, frames
             for position, source in enumerate(sources):
-                more = [dx for f in frames if (dx := f.dxs[position]) is not None]
+                shape = self.graph.shape(source)
+                more = [dx.reshape(-1, *shape) for f in frames if (dx := f.dxs[position]) is not None]
                 if source in gradients:
                     gradients[source] = [so_far + dx for so_far, dx in zip(gradients[source], more, strict=True)]
                 elif more:

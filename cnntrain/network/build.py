@@ -7,6 +7,7 @@ line of the config that says it.
 from __future__ import annotations
 
 import fnmatch
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
@@ -88,6 +89,13 @@ def network(loaded: Loaded, description: Description) -> Network:
         raise problem(loaded, "model.layers", str(error)) from error
     train = experiment.train
     graph.shard = graph.shard_for(train.batch_size) if train.shard == "auto" else min(train.shard, train.batch_size)
+    views = [transform.views for transform in transforms(experiment.data.eval_transforms)]
+    if math.prod(views) > graph.shard:
+        raise problem(
+            loaded,
+            "data.eval_transforms",
+            f"{math.prod(views)} views of a sample, at most {graph.shard} (train.shard) fit together: fewer clips",
+        )
     loss = cast(Loss, experiment.loss)
     try:
         asked.check_loss(loss)
@@ -143,7 +151,7 @@ def _check_transforms(loaded: Loaded, asked: Task, description: Description) -> 
                 _check_rate(transform, given)
             except ValueError as error:
                 raise problem(loaded, f"data.{name}.{index}", str(error)) from error
-            shape = transform.output_shape(shape)
+            shape = transform.shape_after(shape)
 
 
 def _check_followed(transform: Transform, asked: Task, shape: Shape) -> None:
@@ -184,12 +192,19 @@ def _check_mixing(loaded: Loaded, asked: Task) -> None:
     """Raise ConfigError where samples would be mixed that must stay as they are."""
     data = loaded.experiment.data
     for index, transform in enumerate(transforms(data.eval_transforms)):
-        if transform.on != "image":
+        if transform.on not in ("image", "views"):
             raise problem(
                 loaded,
                 f"data.eval_transforms.{index}",
                 f"{transform.name_in_config} mixes samples with each other, and evaluation must see them as they are: "
                 "leave it to train_transforms",
+            )
+    for index, transform in enumerate(transforms(data.train_transforms)):
+        if transform.on == "views":
+            raise problem(
+                loaded,
+                f"data.train_transforms.{index}",
+                f"{transform.name_in_config} makes several samples of one, for evaluation: take temporal_crop here",
             )
     mixing = [index for index, transform in enumerate(transforms(data.train_transforms)) if transform.on != "image"]
     pairs = [index for index in mixing if transforms(data.train_transforms)[index].on == "pair"]

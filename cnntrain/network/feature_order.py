@@ -61,7 +61,7 @@ def _follow(graph: Graph, chosen: dict[int, Array]) -> dict[str, Axes]:
     orders = {BATCH: _of_image(graph.input_shape)}
     for index, node in enumerate(graph.nodes):
         inputs = [orders[source] for source in node.inputs]
-        shapes = graph.input_shapes(index)
+        shapes = tuple(graph.shape(source) for source in node.inputs)
         kind = node.layer.name_in_config
         if kind == "dense":
             orders[index] = _Order(chosen.get(index, np.arange(node.shape[0])), () if index in chosen else (index,))

@@ -24,6 +24,7 @@ from cnntrain.core.registry import Part, did_you_mean, make, nearest
 from cnntrain.parts.layers.base import Coupled, Layer
 from cnntrain.parts.structures.base import Structure
 
+CLIP = 4  # axes of a clip: moments, height, width, channels
 BATCH = -1  # the index that stands for the network's input
 INPUT = "input"  # the name by which `from` reads it
 _NAMED = 12  # layers that a message names
@@ -44,6 +45,12 @@ class Node:
     params: dict[str, Param]
     options: TrainedOptions
     where: Mark
+    moments: int = 0  # of the clips of which it takes every moment as a sample; 0 where it takes its inputs as they are
+
+    @property
+    def rows(self) -> int:
+        """How many samples the layer is given for one of the network's."""
+        return self.moments or 1
 
     @property
     def trained(self) -> bool:
@@ -81,12 +88,13 @@ class Graph:
         return self.input_shape if index == BATCH else self.nodes[index].shape
 
     def input_shapes(self, index: int) -> tuple[Shape, ...]:
-        """Shapes a node reads."""
-        return tuple(self.shape(i) for i in self.nodes[index].inputs)
+        """Shapes a node's layer reads: of one moment where it takes clips moment by moment."""
+        node = self.nodes[index]
+        return tuple(self.shape(i)[1:] if node.moments else self.shape(i) for i in node.inputs)
 
     def flops(self) -> tuple[int, ...]:
         """Floating-point operations of each node's forward for one sample."""
-        return tuple(node.layer.flops(*self.input_shapes(i)) for i, node in enumerate(self.nodes))
+        return tuple(node.rows * node.layer.flops(*self.input_shapes(i)) for i, node in enumerate(self.nodes))
 
     def parameter_count(self) -> int:
         """Number of parameters, statistics left out, as papers count them."""
@@ -215,12 +223,15 @@ class Weaver:
         layer = self._with_outputs(layer)
         shapes = tuple(self.shape(i) for i in inputs)
         with self._located():
+            moments = _moments(layer, shapes)
+            shapes = tuple(shape[1:] for shape in shapes) if moments else shapes
             shape = layer.output_shape(*shapes)
             params = layer.params(*shapes)
+        shape = (moments, *shape) if moments else shape
         full = self._full(name)
         if not isinstance(options, TrainedOptions):
             options = TrainedOptions()
-        self.nodes.append(Node(full, layer, inputs, shape, params, options, self._where))
+        self.nodes.append(Node(full, layer, inputs, shape, params, options, self._where, moments))
         self._named[full] = (len(self.nodes) - 1, self._where)
         return len(self.nodes) - 1
 
@@ -297,7 +308,25 @@ class Weaver:
         shown = [f"{name:<{width}}  {format_shape(shape)}" for name, shape in rows]
         if len(shown) > 8:
             shown = [shown[0], f"... {len(shown) - 7} more", *shown[-6:]]
-        return ("shapes so far (height x width x channels):", *("  " + row for row in shown))
+        order = "height x width x channels"
+        order = f"moments x {order}" if len(self._input_shape) == CLIP else order
+        return (f"shapes so far ({order}):", *("  " + row for row in shown))
+
+
+def _moments(layer: Layer, shapes: Sequence[Shape]) -> int:
+    """How many moments of a clip a layer takes as samples of their own: those of clips that it does not take whole.
+
+    This is all that lets layers of images see clips: their rows are then the moments of all clips of a shard, one after
+    the other, under the same weights. Raises ValueError where inputs that are to be taken so are not all clips, or of
+    different lengths.
+    """
+    found = {shape[0] if len(shape) == CLIP else 0 for shape in shapes}
+    if layer.whole_clips or found == {0}:
+        return 0
+    if len(found) > 1:
+        listed = " and ".join(map(str, shapes))
+        raise ValueError(f"{layer.name_in_config} needs clips of one length, got {listed}")
+    return found.pop()
 
 
 def format_shape(shape: Shape) -> str:

@@ -1,8 +1,8 @@
 """The safetensors format: parameters under PyTorch's names and in its layout, to be loaded into an equal model.
 
 A node's name is its module's, as in `model.load_state_dict`. Kernels are (filters, channels / groups, height, width)
-there, matrices (units, features); features that come of a flattened image are in PyTorch's order, channel by channel
-(`feature_order`).
+there, those of clips (filters, channels / groups, moments, height, width), matrices (units, features); features that
+come of a flattened image or clip are in PyTorch's order, channel by channel (`feature_order`).
 """
 
 from __future__ import annotations
@@ -122,11 +122,11 @@ class _Layout:
         for axis, order in enumerate(self._orders.get(name, ())):
             if order is not None and len(order) == array.shape[axis]:
                 array = array.take(order, axis)
-        return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
+        return np.moveaxis(array, (-1, -2), (0, 1)) if array.ndim > 1 else array
 
     def ours(self, name: str, array: Array) -> Array:
         """PyTorch's array in our layout; where the shape differs, in whatever comes nearest."""
-        array = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
+        array = np.moveaxis(array, (0, 1), (-1, -2)) if array.ndim > 1 else array
         for axis, order in enumerate(self._orders.get(name, ())[: array.ndim]):
             if order is not None and len(order) == array.shape[axis]:
                 array = array.take(np.argsort(order), axis)

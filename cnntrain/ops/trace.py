@@ -2,7 +2,7 @@
 
 Each layer says in `trace` which operations it consists of; a format says how it writes each operation. So a new layer
 needs no line in any format, and a new format none in any layer; neither imports the other. Shapes are those of one
-sample, images (height, width, channels); how a format lays them out is up to the format. A format that lacks an
+sample; how a format lays them out is up to the format. A format that lacks an
 operation refuses the layer by name and place (`lacks`).
 
 | operations | what they do |
@@ -16,11 +16,13 @@ operation refuses the layer by name and place (`lacks`).
 | matmul | features times a matrix |
 | along | a matrix times the values along an axis |
 | pad slice concat reshape transpose | what their names say; values in memory order |
+
+Samples are images (height, width, channels), clips (moments, height, width, channels) or features. A reshape to fewer
+or more values makes several samples of one, or one of several: the moments of clips, for layers of images.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -74,7 +76,10 @@ class Trace:
 
     def constant(self, name: str, array: Array) -> ArrayConstant:
         """An array of the node, under the node's name."""
-        full = f"{self.node}.{name}"
+        full, number = f"{self.node}.{name}", 1
+        while full in self.constants and not np.array_equal(self.constants[full], array.astype(np.float32)):
+            number += 1  # a layer that consists of others has several of one name
+            full = f"{self.node}.{name}_{number}"
         self.constants[full] = np.ascontiguousarray(array, dtype=np.float32)
         return ArrayConstant(full, array.shape)
 
@@ -111,14 +116,24 @@ class Trace:
         """The same values in memory order; x itself where it has the shape."""
         return x if x.shape == shape else self.op("reshape", x, shape=shape)
 
+    def moments(self, clip: Value) -> Value:
+        """A clip's moments as samples of their own, moment after moment, clip after clip: memory stays as it is."""
+        return self.op("reshape", clip, shape=clip.shape[1:])
+
+    def clip(self, moment: Value, moments: int) -> Value:
+        """So many samples, one after the other, as the moments of one."""
+        return self.op("reshape", moment, shape=(moments, *moment.shape))
+
     def along(self, x: Value, matrix: ArrayConstant, axis: int) -> Value:
         """A matrix (new size, size) times the values along an axis of an image."""
         shape = tuple(matrix.shape[0] if axis == i else size for i, size in enumerate(x.shape))
         return self.op("along", x, matrix, shape=shape, axis=axis)
 
-    def image_of(self, features: Value) -> Value:
-        """Features as an image of one pixel, so that they go with the pixels of another."""
-        return features if len(features.shape) > 1 else self.reshape(features, (1, 1, math.prod(features.shape)))
+    def beside(self, features: Value, whole: Shape) -> Value:
+        """Features so shaped that they go with the pixels of an image or clip of the shape `whole`."""
+        if len(features.shape) > 1 or len(whole) == 1:
+            return features
+        return self.reshape(features, (*(1 for _ in whole[:-1]), features.shape[-1]))
 
 
 def lacks(operation: Operation, form: str, why: str = "") -> UsageError:

@@ -7,7 +7,7 @@ input; positions outside it are padding.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from cnntrain.config.fields import NonNegativeInt, Pair
 
@@ -17,15 +17,39 @@ Padding = (
     | tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt, NonNegativeInt]  # top, bottom, left, right
 )
 
+Padding3d = (
+    NonNegativeInt
+    | Literal["same", "valid"]
+    | tuple[  # before, after, top, bottom, left, right
+        NonNegativeInt, NonNegativeInt, NonNegativeInt, NonNegativeInt, NonNegativeInt, NonNegativeInt
+    ]
+)
+AxisPadding = tuple[int, int] | Literal["same", "valid"]  # the padding along one axis
+
 
 def pair(value: int | tuple[int, int]) -> tuple[int, int]:
     """One number for both axes, or [height, width], as (height, width)."""
     return (value, value) if isinstance(value, int) else value
 
 
+def triple(value: int | tuple[int, int, int]) -> tuple[int, int, int]:
+    """One number for all axes, or [time, height, width], as (time, height, width)."""
+    return (value, value, value) if isinstance(value, int) else value
+
+
+def sides(
+    padding: int | str | tuple[int, int, int, int, int, int],
+) -> tuple[AxisPadding, AxisPadding, AxisPadding]:
+    """The padding of clips, axis by axis."""
+    if isinstance(padding, str):
+        return cast(tuple[AxisPadding, AxisPadding, AxisPadding], (padding,) * 3)
+    before, after, top, bottom, left, right = (padding,) * 6 if isinstance(padding, int) else padding
+    return (before, after), (top, bottom), (left, right)
+
+
 @dataclass(frozen=True)
 class Axis:
-    """The windows along the height or the width of an image."""
+    """The windows along the height or the width of an image, or along the moments of a clip."""
 
     size: int  # of the input
     kernel: int
@@ -60,7 +84,7 @@ def axis(
     kernel: int,
     stride: int,
     dilation: int,
-    padding: tuple[int, int] | Literal["same", "valid"],
+    padding: AxisPadding,
     ceil_mode: bool = False,
 ) -> Axis:
     """The windows along one axis, called `name` in messages.

@@ -252,7 +252,7 @@ def _blamed(message: str, sample: Sample) -> tuple[int, str]:
 
 
 def _size(shape: Shape) -> str:
-    return "x".join(map(str, shape[:2]))
+    return "x".join(map(str, shape[-3:-1]))
 
 
 # -- the file in the cache -------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import logging
 import os
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -176,15 +176,15 @@ def are_mixed(sizes: Sequence[tuple[int, int]]) -> bool:
 
 def decode_clip(
     path: Path,
-    frames: int,
+    choose: Callable[[int], Sequence[int]],
     size: tuple[int, int] | None,
     channels: int,
     max_pixels: int = MAX_PIXELS,
     fit: Fit = "stretch",
 ) -> Array:
-    """`frames` frames of a moving picture, evenly spaced, the first among them: uint8 (frames, h, w, channels).
+    """Frames of a moving picture, those that `choose` chooses of so many: uint8 (frames, h, w, channels).
 
-    A shorter clip repeats frames. Raises DataError as `decode` does, and for frames of different sizes.
+    Raises DataError as `decode` does, and for frames of different sizes.
     """
     with opened_picture(path, max_pixels) as image:
         count = getattr(image, "n_frames", 1)
@@ -193,13 +193,22 @@ def decode_clip(
             raise ValueError(f"{what}{_remedy(-(-count * image.width * image.height // _MAX_CLIP))}")
         _check_work(image, max_pixels)
         clip = []
-        for index in evenly(count, frames):
+        for index in choose(count):
             image.seek(index)
             _check_size(image, max_pixels)
             clip.append(_pixels(image, size, channels, fit))
         if len({frame.shape for frame in clip}) > 1:
             raise ValueError("frames of different sizes, expected one size")
         return np.stack(clip)
+
+
+def count_frames(path: Path) -> int:
+    """How many frames a picture file holds; 0 for one that cannot be read, which `decode` will explain."""
+    try:
+        with opened_picture(path, LARGEST) as image:
+            return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
+    except DataError:
+        return 0
 
 
 def evenly(count: int, wanted: int) -> list[int]:
@@ -373,6 +382,11 @@ def _pixels(image: ImageFile.ImageFile, size: tuple[int, int] | None, channels: 
     plain, mode = _opaque(_eight_bits(_upright(image), correction)), "RGB" if channels == 3 else "L"
     if plain.mode != mode:  # else it would be copied
         plain = plain.convert(mode)
+    return brought(plain, size, channels, fit)
+
+
+def brought(plain: Image.Image, size: tuple[int, int] | None, channels: int, fit: Fit = "stretch") -> Array:
+    """An image of one or three bytes a pixel as uint8 (height, width, channels), brought to a size if one is given."""
     if size is not None:
         plain = _brought_to(plain, size, fit)
     return np.asarray(plain).reshape(plain.height, plain.width, channels)

@@ -193,8 +193,8 @@ class Trained:
         wanted = self.description
         if (mine.shape, mine.target, mine.values) != (wanted.shape, wanted.target, wanted.values):
             raise DataError(
-                f"the {split} split is {told(mine)}, {self.path} was trained on {told(wanted)}. Evaluate on data of "
-                "the same kind"
+                f"the {split} split is {told(mine)}, {self.path} was trained on {told(wanted)}"
+                f"{self.unseen.former or '. Evaluate on data of the same kind'}"
             )
 
     @property
@@ -265,7 +265,7 @@ class Trained:
 
     def answer(self, name: str, image: Array, outputs: Array, top: int) -> Answer:
         """The task's answer for the picture file of this name, or else for the image as stored."""
-        led = self.led(self.unseen.size(Path(name)) or image.shape[:2])
+        led = self.led(self.unseen.size(Path(name)) or image.shape[-3:-1])
         return self.network.task.answer(self.network.task.situated(outputs, led), self.description, top)
 
     def annotation(self, name: str, image: Array, outputs: Array) -> Annotation:
@@ -302,12 +302,13 @@ class Trained:
     def led(self, size: tuple[int, int]) -> Move:
         """Where the network sees the places of a picture (height, width): resized as files are, then transformed."""
         shape = self.description.shape
-        right, down, x, y = fitted(size, (shape[0], shape[1]), self.unseen.fit).frame
-        move = Move(np.array([[[right, 0, x], [0, down, y]]]), size, (shape[0], shape[1]))
+        height, width = shape[-3:-1]
+        right, down, x, y = fitted(size, (height, width), self.unseen.fit).frame
+        move = Move(np.array([[[right, 0, x], [0, down, y]]]), size, (height, width))
         for position, transform in enumerate(self.transforms):
-            step = transform.follow(shape, Draws(0, "transform", (0, position), np.zeros(1, np.int64)))
+            step = transform.follow(shape[-3:], Draws(0, "transform", (0, position), np.zeros(1, np.int64)))
             move = move if step is None else move.then(step)
-            shape = transform.output_shape(shape)
+            shape = transform.shape_after(shape)
         return move
 
     def probabilities(self, pixels: Array) -> Array:

@@ -134,7 +134,7 @@ def _description(checkpoint: Checkpoint) -> Description:
     shape, classes, values = meta["image_shape"], meta["classes"], meta["values"]
     target = meta.get("target", "")  # since there are tasks
     sound = {
-        "image_shape": len(shape) == 3 and all(type(extent) is int and extent > 0 for extent in shape),
+        "image_shape": len(shape) in (3, 4) and all(type(extent) is int and extent > 0 for extent in shape),
         "classes": len(classes) <= MAX_CLASSES and all(type(name) is str for name in classes),
         "values": 0 <= values < 2**31,
         "target": type(target) is str and target.isprintable(),

@@ -5,6 +5,7 @@ Files and folders are read by the training source itself, brought to the network
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +31,8 @@ from cnntrain.reading.folders import class_name
 from cnntrain.reading.input_files import advised, reading
 from cnntrain.reading.pictures import SUFFIXES, Fit, decode, header
 
-CHUNK = 1024  # samples that are in memory at a time
+CHUNK = 1024  # samples that are in memory at a time, unless they are large
+_HELD = 2**29  # bytes of them, about, beyond which they are fewer
 _ROWS = {".npz"}  # files that hold many samples
 _NAMED = 8  # classes that a message lists
 
@@ -46,7 +48,10 @@ class Unseen:
 
     def source(self, place: Path) -> Dataset:
         """The source for what lies at a place, with the settings of training where it is of that kind."""
-        found, own = recognize(place), self.trained_on.origins()[0]
+        own = self.trained_on.origins()[0]
+        if own.clips and isinstance(own, ClassFolders) and place.is_dir():  # clips of every form
+            return replace(own, root=str(place)).giving(self.data.shape)
+        found = recognize(place)
         if type(own) is type(found):
             key = "root" if hasattr(own, "root") else "path"
             found = replace(own, **{key: getattr(found, key)})
@@ -102,9 +107,10 @@ class Unseen:
                     files += _inside(path, reader) if is_folder else [(path,)]
             except DataError as error:
                 failures.append((str(path), str(error)))
-        for start in range(0, len(files), CHUNK):
-            chunk = files[start : start + CHUNK]
-            names = [str(sample[0]) for sample in chunk]
+        most = max(1, min(CHUNK, _HELD // math.prod(self.data.shape)))
+        for start in range(0, len(files), most):
+            chunk = files[start : start + most]
+            names = [reader.place(sample) for sample in chunk]
             read = self._read(chunk, reader, pool)
             failures += [(name, str(one)) for name, one in zip(names, read, strict=True) if isinstance(one, DataError)]
             good = [(name, one) for name, one in zip(names, read, strict=True) if not isinstance(one, DataError)]
@@ -136,7 +142,7 @@ class Unseen:
     @property
     def takes_pictures(self) -> bool:
         """Whether the files it reads are pictures."""
-        return isinstance(self.reader, PictureFields)
+        return isinstance(self.reader, PictureFields) and not self.reader.clips
 
     @property
     def skips(self) -> bool:
@@ -190,8 +196,18 @@ class Unseen:
         if shape != self.data.shape:
             raise DataError(
                 f"{path} gives samples of {size_text(shape)}, {self.network} was trained on "
-                f"{size_text(self.data.shape)}"
+                f"{size_text(self.data.shape)}{self.former}"
             )
+
+    @property
+    def former(self) -> str:
+        """What to add to a complaint about shapes, of a network from when frames of clips were channels."""
+        if not self.trained_on.origins()[0].clips or len(self.data.shape) != 3:
+            return ""
+        return (
+            ", from when the frames of a clip were its channels. Train it again with the transform frames_as_channels "
+            "first in train_transforms and eval_transforms"
+        )
 
 
 def usual_split(source: Dataset) -> str:
@@ -202,7 +218,7 @@ def usual_split(source: Dataset) -> str:
 
 def _inside(folder: Path, reader: ClassFolders) -> list[Sample]:
     """The samples of a folder, at any depth, sorted by code point. Raises DataError where there are none."""
-    found = reader.samples_in(folder)
+    found = reader.samples_at(folder)
     if not found:
         raise DataError(
             f"{folder.absolute()} holds no {reader.noun}, expected files named {', '.join(sorted(reader.suffixes))}. "

@@ -146,7 +146,7 @@ def check_batches(network: Network, loader: Loader) -> None:
     """Raise ConfigError where a batch is too small for a layer that takes statistics over it."""
     smallest = len(loader.indices) % loader.batch_size or loader.batch_size
     for index, node in enumerate(network.graph.nodes):
-        if node.coupled and smallest * math.prod(network.graph.input_shapes(index)[0][:-1]) < 2:
+        if node.coupled and smallest * node.rows * math.prod(network.graph.input_shapes(index)[0][:-1]) < 2:
             raise ConfigError(
                 Problem(
                     node.where,

@@ -67,6 +67,10 @@ class _Interruptible:
     def __len__(self) -> int:
         return len(self._samples)
 
+    @property
+    def views(self) -> int:
+        return self._samples.views
+
     def fill(self, start: int, stop: int, x: Array) -> tuple[Array, Array]:
         if self._interrupts.stop is not None:
             raise AbandonedError

@@ -23,21 +23,21 @@ def draw(*shape: int, scale: float = 1.0, offset: float = 0.0) -> np.ndarray:
 
 
 def first(x: np.ndarray) -> torch.Tensor:
-    """NHWC to a leaf in NCHW; features stay."""
+    """NHWC to a leaf in NCHW, clips NTHWC in NCTHW; features stay."""
     t = torch.tensor(x)
-    return (t.permute(0, 3, 1, 2) if t.ndim == 4 else t).contiguous().requires_grad_()
+    return (t.movedim(-1, 1) if t.ndim >= 4 else t).contiguous().requires_grad_()
 
 
 def last(t: torch.Tensor) -> np.ndarray:
     """NCHW to NHWC."""
     t = t.detach()
-    return (t.permute(0, 2, 3, 1) if t.ndim == 4 else t).contiguous().numpy()
+    return (t.movedim(1, -1) if t.ndim >= 4 else t).contiguous().numpy()
 
 
 def keep(case: str, part: str, settings: dict[str, Any], xs: list[torch.Tensor], y: torch.Tensor, **arrays) -> None:
     """Differentiate sum(y * dy) for random dy and save. `arrays` are p_NAME, ready, or (array, leaf, to ours)."""
     dy = draw(*last(y).shape)
-    (y * (torch.tensor(dy).permute(0, 3, 1, 2) if y.ndim == 4 else torch.tensor(dy))).sum().backward()
+    (y * (torch.tensor(dy).movedim(-1, 1) if y.ndim >= 4 else torch.tensor(dy))).sum().backward()
     out: dict[str, Any] = {"y": last(y), "dy": dy}
     for i, x in enumerate(xs):
         out[f"x{i}"], out[f"dx{i}"] = last(x), last(x.grad)
@@ -353,7 +353,60 @@ def movers() -> None:
     keep("image", "reshape", {"shape": [6, 2, 2]}, [x], y)
 
 
-LATER = (convolution_kin, other_pools, sample_norms, more_activations, noises, movers)
+def clips() -> None:
+    """Layers of clips; `sides` is the padding as PyTorch's F.pad takes it: left, right, top, bottom, before, after."""
+    for case, shape, sides, settings in [
+        ("plain", (4, 5, 4, 2), [0] * 6, {"filters": 3, "kernel_size": [3, 3, 3]}),
+        ("same-stride", (5, 4, 7, 2), [1, 1, 0, 1, 1, 1],
+         {"filters": 3, "kernel_size": [3, 3, 3], "stride": 2, "padding": "same"}),
+        ("sides", (3, 4, 4, 3), [1, 0, 0, 2, 2, 1],
+         {"filters": 2, "kernel_size": [3, 2, 3], "stride": [1, 2, 1], "padding": [2, 1, 0, 2, 1, 0]}),
+        ("dilation", (6, 5, 4, 2), [1, 1, 1, 1, 2, 2],
+         {"filters": 2, "kernel_size": [3, 3, 2], "dilation": [2, 1, 2], "padding": [2, 2, 1, 1, 1, 1]}),
+        ("groups", (3, 4, 4, 4), [1] * 6, {"filters": 6, "kernel_size": [3, 3, 3], "groups": 2, "padding": 1}),
+        ("time-alone", (5, 3, 3, 4), [0, 0, 0, 0, 1, 1],
+         {"filters": 3, "kernel_size": [3, 1, 1], "padding": [1, 1, 0, 0, 0, 0], "bias": False}),
+        ("space-alone", (3, 4, 4, 3), [1, 1, 1, 1, 0, 0],
+         {"filters": 3, "kernel_size": [1, 3, 3], "padding": [0, 0, 1, 1, 1, 1]}),
+    ]:  # fmt: skip
+        x = first(draw(2, *shape))
+        groups = settings.get("groups", 1)
+        w = torch.tensor(draw(settings["filters"], shape[3] // groups, *settings["kernel_size"]), requires_grad=True)
+        leaves: dict[str, Any] = {"weight": (w, lambda a: np.ascontiguousarray(a.transpose(2, 3, 4, 1, 0)))}
+        b = None
+        if settings.get("bias", True):
+            b = torch.tensor(draw(settings["filters"]), requires_grad=True)
+            leaves["bias"] = (b, lambda a: a)
+        y = F.conv3d(F.pad(x, sides), w, b, settings.get("stride", 1), 0, settings.get("dilation", 1), groups)
+        keep(case, "conv3d", settings, [x], y, **leaves)
+    for case, shape, settings in [
+        ("plain", (4, 4, 6, 2), {"kernel_size": 2}),
+        ("overlap-ceil", (5, 4, 6, 2), {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True}),
+        ("oblong", (4, 5, 4, 3), {"kernel_size": [1, 3, 2], "stride": [1, 2, 1], "padding": [0, 1, 0]}),
+    ]:
+        options = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+        x = first(RNG.integers(-2, 3, (2, *shape)).astype(np.float64))
+        keep(case, "max_pool3d", settings, [x], F.max_pool3d(x, **options))
+        for include in (True, False):
+            x = first(draw(2, *shape))
+            name, own = case if include else case + "-image-only", {**settings, "count_include_pad": include}
+            keep(name, "avg_pool3d", own, [x], F.avg_pool3d(x, **options, count_include_pad=include))
+    x = first(draw(2, 3, 4, 2, 3))
+    keep("clip", "global_avg_pool", {}, [x], F.adaptive_avg_pool3d(x, 1).flatten(1))
+    x = first(RNG.integers(-2, 3, (2, 3, 4, 2, 3)).astype(np.float64))
+    keep("clip-ties", "global_max_pool", {}, [x], F.adaptive_max_pool3d(x, 1).flatten(1))
+    x = first(draw(2, 3, 4, 2, 6, offset=0.5))
+    keep("clip", "group_norm", {"groups": 3, "affine": False}, [x], F.group_norm(x, 3))
+    x = first(draw(2, 3, 4, 2, 2, offset=0.5))
+    keep("clip", "instance_norm", {}, [x], F.instance_norm(x))
+    x = first(draw(2, 4, 2, 3, 6))
+    fold = 6 // 3  # as in temporal_shift.py of the paper's code (mit-han-lab), with fold_div 3
+    y = torch.cat([F.pad(x[:, :fold, 1:], (0, 0, 0, 0, 0, 1)), F.pad(x[:, fold : 2 * fold, :-1], (0, 0, 0, 0, 1, 0)),
+                   x[:, 2 * fold :]], 1)  # fmt: skip
+    keep("plain", "temporal_shift", {"parts": 3}, [x], y)
+
+
+LATER = (convolution_kin, other_pools, sample_norms, more_activations, noises, movers, clips)
 
 if __name__ == "__main__":
     for make in (convolutions, pools, dense, batch_norms, elementwise, joints, *LATER):

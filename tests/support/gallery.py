@@ -153,7 +153,11 @@ def fresh() -> bool:
 
 def _names() -> list[str]:
     """The transforms of pictures."""
-    return [name for name, part in registry.parts("transforms").items() if not getattr(part, "of_sounds", False)]
+    return [
+        name
+        for name, part in registry.parts("transforms").items()
+        if not (getattr(part, "of_sounds", False) or getattr(part, "whole_clips", False))
+    ]
 
 
 def _place(number: int) -> tuple[int, int]:

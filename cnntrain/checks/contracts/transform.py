@@ -18,6 +18,7 @@ SHAPE = (8, 12, 3)
 SHAPES = {"to_rgb": (8, 12, 1)}  # of the images a transform does something to, where color ones are left alone
 TONED = {"rand_augment", "trivial_augment_wide"}  # that change brightness, too: their moves have a test of their own
 SOUND = (1, 400, 1)
+CLIP = (5, 6, 4, 3)
 BEYOND = {
     *("normalize", "scale", "haar", "lcn", "zca_whiten"),
     *("gain", "speed", "log_mel", "mfcc", "power_spectrogram"),
@@ -47,7 +48,7 @@ def dtypes(transform: Transform) -> list[Any]:
 
 def suited(transform: Transform, dtype: Any = np.float32) -> Array:
     """Images the transform takes."""
-    usual = SOUND if transform.of_sounds else SHAPE
+    usual = CLIP if transform.whole_clips else SOUND if transform.of_sounds else SHAPE
     return photos(dtype=dtype, shape=SHAPES.get(transform.name_in_config, usual))
 
 

@@ -31,6 +31,7 @@ class Dataset(Part):
 
     kind: ClassVar[str] = "datasets"
     examples: ClassVar[tuple[dict[str, Any], ...]] = ()  # settings that load without any file, if there are such
+    clips: ClassVar[bool] = False  # whether its samples are clips (moments, height, width, channels)
     unmistakable: ClassVar[bool] = False  # whether what `at` knows it by is so much its own that it is asked first
 
     def __post_init__(self) -> None:
@@ -63,8 +64,12 @@ class Dataset(Part):
         return None
 
     def read_sample(self, sample: Sample) -> Array:
-        """One sample (height, width, channels) from its files. Raises DataError."""
+        """One sample from its files: (height, width, channels), or a clip. Raises DataError."""
         raise NotImplementedError
+
+    def place(self, sample: Sample) -> str:
+        """What a sample is called in messages and answers: the path of its file, the first where it has several."""
+        return str(sample[0])
 
     def extent(self, path: Path) -> tuple[int, ...] | None:
         """The size of what a file holds, according to its header; None where that is not known."""

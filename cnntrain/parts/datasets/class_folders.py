@@ -81,6 +81,10 @@ class ClassFolders(Dataset):
     def _group(self) -> NamePattern | None:
         return None if self.group is None else NamePattern("group", self.group)
 
+    def samples_at(self, folder: Path) -> list[Sample]:
+        """The samples of a folder that need not be a class's, at any depth, sorted by code point."""
+        return self.samples_in(folder)
+
     def called(self, sample: Sample) -> str:
         """The name of a sample, in which `label`, `split` and `group` are looked for: its file's, in Unicode's NFC."""
         return class_name(sample[0].name)
@@ -151,7 +155,8 @@ class ClassFolders(Dataset):
         if split == "train":
             check_none_is_empty(labels[read.kept], names, self._split_folders()["train"], read)
         kept = tuple(kin[index] for index in read.kept.tolist()) if kin else ()
-        return Images(read.values, labels[read.kept], names, read.skipped, names=read.names(files), kin=kept)
+        called = tuple(self.place(files[index]) for index in read.kept.tolist())
+        return Images(read.values, labels[read.kept], names, read.skipped, names=called, kin=kept)
 
     def _kin(self, split: str, found: Mapping[str, Sequence[Sample]]) -> list[str]:
         """The group of each sample of a split; empty without `group`. Raises DataError where two splits share one."""

@@ -59,8 +59,8 @@ def _in_memory(pixels: Pixels) -> TypeGuard[Array]:
 class Images:
     """The samples of one split.
 
-    pixels    (n, height, width, channels), in memory or looked up on disk: uint8, or float32 already in [0, 1] or
-              whatever range the source has
+    pixels    (n, height, width, channels), or clips (n, moments, height, width, channels), in memory or looked up on
+              disk: uint8, or float32 already in [0, 1] or whatever range the source has
     targets   (n,) int64 labels, or (n, k) float32 values for regression or several labels; or what a task of its own
               takes (tasks/base.py)
     classes   the names of the classes in label order; empty where targets name none
@@ -83,7 +83,7 @@ class Images:
 
     @property
     def shape(self) -> Shape:
-        """Shape of one sample: (height, width, channels)."""
+        """Shape of one sample: (height, width, channels), of a clip with its moments before."""
         return tuple(self.pixels.shape[1:])
 
     @property

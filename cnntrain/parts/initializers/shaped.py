@@ -48,14 +48,15 @@ class Dirac(Initializer):
 
     def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:  # noqa: ARG002
         """Write 1 in the middle where filter and channel agree, else 0. Raises ValueError for other than a kernel."""
-        if len(param.shape) != 4:
+        if len(param.shape) not in (4, 5):
             raise ValueError(f"dirac needs the kernels of a convolution, got a parameter of shape {param.shape}")
-        kh, kw, per_group, filters = param.shape
+        *kernel, per_group, filters = param.shape
         out.fill(0)
+        middle = out[tuple(side // 2 for side in kernel)]
         if per_group == 1:
-            out[kh // 2, kw // 2] = 1
+            middle[...] = 1
         for channel in range(min(per_group, filters)):
-            out[kh // 2, kw // 2, channel, channel] = 1
+            middle[channel, channel] = 1
 
 
 @register("torch_default")

@@ -137,6 +137,7 @@ class Layer(Part):
     inputs: ClassVar[tuple[int, int | None]] = (1, 1)  # least and largest number of inputs; None: any
     keeps: ClassVar[tuple[str, ...]] = ("x",)  # what backward reads of "x" (all inputs) and "y"
     inplace: ClassVar[bool] = False  # forward may be given y is x, and backward dx is dy
+    whole_clips: ClassVar[bool] = False  # takes a clip (moments, height, width, channels) as one; else moment by moment
 
     # What a layer says about itself, for advice, vitals and export; the contract tests hold it to that.
     affine_map: ClassVar[bool] = False  # in evaluation y is an affine map of the inputs, so two in a row amount to one
@@ -270,6 +271,20 @@ def image(shape: Shape, who: str) -> tuple[int, int, int]:
     if len(shape) != 3:
         raise ValueError(f"{who} needs an image (height, width, channels), got {shape}")
     return shape
+
+
+def clip(shape: Shape, who: str) -> tuple[int, int, int, int]:
+    """The shape as (moments, height, width, channels). Raises ValueError that names the layer otherwise."""
+    if len(shape) != 4:
+        raise ValueError(f"{who} needs a clip (moments, height, width, channels), got {shape}")
+    return shape
+
+
+def pixels(shape: Shape, who: str) -> tuple[int, int]:
+    """The pixels of an image, or of all moments of a clip, and the channels. Raises ValueError for features."""
+    if len(shape) not in (3, 4):
+        raise ValueError(f"{who} needs an image (height, width, channels) or a clip, got {shape}")
+    return math.prod(shape[:-1]), shape[-1]
 
 
 def width(units: int | str) -> int:

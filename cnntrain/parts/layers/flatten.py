@@ -1,4 +1,4 @@
-"""Flatten lays an image out as features, for the dense layers that follow."""
+"""Flatten lays an image or a clip out as features, for the dense layers that follow."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ from cnntrain.parts.layers.base import Example, Frame, Layer, example
 @register("flatten")
 @dataclass(frozen=True)
 class Flatten(Layer):
-    """The same values in memory order: row by row, pixel by pixel, the channels of a pixel together.
+    """The same values in memory order: moment by moment, row by row, pixel by pixel, a pixel's channels together.
 
     PyTorch, whose images are channels first, flattens in another order; weights carried over must be permuted. In
     place, y is x reshaped and nothing is copied (NumPy sees that both are the same memory).
     """
 
-    examples: ClassVar[tuple[Example, ...]] = (example((3, 2, 4)), example((5,)))
+    examples: ClassVar[tuple[Example, ...]] = (example((3, 2, 4)), example((5,)), example((2, 3, 1, 2)))
     keeps: ClassVar[tuple[str, ...]] = ()
     inplace: ClassVar[bool] = True
     affine_map: ClassVar[bool] = True
     flattens: ClassVar[bool] = True
+    whole_clips: ClassVar[bool] = True
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """(height, width, channels) -> (height * width * channels,)."""
+        """(height, width, channels) -> (height * width * channels,); a clip's moments are a further factor."""
         return (math.prod(inputs[0]),)
 
     def flops(self, *inputs: Shape) -> int:  # noqa: ARG002

@@ -21,8 +21,8 @@ from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
 class Multiply(Layer):
     """y = xs[0] * xs[1] * ..., in this order (Keras's Multiply), so the gradient of each is dy times all the others.
 
-    An input of features may stand beside an image: one factor for each channel, the same for every pixel (Hu et al.
-    2018), whose gradient is then also summed over pixels.
+    An input of features may stand beside an image or a clip: one factor for each channel, the same for every pixel (Hu
+    et al. 2018), whose gradient is then also summed over pixels.
     """
 
     examples: ClassVar[tuple[Example, ...]] = (
@@ -30,7 +30,9 @@ class Multiply(Layer):
         example((3, 4, 2), (2,)),
         example((3,), (2, 2, 3), (3,)),
         example((5,), (5,), (5,)),
+        example((2, 3, 1, 2), (2,)),
     )
+    whole_clips: ClassVar[bool] = True
     inputs: ClassVar[tuple[int, int | None]] = (2, None)
 
     def output_shape(self, *inputs: Shape) -> Shape:
@@ -69,18 +71,17 @@ class Multiply(Layer):
             for x in rest:
                 np.multiply(out, x, out=out)
             if out is not dx:
-                n, height, width, channels = out.shape
-                over_pixels(out.reshape(n, height * width, channels), dx)
+                over_pixels(out.reshape(len(out), -1, out.shape[-1]), dx)
 
     def _fitted(self, f: Frame, i: int) -> Any:
         """An input that broadcasts to y."""
         x = f.xs[i]
-        return x if x.ndim == f.y.ndim else x[:, None, None, :]
+        return x if x.ndim == f.y.ndim else x.reshape(len(x), *(1 for _ in f.y.shape[2:]), -1)
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """The product, from left to right."""
         whole = max((x.shape for x in xs), key=len)
-        fitted = [t.image_of(x) if len(whole) == 3 else x for x in xs]
+        fitted = [t.beside(x, whole) for x in xs]
         y = fitted[0]
         for x in fitted[1:]:
             y = t.op("mul", y, x)

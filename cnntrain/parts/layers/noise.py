@@ -17,7 +17,7 @@ from cnntrain.config.fields import NonNegative, Rate
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
 from cnntrain.ops.trace import Trace, Value
-from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, image
+from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, pixels
 
 _SELU_FLOOR = -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717  # selu's limit at -infinity
 
@@ -75,18 +75,21 @@ class Drop(Layer):
 class SpatialDropout2d(Drop):
     """Whole channels of an image are 0 with probability `rate`, else divided by 1 - rate (Tompson et al. 2015).
 
-    PyTorch's Dropout2d: neighboring pixels say nearly the same, so dropping single ones hides little.
+    PyTorch's Dropout2d: neighboring pixels say nearly the same, so dropping single ones hides little. Of a clip a
+    channel is dropped at all moments (Dropout3d).
     """
 
-    examples: ClassVar[tuple[Example, ...]] = (example((3, 2, 9)), example((2, 2, 4), rate=0.0))
+    examples: ClassVar[tuple[Example, ...]] = (example((3, 2, 9)), example((2, 2, 4), rate=0.0), example((2, 3, 1, 4)))
+    whole_clips: ClassVar[bool] = True
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """Unchanged; an image."""
-        return image(inputs[0], "spatial_dropout2d")
+        """Unchanged; an image or a clip."""
+        pixels(inputs[0], "spatial_dropout2d")
+        return inputs[0]
 
     def draws(self, shape: Shape) -> Shape:
         """One for each channel."""
-        return 1, 1, shape[-1]
+        return (*(1 for _ in shape[:-1]), shape[-1])
 
 
 @register("drop_path")
@@ -103,7 +106,9 @@ class DropPath(Drop):
         example((3, 5, 2), rate=0.5),
         example((7,), rate=0.2, linear=False),
         example((4,), rate=0.0),
+        example((2, 3, 1, 2), rate=0.5),
     )
+    whole_clips: ClassVar[bool] = True
 
     rate: Rate = 0.1  # probability that a sample's whole branch is dropped
     linear: bool = True  # let the rate grow with depth, from 0 at the first such layer to `rate` at the last

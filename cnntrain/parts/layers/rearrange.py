@@ -78,11 +78,17 @@ class PixelShuffle(Layer):
 class Reshape(Layer):
     """The same values in memory order (rows, columns, channels) under another shape; so dx is dy under x's.
 
-    The shape of one sample is (height, width, channels) or (features,), as in Keras's Reshape; PyTorch's order of
-    memory is another. In place, nothing is copied.
+    The shape of one sample is (features,), (height, width, channels) or, of a clip, (moments, height, width, channels),
+    as in Keras's Reshape; PyTorch's order of memory is another. In place, nothing is copied.
     """
 
-    examples: ClassVar[tuple[Example, ...]] = (example((12,), shape=(2, 3, 2)), example((2, 3, 4), shape=(4, 6, 1)))
+    examples: ClassVar[tuple[Example, ...]] = (
+        example((12,), shape=(2, 3, 2)),
+        example((2, 3, 4), shape=(4, 6, 1)),
+        example((2, 3, 1, 4), shape=(3, 4, 2)),
+        example((2, 3, 4), shape=(3, 2, 2, 2)),
+    )
+    whole_clips: ClassVar[bool] = True
     keeps: ClassVar[tuple[str, ...]] = ()
     inplace: ClassVar[bool] = True
     affine_map: ClassVar[bool] = True
@@ -91,8 +97,11 @@ class Reshape(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if len(self.shape) not in (1, 3):
-            raise ValueError(f"shape must be [height, width, channels] or [features], got {list(self.shape)}")
+        if len(self.shape) not in (1, 3, 4):
+            raise ValueError(
+                "shape must be [features], [height, width, channels] or [moments, height, width, channels], got "
+                f"{list(self.shape)}"
+            )
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """The shape given. Raises ValueError where it does not hold as many values."""

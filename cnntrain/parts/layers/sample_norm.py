@@ -18,7 +18,7 @@ from cnntrain.core.registry import register
 from cnntrain.ops.blocks import rows_per_block
 from cnntrain.ops.sums import FEW, over_rows
 from cnntrain.ops.trace import Trace, Value
-from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, image
+from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, pixels
 
 
 @dataclass(frozen=True)
@@ -250,7 +250,9 @@ class GroupNorm(SampleNorm):
         example((3, 2, 6), groups=3),
         example((6,), groups=2, eps=1e-3),
         example((2, 3, 4), groups=1, affine=False),
+        example((2, 1, 3, 4), groups=2),
     )
+    whole_clips: ClassVar[bool] = True
 
     groups: PositiveInt = 32  # equal, consecutive parts of the channels, each normalized by itself
 
@@ -275,17 +277,21 @@ class InstanceNorm(SampleNorm):
     As in PyTorch without scale and shift unless `affine`, and never with running statistics.
     """
 
-    examples: ClassVar[tuple[Example, ...]] = (example((3, 4, 2)), example((2, 3, 3), affine=True, eps=1e-3))
+    examples: ClassVar[tuple[Example, ...]] = (
+        example((3, 4, 2)),
+        example((2, 3, 3), affine=True, eps=1e-3),
+        example((2, 1, 3, 2)),
+    )
+    whole_clips: ClassVar[bool] = True
 
     affine: bool = False
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """Unchanged. Raises ValueError for features, and for an image of one pixel, which has no variance."""
-        height, across, _ = image(inputs[0], "instance_norm")
-        if height * across < 2:
+        if pixels(inputs[0], "instance_norm")[0] < 2:
             raise ValueError(f"instance_norm needs more than one pixel a channel, got {inputs[0]}")
         return inputs[0]
 
     def sets(self, shape: Shape) -> tuple[int, int, int, int]:
         """A sample is a row, a channel a group."""
-        return 1, shape[0] * shape[1], shape[2], 1
+        return 1, math.prod(shape[:-1]), shape[-1], 1

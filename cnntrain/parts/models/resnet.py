@@ -28,11 +28,15 @@ class CifarResnet(Preset):
         ]
         return *conv_norm(16, 3), *stages, *pooled_classifier()
 
+    def body(self, filters: int, stride: int) -> Entries:
+        """What a block's shortcut bypasses."""
+        return *conv_norm(filters, 3, stride), *conv_norm(filters, 3, activation="")
+
     def _stage(self, filters: int, stride: int) -> Entries:
         return tuple(self._block(filters, stride if number == 0 else 1) for number in range(self.blocks))
 
     def _block(self, filters: int, stride: int) -> Declared:
-        body = (*conv_norm(filters, 3, stride), *conv_norm(filters, 3, activation=""))
+        body = self.body(filters, stride)
         shortcut = "auto" if self.shortcut == "conv" else self.shortcut
         return layer("residual", body=body, shortcut=shortcut, activation=relu(), zero_init=self.zero_init)
 
@@ -75,6 +79,21 @@ class Resnet110(CifarResnet):
     """The paper's network of 110 layers for CIFAR-10 (He et al. 2015, section 4.2): 6.43% error there."""
 
     blocks: ClassVar[int] = 18
+
+
+@register("tsm_resnet20")
+@dataclass(frozen=True)
+class TsmResnet20(CifarResnet):
+    """resnet20 whose residual bodies begin with temporal_shift (Lin et al. 2019, TSM), for clips.
+
+    The mean over moments before the last layer is the mean of the moments' logits, since that layer is linear.
+    """
+
+    blocks: ClassVar[int] = 3
+
+    def body(self, filters: int, stride: int) -> Entries:
+        """The shift, and two convolutions."""
+        return layer("temporal_shift"), *super().body(filters, stride)
 
 
 @dataclass(frozen=True)

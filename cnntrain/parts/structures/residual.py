@@ -20,7 +20,8 @@ class Residual(Structure):
 
     shortcut:
     identity  x itself, which must have the body's output shape
-    conv      a 1x1 convolution of the stride that fits, without bias, and batch_norm where the body has one
+    conv      a 1x1 convolution of the stride that fits (in time, too), without bias, and batch_norm where the body
+              has one
     pad       every stride-th pixel and channels of zeros, without parameters (option A of the paper)
     auto      identity where the shapes agree, else conv (option B)
 
@@ -52,9 +53,13 @@ class Residual(Structure):
                 "use shortcut conv or pad, or change the body"
             )
         stride = _stride(have, want)
+        over_time = len(stride) == 3 and stride[0] > 1
         if self.shortcut == "pad":
-            return weave.add("pad_shortcut", x, name="shortcut", filters=want[2], stride=stride)
-        side = weave.add("conv2d", x, name="shortcut", filters=want[2], kernel_size=1, stride=stride, bias=False)
+            if over_time:
+                raise ValueError("shortcut pad leaves out no moments: use shortcut conv")
+            return weave.add("pad_shortcut", x, name="shortcut", filters=want[-1], stride=stride[-2:])
+        kind, stride = ("conv3d", stride) if over_time else ("conv2d", stride[-2:])
+        side = weave.add(kind, x, name="shortcut", filters=want[-1], kernel_size=1, stride=stride, bias=False)
         if any(part.name_in_config == "batch_norm" for part in _parts(self.body)):
             side = weave.add("batch_norm", side, name="shortcut_norm")
         return side
@@ -77,11 +82,11 @@ def _silenced(body: Layers) -> Layers:
     raise ValueError("zero_init needs a body that ends with a normalization: put batch_norm after its last convolution")
 
 
-def _stride(have: Shape, want: Shape) -> tuple[int, int]:
-    """The stride of a 1x1 window that takes an image of shape `have` to the size of `want`."""
-    if len(have) == len(want) == 3:
-        stride = (-(-have[0] // want[0]), -(-have[1] // want[1]))
-        if (-(-have[0] // stride[0]), -(-have[1] // stride[1])) == want[:2]:
+def _stride(have: Shape, want: Shape) -> tuple[int, ...]:
+    """The stride, axis by axis, of a window of one pixel that takes an image or a clip of shape `have` to `want`."""
+    if len(have) == len(want) >= 3:
+        stride = tuple(-(-old // new) for old, new in zip(have[:-1], want[:-1], strict=True))
+        if tuple(-(-old // step) for old, step in zip(have[:-1], stride, strict=True)) == want[:-1]:
             return stride
     raise ValueError(
         f"no shortcut fits a body that takes {have} to {want}: "

@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation lets an image weigh its own channels by what all its pixels say together."""
+"""Squeeze-and-excitation lets an image or a clip weigh its own channels by what all its pixels say together."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class SqueezeExcite(Structure):
     def expand(self, weave: Weave, x: int) -> int:
         """Add the pooling, the two dense layers, and the product. Raises ValueError where x is not an image."""
         shape = weave.shape(x)
-        if len(shape) != 3:
-            raise ValueError(f"squeeze_excite needs an image (height, width, channels), got {shape}")
+        if len(shape) not in (3, 4):
+            raise ValueError(f"squeeze_excite needs an image (height, width, channels) or a clip, got {shape}")
         inner = weave.add("global_avg_pool", x, name="squeeze")
-        inner = weave.add("dense", inner, name="reduce", units=max(1, shape[2] // self.reduction))
+        inner = weave.add("dense", inner, name="reduce", units=max(1, shape[-1] // self.reduction))
         inner = weave.add("relu", inner, name="relu")
-        inner = weave.add("dense", inner, name="expand", units=shape[2])
+        inner = weave.add("dense", inner, name="expand", units=shape[-1])
         inner = weave.add("sigmoid", inner, name="gate")
         return weave.add("multiply", x, inner)

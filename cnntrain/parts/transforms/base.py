@@ -5,7 +5,7 @@ They work on whole arrays at a time; what is random comes from `Draws`, which de
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
@@ -17,6 +17,8 @@ from cnntrain.core.moves import Move
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import Part
 from cnntrain.ops.trace import Trace, Value
+
+CLIP = 4  # axes of a clip: moments, height, width, channels
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,11 @@ class Transform(Part):
     moves_pixels_only: ClassVar[bool] = False
     random: ClassVar[bool] = False  # uses its draws; not allowed among eval_transforms
     displaces: ClassVar[bool] = False  # moves what an image shows, each time elsewhere
+    whole_clips: ClassVar[bool] = False  # takes clips (n, moments, h, w, c) alone; else every moment as an image
     of_sounds: ClassVar[bool] = False  # takes sounds (1, samples, channels) alone
     looks: ClassVar[bool] = False  # goes by where things are in the picture: see `looking`
-    on: ClassVar[Literal["image", "pair", "tiles"]] = "image"  # what it changes; of a pair see Mixing, of tiles Joining
+    # what it changes; of a pair see Mixing, of tiles Joining; of views it makes several samples of one
+    on: ClassVar[Literal["image", "pair", "tiles", "views"]] = "image"
     earlier: ClassVar[int] = 0  # samples before each one in the batch that it is made of, too
 
     def __post_init__(self) -> None:
@@ -43,6 +47,30 @@ class Transform(Part):
     def output_shape(self, shape: Shape) -> Shape:
         """Shape of one image after it. Raises ValueError where such an image does not fit."""
         return shape
+
+    @property
+    def views(self) -> int:
+        """How many samples `apply` makes of each one, the views of a sample one after the other."""
+        return 1
+
+    def shape_after(self, shape: Shape) -> Shape:
+        """Shape of one sample after it: of an image, or of a clip, whose moments it takes as images."""
+        if len(shape) == CLIP and not self.whole_clips:
+            return (shape[0], *self.output_shape(shape[1:]))
+        if self.whole_clips and len(shape) != CLIP:
+            raise ValueError(f"needs clips (moments, height, width, channels), got {shape}: remove it")
+        return self.output_shape(shape)
+
+    def applied(self, samples: Array, draws: Callable[[int], Draws]) -> Array:
+        """The transformed images, or clips, all moments of which are changed in the same way.
+
+        `draws` gives the random numbers, each sample's so many times in a row: every moment has those of its clip.
+        """
+        if samples.ndim == 1 + CLIP and not self.whole_clips:
+            moments = samples.shape[1]
+            changed = self.apply(samples.reshape(-1, *samples.shape[2:]), draws(moments))
+            return changed.reshape(-1, moments, *changed.shape[1:])
+        return self.apply(samples, draws(1))
 
     def array_shapes(self, shape: Shape) -> dict[str, Shape]:
         """The arrays, by name, that `fit` measures for images of this shape and that are too large to be fields."""
@@ -148,7 +176,7 @@ class Mixing(Transform):
     with `accumulate` it is the smaller one; `probability` is that of a batch being mixed.
     """
 
-    on: ClassVar[Literal["image", "pair", "tiles"]] = "pair"
+    on: ClassVar[Literal["image", "pair", "tiles", "views"]] = "pair"
     earlier: ClassVar[int] = 1
     random: ClassVar[bool] = True
 
@@ -162,12 +190,14 @@ class Mixing(Transform):
     def mix(self, images: Array, targets: Array, rng: np.random.Generator) -> tuple[Array, Array]:
         """The last n of n + 1 consecutive samples of a batch, each mixed with the one before it; new arrays or views.
 
-        images (n + 1, h, w, c) and targets (n + 1, k) are floats. `rng` is the batch's: whatever stretch of it is
-        asked for, it gives the same numbers.
+        images (n + 1, h, w, c), or clips, and targets (n + 1, k) are floats. `rng` is the batch's: whatever stretch of
+        it is asked for, it gives the same numbers.
         """
         if rng.random() >= self.probability:
             return images[1:], targets[1:]
-        mixed, share = self.blend(images[1:], images[:-1], float(rng.beta(self.alpha, self.alpha)), rng)
+        flat = images if images.ndim == CLIP else flattened(images)
+        mixed, share = self.blend(flat[1:], flat[:-1], float(rng.beta(self.alpha, self.alpha)), rng)
+        mixed = mixed if images.ndim == CLIP else unflattened(mixed, images.shape[1])
         return mixed, share * targets[1:] + (1 - share) * targets[:-1]
 
     def blend(self, images: Array, others: Array, share: float, rng: np.random.Generator) -> tuple[Array, float]:
@@ -182,7 +212,7 @@ class Joining(Transform):
     The first ones are put together with the last. Targets are those of all parts.
     """
 
-    on: ClassVar[Literal["image", "pair", "tiles"]] = "tiles"
+    on: ClassVar[Literal["image", "pair", "tiles", "views"]] = "tiles"
     random: ClassVar[bool] = True
 
     def check_followed(self, shape: Shape) -> None:
@@ -198,6 +228,18 @@ class Joining(Transform):
         `draws` are those of the n.
         """
         raise NotImplementedError
+
+
+def flattened(clips: Array) -> Array:
+    """Clips (n, moments, h, w, c) as images (n, h, w, moments * c), the first moment's channels first."""
+    n, moments, height, width, channels = clips.shape
+    return clips.transpose(0, 2, 3, 1, 4).reshape(n, height, width, moments * channels)
+
+
+def unflattened(images: Array, moments: int) -> Array:
+    """Such images as clips again."""
+    n, height, width, _ = images.shape
+    return np.ascontiguousarray(images.reshape(n, height, width, moments, -1).transpose(0, 3, 1, 2, 4))
 
 
 def erase(images: Array, top: Array, bottom: Array, left: Array, right: Array) -> Array:

@@ -55,7 +55,7 @@ def duties_of(trained: Trained) -> Duties:
     """The duties of a trained network's caller."""
     shape = trained.network.image_shape
     bright = trained.scale is None or trained.scale.unit  # pictures are numbers in [0, 1], which others do not take
-    if shape[2] not in (1, 3) or not trained.unseen.takes_pictures or not bright:
+    if len(shape) != 3 or shape[2] not in (1, 3) or not trained.unseen.takes_pictures or not bright:
         shape = ()
     asked = trained.network.task
     return Duties(shape, asked.shares or "nothing", trained.unseen.fit, asked.remains)
@@ -149,23 +149,45 @@ def trace_graph(
 ) -> Value:
     """Add the nodes of a graph, whose parameters are in their order, to a trace; returns the output."""
     changed = _folded(graph, params) if fold else {}
-    values = {BATCH: images}
+    values = _Values(trace, images)
     for index, node in enumerate(graph.nodes):
-        inputs = [values[source] for source in node.inputs]
-        given = changed.get(index, params[index])
-        if given is None:  # a batch norm that has been folded
-            values[index] = inputs[0]
-            continue
         of = f"{node.name} ({node.layer.name_in_config}, {node.where})"
         trace.begin(node.name, of)
+        inputs = [values.read(source, node.moments) for source in node.inputs]
+        given = changed.get(index, params[index])
+        if given is None:  # a batch norm that has been folded
+            values.write(index, node.moments, inputs[0])
+            continue
         try:
-            values[index] = trace.end(node.layer.trace(trace, given, *inputs))
+            values.write(index, node.moments, trace.end(node.layer.trace(trace, given, *inputs)))
         except NotImplementedError as error:
             raise UsageError(
                 f"{of} cannot be exported: the layer does not say which operations it consists of. Give its class a "
                 "method 'trace', as cnntrain/parts/layers/dense.py has one; --format safetensors needs none"
             ) from error
-    return values[len(graph.nodes) - 1]
+    return values.read(len(graph.nodes) - 1, 0)
+
+
+class _Values:
+    """What the nodes give: whole, or the moments of clips as samples; each made of the other when it is asked for."""
+
+    def __init__(self, trace: Trace, images: Value) -> None:
+        self._trace = trace
+        self._found = {(BATCH, 0): images}  # (node, moments that are samples of their own, or 0) -> value
+
+    def read(self, source: int, moments: int) -> Value:
+        """What a node gives, with so many moments as samples, or 0 for the whole."""
+        if (source, moments) not in self._found:
+            if moments:
+                self._found[source, moments] = self._trace.moments(self._found[source, 0])
+            else:
+                (held,) = [count for node, count in self._found if node == source]
+                self._found[source, 0] = self._trace.clip(self._found[source, held], held)
+        return self._found[source, moments]
+
+    def write(self, node: int, moments: int, value: Value) -> None:
+        """Keep what a node gives."""
+        self._found[node, moments] = value
 
 
 def split(transforms: Sequence[Any]) -> tuple[tuple[dict[str, Any], ...], list[Normalize]]:

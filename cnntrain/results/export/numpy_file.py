@@ -44,19 +44,22 @@ def erf(x):
 ''',
     "windows": '''\
 def windows(x, kernel, stride, padding, dilation=(1, 1), fill=0):
-    """Every window of images (n, h, w, c), as (n, rows, columns, c, kernel height, kernel width)."""
+    """Every window of images (n, h, w, c), as (n, rows, columns, c, kernel height, kernel width); of clips likewise."""
     x = np.pad(x, ((0, 0), *padding, (0, 0)), constant_values=fill)
     reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation)]
-    found = np.lib.stride_tricks.sliding_window_view(x, reach, axis=(1, 2))
-    return found[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
+    found = np.lib.stride_tricks.sliding_window_view(x, reach, axis=tuple(range(1, x.ndim - 1)))
+    every = [tuple(slice(None, None, step) for step in steps) for steps in (stride, dilation)]
+    return found[(slice(None), *every[0], slice(None), *every[1])]
 ''',
     "conv": '''\
 def conv(x, weight, bias, stride, padding=((0, 0), (0, 0)), dilation=(1, 1), groups=1):
-    """Cross-correlation; weight is (kernel height, kernel width, channels / groups, filters)."""
-    found = windows(x, weight.shape[:2], stride, padding, dilation)
-    channels = np.split(found, groups, axis=3)
-    filters = np.split(weight, groups, axis=3)
-    parts = [np.tensordot(c, f, ((3, 4, 5), (2, 0, 1))) for c, f in zip(channels, filters)]
+    """Cross-correlation; weight is (kernel height, kernel width, channels / groups, filters), of clips time first."""
+    axes = x.ndim - 2
+    found = windows(x, weight.shape[:axes], stride, padding, dilation)
+    channels = np.split(found, groups, axis=axes + 1)
+    filters = np.split(weight, groups, axis=axes + 1)
+    summed = (range(axes + 1, 2 * axes + 2), (axes, *range(axes)))
+    parts = [np.tensordot(c, f, summed) for c, f in zip(channels, filters)]
     y = np.concatenate(parts, axis=-1)
     return y if bias is None else y + bias
 ''',

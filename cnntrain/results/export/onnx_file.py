@@ -1,5 +1,7 @@
 """The ONNX format (opset 18), for ONNX Runtime and others. Images are (n, channels, height, width) there.
 
+Clips stay (n, moments, height, width, channels), so that their moments are images after a reshape.
+
 A value of three axes is held with the channels first; every other as in the trace. So only what depends on the order in
 memory, flatten and its like, needs a transposition.
 """
@@ -7,8 +9,8 @@ memory, flatten and its like, needs a transposition.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +19,8 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.errors import CheckFailedError, MissingExtraError
 from cnntrain.ops.trace import ArrayConstant, Operand, Operation, Value, lacks
 from cnntrain.results.export.network import Exported
+
+_T = TypeVar("_T")
 
 OPSET = 18
 _SAME = ("add", "sub", "mul", "div", "max", "min", "pow", "exp", "log", "tanh", "sigmoid", "erf", "sqrt", "neg", "abs")
@@ -35,6 +39,7 @@ _WRITTEN = (  # operations of which _Writer has a method
 )
 _REDUCES = {"mean": "ReduceMean", "sum": "ReduceSum", "amax": "ReduceMax"}
 _FIRST, _LAST = (0, 3, 1, 2), (0, 2, 3, 1)  # transpositions that bring the channels there
+_CLIP_FIRST, _CLIP_LAST = (0, 4, 1, 2, 3), (0, 2, 3, 4, 1)
 
 
 def model(exported: Exported) -> bytes:
@@ -169,12 +174,18 @@ class _Writer:
     def _conv(self, op: Operation, kind: str = "Conv", **attributes: Any) -> None:
         weight, bias = op.operands[1], op.operands[2]
         assert isinstance(weight, ArrayConstant)
-        inputs = [self._name(op), self._array(weight.name, self._constants[weight.name].transpose(3, 2, 0, 1))]
+        kernels = np.moveaxis(self._constants[weight.name], (-1, -2), (0, 1))
+        clips = kernels.ndim == len(_CLIP_FIRST)
+        name = self._to(_CLIP_FIRST, self._name(op), f"{op.out.name}.first") if clips else self._name(op)
+        inputs = [name, self._array(weight.name, kernels)]
         if isinstance(bias, ArrayConstant):
             inputs.append(self._array(bias.name, self._constants[bias.name]))
         numbers = op.numbers
         shared = {"strides": numbers["stride"], "dilations": numbers["dilation"], "group": numbers["groups"]}
-        self._node(kind, inputs, op.out.name, pads=_pads(numbers["padding"]), **shared, **attributes)
+        out = f"{op.out.name}.clip" if clips else op.out.name
+        self._node(kind, inputs, out, pads=_pads(numbers["padding"]), **shared, **attributes)
+        if clips:
+            self._to(_CLIP_LAST, out, op.out.name)
 
     def _conv_transpose(self, op: Operation) -> None:
         numbers, value = op.numbers, op.operands[0]
@@ -216,16 +227,14 @@ class _Writer:
             self._node("MatMul", [self._array(constant.name, matrix), self._name(op)], op.out.name)
 
     def _pad(self, op: Operation) -> None:
-        rows, columns, channels = op.numbers["sides"]
-        sides = ((0, 0), channels, rows, columns)
+        sides = [(0, 0), *_held(op.out, op.numbers["sides"])]
         pads = [*(before for before, _ in sides), *(after for _, after in sides)]
         self._node("Pad", [self._name(op), self._array("pads", np.array(pads))], op.out.name)
 
     def _slice(self, op: Operation) -> None:
-        rows, columns, channels = op.numbers["parts"]
-        starts, stops, steps = np.array([channels, rows, columns]).T
+        starts, stops, steps = np.array(_held(op.out, op.numbers["parts"])).T
         bounds = [self._array(name, array) for name, array in (("starts", starts), ("ends", stops))]
-        axes = self._array("axes", np.array([1, 2, 3]))
+        axes = self._array("axes", np.arange(1, 1 + len(starts)))
         self._node("Slice", [self._name(op), *bounds, axes, self._array("steps", steps)], op.out.name)
 
     def _concat(self, op: Operation) -> None:
@@ -254,6 +263,11 @@ def _axis(value: Value, axis: int) -> int:
     return (2, 3, 1)[axis] if len(value.shape) == 3 else axis + 1
 
 
-def _pads(padding: tuple[tuple[int, int], tuple[int, int]]) -> list[int]:
-    (top, bottom), (left, right) = padding
-    return [top, left, bottom, right]
+def _held(value: Value, of_axes: Sequence[_T]) -> list[_T]:
+    """What is said of each axis of a sample, in the order in which ONNX holds them."""
+    *rest, channels = of_axes
+    return [channels, *rest] if len(value.shape) == 3 else list(of_axes)
+
+
+def _pads(padding: Sequence[tuple[int, int]]) -> list[int]:
+    return [*(before for before, _ in padding), *(after for _, after in padding)]

@@ -22,6 +22,7 @@ _SHOWN = 480  # the same of pictures on which an answer is shown
 def thumbnail(image: Array, side: int = SIDE) -> Array:
     """An image as it is stored, brought to bytes and to a size at which it can be looked at."""
     shown = to_bytes(image)
+    side = side if image.ndim < 4 else side * shown.shape[1] // max(image.shape[1:3])  # each moment of a clip
     longest = max(shown.shape[:2])
     if longest <= side:
         return shown.repeat(side // longest, 0).repeat(side // longest, 1)

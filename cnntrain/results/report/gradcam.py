@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cnntrain.core.arrays import Array
+from cnntrain.core.display import strip
 from cnntrain.engine.walk import Walk
 from cnntrain.network.graph import Graph
 from cnntrain.results.report.gallery import thumbnail
@@ -24,10 +25,10 @@ def layer(graph: Graph) -> int | None:
     """
     last = None
     for i, node in enumerate(graph.nodes):
-        if len(node.shape) != 3 or max(node.shape[:2]) == 1:
+        if len(node.shape) not in (3, 4) or max(node.shape[-3:-1]) == 1:
             continue
-        convolves = "weight" in node.params and len(node.params["weight"].shape) == 4
-        if convolves or (last == i - 1 and node.shape[:2] == graph.shape(last)[:2]):
+        convolves = "weight" in node.params and len(node.params["weight"].shape) in (4, 5)
+        if convolves or (last == i - 1 and node.shape[:-1] == graph.shape(last)[:-1]):
             last = i
     return last
 
@@ -35,17 +36,25 @@ def layer(graph: Graph) -> int | None:
 def heat(walk: Walk, at: int, x: Array, outputs: Array) -> Array:
     """Grad-CAM of an output of each image in node `at`, (n, h, w) in [0, 1]: relu(sum_c alpha_c A_c) by its maximum.
 
-    A are the activations, alpha_c the mean over pixels of the gradient of that output in A_c.
+    A are the activations, alpha_c the mean over pixels of the gradient of that output in A_c. Of clips (n, t, h, w),
+    the mean and the maximum over all moments, so that one shows when it was seen, too.
     """
     nodes = list(walk.forward([x]))
     dy = np.zeros_like(nodes[-1][0].y)
     dy[np.arange(len(x)), outputs] = 1
     (gradient,) = walk.gradient(nodes, [dy], at)
-    alpha = gradient.mean(axis=(1, 2), keepdims=True)
-    found = np.maximum((alpha * nodes[at][0].y).sum(axis=-1), 0)
-    largest = found.max(axis=(1, 2), keepdims=True)
+    pixels = tuple(range(1, gradient.ndim - 1))
+    alpha = gradient.mean(axis=pixels, keepdims=True)
+    found = np.maximum((alpha * nodes[at][0].y.reshape(gradient.shape)).sum(axis=-1), 0)
+    largest = found.max(axis=pixels, keepdims=True)
     shares: Array = found / np.where(largest > 0, largest, 1)
     return shares
+
+
+def _over_time(shares: Array, moments: int) -> Array:
+    """The map (t, h, w) of a clip as the strip (h, w * frames) that shows its moments, each by the nearest of t."""
+    places = np.arange(moments) * len(shares) // moments
+    return strip(shares[places][..., None])[..., 0]
 
 
 def overlaid(image: Array, shares: Array) -> Array:
@@ -75,7 +84,8 @@ def of(judged: Judged) -> Markup:
     for image, shares, lines in zip(inputs, maps, chosen.captions, strict=True):
         small = thumbnail(image)
         colours = small if small.ndim == 3 else np.stack([small] * 3, axis=-1)
-        pair = np.concatenate([colours, overlaid(small, shares)], axis=1)
+        shown = shares if shares.ndim == 2 else _over_time(shares, len(image))
+        pair = np.concatenate([colours, overlaid(small, shown)], axis=1 if shares.ndim == 2 else 0)
         pair = pair if judged.heard is None else pair[::-1]  # low frequencies at the bottom
         figures.append(caption(pair, f"Grad-CAM: {' '.join(lines)}", *lines))
     note = (

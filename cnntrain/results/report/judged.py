@@ -66,7 +66,7 @@ class Judged:
         if not trained.network.task.renders:
             return list(stored)
         outputs = trained.engine.outputs(Samples(self.images, self.indices[chosen], trained.transforms))
-        targets, led = self.images.targets[self.indices[chosen]], trained.led(stored.shape[1:3])
+        targets, led = self.images.targets[self.indices[chosen]], trained.led(stored.shape[-3:-1])
         compare, data = trained.network.task.compared, trained.description
         rows = zip(stored, outputs, targets, strict=True)
         shown = [compare(coloured(image), row, target, led, data) for image, row, target in rows]
@@ -77,9 +77,7 @@ class Judged:
     def inputs(self, chosen: Array) -> Array:
         """Those images as the network reads them."""
         samples = Samples(self.images, self.indices[chosen], self.trained.transforms)
-        x = np.empty((len(chosen), *self.trained.network.graph.input_shape), np.float32)
-        samples.fill(0, len(chosen), x)
-        return x
+        return samples.seen(len(chosen), self.trained.network.graph.input_shape)[0]
 
 
 def _cut(compared: Array, size: tuple[int, int], window: Array) -> Array:

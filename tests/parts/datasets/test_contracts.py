@@ -50,7 +50,7 @@ def test_loads_what_it_describes(source: Dataset) -> None:
     described = source.describe()
     for split in source.splits():
         images = source.load(split)
-        assert images.pixels.ndim == 4
+        assert images.pixels.ndim in (4, 5)
         assert images.pixels.dtype in (np.uint8, np.float32)
         assert images.pixels.flags.c_contiguous
         assert len(images) == len(images.pixels) == len(images.targets) > 0

@@ -17,6 +17,7 @@ import pytest
 from cnntrain.core import registry
 from cnntrain.ops import erf, pooling
 from cnntrain.ops.convolution import Convolution, sum_over_windows
+from cnntrain.parts.layers.conv3d import Stacking
 from tests.parts.layers import test_contracts as contracts
 from tests.parts.layers import test_golden as golden
 from tests.support.campaign import Campaign
@@ -112,7 +113,10 @@ SLIPS = [
     Slip("max_pool2d", pooling.max_forward, FIRST_OF_TIES),
     Slip("global_max_pool", pooling.max_forward, FIRST_OF_TIES),
     Slip("avg_pool2d", "backward", Bug("A.count_include_pad", "not A.count_include_pad")),
-    Slip("global_avg_pool", "backward", Bug("1 / (A * _)", "1 / A")),
+    Slip("global_avg_pool", "backward", Bug("1 / A", "2 / A")),
+    Slip("conv3d", Stacking.unstack, Bug("copy(A, 0)", "copy(A, 1)")),
+    Slip("max_pool3d", pooling.max_forward, FIRST_OF_TIES),
+    Slip("temporal_shift", "backward", Bug("_shifted(A, B, 1)", "_shifted(A, B, -1)")),
     Slip("adaptive_avg_pool2d", "backward", NOT_ADDED_UP),
     Slip("pad_shortcut", "backward", NOT_ZEROED),
     Slip("upsample", "_weights", Bug("A / B - 0.5", "A / B")),

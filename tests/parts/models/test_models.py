@@ -20,6 +20,19 @@ from cnntrain.network.graph import Graph, weave
 from tests.support.golden import GOLDEN
 from tests.support.networks import engine_of, random_batch
 
+
+def split(channels: int, filters: int) -> int:
+    """The parameters of a (2+1)D convolution and the norm after it (Tran et al. 2018, section 3.5)."""
+    middle = 27 * channels * filters // (9 * channels + 3 * filters)
+    return 9 * channels * middle + 2 * middle + 3 * middle * filters + 2 * filters
+
+
+R2PLUS1D = (
+    sum(split(*widths) for widths in [(3, 16), (16, 16), (16, 16), (16, 32), (32, 32), (32, 64), (64, 64)])
+    + (16 * 32 + 2 * 32 + 32 * 64 + 2 * 64)  # shortcuts
+    + 650  # the last layer
+)
+CLIP = (4, 16, 16, 3)
 CELLS = (388, 388, 1)  # what U-Net's paper makes of a tile of 572x572
 MNIST, CIFAR, CROPPED, IMAGENET = (28, 28, 1), (32, 32, 3), (28, 28, 3), (224, 224, 3)
 
@@ -92,6 +105,10 @@ COUNTS = [  # name, fields, input, classes, parameters (statistics not counted)
     ("convnext_femto", {}, IMAGENET, 1000, 5_217_784),  # timm's results: 5.22 M
     # Ronneberger et al. (2015) print no count; their figure 1 gives 31.0 M: 3x3 and 2x2 convolutions and the 1x1, each
     # with its biases, summed by hand in `figure_1`
+    # by hand: kernels of 27 taps, a scale and a shift for each filter, the last layer
+    ("c3d_small", {}, CLIP, 10, 27 * (3 * 16 + 16 * 32 + 32 * 64 + 64 * 128) + 2 * 240 + 1_290),
+    ("r2plus1d_small", {}, CLIP, 10, R2PLUS1D),
+    ("tsm_resnet20", {}, CLIP, 10, 269_722),  # those of resnet20: a shift has none (Lin et al. 2019)
     ("fcos_small", {"width": 16, "strides": (8,)}, (64, 64, 3), 3, 353_104),  # by hand: tests/test_configs.py
     ("fcos_small", {}, (64, 64, 3), 3, 1_556_128),
     ("unet", {"padding": "valid"}, CELLS, 2, 31_030_658),
@@ -109,6 +126,9 @@ SMALL = [  # trained in the normal run: name, fields, input, learning rate
     ("resnet20", {}, CIFAR, 0.05),
     ("wide_resnet", {"depth": 10, "widen": 1}, CIFAR, 0.05),
     ("densenet_bc", {"depth": 10}, CIFAR, 0.05),
+    ("c3d_small", {}, CLIP, 0.02),
+    ("r2plus1d_small", {}, CLIP, 0.02),
+    ("tsm_resnet20", {}, CLIP, 0.02),
 ]
 RUNS = [  # every one, by the smallest image it takes
     *SMALL,

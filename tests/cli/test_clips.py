@@ -1,0 +1,163 @@
+"""Clips through every command: one answer for each, in every form that clips come in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cnntrain as cnntrain_package
+from cnntrain.engine.fixed import Fixed
+from tests.support.experiments import evidence
+
+CLASSES = {"left": -1, "right": 1}
+CONFIG = """\
+name: moving
+data:
+  source: {type: frames_folder, root: clips, frames: 6}
+  val: 0.25
+  train_transforms: [{type: temporal_crop, frames: 4}, {type: random_crop, padding: 1}, time_shuffle]
+  eval_transforms: [{type: temporal_views, frames: 4, clips: 3}]
+model:
+  layers:
+    - {type: conv2d, filters: 4, kernel_size: 3, padding: same}
+    - batch_norm
+    - relu
+    - {type: temporal_shift, parts: 4}
+    - {type: conv3d, filters: 6, kernel_size: 3, padding: same}
+    - relu
+    - {type: dropout, rate: 0.1}
+    - {type: max_pool3d, kernel_size: 2}
+    - global_avg_pool
+    - {type: dense, units: auto}
+optimizer: {type: adam, lr: 0.01}
+train: {epochs: 4, batch_size: 8}
+""".replace("time_shuffle", "{type: time_reversal, probability: 0.1}")
+
+
+def frames(step: int, start: int, count: int = 6) -> list[Image.Image]:
+    """A bar that moves over a black field."""
+    moments = np.zeros((count, 8, 10), np.uint8)
+    for time in range(count):
+        moments[time, :, (start + step * time) % 10] = 255
+    return [Image.fromarray(moment) for moment in moments]
+
+
+def save(clip: list[Image.Image], place: Path, form: str) -> Path:
+    """A clip as a folder of frames, or as an animated file."""
+    if form == "frames":
+        place.mkdir(parents=True)
+        for index, frame in enumerate(clip):
+            frame.save(place / f"frame{index}.png")
+        return place
+    path = place.with_suffix(f".{form}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    clip[0].save(path, save_all=True, append_images=clip[1:], **({"lossless": True} if form == "webp" else {}))
+    return path
+
+
+@pytest.fixture
+def clips(desk: Path) -> Path:
+    """Clips of three forms in two classes: training and test."""
+    for name, step in CLASSES.items():
+        for split, count in (("train", 12), ("test", 3)):
+            for number in range(count):
+                form = ("frames", "gif", "webp")[number % 3]
+                save(frames(step, 3 * number + len(split)), desk / "clips" / split / name / f"{number:03}", form)
+    return desk / "clips"
+
+
+def test_one_answer_for_every_clip(cnntrain, clips: Path) -> None:
+    (clips.parent / "moving.yaml").write_text(CONFIG)
+    assert cnntrain("fit", "moving.yaml", "-o", "run", "-q").code == 0
+    every = [f"clips/test/{name}/{clip}" for name in CLASSES for clip in ("000", "001.gif", "002.webp")]
+    asked = json.loads(cnntrain("predict", "run", *every, "--json").out)["predictions"]
+    assert [one["path"] for one in asked] == every
+    for folder, clips_in in [("clips/test/right", every[3:]), ("clips/test", every)]:
+        told = json.loads(cnntrain("predict", "run", folder, "--json").out)["predictions"]
+        assert sorted(one["path"] for one in told) == sorted(clips_in)
+        alone = {one["path"]: one["probabilities"] for one in asked}
+        assert all(one["probabilities"] == alone[one["path"]] for one in told)
+    measured = json.loads(cnntrain("eval", "run", "--json").out)
+    right = sum(one["class"] == Path(one["path"]).parent.name for one in asked)
+    assert (measured["samples"], measured["accuracy"]) == (6, pytest.approx(right / 6))
+    elsewhere = json.loads(cnntrain("eval", "run", "--data", "clips", "--split", "test", "--json").out)
+    assert {**elsewhere, "data": None} == {**measured, "data": None}
+    refused = cnntrain("predict", "run", "clips/test/left/000/frame3.png")
+    assert "one still picture, expected a clip: a folder of frames, an animated file or a video" in refused.error
+    assert cnntrain("report", "run").code == 0
+    assert "Where it looked" in (clips.parent / "run" / "report.html").read_text()
+
+
+def test_all_forms_of_a_clip_have_one_answer(cnntrain, clips: Path) -> None:
+    av = pytest.importorskip("av", reason="comes with the extra `video`")
+    (clips.parent / "moving.yaml").write_text(CONFIG)
+    assert cnntrain("fit", "moving.yaml", "-s", "train.epochs=1", "-o", "run", "-q").code == 0
+    forms = [save(frames(1, 2), Path(f"one_{form}"), form) for form in ("frames", "gif", "webp", "png", "tif")]
+    with av.open("one.mkv", "w") as container:
+        stream = container.add_stream("ffv1", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 10, 8, "gray"
+        for frame in frames(1, 2):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(frame), format="gray")))
+        container.mux(stream.encode())
+    told = json.loads(cnntrain("predict", "run", *forms, "one.mkv", "--json").out)["predictions"]
+    assert len(told) == 6
+    assert all(one["probabilities"] == told[0]["probabilities"] for one in told)
+
+
+def test_init_and_check_see_clips(cnntrain, clips: Path) -> None:
+    said = cnntrain("init", "--data", "clips", "-o", "found.yaml")
+    assert "frames_folder: 24 training samples of 6x8x10x3, 2 classes" in said.out
+    assert "train       19 samples" in cnntrain("check", "found.yaml").out  # and 5 to validate: no clip is in both
+    assert cnntrain("fit", "found.yaml", "-s", "train.epochs=1", "-o", "found", "-q").code == 0
+
+
+def test_the_same_bits_for_j_1_2_and_3_and_after_a_pause(cnntrain, clips: Path) -> None:
+    (clips.parent / "moving.yaml").write_text(CONFIG)
+    found = []
+    for threads in (1, 2, 3):
+        assert cnntrain("fit", "moving.yaml", "-j", str(threads), "-o", f"run{threads}", "-q").code == 0
+        found.append(evidence(clips.parent / f"run{threads}"))
+    assert cnntrain("fit", "moving.yaml", "-o", "paused", "-q", "--pause-at", "4st").code == 75
+    assert cnntrain("fit", "--resume", "-o", "paused", "-q", "-j", "2").code == 0
+    assert found[0] == found[1] == found[2] == evidence(clips.parent / "paused")
+
+
+def test_several_stretches_are_averaged(cnntrain, clips: Path) -> None:
+    """The outputs are the mean of those of each stretch alone."""
+    (clips.parent / "moving.yaml").write_text(CONFIG.replace("frames: 4, clips: 3", "frames: 4, clips: 2"))
+    assert cnntrain("fit", "moving.yaml", "-s", "train.epochs=1", "-o", "run", "-q").code == 0
+    pixels = np.stack([np.stack([np.asarray(frame)[..., None] for frame in frames(1, k)]) for k in range(5)])
+    with cnntrain_package.load("run") as model:
+        outputs = model.outputs(pixels)
+        x = np.concatenate([pixels[:, :4], pixels[:, 2:]]).astype(np.float32) / 255
+        alone = model.trained.engine.outputs(Fixed(x, np.zeros(10, np.int64)))
+    np.testing.assert_allclose(outputs, (alone[:5] + alone[5:]) / 2, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("data.train_transforms", "[{type: temporal_views, frames: 4}]", "take temporal_crop here"),
+        ("data.eval_transforms", "[{type: temporal_crop, frames: 9}]", "cannot take 9 moments of a clip of 6"),
+        ("data.train_transforms", "[frames_as_channels]", "training images become (8, 10, 6)"),
+    ],
+)
+def test_what_does_not_fit_is_said(cnntrain, clips: Path, key: str, value: str, message: str) -> None:
+    (clips.parent / "moving.yaml").write_text(CONFIG)
+    assert message in cnntrain("fit", "moving.yaml", "-s", f"{key}={value}", "-o", "run", "-q").err
+
+
+def test_frames_are_channels_where_one_says_so(cnntrain, clips: Path) -> None:
+    config = CONFIG[: CONFIG.index("  train_transforms")] + (
+        "  train_transforms: [frames_as_channels]\n"
+        "  eval_transforms: [frames_as_channels]\n"
+        "model: {layers: [{type: conv2d, filters: 8, kernel_size: 3}, relu, flatten, {type: dense, units: auto}]}\n"
+        "train: {epochs: 1, batch_size: 8}\n"
+    )
+    (clips.parent / "moving.yaml").write_text(config)
+    assert cnntrain("fit", "moving.yaml", "-o", "run", "-q").code == 0
+    assert "6x8x8" in cnntrain("summary", "moving.yaml").out  # 8x10 less the kernel's border, 8 filters
