@@ -57,16 +57,39 @@ class TrainedOptions(NodeOptions):
         check_fields(self)
 
 
+Share = Annotated[float, Range(0, 1, open_low=True, open_high=True)]
+
+
+@dataclass(frozen=True)
+class ValidationShare:
+    """A share of the training samples that validates, by whole groups: no burst of one scene on both sides."""
+
+    share: Share  # of the training samples; of whole groups, as near to it as they come
+    # what says with which others a sample belongs: a column of a CSV file, or a regular expression whose one group is
+    # found in the names of files ("^(.*?)_"); by default the source's own `group`
+    group: str | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """Where samples come from, which of them validate, and what is done to them."""
 
     source: DatasetPart  # the data set
     # a share of the training samples to validate on (of its groups, if it has any), or a data set of its own
-    val: Annotated[float, Range(0, 1, open_low=True, open_high=True)] | DatasetPart | None = None
+    val: Share | ValidationShare | DatasetPart | None = None
     train_transforms: Transforms = ()  # what is done to a sample each time it is trained on, in this order
     eval_transforms: Transforms = ()  # what is done to a sample in validation, test and prediction, in this order
     cache: bool = True  # keep decoded pictures and sounds in runs/.cache, where later epochs and runs read them
+
+    @property
+    def share(self) -> float | None:
+        """How much of the training samples validates; None where no share of them does."""
+        if isinstance(self.val, ValidationShare):
+            return self.val.share
+        return self.val if isinstance(self.val, float) else None
 
 
 @dataclass(frozen=True)

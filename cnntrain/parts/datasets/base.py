@@ -191,6 +191,13 @@ class Dataset(Part):
         """How many files that lie among those of a split are not read for their names, by suffix in lower case."""
         return Counter()
 
+    def grouped(self, by: str) -> Dataset | None:
+        """This source with its samples in groups by a pattern or a column; None where it cannot tell groups itself.
+
+        Raises ValueError where it has groups already.
+        """
+        return None
+
     def target_names(self) -> tuple[str, ...]:
         """What the target values of a sample are called, in their order; empty where they have no names."""
         origins = self.origins()
@@ -270,6 +277,12 @@ class ClassFolders(Dataset):
     @property
     def _group(self) -> NamePattern | None:
         return None if self.group is None else NamePattern("group", self.group)
+
+    def grouped(self, by: str) -> Self:
+        """This source with a `group`. Raises ValueError where it has one, or for a pattern that will not do."""
+        if self.group is not None:
+            raise ValueError(f"the source has the group {self.group!r} already. Leave one of the two out")
+        return replace(self, group=by)
 
     def called(self, sample: Sample) -> str:
         """The name of a sample, in which `label`, `split` and `group` are looked for: its file's, in Unicode's NFC."""
