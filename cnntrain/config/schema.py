@@ -64,9 +64,8 @@ Share = Annotated[float, Range(0, 1, open_low=True, open_high=True)]
 class ValidationShare:
     """A share of the training samples that validates, by whole groups: no burst of one scene on both sides."""
 
-    share: Share  # of the training samples; of whole groups, as near to it as they come
-    # what says with which others a sample belongs: a column of a CSV file, or a regular expression whose one group is
-    # found in the names of files ("^(.*?)_"); by default the source's own `group`
+    share: Share  # how much of the training samples validates; with groups, as near to it as whole groups come
+    # what says which samples belong together: a column of a CSV file, or a pattern for the names of files, "^(.*?)_"
     group: str | None = None
 
     def __post_init__(self) -> None:
@@ -99,6 +98,8 @@ class InitFrom:
     checkpoint: str  # a checkpoint, a run directory (its best one), or a .safetensors with PyTorch's names and layout
     strict: bool = True  # report anything missing, unused or of another shape as an error
     ignore: tuple[str, ...] = ()  # layers or parameters to leave to the initializers, by name or shell pattern
+    # whose names a .safetensors file has; by default found by looking at it
+    names: Literal["cnntrain", "torchvision", "timm"] | None = None
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,17 @@ class EarlyStopping:
 
 
 @dataclass(frozen=True)
+class Freeze:
+    """Layers that are kept as they are, parameters and running statistics, for good or up to a time."""
+
+    match: str  # the layers it applies to: a name or a shell pattern; that of a structure means all that is in it
+    until: Duration | None = None  # when they begin to be trained, from the start of training; by default never
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """How long, in what batches, and when to stop."""
 
@@ -190,6 +202,7 @@ class TrainConfig:
     regularize: tuple[Annotated[Part, Kind("regularizers")], ...] = ()
     # an average of the weights over training, which is validated beside them
     average: Annotated[Part, Kind("averages")] | None = None
+    freeze: tuple[Freeze, ...] = ()  # layers to keep as they are; of several rules for one, the one that lasts longest
     until: Until | None = None  # stop when a metric reaches a threshold
     early_stopping: EarlyStopping | None = None  # stop when a metric no longer improves
     # what to measure; by default accuracy and error

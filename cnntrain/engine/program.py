@@ -39,8 +39,13 @@ class Program:
         memory: Sequence[tuple[Array, Array]],
         params: Sequence[Mapping[str, Array]],
         seed: int,
+        first: int = 0,
     ) -> None:
-        """`memory` holds each worker's own and its scratch, `params` the parameters of each node by name."""
+        """`memory` holds each worker's own and its scratch, `params` the parameters of each node by name.
+
+        `first` is the number that the first node has in the whole network, by which random streams are addressed.
+        """
+        self._first = first
         self.plan, self.training, self.tally, self.seed = plan, plan.training, tally, seed
         self._memory, self._params = memory, params
         self.buckets = buckets_of(self.plan)
@@ -148,7 +153,7 @@ class Program:
     def _stream(self, worker: int, node: int) -> np.random.Generator:
         """The random generator of (seed, step, shard, node)."""
         step, shard = self._addresses[worker]
-        return stream(self.seed, "layer", step, shard, node)
+        return stream(self.seed, "layer", step, shard, self._first + node)
 
     def gradient_rows(
         self, number: int, worker: int, position: int, frames: PlannedFrames, held: dict[int, GradientRow]

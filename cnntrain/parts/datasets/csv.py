@@ -56,8 +56,7 @@ class Csv(PictureFields, _Listed):
     image: str = "path"  # the column of the pictures' paths, relative to the file's folder
     label: str | None = None  # the column of class names; by default `label`
     targets: tuple[str, ...] | None = None  # columns of numbers to predict, in place of a label
-    # what says with which others a picture belongs (a person, a scene): a column, or a regular expression whose one
-    # group is found in the pictures' names
+    # what says which pictures belong together (a person, a scene): a column, or a pattern for their names, "^(.*?)_"
     group: str | None = None
 
     def __post_init__(self) -> None:
