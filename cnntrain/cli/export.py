@@ -30,10 +30,17 @@ SUFFIXES = {"numpy": ".py", "onnx": ".onnx", "safetensors": ".safetensors"}
 @click.option(
     "--fold", is_flag=True, help="Make batch norm part of the layer before it: faster, equal but for rounding."
 )
+@click.option(
+    "--names",
+    type=click.Choice(["cnntrain", "torchvision", "timm"]),
+    help="Whose names safetensors have; by default those that model.init_from.names says.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 @as_json
 @debug
-def command(checkpoint: Path, kind: str, output: Path | None, fold: bool, overwrite: bool, as_json: bool) -> None:
+def command(
+    checkpoint: Path, kind: str, output: Path | None, fold: bool, names: Any, overwrite: bool, as_json: bool
+) -> None:
     """Write a trained network for use without cnntrain.
 
     numpy: a Python file to read, and its weights beside it, that need NumPy alone. onnx: for ONNX Runtime and others
@@ -47,11 +54,13 @@ def command(checkpoint: Path, kind: str, output: Path | None, fold: bool, overwr
 
     if fold and kind == "safetensors":
         raise UsageError("--fold is for numpy and onnx: PyTorch's model has its batch norms. Leave it out")
+    if names and kind != "safetensors":
+        raise UsageError(f"--names is for safetensors: {kind} files have no such names. Leave it out")
     with Pool(1) as pool:
         trained = Trained(checkpoint, pool)
         target = output or Path(trained.loaded.experiment.name + SUFFIXES[kind])
         _check(target, SUFFIXES[kind])
-        document = export(trained, kind, target, fold, overwrite)
+        document = export(trained, kind, target, fold, overwrite, names)
     if as_json:
         print_json(document)
         return

@@ -17,7 +17,7 @@ from cnntrain.config.load import Loaded, problem
 from cnntrain.core.arrays import Array, Layout, Shape
 from cnntrain.core.errors import CheckpointError
 from cnntrain.core.registry import did_you_mean
-from cnntrain.network import torch_layout
+from cnntrain.network import counterparts, torch_layout
 from cnntrain.network.build import Network
 from cnntrain.network.graph import format_shape
 from cnntrain.rundir.checkpoint import Checkpoint, find, read
@@ -86,7 +86,7 @@ def warm_start(loaded: Loaded, network: Network) -> WarmStart | None:
     wish = loaded.experiment.model.init_from
     if wish is None:
         return None
-    path, digest, theirs, meta = _read(Path(wish.checkpoint), network)
+    path, digest, theirs, meta = _read(Path(wish.checkpoint), network, loaded)
     nodes = network.graph.nodes  # the lists are in its order
     mine = {f"{node.name}.{name}": param.shape for node in nodes for name, param in node.params.items()}
     ignored = _ignored(loaded, [*mine, *(name for name in theirs if name not in mine)])
@@ -105,14 +105,20 @@ def warm_start(loaded: Loaded, network: Network) -> WarmStart | None:
     return result
 
 
-def _read(path: Path, network: Network) -> tuple[Path, str, dict[str, Array], dict[str, Any]]:
+def _read(path: Path, network: Network, loaded: Loaded) -> tuple[Path, str, dict[str, Array], dict[str, Any]]:
     """The file a path means, its parameters' digest, the parameters, and what else is known of them.
 
-    A .safetensors has them as PyTorch does.
+    A .safetensors has them as PyTorch does, under our names or those of torchvision or timm.
     """
     if path.suffix == ".safetensors":
         data = torch_layout.read_bytes(path)
-        return path, hashlib.sha256(data).hexdigest(), torch_layout.parameters(path, data, network.graph), {}
+        own = [f"{node.name}.weight" for node in network.graph.nodes if node.params]
+        wish = loaded.experiment.model.init_from
+        counterpart = counterparts.named(
+            loaded, None if wish is None else wish.names, torch_layout.tensors_of(path, data), own
+        )
+        theirs = torch_layout.parameters(path, data, network.graph, counterpart)
+        return path, hashlib.sha256(data).hexdigest(), theirs, {}
     checkpoint = read(find(path))
     recorded = checkpoint.meta.get("data")
     about: dict[str, Any] = {

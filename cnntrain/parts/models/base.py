@@ -8,8 +8,9 @@ layer has as many outputs as there are classes. To add one, write a file with a 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
 
 from cnntrain.config.fields import Declared, annotations_of, check_fields
 from cnntrain.core import registry
@@ -17,7 +18,28 @@ from cnntrain.core.errors import Mark
 from cnntrain.core.registry import Part
 
 Entries = tuple[Declared, ...]
+Library = Literal["torchvision", "timm"]
 _NOWHERE = Mark("preset", 1, 1)
+
+
+@dataclass(frozen=True)
+class Counterpart:
+    """The same network in another library.
+
+    name      what it is called there
+    modules   its modules that have parameters, in the order of ours; of a `scale`, the name of its one tensor
+    windows   modules that are convolutions there and dense here, with the sides of their kernels
+    size      sides of the pictures that its published weights were trained on
+    mean      what is subtracted from each channel of pixels in [0, 1] before them, and
+    std       what the difference is divided by
+    """
+
+    name: str
+    modules: tuple[str, ...]
+    windows: Mapping[str, int] = field(default_factory=dict)
+    size: int = 224
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -32,6 +54,10 @@ class Preset(Part):
     def layers(self) -> Entries:
         """The network, as a config would declare it."""
         raise NotImplementedError
+
+    def counterpart(self, library: Library) -> Counterpart | None:
+        """The same network in a library, whose weights fit; None where it has none."""
+        return None
 
     def entries(self, where: Mark) -> Entries:
         """The same layers, each entry placed where the config names the model."""

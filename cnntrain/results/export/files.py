@@ -10,30 +10,40 @@ import numpy as np
 
 from cnntrain.config.dump import plain
 from cnntrain.core import files
-from cnntrain.core.errors import StorageError
+from cnntrain.core.errors import StorageError, UsageError
 from cnntrain.data.loader import Samples
-from cnntrain.network import torch_layout
+from cnntrain.network import counterparts, torch_layout
 from cnntrain.parts.datasets.base import Images
+from cnntrain.parts.models.base import Counterpart
 from cnntrain.results.export import numpy_file, onnx_file
 from cnntrain.results.export.network import duties_of, split, traced
 from cnntrain.trained.inference import Trained
 
 
-def export(trained: Trained, kind: str, output: Path, fold: bool = False, overwrite: bool = False) -> dict[str, Any]:
+def export(
+    trained: Trained,
+    kind: str,
+    output: Path,
+    fold: bool = False,
+    overwrite: bool = False,
+    names: counterparts.Names | None = None,
+) -> dict[str, Any]:
     """Write a trained network in a format, and return what `export --json` prints.
 
-    Raises UsageError for a layer that cannot be exported, StorageError where a file is there already and `overwrite`
+    `names` says whose names tensors of safetensors have; by default those that `model.init_from.names` says. Raises
+    UsageError for a layer that cannot be exported, StorageError where a file is there already and `overwrite`
     is off, MissingExtraError without the format's package.
     """
     error = None
     if kind == "safetensors":
         graph = trained.network.graph
         params = graph.layout.views(trained.engine.params)
+        called = _counterpart(trained, names)
         facts = {"checkpoint": str(trained.path), "step": trained.step, "classes": list(trained.network.classes)}
         duties = {"pixels": trained.pixels, **duties_of(trained).facts()}
         before, normalizations = split(trained.transforms)
         owed = [*before, *(plain(transform) for transform in normalizations)]  # nothing is in the file but weights
-        written = {output: torch_layout.write(graph, params, facts | duties | {"before": owed})}
+        written = {output: torch_layout.write(graph, params, facts | duties | {"before": owed}, called)}
         document = {"parameters": sum(array.size for array in params.values()), "before": owed, **duties}
     else:
         exported = traced(trained, fold)
@@ -58,6 +68,20 @@ def export(trained: Trained, kind: str, output: Path, fold: bool = False, overwr
         **document,
         "error": error,
     }
+
+
+def _counterpart(trained: Trained, names: counterparts.Names | None) -> Counterpart | None:
+    """The network of another library under whose names tensors are written; None for our own names."""
+    start, known = trained.loaded.experiment.model.init_from, counterparts.of(trained.loaded)
+    wanted = names or (None if start is None else start.names)
+    if wanted is None or wanted == "cnntrain":
+        return None
+    if wanted not in known:
+        raise UsageError(
+            f"--names {wanted}: {wanted} has no network that is the same as this one: "
+            f"{' and '.join(known) or 'neither library'} has. Leave it out"
+        )
+    return known[wanted]
 
 
 def _difference(trained: Trained, model: bytes) -> float | None:
