@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from cnntrain.core.extras import install
 from cnntrain.results.report import charts
 from tests.support.experiments import call
 
@@ -17,7 +18,7 @@ def _without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(charts, "available", lambda: False)
 
 
-WARNING = "charts are left out: they need pip install 'cnntrain[report]'"
+WARNING = f"charts are left out: they need {install('report')}"
 
 
 def test_the_page_goes_into_the_run_directory_and_its_place_to_stdout(cnntrain, finished):
@@ -40,7 +41,7 @@ def test_of_several_runs_it_goes_into_the_working_directory_or_where_it_is_told(
 def test_png_without_matplotlib_and_what_is_no_run_are_errors(cnntrain, finished, desk):
     outcome = cnntrain("report", finished, "--png")
     assert outcome.code == 2
-    assert outcome.error == "charts need Matplotlib. Install it with: pip install 'cnntrain[report]'"
+    assert outcome.error == f"charts need Matplotlib. Install it with: {install('report')}"
     assert not (finished / "report.html").exists()
     outcome = cnntrain("report", finished, "-s", "data.source.rot=/nowhere")
     assert (outcome.code, "rot" in outcome.err) == (2, True)

@@ -12,6 +12,7 @@ from cnntrain.core import files
 from cnntrain.core.console import Console
 from cnntrain.core.display import Section
 from cnntrain.core.errors import CheckpointError, DataError, OutOfMemoryError
+from cnntrain.core.extras import install
 from cnntrain.results.report import (
     charts,
     curves,
@@ -89,7 +90,7 @@ class _Told:
         self.charts += [chart for one in searches for chart in search.charts_of(one)]
         self.pictures: dict[str, bytes] = {}  # PNG files beside those of the charts, by name
         if not charts.available():
-            self.warnings.append("charts are left out: they need pip install 'cnntrain[report]'")
+            self.warnings.append(f"charts are left out: they need {install('report')}")
 
     def page(self) -> str:
         training = section("Training", charts.grid(self.curves), note=self._legend())

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnntrain.core.errors import MissingExtraError
+from cnntrain.core.extras import install
 from cnntrain.results.report.html import Markup, element
 
 SERIES = ("#2563eb", "#c2620a", "#0a7d59", "#c81e3a", "#7c3aed", "#0b7c93", "#b0277f", "#5b6472")
@@ -72,7 +73,7 @@ def available() -> bool:
 def require() -> None:
     """Raise MissingExtraError unless charts can be rendered."""
     if not available():
-        raise MissingExtraError("charts need Matplotlib. Install it with: pip install 'cnntrain[report]'")
+        raise MissingExtraError(f"charts need Matplotlib. Install it with: {install('report')}")
 
 
 def grid(charts: Sequence[Chart]) -> Markup:

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from cnntrain.core.errors import MissingExtraError, StorageError, UsageError
+from cnntrain.core.extras import install
 from cnntrain.results.report import Wish, charts, curves, page, write
 from cnntrain.rundir.checkpoint import find
 from cnntrain.rundir.history import find_runs, read
@@ -118,7 +119,7 @@ def test_colours_are_the_pages_so_that_light_and_dark_both_work(a_run):
 
 def test_without_matplotlib_tables_and_images_still_come(a_run, without_matplotlib):
     document = write([a_run])
-    assert document["warnings"] == ["charts are left out: they need pip install 'cnntrain[report]'"]
+    assert document["warnings"] == [f"charts are left out: they need {install('report')}"]
     page, _ = page_of(document)
     assert [name for name in page.headings if name != "Worst mistakes"] == SECTIONS[1:] + LAST
     assert "svg" not in page.tags
