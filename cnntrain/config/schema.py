@@ -95,7 +95,8 @@ class DataConfig:
 class InitFrom:
     """Initial parameters from another run: those its checkpoint holds under the same name with the same shape."""
 
-    checkpoint: str  # a checkpoint, a run directory (its best one), or a .safetensors with PyTorch's names and layout
+    # a checkpoint, a run directory (its best one), a .safetensors of PyTorch, or `builtin`: what comes with the preset
+    checkpoint: str
     strict: bool = True  # report anything missing, unused or of another shape as an error
     ignore: tuple[str, ...] = ()  # layers or parameters to leave to the initializers, by name or shell pattern
     # whose names a .safetensors file has; by default found by looking at it

@@ -47,6 +47,7 @@ class Preset(Part):
     """Base of every ready model."""
 
     kind: ClassVar[str] = "models"
+    builtin: ClassVar[str] = ""  # the file beside this one with weights that come with the program, if there are any
 
     def __post_init__(self) -> None:
         check_fields(self)
