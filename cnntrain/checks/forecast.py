@@ -10,9 +10,10 @@ import numpy as np
 
 from cnntrain.checks.timing import Trial, pace, saves_in, step_flops
 from cnntrain.config.load import Loaded
-from cnntrain.core import files, machine
+from cnntrain.core import machine, storage
 from cnntrain.core.errors import OutOfMemoryError
 from cnntrain.core.machine import human
+from cnntrain.core.storage import require_space
 from cnntrain.engine import memory
 from cnntrain.engine.plan import plan_of
 from cnntrain.engine.pool import Pool
@@ -88,8 +89,8 @@ def _disk(job: Job, run_dir: Path) -> dict[str, Any]:
     rows = horizon.total_steps // experiment.train.log_every + math.ceil(horizon.total_steps / loader.steps_per_epoch)
     needed = count * one + 2 * rows * _PER_ROW + 8 * len(job.data.val_indices) + _REST
     place = next(path for path in (run_dir.absolute(), *run_dir.absolute().parents) if path.exists())
-    files.require_space(place, needed, f"the run, {count} checkpoints of {human(one)} for the most part")
-    return {"checkpoint_bytes": one, "checkpoints": count, "disk_bytes": needed, "disk_free_bytes": files.free(place)}
+    require_space(place, needed, f"the run, {count} checkpoints of {human(one)} for the most part")
+    return {"checkpoint_bytes": one, "checkpoints": count, "disk_bytes": needed, "disk_free_bytes": storage.free(place)}
 
 
 def checkpoint_bytes(job: Job) -> int:

@@ -20,6 +20,7 @@ from cnntrain.checks.survey import survey, unreadable, validation_indices
 from cnntrain.config.load import Loaded, load
 from cnntrain.core import blas, files, machine
 from cnntrain.core.console import Console
+from cnntrain.core.directories import make_directory
 from cnntrain.core.errors import DataError, StorageError
 from cnntrain.data import build_data, manifest
 from cnntrain.data.build_data import Data
@@ -108,7 +109,7 @@ def _examine(loaded: Loaded, threads: int | None, sheet: Path | None) -> tuple[d
     found = found.validating(validation_indices(loaded, job.data))
     if sheet is not None:
         loader = build_data.loader(loaded.experiment, replace(job.data, lesson=None))
-        files.make_directory(sheet.parent)
+        make_directory(sheet.parent)
         files.write_atomic(sheet, contact_sheet(name, loader, job.data))
     for line in ancestry.warnings(job, warm_start(loaded, job.network)):
         console.warn(line)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -32,7 +32,8 @@ from cnntrain.data.recognition import recognize
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.pool import Pool
 from cnntrain.network import build, counterparts, torch_layout
-from cnntrain.parts.datasets.base import Dataset, Images
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.models.tiny import Tiny32
 from cnntrain.parts.tasks.base import Start, Task, recognized
 from cnntrain.reading.reader import ALONE, Reader
@@ -394,7 +395,7 @@ def _brief(source: Dataset) -> dict[str, object]:
 
 def _given(part: Part) -> dict[str, object]:
     """The settings of a part that are not the default."""
-    fields = [field for field in dataclasses.fields(part) if getattr(part, field.name) != field.default]
+    fields = [field for field in dataclasses.fields(cast(Any, part)) if getattr(part, field.name) != field.default]
     return {key_of(field): plain(getattr(part, field.name)) for field in fields}
 
 
@@ -414,7 +415,8 @@ def _why_layers(found: _Findings) -> Iterator[str]:
         yield "one hidden layer, for the samples are too small for convolutions"
         return
     wide = "16 filters, for there are few samples" if len(found.images) <= FEW else "32 filters"
-    yield f"pairs of 3x3 convolutions, {wide}, twice as many after each pooling, until about 4x4 are left"
+    yield "pairs of 3x3 convolutions, and a pooling after each, until about 4x4 pixels are left"
+    yield f"{wide} at first, and twice as many after each pooling"
 
 
 def _layers(found: _Findings) -> Iterator[str]:

@@ -101,7 +101,7 @@ def keys_below(steps: Sequence[str], tree: Node | None) -> list[str]:
 
 def _of_class(cls: type, steps: Sequence[str], node: Node | None) -> Iterable[str]:
     """Below a dataclass of the schema."""
-    from cnntrain.config.binder import keys_of
+    from cnntrain.config.fields import keys_of
     from cnntrain.config.tree import Map
 
     keys = keys_of(cls)

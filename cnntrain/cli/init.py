@@ -104,5 +104,5 @@ def command(
     show(f"{proposal.source.name_in_config}: {samples}, {proposal.amount}")
     start = ", which begins trained" if proposal.pretrained else ""
     show(f"wrote {output}: a network of {proposal.parameters:,} parameters{start}")
-    show(f"training takes about {duration(proposal.seconds)} on this machine")
+    show(f"training takes about {duration(max(proposal.seconds, 1))} on this machine")
     show(f"next: cnntrain fit {shlex.quote(str(output))}")

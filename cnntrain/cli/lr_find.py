@@ -41,6 +41,7 @@ def command(
     """
     from cnntrain.checks.lr_find import find, in_a_line
     from cnntrain.core import files, machine
+    from cnntrain.core.directories import make_directory
     from cnntrain.core.errors import UsageError
     from cnntrain.results.report import charts, range_test
     from cnntrain.rundir.directory import RUNS
@@ -56,7 +57,7 @@ def command(
     target = None
     if charts.available():
         target = png or RUNS / job.loaded.experiment.name / "lr-find.png"
-        files.make_directory(target.parent)
+        make_directory(target.parent)
         files.write_atomic(target, charts.png(range_test.chart(found)))
     if as_json:
         print_json(found.document() | {"png": str(target) if target else None})

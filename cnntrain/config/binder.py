@@ -7,18 +7,18 @@ What cannot be read becomes INVALID, and whatever would contain it is not built.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
-import re
 import shlex
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from cnntrain.config import foreign, scalars, whereabouts
+from cnntrain.config.choice import SCALARS, choose, fits, is_choice, parts_at
 from cnntrain.config.describe import bare, describe, describe_bounded, options, part_words, required
-from cnntrain.config.fields import Declared, Duration, Kind, Pattern, Range, annotations_of, key_of
+from cnntrain.config.fields import Declared, Duration, Kind, Pattern, Range, keys_of
+from cnntrain.config.hints import all_keys, common_key, hint_for, meant_part, no_space, own_layer
 from cnntrain.config.problems import Problems
 from cnntrain.config.tree import SET, Broken, List, Map, Node, Scalar
 from cnntrain.core import registry
@@ -26,8 +26,6 @@ from cnntrain.core.errors import Mark
 from cnntrain.core.registry import Part
 
 INVALID: Final[Any] = object()
-_NONE = type(None)
-_NO_SPACE = re.compile(r"(?:^|\s)([A-Za-z_]\w*):([^\s:/]\S{0,40})$", re.ASCII)
 _MAX_DIGITS = 40  # of an integer: more is a slip of the hand, and costs Python quadratic time
 
 
@@ -47,14 +45,6 @@ class Place:
         return Place(f"{self.path}.{index}", f"{self.name}[{index}]")
 
 
-@functools.cache
-def keys_of(cls: type) -> dict[str, tuple[dataclasses.Field[Any], Any]]:
-    """The keys a dataclass takes: each with its field and annotation."""
-    annotations = annotations_of(cls)
-    fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, cls))}
-    return {key_of(fields[name]): (fields[name], annotation) for name, annotation in annotations.items()}
-
-
 class Binder:
     """Binds one tree; `marks` remembers where each value was written, by dotted path."""
 
@@ -70,7 +60,7 @@ class Binder:
         self.marks[at.path] = self.mark(node)
         if isinstance(node, Broken):
             return INVALID
-        member = _choose(node, options(annotation))
+        member = choose(node, options(annotation))
         if member is None:
             return self.unexpected(node, annotation, at)
         base, marks = bare(member)
@@ -89,7 +79,7 @@ class Binder:
 
     def member(self, node: Node, base: Any, marks: tuple[Any, ...], at: Place) -> Any:
         """The value of a node as the one member of a union that its kind of node fits."""
-        if isinstance(node, Scalar) and (base in _SCALARS or typing.get_origin(base) is Literal):
+        if isinstance(node, Scalar) and (base in SCALARS or typing.get_origin(base) is Literal):
             return self.scalar(node, base, at)
         if isinstance(node, List):
             return self.items(node, base, at)
@@ -105,8 +95,8 @@ class Binder:
 
     def unexpected(self, node: Node, annotation: Any, at: Place) -> Any:
         """Report that nothing of the sort can stand here."""
-        hint = _hint(node, options(annotation))
-        close = _no_space(node.text) if isinstance(node, Scalar) else None
+        hint = hint_for(node, options(annotation))
+        close = no_space(node.text) if isinstance(node, Scalar) else None
         if close and not hint:
             hint = f"; put a space after the colon: '{close[0]}: {close[1]}'"
         label = f"{at.name}: " if at.name else ""
@@ -118,7 +108,7 @@ class Binder:
         text = node.text
         if base is Duration:
             return self.duration(node, at)
-        if not _fits(node, base):
+        if not fits(node, base):
             return self.unexpected(node, base, at)
         if base is int and len(text) > _MAX_DIGITS:
             self.problems.add(node.where, f"{at.name} is a number of {len(text)} digits; nothing here is that large")
@@ -127,8 +117,8 @@ class Binder:
             self.problems.add(node.where, f"{at.name} must be finite, got {scalars.found(node)}")
             return INVALID
         if typing.get_origin(base) is Literal:
-            return next(choice for choice in typing.get_args(base) if _is_choice(node, choice))
-        return _SCALARS[base](text)
+            return next(choice for choice in typing.get_args(base) if is_choice(node, choice))
+        return SCALARS[base](text)
 
     def duration(self, node: Scalar, at: Place) -> Any:
         """A length of training."""
@@ -174,7 +164,7 @@ class Binder:
 
     def of_unknown_type(self, node: Node, name: Node, kind: Kind, declared: bool, at: Place) -> None:
         """Check what stands beside a type that there is not, as far as it is known what was meant."""
-        meant = _meant(name, kind)
+        meant = meant_part(name, kind)
         if meant is None or not isinstance(node, Map):
             return
         classes: tuple[type, ...] = (meant, meant.options) if declared and meant.options else (meant,)
@@ -211,7 +201,7 @@ class Binder:
                 message = f"{at.name}: expected the name of {noun}, got {scalars.found(name)}"
                 self.problems.add(name.where, f"{message}; `cnntrain list {kind.names[0]}` shows all {plural}")
             return INVALID
-        known = _parts(kind)
+        known = parts_at(kind)
         if name.text in known:
             return known[name.text]
         for folder in kind.names:
@@ -220,12 +210,12 @@ class Binder:
                 self.problems.add(name.where, f"the {registry.KINDS[folder]} {name.text!r} {why}")
                 return INVALID
         ours = next((ours for k in kind.names if (ours := foreign.type_name(k, name.text, known))), None)
-        noun, key = registry.KINDS[kind.names[0]], _common_key(name.text, known)
+        noun, key = registry.KINDS[kind.names[0]], common_key(name.text, known)
         hint = f": cnntrain calls it {ours!r}" if ours else registry.did_you_mean(name.text[:40], known)
         if key:
             hint = f": it is a key of every {noun}, to be written beside its type as '{key}: ...'"
-        close = _no_space(name.text)
-        if close and close[0] in _all_keys([*known.values()]):
+        close = no_space(name.text)
+        if close and close[0] in all_keys([*known.values()]):
             hint = f"; put a space after the colon: '{close[0]}: {close[1]}'"
         self.problems.add(name.where, f"unknown {noun} {scalars.found(name)}{hint}")
         return INVALID
@@ -233,11 +223,11 @@ class Binder:
     def untyped(self, node: Node, kind: Kind, at: Place) -> Any:
         """Report a map that should name its part and does not."""
         noun, plural = part_words(kind)
-        known = _parts(kind)
+        known = parts_at(kind)
         keys = typing.cast(Map, node).entries
         nested = next((key for key in keys if key in known), None)
         misspelt = registry.nearest("type", [key[:40] for key in keys])
-        close = next((found for key in keys if (found := _no_space(key)) and found[0] == "type"), None)
+        close = next((found for key in keys if (found := no_space(key)) and found[0] == "type"), None)
         if close:
             hint = f"put a space after the colon: 'type: {close[1]}'"
         elif misspelt:
@@ -277,12 +267,12 @@ class Binder:
             ours = foreign.key_name(key, keys)
             if ours:
                 message = f"unknown key {shown}{of_owner}: cnntrain calls it {ours!r}"
-            elif (close := _no_space(key)) and close[0] in keys:
+            elif (close := no_space(key)) and close[0] in keys:
                 ours = close[0]
                 message = f"unknown key {shown}{of_owner}; put a space after the colon: '{close[0]}: {close[1]}'"
             elif foreign.is_inferred(key):
                 message = f"unknown key {shown}{of_owner}: cnntrain infers it; leave it out"
-            elif in_layers and (layer := _own_layer(key, entry.value)):
+            elif in_layers and (layer := own_layer(key, entry.value)):
                 message = f"unknown key {shown}{of_owner}: it is a layer of its own, the next in the list: '- {layer}'"
             elif not in_layers and (place := whereabouts.home(key)):
                 message = f"unknown key {shown}{of_owner}; did you mean {place!r}?"
@@ -315,15 +305,6 @@ def _without_type(node: Node) -> Map:
     return Map(node.where, entries)
 
 
-def _meant(name: Node, kind: Kind) -> type[Part] | None:
-    """The part that was probably meant by a name that there is not."""
-    if not isinstance(name, Scalar):
-        return None
-    known = _parts(kind)
-    ours = next((ours for folder in kind.names if (ours := foreign.type_name(folder, name.text, known))), None)
-    return known.get(ours or registry.nearest(name.text[:40], known) or "")
-
-
 def _override(node: Node) -> Mark | None:
     """The first of what the command line put into a value of a file; None where it did not."""
     values = [entry.value for entry in node.entries.values()] if isinstance(node, Map) else ()
@@ -336,131 +317,3 @@ def _override(node: Node) -> Mark | None:
 
 def _is_layer(cls: type) -> bool:
     return getattr(cls, "kind", "") in ("layers", "structures")
-
-
-def _own_layer(key: str, value: Node) -> str | None:
-    """How to write as a layer what others write as a key of the layer before it."""
-    layer = foreign.layer_of_its_own(key)
-    if layer and isinstance(value, Scalar):
-        known = registry.parts("layers")
-        named = value.text if value.text in known else foreign.type_name("layers", value.text, known)
-        if key == "dropout" and scalars.is_number(value):
-            return f"{{type: dropout, rate: {value.text}}}"
-        return named or layer
-    return layer
-
-
-def _all_keys(classes: Sequence[type]) -> set[str]:
-    """Every key that one of several parts takes."""
-    return {"type"}.union(*(keys_of(cls) for cls in classes))
-
-
-def _no_space(text: str) -> tuple[str, str] | None:
-    """Key and value of "lr:0.1", which YAML takes for one word."""
-    match = _NO_SPACE.search(text)
-    return (match[1], match[2]) if match else None
-
-
-def _parts(kind: Kind) -> dict[str, type[Part]]:
-    """Every part that may stand at a place, by name."""
-    return {name: cls for folder in kind.names for name, cls in registry.parts(folder).items()}
-
-
-def _common_key(name: str, known: Mapping[str, type[Part]]) -> str | None:
-    """The key that all parts of a kind take and that was taken for a part: Lookahead, SAM."""
-    base = next(cls for part in known.values() for cls in part.__mro__ if "kind" in cls.__dict__)
-    return next((key for key in keys_of(base) if key == name.lower()), None)
-
-
-# What a node could be
-
-
-_SCALARS: dict[Any, Any] = {
-    _NONE: {}.get,
-    bool: scalars.TRUE.__contains__,
-    int: int,
-    float: float,
-    str: str,
-    Duration: None,
-}
-
-
-def _choose(node: Node, members: Sequence[Any]) -> Any:
-    """The member of a union that a node is written as; None where none of them is, or the choice is unclear."""
-    possible = [member for member in members if _possible(node, member)]
-    fitting = [member for member in possible if _fits_member(node, member)]
-    if fitting:
-        return min(fitting, key=lambda member: _rank(node, member))
-    possible = [member for member in possible if bare(member)[0] is not _NONE]
-    return possible[0] if len(possible) == 1 else None
-
-
-def _possible(node: Node, member: Any) -> bool:
-    """Whether the member is written as this kind of node: a single value, a list, a map."""
-    base, marks = bare(member)
-    is_part = any(isinstance(mark, Kind) for mark in marks)
-    if isinstance(node, Scalar):
-        return is_part or base in _SCALARS or typing.get_origin(base) is Literal
-    if isinstance(node, List):
-        return typing.get_origin(base) is tuple
-    return is_part or (dataclasses.is_dataclass(base) and base is not Duration)
-
-
-def _fits_member(node: Node, member: Any) -> bool:
-    """Whether a possible member can be read from the node, as far as can be told without reading it."""
-    base, marks = bare(member)
-    kind = next((mark for mark in marks if isinstance(mark, Kind)), None)
-    if isinstance(node, Scalar):
-        return node.text in _parts(kind) if kind else _fits(node, base)
-    if isinstance(node, List):
-        wanted = typing.get_args(base)
-        return wanted[1:] == (Ellipsis,) or len(wanted) == len(node.items)
-    return not isinstance(node, Map) or (kind is not None) == ("type" in node.entries)
-
-
-def _fits(node: Scalar, base: Any) -> bool:
-    """Whether a single value is written as this type wants it."""
-    if typing.get_origin(base) is Literal:
-        return any(_is_choice(node, choice) for choice in typing.get_args(base))
-    if base is Duration:
-        try:
-            Duration.parse(node.text)
-        except ValueError:
-            return False
-        return True
-    tests = {_NONE: scalars.is_null, bool: scalars.is_boolean, int: scalars.is_integer, float: scalars.is_number}
-    return tests[base](node) if base in tests else not scalars.is_null(node)
-
-
-def _is_choice(node: Scalar, choice: Any) -> bool:
-    """Whether a single value is one of a Literal's; texts may be quoted, numbers and booleans not."""
-    if isinstance(choice, str):
-        return node.text == choice
-    return node.plain and node.text.lower() == str(choice).lower()
-
-
-def _rank(node: Node, member: Any) -> int:
-    """Which of several fitting members wins: the strictest; a text in quotes is a text before it is a number."""
-    base, marks = bare(member)
-    if typing.get_origin(base) is Literal:
-        return 0
-    if any(isinstance(mark, Kind) for mark in marks):
-        return 6
-    if base is str:
-        return 7 if isinstance(node, Scalar) and node.plain else 1
-    order = [_NONE, bool, int, float, Duration]
-    return 1 + order.index(base) if base in order else 8
-
-
-def _hint(node: Node, members: Sequence[Any]) -> str:
-    """What a value that fits none of the members probably meant, or nothing."""
-    bases = [bare(member) for member in members]
-    names = [choice for base, _ in bases if typing.get_origin(base) is Literal for choice in typing.get_args(base)]
-    for _, marks in bases:
-        names += [name for mark in marks if isinstance(mark, Kind) for name in _parts(mark)]
-    if isinstance(node, Scalar) and node.text:
-        near = registry.nearest(node.text[:40], [name for name in names if isinstance(name, str)])
-        if near:
-            return f"; did you mean {near!r}?"
-    hints = {int: scalars.hint_integer, float: scalars.hint_number, bool: scalars.hint_boolean}
-    return next((hint for base, _ in bases if base in hints and (hint := hints[base](node))), "")

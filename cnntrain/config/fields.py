@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import decimal
+import functools
 import math
 import re
 import types
@@ -225,3 +226,11 @@ def check_exactly_one(instance: Any, owner: str) -> None:
     *first, last = map(repr, type(instance).exactly_one)
     if sum(getattr(instance, name) is not None for name in type(instance).exactly_one) != 1:
         raise ValueError(f"{owner} needs exactly one of {', '.join(first)} and {last}")
+
+
+@functools.cache
+def keys_of(cls: type) -> dict[str, tuple[dataclasses.Field[Any], Any]]:
+    """The keys a dataclass takes: each with its field and annotation."""
+    annotations = annotations_of(cls)
+    fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, cls))}
+    return {key_of(fields[name]): (fields[name], annotation) for name, annotation in annotations.items()}

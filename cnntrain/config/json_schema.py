@@ -17,10 +17,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cnntrain.config.binder import keys_of
 from cnntrain.config.describe import bare, options, required
 from cnntrain.config.dump import plain
-from cnntrain.config.fields import Declared, Duration, Kind, Pattern, Range
+from cnntrain.config.fields import Declared, Duration, Kind, Pattern, Range, keys_of
 from cnntrain.config.schema import Experiment, ModelConfig
 from cnntrain.config.sentences import sentence
 from cnntrain.core import registry

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from cnntrain.config.binder import keys_of
+from cnntrain.config.fields import keys_of
 from cnntrain.config.schema import NodeOptions, TrainedOptions
 from cnntrain.core.installed import declared
 
@@ -26,8 +26,8 @@ def part_keys(kind: str, name: str, placed: bool = False) -> list[str]:
     folder = PARTS / kind
     for path in itertools.chain(sorted(folder.glob("*.py")), _installed(kind, name)):
         if f'@register("{name}")' in path.read_text(encoding="utf-8"):
-            classes = _classes(path)
-            return list(dict.fromkeys(_fields(_registered(classes, name), classes, folder, placed)))
+            classes = _classes(path, kind)
+            return list(dict.fromkeys(_fields(_registered(classes, name), classes, placed)))
     return []
 
 
@@ -41,9 +41,14 @@ def _installed(kind: str, name: str) -> Iterator[Path]:
 
 
 @functools.cache
-def _classes(path: Path) -> dict[str, ast.ClassDef]:
+def _classes(path: Path, kind: str) -> dict[str, ast.ClassDef]:
+    """The classes of a file, and those of the files of its kind that it imports."""
     body = ast.parse(path.read_text(encoding="utf-8")).body
-    return {node.name: node for node in body if isinstance(node, ast.ClassDef)}
+    found: dict[str, ast.ClassDef] = {}
+    for node in body:
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith(f"cnntrain.parts.{kind}."):
+            found |= _classes(PARTS / kind / f"{str(node.module).rpartition('.')[2]}.py", kind)
+    return found | {node.name: node for node in body if isinstance(node, ast.ClassDef)}
 
 
 def _registered(classes: dict[str, ast.ClassDef], name: str) -> ast.ClassDef:
@@ -55,12 +60,11 @@ def _registered(classes: dict[str, ast.ClassDef], name: str) -> ast.ClassDef:
     )
 
 
-def _fields(node: ast.ClassDef, classes: dict[str, ast.ClassDef], folder: Path, placed: bool) -> Iterator[str]:
+def _fields(node: ast.ClassDef, known: dict[str, ast.ClassDef], placed: bool) -> Iterator[str]:
     """The keys of a class, those of its bases first."""
-    known = classes | {name: base for name, base in _classes(folder / "base.py").items() if name not in classes}
     for base in map(ast.unparse, node.bases):
         if base in known:
-            yield from _fields(known[base], known, folder, False)
+            yield from _fields(known[base], known, False)
     declared = [statement for statement in node.body if isinstance(statement, ast.AnnAssign)]
     for statement in declared:
         if not ast.unparse(statement.annotation).startswith("ClassVar") and "init=False" not in ast.unparse(statement):

@@ -21,7 +21,7 @@ from yaml.reader import Reader as YamlReader
 
 from cnntrain.config.problems import Problems
 from cnntrain.core.errors import Mark
-from cnntrain.core.files import read_limited
+from cnntrain.core.regular_file import read_limited
 
 MAX_BYTES = 256 * 1024
 MAX_NODES = 20_000  # with every alias counted as often as it is used

@@ -1,5 +1,5 @@
-"""The console shows how training goes: a bar on a terminal, plain lines elsewhere, and every line goes to train.log
-too.
+"""The console shows how training goes: a bar on a terminal, plain lines elsewhere, and every line goes
+to train.log as well.
 
 It is a convenience: a closed or full stderr never stops a run.
 """

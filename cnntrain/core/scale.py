@@ -18,7 +18,7 @@ _CHUNK = 1024
 _ROUGHLY = 0.1  # how far a smooth resizing may overshoot
 _UNIT_MARGIN = 0.5  # how far beyond [0, 1] floats may go and still be brightness
 _WIDTHS = 4.0  # so many of its own widths beyond training's range are another scale, not an outlier
-_BRIGHT = 20.0  # who was trained on floats that reach this does not expect [0, 1]
+_BRIGHT = 20.0  # a network trained on floats that reach this does not expect [0, 1]
 _MANY = 16  # samples among which values below 0 are bound to occur where training had such
 
 

@@ -1,4 +1,4 @@
-"""Threads of this program are started here, as many as the system gives, with no signal in between."""
+"""Threads of this program are started here, as many as the system allows, with no signal in between."""
 
 from __future__ import annotations
 

@@ -17,7 +17,9 @@ from cnntrain.core.description import Description
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import Part
 from cnntrain.data.loader import Fitted, Loader, fit, split_groups, split_validation
-from cnntrain.parts.datasets.base import Dataset, Images, places_among
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.images import Images
+from cnntrain.parts.datasets.labels import places_among
 from cnntrain.parts.losses.base import Loss, beside
 from cnntrain.parts.orders.base import Order
 from cnntrain.parts.tasks.base import Task, find, told

@@ -22,8 +22,9 @@ from typing import IO, Any
 
 from cnntrain.core import files
 from cnntrain.core.bar import Bar
+from cnntrain.core.directories import make_directory
 from cnntrain.core.errors import DataError, StorageError
-from cnntrain.core.files import PartialFile
+from cnntrain.core.partial_file import PartialFile
 from cnntrain.data.manifest import digest
 from cnntrain.reading.input_files import is_special
 
@@ -93,7 +94,7 @@ def download(remote: Remote, folder: Path, timeout: float = 30.0) -> bool:
     Raises DataError where another file has its place or every mirror has other bytes; StorageError where none answers.
     """
     path = folder / remote.name
-    files.make_directory(folder)
+    make_directory(folder)
     if path.exists():
         _check_present(remote, path)
         return False

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cnntrain.core import files
 from cnntrain.core.errors import DataError
-from cnntrain.core.files import PartialFile
+from cnntrain.core.partial_file import PartialFile
 from cnntrain.data.download import Remote, download
 from cnntrain.reading.input_files import reading
 

@@ -18,9 +18,9 @@ import numpy as np
 from cnntrain.core import strict_json
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import StorageError
-from cnntrain.core.files import read_own
+from cnntrain.core.regular_file import read_own
 from cnntrain.data.manifest import normal
-from cnntrain.parts.datasets.base import Images
+from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.tasks.base import recognized
 
 FILE = "samples.json"  # in a run directory

@@ -1,8 +1,8 @@
-"""A likeness of a picture is what stays of it when it is saved again, resized or made lighter: 16x16 grey values.
+"""A picture's likeness is what survives saving it again, resizing it or making it lighter: 16x16 grey values.
 
 Pictures look alike where the signs of the low frequencies (the 64-bit hash of pHash: Zauner 2010, "Implementation and
 Benchmarking of Perceptual Image Hash Functions") differ in 4 bits at most, and the values correlate by 0.995 at least.
-The hash alone would take every second handwritten digit for another one.
+By the hash alone every second handwritten digit would be taken for another.
 """
 
 from __future__ import annotations

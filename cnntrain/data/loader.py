@@ -16,7 +16,7 @@ import numpy as np
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.moves import Move
 from cnntrain.core.random import Draws, stream
-from cnntrain.parts.datasets.base import Images
+from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.orders.base import Order
 from cnntrain.parts.tasks.base import following
 from cnntrain.parts.transforms.base import Joining, Mixing, Transform

@@ -22,7 +22,9 @@ from typing import Any, NamedTuple, cast
 
 from cnntrain.config.schema import Experiment
 from cnntrain.core import files, strict_json
+from cnntrain.core.directories import make_directory
 from cnntrain.core.errors import StorageError
+from cnntrain.core.regular_file import read_own
 from cnntrain.core.strict_json import encode
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.reading.attended import attended
@@ -173,7 +175,7 @@ def place(experiment: Experiment) -> Path:
 
 def keep(manifest: Manifest, path: Path) -> None:
     """Write a manifest. Raises StorageError."""
-    files.make_directory(path.parent)
+    make_directory(path.parent)
     files.write_atomic(path, (encode(manifest.document()) + "\n").encode())
 
 
@@ -192,7 +194,7 @@ def share(manifest: Manifest, run: RunDirectory) -> None:
 def read(path: Path) -> Manifest | None:
     """A manifest that was kept, or None: without one there is nothing to compare with, and `check` makes it anew."""
     try:
-        document = strict_json.decode(files.read_own(path).decode())
+        document = strict_json.decode(read_own(path).decode())
         if document["format"] == _REFERENCE:
             document |= strict_json.decode(_list_of(path, document["sha256"]).decode())
         if document["format"] != _FORMAT:
@@ -229,7 +231,7 @@ def missing(path: Path) -> str | None:
 def _reference(path: Path) -> dict[str, Any] | None:
     """A manifest.json whose files stand in a list of their own; None for any other, or none."""
     try:
-        document = strict_json.decode(files.read_own(path).decode())
+        document = strict_json.decode(read_own(path).decode())
     except (StorageError, ValueError):
         return None
     return document if isinstance(document, dict) and document.get("format") == _REFERENCE else None
@@ -244,7 +246,7 @@ def _list_of(path: Path, digest: str) -> bytes:
         raise StorageError(f"{path} is damaged: its sha256 is none. Restore it from a copy")
     for place in (path.with_name(LIST), FOLDER / f"files-{digest}.json"):
         with contextlib.suppress(StorageError):
-            data = files.read_own(place)
+            data = read_own(place)
             if hashlib.sha256(data).hexdigest() == digest:
                 return data
     raise StorageError(f"{path}: no list with the digest {digest}")

@@ -1,4 +1,4 @@
-"""The safetensors format: parameters under the names and in the layout of PyTorch, to be loaded into an equal model.
+"""The safetensors format: parameters under PyTorch's names and in its layout, to be loaded into an equal model.
 
 A node's name is its module's, as in `model.load_state_dict`. Kernels are (filters, channels / groups, height, width)
 there, matrices (units, features); features that come of a flattened image are in PyTorch's order, channel by channel
@@ -17,7 +17,7 @@ import numpy as np
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import CheckpointError, MissingExtraError, UsageError, printable
 from cnntrain.core.extras import install
-from cnntrain.core.files import open_regular
+from cnntrain.core.regular_file import open_regular
 from cnntrain.network.feature_order import feature_orders
 from cnntrain.network.graph import Graph
 from cnntrain.parts.models.base import Counterpart

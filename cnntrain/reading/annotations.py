@@ -21,7 +21,7 @@ import numpy as np
 
 from cnntrain.core.boxes import COUNTED, Boxes
 from cnntrain.core.errors import DataError
-from cnntrain.core.files import read_limited
+from cnntrain.core.regular_file import read_limited
 from cnntrain.reading.folders import class_name
 
 _SLACK = 0.01  # pixels that a box may stick out unnoticed: tools round shares to six digits

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from cnntrain.core import files
+from cnntrain.core.directories import make_directory
 from cnntrain.core.threads import start
 from cnntrain.core.watchdog import Watchdog, bark
 
 PATIENCE = 0.5  # seconds between two looks at a thread that is waited for
 _NAMES = ("path", "place", "folder", "table", "file")  # of variables that say what a thread reads
 
-_WRITING = {function.__code__ for function in (files.write_atomic, files.write_named, files.make_directory)}
+_WRITING = {function.__code__ for function in (files.write_atomic, files.write_named, make_directory)}
 
 _T = TypeVar("_T")
 

@@ -27,7 +27,9 @@ import numpy as np
 import cnntrain
 from cnntrain.core import files, strict_json
 from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.directories import make_directory
 from cnntrain.core.errors import DataError, OutOfMemoryError, StorageError
+from cnntrain.core.storage import require_space
 from cnntrain.reading.attended import still_wanted
 from cnntrain.reading.digests import digest, digests, stamp
 from cnntrain.reading.input_files import advised
@@ -315,7 +317,7 @@ def _joined(found: Iterable[bytes]) -> bytes:
 
 def _write(cache: Path, samples: Sequence[Sample], recipe: Recipe, reader: Reader) -> Path:
     """Decode into the cache. Raises StorageError where it cannot be written, DataError as `decoded` does."""
-    files.make_directory(cache)
+    make_directory(cache)
     reader.say(f"decoding {len(samples):,} {recipe.noun} into {cache}, once")
     digests: list[bytes] = []
 
@@ -335,7 +337,7 @@ def _chunks(
     found, sums = _Found(), bytearray()
     for values in _decode_all(samples, recipe, reader, found, digests):
         if found.count == 1:
-            files.require_space(reader.cache, len(samples) * values.nbytes, f"the decoded {recipe.noun}")
+            require_space(reader.cache, len(samples) * values.nbytes, f"the decoded {recipe.noun}")
         sums += checksums(values[None]).astype("<u4").tobytes()
         yield np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
     if found.failures and not (recipe.skip and found.count):

@@ -23,8 +23,10 @@ import numpy as np
 
 from cnntrain.core import files
 from cnntrain.core.arrays import Array
+from cnntrain.core.directories import make_directory
 from cnntrain.core.errors import StorageError
 from cnntrain.core.failures import system_failure
+from cnntrain.core.regular_file import read_own
 from cnntrain.reading.input_files import opened, reading
 from cnntrain.reading.reader import Reader
 
@@ -130,7 +132,7 @@ def _read(path: Path) -> Array:
     """The rows that were kept, sorted by inode; none where there are none, or where they are damaged."""
     none: Array = np.empty(0, _ROW)
     try:
-        data = files.read_own(path) if os.path.lexists(path) else b""
+        data = read_own(path) if os.path.lexists(path) else b""
     except StorageError:
         return none
     rows = data[len(_MAGIC) : -_SHA]
@@ -143,5 +145,5 @@ def _keep(rows: Array, path: Path) -> None:
     """Write digests; where that cannot be done they are computed again the next time."""
     data = rows[np.argsort(rows["stamp"][:, 1], kind="stable")].tobytes()
     with contextlib.suppress(StorageError):
-        files.make_directory(path.parent)
+        make_directory(path.parent)
         files.write_atomic(path, [_MAGIC, data, hashlib.sha256(data).digest()])

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
 
-from cnntrain.core import files
+from cnntrain.core import regular_file
 from cnntrain.core.errors import DataError
 from cnntrain.core.failures import system_failure, unreadable
 
@@ -88,7 +88,7 @@ def opened(path: str | Path) -> BufferedReader:
 
     Raises OSError, also for a pipe, socket, device or terminal, none of which is asked for a byte.
     """
-    return files.opened(path)
+    return regular_file.opened(path)
 
 
 def is_special(path: Path) -> bool:

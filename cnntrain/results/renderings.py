@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from cnntrain.core import files
+from cnntrain.core.directories import make_directory
 from cnntrain.core.display import Rendering
 from cnntrain.core.errors import StorageError, UsageError
 from cnntrain.parts.tasks.base import Task
@@ -24,7 +25,7 @@ class Folder:
                 f"--draw: an answer of the task {task.name_in_config} is no place in the picture that could be shown. "
                 "Leave it out"
             )
-        files.make_directory(path)
+        make_directory(path)
         self._path = path
 
     def write(self, name: str, renderings: Sequence[Rendering]) -> None:

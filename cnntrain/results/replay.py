@@ -15,7 +15,7 @@ from typing import Any
 from cnntrain.core import blas, machine, strict_json
 from cnntrain.core.console import Console
 from cnntrain.core.errors import CheckFailedError, DivergedError, RunDirectoryError
-from cnntrain.core.files import read_limited, read_own
+from cnntrain.core.regular_file import read_limited, read_own
 from cnntrain.engine.pool import Pool
 from cnntrain.rundir import numbering
 from cnntrain.rundir.checkpoint import Checkpoint, read, read_meta

@@ -27,6 +27,7 @@ from cnntrain.core import archive, files, strict_json
 from cnntrain.core.archive import Bytes, DamagedError, ForeignError, Member
 from cnntrain.core.arrays import Array, Shape, aligned
 from cnntrain.core.errors import CheckpointError, StorageError
+from cnntrain.core.regular_file import open_regular
 
 FORMAT = 1  # of the files this version writes; it reads 1 to this
 MIN_READER = 1  # the oldest reader that understands those files
@@ -139,7 +140,7 @@ def read(path: Path) -> Checkpoint:
     that is sound, if there is one, and does not use it. Raises StorageError where the device fails.
     """
     try:
-        with files.open_regular(path, _refusal(path)) as file:
+        with open_regular(path, _refusal(path)) as file:
             meta, members = _contents(file)
             arrays = dict(_arrays(file, meta, members))
     except DamagedError as error:
@@ -152,7 +153,7 @@ def read(path: Path) -> Checkpoint:
 def read_meta(path: Path) -> Meta:
     """The meta of a checkpoint as it was written, without reading its arrays. Raises CheckpointError as `read` does."""
     try:
-        with files.open_regular(path, _refusal(path)) as file:
+        with open_regular(path, _refusal(path)) as file:
             return _contents(file)[0]
     except DamagedError as error:
         _fail(path, error)
@@ -219,7 +220,7 @@ def _siblings(path: Path) -> list[Path]:
 def _is_sound(path: Path) -> bool:
     """Whether every byte of a checkpoint verifies; holds one array at a time."""
     try:
-        with files.open_regular(path, _refusal(path)) as file:
+        with open_regular(path, _refusal(path)) as file:
             for _ in _arrays(file, *_contents(file)):
                 pass
     except (CheckpointError, DamagedError, StorageError):

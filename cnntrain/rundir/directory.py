@@ -18,10 +18,14 @@ from types import TracebackType
 from typing import Any
 
 from cnntrain.core import files, strict_json
+from cnntrain.core.anchor import Anchor
+from cnntrain.core.append_log import AppendLog
 from cnntrain.core.arrays import Array
 from cnntrain.core.csv_text import to_csv
+from cnntrain.core.directories import make_directory, make_new_directory, make_own_directory
+from cnntrain.core.directory_lock import DirectoryLock
 from cnntrain.core.errors import RunDirectoryError, StorageError
-from cnntrain.core.files import AppendLog, DirectoryLock
+from cnntrain.core.storage import require_space
 from cnntrain.rundir import checkpoint, numbering
 from cnntrain.rundir.json_files import first_row, read_rows
 
@@ -62,14 +66,14 @@ class RunDirectory:
         self.checkpoints = path / _CHECKPOINTS
         self._status: dict[str, Any] = {}
         self.followers: list[Callable[[Mapping[str, Any]], None]] = []  # told every row of metrics.jsonl
-        files.make_directory(path)
-        files.make_own_directory(self.checkpoints)
+        make_directory(path)
+        make_own_directory(self.checkpoints)
         for directory in (path, self.checkpoints):
             files.remove_temporaries(directory)
             files.probe(directory)
-        self._here = files.Anchor(path)
+        self._here = Anchor(path)
         held.callback(self._here.close)
-        self._there = files.Anchor(self.checkpoints)
+        self._there = Anchor(self.checkpoints)
         held.callback(self._there.close)
         self._metrics = AppendLog(path / "metrics.jsonl")
         held.callback(lambda: self._metrics.close())  # whichever it is by then
@@ -159,8 +163,8 @@ class RunDirectory:
         """Keep the flight record of a divergence; returns where."""
         self._here.check()
         path = self.path / FLIGHT_RECORD
-        files.make_own_directory(path.parent)
-        with contextlib.closing(files.Anchor(path.parent)) as folder:
+        make_own_directory(path.parent)
+        with contextlib.closing(Anchor(path.parent)) as folder:
             self._here.check()  # so that the folder that was opened is the run's
             files.write_atomic(path, self._here.last([_json(record)]), folder)
         return path
@@ -264,7 +268,7 @@ class RunDirectory:
         kept = sum(bool(_NUMBERED.fullmatch(name)) for name in there)
         missing = 1 + ("best.npz" not in there) + max(keep - kept, 0)
         size = missing * os.path.getsize(self.last)
-        files.require_space(self.checkpoints, size, f"{missing} more checkpoint{'s' * (missing > 1)}")
+        require_space(self.checkpoints, size, f"{missing} more checkpoint{'s' * (missing > 1)}")
 
     def prune(self, like: str, keep: int) -> None:
         """Keep the newest `keep` of the checkpoints numbered like "epoch-0007" or "step-00000007"."""
@@ -298,7 +302,7 @@ def _new_directory(name: str, config_hash: str) -> Path:
     """Make runs/<name>/<time>-<hash>, with a number where that is taken, and point the link `latest` at it."""
     wanted = RUNS / name / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{config_hash[:8]}"
     numbered = (wanted.with_name(f"{wanted.name}-{number}") for number in itertools.count(2))
-    path = next(path for path in itertools.chain([wanted], numbered) if files.make_new_directory(path))
+    path = next(path for path in itertools.chain([wanted], numbered) if make_new_directory(path))
     files.link(path.name, path.with_name("latest"))
     return path
 
@@ -324,7 +328,7 @@ def _locked(path: Path) -> contextlib.ExitStack:
     """The lock on a directory, made if need be. Never touches a directory that holds something other than a run."""
     if _names(path) and not os.path.lexists(path / _LOCK):
         raise RunDirectoryError(f"{path} is not empty and holds no run of cnntrain. Choose another --run-dir")
-    files.make_directory(path)
+    make_directory(path)
     held = contextlib.ExitStack()
     held.enter_context(DirectoryLock(path))
     return held

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from cnntrain.core import files
+from cnntrain.core.append_log import AppendLog
+from cnntrain.core.directories import make_own_directory
 from cnntrain.rundir.directory import RunDirectory
 
 FOLDER = "tensorboard"
@@ -29,12 +31,12 @@ def following(run: RunDirectory) -> Iterator[None]:
     Raises StorageError where it cannot.
     """
     folder = run.path / FOLDER
-    files.make_own_directory(folder)
+    make_own_directory(folder)
     rows = run.rows()
     for old in sorted(folder.glob(_PATTERN)):
         files.remove(old)
     last = max((row.get("step", 0) for row in rows), default=0)
-    log = files.AppendLog(folder / f"events.out.tfevents.{last:010}.cnntrain", 0)
+    log = AppendLog(folder / f"events.out.tfevents.{last:010}.cnntrain", 0)
 
     def follow(row: Mapping[str, Any]) -> None:
         log.extend(encoded(row, time.time()))

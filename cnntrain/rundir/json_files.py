@@ -8,7 +8,7 @@ from typing import Any
 
 from cnntrain.core import strict_json
 from cnntrain.core.errors import StorageError
-from cnntrain.core.files import open_regular, read_own
+from cnntrain.core.regular_file import open_regular, read_own
 
 LARGEST = 64 * 2**20  # bytes of one object
 _ROWS = 2**30  # bytes of one file of rows

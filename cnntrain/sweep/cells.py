@@ -14,37 +14,31 @@ anything is trained.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import os
-import re
 import shlex
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnntrain.config import scalars
-from cnntrain.config.binder import INVALID, Binder, Place, keys_of
+from cnntrain.config.binder import INVALID, Binder, Place
 from cnntrain.config.compose import root_map
 from cnntrain.config.dump import fingerprint
-from cnntrain.config.fields import PositiveInt, RunName, Seed
+from cnntrain.config.fields import PositiveInt, RunName, Seed, keys_of
 from cnntrain.config.load import Loaded, load, run_name
 from cnntrain.config.problems import Problems
 from cnntrain.config.schema import Experiment
-from cnntrain.config.tree import List, Map, Node, Scalar, Source, UnreadableError, parse, read_source
+from cnntrain.config.tree import List, Map, Node, Scalar, UnreadableError, parse, read_source
 from cnntrain.config.tree import scalars as scalars_of
 from cnntrain.core.errors import ConfigError, Mark, UsageError, printable
+from cnntrain.sweep.names import Setting, name_of, names_of, short_names
 from cnntrain.sweep.space import Choice, Random, Search, Spread, drawn
+from cnntrain.sweep.value_text import read_value, to_text
 
 MAX_CELLS = 10_000
 _WHAT = "a sweep is a mapping with the key 'config' and what to vary: grid, list, random or seeds"
 _NOWHERE = Mark("sweep", 1, 1)
-_PLAIN = re.compile(r"[A-Za-z0-9_.+/-]+", re.ASCII)  # what needs no quotes, in braces either
-_UNFIT = re.compile(r"[^A-Za-z0-9._=,+-]+")  # what a directory's name is better without
-_LONGEST = 100  # letters of a cell's name
-
-Setting = tuple[Scalar, Node]  # a dotted key and its value, with their places in the sweep file
 
 
 @dataclass(frozen=True)
@@ -89,7 +83,7 @@ class Sweep:
 
     def trial(self, number: int, texts: Mapping[str, str]) -> Cell:
         """The cell of a search that has this number and these values, as YAML text. Raises ConfigError."""
-        values = [(key, _read_value(key, texts[key.text])) for key, _ in self.choices]
+        values = [(key, read_value(key, texts[key.text])) for key, _ in self.choices]
         settings = [*self.constant, *values, *self.watched()]
         loaded = load(self.configs, self.sets, settings)
         labels = short_names({key.text for key, _ in self.choices})
@@ -173,14 +167,6 @@ def _corner(key: Scalar, choice: Choice, last: bool) -> Node:
     if isinstance(choice, Spread):
         return Scalar(key.where, choice.text(choice.high if last else choice.low))
     return choice[-1 if last else 0]
-
-
-def _read_value(key: Scalar, text: str) -> Node:
-    """A value as a node again, which stands where its key stands."""
-    problems = Problems()
-    node = parse(Source(key.where.file, text), problems)
-    problems.check()
-    return Scalar(key.where, "null") if node is None else node
 
 
 class _Lists:
@@ -288,67 +274,3 @@ def _load(
                 problems.add(problem.where, problem.message, *problem.notes)
     problems.check()
     return loaded
-
-
-def names_of(cells: Sequence[Sequence[Setting]], constant: set[str]) -> list[str]:
-    """A name for every cell, made from all it sets except what is the same in all of them."""
-    labels = short_names({key.text for cell in cells for key, _ in cell} - constant)
-    varied = [{labels[key.text]: node for key, node in cell if key.text in labels} for cell in cells]
-    names = [name_of(cell) for cell in varied]
-    said = {name: set[str]() for name in names}
-    for name, cell in zip(names, varied, strict=True):
-        said[name].add(_text_of(cell))
-    return [name_of(cell, exact=len(said[name]) > 1) for name, cell in zip(names, varied, strict=True)]
-
-
-def short_names(keys: Collection[str]) -> dict[str, str]:
-    """Key -> the shortest end of it that none of the others has: `lr` for `optimizer.lr`."""
-
-    def ends(key: str) -> Iterator[str]:
-        steps = key.split(".")
-        yield from (".".join(steps[-n:]) for n in range(1, len(steps) + 1))
-
-    shared = {key: {end for other in keys if other != key for end in ends(other)} for key in keys}
-    return {key: next((end for end in ends(key) if end not in shared[key]), key) for key in keys}
-
-
-def name_of(varied: Mapping[str, Node], exact: bool = False) -> str:
-    """The name of a cell: what sets it apart, as far as a directory's name can say it.
-
-    What it cannot say, or with `exact` in any case, is told apart by a digest.
-    """
-    full = ",".join(f"{label}={_in_name(node)}" for label, node in varied.items()) or "run"
-    name = _UNFIT.sub("-", full).strip("-.")
-    if name == full and len(name) <= _LONGEST and not exact:
-        return name
-    return f"{name[: _LONGEST - 9].rstrip('-')}-{hashlib.sha256(_text_of(varied).encode()).hexdigest()[:8]}"
-
-
-def _text_of(varied: Mapping[str, Node]) -> str:
-    return ",".join(f"{label}={to_text(node)}" for label, node in varied.items())
-
-
-def _in_name(node: Node) -> str:
-    """A value in a name: `adam-lr=1e-3` for {type: adam, lr: 1e-3}, `0.9-0.99` for a list."""
-    if isinstance(node, List):
-        return "-".join(map(_in_name, node.items))
-    if isinstance(node, Map):
-        entries = {key: _in_name(entry.value) for key, entry in node.entries.items()}
-        first = [entries.pop("type")] if "type" in entries else []
-        return "-".join([*first, *(f"{key}={text}" for key, text in entries.items())])
-    assert isinstance(node, Scalar)
-    return "null" if scalars.is_null(node) else node.text
-
-
-def to_text(node: Node) -> str:
-    """A value as one line of YAML that reads as the same value."""
-    if isinstance(node, List):
-        return f"[{', '.join(map(to_text, node.items))}]"
-    if isinstance(node, Map):
-        return f"{{{', '.join(f'{to_text(entry.key)}: {to_text(entry.value)}' for entry in node.entries.values())}}}"
-    assert isinstance(node, Scalar)
-    if scalars.is_null(node):
-        return "null"
-    if node.plain and _PLAIN.fullmatch(node.text) and node.text != "-":
-        return node.text
-    return json.dumps(node.text, ensure_ascii=False)

@@ -22,6 +22,7 @@ from typing import Any
 
 import cnntrain
 from cnntrain.core import files
+from cnntrain.core.directories import make_directory
 from cnntrain.core.errors import LostWorkerError, MissingExtraError, UsageError
 from cnntrain.core.extras import install
 from cnntrain.sweep.executor import Ended
@@ -248,7 +249,7 @@ class DaskExecutor:
             return f"it has cnntrain {version}, this is {cnntrain.__version__}. Install the same version there"
         from cnntrain.sweep import remote
 
-        files.make_directory(self._folder)
+        make_directory(self._folder)
         probe = self._folder / f"{files.TEMPORARY}probe-{os.getpid()}-{secrets.token_hex(4)}"
         word = secrets.token_hex(8)
         files.write_atomic(probe, word.encode())

@@ -17,8 +17,8 @@ from typing import Any
 from cnntrain.core import strict_json
 from cnntrain.core.errors import MissingExtraError
 from cnntrain.core.extras import install
-from cnntrain.sweep.cells import to_text
 from cnntrain.sweep.space import Choice, Choices, Search, Spread, drawn
+from cnntrain.sweep.value_text import to_text
 
 
 @dataclass

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from cnntrain.core import files
+from cnntrain.core.directories import make_directory
+from cnntrain.core.directory_lock import IN_USE, DirectoryLock
 from cnntrain.core.errors import LostWorkerError, RunDirectoryError
-from cnntrain.core.files import IN_USE, DirectoryLock
 from cnntrain.sweep.cells import Sweep
 from cnntrain.sweep.executor import Ended, Executor
 from cnntrain.sweep.standing import Standing, read_status
@@ -85,7 +85,7 @@ class Outcome:
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
     """The folder of a sweep, made if need be, for this sweep alone. Raises RunDirectoryError."""
-    files.make_directory(folder)
+    make_directory(folder)
     with DirectoryLock(folder):
         yield
 

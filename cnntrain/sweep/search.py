@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.core import strict_json
+from cnntrain.core.append_log import AppendLog
 from cnntrain.core.errors import (
     ConfigError,
     DivergedError,
@@ -26,13 +27,13 @@ from cnntrain.core.errors import (
     RunDirectoryError,
     StorageError,
 )
-from cnntrain.core.files import AppendLog
 from cnntrain.parts.metrics.base import larger_is_better
 from cnntrain.rundir.json_files import read_rows
-from cnntrain.sweep.cells import Cell, Sweep, to_text
+from cnntrain.sweep.cells import Cell, Sweep
 from cnntrain.sweep.sampler import SearchTrial, propose, require_optuna
 from cnntrain.sweep.space import Spread
 from cnntrain.sweep.standing import Standing
+from cnntrain.sweep.value_text import to_text
 
 JOURNAL = "search.jsonl"
 _RESULTS = (ConfigError.exit_code, DivergedError.exit_code, OutOfMemoryError.exit_code)  # what values can lead to

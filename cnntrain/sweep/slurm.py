@@ -10,6 +10,7 @@ import shlex
 from pathlib import Path
 
 from cnntrain.core import files
+from cnntrain.core.directories import make_directory
 from cnntrain.core.errors import UsageError
 from cnntrain.sweep import child
 from cnntrain.sweep.cells import Sweep
@@ -74,7 +75,7 @@ def write_script(plan: Sweep, folder: Path, file: Path, threads: int, at_once: i
     text = script(plan, folder, file, threads, at_once)
     if file.exists() and file.read_bytes() != text.encode():
         raise UsageError(f"{file} is there already, and may have been edited. Remove it, or name another file")
-    files.make_directory(folder)  # Slurm makes none for its logs
+    make_directory(folder)  # Slurm makes none for its logs
     files.write_atomic(file, text.encode())
 
 

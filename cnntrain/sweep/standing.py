@@ -9,7 +9,7 @@ from typing import Any
 from cnntrain.config.dump import plain
 from cnntrain.core import strict_json
 from cnntrain.core.errors import CheckpointError, PausedError, StorageError
-from cnntrain.core.files import read_limited
+from cnntrain.core.regular_file import read_limited
 from cnntrain.rundir.checkpoint import read_meta
 from cnntrain.rundir.json_files import read_rows
 from cnntrain.sweep.cells import Cell

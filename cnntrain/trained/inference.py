@@ -32,7 +32,8 @@ from cnntrain.network import build
 from cnntrain.network.build import Network
 from cnntrain.network.tally import Tally
 from cnntrain.ops.softmax import softmax
-from cnntrain.parts.datasets.base import Dataset, Images, Pixels, joined
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.images import Images, Pixels, joined
 from cnntrain.parts.metrics.confusion import Confusion
 from cnntrain.parts.tasks.base import told
 from cnntrain.reading.pictures import fitted

@@ -20,7 +20,7 @@ from cnntrain.data import manifest
 from cnntrain.data.build_data import Data
 from cnntrain.data.fingerprint import changes, difference, fingerprint
 from cnntrain.data.identity import SampleIdentity, beside, identify
-from cnntrain.parts.datasets.base import Images
+from cnntrain.parts.datasets.images import Images
 from cnntrain.rundir.checkpoint import Checkpoint
 
 _NOUNS = {"train": "training", "val": "validation"}

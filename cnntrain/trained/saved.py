@@ -20,12 +20,12 @@ from cnntrain.config.tree import MAX_BYTES
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.description import Description
 from cnntrain.core.errors import CheckpointError, ConfigError, StorageError
-from cnntrain.core.files import read_limited
 from cnntrain.core.registry import KINDS, parts, unusable
+from cnntrain.core.regular_file import read_limited
 from cnntrain.data import build_data
 from cnntrain.data.loader import array_shapes, with_arrays
 from cnntrain.network import build
-from cnntrain.parts.datasets.base import MAX_CLASSES
+from cnntrain.parts.datasets.labels import MAX_CLASSES
 from cnntrain.parts.transforms.base import Transform
 from cnntrain.rundir.checkpoint import Checkpoint
 

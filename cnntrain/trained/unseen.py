@@ -18,7 +18,11 @@ from cnntrain.core.errors import DataError
 from cnntrain.core.registry import make
 from cnntrain.data.recognition import recognize
 from cnntrain.engine.pool import Pool
-from cnntrain.parts.datasets.base import ClassFolders, Dataset, Images, PictureFields, places_among
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.class_folders import ClassFolders
+from cnntrain.parts.datasets.images import Images
+from cnntrain.parts.datasets.labels import places_among
+from cnntrain.parts.datasets.picture_fields import PictureFields
 from cnntrain.parts.tasks.base import Task
 from cnntrain.reading.attended import attended
 from cnntrain.reading.decoded import Sample

@@ -11,7 +11,7 @@ from typing import Any
 
 from cnntrain.core import scale, strict_json
 from cnntrain.core.errors import StorageError
-from cnntrain.core.files import read_own
+from cnntrain.core.regular_file import read_own
 from cnntrain.data.identity import SampleIdentity, beside
 from cnntrain.training.job import Job
 from cnntrain.training.warm_start import WarmStart

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from cnntrain.config.schema import Experiment
 from cnntrain.data import build_data
 from cnntrain.data.build_data import Data
-from cnntrain.parts.datasets.base import Dataset, numbered
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.labels import numbered
 
 _PLACES = re.compile(  # names of values that are places, directions or extents in a picture
     r"(.*[_ .-])?(c?[xy]\d*|[xy](min|max|pos|center|centre)|(min|max|pos|center|centre)[xy]|left|right|top|bottom|row"

@@ -23,7 +23,7 @@ from cnntrain.core import blas, machine
 from cnntrain.core.registry import make
 from cnntrain.data.loader import Samples
 from cnntrain.engine.pool import Pool
-from cnntrain.parts.datasets.base import Images
+from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.transforms.base import Transform
 from cnntrain.rundir.json_files import read_rows
 from cnntrain.training.session import Options, fit

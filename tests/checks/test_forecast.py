@@ -13,7 +13,7 @@ import pytest
 from cnntrain.checks import forecast
 from cnntrain.checks.preflight import dry_run
 from cnntrain.cli import main
-from cnntrain.core import files, machine
+from cnntrain.core import machine, storage
 from cnntrain.core.errors import OutOfMemoryError, StorageError
 from cnntrain.training.job import prepare
 from tests.engine.test_memory import HUGE
@@ -136,7 +136,7 @@ def test_a_network_beyond_every_machine_is_refused_before_the_data_is_read(tmp_p
 
 def test_what_does_not_fit_on_the_disk_is_refused(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(files, "free", lambda path: asked.append(path) or 1000)
+    monkeypatch.setattr(storage, "free", lambda path: asked.append(path) or 1000)
     with pytest.raises(StorageError) as raised:
         dry_run([write(tmp_path)], ("checkpoint.keep=4",), run_dir=tmp_path / "not" / "yet")
     assert raised.value.exit_code == 5

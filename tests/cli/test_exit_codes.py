@@ -10,11 +10,12 @@ import struct
 import numpy as np
 import pytest
 
-from cnntrain.core import blas, files
+from cnntrain.core import blas
 from cnntrain.core.errors import StorageError
 from cnntrain.rundir import checkpoint
 from cnntrain.training.trainer import Trainer
 from tests.config.record import BROKEN
+from tests.support import faults
 from tests.support.datasets import idx, labels, pixels, write_idx
 from tests.support.experiments import write
 
@@ -288,7 +289,7 @@ def test_a_file_on_a_failing_device_is_named_and_no_fault_of_its_own(
         "last.npz": [["fit", "-o", finished, "--resume"], ["inspect", finished / "checkpoints" / "last.npz"]],
         "best.npz": [["eval", finished], ["predict", finished, "image.png"], ["summary", finished]],
     }
-    monkeypatch.setattr(files, "os", Failing())
+    faults.use(monkeypatch, Failing())
     for command in commands[victim]:
         outcome = cnntrain(*command)
         assert outcome.code == 5
@@ -305,8 +306,8 @@ def test_a_sound_checkpoint_that_cannot_be_read_is_not_recommended(cnntrain, fin
             raise StorageError("the device failed")
         return open_regular(path, _fail, *follow)
 
-    open_regular = files.open_regular
-    monkeypatch.setattr(files, "open_regular", fail)
+    open_regular = checkpoint.open_regular
+    monkeypatch.setattr(checkpoint, "open_regular", fail)
     outcome = cnntrain("eval", last)
     assert outcome.code == 4
     assert outcome.error.endswith("Restore it from a copy")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cnntrain.config.binder import keys_of
 from cnntrain.config.catalogue import entry
+from cnntrain.config.fields import keys_of
 from cnntrain.core.registry import KINDS, lookup, parts
 
 

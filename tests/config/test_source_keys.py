@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from cnntrain.config.binder import keys_of
+from cnntrain.config.fields import keys_of
 from cnntrain.config.schema import NodeOptions
 from cnntrain.config.source_keys import part_keys
 from cnntrain.core import registry

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 import subprocess
 import sys
 import threading
-import tracemalloc
 from pathlib import Path
 
 import pytest
 
-from cnntrain.core import files
-from cnntrain.core.errors import RunDirectoryError, StorageError
-from cnntrain.core.files import AppendLog, DirectoryLock
-from tests.support.faults import FaultyOs, Killed, every_point, inject, never
+from cnntrain.core import files, storage
+from cnntrain.core.append_log import AppendLog
+from cnntrain.core.errors import StorageError
+from cnntrain.core.storage import require_space
+from tests.support.faults import FaultyOs, Killed, every_point, inject, never, use
 
 
 def temporaries(directory: Path) -> list[str]:
@@ -104,7 +103,7 @@ def test_a_device_that_takes_nothing_is_an_error(tmp_path: Path, monkeypatch: py
         def write(self, _descriptor: int, _data: memoryview) -> int:
             return 0
 
-    monkeypatch.setattr(files, "os", Deaf(never))
+    use(monkeypatch, Deaf(never))
     with pytest.raises(StorageError, match="accepts no more"):
         files.write_atomic(tmp_path / "file", b"content")
 
@@ -131,7 +130,7 @@ def test_a_full_disk_says_how_much_is_missing(tmp_path: Path, monkeypatch: pytes
     inject(
         monkeypatch, lambda _count, name: OSError(errno.ENOSPC, "No space left on device") if name == "write" else None
     )
-    monkeypatch.setattr(files, "free", lambda _directory: 1_100_000)
+    monkeypatch.setattr(storage, "free", lambda _directory: 1_100_000)
     with pytest.raises(StorageError) as caught:
         files.write_atomic(tmp_path / "last.npz", bytes(12_400_000))
     assert str(caught.value) == (
@@ -159,7 +158,7 @@ def test_a_full_disk_that_does_not_say_how_full_it_is(tmp_path: Path, monkeypatc
         StorageError, match=r"No space left \(needs 7 bytes\)\. Free some space and run the command again"
     ):
         files.write_atomic(tmp_path / "file", b"content")
-    files.require_space(tmp_path, 10**18, "anything")
+    require_space(tmp_path, 10**18, "anything")
 
 
 @pytest.mark.parametrize("code", [errno.EBADF, errno.EINVAL])
@@ -187,26 +186,6 @@ def test_write_atomic_explains(tmp_path: Path, path: str, expected: str) -> None
         files.write_atomic(tmp_path / path, b"")
     assert "\n" not in str(caught.value)
     assert temporaries(tmp_path) == []
-
-
-def test_make_directory_makes_the_names_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced: list[Path] = []
-    monkeypatch.setattr(files, "_fsync_directory", synced.append)
-    files.make_directory(tmp_path / "a" / "b")
-    files.make_directory(tmp_path / "a" / "b")
-    assert synced == [tmp_path, tmp_path / "a"]
-
-
-def test_make_directory_explains_a_file_in_the_way(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("")
-    for path in ("a", "a/b"):
-        with pytest.raises(StorageError, match="A file stands where a directory is needed"):
-            files.make_directory(tmp_path / path)
-
-
-def test_make_new_directory_tells_whether_it_was_there(tmp_path: Path) -> None:
-    assert files.make_new_directory(tmp_path / "a" / "b")
-    assert not files.make_new_directory(tmp_path / "a" / "b")
 
 
 def test_remove_takes_only_what_is_there(tmp_path: Path) -> None:
@@ -264,131 +243,6 @@ def test_a_probe_that_fails_names_the_directory_and_not_the_probe(
     assert str(caught.value) == f"cannot write in {tmp_path}: No space left. Free some space and run the command again"
 
 
-def test_append_log_writes_each_line_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = AppendLog(tmp_path / "log")
-    done: list[str] = []
-    inject(monkeypatch, lambda _count, name: done.append(name))
-    log.append("one")
-    log.append("zwei ä \udcff")  # what a path that is not UTF-8 looks like
-    log.close()
-    log.close()
-    assert (tmp_path / "log").read_bytes() == b"one\nzwei \xc3\xa4 \\udcff\n"
-    assert done == ["write", "write", "close"]
-    assert log.length == (tmp_path / "log").stat().st_size
-
-
-def test_append_log_cuts_what_the_checkpoint_did_not_count(tmp_path: Path) -> None:
-    (tmp_path / "log").write_text("one\ntwo\nthree\n")
-    log = AppendLog(tmp_path / "log", 4)
-    log.append("2")
-    log.close()
-    assert (tmp_path / "log").read_text() == "one\n2\n"
-
-
-def test_append_log_refuses_a_file_that_lost_rows(tmp_path: Path) -> None:
-    (tmp_path / "log").write_text("one\n")
-    with pytest.raises(StorageError, match="has 4 bytes, the checkpoint counted 10: rows are missing"):
-        AppendLog(tmp_path / "log", 10)
-    assert (tmp_path / "log").read_text() == "one\n"
-
-
-@pytest.mark.parametrize("torn", ["", "torn", "x" * 200_000, "\0" * 70_000])
-def test_append_log_cuts_a_torn_line(tmp_path: Path, torn: str) -> None:
-    (tmp_path / "log").write_text("one\n" + torn)
-    log = AppendLog(tmp_path / "log")
-    log.append("two")
-    log.close()
-    assert (tmp_path / "log").read_text() == "one\ntwo\n"
-
-
-def test_append_log_cuts_a_file_without_a_whole_line(tmp_path: Path) -> None:
-    (tmp_path / "log").write_text("torn" * 40_000)
-    AppendLog(tmp_path / "log").close()
-    assert (tmp_path / "log").read_text() == ""
-
-
-def test_append_log_survives_every_fault(tmp_path: Path) -> None:
-    path = tmp_path / "log"
-
-    def action() -> None:
-        log = AppendLog(path)
-        try:
-            log.append("two")
-            log.sync()
-        finally:
-            log.close()
-
-    path.write_text("one\n")
-    opened = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
-    for number, code, mode, outcome in every_point(action):
-        where = (number, errno.errorcode[code], mode)
-        assert outcome == "failed", where
-        lines = path.read_bytes().split(b"\n")
-        assert lines[0] == b"one", where
-        assert lines[1] in (b"", b"two", b"tw"), where  # torn only where cutting it off failed too
-        path.write_text("one\n")
-    if opened:
-        assert len(os.listdir("/proc/self/fd")) == opened
-
-
-def test_append_log_is_whole_after_a_failed_write(tmp_path: Path) -> None:
-    log = AppendLog(tmp_path / "log")
-    log.append("one")
-    with pytest.MonkeyPatch.context() as patch:
-        inject(patch, lambda _count, name: OSError(errno.ENOSPC, "No space left") if name == "write" else None)
-        with pytest.raises(StorageError, match="needs 4 bytes"):
-            log.append("two")
-    assert (tmp_path / "log").read_text() == "one\n"
-    log.append("three")
-    log.close()
-    assert (tmp_path / "log").read_text() == "one\nthree\n"
-
-
-def test_the_lock_excludes_and_names_its_owner(tmp_path: Path) -> None:
-    with DirectoryLock(tmp_path):
-        with pytest.raises(RunDirectoryError, match=f"is in use by process {os.getpid()} on .* since 2") as caught:
-            DirectoryLock(tmp_path).__enter__()
-        assert "\n" not in str(caught.value)
-        assert caught.value.exit_code == 8
-    with DirectoryLock(tmp_path):
-        pass
-
-
-def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
-    code = (
-        "import os, sys, pathlib; from cnntrain.core.files import DirectoryLock\n"
-        "DirectoryLock(pathlib.Path(sys.argv[1])).__enter__(); print('held', flush=True); sys.stdin.read()\n"
-    )
-    child = subprocess.Popen(
-        [sys.executable, "-c", code, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    with child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == "held\n"
-        with pytest.raises(RunDirectoryError, match=f"process {child.pid} on"):
-            DirectoryLock(tmp_path).__enter__()
-        child.kill()
-    with DirectoryLock(tmp_path):
-        pass
-
-
-def test_reading_is_limited_and_never_hangs(tmp_path: Path) -> None:
-    def read(name: str, limit: int = 5) -> bytes:
-        return files.read_limited(tmp_path / name, limit, lambda reason: ValueError(f"{name} {reason}"))
-
-    (tmp_path / "file").write_bytes(b"12345")
-    os.mkfifo(tmp_path / "fifo")
-    assert read("file") == b"12345"
-    for name, limit, expected in [
-        ("file", 4, "file is larger than 4 bytes"),
-        ("fifo", 5, "fifo is not a regular file"),
-        (".", 5, "cannot be read: Is a directory"),
-        ("none", 5, "none cannot be read: No such file or directory"),
-    ]:
-        with pytest.raises(ValueError, match=expected):
-            read(name, limit)
-
-
 def test_what_is_written_beside_takes_away_what_a_killed_process_left(tmp_path: Path) -> None:
     """Of files, probes and links alike; what somebody is writing, and what is nobody's, stays."""
     for name in ("1-ab", f"{os.getpid()}-cd", "probe-7-ef"):
@@ -440,29 +294,3 @@ def test_whoever_writes_and_whoever_clears_up_do_not_disturb_each_other(tmp_path
         for thread in threads:
             thread.join()
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT, errno.EIO])
-def test_what_passes_is_no_fault_of_the_file(tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(b"whole")
-
-    def refuse(*_: object) -> int:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(files.os, "open", refuse)
-    with pytest.raises(StorageError, match=re.escape(f"cannot read {path}: {os.strerror(number)}")):
-        files.read_limited(path, 100, ValueError)
-
-
-def test_a_limit_takes_no_memory_that_the_file_does_not_need(tmp_path: Path) -> None:
-    path = tmp_path / "rows"
-    path.write_bytes(b"x" * 3_000_000)
-    tracemalloc.start()
-    assert len(files.read_limited(path, 2**30, StorageError)) == 3_000_000
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 10_000_000
-    with pytest.raises(StorageError, match="is larger than 2999999 bytes"):
-        files.read_limited(path, 2_999_999, StorageError)
-    assert len(files.read_limited(path, 3_000_000, StorageError)) == 3_000_000

@@ -10,6 +10,7 @@ import pytest
 
 from cnntrain.core import files
 from cnntrain.core.errors import StorageError
+from cnntrain.core.storage import free, require_space
 
 
 def refusing(number: int, when=lambda *_: True):
@@ -45,11 +46,11 @@ def test_one_that_can_is_left_as_it_was(tmp_path):
 def test_one_that_tells_no_size_is_not_full(tmp_path, monkeypatch):
     nothing = SimpleNamespace(f_blocks=0, f_bavail=0, f_frsize=4096)
     monkeypatch.setattr(os, "statvfs", lambda path: nothing)
-    assert files.free(tmp_path) is None
-    files.require_space(tmp_path, 10**15, "a run")
+    assert free(tmp_path) is None
+    require_space(tmp_path, 10**15, "a run")
     monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_blocks=9, f_bavail=0, f_frsize=4096))
     with pytest.raises(StorageError, match="has no room for a run"):
-        files.require_space(tmp_path, 1, "a run")
+        require_space(tmp_path, 1, "a run")
 
 
 @pytest.mark.parametrize("call", ["symlink", "replace"])

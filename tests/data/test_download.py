@@ -11,7 +11,7 @@ import time
 import pytest
 
 from cnntrain.core.errors import DataError, StorageError
-from cnntrain.core.files import PartialFile
+from cnntrain.core.partial_file import PartialFile
 from cnntrain.data.download import Remote, download
 from tests.support.mirrors import CONTENT, PARTS, Mirror
 

@@ -128,13 +128,13 @@ def test_data_that_changed_or_vanished_is_noticed_on_resume(config, tmp_path):
 
 def test_a_signal_while_pictures_are_decoded_leaves_no_half_of_a_file(config, tmp_path, monkeypatch):
     decoding = count_decoding(monkeypatch)
-    original = files._write_all
+    original = files.write_all
 
     def write_all(descriptor, data):
         signal.raise_signal(signal.SIGINT)
         original(descriptor, data)
 
-    monkeypatch.setattr(files, "_write_all", write_all)
+    monkeypatch.setattr(files, "write_all", write_all)
     with pytest.raises(StoppedError, match="stopped by SIGINT before training") as caught:
         run(config, tmp_path / "run", SETS)
     assert caught.value.exit_code == 130

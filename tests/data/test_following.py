@@ -18,7 +18,8 @@ from cnntrain.core.moves import Move
 from cnntrain.core.registry import make
 from cnntrain.data.loader import Samples
 from cnntrain.network import build
-from cnntrain.parts.datasets.base import Dataset, Images
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.losses.base import Loss
 from cnntrain.parts.tasks.base import Task
 from cnntrain.reading.reader import ALONE, Reader

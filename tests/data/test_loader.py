@@ -16,7 +16,7 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.registry import make
 from cnntrain.data.loader import FIT_CHUNK, Loader, Samples, as_floats, fit, output_shape, preprocess, split_validation
 from cnntrain.engine.pool import Pool
-from cnntrain.parts.datasets.base import Images
+from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.transforms.base import Transform
 from cnntrain.rundir.checkpoint import read
 from cnntrain.rundir.json_files import read_rows

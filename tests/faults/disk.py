@@ -29,7 +29,7 @@ class Op:
 
 
 class Recorder:
-    """A module `os` for `cnntrain.core.files` that does what it is asked and keeps a journal."""
+    """A module `os` for the package's writers that does what it is asked and keeps a journal."""
 
     def __init__(self, root: str) -> None:
         self.journal: list[Op] = []

@@ -25,7 +25,7 @@ from typing import Any
 
 from cnntrain.core import files
 from tests.support.experiments import TINY, run, write
-from tests.support.faults import OPERATIONS
+from tests.support.faults import OPERATIONS, WRITERS
 from tests.support.promises import (
     evidence,
     forked,
@@ -51,15 +51,16 @@ SMALL = 4096  # bytes gathered into one write here, so that a checkpoint takes s
 
 
 class Faulty:
-    """A module `os` for `core.files` in which the operation `number` meets its fault; keeps a list of them all."""
+    """A module `os` for the writers in which the operation `number` meets its fault; keeps a list of them all."""
 
     def __init__(self, number: int = -1, mode: str = "kill") -> None:
         self.number, self.mode = number, mode
         self.operations: list[str] = []
 
     def install(self) -> None:
-        """Let `cnntrain.core.files` use it from here on."""
-        files.os = self  # type: ignore[attr-defined]
+        """Let them use it from here on."""
+        for module in WRITERS:
+            module.os = self  # type: ignore[attr-defined]
 
     def __getattr__(self, name: str) -> Any:
         real = getattr(os, name)

@@ -21,11 +21,15 @@ from typing import Any
 import pytest
 
 import cnntrain
+import tests.core.test_append_log as test_append_log
+import tests.core.test_directory_lock as test_directory_lock
 import tests.core.test_files as test_files
 import tests.rundir.test_directory as test_run
 import tests.training.test_trainer as test_trainer
 from cnntrain.core import files
-from cnntrain.core.files import AppendLog, DirectoryLock
+from cnntrain.core.append_log import AppendLog
+from cnntrain.core.directory_lock import DirectoryLock
+from cnntrain.core.storage import explained, write_all
 from cnntrain.rundir import checkpoint
 from cnntrain.rundir.directory import RunDirectory
 from cnntrain.training.state import State
@@ -65,7 +69,7 @@ def _forgotten(what: str) -> Bug:
 
 MUTANTS = [
     Mutant("no fsync of files", files._replace, Bug("os.fsync(_)", "pass"), POWER),
-    Mutant("no fsync of folders", files._replace, Bug("_fsync_directory(_)", "pass"), POWER),
+    Mutant("no fsync of folders", files._replace, Bug("fsync_directory(_)", "pass"), POWER),
     Mutant(
         "written in place",
         files._replace,
@@ -86,7 +90,7 @@ MUTANTS = [
         ),
         KILLED,
     ),
-    Mutant("errors swallowed", files._explained, Bug("raise StorageError(...) from _", "return"), EVERY_FAULT),
+    Mutant("errors swallowed", explained, Bug("raise StorageError(...) from _", "return"), EVERY_FAULT),
     Mutant(
         "fsync tried again",
         files._replace,
@@ -95,7 +99,7 @@ MUTANTS = [
     ),
     Mutant(
         "short writes taken for whole",
-        files._write_all,
+        write_all,
         Bug("A = A[_:]", "return"),
         test_files.test_short_writes_are_continued,
     ),
@@ -104,19 +108,19 @@ MUTANTS = [
         "torn line kept",
         AppendLog._last_line_end,
         Bug("return A + B + 1", "return E", given="A = max(0, E - _)"),
-        test_files.test_append_log_cuts_a_torn_line,
+        test_append_log.test_append_log_cuts_a_torn_line,
     ),
     Mutant(
         "failed row left half written",
         AppendLog.extend,
         Bug("os.ftruncate(...)", "pass"),
-        test_files.test_append_log_is_whole_after_a_failed_write,
+        test_append_log.test_append_log_is_whole_after_a_failed_write,
     ),
     Mutant(
         "lock shared",
         DirectoryLock._take,
         Bug("fcntl.LOCK_EX", "fcntl.LOCK_SH"),
-        test_files.test_the_lock_excludes_and_names_its_owner,
+        test_directory_lock.test_the_lock_excludes_and_names_its_owner,
     ),
     Mutant(
         "last before best",

@@ -24,7 +24,7 @@ from tests.faults.disk import Disk, Op, Recorder, State
 from tests.faults.points import SMALL
 from tests.support.campaign import Campaign, counts
 from tests.support.experiments import TINY, run, write
-from tests.support.faults import Killed
+from tests.support.faults import Killed, use
 from tests.support.promises import evidence
 
 KILLED_AFTER = 17  # steps; the last save is that of step 12, and step 16 has written a row
@@ -53,7 +53,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Op]]:
     killed: list[bool] = []
     config = write(folder, TINY)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "os", recorder)
+        use(patch, recorder)
         patch.setattr(files, "_GATHERED", SMALL)
         patch.setattr(RunDirectory, "save_checkpoint", save)
         patch.setattr(Trainer, "_after_step", after_step)

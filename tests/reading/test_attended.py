@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from cnntrain.cli import main
-from cnntrain.core import files, watchdog
+from cnntrain.core import regular_file, watchdog
 from cnntrain.reading import attended
 from tests.support.experiments import write
 
@@ -49,14 +49,14 @@ def place(tmp_path, monkeypatch):
 @pytest.fixture
 def silent(monkeypatch):
     """A file server that does not answer for b/2.png until the test is over."""
-    answered, original = threading.Event(), files.opened
+    answered, original = threading.Event(), regular_file.opened
 
     def opened(path):
         if str(path).endswith("b/2.png"):
             answered.wait(30)
         return original(path)
 
-    monkeypatch.setattr(files, "opened", opened)
+    monkeypatch.setattr(regular_file, "opened", opened)
     yield
     answered.set()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnntrain.core import files
+from cnntrain.core import files, storage
 from cnntrain.core.errors import DataError, OutOfMemoryError, StorageError
 from cnntrain.reading import decoded as module
 from cnntrain.reading.decoded import Content, Recipe, Sample, decoded
@@ -195,10 +195,10 @@ def test_a_full_disk(
 def test_a_disk_that_is_known_to_be_too_small_is_not_filled(
     samples: list[Sample], reader: Reader, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "free", lambda directory: 239)
+    monkeypatch.setattr(storage, "free", lambda directory: 239)
     assert decoded(samples, recipe(Decoder()), reader).values.shape == (20, 1, 1, 3)
     assert "has no room for the decoded numbers (needs 240 bytes, 239 bytes free)" in said[-1]
-    monkeypatch.setattr(files, "free", lambda directory: 240)
+    monkeypatch.setattr(storage, "free", lambda directory: 240)
     assert isinstance(decoded(samples, recipe(Decoder()), reader).values, Stored)
 
 

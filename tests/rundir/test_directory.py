@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnntrain.core import files
+from cnntrain.core import files, storage
 from cnntrain.core.errors import CnntrainError, RunDirectoryError, StorageError
 from cnntrain.rundir import checkpoint
 from cnntrain.rundir import directory as run_directory
@@ -373,7 +373,7 @@ def test_room_for_the_checkpoints_to_come_is_wanted_before_training(
 ) -> None:
     with RunDirectory.create(tmp_path / "run", "name", HASH) as directory:
         size = directory.save_checkpoint({}, ARRAYS)
-        monkeypatch.setattr(files, "free", lambda _directory: 4 * size - 1)
+        monkeypatch.setattr(storage, "free", lambda _directory: 4 * size - 1)
         directory.require_space(keep=1)  # the one being written, best.npz and a numbered one
         with pytest.raises(StorageError) as caught:
             directory.require_space(keep=2)
@@ -383,10 +383,10 @@ def test_room_for_the_checkpoints_to_come_is_wanted_before_training(
         )
         directory.save_checkpoint({}, ARRAYS, best=True, keep_as="epoch-0001", keep=2)
         directory.require_space(keep=2)  # two are there by now
-        monkeypatch.setattr(files, "free", lambda _directory: size - 1)
+        monkeypatch.setattr(storage, "free", lambda _directory: size - 1)
         with pytest.raises(StorageError, match="has no room for 1 more checkpoint "):
             directory.require_space(keep=0)
-        monkeypatch.setattr(files, "free", lambda _directory: None)  # a system that does not say
+        monkeypatch.setattr(storage, "free", lambda _directory: None)  # a system that does not say
         directory.require_space(keep=2)
 
 

@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from cnntrain.core import files
+from cnntrain.core.anchor import Anchor
 from cnntrain.core.errors import StorageError
 from cnntrain.rundir.directory import RunDirectory
 from cnntrain.training.trainer import Trainer
@@ -74,7 +75,7 @@ def test_every_door_of_a_run_directory_looks_first(tmp_path, door):
 def test_a_move_while_a_file_is_being_written_is_noticed_before_it_takes_its_place(tmp_path):
     place = tmp_path / "run"
     place.mkdir()
-    anchor = files.Anchor(place)
+    anchor = Anchor(place)
 
     def chunks():
         yield b"half"
@@ -120,13 +121,13 @@ def test_there_is_no_moment_at_which_a_file_gets_into_the_place_of_another_run(t
 
         return call
 
-    check = files.Anchor.check
+    check = Anchor.check
     if when == "before the file is made":
         monkeypatch.setattr(files, "_create_owned", swapping(files._create_owned, first=True))
     elif when == "before the last check":
         monkeypatch.setattr(files, "_create_owned", swapping(files._create_owned, first=False))
     else:
-        monkeypatch.setattr(files.Anchor, "rename", swapping(files.Anchor.rename, first=True))
+        monkeypatch.setattr(Anchor, "rename", swapping(Anchor.rename, first=True))
 
     def write():
         {
@@ -143,7 +144,7 @@ def test_there_is_no_moment_at_which_a_file_gets_into_the_place_of_another_run(t
         with pytest.raises(StorageError):
             write()
     assert contents(place) == before
-    monkeypatch.setattr(files.Anchor, "check", check)
+    monkeypatch.setattr(Anchor, "check", check)
     with pytest.raises(StorageError, match="another directory"):
         held.status("running")
     assert contents(place) == before
@@ -157,7 +158,7 @@ def test_no_checkpoint_of_another_run_is_removed(tmp_path, monkeypatch):
     for number in range(3):
         held.save_checkpoint({}, {}, keep_as=f"epoch-000{number}", keep=3)
     shutil.copytree(place, tmp_path / "second")
-    before, original = contents(tmp_path / "second"), files.Anchor.remove
+    before, original = contents(tmp_path / "second"), Anchor.remove
 
     def swapped(self, name):
         if not (tmp_path / "away").exists():
@@ -165,7 +166,7 @@ def test_no_checkpoint_of_another_run_is_removed(tmp_path, monkeypatch):
             (tmp_path / "second").rename(place)
         original(self, name)
 
-    monkeypatch.setattr(files.Anchor, "remove", swapped)
+    monkeypatch.setattr(Anchor, "remove", swapped)
     held.prune("epoch-0002", 1)
     assert contents(place) == before
     assert [path.name for path in sorted((tmp_path / "away/checkpoints").glob("epoch-*"))] == ["epoch-0002.npz"]

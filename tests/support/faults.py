@@ -1,4 +1,4 @@
-"""Fault injection: an `os` for `cnntrain.core.files` that fails, cuts short or kills at the n-th operation."""
+"""Fault injection: an `os` for the modules that write, that fails, cuts short or kills at the n-th operation."""
 
 from __future__ import annotations
 
@@ -9,9 +9,19 @@ from typing import Any
 
 import pytest
 
-from cnntrain.core import files
+from cnntrain.core import (
+    anchor,
+    append_log,
+    directories,
+    directory_lock,
+    files,
+    partial_file,
+    regular_file,
+    storage,
+)
 from cnntrain.core.errors import StorageError
 
+WRITERS = (anchor, append_log, directories, directory_lock, files, partial_file, regular_file, storage)
 OPERATIONS = ("open", "write", "fsync", "close", "replace", "ftruncate", "mkdir", "makedirs", "symlink", "unlink")
 
 
@@ -49,10 +59,16 @@ class FaultyOs:
 
 
 def inject(patch: pytest.MonkeyPatch, fault: Callable[[int, str], OSError | None], short: bool = False) -> FaultyOs:
-    """Make `cnntrain.core.files` use an `os` with this fault until the patch is undone."""
+    """Make the modules that write use an `os` with this fault until the patch is undone."""
     faulty = FaultyOs(fault, short)
-    patch.setattr(files, "os", faulty)
+    use(patch, faulty)
     return faulty
+
+
+def use(patch: pytest.MonkeyPatch, system: Any) -> None:
+    """Give the modules that write this one for `os`."""
+    for module in WRITERS:
+        patch.setattr(module, "os", system)
 
 
 def never(_count: int, _name: str) -> None:

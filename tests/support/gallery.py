@@ -16,7 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 from cnntrain.core import registry
 from cnntrain.core.arrays import Array
 from cnntrain.data.loader import Samples, fit
-from cnntrain.parts.datasets.base import Images
+from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.transforms.base import Transform
 from tests.support.pages import ROOT
 

@@ -8,9 +8,9 @@ import random
 import typing
 from typing import Any, Literal
 
-from cnntrain.config.binder import Binder, Place, keys_of
+from cnntrain.config.binder import Binder, Place
 from cnntrain.config.describe import bare, options, required
-from cnntrain.config.fields import Declared, Duration, Kind, Pattern, Range
+from cnntrain.config.fields import Declared, Duration, Kind, Pattern, Range, keys_of
 from cnntrain.config.problems import Problems
 from cnntrain.config.schema import Experiment
 from cnntrain.config.tree import Map, of_plain

@@ -17,10 +17,9 @@ from typing import Any
 
 from cnntrain.cli import COMMANDS
 from cnntrain.cli.documents import DOCUMENTS
-from cnntrain.config.binder import keys_of
 from cnntrain.config.catalogue import entry, fields_of, keys, shown
 from cnntrain.config.describe import bare, options
-from cnntrain.config.fields import Declared, Duration, Kind
+from cnntrain.config.fields import Declared, Duration, Kind, keys_of
 from cnntrain.config.json_schema import json_schema
 from cnntrain.config.schema import Experiment, TrainedOptions
 from cnntrain.core import registry

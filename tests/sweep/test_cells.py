@@ -13,8 +13,10 @@ from cnntrain.config.load import leaves, load
 from cnntrain.config.problems import Problems
 from cnntrain.config.tree import Scalar, Source, parse
 from cnntrain.core.errors import ConfigError, Mark, UsageError
-from cnntrain.sweep.cells import Sweep, names_of, read_sweep, to_text
+from cnntrain.sweep.cells import Sweep, read_sweep
+from cnntrain.sweep.names import names_of
 from cnntrain.sweep.space import Spread
+from cnntrain.sweep.value_text import to_text
 from tests.support.experiments import write
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cnntrain.cli import main
-from cnntrain.core.files import DirectoryLock
+from cnntrain.core.directory_lock import DirectoryLock
 from cnntrain.sweep import scheduler
 from tests.support.experiments import call, evidence, run, start, write
 from tests.support.processes import alive
@@ -209,7 +209,7 @@ def test_a_cell_that_stays_in_use_is_told_in_the_end(desk, monkeypatch):
 
 
 def test_a_second_sweep_in_the_same_folder_is_refused(desk, capsys):
-    from cnntrain.core.files import DirectoryLock
+    from cnntrain.core.directory_lock import DirectoryLock
 
     (desk / "sweep.yaml").write_text("config: full.yaml\n")
     (desk / "out").mkdir()

@@ -12,6 +12,7 @@ import pytest
 from cnntrain.core import files
 from cnntrain.core.errors import CheckFailedError, DivergedError, RunDirectoryError
 from cnntrain.core.scale import PixelScale
+from cnntrain.core.storage import explained
 from cnntrain.engine.examination import Examination
 from cnntrain.parts.layers.dense import Dense
 from cnntrain.results.replay import replay
@@ -217,7 +218,7 @@ def test_a_record_that_cannot_be_written_does_not_hide_the_divergence(tmp_path, 
 
     def write_atomic(path, chunks, held=None):
         if path.name == "record.json":
-            with files._explained("write", path, 1):
+            with explained("write", path, 1):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         original(path, chunks, held)
 

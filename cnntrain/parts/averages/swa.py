@@ -15,7 +15,7 @@ from cnntrain.parts.averages.base import Average
 class SWA(Average):
     """The mean of the weights at `start` and each `every` after it (Izmailov et al. 2018).
 
-    As the averaged network has other activations than any it was made of, running statistics of batch norm are
+    Since the averaged network has other activations than the networks it averages, running statistics of batch norm are
     measured anew before it is evaluated: the mean over up to 100 training batches of the epoch that has just ended.
     """
 

@@ -19,7 +19,7 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.errors import DataError, StorageError
 from cnntrain.core.registry import register
 from cnntrain.ops.spectra import has_empty_band, mel_filters
-from cnntrain.parts.datasets.base import ClassFolders
+from cnntrain.parts.datasets.class_folders import ClassFolders
 from cnntrain.reading.decoded import Content, Recipe, Sample
 from cnntrain.reading.sounds import SUFFIXES, Recording, library_version, recording
 
@@ -166,5 +166,5 @@ def _head(path: Path) -> Recording | None:
     """What a file says of itself; None where it cannot be read."""
     try:
         return recording(path)
-    except (DataError, StorageError):  # whoever decodes it will say what is wrong
+    except (DataError, StorageError):  # decoding it will say what is wrong
         return None

@@ -11,7 +11,8 @@ from typing import Self
 
 from cnntrain.core.errors import DataError, printable
 from cnntrain.core.registry import register
-from cnntrain.parts.datasets.base import BoxedPictures, Dataset
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
 from cnntrain.reading.annotations import Marked, Page, named, number, text_of
 from cnntrain.reading.folders import SPLITS
 from cnntrain.reading.input_files import reading

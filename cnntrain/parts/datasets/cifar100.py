@@ -14,7 +14,9 @@ from cnntrain.core.arrays import Shape
 from cnntrain.core.description import Description
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import register
-from cnntrain.parts.datasets.base import Dataset, Images, has_any
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.images import Images
+from cnntrain.reading.folders import has_any
 from cnntrain.reading.input_files import on_disk
 from cnntrain.reading.reader import ALONE, Reader
 from cnntrain.reading.records import Records

@@ -9,7 +9,8 @@ from typing import Self
 
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import register
-from cnntrain.parts.datasets.base import BoxedPictures, Dataset
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
 from cnntrain.reading import coco
 from cnntrain.reading.annotations import Page
 from cnntrain.reading.folders import SPLITS, split_folders, split_meant

@@ -12,7 +12,8 @@ from cnntrain.core.boxes import stacked
 from cnntrain.core.description import Description, size_text
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import Part, register
-from cnntrain.parts.datasets.base import Dataset, Images, joined
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.images import Images, joined
 from cnntrain.reading.reader import ALONE, Reader
 
 

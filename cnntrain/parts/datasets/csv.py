@@ -17,7 +17,10 @@ import numpy as np
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import DataError, printable
 from cnntrain.core.registry import register
-from cnntrain.parts.datasets.base import MAX_CLASSES, Dataset, Images, PictureFields, check_none_is_empty
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.images import Images
+from cnntrain.parts.datasets.labels import MAX_CLASSES, check_none_is_empty
+from cnntrain.parts.datasets.picture_fields import PictureFields
 from cnntrain.reading.decoded import Sample, decoded
 from cnntrain.reading.folders import SPLITS, class_name, looked_up, mistaken
 from cnntrain.reading.input_files import on_disk, opened, reading
@@ -107,7 +110,7 @@ class Csv(PictureFields, _Listed):
             head = file.readline()
             mark = max(_DELIMITERS, key=head.count)
             file.seek(0)
-            with contextlib.suppress(csv.Error):  # which whoever loads it will explain
+            with contextlib.suppress(csv.Error):  # which loading it will explain
                 rows = [row for row in itertools.islice(csv.reader(file, delimiter=mark), _LOOKED_AT) if row]
         if len(rows) < 2:
             raise DataError(f"{table} has {len(rows)} rows, expected a header and one for each picture. Add them")

@@ -14,7 +14,8 @@ from cnntrain.config.fields import Range
 from cnntrain.core.arrays import Shape
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import register
-from cnntrain.parts.datasets.base import ClassFolders, PictureFields
+from cnntrain.parts.datasets.class_folders import ClassFolders
+from cnntrain.parts.datasets.picture_fields import PictureFields
 from cnntrain.reading.decoded import Content, Recipe, Sample
 from cnntrain.reading.folders import class_name, files_below
 from cnntrain.reading.pictures import MOVING, SUFFIXES, decode, decode_clip, evenly

@@ -22,7 +22,9 @@ from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.description import Description, size_text
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import register
-from cnntrain.parts.datasets.base import MAX_CLASSES, Dataset, Images, checked_labels, count_classes, numbered
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.images import Images
+from cnntrain.parts.datasets.labels import MAX_CLASSES, checked_labels, count_classes, numbered
 from cnntrain.reading.input_files import largest_unpacked, on_disk, opened, reading
 from cnntrain.reading.reader import ALONE, Reader
 from cnntrain.reading.well_known import how_to_fetch

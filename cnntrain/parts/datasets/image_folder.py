@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from cnntrain.core.registry import register
-from cnntrain.parts.datasets.base import ClassFolders, PictureFields
+from cnntrain.parts.datasets.class_folders import ClassFolders
+from cnntrain.parts.datasets.picture_fields import PictureFields
 from cnntrain.reading.decoded import Recipe
 from cnntrain.reading.pictures import SUFFIXES
 

@@ -14,7 +14,8 @@ from cnntrain.core.description import Description
 from cnntrain.core.errors import DataError
 from cnntrain.core.random import stream
 from cnntrain.core.registry import Part, register
-from cnntrain.parts.datasets.base import Dataset, Images, shuffled
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.images import Images, shuffled
 from cnntrain.reading.reader import ALONE, Reader
 
 

@@ -19,7 +19,10 @@ from cnntrain.core.errors import DataError, printable
 from cnntrain.core.masks import IGNORED, MASKS, MOST, palette
 from cnntrain.core.registry import register
 from cnntrain.ops.windows import pair
-from cnntrain.parts.datasets.base import Dataset, Images, PictureFields, numbered
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.images import Images
+from cnntrain.parts.datasets.labels import numbered
+from cnntrain.parts.datasets.picture_fields import PictureFields
 from cnntrain.reading.decoded import Content, Recipe, Sample, decoded
 from cnntrain.reading.folders import SPLITS, files_below, subfolders
 from cnntrain.reading.input_files import on_disk, opened, reading

@@ -16,7 +16,8 @@ from cnntrain.core.random import stream
 from cnntrain.core.registry import register
 from cnntrain.ops.shapes import SHAPES
 from cnntrain.ops.windows import pair
-from cnntrain.parts.datasets.base import Dataset, Images
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.images import Images
 from cnntrain.reading.reader import ALONE, Reader
 
 _TRIES = 20  # places drawn for a shape before it is left out

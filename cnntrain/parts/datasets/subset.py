@@ -14,7 +14,8 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.description import Description
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import Part, register
-from cnntrain.parts.datasets.base import Dataset, Images, shuffled
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.images import Images, shuffled
 from cnntrain.reading.reader import ALONE, Reader
 
 

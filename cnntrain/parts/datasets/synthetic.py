@@ -15,7 +15,9 @@ from cnntrain.core.errors import DataError
 from cnntrain.core.random import stream
 from cnntrain.core.registry import register
 from cnntrain.ops.shapes import SHAPES
-from cnntrain.parts.datasets.base import Dataset, Images, numbered
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.images import Images
+from cnntrain.parts.datasets.labels import numbered
 from cnntrain.reading.reader import ALONE, Reader
 
 

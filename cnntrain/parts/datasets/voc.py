@@ -10,7 +10,8 @@ from typing import Literal, Self
 
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import register
-from cnntrain.parts.datasets.base import BoxedPictures, Dataset
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
 from cnntrain.reading import voc
 from cnntrain.reading.annotations import Page, picture_named, text_of
 from cnntrain.reading.folders import split_folders

@@ -12,7 +12,8 @@ from cnntrain.config.problems import Problems
 from cnntrain.config.tree import List, Map, Scalar, UnreadableError, parse, read_source
 from cnntrain.core.errors import ConfigError, DataError
 from cnntrain.core.registry import register
-from cnntrain.parts.datasets.base import BoxedPictures, Dataset
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
 from cnntrain.reading import yolo
 from cnntrain.reading.annotations import Page, named
 from cnntrain.reading.folders import files_below, split_folders

@@ -1,1 +1,1 @@
-"""The initializers: one file each; `base` says what a initializer is."""
+"""The initializers: one file each; `base` says what an initializer is."""

@@ -130,8 +130,8 @@ class LecunNormal(Lecun):
 class VarianceScaling(Initializer):
     """Variance scale / fan, of which the others here are special cases; Keras's VarianceScaling.
 
-    mode fan_in, fan_out or fan_avg, their mean. distribution truncated_normal is cut at two deviations and made up for
-    what that takes from the variance, normal is not cut.
+    mode fan_in, fan_out or fan_avg, their mean. distribution truncated_normal is cut at two deviations and rescaled to
+    keep the variance; normal is not cut.
     """
 
     scale: Positive = 1.0  # the variance is this over the fan

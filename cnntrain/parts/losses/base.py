@@ -32,8 +32,8 @@ class Loss(Part):
 
     Labels are integers (n,), targets are floats of the outputs' shape (n, units); a loss takes either, since labels
     mean the same as their one-hot rows. The value of a step is sum(weights * losses) / normalizer over the whole step.
-    A loss that scores masks as well is given outputs (n, height, width, units) and masks (n, height, width), and takes
-    every pixel for a sample of its own, but for those that are IGNORED: the mean is over all other pixels of the step,
+    A loss that scores masks as well is given outputs (n, height, width, units) and masks (n, height, width), and treats
+    every pixel as a sample of its own, except those that are IGNORED: the mean is over all other pixels of the step,
     as with PyTorch's `ignore_index`.
 
     `weight` multiplies the loss. `class_weight` holds a factor c for every class: a sample of class k counts c_k times,

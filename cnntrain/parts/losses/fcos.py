@@ -1,4 +1,4 @@
-"""FCOS: every location that lies in a box learns the box, its class, and how near the box's middle it is."""
+"""FCOS: every location inside a box learns the box, its class, and how near it is to the box's middle."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Fcos(Loss):
         centerness = sqrt(min(l, r) / max(l, r) * min(t, b) / max(t, b)).
 
     The focal loss (`focal`) is summed over all locations and classes; the box loss is 1 - GIoU, or -log IoU as in the
-    paper. Locations that lie in a crowd or a difficult box, and are not positive, are left out of it: what a box that
-    need not be found shows is no background.
+    paper. Locations that lie in a crowd or a difficult box, and are not positive, are left out of it: what lies in a
+    box that need not be found is not background.
     """
 
     scores: ClassVar[tuple[str, ...]] = (BOXES,)

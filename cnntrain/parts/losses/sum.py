@@ -23,8 +23,7 @@ class Sum(Loss):
 
     L = sum_i weight_i L_i, and so is its gradient. Class weights belong to the sum, not to a term, because all terms
     share one mean: they multiply a sample's whole loss; of masks, each term applies them as if they were its own. One
-    term may be distillation, whose `alpha: 1` leaves its own
-    cross-entropy out; the others then see the labels alone.
+    term may be distillation, whose `alpha: 1` leaves its own cross-entropy out; the others then see the labels alone.
     """
 
     # Parts of its own kind, by name: discovery has imported them, or does now.
@@ -51,7 +50,7 @@ class Sum(Loss):
 
     @property
     def yes_or_no(self) -> bool:  # type: ignore[override]
-        """Whether that is what any of its terms takes outputs for."""
+        """Whether any of its terms takes outputs for answers to yes-or-no questions."""
         return any(term.yes_or_no for term in self.summands())
 
     @property

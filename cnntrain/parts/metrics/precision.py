@@ -1,4 +1,4 @@
-"""Precision: the share of the samples predicted as a class that is of it."""
+"""Precision: the share of the samples predicted as a class that belong to it."""
 
 from __future__ import annotations
 

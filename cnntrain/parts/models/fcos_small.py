@@ -11,7 +11,7 @@ from cnntrain.core import registry
 from cnntrain.core.registry import register
 from cnntrain.parts.models.base import Entries, Preset, conv_norm, layer, relu
 
-_RARE = 0.01  # the score that every location starts with, for most show nothing (Lin et al. 2017)
+_RARE = 0.01  # the score every location starts from, since most show nothing (Lin et al. 2017)
 
 
 @register("fcos_small")
@@ -63,7 +63,7 @@ class FcosSmall(Preset):
         return tuple(blocks)
 
     def _head(self, stride: int, wide: int) -> Entries:
-        """Two halves of convolutions on one map, and what they say beside each other."""
+        """Two stacks of convolutions on one map, their outputs side by side."""
         tower = tuple(entry for _ in range(self.depth) for entry in conv_norm(wide, 3))
         near_zero = registry.make("initializers", "normal", std=0.01)
         rare = registry.make("initializers", "constant", value=-log((1 - _RARE) / _RARE))

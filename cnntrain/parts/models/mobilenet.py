@@ -1,4 +1,4 @@
-"""MobileNets split a convolution into one within each channel and one across them, and cost an eighth."""
+"""MobileNets split a convolution into one within each channel and one across channels, at an eighth of the cost."""
 
 from __future__ import annotations
 

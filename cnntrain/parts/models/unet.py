@@ -1,4 +1,4 @@
-"""U-Net says of every pixel what it belongs to, from its surroundings at several scales (Ronneberger et al. 2015)."""
+"""U-Net tells what every pixel belongs to, from its surroundings at several scales (Ronneberger et al. 2015)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cnntrain.parts.models.base import Entries, Preset, layer
 @register("unet")
 @dataclass(frozen=True)
 class Unet(Preset):
-    """U-Net (Ronneberger et al. 2015): pooled `depth` times and led back up, each level joined by what it was before.
+    """U-Net (Ronneberger et al. 2015): pooled `depth` times and brought back up, level joined with level.
 
     A level has two 3x3 convolutions with relu, `width` filters at the top and twice as many at each level below; up
     leads a 2x2 transposed convolution of stride 2, and the last layer is a 1x1 convolution to the classes. The paper's
@@ -38,7 +38,7 @@ class Unet(Preset):
         return *around, *self._level(0), layer("conv2d", name="classes", filters="auto", kernel_size=1)
 
     def _level(self, number: int) -> Entries:
-        """Two convolutions; and above the lowest level, what it gives and what comes from below, and two more."""
+        """Two convolutions; above the lowest level, joined with what comes from below, and two more."""
         filters = self.width * 2**number
         if number == self.depth:
             end = (layer("dropout", rate=self.dropout),) if self.dropout else ()

@@ -1,1 +1,1 @@
-"""The optimizers: one file each; `base` says what a optimizer is."""
+"""The optimizers: one file each; `base` says what an optimizer is."""

@@ -1,4 +1,4 @@
-"""Adam: momentum divided by the size gradients usually have. AdamW is Adam whose decay stands beside the step."""
+"""Adam: momentum divided by the size gradients usually have. AdamW is Adam with its decay applied beside the step."""
 
 from __future__ import annotations
 

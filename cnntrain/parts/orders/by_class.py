@@ -19,7 +19,7 @@ class Balanced(ByClass):
     """Every class equally often, however many samples it has; an epoch keeps its length.
 
     PyTorch's WeightedRandomSampler with weights of 1 / samples of the class has the same shares, but draws samples by
-    chance; here each comes as often as the others of its class, to one.
+    chance; here the samples of a class come equally often, give or take one.
     """
 
     def frequencies(self, counts: Array) -> Array:

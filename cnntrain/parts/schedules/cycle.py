@@ -17,7 +17,7 @@ class CosineRestarts(Schedule):
     """Half a cosine from lr to `min` within each period, then lr again (SGDR: Loshchilov and Hutter 2017).
 
     The first period lasts `period`, each further one `growth` times as long as that before it: PyTorch's
-    CosineAnnealingWarmRestarts with T_0, T_mult and eta_min. lr at step 0; the last step is wherever in its period.
+    CosineAnnealingWarmRestarts with T_0, T_mult and eta_min. lr at step 0; the last step lies anywhere in its period.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"period": Duration(30, "st"), "growth": 2, "min": 1e-3})
@@ -84,8 +84,8 @@ class Cyclic(Schedule):
     """Up from `low` to lr within `up` and down again within `down`, over and over (Smith 2017): PyTorch's CyclicLR.
 
     `low` is a learning rate, `down` by default as long as `up`. The height above `low` of cycle c, from 1, is
-    lr - low, times 1 / 2^(c - 1) for triangular2 and gamma^step for exp_range. `low` at step 0; the last step is
-    wherever in its cycle.
+    lr - low, times 1 / 2^(c - 1) for triangular2 and gamma^step for exp_range. `low` at step 0; the last step may
+    lie anywhere in its cycle.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = (

@@ -300,7 +300,7 @@ def _classes(judged: _Judged) -> Section:
         [row["class"], f"{row['samples']:,}", *(Percentage(row[key]) for key in ("recall", "precision", "f1"))]
         for row in fared
     ]
-    note = "Recall: the share of a class that was found. Precision: the share of what was predicted as it that is it."
+    note = "Recall: the share of a class that was found. Precision: the share of its predictions that are right."
     if len(fared) < len(judged.classes):
         note += f" Shown are the {len(fared)} of {len(judged.classes):,} classes with the lowest F1."
     table = Table(["class", "samples", "recall", "precision", "F1"], rows, right={1, 2, 3, 4})

@@ -78,8 +78,8 @@ class Transform(Part):
     def points(self, xy: Array, shape: Shape, draws: Draws) -> Array:
         """Where points (n, k, 2) of what n images of this shape show come to lie: x and y in pixels (core/moves.py).
 
-        It is affine in the points, and draws from `draws`, as they are before `apply`, what `apply` draws. Whoever
-        only changes colours leaves it away.
+        It is affine in the points, and draws from `draws`, as they are before `apply`, what `apply` draws. A transform
+        that changes only colours does not have it.
         """
         return xy
 

@@ -20,8 +20,8 @@ from cnntrain.parts.transforms.base import Transform
 class CenterCrop(Transform):
     """Cut [height, width], or a square of one number, out of the middle (torchvision's CenterCrop).
 
-    A smaller image is first framed with zeros, the odd row or column at the bottom or right. An odd rest of a larger
-    one goes as torchvision's rounding has it: the crop begins at round(rest / 2), halves to the even number.
+    A smaller image is first framed with zeros, the odd row or column at the bottom or right. An odd remainder of a
+    larger one is split as torchvision rounds: the crop begins at round(rest / 2), halves to the even number.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"size": 5}, {"size": (3, 11)}, {"size": (11, 4)})

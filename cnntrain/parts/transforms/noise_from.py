@@ -1,4 +1,4 @@
-"""Noise from a folder: other recordings under each sound, so that a network is not surprised by the world's."""
+"""Noise from a folder: other recordings under each sound, so that the world's noise does not surprise a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ZCA whitening: pixels that tell nothing about each other any more, as near to the image as that can be."""
+"""ZCA whitening: decorrelated pixels that stay as close to the image as they can."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from cnntrain.core import files
 from cnntrain.core.errors import StorageError, UsageError
 from cnntrain.data.loader import Samples
 from cnntrain.network import counterparts, torch_layout
-from cnntrain.parts.datasets.base import Images
+from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.models.base import Counterpart
 from cnntrain.results.export import numpy_file, onnx_file
 from cnntrain.results.export.network import duties_of, split, traced

@@ -10,6 +10,7 @@ from typing import Any
 import cnntrain
 from cnntrain.core import files
 from cnntrain.core.console import Console
+from cnntrain.core.directories import make_directory
 from cnntrain.core.display import Section
 from cnntrain.core.errors import CheckpointError, DataError, OutOfMemoryError
 from cnntrain.core.extras import install
@@ -61,7 +62,7 @@ def write(paths: Sequence[Path], output: Path | None = None, wish: Wish | None =
     output = output or (records[0].path if len(records) == 1 else Path()) / FILE
     told = _Told(records, wish, search.searches(paths))
     text = told.page()
-    files.make_directory(output.absolute().parent)
+    make_directory(output.absolute().parent)
     files.write_atomic(output, text.encode())
     pictures = {chart.name: charts.png(chart) for chart in told.charts} | told.pictures if wish.png else {}
     for name, data in pictures.items():

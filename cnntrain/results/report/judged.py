@@ -18,7 +18,8 @@ from cnntrain.core.registry import make
 from cnntrain.data.loader import Samples
 from cnntrain.engine.pool import Pool
 from cnntrain.network.tally import Tally
-from cnntrain.parts.datasets.base import Dataset, Images
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.tasks.base import Evaluation
 from cnntrain.rundir.history import Record
 from cnntrain.trained.gathered import Gathered

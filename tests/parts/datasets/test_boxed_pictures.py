@@ -15,7 +15,8 @@ from cnntrain.checks.contact_sheet import Strip, render
 from cnntrain.core import registry
 from cnntrain.core.boxes import CROWD, DIFFICULT
 from cnntrain.data.recognition import recognize
-from cnntrain.parts.datasets.base import BoxedPictures, Images
+from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
+from cnntrain.parts.datasets.images import Images
 from cnntrain.reading.reader import Reader
 from tests.support.datasets import SHARED
 

@@ -13,7 +13,7 @@ from cnntrain.cli import main
 from cnntrain.core import registry
 from cnntrain.core.errors import DataError
 from cnntrain.data.loader import split_groups
-from cnntrain.parts.datasets.base import SplitNames
+from cnntrain.parts.datasets.class_folders import SplitNames
 
 SPEAKERS = ("ann", "bob", "cid")
 

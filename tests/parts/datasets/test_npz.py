@@ -14,7 +14,8 @@ from cnntrain.core import registry
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import DataError, StorageError
 from cnntrain.data.recognition import recognize
-from cnntrain.parts.datasets import npz
+from cnntrain.reading import array_files
+from cnntrain.reading.array_files import STORED
 from cnntrain.reading.reader import Reader
 from cnntrain.reading.stored import Stored
 from tests.support.datasets import labels, pixels, refusal
@@ -241,9 +242,9 @@ def save_folder(folder: Path, **arrays: Array) -> str:
     return str(folder)
 
 
-@pytest.mark.parametrize("stored", [1, npz.STORED])
+@pytest.mark.parametrize("stored", [1, STORED])
 def test_a_folder_of_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: int) -> None:
-    monkeypatch.setattr(npz, "STORED", stored)
+    monkeypatch.setattr(array_files, "STORED", stored)
     path = save_folder(tmp_path, **content())
     (tmp_path / "README.txt").write_text("ignored")
     source = registry.make("datasets", "npz", path=path)
@@ -273,7 +274,7 @@ def test_what_is_wrong_with_a_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_large_arrays_are_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: Any) -> None:
-    monkeypatch.setattr(npz, "STORED", 500)
+    monkeypatch.setattr(array_files, "STORED", 500)
     images = load(write(tmp_path, x_train=pixels(20, 6, 5).astype(dtype), x_test=None, y_test=None))
     assert isinstance(images.pixels, Stored)
     assert images.pixels.dtype == dtype
@@ -282,7 +283,7 @@ def test_large_arrays_are_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("kind", ["packed", "float64", "other byte order", "columns first", "small"])
 def test_what_cannot_be_stored_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    monkeypatch.setattr(npz, "STORED", 10**6 if kind == "small" else 1)
+    monkeypatch.setattr(array_files, "STORED", 10**6 if kind == "small" else 1)
     whole = pixels(20, 6, 5).astype(np.float32)
     changed = {"float64": whole.astype(np.float64), "other byte order": whole.astype(">f4")}.get(kind, whole)
     changed = np.asfortranarray(changed) if kind == "columns first" else changed
@@ -293,7 +294,7 @@ def test_what_cannot_be_stored_is_read(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_flipped_bit_in_a_stored_array_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(npz, "STORED", 1)
+    monkeypatch.setattr(array_files, "STORED", 1)
     path = Path(write(tmp_path))
     data = bytearray(path.read_bytes())
     data[data.index(pixels(20, 6, 5).tobytes()) + 77] ^= 1
@@ -302,7 +303,7 @@ def test_a_flipped_bit_in_a_stored_array_is_found(tmp_path: Path, monkeypatch: p
 
 
 def test_nan_in_a_stored_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(npz, "STORED", 1)
+    monkeypatch.setattr(array_files, "STORED", 1)
     wrong = pixels(20, 6, 5).astype(np.float32)
     wrong[7, 1, 1] = np.nan
     assert "sample 7 holds NaN or an infinity (1 such)" in refusal("npz", path=write(tmp_path, x_train=wrong))
@@ -314,7 +315,7 @@ def test_an_array_that_is_harmed_while_it_is_used_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, harm: str
 ) -> None:
     """An error that names the file, where a mapping gives other pixels or ends the process."""
-    monkeypatch.setattr(npz, "STORED", 500)
+    monkeypatch.setattr(array_files, "STORED", 500)
     path = write(tmp_path) if kind == "archive" else save_folder(tmp_path, **content())
     images = load(path)
     file = Path(path) if kind == "archive" else tmp_path / "x_train.npy"

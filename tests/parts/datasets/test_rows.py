@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnntrain.parts.datasets.base import Images, Rows, joined
+from cnntrain.parts.datasets.images import Images, Rows, joined
 from cnntrain.reading.stored import Stored, StoredFile, checksums
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from cnntrain.core import registry
 from cnntrain.core.boxes import BOXES
-from cnntrain.parts.datasets.base import Images
+from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.datasets.shapes import Shapes
 
 

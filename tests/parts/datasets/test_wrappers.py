@@ -11,7 +11,8 @@ import pytest
 
 from cnntrain.core import registry
 from cnntrain.core.errors import DataError
-from cnntrain.parts.datasets.base import Dataset, Images
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.images import Images
 from cnntrain.reading.reader import ALONE, Reader
 from tests.support.datasets import labels, write_idx
 

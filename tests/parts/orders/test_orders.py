@@ -8,7 +8,7 @@ import pytest
 from cnntrain.core import registry
 from cnntrain.core.errors import DataError
 from cnntrain.data.loader import Loader, Samples, times_before
-from cnntrain.parts.datasets.base import Images
+from cnntrain.parts.datasets.images import Images
 from tests.support.experiments import evidence, run, write
 
 LABELS = np.array([0] * 50 + [1] * 7 + [2] * 3)

@@ -16,7 +16,8 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.description import Description
 from cnntrain.core.display import Answer, Gallery, Section
 from cnntrain.engine.pool import Pool
-from cnntrain.parts.datasets.base import Dataset, Images
+from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.losses.base import Loss
 from cnntrain.parts.metrics.base import Mean
 from cnntrain.parts.tasks.base import Evaluation, Task

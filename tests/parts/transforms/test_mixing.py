@@ -12,7 +12,7 @@ from cnntrain.core import registry
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import ConfigError, StoppedError
 from cnntrain.data.loader import Loader, Mixable, Samples
-from cnntrain.parts.datasets.base import Images
+from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.transforms.base import Mixing
 from cnntrain.parts.transforms.cutmix import box
 from tests.support import golden

@@ -15,7 +15,7 @@ from cnntrain.core.description import Description
 from cnntrain.core.moves import Move
 from cnntrain.data import loader
 from cnntrain.data.loader import Samples
-from cnntrain.parts.datasets.base import Images
+from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.tasks.base import Task
 
 HEIGHT, WIDTH, N = 40, 60, 12

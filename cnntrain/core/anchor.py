@@ -1,0 +1,65 @@
+"""An anchor holds a directory as it was opened, wherever its path leads later."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from cnntrain.core.errors import StorageError
+from cnntrain.core.storage import explained
+
+
+class Anchor:
+    """A directory as it was opened: notices where its path leads elsewhere meanwhile, so that nothing goes there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with explained("open", path):
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def check(self) -> None:
+        """Raise StorageError where another directory stands in its place; one that is gone is noticed by the write."""
+        mine = os.fstat(self._descriptor)
+        try:
+            there = os.stat(self.path)
+        except OSError:
+            return
+        if (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino):
+            raise StorageError(
+                f"{self.path} is another directory than the one this run was started in, which was moved or removed: "
+                "nothing was written there. Move the run's own to a place where it is alone, and resume it there"
+            )
+
+    def last(self, chunks: Iterable[bytes | memoryview]) -> Sequence[bytes | memoryview]:
+        """The same chunks; whoever has read the last one has had it checked."""
+        return _Checked(chunks, self.check)
+
+    def rename(self, temporary: str, name: str) -> None:
+        """Give a file its name, both in the directory that was opened, wherever that lies by now. Raises OSError."""
+        os.replace(temporary, name, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+
+    def remove(self, name: str) -> None:
+        """Remove a file of the directory that was opened; one that is already gone is fine. Raises StorageError."""
+        with explained("remove", self.path / name), contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._descriptor)
+
+    def close(self) -> None:
+        """Let go of it; a second close does nothing."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            with explained("close", self.path):
+                os.close(descriptor)
+
+
+class _Checked(list[bytes | memoryview]):
+    """Chunks after which something is checked: just before what was written of them takes its place."""
+
+    def __init__(self, chunks: Iterable[bytes | memoryview], check: Callable[[], None]) -> None:
+        super().__init__(chunks)
+        self._check = check
+
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        yield from super().__iter__()
+        self._check()
