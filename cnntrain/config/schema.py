@@ -57,14 +57,14 @@ class TrainedOptions(NodeOptions):
         check_fields(self)
 
 
-Share = Annotated[float, Range(0, 1, open_low=True, open_high=True)]
+_Share = Annotated[float, Range(0, 1, open_low=True, open_high=True)]
 
 
 @dataclass(frozen=True)
 class ValidationShare:
     """A share of the training samples that validates, by whole groups: no burst of one scene on both sides."""
 
-    share: Share  # how much of the training samples validates; with groups, as near to it as whole groups come
+    share: _Share  # how much of the training samples validates; with groups, as near to it as whole groups come
     # what says which samples belong together: a column of a CSV file, or a pattern for the names of files, "^(.*?)_"
     group: str | None = None
 
@@ -78,7 +78,7 @@ class DataConfig:
 
     source: DatasetPart  # the data set
     # a share of the training samples to validate on (of its groups, if it has any), or a data set of its own
-    val: Share | ValidationShare | DatasetPart | None = None
+    val: _Share | ValidationShare | DatasetPart | None = None
     train_transforms: Transforms = ()  # what is done to a sample each time it is trained on, in this order
     eval_transforms: Transforms = ()  # what is done to a sample in validation, test and prediction, in this order
     cache: bool = True  # keep decoded pictures and sounds in runs/.cache, where later epochs and runs read them

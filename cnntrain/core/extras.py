@@ -9,8 +9,8 @@ from __future__ import annotations
 import configparser
 import importlib.metadata
 import importlib.util
+import os
 import shlex
-import shutil
 import sys
 from pathlib import Path
 
@@ -24,8 +24,9 @@ def install(extra: str, *further: str) -> str:
         return f"pipx inject {PACKAGE} {packages}"
     if importlib.util.find_spec("pip") is None:
         return f"uv pip install --python {shlex.quote(sys.executable)} {packages}"
-    found = shutil.which("pip")
-    own = found is not None and Path(found).parent.resolve() == Path(sys.executable).parent.resolve()
+    here = Path(sys.executable).parent.resolve()
+    found = next((folder for folder in map(Path, os.get_exec_path()) if (folder / "pip").is_file()), None)
+    own = found is not None and found.resolve() == here
     return f"{'pip' if own else f'{shlex.quote(sys.executable)} -m pip'} install {packages}"
 
 
