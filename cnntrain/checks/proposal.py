@@ -54,7 +54,7 @@ _PICTURES = {"image_folder", "idx", "cifar10", "cifar100", "csv"}
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Preferences:
     """What a proposal shall be like, as far as that is said.
 
     size        the shorter side of pictures
@@ -75,7 +75,6 @@ class Beginning:
 
     why    lines of a comment above
     lines  the keys of `model`
-    lr     the learning rate for a batch of 64
     """
 
     why: tuple[str, ...]
@@ -83,7 +82,6 @@ class Beginning:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     called: str
-    lr: float = 0.01
 
 
 @dataclass(frozen=True)
@@ -153,16 +151,20 @@ class _Findings:
 
 
 def propose(
-    path: Path, config: Path, reader: Reader = ALONE, targets: Sequence[str] = (), wanted: Wanted | None = None
+    path: Path,
+    config: Path,
+    reader: Reader = ALONE,
+    targets: Sequence[str] = (),
+    preferences: Preferences | None = None,
 ) -> Proposal:
     """A config, to be written to `config`, for what lies at `path`. Raises DataError where that cannot be read.
 
     `targets` are the columns of a table that are to be predicted, where that is known. Raises UsageError for a wish
     that the data does not allow.
     """
-    wanted = wanted or Wanted()
-    found = _found(recognize(path, targets), path, reader, wanted)
-    found, seconds = _in_time(found, path, config, reader, wanted)
+    preferences = preferences or Preferences()
+    found = _found(recognize(path, targets), path, reader, preferences)
+    found, seconds = _in_time(found, path, config, reader, preferences)
     counts = found.task.counts(found.images.targets, found.images.description)
     if counts and (said := without_samples(found.task.groups(found.images.description), counts)):
         reader.warn(said)
@@ -175,10 +177,10 @@ def propose(
     )
 
 
-def _found(source: Dataset, path: Path, reader: Reader, wanted: Wanted, side: int | None = None) -> _Findings:
+def _found(source: Dataset, path: Path, reader: Reader, preferences: Preferences, side: int | None = None) -> _Findings:
     """The data of a source, with pictures of a side if one is given, and what suits it."""
     own = source
-    side = side or wanted.size
+    side = side or preferences.size
     if side is not None:
         source = _sized(source, side)
     source, images = _loaded(source, reader)
@@ -186,11 +188,11 @@ def _found(source: Dataset, path: Path, reader: Reader, wanted: Wanted, side: in
         task = recognized(images.targets, images.description)
     except ValueError as error:
         raise DataError(f"{path.absolute()}: {error}") from error
-    beginning = _beginning(source, images, task, wanted)
+    beginning = _beginning(source, images, task, preferences)
     if beginning and images.shape[2] == 1:  # grey pictures, which a network of coloured ones takes as such
         source, images = _loaded(source.giving((*images.shape[:2], 3)), reader)
     moments = {"mean": [*beginning.mean], "std": [*beginning.std]} if beginning else _moments(images)
-    why = "as you asked" if wanted.size else "" if side is None else "smaller than they might be, for want of time"
+    why = "as you asked" if preferences.size else "" if side is None else "smaller than they might be, for want of time"
     if not why and getattr(own, "size", None) is not None:
         why = "as the sides of the pictures suggest, and no more than 64 unless all have one size: time grows with area"
     return _Findings(source, images, task, moments, "val" in source.splits(), beginning, why_size=why)
@@ -220,18 +222,17 @@ def _sized(source: Dataset, side: int) -> Dataset:
     return source.giving((*shape, cast(int, getattr(source, "channels", 3))))
 
 
-def _beginning(source: Dataset, images: Images, task: Task, wanted: Wanted) -> Beginning | None:
+def _beginning(source: Dataset, images: Images, task: Task, preferences: Preferences) -> Beginning | None:
     """The trained network to start from: the one that is wished for, or the small one where there are few pictures."""
     side, pictures = min(images.shape[:2]), hasattr(source, "channels")
-    if wanted.weights is not None:
-        return _of_library(wanted.weights, source, images)
-    classes = task.labels(images.targets[:1], images.description) is not None
-    suits = classes and pictures and images.shape[2] in (1, 3)
-    if wanted.pretrained and not suits:
+    if preferences.weights is not None:
+        return _of_library(preferences.weights, source, images)
+    suits = task.start(1).head_alone and pictures and images.shape[2] in (1, 3)
+    if preferences.pretrained and not suits:
         raise UsageError("--pretrained is for files of pictures in classes, which this data is not. Leave it out")
     low, high = _PRETRAINED
     few = len(images) <= FEW and images.shape[2] == 3 and low <= side and max(images.shape[:2]) <= high
-    if wanted.pretrained is False or not suits or not (wanted.pretrained or few):
+    if preferences.pretrained is False or not suits or not (preferences.pretrained or few):
         return None
     preset = cast(Tiny32, make("models", "tiny32"))
     what = f"{len(images):,} training samples are few" if len(images) <= FEW else "as you asked"
@@ -265,17 +266,19 @@ def _of_library(file: Path, source: Dataset, images: Images) -> Beginning:
     return Beginning(why, lines, counterpart.mean, counterpart.std, f"{library}'s")
 
 
-def _in_time(found: _Findings, path: Path, config: Path, reader: Reader, wanted: Wanted) -> tuple[_Findings, float]:
+def _in_time(
+    found: _Findings, path: Path, config: Path, reader: Reader, preferences: Preferences
+) -> tuple[_Findings, float]:
     """The findings with as large pictures and as many epochs as the time allows, and the seconds that training takes.
 
     Steps are taken on this machine to measure it. Pictures are made smaller before there are fewer than 10 epochs.
     """
-    budget = 60 * (wanted.minutes or MINUTES)
+    budget = 60 * (preferences.minutes or MINUTES)
     an_epoch = _epoch_seconds(found, path, config, reader.threads)
     for side in _SIDES:
-        if wanted.size or FEWEST * an_epoch <= budget or side >= found.side or not hasattr(found.source, "size"):
+        if preferences.size or FEWEST * an_epoch <= budget or side >= found.side or not hasattr(found.source, "size"):
             continue
-        found = _found(found.source, path, reader, wanted, side)
+        found = _found(found.source, path, reader, preferences, side)
         an_epoch = _epoch_seconds(found, path, config, reader.threads)
     found = dataclasses.replace(found, most=max(int(budget / an_epoch), 1))
     if found.epochs < FEWEST:
@@ -471,11 +474,7 @@ def _training(found: _Findings) -> Iterator[str]:
 def _optimizer(found: _Findings) -> Iterator[str]:
     """The optimizer, and why it has the learning rate it has."""
     line = found.start.optimizer
-    if found.beginning and "type: sgd" in line:
-        lr = found.beginning.lr * found.batch / 64
-        yield "# lr: a fifth of what suits random weights, so that what was learned is not undone"
-        yield re.sub(r"lr: [\d.e-]+", f"lr: {lr:g}", line)
-    elif line:
+    if line:
         usual = "what usually suits this optimizer"
         why = "0.05 for batches of 64, in proportion for others (Goyal et al. 2017)" if "type: sgd" in line else usual
         yield f"# lr: {why}; cnntrain lr-find tries others"

@@ -67,7 +67,7 @@ def command(
     Known are: a folder of pictures or of WAV sounds for each class, alone or within train/, val/ and test/; the files
     of MNIST and its like; CIFAR-10 and CIFAR-100 (binary version); .npz and .csv files.
     """
-    from cnntrain.checks.proposal import Wanted, propose
+    from cnntrain.checks.proposal import Preferences, propose
     from cnntrain.core import machine
     from cnntrain.core.console import Console
     from cnntrain.core.description import size_text
@@ -80,9 +80,9 @@ def command(
         raise UsageError(f"{output.absolute()} is there already. Say --overwrite to replace it, or name another by -o")
     if weights is not None and pretrained is not None:
         raise UsageError("--weights is a start of its own: leave --pretrained and --from-scratch out")
-    wanted = Wanted(size, minutes, pretrained, weights)
+    preferences = Preferences(size, minutes, pretrained, weights)
     reader = Reader(machine.threads(None), warn=Console("none").warn)
-    proposal = attended(lambda: propose(data, output, reader, targets, wanted))
+    proposal = attended(lambda: propose(data, output, reader, targets, preferences))
     write_atomic(output, proposal.text.encode())
     described = proposal.description
     if as_json:
