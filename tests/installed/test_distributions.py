@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -46,7 +47,8 @@ def test_it_installs_bare_and_passes_the_self_test(kind: str, tmp_path: Path) ->
     (desk / "x.yaml").write_text(PICTURE)
     cnntrain = tmp_path / "env/bin/cnntrain"
     done(cnntrain, "selftest", cwd=desk)
-    assert "parameters loaded" in done(cnntrain, "fit", "x.yaml", "-o", "run", "--progress", "none", cwd=desk)
+    done(cnntrain, "fit", "x.yaml", "-o", "run", "--progress", "none", cwd=desk)
+    assert "stage1.conv2d_1.weight" in json.loads((desk / "run/data.json").read_text())["init_from"]["loaded"]
     export = [cnntrain, "export", "run", "--format", "safetensors"]
     said = subprocess.run(export, cwd=desk, capture_output=True, text=True, check=False).stderr
     done(*shlex.split(said.partition("Run: ")[2]), cwd=desk)  # what a message says is to be typed works
