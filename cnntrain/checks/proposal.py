@@ -477,5 +477,5 @@ def _optimizer(found: _Findings) -> Iterator[str]:
     if line:
         usual = "what usually suits this optimizer"
         why = "0.05 for batches of 64, in proportion for others (Goyal et al. 2017)" if "type: sgd" in line else usual
-        yield f"# lr: {why}; cnntrain lr-find tries others"
+        yield f"# lr: {why}; lr-find tries others"
         yield line
