@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from cnntrain.core.errors import MissingExtraError
+from cnntrain.core.extras import install
 
 _NOT_MEASURED = ("event", "best")
 
@@ -42,7 +43,7 @@ class History(Mapping[str, list[Any]]):
         try:
             import pandas
         except ImportError as error:
-            raise MissingExtraError("history.frame() needs pandas. Run: pip install pandas") from error
+            raise MissingExtraError(f"history.frame() needs pandas. Run: {install('pandas')}") from error
         table = pandas.DataFrame(self._columns)
         return table.set_index("epoch") if "epoch" in table else table
 

@@ -15,6 +15,7 @@ from cnntrain.core import machine
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import UsageError
 from cnntrain.engine.pool import Pool
+from cnntrain.network.counterparts import Names
 from cnntrain.results.export.files import export
 from cnntrain.trained.inference import Trained
 
@@ -86,13 +87,20 @@ class Model:
         return self.trained.outputs(pixels)
 
     def export(
-        self, format: str, output: Paths | None = None, *, fold: bool = False, overwrite: bool = False
+        self,
+        format: str,
+        output: Paths | None = None,
+        *,
+        fold: bool = False,
+        overwrite: bool = False,
+        names: Names | None = None,
     ) -> dict[str, Any]:
         """Write it for other programs ("page", "numpy", "onnx", "safetensors"): what `cnntrain export --json` prints.
 
-        `output` is by default the experiment's name, in the working directory.
+        `output` is by default the experiment's name, in the working directory; `names` says whose names tensors of
+        safetensors have ("cnntrain", "torchvision", "timm").
         """
-        return export(self.trained, format, None if output is None else path_of(output), fold, overwrite)
+        return export(self.trained, format, None if output is None else path_of(output), fold, overwrite, names)
 
     def _pixels(self, images: Any) -> tuple[Array, bool]:
         """Pictures as an array (n, *shape), and whether there was only one."""

@@ -6,44 +6,88 @@ as the images are large and as wide as there are samples to learn from.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import re
 import shlex
 import textwrap
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
 from cnntrain.config.dump import plain, to_line
 from cnntrain.config.fields import key_of
 from cnntrain.config.load import load_text
+from cnntrain.config.schema import InitConfig
 from cnntrain.core.description import Description, size_text
-from cnntrain.core.errors import DataError, printable
-from cnntrain.core.registry import make
-from cnntrain.data.loader import fit
+from cnntrain.core.errors import DataError, DivergedError, UsageError, printable
+from cnntrain.core.registry import Part, make
+from cnntrain.data.loader import Samples, fit
 from cnntrain.data.recognition import recognize
-from cnntrain.network import build
+from cnntrain.engine.engine import Engine
+from cnntrain.engine.pool import Pool
+from cnntrain.network import build, counterparts, torch_layout
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.datasets.images import Images
+from cnntrain.parts.models.tiny import Tiny32
 from cnntrain.parts.tasks.base import Start, Task, recognized
 from cnntrain.reading.reader import ALONE, Reader
 from cnntrain.training.data_advice import without_samples
 
 MEASURED = 10_000  # samples that mean and deviation are taken over, evenly spread
-FEW = 1_000  # samples up to which a narrower network and a larger validation split are proposed
+FEW = 1_000  # samples up to which a pretrained or a narrower network and a larger validation split are proposed
 UNBALANCED = 5  # times as many samples in the largest class as in the smallest
 STEPS = 12_000  # of a training, as long as that makes neither too few epochs nor too many
+MINUTES = 30  # that a training may take, unless told otherwise
+FEWEST = 10  # epochs, of smaller pictures rather than of fewer epochs
+LEARNED = 30  # epochs at most of a network that begins trained
+_TIMED = 4  # steps that are taken to foretell the time, the quickest of which counts
+_SIDES = (64, 48, 32)  # to which pictures are made smaller where time is short
+_PRETRAINED = (32, 96)  # sides of pictures that the network which comes with the program suits
 _MIRRORED = {"cifar10", "cifar100"}  # known to mean the same in a mirror
 _FLAT = ("conv2d", "max_pool2d", "5", "2")  # layers of images, and the kernel and stride of a first one
 _PICTURES = {"image_folder", "idx", "cifar10", "cifar100", "csv"}
 
 
 @dataclass(frozen=True)
+class Preferences:
+    """What a proposal shall be like, as far as that is said.
+
+    size        the shorter side of pictures
+    minutes     how long training may take on this machine
+    pretrained  whether to start from the network that comes with the program; None where that is to be decided
+    weights     a .safetensors file of torchvision or timm to start from
+    """
+
+    size: int | None = None
+    minutes: float | None = None
+    pretrained: bool | None = None
+    weights: Path | None = None
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """A trained network to start from: what the config says of it, and how it is to be fed.
+
+    why    lines of a comment above
+    lines  the keys of `model`
+    """
+
+    why: tuple[str, ...]
+    lines: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    called: str
+
+
+@dataclass(frozen=True)
 class Proposal:
-    """A config as text, and what it was made from."""
+    """A config as text, and what it was made from; `seconds` is what training takes, as foretold."""
 
     text: str
     source: Dataset
@@ -51,6 +95,8 @@ class Proposal:
     amount: str  # what a sample's target is, in words
     samples: int
     parameters: int
+    seconds: float = 0.0
+    pretrained: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,6 +108,10 @@ class _Findings:
     task: Task
     moments: dict[str, list[float]]  # mean and std of each channel
     validates: bool  # whether the data comes with a validation split
+    beginning: Beginning | None = None  # a trained network to start from
+    most: int = 60  # epochs, for want of time
+    time: str = ""  # what training takes, in words
+    why_size: str = ""  # of the pictures
 
     @property
     def type(self) -> str:
@@ -103,34 +153,181 @@ class _Findings:
     def epochs(self) -> int:
         """So many that there are about STEPS steps, and no fewer than 10 or more than 60 epochs."""
         steps = math.ceil(len(self.images) * (1 - self.share) / self.batch)
-        return min(max(round(STEPS / steps), 10), 60)
+        return min(max(round(STEPS / steps), 10), LEARNED if self.beginning else 60, self.most)
 
 
-def propose(path: Path, config: Path, reader: Reader = ALONE, targets: Sequence[str] = ()) -> Proposal:
+def propose(
+    path: Path,
+    config: Path,
+    reader: Reader = ALONE,
+    targets: Sequence[str] = (),
+    preferences: Preferences | None = None,
+) -> Proposal:
     """A config, to be written to `config`, for what lies at `path`. Raises DataError where that cannot be read.
 
-    `targets` are the columns of a table that are to be predicted, where that is known.
+    `targets` are the columns of a table that are to be predicted, where that is known. Raises UsageError for a wish
+    that the data does not allow.
     """
-    source = recognize(path, targets)
-    try:
-        images = source.load("train", reader)
-    except DataError:
-        wider = source.widened()
-        if wider == source:
-            raise
-        source, images = wider, wider.load("train", reader)
+    preferences = preferences or Preferences()
+    found = _found(recognize(path, targets), path, reader, preferences)
+    found, seconds = _in_time(found, path, config, reader, preferences)
+    counts = found.task.counts(found.images.targets, found.images.description)
+    if counts and (said := without_samples(found.task.groups(found.images.description), counts)):
+        reader.warn(said)
+    text, network = _written(found, path, config)
+    images = found.images
+    amount = found.task.amount(images.description, each=True)
+    size = network.graph.parameter_count()
+    return Proposal(
+        text, found.source, images.description, amount, len(images), size, seconds, found.beginning is not None
+    )
+
+
+def _found(source: Dataset, path: Path, reader: Reader, preferences: Preferences, side: int | None = None) -> _Findings:
+    """The data of a source, with pictures of a side if one is given, and what suits it."""
+    own = source
+    side = side or preferences.size
+    if side is not None:
+        source = _sized(source, side)
+    source, images = _loaded(source, reader)
     try:
         task = recognized(images.targets, images.description)
     except ValueError as error:
         raise DataError(f"{path.absolute()}: {error}") from error
-    counts = task.counts(images.targets, images.description)
-    if counts and (said := without_samples(task.groups(images.description), counts)):
-        reader.warn(said)
-    found = _Findings(source, images, task, _moments(images), "val" in source.splits())
+    beginning = _beginning(source, images, task, preferences)
+    if beginning and images.shape[2] == 1:  # grey pictures, which a network of coloured ones takes as such
+        source, images = _loaded(source.giving((*images.shape[:2], 3)), reader)
+    moments = {"mean": [*beginning.mean], "std": [*beginning.std]} if beginning else _moments(images)
+    why = "as you asked" if preferences.size else "" if side is None else "smaller than they might be, for want of time"
+    if not why and getattr(own, "size", None) is not None:
+        why = "as the sides of the pictures suggest, and no more than 64 unless all have one size: time grows with area"
+    return _Findings(source, images, task, moments, "val" in source.splits(), beginning, why_size=why)
+
+
+def _loaded(source: Dataset, reader: Reader) -> tuple[Dataset, Images]:
+    """Its training samples, with its limits widened where they are too narrow."""
+    try:
+        return source, source.load("train", reader)
+    except DataError:
+        wider = source.widened()
+        if wider == source:
+            raise
+        return wider, wider.load("train", reader)
+
+
+def _sized(source: Dataset, side: int) -> Dataset:
+    """The source with a shorter side of so many pixels, in the proportions that it has."""
+    size = getattr(source, "size", None)
+    if size is None:
+        raise UsageError(f"--size is for files of pictures, and the data is {source.name_in_config}. Leave it out")
+    height, width = (size, size) if isinstance(size, int) else size
+    factor = side / min(height, width)
+    shape = [max(round(value * factor / 8), 1) * 8 for value in (height, width)]
+    shape[shape.index(min(shape))] = side
+    shape = [side, side] if height == width else shape
+    return source.giving((*shape, cast(int, getattr(source, "channels", 3))))
+
+
+def _beginning(source: Dataset, images: Images, task: Task, preferences: Preferences) -> Beginning | None:
+    """The trained network to start from: the one that is wished for, or the small one where there are few pictures."""
+    side, pictures = min(images.shape[:2]), hasattr(source, "channels")
+    if preferences.weights is not None:
+        return _of_library(preferences.weights, source, images)
+    suits = task.start(1).head_alone and pictures and images.shape[2] in (1, 3)
+    if preferences.pretrained and not suits:
+        raise UsageError("--pretrained is for files of pictures in classes, which this data is not. Leave it out")
+    low, high = _PRETRAINED
+    few = len(images) <= FEW and images.shape[2] == 3 and low <= side and max(images.shape[:2]) <= high
+    if preferences.pretrained is False or not suits or not (preferences.pretrained or few):
+        return None
+    preset = cast(Tiny32, make("models", "tiny32"))
+    what = f"{len(images):,} training samples are few" if len(images) <= FEW else "as you asked"
+    why = (
+        f"{what}: a network that has learned CIFAR-10's photographs begins with edges, colours and",
+        "textures, which it does not have to find in them. Without it (--from-scratch), the lines would be as below",
+    )
+    lines = (
+        "preset: tiny32",
+        "init_from: {checkpoint: builtin, ignore: [head]} # comes with cnntrain; the head, a score a class, is new",
+    )
+    return Beginning(why, lines, preset.mean, preset.std, "CIFAR-10's")
+
+
+def _of_library(file: Path, source: Dataset, images: Images) -> Beginning:
+    """A network of torchvision or timm, by the names of the tensors in a file."""
+    found = counterparts.recognized(torch_layout.tensors_of(file, torch_layout.read_bytes(file)))
+    if found is None or not hasattr(source, "channels"):
+        reason = "fits no preset" if found is None else f"is for files of pictures, and this is {source.name_in_config}"
+        raise UsageError(f"--weights {file} {reason}. Choose a file of {', '.join(counterparts.known())}")
+    preset, library, counterpart = found
+    keys = _given(preset)
+    shape = "x".join(map(str, images.shape[:2]))
+    why = (
+        f"the weights are those of {library}'s {counterpart.name}, which saw pictures of {counterpart.size} pixels,",
+        f"normalized as here; these have {shape} (--size {counterpart.size} would be slower, and closer to that)",
+    )
+    start = {"checkpoint": str(file), "names": library, "ignore": [counterparts.last_layer(preset, counterpart.size)]}
+    named = to_line({"type": preset.name_in_config} | keys) if keys else preset.name_in_config
+    lines = (f"preset: {named}", f"init_from: {to_line(start)} # all but the last layer, a score for each class")
+    return Beginning(why, lines, counterpart.mean, counterpart.std, f"{library}'s")
+
+
+def _in_time(
+    found: _Findings, path: Path, config: Path, reader: Reader, preferences: Preferences
+) -> tuple[_Findings, float]:
+    """The findings with as large pictures and as many epochs as the time allows, and the seconds that training takes.
+
+    Steps are taken on this machine to measure it. Pictures are made smaller before there are fewer than 10 epochs.
+    """
+    budget = 60 * (preferences.minutes or MINUTES)
+    an_epoch = _epoch_seconds(found, path, config, reader.threads)
+    for side in _SIDES:
+        if preferences.size or FEWEST * an_epoch <= budget or side >= found.side or not hasattr(found.source, "size"):
+            continue
+        found = _found(found.source, path, reader, preferences, side)
+        an_epoch = _epoch_seconds(found, path, config, reader.threads)
+    found = dataclasses.replace(found, most=max(int(budget / an_epoch), 1))
+    if found.epochs < FEWEST:
+        reader.warn(
+            f"in {budget / 60:g} minutes this machine makes {found.epochs} epochs, which may be too few: allow more "
+            "with --minutes, or take smaller pictures with --size"
+        )
+    seconds = found.epochs * an_epoch
+    return dataclasses.replace(found, time=f"{_in_words(seconds)} on this machine"), seconds
+
+
+def _epoch_seconds(found: _Findings, path: Path, config: Path, threads: int) -> float:
+    """What an epoch takes, from some steps of the network on grey pictures, which take as long as any."""
+    _, network = _written(found, path, config)
+    with Pool(threads) as pool:
+        engine = Engine(network.graph, network.tally, pool)
+        build.initialize(network.graph, InitConfig(), 0, engine.params)
+        size = min(found.batch, len(found.images))
+        images = dataclasses.replace(
+            found.images.take(np.arange(size)), pixels=np.full((size, *network.graph.input_shape), 0.5, np.float32)
+        )
+        batch = Samples(images, np.arange(size), ())
+        seconds = []
+        for step in range(_TIMED):
+            began = time.perf_counter()
+            with contextlib.suppress(DivergedError):
+                engine.step([batch], step)
+            seconds.append(time.perf_counter() - began)
+    validation = 1 + found.share / 3  # forward is about a third of a step
+    return min(seconds) / size * len(found.images) * validation
+
+
+def _in_words(seconds: float) -> str:
+    """A time that is foretold, which is never exact."""
+    if seconds < 60:
+        return "under a minute"
+    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
+
+
+def _written(found: _Findings, path: Path, config: Path) -> tuple[str, build.Network]:
+    """The config's text, and the network that it means."""
     text = "".join(f"{line}\n" for line in _lines(found, path, config))
-    network = build.network(load_text(text, config.name), images.description)
-    amount = task.amount(images.description, each=True)
-    return Proposal(text, source, images.description, amount, len(images), network.graph.parameter_count())
+    return text, build.network(load_text(text, config.name), found.images.description)
 
 
 def _quoted(path: Path) -> str:
@@ -156,11 +353,16 @@ def _lines(found: _Findings, path: Path, config: Path) -> Iterator[str]:
     yield ""
     yield "model:"
     own = found.task.network(found.images.description)
-    if own:
+    if found.beginning:
+        yield from (f"  # {line}" for line in found.beginning.why)
+        yield from (f"  {line}" for line in found.beginning.lines)
+        yield from ("  # layers:", *(f"  #   {line}" for line in _layers(found)))
+    elif own:
         yield from (f"  {line}" for line in own)
     else:
         order = "moments x height x width x channels" if found.frames else "height x width x channels"
         yield f"  layers: # in order; shapes are {order}"
+        yield from (f"    # {line}" for line in _why_layers(found))
         yield from (f"    {line}" for line in _layers(found))
     yield ""
     yield from _training(found)
@@ -178,23 +380,34 @@ def _data(found: _Findings) -> Iterator[str]:
     targets = found.task.about(images.targets, images.description)
     about = f"{len(images):,} training samples of {size_text(images.shape)}, {targets}"
     yield from textwrap.wrap(about, 110, initial_indent="  # ", subsequent_indent="  # ", break_on_hyphens=False)
+    if found.why_size:
+        framed = getattr(found.source, "fit", "") == "letterbox"
+        fit = ", in a grey frame that keeps their proportions" if framed else ""
+        why = f"size {size_text(images.shape)}: {found.why_size}{fit}"
+        yield from textwrap.wrap(why, 110, initial_indent="  # ", subsequent_indent="  # ", break_on_hyphens=False)
     yield f"  source: {to_line(_brief(found.source))}"
     if found.validates:
         yield "  # no val: the data comes with a validation split, which judges each epoch"
     else:
         yield f"  val: {found.share:g} # this share of the training samples is set aside to judge each epoch by"
     normalize = to_line({"type": "normalize", **found.moments})
+    whose = found.beginning.called if found.beginning else "measured here"
     yield "  train_transforms: # what is done to a sample each time it is learned from"
     yield from (f"    {line}" for line in _augmentation(found))
-    yield f"    - {normalize} # measured here"
+    yield f"    - {normalize} # {whose}"
     yield "  eval_transforms: # what is done to it in validation, test and prediction"
     yield f"    - {normalize}"
 
 
 def _brief(source: Dataset) -> dict[str, object]:
     """A source as written in a config: its type, and the settings that are not the default."""
-    fields = [field for field in dataclasses.fields(source) if getattr(source, field.name) != field.default]
-    return {"type": source.name_in_config} | {key_of(field): plain(getattr(source, field.name)) for field in fields}
+    return {"type": source.name_in_config} | _given(source)
+
+
+def _given(part: Part) -> dict[str, object]:
+    """The settings of a part that are not the default."""
+    fields = [field for field in dataclasses.fields(cast(Any, part)) if getattr(part, field.name) != field.default]
+    return {key_of(field): plain(getattr(part, field.name)) for field in fields}
 
 
 def _augmentation(found: _Findings) -> Iterator[str]:
@@ -205,6 +418,16 @@ def _augmentation(found: _Findings) -> Iterator[str]:
         yield "- hflip # mirror every other one"
     else:
         yield "# - hflip # mirror every other one: good where a mirrored picture still shows the same"
+
+
+def _why_layers(found: _Findings) -> Iterator[str]:
+    """Why there are so many layers, and so wide ones."""
+    if found.side < 4:
+        yield "one hidden layer, for the samples are too small for convolutions"
+        return
+    wide = "16 filters, for there are few samples" if len(found.images) <= FEW else "32 filters"
+    yield "pairs of 3x3 convolutions, and a pooling after each, until about 4x4 pixels are left"
+    yield f"{wide} at first, and twice as many after each pooling"
 
 
 def _layers(found: _Findings) -> Iterator[str]:
@@ -241,11 +464,30 @@ def _layers(found: _Findings) -> Iterator[str]:
 
 def _training(found: _Findings) -> Iterator[str]:
     start = found.start
-    yield from (line for line in (start.loss, start.optimizer) if line)
+    if start.loss:
+        yield start.loss
+    yield from _optimizer(found)
     yield "schedule: {type: cosine, warmup: 1ep} # the learning rate rises to lr for 1 epoch, then falls to 0"
     metrics = f", metrics: [{', '.join(start.metrics)}]" if start.metrics else ""
     order = ", order: balanced" if found.unbalanced else ""
-    why = " # every class equally often, for some have few samples" if order else ""
-    yield f"train: {{epochs: {found.epochs}, batch_size: {found.batch}{order}{metrics}}}{why}"
+    many = f"about {STEPS:,} steps, in 10 to 60 epochs"
+    if found.epochs == found.most:
+        many = "as many as the time allows"
+    elif found.beginning:
+        many = f"{LEARNED} at most, since it begins trained"
+    yield f"# epochs: {many}; {found.time}" + "; every class equally often" * bool(order)
+    steps = "" if found.batch == 64 else ", fewer than the usual 64 so that an epoch has ten steps"
+    yield f"# batch_size: {found.batch} samples a step{steps}"
+    yield f"train: {{epochs: {found.epochs}, batch_size: {found.batch}{order}{metrics}}}"
     best = f"{{monitor: {start.monitor}}}"
     yield f"checkpoint: {{best: {best}}} # the weights of the best epoch are kept beside the last ones"
+
+
+def _optimizer(found: _Findings) -> Iterator[str]:
+    """The optimizer, and why it has the learning rate it has."""
+    line = found.start.optimizer
+    if line:
+        usual = "what usually suits this optimizer"
+        why = "0.05 for batches of 64, in proportion for others (Goyal et al. 2017)" if "type: sgd" in line else usual
+        yield f"# lr: {why}; lr-find tries others"
+        yield line

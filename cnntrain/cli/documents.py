@@ -228,6 +228,8 @@ DOCUMENTS = {  # what was asked -> its document
             "classes": "their names",
             "values": "numbers to predict, where there are no classes",
             "parameters": "of the network proposed",
+            "pretrained": "whether it starts from trained weights",
+            "seconds": "that training will take here, as foretold",
         }
     ),
     "lr-find": Document(

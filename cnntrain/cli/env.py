@@ -76,7 +76,9 @@ def _version(package: str) -> str | None:
 
 
 def _installed(extra: str, packages: dict[str, str | None]) -> str:
+    from cnntrain.core.extras import install
+
     if None in packages.values():
         missing = [name for name, version in packages.items() if version is None]
-        return f"lacks {', '.join(missing)}: pip install 'cnntrain[{extra}]'"
+        return f"lacks {', '.join(missing)}: {install(extra)}"
     return ", ".join(f"{name} {version}" for name, version in packages.items())

@@ -31,10 +31,17 @@ FORMATS = ("page", "numpy", "onnx", "safetensors")
 @click.option(
     "--fold", is_flag=True, help="Make batch norm part of the layer before it: faster, equal but for rounding."
 )
+@click.option(
+    "--names",
+    type=click.Choice(["cnntrain", "torchvision", "timm"]),
+    help="Whose names safetensors have; by default those that model.init_from.names says.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 @as_json
 @debug
-def command(checkpoint: Path, kind: str, output: Path | None, fold: bool, overwrite: bool, as_json: bool) -> None:
+def command(
+    checkpoint: Path, kind: str, output: Path | None, fold: bool, names: Any, overwrite: bool, as_json: bool
+) -> None:
     """Write a trained network for use without cnntrain.
 
     page: one HTML file to try the network in a browser, without a server: draw, drop or paste a picture, or use a
@@ -45,7 +52,7 @@ def command(checkpoint: Path, kind: str, output: Path | None, fold: bool, overwr
     from cnntrain.api.model import Model
 
     with Model(checkpoint, threads=1) as model:
-        document = model.export(kind, output, fold=fold, overwrite=overwrite)
+        document = model.export(kind, output, fold=fold, overwrite=overwrite, names=names)
     if as_json:
         print_json(document)
         return

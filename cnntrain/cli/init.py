@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json
-from cnntrain.cli.text import show
+from cnntrain.cli.text import duration, show
 
 
 @click.command(
@@ -17,6 +17,7 @@ from cnntrain.cli.text import show
         "cnntrain init --data my-pictures",
         "cnntrain init --data arrays.npz -o arrays.yaml",
         "cnntrain init --data list.csv --target species",
+        "cnntrain init --data my-pictures --minutes 10",
     ],
 )
 @click.option("--data", required=True, type=PATH, metavar="DIR|FILE", help="The data: a folder, or a file.")
@@ -32,16 +33,41 @@ from cnntrain.cli.text import show
 @click.option(
     "--target", "targets", multiple=True, metavar="COLUMN", help="Of a table, the column to predict. Repeatable."
 )
+@click.option("--size", type=click.IntRange(8, 1024), metavar="PIXELS", help="The shorter side of pictures.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    metavar="N",
+    help="How long training may take here; by default 30. Steps are taken to measure it.",
+)
+@click.option(
+    "--pretrained/--from-scratch",
+    default=None,
+    help="Start from the network that comes with cnntrain, or not; by default where there are few pictures.",
+)
+@click.option(
+    "--weights", type=PATH, metavar="FILE", help="Start from a .safetensors of torchvision or timm, with its network."
+)
 @click.option("--overwrite", is_flag=True, help="Replace the config if there is one.")
 @as_json
 @debug
-def command(data: Path, output: Path, targets: tuple[str, ...], overwrite: bool, as_json: bool) -> None:
+def command(
+    data: Path,
+    output: Path,
+    targets: tuple[str, ...],
+    size: int | None,
+    minutes: float | None,
+    pretrained: bool | None,
+    weights: Path | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
     """Look at data and write a config for it that trains at once, with a comment on every choice.
 
     Known are: a folder of pictures or of WAV sounds for each class, alone or within train/, val/ and test/; the files
     of MNIST and its like; CIFAR-10 and CIFAR-100 (binary version); .npz and .csv files.
     """
-    from cnntrain.checks.proposal import propose
+    from cnntrain.checks.proposal import Preferences, propose
     from cnntrain.core import machine
     from cnntrain.core.console import Console
     from cnntrain.core.description import size_text
@@ -52,8 +78,11 @@ def command(data: Path, output: Path, targets: tuple[str, ...], overwrite: bool,
 
     if output.exists() and not overwrite:
         raise UsageError(f"{output.absolute()} is there already. Say --overwrite to replace it, or name another by -o")
+    if weights is not None and pretrained is not None:
+        raise UsageError("--weights is a start of its own: leave --pretrained and --from-scratch out")
+    preferences = Preferences(size, minutes, pretrained, weights)
     reader = Reader(machine.threads(None), warn=Console("none").warn)
-    proposal = attended(lambda: propose(data, output, reader, targets))
+    proposal = attended(lambda: propose(data, output, reader, targets, preferences))
     write_atomic(output, proposal.text.encode())
     described = proposal.description
     if as_json:
@@ -66,10 +95,14 @@ def command(data: Path, output: Path, targets: tuple[str, ...], overwrite: bool,
                 "classes": list(described.classes),
                 "values": described.values,
                 "parameters": proposal.parameters,
+                "pretrained": proposal.pretrained,
+                "seconds": proposal.seconds,
             }
         )
         return
     samples = f"{proposal.samples:,} training samples of {size_text(described.shape)}"
     show(f"{proposal.source.name_in_config}: {samples}, {proposal.amount}")
-    show(f"wrote {output}: a network of {proposal.parameters:,} parameters")
+    start = ", which begins trained" if proposal.pretrained else ""
+    show(f"wrote {output}: a network of {proposal.parameters:,} parameters{start}")
+    show(f"training takes about {duration(max(proposal.seconds, 1))} on this machine")
     show(f"next: cnntrain fit {shlex.quote(str(output))}")

@@ -69,5 +69,7 @@ def command(
         show(f"suggested: {found.suggestion:g}, a tenth of {found.lowest:.2g}, where the loss is smallest")
         words = [*map(str, configs), *(word for text in sets for word in ("-s", text))]
         show(f"try: cnntrain fit {shlex.join(words)} -s optimizer.lr={found.suggestion:g}")
-    missing = "no chart: it needs Matplotlib. Install it with: pip install 'cnntrain[report]'"
+    from cnntrain.core.extras import install
+
+    missing = f"no chart: it needs Matplotlib. Install it with: {install('report')}"
     show(f"chart: {target}" if target else missing)

@@ -57,25 +57,50 @@ class TrainedOptions(NodeOptions):
         check_fields(self)
 
 
+_Share = Annotated[float, Range(0, 1, open_low=True, open_high=True)]
+
+
+@dataclass(frozen=True)
+class ValidationShare:
+    """A share of the training samples that validates, by whole groups: no burst of one scene on both sides."""
+
+    share: _Share  # how much of the training samples validates; with groups, as near to it as whole groups come
+    # what says which samples belong together: a column of a CSV file, or a pattern for the names of files, "^(.*?)_"
+    group: str | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """Where samples come from, which of them validate, and what is done to them."""
 
     source: DatasetPart  # the data set
     # a share of the training samples to validate on (of its groups, if it has any), or a data set of its own
-    val: Annotated[float, Range(0, 1, open_low=True, open_high=True)] | DatasetPart | None = None
+    val: _Share | ValidationShare | DatasetPart | None = None
     train_transforms: Transforms = ()  # what is done to a sample each time it is trained on, in this order
     eval_transforms: Transforms = ()  # what is done to a sample in validation, test and prediction, in this order
     cache: bool = True  # keep decoded pictures and sounds in runs/.cache, where later epochs and runs read them
+
+    @property
+    def share(self) -> float | None:
+        """How much of the training samples validates; None where no share of them does."""
+        if isinstance(self.val, ValidationShare):
+            return self.val.share
+        return self.val if isinstance(self.val, float) else None
 
 
 @dataclass(frozen=True)
 class InitFrom:
     """Initial parameters from another run: those its checkpoint holds under the same name with the same shape."""
 
-    checkpoint: str  # a checkpoint, a run directory (its best one), or a .safetensors with PyTorch's names and layout
+    # a checkpoint, a run directory (its best one), a .safetensors of PyTorch, or `builtin`: what comes with the preset
+    checkpoint: str
     strict: bool = True  # report anything missing, unused or of another shape as an error
     ignore: tuple[str, ...] = ()  # layers or parameters to leave to the initializers, by name or shell pattern
+    # whose names a .safetensors file has; by default found by looking at it
+    names: Literal["cnntrain", "torchvision", "timm"] | None = None
 
 
 @dataclass(frozen=True)
@@ -146,6 +171,17 @@ class EarlyStopping:
 
 
 @dataclass(frozen=True)
+class Freeze:
+    """Layers that are kept as they are, parameters and running statistics, for good or up to a time."""
+
+    match: str  # the layers it applies to: a name or a shell pattern; that of a structure means all that is in it
+    until: Duration | None = None  # when they begin to be trained, from the start of training; by default never
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """How long, in what batches, and when to stop."""
 
@@ -167,6 +203,7 @@ class TrainConfig:
     regularize: tuple[Annotated[Part, Kind("regularizers")], ...] = ()
     # an average of the weights over training, which is validated beside them
     average: Annotated[Part, Kind("averages")] | None = None
+    freeze: tuple[Freeze, ...] = ()  # layers to keep as they are; of several rules for one, the one that lasts longest
     until: Until | None = None  # stop when a metric reaches a threshold
     early_stopping: EarlyStopping | None = None  # stop when a metric no longer improves
     # what to measure; by default accuracy and error

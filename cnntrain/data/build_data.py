@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 from cnntrain.config.load import Loaded, problem
-from cnntrain.config.schema import Experiment
+from cnntrain.config.schema import Experiment, ValidationShare
 from cnntrain.core import scale
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import Description
@@ -24,7 +25,8 @@ from cnntrain.parts.orders.base import Order
 from cnntrain.parts.tasks.base import Task, find, told
 from cnntrain.parts.transforms.base import Transform
 from cnntrain.reading.attended import attended
-from cnntrain.reading.folders import one_look
+from cnntrain.reading.folders import class_name, one_look
+from cnntrain.reading.name_patterns import NamePattern
 from cnntrain.reading.reader import ALONE, Reader
 
 
@@ -76,8 +78,8 @@ def read_data(loaded: Loaded, reader: Reader = ALONE, measure: bool = True) -> D
     Without `measure`, transforms are left as the config has them, for callers that only want the split.
     """
     experiment = loaded.experiment
-    source = cast(Dataset, experiment.data.source)
-    train = load(loaded, source, "train", reader)
+    source = _grouped(loaded)
+    train = _with_kin(loaded, load(loaded, source, "train", reader))
     asked = task(loaded, train.description)
     if experiment.task is not None:
         _check_kind(loaded, train.targets)
@@ -114,20 +116,20 @@ def _validation(
 ) -> tuple[Images | None, Array]:
     """The samples that validate, and their indices: a share of train, a source of its own, or the source's own."""
     experiment = loaded.experiment
-    val = experiment.data.val
-    if isinstance(val, float):
+    val, share = experiment.data.val, experiment.data.share
+    if share is not None:
         labels = asked.labels(train.targets, train.description)
         if train.kin:
-            _, indices = split_groups(train.kin, val, experiment.seed)
+            _, indices = split_groups(train.kin, share, experiment.seed)
         else:
             _, indices = split_validation(
-                train.targets if labels is None else labels, val, experiment.seed, stratified=labels is not None
+                train.targets if labels is None else labels, share, experiment.seed, stratified=labels is not None
             )
         if train.kin and not len(indices):
             raise problem(loaded, "data.val", f"all samples are of the one group {train.kin[0]!r}: none can validate")
         if not len(indices):
             raise problem(
-                loaded, "data.val", f"a share of {val:g} of {len(train)} samples is none: raise it, or leave val out"
+                loaded, "data.val", f"a share of {share:g} of {len(train)} samples is none: raise it, or leave val out"
             )
         return train, indices
     if val is not None:
@@ -141,6 +143,33 @@ def _validation(
     else:
         return None, np.arange(0)
     return images, np.arange(len(images))
+
+
+def _grouped(loaded: Loaded) -> Dataset:
+    """The source of the training samples, in the groups that `data.val` asks for where it can tell them itself."""
+    source, val = cast(Dataset, loaded.experiment.data.source), loaded.experiment.data.val
+    if not isinstance(val, ValidationShare) or val.group is None:
+        return source
+    try:
+        return source.grouped(val.group) or source
+    except ValueError as error:
+        raise problem(loaded, "data.val.group", str(error)) from error
+
+
+def _with_kin(loaded: Loaded, images: Images) -> Images:
+    """Training samples with the groups that `data.val` asks for, by the names of files where the source knew none."""
+    val = loaded.experiment.data.val
+    if images.kin or not isinstance(val, ValidationShare) or val.group is None:
+        return images
+    if not images.names:
+        source = loaded.experiment.data.source.name_in_config
+        message = f"samples of {source} are no files of their own, in whose names a group could be found. Leave it out"
+        raise problem(loaded, "data.val.group", message)
+    try:
+        kin = NamePattern("group", val.group).read(class_name(Path(name).name) for name in images.names)
+    except ValueError as error:
+        raise problem(loaded, "data.val.group", str(error)) from error
+    return replace(images, kin=tuple(kin))
 
 
 def _of_classes(images: Images, train: Images, asked: Task) -> Images:

@@ -81,6 +81,11 @@ class Samples:
         numbers: Array = self._indices % len(self._images)
         return numbers
 
+    def answers(self, start: int, stop: int) -> tuple[Array, Array]:
+        """Targets and weights of samples start to stop, where no transform changes targets."""
+        rows = self.numbers[start:stop]
+        return self._images.targets[rows], np.ones(len(rows), np.float32)
+
     def fill(self, start: int, stop: int, x: Array) -> tuple[Array, Array]:
         """Write samples start to stop, preprocessed, into x (n, h, w, c); return their targets and weights (n,)."""
         earlier = sum(transform.earlier for transform in self._transforms)  # so many before the first take part

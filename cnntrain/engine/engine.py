@@ -12,20 +12,22 @@ through the same calls, each with its own share, and leave what the others need 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 
 from cnntrain.core.arrays import Array, aligned, shared
 from cnntrain.core.errors import DivergedError
+from cnntrain.core.machine import human
 from cnntrain.engine.batch import Batch
+from cnntrain.engine.front import MOST, BehindFront, Front, KnownBatch, length, size_of
 from cnntrain.engine.plan import Plan, plan_of
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.processes import Processes
 from cnntrain.engine.program import CallWatch, Collect, Program
 from cnntrain.engine.team import Team
-from cnntrain.network.graph import Graph
+from cnntrain.network.graph import Graph, Node
 from cnntrain.network.tally import Tally
 from cnntrain.parts.layers.base import Coupled
 
@@ -42,12 +44,22 @@ class Engine:
         seed: int = 0,
         dtype: Any = np.float32,
         shard: int | None = None,
+        begins: Mapping[str, int] | None = None,
     ) -> None:
-        """`shard` overrides the graph's shard size, for tests. Raises MemoryError where there is too little."""
+        """`shard` overrides the graph's shard size, for tests. Raises MemoryError where there is too little.
+
+        `begins` says of nodes that are frozen at first from which step on they are trained.
+        """
         pool.reserve()
         self.graph, self.tally, self.pool, self.seed = graph, tally, pool, seed
         self.dtype = np.dtype(dtype)
         self.shard = shard or graph.shard
+        self._begins = begins or {}
+        self._held: frozenset[str] = frozenset()  # the nodes that are frozen in the step at hand
+        self._in_training = graph  # the graph of that step: with them frozen, behind the front
+        self._front: Front | None = None  # what stands before it, where that is computed once
+        self._reuse: tuple[KnownBatch, Callable[[str], None]] | None = None
+        self._entered = False
         self.watch: CallWatch | None = None  # told, by the workers, the seconds each call took
         self.source: Callable[[int], Sequence[Batch]] | None = None  # the batches of a step, in any process
         self.params = shared(graph.layout.size, self.dtype)
@@ -64,13 +76,16 @@ class Engine:
         return self._program(training=False)
 
     def _program(self, training: bool) -> Program:
-        params = [self.node_params(index) for index in range(len(self.graph.nodes))]
-        return Program(self.plans[training], self.tally, self.memory, params, self.seed, self.pool.roster)
+        plan = self.plans[training]
+        params = [self._params_of(node) for node in plan.graph.nodes]
+        first = len(self.graph.nodes) - len(plan.graph.nodes)
+        return Program(plan, self.tally, self.memory, params, self.seed, self.pool.roster, first)
 
     @functools.cached_property
     def plans(self) -> dict[bool, Plan]:
         """The plans for training and for evaluation."""
-        return {training: plan_of(self.graph, self.shard, self.dtype, training) for training in (True, False)}
+        graphs = {True: self._in_training, False: self.graph}
+        return {training: plan_of(graph, self.shard, self.dtype, training) for training, graph in graphs.items()}
 
     @functools.cached_property
     def memory(self) -> list[tuple[Array, Array]]:
@@ -86,14 +101,47 @@ class Engine:
 
     def node_params(self, index: int) -> dict[str, Array]:
         """The parameters of a node, by name."""
-        node = self.graph.nodes[index]
+        return self._params_of(self.graph.nodes[index])
+
+    def _params_of(self, node: Node) -> dict[str, Array]:
         return {name: self._views[f"{node.name}.{name}"] for name in node.params}
+
+    def reuse(self, samples: KnownBatch, tell: Callable[[str], None]) -> None:
+        """From now on compute what stands before the first trained layer once for all samples, and tell of it.
+
+        `samples` is every sample that is trained on, once; a step's batches know theirs by the same numbers.
+        """
+        self._reuse, self._entered = (samples, tell), False
+
+    def _enter(self, step: int) -> None:
+        """Have the graph of a step: what is frozen in it, and what stands before the first trained layer."""
+        held = frozenset(name for name, first in self._begins.items() if step < first)
+        if self._entered and held == self._held:
+            return
+        changed = held != self._held
+        self._held, self._entered, self._front = held, True, None
+        graph = self.graph.frozen(held, self.graph.layout) if held else self.graph
+        if self._reuse is not None and (count := length(graph)):
+            samples, tell = self._reuse
+            size, what = size_of(graph, count, len(samples), self.dtype), f"{count} frozen layers at the front"
+            if size > MOST:
+                tell(f"{what} are computed in every step: their outputs would take {human(size)}")
+            else:
+                tell(f"{what} are computed once for all samples, since none is augmented: {human(size)}")
+                before, graph = graph.cut(count)
+                self._front, changed = Front(before, self.params, samples, self.shard, self.pool), True
+        if changed or graph is not self._in_training:
+            self._in_training = graph
+            self.pool.end_processes()  # they have the plan of the step before
+            for made in ("_training", "_evaluation", "plans", "memory"):
+                self.__dict__.pop(made, None)
 
     def step(self, batches: Sequence[Batch], step: int) -> Array:
         """Take the gradient of the mean loss over the batches of one step into `grads`; return the step's tally.
 
         Running statistics are updated. Raises DivergedError, before anything is updated, where the loss is not finite.
         """
+        self._enter(step)
         team = self._team(max(-(-len(batch) // self.shard) for batch in batches))
         try:
             vector, totals = self.pool.lead(team, self._job, (step,), lambda team: self._take(batches, step, team))
@@ -104,14 +152,16 @@ class Engine:
         if not np.isfinite(loss):
             raise DivergedError(f"the loss became {loss} at step {step}")
         for index, total in totals:
-            layer = self.graph.nodes[index].layer
-            assert isinstance(layer, Coupled)
-            layer.update_statistics(total, self.node_params(index))
+            node = self._in_training.nodes[index]
+            assert isinstance(node.layer, Coupled)
+            node.layer.update_statistics(total, self._params_of(node))
         return vector
 
     def _take(self, batches: Sequence[Batch], step: int, crew: Team) -> tuple[Array, list[tuple[int, Array]]]:
         """The work of all workers in a step, together: tally, totals of coupled nodes, gradient of a finite loss."""
-        program, team = self._training, self.pool.ranked(crew)
+        program, team, front = self._training, self.pool.ranked(crew), self._front
+        if front is not None:
+            batches = [BehindFront(cast(KnownBatch, batch), front) for batch in batches]
         vector, totals = program.run(batches, step, team, watch=self.watch)
         if np.isfinite(self.tally.mean_loss(vector)):
             program.collect(team, self.grads, 1.0 / self.tally.normalizer(vector))

@@ -43,6 +43,7 @@ from cnntrain.core.errors import (
     StorageError,
     UsageError,
 )
+from cnntrain.core.extras import install
 from cnntrain.core.threads import start
 from cnntrain.core.watchdog import STILL, Watchdog
 from cnntrain.engine.ranks import ALONE, Pending, Ranks
@@ -88,7 +89,7 @@ def join() -> Ranks:
             launcher.speak()
         raise MissingExtraError(
             "an MPI launcher has started several of this, which need mpi4py to train together. Install it with: "
-            f"pip install 'cnntrain[mpi]' ({error})"
+            f"{install('mpi')} ({error})"
         ) from error
     with _soon():
         if ours:

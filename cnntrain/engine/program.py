@@ -40,10 +40,14 @@ class Program:
         params: Sequence[Mapping[str, Array]],
         seed: int,
         roster: Roster,
+        first: int = 0,
     ) -> None:
         """`memory` holds each worker's own and its scratch, `params` the parameters of each node by name; `roster` says
         what share of the shards is for these workers.
+
+        `first` is the number that the first node has in the whole network, by which random streams are addressed.
         """
+        self._first = first
         self.plan, self.training, self.tally, self.seed = plan, plan.training, tally, seed
         self._memory, self._params, self.roster = memory, params, roster
         self.buckets = buckets_of(self.plan)
@@ -180,7 +184,7 @@ class Program:
     def _stream(self, worker: int, node: int) -> np.random.Generator:
         """The random generator of (seed, step, shard, node)."""
         step, shard = self._addresses[worker]
-        return stream(self.seed, "layer", step, shard, node)
+        return stream(self.seed, "layer", step, shard, self._first + node)
 
     def gradient_rows(
         self, number: int, worker: int, position: int, frames: PlannedFrames, held: dict[int, GradientRow]

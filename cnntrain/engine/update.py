@@ -11,7 +11,7 @@ import fnmatch
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,20 +53,36 @@ class _Piece:
     lr_mult: float
     decay: float | None
     param: Param | None = None  # of a tensor
+    begins: int = 0  # the step from which on it is trained
 
 
 class Updater:
     """An optimizer with its slots, for the trained parameters of one layout."""
 
     def __init__(
-        self, optimizer: Optimizer, layout: Layout, pool: Pool, params: Array, grads: Array, rules: Rules | None = None
+        self,
+        optimizer: Optimizer,
+        layout: Layout,
+        pool: Pool,
+        params: Array,
+        grads: Array,
+        rules: Rules | None = None,
+        begins: Mapping[str, int] | None = None,
     ) -> None:
-        """`params` and `grads` lie in shared memory (`arrays.shared`), since processes of the pool may take part."""
+        """`params` and `grads` lie in shared memory (`arrays.shared`), since processes of the pool may take part.
+
+        `begins` says of nodes from which step on they are trained; the optimizer counts their steps from there.
+        """
         self.optimizer, self.pool, self.rules = optimizer, pool, rules or Rules()
         self._params, self._grads = params, grads
         self.slots = {name: shared(layout.size, params.dtype) for name in optimizer.state_names()}
         optimizer.start({name: slot[: layout.trained] for name, slot in self.slots.items()})
-        tensors = [_tensor(optimizer, layout, e) for e in layout.entries.values() if e.offset < layout.trained]
+        begins = begins or {}
+        tensors = [
+            _tensor(optimizer, layout, e, begins.get(node_of(e), 0))
+            for e in layout.entries.values()
+            if e.offset < layout.trained
+        ]
         self._tensors = [piece for _, piece in tensors]
         self._blocks = _blocks(self._tensors)
         self._pieces = self._blocks if optimizer.unit == "element" else self._tensors
@@ -112,7 +128,7 @@ class Updater:
         """The work of all workers in `apply`, together; they stop where the norm is not finite."""
         norm = self._norm(team)
         if self._prepares and math.isfinite(norm):
-            self._run(team, self._tensor_shares, self._prepare)
+            self._run(team, self._tensor_shares, functools.partial(self._prepare, step))
             norm = self._norm(team)
         if not math.isfinite(norm):
             return norm
@@ -120,15 +136,18 @@ class Updater:
         optimizer = self.optimizer if math.isnan(momentum) else self.optimizer.with_momentum(momentum)
 
         def update(worker: int, index: int) -> None:
+            piece = self._pieces[index]
+            if step < piece.begins:
+                return
             block = self._made.get((worker, index)) or self._block(worker, index)
-            block.lr, block.step, block.carried = lr * self._pieces[index].lr_mult, int(step) + 1, carried
+            block.lr, block.step, block.carried = lr * piece.lr_mult, int(step) + 1 - piece.begins, carried
             if factor != 1.0:
                 block.g *= factor
             optimizer.step(block)
 
         self._run(team, self._piece_shares, update)
         if self.rules.regularizers:
-            self._run(team, self._tensor_shares, self._limit)
+            self._run(team, self._tensor_shares, functools.partial(self._limit, step))
         return norm
 
     def _block(self, worker: int, index: int) -> Block:
@@ -196,9 +215,11 @@ class Updater:
     def _room(self, worker: int, which: int, shape: Shape) -> Array:
         return self._scratch[worker][which][: math.prod(shape)].reshape(shape)
 
-    def _prepare(self, worker: int, index: int) -> None:
+    def _prepare(self, step: float, worker: int, index: int) -> None:
         """Penalize and clip the gradient of one tensor."""
         piece = self._tensors[index]
+        if step < piece.begins:
+            return
         p, g = (vector[piece.where].reshape(piece.shape) for vector in (self._params, self._grads))
         for regularizer in self._acting[index]:
             regularizer.add_gradient(p, g, self._room(worker, 0, piece.shape))
@@ -209,8 +230,10 @@ class Updater:
             for weights, gradient in zip(piece.param.by_unit(p), piece.param.by_unit(g), strict=True):
                 clip_adaptively(weights, gradient, self.rules.agc)
 
-    def _limit(self, worker: int, index: int) -> None:
+    def _limit(self, step: float, worker: int, index: int) -> None:
         piece = self._tensors[index]
+        if step < piece.begins:
+            return
         assert piece.param is not None
         p = self._params[piece.where].reshape(piece.shape)
         for regularizer in self._acting[index]:
@@ -260,7 +283,7 @@ def clip_adaptively(p: Array, g: Array, most: float) -> None:
     g *= np.minimum(1, limit / np.maximum(slopes, np.finfo(g.dtype).tiny))
 
 
-def _tensor(optimizer: Optimizer, layout: Layout, entry: LayoutEntry) -> tuple[LayoutEntry, _Piece]:
+def _tensor(optimizer: Optimizer, layout: Layout, entry: LayoutEntry, begins: int) -> tuple[LayoutEntry, _Piece]:
     """A trained parameter, and how its groups want it treated."""
     span = next(span for span in layout.spans if span.start <= entry.offset < span.stop)
     piece = _Piece(
@@ -270,6 +293,7 @@ def _tensor(optimizer: Optimizer, layout: Layout, entry: LayoutEntry) -> tuple[L
         span.lr_mult,
         None,
         entry.param,
+        begins,
     )
     for group in optimizer.groups:
         if fnmatch.fnmatchcase(node_of(entry), group.match):
@@ -278,13 +302,18 @@ def _tensor(optimizer: Optimizer, layout: Layout, entry: LayoutEntry) -> tuple[L
     return entry, piece
 
 
+def _treatment(piece: _Piece) -> tuple[object, ...]:
+    """What makes neighbours alike."""
+    return piece.role, piece.lr_mult, piece.decay, piece.begins
+
+
 def _blocks(tensors: Sequence[_Piece]) -> list[_Piece]:
     """Neighbours that are treated alike, joined, and cut into blocks; the gaps between them come along."""
     joined: list[_Piece] = []
     for piece in tensors:
         start, stop = piece.where.start, piece.where.start + round_up(piece.where.stop - piece.where.start, 16)
         last = joined[-1] if joined else None
-        alike = last and (last.role, last.lr_mult, last.decay) == (piece.role, piece.lr_mult, piece.decay)
+        alike = last and _treatment(last) == _treatment(piece)
         if last and alike and last.where.stop == start:
             joined[-1] = dataclasses.replace(last, where=slice(last.where.start, stop))
         else:

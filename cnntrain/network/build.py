@@ -23,6 +23,7 @@ from cnntrain.core.random import stream
 from cnntrain.core.registry import Part, make
 from cnntrain.data.build_data import task, transforms
 from cnntrain.data.loader import output_shape
+from cnntrain.network import freezing
 from cnntrain.network.graph import Graph, Node, unmatched, weave
 from cnntrain.network.tally import Tally
 from cnntrain.parts.datasets.base import Dataset
@@ -87,6 +88,7 @@ def network(loaded: Loaded, description: Description) -> Network:
         graph = weave(layers(loaded), shapes["eval_transforms"], asked.outputs(description))
     except ValueError as error:
         raise problem(loaded, "model.layers", str(error)) from error
+    graph = freezing.frozen(loaded, graph)
     train = experiment.train
     graph.shard = graph.shard_for(train.batch_size) if train.shard == "auto" else min(train.shard, train.batch_size)
     views = [transform.views for transform in transforms(experiment.data.eval_transforms)]

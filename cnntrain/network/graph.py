@@ -11,7 +11,7 @@ import fnmatch
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -66,16 +66,37 @@ class Node:
 class Graph:
     """The nodes, the shape of one input sample, and the layout of all parameters."""
 
-    def __init__(self, nodes: Sequence[Node], input_shape: Shape) -> None:
+    def __init__(self, nodes: Sequence[Node], input_shape: Shape, layout: Layout | None = None) -> None:
+        """With a `layout`, the nodes are some of another graph's, whose parameters they use."""
         self.nodes = tuple(nodes)
         self.input_shape = input_shape
         self.shard = self.shard_for()  # samples a worker takes at a time: the unit of arithmetic
-        self.layout = Layout(
+        self.layout = layout or Layout(
             [
                 (f"{node.name}.{name}", param, node.options.lr_mult, node.options.freeze)
                 for node in nodes
                 for name, param in node.params.items()
             ]
+        )
+
+    def frozen(self, names: Collection[str], layout: Layout | None = None) -> Graph:
+        """The graph with these nodes frozen: in a layout of its own, or for a while in the one given."""
+        nodes = [
+            dataclasses.replace(node, options=dataclasses.replace(node.options, freeze=True))
+            if node.name in names
+            else node
+            for node in self.nodes
+        ]
+        graph = Graph(nodes, self.input_shape, layout)
+        graph.shard = self.shard
+        return graph
+
+    def cut(self, at: int) -> tuple[Graph, Graph]:
+        """The first so many nodes, and the others, which read nothing of them but the last one's output: the batch."""
+        rest = [dataclasses.replace(node, inputs=tuple(i - at for i in node.inputs)) for node in self.nodes[at:]]
+        return (
+            Graph(self.nodes[:at], self.input_shape, self.layout),
+            Graph(rest, self.shape(at - 1), self.layout),
         )
 
     @property

@@ -16,22 +16,26 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import CheckpointError, MissingExtraError, UsageError, printable
+from cnntrain.core.extras import install
 from cnntrain.core.regular_file import open_regular
 from cnntrain.network.feature_order import feature_orders
 from cnntrain.network.graph import Graph
+from cnntrain.parts.models.base import Counterpart
 
 _CALLED = {"scale": "weight", "shift": "bias", "slope": "weight"}  # ours -> PyTorch's, where they differ
 _COUNTER = "num_batches_tracked"  # PyTorch's batch norm has one, and does not need it
 
 
-def write(graph: Graph, params: Mapping[str, Array], facts: Mapping[str, Any]) -> bytes:
-    """The bytes of the file for parameters by our names ("conv2d_1.weight").
+def write(
+    graph: Graph, params: Mapping[str, Array], facts: Mapping[str, Any], counterpart: Counterpart | None = None
+) -> bytes:
+    """The bytes of the file for parameters by our names ("conv2d_1.weight"), under those of a counterpart if given.
 
     Raises UsageError for a network whose features cannot be in PyTorch's order, or a layer of which two parameters
     would have one name there; MissingExtraError without the package safetensors.
     """
     library = _library()
-    layout = _Layout(graph)
+    layout = _Layout(graph, counterpart)
     _refuse_one_name_for_two(graph, layout)
     tensors = {layout.name(name): np.ascontiguousarray(layout.theirs(name, array)) for name, array in params.items()}
     data: bytes = library.save(tensors, metadata={"format": "pt", "cnntrain": json.dumps(facts)})
@@ -66,11 +70,8 @@ def read_bytes(path: Path) -> bytes:
         return file.read()
 
 
-def parameters(path: Path, data: bytes, graph: Graph) -> dict[str, Array]:
-    """The parameters that a file's bytes hold, by our names; those that the network lacks keep their own.
-
-    Raises CheckpointError where they are no safetensors file, or the network's features cannot be in PyTorch's order.
-    """
+def tensors_of(path: Path, data: bytes) -> dict[str, Array]:
+    """The tensors that a file's bytes hold, without counters. Raises CheckpointError where they are no such file."""
     library = _library()
     try:
         tensors: dict[str, Array] = library.load(data)
@@ -78,15 +79,23 @@ def parameters(path: Path, data: bytes, graph: Graph) -> dict[str, Array]:
         raise CheckpointError(
             f"{path} is not a safetensors file that NumPy can hold: {printable(str(error))}. Write it again, in float32"
         ) from error
+    return {name: array for name, array in tensors.items() if name.rpartition(".")[2] != _COUNTER}
+
+
+def parameters(path: Path, data: bytes, graph: Graph, counterpart: Counterpart | None = None) -> dict[str, Array]:
+    """The parameters that a file's bytes hold, by our names; those that the network lacks keep their own.
+
+    `counterpart` is the network whose names they have; by default they have ours. Raises CheckpointError where they are
+    no safetensors file, or the network's features cannot be in PyTorch's order.
+    """
+    tensors = tensors_of(path, data)
     try:
-        layout = _Layout(graph)
+        layout = _Layout(graph, counterpart)
     except UsageError as error:
         raise CheckpointError(f"{path} cannot be read into this network: {error}") from error
     ours = {layout.name(name): name for name in layout.shapes}
     found = {}
     for name, array in tensors.items():
-        if name.rpartition(".")[2] == _COUNTER:
-            continue
         mine = ours.get(name, name)
         found[mine] = layout.ours(mine, array) if mine in layout.shapes else array
     return found
@@ -97,7 +106,7 @@ def _library() -> Any:
         import safetensors.numpy
     except ImportError as error:
         raise MissingExtraError(
-            "safetensors files need the package safetensors. Run: pip install 'cnntrain[safetensors]'"
+            f"safetensors files need the package safetensors. Run: {install('safetensors')}"
         ) from error
     return safetensors.numpy
 
@@ -105,27 +114,42 @@ def _library() -> Any:
 class _Layout:
     """Which of our parameters is which of PyTorch's, and how the two programs lay it out."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, counterpart: Counterpart | None = None) -> None:
         """Raises UsageError where a network cannot be said with PyTorch's order of features."""
         self.shapes = {
             f"{node.name}.{name}": param.shape for node in graph.nodes for name, param in node.params.items()
         }
+        having = [node for node in graph.nodes if node.params]
+        self._modules: dict[str, str] = {}
+        self._windows: dict[str, int] = {}
+        self._scales: set[str] = set()
+        if counterpart is not None:
+            self._modules = dict(zip((node.name for node in having), counterpart.modules, strict=True))
+            self._windows = {
+                ours: n for ours, theirs in self._modules.items() if (n := counterpart.windows.get(theirs))
+            }
+            self._scales = {node.name for node in having if node.layer.name_in_config == "scale"}
         self._orders = feature_orders(graph)
 
     def name(self, name: str) -> str:
         """PyTorch's name."""
         node, _, own = name.rpartition(".")
-        return f"{node}.{_CALLED.get(own, own)}"
+        module = self._modules.get(node, node)
+        return module if node in self._scales else f"{module}.{_CALLED.get(own, own)}"
 
     def theirs(self, name: str, array: Array) -> Array:
         """Our array in PyTorch's layout."""
         for axis, order in enumerate(self._orders.get(name, ())):
             if order is not None and len(order) == array.shape[axis]:
                 array = array.take(order, axis)
-        return np.moveaxis(array, (-1, -2), (0, 1)) if array.ndim > 1 else array
+        array = np.moveaxis(array, (-1, -2), (0, 1)) if array.ndim > 1 else array
+        side = self._windows.get(name.rpartition(".")[0])
+        return array if side is None or array.ndim != 2 else array.reshape(len(array), -1, side, side)
 
     def ours(self, name: str, array: Array) -> Array:
         """PyTorch's array in our layout; where the shape differs, in whatever comes nearest."""
+        if name.rpartition(".")[0] in self._windows and array.ndim == 4:
+            array = array.reshape(len(array), -1)
         array = np.moveaxis(array, (0, 1), (-1, -2)) if array.ndim > 1 else array
         for axis, order in enumerate(self._orders.get(name, ())[: array.ndim]):
             if order is not None and len(order) == array.shape[axis]:

@@ -18,6 +18,7 @@ from PIL import Image
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import DataError
+from cnntrain.core.extras import install
 from cnntrain.reading.attended import still_wanted
 from cnntrain.reading.input_files import opened, reading
 from cnntrain.reading.pictures import MAX_PIXELS, MOVING, SUFFIXES, Fit, brought, decode, decode_clip, header
@@ -144,7 +145,7 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         import av
     except ImportError as error:
-        raise DataError(f"{path} needs PyAV to be read: run pip install 'cnntrain[video]'") from error
+        raise DataError(f"{path} needs PyAV to be read: run {install('video')}") from error
     av.logging.set_level(av.logging.PANIC)  # what is wrong ends up in our one line
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "pipe"}
     with reading(path), opened(path) as file:

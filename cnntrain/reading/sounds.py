@@ -15,6 +15,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import DataError
+from cnntrain.core.extras import install
 from cnntrain.reading.input_files import opened, reading
 from cnntrain.reading.resampling import Resampling, resampled
 from cnntrain.reading.wav import sound
@@ -135,7 +136,7 @@ def _soundfile(path: Path) -> Any:
         import soundfile
     except (ImportError, OSError) as error:  # OSError where libsndfile itself is missing
         raise ValueError(
-            f"needs soundfile to be read: run pip install 'cnntrain[audio]', or convert {path.suffix} files to WAV"
+            f"needs soundfile to be read: run {install('audio')}, or convert {path.suffix} files to WAV"
         ) from error
     return soundfile
 

@@ -1,40 +1,35 @@
 """Event files let TensorBoard watch a run: every number of metrics.jsonl, in TensorBoard's own format.
 
-They are derived like metrics.csv: each session writes the run's whole history anew, then follows it.
+Writing them needs no TensorBoard. They are derived like metrics.csv: each session writes the run's whole history anew,
+then follows it.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import io
+import functools
+import struct
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from cnntrain.core import files
 from cnntrain.core.append_log import AppendLog
 from cnntrain.core.directories import make_own_directory
-from cnntrain.core.errors import MissingExtraError
 from cnntrain.rundir.directory import RunDirectory
 
 FOLDER = "tensorboard"
 _PATTERN = "events.out.tfevents.*"
 
 
-def require_tensorboard() -> None:
-    """Raise MissingExtraError unless event files can be written."""
-    if importlib.util.find_spec("tensorboard") is None:
-        raise MissingExtraError("--tensorboard needs TensorBoard. Install it with: pip install 'cnntrain[tensorboard]'")
-
-
 @contextmanager
 def following(run: RunDirectory) -> Iterator[None]:
     """Write what the run's metrics.jsonl holds, and what it gets meanwhile, to RUN/tensorboard.
 
-    Raises StorageError where it cannot, MissingExtraError without TensorBoard.
+    Raises StorageError where it cannot.
     """
-    require_tensorboard()
     folder = run.path / FOLDER
     make_own_directory(folder)
     rows = run.rows()
@@ -47,7 +42,7 @@ def following(run: RunDirectory) -> Iterator[None]:
         log.extend(encoded(row, time.time()))
 
     try:
-        log.extend(_record(file_version="brain.Event:2", wall_time=time.time()))
+        log.extend(record(_double(1, time.time()) + _bytes(3, b"brain.Event:2")))
         for row in rows:
             follow(row)
         run.followers.append(follow)
@@ -60,14 +55,17 @@ def following(run: RunDirectory) -> Iterator[None]:
 
 
 def encoded(row: Mapping[str, Any], wall_time: float) -> bytes:
-    """A row of metrics.jsonl as a record of an event file; nothing where it has no step or no number."""
-    from tensorboard.compat.proto.summary_pb2 import Summary
+    """A row of metrics.jsonl as a record of an event file; nothing where it has no step or no number.
 
+    The record is TensorBoard's Event (event.proto: 1 wall_time, 2 step, 5 summary) with a Summary.Value (summary.proto:
+    1 tag, 2 simple_value) for each number.
+    """
     numbers = {tag(key, row["event"]): value for key, value in row.items() if type(value) is float}
     if "step" not in row or not numbers:
         return b""
-    values = [Summary.Value(tag=name, simple_value=number) for name, number in numbers.items()]
-    return _record(step=row["step"], wall_time=wall_time, summary=Summary(value=values))
+    values = [_bytes(1, name.encode()) + _float(2, number) for name, number in numbers.items()]
+    summary = b"".join(_bytes(1, value) for value in values)
+    return record(_double(1, wall_time) + _varint(2 << 3) + _varint(row["step"]) + _bytes(5, summary))
 
 
 def tag(key: str, event: str) -> str:
@@ -75,10 +73,57 @@ def tag(key: str, event: str) -> str:
     return key.replace("train/", "train_epoch/") if event == "eval" else key
 
 
-def _record(**fields: Any) -> bytes:
-    from tensorboard.compat.proto.event_pb2 import Event
-    from tensorboard.summary.writer.record_writer import RecordWriter
+def record(data: bytes) -> bytes:
+    """TFRecord's frame: the length and its checksum, the data and its checksum."""
+    length = struct.pack("<Q", len(data))
+    return length + struct.pack("<I", _masked(length)) + data + struct.pack("<I", _masked(data))
 
-    file = io.BytesIO()
-    RecordWriter(file).write(Event(**fields).SerializeToString())
-    return file.getvalue()
+
+def crc32c(data: bytes) -> int:
+    """The CRC of Castagnoli et al. (1993), reflected polynomial 0x82F63B78, as in iSCSI (RFC 3720)."""
+    table, crc = _table(), 0xFFFFFFFF
+    for byte in data:
+        crc = table[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+    return crc ^ 0xFFFFFFFF
+
+
+@functools.cache
+def _table() -> tuple[int, ...]:
+    table = []
+    for byte in range(256):
+        crc = byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+        table.append(crc)
+    return tuple(table)
+
+
+def _masked(data: bytes) -> int:
+    """TFRecord's checksum: a CRC, turned and shifted, lest it be taken of data that holds CRCs."""
+    crc = crc32c(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+# What protocol buffers look like: a key of field number and wire type (0 varint, 1 double, 2 bytes, 5 float), a value
+
+
+def _varint(value: int) -> bytes:
+    found = bytearray()
+    while value > 0x7F:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*found, value])
+
+
+def _bytes(field: int, data: bytes) -> bytes:
+    return _varint(field << 3 | 2) + _varint(len(data)) + data
+
+
+def _double(field: int, value: float) -> bytes:
+    return _varint(field << 3 | 1) + struct.pack("<d", value)
+
+
+def _float(field: int, value: float) -> bytes:
+    """In float32: what is too large for it is infinite there."""
+    with np.errstate(over="ignore"):
+        return _varint(field << 3 | 5) + np.float32(value).tobytes()

@@ -24,6 +24,7 @@ import cnntrain
 from cnntrain.core import files
 from cnntrain.core.directories import make_directory
 from cnntrain.core.errors import LostWorkerError, MissingExtraError, UsageError
+from cnntrain.core.extras import install
 from cnntrain.sweep.executor import Ended
 from cnntrain.sweep.processes import TICK
 from cnntrain.sweep.standing import Standing
@@ -61,7 +62,7 @@ class DaskExecutor:
         Raises MissingExtraError without Dask, UsageError where there is no cluster, or no worker that can take part.
         """
         if importlib.util.find_spec("distributed") is None:
-            raise MissingExtraError("--dask needs Dask. Install it with: pip install 'cnntrain[dask]'")
+            raise MissingExtraError(f"--dask needs Dask. Install it with: {install('dask')}")
         self._folder, self._most = folder.absolute(), most
         self._under_way: dict[int, tuple[Standing, _Task]] = {}
         self._warn = warn

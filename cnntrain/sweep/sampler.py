@@ -16,6 +16,7 @@ from typing import Any
 
 from cnntrain.core import strict_json
 from cnntrain.core.errors import MissingExtraError
+from cnntrain.core.extras import install
 from cnntrain.sweep.space import Choice, Choices, Search, Spread, drawn
 from cnntrain.sweep.value_text import to_text
 
@@ -55,7 +56,7 @@ def require_optuna(search: Search) -> None:
     needed = {"random": (), "tpe": ("optuna",), "gp": ("optuna", "torch", "scipy")}[search.sampler]
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
-        how = "pip install 'cnntrain[search]'" + (" torch scipy" if search.sampler == "gp" else "")
+        how = install("search", *(("torch", "scipy") if search.sampler == "gp" else ()))
         raise MissingExtraError(
             f"sampler {search.sampler} needs {' and '.join(missing)}. Install with: {how}; or take sampler: random"
         )

@@ -62,7 +62,7 @@ class Own:
         if split not in self.recorded:
             self._compare_by_some(read())
             return images, indices
-        whole = split == "train" and isinstance(self._loaded.experiment.data.val, float)  # the share that validates too
+        whole = split == "train" and self._loaded.experiment.data.share is not None  # the share that validates too
         if self._unchanged(whole, images, indices, split, read):
             return images, indices
         if not self._known:

@@ -36,7 +36,7 @@ from cnntrain.reading.folders import one_look
 from cnntrain.rundir.checkpoint import Checkpoint, read
 from cnntrain.rundir.directory import RunDirectory, resumable
 from cnntrain.rundir.environment import environment
-from cnntrain.rundir.event_files import following, require_tensorboard
+from cnntrain.rundir.event_files import following
 from cnntrain.rundir.follower import Follower
 from cnntrain.trained import saved
 from cnntrain.training import advice, ancestry, changes, learned, muster
@@ -109,8 +109,6 @@ def _fit(
 ) -> dict[str, Any]:
     console = Console(options.progress, options.quiet, verbose=options.verbose, warned=options.warn)
     blas.pin()
-    if options.tensorboard:
-        require_tensorboard()
     if options.run_dir is None and (options.resume or options.resume_or_start):
         raise UsageError("--resume and --resume-or-start need --run-dir, to know which run is meant")
     with Interrupts(options.max_time) as held:

@@ -21,7 +21,7 @@ from cnntrain.engine.batch import Batch
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.update import Rules, Updater
-from cnntrain.network import build
+from cnntrain.network import build, freezing
 from cnntrain.network.build import Network
 from cnntrain.parts.averages.base import Average
 from cnntrain.parts.regularizers.base import Regularizer
@@ -66,10 +66,13 @@ class Stepper:
         """
         experiment = loaded.experiment
         self.experiment, self.source, self.horizon = experiment, source, horizon
-        self.engine = Engine(network.graph, network.tally, pool, seed=experiment.seed, dtype=dtype, shard=shard)
+        begins = freezing.begins(experiment, network.graph, horizon)
+        self.engine = Engine(
+            network.graph, network.tally, pool, seed=experiment.seed, dtype=dtype, shard=shard, begins=begins
+        )
         self.engine.source = source
         self.optimizer, params, grads = build.optimizer(experiment), self.engine.params, self.engine.grads
-        self.updater = Updater(self.optimizer, network.graph.layout, pool, params, grads, rules(experiment))
+        self.updater = Updater(self.optimizer, network.graph.layout, pool, params, grads, rules(experiment), begins)
         self.rates = Rates(loaded, larger)
         average = cast(Average | None, experiment.train.average)
         self.average = Averaged(average, self.engine) if average else None

@@ -18,6 +18,7 @@ from cnntrain.data.loader import Samples
 from cnntrain.engine.batch import AbandonedError
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.vitals import Vitals
+from cnntrain.parts.tasks.base import following
 from cnntrain.rundir import numbering
 from cnntrain.rundir.directory import RunDirectory
 from cnntrain.rundir.journal import Journal
@@ -90,6 +91,7 @@ class Trainer:
     def fit(self) -> None:
         """Train until it is finished. Raises StoppedError after a signal, PausedError, DivergedError on NaN."""
         with contextlib.closing(self.console):
+            self._reuse_front()
             if self.state.finished is None:  # a run stopped during validation still has to validate
                 self._after_step(self._close_due_epoch(), late=False)
             while self.state.finished is None:
@@ -97,6 +99,14 @@ class Trainer:
                 late = self.interrupts.time_is_up  # looked at after each step, so that every session takes one
                 self._after_step(self._close_due_epoch(), late)
         self.end()
+
+    def _reuse_front(self) -> None:
+        """Let what is frozen before the first trained layer be computed once, where nothing else changes a sample."""
+        data, loader = self.job.data, self.loader
+        steady = not any(transform.random for transform in loader.transforms)
+        if steady and following(data.description) is None:
+            whole = Samples(loader.images, np.sort(loader.indices), loader.transforms)
+            self.stepper.engine.reuse(whole, self.console.say)
 
     def _take_step(self) -> None:
         state = self.state

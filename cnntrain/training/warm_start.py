@@ -11,18 +11,22 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cnntrain.config.load import Loaded, problem
+from cnntrain.config.schema import InitFrom
 from cnntrain.core.arrays import Array, Layout, Shape
 from cnntrain.core.errors import CheckpointError
-from cnntrain.core.registry import did_you_mean
-from cnntrain.network import torch_layout
+from cnntrain.core.registry import did_you_mean, parts
+from cnntrain.network import counterparts, torch_layout
 from cnntrain.network.build import Network
 from cnntrain.network.graph import format_shape
+from cnntrain.parts import models
+from cnntrain.parts.models.base import Preset
 from cnntrain.rundir.checkpoint import Checkpoint, find, read
 from cnntrain.trained import saved
 
+BUILTIN = "builtin"
 _PREFIX = "param/"
 _SHOWN = 5  # names of a list that a line gives
 
@@ -86,7 +90,7 @@ def warm_start(loaded: Loaded, network: Network) -> WarmStart | None:
     wish = loaded.experiment.model.init_from
     if wish is None:
         return None
-    path, digest, theirs, meta = _read(Path(wish.checkpoint), network)
+    path, digest, theirs, meta = _read(_place(loaded, wish), network, loaded)
     nodes = network.graph.nodes  # the lists are in its order
     mine = {f"{node.name}.{name}": param.shape for node in nodes for name, param in node.params.items()}
     ignored = _ignored(loaded, [*mine, *(name for name in theirs if name not in mine)])
@@ -105,14 +109,32 @@ def warm_start(loaded: Loaded, network: Network) -> WarmStart | None:
     return result
 
 
-def _read(path: Path, network: Network) -> tuple[Path, str, dict[str, Array], dict[str, Any]]:
+def _place(loaded: Loaded, wish: InitFrom) -> Path:
+    """The file that the config means. Raises ConfigError for builtin weights of a network that has none."""
+    if wish.checkpoint != BUILTIN:
+        return Path(wish.checkpoint)
+    preset = cast(Preset | None, loaded.experiment.model.preset)
+    if preset is None or not preset.builtin:
+        known = ", ".join(name for name, cls in parts("models").items() if cast(type[Preset], cls).builtin)
+        message = f"{BUILTIN} weights are those of preset {known}. Use it, or name a checkpoint (./{BUILTIN})"
+        raise problem(loaded, "model.init_from.checkpoint", message)
+    return Path(models.__file__).with_name(preset.builtin)
+
+
+def _read(path: Path, network: Network, loaded: Loaded) -> tuple[Path, str, dict[str, Array], dict[str, Any]]:
     """The file a path means, its parameters' digest, the parameters, and what else is known of them.
 
-    A .safetensors has them as PyTorch does.
+    A .safetensors has them as PyTorch does, under our names or those of torchvision or timm.
     """
     if path.suffix == ".safetensors":
         data = torch_layout.read_bytes(path)
-        return path, hashlib.sha256(data).hexdigest(), torch_layout.parameters(path, data, network.graph), {}
+        own = [f"{node.name}.weight" for node in network.graph.nodes if node.params]
+        wish = loaded.experiment.model.init_from
+        counterpart = counterparts.named(
+            loaded, None if wish is None else wish.names, torch_layout.tensors_of(path, data), own
+        )
+        theirs = torch_layout.parameters(path, data, network.graph, counterpart)
+        return path, hashlib.sha256(data).hexdigest(), theirs, {}
     checkpoint = read(find(path))
     recorded = checkpoint.meta.get("data")
     about: dict[str, Any] = {

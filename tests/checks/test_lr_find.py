@@ -11,6 +11,7 @@ from PIL import Image
 from cnntrain.checks.lr_find import find, in_a_line, judged, smooth
 from cnntrain.cli import main
 from cnntrain.core.errors import DivergedError, MissingExtraError
+from cnntrain.core.extras import install
 from cnntrain.core.sparkline import BARS
 from cnntrain.results.report import paper, range_test
 from cnntrain.rundir.json_files import read_rows
@@ -117,7 +118,7 @@ def test_without_matplotlib_there_is_a_line_and_no_chart(tmp_path, monkeypatch, 
     assert main(small) == 0
     said = capsys.readouterr().out
     assert any(bar in said for bar in BARS)
-    assert "no chart: it needs Matplotlib. Install it with: pip install 'cnntrain[report]'" in said
+    assert f"no chart: it needs Matplotlib. Install it with: {install('report')}" in said
     assert main([*small, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["png"] is None
     assert main([*small, "--png", "a.png"]) == MissingExtraError.exit_code

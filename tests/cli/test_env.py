@@ -7,6 +7,7 @@ import json
 import numpy as np
 
 from cnntrain import __version__
+from cnntrain.core.extras import install
 
 
 def test_it_tells_versions_machine_and_extras(cnntrain):
@@ -27,4 +28,4 @@ def test_an_extra_that_is_not_there_is_told_with_what_to_run(cnntrain, monkeypat
     from importlib import metadata
 
     monkeypatch.setattr(metadata, "requires", lambda name: ["numpy>=2", 'nowhere-at-all>=2; extra == "far"'])
-    assert cnntrain("env").out.endswith("extras\n  far  lacks nowhere-at-all: pip install 'cnntrain[far]'\n")
+    assert cnntrain("env").out.endswith(f"extras\n  far  lacks nowhere-at-all: {install('far')}\n")

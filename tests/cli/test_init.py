@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import wave
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from cnntrain.config.load import load
+from cnntrain.parts.models.tiny import Tiny32
+from tests.network.test_counterparts import shapes
 from tests.support import datasets
+from tests.support.counterparts import tensor
 
 
 def pictures(root, classes=("cat", "dog"), count=6, height=20, width=20, mode="RGB"):
@@ -255,3 +259,87 @@ def test_damaged_data_is_told_of_as_what_it_is(cnntrain, desk, name, content):
         assert outcome.code == 3, outcome
         assert outcome.error
         assert [entry.name for entry in desk.iterdir()] == ["data"]
+
+
+def proposed(cnntrain, *arguments):
+    """The config's text, and the config."""
+    outcome = cnntrain("init", "--data", "data", "--overwrite", *arguments)
+    assert outcome.code == 0, outcome.err
+    path = "config.yaml"
+    return Path(path).read_text(), load([path]).experiment
+
+
+def test_few_photographs_begin_with_the_network_that_comes_along_and_the_other_lines_stand_below(cnntrain, desk):
+    pictures(desk / "data", count=6, height=40, width=40)
+    text, experiment = proposed(cnntrain)
+    assert experiment.model.preset.name_in_config == "tiny32"
+    assert experiment.model.init_from.checkpoint == "builtin"
+    assert "12 training samples are few" in text
+    assert experiment.data.eval_transforms[0].mean == Tiny32.mean
+    plain, scratch = proposed(cnntrain, "--from-scratch")
+    lines = [line.split(" #")[0].rstrip() for line in plain.splitlines() if line.startswith("    - {type: conv2d")]
+    assert lines
+    assert all(f"  #   {line.strip()}" in text for line in lines)
+    assert scratch.model.preset is None
+    trained = cnntrain("fit", "config.yaml", "-o", "run", "-s", "train.epochs=1", "-q")
+    assert trained.code == 0, trained.err
+
+
+def test_grey_and_small_pictures_begin_so_only_if_told_to(cnntrain, desk):
+    pictures(desk / "data", height=16, width=16, mode="L")
+    assert proposed(cnntrain)[1].model.preset is None
+    _, experiment = proposed(cnntrain, "--pretrained", "--size", "32")
+    assert experiment.model.preset.name_in_config == "tiny32"
+    assert (experiment.data.source.size, experiment.data.source.channels) == ((32, 32), 3)
+    assert cnntrain("fit", "config.yaml", "-o", "run", "-s", "train.epochs=1", "-q").code == 0
+
+
+@pytest.mark.parametrize(("size", "expected"), [("24", (24, 48)), ("50", (50, 96))])
+def test_a_size_keeps_proportions(cnntrain, desk, size, expected):
+    pictures(desk / "data", height=100, width=200)
+    text, experiment = proposed(cnntrain, "--size", size)
+    assert experiment.data.source.size == expected
+    assert "as you asked" in text
+
+
+def test_a_budget_of_time_makes_pictures_smaller_before_epochs_fewer(cnntrain, desk, monkeypatch):
+    """An epoch takes a second for each 32x32 pixels of a picture."""
+    monkeypatch.setattr(
+        "cnntrain.checks.proposal._epoch_seconds", lambda found, *_: np.prod(found.images.shape[:2]) / 1024
+    )
+    pictures(desk / "data", height=90, width=90)
+    sizes, epochs = [], []
+    for minutes in ("9", "1", "0.2", "0.1"):
+        text, experiment = proposed(cnntrain, "--from-scratch", "--minutes", minutes)
+        sizes.append(experiment.data.source.size[0])
+        epochs.append(experiment.train.epochs)
+    assert sizes == [90, 64, 32, 32]
+    assert epochs == [60, 15, 12, 6]
+    assert "as many as the time allows; under a minute on this machine" in text
+
+
+def test_weights_of_a_library_bring_their_network_and_preprocessing(cnntrain, desk):
+    save = pytest.importorskip("safetensors.numpy", reason="needs the extra safetensors").save_file
+    pictures(desk / "data", height=64, width=64)
+    save(
+        {name: tensor(name, shape) for name, shape in shapes("torchvision squeezenet1_1", 64).items()}, "w.safetensors"
+    )
+    _, experiment = proposed(cnntrain, "--weights", "w.safetensors")
+    assert experiment.model.preset.name_in_config == "squeezenet"
+    assert (experiment.model.init_from.names, experiment.data.eval_transforms[0].mean[0]) == ("torchvision", 0.485)
+    trained = cnntrain("fit", "config.yaml", "-o", "run", "-s", "train.epochs=null", "-s", "train.steps=1", "-q")
+    assert trained.code == 0, trained.err
+    save({"a.weight": np.zeros(3, np.float32)}, "odd.safetensors")
+    refused = cnntrain("init", "--data", "data", "--overwrite", "--weights", "odd.safetensors")
+    assert refused.code == 2
+    assert "--weights odd.safetensors fits no preset. Choose a file of " in refused.err
+    assert "torchvision's resnet18" in refused.err
+
+
+@pytest.mark.parametrize("option", [("--size", "32"), ("--pretrained",)])
+def test_what_is_for_pictures_is_refused_for_arrays(cnntrain, desk, option):
+    arrays(desk / "data", np.arange(30) % 3)
+    (desk / "data.npz").rename(desk / "a.npz")
+    outcome = cnntrain("init", "--data", "a.npz", *option)
+    assert outcome.code == 2
+    assert f"{option[0]} is for files of pictures" in outcome.err

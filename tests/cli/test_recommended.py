@@ -52,7 +52,7 @@ RECOMMENDED = {  # as the source has it, {} for what is filled in -> the test of
     "cnntrain fit --run-dir {} --resume -s checkpoint": "test_a_run_that_kept_nothing",
     "cnntrain fit {} -s checkpoint": "test_a_run_that_kept_nothing",
 }
-EXTRAS = re.compile(r"pip install '?(?:cnntrain\[)?([\w{}]+)")
+EXTRAS = re.compile(r"\binstall\(['\"](\w+)['\"]")
 
 
 def texts() -> Iterator[str]:
@@ -101,9 +101,12 @@ def test_every_recommendation_has_a_situation_here():
 def test_what_is_to_be_installed_is_declared():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    named = {name for text in texts() for name in EXTRAS.findall(text)} - {"{}"}
+    sources = {path: path.read_text() for path in (ROOT / "cnntrain").rglob("*.py")}
+    named = {name for source in sources.values() for name in EXTRAS.findall(source)}
     assert named - {"pandas"} <= set(setup["options.extras_require"])
-    assert {"onnx", "safetensors", "report", "tensorboard", "features"} <= named
+    assert {"onnx", "safetensors", "report", "audio", "dask", "search", "features"} <= named
+    typed = {path.name for path, source in sources.items() if re.search(r"\bpip['\"]? install|pipx", source)}
+    assert typed == {"extras.py"}, "what to type comes from core/extras.install, which knows how this was installed"
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from cnntrain.core.extras import install
 from cnntrain.results.report import paper
 from tests.support.experiments import call
 
@@ -32,7 +33,7 @@ def test_png_without_matplotlib_and_what_is_no_run_are_errors(cnntrain, finished
     monkeypatch.setattr(paper, "available", lambda: False)
     outcome = cnntrain("report", finished, "--png")
     assert outcome.code == 2
-    assert outcome.error == "PNG files need Matplotlib. Install it with: pip install 'cnntrain[report]'"
+    assert outcome.error == f"PNG files need Matplotlib. Install it with: {install('report')}"
     assert not (finished / "report.html").exists()
     outcome = cnntrain("report", finished, "-s", "data.source.rot=/nowhere")
     assert (outcome.code, "rot" in outcome.err) == (2, True)

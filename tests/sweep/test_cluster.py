@@ -17,6 +17,7 @@ import pytest
 
 import cnntrain
 from cnntrain.cli import main
+from cnntrain.core.extras import install
 from cnntrain.sweep import cluster as module
 from tests.support.dask import DaskCluster
 from tests.support.experiments import call, evidence, run, start, write
@@ -208,5 +209,5 @@ def test_without_dask_it_says_what_to_install(desk, monkeypatch, capsys):
     (desk / "sweep.yaml").write_text("config: full.yaml\n")
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     assert main(["sweep", "sweep.yaml", "--dask", "local:2"]) == 2
-    assert "--dask needs Dask. Install it with: pip install 'cnntrain[dask]'" in capsys.readouterr().err
+    assert f"--dask needs Dask. Install it with: {install('dask')}" in capsys.readouterr().err
     assert os.listdir(desk / "runs/sweep") == [".lock"]

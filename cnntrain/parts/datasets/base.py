@@ -86,6 +86,13 @@ class Dataset(Part):
         """How many files that lie among those of a split are not read for their names, by suffix in lower case."""
         return Counter()
 
+    def grouped(self, by: str) -> Dataset | None:
+        """This source with its samples in groups by a pattern or a column; None where it cannot tell groups itself.
+
+        Raises ValueError where it has groups already.
+        """
+        return None
+
     def target_names(self) -> tuple[str, ...]:
         """What the target values of a sample are called, in their order; empty where they have no names."""
         origins = self.origins()

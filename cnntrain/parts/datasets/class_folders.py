@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self, cast
 
@@ -84,6 +84,12 @@ class ClassFolders(Dataset):
     def samples_at(self, folder: Path) -> list[Sample]:
         """The samples of a folder that need not be a class's, at any depth, sorted by code point."""
         return self.samples_in(folder)
+
+    def grouped(self, by: str) -> Self:
+        """This source with a `group`. Raises ValueError where it has one, or for a pattern that will not do."""
+        if self.group is not None:
+            raise ValueError(f"the source has the group {self.group!r} already. Leave one of the two out")
+        return replace(self, group=by)
 
     def called(self, sample: Sample) -> str:
         """The name of a sample, in which `label`, `split` and `group` are looked for: its file's, in Unicode's NFC."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Self, cast
 
 from cnntrain.config.fields import Kind
 from cnntrain.core import scale
@@ -37,6 +37,12 @@ class Concat(Dataset):
         """Those that any source has."""
         found = {split for source in self._sources() for split in source.splits()}
         return tuple(split for split in ("train", "val", "test") if split in found)
+
+    def grouped(self, by: str) -> Self | None:
+        """Of the sources in groups, where all can tell them."""
+        inner = tuple(source.grouped(by) for source in self._sources())
+        found = tuple(source for source in inner if source is not None)
+        return replace(self, sources=found) if len(found) == len(inner) else None
 
     def origins(self) -> tuple[Dataset, ...]:
         """Those of every source, in order."""

@@ -7,7 +7,7 @@ import csv
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Self
@@ -24,6 +24,7 @@ from cnntrain.parts.datasets.picture_fields import PictureFields
 from cnntrain.reading.decoded import Sample, decoded
 from cnntrain.reading.folders import class_name, looked_up
 from cnntrain.reading.input_files import opened, reading
+from cnntrain.reading.name_patterns import NamePattern
 from cnntrain.reading.reader import ALONE, Reader
 from cnntrain.reading.tables import TableColumns, chosen, columns_of
 
@@ -40,7 +41,9 @@ class Csv(PictureFields, Listed):
     `image` names the column of the pictures' paths, which are relative to the file's folder. `label` names the column
     of class names ("label" unless said otherwise); the classes are those of the training rows, sorted by code point.
     `targets` names columns of numbers in its place: for regression (mse, mae), or 0 and 1 where a picture has several
-    labels (binary_cross_entropy). Other columns are ignored. Columns are divided by commas, semicolons or tabs.
+    labels (binary_cross_entropy). Other columns are ignored. `group`
+    keeps pictures of one person or scene together: no group may stand in two splits, and `data.val: 0.2` and k_fold
+    take whole ones. Columns are divided by commas, semicolons or tabs.
 
     `size`, `channels`, `max_pixels` and `on_bad_image` are those of image_folder.
     """
@@ -48,6 +51,8 @@ class Csv(PictureFields, Listed):
     image: str = "path"  # the column of the pictures' paths, relative to the file's folder
     label: str | None = None  # the column of class names; by default `label`
     targets: tuple[str, ...] | None = None  # columns of numbers to predict, in place of a label
+    # what says which pictures belong together (a person, a scene): a column, or a pattern for their names, "^(.*?)_"
+    group: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -148,10 +153,47 @@ class Csv(PictureFields, Listed):
             classes = ()
             targets = np.array([_numbers(row, self.targets) for row in rows], np.float32)
         files = [(row.picture,) for row in rows]
+        kin = self._kin(split)
         read = decoded(files, self.picture_recipe(), reader)
         if classes and split == "train":
             check_none_is_empty(targets[read.kept], classes, table, read)
-        return Images(read.values, targets[read.kept], classes, read.skipped, names=read.names(files))
+        kept = tuple(kin[index] for index in read.kept.tolist()) if kin else ()
+        return Images(read.values, targets[read.kept], classes, read.skipped, names=read.names(files), kin=kept)
+
+    def grouped(self, by: str) -> Self:
+        """This source with a `group`. Raises ValueError where it has one."""
+        if self.group is not None:
+            raise ValueError(f"the source has the group {self.group!r} already. Leave one of the two out")
+        return replace(self, group=by)
+
+    def _kin(self, split: str) -> list[str]:
+        """The group of each row of a split; empty without `group`. Raises DataError where two splits share one."""
+        if self.group is None:
+            return []
+        kin = {name: self._groups_in(table) for name, table in self.tables().items()}
+        for other in (name for name in kin if name != split):
+            for group in sorted({*kin[split]} & {*kin[other]}):
+                raise DataError(
+                    f"{Path(self.path).absolute()}: the group {group!r} stands in {split} ({kin[split].count(group):,} "
+                    f"rows) and in {other} ({kin[other].count(group):,}), expected each group in one split. Mend "
+                    "'group' or the splits, or leave 'group' out"
+                )
+        return kin[split]
+
+    def _groups_in(self, table: Path) -> list[str]:
+        """What the column says of each row, or what the pattern finds in its picture's name."""
+        rows = self._rows(table)
+        if rows[0].group is not None:
+            for row in rows:
+                if not row.group:
+                    raise DataError(f"{row.where}: the column {self.group!r} is empty, expected a group. Fill it in")
+            return [row.group or "" for row in rows]
+        try:
+            return NamePattern("group", self.group or "").read(class_name(row.picture.name) for row in rows)
+        except ValueError as error:
+            raise DataError(
+                f"{table} has no column {self.group!r}; as a regular expression for the names of pictures: {error}"
+            ) from error
 
     def place_of_target(self, split: str, sample: int, column: int, value: float) -> str | None:  # noqa: ARG002
         """Row and column of the first such value: "train.csv:2: edema"; `sample` leaves out what was skipped."""
@@ -174,8 +216,11 @@ class Csv(PictureFields, Listed):
                 with TextIOWrapper(opened(table), "utf-8-sig", newline="") as file:
                     lines = csv.reader(file, delimiter=_delimiter(file.readline(), self.image), strict=True)
                     file.seek(0)
-                    places = _places(next(lines, []), wanted, table)
-                    rows = [_row(table, lines.line_num, cells, places) for cells in lines if cells]
+                    header = next(lines, [])
+                    places = _places(header, wanted, table)
+                    names = [name.strip() for name in header]
+                    group = names.index(self.group) if self.group is not None and self.group in names else None
+                    rows = [_row(table, lines.line_num, cells, places, group) for cells in lines if cells]
             except (csv.Error, ValueError) as error:
                 raise DataError(f"{table} is no CSV file in UTF-8 ({error}). {ADVICE}") from error
         if not rows:
@@ -185,11 +230,12 @@ class Csv(PictureFields, Listed):
 
 @dataclass(frozen=True)
 class _Row:
-    """One picture: where its row stands, its file, and the texts of its label or targets."""
+    """One picture: where its row stands, its file, the texts of label or targets, and its group if a column has it."""
 
     where: str
     picture: Path
     texts: tuple[str, ...]
+    group: str | None
 
 
 def _delimiter(header: str, column: str) -> str:
@@ -210,7 +256,7 @@ def _places(header: Sequence[str], wanted: Sequence[str], table: Path) -> tuple[
     return len(names), [names.index(column) for column in wanted]
 
 
-def _row(table: Path, line: int, cells: Sequence[str], places: tuple[int, Sequence[int]]) -> _Row:
+def _row(table: Path, line: int, cells: Sequence[str], places: tuple[int, Sequence[int]], group: int | None) -> _Row:
     columns, chosen = places
     where = f"{table}:{line}"
     if len(cells) != columns:
@@ -219,7 +265,9 @@ def _row(table: Path, line: int, cells: Sequence[str], places: tuple[int, Sequen
     texts = [class_name(text) for text in texts]  # one name, whichever Unicode form each row has
     if not picture or "\0" in picture:
         raise DataError(f"{where} names no picture, expected a path. Mend the row, or remove it")
-    return _Row(where, table.parent / picture, tuple(texts))
+    return _Row(
+        where, table.parent / picture, tuple(texts), None if group is None else class_name(cells[group].strip())
+    )
 
 
 def _classes(rows: Sequence[_Row], table: Path, least: int) -> tuple[str, ...]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Self, cast
 
 import numpy as np
 
@@ -50,6 +50,11 @@ class KFold(Dataset):
                 "without k_fold, or without that split"
             )
         return ("train", "val", *(split for split in found if split == "test"))
+
+    def grouped(self, by: str) -> Self | None:
+        """Of the source in groups."""
+        inner = cast(Dataset, self.source).grouped(by)
+        return None if inner is None else replace(self, source=inner)
 
     def origins(self) -> tuple[Dataset, ...]:
         """Those of the source."""

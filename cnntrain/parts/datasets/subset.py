@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, ClassVar, cast
+from typing import Annotated, ClassVar, Self, cast
 
 import numpy as np
 
@@ -43,6 +43,11 @@ class Subset(Dataset):
     def splits(self) -> tuple[str, ...]:
         """Those of the source."""
         return cast(Dataset, self.source).splits()
+
+    def grouped(self, by: str) -> Self | None:
+        """Of the source in groups."""
+        inner = cast(Dataset, self.source).grouped(by)
+        return None if inner is None else replace(self, source=inner)
 
     def origins(self) -> tuple[Dataset, ...]:
         """Those of the source."""

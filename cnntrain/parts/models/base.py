@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
 
 from cnntrain.config.fields import Declared, annotations_of, check_fields
 from cnntrain.core import registry
@@ -18,7 +19,28 @@ from cnntrain.core.errors import Mark
 from cnntrain.core.registry import Part
 
 Entries = tuple[Declared, ...]
+Library = Literal["torchvision", "timm"]
 _NOWHERE = Mark("preset", 1, 1)
+
+
+@dataclass(frozen=True)
+class Counterpart:
+    """The same network in another library.
+
+    name      what it is called there
+    modules   its modules that have parameters, in the order of ours; of a `scale`, the name of its one tensor
+    windows   modules that are convolutions there and dense here, with the sides of their kernels
+    size      sides of the pictures that its published weights were trained on
+    mean      what is subtracted from each channel of pixels in [0, 1] before them, and
+    std       what the difference is divided by
+    """
+
+    name: str
+    modules: tuple[str, ...]
+    windows: Mapping[str, int] = field(default_factory=dict)
+    size: int = 224
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -26,6 +48,7 @@ class Preset(Part):
     """Base of every ready model."""
 
     kind: ClassVar[str] = "models"
+    builtin: ClassVar[str] = ""  # the file beside this one with weights that come with the program, if there are any
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -36,6 +59,10 @@ class Preset(Part):
 
     def check_sides(self, height: int, width: int) -> None:
         """Raise ValueError where it cannot take pictures of these sides. By default it takes what its layers take."""
+
+    def counterpart(self, library: Library) -> Counterpart | None:
+        """The same network in a library, whose weights fit; None where it has none."""
+        return None
 
     def entries(self, where: Mark) -> Entries:
         """The same layers, each entry placed where the config names the model."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cnntrain.config.fields import Declared, PositiveInt, Rate
 from cnntrain.core.registry import register
-from cnntrain.parts.models.base import Entries, Preset, layer
+from cnntrain.parts.models.base import Counterpart, Entries, Library, Preset, layer
 
 _DEPTHS, _WIDTHS = (2, 2, 6, 2), (48, 96, 192, 384)
 _EPS = 1e-6  # of every layer norm
@@ -32,6 +32,19 @@ class ConvnextFemto(Preset):
             body = (self._block(width),) * depth
             entries.append(layer("sequential", name=f"stage{number}", body=body))
         return *entries, layer("global_avg_pool"), _norm(), layer("dense", units="auto")
+
+    def counterpart(self, library: Library) -> Counterpart | None:
+        """Timm's convnext_femto."""
+        if library != "timm":
+            return None
+        modules = ["stem.0", "stem.1"]
+        for stage, depth in enumerate(_DEPTHS):
+            if stage:
+                modules += [f"stages.{stage}.downsample.0", f"stages.{stage}.downsample.1"]
+            for block in range(depth):
+                inner = ("conv_dw", "norm", "mlp.fc1", "mlp.fc2", "gamma")
+                modules += [f"stages.{stage}.blocks.{block}.{name}" for name in inner]
+        return Counterpart("convnext_femto", (*modules, "head.norm", "head.fc"))
 
     def _block(self, width: int) -> Declared:
         """A 7x7 depthwise convolution, then two layers across channels, four times as wide between them."""

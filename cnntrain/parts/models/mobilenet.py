@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cnntrain.config.fields import Positive, PositiveInt, Rate
 from cnntrain.core.registry import register
-from cnntrain.parts.models.base import Entries, Preset, conv_norm, layer, pooled_classifier
+from cnntrain.parts.models.base import Counterpart, Entries, Library, Preset, conv_norm, layer, pooled_classifier
 
 _V1 = (  # (filters, stride) of each separable convolution
     *((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)),
@@ -74,6 +74,27 @@ class MobilenetV2(Preset):
                 before = after
         entries += conv_norm(_rounded(1280 * max(1.0, self.width)), 1, activation="relu6")
         return *entries, layer("global_avg_pool"), layer("dropout", rate=self.dropout), layer("dense", units="auto")
+
+    def counterpart(self, library: Library) -> Counterpart:
+        """Torchvision's mobilenet_v2, and timm's mobilenetv2_100 (or another number, for another width)."""
+        theirs = library == "torchvision"
+        modules = ["features.0.0", "features.0.1"] if theirs else ["conv_stem", "bn1"]
+        count = 0
+        for stage, (expansion, _, blocks, _) in enumerate(_V2):
+            for block in range(blocks):
+                count += 1
+                place = f"features.{count}.conv" if theirs else f"blocks.{stage}.{block}"
+                modules += [f"{place}.{name}" for name in _names(expansion > 1, theirs)]
+        last = ["features.18.0", "features.18.1", "classifier.1"] if theirs else ["conv_head", "bn2", "classifier"]
+        name = "mobilenet_v2" if theirs else f"mobilenetv2_{round(100 * self.width):03d}"
+        return Counterpart(name, (*modules, *last))
+
+
+def _names(widens: bool, torchvision: bool) -> tuple[str, ...]:
+    """What the layers of an inverted residual are called there."""
+    if torchvision:
+        return ("0.0", "0.1", "1.0", "1.1", "2", "3") if widens else ("0.0", "0.1", "1", "2")
+    return ("conv_pw", "bn1", "conv_dw", "bn2", "conv_pwl", "bn3") if widens else ("conv_dw", "bn1", "conv_pw", "bn2")
 
 
 def _inverted(before: int, after: int, expansion: int, stride: int) -> Entries:

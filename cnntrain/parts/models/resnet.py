@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from cnntrain.config.fields import Declared
 from cnntrain.core.registry import register
-from cnntrain.parts.models.base import Entries, Preset, conv_norm, layer, pooled_classifier, relu
+from cnntrain.parts.models.base import Counterpart, Entries, Library, Preset, conv_norm, layer, pooled_classifier, relu
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,18 @@ class ImagenetResnet(Preset):
             for number, depth in enumerate(self.depths, 1)
         ]
         return *stem, *stages, *pooled_classifier()
+
+    def counterpart(self, library: Library) -> Counterpart:  # noqa: ARG002  (both have the same names)
+        """Of the same name in both libraries."""
+        modules = ["conv1", "bn1"]
+        for stage, depth in enumerate(self.depths, 1):
+            for block in range(depth):
+                place = f"layer{stage}.{block}"
+                for number in range(1, 4 if self.bottleneck else 3):
+                    modules += [f"{place}.conv{number}", f"{place}.bn{number}"]
+                if block == 0 and (stage > 1 or self.bottleneck):
+                    modules += [f"{place}.downsample.0", f"{place}.downsample.1"]
+        return Counterpart(self.name_in_config, (*modules, "fc"))
 
     def _stage(self, depth: int, filters: int, stride: int) -> Entries:
         return tuple(self._block(filters, stride if number == 0 else 1) for number in range(depth))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cnntrain.config.fields import Declared, PositiveInt
 from cnntrain.core.registry import register
-from cnntrain.parts.models.base import Entries, Preset, layer
+from cnntrain.parts.models.base import Counterpart, Entries, Library, Preset, layer
 
 
 def _conv(filters: int | str, kernel_size: int, padding: int = 0, stride: int = 1) -> Entries:
@@ -52,3 +52,11 @@ class Squeezenet(Preset):
             *_conv("auto", 1),
             layer("global_avg_pool"),
         )
+
+    def counterpart(self, library: Library) -> Counterpart | None:
+        """Torchvision's squeezenet1_1."""
+        if library != "torchvision":
+            return None
+        fires = (3, 4, 6, 7, 9, 10, 11, 12)
+        inner = [f"features.{fire}.{name}" for fire in fires for name in ("squeeze", "expand1x1", "expand3x3")]
+        return Counterpart("squeezenet1_1", ("features.0", *inner, "classifier.1"))

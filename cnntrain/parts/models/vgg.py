@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from cnntrain.config.fields import PositiveInt, Rate
 from cnntrain.core.registry import register
-from cnntrain.parts.models.base import Entries, Preset, layer
+from cnntrain.parts.models.base import Counterpart, Entries, Library, Preset, layer
 
 _WIDTHS = (64, 128, 256, 512, 512)
 
@@ -38,6 +38,22 @@ class Vgg(Preset):
         for units in self.hidden:
             entries += [layer("dense", units=units), layer("relu"), layer("dropout", rate=self.dropout)]
         return *entries, layer("dense", units="auto")
+
+    def counterpart(self, library: Library) -> Counterpart:
+        """The one with batch norm; its classifier has two hidden layers, this one's as many as `hidden` says."""
+        modules, place = [], 0
+        for depth in self.depths:
+            for _ in range(depth):
+                modules += [f"features.{place}", f"features.{place + 1}"]
+                place += 3
+            place += 1  # the pooling
+        dense = len(self.hidden) + 1
+        if library == "torchvision":
+            modules += [f"classifier.{3 * number}" for number in range(dense)]
+            return Counterpart(f"{self.name_in_config}_bn", tuple(modules))
+        modules += [*(f"pre_logits.fc{number}" for number in range(1, dense)), "head.fc"]
+        windows = {f"pre_logits.fc{number}": self.grid if number == 1 else 1 for number in range(1, dense)}
+        return Counterpart(f"{self.name_in_config}_bn", tuple(modules), windows)
 
 
 @register("vgg11")

@@ -85,6 +85,7 @@ class Start:
     monitor: str  # what the best epoch is judged by
     unit: str  # what each output is: "score for each class"
     shifts: bool  # whether a picture keeps its target when it is shifted a little
+    head_alone: bool = False  # whether a network that classifies photographs suits, but for its last layer
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ class Classify(Task):
         """Gradient descent with momentum, and the best epoch by accuracy."""
         lr = 0.05 * batch / 64
         optimizer = f"optimizer: {{type: sgd, lr: {lr:g}, momentum: 0.9, nesterov: true, weight_decay: 5e-4}}"
-        return Start("", optimizer, (), "val/accuracy", "score for each class", shifts=True)
+        return Start("", optimizer, (), "val/accuracy", "score for each class", shifts=True, head_alone=True)
 
     def answer(self, outputs: Array, data: Description, top: int = 1) -> Answer:
         """The likeliest classes, and the probability of every class."""

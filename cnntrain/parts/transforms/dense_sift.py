@@ -9,6 +9,7 @@ import numpy as np
 
 from cnntrain.config.fields import PositiveInt
 from cnntrain.core.arrays import Array, Shape
+from cnntrain.core.extras import install
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
 from cnntrain.ops import tones
@@ -60,6 +61,6 @@ def _opencv() -> Any:
     try:
         import cv2
     except ImportError as error:
-        raise ValueError("needs OpenCV: run pip install 'cnntrain[features]'") from error
+        raise ValueError(f"needs OpenCV: run {install('features')}") from error
     cv2.setNumThreads(1)
     return cv2

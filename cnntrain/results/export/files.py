@@ -13,8 +13,9 @@ from cnntrain.config.dump import plain
 from cnntrain.core import files
 from cnntrain.core.errors import StorageError, UsageError
 from cnntrain.data.loader import Samples
-from cnntrain.network import torch_layout
+from cnntrain.network import counterparts, torch_layout
 from cnntrain.parts.datasets.images import Images
+from cnntrain.parts.models.base import Counterpart
 from cnntrain.results.export import numpy_file, onnx_file, page_file
 from cnntrain.results.export.network import duties_of, port, split, traced
 from cnntrain.trained.inference import Trained
@@ -23,16 +24,22 @@ SUFFIXES = {"page": ".html", "numpy": ".py", "onnx": ".onnx", "safetensors": ".s
 
 
 def export(
-    trained: Trained, kind: str, output: Path | None = None, fold: bool = False, overwrite: bool = False
+    trained: Trained,
+    kind: str,
+    output: Path | None = None,
+    fold: bool = False,
+    overwrite: bool = False,
+    names: counterparts.Names | None = None,
 ) -> dict[str, Any]:
     """Write a trained network in a format, and return what `export --json` prints.
 
-    `output` is by default the experiment's name, in the working directory. Raises UsageError for a file that the format
+    `output` is by default the experiment's name, in the working directory; `names` says whose names tensors of
+    safetensors have, by default those that `model.init_from.names` says. Raises UsageError for a file that the format
     cannot have and for a layer that cannot be exported, StorageError where a file is there already and `overwrite` is
     off, MissingExtraError without the format's package.
     """
-    output = _checked(kind, output, trained.loaded.experiment.name, fold)
-    document, written = _WRITERS[kind](trained, output, fold)
+    output = _checked(kind, output, trained.loaded.experiment.name, fold, names)
+    document, written = _WRITERS[kind](trained, output, fold, names)
     taken = [path for path in written if path.exists()]
     if taken and not overwrite:
         raise StorageError(f"{taken[0]} exists. Say --overwrite to replace it, or choose another --output")
@@ -47,12 +54,28 @@ def export(
     }
 
 
-def _checked(kind: str, output: Path | None, name: str, fold: bool) -> Path:
+def _counterpart(trained: Trained, names: counterparts.Names | None) -> Counterpart | None:
+    """The network of another library under whose names tensors are written; None for our own names."""
+    start, known = trained.loaded.experiment.model.init_from, counterparts.of(trained.loaded)
+    wanted = names or (None if start is None else start.names)
+    if wanted is None or wanted == "cnntrain":
+        return None
+    if wanted not in known:
+        raise UsageError(
+            f"--names {wanted}: {wanted} has no network that is the same as this one: "
+            f"{' and '.join(known) or 'neither library'} has. Leave it out"
+        )
+    return known[wanted]
+
+
+def _checked(kind: str, output: Path | None, name: str, fold: bool, names: counterparts.Names | None) -> Path:
     """The file to write. Raises UsageError where it cannot be one of the format."""
     if kind not in SUFFIXES:
         raise UsageError(f"--format {kind!r}: expected one of {', '.join(SUFFIXES)}")
     if fold and kind == "safetensors":
         raise UsageError("--fold is for page, numpy and onnx: PyTorch's model has its batch norms. Leave it out")
+    if names and kind != "safetensors":
+        raise UsageError(f"--names is for safetensors: {kind} files have no such names. Leave it out")
     suffix = SUFFIXES[kind]
     target = output or Path(name + suffix)
     if target.suffix != suffix:
@@ -68,7 +91,7 @@ def _checked(kind: str, output: Path | None, name: str, fold: bool) -> Path:
 Written = tuple[dict[str, Any], dict[Path, bytes]]  # what the document says, and the files
 
 
-def _numpy(trained: Trained, output: Path, fold: bool) -> Written:
+def _numpy(trained: Trained, output: Path, fold: bool, _names: counterparts.Names | None) -> Written:
     exported = traced(trained, fold)
     written = {
         output: numpy_file.source(exported, output).encode(),
@@ -77,18 +100,18 @@ def _numpy(trained: Trained, output: Path, fold: bool) -> Written:
     return exported.facts() | {"error": None}, written
 
 
-def _page(trained: Trained, output: Path, fold: bool) -> Written:
+def _page(trained: Trained, output: Path, fold: bool, _names: counterparts.Names | None) -> Written:
     exported = traced(trained, fold, whole=True)
     return exported.facts() | {"error": None}, {output: page_file.html(trained, exported).encode()}
 
 
-def _onnx(trained: Trained, output: Path, fold: bool) -> Written:
+def _onnx(trained: Trained, output: Path, fold: bool, _names: counterparts.Names | None) -> Written:
     exported = traced(trained, fold)
     model = onnx_file.model(exported)
     return exported.facts(channels_first=True) | {"error": _difference(trained, model)}, {output: model}
 
 
-def _safetensors(trained: Trained, output: Path, _fold: bool) -> Written:
+def _safetensors(trained: Trained, output: Path, _fold: bool, names: counterparts.Names | None) -> Written:
     graph = trained.network.graph
     params = graph.layout.views(trained.engine.params)
     duties = {"pixels": trained.pixels, **duties_of(trained).facts()}
@@ -109,10 +132,10 @@ def _safetensors(trained: Trained, output: Path, _fold: bool) -> Written:
         **duties,
         "error": None,
     }
-    return document, {output: torch_layout.write(graph, params, facts)}
+    return document, {output: torch_layout.write(graph, params, facts, _counterpart(trained, names))}
 
 
-_WRITERS: dict[str, Callable[[Trained, Path, bool], Written]] = {
+_WRITERS: dict[str, Callable[[Trained, Path, bool, counterparts.Names | None], Written]] = {
     "page": _page,
     "numpy": _numpy,
     "onnx": _onnx,

@@ -17,6 +17,7 @@ import numpy as np
 from cnntrain import __version__
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import CheckFailedError, MissingExtraError
+from cnntrain.core.extras import install
 from cnntrain.ops.trace import ArrayConstant, Operand, Operation, Value, lacks
 from cnntrain.results.export.network import Exported
 
@@ -50,7 +51,7 @@ def model(exported: Exported) -> bytes:
     try:
         import onnx
     except ImportError as error:
-        raise MissingExtraError("--format onnx needs the package onnx. Run: pip install 'cnntrain[onnx]'") from error
+        raise MissingExtraError(f"--format onnx needs the package onnx. Run: {install('onnx')}") from error
     writer = _Writer(onnx)
     for op in exported.trace.operations:
         writer.write(op, exported)

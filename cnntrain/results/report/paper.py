@@ -15,6 +15,7 @@ from typing import Any
 
 from cnntrain.core.display import Bars
 from cnntrain.core.errors import MissingExtraError
+from cnntrain.core.extras import install
 from cnntrain.results.report.charts import FEW, INK, LINE, QUIET, SERIES, Chart, ChartItem, Curve, Remark, Upright
 
 WIDTH, HEIGHT = 4.4, 2.75  # inches
@@ -67,7 +68,7 @@ def available() -> bool:
 def require() -> None:
     """Raise MissingExtraError unless PNG files can be made."""
     if not available():
-        raise MissingExtraError("PNG files need Matplotlib. Install it with: pip install 'cnntrain[report]'")
+        raise MissingExtraError(f"PNG files need Matplotlib. Install it with: {install('report')}")
 
 
 def png(chart: Chart | Painting) -> bytes:

@@ -81,6 +81,8 @@ COUNTS = [  # name, fields, input, classes, parameters (statistics not counted)
     ("vgg13", {"grid": 7, "hidden": (4096, 4096)}, IMAGENET, 1000, 133_053_736),
     ("vgg16", {"grid": 7, "hidden": (4096, 4096)}, IMAGENET, 1000, 138_365_992),
     ("vgg19", {"grid": 7, "hidden": (4096, 4096)}, IMAGENET, 1000, 143_678_248),
+    # 3 * 9 * 32, 32 * 9 * 64, 64 * 9 * 64, 64 * 9 * 128, 128 * 9 * 128, norms of 416 channels, 129 * 10
+    ("tiny32", {}, CIFAR, 10, 864 + 18_432 + 36_864 + 73_728 + 147_456 + 832 + 1_290),
     ("resnet20", {}, CIFAR, 10, 269_722),  # He et al. (2015), table 6: 0.27 M; option A, and so on
     ("resnet32", {}, CIFAR, 10, 464_154),  # 0.46 M
     ("resnet44", {}, CIFAR, 10, 658_586),  # 0.66 M

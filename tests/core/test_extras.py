@@ -1,0 +1,60 @@
+"""What is to be typed for an extra reaches the environment that runs, however the program came to be installed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from cnntrain.core import extras
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An environment with a python and a pip, which the shell finds."""
+    (tmp_path / "bin").mkdir()
+    for name in ("python", "pip"):
+        (tmp_path / "bin" / name).write_text("#!/bin/sh\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin/python"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
+    return tmp_path
+
+
+def test_pip_of_the_environment_that_the_shell_finds(here: Path) -> None:
+    assert extras.install("onnx") == "pip install 'onnx>=1.16' 'onnxruntime>=1.18'"
+    assert extras.install("search", "torch") == "pip install 'optuna>=4.0' torch"
+
+
+def test_another_pip_is_found_first_or_none(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert extras.install("safetensors") == f"{here}/bin/python -m pip install 'safetensors>=0.4.3'"
+
+
+def test_pipx_and_an_environment_without_pip(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert extras.install("safetensors") == f"uv pip install --python {here}/bin/python 'safetensors>=0.4.3'"
+    (here / "pipx_metadata.json").write_text("{}")
+    assert extras.install("safetensors") == "pipx inject cnntrain 'safetensors>=0.4.3'"
+
+
+def test_a_checkout_that_is_not_installed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(name: str) -> list[str]:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "requires", lacking)
+    assert extras.install("onnx") == "pip install 'onnx>=1.16' 'onnxruntime>=1.18'"
+    assert extras.install("pandas") == "pip install pandas"
+
+
+def test_no_command_names_a_package_that_is_on_no_registry(here: Path) -> None:
+    for extra in ("report", "onnx", "safetensors", "features", "audio", "search", "dask"):
+        packages = shlex.split(extras.install(extra))[2:]
+        assert packages
+        assert not any(package.startswith("cnntrain") for package in packages)

@@ -1,0 +1,115 @@
+"""Weights of torchvision and timm under their own names: read, and written again, with the outputs they have there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cnntrain.config.load import Loaded, load_text
+from cnntrain.core.arrays import Array
+from cnntrain.core.description import Description
+from cnntrain.core.errors import CheckpointError, ConfigError
+from cnntrain.engine.engine import Engine
+from cnntrain.engine.pool import Pool
+from cnntrain.network import build, counterparts, torch_layout
+from cnntrain.network.build import Network
+from cnntrain.training.warm_start import warm_start
+from tests.support.counterparts import CLASSES, FILE, PRESETS, SIDES, digest, pictures, tensor
+
+GOLDEN = json.loads(FILE.read_text())
+safetensors = pytest.importorskip("safetensors.numpy", reason="needs the extra safetensors")
+
+
+class Given:
+    """Pictures as a batch."""
+
+    def __init__(self, x: Array) -> None:
+        self.x = x
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def fill(self, start: int, stop: int, x: Array) -> tuple[Array, Array]:
+        x[...] = self.x[start:stop]
+        return np.zeros(stop - start, np.int64), np.ones(stop - start, np.float32)
+
+
+def network(preset: str, side: int, start: str = "") -> tuple[Loaded, Network]:
+    text = f"data: {{source: {{type: image_folder, root: x, size: {side}}}}}\ntrain: {{epochs: 1}}\n"
+    loaded = load_text(f"{text}model: {{preset: {preset}{start}}}\n", "x.yaml")
+    return loaded, build.network(loaded, Description((side, side, 3), tuple(map(str, range(CLASSES)))))
+
+
+def shapes(case: str, side: int) -> dict[str, tuple[int, ...]]:
+    """What we take the tensors of a network to be called there, with their shapes."""
+    loaded, made = network(PRESETS[case], side)
+    layout = torch_layout._Layout(made.graph, counterparts.of(loaded)[case.split()[0]])
+    views = made.graph.layout.views(np.broadcast_to(np.float32(0), made.graph.layout.size))
+    return {layout.name(name): layout.theirs(name, view).shape for name, view in views.items()}
+
+
+def written(case: str, folder: Path) -> Path:
+    """A file of such weights as that library would write it."""
+    path = folder / "theirs.safetensors"
+    made = {name: tensor(name, shape) for name, shape in shapes(case, SIDES[case]).items()}
+    safetensors.save_file({**made, "bn1.num_batches_tracked": np.array(7)}, path)
+    return path
+
+
+def test_every_network_is_known_on_both_sides() -> None:
+    assert GOLDEN.keys() == PRESETS.keys()
+
+
+@pytest.mark.parametrize("case", [case for case in PRESETS if "vgg" not in case or "vgg11" in case])
+def test_all_tensors_are_called_and_shaped_as_there(case: str) -> None:
+    assert digest(shapes(case, 32)) == GOLDEN[case]["tensors"]
+
+
+@pytest.mark.parametrize("case", SIDES)
+def test_outputs_are_theirs_and_export_goes_back_to_their_names(case: str, tmp_path: Path) -> None:
+    path, side = written(case, tmp_path), SIDES[case]
+    loaded, made = network(PRESETS[case], side, f", init_from: {{checkpoint: {path}}}")
+    warm = warm_start(loaded, made)
+    assert warm is not None
+    with Pool(1) as pool:
+        engine = Engine(made.graph, made.tally, pool)
+        warm.load(made.graph.layout, engine.params)
+        outputs = engine.outputs(Given(pictures(side)))
+    golden = np.array(GOLDEN[case]["outputs"])
+    assert np.abs(outputs - golden).max() < 1e-4 * np.abs(golden).max()
+    library = case.split()[0]
+    views = made.graph.layout.views(engine.params)
+    again = safetensors.load(torch_layout.write(made.graph, views, {}, counterparts.of(loaded)[library]))
+    first = safetensors.load_file(path)
+    assert again.keys() == first.keys() - {"bn1.num_batches_tracked"}
+    assert all(np.array_equal(again[name], first[name]) for name in again)
+
+
+def refused(start: str, preset: str = "squeezenet") -> str:
+    with pytest.raises((ConfigError, CheckpointError)) as caught:
+        warm_start(*network(preset, 64, start))
+    return str(caught.value)
+
+
+def test_what_does_not_fit(tmp_path: Path) -> None:
+    path = written("torchvision squeezenet1_1", tmp_path)
+    said = refused(f", init_from: {{checkpoint: {path}, names: timm}}")
+    assert "x.yaml:3:" in said
+    assert "timm has no network that is the same as this one: torchvision has" in said
+    assert "neither library has" in refused(f", init_from: {{checkpoint: {path}, names: timm}}", "lenet5")
+    for names, preset in (("", "resnet18"), (", names: cnntrain", "squeezenet")):
+        said = refused(f", init_from: {{checkpoint: {path}{names}, strict: false}}", preset)
+        assert "none of its 52 parameters has the name and shape of one here: training would begin from scratch" in said
+
+
+def test_the_file_itself_says_whose_names_it_has() -> None:
+    loaded: Any = network("mobilenet_v2", 32)[0]
+    for case in ("torchvision mobilenet_v2", "timm mobilenetv2_100"):
+        library = case.split()[0]
+        tensors = shapes(case, 32)
+        assert counterparts.named(loaded, None, tensors, ["conv2d_1.weight"]) == counterparts.of(loaded)[library]
+    assert counterparts.named(loaded, None, {"conv2d_1.weight"}, ["conv2d_1.weight"]) is None
