@@ -89,7 +89,7 @@ def moment(rng: random.Random, trajectory: Trajectory, process: subprocess.Popen
             for flavour in FLAVOURS
             for part in "ab"
         ),
-        *(pytest.param(task, 20, marks=pytest.mark.faults, id=task) for task in TEXTS),
+        *(pytest.param(task, 8, marks=pytest.mark.faults, id=task) for task in TEXTS),
         *(pytest.param(flavour, 1000, marks=pytest.mark.soak, id=f"{flavour}-soak") for flavour in FLAVOURS),
     ],
 )
