@@ -34,7 +34,7 @@ NETWORKS = {  # trained parameters, counted by hand from the papers' or the conf
     # stem 9*3*8, stages of f channels 9*(f/2*f + f*f) + f/2*f for 16 to 128, pyramid (128 + 64 + 32)*32, head
     # 4*9*32*32 + 9*32*(5 + 3) + 5 + 3, and 2*(8 + 3*(16+32+64+128) + 3*32 + 4*32) of batch norms
     "detect-shapes": 353_104,
-    "detect-blood-cells": 1_556_128,  # the same twice as wide, with two heads
+    "detect-blood-cells": 1_403_544,  # the same twice as wide
     # 9*(3*8 + 8*8 + 8*16 + 16*16 + 16*32 + 32*32 + 32*64 + 64*64 + 64*32 + 32*32 + 32*16 + 16*16 + 16*8 + 8*8)
     # + 4*(8+16+32+64 + 8+16+32) + 4*(64*32 + 32*16 + 16*8) + 32+16+8 + 8*4+4
     "segment-shapes": 121_204,

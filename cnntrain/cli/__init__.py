@@ -200,7 +200,7 @@ def _require_alone(arguments: list[str]) -> None:
     command = next((word for word in arguments if not word.startswith("-")), "")
     if launcher.size() > 1 and command in COMMANDS and command != "fit":
         raise UsageError(
-            f"an MPI launcher has started 'cnntrain {command}' {launcher.size()} times, and only 'cnntrain fit' trains "
+            f"an MPI launcher has started 'cnntrain {command}' {launcher.size()} times, and only fit trains "
             "on several ranks. Run it without mpirun"
         )
 

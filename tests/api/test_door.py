@@ -114,7 +114,7 @@ def test_it_predicts_files_and_arrays(run: cnntrain.Run, tmp_path: Path) -> None
 
 def test_it_exports_and_reports(run: cnntrain.Run, tmp_path: Path) -> None:
     assert run.export("numpy", tmp_path / "net.py")["files"] == [str(tmp_path / "net.py"), str(tmp_path / "net.npz")]
-    with pytest.raises(UsageError, match="'keras': expected one of numpy, onnx, safetensors"):
+    with pytest.raises(UsageError, match="'keras': expected one of page, numpy, onnx, safetensors"):
         run.export("keras", tmp_path / "net.keras")
     assert run.report(tmp_path / "page.html").read_text(encoding="utf-8").startswith("<!")
     assert run._repr_html_().startswith("<iframe srcdoc=")

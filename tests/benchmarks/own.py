@@ -73,6 +73,8 @@ def write_experiment(network: str, batch: int, samples: int, folder: Path) -> No
 class Ready:
     """A batch that is in memory already, as the other frameworks get theirs."""
 
+    views = 1
+
     def __init__(self, shape: tuple[int, int, int], batch: int) -> None:
         rng = np.random.default_rng(0)
         self._x = rng.random((batch, *shape), np.float32)

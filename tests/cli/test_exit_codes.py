@@ -341,10 +341,10 @@ def test_a_sound_checkpoint_that_cannot_be_read_is_not_recommended(cnntrain, fin
     last = finished / "checkpoints" / "last.npz"
     last.write_bytes(last.read_bytes()[:-1])
 
-    def fail(path, _fail, *follow):
+    def fail(path, _fail, **follow):
         if path.name == "best.npz":
             raise StorageError("the device failed")
-        return open_regular(path, _fail, *follow)
+        return open_regular(path, _fail, **follow)
 
     open_regular = checkpoint.open_regular
     monkeypatch.setattr(checkpoint, "open_regular", fail)

@@ -29,6 +29,7 @@ LINES = {  # command -> what it is called with, after those before it
     "predict": "run data.npz",
     "sweep": "sweep.yaml -o cells -j 2 -p 2",
     "report": "run",
+    "watch": "nothing",
     "explain": "run data.npz",
     "compare": "cells",
     "export": "run -o network.py",

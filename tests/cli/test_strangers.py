@@ -10,7 +10,7 @@ import pytest
 from tests.support.experiments import FULL, write
 
 LOGS = (".lock", "metrics.jsonl", "timing.jsonl", "train.log", "command.txt")  # are opened and written
-REPLACED = ("status.json", "metrics.csv", "env.json", "checkpoints/last.npz", "checkpoints/best.npz")
+REPLACED = ("status.json", "metrics.csv", "env.json", "checkpoints/best.npz")
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,16 @@ def test_a_link_in_place_of_a_file_that_is_replaced_is_replaced(cnntrain, finish
     (finished / name).unlink()
     (finished / name).symlink_to(other)
     assert cnntrain("fit", "-o", finished, "--resume", "-q", "-s", "train.epochs=2").code == 0
+    assert other.read_bytes() == before
+
+
+def test_a_checkpoint_that_is_a_link_is_not_resumed_from(cnntrain, finished, tmp_path):
+    last, other = finished / "checkpoints" / "last.npz", tmp_path / "precious"
+    last.rename(other)
+    last.symlink_to(other)
+    before = other.read_bytes()
+    outcome = cnntrain("fit", "-o", finished, "--resume", "-q", "-s", "train.epochs=2")
+    assert (outcome.code, "is a link, which may lead anywhere" in outcome.error) == (4, True)
     assert other.read_bytes() == before
 
 

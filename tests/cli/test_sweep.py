@@ -74,6 +74,6 @@ def test_what_is_wrong_with_one_run_alone_is_told_with_its_name_and_the_others_a
     assert outcome.code == 2
     first = outcome.err.splitlines()[0]
     assert first.startswith("groups=5,lr=0.1: ")
-    assert ": --set:" in first
+    assert f"/{sweep.name}:4:" in first
     rows = [line.split() for line in outcome.out.splitlines()[2:]]
     assert [row[:3] for row in rows] == [["groups=5,lr=0.1", "2", "wrong"], ["lr=0.1", "0", "finished"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import wave
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import DataError
+from cnntrain.core.extras import install
 from cnntrain.reading import sounds
 from cnntrain.reading.sounds import recording
 
@@ -74,7 +76,7 @@ def test_what_is_no_sound_is_refused_by_name(tmp_path: Path, data: bytes, ending
 def test_without_soundfile_the_install_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "soundfile", None)
     (tmp_path / "a.flac").write_bytes(b"fLaC")
-    with pytest.raises(DataError, match=r"needs soundfile to be read: run pip install 'cnntrain\[audio\]', or convert"):
+    with pytest.raises(DataError, match=f"needs soundfile to be read: run {re.escape(install('audio'))}, or convert"):
         recording(tmp_path / "a.flac")
 
 

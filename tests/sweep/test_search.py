@@ -6,6 +6,7 @@ import importlib.util
 import json
 import math
 import random
+import re
 import signal
 import time
 from collections.abc import Collection
@@ -16,6 +17,7 @@ import pytest
 from cnntrain.cli import main
 from cnntrain.config.load import load
 from cnntrain.core.errors import ConfigError, MissingExtraError, RunDirectoryError, StorageError
+from cnntrain.core.extras import install
 from cnntrain.results.report import page_of
 from cnntrain.sweep.answer import write_answer
 from cnntrain.sweep.cells import Sweep, read_sweep
@@ -288,7 +290,7 @@ def test_a_mistake_is_told_at_its_place(tmp_path, before, after, expected):
 def test_without_optuna_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with (
-        pytest.raises(MissingExtraError, match=r"tpe needs optuna. Install with: pip install 'cnntrain\[search\]'"),
+        pytest.raises(MissingExtraError, match=f"tpe needs optuna. Install with: {re.escape(install('search'))}"),
         searching(plan(tmp_path, "tpe"), tmp_path),
     ):
         pass

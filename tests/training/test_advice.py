@@ -231,6 +231,7 @@ def test_a_sum_of_losses_is_looked_into(config):
     assert codes(config, (softmax, "loss={type: sum, terms: [mse, mae]}")) == []
 
 
+CLIPS = ("c3d_small", "r2plus1d_small", "tsm_resnet20")
 _PICTURES = "{type: synthetic, size: 32, channels: 3, classes: 3}"
 
 
@@ -239,6 +240,8 @@ def test_no_ready_model_draws_a_warning(tmp_path, name):
     path = tmp_path / "ready.yaml"
     target = {"fcos_small": "boxes", "unet": "mask"}.get(name)
     source = f"{{type: shapes, size: 32, target: {target}}}" if target else _PICTURES
+    if name in CLIPS:
+        source = "{type: motion, size: 16, frames: 4}"
     loss = "loss: fcos\n" if target == "boxes" else ""
     path.write_text(f"data: {{source: {source}, val: 0.2}}\nmodel: {{preset: {name}}}\ntrain: {{epochs: 1}}\n{loss}")
     assert codes(path, ()) == []

@@ -15,7 +15,7 @@ from cnntrain.parts.structures.base import Structure, Weave
 class Conv2plus1d(Structure):
     """conv2d to the middle filters, batch_norm, relu, and a conv3d of kernel [time, 1, 1] (Tran et al. 2018, R(2+1)D).
 
-    None has a bias; batch_norm and relu are to follow. The paddings keep the size at stride 1. The middle has by
+    Neither has a bias; batch_norm and relu are to follow. The paddings keep the size at stride 1. The middle has by
     default as many filters as give the two factors about the parameters of one conv3d,
 
         floor(t d d channels filters / (d d channels + t filters)) with kernel t, d, d

@@ -66,22 +66,19 @@ def worked(p: float, g: float) -> list[Worked]:
     ]
 
 
-State = dict[str, float]
-
-
-def _twice(step: Callable[[State, float, int], str], p: float, g: float) -> tuple[tuple[str, str], float]:
-    state: State = {"p": p}
+def _twice(step: Callable[[dict[str, float], float, int], str], p: float, g: float) -> tuple[tuple[str, str], float]:
+    state: dict[str, float] = {"p": p}
     first, second = step(state, g, 1), step(state, g, 2)
     return (first, second), state["p"]
 
 
-def _descent(state: State, g: float, step: int) -> str:
+def _descent(state: dict[str, float], g: float, step: int) -> str:
     p = state["p"]
     state["p"] = p - LR * g
     return f"step {step}: {p:.6g} - {LR:g} * {g:.6g} = {state['p']:.6g}"
 
 
-def _momentum(state: State, g: float, step: int) -> str:
+def _momentum(state: dict[str, float], g: float, step: int) -> str:
     p, v = state["p"], state.get("v")
     state["v"] = g if v is None else 0.9 * v + g
     state["p"] = p - LR * state["v"]
@@ -89,7 +86,7 @@ def _momentum(state: State, g: float, step: int) -> str:
     return f"step {step}: {told}; {p:.6g} - {LR:g} * {state['v']:.6g} = {state['p']:.6g}"
 
 
-def _adagrad(state: State, g: float, step: int) -> str:
+def _adagrad(state: dict[str, float], g: float, step: int) -> str:
     p, s = state["p"], state.get("s", 0.0)
     state["s"] = s + g * g
     state["p"] = p - LR * g / (math.sqrt(state["s"]) + 1e-10)
@@ -99,7 +96,7 @@ def _adagrad(state: State, g: float, step: int) -> str:
     )
 
 
-def _adam(state: State, g: float, step: int) -> str:
+def _adam(state: dict[str, float], g: float, step: int) -> str:
     p = state["p"]
     m = state["m"] = 0.9 * state.get("m", 0.0) + 0.1 * g
     v = state["v"] = 0.999 * state.get("v", 0.0) + 0.001 * g * g

@@ -21,8 +21,8 @@ _SIDE = 7  # the largest kernel that is shown
 
 
 @dataclass(frozen=True)
-class Window:
-    """One value of a convolution or a pooling.
+class Spot:
+    """One value of a convolution or a pooling, with the window that it is made of.
 
     place    (row, column, channel) of the value in the layer's output
     corner   (row, column) of the window's upper left in its input, below 0 in the padding
@@ -122,7 +122,7 @@ def dense(passed: Passage) -> Markup:
     return section("One dense unit", table(("input", "value", "weight", "product"), rows, {1, 2, 3}), note=note)
 
 
-def convolved(frame: Frame, operation: Operation) -> Window:
+def convolved(frame: Frame, operation: Operation) -> Spot:
     """The largest value that a convolution gives, with what it is made of."""
     numbers, weight = operation.numbers, frame.p["weight"]
     row, column, filter_ = _largest(frame.y[0])
@@ -132,15 +132,15 @@ def convolved(frame: Frame, operation: Operation) -> Window:
     corner, values = _window(image, (row, column), weight.shape[:2], numbers)
     bias = float(frame.p["bias"][filter_]) if "bias" in frame.p else 0.0
     y = float(frame.y[0][row, column, filter_])
-    return Window((row, column, filter_), corner, values, weight[..., filter_], bias, y)
+    return Spot((row, column, filter_), corner, values, weight[..., filter_], bias, y)
 
 
-def pooled(frame: Frame, operation: Operation) -> Window:
+def pooled(frame: Frame, operation: Operation) -> Spot:
     """The largest value that a pooling gives, with its window."""
     row, column, channel = _largest(frame.y[0])
     image = frame.x[0][..., channel : channel + 1]
     corner, values = _window(image, (row, column), operation.numbers["kernel"], operation.numbers)
-    return Window((row, column, channel), corner, values, None, 0.0, float(frame.y[0][row, column, channel]))
+    return Spot((row, column, channel), corner, values, None, 0.0, float(frame.y[0][row, column, channel]))
 
 
 def _first(passed: Passage, kinds: Sequence[str], last: bool = False) -> tuple[Node, Frame, Operation] | None:
@@ -182,7 +182,7 @@ def _window(
     return corner, values
 
 
-def _channel(one: Window, channel: int) -> Markup:
+def _channel(one: Spot, channel: int) -> Markup:
     assert one.weights is not None
     return element(
         "div",

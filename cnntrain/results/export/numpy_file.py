@@ -245,9 +245,8 @@ def _duties(exported: Exported) -> list[str]:
 
 
 def _loads(exported: Exported) -> bool:
-    """Whether the module reads picture files: it does where they are simply resized."""
-    duties = exported.duties
-    return duties is not None and bool(duties.picture) and duties.fit == "stretch"
+    """Whether the module reads picture files: it does where it takes pictures."""
+    return exported.duties is not None and bool(exported.duties.picture)
 
 
 def _callers(exported: Exported) -> list[str]:

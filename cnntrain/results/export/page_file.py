@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 from collections.abc import Sequence
 from importlib import resources
@@ -49,6 +50,7 @@ STRUCTURED = (  # those that have numbers beside their operands, or shapes of th
     *("mean", "sum", "amax", "conv", "conv_transpose", "max_pool", "sum_pool", "matmul", "along"),
     *("pad", "slice", "concat", "reshape", "transpose"),
 )
+OF_IMAGES = ("conv", "conv_transpose", "max_pool", "sum_pool", "pad", "slice", "concat")  # over at most three axes
 PILLOW = int(PIL.__version__.partition(".")[0])  # whose order of passes the page follows, as `predict` does here
 _POLICY = "default-src 'none'; img-src data: blob:; media-src blob: mediastream:; style-src 'unsafe-inline'; script-src"
 _MIDDLE = 0.5  # a mean brightness above it means dark on light
@@ -125,10 +127,18 @@ def constants(trace: Trace) -> bytes:
     return b"".join(np.ascontiguousarray(array, "<f4").tobytes() for array in trace.constants.values())
 
 
+def _size(value: Value) -> int:
+    return math.prod(value.shape)
+
+
 def _step(op: Operation, values: dict[str, int], places: dict[str, int]) -> dict[str, Any]:
     counts = {1: ONE, 2: TWO}.get(len(op.operands), ())
     if op.kind not in STRUCTURED and (op.kind not in counts or op.numbers):
         raise lacks(op, "page")
+    if op.kind in OF_IMAGES and any(isinstance(given, Value) and len(given.shape) > 3 for given in op.operands):
+        raise lacks(op, "page", " of clips")
+    if op.kind == "reshape" and isinstance(given := op.operands[0], Value) and _size(given) != _size(op.out):
+        raise lacks(op, "page", " of clips")  # whose moments it would take for samples
 
     def operand(given: Operand) -> Any:
         if isinstance(given, Value):

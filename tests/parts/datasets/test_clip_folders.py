@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from cnntrain.core import registry
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import DataError
+from cnntrain.core.extras import install
 from cnntrain.data.recognition import recognize
 from tests.support.datasets import refusal
 from tests.support.pictures import gif, png
@@ -146,7 +148,7 @@ def test_what_is_wrong_with_videos(tmp_path: Path) -> None:
 def test_without_the_extra_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     (tmp_path / "v.mp4").write_bytes(b"whatever")
-    with pytest.raises(DataError, match=r"pip install 'cnntrain\[video\]'"):
+    with pytest.raises(DataError, match=re.escape(install("video"))):
         registry.make("datasets", "video_folder", root=str(tmp_path)).read_sample((tmp_path / "v.mp4",))
 
 

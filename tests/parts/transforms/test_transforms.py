@@ -21,6 +21,7 @@ from cnntrain.checks.contracts.transform import SHAPE, draws, photos
 from cnntrain.core import registry
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import ConfigError, DataError
+from cnntrain.core.extras import install
 from cnntrain.core.random import Draws
 from cnntrain.ops import policies
 from cnntrain.parts.transforms import trivial_augment_wide
@@ -409,9 +410,7 @@ def test_dense_sift_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setitem(sys.modules, "cv2", None)
     config = write(tmp_path)
     lists = ("data.train_transforms=[dense_sift]", "data.eval_transforms=[dense_sift]")
-    with pytest.raises(
-        ConfigError, match=r"dense_sift: needs OpenCV: run pip install 'cnntrain\[features\]'"
-    ) as caught:
+    with pytest.raises(ConfigError, match=f"dense_sift: needs OpenCV: run {re.escape(install('features'))}") as caught:
         run(config, tmp_path / "run", lists)
     assert str(caught.value).startswith("--set:1:23:")
 

@@ -115,7 +115,7 @@ def test_boxes_are_those_of_predict():
         rows = np.zeros((80, 10), np.float32)
         rows[:, :4] = np.concatenate([corners, corners + rng.uniform(1, 12, (80, 2))], axis=1)
         rows[:, 7:] = rng.normal(0, 2, (80, 3))
-        expected = decoded(task.situated(rows, LED))
+        expected = decoded(task.situated(rows, LED), task.score)
         found = interpreter().ask("answer", outputs=rows.ravel().tolist(), asked=task.page(data), about=ABOUT)
         assert [one["name"] for one in found] == [data.classes[label] for label in expected.labels]
         np.testing.assert_allclose([one["score"] for one in found], expected.scores, rtol=1e-5)

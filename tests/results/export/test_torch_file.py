@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 from cnntrain.config.load import load
 from cnntrain.core.errors import CheckpointError, MissingExtraError
+from cnntrain.core.extras import install
 from cnntrain.data import build_data
 from cnntrain.engine.pool import Pool
 from cnntrain.network import build, torch_layout
@@ -130,5 +133,5 @@ def test_without_the_package_it_says_what_to_install(trained, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "safetensors", None)
     monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'cnntrain\[safetensors\]'"):
+    with pytest.raises(MissingExtraError, match=re.escape(install("safetensors"))):
         torch_layout.write(trained[0], trained[1], {})

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from cnntrain.core.errors import MissingExtraError, StorageError, UsageError
+from cnntrain.core.extras import install
 from cnntrain.results.report import Wish, curves, page, paper, svg, write
 from cnntrain.rundir.checkpoint import find
 from cnntrain.rundir.history import find_runs, read
@@ -113,7 +114,7 @@ def test_charts_need_no_matplotlib_but_png_files_do(a_run, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr(paper, "available", lambda: False)
     assert write([a_run])["warnings"] == []
-    with pytest.raises(MissingExtraError, match=r"pip install 'cnntrain\[report\]'"):
+    with pytest.raises(MissingExtraError, match=re.escape(install("report"))):
         write([a_run], wish=Wish(png=True))
 
 
