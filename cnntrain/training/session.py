@@ -349,10 +349,9 @@ def _say_what_next(trainer: Trainer, run: RunDirectory | Follower, was_done: boo
     if waited:
         console.say(f"waiting for data: {sum(waited) / len(waited):.1%} of the time")
     doubt = None if was_done else learned.at_chance(trainer.job, state.values)
-    if doubt:
-        doubt += f". For a rate that suits it: cnntrain lr-find {shlex.quote(str(run.path / 'config.resolved.yaml'))}"
     for line in advice.told(trainer.job.loaded, "at-chance", doubt):
         console.warn(line)
+        console.say(f"for a rate that suits it: cnntrain lr-find {shlex.quote(str(run.path / 'config.resolved.yaml'))}")
     console.say(f"results: {run.path}")
     split = usual_split(trainer.job)
     further = "" if split == "test" else f" --split {split}"

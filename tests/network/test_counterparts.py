@@ -27,6 +27,8 @@ safetensors = pytest.importorskip("safetensors.numpy", reason="needs the extra s
 class Given:
     """Pictures as a batch."""
 
+    views = 1
+
     def __init__(self, x: Array) -> None:
         self.x = x
 

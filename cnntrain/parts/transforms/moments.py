@@ -17,7 +17,7 @@ from cnntrain.parts.transforms.base import Sometimes, Transform, flattened
 @register("time_reversal")
 @dataclass(frozen=True)
 class TimeReversal(Sometimes):
-    """Show a clip backwards, each with this probability.
+    """Show a clip backwards, each with this probability (Price and Damen 2019, "Retro-Actions").
 
     Where direction is what classes differ in it makes one of another: leave it out there, as hflip of letters.
     """

@@ -61,6 +61,8 @@ COUNTS = [  # name, fields, input, classes, parameters (statistics not counted)
     # LeCun et al. (1998), section II.B: 156 + 48,120 + 10,164; the full second convolution has 2,416 instead of 1,516,
     # poolings nothing instead of 12 and 32, the output 850
     ("lenet5", {}, MNIST, 10, 156 + 2_416 + 48_120 + 10_164 + 850),
+    # 27*32 + 9*(32*64 + 64*64 + 64*128 + 128*128) + 2*(32 + 2*64 + 2*128) + 128*10 + 10
+    ("tiny32", {}, CIFAR, 10, 279_466),
     ("lenet_caffe", {}, MNIST, 10, 431_080),  # Caffe's mnist example, 1.7 MB of float32
     ("cifar10_quick", {}, CIFAR, 10, 145_578),  # Caffe's model zoo: kernels 2,400, 25,600, 51,200, 65,536, 640
     ("cifar10_full", {}, CIFAR, 10, 89_578),  # the same convolutions, and 10,240 + 10
@@ -159,8 +161,8 @@ def ids(rows: list[tuple]) -> list[str]:
 
 
 def test_every_model_is_counted_and_run() -> None:
-    detectors = {"fcos_small"}  # tests/parts/tasks/test_detect.py runs it
-    assert {row[0] for row in COUNTS} == {row[0] for row in RUNS} | detectors == set(registry.parts("models"))
+    elsewhere = {"fcos_small", "tiny32"}  # tests/parts/tasks/test_detect.py and training/test_builtin.py run them
+    assert {row[0] for row in COUNTS} == {row[0] for row in RUNS} | elsewhere == set(registry.parts("models"))
 
 
 @pytest.mark.parametrize(("name", "fields", "shape", "classes", "count"), COUNTS, ids=ids(COUNTS))
