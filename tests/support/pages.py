@@ -18,7 +18,11 @@ FOLDERS = (
     "cnntrain/rundir",
     "tests",
 )
-NAMES = (*(f"{folder}/README.md".removeprefix("./") for folder in FOLDERS), ".github/CONTRIBUTING.md")
+NAMES = (
+    *(f"{folder}/README.md".removeprefix("./") for folder in FOLDERS),
+    ".github/CONTRIBUTING.md",
+    "configs/lessons/README.md",
+)
 
 
 @dataclass(frozen=True)
@@ -68,4 +72,4 @@ class Page:
 
 
 PAGES = [Page(name) for name in NAMES]
-README, CONFIGS, DATA, CODE, API, CLI, PARTS, RUNS, TESTS, CONTRIBUTING = PAGES
+README, CONFIGS, DATA, CODE, API, CLI, PARTS, RUNS, TESTS, CONTRIBUTING, LESSONS = PAGES
