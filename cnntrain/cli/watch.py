@@ -81,8 +81,10 @@ class Watching:
 
     def begin(self, run: Path) -> None:
         """Serve the page of a run from now on."""
+        from cnntrain.sweep import child
+
         number = self._listener.fileno()
-        arguments = [sys.executable, "-P", "-m", "cnntrain", "watch", str(run), "--listener", str(number)]
+        arguments = child.command(["watch", str(run), "--listener", str(number)])
         quiet = subprocess.DEVNULL
         self._process = subprocess.Popen(
             arguments, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, pass_fds=[number], start_new_session=True

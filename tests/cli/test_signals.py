@@ -90,6 +90,7 @@ def test_a_sweep_whose_terminal_is_closed_ends_as_by_the_signal(desk):
     (desk / "sweep.yaml").write_text("config: full.yaml\nset: {train.epochs: 100000}\nseeds: 1\n")
     child, master = pty.fork()
     if not child:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup leaves ignored
         os.chdir(desk)
         os.execv(sys.executable, [sys.executable, "-m", "cnntrain", "sweep", "sweep.yaml"])
     deadline = time.monotonic() + PATIENCE
