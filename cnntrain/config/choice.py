@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from cnntrain.config import scalars
 from cnntrain.config.describe import bare
-from cnntrain.config.fields import Duration, Kind
+from cnntrain.config.fields import Duration, Kind, keys_of
 from cnntrain.config.tree import List, Map, Node, Scalar
 from cnntrain.core import registry
 from cnntrain.core.registry import Part
@@ -39,6 +39,9 @@ def choose(node: Node, members: Sequence[Any]) -> Any:
         if _fits_member(node, member):
             return member
     possible = [member for member in possible if bare(member)[0] is not NONE]
+    if isinstance(node, Map):  # without a type, and with no key of another member's: most likely a part
+        parts = [member for member in possible if any(isinstance(mark, Kind) for mark in bare(member)[1])]
+        possible = parts or possible
     return possible[0] if len(possible) == 1 else None
 
 
@@ -62,7 +65,11 @@ def _fits_member(node: Node, member: Any) -> bool:
     if isinstance(node, List):
         wanted = typing.get_args(base)
         return wanted[1:] == (Ellipsis,) or len(wanted) == len(node.items)
-    return not isinstance(node, Map) or (kind is not None) == ("type" in node.entries)
+    if not isinstance(node, Map):
+        return True
+    if kind is not None or "type" in node.entries:
+        return kind is not None and "type" in node.entries
+    return not node.entries or any(key in node.entries for key in keys_of(base))
 
 
 def fits(node: Scalar, base: Any) -> bool:
