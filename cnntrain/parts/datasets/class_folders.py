@@ -13,6 +13,7 @@ import numpy as np
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import DataError
 from cnntrain.parts.datasets.base import Dataset
+from cnntrain.parts.datasets.groups import check_apart
 from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.datasets.labels import check_none_is_empty
 from cnntrain.reading.decoded import Recipe, Sample, decoded
@@ -173,12 +174,7 @@ class ClassFolders(Dataset):
             if other == split:
                 continue
             kin[other] = self._groups_in(self._classes(other))
-            for name in sorted({*kin[split]} & {*kin[other]}):
-                raise DataError(
-                    f"{Path(self.root).absolute()}: the group {name!r} stands in {split} ({kin[split].count(name):,} "
-                    f"{self.noun}) and in {other} ({kin[other].count(name):,}), expected each group in one split. Mend "
-                    "'group' or the splits, or leave 'group' out"
-                )
+            check_apart(kin, split, other, Path(self.root).absolute(), self.noun)
         return kin[split]
 
     def _groups_in(self, found: Mapping[str, Sequence[Sample]]) -> list[str]:

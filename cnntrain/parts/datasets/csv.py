@@ -17,6 +17,7 @@ import numpy as np
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import DataError, printable
 from cnntrain.core.registry import register
+from cnntrain.parts.datasets.groups import check_apart
 from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.datasets.labels import MAX_CLASSES, check_none_is_empty
 from cnntrain.parts.datasets.listed import ADVICE, Listed
@@ -172,12 +173,7 @@ class Csv(PictureFields, Listed):
             return []
         kin = {name: self._groups_in(table) for name, table in self.tables().items()}
         for other in (name for name in kin if name != split):
-            for group in sorted({*kin[split]} & {*kin[other]}):
-                raise DataError(
-                    f"{Path(self.path).absolute()}: the group {group!r} stands in {split} ({kin[split].count(group):,} "
-                    f"rows) and in {other} ({kin[other].count(group):,}), expected each group in one split. Mend "
-                    "'group' or the splits, or leave 'group' out"
-                )
+            check_apart(kin, split, other, Path(self.path).absolute(), "rows")
         return kin[split]
 
     def _groups_in(self, table: Path) -> list[str]:
