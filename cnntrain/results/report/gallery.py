@@ -16,7 +16,7 @@ from cnntrain.results.report.pictures import caption, resized
 
 _IN_A_ROW, _ROWS = 5, 3  # of those in a chart
 SIDE = 96  # pixels of the longer side, at most by enlarging whole pixels
-_SHOWN = 480  # the same of pictures on which an answer is shown
+_HEIGHT = 320  # pixels of pictures on which an answer is shown, at most by enlarging whole pixels
 
 
 def thumbnail(image: Array, side: int = SIDE) -> Array:
@@ -34,18 +34,28 @@ def markup(shown: Gallery, judged: Judged) -> Markup:
     """The samples as thumbnails; where there are none, what the gallery says then."""
     if not len(shown.positions):
         return element("p", shown.nothing) if shown.nothing else Markup()
-    side = _SHOWN if judged.trained.network.task.renders else SIDE
+    if judged.trained.network.task.renders:
+        return _compared(shown, judged)
     shown_at = zip(
         judged.pictures(shown.positions, shown.windows), shown.captions, shown.positions.tolist(), strict=True
     )
     if judged.heard is None:
-        figures = [caption(thumbnail(image, side), " ".join(lines), *lines) for image, lines, _ in shown_at]
+        figures = [caption(thumbnail(image), " ".join(lines), *lines) for image, lines, _ in shown_at]
     else:
         figures = [
             caption(thumbnail(sounds.picture(image)), " ".join(lines), *lines, below=sounds.player(judged, position))
             for image, lines, position in shown_at
         ]
     return element("div", *figures, class_="thumbs")
+
+
+def _compared(shown: Gallery, judged: Judged) -> Markup:
+    """Pictures of truth and answer side by side, larger."""
+    figures = []
+    for image, lines in zip(judged.pictures(shown.positions, shown.windows), shown.captions, strict=True):
+        side = round(_HEIGHT * max(1, image.shape[1] / image.shape[0]))
+        figures.append(caption(thumbnail(image, side), " ".join(lines), *lines, photograph=True))
+    return element("div", *figures, class_="thumbs compared")
 
 
 def chart(shown: Gallery, judged: Judged) -> Painting | None:

@@ -47,7 +47,8 @@ _STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "legend.fontsize": 9,
 }
-_SIDE_BY_SIDE = 3  # entries of a PNG's legend; more stand below each other
+_SIDE_BY_SIDE = 3  # entries of a PNG's legend; more stand below each other, in columns where all are short
+_SHORT = 14  # letters
 
 
 @dataclass(frozen=True)
@@ -136,10 +137,12 @@ def _name_curves(axes: Any, labels: Sequence[str]) -> None:
     """The legend, between title and curves, where it hides none."""
     if not labels:
         return
-    columns = len(labels) if len(labels) <= _SIDE_BY_SIDE else 1
+    columns = min(len(labels), _SIDE_BY_SIDE)
+    if len(labels) > _SIDE_BY_SIDE and max(map(len, labels)) > _SHORT:
+        columns = 1
     place = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "borderaxespad": 0}
     axes.legend(ncols=columns, handlelength=1.4, columnspacing=1.2, **place)
-    axes.set_title(axes.get_title("left"), pad=10 + 14 * len(labels) / columns)
+    axes.set_title(axes.get_title("left"), pad=10 + 14 * -(-len(labels) // columns))
 
 
 def _label_few_decades(axes: Any) -> None:
