@@ -27,7 +27,7 @@ from cnntrain.results.export.network import Duties
 from cnntrain.rundir.checkpoint import read, save
 from cnntrain.rundir.json_files import read_rows
 from cnntrain.trained.inference import Trained
-from tests.support.experiments import run
+from tests.support.experiments import evidence, resumed_after_kills, run
 
 CONFIG = """\
 name: found
@@ -69,6 +69,12 @@ def test_a_run_that_was_stopped_resumes_to_the_same_bits(straight, tmp_path) -> 
             run(straight / "found.yaml", tmp_path / "run", resume_or_start=True, max_time=0)
     run(None, tmp_path / "run", resume=True)
     assert arrays_of(tmp_path / "run") == arrays_of(straight / "run")
+
+
+def test_a_run_that_is_killed_resumes_to_the_same_bits(straight, tmp_path, monkeypatch) -> None:
+    """Within an epoch, and right after the end of one."""
+    resumed_after_kills(straight / "found.yaml", tmp_path / "run", (1, 2), monkeypatch)
+    assert evidence(tmp_path / "run") == evidence(straight / "run")
 
 
 def test_accumulated_batches_take_the_step_of_one_large_batch(tmp_path) -> None:
