@@ -9,7 +9,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import Description
-from cnntrain.core.display import Answer, Gallery, Percentage, Rendering, Section, Table, cut, narrow, percent
+from cnntrain.core.display import Answer, Gallery, Percentage, Rendering, Section, Table, cut, percent
 from cnntrain.core.errors import printable
 from cnntrain.core.masks import IGNORED, MASKS, palette
 from cnntrain.core.moves import Move
@@ -17,7 +17,7 @@ from cnntrain.core.registry import register
 from cnntrain.ops.pixels import answers
 from cnntrain.parts.tasks.base import Evaluation, Start, Task, share
 
-SHOWN = 12  # of the worst pictures
+SHOWN = 8  # of the worst pictures
 _LISTED = 12  # classes that are named in a comment
 _INK = 0.5  # how much of a colour is laid over a picture
 _FIGURES = ("iou", "dice", "recall", "precision")  # of a class
@@ -194,7 +194,7 @@ class Segment(Task):
         ]
         each = Table(["class", "pixels", "IoU", "Dice", "recall", "precision"], rows, right={1, 2, 3, 4, 5})
         told = "IoU: what is shared of the pixels of a class and those taken for it, as a share of both together."
-        sections = [Section("Classes", [each], told, half=narrow(classes)), _confused(matrix, classes)]
+        sections = [_confused(matrix, classes), Section("Classes", [each], told)]
         positions = self.mistakes(evaluation)[:SHOWN]
         captions = [_caption(evaluation, position) for position in positions.tolist()]
         gallery = Gallery("mistakes", "worst pictures", positions, captions, "None: every pixel is right.")

@@ -16,6 +16,7 @@ from cnntrain.results.report.pictures import caption, resized
 
 _IN_A_ROW, _ROWS = 5, 3  # of those in a chart
 SIDE = 96  # pixels of the longer side, at most by enlarging whole pixels
+_WIDE = 2.8  # times as wide as high: too wide for two in a row
 _HEIGHT = 320  # pixels of pictures on which an answer is shown, at most by enlarging whole pixels
 
 
@@ -51,11 +52,12 @@ def markup(shown: Gallery, judged: Judged) -> Markup:
 
 def _compared(shown: Gallery, judged: Judged) -> Markup:
     """Pictures of truth and answer side by side, larger."""
-    figures = []
-    for image, lines in zip(judged.pictures(shown.positions, shown.windows), shown.captions, strict=True):
+    figures, pictures = [], judged.pictures(shown.positions, shown.windows)
+    wide = all(image.shape[1] > _WIDE * image.shape[0] for image in pictures)
+    for image, lines in zip(pictures, shown.captions, strict=True):
         side = round(_HEIGHT * max(1, image.shape[1] / image.shape[0]))
         figures.append(caption(thumbnail(image, side), " ".join(lines), *lines, photograph=True))
-    return element("div", *figures, class_="thumbs compared")
+    return element("div", *figures, class_=f"thumbs compared{' rows' * wide}")
 
 
 def chart(shown: Gallery, judged: Judged) -> Painting | None:

@@ -61,6 +61,7 @@ position:sticky;left:0;background:var(--card)}
 .thumbs{display:grid;grid-template-columns:repeat(auto-fill,minmax(104px,1fr));gap:16px 14px}
 .pairs{grid-template-columns:repeat(auto-fill,minmax(204px,1fr))}
 .compared{grid-template-columns:repeat(auto-fill,minmax(min(100%,440px),1fr))}
+.compared.rows{grid-template-columns:1fr}
 .thumbs audio{display:block;width:100%;height:32px;margin-top:4px}
 .thumbs img{display:block;width:100%;max-width:220px;height:auto;border-radius:6px}
 .compared img{width:auto;max-width:100%}
