@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -41,17 +42,24 @@ class Orthogonal(Initializer):
 class Dirac(Initializer):
     """A convolution's kernels pick the channel of their own number (Zagoruyko and Komodakis 2017, DiracNets).
 
-    So a convolution of stride 1, padded "same", without groups, is the identity; filters beyond the channels give 0.
-    The kernels of a depthwise convolution, which see one channel each, all pick it. The tap is the middle one,
-    kernel // 2. PyTorch's dirac_.
+    So a convolution of stride 1, padded "same", without groups, is the identity; filters beyond the channels give 0,
+    or start as `others` says: from torch_default in a wider layer that passes on what it is given and has the rest of
+    its filters to learn with (Jordan 2024, airbench94). The kernels of a depthwise convolution, which see one channel
+    each, all pick it. The tap is the middle one, kernel // 2. PyTorch's dirac_.
     """
 
-    def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:  # noqa: ARG002
+    others: Literal["zeros", "torch_default"] = "zeros"  # what the filters beyond the channels start as
+
+    def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
         """Write 1 in the middle where filter and channel agree, else 0. Raises ValueError for other than a kernel."""
         if len(param.shape) not in (4, 5):
             raise ValueError(f"dirac needs the kernels of a convolution, got a parameter of shape {param.shape}")
         *kernel, per_group, filters = param.shape
-        out.fill(0)
+        if self.others == "torch_default":
+            TorchDefault().fill(out, param, rng)
+            out[..., : filters if per_group == 1 else per_group] = 0
+        else:
+            out.fill(0)
         middle = out[tuple(side // 2 for side in kernel)]
         if per_group == 1:
             middle[...] = 1
