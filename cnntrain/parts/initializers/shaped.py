@@ -27,10 +27,13 @@ class Orthogonal(Initializer):
 
     gain: Positive = 1.0  # factor on the matrix
 
-    def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
-        """Write W = gain * Q. Raises ValueError for a vector."""
+    def check(self, param: Param) -> None:
+        """Raise ValueError for a vector."""
         if len(param.shape) < 2:
             raise ValueError("orthogonal needs a matrix or a kernel: use constant or normal for a vector")
+
+    def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
+        """Write W = gain * Q."""
         rows, columns = math.prod(param.shape[:-1]), param.shape[-1]
         q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
         q *= np.where(np.diag(r) < 0, -1.0, 1.0)
@@ -50,10 +53,13 @@ class Dirac(Initializer):
 
     others: Literal["zeros", "torch_default"] = "zeros"  # what the filters beyond the channels start as
 
-    def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
-        """Write 1 in the middle where filter and channel agree, else 0. Raises ValueError for other than a kernel."""
+    def check(self, param: Param) -> None:
+        """Raise ValueError for other than a kernel."""
         if len(param.shape) not in (4, 5):
             raise ValueError(f"dirac needs the kernels of a convolution, got a parameter of shape {param.shape}")
+
+    def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
+        """Write 1 in the middle where filter and channel agree; elsewhere 0, or what `others` says."""
         *kernel, per_group, filters = param.shape
         if self.others == "torch_default":
             TorchDefault().fill(out, param, rng)
@@ -76,9 +82,12 @@ class TorchDefault(Initializer):
     sqrt(3 / fan_in). Give it for `weights` and for `biases` to start as PyTorch does.
     """
 
-    def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
-        """Draw out ~ U[-a, a). Raises ValueError for a parameter that sums no inputs."""
+    def check(self, param: Param) -> None:
+        """Raise ValueError for a parameter that sums no inputs."""
         if param.fan_in < 1:
             raise ValueError("torch_default needs a parameter with inputs to count: use constant or uniform")
+
+    def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
+        """Draw out ~ U[-a, a)."""
         bound = 1 / math.sqrt(param.fan_in)
         out[...] = rng.uniform(-bound, bound, param.shape)

@@ -45,7 +45,9 @@ SHAPED = {"constant", "orthogonal", "dirac"}
 
 def filled(name, fields, dtype=np.float64, seed=0, param=PARAM):
     out = np.full(param.shape, np.nan, dtype)
-    registry.make("initializers", name, **fields).fill(out, param, stream(seed, "test"))
+    initializer = registry.make("initializers", name, **fields)
+    initializer.check(param)
+    initializer.fill(out, param, stream(seed, "test"))
     return out
 
 
