@@ -167,8 +167,8 @@ def test_verbose_says_more_and_changes_nothing(cnntrain, config, desk):
         (
             5,
             ("train.batch_size=32",),
-            "3 of 5 workers stand idle: a batch of 32 is 2 shards of 16. train.batch_size: 80 employs them all; so does "
-            "train.shard: 6, with other bits and a little more work a sample",
+            "3 of 5 workers stand idle: a batch of 32 is 2 shards of 16. train.batch_size: 80 employs them all; so "
+            "does train.shard: 6, with other bits and a little more work a sample",
         ),
         (5, ("train.batch_size=32", "train.shard=6"), ""),
     ],
