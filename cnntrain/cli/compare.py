@@ -13,6 +13,7 @@ import click
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json
 from cnntrain.cli.text import show, table, width
 from cnntrain.core import terminal
+from cnntrain.core.letters import columns
 
 _METRICS = ("val/loss", "val/accuracy", "train/loss")  # final ones that are shown, as far as there is room
 _MOST_KEYS = 6  # config keys that get a column
@@ -95,7 +96,7 @@ def _fitting(
         header = ["run", *(short[key] for key in keys[:of_keys]), _best(document), "epoch", *shown, "time"]
         rows = [_run(run, keys[:of_keys], shown, document["metric"]) for run in document["runs"]]
         text = table([header, *rows], right=range(1, len(header)), fold=0)
-        if max(map(len, text.splitlines())) <= bound:
+        if max(map(columns, text.splitlines())) <= bound:
             break
     return text, len(document["differs"]) - of_keys
 
