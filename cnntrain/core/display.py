@@ -88,11 +88,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Bars:
-    """Bars of one width that begin at `left` (n,)."""
+    """Bars that begin at `left` (n,), of one width or of one each (n,)."""
 
     left: Array
     heights: Array
-    width: float
+    width: float | Array
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Letters take no column of a terminal, one or two: accents none, Chinese and emoji two; tables count columns."""
+"""Letters take no column of a terminal, one or two, and some are written from right to left."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterator
 _WIDE = ("W", "F")  # of Unicode's East Asian Width (UAX 11)
 _NONE = ("Mn", "Me", "Cf")  # categories of what stands on or within its neighbour
 _AS_EMOJI = "\ufe0f"  # after a symbol: its picture, which is wide
+_FROM_RIGHT = ("R", "AL")  # of Unicode's bidirectional classes (UAX 9)
+_ISOLATE, _END = "\u2068", "\u2069"
 
 
 def columns(text: str) -> int:
@@ -23,6 +25,21 @@ def _columns(letter: str, before: str) -> int:
     if unicodedata.category(letter) in _NONE or "\u1160" <= letter <= "\u11ff":  # vowels and ends within a Hangul
         return 0
     return 2 if unicodedata.east_asian_width(letter) in _WIDE else 1
+
+
+def from_right(text: str) -> bool:
+    """Whether some of the text is written from right to left, as Hebrew and Arabic are."""
+    return any(unicodedata.bidirectional(letter) in _FROM_RIGHT for letter in text)
+
+
+def isolated(name: str) -> str:
+    """A name to stand within a line of a page: one from right to left does not carry its neighbours with it (UAX 9)."""
+    return f"{_ISOLATE}{name}{_END}" if from_right(name) else name
+
+
+def plain(text: str) -> str:
+    """The text without what `isolated` puts around names."""
+    return text.replace(_ISOLATE, "").replace(_END, "")
 
 
 def left(text: str, extent: int) -> str:

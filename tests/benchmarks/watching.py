@@ -63,7 +63,9 @@ def main() -> None:
             ratios.append(seconds["live"] / seconds["without"])
             print(f"{seconds['without']:.2f} s, watched {seconds['live']:.2f} s: {ratios[-1]:.4f}", flush=True)
         look = measured(LOOK, f"{folder}/0-live", f"{LOOKS}")
-    print(f"median {statistics.median(ratios):.4f}, {min(ratios):.4f} to {max(ratios):.4f}; a look {1000 * look:.1f} ms")
+    print(
+        f"median {statistics.median(ratios):.4f}, {min(ratios):.4f} to {max(ratios):.4f}; a look {1000 * look:.1f} ms"
+    )
 
 
 if __name__ == "__main__":

@@ -23,9 +23,9 @@ def of(passed: Passage) -> Markup:
     shown = [_layer(passed, number) for number in range(min(len(passed.nodes), MOST))]
     more = len(passed.nodes) - len(shown)
     note = (
-        "Red is above 0, blue below, white 0; the strongest colour is the largest value of the picture it is in. On "
-        "the left what a layer gives, channel by channel, on the right the gradient in it: red where a larger value "
-        f"would raise {passed.of.partition(',')[0]}."
+        "Red is above 0, blue below; 0 is white, on a dark page black. The strongest colour is the largest value of "
+        "the picture it is in. On the left what a layer gives, channel by channel, on the right the gradient in it: "
+        f"red where a larger value would raise {passed.of.partition(',')[0]}."
     )
     if more > 0:
         note += f" The first {MOST} of {len(passed.nodes)} layers are shown."
@@ -44,7 +44,7 @@ def _layer(passed: Passage, number: int) -> Markup:
         "div",
         element("h3", f"{number + 1}. {node.name}"),
         element("p", f"{kind} of {reads}: {size_text(y.shape)}. {catalogue.entry(type(node.layer))['meaning']}"),
-        element("div", *pictures, class_="two"),
+        element("div", *pictures, class_="two signed"),
         class_="layer",
     )
 

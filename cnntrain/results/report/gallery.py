@@ -8,6 +8,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.display import Gallery, to_bytes
+from cnntrain.core.letters import plain
 from cnntrain.results.report import sounds
 from cnntrain.results.report.html import Markup, element
 from cnntrain.results.report.judged import Judged
@@ -34,16 +35,17 @@ def markup(shown: Gallery, judged: Judged) -> Markup:
     """The samples as thumbnails; where there are none, what the gallery says then."""
     if not len(shown.positions):
         return element("p", shown.nothing) if shown.nothing else Markup()
+    names = judged.names(shown.positions)
     side = _SHOWN if judged.trained.network.task.renders else SIDE
     shown_at = zip(
-        judged.pictures(shown.positions, shown.windows), shown.captions, shown.positions.tolist(), strict=True
+        judged.pictures(shown.positions, shown.windows), shown.captions, names, shown.positions.tolist(), strict=True
     )
     if judged.heard is None:
-        figures = [caption(thumbnail(image, side), " ".join(lines), *lines) for image, lines, _ in shown_at]
+        figures = [caption(thumbnail(image, side), name, *lines, file=name) for image, lines, name, _ in shown_at]
     else:
         figures = [
-            caption(thumbnail(sounds.picture(image)), " ".join(lines), *lines, below=sounds.player(judged, position))
-            for image, lines, position in shown_at
+            caption(thumbnail(sounds.picture(image)), name, *lines, file=name, below=sounds.player(judged, place))
+            for image, lines, name, place in shown_at
         ]
     return element("div", *figures, class_="thumbs")
 
@@ -61,7 +63,7 @@ def chart(shown: Gallery, judged: Judged) -> Painting | None:
         for i, (image, lines) in enumerate(zip(pictures, captions, strict=True)):
             left, top = i % _IN_A_ROW * 1.25, -(i // _IN_A_ROW) * 1.75
             axes.imshow(image, extent=(left, left + 1, top - 1, top), cmap="gray", vmin=0, vmax=255)
-            said = "\n".join(lines).replace(" · ", "\n")
+            said = plain("\n".join(lines).replace(" · ", "\n"))
             axes.text(left, top - 1.06, said, va="top", fontsize=5.5)
         axes.set_xlim(0, _IN_A_ROW * 1.25 - 0.25)
         axes.set_ylim(-1.75 * _ROWS, 0)

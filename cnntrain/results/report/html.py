@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
 _SHOWN = {
     code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n\r"
 }  # what HTML cannot hold, as its symbol
+
+_COLUMNS = 5  # of a table that fit on a phone
 
 
 class Markup(str):
@@ -48,17 +51,30 @@ def folded(title: str, *content: Any) -> Markup:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]], right: Collection[int] = ()) -> Markup:
-    """A table that scrolls by itself where the page is narrow; columns in `right` are flush right."""
+    """A table; columns in `right` are flush right.
+
+    On a phone, the cells of more columns than fit stand below each other, each with the name of its column.
+    """
+    many = len(header) > _COLUMNS
+    names = [re.sub("<[^>]*>", "", escape(name)) for name in header]
 
     def row(tag: str, cells: Sequence[Any]) -> Markup:
-        return element("tr", *(element(tag, cell, class_="n" if i in right else None) for i, cell in enumerate(cells)))
+        found = [
+            element(
+                tag, cell, class_="n" if i in right else None, data_name=Markup(names[i]) if labelled(tag, i) else None
+            )
+            for i, cell in enumerate(cells)
+        ]
+        return element("tr", *found)
+
+    def labelled(tag: str, column: int) -> bool:
+        return many and tag == "td" and column > 0
 
     if not rows:
         return Markup()
     head = element("thead", row("th", header)) if any(header) else ""
-    return element(
-        "div", element("table", head, element("tbody", *(row("td", cells) for cells in rows))), class_="wide"
-    )
+    body = element("tbody", *(row("td", cells) for cells in rows))
+    return element("div", element("table", head, body), class_="wide many" if many else "wide")
 
 
 def number(value: Any, form: str = ".4f") -> str:

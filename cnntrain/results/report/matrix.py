@@ -14,6 +14,7 @@ from cnntrain.results.report.paper import Painting
 from cnntrain.results.report.pictures import embedded, sheet
 
 _LARGEST_TABLE = 24  # rows; beyond, a cell is a few pixels
+_NUMBERED = 10  # classes of a table that has room for its numbers on a phone; a larger one has them under the pointer
 _STRONGEST = 0.6  # opacity of a whole row in one cell, so that the number on it can be read
 
 
@@ -52,8 +53,9 @@ def _table(matrix: Array, names: tuple[str, ...]) -> Markup:
         element("tr", element("th", name), *(_cell(matrix[i, j], shares[i, j], i == j) for j in range(len(names))))
         for i, name in enumerate(names)
     ]
+    kind = "matrix large" if len(names) > _NUMBERED else "matrix"
     whole = element(
-        "table", element("thead", element("tr", element("th"), *head)), element("tbody", *rows), class_="matrix"
+        "table", element("thead", element("tr", element("th"), *head)), element("tbody", *rows), class_=kind
     )
     return element("div", whole, class_="wide")
 
@@ -69,4 +71,6 @@ def _picture(matrix: Array, title: str) -> Markup:
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     gray = np.rint(255 * (1 - np.sqrt(shares))).astype(np.uint8)
     scale = max(1, 600 // len(matrix))
-    return element("div", embedded(sheet([gray], 1, scale), f"{title} of {len(matrix)} classes"), class_="wide sharp")
+    return element(
+        "div", embedded(sheet([gray], 1, scale), f"{title} of {len(matrix)} classes"), class_="wide sharp signed"
+    )

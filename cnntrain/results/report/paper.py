@@ -16,7 +16,7 @@ from typing import Any
 from cnntrain.core.display import Bars
 from cnntrain.core.errors import MissingExtraError
 from cnntrain.core.extras import install
-from cnntrain.results.report.charts import FEW, INK, LINE, QUIET, SERIES, Chart, ChartItem, Curve, Remark, Upright
+from cnntrain.results.report.charts import INK, LINE, QUIET, SERIES, Band, Chart, ChartItem, Curve, Remark, Upright
 
 WIDTH, HEIGHT = 4.4, 2.75  # inches
 _STYLE: dict[Any, Any] = {
@@ -117,16 +117,21 @@ def _fill(axes: Any, chart: Chart) -> None:
 def _plot(axes: Any, what: ChartItem) -> None:
     if isinstance(what, Bars):
         axes.bar(what.left, what.heights, what.width, align="edge", color=SERIES[0], edgecolor=LINE, alpha=0.55)
+    elif isinstance(what, Band):
+        axes.fill_between(what.x, what.low, what.high, color=what.color, alpha=0.14, linewidth=0)
     elif isinstance(what, Upright):
         axes.axvline(what.x, color=what.color, linewidth=1.2, label=what.label or None)
     elif isinstance(what, Remark):
         place = {"xytext": (2, 2), "textcoords": "offset points"}
         axes.annotate(what.text, (what.x, what.y), fontsize=7, color=QUIET, **place)
     else:
-        marked = what.marked or len(what.x) < FEW
         style: Any = (0, (4, 2)) if what.dashed else "-"
         look = {"color": what.color, "alpha": what.opacity, "label": what.label or None, "linewidth": what.width}
-        look |= {"linestyle": style if what.joined else "none", "marker": "o" if marked else None, "markersize": 3.5}
+        look |= {
+            "linestyle": style if what.joined else "none",
+            "marker": "o" if what.dotted or not what.joined else None,
+            "markersize": 3.5,
+        }
         axes.plot(what.x, what.y, **look)
         if what.best:
             axes.plot(*what.best, marker="o", color=what.color, markersize=6, markeredgewidth=0)

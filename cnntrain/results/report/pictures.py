@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -40,9 +41,11 @@ def embedded(image: Array, alt: str) -> Markup:
     return element("img", src=f"data:image/png;base64,{data}", alt=alt, width=image.shape[1], height=image.shape[0])
 
 
-def caption(image: Array, alt: str, *lines: str, below: Markup | None = None) -> Markup:
-    """A picture with lines under it, the first in bold, and something below them."""
+def caption(image: Array, alt: str, *lines: str, below: Markup | None = None, file: str = "") -> Markup:
+    """A picture with lines under it, the first in bold, the name of its file, and something below them."""
     text = [element("b" if i == 0 else "span", line) for i, line in enumerate(lines)]
+    if file:
+        text.append(element("small", element("bdi", Path(file).name), title=file))
     return element("figure", embedded(image, alt), element("figcaption", *text), below or "")
 
 

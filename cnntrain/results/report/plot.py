@@ -17,5 +17,5 @@ def _content(what: Line | Bars) -> ChartItem:
         return what
     points = what.x.tolist(), what.y.tolist()
     if what.reference:
-        return Curve(*points, color=QUIET, dashed=True, width=1.0)
+        return Curve(*points, color=QUIET, dashed=True, width=1.0, marked=False)
     return Curve(*points, width=1.2, marked=what.marked)

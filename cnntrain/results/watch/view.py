@@ -16,11 +16,11 @@ import numpy as np
 from cnntrain.core.arrays import Array
 from cnntrain.core.display import Matrix
 from cnntrain.core.errors import CnntrainError
-from cnntrain.results.report import curves, filters, matrix, overview, search, svg
+from cnntrain.results.report import curves, filters, matrix, overview, search, series, svg
 from cnntrain.results.report.gallery import thumbnail
 from cnntrain.results.report.html import Markup, duration, element, section
 from cnntrain.results.report.page import cards, warning
-from cnntrain.results.report.pictures import caption, embedded
+from cnntrain.results.report.pictures import caption
 from cnntrain.rundir.directory import LIVE
 from cnntrain.rundir.history import Record, find_runs, is_run, read
 from cnntrain.rundir.json_files import Row, read_object
@@ -81,14 +81,16 @@ class Views:
         )
         newest = sorted(records, key=lambda record: -_stamp(record.path / "metrics.jsonl")[0])[:_MOST]
         shown = [record for record in records if record in newest]
-        note = "Solid lines are validation, dashed ones training. A dot marks a run's best epoch."
+        several = series.series_of(shown)
+        note = curves.note_of(several)
         if len(records) > _MOST:
             note += f" The {_MOST} runs with the latest news are shown."
         return {
             "cards": cards([("runs", f"{len(records)}"), *counted]),
             "searches": "".join(self._searches()),
-            "curves": section("Curves", svg.grid(curves.charts(shown)), note=note),
+            "curves": section("Curves", series.legend(several), svg.grid(curves.charts_of(several)), note=note),
             "table": overview.of_several(records),
+            "seeds": overview.of_seeds(several),
             "runs": section("One by one", links),
         }
 
@@ -135,7 +137,7 @@ def _of_one(record: Record) -> dict[str, str]:
             found[name.replace("final", "last") if running else name] = value
     progress = element("div", element("i", style=f"width:{100 * min(share, 1):.2f}%"), class_="progress")
     place = f"step {step:,}" + (f" of {total:,}" if isinstance(total, int) else "")
-    charts = svg.grid(curves.charts([record]))
+    charts = svg.grid(curves.charts(record))
     nothing = element("p", "The first numbers come with the first log_every steps.", class_="note")
     return {
         "cards": cards([*found.items()]),
@@ -234,10 +236,8 @@ def _filters(live: Row) -> str:
     except (ValueError, KeyError, TypeError):
         return warning("The live file's filters are damaged")
     meaning = "in colour, gray being 0" if weights.shape[2] == 3 else "red where they add, blue where they subtract"
-    picture = embedded(filters.rendered(weights), f"{count} filters of {name}")
-    return section(
-        "First filters", element("div", picture, class_="filters sharp"), note=f"{name}: {meaning}.", half=True
-    )
+    picture = filters.markup(weights, f"{count} filters of {name}")
+    return section("First filters", picture, note=f"{name}: {meaning}.", half=True)
 
 
 def _confusion(live: Row, record: Record) -> str:
