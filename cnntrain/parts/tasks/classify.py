@@ -117,7 +117,7 @@ class Classify(Task):
         columns = [f"{key}{rank}" for rank in ranks for key in ("class", "probability")]
         cells = [cell for guess in guesses for cell in guess.values()]
         return Answer(
-            "  ".join(f"{guess['class']} {guess['probability']:.4f}" for guess in guesses),
+            "  ".join(f"{isolated(guess['class'])} {guess['probability']:.4f}" for guess in guesses),
             {"class": guesses[0]["class"], "top": guesses, "probabilities": everything},
             (*columns, *(f"p:{name}" for name in data.classes)),
             ((*cells, *everything.values()),),

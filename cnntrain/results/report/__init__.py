@@ -67,7 +67,7 @@ def write(paths: Sequence[Path], output: Path | None = None, wish: Wish | None =
     text = told.page()
     make_directory(output.absolute().parent)
     files.write_atomic(output, text.encode())
-    pictures = {chart.name: paper.png(chart) for chart in told.charts} | told.pictures if wish.png else {}
+    pictures = told.files() if wish.png else {}
     for name, data in pictures.items():
         files.write_atomic(output.with_name(f"{name}.png"), data)
     return {
@@ -98,6 +98,14 @@ class _Told:
             *(chart for one in searches for chart in search.charts_of(one)),
         ]
         self.pictures: dict[str, bytes] = {}  # PNG files beside those of the charts, by name
+
+    def files(self) -> dict[str, bytes]:
+        """The PNG files beside the page, by their names."""
+        letters = paper.lettering()
+        found = {chart.name: paper.png(chart, letters) for chart in self.charts} | self.pictures
+        if letters.numbers:
+            self.warnings.append(letters.missing("PNG files"))
+        return found
 
     def page(self) -> str:
         names = series.legend(self.series) if self.series else ""

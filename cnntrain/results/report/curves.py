@@ -154,9 +154,11 @@ def _metrics(records: Sequence[Record]) -> list[str]:
 
 def _meaning(name: str) -> str:
     """What a metric is, by the first sentence about it."""
+    if name == "loss":
+        return _LOSS
     metric = find(name, "metrics")
     if metric is None:
-        return _LOSS if name == "loss" else ""
+        return ""
     meaning: str = catalogue.entry(metric)["meaning"]
     return meaning
 

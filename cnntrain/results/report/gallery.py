@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.display import Gallery, to_bytes
-from cnntrain.core.letters import plain
+from cnntrain.core.letters import columns, cut, plain
 from cnntrain.results.report import sounds
 from cnntrain.results.report.html import Markup, element
 from cnntrain.results.report.judged import Judged
@@ -16,6 +17,7 @@ from cnntrain.results.report.paper import Painting
 from cnntrain.results.report.pictures import caption, resized
 
 _IN_A_ROW, _ROWS = 5, 3  # of those in a chart
+_STEP, _LONGEST = 1.85, 18  # sides of a picture from row to row there, and columns of a file's name
 SIDE = 96  # pixels of the longer side, at most by enlarging whole pixels
 _SHOWN = 480  # the same of pictures on which an answer is shown
 
@@ -55,18 +57,21 @@ def chart(shown: Gallery, judged: Judged) -> Painting | None:
     positions, captions = shown.positions[: _IN_A_ROW * _ROWS], shown.captions[: _IN_A_ROW * _ROWS]
     if not len(positions):
         return None
+    names = [Path(name).name for name in judged.names(positions)]
     images = judged.pictures(positions, None if shown.windows is None else shown.windows[: len(positions)])
     pictures = [_squared(to_bytes(image if judged.heard is None else sounds.picture(image))) for image in images]
 
     def render(axes: Any) -> None:
         axes.axis("off")
-        for i, (image, lines) in enumerate(zip(pictures, captions, strict=True)):
-            left, top = i % _IN_A_ROW * 1.25, -(i // _IN_A_ROW) * 1.75
+        for i, (image, lines, name) in enumerate(zip(pictures, captions, names, strict=True)):
+            left, top = i % _IN_A_ROW * 1.25, -(i // _IN_A_ROW) * _STEP
             axes.imshow(image, extent=(left, left + 1, top - 1, top), cmap="gray", vmin=0, vmax=255)
             said = plain("\n".join(lines).replace(" · ", "\n"))
+            fits = columns(name) <= _LONGEST
+            said += f"\n{name if fits else cut(name, _LONGEST - 1) + '…'}"
             axes.text(left, top - 1.06, said, va="top", fontsize=5.5)
         axes.set_xlim(0, _IN_A_ROW * 1.25 - 0.25)
-        axes.set_ylim(-1.75 * _ROWS, 0)
+        axes.set_ylim(-_STEP * _ROWS, 0)
 
     return Painting(shown.name, shown.title, render, square=True)
 

@@ -50,12 +50,15 @@ def folded(title: str, *content: Any) -> Markup:
     return element("details", element("summary", title), *content) if any(content) else Markup()
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[Any]], right: Collection[int] = ()) -> Markup:
+def table(
+    header: Sequence[str], rows: Sequence[Sequence[Any]], right: Collection[int] = (), wide: bool = False
+) -> Markup:
     """A table; columns in `right` are flush right.
 
-    On a phone, the cells of more columns than fit stand below each other, each with the name of its column.
+    On a phone, the cells of a `wide` one stand below each other, each with the name of its column, and so do those of
+    more columns than fit.
     """
-    many = len(header) > _COLUMNS
+    many = wide or len(header) > _COLUMNS
     names = [re.sub("<[^>]*>", "", escape(name)) for name in header]
 
     def row(tag: str, cells: Sequence[Any]) -> Markup:

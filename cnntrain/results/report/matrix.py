@@ -8,6 +8,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.display import Matrix
+from cnntrain.core.letters import columns
 from cnntrain.results.report.charts import QUIET
 from cnntrain.results.report.html import Markup, element
 from cnntrain.results.report.paper import Painting
@@ -36,7 +37,7 @@ def chart(shown: Matrix) -> Painting:
         axes.set_ylabel("true")
         if len(names) > _LARGEST_TABLE:
             return
-        axes.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names)) > 2 else 0)
+        axes.set_xticks(range(len(names)), names, rotation=90 if max(map(columns, names)) > 2 else 0)
         axes.set_yticks(range(len(names)), names)
         for (i, j), count in np.ndenumerate(matrix):
             color = "white" if shares[i, j] > 0.5 else QUIET
@@ -47,7 +48,7 @@ def chart(shown: Matrix) -> Painting:
 
 def _table(matrix: Array, names: tuple[str, ...]) -> Markup:
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    upright = max(map(len, names)) > 4
+    upright = max(map(columns, names)) > 4
     head = [element("th", element("span", name), class_="up" if upright else "n") for name in names]
     rows = [
         element("tr", element("th", name), *(_cell(matrix[i, j], shares[i, j], i == j) for j in range(len(names))))

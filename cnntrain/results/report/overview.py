@@ -84,7 +84,7 @@ def of_seeds(several: Sequence[Series]) -> Markup:
         return Markup()
     header = ["runs", f"best {shown[0].records[0].monitored or ''}", "last train/loss", "last val/loss"]
     note = "Runs that differ in nothing but the seed or the fold: their mean, and one standard deviation."
-    return section("Over seeds", table(header, rows, right={1, 2, 3}), note=note)
+    return section("Over seeds", table(header, rows, right={1, 2, 3}, wide=True), note=note)
 
 
 def _measured(one: Series) -> list[tuple[str, list[dict[str, float | None]]]]:

@@ -16,6 +16,7 @@ from typing import Any
 from cnntrain.core.display import Bars
 from cnntrain.core.errors import MissingExtraError
 from cnntrain.core.extras import install
+from cnntrain.core.fonts import Lettering, has, opened
 from cnntrain.results.report.charts import INK, LINE, QUIET, SERIES, Band, Chart, ChartItem, Curve, Remark, Upright
 
 WIDTH, HEIGHT = 4.4, 2.75  # inches
@@ -47,6 +48,8 @@ _STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "legend.fontsize": 9,
 }
+_SIZE = 10  # at which letters are looked for
+_ROW = 0.19  # inches of a line of the legend
 _SIDE_BY_SIDE = 3  # entries of a PNG's legend; more stand below each other
 
 
@@ -71,9 +74,19 @@ def require() -> None:
         raise MissingExtraError(f"PNG files need Matplotlib. Install it with: {install('report')}")
 
 
-def png(chart: Chart | Painting) -> bytes:
-    """The chart as a PNG file of 300 dots to the inch."""
+def lettering() -> Lettering:
+    """What can be written here: Matplotlib brings DejaVu Sans, and from 3.11 on writes from right to left, too."""
     require()
+    import matplotlib
+
+    font = opened(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", _SIZE)
+    ordered = tuple(map(int, matplotlib.__version__.split(".")[:2])) >= (3, 11)
+    return Lettering(lambda letter: font is not None and has(font, letter), ordered, _SIZE)
+
+
+def png(chart: Chart | Painting, letters: Lettering | None = None) -> bytes:
+    """The chart as a PNG file of 300 dots to the inch; `letters` are told which it has as numbers."""
+    letters = letters or lettering()
     os.environ["MPLBACKEND"] = "agg"  # which renders into files; whatever was there is read, and may be no backend
     logging.getLogger("matplotlib").addHandler(logging.NullHandler())  # of a matplotlibrc that it does not like
     import matplotlib
@@ -82,7 +95,8 @@ def png(chart: Chart | Painting) -> bytes:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # the library's own, not those of a matplotlibrc in the working directory
         matplotlib.rcParams.update(_STYLE)
-        figure = Figure(figsize=(WIDTH, WIDTH if chart.square else HEIGHT), layout="constrained")
+        size = WIDTH, WIDTH if chart.square else HEIGHT + _room(chart)
+        figure = Figure(figsize=size, layout="constrained")
         axes = figure.add_subplot()
         axes.patch.set_alpha(0.0)
         axes.set_title(chart.title, pad=10)
@@ -90,9 +104,37 @@ def png(chart: Chart | Painting) -> bytes:
             chart.render(axes)
         else:
             _fill(axes, chart)
+        _write(figure, letters)
         file = io.BytesIO()
         figure.savefig(file, format="png", dpi=300, metadata={"Software": None})
     return file.getvalue()
+
+
+def _write(figure: Any, letters: Lettering) -> None:
+    """Give every text the fonts that it needs, and numbers for letters that no font has."""
+    from matplotlib import font_manager
+    from matplotlib.text import Text
+
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        ticks = [label.get_text() for label in axis.get_majorticklabels()]
+        written = [letters.written(text) for text in ticks]
+        if written != ticks:  # which an axis would set again when it is drawn
+            axis.set_ticklabels(written)
+    for text in figure.findobj(Text):
+        parts = letters.parts(text.get_text())
+        text.set_text("".join(part for part, _ in parts))
+        further = dict.fromkeys(str(font.path) for _, font in parts if font is not None)
+        for path in further:
+            font_manager.fontManager.addfont(path)
+        names = [font_manager.get_font(path).family_name for path in further]
+        if names:
+            text.set_fontfamily(["DejaVu Sans", *names])
+
+
+def _room(chart: Chart | Painting) -> float:
+    """Inches for the legend of many curves, so that these keep their height."""
+    named = sum(bool(getattr(what, "label", "")) for what in chart.content) if isinstance(chart, Chart) else 0
+    return _ROW * named if named > _SIDE_BY_SIDE else 0.0
 
 
 def _fill(axes: Any, chart: Chart) -> None:

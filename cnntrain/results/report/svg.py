@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-import unicodedata
 from collections.abc import Sequence
 
+from cnntrain.core import letters
 from cnntrain.core.display import Bars
 from cnntrain.results.report.charts import VARIABLES, Band, Chart, ChartAxis, ChartItem, Curve, Upright
 from cnntrain.results.report.html import Markup, element
@@ -16,7 +16,7 @@ _LETTER, _WIDE = 6.3, 11.5  # pixels of a letter of 11 pixels on average, and of
 _TITLE, _ROW, _FOOT = 26, 17, 20  # heights: of the title, of a row of the legend or of labels, of the axis' ticks
 _TICKS = 5  # about so many
 _MARGIN = 0.05  # of the range of the data, beyond it
-_LONGEST = 34  # letters of a name in the legend
+_LONGEST = 34  # columns of a name in the legend
 _LARGEST = 1e305  # that an axis reaches
 _FINE = 2  # points to a pixel that are worth drawing
 
@@ -221,7 +221,8 @@ def _legend(content: Sequence[ChartItem], width: float) -> tuple[list[Markup], i
     for what in content:
         if not isinstance(what, Curve | Upright) or not what.label:
             continue
-        name = what.label if len(what.label) <= _LONGEST else what.label[: _LONGEST - 1] + "…"
+        fits = letters.columns(what.label) <= _LONGEST
+        name = what.label if fits else letters.cut(what.label, _LONGEST - 1) + "…"
         long = _length(name) + 36
         if at and at + long > width:
             at, row = 0.0, row + 1
@@ -247,8 +248,8 @@ def _text(
 
 def _length(text: str) -> float:
     """About how many pixels a text is long."""
-    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
-    return wide * _WIDE + (len(text) - wide) * _LETTER
+    columns = [letters.columns(letter) for letter in text]
+    return columns.count(2) * _WIDE + columns.count(1) * _LETTER
 
 
 def _color(color: str) -> str:
