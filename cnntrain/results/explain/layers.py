@@ -11,7 +11,7 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.description import size_text
 from cnntrain.results.explain.passage import Passage
 from cnntrain.results.report.html import Markup, element, section
-from cnntrain.results.report.pictures import embedded, sheet, signed
+from cnntrain.results.report.pictures import embedded, opaque, sheet, signed
 
 MOST = 48  # channels of a layer that are shown, and layers
 _WIDTH = 440  # pixels of the width of a sheet, about
@@ -57,8 +57,8 @@ def _sheet(values: Array, alt: str) -> Markup:
         count = min(values.shape[-1], MOST)
         columns = min(count, 8)
         scale = max(1, min(24, _WIDTH // columns // values.shape[1]))
-        tiles = [signed(values[..., channel], largest) for channel in range(count)]
-        picture = sheet(tiles, columns, scale, gap=2, background=225)
+        tiles = [opaque(signed(values[..., channel], largest)) for channel in range(count)]
+        picture = sheet(tiles, columns, scale, gap=2, background=0)
     else:
         flat = values.reshape(-1)
         columns = min(len(flat), _WIDTH // (_SQUARE + 1))

@@ -9,7 +9,7 @@ import numpy as np
 from cnntrain.core.arrays import Array
 from cnntrain.network.first_layer import first
 from cnntrain.results.report.html import Markup, element, section
-from cnntrain.results.report.pictures import embedded, sheet, signed
+from cnntrain.results.report.pictures import embedded, opaque, sheet, signed
 from cnntrain.trained.inference import Trained
 
 MOST = 256
@@ -35,8 +35,8 @@ def rendered(weights: Array, clear: bool = False) -> Array:
     scale = max(1, min(14, _SHEET // columns // weights.shape[1]))
     pictures = [picture(weights[..., i]) for i in range(count)]
     if clear:
-        pictures = [np.dstack([one, np.full(one.shape[:2], 255, np.uint8)]) for one in pictures]
-    return sheet(pictures, columns, scale, gap=scale, background=0 if clear else 255)
+        return sheet([*map(opaque, pictures)], columns, scale, gap=scale, background=0)
+    return sheet(pictures, columns, scale, gap=scale, background=255)
 
 
 def markup(weights: Array, alt: str) -> Markup:

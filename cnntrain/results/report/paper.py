@@ -153,7 +153,9 @@ def _fill(axes: Any, chart: Chart) -> None:
     if chart.y.scale == "log":
         _label_few_decades(axes)
     axes.minorticks_off()
-    _name_curves(axes, [what.label for what in chart.content if isinstance(what, Curve | Upright) and what.label])
+    _name_curves(
+        axes, chart.legend, [what.label for what in chart.content if isinstance(what, Curve | Upright) and what.label]
+    )
 
 
 def _plot(axes: Any, what: ChartItem) -> None:
@@ -179,13 +181,15 @@ def _plot(axes: Any, what: ChartItem) -> None:
             axes.plot(*what.best, marker="o", color=what.color, markersize=6, markeredgewidth=0)
 
 
-def _name_curves(axes: Any, labels: Sequence[str]) -> None:
-    """The legend, between title and curves, where it hides none."""
+def _name_curves(axes: Any, painted: bool, labels: Sequence[str]) -> None:
+    """The legend, between title and curves, where it hides none; in the order painted, or the last and best first."""
     if not labels:
         return
     columns = len(labels) if len(labels) <= _SIDE_BY_SIDE else 1
     place = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "borderaxespad": 0}
-    axes.legend(ncols=columns, handlelength=1.4, columnspacing=1.2, **place)
+    handles, names = axes.get_legend_handles_labels()
+    order = 1 if painted else -1
+    axes.legend(handles[::order], names[::order], ncols=columns, handlelength=1.4, columnspacing=1.2, **place)
     axes.set_title(axes.get_title("left"), pad=10 + 14 * len(labels) / columns)
 
 

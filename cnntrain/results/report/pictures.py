@@ -49,8 +49,13 @@ def caption(image: Array, alt: str, *lines: str, below: Markup | None = None, fi
     return element("figure", embedded(image, alt), element("figcaption", *text), below or "")
 
 
+def opaque(image: Array) -> Array:
+    """A picture (h, w, 3) as uint8 (h, w, 4), for a sheet that is clear beside its pictures, being 0 there."""
+    return np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
+
+
 def sheet(images: Sequence[Array], columns: int, scale: int, gap: int = 1, background: int = 128) -> Array:
-    """Pictures of one size (h, w) or (h, w, 3) side by side in rows, each pixel `scale` wide."""
+    """Pictures of one size (h, w), (h, w, 3) or (h, w, 4) side by side in rows, each pixel `scale` wide."""
     first = images[0]
     height, width = (extent * scale for extent in first.shape[:2])
     rows = -(-len(images) // columns)

@@ -26,7 +26,7 @@ from cnntrain.rundir.history import Record, find_runs, is_run, read
 from cnntrain.rundir.json_files import Row, read_object
 
 _FILES = ("config.resolved.yaml", "metrics.jsonl", "timing.jsonl", "status.json", "data.json")
-_MOST = 40  # runs in one chart; all of them are in the table
+_MOST = 40  # lines in one chart; all runs are in the table
 _LARGEST = 2**24  # values of an array in a live file
 _LOST = 60.0  # seconds without a word, after which a run that says it trains is told to be silent
 
@@ -76,19 +76,22 @@ class Views:
         counted = [(state, f"{states.count(state)}") for state in dict.fromkeys(states)]
         links = element(
             "ul",
-            *(element("li", element("a", record.name, href="#", data_run=str(record.path))) for record in records),
+            *(
+                element("li", element("a", element("bdi", record.name), href="#", data_run=str(record.path)))
+                for record in records
+            ),
             class_="runs",
         )
-        newest = sorted(records, key=lambda record: -_stamp(record.path / "metrics.jsonl")[0])[:_MOST]
-        shown = [record for record in records if record in newest]
-        several = series.series_of(shown)
-        note = curves.note_of(several)
-        if len(records) > _MOST:
-            note += f" The {_MOST} runs with the latest news are shown."
+        several = series.series_of(records)
+        newest = sorted(several, key=_news)[-_MOST:]
+        shown = [one for one in several if one in newest]
+        note = curves.note_of(shown)
+        if len(several) > _MOST:
+            note += f" The {_MOST} lines with the latest news are shown."
         return {
             "cards": cards([("runs", f"{len(records)}"), *counted]),
             "searches": "".join(self._searches()),
-            "curves": section("Curves", series.legend(several), svg.grid(curves.charts_of(several)), note=note),
+            "curves": section("Curves", series.legend(shown), svg.grid(curves.charts_of(shown)), note=note),
             "table": overview.of_several(records),
             "seeds": overview.of_seeds(several),
             "runs": section("One by one", links),
@@ -99,6 +102,11 @@ class Views:
             return [part for one in search.searches(self._paths) for part in search.markup(one)]
         except CnntrainError as error:
             return [warning(str(error).splitlines()[0])]
+
+
+def _news(one: series.Series) -> int:
+    """When a run of a series last said anything."""
+    return max(_stamp(record.path / "metrics.jsonl")[0] for record in one.records)
 
 
 def _runs(paths: Sequence[Path]) -> list[Path]:
