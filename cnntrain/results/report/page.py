@@ -68,7 +68,7 @@ position:sticky;left:0;background:var(--card)}
 .thumbs img{display:block;width:100%;max-width:220px;height:auto;border-radius:6px}
 figcaption{margin-top:6px;font-size:13px;line-height:1.35}
 figcaption b,figcaption span,figcaption small{display:block;overflow-wrap:anywhere}
-.sharp img{image-rendering:pixelated}
+.sharp img{image-rendering:pixelated;max-width:100%;height:auto}
 .filters img{display:block;max-width:100%;height:auto}
 @media(prefers-color-scheme:dark){.signed img{filter:invert(1) hue-rotate(180deg)}}
 .layer{border-top:1px solid var(--line);margin-top:16px;padding-top:4px}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from cnntrain.core.description import Description
+from cnntrain.parts.tasks.classify import Classify
 from cnntrain.results.report import curves, overview
 from cnntrain.results.report.charts import QUIET, SERIES, Band, Curve
 from cnntrain.results.report.series import legend, series_of
@@ -65,3 +69,12 @@ def test_any_number_of_runs_has_one_legend_and_the_best_have_colours(count):
         assert ">lr 0.1</text>" not in text
     table = overview.of_several([one.records[0] for one in several[::-1]])
     assert table.index("lr=0.1,") < table.index(f"lr={0.1 + count - 1},")
+
+
+def test_names_in_any_script_stand_by_themselves():
+    record = dataclasses.replace(a_run(0.1), path=Path("runs/שלום"))
+    several = series_of([record, a_run(0.2, model={"preset": "resnet20"})])
+    assert "<bdi>runs/שלום</bdi>" in legend(several)
+    assert "<bdi>runs/שלום</bdi>" in overview.of_several([record, a_run(0.2)])
+    text = Classify().answer(np.array([2.0, 1.0]), Description((1, 1, 1), ("שלום", "停车")), top=2).text
+    assert text == "\u2068שלום\u2069 0.7311  停车 0.2689"
