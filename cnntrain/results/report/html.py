@@ -75,9 +75,14 @@ def table(
 
     if not rows:
         return Markup()
-    head = element("thead", row("th", header)) if any(header) else ""
+    head = element("thead", row("th", [*map(_breakable, header)])) if any(header) else ""
     body = element("tbody", *(row("td", cells) for cells in rows))
     return element("div", element("table", head, body), class_="wide many" if many else "wide")
+
+
+def _breakable(name: Any) -> Markup:
+    """The name of a column, which a narrow page may break after a slash: val/accuracy."""
+    return name if isinstance(name, Markup) else Markup(escape(name).replace("/", "/<wbr>"))
 
 
 def number(value: Any, form: str = ".4f") -> str:

@@ -81,7 +81,9 @@ figcaption b,figcaption span,figcaption small{display:block;overflow-wrap:anywhe
 details{margin-top:10px}
 summary{cursor:pointer;color:var(--s0);font-size:14px;font-weight:600;padding:4px 0}
 details>.wide{margin-top:6px}
-.many td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:150px}
+.wide thead th{white-space:normal}
+.many td:first-child,.half td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:90px}
+.half table:not(.matrix) :is(th,td){padding-right:10px}.half .bar{min-width:66px}
 .spread>details>summary{font-size:17px;color:var(--ink);margin:0 0 6px;overflow-wrap:anywhere}
 footer{color:var(--quiet);font-size:13px;margin-top:26px}
 @media(min-width:900px){.spread>.half{grid-column:span 1}}
@@ -91,12 +93,14 @@ main{padding:18px 12px 40px}section{padding:14px 14px 16px}h1{font-size:23px}
 .cards{grid-template-columns:repeat(2,1fr);gap:8px}.cards b{font-size:20px}.cards>div{padding:10px 12px}
 .thumbs{grid-template-columns:repeat(3,1fr);gap:14px 10px}.pairs{grid-template-columns:repeat(1,1fr)}}
 @media(max-width:560px){.two{grid-template-columns:1fr}
-.wide th,.wide td{white-space:normal;padding-right:10px}.wide td:not(.n),.wide th:not(.n){overflow-wrap:anywhere}
-.wide .bar{min-width:46px}.wide>table:not(.matrix){width:100%}
+.wide table:not(.matrix) :is(th,td){white-space:normal;padding-right:7px;font-size:13px}
+.half td:first-child{min-width:56px}
+.wide td:not(.n),.wide th:not(.n){overflow-wrap:anywhere}
+.wide .bar{min-width:40px}.wide>table:not(.matrix){width:100%}
 .many thead{display:none}
 .many tr{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:1px 16px;padding:9px 0;
 border-bottom:1px solid var(--line)}.many tr:last-child{border-bottom:0}
-.many td{display:flex;justify-content:space-between;gap:8px;border:0;padding:0}
+.many table:not(.matrix) td{display:flex;justify-content:space-between;gap:8px;border:0;padding:0}
 .many td::before{text-align:left}
 .many td:first-child{grid-column:1/-1;font-weight:600}.many td[data-name]::before{content:attr(data-name);
 color:var(--quiet)}}

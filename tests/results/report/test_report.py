@@ -18,12 +18,13 @@ from cnntrain.core.extras import install
 from cnntrain.results.report import Wish, curves, page, paper, svg, write
 from cnntrain.rundir.checkpoint import find
 from cnntrain.rundir.history import find_runs, read
+from tests.support.browser import browser
 from tests.support.experiments import FULL, run
 from tests.support.experiments import write as write_config
 
 SECTIONS = ["Training", "Evaluation", "Calibration", "Confusion", "Classes"]
 LAST = ["Where it looked", "First layer", "Settings"]
-VOID = {"meta", "link", "img", "br"}
+VOID = {"meta", "link", "img", "br", "wbr"}
 
 
 class Page(HTMLParser):
@@ -109,7 +110,10 @@ def test_colours_are_the_pages_so_that_light_and_dark_both_work(a_run):
     text = svg.rendered(curves.charts(read(a_run))[0])
     assert re.findall(r"#[0-9a-f]{6}", text) == []
     assert {"--ink", "--quiet", "--line", "--s0", "--s1"} == set(re.findall(r"var\((--\w+)\)", text)) - {"--font"}
-    assert "prefers-color-scheme:dark" in page("", "", footer="")
+    style, _, of_paper = page("", "", footer="").partition("@media print")
+    assert "prefers-color-scheme:dark" in style
+    assert "background:#fff" not in style.replace(" ", "")  # but for paper, where it is white
+    assert "background:#fff" in of_paper
 
 
 def test_charts_need_no_matplotlib_but_png_files_do(a_run, monkeypatch):
@@ -229,3 +233,21 @@ def test_damage_is_an_error_that_names_the_file(a_run):
     (a_run / "env.json").write_text("{")
     with pytest.raises(StorageError, match=r"env\.json is damaged: not JSON"):
         write([a_run])
+
+
+def test_in_a_browser_no_column_is_cut_off_on_a_desk_or_a_phone(trained, a_run, tmp_path):
+    path = a_run / "config.resolved.yaml"
+    path.write_text(path.read_text().replace("seed: 7", "seed: 8").replace("momentum: 0.9", "momentum: 0.8"))
+    pages = [write([a_run])["report"], write([trained, a_run], tmp_path / "both.html")["report"]]
+    wider = (
+        "document.querySelectorAll('details').forEach((one) => { one.open = true; });"
+        "return [document.documentElement, ...document.querySelectorAll('.wide')]"
+        ".filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.innerText.slice(0, 80))"
+    )
+    with browser(tmp_path / "profile") as window:
+        for file in pages:
+            window.open(Path(file).absolute().as_uri())
+            for width in (1280, 390):
+                window.look(width)
+                assert window.run(wider) == []
+        assert window.complaints() == []
