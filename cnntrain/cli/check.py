@@ -106,7 +106,7 @@ def _figures(found: dict[str, Any]) -> list[tuple[str, str]]:
 def show_rehearsal(document: dict[str, Any]) -> None:
     """Print for people what a rehearsal found."""
     data = document.get("data", {})
-    names = list(next((found.get("per_class", {}) for found in data.values()), {}))
+    what, names = _counted(data)
     few = 0 < len(names) <= MOST_CLASSES
     rows = [
         ("input", document["input"]),
@@ -123,7 +123,7 @@ def show_rehearsal(document: dict[str, Any]) -> None:
         show()
         show(
             table(
-                [["class", *data], *([name, *_of_class(data, name)] for name in names)],
+                [[what, *data], *([name, *_of_class(data, name)] for name in names)],
                 right=range(1, len(data) + 1),
             )
         )
@@ -158,8 +158,20 @@ def _ahead(document: dict[str, Any]) -> list[tuple[str, str]]:
 def _amount(found: dict[str, Any], spread: bool) -> str:
     counts = found.get("per_class", {}).values()
     tail = f", {min(counts):,} to {max(counts):,} a class" if spread and counts else ""
+    others = [(key, count) for key, count in found.items() if key != "samples" and isinstance(count, int) and count]
+    tail += "".join(f", {count:,} {key.replace('_', ' ')}" for key, count in others)
     return f"{found['samples']:,} samples{tail}"
 
 
+def _counted(data: dict[str, Any]) -> tuple[str, list[str]]:
+    """What the task counts by name in the samples of all splits (`Task.census`), and the names; "class" of samples."""
+    for found in data.values():
+        for key, counts in found.items():
+            if isinstance(counts, dict):
+                return ("class" if key == "per_class" else key), list(counts)
+    return "class", []
+
+
 def _of_class(data: dict[str, Any], name: str) -> list[str]:
-    return [f"{found['per_class'][name]:,}" for found in data.values()]
+    tables = [counts for found in data.values() for counts in found.values() if isinstance(counts, dict)]
+    return [f"{counts.get(name, 0):,}" for counts in tables]

@@ -10,9 +10,8 @@ import click
 from cnntrain.cli import mistakes
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, threads
 from cnntrain.cli.require import check, require
-from cnntrain.cli.text import pairs, show, table
-from cnntrain.core import csv_text, terminal
-from cnntrain.core.errors import printable
+from cnntrain.cli.text import pairs, show
+from cnntrain.core import terminal
 
 
 @click.command(
@@ -77,27 +76,11 @@ def command(
         result = model.evaluate(split, data)
     if as_json:
         print_json(result)
-    elif not as_csv:
-        _show(result, model.step)
-    elif "confusion" in result or "mistakes" in result:
+    elif as_csv:
         terminal.out(mistakes.as_csv(result), end="")
     else:
-        terminal.out(csv_text.to_csv(result.get("per_class") or result["per_value"]), end="")
+        _show(result, model.step)
     check(requirements, result)
-
-
-def _of_values(rows: list[dict[str, Any]]) -> str:
-    """A row for each value or label: its name and figures."""
-    body = [
-        [printable(str(cell)) if isinstance(cell, str) else _figure(cell) for key, cell in row.items()] for row in rows
-    ]
-    return table([[*rows[0]], *body], right=range(1, len(rows[0])))
-
-
-def _figure(number: float | None) -> str:
-    if number is None:
-        return "-"
-    return f"{number:,}" if isinstance(number, int) else f"{number:.4f}"
 
 
 def _keys(sets: tuple[str, ...]) -> list[str]:
@@ -116,12 +99,6 @@ def _show(result: dict[str, Any], step: int) -> None:
         *((name, f"{value:.4f}") for name, value in result.items() if isinstance(value, float)),
     ]
     show(pairs(rows))
-    if "confusion" in result or "mistakes" in result:
+    if tables := mistakes.text(result):
         show()
-        show(mistakes.text(result))
-    elif "per_class" in result:
-        show()
-        show(_of_values(result["per_class"]))
-    if "per_value" in result and len(result["per_value"]) > 1:
-        show()
-        show(_of_values(result["per_value"]))
+        show(tables)

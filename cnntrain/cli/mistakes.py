@@ -1,4 +1,4 @@
-"""Recall and precision of each class and what it is mistaken for, as text for people and as CSV for programs."""
+"""How each class, label or value fares and what is mistaken for what, as text for people and as CSV for programs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from cnntrain.cli.text import table, width
 from cnntrain.core import csv_text
+from cnntrain.core.errors import printable
 from cnntrain.core.letters import columns
 
 WIDEST = 100  # columns of the matrix where the width of the terminal is not known
@@ -14,8 +15,48 @@ LISTED = 20  # mistakes, where there are too many classes for a matrix
 
 
 def text(result: dict[str, Any]) -> str:
+    """The tables of an evaluation, below each other; `result` is what `eval --json` prints. Empty where it has none."""
+    parts = []
+    if _of_samples(result):
+        parts.append(_samples(result))
+    elif "per_class" in result:
+        parts.append(_table(result["per_class"]))
+    values = result.get("per_value", [])
+    if len(values) > 1:
+        parts.append(_table(values))
+        parts.append(_matrix([row["name"] for row in values], result.get("confusion", [])))
+    return "\n\n".join(filter(None, parts))
+
+
+def as_csv(result: dict[str, Any]) -> str:
+    """A row for each class, label or value; of classes of samples also how many were taken for each class."""
+    return (
+        _samples_csv(result) if _of_samples(result) else csv_text.to_csv(result.get("per_class") or result["per_value"])
+    )
+
+
+def _of_samples(result: dict[str, Any]) -> bool:
+    """Whether it is samples that have classes and are taken for others."""
+    return "per_class" in result and ("confusion" in result or "mistakes" in result)
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    """A row for each value, label or class: its name and figures."""
+    body = [
+        [printable(str(cell)) if isinstance(cell, str) else _figure(cell) for key, cell in row.items()] for row in rows
+    ]
+    return table([[*rows[0]], *body], right=range(1, len(rows[0])))
+
+
+def _figure(number: float | None) -> str:
+    if number is None:
+        return "-"
+    return f"{number:,}" if isinstance(number, int) else f"{number:.4f}"
+
+
+def _samples(result: dict[str, Any]) -> str:
     """A row for each class, or of very many those with the lowest F1; then the confusion matrix or, where it is too
-    wide, the most frequent mistakes. `result` is what `eval --json` prints.
+    wide, the most frequent mistakes.
     """
     per_class = result["per_class"]
     names = [row["class"] for row in per_class]
@@ -49,7 +90,7 @@ def _matrix(names: list[str], confusion: list[list[float]]) -> str:
     return matrix if columns(matrix.partition("\n")[0]) <= widest else ""
 
 
-def as_csv(result: dict[str, Any]) -> str:
+def _samples_csv(result: dict[str, Any]) -> str:
     """A row for each class: how it fares and, where there is a matrix, how many samples were taken for each class."""
     per_class = result["per_class"]
     confusion = result.get("confusion") or [[]] * len(per_class)

@@ -77,7 +77,8 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> f
     "--score",
     type=click.FloatRange(0, 1),
     metavar="THRESHOLD",
-    help="Answer, show and write boxes from this score on; by default those of 0.05, shown and as text those of 0.3.",
+    help="Answer, show and write boxes from this score on. By default all of 0.05 are answered; shown and written as "
+    "text are those of the score that suited validation best, or of 0.5 where there was none.",
 )
 @click.option(
     "--every",

@@ -79,12 +79,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Line:
-    """Points (n,) joined; a reference line is what others are compared with."""
+    """Points (n,) joined; a reference line is what others are compared with; lines with names differ in colour."""
 
     x: Array
     y: Array
     marked: bool = False
     reference: bool = False
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ class Plot:
     limits: tuple[tuple[float, float], tuple[float, float]]  # of x and y
     marks: Sequence[Line | Bars]
     numbers: Table | None = None
+    ticks: Sequence[tuple[float, str]] | None = None  # of x, where they are not just its numbers
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,16 @@ def strip(clip: Array) -> Array:
     shown = clip[np.linspace(0, len(clip) - 1, min(len(clip), _IN_A_STRIP)).round().astype(int)]
     image: Array = shown.transpose(1, 0, 2, 3).reshape(clip.shape[1], -1, clip.shape[3])
     return image
+
+
+def cut(picture: Array, window: Array | None) -> tuple[Array, tuple[int, int]]:
+    """The part of a picture (h, w, c) within x1, y1, x2, y2, all of it without them; and the x, y it begins at."""
+    if window is None:
+        return picture, (0, 0)
+    height, width = picture.shape[:2]
+    x1, y1 = (int(max(0, at)) for at in window[:2])
+    x2, y2 = (int(min(side, np.ceil(at))) for side, at in zip((width, height), window[2:], strict=True))
+    return picture[y1:y2, x1:x2], (x1, y1)
 
 
 def to_bytes(image: Array) -> Array:

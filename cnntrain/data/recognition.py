@@ -10,8 +10,9 @@ from typing import cast
 from cnntrain.core.errors import DataError
 from cnntrain.core.registry import parts
 from cnntrain.parts.datasets.base import Dataset
-from cnntrain.reading.input_files import reading
+from cnntrain.reading.input_files import opened, reading
 
+_LOOKED_AT = 50  # files of a folder
 _UNPACK = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar")
 
 
@@ -29,10 +30,19 @@ def recognize(path: Path, targets: Sequence[str] = ()) -> Dataset:
             "working directory"
         )
     kinds = [cast(type[Dataset], part) for part in parts("datasets").values()]
+    failed: DataError | None = None  # of one that knows the data and finds it faulty, unless it is another's
     for kind in sorted(kinds, key=lambda kind: not kind.unmistakable):
-        source = kind.aimed(path, targets) if targets else kind.at(path)
+        if failed is not None and not kind.unmistakable:
+            raise failed
+        try:
+            source = kind.aimed(path, targets) if targets else kind.at(path)
+        except DataError as error:
+            failed = failed or error
+            continue
         if source is not None:
             return source
+    if failed is not None:
+        raise failed
     if targets:
         raise DataError(f"{path.absolute()} is no table, and has no columns to choose among. Leave --target out")
     raise DataError(f"{path.absolute()} {_instead(path)}")
@@ -44,11 +54,24 @@ def _instead(path: Path) -> str:
         with reading(path):
             names = [name for name in os.listdir(path) if not name.startswith(".")]
         folders = sum((path / name).is_dir() for name in names)
+        held = f"holds {folders} folder{'s' * (folders != 1)} and {len(names) - folders} file"
+        held += "s" * (len(names) - folders != 1)
+        if any(_is_labelme(path / name) for name in sorted(names)[:_LOOKED_AT]):
+            return f"{held}, annotations of labelme among them. Export these as Pascal VOC, COCO or masks"
         return (
-            f"holds {folders} folders and {len(names) - folders} files, none of which is data that is known. Expected "
-            "a folder of images or sounds for each class, the files of MNIST or CIFAR (binary version), or name a "
-            ".npz or .csv file"
+            f"{held}, none of which is data that is known. Expected a folder of images or sounds for each class, boxes "
+            "as Pascal VOC, COCO or YOLO has them, pictures with masks, the files of MNIST or CIFAR (binary version), "
+            "or name a .npz or .csv file"
         )
     if path.suffix.lower() in _UNPACK:
         return "is an archive. Unpack it, and name the folder"
     return "is not data of a known kind. Expected a .npz or .csv file, or a folder"
+
+
+def _is_labelme(path: Path) -> bool:
+    """Whether a file is labelme's: one picture's shapes as JSON."""
+    if path.suffix.lower() != ".json" or not path.is_file():
+        return False
+    with reading(path), opened(path) as file:
+        head = file.read(2**16)
+    return b'"shapes"' in head and (b'"imagePath"' in head or b'"flags"' in head)

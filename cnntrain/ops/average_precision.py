@@ -19,6 +19,7 @@ THRESHOLDS = np.linspace(0.5, 0.95, 10)  # overlaps from which a box counts as f
 RECALLS = np.linspace(0, 1, 101)  # at which precision is read
 AREAS = {"all": (0.0, 1e10), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
 MOST = (1, 10, 100)  # detections of a picture and class, the highest scores first
+SCORES = np.arange(1, 100) / 100  # among which an operating point is chosen
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,29 @@ class Comparison:
             return math.nan, 0.0
         place = int(f1.argmax())
         return float(matches.scores[place]), float(f1[place])
+
+    def best_mean_f1(self) -> tuple[float, float]:
+        """Of SCORES the one from which on the F1 at an overlap of 0.5, as a mean over classes that occur, is largest;
+        and that F1.
+
+        Of several equal ones it is the middle one. NaN and 0 where nothing is right, NaN and NaN without boxes.
+        """
+        each = [found for found in map(self._f1, range(self.classes)) if found is not None]
+        if not each:
+            return math.nan, math.nan
+        mean = np.mean(each, axis=0)
+        best = np.flatnonzero(mean == mean.max())
+        return float(SCORES[best[len(best) // 2]]) if mean.any() else math.nan, float(mean.max())
+
+    def _f1(self, label: int) -> Array | None:
+        """The F1 of a class from each of SCORES on; None without boxes of it."""
+        matches = self.matches(label, least=THRESHOLDS[:1])
+        if not matches.wanted:
+            return None
+        taken = np.searchsorted(-matches.scores, -SCORES, side="right")
+        right, wrong = (np.append(0, counts)[taken] for counts in matches.counts(0))
+        f1: Array = 2 * right / (right + wrong + matches.wanted)
+        return f1
 
 
 def interpolated(recall: Array, precision: Array) -> Array:

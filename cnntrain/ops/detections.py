@@ -20,6 +20,7 @@ from cnntrain.ops.boxes import areas, overlaps
 
 _GALLERY = 12  # pictures
 _SIDES = (0, 8, 16, 32, 64, 96, 128, 256, 512)  # pixels, bounds of the histogram of sizes
+_NAMED = 6  # lines of classes with names and colours
 _AROUND = 1.0  # of the larger side of a fault, shown on each side of it
 
 
@@ -65,8 +66,8 @@ class Detections:
         return order[total[order] > 0]
 
     def sections(self, split: str) -> list[Section]:
-        """How each class fares, precision over recall, the sizes of boxes, single faults, and the worst pictures."""
-        return [self._classes(), self._curves(), self._sizes(), *self._single(), self._mistakes(split)]
+        """Precision over recall, how each class fares, the sizes of boxes, single faults, and the worst pictures."""
+        return [self._curves(), self._classes(), self._sizes(), *self._single(), self._mistakes(split)]
 
     def _classes(self) -> Section:
         """A row for each class."""
@@ -78,24 +79,28 @@ class Detections:
         head = ["class", "boxes", "AP", "AP50", "AP50 of VOC", "best F1", "from score"]
         note = (
             "AP: average precision, the mean over overlaps of 0.50 to 0.95 as COCO has it; AP50: at 0.5. The best F1 "
-            "at an overlap of 0.5 is reached by taking what has the score beside it, or a higher one."
+            "at an overlap of 0.5 is reached by taking what has the score beside it, or a higher one. Shown below is "
+            f"what has a score of {self.shown:g} or more."
         )
         return Section("Classes", [Table(head, rows, right={1, 2, 3, 4, 5, 6})], note)
 
     def _curves(self) -> Section:
-        """Precision over recall of every class at an overlap of 0.5, and of all."""
-        lines, rows = [], []
+        """Precision over recall of every class at an overlap of 0.5."""
+        found = []
         for label, name in enumerate(self.classes):
             matches = self.comparison.matches(label, least=THRESHOLDS[:1])
             if matches.wanted:
-                precision = interpolated(*matches.curve(0))
-                lines.append(Line(RECALLS, precision))
-                rows.append([name, *(f"{value:.3f}" for value in precision[::10])])
+                found.append((printable(name), interpolated(*matches.curve(0))))
+        rows = [[name, *(f"{value:.3f}" for value in precision[::10])] for name, precision in found]
         head = ["class", *(f"{recall:.1f}" for recall in RECALLS[::10])]
         numbers = Table(head, rows, right=set(range(1, 12)))
+        worst = sorted(range(len(found)), key=lambda k: found[k][1].mean())[:_NAMED]
+        quiet = [Line(RECALLS, precision) for k, (_, precision) in enumerate(found) if k not in worst]
+        lines = quiet + [Line(RECALLS, found[k][1], name=found[k][0]) for k in sorted(worst)]
         title = "precision over recall"
         plot = Plot("precision_recall", title, ("recall", "precision"), ((0, 1), (0, 1.02)), lines, numbers)
-        return Section("Precision and recall", [plot], "A line for each class, at an overlap of 0.5.", half=True)
+        note = "A line for each class, at an overlap of 0.5." + f" Named are the {_NAMED} worst." * bool(quiet)
+        return Section("Precision and recall", [plot], note, half=True)
 
     def _sizes(self) -> Section:
         """How many true boxes there are of which size, and what share of them was found."""
@@ -116,37 +121,45 @@ class Detections:
             [words[i], f"{counts[i]:,}", Percentage(float(shares[i]))] for i in there.tolist()
         ]
         numbers = Table(["pixels", "boxes", "found"], rows, right={1, 2})
-        bounds = f"by the root of the area: {', '.join(map(str, _SIDES))} pixels"
+        limits = (int(there.min()), int(there.max()) + 1) if len(there) else (0, len(_SIDES))
         plots = [
             Plot(
                 name,
-                f"{title}, {bounds}",
-                ("size", title),
-                ((0, len(_SIDES)), (0, 1.02 * top)),
+                f"{title} by size",
+                ("pixels", title),
+                (limits, (0, 1.02 * top)),
                 [Bars(there * 1.0, height[there], 1.0)],
                 table,
+                [(place, str(side)) for place, side in enumerate(_SIDES)],
             )
             for name, title, height, top, table in (
                 ("sizes", "boxes", counts * 1.0, max(1, int(counts.max())), None),
                 ("found_by_size", "share found", shares, 1, numbers),
             )
         ]
-        note = f"Found: overlapped by 0.5 by its class, from a score of {self.shown:g} on."
-        return Section("Sizes", plots, note, half=True)
+        note = (
+            "The size of a box is the root of its area. Found is what its class overlaps by 0.5, from a score of "
+            f"{self.shown:g} on."
+        )
+        return Section("Sizes", plots, note)
 
     def _single(self) -> list[Section]:
         """The boxes that were missed worst, and the surest of those that are not there."""
         missed = sorted((fault for lost, _ in self.faults for fault in lost), key=lambda f: (f.score, -areas(f.box)))
         made_up = sorted((fault for _, false in self.faults for fault in false), key=lambda f: -f.score)
-        beside = "The true boxes around it, and beside them those found."
+        beside = "in the middle: the true boxes, and beside them those found."
         lost = [f"{self._name(f)} missed" + (f", found with {f.score:.2f}" if f.score else "") for f in missed]
         false = [f"{self._name(f)} {f.score:.2f} made up" for f in made_up]
         return [
-            Section("Worst misses", [self._gallery("misses", "worst misses", missed, lost)], beside * bool(missed)),
+            Section(
+                "Worst misses",
+                [self._gallery("misses", "worst misses", missed, lost)],
+                f"What was missed is {beside}" * bool(missed),
+            ),
             Section(
                 "Worst false alarms",
                 [self._gallery("false_alarms", "worst false alarms", made_up, false)],
-                beside * bool(made_up),
+                f"What was made up is {beside}" * bool(made_up),
             ),
         ]
 

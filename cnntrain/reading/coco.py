@@ -24,6 +24,7 @@ def pages(path: Path, folders: Sequence[Path]) -> tuple[list[Page], list[str]]:
     """
     found = _decoded(path)
     names = _names(found["categories"], path)
+    above = {entry.get("supercategory") for entry in found["categories"] if entry["name"] != entry.get("supercategory")}
     images = _by_id(found["images"], f"{path}: image")
     marked: dict[int, list[Marked]] = {key: [] for key in images}
     for key, entry in _by_id(found["annotations"], f"{path}: annotation").items():
@@ -37,7 +38,17 @@ def pages(path: Path, folders: Sequence[Path]) -> tuple[list[Page], list[str]]:
     folders = _in_use(images.values(), folders)
     made = [_page(entry, tuple(marked[key]), folders, f"{path}: image {key}") for key, entry in images.items()]
     _check_pictures(made)
-    return made, [names[key] for key in sorted(names)]
+    held = {box.label for boxes in marked.values() for box in boxes}
+    return made, [names[key] for key in sorted(names) if names[key] in held or names[key] not in above]
+
+
+def looks_like(path: Path) -> bool:
+    """Whether a file has the three lists."""
+    try:
+        _decoded(path)
+    except DataError:
+        return False
+    return True
 
 
 def numbers(path: Path, folders: Sequence[Path]) -> tuple[dict[Path, int], dict[str, int]]:

@@ -49,7 +49,7 @@ def merge(paths: Sequence[Path], output: Path, overwrite: bool = False) -> dict[
     }
     if any(each != samples[0] for each in samples):  # one's validation may be another's training
         merged["data"] = {"merged": True}
-    save(output, last.meta | {"average": {}} | merged, means | _measured(last))
+    save(output, last.meta | {"average": {}, "operating_point": {}} | merged, means | _measured(last))
     return {"output": str(output), "checkpoints": [str(path) for path in found], "steps": steps, "weights": weights}
 
 

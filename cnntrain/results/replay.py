@@ -213,7 +213,8 @@ def _differences(last: Checkpoint, state: State, journal: Unwritten) -> list[str
     last.expect({name: (array.shape, array.dtype) for name, array in mine.items()})
     different = [name for name, array in mine.items() if array.tobytes() != last.arrays[name].tobytes()]
     meta = strict_json.decode(strict_json.encode(state.meta(journal.metrics_length)))
-    return different + [key for key in _POSITION if meta[key] != last.meta.get(key)]
+    point = {"operating_point"} & last.meta.keys()  # those written before there was one have none
+    return different + [key for key in (*_POSITION, *point) if meta[key] != last.meta.get(key)]
 
 
 def _stretch(path: Path, start: int, stop: int) -> bytes:

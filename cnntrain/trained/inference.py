@@ -74,8 +74,8 @@ class Trained:
         checkpoint = read(self.path)
         self.loaded, self.description = saved.experiment(checkpoint, sets, fitted=True)
         self.network = build.network(self.loaded, self.description)
-        if score is not None:
-            self.network = replace(self.network, task=_from_score(self.network.task, score))
+        asked = saved.operating(checkpoint, self.network.task)
+        self.network = replace(self.network, task=asked if score is None else _from_score(asked, score))
         layout = self.network.graph.layout
         self.scale = scale.read(checkpoint.meta.get("pixels"))  # None for older checkpoints: nothing is claimed
         self.averaged = saved.averaged(checkpoint)

@@ -26,6 +26,7 @@ from cnntrain.data import build_data
 from cnntrain.data.loader import array_shapes, with_arrays
 from cnntrain.network import build
 from cnntrain.parts.datasets.labels import MAX_CLASSES
+from cnntrain.parts.tasks.base import Task
 from cnntrain.parts.transforms.base import Transform
 from cnntrain.rundir.checkpoint import Checkpoint
 
@@ -109,6 +110,15 @@ def used(checkpoint: Checkpoint) -> dict[str, Array]:
     return {
         name.replace(source, "param/", 1): array for name, array in checkpoint.arrays.items() if name.startswith(source)
     }
+
+
+def operating(checkpoint: Checkpoint, task: Task) -> Task:
+    """The task at the operating point that validation found; as it is for older checkpoints. Raises CheckpointError."""
+    point = checkpoint.meta.get("operating_point", {})
+    try:
+        return task.operating_at(point if isinstance(point, dict) else {"": point})
+    except ValueError as error:
+        raise CheckpointError(f"{checkpoint.path} is damaged: {error}. Restore it from a copy") from error
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from cnntrain.data.loader import arrays_of
 from cnntrain.network.tally import TALLIES
 from cnntrain.rundir.checkpoint import Checkpoint
 from cnntrain.rundir.environment import environment
+from cnntrain.trained.saved import operating
 from cnntrain.training.job import Job
 from cnntrain.training.monitor import Values
 from cnntrain.training.stepper import Stepper
@@ -30,15 +31,16 @@ class State:
         self.closed = 0  # epochs whose end has been dealt with
         self.finished: str | None = None  # why training is over
         self.values: Values = {}  # of the last closed epoch
+        self.operating_point: dict[str, float] = {}  # what its validation found
         self.epoch_tally = job.network.tally.zeros()
         self.interval_tally = job.network.tally.zeros()  # since the last row of training in metrics.jsonl
         self.saved = 0  # the step of the last checkpoint
         self._scale = scale.document(scale.of(job.data.train.pixels, job.data.train_indices))
         self._fingerprint = fingerprint(job.data, *job.identities)
 
-    def close(self, epoch: int, values: Values, finished: str | None) -> None:
+    def close(self, epoch: int, values: Values, finished: str | None, operating_point: dict[str, float]) -> None:
         """Go on after the end of an epoch with these values, or finish."""
-        self.closed, self.finished = epoch, finished
+        self.closed, self.finished, self.operating_point = epoch, finished, operating_point
         self.values = {name: value for name, value in values.items() if isinstance(value, float)}
         self.epoch_tally = self._job.network.tally.zeros()
 
@@ -71,6 +73,7 @@ class State:
             "average": {"count": average.count} if average else {},
             "loss": plain(job.network.loss),
             "values_of_epoch": self.values,
+            "operating_point": self.operating_point,
             "metrics_length": metrics_length,
             "data": self._fingerprint,
             "environment": environment(),
@@ -116,8 +119,10 @@ class State:
                 f"({difference(meta['data'], self._fingerprint)}). "
                 "Restore it, or say --allow-data-change to go on with the new data"
             )
+        operating(checkpoint, self._job.data.task)
         for name, array in mine.items():
             array[...] = checkpoint.arrays[name]
+        self.operating_point = meta.get("operating_point", {})  # those written before there was one have none
         self.step, self.closed, self.finished = step, closed, finished
         self.saved = step
         self.values = meta["values_of_epoch"]

@@ -144,7 +144,7 @@ class Trainer:
         self._check_losses(values, epoch)
         improved, reason = self.job.monitor.judge(values, state.step, epoch)
         self.stepper.rates.judge(values)
-        state.close(epoch, values, reason or (EXHAUSTED if over else None))
+        state.close(epoch, values, reason or (EXHAUSTED if over else None), self.validation.operating_point)
         dead = self.vitals.dead_relu()
         vitals = {} if dead is None else {"dead_relu": dead}
         self.run.metric({"event": "eval", "step": state.step, "epoch": epoch, **values, **vitals, "best": improved})

@@ -21,6 +21,7 @@ class Validation:
 
     def __init__(self, job: Job, stepper: Stepper, interrupts: Interrupts) -> None:
         self._job, self._stepper, self._interrupts = job, stepper, interrupts
+        self.operating_point: dict[str, float] = {}  # what the last `values` found, under the weights that are kept
         self.follow: Callable[[Array], None] | None = None  # told what the task keeps of each sample (`Task.judged`)
 
     def values(self, step: int) -> Values:
@@ -49,6 +50,7 @@ class Validation:
         rows = engine.share(judged.rows)
         if self.follow is not None:
             self.follow(rows)
+        self.operating_point = asked.operating_point(rows, self._job.data.description)
         return engine.tally.values(vector) | asked.measured(rows, self._job.data.description)
 
     def _recent_steps(self, step: int) -> list[tuple[int, list[Samples]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 
 from cnntrain.rundir.checkpoint import read
 from cnntrain.training.session import Options, fit
+from cnntrain.training.trainer import Trainer
 
 FULL = """\
 name: full
@@ -110,6 +112,24 @@ def write(folder: Path, text: str = FULL, name: str = "full.yaml") -> Path:
 def run(config: Path | None, run_dir: Path, sets: tuple[str, ...] = (), **options: Any) -> dict[str, Any]:
     """`cnntrain fit` in this process, without a word."""
     return fit([config] if config else [], sets, Options(run_dir=run_dir, progress="none", quiet=True, **options))
+
+
+def resumed_after_kills(config: Path, run_dir: Path, steps: tuple[int, ...], monkeypatch: Any) -> None:
+    """Train, but leave after each of these steps before it is saved, and begin again from what is on disk."""
+    original = Trainer._after_step
+    for step in steps:
+
+        def after(self: Trainer, improved: Any, late: Any, step: int = step) -> None:
+            if self.state.step == step:
+                raise KeyboardInterrupt
+            original(self, improved, late)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "_after_step", after)
+            with contextlib.suppress(KeyboardInterrupt):
+                run(config, run_dir, resume_or_start=True)
+                raise AssertionError(f"there was no step {step}")
+    run(config, run_dir, resume_or_start=True)
 
 
 def evidence(run_dir: Path) -> tuple[dict[str, str], bytes]:

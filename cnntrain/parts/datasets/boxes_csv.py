@@ -14,7 +14,8 @@ from cnntrain.core.registry import register
 from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
 from cnntrain.parts.datasets.listed import ADVICE, Listed
 from cnntrain.reading.annotations import Marked, Page, named, number, text_of
-from cnntrain.reading.input_files import opened, reading
+from cnntrain.reading.folders import split_folders
+from cnntrain.reading.input_files import is_there, opened, reading
 
 _LARGEST = 2**28  # bytes of a file
 _CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("x_min", "y_min", "x_max", "y_max"))
@@ -25,7 +26,8 @@ _CLASSES = ("class", "label", "class_name", "name", "category")
 @register("boxes_csv")
 @dataclass(frozen=True)
 class BoxesCsv(BoxedPictures, Listed):
-    """Boxes listed in a CSV file with a header; or a folder of train.csv and, where there are, val.csv and test.csv.
+    """Boxes listed in a CSV file with a header; or a folder of train.csv and, where there are, val.csv and test.csv, or
+    of train/_annotations.csv, valid/... and test/....
 
     `image` names the column of the pictures' paths, relative to the file's folder; `corners` those of the left, upper,
     right and lower edge in pixels from 0; `label` that of class names. A row whose corners are all empty says that its
@@ -39,8 +41,8 @@ class BoxesCsv(BoxedPictures, Listed):
 
     @classmethod
     def at(cls, path: Path) -> Self | None:
-        """A .csv file, or a folder with train.csv, with columns of four corners."""
-        table = path / "train.csv" if path.is_dir() else path
+        """A .csv file, or a folder with that of train, with columns of four corners."""
+        table = _of_roboflow(path).get("train", path / "train.csv") if path.is_dir() else path
         if table.suffix.lower() != ".csv" or not table.is_file():
             return None
         with reading(table), TextIOWrapper(opened(table), "utf-8-sig", "replace", newline="") as file:
@@ -52,6 +54,13 @@ class BoxesCsv(BoxedPictures, Listed):
         if corners is None or image is None or label is None:
             return None
         return cls(str(path), image=image, corners=corners, label=label).boxed()
+
+    def tables(self) -> dict[str, Path]:
+        """Split -> its file. Raises DataError where there is none."""
+        place = Path(self.path).absolute()
+        with reading(place):
+            inner = _of_roboflow(place) if place.is_dir() else {}
+        return inner or super().tables()
 
     def annotation_files(self, split: str) -> tuple[Path, ...]:
         """The CSV file of a split."""
@@ -102,6 +111,13 @@ class BoxesCsv(BoxedPictures, Listed):
             return folder / picture, None
         values = [number(text, where, column) for text, column in zip(corners, self.corners, strict=True)]
         return folder / picture, Marked(where, named(label, where), (values[0], values[1], values[2], values[3]))
+
+
+def _of_roboflow(folder: Path) -> dict[str, Path]:
+    """Split -> its file, where each lies in a folder with its pictures."""
+    found = {split: inner / "_annotations.csv" for split, inner in split_folders(folder).items()}
+    found = {split: path for split, path in found.items() if is_there(path)}
+    return found if "train" in found and not is_there(folder / "train.csv") else {}
 
 
 def _delimiter(header: str) -> str:

@@ -18,6 +18,7 @@ from cnntrain.reading.input_files import reading
 
 _ADVICE = "Set path to a .json file of instances, or to a folder with annotations/instances_train*.json"
 _ROBOFLOW = "_annotations.coco.json"
+_ALONE = ("instances_default", "instances", "_annotations.coco", "annotations", "result", "coco", "labels")  # of all
 
 
 @dataclass(frozen=True)
@@ -33,20 +34,24 @@ class Coco(BoxedPictures, _Listed):
     """Pictures with boxes as COCO has them (Lin et al. 2014): `images`, `annotations` and `categories` in one file.
 
     `path` is that file, or a folder: with annotations/instances_train*.json, instances_val*.json and
-    instances_test*.json; or with train/_annotations.coco.json, valid/... and test/.... Pictures lie in `images`, or in
-    folders that are usual beside the file: its own, images/, and that of the split (train2017/), there or one above.
-    Classes are the categories of training in the order of their ids, which may have gaps. A picture without
-    annotations has nothing in it, and the network learns so. A crowd need not be found.
+    instances_test*.json; or with train/_annotations.coco.json, valid/... and test/...; or with one file for all, such
+    as annotations/instances_default.json. Pictures lie in `images`, or in folders that are usual beside the file: its
+    own, images/, and that of the split (train2017/), there or one above. Classes are the categories of training in the
+    order of their ids, which may have gaps; one that is the supercategory of others and has no box is none. A picture
+    without annotations has nothing in it, and the network learns so. A crowd need not be found.
     """
 
     images: str | None = None  # the folder that file names count from; by default the usual ones are looked through
 
     @classmethod
     def at(cls, path: Path) -> Self | None:
-        """A .json file with the three lists, or a folder with such files."""
+        """A .json file with the three lists, or a folder with such files by their usual names."""
         if path.is_file() and path.suffix.lower() == ".json":
             return cls(str(path)).boxed()
-        return cls(str(path)).boxed() if path.is_dir() and _files(path) else None
+        found = _files(path) if path.is_dir() else {}
+        if not found or (found["train"].stem in _ALONE and not coco.looks_like(found["train"])):
+            return None
+        return cls(str(path)).boxed()
 
     def splits(self) -> tuple[str, ...]:
         """Those that have a file; train where path is one."""
@@ -108,11 +113,14 @@ def _files(folder: Path) -> dict[str, Path]:
     for split, inner in split_folders(folder).items():
         if (inner / _ROBOFLOW).is_file():
             found.setdefault(split, inner / _ROBOFLOW)
+    if not found:
+        alone = [place / f"{name}.json" for place in (folder / "annotations", folder) for name in _ALONE]
+        found.update(("train", path) for path in reversed(alone) if path.is_file())
     return {split: found[split] for split in SPLITS if split in found}
 
 
 def _folders(file: Path, split: str) -> list[Path]:
     """Where the pictures of a file may lie."""
     own = file.stem.removeprefix("instances_")
-    names = ("", own, "images", f"images/{own}", split, f"images/{split}")
+    names = ("", own, "images", f"images/{own}", split, f"images/{split}", "JPEGImages", "data")
     return [place / name for place in (file.parent, file.parent.parent) for name in names]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,7 +38,7 @@ VOC = (
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 )
 _OF_PICTURES = ("images", "image", "imgs", "img", "pictures", "photos", "JPEGImages")  # folders that `init` knows
-_OF_MASKS = ("masks", "mask", "labels", "label", "annotations", "SegmentationClass")
+_OF_MASKS = ("masks", "mask", "labels", "label", "annotations", "SegmentationClass", "SegmentationClassPNG")
 _ENDINGS = ("", "_mask", "-mask", "_label", "_labels", "_segmentation")
 _LOOKED_AT = 50  # masks that `init` reads
 _LONGEST = 512  # side of a picture that `init` proposes
@@ -133,7 +134,8 @@ class Masks(PictureFields, _OfClasses):
             ignore="none",
         )
         read = sorted(held)[:: -(-len(held) // _LOOKED_AT)]
-        found = replace(found, **_told_by(read, masks == "SegmentationClass"))
+        told = _told_by_names(path, read) or _told_by(read, masks.startswith("SegmentationClass"))
+        found = replace(found, **told)
         heads = [head for sample in found._samples("train") if (head := header(sample[0]))]
         grey = bool(heads) and all(head.grey for head in heads)
         return replace(found, size=_size([(head.height, head.width) for head in heads]), channels=1 if grey else 3)
@@ -329,23 +331,63 @@ def _rows(table: Path) -> list[Sample]:
     return samples
 
 
-def _told_by(masks: Sequence[Path], voc: bool) -> dict[str, Any]:
-    """The settings that masks suggest: classes, colours, and the value that is ignored."""
+def _held(masks: Sequence[Path]) -> tuple[list[tuple[int, ...]], list[int]]:
+    """The colours and the numbers that masks hold."""
     seen: set[tuple[int, ...]] = set()
     for path in masks:
         with contextlib.suppress(DataError):  # which loading it will explain
             seen |= values_in(path)
-    colours = sorted(value for value in seen if len(value) == 3)
-    values = sorted(value[0] for value in seen if len(value) == 1)
+    return sorted(value for value in seen if len(value) == 3), sorted(value[0] for value in seen if len(value) == 1)
+
+
+def _told_by_names(folder: Path, masks: Sequence[Path]) -> dict[str, Any]:
+    """The settings that a file of names beside masks says: CVAT's labelmap.txt, or labelme's class_names.txt."""
+    colours, values = _held(masks)
+    if is_there(folder / "labelmap.txt"):
+        rows = [row.split(":") for row in _text(folder / "labelmap.txt").splitlines() if row.strip() and row[0] != "#"]
+        names = tuple(row[0].strip() for row in rows)
+        table = tuple(tuple(map(int, re.findall(r"\d{1,3}", row[1]))) for row in rows if len(row) > 1)
+    elif is_there(folder / "class_names.txt"):
+        names = tuple(name for row in _text(folder / "class_names.txt").splitlines() if (name := row.strip()))
+        names = tuple(name.strip("_") for name in names if name != "__ignore__")
+        table = tuple(tuple(color) for color in palette(len(names)).tolist())
+    else:
+        return {}
+    if not 1 < len(names) <= MOST or len(set(names)) < len(names):
+        return {}
+    border = (IGNORED in values) or tuple(palette(IGNORED + 1)[IGNORED].tolist()) in colours
+    if not colours:
+        fits = max((value for value in values if value != IGNORED), default=0) < len(names)
+        return {"classes": names, "ignore": IGNORED if border else "none"} if fits else {}
+    marks = tuple(palette(IGNORED + 1)[IGNORED].tolist())
+    fits = len(set(table)) == len(names) and set(colours) <= {*table, marks}
+    return {"classes": names, "colours": table, "ignore": marks if border else "none"} if fits else {}
+
+
+def _told_by(masks: Sequence[Path], voc: bool) -> dict[str, Any]:
+    """The settings that masks suggest: classes, colours, and the value that is ignored.
+
+    VOC's names stand for its numbers where it may be VOC's: with borders that are ignored, or with the last class.
+    """
+    colours, values = _held(masks)
     if colours:
-        if voc:
-            return {"classes": VOC, "colours": "voc", "ignore": IGNORED}
+        numbers = {tuple(color): number for number, color in enumerate(palette(IGNORED + 1).tolist())}
+        if voc and set(colours) <= numbers.keys():
+            return _of_voc([numbers[color] for color in colours]) | {"colours": "voc"}
         known = colours[:MOST]
         return {"classes": max(len(known), 2), "colours": tuple(known)} if len(known) > 1 else {}
     if values == [0, 255]:
         return {"classes": ("background", "foreground"), "colours": ((0, 0, 0), (255, 255, 255))}
+    if voc:
+        return _of_voc(values)
     largest = max((value for value in values if value != IGNORED), default=1)
-    if voc and largest < len(VOC):
+    return {"classes": max(largest + 1, 2), "ignore": IGNORED if IGNORED in values else "none"}
+
+
+def _of_voc(values: Sequence[int]) -> dict[str, Any]:
+    """The classes of masks in the palette of VOC that hold these numbers."""
+    largest = max((value for value in values if value != IGNORED), default=1)
+    if largest < len(VOC) and (IGNORED in values or largest == len(VOC) - 1):
         return {"classes": VOC, "ignore": IGNORED}
     return {"classes": max(largest + 1, 2), "ignore": IGNORED if IGNORED in values else "none"}
 

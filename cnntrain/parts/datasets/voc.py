@@ -14,7 +14,7 @@ from cnntrain.parts.datasets.base import Rooted
 from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
 from cnntrain.reading import voc
 from cnntrain.reading.annotations import Page, picture_named, text_of
-from cnntrain.reading.folders import split_folders
+from cnntrain.reading.folders import split_folders, subfolders
 from cnntrain.reading.input_files import is_there, on_disk, reading
 from cnntrain.reading.pictures import SUFFIXES
 
@@ -28,11 +28,12 @@ _PICTURES = ("JPEGImages", "images", "Images")
 class Voc(BoxedPictures, Rooted):
     """Pictures with boxes as Pascal VOC has them (Everingham et al. 2010), and LabelImg and others write them.
 
-    `Annotations/NAME.xml` belongs to the picture `JPEGImages/NAME.*`; splits are the lists train.txt, val.txt and
-    test.txt in `ImageSets/Main`. Without lists, XML files lie beside their pictures, in the folders train, val (valid)
-    and test, or all in `root`. Indices of pixels count from 1 and include both ends: a box goes from xmin - 1 to xmax;
-    where one is no whole number, they are taken for coordinates as they are. Difficult things need not be found, and
-    are not held against a network either. An XML file with a document type is refused.
+    `Annotations/NAME.xml` belongs to the picture `JPEGImages/NAME.*`, or to one in another folder of `root`; splits are
+    the lists train.txt, val.txt and test.txt in `ImageSets/Main`. Without lists, XML files lie beside their pictures,
+    in the folders train, val (valid) and test, or all in `root`. Indices of pixels count from 1 and include both ends:
+    a box goes from xmin - 1 to xmax; where one is no whole number, they are taken for coordinates as they are.
+    Difficult things need not be found, and are not held against a network either. An XML file with a document type is
+    refused.
     """
 
     train_set: Literal["train", "trainval"] = "train"  # the list of ImageSets/Main to train on
@@ -51,7 +52,7 @@ class Voc(BoxedPictures, Rooted):
     def pages(self, split: str) -> list[Page]:
         """The pictures of a list, or of a folder, by name."""
         return [
-            voc.page(mark, functools.partial(_picture, mark, [*_places(folder, _PICTURES), mark.parent]))
+            voc.page(mark, functools.partial(_picture, mark, [*_of_pictures(folder), mark.parent]))
             for mark, folder in self._marks(split)
         ]
 
@@ -67,7 +68,7 @@ class Voc(BoxedPictures, Rooted):
         folder = self._folders()[split]
         known = {mark.stem for mark, _ in self._marks(split)}
         found: list[Path] = []
-        for place in _places(folder, _PICTURES):
+        for place in _of_pictures(folder):
             with reading(place):
                 found += [path for path in sorted(place.iterdir()) if path.suffix.lower() in SUFFIXES]
         return [path for path in found if path.stem not in known], "left out"
@@ -138,6 +139,14 @@ def _picture(mark: Path, places: Sequence[Path], told: str) -> Path:
 def _places(folder: Path, names: Sequence[str]) -> list[Path]:
     """The folders of those names that are there; the folder itself where none is."""
     return [folder / name for name in names if (folder / name).is_dir()] or [folder]
+
+
+def _of_pictures(folder: Path) -> list[Path]:
+    """Where the pictures of a folder may lie: by their usual names, or else in any beside that of the annotations."""
+    usual = _places(folder, _PICTURES)
+    if usual != [folder] or _places(folder, _MARKS) == [folder]:
+        return usual
+    return [folder, *(folder / name for name in subfolders(folder) if name not in (*_MARKS, "ImageSets"))]
 
 
 def _marks_in(folder: Path) -> list[Path]:

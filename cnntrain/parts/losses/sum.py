@@ -66,6 +66,12 @@ class Sum(Loss):
 
     def check(self, outputs: Shape, units: int, data: Description) -> None:
         """Raise ValueError where any of the terms, or the class weights, do not fit."""
+        for term in self.summands():
+            if type(term).divisor is not Loss.divisor:
+                raise ValueError(
+                    f"{term.name_in_config} is a mean over places that it finds itself, which no other term shares: "
+                    "use it alone"
+                )
         super().check(outputs, units, data)
         for term in self.summands():
             term.check(outputs, units, data)

@@ -6,7 +6,7 @@ The rest of the package calls the methods below and never asks which task it has
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -277,6 +277,19 @@ class Task(Part):
         """The answer as an annotation of a picture of that size (height, width). Asked where `annotates` is true."""
         raise NotImplementedError
 
+    def operating_point(self, judged: Array, data: Description) -> dict[str, float]:
+        """What answers for people go by that suits these samples best, such as a score; none where they need nothing.
+
+        Asked of the validation samples that were `judged`, where the task has `measures`; a checkpoint keeps it.
+        """
+        return {}
+
+    def operating_at(self, point: Mapping[str, Any]) -> Task:
+        """This task at the operating point of a checkpoint. Raises ValueError where that is none of its own."""
+        if point:
+            raise ValueError(f"the task {self.name_in_config} has no operating point")
+        return self
+
     def from_score(self, least: float) -> Task:
         """This task, answering with nothing of a lower score. Raises ValueError where answers have none to go by."""
         raise ValueError(f"an answer of the task {self.name_in_config} has no score below which it is left out")
@@ -304,10 +317,12 @@ class Task(Part):
         """
         return ()
 
-    def compared(self, picture: Array, outputs: Array, target: Any, led: Move, data: Description) -> Array:
-        """What is true and what the outputs say, shown on copies of a picture side by side: uint8 (h, k * w, 3).
+    def compared(
+        self, picture: Array, outputs: Array, target: Any, led: Move, data: Description, window: Array | None = None
+    ) -> tuple[Array, ...]:
+        """What is true and what the outputs say, shown on copies of a picture, to stand side by side: uint8 (h, w, 3).
 
-        All may be enlarged by a whole factor.
+        Of a `window` (x1, y1, x2, y2) alone where there is one, and enlarged by a whole factor where that helps.
         The target is that of the picture, before it was `led` to the network. Asked where `renders` is true.
         """
         raise NotImplementedError

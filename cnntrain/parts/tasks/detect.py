@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from cnntrain.core.arrays import Array
+from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.boxes import BOXES, joined, moved, original, record, things
 from cnntrain.core.description import Description
-from cnntrain.core.display import Annotation, Answer, Rendering, Section
+from cnntrain.core.display import Annotation, Answer, Rendering, Section, cut
 from cnntrain.core.errors import printable
 from cnntrain.core.moves import Move
 from cnntrain.core.registry import register
@@ -58,7 +58,7 @@ class Detect(Task):
     mixes: ClassVar[bool] = False
     measures: ClassVar[tuple[str, ...]] = ("ap", "ap50", "ap75")
     score: ClassVar[float] = 0.05  # a detection below it does not count at all, as in FCOS; see `from_score`
-    shown: ClassVar[float] = 0.3  # one below this is not shown to people
+    shown: ClassVar[float] = 0.5  # one below this is not shown to people; see `operating_at`
 
     # -- the network and its targets ------------------------------------------------------------------------------
 
@@ -150,8 +150,10 @@ class Detect(Task):
             (data.classes[label], float(score), *(round(float(side), 2) for side in box))
             for label, score, box in zip(found.labels.tolist(), found.scores, found.boxes, strict=True)
         ]
-        document = {"boxes": [{"class": row[0], "score": row[1], "box": list(row[2:])} for row in rows]}
-        return Answer(_counted(sure, data.classes), document, ("class", "score", "x1", "y1", "x2", "y2"), tuple(rows))
+        boxes = [{"class": row[0], "score": row[1], "box": list(row[2:])} for row in rows]
+        words = f"{_counted(sure, data.classes)} (score {self.shown:g} or more)"
+        document = {"shown_from": self.shown, "boxes": boxes}
+        return Answer(words, document, ("class", "score", "x1", "y1", "x2", "y2"), tuple(rows))
 
     def annotation(self, outputs: Array, size: tuple[int, int], data: Description) -> Annotation:  # noqa: ARG002
         """Rows of what is shown to people; results of everything found."""
@@ -169,11 +171,25 @@ class Detect(Task):
         ]
         return Annotation(tuple(rows), tuple(results))
 
+    def operating_point(self, judged: Array, data: Description) -> dict[str, float]:
+        """The score from which on the mean F1 of the classes is largest: what is shown to people."""
+        score, _ = compared(judged, len(data.classes)).best_mean_f1()
+        return {} if np.isnan(score) else {"score": score}
+
+    def operating_at(self, point: Mapping[str, Any]) -> Detect:
+        """It shows what has that score."""
+        score = point.get("score", self.shown)
+        if point.keys() - {"score"} or type(score) is not float or not 0 <= score <= 1:
+            raise ValueError("the operating point of a detector is a score from 0 to 1")
+        return self._bounded(shown=score)
+
     def from_score(self, least: float) -> Detect:
         """It counts and shows what has that score."""
+        return self._bounded(score=least, shown=least)
+
+    def _bounded(self, **bounds: float) -> Detect:
         copy = replace(self)
-        for bound in ("score", "shown"):
-            object.__setattr__(copy, bound, least)
+        vars(copy).update(vars(self) | bounds)
         return copy
 
     def found(self, outputs: Array) -> Found:
@@ -188,17 +204,20 @@ class Detect(Task):
         """The boxes with class and score, on the picture."""
         return (Rendering("", _drawn(picture, self._sure(self.found(self.situated(outputs, led))), data.classes)),)
 
-    def compared(self, picture: Array, outputs: Array, target: Any, led: Move, data: Description) -> Array:
+    def compared(
+        self, picture: Array, outputs: Array, target: Any, led: Move, data: Description, window: Array | None = None
+    ) -> tuple[Array, ...]:
         """The true boxes, and beside them those that were found."""
         there = target["labels"] >= 0
         true = Found(target["corners"][there], np.ones(int(there.sum())), target["labels"][there])
         found = self._sure(self.found(self.situated(outputs, led)))
-        return np.concatenate([_drawn(picture, each, data.classes) for each in (true, found)], axis=1)
+        part, (x, y) = cut(picture, window)
+        return tuple(_drawn(part, _within(each, x, y, part.shape), data.classes) for each in (true, found))
 
     # -- judgement ------------------------------------------------------------------------------------------------
 
     def page(self, data: Description) -> dict[str, Any] | None:
-        """Boxes as `decoded` finds them; shown from a score of 0.3 on."""
+        """Boxes as `decoded` finds them, and from which score on they are shown."""
         limits = {"least": self.score, "shown": self.shown, "candidates": CANDIDATES, "overlap": OVERLAP, "most": MOST}
         colours = [list(colour) for colour in _COLOURS]
         return {"as": "boxes", "names": list(data.classes), "colours": colours, "fixed": FIXED, **limits}
@@ -235,10 +254,14 @@ class Detect(Task):
         return dict(zip(self.measures, values, strict=True))
 
     def breakdown(self, judged: Array, data: Description) -> dict[str, Any]:
-        """COCO's twelve numbers, None where there is nothing they could be of; and a row for each class."""
+        """COCO's twelve numbers, None where there is nothing they could be of; the largest mean F1 of the classes and
+        the score it is reached from; and a row for each class.
+        """
         comparison = compared(judged, len(data.classes))
         summary = {name: known(value) for name, value in comparison.summary().items()}
-        return summary | {"per_class": per_class(comparison, data.classes)}
+        score, f1 = comparison.best_mean_f1()
+        suits = {"best_f1": known(f1), "at_score": known(score)}
+        return summary | suits | {"per_class": per_class(comparison, data.classes)}
 
     def report(self, evaluation: Evaluation) -> list[Section]:
         """How each class fares, precision over recall, the sizes of boxes, single faults, and the worst pictures."""
@@ -272,6 +295,13 @@ def _kept(truth: np.dtype[Any]) -> np.dtype[Any]:
     )  # fmt: skip
 
 
+def _within(found: Found, x: int, y: int, shape: Shape) -> Found:
+    """What a part of the picture shows that begins at x, y and has this shape, in pixels of that part."""
+    boxes = found.boxes - [x, y, x, y]
+    seen = (boxes[:, 2:] > 0).all(axis=1) & (boxes[:, :2] < [shape[1], shape[0]]).all(axis=1)
+    return Found(boxes[seen], found.scores[seen], found.labels[seen])
+
+
 def _drawn(picture: Array, found: Found, classes: Sequence[str]) -> Array:
     """Boxes on a copy of a picture, each in the colour of its class; with class and score where scores are below 1.
 
@@ -287,6 +317,7 @@ def _drawn(picture: Array, found: Found, classes: Sequence[str]) -> Array:
         pen.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=colour, width=thick)
         words = printable(classes[int(label)]) + (f" {score:.2f}" if score < 1 else "")
         words = words.encode("latin-1", "replace").decode("latin-1")  # what Pillow's own font has
+        x1, y1 = max(x1, 0), max(y1, 0)
         area = pen.textbbox((x1, y1), words)
         up = min(area[3] - y1, y1)
         pen.rectangle((area[0] - 1, area[1] - up - 1, area[2] + 1, area[3] - up), fill=colour)

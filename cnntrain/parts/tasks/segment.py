@@ -9,7 +9,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import Description
-from cnntrain.core.display import Answer, Gallery, Percentage, Rendering, Section, Table, narrow, percent
+from cnntrain.core.display import Answer, Gallery, Percentage, Rendering, Section, Table, cut, percent
 from cnntrain.core.errors import printable
 from cnntrain.core.masks import IGNORED, MASKS, palette
 from cnntrain.core.moves import Move
@@ -17,11 +17,10 @@ from cnntrain.core.registry import register
 from cnntrain.ops.pixels import answers
 from cnntrain.parts.tasks.base import Evaluation, Start, Task, share
 
-SHOWN = 12  # of the worst pictures
+SHOWN = 8  # of the worst pictures
 _LISTED = 12  # classes that are named in a comment
 _INK = 0.5  # how much of a colour is laid over a picture
 _FIGURES = ("iou", "dice", "recall", "precision")  # of a class
-_GAP = 2  # white pixels between pictures side by side
 
 
 @register("segment")
@@ -135,11 +134,18 @@ class Segment(Task):
         colours = palette(IGNORED + 1)
         return Rendering("", _overlaid(picture, mask)), Rendering("mask", mask, colours)
 
-    def compared(self, picture: Array, outputs: Array, target: Any, led: Move, data: Description) -> Array:  # noqa: ARG002
+    def compared(
+        self,
+        picture: Array,
+        outputs: Array,
+        target: Any,
+        led: Move,
+        data: Description,  # noqa: ARG002  (the contract's signature)
+        window: Array | None = None,
+    ) -> tuple[Array, ...]:
         """The picture, the true mask over it, and the answer over it."""
-        gap = np.full((len(picture), _GAP, 3), 255, np.uint8)
         truth, answer = _overlaid(picture, np.asarray(target)), _overlaid(picture, _led_back(outputs, led))
-        return np.concatenate([picture, gap, truth, gap, answer], axis=1)
+        return tuple(cut(each, window)[0] for each in (picture, truth, answer))
 
     # -- judgement ------------------------------------------------------------------------------------------------
 
@@ -188,7 +194,7 @@ class Segment(Task):
         ]
         each = Table(["class", "pixels", "IoU", "Dice", "recall", "precision"], rows, right={1, 2, 3, 4, 5})
         told = "IoU: what is shared of the pixels of a class and those taken for it, as a share of both together."
-        sections = [Section("Classes", [each], told, half=narrow(classes)), _confused(matrix, classes)]
+        sections = [_confused(matrix, classes), Section("Classes", [each], told)]
         positions = self.mistakes(evaluation)[:SHOWN]
         captions = [_caption(evaluation, position) for position in positions.tolist()]
         gallery = Gallery("mistakes", "worst pictures", positions, captions, "None: every pixel is right.")

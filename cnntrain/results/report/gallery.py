@@ -19,7 +19,8 @@ from cnntrain.results.report.pictures import caption, resized
 _IN_A_ROW, _ROWS = 5, 3  # of those in a chart
 _STEP, _LONGEST = 1.85, 18  # sides of a picture from row to row there, and columns of a file's name
 SIDE = 96  # pixels of the longer side, at most by enlarging whole pixels
-_SHOWN = 480  # the same of pictures on which an answer is shown
+_WIDE = 2.8  # times as wide as high: too wide for two in a row
+_HEIGHT = 320  # pixels of pictures on which an answer is shown, at most by enlarging whole pixels
 
 
 def thumbnail(image: Array, side: int = SIDE) -> Array:
@@ -37,19 +38,30 @@ def markup(shown: Gallery, judged: Judged) -> Markup:
     """The samples as thumbnails; where there are none, what the gallery says then."""
     if not len(shown.positions):
         return element("p", shown.nothing) if shown.nothing else Markup()
+    if judged.trained.network.task.renders:
+        return _compared(shown, judged)
     names = judged.names(shown.positions)
-    side = _SHOWN if judged.trained.network.task.renders else SIDE
     shown_at = zip(
         judged.pictures(shown.positions, shown.windows), shown.captions, names, shown.positions.tolist(), strict=True
     )
     if judged.heard is None:
-        figures = [caption(thumbnail(image, side), name, *lines, file=name) for image, lines, name, _ in shown_at]
+        figures = [caption(thumbnail(image), name, *lines, file=name) for image, lines, name, _ in shown_at]
     else:
         figures = [
             caption(thumbnail(sounds.picture(image)), name, *lines, file=name, below=sounds.player(judged, place))
             for image, lines, name, place in shown_at
         ]
     return element("div", *figures, class_="thumbs")
+
+
+def _compared(shown: Gallery, judged: Judged) -> Markup:
+    """Pictures of truth and answer side by side, larger."""
+    figures, pictures = [], judged.pictures(shown.positions, shown.windows)
+    wide = all(image.shape[1] > _WIDE * image.shape[0] for image in pictures)
+    for image, lines, name in zip(pictures, shown.captions, judged.names(shown.positions), strict=True):
+        side = round(_HEIGHT * max(1, image.shape[1] / image.shape[0]))
+        figures.append(caption(thumbnail(image, side), name, *lines, file=name, photograph=True))
+    return element("div", *figures, class_=f"thumbs compared{' rows' * wide}")
 
 
 def chart(shown: Gallery, judged: Judged) -> Painting | None:

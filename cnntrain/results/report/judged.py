@@ -26,6 +26,8 @@ from cnntrain.rundir.history import Record
 from cnntrain.trained.gathered import Gathered
 from cnntrain.trained.inference import Trained
 
+_GAP = 2  # pixels between pictures side by side, at least
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -69,7 +71,7 @@ class Judged:
     def pictures(self, chosen: Array, windows: Array | None = None) -> list[Array]:
         """What to show of these samples: the stored images, or those on which the task compares truth and answer.
 
-        Of each, where there are `windows` (n, 4), only that part, on either side of a comparison.
+        Of the latter, where there are `windows` (n, 4), only that part of each.
         """
         stored, trained = self.pixels(chosen), self.trained
         if not trained.network.task.renders:
@@ -77,11 +79,8 @@ class Judged:
         outputs = trained.engine.outputs(Samples(self.images, self.indices[chosen], trained.transforms))
         targets, led = self.images.targets[self.indices[chosen]], trained.led(stored.shape[-3:-1])
         compare, data = trained.network.task.compared, trained.description
-        rows = zip(stored, outputs, targets, strict=True)
-        shown = [compare(coloured(image), row, target, led, data) for image, row, target in rows]
-        if windows is None:
-            return shown
-        return [_cut(each, stored.shape[1:3], window) for each, window in zip(shown, windows, strict=True)]
+        rows = zip(stored, outputs, targets, [None] * len(chosen) if windows is None else windows, strict=True)
+        return [_beside(compare(coloured(image), row, target, led, data, part)) for image, row, target, part in rows]
 
     def inputs(self, chosen: Array) -> Array:
         """Those images as the network reads them."""
@@ -89,14 +88,10 @@ class Judged:
         return samples.seen(len(chosen), self.trained.network.graph.input_shape)[0]
 
 
-def _cut(compared: Array, size: tuple[int, int], window: Array) -> Array:
-    """A part, x1, y1, x2, y2, of each of the pictures (height, width) side by side, which may be enlarged."""
-    times = len(compared) // size[0]
-    height, width = (times * side for side in size)
-    x1, y1 = (int(max(0, times * at)) for at in window[:2])
-    x2, y2 = (int(min(side, np.ceil(times * at))) for side, at in zip((width, height), window[2:], strict=True))
-    panes = compared.reshape(height, -1, width, compared.shape[-1])[y1:y2, :, x1:x2]
-    return panes.reshape(len(panes), -1, compared.shape[-1])
+def _beside(pictures: Sequence[Array]) -> Array:
+    """Pictures of one size side by side, with a gap between them."""
+    gap = np.full((len(pictures[0]), max(_GAP, pictures[0].shape[1] // 100), 3), 255, np.uint8)
+    return np.concatenate([pictures[0], *(piece for each in pictures[1:] for piece in (gap, each))], axis=1)
 
 
 @contextmanager

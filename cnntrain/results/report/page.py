@@ -64,8 +64,11 @@ position:sticky;left:0;background:var(--card)}
 .matrix .up span{writing-mode:vertical-rl;text-orientation:sideways;transform:rotate(180deg);max-height:150px}
 .thumbs{display:grid;grid-template-columns:repeat(auto-fill,minmax(104px,1fr));gap:16px 14px}
 .pairs{grid-template-columns:repeat(auto-fill,minmax(204px,1fr))}
+.compared{grid-template-columns:repeat(auto-fill,minmax(min(100%,440px),1fr))}
+.compared.rows{grid-template-columns:1fr}
 .thumbs audio{display:block;width:100%;height:32px;margin-top:4px}
 .thumbs img{display:block;width:100%;max-width:220px;height:auto;border-radius:6px}
+.compared img{width:auto;max-width:100%}
 figcaption{margin-top:6px;font-size:13px;line-height:1.35}
 figcaption b,figcaption span,figcaption small{display:block;overflow-wrap:anywhere}
 .sharp img{image-rendering:pixelated;max-width:100%;height:auto}
@@ -91,7 +94,7 @@ footer{color:var(--quiet);font-size:13px;margin-top:26px}
 .large td{font-size:0}.large td,.large thead th{min-width:0;padding:0;border-width:1px;height:12px}.large{width:100%}
 main{padding:18px 12px 40px}section{padding:14px 14px 16px}h1{font-size:23px}
 .cards{grid-template-columns:repeat(2,1fr);gap:8px}.cards b{font-size:20px}.cards>div{padding:10px 12px}
-.thumbs{grid-template-columns:repeat(3,1fr);gap:14px 10px}.pairs{grid-template-columns:repeat(1,1fr)}}
+.thumbs{grid-template-columns:repeat(3,1fr);gap:14px 10px}.pairs,.compared{grid-template-columns:repeat(1,1fr)}}
 @media(max-width:560px){.two{grid-template-columns:1fr}
 .wide table:not(.matrix) :is(th,td){white-space:normal;padding-right:7px;font-size:13px}
 .half td:first-child{min-width:56px}

@@ -50,7 +50,8 @@ _STYLE: dict[Any, Any] = {
 }
 _SIZE = 10  # at which letters are looked for
 _ROW = 0.19  # inches of a line of the legend
-_SIDE_BY_SIDE = 3  # entries of a PNG's legend; more stand below each other
+_SIDE_BY_SIDE = 3  # entries of a PNG's legend; more stand below each other, in columns where all are short
+_SHORT = 14  # letters
 
 
 @dataclass(frozen=True)
@@ -133,8 +134,13 @@ def _write(figure: Any, letters: Lettering) -> None:
 
 def _room(chart: Chart | Painting) -> float:
     """Inches for the legend of many curves, so that these keep their height."""
-    named = sum(bool(getattr(what, "label", "")) for what in chart.content) if isinstance(chart, Chart) else 0
-    return _ROW * named if named > _SIDE_BY_SIDE else 0.0
+    labels = _labels(chart) if isinstance(chart, Chart) else []
+    return _ROW * -(-len(labels) // _columns(labels)) if len(labels) > _SIDE_BY_SIDE else 0.0
+
+
+def _labels(chart: Chart) -> list[str]:
+    """The names in the legend."""
+    return [what.label for what in chart.content if isinstance(what, Curve | Upright) and what.label]
 
 
 def _fill(axes: Any, chart: Chart) -> None:
@@ -153,9 +159,7 @@ def _fill(axes: Any, chart: Chart) -> None:
     if chart.y.scale == "log":
         _label_few_decades(axes)
     axes.minorticks_off()
-    _name_curves(
-        axes, chart.legend, [what.label for what in chart.content if isinstance(what, Curve | Upright) and what.label]
-    )
+    _name_curves(axes, chart.legend, _labels(chart))
 
 
 def _plot(axes: Any, what: ChartItem) -> None:
@@ -185,12 +189,18 @@ def _name_curves(axes: Any, painted: bool, labels: Sequence[str]) -> None:
     """The legend, between title and curves, where it hides none; in the order painted, or the last and best first."""
     if not labels:
         return
-    columns = len(labels) if len(labels) <= _SIDE_BY_SIDE else 1
+    columns = _columns(labels)
     place = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "borderaxespad": 0}
     handles, names = axes.get_legend_handles_labels()
     order = 1 if painted else -1
     axes.legend(handles[::order], names[::order], ncols=columns, handlelength=1.4, columnspacing=1.2, **place)
-    axes.set_title(axes.get_title("left"), pad=10 + 14 * len(labels) / columns)
+    axes.set_title(axes.get_title("left"), pad=10 + 14 * -(-len(labels) // columns))
+
+
+def _columns(labels: Sequence[str]) -> int:
+    """In how many columns the legend stands."""
+    long = len(labels) > _SIDE_BY_SIDE and max(map(len, labels)) > _SHORT
+    return 1 if long else min(len(labels), _SIDE_BY_SIDE)
 
 
 def _label_few_decades(axes: Any) -> None:

@@ -35,18 +35,28 @@ def resized(image: Array, size: tuple[int, int], smooth: bool = False) -> Array:
     return np.asarray(Image.fromarray(image).resize(size[::-1], method))
 
 
-def embedded(image: Array, alt: str) -> Markup:
-    """An <img> that holds its own bytes."""
-    data = base64.b64encode(png(image)).decode()
-    return element("img", src=f"data:image/png;base64,{data}", alt=alt, width=image.shape[1], height=image.shape[0])
+def jpeg(image: Array) -> bytes:
+    """The JPEG file of uint8 (h, w) or (h, w, 3), its colours as fine as its lights."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=85, subsampling=0)
+    return file.getvalue()
 
 
-def caption(image: Array, alt: str, *lines: str, below: Markup | None = None, file: str = "") -> Markup:
+def embedded(image: Array, alt: str, photograph: bool = False) -> Markup:
+    """An <img> that holds its own bytes; a photograph may be a JPEG, where that is smaller."""
+    data, kind = min([(png(image), "png"), *([(jpeg(image), "jpeg")] if photograph else [])], key=lambda d: len(d[0]))
+    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return element("img", src=source, alt=alt, width=image.shape[1], height=image.shape[0])
+
+
+def caption(
+    image: Array, alt: str, *lines: str, below: Markup | None = None, photograph: bool = False, file: str = ""
+) -> Markup:
     """A picture with lines under it, the first in bold, the name of its file, and something below them."""
     text = [element("b" if i == 0 else "span", line) for i, line in enumerate(lines)]
     if file:
         text.append(element("small", element("bdi", Path(file).name), title=file))
-    return element("figure", embedded(image, alt), element("figcaption", *text), below or "")
+    return element("figure", embedded(image, alt, photograph), element("figcaption", *text), below or "")
 
 
 def opaque(image: Array) -> Array:

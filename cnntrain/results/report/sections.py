@@ -15,7 +15,9 @@ from cnntrain.results.report.svg import grid
 
 def markup(shown: Section, judged: Judged) -> Markup:
     """A section as it stands in the page."""
-    content = [piece for what in shown.content for piece in _pieces(what, judged)]
+    plots = [what for what in shown.content if isinstance(what, Plot)]
+    content = [grid([plot.chart(what) for what in plots])]
+    content += [piece for what in shown.content for piece in _pieces(what, judged)]
     return section(shown.title, *content, note=shown.note, half=shown.half)
 
 
@@ -26,14 +28,14 @@ def charts(shown: Sequence[Section], judged: Judged) -> list[Chart | Painting]:
 
 
 def _pieces(what: Table | Plot | Matrix | Gallery, judged: Judged) -> list[Markup]:
-    """One thing to be shown; a plot with its numbers, folded away."""
+    """One thing to be shown; of a plot, whose chart stands above with those beside it, the numbers, folded away."""
     if isinstance(what, Table):
         return [folded(what.title, _table(what)) if what.title else _table(what)]
     if isinstance(what, Matrix):
         return [matrix.markup(what)]
     if isinstance(what, Gallery):
         return [gallery.markup(what, judged)]
-    return [grid([plot.chart(what)]), folded("Numbers", _table(what.numbers) if what.numbers else Markup())]
+    return [folded("Numbers", _table(what.numbers))] if what.numbers else []
 
 
 def _chart(what: Table | Plot | Matrix | Gallery, judged: Judged) -> Chart | Painting | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from cnntrain.checks.contact_sheet import Strip, render
 from cnntrain.checks.proposal import propose
 from cnntrain.core import registry
 from cnntrain.core.boxes import CROWD, DIFFICULT
+from cnntrain.core.errors import DataError
 from cnntrain.data.recognition import recognize
 from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
 from cnntrain.parts.datasets.images import Images
@@ -173,6 +175,74 @@ def test_every_format_is_recognized(name: str, tmp_path: Path) -> None:
     assert isinstance(found, BoxedPictures)
     assert found.size == (32, 32)
     assert len(found.load("train")) == 3
+
+
+def labelimg(root: Path) -> None:
+    """XML files in one folder, pictures in another of any name."""
+    voc(root)
+    (root / "Annotations").rename(root / "annotations")
+    (root / "JPEGImages").rename(root / "photos")
+
+
+def cvat(root: Path) -> None:
+    """One file for all pictures."""
+    coco(root)
+    (root / "annotations/instances_train2017.json").rename(root / "annotations/instances_default.json")
+    (root / "train2017").rename(root / "images")
+
+
+def roboflow_coco(root: Path) -> None:
+    """A folder for each split, and a category above all others."""
+    found = instances()
+    found["categories"] = [{"id": 0, "name": "pets", "supercategory": "none"}] + [
+        each | {"supercategory": "pets"} for each in found["categories"]
+    ]
+    for name in BOXES:
+        picture(root / f"train/{name}.jpg")
+    put(root / "train/_annotations.coco.json", json.dumps(found))
+
+
+def roboflow_csv(root: Path) -> None:
+    """A folder for each split, its table beside the pictures."""
+    boxes_csv(root)
+    (root / "pictures").rename(root / "train")
+    text = (
+        (root / "train.csv")
+        .read_text()
+        .replace("pictures/", "")
+        .replace("path,x1,y1,x2,y2", "filename,xmin,ymin,xmax,ymax")
+    )
+    put(root / "train/_annotations.csv", text)
+    (root / "train.csv").unlink()
+
+
+def ultralytics(root: Path) -> None:
+    """Two splits, and a path that is another machine's."""
+    yolo(root)
+    picture(root / "images/val/d.jpg")
+    put(root / "labels/val/d.txt", "0 0.5 0.5 0.1 0.1\n")
+    put(
+        root / "data.yaml",
+        "path: ../datasets/pets\ntrain: images/train\nval: images/val\ntest:\nnames: {0: cat, 1: dog}\n",
+    )
+
+
+@pytest.mark.parametrize("write", [labelimg, cvat, roboflow_coco, roboflow_csv, ultralytics])
+def test_what_tools_write_is_recognized(write: Callable[[Path], None], tmp_path: Path) -> None:
+    write(tmp_path)
+    found: Any = recognize(tmp_path)
+    images = found.load("train")
+    assert (images.classes, len(images)) == (("cat", "dog"), 3)
+    assert np.bincount(images.targets["labels"].ravel() + 1)[1:].tolist() == [2, 1]
+
+
+def test_annotations_of_labelme_are_named(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    put(tmp_path / "a.json", json.dumps({"version": "5.4.1", "shapes": [], "imagePath": "a.jpg"}))
+    with pytest.raises(
+        DataError, match=r"holds 0 folders and 2 files, annotations of labelme among them. Export these"
+    ):
+        recognize(tmp_path)
 
 
 @pytest.mark.parametrize("fit", ["stretch", "letterbox", "cover"])

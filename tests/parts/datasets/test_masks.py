@@ -190,3 +190,25 @@ def test_two_folders_are_recognized_by_their_names(folder: Path) -> None:
     found: Any = recognize(folder)
     assert (found.classes, found.colours) == (("background", "foreground"), ((0, 0, 0), (255, 255, 255)))
     assert found.load("train").targets.max() == 1
+
+
+@pytest.mark.parametrize("as_colours", [True, False])
+def test_names_that_tools_write_beside_masks_are_taken(folder: Path, as_colours: bool) -> None:
+    numbers = np.where(MASK == 255, 0, MASK).astype(np.uint8)
+    (folder / "masks").rename(folder / "SegmentationClass")
+    for name in ("a", "b"):
+        saved(folder / f"SegmentationClass/{name}.png", palette(256)[numbers] if as_colours else numbers)
+    found: Any = recognize(folder)
+    most = int(numbers.max()) + 1
+    assert found.classes == most, "VOC's names are not those of everybody's palette"
+    names = ("background", "bolt", "nut")[:most]
+    if as_colours:
+        rows = "".join(
+            f"{name}:{','.join(map(str, color))}::\n" for name, color in zip(names, palette(most).tolist(), strict=True)
+        )
+        (folder / "labelmap.txt").write_text("# label:color_rgb:parts:actions\n" + rows)
+    else:
+        (folder / "class_names.txt").write_text("__ignore__\n_background_\nbolt\nnut\n"[: None if most == 3 else -4])
+    found = recognize(folder)
+    assert found.classes == names
+    assert found.load("train").targets.max() == most - 1

@@ -120,3 +120,9 @@ def test_iou_loss_is_its_negative_logarithm() -> None:
     loss = registry.make("losses", "fcos", box="iou")
     value, _ = loss._fit(np.array([[0, 0, 2, 2.0]]), np.array([[1, 0, 3, 2.0]]), slopes=False)
     assert value.tolist() == pytest.approx([np.log(3)])
+
+
+def test_it_is_no_term_of_a_sum() -> None:
+    total = registry.make("losses", "sum", terms=(Fcos(),))
+    with pytest.raises(ValueError, match=r"fcos is a mean over places that it finds itself, .*: use it alone"):
+        total.check((5, FIXED + 3), 3, Description((32, 32, 3), ("a", "b", "c"), target="boxes"))

@@ -13,7 +13,7 @@ from PIL import Image
 from cnntrain.checks.gradcheck import check
 from cnntrain.config.load import load_text
 from cnntrain.core.boxes import original
-from cnntrain.core.errors import ConfigError, PausedError
+from cnntrain.core.errors import CheckpointError, ConfigError, PausedError
 from cnntrain.core.moves import Move
 from cnntrain.core.registry import make
 from cnntrain.engine.pool import Pool
@@ -24,10 +24,10 @@ from cnntrain.parts.tasks.detect import MOST, Detect
 from cnntrain.results import report
 from cnntrain.results.export.files import export
 from cnntrain.results.export.network import Duties
-from cnntrain.rundir.checkpoint import read
+from cnntrain.rundir.checkpoint import read, save
 from cnntrain.rundir.json_files import read_rows
 from cnntrain.trained.inference import Trained
-from tests.support.experiments import run
+from tests.support.experiments import evidence, resumed_after_kills, run
 
 CONFIG = """\
 name: found
@@ -69,6 +69,12 @@ def test_a_run_that_was_stopped_resumes_to_the_same_bits(straight, tmp_path) -> 
             run(straight / "found.yaml", tmp_path / "run", resume_or_start=True, max_time=0)
     run(None, tmp_path / "run", resume=True)
     assert arrays_of(tmp_path / "run") == arrays_of(straight / "run")
+
+
+def test_a_run_that_is_killed_resumes_to_the_same_bits(straight, tmp_path, monkeypatch) -> None:
+    """Within an epoch, and right after the end of one."""
+    resumed_after_kills(straight / "found.yaml", tmp_path / "run", (1, 2), monkeypatch)
+    assert evidence(tmp_path / "run") == evidence(straight / "run")
 
 
 def test_accumulated_batches_take_the_step_of_one_large_batch(tmp_path) -> None:
@@ -195,6 +201,44 @@ def test_an_evaluation_equals_the_validation_of_the_best_epoch_and_a_report_show
     text = report.page_of([straight / "run"])
     for heading in ("Classes", "Precision and recall", "Sizes", "Worst misses", "Worst false alarms", "Worst mistakes"):
         assert f">{heading}<" in text
+
+
+def test_what_people_are_shown_is_what_suits_validation_best(straight) -> None:
+    images = Shapes(samples=60, things=(1, 4)).load("test")
+    task, data = Detect(), images.description
+    rows = [perfect(target, 3) for target in images.targets]
+    judged = np.concatenate([task.judged(r[None], t[None]) for r, t in zip(rows, images.targets, strict=True)])
+    judged["scores"] *= 0.6
+    judged["scores"][:, -20:], judged["labels"][:, -20:], judged["boxes"][:, -20:] = 0.4, 0, (0, 0, 1, 1)
+    point = task.operating_point(judged, data)
+    assert point["score"] in (0.5, 0.51), "in the middle between what is right and what is not"
+    found = task.breakdown(judged, data)
+    assert (found["best_f1"], found["at_score"]) == (1, point["score"])
+    judged["labels"] = -1
+    assert task.operating_point(judged, data) == {}
+    meta = read(straight / "run/checkpoints/best.npz").meta
+    with Pool(1) as pool:
+        trained = Trained(straight / "run", pool)
+        assert trained.evaluate("val")["at_score"] == meta["operating_point"]["score"]
+        assert trained.network.task.shown == meta["operating_point"]["score"]
+        assert trained.network.task.score == Detect.score, "nothing of what is found is left out"
+        assert Trained(straight / "run", pool, score=0.9).network.task.shown == 0.9
+
+
+@pytest.mark.parametrize(
+    ("point", "shown"),
+    [(None, 0.5), ({}, 0.5), ({"score": 0.25}, 0.25), ({"score": 2.0}, ""), ({"x": 0.1}, ""), ([], "")],
+)
+def test_a_checkpoint_of_any_age_has_an_operating_point_or_is_refused(straight, point, shown, tmp_path) -> None:
+    checkpoint = read(straight / "run/checkpoints/best.npz")
+    meta = {key: value for key, value in checkpoint.meta.items() if key != "operating_point"}
+    save(tmp_path / "c.npz", meta | ({} if point is None else {"operating_point": point}), checkpoint.arrays)
+    with Pool(1) as pool:
+        if shown:
+            assert Trained(tmp_path / "c.npz", pool).network.task.shown == shown
+        else:
+            with pytest.raises(CheckpointError, match="the operating point of a detector is a score from 0 to 1"):
+                Trained(tmp_path / "c.npz", pool)
 
 
 def test_words() -> None:

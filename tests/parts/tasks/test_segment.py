@@ -23,8 +23,7 @@ from cnntrain.results import report
 from cnntrain.results.export.files import export
 from cnntrain.results.report.judged import judging
 from cnntrain.rundir.history import read
-from cnntrain.training.trainer import Trainer
-from tests.support.experiments import call, evidence, run, write
+from tests.support.experiments import call, evidence, resumed_after_kills, run, write
 
 CONFIG = """\
 name: segment
@@ -59,20 +58,7 @@ def test_threads_change_no_bit(straight: Path, threads: int, tmp_path: Path) -> 
 
 def test_a_run_that_is_killed_resumes_to_the_same_bits(straight: Path, tmp_path: Path, monkeypatch: Any) -> None:
     """Within an epoch, and right after the end of one."""
-    config = write(tmp_path, CONFIG)
-    for step in (2, 3):
-        with monkeypatch.context() as patch:
-            original = Trainer._after_step
-
-            def after(self: Trainer, improved: Any, late: Any, step: int = step, original: Any = original) -> None:
-                if self.state.step == step:
-                    raise KeyboardInterrupt
-                original(self, improved, late)
-
-            patch.setattr(Trainer, "_after_step", after)
-            with pytest.raises(KeyboardInterrupt):
-                run(config, tmp_path / "run", resume_or_start=True)
-    run(config, tmp_path / "run", resume_or_start=True)
+    resumed_after_kills(write(tmp_path, CONFIG), tmp_path / "run", (2, 3), monkeypatch)
     assert evidence(tmp_path / "run") == evidence(straight)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cnntrain.cli import mistakes
 from cnntrain.config.load import load_text
 from cnntrain.core import registry
 from cnntrain.core.arrays import Array
@@ -188,6 +189,21 @@ def test_a_report_is_made_of_things_to_be_shown(task, data, rng) -> None:
     if explained is not None:
         assert len(explained.positions) == len(explained.outputs) == len(explained.captions)
         assert set(explained.outputs.tolist()) <= set(range(task.outputs(data)))
+
+
+@pytest.mark.parametrize(("task", "data"), TASKS)
+def test_an_evaluation_is_told_in_text_and_csv(task, data, rng) -> None:
+    targets, outputs = task.random(N, data, rng), outputs_for(task, data, rng)
+    result = task.breakdown(task.judged(outputs, targets), data)
+    apart = (
+        task.apart(outputs, targets) if outputs.ndim == 2 and targets.shape == outputs.shape else np.zeros((0, 1, 1))
+    )
+    if len(apart):
+        result["per_value"] = task.figures(apart.sum(axis=1), N, data)
+    rows = result.get("per_class") or result["per_value"]
+    assert mistakes.as_csv(result).count("\n") == len(rows) + 1
+    names = [str(row.get("class", row.get("name"))) for row in rows]
+    assert len(rows) < 2 or all(name in mistakes.text(result) for name in names)
 
 
 @pytest.mark.parametrize(("task", "data"), TASKS)
