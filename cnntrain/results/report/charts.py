@@ -38,8 +38,8 @@ class Curve:
 
     @property
     def dotted(self) -> bool:
-        """Whether every point has a dot."""
-        return len(self.x) < FEW if self.marked is None else self.marked
+        """Whether every point has a dot; a single one is nothing without."""
+        return bool(self.marked) or len(self.x) < (FEW if self.marked is None else 2)
 
 
 @dataclass(frozen=True)
