@@ -267,7 +267,7 @@ def bins(confidence: Array, right: Array) -> Array:
 
 
 def joined(found: Array) -> tuple[Array, Array, Array, Array, Array]:
-    """Neighbouring bins (3, BINS) joined from the surest down until each has _ENOUGH samples, as far as there are.
+    """Neighbouring bins (3, BINS) joined, from the surest down, until each has _ENOUGH samples; the last has the rest.
 
     For each, (k,): where it begins, how wide it is, samples, mean confidence, accuracy.
     """
@@ -276,8 +276,6 @@ def joined(found: Array) -> tuple[Array, Array, Array, Array, Array]:
         if groups[-1] and found[0, groups[-1]].sum() >= _ENOUGH:
             groups.append([])
         groups[-1].append(place)
-    if len(groups) > 1 and found[0, groups[-1]].sum() < _ENOUGH:
-        groups[-2:] = [groups[-2] + groups[-1]]
     groups = [group for group in groups if group]
     counts = np.array([found[0, group].sum() for group in groups])
     means = [np.array([found[0, group] @ found[row, group] for group in groups]) / counts for row in (1, 2)]
@@ -302,7 +300,7 @@ def _calibration(judged: _Judged) -> Section:
         Line(diagonal, diagonal, reference=True),
         Bars(left, right, width),
         *(Line(np.full(2, x), np.array(ends)) for x, *ends in zip(mean, low, high, strict=True)),
-        Line(mean, right, marked=True),
+        *(Line(*point, marked=True) for point in zip(mean[:, None], right[:, None], strict=True)),
     )
     rows = [
         [f"{percent(i / BINS)} to {percent((i + 1) / BINS)}", f"{int(counts[i]):,}", f"{sure[i]:.4f}", f"{hits[i]:.4f}"]
@@ -314,7 +312,7 @@ def _calibration(judged: _Judged) -> Section:
     plot = Plot("calibration", "confidence and accuracy", ("confidence", "accuracy"), limits, marks, numbers)
     note = (
         "Where accuracy lies below the diagonal, the network is surer of itself than it should be. A point stands for "
-        f"{_ENOUGH} samples or more; its upright line is the 95 % interval of their accuracy."
+        f"{_ENOUGH} samples or more, the one to the left for the rest; its upright line is the 95 % interval."
     )
     return Section("Calibration", [plot], note, half=True)
 

@@ -86,7 +86,7 @@ summary{cursor:pointer;color:var(--s0);font-size:14px;font-weight:600;padding:4p
 details>.wide{margin-top:6px}
 .wide thead th{white-space:normal}
 .many td:first-child,.half td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:90px}
-.half table:not(.matrix) :is(th,td){padding-right:10px}.half .bar{min-width:66px}
+.half table:not(.matrix) :is(th,td):not(:last-child){padding-right:10px}.half .bar{min-width:66px}
 .spread>details>summary{font-size:17px;color:var(--ink);margin:0 0 6px;overflow-wrap:anywhere}
 footer{color:var(--quiet);font-size:13px;margin-top:26px}
 @media(min-width:900px){.spread>.half{grid-column:span 1}}
@@ -96,7 +96,8 @@ main{padding:18px 12px 40px}section{padding:14px 14px 16px}h1{font-size:23px}
 .cards{grid-template-columns:repeat(2,1fr);gap:8px}.cards b{font-size:20px}.cards>div{padding:10px 12px}
 .thumbs{grid-template-columns:repeat(3,1fr);gap:14px 10px}.pairs,.compared{grid-template-columns:repeat(1,1fr)}}
 @media(max-width:560px){.two{grid-template-columns:1fr}
-.wide table:not(.matrix) :is(th,td){white-space:normal;padding-right:7px;font-size:13px}
+.wide table:not(.matrix) :is(th,td){white-space:normal;font-size:13px}
+.wide table:not(.matrix) :is(th,td):not(:last-child){padding-right:7px}
 .half td:first-child{min-width:56px}
 .wide td:not(.n),.wide th:not(.n){overflow-wrap:anywhere}
 .wide .bar{min-width:40px}.wide>table:not(.matrix){width:100%}

@@ -146,7 +146,7 @@ def test_calibration_joins_bins_of_few_samples_and_shows_how_sure_it_is():
     found = classify.bins(sure, rng.random(90) < sure)
     left, width, counts, means, shares = classify.joined(found)
     assert counts.sum() == 90
-    assert (counts >= 20).all()
+    assert (counts[:-1] >= 20).all()
     assert counts @ means == pytest.approx(sure.sum())
     assert counts @ shares == pytest.approx(found[0] @ found[2])
     assert (left[1:] + width[1:] <= left[:-1] + 1e-9).all()
