@@ -97,7 +97,7 @@ main{padding:18px 12px 40px}section{padding:14px 14px 16px}h1{font-size:23px}
 .thumbs{grid-template-columns:repeat(3,1fr);gap:14px 10px}.pairs,.compared{grid-template-columns:repeat(1,1fr)}}
 @media(max-width:560px){.two{grid-template-columns:1fr}
 .wide table:not(.matrix) :is(th,td){white-space:normal;font-size:13px}
-.wide table:not(.matrix) :is(th,td):not(:last-child){padding-right:7px}
+.wide:not(.many) table:not(.matrix) :is(th,td):not(:last-child){padding-right:7px}
 .half td:first-child{min-width:56px}
 .wide td:not(.n),.wide th:not(.n){overflow-wrap:anywhere}
 .wide .bar{min-width:40px}.wide>table:not(.matrix){width:100%}
