@@ -17,9 +17,9 @@ from PIL import Image, ImageDraw, ImageFont
 from cnntrain.core import letters
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.display import strip as in_a_row
-from cnntrain.core.fonts import Lettering, has, shapes
 from cnntrain.data.build_data import Data
 from cnntrain.data.loader import Loader, Samples, output_shape
+from cnntrain.reading.fonts import Lettering, has, shapes
 
 MOST = 32  # samples of each kind
 _COLUMNS = 8

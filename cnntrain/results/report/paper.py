@@ -16,7 +16,7 @@ from typing import Any
 from cnntrain.core.display import Bars
 from cnntrain.core.errors import MissingExtraError
 from cnntrain.core.extras import install
-from cnntrain.core.fonts import Lettering, has, opened
+from cnntrain.reading.fonts import Lettering, has, opened
 from cnntrain.results.report.charts import INK, LINE, QUIET, SERIES, Band, Chart, ChartItem, Curve, Remark, Upright
 
 WIDTH, HEIGHT = 4.4, 2.75  # inches

@@ -9,9 +9,9 @@ import pytest
 from PIL import ImageFont
 
 from cnntrain.checks import contact_sheet
-from cnntrain.core import fonts
 from cnntrain.core.display import Matrix
-from cnntrain.core.fonts import Lettering
+from cnntrain.reading import fonts
+from cnntrain.reading.fonts import Lettering
 from cnntrain.results.report import matrix, paper
 from cnntrain.results.report.charts import Chart, Curve
 
