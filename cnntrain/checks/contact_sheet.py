@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
+from cnntrain.core import letters
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.display import strip as in_a_row
 from cnntrain.data.build_data import Data
 from cnntrain.data.loader import Loader, Samples, output_shape
+from cnntrain.reading.fonts import Lettering, has, shapes
 
 MOST = 32  # samples of each kind
 _COLUMNS = 8
@@ -26,6 +28,7 @@ _CAPTION = 14  # pixels of a line of text
 _GAP = 4
 _BACKGROUND, _INK = (255, 255, 255), (0, 0, 0)
 _FRAME = (255, 230, 0)
+_SIZE = 11  # of letters that are not of Pillow's own font
 _LETTERS = 15  # of a label, as many as a cell has room for
 
 
@@ -44,15 +47,32 @@ class Strip:
     tints: Array | None = None
 
 
-def contact_sheet(name: str, loader: Loader, data: Data) -> bytes:
-    """A PNG of the first training samples of epoch 0, augmented, and validation samples, evenly spread."""
+def contact_sheet(name: str, loader: Loader, data: Data, warn: Callable[[str], None]) -> bytes:
+    """A PNG of the first training samples of epoch 0, augmented, and validation samples, evenly spread.
+
+    Letters that no font has are numbers on it, of which it warns.
+    """
     shape = output_shape(data.eval_transforms, data.description.shape)
     strips = [_strip("training: the first step, augmented", loader.step(0)[0], shape, data)]
     if data.val is not None:
         spread = data.val_indices[:: -(-len(data.val_indices) // MOST)]
         samples = Samples(data.val, spread, data.eval_transforms)
         strips.append(_strip("validation", samples, shape, data))
-    return render(f"{name}: what the network sees", strips)
+    writing = lettering()
+    sheet = render(f"{name}: what the network sees", strips, writing)
+    if writing.numbers:
+        warn(writing.missing("the contact sheet"))
+    return sheet
+
+
+def lettering() -> Lettering:
+    """What can be written beside Pillow's own font, which has some of Latin-1; without FreeType it has all of that."""
+    own = ImageFont.load_default()
+
+    def holds(letter: str) -> bool:
+        return has(own, letter) if isinstance(own, ImageFont.FreeTypeFont) else letter < "\u0100"
+
+    return Lettering(holds, shapes(), _SIZE)
 
 
 def _strip(heading: str, samples: Samples, shape: Shape, data: Data) -> Strip:
@@ -63,8 +83,9 @@ def _strip(heading: str, samples: Samples, shape: Shape, data: Data) -> Strip:
     return Strip(heading, pixels, labels, data.task.things(targets), data.task.tinted(targets))
 
 
-def render(title: str, strips: Sequence[Strip]) -> bytes:
+def render(title: str, strips: Sequence[Strip], written: Lettering | None = None) -> bytes:
     """The sheet as a PNG."""
+    written = written or lettering()
     low, high = _limits([strip.pixels for strip in strips])
     tiles = [[_tile(image, low, high) for image in strip.pixels] for strip in strips]
     for strip, row in zip(strips, tiles, strict=True):
@@ -80,25 +101,29 @@ def render(title: str, strips: Sequence[Strip]) -> bytes:
     size = (_GAP + columns * step[0], _CAPTION + _GAP + sum(_CAPTION + _GAP + n * step[1] for n in rows))
     sheet = Image.new("RGB", size, _BACKGROUND)
     pen = ImageDraw.Draw(sheet)
-    pen.text((_GAP, 1), _plain(title), fill=_INK)
+    _write(pen, (_GAP, 1), title, written)
     top = _CAPTION + _GAP
     for strip, pictures, count in zip(strips, tiles, rows, strict=True):
-        pen.text((_GAP, top), _plain(strip.heading), fill=_INK)
+        _write(pen, (_GAP, top), strip.heading, written)
         top += _CAPTION + _GAP
         for place, (picture, words) in enumerate(zip(pictures, strip.labels, strict=True)):
             x, y = _GAP + place % columns * step[0], top + place // columns * step[1]
             sheet.paste(picture, (x, y))
             room = max(_LETTERS * width // _CELL, 3)
-            pen.text((x, y + height), _plain(words if len(words) <= room else words[: room - 2] + ".."), fill=_INK)
+            fits = letters.columns(words) <= room
+            _write(pen, (x, y + height), words if fits else letters.cut(words, room - 2) + "..", written)
         top += count * step[1]
     stream = io.BytesIO()
     sheet.save(stream, "PNG")
     return stream.getvalue()
 
 
-def _plain(text: str) -> str:
-    """The text, as far as the built-in font can show it."""
-    return text.encode("latin-1", "replace").decode("latin-1")
+def _write(pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, lettering: Lettering) -> None:
+    """A line of text, each part of it in a font that has its letters."""
+    x = float(at[0])
+    for part, font in lettering.parts(text):
+        pen.text((x, at[1]), part, fill=_INK, font=font)
+        x += pen.textlength(part, font=font)
 
 
 def _limits(arrays: Sequence[Array]) -> tuple[Array, Array]:

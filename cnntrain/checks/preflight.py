@@ -116,7 +116,7 @@ def _examine(loaded: Loaded, threads: int | None, sheet: Path | None) -> tuple[d
     if sheet is not None:
         loader = build_data.loader(loaded.experiment, replace(job.data, lesson=None))
         make_directory(sheet.parent)
-        files.write_atomic(sheet, contact_sheet(name, loader, job.data))
+        files.write_atomic(sheet, contact_sheet(name, loader, job.data, console.warn))
     for line in ancestry.warnings(job, warm_start(loaded, job.network)):
         console.warn(line)
     counts = _class_counts(loaded, job.data, reader(threads, console))

@@ -13,6 +13,7 @@ import click
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json
 from cnntrain.cli.text import show, table, width
 from cnntrain.core import terminal
+from cnntrain.core.letters import columns
 
 _METRICS = ("val/loss", "val/accuracy", "train/loss")  # final ones that are shown, as far as there is room
 _MOST_KEYS = 6  # config keys that get a column
@@ -62,11 +63,13 @@ def command(runs: tuple[Path, ...], filters: tuple[str, ...], sort: str | None, 
 
 def _show(document: dict[str, Any]) -> None:
     """The runs as a table, what it has no room for, and the groups as another table."""
+    from cnntrain.results.compare import short_names
+
     runs = document["runs"]
     if not runs:
         show("no run meets the conditions")
         return
-    short = _short(document["differs"])
+    short = short_names(document["differs"])
     metrics = [name for name in _METRICS if any(name in run["final"] for run in runs)]
     keys = [key for key in document["differs"] if all(run["config"][key] is not None for run in runs)][:_MOST_KEYS]
     text, left = _fitting(document, keys, short, metrics)
@@ -95,7 +98,7 @@ def _fitting(
         header = ["run", *(short[key] for key in keys[:of_keys]), _best(document), "epoch", *shown, "time"]
         rows = [_run(run, keys[:of_keys], shown, document["metric"]) for run in document["runs"]]
         text = table([header, *rows], right=range(1, len(header)), fold=0)
-        if max(map(len, text.splitlines())) <= bound:
+        if max(map(columns, text.splitlines())) <= bound:
             break
     return text, len(document["differs"]) - of_keys
 
@@ -125,18 +128,6 @@ def _group(group: dict[str, Any], short: dict[str, str], metrics: Sequence[str])
     finals = [_spread(group["final"].get(name)) for name in metrics]
     seconds = _time(group["seconds"]["mean"])
     return [named, str(len(group["runs"])), _spread(group["best"]), *finals, seconds]
-
-
-def _short(keys: Sequence[str]) -> dict[str, str]:
-    """Dotted keys by as many of their last words as tell them apart; a layer with a name by that, too."""
-    found = {}
-    for key in keys:
-        words = key.split(".")
-        first = 2 if words[:2] == ["model", "layers"] and len(words) > 3 and not words[-2].isdecimal() else 1
-        ends = [".".join(words[-count:]) for count in range(first, len(words) + 1)]
-        alone = [end for end in ends if sum(k == end or k.endswith(f".{end}") for k in keys) == 1]
-        found[key] = alone[0] if alone else key
-    return found
 
 
 def _value(value: Any) -> str:

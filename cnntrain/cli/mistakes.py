@@ -7,6 +7,7 @@ from typing import Any
 from cnntrain.cli.text import table, width
 from cnntrain.core import csv_text
 from cnntrain.core.errors import printable
+from cnntrain.core.letters import columns
 
 WIDEST = 100  # columns of the matrix where the width of the terminal is not known
 LONGEST = 200  # classes that are listed for people
@@ -81,12 +82,12 @@ def _samples(result: dict[str, Any]) -> str:
 def _matrix(names: list[str], confusion: list[list[float]]) -> str:
     """The matrix as a table; empty where it is too wide."""
     widest = width() or WIDEST
-    if not confusion or sum(len(name) + 2 for name in names) > widest:
+    if not confusion or sum(columns(name) + 2 for name in names) > widest:
         return ""
     counts = [[f"{count:.0f}" if count else "." for count in row] for row in confusion]
     rows = [[name, *row] for name, row in zip(names, counts, strict=True)]
     matrix = table([["true \\ predicted", *names], *rows], right=range(1, len(names) + 1))
-    return matrix if len(matrix.partition("\n")[0]) <= widest else ""
+    return matrix if columns(matrix.partition("\n")[0]) <= widest else ""
 
 
 def _samples_csv(result: dict[str, Any]) -> str:

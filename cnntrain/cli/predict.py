@@ -13,6 +13,7 @@ from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, thre
 from cnntrain.cli.text import pairs, show
 from cnntrain.core import csv_text, terminal
 from cnntrain.core.errors import printable
+from cnntrain.core.letters import plain
 
 if TYPE_CHECKING:
     from cnntrain.core.display import Answer
@@ -150,7 +151,7 @@ def command(
     elif as_csv:
         terminal.out(_table(answers), end="")
     else:
-        show(pairs([(printable(name), answer.text) for name, answer in answers]))
+        show(pairs([(printable(name), plain(answer.text)) for name, answer in answers]))
     if not as_json and model.trained.averaged:  # in JSON it stands in the document
         Console("none").say(f"{model.path}: its averaged weights are used")
     if failures and not unseen.skips:
@@ -191,7 +192,11 @@ def _along(
         rows = [[one.path, one.start, one.end, *row] for one in windows for row in one.answer.rows]
         terminal.out(csv_text.table([["path", "start", "end", *windows[0].answer.columns], *rows]), end="")
     else:
-        show(pairs([(f"{printable(one.path)} {one.start:.2f}-{one.end:.2f} s", one.answer.text) for one in windows]))
+        show(
+            pairs(
+                [(f"{printable(one.path)} {one.start:.2f}-{one.end:.2f} s", plain(one.answer.text)) for one in windows]
+            )
+        )
 
 
 def _table(answers: Sequence[tuple[str, Answer]]) -> str:

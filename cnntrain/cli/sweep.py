@@ -15,7 +15,7 @@ import click
 
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import duration, show, table
-from cnntrain.core import terminal
+from cnntrain.core import letters, terminal
 from cnntrain.core.errors import StorageError, printable
 
 if TYPE_CHECKING:
@@ -321,7 +321,7 @@ class _Board:
         lines = [*rows, f"{done} of {len(standings)} runs done"]
         self.clear()
         self._lines = len(lines)
-        terminal.err("\n".join(line[: size.columns - 1] for line in lines))
+        terminal.err("\n".join(letters.cut(line, size.columns - 1) for line in lines))
 
     def clear(self) -> None:
         """Take the table away."""

@@ -7,7 +7,7 @@ import sys
 import textwrap
 from collections.abc import Collection, Sequence
 
-from cnntrain.core import terminal
+from cnntrain.core import letters, terminal
 from cnntrain.core.errors import printable
 
 _GAP = 2  # spaces between two columns
@@ -49,7 +49,7 @@ def table(rows: Sequence[Sequence[str]], right: Collection[int] = (), fold: int 
     Column `fold` goes on in further lines where the table would be wider than the terminal.
     """
     cells = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    widths = [max(map(letters.columns, column)) for column in zip(*cells, strict=True)]
     bound = width()
     if fold is not None and bound is not None:
         others = sum(widths) - widths[fold] + _GAP * (len(widths) - 1)
@@ -62,9 +62,9 @@ def table(rows: Sequence[Sequence[str]], right: Collection[int] = (), fold: int 
 
 def _folded(row: list[str], fold: int | None, widths: list[int]) -> list[list[str]]:
     """A row as the lines it takes."""
-    if fold is None or len(row[fold]) <= widths[fold]:
+    if fold is None or letters.columns(row[fold]) <= widths[fold]:
         return [row]
-    first, *others = textwrap.wrap(row[fold], widths[fold])
+    first, *others = letters.wrapped(row[fold], widths[fold])
     return [
         [*row[:fold], first, *row[fold + 1 :]],
         *([other if column == fold else "" for column in range(len(row))] for other in others),
@@ -73,7 +73,7 @@ def _folded(row: list[str], fold: int | None, widths: list[int]) -> list[list[st
 
 def _line(cells: Sequence[str], widths: Sequence[int], right: Collection[int]) -> str:
     padded = [
-        cell.rjust(extent) if column in right else cell.ljust(extent)
+        letters.right(cell, extent) if column in right else letters.left(cell, extent)
         for column, (cell, extent) in enumerate(zip(cells, widths, strict=True))
     ]
     return (" " * _GAP).join(padded).rstrip()
@@ -81,8 +81,8 @@ def _line(cells: Sequence[str], widths: Sequence[int], right: Collection[int]) -
 
 def pairs(rows: Sequence[tuple[str, str]]) -> str:
     """Names and what they stand for, aligned."""
-    extent = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:<{extent}}  {value}" for name, value in rows)
+    extent = max(letters.columns(name) for name, _ in rows)
+    return "\n".join(f"{letters.left(name, extent)}  {value}" for name, value in rows)
 
 
 def paragraphs(text: str) -> str:

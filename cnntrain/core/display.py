@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from cnntrain.core.arrays import Array
+from cnntrain.core.letters import columns
 
 _IN_A_STRIP = 6  # moments of a clip that are shown
 _HALF = 460  # pixels of half a page
@@ -21,7 +22,7 @@ _HALF = 460  # pixels of half a page
 class Answer:
     """What a network says about one sample, in the forms that `predict` prints.
 
-    text       for people, one line
+    text       for people, one line; names from right to left may be isolated in it (core/letters.py)
     document   for `--json`, beside the path
     columns    for `--csv`: the names of the cells of every row, the same for all samples
     rows       for `--csv`: one or more rows of cells, or none
@@ -89,11 +90,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Bars:
-    """Bars of one width that begin at `left` (n,)."""
+    """Bars that begin at `left` (n,), of one width or of one each (n,)."""
 
     left: Array
     heights: Array
-    width: float
+    width: float | Array
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ def coloured(image: Array) -> Array:
 
 def narrow(names: Sequence[str]) -> bool:
     """Whether a table fits into half a page: names beside a column for each of them."""
-    return 8 * max(map(len, names)) + 40 * len(names) <= _HALF
+    return 8 * max(map(columns, names)) + 40 * len(names) <= _HALF
 
 
 def percent(share: float) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from cnntrain.core.letters import columns
+
 _WINDOW = 160  # only this many letters around the place are shown of a longer source line
 
 
@@ -51,7 +53,7 @@ class Problem:
             first = max(0, where.column - _WINDOW // 2) if len(where.text) > _WINDOW else 0
             shown = where.text[first : first + _WINDOW]
             before = shown[: where.column - 1 - first]
-            caret = "".join("\t" if letter == "\t" else " " for letter in before) + "^"
+            caret = "".join("\t" if letter == "\t" else " " * columns(letter) for letter in before) + "^"
             lines += ["    " + shown, "    " + caret]
         lines += ["    " + printable(note) for note in self.notes]
         return "\n".join(lines)

@@ -18,6 +18,7 @@ from typing import Any
 
 from cnntrain.config.fields import Classes, Declared, annotations_of
 from cnntrain.config.schema import TrainedOptions
+from cnntrain.core import letters
 from cnntrain.core.arrays import Layout, LayoutEntry, Param, Shape
 from cnntrain.core.errors import ConfigError, Mark, Problem
 from cnntrain.core.registry import Part, did_you_mean, make, nearest
@@ -325,8 +326,8 @@ class Weaver:
     def _chain(self) -> tuple[str, ...]:
         """The shapes so far, the last few of them, for the error message."""
         rows = [(INPUT, self._input_shape)] + [(node.name, node.shape) for node in self.nodes]
-        width = max(len(name) for name, _ in rows)
-        shown = [f"{name:<{width}}  {format_shape(shape)}" for name, shape in rows]
+        width = max(letters.columns(name) for name, _ in rows)
+        shown = [f"{letters.left(name, width)}  {format_shape(shape)}" for name, shape in rows]
         if len(shown) > 8:
             shown = [shown[0], f"... {len(shown) - 7} more", *shown[-6:]]
         order = "height x width x channels"

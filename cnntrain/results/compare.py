@@ -108,6 +108,36 @@ def differing_keys(lines: Sequence[ComparedRun]) -> list[str]:
 _Absent = "\0absent"  # no value of a config
 
 
+def is_lot(key: str) -> bool:
+    """Whether a key is one by which runs of a group differ: the seed, or the fold."""
+    return key == SEED or bool(_FOLD.fullmatch(key))
+
+
+def families(lines: Sequence[ComparedRun], differing: Sequence[str]) -> list[list[ComparedRun]]:
+    """Runs alike but for name, seed and fold together, in the order of their first.
+
+    Runs with the same seed and fold are one measurement, however often it was made: the first of them stands for it.
+    """
+    keys = [key for key in differing if key != NAME and not is_lot(key)]
+    found: dict[str, dict[str, ComparedRun]] = {}
+    for line in lines:
+        members = found.setdefault(strict_json.encode([line.settings.get(key, _Absent) for key in keys]), {})
+        members.setdefault(_lot(line), line)
+    return [[*members.values()] for members in found.values()]
+
+
+def short_names(keys: Sequence[str]) -> dict[str, str]:
+    """Dotted keys by as many of their last words as tell them apart; a layer with a name by that, too."""
+    found = {}
+    for key in keys:
+        words = key.split(".")
+        first = 2 if words[:2] == ["model", "layers"] and len(words) > 3 and not words[-2].isdecimal() else 1
+        ends = [".".join(words[-count:]) for count in range(first, len(words) + 1)]
+        alone = [end for end in ends if sum(k == end or k.endswith(f".{end}") for k in keys) == 1]
+        found[key] = alone[0] if alone else key
+    return found
+
+
 def to_csv(document: Mapping[str, Any]) -> str:
     """The runs as a table with a header: facts, differing keys, final metrics."""
     return csv_text.to_csv([_flat(run) for run in document["runs"]])
@@ -159,21 +189,14 @@ def _document(line: ComparedRun, differing: Sequence[str]) -> dict[str, Any]:
 
 
 def _groups(lines: Sequence[ComparedRun], differing: Sequence[str]) -> list[dict[str, Any]]:
-    """Runs alike but for seed and fold, where there are two or more; in the order of their first.
-
-    Runs with the same seed and fold are one measurement, however often it was made: the first of them stands for it.
-    """
-    keys = [key for key in differing if key not in (SEED, NAME) and not _FOLD.fullmatch(key)]
-    found: dict[str, dict[str, ComparedRun]] = {}
-    for line in lines:
-        members = found.setdefault(strict_json.encode([line.settings.get(key, _Absent) for key in keys]), {})
-        members.setdefault(_lot(line), line)
-    return [_group([*members.values()], keys) for members in found.values() if len(members) > 1]
+    """Families of two or more."""
+    keys = [key for key in differing if key != NAME and not is_lot(key)]
+    return [_group(members, keys) for members in families(lines, differing) if len(members) > 1]
 
 
 def _lot(line: ComparedRun) -> str:
     """The values that tell the members of a group apart: the seed, and the folds."""
-    return strict_json.encode([value for key, value in line.settings.items() if key == SEED or _FOLD.fullmatch(key)])
+    return strict_json.encode([value for key, value in line.settings.items() if is_lot(key)])
 
 
 def _group(members: Sequence[ComparedRun], keys: Sequence[str]) -> dict[str, Any]:
@@ -181,13 +204,13 @@ def _group(members: Sequence[ComparedRun], keys: Sequence[str]) -> dict[str, Any
     return {
         "runs": [line["run"] for line in members],
         "config": {key: members[0].settings.get(key) for key in keys},
-        "best": {"metric": _shared_metric(members)} | _spread([line["best"] for line in members]),
-        "final": {name: _spread([line.final.get(name) for line in members]) for name in metrics},
-        "seconds": _spread([line["seconds"] for line in members]),
+        "best": {"metric": _shared_metric(members)} | spread([line["best"] for line in members]),
+        "final": {name: spread([line.final.get(name) for line in members]) for name in metrics},
+        "seconds": spread([line["seconds"] for line in members]),
     }
 
 
-def _spread(values: Sequence[float | None]) -> dict[str, float | int | None]:
+def spread(values: Sequence[float | None]) -> dict[str, float | int | None]:
     """Mean and sample standard deviation (n - 1) of the finite ones among some numbers."""
     finite = [value for value in values if value is not None and math.isfinite(value)]
     return {

@@ -35,7 +35,8 @@ class Live:
 
     def __init__(self, job: Job, stepper: Stepper, state: State, timekeeper: Timekeeper, run: RunDirectory) -> None:
         self._job, self._stepper, self._state, self._timekeeper, self._run = job, stepper, state, timekeeper, run
-        self._next = 0.0
+        self._next = 0.0  # when the file is due, and when at the earliest, as news may have it
+        self._soonest = 0.0
         self._confusion: list[list[int]] | None = None
 
     def step(self) -> None:
@@ -49,7 +50,7 @@ class Live:
         if len(data.classes) <= _CLASSES:
             found = self._job.data.task.breakdown(rows, data).get("confusion")
             self._confusion = None if found is None else np.rint(found).astype(np.int64).tolist()
-            self._next = 0.0
+            self._next = self._soonest
 
     def write(self) -> None:
         """Write the file. Raises StorageError."""
@@ -68,7 +69,8 @@ class Live:
         }
         self._run.write_live(document)
         now = time.monotonic()
-        self._next = now + max(_EVERY, _SHARE * (now - began))
+        self._soonest = now + _SHARE * (now - began)
+        self._next = max(now + _EVERY, self._soonest)
 
     def _batch(self) -> dict[str, Any] | None:
         """Some pictures of the last batch as the network saw them, with what their targets say."""

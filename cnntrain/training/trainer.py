@@ -227,6 +227,8 @@ class Trainer:
         self.run.metric(row)
         for line in self.job.monitor.unseen():
             self.console.warn(line)
+        if self.live:
+            self.live.write()  # with the last validation, after which there is no step
         self.run.sync()
         self.run.write_csv()
         if keep := self.job.loaded.experiment.checkpoint.keep:  # a kill after the last save may have come before

@@ -13,6 +13,7 @@ import termios
 import pytest
 
 from cnntrain.cli.text import pairs, paragraphs, sentence, table
+from cnntrain.core.errors import Mark, Problem, printable
 
 
 @pytest.fixture(autouse=True)
@@ -81,3 +82,36 @@ def test_a_terminal_tells_its_width():
     os.close(side)
     piped = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, timeout=60)
     assert piped.stdout == b"None\n"
+
+
+NAMES = ["plain", "停车", "🚗 cars", "cafe\u0301", "한국", "שלום", "❤\ufe0f", "👩\u200d🔬"]
+
+
+def columns_of(text: str) -> list[int]:
+    """The column in which each letter of a line stands on a terminal, by another way: one cell after the other."""
+    cells: list[int] = []
+    at = 0
+    for letter in text:
+        cells.append(at)
+        at += 0 if letter in "\u0301\ufe0f" else 2 if letter in "停车🚗한국❤👩🔬" else 1
+    return cells
+
+
+def test_columns_stand_below_each_other_whatever_the_letters():
+    rows = [["class", "samples"], *([name, "12"] for name in NAMES)]
+    for text in (table(rows), table(rows, right={0}), pairs([(printable(name), "12") for name in NAMES])):
+        lines = [line for line in text.splitlines() if line.endswith("12")]
+        assert len(lines) == len(NAMES)
+        assert len({columns_of(line)[-2] for line in lines}) == 1
+
+
+def test_wide_letters_fold_within_the_column(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "24")
+    lines = table([["n", "text"], ["1", "停车" * 9 + " a " + "cafe\u0301" * 5]], fold=1).splitlines()[2:]
+    assert [columns_of(f"{line} ")[-1] <= 24 for line in lines] == [True] * 3
+    assert "".join("".join(lines).split()) == "1" + "停车" * 9 + "a" + "cafe\u0301" * 5
+
+
+def test_a_caret_stands_below_what_it_means():
+    _, line, caret = str(Problem(Mark("f.yaml", 1, 10, "停车: {a: b, 车: 1}"), "wrong")).splitlines()
+    assert columns_of(line).index(caret.index("^")) == 4 + 9  # letters before it, two of which are wide

@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 
+from cnntrain.core.description import Description
 from cnntrain.training import live as module
 from cnntrain.training.live import Live
 from tests.support.experiments import TINY, evidence, run, write
@@ -28,7 +29,7 @@ def test_it_changes_no_bit_and_shows_what_there_is(tmp_path, monkeypatch):
     assert evidence(tmp_path / "watched") == evidence(tmp_path / "plain")
     assert not (tmp_path / "plain/live.json").exists()
     live = json.loads((tmp_path / "watched/live.json").read_text())
-    assert live["step"] == written[-1] == len(written)
+    assert live["step"] == written[-1] == len(written) - 1  # once more at the end
     pictures, filters = array(live["batch"]), array(live["filters"])
     assert pictures.dtype == np.uint8
     assert len(pictures) == len(live["batch"]["captions"])
@@ -37,8 +38,8 @@ def test_it_changes_no_bit_and_shows_what_there_is(tmp_path, monkeypatch):
     np.testing.assert_array_equal(filters, last[f"param/{live['filters']['name']}.weight"])
     confusion = np.array(live["confusion"])
     rows = [json.loads(line) for line in (tmp_path / "watched/metrics.jsonl").read_text().splitlines()]
-    before = [row for row in rows if row["event"] == "eval"][-2]  # after the last one no step was taken
-    assert np.trace(confusion) / confusion.sum() == before["val/accuracy"]
+    last_one = [row for row in rows if row["event"] == "eval"][-1]
+    assert np.trace(confusion) / confusion.sum() == last_one["val/accuracy"]
 
 
 def test_it_is_not_written_more_often_than_a_two_hundredth_of_the_time(monkeypatch):
@@ -51,12 +52,16 @@ def test_it_is_not_written_more_often_than_a_two_hundredth_of_the_time(monkeypat
             now[0] += 0.5
             spent.append(0.5)
 
-    live._next, live._confusion, live._run = 0.0, None, Slow()
+    live._next = live._soonest = 0.0
+    live._confusion, live._run = None, Slow()
     live._state = type("", (), {"step": 1})
-    live._job = type("", (), {"loader": type("", (), {"steps_per_epoch": 1})})
+    task = type("", (), {"breakdown": lambda *_: {}})
+    data = type("", (), {"description": Description((1, 1, 1), ("a",)), "task": task()})
+    live._job = type("", (), {"loader": type("", (), {"steps_per_epoch": 1}), "data": data})
     live._timekeeper = type("", (), {"pace": staticmethod(lambda: (1.0, 1.0))})
     live._batch = live._filters = lambda: None
     while now[0] < 1000:
         now[0] += 0.1
         live.step()
+        live.judged(np.empty(0))  # news after every step
     assert sum(spent) <= 1000 / 200 + 0.5

@@ -11,7 +11,7 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.description import size_text
 from cnntrain.results.explain.passage import Passage
 from cnntrain.results.report.html import Markup, element, section
-from cnntrain.results.report.pictures import embedded, sheet, signed
+from cnntrain.results.report.pictures import embedded, opaque, sheet, signed
 
 MOST = 48  # channels of a layer that are shown, and layers
 _WIDTH = 440  # pixels of the width of a sheet, about
@@ -23,9 +23,9 @@ def of(passed: Passage) -> Markup:
     shown = [_layer(passed, number) for number in range(min(len(passed.nodes), MOST))]
     more = len(passed.nodes) - len(shown)
     note = (
-        "Red is above 0, blue below, white 0; the strongest colour is the largest value of the picture it is in. On "
-        "the left what a layer gives, channel by channel, on the right the gradient in it: red where a larger value "
-        f"would raise {passed.of.partition(',')[0]}."
+        "Red is above 0, blue below; 0 is white, on a dark page black. The strongest colour is the largest value of "
+        "the picture it is in. On the left what a layer gives, channel by channel, on the right the gradient in it: "
+        f"red where a larger value would raise {passed.of.partition(',')[0]}."
     )
     if more > 0:
         note += f" The first {MOST} of {len(passed.nodes)} layers are shown."
@@ -44,7 +44,7 @@ def _layer(passed: Passage, number: int) -> Markup:
         "div",
         element("h3", f"{number + 1}. {node.name}"),
         element("p", f"{kind} of {reads}: {size_text(y.shape)}. {catalogue.entry(type(node.layer))['meaning']}"),
-        element("div", *pictures, class_="two"),
+        element("div", *pictures, class_="two signed"),
         class_="layer",
     )
 
@@ -57,8 +57,8 @@ def _sheet(values: Array, alt: str) -> Markup:
         count = min(values.shape[-1], MOST)
         columns = min(count, 8)
         scale = max(1, min(24, _WIDTH // columns // values.shape[1]))
-        tiles = [signed(values[..., channel], largest) for channel in range(count)]
-        picture = sheet(tiles, columns, scale, gap=2, background=225)
+        tiles = [opaque(signed(values[..., channel], largest)) for channel in range(count)]
+        picture = sheet(tiles, columns, scale, gap=2, background=0)
     else:
         flat = values.reshape(-1)
         columns = min(len(flat), _WIDTH // (_SQUARE + 1))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnntrain.core.arrays import Array
+from cnntrain.core.letters import isolated
 from cnntrain.engine.walk import Walk
 from cnntrain.network.graph import Graph, Node
 from cnntrain.parts.layers.base import Frame
@@ -73,6 +74,6 @@ def _of_loss(trained: Trained, outputs: Array, target: Array) -> Array:
 
 
 def _said(trained: Trained, target: Array, truth: str | None) -> str:
-    told = trained.network.task.told(target[0], trained.description)
+    told = isolated(trained.network.task.told(target[0], trained.description))
     name = trained.network.loss.name_in_config
     return f"the loss {name}, if the truth is {told}" + ("" if truth else ", the network's own answer")

@@ -22,6 +22,7 @@ from cnntrain.results.report import (
     paper,
     search,
     sections,
+    series,
     settings,
     svg,
 )
@@ -32,9 +33,10 @@ from cnntrain.results.report.page import page, spread, warning
 from cnntrain.results.report.paper import Painting
 from cnntrain.results.report.pictures import png
 from cnntrain.rundir.history import Record, read_all
-from cnntrain.rundir.json_files import Row
 
 FILE = "report.html"
+_MOST = 10  # runs of which everything is shown
+_NAMED = 4  # paths under the title
 _UNJUDGED = (CheckpointError, DataError, OutOfMemoryError)  # what leaves a report without an evaluation
 
 
@@ -61,11 +63,11 @@ def write(paths: Sequence[Path], output: Path | None = None, wish: Wish | None =
     left_out: list[str] = []
     records = read_all(paths, left_out.append)
     output = output or (records[0].path if len(records) == 1 else Path()) / FILE
-    told = _Told(records, wish, search.searches(paths))
+    told = _Told(paths, records, wish)
     text = told.page()
     make_directory(output.absolute().parent)
     files.write_atomic(output, text.encode())
-    pictures = {chart.name: paper.png(chart) for chart in told.charts} | told.pictures if wish.png else {}
+    pictures = told.files() if wish.png else {}
     for name, data in pictures.items():
         files.write_atomic(output.with_name(f"{name}.png"), data)
     return {
@@ -78,36 +80,47 @@ def write(paths: Sequence[Path], output: Path | None = None, wish: Wish | None =
 
 def page_of(paths: Sequence[Path], wish: Wish | None = None) -> str:
     """The HTML of the report of some runs. Raises UsageError where there is no run."""
-    return _Told(read_all(paths, Console("none").warn), wish or Wish(), search.searches(paths)).page()
+    return _Told(paths, read_all(paths, Console("none").warn), wish or Wish()).page()
 
 
 class _Told:
     """A report being put together, with its charts and with what could not be told."""
 
-    def __init__(self, records: Sequence[Record], wish: Wish, searches: Sequence[Row] = ()) -> None:
+    def __init__(self, paths: Sequence[Path], records: Sequence[Record], wish: Wish) -> None:
+        searches = search.searches(paths)
+        self.paths = paths
         self.records, self.wish, self.searches = records, wish, searches
         self.warnings: list[str] = []
-        self.curves: list[Chart] = curves.charts(records)
+        self.series = series.series_of(records) if len(records) > 1 else []
+        self.curves: list[Chart] = curves.charts_of(self.series) if self.series else curves.charts(records[0])
         self.charts: list[Chart | Painting] = [
             *self.curves,
             *(chart for one in searches for chart in search.charts_of(one)),
         ]
         self.pictures: dict[str, bytes] = {}  # PNG files beside those of the charts, by name
 
+    def files(self) -> dict[str, bytes]:
+        """The PNG files beside the page, by their names."""
+        letters = paper.lettering()
+        found = {chart.name: paper.png(chart, letters) for chart in self.charts} | self.pictures
+        if letters.numbers:
+            self.warnings.append(letters.missing("PNG files"))
+        return found
+
     def page(self) -> str:
-        training = section("Training", svg.grid(self.curves), note=self._legend())
+        names = series.legend(self.series) if self.series else ""
+        training = section("Training", names, svg.grid(self.curves), note=self._legend())
         if len(self.records) == 1:
             (record,) = self.records
             title, body = str(record.config["name"]), [overview.of_one(record), training, *self._details(record)]
         else:
-            title, body = f"{len(self.records)} runs", [overview.of_several(self.records), training]
-            body += [
-                element(
-                    "details", element("summary", record.name), spread(overview.of_one(record), *self._details(record))
-                )
-                for record in self.records
-            ]
-        paths = ", ".join(str(record.path) for record in self.records)
+            title = f"{len(self.records)} runs"
+            body = [overview.of_several(self.records), overview.of_seeds(self.series), training]
+            body += [self._folded(record) for record in series.best_first(self.records)[:_MOST]]
+            if len(self.records) > _MOST:
+                text = f"The {_MOST} best are shown one by one. Of another one: cnntrain report RUN"
+                body.append(element("p", text, class_="note"))
+        paths = ", ".join(map(str, self.paths if len(self.paths) <= _NAMED else [*self.paths[:_NAMED], "…"]))
         told = [warning(text) for text in self.warnings]
         found = [part for one in self.searches for part in search.markup(one)]
         return page(title, paths, *told, *found, *body, footer=f"cnntrain {cnntrain.__version__}")
@@ -115,7 +128,12 @@ class _Told:
     def _legend(self) -> str:
         if len(self.records) == 1:
             return "A dot marks the best epoch, whose weights are kept."
-        return "Solid lines are validation, dashed ones training. A dot marks a run's best epoch."
+        return curves.note_of(self.series)
+
+    def _folded(self, record: Record) -> Markup:
+        """Everything about one of several runs, to be unfolded."""
+        told = spread(overview.of_one(record), *self._details(record))
+        return element("details", element("summary", element("bdi", record.name)), told)
 
     def _keep(self, judged: Judged, told: Sequence[Section]) -> None:
         """Keep the charts of a single run, beside its curves, that become PNG files."""

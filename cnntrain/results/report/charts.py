@@ -20,7 +20,8 @@ AxisScale = Literal["linear", "log"]
 class Curve:
     """Points joined by a line, with a name in the legend and one point that may be marked as the best.
 
-    A `marked` curve has a dot at every point; one that is not `joined` has nothing else.
+    A `marked` curve has a dot at every point, by default one of few points has; one that is not `joined` has nothing
+    else. The tip is what a page says of it under the pointer, by default its name.
     """
 
     x: Sequence[float]
@@ -30,9 +31,25 @@ class Curve:
     dashed: bool = False
     width: float = 1.8
     opacity: float = 1.0
-    marked: bool = False
+    marked: bool | None = None
     joined: bool = True
     best: tuple[float, float] | None = None
+    tip: str = ""
+
+    @property
+    def dotted(self) -> bool:
+        """Whether every point has a dot; a single one is nothing without."""
+        return bool(self.marked) or len(self.x) < (FEW if self.marked is None else 2)
+
+
+@dataclass(frozen=True)
+class Band:
+    """What lies between two curves over the same places, in a faint colour."""
+
+    x: Sequence[float]
+    low: Sequence[float]
+    high: Sequence[float]
+    color: str = SERIES[0]
 
 
 @dataclass(frozen=True)
@@ -53,7 +70,7 @@ class Remark:
     text: str
 
 
-ChartItem = Curve | Bars | Upright | Remark
+ChartItem = Curve | Band | Bars | Upright | Remark
 
 
 @dataclass(frozen=True)
@@ -70,7 +87,10 @@ class ChartAxis:
 
 @dataclass(frozen=True)
 class Chart:
-    """What it shows, in the order in which it is painted."""
+    """What it shows, in the order in which it is painted; and what that means, in a sentence.
+
+    The names of its curves stand in a legend within, or on a page once for several charts.
+    """
 
     name: str  # of its PNG file
     title: str
@@ -78,3 +98,5 @@ class Chart:
     x: ChartAxis = field(default_factory=ChartAxis)
     y: ChartAxis = field(default_factory=ChartAxis)
     square: bool = False
+    legend: bool = True
+    note: str = ""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 from collections.abc import Sequence
 from typing import Literal
 
-from cnntrain.results.report.charts import SERIES, Chart, ChartAxis, Curve
+from cnntrain.config import catalogue
+from cnntrain.core.registry import find
+from cnntrain.results.report.charts import SERIES, Band, Chart, ChartAxis, Curve
+from cnntrain.results.report.series import Series
 from cnntrain.rundir.history import Record
 from cnntrain.rundir.json_files import Row
 
@@ -15,24 +19,130 @@ _FEW = 5  # with fewer epochs than this, training is shown by its steps
 _MOST_METRICS = 3  # beside the loss
 _NOT_SHOWN = ("loss", "error", "penalty", "objective")  # the loss has its chart, and error is 1 - accuracy
 _COLORS = {"train": 1, "val": 0, "val_average": 2}  # of the splits of a single run
+_CLEAR = 3  # series in a chart that leave room for those of training
+_GREY = 0.45  # opacity of a series without a colour of its own
 
 Shown = Literal["linear", "log", "share"]
-_INSIDE: tuple[tuple[str, str, Shown], ...] = (
-    ("lr", "learning rate", "linear"),
-    ("grad_norm", "norm of the gradient", "log"),
-    ("update_ratio", "update / weight", "log"),
-    ("dead_relu", "share of dead rectifiers", "share"),
+_INSIDE: tuple[tuple[str, str, Shown, str], ...] = (
+    ("lr", "learning rate", "linear", "How far a step goes along the gradient, as the schedule has it."),
+    ("grad_norm", "norm of the gradient", "log", "How steep the loss is. Peaks are unstable steps."),
+    ("update_ratio", "update / weight", "log", "How much a step changes the weights; near 0.001 is usual."),
+    ("dead_relu", "share of dead rectifiers", "share", "Those that were 0 for all samples of a step learn nothing."),
 )
+_LOSS = "What training makes smaller. Validation that rises while training falls is learning by heart."
+
+Points = list[tuple[float, float]]
 
 
-def charts(records: Sequence[Record]) -> list[Chart]:
-    """Every chart for which some run has values."""
-    found = [_of_metric(name, records) for name in ("loss", *_metrics(records))]
-    for key, title, scale in _INSIDE:
-        names = [record.name if len(records) > 1 else "" for record in records]
-        curves = [_curve(r, r.rows, key, names[i], SERIES[i % len(SERIES)]) for i, r in enumerate(records)]
-        found.append(_chart(key, title, curves, scale))
-    return [chart for chart in found if chart is not None]
+def charts(record: Record) -> list[Chart]:
+    """Every chart for which a run has values."""
+    few = len(record.epochs) < _FEW
+    solid = _solid([record])
+    found: list[Chart] = []
+    for name in ("loss", *_metrics([record])):
+        curves = []
+        for split, color in _COLORS.items():
+            key, dashed = f"{split}/{name}", split != solid
+            points = _points(record, record.steps if split == "train" and few and record.steps else record.epochs, key)
+            if points:
+                curve = _curve(points, SERIES[color], split.replace("_", " "), dashed)
+                curves.append(dataclasses.replace(curve, best=_best(record, key)))
+        found += _chart(name, name.replace("_", " "), curves, _end([record]), note=_meaning(name))
+    for key, title, scale, note in _INSIDE:
+        points = _points(record, record.rows, key)
+        found += _chart(key, title, [_curve(points, SERIES[0])] if len(points) > 1 else [], _end([record]), scale, note)
+    return found
+
+
+def charts_of(several: Sequence[Series]) -> list[Chart]:
+    """Every chart for which some runs have values; its lines have the colours of the series, whose names stand apart.
+
+    A series of several runs is their mean, with a band of one standard deviation.
+    """
+    records = [record for one in several for record in one.records]
+    solid, end = _solid(records), _end(records)
+    found: list[Chart] = []
+    for name in ("loss", *_metrics(records)):
+        splits = [solid, *(["train"] if solid != "train" and len(several) <= _CLEAR else [])]
+        lines = [line for split in splits for line in _lines(several, f"{split}/{name}", dashed=split != solid)]
+        title = name if len(splits) > 1 else f"{_NAMES[solid]} {name}"
+        found += _chart(name, title.replace("_", " "), lines, end, note=_meaning(name))
+    if solid != "train" and len(several) > _CLEAR:
+        found += _chart("train-loss", "training loss", _lines(several, "train/loss"), end)
+    for key, title, scale, note in _INSIDE:
+        lines = _lines(several, key, inside=True)
+        if any(isinstance(line, Curve) and len(line.x) > 1 for line in lines):
+            found += _chart(key, title, lines, end, scale, note)
+    return [dataclasses.replace(chart, legend=False) for chart in found]
+
+
+_NAMES = {"val": "validation", "train": "training"}
+
+
+def note_of(several: Sequence[Series]) -> str:
+    """How these charts are to be read."""
+    told = []
+    if len(several) <= _CLEAR and _solid([record for one in several for record in one.records]) != "train":
+        told.append("Solid lines are validation, dashed ones training.")
+    if any(len(one.records) > 1 for one in several):
+        told.append("A line is the mean over runs that differ in the seed alone, its band one standard deviation.")
+    if any(len(one.records) == 1 for one in several):
+        told.append("A dot marks a run's best epoch.")
+    if any(not one.coloured for one in several):
+        told.append(f"The {len(SERIES)} best have colours; the pointer names the others.")
+    return " ".join(told)
+
+
+def _lines(several: Sequence[Series], key: str, dashed: bool = False, inside: bool = False) -> list[Curve | Band]:
+    """The lines of all series, the best on top, their bands below all."""
+    lines: list[Curve | Band] = []
+    bands: list[Curve | Band] = []
+    for one in reversed(several):
+        runs = [_points(record, record.rows if inside else record.epochs, key) for record in one.records]
+        runs = [points for points in runs if points]
+        if not runs:
+            continue
+        mean, spread = _mean(runs)
+        curve = _curve(mean, one.color, one.label if one.coloured and not dashed else "", dashed, one.label)
+        if not one.coloured:
+            curve = dataclasses.replace(curve, width=1.0, opacity=_GREY)
+        if len(one.records) == 1:
+            curve = dataclasses.replace(curve, best=_best(one.records[0], key))
+        if one.coloured and not dashed and len(spread) > 1:
+            x, low, high = ([row[i] for row in spread] for i in range(3))
+            bands.append(Band(x, low, high, one.color))
+        lines.append(curve)
+    return bands + lines
+
+
+def _mean(runs: Sequence[Points]) -> tuple[Points, list[tuple[float, float, float]]]:
+    """The mean at each place where at least half of the runs have a value, and mean minus and plus their deviation."""
+    if len(runs) == 1:
+        return runs[0], []
+    values: dict[float, list[float]] = {}
+    for points in runs:
+        for x, y in points:
+            values.setdefault(x, []).append(y)
+    there = [(x, ys) for x, ys in sorted(values.items()) if 2 * len(ys) >= len(runs)]
+    mean = [(x, statistics.fmean(ys)) for x, ys in there]
+    spread = []
+    for (x, ys), (_, middle) in zip(there, mean, strict=True):
+        if len(ys) > 1:
+            wide = statistics.stdev(ys)
+            low = max(middle - wide, min(ys)) if min(ys) > 0 else middle - wide  # a logarithmic axis has no 0
+            spread.append((x, low, middle + wide))
+    return mean, spread
+
+
+def _solid(records: Sequence[Record]) -> str:
+    """The split that counts."""
+    return "val" if any("val/loss" in row for record in records for row in record.epochs) else "train"
+
+
+def _end(records: Sequence[Record]) -> float | None:
+    """Where the axis of all charts ends: the last epoch of any run, or as far as it has come."""
+    rows = [(record, row) for record in records for row in (record.steps[-1:] + record.epochs[-1:])]
+    return max((record.epoch_of(row["step"]) for record, row in rows), default=None)
 
 
 def _metrics(records: Sequence[Record]) -> list[str]:
@@ -42,39 +152,44 @@ def _metrics(records: Sequence[Record]) -> list[str]:
     return [name for name in names if name not in _NOT_SHOWN][:_MOST_METRICS]
 
 
-def _of_metric(name: str, records: Sequence[Record]) -> Chart | None:
-    curves = []
-    few = max(len(record.epochs) for record in records) < _FEW
-    for i, record in enumerate(records):
-        solid = "val" if any("val/loss" in row for row in record.epochs) else "train"
-        for split, color in _COLORS.items():
-            key, dashed = f"{split}/{name}", split != solid
-            rows = record.steps if split == "train" and few and record.steps else record.epochs
-            if len(records) == 1:
-                curve = _curve(record, rows, key, split.replace("_", " "), SERIES[color], dashed)
-            else:
-                curve = _curve(record, rows, key, "" if dashed else record.name, SERIES[i % len(SERIES)], dashed)
-            if curve and record.monitored == key and record.best_value is not None:
-                point = record.epoch_of(record.best["step"]), record.best_value
-                curve = dataclasses.replace(curve, best=point)
-            curves.append(curve)
-    return _chart(name, name.replace("_", " "), curves)
+def _meaning(name: str) -> str:
+    """What a metric is, by the first sentence about it."""
+    if name == "loss":
+        return _LOSS
+    metric = find(name, "metrics")
+    if metric is None:
+        return ""
+    meaning: str = catalogue.entry(metric)["meaning"]
+    return meaning
 
 
-def _curve(record: Record, rows: Sequence[Row], key: str, label: str, color: str, dashed: bool = False) -> Curve | None:
+def _best(record: Record, key: str) -> tuple[float, float] | None:
+    """The best epoch as a point of the curve it is judged by."""
+    if record.monitored != key or record.best_value is None:
+        return None
+    return record.epoch_of(record.best["step"]), record.best_value
+
+
+def _points(record: Record, rows: Sequence[Row], key: str) -> Points:
     points = [(record.epoch_of(row["step"]), row[key]) for row in rows if isinstance(row.get(key), float | int)]
-    points = [(x, y) for x, y in points if math.isfinite(y)]
-    if not points:
-        return None
-    return Curve([x for x, _ in points], [y for _, y in points], color, label, dashed, 1.3 if dashed else 1.9)
+    return [(x, y) for x, y in points if math.isfinite(y)]
 
 
-def _chart(name: str, title: str, curves: Sequence[Curve | None], scale: Shown = "linear") -> Chart | None:
-    there = [curve for curve in curves if curve is not None]
-    if not there:
-        return None
-    largest, smallest = (pick(pick(curve.y) for curve in there) for pick in (max, min))
+def _curve(points: Points, color: str, label: str = "", dashed: bool = False, tip: str = "") -> Curve:
+    return Curve(
+        [x for x, _ in points], [y for _, y in points], color, label, dashed, 1.3 if dashed else 1.9, tip=tip or label
+    )
+
+
+def _chart(
+    name: str, title: str, lines: Sequence[Curve | Band], end: float | None, scale: Shown = "linear", note: str = ""
+) -> list[Chart]:
+    """The chart, if there is anything on it."""
+    curves = [line for line in lines if isinstance(line, Curve)]
+    if not curves:
+        return []
+    largest, smallest = (pick(pick(curve.y) for curve in curves) for pick in (max, min))
     y = ChartAxis(scale="log") if scale == "log" and smallest > 0 else ChartAxis()
     if scale == "share":
         y = ChartAxis(low=0.0, high=max(0.1, 1.1 * largest))
-    return Chart(name, title, there, ChartAxis("epoch", low=0.0, lines=False), y)
+    return [Chart(name, title, lines, ChartAxis("epoch", low=0.0, high=end, lines=False), y, note=note)]

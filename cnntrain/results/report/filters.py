@@ -9,7 +9,7 @@ import numpy as np
 from cnntrain.core.arrays import Array
 from cnntrain.network.first_layer import first
 from cnntrain.results.report.html import Markup, element, section
-from cnntrain.results.report.pictures import embedded, sheet, signed
+from cnntrain.results.report.pictures import embedded, opaque, sheet, signed
 from cnntrain.trained.inference import Trained
 
 MOST = 256
@@ -28,12 +28,21 @@ def picture(weights: Array) -> Array:
     return np.rint((scaled + 1) * 127.5).astype(np.uint8)
 
 
-def rendered(weights: Array) -> Array:
-    """The first filters of a layer (h, w, channels, filters), on one sheet."""
+def rendered(weights: Array, clear: bool = False) -> Array:
+    """The first filters of a layer (h, w, channels, filters), on one sheet: white between them, or clear."""
     count = min(weights.shape[-1], MOST)
     columns = min(count, max(8, math.ceil(math.sqrt(2 * count))))
     scale = max(1, min(14, _SHEET // columns // weights.shape[1]))
-    return sheet([picture(weights[..., i]) for i in range(count)], columns, scale, gap=scale, background=255)
+    pictures = [picture(weights[..., i]) for i in range(count)]
+    if clear:
+        return sheet([*map(opaque, pictures)], columns, scale, gap=scale, background=0)
+    return sheet(pictures, columns, scale, gap=scale, background=255)
+
+
+def markup(weights: Array, alt: str) -> Markup:
+    """The sheet as a page has it; where white is 0, a dark page shows it black."""
+    kind = "filters sharp" if weights.shape[2] == 3 else "filters sharp signed"
+    return element("div", embedded(rendered(weights, clear=True), alt), class_=kind)
 
 
 def weights_of(trained: Trained) -> tuple[str, Array] | None:
@@ -53,4 +62,4 @@ def of(trained: Trained) -> Markup:
     meaning = "in colour, gray being 0" if weights.shape[2] == 3 else "red where they add, blue where they subtract"
     note = f"The weights of {name}, {meaning}.{more}"
     alt = f"{count} filters of {weights.shape[0]} by {weights.shape[1]}"
-    return section("First layer", element("div", embedded(rendered(weights), alt), class_="filters sharp"), note=note)
+    return section("First layer", markup(weights, alt), note=note)

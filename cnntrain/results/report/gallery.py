@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.display import Gallery, to_bytes
+from cnntrain.core.letters import columns, cut, plain
 from cnntrain.results.report import sounds
 from cnntrain.results.report.html import Markup, element
 from cnntrain.results.report.judged import Judged
@@ -15,6 +17,7 @@ from cnntrain.results.report.paper import Painting
 from cnntrain.results.report.pictures import caption, resized
 
 _IN_A_ROW, _ROWS = 5, 3  # of those in a chart
+_STEP, _LONGEST = 1.85, 18  # sides of a picture from row to row there, and columns of a file's name
 SIDE = 96  # pixels of the longer side, at most by enlarging whole pixels
 _WIDE = 2.8  # times as wide as high: too wide for two in a row
 _HEIGHT = 320  # pixels of pictures on which an answer is shown, at most by enlarging whole pixels
@@ -37,15 +40,16 @@ def markup(shown: Gallery, judged: Judged) -> Markup:
         return element("p", shown.nothing) if shown.nothing else Markup()
     if judged.trained.network.task.renders:
         return _compared(shown, judged)
+    names = judged.names(shown.positions)
     shown_at = zip(
-        judged.pictures(shown.positions, shown.windows), shown.captions, shown.positions.tolist(), strict=True
+        judged.pictures(shown.positions, shown.windows), shown.captions, names, shown.positions.tolist(), strict=True
     )
     if judged.heard is None:
-        figures = [caption(thumbnail(image), " ".join(lines), *lines) for image, lines, _ in shown_at]
+        figures = [caption(thumbnail(image), name, *lines, file=name) for image, lines, name, _ in shown_at]
     else:
         figures = [
-            caption(thumbnail(sounds.picture(image)), " ".join(lines), *lines, below=sounds.player(judged, position))
-            for image, lines, position in shown_at
+            caption(thumbnail(sounds.picture(image)), name, *lines, file=name, below=sounds.player(judged, place))
+            for image, lines, name, place in shown_at
         ]
     return element("div", *figures, class_="thumbs")
 
@@ -54,9 +58,9 @@ def _compared(shown: Gallery, judged: Judged) -> Markup:
     """Pictures of truth and answer side by side, larger."""
     figures, pictures = [], judged.pictures(shown.positions, shown.windows)
     wide = all(image.shape[1] > _WIDE * image.shape[0] for image in pictures)
-    for image, lines in zip(pictures, shown.captions, strict=True):
+    for image, lines, name in zip(pictures, shown.captions, judged.names(shown.positions), strict=True):
         side = round(_HEIGHT * max(1, image.shape[1] / image.shape[0]))
-        figures.append(caption(thumbnail(image, side), " ".join(lines), *lines, photograph=True))
+        figures.append(caption(thumbnail(image, side), name, *lines, file=name, photograph=True))
     return element("div", *figures, class_=f"thumbs compared{' rows' * wide}")
 
 
@@ -65,18 +69,21 @@ def chart(shown: Gallery, judged: Judged) -> Painting | None:
     positions, captions = shown.positions[: _IN_A_ROW * _ROWS], shown.captions[: _IN_A_ROW * _ROWS]
     if not len(positions):
         return None
+    names = [Path(name).name for name in judged.names(positions)]
     images = judged.pictures(positions, None if shown.windows is None else shown.windows[: len(positions)])
     pictures = [_squared(to_bytes(image if judged.heard is None else sounds.picture(image))) for image in images]
 
     def render(axes: Any) -> None:
         axes.axis("off")
-        for i, (image, lines) in enumerate(zip(pictures, captions, strict=True)):
-            left, top = i % _IN_A_ROW * 1.25, -(i // _IN_A_ROW) * 1.75
+        for i, (image, lines, name) in enumerate(zip(pictures, captions, names, strict=True)):
+            left, top = i % _IN_A_ROW * 1.25, -(i // _IN_A_ROW) * _STEP
             axes.imshow(image, extent=(left, left + 1, top - 1, top), cmap="gray", vmin=0, vmax=255)
-            said = "\n".join(lines).replace(" · ", "\n")
+            said = plain("\n".join(lines).replace(" · ", "\n"))
+            fits = columns(name) <= _LONGEST
+            said += f"\n{name if fits else cut(name, _LONGEST - 1) + '…'}"
             axes.text(left, top - 1.06, said, va="top", fontsize=5.5)
         axes.set_xlim(0, _IN_A_ROW * 1.25 - 0.25)
-        axes.set_ylim(-1.75 * _ROWS, 0)
+        axes.set_ylim(-_STEP * _ROWS, 0)
 
     return Painting(shown.name, shown.title, render, square=True)
 

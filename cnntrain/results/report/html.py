@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
 _SHOWN = {
     code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n\r"
 }  # what HTML cannot hold, as its symbol
+
+_COLUMNS = 5  # of a table that fit on a phone
 
 
 class Markup(str):
@@ -47,18 +50,39 @@ def folded(title: str, *content: Any) -> Markup:
     return element("details", element("summary", title), *content) if any(content) else Markup()
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[Any]], right: Collection[int] = ()) -> Markup:
-    """A table that scrolls by itself where the page is narrow; columns in `right` are flush right."""
+def table(
+    header: Sequence[str], rows: Sequence[Sequence[Any]], right: Collection[int] = (), wide: bool = False
+) -> Markup:
+    """A table; columns in `right` are flush right.
+
+    On a phone, the cells of a `wide` one stand below each other, each with the name of its column, and so do those of
+    more columns than fit.
+    """
+    many = wide or len(header) > _COLUMNS
+    names = [re.sub("<[^>]*>", "", escape(name)) for name in header]
 
     def row(tag: str, cells: Sequence[Any]) -> Markup:
-        return element("tr", *(element(tag, cell, class_="n" if i in right else None) for i, cell in enumerate(cells)))
+        found = [
+            element(
+                tag, cell, class_="n" if i in right else None, data_name=Markup(names[i]) if labelled(tag, i) else None
+            )
+            for i, cell in enumerate(cells)
+        ]
+        return element("tr", *found)
+
+    def labelled(tag: str, column: int) -> bool:
+        return many and tag == "td" and column > 0
 
     if not rows:
         return Markup()
-    head = element("thead", row("th", header)) if any(header) else ""
-    return element(
-        "div", element("table", head, element("tbody", *(row("td", cells) for cells in rows))), class_="wide"
-    )
+    head = element("thead", row("th", [*map(_breakable, header)])) if any(header) else ""
+    body = element("tbody", *(row("td", cells) for cells in rows))
+    return element("div", element("table", head, body), class_="wide many" if many else "wide")
+
+
+def _breakable(name: Any) -> Markup:
+    """The name of a column, which a narrow page may break after a slash: val/accuracy."""
+    return name if isinstance(name, Markup) else Markup(escape(name).replace("/", "/<wbr>"))
 
 
 def number(value: Any, form: str = ".4f") -> str:

@@ -6,13 +6,14 @@ import functools
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.display import coloured
+from cnntrain.core.errors import DataError, OutOfMemoryError
 from cnntrain.core.machine import threads as usable
 from cnntrain.core.registry import make
 from cnntrain.data.loader import Samples
@@ -34,6 +35,7 @@ class Judged:
 
     outputs   (n, units), or what the task keeps of them (`Task.kept`)
     measured  every metric of the whole split that is one number, by its label: the usual ones, then the run's own
+    beside    the same of the split test, where that is another one; and why it is not there, where it ought to be
     """
 
     trained: Trained
@@ -42,6 +44,8 @@ class Judged:
     indices: Array
     outputs: Array
     measured: dict[str, float]
+    beside: dict[str, float] = field(default_factory=dict)
+    missing: str = ""
 
     @functools.cached_property
     def evaluation(self) -> Evaluation:
@@ -54,6 +58,11 @@ class Judged:
         """The source whose samples are sounds, which has `heard`; None where they are none."""
         origins = cast(Dataset, self.trained.loaded.experiment.data.source).origins()
         return origins[0] if len(origins) == 1 and hasattr(origins[0], "heard") else None
+
+    def names(self, chosen: Array) -> list[str]:
+        """The files of the samples at these positions of the split, or their numbers where they have none."""
+        files, found = self.images.names, self.indices[chosen].tolist()
+        return [files[index] if files else f"{self.split} {index:,}" for index in found]
 
     def pixels(self, chosen: Array) -> Array:
         """The stored images of the samples at these positions of the split."""
@@ -93,19 +102,30 @@ def judging(record: Record, split: str | None, sets: tuple[str, ...], threads: i
     """
     with Pool(usable(threads)) as pool:
         trained = Trained(record.path, pool, sets)
-        split = split or _first_split(record, trained)
-        images, indices = trained.samples(split)
-        samples = Samples(images, indices, trained.transforms)
-        kept = Gathered(trained.network.task.kept, len(indices))
-        measured = _Measured(trained)
+        first = split or _first_split(record, trained)
+        judged = _on(trained, first)
+        if split is None and first == "val" and "test" in _splits(trained):
+            try:
+                judged = replace(judged, beside=_on(trained, "test").measured)
+            except (DataError, OutOfMemoryError) as error:
+                judged = replace(judged, missing=f"Not judged on test: {str(error).splitlines()[0]}")
+        yield judged
 
-        def collect(start: int, outputs: Array, targets: Array) -> None:
-            kept.add(start, outputs, targets)
-            measured.add(start, outputs, targets)
 
-        trained.engine.evaluate(samples, collect)
-        found = measured.values() | _together(trained, kept)
-        yield Judged(trained, split, images, indices, kept.rows, found)
+def _on(trained: Trained, split: str) -> Judged:
+    """A network judged on a split."""
+    images, indices = trained.samples(split)
+    samples = Samples(images, indices, trained.transforms)
+    kept = Gathered(trained.network.task.kept, len(indices))
+    measured = _Measured(trained)
+
+    def collect(start: int, outputs: Array, targets: Array) -> None:
+        kept.add(start, outputs, targets)
+        measured.add(start, outputs, targets)
+
+    trained.engine.evaluate(samples, collect)
+    found = measured.values() | _together(trained, kept)
+    return Judged(trained, split, images, indices, kept.rows, found)
 
 
 def _together(trained: Trained, kept: Gathered) -> dict[str, float]:
@@ -142,5 +162,10 @@ class _Measured:
 def _first_split(record: Record, trained: Trained) -> str:
     if record.start.get("validation_samples"):
         return "val"
+    return "test" if "test" in _splits(trained) else "train"
+
+
+def _splits(trained: Trained) -> Sequence[str]:
     source: Any = trained.loaded.experiment.data.source
-    return "test" if "test" in source.splits() else "train"
+    found: Sequence[str] = source.splits()
+    return found

@@ -8,12 +8,14 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.display import Matrix
+from cnntrain.core.letters import columns
 from cnntrain.results.report.charts import QUIET
 from cnntrain.results.report.html import Markup, element
 from cnntrain.results.report.paper import Painting
 from cnntrain.results.report.pictures import embedded, sheet
 
 _LARGEST_TABLE = 24  # rows; beyond, a cell is a few pixels
+_NUMBERED = 10  # classes of a table that has room for its numbers on a phone; a larger one has them under the pointer
 _STRONGEST = 0.6  # opacity of a whole row in one cell, so that the number on it can be read
 
 
@@ -35,7 +37,7 @@ def chart(shown: Matrix) -> Painting:
         axes.set_ylabel("true")
         if len(names) > _LARGEST_TABLE:
             return
-        axes.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names)) > 2 else 0)
+        axes.set_xticks(range(len(names)), names, rotation=90 if max(map(columns, names)) > 2 else 0)
         axes.set_yticks(range(len(names)), names)
         for (i, j), count in np.ndenumerate(matrix):
             color = "white" if shares[i, j] > 0.5 else QUIET
@@ -46,14 +48,15 @@ def chart(shown: Matrix) -> Painting:
 
 def _table(matrix: Array, names: tuple[str, ...]) -> Markup:
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    upright = max(map(len, names)) > 4
+    upright = max(map(columns, names)) > 4
     head = [element("th", element("span", name), class_="up" if upright else "n") for name in names]
     rows = [
         element("tr", element("th", name), *(_cell(matrix[i, j], shares[i, j], i == j) for j in range(len(names))))
         for i, name in enumerate(names)
     ]
+    kind = "matrix large" if len(names) > _NUMBERED else "matrix"
     whole = element(
-        "table", element("thead", element("tr", element("th"), *head)), element("tbody", *rows), class_="matrix"
+        "table", element("thead", element("tr", element("th"), *head)), element("tbody", *rows), class_=kind
     )
     return element("div", whole, class_="wide")
 
@@ -69,4 +72,6 @@ def _picture(matrix: Array, title: str) -> Markup:
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     gray = np.rint(255 * (1 - np.sqrt(shares))).astype(np.uint8)
     scale = max(1, 600 // len(matrix))
-    return element("div", embedded(sheet([gray], 1, scale), f"{title} of {len(matrix)} classes"), class_="wide sharp")
+    return element(
+        "div", embedded(sheet([gray], 1, scale), f"{title} of {len(matrix)} classes"), class_="wide sharp signed"
+    )

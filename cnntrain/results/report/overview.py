@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any
 
-from cnntrain.results.compare import differing_keys, line_of
-from cnntrain.results.report.html import Markup, duration, number, section, table
+from cnntrain.results.compare import NAME, differing_keys, line_of, short_names, spread
+from cnntrain.results.report.html import Markup, duration, element, number, section, table
 from cnntrain.results.report.page import cards
+from cnntrain.results.report.series import Series, best_first, swatch, value_text
 from cnntrain.rundir.history import Record
 
 _MOST_KEYS = 6  # of the config that get a column
@@ -36,15 +35,18 @@ def figures(record: Record) -> dict[str, str]:
 
 
 def of_several(records: Sequence[Record]) -> Markup:
-    """A row for each run: the settings that differ from the others', and its result."""
+    """A row for each run, the best first: the settings that differ from the others', and its result."""
+    records = best_first(records)
     lines = [line_of(record) for record in records]
-    keys = [key for key in differing_keys(lines) if all(key in line.settings for line in lines)][:_MOST_KEYS]
+    differing = [key for key in differing_keys(lines) if key != NAME]
+    keys = [key for key in differing if all(key in line.settings for line in lines)][:_MOST_KEYS]
+    metrics = {record.monitored for record in records}
+    shared = metrics.pop() if len(metrics) == 1 else None
     rows = [
         [
-            record.name,
-            *(_value(line.settings[key]) for key in keys),
-            record.status.get("state", "unknown"),
-            f"{record.monitored or ''} {number(record.best_value)}",
+            _named(record),
+            *(value_text(line.settings[key]) for key in keys),
+            number(record.best_value) if shared else f"{record.monitored or ''} {number(record.best_value)}",
             record.best.get("epoch", "–"),
             number(record.final.get("train/loss")),
             number(record.final.get("val/loss")),
@@ -52,9 +54,47 @@ def of_several(records: Sequence[Record]) -> Markup:
         ]
         for record, line in zip(records, lines, strict=True)
     ]
-    header = ["run", *keys, "state", "best", "epoch", "final train/loss", "final val/loss", "time"]
-    return section("Runs", table(header, rows, right=range(len(header) - 4, len(header))))
+    short = short_names(keys)
+    names = [element("span", short[key], title=key) for key in keys]
+    header = ["run", *names, f"best {shared}" if shared else "best", "at epoch"]
+    header += ["last train/loss", "last val/loss", "time"]
+    note = f"The best by {shared} first." if shared else ""
+    if len(differing) > len(keys):
+        note += f" {len(differing) - len(keys)} more keys differ; cnntrain compare has all of them."
+    return section("Runs", table(header, rows, right=range(len(header) - 5, len(header))), note=note.strip())
 
 
-def _value(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _named(record: Record) -> Markup:
+    """The name of a run, and its state where that is not that it has finished."""
+    state = record.status.get("state", "unknown")
+    return element("span", element("bdi", record.name), "" if state == "finished" else f" ({state})")
+
+
+def of_seeds(several: Sequence[Series]) -> Markup:
+    """A row for each series of several runs: the mean over them, with the standard deviation."""
+    shown = [one for one in several if len(one.records) > 1]
+    rows = [
+        [
+            element("span", swatch(one.color), element("bdi", one.label)),
+            *(_spread([row.get(key) for row in rows]) for key, rows in _measured(one)),
+        ]
+        for one in shown
+    ]
+    if not shown:
+        return Markup()
+    header = ["runs", f"best {shown[0].records[0].monitored or ''}", "last train/loss", "last val/loss"]
+    note = "Runs that differ in nothing but the seed or the fold: their mean, and one standard deviation."
+    return section("Over seeds", table(header, rows, right={1, 2, 3}, wide=True), note=note)
+
+
+def _measured(one: Series) -> list[tuple[str, list[dict[str, float | None]]]]:
+    """What is averaged: the best value, and the last losses."""
+    best: list[dict[str, float | None]] = [{"best": record.best_value} for record in one.records]
+    last = [dict(record.final) for record in one.records]
+    return [("best", best), ("train/loss", last), ("val/loss", last)]
+
+
+def _spread(values: Sequence[float | None]) -> str:
+    """Mean and sample standard deviation of those that are there."""
+    found = spread(values)
+    return number(found["mean"]) + (f" ±{number(found['std'])}" if found["std"] is not None else "")

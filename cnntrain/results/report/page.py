@@ -38,6 +38,10 @@ section{padding:18px 20px 20px;min-width:0}
 figure{margin:0}
 .chart>svg{display:block;width:100%;height:auto;max-width:560px}
 .wide{overflow-x:auto;max-height:620px;overflow-y:auto}
+.chart figcaption{color:var(--quiet);max-width:560px}
+.legend{display:flex;flex-wrap:wrap;gap:2px 18px;list-style:none;margin:0 0 14px;padding:0;font-size:13.5px}
+.legend li{overflow-wrap:anywhere}
+.swatch{display:inline-block;width:16px;height:3px;border-radius:2px;margin-right:7px;vertical-align:4px}
 table{border-collapse:collapse;font-size:14px;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:5px 14px 5px 0;border-bottom:1px solid var(--line);vertical-align:top;white-space:nowrap}
 th{color:var(--quiet);font-weight:600}
@@ -57,7 +61,7 @@ position:sticky;left:0;background:var(--card)}
 .matrix .miss{background:rgb(var(--miss)/var(--p))}
 .matrix .zero{color:var(--line)}
 .matrix .up{vertical-align:bottom}
-.matrix .up span{writing-mode:vertical-rl;transform:rotate(180deg);max-height:150px}
+.matrix .up span{writing-mode:vertical-rl;text-orientation:sideways;transform:rotate(180deg);max-height:150px}
 .thumbs{display:grid;grid-template-columns:repeat(auto-fill,minmax(104px,1fr));gap:16px 14px}
 .pairs{grid-template-columns:repeat(auto-fill,minmax(204px,1fr))}
 .compared{grid-template-columns:repeat(auto-fill,minmax(min(100%,440px),1fr))}
@@ -66,28 +70,44 @@ position:sticky;left:0;background:var(--card)}
 .thumbs img{display:block;width:100%;max-width:220px;height:auto;border-radius:6px}
 .compared img{width:auto;max-width:100%}
 figcaption{margin-top:6px;font-size:13px;line-height:1.35}
-figcaption b,figcaption span{display:block;overflow-wrap:anywhere}
-.sharp img{image-rendering:pixelated}
-.filters img{display:block;max-width:100%;height:auto;background:#fff;padding:6px;border-radius:8px}
+figcaption b,figcaption span,figcaption small{display:block;overflow-wrap:anywhere}
+.sharp img{image-rendering:pixelated;max-width:100%;height:auto}
+.filters img{display:block;max-width:100%;height:auto}
+@media(prefers-color-scheme:dark){.signed img{filter:invert(1) hue-rotate(180deg)}}
 .layer{border-top:1px solid var(--line);margin-top:16px;padding-top:4px}
 .layer h3{font-size:15px;margin:8px 0 2px}
 .layer p{font-size:13px;color:var(--quiet);margin:0 0 8px;max-width:100ch}
 .step{font-size:14px;font-variant-numeric:tabular-nums;overflow-wrap:anywhere;margin:0 0 4px}
 .sum{margin-top:10px}
 .two{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:12px 24px;align-items:start}
-.two img{display:block;max-width:100%;height:auto;background:#fff;padding:4px;border-radius:6px;
-image-rendering:pixelated}
+.two img{display:block;max-width:100%;height:auto;image-rendering:pixelated}
 details{margin-top:10px}
 summary{cursor:pointer;color:var(--s0);font-size:14px;font-weight:600;padding:4px 0}
 details>.wide{margin-top:6px}
-.spread>details>summary{font-size:19px;color:var(--ink);margin:18px 0 10px;overflow-wrap:anywhere}
+.wide thead th{white-space:normal}
+.many td:first-child,.half td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:90px}
+.half table:not(.matrix) :is(th,td):not(:last-child){padding-right:10px}.half .bar{min-width:66px}
+.spread>details>summary{font-size:17px;color:var(--ink);margin:0 0 6px;overflow-wrap:anywhere}
 footer{color:var(--quiet);font-size:13px;margin-top:26px}
 @media(min-width:900px){.spread>.half{grid-column:span 1}}
 @media(max-width:560px){.matrix{font-size:12px}.matrix td,.matrix thead th{min-width:27px;padding:5px 1px}
+.large td{font-size:0}.large td,.large thead th{min-width:0;padding:0;border-width:1px;height:12px}.large{width:100%}
 main{padding:18px 12px 40px}section{padding:14px 14px 16px}h1{font-size:23px}
 .cards{grid-template-columns:repeat(2,1fr);gap:8px}.cards b{font-size:20px}.cards>div{padding:10px 12px}
 .thumbs{grid-template-columns:repeat(3,1fr);gap:14px 10px}.pairs,.compared{grid-template-columns:repeat(1,1fr)}}
-@media(max-width:560px){.two{grid-template-columns:1fr}}
+@media(max-width:560px){.two{grid-template-columns:1fr}
+.wide table:not(.matrix) :is(th,td){white-space:normal;font-size:13px}
+.wide:not(.many) table:not(.matrix) :is(th,td):not(:last-child){padding-right:7px}
+.half td:first-child{min-width:56px}
+.wide td:not(.n),.wide th:not(.n){overflow-wrap:anywhere}
+.wide .bar{min-width:40px}.wide>table:not(.matrix){width:100%}
+.many thead{display:none}
+.many tr{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:1px 16px;padding:9px 0;
+border-bottom:1px solid var(--line)}.many tr:last-child{border-bottom:0}
+.many table:not(.matrix) td{display:flex;justify-content:space-between;gap:8px;border:0;padding:0}
+.many td::before{text-align:left}
+.many td:first-child{grid-column:1/-1;font-weight:600}.many td[data-name]::before{content:attr(data-name);
+color:var(--quiet)}}
 @media print{body{background:#fff}section,.cards>div{break-inside:avoid}.wide{max-height:none}}
 """
 

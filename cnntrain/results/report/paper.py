@@ -16,7 +16,8 @@ from typing import Any
 from cnntrain.core.display import Bars
 from cnntrain.core.errors import MissingExtraError
 from cnntrain.core.extras import install
-from cnntrain.results.report.charts import FEW, INK, LINE, QUIET, SERIES, Chart, ChartItem, Curve, Remark, Upright
+from cnntrain.reading.fonts import Lettering, has, opened
+from cnntrain.results.report.charts import INK, LINE, QUIET, SERIES, Band, Chart, ChartItem, Curve, Remark, Upright
 
 WIDTH, HEIGHT = 4.4, 2.75  # inches
 _STYLE: dict[Any, Any] = {
@@ -47,6 +48,8 @@ _STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "legend.fontsize": 9,
 }
+_SIZE = 10  # at which letters are looked for
+_ROW = 0.19  # inches of a line of the legend
 _SIDE_BY_SIDE = 3  # entries of a PNG's legend; more stand below each other, in columns where all are short
 _SHORT = 14  # letters
 
@@ -72,9 +75,19 @@ def require() -> None:
         raise MissingExtraError(f"PNG files need Matplotlib. Install it with: {install('report')}")
 
 
-def png(chart: Chart | Painting) -> bytes:
-    """The chart as a PNG file of 300 dots to the inch."""
+def lettering() -> Lettering:
+    """What can be written here: Matplotlib brings DejaVu Sans, and from 3.11 on writes from right to left, too."""
     require()
+    import matplotlib
+
+    font = opened(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", _SIZE)
+    ordered = tuple(map(int, matplotlib.__version__.split(".")[:2])) >= (3, 11)
+    return Lettering(lambda letter: font is not None and has(font, letter), ordered, _SIZE)
+
+
+def png(chart: Chart | Painting, letters: Lettering | None = None) -> bytes:
+    """The chart as a PNG file of 300 dots to the inch; `letters` are told which it has as numbers."""
+    letters = letters or lettering()
     os.environ["MPLBACKEND"] = "agg"  # which renders into files; whatever was there is read, and may be no backend
     logging.getLogger("matplotlib").addHandler(logging.NullHandler())  # of a matplotlibrc that it does not like
     import matplotlib
@@ -83,7 +96,8 @@ def png(chart: Chart | Painting) -> bytes:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # the library's own, not those of a matplotlibrc in the working directory
         matplotlib.rcParams.update(_STYLE)
-        figure = Figure(figsize=(WIDTH, WIDTH if chart.square else HEIGHT), layout="constrained")
+        size = WIDTH, WIDTH if chart.square else HEIGHT + _room(chart)
+        figure = Figure(figsize=size, layout="constrained")
         axes = figure.add_subplot()
         axes.patch.set_alpha(0.0)
         axes.set_title(chart.title, pad=10)
@@ -91,9 +105,42 @@ def png(chart: Chart | Painting) -> bytes:
             chart.render(axes)
         else:
             _fill(axes, chart)
+        _write(figure, letters)
         file = io.BytesIO()
         figure.savefig(file, format="png", dpi=300, metadata={"Software": None})
     return file.getvalue()
+
+
+def _write(figure: Any, letters: Lettering) -> None:
+    """Give every text the fonts that it needs, and numbers for letters that no font has."""
+    from matplotlib import font_manager
+    from matplotlib.text import Text
+
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        ticks = [label.get_text() for label in axis.get_majorticklabels()]
+        written = [letters.written(text) for text in ticks]
+        if written != ticks:  # which an axis would set again when it is drawn
+            axis.set_ticklabels(written)
+    for text in figure.findobj(Text):
+        parts = letters.parts(text.get_text())
+        text.set_text("".join(part for part, _ in parts))
+        further = dict.fromkeys(str(font.path) for _, font in parts if font is not None)
+        for path in further:
+            font_manager.fontManager.addfont(path)
+        names = [font_manager.get_font(path).family_name for path in further]
+        if names:
+            text.set_fontfamily(["DejaVu Sans", *names])
+
+
+def _room(chart: Chart | Painting) -> float:
+    """Inches for the legend of many curves, so that these keep their height."""
+    labels = _labels(chart) if isinstance(chart, Chart) else []
+    return _ROW * -(-len(labels) // _columns(labels)) if len(labels) > _SIDE_BY_SIDE else 0.0
+
+
+def _labels(chart: Chart) -> list[str]:
+    """The names in the legend."""
+    return [what.label for what in chart.content if isinstance(what, Curve | Upright) and what.label]
 
 
 def _fill(axes: Any, chart: Chart) -> None:
@@ -112,37 +159,48 @@ def _fill(axes: Any, chart: Chart) -> None:
     if chart.y.scale == "log":
         _label_few_decades(axes)
     axes.minorticks_off()
-    _name_curves(axes, [what.label for what in chart.content if isinstance(what, Curve | Upright) and what.label])
+    _name_curves(axes, chart.legend, _labels(chart))
 
 
 def _plot(axes: Any, what: ChartItem) -> None:
     if isinstance(what, Bars):
         axes.bar(what.left, what.heights, what.width, align="edge", color=SERIES[0], edgecolor=LINE, alpha=0.55)
+    elif isinstance(what, Band):
+        axes.fill_between(what.x, what.low, what.high, color=what.color, alpha=0.14, linewidth=0)
     elif isinstance(what, Upright):
         axes.axvline(what.x, color=what.color, linewidth=1.2, label=what.label or None)
     elif isinstance(what, Remark):
         place = {"xytext": (2, 2), "textcoords": "offset points"}
         axes.annotate(what.text, (what.x, what.y), fontsize=7, color=QUIET, **place)
     else:
-        marked = what.marked or len(what.x) < FEW
         style: Any = (0, (4, 2)) if what.dashed else "-"
         look = {"color": what.color, "alpha": what.opacity, "label": what.label or None, "linewidth": what.width}
-        look |= {"linestyle": style if what.joined else "none", "marker": "o" if marked else None, "markersize": 3.5}
+        look |= {
+            "linestyle": style if what.joined else "none",
+            "marker": "o" if what.dotted or not what.joined else None,
+            "markersize": 3.5,
+        }
         axes.plot(what.x, what.y, **look)
         if what.best:
             axes.plot(*what.best, marker="o", color=what.color, markersize=6, markeredgewidth=0)
 
 
-def _name_curves(axes: Any, labels: Sequence[str]) -> None:
-    """The legend, between title and curves, where it hides none."""
+def _name_curves(axes: Any, painted: bool, labels: Sequence[str]) -> None:
+    """The legend, between title and curves, where it hides none; in the order painted, or the last and best first."""
     if not labels:
         return
-    columns = min(len(labels), _SIDE_BY_SIDE)
-    if len(labels) > _SIDE_BY_SIDE and max(map(len, labels)) > _SHORT:
-        columns = 1
+    columns = _columns(labels)
     place = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "borderaxespad": 0}
-    axes.legend(ncols=columns, handlelength=1.4, columnspacing=1.2, **place)
+    handles, names = axes.get_legend_handles_labels()
+    order = 1 if painted else -1
+    axes.legend(handles[::order], names[::order], ncols=columns, handlelength=1.4, columnspacing=1.2, **place)
     axes.set_title(axes.get_title("left"), pad=10 + 14 * -(-len(labels) // columns))
+
+
+def _columns(labels: Sequence[str]) -> int:
+    """In how many columns the legend stands."""
+    long = len(labels) > _SIDE_BY_SIDE and max(map(len, labels)) > _SHORT
+    return 1 if long else min(len(labels), _SIDE_BY_SIDE)
 
 
 def _label_few_decades(axes: Any) -> None:

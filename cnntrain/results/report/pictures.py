@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -48,14 +49,23 @@ def embedded(image: Array, alt: str, photograph: bool = False) -> Markup:
     return element("img", src=source, alt=alt, width=image.shape[1], height=image.shape[0])
 
 
-def caption(image: Array, alt: str, *lines: str, below: Markup | None = None, photograph: bool = False) -> Markup:
-    """A picture with lines under it, the first in bold, and something below them."""
+def caption(
+    image: Array, alt: str, *lines: str, below: Markup | None = None, photograph: bool = False, file: str = ""
+) -> Markup:
+    """A picture with lines under it, the first in bold, the name of its file, and something below them."""
     text = [element("b" if i == 0 else "span", line) for i, line in enumerate(lines)]
+    if file:
+        text.append(element("small", element("bdi", Path(file).name), title=file))
     return element("figure", embedded(image, alt, photograph), element("figcaption", *text), below or "")
 
 
+def opaque(image: Array) -> Array:
+    """A picture (h, w, 3) as uint8 (h, w, 4), for a sheet that is clear beside its pictures, being 0 there."""
+    return np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
+
+
 def sheet(images: Sequence[Array], columns: int, scale: int, gap: int = 1, background: int = 128) -> Array:
-    """Pictures of one size (h, w) or (h, w, 3) side by side in rows, each pixel `scale` wide."""
+    """Pictures of one size (h, w), (h, w, 3) or (h, w, 4) side by side in rows, each pixel `scale` wide."""
     first = images[0]
     height, width = (extent * scale for extent in first.shape[:2])
     rows = -(-len(images) // columns)

@@ -20,8 +20,8 @@ def _content(what: Line | Bars, names: list[str]) -> ChartItem:
         return what
     points = what.x.tolist(), what.y.tolist()
     if what.reference:
-        return Curve(*points, color=QUIET, dashed=True, width=1.0)
+        return Curve(*points, color=QUIET, dashed=True, width=1.0, marked=False)
     if names and not what.name:
-        return Curve(*points, color=QUIET, width=1.0, opacity=0.4)
+        return Curve(*points, color=QUIET, width=1.0, opacity=0.4, marked=False)
     color = SERIES[names.index(what.name) % len(SERIES)] if names else SERIES[0]
     return Curve(*points, color, what.name, width=1.2, marked=what.marked)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-import unicodedata
 from collections.abc import Sequence
 
+from cnntrain.core import letters
 from cnntrain.core.display import Bars
-from cnntrain.results.report.charts import FEW, VARIABLES, Chart, ChartAxis, ChartItem, Curve, Upright
+from cnntrain.results.report.charts import VARIABLES, Band, Chart, ChartAxis, ChartItem, Curve, Upright
 from cnntrain.results.report.html import Markup, element
 
 WIDTH, HEIGHT = 400, 255  # of a chart, in pixels of the page where it is not made smaller
@@ -16,7 +16,7 @@ _LETTER, _WIDE = 6.3, 11.5  # pixels of a letter of 11 pixels on average, and of
 _TITLE, _ROW, _FOOT = 26, 17, 20  # heights: of the title, of a row of the legend or of labels, of the axis' ticks
 _TICKS = 5  # about so many
 _MARGIN = 0.05  # of the range of the data, beyond it
-_LONGEST = 34  # letters of a name in the legend
+_LONGEST = 34  # columns of a name in the legend
 _LARGEST = 1e305  # that an axis reaches
 _FINE = 2  # points to a pixel that are worth drawing
 
@@ -25,13 +25,19 @@ def grid(charts: Sequence[Chart]) -> Markup:
     """Charts side by side as the page is wide."""
     if not charts:
         return Markup()
-    return element("div", *(element("figure", rendered(chart), class_="chart") for chart in charts), class_="charts")
+    return element("div", *map(_figure, charts), class_="charts")
+
+
+def _figure(chart: Chart) -> Markup:
+    """A chart with what it means below it."""
+    told = element("figcaption", chart.note) if chart.note else ""
+    return element("figure", rendered(chart), told, class_="chart")
 
 
 def rendered(chart: Chart) -> Markup:
     """The chart as an <svg> element."""
     height = WIDTH if chart.square else HEIGHT
-    legend, rows = _legend(chart.content, WIDTH)
+    legend, rows = _legend(chart.content, WIDTH) if chart.legend else ([], 0)
     x = _Scale(chart.x, [value for what in chart.content for value in _values(what, 0)], tight=True)
     y = _Scale(chart.y, [value for what in chart.content for value in _values(what, 1)])
     left = max([_length(text) for _, text in y.ticks], default=0) + 10 + (_ROW if chart.y.label else 0)
@@ -118,6 +124,8 @@ def _values(what: ChartItem, axis: int) -> Sequence[float]:
     """The values that an axis has to reach."""
     if isinstance(what, Curve):
         return [*(what.x, what.y)[axis], *(what.best[axis : axis + 1] if what.best else ())]
+    if isinstance(what, Band):
+        return [*what.low, *what.high] if axis else what.x
     if isinstance(what, Bars):
         return [0.0, *what.heights.tolist()] if axis else [*what.left.tolist(), *(what.left + what.width).tolist()]
     return [what.x] if axis == 0 else []
@@ -126,9 +134,13 @@ def _values(what: ChartItem, axis: int) -> Sequence[float]:
 def _shape(what: ChartItem, x: _Scale, y: _Scale) -> str:
     if isinstance(what, Curve):
         return _curve(what, x, y)
+    if isinstance(what, Band):
+        there = [*zip(what.x, what.high, strict=True), *zip(what.x[::-1], what.low[::-1], strict=True)]
+        path = "L".join(f"{_n(x.place(a))} {_n(y.place(b))}" for a, b in there)
+        return element("path", d=f"M{path}z", fill=_color(what.color), fill_opacity="0.14")
     if isinstance(what, Bars):
-        ends = [(x.place(left), x.place(left + what.width), y.place(top)) for left, top in
-                zip(what.left.tolist(), what.heights.tolist(), strict=True)]  # fmt: skip
+        bars = zip(what.left.tolist(), (what.left + what.width).tolist(), what.heights.tolist(), strict=True)
+        ends = [(x.place(left), x.place(right), y.place(top)) for left, right, top in bars]
         path = "".join(f"M{_n(a)} {_n(y.span[0])}V{_n(top)}H{_n(b)}V{_n(y.span[0])}z" for a, b, top in ends)
         return element("path", d=path, fill="var(--s0)", fill_opacity="0.55", stroke="var(--card)")
     if isinstance(what, Upright):
@@ -141,14 +153,14 @@ def _curve(curve: Curve, x: _Scale, y: _Scale) -> str:
     points = [(x.place(a), y.place(b)) for a, b in zip(curve.x, curve.y, strict=True) if math.isfinite(b)]
     color, found = _color(curve.color), ""
     opacity = None if curve.opacity == 1 else f"{curve.opacity:.3g}"
-    tip = element("title", curve.label) if curve.label else ""
+    tip = element("title", curve.tip or curve.label) if curve.tip or curve.label else ""
     if curve.joined and len(points) > 1:
         line = "M" + "L".join(f"{_n(a)} {_n(b)}" for a, b in _thinned(points))
         found += element(
             "path", tip, d=line, fill="none", stroke=color, stroke_width=f"{curve.width:g}", stroke_linejoin="round",
             stroke_linecap="round", stroke_dasharray="5 3" if curve.dashed else None, stroke_opacity=opacity,
         )  # fmt: skip
-    if curve.marked or not curve.joined or len(points) < FEW:
+    if curve.dotted or not curve.joined:
         found += "".join(element("circle", tip, cx=_n(a), cy=_n(b), r="2.6", fill=color, fill_opacity=opacity)
                          for a, b in points)  # fmt: skip
     if curve.best:
@@ -209,7 +221,8 @@ def _legend(content: Sequence[ChartItem], width: float) -> tuple[list[Markup], i
     for what in content:
         if not isinstance(what, Curve | Upright) or not what.label:
             continue
-        name = what.label if len(what.label) <= _LONGEST else what.label[: _LONGEST - 1] + "…"
+        fits = letters.columns(what.label) <= _LONGEST
+        name = what.label if fits else letters.cut(what.label, _LONGEST - 1) + "…"
         long = _length(name) + 36
         if at and at + long > width:
             at, row = 0.0, row + 1
@@ -235,8 +248,8 @@ def _text(
 
 def _length(text: str) -> float:
     """About how many pixels a text is long."""
-    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
-    return wide * _WIDE + (len(text) - wide) * _LETTER
+    columns = [letters.columns(letter) for letter in text]
+    return columns.count(2) * _WIDE + columns.count(1) * _LETTER
 
 
 def _color(color: str) -> str:

@@ -16,17 +16,17 @@ import numpy as np
 from cnntrain.core.arrays import Array
 from cnntrain.core.display import Matrix
 from cnntrain.core.errors import CnntrainError
-from cnntrain.results.report import curves, filters, matrix, overview, search, svg
+from cnntrain.results.report import curves, filters, matrix, overview, search, series, svg
 from cnntrain.results.report.gallery import thumbnail
 from cnntrain.results.report.html import Markup, duration, element, section
 from cnntrain.results.report.page import cards, warning
-from cnntrain.results.report.pictures import caption, embedded
+from cnntrain.results.report.pictures import caption
 from cnntrain.rundir.directory import LIVE
 from cnntrain.rundir.history import Record, find_runs, is_run, read
 from cnntrain.rundir.json_files import Row, read_object
 
 _FILES = ("config.resolved.yaml", "metrics.jsonl", "timing.jsonl", "status.json", "data.json")
-_MOST = 40  # runs in one chart; all of them are in the table
+_MOST = 40  # lines in one chart; all runs are in the table
 _LARGEST = 2**24  # values of an array in a live file
 _LOST = 60.0  # seconds without a word, after which a run that says it trains is told to be silent
 
@@ -76,19 +76,24 @@ class Views:
         counted = [(state, f"{states.count(state)}") for state in dict.fromkeys(states)]
         links = element(
             "ul",
-            *(element("li", element("a", record.name, href="#", data_run=str(record.path))) for record in records),
+            *(
+                element("li", element("a", element("bdi", record.name), href="#", data_run=str(record.path)))
+                for record in records
+            ),
             class_="runs",
         )
-        newest = sorted(records, key=lambda record: -_stamp(record.path / "metrics.jsonl")[0])[:_MOST]
-        shown = [record for record in records if record in newest]
-        note = "Solid lines are validation, dashed ones training. A dot marks a run's best epoch."
-        if len(records) > _MOST:
-            note += f" The {_MOST} runs with the latest news are shown."
+        several = series.series_of(records)
+        newest = sorted(several, key=_news)[-_MOST:]
+        shown = [one for one in several if one in newest]
+        note = curves.note_of(shown)
+        if len(several) > _MOST:
+            note += f" The {_MOST} lines with the latest news are shown."
         return {
             "cards": cards([("runs", f"{len(records)}"), *counted]),
             "searches": "".join(self._searches()),
-            "curves": section("Curves", svg.grid(curves.charts(shown)), note=note),
+            "curves": section("Curves", series.legend(shown), svg.grid(curves.charts_of(shown)), note=note),
             "table": overview.of_several(records),
+            "seeds": overview.of_seeds(several),
             "runs": section("One by one", links),
         }
 
@@ -97,6 +102,11 @@ class Views:
             return [part for one in search.searches(self._paths) for part in search.markup(one)]
         except CnntrainError as error:
             return [warning(str(error).splitlines()[0])]
+
+
+def _news(one: series.Series) -> int:
+    """When a run of a series last said anything."""
+    return max(_stamp(record.path / "metrics.jsonl")[0] for record in one.records)
 
 
 def _runs(paths: Sequence[Path]) -> list[Path]:
@@ -135,7 +145,7 @@ def _of_one(record: Record) -> dict[str, str]:
             found[name.replace("final", "last") if running else name] = value
     progress = element("div", element("i", style=f"width:{100 * min(share, 1):.2f}%"), class_="progress")
     place = f"step {step:,}" + (f" of {total:,}" if isinstance(total, int) else "")
-    charts = svg.grid(curves.charts([record]))
+    charts = svg.grid(curves.charts(record))
     nothing = element("p", "The first numbers come with the first log_every steps.", class_="note")
     return {
         "cards": cards([*found.items()]),
@@ -234,10 +244,8 @@ def _filters(live: Row) -> str:
     except (ValueError, KeyError, TypeError):
         return warning("The live file's filters are damaged")
     meaning = "in colour, gray being 0" if weights.shape[2] == 3 else "red where they add, blue where they subtract"
-    picture = embedded(filters.rendered(weights), f"{count} filters of {name}")
-    return section(
-        "First filters", element("div", picture, class_="filters sharp"), note=f"{name}: {meaning}.", half=True
-    )
+    picture = filters.markup(weights, f"{count} filters of {name}")
+    return section("First filters", picture, note=f"{name}: {meaning}.", half=True)
 
 
 def _confusion(live: Row, record: Record) -> str:

@@ -18,12 +18,13 @@ from cnntrain.core.extras import install
 from cnntrain.results.report import Wish, curves, page, paper, svg, write
 from cnntrain.rundir.checkpoint import find
 from cnntrain.rundir.history import find_runs, read
+from tests.support.browser import browser
 from tests.support.experiments import FULL, run
 from tests.support.experiments import write as write_config
 
 SECTIONS = ["Training", "Evaluation", "Calibration", "Confusion", "Classes"]
 LAST = ["Where it looked", "First layer", "Settings"]
-VOID = {"meta", "link", "img", "br"}
+VOID = {"meta", "link", "img", "br", "wbr"}
 
 
 class Page(HTMLParser):
@@ -93,6 +94,8 @@ def test_it_has_every_section_and_loads_nothing(a_run):
     assert [place for place in page.loads if not place.startswith(("data:", "#"))] == []
     assert not {"script", "iframe", "object"} & set(page.tags)
     assert "@import" not in text
+    at = page.texts.index("metric")
+    assert page.texts[at : at + 3] == ["metric", "val", "test"]
     assert re.findall(r"url\((?!#)", text) == []
     assert page.tags.count("svg") == 14  # loss, accuracy, lr, gradient, update, dead rectifiers, calibration
 
@@ -104,10 +107,13 @@ def test_two_reports_of_a_run_are_the_same_bytes_whatever_the_threads(a_run, tmp
 
 
 def test_colours_are_the_pages_so_that_light_and_dark_both_work(a_run):
-    text = svg.rendered(curves.charts([read(a_run)])[0])
+    text = svg.rendered(curves.charts(read(a_run))[0])
     assert re.findall(r"#[0-9a-f]{6}", text) == []
     assert {"--ink", "--quiet", "--line", "--s0", "--s1"} == set(re.findall(r"var\((--\w+)\)", text)) - {"--font"}
-    assert "prefers-color-scheme:dark" in page("", "", footer="")
+    style, _, of_paper = page("", "", footer="").partition("@media print")
+    assert "prefers-color-scheme:dark" in style
+    assert "background:#fff" not in style.replace(" ", "")  # but for paper, where it is white
+    assert "background:#fff" in of_paper
 
 
 def test_charts_need_no_matplotlib_but_png_files_do(a_run, monkeypatch):
@@ -137,7 +143,7 @@ def test_several_runs_stand_side_by_side(a_run, trained, tmp_path):
     page, _ = page_of(document)
     assert page.headings[0] == "Runs"
     assert page.headings.count("Confusion") == page.headings.count("Settings") == 2
-    assert {"2 runs", "optimizer.momentum", "0.9", "0.8"} <= set(page.texts)
+    assert {"2 runs", "momentum", "0.9", "0.8"} <= set(page.texts)
 
 
 def test_a_folder_stands_for_the_runs_below_it_each_once(trained, tmp_path):
@@ -227,3 +233,21 @@ def test_damage_is_an_error_that_names_the_file(a_run):
     (a_run / "env.json").write_text("{")
     with pytest.raises(StorageError, match=r"env\.json is damaged: not JSON"):
         write([a_run])
+
+
+def test_in_a_browser_no_column_is_cut_off_on_a_desk_or_a_phone(trained, a_run, tmp_path):
+    path = a_run / "config.resolved.yaml"
+    path.write_text(path.read_text().replace("seed: 7", "seed: 8").replace("momentum: 0.9", "momentum: 0.8"))
+    pages = [write([a_run])["report"], write([trained, a_run], tmp_path / "both.html")["report"]]
+    wider = (
+        "document.querySelectorAll('details').forEach((one) => { one.open = true; });"
+        "return [document.documentElement, ...document.querySelectorAll('.wide')]"
+        ".filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.innerText.slice(0, 80))"
+    )
+    with browser(tmp_path / "profile") as window:
+        for file in pages:
+            window.open(Path(file).absolute().as_uri())
+            for width in (1280, 390):
+                window.look(width)
+                assert window.run(wider) == []
+        assert window.complaints() == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -136,3 +138,26 @@ def test_before_global_pooling_and_a_dense_layer_grad_cam_is_cam():
     cam /= np.where(cam.max(axis=(1, 2), keepdims=True) > 0, cam.max(axis=(1, 2), keepdims=True), 1)
     np.testing.assert_allclose(found, cam, atol=1e-5)
     assert found.max() == 1
+
+
+def test_calibration_joins_bins_of_few_samples_and_shows_how_sure_it_is():
+    rng = np.random.default_rng(0)
+    sure = rng.uniform(0.2, 1, 90)
+    found = classify.bins(sure, rng.random(90) < sure)
+    left, width, counts, means, shares = classify.joined(found)
+    assert counts.sum() == 90
+    assert (counts[:-1] >= 20).all()
+    assert counts @ means == pytest.approx(sure.sum())
+    assert counts @ shares == pytest.approx(found[0] @ found[2])
+    assert (left[1:] + width[1:] <= left[:-1] + 1e-9).all()
+    few = classify.joined(classify.bins(sure[:3], sure[:3] > 0))
+    assert few[2].tolist() == [3]
+    low, high = classify.interval(np.array([0.8, 1.0]), np.array([10.0, 10.0]))
+    np.testing.assert_allclose([low, high], [[0.4902, 0.7225], [0.9433, 1.0]], atol=1e-4)
+
+
+def test_mistakes_name_their_files_or_numbers(judged):
+    (shown,) = (what for part in sections_of(judged) for what in part.content if isinstance(what, Gallery))
+    assert judged.names(shown.positions[:1]) == [f"test {judged.indices[shown.positions[0]]}"]
+    named = dataclasses.replace(judged, images=dataclasses.replace(judged.images, names=("a/停车.png",) * 90))
+    assert '<small title="a/停车.png"><bdi>停车.png</bdi></small>' in gallery.markup(shown, named)

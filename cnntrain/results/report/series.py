@@ -1,0 +1,97 @@
+"""A series is what several runs are in a chart: one line for runs alike but for the seed, or for a run by itself."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnntrain.parts.metrics.base import larger_is_better
+from cnntrain.results.compare import ComparedRun, differing_keys, families, is_lot, line_of, short_names
+from cnntrain.results.report.charts import QUIET, SERIES, VARIABLES
+from cnntrain.results.report.html import Markup, element
+from cnntrain.rundir.history import Record
+
+_MOST_KEYS = 4  # in a label
+_LONGEST = 60  # letters of a label made of keys
+
+
+@dataclass(frozen=True)
+class Series:
+    """Runs under one label and, if they are among the best, in a colour of their own; the others are grey."""
+
+    label: str
+    records: tuple[Record, ...]
+    color: str = QUIET
+
+    @property
+    def coloured(self) -> bool:
+        """Whether it stands in the legend by its own label."""
+        return self.color != QUIET
+
+    @property
+    def best(self) -> float | None:
+        """The mean of the best values of its runs."""
+        values = [record.best_value for record in self.records if record.best_value is not None]
+        return statistics.fmean(values) if values else None
+
+
+def series_of(records: Sequence[Record]) -> list[Series]:
+    """All series, the best first where all runs judge themselves by the same metric."""
+    lines = [line_of(record) for record in records]
+    differing = differing_keys(lines)
+    found = [
+        Series(_label(members, lines, differing), tuple(line.record for line in members))
+        for members in families(lines, differing)
+    ]
+    ordered = _sorted(found, records)
+    chosen = [one for one in found if one in ordered[: len(SERIES)]]  # colours stay when the best change places
+    colors = {id(one): color for one, color in zip(chosen, SERIES, strict=False)}
+    return [Series(one.label, one.records, colors.get(id(one), QUIET)) for one in ordered]
+
+
+def best_first(records: Sequence[Record]) -> list[Record]:
+    """Runs with the best first where all judge themselves by the same metric."""
+    return [one.records[0] for one in _sorted([Series("", (record,)) for record in records], records)]
+
+
+def _sorted(found: Sequence[Series], records: Sequence[Record]) -> list[Series]:
+    metrics = {record.monitored for record in records}
+    metric = metrics.pop() if len(metrics) == 1 else None
+    if metric is None:
+        return [*found]
+    sign = -1 if larger_is_better(metric) else 1
+    return sorted(found, key=lambda one: (one.best is None, sign * (one.best or 0.0)))
+
+
+def _label(members: Sequence[ComparedRun], lines: Sequence[ComparedRun], differing: Sequence[str]) -> str:
+    """The values of the keys that differ; the run's name where there are none, or too many to be told apart by."""
+    several = len(members) > 1
+    keys = [key for key in differing if key != "name" and not (several and is_lot(key))]
+    shared = [key for key in keys if all(key in line.settings for line in lines)]
+    names = short_names(keys)
+    label = ", ".join(f"{names[key]} {value_text(members[0].settings[key])}" for key in shared)
+    if not shared or len(shared) < len(keys) or len(shared) > _MOST_KEYS or len(label) > _LONGEST:
+        label = members[0].record.name
+    return f"{label} ({len(members)} runs)" if several else label
+
+
+def value_text(value: Any) -> str:
+    """A value of a config for people."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def legend(found: Sequence[Series]) -> Markup:
+    """The names of the coloured series, which all charts share, and how many others there are."""
+    shown = [one for one in found if one.coloured]
+    rest = len(found) - len(shown)
+    entries = [(one.color, one.label) for one in shown] + [(QUIET, f"{rest} others")] * (rest > 0)
+    items = [element("li", swatch(color), element("bdi", label)) for color, label in entries]
+    return element("ul", *items, class_="legend")
+
+
+def swatch(color: str) -> Markup:
+    """A small piece of a line in the colour of a series."""
+    return element("i", class_="swatch", style=f"background:var(--{VARIABLES[color]})")

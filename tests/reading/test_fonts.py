@@ -1,0 +1,69 @@
+"""Names in pictures: each letter in a font that has it, the others as numbers that are told."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from PIL import ImageFont
+
+from cnntrain.checks import contact_sheet
+from cnntrain.core.display import Matrix
+from cnntrain.reading import fonts
+from cnntrain.reading.fonts import Lettering
+from cnntrain.results.report import matrix, paper
+from cnntrain.results.report.charts import Chart, Curve
+
+NAMES = ["cafe\u0301", "停车", "🚗 cars", "שלום עולם", "مرحبا", "plain"]
+
+
+@pytest.fixture
+def no_fonts(monkeypatch):
+    monkeypatch.setattr(fonts, "installed", lambda _size: ())
+
+
+def latin(letter: str) -> bool:
+    return letter < "\u0100"
+
+
+@pytest.mark.usefixtures("no_fonts")
+def test_letters_without_a_font_are_numbers_each_the_same_wherever_it_stands():
+    lettering = Lettering(latin, ordered=True)
+    assert [lettering.written(name) for name in NAMES] == ["café", "[1]", "[2] cars", "[3] [4]", "[5]", "plain"]
+    assert lettering.written("is 停车 · 3 %") == "is [1] · 3 %"
+    assert "[1] is 停车, [2] is 🚗, [3] is שלום" in lettering.missing("the sheet")
+
+
+def test_a_font_that_has_the_letters_is_used_and_order_is_never_guessed(monkeypatch):
+    font = fonts.opened("DejaVuSans.ttf", 11)
+    if font is None:
+        pytest.skip("DejaVu Sans is not installed")
+    monkeypatch.setattr(fonts, "installed", lambda _size: (font,))
+    assert Lettering(latin, ordered=True).parts("שלום עולם") == [("שלום עולם", font)]
+    assert Lettering(latin, ordered=True).parts("aβ") == [("a", None), ("β", font)]
+    assert Lettering(latin, ordered=False).written("שלום") == "[1]"
+
+
+def test_a_contact_sheet_has_a_letter_for_every_letter():
+    own = ImageFont.load_default()
+    if not isinstance(own, ImageFont.FreeTypeFont):
+        pytest.skip("Pillow is without FreeType")
+    lettering = contact_sheet.lettering()
+    for part, font in [part for name in NAMES for part in lettering.parts(name)]:
+        assert all(letter.isspace() or fonts.has(font or own, letter) for letter in part)
+    told = contact_sheet.lettering()
+    contact_sheet.render("停车", [contact_sheet.Strip("日本", np.zeros((6, 4, 4, 1)), NAMES)], told)
+    assert {*lettering.numbers} <= {*told.numbers}
+
+
+@pytest.mark.parametrize("here", [True, False], ids=["fonts", "no fonts"])
+def test_charts_for_paper_have_a_letter_for_every_letter(monkeypatch, here):
+    pytest.importorskip("matplotlib")
+    if not here:
+        monkeypatch.setattr(fonts, "installed", lambda _size: ())
+    shown = Matrix("confusion", "停车 🚗", np.eye(len(NAMES), dtype=np.int64), tuple(NAMES))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # as Matplotlib warns of a letter that it draws as a box
+        paper.png(matrix.chart(shown))
+        paper.png(Chart("loss", "مرحبا", [Curve([0, 1], [0, 1], label=name) for name in NAMES]))

@@ -1,0 +1,80 @@
+"""Several runs in one chart: labels by what differs, seeds as mean and band, the best in colour and first."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cnntrain.core.description import Description
+from cnntrain.parts.tasks.classify import Classify
+from cnntrain.results.report import curves, overview
+from cnntrain.results.report.charts import QUIET, SERIES, Band, Curve
+from cnntrain.results.report.series import legend, series_of
+from cnntrain.results.report.svg import rendered
+from cnntrain.rundir.history import Record
+
+LOSSES = {0: [3.0, 2.0, 1.0], 1: [3.5, 1.0, 0.5], 2: [4.0, 1.5, 0.6]}  # by seed
+
+
+def a_run(lr: float, seed: int = 0, worse: float = 0.0, **settings: object) -> Record:
+    """A run of three epochs of ten steps that judges itself by its accuracy."""
+    rows = [{"event": "start", "steps_per_epoch": 10}]
+    rows += [
+        {"event": "eval", "step": 10 * n, "epoch": n, "train/loss": loss, "val/loss": loss + worse,
+         "val/accuracy": 1 / (1 + loss + worse), "best": True}
+        for n, loss in enumerate(LOSSES[seed % 3], 1)
+    ]  # fmt: skip
+    config = {"name": "one", "seed": seed, "optimizer": {"type": "sgd", "lr": lr}, **settings}
+    status = {"state": "finished", "best": {"metric": "val/accuracy"}}
+    return Record(Path(f"runs/lr={lr},seed={seed}"), config, {}, rows, [], {}, {}, status)
+
+
+def test_seeds_are_one_line_with_a_band_and_labels_say_what_differs():
+    several = series_of([a_run(lr, seed, worse=lr) for lr in (0.2, 0.1) for seed in LOSSES])
+    assert [one.label for one in several] == ["lr 0.1 (3 runs)", "lr 0.2 (3 runs)"]  # the better first
+    loss = curves.charts_of(several)[0]
+    (solid,) = (line for line in loss.content if isinstance(line, Curve) and line.label == several[0].label)
+    (band,) = (line for line in loss.content if isinstance(line, Band) and line.color == several[0].color)
+    for epoch in range(3):
+        values = [losses[epoch] + 0.1 for losses in LOSSES.values()]
+        middle, wide = statistics.mean(values), statistics.stdev(values)
+        assert solid.x[epoch] == band.x[epoch] == epoch + 1
+        assert solid.y[epoch] == pytest.approx(middle)
+        assert band.high[epoch] == pytest.approx(middle + wide)
+        assert band.low[epoch] == pytest.approx(max(middle - wide, min(values)))
+    best = [1 / (1 + losses[-1] + 0.1) for losses in LOSSES.values()]
+    assert f"{statistics.mean(best):.4f} ±{statistics.stdev(best):.4f}" in overview.of_seeds(several)
+
+
+def test_runs_that_differ_in_structure_go_by_their_names():
+    several = series_of([a_run(0.1), a_run(0.2, model={"preset": "resnet20"})])
+    assert {one.label for one in several} == {"runs/lr=0.1,seed=0", "runs/lr=0.2,seed=0"}
+
+
+@pytest.mark.parametrize("count", [2, 8, 40])
+def test_any_number_of_runs_has_one_legend_and_the_best_have_colours(count):
+    several = series_of([a_run(0.1 + n, worse=n / 10) for n in range(count)])
+    assert [one.label for one in several] == [f"lr {0.1 + n}" for n in range(count)]
+    assert [one.color for one in several] == [*SERIES[:count], *([QUIET] * (count - len(SERIES)))]
+    names = legend(several)
+    assert names.count("<li>") == min(count, len(SERIES)) + (count > len(SERIES))
+    assert ("32 others" in names) == (count == 40)
+    for chart in curves.charts_of(several):
+        text = rendered(chart)
+        assert "<title>lr 0.1</title>" in text  # under the pointer
+        assert ">lr 0.1</text>" not in text
+    table = overview.of_several([one.records[0] for one in several[::-1]])
+    assert table.index("lr=0.1,") < table.index(f"lr={0.1 + count - 1},")
+
+
+def test_names_in_any_script_stand_by_themselves():
+    record = dataclasses.replace(a_run(0.1), path=Path("runs/שלום"))
+    several = series_of([record, a_run(0.2, model={"preset": "resnet20"})])
+    assert "<bdi>runs/שלום</bdi>" in legend(several)
+    assert "<bdi>runs/שלום</bdi>" in overview.of_several([record, a_run(0.2)])
+    text = Classify().answer(np.array([2.0, 1.0]), Description((1, 1, 1), ("שלום", "停车")), top=2).text
+    assert text == "\u2068שלום\u2069 0.7311  停车 0.2689"
