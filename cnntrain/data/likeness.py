@@ -90,6 +90,11 @@ def _cosines() -> Array:
 
 def _hashes(cells: Array) -> Array:
     """Which of the 63 low frequencies beside the mean are above their median: uint64 (n,)."""
+    pieces = [_hashed(cells[start : start + _CHUNK]) for start in range(0, len(cells), _CHUNK)]
+    return np.concatenate(pieces) if pieces else np.empty(0, np.uint64)
+
+
+def _hashed(cells: Array) -> Array:
     grid = cells.reshape(-1, SIDE, SIDE).astype(np.float32)
     rows = np.tensordot(grid, _cosines(), (2, 1))
     low = np.tensordot(rows, _cosines(), (1, 1)).reshape(len(cells), -1)
