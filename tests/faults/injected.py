@@ -156,7 +156,7 @@ class Injections:
 
     def _traced(self, name: str, trace: str, *more: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
         log = self.folder / "strace.log"
-        command = ["strace", "-f", "-y", "-qq", "-o", str(log), "-e", f"trace={trace}", *more]
+        command = ["strace", "-f", "--seccomp-bpf", "-y", "-qq", "-o", str(log), "-e", f"trace={trace}", *more]
         command += [sys.executable, "-m", "cnntrain", *COMMANDS[name]]
         ended = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, errors="replace", timeout=300)
         return ended, log.read_text(errors="replace").splitlines()
