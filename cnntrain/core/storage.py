@@ -42,6 +42,16 @@ def explained(action: str, path: Path, size: int | None = None) -> Iterator[None
         raise StorageError(f"cannot {action} {path}: {reason}. {advice}") from error
 
 
+@contextlib.contextmanager
+def calling(operation: str) -> Iterator[None]:
+    """Let an OSError say which of several operations it was that failed: "rename: Permission denied"."""
+    try:
+        yield
+    except OSError as error:
+        error.strerror = f"{operation}: {error.strerror or error}"
+        raise
+
+
 def free(directory: Path) -> int | None:
     """Bytes an ordinary user can still write; None where the system does not say."""
     try:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from types import SimpleNamespace
 
 import pytest
 
 from cnntrain.core import files
+from cnntrain.core.append_log import AppendLog
+from cnntrain.core.directory_lock import DirectoryLock
 from cnntrain.core.errors import StorageError
+from cnntrain.core.partial_file import PartialFile
 from cnntrain.core.storage import free, require_space
 
 
@@ -65,3 +69,37 @@ def test_but_a_device_that_fails_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "symlink", refusing(errno.EIO)(os.symlink))
     with pytest.raises(StorageError, match="cannot link"):
         files.link("run", tmp_path / "latest")
+
+
+@pytest.mark.parametrize(
+    ("call", "named", "times"),
+    [
+        ("fsync", "fsync( of the folder)?", 3),
+        ("replace", "rename", 2),
+        ("ftruncate", "(truncate|write)", 2),
+        ("pwrite", "write", 1),
+    ],
+)
+def test_the_operation_that_failed_is_named(tmp_path, monkeypatch, call, named, times):
+    """Of those that a writer of files, of logs, of locks and of downloads is made of."""
+
+    def download():
+        with PartialFile(tmp_path / "download") as file:
+            file.append(b"whole")
+            file.finish()
+
+    writers = [
+        lambda: files.write_atomic(tmp_path / "file", b"new"),
+        download,
+        lambda: AppendLog(tmp_path / "log"),
+        DirectoryLock(tmp_path).__enter__,
+    ]
+    monkeypatch.setattr(os, call, refusing(errno.EIO)(getattr(os, call)))
+    said = []
+    for writer in writers:
+        try:
+            writer()
+        except StorageError as error:
+            said.append(str(error))
+    assert len(said) == times
+    assert all(re.match(f"cannot (write|open|lock) {tmp_path}/.*: {named}: Input/output error", one) for one in said)
