@@ -209,7 +209,9 @@ def _found(source: Dataset, path: Path, reader: Reader, preferences: Preferences
 def _loaded(source: Dataset, reader: Reader) -> tuple[Dataset, Images]:
     """Its training samples, with its limits widened where they are too narrow."""
     try:
-        return source, source.load("train", reader)
+        images = source.load("train", reader)
+        source.tell_of_special("train", reader)
+        return source, images
     except DataError:
         wider = source.widened()
         if wider == source:
