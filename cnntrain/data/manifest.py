@@ -36,7 +36,7 @@ FILE = "manifest.json"  # in a run directory
 LIST = "files.json"  # beside it
 _FORMAT = 1
 _REFERENCE = 2  # the format of a manifest.json whose files stand in a list of their own
-_PIECE = 2**20
+_PIECE = 2**16  # bytes read at a time: room for more would be mapped into memory anew for each of many small files
 
 
 class FileFacts(NamedTuple):
