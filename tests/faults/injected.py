@@ -3,10 +3,10 @@
     python -m tests.faults.injected FOLDER COUNT SEED
 
 `strace` makes the n-th call of a kind fail, in any thread or process of a command. Which call that was stands in its
-log. Every outcome must be a documented exit code, with one line where it is not 0, and never a bug; what was begun goes
-on once nothing fails, to the same result. Left out are calls before the command line is read, and, counted as
-`imports`, those on the files and folders of Python, of its packages (this one's code among them) and of the system's
-libraries: what fails there fails inside of Python.
+log. Every outcome must be a documented exit code, with one line where it is not 0 (a sweep passes on that of each run
+that failed, under its name), and never a bug; what was begun goes on once nothing fails, to the same result. Left out
+are calls before the command line is read, and, counted as `imports`, those on the files and folders of Python, of its
+packages (this one's code among them) and of the system's libraries: what fails there fails inside of Python.
 
 Left out under CPython 3.11 alone, and counted as `frames`: memory for the frames of Python's own functions, 16 KiB at a
 time, for want of which 3.11 raises SystemError ("error return without exception set") or ends by SIGSEGV, in a program
@@ -221,8 +221,10 @@ class Injections:
         require("Traceback" not in said and not (self.folder / "crash.log").exists(), f"no traceback: {said}")
         require(ended.returncode in CODES, f"a documented exit code, not {ended.returncode}: {said}")
         if ended.returncode and not mute:
-            errors = [line for line in said.splitlines() if line.startswith("cnntrain: error: ")]
-            require(len(errors) == 1, f"one line of error: {ended.returncode} {said}")
+            errors = [re.sub("^lr=0.[12]: ", "", line) for line in said.splitlines()]
+            errors = [line for line in errors if line.startswith("cnntrain: error: ")]
+            most = 2 if call.command == "sweep" else 1
+            require(1 <= len(errors) <= most, f"one line of error: {ended.returncode} {said}")
 
     def _go_on(self, call: Call) -> None:
         """Once nothing fails, the command does what it does, whatever was left behind."""
