@@ -77,8 +77,13 @@ COMMANDS = {  # what is run in a folder that holds pictures, a config, and the f
     "init": ["init", "--data", "pictures", "-o", "made.yaml"],
     "check": ["check", "c.yaml", "-j", "2"],
     "export": ["export", "done", "--format", EXPORT[0], "-o", EXPORT[1]],
+    "predict": ["predict", "done", "pictures/a"],
+    "explain": ["explain", "done", "pictures/a/0.png", "-o", "made.html"],
+    "compare": ["compare", "done", "half"],
+    "average": ["average", "done/checkpoints/best.npz", "half/checkpoints/last.npz", "-o", "made.npz"],
     "sweep": ["sweep", "s.yaml", "-o", "swept", "-j", "1"],
 }
+MADE = ("made.yaml", "made.npz", "made.html", "made.onnx")  # files that commands write
 CONFIG = """\
 data:
   source: {type: image_folder, root: pictures}
@@ -147,7 +152,7 @@ class Injections:
 
     def _fresh(self, command: str) -> None:
         """The folder as it was before a command was run, the cache of decoded files there or not, by chance."""
-        for name in ("run", "swept", "made.yaml", EXPORT[1], "crash.log"):
+        for name in ("run", "swept", "crash.log", *MADE):
             path = self.folder / name
             shutil.rmtree(path, ignore_errors=True)
             path.unlink(missing_ok=True)
@@ -240,7 +245,7 @@ class Injections:
         elif call.command == "sweep":
             self._plain(*COMMANDS["sweep"])
         else:
-            for name in ("made.yaml", EXPORT[1]):
+            for name in MADE:
                 (self.folder / name).unlink(missing_ok=True)
             self._plain(*COMMANDS[call.command])
         left = [str(path) for path in (self.folder / "run").glob(f"**/{TEMPORARY}*")]
