@@ -57,6 +57,23 @@ def test_one_that_tells_no_size_is_not_full(tmp_path, monkeypatch):
         require_space(tmp_path, 1, "a run")
 
 
+@pytest.mark.parametrize(
+    ("inodes", "free", "said"),
+    [
+        (0, 9, " (it has no more inodes: too many files)"),
+        (5, 0, " (needs 3 bytes, 0 bytes free)"),
+        (5, 9, " (needs 3 bytes)"),
+    ],
+)
+def test_what_a_full_one_lacks_is_told_where_it_tells(tmp_path, monkeypatch, inodes, free, said):
+    monkeypatch.setattr(
+        os, "statvfs", lambda _: SimpleNamespace(f_blocks=9, f_bavail=free, f_frsize=4096, f_files=9, f_favail=inodes)
+    )
+    monkeypatch.setattr(os, "write", refusing(errno.ENOSPC)(os.write))
+    with pytest.raises(StorageError, match=re.escape(f"file: No space left on device{said}. Free some space")):
+        files.write_atomic(tmp_path / "file", b"new")
+
+
 @pytest.mark.parametrize("call", ["symlink", "replace"])
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS, errno.EOPNOTSUPP, errno.ENOSYS])
 def test_a_link_for_convenience_is_gone_without(tmp_path, monkeypatch, call, number):
