@@ -6,7 +6,8 @@
 log. Every outcome must be a documented exit code, with one line where it is not 0 (a sweep passes on that of each run
 that failed, under its name), and never a bug; what was begun goes on once nothing fails, to the same result. Left out
 are calls before the command line is read, and, counted as `imports`, those on the files and folders of Python, of its
-packages (this one's code among them) and of the system's libraries: what fails there fails inside of Python.
+packages (this one's code among them), of the system's libraries, and by which a library knows the processor as it is
+imported (ONNX Runtime ends by SIGSEGV there): what fails in them fails inside of Python.
 
 Left out under CPython 3.11 alone, and counted as `frames`: memory for the frames of Python's own functions, 16 KiB at a
 time, for want of which 3.11 raises SystemError ("error return without exception set") or ends by SIGSEGV, in a program
@@ -97,7 +98,7 @@ PACKAGE = Path(cnntrain.__file__).parent  # its folders are listed to find its p
 _OURS = re.compile(r"cnntrain/cli/__init__[^/]*\.pyc?>?\"?")
 _CALL = re.compile(r"^(?P<pid>\d+) +(?P<call>\w+)\((?P<rest>.*)")
 _IMPORT = re.compile(
-    r"\.pyc?\b|\.so\b|\.pyi?\b|__pycache__|/(?:dist|site)-packages|/lib/python|/usr/lib|/usr/local/lib|/etc/|\.pth\b"
+    r"\.pyc?\b|\.so\b|\.pyi?\b|__pycache__|/(?:dist|site)-packages|/lib/python|/usr/lib|/usr/local/lib|/etc/|/sys/devices/system/cpu/|\.pth\b"
     rf"|{re.escape(str(PACKAGE))}/|entry_points\.txt|\.dist-info|\.egg-info|pyvenv\.cfg|/usr/share|locale"
 )
 
