@@ -18,7 +18,7 @@ from cnntrain.checks.contact_sheet import contact_sheet
 from cnntrain.checks.summary import described_without_data, figures
 from cnntrain.checks.survey import doubts, survey, unreadable, validation_indices
 from cnntrain.config.load import Loaded, load
-from cnntrain.core import blas, files, machine
+from cnntrain.core import blas, collector, files, machine
 from cnntrain.core.console import Console
 from cnntrain.core.directories import make_directory
 from cnntrain.core.errors import DataError, StorageError
@@ -86,7 +86,7 @@ def examine(
     What cannot be read is the error that comes with it. Writes the manifest, and a contact sheet where asked for.
     Raises ConfigError, DataError or StorageError.
     """
-    with one_look():
+    with one_look(), collector.resting():
         return _examine(load(configs, sets), threads, sheet)
 
 

@@ -24,6 +24,7 @@ from cnntrain.config.dump import plain, to_line
 from cnntrain.config.fields import key_of
 from cnntrain.config.load import load_text
 from cnntrain.config.schema import InitConfig
+from cnntrain.core import collector
 from cnntrain.core.description import Description, size_text
 from cnntrain.core.errors import DataError, DivergedError, UsageError, printable
 from cnntrain.core.registry import Part, make
@@ -156,6 +157,7 @@ class _Findings:
         return min(max(round(STEPS / steps), 10), LEARNED if self.beginning else 60, self.most)
 
 
+@collector.resting()
 def propose(
     path: Path,
     config: Path,
@@ -207,7 +209,9 @@ def _found(source: Dataset, path: Path, reader: Reader, preferences: Preferences
 def _loaded(source: Dataset, reader: Reader) -> tuple[Dataset, Images]:
     """Its training samples, with its limits widened where they are too narrow."""
     try:
-        return source, source.load("train", reader)
+        images = source.load("train", reader)
+        source.tell_of_special("train", reader)
+        return source, images
     except DataError:
         wider = source.widened()
         if wider == source:

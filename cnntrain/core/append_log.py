@@ -9,7 +9,7 @@ from pathlib import Path
 from cnntrain.core.directories import fsync_directory
 from cnntrain.core.errors import StorageError
 from cnntrain.core.regular_file import open_own
-from cnntrain.core.storage import explained, write_all
+from cnntrain.core.storage import calling, explained, write_all
 
 _TAIL = 2**16  # a log is searched for its last newline in blocks of this size
 
@@ -41,7 +41,8 @@ class AppendLog:
                 f"{self.path} has {end} bytes, the checkpoint counted {length}: rows are missing. "
                 "Restore the file, or start again with --overwrite"
             )
-        os.ftruncate(self._descriptor, length)
+        with calling("truncate"):
+            os.ftruncate(self._descriptor, length)
         return length
 
     def _last_line_end(self, end: int) -> int:
@@ -71,12 +72,12 @@ class AppendLog:
 
     def sync(self) -> None:
         """Make every line durable. Called before the checkpoint that counts them."""
-        with explained("write", self.path):
+        with explained("write", self.path), calling("fsync"):
             os.fsync(self._descriptor)
 
     def close(self) -> None:
         """Close the file; a second close does nothing."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
-            with explained("write", self.path):
+            with explained("write", self.path), calling("close"):
                 os.close(descriptor)

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from cnntrain.core.errors import StorageError
-from cnntrain.core.storage import explained
+from cnntrain.core.storage import calling, explained
 
 
 def fsync_directory(path: Path) -> None:
@@ -15,14 +15,15 @@ def fsync_directory(path: Path) -> None:
 
     Some file systems cannot, and answer EBADF or EINVAL; like PostgreSQL (fsync_fname in fd.c), live with those two.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EBADF, errno.EINVAL):
-            raise
-    finally:
-        os.close(descriptor)
+    with calling("fsync of the folder"):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EBADF, errno.EINVAL):
+                raise
+        finally:
+            os.close(descriptor)
 
 
 def make_directory(path: Path) -> None:

@@ -11,7 +11,7 @@ from types import TracebackType
 
 from cnntrain.core.errors import RunDirectoryError
 from cnntrain.core.regular_file import open_own
-from cnntrain.core.storage import explained
+from cnntrain.core.storage import calling, explained
 
 IN_USE = "is in use by"  # in the message of a lock that somebody else holds
 
@@ -25,7 +25,8 @@ class DirectoryLock:
 
     def __enter__(self) -> DirectoryLock:
         with explained("lock", self.path):
-            self._descriptor = open_own(self.path)
+            with calling("open"):
+                self._descriptor = open_own(self.path)
             try:
                 self._take()
             except BaseException:
@@ -41,9 +42,14 @@ class DirectoryLock:
             raise RunDirectoryError(
                 f"{self.path.parent} {IN_USE} {owner}. Wait for it to end, or choose another --run-dir"
             ) from None
+        self._sign()
+
+    def _sign(self) -> None:
+        """Say in the file who holds it, for whoever comes next."""
         since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"process {os.getpid()} on {socket.gethostname()} since {since}\n".encode(), 0)
+        with calling("write"):
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, f"process {os.getpid()} on {socket.gethostname()} since {since}\n".encode(), 0)
 
     def _release(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1

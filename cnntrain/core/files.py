@@ -20,7 +20,7 @@ from cnntrain.core.anchor import Anchor
 from cnntrain.core.directories import fsync_directory, make_directory
 from cnntrain.core.errors import StorageError
 from cnntrain.core.regular_file import read_own
-from cnntrain.core.storage import explained, write_all
+from cnntrain.core.storage import calling, explained, write_all
 
 TEMPORARY = ".cnntrain-tmp-"  # only files of this pattern are ever cleaned up
 _GATHERED = 2**16  # smaller pieces are written together, larger ones as they are
@@ -87,7 +87,8 @@ def write_shared(kept: Path, path: Path, data: bytes) -> None:
         write_atomic(path, data)
         return
     with explained("write", path), _removed_on_failure(temporary):
-        os.replace(temporary, path)  # does nothing where both are the same file already
+        with calling("rename"):
+            os.replace(temporary, path)  # does nothing where both are the same file already
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         fsync_directory(path.parent)
@@ -122,14 +123,17 @@ def _replace(
             try:
                 for chunk in _gathered(chunks):
                     write_all(descriptor, chunk)
-                os.fsync(descriptor)  # never tried twice: after a failure the pages may be gone
+                with calling("fsync"):
+                    os.fsync(descriptor)  # never tried twice: after a failure the pages may be gone
             finally:
-                os.close(descriptor)
+                with calling("close"):
+                    os.close(descriptor)
             path = name()
-            if held is None:
-                os.replace(temporary, path)
-            else:
-                held.rename(temporary.name, path.name)
+            with calling("rename"):
+                if held is None:
+                    os.replace(temporary, path)
+                else:
+                    held.rename(temporary.name, path.name)
         finally:
             os.close(owned)
     fsync_directory(directory)
@@ -140,7 +144,8 @@ def _create_owned(directory: Path) -> tuple[Path, int]:
     """Create a file, locked while it is open, so that whoever finds it knows whether anybody still writes it."""
     while True:
         path = _temporary(directory)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        with calling("create a file"):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         with contextlib.suppress(OSError):  # a file system without locks: then nobody takes it for abandoned, either
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:
@@ -195,7 +200,8 @@ def link(target: str, path: Path) -> None:
                 return
             raise
         try:
-            os.replace(temporary, path)
+            with calling("rename"):
+                os.replace(temporary, path)
         except FileNotFoundError:
             return  # another process has renamed it: the last one counts
         except OSError as error:
@@ -222,5 +228,5 @@ def probe(directory: Path) -> None:
     with explained("write in", directory), _removed_on_failure(path):
         for _ in range(2):  # the second time over a file, as a checkpoint is
             _replace(directory, (b"probe",), lambda: path)
-        with contextlib.suppress(FileNotFoundError):  # it looked abandoned to somebody
+        with calling("remove"), contextlib.suppress(FileNotFoundError):  # it looked abandoned to somebody
             os.unlink(path)

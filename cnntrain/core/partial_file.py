@@ -12,7 +12,7 @@ from types import TracebackType
 from cnntrain.core.directories import fsync_directory
 from cnntrain.core.errors import StorageError
 from cnntrain.core.regular_file import OWN
-from cnntrain.core.storage import explained, write_all
+from cnntrain.core.storage import calling, explained, write_all
 
 
 class PartialFile:
@@ -28,7 +28,8 @@ class PartialFile:
             try:
                 if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
                     raise StorageError(f"{self.part} is not a regular file. Remove it and run the command again")
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                with calling("lock"):
+                    fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self.length = os.lseek(self._descriptor, 0, os.SEEK_END)
             except BlockingIOError:
                 self.close()
@@ -59,8 +60,10 @@ class PartialFile:
     def finish(self) -> None:
         """It is whole: give it its name, durably."""
         with explained("write", self.path):
-            os.fsync(self._descriptor)
-            os.replace(self.part, self.path)
+            with calling("fsync"):
+                os.fsync(self._descriptor)
+            with calling("rename"):
+                os.replace(self.part, self.path)
             fsync_directory(self.path.parent)
         self.close()
 

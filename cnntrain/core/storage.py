@@ -37,9 +37,19 @@ def explained(action: str, path: Path, size: int | None = None) -> Iterator[None
     except OSError as error:
         reason = error.strerror or str(error)
         if error.errno == errno.ENOSPC and size is not None:
-            reason += shortage(size, free(path.parent))
+            reason += _lacking(path.parent, size)
         advice = ADVICE.get(error.errno or 0, "Mend the cause and run the command again")
         raise StorageError(f"cannot {action} {path}: {reason}. {advice}") from error
+
+
+@contextlib.contextmanager
+def calling(operation: str) -> Iterator[None]:
+    """Let an OSError say which of several operations it was that failed: "rename: Permission denied"."""
+    try:
+        yield
+    except OSError as error:
+        error.strerror = f"{operation}: {error.strerror or error}"
+        raise
 
 
 def free(directory: Path) -> int | None:
@@ -54,6 +64,16 @@ def free(directory: Path) -> int | None:
 def shortage(needed: int, free: int | None) -> str:
     """What is missing, in brackets: " (needs 4.0 MB, 1.2 MB free)"."""
     return f" (needs {_amount(needed)}" + (")" if free is None else f", {_amount(free)} free)")
+
+
+def _lacking(directory: Path, size: int) -> str:
+    """What a full file system lacks, in brackets: room, or inodes; only what is needed where it claims to have both."""
+    with contextlib.suppress(OSError):
+        system = os.statvfs(directory)
+        if system.f_files and not system.f_favail:
+            return " (it has no more inodes: too many files)"
+    there = free(directory)
+    return shortage(size, None if there is not None and there >= size else there)
 
 
 def _amount(size: int) -> str:

@@ -68,8 +68,14 @@ def load(loaded: Loaded, source: Dataset, split: str, reader: Reader, some: bool
     With `some`, it need not have every class that there is.
     """
     reader = reader if loaded.experiment.data.cache else replace(reader, cache=None)
+
+    def read() -> Images:
+        images = source.load_some(split, reader) if some else source.load(split, reader)
+        source.tell_of_special(split, reader)
+        return images
+
     with one_look():
-        return attended(lambda: source.load_some(split, reader) if some else source.load(split, reader))
+        return attended(read)
 
 
 def read_data(loaded: Loaded, reader: Reader = ALONE, measure: bool = True) -> Data:

@@ -70,14 +70,23 @@ class SampleIdentity:
 
     def among(self, others: SampleIdentity) -> Array:
         """Which of these, bool (n,), are among others: their pixels are, or their files."""
-        same: Array = np.isin(self.pixels, others.pixels)
+        same = _among(self.pixels, others.pixels)
         if self.names is not None and others.names is not None:
-            same |= np.isin(self.names, others.names)
+            same |= _among(self.names, others.names)
         return same
 
 
 def _keys(identity: SampleIdentity) -> Iterable[tuple[int, int]]:
     return zip(identity.pixels.tolist(), identity.targets.tolist(), strict=True)
+
+
+def _among(these: Array, others: Array) -> Array:
+    """Which of these numbers, bool (n,), are among others. NumPy's `isin` takes ten times as long of uint64."""
+    if not len(others):
+        return np.zeros(len(these), bool)
+    ascending = np.sort(others)
+    found: Array = ascending[np.searchsorted(ascending, these).clip(max=len(others) - 1)] == these
+    return found
 
 
 def identify(images: Images, indices: Array) -> SampleIdentity:

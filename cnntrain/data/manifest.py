@@ -11,12 +11,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import json
 import os
 import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from json.encoder import encode_basestring_ascii as quote
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -36,7 +36,7 @@ FILE = "manifest.json"  # in a run directory
 LIST = "files.json"  # beside it
 _FORMAT = 1
 _REFERENCE = 2  # the format of a manifest.json whose files stand in a list of their own
-_PIECE = 2**20
+_PIECE = 2**16  # bytes read at a time: room for more would be mapped into memory anew for each of many small files
 
 
 class FileFacts(NamedTuple):
@@ -61,12 +61,17 @@ class Manifest:
     @functools.cached_property
     def listed(self) -> bytes:
         """The files alone, as a list of their own holds them: the same bytes for the same files."""
-        return (json.dumps({"format": _FORMAT, "files": self.files}, separators=(",", ":")) + "\n").encode()
+        rows = ",".join([f"{quote(path)}:{_row(*facts)}" for path, facts in self.files.items()])
+        return f'{{"format":{_FORMAT},"files":{{{rows}}}}}\n'.encode()
 
     @functools.cached_property
     def digest(self) -> str:
         """The SHA-256 of the list, in hex."""
         return hashlib.sha256(self.listed).hexdigest()
+
+
+def _row(size: int, changed: int, sha256: str | None = None) -> str:
+    return f"[{size},{changed},null]" if sha256 is None else f'[{size},{changed},"{sha256}"]'
 
 
 def sources(experiment: Experiment) -> list[Dataset]:

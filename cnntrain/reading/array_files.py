@@ -311,6 +311,12 @@ def holds_arrays(folder: Path) -> bool:
         return any(file.suffix == ".npy" and meant(file.stem) == "x_train" for file in folder.iterdir())
 
 
+def special_in(folder: Path) -> int:
+    """How many pipes, sockets and devices are called like files of arrays."""
+    with reading(folder):
+        return sum(file.suffix == ".npy" and is_special(file) for file in folder.iterdir())
+
+
 def meant(name: str) -> str | None:
     """Which of the arrays a name means ("train_images", as MedMNIST has it, means "x_train"); None for others."""
     words = re.split(r"[_.\- ]", name.casefold())

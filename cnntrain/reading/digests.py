@@ -34,7 +34,7 @@ _MAGIC = b"cnntrain digests 1\n"
 _SHA = 32  # bytes
 _ROW = np.dtype([("stamp", "<i8", (5,)), ("sha", "u1", (_SHA,))])
 _RESTED = 2 * 10**9  # nanoseconds since the last change of a file before its digest is kept
-_BLOCK = 2**20  # bytes of a file hashed at a time
+_BLOCK = 2**16  # bytes of a file hashed at a time: more would be mapped into memory anew for each small file
 
 
 def digests(paths: Sequence[Path], reader: Reader) -> list[bytes]:

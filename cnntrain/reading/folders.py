@@ -16,6 +16,7 @@ from cnntrain.core.errors import DataError
 from cnntrain.reading.input_files import reading
 
 SPLITS = ("train", "val", "test")
+SPECIAL = "special (pipe, socket or device)"  # in place of a suffix, where files that are left out are counted
 
 
 def _set(words: str) -> frozenset[str]:
@@ -160,8 +161,8 @@ def splits_within(folder: Path) -> list[str]:
 def files_below(folder: Path, suffixes: frozenset[str], others: Counter[str] | None = None) -> Iterator[Path]:
     """Files with these suffixes in a folder and below. A folder is visited once; no link leads up to those above.
 
-    Counts in `others`, by suffix in lower case, the files that have another and are not hidden; and by name and slash
-    the folders that are left out.
+    Counts in `others`, by suffix in lower case, the files that have another and are not hidden; by name and slash the
+    folders that are left out; and as SPECIAL what has the suffix and is no file.
     """
     for place, names in _names_below(folder, suffixes, Counter() if others is None else others):
         yield from (place / name for name in names)
@@ -199,7 +200,9 @@ def _names_below(folder: Path, suffixes: frozenset[str], others: Counter[str]) -
                     others[f"{name}/"] += 1
             elif suffix not in suffixes:
                 others[suffix] += 1
-            elif not _is_special(entry):
+            elif _is_special(entry):
+                others[SPECIAL] += 1
+            else:
                 names.append(name)
         yield place, names
 

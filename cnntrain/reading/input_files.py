@@ -49,7 +49,7 @@ def is_there(path: Path) -> bool:
             return True
         if not os.path.lexists(path):
             return False
-    what = "a folder" if path.is_dir() else "a link that leads nowhere" if path.is_symlink() else "a pipe or the like"
+    what = "a folder" if path.is_dir() else "a pipe or the like" if path.exists() else "a link that leads nowhere"
     raise DataError(f"{path} is {what}, expected a file, or nothing. Mend or remove it")
 
 

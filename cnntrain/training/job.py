@@ -12,7 +12,7 @@ import numpy as np
 
 from cnntrain.config.load import Loaded, load, problem
 from cnntrain.config.tree import SET
-from cnntrain.core import machine
+from cnntrain.core import collector, machine
 from cnntrain.core.console import Console
 from cnntrain.core.errors import ConfigError, Problem
 from cnntrain.data import build_data, manifest
@@ -77,7 +77,7 @@ def prepare(configs: Sequence[str | Path], sets: Sequence[str] = (), threads: in
 
 def make_job(loaded: Loaded, threads: int | None, console: Console, check: Precheck | None = None) -> Job:
     """Build a job; the network first where the config tells the shapes: a wrong layer should not wait for the data."""
-    with one_look():
+    with one_look(), collector.resting():
         return _make_job(loaded, threads, console, check or check_memory)
 
 

@@ -15,7 +15,7 @@ from cnntrain.config.dump import fingerprint, plain, to_yaml
 from cnntrain.config.fields import Duration
 from cnntrain.config.load import Loaded, load
 from cnntrain.config.mapping import Config
-from cnntrain.core import blas, machine
+from cnntrain.core import blas, collector, machine
 from cnntrain.core.console import Console, Progress
 from cnntrain.core.errors import (
     CnntrainError,
@@ -139,7 +139,7 @@ def _start(loaded: Loaded, options: Options, console: Console, interrupts: Inter
             restart=options.resume_or_start,
         )
 
-    with interrupts.at_once():
+    with interrupts.at_once(), collector.resting():
         job, warm = ranks.leader_first(build)
         muster.require_alike(ranks, job)
     with muster.held(ranks, create) as run:
@@ -148,6 +148,7 @@ def _start(loaded: Loaded, options: Options, console: Console, interrupts: Inter
         return _train(job, run, warm, options, console, interrupts, ranks)
 
 
+@collector.resting()
 def _describe(
     run: RunDirectory, job: Job, warm: WarmStart | None, options: Options, console: Console, ranks: Ranks
 ) -> None:
@@ -201,8 +202,9 @@ def _resume(
                 with interrupts.at_once(), contextlib.nullcontext() if configs or sets else saved.blaming(path):
                     return make_job(loaded, options.threads, console)
 
-        job = ranks.leader_first(build)
-        muster.require_alike(ranks, job)
+        with collector.resting():
+            job = ranks.leader_first(build)
+            muster.require_alike(ranks, job)
         step = checkpoint.meta["position"]["step"]
         for line in changes.of_schedule(before, job, step):
             console.warn(line)

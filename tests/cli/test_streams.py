@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from cnntrain.rundir.json_files import read_rows
 from tests.support.experiments import call
@@ -82,6 +83,26 @@ def test_a_result_that_goes_nowhere_is_an_error(command, config, tmp_path):
         "cnntrain: error: cannot write to standard output: Bad file descriptor. Make room, or write elsewhere"
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == [config.name]
+
+
+@pytest.mark.faults
+def test_what_any_command_tells_of_a_run_and_goes_nowhere_is_an_error(finished, config, tmp_path):
+    """But of `fit` and `sweep`, whose result is a folder."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "one.png")
+    (tmp_path / "s.yaml").write_text(f"config: {config.name}\ngrid: {{optimizer.lr: [0.1]}}\n")
+    ends = "finished/checkpoints/best.npz finished/checkpoints/last.npz"
+    for command in (
+        *("eval finished --split val", "predict finished one.png", "report finished", "explain finished one.png"),
+        *(
+            "compare finished",
+            "export finished --format numpy -o net.py",
+            "inspect finished",
+        ),
+        *(f"average {ends} -o mean.npz", "watch finished", "sweep s.yaml -o swept --dry-run", "lr-find full.yaml"),
+        *("time full.yaml", "gradcheck full.yaml", "fit full.yaml --dry-run", "fit full.yaml -o new --print-run-dir"),
+    ):
+        code, _, err = shell(f"cnntrain {command} >&-", tmp_path)
+        assert (code, err.count("cannot write to standard output: Bad file descriptor")) == (5, 1), f"{command}: {err}"
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])

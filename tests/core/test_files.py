@@ -233,14 +233,18 @@ def test_probe_leaves_nothing_and_meets_every_fault(tmp_path: Path) -> None:
         assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("failing", ["open", "write", "fsync", "replace", "unlink"])
-def test_a_probe_that_fails_names_the_directory_and_not_the_probe(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+@pytest.mark.parametrize(
+    ("failing", "named"),
+    [("open", "create a file: "), ("write", ""), ("fsync", "fsync: "), ("replace", "rename: "), ("unlink", "remove: ")],
+)
+def test_a_probe_that_fails_names_the_directory_and_what_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str, named: str
 ) -> None:
     inject(monkeypatch, lambda _count, name: OSError(errno.ENOSPC, "No space left") if name == failing else None)
     with pytest.raises(StorageError) as caught:
         files.probe(tmp_path)
-    assert str(caught.value) == f"cannot write in {tmp_path}: No space left. Free some space and run the command again"
+    reason = f"{named}No space left. Free some space and run the command again"
+    assert str(caught.value) == f"cannot write in {tmp_path}: {reason}"
 
 
 def test_what_is_written_beside_takes_away_what_a_killed_process_left(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 
-from cnntrain.data.identity import identify
+from cnntrain.data.identity import SampleIdentity, identify
 from cnntrain.parts.datasets.base import Images
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 2, 3, 1), np.uint8)
@@ -33,3 +33,11 @@ def test_a_target_without_a_name_by_its_bytes():
     assert found.pixels.tolist() == [digest(row.tobytes()) for row in PIXELS.astype(np.float32)]
     assert found.names is None
     assert len(identify(Images(PIXELS, values, ()), np.arange(0))) == 0
+
+
+def test_samples_are_among_others_by_their_pixels_or_their_names():
+    numbers = np.array([3, 2**64 - 1, 0, 7], np.uint64)
+    mine = SampleIdentity(numbers, numbers, np.arange(4, dtype=np.uint64))
+    others = SampleIdentity(numbers[[1, 0]], numbers[:2], np.array([3, 9], np.uint64))
+    assert mine.among(others).tolist() == [True, True, False, True]
+    assert not mine.among(others.take(np.empty(0, np.int64))).any()

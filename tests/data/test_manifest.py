@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from cnntrain.cli import main
-from cnntrain.data.manifest import normal
+from cnntrain.data.manifest import FileFacts, Manifest, normal
 from tests.support.experiments import write
 
 TEXT = """
@@ -87,3 +88,11 @@ def test_one_file_has_one_path(place):
     ways = ["list.csv", "./list.csv", "deep/../list.csv", "link/list.csv", "link//link/list.csv", place / "list.csv"]
     assert set(normal(ways)) == {str(place / "list.csv")}
     assert normal(["away/..", "link/", "."]) == [str(place)] * 3
+
+
+def test_the_list_is_json_as_ever():
+    """Its digest names it on disk, in every run."""
+    files = {"a": FileFacts(1, 2), 'q"\n\\é\udce9': FileFacts(0, 10**18, "ab" * 32)}
+    expected = json.dumps({"format": 1, "files": files}, separators=(",", ":")) + "\n"
+    assert Manifest(files).listed == expected.encode()
+    assert Manifest({}).listed == b'{"format":1,"files":{}}\n'

@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from cnntrain.cli import main
 from cnntrain.sweep.standing import read_status
@@ -27,6 +28,8 @@ COMMANDS = {  # what is done with a run -> the arguments
     "export": ["export", "bad", "--format", "numpy", "-o", "net"],
     "verify": ["verify", "bad"],
     "replay": ["replay", "bad"],
+    "predict": ["predict", "bad", "one.png"],
+    "explain": ["explain", "bad", "one.png", "-o", "made.html"],
     "average": ["average", "bad", "good", "-o", "mean.npz"],
     "warm start": ["fit", "full.yaml", "-o", "next", "-q", "-s", "model.init_from={checkpoint: bad}"],
     "resume": ["fit", "--run-dir", "bad", "--resume", "-q", "-s", "train.epochs=2"],
@@ -56,6 +59,7 @@ def sound(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     place = tmp_path / "sound"
     place.mkdir()
     write(place)
+    Image.new("RGB", (8, 8)).save(place / "one.png")
     shutil.copytree(finished, place / "good")
     monkeypatch.chdir(tmp_path)
     yield place

@@ -14,6 +14,7 @@ from cnntrain.core.description import Description
 from cnntrain.core.registry import Part
 from cnntrain.parts.datasets.images import Images, Pixels
 from cnntrain.reading.decoded import Sample
+from cnntrain.reading.folders import SPECIAL
 from cnntrain.reading.reader import ALONE, Reader
 
 
@@ -85,6 +86,12 @@ class Dataset(Part):
     def left_out(self, split: str) -> Counter[str]:
         """How many files that lie among those of a split are not read for their names, by suffix in lower case."""
         return Counter()
+
+    def tell_of_special(self, split: str, reader: Reader) -> None:
+        """Warn where pipes, sockets or devices lie among the files of a split and are called as those are."""
+        count = sum(source.left_out(split)[SPECIAL] for source in self.origins() if split in source.splits())
+        if count:
+            reader.warn(f"{count:,} of the files of {split} left out as {SPECIAL}: only regular files are read")
 
     def grouped(self, by: str) -> Dataset | None:
         """This source with its samples in groups by a pattern or a column; None where it cannot tell groups itself.

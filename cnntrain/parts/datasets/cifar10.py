@@ -17,7 +17,7 @@ from cnntrain.core.registry import register
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.datasets.images import Images
 from cnntrain.reading.folders import has_any
-from cnntrain.reading.input_files import on_disk
+from cnntrain.reading.input_files import is_there, on_disk
 from cnntrain.reading.reader import ALONE, Reader
 from cnntrain.reading.records import Records
 from cnntrain.reading.well_known import how_to_fetch
@@ -64,7 +64,7 @@ class Cifar10(Dataset):
         if split not in _FILES:
             raise DataError(f"{root}: CIFAR-10 has the splits train and test, not {split!r}")
         paths = tuple(root / name for name in _FILES[split])
-        missing = [path for path in paths if not path.is_file()]
+        missing = [path for path in paths if not is_there(path)]
         if missing:
             raise DataError(
                 f"{missing[0]} does not exist ({len(missing)} of {len(paths)} missing). {_hint(Path(self.root))}"

@@ -17,7 +17,7 @@ from cnntrain.core.registry import register
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.datasets.images import Images
 from cnntrain.reading.folders import has_any
-from cnntrain.reading.input_files import on_disk
+from cnntrain.reading.input_files import is_there, on_disk
 from cnntrain.reading.reader import ALONE, Reader
 from cnntrain.reading.records import Records
 from cnntrain.reading.well_known import how_to_fetch
@@ -87,7 +87,7 @@ class Cifar100(Dataset):
         if split not in _FILES:
             raise DataError(f"{root}: CIFAR-100 has the splits train and test, not {split!r}")
         path = root / _FILES[split]
-        if not path.is_file():
+        if not is_there(path):
             raise DataError(f"{path} does not exist. {_hint(Path(self.root))}")
         return (path,)
 

@@ -25,7 +25,7 @@ from cnntrain.core.registry import register
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.datasets.labels import MAX_CLASSES, checked_labels, count_classes, numbered
-from cnntrain.reading.input_files import largest_unpacked, on_disk, opened, reading
+from cnntrain.reading.input_files import is_there, largest_unpacked, on_disk, opened, reading
 from cnntrain.reading.reader import ALONE, Reader
 from cnntrain.reading.well_known import how_to_fetch
 
@@ -102,6 +102,7 @@ class Idx(Dataset):
         there = self._files(root)
         for rank in _CONTENTS:
             if (split, rank) not in there:
+                is_there(root / _name(split, rank))  # raises where something else has its name
                 raise DataError(f"{root / _name(split, rank)} does not exist, with or without .gz. {self._advice()}")
         return tuple(there[split, rank] for rank in _CONTENTS)
 

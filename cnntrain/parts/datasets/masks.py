@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -164,6 +165,15 @@ class Masks(PictureFields, _OfClasses):
         if self.table is not None:
             named = [path for found, path in self._tables() if found == split]
         return (*named, *(path for sample in self._samples(split) for path in sample))
+
+    def left_out(self, split: str) -> Counter[str]:
+        """Files of the two folders by suffix that are neither pictures nor masks; of a table none, as it names them."""
+        others: Counter[str] = Counter()
+        for place in () if self.table is not None else (self.pictures, self.masks):
+            folder = on_disk(place or "", _ADVICE, folder=True)
+            inner = folder / split
+            list(files_below(inner if inner.is_dir() else folder, SUFFIXES | _MASK_SUFFIXES, others))
+        return others
 
     def labelled_samples(self, split: str) -> Sequence[tuple[Sample, str | None]]:
         """Every picture with its mask; there is no class of a whole picture."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -12,7 +13,8 @@ from cnntrain.core.registry import register
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.datasets.images import Images, Pixels
 from cnntrain.parts.datasets.labels import checked_labels, count_classes, numbered
-from cnntrain.reading.array_files import ADVICE, arrays_of, holds_arrays, is_folder
+from cnntrain.reading.array_files import ADVICE, arrays_of, holds_arrays, is_folder, special_in
+from cnntrain.reading.folders import SPECIAL
 from cnntrain.reading.input_files import on_disk
 from cnntrain.reading.reader import ALONE, Reader
 
@@ -54,6 +56,10 @@ class Npz(Dataset):
             return (on_disk(self.path, ADVICE, folder=False),)
         with arrays_of(self.path) as arrays:
             return tuple(arrays.file(f"{letter}_{split}") for letter in "xy")
+
+    def left_out(self, split: str) -> Counter[str]:  # noqa: ARG002  (it may have been of any)
+        """What is called like a file of arrays and is none."""
+        return Counter({SPECIAL: count} if is_folder(self.path) and (count := special_in(Path(self.path))) else {})
 
     def load(self, split: str, reader: Reader = ALONE) -> Images:
         """Read a split: pixels uint8 or float32, and labels or float32 values."""

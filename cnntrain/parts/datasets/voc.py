@@ -120,7 +120,7 @@ class Voc(BoxedPictures, Rooted):
                 raise DataError(f"{where}: {name!r} is there twice, first in line {seen[name]}. Remove one")
             seen[name] = line
             mark = place / f"{name}.xml"
-            if not mark.is_file():
+            if not is_there(mark):
                 raise DataError(f"{where}: {name!r} has no annotation, expected {mark}. Add it, or remove the line")
             found.append((mark, self._root()))
         return found
