@@ -167,6 +167,18 @@ def test_normalize_per_image() -> None:
     np.testing.assert_allclose(result, (images - mean) / std, rtol=1e-10, atol=1e-12)
 
 
+def test_normalize_each_row_over_the_dataset_and_over_its_own_image() -> None:
+    images = photos(50, np.float64) * np.linspace(0.5, 2, SHAPE[0])[:, None, None]
+    mean, std = (getattr(images, name)(axis=(0, 2), keepdims=True) for name in ("mean", "std"))
+    normalize = make("normalize", from_="dataset", each="row").fit([images[:9], images[9:]])
+    np.testing.assert_allclose(normalize.apply(images.copy(), draws(range(50))), (images - mean) / std, atol=1e-12)
+    with pytest.raises(ValueError, match=f"{SHAPE[0] * 3} entries, the image {3 * (SHAPE[0] + 1)} rows"):
+        normalize.output_shape((SHAPE[0] + 1, *SHAPE[1:]))
+    own = make("normalize", from_="per_image", each="row").apply(images.copy(), draws(range(50)))
+    mean, std = (getattr(images, name)(axis=2, keepdims=True) for name in ("mean", "std"))
+    np.testing.assert_allclose(own, (images - mean) / std, rtol=1e-10, atol=1e-12)
+
+
 def test_normalize_of_flat_images_is_zero() -> None:
     flat = np.full((2, 4, 4, 1), 0.3)
     assert not make("normalize", from_="per_image").apply(flat.copy(), draws(range(2))).any()
