@@ -54,9 +54,7 @@ class Normalize(Transform):
         if (self.mean is None) == (self.from_ is None):
             raise ValueError("needs exactly one of 'mean' with 'std', 'from: dataset' and 'from: per_image'")
         if self.mean is not None and self.std is not None and len(self.mean) != len(self.std):
-            raise ValueError(
-                f"mean has {len(self.mean)} entries and std {len(self.std)}; each needs one a {self.each}"
-            )
+            raise ValueError(f"mean has {len(self.mean)} entries and std {len(self.std)}; each needs one a {self.each}")
 
     def output_shape(self, shape: Shape) -> Shape:
         """The same. Raises ValueError where the channels, or their rows, are not as many as the means."""
