@@ -50,7 +50,8 @@ class Stretches(Transform):
         last = np.where(heard.any(axis=1), length - heard[:, ::-1].argmax(axis=1), length)[:, None]
         spare = last - first - self._size
         starts = first + np.where(spare > 0, np.floor(shares * (spare + 1)).clip(0, spare), spare // 2)
-        return starts.clip(0, length - self._size).astype(np.int64)
+        places: Array = starts.clip(0, length - self._size).astype(np.int64)
+        return places
 
     def _cut(self, sounds: Array, starts: Array) -> Array:
         """Those stretches, (n * k, 1, size, c), the ones of a sound one after the other."""
@@ -62,7 +63,7 @@ class Stretches(Transform):
 @register("sound_crop")
 @dataclass(frozen=True)
 class SoundCrop(Stretches):
-    """A stretch of a longer recording, from a random moment on, or its middle.
+    """A stretch of a longer recording, from a random moment on, or its middle (segments: Piczak 2015).
 
     To be judged by several stretches see sound_views.
     """
@@ -90,7 +91,8 @@ class SoundCrop(Stretches):
 class SoundViews(Stretches):
     """Several stretches, evenly spread over a longer recording: the mean of their outputs counts.
 
-    For evaluation, as with the crops of a picture (Krizhevsky et al. 2012). In training, sound_crop takes one.
+    For evaluation (Piczak 2015, "Environmental sound classification with convolutional neural networks"). In training,
+    sound_crop takes one.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"seconds": 0.02}, {"seconds": 0.03, "windows": 2})
