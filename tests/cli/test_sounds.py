@@ -1,4 +1,4 @@
-"""Sounds listed in CSV files: labels, values and groups from columns, through every command."""
+"""Sounds through every command: listed in CSV files, in several stretches, or computed on the spot."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import cnntrain as cnntrain_package
 from cnntrain.core import registry
+from cnntrain.engine.fixed import Fixed
 from tests.parts.datasets.test_audio_folder import RATE, tone, write
 from tests.support.datasets import refusal
 
@@ -65,3 +67,28 @@ def test_through_every_command(cnntrain, root: Path) -> None:
     assert [one["start"] for one in along][:2] == [0.0, 0.1]
     assert cnntrain("report", "run").code == 0
     assert "<audio" in (root / "run" / "report.html").read_text()
+
+
+def test_a_network_of_synthetic_voices_hears_recordings_in_several_stretches(cnntrain, desk: Path) -> None:
+    (desk / "vowels.yaml").write_text("""\
+data:
+  source: {type: vowels, samples: 60, duration: 0.4}
+  train_transforms: [{type: sound_crop, sample_rate: 8000, seconds: 0.2}]
+  eval_transforms: [{type: sound_views, sample_rate: 8000, seconds: 0.2, windows: 3}]
+model: {layers: [{type: conv1d, filters: 4, kernel_size: 32, stride: 16}, relu, flatten, {type: dense, units: auto}]}
+train: {epochs: 1, batch_size: 10}
+""")
+    assert cnntrain("fit", "vowels.yaml", "-o", "run", "-q").code == 0
+    write(desk / "one.wav", tone(400, 0.4), rate=RATE)
+    write(desk / "short.wav", tone(400, 0.2), rate=RATE)
+    told = json.loads(cnntrain("predict", "run", "one.wav", "short.wav", "--json").out)["predictions"]
+    assert [one["path"] for one in told] == ["one.wav", "short.wav"]
+    views = "data.train_transforms=[{type: sound_views, sample_rate: 8000, seconds: 0.2}]"
+    refused = cnntrain("fit", "vowels.yaml", "-s", views, "-q")
+    assert "take sound_crop here" in refused.err
+    pixels = registry.make("datasets", "vowels", samples=60, duration=0.4).load("test").pixels[:2]
+    with cnntrain_package.load("run") as model:
+        outputs = model.outputs(pixels)
+        x = np.concatenate([pixels[:, :, start : start + 1600] for start in (0, 800, 1600)])
+        alone = model.trained.engine.outputs(Fixed(x, np.zeros(len(x), np.int64)))
+    np.testing.assert_allclose(outputs, alone.reshape(3, 2, -1).mean(axis=0), rtol=1e-5, atol=1e-6)

@@ -93,7 +93,7 @@ class SoundFields(Dataset):
 
         def decode(sample: Sample) -> Content:
             length = self._samples_in(self.duration)
-            return Content(self._shown(recording(sample[0]).middle(self.sample_rate, length)))
+            return Content(self.shown(recording(sample[0]).middle(self.sample_rate, length)))
 
         versions = {"sound": 3, "numpy": np.__version__, "soundfile": library_version()}
         return Recipe(decode, {"what": "sound", **self.sound_settings, **versions}, "sounds")
@@ -110,7 +110,7 @@ class SoundFields(Dataset):
             n = min(chunk, count - first)
             heard = whole.heard(self.sample_rate, first * step, (n - 1) * step + size)
             places = np.arange(n) * step
-            samples = np.stack([self._shown(heard[place : place + size]) for place in places.tolist()])
+            samples = np.stack([self.shown(heard[place : place + size]) for place in places.tolist()])
             yield (first * step + places) / self.sample_rate, samples
 
     def heard(self, path: str, longest: float) -> tuple[Array, int]:
@@ -123,7 +123,7 @@ class SoundFields(Dataset):
         head = _head(path)
         return None if head is None else (head.samples,)
 
-    def _shown(self, heard: Array) -> Array:
+    def shown(self, heard: Array) -> Array:
         """A sound in [-1, 1] as a sample: float32 (bands, frames, 1), or (1, samples, 1)."""
         if self.features == "waveform":
             return heard.astype(np.float32)[None, :, None]
