@@ -74,7 +74,7 @@ class Vowels(SoundFields):
         rng = stream(self.seed, f"vowels {split}")
         formants = np.array([*_FORMANTS.values()], np.float64)
         sounds = np.stack([self.shown(self._voice(formants[label], rng)) for label in labels.tolist()])
-        return Images(sounds, labels.astype(np.int64), tuple(_FORMANTS))
+        return Images(np.ascontiguousarray(sounds), labels.astype(np.int64), tuple(_FORMANTS))
 
     def _voice(self, formants: Array, rng: np.random.Generator) -> Array:
         """One vowel, somewhere in the sample, and noise: float64 (t,)."""
