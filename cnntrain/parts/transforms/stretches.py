@@ -97,6 +97,7 @@ class SoundViews(Stretches):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"seconds": 0.02}, {"seconds": 0.03, "windows": 2})
     on: ClassVar[Literal["image", "pair", "tiles", "views"]] = "views"
+    in_training: ClassVar[str] = "sound_crop"
 
     windows: Annotated[int, Range(1, 8)] = 3  # how many stretches
 
