@@ -175,3 +175,13 @@ def test_frames_are_channels_where_one_says_so(cnntrain, clips: Path) -> None:
     (clips.parent / "moving.yaml").write_text(config)
     assert cnntrain("fit", "moving.yaml", "-o", "run", "-q").code == 0
     assert "6x8x8" in cnntrain("summary", "moving.yaml").out  # 8x10 less the kernel's border, 8 filters
+
+
+def test_a_video_of_an_unknown_codec_is_refused_by_name(cnntrain, clips: Path) -> None:
+    (clips.parent / "moving.yaml").write_text(CONFIG)
+    assert cnntrain("fit", "moving.yaml", "-s", "train.epochs=1", "-o", "run", "-q").code == 0
+    path = film(frames(1, 2), Path("one.mkv"))
+    path.write_bytes(path.read_bytes().replace(b"FFV1", b"FFX1"))
+    refused = cnntrain("predict", "run", "one.mkv")
+    assert refused.code == 3
+    assert "one.mkv is coded in a way that FFmpeg does not know. Convert it" in refused.err
