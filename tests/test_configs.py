@@ -38,7 +38,8 @@ NETWORKS = {  # trained parameters, counted by hand from the papers' or the conf
     # 9*(3*8 + 8*8 + 8*16 + 16*16 + 16*32 + 32*32 + 32*64 + 64*64 + 64*32 + 32*32 + 32*16 + 16*16 + 16*8 + 8*8)
     # + 4*(8+16+32+64 + 8+16+32) + 4*(64*32 + 32*16 + 16*8) + 32+16+8 + 8*4+4
     "segment-shapes": 121_204,
-    "video-motion": 291_732,  # 27*(16 + 16*32 + 32*64 + 64*128) + 2*(16+32+64+128) + 128*4+4
+    "video-motion": 26_292,  # 9*16 + 27*(16*24 + 24*24) + 2*(16+24+24) + 24*4+4
+    "speech-vowels": 67_322,  # 25*16 + 9*16*32 + 30*32*64 + 2*(16+32+64) + 64*10+10
     "segment-membrane": 1_942_306,  # the same for 1 channel, widths of 16 to 256 and 2 classes
 }
 BY_DATA = {"spoken-digits"}  # whose classes only the names of the files tell

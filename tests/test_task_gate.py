@@ -25,7 +25,7 @@ ALLOWED = {  # file -> how many places, and why
     "core/description.py": (1, "a name of classes stands for labels where a source says nothing else"),
     "parts/datasets/images.py": (2, f"{_READS}; `subset` and `k_fold` draw alike from samples with one label each"),
     "parts/datasets/concat.py": (2, f"{_READS}: two sources are compared"),
-    "parts/datasets/csv.py": (1, _READS),
+    "parts/datasets/labelled_rows.py": (1, _READS),
     "parts/datasets/idx.py": (1, _READS),
     "parts/datasets/labels.py": (1, _READS),
     "reading/array_files.py": (4, _READS),

@@ -207,7 +207,8 @@ def _check_mixing(loaded: Loaded, asked: Task) -> None:
             raise problem(
                 loaded,
                 f"data.train_transforms.{index}",
-                f"{transform.name_in_config} makes several samples of one, for evaluation: take temporal_crop here",
+                f"{transform.name_in_config} makes several samples of one, for evaluation: take "
+                f"{transform.in_training} here",
             )
     mixing = [index for index, transform in enumerate(transforms(data.train_transforms)) if transform.on != "image"]
     pairs = [index for index in mixing if transforms(data.train_transforms)[index].on == "pair"]

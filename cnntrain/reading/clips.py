@@ -154,6 +154,8 @@ def _opened(path: Path) -> Iterator[Any]:
                 if not container.streams.video:
                     raise DataError(f"{path} holds no video. {_CONVERT}")
                 stream = container.streams.video[0]
+                if stream.codec_context is None:  # of a codec that this FFmpeg does not know
+                    raise DataError(f"{path} is coded in a way that FFmpeg does not know. {_CONVERT}")
                 stream.codec_context.thread_count = 1  # there are workers enough
                 yield stream
         except (av.FFmpegError, ValueError) as error:

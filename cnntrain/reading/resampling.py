@@ -2,7 +2,8 @@
 
 The sound is the sum of sincs that its samples stand for, low-passed below half of the lower rate, and read off at the
 new moments. The low-pass is a sinc under a Kaiser window (Kaiser 1974; Smith, "Digital Audio Resampling"): frequencies
-up to 0.9 of half the lower rate pass within 0.001 dB, those from half of it on are 100 dB down. Rates are integers, so
+up to 0.9 of half the lower rate pass within 0.001 dB, those from half of it on are 100 dB down. A tone is right to
+2e-5 of its amplitude (soxr's best quality: to 7e-4 where no rate is a multiple of the other). Rates are integers, so
 that moments fall on the same few places between samples again and again (polyphase), and no moment is rounded.
 """
 

@@ -1,4 +1,4 @@
-"""Tables: what their columns are for, as names and cells suggest: pictures, classes, values, or nothing."""
+"""Tables: what their columns are for, as names and cells suggest: files, classes, values, or nothing."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from cnntrain.reading.pictures import SUFFIXES
+from cnntrain.reading import pictures, sounds
 
-_IMAGES = (
+_FILES = (
     *("path", "image", "file", "filename", "filepath", "file_name", "file_path", "image_path", "image_name"),
     *("image_file", "img", "img_path", "picture", "photo", "fname"),
+    *("audio", "audio_path", "audio_file", "sound", "recording", "wav", "wav_path", "clip"),
 )
 _LABELS = ("label", "class", "category", "labels", "class_name", "classname", "category_name", "label_name", "species")
 _NAMES = (  # of columns about a row or a file, and not about what the picture shows
@@ -26,9 +27,9 @@ _MOST = 0.5  # of the rows, at most so many classes
 
 
 class TableColumns(NamedTuple):
-    """Which column names pictures, and which is to be predicted; or the columns among which somebody has to choose."""
+    """Which column names files, and which is to be predicted; or the columns among which somebody has to choose."""
 
-    image: str
+    file: str
     label: str | None = None
     targets: tuple[str, ...] | None = None
     doubtful: tuple[str, ...] = ()
@@ -41,19 +42,19 @@ def columns_of(names: Sequence[str], rows: Sequence[Sequence[str]]) -> TableColu
     the like are neither.
     """
     cells = {name: [row[place].strip() for row in rows if place < len(row)] for place, name in enumerate(names)}
-    image = _image(names, cells)
-    others = {name: column for name, column in cells.items() if name != image and column}
+    file = _file(names, cells)
+    others = {name: column for name, column in cells.items() if name != file and column}
     label = next((name for wanted in _LABELS for name in others if name.casefold() == wanted), None)
     if label is not None:
-        return TableColumns(image, label=label)
+        return TableColumns(file, label=label)
     told = {name: column for name, column in others.items() if not _is_about(name, column, others)}
     texts = [name for name, column in told.items() if not all(map(is_number, column)) and _are_classes(column)]
     if len(texts) == 1:
-        return TableColumns(image, label=texts[0])
+        return TableColumns(file, label=texts[0])
     numbers = tuple(name for name, column in told.items() if all(map(is_number, column)))
     if not texts and numbers:
-        return TableColumns(image, targets=numbers)
-    return TableColumns(image, doubtful=tuple(texts or others))
+        return TableColumns(file, targets=numbers)
+    return TableColumns(file, doubtful=tuple(texts or others))
 
 
 def chosen(names: Sequence[str], rows: Sequence[Sequence[str]], wanted: Sequence[str]) -> TableColumns:
@@ -62,11 +63,11 @@ def chosen(names: Sequence[str], rows: Sequence[Sequence[str]], wanted: Sequence
     One column of whole numbers named like a class is one of classes.
     """
     cells = {name: [row[place].strip() for row in rows if place < len(row)] for place, name in enumerate(names)}
-    image = _image([name for name in names if name not in wanted], cells)
+    file = _file([name for name in names if name not in wanted], cells)
     numbers = all(is_number(cell) for name in wanted for cell in cells.get(name, ()))
     if len(wanted) == 1 and (not numbers or wanted[0].casefold() in _LABELS):
-        return TableColumns(image, label=wanted[0])
-    return TableColumns(image, targets=tuple(wanted))
+        return TableColumns(file, label=wanted[0])
+    return TableColumns(file, targets=tuple(wanted))
 
 
 def is_number(text: str) -> bool:
@@ -77,12 +78,12 @@ def is_number(text: str) -> bool:
         return False
 
 
-def _image(names: Sequence[str], cells: Mapping[str, Sequence[str]]) -> str:
-    """The column of pictures: by its name, else by the endings of its cells, else the first."""
-    named = next((name for wanted in _IMAGES for name in names if name.casefold() == wanted), None)
+def _file(names: Sequence[str], cells: Mapping[str, Sequence[str]]) -> str:
+    """The column of files: by its name, else by the endings of its cells, else the first."""
+    named = next((name for wanted in _FILES for name in names if name.casefold() == wanted), None)
     if named is not None:
         return named
-    ending = tuple(SUFFIXES)
+    ending = tuple(pictures.SUFFIXES | sounds.SUFFIXES)
     found = [name for name in names if cells.get(name) and all(cell.lower().endswith(ending) for cell in cells[name])]
     return found[0] if found else names[0] if names else "path"
 

@@ -21,6 +21,24 @@ _FORMS = {b"RIFF": "<", b"RIFX": ">", b"RF64": "<", b"BW64": "<"}
 _PCM, _FLOAT, _A_LAW, _MU_LAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 _SUBFORMAT = bytes.fromhex("000000001000800000aa00389b71")  # all of a GUID but the code it begins with
 _CODES = {2: "ADPCM of Microsoft", 6: "A-law", 7: "mu-law", 17: "ADPCM of IMA", 80: "MPEG", 85: "MP3", 255: "AAC"}
+_ELSEWISE = {  # what other files of sound begin with: what they are, and the ending of those that are read as such
+    b"fLaC": ("FLAC", ".flac"),
+    b"OggS": ("Ogg", ".ogg"),
+    b"ID3": ("MP3", ".mp3"),
+    b"\xff\xfb": ("MP3", ".mp3"),
+    b"FORM": ("AIFF", ".aiff"),
+    b".snd": ("AU of Sun", ""),
+    b"caff": ("CAF of Apple", ""),
+    b"riff": ("Wave64 of Sony", ""),
+    b"#!AMR": ("AMR", ""),
+    b"wvpk": ("WavPack", ""),
+    b"TTA1": ("True Audio", ""),
+    b"\x0bw": ("AC-3", ""),
+    b"\x30\x26\xb2\x75": ("Windows Media", ""),
+    b"\x1aE\xdf\xa3": ("Matroska or WebM", ""),
+    b"Creative Voi": ("VOC of Creative", ""),
+    b"MThd": ("MIDI, which holds notes and no sound", ""),
+}
 _UNKNOWN_LENGTHS = range(0x7FFFF000, 0x100000000)  # what writers put where they could not know
 _ADVICE = "Convert it to PCM of 8, 16, 24 or 32 bits, say with: ffmpeg -i FILE -c:a pcm_s16le OUT.wav"
 _MOST_CHUNKS = 10_000
@@ -96,8 +114,18 @@ def sound(path: Path) -> Sound:
             raise ValueError("is damaged or cut short: it holds nothing. Fetch or make it again")
         form, length, kind = file.read(4), file.read(4), file.read(4)
         if form not in _FORMS or kind != b"WAVE":
-            raise ValueError(f"is no WAV file that can be read (it begins otherwise). {_ADVICE}")
+            raise ValueError(f"is no WAV file that can be read ({_instead(form + length + kind)}")
         return _found(_Chunks(file, size, _FORMS[form], struct.unpack(_FORMS[form] + "I", length)[0]))
+
+
+def _instead(head: bytes) -> str:
+    """What a file is that begins so, instead of WAV, and what to do."""
+    if head[4:8] == b"ftyp":
+        return f"it is MPEG-4). {_ADVICE}"
+    for beginning, (name, ending) in _ELSEWISE.items():
+        if head.startswith(beginning):
+            return f"it is {name}). {f'Rename it to end in {ending}' if ending else _ADVICE}"
+    return f"it begins otherwise). {_ADVICE}"
 
 
 class _Chunks:

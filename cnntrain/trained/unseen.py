@@ -22,8 +22,10 @@ from cnntrain.engine.pool import Pool
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.datasets.class_folders import ClassFolders
 from cnntrain.parts.datasets.images import Images
+from cnntrain.parts.datasets.labelled_rows import LabelledRows
 from cnntrain.parts.datasets.labels import places_among
 from cnntrain.parts.datasets.picture_fields import PictureFields
+from cnntrain.parts.datasets.sound_fields import SoundFields
 from cnntrain.parts.tasks.base import Task
 from cnntrain.reading.attended import attended
 from cnntrain.reading.decoded import Sample
@@ -51,10 +53,14 @@ class Unseen:
         own = self.trained_on.origins()[0]
         if own.clips and isinstance(own, ClassFolders) and place.is_dir():  # clips of every form
             return replace(own, root=str(place)).giving(self.data.shape)
+        if isinstance(own, LabelledRows) and (place.suffix.lower() == ".csv" or (place / "train.csv").is_file()):
+            return replace(own, path=str(place)).giving(self.data.shape)  # its own columns, whatever else is there
         found = recognize(place)
         if type(own) is type(found):
             key = "root" if hasattr(own, "root") else "path"
             found = replace(own, **{key: getattr(found, key)})
+        elif isinstance(own, SoundFields) and isinstance(found, SoundFields):
+            found = replace(found, **cast(Any, own.sound_settings))
         elif isinstance(own, PictureFields) and isinstance(found, PictureFields):
             found = cast(Dataset, replace(cast(Any, found), fit=own.fit))
         return found.giving(self.data.shape)
@@ -173,6 +179,8 @@ class Unseen:
         own = self.trained_on.origins()[0]
         if isinstance(own, ClassFolders):
             return own.giving(self.data.shape)
+        if isinstance(own, SoundFields):
+            return cast(ClassFolders, make("datasets", "audio_folder", root=".", **own.sound_settings))
         alike = {"fit": own.fit, "max_pixels": own.max_pixels} if isinstance(own, PictureFields) else {}
         return cast(ClassFolders, make("datasets", "image_folder", root=".", **alike).giving(self.data.shape))
 

@@ -14,6 +14,7 @@ from cnntrain.engine.fixed import Fixed
 from tests.support.experiments import evidence
 
 CLASSES = {"left": -1, "right": 1}
+FORMS = ("frames", "gif", "webp", "png", "tif")
 CONFIG = """\
 name: moving
 data:
@@ -61,48 +62,61 @@ def save(clip: list[Image.Image], place: Path, form: str) -> Path:
 
 @pytest.fixture
 def clips(desk: Path) -> Path:
-    """Clips of three forms in two classes: training and test."""
+    """Clips of five forms in two classes: training and test."""
     for name, step in CLASSES.items():
-        for split, count in (("train", 12), ("test", 3)):
+        for split, count in (("train", 12), ("test", 5)):
             for number in range(count):
-                form = ("frames", "gif", "webp")[number % 3]
+                form = FORMS[number % 5]
                 save(frames(step, 3 * number + len(split)), desk / "clips" / split / name / f"{number:03}", form)
     return desk / "clips"
 
 
-def test_one_answer_for_every_clip(cnntrain, clips: Path) -> None:
+def film(clip: list[Image.Image], path: Path) -> Path:
+    """A clip as a video without loss. Skips where FFmpeg is not there."""
+    av = pytest.importorskip("av", reason="comes with the extra `video`")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 10, 8, "gray"
+        for frame in clip:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(frame), format="gray")))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize("videos", [False, True])
+def test_one_answer_for_every_clip(cnntrain, clips: Path, videos: bool) -> None:
+    """Of every form, in every command."""
+    every = [f"clips/test/{name}/00{n}{'.' * (n > 0)}{FORMS[n] * (n > 0)}" for name in CLASSES for n in range(5)]
+    if videos:
+        every += [str(film(frames(step, 1), Path(f"clips/test/{name}/9.mkv"))) for name, step in CLASSES.items()]
+        every.sort()
     (clips.parent / "moving.yaml").write_text(CONFIG)
+    assert f"test        {len(every)} samples" in cnntrain("check", "moving.yaml").out
     assert cnntrain("fit", "moving.yaml", "-o", "run", "-q").code == 0
-    every = [f"clips/test/{name}/{clip}" for name in CLASSES for clip in ("000", "001.gif", "002.webp")]
     asked = json.loads(cnntrain("predict", "run", *every, "--json").out)["predictions"]
     assert [one["path"] for one in asked] == every
-    for folder, clips_in in [("clips/test/right", every[3:]), ("clips/test", every)]:
+    for folder, clips_in in [("clips/test/right", every[len(every) // 2 :]), ("clips/test", every)]:
         told = json.loads(cnntrain("predict", "run", folder, "--json").out)["predictions"]
         assert sorted(one["path"] for one in told) == sorted(clips_in)
         alone = {one["path"]: one["probabilities"] for one in asked}
         assert all(one["probabilities"] == alone[one["path"]] for one in told)
     measured = json.loads(cnntrain("eval", "run", "--json").out)
     right = sum(one["class"] == Path(one["path"]).parent.name for one in asked)
-    assert (measured["samples"], measured["accuracy"]) == (6, pytest.approx(right / 6))
+    assert (measured["samples"], measured["accuracy"]) == (len(every), pytest.approx(right / len(every)))
     elsewhere = json.loads(cnntrain("eval", "run", "--data", "clips", "--split", "test", "--json").out)
     assert {**elsewhere, "data": None} == {**measured, "data": None}
     refused = cnntrain("predict", "run", "clips/test/left/000/frame3.png")
     assert "one still picture, expected a clip: a folder of frames, an animated file or a video" in refused.error
     assert cnntrain("report", "run").code == 0
     assert "Where it looked" in (clips.parent / "run" / "report.html").read_text()
+    assert cnntrain("export", "run", "--format", "numpy", "-o", "moving.py").code == 0
 
 
 def test_all_forms_of_a_clip_have_one_answer(cnntrain, clips: Path) -> None:
-    av = pytest.importorskip("av", reason="comes with the extra `video`")
     (clips.parent / "moving.yaml").write_text(CONFIG)
     assert cnntrain("fit", "moving.yaml", "-s", "train.epochs=1", "-o", "run", "-q").code == 0
-    forms = [save(frames(1, 2), Path(f"one_{form}"), form) for form in ("frames", "gif", "webp", "png", "tif")]
-    with av.open("one.mkv", "w") as container:
-        stream = container.add_stream("ffv1", rate=5)
-        stream.width, stream.height, stream.pix_fmt = 10, 8, "gray"
-        for frame in frames(1, 2):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(frame), format="gray")))
-        container.mux(stream.encode())
+    forms = [save(frames(1, 2), Path(f"one_{form}"), form) for form in FORMS]
+    film(frames(1, 2), Path("one.mkv"))
     told = json.loads(cnntrain("predict", "run", *forms, "one.mkv", "--json").out)["predictions"]
     assert len(told) == 6
     assert all(one["probabilities"] == told[0]["probabilities"] for one in told)
@@ -161,3 +175,13 @@ def test_frames_are_channels_where_one_says_so(cnntrain, clips: Path) -> None:
     (clips.parent / "moving.yaml").write_text(config)
     assert cnntrain("fit", "moving.yaml", "-o", "run", "-q").code == 0
     assert "6x8x8" in cnntrain("summary", "moving.yaml").out  # 8x10 less the kernel's border, 8 filters
+
+
+def test_a_video_of_an_unknown_codec_is_refused_by_name(cnntrain, clips: Path) -> None:
+    (clips.parent / "moving.yaml").write_text(CONFIG)
+    assert cnntrain("fit", "moving.yaml", "-s", "train.epochs=1", "-o", "run", "-q").code == 0
+    path = film(frames(1, 2), Path("one.mkv"))
+    path.write_bytes(path.read_bytes().replace(b"FFV1", b"FFX1"))
+    refused = cnntrain("predict", "run", "one.mkv")
+    assert refused.code == 3
+    assert "one.mkv is coded in a way that FFmpeg does not know. Convert it" in refused.err

@@ -10,6 +10,7 @@ traceback at the first mutation with another outcome, which the seed brings agai
 
 from __future__ import annotations
 
+import functools
 import gzip
 import io
 import json
@@ -31,11 +32,14 @@ from cnntrain.core.boxes import BOXES
 from cnntrain.core.errors import DataError
 from cnntrain.core.masks import IGNORED, MASKS, palette
 from cnntrain.core.registry import make
+from cnntrain.reading.clips import Look
+from cnntrain.reading.clips import read_clip as read_clip_of
 from cnntrain.reading.pictures import decode, decode_clip
 from cnntrain.reading.sounds import recording
 from tests.faults.mutations import mutate
 from tests.parts.datasets.test_audio_folder import FORMS as SOUNDS
 from tests.parts.datasets.test_boxed_pictures import FORMATS as BOXED
+from tests.reading.test_sounds import FORMATS as COMPRESSED
 from tests.support.campaign import peak_memory
 from tests.support.datasets import idx, labels
 from tests.support.datasets import pixels as noise
@@ -44,6 +48,7 @@ from tests.support.pictures import bmp, gif, png, tiff
 LIMIT = 10**9  # bytes of address space
 SECONDS = 1.0  # of the processor, for one file: a busy machine is nobody's fault
 SIZE = (6, 5)
+VIDEOS = {"mp4": ("mpeg4", "yuv420p"), "avi": ("mjpeg", "yuvj420p"), "mkv": ("ffv1", "yuv420p")}  # codec and pixels
 
 Reader = Callable[[Path], None]  # reads a file and checks what comes out; raises DataError
 Files = tuple[list[bytes], Path, Reader]  # sound contents of a file, the file, and its reader
@@ -217,6 +222,56 @@ def wav_reader(folder: Path) -> tuple[list[bytes], Path, Reader]:
     return seeds, folder / "a.wav", read
 
 
+def read_sound(path: Path) -> None:
+    heard = recording(path).middle(8000, 50)
+    assert (heard.shape, heard.dtype) == ((50,), np.float64)
+    assert np.abs(heard).max() <= 4  # what is resampled overshoots at jumps
+
+
+def coded_reader(folder: Path) -> Files:
+    """WAV files of the other codes and forms."""
+    forms = ("A-law", "mu-law", "extensible mu-law", "doubles", "8 bits", "BW64", "not padded", "two channels")
+    return [SOUNDS[form] for form in (*forms, "piped by sox", "something behind")], folder / "a.wav", read_sound
+
+
+def sound_reader(folder: Path, ending: str) -> Files:
+    """What libsndfile writes, of ten lengths, rates and numbers of channels."""
+    import soundfile
+
+    rng, seeds = np.random.default_rng(0), []
+    for number in range(10):
+        file = io.BytesIO()
+        length = 10 + number if ending == "aiff" else 500 + 300 * number  # any samples are right: the rest counts
+        sound = rng.uniform(-0.5, 0.5, (length, 1 + number % 2))
+        rate = (8000, 16_000, 24_000, 48_000)[number % 4]
+        soundfile.write(file, sound, rate, **COMPRESSED[ending][0])
+        seeds.append(file.getvalue())
+    return seeds, folder / f"a.{ending}", read_sound
+
+
+def video_reader(folder: Path, ending: str) -> Files:
+    """What FFmpeg writes: ten videos of some frames of noise."""
+    import av
+
+    codec, pixels = VIDEOS[ending]
+    seeds = []
+    for number in range(10):
+        file = io.BytesIO()
+        with av.open(file, "w", format=ending.replace("mkv", "matroska")) as container:
+            stream = container.add_stream(codec, rate=10)
+            stream.width, stream.height, stream.pix_fmt = 16 + 16 * (number % 2), 16, pixels
+            for frame in noise(2 + number, 16, stream.width, 3):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            container.mux(stream.encode())
+        seeds.append(file.getvalue())
+
+    def read(path: Path) -> None:
+        found = read_clip_of([path], lambda frames, _times: (0, frames - 1), Look(SIZE, 1))
+        assert (found.shape, found.dtype) == ((2, *SIZE, 1), np.uint8)
+
+    return seeds, folder / f"a.{ending}", read
+
+
 def image_reader(folder: Path, kind: str, reader: Reader) -> tuple[list[bytes], Path, Reader]:
     return images(kind), folder / f"a.{kind}", reader
 
@@ -238,6 +293,7 @@ FORMATS: dict[str, Callable[[Path], tuple[Sequence[bytes], Path, Reader]]] = {
     "masks": lambda folder: masks_reader(folder, by_colour=False),
     "masks-colours": lambda folder: masks_reader(folder, by_colour=True),
     "wav": wav_reader,
+    "wav-coded": coded_reader,
     "png": lambda folder: image_reader(folder, "png", read_image),
     "jpeg": lambda folder: image_reader(folder, "jpeg", read_image),
     "bmp": lambda folder: image_reader(folder, "bmp", read_image),
@@ -246,7 +302,12 @@ FORMATS: dict[str, Callable[[Path], tuple[Sequence[bytes], Path, Reader]]] = {
     "tiff": lambda folder: image_reader(folder, "tiff", read_image),
     "gif-clip": lambda folder: image_reader(folder, "gif", read_clip),
     "tiff-clip": lambda folder: image_reader(folder, "tiff", read_clip),
+    "webp-clip": lambda folder: image_reader(folder, "webp", read_clip),
+    "png-clip": lambda folder: image_reader(folder, "png", read_clip),
+    **{ending: functools.partial(sound_reader, ending=ending) for ending in COMPRESSED},
+    **{ending: functools.partial(video_reader, ending=ending) for ending in VIDEOS},
 }
+NEEDED = {**dict.fromkeys(COMPRESSED, "soundfile"), **dict.fromkeys(VIDEOS, "av")}  # format -> what reads it
 
 
 def attempt(path: Path, reader: Reader) -> bool:

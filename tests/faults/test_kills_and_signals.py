@@ -22,11 +22,11 @@ import pytest
 from cnntrain.core import files
 from cnntrain.rundir import checkpoint
 from tests.support.campaign import Campaign, counts, rounds
-from tests.support.experiments import ADAM, DETECTION, FULL, SEGMENTATION, call, evidence, start, write
+from tests.support.experiments import ADAM, CLIPS, DETECTION, FULL, SEGMENTATION, call, evidence, start, write
 from tests.support.processes import workers
 
 SETS = ("data.source.samples=400", "train.epochs=3", "checkpoint.every=5st")  # 32 steps an epoch
-TEXTS = {"detection": DETECTION, "segmentation": SEGMENTATION}
+TEXTS = {"detection": DETECTION, "segmentation": SEGMENTATION, "clips": CLIPS}
 LONGER = ("data.source.samples=200", "train.epochs=2", "checkpoint.every=5st")
 FLAVOURS = {"momentum": SETS, "adam": (*SETS, *ADAM)}
 SOONEST = 0.1  # seconds after the start of a process

@@ -99,6 +99,32 @@ train: {epochs: 3, batch_size: 4, log_every: 4, shard: 2, metrics: [pixel_accura
 checkpoint: {every: 6st, keep: 2, best: {monitor: val/mean_iou}}
 """  # 40 training samples and 30 steps, as above
 
+CLIPS = """\
+name: moving
+seed: 3
+data:
+  source: {type: motion, frames: 6, moving: 3, size: 8, samples: 48}
+  val: 0.17
+  train_transforms: [{type: temporal_crop, frames: 4}, {type: random_crop, padding: 1}]
+  eval_transforms: [{type: temporal_views, frames: 4, clips: 2}]
+model:
+  layers:
+    - {type: conv2d, filters: 4, kernel_size: 3, padding: same}
+    - batch_norm
+    - relu
+    - {type: temporal_shift, parts: 4}
+    - {type: conv2plus1d, filters: 4}
+    - {type: conv3d, filters: 6, kernel_size: 3, padding: same}
+    - relu
+    - {type: dropout, rate: 0.2}
+    - {type: max_pool3d, kernel_size: 2}
+    - global_avg_pool
+    - {type: dense, units: auto}
+optimizer: {type: adamw, lr: 0.01}
+train: {epochs: 3, batch_size: 4, log_every: 4, shard: 2, average: {type: ema, decay: 0.9}}
+checkpoint: {every: 6st, keep: 2, best: {monitor: val/loss}}
+"""  # as many samples and steps again
+
 ADAM = ("optimizer={type: adam, lr: 0.01}", "train.clip_norm=null", "train.accumulate=2")
 
 

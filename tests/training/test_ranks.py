@@ -15,7 +15,7 @@ from cnntrain.rundir.journal import Unwritten
 from cnntrain.training.interrupts import Interrupts
 from cnntrain.training.job import prepare
 from cnntrain.training.trainer import Trainer
-from tests.support.experiments import FULL, TINY, write
+from tests.support.experiments import CLIPS, FULL, TINY, write
 from tests.support.wires import on_ranks
 
 SHORT = ("train.epochs=1", "data.source.samples=34")
@@ -44,6 +44,7 @@ CASES = {
     "swa": (FULL, (*SHORT, "train.average={type: swa, start: 50%}")),
     "detection": (CONFIGS / "detect-shapes.yaml", (*FEW, "data.val=0.4")),
     "segmentation": (CONFIGS / "segment-shapes.yaml", (*FEW, "data.val=0.4", "model.preset.width=2")),
+    "clips": (CLIPS, SHORT),
     **{name: (TINY, (*SHORT, f"optimizer={{type: {name}, lr: 1e-3}}")) for name in registry.parts("optimizers")},
 }
 

@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import itertools
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from io import TextIOWrapper
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
-import numpy as np
-
-from cnntrain.core.arrays import Array
-from cnntrain.core.errors import DataError, printable
 from cnntrain.core.registry import register
-from cnntrain.parts.datasets.groups import check_apart
-from cnntrain.parts.datasets.images import Images
-from cnntrain.parts.datasets.labels import MAX_CLASSES, check_none_is_empty
-from cnntrain.parts.datasets.listed import ADVICE, Listed
+from cnntrain.parts.datasets.labelled_rows import LOOKED_AT, LabelledRows
 from cnntrain.parts.datasets.picture_fields import PictureFields
-from cnntrain.reading.decoded import Sample, decoded
-from cnntrain.reading.folders import class_name, looked_up
-from cnntrain.reading.input_files import opened, reading
-from cnntrain.reading.name_patterns import NamePattern
-from cnntrain.reading.reader import ALONE, Reader
-from cnntrain.reading.tables import TableColumns, chosen, columns_of
-
-_LARGEST = float(np.finfo(np.float32).max)
-_DELIMITERS = (",", ";", "\t")
-_LOOKED_AT = 1_000  # rows, and pictures whose headers, say what all are like
+from cnntrain.reading.decoded import Recipe
+from cnntrain.reading.tables import TableColumns
 
 
 @register("csv")
 @dataclass(frozen=True)
-class Csv(PictureFields, Listed):
+class Csv(PictureFields, LabelledRows):
     """Pictures listed in a CSV file with a header; or a folder of train.csv and, if present, val.csv and test.csv.
 
     `image` names the column of the pictures' paths, which are relative to the file's folder. `label` names the column
@@ -49,257 +28,22 @@ class Csv(PictureFields, Listed):
     `size`, `channels`, `max_pixels` and `on_bad_image` are those of image_folder.
     """
 
+    one: ClassVar[str] = "picture"
+    advice: ClassVar[str] = "'image', and 'label' or 'targets'"
+
     image: str = "path"  # the column of the pictures' paths, relative to the file's folder
-    label: str | None = None  # the column of class names; by default `label`
-    targets: tuple[str, ...] | None = None  # columns of numbers to predict, in place of a label
-    # what says which pictures belong together (a person, a scene): a column, or a pattern for their names, "^(.*?)_"
-    group: str | None = None
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.label is not None and self.targets is not None:
-            raise ValueError("csv takes 'label', for classes, or 'targets', for values: give one of them")
-        if self.targets is not None and len(set(self.targets)) != max(len(self.targets), 1):
-            raise ValueError(f"targets must be one or more different columns, got {list(self.targets)}")
+    @property
+    def column(self) -> str:
+        """The column of the pictures' paths."""
+        return self.image
 
     @classmethod
-    def at(cls, path: Path) -> Self | None:
-        """A .csv file, or a folder with train.csv: columns as their names and the first rows suggest.
+    def of_columns(cls, path: Path, columns: TableColumns) -> Self:
+        """With these columns, and the settings that suit the pictures."""
+        found = cls(str(path), image=columns.file, label=columns.label, targets=columns.targets)
+        return found.of_pictures([sample[0] for sample, _ in found.labelled_samples("train")[:LOOKED_AT]])
 
-        Raises DataError where they do not say what is to be predicted.
-        """
-        found = cls._looked_at(path)
-        if found is None:
-            return None
-        names, rows = found
-        columns = columns_of(names, rows)
-        if columns.doubtful or not (columns.label or columns.targets):
-            listed = ", ".join(map(repr, columns.doubtful or names))
-            what = f"{path.absolute()}: which column is to be predicted? In doubt are {printable(listed)[:200]}"
-            raise DataError(f"{what}. Say so by --target COLUMN")
-        return cls._of_columns(path, columns)
-
-    @classmethod
-    def aimed(cls, path: Path, targets: Sequence[str]) -> Self | None:
-        """As `at`, predicting these columns: classes, or numbers. Raises DataError for columns that are not there."""
-        found = cls._looked_at(path)
-        if found is None:
-            return None
-        names, rows = found
-        for column in targets:
-            if column not in names:
-                listed = printable(", ".join(names))[:200]
-                raise DataError(f"{path.absolute()} has no column {column!r}, found {listed}. Name one of them")
-        return cls._of_columns(path, chosen(names, rows, targets))
-
-    @staticmethod
-    def _looked_at(path: Path) -> tuple[list[str], list[list[str]]] | None:
-        """The header of a table and some of its rows; None where it is none."""
-        table = path / "train.csv" if path.is_dir() else path
-        if table.suffix.lower() != ".csv" or not table.is_file():
-            return None
-        rows: list[list[str]] = []
-        with reading(table), TextIOWrapper(opened(table), "utf-8-sig", "replace", newline="") as file:
-            head = file.readline()
-            mark = max(_DELIMITERS, key=head.count)
-            file.seek(0)
-            with contextlib.suppress(csv.Error):  # which loading it will explain
-                rows = [row for row in itertools.islice(csv.reader(file, delimiter=mark), _LOOKED_AT) if row]
-        if len(rows) < 2:
-            raise DataError(f"{table} has {len(rows)} rows, expected a header and one for each picture. Add them")
-        names = [name.strip() for name in rows[0]]
-        for name in names:
-            if not name.isprintable():
-                raise DataError(f"{table} has a column named {name[:40]!r}, expected printable characters. Rename it")
-        return names, rows[1:]
-
-    @classmethod
-    def _of_columns(cls, path: Path, columns: TableColumns) -> Self:
-        found = cls(str(path), image=columns.image, label=columns.label, targets=columns.targets)
-        return found.of_pictures([sample[0] for sample, _ in found.labelled_samples("train")[:_LOOKED_AT]])
-
-    def target_names(self) -> tuple[str, ...]:
-        """The columns of values."""
-        return self.targets or ()
-
-    def labelled_samples(self, split: str) -> list[tuple[Sample, str | None]]:
-        """Every picture with its label, or with none where there are targets."""
-        return [((row.picture,), None if self.targets else row.texts[0]) for row in self._rows(self.table(split))]
-
-    def read_sample(self, sample: Sample) -> Array:
-        """One picture."""
-        return self.picture_recipe().decode(sample).values
-
-    def files(self, split: str) -> tuple[Path, ...]:
-        """The CSV file of a split, and its pictures."""
-        table = self.table(split)
-        return (table, *(row.picture for row in self._rows(table)))
-
-    def load(self, split: str, reader: Reader = ALONE) -> Images:
-        """Read a split: pixels, and labels or float32 values."""
-        return self._load(split, reader, 2)
-
-    def load_some(self, split: str, reader: Reader = ALONE) -> Images:
-        """Read a split that need not have every class a network knows."""
-        return self._load(split, reader, 1)
-
-    def _load(self, split: str, reader: Reader, least: int) -> Images:
-        table = self.table(split)
-        rows = self._rows(table)
-        if self.targets is None:
-            training = rows if split == "train" else self._rows(self.table("train"))
-            classes = _classes(training, self.table("train"), least)
-            targets = _labels(rows, classes)
-        else:
-            classes = ()
-            targets = np.array([_numbers(row, self.targets) for row in rows], np.float32)
-        files = [(row.picture,) for row in rows]
-        kin = self._kin(split)
-        read = decoded(files, self.picture_recipe(), reader)
-        if classes and split == "train":
-            check_none_is_empty(targets[read.kept], classes, table, read)
-        kept = tuple(kin[index] for index in read.kept.tolist()) if kin else ()
-        return Images(read.values, targets[read.kept], classes, read.skipped, names=read.names(files), kin=kept)
-
-    def grouped(self, by: str) -> Self:
-        """This source with a `group`. Raises ValueError where it has one."""
-        if self.group is not None:
-            raise ValueError(f"the source has the group {self.group!r} already. Leave one of the two out")
-        return replace(self, group=by)
-
-    def _kin(self, split: str) -> list[str]:
-        """The group of each row of a split; empty without `group`. Raises DataError where two splits share one."""
-        if self.group is None:
-            return []
-        kin = {name: self._groups_in(table) for name, table in self.tables().items()}
-        for other in (name for name in kin if name != split):
-            check_apart(kin, split, other, Path(self.path).absolute(), "rows")
-        return kin[split]
-
-    def _groups_in(self, table: Path) -> list[str]:
-        """What the column says of each row, or what the pattern finds in its picture's name."""
-        rows = self._rows(table)
-        if rows[0].group is not None:
-            for row in rows:
-                if not row.group:
-                    raise DataError(f"{row.where}: the column {self.group!r} is empty, expected a group. Fill it in")
-            return [row.group or "" for row in rows]
-        try:
-            return NamePattern("group", self.group or "").read(class_name(row.picture.name) for row in rows)
-        except ValueError as error:
-            raise DataError(
-                f"{table} has no column {self.group!r}; as a regular expression for the names of pictures: {error}"
-            ) from error
-
-    def place_of_target(self, split: str, sample: int, column: int, value: float) -> str | None:  # noqa: ARG002
-        """Row and column of the first such value: "train.csv:2: edema"; `sample` leaves out what was skipped."""
-        if self.targets is None or split not in self.tables():
-            return None
-        name = self.targets[column]
-        for row in self._rows(self.table(split)):
-            if np.float32(_numbers(row, self.targets)[column]) == np.float32(value):
-                return f"{row.where}: {name}"
-        return None
-
-    def _rows(self, table: Path) -> list[_Row]:
-        """The rows of a file. Raises DataError for one that is no table with the columns that are asked for."""
-        return looked_up((self, table), lambda: self._read_rows(table))
-
-    def _read_rows(self, table: Path) -> list[_Row]:
-        wanted = (self.image, *(self.targets or (self.label or "label",)))
-        with reading(table):
-            try:
-                with TextIOWrapper(opened(table), "utf-8-sig", newline="") as file:
-                    lines = csv.reader(file, delimiter=_delimiter(file.readline(), self.image), strict=True)
-                    file.seek(0)
-                    header = next(lines, [])
-                    places = _places(header, wanted, table)
-                    names = [name.strip() for name in header]
-                    group = names.index(self.group) if self.group is not None and self.group in names else None
-                    rows = [_row(table, lines.line_num, cells, places, group) for cells in lines if cells]
-            except (csv.Error, ValueError) as error:
-                raise DataError(f"{table} is no CSV file in UTF-8 ({error}). {ADVICE}") from error
-        if not rows:
-            raise DataError(f"{table} has no row below its header, expected one for each picture. Add them")
-        return rows
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One picture: where its row stands, its file, the texts of label or targets, and its group if a column has it."""
-
-    where: str
-    picture: Path
-    texts: tuple[str, ...]
-    group: str | None
-
-
-def _delimiter(header: str, column: str) -> str:
-    """The first of the delimiters that sets the column apart."""
-    cells = {mark: [cell.strip().strip('"') for cell in header.split(mark)] for mark in _DELIMITERS}
-    return next((mark for mark in _DELIMITERS if column in cells[mark]), _DELIMITERS[0])
-
-
-def _places(header: Sequence[str], wanted: Sequence[str], table: Path) -> tuple[int, list[int]]:
-    """How many columns there are, and which of them are wanted."""
-    names = [name.strip() for name in header]
-    for column in wanted:
-        if names.count(column) != 1:
-            found = "twice" if column in names else f"not among {printable(', '.join(names))[:200] or 'none'}"
-            raise DataError(
-                f"{table}: the column {column!r} is {found}. Name the columns with 'image', and 'label' or 'targets'"
-            )
-    return len(names), [names.index(column) for column in wanted]
-
-
-def _row(table: Path, line: int, cells: Sequence[str], places: tuple[int, Sequence[int]], group: int | None) -> _Row:
-    columns, chosen = places
-    where = f"{table}:{line}"
-    if len(cells) != columns:
-        raise DataError(f"{where} has {len(cells)} columns, expected {columns} as in the header. Mend the row")
-    picture, *texts = (cells[place].strip() for place in chosen)
-    texts = [class_name(text) for text in texts]  # one name, whichever Unicode form each row has
-    if not picture or "\0" in picture:
-        raise DataError(f"{where} names no picture, expected a path. Mend the row, or remove it")
-    return _Row(
-        where, table.parent / picture, tuple(texts), None if group is None else class_name(cells[group].strip())
-    )
-
-
-def _classes(rows: Sequence[_Row], table: Path, least: int) -> tuple[str, ...]:
-    """The labels of the training rows, sorted by code point."""
-    for row in rows:
-        if not row.texts[0] or not row.texts[0].isprintable():
-            raise DataError(f"{row.where} has the label {row.texts[0]!r}, expected a name. Mend the row")
-    classes = tuple(sorted({row.texts[0] for row in rows}))
-    if not least <= len(classes) <= MAX_CLASSES:
-        raise DataError(
-            f"{table} has {len(classes):,} different labels, expected 2 to {MAX_CLASSES:,}. Check the column, or name "
-            "columns of numbers with 'targets'"
-        )
-    return classes
-
-
-def _labels(rows: Sequence[_Row], classes: Sequence[str]) -> Array:
-    places = {name: label for label, name in enumerate(classes)}
-    for row in rows:
-        if row.texts[0] not in places:
-            raise DataError(
-                f"{row.where}: the label {row.texts[0]!r} is not among the {len(classes)} of train. Mend the row, or "
-                "add such pictures to train"
-            )
-    return np.array([places[row.texts[0]] for row in rows], np.int64)
-
-
-def _numbers(row: _Row, columns: Sequence[str]) -> list[float]:
-    """The target values of a row, finite in float32."""
-    values = []
-    for column, text in zip(columns, row.texts, strict=True):
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not abs(value) <= _LARGEST:
-            raise DataError(f"{row.where}: {column} is {text[:40]!r}, expected a finite number. Mend the row")
-        values.append(value)
-    return values
+    def recipe(self) -> Recipe:
+        """How pictures become pixels."""
+        return self.picture_recipe()

@@ -1,4 +1,4 @@
-"""Synthetic clips: textures that drift, computed on the spot; the class is where to, or how fast."""
+"""Synthetic clips: a texture that drifts among others, computed on the spot; the class is where to, or how fast."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
-from cnntrain.config.fields import NonNegative, Pair, PositiveInt, Range, Seed
+from cnntrain.config.fields import NonNegative, Pair, PositiveInt, Probability, Range, Seed
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.description import Description
 from cnntrain.core.errors import DataError
@@ -26,27 +26,39 @@ _STEPS = {  # what a texture moves by from one moment to the next: rows, columns
 @register("motion")
 @dataclass(frozen=True)
 class Motion(Dataset):
-    """Clips (frames, height, width, 1) of a random texture that drifts by whole pixels, one that ends where it begins.
+    """Clips (frames, height, width, 1) of random textures, one of which drifts for a while by whole pixels.
 
     direction  a pixel a moment to the right, left, down or up
     speed      none, one or two pixels a moment, each clip to the left or to the right
 
-    Every texture is drawn anew, and begins anywhere; each single frame has the same distribution in all classes, so
-    that it tells nothing. Classes take turns. Test has a fifth as many samples as train.
+    For `moving` consecutive moments, from a random one on, a clip shows one texture as it drifts, one that ends where
+    it begins; every other moment shows a texture of its own. Each moment is shown as it is or, by chance, as its
+    negative. So every single frame has the same distribution in all classes, and so has the covariance of any two
+    pixels of two frames: no frame and no weighted sum of frames tells the class on average. What does is how
+    neighbouring moments go together, whichever they are: layers that see all moments in the same way learn it from few
+    clips. One whose filters are of all moments at once (frames_as_channels) would have to learn it for every moment
+    anew. Classes take turns. Test has a fifth as many samples as train.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"samples": 40},
-        {"of": "speed", "samples": 30, "frames": 3, "size": (6, 9), "smooth": 1, "noise": 0.0},
+        {"of": "speed", "samples": 30, "frames": 3, "moving": 3, "size": (6, 9), "smooth": 1, "noise": 0.0},
     )
 
     of: Literal["direction", "speed"] = "direction"  # what the class is
-    frames: Annotated[int, Range(2, 1000)] = 8  # moments of a clip
-    size: Pair = 16  # size of a frame: one number, or [height, width]
+    frames: Annotated[int, Range(2, 1000)] = 12  # moments of a clip
+    moving: Annotated[int, Range(2, 1000)] = 4  # consecutive moments that show one texture, from a random one on
+    size: Pair = 12  # size of a frame: one number, or [height, width]
     smooth: Annotated[int, Range(1, 64)] = 3  # side of the square that the texture's noise is averaged over
     samples: PositiveInt = 1000  # training samples; there are a fifth as many for the test
+    negatives: Probability = 0.5  # probability that a moment is shown as its negative, white for black
     noise: NonNegative = 0.05  # standard deviation of the noise of each frame, where black is 0 and white 1
     seed: Seed = 0  # decides what the clips look like
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.moving > self.frames:
+            raise ValueError(f"moving must be at most the {self.frames} frames of a clip, got {self.moving}")
 
     def splits(self) -> tuple[str, ...]:
         """Train and test."""
@@ -64,11 +76,16 @@ class Motion(Dataset):
         steps = np.array([*_STEPS[self.of].values()])
         labels = np.arange(count) % len(steps)
         rng = stream(self.seed, f"motion {self.of} {split}")
-        textures = self._textures(count, rng)
         by = steps[labels]
         if self.of == "speed":
             by = by * rng.choice([-1, 1], (count, 1))
-        clips = np.stack([_moved(textures, moment * by) for moment in range(self.frames)], axis=1)
+        clips = self._textures(count * self.frames, rng).reshape(count, self.frames, *self._sides())
+        first = rng.integers(self.frames - self.moving + 1, size=count)
+        every, start = np.arange(count), clips[np.arange(count), first]
+        for moment in range(1, self.moving):
+            clips[every, first + moment] = _moved(start, moment * by)
+        signs = np.where(rng.random(clips.shape[:2]) < self.negatives, -1, 1)[..., None, None]
+        clips = 0.5 + signs * (clips - 0.5)
         clips += rng.normal(0, self.noise, clips.shape)
         pixels = (clips.clip(0, 1) * 255).round().astype(np.uint8)[..., None]
         return Images(pixels, labels.astype(np.int64), tuple(_STEPS[self.of]))

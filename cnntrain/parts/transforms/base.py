@@ -39,6 +39,7 @@ class Transform(Part):
     looks: ClassVar[bool] = False  # goes by where things are in the picture: see `looking`
     # what it changes; of a pair see Mixing, of tiles Joining; of views it makes several samples of one
     on: ClassVar[Literal["image", "pair", "tiles", "views"]] = "image"
+    in_training: ClassVar[str] = ""  # of views: what to take in their place among train_transforms
     earlier: ClassVar[int] = 0  # samples before each one in the batch that it is made of, too
 
     def __post_init__(self) -> None:

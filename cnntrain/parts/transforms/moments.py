@@ -85,6 +85,7 @@ class TemporalViews(Moments):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"frames": 3}, {"frames": 2, "clips": 2})
     on: ClassVar[Literal["image", "pair", "tiles", "views"]] = "views"
+    in_training: ClassVar[str] = "temporal_crop"
 
     clips: Annotated[int, Range(1, 8)] = 3  # how many stretches
 

@@ -30,6 +30,7 @@ class SpatialViews(Transform):
     moves_pixels_only: ClassVar[bool] = True
     displaces: ClassVar[bool] = True
     on: ClassVar[Literal["image", "pair", "tiles", "views"]] = "views"
+    in_training: ClassVar[str] = "hflip or random_crop"
 
     mirror: bool = True  # see it in the mirror, too
     shift: NonNegativeInt = 0  # pixels by which it is seen moved to either corner

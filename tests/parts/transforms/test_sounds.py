@@ -138,3 +138,28 @@ def test_a_folder_without_noise_is_named_before_training(tmp_path: Path) -> None
         make("noise_from", folder=str(tmp_path / "empty")).fit([])
     with pytest.raises(DataError, match="does not exist, expected a folder"):
         make("noise_from", folder=str(tmp_path / "none")).fit([])
+
+
+def padded(length: int, whole: int) -> Array:
+    """A recording of samples 1, 2, ... with silence on both sides."""
+    sound = np.zeros((1, 1, whole, 1), np.float32)
+    before = (whole - length) // 2
+    sound[0, 0, before : before + length, 0] = 1 + np.arange(length)
+    return sound
+
+
+def test_stretches_are_spread_over_the_recording_and_not_over_the_silence_around_it() -> None:
+    views = make("sound_views", seconds=0.1, sample_rate=1000, windows=3)
+    found = views.apply(padded(300, 1000), draws([0]))[:, 0, :, 0]
+    assert found[:, 0].tolist() == [1, 101, 201]
+    assert found[:, -1].tolist() == [100, 200, 300]
+    short = views.apply(padded(40, 1000), draws([0]))[:, 0, :, 0]
+    np.testing.assert_array_equal(short, [padded(40, 100)[0, 0, :, 0]] * 3)
+    assert not views.apply(np.zeros((2, 1, 1000, 1), np.float32), draws([0, 1])).any()
+    crop = make("sound_crop", seconds=0.1, sample_rate=1000)
+    starts = crop.apply(padded(103, 1000).repeat(200, 0), draws(range(200)))[:, 0, 0, 0]
+    assert {*starts.tolist()} == {1, 2, 3, 4}
+    middle = make("sound_crop", seconds=0.1, sample_rate=1000, place="middle")
+    assert middle.apply(padded(300, 1000), draws([0]))[0, 0, 0, 0] == 101
+    with pytest.raises(ValueError, match=r"cannot cut 2 s, 2000 samples, out of 1000: set the source's duration"):
+        make("sound_crop", seconds=2.0, sample_rate=1000).output_shape((1, 1000, 1))

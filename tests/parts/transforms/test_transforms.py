@@ -124,6 +124,7 @@ def test_what_moves_something_says_where_or_is_refused(transform: Transform) -> 
         "log_mel",
         "mfcc",
         "power_spectrogram",
+        "sound_crop",
     ):
         with pytest.raises(ValueError, match="cannot say where to"):
             transform.check_followed(shape)
@@ -173,6 +174,18 @@ def test_normalize_per_image() -> None:
     result = make("normalize", from_="per_image").apply(images.copy(), draws(range(6)))
     mean, std = images.mean(axis=(1, 2), keepdims=True), images.std(axis=(1, 2), keepdims=True)
     np.testing.assert_allclose(result, (images - mean) / std, rtol=1e-10, atol=1e-12)
+
+
+def test_normalize_each_row_over_the_dataset_and_over_its_own_image() -> None:
+    images = photos(50, np.float64) * np.linspace(0.5, 2, SHAPE[0])[:, None, None]
+    mean, std = (getattr(images, name)(axis=(0, 2), keepdims=True) for name in ("mean", "std"))
+    normalize = make("normalize", from_="dataset", each="row").fit([images[:9], images[9:]])
+    np.testing.assert_allclose(normalize.apply(images.copy(), draws(range(50))), (images - mean) / std, atol=1e-12)
+    with pytest.raises(ValueError, match=f"{SHAPE[0] * 3} entries, the image {3 * (SHAPE[0] + 1)} rows"):
+        normalize.output_shape((SHAPE[0] + 1, *SHAPE[1:]))
+    own = make("normalize", from_="per_image", each="row").apply(images.copy(), draws(range(50)))
+    mean, std = (getattr(images, name)(axis=2, keepdims=True) for name in ("mean", "std"))
+    np.testing.assert_allclose(own, (images - mean) / std, rtol=1e-10, atol=1e-12)
 
 
 def test_normalize_of_flat_images_is_zero() -> None:
