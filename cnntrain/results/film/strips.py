@@ -17,6 +17,7 @@ from cnntrain.results.report.html import Markup, element
 _WIDTH = 700  # pixels on the page, about, of a strip of small pictures
 _MOST = 3  # pixels on the page of a pixel of theirs
 _TILE = 20  # pixels that the shorter side of a small picture has at least, so that the lines between them are thin
+_GAP = 3  # pixels between first filters
 _SQUARE = 8  # pixels of a value that has no place in a picture
 _SURE = 0.995  # share of the values below the full colour
 _RED, _BLUE, _LINE = (226, 58, 66), (62, 124, 246), (128, 128, 128)
@@ -32,7 +33,7 @@ def filters(weights: Array, alt: str) -> Markup:
     means = tiles.mean(axis=-1)
     means /= np.abs(means).max(axis=(0, 2, 3), keepdims=True, initial=1e-30)
     columns = _columns(means.shape[1])
-    return _strip([_laid(_shades(moment), columns) for moment in means], alt)
+    return _strip([_laid(_shades(moment), columns, gap=_GAP) for moment in means], alt)
 
 
 def outputs(values: Array, alt: str) -> Markup:
@@ -63,23 +64,24 @@ def _shades(values: Array) -> Array:
     return shades
 
 
-def _laid(tiles: Array, columns: int, least: int = _TILE) -> Array:
-    """Tiles (n, h, w), or (n, h, w, 3), enlarged to a side of `least` and laid in rows, with a line between them."""
+def _laid(tiles: Array, columns: int, least: int = _TILE, gap: int = 1) -> Array:
+    """Tiles (n, h, w), or (n, h, w, 3), enlarged to a side of `least` and laid in rows, with lines between them."""
     times = max(1, -(-least // min(tiles.shape[1:3])))
     tiles = tiles.repeat(times, 1).repeat(times, 2)
     count, height, width = tiles.shape[:3]
     rows = -(-count // columns)
     line = _LINE if tiles.ndim == 4 else 255
-    whole = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1, *tiles.shape[3:]), line, np.uint8)
+    shape = (rows * (height + gap) + gap, columns * (width + gap) + gap, *tiles.shape[3:])
+    whole = np.full(shape, line, np.uint8)
     for i, tile in enumerate(tiles):
-        top, left = i // columns * (height + 1) + 1, i % columns * (width + 1) + 1
+        top, left = i // columns * (height + gap) + gap, i % columns * (width + gap) + gap
         whole[top : top + height, left : left + width] = tile
     return whole
 
 
 def _colours(moment: Array) -> Array:
     """Filters (count, h, w, 3) in [-1, 1], as colours around gray."""
-    return _laid(np.rint((moment + 1) * 127.5).astype(np.uint8), _columns(len(moment)))
+    return _laid(np.rint((moment + 1) * 127.5).astype(np.uint8), _columns(len(moment)), gap=_GAP)
 
 
 def _strip(moments: Sequence[Array], alt: str) -> Markup:
