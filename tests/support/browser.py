@@ -74,7 +74,10 @@ class Browser:
         moves = [{"type": "pointerMove", "duration": 20, "x": x, "y": y} for x, y in places]
         pressed = [moves[0], {"type": "pointerDown", "button": 0}, *moves[1:], {"type": "pointerUp", "button": 0}]
         kind = "touch" if touch else "mouse"
-        self._ask("/actions", {"actions": [{"type": "pointer", "id": kind, "parameters": {"pointerType": kind}, "actions": pressed}]})
+        self._ask(
+            "/actions",
+            {"actions": [{"type": "pointer", "id": kind, "parameters": {"pointerType": kind}, "actions": pressed}]},
+        )
 
     def press(self, key: str) -> None:
         """Press and release a key."""

@@ -34,7 +34,14 @@ def test_its_moments_lie_closer_the_earlier_and_reach_from_the_first_step_to_the
             assert len(steps) == min(count, total + 1)
 
 
-@pytest.mark.parametrize("text", [TINY, DETECTION, SEGMENTATION], ids=["classify", "detect", "segment"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(TINY, id="classify"),
+        pytest.param(DETECTION, id="detect", marks=pytest.mark.faults),
+        pytest.param(SEGMENTATION, id="segment", marks=pytest.mark.faults),
+    ],
+)
 def test_it_changes_no_bit_of_training_and_is_the_same_after_any_kill(tmp_path, monkeypatch, text):
     config = write(tmp_path, text)
     run(config, tmp_path / "plain")
@@ -101,12 +108,12 @@ def test_one_that_ends_early_or_goes_on_for_longer_has_its_last_step(tmp_path):
 
 
 def test_its_bytes_are_foretold(tmp_path):
-    for text in (TINY, DETECTION, SEGMENTATION):
+    for text in (TINY, SEGMENTATION):
         config = write(tmp_path, text)
         job = prepare([config], [FILM])
         foretold = checks.forecast(job, 1, tmp_path)
         run_dir = tmp_path / job.loaded.experiment.name
-        run(config, run_dir, (FILM,))
+        run(config, run_dir, (FILM, "checkpoint.every=1ep"))
         size = sum(map(len, filmed(run_dir).values()))
         assert foretold["film_moments"] == 9
         assert 0.5 * size < foretold["film_bytes"] < 2 * size

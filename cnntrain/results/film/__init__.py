@@ -34,7 +34,7 @@ from cnntrain.trained.inference import Trained
 
 FILE = "film.html"
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src"
-_SIDE = 160  # pixels of the longer side of a sample
+_SIDE, _LARGE = 160, 300  # pixels of the longer side of a sample, and of one into which the answer is drawn
 _GOOD = ("accuracy", "mean_iou", "dice", "auc", "f1")  # what the bars show, if it was measured; else the loss
 
 
@@ -98,8 +98,8 @@ class _Page:
         split, judged = self.samples.meta["split"], _count(self.moments[-1], "judged")
         whose = "validation" if split == "val" else "training"
         note = (
-            f"The bars are the {name} over {judged:,} {whose} samples. Play, drag, or press the arrow keys. The "
-            "moments lie closer at the beginning, where most is learned."
+            f"The bars are the {'logarithm of the loss' if name == 'loss' else name} over {judged:,} {whose} samples. "
+            "Play, drag, or press the arrow keys. The moments lie closer at the beginning, where most is learned."
         )
         return element(
             "div",
@@ -117,11 +117,14 @@ class _Page:
         return " · ".join([f"step {step:,}", f"epoch {epoch:.2f}", *values[:4]])
 
     def _heights(self) -> tuple[str, list[float]]:
-        """The name of a value, and how high it stands at each moment, in [0, 1]."""
+        """The name of a value, and how high it stands at each moment, in [0, 1]: the loss by its logarithm."""
         found = [_values(moment) for moment in self.moments]
         name = next((name for name in _GOOD if all(name in values for values in found)), "loss")
         heights = np.array([values.get(name, 0.0) for values in found])
-        return name, (np.clip(heights, 0, None) / max(float(heights.max()), 1e-12 if name == "loss" else 1.0)).tolist()
+        if name != "loss":
+            return name, np.clip(heights, 0, 1).tolist()
+        logs = np.log(np.maximum(heights, 1e-30))
+        return name, ((logs - logs.min()) / max(float(np.ptp(logs)), 1e-12)).tolist()
 
     def _each(self, contents: Sequence[str], tag: str = "div") -> list[Markup]:
         """Of these, one for each moment, the one that is shown; at first the last."""
@@ -153,7 +156,7 @@ class _Page:
         ]
         return section(
             "What it says",
-            element("div", *figures, class_="samples"),
+            element("div", *figures, class_="samples large" if self.task.renders else "samples"),
             note="Below each picture the answer, then the truth.",
         )
 
@@ -161,7 +164,7 @@ class _Page:
         """A sample; its answer at each moment, where the task has them drawn into the picture."""
         answers = [self.trained.answer("", image, row, 1).text for row in outputs]
         if self.task.renders:
-            drawn = [thumbnail(self.trained.rendered("", image, row)[0].pixels, _SIDE) for row in outputs]
+            drawn = [thumbnail(self.trained.rendered("", image, row)[0].pixels, _LARGE) for row in outputs]
             picture = strips.photographs(drawn, truth)
         else:
             picture = embedded(thumbnail(image, _SIDE), truth)
