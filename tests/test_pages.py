@@ -49,6 +49,10 @@ def copy(tmp_path: Path) -> Path:
         path = tmp_path / "photos" / ("birds", "cats", "dogs")[number % 3] / f"{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(60 * (number % 3), 256, (24, 32, 3), dtype=np.uint8)).save(path)
+    for number in range(10):
+        path = tmp_path / "things" / ("cups", "keys")[number % 2] / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(100 * (number % 2), 256, (40, 36, 3), dtype=np.uint8)).save(path)
     return tmp_path
 
 
