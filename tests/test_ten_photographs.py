@@ -53,7 +53,8 @@ def test_the_commands_of_the_first_page_lead_there(tmp_path: Path, monkeypatch) 
     assert "preset: tiny32" in (tmp_path / "things.yaml").read_text()
     metrics = [json.loads(line) for line in (tmp_path / "runs/things/metrics.jsonl").read_text().splitlines()]
     assert metrics[-1]["event"] == "end"
-    ask = "return (await cnntrain.ask(new Blob([Uint8Array.from(atob(given[0]), (c) => c.charCodeAt(0))]))).answer[0].name"
+    blob = "new Blob([Uint8Array.from(atob(given[0]), (c) => c.charCodeAt(0))])"
+    ask = f"return (await cnntrain.ask({blob})).answer[0].name"
     with browser(tmp_path / "profile") as window:
         window.open((tmp_path / "runs/things.html").as_uri())
         found = {
