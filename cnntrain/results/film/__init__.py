@@ -164,8 +164,8 @@ class _Page:
         """A sample; its answer at each moment, where the task has them drawn into the picture."""
         answers = [self.trained.answer("", image, row, 1).text for row in outputs]
         if self.task.renders:
-            drawn = [thumbnail(self.trained.rendered("", image, row)[0].pixels, _LARGE) for row in outputs]
-            picture = strips.photographs(drawn, truth)
+            pictures = [thumbnail(self.trained.rendered("", image, row)[0].pixels, _LARGE) for row in outputs]
+            picture = strips.photographs(pictures, truth)
         else:
             picture = embedded(thumbnail(image, _SIDE), truth)
         text = element("b", *self._each(answers, "span"))
