@@ -189,7 +189,7 @@ def test_the_table_of_files_has_every_file_of_a_run(copy, monkeypatch) -> None:
     assert main([*command, "--report", "-s", "checkpoint.every=1st"]) == 0
     promised = {name for row in RUNS.rows("Files") for name in re.findall(r"`([^`]+)`", row[0])}
     made = {str(path.relative_to("run")) for path in Path("run").rglob("*") if path.is_file() and path.name != ".lock"}
-    only_after_something = {"crash.log", "tensorboard/", "live.json", "nonfinite/record.json"}
+    only_after_something = {"crash.log", "tensorboard/", "live.json", "film/", "film.html", "nonfinite/record.json"}
     assert {re.sub(r"(epoch|step)-\d+", "epoch-0007", name) for name in made} == promised - only_after_something
 
 
