@@ -197,7 +197,7 @@ def test_the_first_page_tells_of_the_run_in_its_pictures() -> None:
     """The run is that of the config it shows, and the figures in the text are those in the terminal's picture."""
     picture = re.sub(r"<[^>]*>", "", (ROOT / "data/pictures/terminal.svg").read_text())
     assert "$ cnntrain fit configs/quickstart.yaml " in picture
-    told = re.search(r"best epoch was the (\d+)th with a validation accuracy of\s+([\d.]+);", README.text)
+    told = re.search(r"best epoch\s+was the (\d+)th with a validation accuracy of\s+([\d.]+);", README.text)
     assert told, "the sentence that says which run the pictures show"
     assert f"best val/accuracy: {told[2]} after epoch {told[1]}\n" in picture
 
