@@ -49,6 +49,10 @@ def copy(tmp_path: Path) -> Path:
         path = tmp_path / "photos" / ("birds", "cats", "dogs")[number % 3] / f"{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(60 * (number % 3), 256, (24, 32, 3), dtype=np.uint8)).save(path)
+    for number in range(10):
+        path = tmp_path / "things" / ("cups", "keys")[number % 2] / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(100 * (number % 2), 256, (40, 36, 3), dtype=np.uint8)).save(path)
     return tmp_path
 
 
@@ -185,7 +189,7 @@ def test_the_table_of_files_has_every_file_of_a_run(copy, monkeypatch) -> None:
     assert main([*command, "--report", "-s", "checkpoint.every=1st"]) == 0
     promised = {name for row in RUNS.rows("Files") for name in re.findall(r"`([^`]+)`", row[0])}
     made = {str(path.relative_to("run")) for path in Path("run").rglob("*") if path.is_file() and path.name != ".lock"}
-    only_after_something = {"crash.log", "tensorboard/", "live.json", "nonfinite/record.json"}
+    only_after_something = {"crash.log", "tensorboard/", "live.json", "film/", "film.html", "nonfinite/record.json"}
     assert {re.sub(r"(epoch|step)-\d+", "epoch-0007", name) for name in made} == promised - only_after_something
 
 
@@ -193,7 +197,7 @@ def test_the_first_page_tells_of_the_run_in_its_pictures() -> None:
     """The run is that of the config it shows, and the figures in the text are those in the terminal's picture."""
     picture = re.sub(r"<[^>]*>", "", (ROOT / "data/pictures/terminal.svg").read_text())
     assert "$ cnntrain fit configs/quickstart.yaml " in picture
-    told = re.search(r"best epoch was the (\d+)th with a validation accuracy of\s+([\d.]+);", README.text)
+    told = re.search(r"best epoch\s+was the (\d+)th with a validation accuracy of\s+([\d.]+);", README.text)
     assert told, "the sentence that says which run the pictures show"
     assert f"best val/accuracy: {told[2]} after epoch {told[1]}\n" in picture
 

@@ -20,6 +20,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.network import build
 from cnntrain.network.build import Network
 from cnntrain.network.graph import Graph
+from cnntrain.training import film
 from cnntrain.training.job import Job
 from cnntrain.training.stepper import vectors
 
@@ -88,9 +89,12 @@ def _disk(job: Job, run_dir: Path) -> dict[str, Any]:
     count = 3 + min(experiment.checkpoint.keep, saves_in(experiment, horizon))  # last, best, and one being written
     rows = horizon.total_steps // experiment.train.log_every + math.ceil(horizon.total_steps / loader.steps_per_epoch)
     needed = count * one + 2 * rows * _PER_ROW + 8 * len(job.data.val_indices) + _REST
+    moments, filmed = film.size(job)
+    needed += filmed
     place = next(path for path in (run_dir.absolute(), *run_dir.absolute().parents) if path.exists())
     require_space(place, needed, f"the run, {count} checkpoints of {human(one)} for the most part")
-    return {"checkpoint_bytes": one, "checkpoints": count, "disk_bytes": needed, "disk_free_bytes": storage.free(place)}
+    found = {"checkpoint_bytes": one, "checkpoints": count, "film_moments": moments, "film_bytes": filmed}
+    return found | {"disk_bytes": needed, "disk_free_bytes": storage.free(place)}
 
 
 def checkpoint_bytes(job: Job) -> int:

@@ -46,6 +46,7 @@ UNBALANCED = 5  # times as many samples in the largest class as in the smallest
 STEPS = 12_000  # of a training, as long as that makes neither too few epochs nor too many
 MINUTES = 30  # that a training may take, unless told otherwise
 FEWEST = 10  # epochs, of smaller pictures rather than of fewer epochs
+JUDGES = 20  # samples of the validation split, fewer of which do not choose an epoch
 LEARNED = 30  # epochs at most of a network that begins trained
 _TIMED = 4  # steps that are taken to foretell the time, the quickest of which counts
 _SIDES = (64, 48, 32)  # to which pictures are made smaller where time is short
@@ -147,7 +148,7 @@ class _Findings:
 
     @property
     def batch(self) -> int:
-        """Samples in a batch: 64, or fewer where an epoch would have few steps."""
+        """Samples in a batch: 64, or fewer where an epoch would have less than ten steps, but no fewer than 8."""
         return next(size for size in (64, 32, 16, 8) if len(self.images) >= 10 * size or size == 8)
 
     @property
@@ -197,6 +198,9 @@ def _found(source: Dataset, path: Path, reader: Reader, preferences: Preferences
     except ValueError as error:
         raise DataError(f"{path.absolute()}: {error}") from error
     beginning = _beginning(source, images, task, preferences)
+    if beginning and preferences.weights is None and side is None and min(images.shape[:2]) > _PRETRAINED[0]:
+        smaller = _found(own, path, reader, preferences, _PRETRAINED[0])
+        return dataclasses.replace(smaller, why_size="that of the pictures which the network has learned from")
     if beginning and images.shape[2] == 1:  # grey pictures, which a network of coloured ones takes as such
         source, images = _loaded(source.giving((*images.shape[:2], 3)), reader)
     moments = {"mean": [*beginning.mean], "std": [*beginning.std]} if beginning else _moments(images)
@@ -480,11 +484,14 @@ def _training(found: _Findings) -> Iterator[str]:
     elif found.beginning:
         many = f"{LEARNED} at most, since it begins trained"
     yield f"# epochs: {many}; {found.time}" + "; every class equally often" * bool(order)
-    steps = "" if found.batch == 64 else ", fewer than the usual 64 so that an epoch has ten steps"
+    steps = "" if found.batch == 64 else ", fewer than the usual 64 so that an epoch has more steps"
     yield f"# batch_size: {found.batch} samples a step{steps}"
     yield f"train: {{epochs: {found.epochs}, batch_size: {found.batch}{order}{metrics}}}"
-    best = f"{{monitor: {start.monitor}}}"
-    yield f"checkpoint: {{best: {best}}} # the weights of the best epoch are kept beside the last ones"
+    monitor, judging = start.monitor, round(found.share * len(found.images))
+    if 0 < judging < JUDGES:
+        monitor = "train/loss"
+        yield f"# best: by the loss in training, since the {judging} set aside are too few to tell epochs apart"
+    yield f"checkpoint: {{best: {{monitor: {monitor}}}}} # the weights of the best epoch are kept beside the last ones"
 
 
 def _optimizer(found: _Findings) -> Iterator[str]:

@@ -143,6 +143,7 @@ def _ahead(document: dict[str, Any]) -> list[tuple[str, str]]:
             "disk",
             f"{human(document['disk_bytes'])} at most, for {document['checkpoints']} checkpoints of "
             f"{human(document['checkpoint_bytes'])}"
+            + (f" and {human(document['film_bytes'])} of film" if document["film_moments"] else "")
             + (f"; {human(document['disk_free_bytes'])} free" if document["disk_free_bytes"] is not None else ""),
         ),
         (

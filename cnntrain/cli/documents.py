@@ -72,6 +72,8 @@ DOCUMENTS = {  # what was asked -> its document
             "free_bytes": "of memory now",
             "checkpoint_bytes": "of one",
             "checkpoints": "at a time",
+            "film_moments": "that the run keeps for `report --film`",
+            "film_bytes": "of all of them",
             "disk_bytes": "that the run will need",
             "disk_free_bytes": "where it will go",
             "data": "of each split its samples, and by class",

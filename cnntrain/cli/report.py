@@ -8,7 +8,7 @@ import click
 
 from cnntrain.cli.options import PATH, Command, as_json, data_sets, debug, print_json, threads
 from cnntrain.core import terminal
-from cnntrain.core.errors import printable
+from cnntrain.core.errors import UsageError, printable
 
 
 @click.command(
@@ -17,6 +17,7 @@ from cnntrain.core.errors import printable
         "cnntrain report runs/quickstart/latest",
         "cnntrain report runs/a runs/b --output comparison.html",
         "cnntrain report runs/quickstart/latest --split test --png",
+        "cnntrain report runs/filmed --film",
     ],
 )
 @click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
@@ -32,6 +33,12 @@ from cnntrain.core.errors import printable
     help="What to judge the network on; by default val, or test where there is no val.",
 )
 @click.option("--png", is_flag=True, help="Write every chart as a PNG of 300 dpi as well, beside the page.")
+@click.option(
+    "--film",
+    is_flag=True,
+    help="Write film.html instead: a slider over filters, layers, answers and confusion from the first step to the "
+    "last, of a run trained with checkpoint.film.",
+)
 @data_sets
 @threads
 @as_json
@@ -41,17 +48,22 @@ def command(
     output: Path | None,
     split: str | None,
     png: bool,
+    film: bool,
     sets: tuple[str, ...],
     threads: int | None,
     as_json: bool,
 ) -> None:
     """Write one HTML file about RUN: curves, confusion, mistakes, filters, config. Several runs share their charts.
 
-    The page needs no network and no script. PNG files of its charts need the extra `report` (Matplotlib).
+    The page needs no network and, unless it is a film, no script. PNG files of its charts need the extra `report`
+    (Matplotlib).
     """
+    from cnntrain.results import film as films
     from cnntrain.results.report import Wish, write
 
-    document = write(runs, output, Wish(split, sets, threads, png))
+    if film and (split or png or sets):
+        raise UsageError("--film shows what training kept: leave out --split, --png and --set")
+    document = films.write(runs, output, threads) if film else write(runs, output, Wish(split, sets, threads, png))
     if as_json:
         print_json(document)
         return

@@ -235,11 +235,15 @@ class CheckpointConfig:
     every: Duration = Duration(1, "ep")  # how often last.npz is replaced
     keep: NonNegativeInt = 0  # how many of the newest numbered checkpoints to keep, such as epoch-0007.npz
     best: Best = Best()  # which checkpoint is kept as best.npz
+    # moments of training to keep for `report --film`, from the first step to the last: 20 show much; 0 keeps none
+    film: Annotated[int, Range(0, 1000)] = 0
 
     def __post_init__(self) -> None:
         check_fields(self)
         if not self.every.value:
             raise ValueError(f"every must be longer than nothing, got {self.every}")
+        if self.film == 1:
+            raise ValueError("film must be 0 or at least 2, for the first step and the last, got 1")
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from cnntrain.core.regular_file import open_regular
 FORMAT = 1  # of the files this version writes; it reads 1 to this
 MIN_READER = 1  # the oldest reader that understands those files
 FOLDER = "checkpoints"  # in a run directory
-PREFIXES = ("param/", "slot/", "average/", "metric/", "transform/")
+PREFIXES = ("param/", "slot/", "average/", "metric/", "transform/", "film/")
 EXTENSION = "x/"  # arrays of later versions that this one may ignore
 
 LARGEST_META = 4 * 2**20  # bytes
@@ -42,6 +42,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "<f4": np.dtype(np.float32),
     "<f8": np.dtype(np.float64),
     "<i8": np.dtype(np.int64),
+    "|u1": np.dtype(np.uint8),
 }
 _MOST_DIMENSIONS = 8
 _WANTED = "Give a .npz file written by cnntrain, or a run directory"

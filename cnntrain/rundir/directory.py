@@ -26,7 +26,7 @@ from cnntrain.core.directories import make_directory, make_new_directory, make_o
 from cnntrain.core.directory_lock import DirectoryLock
 from cnntrain.core.errors import RunDirectoryError, StorageError
 from cnntrain.core.storage import require_space
-from cnntrain.rundir import checkpoint, numbering
+from cnntrain.rundir import checkpoint, film_files, numbering
 from cnntrain.rundir.json_files import first_row, read_rows
 
 RUNS = Path("runs")  # where runs without a --run-dir go, in the working directory
@@ -49,6 +49,7 @@ _FILES = (  # what --overwrite removes besides checkpoints; everything else in t
     ),
     *("metrics.jsonl", "metrics.csv", "timing.jsonl", "train.log", "manifest.json", "files.json", "samples.json"),
     "report.html",
+    "film.html",
     FLIGHT_RECORD,
     LIVE,
 )
@@ -173,6 +174,24 @@ class RunDirectory:
             self._here.check()  # so that the folder that was opened is the run's
             files.write_atomic(path, self._here.last([_json(record)]), folder)
         return path
+
+    def write_film(self, name: str, meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+        """Keep a file of the film (`film_files`)."""
+        self._here.check()
+        folder = self.path / film_files.FOLDER
+        make_own_directory(folder)
+        with contextlib.closing(Anchor(folder)) as there:
+            self._here.check()
+            files.write_atomic(folder / name, there.last(checkpoint.pack(dict(meta), arrays)), there)
+
+    def cut_film(self, step: int) -> None:
+        """Remove the moments of the film after a step: those steps will be taken again."""
+        folder = self.path / film_files.FOLDER
+        if os.path.isdir(folder):
+            files.remove_temporaries(folder)
+        for name in _names(folder):
+            if (found := film_files.step_of(name)) is not None and found > step:
+                files.remove(folder / name)
 
     def write_crash(self, traceback: str) -> Path:
         """Keep the traceback of a bug; returns where."""
@@ -325,7 +344,9 @@ def _clear(path: Path) -> None:
     """Remove the files of an older run; without last.npz, the first to go, the rest cannot be taken for a run."""
     folder = path / checkpoint.FOLDER
     numbered = [folder / name for name in _names(folder) if _NUMBERED.fullmatch(name)]
-    for old in (folder / "last.npz", folder / "best.npz", *numbered, *(path / name for name in _FILES)):
+    film = path / film_files.FOLDER
+    filmed = [film / name for name in _names(film) if film_files.belongs(name)]
+    for old in (folder / "last.npz", folder / "best.npz", *numbered, *filmed, *(path / name for name in _FILES)):
         files.remove(old)
 
 

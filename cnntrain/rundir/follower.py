@@ -77,6 +77,12 @@ class Follower:
     def prune(self, name: str, keep: int) -> None:
         """Nothing."""
 
+    def write_film(self, *_arguments: Any) -> None:
+        """Nothing."""
+
+    def cut_film(self, step: int) -> None:
+        """Nothing."""
+
     def resume_logs(self, metrics_length: int) -> None:
         """Nothing."""
 

@@ -50,6 +50,9 @@ class Journal(Protocol):
     def prune(self, name: str, keep: int) -> None:
         """Keep the newest of the numbered checkpoints."""
 
+    def write_film(self, name: str, meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+        """Keep a file of the film."""
+
 
 class Unwritten:
     """Stands for a run directory while its run is replayed: keeps the rows of metrics and writes nothing."""
@@ -86,6 +89,9 @@ class Unwritten:
         """Nothing."""
 
     def prune(self, name: str, keep: int) -> None:
+        """Nothing."""
+
+    def write_film(self, name: str, meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
         """Nothing."""
 
     def save_checkpoint(self, *_arguments: Any, **_options: Any) -> int:

@@ -238,6 +238,7 @@ def _train(
             trainer.state.restore(origin, options.allow_data_change)
             _keep_samples(trainer, run, origin, console)
             run.resume_logs(origin.meta["metrics_length"])
+            run.cut_film(trainer.state.step)
             trainer.note()
         else:
             trainer.start(origin)

@@ -22,6 +22,7 @@ from cnntrain.parts.tasks.base import following
 from cnntrain.rundir import numbering
 from cnntrain.rundir.directory import RunDirectory
 from cnntrain.rundir.journal import Journal
+from cnntrain.training.film import Film
 from cnntrain.training.flight_recorder import Recorder
 from cnntrain.training.interrupts import Interrupts, Wishes, saved_after
 from cnntrain.training.job import Job
@@ -60,6 +61,7 @@ class Trainer:
         self.vitals = Vitals(self.stepper.engine, Samples(data.train, data.train_indices, data.eval_transforms))
         self.timekeeper = Timekeeper(job, self.stepper, self.state, run, console)
         self.live: Live | None = None
+        self.film = Film(job, self.stepper, self.state, run) if job.loaded.experiment.checkpoint.film else None
 
     def watched(self, run: RunDirectory) -> None:
         """Write the live file from now on."""
@@ -84,6 +86,8 @@ class Trainer:
                 "shard": engine.shard,
             }
         )
+        if self.film:
+            self.film.step()
         self.save()
 
     # -- the loop ----------------------------------------------------------------------------------------------------
@@ -91,13 +95,19 @@ class Trainer:
     def fit(self) -> None:
         """Train until it is finished. Raises StoppedError after a signal, PausedError, DivergedError on NaN."""
         with contextlib.closing(self.console):
+            if self.film:
+                self.film.prepare()
             self._reuse_front()
             if self.state.finished is None:  # a run stopped during validation still has to validate
                 self._after_step(self._close_due_epoch(), late=False)
             while self.state.finished is None:
                 self._take_step()
                 late = self.interrupts.time_is_up  # looked at after each step, so that every session takes one
+                if self.film:  # before any checkpoint of this step, which is resumed without it
+                    self.film.step()
                 self._after_step(self._close_due_epoch(), late)
+        if self.film:
+            self.film.end()
         self.end()
 
     def _reuse_front(self) -> None:

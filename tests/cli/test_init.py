@@ -140,9 +140,18 @@ def test_pictures_get_one_size(cnntrain, desk, sizes, expected):
     for number, (height, width) in enumerate(sizes):
         pictures(desk / "data" / "train", [f"class{number}"], 1, height, width)
     pictures(desk / "data" / "val", ["class0"], 1)
-    assert cnntrain("init", "--data", "data").code == 0
+    assert cnntrain("init", "--data", "data", "--from-scratch").code == 0
     assert source_of("config.yaml").size == expected
     assert load(["config.yaml"]).experiment.data.val is None
+
+
+def test_a_network_that_has_learned_gets_the_size_it_knows_and_the_last_weights_of_few_pictures(cnntrain, desk):
+    pictures(desk / "data", count=4, height=60, width=90)
+    text, experiment = proposed(cnntrain)
+    assert experiment.data.source.size == (32, 48)
+    assert "32x48x3: that of the pictures which the network has learned from" in text
+    assert experiment.checkpoint.best.monitor == "train/loss"
+    assert "set aside are too few to tell epochs apart" in text
 
 
 def test_a_picture_lying_on_its_side_counts_as_it_will_be_seen(cnntrain, desk):

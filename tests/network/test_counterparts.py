@@ -18,7 +18,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.network import build, counterparts, torch_layout
 from cnntrain.network.build import Network
 from cnntrain.training.warm_start import warm_start
-from tests.support.counterparts import CLASSES, FILE, PRESETS, SIDES, digest, pictures, tensor
+from tests.support.counterparts import CLASSES, FILE, LARGE, PRESETS, SIDES, digest, pictures, tensor
 
 GOLDEN = json.loads(FILE.read_text())
 safetensors = pytest.importorskip("safetensors.numpy", reason="needs the extra safetensors")
@@ -71,7 +71,9 @@ def test_all_tensors_are_called_and_shaped_as_there(case: str) -> None:
     assert digest(shapes(case, 32)) == GOLDEN[case]["tensors"]
 
 
-@pytest.mark.parametrize("case", SIDES)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=pytest.mark.soak if case == LARGE else ()) for case in SIDES]
+)
 def test_outputs_are_theirs_and_export_goes_back_to_their_names(case: str, tmp_path: Path) -> None:
     path, side = written(case, tmp_path), SIDES[case]
     loaded, made = network(PRESETS[case], side, f", init_from: {{checkpoint: {path}}}")

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,26 @@ class Browser:
         """Choose a file in an input."""
         found = self._ask("/element", {"using": "css selector", "value": selector})[_ELEMENT]
         self._ask(f"/element/{found}/value", {"text": str(path)})
+
+    def stroke(self, selector: str, points: Sequence[tuple[float, float]], touch: bool = False) -> None:
+        """Press the mouse, or a finger, on an element, move it along points (shares of width and height), release."""
+        box = self.run(
+            f"const one = document.querySelector({json.dumps(selector)}); one.scrollIntoView();"
+            "const {left, top, width, height} = one.getBoundingClientRect(); return [left, top, width, height]"
+        )
+        places = [(round(box[0] + x * box[2]), round(box[1] + y * box[3])) for x, y in points]
+        moves = [{"type": "pointerMove", "duration": 20, "x": x, "y": y} for x, y in places]
+        pressed = [moves[0], {"type": "pointerDown", "button": 0}, *moves[1:], {"type": "pointerUp", "button": 0}]
+        kind = "touch" if touch else "mouse"
+        self._ask(
+            "/actions",
+            {"actions": [{"type": "pointer", "id": kind, "parameters": {"pointerType": kind}, "actions": pressed}]},
+        )
+
+    def press(self, key: str) -> None:
+        """Press and release a key."""
+        keys = [{"type": kind, "value": key} for kind in ("keyDown", "keyUp")]
+        self._ask("/actions", {"actions": [{"type": "key", "id": "keys", "actions": keys}]})
 
     def look(self, width: int, dark: bool = False, height: int = 900) -> None:
         """Make the window so wide, and light or dark."""

@@ -29,14 +29,17 @@ PRESETS = {  # "library theirs" -> what it is here
         for name in ("vgg11", "vgg13", "vgg16", "vgg19")
     },
 }
-SIDES = {  # those whose outputs are compared, on pictures of so many pixels; the others' weights would take 0.5 GB
+SIDES = {  # those whose outputs are compared, on pictures of so many pixels
     "torchvision resnet18": 32,
+    "torchvision resnet34": 32,
     "torchvision resnet50": 32,
     "torchvision mobilenet_v2": 32,
     "timm mobilenetv2_100": 32,
     "torchvision squeezenet1_1": 64,
     "timm convnext_femto": 32,
+    "torchvision vgg11_bn": 32,
 }
+LARGE = "torchvision vgg11_bn"  # 0.5 GB of weights
 CLASSES = 10
 
 

@@ -28,7 +28,7 @@ from cnntrain.results.export.network import trace_transforms
 from cnntrain.trained.inference import Trained
 from tests.results.export.test_formats import by_numpy, by_page, exported_of
 from tests.support.browser import browser
-from tests.support.experiments import run
+from tests.support.experiments import DETECTION, SEGMENTATION, run, write
 from tests.support.interpreter import interpreter
 
 QUICKSTART = Path("configs/quickstart.yaml")
@@ -206,6 +206,98 @@ def test_in_a_browser_it_answers_as_predict_does(quickstart, tmp_path):
             "while (document.getElementById('picture').width !== 640) await new Promise(requestAnimationFrame)"
         )
         assert window.complaints() == []  # nothing was loaded, refused or broken
+
+
+ANSWERED = (
+    "while (!document.querySelector('#answers bdi')) await new Promise(requestAnimationFrame);"
+    "await new Promise(requestAnimationFrame); await new Promise(requestAnimationFrame);"
+    "const row = document.querySelector('#answers li');"
+    "return [row.querySelector('bdi').textContent, row.querySelector('b').textContent]"
+)
+GIVEN = (  # a file as the clipboard or the hand of somebody has it
+    "const bytes = Uint8Array.from(atob(given[0]), (c) => c.charCodeAt(0)), data = new DataTransfer();"
+    "data.items.add(new File([bytes], 'own.png', {type: 'image/png'}));"
+    "document.getElementById('answers').replaceChildren();"
+)
+WAYS = {
+    "drop": "document.body.dispatchEvent(new DragEvent('drop', {dataTransfer: data, bubbles: true, cancelable: true}))",
+    "paste": "document.body.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data, bubbles: true}))",
+}
+
+
+def said(trained, path):
+    """What `predict` says of a picture file: class and probability, as the page writes them."""
+    document = trained.predict([path])[0]
+    return [document["class"], f"{document['top'][0]['probability']:.4f}"]
+
+
+def test_a_picture_that_is_dropped_pasted_drawn_or_filmed_is_answered_as_by_predict(quickstart, tmp_path):
+    trained, page = quickstart, tmp_path / "digits.html"
+    export(trained, "page", page)
+    rng = np.random.default_rng(1)
+    with browser(tmp_path / "profile") as window:
+        window.look(1280)
+        window.open(page.as_uri())
+        for number, way in enumerate(WAYS):
+            path = tmp_path / f"{way}.png"
+            Image.fromarray(rng.integers(0, 256, (40 + number, 33, 3), np.uint8)).save(path)
+            window.run(GIVEN + WAYS[way], base64.b64encode(path.read_bytes()).decode())
+            assert window.run(ANSWERED) == said(trained, path), way
+        picture = "return document.getElementById('picture').toDataURL().split(',')[1]"
+        for touch in (False, True):
+            window.run("document.getElementById('clear').click()")
+            before = window.run(picture)
+            window.stroke("#picture", [(0.25, 0.2), (0.75, 0.2), (0.5, 0.5), (0.4, 0.85)], touch)
+            found, drawn = window.run(ANSWERED), window.run(picture)
+            assert drawn != before
+            (tmp_path / "drawn.png").write_bytes(base64.b64decode(drawn))
+            share = (np.asarray(Image.open(tmp_path / "drawn.png").convert("L")) > 127).mean()
+            assert 0.05 < share < 0.4  # a seven, not a dot and not a blot
+            assert found == said(trained, tmp_path / "drawn.png")
+        click = "document.getElementById('camera').click();"
+        wait = "while (document.getElementById('picture').width !== 640) await new Promise(requestAnimationFrame);"
+        stop = "await new Promise((done) => setTimeout(done, 200));" + click
+        window.run(click + wait + stop)
+        (tmp_path / "camera.png").write_bytes(base64.b64decode(window.run(picture)))
+        assert np.asarray(Image.open(tmp_path / "camera.png")).std() > 10  # the fake camera's test picture
+        assert window.run(ANSWERED) == said(trained, tmp_path / "camera.png")
+        assert window.complaints() == []
+
+
+@pytest.mark.parametrize(("text", "kind"), [(DETECTION, "boxes"), (SEGMENTATION, "mask")], ids=["boxes", "masks"])
+def test_boxes_and_masks_are_drawn_where_predict_has_them(text, kind, tmp_path):
+    run(write(tmp_path, text), tmp_path / "run", ("train.epochs=1",), threads=1)
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "own.png")
+    with Pool(1) as pool:
+        trained = Trained(tmp_path / "run", pool, score=0.0 if kind == "boxes" else None)
+        export(trained, "page", tmp_path / "page.html")
+        document = trained.predict([tmp_path / "own.png"])[0]
+    page = tmp_path / "page.html"
+    page.write_text(re.sub(r'"shown":[0-9.]+', '"shown":0', page.read_text()))  # hardly trained, it is sure of nothing
+    ask = "await cnntrain.open(new Blob([Uint8Array.from(atob(given[0]), (c) => c.charCodeAt(0))]));"
+    over = (
+        "const over = document.getElementById('over');"
+        "return [over.width, over.height, [...over.getContext('2d').getImageData(0, 0, over.width, over.height).data]]"
+    )
+    with browser(tmp_path / "profile") as window:
+        window.look(1280)
+        window.open(page.as_uri())
+        width, height, data = window.run(ask + over, base64.b64encode((tmp_path / "own.png").read_bytes()).decode())
+        assert window.complaints() == []
+    drawn = np.reshape(data, (height, width, 4)).astype(np.uint8)
+    assert (height, width) == (90, 120)
+    if kind == "boxes":
+        x1, y1, x2, y2 = document["boxes"][0]["box"]  # the surest, which is drawn over the others
+        middle = round(np.clip((y1 + y2) / 2, 0, 89)), round(np.clip((x1 + x2) / 2, 0, 119))
+        edges = [(middle[0], x1), (middle[0], x2), (y1, middle[1]), (y2, middle[1])]
+        inside = [(round(y), round(x)) for y, x in edges if 2 < y < 87 and 2 < x < 117]
+        assert inside
+        assert all(drawn[y - 1 : y + 2, x - 1 : x + 2, 3].any() for y, x in inside)
+    else:
+        shares = document["shares"]
+        background = next(iter(shares))
+        assert (drawn[..., 3] > 0).mean() == pytest.approx(1 - shares[background], abs=0.05)
 
 
 def test_names_of_strangers_are_text(quickstart, tmp_path, monkeypatch):
