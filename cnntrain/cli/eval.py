@@ -79,11 +79,16 @@ def command(
         print_json(result)
     elif not as_csv:
         _show(result, model.step)
-    elif "confusion" in result or "mistakes" in result:
+    elif _classified(result):
         terminal.out(mistakes.as_csv(result), end="")
     else:
         terminal.out(csv_text.to_csv(result.get("per_class") or result["per_value"]), end="")
     check(requirements, result)
+
+
+def _classified(result: dict[str, Any]) -> bool:
+    """Whether samples have classes, one of which each was taken for."""
+    return "per_class" in result and ("confusion" in result or "mistakes" in result)
 
 
 def _of_values(rows: list[dict[str, Any]]) -> str:
@@ -116,7 +121,7 @@ def _show(result: dict[str, Any], step: int) -> None:
         *((name, f"{value:.4f}") for name, value in result.items() if isinstance(value, float)),
     ]
     show(pairs(rows))
-    if "confusion" in result or "mistakes" in result:
+    if _classified(result):
         show()
         show(mistakes.text(result))
     elif "per_class" in result:
@@ -125,3 +130,6 @@ def _show(result: dict[str, Any], step: int) -> None:
     if "per_value" in result and len(result["per_value"]) > 1:
         show()
         show(_of_values(result["per_value"]))
+        if matrix := mistakes.matrix([row["name"] for row in result["per_value"]], result.get("confusion", [])):
+            show()
+            show(matrix)  # of pixels

@@ -28,24 +28,24 @@ def text(result: dict[str, Any]) -> str:
     parts = [table([["class", "samples", "recall", "precision", "f1"], *each], right=range(1, 5))]
     if len(shown) < len(names):
         parts.append(f"the {len(shown)} of {len(names):,} classes with the lowest f1; --csv and --json have all")
-    matrix = _matrix(names, result.get("confusion", []))
-    if matrix:
-        parts.append(matrix)
+    confused = matrix(names, result.get("confusion", []))
+    if confused:
+        parts.append(confused)
     elif mistakes := _mistakes(names, result):
         head = [["class", "taken for", "samples"]]
         parts.append(table(head + [[true, guess, f"{count:,.0f}"] for count, true, guess in mistakes], right={2}))
     return "\n\n".join(parts)
 
 
-def _matrix(names: list[str], confusion: list[list[float]]) -> str:
+def matrix(names: list[str], confusion: list[list[float]]) -> str:
     """The matrix as a table; empty where it is too wide."""
     widest = width() or WIDEST
     if not confusion or sum(len(name) + 2 for name in names) > widest:
         return ""
     counts = [[f"{count:.0f}" if count else "." for count in row] for row in confusion]
     rows = [[name, *row] for name, row in zip(names, counts, strict=True)]
-    matrix = table([["true \\ predicted", *names], *rows], right=range(1, len(names) + 1))
-    return matrix if len(matrix.partition("\n")[0]) <= widest else ""
+    found = table([["true \\ predicted", *names], *rows], right=range(1, len(names) + 1))
+    return found if len(found.partition("\n")[0]) <= widest else ""
 
 
 def as_csv(result: dict[str, Any]) -> str:
