@@ -29,7 +29,7 @@ def recognize(path: Path, targets: Sequence[str] = ()) -> Dataset:
             "working directory"
         )
     kinds = [cast(type[Dataset], part) for part in parts("datasets").values()]
-    for kind in sorted(kinds, key=lambda kind: not kind.unmistakable):
+    for kind in sorted(kinds, key=lambda kind: -kind.sure):
         source = kind.aimed(path, targets) if targets else kind.at(path)
         if source is not None:
             return source

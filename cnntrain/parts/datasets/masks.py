@@ -71,7 +71,7 @@ class Masks(PictureFields, _OfClasses):
     resized by the nearest pixel, and what a letterbox frames is ignored.
     """
 
-    unmistakable: ClassVar[bool] = True
+    sure: ClassVar[int] = 2
 
     pictures: str | None = None  # folder of pictures
     masks: str | None = None  # folder of masks

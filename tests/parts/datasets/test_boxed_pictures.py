@@ -56,7 +56,7 @@ def voc(root: Path) -> dict[str, Any]:
     for name, boxes in BOXES.items():
         picture(root / f"JPEGImages/{name}.jpg")
         put(root / f"Annotations/{name}.xml", xml(boxes, f"{name}.jpg"))
-    put(root / "ImageSets/Main/train.txt", "a\nb\nc\n")
+    put(root / "ImageSets/Main/train.txt", "\n".join(BOXES) + "\n")
     return {"root": str(root)}
 
 
@@ -165,8 +165,10 @@ def test_every_format_says_the_same(name: str, tmp_path: Path) -> None:
         assert record["size"].tolist() == [HEIGHT, WIDTH]
 
 
+@pytest.mark.parametrize("names", ["abc", "123"])  # numbered, pictures look like the moments of a clip
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_is_recognized(name: str, tmp_path: Path) -> None:
+def test_every_format_is_recognized(name: str, names: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "BOXES", dict(zip(names, BOXES.values(), strict=True)))
     FORMATS[name](tmp_path)
     found = recognize(tmp_path)
     assert found.name_in_config == name
