@@ -15,6 +15,7 @@ from cnntrain.checks.contact_sheet import Strip, render
 from cnntrain.checks.proposal import propose
 from cnntrain.core import registry
 from cnntrain.core.boxes import CROWD, DIFFICULT
+from cnntrain.core.errors import DataError
 from cnntrain.data.recognition import recognize
 from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
 from cnntrain.parts.datasets.images import Images
@@ -175,6 +176,18 @@ def test_every_format_is_recognized(name: str, names: str, tmp_path: Path, monke
     assert isinstance(found, BoxedPictures)
     assert found.size == (32, 32)
     assert len(found.load("train")) == 3
+
+
+@pytest.mark.parametrize("first", ["train", "Train"])
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [("yolo", "images/{}/a.jpg"), ("yolo", "{}/images/a.jpg"), ("voc", "ImageSets/Main/{}.txt"), ("voc", "{}/a.xml")],
+)
+def test_splits_that_are_spelt_otherwise_are_refused(name: str, place: str, first: str, tmp_path: Path) -> None:
+    for split in (first, "Validation"):
+        put(tmp_path / place.format(split), "a\n")
+    with pytest.raises(DataError, match="Rename"):
+        registry.make("datasets", name, root=str(tmp_path)).splits()
 
 
 @pytest.mark.parametrize("fit", ["stretch", "letterbox", "cover"])
