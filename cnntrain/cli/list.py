@@ -30,7 +30,7 @@ def command(kind: str | None, name: str | None, as_json: bool) -> None:
     from cnntrain.config.catalogue import entry
     from cnntrain.core.errors import UsageError
     from cnntrain.core.installed import unknown_kinds
-    from cnntrain.core.registry import did_you_mean, lookup, parts, unusable
+    from cnntrain.core.registry import did_you_mean, lookup, nearest, parts, unusable
 
     for one in [kind] if kind in KINDS else KINDS if kind is None else ():
         for unused, why in unusable(one).items():
@@ -45,7 +45,10 @@ def command(kind: str | None, name: str | None, as_json: bool) -> None:
         _show_parts([entry(parts(own)[kind]) for own in found], as_json)
         return
     if kind not in KINDS:
-        raise UsageError(f"{sentence(f'no kind {kind!r}{did_you_mean(kind, KINDS)}')} See 'cnntrain list'")
+        every = {part for own in KINDS for part in parts(own)}
+        part = nearest(kind, every) if name is None and nearest(kind, KINDS) is None else None
+        hint = f"; did you mean {part!r}?" if part else did_you_mean(kind, KINDS)
+        raise UsageError(f"{sentence(f'no kind {kind!r}{hint}')} See 'cnntrain list'")
     try:
         chosen = [lookup(kind, name)] if name else list(parts(kind).values())
     except KeyError as error:

@@ -70,9 +70,9 @@ def _samples(result: dict[str, Any]) -> str:
     parts = [table([["class", "samples", "recall", "precision", "f1"], *each], right=range(1, 5))]
     if len(shown) < len(names):
         parts.append(f"the {len(shown)} of {len(names):,} classes with the lowest f1; --csv and --json have all")
-    matrix = _matrix(names, result.get("confusion", []))
-    if matrix:
-        parts.append(matrix)
+    confused = _matrix(names, result.get("confusion", []))
+    if confused:
+        parts.append(confused)
     elif mistakes := _mistakes(names, result):
         head = [["class", "taken for", "samples"]]
         parts.append(table(head + [[true, guess, f"{count:,.0f}"] for count, true, guess in mistakes], right={2}))

@@ -31,13 +31,14 @@ def recognize(path: Path, targets: Sequence[str] = ()) -> Dataset:
         )
     kinds = [cast(type[Dataset], part) for part in parts("datasets").values()]
     failed: DataError | None = None  # of one that knows the data and finds it faulty, unless it is another's
-    for kind in sorted(kinds, key=lambda kind: not kind.unmistakable):
-        if failed is not None and not kind.unmistakable:
+    least = 0  # how sure another has to be then
+    for kind in sorted(kinds, key=lambda kind: -kind.sure):
+        if failed is not None and kind.sure < least:
             raise failed
         try:
             source = kind.aimed(path, targets) if targets else kind.at(path)
         except DataError as error:
-            failed = failed or error
+            failed, least = failed or error, max(least, kind.sure)
             continue
         if source is not None:
             return source

@@ -9,15 +9,19 @@ from cnntrain.network.graph import BATCH, Graph
 
 
 def first(graph: Graph, views: Mapping[str, Array]) -> tuple[str, Array] | None:
-    """The first layer that weighs pixels, and its weights as images (h, w, channels, filters); None without one."""
+    """The first layer that weighs pixels, and its weights as images (h, w, channels, filters); None without one.
+
+    Those of the moments of a clip lie one below the other.
+    """
     for node in graph.nodes:
         if "weight" not in node.params or any(source != BATCH and not _flat(graph, source) for source in node.inputs):
             continue
         weight = views[f"{node.name}.weight"]
-        if weight.ndim == 4 and min(weight.shape[:2]) > 1 and node.inputs[0] == BATCH:
-            return node.name, weight
         if weight.ndim == 2:  # features that are pixels
-            return node.name, weight.reshape(*graph.input_shape, -1)
+            weight = weight.reshape(*graph.input_shape, -1)
+        elif weight.ndim < 4 or min(weight.shape[-4:-2]) == 1 or node.inputs[0] != BATCH:
+            continue
+        return node.name, weight.reshape(-1, *weight.shape[-3:])
     return None
 
 

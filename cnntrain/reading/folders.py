@@ -138,6 +138,34 @@ def mistaken(names: Sequence[str]) -> dict[str, str]:
     return {name: said[name][0] for group in mixed for name in group}
 
 
+def check_spelling(folder: Path, names: Sequence[str], ending: str = "") -> None:
+    """Raise DataError where names in a folder look like splits and are not spelt so.
+
+    They are those of folders, or of files without their `ending`.
+    """
+    wrong = mistaken(names)
+    if wrong and (ending or any(name in SPLITS for name in names)):
+        name, split = next(iter(wrong.items()))
+        what, called = ("file", f"{split}{ending}") if ending else ("folder", repr(split))
+        raise DataError(f"{folder / name}{ending} is not read: the {what} must be called {called}. Rename it")
+    if wrong:
+        found = ", ".join([*wrong][:8]) + ", ..." * (len(wrong) > 8)
+        firsts = {split: name for name, split in reversed([*wrong.items()])}
+        changes = " and ".join(f"{firsts[split]} to {split}" for split in SPLITS if split in firsts)
+        raise DataError(
+            f"{folder} has the folders {found}, which look like splits: a split's folder must be called 'train', 'val' "
+            f"or 'test'. Rename {changes}"
+        )
+
+
+def check_spelling_of_lists(folder: Path) -> None:
+    """The same for a folder of lists: train.txt, val.txt and test.txt, beside which others lie, as those of classes."""
+    if folder.is_dir():
+        with reading(folder):
+            stems = sorted(path.stem for path in folder.glob("*.txt"))
+        check_spelling(folder, [stem for stem in stems if (split_meant(stem) or ("", stem))[1] == ""], ".txt")
+
+
 def split_folders(folder: Path) -> dict[str, Path]:
     """Split -> its folder, as annotation tools name them: train, val or valid, test. Raises DataError."""
     names = subfolders(folder)

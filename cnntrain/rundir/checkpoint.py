@@ -175,9 +175,14 @@ def find(path: Path) -> Path:
         candidate = path / FOLDER / name
         if os.path.exists(candidate):
             return candidate
-    latest = path / "latest"
-    hint = f"Did you mean {latest}?" if os.path.isdir(latest / FOLDER) else _WANTED
+    hint = the_latest(path) or _WANTED
     raise CheckpointError(f"{path} holds neither checkpoints/best.npz nor checkpoints/last.npz. {hint}")
+
+
+def the_latest(path: Path) -> str:
+    """What to say of a folder that was taken for a run directory and holds some; empty where it holds none."""
+    latest = path / "latest"
+    return f"Did you mean {latest}?" if os.path.isdir(latest / FOLDER) else ""
 
 
 def _difference(
@@ -198,7 +203,8 @@ def _opened(path: Path) -> contextlib.AbstractContextManager[BinaryIO]:
 def _refusal(path: Path) -> Callable[[str], CheckpointError]:
     def refuse(reason: str) -> CheckpointError:
         if not os.path.lexists(path):
-            return CheckpointError(f"there is no checkpoint {path} (that is {path.absolute()}). {_WANTED}")
+            hint = (path.parent.name == FOLDER and the_latest(path.parent.parent)) or _WANTED
+            return CheckpointError(f"there is no checkpoint {path} (that is {path.absolute()}). {hint}")
         return CheckpointError(f"{path} {reason}. {_WANTED}")
 
     return refuse

@@ -333,6 +333,8 @@ def _new_directory(name: str, config_hash: str) -> Path:
 
 def _how_to_start(path: Path) -> str:
     """What to do where there is nothing to resume: a run of its own, where this directory can take one."""
+    if hint := checkpoint.the_latest(path):
+        return hint
     ours = os.path.lexists(path / LOCK)
     if (os.path.lexists(path) and not os.path.isdir(path)) or (_names(path) and not ours):
         return "Name the directory of a run; cnntrain fit said which"

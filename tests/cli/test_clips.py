@@ -185,3 +185,16 @@ def test_a_video_of_an_unknown_codec_is_refused_by_name(cnntrain, clips: Path) -
     refused = cnntrain("predict", "run", "one.mkv")
     assert refused.code == 3
     assert "one.mkv is coded in a way that FFmpeg does not know. Convert it" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("first", "told"), [("conv3d, filters: 2, kernel_size: 3}, {type: global_avg_pool", 9), ("flatten", 48)]
+)
+def test_a_report_shows_the_filters_of_all_moments(cnntrain, clips: Path, first: str, told: int) -> None:
+    layers = f"[{{type: {first}}}, {{type: dense, units: auto}}]"
+    (clips.parent / "moving.yaml").write_text(
+        f"data: {{source: {{type: frames_folder, root: clips, frames: 6}}}}\nmodel: {{layers: {layers}}}\n"
+    )
+    assert cnntrain("fit", "moving.yaml", "-o", "run", "-q", "-s", "train={epochs: 1, batch_size: 8}").code == 0
+    assert cnntrain("report", "run").code == 0
+    assert f"2 filters of {told} by " in (clips.parent / "run" / "report.html").read_text()

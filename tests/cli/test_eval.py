@@ -155,3 +155,21 @@ class TestDataOnDisk:
 
 def _picture(path):
     Image.new("L", (8, 8)).save(path)
+
+
+@pytest.mark.parametrize(
+    ("target", "network", "heads"),
+    [
+        ("mask", "model: {preset: {type: unet, width: 2, depth: 1}}", [["name", "pixels"], ["true"]]),
+        ("boxes", "model: {preset: {type: fcos_small, strides: [16], width: 2}}\nloss: fcos", [["class", "boxes"]]),
+    ],
+)
+def test_what_pixels_and_boxes_fare_like_is_a_table_too(cnntrain, tmp_path, target, network, heads):
+    data = f"data: {{source: {{type: shapes, target: {target}, size: 32, samples: 10}}}}"
+    config = write(
+        tmp_path, f"{data}\n{network}\noptimizer: {{type: sgd, lr: 1e-3}}\ntrain: {{epochs: 1, batch_size: 8}}\n"
+    )
+    assert cnntrain("fit", config, "-q", "-o", "run").code == 0
+    tables = [part.split() for part in cnntrain("eval", "run").out.split("\n\n")[1:]]
+    assert [part[: len(head)] for part, head in zip(tables, heads, strict=True)] == heads
+    assert cnntrain("eval", "run", "--csv").out.startswith(",".join(heads[0]))

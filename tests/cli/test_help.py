@@ -158,6 +158,7 @@ def test_aliases_are_the_command(cnntrain, alias, name):
             "missing argument 'SHELL'. Choose from: bash, zsh, fish. See 'cnntrain completion --help'",
         ),
         (["list", "layer"], "no kind 'layer'; did you mean 'layers'? See 'cnntrain list'"),
+        (["list", "Adam"], "no kind 'Adam'; did you mean 'adam'? See 'cnntrain list'"),
         (["list", "layers", "Conv2D"], "unknown layer 'Conv2D'; did you mean 'conv2d'? See 'cnntrain list layers'"),
         (["list", "averages", "x"], "unknown average 'x'; known: ema, swa. See 'cnntrain list averages'"),
     ],

@@ -85,9 +85,11 @@ def test_the_folder_of_runs_offers_the_latest(cnntrain, finished):
     folder = finished.parent / "runs"
     folder.mkdir()
     (folder / "latest").symlink_to(finished)
-    outcome = cnntrain("eval", folder)
-    assert outcome.code == 4
-    assert outcome.error.endswith(f"Did you mean {folder / 'latest'}?")
+    asked = {("eval",): 4, ("verify",): 4, ("replay",): 4, ("fit", "--resume", "--run-dir"): 8}
+    for command, code in asked.items():
+        outcome = cnntrain(*command, folder)
+        assert outcome.code == code
+        assert outcome.error.endswith(f"Did you mean {folder / 'latest'}?")
 
 
 def test_a_piped_table_has_no_endless_rule(monkeypatch):

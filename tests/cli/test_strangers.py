@@ -1,4 +1,4 @@
-"""What strangers' files cannot do, as tests/README.md promises: write elsewhere, or steer the terminal."""
+"""What strangers' files can and cannot do, as tests/README.md says: name what is read, but not write or steer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import errno
 import os
 
 import pytest
+from PIL import Image
 
 from tests.support.experiments import FULL, write
 
@@ -79,3 +80,36 @@ def test_names_from_files_do_not_steer_the_terminal(cnntrain, tmp_path, desk):
     assert "data" in outcome.err
     assert "\x1b" not in outcome.err
     assert "\x07" not in outcome.err
+
+
+def test_a_table_may_name_any_picture_and_a_checkpoint_any_data_which_eval_alone_reads(cnntrain, desk, tmp_path):
+    places = [os.path.relpath(tmp_path / "mine", desk / "theirs"), tmp_path / "mine"]  # with .., and absolute
+    (desk / "theirs").mkdir()
+    (tmp_path / "mine").mkdir()
+    rows = [f"{places[number % 2]}/{number}.png,{'ab'[number % 2]}" for number in range(8)]
+    for number in range(8):
+        Image.new("L", (4, 4), 30 * number).save(tmp_path / "mine" / f"{number}.png")
+    (desk / "theirs" / "list.csv").write_text("\n".join(["path,label", *rows]))
+    source = (
+        "data: {source: {type: csv, path: theirs/list.csv}}\nmodel: {layers: [flatten, {type: dense, units: auto}]}"
+    )
+    config = write(tmp_path, f"{source}\noptimizer: {{type: sgd, lr: 0.1}}\ntrain: {{epochs: 1, batch_size: 8}}\n")
+    assert cnntrain("fit", config, "-q", "-o", "run").code == 0
+    assert cnntrain("eval", "run", "--split", "train").code == 0
+    (desk / "theirs" / "list.csv").rename(desk / "moved.csv")
+    assert cnntrain("eval", "run", "--split", "train").code == 3
+    assert cnntrain("predict", "run", tmp_path / "mine" / "3.png").code == cnntrain("inspect", "run").code == 0
+
+
+def test_the_folder_of_checkpoints_may_be_a_link(cnntrain, finished, tmp_path):
+    before = cnntrain("eval", finished).out
+    (finished / "checkpoints").rename(tmp_path / "others")
+    (finished / "checkpoints").symlink_to(tmp_path / "others")
+    assert cnntrain("eval", finished).out == before
+
+
+def test_a_message_may_quote_a_line_of_a_file_that_a_config_names(cnntrain, desk):
+    (desk / "secret.txt").write_text("password: 1234\n")
+    (desk / "theirs.yaml").write_text("extends: secret.txt\n")
+    outcome = cnntrain("fit", "theirs.yaml")
+    assert (outcome.code, "password: 1234" in outcome.err) == (2, True)

@@ -36,12 +36,13 @@ def test_what_passes_is_no_fault_of_the_file(tmp_path: Path, number: int, monkey
     path = tmp_path / "file"
     path.write_bytes(b"whole")
 
-    def refuse(*_: object) -> int:
+    def refuse(*_: object, **_named: object) -> int:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(os, "open", refuse)
-    with pytest.raises(StorageError, match=re.escape(f"cannot read {path}: {os.strerror(number)}")):
-        read_limited(path, 100, ValueError)
+    with monkeypatch.context() as within:  # what removes the folder of an earlier test opens files, too
+        within.setattr(os, "open", refuse)
+        with pytest.raises(StorageError, match=re.escape(f"cannot read {path}: {os.strerror(number)}")):
+            read_limited(path, 100, ValueError)
 
 
 def test_a_limit_takes_no_memory_that_the_file_does_not_need(tmp_path: Path) -> None:

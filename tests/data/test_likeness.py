@@ -131,3 +131,5 @@ def test_check_names_them(tmp_path, capsys, source, monkeypatch):
     assert "1 sample is like one in training" in said.err
     assert main(["check", "c.yaml"]) == 0
     assert f"alike (1):\n  {names[0]} ~ {names[1]}" in capsys.readouterr().out
+    assert main(["check", "c.yaml", "-s", "warnings.ignore=[alike, leaked]"]) == 0
+    assert "warning" not in capsys.readouterr().err

@@ -127,6 +127,16 @@ def test_sources_of_two_ranges_are_refused(place, tmp_path):
         run(place / "bytes.yaml", tmp_path / "run", (f"data.source={{type: concat, sources: [{both}]}}",))
 
 
+@pytest.mark.parametrize("parent", RANGES)
+def test_a_warm_start_from_another_range_is_warned_of(place, tmp_path, capsys, parent):
+    start = f"model.init_from={{checkpoint: {place / parent}}}"
+    for number, ignored in enumerate([(), ("warnings.ignore=[other-range]",)]):
+        capsys.readouterr()
+        run(place / "bytes.yaml", tmp_path / str(number), (start, *ignored))
+        warned = "[other-range]" in capsys.readouterr().err
+        assert warned == ("bytes" not in SAME[parent] and not ignored)
+
+
 @pytest.mark.parametrize(("low", "high"), [(-3, 4), (0, 9), (-20, 5)])
 def test_an_outlier_is_no_other_scale(low, high):
     mine = PixelScale("float32", low, high)

@@ -147,6 +147,8 @@ def test_a_config_that_has_other_weights_judged_is_told(tmp_path, capsys):
     monitored = (*AVERAGED[:-1], "checkpoint.best.monitor=val/accuracy")
     assert run(write(tmp_path), tmp_path / "run", monitored)["best"]["metric"] == "val/accuracy"
     assert "checkpoint.best judges val/accuracy, while eval" in capsys.readouterr().err
+    run(write(tmp_path), tmp_path / "silent", (*monitored, "warnings.ignore=[raw-weights-judged]"))
+    assert "checkpoint.best judges" not in capsys.readouterr().err
 
 
 def test_a_best_that_an_older_version_judged_by_other_weights_is_judged_anew(tmp_path):

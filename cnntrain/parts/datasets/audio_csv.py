@@ -26,7 +26,7 @@ class AudioCsv(SoundFields, LabelledRows):
     one: ClassVar[str] = "sound"
     advice: ClassVar[str] = "'sound', and 'label' or 'targets'"
     endings: ClassVar[frozenset[str]] = SUFFIXES
-    unmistakable: ClassVar[bool] = True
+    sure: ClassVar[int] = 2
 
     sound: str = "path"  # the column of the recordings' paths, relative to the file's folder
 

@@ -33,7 +33,7 @@ class Dataset(Part):
     kind: ClassVar[str] = "datasets"
     examples: ClassVar[tuple[dict[str, Any], ...]] = ()  # settings that load without any file, if there are such
     clips: ClassVar[bool] = False  # whether its samples are clips (moments, height, width, channels)
-    unmistakable: ClassVar[bool] = False  # whether what `at` knows it by is so much its own that it is asked first
+    sure: ClassVar[int] = 0  # how surely `at` knows what is its own: the surest is asked first
 
     def __post_init__(self) -> None:
         check_fields(self)

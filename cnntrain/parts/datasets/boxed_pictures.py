@@ -33,7 +33,7 @@ class BoxedPictures(PictureFields):
     What is plainly a slip is mended and counted, or an error (`on_bad_box`; reading/annotations.py has the rules).
     """
 
-    unmistakable: ClassVar[bool] = True
+    sure: ClassVar[int] = 2
 
     # how: letterbox, all of it in a grey frame; stretch each side by itself; cover the size with its middle
     fit: Fit = "letterbox"

@@ -19,12 +19,12 @@ from cnntrain.parts.datasets.labels import check_none_is_empty
 from cnntrain.reading.decoded import Recipe, Sample, decoded
 from cnntrain.reading.folders import (
     SPLITS,
+    check_spelling,
     class_name,
     files_below,
     listed,
     looked_up,
     media,
-    mistaken,
     sorted_files_below,
     splits_within,
     subfolders,
@@ -202,15 +202,7 @@ class ClassFolders(Dataset):
                     "one of them. Leave 'split' out, or move the files into one folder"
                 )
             return {split: root for split in SPLITS if split == "train" or split in self.split.patterns}
-        wrong = mistaken(names)
-        if folders and wrong:
-            name, split = next(iter(wrong.items()))
-            raise DataError(f"{root / name} is not read: the folder must be called {split!r}. Rename it")
-        if wrong:
-            raise DataError(
-                f"{root} has the folders {_listed([*wrong])}, which look like splits: a split's folder must be called "
-                f"'train', 'val' or 'test'. Rename {' and '.join(f'{name} to {wrong[name]}' for name in _apart(wrong))}"
-            )
+        check_spelling(root, names)
         if not folders:
             return {"train": root}
         if "train" not in folders:
@@ -348,12 +340,6 @@ class ClassFolders(Dataset):
             f"Set root to a folder with a folder of {self.noun} for each class, or with such folders in train/, val/ "
             "and test/"
         )
-
-
-def _apart(meant: Mapping[str, str]) -> list[str]:
-    """Of names that mean splits, the first for each split, in the order of splits."""
-    firsts = {split: name for name, split in reversed([*meant.items()])}
-    return [firsts[split] for split in SPLITS if split in firsts]
 
 
 def _listed(names: Sequence[str]) -> str:

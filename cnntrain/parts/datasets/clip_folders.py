@@ -40,7 +40,7 @@ class ClipFolder(PictureFields, ClassFolders):
 
     suffixes: ClassVar[frozenset[str]] = FORMS
     noun: ClassVar[str] = "clips"
-    unmistakable: ClassVar[bool] = True
+    sure: ClassVar[int] = 1  # numbered pictures of other sources look like the moments of a clip
     clips: ClassVar[bool] = True
 
     frames: Annotated[int, Range(1, 1000)] = 8  # moments of a sample

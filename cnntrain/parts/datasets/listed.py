@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cnntrain.core.errors import DataError
 from cnntrain.parts.datasets.base import Dataset
-from cnntrain.reading.folders import SPLITS, mistaken
+from cnntrain.reading.folders import SPLITS, check_spelling
 from cnntrain.reading.input_files import is_there, on_disk, reading
 
 ADVICE = "Set path to a CSV file, or to a folder with train.csv and, where there are such splits, val.csv and test.csv"
@@ -28,9 +28,7 @@ class Listed(Dataset):
         place = Path(self.path).absolute()
         with reading(place):
             if place.is_dir():
-                wrong = mistaken([path.stem for path in sorted(place.glob("*.csv"))])
-                for name, split in wrong.items():
-                    raise DataError(f"{place / name}.csv is not read: the file must be called {split}.csv. Rename it")
+                check_spelling(place, [path.stem for path in sorted(place.glob("*.csv"))], ".csv")
                 found = {split: place / f"{split}.csv" for split in SPLITS if is_there(place / f"{split}.csv")}
                 if "train" not in found:
                     raise DataError(f"{place} holds no train.csv, found {', '.join(found) or 'no split'}. {ADVICE}")

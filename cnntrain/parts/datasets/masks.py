@@ -26,7 +26,7 @@ from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.datasets.labels import numbered
 from cnntrain.parts.datasets.picture_fields import PictureFields
 from cnntrain.reading.decoded import Content, Recipe, Sample, decoded
-from cnntrain.reading.folders import SPLITS, files_below, subfolders
+from cnntrain.reading.folders import SPLITS, check_spelling, check_spelling_of_lists, files_below, subfolders
 from cnntrain.reading.input_files import is_there, on_disk, opened, reading
 from cnntrain.reading.mask_files import Meaning, read_mask, size_of, values_in
 from cnntrain.reading.pictures import SUFFIXES, header
@@ -73,7 +73,7 @@ class Masks(PictureFields, _OfClasses):
     resized by the nearest pixel, and what a letterbox frames is ignored.
     """
 
-    unmistakable: ClassVar[bool] = True
+    sure: ClassVar[int] = 2
 
     pictures: str | None = None  # folder of pictures
     masks: str | None = None  # folder of masks
@@ -149,11 +149,14 @@ class Masks(PictureFields, _OfClasses):
             return tuple(split for split, _ in self._tables())
         if self.lists is not None:
             folder = on_disk(self.lists, "Set lists to a folder with train.txt", folder=True)
+            check_spelling_of_lists(folder)
             found = tuple(split for split in SPLITS if is_there(folder / f"{split}.txt"))
             if "train" not in found:
                 raise DataError(f"{folder} has no train.txt, found {', '.join(found) or 'no list'}. Add it")
             return found
-        inside = subfolders(on_disk(self.pictures or "", _ADVICE, folder=True))
+        folder = on_disk(self.pictures or "", _ADVICE, folder=True)
+        inside = subfolders(folder)
+        check_spelling(folder, inside)
         found = tuple(split for split in SPLITS if split in inside)
         if found and "train" not in found:
             raise DataError(f"{self.pictures} has {', '.join(found)} but no train. Add it")

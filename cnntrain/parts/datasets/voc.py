@@ -14,7 +14,7 @@ from cnntrain.parts.datasets.base import Rooted
 from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
 from cnntrain.reading import voc
 from cnntrain.reading.annotations import Page, picture_named, text_of
-from cnntrain.reading.folders import split_folders, subfolders
+from cnntrain.reading.folders import check_spelling, check_spelling_of_lists, split_folders, subfolders
 from cnntrain.reading.input_files import is_there, on_disk, reading
 from cnntrain.reading.pictures import SUFFIXES
 
@@ -79,6 +79,7 @@ class Voc(BoxedPictures, Rooted):
     def _lists(self) -> dict[str, Path]:
         """Split -> its list in ImageSets/Main."""
         folder = self._root() / "ImageSets" / "Main"
+        check_spelling_of_lists(folder)
         names = {"train": self.train_set, "val": "val", "test": "test"}
         if self.train_set == "trainval":
             del names["val"]
@@ -90,6 +91,7 @@ class Voc(BoxedPictures, Rooted):
     def _folders(self) -> dict[str, Path]:
         """Split -> its folder."""
         root = self._root()
+        check_spelling(root, [name for name in subfolders(root) if name != "valid"])
         folders = split_folders(root)
         if "train" in folders and _has_marks(folders["train"]):
             return {split: folder for split, folder in folders.items() if _has_marks(folder)}

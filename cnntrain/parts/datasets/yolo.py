@@ -16,7 +16,7 @@ from cnntrain.parts.datasets.base import Rooted
 from cnntrain.parts.datasets.boxed_pictures import BoxedPictures
 from cnntrain.reading import yolo
 from cnntrain.reading.annotations import Page, named
-from cnntrain.reading.folders import files_below, looked_up, split_folders
+from cnntrain.reading.folders import check_spelling, files_below, looked_up, split_folders, subfolders
 from cnntrain.reading.input_files import is_there, on_disk
 from cnntrain.reading.pictures import SUFFIXES
 
@@ -111,6 +111,8 @@ class Yolo(BoxedPictures, Rooted):
     def _folders(self) -> dict[str, Path]:
         """Split -> the folder of its pictures, where no file says more."""
         root = self._root()
+        for folder in (folder for folder in (root / "images", root) if folder.is_dir()):
+            check_spelling(folder, [name for name in subfolders(folder) if name != "valid"])
         inner = split_folders(root / "images") if (root / "images").is_dir() else {}
         if "train" in inner:
             return inner

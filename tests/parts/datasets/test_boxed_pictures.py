@@ -58,7 +58,7 @@ def voc(root: Path) -> dict[str, Any]:
     for name, boxes in BOXES.items():
         picture(root / f"JPEGImages/{name}.jpg")
         put(root / f"Annotations/{name}.xml", xml(boxes, f"{name}.jpg"))
-    put(root / "ImageSets/Main/train.txt", "a\nb\nc\n")
+    put(root / "ImageSets/Main/train.txt", "\n".join(BOXES) + "\n")
     return {"root": str(root)}
 
 
@@ -167,8 +167,10 @@ def test_every_format_says_the_same(name: str, tmp_path: Path) -> None:
         assert record["size"].tolist() == [HEIGHT, WIDTH]
 
 
+@pytest.mark.parametrize("names", ["abc", "123"])  # numbered, pictures look like the moments of a clip
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_is_recognized(name: str, tmp_path: Path) -> None:
+def test_every_format_is_recognized(name: str, names: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "BOXES", dict(zip(names, BOXES.values(), strict=True)))
     FORMATS[name](tmp_path)
     found = recognize(tmp_path)
     assert found.name_in_config == name
@@ -243,6 +245,18 @@ def test_annotations_of_labelme_are_named(tmp_path: Path) -> None:
         DataError, match=r"holds 0 folders and 2 files, annotations of labelme among them. Export these"
     ):
         recognize(tmp_path)
+
+
+@pytest.mark.parametrize("first", ["train", "Train"])
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [("yolo", "images/{}/a.jpg"), ("yolo", "{}/images/a.jpg"), ("voc", "ImageSets/Main/{}.txt"), ("voc", "{}/a.xml")],
+)
+def test_splits_that_are_spelt_otherwise_are_refused(name: str, place: str, first: str, tmp_path: Path) -> None:
+    for split in (first, "Validation"):
+        put(tmp_path / place.format(split), "a\n")
+    with pytest.raises(DataError, match="Rename"):
+        registry.make("datasets", name, root=str(tmp_path)).splits()
 
 
 @pytest.mark.parametrize("fit", ["stretch", "letterbox", "cover"])

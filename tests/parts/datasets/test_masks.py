@@ -183,6 +183,17 @@ def test_settings_that_do_not_fit(tmp_path: Path, fields: dict[str, Any], messag
         source(tmp_path, **fields)
 
 
+@pytest.mark.parametrize("first", ["train", "Train"])
+@pytest.mark.parametrize("lists", [None, "lists"])
+def test_splits_that_are_spelt_otherwise_are_refused(folder: Path, lists: str | None, first: str) -> None:
+    for split in (first, "Test"):
+        saved(folder / "images" / split / "a.png", MASK)
+        (folder / "lists").mkdir(exist_ok=True)
+        (folder / "lists" / f"{split}.txt").write_text("a\n")
+    with pytest.raises(DataError, match="Rename"):
+        source(folder, lists=lists and str(folder / lists)).splits()
+
+
 def test_two_folders_are_recognized_by_their_names(folder: Path) -> None:
     assert recognize(folder) == source(folder, size=(32, 32), channels=3)
     for name in ("a", "b"):
