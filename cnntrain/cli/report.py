@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -39,7 +40,7 @@ from cnntrain.core.errors import printable
 def command(
     runs: tuple[Path, ...],
     output: Path | None,
-    split: str | None,
+    split: Any,
     png: bool,
     sets: tuple[str, ...],
     threads: int | None,
@@ -49,13 +50,14 @@ def command(
 
     The page needs no network and no script. PNG files of its charts need the extra `report` (Matplotlib).
     """
-    from cnntrain.results.report import Wish, write
+    from cnntrain.api.finished import report
 
-    document = write(runs, output, Wish(split, sets, threads, png))
+    told: list[str] = []
+    document = report(runs, output, split=split, set=sets, png=png, threads=threads, warn=told.append)
     if as_json:
         print_json(document)
         return
-    for text in document["warnings"]:
+    for text in told:
         terminal.err(f"cnntrain: warning: {printable(text)}")
     for path in (document["report"], *document["png"]):
         terminal.out(printable(path))

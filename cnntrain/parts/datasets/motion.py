@@ -1,4 +1,4 @@
-"""Synthetic clips: textures that drift, computed on the spot; the class is where to, or how fast."""
+"""Synthetic clips: textures that drift, computed on the spot; the class is the direction, or the speed."""
 
 from __future__ import annotations
 
