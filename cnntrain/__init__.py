@@ -1,7 +1,7 @@
 """cnntrain trains convolutional neural networks from a YAML file, in pure NumPy.
 
-`cnntrain.fit(["config.yaml"], ["train.epochs=1"])` does in Python what `cnntrain fit` does in a shell; see
-`cnntrain.training.session`.
+`cnntrain.fit("config.yaml", set={"train.epochs": 1})` does in Python what `cnntrain fit` does in a shell; api/README.md
+tells of everything that Python code can call.
 """
 
 from __future__ import annotations
@@ -18,7 +18,16 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", 
 __version__ = "0.1.0"
 
 
-_DOOR = {"fit": "fit", "load": "model", "Model": "model", "runs": "run", "Run": "run", "History": "history"}
+_DOOR = {  # what Python code calls -> the module of the room `api` that has it
+    "fit": "fit",
+    "check": "check",
+    "load": "model",
+    "Model": "model",
+    "runs": "run",
+    "Run": "run",
+    "History": "history",
+    **dict.fromkeys(("report", "compare", "average", "inspect", "replay"), "finished"),
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -87,7 +87,7 @@ def test_its_commands_work_as_printed_and_in_their_order(page: Page, copy: Path)
         ["bash", "-euo", "pipefail"],
         input=first + "".join(page.blocks("sh")),
         cwd=copy,
-        env=os.environ | {"PATH": f"{program.parent}:{os.environ['PATH']}"},
+        env=os.environ | {"PATH": f"{program.parent}:{os.environ['PATH']}", "CNNTRAIN_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=600,

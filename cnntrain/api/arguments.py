@@ -21,6 +21,11 @@ def path_of(place: Any) -> Path:
     return Path(place)
 
 
+def paths_of(places: Paths | Sequence[Paths]) -> list[Path]:
+    """One path, or several."""
+    return [path_of(place) for place in ([places] if isinstance(places, str | os.PathLike) else places)]
+
+
 def overrides(values: Set) -> list[str]:
     """Overrides as the command line has them: {"optimizer.lr": 0.1} is optimizer.lr=0.1."""
     if values is None:

@@ -6,8 +6,9 @@ import functools
 from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from cnntrain.api import finished
 from cnntrain.api.arguments import Paths, Set, path_of
 from cnntrain.api.history import History
 from cnntrain.api.training import as_python_does, train
@@ -121,7 +122,7 @@ class Run:
     def report(
         self,
         output: Paths | None = None,
-        split: str | None = None,
+        split: Literal["train", "val", "test"] | None = None,
         *,
         threads: int | None = None,
         warn: Callable[[str], None] = as_python_does,
@@ -130,13 +131,7 @@ class Run:
 
         `warn` is told of what it lacks.
         """
-        from cnntrain.results import report
-
-        wish = report.Wish(split=split, threads=threads)
-        document = report.write([self.path], None if output is None else path_of(output), wish)
-        for text in document["warnings"]:
-            warn(text)
-        return Path(document["report"])
+        return Path(finished.report(self.path, output, split=split, threads=threads, warn=warn)["report"])
 
     def _repr_html_(self) -> str:
         """The report, in a frame of its own so that its style stays there."""

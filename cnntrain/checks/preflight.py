@@ -6,7 +6,7 @@ From the config alone (`check --no-data`), with every file of the data (`check`)
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from cnntrain.checks.contact_sheet import contact_sheet
 from cnntrain.checks.summary import described_without_data, figures
 from cnntrain.checks.survey import doubts, survey, unreadable, validation_indices
 from cnntrain.config.load import Loaded, load
+from cnntrain.config.mapping import Config
 from cnntrain.core import blas, collector, files, machine
 from cnntrain.core.console import Console
 from cnntrain.core.directories import make_directory
@@ -36,6 +37,8 @@ from cnntrain.training import advice, ancestry
 from cnntrain.training.job import check_memory, make_job, reader
 from cnntrain.training.monitor import Monitor
 from cnntrain.training.warm_start import warm_start
+
+Warn = Callable[[str], None] | None  # told of warnings; None prints them
 
 
 def dry_run(
@@ -64,10 +67,15 @@ def dry_run(
     return figures(loaded, job.network, usable) | ahead | {"data": counts}
 
 
-def rehearse(configs: Sequence[str | Path], sets: Sequence[str] = (), threads: int | None = None) -> dict[str, Any]:
+def rehearse(
+    configs: Sequence[str | Path | Config],
+    sets: Sequence[str] = (),
+    threads: int | None = None,
+    warn: Warn = None,
+) -> dict[str, Any]:
     """What `check --no-data --json` prints: all that can be told without reading data. Raises ConfigError."""
     loaded = load(configs, sets)
-    console = Console("none")
+    console = Console("none", warned=warn)
     usable = machine.threads(threads)
     advice.check_codes(loaded)
     network = build.network(loaded, described_without_data(loaded))
@@ -79,7 +87,11 @@ def rehearse(configs: Sequence[str | Path], sets: Sequence[str] = (), threads: i
 
 
 def examine(
-    configs: Sequence[str | Path], sets: Sequence[str] = (), threads: int | None = None, sheet: Path | None = None
+    configs: Sequence[str | Path | Config],
+    sets: Sequence[str] = (),
+    threads: int | None = None,
+    sheet: Path | None = None,
+    warn: Warn = None,
 ) -> tuple[dict[str, Any], DataError | None]:
     """What `check --json` prints: a survey of every file, and unless some cannot be read all that precedes training.
 
@@ -87,11 +99,13 @@ def examine(
     Raises ConfigError, DataError or StorageError.
     """
     with one_look(), collector.resting():
-        return _examine(load(configs, sets), threads, sheet)
+        return _examine(load(configs, sets), threads, sheet, warn)
 
 
-def _examine(loaded: Loaded, threads: int | None, sheet: Path | None) -> tuple[dict[str, Any], DataError | None]:
-    aloud, warnings = Console("none", quiet=True), dict[str, None]()  # in order, each once
+def _examine(
+    loaded: Loaded, threads: int | None, sheet: Path | None, warn: Warn
+) -> tuple[dict[str, Any], DataError | None]:
+    aloud, warnings = Console("none", quiet=True, warned=warn), dict[str, None]()  # in order, each once
 
     def warned(text: str) -> None:
         warnings.setdefault(text)

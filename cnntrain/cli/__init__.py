@@ -12,7 +12,6 @@ import errno
 import importlib
 import itertools
 import os
-import shlex
 import signal
 import sys
 import time
@@ -27,7 +26,6 @@ import click
 from cnntrain import __version__
 from cnntrain.cli.options import debug
 from cnntrain.cli.text import sentence
-from cnntrain.config import foreign
 from cnntrain.core import launcher, terminal
 from cnntrain.core.errors import CnntrainError, ConfigError, PausedError, StoppedError, UsageError, printable
 from cnntrain.core.failures import system_failure
@@ -257,7 +255,9 @@ def _usage_message(error: click.UsageError) -> str:
 
 def _in_place_of(error: click.NoSuchOption) -> str:
     """What to write in place of an option that there is not: the key of the config that it would be, or another."""
-    from cnntrain.config import whereabouts
+    import shlex
+
+    from cnntrain.config import foreign, whereabouts
 
     name = error.option_name.lstrip("-").replace("-", "_")
     takes = {parameter.name for parameter in error.ctx.command.params} if error.ctx else set()

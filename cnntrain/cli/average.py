@@ -21,9 +21,9 @@ def command(checkpoints: tuple[Path, ...], output: Path, overwrite: bool, as_jso
 
     All must be of the same network. Running statistics are averaged like the weights, since no data is read.
     """
-    from cnntrain.results.average import merge
+    from cnntrain.api.finished import average
 
-    result = merge(checkpoints, output, overwrite)
+    result = average(checkpoints, output, overwrite=overwrite)
     if as_json:
         print_json(result)
         return

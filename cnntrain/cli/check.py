@@ -48,23 +48,18 @@ def command(
     below runs/, so that fit notices at once when they have changed. Several configs are merged, later ones over earlier
     ones.
     """
-    from cnntrain.checks.preflight import examine, rehearse
+    from cnntrain.api.check import check
     from cnntrain.core.errors import UsageError
 
     if no_data and show_batch:
         raise UsageError("--show-batch shows data and --no-data reads none. Choose one")
-    if no_data:
-        document, error = rehearse(configs, sets, threads), None
-    else:
-        document, error = examine(configs, sets, threads, show_batch)
-    if as_json:
-        print_json(document)
-    else:
-        show_survey(document)
-        if error is None:
-            show_rehearsal(document)
-    if error is not None:
-        raise error
+    show_found = print_json if as_json else show_survey
+    document = check(
+        configs, set=sets, data=not no_data, picture=show_batch, threads=threads, announce=show_found, warn=None
+    )
+    show_found(document)
+    if not as_json:
+        show_rehearsal(document)
 
 
 def show_survey(document: dict[str, Any]) -> None:

@@ -47,12 +47,13 @@ def command(runs: tuple[Path, ...], filters: tuple[str, ...], sort: str | None, 
     A folder stands for all runs below it. A NAME is a key of the config such as optimizer.lr, a metric such as
     val/loss, or one of: run, state, epochs, step, best, best_epoch, seconds, images_per_second.
     """
+    from cnntrain.api.finished import compare
     from cnntrain.core.errors import UsageError
-    from cnntrain.results.compare import compare, to_csv
+    from cnntrain.results.compare import to_csv
 
     if as_csv and as_json:
         raise UsageError("--csv and --json are two forms of one answer. Choose one")
-    document = compare(runs, filters, sort)
+    document = compare(runs, filters, sort, warn=None)
     if as_json:
         print_json(document)
     elif as_csv:

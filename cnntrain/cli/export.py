@@ -9,11 +9,10 @@ import click
 
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json
 from cnntrain.cli.text import show
+from cnntrain.results.export import SUFFIXES
 
 if TYPE_CHECKING:
     from cnntrain.api.model import Model
-
-FORMATS = ("page", "numpy", "onnx", "safetensors")
 
 
 @click.command(
@@ -26,7 +25,7 @@ FORMATS = ("page", "numpy", "onnx", "safetensors")
     ],
 )
 @click.argument("checkpoint", metavar="CHECKPOINT|RUN", type=PATH)
-@click.option("--format", "kind", type=click.Choice(FORMATS), required=True, help="What to write.")
+@click.option("--format", "kind", type=click.Choice([*SUFFIXES]), required=True, help="What to write.")
 @click.option("-o", "--output", type=PATH, help="The file to write; by default the run's name, here.")
 @click.option(
     "--fold", is_flag=True, help="Make batch norm part of the layer before it: faster, equal but for rounding."

@@ -28,7 +28,7 @@ def command(checkpoint: Path, verify: bool, as_json: bool) -> None:
     Every byte is held against its SHA-256; a damaged file ends with 4. Nothing is computed and no data is read. Of a
     run directory it is the best checkpoint, or the last where there is no best.
     """
-    from cnntrain.results.inspection import inspect
+    from cnntrain.api.finished import inspect
 
     document = inspect(checkpoint, verify)
     if as_json:

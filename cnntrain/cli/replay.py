@@ -24,12 +24,13 @@ def command(run: Path, sets: tuple[str, ...], threads: int | None, as_json: bool
     A run that meets NaN or infinity leaves nonfinite/record.json; this shows whether it can be reproduced. Nothing is
     written. Ends with 9 where the run does not diverge again, or does so in another layer.
     """
-    from cnntrain.results.replay import replay, warnings
+    from cnntrain.api.finished import replay
     from cnntrain.training.flight_recorder import described
 
-    for line in warnings(run):
+    def warn(line: str) -> None:
         terminal.err(f"cnntrain: warning: {printable(line)}")
-    document = replay(run, sets, threads)
+
+    document = replay(run, set=sets, threads=threads, warn=warn)
     if as_json:
         print_json(document)
         return

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from cnntrain.cli.options import PATH, Command, as_json, data_sets, debug, print_json, threads
 from cnntrain.core import terminal
-from cnntrain.core.errors import UsageError, printable
+from cnntrain.core.errors import printable
 
 
 @click.command(
@@ -46,7 +47,7 @@ from cnntrain.core.errors import UsageError, printable
 def command(
     runs: tuple[Path, ...],
     output: Path | None,
-    split: str | None,
+    split: Any,
     png: bool,
     film: bool,
     sets: tuple[str, ...],
@@ -58,16 +59,14 @@ def command(
     The page needs no network and, unless it is a film, no script. PNG files of its charts need the extra `report`
     (Matplotlib).
     """
-    from cnntrain.results import film as films
-    from cnntrain.results.report import Wish, write
+    from cnntrain.api.finished import report
 
-    if film and (split or png or sets):
-        raise UsageError("--film shows what training kept: leave out --split, --png and --set")
-    document = films.write(runs, output, threads) if film else write(runs, output, Wish(split, sets, threads, png))
+    told: list[str] = []
+    document = report(runs, output, split=split, set=sets, png=png, film=film, threads=threads, warn=told.append)
     if as_json:
         print_json(document)
         return
-    for text in document["warnings"]:
+    for text in told:
         terminal.err(f"cnntrain: warning: {printable(text)}")
     for path in (document["report"], *document["png"]):
         terminal.out(printable(path))

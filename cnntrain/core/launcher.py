@@ -1,6 +1,6 @@
-"""The launcher is what has started this process as one of several: mpirun, mpiexec or srun; most often there is none.
+"""A launcher has started this process as one of several: mpirun, mpiexec or srun. Most often there is none.
 
-What it tells a process lies in environment variables, which everything that such a process starts inherits as well.
+It speaks through environment variables, which every process that a rank starts inherits as well.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _OURS = ("OMPI_", "PMI_", "PMIX_", "PRTE_", "MV2_COMM_", "MPI_LOCAL")
 
 
 class _Nowhere(io.TextIOBase):
-    """What is printed here is gone."""
+    """A file that discards what is printed."""
 
     encoding = "utf-8"
 
     def write(self, text: str) -> int:
-        """Take it."""
+        """Discard it."""
         return len(text)
 
 
@@ -54,17 +54,17 @@ def first_on_its_machine(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 def without(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """An environment for a program that is none of them, although it is started by one."""
+    """An environment for a program that a rank starts and that is no rank itself."""
     return {name: value for name, value in environment.items() if not name.startswith(_OURS)}
 
 
 def silence() -> None:
-    """Have this process print nothing: what all of them have to say, the first one says."""
+    """Have this process print nothing: the first one speaks for all."""
     global _streams
     _streams = (sys.stdout, sys.stderr)
     sys.stdout = sys.stderr = cast(TextIO, _Nowhere())
 
 
 def speak() -> None:
-    """Take that back."""
+    """Undo `silence`."""
     sys.stdout, sys.stderr = _streams

@@ -45,6 +45,7 @@ class Part:
 
 
 _DECLARED = re.compile(r'^@register\("(\w+)"\)$', re.MULTILINE)
+_ANNOTATED = re.compile(r"^    (\w+?)_?: ", re.MULTILINE)
 _OURS = "cnntrain."  # prefix of our own modules' names
 _parts: dict[str, dict[str, type[Part]]] = {kind: {} for kind in KINDS}
 _discovered: set[str] = set()  # kinds whose folder has been imported
@@ -108,9 +109,19 @@ def find(name: str, *kinds: str) -> type[Part] | None:
 @functools.cache
 def _files(kind: str) -> dict[str, str]:
     """Which module of ours declares a name, for those that are written out in the decorator."""
+    return {name: module for module, text in _texts(kind).items() for name in _DECLARED.findall(text)}
+
+
+@functools.cache
+def written(kind: str) -> frozenset[str]:
+    """What the files of a kind annotate in their classes: all keys of our parts, and a little more; imports nothing."""
+    return frozenset(name for text in _texts(kind).values() for name in _ANNOTATED.findall(text))
+
+
+@functools.cache
+def _texts(kind: str) -> dict[str, str]:
     folder = Path(__file__).parent.parent / "parts" / kind
-    texts = {path.stem: path.read_text("utf-8") for path in sorted(folder.glob("*.py"))}
-    return {name: module for module, text in texts.items() for name in _DECLARED.findall(text)}
+    return {path.stem: path.read_text("utf-8") for path in sorted(folder.glob("*.py"))}
 
 
 def known(kind: str) -> dict[str, type[Part]]:

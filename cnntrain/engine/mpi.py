@@ -1,9 +1,8 @@
 """The wire between ranks that an MPI launcher has started: mpirun, mpiexec, or srun.
 
-A thread in each rank tells the others that it lives, and listens whether they do: to the leader from each of them, and
-from the leader to each. So a rank that was stopped, or whose machine is gone, is missed after STILL seconds, and one
-whose work stands still says so itself; a rank that computes for long, however slowly, is neither. What one rank fails
-of, all of them are told.
+A thread in each rank exchanges signs of life, the leader's with every other and theirs with the leader. A rank that was
+stopped, or whose machine is gone, is missed after STILL seconds, and one whose work stands still says so itself; a rank
+that computes for long, however slowly, is neither. When one rank fails, all are told why.
 
 Whether a rank that was killed is noticed at once is up to the launcher: most end the whole job by themselves.
 """
@@ -49,7 +48,7 @@ from cnntrain.core.watchdog import STILL, Watchdog
 from cnntrain.engine.ranks import ALONE, Pending, Ranks
 
 PERIOD = 0.25  # seconds between two signs of life
-STARTING = 22.0  # seconds from when a rank is there until all are
+STARTING = 22.0  # seconds after the start of a rank by which all must be there
 PATIENCE = 10.0  # seconds in which all ranks have to come to the end of a job that has failed
 _ALL_ASKED = 5.0  # seconds within which all ranks of a machine give up that have started together
 _HEARD = 3.0  # seconds that a rank which fails waits for the others to know it
@@ -88,7 +87,7 @@ def join() -> Ranks:
         if launcher.first_on_its_machine():
             launcher.speak()
         raise MissingExtraError(
-            "an MPI launcher has started several of this, which need mpi4py to train together. Install it with: "
+            "an MPI launcher has started several processes, which need mpi4py to train together. Install it with: "
             f"{install('mpi')} ({error})"
         ) from error
     with _soon():
@@ -108,7 +107,7 @@ def join() -> Ranks:
 
 @contextlib.contextmanager
 def _soon() -> Iterator[None]:
-    """End this process if what is done within takes too long: a rank that is lost now is noticed by nobody else."""
+    """End this process if what is done within takes too long: nobody else would notice a rank that is lost now."""
 
     def give_up() -> None:
         if _first_to_say():
@@ -136,7 +135,7 @@ def _first_to_say() -> bool:
 
 
 def _initialize(mpi: Any) -> None:
-    """MPI_Init_thread, called so that other threads run meanwhile, which mpi4py does not let them."""
+    """MPI_Init_thread, called so that other threads run meanwhile; in mpi4py's own call they wait."""
     if mpi.Is_initialized():
         return
     maps = Path("/proc/self/maps")
@@ -179,7 +178,7 @@ class MpiWire:
         self._failure: BaseException | None = None  # what to raise here
         self._told = False
         self._code: int | None = None  # with which to leave without the others, who cannot all be met
-        self._exit_code = 0  # of what this rank has failed of
+        self._exit_code = 0  # the error that this rank has failed with
         self._by_force = False  # whether one of them has to be ended, too
         self._sent: list[tuple[Any, Array]] = []
         self._main = threading.get_native_id()
@@ -231,7 +230,7 @@ class MpiWire:
         self._say(range(self.size), said, certainly=True)
 
     def lost(self, peer: int, why: str) -> LostWorkerError:
-        """The error that a peer is gone; `why` are MPI's words for it."""
+        """The error that a peer is gone; `why` is what MPI says."""
         error = LostWorkerError(
             f"{self._name(peer)} was ended from outside, as a system does that is short of memory. Run the command "
             f"again, to go on with --resume ({why.partition(':')[0]})"
@@ -288,7 +287,7 @@ class MpiWire:
                     self._find_lost(str(error))
 
     def _listen(self) -> None:
-        """Take in what others say."""
+        """Receive what the others say."""
         with self._lock:
             for peer in range(self.size):
                 while peer != self.rank and self._talk.Iprobe(peer):
@@ -345,7 +344,7 @@ class MpiWire:
         send = self._talk.Issend if certainly else self._talk.Isend
         for peer in peers:
             if peer != self.rank:
-                with contextlib.suppress(self.errors), self._lock:  # one that is gone needs not be told
+                with contextlib.suppress(self.errors), self._lock:  # one that is gone need not be told
                     self._sent.append((send(message, peer), message))
         deadline = time.monotonic() + (_HEARD if certainly else 0)
         while True:

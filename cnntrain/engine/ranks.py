@@ -52,13 +52,13 @@ class Wire(Protocol):
         ...
 
     def look(self) -> None:
-        """Raise what another rank has failed of, or LostWorkerError where one is gone or hangs."""
+        """Raise the error that another rank has failed with, or LostWorkerError where one is gone or hangs."""
 
     def attend(self, at_work: bool) -> None:
-        """Say whether this rank is at work: while it is, one that stands still hangs."""
+        """Say whether this rank is at work: while it is, standing still counts as hanging."""
 
     def fail(self, error: BaseException) -> None:
-        """Tell the other ranks that this one has failed, unless it has that from them."""
+        """Tell the other ranks that this one has failed, unless they have told it."""
 
 
 class NoWire:
@@ -96,7 +96,7 @@ class Ranks:
         return self.rank == 0
 
     def send(self, parcels: Iterable[Parcel]) -> None:
-        """Let parcels set out."""
+        """Begin to send and to receive parcels."""
         parcels = list(parcels)
         for parcel in parcels:
             if parcel.received is not None and parcel.received.size:
@@ -106,7 +106,7 @@ class Ranks:
                 self._under_way.append(self._wire.send(parcel.sent, parcel.peer))
 
     def receive(self) -> None:
-        """Wait until all that has set out has arrived, here and there."""
+        """Wait until all transfers are complete, at both ends."""
         spins = 0
         while self._under_way:
             self._under_way = [transfer for transfer in self._under_way if not transfer.done()]
@@ -116,7 +116,7 @@ class Ranks:
                 time.sleep(NAP)
 
     def attend(self, at_work: bool) -> None:
-        """Say whether this rank is at work: while it is, one that stands still hangs."""
+        """Say whether this rank is at work: while it is, standing still counts as hanging."""
         self._wire.attend(at_work)
 
     def gather(self, row: Array) -> Array:
@@ -147,7 +147,7 @@ class Ranks:
         return [json.loads(row[:length].tobytes()) for row, length in zip(rows, lengths.tolist(), strict=True)]
 
     def leader_first(self, work: Callable[[], T]) -> T:
-        """Do what leaves something behind for the others, such as a cache: the leader first, then they."""
+        """Do what leaves something behind for the others, such as a cache: the leader first, then the others."""
         if self.leads:
             result = work()
             self.meet()
@@ -174,7 +174,7 @@ class Ranks:
 
     @contextmanager
     def failing_together(self) -> Iterator[None]:
-        """Within, an error that leaves this rank is what the others fail of, too, as soon as they wait for it."""
+        """An error that leaves the block makes the other ranks fail with it, too, as soon as they wait for this one."""
         try:
             yield
         except BaseException as error:
@@ -193,7 +193,7 @@ ALONE = Ranks(NoWire())
 
 
 class Ranked:
-    """A team of ranks. Of this one it has the crew; what the others have arrives by the process that leads the crew."""
+    """A team of ranks: the crew of this one, whose leader also receives what the other ranks compute."""
 
     far = True
 

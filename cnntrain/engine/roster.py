@@ -15,7 +15,7 @@ TreeBlock = tuple[int, int]  # (level, index) of a block of the tree that sums g
 
 
 def shares_of(count: int, workers: int) -> list[ShardRange]:
-    """The shards from and to which each worker takes of so many: side by side, as even as can be, the first no less."""
+    """The shards that each worker takes of so many: side by side, as even as possible, none more than the first."""
     stops = [-(-count * worker // workers) for worker in range(workers + 1)]
     return list(itertools.pairwise(stops))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
-from cnntrain.core.arrays import Array
+from cnntrain.core.arrays import Array, Shape
 
 BLOCK = 256 * 1024  # values: 1 MB of float32; operations on fewer are so short that workers meet at the interpreter
 
@@ -24,6 +25,11 @@ def blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
         yield tuple(array[start : start + BLOCK] for array in flat)
 
 
+def longest_block(n: int, shape: Shape) -> int:
+    """How many values the longest block of n samples of this shape has: what a workspace needs room for."""
+    return min(BLOCK, n * math.prod(shape))
+
+
 def rows_per_block(row: int) -> int:
     """How many rows of this many values make a block; at least one."""
     return max(BLOCK // row, 1)
@@ -35,6 +41,12 @@ def row_blocks(row: int, *arrays: Array) -> Iterator[tuple[Array, ...]]:
     step = rows_per_block(row)
     for start in range(0, len(lines[0]), step):
         yield tuple(line[start : start + step] for line in lines)
+
+
+def longest_rows(n: int, shape: Shape) -> Shape:
+    """The shape (rows, channels) of the longest block of rows of n samples of this shape."""
+    *places, channels = shape
+    return min(rows_per_block(channels), n * math.prod(places)), channels
 
 
 def long_rows(row: int, *arrays: Array) -> Iterator[tuple[Array, ...]]:

@@ -31,6 +31,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.errors import UsageError
+from cnntrain.ops.windows import Axis
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,20 @@ class Trace:
         self.operations[-1] = replace(self.operations[-1], out=named)
         self.results.add(self.node)
         return named
+
+    def convolution(self, x: Value, p: Mapping[str, Array], axes: Sequence[Axis], groups: int, shape: Shape) -> Value:
+        """The windows' products with weight, plus bias if there is one."""
+        return self.op(
+            "conv",
+            x,
+            self.constant("weight", p["weight"]),
+            self.constant("bias", p["bias"]) if "bias" in p else None,
+            shape=shape,
+            stride=tuple(along.stride for along in axes),
+            padding=tuple((along.before, along.after) for along in axes),
+            dilation=tuple(along.dilation for along in axes),
+            groups=groups,
+        )
 
     def reduce(self, kind: str, x: Value, axes: Sequence[int]) -> Value:
         """The mean, sum or amax over axes of a sample, which stay with size 1."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,14 +76,21 @@ def named(config: Mapping[str, Any], key: str) -> str:
     return ".".join(steps)
 
 
-def compare(paths: Sequence[Path], filters: Sequence[str] = (), sort: str | None = None) -> dict[str, Any]:
+def compare(
+    paths: Sequence[Path],
+    filters: Sequence[str] = (),
+    sort: str | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
     """What `compare --json` prints: the keys in which configs differ, the runs, and the groups over seeds.
 
     `filters` are conditions (core/conditions.py) such as "val/accuracy>=0.9" that all must hold; `sort` is a name, with
     a "-" before it for the largest first. By default the best comes first, where all runs judge themselves by
-    the same metric. Raises UsageError for a path that is no run, a name that no run knows, or a condition that is none.
+    the same metric. `warn` is told of runs that cannot be read; by default that is printed.
+
+    Raises UsageError for a path that is no run, a name that no run knows, or a condition that is none.
     """
-    lines = [line_of(record) for record in read_all(paths, Console("none").warn)]
+    lines = [line_of(record) for record in read_all(paths, warn or Console("none").warn)]
     known = {name for line in lines for name in line.names()}
     for text in filters:
         condition = Condition.read("--filter", text)

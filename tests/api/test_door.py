@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from PIL import Image
 
 import cnntrain
 from cnntrain.cli import main
-from cnntrain.core.errors import CheckpointError, ConfigError, DataError, PausedError, UsageError
+from cnntrain.core import strict_json
+from cnntrain.core.errors import CheckpointError, ConfigError, DataError, PausedError, RunDirectoryError, UsageError
 from tests.support.experiments import FULL, evidence, write
 
 SHORT = {"train.epochs": 2}
@@ -175,3 +177,53 @@ def test_importing_the_package_imports_no_numpy() -> None:
     assert done.stdout.strip() == "False"
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = cnntrain.nothing
+
+
+# -- what the other commands do ----------------------------------------------------------------------------------------
+
+
+def printed(capsys: pytest.CaptureFixture[str], command: str, *words: object) -> object:
+    """What a command prints as JSON, but for what it says it is."""
+    assert main([command, *map(str, words), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document.pop("schema").startswith(f"{command}/")
+    return document
+
+
+def plain(document: dict[str, object]) -> object:
+    return json.loads(strict_json.encode(document))
+
+
+def test_what_is_made_of_finished_runs_is_what_the_commands_make(
+    run: cnntrain.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    last, best = (run.path / "checkpoints" / name for name in ("last.npz", "best.npz"))
+    one, other = tmp_path / "one", tmp_path / "other"
+    assert plain(cnntrain.inspect(last, verify=True)) == printed(capsys, "inspect", last, "--verify")
+    assert plain(cnntrain.compare(run.path)) == printed(capsys, "compare", run.path)
+    for made in (cnntrain.average([last, best], one), cnntrain.report(run.path, tmp_path / "one.html", split="val")):
+        assert made
+    printed(capsys, "average", last, best, "-o", other)
+    printed(capsys, "report", run.path, "-o", tmp_path / "other.html", "--split", "val")
+    assert one.read_bytes() == other.read_bytes()
+    assert (tmp_path / "one.html").read_bytes() == (tmp_path / "other.html").read_bytes()
+    with pytest.raises(RunDirectoryError, match="nonfinite"):
+        cnntrain.replay(run.path)
+
+
+def test_a_check_from_python_is_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path)
+    assert plain(cnntrain.check(path, data=False)) == printed(capsys, "check", path, "--no-data")
+    assert {*cnntrain.check(path)} == {*printed(capsys, "check", path)}
+    for name, pixels in (("a/0.png", 0), ("b/1.png", 255)):
+        (tmp_path / "data" / name).parent.mkdir(parents=True)
+        Image.fromarray(np.full((8, 8), pixels, np.uint8)).save(tmp_path / "data" / name)
+    (tmp_path / "data/a/broken.png").write_bytes(b"nothing")
+    found: list[dict[str, Any]] = []
+    with pytest.raises(DataError, match="broken"):
+        cnntrain.check(path, set={"data.source": {"type": "image_folder", "root": "data"}}, announce=found.append)
+    assert [one["file"] for one in found[0]["survey"]["unreadable"]] == ["data/a/broken.png"]
+    assert capsys.readouterr().err == ""

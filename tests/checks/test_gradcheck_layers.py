@@ -1,17 +1,20 @@
-"""The gradient check finds a bug in any layer's gradient: a copy of every registered one is broken in four ways."""
+"""The gradient check finds a bug in any layer's gradient: a copy of every registered one is broken in six ways."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
+from cnntrain.checks import gradcheck
 from cnntrain.checks.gradcheck import Finding, check_node
 from cnntrain.config.schema import TrainedOptions
 from cnntrain.core import registry
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import Mark
+from cnntrain.engine.solo import Solo
 from cnntrain.network.graph import BATCH, Node
 from cnntrain.parts.layers.base import Coupled, Frame, Layer
 
@@ -50,6 +53,22 @@ def left_over(gradient: Array) -> None:
 BUGS = (wrong_sign, missing, slightly_off, wrong_place, made_up, left_over)
 
 
+class Remembered(Solo):
+    """Computes each output once, whatever the bug: all of them are in backward."""
+
+    known: ClassVar[dict[tuple[object, ...], Array]] = {}
+
+    def __init__(self, layer, inputs, cuts, *, frozen, streams):
+        super().__init__(layer, inputs, cuts, frozen=frozen, streams=streams)
+        self._first = streams(0).bytes(16)  # other random numbers, other outputs
+
+    def forward(self, xs, p):
+        key = (self._first, *(array.tobytes() for array in (*xs, *p.values())))
+        if key not in self.known:
+            self.known[key] = super().forward(xs, p)
+        return self.known[key]
+
+
 def findings(layer: Layer, shapes, coordinates: int = 6) -> list[Finding]:
     options, where = TrainedOptions(), Mark("net.yaml", 1, 1)
     inputs = (BATCH,) * len(shapes)
@@ -84,7 +103,9 @@ def test_the_layer_itself_passes(cls, example):
 
 
 @pytest.mark.parametrize(("cls", "example"), FIRST)
-def test_every_bug_is_found_in_the_gradient_that_has_it(cls, example):
+def test_every_bug_is_found_in_the_gradient_that_has_it(cls, example, monkeypatch):
+    monkeypatch.setattr(gradcheck, "Solo", Remembered)
+    monkeypatch.setattr(Remembered, "known", {})
     names = [finding.what for finding in findings(cls(**example.fields), example.inputs, 1)]
     for what in names:
         effective = 0

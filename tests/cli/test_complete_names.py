@@ -125,7 +125,7 @@ def called(folder: Path) -> list[str]:
     return words
 
 
-@counts(6, len(NAMES))
+@counts(4, len(NAMES))
 @pytest.mark.parametrize("quote", ["", "'", '"'], ids=["plain", "single", "double"])
 @pytest.mark.parametrize("name", START)
 def test_a_file_of_any_name_is_one_word_and_runs_nothing(folder: Path, name: str, quote: str, count: int) -> None:

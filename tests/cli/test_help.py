@@ -41,6 +41,13 @@ def test_answers_at_once_import_nothing_heavy(arguments, environment):
     assert ended.stderr == "0 \n".replace(" ", "")
 
 
+def test_an_unknown_key_alone_imports_no_numpy(tmp_path):
+    (tmp_path / "a.yaml").write_text("nonsense: 1\n")
+    program = [sys.executable, "-c", PROGRAM, "config", str(tmp_path / "a.yaml")]
+    ended = subprocess.run(program, capture_output=True, text=True, timeout=60)
+    assert ended.stderr.splitlines()[-1] == "2 yaml"
+
+
 @pytest.mark.parametrize(
     ("words", "word", "offered"),
     [

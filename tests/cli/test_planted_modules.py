@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -21,6 +22,14 @@ ROOT = Path(__file__).parent.parent.parent
 LIBRARIES = {"numpy", "yaml", "click", "tqdm", "PIL", "matplotlib", "cnntrain", "sitecustomize", "usercustomize"}
 PLANTED = sorted(LIBRARIES | {name for name in sys.stdlib_module_names if not name.startswith("_")})
 SWEEP = "config: full.yaml\nset: {train.epochs: 1}\ngrid: {optimizer.lr: [0.1, 0.05]}\n"
+PROGRAMS = {  # as pip installs the first; the other runs many command lines
+    "cnntrain": "import sys\nfrom cnntrain.cli import main\nsys.exit(main())\n",
+    "every": (
+        "import json, sys\nfrom cnntrain.cli import main\npath, codes = list(sys.path), []\n"
+        "for words in json.loads(sys.argv[1]):\n    codes.append(main(words))\n    assert sys.path == path, words\n"
+        "print()\nprint(json.dumps(codes))\n"
+    ),
+}
 LINES = {  # command -> what it is called with, after those before it
     "data": "fetch nothing",
     "init": "--data data.npz -o first.yaml",
@@ -65,10 +74,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if name in LIBRARIES:
             (folder / name).mkdir()
             shutil.copy(folder / f"{name}.py", folder / name / "__init__.py")
-    program = folder.parent / "bin" / "cnntrain"
-    program.parent.mkdir(exist_ok=True)
-    program.write_text(f"#!{sys.executable}\nimport sys\nfrom cnntrain.cli import main\nsys.exit(main())\n")
-    program.chmod(0o755)
+    (folder.parent / "bin").mkdir(exist_ok=True)
+    for name, text in PROGRAMS.items():
+        program = folder.parent / "bin" / name
+        program.write_text(f"#!{sys.executable}\n{text}")
+        program.chmod(0o755)
     return folder
 
 
@@ -90,13 +100,21 @@ def test_every_command_is_tried() -> None:
     assert set(LINES) == set(COMMANDS)
 
 
-def test_no_command_runs_what_lies_beside_it(folder: Path) -> None:
-    for command, rest in LINES.items():
-        ended = run(folder, "cnntrain", command, *shlex.split(rest))
-        assert "Traceback" not in ended.stderr, (command, ended.stderr)
-        assert not (folder / "ran").exists(), (command, (folder / "ran").read_text())
-        if command in ("fit", "sweep", "init"):
-            assert ended.returncode == 0, (command, ended.stderr)
+@pytest.mark.parametrize("apart", [False, pytest.param(True, marks=pytest.mark.faults)])
+def test_no_command_runs_what_lies_beside_it(folder: Path, apart: bool) -> None:
+    """One after the other in one process, which imports whatever any of them needs; or each in its own."""
+    every = [[command, *shlex.split(rest)] for command, rest in LINES.items()]
+    if apart:
+        ended = [run(folder, "cnntrain", *words) for words in every]
+        codes, said = [one.returncode for one in ended], "".join(one.stderr for one in ended)
+    else:
+        whole = run(folder, "every", json.dumps(every))
+        codes, said = json.loads(whole.stdout.splitlines()[-1]), whole.stderr
+    assert "Traceback" not in said, said
+    assert not (folder / "ran").exists(), (folder / "ran").read_text()
+    assert [code for (command, *_), code in zip(every, codes, strict=True) if command in ("fit", "sweep", "init")] == [
+        0
+    ] * 3
     assert (folder / "cells/lr=0.05/checkpoints/last.npz").exists()
 
 

@@ -61,7 +61,7 @@ def test_a_worker_that_is_killed_ends_the_run_which_can_be_resumed(tmp_path):
         process = start("fit", config, *sets, "-o", "run", "-j", "2", "--resume-or-start", cwd=tmp_path)
         while not (those := workers(process.pid)) and process.poll() is None:
             time.sleep(0.01)
-        time.sleep(0.1 * len(codes))  # later each time: within the first step, and in the end not at all
+        time.sleep(0.3 * len(codes))  # later each time: within the first step, and in the end not at all
         for worker in those:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(worker, signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -87,6 +88,12 @@ def test_a_config_imports_the_files_that_it_names_and_no_folder() -> None:
         "assert not found & {'layers.lrn', 'datasets.coco', 'transforms.mosaic', 'optimizers.muon'}, found\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(cnntrain.__file__).parent.parent)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_the_files_annotate_has_every_key(kind: str) -> None:
+    keys = {field.name.rstrip("_") for part in registry.own(kind).values() for field in dataclasses.fields(part)}
+    assert keys <= registry.written(kind)
 
 
 def test_an_error_in_a_config_does_not_wait_for_what_trains(tmp_path: Path) -> None:

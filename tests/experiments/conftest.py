@@ -36,7 +36,8 @@ class Desk:
         program.parent.mkdir()
         program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m cnntrain "$@"\n')
         program.chmod(0o755)
-        self.environment = os.environ | {"PATH": f"{program.parent}:{os.environ['PATH']}"}
+        path = f"{program.parent}:{os.environ['PATH']}"
+        self.environment = os.environ | {"PATH": path, "CNNTRAIN_THREADS": "1"}
 
     def config(self, name: str, text: str = TINY) -> Path:
         """A config in the folder `many`."""

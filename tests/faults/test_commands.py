@@ -109,7 +109,7 @@ def test_commands_on_damaged_checkpoints(
     assert codes[4]
 
 
-@counts(8, 400, 4000)
+@counts(3, 400, 4000)
 @pytest.mark.parametrize("command", ["report", "compare"])
 @pytest.mark.parametrize("file", ["status.json", "data.json", "origins.json", "env.json"])
 def test_report_and_compare_on_damaged_runs(

@@ -192,7 +192,7 @@ def test_a_part_that_cannot_be_loaded_disturbs_only_whoever_asks_for_it(desk, tm
     entries, modules, reason = WRONG[what]
     site = package(tmp_path / "site", "odds", entries, **modules)
     (desk / "odd.yaml").write_text(FULL.replace("    - relu\n", "    - odd\n"))
-    commands = ("check plain.yaml", "check odd.yaml", "list layers", "list layers odd")
+    commands = ("check plain.yaml --no-data", "check odd.yaml", "list layers", "list layers odd")
     plain, asked, listed, told = several(desk, site, *commands)
     fine(plain)
     assert (asked.returncode, listed.returncode, told.returncode) == (2, 0, 2)
@@ -211,12 +211,12 @@ def test_two_packages_with_one_name_are_both_refused_and_both_named(desk, tmp_pa
     assert (
         "the layer 'waves_snake' is declared by one 1 (first) and by two 1 (second). Uninstall all but" in done.stderr
     )
-    fine(cnntrain(desk, site, "check", "plain.yaml"))
+    fine(cnntrain(desk, site, "check", "plain.yaml", "--no-data"))
 
 
 def test_a_name_of_ours_stays_ours(desk, tmp_path):
     site = package(tmp_path / "site", "one", "layers.relu = first", first=snake("relu"))
-    fine(cnntrain(desk, site, "check", "plain.yaml"))
+    fine(cnntrain(desk, site, "check", "plain.yaml", "--no-data"))
     done = cnntrain(desk, site, "list", "layers", "relu")
     assert done.returncode == 0
     assert "y = max(x, 0)" in done.stdout

@@ -34,7 +34,7 @@ needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/schedstat"), reas
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """Pictures, and a run on them; a watchdog that loses patience after three seconds."""
+    """Pictures, and a run on them; a watchdog that loses patience after a second and a half."""
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     for name in "ab":
@@ -44,7 +44,7 @@ def place(tmp_path, monkeypatch):
     write(tmp_path, TEXT)
     assert main(["fit", "full.yaml", "-o", "done", "-q"]) == 0
     os.utime("pictures/b/2.png")
-    monkeypatch.setattr(watchdog, "STILL", 3.0)
+    monkeypatch.setattr(watchdog, "STILL", 1.5)
     return tmp_path
 
 

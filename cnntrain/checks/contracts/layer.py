@@ -165,7 +165,7 @@ def gives_for_many_rows_what_few_at_a_time_do(layer: Layer, inputs: Inputs) -> N
     if layer.random:
         return
     largest = max(int(np.prod(shape)) for shape in (*inputs, layer.output_shape(*inputs)))
-    n = 5 * BLOCK // 2 // largest
+    n = 3 * BLOCK // 2 // largest
     xs, p, dy = batch(layer, inputs, n=n)
     _agree(run(layer, xs, p, dy), run(layer, xs, p, dy, cuts=range(n // 4, n, n // 4)), 1e-10, 1e-11)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self, cast
 
@@ -13,7 +13,7 @@ import numpy as np
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import DataError
 from cnntrain.parts.datasets.base import Dataset
-from cnntrain.parts.datasets.groups import check_apart
+from cnntrain.parts.datasets.groups import check_apart, with_group
 from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.datasets.labels import check_none_is_empty
 from cnntrain.reading.decoded import Recipe, Sample, decoded
@@ -88,9 +88,7 @@ class ClassFolders(Dataset):
 
     def grouped(self, by: str) -> Self:
         """This source with a `group`. Raises ValueError where it has one, or for a pattern that will not do."""
-        if self.group is not None:
-            raise ValueError(f"the source has the group {self.group!r} already. Leave one of the two out")
-        return replace(self, group=by)
+        return with_group(self, by)
 
     def called(self, sample: Sample) -> str:
         """The name of a sample, in which `label`, `split` and `group` are looked for: its file's, in Unicode's NFC."""

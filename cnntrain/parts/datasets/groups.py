@@ -3,9 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from cnntrain.core.errors import DataError
+
+
+class Grouping(Protocol):
+    """A source that can tell groups."""
+
+    @property
+    def group(self) -> str | None:
+        """How, or None where it does not."""
+
+
+G = TypeVar("G", bound=Grouping)
+
+
+def with_group(source: G, by: str) -> G:
+    """The source with this `group`. Raises ValueError where it has one."""
+    if source.group is not None:
+        raise ValueError(f"the source has the group {source.group!r} already. Leave one of the two out")
+    return replace(source, group=by)  # type: ignore[type-var]
 
 
 def check_apart(kin: Mapping[str, Sequence[str]], split: str, other: str, where: Path, noun: str) -> None:

@@ -7,7 +7,7 @@ import csv
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
 from typing import ClassVar, Self
@@ -16,7 +16,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import DataError, printable
-from cnntrain.parts.datasets.groups import check_apart
+from cnntrain.parts.datasets.groups import check_apart, with_group
 from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.datasets.labels import MAX_CLASSES, check_none_is_empty
 from cnntrain.parts.datasets.listed import ADVICE, Listed
@@ -168,9 +168,7 @@ class LabelledRows(Listed):
 
     def grouped(self, by: str) -> Self:
         """This source with a `group`. Raises ValueError where it has one."""
-        if self.group is not None:
-            raise ValueError(f"the source has the group {self.group!r} already. Leave one of the two out")
-        return replace(self, group=by)
+        return with_group(self, by)
 
     def _kin(self, split: str) -> list[str]:
         """The group of each row of a split; empty without `group`. Raises DataError where two splits share one."""

@@ -15,7 +15,7 @@ import numpy as np
 from cnntrain.config.fields import Finite, Positive, Range
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.blocks import BLOCK, blocks, long_rows
+from cnntrain.ops.blocks import BLOCK, blocks, long_rows, longest_block
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
 
@@ -73,9 +73,10 @@ class LeakyRelu(Activation):
 
     slope: Annotated[float, Range(0, 1, open_low=True)] = 0.01  # slope for negative inputs
 
-    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """Where y > 0, and the values times the slope."""
-        return Workspace(scratch={"positive": ((BLOCK,), np.bool_), "leak": ((BLOCK,), dtype)})
+        room = longest_block(n, inputs[0])
+        return Workspace(scratch={"positive": ((room,), np.bool_), "leak": ((room,), dtype)})
 
     def forward(self, f: Frame) -> None:
         """Write y = max(x, slope * x), as 0 < slope <= 1."""
@@ -101,9 +102,10 @@ class LeakyRelu(Activation):
 class Tanh(Activation):
     """y = tanh(x), so dx = dy * (1 - y * y)."""
 
-    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """The derivative."""
-        return Workspace(scratch={"slope": ((BLOCK,), dtype)})
+        room = longest_block(n, inputs[0])
+        return Workspace(scratch={"slope": ((room,), dtype)})
 
     def forward(self, f: Frame) -> None:
         """Write y = tanh(x)."""
@@ -129,9 +131,10 @@ class Sigmoid(Activation):
 
     emits_probabilities: ClassVar[bool] = True
 
-    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """The derivative."""
-        return Workspace(scratch={"slope": ((BLOCK,), dtype)})
+        room = longest_block(n, inputs[0])
+        return Workspace(scratch={"slope": ((room,), dtype)})
 
     def forward(self, f: Frame) -> None:
         """Write y = 1 / (1 + exp(-x)); where exp overflows, y is 0, its limit."""
@@ -164,7 +167,8 @@ class Clip(Activation):
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
         """Where y is above the lower bound, and where it is below the upper."""
-        return Workspace(scratch={"above": ((BLOCK,), np.bool_), "below": ((BLOCK,), np.bool_)})
+        room = longest_block(n, inputs[0])
+        return Workspace(scratch={"above": ((room,), np.bool_), "below": ((room,), np.bool_)})
 
     def forward(self, f: Frame) -> None:
         """Write y = min(max(x, low), high)."""
@@ -233,7 +237,8 @@ class HardSigmoid(Activation):
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
         """Where y is above 0, and where it is below 1."""
-        return Workspace(scratch={"above": ((BLOCK,), np.bool_), "below": ((BLOCK,), np.bool_)})
+        room = longest_block(n, inputs[0])
+        return Workspace(scratch={"above": ((room,), np.bool_), "below": ((room,), np.bool_)})
 
     def forward(self, f: Frame) -> None:
         """Write y = min(max(x / 6 + 1/2, 0), 1)."""
@@ -266,9 +271,10 @@ class ExponentialUnit(Activation):
         """Factor and alpha."""
         raise NotImplementedError
 
-    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """Where y > 0; the exponential, and the derivative."""
-        return Workspace(scratch={"positive": ((BLOCK,), np.bool_), "slope": ((BLOCK,), dtype)})
+        room = longest_block(n, inputs[0])
+        return Workspace(scratch={"positive": ((room,), np.bool_), "slope": ((room,), dtype)})
 
     def forward(self, f: Frame) -> None:
         """Write y = factor * max(x, 0) + factor * alpha * (exp(min(x, 0)) - 1)."""
@@ -340,9 +346,10 @@ class Softplus(Activation):
 
     beta: Positive = 1.0  # sharpness of the bend: the larger, the closer to relu
 
-    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """The derivative."""
-        return Workspace(scratch={"slope": ((BLOCK,), dtype)})
+        room = longest_block(n, inputs[0])
+        return Workspace(scratch={"slope": ((room,), dtype)})
 
     def forward(self, f: Frame) -> None:
         """Write y = log(exp(0) + exp(beta * x)) / beta."""

@@ -123,18 +123,8 @@ class Conv2d(Prepared):
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
         """The windows' products with weight, and bias."""
         plan = _plan(self, xs[0].shape)
-        rows, columns = plan.windows.rows, plan.windows.columns
-        return t.op(
-            "conv",
-            xs[0],
-            t.constant("weight", p["weight"]),
-            t.constant("bias", p["bias"]) if "bias" in p else None,
-            shape=self.output_shape(xs[0].shape),
-            stride=(rows.stride, columns.stride),
-            padding=((rows.before, rows.after), (columns.before, columns.after)),
-            dilation=(rows.dilation, columns.dilation),
-            groups=plan.groups,
-        )
+        axes = (plan.windows.rows, plan.windows.columns)
+        return t.convolution(xs[0], p, axes, plan.groups, self.output_shape(xs[0].shape))
 
 
 @functools.lru_cache(maxsize=1024)

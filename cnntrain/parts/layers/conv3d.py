@@ -19,7 +19,7 @@ from cnntrain.ops.trace import Trace, Value
 from cnntrain.ops.windows import Axis, Padding3d, axis, sides, triple
 from cnntrain.parts.layers.base import Example, Frame, Prepared, Workspace, clip, example, width
 
-CHUNK_VALUES = 2 * 1024 * 1024  # of stacked moments: of several clips, or of one that has more
+CHUNK_VALUES = 2 * 1024 * 1024  # of stacked moments: those of several clips together, or of one where that is larger
 
 
 @register("conv3d")
@@ -128,18 +128,8 @@ class Conv3d(Prepared):
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
         """The windows' products with weight, and bias."""
-        axes = _axes(self, xs[0].shape)
-        return t.op(
-            "conv",
-            xs[0],
-            t.constant("weight", p["weight"]),
-            t.constant("bias", p["bias"]) if "bias" in p else None,
-            shape=self.output_shape(xs[0].shape),
-            stride=tuple(along.stride for along in axes),
-            padding=tuple((along.before, along.after) for along in axes),
-            dilation=tuple(along.dilation for along in axes),
-            groups=self.groups,
-        )
+        shape = xs[0].shape
+        return t.convolution(xs[0], p, _axes(self, shape), self.groups, self.output_shape(shape))
 
 
 @dataclass(frozen=True)

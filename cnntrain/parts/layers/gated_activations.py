@@ -14,7 +14,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.blocks import BLOCK, blocks
+from cnntrain.ops.blocks import blocks, longest_block
 from cnntrain.ops.erf import erf, erf_scratch
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
@@ -32,9 +32,10 @@ class Gated(Layer):
 
     examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2)), example((7,)))
 
-    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """The gate and what it is made of."""
-        return Workspace(scratch={"gate": ((BLOCK,), dtype), "inner": ((BLOCK,), dtype)})
+        room = longest_block(n, inputs[0])
+        return Workspace(scratch={"gate": ((room,), dtype), "inner": ((room,), dtype)})
 
     def forward(self, f: Frame) -> None:
         """Write y = x * g(x)."""
@@ -141,8 +142,9 @@ class Gelu(Gated):
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """The gate, what it is made of, and for the definition what erf needs."""
+        room = longest_block(n, inputs[0])
         scratch = dict(super().workspace(*inputs, n=n, dtype=dtype).scratch)
-        return Workspace(scratch=scratch | (erf_scratch(BLOCK, dtype) if self.approximate == "none" else {}))
+        return Workspace(scratch=scratch | (erf_scratch(room, dtype) if self.approximate == "none" else {}))
 
     def gate(self, x: Array, out: Array, f: Frame) -> None:
         """P(x)."""
@@ -196,8 +198,9 @@ class HardSwish(Gated):
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """The gate, and where it is above 0 or below 1."""
+        room = longest_block(n, inputs[0])
         scratch = dict(super().workspace(*inputs, n=n, dtype=dtype).scratch)
-        return Workspace(scratch=scratch | {"above": ((BLOCK,), np.bool_), "below": ((BLOCK,), np.bool_)})
+        return Workspace(scratch=scratch | {"above": ((room,), np.bool_), "below": ((room,), np.bool_)})
 
     def gate(self, x: Array, out: Array, f: Frame) -> None:  # noqa: ARG002
         """g(x)."""

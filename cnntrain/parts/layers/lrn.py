@@ -12,7 +12,7 @@ import numpy as np
 from cnntrain.config.fields import NonNegative, Positive, PositiveInt
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.blocks import row_blocks, rows_per_block
+from cnntrain.ops.blocks import longest_rows, row_blocks
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, image
 
@@ -45,10 +45,9 @@ class Lrn(Layer):
         """Unchanged; an image."""
         return image(inputs[0], "lrn")
 
-    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """Three blocks of pixels."""
-        block = (3, rows_per_block(inputs[0][-1]), inputs[0][-1])
-        return Workspace(scratch={"blocks": (block, dtype)})
+        return Workspace(scratch={"blocks": ((3, *longest_rows(n, inputs[0])), dtype)})
 
     def flops(self, *inputs: Shape) -> int:
         """For each value: square, window, scale, shift, power, divide."""

@@ -12,7 +12,7 @@ import numpy as np
 from cnntrain.config.fields import Finite
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.blocks import row_blocks, rows_per_block
+from cnntrain.ops.blocks import longest_rows, row_blocks
 from cnntrain.ops.sums import over_rows
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
@@ -41,9 +41,9 @@ class Prelu(Layer):
         """Declare slope: (1,), or (channels,)."""
         return {"slope": Param((1 if self.shared else inputs[0][-1],), "norm", start=self.initial)}
 
-    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """The negative parts, and where x > 0."""
-        block = (rows_per_block(inputs[0][-1]), inputs[0][-1])
+        block = longest_rows(n, inputs[0])
         return Workspace(scratch={"negative": (block, dtype), "positive": (block, np.bool_)})
 
     def flops(self, *inputs: Shape) -> int:

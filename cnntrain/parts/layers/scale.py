@@ -12,7 +12,7 @@ import numpy as np
 from cnntrain.config.fields import Finite
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.blocks import row_blocks, rows_per_block
+from cnntrain.ops.blocks import longest_rows, row_blocks
 from cnntrain.ops.sums import over_rows
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
@@ -49,10 +49,9 @@ class Scale(Layer):
         scale = {"scale": Param(shape, "norm", start=self.initial)}
         return scale | {"shift": Param(shape, "norm", start=0)} if self.bias else scale
 
-    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """A block of products."""
-        channels = inputs[0][-1]
-        return Workspace(scratch={"block": ((rows_per_block(channels), channels), dtype)})
+        return Workspace(scratch={"block": (longest_rows(n, inputs[0]), dtype)})
 
     def flops(self, *inputs: Shape) -> int:
         """One multiplication for each value, and one addition."""

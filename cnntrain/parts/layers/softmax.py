@@ -14,7 +14,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.blocks import row_blocks, rows_per_block
+from cnntrain.ops.blocks import longest_rows, row_blocks
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
 
@@ -28,10 +28,9 @@ class OverChannels(Layer):
     inplace: ClassVar[bool] = True
     emits_probabilities: ClassVar[bool] = True
 
-    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """A block of rows, and one value for each row."""
-        channels = inputs[0][-1]
-        rows = rows_per_block(channels)
+        rows, channels = longest_rows(n, inputs[0])
         return Workspace(scratch={"block": ((rows, channels), dtype), "of_row": ((rows, 1), dtype)})
 
     def flops(self, *inputs: Shape) -> int:

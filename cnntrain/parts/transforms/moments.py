@@ -19,7 +19,7 @@ from cnntrain.parts.transforms.base import Sometimes, Transform, flattened
 class TimeReversal(Sometimes):
     """Show a clip backwards, each with this probability (Price and Damen 2019, "Retro-Actions").
 
-    Where direction is what classes differ in it makes one of another: leave it out there, as hflip of letters.
+    Where classes differ in direction, it turns one into another: leave it out there, like hflip for letters.
     """
 
     moves_pixels_only: ClassVar[bool] = True
@@ -53,8 +53,7 @@ class Moments(Transform):
 class TemporalCrop(Moments):
     """Consecutive moments of a longer clip: from a random one on, or the middle ones.
 
-    As in the training and in the evaluation by one clip of Tran et al. (2015); for an evaluation by several see
-    temporal_views.
+    As Tran et al. (2015) train, and evaluate by one clip; to evaluate by several, see temporal_views.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"frames": 3}, {"frames": 2, "place": "middle"})

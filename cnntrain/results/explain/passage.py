@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +13,7 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.letters import isolated
 from cnntrain.engine.walk import Walk
 from cnntrain.network.graph import Graph, Node
+from cnntrain.ops.trace import Operation, Trace, Value
 from cnntrain.parts.layers.base import Frame
 from cnntrain.trained.inference import Trained
 
@@ -40,6 +43,19 @@ class Passage:
     def nodes(self) -> Sequence[Node]:
         """The nodes of the graph."""
         return self.graph.nodes
+
+    @functools.cached_property
+    def beginnings(self) -> list[tuple[Node, Frame, Operation]]:
+        """The nodes that say for exports what they consist of, each with its first operation."""
+        found = []
+        for number, (node, frame) in enumerate(zip(self.nodes, self.frames, strict=True)):
+            trace = Trace()
+            trace.begin(node.name)
+            inputs = [Value(f"x{i}", shape) for i, shape in enumerate(self.graph.input_shapes(number))]
+            with contextlib.suppress(NotImplementedError):
+                node.layer.trace(trace, frame.p, *inputs)
+                found += [(node, frame, operation) for operation in trace.operations[:1]]
+        return found
 
 
 def passage(trained: Trained, stored: Array, truth: str | None = None) -> Passage:

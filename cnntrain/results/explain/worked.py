@@ -1,4 +1,4 @@
-"""A worked example is one number that a layer gives, with all that it is made of: a reader can check it by hand."""
+"""A worked example is one number that a layer gives with everything that goes into it, to be checked by hand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.network.graph import Node
-from cnntrain.ops.trace import Operation, Trace, Value
+from cnntrain.ops.trace import Operation
 from cnntrain.parts.layers.base import Frame
 from cnntrain.results.explain.passage import Passage
 from cnntrain.results.report.html import Markup, element, section, table
@@ -22,7 +22,7 @@ _SIDE = 7  # the largest kernel that is shown
 
 @dataclass(frozen=True)
 class Spot:
-    """One value of a convolution or a pooling, with the window that it is made of.
+    """One value of a convolution or a pooling, with the window it is computed from.
 
     place    (row, column, channel) of the value in the layer's output
     corner   (row, column) of the window's upper left in its input, below 0 in the padding
@@ -123,7 +123,7 @@ def dense(passed: Passage) -> Markup:
 
 
 def convolved(frame: Frame, operation: Operation) -> Spot:
-    """The largest value that a convolution gives, with what it is made of."""
+    """The largest value that a convolution gives, with its window and weights."""
     numbers, weight = operation.numbers, frame.p["weight"]
     row, column, filter_ = _largest(frame.y[0])
     groups, depth = numbers["groups"], weight.shape[2]
@@ -145,20 +145,8 @@ def pooled(frame: Frame, operation: Operation) -> Spot:
 
 def _first(passed: Passage, kinds: Sequence[str], last: bool = False) -> tuple[Node, Frame, Operation] | None:
     """The first or last node that begins with such an operation, by what it says of itself for exports."""
-    found = None
-    for number, (node, frame) in enumerate(zip(passed.nodes, passed.frames, strict=True)):
-        trace = Trace()
-        trace.begin(node.name)
-        try:
-            inputs = [Value(f"x{i}", shape) for i, shape in enumerate(passed.graph.input_shapes(number))]
-            node.layer.trace(trace, frame.p, *inputs)
-        except NotImplementedError:
-            continue
-        if trace.operations and trace.operations[0].kind in kinds:
-            found = node, frame, trace.operations[0]
-            if not last:
-                break
-    return found
+    found = [beginning for beginning in passed.beginnings if beginning[2].kind in kinds]
+    return found[-1 if last else 0] if found else None
 
 
 def _largest(y: Array) -> tuple[int, int, int]:

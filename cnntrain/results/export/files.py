@@ -16,11 +16,9 @@ from cnntrain.data.loader import Samples
 from cnntrain.network import counterparts, torch_layout
 from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.models.base import Counterpart
-from cnntrain.results.export import numpy_file, onnx_file, page_file
+from cnntrain.results.export import SUFFIXES, numpy_file, onnx_file, page_file
 from cnntrain.results.export.network import duties_of, port, split, traced
 from cnntrain.trained.inference import Trained
-
-SUFFIXES = {"page": ".html", "numpy": ".py", "onnx": ".onnx", "safetensors": ".safetensors"}  # of the format's file
 
 
 def export(

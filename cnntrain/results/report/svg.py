@@ -103,7 +103,7 @@ def _round_numbers(low: float, high: float) -> list[float]:
 
 
 def _texts(values: Sequence[float]) -> list[str]:
-    """Numbers as ticks have them: all with as many decimals as one of them needs."""
+    """Numbers as the labels of ticks: all with as many decimals as one of them needs."""
     plain = [f"{value:g}" for value in values]
     if any("e" in text for text in plain):
         return plain
@@ -182,7 +182,7 @@ def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _ticks(x: _Scale, y: _Scale, chart: Chart) -> list[Markup]:
-    """Lines across and texts at the ticks, none over its neighbour."""
+    """Grid lines and labels at the ticks; no label overlaps its neighbour."""
     found = []
     (left, right), (bottom, top) = x.span, y.span
     for value, text in y.ticks:

@@ -1,8 +1,8 @@
 """The server shows runs to the browsers of this machine, and to nobody else: the standard library's, on 127.0.0.1.
 
-Whoever asks has to know the token that stands in the address, so that neither another user of the machine nor the page
-of a stranger in the same browser can read anything; and has to have asked for this machine by name, which a page that
-has its own name lead here has not.
+A request must carry the token that stands in the address, so that neither another user of the machine nor a stranger's
+page in the same browser can read anything. It must also ask for this machine by name: a page that makes its own name
+lead here asks for another.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Nothing: who looks is not worth a line."""
+        """Log nothing: a visit is not worth a line."""
 
 
 def _page(title: str) -> tuple[bytes, str]:

@@ -28,7 +28,7 @@ from cnntrain.rundir.json_files import Row, read_object
 _FILES = ("config.resolved.yaml", "metrics.jsonl", "timing.jsonl", "status.json", "data.json")
 _MOST = 40  # lines in one chart; all runs are in the table
 _LARGEST = 2**24  # values of an array in a live file
-_LOST = 60.0  # seconds without a word, after which a run that says it trains is told to be silent
+_LOST = 60.0  # seconds without news after which a run that claims to be training is called silent
 
 Stamp = tuple[tuple[int, int], ...]
 

@@ -1,0 +1,46 @@
+"""Checking from Python: `cnntrain.check` looks at a config, its shapes and its data, and trains nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from cnntrain.api.arguments import Paths, Set, overrides, path_of
+from cnntrain.api.training import as_python_does
+from cnntrain.config.mapping import Config
+
+
+def check(
+    config: Paths | Config | Sequence[Paths | Config],
+    *,
+    set: Set = None,
+    data: bool = True,
+    picture: Paths | None = None,
+    threads: int | None = None,
+    announce: Callable[[dict[str, Any]], None] | None = None,
+    warn: Callable[[str], None] | None = as_python_does,
+) -> dict[str, Any]:
+    """Check a config, every shape, and every file of its data, and return what `check --json` prints.
+
+    config    a path, a mapping as a YAML file holds, or several that are laid over each other
+    set       values by dotted key, over the config's: {"optimizer.lr": 0.1}
+    data      whether to read the data; without it, shapes and classes come from the config
+    picture   a PNG file to write, of what the network will see: augmented, with labels
+    announce  told what was found where some files cannot be read, before that error is raised
+    warn      told of every warning; with None they are printed
+
+    Raises ConfigError, DataError, StorageError.
+    """
+    from cnntrain.checks.preflight import examine, rehearse
+
+    several = [config] if isinstance(config, str | os.PathLike | Mapping) else config
+    files = [one if isinstance(one, Mapping) else path_of(one) for one in several]
+    if not data:
+        return rehearse(files, overrides(set), threads, warn)
+    found, error = examine(files, overrides(set), threads, None if picture is None else path_of(picture), warn)
+    if error is not None:
+        if announce is not None:
+            announce(found)
+        raise error
+    return found
