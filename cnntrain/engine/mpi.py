@@ -5,7 +5,7 @@ from the leader to each. So a rank that was stopped, or whose machine is gone, i
 whose work stands still says so itself; a rank that computes for long, however slowly, is neither. What one rank fails
 of, all of them are told.
 
-Whether a rank that was killed is noticed at once is up to the launcher: most end the whole job by themselves.
+That a rank was killed is noticed by its keeper, which ends the job (`core.keeper`), or by MPI where that goes on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import functools
 import json
 import os
 import platform
-import socket
 import sys
 import threading
 import time
@@ -58,7 +57,6 @@ _NOT_THERE = (
     f"not all ranks were there after {STARTING:.0f} seconds: one was ended, or its machine is slow to start it. Run "
     "the command again"
 )
-_held = socket.socket(socket.AF_UNIX)
 _BY_CODE: dict[int, type[CnntrainError]] = {
     kind.exit_code: kind
     for kind in (
@@ -111,7 +109,7 @@ def _soon() -> Iterator[None]:
     """End this process if what is done within takes too long: a rank that is lost now is noticed by nobody else."""
 
     def give_up() -> None:
-        if _first_to_say():
+        if launcher.speaks_first():
             launcher.speak()
             terminal.err(f"cnntrain: error: {_NOT_THERE}")
         time.sleep(_ALL_ASKED)
@@ -124,15 +122,6 @@ def _soon() -> Iterator[None]:
         yield
     finally:
         timer.cancel()
-
-
-def _first_to_say() -> bool:
-    """Whether no other rank that this machine's launcher has started has asked this before, while that one lives."""
-    try:
-        _held.bind(f"\0cnntrain-{os.getppid()}")  # a name without a file, which ends with the process
-    except OSError:
-        return False
-    return True
 
 
 def _initialize(mpi: Any) -> None:

@@ -14,11 +14,17 @@ def alive(process: int) -> bool:
         return False
 
 
+def children(process: int) -> list[int]:
+    """The processes that it has started and has not buried."""
+    try:
+        return [*map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split())]
+    except OSError:
+        return []
+
+
 def workers(process: int) -> list[int]:
     """Those it has forked, which have let go of its output; not programs that it asks something for a moment."""
-    children = Path(f"/proc/{process}/task/{process}/children")
-    found = children.read_text().split() if children.exists() else []
-    return [child for child in map(int, found) if _output(child) == os.devnull]
+    return [child for child in children(process) if _output(child) == os.devnull]
 
 
 def _output(process: int) -> str:
