@@ -294,12 +294,15 @@ class Metered(Ranks):
         """See Ranks."""
         parcels = list(parcels)
         super().send(parcels)
-        sizes = [one.received.nbytes for one in parcels if one.received is not None and one.received.size]
-        if sizes:
-            takes, now = sum(sizes) / self.bandwidth, self.clock()
-            self.travelling += takes + self.latency * (self._free <= now)
-            self._free = max(self._free, now) + takes
-            self._until = self._free + self.latency
+        self._until = self._arrival(parcels, max(self._free, self.clock()))
+
+    def exchange(self, parcels: Iterable[Parcel]) -> None:
+        """See Ranks: what is small, and waited for, overtakes what is on its way."""
+        parcels = list(parcels)
+        began = time.thread_time()
+        super().exchange(parcels)
+        self._polled += time.thread_time() - began
+        self.waited += max(self._arrival(parcels, self.clock()) - self.clock(), 0.0)
 
     def receive(self) -> None:
         """See Ranks."""
@@ -307,6 +310,13 @@ class Metered(Ranks):
         super().receive()
         self._polled += time.thread_time() - began
         self.waited += max(self._until - self.clock(), 0.0)
+
+    def _arrival(self, parcels: Iterable[Parcel], begins: float) -> float:
+        """When parcels are there whose first byte is on the link at a time."""
+        takes = sum(one.received.nbytes for one in parcels if one.received is not None) / self.bandwidth
+        self.travelling += takes + self.latency
+        self._free = max(self._free, self.clock()) + takes
+        return begins + takes + self.latency
 
 
 def run_hiding(network: str, batch: int, steps: int) -> None:
