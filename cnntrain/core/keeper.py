@@ -59,8 +59,13 @@ def _outcome(code: int) -> int:
     if number in _ASKED:
         return 128 + number
     if launcher.speaks_first():
+        why = (
+            "from outside, as a system does that is short of memory"
+            if number == signal.SIGKILL
+            else f"by {number.name}"
+        )
         terminal.err(
-            f"cnntrain: error: rank {launcher.rank()} on {platform.node()} was ended from outside ({number.name}), as "
-            "a system does that is short of memory. Run the command again, to go on with --resume"
+            f"cnntrain: error: rank {launcher.rank()} on {platform.node()} was ended {why}. Run the command again, to go "
+            "on with --resume"
         )
     return LostWorkerError.exit_code

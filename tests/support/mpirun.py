@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import os
@@ -103,5 +104,9 @@ def _ranked(parent: int) -> dict[int, int]:
 
 
 def left_behind() -> set[str]:
-    """What ranks may leave in shared memory."""
-    return {name for name in os.listdir("/dev/shm") if "sm_segment" in name or "cnntrain" in name}
+    """What ranks may leave in shared memory, as far as no process uses it: other jobs may be under way."""
+    used = set()
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        with contextlib.suppress(OSError):
+            used |= {Path(line.split()[-1]).name for line in maps.read_text().splitlines() if "/dev/shm/" in line}
+    return {name for name in os.listdir("/dev/shm") if "sm_segment" in name or "cnntrain" in name} - used
