@@ -59,13 +59,10 @@ def _outcome(code: int) -> int:
     if number in _ASKED:
         return 128 + number
     if launcher.speaks_first():
-        why = (
-            "from outside, as a system does that is short of memory"
-            if number == signal.SIGKILL
-            else f"by {number.name}"
-        )
+        starved = number == signal.SIGKILL
+        how = "from outside, as a system does that is short of memory" if starved else f"by {number.name}"
         terminal.err(
-            f"cnntrain: error: rank {launcher.rank()} on {platform.node()} was ended {why}. Run the command again, to go "
-            "on with --resume"
+            f"cnntrain: error: rank {launcher.rank()} on {platform.node()} was ended {how}. Run the command again, to "
+            "go on with --resume"
         )
     return LostWorkerError.exit_code
