@@ -172,10 +172,11 @@ class EarlyStopping:
 
 @dataclass(frozen=True)
 class Freeze:
-    """Layers that are kept as they are, parameters and running statistics, for good or up to a time."""
+    """Layers that are kept as they are, parameters and running statistics: for good, up to a time, or from one on."""
 
     match: str  # the layers it applies to: a name or a shell pattern; that of a structure means all that is in it
-    until: Duration | None = None  # when they begin to be trained, from the start of training; by default never
+    until: Duration | None = None  # when they begin to be trained, from the start of training
+    after: Duration | None = None  # when they end to be trained; with neither they are never trained
 
     def __post_init__(self) -> None:
         check_fields(self)

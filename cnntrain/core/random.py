@@ -37,12 +37,18 @@ class Draws:
 
     def __init__(self, seed: int, purpose: str, ids: tuple[int, ...], samples: Array) -> None:
         """`samples` are the integer identities of the shard's samples, shape (n,)."""
+        self.ids, self._address = ids, (seed, purpose, samples)
         key = np.uint64(_key(seed, purpose, *ids) & _MASK)
         self._base = _mix(samples.astype(np.uint64) * np.uint64(_GOLDEN) + key)
         self._count = 0
 
     def __len__(self) -> int:
         return len(self._base)
+
+    def at(self, *ids: int) -> Draws:
+        """The numbers of the same samples at other ids, from the first on."""
+        seed, purpose, samples = self._address
+        return Draws(seed, purpose, ids, samples)
 
     def bits(self) -> Array:
         """The next 64 random bits of each sample: uint64, shape (n,)."""

@@ -27,6 +27,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.engine.processes import Processes
 from cnntrain.engine.program import CallWatch, Collect, Program
 from cnntrain.engine.team import Team
+from cnntrain.network.freezing import Stretch
 from cnntrain.network.graph import Graph, Node
 from cnntrain.network.tally import Tally
 from cnntrain.parts.layers.base import Coupled
@@ -44,17 +45,17 @@ class Engine:
         seed: int = 0,
         dtype: Any = np.float32,
         shard: int | None = None,
-        begins: Mapping[str, int] | None = None,
+        trained: Mapping[str, Stretch] | None = None,
     ) -> None:
         """`shard` overrides the graph's shard size, for tests. Raises MemoryError where there is too little.
 
-        `begins` says of nodes that are frozen at first from which step on they are trained.
+        `trained` says of nodes that are trained in some steps only in which.
         """
         pool.reserve()
         self.graph, self.tally, self.pool, self.seed = graph, tally, pool, seed
         self.dtype = np.dtype(dtype)
         self.shard = shard or graph.shard
-        self._begins = begins or {}
+        self._trained = trained or {}
         self._held: frozenset[str] = frozenset()  # the nodes that are frozen in the step at hand
         self._in_training = graph  # the graph of that step: with them frozen, behind the front
         self._front: Front | None = None  # what stands before it, where that is computed once
@@ -64,7 +65,7 @@ class Engine:
         self.source: Callable[[int], Sequence[Batch]] | None = None  # the batches of a step, in any process
         self.params = shared(graph.layout.size, self.dtype)
         self.grads = shared(graph.layout.size, self.dtype)
-        self._views = graph.layout.views(self.params)
+        self._views, self._gradients = graph.layout.views(self.params), graph.layout.views(self.grads)
         self._job = pool.register(self._serve)
 
     @functools.cached_property
@@ -115,10 +116,14 @@ class Engine:
 
     def _enter(self, step: int) -> None:
         """Have the graph of a step: what is frozen in it, and what stands before the first trained layer."""
-        held = frozenset(name for name, first in self._begins.items() if step < first)
+        held = frozenset(name for name, stretch in self._trained.items() if not stretch.has(step))
         if self._entered and held == self._held:
             return
         changed = held != self._held
+        for node in self.graph.nodes:
+            if node.name in held - self._held:  # nothing writes it from now on
+                for name in node.params:
+                    self._gradients[f"{node.name}.{name}"].fill(0)
         self._held, self._entered, self._front = held, True, None
         graph = self.graph.frozen(held, self.graph.layout) if held else self.graph
         if self._reuse is not None and (count := length(graph)):

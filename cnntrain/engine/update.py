@@ -20,6 +20,7 @@ from cnntrain.core.arrays import Array, Layout, LayoutEntry, Param, Role, Shape,
 from cnntrain.core.errors import DivergedError
 from cnntrain.engine.pool import Pool, ShardWork
 from cnntrain.engine.team import Team
+from cnntrain.network.freezing import ALWAYS, Stretch
 from cnntrain.network.graph import node_of
 from cnntrain.parts.optimizers.base import Block, Optimizer
 from cnntrain.parts.regularizers.base import Regularizer
@@ -53,7 +54,7 @@ class _Piece:
     lr_mult: float
     decay: float | None
     param: Param | None = None  # of a tensor
-    begins: int = 0  # the step from which on it is trained
+    trained: Stretch = ALWAYS  # in which steps it is
 
 
 class Updater:
@@ -67,19 +68,19 @@ class Updater:
         params: Array,
         grads: Array,
         rules: Rules | None = None,
-        begins: Mapping[str, int] | None = None,
+        trained: Mapping[str, Stretch] | None = None,
     ) -> None:
         """`params` and `grads` lie in shared memory (`arrays.shared`), since processes of the pool may take part.
 
-        `begins` says of nodes from which step on they are trained; the optimizer counts their steps from there.
+        `trained` says of nodes that are trained in some steps only in which; the optimizer counts their steps.
         """
         self.optimizer, self.pool, self.rules = optimizer, pool, rules or Rules()
         self._params, self._grads = params, grads
         self.slots = {name: shared(layout.size, params.dtype) for name in optimizer.state_names()}
         optimizer.start({name: slot[: layout.trained] for name, slot in self.slots.items()})
-        begins = begins or {}
+        trained = trained or {}
         tensors = [
-            _tensor(optimizer, layout, e, begins.get(node_of(e), 0))
+            _tensor(optimizer, layout, e, trained.get(node_of(e), ALWAYS))
             for e in layout.entries.values()
             if e.offset < layout.trained
         ]
@@ -137,10 +138,10 @@ class Updater:
 
         def update(worker: int, index: int) -> None:
             piece = self._pieces[index]
-            if step < piece.begins:
+            if not piece.trained.has(step):
                 return
             block = self._made.get((worker, index)) or self._block(worker, index)
-            block.lr, block.step, block.carried = lr * piece.lr_mult, int(step) + 1 - piece.begins, carried
+            block.lr, block.step, block.carried = lr * piece.lr_mult, int(step) + 1 - piece.trained.first, carried
             if factor != 1.0:
                 block.g *= factor
             optimizer.step(block)
@@ -218,7 +219,7 @@ class Updater:
     def _prepare(self, step: float, worker: int, index: int) -> None:
         """Penalize and clip the gradient of one tensor."""
         piece = self._tensors[index]
-        if step < piece.begins:
+        if not piece.trained.has(step):
             return
         p, g = (vector[piece.where].reshape(piece.shape) for vector in (self._params, self._grads))
         for regularizer in self._acting[index]:
@@ -232,7 +233,7 @@ class Updater:
 
     def _limit(self, step: float, worker: int, index: int) -> None:
         piece = self._tensors[index]
-        if step < piece.begins:
+        if not piece.trained.has(step):
             return
         assert piece.param is not None
         p = self._params[piece.where].reshape(piece.shape)
@@ -283,7 +284,7 @@ def clip_adaptively(p: Array, g: Array, most: float) -> None:
     g *= np.minimum(1, limit / np.maximum(slopes, np.finfo(g.dtype).tiny))
 
 
-def _tensor(optimizer: Optimizer, layout: Layout, entry: LayoutEntry, begins: int) -> tuple[LayoutEntry, _Piece]:
+def _tensor(optimizer: Optimizer, layout: Layout, entry: LayoutEntry, trained: Stretch) -> tuple[LayoutEntry, _Piece]:
     """A trained parameter, and how its groups want it treated."""
     span = next(span for span in layout.spans if span.start <= entry.offset < span.stop)
     piece = _Piece(
@@ -293,7 +294,7 @@ def _tensor(optimizer: Optimizer, layout: Layout, entry: LayoutEntry, begins: in
         span.lr_mult,
         None,
         entry.param,
-        begins,
+        trained,
     )
     for group in optimizer.groups:
         if fnmatch.fnmatchcase(node_of(entry), group.match):
@@ -304,7 +305,7 @@ def _tensor(optimizer: Optimizer, layout: Layout, entry: LayoutEntry, begins: in
 
 def _treatment(piece: _Piece) -> tuple[object, ...]:
     """What makes neighbours alike."""
-    return piece.role, piece.lr_mult, piece.decay, piece.begins
+    return piece.role, piece.lr_mult, piece.decay, piece.trained
 
 
 def _blocks(tensors: Sequence[_Piece]) -> list[_Piece]:

@@ -96,7 +96,7 @@ def network(loaded: Loaded, description: Description) -> Network:
         raise problem(
             loaded,
             "data.eval_transforms",
-            f"{math.prod(views)} views of a sample, at most {graph.shard} (train.shard) fit together: fewer clips",
+            f"{math.prod(views)} views of a sample, at most {graph.shard} (train.shard) fit together: take fewer",
         )
     loss = cast(Loss, experiment.loss)
     try:
@@ -105,6 +105,7 @@ def network(loaded: Loaded, description: Description) -> Network:
     except ValueError as error:
         raise _problem_of_loss(loaded, graph, error) from error
     _check_matches(loaded, graph)
+    _check_initializers(graph, experiment.init)
     try:
         cast(Order, experiment.train.order).check(len(asked.groups(description)))
     except ValueError as error:
@@ -285,17 +286,34 @@ def initialize(graph: Graph, init: InitConfig, seed: int, params: Array) -> None
     views = graph.layout.views(params)
     for node in graph.nodes:
         for name, param in node.params.items():
-            full = f"{node.name}.{name}"
-            which = "biases" if param.role == "bias" or name == "shift" else "weights"
-            if param.start is not None and (param.role == "statistic" or _own(node, which) is None):
+            full, initializer = f"{node.name}.{name}", _initializer(node, init, name)
+            if initializer is None:
                 views[full][...] = param.start
-                continue
-            initializer = _initializer(node, init, which)
-            initializer.fill(views[full], param, stream(seed, f"init:{full}"))
+            else:
+                initializer.fill(views[full], param, stream(seed, f"init:{full}"))
 
 
-def _initializer(node: Node, init: InitConfig, which: str) -> Initializer:
-    """The layer's own, else that of the last rule that matches its name, else the default."""
+def _check_initializers(graph: Graph, init: InitConfig) -> None:
+    """Raise ConfigError at the first layer whose parameter an initializer cannot fill."""
+    for node in graph.nodes:
+        for name, param in node.params.items():
+            try:
+                if (initializer := _initializer(node, init, name)) is not None:
+                    initializer.check(param)
+            except ValueError as error:
+                how = "Give the layer another `init`, or say by `init.rules` which layers this one is for"
+                raise ConfigError(Problem(node.where, f"{node.name}.{name}: {error}. {how}")) from error
+
+
+def _initializer(node: Node, init: InitConfig, name: str) -> Initializer | None:
+    """The layer's own, else that of the last rule that matches its name, else the default.
+
+    None where the parameter of that name has a value to start with.
+    """
+    param = node.params[name]
+    which = "biases" if param.role == "bias" or name == "shift" else "weights"
+    if param.start is not None and (param.role == "statistic" or _own(node, which) is None):
+        return None
     chosen = _own(node, which)
     if chosen is None:
         matching = [getattr(rule, which) for rule in init.rules if fnmatch.fnmatchcase(node.name, rule.match)]

@@ -42,6 +42,7 @@ MOVING = frozenset([".gif", ".webp", ".png", ".tif", ".tiff"])  # of those, the 
 MAX_PIXELS = 25_000_000  # of one picture, looked at before it is decoded: 75 MB as colours
 VERSIONS = {"pillow": PIL.__version__, "jpeg": features.version("jpg"), "pictures": 2}  # what pixels depend on
 LARGEST = 178_956_970  # what max_pixels can be: more pixels Pillow does not open
+_LONGEST = 1_000_000  # pixels of a side: of some more, Pillow's resizing calls the memory of its filter too much
 _NO_DECODER = ("(0 bytes not processed)", "unknown raw mode")  # what Pillow says where it has none
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 _MAX_CLIP = 40  # the frames of a clip, or the scans of a JPEG, may have this many times the pixels of one picture
@@ -305,6 +306,8 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
     pixels = image.width * image.height
     if pixels > max_pixels:
         raise ValueError(f"more than {max_pixels:,} pixels ({image.height}x{image.width}){_remedy(pixels)}")
+    if max(image.size) > _LONGEST:
+        raise ValueError(f"a picture of {image.height}x{image.width}, expected sides of at most {_LONGEST:,} pixels")
 
 
 def _check_work(image: ImageFile.ImageFile, max_pixels: int) -> None:

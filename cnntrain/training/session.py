@@ -46,6 +46,7 @@ from cnntrain.training.stepper import vectors
 from cnntrain.training.trainer import Trainer
 from cnntrain.training.warm_start import WarmStart, warm_start
 
+_FEWEST = 4  # samples of a shard below which the calls of a step cost more than the workers gain
 _EXAMPLE = Path("configs/quickstart.yaml")  # of this repository: where it is the working directory
 
 
@@ -229,6 +230,8 @@ def _train(
         trainer = Trainer(job, run, pool, console, interrupts, options.pause_at)
         for line in _details(trainer, pool):
             console.detail(line)
+        if idle := _idle(trainer, pool):
+            console.say(idle)
         if isinstance(origin, Checkpoint):
             trainer.state.restore(origin, options.allow_data_change)
             _keep_samples(trainer, run, origin, console)
@@ -283,6 +286,22 @@ def _details(trainer: Trainer, pool: Pool) -> list[str]:
         f"{len(job.loader.indices):,} training and {len(job.data.val_indices):,} validation samples, "
         f"{job.loader.steps_per_epoch:,} steps an epoch, {job.horizon.total_steps:,} in all",
     ]
+
+
+def _idle(trainer: Trainer, pool: Pool) -> str | None:
+    """Which workers have nothing to do in a step, and what would employ them."""
+    size, shard = trainer.job.loaded.experiment.train.batch_size, trainer.stepper.engine.shard
+    workers, shards = pool.threads * pool.ranks.size, -(-size // shard)
+    if shards >= workers:
+        return None
+    smaller = size // workers
+    how = f"train.batch_size: {workers * shard} employs them all"
+    how += (
+        f"; so does train.shard: {smaller}, with other bits and a little more work a sample"
+        if smaller >= _FEWEST
+        else ""
+    )
+    return f"{workers - shards} of {workers} workers stand idle: a batch of {size} is {shards} shards of {shard}. {how}"
 
 
 @contextlib.contextmanager

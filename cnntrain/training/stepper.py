@@ -66,13 +66,13 @@ class Stepper:
         """
         experiment = loaded.experiment
         self.experiment, self.source, self.horizon = experiment, source, horizon
-        begins = freezing.begins(experiment, network.graph, horizon)
+        trained = freezing.stretches(experiment, network.graph, horizon)
         self.engine = Engine(
-            network.graph, network.tally, pool, seed=experiment.seed, dtype=dtype, shard=shard, begins=begins
+            network.graph, network.tally, pool, seed=experiment.seed, dtype=dtype, shard=shard, trained=trained
         )
         self.engine.source = source
         self.optimizer, params, grads = build.optimizer(experiment), self.engine.params, self.engine.grads
-        self.updater = Updater(self.optimizer, network.graph.layout, pool, params, grads, rules(experiment), begins)
+        self.updater = Updater(self.optimizer, network.graph.layout, pool, params, grads, rules(experiment), trained)
         self.rates = Rates(loaded, larger)
         average = cast(Average | None, experiment.train.average)
         self.average = Averaged(average, self.engine) if average else None

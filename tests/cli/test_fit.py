@@ -161,6 +161,27 @@ def test_verbose_says_more_and_changes_nothing(cnntrain, config, desk):
 
 
 @pytest.mark.parametrize(
+    ("workers", "settings", "said"),
+    [
+        (2, (), ""),
+        (
+            5,
+            ("train.batch_size=32",),
+            "3 of 5 workers stand idle: a batch of 32 is 2 shards of 16. train.batch_size: 80 employs them all; so "
+            "does train.shard: 6, with other bits and a little more work a sample",
+        ),
+        (5, ("train.batch_size=32", "train.shard=6"), ""),
+    ],
+)
+def test_workers_that_stand_idle_are_told_and_what_employs_them(cnntrain, config, workers, settings, said):
+    sets = [word for setting in ("train.epochs=1", *settings) for word in ("-s", setting)]
+    outcome = cnntrain("fit", config, "-o", "run", "-j", str(workers), *sets)
+    assert outcome.code == 0
+    assert ("stand idle" in outcome.err) == bool(said)
+    assert said in outcome.err
+
+
+@pytest.mark.parametrize(
     ("flags", "message"),
     [
         (("-q", "-v"), "--quiet and --verbose contradict each other. Choose one"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 
 import pytest
@@ -58,7 +59,7 @@ def test_dry_run_lists_the_runs_with_the_time_they_will_take(cnntrain, sweep, de
     assert document["seconds"] == pytest.approx(4 * seconds)
     shown = cnntrain("sweep", sweep, "-n", "-p", "2").out
     assert shown.splitlines()[0].split() == ["run", "time"]
-    assert "4 runs in runs/small, 2 at a time: about 0 s altogether" in shown
+    assert re.search(r"4 runs in runs/small, 2 at a time: about \d+ s altogether", shown)
     assert not list(desk.iterdir())
 
 

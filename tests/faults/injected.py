@@ -26,6 +26,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,7 @@ ERRORS = {  # of every system call that is made to fail, what it may say
     "sched_getaffinity": ("EINVAL",),
 }
 CODES = {0, 2, 3, 4, 5, 7, 8, 9}
+EXPORT = ("onnx", "made.onnx") if find_spec("onnx") else ("page", "made.html")  # the latter needs no other package
 COMMANDS = {  # what is run in a folder that holds pictures, a config, and the finished run `done`
     "fit": ["fit", "c.yaml", "-o", "run", "-j", "2"],
     "resume": ["fit", "--run-dir", "run", "--resume", "-j", "2", "-s", "train.epochs=2", "-s", "train.steps=null"],
@@ -74,7 +76,7 @@ COMMANDS = {  # what is run in a folder that holds pictures, a config, and the f
     "report": ["report", "done"],
     "init": ["init", "--data", "pictures", "-o", "made.yaml"],
     "check": ["check", "c.yaml", "-j", "2"],
-    "export": ["export", "done", "--format", "onnx", "-o", "made.onnx"],
+    "export": ["export", "done", "--format", EXPORT[0], "-o", EXPORT[1]],
     "sweep": ["sweep", "s.yaml", "-o", "swept", "-j", "1"],
 }
 CONFIG = """\
@@ -145,7 +147,7 @@ class Injections:
 
     def _fresh(self, command: str) -> None:
         """The folder as it was before a command was run, the cache of decoded files there or not, by chance."""
-        for name in ("run", "swept", "made.yaml", "made.onnx", "crash.log"):
+        for name in ("run", "swept", "made.yaml", EXPORT[1], "crash.log"):
             path = self.folder / name
             shutil.rmtree(path, ignore_errors=True)
             path.unlink(missing_ok=True)
@@ -164,7 +166,8 @@ class Injections:
     def _calls(self, name: str) -> list[Call]:
         """Every call of the main thread of a command that may be made to fail, once the command line is reached."""
         self._fresh(name)
-        _, lines = self._traced(name, ",".join(ERRORS))
+        ended, lines = self._traced(name, ",".join(ERRORS))
+        require(ended.returncode == 0, f"ends well where nothing fails: {name} {ended.returncode} {ended.stderr}")
         found, counted, main, begun = [], Counter[str](), "", False
         for line in lines:
             match = _CALL.match(line)
@@ -235,7 +238,7 @@ class Injections:
         elif call.command == "sweep":
             self._plain(*COMMANDS["sweep"])
         else:
-            for name in ("made.yaml", "made.onnx"):
+            for name in ("made.yaml", EXPORT[1]):
                 (self.folder / name).unlink(missing_ok=True)
             self._plain(*COMMANDS[call.command])
         left = [str(path) for path in (self.folder / "run").glob(f"**/{TEMPORARY}*")]

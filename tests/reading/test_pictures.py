@@ -22,7 +22,7 @@ from PIL import Image, ImageCms
 from cnntrain.core.errors import DataError
 from cnntrain.reading import pictures
 from cnntrain.reading.jpeg import scans
-from cnntrain.reading.pictures import MAX_PIXELS, decode, decode_clip, evenly
+from cnntrain.reading.pictures import LARGEST, MAX_PIXELS, decode, decode_clip, evenly, header
 from cnntrain.reading.reader import Reader
 from tests.support.pictures import bmp, bomb, gif, png, tiff
 
@@ -210,6 +210,16 @@ def test_the_limit_of_pixels_can_be_set(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="more than 5 pixels"):
         decode(path, None, 3, max_pixels=5)
     assert MAX_PIXELS == 25_000_000
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 140_000_000), (140_000_000, 1), (1_000_001, 1)])
+def test_a_side_that_nobody_has_is_refused_before_it_is_resized(tmp_path: Path, width: int, height: int) -> None:
+    """Of which Pillow's resizing says that there is no memory, though a few pixels are asked for."""
+    path = tmp_path / "a.png"
+    path.write_bytes(bomb(width, height))
+    with pytest.raises(DataError, match=f"a.png: a picture of {height}x{width}, expected sides of at most 1,000,000"):
+        decode(path, (4, 4), 3, max_pixels=LARGEST)
+    assert header(path) is None
 
 
 def test_huge_text_is_refused(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def through(images: Images, transform: Transform, epoch: int = 0) -> Array:
     """All images after the transform, as an epoch of training would have them."""
     everything = np.arange(len(images))
     fitted = fit([transform], images, everything)
-    x = np.empty((len(images), *transform.output_shape(images.shape)), np.float32)
+    x = np.empty((len(images) * transform.views, *transform.output_shape(images.shape)), np.float32)
     task = registry.make("tasks", "classify")
     samples = Samples(
         images,
@@ -112,11 +112,13 @@ def result(name: str) -> Array:
 
 
 def shown(image: Array) -> Image.Image:
-    """Any image as a picture: wavelet bands beside each other, descriptors by direction, other ranges stretched."""
+    """Any image as a picture: bands beside each other, descriptors by direction, other ranges stretched."""
     if image.shape[-1] == 12:
         bands = np.moveaxis(image.reshape(*image.shape[:2], 3, 4), 3, 0)
         ll, lh, hl, hh = ((band - band.min()) / np.ptp(band) for band in bands)
         image = np.block([[[ll], [hl]], [[lh], [hh]]])
+    elif image.shape[-1] == 24:  # the second to the fifth pattern of patches; the first is their brightness
+        image = np.block([[[image[..., 1:2]], [image[..., 2:3]]], [[image[..., 3:4]], [image[..., 4:5]]]])
     elif image.shape[-1] == 128:
         ways = image.reshape(*image.shape[:2], 16, 8).sum(axis=2)
         image = np.stack([ways[..., 0::4].sum(-1), ways[..., 1::2].sum(-1) / 2, ways[..., 2::4].sum(-1)], axis=-1)

@@ -99,7 +99,7 @@ def killed_and_rerun(desk: Path, text: str, kills: int, longest: float) -> tuple
         now = finished(desk / "runs/sweep")
         assert {name: now[name] for name in before} == before, "a finished run was trained again"
         before = now
-    code, out, err = call("sweep", "sweep.yaml", "-p", "2", "--json", cwd=desk)
+    code, out, err = call("sweep", "sweep.yaml", "-p", "2", "--json", cwd=desk, patience=600)
     assert err
     now = finished(desk / "runs/sweep")
     assert {name: now[name] for name in before} == before, "a finished run was trained again"

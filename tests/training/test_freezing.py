@@ -33,6 +33,7 @@ optimizer: {type: adamw, lr: 0.01, weight_decay: 0.1}
 train: {epochs: 3, batch_size: 32, clip_value: 0.5, FREEZE}
 """
 ALL = "freeze: [{match: 'stage*', until: 2ep}, {match: stage1.batch_norm_1, until: 1ep}]"
+LATER = "freeze: [{match: stage1, after: 2ep}, {match: 'stage2*', until: 1ep, after: 2ep}]"
 
 
 def write(folder: Path, freeze: str) -> Path:
@@ -58,8 +59,16 @@ def test_what_is_frozen_stays_to_the_bit_up_to_its_step_and_learns_then(tmp_path
     assert changed(tmp_path / "run", "epoch-0002", "epoch-0003") == {"head", "stage2.conv2d_1", "stage2.batch_norm_1"}
 
 
+def test_what_is_frozen_after_a_time_has_learned_until_then(tmp_path: Path) -> None:
+    config = write(tmp_path, LATER)
+    run(config, tmp_path / "run", ("checkpoint.keep=9",))
+    stage1, stage2 = ({f"{stage}.conv2d_1", f"{stage}.batch_norm_1"} for stage in ("stage1", "stage2"))
+    assert changed(tmp_path / "run", "epoch-0001", "epoch-0002") == {"head"} | stage1 | stage2
+    assert changed(tmp_path / "run", "epoch-0002", "epoch-0003") == {"head"}
+
+
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("freeze", [ALL, "freeze: [{match: stage1}]"])
+@pytest.mark.parametrize("freeze", [ALL, "freeze: [{match: stage1}]", LATER])
 def test_the_same_bits_for_any_threads_and_whether_the_front_is_computed_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, freeze: str, threads: int
 ) -> None:
@@ -77,10 +86,11 @@ def test_the_same_bits_for_any_threads_and_whether_the_front_is_computed_once(
 
 
 @pytest.mark.parametrize("step", [2, 8])
-def test_a_run_stopped_before_and_after_layers_thaw_resumes_to_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+@pytest.mark.parametrize("freeze", [ALL, LATER])
+def test_a_run_stopped_before_and_after_layers_thaw_or_freeze_resumes_to_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, freeze: str
 ) -> None:
-    config = write(tmp_path, ALL)
+    config = write(tmp_path, freeze)
     run(config, tmp_path / "straight")
     with monkeypatch.context() as patch:
         _stop_after(patch, step)
@@ -113,7 +123,8 @@ def test_with_augmentation_nothing_is_kept_and_a_run_says_what_is(
     ("freeze", "said"),
     [
         ("freeze: [{match: stag}]", "match 'stag' fits no layer with parameters; did you mean 'stage"),
-        ("freeze: [{match: '*', until: 1ep}]", "nothing would be learned"),
+        ("freeze: [{match: '*', until: 1ep}]", "at first nothing would be learned"),
+        ("freeze: [{match: 'stage*'}, {match: head, after: 1ep}]", "at last nothing would be learned"),
     ],
 )
 def test_what_cannot_be_meant(tmp_path: Path, freeze: str, said: str) -> None:

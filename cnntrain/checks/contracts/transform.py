@@ -20,7 +20,7 @@ TONED = {"rand_augment", "trivial_augment_wide"}  # that change brightness, too:
 SOUND = (1, 400, 1)
 CLIP = (5, 6, 4, 3)
 BEYOND = {
-    *("normalize", "scale", "haar", "lcn", "zca_whiten"),
+    *("normalize", "scale", "haar", "lcn", "zca_whiten", "patch_whiten"),
     *("gain", "speed", "log_mel", "mfcc", "power_spectrogram"),
 }  # whose results are not pixels in [0, 1]
 

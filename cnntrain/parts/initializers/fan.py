@@ -29,7 +29,20 @@ TRUNCATED = 0.87962566103423978  # the deviation of a standard normal value with
 
 
 @dataclass(frozen=True)
-class Glorot(Initializer):
+class FanScaled(Initializer):
+    """Base of those that go by the inputs, or the outputs, of a parameter."""
+
+    def std(self, param: Param) -> float:
+        """The standard deviation of the values. Raises ValueError for a parameter without such."""
+        raise NotImplementedError
+
+    def check(self, param: Param) -> None:
+        """Raise ValueError for a parameter that sums nothing."""
+        self.std(param)
+
+
+@dataclass(frozen=True)
+class Glorot(FanScaled):
     """Glorot and Bengio (2010): variance gain^2 * 2 / (fan_in + fan_out), a compromise of both directions."""
 
     gain: Positive = 1.0  # factor on the standard deviation
@@ -40,7 +53,7 @@ class Glorot(Initializer):
 
 
 @dataclass(frozen=True)
-class He(Initializer):
+class He(FanScaled):
     """He et al. (2015): variance gain^2 / fan, with the gain that makes up for what the nonlinearity takes away.
 
     The gains are PyTorch's: linear 1, sigmoid 1, tanh 5/3, relu sqrt(2), leaky_relu for a slope of 0.01.
@@ -97,7 +110,7 @@ class HeNormal(He):
 
 
 @dataclass(frozen=True)
-class Lecun(Initializer):
+class Lecun(FanScaled):
     """LeCun et al. (1998, Efficient BackProp): variance 1 / fan_in. What selu needs."""
 
     def std(self, param: Param) -> float:
@@ -127,7 +140,7 @@ class LecunNormal(Lecun):
 
 @register("variance_scaling")
 @dataclass(frozen=True)
-class VarianceScaling(Initializer):
+class VarianceScaling(FanScaled):
     """Variance scale / fan, of which the others here are special cases; Keras's VarianceScaling.
 
     mode fan_in, fan_out or fan_avg, their mean. distribution truncated_normal is cut at two deviations and rescaled to
@@ -138,10 +151,14 @@ class VarianceScaling(Initializer):
     mode: Literal["fan_in", "fan_out", "fan_avg"] = "fan_in"  # which fan: inputs, outputs, or their mean
     distribution: Literal["truncated_normal", "normal", "uniform"] = "truncated_normal"  # shape of the distribution
 
+    def std(self, param: Param) -> float:
+        """The standard deviation of the values."""
+        fans = {"fan_in": param.fan_in, "fan_out": param.fan_out, "fan_avg": (param.fan_in + param.fan_out) / 2}
+        return math.sqrt(self.scale / _counted(self, fans[self.mode]))
+
     def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
         """Draw from the distribution, with std = sqrt(scale / fan)."""
-        fans = {"fan_in": param.fan_in, "fan_out": param.fan_out, "fan_avg": (param.fan_in + param.fan_out) / 2}
-        std = math.sqrt(self.scale / _counted(self, fans[self.mode]))
+        std = self.std(param)
         if self.distribution == "uniform":
             _fill_uniform(out, std, rng)
         elif self.distribution == "normal":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -26,10 +27,13 @@ class Orthogonal(Initializer):
 
     gain: Positive = 1.0  # factor on the matrix
 
-    def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
-        """Write W = gain * Q. Raises ValueError for a vector."""
+    def check(self, param: Param) -> None:
+        """Raise ValueError for a vector."""
         if len(param.shape) < 2:
             raise ValueError("orthogonal needs a matrix or a kernel: use constant or normal for a vector")
+
+    def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
+        """Write W = gain * Q."""
         rows, columns = math.prod(param.shape[:-1]), param.shape[-1]
         q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
         q *= np.where(np.diag(r) < 0, -1.0, 1.0)
@@ -41,17 +45,27 @@ class Orthogonal(Initializer):
 class Dirac(Initializer):
     """A convolution's kernels pick the channel of their own number (Zagoruyko and Komodakis 2017, DiracNets).
 
-    So a convolution of stride 1, padded "same", without groups, is the identity; filters beyond the channels give 0.
-    The kernels of a depthwise convolution, which see one channel each, all pick it. The tap is the middle one,
-    kernel // 2. PyTorch's dirac_.
+    So a convolution of stride 1, padded "same", without groups, is the identity; filters beyond the channels give 0,
+    or start as `others` says: from torch_default in a wider layer that passes on what it is given and has the rest of
+    its filters to learn with (Jordan 2024, airbench94). The kernels of a depthwise convolution, which see one channel
+    each, all pick it. The tap is the middle one, kernel // 2. PyTorch's dirac_.
     """
 
-    def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:  # noqa: ARG002
-        """Write 1 in the middle where filter and channel agree, else 0. Raises ValueError for other than a kernel."""
+    others: Literal["zeros", "torch_default"] = "zeros"  # what the filters beyond the channels start as
+
+    def check(self, param: Param) -> None:
+        """Raise ValueError for other than a kernel."""
         if len(param.shape) not in (4, 5):
             raise ValueError(f"dirac needs the kernels of a convolution, got a parameter of shape {param.shape}")
+
+    def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
+        """Write 1 in the middle where filter and channel agree; elsewhere 0, or what `others` says."""
         *kernel, per_group, filters = param.shape
-        out.fill(0)
+        if self.others == "torch_default":
+            TorchDefault().fill(out, param, rng)
+            out[..., : filters if per_group == 1 else per_group] = 0
+        else:
+            out.fill(0)
         middle = out[tuple(side // 2 for side in kernel)]
         if per_group == 1:
             middle[...] = 1
@@ -68,9 +82,12 @@ class TorchDefault(Initializer):
     sqrt(3 / fan_in). Give it for `weights` and for `biases` to start as PyTorch does.
     """
 
-    def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
-        """Draw out ~ U[-a, a). Raises ValueError for a parameter that sums no inputs."""
+    def check(self, param: Param) -> None:
+        """Raise ValueError for a parameter that sums no inputs."""
         if param.fan_in < 1:
             raise ValueError("torch_default needs a parameter with inputs to count: use constant or uniform")
+
+    def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
+        """Draw out ~ U[-a, a)."""
         bound = 1 / math.sqrt(param.fan_in)
         out[...] = rng.uniform(-bound, bound, param.shape)

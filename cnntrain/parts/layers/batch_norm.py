@@ -54,27 +54,30 @@ class BatchNorm(Coupled):
         example((3, 4, 2)),
         example((5,), eps=1e-3),
         example((2, 3, 3), affine=False, momentum=0.3),
+        example((3, 2, 3), scale=False),
     )
     affine_map: ClassVar[bool] = True
 
     eps: Positive = 1e-5  # added to the variance, against division by zero
     momentum: Probability = 0.1  # weight of the new batch in the running statistics
     affine: bool = True  # train a scale and a shift for each channel
+    scale: bool = True  # where affine, train the scale, too, and not the shift alone (Keras's `scale`)
 
     def params(self, *inputs: Shape) -> dict[str, Param]:
-        """Declare scale and shift (channels,) where affine; running_mean and running_var (channels,)."""
+        """Declare scale and shift (channels,) as far as they are trained; running_mean and running_var (channels,)."""
         shape = inputs[0][-1:]
-        learned = {"scale": Param(shape, "norm", start=1), "shift": Param(shape, "norm", start=0)}
+        learned = {"scale": Param(shape, "norm", start=1)} if self.rescales else {}
+        learned |= {"shift": Param(shape, "norm", start=0)} if self.affine else {}
         measured = {
             "running_mean": Param(shape, "statistic", start=0),
             "running_var": Param(shape, "statistic", start=1),
         }
-        return learned | measured if self.affine else measured
+        return learned | measured
 
     @property
     def rescales(self) -> bool:
         """With a scale of its own."""
-        return self.affine
+        return self.affine and self.scale
 
     def evaluated(self, p: Mapping[str, Array]) -> tuple[Array, Array, Array]:
         """The running mean, scale / sqrt(running_var + eps), and the shift."""
@@ -126,7 +129,9 @@ class BatchNorm(Coupled):
         d_shift, d_scale = _sums(f, f.dy, f.x if affine.starts is None else _centered(f, affine.starts))
         d_scale = (d_scale - affine.rest * d_shift) * affine.r
         if f.dp is not None and self.affine:
-            f.dp["shift"][...], f.dp["scale"][...] = d_shift, d_scale
+            f.dp["shift"][...] = d_shift
+        if f.dp is not None and self.rescales:
+            f.dp["scale"][...] = d_scale
         return np.concatenate([[f.x.size // f.x.shape[-1]], d_shift, d_scale])
 
     def backward(self, f: Frame) -> None:
@@ -187,7 +192,7 @@ class BatchNorm(Coupled):
 
     def _scale(self, f: Frame) -> Any:
         """The learned scale in float64, or 1."""
-        return f.p["scale"].astype(np.float64) if self.affine else 1.0
+        return f.p["scale"].astype(np.float64) if self.rescales else 1.0
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
         """(x - mean) * factor + shift, by the running statistics, with the mean's rounding put right as in forward."""

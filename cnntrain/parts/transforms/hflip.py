@@ -17,14 +17,20 @@ from cnntrain.parts.transforms.base import Transform
 @register("hflip")
 @dataclass(frozen=True)
 class HFlip(Transform):
-    """Mirror left and right, each image with this probability (torchvision's RandomHorizontalFlip)."""
+    """Mirror left and right, each image with this probability (torchvision's RandomHorizontalFlip).
 
-    examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"probability": 1.0})
+    With `alternate`, those chosen in the first epoch are mirrored in it, all others in the second, and so on: of two
+    epochs in a row each image is seen from both sides, where chance shows half of them twice from the same side
+    (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds").
+    """
+
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"probability": 1.0}, {"alternate": True})
     moves_pixels_only: ClassVar[bool] = True
     random: ClassVar[bool] = True
     displaces: ClassVar[bool] = True
 
     probability: Probability = 0.5  # probability that an image is mirrored
+    alternate: bool = False  # mirror in every second epoch those that were not mirrored in the one before
 
     def apply(self, images: Array, draws: Draws) -> Array:
         """Flip the chosen ones in place."""
@@ -40,4 +46,8 @@ class HFlip(Transform):
         return mirrored
 
     def _chosen(self, draws: Draws) -> Array:
-        return draws.uniform() < self.probability
+        if not self.alternate:
+            return draws.uniform() < self.probability
+        epoch, *place = draws.ids
+        mirrored = draws.at(0, *place).uniform() < self.probability
+        return mirrored ^ bool(epoch % 2)

@@ -45,7 +45,9 @@ SHAPED = {"constant", "orthogonal", "dirac"}
 
 def filled(name, fields, dtype=np.float64, seed=0, param=PARAM):
     out = np.full(param.shape, np.nan, dtype)
-    registry.make("initializers", name, **fields).fill(out, param, stream(seed, "test"))
+    initializer = registry.make("initializers", name, **fields)
+    initializer.check(param)
+    initializer.fill(out, param, stream(seed, "test"))
     return out
 
 
@@ -127,6 +129,14 @@ def test_a_dirac_convolution_is_the_identity(channels, filters):
     both = min(channels, filters)
     np.testing.assert_allclose(y[..., :both], x[..., :both], atol=1e-14)
     np.testing.assert_allclose(y[..., both:], 0, atol=1e-14)
+
+
+def test_filters_beyond_those_of_a_dirac_start_as_asked():
+    param = Param((3, 3, 2, 5), "weight", fan_in=18, fan_out=45)
+    out, plain = filled("dirac", {"others": "torch_default"}, param=param), filled("dirac", {}, param=param)
+    np.testing.assert_array_equal(out[..., :2], plain[..., :2])
+    assert (out[..., 2:] != 0).all()
+    assert np.abs(out[..., 2:]).max() <= 1 / 18**0.5
 
 
 def test_a_dirac_depthwise_convolution_is_the_identity():

@@ -116,7 +116,15 @@ def test_what_moves_something_says_where_or_is_refused(transform: Transform) -> 
     shape = contract.suited(transform).shape[1:]
     if transform.whole_clips:  # nothing that targets place in a picture is in a clip
         return
-    if transform.name_in_config in ("haar", "dense_sift", "time_shift", "log_mel", "mfcc", "power_spectrogram"):
+    if transform.name_in_config in (
+        "haar",
+        "dense_sift",
+        "patch_whiten",
+        "time_shift",
+        "log_mel",
+        "mfcc",
+        "power_spectrogram",
+    ):
         with pytest.raises(ValueError, match="cannot say where to"):
             transform.check_followed(shape)
         return
@@ -253,6 +261,20 @@ def test_hflip_for_certain_and_never(dtype: Any) -> None:
         make("hflip", probability=1.0).apply(images.copy(), draws(range(20))), images[:, :, ::-1]
     )
     np.testing.assert_array_equal(make("hflip", probability=0.0).apply(images.copy(), draws(range(20))), images)
+
+
+def test_hflip_alternating_shows_both_sides_in_two_epochs() -> None:
+    images = photos(1000, np.uint8, (2, 5, 3))
+    flip = make("hflip", alternate=True)
+    epochs = [flip.apply(images.copy(), draws(range(1000), epoch)) for epoch in range(4)]
+    flipped = [(epoch == images[:, :, ::-1]).all(axis=(1, 2, 3)) for epoch in epochs]
+    assert abs(flipped[0].sum() - 500) < 5 * 1000**0.5 / 2
+    for earlier, later in itertools.pairwise(flipped):
+        np.testing.assert_array_equal(earlier, ~later)
+    xy = np.tile([[1.0, 1.0]], (1000, 1, 1))
+    np.testing.assert_array_equal(
+        flip.points(xy, (2, 5, 3), draws(range(1000), 1))[:, 0, 0], np.where(flipped[1], 4, 1)
+    )
 
 
 OTHERS = ("mixup", "cutmix", "haar")  # whose golden files are read elsewhere
