@@ -22,6 +22,7 @@ from cnntrain.core.errors import LostWorkerError
 from cnntrain.core.signals import HEEDED, end_with
 
 _PASSED_ON = (*HEEDED, signal.SIGUSR2)
+_standing: list[int] = []  # the process of this rank's keeper
 _ASKED = (*_PASSED_ON, signal.SIGPIPE)  # a process may die of these without having been killed
 
 
@@ -37,6 +38,15 @@ def keep() -> None:
         _wait_for(rank)
     end_with(keeper)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    os.environ[launcher.NOTICES] = (
+        "1"  # or a rank whose peer is gone ends the job, in Open MPI's words, before a keeper
+    )
+    _standing.append(keeper)
+
+
+def stands() -> bool:
+    """Whether this rank, and so every other, has a keeper, which says so where it is killed and has the job ended."""
+    return bool(_standing)
 
 
 def _wait_for(rank: int) -> NoReturn:

@@ -18,6 +18,8 @@ _RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK", "PMIX_RANK"
 _LOCAL = ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "MV2_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID")
 _OURS = ("OMPI_", "PMI_", "PMIX_", "PRTE_", "MV2_COMM_", "MPI_LOCAL")
 
+NOTICES = "OMPI_MCA_mpi_ft_enable"  # Open MPI's fault tolerance: of the launcher, which sets it, and of the library
+
 
 class _Nowhere(io.TextIOBase):
     """What is printed here is gone."""
@@ -67,7 +69,7 @@ def process() -> int:
 
 def notices(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether it tells the ranks that one of them was killed, and lets them go on: Open MPI's `--with-ft ulfm`."""
-    return environment.get("OMPI_MCA_mpi_ft_enable", "").lower() in ("1", "true", "yes")
+    return environment.get(NOTICES, "").lower() in ("1", "true", "yes")
 
 
 def speaks_first() -> bool:

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain.core import launcher, terminal
+from cnntrain.core import keeper, launcher, terminal
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import (
     CheckpointError,
@@ -52,6 +52,7 @@ STARTING = 22.0  # seconds from when a rank is there until all are
 PATIENCE = 10.0  # seconds in which all ranks have to come to the end of a job that has failed
 _ALL_ASKED = 5.0  # seconds within which all ranks of a machine give up that have started together
 _HEARD = 3.0  # seconds that a rank which fails waits for the others to know it
+_KEEPER = 5.0  # seconds in which the keeper of a rank that is gone has had the job ended, unless it is gone, too
 _MOST = 16384  # bytes of a message between the threads
 _NOT_THERE = (
     f"not all ranks were there after {STARTING:.0f} seconds: one was ended, or its machine is slow to start it. Run "
@@ -220,7 +221,9 @@ class MpiWire:
         self._say(range(self.size), said, certainly=True)
 
     def lost(self, peer: int, why: str) -> LostWorkerError:
-        """The error that a peer is gone; `why` are MPI's words for it."""
+        """The error that a peer is gone, unless its keeper has the job ended first; `why` are MPI's words for it."""
+        if keeper.stands():
+            time.sleep(_KEEPER)
         error = LostWorkerError(
             f"{self._name(peer)} was ended from outside, as a system does that is short of memory. Run the command "
             f"again, to go on with --resume ({why.partition(':')[0]})"

