@@ -24,7 +24,7 @@ from tests.support.mpirun import (
     said_by_us,
     start_ranks,
 )
-from tests.support.processes import alive
+from tests.support.processes import all_gone
 
 SHORT = ("-s", "train.epochs=1", "-s", "data.source.samples=34")
 LONG = ("-s", "train.epochs=100000")
@@ -79,7 +79,7 @@ def test_a_signal_to_any_rank_is_agreed_on_and_a_killed_rank_ends_the_job(tmp_pa
     assert process.returncode == 5
     assert said_by_us(err).startswith(f"cnntrain: error: rank {rank // 2} on ")
     assert said_by_us(err).count("\n") == 0
-    assert not any(map(alive, there))
+    assert all_gone(there)
 
 
 def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.support.processes import alive, children
+from tests.support.processes import all_gone, children
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there are keepers on Linux only")
 
@@ -71,10 +71,7 @@ def test_its_rank_ends_with_it():
     (rank,) = children(process.pid)
     process.kill()
     process.communicate(timeout=60)
-    deadline = time.monotonic() + 10
-    while alive(rank):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    assert all_gone([rank])
 
 
 def test_there_is_none_where_ranks_hear_of_one_that_is_gone():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -12,6 +14,14 @@ def alive(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def all_gone(processes: Iterable[int], seconds: float = 5.0) -> bool:
+    """Whether all of them end within so many seconds."""
+    left, deadline = [*processes], time.monotonic() + seconds
+    while (left := [*filter(alive, left)]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not left
 
 
 def children(process: int) -> list[int]:
