@@ -3,6 +3,7 @@
     python -m tests.benchmarks.scaling [--only NETWORK ...] [--batches 64 256 1024] [--plot FILE]
     python -m tests.benchmarks.scaling --check NETWORK BATCH      # this machine's one and two ranks beside the model
     python -m tests.benchmarks.scaling --hidden NETWORK BATCH     # what two ranks hide of slow links, beside the model
+    python -m tests.benchmarks.scaling --workers                  # the critical path of workers (workers.py)
 
 A step is what the slowest rank computes, and what has to travel meanwhile and afterwards:
 
@@ -45,7 +46,7 @@ from cnntrain.engine.team import Parcel
 from cnntrain.network import build
 from cnntrain.training.rates import horizon
 from cnntrain.training.stepper import Stepper
-from tests.benchmarks import own
+from tests.benchmarks import own, workers
 from tests.benchmarks.networks import NETWORKS
 
 RESNET18 = "resnet18, 224x224"
@@ -412,8 +413,9 @@ def plot(curves: Curves, path: str) -> None:
 def main() -> None:
     """Print a table; see the module."""
     parser = argparse.ArgumentParser(description="How far ranks carry.")
-    parser.add_argument("--only", nargs="*", default=[*NETWORKS, RESNET18])
-    parser.add_argument("--batches", nargs="*", type=int, default=BATCHES)
+    parser.add_argument("--workers", action="store_true", help="of one machine, 1 to 16, by their critical path")
+    parser.add_argument("--only", nargs="*")
+    parser.add_argument("--batches", nargs="*", type=int)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--plot", metavar="FILE")
     parser.add_argument("--check", nargs=2, metavar=("NETWORK", "BATCH"))
@@ -422,7 +424,9 @@ def main() -> None:
     parser.add_argument("--hiding", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--steps", type=int, default=20)
     given = parser.parse_args()
-    if given.rank:
+    if given.workers:
+        workers.table(given.only or [*NETWORKS], given.batches or (64,), given.repeats)
+    elif given.rank:
         run_ranks(given.rank[0], int(given.rank[1]), given.steps)
     elif given.hiding:
         run_hiding(given.hiding[0], int(given.hiding[1]), given.steps)
@@ -431,7 +435,7 @@ def main() -> None:
     elif given.check:
         print(check(given.check[0], int(given.check[1]), given.steps))
     else:
-        curves = table(given.only, given.batches, given.repeats)
+        curves = table(given.only or [*NETWORKS, RESNET18], given.batches or BATCHES, given.repeats)
         if given.plot:
             plot(curves, given.plot)
 

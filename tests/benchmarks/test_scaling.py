@@ -7,6 +7,7 @@ import pytest
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.ranks import Ranks
 from tests.benchmarks import scaling
+from tests.benchmarks.workers import path
 from tests.support.wires import QueueWire, on_ranks
 
 
@@ -37,3 +38,11 @@ def test_with_an_endless_link_only_shards_and_update_count(monkeypatch):
         engine.shard = 8
         steps = [scaling.foretell(measured, engine, 64, ranks, 0.0, 1e30).step for ranks in (1, 2, 4, 8, 64)]
     assert steps == pytest.approx([24.5, 12.5, 6.5, 3.5, 3.5])
+
+
+def test_the_critical_path_of_workers_is_that_of_the_slowest_at_every_meeting() -> None:
+    one, three = (path("lenet", 64, count, 2) for count in (1, 3))
+    assert one.meetings == three.meetings > 0
+    assert one.longest == one.even > 0
+    assert three.longest > 1.2 * three.even  # two shards for three workers
+    assert three.step(1e-3) == three.longest + three.alone + three.meetings * 1e-3
