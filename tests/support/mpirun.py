@@ -70,7 +70,7 @@ def said_by_us(err: str) -> str:
     for line in err.splitlines():
         if line.startswith("-----"):
             theirs = not theirs
-        elif not theirs and line.strip() and "PMIX ERROR" not in line:
+        elif not theirs and line.strip(" \0") and "PMIX ERROR" not in line:
             kept.append(line)
     return "\n".join(kept)
 
