@@ -139,6 +139,10 @@ def app(context: click.Context) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line; returns its exit code. cli/README.md says what each code means."""
     state: dict[str, Any] = {"debug": os.environ.get("CNNTRAIN_DEBUG", "") not in ("", "0")}
+    if arguments is None and launcher.size() > 1:
+        from cnntrain.core.keeper import keep
+
+        keep()
     if arguments is None:  # this process is ours; USR1 asks to save, and must not end what has nothing to save
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
         if launcher.rank() > 0:

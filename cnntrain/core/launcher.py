@@ -5,16 +5,20 @@ It speaks through environment variables, which every process that a rank starts 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
 from collections.abc import Mapping
-from typing import TextIO, cast
+from pathlib import Path
+from typing import Any, TextIO, cast
 
 _SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")  # how many processes it has started
 _RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK", "PMIX_RANK")  # which of them this is
 _LOCAL = ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "MV2_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID")
 _OURS = ("OMPI_", "PMI_", "PMIX_", "PRTE_", "MV2_COMM_", "MPI_LOCAL")
+
+NOTICES = "OMPI_MCA_mpi_ft_enable"  # Open MPI's fault tolerance: of the launcher, which sets it, and of the library
 
 
 class _Nowhere(io.TextIOBase):
@@ -27,6 +31,7 @@ class _Nowhere(io.TextIOBase):
         return len(text)
 
 
+_turn: list[Any] = []  # a socket whose name says that this process speaks for all
 _streams: tuple[TextIO, TextIO] = (sys.stdout, sys.stderr)  # before `silence`
 
 
@@ -51,6 +56,33 @@ def rank(environment: Mapping[str, str] = os.environ) -> int:
 def first_on_its_machine(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether this is the first of them on its machine."""
     return not _number(_LOCAL, environment)
+
+
+def process() -> int:
+    """The launcher's process on this machine: the first ancestor of this one that is not in its process group."""
+    found = os.getppid()
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        while found and os.getpgid(found) == os.getpgrp():
+            found = int(Path(f"/proc/{found}/stat").read_text().rpartition(")")[2].split()[1])
+    return found
+
+
+def notices(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether it tells the ranks that one of them was killed, and lets them go on: Open MPI's `--with-ft ulfm`."""
+    return environment.get(NOTICES, "").lower() in ("1", "true", "yes")
+
+
+def speaks_first() -> bool:
+    """Whether no other process that this launcher has started here has asked this before, while that one lives."""
+    import socket
+
+    name = socket.socket(socket.AF_UNIX)
+    try:
+        name.bind(f"\0cnntrain-{process()}")  # without a file, and it ends with the process
+    except OSError:
+        return False
+    _turn.append(name)
+    return True
 
 
 def without(environment: Mapping[str, str] = os.environ) -> dict[str, str]:

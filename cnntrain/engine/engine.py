@@ -212,4 +212,4 @@ class Engine:
             result[start : start + len(outputs)] = outputs
 
         self._evaluation.run([batch], 0, self.pool, collect, self.watch)
-        return result
+        return self.share(result)

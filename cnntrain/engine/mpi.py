@@ -4,7 +4,7 @@ A thread in each rank exchanges signs of life, the leader's with every other and
 stopped, or whose machine is gone, is missed after STILL seconds, and one whose work stands still says so itself; a rank
 that computes for long, however slowly, is neither. When one rank fails, all are told why.
 
-Whether a rank that was killed is noticed at once is up to the launcher: most end the whole job by themselves.
+That a rank was killed is noticed by its keeper, which ends the job (`core.keeper`), or by MPI where that goes on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import functools
 import json
 import os
 import platform
-import socket
 import sys
 import threading
 import time
@@ -26,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain.core import launcher, terminal
+from cnntrain.core import keeper, launcher, terminal
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import (
     CheckpointError,
@@ -52,12 +51,12 @@ STARTING = 22.0  # seconds after the start of a rank by which all must be there
 PATIENCE = 10.0  # seconds in which all ranks have to come to the end of a job that has failed
 _ALL_ASKED = 5.0  # seconds within which all ranks of a machine give up that have started together
 _HEARD = 3.0  # seconds that a rank which fails waits for the others to know it
+_KEEPER = 5.0  # seconds in which the keeper of a rank that is gone has had the job ended, unless it is gone, too
 _MOST = 16384  # bytes of a message between the threads
 _NOT_THERE = (
     f"not all ranks were there after {STARTING:.0f} seconds: one was ended, or its machine is slow to start it. Run "
     "the command again"
 )
-_held = socket.socket(socket.AF_UNIX)
 _BY_CODE: dict[int, type[CnntrainError]] = {
     kind.exit_code: kind
     for kind in (
@@ -110,7 +109,7 @@ def _soon() -> Iterator[None]:
     """End this process if what is done within takes too long: nobody else would notice a rank that is lost now."""
 
     def give_up() -> None:
-        if _first_to_say():
+        if launcher.speaks_first():
             launcher.speak()
             terminal.err(f"cnntrain: error: {_NOT_THERE}")
         time.sleep(_ALL_ASKED)
@@ -123,15 +122,6 @@ def _soon() -> Iterator[None]:
         yield
     finally:
         timer.cancel()
-
-
-def _first_to_say() -> bool:
-    """Whether no other rank that this machine's launcher has started has asked this before, while that one lives."""
-    try:
-        _held.bind(f"\0cnntrain-{os.getppid()}")  # a name without a file, which ends with the process
-    except OSError:
-        return False
-    return True
 
 
 def _initialize(mpi: Any) -> None:
@@ -230,7 +220,9 @@ class MpiWire:
         self._say(range(self.size), said, certainly=True)
 
     def lost(self, peer: int, why: str) -> LostWorkerError:
-        """The error that a peer is gone; `why` is what MPI says."""
+        """The error that a peer is gone, unless its keeper has the job ended first; `why` are MPI's words for it."""
+        if keeper.stands():
+            time.sleep(_KEEPER)
         error = LostWorkerError(
             f"{self._name(peer)} was ended from outside, as a system does that is short of memory. Run the command "
             f"again, to go on with --resume ({why.partition(':')[0]})"

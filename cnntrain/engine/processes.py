@@ -21,7 +21,7 @@ import numpy as np
 
 from cnntrain.core.arrays import shared
 from cnntrain.core.errors import DataError, LostWorkerError, OutOfMemoryError, StorageError
-from cnntrain.core.signals import HEEDED
+from cnntrain.core.signals import HEEDED, end_with
 from cnntrain.core.watchdog import Watchdog, bark
 from cnntrain.engine.team import Together
 from cnntrain.reading.stored import DESCRIPTORS
@@ -31,7 +31,6 @@ PATIENCE = 0.5  # seconds between looks at whether the others live
 _TEXT = 8192  # bytes of a traceback that come back
 _EXPECTED = (MemoryError, OutOfMemoryError, StorageError, DataError)  # what a worker may meet that is no bug
 _NUMBERS = 8  # the most that are told at a time, how many they are included
-_PARENT_DEATH = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 Work = Callable[["Processes", list[float]], object]
 
@@ -168,11 +167,7 @@ class Processes(Together):
         """Let go of what belongs to the parent: its signals, which concern the whole job, its lock and its files."""
         for number in (*HEEDED, signal.SIGUSR2):
             signal.signal(number, signal.SIG_IGN)
-        import ctypes
-
-        ctypes.CDLL(None).prctl(_PARENT_DEATH, signal.SIGKILL)
-        if os.getppid() != self._parent:
-            os._exit(1)
+        end_with(self._parent)
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(nowhere, stream)

@@ -96,22 +96,30 @@ class Ranks:
         return self.rank == 0
 
     def send(self, parcels: Iterable[Parcel]) -> None:
-        """Begin to send and to receive parcels."""
-        parcels = list(parcels)
-        for parcel in parcels:
-            if parcel.received is not None and parcel.received.size:
-                self._under_way.append(self._wire.receive(parcel.received, parcel.peer))
-        for parcel in parcels:
-            if parcel.sent is not None and parcel.sent.size:
-                self._under_way.append(self._wire.send(parcel.sent, parcel.peer))
+        """Let parcels set out."""
+        self._under_way += self._begun(parcels)
 
     def receive(self) -> None:
-        """Wait until all transfers are complete, at both ends."""
-        spins = 0
-        while self._under_way:
-            self._under_way = [transfer for transfer in self._under_way if not transfer.done()]
+        """Wait until all that has set out has arrived, here and there."""
+        self._wait_for(self._under_way)
+        self._under_way = []
+
+    def exchange(self, parcels: Iterable[Parcel]) -> None:
+        """Let parcels set out, and wait for these alone: what else is under way may go on travelling."""
+        self._wait_for(self._begun(parcels))
+
+    def _begun(self, parcels: Iterable[Parcel]) -> list[Pending]:
+        parcels = list(parcels)
+        coming = [(one.received, one.peer) for one in parcels if one.received is not None and one.received.size]
+        going = [(one.sent, one.peer) for one in parcels if one.sent is not None and one.sent.size]
+        return [self._wire.receive(*one) for one in coming] + [self._wire.send(*one) for one in going]
+
+    def _wait_for(self, transfers: Iterable[Pending]) -> None:
+        left, spins = list(transfers), 0
+        while left:
+            left = [transfer for transfer in left if not transfer.done()]
             spins += 1
-            if self._under_way and spins > SPINS:
+            if left and spins > SPINS:
                 self._wire.look()
                 time.sleep(NAP)
 
@@ -123,8 +131,7 @@ class Ranks:
         """The arrays of all ranks, which have the same shape and type: (ranks, *shape)."""
         rows = np.empty((self.size, *row.shape), row.dtype)
         rows[self.rank] = row
-        self.send(Parcel(peer, rows[self.rank], rows[peer]) for peer in range(self.size) if peer != self.rank)
-        self.receive()
+        self.exchange(Parcel(peer, rows[self.rank], rows[peer]) for peer in range(self.size) if peer != self.rank)
         return rows
 
     def meet(self) -> None:
@@ -164,12 +171,11 @@ class Ranks:
         if (list(rows.shape[1:]), rows.dtype) != (shape, kind):  # one that had none could not know
             rows = np.zeros((len(rows), *shape), kind)
         start, stop = ranges[self.rank]
-        self.send(
+        self.exchange(
             Parcel(peer, rows[start:stop], rows[begin:end])
             for peer, (begin, end) in enumerate(ranges)
             if peer != self.rank
         )
-        self.receive()
         return rows
 
     @contextmanager
@@ -227,10 +233,7 @@ class Ranked:
                 self.alone(functools.partial(self._arrive, parcels))
 
     def _arrive(self, parcels: Parcels) -> None:
-        self._exchange(parcels())
-
-    def _exchange(self, parcels: Iterable[Parcel]) -> None:
-        self._ranks.send(parcels)
+        self._ranks.send(parcels())
         self._ranks.receive()
 
     def add(self, tree: TreeSum, rows: Array, first: int, count: int) -> None:
@@ -247,7 +250,7 @@ class Ranked:
             sums = own.blocks()
             for place, block in enumerate(blocks[roster.rank]):
                 places[roster.rank][place] = sums[block]
-            self._exchange(Parcel(peer, places[roster.rank], places[peer]) for peer in roster.peers)
+            self._ranks.exchange(Parcel(peer, places[roster.rank], places[peer]) for peer in roster.peers)
 
         self.alone(arrive)
         for known, place in zip(blocks, places, strict=True):
@@ -265,6 +268,6 @@ class Ranked:
                     values[place] = own[block]
             mine = rank == roster.rank
             peers = roster.peers if mine else [rank]
-            self._exchange(Parcel(peer, values if mine else None, None if mine else values) for peer in peers)
+            self._ranks.exchange(Parcel(peer, values if mine else None, None if mine else values) for peer in peers)
             for (level, index), value in zip(blocks, values, strict=True):
                 tree.add(index, value, level)

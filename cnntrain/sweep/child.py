@@ -30,6 +30,11 @@ def typed(words: Sequence[str]) -> list[str]:
     return ["cnntrain", *words] if _is_found() else command(words)
 
 
+def lasting(words: Sequence[str]) -> list[str]:
+    """The same for a script, which runs later, in a shell that may find another program of that name, or none."""
+    return [os.path.abspath(sys.argv[0]), *words] if _is_found() else command(words)
+
+
 def _is_found() -> bool:
     """Whether `cnntrain` leads to the program that runs, by a path that does not depend on the working directory."""
     program = Path(sys.argv[0])

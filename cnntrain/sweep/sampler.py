@@ -34,6 +34,7 @@ class SearchTrial:
     until: int | None
     values: dict[int | None, float] = field(default_factory=dict)
     failed: int | None = None
+    pruned: bool = False  # by one of Optuna's pruners, where it was paused last
 
     @property
     def told(self) -> bool:
@@ -52,13 +53,17 @@ class SearchTrial:
 
 
 def require_optuna(search: Search) -> None:
-    """Raise MissingExtraError where the search's sampler is not installed."""
+    """Raise MissingExtraError where what the search's sampler and pruner need is not installed."""
     needed = {"random": (), "tpe": ("optuna",), "gp": ("optuna", "torch", "scipy")}[search.sampler]
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         how = install("search", *(("torch", "scipy") if search.sampler == "gp" else ()))
         raise MissingExtraError(
             f"sampler {search.sampler} needs {' and '.join(missing)}. Install with: {how}; or take sampler: random"
+        )
+    if search.prune and search.prune.pruner != "halving" and importlib.util.find_spec("optuna") is None:
+        raise MissingExtraError(
+            f"pruner {search.prune.pruner} needs optuna. Install with: {install('search')}; or take pruner: halving"
         )
 
 

@@ -2,7 +2,8 @@
 
 Pruning is asynchronous successive halving (ASHA; Li et al. 2018, "A System for Massively Parallel Hyperparameter
 Tuning", algorithm 2): a trial pauses at every rung, and whoever is free resumes the best of the highest rung on which
-one in `keep` has earned it, or begins another trial. A paused run is a run like any other: `fit --resume` finishes it.
+one in `keep` has earned it, or begins another trial. Where one of Optuna's pruners judges, a trial goes on from where
+it paused unless it is pruned there. A paused run is a run like any other: `fit --resume` finishes it.
 
 Every decision is a line of search.jsonl, on disk before it is acted upon. So no kill loses a trial or asks for it
 twice; and where one trial runs at a time, a repeated search makes the same trials.
@@ -30,8 +31,9 @@ from cnntrain.core.errors import (
 from cnntrain.parts.metrics.base import larger_is_better
 from cnntrain.rundir.json_files import read_rows
 from cnntrain.sweep.cells import Cell, Sweep
+from cnntrain.sweep.judge import Judge
 from cnntrain.sweep.sampler import SearchTrial, propose, require_optuna
-from cnntrain.sweep.space import Spread
+from cnntrain.sweep.space import Pruning, Spread
 from cnntrain.sweep.standing import Standing
 from cnntrain.sweep.value_text import to_text
 
@@ -67,6 +69,9 @@ class SearchQueue:
         best = experiment.checkpoint.best
         self.metric = best.monitor or ("train/loss" if experiment.data.val is None else "val/loss")
         self.larger = larger_is_better(self.metric) if best.mode == "auto" else best.mode == "max"
+        self._judge: Judge | None = None
+        if self.search.prune and self.search.prune.pruner != "halving":
+            self._judge = Judge(self.search.prune, experiment.train.epochs or 1, self.larger)
         self._replay(read_rows(log.path))
 
     # -- the queue ---------------------------------------------------------------------------------------------------
@@ -100,10 +105,10 @@ class SearchQueue:
             if code == 0:
                 trial.until = None  # it may have ended early
             self._write({"event": "tell", "trial": trial.number, "epochs": trial.until, "value": value})
-            trial.values[trial.until] = float(value)
+            self._note(trial, float(value))
         elif code in _RESULTS:
             self._write({"event": "fail", "trial": trial.number, "exit_code": code})
-            trial.failed = code
+            self._note_failure(trial, code)
         else:
             self._put_off[trial.number] = code or 1
 
@@ -138,6 +143,10 @@ class SearchQueue:
         """A paused trial among the best of its rung, of the highest rung that has one."""
         if self.search.prune is None:
             return None
+        if self._judge is not None:
+            paused = (one for one in self.trials if one.told and one.failed is None and not one.finished)
+            trial = next((one for one in paused if not one.pruned), None)
+            return self._promote(trial) if trial else None
         for rung in reversed(self._rungs()):
             there = sorted((one for one in self.trials if rung in one.values), key=lambda one: self._rank(one, rung))
             failed = sum(one.failed is not None and one.until == rung for one in self.trials)
@@ -199,8 +208,27 @@ class SearchQueue:
             trial.failed, said = error.exit_code, str(error)
             cell = replace(self._example, name=f"{trial.number:04d}")
         self.trials.append(trial)
+        if self._judge is not None:
+            self._judge.begin()
+            if trial.failed is not None:
+                self._judge.end(trial.number, None)
         self.standings.append(Standing(cell, self._folder / cell.name, [], code=trial.failed, said=said))
         return trial
+
+    def _note(self, trial: SearchTrial, value: float) -> None:
+        """Take in what a trial comes to as far as it was to be trained."""
+        trial.values[trial.until] = value
+        if self._judge is None:
+            return
+        if trial.until is None:
+            self._judge.end(trial.number, value)
+        else:
+            trial.pruned = not self._judge.goes_on(trial.number, trial.until, value)
+
+    def _note_failure(self, trial: SearchTrial, code: int) -> None:
+        trial.failed = code
+        if self._judge is not None:
+            self._judge.end(trial.number, None)
 
     def _words(self, cell: Cell, trial: SearchTrial) -> list[str]:
         pause = [] if trial.until is None else ["--pause-at", f"{trial.until}ep"]
@@ -244,9 +272,9 @@ class SearchQueue:
             trial.until = row["epochs"]
         elif event == "tell":
             trial.until = row["epochs"]
-            trial.values[row["epochs"]] = row["value"]
+            self._note(trial, row["value"])
         elif event == "fail":
-            trial.failed = row["exit_code"]
+            self._note_failure(trial, row["exit_code"])
         else:
             raise KeyError(event)
 
@@ -262,11 +290,17 @@ class SearchQueue:
             "larger": self.larger,
             "sampler": self.search.sampler,
             "seed": self.search.seed,
-            "prune": None if prune is None else [str(prune.first), prune.keep],
+            "prune": None if prune is None else _rule(prune),
             "keys": keys,
             "set": {key.text: to_text(node) for key, node in self.sweep.constant},
             "sets": [*self.sweep.sets],
         }
+
+
+def _rule(prune: Pruning) -> list[str]:
+    """What decides on pruning, as the journal has it."""
+    rule = [str(prune.first), f"1/{prune.factor}"]
+    return rule if prune.pruner == "halving" else [prune.pruner, *rule, str(prune.every or "1ep")]
 
 
 def _first(sweep: Sweep) -> dict[str, str]:

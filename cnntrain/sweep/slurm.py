@@ -45,7 +45,7 @@ case "${{SLURM_ARRAY_TASK_ID:?submit this script with sbatch}}" in
 esac
 
 set -- "$@" --threads "${{SLURM_CPUS_PER_TASK:-{threads}}}" --progress plain
-if [ -n "${{SLURM_JOB_END_TIME:-}}" ]; then # seconds since 1970; Slurm 22.05 and later tell it
+if [ -n "${{SLURM_JOB_END_TIME:-}}" ]; then # seconds since 1970; where Slurm does not tell it, USR1 comes
   left=$((SLURM_JOB_END_TIME - $(date +%s) - {margin}))
   set -- "$@" --max-time "$((left > 1 ? left : 1))s"
 fi
@@ -100,7 +100,7 @@ def script(plan: Sweep, folder: Path, file: Path, threads: int, at_once: int | N
         log=_directive(str(log).replace("%", "%%").replace("TASK", "%a")),
         margin=MARGIN,
         cells="\n".join(f"  {n}) set -- {_line(plan.arguments(cell, folder))} ;;" for n, cell in enumerate(plan.cells)),
-        program=_line(child.typed([])),
+        program=_line(child.lasting([])),
     )
 
 

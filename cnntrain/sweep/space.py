@@ -60,31 +60,48 @@ class Random:
 
 
 @dataclass(frozen=True)
-class Halving:
-    """Successive halving (Li et al. 2018): all train until `first`, a share of them `keep`-times as long, and so on.
+class Pruning:
+    """After how many epochs trials are judged, and by which rule some are paused there.
 
-    With keep 1/3 and first 2ep, the rungs are after 2, 6, 18 ... epochs. Those that are not kept are paused there.
+    `halving` is asynchronous successive halving (Li et al. 2018): all train until `first`, a share of them `keep`-times
+    as long, and so on. With keep 1/3 and first 2ep, the rungs are after 2, 6, 18 ... epochs. The others are Optuna's
+    pruners. `hyperband` (Li et al. 2017) judges on the same rungs, of which some trials leave out the lower ones. With
+    `median` a trial goes on while its best so far is no worse than the median of finished trials after as many epochs,
+    with `percentile` while it is among the best `keep`; both judge after `first` and each `every`, from the sixth
+    finished trial on.
     """
 
     first: Duration
-    keep: Annotated[str, Pattern(r"1/([2-9]|[1-9][0-9])", "a share such as 1/3")] = "1/3"
+    keep: Annotated[str, Pattern(r"1/([2-9]|[1-9][0-9])", "a share such as 1/3")] | None = None
+    pruner: Literal["halving", "hyperband", "median", "percentile"] = "halving"
+    every: Duration | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if self.first.unit != "ep" or not self.first.value.is_integer() or self.first.value < 1:
-            raise ValueError(f"first must be whole epochs such as 2ep, got {self.first}")
+        for name, length in (("first", self.first), ("every", self.every)):
+            if length and (length.unit != "ep" or not length.value.is_integer() or length.value < 1):
+                raise ValueError(f"{name} must be whole epochs such as 2ep, got {length}")
+        if self.every and self.on_rungs:
+            raise ValueError(f"every is for median and percentile: {self.pruner} judges on rungs, which keep tells")
+        if self.keep and self.pruner == "median":
+            raise ValueError("keep is for the other pruners: median keeps 1/2. Take percentile for another share")
+
+    @property
+    def on_rungs(self) -> bool:
+        """Whether each judgment is so many times later than the one before."""
+        return self.pruner in ("halving", "hyperband")
 
     @property
     def factor(self) -> int:
-        """How many times fewer cells there are on the next rung, and how many times longer they train."""
-        return int(self.keep.removeprefix("1/"))
+        """One in so many is kept: of those on a rung, or of all at a time."""
+        return 2 if self.pruner == "median" else int((self.keep or "1/3").removeprefix("1/"))
 
     def rungs(self, epochs: int) -> list[int]:
         """The epochs after which a training of so many is judged, its end left out."""
         found, rung = [], int(self.first.value)
         while rung < epochs:
             found.append(rung)
-            rung *= self.factor
+            rung = rung * self.factor if self.on_rungs else rung + int(self.every.value if self.every else 1)
         return found
 
 
@@ -97,7 +114,7 @@ class Search:
     sampler: Literal["tpe", "gp", "random"] = "tpe"
     seed: Seed = 0
     monitor: str | None = None  # the metric to better; by default what `checkpoint.best` judges by
-    prune: Halving | None = None
+    prune: Pruning | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.scaling [--only NETWORK ...] [--batches 64 256 1024] [--plot FILE]
     python -m tests.benchmarks.scaling --check NETWORK BATCH      # this machine's one and two ranks beside the model
+    python -m tests.benchmarks.scaling --hidden NETWORK BATCH     # what two ranks hide of slow links, beside the model
     python -m tests.benchmarks.scaling --workers                  # the critical path of workers (workers.py)
 
 A step is what the slowest rank computes, and what has to travel meanwhile and afterwards:
@@ -27,7 +28,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,7 @@ from cnntrain.engine.plan import Call
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.ranks import Ranks
 from cnntrain.engine.roster import Roster
+from cnntrain.engine.team import Parcel
 from cnntrain.network import build
 from cnntrain.training.rates import horizon
 from cnntrain.training.stepper import Stepper
@@ -216,8 +218,6 @@ def link(ranks: Ranks) -> tuple[float, float, float]:
 
 
 def _swap(ranks: Ranks, rows: np.ndarray) -> None:
-    from cnntrain.engine.team import Parcel
-
     peer = 1 - ranks.rank
     theirs = np.empty_like(rows)
     ranks.send(Parcel(peer, row, other) for row, other in zip(rows, theirs, strict=True))
@@ -244,10 +244,10 @@ def run_ranks(network: str, batch: int, steps: int) -> None:
             print(min(found), statistics.median(found), *about)
 
 
-def launched(network: str, batch: int, ranks: int, steps: int) -> list[float]:
-    """The least and the median seconds of a step on so many ranks of this machine; and of its link."""
+def launched(what: str, network: str, batch: int, ranks: int, steps: int) -> list[float]:
+    """The numbers that the leader of so many ranks of this machine prints."""
     command = [str(Path(sys.executable).parent / "mpirun"), "--oversubscribe", "-n", str(ranks), sys.executable, "-m"]
-    command += ["tests.benchmarks.scaling", "--rank", network, str(batch), "--steps", str(steps)]
+    command += ["tests.benchmarks.scaling", what, network, str(batch), "--steps", str(steps)]
     allowed = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     done = subprocess.run(command, env=os.environ | allowed, capture_output=True, text=True, check=True)
     return [float(word) for word in done.stdout.split()]
@@ -259,10 +259,10 @@ def check(network: str, batch: int, steps: int) -> str:
     with Pool(1) as pool:
         engine = stepper_of(network, batch, pool).engine
         rows = []
-        alone = launched(network, batch, 1, steps)
+        alone = launched("--rank", network, batch, 1, steps)
         model = foretell(measured, engine, batch, 1, 0, 1)
         rows.append((1, alone[0], alone[1], model.step, ""))
-        two = launched(network, batch, 2, steps)
+        two = launched("--rank", network, batch, 2, steps)
         global OVERHEAD
         OVERHEAD = two[4]
         model = foretell(measured, engine, batch, 2, two[2], two[3])
@@ -272,6 +272,86 @@ def check(network: str, batch: int, steps: int) -> str:
         f"| {network} | {batch} | {ranks} | {least * 1e3:.1f} | {median * 1e3:.1f} | {told * 1e3:.1f} | {about} |"
         for ranks, least, median, told, about in rows
     )
+
+
+# -- what is hidden --------------------------------------------------------------------------------------------------
+
+
+class Metered(Ranks):
+    """Ranks whose link takes time that is reckoned, not spent, on a clock that is this rank's own processor time.
+
+    So other work on the machine makes no difference. Blocks arrive one after the other, at the link's bandwidth; where
+    a rank has to have them earlier, it waits.
+    """
+
+    latency, bandwidth = 0.0, 1.0
+    travelling = waited = _polled = _free = _until = 0.0
+
+    def clock(self) -> float:
+        """Seconds that were computed, or waited for the link."""
+        return time.thread_time() - self._polled + self.waited
+
+    def send(self, parcels: Iterable[Parcel]) -> None:
+        """See Ranks."""
+        parcels = list(parcels)
+        super().send(parcels)
+        self._until = self._arrival(parcels, max(self._free, self.clock()))
+
+    def exchange(self, parcels: Iterable[Parcel]) -> None:
+        """See Ranks: what is small, and waited for, overtakes what is on its way."""
+        parcels = list(parcels)
+        began = time.thread_time()
+        super().exchange(parcels)
+        self._polled += time.thread_time() - began
+        self.waited += max(self._arrival(parcels, self.clock()) - self.clock(), 0.0)
+
+    def receive(self) -> None:
+        """See Ranks."""
+        began = time.thread_time()
+        super().receive()
+        self._polled += time.thread_time() - began
+        self.waited += max(self._until - self.clock(), 0.0)
+
+    def _arrival(self, parcels: Iterable[Parcel], begins: float) -> float:
+        """When parcels are there whose first byte is on the link at a time."""
+        takes = sum(one.received.nbytes for one in parcels if one.received is not None) / self.bandwidth
+        self.travelling += takes + self.latency
+        self._free = max(self._free, self.clock()) + takes
+        return begins + takes + self.latency
+
+
+def run_hiding(network: str, batch: int, steps: int) -> None:
+    """As one of two ranks: take steps over each link, and have the leader print how long messages travelled, and it
+    waited for them.
+    """
+    from cnntrain.training import muster
+
+    blas.pin()
+    ranks = Metered(muster.join()._wire)
+    with Pool(1, ranks) as pool:
+        stepper = stepper_of(network, batch, pool)
+        stepper.step(0)
+        for latency, bandwidth in LINKS.values():
+            ranks.latency, ranks.bandwidth, ranks.travelling, ranks.waited = latency, bandwidth, 0.0, 0.0
+            ranks._free = ranks._until = 0.0
+            for _ in range(steps):
+                stepper.step(1)
+            if ranks.leads:
+                print(ranks.travelling / steps, ranks.waited / steps)
+
+
+def hiding(network: str, batch: int, steps: int) -> str:
+    """Rows of a table: how long the messages of a step on two ranks travel, and the share that nobody waits for."""
+    numbers = launched("--hiding", network, batch, 2, steps)
+    measured = measure(network, 5)
+    rows = []
+    with Pool(1) as pool:
+        engine = stepper_of(network, batch, pool).engine
+        for (name, link), sent, waited in zip(LINKS.items(), numbers[::2], numbers[1::2], strict=True):
+            model = foretell(measured, engine, batch, 2, *link)
+            hidden, told = 1 - waited / sent, 1 - model.visible / model.travelling
+            rows.append(f"| {network} | {batch} | {name} | {sent * 1e3:.2f} | {hidden:.0%} | {told:.0%} |")
+    return "\n".join(rows)
 
 
 # -- the table and the picture ---------------------------------------------------------------------------------------
@@ -339,13 +419,19 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--plot", metavar="FILE")
     parser.add_argument("--check", nargs=2, metavar=("NETWORK", "BATCH"))
+    parser.add_argument("--hidden", nargs=2, metavar=("NETWORK", "BATCH"))
     parser.add_argument("--rank", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--hiding", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--steps", type=int, default=20)
     given = parser.parse_args()
     if given.workers:
         workers.table(given.only or [*NETWORKS], given.batches or (64,), given.repeats)
     elif given.rank:
         run_ranks(given.rank[0], int(given.rank[1]), given.steps)
+    elif given.hiding:
+        run_hiding(given.hiding[0], int(given.hiding[1]), given.steps)
+    elif given.hidden:
+        print(hiding(given.hidden[0], int(given.hidden[1]), given.steps))
     elif given.check:
         print(check(given.check[0], int(given.check[1]), given.steps))
     else:

