@@ -19,7 +19,7 @@ def test_json_is_the_same_document(cnntrain, config):
     document = json.loads(cnntrain("config", config, "--json").out)
     assert document["optimizer"]["lr"] == 0.1
     assert document["model"]["layers"][1] == {
-        "type": "batch_norm", "eps": 1e-05, "momentum": 0.1, "affine": True, "name": None, "from": None,
+        "type": "batch_norm", "eps": 1e-05, "momentum": 0.1, "affine": True, "scale": True, "name": None, "from": None,
         "init": None, "bias_init": None, "freeze": False, "lr_mult": 1.0,
     }  # fmt: skip
 

@@ -103,7 +103,7 @@ def test_chunks_change_nothing(
 ) -> None:
     run, long = str(trained / "run"), str(trained / "long.wav")
     whole = said(capsys, run, long, "--every", "0.03s", "--csv")
-    monkeypatch.setattr("cnntrain.parts.datasets.audio_folder._AT_A_TIME", 5000)
+    monkeypatch.setattr("cnntrain.parts.datasets.sound_fields._AT_A_TIME", 5000)
     assert said(capsys, run, long, "--every", "0.03s", "--csv") == whole
 
 

@@ -118,7 +118,7 @@ class _Told:
             body = [overview.of_several(self.records), overview.of_seeds(self.series), training]
             body += [self._folded(record) for record in series.best_first(self.records)[:_MOST]]
             if len(self.records) > _MOST:
-                text = f"The {_MOST} best are shown one by one. Of another one: cnntrain report RUN"
+                text = f"The {_MOST} best are shown one by one; a report of one run shows any other."
                 body.append(element("p", text, class_="note"))
         paths = ", ".join(map(str, self.paths if len(self.paths) <= _NAMED else [*self.paths[:_NAMED], "…"]))
         told = [warning(text) for text in self.warnings]

@@ -77,20 +77,25 @@ def require() -> None:
 
 def lettering() -> Lettering:
     """What can be written here: Matplotlib brings DejaVu Sans, and from 3.11 on writes from right to left, too."""
-    require()
-    import matplotlib
-
+    matplotlib = _library()
     font = opened(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", _SIZE)
     ordered = tuple(map(int, matplotlib.__version__.split(".")[:2])) >= (3, 11)
     return Lettering(lambda letter: font is not None and has(font, letter), ordered, _SIZE)
 
 
-def png(chart: Chart | Painting, letters: Lettering | None = None) -> bytes:
-    """The chart as a PNG file of 300 dots to the inch; `letters` are told which it has as numbers."""
-    letters = letters or lettering()
+def _library() -> Any:
+    """Matplotlib, imported as nobody outside can set it. Raises MissingExtraError where it is not installed."""
+    require()
     os.environ["MPLBACKEND"] = "agg"  # which renders into files; whatever was there is read, and may be no backend
     logging.getLogger("matplotlib").addHandler(logging.NullHandler())  # of a matplotlibrc that it does not like
     import matplotlib
+
+    return matplotlib
+
+
+def png(chart: Chart | Painting, letters: Lettering | None = None) -> bytes:
+    """The chart as a PNG file of 300 dots to the inch; `letters` are told which it has as numbers."""
+    letters, matplotlib = letters or lettering(), _library()
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context():
