@@ -85,6 +85,7 @@ details{margin-top:10px}
 summary{cursor:pointer;color:var(--s0);font-size:14px;font-weight:600;padding:4px 0}
 details>.wide{margin-top:6px}
 .wide thead th{white-space:normal}
+.wide td>:is(span,b){white-space:normal;overflow-wrap:anywhere}
 .many td:first-child,.half td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:90px}
 .half table:not(.matrix) :is(th,td):not(:last-child){padding-right:10px}.half .bar{min-width:66px}
 .spread>details>summary{font-size:17px;color:var(--ink);margin:0 0 6px;overflow-wrap:anywhere}
