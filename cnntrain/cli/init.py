@@ -64,8 +64,9 @@ def command(
 ) -> None:
     """Look at data and write a config for it that trains at once, with a comment on every choice.
 
-    Known are: a folder of pictures or of WAV sounds for each class, alone or within train/, val/ and test/; the files
-    of MNIST and its like; CIFAR-10 and CIFAR-100 (binary version); .npz and .csv files.
+    Known are: a folder of pictures, sounds or clips (videos, animated files, folders of frames) for each class,
+    alone or within train/, val/ and test/; pictures with boxes (Pascal VOC, COCO, YOLO, CSV) or masks; the files of
+    MNIST and its like; CIFAR-10 and CIFAR-100 (binary version); .npz and .csv files, of sounds, too.
     """
     from cnntrain.checks.proposal import Preferences, propose
     from cnntrain.core import machine
