@@ -21,7 +21,8 @@ import tempfile
 import time
 import warnings
 import wave
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -308,6 +309,11 @@ FORMATS: dict[str, Callable[[Path], tuple[Sequence[bytes], Path, Reader]]] = {
     **{ending: functools.partial(video_reader, ending=ending) for ending in VIDEOS},
 }
 NEEDED = {**dict.fromkeys(COMPRESSED, "soundfile"), **dict.fromkeys(VIDEOS, "av")}  # format -> what reads it
+
+
+def readable(kinds: Iterable[str]) -> list[str]:
+    """Those formats whose readers are installed."""
+    return [kind for kind in kinds if kind not in NEEDED or find_spec(NEEDED[kind])]
 
 
 def attempt(path: Path, reader: Reader) -> bool:
