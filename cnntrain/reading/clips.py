@@ -20,7 +20,7 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.errors import DataError
 from cnntrain.core.extras import install
 from cnntrain.reading.attended import still_wanted
-from cnntrain.reading.input_files import opened, reading
+from cnntrain.reading.input_files import check_device, opened, reading
 from cnntrain.reading.pictures import MAX_PIXELS, MOVING, SUFFIXES, Fit, brought, decode, decode_clip, header
 
 VIDEOS = frozenset([".mp4", ".m4v", ".mov", ".avi", ".webm", ".mkv", ".mpg", ".mpeg"])
@@ -159,5 +159,6 @@ def _opened(path: Path) -> Iterator[Any]:
                 stream.codec_context.thread_count = 1  # there are workers enough
                 yield stream
         except (av.FFmpegError, ValueError) as error:
+            check_device(path)
             said = getattr(error, "strerror", None) or str(error)
             raise DataError(f"{path} is no video that FFmpeg can read ({said}). {_CONVERT}") from error

@@ -19,6 +19,7 @@ from cnntrain.core.failures import system_failure, unreadable
 
 _DEFLATE_RATIO = 1_032  # deflate cannot do better
 _LIKELY_RATIO = 100  # and images that anybody would learn from do no better than this
+_BLOCK = 2**20  # bytes that are read at a time
 _SMALL = 2**28  # bytes that are unpacked whatever the ratio
 
 _read_now: dict[int, list[Path]] = {}  # by thread what it is reading, innermost last
@@ -128,6 +129,13 @@ def opened(path: str | Path) -> BufferedReader:
     Raises OSError, also for a pipe, socket, device or terminal, none of which is asked for a byte.
     """
     return regular_file.opened(path)
+
+
+def check_device(path: Path) -> None:
+    """Read a file to its end: a library may have taken a failing device for a damaged file. Raises OSError."""
+    with opened(path) as file:
+        while file.read(_BLOCK):
+            pass
 
 
 def is_special(path: Path) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import DataError
 from cnntrain.core.extras import install
-from cnntrain.reading.input_files import opened, reading
+from cnntrain.reading.input_files import check_device, opened, reading
 from cnntrain.reading.resampling import Resampling, resampled
 from cnntrain.reading.wav import sound
 
@@ -62,7 +62,8 @@ class Recording:
         with reading(self.path):
             try:
                 heard = resampled(self.stretch, self.samples, resampling, first, count)
-            except RuntimeError as error:  # libsndfile's
+            except (RuntimeError, EOFError) as error:  # the former are libsndfile's
+                check_device(self.path)
                 raise EOFError(str(error)) from error
         if not np.isfinite(heard).all():
             raise DataError(f"{self.path} holds NaN or an infinity, expected numbers from -1 to 1. Make it again")
@@ -80,6 +81,7 @@ def recording(path: Path) -> Recording:
         try:
             found = _wav(path) if path.suffix.lower() not in OTHERS else _other(path)
         except ValueError as error:
+            check_device(path)
             raise DataError(f"{path} {error}") from error
     if found.rate not in _RATES:
         raise DataError(
