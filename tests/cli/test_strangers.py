@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from cnntrain.core import registry
+from cnntrain.rundir import checkpoint
 from tests.support.experiments import FULL, write
 
 LOGS = (".lock", "metrics.jsonl", "timing.jsonl", "train.log", "command.txt")  # are opened and written
@@ -30,6 +34,29 @@ def test_a_config_cannot_say_where_to_write(cnntrain, desk, tmp_path, text):
     assert cnntrain("fit", write(tmp_path, text)).code == 2
     assert sorted(tmp_path.rglob("*")) == sorted([*before, tmp_path / "full.yaml"])
     assert not list(desk.iterdir())
+
+
+def test_a_config_may_train_for_very_long(cnntrain, tmp_path):
+    checked = cnntrain("check", write(tmp_path, FULL.replace("epochs: 5", "epochs: 1000000")))
+    assert checked.code == 0
+
+
+def test_a_checkpoint_may_answer_wrongly(cnntrain, finished):
+    last = finished / "checkpoints" / "last.npz"
+    before = json.loads(cnntrain("eval", last, "--split", "val", "--json").out)
+    saved = checkpoint.read(last)
+    head = next(name for name in saved.arrays if name.startswith("param/dense") and name.endswith("weight"))
+    checkpoint.save(last, saved.meta, {**saved.arrays, head: -saved.arrays[head]})
+    after = json.loads(cnntrain("eval", last, "--split", "val", "--json").out)
+    assert after["confusion"] != before["confusion"]
+
+
+def test_an_archive_may_fill_memory_with_the_data_that_it_holds(tmp_path):
+    pixels = np.zeros((2000, 32, 32, 3), np.uint8)
+    np.savez_compressed(tmp_path / "a.npz", x_train=pixels, y_train=np.arange(2000) % 2)
+    assert (tmp_path / "a.npz").stat().st_size < pixels.nbytes / 100
+    loaded = registry.make("datasets", "npz", path=str(tmp_path / "a.npz")).load("train")
+    assert loaded.pixels[np.arange(2000)].nbytes == pixels.nbytes
 
 
 @pytest.mark.parametrize("name", LOGS)
