@@ -6,7 +6,7 @@ They work on whole arrays at a time; what is random comes from `Draws`, which de
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -140,6 +140,27 @@ class Transform(Part):
     def points_are_told(self) -> bool:
         """Whether it says of itself where points go."""
         return type(self).points is not Transform.points
+
+
+@dataclass(frozen=True)
+class Measured(Transform):
+    """Base of the transforms that measure arrays on the training images."""
+
+    measured: Mapping[str, Array] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def arrays(self) -> Mapping[str, Array]:
+        """What was measured; nothing before `fit`."""
+        return self.measured
+
+    def with_arrays(self, arrays: Mapping[str, Array]) -> Self:
+        """This transform with those arrays."""
+        other = replace(self)
+        object.__setattr__(other, "measured", dict(arrays))
+        return other
+
+    def needs_fit(self) -> bool:
+        """Until it has its arrays."""
+        return not self.measured
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,14 +13,14 @@ from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
 from cnntrain.ops.trace import Trace, Value
-from cnntrain.parts.transforms.base import Transform
+from cnntrain.parts.transforms.base import Measured
 
 MOST = 1024  # values of a patch
 
 
 @register("patch_whiten")
 @dataclass(frozen=True)
-class PatchWhiten(Transform):
+class PatchWhiten(Measured):
     """Every patch of `size` x `size` pixels as its whitened coordinates (Coates and Ng 2012; Page 2018; Jordan 2024).
 
     With C the mean of p p^T over all patches p of the training images, U and s its eigenvectors and eigenvalues, the
@@ -37,7 +37,6 @@ class PatchWhiten(Transform):
     size: PositiveInt = 2  # pixels of a patch's side
     epsilon: Positive = 5e-4  # variance below which a direction counts as noise and is not amplified
     both_signs: bool = True  # give the negative of every channel, too, for activations that cut one side off
-    measured: Mapping[str, Array] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def output_shape(self, shape: Shape) -> Shape:
         """Raises ValueError for an image smaller than a patch, and for patches of more than 1,024 values."""
@@ -52,20 +51,6 @@ class PatchWhiten(Transform):
     def array_shapes(self, shape: Shape) -> dict[str, Shape]:
         """The filters of images of this shape, (size, size, c, channels)."""
         return {"filters": (self.size, self.size, shape[2], self.output_shape(shape)[2])}
-
-    def arrays(self) -> Mapping[str, Array]:
-        """The filters."""
-        return self.measured
-
-    def with_arrays(self, arrays: Mapping[str, Array]) -> Self:
-        """This transform with filters."""
-        other = type(self)(self.size, self.epsilon, self.both_signs)
-        object.__setattr__(other, "measured", dict(arrays))
-        return other
-
-    def needs_fit(self) -> bool:
-        """Until it has its filters."""
-        return not self.measured
 
     def fit(self, chunks: Iterable[Array]) -> PatchWhiten:
         """Add up the products of all patches in float64, and take their mean apart."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
 from cnntrain.ops.trace import Trace, Value
-from cnntrain.parts.transforms.base import Transform
+from cnntrain.parts.transforms.base import Measured
 
 MOST = 4096  # values of an image: their matrix takes 64 MB then, and some minutes to find
 ROWS = (16, 8, 24, 48, 4, 1)  # images at a time, in the order of preference: the first of which all rows are equal
@@ -23,7 +23,7 @@ ROWS = (16, 8, 24, 48, 4, 1)  # images at a time, in the order of preference: th
 
 @register("zca_whiten")
 @dataclass(frozen=True)
-class ZCAWhiten(Transform):
+class ZCAWhiten(Measured):
     """(x - mean) W with W = U diag(1 / sqrt(s + epsilon)) U^T (Bell and Sejnowski 1997; Krizhevsky 2009; Keras).
 
     x is an image as one row of values, U and s are the eigenvectors and eigenvalues of the covariance (divided by the
@@ -35,7 +35,6 @@ class ZCAWhiten(Transform):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"epsilon": 1e-4})
 
     epsilon: Positive = 0.01  # variance below which a direction counts as noise and is not amplified
-    measured: Mapping[str, Array] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def output_shape(self, shape: Shape) -> Shape:
         """The same. Raises ValueError where the matrix would be too large."""
@@ -50,20 +49,6 @@ class ZCAWhiten(Transform):
     def array_shapes(self, shape: Shape) -> dict[str, Shape]:
         """The mean and the matrix of images of this shape."""
         return {"mean": (math.prod(shape),), "matrix": (math.prod(shape),) * 2}
-
-    def arrays(self) -> Mapping[str, Array]:
-        """Mean and matrix."""
-        return self.measured
-
-    def with_arrays(self, arrays: Mapping[str, Array]) -> Self:
-        """This transform with a mean and a matrix."""
-        other = type(self)(self.epsilon)
-        object.__setattr__(other, "measured", dict(arrays))
-        return other
-
-    def needs_fit(self) -> bool:
-        """Until it has its matrix."""
-        return not self.measured
 
     def fit(self, chunks: Iterable[Array]) -> ZCAWhiten:
         """Measure mean and covariance in float64 and one pass, less the first chunk's mean, and take it apart."""
