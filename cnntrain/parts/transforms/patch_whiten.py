@@ -13,6 +13,7 @@ from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.random import Draws
 from cnntrain.core.registry import register
 from cnntrain.ops.trace import Trace, Value
+from cnntrain.ops.windows import windows
 from cnntrain.parts.transforms.base import Measured
 
 MOST = 1024  # values of a patch
@@ -81,17 +82,9 @@ class PatchWhiten(Measured):
 
     def trace(self, t: Trace, x: Value) -> Value:
         """A convolution. Raises RuntimeError before `fit`."""
-        return t.op(
-            "conv",
-            x,
-            t.constant("filters", self._filters()),
-            None,
-            shape=self.output_shape(x.shape),
-            stride=(1, 1),
-            padding=((0, 0), (0, 0)),
-            dilation=(1, 1),
-            groups=1,
-        )
+        patches = windows(x.shape[0], x.shape[1], self.size, stride=1)
+        weight, axes = {"weight": self._filters()}, (patches.rows, patches.columns)
+        return t.convolution(x, weight, axes, 1, self.output_shape(x.shape))
 
     def _filters(self) -> Array:
         if not self.measured:
