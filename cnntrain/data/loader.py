@@ -189,7 +189,7 @@ def output_shape(transforms: Sequence[Transform], shape: Shape) -> Shape:
     return shape
 
 
-Fitted = dict[tuple[Transform, ...], Transform]  # the steady transforms up to one that measures -> that one, measured
+Fitted = dict[tuple[Transform, int], Transform]  # (one that measures, how many alike come before it) -> it, measured
 
 
 def fit(
@@ -197,19 +197,33 @@ def fit(
 ) -> tuple[Transform, ...]:
     """The transforms, with what they measure measured on these samples after the steady transforms before them.
 
-    `known`, which is added to, spares a second list what the first has measured already.
+    What a list for training has measured, `known` keeps for the one for evaluation: the network has learned from
+    pictures in those units, on those axes, and must see no others, whatever else the two lists do. Only where images
+    have another shape there, so that it cannot be, a transform measures again.
     """
     known = {} if known is None else known
     fitted: list[Transform] = []
-    for transform in transforms:
+    shape = images.pixels.shape[1:]
+    for position, transform in enumerate(transforms):
         if transform.needs_fit():
-            steady = tuple(earlier for earlier in fitted if not earlier.random)
-            before = (*steady, transform)
-            if before not in known:
-                known[before] = transform.fit(_chunks(steady, images, indices))
-            transform = known[before]
+            key = transform, transforms[:position].count(transform)
+            if key not in known or not _takes(known[key], shape):
+                steady = tuple(earlier for earlier in fitted if not earlier.random)
+                known[key] = transform.fit(_chunks(steady, images, indices))
+            transform = known[key]
         fitted.append(transform)
+        shape = transform.shape_after(shape)
     return tuple(fitted)
+
+
+def _takes(measured: Transform, shape: Shape) -> bool:
+    """Whether what was measured fits images of this shape."""
+    try:
+        measured.shape_after(shape)
+    except ValueError:
+        return False
+    shape = shape[1:] if len(shape) == CLIP else shape
+    return {name: array.shape for name, array in measured.arrays().items()} == measured.array_shapes(shape)
 
 
 def arrays_of(transforms: Sequence[Transform]) -> dict[str, Array]:

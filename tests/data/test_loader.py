@@ -252,6 +252,31 @@ def test_what_is_measured_is_measured_on_training_samples_after_the_steady_trans
     assert fit(fitted, source, np.array([3])) == fitted  # nothing is measured twice
 
 
+def test_evaluation_sees_pictures_as_training_did_whatever_else_the_lists_do():
+    """Measured anew behind other transforms, the axes of whitening could turn, or point the other way."""
+    source = Images(pixels(40, 6, 6, 3), np.zeros(40, np.int64), ("a",))
+    measuring = (make("transforms", "normalize", from_="dataset"), make("transforms", "patch_whiten"))
+    padded, seen = make("transforms", "pad", padding=2, mode="reflect"), make("transforms", "spatial_views", shift=1)
+    known: dict[Any, Transform] = {}
+    training, evaluation = (fit((other, *measuring), source, np.arange(30), known) for other in (padded, seen))
+    assert training[1:] == evaluation[1:]
+    assert training[2].arrays()["filters"] is evaluation[2].arrays()["filters"]
+    twice = fit((*measuring, *measuring[1:]), source, np.arange(30), known)  # one list has more of them
+    assert twice[1].arrays()["filters"] is training[2].arrays()["filters"]
+    assert twice[2].arrays()["filters"].shape != training[2].arrays()["filters"].shape
+
+
+def test_what_does_not_fit_images_of_another_shape_is_measured_again():
+    source = Images(pixels(40, 6, 6, 1), np.zeros(40, np.int64), ("a",))
+    known: dict[Any, Transform] = {}
+    lists = [(), (make("transforms", "center_crop", size=4),)]
+    whole, cropped = (
+        fit((*before, make("transforms", "zca_whiten")), source, np.arange(40), known)[-1] for before in lists
+    )
+    assert {name: array.shape for name, array in cropped.arrays().items()} == cropped.array_shapes((4, 4, 1))
+    assert {name: array.shape for name, array in whole.arrays().items()} == whole.array_shapes((6, 6, 1))
+
+
 def test_a_large_set_is_measured_in_chunks():
     source = Images(pixels(FIT_CHUNK + 30, 2, 2, 1), np.zeros(FIT_CHUNK + 30, np.int64), ("a",))
     fitted = fit((_Mean(),), source, np.arange(FIT_CHUNK + 30))
