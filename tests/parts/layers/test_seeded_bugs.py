@@ -67,7 +67,7 @@ SLIPS = [
     Slip("selu", "forward", Bug("np.multiply(A, _, out=A)", "pass", nth=2, of=2)),
     Slip("softplus", "backward", Bug("-A.beta", "A.beta")),
     Slip("silu", "gate_slope", Bug("np.subtract(...)", "np.add(...)")),
-    Slip("silu", "backward", Bug("np.add(...)", "np.subtract(...)")),
+    Slip("silu", "forward", Bug("np.add(...)", "np.subtract(...)")),
     Slip("mish", "gate_slope", Bug("np.multiply(A, _, out=A)", "pass")),
     Slip("gelu", "gate_slope", Bug("-0.5", "0.5")),
     Slip("gelu", "gate_slope", Bug("3 * A * B", "A * B")),
