@@ -9,7 +9,7 @@ from cnntrain.core.arrays import Array, Shape
 
 BLOCK = 256 * 1024  # values: 1 MB of float32; operations on fewer are so short that workers meet at the interpreter
 
-CACHED = 32 * 1024  # values of a block over which many operations pass: a handful of arrays that long fit the L2 cache
+CACHED = 64 * 1024  # values of a block over which several operations pass: of such, the L2 cache holds a few
 
 LINE = 8 * 1024  # values from which on NumPy repeats an operand along an array as fast as it reads one of full size
 

@@ -19,6 +19,7 @@ from cnntrain.ops.erf import erf, erf_scratch
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
 
+_MOST = CACHED // 2  # values of a block, of which half a dozen arrays are at work
 _CUBIC = 0.044715  # of gelu's tanh form
 _ROOT = math.sqrt(2 / math.pi)
 
@@ -37,7 +38,7 @@ class Gated(Layer):
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """kept: the slope; scratch: the gate and what it is made of."""
-        room = (longest_block(n, inputs[0], CACHED),)
+        room = (longest_block(n, inputs[0], _MOST),)
         return Workspace(
             kept={"slope": ((n, *inputs[0]), dtype)}, scratch={"gate": (room, dtype), "inner": (room, dtype)}
         )
@@ -45,12 +46,12 @@ class Gated(Layer):
     def forward(self, f: Frame) -> None:
         """Write y = x * g(x), and in training the slope g(x) + x * g'(x)."""
         if not f.training:
-            for x, y in blocks(f.x, f.y, most=CACHED):
+            for x, y in blocks(f.x, f.y, most=_MOST):
                 gate = f.scratch["gate"][: x.size]
                 self.gate(x, gate, f)
                 np.multiply(x, gate, out=y)
             return
-        for x, y, slope in blocks(f.x, f.y, f.kept["slope"], most=CACHED):
+        for x, y, slope in blocks(f.x, f.y, f.kept["slope"], most=_MOST):
             gate = f.scratch["gate"][: x.size]
             self.gate(x, gate, f)
             self.gate_slope(x, gate, slope, f)
@@ -150,7 +151,7 @@ class Gelu(Gated):
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """What the others need, and for the definition what erf needs."""
-        space, room = super().workspace(*inputs, n=n, dtype=dtype), longest_block(n, inputs[0], CACHED)
+        space, room = super().workspace(*inputs, n=n, dtype=dtype), longest_block(n, inputs[0], _MOST)
         return replace(space, scratch={**space.scratch, **(erf_scratch(room, dtype) if self._exact else {})})
 
     @property
@@ -209,7 +210,7 @@ class HardSwish(Gated):
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """What the others need, and where the gate is above 0 or below 1."""
-        space, room = super().workspace(*inputs, n=n, dtype=dtype), (longest_block(n, inputs[0], CACHED),)
+        space, room = super().workspace(*inputs, n=n, dtype=dtype), (longest_block(n, inputs[0], _MOST),)
         return replace(space, scratch={**space.scratch, "above": (room, np.bool_), "below": (room, np.bool_)})
 
     def gate(self, x: Array, out: Array, f: Frame) -> None:  # noqa: ARG002

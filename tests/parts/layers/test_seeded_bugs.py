@@ -87,7 +87,7 @@ SLIPS = [
     Slip("instance_norm", "_input_gradient", Bug("np.multiply(A, 1 / _, out=A)", "pass", nth=1, of=2)),
     Slip("group_norm", "backward", Bug('A["shift"] += _', "pass")),
     Slip("group_norm", "backward", Bug('A["scale"] += B', 'A["scale"] = B')),
-    Slip("batch_norm", "backward", Bug("np.add(...)", "pass")),
+    Slip("batch_norm", "backward", Bug("np.add(A, B, out=A)", "pass", nth=2, of=2)),
     Slip("batch_norm", "update_statistics", Bug("A / (A - 1)", "1.0")),
     Slip("batch_norm", "partial_back", Bug("A - _.rest * _", "A")),
     Slip("lrn", "backward", Bug("_window_sums(A, B, C, ...)", "_window_sums(A, C, B, ...)")),
