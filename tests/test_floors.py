@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,20 +63,25 @@ def room_of(module: str) -> str | None:
     return None if module in ("cnntrain", "cnntrain.__main__") else module.split(".")[1]
 
 
-def modules() -> dict[str, ast.Module]:
-    found = {}
-    for path in sorted(ROOT.rglob("*.py")):
-        parts = ["cnntrain", *path.relative_to(ROOT).with_suffix("").parts]
-        found[".".join(parts).removesuffix(".__init__")] = ast.parse(path.read_text(encoding="utf-8"))
-    return found
+MODULES = {
+    ".".join(["cnntrain", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__"): path
+    for path in sorted(ROOT.rglob("*.py"))
+}
 
 
-MODULES = modules()
+def nodes(module: str) -> Iterator[ast.AST]:
+    """Of the syntax tree of a module, which is not kept: all together would slow down every collection of garbage."""
+    return ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8")))
 
 
-def imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    """Every module imported anywhere in a file, inside functions too, with its line."""
-    for node in ast.walk(tree):
+@functools.cache
+def imports(module: str) -> tuple[tuple[str, int], ...]:
+    """Every module imported anywhere in a module, inside functions too, with its line."""
+    return tuple(_imports(module))
+
+
+def _imports(module: str) -> Iterator[tuple[str, int]]:
+    for node in nodes(module):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -122,9 +128,10 @@ def _within_parts(importer: str, imported: str) -> str | None:
     return None
 
 
+@functools.cache
 def _is_part(module: str) -> bool:
     """Whether a config can name what is in a module."""
-    decorators = [mark for node in ast.walk(MODULES[module]) for mark in getattr(node, "decorator_list", ())]
+    decorators = [mark for node in nodes(module) for mark in getattr(node, "decorator_list", ())]
     return any(isinstance(mark, ast.Call) and ast.unparse(mark.func) == "register" for mark in decorators)
 
 
@@ -142,14 +149,14 @@ def test_every_module_is_in_a_room() -> None:
 def test_no_module_imports_sideways_or_up(module: str) -> None:
     complaints = [
         f"{module}:{line} imports {imported}: {problem}"
-        for imported, line in imports(MODULES[module])
+        for imported, line in imports(module)
         if (problem := complaint(module, imported))
     ]
     assert complaints == []
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:
-    graph = {name: {i for i, _ in imports(tree) if i in MODULES and i != "cnntrain"} for name, tree in MODULES.items()}
+    graph = {name: {i for i, _ in imports(name) if i in MODULES and i != "cnntrain"} for name in MODULES}
     done: set[str] = set()
 
     def visit(name: str, above: tuple[str, ...]) -> None:

@@ -6,6 +6,7 @@ And a word that the glossary explains names nothing else, where it once did.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -51,6 +52,7 @@ def parts_of(tree: ast.Module) -> Iterator[str]:
     return (node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and is_part(node))
 
 
+@functools.cache
 def places() -> tuple[dict[str, list[str]], dict[str, list[tuple[str, str]]]]:
     """Where each name is defined: of what is no part, the modules; of parts, (kind, module)."""
     others, parts = defaultdict(list), defaultdict(list)
@@ -63,18 +65,17 @@ def places() -> tuple[dict[str, list[str]], dict[str, list[tuple[str, str]]]]:
     return others, parts
 
 
-OTHERS, PARTS = places()
-
-
 def test_a_public_name_means_one_thing() -> None:
-    twice = {name: found for name, found in OTHERS.items() if len(found) > 1 and name not in ALLOWED}
+    others, _ = places()
+    twice = {name: found for name, found in others.items() if len(found) > 1 and name not in ALLOWED}
     assert twice == {}, "give the less natural one another word of the field (glossary: cnntrain/README.md)"
 
 
 def test_a_part_is_called_as_nothing_else_is() -> None:
     """Parts of two kinds may share a name; within a kind, and with what is no part, none does."""
-    shared = {name: [*OTHERS[name], *found] for name, found in PARTS.items() if name in OTHERS and name not in ALLOWED}
-    kinds = {name: [kind for kind, _ in found] for name, found in PARTS.items()}
+    others, parts = places()
+    shared = {name: [*others[name], *found] for name, found in parts.items() if name in others and name not in ALLOWED}
+    kinds = {name: [kind for kind, _ in found] for name, found in parts.items()}
     assert shared == {}
     assert {name: found for name, found in kinds.items() if len(set(found)) < len(found)} == {}
 
@@ -131,4 +132,4 @@ def test_another_meaning_is_found(text: str, words: list[str]) -> None:
 
 @pytest.mark.parametrize("name", ALLOWED)
 def test_what_is_allowed_is_needed(name: str) -> None:
-    assert len(OTHERS[name]) > 1
+    assert len(places()[0][name]) > 1

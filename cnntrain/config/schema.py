@@ -176,7 +176,7 @@ class Freeze:
 
     match: str  # the layers it applies to: a name or a shell pattern; that of a structure means all that is in it
     until: Duration | None = None  # when they begin to be trained, from the start of training
-    after: Duration | None = None  # when they end to be trained; with neither they are never trained
+    after: Duration | None = None  # when they stop being trained; with neither they are never trained
 
     def __post_init__(self) -> None:
         check_fields(self)

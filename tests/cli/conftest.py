@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cnntrain.checks import forecast
 from cnntrain.cli import main
 from tests.support.experiments import run, write
 
@@ -31,6 +32,12 @@ class Outcome:
 
 
 Invoke = Callable[..., Outcome]
+
+
+@pytest.fixture(autouse=True)
+def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dry run times as few steps as it may, not a second of them: how long they take is of no interest here."""
+    monkeypatch.setattr(forecast, "SECONDS", 0.0)
 
 
 @pytest.fixture

@@ -11,32 +11,14 @@ from PIL import Image
 
 import cnntrain as cnntrain_package
 from cnntrain.engine.fixed import Fixed
-from tests.support.experiments import evidence
+from tests.support.experiments import CLIPS, evidence
 
 CLASSES = {"left": -1, "right": 1}
 FORMS = ("frames", "gif", "webp", "png", "tif")
-CONFIG = """\
-name: moving
-data:
-  source: {type: frames_folder, root: clips, frames: 6}
-  val: 0.25
-  train_transforms: [{type: temporal_crop, frames: 4}, {type: random_crop, padding: 1}, time_shuffle]
-  eval_transforms: [{type: temporal_views, frames: 4, clips: 3}]
-model:
-  layers:
-    - {type: conv2d, filters: 4, kernel_size: 3, padding: same}
-    - batch_norm
-    - relu
-    - {type: temporal_shift, parts: 4}
-    - {type: conv3d, filters: 6, kernel_size: 3, padding: same}
-    - relu
-    - {type: dropout, rate: 0.1}
-    - {type: max_pool3d, kernel_size: 2}
-    - global_avg_pool
-    - {type: dense, units: auto}
-optimizer: {type: adam, lr: 0.01}
-train: {epochs: 4, batch_size: 8}
-""".replace("time_shuffle", "{type: time_reversal, probability: 0.1}")
+SOURCE = "{type: motion, frames: 6, moving: 3, size: 8, samples: 48}"
+CONFIG = CLIPS.replace(SOURCE, "{type: frames_folder, root: clips, frames: 6}").replace(
+    "{type: random_crop, padding: 1}", "{type: random_crop, padding: 1}, {type: time_reversal, probability: 0.1}"
+)
 
 
 def frames(step: int, start: int, count: int = 6) -> list[Image.Image]:
@@ -142,7 +124,7 @@ def test_the_same_bits_for_j_1_2_and_3_and_after_a_pause(cnntrain, clips: Path) 
 
 def test_several_stretches_are_averaged(cnntrain, clips: Path) -> None:
     """The outputs are the mean of those of each stretch alone."""
-    (clips.parent / "moving.yaml").write_text(CONFIG.replace("frames: 4, clips: 3", "frames: 4, clips: 2"))
+    (clips.parent / "moving.yaml").write_text(CONFIG)
     assert cnntrain("fit", "moving.yaml", "-s", "train.epochs=1", "-o", "run", "-q").code == 0
     pixels = np.stack([np.stack([np.asarray(frame)[..., None] for frame in frames(1, k)]) for k in range(5)])
     with cnntrain_package.load("run") as model:

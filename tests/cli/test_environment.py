@@ -54,13 +54,10 @@ def expected(tmp_path_factory):
             "TMPDIR": "/nowhere",
             "HOME": "/nowhere",
             "COLUMNS": "many",
-        },
-        {
             "OPENBLAS_NUM_THREADS": "4",
             "OMP_NUM_THREADS": "4",
             "MKL_NUM_THREADS": "4",
             "CNNTRAIN_THREADS": "3",
-            "COLUMNS": "1",
             "NO_COLOR": "1",
             "TERM": "dumb",
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -19,26 +20,36 @@ print(code, *sorted({"numpy", "PIL", "yaml", "tqdm"} & set(sys.modules)), file=s
 COMPLETE = {"_CNNTRAIN_COMPLETE": "bash_complete", "COMP_CWORD": ""}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "environment"),
-    [
-        (["--help"], {}),
-        (["--version"], {}),
-        *((["completion", shell], {}) for shell in ("bash", "zsh", "fish")),
-        *(([name, "--help"], {}) for name in COMMANDS),
-        ([], COMPLETE | {"COMP_WORDS": "cnntrain e", "COMP_CWORD": "e"}),
-        ([], COMPLETE | {"COMP_WORDS": "cnntrain fit --", "COMP_CWORD": "--"}),
-        ([], COMPLETE | {"COMP_WORDS": "cnntrain fit a.npz ", "COMP_CWORD": ""}),
-        ([], COMPLETE | {"COMP_WORDS": "cnntrain list lay", "COMP_CWORD": "lay"}),
-        ([], COMPLETE | {"COMP_WORDS": "cnntrain list layers c", "COMP_CWORD": "c"}),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else value.get("COMP_WORDS", "").replace(" ", "_"),
-)
-def test_answers_at_once_import_nothing_heavy(arguments, environment):
-    ended = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *arguments], env=environment, capture_output=True, text=True, timeout=60
-    )
-    assert ended.stderr == "0 \n".replace(" ", "")
+EVERY = """\
+import json, os, sys
+from cnntrain.cli import main
+for arguments, environment in json.loads(sys.argv[1]):
+    os.environ.clear()
+    os.environ.update(environment)
+    code = main(arguments)
+    heavy = sorted({"numpy", "PIL", "yaml", "tqdm"} & set(sys.modules))
+    if code or heavy:
+        sys.exit(f"{arguments} {environment}: {code}, imports {heavy}")
+"""
+AT_ONCE = [
+    *((arguments, {}) for arguments in (["--help"], ["--version"])),
+    *((["completion", shell], {}) for shell in ("bash", "zsh", "fish")),
+    *(([name, "--help"], {}) for name in COMMANDS),
+    *(
+        ([], COMPLETE | {"COMP_WORDS": words, "COMP_CWORD": words.rpartition(" ")[2]})
+        for words in (
+            *("cnntrain e", "cnntrain fit --", "cnntrain fit a.npz ", "cnntrain list lay"),
+            "cnntrain list layers c",
+        )
+    ),
+]
+
+
+def test_answers_at_once_import_nothing_heavy():
+    """One after the other in one process: what one of them imported would still be there after the last."""
+    command = [sys.executable, "-c", EVERY, json.dumps(AT_ONCE)]
+    ended = subprocess.run(command, env={}, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_an_unknown_key_alone_imports_no_numpy(tmp_path):

@@ -1,4 +1,4 @@
-"""The table of signals in cli/README.md: what each does to fit, to sweep and to a run of a sweep."""
+"""Signals at an odd moment, or to a sweep, as cli/README.md has them; those to `fit` are in test_processes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.experiments import call, start, write
+from tests.support.experiments import start, write
 
 PATIENCE = 60.0
-LONG = ("-s", "train.epochs=100000")
 SHORT = ("-s", "train.epochs=2")
 
 
@@ -104,14 +103,3 @@ def test_a_sweep_whose_terminal_is_closed_ends_as_by_the_signal(desk):
     os.close(master)  # the terminal is gone: HUP, and whatever is written fails
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 129
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_fit_saves_and_goes_on_where_it_was_stopped(desk, number, code):
-    process = start("fit", "full.yaml", "-o", "run", "-q", *LONG, cwd=desk)
-    wait_for(lambda: trains(desk / "run"), process)
-    process.send_signal(number)
-    _, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode == code
-    assert err.count("\n") == 1
-    assert call("fit", "--resume", "-o", "run", "-q", "--max-time", "1s", *LONG, cwd=desk)[0] == 75

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import io
 import os
 import subprocess
 import threading
 
 import pytest
 
+from cnntrain.cli import main
 from cnntrain.core.errors import CnntrainError
 from cnntrain.engine.pool import Pool
 from cnntrain.reading.reader import Reader
-from tests.support.experiments import evidence
+from tests.support.experiments import evidence, write
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, first: int, last: int) -> list[int]:
@@ -70,27 +73,34 @@ def test_a_pool_says_that_there_are_fewer(monkeypatch):
         pass
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that got all it asked for, what `eval` said of it, and its evidence."""
+    folder = tmp_path_factory.mktemp("whole")
+    with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()) as said:
+        assert main(["fit", str(write(folder)), "-o", "RUN", "-q", "-j3", "-s", "train.epochs=1"]) == 0
+        assert main(["eval", "RUN", "--json"]) == 0
+    return said.getvalue(), evidence(folder / "RUN")
+
+
 @pytest.mark.filterwarnings("ignore:the system gives")
 @pytest.mark.parametrize("lost", range(8))
-def test_fit_and_eval_do_without_any_thread_to_the_same_bit(cnntrain, config, desk, monkeypatch, lost):
-    assert cnntrain("fit", config, "-o", "whole", "-q", "-j3", "-s", "train.epochs=1").code == 0
-    expected = cnntrain("eval", "whole", "--json").out.replace("whole", "RUN")
+def test_fit_and_eval_do_without_any_thread_to_the_same_bit(cnntrain, config, desk, whole, monkeypatch, lost):
+    said, expected = whole
     failing(monkeypatch, lost, lost + 1)
     outcome = cnntrain("fit", config, "-o", "lossy", "-q", "-j3", "-s", "train.epochs=1")
     assert outcome.code == 0, outcome.err
-    assert evidence(desk / "whole") == evidence(desk / "lossy")
-    assert cnntrain("eval", "lossy", "--json", "-j3").out.replace("lossy", "RUN") == expected
+    assert evidence(desk / "lossy") == expected
+    assert cnntrain("eval", "lossy", "--json", "-j3").out.replace("lossy", "RUN") == said
 
 
-def test_fit_does_without_processes(cnntrain, config, desk, monkeypatch):
-    assert cnntrain("fit", config, "-o", "whole", "-q", "-j3", "-s", "train.epochs=1").code == 0
-
+def test_fit_does_without_processes(cnntrain, config, desk, whole, monkeypatch):
     def fork() -> int:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     monkeypatch.setattr(os, "fork", fork)
     assert cnntrain("fit", config, "-o", "lossy", "-q", "-j3", "-s", "train.epochs=1").code == 0
-    assert evidence(desk / "whole") == evidence(desk / "lossy")
+    assert evidence(desk / "lossy") == whole[1]
 
 
 SWEEP = """\

@@ -76,7 +76,7 @@ configs = keys(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(configs)
 def test_a_dump_reads_back_as_the_same_experiment(config: dict[str, Any]) -> None:
     experiment = load_plain(config, "a").experiment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 from collections.abc import Iterator
@@ -29,8 +30,7 @@ jsonschema = pytest.importorskip("jsonschema", reason="comes with the extra `tes
 ROOT = Path(__file__).parent.parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 SEED = random.randrange(10**6)
-SCHEMA = json_schema()
-VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+schema = functools.cache(json_schema)
 
 VALUES: list[Any] = [
     *(None, True, False, 0, 1, -1, 2, 3, 7, 0.5, -0.5, 1.5, 1e-3, 123456789.5, 10**12, 10**19),
@@ -52,6 +52,11 @@ KEYS = [
     "epochs",
     "nothing",
 ]
+
+
+@functools.cache
+def validator() -> Any:
+    return jsonschema.Draft202012Validator(schema())
 
 
 class Judge(Binder):
@@ -177,9 +182,10 @@ def check(count: int, seed: int) -> list[bool]:
         for _ in range(rng.randrange(4)):
             mutate(document, rng)
         expected, said = accepts(document)
-        found = VALIDATOR.is_valid(document)
-        errors = [f"{'.'.join(map(str, e.absolute_path))}: {e.message}" for e in VALIDATOR.iter_errors(document)]
-        assert found == expected, f"seed {seed}\n{yaml.safe_dump(document)}\nreader: {said}\nschema: {errors}"
+        found = validator().is_valid(document)
+        if found != expected:
+            errors = [f"{'.'.join(map(str, e.absolute_path))}: {e.message}" for e in validator().iter_errors(document)]
+            pytest.fail(f"seed {seed}\n{yaml.safe_dump(document)}\nreader: {said}\nschema: {errors}")
         verdicts.append(found)
     return verdicts
 
@@ -196,14 +202,14 @@ def test_its_verdict_is_the_readers_at_length():
 
 
 def test_it_is_a_schema():
-    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    jsonschema.Draft202012Validator.check_schema(schema())
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_config_that_comes_along_names_it_and_fits_it(path):
     text = path.read_text()
     assert text.startswith("# yaml-language-server: $schema=cnntrain.schema.json\n")
-    assert [error.message for error in VALIDATOR.iter_errors(view(text))] == []
+    assert [error.message for error in validator().iter_errors(view(text))] == []
 
 
 COMPOSED = """\
@@ -227,11 +233,11 @@ train: {epochs: 1}
 def test_it_takes_variables_and_blocks_of_ones_own(tmp_path):
     (tmp_path / "a.yaml").write_text(COMPOSED)
     load([tmp_path / "a.yaml"])
-    assert VALIDATOR.is_valid(view(COMPOSED))
-    assert not VALIDATOR.is_valid(view(COMPOSED.replace("n: 2", "n: x")))
+    assert validator().is_valid(view(COMPOSED))
+    assert not validator().is_valid(view(COMPOSED.replace("n: 2", "n: x")))
     without = COMPOSED.replace("blocks:", "# blocks:").replace("    basic", "#").replace("      parameters", "#")
     without = without.replace("      layers: [", "# [")
-    assert not VALIDATOR.is_valid(view(without)), "a type that nothing defines"
+    assert not validator().is_valid(view(without)), "a type that nothing defines"
 
 
 @pytest.mark.parametrize(
@@ -248,7 +254,7 @@ def test_it_takes_variables_and_blocks_of_ones_own(tmp_path):
 def test_a_file_that_extends_another_may_leave_out_anything(tmp_path, text, valid):
     (tmp_path / "base.yaml").write_text(FULL)
     (tmp_path / "a.yaml").write_text(f"extends: base.yaml\n{text}\n")
-    assert VALIDATOR.is_valid(view((tmp_path / "a.yaml").read_text())) == valid
+    assert validator().is_valid(view((tmp_path / "a.yaml").read_text())) == valid
     if valid:
         load([tmp_path / "a.yaml"])
     else:
@@ -258,10 +264,10 @@ def test_a_file_that_extends_another_may_leave_out_anything(tmp_path, text, vali
 
 def test_the_command_prints_it(capsys):
     assert main(["schema"]) == 0
-    assert json.loads(capsys.readouterr().out) == SCHEMA
+    assert json.loads(capsys.readouterr().out) == schema()
 
 
 def test_an_editor_is_told_what_keys_mean_and_default_to():
-    adam = SCHEMA["$defs"]["optimizers.adam"]
+    adam = schema()["$defs"]["optimizers.adam"]
     assert adam["properties"]["lr"]["default"] == 1e-3
     assert "Adam" in adam["description"]

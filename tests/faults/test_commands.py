@@ -34,6 +34,14 @@ SOURCES = {  # format -> the source that reads its files, as a config has it
 }
 
 
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two epochs. Not to be written to."""
+    folder = tmp_path_factory.mktemp("tiny")
+    run(write(folder, TINY), folder / "run", ("train.epochs=2",), threads=1)
+    return folder / "run"
+
+
 def asked(*arguments: Any) -> tuple[int, str]:
     """The code of a command, and what it says on stderr."""
     with contextlib.redirect_stderr(io.StringIO()) as said, contextlib.redirect_stdout(io.StringIO()):
@@ -88,9 +96,9 @@ def test_init_and_check_on_damaged_data(
 @counts(8, 400, 4000)
 @pytest.mark.parametrize("command", ["export", "predict", "eval", "summary"])
 def test_commands_on_damaged_checkpoints(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, campaign: Campaign, count: int, command: str
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, campaign: Campaign, count: int, command: str
 ) -> None:
-    run(write(tmp_path, TINY), tmp_path / "run", ("train.epochs=1",), threads=1)
+    shutil.copytree(tiny, tmp_path / "run")
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "run" / "checkpoints" / "last.npz"
     whole, picture = path.read_bytes(), tmp_path / "a.png"
@@ -109,14 +117,20 @@ def test_commands_on_damaged_checkpoints(
     assert codes[4]
 
 
-@counts(3, 400, 4000)
+@counts(2, 400, 4000)
 @pytest.mark.parametrize("command", ["report", "compare"])
 @pytest.mark.parametrize("file", ["status.json", "data.json", "origins.json", "env.json"])
 def test_report_and_compare_on_damaged_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, campaign: Campaign, count: int, command: str, file: str
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    campaign: Campaign,
+    count: int,
+    command: str,
+    file: str,
 ) -> None:
-    run(write(tmp_path, TINY), tmp_path / "runs" / "a", ("train.epochs=2",), threads=1)
-    shutil.copytree(tmp_path / "runs" / "a", tmp_path / "runs" / "b")
+    for name in "ab":
+        shutil.copytree(tiny, tmp_path / "runs" / name)
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "runs" / "b" / file
     whole = path.read_bytes() if path.exists() else b'{"a": 1}\n'

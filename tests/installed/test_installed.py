@@ -91,11 +91,20 @@ def fine(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout
 
 
-def test_it_trains_resumes_exactly_and_is_exported(desk, site):
+@pytest.fixture(scope="module")
+def trained(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run in one go, and one that was resumed."""
+    desk = tmp_path_factory.mktemp("trained")
+    (desk / "waves.yaml").write_text(CONFIG)
     fit = "fit waves.yaml -q -s schedule=constant"
-    fine(cnntrain(desk, site, *f"{fit} -o straight -s train.epochs=2".split()))
     fine(cnntrain(desk, site, *f"{fit} -o halves -s train.epochs=1".split()))
-    assert cnntrain(desk, site, *f"{fit} -o halves -s train.epochs=2 --resume".split()).returncode == 0
+    ways = ("-o halves -s train.epochs=2 --resume", "-o straight -s train.epochs=2")
+    assert [done.returncode for done in several(desk, site, *(f"{fit} {way}" for way in ways))] == [0, 0]
+    return desk
+
+
+def test_it_resumes_exactly_and_is_exported(trained, site):
+    desk = trained
     straight, halves = (np.load(desk / run / "checkpoints/last.npz") for run in ("straight", "halves"))
     assert straight.files == halves.files
     assert any("waves_snake" in name for name in straight.files)
@@ -133,13 +142,12 @@ def test_list_schema_and_completion_know_it(desk, site):
     assert "part,optimizer.lr=" in done.stdout.splitlines()
 
 
-def test_without_the_package_a_config_is_wrong_and_a_checkpoint_says_what_it_needs(desk, site):
-    fine(cnntrain(desk, site, "fit", "waves.yaml", "-o", "run", "-q", "-s", "train.epochs=1"))
-    done = cnntrain(desk, None, "check", "waves.yaml")
-    assert done.returncode == 2
-    assert "unknown layer 'waves_snake'" in done.stderr
-    commands = ("eval run", "fit -o run --resume", "export run --format numpy", "summary run")
-    for done in several(desk, None, *commands):
+def test_without_the_package_a_config_is_wrong_and_a_checkpoint_says_what_it_needs(trained):
+    commands = ("eval halves", "fit -o halves --resume", "export halves --format numpy", "summary halves")
+    checked, *others = several(trained, None, "check waves.yaml", *commands)
+    assert checked.returncode == 2
+    assert "unknown layer 'waves_snake'" in checked.stderr
+    for done in others:
         assert done.returncode == 4, done.stderr
         (line,) = done.stderr.splitlines()
         assert "needs the layer 'waves_snake' of the package 'waves 0.1', which is not installed. Install it" in line

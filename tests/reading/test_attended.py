@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -32,20 +34,27 @@ COMMANDS = {
 needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/schedstat"), reason="looks at threads as Linux does")
 
 
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    """Pictures, and a run on them; a watchdog that loses patience after a second and a half."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """Pictures, and a run on them."""
+    folder = tmp_path_factory.mktemp("sound")
     rng = np.random.default_rng(0)
-    for name in "ab":
-        (tmp_path / "pictures" / name).mkdir(parents=True)
-        for number in range(8):
-            Image.fromarray(rng.integers(0, 256, (4, 4, 3), np.uint8)).save(f"pictures/{name}/{number}.png")
-    write(tmp_path, TEXT)
-    assert main(["fit", "full.yaml", "-o", "done", "-q"]) == 0
+    with contextlib.chdir(folder):
+        for name in "ab":
+            (folder / "pictures" / name).mkdir(parents=True)
+            for number in range(8):
+                Image.fromarray(rng.integers(0, 256, (4, 4, 3), np.uint8)).save(f"pictures/{name}/{number}.png")
+        write(folder, TEXT)
+        assert main(["fit", "full.yaml", "-o", "done", "-q"]) == 0
+    return folder
+
+
+@pytest.fixture
+def place(sound, tmp_path, monkeypatch):
+    """The same for one test; a watchdog that loses patience after a second."""
+    monkeypatch.chdir(shutil.copytree(sound, tmp_path / "place"))
     os.utime("pictures/b/2.png")
-    monkeypatch.setattr(watchdog, "STILL", 1.5)
-    return tmp_path
+    monkeypatch.setattr(watchdog, "STILL", 1.0)
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def written(*arguments: str) -> Path:
     return Path("job.sh")
 
 
-def test_every_run_is_a_task_that_writes_its_log_beside_the_runs(desk):
+def test_every_run_is_a_task_that_writes_its_log_beside_the_runs_and_trains_nothing_twice(desk):
     cluster = Cluster(desk / "cluster", written("-j", "1", "-p", "2"))
     assert (cluster.options["array"], cluster.options["job-name"], cluster.options["signal"]) == (
         *("0-2%2", "sweep"),
@@ -50,6 +50,11 @@ def test_every_run_is_a_task_that_writes_its_log_beside_the_runs(desk):
     run(desk / "full.yaml", straight, ("train.epochs=2", "optimizer.lr=0.05"))
     assert evidence(desk / "runs/sweep/lr=0.05") == evidence(straight)
     assert "finished: all steps taken" in (desk / "runs/sweep/slurm-1.log").read_text()
+    before = {path: path.read_bytes() for path in desk.glob("runs/sweep/lr=0.*/metrics.jsonl")}
+    assert len(before) == 2
+    assert cluster.submit() == {0: 0, 1: 0, 2: 6}
+    assert {path: path.read_bytes() for path in before} == before
+    assert "was finished already" in (desk / "runs/sweep/slurm-0.log").read_text()
     assert cluster.requeued == []
 
 
@@ -61,16 +66,6 @@ def test_the_program_is_named_by_its_path_for_it_may_be_submitted_from_another_s
     monkeypatch.setenv("PATH", str(program.parent), prepend=":")
     monkeypatch.setattr("sys.argv", [str(program)])
     assert f"\n'{program}' \"$@\" &\n" in written().read_text()
-
-
-def test_submitted_again_it_trains_nothing_that_is_finished(desk):
-    cluster = Cluster(desk / "cluster", written("-j", "1"))
-    cluster.submit()
-    before = {path: path.read_bytes() for path in desk.glob("runs/sweep/lr=0.*/metrics.jsonl")}
-    assert len(before) == 2
-    assert cluster.submit() == {0: 0, 1: 0, 2: 6}
-    assert {path: path.read_bytes() for path in before} == before
-    assert "was finished already" in (desk / "runs/sweep/slurm-0.log").read_text()
 
 
 def test_where_time_is_up_it_pauses_and_is_queued_again_until_it_is_finished(desk):

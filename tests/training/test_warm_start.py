@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnntrain.checks import forecast
 from cnntrain.cli import main
 from cnntrain.core.errors import CheckpointError
 from cnntrain.rundir import checkpoint
@@ -234,6 +235,7 @@ def test_every_command_that_looks_at_a_config_warns_of_what_a_parent_has_seen(
     pictures, capsys, kind, command, seed, monkeypatch
 ):
     monkeypatch.chdir(pictures)
+    monkeypatch.setattr(forecast, "SECONDS", 0.0)
     _noise(pictures, "first")
     capsys.readouterr()
     assert main([*command, "full.yaml", "-s", _relation(kind, Path("first")), "-s", f"seed={seed}"]) == 0

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import TextIOWrapper
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -20,15 +16,14 @@ from cnntrain.parts.datasets.groups import check_apart, with_group
 from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.datasets.labels import MAX_CLASSES, check_none_is_empty
 from cnntrain.parts.datasets.listed import ADVICE, Listed
+from cnntrain.reading.csv_rows import first_rows, named_file, rows_of
 from cnntrain.reading.decoded import Recipe, Sample, decoded
 from cnntrain.reading.folders import class_name, looked_up
-from cnntrain.reading.input_files import opened, reading
 from cnntrain.reading.name_patterns import NamePattern
 from cnntrain.reading.reader import ALONE, Reader
 from cnntrain.reading.tables import TableColumns, chosen, columns_of
 
 _LARGEST = float(np.finfo(np.float32).max)
-_DELIMITERS = (",", ";", "\t")
 LOOKED_AT = 1_000  # rows, and files whose headers, say what all are like
 
 
@@ -104,13 +99,7 @@ class LabelledRows(Listed):
         table = path / "train.csv" if path.is_dir() else path
         if table.suffix.lower() != ".csv" or not table.is_file():
             return None
-        rows: list[list[str]] = []
-        with reading(table), TextIOWrapper(opened(table), "utf-8-sig", "replace", newline="") as file:
-            head = file.readline()
-            mark = max(_DELIMITERS, key=head.count)
-            file.seek(0)
-            with contextlib.suppress(csv.Error):  # which loading it will explain
-                rows = [row for row in itertools.islice(csv.reader(file, delimiter=mark), LOOKED_AT) if row]
+        rows = [row for row in first_rows(table, LOOKED_AT) if row]
         if cls.endings and not any(
             Path(cell.strip()).suffix.lower() in cls.endings for row in rows[1:] for cell in row
         ):
@@ -210,21 +199,9 @@ class LabelledRows(Listed):
 
     def _read_rows(self, table: Path) -> list[_Row]:
         wanted = (self.column, *(self.targets or (self.label or "label",)))
-        with reading(table):
-            try:
-                with TextIOWrapper(opened(table), "utf-8-sig", newline="") as file:
-                    lines = csv.reader(file, delimiter=_delimiter(file.readline(), self.column), strict=True)
-                    file.seek(0)
-                    header = next(lines, [])
-                    places = _places(header, wanted, table, self.advice)
-                    names = [name.strip() for name in header]
-                    group = names.index(self.group) if self.group is not None and self.group in names else None
-                    rows = [_row(table, lines.line_num, cells, places, group, self.one) for cells in lines if cells]
-            except (csv.Error, ValueError) as error:
-                raise DataError(f"{table} is no CSV file in UTF-8 ({error}). {ADVICE}") from error
-        if not rows:
-            raise DataError(f"{table} has no row below its header, expected one for each {self.one}. Add them")
-        return rows
+        naming = f"Name the columns with {self.advice}"
+        rows = rows_of(table, wanted, self.one, naming, ADVICE, self.group)
+        return [_row(table, where, cells, len(wanted), self.one) for where, cells in rows]
 
 
 @dataclass(frozen=True)
@@ -237,34 +214,11 @@ class _Row:
     group: str | None
 
 
-def _delimiter(header: str, column: str) -> str:
-    """The first of the delimiters that sets the column apart."""
-    cells = {mark: [cell.strip().strip('"') for cell in header.split(mark)] for mark in _DELIMITERS}
-    return next((mark for mark in _DELIMITERS if column in cells[mark]), _DELIMITERS[0])
-
-
-def _places(header: Sequence[str], wanted: Sequence[str], table: Path, advice: str) -> tuple[int, list[int]]:
-    """How many columns there are, and which of them are wanted."""
-    names = [name.strip() for name in header]
-    for column in wanted:
-        if names.count(column) != 1:
-            found = "twice" if column in names else f"not among {printable(', '.join(names))[:200] or 'none'}"
-            raise DataError(f"{table}: the column {column!r} is {found}. Name the columns with {advice}")
-    return len(names), [names.index(column) for column in wanted]
-
-
-def _row(
-    table: Path, line: int, cells: Sequence[str], places: tuple[int, Sequence[int]], group: int | None, noun: str
-) -> _Row:
-    columns, chosen = places
-    where = f"{table}:{line}"
-    if len(cells) != columns:
-        raise DataError(f"{where} has {len(cells)} columns, expected {columns} as in the header. Mend the row")
-    file, *texts = (cells[place].strip() for place in chosen)
-    texts = [class_name(text) for text in texts]  # one name, whichever Unicode form each row has
-    if not file or "\0" in file:
-        raise DataError(f"{where} names no {noun}, expected a path. Mend the row, or remove it")
-    return _Row(where, table.parent / file, tuple(texts), None if group is None else class_name(cells[group].strip()))
+def _row(table: Path, where: str, cells: Sequence[str], wanted: int, one: str) -> _Row:
+    """With texts under one name, whichever Unicode form each row has."""
+    texts = [class_name(text) for text in cells[1:]]
+    group = texts.pop() if len(cells) > wanted else None
+    return _Row(where, table.parent / named_file(where, cells[0], one), tuple(texts), group)
 
 
 def _classes(rows: Sequence[_Row], table: Path, least: int) -> tuple[str, ...]:

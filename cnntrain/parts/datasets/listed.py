@@ -25,15 +25,7 @@ class Listed(Dataset):
 
     def tables(self) -> dict[str, Path]:
         """Split -> its file. Raises DataError where there is none."""
-        place = Path(self.path).absolute()
-        with reading(place):
-            if place.is_dir():
-                check_spelling(place, [path.stem for path in sorted(place.glob("*.csv"))], ".csv")
-                found = {split: place / f"{split}.csv" for split in SPLITS if is_there(place / f"{split}.csv")}
-                if "train" not in found:
-                    raise DataError(f"{place} holds no train.csv, found {', '.join(found) or 'no split'}. {ADVICE}")
-                return found
-        return {"train": on_disk(place, ADVICE, folder=False)}
+        return tables_at(Path(self.path).absolute(), ADVICE)
 
     def table(self, split: str) -> Path:
         """The file of a split. Raises DataError where there is none."""
@@ -44,3 +36,15 @@ class Listed(Dataset):
                 "a folder of such files"
             )
         return tables[split]
+
+
+def tables_at(place: Path, advice: str) -> dict[str, Path]:
+    """Split -> its CSV file, of a folder or of a file for training. Raises DataError where there is none."""
+    with reading(place):
+        if place.is_dir():
+            check_spelling(place, [path.stem for path in sorted(place.glob("*.csv"))], ".csv")
+            found = {split: place / f"{split}.csv" for split in SPLITS if is_there(place / f"{split}.csv")}
+            if "train" not in found:
+                raise DataError(f"{place} holds no train.csv, found {', '.join(found) or 'no split'}. {advice}")
+            return found
+    return {"train": on_disk(place, advice, folder=False)}

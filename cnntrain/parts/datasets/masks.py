@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -24,10 +22,13 @@ from cnntrain.ops.windows import pair
 from cnntrain.parts.datasets.base import Dataset
 from cnntrain.parts.datasets.images import Images
 from cnntrain.parts.datasets.labels import numbered
+from cnntrain.parts.datasets.listed import tables_at
 from cnntrain.parts.datasets.picture_fields import PictureFields
+from cnntrain.reading.annotations import text_of
+from cnntrain.reading.csv_rows import named_file, rows_of
 from cnntrain.reading.decoded import Content, Recipe, Sample, decoded
 from cnntrain.reading.folders import SPLITS, check_spelling, check_spelling_of_lists, files_below, subfolders
-from cnntrain.reading.input_files import is_there, on_disk, opened, reading
+from cnntrain.reading.input_files import is_there, on_disk
 from cnntrain.reading.mask_files import Meaning, read_mask, size_of, values_in
 from cnntrain.reading.pictures import SUFFIXES, header
 from cnntrain.reading.reader import ALONE, Reader
@@ -146,7 +147,7 @@ class Masks(PictureFields, _OfClasses):
     def splits(self) -> tuple[str, ...]:
         """Those of train, val and test that there are; train where nothing says otherwise."""
         if self.table is not None:
-            return tuple(split for split, _ in self._tables())
+            return tuple(self._tables())
         if self.lists is not None:
             folder = on_disk(self.lists, "Set lists to a folder with train.txt", folder=True)
             check_spelling_of_lists(folder)
@@ -166,7 +167,7 @@ class Masks(PictureFields, _OfClasses):
         """Every picture and mask of a split, and the list or table that names them."""
         named = [Path(self.lists) / f"{split}.txt"] if self.lists is not None else []
         if self.table is not None:
-            named = [path for found, path in self._tables() if found == split]
+            named = [self._tables()[split]]
         return (*named, *(path for sample in self._samples(split) for path in sample))
 
     def left_out(self, split: str) -> Counter[str]:
@@ -191,8 +192,7 @@ class Masks(PictureFields, _OfClasses):
         if split not in self.splits():
             raise DataError(f"the masks have no split {split!r}, they have {', '.join(self.splits())}. Use one of them")
         if self.table is not None:
-            (table,) = (path for found, path in self._tables() if found == split)
-            return _rows(table)
+            return _rows(self._tables()[split])
         pictures, masks = (on_disk(place or "", _ADVICE, folder=True) for place in (self.pictures, self.masks))
         if self.lists is not None:
             return self._listed(Path(self.lists) / f"{split}.txt", pictures, masks)
@@ -221,7 +221,7 @@ class Masks(PictureFields, _OfClasses):
         """The pictures and masks that a list names."""
         mine, theirs = _by_name(pictures, SUFFIXES), _by_name(masks, _MASK_SUFFIXES)
         samples: list[Sample] = []
-        for number, line in enumerate(_text(path).splitlines(), 1):
+        for number, line in enumerate(text_of(path).splitlines(), 1):
             name = line.split()[0] if line.split() else ""
             if not name:
                 continue
@@ -233,15 +233,9 @@ class Masks(PictureFields, _OfClasses):
             raise DataError(f"{path} names no picture, expected one in every line. Add them")
         return samples
 
-    def _tables(self) -> list[tuple[str, Path]]:
+    def _tables(self) -> dict[str, Path]:
         """The splits and their CSV files."""
-        place = Path(self.table or "")
-        if not place.is_dir():
-            return [("train", on_disk(place, _ADVICE, folder=False))]
-        found = [(split, place / f"{split}.csv") for split in SPLITS if is_there(place / f"{split}.csv")]
-        if not found or found[0][0] != "train":
-            raise DataError(f"{place} has no train.csv. {_ADVICE}")
-        return found
+        return tables_at(Path(self.table or "").absolute(), _ADVICE)
 
     # -- what they hold -------------------------------------------------------------------------------------------
 
@@ -316,32 +310,14 @@ def _by_name(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
     return found
 
 
-def _text(path: Path) -> str:
-    with reading(path), opened(path) as file:
-        try:
-            return file.read(2**26).decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path} is not text in UTF-8 ({error.reason}). Save it as such") from error
-
-
 def _rows(table: Path) -> list[Sample]:
     """The pictures and masks that a CSV file lists."""
-    try:
-        lines = csv.DictReader(io.StringIO(_text(table), newline=""), strict=True)
-        missing = [name for name in ("image", "mask") if name not in (lines.fieldnames or ())]
-        if missing:
-            found = printable(", ".join(lines.fieldnames or ()))[:200] or "none"
-            raise DataError(f"{table} has no column {missing[0]!r}, found {found}. Its header must name image and mask")
-        samples: list[Sample] = []
-        for row in lines:
-            if not row["image"] or not row["mask"]:
-                raise DataError(f"{table}:{lines.line_num} names no {'mask' if row['image'] else 'image'}. Add it")
-            samples.append((table.parent / row["image"], table.parent / row["mask"]))
-    except csv.Error as error:
-        raise DataError(f"{table} is no CSV file ({error}). {_ADVICE}") from error
-    if not samples:
-        raise DataError(f"{table} has no row below its header, expected one for each picture. Add them")
-    return samples
+    columns = ("image", "mask")
+    rows = rows_of(table, columns, "picture", "Name the columns image and mask", _ADVICE)
+    return [
+        tuple(table.parent / named_file(where, cell, one) for cell, one in zip(cells, columns, strict=True))
+        for where, cells in rows
+    ]
 
 
 def _held(masks: Sequence[Path]) -> tuple[list[tuple[int, ...]], list[int]]:
@@ -357,11 +333,13 @@ def _told_by_names(folder: Path, masks: Sequence[Path]) -> dict[str, Any]:
     """The settings that a file of names beside masks says: CVAT's labelmap.txt, or labelme's class_names.txt."""
     colours, values = _held(masks)
     if is_there(folder / "labelmap.txt"):
-        rows = [row.split(":") for row in _text(folder / "labelmap.txt").splitlines() if row.strip() and row[0] != "#"]
+        rows = [
+            row.split(":") for row in text_of(folder / "labelmap.txt").splitlines() if row.strip() and row[0] != "#"
+        ]
         names = tuple(row[0].strip() for row in rows)
         table = tuple(tuple(map(int, re.findall(r"\d{1,3}", row[1]))) for row in rows if len(row) > 1)
     elif is_there(folder / "class_names.txt"):
-        names = tuple(name for row in _text(folder / "class_names.txt").splitlines() if (name := row.strip()))
+        names = tuple(name for row in text_of(folder / "class_names.txt").splitlines() if (name := row.strip()))
         names = tuple(name.strip("_") for name in names if name != "__ignore__")
         table = tuple(tuple(color) for color in palette(len(names)).tolist())
     else:

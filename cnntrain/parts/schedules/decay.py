@@ -118,7 +118,8 @@ class InverseTime(Schedule):
 
     def rate(self, step: int, horizon: Horizon, lr: float) -> float:
         """The learning rate of the step."""
-        return lr / (1 + self.decay * step / max(horizon.steps(self.every), 1)) ** self.power
+        divisor: float = (1 + self.decay * step / max(horizon.steps(self.every), 1)) ** self.power
+        return lr / divisor
 
 
 @register("inverse_sqrt")

@@ -17,7 +17,7 @@ function sinc(x) {
   return x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI);
 }
 
-// The bytes (height, width, channels) of a picture given as red, green, blue, opacity; the opacity is not looked at.
+// The bytes (height, width, channels) of a picture given as red, green, blue, opacity, which is ignored.
 export function coloured(rgba, channels) {
   const pixels = new Uint8Array(rgba.length / 4 * channels);
   for (let i = 0, k = 0; i < rgba.length; i += 4) {
