@@ -104,6 +104,44 @@ def test_killed_at_random_a_run_goes_on_with_any_number_of_ranks_to_the_same_bit
     campaign.tell(f"{kills} kills of {runs} runs; exit codes {dict(ended)}; ranks {dict(sizes)}")
 
 
+MOMENTS = {  # where a rank may fail: the method, and what it does there in place of its work
+    "before MPI is there": ("mpi._initialize", "os.kill(os.getpid(), 9)"),
+    "before the ranks know each other": ("mpi.MpiWire._exchange_hosts", "os.kill(os.getpid(), 9)"),
+    "while it computes": ("ranks.Ranked.each", "os.kill(os.getpid(), 9)"),
+    "at the end": ("mpi.MpiWire.end", "os.kill(os.getpid(), 9)"),
+    "by an error, while another computes": ("ranks.Ranked.each", "raise StorageError('its disk is full')"),
+}
+PLANT = """
+import os, time
+from cnntrain.core.errors import StorageError
+from cnntrain.engine import mpi, ranks
+healthy = {0}
+def failing(*arguments):
+    if os.environ["OMPI_COMM_WORLD_RANK"] == "{1}":
+        {2}
+    if {3}:
+        time.sleep(16)
+    return healthy(*arguments)
+{0} = failing
+"""
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("mpi", [(), ULFM], ids=["plain", "ulfm"])
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_wherever_a_rank_fails_the_job_says_so_once(
+    tmp_path: Path, moment: str, rank: int, mpi: tuple[str, ...]
+) -> None:
+    arguments = ["fit", str(write(tmp_path)), "--set=train.epochs=1", "--set=data.source.samples=34", "-q", "-o", "run"]
+    method, what = MOMENTS[moment]
+    plant = PLANT.format(method, rank, what, "another" in moment)
+    process = start_ranks(3, *arguments, cwd=tmp_path, mpi=mpi, before=plant)
+    _, err = process.communicate(timeout=STARTING)
+    assert process.returncode == 5 or (mpi and "MPI is" in moment and process.returncode == 137), err
+    assert said_by_us(err).count("cnntrain: error: ") == 1, err
+
+
 @pytest.mark.faults
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_rank_that_is_stopped_is_missed_within_30_seconds(tmp_path: Path, rank: int) -> None:
