@@ -120,7 +120,9 @@ def telling_keys(lines: Sequence[ComparedRun], differing: Sequence[str]) -> list
     Where optimizers are compared, these are their types and what was written of them, not each one's betas.
     """
     keys = [key for key in differing if key != NAME and not is_lot(key)]
-    return [key for key in keys if all(key in one.settings for one in lines) or any(_written(one, key) for one in lines)]
+    return [
+        key for key in keys if all(key in one.settings for one in lines) or any(_written(one, key) for one in lines)
+    ]
 
 
 def _written(line: ComparedRun, key: str) -> bool:
