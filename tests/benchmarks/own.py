@@ -16,7 +16,7 @@ from cnntrain.engine.pool import Pool as Workers
 from cnntrain.network import build
 from cnntrain.training.rates import horizon
 from cnntrain.training.stepper import BatchSource, Stepper
-from tests.benchmarks.networks import CLASSES, NETWORKS, Block, Conv, Dense, Flatten, Mean, Part, Pool
+from tests.benchmarks.networks import NETWORKS, Block, Conv, Dense, Flatten, Inverted, Mean, Network, Part, Pool
 
 GEMM = 1024  # rows and columns of the products the ceiling is measured with
 LR, MOMENTUM = 0.01, 0.9
@@ -38,10 +38,12 @@ def _lines(part: Part) -> list[str]:
         case Conv():
             return _conv(part)
         case Block():
-            return [f"{{type: residual, body: [{', '.join(line for c in part.body for line in _conv(c))}], "
-                    "activation: relu}"]  # fmt: skip
+            return [f"{{type: residual, body: [{', '.join(_body(part))}], activation: relu}}"]
+        case Inverted():
+            return [f"{{type: residual, body: [{', '.join(_body(part))}]}}"] if part.added else _body(part)
         case Pool():
-            return ["{type: max_pool2d, kernel_size: 2}"]
+            window = f"kernel_size: {part.kernel_size}, stride: {part.stride}, padding: {part.padding}"
+            return [f"{{type: max_pool2d, {window}}}"]
         case Mean():
             return ["global_avg_pool"]
         case Flatten():
@@ -50,12 +52,16 @@ def _lines(part: Part) -> list[str]:
             return [f"{{type: dense, units: {part.units}}}", *(["relu"] if part.relu else [])]
 
 
+def _body(part: Block | Inverted) -> list[str]:
+    return [line for conv in part.body for line in _conv(conv)]
+
+
 def _conv(part: Conv) -> list[str]:
     keys = f"kernel_size: {part.kernel_size}, padding: {part.padding}, stride: {part.stride}"
     keys += f", groups: {part.filters}" if part.depthwise else ""
     keys += ", bias: false" if part.norm else ""
     line = f"{{type: conv2d, filters: {part.filters}, {keys}}}"
-    return [line, *(["batch_norm"] if part.norm else []), *(["relu"] if part.relu else [])]
+    return [line, *(["batch_norm"] if part.norm else []), *([part.activation] if part.activation else [])]
 
 
 def write_experiment(network: str, batch: int, samples: int, folder: Path) -> None:
@@ -64,7 +70,7 @@ def write_experiment(network: str, batch: int, samples: int, folder: Path) -> No
     arrays = {}
     for split, count in (("train", samples), ("val", samples // 8)):
         arrays[f"x_{split}"] = rng.integers(0, 256, (count, *NETWORKS[network].shape), dtype=np.uint8)
-        arrays[f"y_{split}"] = np.arange(count) % CLASSES
+        arrays[f"y_{split}"] = np.arange(count) % NETWORKS[network].classes
     np.savez(folder / "data.npz", **arrays)
     text = config(network, batch, source=f"{{type: npz, path: {folder / 'data.npz'}}}")
     (folder / "experiment.yaml").write_text(text)
@@ -75,10 +81,10 @@ class Ready:
 
     views = 1
 
-    def __init__(self, shape: tuple[int, int, int], batch: int) -> None:
+    def __init__(self, network: Network, batch: int) -> None:
         rng = np.random.default_rng(0)
-        self._x = rng.random((batch, *shape), np.float32)
-        self._labels = rng.integers(0, CLASSES, batch)
+        self._x = rng.random((batch, *network.shape), np.float32)
+        self._labels = rng.integers(0, network.classes, batch)
         self._weights = np.ones(batch, np.float32)
 
     def __len__(self) -> int:
@@ -98,9 +104,9 @@ def stepper_of(
     `text` stands in for its config.
     """
     loaded = load_text(text or config(network, batch), network)
-    description = Description(NETWORKS[network].shape, tuple(map(str, range(CLASSES))))
+    description = Description(NETWORKS[network].shape, tuple(map(str, range(NETWORKS[network].classes))))
     built = build.network(loaded, description)
-    ready = Ready(NETWORKS[network].shape, batch)
+    ready = Ready(NETWORKS[network], batch)
     batches = source or (lambda _: [ready])
     stepper = Stepper(loaded, built, batches, horizon(loaded.experiment, 1), workers)
     stepper.initialize()
