@@ -301,7 +301,7 @@ class MpiWire:
     def _patience(self) -> float:
         """Seconds for which to wait for the leader's end, as things are."""
         if not self._leads:
-            return min((self.rank - 1) * _TURN, _KEEPER)
+            return min(float(self.rank - 1) * _TURN, _KEEPER)
         if self._code is not None:
             return PATIENCE
         return math.inf if self._agreed else _BUSY
