@@ -316,7 +316,7 @@ class MpiWire:
         if self._line and not self._said and launcher.speaks_first():
             launcher.speak()
             terminal.err(self._line)
-            self._say(range(self.size), _SAID)
+            self._say(range(self.size), _SAID, certainly=True)
 
     def _name(self, rank: int) -> str:
         return f"rank {rank} on {self._hosts[rank]}"
@@ -335,20 +335,30 @@ class MpiWire:
                     self._find_lost(str(error))
 
     def _listen(self) -> None:
-        """Receive what the others say."""
+        """Receive what the others say. Raises the error of MPI's of one that is gone, after having heard the rest."""
+        gone = None
+        for peer in range(self.size):
+            try:
+                if peer != self.rank:
+                    self._hear(peer)
+            except self.errors as error:
+                gone = error
+        if gone is not None:
+            raise gone
+
+    def _hear(self, peer: int) -> None:
         with self._lock:
-            for peer in range(self.size):
-                while peer != self.rank and self._talk.Iprobe(peer):
-                    status = self._mpi.Status()
-                    message = np.zeros(_MOST, np.uint8)
-                    self._talk.Recv(message, peer, status=status)
-                    said = json.loads(message[: status.Get_count(self._mpi.BYTE)].tobytes())
-                    if peer in self._heard:
-                        self._heard[peer] = 0
-                    self._said = self._said or said == _SAID
-                    if "code" in said and self._failure is None:
-                        self._failure = _error(said, self._name(peer))
-                        self._code = int(said["code"]) if said.get("lost") else None
+            while self._talk.Iprobe(peer):
+                status = self._mpi.Status()
+                message = np.zeros(_MOST, np.uint8)
+                self._talk.Recv(message, peer, status=status)
+                said = json.loads(message[: status.Get_count(self._mpi.BYTE)].tobytes())
+                if peer in self._heard:
+                    self._heard[peer] = 0
+                self._said = self._said or said == _SAID
+                if "code" in said and self._failure is None:
+                    self._failure = _error(said, self._name(peer))
+                    self._code = int(said["code"]) if said.get("lost") else None
 
     def _look_after_peers(self) -> None:
         for peer, looks in self._heard.items():

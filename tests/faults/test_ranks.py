@@ -146,7 +146,7 @@ def test_wherever_a_rank_fails_the_job_says_so_once(
     method, what = MOMENTS[moment]
     plant = PLANT.format(method, rank, what, "another" in moment)
     process = start_ranks(3, *arguments, cwd=tmp_path, mpi=mpi, before=plant)
-    _, err = process.communicate(timeout=STARTING)
+    _, err = process.communicate(timeout=2 * STARTING)
     assert process.returncode == 5 or (mpi and "MPI is" in moment and process.returncode == 137), err
     assert said_by_us(err).count("cnntrain: error: ") == 1, err
 
