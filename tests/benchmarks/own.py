@@ -22,15 +22,19 @@ GEMM = 1024  # rows and columns of the products the ceiling is measured with
 LR, MOMENTUM = 0.01, 0.9
 
 
-def config(network: str, batch: int, source: str = "synthetic") -> str:
-    """A whole config that trains a reference network; `source` is YAML."""
-    layers = "".join(f"    - {line}\n" for part in NETWORKS[network].parts for line in _lines(part))
+def config(network: str | Network, batch: int, source: str = "synthetic") -> str:
+    """A whole config that trains a network, which may be one of reference by name; `source` is YAML."""
+    layers = "".join(f"    - {line}\n" for part in _network(network).parts for line in _lines(part))
     return (
         f"data: {{source: {source}}}\n"
         f"train: {{epochs: 1, batch_size: {batch}}}\n"
         f"optimizer: {{type: sgd, lr: {LR}, momentum: {MOMENTUM}}}\n"
         f"model:\n  layers:\n{layers}"
     )
+
+
+def _network(network: str | Network) -> Network:
+    return NETWORKS[network] if isinstance(network, str) else network
 
 
 def _lines(part: Part) -> list[str]:
@@ -97,16 +101,16 @@ class Ready:
 
 
 def stepper_of(
-    network: str, batch: int, workers: Workers, text: str | None = None, source: BatchSource | None = None
+    network: str | Network, batch: int, workers: Workers, text: str | None = None, source: BatchSource | None = None
 ) -> Stepper:
-    """A reference network with its first weights, at its training, by default on the same ready batch every step.
+    """A network with its first weights, at its training, by default on the same ready batch every step.
 
     `text` stands in for its config.
     """
-    loaded = load_text(text or config(network, batch), network)
-    description = Description(NETWORKS[network].shape, tuple(map(str, range(NETWORKS[network].classes))))
-    built = build.network(loaded, description)
-    ready = Ready(NETWORKS[network], batch)
+    network = _network(network)
+    loaded = load_text(text or config(network, batch), "network")
+    built = build.network(loaded, Description(network.shape, tuple(map(str, range(network.classes)))))
+    ready = Ready(network, batch)
     batches = source or (lambda _: [ready])
     stepper = Stepper(loaded, built, batches, horizon(loaded.experiment, 1), workers)
     stepper.initialize()
