@@ -11,6 +11,7 @@ from cnntrain.api.arguments import Paths, Set, overrides, path_of
 from cnntrain.config.fields import Duration
 from cnntrain.config.load import load
 from cnntrain.config.mapping import Config
+from cnntrain.core import launcher
 from cnntrain.core.console import Progress
 from cnntrain.core.errors import UsageError
 from cnntrain.training.interrupts import Interrupts
@@ -38,8 +39,9 @@ def train(
     """Do what `cnntrain fit` does, with its options by name, and return what `fit --json` prints."""
     files = [one if isinstance(one, Mapping) else path_of(one) for one in configs]
     starts = files and not (options.get("resume") or options.get("resume_or_start"))
+    alone = launcher.size() == 1  # a rank that does not see the config must be able to tell the others
     with Interrupts() as interrupts, interrupts.at_once():  # importing NumPy takes a while
-        loaded = load(files, overrides(set)) if starts else None  # its errors do not wait for the import of what trains
+        loaded = load(files, overrides(set)) if starts and alone else None  # its errors do not wait for that
 
         from cnntrain.training import session
 

@@ -142,7 +142,10 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments is None and launcher.size() > 1:
         from cnntrain.core.keeper import keep
 
-        keep()
+        try:
+            keep()
+        except OSError as error:  # the system starts no more processes
+            return tell(error)
     if arguments is None:  # this process is ours; USR1 asks to save, and must not end what has nothing to save
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
         if launcher.rank() > 0:

@@ -71,17 +71,30 @@ def _show(document: dict[str, Any]) -> None:
         show("no run meets the conditions")
         return
     short = short_names(document["differs"])
-    metrics = [name for name in _METRICS if any(name in run["final"] for run in runs)]
+    metrics = _metrics(document)
     keys = [key for key in document["differs"] if all(run["config"][key] is not None for run in runs)][:_MOST_KEYS]
     text, left = _fitting(document, keys, short, metrics)
     show(text)
     if left:
         show(f"{left} more key{'s' * (left != 1)} differ{'s' * (left == 1)}; --json and --csv have all of them")
-    if document["groups"]:
-        show()
-        header = ["group", "runs", _best(document), *metrics[:2], "time"]
-        rows = [_group(group, short, metrics[:2]) for group in document["groups"]]
-        show(table([header, *rows], right=range(1, len(header)), fold=0))
+    show_groups(document)
+
+
+def show_groups(document: dict[str, Any]) -> None:
+    """What differs in the seed or the fold alone, as a table of means and deviations below another, if there is any."""
+    from cnntrain.results.compare import short_names
+
+    if not document["groups"]:
+        return
+    short, metrics = short_names(document["differs"]), _metrics(document)[:2]
+    header = ["group", "runs", _best(document), *metrics, "time"]
+    rows = [_group(group, short, metrics) for group in document["groups"]]
+    show()
+    show(table([header, *rows], right=range(1, len(header)), fold=0))
+
+
+def _metrics(document: dict[str, Any]) -> list[str]:
+    return [name for name in _METRICS if any(name in run["final"] for run in document["runs"])]
 
 
 def _fitting(

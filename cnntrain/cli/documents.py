@@ -122,6 +122,7 @@ DOCUMENTS = {  # what was asked -> its document
             "run_dir": "the folder of its runs",
             "cells": "for each run its name, settings, run_dir, state and result",
             "repeated": "runs equal to another, left out",
+            "groups": "of finished runs that differ in seed or fold alone: mean and deviation",
             "exit_code": "the worst",
             "search?": "of a search: its metric, best trial, importances and all trials",
         }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cnntrain.cli.compare import show_groups
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import duration, show, table
 from cnntrain.core import letters, terminal
@@ -134,10 +135,13 @@ def command(
             answer = write_answer(search, folder) if search else None
         board.clear()
         with contextlib.suppress(*_GONE) if trained.stopped else contextlib.nullcontext():
+            compared = {"groups": []} if search else _compared(trained.standings)
             if as_json:
-                print_json(_document(plan, folder, trained) | ({"search": answer} if answer else {}))
+                document = _document(plan, folder, trained) | {"groups": compared["groups"]}
+                print_json(document | ({"search": answer} if answer else {}))
             else:
                 _show(trained.standings)
+                show_groups(compared)
         if trained.stopped:
             name = trained.stopped.name
             message = f"stopped by {name}; the runs under way are saved. Go on with the same command"
@@ -236,6 +240,18 @@ def _document(plan: Sweep, folder: Path, trained: Outcome) -> dict[str, Any]:
         "repeated": plan.repeated,
         "exit_code": trained.worst,
     }
+
+
+def _compared(standings: Sequence[Standing]) -> dict[str, Any]:
+    """What `compare` says of the runs that are finished; what cannot be read is left to it to tell."""
+    from cnntrain.core.errors import CnntrainError
+    from cnntrain.results.compare import compare
+
+    with contextlib.suppress(CnntrainError):
+        finished = [one.run_dir for one in standings if one.code == 0]
+        if len(finished) > 1:
+            return compare(finished, warn=lambda _text: None)
+    return {"groups": []}
 
 
 def _show(standings: Sequence[Standing]) -> None:

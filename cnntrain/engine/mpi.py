@@ -5,6 +5,9 @@ stopped, or whose machine is gone, is missed after STILL seconds, and one whose 
 that computes for long, however slowly, is neither. When one rank fails, all are told why.
 
 That a rank was killed is noticed by its keeper, which ends the job (`core.keeper`), or by MPI where that goes on.
+
+A job that fails says so in one line, the leader's. But a launcher may end the leader as soon as another rank has left.
+So the others stay until the leader has come to its end; if it does not, one of them says what it would have said.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import contextlib
 import ctypes
 import functools
 import json
+import math
 import os
 import platform
 import sys
@@ -40,6 +44,7 @@ from cnntrain.core.errors import (
     StoppedError,
     StorageError,
     UsageError,
+    printable,
 )
 from cnntrain.core.extras import install
 from cnntrain.core.threads import start
@@ -52,6 +57,9 @@ PATIENCE = 10.0  # seconds in which all ranks have to come to the end of a job t
 _ALL_ASKED = 5.0  # seconds within which all ranks of a machine give up that have started together
 _HEARD = 3.0  # seconds that a rank which fails waits for the others to know it
 _KEEPER = 5.0  # seconds in which the keeper of a rank that is gone has had the job ended, unless it is gone, too
+_TURN = 0.5  # seconds after which the next rank speaks in place of a leader that is gone
+_BUSY = 60.0  # seconds in which a leader that computes comes to know that another rank has failed
+_SAID = {"said": True}  # a message: what was to be said has been
 _MOST = 16384  # bytes of a message between the threads
 _NOT_THERE = (
     f"not all ranks were there after {STARTING:.0f} seconds: one was ended, or its machine is slow to start it. Run "
@@ -90,18 +98,29 @@ def join() -> Ranks:
             f"{install('mpi')} ({error})"
         ) from error
     with _soon():
-        if ours:
-            _initialize(MPI)
-        if MPI.COMM_WORLD.size == 1:
-            return ALONE
         try:
+            if ours:
+                _initialize(MPI)
+            if MPI.COMM_WORLD.size == 1:
+                return ALONE
             wire = MpiWire(MPI)
         except MPI.Exception as error:
+            _say_in_turn()
             atexit.register(os._exit, LostWorkerError.exit_code)
             raise LostWorkerError(f"{_NOT_THERE} ({str(error).partition(':')[0]})") from error
     if ours:
         atexit.register(wire.end)
     return Ranks(wire)
+
+
+def _say_in_turn() -> None:
+    """Have one rank of each machine say what has happened before they knew each other, unless a keeper has said it."""
+    if keeper.stands():
+        time.sleep(_KEEPER)
+    if launcher.speaks_first():
+        launcher.speak()
+    else:
+        launcher.silence()
 
 
 @contextlib.contextmanager
@@ -167,6 +186,10 @@ class MpiWire:
         self._heard: dict[int, int] = {}  # peer -> looks since the last sign of life
         self._failure: BaseException | None = None  # what to raise here
         self._told = False
+        self._line = ""  # what this rank says where the leader does not; nothing where another rank is to say it
+        self._agreed = False  # whether all ranks end for the same reason, which only the leader knows to have saved
+        self._leads = True  # whether the leader is there; it is gone once it has been missed
+        self._said = False  # whether the leader, or another in its place, has said what was to be said
         self._code: int | None = None  # with which to leave without the others, who cannot all be met
         self._exit_code = 0  # the error that this rank has failed with
         self._by_force = False  # whether one of them has to be ended, too
@@ -212,11 +235,15 @@ class MpiWire:
 
     def fail(self, error: BaseException) -> None:
         """See Wire."""
+        if self._said:  # the leader was too slow
+            launcher.silence()
         if self._told or error is self._failure:
             return
         self._told = True
         said = _document(error)
         self._exit_code = int(said["code"])
+        self._agreed = isinstance(error, StoppedError | PausedError)
+        self._line = "" if self._agreed else _line(_error(said, self._name(self.rank)))
         self._say(range(self.size), said, certainly=True)
 
     def lost(self, peer: int, why: str) -> LostWorkerError:
@@ -231,11 +258,12 @@ class MpiWire:
 
     def _missed(self, error: LostWorkerError, peer: int) -> LostWorkerError:
         """Note that a peer is gone, or hangs, unless it is on its way out like the others."""
-        if self._failure is None and not self._told:
+        failing = self._failure is not None or self._told
+        if not failing:
             self._failure = error
-            self._code = error.exit_code
-            if peer == 0 and self.rank == 1:  # the leader cannot say it
-                launcher.speak()
+        if not failing or (peer == 0 and not self._said):
+            self._code, self._line = error.exit_code, _line(error)
+            self._leads = self._leads and peer != 0
         return error
 
     def end(self) -> None:
@@ -244,8 +272,16 @@ class MpiWire:
         One that was killed is left to the launcher, which has noticed. One that hangs must be ended, by MPI_Abort.
         """
         if self._failure is None and not self._told:
-            with contextlib.suppress(CnntrainError, RuntimeError):
+            try:
                 Ranks(self).meet()  # the leader may be busy, with a report for instance
+            except (CnntrainError, RuntimeError) as error:
+                if self.rank == 0:
+                    terminal.err(_line(error))
+        if self._failure is not None or self._told:
+            if self.rank == 0:
+                self._say(range(1, self.size), _SAID, certainly=True)
+            else:
+                self._await_the_leader()
         self._over.set()
         for thread in self._watcher:
             thread.join()
@@ -253,7 +289,7 @@ class MpiWire:
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
         if self._by_force:
-            self._mpi.COMM_WORLD.Abort(self._code)
+            self._mpi.COMM_WORLD.Abort(self._code or self._exit_code or 1)
         if self._code is not None:
             os._exit(self._code)
         timer = threading.Timer(PATIENCE, os._exit, [self._exit_code or getattr(self._failure, "exit_code", 1)])
@@ -261,6 +297,26 @@ class MpiWire:
         timer.start()
         self._mpi.Finalize()
         timer.cancel()
+
+    def _patience(self) -> float:
+        """Seconds for which to wait for the leader's end, as things are."""
+        if not self._leads:
+            return min(float(self.rank - 1) * _TURN, _KEEPER)
+        if self._code is not None:
+            return PATIENCE
+        return math.inf if self._agreed else _BUSY
+
+    def _await_the_leader(self, most: float = math.inf) -> None:
+        """Stay until the leader has come to its end. Where it does not, say what it would have said, if nobody has."""
+        began = time.monotonic()
+        while not self._said and time.monotonic() - began < min(most, self._patience()):
+            time.sleep(PERIOD / 10)
+            with contextlib.suppress(self.errors):
+                self._listen()
+        if self._line and not self._said and launcher.speaks_first():
+            launcher.speak()
+            terminal.err(self._line)
+            self._say(range(self.size), _SAID, certainly=True)
 
     def _name(self, rank: int) -> str:
         return f"rank {rank} on {self._hosts[rank]}"
@@ -279,24 +335,36 @@ class MpiWire:
                     self._find_lost(str(error))
 
     def _listen(self) -> None:
-        """Receive what the others say."""
+        """Receive what the others say. Raises the error of MPI's of one that is gone, after having heard the rest."""
+        gone = None
+        for peer in range(self.size):
+            try:
+                if peer != self.rank:
+                    self._hear(peer)
+            except self.errors as error:
+                gone = error
+        if gone is not None:
+            raise gone
+
+    def _hear(self, peer: int) -> None:
         with self._lock:
-            for peer in range(self.size):
-                while peer != self.rank and self._talk.Iprobe(peer):
-                    status = self._mpi.Status()
-                    message = np.zeros(_MOST, np.uint8)
-                    self._talk.Recv(message, peer, status=status)
-                    said = json.loads(message[: status.Get_count(self._mpi.BYTE)].tobytes())
-                    if peer in self._heard:
-                        self._heard[peer] = 0
-                    if said and self._failure is None:
-                        self._failure = _error(said, self._name(peer))
-                        self._code = int(said["code"]) if said.get("lost") else None
+            while self._talk.Iprobe(peer):
+                status = self._mpi.Status()
+                message = np.zeros(_MOST, np.uint8)
+                self._talk.Recv(message, peer, status=status)
+                said = json.loads(message[: status.Get_count(self._mpi.BYTE)].tobytes())
+                if peer in self._heard:
+                    self._heard[peer] = 0
+                self._said = self._said or said == _SAID
+                if "code" in said and self._failure is None:
+                    self._failure = _error(said, self._name(peer))
+                    self._code = int(said["code"]) if said.get("lost") else None
 
     def _look_after_peers(self) -> None:
         for peer, looks in self._heard.items():
             self._heard[peer] = looks + 1
-            if looks >= STILL / PERIOD and self._failure is None:
+            concerns = self._failure is None or (peer == 0 and self._leads)
+            if looks >= STILL / PERIOD and concerns:
                 error = LostWorkerError(
                     f"{self._name(peer)} has given no sign of life for {STILL:.0f} seconds: it was stopped, or its "
                     "machine or the network is gone. Run the command again, to go on with --resume"
@@ -316,9 +384,12 @@ class MpiWire:
             )
             self._code = StorageError.exit_code
             self._say(range(self.size), {"code": self._code, "text": text, "whole": True})
+            self._line = _line(StorageError(text))
             if self.rank == 0:
-                terminal.err(f"cnntrain: error: {text}")
-            time.sleep(PATIENCE / 2)  # for the leader to record it
+                terminal.err(self._line)
+                time.sleep(_KEEPER)  # for the others to come to their end
+            else:
+                self._await_the_leader(_KEEPER)  # which records it
             self._mpi.COMM_WORLD.Abort(self._code)
         return False
 
@@ -351,6 +422,11 @@ class MpiWire:
             return bool(request.Test())
         except self.errors:
             return True
+
+
+def _line(error: BaseException) -> str:
+    """What is printed of an error."""
+    return f"cnntrain: error: {printable(str(error))}"
 
 
 def _document(error: BaseException) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class ComparedRun:
     facts: Mapping[str, Any]  # run, state, epochs, step, best, best_epoch, seconds, images_per_second
     final: Mapping[str, float]  # metrics of the last epoch: "val/loss" -> number
     settings: Mapping[str, Any]  # the config by dotted key
+    defaults: frozenset[str] = frozenset()  # the keys of it that nobody has written
 
     def __getitem__(self, key: str) -> Any:
         for values in (self.facts, self.final, self.settings, self.record.settings):
@@ -57,12 +58,10 @@ def line_of(record: Record) -> ComparedRun:
         "images_per_second": record.images_per_second,
     }
     final = {key: value for key, value in record.final.items() if isinstance(value, float) and "/" in key}
-    return ComparedRun(record, facts, final, _by_name(record))
-
-
-def _by_name(record: Record) -> dict[str, Any]:
-    """The config by dotted key, an entry of a list that has a name by that: `model.layers.drop.rate`."""
-    return {named(record.config, key): value for key, value in record.settings.items()}
+    names = {key: named(record.config, key) for key in record.settings}
+    settings = {names[key]: value for key, value in record.settings.items()}
+    defaults = frozenset(name for key, name in names.items() if record.origins.get(key) == "default")
+    return ComparedRun(record, facts, final, settings, defaults)
 
 
 def named(config: Mapping[str, Any], key: str) -> str:
@@ -113,6 +112,21 @@ def differing_keys(lines: Sequence[ComparedRun]) -> list[str]:
 
 
 _Absent = "\0absent"  # no value of a config
+
+
+def telling_keys(lines: Sequence[ComparedRun], differing: Sequence[str]) -> list[str]:
+    """The keys by which families are called: all in which they differ but defaults of a part that some runs have not.
+
+    Where optimizers are compared, these are their types and what was written of them, not each one's betas.
+    """
+    keys = [key for key in differing if key != NAME and not is_lot(key)]
+    return [
+        key for key in keys if all(key in one.settings for one in lines) or any(_written(one, key) for one in lines)
+    ]
+
+
+def _written(line: ComparedRun, key: str) -> bool:
+    return key in line.settings and key not in line.defaults
 
 
 def is_lot(key: str) -> bool:
@@ -197,7 +211,7 @@ def _document(line: ComparedRun, differing: Sequence[str]) -> dict[str, Any]:
 
 def _groups(lines: Sequence[ComparedRun], differing: Sequence[str]) -> list[dict[str, Any]]:
     """Families of two or more."""
-    keys = [key for key in differing if key != NAME and not is_lot(key)]
+    keys = telling_keys(lines, differing)
     return [_group(members, keys) for members in families(lines, differing) if len(members) > 1]
 
 
@@ -210,7 +224,7 @@ def _group(members: Sequence[ComparedRun], keys: Sequence[str]) -> dict[str, Any
     metrics = dict.fromkeys(name for line in members for name in line.final)
     return {
         "runs": [line["run"] for line in members],
-        "config": {key: members[0].settings.get(key) for key in keys},
+        "config": {key: members[0].settings[key] for key in keys if key in members[0].settings},
         "best": {"metric": _shared_metric(members)} | spread([line["best"] for line in members]),
         "final": {name: spread([line.final.get(name) for line in members]) for name in metrics},
         "seconds": spread([line["seconds"] for line in members]),

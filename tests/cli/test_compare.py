@@ -17,6 +17,7 @@ import yaml
 from cnntrain.core import strict_json
 from cnntrain.parts.metrics.base import larger_is_better
 from cnntrain.results.compare import compare
+from cnntrain.rundir.history import read
 
 
 def variant(source: Path, to: Path, accuracy: float, *changes: tuple[str, str], loss: float = 0.5) -> Path:
@@ -215,3 +216,21 @@ def test_a_layer_with_a_name_is_called_by_it_as_in_set(cnntrain, finished, desk)
     ("val/calibration_error_4", False), ("train/objective", False), ("val/mse", False)])  # fmt: skip
 def test_which_way_is_better(metric, larger):
     assert larger_is_better(metric) is larger
+
+
+def test_groups_are_called_by_what_was_written_and_not_by_the_defaults_of_a_part(cnntrain, finished, desk):
+    """Of two optimizers neither has the other's keys; of Adam's, one was written."""
+    for number, (seed, optimizer) in enumerate([(s, o) for s in (7, 8) for o in ("sgd", "adam")]):
+        run = variant(finished, desk / f"all/{number}", 0.5, ("seed: 7", f"seed: {seed}"))
+        chosen = {"type": optimizer, "lr": 0.1} | ({"eps": 1e-6} if optimizer == "adam" else {})
+        changed(run, lambda config, chosen=chosen: config.update(optimizer=chosen))
+        origins = dict.fromkeys(read(run).settings, "default")
+        (run / "origins.json").write_text(json.dumps(origins | {f"optimizer.{key}": "--set:1:1" for key in chosen}))
+    groups = compare([desk / "all"])["groups"]
+    assert [group["config"] for group in groups] == [
+        {"optimizer.type": "sgd"},
+        {"optimizer.type": "adam", "optimizer.eps": 1e-6},
+    ]
+    shown = cnntrain("compare", "all").out
+    assert "\ntype sgd " in shown
+    assert "\ntype adam, eps 1e-06 " in shown

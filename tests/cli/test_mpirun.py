@@ -96,3 +96,16 @@ def test_only_a_training_is_started_several_times(tmp_path: Path) -> None:
     code, _, err = call("eval", "run", cwd=tmp_path, **NO_MPI)
     assert code == 2
     assert "'cnntrain eval' 2 times" in err
+
+
+@needs_mpi
+def test_a_rank_that_does_not_see_the_config_says_so(tmp_path: Path) -> None:
+    write(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    go_there = f"import os; os.environ['OMPI_COMM_WORLD_RANK'] == '1' and os.chdir({str(elsewhere)!r})"
+    process = start_ranks(2, "fit", "full.yaml", "-o", tmp_path / "run", cwd=tmp_path, before=go_there)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert said_by_us(err).startswith("cnntrain: error: rank 1 on ")
+    assert str(elsewhere / "full.yaml") in err

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import statistics
 
 import pytest
 
 from cnntrain.cli import main
+from cnntrain.results.compare import spread
 
 SWEEP = """\
 config: full.yaml
@@ -78,3 +80,28 @@ def test_what_is_wrong_with_one_run_alone_is_told_with_its_name_and_the_others_a
     assert f"/{sweep.name}:4:" in first
     rows = [line.split() for line in outcome.out.splitlines()[2:]]
     assert [row[:3] for row in rows] == [["groups=5,lr=0.1", "2", "wrong"], ["lr=0.1", "0", "finished"]]
+
+
+FOLDS = """\
+config: full.yaml
+set:
+  {train.steps: 2, train.epochs: null, schedule: constant, data.val: null,
+   data.source: {type: k_fold, folds: 3, source: {type: synthetic, size: 8, classes: 3, samples: 60}}}
+grid: {optimizer: [{type: sgd, lr: 0.1}, {type: adam, lr: 0.01}], data.source.fold: [0, 1, 2]}
+"""
+
+
+def test_folds_and_seeds_end_in_mean_and_deviation(cnntrain, sweep, desk):
+    sweep.write_text(FOLDS)
+    document = json.loads(cnntrain("sweep", sweep, "-q", "--json").out)
+    accuracies: dict[str, list[float]] = {"sgd": [], "adam": []}
+    for cell in document["cells"]:
+        accuracies["adam" if "adam" in cell["name"] else "sgd"].append(cell["best"]["value"])
+    assert {group["config"]["optimizer.type"]: group["best"] for group in document["groups"]} == {
+        name: {"metric": "val/accuracy"} | spread(values) for name, values in accuracies.items()
+    }
+    shown = cnntrain("sweep", sweep, "-q").out.split("\n\n")
+    assert len(shown) == 2
+    for line, (name, values) in zip(shown[1].splitlines()[2:], accuracies.items(), strict=True):
+        assert line.startswith(f"type {name}, lr 0.")
+        assert f"   3     {statistics.mean(values):.4f} ±{statistics.stdev(values):.4f}" in line

@@ -21,10 +21,10 @@ COUNTS = (
 )
 
 
-def begun(code: str, **environment: str) -> subprocess.Popen[str]:
+def begun(code: str, call: str = "", **environment: str) -> subprocess.Popen[str]:
     ours = {"OMPI_COMM_WORLD_SIZE": "3", "OMPI_COMM_WORLD_RANK": "1", "OMPI_MCA_mpi_ft_enable": ""}
     return subprocess.Popen(
-        [sys.executable, "-c", KEPT + code],
+        [sys.executable, "-c", call or KEPT + code],
         env=os.environ | ours | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -77,3 +77,12 @@ def test_its_rank_ends_with_it():
 def test_there_is_none_where_ranks_hear_of_one_that_is_gone():
     process = begun("print(os.getppid())", OMPI_MCA_mpi_ft_enable="1")
     assert process.communicate(timeout=60)[0] == f"{os.getpid()}\n"
+
+
+def test_where_no_process_can_be_started_it_says_so():
+    planted = "import errno, sys; os.fork = lambda: (_ for _ in ()).throw(BlockingIOError(errno.EAGAIN, 'no more')); "
+    process = begun("0", call=f"import os; {planted}from cnntrain.cli import main; sys.exit(main())")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 7
+    assert "too many processes" in err
+    assert err.count("\n") == 1

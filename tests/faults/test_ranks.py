@@ -41,6 +41,7 @@ SETS = ("data.source.samples=200", "train.epochs=2", "checkpoint.every=3st", *AD
 WITHIN = 30.0  # seconds in which a job has to be over after one of its ranks is lost
 STARTING = 60.0  # seconds, where that was before all were there: ranks come late on a busy machine
 KILLS_EACH = 4  # before a run is let alone to its end
+MPIRUN_HUNG = "PMIX_ERR_UNREACH"  # said by Open MPI 5.0.11's where a rank is killed while it makes itself known there
 
 
 def kill_one(process: subprocess.Popen[str], run: Path, rng: random.Random, length: float) -> tuple[int, str, bool]:
@@ -53,13 +54,20 @@ def kill_one(process: subprocess.Popen[str], run: Path, rng: random.Random, leng
         process.wait(rng.uniform(0.5, length))
     there = ranks_of(process)
     ranks = [*there, *keepers_of(process)]
-    if there and process.poll() is None:
+    killed = bool(there) and process.poll() is None
+    if killed:
         os.kill(rng.choice(there), signal.SIGKILL)
     status = run / "status.json"
     training = status.exists() and status.stat().st_mtime > asked
-    _, err = process.communicate(timeout=WITHIN if training else STARTING)
+    try:
+        _, err = process.communicate(timeout=(WITHIN if training else STARTING) if killed else 300)
+    except subprocess.TimeoutExpired:  # its threads may wait for each other then, for ever, when all else has ended
+        assert all_gone(ranks), "the job goes on"
+        process.kill()
+        _, err = process.communicate()
+        assert MPIRUN_HUNG in err, err
     assert all_gone(ranks), "a rank outlives its job"
-    return process.returncode, err, bool(there)
+    return process.returncode, err, killed
 
 
 @counts(normal=None, faults=100, soak=1000, parts=10)
@@ -82,13 +90,14 @@ def test_killed_at_random_a_run_goes_on_with_any_number_of_ranks_to_the_same_bit
             over = campaign.rng.choice([{}, AS_BETWEEN_MACHINES])
             process = start_ranks(ranks, *arguments, name, "-j", "1", cwd=tmp_path, mpi=mpi, **over)
             code, err, killed = kill_one(process, tmp_path / name, campaign.rng, length)
-            assert code in ((0, 5, 137) if mpi else (0, 5)), (code, err)  # 137 before MPI is there, if nobody is kept
-            if code == 5:
+            hung = code == -signal.SIGKILL
+            assert hung or code in ((0, 5, 137) if mpi else (0, 5)), (code, err)  # 137 before MPI, if nobody is kept
+            if code == 5 or (hung and not mpi):
                 lines = [text for text in said_by_us(err).splitlines() if text.startswith("cnntrain: error")]
                 assert len(lines) == 1, err
                 assert "was ended" in lines[0]
             kills += killed and code != 0
-            ended[f"{code}{' ulfm' * bool(mpi)}"] += 1
+            ended[f"{'mpirun hung' if hung else code}{' ulfm' * bool(mpi)}"] += 1
             sizes[ranks] += 1
             last = tmp_path / name / "checkpoints" / "last.npz"
             if last.exists():
@@ -102,6 +111,44 @@ def test_killed_at_random_a_run_goes_on_with_any_number_of_ranks_to_the_same_bit
         runs += 1
     assert left_behind() <= before
     campaign.tell(f"{kills} kills of {runs} runs; exit codes {dict(ended)}; ranks {dict(sizes)}")
+
+
+MOMENTS = {  # where a rank may fail: the method, and what it does there in place of its work
+    "before MPI is there": ("mpi._initialize", "os.kill(os.getpid(), 9)"),
+    "before the ranks know each other": ("mpi.MpiWire._exchange_hosts", "os.kill(os.getpid(), 9)"),
+    "while it computes": ("ranks.Ranked.each", "os.kill(os.getpid(), 9)"),
+    "at the end": ("mpi.MpiWire.end", "os.kill(os.getpid(), 9)"),
+    "by an error, while another computes": ("ranks.Ranked.each", "raise StorageError('its disk is full')"),
+}
+PLANT = """
+import os, time
+from cnntrain.core.errors import StorageError
+from cnntrain.engine import mpi, ranks
+healthy = {0}
+def failing(*arguments):
+    if os.environ["OMPI_COMM_WORLD_RANK"] == "{1}":
+        {2}
+    if {3}:
+        time.sleep(16)
+    return healthy(*arguments)
+{0} = failing
+"""
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("mpi", [(), ULFM], ids=["plain", "ulfm"])
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_wherever_a_rank_fails_the_job_says_so_once(
+    tmp_path: Path, moment: str, rank: int, mpi: tuple[str, ...]
+) -> None:
+    arguments = ["fit", str(write(tmp_path)), "--set=train.epochs=1", "--set=data.source.samples=34", "-q", "-o", "run"]
+    method, what = MOMENTS[moment]
+    plant = PLANT.format(method, rank, what, "another" in moment)
+    process = start_ranks(3, *arguments, cwd=tmp_path, mpi=mpi, before=plant)
+    _, err = process.communicate(timeout=2 * STARTING)
+    assert process.returncode == 5 or (mpi and "MPI is" in moment and process.returncode == 137), err
+    assert said_by_us(err).count("cnntrain: error: ") == 1, err
 
 
 @pytest.mark.faults

@@ -36,13 +36,17 @@ needs_mpi = pytest.mark.skipif(
 
 
 def start_ranks(
-    ranks: int, *arguments: str | Path, cwd: Path, mpi: Sequence[str] = (), **environment: str
+    ranks: int, *arguments: str | Path, cwd: Path, mpi: Sequence[str] = (), before: str = "", **environment: str
 ) -> subprocess.Popen[str]:
-    """`mpirun -n RANKS cnntrain ...`, more ranks than there are processors included, in a session of its own."""
+    """`mpirun -n RANKS cnntrain ...`, more ranks than there are processors included, in a session of its own.
+
+    `before` is a program that every rank runs first, such as one that plants a fault.
+    """
     mpirun = _mpirun()
     assert mpirun is not None
     allowed = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    program = [sys.executable, "-m", "cnntrain", *map(str, arguments)]
+    planted = ["-c", f"{before}\nimport sys; from cnntrain.cli import main; sys.exit(main())"]
+    program = [sys.executable, *(planted if before else ["-m", "cnntrain"]), *map(str, arguments)]
     return subprocess.Popen(
         [mpirun, *mpi, "--oversubscribe", "-n", str(ranks), *program],
         cwd=cwd,
