@@ -254,8 +254,7 @@ def _beginning(source: Dataset, images: Images, task: Task, preferences: Prefere
     what = f"{len(images):,} training samples are few" if len(images) <= FEW else "as you asked"
     why = (
         f"{what}: a network that has learned CIFAR-10's photographs begins with edges, colours and",
-        "textures, which it does not have to find in them. Without it, the layers would be as below; --from-scratch",
-        "also chooses size, epochs and normalization for them",
+        "textures, which it does not have to find in them",
     )
     lines = (
         "preset: tiny32",
@@ -367,6 +366,7 @@ def _lines(found: _Findings, path: Path, config: Path) -> Iterator[str]:
     if found.beginning:
         yield from (f"  # {line}" for line in found.beginning.why)
         yield from (f"  {line}" for line in found.beginning.lines)
+        yield "  # from scratch, it would have these layers; init --from-scratch chooses size, rate and epochs for them, too"
         yield from ("  # layers:", *(f"  #   {line}" for line in _layers(found)))
     elif own:
         yield from (f"  {line}" for line in own)

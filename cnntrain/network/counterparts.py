@@ -48,11 +48,10 @@ def named(loaded: Loaded, names: Names | None, tensors: Collection[str], own: Co
     return None if best is None else known[best]
 
 
-_WIDTHS = (1.0, 0.35, 0.5, 0.75, 1.25, 1.4)  # of MobileNets whose weights are published
 _WHOLE: dict[str, list[dict[str, Any]]] = {  # keys that make a preset whole, of each network that it is
     "vgg": [{"grid": 7, "hidden": (4096, 4096)}],
-    "mobilenet_v1": [{"activation": "relu6", "width": width} for width in _WIDTHS],
-    "mobilenet_v2": [{"width": width} for width in _WIDTHS],
+    "mobilenet_v1": [{"activation": "relu6", "width": width} for width in (1.0, 1.25)],
+    "mobilenet_v2": [{"width": width} for width in (1.0, 0.35, 0.5, 0.75, 1.4)],
     "preact_resnet18": [{"stem": "imagenet"}],
 }
 Recognized = tuple[Preset, Library, Counterpart]

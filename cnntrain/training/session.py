@@ -304,7 +304,8 @@ def _idle(trainer: Trainer, pool: Pool) -> str | None:
         if smaller >= _FEWEST
         else ""
     )
-    return f"{workers - shards} of {workers} workers stand idle: a batch of {size} is {shards} shards of {shard}. {how}"
+    cut = f"{shards} shard{'s' * (shards > 1)} of {shard}"
+    return f"{workers - shards} of {workers} workers stand idle: a batch of {size} is {cut}. {how}"
 
 
 @contextlib.contextmanager
