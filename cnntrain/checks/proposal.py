@@ -366,7 +366,7 @@ def _lines(found: _Findings, path: Path, config: Path) -> Iterator[str]:
     if found.beginning:
         yield from (f"  # {line}" for line in found.beginning.why)
         yield from (f"  {line}" for line in found.beginning.lines)
-        yield "  # from scratch, it would have these layers; init --from-scratch chooses size, rate and epochs for them, too"
+        yield "  # from scratch, it would have these layers; --from-scratch chooses size, rate and epochs for them, too"
         yield from ("  # layers:", *(f"  #   {line}" for line in _layers(found)))
     elif own:
         yield from (f"  {line}" for line in own)

@@ -15,6 +15,7 @@ from cnntrain.core.boxes import COUNTED, original, placed
 from cnntrain.core.description import Description
 from cnntrain.core.display import Bars, Gallery, Line, Percentage, Plot, Section, Table
 from cnntrain.core.errors import printable
+from cnntrain.core.letters import isolated
 from cnntrain.ops.average_precision import RECALLS, THRESHOLDS, Comparison, Found, Truth, interpolated
 from cnntrain.ops.boxes import areas, overlaps
 
@@ -164,7 +165,7 @@ class Detections:
         ]
 
     def _name(self, fault: Fault) -> str:
-        return printable(self.classes[fault.label])
+        return isolated(printable(self.classes[fault.label]))
 
     def _gallery(self, name: str, title: str, faults: Sequence[Fault], captions: Sequence[str]) -> Gallery:
         """The first of some faults, with what is around each of them."""
