@@ -17,8 +17,11 @@ from cnntrain.parts.datasets.voc import Voc
 from tests.support.datasets import SHARED
 
 ROOT = Path(__file__).parent.parent
-CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+CONFIGS = sorted(path for folder in ("", "published") for path in (ROOT / "configs" / folder).glob("*.yaml"))
 DATA = {
+    "caffe-lenet": SHARED / "mnist",
+    "lenet-300-100": SHARED / "mnist",
+    "lenet-5": SHARED / "mnist",
     "detect-blood-cells": SHARED / "bccd",
     "mnist-lenet": SHARED / "mnist",
     "segment-membrane": SHARED / "membrane",
@@ -26,9 +29,15 @@ DATA = {
 }  # where a machine may have what the config's own root lacks
 NETWORKS = {  # trained parameters, counted by hand from the papers' or the config's layers
     "quickstart": 80_298,  # 25*16+16 + 2*16 + 25*16*32+32 + 2*32 + 512*128+128 + 128*10+10
+    "lenet-300-100": 266_610,  # 784*300+300 + 300*100+100 + 100*10+10
+    "lenet-5": 61_706,  # as in LeCun et al. 1998, had its second convolution no table
+    "caffe-lenet": 431_080,
+    "cifar10-quick": 145_578,
     "mnist-lenet": 431_150,  # 25*20 + 2*20 + 25*20*50 + 2*50 + 800*500+500 + 500*10+10
     "fashion-cnn": 94_186,  # 9*(32 + 32*64 + 64*128) + 2*(32+64+128) + 128*10+10
     "cifar10-small": 307_946,  # 9*(3*32 + 32*32 + 32*64 + 64*64 + 64*128 + 128*128) + 4*(32+64+128) + 2048*10+10
+    # 2*24 + 9*(24*64 + 64*64 + 64*256 + 3*256*256) + 2*64 + 4*256 + 256*10: batch norms have a shift alone
+    "cifar10-94": 1_971_376,
     "pretrained-tiny32": 279_466,  # 9*(3*32 + 32*64 + 64*64 + 64*128 + 128*128) + 2*(32 + 2*64 + 2*128) + 128*10+10
     "cifar10-resnet20": 269_722,  # 0.27M in He et al. 2015, table 6
     # stem 9*3*8, stages of f channels 9*(f/2*f + f*f) + f/2*f for 16 to 128, pyramid (128 + 64 + 32)*32, head

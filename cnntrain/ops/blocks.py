@@ -9,6 +9,7 @@ from cnntrain.core.arrays import Array, Shape
 
 BLOCK = 256 * 1024  # values: 1 MB of float32; operations on fewer are so short that workers meet at the interpreter
 
+CACHED = 64 * 1024  # values of a block over which several operations pass: of such, the L2 cache holds a few
 
 LINE = 8 * 1024  # values from which on NumPy repeats an operand along an array as fast as it reads one of full size
 
@@ -18,16 +19,16 @@ def line(row: int, size: int) -> int:
     return min(row * -(-LINE // row), size)
 
 
-def blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
-    """Contiguous arrays of one size as 1-D pieces of at most BLOCK values, side by side."""
+def blocks(*arrays: Array, most: int = BLOCK) -> Iterator[tuple[Array, ...]]:
+    """Contiguous arrays of one size as 1-D pieces of at most `most` values, side by side."""
     flat = [array.reshape(-1) for array in arrays]
-    for start in range(0, flat[0].size, BLOCK):
-        yield tuple(array[start : start + BLOCK] for array in flat)
+    for start in range(0, flat[0].size, most):
+        yield tuple(array[start : start + most] for array in flat)
 
 
-def longest_block(n: int, shape: Shape) -> int:
+def longest_block(n: int, shape: Shape, most: int = BLOCK) -> int:
     """How many values the longest block of n samples of this shape has: what a workspace needs room for."""
-    return min(BLOCK, n * math.prod(shape))
+    return min(most, n * math.prod(shape))
 
 
 def rows_per_block(row: int) -> int:

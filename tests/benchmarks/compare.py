@@ -1,7 +1,8 @@
 """Steps of cnntrain against those of PyTorch and TensorFlow, network by network, alternating within one run.
 
 `python -m tests.benchmarks.compare` needs the extra `bench`; a framework that is not installed is left out, with a
-note. Every peer is a process of its own with two threads. In each alternation every peer takes about a seventh of a
+note. Every peer is a process of its own with two threads. ONNX Runtime takes part in inference, on what cnntrain
+exports; `--inference --batch 1` is one picture at a time. In each alternation every peer takes about a seventh of a
 second of steps, one after the other, while the others are stopped, so that what else the machine does meets all of
 them. Shown are medians over the alternations. A ratio is that of an alternation, a peer's time over cnntrain's: above
 1, cnntrain is faster; its spread is from the least to the largest. Of PyTorch and of TensorFlow the mode with the
@@ -25,12 +26,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from cnntrain.core import blas
 from tests.benchmarks import own
 from tests.benchmarks.networks import NETWORKS
 from tests.benchmarks.peers import CEILING, PEERS, THREADS
 
 TURN = 0.15  # seconds of steps a peer takes at a time
-OTHER_BATCHES = {"vgg_small": (16, 256), "resnet20": (16, 256)}  # beside 64
+BATCHES = {"vgg_small": (64, 16, 256), "resnet20": (64, 16, 256), "resnet18": (16, 32), "mobilenet_v2": (16, 32)}
 SLOW_TO_START = ("torch-compile", "tensorflow-function", "tensorflow-xla")  # left out with --quick
 
 
@@ -158,6 +160,7 @@ def means(rows: Sequence[Row]) -> dict[str, float]:
         ("PyTorch", ("torch",)),
         ("TensorFlow", ("tensorflow",)),
         ("the better of both", ("torch", "tensorflow")),
+        ("ONNX Runtime", ("onnxruntime",)),
     ):
         best = [(row, row.best(*frameworks)) for row in rows]
         ratios = [statistics.median(row.ratios(peer)) for row, peer in best if peer]
@@ -182,7 +185,7 @@ def main() -> None:
     """Compare the networks named, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=NETWORKS, default=list(NETWORKS), metavar="NETWORK")
-    parser.add_argument("--batch", type=int, nargs="+", help="by default 64; for two networks 16 and 256 too")
+    parser.add_argument("--batch", type=int, nargs="+", help="by default 64, and for some networks others")
     parser.add_argument("--inference", action="store_true", help="the outputs of a batch, not a training step")
     others = [peer for peer in PEERS if not peer.startswith("cnntrain")]
     parser.add_argument("--peers", nargs="+", choices=["cnntrain-1", *others], default=others)
@@ -190,10 +193,13 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="5 alternations, without the peers that start slowly")
     parser.add_argument("--json", action="store_true", help="print one JSON document with every time taken")
     arguments = parser.parse_args()
-    peers = _installed([peer for peer in arguments.peers if not (arguments.quick and peer in SLOW_TO_START)])
+    asked = [peer for peer in arguments.peers if not (arguments.quick and peer in SLOW_TO_START)]
+    peers = _installed([peer for peer in asked if arguments.inference or peer != "onnxruntime"])
     rows = []
+    print(f"BLAS kernel: {blas.kernel()}", file=sys.stderr if arguments.json else sys.stdout)
     for network in arguments.only:
-        for batch in arguments.batch or (64, *(() if arguments.quick else OTHER_BATCHES.get(network, ()))):
+        usual = BATCHES.get(network, (64,))
+        for batch in arguments.batch or (usual[:1] if arguments.quick else usual):
             rows.append(
                 measure(
                     network,

@@ -28,7 +28,6 @@ from cnntrain.parts.transforms.base import Transform
 from cnntrain.rundir.json_files import read_rows
 from cnntrain.training.session import Options, fit
 from tests.benchmarks import own
-from tests.benchmarks.networks import CLASSES
 
 BATCH = 64
 NETWORKS = ("vgg_small", "resnet20")
@@ -65,7 +64,7 @@ def step_seconds(network: str, steps: int, threads: int) -> dict[bool, float]:
     """The median seconds of a step without augmentation and with it, taken in turns."""
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (2000, 32, 32, 3), np.uint8)
-    images = Images(pixels, rng.integers(0, CLASSES, len(pixels)), tuple(map(str, range(CLASSES))))
+    images = Images(pixels, rng.integers(0, 10, len(pixels)), tuple(map(str, range(10))))
     kinds = [transforms(augmented=False), transforms(augmented=True)]
 
     def source(step: int) -> list[Samples]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tests.benchmarks.networks import CLASSES, NETWORKS, Block, Conv, Dense, Flatten, Mean, Part, Pool
+from tests.benchmarks.networks import NETWORKS, Block, Conv, Dense, Flatten, Inverted, Mean, Part, Pool
 
 LR, MOMENTUM = 0.01, 0.9
 
@@ -51,14 +51,16 @@ class Model:
         match part:
             case Conv():
                 return self._conv(part, x)
-            case Block():
+            case Block() | Inverted():
                 y = x
                 for conv in part.body:
                     y = self._conv(conv, y)
+                if isinstance(part, Inverted):
+                    return y + x if part.added else y
                 same = part.stride == 1 and part.filters == x.shape[-1]
                 return tf.nn.relu(y + (x if same else self._conv(part.shortcut, x)))
             case Pool():
-                return tf.nn.max_pool2d(x, 2, 2, "VALID")
+                return tf.nn.max_pool2d(x, part.kernel_size, part.stride, "SAME" if part.padding else "VALID")
             case Mean():
                 return tf.reduce_mean(x, (1, 2))
             case Flatten():
@@ -79,7 +81,7 @@ class Model:
         else:
             y = tf.nn.conv2d(x, self._weights(k, k, c, part.filters, fan_in=k * k * c), part.stride, padding)
         y = self._norm(y) if part.norm else tf.nn.bias_add(y, self._variable(lambda: tf.zeros(part.filters)))
-        return tf.nn.relu(y) if part.relu else y
+        return {"relu": tf.nn.relu, "relu6": tf.nn.relu6}[part.activation](y) if part.activation else y
 
     def _norm(self, x: Any) -> Any:
         c = x.shape[-1]
@@ -102,7 +104,7 @@ def step_of(network: str, batch: int, threads: int, inference: bool, mode: str) 
     tf.random.set_seed(0)
     model = Model(network, training=not inference)
     x = tf.random.uniform((batch, *NETWORKS[network].shape))
-    labels = tf.random.uniform((batch,), maxval=CLASSES, dtype=tf.int32)
+    labels = tf.random.uniform((batch,), maxval=NETWORKS[network].classes, dtype=tf.int32)
     model(x)  # makes the variables
     velocities = [tf.Variable(tf.zeros_like(variable)) for variable in model.trained]
 

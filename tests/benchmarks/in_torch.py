@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tests.benchmarks.networks import CLASSES, NETWORKS, Block, Conv, Dense, Flatten, Mean, Network, Part, Pool
+from tests.benchmarks.networks import NETWORKS, Block, Conv, Dense, Flatten, Inverted, Mean, Network, Part, Pool
 
 LR, MOMENTUM = 0.01, 0.9
 
@@ -24,6 +24,17 @@ class Residual(nn.Module):
         return (self.body(x) + self.shortcut(x)).relu()
 
 
+class Added(nn.Module):
+    """A body's output plus its input."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: Any) -> Any:
+        return self.body(x) + x
+
+
 def model_of(network: Network) -> nn.Sequential:
     """The network as a module that takes NCHW."""
     modules: list[nn.Module] = []
@@ -34,10 +45,10 @@ def model_of(network: Network) -> nn.Sequential:
             case Conv():
                 height, width = ((n + 2 * part.padding - part.kernel_size) // part.stride + 1 for n in (height, width))
                 channels = part.filters
-            case Block():
+            case Block() | Inverted():
                 height, width, channels = -(-height // part.stride), -(-width // part.stride), part.filters
             case Pool():
-                height, width = height // 2, width // 2
+                height, width = ((n + 2 * part.padding - part.kernel_size) // part.stride + 1 for n in (height, width))
             case Mean():
                 height, width = 1, 1
             case Dense():
@@ -54,8 +65,14 @@ def _modules(part: Part, channels: int, features: int) -> Iterator[nn.Module]:
             same = part.stride == 1 and part.filters == channels
             shortcut = nn.Identity() if same else nn.Sequential(*_conv(part.shortcut, channels))
             yield Residual(nn.Sequential(*_conv(first, channels), *_conv(second, part.filters)), shortcut)
+        case Inverted():
+            body, coming = [], channels
+            for conv in part.body:
+                body += _conv(conv, coming)
+                coming = conv.filters
+            yield Added(nn.Sequential(*body)) if part.added else nn.Sequential(*body)
         case Pool():
-            yield nn.MaxPool2d(2)
+            yield nn.MaxPool2d(part.kernel_size, part.stride, part.padding)
         case Mean():
             yield from (nn.AdaptiveAvgPool2d(1), nn.Flatten())
         case Flatten():
@@ -73,8 +90,8 @@ def _conv(part: Conv, channels: int) -> Iterator[nn.Module]:
     )
     if part.norm:
         yield nn.BatchNorm2d(part.filters)
-    if part.relu:
-        yield nn.ReLU()
+    if part.activation:
+        yield {"relu": nn.ReLU, "relu6": nn.ReLU6}[part.activation]()
 
 
 def step_of(network: str, batch: int, threads: int, inference: bool, mode: str) -> Callable[[], object]:
@@ -84,7 +101,7 @@ def step_of(network: str, batch: int, threads: int, inference: bool, mode: str) 
     height, width, channels = NETWORKS[network].shape
     model: Any = model_of(NETWORKS[network])
     x = torch.rand(batch, channels, height, width)
-    labels = torch.randint(0, CLASSES, (batch,))
+    labels = torch.randint(0, NETWORKS[network].classes, (batch,))
     if mode == "channels-last":
         model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM)

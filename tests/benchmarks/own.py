@@ -16,15 +16,15 @@ from cnntrain.engine.pool import Pool as Workers
 from cnntrain.network import build
 from cnntrain.training.rates import horizon
 from cnntrain.training.stepper import BatchSource, Stepper
-from tests.benchmarks.networks import CLASSES, NETWORKS, Block, Conv, Dense, Flatten, Mean, Part, Pool
+from tests.benchmarks.networks import NETWORKS, Block, Conv, Dense, Flatten, Inverted, Mean, Network, Part, Pool
 
 GEMM = 1024  # rows and columns of the products the ceiling is measured with
 LR, MOMENTUM = 0.01, 0.9
 
 
-def config(network: str, batch: int, source: str = "synthetic") -> str:
-    """A whole config that trains a reference network; `source` is YAML."""
-    layers = "".join(f"    - {line}\n" for part in NETWORKS[network].parts for line in _lines(part))
+def config(network: str | Network, batch: int, source: str = "synthetic") -> str:
+    """A whole config that trains a network, which may be one of reference by name; `source` is YAML."""
+    layers = "".join(f"    - {line}\n" for part in _network(network).parts for line in _lines(part))
     return (
         f"data: {{source: {source}}}\n"
         f"train: {{epochs: 1, batch_size: {batch}}}\n"
@@ -33,15 +33,21 @@ def config(network: str, batch: int, source: str = "synthetic") -> str:
     )
 
 
+def _network(network: str | Network) -> Network:
+    return NETWORKS[network] if isinstance(network, str) else network
+
+
 def _lines(part: Part) -> list[str]:
     match part:
         case Conv():
             return _conv(part)
         case Block():
-            return [f"{{type: residual, body: [{', '.join(line for c in part.body for line in _conv(c))}], "
-                    "activation: relu}"]  # fmt: skip
+            return [f"{{type: residual, body: [{', '.join(_body(part))}], activation: relu}}"]
+        case Inverted():
+            return [f"{{type: residual, body: [{', '.join(_body(part))}]}}"] if part.added else _body(part)
         case Pool():
-            return ["{type: max_pool2d, kernel_size: 2}"]
+            window = f"kernel_size: {part.kernel_size}, stride: {part.stride}, padding: {part.padding}"
+            return [f"{{type: max_pool2d, {window}}}"]
         case Mean():
             return ["global_avg_pool"]
         case Flatten():
@@ -50,12 +56,16 @@ def _lines(part: Part) -> list[str]:
             return [f"{{type: dense, units: {part.units}}}", *(["relu"] if part.relu else [])]
 
 
+def _body(part: Block | Inverted) -> list[str]:
+    return [line for conv in part.body for line in _conv(conv)]
+
+
 def _conv(part: Conv) -> list[str]:
     keys = f"kernel_size: {part.kernel_size}, padding: {part.padding}, stride: {part.stride}"
     keys += f", groups: {part.filters}" if part.depthwise else ""
     keys += ", bias: false" if part.norm else ""
     line = f"{{type: conv2d, filters: {part.filters}, {keys}}}"
-    return [line, *(["batch_norm"] if part.norm else []), *(["relu"] if part.relu else [])]
+    return [line, *(["batch_norm"] if part.norm else []), *([part.activation] if part.activation else [])]
 
 
 def write_experiment(network: str, batch: int, samples: int, folder: Path) -> None:
@@ -64,7 +74,7 @@ def write_experiment(network: str, batch: int, samples: int, folder: Path) -> No
     arrays = {}
     for split, count in (("train", samples), ("val", samples // 8)):
         arrays[f"x_{split}"] = rng.integers(0, 256, (count, *NETWORKS[network].shape), dtype=np.uint8)
-        arrays[f"y_{split}"] = np.arange(count) % CLASSES
+        arrays[f"y_{split}"] = np.arange(count) % NETWORKS[network].classes
     np.savez(folder / "data.npz", **arrays)
     text = config(network, batch, source=f"{{type: npz, path: {folder / 'data.npz'}}}")
     (folder / "experiment.yaml").write_text(text)
@@ -75,10 +85,10 @@ class Ready:
 
     views = 1
 
-    def __init__(self, shape: tuple[int, int, int], batch: int) -> None:
+    def __init__(self, network: Network, batch: int) -> None:
         rng = np.random.default_rng(0)
-        self._x = rng.random((batch, *shape), np.float32)
-        self._labels = rng.integers(0, CLASSES, batch)
+        self._x = rng.random((batch, *network.shape), np.float32)
+        self._labels = rng.integers(0, network.classes, batch)
         self._weights = np.ones(batch, np.float32)
 
     def __len__(self) -> int:
@@ -91,16 +101,16 @@ class Ready:
 
 
 def stepper_of(
-    network: str, batch: int, workers: Workers, text: str | None = None, source: BatchSource | None = None
+    network: str | Network, batch: int, workers: Workers, text: str | None = None, source: BatchSource | None = None
 ) -> Stepper:
-    """A reference network with its first weights, at its training, by default on the same ready batch every step.
+    """A network with its first weights, at its training, by default on the same ready batch every step.
 
     `text` stands in for its config.
     """
-    loaded = load_text(text or config(network, batch), network)
-    description = Description(NETWORKS[network].shape, tuple(map(str, range(CLASSES))))
-    built = build.network(loaded, description)
-    ready = Ready(NETWORKS[network].shape, batch)
+    network = _network(network)
+    loaded = load_text(text or config(network, batch), "network")
+    built = build.network(loaded, Description(network.shape, tuple(map(str, range(network.classes)))))
+    ready = Ready(network, batch)
     batches = source or (lambda _: [ready])
     stepper = Stepper(loaded, built, batches, horizon(loaded.experiment, 1), workers)
     stepper.initialize()

@@ -26,6 +26,7 @@ PEERS = {  # peer -> the package it needs
     "torch-compile": "torch",
     "tensorflow-function": "tensorflow",
     "tensorflow-xla": "tensorflow",
+    "onnxruntime": "onnxruntime",  # inference alone, of what cnntrain exports
 }
 CEILING = "gemm"  # beside them: plain products in NumPy
 THREADS = 2
@@ -46,6 +47,10 @@ def step_of(peer: str, network: str, batch: int, inference: bool) -> Callable[[]
         from tests.benchmarks import in_tensorflow
 
         return in_tensorflow.step_of(network, batch, THREADS, inference, mode)
+    if framework == "onnxruntime":
+        from tests.benchmarks import in_onnxruntime
+
+        return in_onnxruntime.step_of(network, batch, THREADS)
     from tests.benchmarks import own
 
     return own.step_of(network, batch, int(mode or THREADS), inference)

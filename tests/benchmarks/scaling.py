@@ -34,45 +34,25 @@ from pathlib import Path
 
 import numpy as np
 
-from cnntrain.config.load import load_text
 from cnntrain.core import blas
-from cnntrain.core.description import Description
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.plan import Call
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.ranks import Ranks
 from cnntrain.engine.roster import Roster
 from cnntrain.engine.team import Parcel
-from cnntrain.network import build
-from cnntrain.training.rates import horizon
 from cnntrain.training.stepper import Stepper
 from tests.benchmarks import own, workers
 from tests.benchmarks.networks import NETWORKS
 
-RESNET18 = "resnet18, 224x224"
 RANKS = (2, 4, 8, 16, 32, 64)
 BATCHES = (64, 256, 1024)
 LINKS = {"1 Gb/s": (50e-6, 1e9 / 8), "10 Gb/s": (20e-6, 1e10 / 8), "100 Gb/s": (3e-6, 1e11 / 8)}  # latency, bytes/s
 OVERHEAD = 4e-6  # seconds of processor time a message; `--check` measures it
 Curves = dict[tuple[str, int, str], list[float]]  # by network, batch and link: how many times as fast as one rank
 SHARDS = (2, 6)  # of the batches that are timed
+MODELLED = [name for name in NETWORKS if name != "mobilenet_v2"]
 WORTH = 0.5  # of the speed that as many ranks could have at best: below, a batch does not pay
-
-
-def stepper_of(network: str, batch: int, pool: Pool) -> Stepper:
-    """A network at its training, on one ready batch."""
-    if network != RESNET18:
-        return own.stepper_of(network, batch, pool)
-    text = (
-        "data: {source: synthetic}\nmodel: {preset: resnet18}\n"
-        f"optimizer: {{type: sgd, lr: 0.01, momentum: 0.9}}\ntrain: {{epochs: 1, batch_size: {batch}}}\n"
-    )
-    loaded, shape = load_text(text, network), (224, 224, 3)
-    built = build.network(loaded, Description(shape, tuple(map(str, range(1000)))))
-    ready = own.Ready(shape, batch)
-    stepper = Stepper(loaded, built, lambda _: [ready], horizon(loaded.experiment, 1), pool)
-    stepper.initialize()
-    return stepper
 
 
 @dataclass(frozen=True)
@@ -127,9 +107,9 @@ def measure(network: str, repeats: int) -> Measured:
     """The least of some repetitions, so that what else the machine does counts as little as can be."""
     blas.pin()
     with Pool(1) as pool:
-        shard = stepper_of(network, 1, pool).engine.shard
-        few, many = (_seconds(stepper_of(network, shards * shard, pool), repeats) for shards in SHARDS)
-        stepper = stepper_of(network, SHARDS[0] * shard, pool)
+        shard = own.stepper_of(network, 1, pool).engine.shard
+        few, many = (_seconds(own.stepper_of(network, shards * shard, pool), repeats) for shards in SHARDS)
+        stepper = own.stepper_of(network, SHARDS[0] * shard, pool)
         engine, segments = stepper.engine, stepper.engine.plans[True].segments
         where = {call: number for number, segment in enumerate(segments) for call in segment}
         shares = np.zeros(len(segments))
@@ -232,7 +212,7 @@ def run_ranks(network: str, batch: int, steps: int) -> None:
     ranks = muster.join()
     about = link(ranks) if ranks.size == 2 else (0.0, 0.0, 0.0)
     with Pool(1, ranks) as pool:
-        stepper = stepper_of(network, batch, pool)
+        stepper = own.stepper_of(network, batch, pool)
         stepper.step(0)
         found = []
         for number in range(1, steps + 1):
@@ -257,7 +237,7 @@ def check(network: str, batch: int, steps: int) -> str:
     """Rows of a table: what one and two ranks took here, beside the model."""
     measured = measure(network, 5)
     with Pool(1) as pool:
-        engine = stepper_of(network, batch, pool).engine
+        engine = own.stepper_of(network, batch, pool).engine
         rows = []
         alone = launched("--rank", network, batch, 1, steps)
         model = foretell(measured, engine, batch, 1, 0, 1)
@@ -329,7 +309,7 @@ def run_hiding(network: str, batch: int, steps: int) -> None:
     blas.pin()
     ranks = Metered(muster.join()._wire)
     with Pool(1, ranks) as pool:
-        stepper = stepper_of(network, batch, pool)
+        stepper = own.stepper_of(network, batch, pool)
         stepper.step(0)
         for latency, bandwidth in LINKS.values():
             ranks.latency, ranks.bandwidth, ranks.travelling, ranks.waited = latency, bandwidth, 0.0, 0.0
@@ -346,7 +326,7 @@ def hiding(network: str, batch: int, steps: int) -> str:
     measured = measure(network, 5)
     rows = []
     with Pool(1) as pool:
-        engine = stepper_of(network, batch, pool).engine
+        engine = own.stepper_of(network, batch, pool).engine
         for (name, link), sent, waited in zip(LINKS.items(), numbers[::2], numbers[1::2], strict=True):
             model = foretell(measured, engine, batch, 2, *link)
             hidden, told = 1 - waited / sent, 1 - model.visible / model.travelling
@@ -365,7 +345,7 @@ def table(networks: Sequence[str], batches: Sequence[int], repeats: int) -> Curv
     for network in networks:
         measured = measure(network, repeats)
         with Pool(1) as pool:
-            engine = stepper_of(network, 1, pool).engine
+            engine = own.stepper_of(network, 1, pool).engine
             for batch in batches:
                 one = foretell(measured, engine, batch, 1, 0, 1).step
                 for name, (latency, bandwidth) in LINKS.items():
@@ -435,7 +415,7 @@ def main() -> None:
     elif given.check:
         print(check(given.check[0], int(given.check[1]), given.steps))
     else:
-        curves = table(given.only or [*NETWORKS, RESNET18], given.batches or BATCHES, given.repeats)
+        curves = table(given.only or MODELLED, given.batches or BATCHES, given.repeats)
         if given.plot:
             plot(curves, given.plot)
 

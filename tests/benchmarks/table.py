@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.benchmarks.compare import Row, means
 
-HEAD = ["network", "batch", "cnntrain", "PyTorch", "ratio", "TensorFlow", "ratio", "of the ceiling", "memory"]
+FRAMEWORKS = {"torch": "PyTorch", "tensorflow": "TensorFlow", "onnxruntime": "ONNX Runtime"}
 
 
 def _peer(row: Row, framework: str) -> tuple[str, str]:
@@ -24,18 +24,17 @@ def _peer(row: Row, framework: str) -> tuple[str, str]:
     ratios = row.ratios(peer)
     mode = peer.partition("-")[2]
     ratio = f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f} to {max(ratios):.2f})"
-    return f"{row.batch / row.median(peer):,.0f} ({mode})", ratio
+    return f"{row.batch / row.median(peer):,.0f}" + (f" ({mode})" if mode else ""), ratio
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Row, frameworks: Sequence[str]) -> list[str]:
     own = row.median("cnntrain")
-    peaks = ["cnntrain", row.best("torch"), row.best("tensorflow")]
+    peaks = ["cnntrain", *map(row.best, frameworks)]
     return [
         row.network,
         str(row.batch),
         f"{row.batch / own:,.0f}",
-        *_peer(row, "torch"),
-        *_peer(row, "tensorflow"),
+        *(cell for framework in frameworks for cell in _peer(row, framework)),
         f"{row.gflop / own / row.ceiling:.0%}",
         " / ".join(f"{row.peak_bytes[peer] / 1e6:.0f}" for peer in peaks if peer) + " MB",
     ]
@@ -43,7 +42,10 @@ def _cells(row: Row) -> list[str]:
 
 def table(rows: Sequence[Row]) -> str:
     """Rows as Markdown; speeds in images a second."""
-    lines = [HEAD, ["---"] * len(HEAD), *map(_cells, rows)]
+    frameworks = [name for name in FRAMEWORKS if any(row.best(name) for row in rows)]
+    compared = [cell for name in frameworks for cell in (FRAMEWORKS[name], "ratio")]
+    head = ["network", "batch", "cnntrain", *compared, "of the ceiling", "memory"]
+    lines = [head, ["---"] * len(head), *(_cells(row, frameworks) for row in rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 

@@ -16,6 +16,8 @@ from tests.benchmarks.table import table
 PARAMETERS = {  # counted by hand, or from the papers
     "mlp": 784 * 512 + 512 + 512 * 10 + 10,
     "lenet": 431_080,  # LeNet as Caffe has it
+    "resnet18": 11_689_512,  # as torchvision counts
+    "mobilenet_v2": 3_504_872,
     "resnet20": 269_722 + 16 * 32 + 32 * 64 + 2 * (32 + 64),  # He et al. 2015, and shortcuts with weights
 }
 
@@ -24,7 +26,7 @@ PARAMETERS = {  # counted by hand, or from the papers
 def test_every_network_can_be_built(network):
     with Pool(1) as pool:
         graph = own.stepper_of(network, 4, pool).engine.graph
-        assert graph.output_shape == (10,)
+        assert graph.output_shape == (NETWORKS[network].classes,)
         assert graph.parameter_count() == PARAMETERS.get(network, graph.parameter_count())
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.ranks import Ranks
-from tests.benchmarks import scaling
+from tests.benchmarks import own, scaling
 from tests.benchmarks.workers import path
 from tests.support.wires import QueueWire, on_ranks
 
@@ -16,7 +16,7 @@ from tests.support.wires import QueueWire, on_ranks
 def test_bytes_and_messages_are_those_that_the_engine_sends(network, workers):
     def work(ranks: Ranks):
         with Pool(1, ranks) as pool:
-            engine = (stepper := scaling.stepper_of(network, 10, pool)).engine
+            engine = (stepper := own.stepper_of(network, 10, pool)).engine
             wire = ranks._wire
             assert isinstance(wire, QueueWire)
             before = wire.messages, wire.bytes
@@ -25,7 +25,7 @@ def test_bytes_and_messages_are_those_that_the_engine_sends(network, workers):
             return (wire.messages - before[0], wire.bytes - before[1]), scaling.traffic(engine, 10, workers, ranks.rank)
 
     with Pool(1) as pool:
-        scaling.stepper_of(network, 1, pool)  # loads the parts once, not in all threads at a time
+        own.stepper_of(network, 1, pool)  # loads the parts once, not in all threads at a time
     for (messages, size), model in on_ranks(len(workers), work):
         assert (model.messages, model.bytes) == (messages, size)
 
@@ -34,7 +34,7 @@ def test_with_an_endless_link_only_shards_and_update_count(monkeypatch):
     monkeypatch.setattr(scaling, "OVERHEAD", 0.0)
     measured = scaling.Measured(8, (1.0, 2.0), 0.3, 0.2, 0)
     with Pool(1) as pool:
-        engine = scaling.stepper_of("lenet", 64, pool).engine
+        engine = own.stepper_of("lenet", 64, pool).engine
         engine.shard = 8
         steps = [scaling.foretell(measured, engine, 64, ranks, 0.0, 1e30).step for ranks in (1, 2, 4, 8, 64)]
     assert steps == pytest.approx([24.5, 12.5, 6.5, 3.5, 3.5])

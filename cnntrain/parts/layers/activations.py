@@ -5,7 +5,6 @@ Each keeps its output y alone, from which the derivative follows, so it may work
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
@@ -15,7 +14,7 @@ import numpy as np
 from cnntrain.config.fields import Finite, Positive, Range
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.blocks import BLOCK, blocks, long_rows, longest_block
+from cnntrain.ops.blocks import BLOCK, CACHED, blocks, long_rows, longest_block
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
 
@@ -40,8 +39,8 @@ class Relu(Activation):
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """Zeros to compare with, for NumPy does not vectorize a maximum with a scalar; where y > 0, and as numbers."""
-        room = (n * math.prod(inputs[0]),)
-        return Workspace(scratch={"positive": (room, np.bool_), "factor": (room, dtype)})
+        room = longest_block(n, inputs[0])
+        return Workspace(scratch={"positive": ((room,), np.bool_), "factor": ((room,), dtype)})
 
     def forward(self, f: Frame) -> None:
         """Write y = max(x, 0)."""
@@ -53,11 +52,11 @@ class Relu(Activation):
     def backward(self, f: Frame) -> None:
         """Write dx = dy * (y > 0)."""
         if f.dx is not None:
-            np.greater(f.y.reshape(-1), 0, out=f.scratch["positive"])
-            np.copyto(
-                f.scratch["factor"], f.scratch["positive"]
-            )  # a product with booleans would convert in small bites
-            np.multiply(f.dy.reshape(-1), f.scratch["factor"], out=f.dx.reshape(-1))
+            for y, dy, dx in blocks(f.y, f.dy, f.dx, most=CACHED):
+                positive, factor = (f.scratch[name][: y.size] for name in ("positive", "factor"))
+                np.greater(y, 0, out=positive)
+                np.copyto(factor, positive)  # a product with booleans would convert in small bites
+                np.multiply(dy, factor, out=dx)
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """max(x, 0)."""

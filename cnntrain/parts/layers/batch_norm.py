@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -12,7 +13,8 @@ import numpy as np
 from cnntrain.config.fields import Positive, Probability
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.blocks import line, long_rows
+from cnntrain.ops.blocks import CACHED, line, long_rows
+from cnntrain.ops.calls import Calls, run
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Coupled, Example, Frame, Workspace, example
 
@@ -85,16 +87,14 @@ class BatchNorm(Coupled):
         return p["running_mean"].astype(np.float64), factor, p.get("shift", np.zeros_like(factor))
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
-        """Room for the shard, for a line of factors, for the sums of every image, and the ones these are taken with."""
-        images, rows, row = _rows(inputs[0], n)
-        size = n * math.prod(inputs[0])
+        """Room for the shard or a block of it, for the sums of every image, and for those of its columns."""
+        images, _, row = _rows(inputs[0], n)
         return Workspace(
             scratch={
-                "room": ((size,), dtype),
-                "line": ((line(inputs[0][-1], size),), dtype),
+                "room": ((n * math.prod(inputs[0]),), dtype),
                 "first": ((images, row), dtype),
                 "second": ((images, row), dtype),
-                "ones": ((rows,), dtype),
+                "by_column": ((row,), np.float64),
             }
         )
 
@@ -106,27 +106,30 @@ class BatchNorm(Coupled):
         """[count, sum of x (channels), sum of x * x (channels)] of the shard."""
         channels = f.x.shape[-1]
         count = f.x.size // channels
-        first, second = _sums(f, f.x, f.x)
+        first, second = _sums(f, "x, x")
         mean = first / count
         if np.any(mean * mean > CENTERED * (second / count - mean * mean)):
             pivot = f.x.reshape(-1, channels)[0]
-            centered, wide = _centered(f, pivot), pivot.astype(np.float64)
-            first, second = _sums(f, centered, centered)
+            _center(f, pivot)
+            wide = pivot.astype(np.float64)
+            first, second = _sums(f, "centered, centered")
             first, second = first + count * wide, second + wide * (2 * first + count * wide)
         return np.concatenate([[count], first, second])
 
     def forward(self, f: Frame) -> None:
         """Write y = (x - mean) * factor + shift."""
-        affine = f.once_a_batch("forward", self._affine)
-        if affine.starts is not None:
-            _by_channel(f, np.subtract, f.x, affine.starts, f.y)
-        _by_channel(f, np.multiply, f.x if affine.starts is None else f.y, affine.factors, f.y)
-        _by_channel(f, np.add, f.y, affine.shifts, f.y)
+        starts, factors, shifts, *_ = f.once_a_batch("forward", self._affine)
+        factor, shift, *start = _lines(f, "forward", factors, shifts, starts)
+        for cut, x, y in _blocks(f, "x, y"):
+            np.multiply(np.subtract(x, start[0][cut], out=y) if start else x, factor[cut], out=y)
+            np.add(y, shift[cut], out=y)
 
     def partial_back(self, f: Frame) -> Array:
         """[count, sum of dy (channels), sum of dy * xhat (channels)] of the shard: its dshift and dscale."""
         affine = f.once_a_batch("forward", self._affine)
-        d_shift, d_scale = _sums(f, f.dy, f.x if affine.starts is None else _centered(f, affine.starts))
+        if affine.starts is not None:
+            _center(f, affine.starts)
+        d_shift, d_scale = _sums(f, "dy, x" if affine.starts is None else "dy, centered")
         d_scale = (d_scale - affine.rest * d_shift) * affine.r
         if f.dp is not None and self.affine:
             f.dp["shift"][...] = d_shift
@@ -141,15 +144,18 @@ class BatchNorm(Coupled):
         """
         if f.dx is None:
             return
-        affine = f.once_a_batch("forward", self._affine)
-        _by_channel(f, np.multiply, f.dy, affine.factors, f.dx)
+        starts, factors, *_ = f.once_a_batch("forward", self._affine)
         if f.total is None:
+            (factor,) = _lines(f, "frozen", factors)
+            for cut, dy, dx in _blocks(f, "dy, dx"):
+                np.multiply(dy, factor[cut], out=dx)
             return
-        per_x, constant = f.once_a_batch("backward", self._terms)
-        term = f.scratch["room"].reshape(f.x.shape)
-        _by_channel(f, np.multiply, f.x if affine.starts is None else _centered(f, affine.starts), per_x, term)
-        _by_channel(f, np.add, term, constant, term)
-        np.add(f.dx.reshape(-1), f.scratch["room"], out=f.dx.reshape(-1))
+        factor, per_x, constant, *start = _lines(f, "backward", factors, *f.once_a_batch("back", self._terms), starts)
+        for cut, x, dy, dx, term in _blocks(f, "x, dy, dx, room"):
+            np.multiply(np.subtract(x, start[0][cut], out=term) if start else x, per_x[cut], out=term)
+            np.add(term, constant[cut], out=term)
+            np.multiply(dy, factor[cut], out=dx)
+            np.add(dx, term, out=dx)
 
     def _affine(self, f: Frame) -> Affine:
         """What forward does to x: by the batch's statistics, or the running ones where there is no total."""
@@ -216,28 +222,75 @@ def _rows(shape: Shape, n: int) -> Shape:
     return (n, shape[0], shape[1] * shape[2]) if len(shape) == 3 else (1, n, math.prod(shape))
 
 
-def _by_channel(f: Frame, operation: np.ufunc, x: Array, factors: Array, out: Array) -> None:
-    """Apply an operation to an array of x's shape and a factor for each channel, rounded to x's type."""
-    repeated = f.scratch["line"]
-    repeated.reshape(-1, len(factors))[...] = factors
-    for part, result in long_rows(len(repeated), x, out):
-        operation(part, repeated[: part.shape[-1]], out=result)
+def _lines(f: Frame, name: str, *factors: Array | None) -> list[Array]:
+    """The lines of the factors that are not None; all shards share them, and they are made once a batch."""
+    given = [factor for factor in factors if factor is not None]
+    return f.once_a_batch(f"{name}, lines of {f.x.size}", lambda f: [_repeated(f, factor) for factor in given])
 
 
-def _centered(f: Frame, starts: Array) -> Array:
-    """X - start, in scratch."""
-    centered = f.scratch["room"].reshape(f.x.shape)
-    _by_channel(f, np.subtract, f.x, starts, centered)
-    return centered
+def _repeated(f: Frame, factors: Array) -> Array:
+    """A factor for each channel, rounded to x's type and repeated over a line of whole pixels."""
+    return np.tile(factors.astype(f.x.dtype), line(len(factors), f.x.size) // len(factors))
 
 
-def _sums(f: Frame, a: Array, b: Array) -> tuple[Array, Array]:
-    """Sums by channel of an array of x's shape, and of its product with another, in float64."""
-    first, second, ones = f.scratch["first"], f.scratch["second"], f.scratch["ones"]
-    a, b = (array.reshape(len(first), len(ones), -1) for array in (a, b))
-    ones.fill(1)
-    np.matmul(ones, a, out=first)  # faster than adding up along an axis
-    np.einsum("irk,irk->ik", a, b, out=second)
-    by_row = [np.add.reduce(sums, 0, dtype=np.float64) for sums in (first, second)]
-    total, product = (sums.reshape(-1, f.x.shape[-1]).sum(0) for sums in by_row)
+def _named(f: Frame, names: str) -> list[Array]:
+    """Arrays of x's shape by their names in the frame; "centered" is all of the room, and "room" its beginning."""
+    room = f.scratch["room"].reshape(f.x.shape)
+    return [room if name in ("room", "centered") else getattr(f, name) for name in names.split(", ")]
+
+
+def _blocks(f: Frame, names: str) -> list[tuple[Any, ...]]:
+    """Arrays by blocks of a few lines, which stay in the cache, each behind the slice that cuts a line to fit.
+
+    Of the room every block has the beginning, which is then in the cache, too.
+    """
+
+    def cut(f: Frame) -> list[tuple[Any, ...]]:
+        length = line(f.x.shape[-1], f.x.size)
+        step = max(CACHED // length, 1)
+        found: list[tuple[Any, ...]] = []
+        for parts in long_rows(length, *_named(f, names)):
+            if parts[0].ndim == 1:
+                found.append((slice(len(parts[0])), *parts))
+            else:
+                found += [
+                    (slice(None), *(part[start : start + step] for part in parts))
+                    for start in range(0, len(parts[0]), step)
+                ]
+        if names.endswith("room"):
+            found = [(*block[:-1], f.scratch["room"][: block[1].size].reshape(block[1].shape)) for block in found]
+        return found
+
+    return f.once(f"blocks of {names}", cut)
+
+
+def _center(f: Frame, starts: Array) -> None:
+    """Write x - start into the room."""
+    start = _repeated(f, starts)
+    for cut, x, centered in _blocks(f, "x, centered"):
+        np.subtract(x, start[cut], out=centered)
+
+
+def _sums(f: Frame, names: str) -> tuple[Array, Array]:
+    """Sums by channel of the first of two arrays, and of their product, in float64."""
+    calls, total, product = f.once(f"sums of {names}", lambda f: _summing(f, *_named(f, names)))
+    run(calls)
     return total, product
+
+
+def _summing(f: Frame, a: Array, b: Array) -> tuple[Calls, Array, Array]:
+    """The calls that write the sums, and where."""
+    first, second, by_column = f.scratch["first"], f.scratch["second"], f.scratch["by_column"]
+    a, b = (array.reshape(len(first), -1, first.shape[1]) for array in (a, b))
+    ones = np.ones(a.shape[1], a.dtype)
+    step = max(CACHED // a[0].size, 1)  # images that stay in the cache
+    calls: Calls = []
+    for start in range(0, len(a), step):
+        images = slice(start, start + step)
+        calls.append(partial(np.matmul, ones, a[images], first[images]))  # faster than adding up along an axis
+        calls.append(partial(np.einsum, "irk,irk->ik", a[images], b[images], out=second[images]))
+    found = np.empty((2, f.x.shape[-1]))
+    for sums, into in zip((first, second), found, strict=True):
+        calls.append(partial(np.add.reduce, sums, 0, np.float64, by_column))
+        calls.append(partial(np.add.reduce, by_column.reshape(-1, len(into)), 0, None, into))
+    return calls, found[0], found[1]

@@ -7,53 +7,62 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.blocks import blocks, longest_block
+from cnntrain.ops.blocks import CACHED, blocks, longest_block
 from cnntrain.ops.erf import erf, erf_scratch
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
 
+_MOST = CACHED // 2  # values of a block, of which half a dozen arrays are at work
 _CUBIC = 0.044715  # of gelu's tanh form
 _ROOT = math.sqrt(2 / math.pi)
 
 
 @dataclass(frozen=True)
 class Gated(Layer):
-    """What these share: any shape, x kept, worked on block by block.
+    """What these share: any shape, in place, worked on by blocks that stay in the cache.
 
-    y = x * g(x), so dx = dy * (g(x) + x * g'(x)).
+    y = x * g(x), so dx = dy * (g(x) + x * g'(x)). In training forward leaves that slope, while x and the gate are at
+    hand: then x need not be kept, and backward is one product.
     """
 
     examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2)), example((7,)))
+    keeps: ClassVar[tuple[str, ...]] = ()
+    inplace: ClassVar[bool] = True
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
-        """The gate and what it is made of."""
-        room = longest_block(n, inputs[0])
-        return Workspace(scratch={"gate": ((room,), dtype), "inner": ((room,), dtype)})
+        """kept: the slope; scratch: the gate and what it is made of."""
+        room = (longest_block(n, inputs[0], _MOST),)
+        return Workspace(
+            kept={"slope": ((n, *inputs[0]), dtype)}, scratch={"gate": (room, dtype), "inner": (room, dtype)}
+        )
 
     def forward(self, f: Frame) -> None:
-        """Write y = x * g(x)."""
-        for x, y in blocks(f.x, f.y):
+        """Write y = x * g(x), and in training the slope g(x) + x * g'(x)."""
+        if not f.training:
+            for x, y in blocks(f.x, f.y, most=_MOST):
+                gate = f.scratch["gate"][: x.size]
+                self.gate(x, gate, f)
+                np.multiply(x, gate, out=y)
+            return
+        for x, y, slope in blocks(f.x, f.y, f.kept["slope"], most=_MOST):
             gate = f.scratch["gate"][: x.size]
             self.gate(x, gate, f)
+            self.gate_slope(x, gate, slope, f)
+            np.multiply(slope, x, out=slope)
+            np.add(slope, gate, out=slope)
             np.multiply(x, gate, out=y)
 
     def backward(self, f: Frame) -> None:
-        """Write dx = dy * (g(x) + x * g'(x))."""
+        """Write dx = dy * slope."""
         if f.dx is not None:
-            for x, dy, dx in blocks(f.x, f.dy, f.dx):
-                gate = f.scratch["gate"][: x.size]
-                self.gate(x, gate, f)
-                self.gate_slope(x, gate, dx, f)
-                np.multiply(dx, x, out=dx)
-                np.add(dx, gate, out=dx)
-                np.multiply(dx, dy, out=dx)
+            np.multiply(f.dy, f.kept["slope"], out=f.dx)
 
     def gate(self, x: Array, out: Array, f: Frame) -> None:
         """Overwrite out by g(x)."""
@@ -141,30 +150,33 @@ class Gelu(Gated):
     approximate: Literal["none", "tanh"] = "none"  # `tanh` is the usual approximation, `none` the exact function
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
-        """The gate, what it is made of, and for the definition what erf needs."""
-        room = longest_block(n, inputs[0])
-        scratch = dict(super().workspace(*inputs, n=n, dtype=dtype).scratch)
-        return Workspace(scratch=scratch | (erf_scratch(room, dtype) if self.approximate == "none" else {}))
+        """What the others need, and for the definition what erf needs."""
+        space, room = super().workspace(*inputs, n=n, dtype=dtype), longest_block(n, inputs[0], _MOST)
+        return replace(space, scratch={**space.scratch, **(erf_scratch(room, dtype) if self._exact else {})})
+
+    @property
+    def _exact(self) -> bool:
+        return self.approximate == "none"
 
     def gate(self, x: Array, out: Array, f: Frame) -> None:
         """P(x)."""
         inner = f.scratch["inner"][: x.size]
-        if self.approximate == "none":
+        if self._exact:
             np.multiply(x, math.sqrt(0.5), out=inner)
-            erf(inner, out, f.scratch["erf"], f.scratch["erf_small"])
+            erf(inner, out, f.scratch)
         else:
             np.multiply(x, x, out=inner)
             np.multiply(inner, _ROOT * _CUBIC, out=inner)
             np.add(inner, _ROOT, out=inner)
             np.multiply(inner, x, out=inner)
             np.tanh(inner, out=out)
-        np.add(out, 1, out=out)
         np.multiply(out, 0.5, out=out)
+        np.add(out, 0.5, out=out)
 
     def gate_slope(self, x: Array, gate: Array, out: Array, f: Frame) -> None:
         """P'(x); for tanh, (1 - tanh^2) / 2 = 2 * P * (1 - P)."""
         np.multiply(x, x, out=out)
-        if self.approximate == "none":
+        if self._exact:
             np.multiply(out, -0.5, out=out)
             np.exp(out, out=out)
             np.multiply(out, 1 / math.sqrt(2 * math.pi), out=out)
@@ -197,10 +209,9 @@ class HardSwish(Gated):
     """
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
-        """The gate, and where it is above 0 or below 1."""
-        room = longest_block(n, inputs[0])
-        scratch = dict(super().workspace(*inputs, n=n, dtype=dtype).scratch)
-        return Workspace(scratch=scratch | {"above": ((room,), np.bool_), "below": ((room,), np.bool_)})
+        """What the others need, and where the gate is above 0 or below 1."""
+        space, room = super().workspace(*inputs, n=n, dtype=dtype), (longest_block(n, inputs[0], _MOST),)
+        return replace(space, scratch={**space.scratch, "above": (room, np.bool_), "below": (room, np.bool_)})
 
     def gate(self, x: Array, out: Array, f: Frame) -> None:  # noqa: ARG002
         """g(x)."""

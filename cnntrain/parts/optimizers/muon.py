@@ -24,7 +24,9 @@ class Muon(Optimizer):
     orthogonal(G) is `ns_steps` Newton-Schulz steps on X = G / |G|: X = a X + (b A + c A^2) X, A = X X^T, with
     (a, b, c) = (3.4445, -4.775, 2.0315), which brings every singular value to between about 0.7 and 1.2. A
     convolution is its matrix filters x fan_in. f is sqrt(max(1, filters / fan_in)) where `adjust` is original, and
-    0.2 sqrt(max(filters, fan_in)) for match_rms_adamw (Liu et al. 2025), whose steps have the size of AdamW's.
+    0.2 sqrt(max(filters, fan_in)) for match_rms_adamw (Liu et al. 2025), whose steps have the size of AdamW's. With
+    `normalize` a kernel of a convolution is brought to the norm sqrt(filters) before its step, for networks in which
+    normalization makes its size meaningless: steps then turn it by about lr, early and late (Jordan 2024, airbench).
     Biases, normalization and other vectors are trained by AdamW with `betas`, `eps` and lr times `adamw_lr_mult`.
     PyTorch computes X in bfloat16, cnntrain in the parameters' own type.
     """
@@ -32,6 +34,7 @@ class Muon(Optimizer):
     slots: ClassVar[tuple[str, ...]] = ("m", "v")
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {},
+        {"normalize": True},
         {"nesterov": False, "adjust": "match_rms_adamw", "ns_steps": 3, "adamw_lr_mult": 0.5, "weight_decay": 0.0},
     )
     unit: ClassVar[Literal["element", "tensor"]] = "tensor"
@@ -43,6 +46,7 @@ class Muon(Optimizer):
     nesterov: bool = True  # look one step ahead with the momentum
     ns_steps: PositiveInt = 5  # newton-Schulz steps that make the direction orthogonal
     adjust: Literal["original", "match_rms_adamw"] = "original"  # how the step is scaled to the shape of the matrix
+    normalize: bool = False  # keep the norm of convolutions' kernels at sqrt(filters)
     betas: tuple[Rate, Rate] = (0.9, 0.999)  # betas of AdamW, which trains the biases and other vectors
     eps: Positive = 1e-8  # epsilon of AdamW, which trains the biases and other vectors
     adamw_lr_mult: NonNegative = 1.0  # learning rate of AdamW, as a multiple of this one
@@ -69,6 +73,8 @@ class Muon(Optimizer):
         factor = math.sqrt(max(1, filters / fan_in)) if original else 0.2 * math.sqrt(max(fan_in, filters))
         step = orthogonalized(matrix, self.ns_steps)
         step *= block.lr * factor
+        if self.normalize and block.p.ndim > 2:
+            block.p *= math.sqrt(filters) / max(norm(block.p), 1e-7)
         block.p -= step.reshape(block.p.shape)
 
 

@@ -97,15 +97,20 @@ class Polynomial(Schedule):
 @register("inverse_time")
 @dataclass(frozen=True)
 class InverseTime(Schedule):
-    """lr / (1 + decay * step / every): the rate of stochastic approximation (Robbins and Monro 1951).
+    """lr / (1 + decay * step / every)^power: with power 1 that of stochastic approximation (Robbins and Monro 1951).
 
-    lr at step 0, lr / (1 + decay (T - 1) / every) at the last of T steps. Caffe's `inv` with power 1.
+    lr at step 0, lr / (1 + decay (T - 1) / every)^power at the last of T steps. Caffe's `inv`.
     """
 
-    examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"decay": 0.01, "every": Duration(1, "st")})
+    examples: ClassVar[tuple[dict[str, Any], ...]] = (
+        {},
+        {"decay": 0.01, "every": Duration(1, "st")},
+        {"decay": 1e-4, "every": Duration(1, "st"), "power": 0.75},
+    )
 
     decay: NonNegative = 1.0  # how much the divisor grows each `every`
     every: Duration = Duration(1)  # how long the divisor takes to grow by `decay`
+    power: Positive = 1.0  # what the divisor is raised to
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -113,7 +118,7 @@ class InverseTime(Schedule):
 
     def rate(self, step: int, horizon: Horizon, lr: float) -> float:
         """The learning rate of the step."""
-        return lr / (1 + self.decay * step / max(horizon.steps(self.every), 1))
+        return lr / (1 + self.decay * step / max(horizon.steps(self.every), 1)) ** self.power
 
 
 @register("inverse_sqrt")

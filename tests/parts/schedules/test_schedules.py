@@ -83,6 +83,7 @@ def test_documents_both_ends(name: str) -> None:
         ("linear", {}, 0.5, 0.5 / 200),
         ("polynomial", {"power": 2.0}, 0.5, 0.5 / 200**2),
         ("inverse_time", {}, 0.5, 0.5 / (1 + 199 / 20)),
+        ("inverse_time", {"power": 0.75}, 0.5, 0.5 / (1 + 199 / 20) ** 0.75),
         ("inverse_sqrt", {"timescale": Duration(1, "st")}, 0.5, 0.5 / math.sqrt(200)),
         ("cosine_restarts", {"period": Duration(100, "st")}, 0.5, 0.25 * (1 + math.cos(math.pi * 0.99))),
         ("one_cycle", {}, 0.5 / 25, 0.5 / 25 / 1e4),
