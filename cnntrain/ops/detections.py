@@ -92,9 +92,9 @@ class Detections:
             matches = self.comparison.matches(label, least=THRESHOLDS[:1])
             if matches.wanted:
                 found.append((printable(name), interpolated(*matches.curve(0))))
-        rows = [[name, *(f"{value:.3f}" for value in precision[::10])] for name, precision in found]
-        head = ["class", *(f"{recall:.1f}" for recall in RECALLS[::10])]
-        numbers = Table(head, rows, right=set(range(1, 12)))
+        rows = [[name, *(f"{value:.3f}" for value in precision[::20])] for name, precision in found]
+        head = ["class", *(f"{recall:.1f}" for recall in RECALLS[::20])]
+        numbers = Table(head, rows, right=set(range(1, 7)))
         worst = sorted(range(len(found)), key=lambda k: found[k][1].mean())[:_NAMED]
         quiet = [Line(RECALLS, precision) for k, (_, precision) in enumerate(found) if k not in worst]
         lines = quiet + [Line(RECALLS, found[k][1], name=found[k][0]) for k in sorted(worst)]
