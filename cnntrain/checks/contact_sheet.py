@@ -12,14 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from cnntrain.core import letters
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.display import strip as in_a_row
 from cnntrain.data.build_data import Data
 from cnntrain.data.loader import Loader, Samples, output_shape
-from cnntrain.reading.fonts import Lettering, has, shapes
+from cnntrain.reading.fonts import Lettering, beside_pillows
 
 MOST = 32  # samples of each kind
 _COLUMNS = 8
@@ -28,7 +28,6 @@ _CAPTION = 14  # pixels of a line of text
 _GAP = 4
 _BACKGROUND, _INK = (255, 255, 255), (0, 0, 0)
 _FRAME = (255, 230, 0)
-_SIZE = 11  # of letters that are not of Pillow's own font
 _LETTERS = 15  # of a label, as many as a cell has room for
 
 
@@ -58,34 +57,24 @@ def contact_sheet(name: str, loader: Loader, data: Data, warn: Callable[[str], N
         spread = data.val_indices[:: -(-len(data.val_indices) // MOST)]
         samples = Samples(data.val, spread, data.eval_transforms)
         strips.append(_strip("validation", samples, shape, data))
-    writing = lettering()
+    writing = beside_pillows()
     sheet = render(f"{name}: what the network sees", strips, writing)
     if writing.numbers:
         warn(writing.missing("the contact sheet"))
     return sheet
 
 
-def lettering() -> Lettering:
-    """What can be written beside Pillow's own font, which has some of Latin-1; without FreeType it has all of that."""
-    own = ImageFont.load_default()
-
-    def holds(letter: str) -> bool:
-        return has(own, letter) if isinstance(own, ImageFont.FreeTypeFont) else letter < "\u0100"
-
-    return Lettering(holds, shapes(), _SIZE)
-
-
 def _strip(heading: str, samples: Samples, shape: Shape, data: Data) -> Strip:
     pixels, targets = samples.seen(min(len(samples), MOST), shape)
     if len(shape) == 4:
         pixels = np.stack([in_a_row(clip) for clip in pixels])
-    labels = [data.task.told(target, data.description) for target in targets]
+    labels = [letters.plain(data.task.told(target, data.description)) for target in targets]
     return Strip(heading, pixels, labels, data.task.things(targets), data.task.tinted(targets))
 
 
 def render(title: str, strips: Sequence[Strip], written: Lettering | None = None) -> bytes:
     """The sheet as a PNG."""
-    written = written or lettering()
+    written = written or beside_pillows()
     low, high = _limits([strip.pixels for strip in strips])
     tiles = [[_tile(image, low, high) for image in strip.pixels] for strip in strips]
     for strip, row in zip(strips, tiles, strict=True):
@@ -101,29 +90,21 @@ def render(title: str, strips: Sequence[Strip], written: Lettering | None = None
     size = (_GAP + columns * step[0], _CAPTION + _GAP + sum(_CAPTION + _GAP + n * step[1] for n in rows))
     sheet = Image.new("RGB", size, _BACKGROUND)
     pen = ImageDraw.Draw(sheet)
-    _write(pen, (_GAP, 1), title, written)
+    written.write(pen, (_GAP, 1), title, _INK)
     top = _CAPTION + _GAP
     for strip, pictures, count in zip(strips, tiles, rows, strict=True):
-        _write(pen, (_GAP, top), strip.heading, written)
+        written.write(pen, (_GAP, top), strip.heading, _INK)
         top += _CAPTION + _GAP
         for place, (picture, words) in enumerate(zip(pictures, strip.labels, strict=True)):
             x, y = _GAP + place % columns * step[0], top + place // columns * step[1]
             sheet.paste(picture, (x, y))
             room = max(_LETTERS * width // _CELL, 3)
             fits = letters.columns(words) <= room
-            _write(pen, (x, y + height), words if fits else letters.cut(words, room - 2) + "..", written)
+            written.write(pen, (x, y + height), words if fits else letters.cut(words, room - 2) + "..", _INK)
         top += count * step[1]
     stream = io.BytesIO()
     sheet.save(stream, "PNG")
     return stream.getvalue()
-
-
-def _write(pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, lettering: Lettering) -> None:
-    """A line of text, each part of it in a font that has its letters."""
-    x = float(at[0])
-    for part, font in lettering.parts(text):
-        pen.text((x, at[1]), part, fill=_INK, font=font)
-        x += pen.textlength(part, font=font)
 
 
 def _limits(arrays: Sequence[Array]) -> tuple[Array, Array]:

@@ -49,6 +49,7 @@ FEWEST = 10  # epochs, of smaller pictures rather than of fewer epochs
 JUDGES = 20  # samples of the validation split, fewer of which do not choose an epoch
 LEARNED = 30  # epochs at most of a network that begins trained
 _TIMED = 4  # steps that are taken to foretell the time, the quickest of which counts
+_COARSE = 48  # side from which the first layer takes every other pixel
 _SIDES = (64, 48, 32)  # to which pictures are made smaller where time is short
 _PRETRAINED = (32, 96)  # sides of pictures that the network which comes with the program suits
 _MIRRORED = {"cifar10", "cifar100"}  # known to mean the same in a mirror
@@ -245,14 +246,15 @@ def _beginning(source: Dataset, images: Images, task: Task, preferences: Prefere
     if preferences.pretrained and not suits:
         raise UsageError("--pretrained is for files of pictures in classes, which this data is not. Leave it out")
     low, high = _PRETRAINED
-    few = len(images) <= FEW and images.shape[2] == 3 and low <= side and max(images.shape[:2]) <= high
+    longest = max(images.shape[:2]) * (1 if preferences.size else low / max(side, low))  # they are made that small
+    few = len(images) <= FEW and images.shape[2] == 3 and low <= side and longest <= high
     if preferences.pretrained is False or not suits or not (preferences.pretrained or few):
         return None
     preset = cast(Tiny32, make("models", "tiny32"))
     what = f"{len(images):,} training samples are few" if len(images) <= FEW else "as you asked"
     why = (
         f"{what}: a network that has learned CIFAR-10's photographs begins with edges, colours and",
-        "textures, which it does not have to find in them. Without it (--from-scratch), the lines would be as below",
+        "textures, which it does not have to find in them",
     )
     lines = (
         "preset: tiny32",
@@ -364,6 +366,7 @@ def _lines(found: _Findings, path: Path, config: Path) -> Iterator[str]:
     if found.beginning:
         yield from (f"  # {line}" for line in found.beginning.why)
         yield from (f"  {line}" for line in found.beginning.lines)
+        yield "  # from scratch, it would have these layers; --from-scratch chooses size, rate and epochs for them, too"
         yield from ("  # layers:", *(f"  #   {line}" for line in _layers(found)))
     elif own:
         yield from (f"  {line}" for line in own)
@@ -434,6 +437,8 @@ def _why_layers(found: _Findings) -> Iterator[str]:
         yield "one hidden layer, for the samples are too small for convolutions"
         return
     wide = "16 filters, for there are few samples" if len(found.images) <= FEW else "32 filters"
+    if found.side >= _COARSE:
+        yield "a larger kernel and a stride of 2 at first, which leaves a quarter of the pixels to the others: time"
     yield "pairs of 3x3 convolutions, and a pooling after each, until about 4x4 pixels are left"
     yield f"{wide} at first, and twice as many after each pooling"
 
@@ -447,7 +452,7 @@ def _layers(found: _Findings) -> Iterator[str]:
         yield f"- flatten # {math.prod(found.images.shape)} numbers"
         yield from ("- {type: dense, units: 128}", "- relu")
     else:
-        if found.side >= 48:
+        if found.side >= _COARSE:
             size = f"kernel_size: {deep}, stride: {every}"
             yield f"- {{type: {conv}, filters: {wide}, {size}, padding: same, bias: false}}"
             yield from ("- batch_norm", "- relu")
@@ -484,7 +489,7 @@ def _training(found: _Findings) -> Iterator[str]:
     elif found.beginning:
         many = f"{LEARNED} at most, since it begins trained"
     yield f"# epochs: {many}; {found.time}" + "; every class equally often" * bool(order)
-    steps = "" if found.batch == 64 else ", fewer than the usual 64 so that an epoch has more steps"
+    steps = ", as is usual" if found.batch == 64 else ", fewer than the usual 64 so that an epoch has more steps"
     yield f"# batch_size: {found.batch} samples a step{steps}"
     yield f"train: {{epochs: {found.epochs}, batch_size: {found.batch}{order}{metrics}}}"
     monitor, judging = start.monitor, round(found.share * len(found.images))

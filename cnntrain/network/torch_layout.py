@@ -8,6 +8,7 @@ come of a flattened image or clip are in PyTorch's order, channel by channel (`f
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,12 @@ def parameters(path: Path, data: bytes, graph: Graph, counterpart: Counterpart |
         mine = ours.get(name, name)
         found[mine] = layout.ours(mine, array) if mine in layout.shapes else array
     return found
+
+
+def sizes(graph: Graph, counterpart: Counterpart) -> dict[str, int]:
+    """How many numbers each tensor has there, by its name there."""
+    layout = _Layout(graph, counterpart)
+    return {layout.name(name): math.prod(shape) for name, shape in layout.shapes.items()}
 
 
 def _library() -> Any:

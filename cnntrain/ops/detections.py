@@ -15,6 +15,7 @@ from cnntrain.core.boxes import COUNTED, original, placed
 from cnntrain.core.description import Description
 from cnntrain.core.display import Bars, Gallery, Line, Percentage, Plot, Section, Table
 from cnntrain.core.errors import printable
+from cnntrain.core.letters import isolated
 from cnntrain.ops.average_precision import RECALLS, THRESHOLDS, Comparison, Found, Truth, interpolated
 from cnntrain.ops.boxes import areas, overlaps
 
@@ -91,9 +92,9 @@ class Detections:
             matches = self.comparison.matches(label, least=THRESHOLDS[:1])
             if matches.wanted:
                 found.append((printable(name), interpolated(*matches.curve(0))))
-        rows = [[name, *(f"{value:.3f}" for value in precision[::10])] for name, precision in found]
-        head = ["class", *(f"{recall:.1f}" for recall in RECALLS[::10])]
-        numbers = Table(head, rows, right=set(range(1, 12)))
+        rows = [[name, *(f"{value:.3f}" for value in precision[::20])] for name, precision in found]
+        head = ["class", *(f"{recall:.1f}" for recall in RECALLS[::20])]
+        numbers = Table(head, rows, right=set(range(1, 7)))
         worst = sorted(range(len(found)), key=lambda k: found[k][1].mean())[:_NAMED]
         quiet = [Line(RECALLS, precision) for k, (_, precision) in enumerate(found) if k not in worst]
         lines = quiet + [Line(RECALLS, found[k][1], name=found[k][0]) for k in sorted(worst)]
@@ -164,7 +165,7 @@ class Detections:
         ]
 
     def _name(self, fault: Fault) -> str:
-        return printable(self.classes[fault.label])
+        return isolated(printable(self.classes[fault.label]))
 
     def _gallery(self, name: str, title: str, faults: Sequence[Fault], captions: Sequence[str]) -> Gallery:
         """The first of some faults, with what is around each of them."""

@@ -1,6 +1,7 @@
 """Fonts of this machine write names into pictures; letters that none of them has stand there as numbers.
 
-A picture's own font has few letters, and which others there are differs from machine to machine.
+Emoji and other symbols that none has stand there by their names in Unicode, where these are short. A picture's own
+font has few letters, and which others there are differs from machine to machine.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import itertools
 import unicodedata
 from collections.abc import Callable
 
-from PIL import ImageFont, features
+from PIL import ImageDraw, ImageFont, features
 
 from cnntrain.core.letters import from_right
 
@@ -24,6 +25,7 @@ _FILES = (
 )  # fmt: skip
 _NO_LETTER = "\uffff"  # what no font has: drawn as what it draws for letters that it lacks
 
+_LONGEST = 24  # letters of the name of a symbol that stands for it
 _JOINED = ("Mn", "Me", "Cf")  # categories of what stands on or between other letters
 
 Font = ImageFont.FreeTypeFont
@@ -52,6 +54,26 @@ def shapes() -> bool:
 def has(font: Font, letter: str) -> bool:
     """Whether a font has a letter."""
     return bytes(font.getmask(letter)) != bytes(font.getmask(_NO_LETTER))
+
+
+def beside_pillows() -> Lettering:
+    """What can be written beside Pillow's own font, which has some of Latin-1; without FreeType it has all of that."""
+    own = ImageFont.load_default()
+
+    def holds(letter: str) -> bool:
+        return has(own, letter) if isinstance(own, Font) else letter < "\u0100"
+
+    return Lettering(holds, shapes())
+
+
+def _name_of_symbols(text: str) -> str:
+    """What emoji and the like are called, "automobile"; empty for other letters, and where it is long."""
+    letters = [letter for letter in text if unicodedata.category(letter) not in _JOINED]
+    symbols = [letter for letter in letters if unicodedata.category(letter) == "So"]
+    if not symbols or any(unicodedata.category(letter) not in ("So", "Sk") for letter in letters):  # Sk: skin tones
+        return ""
+    named = ", ".join(unicodedata.name(letter, "?").lower() for letter in symbols)
+    return named if len(named) <= _LONGEST and "?" not in named else ""
 
 
 class Lettering:
@@ -85,7 +107,8 @@ class Lettering:
         for font, group in itertools.groupby(zip(letters, chosen, strict=True), key=lambda pair: pair[1]):
             part = "".join(letter for letter, _ in group)
             if isinstance(font, str):
-                part, font = f"[{self.numbers.setdefault(part, len(self.numbers) + 1)}]", None
+                said = _name_of_symbols(part) or self.numbers.setdefault(part, len(self.numbers) + 1)
+                part, font = f"[{said}]", None
             found.append((part, font))
         return found
 
@@ -96,6 +119,17 @@ class Lettering:
 
     def _writes(self, font: Font | None, letter: str) -> bool:
         return letter.isspace() or (self._own(letter) if font is None else has(font, letter))
+
+    def write(self, pen: ImageDraw.ImageDraw, at: tuple[float, float], text: str, ink: tuple[int, int, int]) -> None:
+        """Draw a line of text, each part of it in a font that has its letters."""
+        x, y = at
+        for part, font in self.parts(text):
+            pen.text((x, y), part, fill=ink, font=font)
+            x += pen.textlength(part, font=font)
+
+    def length(self, pen: ImageDraw.ImageDraw, text: str) -> float:
+        """How many pixels wide that is."""
+        return sum(pen.textlength(part, font=font) for part, font in self.parts(text))
 
     def missing(self, what: str) -> str:
         """A line that says which numbers stand for what; empty where there are none."""

@@ -76,6 +76,7 @@ class Checkpoint:
             for part in key.split("__"):
                 value = value.get(part) if isinstance(value, dict) else None
             if type(value) is not kind:
+                self._refuse_film()
                 name = key.replace("__", ".")
                 raise CheckpointError(f"{self.path} is damaged: its meta has no {name}. Restore it from a copy")
 
@@ -98,6 +99,15 @@ class Checkpoint:
             raise CheckpointError(
                 f"{self.path} is a checkpoint of another network or optimizer: {'; '.join(differences[:3])}{more}. "
                 "Use the config it was trained with"
+            )
+
+    def _refuse_film(self) -> None:
+        """Raise CheckpointError where this is a file of a film, which may well be taken for a checkpoint."""
+        if any(name.startswith("film/") for name in self.arrays):
+            run = self.path.parent.parent
+            raise CheckpointError(
+                f"{self.path} is a file of a film, which shows a moment of training (cnntrain report {run} --film) and "
+                f"does not hold the network. Give the run directory, {run}, or a file of {run / FOLDER}"
             )
 
     def digests(self) -> dict[str, str]:

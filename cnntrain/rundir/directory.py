@@ -283,16 +283,21 @@ class RunDirectory:
             self.prune(keep_as, keep)
         return sum(map(len, chunks))
 
-    def require_space(self, keep: int) -> None:
-        """Raise StorageError unless there is room for the checkpoints to come, each as large as the last one.
+    def require_space(self, keep: int, film: int = 0) -> None:
+        """Raise StorageError unless there is room for the checkpoints to come, each as large as the last one, and film.
 
-        They are one being written beside the last one, the best one, and `keep` numbered ones.
+        They are one being written beside the last one, the best one, and `keep` numbered ones. `film` is the bytes of
+        a whole film, of which some may be there.
         """
         there = _names(self.checkpoints)
         kept = sum(bool(_NUMBERED.fullmatch(name)) for name in there)
         missing = 1 + ("best.npz" not in there) + max(keep - kept, 0)
         size = missing * os.path.getsize(self.last)
-        require_space(self.checkpoints, size, f"{missing} more checkpoint{'s' * (missing > 1)}")
+        purpose = f"{missing} more checkpoint{'s' * (missing > 1)}"
+        filmed = sum(os.path.getsize(path) for path in _film_of(self.path))
+        if film > filmed:
+            size, purpose = size + film - filmed, f"{purpose} and the film"
+        require_space(self.checkpoints, size, purpose)
 
     def prune(self, like: str, keep: int) -> None:
         """Keep the newest `keep` of the checkpoints numbered like "epoch-0007" or "step-00000007"."""
@@ -311,6 +316,12 @@ def _json(value: Any) -> bytes:
 def resumable(path: Path) -> bool:
     """Whether a directory holds a checkpoint to resume from."""
     return os.path.exists(path / checkpoint.FOLDER / "last.npz")
+
+
+def _film_of(run: Path) -> list[Path]:
+    """The files of a run's film; empty where it has none."""
+    folder = run / film_files.FOLDER
+    return [folder / name for name in _names(folder) if film_files.belongs(name)]
 
 
 def _names(directory: Path) -> list[str]:
@@ -346,8 +357,7 @@ def _clear(path: Path) -> None:
     """Remove the files of an older run; without last.npz, the first to go, the rest cannot be taken for a run."""
     folder = path / checkpoint.FOLDER
     numbered = [folder / name for name in _names(folder) if _NUMBERED.fullmatch(name)]
-    film = path / film_files.FOLDER
-    filmed = [film / name for name in _names(film) if film_files.belongs(name)]
+    filmed = _film_of(path)
     for old in (folder / "last.npz", folder / "best.npz", *numbered, *filmed, *(path / name for name in _FILES)):
         files.remove(old)
 

@@ -86,7 +86,7 @@ class Follower:
     def resume_logs(self, metrics_length: int) -> None:
         """Nothing."""
 
-    def require_space(self, keep: int) -> None:
+    def require_space(self, keep: int, film: int = 0) -> None:
         """Nothing."""
 
 

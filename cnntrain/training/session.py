@@ -39,7 +39,7 @@ from cnntrain.rundir.environment import environment
 from cnntrain.rundir.event_files import following
 from cnntrain.rundir.follower import Follower
 from cnntrain.trained import saved
-from cnntrain.training import advice, ancestry, changes, learned, muster
+from cnntrain.training import advice, ancestry, changes, film, learned, muster
 from cnntrain.training.interrupts import Interrupts
 from cnntrain.training.job import Job, make_job
 from cnntrain.training.stepper import vectors
@@ -244,7 +244,7 @@ def _train(
             trainer.start(origin)
         done = trainer.state.finished is not None
         if not done:
-            run.require_space(job.loaded.experiment.checkpoint.keep)
+            run.require_space(job.loaded.experiment.checkpoint.keep, film.size(job)[1])
         if options.live and isinstance(run, RunDirectory):
             trainer.watched(run)
         with following(run) if options.tensorboard and isinstance(run, RunDirectory) else contextlib.nullcontext():
@@ -304,7 +304,8 @@ def _idle(trainer: Trainer, pool: Pool) -> str | None:
         if smaller >= _FEWEST
         else ""
     )
-    return f"{workers - shards} of {workers} workers stand idle: a batch of {size} is {shards} shards of {shard}. {how}"
+    cut = f"{shards} shard{'s' * (shards > 1)} of {shard}"
+    return f"{workers - shards} of {workers} workers stand idle: a batch of {size} is {cut}. {how}"
 
 
 @contextlib.contextmanager

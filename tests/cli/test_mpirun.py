@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cnntrain.core.extras import install
-from tests.support.experiments import call, evidence, write
+from tests.support.experiments import call, evidence, filmed, write
 from tests.support.mpirun import (
     AS_BETWEEN_MACHINES,
     ULFM,
@@ -26,7 +26,7 @@ from tests.support.mpirun import (
 )
 from tests.support.processes import all_gone
 
-SHORT = ("-s", "train.epochs=1", "-s", "data.source.samples=34")
+SHORT = ("-s", "train.epochs=1", "-s", "data.source.samples=34", "-s", "checkpoint.film=3")
 LONG = ("-s", "train.epochs=100000")
 NO_MPI = {"OMPI_COMM_WORLD_SIZE": "2", "PMIX_RANK": "0"}  # what the ranks of a launcher find in their environment
 
@@ -49,6 +49,7 @@ def test_any_number_of_ranks_and_of_workers_in_them_gives_the_same_run(tmp_path:
         assert json.loads(out)["run_dir"] == run  # once: one rank speaks
         assert err.count("run directory:") == 1
         assert evidence(tmp_path / run) == evidence(tmp_path / "alone")
+        assert filmed(tmp_path / run) == filmed(tmp_path / "alone")
     assert left_behind() <= before
 
 

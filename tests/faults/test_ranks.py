@@ -22,7 +22,7 @@ import pytest
 from cnntrain.core import files
 from cnntrain.rundir import checkpoint
 from tests.support.campaign import Campaign, counts
-from tests.support.experiments import ADAM, call, evidence, write
+from tests.support.experiments import ADAM, call, evidence, filmed, write
 from tests.support.mpirun import (
     AS_BETWEEN_MACHINES,
     ULFM,
@@ -37,7 +37,7 @@ from tests.support.processes import all_gone
 
 pytestmark = needs_mpi
 
-SETS = ("data.source.samples=200", "train.epochs=2", "checkpoint.every=3st", *ADAM[:2])
+SETS = ("data.source.samples=200", "train.epochs=2", "checkpoint.every=3st", "checkpoint.film=5", *ADAM[:2])
 WITHIN = 30.0  # seconds in which a job has to be over after one of its ranks is lost
 STARTING = 60.0  # seconds, where that was before all were there: ranks come late on a busy machine
 KILLS_EACH = 4  # before a run is let alone to its end
@@ -107,6 +107,7 @@ def test_killed_at_random_a_run_goes_on_with_any_number_of_ranks_to_the_same_bit
         _, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
         assert evidence(tmp_path / name) == expected
+        assert filmed(tmp_path / name) == filmed(tmp_path / "straight")
         assert not list((tmp_path / name).glob(f"**/{files.TEMPORARY}*"))
         runs += 1
     assert left_behind() <= before

@@ -24,20 +24,33 @@ def main() -> None:
 
 def described(case: str) -> dict[str, Any]:
     """The digest of one network's tensors, and its outputs where they are wanted."""
-    library, name = case.split()
     side = SIDES.get(case)
     with torch.device("cpu" if side else "meta"):
-        make = torchvision.models.get_model if library == "torchvision" else timm.create_model
-        network = make(name, num_classes=CLASSES).eval()
-    state = {key: value for key, value in network.state_dict().items() if not key.endswith("num_batches_tracked")}
-    found: dict[str, Any] = {"tensors": digest({key: tuple(value.shape) for key, value in state.items()})}
+        network = made(case)
+    found: dict[str, Any] = {"tensors": digest({name: tuple(value.shape) for name, value in state(network).items()})}
     if side:
-        made = {key: torch.from_numpy(tensor(key, tuple(value.shape))) for key, value in state.items()}
-        network.load_state_dict(made, strict=False)
-        with torch.no_grad():
-            outputs = network(torch.from_numpy(pictures(side).transpose(0, 3, 1, 2).copy()))
-        found["outputs"] = [[float(f"{value:.7g}") for value in row] for row in outputs.tolist()]
+        found["outputs"] = [[float(f"{value:.7g}") for value in row] for row in outputs(network, side).tolist()]
     return found
+
+
+def made(case: str) -> Any:
+    """The network, ready to answer."""
+    library, name = case.split()
+    make = torchvision.models.get_model if library == "torchvision" else timm.create_model
+    return make(name, num_classes=CLASSES).eval()
+
+
+def state(network: Any) -> dict[str, Any]:
+    """Its tensors by name, without counters."""
+    return {key: value for key, value in network.state_dict().items() if not key.endswith("num_batches_tracked")}
+
+
+def outputs(network: Any, side: int) -> Any:
+    """Its outputs for two pictures under weights that are made of the tensors' names."""
+    named = {key: torch.from_numpy(tensor(key, tuple(value.shape))) for key, value in state(network).items()}
+    network.load_state_dict(named, strict=False)
+    with torch.no_grad():
+        return network(torch.from_numpy(pictures(side).transpose(0, 3, 1, 2).copy()))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -66,23 +67,45 @@ def test_every_network_is_known_on_both_sides() -> None:
     assert GOLDEN.keys() == PRESETS.keys()
 
 
-@pytest.mark.parametrize("case", [case for case in PRESETS if "vgg" not in case or "vgg11" in case])
+@pytest.mark.parametrize("case", [case for case in PRESETS if LARGE not in case or "vgg11" in case])
 def test_all_tensors_are_called_and_shaped_as_there(case: str) -> None:
     assert digest(shapes(case, 32)) == GOLDEN[case]["tensors"]
 
 
-@pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=pytest.mark.soak if case == LARGE else ()) for case in SIDES]
-)
-def test_outputs_are_theirs_and_export_goes_back_to_their_names(case: str, tmp_path: Path) -> None:
-    path, side = written(case, tmp_path), SIDES[case]
+def marked(cases: Iterable[str]) -> list[Any]:
+    """Cases, of which the large ones are too slow for every run."""
+    return [pytest.param(case, marks=pytest.mark.soak if LARGE in case else ()) for case in cases]
+
+
+def answered(case: str, path: Path, side: int) -> tuple[Loaded, Network, Engine, Array]:
+    """A network here that has begun with the weights of a file, and its outputs."""
     loaded, made = network(PRESETS[case], side, f", init_from: {{checkpoint: {path}}}")
     warm = warm_start(loaded, made)
     assert warm is not None
     with Pool(1) as pool:
         engine = Engine(made.graph, made.tally, pool)
         warm.load(made.graph.layout, engine.params)
-        outputs = engine.outputs(Given(pictures(side)))
+        return loaded, made, engine, engine.outputs(Given(pictures(side)))
+
+
+@pytest.mark.parametrize("case", marked(PRESETS))
+def test_a_network_made_by_the_library_answers_as_here(case: str, tmp_path: Path) -> None:
+    for module in ("torch", "torchvision", "timm"):
+        pytest.importorskip(module)
+    from tests.golden import make_counterparts
+
+    theirs, side = make_counterparts.made(case), SIDES.get(case, 32)
+    expected = make_counterparts.outputs(theirs, side).numpy()
+    state = make_counterparts.state(theirs)
+    safetensors.save_file({name: value.numpy() for name, value in state.items()}, tmp_path / "theirs.safetensors")
+    outputs = answered(case, tmp_path / "theirs.safetensors", side)[-1]
+    assert np.abs(outputs - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("case", marked(SIDES))
+def test_outputs_are_theirs_and_export_goes_back_to_their_names(case: str, tmp_path: Path) -> None:
+    path, side = written(case, tmp_path), SIDES[case]
+    loaded, made, engine, outputs = answered(case, path, side)
     golden = np.array(GOLDEN[case]["outputs"])
     assert np.abs(outputs - golden).max() < 1e-4 * np.abs(golden).max()
     library = case.split()[0]
@@ -108,6 +131,18 @@ def test_what_does_not_fit(tmp_path: Path) -> None:
     for names, preset in (("", "resnet18"), (", names: cnntrain", "squeezenet")):
         said = refused(f", init_from: {{checkpoint: {path}{names}, strict: false}}", preset)
         assert "none of its 52 parameters has the name and shape of one here: training would begin from scratch" in said
+
+
+def test_a_file_is_recognized_by_names_and_sizes() -> None:
+    PRESETS["timm mobilenetv2_050"] = "{type: mobilenet_v2, width: 0.5}"
+    for case in ("timm mobilenetv2_050", "timm mobilenetv1_100", "torchvision resnet50", "timm resnetv2_18"):
+        tensors = {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes(case, 32).items()}
+        found = counterparts.recognized(tensors)
+        assert found is not None
+        assert case in (f"{found[1]} {found[2].name}", "timm resnet50")
+        first = next(name for name, array in tensors.items() if array.ndim == 4)
+        tensors[first] = np.repeat(tensors[first], 2, axis=0)  # as in a wide_resnet50_2, whose names are resnet50's
+        assert counterparts.recognized(tensors) is None
 
 
 def test_the_file_itself_says_whose_names_it_has() -> None:

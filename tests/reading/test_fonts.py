@@ -30,9 +30,23 @@ def latin(letter: str) -> bool:
 @pytest.mark.usefixtures("no_fonts")
 def test_letters_without_a_font_are_numbers_each_the_same_wherever_it_stands():
     lettering = Lettering(latin, ordered=True)
-    assert [lettering.written(name) for name in NAMES] == ["café", "[1]", "[2] cars", "[3] [4]", "[5]", "plain"]
+    assert [lettering.written(name) for name in NAMES] == [
+        "café",
+        "[1]",
+        "[automobile] cars",
+        "[2] [3]",
+        "[4]",
+        "plain",
+    ]
     assert lettering.written("is 停车 · 3 %") == "is [1] · 3 %"
-    assert "[1] is 停车, [2] is 🚗, [3] is שלום" in lettering.missing("the sheet")
+    assert "[1] is 停车, [2] is שלום" in lettering.missing("the sheet")
+    symbols = ["👩‍🌾", "👍🏽", "🍎🍐", "🧑‍🤝‍🧑🧑‍🤝‍🧑🧑‍🤝‍🧑"]
+    assert [lettering.written(name) for name in symbols] == [
+        "[woman, ear of rice]",
+        "[thumbs up sign]",
+        "[red apple, pear]",
+        "[5]",
+    ]
 
 
 def test_a_font_that_has_the_letters_is_used_and_order_is_never_guessed(monkeypatch):
@@ -49,10 +63,10 @@ def test_a_contact_sheet_has_a_letter_for_every_letter():
     own = ImageFont.load_default()
     if not isinstance(own, ImageFont.FreeTypeFont):
         pytest.skip("Pillow is without FreeType")
-    lettering = contact_sheet.lettering()
+    lettering = fonts.beside_pillows()
     for part, font in [part for name in NAMES for part in lettering.parts(name)]:
         assert all(letter.isspace() or fonts.has(font or own, letter) for letter in part)
-    told = contact_sheet.lettering()
+    told = fonts.beside_pillows()
     contact_sheet.render("停车", [contact_sheet.Strip("日本", np.zeros((6, 4, 4, 1)), NAMES)], told)
     assert {*lettering.numbers} <= {*told.numbers}
 

@@ -386,6 +386,11 @@ def test_room_for_the_checkpoints_to_come_is_wanted_before_training(
         monkeypatch.setattr(storage, "free", lambda _directory: size - 1)
         with pytest.raises(StorageError, match="has no room for 1 more checkpoint "):
             directory.require_space(keep=0)
+        with pytest.raises(StorageError, match=r"has no room for 1 more checkpoint and the film \(needs "):
+            directory.require_space(keep=0, film=1)
+        directory.write_film("samples.npz", {}, {})
+        with pytest.raises(StorageError, match="has no room for 1 more checkpoint "):
+            directory.require_space(keep=0, film=1)  # which is there by now
         monkeypatch.setattr(storage, "free", lambda _directory: None)  # a system that does not say
         directory.require_space(keep=2)
 

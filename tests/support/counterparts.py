@@ -23,6 +23,8 @@ PRESETS = {  # "library theirs" -> what it is here
     "timm mobilenetv2_100": "mobilenet_v2",
     "torchvision squeezenet1_1": "squeezenet",
     "timm convnext_femto": "convnext_femto",
+    "timm mobilenetv1_100": "{type: mobilenet_v1, activation: relu6}",
+    "timm resnetv2_18": "{type: preact_resnet18, stem: imagenet}",
     **{
         f"{library} {name}_bn": _VGG.format(name)
         for library in ("torchvision", "timm")
@@ -37,9 +39,13 @@ SIDES = {  # those whose outputs are compared, on pictures of so many pixels
     "timm mobilenetv2_100": 32,
     "torchvision squeezenet1_1": 64,
     "timm convnext_femto": 32,
+    "timm mobilenetv1_100": 32,
+    "timm resnetv2_18": 32,
+    "timm resnet34": 32,
     "torchvision vgg11_bn": 32,
+    "timm vgg11_bn": 32,
 }
-LARGE = "torchvision vgg11_bn"  # 0.5 GB of weights
+LARGE = "vgg"  # in the names of networks of 0.5 GB of weights
 CLASSES = 10
 
 

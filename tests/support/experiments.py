@@ -159,6 +159,11 @@ def resumed_after_kills(config: Path, run_dir: Path, steps: tuple[int, ...], mon
     run(config, run_dir, resume_or_start=True)
 
 
+def filmed(run_dir: Path) -> dict[str, bytes]:
+    """The files of a run's film."""
+    return {path.name: path.read_bytes() for path in (run_dir / "film").iterdir()}
+
+
 def evidence(run_dir: Path) -> tuple[dict[str, str], bytes]:
     """What has to be the same for two equal runs: the digest of every array in last.npz, and metrics.jsonl."""
     checkpoint = read(run_dir / "checkpoints" / "last.npz")

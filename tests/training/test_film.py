@@ -6,22 +6,19 @@ import numpy as np
 import pytest
 
 from cnntrain.checks import forecast as checks
+from cnntrain.cli import main
 from cnntrain.rundir import film_files
 from cnntrain.rundir.directory import RunDirectory
 from cnntrain.training.film import Film, moments
 from cnntrain.training.job import prepare
 from cnntrain.training.trainer import Trainer
-from tests.support.experiments import DETECTION, SEGMENTATION, TINY, evidence, run, write
+from tests.support.experiments import DETECTION, SEGMENTATION, TINY, evidence, filmed, run, write
 
 FILM = "checkpoint.film=9"
 
 
 class Killed(BaseException):
     """What no part of the program catches."""
-
-
-def filmed(run_dir):
-    return {path.name: path.read_bytes() for path in (run_dir / "film").iterdir()}
 
 
 def test_its_moments_lie_closer_the_earlier_and_reach_from_the_first_step_to_the_last():
@@ -105,6 +102,23 @@ def test_one_that_ends_early_or_goes_on_for_longer_has_its_last_step(tmp_path):
     run(None, tmp_path / "run", ("train.epochs=4", "train.until=null"), resume=True)
     names = [name for name in filmed(tmp_path / "run") if name != film_files.SAMPLES]
     assert {"step-00000010.npz"} < set(names)
+
+
+def test_a_file_of_it_that_is_taken_for_a_checkpoint_is_called_what_it_is(tmp_path, capsys):
+    config = write(tmp_path, TINY)
+    run(config, tmp_path / "run", (FILM, "train.epochs=1"))
+    for name in ("samples.npz", "step-00000000.npz"):
+        file = str(tmp_path / "run/film" / name)
+        for call in (
+            ["eval", file],
+            ["predict", file, str(tmp_path)],
+            ["inspect", file],
+            ["export", file, "--format", "numpy"],
+        ):
+            assert main(call) == 4
+            said = capsys.readouterr().err
+            assert f"{file} is a file of a film" in said
+            assert f"Give the run directory, {tmp_path / 'run'}, or a file of {tmp_path / 'run/checkpoints'}" in said
 
 
 def test_its_bytes_are_foretold(tmp_path):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from cnntrain.core import registry
+from cnntrain.core.arrays import Array
 from cnntrain.core.console import Console
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.ranks import ALONE, Ranks
+from cnntrain.rundir import checkpoint
 from cnntrain.rundir.journal import Unwritten
 from cnntrain.training.interrupts import Interrupts
 from cnntrain.training.job import prepare
@@ -24,15 +28,32 @@ FEW = ("data.source.samples=12", "train.epochs=1", "train.batch_size=8")
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
+class Kept(Unwritten):
+    """Keeps the film, too."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.film: dict[str, bytes] = {}
+
+    def write_film(self, name: str, meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+        """The bytes of the file that would be written."""
+        self.film[name] = b"".join(map(bytes, checkpoint.pack(dict(meta), arrays)))
+
+
 def trained(config: Path, sets: tuple[str, ...], ranks: Ranks = ALONE) -> tuple[bytes, dict[str, bytes]]:
     """The rows of a training, and every array that a checkpoint would hold at its end."""
     job = prepare([config], sets, 1)
     with Pool(1, ranks) as pool:
-        run = Unwritten(config.parent, 0, "metrics/2")
+        run = Kept(config.parent, 0, "metrics/2")
         trainer = Trainer(job, run, pool, Console("none", True), Interrupts())
         trainer.stepper.initialize()
+        if trainer.film:
+            trainer.film.prepare()
+            trainer.film.step()
         trainer.go_to(trainer.horizon.total_steps, -1)
-        return run.rows, {name: np.array(array).tobytes() for name, array in trainer.state.arrays().items()}
+        if trainer.film:
+            trainer.film.end()
+        return run.rows, run.film | {name: np.array(array).tobytes() for name, array in trainer.state.arrays().items()}
 
 
 CASES = {
@@ -45,6 +66,7 @@ CASES = {
     "detection": (CONFIGS / "detect-shapes.yaml", (*FEW, "data.val=0.4")),
     "segmentation": (CONFIGS / "segment-shapes.yaml", (*FEW, "data.val=0.4", "model.preset.width=2")),
     "clips": (CLIPS, SHORT),
+    "film": (FULL, (*SHORT, "checkpoint.film=2")),
     **{name: (TINY, (*SHORT, f"optimizer={{type: {name}, lr: 1e-3}}")) for name in registry.parts("optimizers")},
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from cnntrain.config.fields import Positive, PositiveInt, Rate
 from cnntrain.core.registry import register
@@ -38,17 +39,35 @@ def _rounded(filters: float) -> int:
 @register("mobilenet_v1")
 @dataclass(frozen=True)
 class MobilenetV1(Preset):
-    """MobileNet (Howard et al. 2017), every layer `width` times as wide; `stem_stride: 1` suits small images."""
+    """MobileNet (Howard et al. 2017), every layer `width` times as wide; `stem_stride: 1` suits small images.
+
+    The paper has `relu`; its authors' program, and timm's mobilenetv1_100, `activation: relu6`.
+    """
 
     width: Positive = 1.0  # factor by which every layer is wider
     stem_stride: PositiveInt = 2  # stride of the first convolution; 1 suits small images
+    activation: Literal["relu", "relu6"] = "relu"  # after every batch norm
 
     def layers(self) -> Entries:
         """The stem, thirteen separable convolutions, the classifier."""
-        entries = [*conv_norm(max(1, int(32 * self.width)), 3, self.stem_stride)]
+        entries = [*self._conv(32, 3, self.stem_stride)]
         for filters, stride in _V1:
-            entries += [*_depthwise(stride, "relu"), *conv_norm(max(1, int(filters * self.width)), 1)]
+            entries += [*_depthwise(stride, self.activation), *self._conv(filters, 1)]
         return *entries, *pooled_classifier()
+
+    def counterpart(self, library: Library) -> Counterpart | None:
+        """Timm's mobilenetv1_100 (or another number, for another width), where the activation is its own."""
+        if library != "timm" or self.activation != "relu6":
+            return None
+        modules, stage, block = ["conv_stem", "bn1"], 0, 0
+        for number, (_, stride) in enumerate(_V1):
+            stage, block = (stage + 1, 0) if stride == 2 else (stage, block + 1 if number else 0)
+            modules += [f"blocks.{stage}.{block}.{name}" for name in _names(widens=False, torchvision=False)]
+        name = f"mobilenetv1_{round(100 * self.width):03d}"
+        return Counterpart(name, (*modules, "classifier"), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+
+    def _conv(self, filters: int, kernel_size: int, stride: int = 1) -> Entries:
+        return conv_norm(max(1, int(filters * self.width)), kernel_size, stride, activation=self.activation)
 
 
 @register("mobilenet_v2")

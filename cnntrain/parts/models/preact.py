@@ -6,11 +6,20 @@ Where a block changes the shape, its shortcut is a 1x1 convolution of the normal
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from cnntrain.config.fields import PositiveInt, Rate
 from cnntrain.core.registry import register
-from cnntrain.parts.models.base import Entries, Preset, conv_norm, layer, norm_relu, pooled_classifier
+from cnntrain.parts.models.base import (
+    Counterpart,
+    Entries,
+    Library,
+    Preset,
+    conv_norm,
+    layer,
+    norm_relu,
+    pooled_classifier,
+)
 
 
 def _block(filters: int, stride: int, project: bool, dropout: float) -> Entries:
@@ -39,12 +48,31 @@ def _stages(widths: tuple[int, ...], before: int, depth: int, dropout: float = 0
 @register("preact_resnet18")
 @dataclass(frozen=True)
 class PreactResnet18(Preset):
-    """ResNet-18 with pre-activation blocks (He et al. 2016, Identity mappings), for images of about 32x32."""
+    """ResNet-18 with pre-activation blocks (He et al. 2016, Identity mappings), for images of about 32x32.
+
+    With `stem: imagenet`, a 7x7 convolution and a pooling, both of stride 2, it is timm's resnetv2_18.
+    """
+
+    stem: Literal["imagenet", "cifar"] = "cifar"  # first layers for images of about 224x224, or of about 32x32
 
     def layers(self) -> Entries:
-        """A 3x3 stem, four stages of two blocks, a last norm."""
-        stem = conv_norm(64, 3)[:1]
+        """The stem, four stages of two blocks, a last norm."""
+        pool = layer("max_pool2d", kernel_size=3, stride=2, padding=1)
+        stem = (*conv_norm(64, 7, 2)[:1], pool) if self.stem == "imagenet" else conv_norm(64, 3)[:1]
         return *stem, *_stages((64, 128, 256, 512), 64, 2), *norm_relu(), *pooled_classifier()
+
+    def counterpart(self, library: Library) -> Counterpart | None:
+        """Timm's resnetv2_18, whose last layer is a convolution of one pixel."""
+        if library != "timm":
+            return None
+        modules = ["stem.conv"]
+        for stage in range(4):
+            for block in range(2):
+                shortcut = ("downsample.conv",) if stage and not block else ()
+                inner = ("norm1", "conv1", "norm2", "conv2", *shortcut)
+                modules += [f"stages.{stage}.blocks.{block}.{name}" for name in inner]
+        half = (0.5, 0.5, 0.5)
+        return Counterpart("resnetv2_18", (*modules, "norm", "head.fc"), {"head.fc": 1}, mean=half, std=half)
 
 
 @register("wide_resnet")

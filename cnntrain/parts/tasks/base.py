@@ -17,6 +17,7 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.description import VALUES, Description, size_text
 from cnntrain.core.display import Annotation, Answer, Gallery, Rendering, Section
 from cnntrain.core.errors import printable
+from cnntrain.core.letters import isolated
 from cnntrain.core.moves import Move
 from cnntrain.core.registry import Part
 
@@ -442,7 +443,7 @@ class OfValues(Task):
         """The values, with the names they have."""
         values = self.values(outputs).tolist()
         named = {"by_name": dict(zip(data.columns, values, strict=True))} if data.columns else {}
-        words = [f"{printable(name)} " for name in data.columns] or [""] * len(values)
+        words = [f"{isolated(printable(name))} " for name in data.columns] or [""] * len(values)
         return Answer(
             "  ".join(f"{word}{value:.6g}" for word, value in zip(words, values, strict=True)),
             {"values": values, **named},

@@ -15,6 +15,7 @@ from cnntrain.core.boxes import BOXES, joined, moved, original, record, things
 from cnntrain.core.description import Description
 from cnntrain.core.display import Annotation, Answer, Rendering, Section, cut
 from cnntrain.core.errors import printable
+from cnntrain.core.letters import isolated
 from cnntrain.core.moves import Move
 from cnntrain.core.registry import register
 from cnntrain.ops.average_precision import Found
@@ -23,6 +24,7 @@ from cnntrain.ops.detections import Detections, compared, from_score, known, per
 from cnntrain.ops.locations import BOX, FIXED, QUALITY, SCORES
 from cnntrain.ops.sigmoid import sigmoid_and_softplus
 from cnntrain.parts.tasks.base import Evaluation, Start, Task
+from cnntrain.reading.fonts import beside_pillows
 
 CANDIDATES = 1000  # detections of a picture, by score, among which those that overlap are suppressed
 OVERLAP = 0.6  # IoU above which the lower score of a class is suppressed, as in FCOS
@@ -315,20 +317,29 @@ def _drawn(picture: Array, found: Found, classes: Sequence[str]) -> Array:
         colour = _COLOURS[int(label) % len(_COLOURS)]
         x1, y1, x2, y2 = (times * float(side) for side in box)
         pen.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=colour, width=thick)
-        words = printable(classes[int(label)]) + (f" {score:.2f}" if score < 1 else "")
-        words = words.encode("latin-1", "replace").decode("latin-1")  # what Pillow's own font has
+        words = _written(classes, int(label)) + (f" {score:.2f}" if score < 1 else "")
         x1, y1 = max(x1, 0), max(y1, 0)
-        area = pen.textbbox((x1, y1), words)
-        up = min(area[3] - y1, y1)
-        pen.rectangle((area[0] - 1, area[1] - up - 1, area[2] + 1, area[3] - up), fill=colour)
-        pen.text((x1, y1 - up), words, fill=(255, 255, 255))
+        lettering = beside_pillows()
+        extents = [pen.textbbox((x1, y1), part, font=font) for part, font in lettering.parts(words)]
+        left, lower = min(area[0] for area in extents), max(area[3] for area in extents)
+        up = min(lower - y1, y1)
+        right = x1 + lettering.length(pen, words)
+        pen.rectangle((left - 1, min(area[1] for area in extents) - up - 1, right + 1, lower - up), fill=colour)
+        lettering.write(pen, (x1, y1 - up), words, (255, 255, 255))
     return np.asarray(image)
+
+
+def _written(classes: Sequence[str], label: int) -> str:
+    """The name of a class as it can be written into a picture; its number where no font here has its letters."""
+    lettering = beside_pillows()
+    words = lettering.written(printable(classes[label]))
+    return f"class {label}" if lettering.numbers else words
 
 
 def _counted(labels: Array, classes: Sequence[str]) -> str:
     """How many of which class, in words."""
     counts = Counter(labels.tolist())
-    return ", ".join(f"{counts[k]:,} {printable(classes[k])}" for k in sorted(counts)) or "nothing"
+    return ", ".join(f"{counts[k]:,} {isolated(printable(classes[k]))}" for k in sorted(counts)) or "nothing"
 
 
 def _short(value: Any) -> float:

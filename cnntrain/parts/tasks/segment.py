@@ -11,6 +11,7 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.description import Description
 from cnntrain.core.display import Answer, Gallery, Percentage, Rendering, Section, Table, cut, percent
 from cnntrain.core.errors import printable
+from cnntrain.core.letters import isolated
 from cnntrain.core.masks import IGNORED, MASKS, palette
 from cnntrain.core.moves import Move
 from cnntrain.core.registry import register
@@ -81,7 +82,7 @@ class Segment(Task):
         """The classes with the most pixels."""
         counts = np.bincount(np.ravel(target), minlength=IGNORED + 1)[: len(data.classes)]
         held = [index for index in np.argsort(-counts, kind="stable").tolist() if counts[index]]
-        return " ".join(data.classes[index] for index in held[:3]) or "nothing"
+        return " ".join(isolated(data.classes[index]) for index in held[:3]) or "nothing"
 
     # -- words ----------------------------------------------------------------------------------------------------
 
@@ -122,7 +123,9 @@ class Segment(Task):
         found = outputs.reshape(-1, outputs.shape[-1]).argmax(axis=1)
         shares = (np.bincount(found, minlength=len(data.classes)) / len(found)).tolist()
         order = sorted(range(len(shares)), key=lambda index: -shares[index])
-        words = [f"{printable(data.classes[index])} {percent(shares[index])}" for index in order if shares[index]]
+        words = [
+            f"{isolated(printable(data.classes[index]))} {percent(shares[index])}" for index in order if shares[index]
+        ]
         by_name = dict(zip(data.classes, shares, strict=True))
         return Answer(
             "  ".join(words), {"shares": by_name}, tuple(f"share:{n}" for n in data.classes), (tuple(shares),)

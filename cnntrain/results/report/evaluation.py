@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from typing import Any
+
 from cnntrain.checks.summary import figures
-from cnntrain.results.report.html import Markup, folded, number, section, table
+from cnntrain.results.report.html import Markup, element, escape, folded, number, section, table
 from cnntrain.results.report.judged import Judged
 
 
@@ -19,9 +23,17 @@ def of(judged: Judged) -> Markup:
     numbers = table(["metric", *columns], rows, right={1, 2})
     layers = figures(trained.loaded, trained.network, 1)
     layers_told = [
-        [node["name"], node["type"], node["output"], f"{node['parameters']:,}", f"{node['flops'] / 1e6:,.2f}"]
+        [_layer(node), node["output"], f"{node['parameters']:,}", f"{node['flops'] / 1e6:,.2f}"]
         for node in layers["nodes"]
     ]
-    network = table(["layer", "type", "output", "parameters", "MFLOP"], layers_told, right={3, 4})
+    network = table(["layer", "output", "parameters", "MFLOP"], layers_told, right={1, 2, 3})
     note = f"{step}, on {counts}. {trained.network.task.verdict(judged.evaluation)} {judged.missing}".rstrip()
     return section("Evaluation", numbers, folded("Network, layer by layer", network), note=note, half=True)
+
+
+def _layer(node: Mapping[str, Any]) -> Markup:
+    """Name and type of a layer, to be broken where its words end; of one that is named after its type the name."""
+    name, kind = node["name"], node["type"]
+    words = Markup(re.sub(r"([._])(?!\d)", r"\1<wbr>", escape(name)))
+    named_after = re.fullmatch(rf"{re.escape(kind)}(_\d+)?", name.rpartition(".")[2])
+    return element("span", words, "" if named_after else element("small", f" {kind}"))

@@ -81,8 +81,8 @@ def table(
 
 
 def _breakable(name: Any) -> Markup:
-    """The name of a column, which a narrow page may break after a slash: val/accuracy."""
-    return name if isinstance(name, Markup) else Markup(escape(name).replace("/", "/<wbr>"))
+    """The name of a column, which a narrow page may break after a slash and within: val_average/accuracy."""
+    return name if isinstance(name, Markup) else Markup(escape(name).replace("/", "/<wbr>").replace("_", "_<wbr>"))
 
 
 def number(value: Any, form: str = ".4f") -> str:

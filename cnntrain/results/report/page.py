@@ -106,7 +106,7 @@ main{padding:18px 12px 40px}section{padding:14px 14px 16px}h1{font-size:23px}
 .many tr{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:1px 16px;padding:9px 0;
 border-bottom:1px solid var(--line)}.many tr:last-child{border-bottom:0}
 .many table:not(.matrix) td{display:flex;justify-content:space-between;gap:8px;border:0;padding:0}
-.many td::before{text-align:left}
+.many td::before{text-align:left;min-width:0;overflow-wrap:anywhere}
 .many td:first-child{grid-column:1/-1;font-weight:600}.many td[data-name]::before{content:attr(data-name);
 color:var(--quiet)}}
 @media print{body{background:#fff}section,.cards>div{break-inside:avoid}.wide{max-height:none}}

@@ -13,14 +13,17 @@ from PIL import Image
 from cnntrain.checks.gradcheck import check
 from cnntrain.config.load import load_text
 from cnntrain.core.boxes import original
+from cnntrain.core.description import Description
 from cnntrain.core.errors import CheckpointError, ConfigError, PausedError
 from cnntrain.core.moves import Move
 from cnntrain.core.registry import make
 from cnntrain.engine.pool import Pool
 from cnntrain.network import build
+from cnntrain.ops.average_precision import Found
 from cnntrain.ops.locations import BOX, QUALITY, SCORES
 from cnntrain.parts.datasets.shapes import Shapes
-from cnntrain.parts.tasks.detect import MOST, Detect
+from cnntrain.parts.tasks.detect import MOST, Detect, _counted, _drawn, _written
+from cnntrain.reading import fonts
 from cnntrain.results import report
 from cnntrain.results.export.files import export
 from cnntrain.results.export.network import Duties
@@ -247,3 +250,13 @@ def test_words() -> None:
     census = task.census(images.targets, images.description)
     assert sum(census["boxes"].values()) == int((images.targets["labels"] >= 0).sum())
     assert task.told(images.targets[0], images.description)
+
+
+def test_names_in_any_script_stand_by_themselves_and_are_written_into_pictures(monkeypatch) -> None:
+    data = Description((8, 8, 3), ("שלום", "停车", "\N{AUTOMOBILE}"))
+    assert _counted(np.array([0, 1, 1]), data.classes) == "1 \u2068שלום\u2069, 2 停车"
+    monkeypatch.setattr(fonts, "installed", lambda _size: ())
+    monkeypatch.setattr(fonts, "shapes", lambda: True)
+    assert [_written(data.classes, label) for label in range(3)] == ["class 0", "class 1", "[automobile]"]
+    boxes = Found(np.full((3, 4), [1, 1, 6, 6], np.float32), np.full(3, 0.5, np.float32), np.arange(3))
+    assert _drawn(np.zeros((64, 64, 3), np.uint8), boxes, data.classes).any()

@@ -19,7 +19,7 @@ from cnntrain.results.report import Wish, curves, page, paper, svg, write
 from cnntrain.rundir.checkpoint import find
 from cnntrain.rundir.history import find_runs, read
 from tests.support.browser import browser
-from tests.support.experiments import FULL, run
+from tests.support.experiments import DETECTION, FULL, SEGMENTATION, run
 from tests.support.experiments import write as write_config
 
 SECTIONS = ["Training", "Evaluation", "Calibration", "Confusion", "Classes"]
@@ -239,6 +239,9 @@ def test_in_a_browser_no_column_is_cut_off_on_a_desk_or_a_phone(trained, a_run, 
     path = a_run / "config.resolved.yaml"
     path.write_text(path.read_text().replace("seed: 7", "seed: 8").replace("momentum: 0.9", "momentum: 0.8"))
     pages = [write([a_run])["report"], write([trained, a_run], tmp_path / "both.html")["report"]]
+    for name, text in {"detect": DETECTION, "segment": SEGMENTATION}.items():
+        run(write_config(tmp_path, text), tmp_path / name, ("train.epochs=1",), threads=1)
+        pages.append(write([tmp_path / name])["report"])
     wider = (
         "document.querySelectorAll('details').forEach((one) => { one.open = true; });"
         "return [document.documentElement, ...document.querySelectorAll('.wide')]"
