@@ -99,6 +99,8 @@ class Program:
             first += running.count
         if self.training:
             self._waiting = (first - running.count, running.count)
+        for of_node in self._batch:
+            of_node.clear()
         return tree.total(), totals
 
     def _send(self, team: Team, buckets: Sequence[Bucket], first: int, count: int, more: bool) -> None:

@@ -14,6 +14,7 @@ import hashlib
 import math
 import os
 import re
+import shlex
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -106,8 +107,8 @@ class Checkpoint:
         if any(name.startswith("film/") for name in self.arrays):
             run = self.path.parent.parent
             raise CheckpointError(
-                f"{self.path} is a file of a film, which shows a moment of training (cnntrain report {run} --film) and "
-                f"does not hold the network. Give the run directory, {run}, or a file of {run / FOLDER}"
+                f"{self.path} is a file of a film, which shows a moment of training "
+                f"(cnntrain report {shlex.quote(str(run))} --film) and does not hold the network. Give the run directory, {run}, or a file of {run / FOLDER}"
             )
 
     def digests(self) -> dict[str, str]:

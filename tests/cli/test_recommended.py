@@ -37,6 +37,7 @@ RECOMMENDED = {  # as the source has it, {} for what is filled in -> the test of
     "cnntrain fit {} -s optimizer": "test_the_suggested_learning_rate",
     "cnntrain compare {}": "test_after_a_sweep_comes_compare",
     "cnntrain report {}": "test_after_a_search_comes_its_report",
+    "cnntrain report {} --film": "test_a_moment_of_a_film_is_no_checkpoint",
     "cnntrain sweep {}": "test_a_sweep_is_no_config",
     "cnntrain data fetch {}": "test_a_well_known_data_set_that_is_not_there",
     "cnntrain data fetch {}{}": "test_a_well_known_data_set_that_is_not_there",
@@ -212,6 +213,18 @@ def test_after_a_search_comes_its_report(cnntrain, desk, config):
     assert words == ["report", "a folder"]
     assert cnntrain(*words).code == 0
     assert "Search search" in (desk / "report.html").read_text()
+
+
+def test_a_moment_of_a_film_is_no_checkpoint(cnntrain, desk, config):
+    assert (
+        cnntrain("fit", str(config), "-o", "a run", "-q", "-s", "checkpoint.film=2", "-s", "train.epochs=1").code == 0
+    )
+    moment = next(path for path in sorted((desk / "a run" / "film").iterdir()) if path.name != "samples.npz")
+    outcome = cnntrain("eval", str(moment))
+    assert outcome.code == 4
+    (recommended,) = re.findall(r"\((cnntrain report [^)]*)\)", outcome.err)
+    assert cnntrain(*shlex.split(recommended)[1:]).code == 0
+    assert list(desk.glob("*film*.html"))
 
 
 def test_a_sweep_is_no_config(cnntrain, desk, config):
