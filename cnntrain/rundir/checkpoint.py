@@ -108,7 +108,8 @@ class Checkpoint:
             run = self.path.parent.parent
             raise CheckpointError(
                 f"{self.path} is a file of a film, which shows a moment of training "
-                f"(cnntrain report {shlex.quote(str(run))} --film) and does not hold the network. Give the run directory, {run}, or a file of {run / FOLDER}"
+                f"(cnntrain report {shlex.quote(str(run))} --film) and does not hold the network. Give the run "
+                f"directory, {run}, or a file of {run / FOLDER}"
             )
 
     def digests(self) -> dict[str, str]:
