@@ -14,7 +14,7 @@ import numpy as np
 from cnntrain.config.fields import Finite, Positive, Range
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.blocks import BLOCK, CACHED, blocks, long_rows, longest_block
+from cnntrain.ops.blocks import CACHED, blocks, long_rows, longest_block
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
 
@@ -39,12 +39,12 @@ class Relu(Activation):
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """Zeros to compare with, for NumPy does not vectorize a maximum with a scalar; where y > 0, and as numbers."""
-        room = longest_block(n, inputs[0])
-        return Workspace(scratch={"positive": ((room,), np.bool_), "factor": ((room,), dtype)})
+        room = (longest_block(n, inputs[0], CACHED),)
+        return Workspace(scratch={"positive": (room, np.bool_), "factor": (room, dtype)})
 
     def forward(self, f: Frame) -> None:
         """Write y = max(x, 0)."""
-        zeros = f.scratch["factor"][: min(BLOCK, f.x.size)]
+        zeros = f.scratch["factor"]
         zeros.fill(0)
         for x, y in long_rows(len(zeros), f.x, f.y):
             np.maximum(x, zeros[: x.shape[-1]], out=y)
