@@ -106,13 +106,12 @@ class BatchNorm(Coupled):
         """[count, sum of x (channels), sum of x * x (channels)] of the shard."""
         channels = f.x.shape[-1]
         count = f.x.size // channels
-        first, second = _sums(f, "x, x")
+        first, second = _sums(f, "x", f.x, f.x)
         mean = first / count
         if np.any(mean * mean > CENTERED * (second / count - mean * mean)):
             pivot = f.x.reshape(-1, channels)[0]
-            _center(f, pivot)
-            wide = pivot.astype(np.float64)
-            first, second = _sums(f, "centered, centered")
+            centered, wide = _centered(f, pivot), pivot.astype(np.float64)
+            first, second = _sums(f, "centered", centered, centered)
             first, second = first + count * wide, second + wide * (2 * first + count * wide)
         return np.concatenate([[count], first, second])
 
@@ -120,16 +119,17 @@ class BatchNorm(Coupled):
         """Write y = (x - mean) * factor + shift."""
         starts, factors, shifts, *_ = f.once_a_batch("forward", self._affine)
         factor, shift, *start = _lines(f, "forward", factors, shifts, starts)
-        for cut, x, y in _blocks(f, "x, y"):
+        for cut, x, y in _blocks(f, "forward", f.x, f.y):
             np.multiply(np.subtract(x, start[0][cut], out=y) if start else x, factor[cut], out=y)
             np.add(y, shift[cut], out=y)
 
     def partial_back(self, f: Frame) -> Array:
         """[count, sum of dy (channels), sum of dy * xhat (channels)] of the shard: its dshift and dscale."""
         affine = f.once_a_batch("forward", self._affine)
-        if affine.starts is not None:
-            _center(f, affine.starts)
-        d_shift, d_scale = _sums(f, "dy, x" if affine.starts is None else "dy, centered")
+        if affine.starts is None:
+            d_shift, d_scale = _sums(f, "dy", f.dy, f.x)
+        else:
+            d_shift, d_scale = _sums(f, "dy, centered", f.dy, _centered(f, affine.starts))
         d_scale = (d_scale - affine.rest * d_shift) * affine.r
         if f.dp is not None and self.affine:
             f.dp["shift"][...] = d_shift
@@ -147,11 +147,12 @@ class BatchNorm(Coupled):
         starts, factors, *_ = f.once_a_batch("forward", self._affine)
         if f.total is None:
             (factor,) = _lines(f, "frozen", factors)
-            for cut, dy, dx in _blocks(f, "dy, dx"):
+            for cut, dy, dx in _blocks(f, "frozen", f.dy, f.dx):
                 np.multiply(dy, factor[cut], out=dx)
             return
         factor, per_x, constant, *start = _lines(f, "backward", factors, *f.once_a_batch("back", self._terms), starts)
-        for cut, x, dy, dx, term in _blocks(f, "x, dy, dx, room"):
+        for cut, x, dy, dx in _blocks(f, "backward", f.x, f.dy, f.dx):
+            term = f.scratch["room"][: x.size].reshape(x.shape)
             np.multiply(np.subtract(x, start[0][cut], out=term) if start else x, per_x[cut], out=term)
             np.add(term, constant[cut], out=term)
             np.multiply(dy, factor[cut], out=dx)
@@ -233,23 +234,16 @@ def _repeated(f: Frame, factors: Array) -> Array:
     return np.tile(factors.astype(f.x.dtype), line(len(factors), f.x.size) // len(factors))
 
 
-def _named(f: Frame, names: str) -> list[Array]:
-    """Arrays of x's shape by their names in the frame; "centered" is all of the room, and "room" its beginning."""
-    room = f.scratch["room"].reshape(f.x.shape)
-    return [room if name in ("room", "centered") else getattr(f, name) for name in names.split(", ")]
-
-
-def _blocks(f: Frame, names: str) -> list[tuple[Any, ...]]:
-    """Arrays by blocks of a few lines, which stay in the cache, each behind the slice that cuts a line to fit.
-
-    Of the room every block has the beginning, which is then in the cache, too.
+def _blocks(f: Frame, name: str, *arrays: Array) -> list[tuple[Any, ...]]:
+    """Arrays of x's shape by blocks of a few lines, which stay in the cache, each behind the slice that cuts a line to
+    fit; made once, for the arrays of a frame stay where they are.
     """
 
     def cut(f: Frame) -> list[tuple[Any, ...]]:
         length = line(f.x.shape[-1], f.x.size)
         step = max(CACHED // length, 1)
         found: list[tuple[Any, ...]] = []
-        for parts in long_rows(length, *_named(f, names)):
+        for parts in long_rows(length, *arrays):
             if parts[0].ndim == 1:
                 found.append((slice(len(parts[0])), *parts))
             else:
@@ -257,23 +251,22 @@ def _blocks(f: Frame, names: str) -> list[tuple[Any, ...]]:
                     (slice(None), *(part[start : start + step] for part in parts))
                     for start in range(0, len(parts[0]), step)
                 ]
-        if names.endswith("room"):
-            found = [(*block[:-1], f.scratch["room"][: block[1].size].reshape(block[1].shape)) for block in found]
         return found
 
-    return f.once(f"blocks of {names}", cut)
+    return f.once(f"blocks of {name}", cut)
 
 
-def _center(f: Frame, starts: Array) -> None:
-    """Write x - start into the room."""
-    start = _repeated(f, starts)
-    for cut, x, centered in _blocks(f, "x, centered"):
-        np.subtract(x, start[cut], out=centered)
+def _centered(f: Frame, starts: Array) -> Array:
+    """X - start, in scratch."""
+    centered, start = f.scratch["room"].reshape(f.x.shape), _repeated(f, starts)
+    for cut, x, out in _blocks(f, "centered", f.x, centered):
+        np.subtract(x, start[cut], out=out)
+    return centered
 
 
-def _sums(f: Frame, names: str) -> tuple[Array, Array]:
-    """Sums by channel of the first of two arrays, and of their product, in float64."""
-    calls, total, product = f.once(f"sums of {names}", lambda f: _summing(f, *_named(f, names)))
+def _sums(f: Frame, name: str, a: Array, b: Array) -> tuple[Array, Array]:
+    """Sums by channel of an array of x's shape, and of its product with another, in float64."""
+    calls, total, product = f.once(f"sums of {name}", lambda f: _summing(f, a, b))
     run(calls)
     return total, product
 
