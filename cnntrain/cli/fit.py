@@ -151,7 +151,7 @@ def command(
                     show_rehearsal(document)
                 return
         try:
-            with watching(watch) as page:
+            with watching(watch and launcher.rank() == 0) as page:  # which one process shows
                 announce = _announce(print_run_dir, page, flags["quiet"])
                 run = fit(configs, set=sets, announce=announce, warn=None, live=watch, **flags)
         except (StoppedError, PausedError) as error:

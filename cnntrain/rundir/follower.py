@@ -70,6 +70,9 @@ class Follower:
     def status(self, state: str, **fields: Any) -> None:
         """Nothing."""
 
+    def write_live(self, document: Mapping[str, Any]) -> None:
+        """Nothing."""
+
     def save_checkpoint(self, *_arguments: Any, **_options: Any) -> int:
         """Nothing."""
         return 0

@@ -17,6 +17,7 @@ from cnntrain.core.display import to_bytes
 from cnntrain.data.loader import Samples
 from cnntrain.network.first_layer import first
 from cnntrain.rundir.directory import RunDirectory
+from cnntrain.rundir.follower import Follower
 from cnntrain.training.job import Job
 from cnntrain.training.state import State
 from cnntrain.training.stepper import Stepper
@@ -33,7 +34,9 @@ _CLASSES = 100  # at most, of a confusion matrix
 class Live:
     """Writes the live file of one training in this session."""
 
-    def __init__(self, job: Job, stepper: Stepper, state: State, timekeeper: Timekeeper, run: RunDirectory) -> None:
+    def __init__(
+        self, job: Job, stepper: Stepper, state: State, timekeeper: Timekeeper, run: RunDirectory | Follower
+    ) -> None:
         self._job, self._stepper, self._state, self._timekeeper, self._run = job, stepper, state, timekeeper, run
         self._next = 0.0  # when the file is due, and when at the earliest, as news may have it
         self._soonest = 0.0

@@ -245,7 +245,7 @@ def _train(
         done = trainer.state.finished is not None
         if not done:
             run.require_space(job.loaded.experiment.checkpoint.keep, film.size(job)[1])
-        if options.live and isinstance(run, RunDirectory):
+        if options.live:
             trainer.watched(run)
         with following(run) if options.tensorboard and isinstance(run, RunDirectory) else contextlib.nullcontext():
             trainer.fit()

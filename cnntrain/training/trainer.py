@@ -21,6 +21,7 @@ from cnntrain.engine.vitals import Vitals
 from cnntrain.parts.tasks.base import following
 from cnntrain.rundir import numbering
 from cnntrain.rundir.directory import RunDirectory
+from cnntrain.rundir.follower import Follower
 from cnntrain.rundir.journal import Journal
 from cnntrain.training.film import Film
 from cnntrain.training.flight_recorder import Recorder
@@ -63,8 +64,8 @@ class Trainer:
         self.live: Live | None = None
         self.film = Film(job, self.stepper, self.state, run) if job.loaded.experiment.checkpoint.film else None
 
-    def watched(self, run: RunDirectory) -> None:
-        """Write the live file from now on."""
+    def watched(self, run: RunDirectory | Follower) -> None:
+        """Write the live file from now on. In every rank or none: all send what a validation keeps for it."""
         self.live = Live(self.job, self.stepper, self.state, self.timekeeper, run)
         self.validation.follow = self.live.judged
 
