@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import time
+
 import numpy as np
 import pytest
 
+from cnntrain.engine.fixed import Fixed
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.ranks import Ranks
 from tests.support.networks import engine_of, everything, plain, random_batch
@@ -47,3 +51,38 @@ def test_ranks_give_the_bits_of_one_process(layers, workers):
 
     for found in on_ranks(len(workers), work):
         assert found == expected
+
+
+class Noted(Fixed):
+    """A batch that notes which of its samples are asked for."""
+
+    def __init__(self, batch: Fixed) -> None:
+        super().__init__(batch.x, batch.targets)
+        self.asked: list[int] = []
+
+    def fill(self, start, stop, x):
+        self.asked += range(start, stop)
+        return super().fill(start, stop, x)
+
+
+def test_each_rank_reads_its_own_samples_alone():
+    layers = plain()
+
+    def work(ranks: Ranks):
+        with Pool(1, ranks) as pool:
+            engine = engine_of(layers, pool)
+            training, evaluation = Noted(random_batch(40)), Noted(random_batch(24))
+            engine.step([training], 0)
+            engine.evaluate(evaluation)
+            return training.asked, evaluation.asked
+
+    for asked in zip(*on_ranks(3, work), strict=True):
+        assert sorted(itertools.chain(*asked)) == [*range(sum(map(len, asked)))]
+        assert all(asked)
+
+
+def test_what_leaves_something_behind_is_done_by_the_leader_first():
+    done = []
+    on_ranks(3, lambda ranks: ranks.leader_first(lambda: time.sleep(0.1 * ranks.leads) or done.append(ranks.rank)))
+    assert done[0] == 0
+    assert sorted(done) == [0, 1, 2]
