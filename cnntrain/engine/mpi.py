@@ -65,6 +65,10 @@ _NOT_THERE = (
     f"not all ranks were there after {STARTING:.0f} seconds: one was ended, or its machine is slow to start it. Run "
     "the command again"
 )
+_NOT_MET = (
+    "the ranks did not come to know each other: one was ended, or MPI has said what it lacks. Run the command again"
+)
+_RETURNS = ("OMPI_MCA_mpi_initial_errhandler", "mpi_errors_return")  # or Open MPI ends the job where MPI_Init fails
 _BY_CODE: dict[int, type[CnntrainError]] = {
     kind.exit_code: kind
     for kind in (
@@ -107,10 +111,16 @@ def join() -> Ranks:
         except MPI.Exception as error:
             _say_in_turn()
             atexit.register(os._exit, LostWorkerError.exit_code)
-            raise LostWorkerError(f"{_NOT_THERE} ({str(error).partition(':')[0]})") from error
+            raise LostWorkerError(f"{_NOT_MET} ({_kind(error)})") from error
     if ours:
         atexit.register(wire.end)
     return Ranks(wire)
+
+
+def _kind(error: BaseException) -> str:
+    """The class of an error of MPI's; its number where MPI has not begun and so cannot name it."""
+    text = str(error)
+    return text if text.startswith("error code") else text.partition(":")[0]
 
 
 def _say_in_turn() -> None:
@@ -144,16 +154,21 @@ def _soon() -> Iterator[None]:
 
 
 def _initialize(mpi: Any) -> None:
-    """MPI_Init_thread, called so that other threads run meanwhile; in mpi4py's own call they wait."""
+    """MPI_Init_thread, called so that other threads run meanwhile; in mpi4py's own call they wait.
+
+    Raises MPI's exception, as where a rank is killed meanwhile.
+    """
     if mpi.Is_initialized():
         return
+    os.environ.setdefault(*_RETURNS)
     maps = Path("/proc/self/maps")
     paths = [line.split()[-1] for line in maps.read_text().splitlines() if "/libmpi" in line] if maps.exists() else []
     for path in dict.fromkeys(paths):
         library = ctypes.CDLL(path)
         if hasattr(library, "MPI_Init_thread"):
             provided = ctypes.c_int()
-            library.MPI_Init_thread(None, None, mpi.THREAD_MULTIPLE, ctypes.byref(provided))
+            if code := library.MPI_Init_thread(None, None, mpi.THREAD_MULTIPLE, ctypes.byref(provided)):
+                raise mpi.Exception(code)
             return
     mpi.Init_thread(mpi.THREAD_MULTIPLE)
 

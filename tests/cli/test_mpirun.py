@@ -24,7 +24,7 @@ from tests.support.mpirun import (
     said_by_us,
     start_ranks,
 )
-from tests.support.processes import all_gone
+from tests.support.processes import all_gone, outcome
 
 SHORT = ("-s", "train.epochs=1", "-s", "data.source.samples=34", "-s", "checkpoint.film=3")
 LONG = ("-s", "train.epochs=100000")
@@ -63,7 +63,7 @@ def test_a_signal_to_any_rank_is_agreed_on_and_a_killed_rank_ends_the_job(tmp_pa
     assert code == 8, err
     assert "is in use by" in err
     os.kill((ranks_of if rank else keepers_of)(process)[rank], signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    _, err = outcome(process, 60)
     assert process.returncode == 143
     assert said_by_us(err).startswith("cnntrain: stopped by SIGTERM after step ")
     assert said_by_us(err).count("\n") == 0
@@ -76,7 +76,7 @@ def test_a_signal_to_any_rank_is_agreed_on_and_a_killed_rank_ends_the_job(tmp_pa
         time.sleep(0.05)
     there = [*ranks_of(process), *keepers_of(process)]
     os.kill(there[rank // 2], signal.SIGKILL)
-    _, err = process.communicate(timeout=30)
+    _, err = outcome(process, 30)
     assert process.returncode == 5
     assert said_by_us(err).startswith(f"cnntrain: error: rank {rank // 2} on ")
     assert said_by_us(err).count("\n") == 0
@@ -106,7 +106,7 @@ def test_a_rank_that_does_not_see_the_config_says_so(tmp_path: Path) -> None:
     elsewhere.mkdir()
     go_there = f"import os; os.environ['OMPI_COMM_WORLD_RANK'] == '1' and os.chdir({str(elsewhere)!r})"
     process = start_ranks(2, "fit", "full.yaml", "-o", tmp_path / "run", cwd=tmp_path, before=go_there)
-    _, err = process.communicate(timeout=60)
+    _, err = outcome(process, 60)
     assert process.returncode == 2
     assert said_by_us(err).startswith("cnntrain: error: rank 1 on ")
     assert str(elsewhere / "full.yaml") in err

@@ -33,7 +33,7 @@ from tests.support.mpirun import (
     said_by_us,
     start_ranks,
 )
-from tests.support.processes import all_gone
+from tests.support.processes import all_gone, outcome
 
 pytestmark = needs_mpi
 
@@ -60,7 +60,7 @@ def kill_one(process: subprocess.Popen[str], run: Path, rng: random.Random, leng
     status = run / "status.json"
     training = status.exists() and status.stat().st_mtime > asked
     try:
-        _, err = process.communicate(timeout=(WITHIN if training else STARTING) if killed else 300)
+        _, err = outcome(process, (WITHIN if training else STARTING) if killed else 300)
     except subprocess.TimeoutExpired:  # its threads may wait for each other then, for ever, when all else has ended
         assert all_gone(ranks), "the job goes on"
         process.kill()
@@ -78,7 +78,7 @@ def test_killed_at_random_a_run_goes_on_with_any_number_of_ranks_to_the_same_bit
     assert call(*arguments, "straight", "-j", "2", cwd=tmp_path)[0] == 0
     expected, before = evidence(tmp_path / "straight"), left_behind()
     began = time.monotonic()
-    assert start_ranks(2, *arguments, "length", cwd=tmp_path).communicate(timeout=300)
+    assert outcome(start_ranks(2, *arguments, "length", cwd=tmp_path), 300)
     length = time.monotonic() - began
     ended: Counter[str] = Counter()
     sizes: Counter[int] = Counter()
@@ -104,7 +104,7 @@ def test_killed_at_random_a_run_goes_on_with_any_number_of_ranks_to_the_same_bit
                 checkpoint.read(last)
         ranks = campaign.rng.randint(1, 4)
         process = start_ranks(ranks, *arguments, name, "-j", "1", cwd=tmp_path)
-        _, err = process.communicate(timeout=300)
+        _, err = outcome(process, 300)
         assert process.returncode == 0, err
         assert evidence(tmp_path / name) == expected
         assert filmed(tmp_path / name) == filmed(tmp_path / "straight")
@@ -147,9 +147,20 @@ def test_wherever_a_rank_fails_the_job_says_so_once(
     method, what = MOMENTS[moment]
     plant = PLANT.format(method, rank, what, "another" in moment)
     process = start_ranks(3, *arguments, cwd=tmp_path, mpi=mpi, before=plant)
-    _, err = process.communicate(timeout=2 * STARTING)
+    _, err = outcome(process, 2 * STARTING)
     assert process.returncode == 5 or (mpi and "MPI is" in moment and process.returncode == 137), err
     assert said_by_us(err).count("cnntrain: error: ") == 1, err
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("mpi", [(), ULFM], ids=["plain", "ulfm"])
+def test_where_mpi_does_not_start_we_say_so_once(tmp_path: Path, mpi: tuple[str, ...]) -> None:
+    """As where a rank is killed while the others look for a way to it: here none has one."""
+    arguments = ["fit", str(write(tmp_path)), "-q", "-o", "run"]
+    process = start_ranks(2, *arguments, cwd=tmp_path, mpi=mpi, OMPI_MCA_pml="ob1", OMPI_MCA_btl="self")
+    _, err = outcome(process, STARTING)
+    assert process.returncode == 5, err
+    assert said_by_us(err).count("cnntrain: error: the ranks did not come to know each other") == 1, err
 
 
 @pytest.mark.faults
@@ -161,9 +172,7 @@ def test_a_rank_that_is_stopped_is_missed_within_30_seconds(tmp_path: Path, rank
         time.sleep(0.05)
     there = ranks_of(process)
     os.kill(there[rank], signal.SIGSTOP)
-    began = time.monotonic()
-    _, err = process.communicate(timeout=WITHIN)
-    assert time.monotonic() - began < WITHIN
+    _, err = outcome(process, WITHIN)
     assert process.returncode == 5
     (line,) = [text for text in said_by_us(err).splitlines() if text]
     assert f"rank {rank} on" in line
