@@ -158,8 +158,10 @@ class Program:
     def reset(self) -> None:
         """Forget the gradients of a step that failed."""
         self._gathered = []
-        for gradient in (*self.buckets, *self.outers.values()):
-            gradient.reset()
+        for bucket in self.buckets:
+            bucket.reset()
+        for outer in self.outers.values():
+            outer.reset()
 
     def prepare(self, shards: int) -> bool:
         """Have memory for batches of so many shards; returns whether there was less."""
@@ -169,8 +171,10 @@ class Program:
         if self.plan.shard_bytes:
             self._shards += [aligned(self.plan.shard_bytes, np.uint8) for _ in range(shards - len(self._shards))]
         if self.training:
-            for gradient in (*self.buckets, *self.outers.values()):
-                gradient.prepare(self.roster, shards)
+            for bucket in self.buckets:
+                bucket.prepare(self.roster, shards)
+            for outer in self.outers.values():
+                outer.prepare(self.roster, shards)
             self.tallies = shared((shards, self.tally.size), np.float64)
             self.partials = shared((2, shards, self.plan.partial_size), np.float64)
         return True
