@@ -51,7 +51,8 @@ def outcome(process: subprocess.Popen[str], seconds: float) -> tuple[str, str]:
     """What a process and all that it has started say until they end: stdout and stderr.
 
     Raises TimeoutExpired after so many seconds, not counting those for which one of them was kept waiting for a
-    processor: a job that hangs is told from one that runs beside others, however many, and takes longer for that.
+    processor, or this process could not look: a job that hangs is told from one that runs beside others, however many,
+    and takes longer for that.
     """
     left, waited, seen = seconds, dict[str, int](), time.monotonic()
     while True:
@@ -61,7 +62,7 @@ def outcome(process: subprocess.Popen[str], seconds: float) -> tuple[str, str]:
             now, before = time.monotonic(), waited
             waited = dict(_waits(process.pid))
             starved = max((wait - before.get(thread, 0) for thread, wait in waited.items()), default=0) / 1e9
-            left, seen = left - max(now - seen - starved, 0.0), now
+            left, seen = left - max(min(now - seen, 2 * LOOK) - starved, 0.0), now
             if left < 0:
                 raise
 
