@@ -68,7 +68,7 @@ def call_ranks(
     return process.returncode, out, said_by_us(err)
 
 
-_THEIRS = ("PMIX ERROR", "[/openmpi-", "NBC_Progress")  # in lines of Open MPI's outside of its frames
+_THEIRS = ("PMIX ERROR", "[/openmpi-", "NBC_Progress", "[warn] ")  # in lines of Open MPI, libevent, outside of frames
 
 
 def said_by_us(err: str) -> str:
