@@ -28,7 +28,7 @@ class BoxesCsv(BoxedPictures, Listed):
 
     `image` names the column of the pictures' paths, relative to the file's folder; `corners` those of the left, upper,
     right and lower edge in pixels from 0; `label` that of class names. A row whose corners are all empty says that its
-    picture shows nothing. The classes are those of the training rows, sorted by code point. Columns are divided by
+    picture shows nothing. The classes are those of the training rows, sorted by code point. Columns are separated by
     commas, semicolons or tabs.
     """
 
