@@ -23,7 +23,7 @@ _CLASSES = ("class", "label", "class_name", "name", "category")
 @register("boxes_csv")
 @dataclass(frozen=True)
 class BoxesCsv(BoxedPictures, Listed):
-    """Boxes listed in a CSV file with a header; or a folder of train.csv and, where there are, val.csv and test.csv, or
+    """Boxes listed in a CSV file with a header; or a folder of train.csv and, if present, val.csv and test.csv, or
     of train/_annotations.csv, valid/... and test/....
 
     `image` names the column of the pictures' paths, relative to the file's folder; `corners` those of the left, upper,

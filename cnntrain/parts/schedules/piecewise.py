@@ -27,7 +27,7 @@ class Point:
 class Piecewise(Schedule):
     """The learning rate times a factor that runs through any points, in straight lines or in steps.
 
-    The first point's factor holds before it, too, and the last one's after it, up to the last step. With `between:
+    The first point's factor holds before it, from step 0, and the last one's after it, to the last step. With `between:
     steps` a factor holds until the next point. Of points at the same step the later one counts from there.
     """
 

@@ -24,7 +24,7 @@ from cnntrain.reading.sounds import MOST_SAMPLES, SUFFIXES, recording
 @register("noise_from")
 @dataclass(frozen=True)
 class NoiseFrom(Transform):
-    """Add to each sound a random stretch of a recording out of a folder, at the ratio `snr` (Snyder et al. 2015).
+    """Add to each sound a random stretch of a recording from a folder, at the ratio `snr` (Snyder et al. 2015).
 
     The ratio of powers in decibels is uniform in `snr`; a recording that is too short is repeated, a silent sound or
     stretch changes nothing. The recordings are read into memory once, at `sample_rate`; a resumed run must find the
