@@ -10,7 +10,7 @@ from unittest import mock
 
 import numpy as np
 
-from cnntrain.engine import engine, rows, update
+from cnntrain.engine import engine, outer, rows, update
 
 
 @dataclass
@@ -61,13 +61,14 @@ def _plain(value: Any) -> Any:
 
 @contextmanager
 def counting() -> Iterator[Count]:
-    """Let every array the engine owns that is made meanwhile be counted, in what is given here."""
+    """While inside, count the operations on every array that is made and that the engine owns."""
 
     def counted(make: Callable[..., Any]) -> Callable[..., Any]:
         return lambda shape, dtype: make(shape, dtype).view(Counted)
 
     Counted.count = Count()
     with ExitStack() as patches:
-        for module, name in ((engine, "aligned"), (engine, "shared"), (rows, "shared"), (update, "aligned")):
+        makers = [(engine, "aligned"), (engine, "shared"), (rows, "shared"), (update, "aligned")]
+        for module, name in (*makers, (outer, "aligned"), (outer, "shared")):
             patches.enter_context(mock.patch.object(module, name, counted(getattr(module, name))))
         yield Counted.count

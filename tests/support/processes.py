@@ -1,4 +1,4 @@
-"""Processes as the system lists them: which are there, and which a process has begun."""
+"""Processes as the system lists them: which are there, and which a process has started."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LOOK = 0.2  # seconds between two looks at a process that is waited for
 
 
 def alive(process: int) -> bool:
-    """Whether a process is there and not just waiting to be buried."""
+    """Whether a process is there and not a zombie."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -28,7 +28,7 @@ def all_gone(processes: Iterable[int], seconds: float = 5.0) -> bool:
 
 
 def children(process: int) -> list[int]:
-    """The processes that it has started and has not buried."""
+    """The processes that it has started and not yet reaped."""
     try:
         return [*map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split())]
     except OSError:
