@@ -37,7 +37,7 @@ def named(loaded: Loaded, names: Names | None, tensors: Collection[str], own: Co
     if names is not None:
         if names not in known:
             has = " and ".join(known) or "neither library"
-            message = f"{names} has no network that is the same as this one: {has} has. Name a preset that it has"
+            message = f"{names} has no counterpart of this network; {has} has one. Name a preset that it has"
             raise problem(loaded, "model.init_from.names", message)
         return known[names]
     modules = {name.rpartition(".")[0] for name in tensors} | set(tensors)

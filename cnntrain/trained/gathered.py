@@ -19,7 +19,7 @@ class Gathered:
         self.rows: Array = np.zeros(n)  # (n, ...), once there was a sample
 
     def add(self, start: int, outputs: Array, targets: Array) -> None:
-        """Take in the samples from `start` on; to be called by any thread."""
+        """Take in the samples from `start` on; any thread may call it."""
         found = self._of(outputs, targets)
         with self._lock:
             if self.rows.shape[1:] != found.shape[1:] or self.rows.dtype != found.dtype:

@@ -152,7 +152,7 @@ def test_ids_without_annotations(tmp_path) -> None:
     file.add("a.png", one)
     with pytest.raises(UsageError, match=r"b.png has no id in the annotations"):
         file.write()
-    with pytest.raises(UsageError, match="the class z is no category of the annotations of the data, expected x, y"):
+    with pytest.raises(UsageError, match="the class z is not a category of the data's annotations, expected one of x, y"):
         ResultsFile(tmp_path / "r.json", Detect(), ("z",), numbers).write()
 
 

@@ -12,7 +12,7 @@ _PORTS = 50  # that are tried
 
 
 def listening(port: int | None) -> socket.socket:
-    """A socket on 127.0.0.1 at that port, or at the first that is free. Raises UsageError where there is none."""
+    """A socket on 127.0.0.1 at that port, by default at the first free one. Raises UsageError where there is none."""
     for number in range(PORT, PORT + _PORTS) if port is None else (port,):
         found = socket.socket()
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
