@@ -193,7 +193,7 @@ def evaluates_the_same_in_any_shard(layer: Layer, inputs: Inputs) -> None:
 
 
 def allocates_nothing_that_grows_with_the_batch(layer: Layer, inputs: Inputs) -> None:
-    """A pass over twice the rows needs no more memory but NumPy's own buffer; with so many rows any array would show."""
+    """A pass over twice the rows needs no more memory but NumPy's buffer; with so many rows any array would show."""
     smallest = min(int(np.prod(shape)) for shape in (*inputs, layer.output_shape(*inputs)))
     n = -(-4 * BUFFERED // smallest)
     first, second = (_peak(layer, inputs, rows) for rows in (n, 2 * n))
