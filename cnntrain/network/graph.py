@@ -46,7 +46,7 @@ class Node:
     params: dict[str, Param]
     options: TrainedOptions
     where: Mark
-    moments: int = 0  # of the clips of which it takes every moment as a sample; 0 where it takes its inputs as they are
+    moments: int = 0  # moments of a clip that it takes as samples of their own; 0 where it takes its inputs as they are
 
     @property
     def rows(self) -> int:
@@ -93,7 +93,7 @@ class Graph:
         return graph
 
     def cut(self, at: int) -> tuple[Graph, Graph]:
-        """The first so many nodes, and the others, which read nothing of them but the last one's output: the batch."""
+        """The first `at` nodes, and the others, which read nothing of them but the last one's output: their batch."""
         rest = [dataclasses.replace(node, inputs=tuple(i - at for i in node.inputs)) for node in self.nodes[at:]]
         return (
             Graph(self.nodes[:at], self.input_shape, self.layout),
@@ -339,7 +339,7 @@ def _moments(layer: Layer, shapes: Sequence[Shape]) -> int:
     """How many moments of a clip a layer takes as samples of their own: those of clips that it does not take whole.
 
     This is all that lets layers of images see clips: their rows are then the moments of all clips of a shard, one after
-    the other, under the same weights. Raises ValueError where inputs that are to be taken so are not all clips, or of
+    the other, under the same weights. Raises ValueError where such inputs are not all clips, or of
     different lengths.
     """
     found = {shape[0] if len(shape) == CLIP else 0 for shape in shapes}
@@ -370,7 +370,7 @@ def node_of(entry: LayoutEntry) -> str:
 
 
 def _among(pattern: str, nodes: set[str]) -> str:
-    """The name that was probably meant, or some of those there are: `summary` would fail of the same mistake."""
+    """The name that was probably meant, or some of those there are: `summary` would fail by the same mistake."""
     near, names = nearest(pattern, nodes), sorted(nodes)
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"; did you mean {near!r}?" if near else f"; known: {', '.join(names[:_NAMED])}{more}"

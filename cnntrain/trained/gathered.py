@@ -1,4 +1,4 @@
-"""Gathered numbers of every sample, put in their places by whichever worker comes first."""
+"""Gathered numbers of every sample, put in their places whichever worker comes first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cnntrain.core.arrays import Array
 
 
 class Gathered:
-    """A few numbers of each of n samples, made of its outputs and its target as the network sees it."""
+    """A few numbers of each of n samples, made from its outputs and its target as the network sees it."""
 
     def __init__(self, of: Callable[[Array, Array], Array], n: int) -> None:
         """`of` takes outputs (k, ...) and targets (k, ...) and gives (k, ...), the same shape and type for any k."""

@@ -182,7 +182,7 @@ def test_a_config_that_is_there_stays(cnntrain, desk):
     ("name", "message"),
     [
         ("absent", "does not exist, expected a folder or file of data"),
-        ("empty", "holds 0 folders and 0 files, none of which is data that is known"),
+        ("empty", "holds 0 folders and 0 files, none of which is data of a known kind"),
         ("a.zip", "is an archive. Unpack it, and name the folder"),
         ("a.txt", "is not data of a known kind. Expected a .npz or .csv file, or a folder"),
     ],

@@ -346,7 +346,7 @@ CASES |= {  # COCO
         entry("images", 1, file_name="a.jpg"),
         (
             "error: ROOT/annotations/instances_train2017.json: image 1 names the picture ROOT/train2017/a.jpg, "
-            "as is ROOT/annotations/instances_train2017.json: image 0. Join them"
+            "as does ROOT/annotations/instances_train2017.json: image 0. Join them"
         ),
     ),
     "no file name": (
