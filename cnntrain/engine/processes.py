@@ -30,7 +30,7 @@ SPINS = 200  # times a token is looked for before sleeping: as long as waking up
 PATIENCE = 0.5  # seconds between looks at whether the others live
 _TEXT = 8192  # bytes of a traceback that come back
 _EXPECTED = (MemoryError, OutOfMemoryError, StorageError, DataError)  # what a worker may meet that is no bug
-_NUMBERS = 8  # the most that are told at a time, how many they are included
+_NUMBERS = 8  # the most that are told at a time, their count included
 
 Work = Callable[["Processes", list[float]], object]
 

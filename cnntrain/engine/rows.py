@@ -223,7 +223,7 @@ class _Peer:
 
 
 def _bounds(start: int, stop: int, parts: int) -> list[tuple[int, int]]:
-    """A stretch of a vector cut in so many slices, side by side, at cache lines."""
+    """A stretch of a vector cut into `parts` slices, side by side, at cache lines."""
     unit = ALIGNMENT // 4
     edges = [start + min(round_up((stop - start) * part // parts, unit), stop - start) for part in range(parts)]
     return list(itertools.pairwise([*edges, stop]))
