@@ -138,4 +138,4 @@ def equalize(images: Array) -> Array:
 def check_channels(channels: int) -> None:
     """Raise ValueError unless colours mean something: one channel or three."""
     if channels not in (1, 3):
-        raise ValueError(f"needs gray or color images, of 1 or 3 channels, got {channels}")
+        raise ValueError(f"needs grey or colour images, of 1 or 3 channels, got {channels}")

@@ -22,9 +22,9 @@ def merge(paths: Sequence[Path], output: Path, overwrite: bool = False) -> dict[
     different networks.
     """
     if len(paths) < 2:
-        raise UsageError("average needs two checkpoints or more")
+        raise UsageError(f"average needs two checkpoints or more, got {len(paths)}")
     if os.path.lexists(output) and not overwrite:
-        raise UsageError(f"{output} exists already. Choose another --output, or say --overwrite")
+        raise UsageError(f"{output} exists. Say --overwrite to replace it, or choose another --output")
     found = [find(path) for path in paths]
     first = read(found[0])
     arrays = saved.used(first)
