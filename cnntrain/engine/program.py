@@ -99,9 +99,7 @@ class Program:
             first += running.count
         if self.training:
             self._waiting = (first - running.count, running.count)
-        for (
-            of_node
-        ) in self._batch:  # gives its memory back; a batch clears it, too, since the one before may have failed
+        for of_node in self._batch:  # gives its memory back; a batch clears it, too: the one before may have failed
             of_node.clear()
         return tree.total(), totals
 

@@ -48,9 +48,7 @@ def named(loaded: Loaded, names: Names | None, tensors: Collection[str], own: Co
     return None if best is None else known[best]
 
 
-_WHOLE: dict[
-    str, list[dict[str, Any]]
-] = {  # the keys with which a preset is a library's network, for each such network
+_WHOLE: dict[str, list[dict[str, Any]]] = {  # keys with which a preset is a network of a library, for each of these
     "vgg": [{"grid": 7, "hidden": (4096, 4096)}],
     "mobilenet_v1": [{"activation": "relu6", "width": width} for width in (1.0, 1.25)],
     "mobilenet_v2": [{"width": width} for width in (1.0, 0.35, 0.5, 0.75, 1.4)],

@@ -32,9 +32,7 @@ _MEANT = {  # words for a split
     **dict.fromkeys(_set("val valid validation validate validating dev development eval evaluation vld vl va"), "val"),
     **dict.fromkeys(_set("test testing tst te ts holdout"), "test"),
 }
-_ALWAYS = _set(
-    "train training val valid validation dev test testing"
-)  # those that are also written in one word with others
+_ALWAYS = _set("train training val valid validation dev test testing")  # those also written in one word with others
 _NEUTRAL = _set(  # words that say nothing beside such a word
     "set sets data dataset datasets image images img imgs picture pictures pic pics photo photos sample samples split "
     "splits folder dir file files part subset the of my new final original orig raw jpg jpeg png wav audio sound "
@@ -189,8 +187,7 @@ def splits_within(folder: Path) -> list[str]:
 
 
 def files_below(folder: Path, suffixes: frozenset[str], others: Counter[str] | None = None) -> Iterator[Path]:
-    """Files with these suffixes in a folder and below. Each folder is visited once; links to folders above are not
-    followed.
+    """Files with these suffixes in a folder and below. Each folder is visited once, none above.
 
     `others` counts by suffix, in lower case, the files that have another and are not hidden; by name and slash, the
     folders that are left out; and as SPECIAL what has a suffix asked for but is not a file.

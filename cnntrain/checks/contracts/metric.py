@@ -55,7 +55,7 @@ def has_states_that_add(metric: Metric) -> None:
     whole = state_of(metric, outputs, targets, weights)
     parts = [slice(0, 1), slice(1, 25), slice(25, 40)]
     merged = sum(state_of(metric, outputs[part], targets[part], weights[part]) for part in parts)
-    hold(whole.dtype == np.float64 and whole.ndim == 1, f"its state is {whole.ndim}-D {whole.dtype}: 1-D float64")
+    hold(whole.dtype == np.float64 and whole.ndim == 1, f"its state is {whole.ndim}-D {whole.dtype}")
     hold(
         metric.length(CLASSES) == len(whole) and not metric.zeros(CLASSES).any(),
         "its state begins with another length, or not as zeros",

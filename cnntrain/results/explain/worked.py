@@ -29,7 +29,7 @@ class Spot:
     values   (rows, columns, channels): what the window holds, 0 where it lies in the padding
     weights  the same shape; None for a pooling
     bias     what is added
-    y the layer's output there
+    y        the layer's output there
     """
 
     place: tuple[int, int, int]

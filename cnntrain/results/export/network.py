@@ -78,7 +78,7 @@ class Exported:
 
     before   evaluation transforms that the user of the export has to apply first, as configs write them; the rest,
              which is normalization by fixed numbers, is in the trace
-    pixels the values that it takes, in words
+    pixels   the values that it takes, in words
     """
 
     name: str

@@ -35,8 +35,8 @@ class Judged:
 
     outputs   (n, units), or what the task keeps of them (`Task.kept`)
     measured  every metric of the whole split that is one number, by its label: the usual ones, then the run's own
-    beside    the same for the split test, where that is another one; `missing` says why it is not there though it ought
-    to be
+    beside    the same for the split test, where that is another one
+    missing   why `beside` is empty, where it ought not to be
     """
 
     trained: Trained
