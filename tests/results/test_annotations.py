@@ -119,7 +119,7 @@ def test_text_files_are_read_back_as_they_were_meant(tmp_path) -> None:
         path = tmp_path / f"guesses/p{i}.png"
         Image.fromarray(pixels).save(path)
         folder.add(str(path), Detect().annotation(outputs, (32, 32), images.description))
-    with pytest.raises(StorageError, match=r"p0.txt exists, and .*p0.png would overwrite it"):
+    with pytest.raises(StorageError, match=r"p0.txt exists and .*p0.png would overwrite it"):
         folder.add(str(tmp_path / "guesses/p0.png"), Annotation((), ()))
     source = registry.make("datasets", "yolo", root=str(tmp_path / "guesses"), size=32)
     assert source.found_classes() == list(images.classes)

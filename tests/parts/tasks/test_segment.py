@@ -118,7 +118,7 @@ def test_predict_draws_the_answer_at_the_size_of_the_picture(straight: Path, tmp
         assert (overlay.mode, overlay.size) == ("RGB", (40, 31))
     code, _, err = call("predict", straight, "p.png", "--draw", "drawn", cwd=tmp_path)
     assert code != 0
-    assert "p.png exists, and p.png would overwrite it" in err
+    assert "p.png exists and p.png would overwrite it" in err
 
 
 def test_a_task_without_places_has_nothing_to_draw(tmp_path: Path) -> None:
