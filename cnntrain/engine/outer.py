@@ -18,7 +18,7 @@ from cnntrain.engine.plan import Plan
 from cnntrain.engine.roster import Roster, shares_of
 from cnntrain.network.graph import Node
 from cnntrain.ops.calls import Calls, run
-from cnntrain.ops.products import product, slice_rows
+from cnntrain.ops.products import is_sliced, product, slice_rows
 from cnntrain.parts.layers.base import Frame
 
 
@@ -105,7 +105,7 @@ class _Worker:
 def is_outer(node: Node) -> bool:
     """Whether the gradient of a node's weight is large enough to be computed by slices."""
     name = node.layer.outer
-    return bool(name) and node.trained and slice_rows(*node.params[name].shape) < node.params[name].shape[0]
+    return bool(name) and node.trained and is_sliced(*node.params[name].shape)
 
 
 def outer_gradients(plan: Plan) -> list[OuterGradient]:

@@ -63,11 +63,16 @@ def outer(x: Array, dy: Array, out: Array) -> Calls:
 
 
 def slice_rows(m: int, n: int) -> int:
-    """The rows of a slice of an (m, n) gradient: all m where it is small."""
-    if m * n < SLICE_VALUES:
+    """The rows of a slice of an (m, n) gradient: all m where it is not cut."""
+    if not is_sliced(m, n):
         return m
     fitting = max(SLICE_VALUES // n // LEAST_ROWS, 1) * LEAST_ROWS
     return min(round_up(-(-m // SLICES), LEAST_ROWS), fitting, m)
+
+
+def is_sliced(m: int, n: int) -> bool:
+    """Whether an (m, n) gradient is large enough to be computed by slices."""
+    return m > LEAST_ROWS and m * n >= SLICE_VALUES
 
 
 def _in_pieces(a: Array, b: Array, out: Array, rows: int, columns: int) -> Thunk:
