@@ -30,8 +30,8 @@ _FITS: dict[Fit, str] = {
 class Duties:
     """What the caller of an exported network has to do before and after it, as `predict` does.
 
-    picture   (height, width, channels) that pictures are brought to before any transform; () where the network takes
-    none answers   what turns outputs into what `predict` shows: "softmax", "sigmoid", or "nothing"
+    picture   (height, width, channels) that pictures are brought to before any transform; () for other samples
+    answers   what turns outputs into what `predict` shows: "softmax", "sigmoid", or "nothing"
     fit       how a picture of other proportions is brought to that size
     after     what else is left to do with outputs, in words; "" where nothing is
     """
