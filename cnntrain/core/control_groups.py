@@ -45,7 +45,7 @@ def limits(proc: Path = PROC) -> Limits:
 
 
 def _memory(folder: Path) -> tuple[float, float]:
-    """The limit of a group in bytes, and what of it is in use and cannot be dropped."""
+    """The limit of a group in bytes, and how much of it is in use and cannot be dropped."""
     limit = min(_number(folder / "memory.max"), _number(folder / "memory.limit_in_bytes"))
     used = min(_number(folder / "memory.current"), _number(folder / "memory.usage_in_bytes"))
     if math.isinf(used):
@@ -55,7 +55,7 @@ def _memory(folder: Path) -> tuple[float, float]:
 
 
 def _processors(folder: Path) -> float:
-    """The processor time a group may use in a period, as a share of it: `cpu.max`, or before it two files."""
+    """The processor time a group may use in a period, as a share of it: `cpu.max`, or two files in version 1."""
     quota, _, period = _text(folder / "cpu.max").partition(" ")
     if not quota:
         quota, period = _text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us")
@@ -97,7 +97,7 @@ def _paths(proc: Path) -> dict[str, str]:
 
 
 def _mounts(proc: Path) -> Iterator[tuple[str, str, str, list[str]]]:
-    """Of each mount its root in the file system, where it is, the kind of file system and its options."""
+    """For each mount, its root in the file system, where it is, the kind of file system and its options."""
     for line in _text(proc / "mountinfo").splitlines():
         before, _, after = line.partition(" - ")
         mine, system = before.split(" "), after.split(" ")

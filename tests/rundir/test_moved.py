@@ -42,7 +42,7 @@ def test_a_second_run_in_the_place_of_the_first_is_left_alone(tmp_path, monkeypa
         return improved
 
     monkeypatch.setattr(Trainer, "_close_due_epoch", after_an_epoch)
-    with pytest.raises(StorageError, match="another directory than the one this run was started in") as raised:
+    with pytest.raises(StorageError, match="not the directory that this run was started in") as raised:
         run(config, place, SETS)
     assert raised.value.exit_code == 5
     assert contents(place / "checkpoints") == before
