@@ -32,7 +32,7 @@ _SMALLEST = 1e-3  # the norm adaptive clipping takes for weights that are smalle
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules for gradients and parameters beside the optimizer's step.
+    """The rules for gradients and parameters besides the optimizer's step.
 
     clip_value     no value of the gradient beyond this
     agc            no unit's gradient longer than this share of its weights (adaptive clipping, Brock et al. 2021)

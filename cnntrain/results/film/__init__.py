@@ -200,7 +200,7 @@ class _Page:
             "largest value of the layer in the film."
         )
         if len(self.data.shape) == 4:
-            note += " Of a clip it is the moment in the middle."
+            note += " Of a clip it is the middle moment."
         return section("Layer by layer", *shown, note=note)
 
     def _confusion(self) -> Markup:

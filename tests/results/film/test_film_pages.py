@@ -32,7 +32,7 @@ EXPECTED = {  # what the page of each says of what it does not have, and what it
     "regress": ("no confusion matrix",),
     "detect": ("no confusion matrix",),
     "segment": ("<h2>Confusion</h2>",),
-    "clips": ("The weights of", "the moment in the middle"),
+    "clips": ("The weights of", "the middle moment"),
 }
 
 
