@@ -85,7 +85,7 @@ class DataConfig:
 
     @property
     def share(self) -> float | None:
-        """How much of the training samples to validate on; None where it is no share of them."""
+        """How much of the training samples to validate on; None where `val` is no share of them."""
         if isinstance(self.val, ValidationShare):
             return self.val.share
         return self.val if isinstance(self.val, float) else None
@@ -241,7 +241,7 @@ class CheckpointConfig:
     def __post_init__(self) -> None:
         check_fields(self)
         if not self.every.value:
-            raise ValueError(f"every must be longer than nothing, got {self.every}")
+            raise ValueError(f"every must be greater than zero, got {self.every}")
         if self.film == 1:
             raise ValueError("film must be 0 or at least 2, for the first step and the last, got 1")
 

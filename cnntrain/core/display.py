@@ -23,7 +23,7 @@ class Answer:
     """What a network says about one sample, in the forms that `predict` prints.
 
     text       for people, one line; names from right to left may be isolated in it (core/letters.py)
-    document   for `--json`, beside the path
+    document   for `--json`, besides the path
     columns    for `--csv`: the names of the cells of every row, the same for all samples
     rows       for `--csv`: one or more rows of cells, or none
     """

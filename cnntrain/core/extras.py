@@ -18,7 +18,7 @@ PACKAGE = "cnntrain"
 
 
 def install(extra: str, *further: str) -> str:
-    """The command that installs the packages of an extra, and further ones, beside this program."""
+    """The command that installs the packages of an extra, and further ones, alongside this program."""
     packages = shlex.join([*requirements(extra), *further])
     if (Path(sys.prefix) / "pipx_metadata.json").is_file():
         return f"pipx inject {PACKAGE} {packages}"

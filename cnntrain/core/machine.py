@@ -46,7 +46,7 @@ def available() -> int:
 
 
 def require_room() -> None:
-    """Raise OutOfMemoryError where there is no address space for the libraries, which fail in words of their own."""
+    """Raise OutOfMemoryError where there is no address space for the libraries, whose own messages say less."""
     import resource
 
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)

@@ -52,7 +52,7 @@ def writing() -> Any:
 
 
 class _Closed(io.TextIOBase):
-    """Stands for a stdout that was closed by whoever started this: what is written there is an error, not lost."""
+    """Stands for a stdout that the parent process closed: writing to it is an error, and nothing is lost unnoticed."""
 
     encoding = "utf-8"
 

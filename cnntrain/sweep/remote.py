@@ -1,6 +1,6 @@
 """A worker of a Dask cluster proves that it sees the folder of a sweep, and trains a cell as a process.
 
-These functions run in the worker. A worker that is told to give a cell up, since the sweep was killed or the scheduler
+These functions run in the worker. A worker that is told to give up a cell, since the sweep was killed or the scheduler
 is gone, has its process save and stop; one that is killed itself takes its process with it, by TERM (Linux).
 """
 

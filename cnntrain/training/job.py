@@ -33,7 +33,7 @@ from cnntrain.training.rates import horizon
 from cnntrain.training.stepper import Stepper, vectors
 from cnntrain.training.teacher import learn
 
-Precheck = Callable[[Loaded, Network, int], object]  # refuses what does not fit in memory, on so many threads
+Precheck = Callable[[Loaded, Network, int], object]  # refuses what does not fit in memory, on this many threads
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class Options:
 
     run_dir: Path | None = None
     threads: int | None = None
-    tensorboard: bool = False  # write event files meanwhile
+    tensorboard: bool = False  # write event files during training
     live: bool = False  # write the file that `cnntrain watch` shows besides the journal
     resume: bool = False
     resume_or_start: bool = False

@@ -74,7 +74,7 @@ class Timekeeper:
             }
         )
         self._clock = _Clock()
-        self._loader.waiting.take()  # remeasuring the averaged weights is no part of the next epoch
+        self._loader.waiting.take()  # remeasuring the averaged weights is not part of the next epoch
 
     def pace(self) -> tuple[float, float]:
         """Samples a second in this epoch, and the seconds of training that are left at that pace."""
