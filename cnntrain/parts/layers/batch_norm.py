@@ -231,7 +231,9 @@ def _lines(f: Frame, name: str, *factors: Array | None) -> list[Array]:
 
 def _repeated(f: Frame, factors: Array) -> Array:
     """A factor for each channel, rounded to x's type and repeated over a line of whole pixels."""
-    return np.tile(factors.astype(f.x.dtype), line(len(factors), f.x.size) // len(factors))
+    repeated = np.empty((line(len(factors), f.x.size) // len(factors), len(factors)), f.x.dtype)
+    np.copyto(repeated, factors, casting="same_kind")
+    return repeated.reshape(-1)
 
 
 def _blocks(f: Frame, name: str, *arrays: Array) -> list[tuple[Any, ...]]:
