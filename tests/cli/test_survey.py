@@ -79,7 +79,7 @@ def test_what_is_wrong_is_told_by_name(cnntrain, data):
         "than it is [leaked]\ncnntrain: warning: 1 sample is in two classes, one of which is wrong [mislabelled]\n"
     )
     assert not cnntrain("check", "my.yaml", "-s", "warnings.ignore=[leaked, mislabelled]").err
-    assert "\nfiles       19 of " in outcome.out
+    assert "\nfiles       19, " in outcome.out
     assert "\nsizes       9x8 to 12x8, median 9x8\n" in outcome.out
     assert "\npixels      {type: normalize, mean: [0." in outcome.out
 
