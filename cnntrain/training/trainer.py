@@ -247,7 +247,7 @@ class Trainer:
     def check_weights(self) -> None:
         """Raise DivergedError where a weight or a running statistic is not finite."""
         if not np.isfinite(self.stepper.engine.params).all():
-            what = f"a weight or a running statistic became NaN or infinite in step {self.state.step}"
+            what = f"a weight or a running statistic is not finite after step {self.state.step}"
             raise self.postmortem.error(what, "save")
 
     def go_to(self, step: int, closed: int) -> None:
