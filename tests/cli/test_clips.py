@@ -137,7 +137,7 @@ def test_several_stretches_are_averaged(cnntrain, clips: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("data.train_transforms", "[{type: temporal_views, frames: 4}]", "take temporal_crop here"),
+        ("data.train_transforms", "[{type: temporal_views, frames: 4}]", "use temporal_crop here"),
         ("data.eval_transforms", "[{type: temporal_crop, frames: 9}]", "cannot take 9 moments of a clip of 6"),
         ("data.train_transforms", "[frames_as_channels]", "training images become (8, 10, 6)"),
     ],
@@ -166,7 +166,7 @@ def test_a_video_of_an_unknown_codec_is_refused_by_name(cnntrain, clips: Path) -
     path.write_bytes(path.read_bytes().replace(b"FFV1", b"FFX1"))
     refused = cnntrain("predict", "run", "one.mkv")
     assert refused.code == 3
-    assert "one.mkv is coded in a way that FFmpeg does not know. Convert it" in refused.err
+    assert "one.mkv has a codec that FFmpeg does not know. Convert it" in refused.err
 
 
 @pytest.mark.parametrize(

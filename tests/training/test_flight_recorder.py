@@ -115,7 +115,7 @@ def test_targets_whose_square_is_infinite_are_the_fault_of_the_loss(tmp_path):
     config = write(tmp_path, text + "loss: mse\n")
     sets = (*RAW, "train.early_stopping=null", "checkpoint.best.monitor=null")
     message, record = diverge(config, tmp_path / "run", sets)
-    assert f"every layer's output is finite, the loss is not ({config}:" in message
+    assert f"every layer's output is finite, but the loss is not ({config}:" in message
     assert record["first"]["what"] == "loss"
     assert replay(tmp_path / "run")["same"] is True
 
@@ -170,7 +170,7 @@ def test_a_weight_or_statistic_that_became_infinite_is_not_saved(tmp_path, monke
 
     monkeypatch.setattr(Trainer, "_take_step", take)
     message, record = diverge(write(tmp_path), tmp_path / "run")
-    assert message.startswith("a weight or a running statistic became infinite in step 4")
+    assert message.startswith("a weight or a running statistic is not finite after step 4")
     assert "nothing was saved" in message
     assert (record["when"], record["first"]["node"], record["first"]["what"]) == ("save", name.split(".")[0], what)
     assert record["checkpoint"]["step"] == 2
@@ -246,7 +246,7 @@ def test_what_cannot_be_replayed_says_why(tmp_path):
     with pytest.raises(CheckFailedError, match=r"did not diverge again.*recorded as: the loss became nan at step 1"):
         replay(tmp_path / "sound")
     record.write_text(json.dumps(document | {"first": document["first"] | {"node": "dense_1"}}))
-    with pytest.raises(CheckFailedError, match=r"diverged again, elsewhere: residual_1.conv2d_1 .* as: dense_1 "):
+    with pytest.raises(CheckFailedError, match=r"diverged again, but elsewhere: residual_1.conv2d_1 .* as: dense_1 "):
         replay(tmp_path / "run")
     for text in ("{", "[]", '{"step": 1}', json.dumps(document | {"first": {"node": 1}}), "\xff"):
         record.write_text(text)
