@@ -66,7 +66,7 @@ _NOT_THERE = (
     "the command again"
 )
 _NOT_MET = (
-    "the ranks did not come to know each other: one was ended, or MPI has said what it lacks. Run the command again"
+    "the ranks could not connect to each other: one was ended, or MPI has said what is missing. Run the command again"
 )
 _RETURNS = ("OMPI_MCA_mpi_initial_errhandler", "mpi_errors_return")  # or Open MPI ends the job where MPI_Init fails
 _BY_CODE: dict[int, type[CnntrainError]] = {

@@ -160,7 +160,7 @@ def test_where_mpi_does_not_start_we_say_so_once(tmp_path: Path, mpi: tuple[str,
     process = start_ranks(2, *arguments, cwd=tmp_path, mpi=mpi, OMPI_MCA_pml="ob1", OMPI_MCA_btl="self")
     _, err = outcome(process, STARTING)
     assert process.returncode == 5, err
-    assert said_by_us(err).count("cnntrain: error: the ranks did not come to know each other") == 1, err
+    assert said_by_us(err).count("cnntrain: error: the ranks could not connect to each other") == 1, err
 
 
 @pytest.mark.faults
