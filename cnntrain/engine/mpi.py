@@ -110,7 +110,7 @@ def join() -> Ranks:
             wire = MpiWire(MPI)
         except MPI.Exception as error:
             _say_in_turn()
-            atexit.register(os._exit, LostWorkerError.exit_code)
+            atexit.register(_leave_late)
             raise LostWorkerError(f"{_NOT_MET} ({_kind(error)})") from error
     if ours:
         atexit.register(wire.end)
@@ -133,6 +133,12 @@ def _say_in_turn() -> None:
         launcher.silence()
 
 
+def _leave_late() -> None:
+    """Leave, without MPI, when all of this machine have asked whether somebody has spoken."""
+    time.sleep(_ALL_ASKED)
+    os._exit(LostWorkerError.exit_code)
+
+
 @contextlib.contextmanager
 def _soon() -> Iterator[None]:
     """End this process if what is done within takes too long: nobody else would notice a rank that is lost now."""
@@ -141,8 +147,7 @@ def _soon() -> Iterator[None]:
         if launcher.speaks_first():
             launcher.speak()
             terminal.err(f"cnntrain: error: {_NOT_THERE}")
-        time.sleep(_ALL_ASKED)
-        os._exit(LostWorkerError.exit_code)
+        _leave_late()
 
     timer = threading.Timer(STARTING, give_up)
     timer.daemon = True

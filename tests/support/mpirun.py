@@ -45,12 +45,13 @@ def start_ranks(
     mpirun = _mpirun()
     assert mpirun is not None
     allowed = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    apart = {"PRTE_MCA_prte_tmpdir_base": str(cwd)}  # one that ends would take along the folder of one that starts
     planted = ["-c", f"{before}\nimport sys; from cnntrain.cli import main; sys.exit(main())"]
     program = [sys.executable, *(planted if before else ["-m", "cnntrain"]), *map(str, arguments)]
     return subprocess.Popen(
         [mpirun, *mpi, "--oversubscribe", "-n", str(ranks), *program],
         cwd=cwd,
-        env=os.environ | allowed | environment,
+        env=os.environ | allowed | apart | environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
