@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def _page(trained: Trained, path: Path, stored: Array, passed: Passage) -> str:
     answer = trained.answer(str(path), stored[0], passed.outputs[0], top=3)
     top = element(
         "div",
-        caption(thumbnail(stored[0], _SIDE), path.name, path.name, answer.text),
+        caption(thumbnail(stored[0], _SIDE), path.name, path.name, re.sub(" {2,}", " · ", answer.text)),
         *_looked(trained, passed),
         class_="thumbs pairs",
     )

@@ -201,6 +201,13 @@ def test_in_a_browser_it_answers_as_predict_does(quickstart, tmp_path):
         assert (
             window.run(shown + "return document.querySelector('#answers bdi').textContent") in trained.network.classes
         )
+        inked = "[...document.querySelectorAll('#layers canvas')].map((one) => {"
+        inked += (
+            "const {width, height} = one, blank = Object.assign(document.createElement('canvas'), {width, height});"
+        )
+        inked += "return one.toDataURL() !== blank.toDataURL(); })"
+        assert not all(window.run(f"return {inked}"))  # what is far below the window is not computed
+        assert all(window.run(f"dispatchEvent(new Event('beforeprint')); return {inked}"))
         window.run(
             "document.getElementById('camera').click();"
             "while (document.getElementById('picture').width !== 640) await new Promise(requestAnimationFrame)"
@@ -246,10 +253,12 @@ def test_a_picture_that_is_dropped_pasted_drawn_or_filmed_is_answered_as_by_pred
         picture = "return document.getElementById('picture').toDataURL().split(',')[1]"
         for touch in (False, True):
             window.run("document.getElementById('clear').click()")
+            assert window.run("return document.body.className") == "empty"
             before = window.run(picture)
             window.stroke("#picture", [(0.25, 0.2), (0.75, 0.2), (0.5, 0.5), (0.4, 0.85)], touch)
             found, drawn = window.run(ANSWERED), window.run(picture)
             assert drawn != before
+            assert window.run("return document.body.className") == ""
             (tmp_path / "drawn.png").write_bytes(base64.b64decode(drawn))
             share = (np.asarray(Image.open(tmp_path / "drawn.png").convert("L")) > 127).mean()
             assert 0.05 < share < 0.4  # a seven, not a dot and not a blot

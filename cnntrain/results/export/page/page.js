@@ -112,6 +112,7 @@ function bars(rows, nothing = "") {
 // -- where pictures come from
 
 function ask(picture) {
+  document.body.classList.remove("empty");
   if (drawing) drawing.active = false;
   Object.assign(shown, {width: picture.width, height: picture.height});
   shown.getContext("2d").putImageData(picture, 0, 0);
@@ -138,6 +139,7 @@ const camera = new Camera(ask);
 const drawing = channels === 1 && new Drawing(shown, [height, width], () => {
   camera.stop();
   told();
+  document.body.classList.toggle("empty", drawing.blank);
   current = shown.getContext("2d").getImageData(0, 0, shown.width, shown.height);
   soon();
 });
@@ -168,6 +170,7 @@ if (drawing) {
   empty.data.fill(127);
   for (let i = 3; i < empty.data.length; i += 4) empty.data[i] = 255;
   ask(empty);
+  document.body.classList.add("empty");
 }
 
 // For whoever drives the page from a program: the outputs for an image file, and the answer.
