@@ -91,7 +91,7 @@ def _adagrad(state: dict[str, float], g: float, step: int) -> str:
     state["s"] = s + g * g
     state["p"] = p - LR * g / (math.sqrt(state["s"]) + 1e-10)
     return (
-        f"step {step}: s = {s:.6g} + {g:.6g}^2 = {state['s']:.6g}; {p:.6g} - {LR:g} * {g:.6g} / "
+        f"step {step}: s = {s:.6g} + ({g:.6g})^2 = {state['s']:.6g}; {p:.6g} - {LR:g} * {g:.6g} / "
         f"({math.sqrt(state['s']):.6g} + 1e-10) = {state['p']:.6g}"
     )
 
