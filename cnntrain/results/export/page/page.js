@@ -64,11 +64,12 @@ function soon() {
 
 function show(found) {
   const context = over.getContext("2d");
-  if (over.width !== shown.width || over.height !== shown.height) Object.assign(over, {width: shown.width, height: shown.height});
+  const fine = asked.as === "boxes" ? Math.max(1, Math.ceil(over.clientWidth * devicePixelRatio / shown.width)) : 1; // for letters
+  Object.assign(over, {width: fine * shown.width, height: fine * shown.height});
   context.clearRect(0, 0, over.width, over.height);
   if (asked.as === "boxes") {
     const sure = found.filter(({score}) => score >= asked.shown);
-    for (const one of [...sure].reverse()) frame(context, one);
+    for (const one of [...sure].reverse()) frame(context, one, fine);
     bars(sure.slice(0, 12).map(({name, score, colour}) => ({name, share: score, colour})), "nothing found");
   } else if (asked.as === "mask") {
     context.putImageData(inked(found), 0, 0);
@@ -76,8 +77,10 @@ function show(found) {
   } else bars(asked.as === "ranked" ? found.slice(0, TOP) : found);
 }
 
-// A box with its class and score; text is of one size on the screen, however large the picture.
-function frame(context, {box: [x1, y1, x2, y2], name, score, colour}) {
+// A box with its class and score, `fine` pixels to one of the picture; text is of one size on the screen, however large
+// the picture.
+function frame(context, {box, name, score, colour}, fine) {
+  const [x1, y1, x2, y2] = box.map((place) => place * fine);
   const scale = over.width / (over.clientWidth || over.width), ink = `rgb(${colour})`, words = `${name} ${score.toFixed(2)}`;
   Object.assign(context, {strokeStyle: ink, lineWidth: 2 * scale, font: `600 ${12 * scale}px system-ui, sans-serif`, textBaseline: "bottom"});
   context.strokeRect(x1, y1, x2 - x1, y2 - y1);
