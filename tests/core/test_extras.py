@@ -14,6 +14,7 @@ import pytest
 
 from cnntrain.core import extras
 from cnntrain.core.errors import DataError
+from cnntrain.engine.mpi import _lacking
 from cnntrain.reading.clips import Look, read_clip
 from cnntrain.reading.input_files import advised
 from cnntrain.reading.sounds import recording
@@ -80,3 +81,10 @@ def test_files_that_only_an_extra_reads_are_not_to_be_mended_or_removed(
         read(tmp_path / name)
     assert ". Run: " in advised(str(caught.value))
     assert "Mend" not in advised(str(caught.value))
+
+
+def test_mpi4py_without_a_library_is_not_to_be_installed_once_more() -> None:
+    assert extras.install("mpi") in _lacking(ModuleNotFoundError("No module named 'mpi4py'"))
+    said = _lacking(RuntimeError("cannot load MPI library\nlibmpi.so: cannot open shared object file"))
+    assert "install" not in said.replace("installed", "")
+    assert "(cannot load MPI library). Load the one of the launcher" in said
