@@ -221,7 +221,7 @@ def test_a_column_in_doubt_is_asked_for_and_can_be_told(cnntrain, desk):
     outcome = cnntrain("init", "--data", "data.csv")
     assert outcome.code == 3
     assert outcome.error == (
-        f"{desk / 'data.csv'}: which column is to be predicted? In doubt are 'breed', 'colour'. Say so by --target "
+        f"{desk / 'data.csv'}: which column is to be predicted? It could be 'breed', 'colour'. Name it with --target "
         "COLUMN"
     )
     assert cnntrain("init", "--data", "data.csv", "--target", "colour").code == 0

@@ -92,7 +92,7 @@ def test_a_group_in_two_splits_and_a_row_without_one(root: Path) -> None:
     lines = (root / "list.csv").read_text().splitlines()
     (root / "train.csv").write_text("\n".join(lines) + "\n")
     (root / "test.csv").write_text("\n".join(lines[:2]) + "\n")
-    with pytest.raises(CnntrainError, match=r"the group 'xa' stands in train \(4 rows\) and in test \(1\)"):
+    with pytest.raises(CnntrainError, match=r"the group 'xa' is in train \(4 rows\) and in test \(1\)"):
         read(f"{{type: csv, path: {root}}}", "{share: 0.2, group: who}")
     (root / "list.csv").write_text("\n".join(lines[:3]) + "\npictures/dog/a_0.png,dog,\n")
     with pytest.raises(CnntrainError, match=r"list.csv:4: the column 'who' is empty, expected a group"):

@@ -41,7 +41,7 @@ class Metric(Part):
         raise NotImplementedError
 
     def length(self, classes: int) -> int:
-        """How long a state is, told without taking the memory where that may be large."""
+        """How long a state is, without allocating one where that may be large."""
         return len(self.zeros(classes))
 
     def add(self, state: Array, outputs: Array, targets: Array, weights: Array) -> None:
@@ -49,7 +49,7 @@ class Metric(Part):
         raise NotImplementedError
 
     def value(self, state: Array) -> Any:
-        """The metric over all that was added: a float, or nested lists of floats; NaN for nothing."""
+        """The metric over all that was added: a float, or nested lists of floats; NaN without samples."""
         raise NotImplementedError
 
 
@@ -75,7 +75,7 @@ class Share(Metric):
         state += (weights[self.hits(outputs, labels_of(targets))].sum(dtype=np.float64), weights.sum(dtype=np.float64))
 
     def value(self, state: Array) -> float:
-        """The share, in [0, 1]; NaN of nothing."""
+        """The share, in [0, 1]; NaN without samples."""
         hit, seen = state.tolist()
         return hit / seen if seen else math.nan
 
@@ -100,7 +100,7 @@ class Mean(Metric):
         state += ((self.each(outputs, targets) * w).sum(), w.sum())
 
     def value(self, state: Array) -> float:
-        """The mean; NaN of nothing."""
+        """The mean; NaN without samples."""
         total, seen = state.tolist()
         return total / seen if seen else math.nan
 
@@ -223,7 +223,7 @@ def labels_of(targets: Array) -> Array:
 
 
 def larger_is_better(metric: str) -> bool:
-    """Which way a metric such as "val/top5" or "val/f1_micro" is better; losses are better the smaller."""
+    """Whether larger is better for a metric such as "val/top5" or "val/f1_micro"; not for losses."""
     label = metric.partition("/")[2]
     for name, part in parts("metrics").items():
         if label == name or label.startswith(f"{name}_") or (name == "top_k" and re.fullmatch(r"top\d+", label)):

@@ -29,7 +29,7 @@ _SIDE = 224  # pixels of the longer side of the picture at the top
 def write(trained: Trained, path: Path, output: Path, truth: str | None = None) -> dict[str, Any]:
     """Write the page about what a network makes of one file, and return what `explain --json` prints.
 
-    `truth` names the true class, against which the loss is taken; by default the network's own answer. Raises
+    `truth` names the true class, against which the loss is taken; by default what the task supposes. Raises
     DataError where the file cannot be read, UsageError for a class that is not known, StorageError.
     """
     stored = _stored(trained, path)

@@ -116,7 +116,7 @@ def test_other_things_that_are_wrong(root: Path) -> None:
     said = refusal("csv", path=str(root))
     assert f"1 of 3 images unreadable, first: {root / 'pictures' / 'b.png'}: No such file or directory" in said
     said = refusal("csv", path=str(root), on_bad_image="skip")
-    assert f"{root / 'train.csv'}: of the class 'cat' nothing can be read; skipped first: {root}" in said
+    assert f"{root / 'train.csv'}: no file of the class 'cat' can be read; skipped first: {root}" in said
     rows = (root / "train.csv").read_text()
     (root / "train.csv").write_text(rows.replace("c.png,dog", "c.png,cat"))
     images = make(root, on_bad_image="skip").load("train")

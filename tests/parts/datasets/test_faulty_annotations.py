@@ -484,7 +484,7 @@ CASES |= {  # YOLO
     "folder of data.yaml no path": (
         "yolo",
         file("data.yaml", "train: {a: b}\nnames: [cat, dog]\n"),
-        ("error: ROOT/data.yaml: train is no path, expected that of a folder or of a list of pictures. Mend it"),
+        ("error: ROOT/data.yaml: train is not a path, expected that of a folder or of a list of pictures. Mend it"),
     ),
     "picture of a list missing": (
         "yolo",
@@ -510,7 +510,7 @@ CASES |= {  # YOLO
         "yolo",
         file("data.yaml", "names: [cat\n"),
         (
-            "error: ROOT/data.yaml is no YAML that can be read (ROOT/data.yaml:2:1: not valid YAML: expected"
+            "error: ROOT/data.yaml is not YAML that can be read (ROOT/data.yaml:2:1: not valid YAML: expected"
             " ',' or ']', but got '<stream end>'). Mend it"
         ),
     ),

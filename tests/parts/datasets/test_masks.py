@@ -147,7 +147,7 @@ def twice(folder: Path) -> None:
         ),
         (coloured, r"masks/b.png: pixels are colours \(RGB\), expected class numbers. Say with colours"),
         (damaged, r"masks/b.png: damaged|masks/b.png: .*(truncated|broken|cut)"),
-        (twice, r"b.png and .*b.bmp have one name, and one mask belongs to either. Rename one"),
+        (twice, r"b.png and .*b.bmp have one name, so that a mask fits either. Rename one"),
     ],
 )
 def test_faults_are_named_at_their_file(folder: Path, break_it: Any, message: str) -> None:
