@@ -57,7 +57,23 @@ def test_asks_a_question_and_every_run_of_it_is_right(path, capsys):
 
 def test_a_lesson_ends_with_its_page(tmp_path, capsys):
     lesson = str(Path("configs/lessons/momentum.yaml"))
-    assert main(["sweep", lesson, "-o", str(tmp_path / "momentum"), "-s", "train.epochs=1", "-p", "1"]) == 0
+    assert (
+        main(
+            [
+                "sweep",
+                lesson,
+                "-o",
+                str(tmp_path / "momentum"),
+                "-s",
+                "train.epochs=1",
+                "-s",
+                "train.log_every=20",
+                "-p",
+                "1",
+            ]
+        )
+        == 0
+    )
     runs = sorted(map(str, (tmp_path / "momentum").glob("momentum=*")))
     assert len(runs) == 3
     assert main(["report", *runs, "-o", str(tmp_path / "momentum.html")]) == 0

@@ -26,7 +26,7 @@ from cnntrain.core.errors import printable
 @click.option(
     "--truth",
     metavar="CLASS",
-    help="The true class, for the loss and its gradient; by default the network's answer, or its second where it is sure.",
+    help="The true class, for loss and gradient; by default the network's answer, or where it is sure its second.",
 )
 @threads
 @as_json
