@@ -1,4 +1,4 @@
-"""A picture's likeness is what survives saving it again, resizing it or making it lighter: 16x16 grey values.
+"""A picture's likeness is what survives saving it again, resizing it or brightening it: 16x16 grey values.
 
 Two pictures look alike where their values correlate by 0.98 at least, the signs of their low frequencies (the 64-bit
 hash of pHash: Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions") differ in 10 bits at
@@ -96,7 +96,7 @@ def _stand_out(first: Array, models: Array, copies: Array) -> Array:
 
 @functools.cache
 def _means(length: int) -> Array:
-    """What makes means over 16 equal stretches of so many values: float32 (16, length), each row of sum 1."""
+    """The matrix of means over 16 equal stretches of `length` values: float32 (16, length), each row of sum 1."""
     edges = np.linspace(0, length, SIDE + 1)
     places = np.arange(length)
     shares = np.minimum(edges[1:, None], places + 1) - np.maximum(edges[:-1, None], places)
@@ -113,7 +113,7 @@ def _cosines() -> Array:
 
 
 def _hashes(cells: Array) -> Array:
-    """Which of the 63 low frequencies beside the mean are above their median: uint64 (n,)."""
+    """Which of the 63 low frequencies besides the mean are above their median: uint64 (n,)."""
     pieces = [_hashed(cells[start : start + _CHUNK]) for start in range(0, len(cells), _CHUNK)]
     return np.concatenate(pieces) if pieces else np.empty(0, np.uint64)
 
@@ -129,7 +129,7 @@ def _hashed(cells: Array) -> Array:
 
 
 def _plain(cells: Array) -> Array:
-    """Which are nearly all of the commonest value, give or take a tenth of their range: bool (n,)."""
+    """Which pictures are nearly all of their commonest value, give or take a tenth of their range: bool (n,)."""
     found = np.empty(len(cells), bool)
     for start in range(0, len(cells), _CHUNK):
         chunk = cells[start : start + _CHUNK]

@@ -78,7 +78,7 @@ def test_a_share_alone_is_the_share_itself(root: Path) -> None:
         (SOURCES["folder"], "{share: 0.2, group: '(z)'}", "group '(z)' finds nothing in 40 of 40 names"),
         (SOURCES["table"], "{share: 0.2, group: whose}", "list.csv has no column 'whose'; as a regular expression"),
         (SOURCES["table"][:-1] + ", group: who}", "{share: 0.2, group: '^(.)_'}", "has the group 'who' already"),
-        ("{type: synthetic, pattern: shapes}", "{share: 0.2, group: '(.)'}", "are no files of their own"),
+        ("{type: synthetic, pattern: shapes}", "{share: 0.2, group: '(.)'}", "are not files of their own"),
         (SOURCES["folder"], "{share: 1.5}", "share must be in (0, 1)"),
     ],
 )

@@ -17,7 +17,7 @@ CLASSES = 6
 
 
 def samples(metric: Metric | None = None, n: int = 40) -> tuple[Array, Array, Array]:
-    """Outputs (n, CLASSES), labels (n,) and weights, which are whole so that sums are exact in any order.
+    """Outputs (n, CLASSES), labels (n,) and weights, which are integers so that sums are exact in any order.
 
     For a metric of masks, outputs (n, 3, 2, CLASSES) and masks (n, 3, 2).
     """
@@ -55,13 +55,16 @@ def has_states_that_add(metric: Metric) -> None:
     whole = state_of(metric, outputs, targets, weights)
     parts = [slice(0, 1), slice(1, 25), slice(25, 40)]
     merged = sum(state_of(metric, outputs[part], targets[part], weights[part]) for part in parts)
-    hold(whole.dtype == np.float64 and whole.ndim == 1, f"its state is {whole.dtype}, {whole.ndim}-D: float64, 1-D")
-    hold(metric.length(CLASSES) == len(whole) and not metric.zeros(CLASSES).any(), "it does not begin with its zeros")
+    hold(whole.dtype == np.float64 and whole.ndim == 1, f"its state is {whole.ndim}-D {whole.dtype}")
+    hold(
+        metric.length(CLASSES) == len(whole) and not metric.zeros(CLASSES).any(),
+        "its state begins with another length, or not as zeros",
+    )
     close(merged, whole, "the sum of the states of parts is not the state of the whole", rtol=1e-13)
     one_state = metric.zeros(CLASSES)
     for part in parts:
         metric.add(one_state, outputs[part], targets[part], weights[part])
-    close(one_state, whole, "added in parts the state is another", rtol=1e-13)
+    close(one_state, whole, "added in parts, its state differs", rtol=1e-13)
     hold(whole.any(), "its state stays zero")
 
 
@@ -83,7 +86,7 @@ def takes_rows_as_their_largest(metric: Metric) -> None:
     outputs, targets, weights = samples(metric)
     rows = one_hot(targets, outputs)
     labels = state_of(metric, outputs, targets, weights)
-    equal(state_of(metric, outputs, rows, weights), labels, "one-hot rows have another state than their labels")
+    equal(state_of(metric, outputs, rows, weights), labels, "one-hot rows give another state than their labels")
 
 
 def leaves_its_inputs_alone(metric: Metric) -> None:
@@ -100,22 +103,22 @@ def leaves_its_state_alone(metric: Metric) -> None:
     before = state.copy()
     first = metric.value(state)
     equal(state, before, "asking for its value changes its state")
-    equal(metric.value(state), first, "asked a second time, its value is another")
+    equal(metric.value(state), first, "asked for a second time, its value differs")
 
 
 def is_nan_of_nothing_and_a_number_of_something(metric: Metric) -> None:
     """A float; or a list of one for each class. The confusion matrix counts, and has no NaN."""
     nothing, something = metric.value(metric.zeros(CLASSES)), metric.value(state_of(metric, *samples(metric)))
     if metric.name_in_config == "confusion":
-        equal(nothing, [[0] * CLASSES] * CLASSES, "of nothing it counts something")
+        equal(nothing, [[0] * CLASSES] * CLASSES, "without samples it counts something")
     elif isinstance(something, list):
         hold(len(nothing) == len(something) == CLASSES, f"it has {len(something)} values for {CLASSES} classes")
-        hold(np.isnan(nothing).all(), f"of nothing it is {nothing}, expected NaN")
+        hold(np.isnan(nothing).all(), f"without samples it is {nothing}, expected NaN")
         hold(all(type(number) is float for number in something), "its values are not floats")
     else:
         hold(type(nothing) is type(something) is float, f"its value is {type(something).__name__}, expected float")
-        hold(math.isnan(nothing), f"of nothing it is {nothing}, expected NaN")
-        hold(math.isfinite(something), f"of something it is {something}")
+        hold(math.isnan(nothing), f"without samples it is {nothing}, expected NaN")
+        hold(math.isfinite(something), f"with samples it is {something}")
 
 
 def takes_outputs_that_are_not_finite(metric: Metric) -> None:
@@ -130,7 +133,7 @@ def takes_outputs_that_are_not_finite(metric: Metric) -> None:
 
 
 def says_that_the_perfect_network_is_better(metric: Metric) -> None:
-    """`larger_is_better` is true of it: of right answers, sure ones, it is 1, or 0 where smaller is better."""
+    """`larger_is_better` is right: for sure and right answers it is 1, or 0 where smaller is better."""
     outputs, targets, weights = samples(metric)
     good = metric.value(state_of(metric, 20 * perfect(metric, outputs, targets), targets, weights))
     poor = metric.value(state_of(metric, outputs, targets, weights))
@@ -139,10 +142,10 @@ def says_that_the_perfect_network_is_better(metric: Metric) -> None:
     if isinstance(good, float):
         hold(
             (good > poor) == metric.larger_is_better,
-            f"{good:g} for right answers, {poor:g} for others: larger_is_better",
+            f"it is {good:g} for right answers and {poor:g} for others: is larger_is_better right?",
         )
         best = 1 if metric.larger_is_better else 0
-        hold(abs(good - best) <= 1e-6, f"of right answers it is {good:g}, expected {best}")
+        hold(abs(good - best) <= 1e-6, f"for right answers it is {good:g}, expected {best}")
 
 
 CHECKS = (

@@ -145,7 +145,7 @@ def twice(folder: Path) -> None:
             unknown,
             r"masks/b.png: the pixel in row 0, column 3 is 7 \(2 such\), expected 0 to 2 or 255 \(ignored\). Mend",
         ),
-        (coloured, r"masks/b.png: pixels are colours \(RGB\), expected class numbers. Say with colours"),
+        (coloured, r"masks/b.png: pixels are colours \(RGB\), expected class numbers. Set colours"),
         (damaged, r"masks/b.png: damaged|masks/b.png: .*(truncated|broken|cut)"),
         (twice, r"b.png and .*b.bmp have one name, so that a mask fits either. Rename one"),
     ],

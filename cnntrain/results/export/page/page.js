@@ -129,7 +129,7 @@ async function open(blob) {
   try {
     ask(await read(blob));
   } catch {
-    find("told").textContent = `${blob.name ?? "This"} is no picture that the browser can read.`;
+    find("told").textContent = `${blob.name ?? "This"} is not a picture that the browser can read.`;
   }
 }
 
@@ -176,7 +176,7 @@ if (drawing) {
   document.body.classList.add("empty");
 }
 
-// For whoever drives the page from a program: the outputs for an image file, and the answer.
+// For programs that drive the page: the outputs for an image file, and the answer.
 globalThis.cnntrain = {
   async ask(blob) {
     const picture = await read(blob), outputs = computed(picture);
