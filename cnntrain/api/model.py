@@ -23,16 +23,16 @@ from cnntrain.trained.inference import Trained
 class Model:
     """The network of a checkpoint, ready to be used, with worker threads of its own.
 
-    `with cnntrain.load(...) as model:` ends the threads at once; otherwise they end when the model is let go of.
+    `with cnntrain.load(...) as model:` ends the threads at once; otherwise they end when the model is collected.
     """
 
     def __init__(
         self, source: Paths, *, threads: int | None = None, set: Set = None, score: float | None = None
     ) -> None:
-        """Read a checkpoint, or of a run directory its best one, else its last.
+        """Read a checkpoint, or a run directory's best one, else its last.
 
-        `set` says where the data lies now: {"data.source.root": "elsewhere"}; of boxes, those below `score` are left
-        out of every answer. Raises CheckpointError, UsageError.
+        `set` says where the data is now: {"data.source.root": "elsewhere"}; boxes below `score` are left out of every
+        answer. Raises CheckpointError, UsageError.
         """
         pool = Pool(machine.threads(threads))
         self.close = weakref.finalize(self, pool.close)
@@ -54,21 +54,21 @@ class Model:
 
     @property
     def step(self) -> int:
-        """How many steps of training made it."""
+        """How many steps it has been trained for."""
         return self.trained.step
 
     def evaluate(self, split: str | None = None, data: Paths | None = None) -> dict[str, Any]:
-        """Loss and metrics on a split of its data, or on other data: what `cnntrain eval --json` prints.
+        """Return loss and metrics on a split of its data, or on other data: what `cnntrain eval --json` prints.
 
         `split` is "train", "val" or "test", by default test. Raises DataError.
         """
         return self.trained.evaluate(split, None if data is None else path_of(data))
 
     def predict(self, images: Any, top: int = 1) -> list[dict[str, Any]] | dict[str, Any]:
-        """What the network makes of pictures: what `cnntrain predict --json` lists under "predictions".
+        """Return the network's answers for pictures: what `cnntrain predict --json` lists under "predictions".
 
         `images` is a path, or several, or an array (n, h, w, c) or (h, w, c) of pixels as the training data has them:
-        uint8 from 0 to 255, or float32. One path of a file or one picture gives one answer, everything else a list.
+        uint8 from 0 to 255, or float32. One file's path or one picture gives one answer, anything else a list.
         Raises DataError for files that cannot be read and UsageError for arrays of another shape.
         """
         if isinstance(images, str | os.PathLike):
@@ -95,9 +95,9 @@ class Model:
         overwrite: bool = False,
         names: Names | None = None,
     ) -> dict[str, Any]:
-        """Write it for other programs ("page", "numpy", "onnx", "safetensors"): what `cnntrain export --json` prints.
+        """Write it for other programs ("page", "numpy", "onnx", "safetensors"); return what `export --json` prints.
 
-        `output` is by default the experiment's name, in the working directory; `names` says whose names tensors of
+        `output` is by default the experiment's name, in the working directory; `names` says whose names the tensors of
         safetensors have ("cnntrain", "torchvision", "timm").
         """
         return export(self.trained, format, None if output is None else path_of(output), fold, overwrite, names)
@@ -131,7 +131,7 @@ class Model:
 
 
 def load(source: Paths, *, threads: int | None = None, set: Set = None, score: float | None = None) -> Model:
-    """The trained network of a checkpoint file, or of a run directory's best one, else its last."""
+    """Load the trained network of a checkpoint file, or of a run directory's best one, else its last."""
     return Model(source, threads=threads, set=set, score=score)
 
 

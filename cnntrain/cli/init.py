@@ -31,19 +31,19 @@ from cnntrain.cli.text import duration, show
     help="The config to write.",
 )
 @click.option(
-    "--target", "targets", multiple=True, metavar="COLUMN", help="Of a table, the column to predict. Repeatable."
+    "--target", "targets", multiple=True, metavar="COLUMN", help="The column of a table to predict. Repeatable."
 )
 @click.option("--size", type=click.IntRange(8, 1024), metavar="PIXELS", help="The shorter side of pictures.")
 @click.option(
     "--minutes",
     type=click.FloatRange(0, min_open=True),
     metavar="N",
-    help="How long training may take here; by default 30. Steps are taken to measure it.",
+    help="How long training may take here; by default 30. A few steps are taken to measure it.",
 )
 @click.option(
     "--pretrained/--from-scratch",
     default=None,
-    help="Start from the network that comes with cnntrain, or not; by default where there are few pictures.",
+    help="Start from the network that comes with cnntrain, or not; by default only if there are few pictures.",
 )
 @click.option(
     "--weights", type=PATH, metavar="FILE", help="Start from a .safetensors of torchvision or timm, with its network."
@@ -62,11 +62,11 @@ def command(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Look at data and write a config for it that trains at once, with a comment on every choice.
+    """Look at the data and write a config that trains on it at once, with a comment on every choice.
 
-    Known are: a folder of pictures, sounds or clips (videos, animated files, folders of frames) for each class,
-    alone or within train/, val/ and test/; pictures with boxes (Pascal VOC, COCO, YOLO, CSV) or masks; the files of
-    MNIST and its like; CIFAR-10 and CIFAR-100 (binary version); .npz and .csv files, of sounds, too.
+    The data may be a folder of pictures, sounds or clips (videos, animated files, folders of frames) for each class,
+    alone or within train/, val/ and test/; pictures with boxes (Pascal VOC, COCO, YOLO, CSV) or masks; files in the
+    format of MNIST; CIFAR-10 and CIFAR-100 (binary version); .npz and .csv files, also of sounds.
     """
     from cnntrain.checks.proposal import Preferences, propose
     from cnntrain.core import machine
@@ -78,9 +78,9 @@ def command(
     from cnntrain.reading.reader import Reader
 
     if output.exists() and not overwrite:
-        raise UsageError(f"{output.absolute()} is there already. Say --overwrite to replace it, or name another by -o")
+        raise UsageError(f"{output.absolute()} exists already. Replace it with --overwrite, or name another with -o")
     if weights is not None and pretrained is not None:
-        raise UsageError("--weights is a start of its own: leave --pretrained and --from-scratch out")
+        raise UsageError("--weights already says where to start. Leave --pretrained and --from-scratch out")
     preferences = Preferences(size, minutes, pretrained, weights)
     reader = Reader(machine.threads(None), warn=Console("none").warn)
     proposal = attended(lambda: propose(data, output, reader, targets, preferences))
@@ -103,7 +103,7 @@ def command(
         return
     samples = f"{proposal.samples:,} training samples of {size_text(described.shape)}"
     show(f"{proposal.source.name_in_config}: {samples}, {proposal.amount}")
-    start = ", which begins trained" if proposal.pretrained else ""
+    start = ", pretrained" if proposal.pretrained else ""
     show(f"wrote {output}: a network of {proposal.parameters:,} parameters{start}")
     show(f"training takes about {duration(max(proposal.seconds, 1))} on this machine")
     show(f"next: cnntrain fit {shlex.quote(str(output))}")

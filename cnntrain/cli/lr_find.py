@@ -1,4 +1,4 @@
-"""`cnntrain lr-find` tries growing learning rates and suggests one."""
+"""`cnntrain lr-find` tries increasing learning rates and suggests one."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def command(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Train for some steps under a growing learning rate, plot the loss, and suggest a rate.
+    """Train for some steps with an increasing learning rate, plot the loss, and suggest a rate.
 
-    The steps are thrown away, and no config or run is changed. The suggestion is a tenth of the rate with the smallest
-    loss, for these batches and this seed; it is where a search begins, and not where it ends.
+    The steps are discarded, and no config or run is changed. The suggestion is a tenth of the rate with the smallest
+    loss, for these batches and this seed; it is the start of a search, not its result.
     """
     from cnntrain.checks.lr_find import find, in_a_line
     from cnntrain.core import files, machine
@@ -48,7 +48,7 @@ def command(
     from cnntrain.training.job import prepare
 
     if low >= high:
-        raise UsageError(f"--low {low:g} is not below --high {high:g}")
+        raise UsageError(f"--low {low:g} is not below --high {high:g}. Lower the one or raise the other")
     if png:
         paper.require()
     usable = machine.threads(threads)
