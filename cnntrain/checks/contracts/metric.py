@@ -127,6 +127,16 @@ def says_that_the_perfect_network_is_better(metric: Metric, form: str) -> None:
         hold(near, f"of right answers it is {good:g}, expected {best:g}, as its bounds say")
 
 
+def has_values_within_its_bounds(metric: Metric, form: str) -> None:
+    """`bounds` is true of it, whether outputs are all the same, small or large: thresholds are held against it."""
+    outputs, targets, weights = samples(metric, form)
+    for factor in (0.0, 0.1, 30.0):
+        value = metric.value(state_of(metric, (factor * outputs).astype(outputs.dtype), targets, weights))
+        if isinstance(value, float) and not math.isnan(value):
+            low, high = metric.bounds
+            hold(low - 1e-12 <= value <= high + 1e-12, f"its value {value:g} is beyond its bounds, {low:g} to {high:g}")
+
+
 def is_known_by_its_label(metric: Metric, form: str) -> None:  # noqa: ARG001  (one signature for all checks)
     """A run tells which way a metric is better by the label alone."""
     hold(metric.has_label(metric.label()), f"has_label denies its own label {metric.label()!r}: write has_label, too")
@@ -141,6 +151,7 @@ CHECKS = (
     is_nan_of_nothing_and_a_number_of_something,
     takes_outputs_that_are_not_finite,
     says_that_the_perfect_network_is_better,
+    has_values_within_its_bounds,
     is_known_by_its_label,
 )
 

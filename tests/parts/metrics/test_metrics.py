@@ -83,6 +83,11 @@ def test_the_perfect_network_is_better(metric: Metric, form: str) -> None:
 
 
 @pytest.mark.parametrize(("metric", "form"), SETTINGS)
+def test_values_lie_within_the_bounds(metric: Metric, form: str) -> None:
+    contract.has_values_within_its_bounds(metric, form)
+
+
+@pytest.mark.parametrize(("metric", "form"), SETTINGS)
 def test_the_label_says_which_way_is_better(metric: Metric, form: str) -> None:
     contract.is_known_by_its_label(metric, form)
     assert larger_is_better(f"val/{metric.label()}") == metric.larger_is_better
