@@ -21,6 +21,7 @@ from cnntrain.core.arrays import Array, aligned, shared
 from cnntrain.core.errors import DivergedError
 from cnntrain.core.machine import human
 from cnntrain.engine.batch import Batch
+from cnntrain.engine.few import FewSamples
 from cnntrain.engine.front import MOST, BehindFront, Front, KnownBatch, length, size_of
 from cnntrain.engine.plan import Plan, plan_of
 from cnntrain.engine.pool import Pool
@@ -70,17 +71,25 @@ class Engine:
 
     @functools.cached_property
     def _training(self) -> Program:
-        return self._program(training=True)
+        return self._program(self.plans[True])
 
     @functools.cached_property
     def _evaluation(self) -> Program:
-        return self._program(training=False)
+        return self._program(self.plans[False])
 
-    def _program(self, training: bool) -> Program:
-        plan = self.plans[training]
+    @functools.cached_property
+    def _few(self) -> FewSamples:
+        def smaller(shard: int) -> Program:  # for one worker, since it computes a single shard
+            plan = plan_of(self.graph, shard, self.dtype, training=False)
+            memory = aligned(plan.worker_bytes, np.uint8), aligned(plan.scratch_bytes, np.uint8)
+            return self._program(plan, [memory])
+
+        return FewSamples(self._evaluation, smaller)
+
+    def _program(self, plan: Plan, memory: list[tuple[Array, Array]] | None = None) -> Program:
         params = [self._params_of(node) for node in plan.graph.nodes]
         first = len(self.graph.nodes) - len(plan.graph.nodes)
-        return Program(plan, self.tally, self.memory, params, self.seed, self.pool.roster, first)
+        return Program(plan, self.tally, memory or self.memory, params, self.seed, self.pool.roster, first)
 
     @functools.cached_property
     def plans(self) -> dict[bool, Plan]:
@@ -138,7 +147,7 @@ class Engine:
         if changed or graph is not self._in_training:
             self._in_training = graph
             self.pool.end_processes()  # they have the plan of the step before
-            for made in ("_training", "_evaluation", "plans", "memory"):
+            for made in ("_training", "_evaluation", "_few", "plans", "memory"):
                 self.__dict__.pop(made, None)
 
     def step(self, batches: Sequence[Batch], step: int) -> Array:
@@ -211,5 +220,8 @@ class Engine:
         def collect(start: int, outputs: Array, _targets: Array) -> None:
             result[start : start + len(outputs)] = outputs
 
+        if self.watch is None and self.pool.ranks.size == 1 and 2 * len(batch) * batch.views <= self.shard:
+            self._few.run(batch, self.pool, collect)
+            return result
         self._evaluation.run([batch], 0, self.pool, collect, self.watch)
         return self.share(result)

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 
+from cnntrain.engine.outer import is_outer
 from cnntrain.engine.plan import plan_of
 from cnntrain.engine.rows import depth
 from cnntrain.engine.update import BLOCK
@@ -25,13 +26,16 @@ def needed(graph: Graph, threads: int, batch_size: int, slots: int, training: bo
     item = np.dtype(np.float32).itemsize
     vectors = 2 + slots if training else 1
     rows = threads * depth(-(-shards // threads)) if training else 0
+    large = [node for node in graph.nodes if is_outer(node)] if training else []
+    left = shards * shard * sum(sum(node.params[node.layer.outer].shape) * node.rows for node in large)  # of x and dy
+    in_rows = graph.layout.size - sum(node.params[node.layer.outer].size for node in large)
     activations = plan_of(graph, shard, np.dtype(np.float32), training).bytes(threads, shards)
     scratch = 2 * threads * min(BLOCK, graph.layout.size) if training else 0  # of the optimizer
     forked = 0
     if training and threads > 1 and sys.platform == "linux":  # validation runs on threads, with memory of their own
         forked = (threads - 1) * PROCESS + plan_of(graph, shard, np.dtype(np.float32), False).bytes(threads - 1, 0)
     tallies = (_tallies(threads, shards if training else 0) if tally else 0) * tally * np.dtype(np.float64).itemsize
-    return (graph.layout.size * (vectors + rows) + scratch) * item + activations + forked + tallies
+    return (graph.layout.size * vectors + in_rows * rows + left + scratch) * item + activations + forked + tallies
 
 
 def _tallies(threads: int, shards: int) -> int:

@@ -12,13 +12,15 @@ import gc
 import os
 import signal
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Callable
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
+from cnntrain.core import machine
 from cnntrain.core.arrays import shared
 from cnntrain.core.errors import DataError, LostWorkerError, OutOfMemoryError, StorageError
 from cnntrain.core.signals import HEEDED, end_with
@@ -26,7 +28,11 @@ from cnntrain.core.watchdog import Watchdog, bark
 from cnntrain.engine.team import Together
 from cnntrain.reading.stored import DESCRIPTORS
 
-SPINS = 200  # times a token is looked for before sleeping: as long as waking up takes
+if TYPE_CHECKING:
+    from multiprocessing.synchronize import Semaphore
+
+SPINS = 200, 4000  # times a token is looked for before sleeping, at least and at most: 0.1 to 2 ms
+WORTH = 1e-3  # seconds of sleep instead of which it would have been better to look on: waking up takes a tenth of that
 PATIENCE = 0.5  # seconds between looks at whether the others live
 _TEXT = 8192  # bytes of a traceback that come back
 _EXPECTED = (MemoryError, OutOfMemoryError, StorageError, DataError)  # what a worker may meet that is no bug
@@ -48,6 +54,9 @@ class Processes(Together):
 
         context = get_context("fork")
         self.threads, self.rank = size, 0
+        self._spins, most = SPINS
+        crowded = size > machine.threads()  # then whoever is waited for may need this very processor
+        self._most_spins = self._spins if crowded else most
         self._tokens = [context.Semaphore(0) for _ in range(size)]  # their operations order memory, too
         self._numbers = shared(_NUMBERS, np.float64)
         self._failed = shared(3, np.int64)  # the rank that failed, the length of what it says, which of _EXPECTED
@@ -114,11 +123,17 @@ class Processes(Together):
                 token.release()
 
     def _take(self) -> None:
-        """Wait for a token of another process."""
+        """Wait for a token of another process: look for it for as long as it has paid lately, then sleep."""
         token = self._tokens[self.rank]
-        for _ in range(SPINS):
+        for _ in range(self._spins):
             if token.acquire(False):
                 return
+        slept = time.monotonic()
+        self._sleep(token)
+        paid = time.monotonic() - slept < WORTH
+        self._spins = min(2 * self._spins, self._most_spins) if paid else max(self._spins // 2, SPINS[0])
+
+    def _sleep(self, token: Semaphore) -> None:
         watchdog = Watchdog(PATIENCE)
         while not token.acquire(True, PATIENCE):
             if self.rank:

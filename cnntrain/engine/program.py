@@ -17,6 +17,7 @@ from cnntrain.core.arrays import Array, TreeSum, aligned, shared
 from cnntrain.core.random import stream
 from cnntrain.engine.batch import AbandonedError, Batch
 from cnntrain.engine.frames import PlannedFrames
+from cnntrain.engine.outer import outer_gradients
 from cnntrain.engine.plan import Call, Plan
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.roster import Roster
@@ -50,7 +51,9 @@ class Program:
         self._first = first
         self.plan, self.training, self.tally, self.seed = plan, plan.training, tally, seed
         self._memory, self._params, self.roster = memory, params, roster
-        self.buckets = buckets_of(self.plan)
+        alone = self.training and not roster.peers  # gradients travel to other ranks as sums of whole rows
+        self.outers = {outer.node: outer for outer in (outer_gradients(plan) if alone else ())}
+        self.buckets = buckets_of(self.plan, self.outers)
         self._bucket_of = {i: bucket for bucket in self.buckets for i in bucket.nodes}
         self._prepared = 0  # for how many shards of a batch there is memory
         self._waiting = (0, 0)  # the first shard of the last batch, and how many it has: what `collect` has to gather
@@ -75,11 +78,11 @@ class Program:
         tree = TreeSum()
         first = 0
         totals: list[tuple[int, Array]] = []
-        for batch in batches:
+        for left, batch in zip(reversed(range(len(batches))), batches, strict=True):
             for of_node in self._batch:
                 of_node.clear()
             running = _Running(self, batch, step, first, team, tree, collect, watch)
-            more = batch is not batches[-1]
+            more = left > 0
             for number, segment in enumerate(self.plan.segments):
                 running.segment(number)
                 if team.far and self.training:
@@ -124,6 +127,8 @@ class Program:
         def gather(worker: int) -> None:
             for bucket in left:
                 bucket.gather(worker, first, shares, more)
+            for outer in self.outers.values() if more else ():
+                outer.add(worker, first, count)
 
         def add_arrived(worker: int) -> None:
             for bucket in self.buckets:
@@ -139,6 +144,8 @@ class Program:
             with np.errstate(all="ignore"):
                 for bucket in self.buckets:
                     bucket.collect(worker, grads, factor)
+                for outer in self.outers.values():
+                    outer.collect(worker, *self._waiting, grads, factor)
 
         def collect_arrived(worker: int) -> None:
             with np.errstate(all="ignore"):
@@ -153,6 +160,8 @@ class Program:
         self._gathered = []
         for bucket in self.buckets:
             bucket.reset()
+        for outer in self.outers.values():
+            outer.reset()
 
     def prepare(self, shards: int) -> bool:
         """Have memory for batches of so many shards; returns whether there was less."""
@@ -164,6 +173,8 @@ class Program:
         if self.training:
             for bucket in self.buckets:
                 bucket.prepare(self.roster, shards)
+            for outer in self.outers.values():
+                outer.prepare(self.roster, shards)
             self.tallies = shared((shards, self.tally.size), np.float64)
             self.partials = shared((2, shards, self.plan.partial_size), np.float64)
         return True
@@ -196,7 +207,7 @@ class Program:
             bucket = self._bucket_of[i]
             if id(bucket) not in held:
                 held[id(bucket)] = bucket.take(worker, position)
-            frames.of[i].dp = held[id(bucket)].views[i]
+            frames.of[i].dp = held[id(bucket)].views.get(i, {})
 
     def hand_in(self, number: int, worker: int, shard: int, held: dict[int, GradientRow]) -> None:
         """Pass on the rows that are complete with this segment."""
@@ -302,6 +313,8 @@ class _Running:
         elif call.do == "backward":
             frame.total = self.totals.get(call.node)
             layer.backward(frame)
+            if call.node in self.program.outers:
+                self.program.outers[call.node].keep(slot, frame)
             for into, extra in frames.additions[call.node]:
                 np.add(into, extra, out=into)
         else:

@@ -13,7 +13,7 @@ whichever rank has the slice, and the sums travel back to all of them. That is t
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,8 +36,11 @@ class GradientRow:
 class Bucket:
     """The parameters of some nodes side by side, each worker's rows for them, and the sum of these."""
 
-    def __init__(self, plan: Plan, nodes: list[int], segments: tuple[int, int]) -> None:
-        """`segments` are the first that writes a row and the last, at whose end it is handed in."""
+    def __init__(self, plan: Plan, nodes: list[int], segments: tuple[int, int], outer: Collection[int] = ()) -> None:
+        """`segments` are the first that writes a row and the last, at whose end it is handed in.
+
+        Of the nodes in `outer` the weight is left out.
+        """
         self.nodes = nodes
         self.first, self.last = segments
         self._dtype = plan.dtype
@@ -48,7 +51,7 @@ class Bucket:
         for i in nodes:
             node = plan.graph.nodes[i]
             for name, param in node.params.items():
-                if param.role != "statistic":
+                if param.role != "statistic" and not (i in outer and name == node.layer.outer):
                     self._entries.append((i, name, param, offset))
                     self._pieces.append((offset, offset + param.size, layout.entries[f"{node.name}.{name}"].offset))
                     offset += round_up(param.size, ALIGNMENT // 4)
@@ -239,8 +242,10 @@ def depth(count: int) -> int:
     return 2 * level - 1 + (2 * (count + 1) >= 3 << level)
 
 
-def buckets_of(plan: Plan) -> list[Bucket]:
+def buckets_of(plan: Plan, outer: Collection[int] = ()) -> list[Bucket]:
     """The buckets of a plan: one for each segment with backward calls, and one for all coupled nodes.
+
+    Those in `outer` have the gradient of their weight elsewhere.
 
     A coupled node may write its gradients before a barrier or after it, so its rows live through the whole of
     backward; they are small.
@@ -255,7 +260,7 @@ def buckets_of(plan: Plan) -> list[Bucket]:
         reached += [number] if calls else []
         plain = [call.node for call in calls if nodes[call.node].trained and not nodes[call.node].coupled]
         if plain:
-            buckets.append(Bucket(plan, plain, (number, number)))
+            buckets.append(Bucket(plan, plain, (number, number), outer))
     if coupled:
         buckets.append(Bucket(plan, coupled, (reached[0], reached[-1])))
     return buckets

@@ -22,6 +22,7 @@ from cnntrain.core import letters
 from cnntrain.core.arrays import Layout, LayoutEntry, Param, Shape
 from cnntrain.core.errors import ConfigError, Mark, Problem
 from cnntrain.core.registry import Part, did_you_mean, make, nearest
+from cnntrain.ops.products import is_sliced
 from cnntrain.parts.layers.base import Coupled, Layer
 from cnntrain.parts.structures.base import Structure
 
@@ -29,6 +30,7 @@ CLIP = 4  # axes of a clip: moments, height, width, channels
 BATCH = -1  # the index that stands for the network's input
 INPUT = "input"  # the name by which `from` reads it
 _NAMED = 12  # layers that a message names
+_WORKERS, _WORTH = 8, 2.5e8  # that a batch should employ, and the operations of forward that make a shard worth while
 _LARGE, _MOST = 2**24, 2**28  # values of a sample beyond which shards are small; values a shard may then have
 MAX_PIECES = 10_000  # layers and lists of layers; twice the largest networks trained, and a bound for what a file asks
 
@@ -125,25 +127,36 @@ class Graph:
     def shard_for(self, batch_size: int | None = None) -> int:
         """Samples a shard should have: a function of the network's shapes and the batch size, never of the machine.
 
-        Every shard writes its own gradient, so networks with many parameters and few activations want few large
-        shards; and the longer an operation lasts, the less Python's share of the time matters: a step of ResNet-20 on
-        two workers takes 99, 89 and 85 ms at 8, 16 and 32. Against that stand memory, the cache, in which the arrays of
-        a node (of more than 2 MB) should stay, and the workers, several of which should get a shard of a batch. The
-        smallest of 8, 16, 32 is taken for which writing and adding gradients (about 3 passes over the parameters a
-        shard) stays below a quarter of the traffic of activations (about 6 passes over them a sample), and for which
-        the average node has work for some milliseconds (500 MFLOP), or values for 16 samples that fill a cache; half as
-        many, but no fewer than 8, as long as a batch has too few samples for two shards. Where a single sample has very
-        many values (64 MB, as of a U-Net at 512x512), one will do, and a shard has at most 1 GB of them.
+        Every shard writes its own gradient, so networks with many parameters and few activations want few large shards;
+        and the longer an operation lasts, the less Python's share of the time matters: a step of ResNet-20 on two
+        workers takes 107, 103 and 99 ms at 8, 16 and 32, on eight 44, 71 and 121. Against that stand memory, the cache,
+        in which the arrays of a node (of more than 2 MB) should stay, and the workers, several of which should get a
+        shard of a batch. The smallest of 8, 16, 32 is taken for which writing and adding gradients (about 3 passes over
+        the parameters a shard, but of large dense weights, whose gradients are made once a batch) stays below a quarter
+        of the traffic of activations (about 6 passes over them a sample), and for which the average node has work for
+        some milliseconds (500 MFLOP), or values for 16 samples that fill a cache; half as many, but no fewer than 8, as
+        long as a batch has too few samples for two shards, or for eight that are worth while. Where a single sample has
+        very many values (64 MB, as of a U-Net at 512x512), one will do, and a shard has at most 1 GB of them.
         """
         values = sum(math.prod(node.shape) for node in self.nodes)
-        by_traffic = 2 * self.parameter_count() / max(values, 1)
+        by_traffic = 2 * (self.parameter_count() - sum(map(_made_once, self.nodes))) / max(values, 1)
         by_time = 5e8 * len(self.nodes) / max(sum(self.flops()), 1)
         by_cache = 16 if values > 2**14 * len(self.nodes) else 32
         shard = next((n for n in (8, 16) if n >= by_traffic and n >= min(by_time, by_cache)), 32)
         fewest = 1 if values > _LARGE else 8
-        while shard > fewest and (shard * values > _MOST or (batch_size is not None and batch_size < 2 * shard)):
+        while shard > fewest:
+            parts = batch_size / shard if batch_size is not None else math.inf
+            worth_halving = parts < _WORKERS and shard / 2 * sum(self.flops()) >= _WORTH
+            if shard * values <= _MOST and parts >= 2 and not worth_halving:
+                break
             shard //= 2
         return shard
+
+
+def _made_once(node: Node) -> int:
+    """Values of a large dense weight (engine/outer.py)."""
+    name = node.layer.outer
+    return node.params[name].size if name and is_sliced(*node.params[name].shape) else 0
 
 
 def weave(layers: Sequence[Declared], input_shape: Shape, outputs: int) -> Graph:

@@ -29,5 +29,5 @@ def taken_for(outputs: Array, labels: Array) -> Array:
 
 def correct(outputs: Array, labels: Array) -> Array:
     """Whether the largest output, the first of equal ones, is the label's: bool (n,); False for undecided samples."""
-    right: Array = (taken_for(outputs, labels) == labels) & ~undecided(outputs)
+    right: Array = (outputs.argmax(axis=1) == labels) & ~undecided(outputs)
     return right

@@ -11,9 +11,9 @@ from cnntrain.core.errors import DivergedError
 from cnntrain.core.registry import make
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.update import Updater
-from tests.support.networks import Fixed, declared, engine_of, everything, plain, random_batch
+from tests.support.networks import Fixed, declared, engine_of, everything, plain, random_batch, wide
 
-NETWORKS = {"everything": everything, "plain": plain}
+NETWORKS = {"everything": everything, "plain": plain, "wide": wide}
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -71,11 +71,12 @@ def test_the_number_of_threads_changes_no_bit(network):
         assert _steps(network, threads, processes=True) == reference
 
 
-def test_accumulated_batches_take_the_step_of_one_large_batch_to_the_bit():
+@pytest.mark.parametrize("network", [plain, wide])
+def test_accumulated_batches_take_the_step_of_one_large_batch_to_the_bit(network):
     whole = random_batch(24)
     parts = [Fixed(whole.x[i : i + 8], whole.targets[i : i + 8]) for i in (0, 8, 16)]
     with Pool(2) as pool:
-        engine = engine_of(plain(), pool)
+        engine = engine_of(network(), pool)
         vector = engine.step([whole], step=5).copy()
         grads = engine.grads.copy()
         assert np.array_equal(engine.step(parts, step=5), vector)

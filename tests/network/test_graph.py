@@ -322,9 +322,16 @@ def test_the_shard_follows_from_the_shapes(layers, shape, shard):
     assert graph_of(layers, shape).shard == shard
 
 
-def test_resnet20_computes_32_samples_at_a_time_unless_a_batch_has_not_twice_as_many():
+def test_a_batch_of_resnet20_has_a_shard_for_each_of_eight_workers():
     graph = resnet(3)
     assert graph.shard == 32
+    assert {size: graph.shard_for(size) for size in (1, 16, 32, 64, 127, 128, 255, 256, 1000)} == {
+        1: 8, 16: 8, 32: 8, 64: 8, 127: 8, 128: 16, 255: 16, 256: 32, 1000: 32,
+    }  # fmt: skip
+
+
+def test_where_that_were_little_work_a_batch_has_two_shards():
+    graph = graph_of(_mlp(1000), (28, 28, 1))
     assert {size: graph.shard_for(size) for size in (1, 16, 31, 32, 63, 64, 1000)} == {
         1: 8, 16: 8, 31: 8, 32: 16, 63: 16, 64: 32, 1000: 32,
     }  # fmt: skip

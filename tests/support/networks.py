@@ -56,6 +56,12 @@ def everything(classes: int = 3) -> list[Declared]:
     ]
 
 
+def wide() -> list[Declared]:
+    """Dense layers whose gradients are made by slices; the last slice of the second is shorter."""
+    units = [declared("dense", units=units) for units in (515, 130, 3)]
+    return [declared("flatten"), units[0], declared("relu"), units[1], declared("relu"), units[2]]
+
+
 def plain(classes: int = 3) -> list[Declared]:
     """A network without coupled nodes: one segment."""
     d = declared

@@ -144,6 +144,9 @@ def leaves_out_gradients_that_nobody_wants(layer: Layer, inputs: Inputs) -> None
         for name, dp in whole.dp.items():  # a layer may get them another way when it need not go on to dx
             what = f"without input {i}, the gradient of {name} changes"
             close(partial.dp[name], dp, what, rtol=1e-5, atol=1e-5)
+    if layer.outer:
+        name = layer.outer
+        close(whole.dp[name], xs[0].T @ dy, f"the gradient of {name} is not x.T @ dy", rtol=1e-4, atol=1e-5)
     if not p or isinstance(layer, Coupled):  # which keeps to its running statistics then
         return
     frozen = run(layer, xs, p, dy, frozen=True)

@@ -145,6 +145,7 @@ class Layer(Part):
     emits_probabilities: ClassVar[bool] = False  # y is a probability for each value, or over channels, or its logarithm
     flattens: ClassVar[bool] = False  # y holds the values of x, in their order, as a vector
     absorbs_scale: ClassVar[bool] = False  # weight and bias scaled and shifted by channel give y so treated
+    outer: ClassVar[str] = ""  # a parameter whose gradient is x.T @ dy; backward then writes it only where dp has it
 
     @property
     def random(self) -> bool:

@@ -104,16 +104,14 @@ class BatchNorm(Coupled):
 
     def partial(self, f: Frame) -> Array:
         """[count, sum of x (channels), sum of x * x (channels)] of the shard."""
-        channels = f.x.shape[-1]
-        count = f.x.size // channels
-        first, second = _sums(f, "x", f.x, f.x)
-        mean = first / count
-        if np.any(mean * mean > CENTERED * (second / count - mean * mean)):
-            pivot = f.x.reshape(-1, channels)[0]
-            centered, wide = _centered(f, pivot), pivot.astype(np.float64)
-            first, second = _sums(f, "centered", centered, centered)
-            first, second = first + count * wide, second + wide * (2 * first + count * wide)
-        return np.concatenate([[count], first, second])
+        found, first, second = _sums(f, "x", f.x, f.x)
+        count, squared = found[0], first * first
+        if not (squared > CENTERED * (second * count - squared)).any():
+            return found.copy()
+        pivot = f.x.reshape(-1, f.x.shape[-1])[0]
+        centered, wide = _centered(f, pivot), pivot.astype(np.float64)
+        _, first, second = _sums(f, "centered", centered, centered)
+        return np.concatenate([[count], first + count * wide, second + wide * (2 * first + count * wide)])
 
     def forward(self, f: Frame) -> None:
         """Write y = (x - mean) * factor + shift."""
@@ -127,15 +125,15 @@ class BatchNorm(Coupled):
         """[count, sum of dy (channels), sum of dy * xhat (channels)] of the shard: its dshift and dscale."""
         affine = f.once_a_batch("forward", self._affine)
         if affine.starts is None:
-            d_shift, d_scale = _sums(f, "dy", f.dy, f.x)
+            found, d_shift, d_scale = _sums(f, "dy", f.dy, f.x)
         else:
-            d_shift, d_scale = _sums(f, "dy, centered", f.dy, _centered(f, affine.starts))
-        d_scale = (d_scale - affine.rest * d_shift) * affine.r
+            found, d_shift, d_scale = _sums(f, "dy, centered", f.dy, _centered(f, affine.starts))
+        np.multiply(d_scale - affine.rest * d_shift, affine.r, out=d_scale)
         if f.dp is not None and self.affine:
             f.dp["shift"][...] = d_shift
         if f.dp is not None and self.rescales:
             f.dp["scale"][...] = d_scale
-        return np.concatenate([[f.x.size // f.x.shape[-1]], d_shift, d_scale])
+        return found.copy()
 
     def backward(self, f: Frame) -> None:
         """Write dx = a * dy + b * (x - mean) + c, the terms of the formula sorted by what varies.
@@ -231,7 +229,9 @@ def _lines(f: Frame, name: str, *factors: Array | None) -> list[Array]:
 
 def _repeated(f: Frame, factors: Array) -> Array:
     """A factor for each channel, rounded to x's type and repeated over a line of whole pixels."""
-    return np.tile(factors.astype(f.x.dtype), line(len(factors), f.x.size) // len(factors))
+    repeated = np.empty((line(len(factors), f.x.size) // len(factors), len(factors)), f.x.dtype)
+    np.copyto(repeated, factors, casting="same_kind")
+    return repeated.reshape(-1)
 
 
 def _blocks(f: Frame, name: str, *arrays: Array) -> list[tuple[Any, ...]]:
@@ -264,14 +264,17 @@ def _centered(f: Frame, starts: Array) -> Array:
     return centered
 
 
-def _sums(f: Frame, name: str, a: Array, b: Array) -> tuple[Array, Array]:
-    """Sums by channel of an array of x's shape, and of its product with another, in float64."""
-    calls, total, product = f.once(f"sums of {name}", lambda f: _summing(f, a, b))
+def _sums(f: Frame, name: str, a: Array, b: Array) -> tuple[Array, Array, Array]:
+    """[count, sums by channel of an array of x's shape, those of its product with another], and views of the sums.
+
+    They are in float64, and overwritten when they are asked for again.
+    """
+    calls, *found = f.once(f"sums of {name}", lambda f: _summing(f, a, b))
     run(calls)
-    return total, product
+    return found[0], found[1], found[2]
 
 
-def _summing(f: Frame, a: Array, b: Array) -> tuple[Calls, Array, Array]:
+def _summing(f: Frame, a: Array, b: Array) -> tuple[Calls, Array, Array, Array]:
     """The calls that write the sums, and where."""
     first, second, by_column = f.scratch["first"], f.scratch["second"], f.scratch["by_column"]
     a, b = (array.reshape(len(first), -1, first.shape[1]) for array in (a, b))
@@ -282,8 +285,11 @@ def _summing(f: Frame, a: Array, b: Array) -> tuple[Calls, Array, Array]:
         images = slice(start, start + step)
         calls.append(partial(np.matmul, ones, a[images], first[images]))  # faster than adding up along an axis
         calls.append(partial(np.einsum, "irk,irk->ik", a[images], b[images], out=second[images]))
-    found = np.empty((2, f.x.shape[-1]))
-    for sums, into in zip((first, second), found, strict=True):
+    channels = f.x.shape[-1]
+    found = np.empty(1 + 2 * channels)
+    found[0] = f.x.size // channels
+    of_a, of_product = found[1 : 1 + channels], found[1 + channels :]
+    for sums, into in ((first, of_a), (second, of_product)):
         calls.append(partial(np.add.reduce, sums, 0, np.float64, by_column))
-        calls.append(partial(np.add.reduce, by_column.reshape(-1, len(into)), 0, None, into))
-    return calls, found[0], found[1]
+        calls.append(partial(np.add.reduce, by_column.reshape(-1, channels), 0, None, into))
+    return calls, found, of_a, of_product

@@ -11,7 +11,8 @@ import numpy as np
 from cnntrain.config.fields import Classes
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.products import multiply
+from cnntrain.ops.calls import run
+from cnntrain.ops.products import multiply, outer
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, width
 
@@ -31,6 +32,7 @@ class Dense(Layer):
     )
     affine_map: ClassVar[bool] = True
     absorbs_scale: ClassVar[bool] = True
+    outer: ClassVar[str] = "weight"
 
     units: Classes  # outputs; `auto` is the number of classes
     bias: bool = True  # add a trained bias to each output
@@ -66,7 +68,8 @@ class Dense(Layer):
     def backward(self, f: Frame) -> None:
         """Write dweight = x.T @ dy, dbias = 1.T @ dy, dx = dy @ weight.T."""
         if f.dp is not None:
-            multiply(f.x.T, f.dy, f.dp["weight"])
+            if "weight" in f.dp:
+                run(outer(f.x, f.dy, f.dp["weight"]))
             if self.bias:
                 f.scratch["ones"].fill(1)
                 np.matmul(f.scratch["ones"], f.dy, out=f.dp["bias"])

@@ -101,7 +101,7 @@ SLIPS = [
     Slip("concat", "backward", NEGATED),
     Slip("flatten", "backward", NEGATED),
     Slip("reshape", "backward", NEGATED),
-    Slip("dense", "backward", Bug("multiply(A, ...)", "multiply(-A, ...)")),
+    Slip("dense", "backward", Bug("outer(A, ...)", "outer(-A, ...)")),
     Slip("dense", "backward", Bug("_.fill(1)", "pass")),
     Slip("conv2d", Convolution._as_turned, Bug("A[::-1, ::-1]", "A[::-1]")),
     Slip("conv2d", Convolution._add_product, Bug("add(A, B, A)", "copy(A, B)")),

@@ -1,0 +1,99 @@
+"""A few samples are evaluated faster, and never with other bits than in a whole shard."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cnntrain.core.arrays import Array
+from cnntrain.engine.engine import Engine
+from cnntrain.engine.pool import Pool
+from cnntrain.engine.program import Program
+from cnntrain.parts.layers.dense import Dense
+from tests.support.networks import Fixed, declared, engine_of, everything, plain, random_batch, wide
+
+SHARD = 16
+DENSE = [declared("flatten"), declared("dense", units=3)]
+
+
+@pytest.fixture
+def shards(monkeypatch) -> list[int]:
+    """The size of every shard that is evaluated."""
+    seen: list[int] = []
+    run = Program.run
+
+    def noting(self, *args, **kwargs):
+        seen.append(self.plan.shard)
+        return run(self, *args, **kwargs)
+
+    monkeypatch.setattr(Program, "run", noting)
+    return seen
+
+
+def part(batch: Fixed, start: int, count: int) -> Fixed:
+    return Fixed(batch.x[start : start + count], batch.targets[start : start + count])
+
+
+def asked(engine: Engine, batch: Fixed, counts: list[int]) -> list[Array]:
+    """The outputs of the first samples of a batch, so many at a time."""
+    return [engine.outputs(part(batch, 0, count)) for count in counts]
+
+
+@pytest.mark.parametrize("network", [everything, plain, wide])
+def test_samples_have_the_bits_of_a_whole_shard_however_often_they_are_asked_for(network):
+    batch = random_batch(40)
+    with Pool(2) as pool:
+        engine = engine_of(network(), pool, shard=SHARD)
+        whole = engine.outputs(batch)
+        for count in (1, 1, 1, 2, 3, 3, 3, 5, 5, 5, 8, 9, 16, 1):
+            assert np.array_equal(engine.outputs(part(batch, 0, count)), whole[:count])
+        engine.params *= np.float32(0.5)  # what was found of shapes holds for all values
+        assert np.array_equal(engine.outputs(part(batch, 0, 2)), engine.outputs(batch)[:2])
+
+
+def test_both_ways_are_compared_the_second_time_and_the_smaller_shard_is_taken_from_then_on(shards, monkeypatch):
+    monkeypatch.setattr(Dense, "forward", lambda self, f: f.y.fill(1))  # whose bits depend on no number of rows
+    with Pool(1) as pool:
+        engine = engine_of(DENSE, pool, shard=SHARD)
+        asked(engine, random_batch(SHARD), [1, 1, 2, 1, 5, 5, 5, 9])
+    assert shards == [16, 2, 16, 2, 2, 16, 8, 16, 8, 16]
+
+
+def test_where_any_value_of_any_layer_differs_whole_shards_go_on(shards, monkeypatch):
+    forward = Dense.forward
+
+    def by_rows(self: Dense, f) -> None:
+        forward(self, f)
+        f.y[0, 0] = np.nextafter(f.y[0, 0], np.float32(len(f.y) % 16))  # as the row count of a product may do
+
+    monkeypatch.setattr(Dense, "forward", by_rows)
+    batch = random_batch(SHARD)
+    with Pool(1) as pool:
+        engine = engine_of(wide(), pool, shard=SHARD)
+        whole = engine.outputs(batch)
+        shards.clear()
+        for outputs in asked(engine, batch, [1] * 9):
+            assert np.array_equal(outputs, whole[:1])
+    assert shards == [16, 2, 16, 16, 4, 16, 16, 8, 16, 16, 16, 16]
+
+
+def test_a_larger_shard_is_tried_where_the_smallest_has_other_bits(shards, monkeypatch):
+    monkeypatch.setattr(Dense, "forward", lambda self, f: f.y.fill(len(f.y) < 4))
+    with Pool(1) as pool:
+        engine = engine_of(DENSE, pool, shard=SHARD)
+        asked(engine, random_batch(SHARD), [1] * 6)
+    assert shards == [16, 2, 16, 16, 4, 16, 4, 4]
+
+
+def test_several_views_of_a_sample_are_counted(shards, monkeypatch):
+    monkeypatch.setattr(Dense, "forward", lambda self, f: f.y.fill(1))
+    monkeypatch.setattr(Fixed, "views", 2)
+
+    def fill(self, start: int, stop: int, x: Array) -> tuple[Array, Array]:
+        x[...] = np.repeat(self.x[start:stop], 2, axis=0)
+        return self.targets[start:stop], self.weights[start:stop].astype(x.dtype)
+
+    monkeypatch.setattr(Fixed, "fill", fill)
+    with Pool(1) as pool:
+        asked(engine_of(DENSE, pool, shard=SHARD), random_batch(3), [3, 3, 3])
+    assert shards == [16, 8, 16, 8]
