@@ -31,7 +31,6 @@ from cnntrain.engine.pool import Pool
 from cnntrain.network import build
 from cnntrain.network.build import Network
 from cnntrain.network.tally import Tally
-from cnntrain.ops.softmax import softmax
 from cnntrain.parts.datasets.base import Dataset, Numbers
 from cnntrain.parts.datasets.images import Images, Pixels, joined
 from cnntrain.parts.metrics.confusion import Confusion
@@ -319,10 +318,6 @@ class Trained:
             move = move if step is None else move.then(step)
             shape = transform.shape_after(shape)
         return move
-
-    def probabilities(self, pixels: Array) -> Array:
-        """Class probabilities (n, classes) of images (n, h, w, c) as they are stored; the softmax of the outputs."""
-        return softmax(self.outputs(pixels).astype(np.float64))[0]
 
     def _samples(self, pixels: Array) -> Samples:
         """Images without targets, as the engine wants them."""
