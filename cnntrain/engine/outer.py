@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from cnntrain.core.arrays import Array, Shape, TreeSum, shared
+from cnntrain.core.arrays import Array, Shape, TreeSum, aligned, shared
 from cnntrain.engine.plan import Plan
 from cnntrain.engine.roster import Roster, shares_of
 from cnntrain.network.graph import Node
@@ -99,7 +99,7 @@ class _Worker:
         for place, array in enumerate(self.free):
             if array.shape == shape:
                 return self.free.pop(place)
-        return np.empty(shape, dtype)
+        return aligned(shape, dtype)
 
 
 def is_outer(node: Node) -> bool:

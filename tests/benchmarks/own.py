@@ -22,12 +22,13 @@ GEMM = 1024  # rows and columns of the products the ceiling is measured with
 LR, MOMENTUM = 0.01, 0.9
 
 
-def config(network: str | Network, batch: int, source: str = "synthetic") -> str:
+def config(network: str | Network, batch: int, source: str = "synthetic", shard: int | None = None) -> str:
     """A whole config that trains a network, which may be one of reference by name; `source` is YAML."""
+    cut = f", shard: {shard}" if shard else ""
     layers = "".join(f"    - {line}\n" for part in _network(network).parts for line in _lines(part))
     return (
         f"data: {{source: {source}}}\n"
-        f"train: {{epochs: 1, batch_size: {batch}}}\n"
+        f"train: {{epochs: 1, batch_size: {batch}{cut}}}\n"
         f"optimizer: {{type: sgd, lr: {LR}, momentum: {MOMENTUM}}}\n"
         f"model:\n  layers:\n{layers}"
     )

@@ -394,6 +394,7 @@ def main() -> None:
     """Print a table; see the module."""
     parser = argparse.ArgumentParser(description="How far ranks carry.")
     parser.add_argument("--workers", action="store_true", help="of one machine, 1 to 16, by their critical path")
+    parser.add_argument("--shard", type=int, help="samples of a shard, for --workers")
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--batches", nargs="*", type=int)
     parser.add_argument("--repeats", type=int, default=5)
@@ -405,7 +406,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     given = parser.parse_args()
     if given.workers:
-        workers.table(given.only or [*NETWORKS], given.batches or (64,), given.repeats)
+        workers.table(given.only or [*NETWORKS], given.batches or (64,), given.repeats, given.shard)
     elif given.rank:
         run_ranks(given.rank[0], int(given.rank[1]), given.steps)
     elif given.hiding:

@@ -1,6 +1,6 @@
 """How far workers carry on one machine: the critical path of a step, worked out on one core.
 
-    python -m tests.benchmarks.scaling --workers [--only NETWORK ...] [--batches 64 ...]
+    python -m tests.benchmarks.scaling --workers [--only NETWORK ...] [--batches 64 ...] [--shard 8]
 
 The shares of N workers are done one after the other in one thread, so that nobody needs N cores, and nothing is shared
 but the caches of one; seconds are the processor's, which other load lengthens little. Workers meet after every segment
@@ -69,11 +69,11 @@ class Path:
         return self.longest + self.alone + self.meetings * meeting
 
 
-def path(network: str, batch: int, workers: int, repeats: int) -> Path:
+def path(network: str, batch: int, workers: int, repeats: int, shard: int | None = None) -> Path:
     """The critical path; of each share, and of what is done alone, the least of some repetitions."""
     found, alone = [], []
     with InTurn(workers) as pool:
-        stepper = own.stepper_of(network, batch, pool)
+        stepper = own.stepper_of(network, batch, pool, own.config(network, batch, shard=shard))
         stepper.engine.source = None  # or processes would take the steps
         for number in range(repeats + 1):
             pool.shares = []
@@ -101,7 +101,7 @@ def meeting() -> float:
         return pool.lead(pool.team(job), job, (), meet)
 
 
-def table(networks: Sequence[str], batches: Sequence[int], repeats: int) -> None:
+def table(networks: Sequence[str], batches: Sequence[int], repeats: int, shard: int | None = None) -> None:
     """Print a line for each network, batch and number of workers."""
     blas.pin()
     update.ALONE = 0  # as processes do it, which share out every update
@@ -114,10 +114,10 @@ def table(networks: Sequence[str], batches: Sequence[int], repeats: int) -> None
     for network in networks:
         for batch in batches:
             with Pool(1) as pool:
-                shards = -(-batch // own.stepper_of(network, batch, pool).engine.shard)
+                shards = -(-batch // (shard or own.stepper_of(network, batch, pool).engine.shard))
             first = 0.0
             for workers in WORKERS:
-                one = path(network, batch, workers, repeats)
+                one = path(network, batch, workers, repeats, shard)
                 step = one.step(once if workers > 1 else 0.0)
                 first = first or step
                 cells = [network, f"{batch:,}", shards, workers, f"{one.longest * 1e3:.2f} ms"]

@@ -22,12 +22,12 @@ from tests.support.experiments import ADAM, write
 
 BATCH = 64
 MOST = {  # network: calls, megabytes they touch, GFLOP of products, megabytes of buffers on two threads
-    "mlp": (115, 40.0, 0.106, 0.7),
-    "lenet": (417, 230.0, 0.847, 13.8),
-    "vgg_small": (1_823, 1_997.1, 3.836, 50.1),
-    "resnet20": (6_933, 5_329.8, 7.258, 123.2),
-    "vgg_wide": (6_237, 6_132.2, 18.228, 213.9),
-    "mobilenet": (4_899, 3_509.5, 5.943, 178.5),
+    "mlp": (196, 42.4, 0.106, 0.7),
+    "lenet": (500, 232.0, 0.847, 13.8),
+    "vgg_small": (3_532, 2_202.8, 3.919, 20.1),
+    "resnet20": (12_787, 5_499.6, 7.575, 111.4),
+    "vgg_wide": (7_677, 6_734.2, 19.215, 200.7),
+    "mobilenet": (6_335, 3_536.3, 5.943, 167.3),
 }
 
 

@@ -10,7 +10,7 @@ from unittest import mock
 
 import numpy as np
 
-from cnntrain.engine import engine, rows, update
+from cnntrain.engine import engine, outer, rows, update
 
 
 @dataclass
@@ -68,6 +68,7 @@ def counting() -> Iterator[Count]:
 
     Counted.count = Count()
     with ExitStack() as patches:
-        for module, name in ((engine, "aligned"), (engine, "shared"), (rows, "shared"), (update, "aligned")):
+        makers = [(engine, "aligned"), (engine, "shared"), (rows, "shared"), (update, "aligned")]
+        for module, name in (*makers, (outer, "aligned"), (outer, "shared")):
             patches.enter_context(mock.patch.object(module, name, counted(getattr(module, name))))
         yield Counted.count
