@@ -49,7 +49,7 @@ if MEMORY.is_dir() and not any(name in os.environ for name in TEMPORARY):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """None, which is one for each processor; but with `-k` the workers' own collecting takes longer than the tests."""
+    """One worker a processor; but none with `-k`, since collecting in each takes longer than the tests."""
     return 0 if config.getoption("keyword") else None
 
 

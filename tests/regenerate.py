@@ -1,4 +1,4 @@
-"""Make anew whatever is made from the code: `python -m tests.regenerate`. Every test of something stale names it.
+"""Regenerate whatever is made from the code: `python -m tests.regenerate`. Every test of something stale names it.
 
 Run it after adding or changing a part; it writes only what is stale, and says so. What is generated registers in
 GENERATED: a path and the function that gives the file's bytes. Numbers that another program has to compute are not
@@ -25,7 +25,7 @@ class Generated:
 
     path      where it lies, from the root of the repository
     content   its bytes as they should be
-    fresh     whether it is as it should be; by default, whether it holds just those bytes
+    fresh     whether it is as it should be; by default, whether it holds exactly those bytes
     """
 
     path: Path
@@ -33,14 +33,14 @@ class Generated:
     fresh: Callable[[], bool] | None = None
 
     def stale(self) -> bool:
-        """Whether it has to be made anew."""
+        """Whether it has to be regenerated."""
         path = ROOT / self.path
         if not path.is_file():
             return True
         return not self.fresh() if self.fresh else path.read_bytes() != self.content()
 
     def write(self) -> None:
-        """Make it anew."""
+        """Regenerate it."""
         (ROOT / self.path).write_bytes(self.content())
 
 

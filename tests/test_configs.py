@@ -1,4 +1,4 @@
-"""Every config that comes with cnntrain is right: always by its shapes, and by its data where that is there."""
+"""Every config in the repository is right: always by its shapes, and by its data where that is there."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ DATA = {
 NETWORKS = {  # trained parameters, counted by hand from the papers' or the config's layers
     "quickstart": 80_298,  # 25*16+16 + 2*16 + 25*16*32+32 + 2*32 + 512*128+128 + 128*10+10
     "lenet-300-100": 266_610,  # 784*300+300 + 300*100+100 + 100*10+10
-    "lenet-5": 61_706,  # as in LeCun et al. 1998, had its second convolution no table
+    "lenet-5": 61_706,  # as in LeCun et al. 1998, if its second convolution had no table
     "caffe-lenet": 431_080,
     "cifar10-quick": 145_578,
     "mnist-lenet": 431_150,  # 25*20 + 2*20 + 25*20*50 + 2*50 + 800*500+500 + 500*10+10
     "fashion-cnn": 94_186,  # 9*(32 + 32*64 + 64*128) + 2*(32+64+128) + 128*10+10
     "cifar10-small": 307_946,  # 9*(3*32 + 32*32 + 32*64 + 64*64 + 64*128 + 128*128) + 4*(32+64+128) + 2048*10+10
-    # 2*24 + 9*(24*64 + 64*64 + 64*256 + 3*256*256) + 2*64 + 4*256 + 256*10: batch norms have a shift alone
+    # 2*24 + 9*(24*64 + 64*64 + 64*256 + 3*256*256) + 2*64 + 4*256 + 256*10: batch norms have only a shift
     "cifar10-94": 1_971_376,
     "pretrained-tiny32": 279_466,  # 9*(3*32 + 32*64 + 64*64 + 64*128 + 128*128) + 2*(32 + 2*64 + 2*128) + 128*10+10
     "cifar10-resnet20": 269_722,  # 0.27M in He et al. 2015, table 6
@@ -51,7 +51,7 @@ NETWORKS = {  # trained parameters, counted by hand from the papers' or the conf
     "speech-vowels": 67_322,  # 25*16 + 9*16*32 + 30*32*64 + 2*(16+32+64) + 64*10+10
     "segment-membrane": 1_942_306,  # the same for 1 channel, widths of 16 to 256 and 2 classes
 }
-BY_DATA = {"spoken-digits"}  # whose classes only the names of the files tell
+BY_DATA = {"spoken-digits"}  # whose classes only the names of the files say
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +68,7 @@ def test_passes_check_without_its_data_and_has_the_parameters_it_should(path, ca
     assert main(["check", "--no-data", "--json", str(path.relative_to(ROOT))]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["parameters"] == NETWORKS[path.stem]
-    assert not err, "a config that comes along draws no warning"
+    assert not err, "a config of the repository draws no warning"
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

@@ -70,7 +70,7 @@ MODULES = {
 
 
 def nodes(module: str) -> Iterator[ast.AST]:
-    """Of the syntax tree of a module, which is not kept: all together would slow down every collection of garbage."""
+    """The nodes of a module's syntax tree, which is not kept: all of them would slow down every garbage collection."""
     return ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8")))
 
 
@@ -137,7 +137,7 @@ def _is_part(module: str) -> bool:
 
 def test_the_rooms_are_those_of_the_map() -> None:
     found = {path.parent.name for path in ROOT.glob("*/__init__.py")}
-    assert found == set(ROOMS), f"a new room wants a floor in FLOORS and a line in {MAP}"
+    assert found == set(ROOMS), f"a new room needs a floor in FLOORS and a line in {MAP}"
 
 
 def test_every_module_is_in_a_room() -> None:
@@ -171,7 +171,7 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
 
 def test_the_tests_mirror_the_rooms() -> None:
-    beside = {"benchmarks", "experiments", "faults", "golden", "installed", "support"}  # of no one room
+    beside = {"benchmarks", "experiments", "faults", "golden", "installed", "support"}  # of no single room
     tests = Path(__file__).parent
     folders = {path.relative_to(tests).parts[0] for path in tests.rglob("*/*.py")} - beside
     assert folders <= set(ROOMS), "a test lies in the folder of the room it tests"

@@ -1,4 +1,4 @@
-"""Every lesson in configs/lessons asks a question, can be trained, and is on the page that tells what comes out."""
+"""Every lesson in configs/lessons asks a question, can be trained, and is on the page that says what comes out."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from cnntrain.ops import trace
 from tests.support import reference
 from tests.support.pages import CLI, CODE, CONFIGS, NAMES, PAGES, README, ROOT, RUNS, TESTS, Page
 
-SHORT = "--set train.epochs=null --set train.steps=2"  # what `fit` and `sweep` are given in addition, to end soon
+SHORT = "--set train.epochs=null --set train.steps=2"  # what `fit` and `sweep` are also given, to end soon
 TO_WRITE = {
     f"cnntrain/parts/{part}.py" for part in ("layers/dynamic_tanh", "optimizers/signum", "metrics/worst_recall")
 }
@@ -38,12 +38,12 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=NAMES)
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """What of the repository its commands need; of the digits a tenth, which does as well here."""
+    """What its commands need of the repository, with a tenth of the digits, which is enough here."""
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     (tmp_path / "data/mnist-mini").mkdir(parents=True)
     for path in (ROOT / "data/mnist-mini").iterdir():
         (tmp_path / "data/mnist-mini" / path.name).write_bytes(gzip.compress(tenth(gzip.decompress(path.read_bytes()))))
-    script = tmp_path / "configs/experiments/optimizers.sh"  # of whose eight runs two are trained
+    script = tmp_path / "configs/experiments/optimizers.sh"  # only two of its eight runs are trained
     script.write_text(re.sub(r"^both (?!sgd ).*\n", "", script.read_text(), flags=re.MULTILINE))
     shutil.copy(ROOT / "data/seven.png", tmp_path / "data")
     rng = np.random.default_rng(0)
@@ -86,9 +86,9 @@ for line in sys.stdin:
 
 @pytest.mark.parametrize("page", RUN, ids=[page.name for page in RUN])
 def test_its_commands_work_as_printed_and_in_their_order(page: Page, copy: Path) -> None:
-    """By a shell, but plain lines in a row by one process, as most of what a short command takes is its beginning.
+    """By a shell, but plain lines in a row by one process, as a short command takes most of its time to start.
 
-    But for the block of which tests/test_ten_photographs.py runs every line.
+    Except for the block that tests/test_ten_photographs.py runs line by line.
     """
     program, together = copy / "bin/cnntrain", copy / "together.py"
     program.parent.mkdir()

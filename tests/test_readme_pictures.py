@@ -1,4 +1,4 @@
-"""The README's terminal: what a terminal would show in the end of what was written to it."""
+"""The README's terminal: what a terminal would finally show of what was written to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must not stand in the code: anything that runs data as code, writes where it may not, or swallows errors."""
+"""What must not be in the code: anything that runs data as code, writes where it may not, or swallows errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES = {"eval", "exec", "__import__", "MAX_IMAGE_PIXELS", "LOAD_TRUNCATED_IMAGE
 CALLS = {  # by their last two names
     *("os.system", "os.popen", "yaml.load", "yaml.unsafe_load", "yaml.full_load", "yaml.load_all"),
     *("np.save", "np.savez", "np.savez_compressed", "np.savetxt"),
-    "np.fromfile",  # takes whatever is in memory for what a failing device does not give
+    "np.fromfile",  # where a device fails, it returns whatever is in memory
 }
 WRITING = {  # on a path or an array, by the last name
     *("write_text", "write_bytes", "mkdir", "rmdir", "unlink", "touch", "rename", "symlink_to", "hardlink_to"),

@@ -13,7 +13,7 @@ import cnntrain
 
 ROOT = Path(cnntrain.__file__).parent
 OWNERS = {"tasks", "losses", "metrics"}  # folders that may ask
-NAMES = {"yes_or_no", "is_classification", "is_regression", "regression"}  # questions, wherever they stand
+NAMES = {"yes_or_no", "is_classification", "is_regression", "regression"}  # questions, wherever they are
 NAMES_OF_CLASSES = {"classes", "class_names", "names_of_classes"}
 TASK = re.compile(r"'tasks'|\b(?:Classify|Tag|Regress|Detect|Segment)\b")
 KINDS = {"CLASSES", "BOXES", "MASKS"}  # of targets, by the name of the constant

@@ -1,4 +1,4 @@
-"""From ten photographs of two things to a page that tells others of them apart: the first page's path, for real."""
+"""From ten photographs of two things to a page that tells new ones apart: the first page's path, for real."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def is_part(node: ast.ClassDef) -> bool:
 
 
 def names_of(tree: ast.Module) -> Iterator[str]:
-    """The public classes of a module that are no parts, nested ones included, and its public aliases of types."""
+    """The public classes of a module that are not parts, nested ones included, and its public aliases of types."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and not is_part(node) and not node.name.startswith("_"):
             yield node.name
@@ -54,7 +54,7 @@ def parts_of(tree: ast.Module) -> Iterator[str]:
 
 @functools.cache
 def places() -> tuple[dict[str, list[str]], dict[str, list[tuple[str, str]]]]:
-    """Where each name is defined: of what is no part, the modules; of parts, (kind, module)."""
+    """Where each name is defined: modules for what is not a part, (kind, module) for parts."""
     others, parts = defaultdict(list), defaultdict(list)
     for path in sorted(ROOT.rglob("*.py")):
         module, tree = str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))
@@ -72,7 +72,7 @@ def test_a_public_name_means_one_thing() -> None:
 
 
 def test_a_part_is_called_as_nothing_else_is() -> None:
-    """Parts of two kinds may share a name; within a kind, and with what is no part, none does."""
+    """Parts of two kinds may share a name; two of one kind may not, nor a part and anything else."""
     others, parts = places()
     shared = {name: [*others[name], *found] for name, found in parts.items() if name in others and name not in ALLOWED}
     kinds = {name: [kind for kind, _ in found] for name, found in parts.items()}
@@ -81,7 +81,7 @@ def test_a_part_is_called_as_nothing_else_is() -> None:
 
 
 def words_defined(tree: ast.Module) -> Iterator[str]:
-    """The words, in their plain form, of all names that a module gives: to classes, functions, arguments, variables."""
+    """The words, in their plain form, of all names a module defines: classes, functions, arguments, variables."""
     for node in ast.walk(tree):
         names = [node.name] if isinstance(node, ast.ClassDef | ast.FunctionDef) else []
         names += [node.arg] if isinstance(node, ast.arg) else []
@@ -92,7 +92,7 @@ def words_defined(tree: ast.Module) -> Iterator[str]:
 
 
 def mentioned(tree: ast.Module) -> set[str]:
-    """All names in a module's code, by which it can be told what it is about."""
+    """All names in a module's code, which say what it is about."""
     nodes = list(ast.walk(tree))
     names = {node.id for node in nodes if isinstance(node, ast.Name)}
     names |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
@@ -101,7 +101,7 @@ def mentioned(tree: ast.Module) -> set[str]:
 
 
 def misused(tree: ast.Module) -> list[str]:
-    """The words a module uses for another thing than the glossary does."""
+    """The words a module uses in another sense than the glossary does."""
     return sorted(word for word in set(words_defined(tree)) & set(EVIDENCE) if not mentioned(tree) & EVIDENCE[word])
 
 

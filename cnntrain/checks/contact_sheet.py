@@ -1,7 +1,7 @@
 """A contact sheet shows samples as the network gets them: preprocessed, augmented, each with its label.
 
-Normalization is undone for the eye, by one line for each channel of the whole sheet, so that colours and contrasts can
-be compared from picture to picture; more than three channels are shown side by side, in grey.
+Normalization is undone for the eye, by one linear map for each channel of the whole sheet, so that colours and
+contrasts can be compared from picture to picture; more than three channels are shown side by side, in grey.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cnntrain.reading.fonts import Lettering, beside_pillows
 MOST = 32  # samples of each kind
 _COLUMNS = 8
 _CELL = 96  # pixels of a picture's longer side, at least
-_CAPTION = 14  # pixels of a line of text
+_CAPTION = 14  # height of a line of text, in pixels
 _GAP = 4
 _BACKGROUND, _INK = (255, 255, 255), (0, 0, 0)
 _FRAME = (255, 230, 0)
@@ -35,7 +35,7 @@ _LETTERS = 15  # of a label, as many as a cell has room for
 class Strip:
     """Samples (n, h, w, c) under one heading, with their labels and what is drawn on them.
 
-    things   boxes (n, most, 4) where their things are
+    things   boxes (n, most, 4) of the things in them
     tints    uint8 (n, h, w, 4), colours and opacity to lay over them
     """
 
@@ -49,7 +49,7 @@ class Strip:
 def contact_sheet(name: str, loader: Loader, data: Data, warn: Callable[[str], None]) -> bytes:
     """A PNG of the first training samples of epoch 0, augmented, and validation samples, evenly spread.
 
-    Letters that no font has are numbers on it, of which it warns.
+    Letters that no font has are written as numbers; `warn` is told which.
     """
     shape = output_shape(data.eval_transforms, data.description.shape)
     strips = [_strip("training: the first step, augmented", loader.step(0)[0], shape, data)]
@@ -108,7 +108,7 @@ def render(title: str, strips: Sequence[Strip], written: Lettering | None = None
 
 
 def _limits(arrays: Sequence[Array]) -> tuple[Array, Array]:
-    """For each channel the values to be shown as black and as white: all but the outermost thousandth."""
+    """The values of each channel to be shown as black and as white: all but the outermost thousandth."""
     rows = np.concatenate([array.reshape(-1, array.shape[-1]) for array in arrays])
     low, high = np.quantile(rows, (0.001, 0.999), axis=0)
     return low, np.where(high > low, high, low + 1)
@@ -125,7 +125,7 @@ def _tile(image: Array, low: Array, high: Array) -> Image.Image:
 
 
 def _frame(picture: Image.Image, boxes: Array) -> None:
-    """Draw boxes (m, 4) into a picture, in its pixels: two lines, so that they are seen on bright and dark."""
+    """Draw boxes (m, 4) into a picture, in its pixels: two lines, so that they show on bright and dark."""
     pen = ImageDraw.Draw(picture)
     for x1, y1, x2, y2 in boxes[~np.isnan(boxes).any(axis=1)].tolist():
         right, lower = max(x2 - 1, x1), max(y2 - 1, y1)  # the last pixel inside

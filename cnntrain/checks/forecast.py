@@ -24,9 +24,9 @@ from cnntrain.training import film
 from cnntrain.training.job import Job
 from cnntrain.training.stepper import vectors
 
-STEPS, SECONDS = 5, 1.0  # to time: so many steps, and more where they are short
+STEPS, SECONDS = 5, 1.0  # what is timed: this many steps, and more where they are short
 
-_PER_ARRAY = 450  # bytes a checkpoint spends on an array beside its values and twice its name: headers and digest
+_PER_ARRAY = 450  # bytes a checkpoint spends on an array besides its values and twice its name: headers and digest
 _PER_ROW = 400  # bytes of a row of metrics.jsonl, and of the same row in metrics.csv
 _META = 5_000  # of a checkpoint: config, position, environment
 _REST = 15_000  # configs, environment, log and status
@@ -35,8 +35,8 @@ _REST = 15_000  # configs, environment, log and status
 def forecast(job: Job, threads: int, run_dir: Path) -> dict[str, Any]:
     """The findings of `fit --dry-run` besides the figures of the network. Takes some steps that are thrown away.
 
-    Memory and disk follow from shapes, before any of it is taken; time from the steps. Raises OutOfMemoryError or
-    StorageError where there is not enough of the former.
+    Memory and disk follow from shapes, before any of either is taken; time from the steps. Raises OutOfMemoryError or
+    StorageError where memory or disk does not suffice.
     """
     network, train = job.network, job.loaded.experiment.train
     memory = check_memory(job.loaded, network, threads)
@@ -62,7 +62,7 @@ def check_memory(loaded: Loaded, network: Network, threads: int) -> dict[str, An
     if needed > free:
         raise OutOfMemoryError(
             f"training needs {human(held + needed)} of memory, {human(held)} of it for data and program; only "
-            f"{human(held + free)} can be had now. Lower train.batch_size ({batch_size}), or make the network, the "
+            f"{human(held + free)} is available now. Lower train.batch_size ({batch_size}), or make the network, the "
             "images or the data smaller"
         )
     return {"peak_bytes": max(held + needed, machine.peak()), "free_bytes": free}

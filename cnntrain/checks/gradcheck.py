@@ -47,7 +47,7 @@ _DRAWS = 8  # steps a node is tried in, until its random draws do not drop every
 
 @dataclass
 class Finding:
-    """How the gradient in one array compares, coordinate by coordinate."""
+    """How the gradient of one array compares, coordinate by coordinate."""
 
     node: str
     layer: str
@@ -99,7 +99,7 @@ class Findings:
 
     @property
     def worst(self) -> Finding:
-        """The finding that deviates most; one that is wrong before any that is not."""
+        """The finding that deviates most; a failed one comes before any other."""
         return (
             self.failed[0] if self.failed else max(self.findings, key=lambda finding: finding.worst / finding.tolerance)
         )
@@ -122,8 +122,8 @@ class Findings:
         at = "by itself" if worst.scope == "node" else "within the network"
         count = len({finding.node for finding in self.failed})
         raise CheckFailedError(
-            f"{worst.where}: the gradient of {worst.node} ({worst.layer}) in its {worst.what} is wrong {at}: "
-            f"{worst.example}; {count} node{'s' * (count != 1)} failed. Mend the layer's backward"
+            f"{worst.where}: the gradient of {worst.node} ({worst.layer}) with respect to its {worst.what} "
+            f"is wrong {at}: {worst.example}; {count} node{'s' * (count != 1)} failed. Mend the layer's backward"
         )
 
 
@@ -212,7 +212,7 @@ def _check_network(loaded: Loaded, network: Network, coordinates: int, seed: int
         def loss() -> float:
             value = engine.tally.mean_loss(engine.step([batch], 0)) + penalties.value()
             if not math.isfinite(value):
-                raise DivergedError(f"the loss is {value} at the first parameters, so nothing can be compared")
+                raise DivergedError(f"the loss is {value} at the initial parameters, so nothing can be compared")
             return value
 
         reference = loss()
@@ -310,4 +310,4 @@ def _compare(
         deviation = float(error / max(scale, abs(central), np.finfo(np.float64).tiny))
         if not deviation <= finding.worst:
             finding.worst = deviation if math.isfinite(deviation) else math.inf
-            finding.example = f"backward says {said[i]:.6g}, the difference is {central:.6g}"
+            finding.example = f"backward gives {said[i]:.6g}, the central difference is {central:.6g}"

@@ -1,8 +1,8 @@
 """The learning-rate finder takes some steps of training under a rate that grows, and watches the loss.
 
 The range test of Smith (2017): while the rate is too small the loss stays, then it falls, then the steps are too long
-and it explodes. Suggested is a tenth of the rate at which it is smallest (Howard and Gugger 2020), which still falls
-and is safely away from the explosion. Weights are made for this and thrown away.
+and it explodes. The suggestion is a tenth of the rate at which the loss is smallest (Howard and Gugger 2020): there it
+still falls, safely away from the explosion. Weights are made for this and thrown away.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from cnntrain.engine.pool import Pool
 from cnntrain.training.job import Job
 
 EXPLODED = 4.0  # times the smallest smoothed loss: there is nothing more to see
-SMOOTHING = 0.9  # weight of the losses before
+SMOOTHING = 0.9  # weight of the earlier losses
 SHARE = 0.1  # of the learning rate with the smallest loss
 _FALL = 0.95  # share of its first value the loss must fall to for a suggestion
-_SETTLED = 5  # steps whose smoothed loss is still one batch's own
+_SETTLED = 5  # first steps, whose smoothed loss is still that of single batches
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def judged(rates: Sequence[float], losses: Sequence[float]) -> RangeTest:
 
 
 def smooth(losses: Sequence[float]) -> list[float]:
-    """Running means with exponential weights, put right for their start as in Adam."""
+    """Exponential moving averages, with Adam's bias correction."""
     mean, found = 0.0, []
     for count, loss in enumerate(losses, 1):
         mean = SMOOTHING * mean + (1 - SMOOTHING) * loss

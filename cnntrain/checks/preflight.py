@@ -1,6 +1,6 @@
 """A preflight finds, before training, what is wrong with an experiment and how much it will take; it trains nothing.
 
-From the config alone (`check --no-data`), with every file of the data (`check`), with some steps (`fit --dry-run`).
+From the config alone (`check --no-data`), with every file of the data (`check`), or with some steps (`fit --dry-run`).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def dry_run(
 ) -> dict[str, Any]:
     """What `fit --dry-run --json` prints: all that `check` finds, and what the run will take. Writes nothing.
 
-    `began` is when the command did, by time.perf_counter; what has passed since is part of the run's time. Raises
+    `began` is when the command began, by time.perf_counter; what has passed since is part of the run's time. Raises
     OutOfMemoryError or StorageError where the machine does not have that, and what `rehearse` raises.
     """
     began = began or time.perf_counter()
@@ -93,9 +93,9 @@ def examine(
     sheet: Path | None = None,
     warn: Warn = None,
 ) -> tuple[dict[str, Any], DataError | None]:
-    """What `check --json` prints: a survey of every file, and unless some cannot be read all that precedes training.
+    """What `check --json` prints: a survey of every file and, unless some cannot be read, all that precedes training.
 
-    What cannot be read is the error that comes with it. Writes the manifest, and a contact sheet where asked for.
+    The error beside it says which cannot be read. Writes the manifest, and a contact sheet where asked for.
     Raises ConfigError, DataError or StorageError.
     """
     with one_look(), collector.resting():
@@ -121,7 +121,7 @@ def _examine(
         try:
             manifest.keep(found.manifest, manifest.place(loaded.experiment))
         except StorageError as error:
-            console.warn(f"{error}. Later runs will not notice what changes")
+            console.warn(f"{error}. Later runs will not notice changes to the files")
     name = loaded.experiment.name
     if found.unreadable:
         return {"name": name, "survey": found.document()}, unreadable(found)
@@ -143,7 +143,7 @@ def _examine(
 
 
 def _class_counts(loaded: Loaded, data: Data, reader: Reader) -> dict[str, dict[str, Any]]:
-    """Of each split the number of samples, and by class. Raises DataError for a test split unlike the training one."""
+    """The samples of each split, in all and by class. Raises DataError for a test split unlike the training one."""
     splits = {"train": (data.train, data.train_indices)}
     if data.val is not None:
         splits["val"] = (data.val, data.val_indices)

@@ -45,13 +45,13 @@ FEW = 1_000  # samples up to which a pretrained or a narrower network and a larg
 UNBALANCED = 5  # times as many samples in the largest class as in the smallest
 STEPS = 12_000  # of a training, as long as that makes neither too few epochs nor too many
 MINUTES = 30  # that a training may take, unless told otherwise
-FEWEST = 10  # epochs, of smaller pictures rather than of fewer epochs
-JUDGES = 20  # samples of the validation split, fewer of which do not choose an epoch
-LEARNED = 30  # epochs at most of a network that begins trained
-_TIMED = 4  # steps that are taken to foretell the time, the quickest of which counts
+FEWEST = 10  # epochs: pictures are made smaller before there are fewer
+JUDGES = 20  # validation samples: fewer do not choose the best epoch
+LEARNED = 30  # epochs at most for a network that begins trained
+_TIMED = 4  # steps that are timed to predict the duration; the quickest counts
 _COARSE = 48  # side from which the first layer takes every other pixel
-_SIDES = (64, 48, 32)  # to which pictures are made smaller where time is short
-_PRETRAINED = (32, 96)  # sides of pictures that the network which comes with the program suits
+_SIDES = (64, 48, 32)  # sides to which pictures are reduced where time is short
+_PRETRAINED = (32, 96)  # sides of pictures that suit the network that comes with the program
 _MIRRORED = {"cifar10", "cifar100"}  # known to mean the same in a mirror
 _FLAT = ("conv2d", "max_pool2d", "5", "2")  # layers of images, and the kernel and stride of a first one
 _PICTURES = {"image_folder", "idx", "cifar10", "cifar100", "csv"}
@@ -59,11 +59,11 @@ _PICTURES = {"image_folder", "idx", "cifar10", "cifar100", "csv"}
 
 @dataclass(frozen=True)
 class Preferences:
-    """What a proposal shall be like, as far as that is said.
+    """What the user asks of a proposal.
 
     size        the shorter side of pictures
     minutes     how long training may take on this machine
-    pretrained  whether to start from the network that comes with the program; None where that is to be decided
+    pretrained  whether to start from the network that comes with the program; None to let the data decide
     weights     a .safetensors file of torchvision or timm to start from
     """
 
@@ -75,7 +75,7 @@ class Preferences:
 
 @dataclass(frozen=True)
 class Beginning:
-    """A trained network to start from: what the config says of it, and how it is to be fed.
+    """A trained network to start from: what the config says of it, and how its input is normalized.
 
     why    lines of a comment above
     lines  the keys of `model`
@@ -90,7 +90,7 @@ class Beginning:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A config as text, and what it was made from; `seconds` is what training takes, as foretold."""
+    """A config as text, and what it was made from; `seconds` is how long training will take."""
 
     text: str
     source: Dataset
@@ -126,7 +126,7 @@ class _Findings:
     moments: dict[str, list[float]]  # mean and std of each channel
     validates: bool  # whether the data comes with a validation split
     beginning: Beginning | None = None  # a trained network to start from
-    most: int = 60  # epochs, for want of time
+    most: int = 60  # epochs, as time allows
     time: str = ""  # what training takes, in words
     why_size: str = ""  # of the pictures
 
@@ -147,7 +147,7 @@ class _Findings:
 
     @property
     def start(self) -> Start:
-        """The task's additions to it."""
+        """What the task adds to the proposal."""
         return self.task.start(self.batch)
 
     @property
@@ -168,7 +168,7 @@ class _Findings:
 
     @property
     def epochs(self) -> int:
-        """So many that there are about STEPS steps, and no fewer than 10 or more than 60 epochs."""
+        """As many as make about STEPS steps, from 10 to 60 (LEARNED if it begins trained), and as time allows."""
         steps = math.ceil(len(self.images) * (1 - self.share) / self.batch)
         return min(max(round(STEPS / steps), 10), LEARNED if self.beginning else 60, self.most)
 
@@ -183,8 +183,8 @@ def propose(
 ) -> Proposal:
     """A config, to be written to `config`, for what lies at `path`. Raises DataError where that cannot be read.
 
-    `targets` are the columns of a table that are to be predicted, where that is known. Raises UsageError for a wish
-    that the data does not allow.
+    `targets` are the columns of a table that are to be predicted, where that is known. Raises UsageError for a
+    preference that the data does not allow.
     """
     preferences = preferences or Preferences()
     found = _found(recognize(path, targets), path, reader, preferences)
@@ -215,11 +215,11 @@ def _found(source: Dataset, path: Path, reader: Reader, preferences: Preferences
     beginning = _beginning(source, images, task, preferences)
     if beginning and preferences.weights is None and side is None and min(images.shape[:2]) > _PRETRAINED[0]:
         smaller = _found(own, path, reader, preferences, _PRETRAINED[0])
-        return dataclasses.replace(smaller, why_size="that of the pictures which the network has learned from")
-    if beginning and images.shape[2] == 1:  # grey pictures, which a network of coloured ones takes as such
+        return dataclasses.replace(smaller, why_size="that of the pictures the network was trained on")
+    if beginning and images.shape[2] == 1:  # a network for coloured pictures takes grey ones as coloured
         source, images = _loaded(source.giving((*images.shape[:2], 3)), reader)
     moments = {"mean": [*beginning.mean], "std": [*beginning.std]} if beginning else _moments(images)
-    why = "as you asked" if preferences.size else "" if side is None else "smaller than they might be, for want of time"
+    why = "as you asked" if preferences.size else "" if side is None else "smaller than they could be, to save time"
     if not why and getattr(own, "size", None) is not None:
         why = "as the sides of the pictures suggest, and no more than 64 unless all have one size: time grows with area"
     return _Findings(source, images, task, moments, "val" in source.splits(), beginning, why_size=why)
@@ -239,7 +239,7 @@ def _loaded(source: Dataset, reader: Reader) -> tuple[Dataset, Images]:
 
 
 def _sized(source: Dataset, side: int) -> Dataset:
-    """The source with a shorter side of so many pixels, in the proportions that it has."""
+    """The source with a shorter side of `side` pixels, its proportions kept."""
     size = getattr(source, "size", None)
     if size is None:
         raise UsageError(f"--size is for files of pictures, and the data is {source.name_in_config}. Leave it out")
@@ -252,7 +252,7 @@ def _sized(source: Dataset, side: int) -> Dataset:
 
 
 def _beginning(source: Dataset, images: Images, task: Task, preferences: Preferences) -> Beginning | None:
-    """The trained network to start from: the one that is wished for, or the small one where there are few pictures."""
+    """The trained network to start from: the one asked for, or the small one where there are few pictures."""
     side, pictures = min(images.shape[:2]), hasattr(source, "channels")
     if preferences.weights is not None:
         return _of_library(preferences.weights, source, images)
@@ -260,19 +260,19 @@ def _beginning(source: Dataset, images: Images, task: Task, preferences: Prefere
     if preferences.pretrained and not suits:
         raise UsageError("--pretrained is for files of pictures in classes, which this data is not. Leave it out")
     low, high = _PRETRAINED
-    longest = max(images.shape[:2]) * (1 if preferences.size else low / max(side, low))  # they are made that small
+    longest = max(images.shape[:2]) * (1 if preferences.size else low / max(side, low))  # as they will be resized
     few = len(images) <= FEW and images.shape[2] == 3 and low <= side and longest <= high
     if preferences.pretrained is False or not suits or not (preferences.pretrained or few):
         return None
     preset = cast(Tiny32, make("models", "tiny32"))
     what = f"{len(images):,} training samples are few" if len(images) <= FEW else "as you asked"
     why = (
-        f"{what}: a network that has learned CIFAR-10's photographs begins with edges, colours and",
-        "textures, which it does not have to find in them",
+        f"{what}: a network trained on CIFAR-10's photographs knows edges, colours and",
+        "textures already, and need not learn them from these",
     )
     lines = (
         "preset: tiny32",
-        "init_from: {checkpoint: builtin, ignore: [head]} # comes with cnntrain; the head, a score a class, is new",
+        "init_from: {checkpoint: builtin, ignore: [head]} # comes with cnntrain; the head, one score a class, is new",
     )
     return Beginning(why, lines, preset.mean, preset.std, "CIFAR-10's")
 
@@ -313,7 +313,7 @@ def _in_time(
     found = dataclasses.replace(found, most=max(int(budget / an_epoch), 1))
     if found.epochs < FEWEST:
         reader.warn(
-            f"in {budget / 60:g} minutes this machine makes {found.epochs} epochs, which may be too few: allow more "
+            f"in {budget / 60:g} minutes this machine manages {found.epochs} epochs, which may be too few: allow more "
             "with --minutes, or take smaller pictures with --size"
         )
     seconds = found.epochs * an_epoch
@@ -342,7 +342,7 @@ def _epoch_seconds(found: _Findings, path: Path, config: Path, threads: int) -> 
 
 
 def _in_words(seconds: float) -> str:
-    """A time that is foretold, which is never exact."""
+    """A predicted time, which is never exact."""
     if seconds < 60:
         return "under a minute"
     return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
@@ -446,13 +446,13 @@ def _augmentation(found: _Findings) -> Iterator[str]:
 
 
 def _why_layers(found: _Findings) -> Iterator[str]:
-    """Why there are so many layers, and so wide ones."""
+    """Why there are that many layers, and why they are that wide."""
     if found.side < 4:
-        yield "one hidden layer, for the samples are too small for convolutions"
+        yield "one hidden layer, since the samples are too small for convolutions"
         return
-    wide = "16 filters, for there are few samples" if len(found.images) <= FEW else "32 filters"
+    wide = "16 filters, since there are few samples," if len(found.images) <= FEW else "32 filters"
     if found.side >= _COARSE:
-        yield "a larger kernel and a stride of 2 at first, which leaves a quarter of the pixels to the others: time"
+        yield "a larger kernel and a stride of 2 at first, leaving a quarter of the pixels to the rest, to save time"
     yield "pairs of 3x3 convolutions, and a pooling after each, until about 4x4 pixels are left"
     yield f"{wide} at first, and twice as many after each pooling"
 

@@ -181,9 +181,9 @@ def loss(case: Case, dtype: Any) -> float:
 
 
 def optimizer(case: Case, dtype: Any) -> float:
-    """The deviation of the parameters after some of the steps; the updater calls, as in training.
+    """The deviation of the parameters after some of the steps; the updater calls it, as in training.
 
-    The vector is a matrix of two rows and, behind it, a vector, for the optimizers that look at whole tensors.
+    The vector is a matrix of two rows and, behind it, a vector, for the optimizers that work on whole tensors.
     """
     part, kept = case.part, case.arrays
     assert isinstance(part, Optimizer)

@@ -1,6 +1,6 @@
 """A survey reads every file of an experiment's data once, and tells, file by file, what is wrong with it.
 
-Files are taken for equal when their bytes are; samples that lie in one large file, when their pixels and shape are.
+Files count as equal when their bytes are; samples that lie in one large file, when their pixels and shape are.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Survey:
     """What was found. `unreadable` has (file, reason), and `skipped` those that the config says to leave out."""
 
     samples: list[SurveyedSample] = field(default_factory=list)
-    looks: list[Array | None] = field(default_factory=list)  # of each sample the likeness, as far as they are kept
+    looks: list[Array | None] = field(default_factory=list)  # the likeness of each sample, as far as they are kept
     files: dict[str, FileFacts] = field(default_factory=dict)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     asked: int = 0  # samples that were to be read
@@ -63,7 +63,7 @@ class Survey:
         return Manifest(self.files)
 
     def validating(self, indices: Iterable[int]) -> Survey:
-        """With the training samples of these places counted as those of the validation split."""
+        """The survey with the training samples at these places counted as the validation split."""
         training = [place for place, sample in enumerate(self.samples) if sample.split == "train"]
         samples = list(self.samples)
         for index in indices:
@@ -95,7 +95,7 @@ class Survey:
         return mean.tolist(), np.sqrt(np.maximum(squares / count - mean * mean, 0)).tolist()
 
     def alike(self) -> list[list[str]]:
-        """Samples of other splits that look like one of training, [that one, it], without those of equal content."""
+        """Pairs [training sample, sample of another split] that look alike, without those of equal content."""
         here = [place for place, look in enumerate(self.looks) if look is not None]
         train = [place for place in here if self.samples[place].split == "train"]
         others = [place for place in here if self.samples[place].split != "train"]
@@ -130,9 +130,9 @@ class Survey:
 def doubts(document: Mapping[str, Any]) -> dict[str, str]:
     """What to warn of in what a survey found (`Survey.document`): code of the warning -> one line."""
     said = {
-        "leaked": "in training and in another split, which makes every measure of that better than it is",
+        "leaked": "in training and in another split, so that scores on that split are too good",
         "mislabelled": "in two classes, one of which is wrong",
-        "alike": "like one in training, as if saved again, resized or made lighter: measures of it are too good",
+        "alike": "like one in training, as if saved again, resized or brightened, so that scores on it are too good",
     }
     counts = {code: len(document[code]) for code in said}
     return {
@@ -143,7 +143,7 @@ def doubts(document: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _span(extents: list[tuple[int, ...]]) -> dict[str, list[float]] | None:
-    """Smallest, middle and largest of what the headers say, side by side; None where they say nothing."""
+    """Smallest, median and largest of each figure in the headers; None where they have none."""
     if not extents:
         return None
     sides = np.array(extents)
@@ -154,7 +154,7 @@ def _span(extents: list[tuple[int, ...]]) -> dict[str, list[float]] | None:
 def survey(loaded: Loaded, pool: Pool) -> Survey:
     """Read everything the experiment may read, every split; all threads take part.
 
-    Raises DataError for what is wrong with a whole split, such as a class that training does not know.
+    Raises DataError for what is wrong with a whole split, such as a class that training does not have.
     """
     found = Survey()
     for split, source, inner in _parts(loaded):
@@ -234,7 +234,7 @@ class _Seen:
 
     @property
     def digest(self) -> str:
-        """Of all files: that of the file where there is one."""
+        """Of all files together; of a single file, its own."""
         digests = [facts.sha256 or "" for facts in self.files.values()]
         return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
@@ -291,7 +291,7 @@ def _read_arrays(source: Dataset, split: str, inner: str, pool: Pool, found: Sur
 
 
 def _moments(images: Array) -> Array:
-    """Of images (n, h, w, c), for each channel: count, sum and sum of squares; float64 (3, c)."""
+    """Count, sum and sum of squares of each channel of images (n, h, w, c), float64 (3, c)."""
     pixels = as_floats(images).reshape(-1, images.shape[-1]).astype(np.float64)
     return np.stack([np.full(pixels.shape[1], len(pixels)), pixels.sum(axis=0), np.square(pixels).sum(axis=0)])
 

@@ -41,13 +41,13 @@ class Trial:
             self.step()
 
     def step(self) -> tuple[int, float]:
-        """Take one step, without a change of the weights, so that many cannot diverge: its samples and its seconds."""
+        """Take one step without changing the weights, so that many cannot diverge; returns its samples and seconds."""
         start = time.perf_counter()
         taken = self._stepper.step(next(self._numbers), lr=0.0)
         return self.engine.tally.samples(taken.tally), time.perf_counter() - start
 
     def image_seconds(self, steps: int, least: float = 0.0) -> float:
-        """Seconds a training image takes, over so many steps or, where that is longer, so many seconds."""
+        """Seconds a training image takes, measured over `steps` steps or `least` seconds, whichever is longer."""
         images, seconds, taken = 0, 0.0, 0
         while taken < steps or seconds < least:
             more, spent = self.step()
@@ -156,8 +156,8 @@ def _nodes(engine: Engine, calls: list[tuple[Call, float]], steps: int, samples:
 def step_flops(plan: Plan) -> tuple[int, ...]:
     """Floating-point operations of each node for one sample, in every pass of the plan.
 
-    A layer's gradients in its input and in its parameters, where they are wanted, each count as much as its forward,
-    as they do for every layer that multiplies matrices. Algorithms that need fewer count as those that do not.
+    A layer's gradients of its input and of its parameters, where they are wanted, each count as much as its forward,
+    as they do for every layer that multiplies matrices. Algorithms that need fewer count the same.
     """
     graph = plan.graph
     passes = [
@@ -168,7 +168,7 @@ def step_flops(plan: Plan) -> tuple[int, ...]:
 
 
 def _kept(engine: Engine, index: int) -> int:
-    """Bytes of a sample that stay in memory from a node's forward to its backward: values read again, buffers kept."""
+    """Bytes per sample that stay in memory from a node's forward to its backward: values read again, buffers kept."""
     graph, plan = engine.graph, engine.plans[True]
     if not plan.wants[index]:
         return 0

@@ -1,1 +1,1 @@
-"""Samples out of files: loader, manifest, fetch, recognition."""
+"""Samples from files: loader, manifest, fetch, recognition."""

@@ -65,7 +65,7 @@ def task(loaded: Loaded, description: Description) -> Task:
 def load(loaded: Loaded, source: Dataset, split: str, reader: Reader, some: bool = False) -> Images:
     """A split of a source, with the reader's cache if the config wants one. Raises DataError.
 
-    With `some`, it need not have every class that there is.
+    With `some`, it need not have every class.
     """
     reader = reader if loaded.experiment.data.cache else replace(reader, cache=None)
 
@@ -163,13 +163,13 @@ def _grouped(loaded: Loaded) -> Dataset:
 
 
 def _with_kin(loaded: Loaded, images: Images) -> Images:
-    """Training samples with the groups that `data.val` asks for, by the names of files where the source knew none."""
+    """Training samples with the groups that `data.val` asks for, by the names of files where the source knows none."""
     val = loaded.experiment.data.val
     if images.kin or not isinstance(val, ValidationShare) or val.group is None:
         return images
     if not images.names:
         source = loaded.experiment.data.source.name_in_config
-        message = f"samples of {source} are no files of their own, in whose names a group could be found. Leave it out"
+        message = f"samples of {source} are not files of their own, whose names could tell their groups. Leave it out"
         raise problem(loaded, "data.val.group", message)
     try:
         kin = NamePattern("group", val.group).read(class_name(Path(name).name) for name in images.names)

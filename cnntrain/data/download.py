@@ -1,7 +1,7 @@
-"""A download brings one file of known size and digest here, from whichever mirror has it.
+"""A download fetches one file of known size and digest from whichever mirror has it.
 
-What a mirror says is not trusted: only the digest decides. It has so much time, whatever it sends meanwhile, and may
-send so many bytes. A transfer that breaks off is gone on with, from the same mirror or the next one, now or by a later
+What a mirror says is not trusted: only the digest decides. Its time is limited, whatever it sends meanwhile, and
+so are its bytes. A transfer that breaks off is continued, from the same mirror or the next one, now or by a later
 process.
 """
 
@@ -30,10 +30,10 @@ from cnntrain.reading.input_files import is_special
 
 _PIECE = 2**16
 _SLOWEST = 2**10  # bytes that must come within a timeout, or the mirror counts as stalled
-_ATTEMPTS = 3  # at each mirror, each going on from the one before
-_RATE = 2**14  # bytes a second that a mirror must do on the whole
-_MOST_HEADERS = 2**18  # bytes before what an answer holds, and again after it
-_WRAPPING = 8  # times the bytes of a file that may arrive for it, as tiny chunks do
+_ATTEMPTS = 3  # at each mirror, each continuing the one before
+_RATE = 2**14  # bytes a second that a mirror must reach on average
+_MOST_HEADERS = 2**18  # bytes before the content of an answer, and again after it
+_WRAPPING = 8  # times the bytes of a file that may arrive for it, as with tiny chunks
 _LONGEST_REASON = 200
 _HERE = ("127.0.0.1", "localhost", "::1")  # where http is as good as https
 
@@ -49,7 +49,7 @@ class Remote:
 
 
 class _Limits:
-    """What one attempt may take: so long until its headers are there, so long altogether, so many bytes."""
+    """The limits of one attempt: time until its headers are there, time in all, and bytes."""
 
     def __init__(self, timeout: float, deadline: float, size: int) -> None:
         self.timeout, self._deadline, self._size = timeout, deadline, size
@@ -68,7 +68,7 @@ class _Limits:
         """Raises _MirrorError where more has arrived than there can be."""
         self._bytes -= received
         if self._bytes < 0:
-            raise _MirrorError("sends without end")
+            raise _MirrorError("sends endlessly")
 
     def begin(self) -> None:
         """The headers are there, and what they announce may come."""
@@ -76,7 +76,7 @@ class _Limits:
         self._bytes = _MOST_HEADERS + _WRAPPING * self._size
 
     def end(self) -> None:
-        """All has come but what may follow it."""
+        """The content is there; only what may follow it can come."""
         self._bytes = min(self._bytes, _MOST_HEADERS)
 
 
@@ -89,9 +89,10 @@ class _MirrorError(Exception):
 
 
 def download(remote: Remote, folder: Path, timeout: float = 30.0) -> bool:
-    """Have the file in a folder, whole and verified; False where it was there already.
+    """Fetch the file into a folder, whole and verified; False where it was there already.
 
-    Raises DataError where another file has its place or every mirror has other bytes; StorageError where none answers.
+    Raises DataError where another file is in its place or every mirror has other bytes; StorageError where none
+    answers.
     """
     path = folder / remote.name
     make_directory(folder)
@@ -129,7 +130,7 @@ def _check_present(remote: Remote, path: Path) -> None:
 
 
 def _transfer(remote: Remote, url: str, part: PartialFile, limits: _Limits) -> None:
-    """Bring what is missing of a file, and verify all of it. Raises _MirrorError."""
+    """Fetch what is missing of a file, and verify all of it. Raises _MirrorError."""
     if part.length > remote.size:
         part.restart()
     begun = part.length  # by whatever mirror, process or stranger
@@ -141,7 +142,7 @@ def _transfer(remote: Remote, url: str, part: PartialFile, limits: _Limits) -> N
         except urllib.error.HTTPError as error:
             error.close()
             raise _MirrorError(_shortened(f"{error.code} {error.reason}")) from error
-        except (OSError, http.client.HTTPException, ValueError) as error:  # the last of addresses that are none
+        except (OSError, http.client.HTTPException, ValueError) as error:  # the last for what is not an address
             reason = getattr(error, "reason", error)
             text = str(getattr(reason, "strerror", None) or reason or type(error).__name__)
             raise _MirrorError(_shortened(text)) from error
@@ -156,12 +157,12 @@ def _transfer(remote: Remote, url: str, part: PartialFile, limits: _Limits) -> N
     if sha.hexdigest() != remote.sha256:
         if begun:
             part.restart()
-            raise _MirrorError("went on with other bytes than the file's")
+            raise _MirrorError("continued with other bytes than the file's")
         raise _MirrorError(f"sent other bytes: SHA-256 {sha.hexdigest()[:16]}...", wrong=True)
 
 
 def _shortened(reason: str) -> str:
-    """What a mirror has said, in one line that is not too long."""
+    """What a mirror has said, in one short line."""
     return " ".join(reason.split())[:_LONGEST_REASON]
 
 
@@ -174,7 +175,7 @@ def _open(url: str, start: int, limits: _Limits) -> Any:
 
 
 class _Watched(io.RawIOBase):
-    """What comes out of a connection, within limits."""
+    """The bytes that come out of a connection, within limits."""
 
     def __init__(self, connection: socket.socket, limits: _Limits) -> None:
         self._file = connection.makefile("rb", buffering=0)
@@ -275,7 +276,7 @@ def _accept(response: Any, remote: Remote, part: PartialFile) -> None:
 
 
 def _receive(response: Any, remote: Remote, part: PartialFile, timeout: float) -> None:
-    """Read as many bytes as the file should have, and none of those that may follow: the digest is judge of these."""
+    """Read as many bytes as the file should have, and none of those that may follow: the digest judges these."""
     since, then = time.monotonic(), part.length
     with Bar(remote.name, remote.size, "B", part.length) as bar:
         while part.length < remote.size and (piece := response.read1(min(_PIECE, remote.size - part.length))):
@@ -296,6 +297,6 @@ def _give_up(remote: Remote, folder: Path, failures: dict[str, _MirrorError]) ->
             f"{folder.absolute()} yourself"
         )
     return StorageError(
-        f"cannot fetch {remote.name} ({reasons}). Check the network and run the same command again: it goes on where "
+        f"cannot fetch {remote.name} ({reasons}). Check the network and run the same command again: it continues where "
         f"it stopped. Or put the file into {folder.absolute()} yourself"
     )

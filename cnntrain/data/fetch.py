@@ -1,4 +1,4 @@
-"""Fetching brings a well-known data set here: its published files, verified, and unpacked where they come packed.
+"""Fetching downloads a well-known data set: its published files, verified, and unpacked where they are archives.
 
 Sizes and SHA-256 are those that TensorFlow Datasets publishes (url_checksums/mnist.txt, fashion_mnist.txt, kmnist.txt,
 cifar10.txt and cifar100.txt of github.com/tensorflow/datasets, read on 2026-11-25).
@@ -23,11 +23,11 @@ _MOST_BESIDE = 10_000_000  # bytes of unexpected members; with more, an archive 
 
 @dataclass(frozen=True)
 class Known:
-    """A data set that can be fetched: the folder it goes to, its files, and what is taken out of a packed one."""
+    """A data set that can be fetched: the folder it goes to, its files, and what is taken out of an archive."""
 
     folder: str
     remotes: tuple[Remote, ...]
-    members: Mapping[str, int] = field(default_factory=dict)  # file -> its bytes; none where nothing is packed
+    members: Mapping[str, int] = field(default_factory=dict)  # file -> its bytes; empty without an archive
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class _OtherError(Exception):
 
 
 def fetch(known: Known, root: Path, timeout: float = 30.0) -> Fetched:
-    """Have a data set in its folder below `root`. Raises StorageError, or DataError for what is not as published.
+    """Fetch a data set into its folder below `root`. Raises StorageError, or DataError for what is not as published.
 
     An archive lies in that folder only until it is unpacked.
     """
@@ -124,7 +124,7 @@ def _is_whole(path: Path, size: int) -> bool:
 
 
 def unpack(archive: Path, inside: str, members: Mapping[str, int]) -> None:
-    """Take files of known names and sizes out of a .tar.gz, out of its folder `inside`, and put them beside it.
+    """Take files of known names and sizes out of the folder `inside` of a .tar.gz, and put them beside it.
 
     Names in the archive are only compared, never used as paths; nothing but regular files of the exact size is taken.
     Raises DataError.
@@ -142,7 +142,7 @@ def unpack(archive: Path, inside: str, members: Mapping[str, int]) -> None:
                             raise _OtherError(f"holds {member.name!r} of {member.size:,} bytes")
                         continue
                     if not member.isreg():
-                        raise _OtherError(f"has {name} as something else than a file")
+                        raise _OtherError(f"has {name} as something other than a file")
                     if member.size != members[name]:
                         raise _OtherError(f"has {name} of {member.size:,} bytes, expected {members[name]:,}")
                     _take(tar, member, archive.with_name(name))
@@ -158,7 +158,7 @@ def unpack(archive: Path, inside: str, members: Mapping[str, int]) -> None:
 def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
     """Copy a regular member to a path, which appears when it is whole."""
     stream = tar.extractfile(member)
-    assert stream is not None  # of a regular file it is there
+    assert stream is not None  # a regular file has one
     with PartialFile(path) as part:
         part.restart()
         while piece := stream.read(_PIECE):

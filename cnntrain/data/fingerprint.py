@@ -34,7 +34,7 @@ def fingerprint(data: Data, train: SampleIdentity | None = None, val: SampleIden
 
 
 def changes(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """The keys in which two fingerprints differ, those left out that the older one cannot have."""
+    """The keys in which two fingerprints differ, without those that the older one cannot have."""
     return [key for key in now if saved.get(key) != now[key] and (key in saved or key not in _SINCE_IDENTITIES)]
 
 

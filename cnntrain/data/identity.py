@@ -1,7 +1,7 @@
 """An identity is what a run knows its samples by: a digest of each one's pixels, of its target, of its file's name.
 
-A split is drawn from what lies there, so the same config may draw other samples tomorrow. With the identities of those
-it was trained on, a run finds them again, or notices that they are gone.
+A split is drawn from the data there is, so the same config may draw other samples tomorrow. With the identities of
+those it was trained on, a run finds them again, or notices that they are gone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LARGEST = 2**30  # bytes of the file
 
 @dataclass(frozen=True)
 class SampleIdentity:
-    """Of some samples, in order: uint64 (n,) each; `names` is None where samples are not files of their own."""
+    """Digests of some samples, in order: uint64 (n,) each; `names` is None where samples are not files of their own."""
 
     pixels: Array
     targets: Array
@@ -53,7 +53,7 @@ class SampleIdentity:
         return {key: None if column is None else column.tobytes().hex() for key, column in columns.items()}
 
     def take(self, places: Array) -> SampleIdentity:
-        """Of the samples at these places."""
+        """The identity of the samples at these places."""
         names = None if self.names is None else self.names[places]
         return SampleIdentity(self.pixels[places], self.targets[places], names)
 
@@ -69,7 +69,7 @@ class SampleIdentity:
         return np.array(found, np.int64)
 
     def among(self, others: SampleIdentity) -> Array:
-        """Which of these, bool (n,), are among others: their pixels are, or their files."""
+        """Which of these, bool (n,), are among others, by their pixels or their files."""
         same = _among(self.pixels, others.pixels)
         if self.names is not None and others.names is not None:
             same |= _among(self.names, others.names)
@@ -104,7 +104,7 @@ def identify(images: Images, indices: Array) -> SampleIdentity:
 
 
 def _of_targets(images: Images, indices: Array) -> Array:
-    """By name where a target has one, since a class before it gives a class another number: uint64 (n,)."""
+    """By name where a target has one, since another class before it changes the number of a class: uint64 (n,)."""
     rows = images.targets[indices]
     named = recognized(images.targets, images.description).names(rows, images.description)
     words = sorted({name for name in named if name is not None})
@@ -149,7 +149,7 @@ def beside(checkpoint: Path) -> dict[str, SampleIdentity]:
 
 
 def _read(columns: Mapping[str, Any]) -> SampleIdentity:
-    """Raises ValueError, TypeError or KeyError for what is no identity."""
+    """Raises ValueError, TypeError or KeyError for what is not an identity."""
     pixels, targets = (np.frombuffer(bytes.fromhex(columns[key]), np.uint64) for key in ("pixels", "targets"))
     named = columns.get("names")
     names = None if named is None else np.frombuffer(bytes.fromhex(named), np.uint64)

@@ -1,9 +1,10 @@
-"""A picture's likeness is what survives saving it again, resizing it or making it lighter: 16x16 grey values.
+"""A picture's likeness is what survives saving it again, resizing it or brightening it: 16x16 grey values.
 
 Pictures look alike where the signs of the low frequencies (the 64-bit hash of pHash: Zauner 2010, "Implementation and
 Benchmarking of Perceptual Image Hash Functions") differ in 4 bits at most, and the values correlate by 0.995 at least.
 By the hash alone every second handwritten digit would be taken for another. A picture that is nearly all background,
-such as a single stroke, has too few shapes for that to say anything: of those, the values must correlate by 0.999.
+such as a single stroke, has too few shapes for that to mean anything: for such pictures the values must correlate by
+0.999.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ _CHUNK = 4096
 
 
 def likenesses(pixels: Array) -> Array:
-    """Of pictures (n, h, w, c), uint8 or float: mean brightness over a grid of 16x16 cells, uint8 (n, 256).
+    """The mean brightness of pictures (n, h, w, c), uint8 or float, over a grid of 16x16 cells: uint8 (n, 256).
 
-    Of three channels that is the luma of JPEG (ITU-R BT.601), which saving a picture again hardly changes.
+    With three channels that is the luma of JPEG (ITU-R BT.601), which saving a picture again hardly changes.
 
     Floats are spread over 0 to 255 picture by picture, which changes nothing that is compared.
     """
@@ -72,7 +73,7 @@ def alike(first: Array, second: Array) -> Iterator[tuple[int, int]]:
 
 @functools.cache
 def _means(length: int) -> Array:
-    """What makes means over 16 equal stretches of so many values: float32 (16, length), each row of sum 1."""
+    """The matrix of means over 16 equal stretches of `length` values: float32 (16, length), each row of sum 1."""
     edges = np.linspace(0, length, SIDE + 1)
     places = np.arange(length)
     shares = np.minimum(edges[1:, None], places + 1) - np.maximum(edges[:-1, None], places)
@@ -89,7 +90,7 @@ def _cosines() -> Array:
 
 
 def _hashes(cells: Array) -> Array:
-    """Which of the 63 low frequencies beside the mean are above their median: uint64 (n,)."""
+    """Which of the 63 low frequencies besides the mean are above their median: uint64 (n,)."""
     pieces = [_hashed(cells[start : start + _CHUNK]) for start in range(0, len(cells), _CHUNK)]
     return np.concatenate(pieces) if pieces else np.empty(0, np.uint64)
 
@@ -105,7 +106,7 @@ def _hashed(cells: Array) -> Array:
 
 
 def _plain(cells: Array) -> Array:
-    """Which are nearly all of the commonest value, give or take a tenth of their range: bool (n,)."""
+    """Which pictures are nearly all of their commonest value, give or take a tenth of their range: bool (n,)."""
     found = np.empty(len(cells), bool)
     for start in range(0, len(cells), _CHUNK):
         chunk = cells[start : start + _CHUNK]
@@ -121,7 +122,7 @@ def _plain(cells: Array) -> Array:
 
 
 def _units(cells: Array) -> Callable[[Array], Array]:
-    """What gives the values of some rows, float32 (n, 256), less their mean and of length 1; zeros for one grey."""
+    """A function that gives the values of some rows, float32 (n, 256), centred and of length 1; zeros for one grey."""
 
     def of(rows: Array) -> Array:
         values = cells[rows].astype(np.float32)

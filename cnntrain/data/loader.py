@@ -60,8 +60,9 @@ class Samples:
     ) -> None:
         """`indices` into the split say which samples, and are their identity for random draws.
 
-        The second time an epoch has a sample it is its index + n of n samples in the split, the third time + 2 n: the
-        same sample to be seen, another to be drawn for. `mixable` is needed where a transform mixes samples.
+        The second time an epoch has a sample, its index is raised by n, the number of samples in the split, the third
+        time by 2 n: the same sample is seen, with other random draws. `mixable` is needed where a transform mixes
+        samples.
         """
         self._images, self._indices, self._waiting = images, indices, waiting
         self._transforms, self._seed, self._epoch, self._mixable = transforms, seed, epoch, mixable
@@ -88,7 +89,7 @@ class Samples:
 
     def fill(self, start: int, stop: int, x: Array) -> tuple[Array, Array]:
         """Write samples start to stop, preprocessed, into x (n, h, w, c); return their targets and weights (n,)."""
-        earlier = sum(transform.earlier for transform in self._transforms)  # so many before the first take part
+        earlier = sum(transform.earlier for transform in self._transforms)  # that many before the first take part
         samples = self._indices[np.arange(start - earlier, stop) % len(self)]
         rows = samples % len(self._images)
         pixels, targets = self._stored(rows), self._images.targets[rows]
@@ -116,7 +117,8 @@ class Samples:
         return targets, np.ones(len(targets), x.dtype)
 
     def seen(self, count: int, shape: Shape) -> tuple[Array, Array]:
-        """The first samples (count, *shape) as the network sees them, of several views the middle one; their targets.
+        """The first samples (count, *shape) as the network sees them, of several views the middle one, and their
+        targets.
 
         Float32; `shape` is that of the network's input.
         """
@@ -125,10 +127,10 @@ class Samples:
         return x[self.views // 2 :: self.views], targets
 
     def _joined(self, targets: Array, tiles: Sequence[Move]) -> Array:
-        """The targets of pictures put together of tiles: of the last ones and, tile by tile, of those before."""
+        """The targets of pictures put together from tiles: of the last ones and, tile by tile, of those before."""
         n, last = len(tiles[0].maps), len(targets)
         if self._following is None:
-            return targets[last - n :]  # of no use but to be looked at: a network is refused such a list
+            return targets[last - n :]  # only to be looked at: networks are refused such a list
         parts = [self._following.moved(targets[last - n - k : last - k], move) for k, move in enumerate(tiles)]
         joined = self._following.joined(parts)
         assert joined is not None
@@ -142,7 +144,7 @@ class Samples:
         return targets if move is None else self._following.moved(targets, move)
 
     def _stored(self, rows: Array) -> Array:
-        """Pixels as they are kept, and how long that took."""
+        """Pixels as they are stored; the time that takes is counted."""
         began = time.perf_counter()
         pixels: Array = self._images.pixels[rows]
         if self._waiting:
@@ -197,9 +199,9 @@ def fit(
 ) -> tuple[Transform, ...]:
     """The transforms, with what they measure measured on these samples after the steady transforms before them.
 
-    What a list for training has measured, `known` keeps for the one for evaluation: the network has learned from
-    pictures in those units, on those axes, and must see no others, whatever else the two lists do. Only where images
-    have another shape there, so that it cannot be, a transform measures again.
+    What the list for training has measured, `known` keeps for the list for evaluation: the network has learned from
+    pictures in those units, on those axes, and must see no others, whatever else the two lists do. A transform measures
+    again only where images have another shape, which what was measured does not fit.
     """
     known = {} if known is None else known
     fitted: list[Transform] = []
@@ -227,7 +229,7 @@ def _takes(measured: Transform, shape: Shape) -> bool:
 
 
 def arrays_of(transforms: Sequence[Transform]) -> dict[str, Array]:
-    """What the transforms measured beside their fields, as a checkpoint names it: `transform/0/matrix`."""
+    """What the transforms measured besides their fields, as a checkpoint names it: `transform/0/matrix`."""
     return {
         f"transform/{index}/{name}": array
         for index, transform in enumerate(transforms)

@@ -1,9 +1,9 @@
 """A manifest lists the files of a data set as they were, so that a later run notices in milliseconds what changed.
 
-Size and time of change say which files to look at; where a digest is known, the digest decides. `check` keeps one with
-digests below `runs`. A run has two files: manifest.json says when it was made and the digest of the list, files.json is
-the list. Runs on the same files share one list on disk: it is kept below `runs` under its digest, and files.json is a
-hard link to it, so that a run that is copied elsewhere takes its list along.
+Size and modification time say which files to look at; where a digest is known, the digest decides. `check` keeps one
+with digests below `runs`. A run has two files: manifest.json says when it was made and the digest of the list,
+files.json is the list. Runs on the same files share one list on disk: it is kept below `runs` under its digest, and
+files.json is a hard link to it, so that a run that is copied elsewhere takes its list along.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _PIECE = 2**16  # bytes read at a time: room for more would be mapped into memor
 
 
 class FileFacts(NamedTuple):
-    """One file: bytes, time of change in nanoseconds, and the SHA-256 in hex where it has been read."""
+    """One file: bytes, modification time in nanoseconds, and the SHA-256 in hex where it has been read."""
 
     size: int
     changed: int
@@ -84,7 +84,7 @@ def of(experiment: Experiment, known: Manifest | None = None) -> Manifest:
     """Every file of every split as it is now, none of them read; digests come from `known` for those that look the
     same.
 
-    Raises DataError where a source finds files wanting.
+    Raises DataError where a source finds fault with its files.
     """
     return attended(lambda: _listed(experiment, known))
 
@@ -109,7 +109,7 @@ def changes(before: Manifest, now: Manifest) -> list[str]:
 
 
 def warnings(before: Manifest, now: Manifest, since: str, advice: str) -> list[str]:
-    """What to say, as one line, where files are not as they were since what made the first manifest; else nothing."""
+    """One line where files have changed since the first manifest, which was made by `since`; else nothing."""
     changed = changes(before, now)
     return [f"the data has changed since {since} ({before.made}): {'; '.join(changed)}. {advice}"] if changed else []
 
@@ -187,7 +187,7 @@ def keep(manifest: Manifest, path: Path) -> None:
 def share(manifest: Manifest, run: RunDirectory) -> None:
     """Give a run directory the list of its files, for all runs together if long, and a manifest.json that refers to it.
 
-    Where there are no hard links the run has a copy. Lists that no run has any more are removed. Raises StorageError.
+    Where there are no hard links the run has a copy. Lists that no run uses any more are removed. Raises StorageError.
     """
     keep_once(run, LIST, manifest.listed)
     facts = {"made": manifest.made, "files": len(manifest.files), "sha256": manifest.digest}
@@ -197,7 +197,7 @@ def share(manifest: Manifest, run: RunDirectory) -> None:
 def keep_once(run: RunDirectory, name: str, data: bytes) -> None:
     """Give a run directory a file that other runs on the same data have as well, for all of them together if large.
 
-    It is kept below `runs` under its digest; those that no run has any more are removed. Raises StorageError.
+    It is kept below `runs` under its digest; those that no run uses any more are removed. Raises StorageError.
     """
     stem = Path(name).stem
     run.write_shared(name, FOLDER / f"{stem}-{hashlib.sha256(data).hexdigest()}.json", data)
@@ -226,7 +226,7 @@ def is_of(path: Path, now: Manifest) -> bool:
 
 
 def missing(path: Path) -> str | None:
-    """What to say where a run's manifest.json is there and the list that it refers to is not; None where all is."""
+    """What to say where a run's manifest.json is there and the list that it refers to is not; None where both are."""
     reference = _reference(path)
     if reference is None:
         return None
@@ -256,7 +256,7 @@ def _list_of(path: Path, digest: str) -> bytes:
     Raises StorageError where neither is there with this digest.
     """
     if not re.fullmatch(r"[0-9a-f]{64}", digest):
-        raise StorageError(f"{path} is damaged: its sha256 is none. Restore it from a copy")
+        raise StorageError(f"{path} is damaged: its sha256 is not one. Restore it from a copy")
     for place in (path.with_name(LIST), FOLDER / f"files-{digest}.json"):
         with contextlib.suppress(StorageError):
             data = read_own(place)

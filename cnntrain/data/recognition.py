@@ -1,4 +1,4 @@
-"""Recognition tells what kind of data lies at a path: each data source checks whether it is one of its own."""
+"""Recognition tells what kind of data lies at a path: each data source checks whether the data is of its kind."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def _instead(path: Path) -> str:
         if any(_is_labelme(path / name) for name in sorted(names)[:_LOOKED_AT]):
             return f"{held}, annotations of labelme among them. Export these as Pascal VOC, COCO or masks"
         return (
-            f"{held}, none of which is data that is known. Expected a folder of images or sounds for each class, boxes "
-            "as Pascal VOC, COCO or YOLO has them, pictures with masks, the files of MNIST or CIFAR (binary version), "
+            f"{held}, none of which is data of a known kind. Expected a folder of images or sounds for each class, "
+            "boxes as in Pascal VOC, COCO or YOLO, pictures with masks, the files of MNIST or CIFAR (binary version), "
             "or name a .npz or .csv file"
         )
     if path.suffix.lower() in _UNPACK:

@@ -16,9 +16,9 @@ class Batch(Protocol):
 
     @property
     def views(self) -> int:
-        """How many samples of the network's each one is seen as, one after the other, its outputs their mean.
+        """As how many samples the network sees each one, one after the other; its outputs are their mean.
 
-        In evaluation; in training 1.
+        That is in evaluation; in training it is 1.
         """
         ...
 

@@ -50,7 +50,7 @@ class Engine:
     ) -> None:
         """`shard` overrides the graph's shard size, for tests. Raises MemoryError where there is too little.
 
-        `trained` says of nodes that are trained in some steps only in which.
+        `trained` has the nodes that are trained in some steps only, each with these steps.
         """
         pool.reserve()
         self.graph, self.tally, self.pool, self.seed = graph, tally, pool, seed
@@ -124,7 +124,7 @@ class Engine:
         self._reuse, self._entered = (samples, tell), False
 
     def _enter(self, step: int) -> None:
-        """Have the graph of a step: what is frozen in it, and what stands before the first trained layer."""
+        """Set up the graph of a step: what is frozen in it, and what stands before the first trained layer."""
         held = frozenset(name for name, stretch in self._trained.items() if not stretch.has(step))
         if self._entered and held == self._held:
             return
@@ -201,14 +201,14 @@ class Engine:
     def evaluate(self, batch: Batch, collect: Collect | None = None) -> Array:
         """The tally of all samples, in evaluation mode; `collect` is given the outputs of each shard on the way.
 
-        Where several ranks train, it is given those of this rank's shards: `share` what it makes of them. `batch` may
-        raise AbandonedError; then all ranks do.
+        Where several ranks train, it is given this rank's shards only: what it makes of them is for `share`. `batch`
+        may raise AbandonedError; then all ranks do.
         """
         vector, _ = self._evaluation.run([batch], 0, self.pool.ranked(self.pool), collect, self.watch)
         return vector
 
     def share(self, rows: Array) -> Array:
-        """Something of every sample that was evaluated, (n, ...), of which each rank has that of its own: all of it."""
+        """A row for every sample that was evaluated, (n, ...), of which each rank has those of its own: all of them."""
         count, roster = -(-len(rows) // self.shard), self.pool.roster
         ranges = [[min(slot * self.shard, len(rows)) for slot in roster.range(count, rank)] for rank in roster.ranks]
         return self.pool.ranks.share(rows, [(start, stop) for start, stop in ranges])

@@ -1,6 +1,6 @@
 """An examination repeats a step, layer by layer, and finds the first number in it that is not finite.
 
-It computes what the engine computes, with the same shards and random draws, but keeps everything and looks at it.
+It computes what the engine computes, with the same shards and random draws, but keeps everything and checks it.
 That is slow and takes memory, so it is done once, after a step has gone wrong.
 """
 
@@ -28,7 +28,7 @@ What = Literal["input", "weights", "statistics", "output", "loss", "gradient"]
 
 @dataclass(frozen=True)
 class NonFinite:
-    """The first number that is not finite: in what of which node, and in which samples, by their place in the step."""
+    """The first number that is not finite: which value of which node, and which samples, by their place in the step."""
 
     what: What
     node: int  # BATCH for the input, the number of nodes for the loss
@@ -149,7 +149,7 @@ class Examination:
         return stream(self.engine.seed, "layer", step, first + slots[k], node)
 
     def _losses(self, frames: list[Frame], targets: list[tuple[Array, Array]]) -> list[Array]:
-        """The gradients of the loss in the network's outputs, shard by shard."""
+        """The gradients of the loss with respect to the network's outputs, shard by shard."""
         gradients, losses = [], []
         for f, (wanted, weights) in zip(frames, targets, strict=True):
             y = f.y
@@ -166,7 +166,7 @@ class Examination:
         return gradients
 
     def _look_back(self, i: int, frames: list[Frame]) -> None:
-        """Look at the gradients of a node whose backward has run."""
+        """Check the gradients of a node whose backward has run."""
         self._see(i, "gradient", [f.dy for f in frames], "gradient")
         for name in frames[0].dp or ():
             self._see(i, f"gradient of {name}", [f.dp[name] for f in frames if f.dp], "gradient")
@@ -190,7 +190,7 @@ class Examination:
     ) -> None:
         """Take in an array, shard by shard; `places` says where in the step each begins, and how many samples it has.
 
-        Of a sample there may be several rows, such as the moments of a clip.
+        A sample may have several rows, such as the moments of a clip.
         """
         bad: list[int] = []
         finite = True

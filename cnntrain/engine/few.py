@@ -1,10 +1,10 @@
-"""A few samples are evaluated in a shard of their own size, once that was seen to give the bits of a whole shard.
+"""A few samples are evaluated in a shard of their own size, once it is known to give the same bits as a whole one.
 
 A row's bits may depend on the row count of its product, so evaluation fills every shard to the same size: what is made
-of samples does not depend on how many follow, but one sample takes as long as a shard. Now in which order BLAS adds up
-follows from shapes, not from values. So when a few samples are asked for again, they are computed both ways, and every
-value of every layer is compared: where all bits agree, as with most kernels for AVX-512, a few samples take a smaller
-shard from then on, and where any differs, a whole one as before.
+of samples does not depend on how many follow, but one sample takes as long as a shard. The order in which BLAS adds up
+depends on shapes, not on values. So when a few samples come a second time, they are computed both ways, and every value
+of every layer is compared: where all bits agree, as with most kernels for AVX-512, a few samples take a smaller shard
+from then on, and where any differs, a whole one as before.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cnntrain.engine.plan import Call
 from cnntrain.engine.program import Collect, Program
 from cnntrain.engine.team import Team
 
-LEAST = 2  # rows of a shard: products of a single row are another routine's, and never have the same bits
+LEAST = 2  # rows of a shard: another routine multiplies a single row, and its bits always differ
 
 
 class FewSamples:
@@ -61,7 +61,7 @@ class FewSamples:
 
 
 def _digests(program: Program, batch: Batch, rows: int, team: Team, collect: Collect) -> list[int]:
-    """Evaluate a batch; checksums of what every layer makes of the first rows, those that fill up a shard included."""
+    """Evaluate a batch; a checksum of each layer's first `rows` rows, those that fill up a shard included."""
     found: list[int] = []
 
     def look(call: Call, _seconds: float) -> None:

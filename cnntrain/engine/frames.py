@@ -39,7 +39,7 @@ def frame(
 ) -> Frame:
     """A layer's frame for the shard xs, its workspace taken from `kept` and `scratch`.
 
-    Of clips of so many `moments` it gets every moment as a sample of its own; the memory is the same.
+    It gets each of the `moments` of a clip as a sample of its own; the memory is the same.
     """
     if moments:
         xs, (y,) = _by_moment(xs), _by_moment((y,))

@@ -1,4 +1,4 @@
-"""A front is what stands before the first trained layer and gives the same of a sample in every step.
+"""A front is what stands before the first trained layer and gives the same for a sample in every step.
 
 Where all of it is frozen and samples are not augmented, its outputs are computed once and kept. They are the outputs to
 the bit: a shard that is shorter than the others goes through the front anew, since the bits of a row depend on how many
@@ -22,7 +22,7 @@ MOST = 2**30  # bytes of outputs that are kept
 
 
 class KnownBatch(Batch, Protocol):
-    """Samples that also know themselves without their pixels."""
+    """Samples that are also known by number, without their pixels."""
 
     @property
     def numbers(self) -> Array:
@@ -101,12 +101,12 @@ class BehindFront:
 
 
 def size_of(graph: Graph, front: int, samples: int, dtype: np.dtype[np.generic]) -> int:
-    """Bytes that the outputs of a front of so many nodes take."""
+    """Bytes that the outputs of a front of `front` nodes take."""
     return samples * math.prod(graph.shape(front - 1)) * dtype.itemsize
 
 
 def _last(walk: Walk, x: Array) -> Array:
-    """What a walk of one shard ends with."""
+    """The output of a walk of one shard."""
     for frames in walk.forward([x]):
         y = frames[0].y
     return y

@@ -1,4 +1,4 @@
-"""The memory that a network takes in training or evaluation, beside its data, is predicted before any is allocated."""
+"""The memory that a network takes in training or evaluation, besides its data, is predicted before any is allocated."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from cnntrain.engine.rows import depth
 from cnntrain.engine.update import BLOCK
 from cnntrain.network.graph import Graph
 
-_LEVELS = 16  # of the tree that evaluation adds tallies in, that can wait at once: 65,536 shards
-PROCESS = 16_000_000  # bytes of its own that a forked worker has beside what it computes in
+_LEVELS = 16  # levels of the tree in which evaluation adds tallies that can wait at once: 65,536 shards
+PROCESS = 16_000_000  # bytes of its own that a forked worker has besides what it computes in
 
 
 def needed(graph: Graph, threads: int, batch_size: int, slots: int, training: bool = True, tally: int = 0) -> int:
     """Bytes for parameters, gradient and slots, activations, and the gradient rows and tallies being added up.
 
-    `tally` is how many numbers loss and metrics are of a shard: few, but where a metric counts for each class.
+    `tally` is how many numbers loss and metrics take for a shard: few, unless a metric counts for each class.
     """
     shard = graph.shard
     shards = -(-batch_size // shard)

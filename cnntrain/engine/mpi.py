@@ -4,7 +4,7 @@ A thread in each rank exchanges signs of life, the leader's with every other and
 stopped, or whose machine is gone, is missed after STILL seconds, and one whose work stands still says so itself; a rank
 that computes for long, however slowly, is neither. When one rank fails, all are told why.
 
-That a rank was killed is noticed by its keeper, which ends the job (`core.keeper`), or by MPI where that goes on.
+A killed rank is noticed by its keeper, which ends the job (`core.keeper`), or by MPI where the job goes on.
 
 A job that fails says so in one line, the leader's. But a launcher may end the leader as soon as another rank has left.
 So the others stay until the leader has come to its end; if it does not, one of them says what it would have said.
@@ -425,7 +425,7 @@ class MpiWire:
 
 
 def _line(error: BaseException) -> str:
-    """What is printed of an error."""
+    """The line that is printed for an error."""
     return f"cnntrain: error: {printable(str(error))}"
 
 

@@ -1,7 +1,7 @@
 """The gradient of a large dense weight, x.T @ dy, is computed once a batch, slice by slice, not shard by shard.
 
-A shard's own gradient is as large as the weight. To write one for every shard and add them up goes through memory
-several times, and takes longer than the multiplications where a shard is small. So shards leave x and dy, and when all
+A shard's own gradient is as large as the weight. Writing one for every shard and adding them up goes through memory
+several times, and takes longer than the multiplications where a shard is small. So shards keep x and dy, and when all
 are there each worker computes some slices of the weight's rows: for every shard in turn the product, added up along the
 same tree, while the slice is still in the cache. The slices depend on the shape alone, and `ops.products.outer` makes a
 whole gradient of the same ones; so the bits are those of the sum of whole gradients.
@@ -67,7 +67,7 @@ class OuterGradient:
             own.free.append(total)
 
     def reset(self) -> None:
-        """Forget what was added up of a step that failed."""
+        """Discard the sums of a step that failed."""
         for worker in self._workers:
             worker.trees.clear()
 
@@ -86,7 +86,7 @@ class OuterGradient:
 
 
 class _Worker:
-    """The slices of one worker, what is added up of each, and the arrays in which that is done, used over and over."""
+    """The slices of one worker, the sum of each so far, and the arrays used for them, over and over."""
 
     def __init__(self, slices: Iterable[int]) -> None:
         self.slices = slices
@@ -109,5 +109,5 @@ def is_outer(node: Node) -> bool:
 
 
 def outer_gradients(plan: Plan) -> list[OuterGradient]:
-    """Those of a plan's nodes whose gradient is wanted."""
+    """One for each node of a plan whose gradient is computed by slices."""
     return [OuterGradient(plan, i) for i, node in enumerate(plan.graph.nodes) if is_outer(node)]

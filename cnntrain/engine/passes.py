@@ -1,4 +1,4 @@
-"""Passes take one layer over the shards of a batch on arrays of their own, which stay and can be looked at.
+"""Passes take one layer over the shards of a batch on arrays of their own, which stay and can be inspected.
 
 The engine does the same on planned memory, on several workers, and is made for speed. Everything that inspects a
 network layer by layer uses these: walks through a graph, examinations, gradient checks, the self-test.
@@ -36,7 +36,7 @@ class Passes:
     ) -> None:
         """`trained` says whether gradients of its parameters are wanted, `inplace` that y lies in x, and dx in dy.
 
-        Arrays are made by `new`, and those of the scratch by it, too, unless there is a place for them.
+        Arrays are made by `new`, and so are those of the scratch, unless `scratch` places them.
         """
         self.layer, self.training, self.inplace = layer, training, inplace
         self._shape = layer.output_shape(*inputs)
@@ -70,7 +70,7 @@ class Passes:
         return frames
 
     def backward(self, frames: Sequence[Frame], dys: Sequence[Array], wanted: Sequence[bool]) -> None:
-        """Write the gradients in the inputs that are `wanted`, and in the parameters, of shards that went forward."""
+        """Write the gradients of the inputs that are `wanted`, and of the parameters, for shards that went forward."""
         for f, dy in zip(frames, dys, strict=True):
             dxs = [self._new(x.shape, x.dtype) if want else None for x, want in zip(f.xs, wanted, strict=True)]
             if self.inplace and wanted[0]:

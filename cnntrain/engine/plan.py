@@ -77,7 +77,7 @@ class Plan:
         )
 
     def workspace(self, index: int, n: int | None = None) -> Workspace:
-        """The buffers of a node's layer beside x and y for n samples, by default a whole shard."""
+        """The buffers of a node's layer besides x and y for n samples, by default a whole shard."""
         node = self.graph.nodes[index]
         rows = (n or self.shard) * node.rows
         return node.layer.workspace(*self.graph.input_shapes(index), n=rows, dtype=self.dtype)
@@ -90,7 +90,7 @@ class Plan:
         return tuple(wants)
 
     def wants_gradient(self, source: int) -> bool:
-        """Whether the gradient in a node's output, or in the batch, is wanted."""
+        """Whether the gradient of a node's output, or of the batch, is wanted."""
         return source != BATCH and self.wants[source]
 
     def _timeline(self) -> list[list[Call]]:
@@ -114,7 +114,7 @@ class Plan:
         return segments
 
     def first_writer(self, source: int) -> int:
-        """The node whose backward is the first to write the gradient in `source`'s output."""
+        """The node whose backward is the first to write the gradient of `source`'s output."""
         return max(self.consumers[source])
 
     def _lives(self) -> list[_Life]:

@@ -28,7 +28,7 @@ _PACKAGE = Path(__file__).parent.parent
 
 T = TypeVar("T")
 ShardWork = Callable[[int, int], None]  # (worker, index)
-# (team, *numbers): what each member of a team does of it, at the same time as the others
+# (team, *numbers): the part of one member of a team, done at the same time as the others'
 WorkerCall = Callable[..., object]
 
 
@@ -122,12 +122,12 @@ class Pool(Together):
         return Ranked(crew, self.ranks, self.roster) if self.ranks.size > 1 else crew
 
     def register(self, job: WorkerCall) -> int:
-        """Have processes that are forked later know a job: the number to tell them, before those it is done with."""
+        """Make a job known to processes forked later; returns its number, to be told before those it is done with."""
         self._jobs.append(job)
         return len(self._jobs) - 1
 
     def fork(self) -> None:
-        """Have as many processes as threads, unless the system gives none; they end with the pool."""
+        """Fork as many processes as threads, unless the system gives none; they end with the pool."""
         jobs = tuple(self._jobs)
         self.end_processes()
         with contextlib.suppress(OSError, ImportError):  # no fork, or none that is safe; no semaphores; a limit

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from multiprocessing.synchronize import Semaphore
 
 SPINS = 200, 4000  # times a token is looked for before sleeping, at least and at most: 0.1 to 2 ms
-WORTH = 1e-3  # seconds of sleep instead of which it would have been better to look on: waking up takes a tenth of that
+WORTH = 1e-3  # seconds: instead of a shorter sleep, looking on would have been better; waking up takes a tenth of that
 PATIENCE = 0.5  # seconds between looks at whether the others live
 _TEXT = 8192  # bytes of a traceback that come back
 _EXPECTED = (MemoryError, OutOfMemoryError, StorageError, DataError)  # what a worker may meet that is no bug
-_NUMBERS = 8  # the most that are told at a time, how many they are included
+_NUMBERS = 8  # the most that are told at a time, their count included
 
 Work = Callable[["Processes", list[float]], object]
 
@@ -123,7 +123,7 @@ class Processes(Together):
                 token.release()
 
     def _take(self) -> None:
-        """Wait for a token of another process: look for it for as long as it has paid lately, then sleep."""
+        """Wait for a token of another process: look for it for as long as has paid off lately, then sleep."""
         token = self._tokens[self.rank]
         for _ in range(self._spins):
             if token.acquire(False):

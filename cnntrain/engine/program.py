@@ -102,12 +102,12 @@ class Program:
             first += running.count
         if self.training:
             self._waiting = (first - running.count, running.count)
-        for of_node in self._batch:  # gives its memory back; a batch clears it, too, for the one before may have failed
+        for of_node in self._batch:  # gives its memory back; a batch clears it, too: the one before may have failed
             of_node.clear()
         return tree.total(), totals
 
     def _send(self, team: Team, buckets: Sequence[Bucket], first: int, count: int, more: bool) -> None:
-        """Let what the shards of this rank add up to in these buckets set out, while the batch goes on."""
+        """Send off what the shards of this rank add up to in these buckets, while the batch goes on."""
         shares = self.roster.shares(count)
 
         def gather(worker: int) -> None:
@@ -164,7 +164,7 @@ class Program:
             outer.reset()
 
     def prepare(self, shards: int) -> bool:
-        """Have memory for batches of so many shards; returns whether there was less."""
+        """Make sure there is memory for batches of `shards` shards; returns whether there was less."""
         if shards <= self._prepared:
             return False
         self._prepared = shards
@@ -324,7 +324,7 @@ class _Running:
             into = self.program.partials[number % 2, slot]  # the other half may still be read by a slower worker
             into[: len(vector)] = vector
             into[len(vector) : -1] = 0
-            into[-1] = len(vector)  # of which the sum over shards tells the length to a rank that has no shard
+            into[-1] = len(vector)  # its sum over shards tells the length to a rank that has no shard
 
     def _score(self, frames: PlannedFrames, slot: int, real: int) -> None:
         """Loss, its gradient and the metrics of one shard; filled-up rows do not count."""

@@ -189,7 +189,7 @@ class Ranks:
 
 
 def _with_tuples(described: Any) -> Any:
-    """The description of a type, in which JSON has made lists of tuples."""
+    """The description of a type, with the tuples of which JSON has made lists."""
     if isinstance(described, str):
         return described
     return [(name, _with_tuples(kind), *map(tuple, shape)) for name, kind, *shape in described]
@@ -258,7 +258,7 @@ class Ranked:
                 tree.add(index, row.copy(), level)
 
     def complete(self, tree: TreeSum, count: int, size: int) -> None:
-        """See Team. One rank after the other, so that only its blocks are held beside the sums."""
+        """See Team. One rank after the other, so that only its blocks are held besides the sums."""
         roster, own = self._roster, tree.blocks()
         for rank in roster.ranks:
             blocks = roster.blocks(0, count, rank)

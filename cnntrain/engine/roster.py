@@ -1,6 +1,6 @@
 """A roster says how many workers each rank has, and so which shards of a batch each rank and each worker takes.
 
-Everybody cuts a batch alike, from the roster alone: nobody is told what the others do.
+Every rank cuts a batch alike, from the roster alone: none is told what the others do.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ TreeBlock = tuple[int, int]  # (level, index) of a block of the tree that sums g
 
 
 def shares_of(count: int, workers: int) -> list[ShardRange]:
-    """The shards that each worker takes of so many: side by side, as even as possible, none more than the first."""
+    """The shards that each worker takes of `count`: side by side, as even as possible, none more than the first."""
     stops = [-(-count * worker // workers) for worker in range(workers + 1)]
     return list(itertools.pairwise(stops))
 
@@ -47,21 +47,21 @@ class Roster:
         return sum(self.workers[:rank])
 
     def shares(self, count: int) -> list[ShardRange]:
-        """The shards that each worker of this rank takes of so many."""
+        """The shards that each worker of this rank takes of `count`."""
         first = self.first(self.rank)
         return shares_of(count, sum(self.workers))[first : first + self.here]
 
     def range(self, count: int, rank: int) -> ShardRange:
-        """The shards that a rank takes of so many."""
+        """The shards that a rank takes of `count`."""
         shares = shares_of(count, sum(self.workers))
         return shares[self.first(rank)][0], shares[self.first(rank + 1) - 1][1]
 
     def blocks(self, first: int, count: int, rank: int) -> list[TreeBlock]:
-        """What a rank's shards add up to, of a batch of so many that begins with the step's shard `first`."""
+        """What a rank's shards add up to, in a batch of `count` that begins with the step's shard `first`."""
         start, stop = self.range(count, rank)
         return tree_blocks(first + start, first + stop)
 
     def most(self, count: int) -> tuple[int, int]:
-        """The most shards that a worker of this rank, and that any rank, takes of so many or fewer."""
+        """The most shards that a worker of this rank, and that any rank, takes of `count` or fewer."""
         total = sum(self.workers)
         return -(-count // total), -(-count * max(self.workers) // total)

@@ -226,7 +226,7 @@ class _Peer:
 
 
 def _bounds(start: int, stop: int, parts: int) -> list[tuple[int, int]]:
-    """A stretch of a vector cut in so many slices, side by side, at cache lines."""
+    """A stretch of a vector cut into `parts` slices, side by side, at cache lines."""
     unit = ALIGNMENT // 4
     edges = [start + min(round_up((stop - start) * part // parts, unit), stop - start) for part in range(parts)]
     return list(itertools.pairwise([*edges, stop]))
@@ -245,7 +245,7 @@ def depth(count: int) -> int:
 def buckets_of(plan: Plan, outer: Collection[int] = ()) -> list[Bucket]:
     """The buckets of a plan: one for each segment with backward calls, and one for all coupled nodes.
 
-    Those in `outer` have the gradient of their weight elsewhere.
+    The weight of those in `outer` has its gradient elsewhere.
 
     A coupled node may write its gradients before a barrier or after it, so its rows live through the whole of
     backward; they are small.

@@ -128,7 +128,7 @@ def spoil(array: Array) -> None:
 
 
 def spoiled(shape: Shape, dtype: Any) -> Array:
-    """A new array full of it."""
+    """A new array full of such values."""
     array = aligned(shape, dtype)
     spoil(array)
     return array

@@ -1,6 +1,6 @@
 """A team takes a step together: threads, forked processes, or ranks that each have some of these.
 
-What the workers of one rank write for each other lies in common memory. What the ranks have for each other travels, as
+What the workers of one rank write for each other lies in shared memory. What the ranks have for each other travels, as
 parcels: blocks of the tree along which results are added up, so that no bit depends on who computed what.
 """
 

@@ -1,6 +1,6 @@
 """The updater walks the flat vectors in pieces and lets the optimizer change each, on all workers.
 
-A step goes: penalties of the regularizers join the gradient, it is clipped, the optimizer updates, limits are enforced.
+In a step, penalties of the regularizers join the gradient, it is clipped, the optimizer updates, limits are enforced.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SMALLEST = 1e-3  # the norm adaptive clipping takes for weights that are smalle
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules for gradients and parameters beside the optimizer's step.
+    """The rules for gradients and parameters besides the optimizer's step.
 
     clip_value     no value of the gradient beyond this
     agc            no unit's gradient longer than this share of its weights (adaptive clipping, Brock et al. 2021)
@@ -72,7 +72,7 @@ class Updater:
     ) -> None:
         """`params` and `grads` lie in shared memory (`arrays.shared`), since processes of the pool may take part.
 
-        `trained` says of nodes that are trained in some steps only in which; the optimizer counts their steps.
+        `trained` has the nodes that are trained in some steps only, each with these steps, which the optimizer counts.
         """
         self.optimizer, self.pool, self.rules = optimizer, pool, rules or Rules()
         self._params, self._grads = params, grads
@@ -191,7 +191,7 @@ class Updater:
         self._run(self.pool, self._block_shares, move)
 
     def restore(self) -> None:
-        """Come back from there, parameters and statistics."""
+        """Undo `perturb`, for parameters and statistics."""
         assert self._saved is not None
         np.copyto(self._params, self._saved)
 

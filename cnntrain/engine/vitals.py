@@ -1,4 +1,4 @@
-"""Vitals tell the health of a training: how far a step moves the weights, how many rectifiers have died."""
+"""Vitals tell the health of training: how far a step moves the weights, how many rectifiers have died."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ NodeStreams = Callable[[int, int], np.random.Generator]  # (node, shard) -> its 
 class Walk:
     """A graph with its flat vector of parameters, ready to be walked through any number of times.
 
-    Unless it is for training, the network is in evaluation mode, and its gradient can be taken all the same: in
-    outputs, and with `weights` in parameters too, but in those of layers that need a batch in training.
+    Unless it is for training, the network is in evaluation mode, and its gradient can be taken all the same: of
+    outputs, and with `weights` of parameters too, except those of layers that need a batch in training.
     """
 
     def __init__(self, graph: Graph, params: Array, *, training: bool = False, weights: bool = False) -> None:
@@ -61,10 +61,11 @@ class Walk:
     def backward(
         self, nodes: list[list[Frame]], gradients: dict[int, list[Array]], wants: Callable[[int], bool]
     ) -> Iterator[tuple[int, list[Frame]]]:
-        """Go back through the `nodes` of a whole forward, which are used up, the last first; each, when it is done.
+        """Go back through the `nodes` of a whole forward, which are used up, the last first; yields each when it is
+        done.
 
-        `gradients` holds the gradient in the last node's output, shard by shard, and at the end those in the outputs
-        that nothing was wanted before; `wants` says of a node, or BATCH, whether the gradient in its output is wanted.
+        `gradients` holds the gradient of the last node's output, shard by shard, and at the end those of the outputs
+        before which nothing was wanted; `wants` says of a node, or BATCH, whether the gradient of its output is wanted.
         """
         for i in reversed(range(len(self.graph.nodes))):
             frames, sources = nodes.pop(), self.graph.nodes[i].inputs
@@ -84,7 +85,7 @@ class Walk:
                     gradients[source] = more
 
     def gradient(self, nodes: Sequence[list[Frame]], dys: Sequence[Array], at: int) -> list[Array]:
-        """The gradient of sum(y * dy) in the output of node `at`, y being the network's, shard by shard.
+        """The gradient of sum(y * dy) with respect to the output of node `at`, y being the network's, shard by shard.
 
         `nodes` are those of a whole forward.
         """

@@ -96,7 +96,7 @@ def network(loaded: Loaded, description: Description) -> Network:
         raise problem(
             loaded,
             "data.eval_transforms",
-            f"{math.prod(views)} views of a sample, at most {graph.shard} (train.shard) fit together: take fewer",
+            f"{math.prod(views)} views of a sample, at most {graph.shard} (train.shard) fit together: use fewer",
         )
     loss = cast(Loss, experiment.loss)
     try:
@@ -120,8 +120,8 @@ def network(loaded: Loaded, description: Description) -> Network:
 
 
 def balanced(loaded: Loaded, network: Network, counts: Sequence[int] | None) -> Network:
-    """The network with balanced class weights turned into numbers, from how often each class occurs, if it has such
-    weights.
+    """The network with its balanced class weights, if it has such, turned into numbers by how often each class
+    occurs.
 
     Raises ConfigError where the loss cannot be balanced by them.
     """
@@ -135,14 +135,14 @@ def balanced(loaded: Loaded, network: Network, counts: Sequence[int] | None) -> 
 
 
 def _problem_of_loss(loaded: Loaded, graph: Graph, error: ValueError) -> ConfigError:
-    """An error at the loss, or at the last layer where the config does not mention the loss, or the command line it."""
+    """An error at the loss; at the last layer where the config names no loss, or the command line set that layer."""
     last = graph.nodes[-1].where
     where = last if last.override or last.file == SET else loaded.marks.get("loss", last)
     return ConfigError(Problem(where, str(error)))
 
 
 def _check_transforms(loaded: Loaded, asked: Task, description: Description) -> None:
-    """Raise ConfigError at the first transform that suits neither the task nor the data."""
+    """Raise ConfigError at the first transform that does not suit the task or the data."""
     data = loaded.experiment.data
     given = {rate for one in cast(Dataset, data.source).origins() if (rate := getattr(one, "sample_rate", None))}
     for name in _LISTS:
@@ -167,27 +167,26 @@ def _check_followed(transform: Transform, asked: Task, shape: Shape) -> None:
 
 
 def _check_needs(transform: Transform, asked: Task, description: Description) -> None:
-    """Raise ValueError where a transform goes by what the targets do not have."""
+    """Raise ValueError where a transform needs what the targets do not have."""
     joins = transform.on == "tiles"
     if joins and (not asked.follows or asked.joined([asked.blank(1, description)] * 2) is None):
         raise ValueError(
-            f"{transform.name_in_config} puts pictures together, and of {description.target} there is no such thing: "
-            "remove it"
+            f"{transform.name_in_config} joins pictures, but {description.target} cannot be joined: remove it"
         )
     if transform.looks and asked.things(asked.blank(1, description)) is None:
         raise ValueError(
-            f"{transform.name_in_config} goes by boxes around things, and the data has {description.target}: remove "
-            "it, or take random_resized_crop"
+            f"{transform.name_in_config} needs boxes around things, but the data has {description.target}: remove "
+            "it, or use random_resized_crop"
         )
 
 
 def _check_rate(transform: Transform, given: Collection[int]) -> None:
-    """Raise ValueError where a transform takes sounds for those of another rate than the source gives."""
+    """Raise ValueError where a transform expects sounds of another rate than the source gives."""
     taken = getattr(transform, "sample_rate", None)
     if taken is not None and given and {*given} != {taken}:
         listed = " and ".join(f"{rate:,}" for rate in sorted(given))
         raise ValueError(
-            f"{transform.name_in_config} has sample_rate {taken:,}, the sounds have {listed}: write the same"
+            f"{transform.name_in_config} has sample_rate {taken:,}, the sounds have {listed}: give both the same"
         )
 
 
@@ -199,15 +198,15 @@ def _check_mixing(loaded: Loaded, asked: Task) -> None:
             raise problem(
                 loaded,
                 f"data.eval_transforms.{index}",
-                f"{transform.name_in_config} mixes samples with each other, and evaluation must see them as they are: "
-                "leave it to train_transforms",
+                f"{transform.name_in_config} mixes samples with each other, but evaluation must see them as they are: "
+                "use it in train_transforms only",
             )
     for index, transform in enumerate(transforms(data.train_transforms)):
         if transform.on == "views":
             raise problem(
                 loaded,
                 f"data.train_transforms.{index}",
-                f"{transform.name_in_config} makes several samples of one, for evaluation: take "
+                f"{transform.name_in_config} makes several samples from one, for evaluation: use "
                 f"{transform.in_training} here",
             )
     mixing = [index for index, transform in enumerate(transforms(data.train_transforms)) if transform.on != "image"]
@@ -217,14 +216,14 @@ def _check_mixing(loaded: Loaded, asked: Task) -> None:
         raise problem(
             loaded,
             f"data.train_transforms.{pairs[0]}",
-            f"{name} takes weighted sums of targets, which {asked.target} have none of: remove {name}",
+            f"{name} takes weighted sums of targets, which {asked.target} do not allow: remove {name}",
         )
     if mixing and teacher_of(cast(Loss, loaded.experiment.loss)) is not None:
         name = data.train_transforms[mixing[0]].name_in_config
         raise problem(
             loaded,
             f"data.train_transforms.{mixing[0]}",
-            f"{name} mixes samples, and the teacher of the loss was asked about unmixed ones: remove {name}, or the "
+            f"{name} mixes samples, but the teacher of the loss was asked about unmixed ones: remove {name}, or the "
             "teacher",
         )
 
@@ -280,7 +279,7 @@ def optimizer(experiment: Experiment) -> Optimizer:
 
 
 def initialize(graph: Graph, init: InitConfig, seed: int, params: Array) -> None:
-    """Write the first values of every parameter into the flat vector.
+    """Write the initial values of every parameter into the flat vector.
 
     Each parameter draws from a stream of its own name, so that adding a layer leaves the other layers' values alone.
     """
@@ -302,7 +301,7 @@ def _check_initializers(graph: Graph, init: InitConfig) -> None:
                 if (initializer := _initializer(node, init, name)) is not None:
                     initializer.check(param)
             except ValueError as error:
-                how = "Give the layer another `init`, or say by `init.rules` which layers this one is for"
+                how = "Give the layer another `init`, or say with `init.rules` which layers this one is for"
                 raise ConfigError(Problem(node.where, f"{node.name}.{name}: {error}. {how}")) from error
 
 

@@ -37,7 +37,7 @@ def named(loaded: Loaded, names: Names | None, tensors: Collection[str], own: Co
     if names is not None:
         if names not in known:
             has = " and ".join(known) or "neither library"
-            message = f"{names} has no network that is the same as this one: {has} has. Name a preset that it has"
+            message = f"{names} has no counterpart of this network; {has} has one. Name a preset that it has"
             raise problem(loaded, "model.init_from.names", message)
         return known[names]
     modules = {name.rpartition(".")[0] for name in tensors} | set(tensors)
@@ -48,7 +48,7 @@ def named(loaded: Loaded, names: Names | None, tensors: Collection[str], own: Co
     return None if best is None else known[best]
 
 
-_WHOLE: dict[str, list[dict[str, Any]]] = {  # keys that make a preset whole, of each network that it is
+_WHOLE: dict[str, list[dict[str, Any]]] = {  # keys with which a preset is a network of a library, for each of these
     "vgg": [{"grid": 7, "hidden": (4096, 4096)}],
     "mobilenet_v1": [{"activation": "relu6", "width": width} for width in (1.0, 1.25)],
     "mobilenet_v2": [{"width": width} for width in (1.0, 0.35, 0.5, 0.75, 1.4)],

@@ -1,7 +1,7 @@
 """A feature order says where each feature of ours is in PyTorch, whose images are flattened channel by channel.
 
-Where a flattened image goes on to a dense layer, the rows of that layer's weight are exchanged; where it is added to
-the features of another dense layer, that layer's units are. What no exchange of parameters makes equal is refused.
+Where a flattened image goes on to a dense layer, the rows of that layer's weight are permuted; where it is added to
+the features of another dense layer, that layer's units are. What no permutation of parameters makes equal is refused.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from cnntrain.network.graph import BATCH, Graph, Node
 
 _JOINING = ("add", "multiply")  # value by value
 
-Axes = tuple[Array | None, ...]  # of a parameter, for each of its axes, which of ours is each of theirs; None: itself
+Axes = tuple[Array | None, ...]  # for each axis of a parameter, which of our places is each of theirs; None: the same
 
 
 @dataclass(frozen=True)
 class _Order:
-    """What a node gives: `places[j]` is our place of PyTorch's j-th value, both in their own order of memory.
+    """The order of a node's output: `places[j]` is our place for PyTorch's j-th value, each in its own memory order.
 
-    units   dense layers whose units may be put in another order to suit it
+    units   dense layers whose units may be reordered to suit it
     """
 
     places: Array
@@ -39,7 +39,7 @@ class _Order:
 
 
 class _AnewError(Exception):
-    """The units of a dense layer have been put in another order: follow the graph again."""
+    """The units of a dense layer have been reordered: follow the graph again."""
 
 
 def feature_orders(graph: Graph) -> dict[str, Axes]:
@@ -93,7 +93,7 @@ def _of_image(shape: Shape) -> _Order:
 
 
 def _joined(node: Node, inputs: Sequence[_Order], shapes: Sequence[Shape], chosen: dict[int, Array]) -> _Order:
-    """Inputs value by value: they must be in one order, or some come of dense layers whose units can be put so."""
+    """Inputs joined value by value: they must be in one order, or come from dense layers that can be reordered so."""
     whole = max(shapes, key=len)
     if len(whole) > 1:  # features beside an image are its channels, which are in order
         wanted, apart = _Order(np.arange(whole[-1])), [i for i, s in zip(inputs, shapes, strict=True) if len(s) == 1]
@@ -113,7 +113,7 @@ def _joined(node: Node, inputs: Sequence[_Order], shapes: Sequence[Shape], chose
 
 
 def _reshaped(node: Node, order: _Order, shape: Shape) -> _Order:
-    """The same values in memory: PyTorch's memory is another, so that an image must come out as it keeps images."""
+    """The same values in memory: since PyTorch's order differs, an image must come out as PyTorch keeps images."""
     if len(node.shape) == 1:
         return _Order(order.places, order.units if len(shape) == 1 else ())
     if not order.same_as(_of_image(node.shape)):
@@ -122,7 +122,7 @@ def _reshaped(node: Node, order: _Order, shape: Shape) -> _Order:
 
 
 def _features(node: Node, inputs: Sequence[_Order]) -> _Order:
-    """Features to features: side by side in concat; of one input and as many, each from its own, save for groups."""
+    """Features from features: side by side in concat; else from one input, as many, each from its own or its group."""
     if node.layer.name_in_config == "concat":
         starts = np.cumsum([0, *(len(order.places) for order in inputs)])
         return _Order(np.concatenate([order.places + start for order, start in zip(inputs, starts[:-1], strict=True)]))
@@ -132,18 +132,20 @@ def _features(node: Node, inputs: Sequence[_Order]) -> _Order:
     if order.moved is None and not order.units:
         return _of_image(node.shape)
     if len(inputs) > 1 or node.shape != (len(order.places),):
-        raise _refusal(node, "its features come of a flattened image, in another order")
+        raise _refusal(node, "its features come from a flattened image, in another order")
     groups = getattr(node.layer, "groups", 1)
     if groups == 1:
         return order
     size = len(order.places) // groups
     if (np.ptp(order.places.reshape(groups, size) // size, axis=1) > 0).any():
-        raise _refusal(node, "its groups are of features in our order, of which PyTorch makes others: put it before")
+        raise _refusal(
+            node, "in PyTorch's order its groups would be of other features: put it before the image is flattened"
+        )
     return _Order(order.places)
 
 
 def _refusal(node: Node, why: str) -> UsageError:
     return UsageError(
-        f"{node.name} ({node.layer.name_in_config}, {node.where}) cannot be said in PyTorch's order of features, where "
-        f"images are flattened channel by channel: {why}. The formats numpy and onnx keep our order"
+        f"{node.name} ({node.layer.name_in_config}, {node.where}) cannot be expressed in PyTorch's order of features, "
+        f"where images are flattened channel by channel: {why}. The formats numpy and onnx keep our order"
     )

@@ -1,4 +1,4 @@
-"""The first layer weighs pixels, so its weights can be looked at as images."""
+"""The first layer weighs pixels, so its weights can be viewed as images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cnntrain.network.graph import BATCH, Graph
 def first(graph: Graph, views: Mapping[str, Array]) -> tuple[str, Array] | None:
     """The first layer that weighs pixels, and its weights as images (h, w, channels, filters); None without one.
 
-    Those of the moments of a clip lie one below the other.
+    The moments of a clip lie one below the other.
     """
     for node in graph.nodes:
         if "weight" not in node.params or any(source != BATCH and not _flat(graph, source) for source in node.inputs):

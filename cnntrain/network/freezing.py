@@ -29,7 +29,7 @@ ALWAYS = Stretch()
 
 
 def frozen(loaded: Loaded, graph: Graph) -> Graph:
-    """The graph with all layers frozen that are so for good. Raises ConfigError for a rule that fits no layer."""
+    """The graph with those layers frozen that stay so throughout. Raises ConfigError for a rule that fits no layer."""
     rules = loaded.experiment.train.freeze
     names = [node.name for node in graph.nodes if node.params]
     for index, rule in enumerate(rules):

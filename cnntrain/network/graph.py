@@ -30,7 +30,7 @@ CLIP = 4  # axes of a clip: moments, height, width, channels
 BATCH = -1  # the index that stands for the network's input
 INPUT = "input"  # the name by which `from` reads it
 _NAMED = 12  # layers that a message names
-_WORKERS, _WORTH = 8, 2.5e8  # that a batch should employ, and the operations of forward that make a shard worth while
+_WORKERS, _WORTH = 8, 2.5e8  # that a batch should employ, and the operations of forward that make a shard worthwhile
 _LARGE, _MOST = 2**24, 2**28  # values of a sample beyond which shards are small; values a shard may then have
 MAX_PIECES = 10_000  # layers and lists of layers; twice the largest networks trained, and a bound for what a file asks
 
@@ -48,7 +48,7 @@ class Node:
     params: dict[str, Param]
     options: TrainedOptions
     where: Mark
-    moments: int = 0  # of the clips of which it takes every moment as a sample; 0 where it takes its inputs as they are
+    moments: int = 0  # moments of a clip that it takes as samples of their own; 0 where it takes its inputs as they are
 
     @property
     def rows(self) -> int:
@@ -95,7 +95,7 @@ class Graph:
         return graph
 
     def cut(self, at: int) -> tuple[Graph, Graph]:
-        """The first so many nodes, and the others, which read nothing of them but the last one's output: the batch."""
+        """The first `at` nodes, and the others, which read nothing of them but the last one's output: their batch."""
         rest = [dataclasses.replace(node, inputs=tuple(i - at for i in node.inputs)) for node in self.nodes[at:]]
         return (
             Graph(self.nodes[:at], self.input_shape, self.layout),
@@ -135,7 +135,7 @@ class Graph:
         the parameters a shard, but of large dense weights, whose gradients are made once a batch) stays below a quarter
         of the traffic of activations (about 6 passes over them a sample), and for which the average node has work for
         some milliseconds (500 MFLOP), or values for 16 samples that fill a cache; half as many, but no fewer than 8, as
-        long as a batch has too few samples for two shards, or for eight that are worth while. Where a single sample has
+        long as a batch has too few samples for two shards, or for eight worthwhile ones. Where a single sample has
         very many values (64 MB, as of a U-Net at 512x512), one will do, and a shard has at most 1 GB of them.
         """
         values = sum(math.prod(node.shape) for node in self.nodes)
@@ -352,7 +352,7 @@ def _moments(layer: Layer, shapes: Sequence[Shape]) -> int:
     """How many moments of a clip a layer takes as samples of their own: those of clips that it does not take whole.
 
     This is all that lets layers of images see clips: their rows are then the moments of all clips of a shard, one after
-    the other, under the same weights. Raises ValueError where inputs that are to be taken so are not all clips, or of
+    the other, under the same weights. Raises ValueError where such inputs are not all clips, or of
     different lengths.
     """
     found = {shape[0] if len(shape) == CLIP else 0 for shape in shapes}
@@ -383,7 +383,7 @@ def node_of(entry: LayoutEntry) -> str:
 
 
 def _among(pattern: str, nodes: set[str]) -> str:
-    """The name that was probably meant, or some of those there are: `summary` would fail of the same mistake."""
+    """The name that was probably meant, or some of those there are: `summary` would fail by the same mistake."""
     near, names = nearest(pattern, nodes), sorted(nodes)
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"; did you mean {near!r}?" if near else f"; known: {', '.join(names[:_NAMED])}{more}"

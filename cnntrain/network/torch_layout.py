@@ -2,7 +2,7 @@
 
 A node's name is its module's, as in `model.load_state_dict`. Kernels are (filters, channels / groups, height, width)
 there, those of clips (filters, channels / groups, moments, height, width), matrices (units, features); features that
-come of a flattened image or clip are in PyTorch's order, channel by channel (`feature_order`).
+come from a flattened image or clip are in PyTorch's order, channel by channel (`feature_order`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def write(
 ) -> bytes:
     """The bytes of the file for parameters by our names ("conv2d_1.weight"), under those of a counterpart if given.
 
-    Raises UsageError for a network whose features cannot be in PyTorch's order, or a layer of which two parameters
+    Raises UsageError for a network whose features cannot be in PyTorch's order, or a layer with two parameters that
     would have one name there; MissingExtraError without the package safetensors.
     """
     library = _library()
@@ -72,7 +72,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def tensors_of(path: Path, data: bytes) -> dict[str, Array]:
-    """The tensors that a file's bytes hold, without counters. Raises CheckpointError where they are no such file."""
+    """The tensors that a file's bytes hold, without counters. Raises CheckpointError where they are not such a file."""
     library = _library()
     try:
         tensors: dict[str, Array] = library.load(data)
@@ -87,7 +87,7 @@ def parameters(path: Path, data: bytes, graph: Graph, counterpart: Counterpart |
     """The parameters that a file's bytes hold, by our names; those that the network lacks keep their own.
 
     `counterpart` is the network whose names they have; by default they have ours. Raises CheckpointError where they are
-    no safetensors file, or the network's features cannot be in PyTorch's order.
+    not a safetensors file, or the network's features cannot be in PyTorch's order.
     """
     tensors = tensors_of(path, data)
     try:
@@ -122,7 +122,7 @@ class _Layout:
     """Which of our parameters is which of PyTorch's, and how the two programs lay it out."""
 
     def __init__(self, graph: Graph, counterpart: Counterpart | None = None) -> None:
-        """Raises UsageError where a network cannot be said with PyTorch's order of features."""
+        """Raises UsageError where a network cannot be expressed in PyTorch's order of features."""
         self.shapes = {
             f"{node.name}.{name}": param.shape for node in graph.nodes for name, param in node.params.items()
         }

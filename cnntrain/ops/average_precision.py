@@ -72,8 +72,8 @@ class Matches:
 class Comparison:
     """The detections of a split beside the truth, matched as COCO matches them (Lin et al. 2014; pycocotools).
 
-    Of each picture and class the detections, from the highest score on, each take the box they overlap most of those
-    that are free, if they overlap it by the threshold. Boxes that need not be found (crowds, difficult ones, those
+    In each picture and class, the detections, from the highest score on, each take the free box that they overlap
+    most, if they overlap it by the threshold. Boxes that need not be found (crowds, difficult ones, those
     whose area is out of range) come after all others, and a detection that takes one is ignored; a crowd may be
     taken any number of times, by the share of the detection that lies in it. A detection that takes nothing is
     wrong, or ignored where its own area is out of range.
@@ -196,7 +196,7 @@ class Comparison:
         return float(matches.scores[place]), float(f1[place])
 
     def best_mean_f1(self) -> tuple[float, float]:
-        """Of SCORES the one from which on the F1 at an overlap of 0.5, as a mean over classes that occur, is largest;
+        """The one of SCORES from which on the F1 at an overlap of 0.5, as a mean over classes that occur, is largest;
         and that F1.
 
         Of several equal ones it is the middle one. NaN and 0 where nothing is right, NaN and NaN without boxes.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from cnntrain.core.arrays import Array, Shape
 
-BLOCK = 256 * 1024  # values: 1 MB of float32; operations on fewer are so short that workers meet at the interpreter
+BLOCK = 256 * 1024  # values: 1 MB of float32; operations on fewer are so short that workers contend for the interpreter
 
 CACHED = 64 * 1024  # values of a block over which several operations pass: of such, the L2 cache holds a few
 

@@ -5,7 +5,7 @@ chunk of windows at a time, small enough to stay in a core's second-level cache 
 in backward instead of being kept (cuDNN does the same: Chetlur et al. 2014).
 
 A row is made of runs of values that lie side by side in the image too: one for each row of the window. NumPy copies
-arrays of few large items faster than of many small ones, so a run is one item (of type void). Of images with a single
+arrays of few large items faster than of many small ones, so a run is one item (of type void). For images with a single
 channel the transposed matrix is made instead, whose runs are as long as a row of windows.
 """
 

@@ -20,7 +20,7 @@ class Confused:
 
     @functools.cached_property
     def found(self) -> Array:
-        """Of each class, the samples that were taken for what they are (classes,)."""
+        """The samples of each class that were taken for what they are (classes,)."""
         right = self.true == self.predicted
         return self._summed(self.true[right], self.counts[right])
 
@@ -46,7 +46,7 @@ class Confused:
         return matrix
 
     def mistakes(self, most: int) -> list[tuple[int, int, int]]:
-        """The most frequent mistakes first, so many at most: true class, the class it was taken for, how often."""
+        """The most frequent mistakes first, at most `most`: true class, the class it was taken for, how often."""
         wrong = np.flatnonzero(self.true != self.predicted)
         order = wrong[np.argsort(-self.counts[wrong], kind="stable")[:most]]
         return list(
@@ -54,7 +54,7 @@ class Confused:
         )
 
     def worst(self, most: int) -> Array:
-        """The classes with the most mistakes, of them or for them, so many at most, in their own order (m,)."""
+        """The classes with the most mistakes, of them or for them, at most `most`, in their own order (m,)."""
         mistaken = self.of_class + self.taken_for - 2 * self.found
         return np.sort(np.argsort(-mistaken, kind="stable")[:most])
 

@@ -29,8 +29,8 @@ _AROUND = 1.0  # of the larger side of a fault, shown on each side of it
 class Fault:
     """One box that was missed, or made up: of the picture at this position, of this class, in pixels of the original.
 
-    `score` is that of a box made up; of one missed the highest of its class that overlaps it by 0.5 and was not shown,
-    0 where nothing does.
+    `score` is that of a box made up; for one missed, the highest of its class that overlaps it by 0.5 and was not
+    shown, 0 where nothing does.
     """
 
     position: int
@@ -43,7 +43,7 @@ class Detections:
     """What was found in the pictures of a split, and what is there: all that follows, computed when it is asked for."""
 
     def __init__(self, judged: Array, data: Description, shown: float) -> None:
-        """Of the rows that `Detect.kept` makes; what has the score `shown` is shown to people."""
+        """`judged` has the rows that `Detect.kept` makes; what has the score `shown` or more is shown to people."""
         self.rows, self.classes, self.shown = judged, data.classes, shown
 
     @functools.cached_property
@@ -53,7 +53,7 @@ class Detections:
 
     @functools.cached_property
     def faults(self) -> list[tuple[list[Fault], list[Fault]]]:
-        """Of each picture the boxes missed, and those made up, at an overlap of 0.5 among those shown."""
+        """The boxes missed in each picture, and those made up, at an overlap of 0.5 among those shown."""
         return [
             _faults(position, found, truth, self.shown)
             for position, (found, truth) in enumerate(zip(self.comparison.found, self.comparison.truth, strict=True))
@@ -79,8 +79,8 @@ class Detections:
             rows.append([row["class"], f"{row['boxes']:,}", *shares, score])
         head = ["class", "boxes", "AP", "AP50", "AP50 of VOC", "best F1", "from score"]
         note = (
-            "AP: average precision, the mean over overlaps of 0.50 to 0.95 as COCO has it; AP50: at 0.5. The best F1 "
-            "at an overlap of 0.5 is reached by taking what has the score beside it, or a higher one. Shown below is "
+            "AP: average precision, the mean over overlaps of 0.50 to 0.95 as in COCO; AP50: at 0.5. The best F1 "
+            "at an overlap of 0.5 is reached by keeping what has the score beside it, or a higher one. Shown below is "
             f"what has a score of {self.shown:g} or more."
         )
         return Section("Classes", [Table(head, rows, right={1, 2, 3, 4, 5, 6})], note)
@@ -100,7 +100,7 @@ class Detections:
         lines = quiet + [Line(RECALLS, found[k][1], name=found[k][0]) for k in sorted(worst)]
         title = "precision over recall"
         plot = Plot("precision_recall", title, ("recall", "precision"), ((0, 1), (0, 1.02)), lines, numbers)
-        note = "A line for each class, at an overlap of 0.5." + f" Named are the {_NAMED} worst." * bool(quiet)
+        note = "A line for each class, at an overlap of 0.5." + f" The {_NAMED} worst are named." * bool(quiet)
         return Section("Precision and recall", [plot], note, half=True)
 
     def _sizes(self) -> Section:
@@ -139,8 +139,8 @@ class Detections:
             )
         ]
         note = (
-            "The size of a box is the root of its area. Found is what its class overlaps by 0.5, from a score of "
-            f"{self.shown:g} on."
+            "The size of a box is the square root of its area. It is found if a box of its class "
+            f"overlaps it by 0.5, from a score of {self.shown:g} on."
         )
         return Section("Sizes", plots, note)
 
@@ -180,7 +180,7 @@ class Detections:
         positions = self.mistakes[:_GALLERY]
         counts = [tuple(map(len, self.faults[position])) for position in positions.tolist()]
         captions = [(f"{missed} missed, {made_up} made up",) for missed, made_up in counts]
-        nothing = f"None: in every picture of {split} just the boxes that are there were found."
+        nothing = f"None: in every picture of {split} exactly the true boxes were found."
         note = f"The true boxes, and beside them those found from a score of {self.shown:g} on."
         gallery = Gallery("mistakes", "worst mistakes", positions, captions, nothing)
         return Section("Worst mistakes", [gallery], note if len(positions) else "")
@@ -212,13 +212,13 @@ def per_class(comparison: Comparison, classes: Sequence[str]) -> list[dict[str, 
 
 
 def from_score(found: Found, least: float) -> Found:
-    """What has that score."""
+    """What has at least that score."""
     sure = found.scores >= least
     return Found(found.boxes[sure], found.scores[sure], found.labels[sure])
 
 
 def known(value: float) -> float | None:
-    """A number, None where there is none."""
+    """A number; None for NaN."""
     return None if np.isnan(value) else float(value)
 
 

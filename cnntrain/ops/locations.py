@@ -1,7 +1,7 @@
 """What a detector says at each location: the row of numbers that layers give, losses score and tasks read.
 
-Outputs are (n, locations, FIXED + classes). A row is complete: it tells where its location lies, so that nobody who
-reads it has to know how large the picture was or which levels there are.
+Outputs are (n, locations, FIXED + classes). A row is complete: it tells where its location lies, so that
+its readers need not know how large the picture was or which levels there are.
 
     x1 y1 x2 y2    the box, in pixels of the picture as the network gets it
     x y stride     the middle of the location, and how far its neighbours are: the same for every picture

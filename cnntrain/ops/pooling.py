@@ -14,7 +14,7 @@ import numpy.typing as npt
 from cnntrain.core.arrays import Array
 from cnntrain.ops.windows import Axis, Windows
 
-CHUNK_VALUES = 1024 * 1024  # of the input: operations on fewer are so short that workers meet at the interpreter
+CHUNK_VALUES = 1024 * 1024  # of the input: operations on fewer are so short that workers contend for the interpreter
 
 
 def images_per_chunk(windows: Windows, channels: int, n: int) -> int:

@@ -1,4 +1,4 @@
-"""Products multiplies matrices in pieces small enough for BLAS to leave its operands where they are.
+"""Products are computed in pieces small enough for BLAS to leave its operands where they are.
 
 A general matrix product first copies (packs) both operands into the order in which its kernel reads them. With the
 shapes of convolutions, tall and narrow, that copy costs as much as a third of the multiplications it serves. For

@@ -20,7 +20,7 @@ def resampling(start: Array, length: Array, size: int, out: int, interpolation: 
 
     Bilinear is the triangle filter of Pillow: its half width is one pixel of input or of output, whichever is
     larger, so that shrinking averages all that is there (antialiasing); it ends at the box and sums to 1. Nearest
-    is the pixel under the output's center, of two the one that begins there.
+    is the pixel under the output's centre, of two the one that begins there.
     """
     scale = (length / out)[:, None, None]
     center = start[:, None, None] + (np.arange(out)[:, None] + 0.5) * length[:, None, None] / out
@@ -50,7 +50,7 @@ def warp(images: Array, maps: Array, interpolation: Interpolation) -> Array:
     """Images (n, h, w, c) seen through affine maps (n, 2, 3); zero where a map leaves the image. A new array.
 
     Row 0 of a map gives the x in the input for (x, y, 1) in the output, row 1 the y. Bilinear reads, beyond the
-    centers of the outermost pixels, those pixels again.
+    centres of the outermost pixels, those pixels again.
     """
     n, height, width, channels = images.shape
     y, x = np.arange(height)[:, None] + 0.5, np.arange(width) + 0.5

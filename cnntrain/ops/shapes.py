@@ -1,4 +1,4 @@
-"""Shapes are kinds of figures in the plane, each the points of it: what synthetic pictures show."""
+"""Shapes are figures in the plane, each given by the points inside it: what synthetic pictures show."""
 
 from __future__ import annotations
 

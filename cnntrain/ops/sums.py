@@ -1,7 +1,7 @@
 """A sum over the pixels of a picture: in steps, so that its rounding does not grow with their number.
 
 NumPy adds along an axis that is not the last one value after the other, in the arrays' own type. In float32 a sum over
-112x112 pixels so loses two digits of seven. Here a few are added up at a time, and those sums again, the last ones in
+112x112 pixels thus loses two digits of seven. Here a few are added up at a time, and those sums again, the last ones in
 float64 (pairwise summation with a wider base; Higham 1993, "The accuracy of floating point summation"). Pixels that are
 far apart meet first, so that long lines are added, which is faster too.
 """

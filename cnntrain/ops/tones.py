@@ -45,7 +45,7 @@ def contrast(images: Array, factors: Array) -> Array:
 
 
 def saturation(images: Array, factors: Array) -> Array:
-    """Factor 0 gives the gray image."""
+    """Factor 0 gives the grey image."""
     return blend(gray(images), images, factors)
 
 
@@ -63,10 +63,10 @@ def sharpness(images: Array, factors: Array) -> Array:
 
 
 def hue(images: Array, turns: Array) -> Array:
-    """Hues turned round the color wheel by so many turns.
+    """Hues turned round the colour wheel by `turns`.
 
     With v = max, m = v - min and the hue t in sixths of a turn (0 red, 2 green, 4 blue), channel o = 5, 3, 1 of the
-    turned color is v - m clip(min(k, 4 - k), 0, 1), k = (o + t) mod 6 (Smith 1978, in closed form).
+    turned colour is v - m clip(min(k, 4 - k), 0, 1), k = (o + t) mod 6 (Smith 1978, in closed form).
     """
     red, green, blue = np.moveaxis(images, -1, 0)
     high = images.max(axis=-1)
@@ -136,6 +136,6 @@ def equalize(images: Array) -> Array:
 
 
 def check_channels(channels: int) -> None:
-    """Raise ValueError unless colors mean something: one channel or three."""
+    """Raise ValueError unless colours mean something: one channel or three."""
     if channels not in (1, 3):
-        raise ValueError(f"needs gray or color images, of 1 or 3 channels, got {channels}")
+        raise ValueError(f"needs grey or colour images, of 1 or 3 channels, got {channels}")

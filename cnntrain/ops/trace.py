@@ -136,7 +136,7 @@ class Trace:
         return self.op("reshape", clip, shape=clip.shape[1:])
 
     def clip(self, moment: Value, moments: int) -> Value:
-        """So many samples, one after the other, as the moments of one."""
+        """`moments` samples, one after the other, as the moments of one."""
         return self.op("reshape", moment, shape=(moments, *moment.shape))
 
     def along(self, x: Value, matrix: ArrayConstant, axis: int) -> Value:
@@ -145,7 +145,7 @@ class Trace:
         return self.op("along", x, matrix, shape=shape, axis=axis)
 
     def beside(self, features: Value, whole: Shape) -> Value:
-        """Features so shaped that they go with the pixels of an image or clip of the shape `whole`."""
+        """Features shaped to be broadcast over the pixels of an image or clip of the shape `whole`."""
         if len(features.shape) > 1 or len(whole) == 1:
             return features
         return self.reshape(features, (*(1 for _ in whole[:-1]), features.shape[-1]))

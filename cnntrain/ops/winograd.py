@@ -251,7 +251,8 @@ class Winograd:
         """Pixels of an output image and where they lie in (4, 4, tiles * filters), column by column: all at once, if
         the tiles fit it.
 
-        Otherwise position by position of a tile, for at the edge some tiles stick out. A pixel's filters are one item.
+        Otherwise position by position of a tile, since at the edge some tiles stick out. A pixel's filters are one
+        item.
         """
         item = np.dtype((np.void, self.filters * image.itemsize))
         band = image[chunk.images, chunk.rows.start * OUT : chunk.rows.stop * OUT].view(item)[..., 0]

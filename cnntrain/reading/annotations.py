@@ -1,12 +1,12 @@
 """Annotations say what is where in pictures: boxes with names, as the tools write them, and what to make of odd ones.
 
-Every format becomes the same pages, one for each picture. What a page cannot mean is an error that names the place.
-What is plainly a slip of the tool or the hand is mended by one rule and counted:
+Every format becomes the same pages, one for each picture. What has no meaning is an error that names the place.
+What is plainly a slip of a tool or a hand is mended by a fixed rule and counted:
 
 - a box that sticks out of the picture is cut off at its border
 - a box whose corners are exchanged gets them the right way round
 - a box without area, or wholly outside the picture, is left out
-- of several equal boxes with one class in a picture the first is kept
+- of several equal boxes of one class in a picture, only the first is kept
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from cnntrain.reading.folders import class_name
 from cnntrain.reading.input_files import noted
 
 _SLACK = 0.01  # pixels that a box may stick out unnoticed: tools round shares to six digits
-_SHARES = 0.01  # by which a share of a side may be beyond 0 or 1, to be cut off
+_SHARES = 0.01  # how far a share of a side may be beyond 0 or 1, where it is cut off
 CUT = "stick out of their pictures and are cut off there"
 EXCHANGED = "have their corners exchanged and are turned round"
 EMPTY = "have no area and are left out"
 OUTSIDE = "lie outside their pictures and are left out"
-TWICE = "are there twice and are counted once"
+TWICE = "are listed twice and are counted once"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Marked:
 
 @dataclass(frozen=True)
 class Page:
-    """What is known of one picture. `size` (height, width) is what the annotation says its picture has."""
+    """What is known of one picture. `size` (height, width) is the picture's according to the annotation."""
 
     where: str
     picture: Path
@@ -87,7 +87,7 @@ def _of(fault: str, count: int) -> str:
 
 
 def settled(page: Page, size: tuple[int, int], places: Mapping[str, int], mended: Mended | None) -> Boxes:
-    """The boxes of a picture of that (height, width) in its pixels, classes by their places.
+    """The boxes of a picture of this (height, width), in its pixels, with classes as their `places`.
 
     Faults are counted in `mended`; without it each is an error. Raises DataError.
     """
@@ -144,27 +144,27 @@ def _said(box: Marked, fault: str, size: tuple[int, int]) -> str:
         EXCHANGED: "has its corners exchanged",
         EMPTY: "has no area",
         OUTSIDE: "lies outside the picture",
-        TWICE: "is there twice",
+        TWICE: "is listed twice",
     }[fault]
     return f"the box ({numbers}) {what} of {size[1]}x{size[0]} (width x height)"
 
 
 def _check_size(page: Page, size: tuple[int, int]) -> None:
-    """Raise DataError where the annotation is of a picture of another size."""
+    """Raise DataError where the annotation is for a picture of another size."""
     if page.size is None or page.size == size:
         return
     said, found = (f"{width}x{height}" for height, width in (page.size, size))
     turned = page.size == size[::-1]
     why = (
-        "The sides are exchanged, as where a camera's EXIF orientation turns the picture: mark it again as it is seen"
+        "The sides are exchanged, as where a camera's EXIF orientation turns the picture: annotate it as it is seen"
         if turned
-        else "The picture was resized or replaced: mark it again, or put the right one there"
+        else "The picture was resized or replaced: annotate it again, or put the right one there"
     )
-    raise DataError(f"{page.where}: it is of a picture of {said} (width x height), {page.picture} has {found}. {why}")
+    raise DataError(f"{page.where}: it is for a picture of {said} (width x height), {page.picture} has {found}. {why}")
 
 
 def _check_units(page: Page, size: tuple[int, int]) -> None:
-    """Raise DataError where shares stand in the place of pixels, or pixels in that of shares."""
+    """Raise DataError where shares are given for pixels, or pixels for shares."""
     if page.shares:
         for box in page.boxes:
             x1, y1, x2, y2 = box.corners
@@ -172,7 +172,7 @@ def _check_units(page: Page, size: tuple[int, int]) -> None:
             wrong = next((value for value in numbers if not -_SHARES <= value <= 1 + _SHARES), None)
             if wrong is not None:
                 raise DataError(
-                    f"{box.where}: {wrong:g} is no share of the picture's side, expected 0 to 1. Are these pixels? "
+                    f"{box.where}: {wrong:g} is not a share of the picture's side, expected 0 to 1. Are these pixels? "
                     "Divide x and width by the picture's width, y and height by its height"
                 )
         return
@@ -186,7 +186,7 @@ def _check_units(page: Page, size: tuple[int, int]) -> None:
 
 
 def number(text: object, where: str, what: str) -> float:
-    """A finite number out of a text or a JSON value. Raises DataError."""
+    """A finite number from a text or a JSON value. Raises DataError."""
     try:
         value = float(text) if isinstance(text, str | int | float) and not isinstance(text, bool) else math.nan
     except (ValueError, OverflowError):
@@ -215,7 +215,7 @@ def text_of(path: Path, limit: int = 2**24) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is no text in UTF-8 (byte {error.start:,}). Save it as such") from error
+        raise DataError(f"{path} is not UTF-8 text (byte {error.start:,}). Save it as such") from error
 
 
 def picture_named(stem: str, folders: Sequence[Path], suffixes: frozenset[str], missing: Callable[[], str]) -> Path:
@@ -225,7 +225,7 @@ def picture_named(stem: str, folders: Sequence[Path], suffixes: frozenset[str], 
             folder / f"{stem}{suffix}" for suffix in _both_cases(suffixes) if (folder / f"{stem}{suffix}").exists()
         ]
         if len(found) > 1:
-            raise DataError(f"{found[0]} and {found[1]} have one name, expected one picture. Remove or rename one")
+            raise DataError(f"{found[0]} and {found[1]} have the same name, expected one picture. Remove or rename one")
         if found:
             return found[0]
     raise DataError(missing())

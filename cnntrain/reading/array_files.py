@@ -1,6 +1,6 @@
 """Array files are NumPy's: one .npz file, or a folder of .npy files, with x_train, y_train and so on.
 
-They are read as a stranger's files: what a directory and headers claim is compared before anything is
+They are read as a stranger's files: what a directory and headers claim is checked before anything is
 allocated, and no pickle is ever opened.
 """
 
@@ -31,8 +31,10 @@ _SPELT = {split: split for split in _SPLITS}
 _LETTERS = dict.fromkeys(("x", "images", "image", "imgs", "img"), "x") | dict.fromkeys(
     ("y", "labels", "label", "targets", "target"), "y"
 )
-ADVICE = "Save it with np.savez(path, x_train=..., y_train=..., x_test=..., y_test=...), x_val and y_val if there are"
-STORED = 2**28  # bytes of an array from which on it stays on disk: such a file must not be overwritten meanwhile
+ADVICE = (
+    "Save it with np.savez(path, x_train=..., y_train=..., x_test=..., y_test=...), x_val and y_val if you have them"
+)
+STORED = 2**28  # bytes from which an array stays on disk: its file must not be overwritten meanwhile
 _BLOCK = 2**20
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # of a zip's member; its name and extra field, of these lengths, follow
 _MAX_HEADER = 10_000  # bytes; NumPy's own limit
@@ -59,7 +61,7 @@ class _Header(NamedTuple):
 
 
 class ArrayFiles:
-    """Arrays under the names that mean something, and what their headers say; where they come from, subclasses know."""
+    """Arrays by the names that mean something, and what their headers say; subclasses know where they come from."""
 
     def __init__(self, path: Path, names: Iterable[str], alone: bool) -> None:
         """Raises DataError for names that are unknown, doubled, or without their partner; images may be `alone`."""
@@ -99,7 +101,7 @@ class ArrayFiles:
         raise NotImplementedError
 
     def place(self, name: str) -> tuple[Path, int] | None:
-        """The file an array lies in as it is, and where it begins in it; None where it is packed."""
+        """The file in which an array lies uncompressed, and where it begins there; None where it is compressed."""
         raise NotImplementedError
 
     def images(self, split: str) -> Array | Stored:
@@ -173,9 +175,9 @@ class ArrayFiles:
             )
 
     def _array(self, name: str, expected: str, accepts: Any) -> Array | Stored:
-        """The values of an array whose type is accepted, in this machine's byte order; large ones where they lie.
+        """The values of an array whose type is accepted, in this machine's byte order; large ones stay where they lie.
 
-        Those have been read through once, which compares checksums where there are some.
+        These have been read through once, which compares checksums where there are any.
         """
         header = self._header(name)
         if not accepts(header.dtype):
@@ -212,7 +214,7 @@ class ArrayFiles:
         return self._header(name).shape
 
     def _header(self, name: str) -> _Header:
-        """What an array is said to be, found to be what is there."""
+        """What an array is said to be, checked against what is there."""
         where = f"{self.path}: {name}"
         with reading(self.path):
             try:
@@ -284,7 +286,7 @@ class _Archive(ArrayFiles):
         info = self._members[self._stored[name]]
         if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise DataError(
-                f"{self.path}: {name} is encrypted or packed in an unusual way. Save it with np.savez_compressed"
+                f"{self.path}: {name} is encrypted or compressed in an unusual way. Save it with np.savez_compressed"
             )
         return self._zip.open(info)
 
@@ -312,7 +314,7 @@ def holds_arrays(folder: Path) -> bool:
 
 
 def special_in(folder: Path) -> int:
-    """How many pipes, sockets and devices are called like files of arrays."""
+    """How many pipes, sockets and devices are named like files of arrays."""
     with reading(folder):
         return sum(file.suffix == ".npy" and is_special(file) for file in folder.iterdir())
 
@@ -333,7 +335,7 @@ def is_folder(path: str) -> bool:
 
 @contextlib.contextmanager
 def arrays_of(path: str, alone: bool = False) -> Iterator[ArrayFiles]:
-    """The arrays of an archive or a folder, images perhaps alone. Raises DataError where there are none."""
+    """The arrays of an archive or a folder; images may be `alone`. Raises DataError where there are none."""
     folder = is_folder(path)
     place = on_disk(path, ADVICE, folder=folder)
     if folder:

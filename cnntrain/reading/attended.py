@@ -1,4 +1,4 @@
-"""Attended reading: what a thread does with files is waited for, and given up where a file system never answers."""
+"""Attended reading: a thread's work with files is waited for, and given up where a file system never answers."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ def wanted_until(over: threading.Event) -> Iterator[None]:
 
 
 def still_wanted() -> None:
-    """Raise RuntimeError where whoever asked this thread for a file has gone: to be called now and then by the slow."""
+    """Raise RuntimeError where nobody waits for what this thread reads any more; slow readers call it now and then."""
     over: threading.Event | None = getattr(_here, "over", None)
     if over is not None and over.is_set():
         raise RuntimeError("nobody waits for it")
 
 
 def attended(function: Callable[[], _T]) -> _T:
-    """function(), in a thread of its own, so that a read which never ends does not hold up whoever asked for it.
+    """function(), in a thread of its own, so that a read which never ends does not hold up the caller.
 
     Raises StorageError naming the file where that thread hangs. Where the caller is interrupted, the thread is told
-    that nobody waits any more, and waited for.
+    that nobody waits any more, and given a few seconds to end.
     """
     future: Future[_T] = Future()
     over, context = threading.Event(), copy_context()
@@ -73,7 +73,7 @@ def attended(function: Callable[[], _T]) -> _T:
 
 
 def waited(future: Future[_T], carrier: Callable[[], threading.Thread | None]) -> _T:
-    """What a future gives, which the carrier is to fulfil once there is one. Raises StorageError where that hangs."""
+    """The result of a future that the carrier, once there is one, is to fulfil. Raises StorageError where it hangs."""
     still_wanted()
     watchdog = None
     _waiting.add(threading.get_ident())
@@ -94,9 +94,9 @@ def waited(future: Future[_T], carrier: Callable[[], threading.Thread | None]) -
 
 
 def _may(thread: threading.Thread) -> bool:
-    """Whether a thread may stand still: one that waits for another looks after that one.
+    """Whether a thread may stand still, as one that waits for another may: that one is watched from there.
 
-    And one that is writing: to make gigabytes durable may take a slow disk minutes, and nothing is wrong.
+    So may one that is writing: making gigabytes durable can take a slow disk minutes, and nothing is wrong.
     """
     if thread.ident in _waiting:
         return True

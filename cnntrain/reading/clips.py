@@ -1,7 +1,7 @@
 """Clips: some moments of a moving picture, whatever form it comes in: a folder of frames, one file of several, a video.
 
-Videos are decoded by FFmpeg, which is the extra `video` (PyAV): twice, once to learn which frames there are, and never
-more of it in memory than the frames that are taken.
+Videos are decoded by FFmpeg, which is the extra `video` (PyAV): twice, first to learn which frames there
+are; only the frames that are taken are held in memory.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def extent_of_clip(path: Path) -> tuple[int, int] | None:
 
 
 def rate_of_video(path: Path) -> float | None:
-    """Frames a second that a video says it has; None where it does not, and for what is none."""
+    """The frames a second that a video declares; None where it declares none, and for other files."""
     if path.suffix.lower() in VIDEOS:
         with contextlib.suppress(DataError), _opened(path) as stream:
             return float(stream.average_rate) if stream.average_rate else None
@@ -122,7 +122,7 @@ def _video(path: Path, choose: Choose, look: Look) -> list[Array]:
                 break
     missing = wanted - found.keys()
     if missing:
-        raise DataError(f"{path} gave {len(times):,} frames, and then not frame {min(missing):,}. {_CONVERT}")
+        raise DataError(f"{path} gave {len(times):,} frames at first, but then not frame {min(missing):,}. {_CONVERT}")
     return [found[index] for index in chosen]
 
 
@@ -154,11 +154,11 @@ def _opened(path: Path) -> Iterator[Any]:
                 if not container.streams.video:
                     raise DataError(f"{path} holds no video. {_CONVERT}")
                 stream = container.streams.video[0]
-                if stream.codec_context is None:  # of a codec that this FFmpeg does not know
-                    raise DataError(f"{path} is coded in a way that FFmpeg does not know. {_CONVERT}")
+                if stream.codec_context is None:  # this FFmpeg does not know the codec
+                    raise DataError(f"{path} has a codec that FFmpeg does not know. {_CONVERT}")
                 stream.codec_context.thread_count = 1  # there are workers enough
                 yield stream
         except (av.FFmpegError, ValueError) as error:
             check_device(path)
             said = getattr(error, "strerror", None) or str(error)
-            raise DataError(f"{path} is no video that FFmpeg can read ({said}). {_CONVERT}") from error
+            raise DataError(f"{path} is not a video that FFmpeg can read ({said}). {_CONVERT}") from error

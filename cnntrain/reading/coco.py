@@ -31,9 +31,9 @@ def pages(path: Path, folders: Sequence[Path]) -> tuple[list[Page], list[str]]:
         where = f"{path}: annotation {key}"
         image, category = entry.get("image_id"), entry.get("category_id")
         if not _is_id(image) or image not in images:
-            raise DataError(f"{where} is of the image {str(image)[:60]}, which is not in the file. Remove it")
+            raise DataError(f"{where} is for the image {str(image)[:60]}, which is not in the file. Remove it")
         if not _is_id(category) or category not in names:
-            raise DataError(f"{where} is of the category {str(category)[:60]}, which is not in the file. Mend it")
+            raise DataError(f"{where} has the category {str(category)[:60]}, which is not in the file. Mend it")
         marked[image].append(_box(entry, names[category], where))
     folders = _in_use(images.values(), folders)
     made = [_page(entry, tuple(marked[key]), folders, f"{path}: image {key}") for key, entry in images.items()]
@@ -79,13 +79,13 @@ def _by_id(entries: list[Any], where: str) -> dict[int, dict[str, Any]]:
         if not _is_id(key):
             raise DataError(f"{where} number {place + 1} has no id, expected a whole number. Mend it")
         if key in found:
-            raise DataError(f"{where} {key} is there twice, expected one of each id. Renumber one")
+            raise DataError(f"{where} {key} is listed twice, expected one of each id. Renumber one")
         found[key] = entry
     return found
 
 
 def _is_id(value: Any) -> TypeGuard[int]:
-    """Whether a value is a whole number, which true is none of."""
+    """Whether a value is a whole number; true is none."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -127,7 +127,7 @@ def _page(entry: dict[str, Any], boxes: tuple[Marked, ...], folders: Sequence[Pa
 
 
 def _in_use(images: Iterable[dict[str, Any]], folders: Sequence[Path]) -> list[Path]:
-    """The folders, first the one that has the first picture that is there: where one is missing, it is missed there."""
+    """The folders, first the one that has the first picture found: a missing picture is reported there."""
     names = [name for entry in images if isinstance(name := entry.get("file_name"), str) and "\0" not in name]
     first = next((folder for name in names for folder in folders if (folder / name).is_file()), folders[0])
     return [first, *(folder for folder in folders if folder != first)]
@@ -138,5 +138,5 @@ def _check_pictures(made: Sequence[Page]) -> None:
     seen: dict[Path, str] = {}
     for page in made:
         if page.picture in seen:
-            raise DataError(f"{page.where} is the picture {page.picture}, as is {seen[page.picture]}. Join them")
+            raise DataError(f"{page.where} names the picture {page.picture}, as does {seen[page.picture]}. Join them")
         seen[page.picture] = page.where

@@ -17,7 +17,7 @@ _HEADER = 2**16  # characters of a header that say what divides the columns
 
 
 def first_rows(table: Path, most: int) -> list[list[str]]:
-    """So many rows at most, as they are, the header first; fewer from where it is no CSV, which `rows_of` explains."""
+    """Up to `most` rows, as they are, header first; they end where the file is not CSV, which `rows_of` explains."""
     rows: list[list[str]] = []
     with reading(table), TextIOWrapper(opened(table), "utf-8-sig", "replace", newline="") as file:
         head = file.readline(_HEADER)
@@ -33,7 +33,7 @@ def rows_of(
     """The place of every row, `train.csv:2`, and its stripped cells in the order of `wanted`.
 
     The cell of `optional` follows if the file has that column. `one` is what a row is for. Raises DataError; `naming`
-    then says how columns are named, `advice` what to give in place of a file that is no CSV.
+    then says how columns are named, `advice` what to give in place of a file that is not CSV.
     """
     empty = True
     with reading(table), TextIOWrapper(opened(table), "utf-8-sig", newline="") as file:
@@ -54,9 +54,9 @@ def rows_of(
                     )
                 yield where, [cells[place].strip() for place in places]
         except csv.Error as error:
-            raise DataError(f"{table}:{lines.line_num} is no CSV ({error}). {advice}") from error
+            raise DataError(f"{table}:{lines.line_num} is not CSV ({error}). {advice}") from error
         except UnicodeDecodeError as error:
-            raise DataError(f"{table} is no text in UTF-8 ({error.reason}). Save it as such") from error
+            raise DataError(f"{table} is not UTF-8 text ({error.reason}). Save it as such") from error
     if empty:
         raise DataError(f"{table} has no row below its header, expected one for each {one}. Add them")
 

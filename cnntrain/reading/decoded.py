@@ -1,12 +1,12 @@
-"""Decoded files: what many files hold as one array, read from a file that is made once.
+"""Decoded files: the contents of many files as one array, read from a file that is made once.
 
 The file lies in the cache under the SHA-256 of everything that decides its content: what the files held when they were
-decoded, and how. So a changed file or setting makes another one, and nothing in it is ever out of date (digests.py says
-which files are read to know what they hold). It is written
+decoded, and how they were decoded. So a changed file or setting makes another one, and nothing in it is ever out of
+date (digests.py says which files are read again for that). It is written
 whole or not at all, any number of runs may make or use it at a time, and it may be removed at any time.
 
 Damage on the disk is found: every sample is compared with its checksum when a run begins, and again
-whenever it is read. What could not be decoded is tried again by every run, for the reason may have passed.
+whenever it is read. What could not be decoded is tried again by every run, since the reason may have passed.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Decoded:
     skipped: tuple[str, ...]
 
     def names(self, samples: Sequence[Sample]) -> tuple[str, ...]:
-        """Of the samples asked for, the file of each one that could be read; the first where it has several."""
+        """The file of each of these samples that could be read; the first where it has several."""
         return tuple(str(samples[index][0]) for index in self.kept.tolist())
 
 
@@ -126,7 +126,7 @@ def decoded(samples: Sequence[Sample], recipe: Recipe, reader: Reader) -> Decode
 def _judged(
     found: _Found, values: Array | Stored, samples: Sequence[Sample], recipe: Recipe, reader: Reader
 ) -> Decoded:
-    """Tell what was found. Raises DataError where samples that could not be read are not to be skipped, or all are."""
+    """Tell what was found. Raises DataError where unreadable samples are not to be skipped, or none is readable."""
     reasons = tuple(f"{samples[i][file]}: {why}" if file >= 0 else why for i, file, why in found.failures)
     if reasons:
         bad = f"{len(reasons):,} of {len(samples):,} {recipe.noun} unreadable, first: {reasons[0]}"
@@ -147,8 +147,9 @@ def _in_memory(samples: Sequence[Sample], recipe: Recipe, reader: Reader) -> tup
             needed = len(samples) * one.nbytes
             if reader.memory is not None and needed > reader.memory:
                 raise OutOfMemoryError(
-                    f"{len(samples):,} {recipe.noun} need {needed / 1e9:,.1f} GB of memory, {reader.memory / 1e9:,.1f} "
-                    f"GB are there. With data.cache: true they are kept in {CACHE}, where the disk has room for them"
+                    f"{len(samples):,} {recipe.noun} need {needed / 1e9:,.1f} GB of memory, "
+                    f"{reader.memory / 1e9:,.1f} GB are free. Set data.cache: true to keep them in {CACHE}, if there "
+                    "is room on the disk"
                 )
             values = np.empty((len(samples), *one.shape), one.dtype)
         values[index] = one
@@ -223,7 +224,9 @@ def _attempt_and_digest(sample: Sample, recipe: Recipe) -> tuple[Content | DataE
         content, digest = _attempt(sample, recipe), _digest(sample)
         if _stamps(sample) == before:
             return content, digest
-    raise StorageError(f"{sample[0]} changes while it is read. Wait until nobody writes it, and run the command again")
+    raise StorageError(
+        f"{sample[0]} changes while it is read. Wait until nothing writes to it, and run the command again"
+    )
 
 
 def _stamps(sample: Sample) -> list[tuple[int, ...] | None]:
@@ -233,7 +236,7 @@ def _stamps(sample: Sample) -> list[tuple[int, ...] | None]:
 
 @contextlib.contextmanager
 def _of_the_source() -> Generator[None, None, None]:
-    """Within, what the system fails to do concerns the files to decode."""
+    """Within, a failure of the system concerns the files to decode, not the cache."""
     try:
         yield
     except (StorageError, OutOfMemoryError) as error:
@@ -241,7 +244,7 @@ def _of_the_source() -> Generator[None, None, None]:
 
 
 def _blamed(message: str, sample: Sample) -> tuple[int, str]:
-    """Which file of a sample a message begins with, and the rest of it; -1 and all of it where it begins otherwise.
+    """The place of the file that a message begins with, and the rest of it; -1 and all of it where it begins otherwise.
 
     So a description holds no path: files are known by what they hold, wherever they lie.
     """
@@ -276,7 +279,7 @@ def _cached(samples: Sequence[Sample], recipe: Recipe, reader: Reader) -> tuple[
     try:
         return _open(_write(path.parent, samples, recipe, reader), reader)
     except _DamagedError as error:
-        raise StorageError(f"{path} is damaged as soon as it is written ({error})") from error
+        raise StorageError(f"{path} is damaged as soon as it is written ({error}). Check the disk") from error
 
 
 def _once_more(
@@ -292,7 +295,7 @@ def _once_more(
 
 
 def _place(held: Sequence[bytes], recipe: Recipe, reader: Reader) -> Path:
-    """Where decoded values lie: by the bytes of every file, and how they are decoded."""
+    """Where decoded values lie, which depends on the bytes of every file and on how they are decoded."""
     assert reader.cache is not None
     decides = {"cnntrain": cnntrain.__version__, "cache": _FORMAT, **recipe.settings}
     sha = hashlib.sha256(strict_json.encode(decides).encode())
@@ -302,7 +305,7 @@ def _place(held: Sequence[bytes], recipe: Recipe, reader: Reader) -> Path:
 
 
 def _digests(samples: Sequence[Sample], reader: Reader) -> list[bytes]:
-    """The digest of each sample, of those of its files. Raises _SourceFailedError where the system fails."""
+    """The digest of each sample: that of its files' digests. Raises _SourceFailedError where the system fails."""
     with _of_the_source():
         found = iter(digests([path for sample in samples for path in sample], reader))
     return [_joined(itertools.islice(found, len(sample))) for sample in samples]
@@ -333,7 +336,7 @@ def _write(cache: Path, samples: Sequence[Sample], recipe: Recipe, reader: Reade
 def _chunks(
     place: Callable[[], Path], digests: list[bytes], samples: Sequence[Sample], recipe: Recipe, reader: Reader
 ) -> Generator[memoryview | bytes, None, None]:
-    """The bytes of a file of the cache. Raises StorageError as soon as it is clear that they will not find room."""
+    """The bytes of a file of the cache. Raises StorageError as soon as it is clear that they will not fit."""
     assert reader.cache is not None
     found, sums = _Found(), bytearray()
     for values in _decode_all(samples, recipe, reader, found, digests):

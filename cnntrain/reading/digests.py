@@ -1,10 +1,10 @@
-"""Digests of files that are known by what the system says of them are not computed anew.
+"""Digests of files are not computed anew while the system reports the files as unchanged.
 
-A file is read again unless its device, inode, size, time of change and time of change of its inode are those it had
+A file is read again unless its device, inode, size, modification time and inode change time are those it had
 when it was read, and both times lay at least two seconds back then. Nobody can write to a file, replace it or set its
-time of change without the system noting the present time on the inode (st_ctime of stat(2)), and the two seconds are
-what the coarsest clock of a file system needs to tell two times apart, as git has it ("racy git"). `check` does not
-rely on it and reads every file.
+modification time without the system noting the present time on the inode (st_ctime of stat(2)), and the two seconds are
+what the coarsest clock of a file system needs to tell two times apart (the problem that git calls "racy git"). `check`
+does not rely on it and reads every file.
 
 The digests lie in the cache beside the decoded files, written whole or not at all; any number of runs may use or write
 them at a time, and they may be removed at any time: whatever is not as it was written is computed anew.
@@ -38,7 +38,7 @@ _BLOCK = 2**16  # bytes of a file hashed at a time: more would be mapped into me
 
 
 def digests(paths: Sequence[Path], reader: Reader) -> list[bytes]:
-    """The SHA-256 of each file, by the reader's threads; of one that cannot be read, of the reason why.
+    """The SHA-256 of each file, by the reader's threads; for one that cannot be read, that of the reason why.
 
     Raises StorageError or OutOfMemoryError where the system fails.
     """
@@ -66,7 +66,7 @@ def digests(paths: Sequence[Path], reader: Reader) -> list[bytes]:
 
 
 def digest(path: Path) -> bytes:
-    """The SHA-256 of a file; of one that cannot be read, of the reason why: whoever uses the file will say it.
+    """The SHA-256 of a file; for one that cannot be read, that of the reason why, which its user will report.
 
     Raises StorageError or OutOfMemoryError where the system fails.
     """
@@ -113,7 +113,7 @@ def _rested(stamps: Array, now: int) -> Array:
 
 
 def _look_up(known: Array, wanted: Array) -> Array:
-    """Fill in the digests that are known; which are, bool (n,)."""
+    """Fill in the digests that are known; returns which are, bool (n,)."""
     if not len(known):
         return np.zeros(len(wanted), bool)
     places = np.searchsorted(known["stamp"][:, 1], wanted["stamp"][:, 1]).clip(max=len(known) - 1)

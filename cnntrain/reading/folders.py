@@ -26,13 +26,13 @@ def _set(words: str) -> frozenset[str]:
 _SYSTEM = frozenset(["system volume information", "network trash folder", "temporary items"]) | _set(
     "__macosx @eadir @recycle @recently-snapshot #recycle #snapshot $recycle.bin recycler lost+found __pycache__"
 )  # folders that systems and storage devices make for themselves, in lower case
-_THUMBNAILS = _set("thumbs thumbnails _thumbs _thumbnails")  # below a class, smaller copies of its own
+_THUMBNAILS = _set("thumbs thumbnails _thumbs _thumbnails")  # below a class, smaller copies of its pictures
 _MEANT = {  # words for a split
     **dict.fromkeys(_set("train training trn tr fit learn learning"), "train"),
     **dict.fromkeys(_set("val valid validation validate validating dev development eval evaluation vld vl va"), "val"),
     **dict.fromkeys(_set("test testing tst te ts holdout"), "test"),
 }
-_ALWAYS = _set("train training val valid validation dev test testing")  # those that are written with others in one word
+_ALWAYS = _set("train training val valid validation dev test testing")  # those also written in one word with others
 _NEUTRAL = _set(  # words that say nothing beside such a word
     "set sets data dataset datasets image images img imgs picture pictures pic pics photo photos sample samples split "
     "splits folder dir file files part subset the of my new final original orig raw jpg jpeg png wav audio sound "
@@ -89,7 +89,7 @@ def _is_copies(name: str) -> bool:
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Names of the folders in a folder, sorted by code point, hidden and system's ones left out. Raises DataError."""
+    """The folders in a folder by name, sorted by code point, without hidden ones and the system's. Raises DataError."""
     with reading(folder), os.scandir(folder) as entries:
         names = sorted(entry.name for entry in entries if _is_folder(entry) and not is_hidden(entry.name))
     for name in names:
@@ -101,7 +101,7 @@ def subfolders(folder: Path) -> list[str]:
 def split_meant(name: str) -> tuple[str, str] | None:
     """The split that a name seems to mean, and what else it says in lower case; None where it means none.
 
-    "Train", "seg_train", "test1" and "ValidationSet" mean "train", "train", "test" and "val"; beside it the second
+    "Train", "seg_train", "test1" and "ValidationSet" mean "train", "train", "test" and "val"; besides, the second
     says "seg", the others nothing.
     """
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+", unicodedata.normalize("NFC", name))
@@ -123,10 +123,10 @@ def _parts(word: str) -> Sequence[str]:
 
 
 def mistaken(names: Sequence[str]) -> dict[str, str]:
-    """Which of the names in a folder look like splits and are not spelt so, each with the split it seems to mean.
+    """The names in a folder that look like splits but are not spelt so, each with the split it seems to mean.
 
-    Beside a split that is spelt rightly, whatever means one. Where there is none, those that mean different splits
-    and say the same beside: "seg_train" and "seg_test", and not "train_station" and "test_tube".
+    Beside a correctly spelt split, these are all names that mean one; without one, those that mean different splits
+    and otherwise say the same: "seg_train" and "seg_test", but not "train_station" and "test_tube".
     """
     said = {name: found for name in names if name not in SPLITS and (found := split_meant(name))}
     if any(name in SPLITS for name in names):
@@ -139,9 +139,9 @@ def mistaken(names: Sequence[str]) -> dict[str, str]:
 
 
 def check_spelling(folder: Path, names: Sequence[str], ending: str = "") -> None:
-    """Raise DataError where names in a folder look like splits and are not spelt so.
+    """Raise DataError where names in a folder look like splits but are not spelt so.
 
-    They are those of folders, or of files without their `ending`.
+    The names are those of folders, or of files without their `ending`.
     """
     wrong = mistaken(names)
     if wrong and (ending or any(name in SPLITS for name in names)):
@@ -159,7 +159,7 @@ def check_spelling(folder: Path, names: Sequence[str], ending: str = "") -> None
 
 
 def check_spelling_of_lists(folder: Path) -> None:
-    """The same for a folder of lists: train.txt, val.txt and test.txt, beside which others lie, as those of classes."""
+    """The same for a folder of lists: train.txt, val.txt and test.txt, beside others such as that of the classes."""
     if folder.is_dir():
         with reading(folder):
             stems = sorted(path.stem for path in folder.glob("*.txt"))
@@ -187,10 +187,10 @@ def splits_within(folder: Path) -> list[str]:
 
 
 def files_below(folder: Path, suffixes: frozenset[str], others: Counter[str] | None = None) -> Iterator[Path]:
-    """Files with these suffixes in a folder and below. A folder is visited once; no link leads up to those above.
+    """Files with these suffixes in a folder and below. Each folder is visited once, none above.
 
-    Counts in `others`, by suffix in lower case, the files that have another and are not hidden; by name and slash the
-    folders that are left out; and as SPECIAL what has the suffix and is no file.
+    `others` counts by suffix, in lower case, the files that have another and are not hidden; by name and slash, the
+    folders that are left out; and as SPECIAL what has a suffix asked for but is not a file.
     """
     for place, names in _names_below(folder, suffixes, Counter() if others is None else others):
         yield from (place / name for name in names)
@@ -236,7 +236,7 @@ def _names_below(folder: Path, suffixes: frozenset[str], others: Counter[str]) -
 
 
 def media(others: Mapping[str, int]) -> dict[str, int]:
-    """Of files that are not read, those that are pictures, sounds or films by their names."""
+    """Those among files that are not read which are pictures, sounds or films by their names."""
     return {suffix: count for suffix, count in others.items() if suffix in _MEDIA}
 
 

@@ -1,6 +1,6 @@
-"""Fonts of this machine write names into pictures; letters that none of them has stand there as numbers.
+"""The fonts of this machine write names into pictures; letters that none of them has appear as numbers.
 
-Emoji and other symbols that none has stand there by their names in Unicode, where these are short. A picture's own
+Emoji and other symbols that none has appear as their names in Unicode, where these are short. A picture's own
 font has few letters, and which others there are differs from machine to machine.
 """
 
@@ -23,7 +23,7 @@ _FILES = (
     "NotoSansHebrew-Regular.ttf", "NotoSansArabic-Regular.ttf", "NotoSansDevanagari-Regular.ttf", "Nirmala.ttf",
     "NotoEmoji-Regular.ttf", "seguiemj.ttf", "seguisym.ttf", "Apple Symbols.ttf", "Symbola.ttf",
 )  # fmt: skip
-_NO_LETTER = "\uffff"  # what no font has: drawn as what it draws for letters that it lacks
+_NO_LETTER = "\uffff"  # no font has it: drawn like every letter that a font lacks
 
 _LONGEST = 24  # letters of the name of a symbol that stands for it
 _JOINED = ("Mn", "Me", "Cf")  # categories of what stands on or between other letters
@@ -33,7 +33,7 @@ Font = ImageFont.FreeTypeFont
 
 @functools.lru_cache
 def installed(size: int) -> tuple[Font, ...]:
-    """The fonts that are here, in the order in which they are asked."""
+    """The fonts that are here, in the order in which they are tried."""
     return tuple(font for font in (opened(name, size) for name in _FILES) if font is not None)
 
 
@@ -57,7 +57,7 @@ def has(font: Font, letter: str) -> bool:
 
 
 def beside_pillows() -> Lettering:
-    """What can be written beside Pillow's own font, which has some of Latin-1; without FreeType it has all of that."""
+    """The lettering for Pillow's own font, which has part of Latin-1, or without FreeType all of it."""
     own = ImageFont.load_default()
 
     def holds(letter: str) -> bool:
@@ -67,7 +67,7 @@ def beside_pillows() -> Lettering:
 
 
 def _name_of_symbols(text: str) -> str:
-    """What emoji and the like are called, "automobile"; empty for other letters, and where it is long."""
+    """The name of emoji and the like, "automobile"; empty for other letters, and where the name is long."""
     letters = [letter for letter in text if unicodedata.category(letter) not in _JOINED]
     symbols = [letter for letter in letters if unicodedata.category(letter) == "So"]
     if not symbols or any(unicodedata.category(letter) not in ("So", "Sk") for letter in letters):  # Sk: skin tones
@@ -128,7 +128,7 @@ class Lettering:
             x += pen.textlength(part, font=font)
 
     def length(self, pen: ImageDraw.ImageDraw, text: str) -> float:
-        """How many pixels wide that is."""
+        """The width of such a line, in pixels."""
         return sum(pen.textlength(part, font=font) for part, font in self.parts(text))
 
     def missing(self, what: str) -> str:
@@ -136,4 +136,4 @@ class Lettering:
         if not self.numbers:
             return ""
         told = ", ".join(f"[{number}] is {part}" for part, number in self.numbers.items())
-        return f"{what}: no font here has some letters, which are numbers there: {told}. Install one, such as Noto Sans"
+        return f"{what}: no font here has some letters, written as numbers: {told}. Install one, such as Noto Sans"

@@ -40,10 +40,10 @@ def on_disk(path: str | Path, advice: str, *, folder: bool) -> Path:
 
 
 def is_there(path: Path) -> bool:
-    """Whether a file is there that a data set may have or not, such as val.csv.
+    """Whether an optional file of a data set, such as val.csv, is there.
 
-    Raises DataError for what is there and is no file: taken for missing, a link that leads nowhere would be a split or
-    a label that is left out without a word.
+    Raises DataError for what is there but is not a file: if a link that leads nowhere were taken for missing, a split
+    or a label would be left out without a word.
     """
     with reading(path):
         if path.is_file():
@@ -102,14 +102,14 @@ def why_missing(path: Path) -> str:
         there = f": {other} is there" if other.exists() else ""
         return f"No such file. The path has backslashes, as Windows writes them: write / instead{there}"
     if re.search(r"(^|/)[a-z][a-z0-9+]*:/[^/]", text):
-        return "No such file. Addresses are not fetched: fetch what lies there, and name the files"
+        return "No such file. URLs are not fetched: download what is there, and name the files"
     if any(part.startswith("~") for part in path.parts):
         return "No such file. Only shells know a path that begins with ~: write the folder's name"
     return "No such file or directory"
 
 
 def advised(reason: str, advice: str = "Mend or remove them") -> str:
-    """What is wrong, and what to do: what it says itself, or else the advice."""
+    """What is wrong, and what to do: the advice, unless the reason gives its own."""
     return reason if re.search(r"\. [A-Z]", reason) else f"{reason}. {advice}"
 
 
@@ -119,12 +119,12 @@ def without_name(reason: str, path: Path | str) -> str:
 
 
 def largest_unpacked(packed: int) -> int:
-    """The most bytes that so many deflated ones may claim to unpack to: beyond, a file is damaged or a bomb."""
+    """The most bytes that `packed` deflated ones may claim to unpack to: beyond that, a file is damaged or a bomb."""
     return min(packed * _DEFLATE_RATIO, max(packed * _LIKELY_RATIO, _SMALL))
 
 
 def opened(path: str | Path) -> BufferedReader:
-    """A data file, opened to read bytes: what can be read to an end. A link may lead to it.
+    """A data file, opened to read bytes: a regular file, or a link to one.
 
     Raises OSError, also for a pipe, socket, device or terminal, none of which is asked for a byte.
     """

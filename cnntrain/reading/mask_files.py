@@ -15,7 +15,7 @@ from cnntrain.core.masks import IGNORED
 from cnntrain.reading.pictures import LARGEST, MAX_PIXELS, Fit, fitted, opened_picture
 
 _NUMBERS = ("1", "L", "P", "I;16", "I;16B", "I;16L", "I")  # Pillow's modes whose pixels are one number
-_MOST_VALUES = 4096  # different ones that are told of a file
+_MOST_VALUES = 4096  # different ones that are reported of a file, at most
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Meaning:
 
     classes   how many there are; without colours a pixel is its class's number
     colours   uint8 (classes, 3): red, green and blue of each class; None where pixels are numbers
-    ignored   the number, or the colour, of pixels that are of no class; None where there are no such
+    ignored   the number, or the colour, of pixels that are of no class; None where there are none
     """
 
     classes: int
@@ -32,7 +32,7 @@ class Meaning:
     ignored: int | tuple[int, ...] | None = None
 
     def document(self) -> dict[str, Any]:
-        """What tells it from another one."""
+        """What tells it from another one, for JSON."""
         colours = None if self.colours is None else self.colours.tolist()
         return {"classes": self.classes, "colours": colours, "ignored": self.ignored}
 
@@ -46,8 +46,8 @@ def read_mask(
 ) -> Array:
     """A mask as uint8 (height, width) of class numbers, IGNORED where a pixel is of none; brought to `size` if given.
 
-    That takes the nearest pixel, and what a picture does not fill is IGNORED. Raises DataError naming the file and the
-    first pixel that means nothing.
+    Resizing takes the nearest pixel, and what a picture does not fill is IGNORED. Raises DataError naming the file and
+    the first pixel without a meaning.
     """
     with opened_picture(path, max_pixels) as image:
         found = _numbers(image, meaning) if meaning.colours is None else _of_colours(image, meaning)
@@ -72,7 +72,7 @@ def size_of(path: Path) -> tuple[int, int] | None:
 
 
 def values_in(path: Path) -> set[tuple[int, ...]]:
-    """The different numbers (value,) or colours (red, green, blue) of a mask, so many at most. Raises DataError."""
+    """The different numbers (value,) or colours (red, green, blue) of a mask, up to _MOST_VALUES. Raises DataError."""
     with opened_picture(path, MAX_PIXELS) as image:
         if image.mode in _NUMBERS:
             return {(int(value),) for value in np.unique(np.asarray(image))[:_MOST_VALUES]}
@@ -84,7 +84,7 @@ def _numbers(image: ImageFile.ImageFile, meaning: Meaning) -> Array:
     """Pixels that are class numbers themselves."""
     if image.mode not in _NUMBERS:
         raise ValueError(
-            f"pixels are colours ({image.mode}), expected class numbers. Say with colours what they stand for"
+            f"pixels are colours ({image.mode}), expected class numbers. Set colours to say what they stand for"
         )
     values = np.asarray(image).astype(np.int64)
     ignored = np.zeros(values.shape, bool) if meaning.ignored is None else values == meaning.ignored

@@ -1,10 +1,10 @@
-"""A name pattern finds in the name of a file what is to be known of it: its class, its split, or who speaks.
+"""A name pattern finds in the name of a file what the name says of it: its class, its split, or who speaks.
 
 It is a regular expression of Python's `re` that cannot take long, whatever the name. The rule: only single characters
 and classes of them are repeated, not groups, at most three times in a pattern; nothing refers back or looks around; and
-the alternatives of all groups multiply to at most 1,000. With r repetitions and a such alternatives, there are then at
-most a C(n + r + 1, r + 1) ways to match in a name of n characters, and a name for which that is above ten million,
-half a second, is refused.
+the alternatives of all groups multiply to at most 1,000. With r repetitions and a combinations of alternatives, there
+are at most a C(n + r + 1, r + 1) ways to match in a name of n characters, and a name for which that is above ten
+million (half a second) is refused.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class NamePattern:
             raise ValueError(f"{what} has {found} groups, expected {expected}")
 
     def find(self, name: str) -> list[str]:
-        """Every different text that the group stands for in a name, or that the whole stands for if it has none.
+        """Every different text that the group matches in a name, or the whole pattern if it has no group.
 
         Raises ValueError for a name that is too long for such a pattern.
         """
@@ -114,7 +114,7 @@ def _measured(text: str) -> tuple[int, int]:
 
 
 def _tokens(text: str) -> Iterator[str]:
-    """The pieces of a pattern; a group that is more than brackets as far as its kind goes, a lazy repetition as one."""
+    """The tokens of a pattern; the beginning of a special group, and a lazy repetition, are one token each."""
     place = 0
     while place < len(text):
         token = cast(re.Match[str], _TOKEN.match(text, place))[0]  # its last alternative matches anything

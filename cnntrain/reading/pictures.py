@@ -1,4 +1,4 @@
-"""A picture file means one array of pixels, the same on every machine, whatever its format and colours.
+"""A picture file stands for one array of pixels, the same on every machine, whatever its format and colours.
 
 It is turned as its EXIF orientation says, laid over white where it is transparent, and only the first of several frames
 or pages counts. 16 bits become 8 by dividing by 257 (where the file has several colours, by dropping the lower byte, as
@@ -42,12 +42,12 @@ MOVING = frozenset([".gif", ".webp", ".png", ".tif", ".tiff"])  # of those, the 
 MAX_PIXELS = 25_000_000  # of one picture, looked at before it is decoded: 75 MB as colours
 VERSIONS = {"pillow": PIL.__version__, "jpeg": features.version("jpg"), "pictures": 2}  # what pixels depend on
 LARGEST = 178_956_970  # what max_pixels can be: more pixels Pillow does not open
-_LONGEST = 1_000_000  # pixels of a side: of some more, Pillow's resizing calls the memory of its filter too much
+_LONGEST = 1_000_000  # pixels of a side: beyond, Pillow's resizing refuses the memory that its filter takes
 _NO_DECODER = ("(0 bytes not processed)", "unknown raw mode")  # what Pillow says where it has none
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 _MAX_CLIP = 40  # the frames of a clip, or the scans of a JPEG, may have this many times the pixels of one picture
 _MAX_BYTES = 2**29  # of a picture file
-_BLOCK = 2**20  # bytes that may be asked for whatever there are
+_BLOCK = 2**20  # bytes that may be asked for, however few there are
 FRAME = 114  # the grey around a letterboxed picture, as YOLOv5 has it
 _BAND = 2**18  # pixels converted at a time where that takes much memory
 _GREY = frozenset(["1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"])  # Pillow's modes without colour
@@ -93,7 +93,7 @@ class Placement(NamedTuple):
 
     @property
     def frame(self) -> tuple[float, float, float, float]:
-        """Scale of x and of y, and what is to be added to either: where a point of the picture comes to lie."""
+        """The scales of x and y, and what is added to each: where a point of the picture comes to lie."""
         left, top, right, bottom = self.box
         across, down = self.size[1] / (right - left), self.size[0] / (bottom - top)
         return across, down, self.place[1] - across * left, self.place[0] - down * top
@@ -102,7 +102,7 @@ class Placement(NamedTuple):
 def fitted(picture: tuple[int, int], size: tuple[int, int], fit: Fit) -> Placement:
     """How a picture of one (height, width) is brought to another.
 
-    stretch     all of it, each side by itself
+    stretch     all of it, each side scaled by itself
     letterbox   all of it in its proportions, in the middle of a grey frame
     cover       as much of its middle as fills the result in its proportions
     """
@@ -125,7 +125,7 @@ def decode(
 ) -> Picture:
     """A picture file with 1 channel (ITU-R 601 luma) or 3 (sRGB), brought to `size` (height, width) if given.
 
-    Resizing is Pillow's bilinear filter, which averages what it makes smaller; `fit` is as in `fitted`. May be called
+    Resizing is Pillow's bilinear filter, which averages where it shrinks; `fit` is as in `fitted`. May be called
     from several threads. Raises DataError naming the file, also for more than `max_pixels`, before they are decoded;
     StorageError where the device fails.
     """
@@ -151,7 +151,7 @@ def header(path: Path) -> Header | None:
 def common_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
     """The one size (height, width) to bring pictures to: their own, if all have it and it is not large.
 
-    Else the largest usual side that the middle picture's shorter side has, and the other side in proportion.
+    Else the shorter side is the largest usual one within the median of the shorter sides, the other in proportion.
     """
     if len(set(sizes)) == 1 and max(sizes[0]) <= _MOST_AS_THEY_ARE:
         return sizes[0]
@@ -183,7 +183,7 @@ def decode_clip(
     max_pixels: int = MAX_PIXELS,
     fit: Fit = "stretch",
 ) -> Array:
-    """Frames of a moving picture, those that `choose` chooses of so many: uint8 (frames, h, w, channels).
+    """The frames of a moving picture that `choose` chooses, given their number: uint8 (frames, h, w, channels).
 
     Raises DataError as `decode` does, and for frames of different sizes.
     """
@@ -219,7 +219,7 @@ def evenly(count: int, wanted: int) -> list[int]:
 
 @contextlib.contextmanager
 def opened_picture(path: Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
-    """An image file whose size has been looked at; whatever goes wrong until it is closed becomes a DataError."""
+    """An image file whose size has been checked; whatever goes wrong until it is closed becomes a DataError."""
     with reading(path):
         try:
             _silence_libtiff()
@@ -249,7 +249,7 @@ def _identified(file: _File) -> ImageFile.ImageFile:
 
 @contextlib.contextmanager
 def _told(image: ImageFile.ImageFile) -> Iterator[None]:
-    """Name the kind of a TIFF that Pillow opens, and then has no decoder for; which these are differs by version."""
+    """Name the kind of a TIFF that Pillow opens but has no decoder for; which these are differs by version."""
     try:
         yield
     except (OSError, ValueError) as error:
@@ -266,7 +266,7 @@ def _tags(image: ImageFile.ImageFile) -> Tags:
 
 @functools.cache
 def _silence_libtiff() -> None:
-    """Keep libtiff, with which Pillow decodes packed TIFFs, from writing to stderr, where it can be told.
+    """Keep libtiff, with which Pillow decodes compressed TIFFs, from writing to stderr, where that is possible.
 
     Pillow raises an exception as well, which becomes our one line.
     """
@@ -396,8 +396,8 @@ def brought(plain: Image.Image, size: tuple[int, int] | None, channels: int, fit
 
 
 def _upright(image: ImageFile.ImageFile) -> Image.Image:
-    """The current frame as a camera was held; not copied where it lies that way."""
-    image.load()  # some formats have what says so behind their pixels
+    """The current frame as a camera was held; not copied where it is upright already."""
+    image.load()  # some formats have their orientation behind their pixels
     return image if image.getexif().get(_ORIENTATION, 1) == 1 else ImageOps.exif_transpose(image)
 
 
@@ -449,7 +449,7 @@ def _from_lab(values: Array) -> Image.Image:
 
 
 def _srgb(values: Array) -> Array:
-    """CIE L*a*b* of the white D50 to sRGB (CIE 15:2004; IEC 61966-2-1), what is out of gamut clipped."""
+    """CIE L*a*b* with the white point D50 to sRGB (CIE 15:2004; IEC 61966-2-1), clipped to its gamut."""
     lightness = values[..., 0] * np.float32(100 / 255)
     a, b = (values[..., index].view(np.int8).astype(np.float32) for index in (1, 2))
     y = (lightness + 16) / 116

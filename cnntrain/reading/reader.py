@@ -1,4 +1,4 @@
-"""A reader says how files are read: how many at a time, where what they hold is kept, and who is told."""
+"""A reader says how files are read: how many at a time, where their contents are cached, and who is told."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Reader:
     def map(self, function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Generator[_Result, None, None]:
         """function(item) of every item, in order, computed by the threads a little ahead of the consumer.
 
-        Where the system gives fewer threads, by those; where it gives none, in this one, as each result is taken.
+        If the system gives fewer threads, those do it; if it gives none, this one does, as each result is taken.
         Raises StorageError where one of them hangs, and leaves it behind.
         """
         inbox: SimpleQueue[tuple[Future[_Result], _Item] | None] = SimpleQueue()

@@ -1,4 +1,4 @@
-"""Resampling gives a sound the rate a network listens at, without what that rate cannot hold.
+"""Resampling gives a sound the rate a network listens at, without the frequencies that this rate cannot hold.
 
 The sound is the sum of sincs that its samples stand for, low-passed below half of the lower rate, and read off at the
 new moments. The low-pass is a sinc under a Kaiser window (Kaiser 1974; Smith, "Digital Audio Resampling"): frequencies
@@ -18,7 +18,7 @@ import numpy as np
 from cnntrain.core.arrays import Array
 
 CROSSINGS = 64  # zero crossings of the sinc on either side of a moment
-_STOP = 100.0  # decibels that what cannot be held is down
+_STOP = 100.0  # decibels by which those frequencies are attenuated
 _BETA = 0.1102 * (_STOP - 8.7)  # of the window, after Kaiser
 _CUT = 0.95  # middle of the transition, as a share of half the lower rate
 _TABLE = 2**21  # weights held at a time
@@ -38,18 +38,18 @@ class Resampling(NamedTuple):
 
     @property
     def reach(self) -> int:
-        """How many samples on either side of a moment have a part in it."""
+        """How many samples on either side of a moment contribute to it."""
         return math.ceil(CROSSINGS * max(1.0, self.down / self.up))
 
     def length(self, samples: int) -> int:
-        """How many new samples there are of so many old ones: those that begin before the old end."""
+        """The number of new samples for so many old ones: those that begin before the old end."""
         return -(-samples * self.up // self.down)
 
     def weights(self, phases: Array) -> Array:
-        """What samples -reach + 1 to reach around a moment count in it, (phases, 2 reach).
+        """The weights of samples -reach + 1 to reach around a moment, (phases, 2 reach).
 
-        Phase p is a moment p / up of a sample's duration after the sample it follows. Rows sum to 1, so that silence
-        with an offset stays what it is.
+        Phase p is a moment p / up of a sample's duration after the sample it follows. Rows sum to 1, so that
+        a constant stays what it is.
         """
         scale = min(1.0, self.up / self.down) * _CUT  # the cut-off, in halves of the old rate
         offset = np.arange(-self.reach + 1, self.reach + 1) - phases[:, None] / self.up
@@ -62,12 +62,12 @@ class Resampling(NamedTuple):
 def resampled(stretch: Callable[[int, int], Array], samples: int, rates: Resampling, first: int, count: int) -> Array:
     """New samples [first, first + count) of a sound of so many old `samples`: float64, silence beyond its ends.
 
-    `stretch(first, count)` gives old samples; it is asked once, for those that have a part.
+    `stretch(first, count)` gives old samples; it is called once, for those that contribute.
     """
     if rates.up == rates.down:
         return _padded(stretch, samples, first, count)
     moments = (first + np.arange(min(rates.up, count))) * rates.down  # later ones repeat their phases
-    start = first * rates.down // rates.up - rates.reach + 1  # the first old sample with a part in it
+    start = first * rates.down // rates.up - rates.reach + 1  # the first old sample that contributes
     stop = (first + count - 1) * rates.down // rates.up + rates.reach + 1
     old = _padded(stretch, samples, start, stop - start)
     windows = np.lib.stride_tricks.sliding_window_view(old, 2 * rates.reach)

@@ -76,7 +76,7 @@ class Recording:
 
 
 def recording(path: Path) -> Recording:
-    """What a file of sound is. Raises DataError saying what is wrong with it and what to do."""
+    """The recording in a file. Raises DataError saying what is wrong with it and what to do."""
     with reading(path):
         try:
             found = _wav(path) if path.suffix.lower() not in OTHERS else _other(path)
@@ -105,7 +105,7 @@ def _other(path: Path) -> Recording:
         with library.SoundFile(str(path)) as file:
             rate, samples, exact = int(file.samplerate), int(file.frames), file.format in _EXACT
     except RuntimeError as error:
-        raise ValueError(f"is no sound that libsndfile can read ({_reason(error)}). {_CONVERT}") from error
+        raise ValueError(f"is not a sound that libsndfile can read ({_reason(error)}). {_CONVERT}") from error
     if not 0 < samples < 2**62:
         raise ValueError(f"has {max(samples, 0):,} samples, expected 1 or more. {_CONVERT}")
 
@@ -116,9 +116,9 @@ def _other(path: Path) -> Recording:
 
 
 def _decoded(library: Any, path: Path, first: int, count: int, exact: bool) -> Array:
-    """Samples [first, first + count), in one piece: of MP3, where places are not found `exact`ly, from the beginning.
+    """Samples [first, first + count); MP3, where places are not found `exact`ly, is read from the beginning.
 
-    For soundfile seeks after every piece that it reads.
+    They are read in one piece, since soundfile seeks after every piece.
     """
     start = first if exact else 0
     if first + count - start > MOST_SAMPLES:

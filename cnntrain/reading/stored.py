@@ -1,8 +1,8 @@
 """Stored rows lie in a file and are read when they are asked for, each compared with its checksum.
 
-They are read, not mapped into memory. What a device does not give, what a file that was cut short no longer has, and
-what has changed since it was last looked at is then an error that names the file, in whichever thread or process it
-is met; under a mapping it is a signal that ends the process (SIGBUS), or other values without a word.
+They are read, not mapped into memory. A failing device, a file that was cut short and
+one that has changed since it was last looked at are then errors that name the file, in whichever thread or process
+they are met; under a mapping they would be a signal that ends the process (SIGBUS), or other values without a word.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class StoredFile:
             piece, at = piece[count:], at + count
 
     def bytes(self, at: int, size: int) -> bytes:
-        """So many bytes at a place, read like `fill`."""
+        """`size` bytes at a place, read like `fill`."""
         found = np.empty(size, np.uint8)
         self.fill(found, at)
         return found.tobytes()
@@ -101,7 +101,7 @@ class Stored:
         return rows
 
     def look(self, rows: slice) -> None:
-        """Read rows and let go of them: raises what `[]` does."""
+        """Read rows and drop them; raises what `[]` does."""
         self[rows]
 
     def blocks(self) -> Iterator[slice]:
@@ -134,7 +134,7 @@ class Stored:
 
 
 def checksums(rows: Array) -> Array:
-    """The CRC-32 of each row's bytes, (n,) uint32: it misses one damage in four billion."""
+    """The CRC-32 of each row's bytes, (n,) uint32: it misses one corruption in four billion."""
     flat = np.ascontiguousarray(rows).reshape(len(rows), -1).view(np.uint8) if len(rows) else ()
     return np.fromiter((zlib.crc32(row.data) for row in flat), np.uint32, len(rows))
 

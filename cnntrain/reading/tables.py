@@ -27,7 +27,7 @@ _MOST = 0.5  # of the rows, at most so many classes
 
 
 class TableColumns(NamedTuple):
-    """Which column names files, and which is to be predicted; or the columns among which somebody has to choose."""
+    """Which column names files, and which is to be predicted; or the columns among which the user has to choose."""
 
     file: str
     label: str | None = None

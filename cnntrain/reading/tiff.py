@@ -1,7 +1,7 @@
 """TIFF: what a file's tags say of its pixels (TIFF 6.0, Adobe 1992), and whether Pillow reads them as they are meant.
 
 Pillow knows some eighty combinations of photometric interpretation, depth, sample format, byte order, packing and
-extra samples. Most it reads rightly, a few not, and those are either put right or refused by name here.
+extra samples. Most it reads correctly, a few not, and those are either corrected or refused by name here.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Tags:
         self._found, self._big, self._wide = found, order == ">", wide
 
     def numbers(self, tag: int) -> tuple[int, ...]:
-        """The numbers of a tag, or those that stand for it where there is none."""
+        """The numbers of a tag, or its default where there is none."""
         value = self._found.get(tag)
         if value is None:
             return _DEFAULTS.get(tag, ())
@@ -68,7 +68,7 @@ class Tags:
         return self.number(_PHOTOMETRIC) in (_WHITE_IS_ZERO, _GREY)
 
     def correction(self) -> Correction:
-        """What is to be done to what Pillow reads. Raises ValueError, with the words of `refusal`, if that is wrong."""
+        """What is to be done to what Pillow reads. Raises ValueError, with the words of `refusal`, where it cannot."""
         if not self._is_read():
             raise ValueError(self.refusal())
         white_is_zero, bits = self.number(_PHOTOMETRIC) == _WHITE_IS_ZERO, self.number(_BITS)
@@ -106,8 +106,8 @@ class Tags:
         bits = " and ".join(f"{bits}" for bits in dict.fromkeys(self.numbers(_BITS)))
         depth = f"{bits} bits" if kind == _UNSIGNED else f"{bits}{kinds.get(kind, '-bit values')}"
         further = [depth, _NAMES.get(self.number(_PHOTOMETRIC), f"photometric {self.number(_PHOTOMETRIC)}")]
-        further += ["bands apart"] if bands > 1 and self.number(_PLANAR) != 1 else []
-        further += ["packed"] if self.number(_COMPRESSION) != 1 else []
+        further += ["planar"] if bands > 1 and self.number(_PLANAR) != 1 else []
+        further += ["compressed"] if self.number(_COMPRESSION) != 1 else []
         further += ["big-endian"] if self._big else []
         what = f"a {'Big' * self._wide}TIFF of {bands} band{'s' * (bands != 1)} ({', '.join(further)})"
         return f"{what}, which is not read. Convert it to 8 or 16 bits of grey or RGB, or save arrays for npz"

@@ -46,7 +46,7 @@ _MAX_CHANNELS = 16
 
 
 class Sound(NamedTuple):
-    """What a file says of itself, found to be what is there."""
+    """What a file says of itself, checked against what is there."""
 
     rate: int  # samples a second, 1 or more
     samples: int  # of each channel, 1 or more
@@ -72,7 +72,7 @@ class Sound(NamedTuple):
         if self.code in _COMPANDED:
             return _COMPANDED[self.code][np.frombuffer(data, np.uint8)]
         if self.code == _FLOAT:
-            with np.errstate(invalid="ignore"):  # of a signaling NaN, which whoever asks refuses as any other
+            with np.errstate(invalid="ignore"):  # a signalling NaN, which callers refuse like any other
                 return np.clip(np.frombuffer(data, f"{self.order}f{self.width}").astype(np.float64), -1, 1)
         if self.width == 1:
             return (np.frombuffer(data, np.uint8) - 128.0) / 128
@@ -119,7 +119,7 @@ def sound(path: Path) -> Sound:
 
 
 def _instead(head: bytes) -> str:
-    """What a file is that begins so, instead of WAV, and what to do."""
+    """What a file that begins so is instead of WAV, and what to do."""
     if head[4:8] == b"ftyp":
         return f"it is MPEG-4). {_ADVICE}"
     for beginning, (name, ending) in _ELSEWISE.items():
@@ -203,7 +203,7 @@ def _found(chunks: _Chunks) -> Sound:
 
 
 def _is_unknown(chunks: _Chunks, there: int) -> bool:
-    """Whether the length of the samples was unknown to whoever wrote them."""
+    """Whether the length of the samples was unknown to the writer."""
     if chunks.known:
         return False
     return (chunks.length in _UNKNOWN_LENGTHS and chunks.length > there) or (not chunks.length and chunks.streamed)

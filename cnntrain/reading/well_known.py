@@ -1,4 +1,4 @@
-"""Well-known data sets are those that `cnntrain data fetch` brings: a source that misses one names the command."""
+"""Well-known data sets are those that `cnntrain data fetch` fetches: a source that misses one names the command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ROOT = "data"  # the default of --root
 
 
 def how_to_fetch(root: str | Path, *names: str) -> str:
-    """What brings the set that a missing folder is named after to that place, or else the first to the usual one."""
+    """The command that brings the set a missing folder is named after to its place, or else the first of `names`."""
     place = Path(root)
     name = next((name for name in names if FOLDERS[name] == place.name), None)
     if name is None:

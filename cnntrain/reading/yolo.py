@@ -12,7 +12,7 @@ _WORDS = ("class", "x", "y", "width", "height")
 
 
 def page(path: Path, picture: Path, names: Sequence[str]) -> Page:
-    """The annotation of a picture: class number, center and sides as shares of the picture's. Raises DataError."""
+    """The annotation of a picture: class number, centre and sides as shares of the picture's. Raises DataError."""
     boxes = []
     for line, text in enumerate(text_of(path).splitlines(), 1):
         if text.strip():
@@ -42,8 +42,8 @@ def listed(path: Path) -> list[Path]:
 
 def _box(words: Sequence[str], where: str, names: Sequence[str]) -> Marked:
     if len(words) != 5:
-        what = "an outline of a segmentation" if len(words) > 6 and len(words) % 2 else f"{len(words)} words"
-        raise DataError(f"{where} has {what}, expected 5: {' '.join(_WORDS)}. Mend the row")
+        what = "the outline of a segmentation" if len(words) > 6 and len(words) % 2 else f"{len(words)} words"
+        raise DataError(f"{where} has {what}, expected the 5 words {' '.join(_WORDS)}. Mend the row")
     label, x, y, wide, tall = (number(word, where, what) for word, what in zip(words, _WORDS, strict=True))
     if label != int(label) or not 0 <= label < len(names):
         raise DataError(

@@ -19,21 +19,21 @@ class TextFolder:
     """YOLO's text files, one for each picture, and `classes.txt` beside them; nothing is overwritten."""
 
     def __init__(self, path: Path, task: Task, classes: Sequence[str]) -> None:
-        """Make the folder, with the names of the classes. Raises UsageError for a task without boxes, StorageError."""
+        """Make the folder and write the class names. Raises UsageError for a task without boxes, StorageError."""
         check_annotates("--txt", task)
         make_directory(path)
         self._path = path
-        self._write("classes", classes, "the names of the classes")
+        self._write("classes", classes, "the class names")
 
     def add(self, name: str, annotation: Annotation) -> None:
-        """Write the rows of one sample, none where nothing was found, as NAME.txt. Raises StorageError."""
+        """Write one sample's rows as NAME.txt, an empty file where nothing was found. Raises StorageError."""
         self._write(Path(name).stem if Path(name).is_file() else Path(name).name, annotation.rows, name)
 
     def _write(self, stem: str, rows: Sequence[str], what: str) -> None:
         path = self._path / f"{stem}.txt"
         if path.exists():
             raise StorageError(
-                f"{path} exists, and {what} would overwrite it. Name another folder, or pictures of different names"
+                f"{path} exists and {what} would overwrite it. Name another folder, or pictures with other names"
             )
         files.write_atomic(path, "".join(f"{row}\n" for row in rows).encode())
 
@@ -42,8 +42,8 @@ class ResultsFile:
     """A COCO results file: one JSON list with all that was found, which pycocotools' `loadRes` reads.
 
     Pictures and categories have the ids of the data's own annotation files, where those give any. Otherwise a picture's
-    id is the number that its name is, or where names are no numbers its place in the order of the answers, from 1; and
-    that of a category is its place among the classes, from 1.
+    id is the number in its name, if every name is a different number, else its place among the answers, from 1;
+    a category's is its place among the classes, from 1.
     """
 
     def __init__(self, path: Path, task: Task, classes: Sequence[str], numbers: Numbers | None) -> None:
@@ -57,7 +57,7 @@ class ResultsFile:
         self._found.append((name, annotation))
 
     def write(self) -> str:
-        """Write the file; returns which ids it has, in words. Raises UsageError where one is missing, StorageError."""
+        """Write the file; returns where its ids come from. Raises UsageError where one is missing, StorageError."""
         names = [name for name, _ in self._found]
         pictures, told = _pictures(names, self._numbers)
         ids = _categories(self._classes, self._numbers)
@@ -75,23 +75,23 @@ class ResultsFile:
 
 
 def check_annotates(option: str, task: Task) -> None:
-    """Raise UsageError for a task whose answers have no form that annotation tools know."""
+    """Raise UsageError for a task whose answers are not boxes, the only form that annotation tools read here."""
     if not task.annotates:
         raise UsageError(
-            f"{option}: an answer of the task {task.name_in_config} is no set of boxes. Leave it out, and use --json "
+            f"{option}: the task {task.name_in_config} does not answer with boxes. Leave it out, and use --json "
             "or --csv"
         )
 
 
 def _categories(classes: Sequence[str], numbers: Numbers | None) -> list[int]:
-    """The id of each class. Raises UsageError for one that is no category of the annotations."""
+    """The id of each class. Raises UsageError for one that is not a category of the annotations."""
     if numbers is None:
         return [*range(1, len(classes) + 1)]
     for name in classes:
         if name not in numbers.classes:
             raise UsageError(
-                f"--coco: the class {name} is no category of the annotations of the data, expected "
-                f"{', '.join(numbers.classes)}. Name those that the network was trained on"
+                f"--coco: the class {name} is not a category of the data's annotations, expected one of "
+                f"{', '.join(numbers.classes)}. Name the annotations that the network was trained on"
             )
     return [numbers.classes[name] for name in classes]
 
@@ -108,10 +108,10 @@ def _pictures(names: Sequence[str], numbers: Numbers | None) -> tuple[Mapping[st
             return found, "those of the annotations"
         if len(unknown) < len(names):
             raise UsageError(
-                f"--coco: {unknown[0]} has no id in the annotations of the data, {names[0]} or others have. Predict on "
-                "pictures of the annotations alone, or on others alone"
+                f"--coco: {unknown[0]} has no id in the data's annotations, but other pictures have. Predict on "
+                "annotated pictures only, or on others only"
             )
     stems = [Path(name).stem for name in names]
     if all(stem.isdecimal() and stem.isascii() for stem in stems) and len({*map(int, stems)}) == len(stems):
-        return {name: int(stem) for name, stem in zip(names, stems, strict=True)}, "the numbers that files are named by"
+        return {name: int(stem) for name, stem in zip(names, stems, strict=True)}, "the numbers in the file names"
     return {name: place for place, name in enumerate(names, 1)}, "from 1 in the order of the answers"

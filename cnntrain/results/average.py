@@ -15,15 +15,16 @@ from cnntrain.trained import saved
 
 
 def merge(paths: Sequence[Path], output: Path, overwrite: bool = False) -> dict[str, Any]:
-    """Write the mean of the parameters of checkpoints, and return what `average --json` prints.
+    """Write the mean of several checkpoints' parameters, and return what `average --json` prints.
 
-    Each is what `eval` would use of it: its averaged weights where it has some. Sums are in float64, one checkpoint
-    in memory at a time. Everything else is the last one's. Raises CheckpointError where they are of different networks.
+    Each counts with the weights that `eval` would use: averaged ones where it has some. Sums are in float64, one
+    checkpoint in memory at a time. Everything else comes from the last one. Raises CheckpointError where they are of
+    different networks.
     """
     if len(paths) < 2:
-        raise UsageError("average needs two checkpoints or more")
+        raise UsageError(f"average needs two checkpoints or more, got {len(paths)}")
     if os.path.lexists(output) and not overwrite:
-        raise UsageError(f"{output} exists already. Choose another --output, or say --overwrite")
+        raise UsageError(f"{output} exists. Say --overwrite to replace it, or choose another --output")
     found = [find(path) for path in paths]
     first = read(found[0])
     arrays = saved.used(first)
@@ -60,7 +61,7 @@ def _samples(checkpoint: Checkpoint) -> list[Any]:
 
 
 def _measured(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What the evaluation transforms measured beside their settings."""
+    """The statistics that the evaluation transforms measured."""
     return {name: array for name, array in checkpoint.arrays.items() if name.startswith("transform/")}
 
 
@@ -73,6 +74,6 @@ def _check_same(first: Checkpoint, other: Checkpoint) -> None:
     mine, theirs = (Checkpoint(one.path, one.meta, _measured(one)).digests() for one in (first, other))
     if mine != theirs:
         raise CheckpointError(
-            f"{first.path} and {other.path} were trained on differently measured images: average checkpoints of one "
+            f"{first.path} and {other.path} were trained with different image statistics: average checkpoints of one "
             "network"
         )

@@ -1,7 +1,7 @@
 """A comparison sets runs side by side: where their configs differ, how good they are, how long they took.
 
-Runs that differ in nothing but the seed, or the fold of a k-fold split, form a group, told as mean and standard
-deviation. Layers with a name of their own are called by it, as in `--set`.
+Runs that differ in nothing but the seed, or the fold of a k-fold split, form a group, reported as mean and standard
+deviation. Layers that have a name are called by it, as in `--set`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cnntrain.parts.metrics.base import larger_is_better
 from cnntrain.rundir.history import Record, read_all
 
 SEED, NAME = "seed", "name"  # what may differ within a group
-_FOLD = re.compile(r"data\.(source\.)+fold")  # as may this: which part validates
+_FOLD = re.compile(r"data\.(source\.)+fold")  # so may this: which part validates
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class ComparedRun:
     facts: Mapping[str, Any]  # run, state, epochs, step, best, best_epoch, seconds, images_per_second
     final: Mapping[str, float]  # metrics of the last epoch: "val/loss" -> number
     settings: Mapping[str, Any]  # the config by dotted key
-    defaults: frozenset[str] = frozenset()  # the keys of it that nobody has written
+    defaults: frozenset[str] = frozenset()  # those of its keys that nobody has set
 
     def __getitem__(self, key: str) -> Any:
         for values in (self.facts, self.final, self.settings, self.record.settings):
@@ -41,7 +41,7 @@ class ComparedRun:
         return None
 
     def names(self) -> list[str]:
-        """The names of all its values; layers go by their names and by their numbers."""
+        """The names of all its values; layers go by name and by number."""
         return [*self.facts, *self.final, *self.settings, *self.record.settings]
 
 
@@ -65,7 +65,7 @@ def line_of(record: Record) -> ComparedRun:
 
 
 def named(config: Mapping[str, Any], key: str) -> str:
-    """A dotted key with names of layers in place of their numbers, where they have one."""
+    """A dotted key with layers' names, where they have one, in place of their numbers."""
     place: Any = config
     steps = []
     for step in key.split("."):
@@ -85,9 +85,9 @@ def compare(
 
     `filters` are conditions (core/conditions.py) such as "val/accuracy>=0.9" that all must hold; `sort` is a name, with
     a "-" before it for the largest first. By default the best comes first, where all runs judge themselves by
-    the same metric. `warn` is told of runs that cannot be read; by default that is printed.
+    the same metric. `warn` is told of runs that cannot be read; by default it prints a warning.
 
-    Raises UsageError for a path that is no run, a name that no run knows, or a condition that is none.
+    Raises UsageError for a path that is not a run, a name that no run has, or a malformed condition.
     """
     lines = [line_of(record) for record in read_all(paths, warn or Console("none").warn)]
     known = {name for line in lines for name in line.names()}
@@ -106,18 +106,19 @@ def compare(
 
 
 def differing_keys(lines: Sequence[ComparedRun]) -> list[str]:
-    """The config keys, dotted, that do not have the same value in all runs; one that is absent has none."""
+    """The dotted config keys whose values are not the same in all runs; an absent key equals no value."""
     keys = dict.fromkeys(key for line in lines for key in line.settings)
     return [key for key in keys if len({strict_json.encode(line.settings.get(key, _Absent)) for line in lines}) > 1]
 
 
-_Absent = "\0absent"  # no value of a config
+_Absent = "\0absent"  # equals no value of a config
 
 
 def telling_keys(lines: Sequence[ComparedRun], differing: Sequence[str]) -> list[str]:
-    """The keys by which families are called: all in which they differ but defaults of a part that some runs have not.
+    """The keys that name families: all in which they differ, except defaults of a part that some runs lack.
 
-    Where optimizers are compared, these are their types and what was written of them, not each one's betas.
+    Where optimizers are compared, these are their types and the settings that were written, not each one's default
+    betas.
     """
     keys = [key for key in differing if key != NAME and not is_lot(key)]
     return [
@@ -135,7 +136,7 @@ def is_lot(key: str) -> bool:
 
 
 def families(lines: Sequence[ComparedRun], differing: Sequence[str]) -> list[list[ComparedRun]]:
-    """Runs alike but for name, seed and fold together, in the order of their first.
+    """Runs grouped with those that differ only in name, seed and fold, in the order of each group's first run.
 
     Runs with the same seed and fold are one measurement, however often it was made: the first of them stands for it.
     """
@@ -148,7 +149,7 @@ def families(lines: Sequence[ComparedRun], differing: Sequence[str]) -> list[lis
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """Dotted keys by as many of their last words as tell them apart; a layer with a name by that, too."""
+    """Dotted keys by as few of their last words as tell them apart; a layer's name is always among these."""
     found = {}
     for key in keys:
         words = key.split(".")
@@ -175,7 +176,7 @@ def _flat(run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sorted(lines: list[ComparedRun], sort: str | None, known: set[str]) -> list[ComparedRun]:
-    """In the wanted order; runs without the value come last."""
+    """In the order asked for; runs without the value come last."""
     if sort is None:
         metric = _shared_metric(lines)
         return _by(lines, "best", descending=larger_is_better(metric)) if metric else lines
@@ -232,7 +233,7 @@ def _group(members: Sequence[ComparedRun], keys: Sequence[str]) -> dict[str, Any
 
 
 def spread(values: Sequence[float | None]) -> dict[str, float | int | None]:
-    """Mean and sample standard deviation (n - 1) of the finite ones among some numbers."""
+    """Mean and sample standard deviation (n - 1) of those values that are finite."""
     finite = [value for value in values if value is not None and math.isfinite(value)]
     return {
         "n": len(finite),

@@ -22,8 +22,8 @@ _TOLD = ("format", "min_reader", "cnntrain", "classes", "image_shape", "position
 def inspect(path: Path, verify: bool = False) -> dict[str, Any]:
     """What `inspect --json` prints of a checkpoint, or of a run directory's best, else its last.
 
-    Every byte is read and held against its SHA-256. With `verify` the arrays must further be those that the config
-    inside declares, and every number finite. Raises CheckpointError for whatever does not hold.
+    Every array is read and checked against its SHA-256. With `verify` the arrays must also be those that the config
+    inside declares, and every number finite. Raises CheckpointError where any of this fails.
     """
     checkpoint = read(find(path))
     checkpoint.require(config=dict, classes=list, image_shape=list, monitor=dict, environment=dict)

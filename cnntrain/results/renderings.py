@@ -22,26 +22,25 @@ class Folder:
         """Make the folder. Raises UsageError where the answers of the task cannot be shown, StorageError."""
         if not task.renders:
             raise UsageError(
-                f"--draw: an answer of the task {task.name_in_config} is no place in the picture that could be shown. "
-                "Leave it out"
+                f"--draw: the task {task.name_in_config} has no answers that can be drawn into a picture. Leave it out"
             )
         make_directory(path)
         self._path = path
 
     def write(self, name: str, renderings: Sequence[Rendering]) -> None:
-        """Write those of one sample: NAME.png, and NAME-SUFFIX.png. Raises StorageError."""
+        """Write one sample's renderings as NAME.png or NAME-SUFFIX.png. Raises StorageError."""
         for rendering in renderings:
             stem = Path(name).stem if Path(name).is_file() else Path(name).name
             path = self._path / f"{stem}{'-' * bool(rendering.suffix)}{rendering.suffix}.png"
             if path.exists():
                 raise StorageError(
-                    f"{path} exists, and {name} would overwrite it. Name another folder, or pictures of different names"
+                    f"{path} exists and {name} would overwrite it. Name another folder, or pictures with other names"
                 )
             files.write_atomic(path, png(rendering))
 
 
 def png(rendering: Rendering) -> bytes:
-    """The PNG file of a rendering; numbers of colours are stored as such, with their colours as palette."""
+    """The PNG file of a rendering; colour indices are stored as such, with a palette."""
     image = Image.fromarray(rendering.pixels)
     if rendering.colours is not None:
         image.putpalette(rendering.colours.tobytes())

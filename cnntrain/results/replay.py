@@ -1,6 +1,6 @@
 """A replay takes steps of a run again, from one of its checkpoints, and writes nothing.
 
-`replay` goes to the moment a run diverged and looks whether it happens again in the same place; `verify` goes from an
+`replay` goes to the step where a run diverged and checks that it happens again in the same place; `verify` goes from an
 earlier checkpoint to the last one and compares every bit.
 """
 
@@ -31,7 +31,7 @@ from cnntrain.training.job import make_job
 from cnntrain.training.state import State
 from cnntrain.training.trainer import Trainer
 
-_LARGEST_RECORD = 256 * 2**20  # bytes: of the indices of very large batches
+_LARGEST_RECORD = 256 * 2**20  # bytes: room for the indices of very large batches
 _POSITION = ("position", "monitor", "schedules", "average", "values_of_epoch")  # of the meta: what training changes
 
 
@@ -42,7 +42,7 @@ def replay(
 
     Returns what `replay --json` prints. `warn` is told in what the environment differs; None prints it. Raises
     RunDirectoryError where there is no record, or where the run has gone on beyond it; CheckFailedError where it does
-    not diverge, or begins in another place.
+    not diverge, or diverges in another place.
     """
     record = _record(path)
     last = read(path / "checkpoints" / "last.npz")
@@ -51,7 +51,7 @@ def replay(
         state = trainer.state
         if (state.step, state.closed) > (step, closed):
             raise RunDirectoryError(
-                f"{last.path} is at step {state.step}, beyond step {step} where the record of a divergence was made: "
+                f"{last.path} is at step {state.step}, beyond step {step}, where a divergence was recorded: "
                 "the run has gone on since, and there is nothing to replay"
             )
         found: dict[str, Any] | None = None
@@ -62,12 +62,12 @@ def replay(
             found = error.record
     if found is None:
         raise CheckFailedError(
-            f"{path} did not diverge again: {step - last.meta['position']['step'] + 1} steps from {last.path} on, "
+            f"{path} did not diverge again: for {step - last.meta['position']['step'] + 1} steps from {last.path} on, "
             f"every number is finite. It was recorded as: {record['reason']}"
         )
     if _place(found["first"]) != _place(record["first"]):
         raise CheckFailedError(
-            f"{path} diverged again, elsewhere: {described(found)}. It was recorded as: {described(record)}"
+            f"{path} diverged again, but elsewhere: {described(found)}. It was recorded as: {described(record)}"
         )
     return {
         "run": str(path),
@@ -126,7 +126,7 @@ def _differences_of_environment(path: Path) -> list[str]:
     """What in the environment can make a replay differ from the run, as lines to show."""
     then = read_meta(path / "checkpoints" / "last.npz").get("environment")
     differences = compare_environments(then, environment()) if isinstance(then, dict) else []
-    return [f"not the environment of the run, bits may differ: {'; '.join(differences)}"] if differences else []
+    return [f"this is not the run's environment, bits may differ: {'; '.join(differences)}"] if differences else []
 
 
 @contextmanager
@@ -177,12 +177,12 @@ def _sound_place(first: Any) -> bool:
 
 
 def _place(first: Mapping[str, Any] | None) -> tuple[Any, Any] | None:
-    """Where it began: the node, and which of its values."""
+    """Where a divergence began: the node, and which of its values."""
     return (first["node"], first["what"]) if first else None
 
 
 def _earlier(path: Path, last: Checkpoint, least: int) -> Path:
-    """The newest checkpoint of a run at least so many steps earlier than its last one, and of the same config."""
+    """The newest checkpoint of a run at least `least` steps before its last one, and of the same config."""
     steps: dict[Path, Any] = {}
     for file in sorted((path / "checkpoints").glob("*.npz")):
         meta = read_meta(file)
@@ -204,11 +204,11 @@ def _how_to_keep(path: Path, last: Checkpoint, least: int) -> str:
     position = last.meta["position"]
     if not position.get("finished"):
         resume = f"cnntrain fit --run-dir {shlex.quote(str(path))} --resume -s checkpoint.keep=2"
-        return f"Have some kept when the run is resumed: {resume}"
+        return f"Keep some when you resume the run: {resume}"
     every = max(1, min(position["step"] // 2, position["step"] - least))
     config, keep = shlex.quote(str(path / "config.resolved.yaml")), position["step"] // every
     again = f"cnntrain fit {config} -s checkpoint.every={every}st -s checkpoint.keep={keep}"
-    return f"Train once more and have some kept: {again}"
+    return f"Train once more and keep some: {again}"
 
 
 def _deciding(meta: Mapping[str, Any]) -> Any:
@@ -224,7 +224,7 @@ def _differences(last: Checkpoint, state: State, journal: Unwritten) -> list[str
     last.expect({name: (array.shape, array.dtype) for name, array in mine.items()})
     different = [name for name, array in mine.items() if array.tobytes() != last.arrays[name].tobytes()]
     meta = strict_json.decode(strict_json.encode(state.meta(journal.metrics_length)))
-    point = {"operating_point"} & last.meta.keys()  # those written before there was one have none
+    point = {"operating_point"} & last.meta.keys()  # older checkpoints have none
     return different + [key for key in (*_POSITION, *point) if meta[key] != last.meta.get(key)]
 
 

@@ -103,7 +103,7 @@ class Checkpoint:
             )
 
     def _refuse_film(self) -> None:
-        """Raise CheckpointError where this is a file of a film, which may well be taken for a checkpoint."""
+        """Raise CheckpointError where this is a file of a film, which is easily mistaken for a checkpoint."""
         if any(name.startswith("film/") for name in self.arrays):
             run = self.path.parent.parent
             raise CheckpointError(
@@ -118,7 +118,7 @@ class Checkpoint:
 
 
 def pack(meta: Meta, arrays: Mapping[str, Array]) -> list[Bytes]:
-    """The bytes of a checkpoint as chunks that look into the arrays: uncopied, so write them before the next step.
+    """The bytes of a checkpoint as chunks that are views of the arrays, so write them before the next step.
 
     Equal content gives equal bytes. Adds format, min_reader, the version and the table of arrays to `meta`. Raises
     ValueError for what `read` would refuse: a name without one of the prefixes, another dtype, an oversized meta.
@@ -192,7 +192,7 @@ def find(path: Path) -> Path:
 
 
 def the_latest(path: Path) -> str:
-    """What to say of a folder that was taken for a run directory and holds some; empty where it holds none."""
+    """A hint for a folder that was taken for a run directory but holds some; empty where it holds none."""
     latest = path / "latest"
     return f"Did you mean {latest}?" if os.path.isdir(latest / FOLDER) else ""
 

@@ -34,7 +34,7 @@ RUNS = Path("runs")  # where runs without a --run-dir go, in the working directo
 FLIGHT_RECORD = "nonfinite/record.json"
 LIVE = "live.json"
 
-_WORTH_SHARING = 2**20  # bytes of a file of which runs have one together
+_WORTH_SHARING = 2**20  # bytes from which runs share one file
 LOCK = ".lock"  # the first file of a run: a directory that has it is one
 _FILES = (  # what --overwrite removes besides checkpoints; everything else in the directory belongs to the user
     *(
@@ -354,7 +354,7 @@ def _how_to_start(path: Path) -> str:
 
 
 def _clear(path: Path) -> None:
-    """Remove the files of an older run; without last.npz, the first to go, the rest cannot be taken for a run."""
+    """Remove the files of an older run; without last.npz, the first to go, the rest cannot be mistaken for a run."""
     folder = path / checkpoint.FOLDER
     numbered = [folder / name for name in _names(folder) if _NUMBERED.fullmatch(name)]
     filmed = _film_of(path)

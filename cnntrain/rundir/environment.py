@@ -75,7 +75,7 @@ def compare_environments(saved: Mapping[str, Any], now: Mapping[str, Any]) -> li
 
 
 def _with_kernel(saved: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An environment whose kernel stands apart, which earlier records have in "blas": "openblas 0.3 (Haswell)"."""
+    """An environment with its kernel apart, which earlier records have in "blas": "openblas 0.3 (Haswell)"."""
     text = saved.get("blas")
     if "kernel" in saved or not isinstance(text, str) or not text.endswith(")"):
         return saved

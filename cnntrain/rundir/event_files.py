@@ -26,7 +26,7 @@ _PATTERN = "events.out.tfevents.*"
 
 @contextmanager
 def following(run: RunDirectory) -> Iterator[None]:
-    """Write what the run's metrics.jsonl holds, and what it gets meanwhile, to RUN/tensorboard.
+    """Write what the run's metrics.jsonl holds, and what is added to it meanwhile, to RUN/tensorboard.
 
     Raises StorageError where it cannot.
     """
@@ -99,7 +99,7 @@ def _table() -> tuple[int, ...]:
 
 
 def _masked(data: bytes) -> int:
-    """TFRecord's checksum: a CRC, turned and shifted, lest it be taken of data that holds CRCs."""
+    """TFRecord's checksum: a CRC, rotated and offset, since the data may itself hold CRCs."""
     crc = crc32c(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 

@@ -26,7 +26,7 @@ class FilmFiles:
 
 
 def name(step: int) -> str:
-    """The file of the moment after so many steps."""
+    """The file of the moment after `step` steps."""
     return f"step-{step:08d}.npz"
 
 
@@ -47,8 +47,8 @@ def read(run: Path) -> FilmFiles:
     names = [each for each in os.listdir(folder) if step_of(each) is not None] if os.path.isdir(folder) else []
     if not names:
         raise CheckpointError(
-            f"{run} has no film. Train with --set checkpoint.film=20 to keep one; a run that is going on keeps what is "
-            "left of it from --resume --set checkpoint.film=20 on"
+            f"{run} has no film. Train with --set checkpoint.film=20 to keep one; an unfinished run films what is "
+            "left of it with --resume --set checkpoint.film=20"
         )
     moments = [checkpoint.read(folder / each) for each in sorted(names, key=lambda each: step_of(each) or 0)[:_MOST]]
     for moment in moments:

@@ -1,6 +1,6 @@
-"""A follower stands for the run directory in ranks that do not lead: it writes nothing.
+"""A follower stands in for the run directory in ranks that do not lead: it writes nothing.
 
-It may read what the leader has written, so it looks whether that can be seen from here.
+It may read what the leader has written, so it checks that this can be seen from here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Follower:
     metrics_length = 0
 
     def __init__(self, path: Path, lock: str, who: str) -> None:
-        """`lock` is what the leader has written into the directory's lock; `who` says where this is looked for.
+        """`lock` is what the leader has written into the directory's lock; `who` names who looks for it.
 
         Raises StorageError where it is not seen from here.
         """
@@ -91,7 +91,7 @@ class Follower:
 
 
 def lock_of(path: Path) -> str:
-    """What whoever holds a directory has written into its lock."""
+    """What the holder of a directory has written into its lock."""
     return _read(path / LOCK) or ""
 
 

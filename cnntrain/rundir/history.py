@@ -1,6 +1,6 @@
 """A record is what a run directory tells about a run, read without its lock, while it trains or after.
 
-Reports and comparisons are made of records. Whatever a run did not get to is absent, which is no reason to fail.
+Reports and comparisons are made from records. What a run has not reached is absent, which is not an error.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Record:
 
     @property
     def seconds(self) -> float | None:
-        """Wall-clock time of all epochs, validation included and those that were repeated after a kill."""
+        """Wall-clock time of all epochs, including validation and epochs that were repeated after a kill."""
         return sum(row["seconds"] for row in self.timing) if self.timing else None
 
     @property

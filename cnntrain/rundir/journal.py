@@ -55,7 +55,7 @@ class Journal(Protocol):
 
 
 class Unwritten:
-    """Stands for a run directory while its run is replayed: keeps the rows of metrics and writes nothing."""
+    """Stands in for a run directory while its run is replayed: keeps the rows of metrics and writes nothing."""
 
     def __init__(self, path: Path, metrics_length: int, schema: Any) -> None:
         """`schema` is that of its metrics.jsonl."""

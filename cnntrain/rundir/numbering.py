@@ -1,4 +1,4 @@
-"""The numbering of epochs in metrics.jsonl: from 1, and in files that older versions began, as those began them.
+"""The numbering of epochs in metrics.jsonl: from 1, and in files that older versions began, as those versions counted.
 
 The first row names the file's schema. Files without one are of the first, "metrics/1", whose rows within epochs
 ("event": "train") counted epochs from 0 while those at their ends counted from 1. A file keeps its schema when its run
@@ -39,7 +39,7 @@ def _before(schema: Any) -> int:
 
 
 def _shifted(row: Any, by: int) -> Any:
-    """A row with another number of its epoch, where it is one within an epoch."""
+    """A row with its epoch renumbered, where it is one within an epoch."""
     if not by or row.get("event") != "train" or type(row.get("epoch")) is not int:
         return row
     return row | {"epoch": row["epoch"] + by}

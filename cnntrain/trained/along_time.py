@@ -15,7 +15,7 @@ from cnntrain.trained.inference import Trained
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of a recording, from and to so many seconds, and the answer for it."""
+    """A stretch of a recording, from `start` to `end` in seconds, and the answer for it."""
 
     path: str
     start: float
@@ -29,7 +29,7 @@ class Window:
 
 
 def along(trained: Trained, path: Path, every: float, top: int = 1) -> list[Window]:
-    """The answers for windows as long as a training sample, one every so many seconds.
+    """The answers for windows as long as a training sample, one every `every` seconds.
 
     Raises DataError where the file cannot be read, UsageError for a folder, or where the network does not hear sounds.
     """

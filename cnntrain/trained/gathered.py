@@ -1,4 +1,4 @@
-"""Gathered numbers of every sample, put in their places by whichever worker comes first."""
+"""Gathered numbers of every sample, put in their places whichever worker comes first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cnntrain.core.arrays import Array
 
 
 class Gathered:
-    """A few numbers of each of n samples, made of its outputs and its target as the network sees it."""
+    """A few numbers of each of n samples, made from its outputs and its target as the network sees it."""
 
     def __init__(self, of: Callable[[Array, Array], Array], n: int) -> None:
         """`of` takes outputs (k, ...) and targets (k, ...) and gives (k, ...), the same shape and type for any k."""
@@ -19,7 +19,7 @@ class Gathered:
         self.rows: Array = np.zeros(n)  # (n, ...), once there was a sample
 
     def add(self, start: int, outputs: Array, targets: Array) -> None:
-        """Take in the samples from `start` on; to be called by any thread."""
+        """Take in the samples from `start` on; any thread may call it."""
         found = self._of(outputs, targets)
         with self._lock:
             if self.rows.shape[1:] != found.shape[1:] or self.rows.dtype != found.dtype:

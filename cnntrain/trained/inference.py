@@ -1,4 +1,4 @@
-"""Inference: a trained network from its checkpoint, ready to be measured and to classify.
+"""Inference: a trained network from its checkpoint, ready to be evaluated and to predict.
 
 Preprocessing is the checkpoint's own, through the loader that validation used while training.
 """
@@ -115,8 +115,8 @@ class Trained:
     def evaluate(self, split: str | None = None, place: Path | None = None) -> dict[str, Any]:
         """The document of `eval --json`: loss and metrics on a split, and per class.
 
-        Of the config's data source, by default its test split; or of what lies at `place`, by default the first of
-        test, val and train it has. Its classes are matched by name. Raises DataError.
+        The split is one of the config's data source, by default test; or of what lies at `place`, by default the first
+        of test, val and train that it has, with classes matched by name. Raises DataError.
         """
         if place is None:
             chosen = split or "test"
@@ -187,7 +187,7 @@ class Trained:
         return build_data.load(self.loaded, source, split, self._reader, some)
 
     def _require(self, source: Part, key: str) -> None:
-        """Say how to name the new place of data that has moved."""
+        """Raise DataError, saying how to name its new place, where data has moved."""
         for name in ("root", "path"):
             place = getattr(source, name, None)
             if place is not None and not Path(place).exists():
@@ -230,10 +230,10 @@ class Trained:
     ) -> list[dict[str, Any]]:
         """The network's answer for each sample: the files named, those in the folders named, the rows of a .npz.
 
-        A file is read as training files were: an image of another size is resized as a folder of images is (bilinear,
-        antialiased), its proportions not kept, colours become grey or grey colours as the network needs. Of each
-        sample "path" and what the task answers: of classes "class", "top" of the likeliest and "probabilities" of
-        all; of other targets "values", which for tags are the probabilities of yes, and "by_name" where they have
+        A file is read as training files were: an image of another size is resized as in training (bilinear,
+        antialiased, by the source's `fit`), colours become grey or grey colours as the network needs.
+        Each row has "path" and what the task answers: for classes "class", the likeliest as "top" and "probabilities"
+        of all; for other targets "values", which for tags are the probabilities of yes, and "by_name" where they have
         names.
         What cannot be read is added to `failures`, path and message; without such a list it raises DataError.
         """
@@ -283,7 +283,7 @@ class Trained:
         return self.network.task.annotation(outputs, size, self.description)
 
     def numbers(self) -> Numbers | None:
-        """By what numbers the annotations of the data know pictures and classes; None where they give none."""
+        """The ids of pictures and classes in the data's annotations; None where they give none."""
         origins = cast(Dataset, self.loaded.experiment.data.source).origins()
         return origins[0].numbers() if len(origins) == 1 else None
 
@@ -329,7 +329,7 @@ class Trained:
     def samples(self, split: str) -> tuple[Images, Array]:
         """The samples of a split of the config's data, and the indices of those that belong to it. Raises DataError.
 
-        Classes that the data has got since are no hindrance to finding the run's own samples.
+        Classes added to the data since then do not keep it from finding the run's own samples.
         """
         images, indices = self._split(split)
         self._check(images.description, split)
@@ -351,13 +351,13 @@ def check_override(override: str) -> None:
     key = override.partition("=")[0]
     if key != "data.source" and not key.startswith(("data.source.", "data.val.")):
         raise UsageError(
-            f"--set {override}: a trained network is what it is; only where its data lies can be set, such as "
+            f"--set {override}: a trained network cannot be changed; only where its data lies can be set, such as "
             "data.source.root=PATH"
         )
 
 
 def _full_tally(network: Network, data: Description) -> Tally:
-    """The metrics of training and of every evaluation of the task, without the matrix, which its breakdown has."""
+    """The metrics of training and of every evaluation of the task, but for the confusion matrix of its breakdown."""
     metrics = {metric.label(): metric for metric in network.tally.metrics if not isinstance(metric, Confusion)}
     for metric in (make("metrics", name) for name in network.task.evaluated(data)):
         metrics.setdefault(metric.label(), metric)

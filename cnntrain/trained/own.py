@@ -1,4 +1,4 @@
-"""A run's own samples: those of its splits, found again by what they are, whatever lies there now.
+"""A run's own samples: those of its splits, found again by their content, whatever lies there now.
 
 A validation share, a fold or a subset is drawn from what the source holds. Drawn anew after the data has changed, it
 would call samples "val" that the network was trained on.
@@ -47,9 +47,9 @@ class Own:
     def found(
         self, images: Images, indices: Array, split: str, read: Callable[[], Data], everything: Callable[[], Images]
     ) -> tuple[Images, Array]:
-        """A split of the run, of which `images` at `indices` are what its config draws today; `read` draws anew.
+        """A split of the run; `images` at `indices` are what its config draws today, `read` draws anew.
 
-        The drawn ones where they are the run's samples; else those among `everything`, with a warning.
+        That is the samples drawn, where they are the run's; else those among `everything`, with a warning.
         Raises DataError where some of them are gone.
         """
         if split not in _NOUNS or not self.recorded:
@@ -66,7 +66,7 @@ class Own:
         if self._unchanged(whole, images, indices, split, read):
             return images, indices
         if not self._known:
-            raise self._changed(f"its {_NOUNS[split]} samples are others")
+            raise self._changed(f"its {_NOUNS[split]} samples differ")
         candidates = everything()
         here = identify(candidates, np.arange(len(candidates)))
         places = [self._places(here, part) for part in (("train", "val") if whole else (split,))]
@@ -96,12 +96,12 @@ class Own:
         """Compare the data with what older checkpoints recorded of it. Raises DataError where it differs."""
         now = fingerprint(data)
         if changes(self.recorded, {key: value for key, value in now.items() if key in self.recorded}):
-            raise self._changed(f"its samples are others ({difference(self.recorded, now)})")
+            raise self._changed(f"its samples differ ({difference(self.recorded, now)})")
 
     def _changed(self, what: str) -> DataError:
         return DataError(
-            f"{self._since()}, and {what}: others may have been trained on. Restore the data, or measure on other "
-            "data with --data"
+            f"{self._since()}, and {what}: those there now may have been trained on. Restore the data, or measure on "
+            "other data with --data"
         )
 
     def _since(self) -> str:

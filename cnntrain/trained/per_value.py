@@ -1,4 +1,4 @@
-"""Figures of each value or label by itself, beside the averages of an evaluation."""
+"""Figures of each value or label by itself, besides the averages of an evaluation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PerValue(Metric):
 
     @property
     def counts(self) -> int:
-        """How many numbers of each output are summed; 0 where the task tells nothing of outputs by themselves."""
+        """How many numbers of each output are summed; 0 where the task has no figures of single outputs."""
         nothing = np.zeros((0, 1))
         return len(self.task.apart(nothing, nothing))
 

@@ -1,4 +1,4 @@
-"""A saved experiment is what a checkpoint says of its own: config, shape of the images, classes.
+"""A saved experiment is the one that a checkpoint describes: config, shape of the images, classes.
 
 A stranger may have written it. So it is checked as if typed by hand, and whatever does not hold is a CheckpointError:
 the user of a checkpoint cannot mend the config inside.
@@ -142,7 +142,7 @@ def _shown(text: Any) -> str:
 def _description(checkpoint: Checkpoint) -> Description:
     meta = checkpoint.meta
     shape, classes, values = meta["image_shape"], meta["classes"], meta["values"]
-    target = meta.get("target", "")  # since there are tasks
+    target = meta.get("target", "")  # checkpoints older than tasks have none
     sound = {
         "image_shape": len(shape) in (3, 4) and all(type(extent) is int and extent > 0 for extent in shape),
         "classes": len(classes) <= MAX_CLASSES and all(type(name) is str for name in classes),

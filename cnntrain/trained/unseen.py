@@ -34,7 +34,7 @@ from cnntrain.reading.input_files import advised, reading
 from cnntrain.reading.pictures import SUFFIXES, Fit, decode, header
 
 CHUNK = 1024  # samples that are in memory at a time, unless they are large
-_HELD = 2**29  # bytes of them, about, beyond which they are fewer
+_HELD = 2**29  # approximate bytes of them, beyond which they are fewer
 _ROWS = {".npz"}  # files that hold many samples
 _NAMED = 8  # classes that a message lists
 
@@ -209,12 +209,12 @@ class Unseen:
 
     @property
     def former(self) -> str:
-        """What to add to a complaint about shapes, of a network from when frames of clips were channels."""
+        """What to add to a complaint about shapes for a network of a version to which frames of clips were channels."""
         if not self.trained_on.origins()[0].clips or len(self.data.shape) != 3:
             return ""
         return (
-            ", from when the frames of a clip were its channels. Train it again with the transform frames_as_channels "
-            "first in train_transforms and eval_transforms"
+            ", by a version to which the frames of a clip were channels. Train it again with the transform "
+            "frames_as_channels first in train_transforms and eval_transforms"
         )
 
 

@@ -4,10 +4,10 @@
 #   sh configs/experiments/batch.sh FOLDER [OPTION OF cnntrain fit]...
 #   sh configs/experiments/batch.sh my-configs --set train.epochs=3
 #
-# Relative paths in the configs are meant as for cnntrain itself, so run it where you would run that: for the configs
-# that come with it, in the root of the repository. FOLDER/NAME.yaml is trained in runs/FOLDER/NAME; set RUNS to put
-# the run directories elsewhere. Run it again to go on: finished runs return at once, unfinished ones resume.
-# Ctrl-C, or TERM, stops it after the step in progress, saved. It ends with a table, and with the worst exit code.
+# Relative paths in the configs count from the directory in which you run it, as with cnntrain itself: for the configs
+# of this repository, that is its root. FOLDER/NAME.yaml is trained in runs/FOLDER/NAME; set RUNS to put the run
+# directories elsewhere. Run it again to continue: finished runs return at once, unfinished ones resume. Ctrl-C, or
+# TERM, stops it after the step in progress, saved. It ends with a table, and with the worst exit code.
 set -u
 here=$(dirname "$0")
 

@@ -9,8 +9,8 @@
 #   CONFIG   the experiment, configs/quickstart.yaml by default; its dropout layer must be named `drop`
 #   EPOCHS   how long each run is, by default as the config says
 #   RUNS     where the run directories go, runs/optimizers by default
-# Run it again to go on: finished runs return at once, unfinished ones resume. Ctrl-C, or TERM, stops it after the step
-# in progress, saved. It ends with the worst exit code. To read JSON it needs python3, and nothing beyond it.
+# Run it again to continue: finished runs return at once, unfinished ones resume. Ctrl-C, or TERM, stops it after the
+# step in progress, saved. It ends with the worst exit code. It needs python3, to read JSON, and nothing else.
 #
 # One seed is an anecdote: the differences between the better rows are smaller than those between two seeds.
 set -u

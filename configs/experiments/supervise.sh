@@ -1,4 +1,4 @@
-# Sourced by the scripts beside it: runs commands one after the other so that a signal ends the script in order.
+# Sourced by the scripts beside it: runs commands one after the other, so that a signal ends the script cleanly.
 #
 # A shell runs its traps only between two foreground commands, and what it starts in the background ignores Ctrl-C.
 # So each command runs in the background, the script waits for it, and what stops the script is passed on as TERM:

@@ -125,7 +125,7 @@ def test_what_does_not_fit_in_memory_is_refused(tmp_path, monkeypatch, capsys):
     assert captured.out == ""
     assert re.fullmatch(
         r"cnntrain: error: training needs [\d.]+ [MG]B of memory, [\d.]+ [MG]B of it for data and program; "
-        r"only [\d.]+ [MG]B can be had now\. "
+        r"only [\d.]+ [MG]B is available now\. "
         r"Lower train\.batch_size \(10\), or make the network, the images or the data smaller\n",
         captured.err,
     )

@@ -105,7 +105,7 @@ def test_a_seeded_bug_is_named_with_its_node_and_line(config, monkeypatch, capsy
     assert main(["gradcheck", str(config)]) == 9
     out, err = capsys.readouterr()
     assert f"{config}:{LINES[node]}:" in err
-    assert f"the gradient of {node} ({layer}) in its {what} is wrong by itself: backward says " in err
+    assert f"the gradient of {node} ({layer}) with respect to its {what} is wrong by itself: backward gives " in err
     assert "WRONG" in out
     assert f"worst: {node}, {what}" in out
 

@@ -36,7 +36,7 @@ Invoke = Callable[..., Outcome]
 
 @pytest.fixture(autouse=True)
 def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dry run times as few steps as it may, not a second of them: how long they take is of no interest here."""
+    """A dry run times as few steps as it may, not a second of them: how long they take does not matter here."""
     monkeypatch.setattr(forecast, "SECONDS", 0.0)
 
 

@@ -81,7 +81,7 @@ BACKSLASHES = "The path has backslashes, as Windows writes them: write / instead
         (r"img\{}.png", BACKSLASHES + ": {}/img/0.png is there"),
         (r"C:\img\{}.png", BACKSLASHES),
         ("~/img/{}.png", "Only shells know a path that begins with ~: write the folder's name"),
-        ("https://example.org/{}.png", "Addresses are not fetched: fetch what lies there, and name the files"),
+        ("https://example.org/{}.png", "URLs are not fetched: download what is there, and name the files"),
     ],
 )
 @pytest.mark.parametrize("command", ["check", "fit", "init"])

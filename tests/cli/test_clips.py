@@ -166,7 +166,7 @@ def test_a_video_of_an_unknown_codec_is_refused_by_name(cnntrain, clips: Path) -
     path.write_bytes(path.read_bytes().replace(b"FFV1", b"FFX1"))
     refused = cnntrain("predict", "run", "one.mkv")
     assert refused.code == 3
-    assert "one.mkv is coded in a way that FFmpeg does not know. Convert it" in refused.err
+    assert "one.mkv has a codec that FFmpeg does not know. Convert it" in refused.err
 
 
 @pytest.mark.parametrize(

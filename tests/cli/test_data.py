@@ -71,7 +71,7 @@ def test_files_that_are_not_packed_stay_as_they_are(tmp_path):
     [
         ([TRAIN], "it has no box/test.bin"),
         ([TRAIN, ("test.bin", b"b" * 99)], "it has test.bin of 99 bytes, expected 100"),
-        *(([TRAIN, ("test.bin", kind)], "it has test.bin as something else than a file") for kind in KINDS),
+        *(([TRAIN, ("test.bin", kind)], "it has test.bin as something other than a file") for kind in KINDS),
         ([("../test.bin", b"b" * 100), TRAIN], "it has no box/test.bin"),
         ([("big", b"0" * 10_000_001), TRAIN, TEST], "it holds 'box/big' of 10,000,001 bytes"),
     ],

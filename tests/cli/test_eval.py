@@ -82,7 +82,7 @@ def test_without_validation_there_is_none_to_measure(cnntrain, tmp_path):
 def test_only_the_place_of_the_data_can_be_set(cnntrain, finished, override):
     outcome = cnntrain("eval", finished, "-s", override)
     assert outcome.code == 2
-    assert outcome.error.startswith(f"--set {override}: a trained network is what it is; only where its data lies")
+    assert outcome.error.startswith(f"--set {override}: a trained network cannot be changed; only where its data lies")
 
 
 def test_a_mistyped_key_of_the_data_is_the_users_error(cnntrain, finished):
@@ -149,7 +149,7 @@ class TestDataOnDisk:
         assert outcome.code == 3
         assert outcome.error == (
             "the data is not as it was when run was trained, and 24 of its 24 training samples are gone or altered: "
-            "others may have been trained on. Restore the data, or measure on other data with --data"
+            "those there now may have been trained on. Restore the data, or measure on other data with --data"
         )
 
 

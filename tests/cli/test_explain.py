@@ -36,5 +36,5 @@ def test_what_cannot_be_explained_is_said_and_nothing_is_written(cnntrain, finis
     assert "bad.png" in outcome.error
     (desk / "bad.png").unlink()
     outcome = cnntrain("explain", finished, ".")
-    assert (outcome.code, outcome.error) == (2, "explain is about one sample, . holds 2. Name one file")
+    assert (outcome.code, outcome.error) == (2, "explain shows one sample, but . holds 2. Name a file with one")
     assert not (desk / "explanation.html").exists()

@@ -149,7 +149,7 @@ def test_a_network_that_has_learned_gets_the_size_it_knows_and_the_last_weights_
     pictures(desk / "data", count=4, height=60, width=90)
     text, experiment = proposed(cnntrain)
     assert experiment.data.source.size == (32, 48)
-    assert "32x48x3: that of the pictures which the network has learned from" in text
+    assert "32x48x3: that of the pictures the network was trained on" in text
     assert experiment.checkpoint.best.monitor == "train/loss"
     assert "set aside are too few to tell epochs apart" in text
 
@@ -182,7 +182,7 @@ def test_a_config_that_is_there_stays(cnntrain, desk):
     ("name", "message"),
     [
         ("absent", "does not exist, expected a folder or file of data"),
-        ("empty", "holds 0 folders and 0 files, none of which is data that is known"),
+        ("empty", "holds 0 folders and 0 files, none of which is data of a known kind"),
         ("a.zip", "is an archive. Unpack it, and name the folder"),
         ("a.txt", "is not data of a known kind. Expected a .npz or .csv file, or a folder"),
     ],
@@ -221,7 +221,7 @@ def test_a_column_in_doubt_is_asked_for_and_can_be_told(cnntrain, desk):
     outcome = cnntrain("init", "--data", "data.csv")
     assert outcome.code == 3
     assert outcome.error == (
-        f"{desk / 'data.csv'}: which column is to be predicted? In doubt are 'breed', 'colour'. Say so by --target "
+        f"{desk / 'data.csv'}: which column is to be predicted? It could be 'breed', 'colour'. Name it with --target "
         "COLUMN"
     )
     assert cnntrain("init", "--data", "data.csv", "--target", "colour").code == 0

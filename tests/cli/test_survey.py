@@ -75,8 +75,8 @@ def test_what_is_wrong_is_told_by_name(cnntrain, data):
         "  data/train/cat/1.png = data/train/dog/strange.png\n\n"
     )
     assert outcome.err == (
-        "cnntrain: warning: 1 sample is in training and in another split, which makes every measure of that better "
-        "than it is [leaked]\ncnntrain: warning: 1 sample is in two classes, one of which is wrong [mislabelled]\n"
+        "cnntrain: warning: 1 sample is in training and in another split, so that scores on that split are too "
+        "good [leaked]\ncnntrain: warning: 1 sample is in two classes, one of which is wrong [mislabelled]\n"
     )
     assert not cnntrain("check", "my.yaml", "-s", "warnings.ignore=[leaked, mislabelled]").err
     assert "\nfiles       19 of " in outcome.out

@@ -155,8 +155,8 @@ train: {epochs: 1, batch_size: 4}
 @pytest.mark.parametrize(
     ("transform", "message"),
     [
-        ("random_iou_crop", "random_iou_crop goes by boxes around things, and the data has classes: remove it"),
-        ("mosaic", "mosaic puts pictures together, and of classes there is no such thing: remove it"),
+        ("random_iou_crop", "random_iou_crop needs boxes around things, but the data has classes: remove it"),
+        ("mosaic", "mosaic joins pictures, but classes cannot be joined: remove it"),
     ],
 )
 def test_what_needs_boxes_is_refused_where_there_are_none(tmp_path: Path, transform: str, message: str) -> None:

@@ -78,7 +78,7 @@ def test_a_share_alone_is_the_share_itself(root: Path) -> None:
         (SOURCES["folder"], "{share: 0.2, group: '(z)'}", "group '(z)' finds nothing in 40 of 40 names"),
         (SOURCES["table"], "{share: 0.2, group: whose}", "list.csv has no column 'whose'; as a regular expression"),
         (SOURCES["table"][:-1] + ", group: who}", "{share: 0.2, group: '^(.)_'}", "has the group 'who' already"),
-        ("{type: synthetic, pattern: shapes}", "{share: 0.2, group: '(.)'}", "are no files of their own"),
+        ("{type: synthetic, pattern: shapes}", "{share: 0.2, group: '(.)'}", "are not files of their own"),
         (SOURCES["folder"], "{share: 1.5}", "share must be in (0, 1)"),
     ],
 )
@@ -92,7 +92,7 @@ def test_a_group_in_two_splits_and_a_row_without_one(root: Path) -> None:
     lines = (root / "list.csv").read_text().splitlines()
     (root / "train.csv").write_text("\n".join(lines) + "\n")
     (root / "test.csv").write_text("\n".join(lines[:2]) + "\n")
-    with pytest.raises(CnntrainError, match=r"the group 'xa' stands in train \(4 rows\) and in test \(1\)"):
+    with pytest.raises(CnntrainError, match=r"the group 'xa' is in train \(4 rows\) and in test \(1\)"):
         read(f"{{type: csv, path: {root}}}", "{share: 0.2, group: who}")
     (root / "list.csv").write_text("\n".join(lines[:3]) + "\npictures/dog/a_0.png,dog,\n")
     with pytest.raises(CnntrainError, match=r"list.csv:4: the column 'who' is empty, expected a group"):

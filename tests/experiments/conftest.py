@@ -60,7 +60,7 @@ class Desk:
         )
 
     def run(self, script: str, *arguments: str, shell: str = "sh", **environment: str) -> tuple[int, list[str], str]:
-        """A script to its end: exit code, the lines of its table, stderr."""
+        """Run a script to its end: exit code, the lines of its table, stderr."""
         return self.end(self.start(script, *arguments, shell=shell, **environment))
 
     def end(self, process: subprocess.Popen[str]) -> tuple[int, list[str], str]:

@@ -5,7 +5,7 @@
 prints one JSON object: of each format how many were refused and read, the slowest in seconds, and the most memory the
 process took, in bytes. Whatever is read has the shape and type that was declared; whatever is refused is refused by a
 DataError of one line that names the file. A process of its own, under a limit of 1 GB of address space. Ends with a
-traceback at the first mutation with another outcome, which the seed brings again.
+traceback at the first mutation with another outcome, which the seed reproduces.
 """
 
 from __future__ import annotations

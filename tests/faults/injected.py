@@ -2,17 +2,17 @@
 
     python -m tests.faults.injected FOLDER COUNT SEED
 
-`strace` makes the n-th call of a kind fail, in any thread or process of a command. Which call that was stands in its
-log. Every outcome must be a documented exit code, with one line where it is not 0 (a sweep passes on that of each run
-that failed, under its name), and never a bug; what was begun goes on once nothing fails, to the same result. Left out
-are calls before the command line is read, and, counted as `imports`, those on the files and folders of Python, of its
+`strace` makes the n-th call of a kind fail, in any thread or process of a command. Its log says which call that was.
+Every outcome must be a documented exit code, with one line where it is not 0 (a sweep passes on that of each run that
+failed, under its name), and never a bug; what was begun goes on once nothing fails, to the same result. Left out are
+calls before the command line is read, and, counted as `imports`, those on the files and folders of Python, of its
 packages (this one's code among them), of the system's libraries, and by which a library knows the processor as it is
-imported (ONNX Runtime ends by SIGSEGV there): what fails in them fails inside of Python.
+imported (ONNX Runtime ends by SIGSEGV there): what fails in them fails inside Python.
 
 Left out under CPython 3.11 alone, and counted as `frames`: memory for the frames of Python's own functions, 16 KiB at a
-time, for want of which 3.11 raises SystemError ("error return without exception set") or ends by SIGSEGV, in a program
-of one recursive function as well; 3.12 and 3.13 raise MemoryError there.
-Prints what it counted as one JSON object; whatever broke a promise is under `broken`.
+time, for want of which 3.11 raises SystemError ("error return without exception set") or ends by SIGSEGV, even in a
+program of one recursive function; 3.12 and 3.13 raise MemoryError there. Prints what it counted as one JSON object;
+whatever broke a promise is under `broken`.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class Injections:
         return ended
 
     def _fresh(self, command: str) -> None:
-        """The folder as it was before a command was run, the cache of decoded files there or not, by chance."""
+        """The folder as it was before a command was run, with or without the cache of decoded files, at random."""
         for name in ("run", "swept", "crash.log", *MADE):
             path = self.folder / name
             shutil.rmtree(path, ignore_errors=True)
@@ -187,7 +187,7 @@ class Injections:
         return found
 
     def draw(self) -> tuple[Call, str]:
-        """A command, a kind of call, one of those, and an error; each evenly among what there is."""
+        """A command, a kind of call, one of those, and an error; each drawn uniformly from those there are."""
         command = self.rng.choice(self.commands)
         mine = [call for call in self.calls if call.command == command]
         kind = self.rng.choice(sorted({call.kind for call in mine}))

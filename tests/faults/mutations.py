@@ -4,7 +4,7 @@
 
 prints one JSON object: how many were refused, read, and of another network, and the most memory the process took, in
 bytes. A process of its own, because only there is that figure one of the reader. Ends with a traceback at the first
-mutation with another outcome, which the seed brings again.
+mutation with another outcome, which the seed reproduces.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every-point fault injection: fail or kill at the n-th operation on files, for n = 0, 1, 2, ... until none is met.
+"""Every-point fault injection: fail or kill at the n-th operation on files, for n = 0, 1, 2, ... until there is none.
 
     python -m tests.faults.points start|resume FOLDER 0/1
 

@@ -23,7 +23,7 @@ from tests.support.experiments import TINY, run, write
 from tests.support.promises import evidence, forked, require, require_error, require_same, require_success, spawned
 
 RACERS = 4
-AT_ONCE = 0.05  # seconds within which the others set off
+AT_ONCE = 0.05  # seconds within which the others start
 
 
 def _code(process: int) -> int:

@@ -1,6 +1,6 @@
-"""A checkpoint of the present format, with what the network in it computes. Made once for each format, and never anew.
+"""A checkpoint of the present format, with what the network in it computes. Made once for each format, never again.
 
-A released file cannot be changed any more, so neither can these; a new format gets a folder of its own.
+A released file can no longer be changed, so neither can these; a new format gets a folder of its own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Make every golden file anew, and what `cnntrain selftest` ships of them: `python -m tests.golden.make_golden`.
+"""Regenerate every golden file, and what `cnntrain selftest` ships of them: `python -m tests.golden.make_golden`.
 
 Needs PyTorch, torchvision, timm, scikit-learn and PyWavelets. The same versions give the same bytes.
 """

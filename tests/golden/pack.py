@@ -77,7 +77,7 @@ def content() -> bytes:
 
 
 def fresh() -> bool:
-    """Whether the packed file holds just these arrays, however they are compressed."""
+    """Whether the packed file holds exactly these arrays, however they are compressed."""
     wanted = contents()
     with np.load(PACKED, allow_pickle=False) as file:
         found = dict(file)

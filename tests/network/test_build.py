@@ -110,7 +110,7 @@ def test_a_transform_that_cannot_take_its_image_is_named_with_its_list():
 def test_an_initializer_that_cannot_fill_a_parameter_is_told_at_the_layer(layer: str, init: str, said: str) -> None:
     found = refusal(("units: auto", f"units: auto{layer}"), ("train: {", f"init: {{{init}}}\ntrain: {{"))
     assert found.startswith(said)
-    assert found.endswith("say by `init.rules` which layers this one is for")
+    assert found.endswith("say with `init.rules` which layers this one is for")
 
 
 def test_too_few_outputs_are_told_at_the_last_layer_or_at_the_loss_where_one_is_written():

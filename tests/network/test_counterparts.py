@@ -126,7 +126,7 @@ def test_what_does_not_fit(tmp_path: Path) -> None:
     path = written("torchvision squeezenet1_1", tmp_path)
     said = refused(f", init_from: {{checkpoint: {path}, names: timm}}")
     assert "x.yaml:3:" in said
-    assert "timm has no network that is the same as this one: torchvision has" in said
+    assert "timm has no counterpart of this network; torchvision has" in said
     assert "neither library has" in refused(f", init_from: {{checkpoint: {path}, names: timm}}", "lenet5")
     for names, preset in (("", "resnet18"), (", names: cnntrain", "squeezenet")):
         said = refused(f", init_from: {{checkpoint: {path}{names}, strict: false}}", preset)

@@ -398,7 +398,7 @@ def test_tiffs_of_a_kind_that_is_not_read_are_called_by_name(tmp_path: Path) -> 
         "13 bands f4": "13 bands (32-bit floats, grey)",
         "i2 grey le None": "1 band (16-bit signed integers, grey)",
         "f4 rgb contig": "3 bands (32-bit floats, RGB)",
-        "f4 grey be zlib": "1 band (32-bit floats, grey, packed, big-endian)",
+        "f4 grey be zlib": "1 band (32-bit floats, grey, compressed, big-endian)",
         "12 bits white is 0": "1 band (12 bits, grey, white is 0)",
         "linear_raw": "3 bands (8 bits, raw linear)",
     }

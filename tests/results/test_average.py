@@ -70,6 +70,6 @@ def test_refusals(kept, tmp_path):
         merge([kept[0], tmp_path / "fewer"], output)
     assert not output.exists()
     merge(kept, output)
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match=r"exists\. Say --overwrite"):
         merge(kept, output)
     merge(kept, output, overwrite=True)

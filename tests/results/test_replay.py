@@ -115,7 +115,7 @@ def test_without_an_earlier_checkpoint_it_says_what_to_set(copy):
         verify(copy)
     assert str(raised.value).startswith(
         f"{copy} holds no checkpoint 1 step or more before its last one, to train from again. Train once more "
-        f"and have some kept: cnntrain fit {copy}/config.resolved.yaml -s checkpoint.every="
+        f"and keep some: cnntrain fit {copy}/config.resolved.yaml -s checkpoint.every="
     )
 
 
@@ -132,7 +132,7 @@ def test_another_environment_is_warned_of(copy, capsys):
     for path in (copy / "checkpoints").glob("*.npz"):
         forge(path, lambda meta, _: meta["environment"].update(numpy="1.0"))
     assert main(["verify", str(copy)]) == 0
-    assert "cnntrain: warning: not the environment of the run, bits may differ: NumPy 1.0" in capsys.readouterr().err
+    assert "cnntrain: warning: this is not the run's environment, bits may differ: NumPy 1.0" in capsys.readouterr().err
 
 
 def test_replay_by_the_command_line(tmp_path, capsys):

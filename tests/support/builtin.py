@@ -2,7 +2,7 @@
 
 cnntrain fit configs/pretrained-tiny32.yaml --run-dir runs/tiny32
 python -m tests.support.builtin runs/tiny32           writes cnntrain/parts/models/tiny32.npz
-python -m tests.support.builtin runs/tiny32 --check   says whether the run gives just these bits
+python -m tests.support.builtin runs/tiny32 --check   says whether the run gives exactly these bits
 """
 
 from __future__ import annotations

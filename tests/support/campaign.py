@@ -2,11 +2,11 @@
 
 Every test of a campaign takes the fixture `campaign` and a `count`, given by `counts`: a few in the normal run, the
 figures of the promise under `pytest -m faults`, more under `pytest -m soak`. The seed is printed at the end of the
-session and, where a test fails, with its failure; the same draws come again with
+session and, where a test fails, with its failure; the same draws are repeated by
 
     FAULTS_SEED=123456 pytest -m faults -k name_of_the_test
 
-FAULTS_SHARE=0.1 takes a tenth of the promised rounds, at other places each time; FAULTS_SHARE=10 ten times as many.
+FAULTS_SHARE=0.1 runs a tenth of the promised rounds, in other places each time; FAULTS_SHARE=10 ten times as many.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Campaign:
 
 
 def rounds(promised: int) -> int:
-    """How many rounds a campaign takes that promises so many: the share that is asked for, and at least one."""
+    """How many of the promised rounds a campaign runs: the share that is asked for, and at least one."""
     return max(1, round(promised * SHARE))
 
 

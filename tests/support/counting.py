@@ -61,7 +61,7 @@ def _plain(value: Any) -> Any:
 
 @contextmanager
 def counting() -> Iterator[Count]:
-    """Let every array the engine owns that is made meanwhile be counted, in what is given here."""
+    """While inside, count the operations on every array that is made and that the engine owns."""
 
     def counted(make: Callable[..., Any]) -> Callable[..., Any]:
         return lambda shape, dtype: make(shape, dtype).view(Counted)

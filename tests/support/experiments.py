@@ -136,7 +136,7 @@ def write(folder: Path, text: str = FULL, name: str = "full.yaml") -> Path:
 
 
 def run(config: Path | None, run_dir: Path, sets: tuple[str, ...] = (), **options: Any) -> dict[str, Any]:
-    """`cnntrain fit` in this process, without a word, and without another one unless the test is about that."""
+    """`cnntrain fit` in this process, without a word, and without another process unless the test is about that."""
     options.setdefault("threads", 1)
     return fit([config] if config else [], sets, Options(run_dir=run_dir, progress="none", quiet=True, **options))
 

@@ -1,4 +1,4 @@
-"""Fault injection: an `os` for the modules that write, that fails, cuts short or kills at the n-th operation."""
+"""Fault injection: an `os` for the modules that write, which fails, cuts short or kills at the n-th operation."""
 
 from __future__ import annotations
 

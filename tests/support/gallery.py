@@ -24,8 +24,8 @@ PICTURE = ROOT / "data" / "transforms.png"
 SIZE = 96  # pixels, of a scene
 SMALL = 32  # of one that is to be whitened
 COLUMNS, GAP, CAPTION = 8, 6, 14
-FINE = 4  # the scene is painted so much larger
-SHOWN: dict[str, dict[str, Any]] = {  # settings that can be seen; by default the transform's own, and for certain
+FINE = 4  # the scene is painted this much larger
+SHOWN: dict[str, dict[str, Any]] = {  # settings whose effect shows; by default the transform's own, always applied
     "center_crop": {"size": 64},
     "color_jitter": {"brightness": 0.4, "contrast": 0.4, "saturation": 0.5, "hue": 0.1},
     "cutmix": {"alpha": 20.0},

@@ -1,7 +1,7 @@
 """Golden networks: small networks and the runs of PyTorch that cnntrain has to follow.
 
-A network is a config beside an .npz of the same name, which holds where training starts, the batches, and what
-PyTorch made of them. `python -m tests.golden.make_networks` writes the .npz; the test reads it.
+A network is a config beside an .npz of the same name, which holds the initial parameters, the batches, and what PyTorch
+made of them. `python -m tests.golden.make_networks` writes the .npz; the test reads it.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ createInterface({input: process.stdin}).on("line", (line) => {
 
 
 class Interpreter:
-    """A process that answers one question a line."""
+    """A process that answers one question on each line."""
 
     def __init__(self, node: str) -> None:
         modules = ("operations", "network", "pillow", "answers", "field")

@@ -1,4 +1,4 @@
-"""Web servers of this process that answer as bad mirrors do, by the first part of the path."""
+"""Web servers in this process that answer as bad mirrors do, by the first part of the path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pattern is a piece of Python with gaps: it looks at a syntax tree and says what stands in them.
+"""A pattern is a piece of Python with gaps: it looks at a syntax tree and says what fills them.
 
 In it
 

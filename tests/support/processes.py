@@ -1,4 +1,4 @@
-"""Processes as the system lists them: which are there, and which a process has begun."""
+"""Processes as the system lists them: which are there, and which a process has started."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def alive(process: int) -> bool:
-    """Whether a process is there and not just waiting to be buried."""
+    """Whether a process is there and not a zombie."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -25,7 +25,7 @@ def all_gone(processes: Iterable[int], seconds: float = 5.0) -> bool:
 
 
 def children(process: int) -> list[int]:
-    """The processes that it has started and has not buried."""
+    """The processes that it has started and not yet reaped."""
     try:
         return [*map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split())]
     except OSError:

@@ -1,7 +1,7 @@
 """The generated blocks of the pages, made from the program.
 
-A block stands between `<!-- generated: NAME -->` and `<!-- generated: end -->`; the rest of a page is left alone. Run
-`python -m tests.regenerate` to write them anew.
+A block lies between `<!-- generated: NAME -->` and `<!-- generated: end -->`; the rest of a page is left alone. Run
+`python -m tests.regenerate` to regenerate them.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ BLOCK = re.compile(rf"<!-- generated: ([a-z]+) -->\n.*?{END}", re.DOTALL)
 
 
 def refreshed(text: str) -> str:
-    """A page with every generated block written anew; the rest stays as it is."""
+    """A page with every generated block regenerated; the rest stays as it is."""
     return BLOCK.sub(lambda found: block(found[1]), text)
 
 

@@ -1,6 +1,6 @@
 """A bug seeded in a function, to see whether the tests notice: an operator on the syntax tree, not a place in a text.
 
-A bug is two pieces of Python with gaps, which `patterns` explains: what it looks for, and what stands there instead.
+A bug is two pieces of Python with gaps, which `patterns` explains: what it looks for, and what takes its place.
 
     Bug("np.add(A, B, out=A)", "np.copyto(A, B)")      the sum is forgotten
     Bug("os.fsync(_)", "pass")                         the statement is left out

@@ -192,7 +192,7 @@ def test_a_checkpoint_that_knows_less_refuses_what_it_cannot_tell(place, lost):
         save(path, checkpoint.meta | {"data": data}, checkpoint.arrays)
     assert len(measured()) == 7
     add(place)
-    with pytest.raises(DataError, match="samples are others"):
+    with pytest.raises(DataError, match="samples differ"):
         measured()
 
 

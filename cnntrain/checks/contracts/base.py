@@ -1,4 +1,4 @@
-"""A check says what does not hold by an AssertionError of one line, whatever Python's -O does to `assert`."""
+"""A check reports what does not hold as an AssertionError of one line, whatever Python's -O does to `assert`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`cnntrain selftest --part FILE`: every contract that holds for the parts of one file, as check_estimator does it.
+"""`cnntrain selftest --part FILE`: every contract that applies to the parts of one file, as in check_estimator.
 
 The file is one that the user names on the command line, and is imported; no config and no checkpoint leads here.
 """
@@ -35,7 +35,7 @@ _OF_EVERY_PART = (part.says_what_it_is, part.bounds_its_numbers)
 
 @dataclass(frozen=True)
 class Verdict:
-    """One check of one part: how often it was made, and the first thing that did not hold, or "" where all did."""
+    """One check of one part: the number of its cases, and the first problem, or "" where there was none."""
 
     part: str  # "layer snake"
     check: str  # "has gradients that are central differences"
@@ -102,7 +102,7 @@ def parts_of(path: Path) -> list[type[Part]]:
 
 
 def _module(path: Path) -> ModuleType:
-    """The module of a file: of our own package by its name, any other one under a name that nothing else has."""
+    """The module of a file: under its own name in our package, any other under a name that nothing else has."""
     root = Path(cnntrain.__file__).resolve().parent
     if path.is_relative_to(root):
         inside = path.relative_to(root).with_suffix("").parts
@@ -122,12 +122,12 @@ def verdicts_on(cls: type[Part]) -> Iterator[Verdict]:
     for of_part in _OF_EVERY_PART:
         yield _verdict(name, of_part, [(cls,)])
     contract = _OF_KIND.get(cls.kind)
-    if hasattr(cls, "examples") and cls.kind != "datasets":  # whose examples may need files
+    if hasattr(cls, "examples") and cls.kind != "datasets":  # examples of datasets may need files
         yield _verdict(name, _has_examples, [(cls,)])
         if contract and getattr(cls, "examples", ()):
             try:
                 subjects = list(contract.subjects(cls))
-            except (TypeError, ValueError):  # an example that cannot be made, which the verdict before says
+            except (TypeError, ValueError):  # an example cannot be made: the verdict before says so
                 return
             for one in contract.CHECKS:
                 yield _verdict(name, one, subjects)
@@ -156,5 +156,5 @@ def _verdict(name: str, one: Callable[..., None], subjects: Sequence[tuple[Any, 
 
 
 def _settings(subject: Sequence[Any]) -> str:
-    """Which of the examples it was."""
+    """Which example it was, before the problem."""
     return "" if isinstance(subject[0], type) else f"{', '.join(map(str, subject))}: "

@@ -45,7 +45,7 @@ def has_gradients_that_are_central_differences(layer: Layer, inputs: Inputs) -> 
     """In float64, in every input and every trained parameter."""
     xs, p, dy = batch(layer, inputs)
     result = run(layer, xs, p, dy)
-    checks = [(f"the gradient in input {i}", x, dx) for i, (x, dx) in enumerate(zip(xs, result.dxs, strict=True))]
+    checks = [(f"the gradient of input {i}", x, dx) for i, (x, dx) in enumerate(zip(xs, result.dxs, strict=True))]
     checks += [(f"the gradient of {name}", p[name], gradient) for name, gradient in result.dp.items()]
     h = 1e-5
     for what, values, gradient in checks:
@@ -73,8 +73,8 @@ def computes_in_the_type_it_is_given(layer: Layer, inputs: Inputs, dtype: Any = 
     space = layer.workspace(*inputs, n=ROWS, dtype=np.dtype(dtype))
     result = run(layer, xs, p, dy)
     for array in (result.y, *result.dxs, *result.dp.values()):
-        hold(array.dtype == dtype, f"given {name} it answers in {array.dtype}")
-        hold(np.all(np.isfinite(array)), f"given {name} it answers with NaN or infinity: is every value written?")
+        hold(array.dtype == dtype, f"given {name} it returns {array.dtype}")
+        hold(np.all(np.isfinite(array)), f"given {name} it returns NaN or infinity: is every value written?")
     if dtype == np.float32:
         exact = run(layer, [x.astype(np.float64) for x in xs], {k: v.astype(np.float64) for k, v in p.items()}, dy)
         for a, b in zip((result.y, *result.dxs), (exact.y, *exact.dxs), strict=True):
@@ -90,9 +90,12 @@ def declares_its_shapes(layer: Layer, inputs: Inputs) -> None:
     declared = layer.params(*inputs)
     shape = layer.output_shape(*inputs)
     hold(run(layer, xs, p).y.shape == (ROWS, *shape), f"its output is not of the shape {shape} that it declares")
-    hold(all(p[name].shape == param.shape for name, param in declared.items()), "its parameters' shapes differ")
+    hold(
+        all(p[name].shape == param.shape for name, param in declared.items()),
+        "its parameters differ from the shapes it declares",
+    )
     whole = all(isinstance(side, int) and side > 0 for side in shape)
-    hold(whole, f"its output's shape is {shape}: sides are integers above 0")
+    hold(whole, f"its output's shape is {shape}, expected integers above 0")
     least = 1 if declared else 0
     hold(layer.flops(*inputs) >= least, f"flops says {layer.flops(*inputs)}, expected at least {least}")
 
@@ -137,10 +140,10 @@ def leaves_out_gradients_that_nobody_wants(layer: Layer, inputs: Inputs) -> None
     for i in range(len(xs)):
         wanted = [k != i for k in range(len(xs))]
         partial = run(layer, xs, p, dy, wanted=wanted)
-        hold(partial.dxs[i] is None, f"it gives a gradient in input {i} that is not wanted")
+        hold(partial.dxs[i] is None, f"it gives the gradient of input {i}, which is not wanted")
         for k in range(len(xs)):
             untouched = k == i or np.array_equal(partial.dxs[k], whole.dxs[k])
-            hold(untouched, f"without input {i}, the gradient in input {k} changes")
+            hold(untouched, f"without input {i}, the gradient of input {k} changes")
         for name, dp in whole.dp.items():  # a layer may get them another way when it need not go on to dx
             what = f"without input {i}, the gradient of {name} changes"
             close(partial.dp[name], dp, what, rtol=1e-5, atol=1e-5)
@@ -152,11 +155,11 @@ def leaves_out_gradients_that_nobody_wants(layer: Layer, inputs: Inputs) -> None
     frozen = run(layer, xs, p, dy, frozen=True)
     hold(frozen.dp == {}, "frozen, it is asked for gradients of its parameters")
     agree = all(np.array_equal(a, b) for a, b in zip(frozen.dxs, whole.dxs, strict=True))
-    hold(agree, "frozen, it gives other gradients in its inputs")
+    hold(agree, "frozen, it gives other gradients of its inputs")
 
 
 def gives_for_unequal_shards_what_the_whole_batch_gives(layer: Layer, inputs: Inputs) -> None:
-    """But where it draws anew for each shard."""
+    """Except where it draws anew for each shard."""
     if layer.random:
         return
     xs, p, dy = batch(layer, inputs)
@@ -175,7 +178,7 @@ def gives_for_many_rows_what_few_at_a_time_do(layer: Layer, inputs: Inputs) -> N
 
 def _agree(whole: Pass, cut: Pass, rtol: float, atol: float, statistics: bool = False) -> None:
     pairs = [("the output", whole.y, cut.y)]
-    pairs += [(f"the gradient in input {i}", *pair) for i, pair in enumerate(zip(whole.dxs, cut.dxs, strict=True))]
+    pairs += [(f"the gradient of input {i}", *pair) for i, pair in enumerate(zip(whole.dxs, cut.dxs, strict=True))]
     pairs += [(f"the gradient of {k}", whole.dp[k], cut.dp[k]) for k in whole.dp]
     pairs += [(k, whole.p[k], cut.p[k]) for k in whole.p if statistics]
     for what, a, b in pairs:
@@ -193,11 +196,11 @@ def evaluates_the_same_in_any_shard(layer: Layer, inputs: Inputs) -> None:
 
 
 def allocates_nothing_that_grows_with_the_batch(layer: Layer, inputs: Inputs) -> None:
-    """A pass over twice the rows needs no more, but for a buffer of NumPy's; so many rows that any array shows."""
+    """A pass over twice the rows needs no more memory but NumPy's buffer; with so many rows any array would show."""
     smallest = min(int(np.prod(shape)) for shape in (*inputs, layer.output_shape(*inputs)))
     n = -(-4 * BUFFERED // smallest)
     first, second = (_peak(layer, inputs, rows) for rows in (n, 2 * n))
-    advice = "ask for it in `workspace`"
+    advice = "declare its buffers in `workspace`"
     hold(second < first + 4 * BUFFERED, f"twice the rows take {second - first} bytes more: {advice}")
     most = 4 * 8 * BUFFERED  # the operands of one operation, in float64 where it sums
     hold(second < most, f"a pass allocates {second} bytes: {advice}")
@@ -233,7 +236,7 @@ def lets_nan_through(layer: Layer, inputs: Inputs) -> None:
     if len(inputs) == 1 and layer.inputs[1] == 1:
         xs, p, _ = batch(layer, inputs)
         everywhere = spoiled(xs[0].shape, np.float64)
-        hold(np.isnan(run(layer, [everywhere], p).y).any(), "of NaN alone it makes numbers")
+        hold(np.isnan(run(layer, [everywhere], p).y).any(), "given nothing but NaN it returns numbers")
 
 
 CHECKS = (

@@ -13,7 +13,7 @@ from cnntrain.parts.losses.base import Loss, one_hot
 
 
 def run(loss: Loss, outputs: Array, targets: Array, weights: Array, gradient: bool = True) -> tuple[Array, Any]:
-    """Losses (n,) and, if wanted, the gradient in the outputs, both in buffers that began as NaN."""
+    """Losses (n,) and, if wanted, the gradient of the outputs, both in buffers that began as NaN."""
     losses = np.full(len(outputs), np.nan, outputs.dtype)
     d_outputs = np.full_like(outputs, np.nan) if gradient else None
     loss(outputs, targets, weights, losses, d_outputs)
@@ -58,8 +58,8 @@ def takes_labels_as_one_hot_rows(loss: Loss, targets: str) -> None:
     if targets == "labels":
         outputs, labels, weights = batch(loss, "labels")
         direct, rows = run(loss, outputs, labels, weights), run(loss, outputs, one_hot(labels, outputs), weights)
-        close(direct[0], rows[0], "labels and one-hot rows have other losses", rtol=1e-13)
-        close(direct[1], rows[1], "labels and one-hot rows have other gradients", rtol=1e-12, atol=1e-15)
+        close(direct[0], rows[0], "labels and one-hot rows give different losses", rtol=1e-13)
+        close(direct[1], rows[1], "labels and one-hot rows give different gradients", rtol=1e-12, atol=1e-15)
 
 
 def leaves_its_inputs_alone(loss: Loss, targets: str) -> None:
@@ -77,10 +77,10 @@ def keeps_what_is_not_finite_in_its_own_sample(loss: Loss, targets: str, bad: fl
         outputs, wanted, weights = batch(loss, targets, np.float32)
         outputs[2, 1] = value  # of one class, or of all pixels of a row and all classes
         losses, gradient = run(loss, outputs, wanted, weights)
-        hold(not np.isfinite(losses[2]), f"of an output that is {value} it makes the loss {losses[2]}")
-        hold(not np.isfinite(gradient[2]).all(), f"of an output that is {value} it makes a finite gradient")
+        hold(not np.isfinite(losses[2]), f"for an output of {value} its loss is {losses[2]}")
+        hold(not np.isfinite(gradient[2]).all(), f"for an output of {value} its gradient is finite")
         others = np.isfinite(np.delete(losses, 2)).all() and np.isfinite(np.delete(gradient, 2, axis=0)).all()
-        hold(others, f"an output that is {value} reaches other samples")
+        hold(others, f"an output of {value} changes other samples")
 
 
 CHECKS = (

@@ -16,7 +16,7 @@ UNITS = 6  # classes, or values
 
 
 def samples(metric: Metric, form: str, n: int = 40) -> tuple[Array, Array, Array]:
-    """Outputs (n, ..., UNITS), targets of a form, and weights, which are whole so that sums are exact in any order."""
+    """Outputs (n, ..., UNITS), targets of a form, and integer weights so that sums are exact in any order."""
     outputs, targets, _ = _trial(metric, form, n)
     return outputs, targets, np.random.default_rng(5).integers(1, 4, n).astype(np.float32)
 
@@ -38,13 +38,16 @@ def has_states_that_add(metric: Metric, form: str) -> None:
     whole = state_of(metric, outputs, targets, weights)
     parts = [slice(0, 1), slice(1, 25), slice(25, 40)]
     merged = sum(state_of(metric, outputs[part], targets[part], weights[part]) for part in parts)
-    hold(whole.dtype == np.float64 and whole.ndim == 1, f"its state is {whole.dtype}, {whole.ndim}-D: float64, 1-D")
-    hold(metric.length(UNITS) == len(whole) and not metric.zeros(UNITS).any(), "it does not begin with its zeros")
+    hold(whole.dtype == np.float64 and whole.ndim == 1, f"its state is {whole.ndim}-D {whole.dtype}")
+    hold(
+        metric.length(UNITS) == len(whole) and not metric.zeros(UNITS).any(),
+        "its state begins with another length, or not as zeros",
+    )
     close(merged, whole, "the sum of the states of parts is not the state of the whole", rtol=1e-13)
     one_state = metric.zeros(UNITS)
     for part in parts:
         metric.add(one_state, outputs[part], targets[part], weights[part])
-    close(one_state, whole, "added in parts the state is another", rtol=1e-13)
+    close(one_state, whole, "added in parts, its state differs", rtol=1e-13)
     hold(whole.any(), "its state stays zero")
 
 
@@ -65,7 +68,7 @@ def takes_labels_as_one_hot_rows(metric: Metric, form: str) -> None:
         outputs, targets, weights = samples(metric, form)
         rows = one_hot(targets, outputs)
         labels = state_of(metric, outputs, targets, weights)
-        equal(state_of(metric, outputs, rows, weights), labels, "one-hot rows have another state than their labels")
+        equal(state_of(metric, outputs, rows, weights), labels, "one-hot rows give another state than their labels")
 
 
 def leaves_its_inputs_alone(metric: Metric, form: str) -> None:
@@ -82,22 +85,22 @@ def leaves_its_state_alone(metric: Metric, form: str) -> None:
     before = state.copy()
     first = metric.value(state)
     equal(state, before, "asking for its value changes its state")
-    equal(metric.value(state), first, "asked a second time, its value is another")
+    equal(metric.value(state), first, "asked for a second time, its value differs")
 
 
 def is_nan_of_nothing_and_a_number_of_something(metric: Metric, form: str) -> None:
     """A float; or a list of one for each class. A table of all classes counts, and has no NaN."""
     nothing, something = (metric.value(state) for state in (metric.zeros(UNITS), _state(metric, form)))
     if isinstance(something, list) and isinstance(something[0], list):
-        equal(nothing, np.zeros_like(something), "of nothing it counts something")
+        equal(nothing, np.zeros_like(something), "without samples it counts something")
     elif isinstance(something, list):
         hold(len(nothing) == len(something) == UNITS, f"it has {len(something)} values for {UNITS} classes")
-        hold(np.isnan(nothing).all(), f"of nothing it is {nothing}, expected NaN")
+        hold(np.isnan(nothing).all(), f"without samples it is {nothing}, expected NaN")
         hold(all(type(number) is float for number in something), "its values are not floats")
     else:
         hold(type(nothing) is type(something) is float, f"its value is {type(something).__name__}, expected float")
-        hold(math.isnan(nothing), f"of nothing it is {nothing}, expected NaN")
-        hold(math.isfinite(something), f"of something it is {something}")
+        hold(math.isnan(nothing), f"without samples it is {nothing}, expected NaN")
+        hold(math.isfinite(something), f"with samples it is {something}")
 
 
 def _state(metric: Metric, form: str) -> Array:
@@ -120,11 +123,11 @@ def says_that_the_perfect_network_is_better(metric: Metric, form: str) -> None:
     if isinstance(good, float):
         hold(
             (good > poor) == metric.larger_is_better,
-            f"{good:g} for right answers, {poor:g} for others: larger_is_better, or of_logits, is not true of it",
+            f"it is {good:g} for right answers and {poor:g} for others: are larger_is_better and of_logits right?",
         )
         best = metric.bounds[metric.larger_is_better]
         near = math.isinf(best) or abs(good - best) <= 1e-6
-        hold(near, f"of right answers it is {good:g}, expected {best:g}, as its bounds say")
+        hold(near, f"for right answers it is {good:g}, expected {best:g}, as its bounds say")
 
 
 def has_values_within_its_bounds(metric: Metric, form: str) -> None:

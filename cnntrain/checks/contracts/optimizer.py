@@ -114,7 +114,7 @@ def decays_decoupled_before_the_same_step(optimizer: Optimizer) -> None:
     plain = Descent(dataclasses.replace(optimizer, weight_decay=0.0, lr=0.5), start() * (1 - 0.5 * 0.1))
     for one in (run, plain):
         one.step(gradient(1), 0.5)
-    equal(run.p, plain.p, "decoupled decay is not that of the parameter beside the step")
+    equal(run.p, plain.p, "decoupled decay changes the step, too")
 
 
 def allocates_no_array(optimizer: Optimizer) -> None:

@@ -40,7 +40,7 @@ def momentum(base: float, step: int) -> float:
 
 
 def tensors(optimizer: Optimizer, size: int, cuts: tuple[int, ...] = ()) -> list[tuple[slice, tuple[int, ...]]]:
-    """What an optimizer is given of a vector at a time: pieces between the cuts, or a matrix and a vector."""
+    """The pieces of a vector that an optimizer is given in turn: those between the cuts, or a matrix and a vector."""
     if optimizer.unit == "tensor":
         columns = size // 4
         return [(slice(0, 2 * columns), (2, columns)), (slice(2 * columns, size), (size - 2 * columns,))]
@@ -71,7 +71,7 @@ class Descent:
             optimizer.step(block)
 
     def follow(self, stop: int, watch: Callable[[int, Array], None] | None = None, scheduled: bool = False) -> Array:
-        """Steps of the fixed sequence up to `stop`, with a momentum of each if scheduled; the parameters after it."""
+        """Steps of the fixed sequence up to `stop`, each with its own momentum if scheduled; returns the parameters."""
         for step in range(self.done + 1, stop + 1):
             own = momentum(self.optimizer.base_momentum, step) if scheduled else None
             self.step(gradient(step, self.p.dtype, len(self.p)), rate(self.optimizer.lr, step), own)

@@ -66,10 +66,9 @@ def keeps_pixels_in_their_range(transform: Transform) -> None:
     cure = "clip them, or say gives_pixels = False"
     for images in (suited(transform), np.rint(suited(transform))):  # black and white is the hardest
         result = transform.apply(images, draws(range(20)))
-        hold(result.min() >= 0, f"it gives the pixel {result.min():g}: {cure}")
-        hold(
-            result.max() <= 1 + 1e-6, f"it gives the pixel {result.max():g}: {cure}"
-        )  # a mean's weights sum to 1 nearly
+        hold(result.min() >= 0, f"it gives a pixel of {result.min():g}: {cure}")
+        most = 1 + 1e-6  # a mean's weights sum to 1 nearly
+        hold(result.max() <= most, f"it gives a pixel of {result.max():g}: {cure}")
 
 
 def sees_each_sample_alone(transform: Transform) -> None:
@@ -99,14 +98,14 @@ def changes_with_the_epoch_only_if_random(transform: Transform) -> None:
 def is_made_of_its_fields(transform: Transform) -> None:
     """A checkpoint keeps its fields and arrays, which are all it measured."""
     done = fitted(transform)
-    hold(not done.needs_fit(), "fitted, it still needs to be")
-    hold(done.fit([photos()]) == done, "fitted again it is another")
+    hold(not done.needs_fit(), "once fitted, it still asks to be")
+    hold(done.fit([photos()]) == done, "fitted again, it changes")
     settings = {field.name: getattr(done, field.name) for field in dataclasses.fields(done) if field.init}
     again = registry.make("transforms", done.name_in_config, **settings).with_arrays(done.arrays())
     shapes = {name: array.shape for name, array in done.arrays().items()}
     hold(shapes == done.array_shapes(SHAPE), f"its arrays are {shapes}, declared {done.array_shapes(SHAPE)}")
     first, second = (part.apply(suited(part), draws(range(20))) for part in (again, done))
-    equal(first, second, "made again of its fields and arrays it gives other images")
+    equal(first, second, "made again from its fields and arrays, it gives other images")
 
 
 def measures_the_same_in_any_chunks(transform: Transform) -> None:
@@ -118,12 +117,12 @@ def measures_the_same_in_any_chunks(transform: Transform) -> None:
         if not field.init:
             continue
         if transform.needs_fit() and isinstance(ours, tuple):
-            close(ours, theirs, f"measured in chunks, {field.name} is another", rtol=1e-12, atol=1e-12)
+            close(ours, theirs, f"measured in chunks, {field.name} differs", rtol=1e-12, atol=1e-12)
         else:
-            hold(ours == theirs, f"measured in chunks, {field.name} is another")
+            hold(ours == theirs, f"measured in chunks, {field.name} differs")
     for name, array in parts.arrays().items():
         hold(array.dtype == np.float32, f"its array {name} is {array.dtype}, expected float32")
-        close(array, whole.arrays()[name], f"measured in chunks, {name} is another", rtol=1e-5, atol=1e-6)
+        close(array, whole.arrays()[name], f"measured in chunks, {name} differs", rtol=1e-5, atol=1e-6)
 
 
 def points_go_where_pixels_go(transform: Transform) -> None:
@@ -168,7 +167,7 @@ def points_are_affine(transform: Transform) -> None:
         return
     points = np.random.default_rng(12).uniform(-3, 15, (20, 7, 2))
     told = transform.points(points, shape, draws(range(20)))
-    close(told, move.points(points), "its points are no affine map", rtol=0, atol=1e-9)
+    close(told, move.points(points), "its points do not follow an affine map", rtol=0, atol=1e-9)
     some = transform.points(points[[19, 3]], shape, draws([19, 3]))
     equal(some, told[[19, 3]], "where a sample's points go depends on its company")
     hold(move.after == transform.output_shape(shape)[:2], "its move ends in another shape than its images")

@@ -31,7 +31,7 @@ class SWA(Average):
             raise ValueError(f"every must be longer than nothing, got {self.every}")
 
     def share(self, step: int, count: int, total_steps: int, steps_per_epoch: int) -> float:
-        """1 / (count + 1) at its moments."""
+        """1 / (count + 1) at its moments, 0 between them."""
         begun = step - self.start.steps(steps_per_epoch, total_steps)
         every = max(self.every.steps(steps_per_epoch, total_steps), 1)
         return 1 / (count + 1) if begun >= 0 and begun % every == 0 else 0.0

@@ -21,15 +21,15 @@ from cnntrain.reading.sounds import SUFFIXES
 class AudioFolder(SoundFields, ClassFolders):
     """Sounds in class folders, laid out like the pictures of image_folder: files in `root/train/CLASS/...`.
 
-    Read are WAV files (RIFF, RIFX, RF64, BW64) of PCM of 8, 16, 24 or 32 bits, floats of 32 or 64, A-law and mu-law;
-    and .flac, .ogg, .oga, .opus, .mp3, .aif and .aiff with the extra `audio` (soundfile). Sounds of another rate than
+    Reads WAV files (RIFF, RIFX, RF64, BW64) of PCM of 8, 16, 24 or 32 bits, floats of 32 or 64, A-law and mu-law; and
+    .flac, .ogg, .oga, .opus, .mp3, .aif and .aiff with the extra `audio` (soundfile). Sounds of another rate than
     `sample_rate` (Hz) are resampled (reading/resampling.py). Several channels are averaged. A sound longer than
     `duration` (seconds) is cut to its middle, a shorter one gets silence on both sides. `label`, `split` and `group`
     are those of image_folder.
 
     With `features: waveform` a sample is the sound itself, a float32 image (1, samples, 1) in [-1, 1] for conv1d, or
-    for transforms that make a spectrogram of it at every epoch (log_mel, mfcc, power_spectrogram) and change it before
-    (time_shift, gain, speed, noise_from).
+    for transforms that make a spectrogram of it at every epoch (log_mel, mfcc, power_spectrogram), after others that
+    change it (time_shift, gain, speed, noise_from).
 
     With `features: log_mel` it is a float32 image (bands, frames, 1): Hann windows of `window` seconds every `hop`
     seconds, their power spectra summed by `bands` triangular filters evenly spaced on the mel scale from 0 Hz to half

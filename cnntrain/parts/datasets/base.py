@@ -77,7 +77,7 @@ class Dataset(Part):
         return None
 
     def windows(self, path: Path, every: float) -> Iterator[tuple[Array, Array]] | None:
-        """Samples along what a file holds, for files that last: their starts in seconds (n,), and they, in chunks.
+        """Samples along what a file holds, for files that last: chunks of starts in seconds (n,) and of samples.
 
         None where files do not last.
         """
@@ -88,7 +88,7 @@ class Dataset(Part):
         return Counter()
 
     def tell_of_special(self, split: str, reader: Reader) -> None:
-        """Warn where pipes, sockets or devices lie among the files of a split and are called as those are."""
+        """Warn where pipes, sockets or devices lie among the files of a split and are named like them."""
         count = sum(source.left_out(split)[SPECIAL] for source in self.origins() if split in source.splits())
         if count:
             reader.warn(f"{count:,} of the files of {split} left out as {SPECIAL}: only regular files are read")
@@ -106,7 +106,7 @@ class Dataset(Part):
         return origins[0].target_names() if origins and origins[0] is not self else ()
 
     def numbers(self) -> Numbers | None:
-        """By what numbers its files know pictures and classes, which results go by; None where they give none."""
+        """The numbers by which its files know pictures and classes, for results; None where they give none."""
         return None
 
     def origins(self) -> tuple[Dataset, ...]:
@@ -126,11 +126,11 @@ class Dataset(Part):
         return self.load(split, reader)
 
     def unlabelled(self) -> tuple[str, Pixels] | None:
-        """A split's name and its samples without what is known of them; None where a source has them together alone."""
+        """A split's name and its samples without their targets; None where a source has them only together."""
         return None
 
     def place_of_target(self, split: str, sample: int, column: int, value: float) -> str | None:
-        """Where this target value of a sample stands, for messages; None where the source cannot tell."""
+        """Where this target value of a sample is, for messages; None where the source cannot tell."""
         return None
 
     def files(self, split: str) -> tuple[Path, ...]:

@@ -38,7 +38,7 @@ class BoxedPictures(PictureFields):
     # how: letterbox, all of it in a grey frame; stretch each side by itself; cover the size with its middle
     fit: Fit = "letterbox"
     names: tuple[str, ...] | None = None  # the classes in the order of their numbers; by default the data's
-    on_bad_box: Literal["mend", "error"] = "mend"  # what to do with a box that cannot be as it is
+    on_bad_box: Literal["mend", "error"] = "mend"  # what to do with a box that cannot be right
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -65,7 +65,7 @@ class BoxedPictures(PictureFields):
         raise NotImplementedError
 
     def unannotated(self, split: str) -> tuple[Sequence[Path], str]:  # noqa: ARG002  (for those that know)
-        """Pictures of a split of which no annotation is there, and what becomes of them."""
+        """Pictures of a split that have no annotation, and what becomes of them."""
         return (), ""
 
     def files(self, split: str) -> tuple[Path, ...]:
@@ -73,7 +73,7 @@ class BoxedPictures(PictureFields):
         return (*self.annotation_files(split), *(page.picture for page in self.pages(split)))
 
     def labelled_samples(self, split: str) -> list[tuple[Sample, str | None]]:
-        """Every picture; what is in it is no class of it."""
+        """Every picture; it has no class of its own."""
         return [((page.picture,), None) for page in self.pages(split)]
 
     def read_sample(self, sample: Sample) -> Array:

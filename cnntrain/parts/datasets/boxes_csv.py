@@ -23,12 +23,12 @@ _CLASSES = ("class", "label", "class_name", "name", "category")
 @register("boxes_csv")
 @dataclass(frozen=True)
 class BoxesCsv(BoxedPictures, Listed):
-    """Boxes listed in a CSV file with a header; or a folder of train.csv and, where there are, val.csv and test.csv, or
+    """Boxes listed in a CSV file with a header; or a folder of train.csv and, if present, val.csv and test.csv, or
     of train/_annotations.csv, valid/... and test/....
 
     `image` names the column of the pictures' paths, relative to the file's folder; `corners` those of the left, upper,
     right and lower edge in pixels from 0; `label` that of class names. A row whose corners are all empty says that its
-    picture shows nothing. The classes are those of the training rows, sorted by code point. Columns are divided by
+    picture shows nothing. The classes are those of the training rows, sorted by code point. Columns are separated by
     commas, semicolons or tabs.
     """
 

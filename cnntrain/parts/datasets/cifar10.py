@@ -1,6 +1,6 @@
 """CIFAR-10 in its binary version: 32x32 colour photographs of ten kinds of things.
 
-A file is a row of records of 3,073 bytes: a label, then 1,024 red, 1,024 green and 1,024 blue values (Krizhevsky
+A file is a series of records of 3,073 bytes: a label, then 1,024 red, 1,024 green and 1,024 blue values (Krizhevsky
 2009, "Learning Multiple Layers of Features from Tiny Images").
 """
 
@@ -34,7 +34,7 @@ _RECORDS = Records("CIFAR-10", (("label", 10),), _SHAPE, ("CIFAR-100", 3074), _A
 class Cifar10(Dataset):
     """CIFAR-10, binary version: a folder with data_batch_1.bin to data_batch_5.bin and test_batch.bin.
 
-    A file may hold any number of whole records, so a cut of the data set is read too.
+    A file may hold any number of whole records, so part of the data set is read, too.
     """
 
     root: str  # the folder

@@ -1,6 +1,6 @@
 """CIFAR-100 in its binary version: 32x32 colour photographs of a hundred kinds of things, in twenty groups.
 
-A file is a row of records of 3,074 bytes: a coarse label (the group), a fine label (the kind), then 1,024 red, 1,024
+A file is a series of records of 3,074 bytes: a coarse label (the group), a fine label (the kind), then 1,024 red, 1,024
 green and 1,024 blue values (Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images").
 """
 
@@ -56,8 +56,8 @@ _RECORDS = Records(
 class Cifar100(Dataset):
     """CIFAR-100, binary version: a folder with train.bin and test.bin.
 
-    `labels` are the 100 fine classes or the 20 coarse ones. A file may hold any number of whole records, so a cut of
-    the data set is read too.
+    `labels` are the 100 fine classes or the 20 coarse ones. A file may hold any number of whole records, so part of the
+    data set is read, too.
     """
 
     root: str  # the folder

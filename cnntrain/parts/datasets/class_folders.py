@@ -66,7 +66,7 @@ class ClassFolders(Dataset):
     label: str | None = None
     # regular expressions for the names of the files that validate and test; by default folders say so
     split: SplitNames | None = None
-    # regular expression whose one group says, in a file's name, with which others it belongs: a speaker, a scene
+    # regular expression whose one group says, in a file's name, what it belongs to: a speaker, a scene
     group: str | None = None
 
     def __post_init__(self) -> None:
@@ -216,8 +216,8 @@ class ClassFolders(Dataset):
         if unread := media(others):
             count, known = sum(unread.values()), ", ".join(sorted(self.suffixes))
             reader.warn(
-                f"{folders[split]}: {count:,} files are left out for their names: {listed(unread)}. Read are {known}: "
-                "convert the others, or move them away"
+                f"{folders[split]}: {count:,} files are left out for their names: {listed(unread)}. "
+                f"Only {known} are read: convert the others, or move them away"
             )
         if split != "train" or self.label is not None:
             return
@@ -230,8 +230,8 @@ class ClassFolders(Dataset):
             inner = splits_within(folders["train"] / name)
             if inner:
                 reader.warn(
-                    f"{folders['train'] / name} holds {' and '.join(inner)}, which look like splits: all that is in "
-                    "them is learned from. Splits are folders above those of the classes: train/CLASS, test/CLASS"
+                    f"{folders['train'] / name} holds {' and '.join(inner)}, which look like splits: everything in "
+                    "them is used for training. Splits are folders above those of the classes: train/CLASS, test/CLASS"
                 )
                 break
 
@@ -321,7 +321,7 @@ class ClassFolders(Dataset):
         if len({class_name(name) for name in names}) > 1:
             return
         inner = subfolders(folder / names[0]) if names else []
-        hint = f"The folders {_listed(inner)} are in {folder / names[0]}: is that what is meant? " if inner[1:] else ""
+        hint = f"The folders {_listed(inner)} are in {folder / names[0]}: is it that folder? " if inner[1:] else ""
         found = f"{len(names)} class folder{'s' * (len(names) != 1)}"
         raise DataError(f"{folder} has {found}, expected 2 or more. {hint}{self._advice()}")
 

@@ -62,7 +62,7 @@ class ClipFolder(PictureFields, ClassFolders):
         return self._samples(folder, None, itself=True)
 
     def _samples(self, folder: Path, others: Counter[str] | None, itself: bool) -> list[Sample]:
-        """The clips of a folder; that the folder itself may be one says `itself`."""
+        """The clips of a folder; `itself` says whether the folder itself may be one."""
         by_folder: dict[Path, list[Path]] = {}
         for path in files_below(folder, self.suffixes, others):
             by_folder.setdefault(path.parent, []).append(path)
@@ -171,10 +171,10 @@ class FramesFolder(ClipFolder):
 class VideoFolder(ClipFolder):
     """Videos in class folders, laid out like the pictures of image_folder: `root/train/CLASS/...`.
 
-    Read are .mp4, .m4v, .mov, .avi, .webm, .mkv, .mpg and .mpeg, by the extra `video` (PyAV), and clips of the other
-    forms that frames_folder reads. A sample is (frames, height, width, channels): of the video at `fps` frames a second
-    every `stride`-th, `frames` of them from its middle; a shorter video ends with its last frame, again and again. What
-    has no times, such as a folder of frames, is taken as it comes.
+    Reads .mp4, .m4v, .mov, .avi, .webm, .mkv, .mpg and .mpeg, by the extra `video` (PyAV), and clips of the other forms
+    that frames_folder reads. A sample is (frames, height, width, channels): every `stride`-th frame of the video at
+    `fps` frames a second, `frames` of them from its middle; a shorter video repeats its last frame. What has no times,
+    such as a folder of frames, is taken as it comes.
 
     To train on changing stretches and to be judged by several, take more frames than the network is to see, and let
     temporal_crop and temporal_views choose among them: every video is decoded once, into the cache. Frames are brought
@@ -183,7 +183,7 @@ class VideoFolder(ClipFolder):
 
     frames: Annotated[int, Range(1, 1000)] = 16  # moments of a sample
     fps: Annotated[float, Range(0, 1000, open_low=True)] | None = None  # frames a second; by default the video's own
-    stride: PositiveInt = 1  # of these, one of so many is taken
+    stride: PositiveInt = 1  # step from one of these to the next that is taken
 
     @classmethod
     def at(cls, path: Path) -> Self | None:

@@ -35,10 +35,10 @@ class Coco(BoxedPictures, _Listed):
 
     `path` is that file, or a folder: with annotations/instances_train*.json, instances_val*.json and
     instances_test*.json; or with train/_annotations.coco.json, valid/... and test/...; or with one file for all, such
-    as annotations/instances_default.json. Pictures lie in `images`, or in folders that are usual beside the file: its
-    own, images/, and that of the split (train2017/), there or one above. Classes are the categories of training in the
-    order of their ids, which may have gaps; one that is the supercategory of others and has no box is none. A picture
-    without annotations has nothing in it, and the network learns so. A crowd need not be found.
+    as annotations/instances_default.json. Pictures lie in `images`, or in the usual folders beside the file or one
+    above: its own, images/, and that of the split (train2017/). Classes are the categories of training in the order of
+    their ids, which may have gaps; one that is the supercategory of others and has no box does not count. A picture
+    without annotations is learned as showing nothing. A crowd need not be found.
     """
 
     images: str | None = None  # the folder that file names count from; by default the usual ones are looked through

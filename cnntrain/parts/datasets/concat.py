@@ -39,7 +39,7 @@ class Concat(Dataset):
         return tuple(split for split in ("train", "val", "test") if split in found)
 
     def grouped(self, by: str) -> Self | None:
-        """Of the sources in groups, where all can tell them."""
+        """With all sources in groups, where all can tell them."""
         inner = tuple(source.grouped(by) for source in self._sources())
         found = tuple(source for source in inner if source is not None)
         return replace(self, sources=found) if len(found) == len(inner) else None
@@ -66,7 +66,7 @@ class Concat(Dataset):
         """Read a split of every source that has it. Raises DataError where two do not fit together."""
         read = [source.load(split, reader) for source in self._having(split)]
         for number, images in enumerate(read[1:], 2):
-            _compare(read[0], images, f"concat: of the sources with {split}, number {number}")
+            _compare(read[0], images, f"concat: source {number} of those with {split}")
         scales = [scale.of(images.pixels) for images in read]
         if not scale.fitting(scales):
             raise DataError(

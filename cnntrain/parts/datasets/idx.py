@@ -170,7 +170,7 @@ def _name(split: str, rank: int) -> str:
 
 
 def _known(root: Path) -> dict[str, dict[tuple[str, int], Path]]:
-    """Of the IDX files in a folder: what their names begin with -> split and rank -> the file.
+    """The IDX files in a folder: what their names begin with -> split and rank -> the file.
 
     Where a file is there packed and unpacked, or under two spellings, the standard name counts, and unpacked.
     """

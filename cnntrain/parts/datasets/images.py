@@ -67,7 +67,7 @@ class Images:
     skipped   files that were left out because they cannot be read, each with the reason
     target    what targets are (Description.target), where that is neither labels nor values
     names     the file of each sample, where samples are files of their own; else empty
-    kin       the group of each sample ("george"), of which none may stand on both sides of a split; empty without such
+    kin       the group of each sample ("george"), of which none may be on both sides of a split; empty without groups
     """
 
     pixels: Pixels
@@ -83,7 +83,7 @@ class Images:
 
     @property
     def shape(self) -> Shape:
-        """Shape of one sample: (height, width, channels), of a clip with its moments before."""
+        """Shape of one sample: (height, width, channels), for a clip with its moments before."""
         return tuple(self.pixels.shape[1:])
 
     @property

@@ -52,7 +52,7 @@ class KFold(Dataset):
         return ("train", "val", *(split for split in found if split == "test"))
 
     def grouped(self, by: str) -> Self | None:
-        """Of the source in groups."""
+        """With the source in groups."""
         inner = cast(Dataset, self.source).grouped(by)
         return None if inner is None else replace(self, source=inner)
 

@@ -76,8 +76,8 @@ class LabelledRows(Listed):
         columns = columns_of(names, rows)
         if columns.doubtful or not (columns.label or columns.targets):
             listed = ", ".join(map(repr, columns.doubtful or names))
-            what = f"{path.absolute()}: which column is to be predicted? In doubt are {printable(listed)[:200]}"
-            raise DataError(f"{what}. Say so by --target COLUMN")
+            what = f"{path.absolute()}: which column is to be predicted? It could be {printable(listed)[:200]}"
+            raise DataError(f"{what}. Name it with --target COLUMN")
         return cls.of_columns(path, columns)
 
     @classmethod
@@ -206,7 +206,7 @@ class LabelledRows(Listed):
 
 @dataclass(frozen=True)
 class _Row:
-    """One file: where its row stands, its file, the texts of label or targets, and its group if a column has it."""
+    """One file: where its row is, its path, the texts of label or targets, and its group if a column has it."""
 
     where: str
     file: Path

@@ -33,7 +33,7 @@ def check_none_is_empty(labels: Array, classes: Sequence[str], where: Path, read
     """Raise DataError for the first class of which no file could be read, so that all were skipped."""
     for label in np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0).tolist():
         raise DataError(
-            f"{where}: of the class {classes[label]!r} nothing can be read; skipped first: {read.skipped[0]}. "
+            f"{where}: no file of the class {classes[label]!r} can be read; skipped first: {read.skipped[0]}. "
             "Mend its files, or remove the class"
         )
 
@@ -52,7 +52,7 @@ def places_among(names: Sequence[str], classes: Sequence[str]) -> Array:
 
 
 def count_classes(labels: Array, where: str, least: int = 2) -> int:
-    """How many classes labels from 0 on make: the largest plus one. Raises DataError for too few or far too many."""
+    """How many classes labels from 0 up make: the largest plus one. Raises DataError for too few or far too many."""
     classes = int(labels.max()) + 1 if len(labels) else 0
     if classes < least:
         raise DataError(f"{where}: {classes} class{'es' * (classes != 1)} found, expected 2 or more. Check the labels")

@@ -68,10 +68,10 @@ class Masks(PictureFields, _OfClasses):
     test.txt with a name in every line, as Pascal VOC's ImageSets/Segmentation; without either all is for training.
     `table` is a CSV file with the columns `image` and `mask`, paths relative to it, or a folder of train.csv and so on.
 
-    A mask holds class numbers from 0 on, in grey or as a palette; or colours, of which `colours` says what they mean,
-    one for each class in order, or `voc` for Pascal VOC's palette. Pixels of the value or colour `ignore` are neither
-    learned from nor judged. `size`, `channels`, `max_pixels` and `on_bad_image` are those of image_folder; a mask is
-    resized by the nearest pixel, and what a letterbox frames is ignored.
+    A mask holds class numbers from 0 on, in grey or as a palette; or colours, whose meaning `colours` gives, one for
+    each class in order, or `voc` for Pascal VOC's palette. Pixels of the value or colour `ignore` are neither learned
+    from nor judged. `size`, `channels`, `max_pixels` and `on_bad_image` are those of image_folder; a mask is resized by
+    the nearest pixel, and what a letterbox frames is ignored.
     """
 
     sure: ClassVar[int] = 2
@@ -80,7 +80,7 @@ class Masks(PictureFields, _OfClasses):
     masks: str | None = None  # folder of masks
     table: str | None = None  # CSV file with the columns image and mask, or a folder of train.csv, val.csv and test.csv
     lists: str | None = None  # folder of train.txt, val.txt and test.txt: the names of the pictures of each split
-    ending: str = ""  # what the name of a mask has behind that of its picture: "_mask"
+    ending: str = ""  # what a mask's name adds to that of its picture: "_mask"
     # what stands for the classes in masks of colours: red, green, blue of each, from 0 to 255
     colours: Literal["voc"] | tuple[Colour, ...] | None = None
     # value, or colour where there are colours, of pixels that are of no class; `none` where all are of one
@@ -110,7 +110,7 @@ class Masks(PictureFields, _OfClasses):
 
     @classmethod
     def at(cls, path: Path) -> Self | None:
-        """A folder with one of pictures and one of masks, by their usual names; but VOC's, which has boxes."""
+        """A folder with one of pictures and one of masks, by their usual names; not VOC's, which has boxes."""
         if not path.is_dir():
             return None
         names = subfolders(path)
@@ -210,7 +210,7 @@ class Masks(PictureFields, _OfClasses):
         if lacking:
             raise DataError(
                 f"{masks} has no mask for {_listed(lacking)}: expected {lacking[0].stem}{self.ending}.png. Add it, set "
-                "ending to what the names of masks end with, or name with lists what is to be read"
+                "ending to what the names of masks end with, or use lists to name what is to be read"
             )
         idle = [path for stem, path in theirs.items() if stem not in wanted]
         if idle:
@@ -227,7 +227,7 @@ class Masks(PictureFields, _OfClasses):
                 continue
             for folder, found, stem in ((pictures, mine, name), (masks, theirs, name + self.ending)):
                 if stem not in found:
-                    raise DataError(f"{path}:{number} names {printable(name)[:80]!r}, which {folder} has no file of")
+                    raise DataError(f"{path}:{number} names {printable(name)[:80]!r}, no file of {folder}. Add it")
             samples.append((mine[name], theirs[name + self.ending]))
         if not samples:
             raise DataError(f"{path} names no picture, expected one in every line. Add them")
@@ -305,7 +305,7 @@ def _by_name(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
     for path in sorted(files_below(folder, suffixes)):
         name = path.relative_to(folder).with_suffix("").as_posix()
         if name in found:
-            raise DataError(f"{path} and {found[name]} have one name, and one mask belongs to either. Rename one")
+            raise DataError(f"{path} and {found[name]} have one name, so that a mask fits either. Rename one")
         found[name] = path
     return found
 

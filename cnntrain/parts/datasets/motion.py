@@ -1,4 +1,4 @@
-"""Synthetic clips: a texture that drifts among others, computed on the spot; the class is where to, or how fast."""
+"""Synthetic clips, computed on the spot: a texture drifts among others; the class is the direction, or the speed."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Motion(Dataset):
     direction  a pixel a moment to the right, left, down or up
     speed      none, one or two pixels a moment, each clip to the left or to the right
 
-    For `moving` consecutive moments, from a random one on, a clip shows one texture as it drifts, one that ends where
-    it begins; every other moment shows a texture of its own. Each moment is shown as it is or, by chance, as its
-    negative. So every single frame has the same distribution in all classes, and so has the covariance of any two
-    pixels of two frames: no frame and no weighted sum of frames tells the class on average. What does is how
-    neighbouring moments go together, whichever they are: layers that see all moments in the same way learn it from few
-    clips. One whose filters are of all moments at once (frames_as_channels) would have to learn it for every moment
-    anew. Classes take turns. Test has a fifth as many samples as train.
+    For `moving` consecutive moments, from a random one on, a clip shows one texture as it drifts, wrapped around at the
+    edges; every other moment shows a texture of its own. Each moment is shown as it is or, at random, as its negative.
+    So every single frame has the same distribution in all classes, and so has the covariance of any two pixels of two
+    frames: no frame and no weighted sum of frames tells the class on average. What does is how successive moments go
+    together, whichever they are: layers that see all moments in the same way learn it from few clips. A layer whose
+    filters span all moments at once (frames_as_channels) would have to learn it for every moment anew. Classes take
+    turns. Test has a fifth as many samples as train.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
@@ -94,7 +94,7 @@ class Motion(Dataset):
         return (self.size, self.size) if isinstance(self.size, int) else self.size
 
     def _textures(self, count: int, rng: np.random.Generator) -> Array:
-        """Noise averaged over squares, so that neighbors are alike, of mean 0.5 and deviation 0.25: (n, h, w)."""
+        """Noise averaged over squares, so that neighbours are alike; mean 0.5, standard deviation 0.25: (n, h, w)."""
         noise = rng.standard_normal((count, *self._sides()))
         for axis in (1, 2):
             noise = np.sum([np.roll(noise, shift, axis) for shift in range(self.smooth)], axis=0)

@@ -37,7 +37,7 @@ class Npz(Dataset):
 
     @classmethod
     def at(cls, path: Path) -> Self | None:
-        """Where it is a file of that name, or a folder with x_train.npy."""
+        """Where it is such a file, or a folder with x_train.npy."""
         found = path.suffix.lower() == ".npz" and path.is_file()
         return cls(str(path)) if found or (path.is_dir() and holds_arrays(path)) else None
 
@@ -58,7 +58,7 @@ class Npz(Dataset):
             return tuple(arrays.file(f"{letter}_{split}") for letter in "xy")
 
     def left_out(self, split: str) -> Counter[str]:  # noqa: ARG002  (it may have been of any)
-        """What is called like a file of arrays and is none."""
+        """What is named like a file of arrays and is not one."""
         return Counter({SPECIAL: count} if is_folder(self.path) and (count := special_in(Path(self.path))) else {})
 
     def load(self, split: str, reader: Reader = ALONE) -> Images:
@@ -96,7 +96,7 @@ class Npz(Dataset):
             return Images(pixels, checked_labels(targets, classes, f"{archive.path}: y_{split}"), numbered(classes))
 
     def unlabelled(self) -> tuple[str, Pixels]:
-        """The images of the first of test, val and train that is there, whatever is said of them, even nothing."""
+        """The images of the first of test, val and train that is there, whatever its targets, even none."""
         with arrays_of(self.path, alone=True) as archive:
             split = next(split for split in ("test", "val", "train") if split in archive.splits)
             return split, archive.images(split)
@@ -105,9 +105,9 @@ class Npz(Dataset):
 def channels_first(shape: Shape) -> bool | None:
     """Whether images (n, height, width, channels) seem to be (n, channels, height, width): True where they must be.
 
-    Three channels and less, and images of equal sides, are as they should be. More channels than rows are a sign of
-    the opposite: a certain one where what would be the height is 4 or less, or what would be the width is as much as
-    the channels. One row, longer than the channels are many, is a signal. None where there is only reason to doubt.
+    Images of up to four channels, or of equal sides, are as they should be. More channels than rows are a sign of the
+    opposite: a certain one where what would be the height is 4 or less, or what would be the width is as much as the
+    channels. One row that is longer than the number of channels is a signal. None where there is only reason to doubt.
     """
     _, first, second, last = shape
     if last <= 4 or first == second:

@@ -48,7 +48,7 @@ class PictureFields:
         return replace(self, size=(shape[0], shape[1]), channels=channels)
 
     def widened(self) -> Self:
-        """With as many pixels allowed as the largest picture has that can be opened."""
+        """With as many pixels allowed as the largest picture that can be opened has."""
         source = cast(Dataset, self)
         listed = (source.labelled_samples(split) or () for split in source.splits())
         heads = [header(path) for samples in listed for sample, _ in samples for path in sample]

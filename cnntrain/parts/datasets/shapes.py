@@ -1,4 +1,4 @@
-"""Shapes: pictures of several discs, squares and the like on the spot, with true boxes or masks; needs no data."""
+"""Shapes: pictures of discs, squares and the like, computed on the spot, with their true boxes or masks."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Shapes(Dataset):
     boxes   the smallest box around the pixels of each shape, its class being the shape's kind
     mask    the class of every pixel: 0 is the background, which is a class of its own
 
-    A shape is a fifth to a half of the shorter side large and lies in the picture as a whole; it covers at most a
+    The size of a shape is a fifth to a half of the shorter side, and all of it lies in the picture; it covers at most a
     fifth of another's box. Kinds are disc, square, triangle, cross, ring and bar. Test has a fifth as many samples as
     train.
     """
@@ -66,7 +66,7 @@ class Shapes(Dataset):
         if self.things[0] > self.things[1]:
             raise ValueError(f"things must not fall, got {list(self.things)}")
         if not self.things[1]:
-            raise ValueError("things must allow for one at least, got [0, 0]")
+            raise ValueError("things must allow at least one, got [0, 0]")
         if min(pair(self.size)) < 16:
             raise ValueError(f"size must be at least 16, or shapes cannot be told apart, got {min(pair(self.size))}")
 

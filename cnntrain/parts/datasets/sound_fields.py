@@ -79,7 +79,7 @@ class SoundFields(Dataset):
             )
         for name in ("bands", "window", "hop"):
             if getattr(self, name) != getattr(type(self), name):
-                raise ValueError(f"{name} is of 'features: log_mel': with waveform, set it in the transform log_mel")
+                raise ValueError(f"{name} needs 'features: log_mel': with waveform, set it in the transform log_mel")
 
     def _samples_in(self, seconds: float) -> int:
         return round(seconds * self.sample_rate)

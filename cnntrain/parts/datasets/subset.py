@@ -45,7 +45,7 @@ class Subset(Dataset):
         return cast(Dataset, self.source).splits()
 
     def grouped(self, by: str) -> Self | None:
-        """Of the source in groups."""
+        """With the source in groups."""
         inner = cast(Dataset, self.source).grouped(by)
         return None if inner is None else replace(self, source=inner)
 

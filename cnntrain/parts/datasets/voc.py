@@ -31,9 +31,8 @@ class Voc(BoxedPictures, Rooted):
     `Annotations/NAME.xml` belongs to the picture `JPEGImages/NAME.*`, or to one in another folder of `root`; splits are
     the lists train.txt, val.txt and test.txt in `ImageSets/Main`. Without lists, XML files lie beside their pictures,
     in the folders train, val (valid) and test, or all in `root`. Indices of pixels count from 1 and include both ends:
-    a box goes from xmin - 1 to xmax; where one is no whole number, they are taken for coordinates as they are.
-    Difficult things need not be found, and are not held against a network either. An XML file with a document type is
-    refused.
+    a box goes from xmin - 1 to xmax; where one is not a whole number, they are taken as coordinates. Difficult things
+    need not be found, and are not held against a network either. An XML file with a document type is refused.
     """
 
     train_set: Literal["train", "trainval"] = "train"  # the list of ImageSets/Main to train on
@@ -46,7 +45,7 @@ class Voc(BoxedPictures, Rooted):
         return cls(str(path)).boxed()
 
     def splits(self) -> tuple[str, ...]:
-        """Those that have a list or a folder; of `trainval` there is no val."""
+        """Those that have a list or a folder; with `trainval` there is no val."""
         return tuple(self._lists() or self._folders())
 
     def pages(self, split: str) -> list[Page]:

@@ -40,8 +40,8 @@ class Vowels(SoundFields):
 
     A voice is a sum of harmonics of a gliding pitch, shaped by three resonances (source and filter: Fant 1960); pitch,
     size of the speaker, loudness, beginning and length are drawn for each sample, and noise is added. Classes take
-    turns. Test has a fifth as many samples as train. A network that has learned them hears recordings as well. The
-    fields of sounds are those of audio_folder.
+    turns. Test has a fifth as many samples as train. A network that has learned them also recognizes them in
+    recordings. The fields of sounds are those of audio_folder.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = (

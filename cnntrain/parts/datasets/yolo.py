@@ -165,7 +165,7 @@ def _tree(path: Path) -> Map:
         tree = parse(read_source(str(path)), problems)
         problems.check()
     except (ConfigError, UnreadableError) as error:
-        raise DataError(f"{path} is no YAML that can be read ({str(error).splitlines()[0]}). Mend it") from error
+        raise DataError(f"{path} is not YAML that can be read ({str(error).splitlines()[0]}). Mend it") from error
     if not isinstance(tree, Map):
         raise DataError(f"{path} has no list of names, expected those of the classes. Add it")
     return tree
@@ -201,11 +201,11 @@ def _there(text: str, bases: Sequence[Path]) -> Path | None:
 
 
 def _text(item: object, path: Path, key: str) -> str:
-    """The text of a value, "" where it is empty. Raises DataError for what is none."""
+    """The text of a value, "" where it is empty. Raises DataError for anything else."""
     if item is None or (isinstance(item, Scalar) and item.text in ("", "null", "~")):
         return ""
     if not isinstance(item, Scalar) or "\0" in item.text:
-        raise DataError(f"{path}: {key} is no path, expected that of a folder or of a list of pictures. Mend it")
+        raise DataError(f"{path}: {key} is not a path, expected that of a folder or of a list of pictures. Mend it")
     return item.text
 
 

@@ -22,7 +22,7 @@ class Initializer(Part):
         check_fields(self)
 
     def check(self, param: Param) -> None:
-        """Raise ValueError where a parameter is of a kind that it cannot fill."""
+        """Raise ValueError for a parameter that it cannot fill."""
 
     def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
         """Write every value of `out`, of shape param.shape, in whatever float type it has.

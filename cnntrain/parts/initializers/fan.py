@@ -30,10 +30,10 @@ TRUNCATED = 0.87962566103423978  # the deviation of a standard normal value with
 
 @dataclass(frozen=True)
 class FanScaled(Initializer):
-    """Base of those that go by the inputs, or the outputs, of a parameter."""
+    """Base of the initializers that scale by the number of a parameter's inputs or outputs."""
 
     def std(self, param: Param) -> float:
-        """The standard deviation of the values. Raises ValueError for a parameter without such."""
+        """The standard deviation of the values. Raises ValueError for a parameter that sums nothing."""
         raise NotImplementedError
 
     def check(self, param: Param) -> None:
@@ -43,7 +43,7 @@ class FanScaled(Initializer):
 
 @dataclass(frozen=True)
 class Glorot(FanScaled):
-    """Glorot and Bengio (2010): variance gain^2 * 2 / (fan_in + fan_out), a compromise of both directions."""
+    """Glorot and Bengio (2010): variance gain^2 * 2 / (fan_in + fan_out), a compromise between the two directions."""
 
     gain: Positive = 1.0  # factor on the standard deviation
 
@@ -72,7 +72,7 @@ class He(FanScaled):
 @register("glorot_uniform")
 @dataclass(frozen=True)
 class GlorotUniform(Glorot):
-    """Uniform of Glorot's variance. Reads the same as PyTorch's xavier_uniform_."""
+    """Uniform of Glorot's variance. PyTorch's xavier_uniform_."""
 
     def fill(self, out: Array, param: Param, rng: np.random.Generator) -> None:
         """Draw out ~ U[-a, a) with a = sqrt(3) * std."""

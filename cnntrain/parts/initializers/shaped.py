@@ -46,15 +46,15 @@ class Dirac(Initializer):
     """A convolution's kernels pick the channel of their own number (Zagoruyko and Komodakis 2017, DiracNets).
 
     So a convolution of stride 1, padded "same", without groups, is the identity; filters beyond the channels give 0,
-    or start as `others` says: from torch_default in a wider layer that passes on what it is given and has the rest of
-    its filters to learn with (Jordan 2024, airbench94). The kernels of a depthwise convolution, which see one channel
-    each, all pick it. The tap is the middle one, kernel // 2. PyTorch's dirac_.
+    or start as `others` says: with torch_default, a wider layer passes on what it is given and has the rest of its
+    filters to learn with (Jordan 2024, airbench94). The kernels of a depthwise convolution, which see one channel each,
+    all pick it. The tap is the middle one, kernel // 2. PyTorch's dirac_.
     """
 
     others: Literal["zeros", "torch_default"] = "zeros"  # what the filters beyond the channels start as
 
     def check(self, param: Param) -> None:
-        """Raise ValueError for other than a kernel."""
+        """Raise ValueError for anything but a kernel."""
         if len(param.shape) not in (4, 5):
             raise ValueError(f"dirac needs the kernels of a convolution, got a parameter of shape {param.shape}")
 

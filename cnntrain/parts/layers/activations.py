@@ -38,7 +38,7 @@ class Relu(Activation):
     rectifies: ClassVar[bool] = True
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
-        """Zeros to compare with, for NumPy does not vectorize a maximum with a scalar; where y > 0, and as numbers."""
+        """Zeros to compare with, as NumPy does not vectorize a maximum with a scalar; where y > 0, also as numbers."""
         room = (longest_block(n, inputs[0], CACHED),)
         return Workspace(scratch={"positive": (room, np.bool_), "factor": (room, dtype)})
 
@@ -55,7 +55,7 @@ class Relu(Activation):
             for y, dy, dx in blocks(f.y, f.dy, f.dx, most=CACHED):
                 positive, factor = (f.scratch[name][: y.size] for name in ("positive", "factor"))
                 np.greater(y, 0, out=positive)
-                np.copyto(factor, positive)  # a product with booleans would convert in small bites
+                np.copyto(factor, positive)  # a product with booleans would convert in small chunks
                 np.multiply(dy, factor, out=dx)
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
@@ -338,7 +338,7 @@ class Softplus(Activation):
 
     So dx = dy * sigmoid(beta * x) = dy * (1 - exp(-beta * y)).
 
-    Exact for every x; PyTorch takes y = x from beta * x = 20 on, which differs by 2e-9 at most.
+    Exact for every x; PyTorch takes y = x from beta * x = 20 up, which differs by 2e-9 at most.
     """
 
     examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2)), example((7,), beta=2.5))

@@ -50,7 +50,7 @@ class Frame:
     total      coupled layers: the partial results summed over the whole batch; None in evaluation.
     training   False in evaluation and prediction.
     rng()      the random generator of (seed, step, shard, node).
-    once(...)  what was made from the frame's arrays before: all but dp stay where they are for as long as it lives.
+    once(...)  what was made from the frame's arrays before; all of them but dp stay where they are as long as it lives.
     once_a_batch(...)   what a shard of this batch made before, for all shards: from total and p, never from a shard's
     own arrays.
     """
@@ -144,7 +144,7 @@ class Layer(Part):
     rectifies: ClassVar[bool] = False  # y is 0 where x <= 0, and x elsewhere, up to some bound
     emits_probabilities: ClassVar[bool] = False  # y is a probability for each value, or over channels, or its logarithm
     flattens: ClassVar[bool] = False  # y holds the values of x, in their order, as a vector
-    absorbs_scale: ClassVar[bool] = False  # weight and bias scaled and shifted by channel give y so treated
+    absorbs_scale: ClassVar[bool] = False  # scaling and shifting weight and bias by channel does the same to y
     outer: ClassVar[str] = ""  # a parameter whose gradient is x.T @ dy; backward then writes it only where dp has it
 
     @property
@@ -160,7 +160,7 @@ class Layer(Part):
     def evaluated(self, p: Mapping[str, Array]) -> tuple[Array, Array, Array] | None:
         """Center, factor and shift by channel, in float64, where in evaluation y = (x - center) * factor + shift.
 
-        None where it is something else, or does better without being absorbed by the layer before it.
+        None where it is something else, or is better not absorbed by the layer before it.
         """
         return None
 
@@ -245,7 +245,7 @@ class Coupled(Layer):
 class Prepared(Layer):
     """A layer whose passes are lists of calls, made once for a frame and run at every step (ops/calls.py).
 
-    `backward_calls` leaves the gradient of the parameter NAME in the scratch buffer d_NAME, as dp moves.
+    `backward_calls` leaves the gradient of the parameter NAME in the scratch buffer d_NAME, because dp moves.
     """
 
     def forward_calls(self, f: Frame) -> Calls:

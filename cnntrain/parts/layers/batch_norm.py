@@ -42,10 +42,10 @@ class BatchNorm(Coupled):
 
         dshift = sum(dy)        dscale = sum(dy * xhat)        dx = scale * r * (dy - dshift / m - xhat * dscale / m)
 
-    Sums run over an image's rows in x's type and from there on in float64. Where a mean is large against its deviation
-    (CENTERED), x is centered by subtraction before it is squared, multiplied or scaled, so that it costs no digits:
-    for the statistics about the shard's first pixel, moved back exactly (Chan, Golub, LeVeque 1983); for the rest
-    about the rounded mean, with the rounding put right in the shift. Elsewhere the mean is folded into the shift,
+    Sums run over an image's rows in x's type and from there on in float64. Where a mean is large against its standard
+    deviation (CENTERED), x is centered by subtraction before it is squared, multiplied or scaled, so that it costs no
+    digits: for the statistics about the shard's first pixel, moved back exactly (Chan, Golub, LeVeque 1983); for the
+    rest about the rounded mean, with the rounding put right in the shift. Elsewhere the mean is folded into the shift,
     which loses at most a digit and saves a pass.
 
     Frozen, it keeps its scale and shift, and normalizes by its running statistics as in evaluation (Keras's
@@ -63,7 +63,7 @@ class BatchNorm(Coupled):
     eps: Positive = 1e-5  # added to the variance, against division by zero
     momentum: Probability = 0.1  # weight of the new batch in the running statistics
     affine: bool = True  # train a scale and a shift for each channel
-    scale: bool = True  # where affine, train the scale, too, and not the shift alone (Keras's `scale`)
+    scale: bool = True  # where affine, train the scale as well as the shift (Keras's `scale`)
 
     def params(self, *inputs: Shape) -> dict[str, Param]:
         """Declare scale and shift (channels,) as far as they are trained; running_mean and running_var (channels,)."""
@@ -172,7 +172,7 @@ class BatchNorm(Coupled):
         return Affine(start.astype(np.float64) if large else None, factor, shift, rest, r)
 
     def _terms(self, f: Frame) -> tuple[Array, Array]:
-        """B and c of backward (channels,), in float64."""
+        """The b and c of backward (channels,), in float64."""
         channels = f.x.shape[-1]
         affine = f.once_a_batch("forward", self._affine)
         count, d_shift, d_scale = f.total[0], f.total[1 : 1 + channels], f.total[1 + channels :]
@@ -257,7 +257,7 @@ def _blocks(f: Frame, name: str, *arrays: Array) -> list[tuple[Any, ...]]:
 
 
 def _centered(f: Frame, starts: Array) -> Array:
-    """X - start, in scratch."""
+    """Write x - start into scratch."""
     centered, start = f.scratch["room"].reshape(f.x.shape), _repeated(f, starts)
     for cut, x, out in _blocks(f, "centered", f.x, centered):
         np.subtract(x, start[cut], out=out)

@@ -72,7 +72,7 @@ class ZeroPad2d(Border):
             np.copyto(f.dx, _inside(f.dy, self.padding))
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
-        """X within zeros."""
+        """Record x within zeros."""
         top, bottom, left, right = _sides(self.padding)
         shape = self.output_shape(xs[0].shape)
         return t.op("pad", xs[0], shape=shape, sides=((top, bottom), (left, right), (0, 0)))
@@ -112,7 +112,7 @@ class Crop2d(Border):
             np.copyto(_inside(f.dx, self.cropping), f.dy)
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
-        """X without its frame."""
+        """Record x without its frame."""
         top, bottom, left, right = _sides(self.cropping)
         height, across, channels = xs[0].shape
         parts = ((top, height - bottom, 1), (left, across - right, 1), (0, channels, 1))

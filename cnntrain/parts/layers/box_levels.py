@@ -24,7 +24,7 @@ class BoxLevels(Layer):
     """The boxes of one or several maps, one after the other: (locations, 8 + classes) (FCOS; Tian et al. 2019).
 
     The first input is the picture, of which only the size is read: `from: [input, p3, p4]`. Every other is a map of
-    5 + classes channels whose stride s is the picture's side by its own. Its location (i, j) lies at the middle
+    5 + classes channels whose stride s is the picture's side divided by its own. Its location (i, j) lies at the middle
     (x, y) = ((j + 1/2) s, (i + 1/2) s) of the square that it stands for. From the first four channels follow the
     distances to the sides of the box, d = s exp(min(z, log 1000)), and so
 
@@ -61,7 +61,7 @@ class BoxLevels(Layer):
         return locations, FIXED + inputs[1][2] - 5
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
-        """The distances, with the sign of their gradient; 0 where they are cut off, which `near` is about."""
+        """The distances, with the sign of their gradient; 0 where they are cut off, which `near` says."""
         sides = (n, self.output_shape(*inputs)[0], 4)
         return Workspace(kept={"slopes": (sides, dtype)}, scratch={"near": (sides, np.bool_)})
 

@@ -23,8 +23,8 @@ class Conv1d(Prepared):
     """Convolution along the width alone (Waibel et al. 1989): conv2d with a kernel of one row, for sounds (1, t, c).
 
     y[t, f] = bias[f] + sum over j, c of x[t * stride + j * dilation - left, c] * weight[j, c, f], and zero beyond the
-    ends; the weight is kept as (1, kernel_size, c / groups, filters). Of an image of several rows, such as a
-    spectrogram, each row is a sound of its own under the same weights.
+    ends; the weight is kept as (1, kernel_size, c / groups, filters). In an image of several rows, such as a
+    spectrogram, each row is a sound of its own, under the same weights.
     """
 
     examples: ClassVar[tuple[Example, ...]] = (
@@ -39,7 +39,7 @@ class Conv1d(Prepared):
     filters: Classes  # channels of the output; `auto` is the number of classes
     kernel_size: PositiveInt  # moments under the kernel
     stride: PositiveInt = 1  # distance between outputs
-    # zeros before and after: one number, [before, after], `valid` (none) or `same` (as many outputs, over the stride)
+    # zeros before and after: one number, [before, after], `valid` (none) or `same` (ceil(t / stride) outputs)
     padding: NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt] | Literal["same", "valid"] = 0
     dilation: PositiveInt = 1  # distance between the moments under the kernel
     groups: PositiveInt = 1  # equal parts into which channels and filters are divided, each filter seeing one of them

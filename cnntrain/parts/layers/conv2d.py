@@ -29,7 +29,7 @@ class Conv2d(Prepared):
 
     y[h, w, f] = bias[f] + sum over i, j, c of x[h * stride + i * dilation - top, w * stride + j * dilation - left, c]
     * weight[i, j, c, f], and zero outside the image. With `groups`, filters and channels are cut into that many equal
-    parts and each part of the filters sees one part of the channels. The derivation of backward stands in
+    parts and each part of the filters sees one part of the channels. The derivation of backward is in
     ops/convolution.py.
 
     kernel_size, stride and dilation are one number or [height, width]; padding is a number, [top, bottom, left,

@@ -25,14 +25,14 @@ Extra = NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt]
 @register("conv_transpose2d")
 @dataclass(frozen=True)
 class ConvTranspose2d(Prepared):
-    """The adjoint of a conv2d C of the same numbers, plus a bias (Zeiler et al. 2010): y = C^T x + bias.
+    """The adjoint of a conv2d C with the same settings, plus a bias (Zeiler et al. 2010): y = C^T x + bias.
 
     C takes images of y's shape to x's, so y[h * stride + i * dilation - top, w * stride + j * dilation - left, f] is
     the sum of x[h, w, c] * weight[i, j, f, c] over all that land there. Backward needs nothing new: dx = C dy, dweight
     is C's for the input dy and the gradient x, dbias = sum of dy.
 
     Per axis the output has (size - 1) * stride - padding + dilation * (kernel - 1) + 1 + output_padding positions: C
-    takes up to `stride` sizes to the same one, of which output_padding, less than the stride, chooses. padding is a
+    takes up to `stride` sizes to the same one; output_padding, less than the stride, chooses among them. padding is a
     number or [top, bottom, left, right], and cuts y. With `groups`, as conv2d's.
     """
 

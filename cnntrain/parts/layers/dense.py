@@ -77,6 +77,6 @@ class Dense(Layer):
             np.matmul(f.dy, f.p["weight"].T, out=f.dx)
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
-        """X @ weight + bias."""
+        """Record x @ weight + bias."""
         y = t.op("matmul", xs[0], t.constant("weight", p["weight"]), shape=p["weight"].shape[1:])
         return t.op("add", y, t.constant("bias", p["bias"])) if "bias" in p else y

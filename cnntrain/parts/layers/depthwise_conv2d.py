@@ -27,7 +27,7 @@ class DepthwiseConv2d(Prepared):
 
     y[h, w, c * multiplier + m] = bias + sum over i, j of x[h * stride + i * dilation - top, w * stride + j * dilation
     - left, c] * weight[i, j, 0, c * multiplier + m]. kernel_size, stride, padding and dilation are those of conv2d;
-    the derivation of backward stands in ops/depthwise.py.
+    the derivation of backward is in ops/depthwise.py.
     """
 
     examples: ClassVar[tuple[Example, ...]] = (

@@ -1,6 +1,6 @@
 """A gated activation multiplies each value by a smooth gate of itself: y = x * gate(x).
 
-Its slope cannot be told from y, which falls before it rises, so these keep x.
+Its slope cannot be told from y, which falls before it rises, so forward keeps the slope.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from cnntrain.ops.erf import erf, erf_scratch
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
 
-_MOST = CACHED // 2  # values of a block, of which half a dozen arrays are at work
+_MOST = CACHED // 2  # values in a block; half a dozen arrays of them are in use
 _CUBIC = 0.044715  # of gelu's tanh form
 _ROOT = math.sqrt(2 / math.pi)
 
 
 @dataclass(frozen=True)
 class Gated(Layer):
-    """What these share: any shape, in place, worked on by blocks that stay in the cache.
+    """What they share: any shape, in place, computed in blocks that stay in the cache.
 
-    y = x * g(x), so dx = dy * (g(x) + x * g'(x)). In training forward leaves that slope, while x and the gate are at
+    y = x * g(x), so dx = dy * (g(x) + x * g'(x)). In training, forward keeps that slope, while x and the gate are at
     hand: then x need not be kept, and backward is one product.
     """
 
@@ -37,7 +37,7 @@ class Gated(Layer):
     inplace: ClassVar[bool] = True
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
-        """kept: the slope; scratch: the gate and what it is made of."""
+        """kept: the slope; scratch: the gate and what it is computed from."""
         room = (longest_block(n, inputs[0], _MOST),)
         return Workspace(
             kept={"slope": ((n, *inputs[0]), dtype)}, scratch={"gate": (room, dtype), "inner": (room, dtype)}
@@ -65,16 +65,16 @@ class Gated(Layer):
             np.multiply(f.dy, f.kept["slope"], out=f.dx)
 
     def gate(self, x: Array, out: Array, f: Frame) -> None:
-        """Overwrite out by g(x)."""
+        """Overwrite out with g(x)."""
         raise NotImplementedError
 
     def gate_slope(self, x: Array, gate: Array, out: Array, f: Frame) -> None:
-        """Overwrite out by g'(x); `gate` is g(x), and f.scratch["inner"] as `gate` left it."""
+        """Overwrite out with g'(x); `gate` is g(x), and f.scratch["inner"] as `gate` left it."""
         raise NotImplementedError
 
 
 def _sigmoid(x: Array, out: Array) -> None:
-    """Overwrite out by 1 / (1 + exp(-x)); where exp overflows, it is 0, its limit."""
+    """Overwrite out with 1 / (1 + exp(-x)); where exp overflows, it is 0, its limit."""
     np.negative(x, out=out)
     with np.errstate(over="ignore"):
         np.exp(out, out=out)
@@ -91,16 +91,16 @@ class Silu(Gated):
     """
 
     def gate(self, x: Array, out: Array, f: Frame) -> None:  # noqa: ARG002
-        """S = sigmoid(x)."""
+        """Write s = sigmoid(x)."""
         _sigmoid(x, out)
 
     def gate_slope(self, x: Array, gate: Array, out: Array, f: Frame) -> None:  # noqa: ARG002
-        """S * (1 - s)."""
+        """Write s * (1 - s)."""
         np.subtract(1, gate, out=out)
         np.multiply(out, gate, out=out)
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
-        """X * sigmoid(x)."""
+        """Record x * sigmoid(x)."""
         return t.op("mul", xs[0], t.op("sigmoid", xs[0]))
 
 
@@ -113,7 +113,7 @@ class Mish(Gated):
     """
 
     def gate(self, x: Array, out: Array, f: Frame) -> None:  # noqa: ARG002
-        """T = tanh(softplus(x))."""
+        """Write t = tanh(softplus(x))."""
         with np.errstate(invalid="ignore"):  # of NaN, which stays
             np.logaddexp(x, 0, out=out)
         np.tanh(out, out=out)
@@ -127,7 +127,7 @@ class Mish(Gated):
         np.multiply(out, inner, out=out)
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
-        """X * tanh(max(x, 0) + log(1 + exp(-abs(x))))."""
+        """Record x * tanh(max(x, 0) + log(1 + exp(-abs(x))))."""
         rest = t.op("log", t.op("add", t.op("exp", t.op("neg", t.op("abs", xs[0]))), 1.0))
         return t.op("mul", xs[0], t.op("tanh", t.op("add", t.op("max", xs[0], 0.0), rest)))
 
@@ -190,7 +190,7 @@ class Gelu(Gated):
         np.multiply(out, inner, out=out)
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
-        """X * P(x)."""
+        """Record x * P(x)."""
         x = xs[0]
         if self.approximate == "none":
             inner = t.op("erf", t.op("mul", x, math.sqrt(0.5)))
@@ -228,6 +228,6 @@ class HardSwish(Gated):
         np.multiply(above, 1 / 6, out=out, dtype=out.dtype)
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
-        """X * min(max(x / 6 + 1/2, 0), 1)."""
+        """Record x * min(max(x / 6 + 1/2, 0), 1)."""
         line = t.op("add", t.op("mul", xs[0], 1 / 6), 0.5)
         return t.op("mul", xs[0], t.op("min", t.op("max", line, 0.0), 1.0))

@@ -21,7 +21,7 @@ from cnntrain.parts.layers.base import Example, Frame, Layer, example, pixels
 class GlobalAvgPool(Layer):
     """y[c] = mean of x[:, :, c] (Lin et al. 2014), so dx[h, w, c] = dy[c] / (height * width).
 
-    Of a clip the mean is over its moments, too.
+    For a clip, the mean is over its moments, too.
     """
 
     examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2)), example((1, 1, 4)), example((2, 3, 2, 2)))

@@ -24,7 +24,7 @@ class GlobalMaxPool(Layer):
     """y[c] = maximum of x[:, :, c], NaN staying NaN (Oquab et al. 2015).
 
     So dx is dy at the pixel that was taken, the first of equals, row by row (PyTorch's adaptive_max_pool2d), else 0.
-    Of a clip it is the maximum over its moments, too.
+    For a clip, it is the maximum over its moments, too.
     """
 
     examples: ClassVar[tuple[Example, ...]] = (example((3, 5, 2)), example((1, 1, 4)), example((2, 3, 2, 2)))

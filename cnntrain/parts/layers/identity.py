@@ -38,5 +38,5 @@ class Identity(Layer):
             np.copyto(f.dx, f.dy)
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
-        """X."""
+        """Record x."""
         return xs[0]

@@ -1,4 +1,4 @@
-"""Local response normalization divides each value by what the neighboring channels say at the same pixel."""
+"""Local response normalization divides each value by what the neighbouring channels hold at the same pixel."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
 class Lrn(Layer):
     """y = x / d^beta with d = k + alpha / size * sum of x * x over `size` channels around (Krizhevsky et al. 2012).
 
-    The window of channel c reaches from c - size // 2 to c + (size - 1) // 2, less what is outside. alpha is divided
-    by `size`, as in Caffe and PyTorch, which the paper does not. With S the sum over a window and S' over the windows
-    a channel is in,
+    The window of channel c reaches from c - size // 2 to c + (size - 1) // 2, less what is outside. alpha is divided by
+    `size`, as in Caffe and PyTorch but not in the paper. With S the sum over a window and S' over the windows a channel
+    is in,
 
         dx = dy / d^beta - 2 * alpha * beta / size * x * S'(dy * x / d^(beta + 1))
     """
@@ -83,14 +83,14 @@ class Lrn(Layer):
         return self.size // 2, (self.size - 1) // 2
 
     def _denominator(self, x: Array, work: Array, d: Array) -> None:
-        """Overwrite d by k + alpha / size * S(x * x)."""
+        """Overwrite d with k + alpha / size * S(x * x)."""
         np.multiply(x, x, out=work)
         _window_sums(work, *self._reach(), d)
         np.multiply(d, self.alpha / self.size, out=d)
         np.add(d, self.k, out=d)
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
-        """X / d^beta, the sum over a window of channels as a product with a matrix."""
+        """Record x / d^beta, the sum over a window of channels as a product with a matrix."""
         places, (before, after) = np.arange(xs[0].shape[2]), self._reach()
         offset = places - places[:, None]
         window = t.constant("window", ((offset >= -before) & (offset <= after)).astype(np.float32))

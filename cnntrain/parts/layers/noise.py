@@ -75,7 +75,7 @@ class Drop(Layer):
 class SpatialDropout2d(Drop):
     """Whole channels of an image are 0 with probability `rate`, else divided by 1 - rate (Tompson et al. 2015).
 
-    PyTorch's Dropout2d: neighboring pixels say nearly the same, so dropping single ones hides little. Of a clip a
+    PyTorch's Dropout2d: neighbouring pixels say nearly the same, so dropping single ones hides little. In a clip, a
     channel is dropped at all moments (Dropout3d).
     """
 
@@ -128,7 +128,7 @@ class AlphaDropout(Layer):
     """Dropout that keeps mean 0 and variance 1, for networks of selu (Klambauer et al. 2017).
 
     A value becomes v = -1.7581, selu's limit, with probability `rate`, and all are then moved by an affine map:
-    y = a * (x or v) + b. Of inputs of mean 0 and variance 1, a mixture with q = 1 - rate has mean rate * v and
+    y = a * (x or v) + b. For inputs of mean 0 and variance 1, the mixture with q = 1 - rate has mean rate * v and
     variance q * (1 + rate * v * v), so a = 1 / sqrt(that), b = -a * rate * v. Hence dx = a * dy where x survived.
     """
 

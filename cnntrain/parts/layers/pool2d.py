@@ -1,4 +1,4 @@
-"""A pooling layer sums each window of an image up in one value: its maximum or its mean."""
+"""A pooling layer sums up each window of an image in one value: its maximum or its mean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pooling of clips sums each window of moments, rows and columns up in one value: its maximum or its mean."""
+"""Pooling of clips sums up each window of moments, rows and columns in one value: its maximum or its mean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rearranging layers give the same values another shape: pixel_shuffle turns channels into pixels, reshape anything."""
+"""Rearranging layers give the same values another shape: pixel_shuffle makes pixels of channels."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Reshape(Layer):
     """The same values in memory order (rows, columns, channels) under another shape; so dx is dy under x's.
 
     The shape of one sample is (features,), (height, width, channels) or, of a clip, (moments, height, width, channels),
-    as in Keras's Reshape; PyTorch's order of memory is another. In place, nothing is copied.
+    as in Keras's Reshape; PyTorch's memory order differs. In place, nothing is copied.
     """
 
     examples: ClassVar[tuple[Example, ...]] = (

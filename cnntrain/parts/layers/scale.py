@@ -77,6 +77,6 @@ class Scale(Layer):
             np.multiply(f.dy, f.p["scale"], out=f.dx)
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
-        """X * scale + shift."""
+        """Record x * scale + shift."""
         y = t.op("mul", xs[0], t.constant("scale", p["scale"]))
         return t.op("add", y, t.constant("shift", p["shift"])) if self.bias else y

@@ -102,6 +102,6 @@ class LogSoftmax(OverChannels):
                 np.subtract(dy, share, out=dx)
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
-        """X - max - log(sum(exp(x - max)))."""
+        """Record x - max - log(sum(exp(x - max)))."""
         shifted = t.op("sub", xs[0], t.reduce("amax", xs[0], (-1,)))
         return t.op("sub", shifted, t.op("log", t.reduce("sum", t.op("exp", shifted), (-1,))))

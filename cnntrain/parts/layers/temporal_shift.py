@@ -33,13 +33,13 @@ class TemporalShift(Layer):
     whole_clips: ClassVar[bool] = True
     affine_map: ClassVar[bool] = True
 
-    parts: Annotated[int, Range(2, 1024)] = 8  # one of so many equal parts of the channels is shifted each way
+    parts: Annotated[int, Range(2, 1024)] = 8  # equal parts of the channels, of which one is shifted each way
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """Unchanged. Raises ValueError where the channels are fewer than the parts, so that none would be shifted."""
         channels = clip(inputs[0], "temporal_shift")[3]
         if channels < self.parts:
-            raise ValueError(f"temporal_shift with parts {self.parts} shifts nothing of {channels} channels")
+            raise ValueError(f"temporal_shift: parts {self.parts} shifts nothing of {channels} channels: lower parts")
         return inputs[0]
 
     def flops(self, *inputs: Shape) -> int:  # noqa: ARG002
@@ -76,7 +76,7 @@ class TemporalShift(Layer):
     def _part(
         self, t: Trace, x: Value, moments: tuple[int, int], channels: tuple[int, int], ends: tuple[int, int]
     ) -> Value:
-        """The moments and channels from, to; with so many moments of zeros before and after."""
+        """These ranges of moments and channels, with moments of zeros before and after as `ends` says."""
         height, across = x.shape[1:3]
         cut = (moments[1] - moments[0], height, across, channels[1] - channels[0])
         parts = ((*moments, 1), (0, height, 1), (0, across, 1), (*channels, 1))
@@ -86,7 +86,7 @@ class TemporalShift(Layer):
 
 
 def _shifted(x: Array, y: Array, by: int) -> None:
-    """Write clips x (n, t, h, w, c) into y, so many moments later, zeros coming in."""
+    """Write clips x (n, t, h, w, c) into y, `by` moments later, with zeros coming in."""
     late, early = (slice(by, None), slice(None, -by)) if by > 0 else (slice(None, by), slice(-by, None))
     np.copyto(y[:, late], x[:, early])
     y[:, : by if by > 0 else 0] = 0

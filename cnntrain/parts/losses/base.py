@@ -19,7 +19,7 @@ from cnntrain.core.registry import Part
 
 @dataclass(frozen=True)
 class Specimen:
-    """Outputs (n, ...) float64 and targets (n, ...) a loss is tried with, and which outputs a network can move."""
+    """Outputs (n, ...) float64 and targets (n, ...) to try a loss with, and which outputs a network can move."""
 
     outputs: Array
     targets: Array
@@ -45,9 +45,9 @@ class Loss(Part):
     kind: ClassVar[str] = "losses"
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({},)
     scores: ClassVar[tuple[str, ...]] = (CLASSES, VALUES)  # the targets it can score outputs against
-    yes_or_no: ClassVar[bool] = False  # whether each output is the logit of an answer to a question of its own
+    yes_or_no: ClassVar[bool] = False  # whether each output is the logit of a yes-or-no question of its own
     target_range: ClassVar[tuple[float, float]] = (-math.inf, math.inf)  # of target values: it has no minimum beyond
-    from_logits: ClassVar[bool] = False  # whether softmax or sigmoid is its own: it takes what comes before them
+    from_logits: ClassVar[bool] = False  # whether it applies softmax or sigmoid itself, to what comes before them
     scores_classes: ClassVar[bool] = False  # whether `score` applies the class weights itself
     least_normalizer: ClassVar[float] = 0.0  # what a step is divided by where its normalizer is less
 
@@ -135,7 +135,7 @@ class Loss(Part):
         return float(np.dot(weights.astype(np.float64), factors))
 
     def counted(self, masks: Array) -> Array:
-        """How many times the pixels of each mask count together, float64 (n,)."""
+        """How much the pixels of each mask count together, float64 (n,)."""
         factors = np.ones(IGNORED + 1)
         if self.class_weight is not None:
             assert self.class_weight != "balanced", "fit was not called"
@@ -149,7 +149,7 @@ class Loss(Part):
         return self.normalizer(targets, weights)
 
     def without_constants(self) -> Loss:
-        """The loss of which gradients are checked: itself, unless it takes what depends on outputs for a constant."""
+        """The loss whose gradients are checked: itself, unless it treats as constant what depends on outputs."""
         return self
 
     def forms(self) -> tuple[str, ...]:

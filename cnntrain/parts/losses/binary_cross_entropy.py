@@ -45,7 +45,7 @@ class BinaryCrossEntropy(Elementwise):
 @register("focal")
 @dataclass(frozen=True)
 class Focal(Elementwise):
-    """Binary cross-entropy in which samples that are right already hardly count (Lin et al. 2017, "Focal Loss").
+    """Binary cross-entropy in which samples that are already right hardly count (Lin et al. 2017, "Focal Loss").
 
     With B the binary cross-entropy of a logit z and a target t, p = sigmoid(z), the share that is wrong
     q = p + t - 2 p t and the balance a = alpha t + (1 - alpha) (1 - t) (1 where alpha is null),

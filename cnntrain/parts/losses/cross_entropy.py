@@ -27,9 +27,9 @@ class CrossEntropy(Loss):
     and so dL/dz = (sum_k t_k) softmax(z) - t. The largest logit is subtracted first, which changes neither and keeps
     exp from overflowing. Smoothing by e replaces t by (1 - e) t + e / K (Szegedy et al. 2016, "Rethinking the
     Inception Architecture"). Class weights c multiply the terms, c_k t_k in place of t_k after smoothing, while the
-    mean divides by those of the unsmoothed targets; both as PyTorch. A logit that is NaN or infinity gives
-    a NaN or infinite loss; so does -infinity, but for a label of another class: the probability of its own is 0 then,
-    which is no error, and the loss that of the other classes.
+    mean divides by those of the unsmoothed targets; both as in PyTorch. A logit that is NaN or infinity gives a NaN or
+    infinite loss; so does -infinity, except where the label is another class: then the probability of its own class is
+    0, which is no error, and the loss is that of the others.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = (

@@ -28,8 +28,8 @@ class Fcos(Loss):
 
         4 s < max(l, t, r, b) < 8 s,
 
-    but for the lower bound at the smallest stride there is and the upper one at the largest. Of several boxes it is
-    the one of the smallest area. Then with N the positive locations of the whole step, 1 at least,
+    without the lower bound at the smallest stride and the upper one at the largest. Of several boxes, the smallest
+    counts. Then with N the positive locations of the whole step, 1 at least,
 
         L = 1/N sum focal(scores) + 1/N sum over positives (`box` loss + BCE(quality, centerness)),
         centerness = sqrt(min(l, r) / max(l, r) * min(t, b) / max(t, b)).
@@ -48,9 +48,9 @@ class Fcos(Loss):
     )
 
     box: Literal["giou", "iou"] = "giou"  # the loss of boxes: 1 - GIoU, or -log IoU
-    quality: Literal["centerness", "iou"] = "centerness"  # what the logit of the quality learns; iou: how far boxes fit
+    quality: Literal["centerness", "iou"] = "centerness"  # what the quality's logit learns; iou: how well boxes fit
     radius: NonNegative = 1.5  # strides from the middle of a box within which a location learns it; 0: all inside it
-    gamma: NonNegative = 2.0  # how strongly the focal loss plays down what is right already
+    gamma: NonNegative = 2.0  # how strongly the focal loss plays down what is already right
     alpha: Probability = 0.25  # weight of the true class in the focal loss; the others have the rest
     box_weight: NonNegative = 1.0  # factor on the loss of boxes
 
@@ -63,7 +63,7 @@ class Fcos(Loss):
                 f"with {found}: end it with box_levels, and give the convolution of the classes 'filters: auto'"
             )
         if self.class_weight is not None:
-            raise ValueError("class_weight is of samples with one class each, the data has boxes: leave it out")
+            raise ValueError("class_weight needs samples of one class each, the data has boxes: leave it out")
 
     def divisor(self, outputs: Array, targets: Array, weights: Array) -> float:
         """The positive locations, each times the weight of its sample."""
@@ -97,7 +97,7 @@ class Fcos(Loss):
     def score(self, outputs: Array, targets: Array, weights: Array, losses: Array, d_outputs: Array | None) -> None:
         """Losses and gradient of a shard, sample by sample.
 
-        An output that is not finite makes its sample's loss and gradient so.
+        An output that is not finite makes its sample's loss and gradient NaN.
         """
         with np.errstate(all="ignore"):
             for i, (o, target) in enumerate(zip(outputs, targets, strict=True)):
@@ -130,7 +130,7 @@ class Fcos(Loss):
         return (values * counts).sum() + self.box_weight * fit.sum() + quality.sum()
 
     def _goal(self, rows: Array, corners: Array) -> Array:
-        """What the quality of each location is to be, in [0, 1]; a constant to the gradient."""
+        """What the quality of each location should be, in [0, 1]; a constant to the gradient."""
         if self.quality == "centerness":
             return centerness(rows[:, PLACE], corners)
         return np.exp(log_overlap(rows[:, BOX], corners)[0])

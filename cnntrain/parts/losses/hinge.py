@@ -19,7 +19,7 @@ from cnntrain.parts.losses.base import Loss
 class Hinge(Loss):
     """Multi-class hinge loss (Weston and Watkins 1999; PyTorch's MultiMarginLoss with p = `power`).
 
-    With scores z of K classes and the label y, of excesses e_j = max(0, margin - z_y + z_j),
+    With scores z of K classes, the label y and excesses e_j = max(0, margin - z_y + z_j),
 
         L_y = sum_{j != y} e_j^power / K,    dL_y/dz_j = power e_j^(power - 1) / K,    dL_y/dz_y = -sum_j dL_y/dz_j.
 

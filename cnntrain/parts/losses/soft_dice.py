@@ -1,4 +1,4 @@
-"""Soft Dice: how far the regions that a network sees, by their probabilities, overlap with the true ones."""
+"""Soft Dice: how far the regions that a network predicts, by their probabilities, overlap the true ones."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class SoftDice(Loss):
 
         dL/dp_k = -(2 t_k - n_k / d_k) c_k / (d_k sum_j c_j),    dL/dz_k = p_k (dL/dp_k - sum_j p_j dL/dp_j).
 
-    A picture counts by its pixels that count, each by its class weight: so the mean is that of cross-entropy, and both
-    can be added up in a `sum`. A class that a picture does not have costs it nothing only where no probability is
-    given to it.
+    A picture is weighted by its pixels that count, each with its class weight: so the mean is that of cross-entropy,
+    and both can be added up in a `sum`. A class that is absent from a picture costs nothing only if it is given no
+    probability.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = (

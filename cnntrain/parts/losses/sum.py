@@ -38,9 +38,9 @@ class Sum(Loss):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.terms:
-            raise ValueError("terms of sum are none: name at least one loss")
+            raise ValueError("terms of sum is empty: name at least one loss")
         if sum(teacher_of(term) is not None for term in self.terms) > 1:
-            raise ValueError("terms of sum can learn from one teacher, not from several: leave one distillation")
+            raise ValueError("terms of sum can learn from one teacher, not from several: keep one distillation")
         if any(term.class_weight is not None for term in self.summands()):
             raise ValueError("terms of sum share one mean: give class_weight to the sum, not to a term")
 
@@ -83,7 +83,7 @@ class Sum(Loss):
         losses *= self.weight
 
     def score(self, outputs: Array, targets: Array, weights: Array, losses: Array, d_outputs: Array | None) -> None:
-        """Add up losses and gradients of the terms, in their order; one with a teacher alone sees the logits."""
+        """Add up losses and gradients of the terms, in their order; only one with a teacher sees its logits."""
         own = self.own_targets(targets)
         seen = [own if teacher_of(term) is None else targets for term in self.terms]
         self._add_up(self.summands(), seen, outputs, weights, losses, d_outputs)

@@ -13,7 +13,7 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.registry import register
 from cnntrain.parts.metrics.base import Metric, labels_of, log_probabilities
 
-LIMIT = 32.0  # log-odds beyond are one bin: a probability within 1.3e-14 of 0 or 1
+LIMIT = 32.0  # log-odds beyond it share a bin: a probability within 1.3e-14 of 0 or 1
 
 
 @register("auc")
@@ -26,7 +26,7 @@ class AUC(Metric):
     bins of equal width in log-odds from -32 to 32 (0.0625 each for 1024), two histograms a class. Log-odds, because a
     trained network's probabilities crowd at 0 and 1. Two samples in one bin count as tied, so the error is at most
     half the share of (own, other) pairs that meet in a bin, and in practice a small part of that, since ties err
-    both ways. The state has 16 KB a class. `macro` is the mean over the classes that have both kinds of samples.
+    both ways. The state takes 16 KB a class. `macro` is the mean over the classes that have both kinds of samples.
     """
 
     bounds: ClassVar[tuple[float, float]] = (0, 1)
@@ -36,7 +36,7 @@ class AUC(Metric):
     bins: Annotated[int, Range(2, 65536)] = 1024  # bins in which scores are counted
 
     def label(self) -> str:
-        """`auc`, with average and bins where they are not the usual ones."""
+        """`auc`, with average and bins where they are not the defaults."""
         return self.name_in_config + "_per_class" * (self.average != "macro") + f"_{self.bins}" * (self.bins != 1024)
 
     def zeros(self, classes: int) -> Array:

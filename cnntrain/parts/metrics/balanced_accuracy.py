@@ -19,7 +19,7 @@ class BalancedAccuracy(Counted):
     bounds: ClassVar[tuple[float, float]] = (0, 1)
 
     def value(self, state: Array) -> float:
-        """NaN of nothing."""
+        """NaN without samples."""
         found, _, true = counts_of(state)
         recalls = divided(found, true)[true > 0]
         return float(recalls.mean()) if len(recalls) else math.nan

@@ -49,7 +49,7 @@ class Metric(Part):
         raise NotImplementedError
 
     def length(self, classes: int) -> int:
-        """How long a state is, told without taking the memory where that may be large."""
+        """How long a state is, without allocating one where that may be large."""
         return len(self.zeros(classes))
 
     def add(self, state: Array, outputs: Array, targets: Array, weights: Array) -> None:
@@ -57,7 +57,7 @@ class Metric(Part):
         raise NotImplementedError
 
     def value(self, state: Array) -> Any:
-        """The metric over all that was added: a float, or nested lists of floats; NaN for nothing."""
+        """The metric over all that was added: a float, or nested lists of floats; NaN without samples."""
         raise NotImplementedError
 
     def forms(self) -> tuple[str, ...]:
@@ -103,7 +103,7 @@ class Share(Metric):
         state += (weights[self.hits(outputs, labels_of(targets))].sum(dtype=np.float64), weights.sum(dtype=np.float64))
 
     def value(self, state: Array) -> float:
-        """The share, in [0, 1]; NaN of nothing."""
+        """The share, in [0, 1]; NaN without samples."""
         hit, seen = state.tolist()
         return hit / seen if seen else math.nan
 
@@ -128,7 +128,7 @@ class Mean(Metric):
         state += ((self.each(outputs, targets) * w).sum(), w.sum())
 
     def value(self, state: Array) -> float:
-        """The mean; NaN of nothing."""
+        """The mean; NaN without samples."""
         total, seen = state.tolist()
         return total / seen if seen else math.nan
 
@@ -251,7 +251,7 @@ def labels_of(targets: Array) -> Array:
 
 
 def larger_is_better(metric: str) -> bool:
-    """Which way a metric such as "val/top5", or a task's measure such as "val/ap", is better; losses the smaller."""
+    """Whether larger is better for a metric such as "val/top5" or a task's measure such as "val/ap"; not for losses."""
     label = metric.partition("/")[2]
     if any(label in getattr(task, "measures", ()) for task in parts("tasks").values()):
         return True

@@ -63,7 +63,7 @@ class BinaryF1(Metric):
         state += np.concatenate([w @ (said & meant), w @ (said & ~meant), w @ (~said & meant), [w.sum()]])
 
     def value(self, state: Array) -> float:
-        """The average; NaN of nothing."""
+        """The average; NaN without samples."""
         hit, false_yes, false_no = state[:-1].reshape(3, -1)
         if not state[-1]:
             return math.nan

@@ -22,7 +22,8 @@ class CalibrationError(Metric):
 
     The confidence of a sample is its largest softmax probability. Samples fall into `bins` bins of equal width by
     confidence, a boundary belonging to the bin below; the error is the mean over samples of the distance between
-    accuracy and mean confidence of their bin. State: for each bin weight, summed confidence and weight of the right.
+    accuracy and mean confidence of their bin. State: for each bin the weight, the summed confidence, and the weight of
+    those that are right.
     """
 
     bounds: ClassVar[tuple[float, float]] = (0, 1)
@@ -48,7 +49,7 @@ class CalibrationError(Metric):
             row += np.bincount(place, weights * what, minlength=self.bins)
 
     def value(self, state: Array) -> float:
-        """NaN of nothing."""
+        """NaN without samples."""
         weight, confidence, right = state.reshape(3, self.bins)
         total = float(weight.sum())
         return float(np.abs(right - confidence).sum()) / total if total else math.nan

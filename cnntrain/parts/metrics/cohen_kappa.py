@@ -17,7 +17,7 @@ class CohenKappa(Counted):
     """Agreement beyond chance, (p - e) / (1 - e), at most 1 (Cohen 1960).
 
     p is accuracy; e is the accuracy of guessing with the same frequencies, the sum over classes of the product of
-    its shares among truths and predictions. NaN of nothing, and where all truths and predictions are one class.
+    its shares among truths and predictions. NaN without samples, and where all truths and predictions are one class.
     """
 
     bounds: ClassVar[tuple[float, float]] = (-1, 1)

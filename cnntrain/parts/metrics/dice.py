@@ -1,4 +1,4 @@
-"""Dice's coefficient: how well the regions of a mask are met, class by class, the overlap counting twice."""
+"""Dice's coefficient: how well predicted regions match a mask's, class by class, the overlap counting twice."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class MCC(Counted):
 
     With s samples, c right ones, and t_k and p_k samples of and taken for class k,
     (c s - sum t_k p_k) / sqrt((s^2 - sum p_k^2) (s^2 - sum t_k^2)). 0 where a factor is zero, because all truths or
-    all predictions are of one class; NaN of nothing.
+    all predictions are of one class; NaN without samples.
     """
 
     bounds: ClassVar[tuple[float, float]] = (-1, 1)

@@ -1,4 +1,4 @@
-"""Mean IoU: how well the regions of a mask are met, class by class."""
+"""Mean IoU: how well predicted regions match a mask's, class by class."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class MeanIoU(OfPixels, PerClass):
 
     Counted over the whole split, as Pascal VOC does (Everingham et al. 2010) and torchmetrics' JaccardIndex. Classes
     that occur neither in a mask nor in an answer are left out of the `macro` mean; of the others, one that is never
-    met counts 0. `weighted` is known as frequency-weighted IoU.
+    right counts 0. `weighted` is known as frequency-weighted IoU.
     """
 
     def ratio(self, hit: Array, predicted: Array, true: Array) -> tuple[Array, Array]:

@@ -15,10 +15,10 @@ from cnntrain.parts.metrics.base import OfPixels, counts_of
 class PixelAccuracy(OfPixels):
     """Share of the pixels that are not ignored whose largest output is the true class (Long et al. 2015).
 
-    1 less it is the pixel error of the ISBI 2012 challenge.
+    1 minus it is the pixel error of the ISBI 2012 challenge.
     """
 
     def value(self, state: Array) -> float:
-        """The share, in [0, 1]; NaN of nothing."""
+        """The share, in [0, 1]; NaN without samples."""
         found, _, true = (float(row.sum()) for row in counts_of(state))
         return found / true if true else math.nan

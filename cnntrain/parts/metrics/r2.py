@@ -39,7 +39,7 @@ class R2(Metric):
             state += np.concatenate([np.full(t.shape[1], w.sum()), w @ t, w @ np.square(t), w @ squares])
 
     def value(self, state: Array) -> float:
-        """The mean over outputs; NaN of nothing."""
+        """The mean over outputs; NaN without samples."""
         weight, total, squares, errors = state.reshape(4, -1)
         if not weight.size or not weight[0]:
             return math.nan

@@ -12,7 +12,7 @@ from cnntrain.parts.metrics.base import PerClass
 @register("recall")
 @dataclass(frozen=True)
 class Recall(PerClass):
-    """Right / of the class, for each class; see `average` for how classes are averaged."""
+    """Correct / of the class, for each class; see `average` for how classes are averaged."""
 
     def ratio(self, hit: Array, predicted: Array, true: Array) -> tuple[Array, Array]:  # noqa: ARG002  (the contract has three counts)
         """Numerator and denominator."""

@@ -20,7 +20,7 @@ from cnntrain.parts.metrics.base import Share
 class TopK(Share):
     """Share of samples whose true class has one of the k largest outputs, in [0, 1]; `top5` in the metrics.
 
-    Equal outputs rank in the order of their classes, so that k = 1 is accuracy to the last sample.
+    Equal outputs rank in the order of their classes, so that with k = 1 it is exactly accuracy.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"k": 1}, {"k": 3})

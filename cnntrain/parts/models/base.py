@@ -31,7 +31,7 @@ class Counterpart:
     modules   its modules that have parameters, in the order of ours; of a `scale`, the name of its one tensor
     windows   modules that are convolutions there and dense here, with the sides of their kernels
     size      sides of the pictures that its published weights were trained on
-    mean      what is subtracted from each channel of pixels in [0, 1] before them, and
+    mean      what is subtracted from each channel of pixels in [0, 1] before the network, and
     std       what the difference is divided by
     """
 

@@ -27,7 +27,7 @@ def _pool(kind: str) -> Declared:
 @register("cifar10_quick")
 @dataclass(frozen=True)
 class Cifar10Quick(Preset):
-    """Caffe's examples/cifar10/cifar10_quick (Jia et al. 2014), with its initial deviations."""
+    """Caffe's examples/cifar10/cifar10_quick (Jia et al. 2014), with its initial standard deviations."""
 
     def layers(self) -> Entries:
         """Three convolutions, two dense layers."""

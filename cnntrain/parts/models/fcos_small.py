@@ -1,4 +1,4 @@
-"""A small detector without anchors, which trains from nothing on a processor (FCOS; Tian et al. 2019)."""
+"""A small detector without anchors, which trains from scratch on a processor (FCOS; Tian et al. 2019)."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def _conv_relu(filters: int | str, kernel_size: int, stride: int = 1, padding: i
 @register("alexnet_small")
 @dataclass(frozen=True)
 class AlexnetSmall(Preset):
-    """AlexNet (Krizhevsky et al. 2012) for images of about 32x32: the same order of things at a stride of 1.
+    """AlexNet (Krizhevsky et al. 2012) for images of about 32x32: the same sequence of layers at a stride of 1.
 
     The widths are those of Krizhevsky (2014), which torchvision has; kernels are 3x3, the dense layers `hidden` wide.
     """

@@ -1,4 +1,4 @@
-"""A small network for small pictures, of which trained weights come with the program."""
+"""A small network for small pictures, whose trained weights come with the program."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Tiny32(Preset):
     """Five 3x3 convolutions in three stages, in the manner of VGG (Simonyan and Zisserman 2015), with batch_norm.
 
     For colour pictures of 32 to 96 pixels. `init_from: {checkpoint: builtin, ignore: [head]}` starts it from what it
-    learned of CIFAR-10, which helps where there are few pictures; without, it starts from nothing like any network.
+    learned from CIFAR-10, which helps where there are few pictures; otherwise it starts from scratch, like any network.
     """
 
     builtin: ClassVar[str] = "tiny32.npz"
-    mean: ClassVar[tuple[float, ...]] = (0.4914, 0.4822, 0.4465)  # of CIFAR-10, by which it saw pictures normalized
+    mean: ClassVar[tuple[float, ...]] = (0.4914, 0.4822, 0.4465)  # of CIFAR-10, with which its pictures were normalized
     std: ClassVar[tuple[float, ...]] = (0.247, 0.2435, 0.2616)
 
     def layers(self) -> Entries:

@@ -1,4 +1,4 @@
-"""U-Net tells what every pixel belongs to, from its surroundings at several scales (Ronneberger et al. 2015)."""
+"""U-Net says what every pixel belongs to, from its surroundings at several scales (Ronneberger et al. 2015)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from cnntrain.parts.models.base import Entries, Preset, check_multiples, layer
 class Unet(Preset):
     """U-Net (Ronneberger et al. 2015): pooled `depth` times and brought back up, level joined with level.
 
-    A level has two 3x3 convolutions with relu, `width` filters at the top and twice as many at each level below; up
-    leads a 2x2 transposed convolution of stride 2, and the last layer is a 1x1 convolution to the classes. The paper's
-    own is the default with `padding: valid`, on one channel with two classes 31.0 M parameters.
+    A level has two 3x3 convolutions with relu, `width` filters at the top and twice as many at each level below; a 2x2
+    transposed convolution of stride 2 leads up, and the last layer is a 1x1 convolution to the classes. The paper's own
+    is the default with `padding: valid`: 31.0 M parameters for one channel and two classes.
 
     padding:
     same   zeros, as is usual today; sides must be multiples of 2^depth

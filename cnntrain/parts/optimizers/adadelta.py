@@ -19,7 +19,7 @@ class AdaDelta(Optimizer):
 
         s = rho s + (1 - rho) g^2,    d = sqrt(a + eps) / sqrt(s + eps) g,    a = rho a + (1 - rho) d^2,    p -= lr d
 
-    The paper has lr = 1. `eps` stands under the root, and starts the steps: the first has about sqrt(eps).
+    The paper has lr = 1. `eps` is under both roots and sets the size of the first steps: about sqrt(eps).
     """
 
     slots: ClassVar[tuple[str, ...]] = ("square", "steps")

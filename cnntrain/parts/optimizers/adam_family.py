@@ -12,7 +12,7 @@ from cnntrain.config.fields import NonNegative, Positive, Rate
 from cnntrain.core.registry import register
 from cnntrain.parts.optimizers.base import Block, Optimizer
 
-_NOTHING = 1e-20  # what 1 - x no longer shows
+_NOTHING = 1e-20  # so small that 1 - x is 1
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class NAdam(Averaging):
     momentum_decay: NonNegative = 4e-3  # how fast the momentum grows to the first beta
 
     def carry(self, carried: float, step: int) -> float:
-        """u_1...u_t: of the momenta there were, which a schedule may have changed; soon too small to matter."""
+        """u_1...u_t, the product of the momenta so far, which a schedule may have changed; soon too small to matter."""
         product = carried * _nesterov(self.betas[0], self.momentum_decay, step)
         return product if product >= _NOTHING else 0.0
 

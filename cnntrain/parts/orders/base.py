@@ -73,6 +73,6 @@ class ByClass(Order):
 
 
 def _rounds(samples: Array, count: int, rng: np.random.Generator) -> Array:
-    """So many of the samples: all of them in random order, again and again."""
+    """`count` samples: all of them in random order, again and again."""
     rounds = [rng.permutation(samples) for _ in range(-(-count // len(samples)))]
     return np.concatenate(rounds)[:count]

@@ -18,8 +18,8 @@ from cnntrain.parts.orders.base import ByClass
 class Balanced(ByClass):
     """Every class equally often, however many samples it has; an epoch keeps its length.
 
-    PyTorch's WeightedRandomSampler with weights of 1 / samples of the class has the same shares, but draws samples by
-    chance; here the samples of a class come equally often, give or take one.
+    PyTorch's WeightedRandomSampler with weights of 1 / samples of the class has the same shares, but draws samples at
+    random; here the samples of a class come equally often, give or take one.
     """
 
     def frequencies(self, counts: Array) -> Array:
@@ -33,7 +33,7 @@ class Balanced(ByClass):
 class Weighted(ByClass):
     """A sample of class k comes `weights[k]` times as often as one whose class has weight 1; 0 leaves a class out.
 
-    The weights stand in the order of the classes, which `cnntrain check` shows.
+    The weights are in the order of the classes, which `cnntrain check` shows.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"weights": (1.0, 2.5, 0.0)},)

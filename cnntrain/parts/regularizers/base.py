@@ -40,4 +40,4 @@ class Regularizer(Part):
         """Add the derivative of `value` to a tensor's gradient; scratch has its shape."""
 
     def limit(self, p: Array, scratch: Array) -> None:
-        """Bring one tensor back within bounds, in place; its last axis are the filters or units."""
+        """Bring one tensor back within bounds, in place; its last axis counts filters or units."""

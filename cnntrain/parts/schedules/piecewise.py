@@ -27,8 +27,8 @@ class Point:
 class Piecewise(Schedule):
     """The learning rate times a factor that runs through any points, in straight lines or in steps.
 
-    Before the first point its factor holds, after the last one the last one's; so do step 0 and the last step. With
-    `between: steps` a factor holds until the next point. Of points at the same step the later one counts from there.
+    The first point's factor holds before it, from step 0, and the last one's after it, to the last step. With `between:
+    steps` a factor holds until the next point. Of points at the same step the later one counts from there.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
@@ -37,12 +37,12 @@ class Piecewise(Schedule):
     )
 
     points: tuple[Point, ...]  # the points, in any order
-    between: Literal["lines", "steps"] = "lines"  # straight lines between points, or the factor of the last point
+    between: Literal["lines", "steps"] = "lines"  # straight lines between points, or the factor of the point before
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.points:
-            raise ValueError("points are none: give at least one, such as {at: 0ep, factor: 1}")
+            raise ValueError("points is empty: give at least one, such as {at: 0ep, factor: 1}")
 
     def rate(self, step: int, horizon: Horizon, lr: float) -> float:
         """The learning rate of the step."""
@@ -70,7 +70,7 @@ class Stage:
 class Sequence(Schedule):
     """One schedule after another, each with its own step 0 and its own length (PyTorch's SequentialLR).
 
-    A stage's horizon is its duration, the last one's what is left; so its percentages are of the stage. The first
+    A stage's horizon is its duration, the last one's what is left; so percentages in it are of the stage. The first
     stage decides step 0, the last one the last step. A schedule that watches a metric cannot be a stage.
     """
 
@@ -87,7 +87,7 @@ class Sequence(Schedule):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.stages or any(stage.duration is None for stage in self.stages[:-1]):
-            raise ValueError("stages need a duration each, the last one alone may go without")
+            raise ValueError("stages need a duration each; only the last may do without")
         if any(cast(Schedule, stage.schedule).watched() is not None for stage in self.stages):
             raise ValueError("stages cannot watch a metric: use plateau alone")
 

@@ -1,4 +1,4 @@
-"""A (2+1)D convolution sees clips in two factors: space in every moment, then time at every place."""
+"""A (2+1)D convolution splits one of clips in two: space in every moment, then time at every place."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from cnntrain.parts.structures.base import Structure, Weave
 class Conv2plus1d(Structure):
     """conv2d to the middle filters, batch_norm, relu, and a conv3d of kernel [time, 1, 1] (Tran et al. 2018, R(2+1)D).
 
-    Neither has a bias; batch_norm and relu are to follow. The paddings keep the size at stride 1. The middle has by
-    default as many filters as give the two factors about the parameters of one conv3d,
+    Neither has a bias; batch_norm and relu should follow. The paddings keep the size at stride 1. By default the middle
+    has as many filters as give the two about the parameters of one conv3d,
 
         floor(t d d channels filters / (d d channels + t filters)) with kernel t, d, d
 

@@ -15,7 +15,7 @@ from cnntrain.parts.structures.base import Structure, Weave
 class Parallel(Structure):
     """The branches' outputs side by side along the channels (Szegedy et al. 2015), or their sum.
 
-    An empty branch hands its input through. Names in branch 1 begin with "1.", and so on.
+    An empty branch passes its input on. Names in branch 1 begin with "1.", and so on.
     """
 
     branches: tuple[Layers, ...]  # the branches, each a list of layers; an empty one passes its input on

@@ -1,4 +1,4 @@
-"""Repeat puts the same list of layers behind itself, each time with parameters of its own."""
+"""Repeat puts a list of layers several times in a row, each time with parameters of its own."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Residual(Structure):
         over_time = len(stride) == 3 and stride[0] > 1
         if self.shortcut == "pad":
             if over_time:
-                raise ValueError("shortcut pad leaves out no moments: use shortcut conv")
+                raise ValueError("shortcut pad cannot leave out moments of a clip: use shortcut conv")
             return weave.add("pad_shortcut", x, name="shortcut", filters=want[-1], stride=stride[-2:])
         kind, stride = ("conv3d", stride) if over_time else ("conv2d", stride[-2:])
         side = weave.add(kind, x, name="shortcut", filters=want[-1], kernel_size=1, stride=stride, bias=False)

@@ -14,7 +14,7 @@ from cnntrain.parts.structures.base import Structure, Weave
 class Sequential(Structure):
     """The layers of the body in order; a `name` given to it stands before theirs, and `from` can read it.
 
-    What every use of a named block of the config (`model.blocks`) becomes.
+    Every use of a named block of the config (`model.blocks`) becomes one.
     """
 
     body: Layers  # the layers, in order

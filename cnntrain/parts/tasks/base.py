@@ -1,7 +1,7 @@
 """A task is what a network is asked: what targets are, what outputs mean, how answers are reported and judged.
 
-Everything that depends on it stands in one file of this folder, and in the losses and metrics made for its targets.
-The rest of the package calls the methods below and never asks which task it has.
+Everything that depends on it is in one file of this folder, and in the losses and metrics made for its targets. The
+rest of the package calls the methods below and never asks which task it has.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Start:
     monitor: str  # what the best epoch is judged by
     unit: str  # what each output is: "score for each class"
     shifts: bool  # whether a picture keeps its target when it is shifted a little
-    head_alone: bool = False  # whether a network that classifies photographs suits, but for its last layer
+    head_alone: bool = False  # whether a network that classifies photographs fits, all but its last layer
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Task(Part):
     kind: ClassVar[str] = "tasks"
     examples: ClassVar[tuple[Description, ...]] = ()  # data it is made for: every contract test runs over these
     target: ClassVar[str]  # what the data's targets are: Description.target
-    shares: ClassVar[Literal["softmax", "sigmoid", ""]] = ""  # what makes outputs the probabilities that answers tell
+    shares: ClassVar[Literal["softmax", "sigmoid", ""]] = ""  # what turns outputs into the probabilities of answers
     loss: ClassVar[str]  # the default
     metrics: ClassVar[tuple[str, ...]] = ()  # measured in training unless the config says which
     usual_metrics: ClassVar[tuple[str, ...]]  # what a message proposes
@@ -268,8 +268,8 @@ class Task(Part):
     # -- answers and judgement ------------------------------------------------------------------------------------
 
     def situated(self, outputs: Array, led: Move) -> Array:
-        """The outputs for one sample as they are about its picture before that was `led` to the network; a new array
-        where they are about places in it.
+        """The outputs for one sample in terms of its picture before that was `led` to the network; a new array where
+        they are about places in it.
         """
         return outputs
 
@@ -282,7 +282,7 @@ class Task(Part):
         raise NotImplementedError
 
     def operating_point(self, judged: Array, data: Description) -> dict[str, float]:
-        """What answers for people go by that suits these samples best, such as a score; none where they need nothing.
+        """The threshold that suits these samples best for answers to people, such as a score; empty without one.
 
         Asked of the validation samples that were `judged`, where the task has `measures`; a checkpoint keeps it.
         """
@@ -311,7 +311,7 @@ class Task(Part):
         raise NotImplementedError
 
     def blind(self, targets: Array, data: Description) -> dict[str, list[float]]:
-        """By metric, the shares of samples that answers get right which do not depend on the picture."""
+        """By metric, the shares of samples that are right by answers which ignore the picture."""
         return {}
 
     def rendered(self, picture: Array, outputs: Array, led: Move, data: Description) -> tuple[Rendering, ...]:
@@ -391,7 +391,7 @@ class Task(Part):
         None where what outputs say is no target. Raises ValueError for a name that means nothing.
         """
         if truth is not None:
-            raise ValueError(f"{self.name_in_config} has no classes to name a true one of, got {truth!r}")
+            raise ValueError(f"{self.name_in_config} has no classes, so that no true one can be named, got {truth!r}")
         return None
 
     def explained(self, evaluation: Evaluation, right: int, wrong: int) -> Explained | None:

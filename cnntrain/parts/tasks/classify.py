@@ -144,7 +144,7 @@ class Classify(Task):
     def breakdown(self, judged: Array, data: Description) -> dict[str, Any]:
         """For each class: samples, recall, precision and F1; and the confusion matrix.
 
-        Of more than LARGEST classes the most frequent mistakes instead, for a matrix would be of millions of zeros.
+        For more than LARGEST classes, the most frequent mistakes instead: a matrix would hold millions of zeros.
         """
         confused, names = Confused(judged, len(data.classes)), data.classes
         entries: dict[str, Any] = {}
@@ -208,7 +208,7 @@ class _Judged:
     def logs(self) -> Array:
         """The logarithms of two probabilities of each sample, float64 (n, 2): of the likeliest class, of the true one.
 
-        Block by block, for those of all classes would be twice what the outputs are.
+        Block by block, because those of all classes would take twice the memory of the outputs.
         """
         logs = np.empty((len(self.labels), 2))
         block = max(1, BLOCK // max(1, self.outputs.shape[1]))
@@ -311,8 +311,8 @@ def _calibration(judged: _Judged) -> Section:
     limits = ((0, 1), (0, 1.02))
     plot = Plot("calibration", "confidence and accuracy", ("confidence", "accuracy"), limits, marks, numbers)
     note = (
-        "Where accuracy lies below the diagonal, the network is surer of itself than it should be. A point stands for "
-        f"{_ENOUGH} samples or more, the one to the left for the rest; its upright line is the 95 % interval."
+        "Where accuracy lies below the diagonal, the network is overconfident. A point stands for "
+        f"{_ENOUGH} samples or more, the leftmost for the rest; its vertical line is the 95 % interval."
     )
     return Section("Calibration", [plot], note, half=True)
 
@@ -332,7 +332,7 @@ def _confusion(judged: _Judged) -> Section:
     ]
     note = "A row holds the samples of one class, in the columns of the predicted classes; the diagonal is right."
     if len(shown) < len(classes):
-        note += f" Shown are the {len(shown)} of {len(classes):,} classes with the most mistakes, among themselves."
+        note += f" Only the {len(shown)} of {len(classes):,} classes with the most mistakes are shown."
     return Section("Confusion", content, note, half=narrow(classes))
 
 
@@ -348,13 +348,13 @@ def _classes(judged: _Judged) -> Section:
     ]
     note = "Recall: the share of a class that was found. Precision: the share of its predictions that are right."
     if len(fared) < len(judged.classes):
-        note += f" Shown are the {len(fared)} of {len(judged.classes):,} classes with the lowest F1."
+        note += f" Only the {len(fared)} of {len(judged.classes):,} classes with the lowest F1 are shown."
     table = Table(["class", "samples", "recall", "precision", "F1"], rows, right={1, 2, 3, 4})
     return Section("Classes", [table], note, half=narrow(judged.classes))
 
 
 def _mistakes(judged: _Judged, split: str) -> Section:
-    """The samples of which the network was surest and wrong."""
+    """The misclassified samples whose true class got the lowest probability."""
     positions = judged.mistakes[:SHOWN]
     captions = [judged.caption(position) for position in positions.tolist()]
     nothing = f"None: every sample of {split} was classified correctly."

@@ -174,19 +174,19 @@ class Detect(Task):
         return Annotation(tuple(rows), tuple(results))
 
     def operating_point(self, judged: Array, data: Description) -> dict[str, float]:
-        """The score from which on the mean F1 of the classes is largest: what is shown to people."""
+        """The lowest score shown to people: that at which the mean F1 of the classes is largest."""
         score, _ = compared(judged, len(data.classes)).best_mean_f1()
         return {} if np.isnan(score) else {"score": score}
 
     def operating_at(self, point: Mapping[str, Any]) -> Detect:
-        """It shows what has that score."""
+        """This task, showing what has that score or more."""
         score = point.get("score", self.shown)
         if point.keys() - {"score"} or type(score) is not float or not 0 <= score <= 1:
             raise ValueError("the operating point of a detector is a score from 0 to 1")
         return self._bounded(shown=score)
 
     def from_score(self, least: float) -> Detect:
-        """It counts and shows what has that score."""
+        """This task, counting and showing what has that score or more."""
         return self._bounded(score=least, shown=least)
 
     def _bounded(self, **bounds: float) -> Detect:
@@ -307,7 +307,7 @@ def _within(found: Found, x: int, y: int, shape: Shape) -> Found:
 def _drawn(picture: Array, found: Found, classes: Sequence[str]) -> Array:
     """Boxes on a copy of a picture, each in the colour of its class; with class and score where scores are below 1.
 
-    A small picture is enlarged by a whole factor, lest captions hide it.
+    A small picture is enlarged by a whole factor, so that captions do not hide it.
     """
     times = max(1, _LEGIBLE // max(picture.shape[:2]))
     image = Image.fromarray(np.ascontiguousarray(picture.repeat(times, axis=0).repeat(times, axis=1)))

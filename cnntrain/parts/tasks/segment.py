@@ -196,7 +196,7 @@ class Segment(Task):
             for row in per_class(matrix, classes)
         ]
         each = Table(["class", "pixels", "IoU", "Dice", "recall", "precision"], rows, right={1, 2, 3, 4, 5})
-        told = "IoU: what is shared of the pixels of a class and those taken for it, as a share of both together."
+        told = "IoU: the pixels of a class that were taken for it, as a share of those of it or taken for it."
         sections = [_confused(matrix, classes), Section("Classes", [each], told)]
         positions = self.mistakes(evaluation)[:SHOWN]
         captions = [_caption(evaluation, position) for position in positions.tolist()]

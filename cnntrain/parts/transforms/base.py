@@ -43,7 +43,7 @@ class Transform(Part):
     # what it changes; of a pair see Mixing, of tiles Joining; of views it makes several samples of one
     on: ClassVar[Literal["image", "pair", "tiles", "views"]] = "image"
     in_training: ClassVar[str] = ""  # of views: what to take in their place among train_transforms
-    earlier: ClassVar[int] = 0  # samples before each one in the batch that it is made of, too
+    earlier: ClassVar[int] = 0  # how many of the samples before each one in the batch go into it
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -105,7 +105,7 @@ class Transform(Part):
         raise NotImplementedError
 
     def trace(self, t: Trace, x: Value) -> Value:
-        """It for one image as operations of a trace, for export; not asked of what is random."""
+        """The transform of one image as operations of a trace, for export; not asked of random ones."""
         raise NotImplementedError
 
     def looking(self, things: Array) -> Self:

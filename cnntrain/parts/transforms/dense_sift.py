@@ -26,7 +26,7 @@ class DenseSift(Transform):
 
     A descriptor is a histogram of gradient directions, 8 in each of 4 x 4 cells that are `cell` pixels wide, about the
     middle of each `step` x `step` square (Bosch et al. 2006; Liu et al. 2011). It has length 1, values above 1/2 are
-    cut to that, and a flat neighborhood is all zeros. Colors count by their brightness; pixels must be in [0, 1].
+    cut to that, and a flat neighbourhood is all zeros. Colors count by their brightness; pixels must be in [0, 1].
     OpenCV is the extra `features`.
     """
 

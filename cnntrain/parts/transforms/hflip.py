@@ -19,9 +19,9 @@ from cnntrain.parts.transforms.base import Transform
 class HFlip(Transform):
     """Mirror left and right, each image with this probability (torchvision's RandomHorizontalFlip).
 
-    With `alternate`, those chosen in the first epoch are mirrored in it, all others in the second, and so on: of two
-    epochs in a row each image is seen from both sides, where chance shows half of them twice from the same side
-    (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds").
+    With `alternate`, those chosen in the first epoch are mirrored in it, all others in the second, and so on: in two
+    successive epochs each image is seen both ways, whereas chance shows half of them the same way twice (Jordan 2024,
+    "94% on CIFAR-10 in 3.29 seconds").
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"probability": 1.0}, {"alternate": True})

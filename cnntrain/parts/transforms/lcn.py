@@ -19,7 +19,7 @@ from cnntrain.parts.transforms.base import Transform
 @register("lcn")
 @dataclass(frozen=True)
 class LCN(Transform):
-    """Subtract the local mean, then divide by the local deviation (Pinto et al. 2008; Jarrett et al. 2009).
+    """Subtract the local mean, then divide by the local standard deviation (Pinto et al. 2008; Jarrett et al. 2009).
 
     Local is a window `size` pixels wide and high, an odd number, with Gaussian weights w of standard deviation
     size / 4 that sum to 1 over it and over all channels. v = x - sum w x, s = sqrt(sum w v^2), and the result is
@@ -80,7 +80,7 @@ class LCN(Transform):
         return found
 
 
-FLAT = 1e-5  # a deviation as small as float32 rounds pixels in [0, 1] is none
+FLAT = 1e-5  # a smaller deviation is only float32's rounding of pixels in [0, 1]
 
 
 def _over_channels(images: Array) -> Array:

@@ -77,7 +77,7 @@ class TemporalCrop(Moments):
 @register("temporal_views")
 @dataclass(frozen=True)
 class TemporalViews(Moments):
-    """Several stretches of consecutive moments, evenly spread over a longer clip: the mean of their outputs counts.
+    """Several stretches of consecutive moments, evenly spread over a longer clip, whose outputs are averaged.
 
     For evaluation (Simonyan and Zisserman 2014; Feichtenhofer et al. 2019). In training, temporal_crop takes one.
     """

@@ -26,7 +26,7 @@ class Mosaic(Joining):
 
     The four meet at a point uniform in the middle half of either side. Each is made smaller by a factor uniform in
     `scale` and lies with a corner at that point: the sample itself at its upper left, those before it at the upper
-    right, lower left and lower right. What sticks out is cut off, what is left free is grey (114 of 255). Only for
+    right, lower left and lower right. What sticks out is cut off, what is left uncovered is grey (114 of 255). Only for
     targets that are boxes.
     """
 
@@ -42,7 +42,7 @@ class Mosaic(Joining):
             raise ValueError(f"scale must be two shares from 0 to 1 that do not fall, got {list(self.scale)}")
 
     def tiles(self, shape: Shape, draws: Draws) -> list[Move]:
-        """Of an image that stays as it is the first tile is all, the others nothing."""
+        """For an image that stays as it is, the first tile is all of it, and the others are empty."""
         chosen, extents, windows = self._drawn(shape, draws)
         moves = []
         for k in range(4):

@@ -24,11 +24,11 @@ from cnntrain.reading.sounds import MOST_SAMPLES, SUFFIXES, recording
 @register("noise_from")
 @dataclass(frozen=True)
 class NoiseFrom(Transform):
-    """Add to each sound a random stretch of a recording out of a folder, at the ratio `snr` (Snyder et al. 2015).
+    """Add to each sound a random stretch of a recording from a folder, at the ratio `snr` (Snyder et al. 2015).
 
     The ratio of powers in decibels is uniform in `snr`; a recording that is too short is repeated, a silent sound or
-    stretch changes nothing. The recordings are read into memory once, at `sample_rate`; a run that goes on must find
-    the same ones there.
+    stretch changes nothing. The recordings are read into memory once, at `sample_rate`; a resumed run must find the
+    same ones there.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ()  # it needs a folder: tests/parts/transforms/test_sounds.py
@@ -47,7 +47,7 @@ class NoiseFrom(Transform):
             raise ValueError(f"snr must rise from -100 or more to 200 or less, got [{low:g}, {high:g}]")
 
     def output_shape(self, shape: Shape) -> Shape:
-        """The same. Raises ValueError for what is no sound."""
+        """The same. Raises ValueError for what is not a sound."""
         check_sound(shape)
         return shape
 

@@ -25,7 +25,7 @@ class Normalize(Transform):
 
     Given, they have one entry a channel, in the units of pixels in [0, 1], as torchvision's. From the dataset they
     are those of all pixels of the training split (a channel without variance is only shifted). Per image they are
-    the image's own, std at least 1 / (255 sqrt(h w)), TensorFlow's bound against dividing a flat image by nothing.
+    the image's own, std at least 1 / (255 sqrt(h w)), TensorFlow's bound against dividing a flat image by zero.
     Standard deviations divide by the count, not by the count less one.
 
     With `each: row` every row of every channel has its own: a band of a spectrogram, over all training sounds, or with
@@ -45,7 +45,7 @@ class Normalize(Transform):
     std: tuple[Positive, ...] | None = None  # what to divide each channel by
     # measure both over the training split, or over each image by itself
     from_: Literal["dataset", "per_image"] | None = None
-    # what has a mean and a deviation of its own: a channel, or each row of a channel, such as a band of a spectrogram
+    # what has its own mean and standard deviation: a channel, or each row of a channel, such as a spectrogram's band
     each: Literal["channel", "row"] = "channel"
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ from cnntrain.parts.transforms.base import Transform
 @register("pad")
 @dataclass(frozen=True)
 class Pad(Transform):
-    """Add a frame of one width, or of [top, bottom, left, right] (torchvision's Pad, whose order is another).
+    """Add a frame of one width, or of [top, bottom, left, right] (torchvision's Pad, whose order differs).
 
     The frame is zero, or repeats the outermost pixels (`edge`), or mirrors the image with (`symmetric`) or without
     (`reflect`) them.

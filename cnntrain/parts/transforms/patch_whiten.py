@@ -1,4 +1,4 @@
-"""Patch whitening: a first layer that nobody trains, whose filters are the patterns of small patches."""
+"""Patch whitening: a first layer that is not trained, whose filters are the patterns of small patches."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class PatchWhiten(Measured):
     """Every patch of `size` x `size` pixels as its whitened coordinates (Coates and Ng 2012; Page 2018; Jordan 2024).
 
     With C the mean of p p^T over all patches p of the training images, U and s its eigenvectors and eigenvalues, the
-    k-th channel is u_k . p / sqrt(s_k + epsilon), the largest s first; with `both_signs` its negative follows, all of
-    them behind all. Patches of directions that hardly occur are thus not blown up. An (h, w, c) image becomes
-    (h - size + 1, w - size + 1, size^2 c), or twice as many channels, uncorrelated and of like size: what a first
-    convolution would have to learn, as the whitening layer of airbench94 has it. Its bias is the `shift` of a layer
-    `scale` behind it. C is of the images as they come here, so put `normalize` before it. The filters are measured on
-    the training split and kept as an array in the checkpoint.
+    k-th channel is u_k . p / sqrt(s_k + epsilon), the largest s first; with `both_signs` the negatives of all follow.
+    Directions that hardly occur are thus not amplified. An (h, w, c) image becomes (h - size + 1, w - size + 1, size^2
+    c), or twice as many channels, uncorrelated and of like size: what a first convolution would have to learn, as the
+    whitening layer of airbench94 has it. Its bias is the `shift` of a layer `scale` behind it. C is of the images as
+    they come here, so put `normalize` before it. The filters are measured on the training split and kept as an array in
+    the checkpoint.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"size": 3, "both_signs": False, "epsilon": 0.01})
@@ -55,7 +55,7 @@ class PatchWhiten(Measured):
         return {"filters": (self.size, self.size, shape[2], self.output_shape(shape)[2])}
 
     def fit(self, chunks: Iterable[Array]) -> PatchWhiten:
-        """Add up the products of all patches in float64, and take their mean apart."""
+        """Add up the products of all patches in float64, and decompose their mean."""
         if self.measured:
             return self
         count, products, channels = 0, np.zeros((0, 0)), 0

@@ -21,7 +21,7 @@ STRENGTHS = 31
 @register("rand_augment")
 @dataclass(frozen=True)
 class RandAugment(Transform):
-    """`operations` drawn evenly from fourteen, each at `magnitude` of 30 (Cubuk et al. 2020; torchvision's).
+    """`operations` drawn uniformly from fourteen, each at `magnitude` of 30 (Cubuk et al. 2020; torchvision's).
 
     At 30, shears are 0.3, shifts 45% of the image, turns 30 degrees, brightness, color, contrast and sharpness changed
     by 0.9, all in both directions; posterize leaves 4 bits, solarize inverts everything; autocontrast, equalize and

@@ -19,7 +19,7 @@ from cnntrain.parts.transforms.base import Transform
 class RandomCrop(Transform):
     """Pad every side with zeros, then cut out `size` ([height, width]; the image's own) at a uniform offset.
 
-    torchvision's RandomCrop; with padding 4 the augmentation of He et al. 2016 for CIFAR. Where it stands after a
+    torchvision's RandomCrop; with padding 4 the augmentation of He et al. 2016 for CIFAR. Where it comes after a
     transform that moves black away from zero, the frame is zero all the same: put it first.
     """
 

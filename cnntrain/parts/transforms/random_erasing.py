@@ -22,8 +22,8 @@ TRIES = 10  # rectangles drawn before an image is left as it is
 class RandomErasing(Transform):
     """Set a random rectangle to zero, each image with this probability (torchvision's RandomErasing).
 
-    It has a share of the image's area uniform in `scale` and a height / width log-uniform in `ratio`; of ten drawn
-    the first that is lower and narrower than the image is taken (Zhong et al. 2017). After normalize, zero is the mean.
+    It has a share of the image's area uniform in `scale` and a height / width log-uniform in `ratio`; of ten drawn, the
+    first that is lower and narrower than the image is taken (Zhong et al. 2017). After normalize, zero is the mean.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = (

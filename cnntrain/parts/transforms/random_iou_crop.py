@@ -1,4 +1,4 @@
-"""A random crop that keeps sight of things: some of them have to be in it to a share that is drawn first."""
+"""A random crop that keeps things in sight: it must overlap one of them by a share that is drawn first."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ LEAST = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)  # overlaps that are asked for; one time 
 @register("random_iou_crop")
 @dataclass(frozen=True)
 class RandomIoUCrop(Transform):
-    """Cut out a random box that overlaps some thing enough, and resize it to the image (SSD, Liu et al. 2016).
+    """Cut out a random box that overlaps a thing enough, and resize it to the image (SSD, Liu et al. 2016).
 
     The least overlap is one of 0, 0.1, 0.3, 0.5, 0.7 and 0.9, or the image stays whole, each as often (torchvision's
     RandomIoUCrop). Sides are shares of the image's uniform in `scale`, their quotient within `ratio`. Of `tries` boxes
     the first is taken that has the center of a thing inside and an intersection over union with one such thing of that
-    overlap; where none has, the image stays whole. Of an image that shows nothing the first box is taken. Resizing
+    overlap; where none has, the image stays whole. For an image that shows nothing, the first box is taken. Resizing
     stretches what is cut out to the image's own size.
     """
 

@@ -1,4 +1,4 @@
-"""Several views of an image, mirrored and moved: the mean of what the network makes of them counts."""
+"""Several views of an image, mirrored and moved, over which the network's outputs are averaged."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from cnntrain.parts.transforms.base import Transform
 @register("spatial_views")
 @dataclass(frozen=True)
 class SpatialViews(Transform):
-    """The image, its mirror image, and both moved to two corners: test-time augmentation, of which the mean counts.
+    """The image, its mirror image, and both moved to two corners: test-time augmentation, with outputs averaged.
 
     For `eval_transforms` (Krizhevsky, Sutskever, Hinton 2012). With `shift` the picture is also seen that many pixels
-    up and to the left, and down and to the right, its border mirrored (Jordan 2024, airbench94). It takes as many times
-    as long as there are views: two, or six with a shift. Leave `mirror` off where left and right make a difference, as
-    with digits.
+    up and to the left, and down and to the right, its border mirrored (Jordan 2024, airbench94). Evaluation takes as
+    many times as long as there are views: two, or six with a shift. Leave `mirror` off where left and right make a
+    difference, as with digits.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"shift": 1}, {"mirror": False, "shift": 2})
@@ -43,7 +43,7 @@ class SpatialViews(Transform):
     def output_shape(self, shape: Shape) -> Shape:
         """Unchanged. Raises ValueError where an image is too small to be moved so far."""
         if self.shift >= min(shape[:2]):
-            raise ValueError(f"shift is {self.shift} pixels, and the image {shape[0]}x{shape[1]}: make it smaller")
+            raise ValueError(f"shift is {self.shift} pixels, and the image {shape[0]}x{shape[1]}: make shift smaller")
         return shape
 
     @property

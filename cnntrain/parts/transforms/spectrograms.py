@@ -1,4 +1,4 @@
-"""A spectrogram turns a sound into an image: a row for a frequency, the lowest first, and a column for a moment."""
+"""A spectrogram turns a sound into an image: a row for each frequency, lowest first, and a column for each moment."""
 
 from __future__ import annotations
 

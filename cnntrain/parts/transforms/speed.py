@@ -41,7 +41,7 @@ class Speed(Transform):
             raise ValueError("factors must have an entry")
 
     def output_shape(self, shape: Shape) -> Shape:
-        """The same. Raises ValueError for what is no sound."""
+        """The same. Raises ValueError for what is not a sound."""
         check_sound(shape)
         return shape
 

@@ -29,7 +29,7 @@ class Stretches(Transform):
     sample_rate: Annotated[int, Range(1000, 384_000)] = 16_000  # of the sounds, in Hz: that of the data source
 
     def output_shape(self, shape: Shape) -> Shape:
-        """(1, t, c) -> (1, seconds * sample_rate, c). Raises ValueError for what is no sound, or is too short."""
+        """(1, t, c) -> (1, seconds * sample_rate, c). Raises ValueError for what is not a sound, or is too short."""
         check_sound(shape)
         if not 1 <= self._size <= shape[1]:
             raise ValueError(
@@ -65,7 +65,7 @@ class Stretches(Transform):
 class SoundCrop(Stretches):
     """A stretch of a longer recording, from a random moment on, or its middle (segments: Piczak 2015).
 
-    To be judged by several stretches see sound_views.
+    To evaluate by several stretches, see sound_views.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
@@ -89,7 +89,7 @@ class SoundCrop(Stretches):
 @register("sound_views")
 @dataclass(frozen=True)
 class SoundViews(Stretches):
-    """Several stretches, evenly spread over a longer recording: the mean of their outputs counts.
+    """Several stretches, evenly spread over a longer recording, whose outputs are averaged.
 
     For evaluation (Piczak 2015, "Environmental sound classification with convolutional neural networks"). In training,
     sound_crop takes one.

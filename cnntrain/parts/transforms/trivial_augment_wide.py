@@ -20,7 +20,7 @@ STRENGTHS = 31
 @register("trivial_augment_wide")
 @dataclass(frozen=True)
 class TrivialAugmentWide(Transform):
-    """One of fourteen operations at one of 31 strengths, drawn evenly (Müller and Hutter 2021).
+    """One of fourteen operations at one of 31 strengths, drawn uniformly (Müller and Hutter 2021).
 
     torchvision's TrivialAugmentWide: shears to 0.99, shifts to 32 pixels, turns to 135 degrees, brightness, color,
     contrast and sharpness changed by up to 0.99, all in both directions; posterize down to 2 bits, solarize,

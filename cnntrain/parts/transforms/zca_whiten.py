@@ -18,7 +18,7 @@ from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.transforms.base import Measured
 
 MOST = 4096  # values of an image: their matrix takes 64 MB then, and some minutes to find
-ROWS = (16, 8, 24, 48, 4, 1)  # images at a time, in the order of preference: the first of which all rows are equal
+ROWS = (16, 8, 24, 48, 4, 1)  # images at a time, in order of preference: the first for which all rows come out equal
 
 
 @register("zca_whiten")
@@ -28,8 +28,8 @@ class ZCAWhiten(Measured):
 
     x is an image as one row of values, U and s are the eigenvectors and eigenvalues of the covariance (divided by the
     number of images) of the training images. Directions of less variance than `epsilon`, in the units of the pixels
-    squared, are noise and are not blown up. Mean and W are measured on the training split and kept as arrays in the
-    checkpoint; images have at most 4,096 values, such as 36x36x3.
+    squared, are taken for noise and not amplified. Mean and W are measured on the training split and kept as arrays in
+    the checkpoint; images have at most 4,096 values, such as 36x36x3.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"epsilon": 1e-4})
@@ -52,7 +52,7 @@ class ZCAWhiten(Measured):
         return {"mean": (math.prod(shape),), "matrix": (math.prod(shape),) * 2}
 
     def fit(self, chunks: Iterable[Array]) -> ZCAWhiten:
-        """Measure mean and covariance in float64 and one pass, less the first chunk's mean, and take it apart."""
+        """Measure mean and covariance in float64 and one pass, less the first chunk's mean, and decompose it."""
         if self.measured:
             return self
         count, pivot, total, products = 0, np.zeros(0), np.zeros(0), np.zeros((0, 0))

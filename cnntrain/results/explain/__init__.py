@@ -29,7 +29,7 @@ def write(trained: Trained, path: Path, output: Path, truth: str | None = None) 
     """Write the page about what a network makes of one file, and return what `explain --json` prints.
 
     `truth` names the true class, against which the loss is taken; by default the network's own answer. Raises
-    DataError where the file cannot be read, UsageError for a class that is not known, StorageError.
+    DataError where the file cannot be read, UsageError for an unknown class, StorageError.
     """
     stored = _stored(trained, path)
     try:
@@ -50,7 +50,7 @@ def _stored(trained: Trained, path: Path) -> Array:
         raise DataError(trained.unseen.refusal(failures, 1))
     count = sum(map(len, found))
     if count != 1:
-        raise UsageError(f"explain is about one sample, {path} holds {count:,}. Name one file")
+        raise UsageError(f"explain shows one sample, but {path} holds {count:,}. Name a file with one")
     return found[0]
 
 
@@ -62,7 +62,7 @@ def _page(trained: Trained, path: Path, stored: Array, passed: Passage) -> str:
         *_looked(trained, passed),
         class_="thumbs pairs",
     )
-    note = f"Gradients are those of {passed.of}, for this one sample, with the network as it is in evaluation."
+    note = f"Gradients are those of {passed.of}, for this one sample, with the network in evaluation mode."
     parts = [
         section("The answer", top, note=note),
         layers.of(passed),
@@ -82,6 +82,6 @@ def _looked(trained: Trained, passed: Passage) -> list[Markup]:
         return []
     walk = Walk(trained.network.graph, trained.engine.params)
     (shares,) = gradcam.heat(walk, at, passed.x, np.argmax(passed.outputs, axis=1))
-    told = "the brighter a place, the more it spoke for the answer"
+    told = "the brighter a place, the more it counted towards the answer"
     where = f"Grad-CAM in {trained.network.graph.nodes[at].name}"
     return [caption(gradcam.overlaid(thumbnail(passed.x[0], _SIDE), shares), where, where, told)]

@@ -1,4 +1,4 @@
-"""Every layer's output and the gradient in it, as small pictures."""
+"""Every layer's output and its gradient, as small pictures."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from cnntrain.results.explain.passage import Passage
 from cnntrain.results.report.html import Markup, element, section
 from cnntrain.results.report.pictures import embedded, opaque, sheet, signed
 
-MOST = 48  # channels of a layer that are shown, and layers
-_WIDTH = 440  # pixels of the width of a sheet, about
-_SQUARE = 12  # pixels of a value that has no place in a picture
+MOST = 48  # channels shown of a layer, and layers shown
+_WIDTH = 440  # approximate width of a sheet, in pixels
+_SQUARE = 12  # side of a feature's square, in pixels
 
 
 def of(passed: Passage) -> Markup:
-    """Each layer with what it gives and the gradient that comes back to it."""
+    """Each layer with its output and the gradient that comes back to it."""
     shown = [_layer(passed, number) for number in range(min(len(passed.nodes), MOST))]
     more = len(passed.nodes) - len(shown)
     note = (
-        "Red is above 0, blue below; 0 is white, on a dark page black. The strongest colour is the largest value of "
-        "the picture it is in. On the left what a layer gives, channel by channel, on the right the gradient in it: "
+        "Red is above 0, blue below; 0 is white, or black on a dark page. The strongest colour is the largest value of "
+        "its picture. On the left is a layer's output, channel by channel, on the right its gradient: "
         f"red where a larger value would raise {passed.of.partition(',')[0]}."
     )
     if more > 0:
@@ -37,9 +37,9 @@ def _layer(passed: Passage, number: int) -> Markup:
     kind = node.layer.name_in_config
     gradient = passed.gradient(number)
     reads = ", ".join("input" if source < 0 else passed.nodes[source].name for source in node.inputs)
-    pictures = [_sheet(y, f"{node.name} gives")]
+    pictures = [_sheet(y, f"output of {node.name}")]
     if gradient is not None:
-        pictures.append(_sheet(gradient, f"the gradient in {node.name}"))
+        pictures.append(_sheet(gradient, f"gradient of {node.name}"))
     return element(
         "div",
         element("h3", f"{number + 1}. {node.name}"),

@@ -1,4 +1,4 @@
-"""A passage is one sample's way through a network and back: what every layer gave, and the gradient in it."""
+"""A passage is one sample's way through a network and back: every layer's output, and its gradient."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Passage:
 
     x         (1, h, w, c): the sample as the network reads it
     outputs   (1, units), or whatever shape the network gives
-    of        what the gradients are those of, in words
+    of        what is differentiated, in words
     back      the nodes that the gradient reached
     """
 
@@ -36,7 +36,7 @@ class Passage:
     of: str
 
     def gradient(self, number: int) -> Array | None:
-        """The gradient in the output of a node, in its shape without the sample's axis; None where none came."""
+        """The gradient with respect to a node's output, without the sample axis; None where none arrived."""
         return self.frames[number].dy[0] if number in self.back else None
 
     @property
@@ -46,7 +46,7 @@ class Passage:
 
     @functools.cached_property
     def beginnings(self) -> list[tuple[Node, Frame, Operation]]:
-        """The nodes that say for exports what they consist of, each with its first operation."""
+        """The nodes that can be traced, as for an export, each with its first operation."""
         found = []
         for number, (node, frame) in enumerate(zip(self.nodes, self.frames, strict=True)):
             trace = Trace()
@@ -62,8 +62,8 @@ def passage(trained: Trained, stored: Array, truth: str | None = None) -> Passag
     """Take a sample (1, h, w, c), as training samples are stored, through the network and back.
 
     Backward begins with the gradient of the loss, against the class named by `truth` or else the network's own
-    answer; where an answer is no target, with that of the largest output. Raises ValueError for an unknown class,
-    DataError for pixels of another range than those of training.
+    answer; where an answer cannot serve as a target, with that of the largest output. Raises ValueError for an unknown
+    class, DataError for pixels in another range than in training.
     """
     network = trained.network
     walk = Walk(network.graph, trained.engine.params, weights=True)

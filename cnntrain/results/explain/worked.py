@@ -1,4 +1,4 @@
-"""A worked example is one number that a layer gives with everything that goes into it, to be checked by hand."""
+"""A worked example is one number of a layer's output with everything that goes into it, to be checked by hand."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from cnntrain.parts.layers.base import Frame
 from cnntrain.results.explain.passage import Passage
 from cnntrain.results.report.html import Markup, element, section, table
 
-_CHANNELS = 3  # of a window, those that count most, that are shown in full
-_TERMS = 8  # of a dense unit
+_CHANNELS = 3  # of a window that are shown in full: those that contribute most
+_TERMS = 8  # of a dense unit's sum that are shown
 _SIDE = 7  # the largest kernel that is shown
 
 
@@ -25,11 +25,11 @@ class Spot:
     """One value of a convolution or a pooling, with the window it is computed from.
 
     place    (row, column, channel) of the value in the layer's output
-    corner   (row, column) of the window's upper left in its input, below 0 in the padding
+    corner   (row, column) of the window's upper left in the input, negative in the padding
     values   (rows, columns, channels): what the window holds, 0 where it lies in the padding
-    weights  the same shape; None of a pooling
+    weights  the same shape; None for a pooling
     bias     what is added
-    y        what the layer gives there
+    y        the layer's output there
     """
 
     place: tuple[int, int, int]
@@ -48,7 +48,7 @@ class Spot:
 
 
 def convolution(passed: Passage) -> Markup:
-    """The largest value of the first convolution, out of its window and its filter."""
+    """The largest value of the first convolution, computed from its window and its filter."""
     found = _first(passed, ("conv",))
     if found is None:
         return Markup()
@@ -70,13 +70,13 @@ def convolution(passed: Passage) -> Markup:
     note = (
         f"The largest value of {node.name} is that of filter {one.place[2]} at row {one.place[0]}, column "
         f"{one.place[1]}. Its window begins at row {one.corner[0]}, column {one.corner[1]} of the input; each value is "
-        "multiplied by the weight at its place, and the products are added up. All are counted from 0."
+        "multiplied by the weight at its place, and the products are added up. Counting starts from 0."
     )
     return section("One convolution", *parts, element("p", total, class_="sum"), note=note)
 
 
 def pooling(passed: Passage) -> Markup:
-    """The largest value of the first pooling, out of its window, and where its gradient goes."""
+    """The largest value of the first pooling, computed from its window, and where its gradient goes."""
     found = _first(passed, ("max_pool", "sum_pool"))
     if found is None:
         return Markup()
@@ -99,7 +99,7 @@ def pooling(passed: Passage) -> Markup:
 
 
 def dense(passed: Passage) -> Markup:
-    """The largest output of the last dense layer, out of the inputs that count most."""
+    """The largest output of the last dense layer, computed from its inputs, those that contribute most first."""
     found = _first(passed, ("matmul",), last=True)
     if found is None:
         return Markup()
@@ -144,7 +144,7 @@ def pooled(frame: Frame, operation: Operation) -> Spot:
 
 
 def _first(passed: Passage, kinds: Sequence[str], last: bool = False) -> tuple[Node, Frame, Operation] | None:
-    """The first or last node that begins with such an operation, by what it says of itself for exports."""
+    """The first or last node whose trace begins with such an operation."""
     found = [beginning for beginning in passed.beginnings if beginning[2].kind in kinds]
     return found[-1 if last else 0] if found else None
 
@@ -174,7 +174,7 @@ def _channel(one: Spot, channel: int) -> Markup:
     assert one.weights is not None
     return element(
         "div",
-        element("p", f"channel {channel}: the window, times the weights, adds {one.sums[channel]:.5g}"),
+        element("p", f"channel {channel}: the window times the weights adds {one.sums[channel]:.5g}"),
         element("div", _grid(one.values[..., channel]), _grid(one.weights[..., channel]), class_="two"),
         class_="layer",
     )

@@ -31,9 +31,9 @@ def export(
 ) -> dict[str, Any]:
     """Write a trained network in a format, and return what `export --json` prints.
 
-    `output` is by default the experiment's name, in the working directory; `names` says whose names tensors of
-    safetensors have, by default those that `model.init_from.names` says. Raises UsageError for a file that the format
-    cannot have and for a layer that cannot be exported, StorageError where a file is there already and `overwrite` is
+    `output` is by default the experiment's name, in the working directory; `names` says whose names the tensors of a
+    safetensors file have, by default those of `model.init_from.names`. Raises UsageError for a file name that the
+    format does not allow and for a layer that cannot be exported, StorageError where a file exists and `overwrite` is
     off, MissingExtraError without the format's package.
     """
     output = _checked(kind, output, trained.loaded.experiment.name, fold, names)
@@ -60,29 +60,27 @@ def _counterpart(trained: Trained, names: counterparts.Names | None) -> Counterp
         return None
     if wanted not in known:
         raise UsageError(
-            f"--names {wanted}: {wanted} has no network that is the same as this one: "
-            f"{' and '.join(known) or 'neither library'} has. Leave it out"
+            f"--names {wanted}: {wanted} has no counterpart of this network; "
+            f"{' and '.join(known) or 'neither library'} has one. Leave --names out"
         )
     return known[wanted]
 
 
 def _checked(kind: str, output: Path | None, name: str, fold: bool, names: counterparts.Names | None) -> Path:
-    """The file to write. Raises UsageError where it cannot be one of the format."""
+    """The file to write. Raises UsageError where the format does not allow its name or an option."""
     if kind not in SUFFIXES:
         raise UsageError(f"--format {kind!r}: expected one of {', '.join(SUFFIXES)}")
     if fold and kind == "safetensors":
-        raise UsageError("--fold is for page, numpy and onnx: PyTorch's model has its batch norms. Leave it out")
+        raise UsageError("--fold is for page, numpy and onnx: in PyTorch the model keeps its batch norms. Leave it out")
     if names and kind != "safetensors":
-        raise UsageError(f"--names is for safetensors: {kind} files have no such names. Leave it out")
+        raise UsageError(f"--names is for safetensors, not for {kind}. Leave it out")
     suffix = SUFFIXES[kind]
     target = output or Path(name + suffix)
     if target.suffix != suffix:
-        raise UsageError(f"--output {target}: the format's files end with {suffix}. Call it {target.stem}{suffix}")
+        raise UsageError(f"--output {target}: {kind} files end with {suffix}. Call it {target.stem}{suffix}")
     if suffix == ".py" and not target.stem.isidentifier():
         stem = "".join(letter if letter.isalnum() else "_" for letter in target.stem)
-        raise UsageError(
-            f"{target.name} could not be imported: a module's name has no such letters. Add --output {stem}.py"
-        )
+        raise UsageError(f"{target.name} could not be imported: it is not a valid module name. Add --output {stem}.py")
     return target
 
 
@@ -114,7 +112,7 @@ def _safetensors(trained: Trained, output: Path, _fold: bool, names: counterpart
     params = graph.layout.views(trained.engine.params)
     duties = {"pixels": trained.pixels, **duties_of(trained).facts()}
     before, normalizations = split(trained.transforms)
-    owed = [*before, *(plain(transform) for transform in normalizations)]  # nothing is in the file but weights
+    owed = [*before, *(plain(transform) for transform in normalizations)]  # the file holds nothing but weights
     facts = {
         "checkpoint": str(trained.path),
         "step": trained.step,
@@ -142,7 +140,7 @@ _WRITERS: dict[str, Callable[[Trained, Path, bool, counterparts.Names | None], W
 
 
 def _difference(trained: Trained, model: bytes) -> float | None:
-    """The largest difference between an ONNX model's outputs and ours, by our largest; None without its runtime."""
+    """The largest difference between an ONNX model's outputs and ours over our largest; None without ONNX Runtime."""
     pixels = np.random.default_rng(0).random((4, *trained.network.graph.input_shape), np.float32)
     theirs = onnx_file.run(model, pixels)
     if theirs is None:

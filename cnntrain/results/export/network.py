@@ -22,7 +22,7 @@ from cnntrain.trained.inference import Trained
 _FITS: dict[Fit, str] = {
     "stretch": "proportions not kept",
     "letterbox": f"proportions kept: the whole picture in the middle, between bars of grey ({FRAME} of 255)",
-    "cover": "proportions kept: the picture covers it, and what sticks out on two sides is cut off",
+    "cover": "proportions kept: the picture fills the size, and what sticks out on two sides is cut off",
 }
 
 
@@ -30,7 +30,7 @@ _FITS: dict[Fit, str] = {
 class Duties:
     """What the caller of an exported network has to do before and after it, as `predict` does.
 
-    picture   (height, width, channels) that pictures are brought to before any transform; () where it takes none
+    picture   (height, width, channels) that pictures are brought to before any transform; () for other samples
     answers   what turns outputs into what `predict` shows: "softmax", "sigmoid", or "nothing"
     fit       how a picture of other proportions is brought to that size
     after     what else is left to do with outputs, in words; "" where nothing is
@@ -42,7 +42,7 @@ class Duties:
     after: str = ""
 
     def facts(self) -> dict[str, Any]:
-        """The same for people and programs."""
+        """The duties as part of the export's document, for people and programs."""
         found: dict[str, Any] = {"answers": self.answers} | ({"after": self.after} if self.after else {})
         if self.picture:
             height, width, channels = self.picture
@@ -54,7 +54,7 @@ class Duties:
 def duties_of(trained: Trained) -> Duties:
     """The duties of a trained network's caller."""
     shape = trained.network.image_shape
-    bright = trained.scale is None or trained.scale.unit  # pictures are numbers in [0, 1], which others do not take
+    bright = trained.scale is None or trained.scale.unit  # whether it takes pixels in [0, 1], as pictures have
     if len(shape) != 3 or shape[2] not in (1, 3) or not trained.unseen.takes_pictures or not bright:
         shape = ()
     asked = trained.network.task
@@ -62,9 +62,9 @@ def duties_of(trained: Trained) -> Duties:
 
 
 def port(name: str, shape: Shape, channels_first: bool) -> dict[str, Any]:
-    """What goes into a network, or comes out of it, as its caller has it: the name, shape, layout and type of a batch.
+    """An input or output of a network as its caller sees it: the name, shape, layout and type of a batch.
 
-    `shape` is that of one sample as it is here, (height, width, channels) for images.
+    `shape` is that of one sample within cnntrain, (height, width, channels) for images.
     """
     layout = {1: "NC", 3: "NCHW" if channels_first else "NHWC"}.get(len(shape))
     if len(shape) == 3 and channels_first:
@@ -78,7 +78,7 @@ class Exported:
 
     before   evaluation transforms that the user of the export has to apply first, as configs write them; the rest,
              which is normalization by fixed numbers, is in the trace
-    pixels   what it takes, in words
+    pixels   the values that it takes, in words
     """
 
     name: str
@@ -110,9 +110,9 @@ class Exported:
 
 
 def traced(trained: Trained, fold: bool = False, whole: bool = False) -> Exported:
-    """A trained network as operations; with `fold`, batch norms vanish into the layers before them.
+    """A trained network as operations; with `fold`, batch norms are folded into the layers before them.
 
-    With `whole`, everything that evaluation does to a picture is among them, and nothing is left to the user. Raises
+    With `whole`, everything that evaluation does to a picture is included, and nothing is left to the user. Raises
     UsageError for a layer or a transform that cannot be exported.
     """
     graph = trained.network.graph
@@ -138,7 +138,7 @@ def trace_transforms(trace: Trace, images: Value, transforms: Sequence[Transform
         except NotImplementedError as error:
             raise UsageError(
                 f"{of} cannot be exported: the transform does not say which operations it consists of. Give its class "
-                "a method 'trace', as cnntrain/parts/transforms/scale.py has one; --format numpy leaves it to the "
+                "a method 'trace', as in cnntrain/parts/transforms/scale.py; --format numpy leaves it to the "
                 "user of the file"
             ) from error
     return images
@@ -147,7 +147,7 @@ def trace_transforms(trace: Trace, images: Value, transforms: Sequence[Transform
 def trace_graph(
     trace: Trace, graph: Graph, params: Sequence[Mapping[str, Array]], images: Value, fold: bool = False
 ) -> Value:
-    """Add the nodes of a graph, whose parameters are in their order, to a trace; returns the output."""
+    """Add the nodes of a graph to a trace; `params` are in the order of the nodes. Returns the output."""
     changed = _folded(graph, params) if fold else {}
     values = _Values(trace, images)
     for index, node in enumerate(graph.nodes):
@@ -163,20 +163,20 @@ def trace_graph(
         except NotImplementedError as error:
             raise UsageError(
                 f"{of} cannot be exported: the layer does not say which operations it consists of. Give its class a "
-                "method 'trace', as cnntrain/parts/layers/dense.py has one; --format safetensors needs none"
+                "method 'trace', as in cnntrain/parts/layers/dense.py; --format safetensors needs none"
             ) from error
     return values.read(len(graph.nodes) - 1, 0)
 
 
 class _Values:
-    """What the nodes give: whole, or the moments of clips as samples; each made of the other when it is asked for."""
+    """The nodes' outputs: whole clips, or their moments as samples; each form is made from the other on demand."""
 
     def __init__(self, trace: Trace, images: Value) -> None:
         self._trace = trace
-        self._found = {(BATCH, 0): images}  # (node, moments that are samples of their own, or 0) -> value
+        self._found = {(BATCH, 0): images}  # (node, moments if they are samples, or 0) -> value
 
     def read(self, source: int, moments: int) -> Value:
-        """What a node gives, with so many moments as samples, or 0 for the whole."""
+        """A node's output, with this many moments as samples, or 0 for whole clips."""
         if (source, moments) not in self._found:
             if moments:
                 self._found[source, moments] = self._trace.moments(self._found[source, 0])
@@ -186,7 +186,7 @@ class _Values:
         return self._found[source, moments]
 
     def write(self, node: int, moments: int, value: Value) -> None:
-        """Keep what a node gives."""
+        """Keep a node's output."""
         self._found[node, moments] = value
 
 
@@ -199,7 +199,7 @@ def split(transforms: Sequence[Any]) -> tuple[tuple[dict[str, Any], ...], list[N
 
 
 def _folded(graph: Graph, params: Sequence[Mapping[str, Array]]) -> dict[int, Mapping[str, Array] | None]:
-    """New parameters for layers that a batch norm alone follows, and None for that batch norm, which says what it is.
+    """New parameters for layers that only a batch norm reads, and None for that batch norm.
 
     (x @ w + b - mean) * factor + shift = x @ (w * factor) + (b - mean) * factor + shift, in float64.
     """

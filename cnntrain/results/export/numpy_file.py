@@ -1,6 +1,6 @@
 """The NumPy format: a Python file that reads like the network, and its weights as .npz beside it.
 
-Both need nothing but NumPy, and neither cnntrain nor this file: what a layer computes stands there line by line.
+They need nothing but NumPy, not even cnntrain: what a layer computes is written out line by line.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def erf(x):
 ''',
     "windows": '''\
 def windows(x, kernel, stride, padding, dilation=(1, 1), fill=0):
-    """Every window of images (n, h, w, c), as (n, rows, columns, c, kernel height, kernel width); of clips likewise."""
+    """Every window of images (n, h, w, c), as (n, rows, columns, c, kernel height, kernel width); clips likewise."""
     x = np.pad(x, ((0, 0), *padding, (0, 0)), constant_values=fill)
     reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation)]
     found = np.lib.stride_tricks.sliding_window_view(x, reach, axis=tuple(range(1, x.ndim - 1)))
@@ -53,7 +53,7 @@ def windows(x, kernel, stride, padding, dilation=(1, 1), fill=0):
 ''',
     "conv": '''\
 def conv(x, weight, bias, stride, padding=((0, 0), (0, 0)), dilation=(1, 1), groups=1):
-    """Cross-correlation; weight is (kernel height, kernel width, channels / groups, filters), of clips time first."""
+    """Cross-correlation; weight is (kernel height, kernel width, channels / groups, filters), for clips time first."""
     axes = x.ndim - 2
     found = windows(x, weight.shape[:axes], stride, padding, dilation)
     channels = np.split(found, groups, axis=axes + 1)
@@ -95,7 +95,7 @@ def along(x, matrix, axis):
 }
 _LOAD = '''\
 def load(*paths):
-    """Pictures as forward takes them, before what is said to come before: (n, {height}, {width}, {channels}) in [0, 1].
+    """Pictures as forward takes them, before the transforms named above: (n, {height}, {width}, {channels}) in [0, 1].
 
     Turned as EXIF says, laid over white where they are transparent, {how}. Needs Pillow.
     """
@@ -157,14 +157,14 @@ def answers(outputs):
         return 1 / (1 + np.exp(-outputs))
 ''',
 }
-_USED = {  # what the outputs are good for
+_USED = {  # what to do with the outputs
     "softmax": (
         "    shares = {module}.answers(outputs)  # probabilities of the classes",
         "    names = [{module}.CLASSES[i] for i in outputs.argmax(axis=1)]",
     ),
     "softmax of pixels": (
         "    shares = {module}.answers(outputs)  # probabilities of the classes, at every pixel",
-        "    masks = outputs.argmax(axis=-1)  # of every pixel the place of its class in {module}.CLASSES",
+        "    masks = outputs.argmax(axis=-1)  # the index of every pixel's class in {module}.CLASSES",
     ),
     "sigmoid": ("    shares = {module}.answers(outputs)  # probabilities, each by itself",),
 }
@@ -278,7 +278,7 @@ def _names(trace: Trace, start: Value) -> dict[str, str]:
 
 
 def _statements(trace: Trace, names: dict[str, str]) -> list[str]:
-    """A line for every value; an intermediate one that is read once stands within another's line."""
+    """A line for every value; an intermediate value that is read once is written inline."""
     read = collections.Counter(
         value.name for op in trace.operations for value in op.operands if isinstance(value, Value)
     )
@@ -332,7 +332,7 @@ def _expression(op: Operation, names: Mapping[str, str]) -> str:
 
 
 def _is_function(op: Operation) -> bool:
-    """Whether an operation is one of NumPy's element-wise functions of so many values, called as NumPy calls it."""
+    """Whether an operation is an element-wise function of NumPy's, under NumPy's name and with as many operands."""
     function = getattr(np, op.kind, None)
     if not isinstance(function, np.ufunc) or function.signature or op.numbers:  # matmul and its like have a signature
         return False

@@ -3,7 +3,7 @@
 Clips stay (n, moments, height, width, channels), so that their moments are images after a reshape.
 
 A value of three axes is held with the channels first; every other as in the trace. So only what depends on the order in
-memory, flatten and its like, needs a transposition.
+memory, flatten and the like, needs a transposition.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _FUNCTIONS = {  # NumPy's functions of one value that ONNX has too, beside the a
     "negative": "Neg",
     "absolute": "Abs",
 }
-_PLAIN = {name: name.capitalize() for name in _SAME} | _FUNCTIONS | {"matmul": "MatMul"}  # that are one of ONNX's
-_WRITTEN = (  # operations of which _Writer has a method
+_PLAIN = {name: name.capitalize() for name in _SAME} | _FUNCTIONS | {"matmul": "MatMul"}  # one operation of ONNX's
+_WRITTEN = (  # operations for which _Writer has a method
     *("conv", "conv_transpose", "max_pool", "sum_pool", "along", "pad", "slice", "concat", "reshape", "transpose"),
 )
 _REDUCES = {"mean": "ReduceMean", "sum": "ReduceSum", "amax": "ReduceMax"}
@@ -81,7 +81,7 @@ def model(exported: Exported) -> bytes:
 
 
 def run(data: bytes, images: Array) -> Array | None:
-    """What ONNX Runtime makes of images (n, h, w, c), or features, in float32; None where it is not installed.
+    """ONNX Runtime's outputs for images (n, h, w, c) or features, in float32; None where it is not installed.
 
     Maps come as the model has them, (n, c, h, w).
     """
@@ -152,7 +152,7 @@ class _Writer:
         return value.name
 
     def _operand(self, operand: Operand, op: Operation) -> str:
-        """An operand of an element-wise operation, so shaped that it goes with the others."""
+        """An operand of an element-wise operation, shaped to be broadcast with the others."""
         if isinstance(operand, Value):
             return operand.name
         if not isinstance(operand, ArrayConstant):
@@ -265,7 +265,7 @@ def _axis(value: Value, axis: int) -> int:
 
 
 def _held(value: Value, of_axes: Sequence[_T]) -> list[_T]:
-    """What is said of each axis of a sample, in the order in which ONNX holds them."""
+    """One value for each axis of a sample, in ONNX's order of the axes."""
     *rest, channels = of_axes
     return [channels, *rest] if len(value.shape) == 3 else list(of_axes)
 

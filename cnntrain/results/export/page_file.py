@@ -1,8 +1,8 @@
-"""The page format: one HTML file to try a network in a browser, opened from disk, that loads nothing.
+"""The page format: one HTML file for trying a network in a browser; it is opened from disk and loads nothing.
 
-What computes is an interpreter of traces in JavaScript, the files in `page/`: 48 kB that can be read. ONNX Runtime for
-browsers would be 10 MB of WebAssembly and more inside the file, to be unpacked without a server; it keeps no value
-between the layers to be shown, and it sums in float32 where the interpreter sums in double precision.
+The computing is done by an interpreter of traces in JavaScript, the files in `page/`: 48 kB that can be read. ONNX
+Runtime for browsers would add 10 MB or more of WebAssembly, to be unpacked without a server; it keeps no values
+between layers that could be shown, and it sums in float32 where the interpreter sums in double precision.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MODULES = (
     "layers",
     "picture",
     "page",
-)  # each after its own
+)  # each after those it imports
 ONE = (  # operations of one value, by name
     *("exp", "log", "tanh", "sqrt", "abs", "erf", "neg", "sigmoid", "sin", "cos", "tan", "sinh", "cosh"),
     *("arcsin", "arccos", "arctan", "arcsinh", "arccosh", "arctanh", "asin", "acos", "atan", "asinh", "acosh", "atanh"),
@@ -138,7 +138,7 @@ def _step(op: Operation, values: dict[str, int], places: dict[str, int]) -> dict
     if op.kind in OF_IMAGES and any(isinstance(given, Value) and len(given.shape) > 3 for given in op.operands):
         raise lacks(op, "page", " of clips")
     if op.kind == "reshape" and isinstance(given := op.operands[0], Value) and _size(given) != _size(op.out):
-        raise lacks(op, "page", " of clips")  # whose moments it would take for samples
+        raise lacks(op, "page", " of clips")  # the page would take their moments for samples
 
     def operand(given: Operand) -> Any:
         if isinstance(given, Value):
@@ -154,7 +154,7 @@ def _step(op: Operation, values: dict[str, int], places: dict[str, int]) -> dict
 
 
 def _asked(trained: Trained) -> dict[str, Any]:
-    """What the task says of its answers. Raises UsageError where a page cannot show them, or takes no such pictures."""
+    """What the task says of its answers. Raises UsageError where a page cannot show them or read such samples."""
     task = trained.network.task
     asked = task.page(trained.description)
     if asked is None:
@@ -186,14 +186,14 @@ def _layers(trained: Trained, exported: Exported) -> list[dict[str, Any]]:
 
 
 def _moved(trained: Trained) -> dict[str, float]:
-    """Where the transforms take what a picture of the network's size shows: scales and offsets."""
+    """Where the transforms move the content of a picture of the network's size: scales and offsets."""
     height, width, _ = trained.description.shape
     (across, x), (down, y) = ((row[axis], row[2]) for axis, row in enumerate(trained.led((height, width)).maps[0]))
     return {"right": float(across), "left": float(x), "down": float(down), "top": float(y)}
 
 
 def _is_light(trained: Trained) -> bool:
-    """Whether drawings are dark on light: as the pictures of training on average, where normalization knows them."""
+    """Whether drawings are dark on light, as training pictures are on average, if normalization has measured that."""
     means = [t.mean for t in trained.transforms if isinstance(t, Normalize) and t.mean is not None]
     return bool(means) and float(np.mean(means[0])) > _MIDDLE
 
@@ -214,8 +214,8 @@ def _body(exported: Exported) -> list[Markup]:
     entry = section("Picture", picture, tools, Markup('<p id="told" role="status"></p>'), note=ways)
     answers = Markup('<ul id="answers" aria-live="polite"></ul><p class="note" id="time"></p>')
     note = (
-        "What each layer makes of the picture, a small picture for each filter: red is above zero, blue below it. "
-        "Point at one to see it larger, with its weights and the part of the picture that it answers to most."
+        "What each layer makes of the picture, with a small map for each filter: red is above zero, blue below it. "
+        "Point at one to see it larger, with its weights and the part of the picture that it responds to most."
     )
     detail = Markup('<aside id="detail" hidden><b></b><button type="button">Close</button><div></div></aside>')
     return [

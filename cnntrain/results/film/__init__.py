@@ -1,4 +1,4 @@
-"""The page of a film: a slider over what a network was at some moments of its training."""
+"""The page of a film: a slider over moments of a network's training."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def write(paths: Sequence[Path], output: Path | None = None, threads: int | None
     """
     runs = find_runs(paths)
     if len(runs) != 1:
-        raise UsageError(f"--film shows one run, here are {len(runs)}. Name one of them")
+        raise UsageError(f"--film shows one run, but here are {len(runs)}. Name one of them")
     (run,) = runs
     film = film_files.read(run)
     told: list[str] = []
@@ -58,7 +58,7 @@ def write(paths: Sequence[Path], output: Path | None = None, threads: int | None
 
 
 class _Page:
-    """A page being made of the moments of a film, which may be a stranger's."""
+    """A page in the making, from the moments of a film, which may come from a stranger."""
 
     def __init__(self, trained: Trained, film: FilmFiles) -> None:
         self.trained, self.samples, self.moments = trained, film.samples, film.moments
@@ -66,7 +66,7 @@ class _Page:
         last = {name: array.shape for name, array in self.moments[-1].arrays.items()}
         for moment in self.moments:
             if {name: array.shape for name, array in moment.arrays.items()} != last:
-                raise _damaged(moment, "it shows something else than the last moment of this film")
+                raise _damaged(moment, "its arrays are not those of the film's last moment")
 
     def text(self, run: Path) -> str:
         """The file."""
@@ -87,7 +87,7 @@ class _Page:
     # -- the slider ------------------------------------------------------------------------------------------------
 
     def _bar(self) -> Markup:
-        """What chooses a moment: a slider, and under it a bar for each moment."""
+        """The controls that choose a moment: a slider, and under it a bar for each moment."""
         last, told = len(self.moments) - 1, [self._told(moment) for moment in self.moments]
         name, heights = self._heights()
         bars = [element("i", style=f"--h:{height:.3f}", data_k=k) for k, height in enumerate(heights)]
@@ -99,8 +99,8 @@ class _Page:
         split, judged = self.samples.meta["split"], _count(self.moments[-1], "judged")
         whose = "validation" if split == "val" else "training"
         note = (
-            f"The bars are the {'logarithm of the loss' if name == 'loss' else name} over {judged:,} {whose} samples. "
-            "Play, drag, or press the arrow keys. The moments lie closer at the beginning, where most is learned."
+            f"The bars show the {'logarithm of the loss' if name == 'loss' else name} on {judged:,} {whose} samples. "
+            "Play, drag, or press the arrow keys. Moments are closer together at the beginning, where most is learned."
         )
         return element(
             "div",
@@ -128,7 +128,7 @@ class _Page:
         return name, ((logs - logs.min()) / max(float(np.ptp(logs)), 1e-12)).tolist()
 
     def _each(self, contents: Sequence[str], tag: str = "div") -> list[Markup]:
-        """Of these, one for each moment, the one that is shown; at first the last."""
+        """An element for each moment, all hidden but the one that is shown; at first that is the last."""
         last = len(contents) - 1
         return [
             element(tag, content, data_at=k, **({} if k == last else {"hidden": ""}))
@@ -138,7 +138,7 @@ class _Page:
     # -- what is shown ---------------------------------------------------------------------------------------------
 
     def _said(self) -> Markup:
-        """The samples that are looked at, with what the network says of each at the moment."""
+        """The film's samples, with what the network says of each at the moment shown."""
         pixels = self.samples.arrays.get("film/pixels")
         told = [str(text) for text in self.samples.meta["told"]]
         if pixels is None or pixels.shape[1:] != self.data.shape or len(pixels) != len(told) or not len(told):
@@ -148,7 +148,7 @@ class _Page:
             figures = [
                 element("figure", embedded(thumbnail(one, _SIDE), text)) for one, text in zip(pixels, told, strict=True)
             ]
-            note = "The outputs for a sample are too many to be kept in a film, so the answers are not shown."
+            note = "The network has too many outputs to be kept in a film, so its answers are not shown."
             return section("Samples", element("div", *figures, class_="samples"), note=note)
         if outputs.shape[1:] != (len(pixels), *self.trained.network.graph.output_shape):
             raise _damaged(self.moments[-1], "its outputs are not those of this network")
@@ -158,11 +158,11 @@ class _Page:
         return section(
             "What it says",
             element("div", *figures, class_="samples large" if self.task.renders else "samples"),
-            note="Below each picture the answer, then the truth.",
+            note="Below each picture are the answer and the truth.",
         )
 
     def _figure(self, image: Array, outputs: Array, truth: str) -> Markup:
-        """A sample; its answer at each moment, where the task has them drawn into the picture."""
+        """A sample and its answer at each moment, drawn into the picture where the task does so."""
         answers = [self.trained.answer("", image, row, 1).text for row in outputs]
         if self.task.renders:
             pictures = [thumbnail(self.trained.rendered("", image, row)[0].pixels, _LARGE) for row in outputs]
@@ -176,16 +176,16 @@ class _Page:
         filters = self._all("film/filters")
         name = str(self.moments[-1].meta.get("filters", ""))
         if filters is None or filters.ndim != 5:
-            return section("First filters", element("p", "The first layer does not weigh pixels in a way that can be "
+            return section("First filters", element("p", "The weights of the first layer cannot be "
                            "shown as pictures.", class_="note"))  # fmt: skip
         colours = filters.shape[3] == 3
-        meaning = "in colour, gray being 0" if colours else "red where they add, blue where they subtract"
+        meaning = "in colour, where grey is 0" if colours else "red where they add, blue where they subtract"
         note = f"The weights of {name}, {meaning}. The strongest colour of a filter is its largest weight in the film."
         picture = strips.filters(filters, f"filters of {name}")
         return section("First filters", picture, note=note)
 
     def _layers(self) -> Markup:
-        """What layers give: a row for each sample, a column for each channel."""
+        """The layers' outputs: a row for each sample, a column for each channel."""
         listed, shown = self.moments[-1].meta["layers"], []
         for number, about in enumerate(listed):
             outputs = self._all(f"film/layer/{number}")
@@ -196,12 +196,12 @@ class _Page:
             title = f"{name}: {size}"
             shown.append(element("div", element("h3", title), strips.outputs(outputs, title), class_="layer"))
         note = (
-            "A row for each of the samples above, a small picture for each of the first channels; of layers without "
-            "places, a square for each of the first features. Red is above 0, blue below; the strongest colour is the "
-            "largest value of the layer in the film."
+            "Each row is one of the samples above, with a small picture for each of the first channels or, without "
+            "an extent, a square for each of the first features. Red is above 0, blue below; the strongest colour is a "
+            "layer's largest value in the film."
         )
         if len(self.data.shape) == 4:
-            note += " Of a clip it is the moment in the middle."
+            note += " For clips, this is the moment in the middle."
         return section("Layer by layer", *shown, note=note)
 
     def _confusion(self) -> Markup:

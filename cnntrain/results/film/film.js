@@ -1,4 +1,5 @@
-// A moment is shown by its number alone: --k moves the strips, and of texts with one for each moment, that one is shown.
+// A moment is shown by its number alone: --k moves the strips, and of the texts, one for each moment, that moment's is
+// shown.
 const slider = document.getElementById("at"), play = document.getElementById("play");
 const bars = [...document.querySelectorAll(".bars i")], last = Number(slider.max);
 const texts = [...document.querySelectorAll("[data-at]")];

@@ -1,4 +1,4 @@
-"""A strip has a picture for each moment, one below the other; of it the page shows the part of the moment."""
+"""A strip holds a picture for each moment, one below the other; the page shows that of the chosen moment."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.display import coloured
 from cnntrain.results.report.html import Markup, element
 
-_WIDTH = 700  # pixels on the page, about, of a strip of small pictures
-_MOST = 3  # pixels on the page of a pixel of theirs
-_TILE = 20  # pixels that the shorter side of a small picture has at least, so that the lines between them are thin
+_WIDTH = 700  # approximate width on the page of a strip of small pictures, in pixels
+_MOST = 3  # pixels on the page for each of theirs, at most
+_TILE = 20  # pixels of a small picture's shorter side, at least, so that the lines between pictures are thin
 _GAP = 3  # pixels between first filters
-_SQUARE = 8  # pixels of a value that has no place in a picture
+_SQUARE = 8  # side of a feature's square, in pixels
 _SURE = 0.995  # share of the values below the full colour
 _RED, _BLUE, _LINE = (226, 58, 66), (62, 124, 246), (128, 128, 128)
 _STEPS = 127  # shades of a colour
@@ -37,7 +37,7 @@ def filters(weights: Array, alt: str) -> Markup:
 
 
 def outputs(values: Array, alt: str) -> Markup:
-    """What a layer gave (moments, samples, h, w, channels) or (moments, samples, features)."""
+    """A layer's outputs (moments, samples, h, w, channels) or (moments, samples, features)."""
     largest = float(np.quantile(np.abs(values), _SURE)) or float(np.abs(values).max()) or 1.0
     shades = _shades(values / largest)
     if values.ndim == 3:
@@ -80,12 +80,12 @@ def _laid(tiles: Array, columns: int, least: int = _TILE, gap: int = 1) -> Array
 
 
 def _colours(moment: Array) -> Array:
-    """Filters (count, h, w, 3) in [-1, 1], as colours around gray."""
+    """Filters (count, h, w, 3) in [-1, 1], as colours around grey."""
     return _laid(np.rint((moment + 1) * 127.5).astype(np.uint8), _columns(len(moment)), gap=_GAP)
 
 
 def _strip(moments: Sequence[Array], alt: str) -> Markup:
-    """The strip as PNG; where it has shades of a palette, 0 lets the page through, be it light or dark."""
+    """The strip as PNG; with a palette, 0 is transparent, so that the page shows through, be it light or dark."""
     image, file = Image.fromarray(np.concatenate(moments)), io.BytesIO()
     if moments[0].ndim == 2:
         strength = np.abs(np.arange(255) - _STEPS) * 255 // _STEPS

@@ -35,7 +35,7 @@ from cnntrain.results.report.pictures import png
 from cnntrain.rundir.history import Record, read_all
 
 FILE = "report.html"
-_MOST = 10  # runs of which everything is shown
+_MOST = 10  # runs that are shown in full
 _NAMED = 4  # paths under the title
 _UNJUDGED = (CheckpointError, DataError, OutOfMemoryError)  # what leaves a report without an evaluation
 
@@ -53,9 +53,9 @@ class Wish:
 def write(paths: Sequence[Path], output: Path | None = None, wish: Wish | None = None) -> dict[str, Any]:
     """Write the report of some runs and return what `report --json` prints.
 
-    It goes to report.html in the run directory, or for several runs in the working directory. What cannot be judged,
-    since its data or checkpoint is gone, is told in the report and under "warnings". Raises UsageError where there is
-    no run, MissingExtraError for PNG without Matplotlib, StorageError.
+    It goes to report.html in the run directory, or for several runs in the working directory. A run that cannot be
+    judged, because its data or checkpoint is gone, is named in the report and under "warnings". Raises UsageError where
+    there is no run, MissingExtraError for PNG without Matplotlib, StorageError.
     """
     wish = wish or Wish()
     if wish.png:
@@ -87,7 +87,7 @@ def page_of(paths: Sequence[Path], warn: Callable[[str], None] | None = None) ->
 
 
 class _Told:
-    """A report being put together, with its charts and with what could not be told."""
+    """A report in the making, with its charts and its warnings."""
 
     def __init__(self, paths: Sequence[Path], records: Sequence[Record], wish: Wish) -> None:
         searches = search.searches(paths)
@@ -100,7 +100,7 @@ class _Told:
             *self.curves,
             *(chart for one in searches for chart in search.charts_of(one)),
         ]
-        self.pictures: dict[str, bytes] = {}  # PNG files beside those of the charts, by name
+        self.pictures: dict[str, bytes] = {}  # PNG files besides those of the charts, by name
 
     def files(self) -> dict[str, bytes]:
         """The PNG files beside the page, by their names."""
@@ -121,7 +121,7 @@ class _Told:
             body = [overview.of_several(self.records), overview.of_seeds(self.series), training]
             body += [self._folded(record) for record in series.best_first(self.records)[:_MOST]]
             if len(self.records) > _MOST:
-                text = f"The {_MOST} best are shown one by one; a report of one run shows any other."
+                text = f"The {_MOST} best are shown one by one. For another, make a report of that run alone."
                 body.append(element("p", text, class_="note"))
         paths = ", ".join(map(str, self.paths if len(self.paths) <= _NAMED else [*self.paths[:_NAMED], "…"]))
         told = [warning(text) for text in self.warnings]
@@ -139,7 +139,7 @@ class _Told:
         return element("details", element("summary", element("bdi", record.name)), told)
 
     def _keep(self, judged: Judged, told: Sequence[Section]) -> None:
-        """Keep the charts of a single run, beside its curves, that become PNG files."""
+        """Keep the charts of a single run, besides its curves, that become PNG files."""
         self.charts += sections.charts(told, judged)
         first_layer = filters.weights_of(judged.trained)
         if first_layer is not None:

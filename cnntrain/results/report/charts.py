@@ -11,7 +11,7 @@ from cnntrain.core.display import Bars
 SERIES = ("#2563eb", "#c2620a", "#0a7d59", "#c81e3a", "#7c3aed", "#0b7c93", "#b0277f", "#5b6472")
 INK, QUIET, LINE = "#1b2330", "#5d6778", "#dfe4ec"
 VARIABLES = {INK: "ink", QUIET: "quiet", LINE: "line"} | {color: f"s{i}" for i, color in enumerate(SERIES)}
-FEW = 3  # points: a curve of fewer has dots
+FEW = 3  # a curve of fewer points has dots
 
 AxisScale = Literal["linear", "log"]
 
@@ -20,8 +20,8 @@ AxisScale = Literal["linear", "log"]
 class Curve:
     """Points joined by a line, with a name in the legend and one point that may be marked as the best.
 
-    A `marked` curve has a dot at every point, by default one of few points has; one that is not `joined` has nothing
-    else. The tip is what a page says of it under the pointer, by default its name.
+    A `marked` curve has a dot at every point, as does by default one of few points; one that is not `joined` has
+    only dots. The tip is what a page shows under the pointer, by default the curve's name.
     """
 
     x: Sequence[float]
@@ -38,13 +38,13 @@ class Curve:
 
     @property
     def dotted(self) -> bool:
-        """Whether every point has a dot; a single one is nothing without."""
+        """Whether every point has a dot; a single point would be invisible without."""
         return bool(self.marked) or len(self.x) < (FEW if self.marked is None else 2)
 
 
 @dataclass(frozen=True)
 class Band:
-    """What lies between two curves over the same places, in a faint colour."""
+    """The area between two curves over the same places, in a faint colour."""
 
     x: Sequence[float]
     low: Sequence[float]
@@ -75,7 +75,7 @@ ChartItem = Curve | Band | Bars | Upright | Remark
 
 @dataclass(frozen=True)
 class ChartAxis:
-    """What an axis is called, from where to where it goes (None: as the data has it), and ticks of its own."""
+    """An axis: its label, its range (None: that of the data), its scale, and ticks of its own."""
 
     label: str = ""
     low: float | None = None
@@ -87,9 +87,9 @@ class ChartAxis:
 
 @dataclass(frozen=True)
 class Chart:
-    """What it shows, in the order in which it is painted; and what that means, in a sentence.
+    """What it shows, in the order in which it is painted, and a sentence on what that means.
 
-    The names of its curves stand in a legend within, or on a page once for several charts.
+    Its curves are named in a legend inside it, or once on the page for several charts.
     """
 
     name: str  # of its PNG file

@@ -16,20 +16,20 @@ from cnntrain.rundir.history import Record
 from cnntrain.rundir.json_files import Row
 
 _FEW = 5  # with fewer epochs than this, training is shown by its steps
-_MOST_METRICS = 3  # beside the loss
+_MOST_METRICS = 3  # besides the loss
 _NOT_SHOWN = ("loss", "error", "penalty", "objective")  # the loss has its chart, and error is 1 - accuracy
 _COLORS = {"train": 1, "val": 0, "val_average": 2}  # of the splits of a single run
-_CLEAR = 3  # series in a chart that leave room for those of training
+_CLEAR = 3  # series at most for which a chart has training curves, too
 _GREY = 0.45  # opacity of a series without a colour of its own
 
 Shown = Literal["linear", "log", "share"]
 _INSIDE: tuple[tuple[str, str, Shown, str], ...] = (
-    ("lr", "learning rate", "linear", "How far a step goes along the gradient, as the schedule has it."),
+    ("lr", "learning rate", "linear", "How far a step goes along the gradient, as the schedule sets it."),
     ("grad_norm", "norm of the gradient", "log", "How steep the loss is. Peaks are unstable steps."),
     ("update_ratio", "update / weight", "log", "How much a step changes the weights; near 0.001 is usual."),
-    ("dead_relu", "share of dead rectifiers", "share", "Those that were 0 for all samples of a step learn nothing."),
+    ("dead_relu", "share of dead rectifiers", "share", "Those that give 0 for all samples of a step learn nothing."),
 )
-_LOSS = "What training makes smaller. Validation that rises while training falls is learning by heart."
+_LOSS = "What training minimizes. Validation loss that rises while training loss falls means overfitting."
 
 Points = list[tuple[float, float]]
 
@@ -55,7 +55,7 @@ def charts(record: Record) -> list[Chart]:
 
 
 def charts_of(several: Sequence[Series]) -> list[Chart]:
-    """Every chart for which some runs have values; its lines have the colours of the series, whose names stand apart.
+    """Every chart for which some runs have values; lines have the colours of their series, which are named outside.
 
     A series of several runs is their mean, with a band of one standard deviation.
     """
@@ -89,7 +89,7 @@ def note_of(several: Sequence[Series]) -> str:
     if any(len(one.records) == 1 for one in several):
         told.append("A dot marks a run's best epoch.")
     if any(not one.coloured for one in several):
-        told.append(f"The {len(SERIES)} best have colours; the pointer names the others.")
+        told.append(f"The {len(SERIES)} best have colours; point at another to see its name.")
     return " ".join(told)
 
 
@@ -135,7 +135,7 @@ def _mean(runs: Sequence[Points]) -> tuple[Points, list[tuple[float, float, floa
 
 
 def _solid(records: Sequence[Record]) -> str:
-    """The split that counts."""
+    """The split whose lines are solid: validation where there is any."""
     return "val" if any("val/loss" in row for record in records for row in record.epochs) else "train"
 
 
@@ -146,14 +146,14 @@ def _end(records: Sequence[Record]) -> float | None:
 
 
 def _metrics(records: Sequence[Record]) -> list[str]:
-    """Names of the metrics to plot: numbers of all runs, by their first appearance."""
+    """Names of the metrics to plot: numbers in any run, in the order of their first appearance."""
     values = [item for record in records for item in record.final.items()]
     names = dict.fromkeys(key.partition("/")[2] for key, value in values if "/" in key and isinstance(value, float))
     return [name for name in names if name not in _NOT_SHOWN][:_MOST_METRICS]
 
 
 def _meaning(name: str) -> str:
-    """What a metric is, by the first sentence about it."""
+    """What a metric is: the first sentence of its documentation."""
     if name == "loss":
         return _LOSS
     metric = find(name, "metrics")

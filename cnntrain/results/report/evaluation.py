@@ -32,7 +32,7 @@ def of(judged: Judged) -> Markup:
 
 
 def _layer(node: Mapping[str, Any]) -> Markup:
-    """Name and type of a layer, to be broken where its words end; of one that is named after its type the name."""
+    """A layer's name, which may be broken between its words, and its type unless the name is made from that."""
     name, kind = node["name"], node["type"]
     words = Markup(re.sub(r"([._])(?!\d)", r"\1<wbr>", escape(name)))
     named_after = re.fullmatch(rf"{re.escape(kind)}(_\d+)?", name.rpartition(".")[2])

@@ -1,4 +1,4 @@
-"""First-layer filters can be looked at as images, for they are multiplied with one."""
+"""First-layer filters can be shown as images, since they are multiplied with one."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from cnntrain.results.report.pictures import embedded, opaque, sheet, signed
 from cnntrain.trained.inference import Trained
 
 MOST = 256
-_SHEET = 900  # pixels of the width of all of them
+_SHEET = 900  # width of the sheet of all of them, in pixels
 
 
 def picture(weights: Array) -> Array:
-    """One filter (h, w, channels) as bytes: three channels as colours around gray, others as blue to red by their mean.
+    """One filter (h, w, channels) as bytes: three channels as colours around grey, others as blue to red by their mean.
 
-    Gray, or white, is 0; the largest value in size is the full colour.
+    Grey, or white, is 0; the value of largest magnitude has the full colour.
     """
     if weights.shape[-1] != 3:
         means = weights.mean(axis=-1)
@@ -59,7 +59,7 @@ def of(trained: Trained) -> Markup:
     name, weights = found
     count = min(weights.shape[-1], MOST)
     more = f" The first {MOST} of {weights.shape[-1]} are shown." if count < weights.shape[-1] else ""
-    meaning = "in colour, gray being 0" if weights.shape[2] == 3 else "red where they add, blue where they subtract"
+    meaning = "in colour, where grey is 0" if weights.shape[2] == 3 else "red where they add, blue where they subtract"
     note = f"The weights of {name}, {meaning}.{more}"
     alt = f"{count} filters of {weights.shape[0]} by {weights.shape[1]}"
     return section("First layer", markup(weights, alt), note=note)

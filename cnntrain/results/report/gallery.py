@@ -16,15 +16,15 @@ from cnntrain.results.report.judged import Judged
 from cnntrain.results.report.paper import Painting
 from cnntrain.results.report.pictures import caption, resized
 
-_IN_A_ROW, _ROWS = 5, 3  # of those in a chart
-_STEP, _LONGEST = 1.85, 18  # sides of a picture from row to row there, and columns of a file's name
-SIDE = 96  # pixels of the longer side, at most by enlarging whole pixels
+_IN_A_ROW, _ROWS = 5, 3  # samples in a chart
+_STEP, _LONGEST = 1.85, 18  # there, sides of a picture from row to row, and columns of a file's name
+SIDE = 96  # pixels of the longer side, at most: smaller images are enlarged by a whole factor
 _WIDE = 2.8  # times as wide as high: too wide for two in a row
-_HEIGHT = 320  # pixels of pictures on which an answer is shown, at most by enlarging whole pixels
+_HEIGHT = 320  # pixels of pictures on which an answer is shown, at most, enlarged likewise
 
 
 def thumbnail(image: Array, side: int = SIDE) -> Array:
-    """An image as it is stored, brought to bytes and to a size at which it can be looked at."""
+    """A stored image as bytes, at a size at which it can be looked at."""
     shown = to_bytes(image)
     side = side if image.ndim < 4 else side * shown.shape[1] // max(image.shape[1:3])  # each moment of a clip
     longest = max(shown.shape[:2])

@@ -18,7 +18,7 @@ _HEAT = np.array([(20, 11, 52), (132, 32, 107), (229, 92, 48), (246, 215, 70)], 
 
 
 def layer(graph: Graph) -> int | None:
-    """The node to look at: the last of the size of the last convolution's output; None where none has an extent.
+    """The node to look at: the last whose output has the size of the last convolution's; None where none has an extent.
 
     What follows a convolution without changing its size (normalization, activation, the end of a residual block)
     belongs to it; pooling does not, and would blur.
@@ -34,10 +34,10 @@ def layer(graph: Graph) -> int | None:
 
 
 def heat(walk: Walk, at: int, x: Array, outputs: Array) -> Array:
-    """Grad-CAM of an output of each image in node `at`, (n, h, w) in [0, 1]: relu(sum_c alpha_c A_c) by its maximum.
+    """Grad-CAM of an output of each image in node `at`, (n, h, w) in [0, 1]: relu(sum_c alpha_c A_c) over its maximum.
 
-    A are the activations, alpha_c the mean over pixels of the gradient of that output in A_c. Of clips (n, t, h, w),
-    the mean and the maximum over all moments, so that one shows when it was seen, too.
+    A are the activations, alpha_c the mean over pixels of the gradient of that output with respect to A_c. For clips,
+    (n, t, h, w), mean and maximum are over all moments, so that the map also shows when it was seen.
     """
     nodes = list(walk.forward([x]))
     dy = np.zeros_like(nodes[-1][0].y)
@@ -52,7 +52,7 @@ def heat(walk: Walk, at: int, x: Array, outputs: Array) -> Array:
 
 
 def _over_time(shares: Array, moments: int) -> Array:
-    """The map (t, h, w) of a clip as the strip (h, w * frames) that shows its moments, each by the nearest of t."""
+    """The map (t, h, w) of a clip as the strip (h, w * frames) that shows its moments, each from the nearest of t."""
     places = np.arange(moments) * len(shares) // moments
     return strip(shares[places][..., None])[..., 0]
 
@@ -89,7 +89,7 @@ def of(judged: Judged) -> Markup:
         pair = pair if judged.heard is None else pair[::-1]  # low frequencies at the bottom
         figures.append(caption(pair, f"Grad-CAM: {' '.join(lines)}", *lines))
     note = (
-        "Images as the network reads them; the brighter a place, the more it spoke for the class in bold. "
+        "Images as the network reads them; the brighter a place, the more it counted towards the class in bold. "
         f"Grad-CAM, measured in {graph.nodes[at].name}."
     )
     return section("Where it looked", element("div", *figures, class_="thumbs pairs"), note=note)

@@ -1,4 +1,4 @@
-"""HTML as text, of which a report is made. Every text of a run is escaped here, since strangers may have written it."""
+"""HTML as text, from which a report is made. All text of a run is escaped here, since strangers may have written it."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def table(
 ) -> Markup:
     """A table; columns in `right` are flush right.
 
-    On a phone, the cells of a `wide` one stand below each other, each with the name of its column, and so do those of
-    more columns than fit.
+    On a phone, the cells of a `wide` table, or of one with more columns than fit, stand below each other, each with the
+    name of its column.
     """
     many = wide or len(header) > _COLUMNS
     names = [re.sub("<[^>]*>", "", escape(name)) for name in header]
@@ -81,7 +81,7 @@ def table(
 
 
 def _breakable(name: Any) -> Markup:
-    """The name of a column, which a narrow page may break after a slash and within: val_average/accuracy."""
+    """The name of a column, which a narrow page may break after a slash or an underscore: val_average/accuracy."""
     return name if isinstance(name, Markup) else Markup(escape(name).replace("/", "/<wbr>").replace("_", "_<wbr>"))
 
 

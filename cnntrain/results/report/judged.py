@@ -35,7 +35,8 @@ class Judged:
 
     outputs   (n, units), or what the task keeps of them (`Task.kept`)
     measured  every metric of the whole split that is one number, by its label: the usual ones, then the run's own
-    beside    the same of the split test, where that is another one; and why it is not there, where it ought to be
+    beside    the same for the split test, where that is another one
+    missing   why `beside` is empty, where it ought not to be
     """
 
     trained: Trained
@@ -49,13 +50,13 @@ class Judged:
 
     @functools.cached_property
     def evaluation(self) -> Evaluation:
-        """The same as the task wants it."""
+        """The split's outputs and targets as the task takes them."""
         targets = self.images.targets[self.indices]
         return Evaluation(self.trained.description, self.split, self.indices, targets, self.outputs)
 
     @functools.cached_property
     def heard(self) -> Any:
-        """The source whose samples are sounds, which has `heard`; None where they are none."""
+        """The source of the samples where they are sounds (it has `heard`), else None."""
         origins = cast(Dataset, self.trained.loaded.experiment.data.source).origins()
         return origins[0] if len(origins) == 1 and hasattr(origins[0], "heard") else None
 
@@ -71,7 +72,7 @@ class Judged:
     def pictures(self, chosen: Array, windows: Array | None = None) -> list[Array]:
         """What to show of these samples: the stored images, or those on which the task compares truth and answer.
 
-        Of the latter, where there are `windows` (n, 4), only that part of each.
+        Where there are `windows` (n, 4), only that part of each of the latter.
         """
         stored, trained = self.pixels(chosen), self.trained
         if not trained.network.task.renders:
@@ -83,7 +84,7 @@ class Judged:
         return [_beside(compare(coloured(image), row, target, led, data, part)) for image, row, target, part in rows]
 
     def inputs(self, chosen: Array) -> Array:
-        """Those images as the network reads them."""
+        """The images of these samples as the network reads them."""
         samples = Samples(self.images, self.indices[chosen], self.trained.transforms)
         return samples.seen(len(chosen), self.trained.network.graph.input_shape)[0]
 
@@ -104,7 +105,7 @@ def judging(
 ) -> Iterator[Judged]:
     """The best network of a run, or its last, judged on a split: by default val, else test, else train.
 
-    Raises CheckpointError, ConfigError or DataError where it cannot be.
+    Raises CheckpointError, ConfigError or DataError where it cannot be judged.
     """
     with Pool(usable(threads)) as pool:
         trained = Trained(record.path, pool, sets, warn=warn)
@@ -153,7 +154,7 @@ class _Measured:
         self._lock, self._vectors = threading.Lock(), dict[int, Array]()
 
     def add(self, start: int, outputs: Array, targets: Array) -> None:
-        """Take in the samples from `start` on; to be called by any thread."""
+        """Take in the samples from `start` on; any thread may call it."""
         nothing = np.zeros(len(outputs))
         vector = self._tally.of(outputs, targets, nothing + 1, nothing)
         with self._lock:

@@ -16,7 +16,7 @@ from cnntrain.results.report.pictures import embedded, sheet
 
 _LARGEST_TABLE = 24  # rows; beyond, a cell is a few pixels
 _NUMBERED = 10  # classes of a table that has room for its numbers on a phone; a larger one has them under the pointer
-_STRONGEST = 0.6  # opacity of a whole row in one cell, so that the number on it can be read
+_STRONGEST = 0.6  # opacity of a cell that holds its whole row, so that its number can be read
 
 
 def markup(shown: Matrix) -> Markup:

@@ -58,14 +58,14 @@ def of_several(records: Sequence[Record]) -> Markup:
     names = [element("span", short[key], title=key) for key in keys]
     header = ["run", *names, f"best {shared}" if shared else "best", "at epoch"]
     header += ["last train/loss", "last val/loss", "time"]
-    note = f"The best by {shared} first." if shared else ""
+    note = f"Best {shared} first." if shared else ""
     if len(differing) > len(keys):
-        note += f" {len(differing) - len(keys)} more keys differ; `compare` has all of them."
+        note += f" {len(differing) - len(keys)} more keys differ; `compare` shows all of them."
     return section("Runs", table(header, rows, right=range(len(header) - 5, len(header))), note=note.strip())
 
 
 def _named(record: Record) -> Markup:
-    """The name of a run, and its state where that is not that it has finished."""
+    """The name of a run, and its state unless it has finished."""
     state = record.status.get("state", "unknown")
     return element("span", element("bdi", record.name), "" if state == "finished" else f" ({state})")
 

@@ -1,4 +1,4 @@
-"""The page is one HTML file that needs nothing else: no script, no network, light and dark, phone and desktop."""
+"""The page is one HTML file that needs neither scripts nor a network and suits light and dark, phone and desktop."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Paper gets its charts from Matplotlib, as PNG files of 300 dots to the inch: the extra `report`.
+"""Charts for a paper are PNG files of 300 dots to the inch, made by Matplotlib: the extra `report`.
 
-Without it `available` says so. Pages need none: see svg.py.
+`available` says whether it is there. Pages do without: see svg.py.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ _STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "legend.fontsize": 9,
 }
-_SIZE = 10  # at which letters are looked for
-_ROW = 0.19  # inches of a line of the legend
+_SIZE = 10  # of the font in which letters are looked up
+_ROW = 0.19  # height of a line of the legend, in inches
 _SIDE_BY_SIDE = 3  # entries of a PNG's legend; more stand below each other, in columns where all are short
 _SHORT = 14  # letters
 
@@ -84,17 +84,17 @@ def lettering() -> Lettering:
 
 
 def _library() -> Any:
-    """Matplotlib, imported as nobody outside can set it. Raises MissingExtraError where it is not installed."""
+    """Matplotlib, imported free of outside settings. Raises MissingExtraError where it is not installed."""
     require()
-    os.environ["MPLBACKEND"] = "agg"  # which renders into files; whatever was there is read, and may be no backend
-    logging.getLogger("matplotlib").addHandler(logging.NullHandler())  # of a matplotlibrc that it does not like
+    os.environ["MPLBACKEND"] = "agg"  # into files; what was set there may not be a backend at all
+    logging.getLogger("matplotlib").addHandler(logging.NullHandler())  # no complaints about a matplotlibrc
     import matplotlib
 
     return matplotlib
 
 
 def png(chart: Chart | Painting, letters: Lettering | None = None) -> bytes:
-    """The chart as a PNG file of 300 dots to the inch; `letters` are told which it has as numbers."""
+    """The chart as a PNG file of 300 dots to the inch; `letters` records those that are written as numbers."""
     letters, matplotlib = letters or lettering(), _library()
     from matplotlib.figure import Figure
 
@@ -124,7 +124,7 @@ def _write(figure: Any, letters: Lettering) -> None:
     for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
         ticks = [label.get_text() for label in axis.get_majorticklabels()]
         written = [letters.written(text) for text in ticks]
-        if written != ticks:  # which an axis would set again when it is drawn
+        if written != ticks:  # an axis would set them again when it is drawn
             axis.set_ticklabels(written)
     for text in figure.findobj(Text):
         parts = letters.parts(text.get_text())
@@ -191,7 +191,7 @@ def _plot(axes: Any, what: ChartItem) -> None:
 
 
 def _name_curves(axes: Any, painted: bool, labels: Sequence[str]) -> None:
-    """The legend, between title and curves, where it hides none; in the order painted, or the last and best first."""
+    """The legend, between title and curves, where it hides none; in the order painted, or in reverse, best first."""
     if not labels:
         return
     columns = _columns(labels)
@@ -209,7 +209,7 @@ def _columns(labels: Sequence[str]) -> int:
 
 
 def _label_few_decades(axes: Any) -> None:
-    """A logarithmic axis that is labelled however few decades it spans."""
+    """Label a logarithmic axis, however few decades it spans."""
     from matplotlib.ticker import FuncFormatter, LogLocator
 
     low, high = axes.get_ylim()

@@ -36,7 +36,7 @@ def resized(image: Array, size: tuple[int, int], smooth: bool = False) -> Array:
 
 
 def jpeg(image: Array) -> bytes:
-    """The JPEG file of uint8 (h, w) or (h, w, 3), its colours as fine as its lights."""
+    """The JPEG file of uint8 (h, w) or (h, w, 3), its colours at full resolution."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=85, subsampling=0)
     return file.getvalue()
@@ -60,7 +60,7 @@ def caption(
 
 
 def opaque(image: Array) -> Array:
-    """A picture (h, w, 3) as uint8 (h, w, 4), for a sheet that is clear beside its pictures, being 0 there."""
+    """A picture (h, w, 3) as uint8 (h, w, 4), for a sheet that is 0, and so transparent, between its pictures."""
     return np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
 
 

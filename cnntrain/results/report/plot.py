@@ -7,7 +7,7 @@ from cnntrain.results.report.charts import QUIET, SERIES, Chart, ChartAxis, Char
 
 
 def chart(plot: Plot) -> Chart:
-    """The plot as charts have it; a reference line is quiet and broken, one without a name among named ones quiet."""
+    """The plot as a chart; a reference line is muted and dashed, an unnamed line among named ones muted."""
     (across, x), (up, y) = zip(plot.labels, plot.limits, strict=True)
     names = [what.name for what in plot.marks if isinstance(what, Line) and what.name]
     content = [_content(what, names) for what in plot.marks]
@@ -15,7 +15,7 @@ def chart(plot: Plot) -> Chart:
 
 
 def _content(what: Line | Bars, names: list[str]) -> ChartItem:
-    """One thing; the colour of a line follows from its place among the names."""
+    """One mark; the colour of a line follows from its place among the names."""
     if isinstance(what, Bars):
         return what
     points = what.x.tolist(), what.y.tolist()

@@ -7,7 +7,7 @@ from cnntrain.results.report.charts import QUIET, SERIES, Chart, ChartAxis, Char
 
 
 def chart(test: RangeTest) -> Chart:
-    """The chart; its losses end where the explosion hides what came before."""
+    """The chart; its loss axis ends below the explosion, which would hide what came before."""
     found: list[ChartItem] = [
         Curve(test.rates, test.losses, QUIET, "each step", width=0.8, opacity=0.6),
         Curve(test.rates, test.smoothed, SERIES[0], "smoothed"),

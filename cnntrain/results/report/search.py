@@ -32,7 +32,7 @@ def markup(search: Row) -> list[Markup]:
     ]
     header = ["trial", *keys, "state", "epochs", search["metric"]]
     left = f" The other {len(judged) - _MOST} are in {FILE}." if len(judged) > _MOST else ""
-    note = f"The best first; those that were paused can be resumed.{left}"
+    note = f"Best first; paused trials can be resumed.{left}"
     shares = search["importances"]
     mattered = [[key, f"{share:.0%}"] for key, share in sorted(shares.items(), key=lambda item: -item[1])]
     return [
@@ -40,7 +40,7 @@ def markup(search: Row) -> list[Markup]:
         section(
             "What mattered",
             table(["key", "share"], mattered, right={1}),
-            note="How much of what tells good trials from others is due to each key (PED-ANOVA).",
+            note="How much each key contributes to telling good trials from others (PED-ANOVA).",
         ),
         section(
             "Where the good values lie",
@@ -148,5 +148,5 @@ def _checked(path: Path, search: Row) -> Row:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StorageError(f"{path} is damaged: {error!r}. Run the sweep again, which writes it anew") from error
     if not good:
-        raise StorageError(f"{path} is damaged: a value is not of its kind. Run the sweep again, which writes it anew")
+        raise StorageError(f"{path} is damaged: a value has the wrong type. Run the sweep again, which writes it anew")
     return search

@@ -1,4 +1,4 @@
-"""The sections of a report that the task says: each description of what is to be shown, as markup and as charts."""
+"""The task's own sections of a report: each description of what to show, as markup and as charts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def charts(shown: Sequence[Section], judged: Judged) -> list[Chart | Painting]:
 
 
 def _pieces(what: Table | Plot | Matrix | Gallery, judged: Judged) -> list[Markup]:
-    """One thing to be shown; of a plot, whose chart stands above with those beside it, the numbers, folded away."""
+    """One item; for a plot, whose chart stands in the grid above, only its numbers, folded away."""
     if isinstance(what, Table):
         return [folded(what.title, _table(what)) if what.title else _table(what)]
     if isinstance(what, Matrix):

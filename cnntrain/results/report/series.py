@@ -1,4 +1,4 @@
-"""A series is what several runs are in a chart: one line for runs alike but for the seed, or for a run by itself."""
+"""A series is one line of a chart: of runs that differ only in their seed or fold, or of a single run."""
 
 from __future__ import annotations
 

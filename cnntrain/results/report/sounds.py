@@ -31,7 +31,7 @@ def picture(image: Array) -> Array:
 
 
 def player(judged: Judged, position: int) -> Markup:
-    """The player of the sample at a position of the split; nothing where its sound cannot be had."""
+    """The player of the sample at a position of the split; nothing where its sound cannot be read."""
     source, index = judged.heard, int(judged.indices[position])
     if source is None or not judged.images.names:
         return Markup()

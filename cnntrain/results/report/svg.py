@@ -22,7 +22,7 @@ _FINE = 2  # points to a pixel that are worth drawing
 
 
 def grid(charts: Sequence[Chart]) -> Markup:
-    """Charts side by side as the page is wide."""
+    """Charts side by side, as many as the page is wide enough for."""
     if not charts:
         return Markup()
     return element("div", *map(_figure, charts), class_="charts")
@@ -112,7 +112,7 @@ def _texts(values: Sequence[float]) -> list[str]:
 
 
 def _decades(low: float, high: float) -> list[float]:
-    """Powers of ten, or where there are few of them their multiples by 2 and 5 too."""
+    """Powers of ten, and where these are few their multiples by 2 and 5, too."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     every = -(-(last - first) // (2 * _TICKS))
     multiples = (1.0,) if high / low > 100 else (1.0, 2.0, 5.0)
@@ -170,7 +170,7 @@ def _curve(curve: Curve, x: _Scale, y: _Scale) -> str:
 
 
 def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Points of which there are more than can be seen: of those in a pixel's width the lowest and the highest."""
+    """Points thinned to what can be seen: the lowest and the highest within a pixel's width."""
     if len(points) <= _FINE * WIDTH:
         return points
     found: list[tuple[float, float]] = []
@@ -247,7 +247,7 @@ def _text(
 
 
 def _length(text: str) -> float:
-    """About how many pixels a text is long."""
+    """The approximate length of a text, in pixels."""
     columns = [letters.columns(letter) for letter in text]
     return columns.count(2) * _WIDE + columns.count(1) * _LETTER
 
@@ -258,6 +258,6 @@ def _color(color: str) -> str:
 
 
 def _n(value: float) -> str:
-    """A number of a tenth of a pixel."""
+    """A number, to a tenth of a pixel."""
     text = f"{value:.1f}"
     return text.removesuffix(".0")

@@ -12,7 +12,7 @@ _PORTS = 50  # that are tried
 
 
 def listening(port: int | None) -> socket.socket:
-    """A socket on 127.0.0.1 at that port, or at the first that is free. Raises UsageError where there is none."""
+    """A socket on 127.0.0.1 at that port, by default at the first free one. Raises UsageError where there is none."""
     for number in range(PORT, PORT + _PORTS) if port is None else (port,):
         found = socket.socket()
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -24,7 +24,8 @@ def listening(port: int | None) -> socket.socket:
             found.close()
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
                 raise StorageError(f"cannot listen on 127.0.0.1:{number}: {error.strerror}") from error
-    raise UsageError(f"no port is free from {port or PORT} on. Name one with --port")
+    tried = f"ports {PORT} to {PORT + _PORTS - 1} are" if port is None else f"port {port} is"
+    raise UsageError(f"{tried} not free. Name another with --port")
 
 
 def address(listener: socket.socket, token: str) -> str:

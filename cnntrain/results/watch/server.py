@@ -2,7 +2,7 @@
 
 A request must carry the token that stands in the address, so that neither another user of the machine nor a stranger's
 page in the same browser can read anything. It must also ask for this machine by name: a page that makes its own name
-lead here asks for another.
+resolve to this machine asks for that name.
 """
 
 from __future__ import annotations

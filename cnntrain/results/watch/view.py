@@ -1,4 +1,4 @@
-"""A view is what the page shows of runs at a moment: sections by name, made of the files of the runs."""
+"""A view is what the page shows of runs at a moment: sections by name, made from the runs' files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Views:
         self._records: dict[Path, tuple[Stamp, Record]] = {}
 
     def sections(self, name: str = "") -> dict[str, str]:
-        """The sections of one run, by its name among the others, or of all; of the only one where there is one."""
+        """The sections of the run of that name, or of the only run, else of all."""
         records, told = self._read()
         chosen = [record for record in records if str(record.path) == name] or (records if len(records) == 1 else [])
         if not records:
@@ -87,7 +87,7 @@ class Views:
         shown = [one for one in several if one in newest]
         note = curves.note_of(shown)
         if len(several) > _MOST:
-            note += f" The {_MOST} lines with the latest news are shown."
+            note += f" Only the {_MOST} lines with the latest news are shown."
         return {
             "cards": cards([("runs", f"{len(records)}"), *counted]),
             "searches": "".join(self._searches()),
@@ -146,7 +146,7 @@ def _of_one(record: Record) -> dict[str, str]:
     progress = element("div", element("i", style=f"width:{100 * min(share, 1):.2f}%"), class_="progress")
     place = f"step {step:,}" + (f" of {total:,}" if isinstance(total, int) else "")
     charts = svg.grid(curves.charts(record))
-    nothing = element("p", "The first numbers come with the first log_every steps.", class_="note")
+    nothing = element("p", "The first numbers come after `log_every` steps.", class_="note")
     return {
         "cards": cards([*found.items()]),
         "progress": section("Progress", progress, note=place),
@@ -155,13 +155,13 @@ def _of_one(record: Record) -> dict[str, str]:
         "filters": "" if fault else _filters(live),
         "confusion": "" if fault else _confusion(live, record),
         "hint": "" if live or not running else element(
-            "p", "Start training with --watch to see its batches, filters and confusion, too.", class_="note"
+            "p", "Start training with --watch to see batches, filters and the confusion matrix, too.", class_="note"
         ),
     }  # fmt: skip
 
 
 def _state(record: Record) -> str:
-    """What the run says of itself, and for how long it has not said anything."""
+    """The state that the run reports, or for how long it has been silent."""
     state = str(record.status.get("state", "unknown"))
     last = max(_stamp(record.path / name)[0] for name in (*_FILES, LIVE)) / 1e9
     silent = time.time() - last
@@ -226,9 +226,7 @@ def _batch(live: Row) -> str:
         return warning("The live file's batch is damaged")
     figures = [caption(thumbnail(one if one.ndim == 3 else one[..., None]), text, text)
                for one, text in zip(pictures, captions, strict=True)]  # fmt: skip
-    note = (
-        f"Some samples of step {live['step']:,} as the network saw them: augmented, normalized, brightness stretched."
-    )
+    note = f"Samples of step {live['step']:,} as the network saw them: augmented, normalized, stretched in brightness."
     return section("Last batch", element("div", *figures, class_="thumbs sharp"), note=note)
 
 

@@ -1,4 +1,4 @@
-// The page asks for what has changed, and puts it where it belongs; it makes no text of its own into markup.
+// The page asks for what has changed, and puts it where it belongs; it turns no text into markup itself.
 const place = document.getElementById("sections"), told = document.getElementById("told"), shown = new Map();
 const token = new URLSearchParams(location.search).get("token");
 const run = () => new URLSearchParams(location.search).get("run") ?? "";
@@ -17,7 +17,7 @@ async function look() {
   } catch (error) {
     if (number !== asked) return;
     told.textContent = error instanceof TypeError
-      ? "Nobody answers: training or the server has ended, or the tunnel is closed. This is the last that was seen."
+      ? "No answer: training or the server has ended, or the tunnel is closed. Below is what was last received."
       : error.message;
   }
   setTimeout(() => { if (number === asked) look(); }, document.hidden ? 5000 : 1500);

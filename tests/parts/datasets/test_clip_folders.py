@@ -77,7 +77,7 @@ def test_what_is_wrong_with_clips(root: Path) -> None:
     odd.write_bytes(b"")
     assert f"1 of 3 clips unreadable, first: {odd}: not an image" in refusal("frames_folder", root=str(root), frames=3)
     said = refusal("frames_folder", root=str(root), frames=3, on_bad_image="skip")
-    assert f"{root}: of the class 'up' nothing can be read; skipped first: {odd}: not an image" in said
+    assert f"{root}: no file of the class 'up' can be read; skipped first: {odd}: not an image" in said
     assert make(root, frames=2).load("train").targets.tolist() == [0, 0, 1]  # where f4 is not looked at
     with pytest.raises(ValueError, match="frames must be in"):
         make(root, frames=0)

@@ -96,7 +96,7 @@ def test_settings_that_contradict_each_other(root: Path) -> None:
         ("path,label\nx,a\ny,\n", {}, ":3 has the label '', expected a name. Mend the row"),
         ("path,label\nx,a\ny,a\n", {}, " has 1 different labels, expected 2 to 65,536. Check the column"),
         ('path,label\nx,"a\nb"\ny,c\n', {}, ":3 has the label 'a\\nb', expected a name."),
-        ('path,label\n"x,a\n', {}, ":2 is no CSV (unexpected end of data)."),
+        ('path,label\n"x,a\n', {}, ":2 is not CSV (unexpected end of data)."),
         ("path,v\nx,1\ny,nan\n", {"targets": ("v",)}, ":3: v is 'nan', expected a finite number. Mend the row"),
         ("path,v\nx,1e39\n", {"targets": ("v",)}, ":2: v is '1e39', expected a finite number."),
         ("path,v\nx,cat\n", {"targets": ("v",)}, ":2: v is 'cat', expected a finite number."),
@@ -116,7 +116,7 @@ def test_other_things_that_are_wrong(root: Path) -> None:
     said = refusal("csv", path=str(root))
     assert f"1 of 3 images unreadable, first: {root / 'pictures' / 'b.png'}: No such file or directory" in said
     said = refusal("csv", path=str(root), on_bad_image="skip")
-    assert f"{root / 'train.csv'}: of the class 'cat' nothing can be read; skipped first: {root}" in said
+    assert f"{root / 'train.csv'}: no file of the class 'cat' can be read; skipped first: {root}" in said
     rows = (root / "train.csv").read_text()
     (root / "train.csv").write_text(rows.replace("c.png,dog", "c.png,cat"))
     images = make(root, on_bad_image="skip").load("train")
@@ -125,7 +125,7 @@ def test_other_things_that_are_wrong(root: Path) -> None:
     (root / "train.csv").unlink()
     assert f"{root} holds no train.csv, found val. Set path to a CSV file" in refusal("csv", path=str(root))
     latin = table(root, "path,label\nä,b\n", "latin-1")
-    assert f"{latin} is no text in UTF-8 (" in refusal("csv", path=str(latin))
+    assert f"{latin} is not UTF-8 text (" in refusal("csv", path=str(latin))
 
 
 CONFIG = """\

@@ -144,8 +144,8 @@ CASES |= {  # Pascal VOC
         "voc",
         marks(xml([("cat", 1, 1, 5, 5)], size=(60, 40))),
         (
-            "error: ROOT/Annotations/a.xml: it is of a picture of 60x40 (width x height), "
-            "ROOT/JPEGImages/a.jpg has 30x20. The picture was resized or replaced: mark it again, or put the"
+            "error: ROOT/Annotations/a.xml: it is for a picture of 60x40 (width x height), "
+            "ROOT/JPEGImages/a.jpg has 30x20. The picture was resized or replaced: annotate it again, or put the"
             " right one there"
         ),
     ),
@@ -153,18 +153,18 @@ CASES |= {  # Pascal VOC
         "voc",
         marks(xml([("cat", 1, 1, 5, 5)], size=(20, 30))),
         (
-            "error: ROOT/Annotations/a.xml: it is of a picture of 20x30 (width x height), "
+            "error: ROOT/Annotations/a.xml: it is for a picture of 20x30 (width x height), "
             "ROOT/JPEGImages/a.jpg has 30x20. The sides are exchanged, as where a camera's EXIF orientation "
-            "turns the picture: mark it again as it is seen"
+            "turns the picture: annotate it as it is seen"
         ),
     ),
     "turned by EXIF": (
         "voc",
         lambda root: picture(root / "JPEGImages/a.jpg", orientation=6),
         (
-            "error: ROOT/Annotations/a.xml: it is of a picture of 30x20 (width x height), "
+            "error: ROOT/Annotations/a.xml: it is for a picture of 30x20 (width x height), "
             "ROOT/JPEGImages/a.jpg has 20x30. The sides are exchanged, as where a camera's EXIF orientation "
-            "turns the picture: mark it again as it is seen"
+            "turns the picture: annotate it as it is seen"
         ),
     ),
     "no picture": (
@@ -176,7 +176,7 @@ CASES |= {  # Pascal VOC
         "voc",
         lambda root: (picture(root / "JPEGImages/b.png"), put(root / "Annotations/b.xml", xml([], ""))),
         (
-            "error: ROOT/JPEGImages/b.jpg and ROOT/JPEGImages/b.png have one name, expected one picture. "
+            "error: ROOT/JPEGImages/b.jpg and ROOT/JPEGImages/b.png have the same name, expected one picture. "
             "Remove or rename one"
         ),
     ),
@@ -206,7 +206,7 @@ CASES |= {  # Pascal VOC
     "not UTF-8": (
         "voc",
         lambda root: (root / "Annotations/a.xml").write_bytes(b"<annotation>\xff</annotation>"),
-        "error: ROOT/Annotations/a.xml is no text in UTF-8 (byte 12). Save it as such",
+        "error: ROOT/Annotations/a.xml is not UTF-8 text (byte 12). Save it as such",
     ),
     "no area": (
         "voc",
@@ -231,7 +231,7 @@ CASES |= {  # Pascal VOC
     "twice": (
         "voc",
         marks(xml([("cat", 1, 1, 5, 5), ("cat", 1, 1, 5, 5), ("dog", 1, 1, 5, 5)])),
-        ("train: 1 box is there twice and is counted once; ROOT/Annotations/a.xml: object 2 is the first"),
+        ("train: 1 box is listed twice and is counted once; ROOT/Annotations/a.xml: object 2 is the first"),
     ),
 }
 CASES |= {  # COCO
@@ -268,7 +268,7 @@ CASES |= {  # COCO
         "coco",
         entry("annotations", 0, category_id=4),
         (
-            "error: ROOT/annotations/instances_train2017.json: annotation 0 is of the category 4, which is "
+            "error: ROOT/annotations/instances_train2017.json: annotation 0 has the category 4, which is "
             "not in the file. Mend it"
         ),
     ),
@@ -276,7 +276,7 @@ CASES |= {  # COCO
         "coco",
         entry("annotations", 0, category_id=[1]),
         (
-            "error: ROOT/annotations/instances_train2017.json: annotation 0 is of the category [1], which is "
+            "error: ROOT/annotations/instances_train2017.json: annotation 0 has the category [1], which is "
             "not in the file. Mend it"
         ),
     ),
@@ -284,7 +284,7 @@ CASES |= {  # COCO
         "coco",
         entry("annotations", 0, image_id=99),
         (
-            "error: ROOT/annotations/instances_train2017.json: annotation 0 is of the image 99, which is not"
+            "error: ROOT/annotations/instances_train2017.json: annotation 0 is for the image 99, which is not"
             " in the file. Remove it"
         ),
     ),
@@ -292,7 +292,7 @@ CASES |= {  # COCO
         "coco",
         entry("annotations", 1, id=0),
         (
-            "error: ROOT/annotations/instances_train2017.json: annotation 0 is there twice, expected one of "
+            "error: ROOT/annotations/instances_train2017.json: annotation 0 is listed twice, expected one of "
             "each id. Renumber one"
         ),
     ),
@@ -345,8 +345,8 @@ CASES |= {  # COCO
         "coco",
         entry("images", 1, file_name="a.jpg"),
         (
-            "error: ROOT/annotations/instances_train2017.json: image 1 is the picture ROOT/train2017/a.jpg, "
-            "as is ROOT/annotations/instances_train2017.json: image 0. Join them"
+            "error: ROOT/annotations/instances_train2017.json: image 1 names the picture ROOT/train2017/a.jpg, "
+            "as does ROOT/annotations/instances_train2017.json: image 0. Join them"
         ),
     ),
     "no file name": (
@@ -369,8 +369,8 @@ CASES |= {  # COCO
         "coco",
         entry("images", 0, width=31),
         (
-            "error: ROOT/annotations/instances_train2017.json: image 0: it is of a picture of 31x20 (width x"
-            " height), ROOT/train2017/a.jpg has 30x20. The picture was resized or replaced: mark it again, "
+            "error: ROOT/annotations/instances_train2017.json: image 0: it is for a picture of 31x20 (width x"
+            " height), ROOT/train2017/a.jpg has 30x20. The picture was resized or replaced: annotate it again, "
             "or put the right one there"
         ),
     ),
@@ -425,13 +425,13 @@ CASES |= {  # YOLO
     "four words": (
         "yolo",
         row("0 0.5 0.5 0.1\n"),
-        ("error: ROOT/labels/train/a.txt:1 has 4 words, expected 5: class x y width height. Mend the row"),
+        ("error: ROOT/labels/train/a.txt:1 has 4 words, expected the 5 words class x y width height. Mend the row"),
     ),
     "outline": (
         "yolo",
         row("0 0.1 0.1 0.2 0.1 0.2 0.2\n"),
         (
-            "error: ROOT/labels/train/a.txt:1 has an outline of a segmentation, expected 5: class x y width "
+            "error: ROOT/labels/train/a.txt:1 has the outline of a segmentation, expected the 5 words class x y width "
             "height. Mend the row"
         ),
     ),
@@ -439,7 +439,7 @@ CASES |= {  # YOLO
         "yolo",
         row("0 15 10 4 4\n"),
         (
-            "error: ROOT/labels/train/a.txt:1: 15 is no share of the picture's side, expected 0 to 1. Are "
+            "error: ROOT/labels/train/a.txt:1: 15 is not a share of the picture's side, expected 0 to 1. Are "
             "these pixels? Divide x and width by the picture's width, y and height by its height"
         ),
     ),
@@ -461,7 +461,7 @@ CASES |= {  # YOLO
     "rows twice": (
         "yolo",
         row("1 0.5 0.5 0.1 0.1\n1 0.5 0.5 0.1 0.1\n"),
-        ("train: 1 box is there twice and is counted once; ROOT/labels/train/a.txt:2 is the first"),
+        ("train: 1 box is listed twice and is counted once; ROOT/labels/train/a.txt:2 is the first"),
     ),
     "label without picture": (
         "yolo",
@@ -484,7 +484,7 @@ CASES |= {  # YOLO
     "folder of data.yaml no path": (
         "yolo",
         file("data.yaml", "train: {a: b}\nnames: [cat, dog]\n"),
-        ("error: ROOT/data.yaml: train is no path, expected that of a folder or of a list of pictures. Mend it"),
+        ("error: ROOT/data.yaml: train is not a path, expected that of a folder or of a list of pictures. Mend it"),
     ),
     "picture of a list missing": (
         "yolo",
@@ -510,7 +510,7 @@ CASES |= {  # YOLO
         "yolo",
         file("data.yaml", "names: [cat\n"),
         (
-            "error: ROOT/data.yaml is no YAML that can be read (ROOT/data.yaml:2:1: not valid YAML: expected"
+            "error: ROOT/data.yaml is not YAML that can be read (ROOT/data.yaml:2:1: not valid YAML: expected"
             " ',' or ']', but got '<stream end>'). Mend it"
         ),
     ),
@@ -566,7 +566,7 @@ CASES |= {  # a table
         "boxes_csv",
         line('"pictures/a.jpg,1,2,3,4,cat'),
         (
-            "error: ROOT/train.csv:6 is no CSV (unexpected end of data). Set path to a CSV file, or to a "
+            "error: ROOT/train.csv:6 is not CSV (unexpected end of data). Set path to a CSV file, or to a "
             "folder with train.csv and, where there are such splits, val.csv and test.csv"
         ),
     ),

@@ -256,7 +256,7 @@ def test_splits_below_the_classes_are_told_of(tmp_path: Path) -> None:
         for split in ("train", "test"):
             write(tmp_path / name / split / "0.png")
     (said,) = warned(make(tmp_path))
-    assert said.startswith(f"{tmp_path / 'cat'} holds test and train, which look like splits: all that is in them is")
+    assert said.startswith(f"{tmp_path / 'cat'} holds test and train, which look like splits: everything in them is")
 
 
 def test_one_name_in_two_unicode_forms_is_one_class(tmp_path: Path) -> None:
@@ -279,7 +279,7 @@ def test_files_that_are_left_out_for_their_names_are_counted(root: Path) -> None
     assert len(source.load("train")) == 5
     assert source.left_out("train") == {".heic": 2, ".avif": 1, ".mov": 1, ".txt": 1}
     (said,) = warned(source)
-    what = "4 files are left out for their names: 2 .heic, 1 .avif, 1 .mov. Read are"
+    what = "4 files are left out for their names: 2 .heic, 1 .avif, 1 .mov. Only"
     assert said.startswith(f"{root / 'train'}: {what}")
     assert warned(source, "val") == []
 
@@ -288,5 +288,5 @@ def test_a_folder_around_the_classes_is_named(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         write(tmp_path / "dataset" / name / "0.png")
     said = refusal("image_folder", root=str(tmp_path))
-    assert f"The folders cat, dog are in {tmp_path / 'dataset'}: is that what is meant? Set root to a folder" in said
+    assert f"The folders cat, dog are in {tmp_path / 'dataset'}: is it that folder? Set root to a folder" in said
     assert make(tmp_path / "dataset").load("train").classes == ("cat", "dog")

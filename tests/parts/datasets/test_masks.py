@@ -145,9 +145,9 @@ def twice(folder: Path) -> None:
             unknown,
             r"masks/b.png: the pixel in row 0, column 3 is 7 \(2 such\), expected 0 to 2 or 255 \(ignored\). Mend",
         ),
-        (coloured, r"masks/b.png: pixels are colours \(RGB\), expected class numbers. Say with colours"),
+        (coloured, r"masks/b.png: pixels are colours \(RGB\), expected class numbers. Set colours"),
         (damaged, r"masks/b.png: damaged|masks/b.png: .*(truncated|broken|cut)"),
-        (twice, r"b.png and .*b.bmp have one name, and one mask belongs to either. Rename one"),
+        (twice, r"b.png and .*b.bmp have one name, so that a mask fits either. Rename one"),
     ],
 )
 def test_faults_are_named_at_their_file(folder: Path, break_it: Any, message: str) -> None:

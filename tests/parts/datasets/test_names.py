@@ -113,7 +113,7 @@ train: {{epochs: 1, batch_size: 4}}
         ({"split": SplitNames(test="ann", val="_0")}, "split.val and split.test are both found in '0_ann_0.png'"),
         (
             {"split": SplitNames(test="_0"), "group": "_(.*)_"},
-            "the group 'ann' stands in train (6 images) and in test (2), expected each group in one split",
+            "the group 'ann' is in train (6 images) and in test (2), expected each group in one split",
         ),
         ({"group": "_(x*)_"}, "group '_(x*)_' finds nothing in 24 of 24 names"),
     ],

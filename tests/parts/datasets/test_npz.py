@@ -222,7 +222,7 @@ def test_two_members_of_one_name(tmp_path: Path) -> None:
 
 
 def test_unusual_packing(tmp_path: Path) -> None:
-    assert "packed in an unusual way" in refusal("npz", path=archive(tmp_path, PLAIN, zipfile.ZIP_BZIP2))
+    assert "compressed in an unusual way" in refusal("npz", path=archive(tmp_path, PLAIN, zipfile.ZIP_BZIP2))
 
 
 def test_flipped_bit_in_the_values(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_a_box_is_tight() -> None:
     ("fields", "message"),
     [
         ({"things": (3, 1)}, "things must not fall, got [3, 1]"),
-        ({"things": (0, 0)}, "things must allow for one at least, got [0, 0]"),
+        ({"things": (0, 0)}, "things must allow at least one, got [0, 0]"),
         ({"size": (64, 8)}, "size must be at least 16, or shapes cannot be told apart, got 8"),
         ({"classes": 7}, "classes must be"),
     ],

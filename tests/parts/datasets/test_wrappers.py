@@ -141,7 +141,7 @@ def test_concat_keeps_the_order_and_joins_what_there_is() -> None:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"size": 9}, "number 2 has images of 9x9x1, expected 8x8x1"),
+        ({"size": 9}, "source 2 of those with train has images of 9x9x1, expected 8x8x1"),
         ({"classes": 5}, "has classes 0, 1, 2, 3, 4, expected 0, 1, 2, 3 as in the first"),
     ],
 )

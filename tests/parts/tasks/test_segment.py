@@ -118,7 +118,7 @@ def test_predict_draws_the_answer_at_the_size_of_the_picture(straight: Path, tmp
         assert (overlay.mode, overlay.size) == ("RGB", (40, 31))
     code, _, err = call("predict", straight, "p.png", "--draw", "drawn", cwd=tmp_path)
     assert code != 0
-    assert "p.png exists, and p.png would overwrite it" in err
+    assert "p.png exists and p.png would overwrite it" in err
 
 
 def test_a_task_without_places_has_nothing_to_draw(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_task_without_places_has_nothing_to_draw(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "p.png")
     code, _, err = call("predict", tmp_path / "run", "p.png", "--draw", "drawn", cwd=tmp_path)
     assert code == 2
-    assert "--draw: an answer of the task classify is no place in the picture that could be shown" in err
+    assert "--draw: the task classify has no answers that can be drawn into a picture" in err
     assert not (tmp_path / "drawn").exists()
 
 

@@ -71,7 +71,7 @@ def test_an_average_keeps_it(whitened: Path, tmp_path: Path, capsys: pytest.Capt
     changed.arrays["transform/0/mean"][0] += 1
     save(tmp_path / "changed.npz", changed.meta, changed.arrays)
     assert main(["average", last, str(tmp_path / "changed.npz"), "--output", str(tmp_path / "no.npz")]) == 4
-    assert "were trained on differently measured images" in capsys.readouterr().err
+    assert "were trained with different image statistics" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -203,11 +203,11 @@ def test_threads_and_resumes_change_no_bit(tmp_path: Path, monkeypatch: pytest.M
     [
         (
             ("data.eval_transforms=[{type: normalize, from: dataset}, mixup]",),
-            "--set:1:1: mixup mixes samples with each other, and evaluation must see them as they are",
+            "--set:1:1: mixup mixes samples with each other, but evaluation must see them as they are",
         ),
         (
             ("data.train_transforms.0=cutmix", "loss={type: distillation, teacher: nobody}"),
-            "cutmix mixes samples, and the teacher of the loss was asked about unmixed ones",
+            "cutmix mixes samples, but the teacher of the loss was asked about unmixed ones",
         ),
     ],
 )

@@ -131,14 +131,14 @@ def test_what_cannot_be_shown_is_one_line(finished, tmp_path):
     with pytest.raises(CheckpointError, match=r"runs/a has no film\. Train with --set checkpoint\.film=20 to keep one"):
         write([tmp_path / "runs/a"])
     shutil.copytree(finished, tmp_path / "runs/b")
-    with pytest.raises(UsageError, match=r"--film shows one run, here are 2\. Name one of them"):
+    with pytest.raises(UsageError, match=r"--film shows one run, but here are 2\. Name one of them"):
         write([tmp_path / "runs"])
     film = tmp_path / "runs/b/film"
     name = film_files.name(2)
     moment = checkpoint.read(film / name)
     damaged = {
         "damaged": (film / name).read_bytes()[:-500],
-        "shows something else than the last moment": moment.arrays | {"film/filters": moment.arrays["film/outputs"]},
+        "not those of the film's last moment": moment.arrays | {"film/filters": moment.arrays["film/outputs"]},
     }
     for message, content in damaged.items():
         if isinstance(content, bytes):

@@ -179,7 +179,7 @@ def test_in_a_browser_it_follows_a_run_through_its_end_and_its_resume(a_run, tmp
         window.run(text, "finished")
         server.shutdown()
         server.server_close()
-        shown = window.run(text, "Nobody answers")
+        shown = window.run(text, "No answer")
         assert "Last batch" in shown
         status = json.loads((a_run / "status.json").read_text())
         (a_run / "status.json").write_text(json.dumps(status | {"state": "running"}))

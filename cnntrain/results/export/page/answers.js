@@ -5,7 +5,7 @@ const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 
 export const ANSWERS = {ranked, separate, values, boxes, mask};
 
-// Classes by their probability, the softmax of the outputs, the likeliest first.
+// Classes with their probabilities, the softmax of the outputs, likeliest first.
 function ranked(outputs, {names}) {
   const powers = softmax(outputs), total = powers.reduce((a, b) => a + b, 0);
   return byShare(names.map((name, k) => ({name, share: powers[k] / total})));
@@ -61,7 +61,7 @@ export function shared(a, b) {
   return common / (area(a) + area(b) - common);
 }
 
-// The class of every pixel, the largest of its outputs; and the share of the pixels that each class has.
+// The class of every pixel, that of its largest output; and each class's share of the pixels.
 function mask(outputs, {names, colours}, {shape}) {
   const [height, width, classes] = shape, labels = new Uint8Array(height * width), counts = new Array(classes).fill(0);
   for (let pixel = 0; pixel < labels.length; pixel++) {
@@ -74,7 +74,8 @@ function mask(outputs, {names, colours}, {shape}) {
   return {labels, height, width, rows: rows.filter((row) => row.share)};
 }
 
-// The label under the middle of each pixel of a picture that was `led` to where a mask says it; -1 where it saw none.
+// The mask's label at the middle of each pixel of a picture, which the network saw where `led` says; -1 where it saw
+// none.
 export function ledBack({labels, height, width}, {led, picture}) {
   const found = new Int16Array(picture[0] * picture[1]).fill(-1);
   for (let row = 0; row < picture[0]; row++) for (let column = 0; column < picture[1]; column++) {

@@ -3,7 +3,7 @@
 const ALL = null; // everything
 
 // The rows and columns [[first, last], [first, last]] of the input (both included) that pixel (row, column) of a value
-// depends on; what lies outside the picture is cut off. Where a step mixes all places, that is all of it.
+// depends on; what lies outside the picture is cut off. Where a step mixes all places, that is the whole input.
 export function field(network, value, row, column) {
   const needed = new Map([[value, [[row, row], [column, column]]]]);
   for (let number = value; number > 0; number--) {

@@ -1,4 +1,4 @@
-// Layers: what every layer makes of the picture, and on a closer look one filter with what it answers to.
+// Layers: what every layer makes of the picture, and on a closer look one filter with what it responds to.
 import {field} from "./field.js";
 import {fit, layout, show, under} from "./sheet.js";
 
@@ -80,7 +80,7 @@ export class Layers {
     body.replaceChildren(...(maps ? this.#place(row, map) : this.#number(row, map)), ...this.#weights(row, map));
   }
 
-  // A map, and the part of the picture in which it answers most.
+  // A map, and the part of the picture to which it responds most.
   #place({value, shape}, map) {
     const [height, width, count] = shape, values = this.network.values[value], own = new Float32Array(height * width);
     let best = 0;
@@ -104,7 +104,7 @@ export class Layers {
     });
     const words = `${own[best].toPrecision(3)} at its strongest`;
     const all = tall === seen.height && wide === seen.width;
-    return [captioned(words, picture), captioned(all ? "sees the whole picture" : "there it sees this", marked),
+    return [captioned(words, picture), captioned(all ? "sees the whole picture" : "what it sees there", marked),
       ...(all ? [] : [captioned(`${tall} × ${wide} pixels`, part)])];
   }
 
@@ -127,7 +127,7 @@ export class Layers {
     return [captioned(many ? `its weights for ${read[2]} maps: red adds, blue subtracts` : "its weights: red adds, blue subtracts", canvas)];
   }
 
-  // The shape of a value, or of the maps that it is made of by flattening.
+  // The shape of a value, or of the maps that were flattened into it.
   #before([, number]) {
     const step = this.network.steps[number - 1];
     return step && step.kind === "reshape" ? this.network.operand(step.operands[0]).shape : this.network.shapes[number];

@@ -1,7 +1,7 @@
 // Operations: what each step of a trace computes. Values are Float32Arrays of one sample in memory order (height, width,
 // channels); sums are taken in double precision and rounded when they are stored. The list is that of
 // cnntrain/ops/trace.py; each entry is given a step {inputs, shape, numbers}, looks at its shapes once, and returns
-// what overwrites `out`.
+// a function that overwrites `out`.
 
 const ONE = {
   exp: Math.exp, log: Math.log, tanh: Math.tanh, sqrt: Math.sqrt, abs: Math.abs, erf,
@@ -42,7 +42,8 @@ for (const [kind, of] of Object.entries(TWO)) OPERATIONS[kind] = (step) => {
   return (out, x, y) => { for (let i = 0; i < out.length; i++) out[i] = of(x[a ? a[i] : i], y[b ? b[i] : i]); };
 };
 
-// Where each value of a result lies in an operand that NumPy's broadcasting stretches; null where that is the same place.
+// Where each value of a result lies in an operand that NumPy's broadcasting stretches; null where that is the same
+// place.
 function places(shape, whole) {
   if (product(shape) === product(whole)) return null;
   const full = [...Array(whole.length - shape.length).fill(1), ...shape];
@@ -111,8 +112,8 @@ function conv({inputs, shape, numbers}) {
   };
 }
 
-// The adjoint: every pixel adds its filters to the result, `stride` apart, less the padding. The weight is (height, width,
-// filters / groups, channels).
+// The adjoint: every pixel adds its filters to the result, `stride` apart, less the padding. The weight is (height,
+// width, filters / groups, channels).
 function conv_transpose({inputs, shape, numbers}) {
   const [height, width, channels] = inputs[0].shape, [rows, columns, filters] = shape;
   const [tall, wide, each] = inputs[1].shape, {stride, dilation, groups} = numbers, within = channels / groups;

@@ -125,7 +125,7 @@ async function open(blob) {
   try {
     ask(await read(blob));
   } catch {
-    find("told").textContent = `${blob.name ?? "This"} is no picture that the browser can read.`;
+    find("told").textContent = `${blob.name ?? "This"} is not a picture that the browser can read.`;
   }
 }
 
@@ -170,7 +170,7 @@ if (drawing) {
   ask(empty);
 }
 
-// For whoever drives the page from a program: the outputs for an image file, and the answer.
+// For programs that drive the page: the outputs for an image file, and the answer.
 globalThis.cnntrain = {
   async ask(blob) {
     const picture = await read(blob), outputs = computed(picture);

@@ -11,7 +11,7 @@ export async function read(blob) {
   return context.getImageData(0, 0, canvas.width, canvas.height);
 }
 
-// A canvas to draw on with a finger, a pen or a mouse; `changed` is called after each stroke's piece.
+// A canvas to draw on with a finger, a pen or a mouse; `changed` is called after each piece of a stroke.
 export class Drawing {
   constructor(canvas, [height, width], changed) {
     const scale = Math.max(1, Math.round(280 / Math.max(height, width)));

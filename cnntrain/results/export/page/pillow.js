@@ -1,5 +1,6 @@
-// Pillow: a picture brought to the network's size as `predict` does it, to the byte. After Pillow's Resample.c (filters of
-// fixed point with 22 bits, along the rows and down the columns, each rounded to 8 bits) and Convert.c (ITU-R 601 luma).
+// Pillow: a picture brought to the network's size as `predict` does it, to the byte. After Pillow's Resample.c
+// (fixed-point filters with 22 bits, along the rows and down the columns, each rounded to 8 bits) and Convert.c (ITU-R
+// 601 luma).
 
 const FILTERS = { // half width, and weight at a distance
   box: [0.5, (x) => (x > -0.5 && x <= 0.5 ? 1 : 0)],
@@ -65,8 +66,8 @@ export function fitted(pixels, picture, channels, size, fit, pillow) {
   return whole;
 }
 
-// The part `box` of a picture as `size` pixels: Image.resize(size, filter, box). From Pillow 13 on, what loses far more
-// rows than columns goes down the columns first.
+// The part `box` of a picture as `size` pixels: Image.resize(size, filter, box). From Pillow 13 on, a picture that
+// loses far more rows than columns is resized down the columns first.
 export function resized(pixels, picture, channels, size, box, filter, pillow) {
   const [height, width] = picture, [rows, columns] = size, [left, top, right, bottom] = box.map(Math.fround);
   const passes = [];

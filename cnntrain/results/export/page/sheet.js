@@ -1,12 +1,12 @@
-// A sheet shows all maps of a value (height, width, channels) as small pictures on one canvas, or numbers (k) as squares.
-// Zero is clear, so that a sheet suits a light page and a dark one; what is above it is red, what is below blue, the
-// stronger the nearer to the largest of the whole sheet.
+// A sheet shows all maps of a value (height, width, channels) as small pictures on one canvas, or numbers (k) as
+// squares. Zero is clear, so that a sheet suits light pages and dark ones; values above it are red, those below blue,
+// the stronger the nearer to the largest of the sheet.
 
 const ABOVE = [214, 60, 50], BELOW = [50, 105, 225];
 const SMALLEST = 30, SQUARE = 14, GAP = 1; // screen pixels of a map's side, of a number's; of the space between them
 
-// How maps of this shape lie on a sheet that may be so wide: tiles of `tall` by `wide` pixels, each `scale` as large on the
-// screen, in rows of `columns`.
+// How maps of this shape lie on a sheet at most `width` wide: tiles of `tall` by `wide` pixels, each enlarged `scale`
+// times on the screen, in rows of `columns`.
 export function layout(shape, width, smallest = SMALLEST) {
   const maps = shape.length === 3 && shape[0] * shape[1] > 1;
   const [tall, wide] = maps ? shape : [1, 1], count = maps ? shape[2] : shape.reduce((a, b) => a * b, 1);
