@@ -1,1 +1,1 @@
-"""What Python code and notebooks call: train, read back, measure, predict. The commands use it, too."""
+"""What Python code, notebooks and the commands call: train, read back, measure, predict."""

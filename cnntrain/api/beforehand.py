@@ -60,9 +60,9 @@ def init(
 
     place, config = path_of(data), path_of(output)
     if config.exists() and not overwrite:
-        raise UsageError(f"{config.absolute()} is there already. Say --overwrite to replace it, or name another by -o")
+        raise UsageError(f"{config.absolute()} exists already. Replace it with --overwrite, or name another with -o")
     if weights is not None and pretrained is not None:
-        raise UsageError("--weights is a start of its own: leave --pretrained and --from-scratch out")
+        raise UsageError("--weights already says where to start. Leave --pretrained and --from-scratch out")
     preferences = Preferences(size, minutes, pretrained, None if weights is None else path_of(weights))
     reader = Reader(machine.threads(None), warn=Console("none", warned=warn).warn)
     proposal = attended(lambda: propose(place, config, reader, targets, preferences))
@@ -145,7 +145,7 @@ def lr_find(
     from cnntrain.training.job import prepare
 
     if low >= high:
-        raise UsageError(f"--low {low:g} is not below --high {high:g}")
+        raise UsageError(f"--low {low:g} is not below --high {high:g}. Lower the one or raise the other")
     if picture:
         paper.require()
     usable = machine.threads(threads)

@@ -21,12 +21,12 @@ def check(
 ) -> dict[str, Any]:
     """Check a config, every shape, and every file of its data, and return what `check --json` prints.
 
-    config    a path, a mapping as a YAML file holds, or several that are laid over each other
+    config    a path, a mapping as a YAML file holds, or several, later ones over earlier ones
     set       values by dotted key, over the config's: {"optimizer.lr": 0.1}
     data      whether to read the data; without it, shapes and classes come from the config
     picture   a PNG file to write, of what the network will see: augmented, with labels
-    announce  told what was found where some files cannot be read, before that error is raised
-    warn      told of every warning; with None they are printed
+    announce  called with what was found if some files cannot be read, before that error is raised
+    warn      called with every warning; with None they are printed
 
     Raises ConfigError, DataError, StorageError.
     """

@@ -9,7 +9,7 @@ from cnntrain.api.arguments import Paths, Set, overrides, path_of, paths_of
 from cnntrain.api.training import as_python_does
 from cnntrain.core.errors import UsageError
 
-# Each function imports what it needs when it is called: a comparison does not wait for what draws reports.
+# Each function imports what it needs when it is called: a comparison need not wait for the code of reports.
 
 
 def report(
@@ -26,14 +26,14 @@ def report(
     """Write the HTML report of a run, or one page about several, and return what `report --json` prints.
 
     output   the file; by default report.html in the run directory, or for several runs in the working directory
-    split    what the network is judged on; by default val, or test where there is no val
+    split    the split to judge the network on; by default val, or test where there is no val
     set      where the data lies now: {"data.source.root": "elsewhere"}
     png      write every chart as a PNG file as well, beside the page
-    film     show, in place of the report, what `checkpoint.film` kept of the training
-    warn     told of what the page lacks, since data or checkpoint is gone
+    film     write, instead of the report, a page of the moments that `checkpoint.film` kept
+    warn     called with what the page lacks because its data or checkpoint is gone
 
-    Raises UsageError where there is no run, or a film is asked for with more; MissingExtraError for PNG without
-    Matplotlib; StorageError.
+    Raises UsageError where there is no run, or where a film is combined with other options; MissingExtraError for PNG
+    without Matplotlib; StorageError.
     """
     from cnntrain.results import film as films
     from cnntrain.results.report import Wish, write
@@ -60,10 +60,10 @@ def compare(
     """Set runs side by side and return what `compare --json` prints. A folder stands for all runs below it.
 
     filters  conditions that must all hold: "optimizer.type=adam", "val/accuracy>=0.9"
-    sort     the name to order by, the largest first with "-" before it; by default the best run comes first
-    warn     told of runs that cannot be read; with None that is printed
+    sort     the name to sort by, the largest first with "-" before it; by default the best run comes first
+    warn     called for runs that cannot be read; with None that is printed
 
-    Raises UsageError for a path that is no run, a name that no run knows, and a condition that is none.
+    Raises UsageError for a path that is not a run, a name that no run has, and a condition that cannot be read.
     """
     from cnntrain.results import compare as results
 
@@ -83,7 +83,7 @@ def average(checkpoints: Sequence[Paths], output: Paths, *, overwrite: bool = Fa
 def inspect(checkpoint: Paths, verify: bool = False) -> dict[str, Any]:
     """Return what `inspect --json` prints of a checkpoint: its origin, its position, every array. Computes nothing.
 
-    With `verify` the arrays must be those that its config declares, and finite. Raises CheckpointError.
+    With `verify`, the arrays must be those that its config declares, and finite. Raises CheckpointError.
     """
     from cnntrain.results import inspection
 

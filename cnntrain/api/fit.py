@@ -1,4 +1,4 @@
-"""Training from Python: `cnntrain.fit` is what the command is made of, and returns the run."""
+"""Training from Python: `cnntrain.fit` is what the command calls, and returns the run."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ def fit(
 ) -> Run:
     """Train what a config describes, and return the run. Nothing is printed unless `progress` asks for it.
 
-    config             the path of a YAML file, a mapping as such a file holds, or several that are laid over each other
+    config             the path of a YAML file, a mapping as such a file holds, or several, later ones over earlier ones
     set                values by dotted key, over the config's: {"optimizer.lr": 0.1}
     run_dir            where to write; by default runs/NAME/DATE-HASH in the working directory
-    resume             go on with the run in `run_dir`; its config is in its checkpoint, and none need be given
-    resume_or_start    go on with the run in `run_dir`, if there is one
+    resume             resume the run in `run_dir`; its config is in the checkpoint, and none need be given
+    resume_or_start    resume the run in `run_dir` if there is one, else start it
     overwrite          replace the run in `run_dir`
-    strict_env         refuse to resume on other versions or another kind of processor
+    strict_env         refuse to resume with other versions or another kind of processor
     allow_data_change  resume although the training data has changed
     threads            workers; by default one per processor. They change no bit of the result
     max_time           seconds after which it pauses
     pause_at           how much of the training to pause after: "2ep", "500st", "10%"
-    tensorboard        write event files beside the run's own
-    live               write what `cnntrain watch` shows beside the curves: the last batch, the filters, the confusion
+    tensorboard        write event files for TensorBoard, too
+    live               write what `cnntrain watch` shows besides curves: the last batch, filters and confusion matrix
     progress           "bar", "plain", "auto" or "none"
-    quiet              print warnings alone; by default where `progress` is "none"
+    quiet              print only warnings; by default if `progress` is "none"
     verbose            print more: versions, threads, memory, every save
-    announce           told the run directory as soon as it is known
-    warn               told of every warning. By default they are Python's; with None they are printed
+    announce           called with the run directory as soon as it is known
+    warn               called with every warning. By default they are Python's; with None they are printed
 
     Raises a CnntrainError of `cnntrain.core.errors` with the line the command prints: ConfigError, DataError,
     DivergedError, StoppedError after Ctrl-C, PausedError after `max_time` or at `pause_at`, and so on.
@@ -80,6 +80,6 @@ def fit(
         announce=announce,
         warn=warn,
     )
-    from cnntrain.api.run import Run  # which the command does without until here
+    from cnntrain.api.run import Run  # not needed until here
 
     return Run(result["run_dir"], result)

@@ -1,4 +1,4 @@
-"""A history is how training went, as columns: one value for each epoch under each metric's name."""
+"""A history tells how training went, as columns: under each metric's name, one value for each epoch."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _NOT_MEASURED = ("event", "best")
 class History(Mapping[str, list[Any]]):
     """Columns by name: "epoch", "step", "train/loss", "val/accuracy" and whatever else the run measured.
 
-    Each is a list with an entry for every closed epoch, None where an epoch has no such value.
+    Each is a list with an entry for every completed epoch, None where an epoch has no such value.
     """
 
     def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """`rows` are those of metrics.jsonl at the ends of epochs, in order."""
+        """`rows` are those that metrics.jsonl has for the ends of epochs, in order."""
         names = dict.fromkeys(name for row in rows for name in row if name not in _NOT_MEASURED)
         self._columns = {name: [row.get(name) for row in rows] for name in names}
         self.best: list[bool] = [bool(row.get("best")) for row in rows]  # whether the epoch was the best so far
 
     def __getitem__(self, name: str) -> list[Any]:
         if name not in self._columns:
-            raise KeyError(f"{name!r} was not measured; there are {', '.join(self._columns) or 'no epochs yet'}")
+            raise KeyError(f"{name!r} was not measured; known are {', '.join(self._columns) or 'no epochs yet'}")
         return self._columns[name]
 
     def __iter__(self) -> Iterator[str]:

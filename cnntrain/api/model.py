@@ -26,7 +26,7 @@ from cnntrain.trained.inference import Trained
 class Model:
     """The network of a checkpoint, ready to be used, with worker threads of its own.
 
-    `with cnntrain.load(...) as model:` ends the threads at once; otherwise they end when the model is let go of.
+    `with cnntrain.load(...) as model:` ends the threads at once; otherwise they end when the model is collected.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Model:
         score: float | None = None,
         warn: Callable[[str], None] | None = as_python_does,
     ) -> None:
-        """Read a checkpoint, or of a run directory its best one, else its last.
+        """Read a checkpoint, or a run directory's best one, else its last.
 
         `set` says where the data lies now: {"data.source.root": "elsewhere"}; of boxes, those below `score` are left
         out of every answer. `warn` is told of what is odd about data; with None that is printed. Raises
@@ -64,11 +64,11 @@ class Model:
 
     @property
     def step(self) -> int:
-        """How many steps of training made it."""
+        """How many steps it has been trained for."""
         return self.trained.step
 
     def evaluate(self, split: str | None = None, data: Paths | None = None) -> dict[str, Any]:
-        """Loss and metrics on a split of its data, or on other data: what `cnntrain eval --json` prints.
+        """Return loss and metrics on a split of its data, or on other data: what `cnntrain eval --json` prints.
 
         `split` is "train", "val" or "test", by default test. Raises DataError.
         """
@@ -112,9 +112,9 @@ class Model:
         overwrite: bool = False,
         names: Names | None = None,
     ) -> dict[str, Any]:
-        """Write it for other programs ("page", "numpy", "onnx", "safetensors"): what `cnntrain export --json` prints.
+        """Write it for other programs ("page", "numpy", "onnx", "safetensors"); return what `export --json` prints.
 
-        `output` is by default the experiment's name, in the working directory; `names` says whose names tensors of
+        `output` is by default the experiment's name, in the working directory; `names` says whose names the tensors of
         safetensors have ("cnntrain", "torchvision", "timm").
         """
         return export(self.trained, format, None if output is None else path_of(output), fold, overwrite, names)

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """One run directory. What it tells is read when asked for, so it may still be training."""
+    """One run directory. Everything is read when it is asked for, so the run may still be training."""
 
     def __init__(self, path: Paths, result: Mapping[str, Any] | None = None) -> None:
         """Raises UsageError where there is no run.
 
-        `result` is what `cnntrain fit --json` prints, of a run that has just been trained; otherwise it is empty.
+        `result` is what `cnntrain fit --json` prints, if the run has just been trained; otherwise it is empty.
         """
         self.path, self.result = path_of(path), dict(result or {})
         if not result:
@@ -70,7 +70,7 @@ class Run:
     @functools.cached_property
     def model(self) -> Model:
         """The network of its best checkpoint, else its last, read once."""
-        from cnntrain.api.model import Model  # evaluation and exports, which training need not wait for
+        from cnntrain.api.model import Model  # with evaluation and exports, for which training need not wait
 
         return Model(self.path)
 
@@ -102,9 +102,9 @@ class Run:
         strict_env: bool = False,
         allow_data_change: bool = False,
     ) -> Run:
-        """Go on with it where it was stopped, as `cnntrain fit --resume` does; a finished run is left as it is.
+        """Resume it where it was stopped, as `cnntrain fit --resume` does; a finished run is left as it is.
 
-        Returns a new `Run` of the same directory, whose network is read anew. Raises what `cnntrain.fit` raises.
+        Returns a new `Run` of the same directory, whose network is read afresh. Raises what `cnntrain.fit` raises.
         """
         result = train(
             (),
@@ -131,7 +131,7 @@ class Run:
     ) -> Path:
         """Write its report, by default report.html in its directory, and return where it is.
 
-        `warn` is told of what it lacks.
+        `warn` is called with what it lacks.
         """
         return Path(finished.report(self.path, output, split=split, threads=threads, warn=warn)["report"])
 

@@ -1,4 +1,4 @@
-"""Training as Python code asks for it: nothing on stderr unless progress is wanted, and warnings that are Python's."""
+"""Training as Python code expects it: nothing on stderr unless progress is asked for, and Python's own warnings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cnntrain.training.interrupts import Interrupts
 
 
 def as_python_does(text: str) -> None:
-    """Issue a Python warning, at the caller's line that led here."""
+    """Issue a Python warning, placed at the line outside cnntrain that led here."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "cnntrain":
         level, frame = level + 1, frame.f_back

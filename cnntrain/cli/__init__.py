@@ -38,42 +38,42 @@ COMMANDS = {  # name -> what it does; the module cnntrain.cli.NAME has the click
     "eval": "Measure a trained network, on its data or on other data.",
     "predict": "Apply a trained network to new files.",
     "sweep": "Train many variants of an experiment, several at once.",
-    "report": "Write an HTML page about a run, or several.",
+    "report": "Write an HTML page about one run or several.",
     "explain": "Show what a network makes of one picture, layer by layer.",
     "watch": "Show runs in a browser while they train.",
     "compare": "Set runs side by side.",
     "export": "Write a trained network for other programs.",
-    "average": "Make one network of several checkpoints of it.",
+    "average": "Average several checkpoints of a network into one.",
     "check": "Check a config, its shapes and its data, without training.",
     "summary": "Show a network layer by layer.",
-    "lr-find": "Suggest a learning rate, from some steps of training.",
+    "lr-find": "Suggest a learning rate from a few training steps.",
     "time": "Measure where the time of a training step goes.",
     "config": "Show a config with every default filled in.",
     "list": "List the parts a config can name.",
     "schema": "Print the JSON Schema of configs, for editors.",
-    "gradcheck": "Check a network's gradients against differences.",
-    "selftest": "Prove this installation on this machine.",
+    "gradcheck": "Check a network's gradients against finite differences.",
+    "selftest": "Test this installation on this machine.",
     "env": "Show versions, processor and installed extras.",
     "inspect": "Show what is in a checkpoint.",
     "verify": "Train the last stretch of a run again and compare every bit.",
-    "replay": "Go back to where a run diverged, and compare.",
-    "completion": "Print the completion script of a shell.",
+    "replay": "Replay a run up to where it diverged, and compare.",
+    "completion": "Print a shell's completion script.",
 }
 ALIASES = {"train": "fit", "test": "eval"}
 _LIGHT = ("list", "schema", "completion", "config")  # commands that do not import NumPy
-ENVIRONMENT = ("CNNTRAIN_THREADS", "CNNTRAIN_DEBUG")  # the variables that mean something
-_NO_ROOM = (  # said by the loader of libraries
+ENVIRONMENT = ("CNNTRAIN_THREADS", "CNNTRAIN_DEBUG")  # the variables that are read
+_NO_ROOM = (  # what the dynamic loader says when memory is short
     *("failed to map segment", "annot allocate memory", "cannot map zero-fill pages"),
     *("cannot create shared object descriptor", "cannot change memory protections"),
 )
 _SCARCE = {  # what the system has too little of, and what to do about it
     errno.EAGAIN: "too many processes and threads. Raise the limit (ulimit -u, or pids.max of the container)",
-    errno.ENOMEM: "out of memory. Take fewer threads, a smaller batch, or a smaller network, images or data",
+    errno.ENOMEM: "out of memory. Use fewer threads, a smaller batch or network, smaller images, or less data",
     errno.EMFILE: "too many open files. Raise the limit (ulimit -n)",
     errno.ENFILE: "too many open files in the whole system. Close some, or raise fs.file-max",
 }
-_CLOSED = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)  # said of a path, whatever is asked of it
-_AFTER_THE_LEADER = 0.5  # seconds that other ranks than the first stay when something is wrong
+_CLOSED = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)  # errors of a path, whatever the operation
+_AFTER_THE_LEADER = 0.5  # seconds for which ranks other than the first stay after an error
 COMPLETE = "_CNNTRAIN_COMPLETE"  # set by the shell to ask for completions
 
 
@@ -81,8 +81,8 @@ class LazyGroup(click.Group):
     """A group that knows its commands by name and imports one when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order of a first day with the tool."""
-        return [*COMMANDS]  # `list` is the module of a command here, once that has been imported
+        """Names in the order in which a newcomer needs them."""
+        return [*COMMANDS]  # not `list`, which is the command's module here once that has been imported
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command's module."""
@@ -100,7 +100,7 @@ class LazyGroup(click.Group):
         raise click.UsageError(f"no command {args[0]!r}{did_you_mean(args[0], known)}", ctx)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an error of its command line refers to its own help."""
+        """Run the command; a usage error refers to the command's own help."""
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
@@ -137,16 +137,16 @@ def app(context: click.Context) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command line; returns its exit code. cli/README.md says what each code means."""
+    """Run a command line and return its exit code; cli/README.md says what each means."""
     state: dict[str, Any] = {"debug": os.environ.get("CNNTRAIN_DEBUG", "") not in ("", "0")}
     if arguments is None and launcher.size() > 1:
         from cnntrain.core.keeper import keep
 
         try:
             keep()
-        except OSError as error:  # the system starts no more processes
+        except OSError as error:  # no further process can be started
             return tell(error)
-    if arguments is None:  # this process is ours; USR1 asks to save, and must not end what has nothing to save
+    if arguments is None:  # the process is ours; USR1 asks for a save, and must not end one with nothing to save
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
         if launcher.rank() > 0:
             launcher.silence()
@@ -167,19 +167,19 @@ def main(arguments: list[str] | None = None) -> int:
             terminal.err(traceback.format_exc())
         code = tell(error)
     _let_go()
-    if code and launcher.rank() > 0:  # a launcher that sees one end may end the others, the one that speaks included
+    if code and launcher.rank() > 0:  # once one rank has ended, a launcher may end the others before they report
         time.sleep(_AFTER_THE_LEADER)
     return code
 
 
 def _run(arguments: list[str], state: dict[str, Any]) -> int:
-    """Run a command, or answer a shell that asks for completions; returns the exit code."""
+    """Run a command, or answer a shell that asks for completions; return the exit code."""
     state["arguments"] = tuple(arguments)
     try:
         if COMPLETE in os.environ:
-            from cnntrain.cli import complete  # noqa: F401  (it makes its shells known to click)
+            from cnntrain.cli import complete  # noqa: F401  (it registers its shells with click)
 
-            app.main(arguments, "cnntrain", complete_var=COMPLETE)  # leaves by SystemExit
+            app.main(arguments, "cnntrain", complete_var=COMPLETE)  # raises SystemExit
         _require_room(arguments)
         _require_alone(arguments)
         with app.make_context("cnntrain", arguments, obj=state) as context:
@@ -192,7 +192,7 @@ def _run(arguments: list[str], state: dict[str, Any]) -> int:
 
 
 def _require_room(arguments: list[str]) -> None:
-    """Look whether there is room for NumPy where a command needs it; help and the like are to be had without."""
+    """Check that there is room for NumPy if the command needs it; help and the like do not."""
     command = next((word for word in arguments if not word.startswith("-")), "")
     if command in (*COMMANDS, *ALIASES) and command not in _LIGHT and not {"-h", "--help"} & set(arguments):
         from cnntrain.core.machine import require_room
@@ -201,17 +201,17 @@ def _require_room(arguments: list[str]) -> None:
 
 
 def _require_alone(arguments: list[str]) -> None:
-    """Refuse to be started several times by an MPI launcher, unless it is for a training."""
+    """Refuse to be started several times by an MPI launcher, except for training."""
     command = next((word for word in arguments if not word.startswith("-")), "")
     if launcher.size() > 1 and command in COMMANDS and command != "fit":
         raise UsageError(
-            f"an MPI launcher has started 'cnntrain {command}' {launcher.size()} times, and only fit trains "
+            f"an MPI launcher has started 'cnntrain {command}' {launcher.size()} times, but only fit runs "
             "on several ranks. Run it without mpirun"
         )
 
 
 def tell(error: Exception) -> int:
-    """Say on stderr what went wrong and what to do; returns the exit code."""
+    """Say on stderr what went wrong and what to do; return the exit code."""
     if isinstance(error, click.UsageError):
         return _fail(2, _usage_message(error))
     if isinstance(error, (StoppedError, PausedError)):  # which the user asked for
@@ -223,29 +223,29 @@ def tell(error: Exception) -> int:
     if isinstance(error, CnntrainError):
         return _fail(error.exit_code, str(error))
     if isinstance(error, MemoryError):
-        return _fail(7, "out of memory. Take fewer threads, a smaller batch, or a smaller network, images or data")
+        return _fail(7, "out of memory. Use fewer threads, a smaller batch or network, smaller images, or less data")
     if isinstance(error, OSError) and error.errno in _SCARCE:
         return _fail(7, f"{error.strerror}: {_SCARCE[error.errno]}")
     if isinstance(error, ImportError) and any(words in str(error) for words in _NO_ROOM):
-        return _fail(7, "out of memory: there is none to load the libraries. Raise the limit (ulimit -v)")
+        return _fail(7, "out of memory while loading libraries. Raise the limit (ulimit -v)")
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
-        return _fail(7, f"the system starts no more threads: {_SCARCE[errno.EAGAIN]}")
+        return _fail(7, f"cannot start another thread: {_SCARCE[errno.EAGAIN]}")
     return _fail_system(error) if isinstance(error, OSError) else _crash(error)
 
 
 def _fail_system(error: OSError) -> int:
-    """What the operating system refused and nobody has turned into an error of ours."""
+    """Report an error of the operating system that nothing has turned into one of ours."""
     if _in_click(error):
         return _fail(5, f"cannot write to standard output: {error.strerror}. Make room, or write elsewhere")
-    if error.filename is None:  # of a file, it would have one, and a class of ours
-        return _fail(5, f"the system does not give what is needed: {error.strerror}. Mend that and run it again")
+    if error.filename is None:  # errors of files have one
+        return _fail(5, f"the operating system refused a request: {error.strerror}. Mend that and run it again")
     if error.errno in _CLOSED or system_failure(error):
-        return _fail(5, f"cannot look at {error.filename}: {error.strerror}. Check its permissions and the disk")
+        return _fail(5, f"cannot access {error.filename}: {error.strerror}. Check its permissions and the disk")
     return _crash(error)
 
 
 def _in_click(error: OSError) -> bool:
-    """Whether it arose where click prints help or the version, which is all that it does with files."""
+    """Whether it arose while click was printing help or the version, its only use of files."""
     return any(Path(frame.filename).parent.name == "click" for frame in traceback.extract_tb(error.__traceback__)[-3:])
 
 
@@ -261,7 +261,7 @@ def _usage_message(error: click.UsageError) -> str:
 
 
 def _in_place_of(error: click.NoSuchOption) -> str:
-    """What to write in place of an option that there is not: the key of the config that it would be, or another."""
+    """What to write instead of an unknown option: the config key it stands for, or a similar option."""
     import shlex
 
     from cnntrain.config import foreign, whereabouts
@@ -272,7 +272,7 @@ def _in_place_of(error: click.NoSuchOption) -> str:
     if path:
         state = error.ctx.find_root().obj if error.ctx else None
         value = _value_after(error.option_name, (state or {}).get("arguments", ()))
-        return f", it is a key of the config: -s {shlex.quote(f'{path}={value}')}"
+        return f"; it is a key of the config: -s {shlex.quote(f'{path}={value}')}"
     elsewhere = foreign.elsewhere(name)
     return f": {elsewhere}" if elsewhere else did_you_mean(error.option_name, error.possibilities or ())
 
@@ -325,11 +325,11 @@ def _crash(error: Exception) -> int:
 def _warn_of_unknown_variables() -> None:
     for name in sorted(os.environ):
         if name.startswith("CNNTRAIN_") and name not in ENVIRONMENT:
-            _warn(f"the environment variable {name} means nothing here; known: {', '.join(ENVIRONMENT)}")
+            _warn(f"the environment variable {name} is unknown and ignored; known: {', '.join(ENVIRONMENT)}")
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """Show a warning of a library as one of ours."""
+    """Print a library's warning as one of ours."""
     _warn(str(message))
 
 
@@ -338,7 +338,7 @@ def _warn(message: str) -> None:
 
 
 def _let_go() -> None:
-    """Point streams that cannot be written at nothing, or Python would complain about them when it exits."""
+    """Redirect streams that cannot be written to /dev/null, or Python would complain about them when it exits."""
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:

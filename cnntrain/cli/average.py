@@ -1,4 +1,4 @@
-"""`cnntrain average` makes one network of several checkpoints of the same one."""
+"""`cnntrain average` averages several checkpoints of a network into one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cnntrain.cli.text import show
 @as_json
 @debug
 def command(checkpoints: tuple[Path, ...], output: Path, overwrite: bool, as_json: bool) -> None:
-    """Write the mean of the parameters of checkpoints, for eval and predict.
+    """Write the mean of the checkpoints' parameters as a new checkpoint, for eval and predict.
 
     All must be of the same network. Running statistics are averaged like the weights, since no data is read.
     """

@@ -10,8 +10,8 @@ import click
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets, threads
 from cnntrain.cli.text import pairs, show, table
 
-MOST_NAMED = 10  # of what is wrong, so many files are named
-MOST_CLASSES = 20  # of more, only the smallest and largest count is shown
+MOST_NAMED = 10  # files named for each kind of problem
+MOST_CLASSES = 20  # with more, only the smallest and largest counts are shown
 
 
 @click.command(
@@ -41,12 +41,12 @@ def command(
     show_batch: Path | None,
     as_json: bool,
 ) -> None:
-    """Check CONFIG: every key, every shape, and unless told otherwise every file of its data, each read once.
+    """Check CONFIG: every key, every shape and, unless told otherwise, every file of its data, each read once.
 
-    Told are counts, sizes and classes, mean and deviation of the training pixels, and by name the files that cannot be
-    read, that are there twice, in training and in another split, or in two classes. What the files are like is kept
-    below runs/, so that fit notices at once when they have changed. Several configs are merged, later ones over earlier
-    ones.
+    Reports counts, sizes and classes, mean and deviation of the training pixels, and by name the files that cannot be
+    read, occur twice, are in training and in another split, or are in two classes. What it learns about the files is
+    kept below runs/, so that fit notices at once when they have changed. Several configs are merged, later ones over
+    earlier ones.
     """
     from cnntrain.api.check import check
     from cnntrain.core.errors import UsageError
@@ -63,7 +63,7 @@ def command(
 
 
 def show_survey(document: dict[str, Any]) -> None:
-    """Print for people what is wrong with which files, and the figures of all."""
+    """Print for people which files are bad, and why."""
     found = document.get("survey")
     if not found or not found["files"]:
         return
@@ -81,17 +81,17 @@ def show_survey(document: dict[str, Any]) -> None:
 
 def _figures(found: dict[str, Any]) -> list[tuple[str, str]]:
     """Rows about the files, and the normalization that they call for."""
-    rows = [("files", f"{found['files']:,} of {found['bytes'] / 1e6:,.1f} MB, every one read")]
+    rows = [("files", f"{found['files']:,}, {found['bytes'] / 1e6:,.1f} MB in all, every one read")]
     if found["left_out"]:
         from cnntrain.reading.folders import listed
 
         others = found["left_out"]
-        rows.append(("left out", f"{sum(others.values()):,} files are not read for their names: {listed(others)}"))
+        rows.append(("left out", f"{sum(others.values()):,} files, because of their names: {listed(others)}"))
     if found["extents"]:
         low, middle, high = (
             "x".join(f"{side:.0f}" for side in found["extents"][which]) for which in ("min", "median", "max")
         )
-        rows.append(("sizes", low if low == high else f"{low} to {high}, the middle one {middle}"))
+        rows.append(("sizes", low if low == high else f"{low} to {high}, median {middle}"))
     if found["mean"]:
         figures = {key: ", ".join(f"{value:.4f}" for value in found[key]) for key in ("mean", "std")}
         rows.append(("pixels", f"{{type: normalize, mean: [{figures['mean']}], std: [{figures['std']}]}}"))
@@ -109,7 +109,7 @@ def show_rehearsal(document: dict[str, Any]) -> None:
         ("classes", str(len(document["classes"]))),
         ("layers", str(len(document["nodes"]))),
         ("parameters", f"{document['parameters']:,}"),
-        *(_ahead(document) if "run_seconds" in document else [("memory", f"{document['memory']} beside the data")]),
+        *(_ahead(document) if "run_seconds" in document else [("memory", f"{document['memory']} besides the data")]),
         *((split, _amount(found, spread=not few)) for split, found in data.items()),
         *(_figures(document["survey"]) if document.get("survey", {}).get("files") else ()),
     ]
@@ -160,7 +160,7 @@ def _amount(found: dict[str, Any], spread: bool) -> str:
 
 
 def _counted(data: dict[str, Any]) -> tuple[str, list[str]]:
-    """What the task counts by name in the samples of all splits (`Task.census`), and the names; "class" of samples."""
+    """What the task counts by name in the samples of all splits (`Task.census`), such as "class", and the names."""
     for found in data.values():
         for key, counts in found.items():
             if isinstance(counts, dict):

@@ -15,7 +15,7 @@ from cnntrain.cli.text import show, table, width
 from cnntrain.core import terminal
 from cnntrain.core.letters import columns
 
-_METRICS = ("val/loss", "val/accuracy", "train/loss")  # final ones that are shown, as far as there is room
+_METRICS = ("val/loss", "val/accuracy", "train/loss")  # final values to show, as far as there is room
 _MOST_KEYS = 6  # config keys that get a column
 
 
@@ -33,12 +33,12 @@ _MOST_KEYS = 6  # config keys that get a column
     "filters",
     multiple=True,
     metavar="CONDITION",
-    help="Only runs for which it holds: NAME=VALUE, or !=, <, >, <=, >=. Repeatable.",
+    help="Show only runs that meet it: NAME=VALUE, or with !=, <, >, <=, >=. Repeatable.",
 )
 @click.option(
-    "--sort", metavar="NAME", help="Order by it, the largest first with -NAME; by default the best run first."
+    "--sort", metavar="NAME", help="Sort by it, the largest first with -NAME; by default the best run comes first."
 )
-@click.option("--csv", "as_csv", is_flag=True, help="Print one line a run, for spreadsheets.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print one line per run, for spreadsheets.")
 @as_json
 @debug
 def command(runs: tuple[Path, ...], filters: tuple[str, ...], sort: str | None, as_csv: bool, as_json: bool) -> None:
@@ -63,7 +63,7 @@ def command(runs: tuple[Path, ...], filters: tuple[str, ...], sort: str | None, 
 
 
 def _show(document: dict[str, Any]) -> None:
-    """The runs as a table, what it has no room for, and the groups as another table."""
+    """Print the runs as a table, the number of keys it had no room for, and the groups as another table."""
     from cnntrain.results.compare import short_names
 
     runs = document["runs"]
@@ -81,7 +81,7 @@ def _show(document: dict[str, Any]) -> None:
 
 
 def show_groups(document: dict[str, Any]) -> None:
-    """What differs in the seed or the fold alone, as a table of means and deviations below another, if there is any."""
+    """Print groups of runs that differ only in seed or fold, if any, as a table of means and deviations."""
     from cnntrain.results.compare import short_names
 
     if not document["groups"]:
@@ -102,7 +102,7 @@ def _fitting(
 ) -> tuple[str, int]:
     """The table of runs as wide as the terminal allows, and how many differing keys it leaves out.
 
-    Metrics give way first, but for one, then keys.
+    Metrics are dropped first, down to one, then keys.
     """
     bound = width() or math.inf
     sizes = [(len(keys), count) for count in range(len(metrics), 1, -1)]

@@ -1,6 +1,6 @@
 """Completion answers a shell that asks how a word may go on: configs, runs, and the dotted keys of `--set`.
 
-A key press waits for it, so nothing here imports NumPy, and no part, for every part does.
+A key press waits for it, so nothing here imports NumPy, nor any part, since every part does.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from cnntrain.config.tree import Node
 
 _YAML = (".yaml", ".yml")
-_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")  # a name out of a file that no shell acts upon
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")  # a name from a file, harmless in any shell
 PART = "part"  # type of an item after which the word goes on: no space follows
-_DEEPEST = 3  # folders below the one typed that are looked into
-_MOST = 500  # files looked at
+_DEEPEST = 3  # levels of folders searched below the one typed
+_MOST = 500  # entries looked at
 _SKIPPED = {"checkpoints", "node_modules", "site-packages", "__pycache__"}
 
 
@@ -43,11 +43,11 @@ def runs(entry: os.DirEntry[str]) -> bool:
 
 
 def files(incomplete: str, offers: Sequence[Wanted]) -> list[CompletionItem]:
-    """What one of the offers wants of the folder typed so far and those below; failing that, what the shell knows."""
+    """The entries that an offer wants, in the folder typed so far and below; if there are none, the shell's own."""
     found = {
         path
         for path in _walk(os.path.dirname(incomplete), offers)
-        if path.startswith(incomplete) and path.isprintable()  # others cannot be told to a shell line by line
+        if path.startswith(incomplete) and path.isprintable()  # others cannot be passed to a shell line by line
     }
     return [CompletionItem(path) for path in sorted(found)] or [CompletionItem(incomplete, type="file")]
 
@@ -140,7 +140,7 @@ def _of_list(base: Any, steps: Sequence[str], node: Node | None) -> Iterable[str
     places: dict[str, Node] = {str(number): item for number, item in enumerate(items)}
     for item in items:
         name = item.get("name") if isinstance(item, Map) else None
-        if isinstance(name, Scalar) and _PLAIN.fullmatch(name.text):  # anything else would be put on a command line
+        if isinstance(name, Scalar) and _PLAIN.fullmatch(name.text):  # for it goes on a command line
             places[name.text] = item
     if not steps:
         return [f"{place}." for place in places]
@@ -192,7 +192,7 @@ def _goes_on(annotation: Any) -> bool:
 
 
 class CommandLine:
-    """A command line up to the cursor as a shell reads it, of which the last word is to be completed.
+    """A command line up to the cursor as a shell reads it, whose last word is to be completed.
 
     words       without their quotes; the last one is empty after a space
     quote       the quote that is open at the cursor: "'", '"' or none
@@ -235,7 +235,7 @@ class CommandLine:
             self.words[-1] += letter
 
     def replaced(self, value: str) -> str:
-        """What has to stand in place of what readline replaces, for the last word to become `value`, quoted."""
+        """The quoted text to put in place of what readline replaces, so that the last word becomes `value`."""
         return quoted(self.unread(value), self.quote)
 
     def unread(self, value: str) -> str:
@@ -244,7 +244,7 @@ class CommandLine:
 
 
 def quoted(text: str, quote: str = "") -> str:
-    """A text as a shell's own file completion writes it: with backslashes, or as it must be within an open quote."""
+    """A text as a shell's own file completion writes it: with backslashes, or as an open quote demands."""
     if quote == "'":
         return text.replace("'", "'\\''")
     if quote:
@@ -308,9 +308,9 @@ complete --no-files --command %(prog_name)s --arguments "(%(complete_func)s)"
 
 
 class Bash(BashComplete):
-    """Is given the line up to the cursor, for bash itself would cut its words at `=`, and the signs at which it does.
+    """Gets the line up to the cursor, since bash itself would cut words at `=`, and the characters at which it cuts.
 
-    What it answers is put on the command line as it is.
+    Its answers are put on the command line as they are.
     """
 
     name = "bash"
@@ -325,7 +325,7 @@ class Bash(BashComplete):
         return _line()
 
     def complete(self) -> str:
-        """The items as lines. Of several, readline inserts what they have in common: half a quoted sign must not be."""
+        """The items as lines. Readline inserts what several have in common, which must not end within an escape."""
         items = self.get_completions(*self.get_completion_args())
         line = CommandLine(os.environ["COMP_WORDS"], os.environ.get("COMP_BREAKS", ""))
         answers = [item.value if item.type == "file" else line.replaced(item.value) for item in items]
@@ -336,14 +336,14 @@ class Bash(BashComplete):
 
 
 def _in_common(texts: Sequence[str]) -> str:
-    """How all of them begin."""
+    """Their longest common prefix."""
     first, last = min(texts), max(texts)
     length = next((i for i, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
     return first[:length]
 
 
 class Zsh(ZshComplete):
-    """Is given all words and the number of the one at the cursor."""
+    """Gets all words and the number of the one at the cursor."""
 
     name = "zsh"
     source_template = _ZSH
@@ -354,7 +354,7 @@ class Zsh(ZshComplete):
 
 
 class Fish(FishComplete):
-    """Is given the line up to the cursor, and its last word."""
+    """Gets the line up to the cursor, and its last word."""
 
     name = "fish"
     source_template = _FISH

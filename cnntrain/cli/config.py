@@ -23,7 +23,7 @@ from cnntrain.core import terminal
 )
 @click.argument("configs", nargs=-1, required=True, type=PATH, metavar="CONFIG...")
 @sets
-@click.option("--origin", is_flag=True, help="Say of every key where its value comes from.")
+@click.option("--origin", is_flag=True, help="Show where the value of every key comes from.")
 @click.option("--diff", "other", type=PATH, help="Show only what differs from this config: there -> here.")
 @as_json
 @debug
@@ -48,7 +48,7 @@ def command(configs: tuple[Path, ...], sets: tuple[str, ...], origin: bool, othe
 
 
 def _difference(theirs: dict[str, Any], mine: dict[str, Any], as_json: bool) -> None:
-    """Print the keys that differ; one that only one of the two has counts as null there."""
+    """Print the keys that differ; a key that only one of the two has is null in the other."""
     changed = {key: [theirs.get(key), mine.get(key)] for key in theirs | mine if theirs.get(key) != mine.get(key)}
     if as_json:
         print_json(changed)

@@ -1,4 +1,4 @@
-"""`cnntrain data` fetches data sets that everybody knows."""
+"""`cnntrain data` fetches well-known data sets."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ NAMES = ("mnist", "fashion-mnist", "kmnist", "cifar10", "cifar100")
 def command(action: str, name: str, root: Path, as_json: bool) -> None:  # noqa: ARG001  (there is one action)
     """Fetch a data set over HTTPS: mnist, fashion-mnist, kmnist, cifar10 or cifar100.
 
-    Every file is compared with its published size and SHA-256. A fetch that was interrupted goes on where it stopped;
-    what is there already is not fetched again.
+    Every file is checked against its published size and SHA-256. An interrupted fetch continues where it stopped; what
+    is there already is not fetched again.
     """
     from cnntrain.api.beforehand import fetch
 

@@ -1,7 +1,7 @@
 """Documents are what commands print with `--json`: the schema of each, its version, and what its keys mean.
 
-A document says which it is, {"schema": "eval/1", ...}. Within a version keys are only ever added; one that goes, or
-comes to mean something else, is a new version. `cnntrain COMMAND --help` lists the keys.
+A document says which it is, {"schema": "eval/1", ...}. Within a version, keys are only ever added; to remove a key or
+change its meaning takes a new version. `cnntrain COMMAND --help` lists the keys.
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Document:
-    """The keys of one document with their meaning; those that end in ? are not always there."""
+    """The keys of one document and what they mean; those that end in ? are not always there."""
 
     keys: Mapping[str, str]
     version: int = 1
     bare: bool = False  # the document is the thing itself, and has no room for the name of its schema
 
     def title(self, of: str) -> str:
-        """The name of the schema of what was asked: "eval/1"."""
+        """The name of the schema for what was asked: "eval/1"."""
         return f"{of.replace(' --', '-')}/{self.version}"
 
 
 _NETWORK = {
     "name": "of the experiment",
     "input": "shape of a sample, 28x28x1",
-    "task": "what the network is asked: classify, regress, tag",
+    "task": "what the network does: classify, tag, regress, detect or segment",
     "classes": "their names",
-    "nodes": "for each layer its name, type, shape, parameters, operations and memory",
-    "parameters": "how many, statistics left out",
-    "trained_parameters": "how many of them change",
-    "flops": "operations of a forward pass of one sample",
-    "shard": "samples that are computed together",
+    "nodes": "each layer's name, type, shape, parameters, operations and memory",
+    "parameters": "how many, without statistics",
+    "trained_parameters": "how many of them training changes",
+    "flops": "operations of one sample's forward pass",
+    "shard": "how many samples are computed together",
     "batch_size": "of training",
-    "threads": "used",
-    "memory_bytes": "of training, beside the data",
-    "memory": "the same for people",
+    "threads": "how many are used",
+    "memory_bytes": "of training, besides the data",
+    "memory": "the same, with a unit",
 }
 _TIME = {
     "step_seconds": "of a training step",
@@ -47,7 +47,7 @@ _TIME = {
     "steps_per_epoch": "of the experiment",
     "steps": "of the run",
     "epochs": "of the run",
-    "save_seconds": "what a checkpoint takes",
+    "save_seconds": "of saving a checkpoint",
 }
 _BEST = "the best epoch so far: metric, value, step, epoch"
 
@@ -57,7 +57,7 @@ DOCUMENTS = {  # what was asked -> its document
             "run_dir": "the run directory",
             "state": "finished",
             "reason": "why training ended",
-            "epochs": "closed",
+            "epochs": "how many were completed",
             "step": "steps taken",
             "best": _BEST,
             "final": "the last epoch's values, by split/metric",
@@ -70,27 +70,27 @@ DOCUMENTS = {  # what was asked -> its document
             "step_flops": "operations of a training step",
             "peak_bytes": "the most memory the run will hold, the data included",
             "free_bytes": "of memory now",
-            "checkpoint_bytes": "of one",
-            "checkpoints": "at a time",
+            "checkpoint_bytes": "of one checkpoint",
+            "checkpoints": "kept at a time",
             "film_moments": "that the run keeps for `report --film`",
-            "film_bytes": "of all of them",
+            "film_bytes": "of all these moments",
             "disk_bytes": "that the run will need",
-            "disk_free_bytes": "where it will go",
-            "data": "of each split its samples, and by class",
+            "disk_free_bytes": "where the run will go",
+            "data": "each split's samples, in all and by class",
         }
     ),
     "eval": Document(
         {
             "checkpoint": "the file that was measured",
             "weights": "which of its weights: averaged, where training averages them and has begun to, else trained",
-            "split": "on what",
+            "split": "that it was measured on",
             "samples": "how many",
             "loss": "the loss of the experiment",
             "data?": "where the samples came from, with --data",
             "per_class?": "class, samples, recall and precision of each",
-            "per_value?": "name and figures of each value, or label, where there are no classes",
-            "confusion?": "of each true class how many samples were taken for each, up to 1,000 classes",
-            "mistakes?": "of more classes the most frequent ones: class, taken_for, samples",
+            "per_value?": "name and figures of each value or label, where there are no classes",
+            "confusion?": "for each true class, how many samples were taken for each class; up to 1,000 classes",
+            "mistakes?": "with more classes, the most frequent ones: class, taken_for, samples",
             "METRIC": "every further metric by its name: accuracy, error, top5",
         }
     ),
@@ -98,21 +98,21 @@ DOCUMENTS = {  # what was asked -> its document
         {
             "checkpoint": "the file that was used",
             "weights": "which of its weights: averaged or trained",
-            "predictions": "for each file its path, and class and top (class, probability), or values and by_name; "
-            "with --every for each window, its start and end in seconds, too",
+            "predictions": "each file's path, and class and top (class, probability), or values and by_name; "
+            "with --every the same of each window, and its start and end in seconds",
             "unreadable?": "path and reason of what could not be read",
         }
     ),
     "check": Document(
         {key if key == "name" else f"{key}?": words for key, words in _NETWORK.items()}
-        | {"data?": "of each split its samples, and by class", "survey?": "what the files are like, and which are bad"}
-        | {"warnings?": "what stderr warns of: boxes that were mended, files that changed, advice"}
+        | {"data?": "each split's samples, in all and by class", "survey?": "what the files are like; which are bad"}
+        | {"warnings?": "what stderr warns of: boxes that were mended, files that have changed, advice"}
     ),
     "summary": Document(_NETWORK),
     "time": Document(
         {
-            "nodes": "for each layer its seconds forward and backward, its share, speed and memory",
-            "threads": "used",
+            "nodes": "each layer's seconds forward and backward, share, speed and memory",
+            "threads": "how many are used",
         }
         | _TIME
     ),
@@ -120,34 +120,34 @@ DOCUMENTS = {  # what was asked -> its document
         {
             "name": "of the sweep",
             "run_dir": "the folder of its runs",
-            "cells": "for each run its name, settings, run_dir, state and result",
-            "repeated": "runs equal to another, left out",
-            "groups": "of finished runs that differ in seed or fold alone: mean and deviation",
-            "exit_code": "the worst",
+            "cells": "each run's name, settings, run_dir, state and result",
+            "repeated": "how many runs were left out as equal to another",
+            "groups": "mean and deviation of finished runs that differ only in seed or fold",
+            "exit_code": "the worst of all runs",
             "search?": "of a search: its metric, best trial, importances and all trials",
         }
     ),
     "sweep --dry-run": Document(
         {
             "name": "of the sweep",
-            "cells": "for each run its name, settings, run_dir and predicted seconds",
-            "repeated": "runs equal to another, left out",
-            "seconds": "predicted for all",
+            "cells": "each run's name, settings, run_dir and predicted seconds",
+            "repeated": "how many runs were left out as equal to another",
+            "seconds": "predicted for all runs",
         }
     ),
     "compare": Document(
         {
             "metric": "by which runs are sorted",
             "differs": "the keys in which their configs differ",
-            "runs": "for each its settings and results",
-            "groups": "of runs that differ in seed or fold alone: mean and deviation",
+            "runs": "each run's settings and results",
+            "groups": "mean and deviation of runs that differ only in seed or fold",
         }
     ),
     "report": Document(
         {
             "report": "the page",
-            "runs": "it is about",
-            "png": "pictures written",
+            "runs": "that it is about",
+            "png": "the pictures written",
             "warnings": "what is left out, and why",
         }
     ),
@@ -167,14 +167,14 @@ DOCUMENTS = {  # what was asked -> its document
             "passed": "whether all agree",
             "checked": "derivatives compared",
             "skipped": "derivatives at a kink",
-            "worst": "the finding nearest its tolerance, or beyond",
+            "worst": "the finding nearest its tolerance, or farthest beyond it",
             "findings": "for each layer and array: node, gradient, worst, tolerance, failed, where",
         }
     ),
     "selftest": Document(
         {
-            "passed": "whether all is well",
-            "seconds": "it took",
+            "passed": "whether every check passed",
+            "seconds": "that it took",
             "environment": "versions, BLAS and processor",
             "checks": "each with its name and outcome",
         }
@@ -183,16 +183,16 @@ DOCUMENTS = {  # what was asked -> its document
         {
             "checkpoint": "the file",
             "bytes": "its size",
-            "weights": "which of them count: averaged or trained",
+            "weights": "which of them are used: averaged or trained",
             "name": "of the experiment",
             "format": "of the file",
             "min_reader": "the oldest format a reader must know",
             "cnntrain": "the version that wrote it",
             "classes": "their names",
             "image_shape": "of one sample as stored",
-            "position": "step, closed (epochs), finished (why, or null), samples",
-            "monitor": "the standing: best, best_step, best_epoch, record, stale",
-            "environment": "that wrote it",
+            "position": "step, closed (epochs completed), finished (why, or null), samples",
+            "monitor": "the best so far: best, best_step, best_epoch, record, stale",
+            "environment": "in which it was written",
             "arrays": "for each: name, dtype, shape, min, max, nonfinite, sha256",
             "verified": "whether --verify was asked for, and held",
         }
@@ -211,13 +211,13 @@ DOCUMENTS = {  # what was asked -> its document
     "replay": Document(
         {
             "run": "the run directory",
-            "checkpoint": "it was replayed from",
+            "checkpoint": "that it was replayed from",
             "steps": "taken again",
             "step": "at which it diverges",
             "split": "train or val",
-            "reason": "what became what",
+            "reason": "what became NaN or infinite",
             "first": "node, type, what, where and samples of the first number that is not finite, or null",
-            "recorded": "the same of the record",
+            "recorded": "the same, from the record",
             "same": "true; where it is not, the exit code is 9",
         }
     ),
@@ -233,14 +233,14 @@ DOCUMENTS = {  # what was asked -> its document
             "amount": "how much there is to say about a sample, in words",
             "parameters": "of the network proposed",
             "pretrained": "whether it starts from trained weights",
-            "seconds": "that training will take here, as foretold",
+            "seconds": "that training is predicted to take here",
         }
     ),
     "lr-find": Document(
         {
             "suggestion": "a learning rate, or null",
             "lowest": "the rate at which the loss was smallest",
-            "steps": "for each its lr, loss and smoothed loss",
+            "steps": "each step's lr, loss and smoothed loss",
             "png": "the chart; null without Matplotlib",
         }
     ),
@@ -249,17 +249,17 @@ DOCUMENTS = {  # what was asked -> its document
             "format": "page, numpy, onnx or safetensors",
             "weights": "which of the checkpoint's: averaged or trained",
             "files": "written",
-            "bytes": "in them",
-            "error": "largest difference of the outputs to ours, by the largest of them; null where not tried",
+            "bytes": "in all of them",
+            "error": "largest difference from our outputs, relative to the largest of them; null where not tried",
             "input": "what it takes: name, shape of a batch, layout (NHWC, NCHW or NC; null for others), dtype",
-            "output?": "what it gives, likewise",
-            "METRIC": "further facts: name, outputs, classes, parameters, what is yours to do before and after",
+            "output?": "what it gives: likewise",
+            "METRIC": "further facts: name, outputs, classes, parameters, what is left to you before and after",
         },
         version=2,
     ),
     "env": Document({"extras": "installed packages by extra", "FACT": "versions, BLAS, processor, threads, memory"}),
-    "config": Document({"KEY": "the config itself; with --origin or --diff by dotted key"}, bare=True),
-    "list": Document({"KIND": "the parts by kind; of one kind or part, their description"}, bare=True),
+    "config": Document({"KEY": "the config itself; with --origin or --diff, by dotted key"}, bare=True),
+    "list": Document({"KIND": "the parts by kind; for one kind or part, descriptions"}, bare=True),
 }
 
 

@@ -30,7 +30,7 @@ _LABELS = {
 @as_json
 @debug
 def command(as_json: bool) -> None:
-    """Show versions, processor, memory, and which optional extras are installed: what a bug report should tell.
+    """Show versions, processor, memory, and which optional extras are installed: what a bug report should contain.
 
     Two machines on which the first eight lines are the same train to the same bits.
     """
@@ -53,7 +53,7 @@ def command(as_json: bool) -> None:
 
 
 def _extras() -> dict[str, dict[str, str | None]]:
-    """Of each optional extra its packages, with the version that is installed."""
+    """The packages of each optional extra, with the installed version; None where one is missing."""
     from importlib import metadata
 
     extras: dict[str, dict[str, str | None]] = {}

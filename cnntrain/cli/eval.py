@@ -29,7 +29,7 @@ from cnntrain.core import terminal
 @click.option(
     "--split",
     type=click.Choice(["train", "val", "test"]),
-    help="What to measure on: test by default; of --data the first of test, val and train it has.",
+    help="What to measure on: by default test, or for --data the first of test, val and train that it has.",
 )
 @click.option(
     "--data",
@@ -43,7 +43,7 @@ from cnntrain.core import terminal
     "sets",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Say where the data lies, if not where it did: data.source.root=PATH. Repeatable.",
+    help="Say where the data is now, if it has moved: data.source.root=PATH. Repeatable.",
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print a row for each class: how it fares, what it is taken for.")
 @require
@@ -62,16 +62,16 @@ def command(
 ) -> None:
     """Measure a trained network on a split of its data, or on other data: loss, accuracy, and how each class fares.
 
-    Of a run directory it is the best checkpoint, or the last where there is no best. Preprocessing and class names
-    are the checkpoint's.
+    A run directory stands for its best checkpoint, or its last if there is no best. Preprocessing and class names are
+    the checkpoint's.
     """
     from cnntrain.api.model import Model
     from cnntrain.core.errors import UsageError
 
     if data is not None and any(key.endswith((".root", ".path", "data.source", "data.val")) for key in _keys(sets)):
-        raise UsageError("--data names other data and --set says where the training data lies. Choose one")
+        raise UsageError("--data names other data and --set says where the training data is. Choose one")
     if as_csv and as_json:
-        raise UsageError("--csv and --json are two forms of the same. Choose one")
+        raise UsageError("--csv and --json are two forms of one answer. Choose one")
     with Model(checkpoint, threads=threads, set=sets, warn=None) as model:
         result = model.evaluate(split, data)
     if as_json:

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 )
 @click.argument("checkpoint", metavar="CHECKPOINT|RUN", type=PATH)
 @click.option("--format", "kind", type=click.Choice([*SUFFIXES]), required=True, help="What to write.")
-@click.option("-o", "--output", type=PATH, help="The file to write; by default the run's name, here.")
+@click.option("-o", "--output", type=PATH, help="The file to write; by default the experiment's name, here.")
 @click.option(
-    "--fold", is_flag=True, help="Make batch norm part of the layer before it: faster, equal but for rounding."
+    "--fold", is_flag=True, help="Fold batch norm into the layer before it: faster, and equal up to rounding."
 )
 @click.option(
     "--names",
     type=click.Choice(["cnntrain", "torchvision", "timm"]),
-    help="Whose names safetensors have; by default those that model.init_from.names says.",
+    help="Whose names safetensors gives its tensors; by default those of model.init_from.names.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 @as_json
@@ -46,7 +46,7 @@ def command(
     page: one HTML file to try the network in a browser, without a server: draw, drop or paste a picture, or use a
     camera, and look into every layer. numpy: a Python file to read, and its weights beside it, that need NumPy alone.
     onnx: for ONNX Runtime and others (extra onnx). safetensors: the parameters for an equal PyTorch model (extra
-    safetensors). Of a run directory it is the best checkpoint, or the last where there is no best.
+    safetensors). A run directory stands for its best checkpoint, or its last if there is no best.
     """
     from cnntrain.api.model import Model
 
@@ -72,7 +72,7 @@ def _say(document: dict[str, Any], model: Model) -> None:
     if "resize" in document:
         show(f"pictures: {document['colours']}, resized {document['resize']}")
     for transform in document["before"]:
-        show(f"before: {transform['type']}, as in evaluation, is yours to do")
+        show(f"before: {transform['type']}, as in evaluation, is left to you")
     if document["answers"] != "nothing":
         show(f"after: the {document['answers']} of the outputs gives the probabilities that predict shows")
     if "after" in document:

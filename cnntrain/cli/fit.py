@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _seconds(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:
-    """A wall-clock time such as 90s, 20m, 7.5h or 2d. A number without a unit could mean any, and is refused."""
+    """A wall-clock time such as 90s, 20m, 7.5h or 2d. A number without a unit is ambiguous, and is refused."""
     if text is None:
         return None
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd])", text, re.ASCII)
@@ -41,7 +41,7 @@ def _place(_context: click.Context, _option: click.Parameter, text: str | None) 
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
     if not place.value:
-        raise click.BadParameter(f"expected more than nothing, got {text!r}")
+        raise click.BadParameter(f"expected a duration greater than zero, got {text!r}")
     return place
 
 
@@ -56,7 +56,7 @@ def _place(_context: click.Context, _option: click.Parameter, text: str | None) 
         "cnntrain fit my.yaml -o runs/a --resume-or-start --max-time 7.5h",
     ],
     sections={
-        "Going on with a run": (
+        "Pausing and resuming": (
             "resume",
             "resume_or_start",
             "max_time",
@@ -79,38 +79,38 @@ def _place(_context: click.Context, _option: click.Parameter, text: str | None) 
     "--dry-run",
     "rehearse",
     is_flag=True,
-    help="Build everything, read the data, tell what memory, disk and time the run will take, and stop.",
+    help="Build everything, read the data, report the memory, disk and time that the run will take, and stop.",
 )
-@click.option("--resume", is_flag=True, help="Go on with the run in --run-dir; the config is in its checkpoint.")
-@click.option("--resume-or-start", is_flag=True, help="Start, go on, or when finished do nothing: for scripts.")
+@click.option("--resume", is_flag=True, help="Resume the run in --run-dir; its config is in the checkpoint.")
+@click.option("--resume-or-start", is_flag=True, help="Start, resume, or do nothing if finished: for scripts.")
 @click.option(
     "--max-time",
     metavar="TIME",
     callback=_seconds,
-    help="Pause after so long, as in 90s, 20m or 7.5h; exit code 75, resumable.",
+    help="Pause after this long, such as 90s, 20m or 7.5h; exit code 75, resumable.",
 )
 @click.option(
     "--pause-at",
     metavar="DURATION",
     callback=_place,
-    help="Pause after so much of the training, as in 2ep, 500st or 10%; exit code 75, resumable.",
+    help="Pause after this much of the training, such as 2ep, 500st or 10%; exit code 75, resumable.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the run that --run-dir holds.")
-@click.option("--strict-env", is_flag=True, help="Refuse to resume on other versions or another kind of processor.")
+@click.option("--strict-env", is_flag=True, help="Refuse to resume with other versions or another kind of processor.")
 @click.option("--allow-data-change", is_flag=True, help="Resume although the training data has changed.")
 @click.option("--report", is_flag=True, help="At the end, write report.html into the run directory.")
 @click.option("--watch", is_flag=True, help="Serve a page on this machine that shows the training as it goes.")
-@click.option("--tensorboard", is_flag=True, help="Let TensorBoard watch: event files in RUN_DIR/tensorboard.")
+@click.option("--tensorboard", is_flag=True, help="Write event files for TensorBoard to RUN_DIR/tensorboard.")
 @click.option(
     "--progress",
     type=click.Choice(["auto", "bar", "plain", "none"]),
     default="auto",
     show_default=True,
-    help="A bar on a terminal, plain lines elsewhere.",
+    help="How to show progress; auto: a bar on a terminal, plain lines elsewhere.",
 )
 @require
-@click.option("-q", "--quiet", is_flag=True, help="Say only what is wrong.")
-@click.option("-v", "--verbose", is_flag=True, help="Say more: versions, threads, memory, every save.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only warnings and errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Print more: versions, threads, memory, every save.")
 @click.option("--print-run-dir", is_flag=True, help="Print the run directory on stdout as soon as it is known.")
 @as_json
 @debug
@@ -138,9 +138,9 @@ def command(
 
             _check_flags(dry_run=rehearse, as_json=as_json, print_run_dir=print_run_dir, **flags)
             if rehearse and requirements:
-                raise UsageError("--require judges a training and --dry-run does none. Choose one")
+                raise UsageError("--require judges a training and --dry-run does not train. Choose one")
             if rehearse and watch:
-                raise UsageError("--watch shows a training and --dry-run does none. Choose one")
+                raise UsageError("--watch shows a training and --dry-run does not train. Choose one")
             if rehearse:
                 from cnntrain.checks.preflight import dry_run
 
@@ -155,7 +155,7 @@ def command(
                 announce = _announce(print_run_dir, page, flags["quiet"])
                 run = fit(configs, set=sets, announce=announce, warn=None, live=watch, **flags)
         except (StoppedError, PausedError) as error:
-            sys.exit(tell(error))  # before the next signal of a burst would end the process without a word
+            sys.exit(tell(error))  # before the next of a burst of signals ends the process without a word
     if report and launcher.rank() == 0:
         from cnntrain.core.console import Console
 
@@ -182,7 +182,7 @@ def _announce(aloud: bool, page: Watching | None, quiet: bool) -> Callable[[Path
 
 
 def _check_flags(**flags: Any) -> None:
-    """Raise UsageError for a flag that would be ignored: what the user writes acts, or is an error."""
+    """Raise UsageError for a flag that would be ignored: what the user writes takes effect, or is an error."""
     from cnntrain.core.errors import UsageError
 
     chosen = [f"--{name.replace('_', '-')}" for name in ("resume", "resume_or_start", "overwrite") if flags[name]]
@@ -191,17 +191,17 @@ def _check_flags(**flags: Any) -> None:
     if chosen and flags["run_dir"] is None:
         raise UsageError(f"{chosen[0]} needs --run-dir, to know which run is meant")
     if str(flags["run_dir"]).startswith("~"):
-        raise UsageError(f"--run-dir {flags['run_dir']}: the shell left the ~ as it is. Write $HOME in its place")
+        raise UsageError(f"--run-dir {flags['run_dir']}: the shell did not expand the ~. Write $HOME instead")
     if flags["quiet"] and flags["verbose"]:
         raise UsageError("--quiet and --verbose contradict each other. Choose one")
     if flags["print_run_dir"] and (flags["as_json"] or flags["dry_run"]):
         other = "--json prints it, too" if flags["as_json"] else "--dry-run makes none"
         raise UsageError(f"--print-run-dir prints the run directory; {other}. Choose one")
     if flags["dry_run"] and flags["resume"]:
-        raise UsageError("--dry-run rehearses a new run and --resume goes on with one. Choose one")
+        raise UsageError("--dry-run rehearses a new run and --resume continues one. Choose one")
     for name in ("max_time", "pause_at"):
         if flags["dry_run"] and flags[name] is not None:
-            raise UsageError(f"--{name.replace('_', '-')} ends a training and --dry-run does none. Choose one")
+            raise UsageError(f"--{name.replace('_', '-')} pauses a training and --dry-run does not train. Choose one")
     for name in ("strict_env", "allow_data_change"):
         if flags[name] and not (flags["resume"] or flags["resume_or_start"]):
             raise UsageError(f"--{name.replace('_', '-')} is for resuming. Add --resume, or leave it out")

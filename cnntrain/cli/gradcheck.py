@@ -1,4 +1,4 @@
-"""`cnntrain gradcheck` compares a network's gradients with differences of its outputs and its loss."""
+"""`cnntrain gradcheck` compares a network's gradients with finite differences of its outputs and its loss."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from cnntrain.cli.text import show, table
     type=click.IntRange(1),
     default=8,
     show_default=True,
-    help="How many values of each array to check in a node by itself; half as many within the network.",
+    help="How many values of each array to check in each node alone; half as many within the network.",
 )
 @as_json
 @debug
 def command(configs: tuple[Path, ...], sets: tuple[str, ...], coordinates: int, as_json: bool) -> None:
-    """Check every gradient of CONFIG in float64, node by node and as a whole; exit code 9 where one is wrong."""
+    """Check every gradient of CONFIG in float64, node by node and as a whole; exit code 9 if one is wrong."""
     from cnntrain.api.beforehand import gradcheck
 
     tell = print_json if as_json else _show
@@ -39,7 +39,7 @@ def _show(document: dict[str, Any]) -> None:
     show(f"\n{document['checked']} values checked, {document['skipped']} of them at kinks and skipped")
     show(
         f"worst: {worst['node']}, {worst['gradient']}: {worst['worst']:.1e} of its largest gradient, "
-        f"at most {worst['tolerance']:g} is right ({worst['where']})"
+        f"at most {worst['tolerance']:g} is allowed ({worst['where']})"
     )
 
 

@@ -31,19 +31,19 @@ from cnntrain.cli.text import duration, show
     help="The config to write.",
 )
 @click.option(
-    "--target", "targets", multiple=True, metavar="COLUMN", help="Of a table, the column to predict. Repeatable."
+    "--target", "targets", multiple=True, metavar="COLUMN", help="The column of a table to predict. Repeatable."
 )
 @click.option("--size", type=click.IntRange(8, 1024), metavar="PIXELS", help="The shorter side of pictures.")
 @click.option(
     "--minutes",
     type=click.FloatRange(0, min_open=True),
     metavar="N",
-    help="How long training may take here; by default 30. Steps are taken to measure it.",
+    help="How long training may take here; by default 30. A few steps are taken to measure it.",
 )
 @click.option(
     "--pretrained/--from-scratch",
     default=None,
-    help="Start from the network that comes with cnntrain, or not; by default where there are few pictures.",
+    help="Start from the network that comes with cnntrain, or not; by default only if there are few pictures.",
 )
 @click.option(
     "--weights", type=PATH, metavar="FILE", help="Start from a .safetensors of torchvision or timm, with its network."
@@ -62,11 +62,11 @@ def command(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Look at data and write a config for it that trains at once, with a comment on every choice.
+    """Look at the data and write a config that trains on it at once, with a comment on every choice.
 
-    Known are: a folder of pictures, sounds or clips (videos, animated files, folders of frames) for each class,
-    alone or within train/, val/ and test/; pictures with boxes (Pascal VOC, COCO, YOLO, CSV) or masks; the files of
-    MNIST and its like; CIFAR-10 and CIFAR-100 (binary version); .npz and .csv files, of sounds, too.
+    The data may be a folder of pictures, sounds or clips (videos, animated files, folders of frames) for each class,
+    alone or within train/, val/ and test/; pictures with boxes (Pascal VOC, COCO, YOLO, CSV) or masks; files in the
+    format of MNIST; CIFAR-10 and CIFAR-100 (binary version); .npz and .csv files, also of sounds.
     """
     from cnntrain.api.beforehand import init
     from cnntrain.core.description import size_text
@@ -87,7 +87,7 @@ def command(
         return
     samples = f"{document['samples']:,} training samples of {size_text(tuple(document['shape']))}"
     show(f"{document['source']}: {samples}, {document['amount']}")
-    start = ", which begins trained" if document["pretrained"] else ""
+    start = ", pretrained" if document["pretrained"] else ""
     show(f"wrote {output}: a network of {document['parameters']:,} parameters{start}")
     show(f"training takes about {duration(max(document['seconds'], 1))} on this machine")
     show(f"next: cnntrain fit {shlex.quote(str(output))}")

@@ -19,14 +19,14 @@ from cnntrain.cli.text import pairs, show, table
     ],
 )
 @click.argument("checkpoint", metavar="CHECKPOINT|RUN", type=PATH)
-@click.option("--verify", is_flag=True, help="Check also that the arrays are those its config declares, and finite.")
+@click.option("--verify", is_flag=True, help="Also check that the arrays are those its config declares, and finite.")
 @as_json
 @debug
 def command(checkpoint: Path, verify: bool, as_json: bool) -> None:
-    """Show what is in a checkpoint: who wrote it, where training stood, and every array with its range.
+    """Show what is in a checkpoint: what wrote it, where training stood, and every array with its range.
 
-    Every byte is held against its SHA-256; a damaged file ends with 4. Nothing is computed and no data is read. Of a
-    run directory it is the best checkpoint, or the last where there is no best.
+    Every byte is checked against its SHA-256; a damaged file exits with 4. Nothing is computed and no data is read. A
+    run directory stands for its best checkpoint, or its last if there is no best.
     """
     from cnntrain.api.finished import inspect
 
@@ -54,7 +54,7 @@ def _rows(document: dict[str, Any]) -> list[tuple[str, str]]:
         ("experiment", f"{document['name']}: {shape}, {len(document['classes'])} classes"),
         ("position", f"step {position['step']}, {position['closed']} epochs{f', {finished}' * bool(finished)}"),
         ("best", f"{value:.6g} after epoch {best.get('best_epoch')}" if isinstance(value, float) else ""),
-        ("weights", "the averaged ones count" if document["weights"] == "averaged" else ""),
+        ("weights", "the averaged ones are used" if document["weights"] == "averaged" else ""),
         ("environment", ", ".join(f"{name} {environment[name]}" for name in names if environment.get(name))),
     ]
 

@@ -1,4 +1,4 @@
-"""`cnntrain lr-find` tries growing learning rates and suggests one."""
+"""`cnntrain lr-find` tries increasing learning rates and suggests one."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def command(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Train for some steps under a growing learning rate, plot the loss, and suggest a rate.
+    """Train for some steps with an increasing learning rate, plot the loss, and suggest a rate.
 
-    The steps are thrown away, and no config or run is changed. The suggestion is a tenth of the rate with the smallest
-    loss, for these batches and this seed; it is where a search begins, and not where it ends.
+    The steps are discarded, and no config or run is changed. The suggestion is a tenth of the rate with the smallest
+    loss, for these batches and this seed; it is the start of a search, not its result.
     """
     from cnntrain.api.beforehand import lr_find
     from cnntrain.checks.lr_find import in_a_line

@@ -15,7 +15,7 @@ LISTED = 20  # mistakes, where there are too many classes for a matrix
 
 
 def text(result: dict[str, Any]) -> str:
-    """The tables of an evaluation, below each other; `result` is what `eval --json` prints. Empty where it has none."""
+    """The tables of an evaluation, one below the other; `result` is what `eval --json` prints. Empty if it has none."""
     parts = []
     if _of_samples(result):
         parts.append(_samples(result))
@@ -36,7 +36,7 @@ def as_csv(result: dict[str, Any]) -> str:
 
 
 def _of_samples(result: dict[str, Any]) -> bool:
-    """Whether it is samples that have classes and are taken for others."""
+    """Whether it is the samples that have classes, and are taken for others."""
     return "per_class" in result and ("confusion" in result or "mistakes" in result)
 
 
@@ -55,8 +55,8 @@ def _figure(number: float | None) -> str:
 
 
 def _samples(result: dict[str, Any]) -> str:
-    """A row for each class, or of very many those with the lowest F1; then the confusion matrix or, where it is too
-    wide, the most frequent mistakes.
+    """A row for each class or, of very many, for those with the lowest F1; then the confusion matrix or, where it is
+    too wide, the most frequent mistakes.
     """
     per_class = result["per_class"]
     names = [row["class"] for row in per_class]

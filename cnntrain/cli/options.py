@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class NamedPath(click.Path):
-    """A path that is not empty: an empty one, from a variable that was not set, would mean the working directory."""
+    """A path that is not empty: an empty one, as from an unset variable, would mean the working directory."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path as a pathlib.Path."""
@@ -35,7 +35,7 @@ class NamedPath(click.Path):
         return complete.files(incomplete, offers) if offers else super().shell_complete(ctx, param, incomplete)
 
 
-PATH = NamedPath(path_type=Path, readable=False)  # whether it can be read shows when it is read
+PATH = NamedPath(path_type=Path, readable=False)  # reading it shows whether it is readable
 
 
 class Command(click.Command):
@@ -62,7 +62,7 @@ class Command(click.Command):
                 formatter.write_dl([record for option in members if (record := option.get_help_record(ctx))])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the keys of what --json prints, and the examples, each on a line of its own, to be copied."""
+        """Write the keys of what --json prints, then the examples, each on a line of its own, to be copied."""
         for of, document in DOCUMENTS.items():
             if of.split()[0] == _name(ctx.command):
                 with formatter.section(f"{document.title(of)}, printed by {of} --json"):
@@ -92,14 +92,14 @@ def sets(command: F) -> F:
 
 
 def data_sets(command: F) -> F:
-    """Add `-s/--set KEY=VALUE` for a trained network, of which only where its data lies can be set."""
+    """Add `-s/--set KEY=VALUE` for a trained network, which can be told only where its data is."""
     return click.option(
         "-s",
         "--set",
         "sets",
         multiple=True,
         metavar="KEY=VALUE",
-        help="Say where the data lies, if not where it did: data.source.root=PATH. Repeatable.",
+        help="Say where the data is now, if it has moved: data.source.root=PATH. Repeatable.",
     )(command)
 
 
@@ -138,12 +138,12 @@ def debug(command: F) -> F:
 
 
 def _name(command: click.Command) -> str:
-    """What a command is called, by its module; an alias has the same."""
+    """A command's name, from its module; an alias has the same."""
     return command.callback.__module__.rpartition(".")[2].replace("_", "-") if command.callback else ""
 
 
 def print_json(document: Any, variant: str = "") -> None:
-    """Print a document on stdout; what is not a finite number becomes null, which JSON can say.
+    """Print a document on stdout, with null for numbers that are not finite, which JSON cannot express.
 
     It begins with the name of its schema (cli/documents.py); `variant` is the flag, such as " --dry-run", that asked
     for another document than the command's usual one.

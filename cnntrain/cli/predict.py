@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    """A time ("0.5s", "200ms", or seconds without a unit) in seconds; a mistake is one of usage."""
+    """A time ("0.5s", "200ms", or seconds without a unit) in seconds; anything else is a usage error."""
     if value is None:
         return None
     found = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)(ms|s)?", value)
@@ -55,7 +55,7 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> f
     "sets",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Read files in another way than in training: data.source.max_pixels=N. Repeatable.",
+    help="Read files differently from training: data.source.max_pixels=N. Repeatable.",
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print a table: path, class, every probability.")
 @click.option(
@@ -63,7 +63,7 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> f
     "folder",
     type=PATH,
     metavar="DIR",
-    help="Write what the network says as PNG files: shown on each picture, a small one enlarged, and by itself.",
+    help="Write the answers as PNG files: drawn on each picture, enlarged if it is small, and by themselves.",
 )
 @click.option(
     "--txt",
@@ -77,14 +77,14 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> f
     "--score",
     type=click.FloatRange(0, 1),
     metavar="THRESHOLD",
-    help="Answer, show and write boxes from this score on. By default all of 0.05 are answered; shown and written as "
-    "text are those of the score that suited validation best, or of 0.5 where there was none.",
+    help="Answer, show and write boxes from this score up. By default, all from 0.05 are answered; those shown and "
+    "written as text are from the score that was best in validation, or 0.5 if there was none.",
 )
 @click.option(
     "--every",
     callback=_seconds,
     metavar="TIME",
-    help="Answer along a long recording, one answer for every stretch of this time: 0.5s, 200ms.",
+    help="Answer along a long recording, once for every stretch of this time: 0.5s, 200ms.",
 )
 @click.option("--labels", "as_labels", is_flag=True, help="With --every: print a label track that Audacity imports.")
 @threads
@@ -105,14 +105,13 @@ def command(
     coco: Path | None,
     score: float | None,
 ) -> None:
-    """Classify files, those in folders, and the samples of .npz files, each with the probability the network gives it.
+    """Apply a trained network to files, to those in folders, and to the samples of .npz files.
 
-    Files are read and preprocessed as in training. A picture of another size than the network was trained on is
-    resized, its proportions not kept; colour becomes grey or grey colour as the network needs. Light and dark must
-    be as in training: MNIST is white on black. Answers that are places in the picture can be shown on it, --draw,
-    and boxes be written for other programs: --txt, --coco. With --every, recordings of any length are answered
-    along time, in windows as long as the sounds of training. What cannot be read is named at the end; the rest is
-    answered.
+    Files are read and preprocessed as in training. A picture whose size is not the network's is resized, without
+    keeping its proportions; colour becomes grey, or grey colour, as the network needs. Light and dark must be as in
+    training: MNIST is white on black. Answers that are places in the picture can be drawn on it (--draw), and boxes
+    written for other programs (--txt, --coco). With --every, recordings of any length are answered along time, in
+    windows as long as the sounds of training. What cannot be read is named at the end; the rest is answered.
     """
     from cnntrain.api.model import Model
     from cnntrain.core.console import Console
@@ -122,14 +121,14 @@ def command(
     from cnntrain.results.renderings import Folder
 
     if as_csv + as_json + as_labels > 1:
-        raise UsageError("--csv, --json and --labels are forms of the same. Choose one")
+        raise UsageError("--csv, --json and --labels are three forms of one answer. Choose one")
     if every is not None:
         if folder or texts or coco or score is not None:
-            raise UsageError("--draw, --txt, --coco and --score are of pictures, --every is of recordings. Choose")
+            raise UsageError("--draw, --txt, --coco and --score are for pictures, --every for recordings. Choose")
         _along(checkpoint, paths, top, sets, threads, every, as_labels, as_csv, as_json)
         return
     if as_labels:
-        raise UsageError("--labels needs --every TIME: one answer for a whole file has no place in it")
+        raise UsageError("--labels needs --every TIME: one answer for a whole file has no position in it")
     failures: list[tuple[str, str]] = []
     with Model(checkpoint, threads=threads, set=sets, score=score, warn=None) as model:
         trained, task = model.trained, model.trained.network.task
@@ -152,7 +151,7 @@ def command(
         terminal.out(_table(answers), end="")
     else:
         show(pairs([(printable(name), plain(answer.text)) for name, answer in answers]))
-    if not as_json and model.trained.averaged:  # in JSON it stands in the document
+    if not as_json and model.trained.averaged:  # the JSON document says so itself
         Console("none").say(f"{model.path}: its averaged weights are used")
     if failures and not unseen.skips:
         raise DataError(unseen.refusal(failures, asked))
@@ -171,13 +170,13 @@ def _along(
     as_csv: bool,
     as_json: bool,
 ) -> None:
-    """Answer along time. Raises UsageError where that cannot be, DataError for a file that cannot be read."""
+    """Answer along time. Raises UsageError where that is impossible, DataError for a file that cannot be read."""
     from cnntrain.api.model import Model
     from cnntrain.core.errors import UsageError
     from cnntrain.trained.along_time import along, labels
 
     if as_labels and len(paths) > 1:
-        raise UsageError(f"--labels is the label track of one recording, got {len(paths)}. Name one")
+        raise UsageError(f"--labels prints the label track of one recording, got {len(paths)}. Name one")
     with Model(checkpoint, threads=threads, set=sets, warn=None) as model:
         windows = [window for path in paths for window in along(model.trained, path, every, top)]
         document = {"checkpoint": str(model.path), "weights": model.trained.weights}

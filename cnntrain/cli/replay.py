@@ -20,7 +20,7 @@ def command(run: Path, sets: tuple[str, ...], threads: int | None, as_json: bool
     """Take the steps of RUN from its last checkpoint to where it diverged, and compare with its record.
 
     A run that meets NaN or infinity leaves nonfinite/record.json; this shows whether it can be reproduced. Nothing is
-    written. Ends with 9 where the run does not diverge again, or does so in another layer.
+    written. Exits with 9 if the run does not diverge again, or does so in another layer.
     """
     from cnntrain.api.finished import replay
     from cnntrain.training.flight_recorder import described

@@ -1,4 +1,4 @@
-"""`cnntrain report` writes an HTML page about a run, or several."""
+"""`cnntrain report` writes an HTML page about one run or several."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from cnntrain.core.errors import printable
 @click.option(
     "--split",
     type=click.Choice(["train", "val", "test"]),
-    help="What to judge the network on; by default val, or test where there is no val.",
+    help="The split to judge the network on; by default val, or test where there is no val.",
 )
-@click.option("--png", is_flag=True, help="Write every chart as a PNG of 300 dpi as well, beside the page.")
+@click.option("--png", is_flag=True, help="Also write every chart as a PNG file at 300 dpi, beside the page.")
 @click.option(
     "--film",
     is_flag=True,
-    help="Write film.html instead: a slider over filters, layers, answers and confusion from the first step to the "
-    "last, of a run trained with checkpoint.film.",
+    help="Write film.html instead, for a run trained with checkpoint.film: a slider over filters, layers, answers and "
+    "confusion matrix from the first step to the last.",
 )
 @data_sets
 @threads

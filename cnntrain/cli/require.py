@@ -24,7 +24,7 @@ def require(command: F) -> F:
         multiple=True,
         metavar="CONDITION",
         callback=lambda _context, _option, texts: _checked(texts),
-        help="Exit with 9 unless it holds, as in 'accuracy>=0.98'. Repeatable.",
+        help="Exit with 9 unless it holds, such as 'accuracy>=0.98'. Repeatable.",
     )(command)
 
 
@@ -37,17 +37,17 @@ def check(requirements: Sequence[str], values: Mapping[str, Any]) -> None:
     for text in requirements:
         condition = _read(text)
         averaged = re.sub("^val/", "val_average/", condition.name)
-        if averaged != condition.name and averaged in figures:  # a checkpoint means the averaged weights
+        if averaged != condition.name and averaged in figures:  # a checkpoint stands for its averaged weights
             condition, of = replace(condition, name=averaged), ", of the averaged weights, which eval measures"
         else:
             of = ""
         condition.require_name(figures, "there is no figure")
         if not condition.holds(figures[condition.name]):
-            raise CheckFailedError(f"{text} was required, and {condition.name} is {figures[condition.name]:.6g}{of}")
+            raise CheckFailedError(f"{text} was required, but {condition.name} is {figures[condition.name]:.6g}{of}")
 
 
 def _checked(texts: Sequence[str]) -> Sequence[str]:
-    """The conditions as they are; UsageError for one that cannot be read, before anything is done."""
+    """The conditions, unchanged; UsageError for one that cannot be read, before anything is done."""
     for text in texts:
         condition = _read(text)
         name, bound = condition.name, float(condition.value)

@@ -11,10 +11,10 @@ from cnntrain.core import terminal
 @click.command(cls=Command, examples=["cnntrain schema > configs/cnntrain.schema.json"])
 @debug
 def command() -> None:
-    """Print the JSON Schema of a config, with which an editor completes keys, shows what they mean and marks mistakes.
+    """Print the JSON Schema of configs, with which an editor completes keys, explains them and marks mistakes.
 
-    Editors with the YAML language server (VS Code, Neovim, Emacs and others) find it by the first line of the configs
-    that come with cnntrain, "# yaml-language-server: $schema=cnntrain.schema.json", in the config's folder.
+    Editors with the YAML language server (VS Code, Neovim, Emacs and others) look for it in the config's folder if the
+    config begins as those of cnntrain do: "# yaml-language-server: $schema=cnntrain.schema.json".
     """
     import json
 

@@ -1,4 +1,4 @@
-"""`cnntrain selftest` proves an installation on the machine it runs on."""
+"""`cnntrain selftest` tests an installation on the machine it runs on."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from cnntrain.cli.text import show, table
 @as_json
 @debug
 def command(part: Path | None, as_json: bool) -> None:
-    """Compare every part with PyTorch's numbers, and threads with each other; exit code 9 where they differ.
+    """Compare every part with PyTorch's numbers, and one thread with several; exit code 9 if any differ.
 
-    With --part, the file is imported and its parts are held against what every part of their kind must keep: gradients
-    that are central differences, equal bits, bounds of every number and more.
+    With --part, the file is imported and its parts are checked against the contract of their kind: gradients that match
+    central differences, equal bits, a bound on every number, and more.
     """
     from cnntrain.checks.selftest import run
 
@@ -46,7 +46,7 @@ def command(part: Path | None, as_json: bool) -> None:
 
 
 def _check(path: Path, as_json: bool) -> None:
-    """The contracts of the parts of a file."""
+    """Check a file's parts against their contracts."""
     from cnntrain.checks.contracts.check import check
 
     outcome = check(path)

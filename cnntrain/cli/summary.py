@@ -42,7 +42,7 @@ def command(targets: tuple[Path, ...], sets: tuple[str, ...], threads: int | Non
         (
             "memory",
             f"{result['memory']} for a training step of {result['batch_size']} on {threads} "
-            f"thread{'s' * (threads != 1)}, beside the data",
+            f"thread{'s' * (threads != 1)}, besides the data",
         ),
     ]
     show()
@@ -50,7 +50,7 @@ def command(targets: tuple[Path, ...], sets: tuple[str, ...], threads: int | Non
 
 
 def _nodes(nodes: list[dict[str, Any]]) -> str:
-    """The table of nodes; where one reads another than the one before it, they are numbered to say which."""
+    """The table of nodes, numbered where some node reads one other than that before it."""
     head = ["node", "layer", "output", "parameters", "FLOPs"]
     rows = [
         [node["name"], node["type"], node["output"], f"{node['parameters']:,}", f"{node['flops']:,}"] for node in nodes

@@ -65,7 +65,7 @@ _GONE = (OSError, StorageError)  # what printing raises where the terminal of a 
     metavar="ADDRESS",
     help="Train on the workers of a Dask cluster, such as tcp://host:8786; local:4 starts one with 4 workers.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Print only the table at the end, and what is wrong.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only the table at the end, warnings and errors.")
 @as_json
 @debug
 @click.pass_context
@@ -111,14 +111,14 @@ def command(
     if dask and asked:
         raise UsageError(f"--dask trains and {asked[0]} does not. Leave one of them out")
     if plan.search and asked:
-        raise UsageError(f"a search decides on its trials as it goes, and {asked[0]} asks beforehand. Leave it out")
+        raise UsageError(f"a search decides on its trials as it goes, and {asked[0]} needs them before. Leave it out")
     if print_commands:
         _print_commands(plan, folder, max(usable // at_once, 1))
     elif slurm:
         from cnntrain.sweep.slurm import write_script
 
         write_script(plan, folder, slurm, threads or 1, processes)
-        further = f"Look it through, then: sbatch {shlex.quote(str(slurm))}"
+        further = f"Review it, then: sbatch {shlex.quote(str(slurm))}"
         _Board(quiet).say(f"{slurm} trains {_runs(plan)} in {folder}. {further}")
     elif dry_run:
         _dry_run(plan, folder, usable, at_once, as_json)
@@ -155,7 +155,7 @@ def command(
 
 
 def _tell_answer(search: SearchQueue, folder: Path, board: _Board) -> None:
-    """Say what the best trial is, and what there is to look at."""
+    """Say what the best trial is, and what to look at next."""
     from cnntrain.sweep.answer import BEST
 
     if search.hopeless:
@@ -179,7 +179,7 @@ def _left_out(plan: Sweep) -> str:
 
 
 def _print_commands(plan: Sweep, folder: Path, threads: int) -> None:
-    """One line for each cell, for a shell; it starts this very program, with the threads of one among several."""
+    """Print a shell line for each cell, which starts this very program with a run's share of the threads."""
     from cnntrain.core.errors import UsageError
     from cnntrain.sweep import child
 
@@ -243,7 +243,7 @@ def _document(plan: Sweep, folder: Path, trained: Outcome) -> dict[str, Any]:
 
 
 def _compared(standings: Sequence[Standing]) -> dict[str, Any]:
-    """What `compare` says of the runs that are finished; what cannot be read is left to it to tell."""
+    """What `compare` says about the finished runs; it is left to `compare` to report what cannot be read."""
     from cnntrain.core.errors import CnntrainError
     from cnntrain.results.compare import compare
 
@@ -282,7 +282,7 @@ def _best(one: Standing) -> dict[str, Any]:
 
 
 class _Board:
-    """What is shown on stderr meanwhile: on a terminal a table, rendered again and again; elsewhere a line an event."""
+    """What is shown on stderr meanwhile: on a terminal a table, refreshed; elsewhere a line per event."""
 
     def __init__(self, quiet: bool) -> None:
         there = sys.stderr is not None and not sys.stderr.closed

@@ -16,7 +16,7 @@ _NARROWEST = 20  # a folded column is not made narrower than this
 
 
 def width() -> int | None:
-    """Columns to fill: what COLUMNS says, else what the terminal has; None, no bound, where stdout is no terminal."""
+    """Columns to fill: what COLUMNS says, else what the terminal has; None, no bound, if stdout is not one."""
     asked = os.environ.get("COLUMNS", "")
     if asked.isdecimal() and int(asked) > 0:
         return int(asked)

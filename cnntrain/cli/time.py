@@ -23,7 +23,7 @@ from cnntrain.cli.text import pairs, show, table
 def command(configs: tuple[Path, ...], steps: int, sets: tuple[str, ...], threads: int | None, as_json: bool) -> None:
     """Take some training steps and show, node by node, what they cost; then how long an epoch and the run will take.
 
-    Milliseconds are those of a step, added up over the threads. Nothing is written.
+    Milliseconds are per step, added up over the threads. Nothing is written.
     """
     from cnntrain.api.beforehand import time
 

@@ -21,10 +21,10 @@ from cnntrain.cli.text import pairs, show
 @as_json
 @debug
 def command(run: Path, sets: tuple[str, ...], steps: int, threads: int | None, as_json: bool) -> None:
-    """Train RUN from its newest earlier checkpoint to its last one again, and compare the two bit by bit.
+    """Train RUN again from its newest earlier checkpoint to its last one, and compare the two bit by bit.
 
-    Weights, optimizer, position, best so far and the rows of metrics.jsonl are compared; nothing is written. Ends with
-    9 where anything differs. An earlier checkpoint is there where best.npz is, or where checkpoint.keep is 2 or more.
+    Weights, optimizer, position, best so far and the rows of metrics.jsonl are compared; nothing is written. Exits with
+    9 if anything differs. The earlier checkpoint is best.npz, or one that checkpoint.keep, at 2 or more, has kept.
     """
     from cnntrain.api.finished import verify
 

@@ -17,8 +17,8 @@ import click
 from cnntrain.cli.options import PATH, Command, debug
 from cnntrain.core import terminal
 
-_TOKEN = "watch-token"  # the file of the user's own: so that an open page goes on after a resume
-_PATIENCE = 5.0  # seconds that the page's process has to end
+_TOKEN = "watch-token"  # a file of the user's own, kept so that an open page still works after a resume
+_PATIENCE = 5.0  # seconds in which the page's process must end
 
 
 @click.command(
@@ -30,14 +30,14 @@ _PATIENCE = 5.0  # seconds that the page's process has to end
     ],
 )
 @click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
-@click.option("--port", type=click.IntRange(1, 65535), help="Where to listen; by default the first free from 8265 on.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Where to listen; by default the first free from 8265.")
 @click.option("--listener", type=int, hidden=True, help="A socket that listens already; the token comes on stdin.")
 @debug
 def command(runs: tuple[Path, ...], port: int | None, listener: int | None) -> None:
-    """Serve a page that shows RUN, or all runs below a folder, as they train: until Ctrl-C, with exit code 0.
+    """Serve a page that shows RUN, or all runs below a folder, as they train. Ctrl-C ends it, with exit code 0.
 
-    Curves, speed, time left and every run of a sweep or search; with `fit --watch` also the last batch, the first
-    filters and the confusion matrix. It listens on 127.0.0.1 alone. From another machine, forward the port and open the
+    It shows curves, speed, time left and every run of a sweep or search; with `fit --watch` also the last batch, first
+    filters and confusion matrix. It listens on 127.0.0.1 alone. From another machine, forward the port and open the
     same address there: ssh -L 8265:127.0.0.1:8265 HOST.
     """
     from cnntrain.core.errors import UsageError
@@ -64,12 +64,12 @@ def command(runs: tuple[Path, ...], port: int | None, listener: int | None) -> N
         server.shutdown()
         return
     server = serve(socket.socket(fileno=listener), list(runs), sys.stdin.readline().strip())
-    sys.stdin.read()  # until the training that this is for is over, however it ends
+    sys.stdin.read()  # until the training that it shows is over, however it ends
     server.shutdown()
 
 
 class Watching:
-    """A page beside a training, served by a process of its own, so that it takes no time from it."""
+    """A page about a training, served by a process of its own so that it takes no time from the training."""
 
     def __init__(self) -> None:
         from cnntrain.core.secret_file import kept_secret
@@ -108,7 +108,7 @@ class Watching:
 
 @contextmanager
 def watching(wanted: bool) -> Iterator[Watching | None]:
-    """A page beside what is done within, if it is wanted."""
+    """Serve a page while the block runs, if it is wanted."""
     if not wanted:
         yield None
         return

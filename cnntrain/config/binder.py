@@ -26,7 +26,7 @@ from cnntrain.core.errors import Mark
 from cnntrain.core.registry import Part
 
 INVALID: Final[Any] = object()
-_MAX_DIGITS = 40  # of an integer: more is a slip of the hand, and costs Python quadratic time
+_MAX_DIGITS = 40  # of an integer: more is a slip, and costs Python quadratic time
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Binder:
         return value
 
     def mark(self, node: Node) -> Mark:
-        """Where a value was written, and what of it the command line gave."""
+        """Where a value was written, and which part of it the command line gave."""
         override = _override(node) if self._overridden and node.where.file != SET else None
         return dataclasses.replace(node.where, override=override) if override else node.where
 
@@ -94,7 +94,7 @@ class Binder:
         return INVALID if values is None else self.build(base, values[0], node, at.name)
 
     def unexpected(self, node: Node, annotation: Any, at: Place) -> Any:
-        """Report that nothing of the sort can stand here."""
+        """Report that a value of this sort cannot stand here."""
         hint = hint_for(node, options(annotation))
         close = no_space(node.text) if isinstance(node, Scalar) else None
         if close and not hint:
@@ -163,7 +163,7 @@ class Binder:
         return Declared(built[0], built[1] if len(built) > 1 else None, self.mark(node)) if declared else built[0]
 
     def of_unknown_type(self, node: Node, name: Node, kind: Kind, declared: bool, at: Place) -> None:
-        """Check what stands beside a type that there is not, as far as it is known what was meant."""
+        """Check the keys beside an unknown type, if it can be guessed which was meant."""
         meant = meant_part(name, kind)
         if meant is None or not isinstance(node, Map):
             return
@@ -171,7 +171,7 @@ class Binder:
         self.fields(_without_type(node), classes, meant.name_in_config, at)
 
     def retyped(self, node: Map, name: Node, cls: type[Part], declared: bool, at: Place) -> bool:
-        """Report an override of the type alone that leaves keys of the other type; returns whether it is one."""
+        """Report an override of the type alone that leaves keys of the old type; return whether it is one."""
         classes: tuple[type, ...] = (cls, cls.options) if declared and cls.options else (cls,)
         known = {key for part in classes for key in keys_of(part)} | {"type"}
         left = [
@@ -189,7 +189,7 @@ class Binder:
         how = f"--set {shlex.quote(f'{at.path}={whole}')}" if name.where.file == SET else f"{at.path}: {whole}"
         keys = ", ".join(map(repr, left[:5]))
         self.problems.add(
-            name.where, f"{owner} has no {keys}, which would stay from another type; replace all of it: {how}"
+            name.where, f"{owner} has no {keys}, which would be left over from another type; replace it whole: {how}"
         )
         return True
 
@@ -258,7 +258,7 @@ class Binder:
         return [{field.name: read[key] for key, (field, _) in keys_of(cls).items() if key in read} for cls in classes]
 
     def unknown(self, node: Map, keys: dict[str, Any], of_owner: str, in_layers: bool) -> set[str]:
-        """Report the keys that do not exist; returns those that were probably meant, which are not missing, then."""
+        """Report unknown keys; return the keys that were probably meant, which then do not count as missing."""
         meant = set()
         for key, entry in node.entries.items():
             if key in keys:
@@ -300,13 +300,13 @@ class Binder:
 
 
 def _without_type(node: Node) -> Map:
-    """The keys of a part beside its type."""
+    """The keys of a part without its type."""
     entries = {key: entry for key, entry in node.entries.items() if key != "type"} if isinstance(node, Map) else {}
     return Map(node.where, entries)
 
 
 def _override(node: Node) -> Mark | None:
-    """The first of what the command line put into a value of a file; None where it did not."""
+    """The first place where the command line changed a value of a file; None if it did not."""
     values = [entry.value for entry in node.entries.values()] if isinstance(node, Map) else ()
     for value in node.items if isinstance(node, List) else values:
         found = value.where if value.where.file == SET else _override(value)

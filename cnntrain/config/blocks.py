@@ -12,7 +12,7 @@
 
 A use becomes a `sequential` with the block's layers, every `${parameter}` replaced by the value the use gives; so
 whatever is wrong inside is reported at the block's line, or at the use's line if the value comes from there. Blocks may
-use others; nothing else is computed. This happens before variables are put in: both may hold `${vars.NAME}`.
+use others; nothing else is computed. This happens before variables are substituted: both may hold `${vars.NAME}`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PLACE = ("name", "from")  # keys that belong to the use's place in the list, no
 def expand(tree: Map, problems: Problems) -> Map:
     """The tree with every use of a block replaced, and without `model.blocks`.
 
-    A block or a parameter that nothing uses is a problem, as is a block of a layer's name; one set to null is none.
+    A block or parameter that nothing uses is a problem, as is a block with a layer's name; a block set to null is not.
     """
     model = tree.get("model")
     blocks = model.get("blocks") if isinstance(model, Map) else None
@@ -84,7 +84,7 @@ class _Expansion:
         if not _NAME.fullmatch(name):
             self.problems.add(where, f"a block's name is made of letters, digits and _, got {name[:40]!r}")
         elif taken:
-            self.problems.add(where, f"a block cannot be called {name!r}: a {registry.KINDS[taken]} is")
+            self.problems.add(where, f"a block cannot be called {name!r}: a {registry.KINDS[taken]} has that name")
         if not isinstance(body, Map) or "layers" not in body.entries:
             self.problems.add(body.where, f"{name[:40]}: expected a mapping with 'layers' and, if any, 'parameters'")
             body = Map(where, {"layers": Entry(entry.key, Broken(where))})
@@ -110,7 +110,7 @@ class _Expansion:
                 self.problems.add(entry.key.where, f"nothing in block {block.name!r} uses ${{{name}}}; remove it")
 
     def report_unused(self) -> None:
-        """Report the blocks that no layer led to."""
+        """Report the blocks that no layer uses, directly or through another block."""
         for name, where in self.names.items():
             if name not in self.used:
                 self.problems.add(where, f"nothing uses the block {name[:40]!r}; remove it, or set it to null")
@@ -131,7 +131,7 @@ class _Expansion:
         """Count what is put in, and stop a config that would grow without bound."""
         self.count += nodes
         if self.count > MAX_NODES:
-            self.problems.fail(where, f"the blocks multiply to more than {MAX_NODES} values; use 'repeat'")
+            self.problems.fail(where, f"the blocks expand to more than {MAX_NODES} values; use 'repeat'")
         if depth > MAX_DEPTH:
             self.problems.fail(where, f"nested too deeply: at most {MAX_DEPTH} levels")
 

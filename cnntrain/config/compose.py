@@ -32,7 +32,7 @@ MAX_FILES = 100  # counted each time one is reached
 
 
 class Composition:
-    """The files of one experiment, read and laid over each other."""
+    """The files of one experiment, read and merged."""
 
     def __init__(self, problems: Problems) -> None:
         self.problems = problems
@@ -101,7 +101,7 @@ class Composition:
                 self.problems.add(item.where, "extends: expected the path of a config, or a list of paths")
         for item in paths:
             if "${" in item.text:
-                self.problems.add(item.where, "extends takes no ${...}; its paths count from this file's folder")
+                self.problems.add(item.where, "extends takes no ${...}; its paths are relative to this file's folder")
         return [item for item in paths if "${" not in item.text]
 
 

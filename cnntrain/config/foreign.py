@@ -227,23 +227,23 @@ _LAYERS_OF_THEIR_OWN = {  # what others make a key of a layer -> the layer that 
     "max_pool2d": "pool pooling max_pool",
 }
 
-_ELSEWHERE = {  # what is to be done -> what others call it, as keys and as options
-    "cnntrain computes on the processors (CPU) only; leave it out": (
+_ELSEWHERE = {  # what to do instead -> what others call it, as keys and as options
+    "cnntrain computes on the CPU only; leave it out": (
         "device devices gpu gpus cuda use_cuda use_gpu num_gpus accelerator accelerators n_gpu tpu mps"
     ),
     "it trains in 32-bit floating point; leave it out": (
         "amp use_amp fp16 bf16 half mixed_precision precision dtype autocast"
     ),
-    "how many threads work is said on the command line, by --threads N": (
+    "the number of threads is set on the command line, with --threads N": (
         "num_workers workers n_workers num_threads n_jobs nproc dataloader_num_workers"
     ),
-    "where a run writes is said on the command line, by --run-dir DIR": (
+    "the run directory is set on the command line, with --run-dir DIR": (
         "output_dir out_dir save_dir log_dir logdir run_dir workdir work_dir logging_dir results_dir default_root_dir"
     ),
-    "a run is resumed from the command line, by --run-dir DIR --resume": (
+    "a run is resumed from the command line, with --run-dir DIR --resume": (
         "resume_from resume_from_checkpoint resume_path ckpt_path"
     ),
-    "the config stands by itself, without an option": "config config_file cfg yaml",
+    "name the config by itself, without an option": "config config_file cfg yaml",
 }
 
 _INFERRED = frozenset(
@@ -282,12 +282,12 @@ def nearest_key(word: str, known: Container[str]) -> str | None:
 
 
 def layer_of_its_own(key: str) -> str | None:
-    """An example of the layer that others make a key of the layer before it."""
+    """The layer that others make a key of the layer before it, by an example."""
     return next(iter(_LAYER.get(key, ())), None)
 
 
 def elsewhere(key: str) -> str | None:
-    """What to do in place of a key or an option of others that no config has."""
+    """What to do instead of a key or an option of other programs that no config has."""
     return _PLACE.get(key.lower())
 
 

@@ -19,7 +19,7 @@ _NO_SPACE = re.compile(r"(?:^|\s)([A-Za-z_]\w*):([^\s:/]\S{0,40})$", re.ASCII)
 
 
 def meant_part(name: Node, kind: Kind) -> type[Part] | None:
-    """The part that was probably meant by a name that there is not."""
+    """The part that was probably meant by an unknown name."""
     if not isinstance(name, Scalar):
         return None
     known = parts_at(kind)
@@ -51,7 +51,7 @@ def no_space(text: str) -> tuple[str, str] | None:
 
 
 def common_key(name: str, known: Mapping[str, type[Part]]) -> str | None:
-    """The key that all parts of a kind take and that was taken for a part: Lookahead, SAM."""
+    """The key that all parts of a kind take and that was mistaken for a part: Lookahead, SAM."""
     base = next(cls for part in known.values() for cls in part.__mro__ if "kind" in cls.__dict__)
     return next((key for key in keys_of(base) if key == name.lower()), None)
 

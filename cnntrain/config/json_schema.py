@@ -2,7 +2,7 @@
 
 It judges each value as the binder does. Three things are beyond it: what a `${...}` stands for, which it accepts
 anywhere; checks of one key against another ("high must be greater than low"), which it leaves to the binder, all but
-"exactly one of"; and YAML's spelling: a number in quotes, which the binder takes, it refuses, and 2.0 it takes for 2.
+"exactly one of"; and YAML's spelling: it refuses a number in quotes, which the binder accepts, and takes 2.0 for 2.
 A file with `extends` may leave out anything; one with `model.blocks` may use layers of its own.
 """
 
@@ -121,7 +121,7 @@ class _Writer:
         name = f"Experiment{mode}"
         schema = self.mapping(Experiment, mode)
         schema["properties"]["extends"] = {
-            "description": "A config, or several, that this one changes; paths count from this file's folder.",
+            "description": "A config, or several, that this one changes; paths are relative to this file's folder.",
             "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
         }
         schema["properties"]["vars"] = {"description": "Values to be used elsewhere as ${vars.NAME}.", "type": "object"}
@@ -263,14 +263,14 @@ def _ref(name: str) -> Schema:
 
 
 def _needed(cls: type) -> list[str]:
-    """The keys a part cannot do without."""
+    """The required keys of a part."""
     return [key for key, (field, _) in keys_of(cls).items() if required(field)]
 
 
 def _bounded(base: Any, marks: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
     """A scalar's schema, with its bounds."""
     pattern = next((mark for mark in marks if isinstance(mark, Pattern)), None)
-    if pattern:  # the patterns there are admit any number that is not negative
+    if pattern:  # all patterns so far admit any number that is not negative
         text = {"type": "string", "pattern": f"^(?:{pattern.expression})$", "description": pattern.words}
         yield "anyOf", [text, {"type": "number", "minimum": 0}, {"type": "boolean"}]
         return

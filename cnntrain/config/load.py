@@ -43,7 +43,7 @@ class Loaded:
             return self.marks[path]
         while path not in self.marks:
             path = path.rpartition(".")[0]
-        return dataclasses.replace(self.marks[path], override=None)  # which is about something else in there
+        return dataclasses.replace(self.marks[path], override=None)  # which is about another value in there
 
     def origins(self) -> dict[str, str]:
         """Every key of the resolved config, dotted, with where its value was written or "default"."""

@@ -38,7 +38,7 @@ def _part(kind: str, name: str) -> Any:
 
 @dataclass(frozen=True)
 class NodeOptions:
-    """The keys that any entry of `model.layers` may have beside its layer's own."""
+    """The keys that any entry of `model.layers` may have besides its layer's own."""
 
     name: str | None = None  # the entry's name in checkpoints, tables and `from`; by default its type and a number
     from_: str | tuple[str, ...] | None = None  # the layers it reads, by name; by default the one before it
@@ -62,10 +62,10 @@ _Share = Annotated[float, Range(0, 1, open_low=True, open_high=True)]
 
 @dataclass(frozen=True)
 class ValidationShare:
-    """A share of the training samples that validates, by whole groups: no burst of one scene on both sides."""
+    """A share of the training samples to validate on, in whole groups: no burst of one scene is on both sides."""
 
-    share: _Share  # how much of the training samples validates; with groups, as near to it as whole groups come
-    # what says which samples belong together: a column of a CSV file, or a pattern for the names of files, "^(.*?)_"
+    share: _Share  # how much of the training samples to validate on; with groups, as near to it as whole groups come
+    # what tells which samples belong together: a column of a CSV file, or a pattern of file names such as "^(.*?)_"
     group: str | None = None
 
     def __post_init__(self) -> None:
@@ -85,7 +85,7 @@ class DataConfig:
 
     @property
     def share(self) -> float | None:
-        """How much of the training samples validates; None where no share of them does."""
+        """How much of the training samples to validate on; None where `val` is no share of them."""
         if isinstance(self.val, ValidationShare):
             return self.val.share
         return self.val if isinstance(self.val, float) else None
@@ -95,23 +95,23 @@ class DataConfig:
 class InitFrom:
     """Initial parameters from another run: those its checkpoint holds under the same name with the same shape."""
 
-    # a checkpoint, a run directory (its best one), a .safetensors of PyTorch, or `builtin`: what comes with the preset
+    # a checkpoint, a run directory (its best one), a .safetensors of PyTorch, or `builtin`: those of the preset
     checkpoint: str
     strict: bool = True  # report anything missing, unused or of another shape as an error
     ignore: tuple[str, ...] = ()  # layers or parameters to leave to the initializers, by name or shell pattern
-    # whose names a .safetensors file has; by default found by looking at it
+    # whose names a .safetensors file uses; by default recognized from the file
     names: Literal["cnntrain", "torchvision", "timm"] | None = None
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The network: a list of layers and structures, or a ready model that stands for one.
+    """The network: a list of layers and structures, or a ready model instead of one.
 
     The key `blocks`, which defines custom layers, is resolved before this is built (config/blocks.py).
     """
 
     layers: Layers | None = None  # the layers and structures, in order
-    preset: Annotated[Part, Kind("models")] | None = None  # a ready model, in place of `layers`
+    preset: Annotated[Part, Kind("models")] | None = None  # a ready model, instead of `layers`
     init_from: InitFrom | None = None  # start from another network's parameters
 
     exactly_one: ClassVar[tuple[str, ...]] = ("layers", "preset")
@@ -162,7 +162,7 @@ class EarlyStopping:
 
     monitor: str = "val/loss"  # the metric that should improve
     patience: PositiveInt = 10  # stop after this many epochs without an improvement
-    min_delta: NonNegative = 0.0  # a change of no more than this is no improvement
+    min_delta: NonNegative = 0.0  # a change of no more than this does not count as an improvement
     # whether smaller or larger is better; `auto` takes larger for accuracies and the like
     mode: Literal["min", "max", "auto"] = "auto"
 
@@ -172,9 +172,9 @@ class EarlyStopping:
 
 @dataclass(frozen=True)
 class Freeze:
-    """Layers that are kept as they are, parameters and running statistics: for good, up to a time, or from one on."""
+    """Layers whose parameters and running statistics stay as they are: for good, until a time, or from one on."""
 
-    match: str  # the layers it applies to: a name or a shell pattern; that of a structure means all that is in it
+    match: str  # the layers it applies to: a name or a shell pattern; a structure's name means all its layers
     until: Duration | None = None  # when they begin to be trained, from the start of training
     after: Duration | None = None  # when they stop being trained; with neither they are never trained
 
@@ -202,12 +202,12 @@ class TrainConfig:
     agc: Positive | None = None
     # penalties on the parameters; they join the gradient before it is clipped
     regularize: tuple[Annotated[Part, Kind("regularizers")], ...] = ()
-    # an average of the weights over training, which is validated beside them
+    # an average of the weights over training, which is validated alongside them
     average: Annotated[Part, Kind("averages")] | None = None
-    freeze: tuple[Freeze, ...] = ()  # layers to keep as they are; of several rules for one, the one that lasts longest
+    freeze: tuple[Freeze, ...] = ()  # layers to keep as they are; of several rules for a layer, the longest holds
     until: Until | None = None  # stop when a metric reaches a threshold
     early_stopping: EarlyStopping | None = None  # stop when a metric no longer improves
-    # what to measure; by default accuracy and error
+    # what to measure; by default the task's own metrics, such as accuracy and error for classes
     metrics: tuple[Annotated[Part, Kind("metrics")], ...] | None = None
     log_every: PositiveInt = 50  # steps between two train rows of metrics.jsonl
 
@@ -235,20 +235,20 @@ class CheckpointConfig:
     every: Duration = Duration(1, "ep")  # how often last.npz is replaced
     keep: NonNegativeInt = 0  # how many of the newest numbered checkpoints to keep, such as epoch-0007.npz
     best: Best = Best()  # which checkpoint is kept as best.npz
-    # moments of training to keep for `report --film`, from the first step to the last: 20 show much; 0 keeps none
+    # moments of training to keep for `report --film`, from the first step to the last: 20 show a lot; 0 keeps none
     film: Annotated[int, Range(0, 1000)] = 0
 
     def __post_init__(self) -> None:
         check_fields(self)
         if not self.every.value:
-            raise ValueError(f"every must be longer than nothing, got {self.every}")
+            raise ValueError(f"every must be greater than zero, got {self.every}")
         if self.film == 1:
             raise ValueError("film must be 0 or at least 2, for the first step and the last, got 1")
 
 
 @dataclass(frozen=True)
 class WarningsConfig:
-    """Which warnings of meaning are silenced, by their code."""
+    """Which warnings about what a config means are silenced, by their code."""
 
     ignore: tuple[str, ...] = ()  # codes of the warnings to silence
 
@@ -263,14 +263,14 @@ class Experiment:
     data: DataConfig  # where samples come from and how they are prepared
     model: ModelConfig  # the network
     init: InitConfig = field(default_factory=InitConfig)  # how weights and biases start
-    # what the network is asked; by default found from the data's targets and the loss
+    # what the network does; by default inferred from the data's targets and the loss
     task: Annotated[Part, Kind("tasks")] | None = None
     # what training minimizes; by default the task's own, cross_entropy where no task is named
     loss: Annotated[Part, Kind("losses")] | None = None
     optimizer: Annotated[Part, Kind("optimizers")] = _part("optimizers", "sgd")  # how gradients become steps
     # how the learning rate changes during training
     schedule: Annotated[Part, Kind("schedules")] = _part("schedules", "constant")
-    # how the momentum (or the first of the betas) changes during training; by default it stays
+    # how the momentum (or the first of the betas) changes during training; by default it stays constant
     momentum_schedule: Annotated[Part, Kind("schedules")] | None = None
     train: TrainConfig  # how long to train, in what batches, and when to stop
     checkpoint: CheckpointConfig = CheckpointConfig()  # when to save, and which checkpoints to keep

@@ -1,8 +1,7 @@
 """The keys of a part, read from the source of its class without importing it, for a shell that waits for a completion.
 
-Importing any part imports NumPy, which alone takes most of the 0.2 s that a key press may wait; the registry therefore
-knows nothing before. So the source is parsed, and what it says is what a person would read there. A test compares it
-with the class itself for every part.
+Importing any part imports NumPy, which alone takes most of the 0.2 s that a key press may wait, so the registry cannot
+be asked. The source is parsed instead; a test compares the result with the class itself for every part.
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ def _fields(node: ast.ClassDef, known: dict[str, ast.ClassDef], placed: bool) ->
 
 
 def _has_params(node: ast.ClassDef, known: dict[str, ast.ClassDef]) -> bool:
-    """Whether a layer's class, or one of its bases but the first of all, has parameters."""
+    """Whether a layer's class, or one of its bases below `Layer`, has parameters."""
     if node.name == "Layer":
         return False
     own = any(isinstance(statement, ast.FunctionDef) and statement.name == "params" for statement in node.body)

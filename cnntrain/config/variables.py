@@ -65,7 +65,7 @@ class _Substitution:
         self.variables, self.problems = variables, problems
         self.done: dict[str, Node] = {}
         self.open: list[str] = []
-        self.nodes = self.letters = 0  # put in so far: variables of variables can multiply
+        self.nodes = self.letters = 0  # substituted so far: variables of variables can multiply
 
     def node(self, node: Node, depth: int) -> Node:
         if isinstance(node, Scalar):
@@ -146,6 +146,6 @@ class _Substitution:
         self.nodes += nodes
         self.letters += letters
         if self.nodes > MAX_NODES or self.letters > MAX_BYTES:
-            self.problems.fail(where, "the variables multiply to more than a config may hold")
+            self.problems.fail(where, "the variables expand to more than a config may hold")
         if depth > MAX_DEPTH or len(self.open) > MAX_DEPTH:
             self.problems.fail(where, f"nested too deeply: at most {MAX_DEPTH} levels")

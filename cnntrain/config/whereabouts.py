@@ -1,4 +1,4 @@
-"""Whereabouts tell in which section a key belongs, for one that is written in another, or as an option."""
+"""Whereabouts tell in which section a key belongs, when it is written in another, or as an option."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NOT_ALONE = ("model", "init", "warnings")  # sections whose keys mean nothing w
 
 
 def home(key: str) -> str | None:
-    """The dotted path of the one place where a key belongs, ours or that of others: "lr" -> "optimizer.lr"."""
+    """The dotted path of the one place where a key belongs, by our name or a foreign one: "lr" -> "optimizer.lr"."""
     known = _of_sections()
     written = {name for kind in _PARTS for name in registry.written(kind)}
     if key in written or foreign.key_name(key, written) or any(one.kind in _PARTS for one in installed.declared()):

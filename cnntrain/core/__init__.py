@@ -1,1 +1,1 @@
-"""What everything stands on: errors, files, arrays, randomness, the console, the machine."""
+"""What everything else is built on: errors, files, arrays, randomness, the console, the machine."""

@@ -12,7 +12,7 @@ from cnntrain.core.storage import explained
 
 
 class Anchor:
-    """A directory as it was opened: notices where its path leads elsewhere meanwhile, so that nothing goes there."""
+    """A directory as it was opened: notices if its path leads elsewhere by now, so that nothing is written there."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -20,7 +20,7 @@ class Anchor:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def check(self) -> None:
-        """Raise StorageError where another directory stands in its place; one that is gone is noticed by the write."""
+        """Raise StorageError if another directory stands in its place; the write notices one that is gone."""
         mine = os.fstat(self._descriptor)
         try:
             there = os.stat(self.path)
@@ -28,12 +28,12 @@ class Anchor:
             return
         if (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino):
             raise StorageError(
-                f"{self.path} is another directory than the one this run was started in, which was moved or removed: "
-                "nothing was written there. Move the run's own to a place where it is alone, and resume it there"
+                f"{self.path} is not the directory that this run was started in, which was moved or removed: nothing "
+                "was written there. Move the run's own directory to a place where it is alone, and resume it there"
             )
 
     def last(self, chunks: Iterable[bytes | memoryview]) -> Sequence[bytes | memoryview]:
-        """The same chunks; whoever has read the last one has had it checked."""
+        """The same chunks; the check is made once the last of them has been read."""
         return _Checked(chunks, self.check)
 
     def rename(self, temporary: str, name: str) -> None:
@@ -54,7 +54,7 @@ class Anchor:
 
 
 class _Checked(list[bytes | memoryview]):
-    """Chunks after which something is checked: just before what was written of them takes its place."""
+    """Chunks followed by a check: just before the file that was written from them takes its place."""
 
     def __init__(self, chunks: Iterable[bytes | memoryview], check: Callable[[], None]) -> None:
         super().__init__(chunks)

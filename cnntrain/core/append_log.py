@@ -17,8 +17,8 @@ _TAIL = 2**16  # a log is searched for its last newline in blocks of this size
 class AppendLog:
     """A file that grows by whole lines, one `write` each, so that a kill leaves at most one torn last line.
 
-    Opened at a known length, it loses what lies beyond, written after the checkpoint being resumed; opened without one,
-    it loses a torn last line.
+    Opened at a known length, it drops what lies beyond, which was written after the checkpoint being resumed; opened
+    without one, it drops a torn last line.
     """
 
     def __init__(self, path: Path, length: int | None = None) -> None:
@@ -38,7 +38,7 @@ class AppendLog:
             length = self._last_line_end(end)
         if length > end:
             raise StorageError(
-                f"{self.path} has {end} bytes, the checkpoint counted {length}: rows are missing. "
+                f"{self.path} has {end} bytes, but the checkpoint counted {length}: rows are missing. "
                 "Restore the file, or start again with --overwrite"
             )
         with calling("truncate"):

@@ -1,4 +1,4 @@
-"""An archive is a zip file of stored members: written as a list of chunks, read as if by an enemy's hand.
+"""An archive is a zip file of stored members: written as a list of chunks, read as if an enemy had made it.
 
 Nothing is compressed, so a member lies in the file as it is and a file can claim no more than it holds. The bytes
 depend on names and contents alone. Layout: PKWARE's APPNOTE 6.3.10, sections 4.3 to 4.5.
@@ -20,7 +20,7 @@ LONGEST_NAME = 500  # bytes of UTF-8
 
 _WIDE = 0xFFFFFFFF  # stands in a 32-bit field for "see the zip64 field"
 _WIDE_FROM = _WIDE  # sizes and offsets from here on are written that way
-_DATE = 0x0021  # 1 January 1980, midnight: the first moment zip knows
+_DATE = 0x0021  # 1 January 1980, midnight: the earliest moment that zip can express
 _UTF8 = 0x0800  # flag: the name is UTF-8
 
 _LOCAL = struct.Struct("<4s5H3L2H")  # signature, version, flags, method, time, date, crc, sizes, name, extra

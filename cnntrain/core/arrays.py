@@ -59,7 +59,7 @@ class Param:
     fan_in: int = 0
     fan_out: int = 0
     start: float | None = None  # the value it begins with; None leaves it to the initializers
-    groups_read: int = 0  # where the last axis is what is read, in so many groups, and the one before it the units
+    groups_read: int = 0  # where the last axis is the inputs, in this many groups, and the axis before it the units
 
     @property
     def size(self) -> int:
@@ -67,7 +67,7 @@ class Param:
         return math.prod(self.shape)
 
     def by_unit(self, array: Array) -> list[Array]:
-        """Views of an array of this shape, together all of it, whose last axis are units: filters or outputs."""
+        """Views that together make up an array of this shape, each with units (filters, outputs) as its last axis."""
         if not self.groups_read:
             return [array]
         return [group.swapaxes(-1, -2) for group in np.split(array, self.groups_read, axis=-1)]
@@ -139,10 +139,10 @@ class TreeSum:
     """Adds up the results of shards in an order that depends only on their indices.
 
     Index 0 is added to 1, 2 to 3, then (0 1) to (2 3) and so on, each as soon as both halves are there, like the
-    carries of a binary counter; at the end the remaining blocks are added from the smallest to the largest. Whoever
-    finishes first, the tree is the same, and so are the bits. Block `i` of 2^level shards holds those from i * 2^level
-    on. `add` may be called from any thread and takes over the array; `release` gets back each array that was added to
-    another.
+    carries of a binary counter; at the end the remaining blocks are added from the smallest to the largest. Whichever
+    shard finishes first, the tree is the same, and so are the bits. Block `i` of 2^level shards holds those from
+    i * 2^level on. `add` may be called from any thread and takes over the array; `release` gets back each array that
+    was added to another.
     """
 
     def __init__(self, release: Callable[[Array], None] | None = None) -> None:
@@ -165,7 +165,7 @@ class TreeSum:
             value, level, index = left, level + 1, index // 2
 
     def __len__(self) -> int:
-        """How many arrays wait for their siblings."""
+        """How many arrays are waiting for their siblings."""
         return len(self._pending)
 
     def blocks(self) -> dict[tuple[int, int], Array]:
@@ -188,7 +188,7 @@ class TreeSum:
 
 
 def tree_blocks(start: int, stop: int) -> list[tuple[int, int]]:
-    """The whole blocks (level, index) of the tree that shards start to stop add up to, from left to right."""
+    """The whole blocks (level, index) of the tree that make up the shards from start to stop, from left to right."""
     found: list[tuple[int, int]] = []
     while start < stop:
         level = min((start & -start).bit_length() - 1 if start else stop.bit_length(), (stop - start).bit_length() - 1)

@@ -13,7 +13,7 @@ from cnntrain.core.errors import printable
 
 
 class Meter(tqdm):  # type: ignore[type-arg]  # which it has for type checkers only
-    """A tqdm that goes in silence: most versions raise when one is collected whose first line could not be written."""
+    """A tqdm that ends silently: in most versions, collecting one whose first line could not be written raises."""
 
     def __del__(self) -> None:
         with contextlib.suppress(AttributeError, OSError, ValueError):

@@ -17,8 +17,8 @@ from cnntrain.core.moves import Move
 
 BOXES = "boxes"  # Description.target of samples whose targets are records of this kind
 COUNTED, DIFFICULT, CROWD = 0, 1, 2  # what an evaluation makes of a box: to be found; need not be; stands for many
-LEAST_SHOWN = 0.1  # of a box: what less than this share of is left in the picture is dropped (as YOLOv5 does)
-LEAST_SIDE = 1.0  # in pixels of the network's picture: what chance leaves of a box is dropped if it is narrower
+LEAST_SHOWN = 0.1  # a box is dropped if less than this share of it is left in the picture (as in YOLOv5)
+LEAST_SIDE = 1.0  # pixels of the network's picture: what a random move leaves of a box is dropped if narrower
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Boxes:
     corners   float32 (m, 4): x1, y1, x2, y2
     labels    int64 (m,): the class of each
     roles     uint8 (m,): COUNTED, DIFFICULT or CROWD
-    areas     float32 (m,): what decides whether a thing is small or large; that of the box unless a file says more
+    areas     float32 (m,): decides whether an object is small or large; the box's own unless a file says more
     """
 
     size: tuple[int, int]
@@ -43,7 +43,7 @@ class Boxes:
 
 
 def record(most: int) -> np.dtype[Any]:
-    """The type of a sample's target, for at most that many boxes.
+    """The type of a sample's target, for at most this many boxes.
 
     corners   those of the boxes in pixels of the picture as the network gets it: moved with it by every transform
     labels    the class of each; -1 where there is no box: a padded place, or a box that a transform cut away
@@ -52,7 +52,7 @@ def record(most: int) -> np.dtype[Any]:
     shown     the share of each box that is still in the picture: 1 until a transform cuts something off
     size      (height, width) of the original picture
     frame     (scale x, scale y, offset x, offset y) that took a point of the original picture to one of the network's:
-              x of the network = scale x * x + offset x; of what is random nothing is in here
+              x of the network = scale x * x + offset x; random moves are not part of it
     """
     fields = [
         ("corners", np.float32, (most, 4)),
@@ -67,7 +67,7 @@ def record(most: int) -> np.dtype[Any]:
 
 
 def packed(pictures: Sequence[Boxes], frames: Array, size: tuple[int, int] | None = None) -> Array:
-    """The records (n,) of n pictures that were brought into the network's pixels by `frames` (n, 4).
+    """The records (n,) of n pictures, brought into the network's pixels by `frames` (n, 4).
 
     With the `size` (height, width) of the network's pictures, boxes are cut off at their borders as by a transform.
     """
@@ -91,10 +91,10 @@ def packed(pictures: Sequence[Boxes], frames: Array, size: tuple[int, int] | Non
 def moved(records: Array, move: Move) -> Array:
     """The records (n,) after their pictures were moved: a new array.
 
-    A box becomes the smallest upright one around the places of its corners, cut off at the borders of the picture.
-    Dropped is a box of which less than the share LEAST_SHOWN of its area has stayed, over all transforms so far; and
-    one whose rest has a side shorter than LEAST_SIDE where the move is random. One that is small without chance stays:
-    an evaluation asks for it.
+    A box becomes the smallest upright one around the places of its corners, cut off at the borders of the picture. It
+    is dropped if less than the share LEAST_SHOWN of its area has stayed, over all transforms so far, or if the move is
+    random and the rest has a side shorter than LEAST_SIDE. A box that is small without a random move stays: an
+    evaluation asks for it.
     """
     records = records.copy()
     x, y = records["corners"][..., [0, 2, 2, 0]], records["corners"][..., [1, 1, 3, 3]]
@@ -110,7 +110,7 @@ def moved(records: Array, move: Move) -> Array:
 
 
 def joined(parts: Sequence[Array]) -> Array:
-    """Records (n,) of pictures that were put together: the boxes of all parts, and what else the first has."""
+    """Records (n,) of pictures that were put together: the boxes of all parts, and all else from the first."""
     first = parts[0]
     whole = np.zeros(len(first), record(sum(part["labels"].shape[1] for part in parts)))
     for name in ("corners", "labels", "roles", "areas", "shown"):
@@ -136,7 +136,7 @@ def stacked(parts: Sequence[Array]) -> Array:
 
 
 def things(records: Array) -> Array:
-    """Where the things of each picture are: corners (n, most, 4), NaN where there is none."""
+    """Where the objects in each picture are: corners (n, most, 4), NaN where there is none."""
     found: Array = np.where(records["labels"][..., None] >= 0, records["corners"], np.float32(np.nan))
     return found
 

@@ -3,8 +3,8 @@
     NAME  = (or ==)  !=  <  >  <=  >=  VALUE
 
 A value is a number where it can be read as one, else `true`, `false`, `null` or a text; blanks around the three do not
-count. What is absent, not a number (NaN), or of another type than the value meets `!=` and nothing else; `null` is what
-is absent.
+count. What is absent, not a number (NaN), or of another type than the value meets `!=` and nothing else; `null` stands
+for what is absent.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _RELATIONS: Mapping[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
 }
 _WORDS = {"true": True, "false": False, "null": None}
-_MANY = 1000  # names among which a similar one is no longer looked for, which takes a moment for each
+_MANY = 1000  # with this many names, no similar one is looked for: each takes a moment
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class Condition:
 
     @classmethod
     def read(cls, option: str, text: str) -> Condition:
-        """What a text says. Raises UsageError where it is no condition."""
+        """What a text says. Raises UsageError where it is not a condition."""
         found = _FORM.fullmatch(text)
         if not found:
             raise UsageError(
-                f"{option} {text!r} is no condition. Write a name, one of = != < > <= >=, and a value, as in "
+                f"{option} {text!r} is not a condition. Write a name, one of = != < > <= >=, and a value, such as "
                 "'val/accuracy>=0.98'"
             )
         name, relation, value = found.groups()

@@ -41,7 +41,7 @@ class Epoch:
     best: bool
 
     def columns(self) -> list[tuple[str, list[str]]]:
-        """By split that was measured, the metrics to show: the loss, and accuracy or else whatever comes first."""
+        """For each measured split, the metrics to show: the loss, and accuracy or else whatever comes first."""
         found = []
         for split in _SPLITS:
             names = [name.partition("/")[2] for name in self.values if name.startswith(f"{split}/")]
@@ -87,7 +87,7 @@ class Console:
         verbose: bool = False,
         warned: Callable[[str], None] | None = None,
     ) -> None:
-        """`warned` is told of warnings in place of stderr."""
+        """`warned` is called with warnings, which then do not go to stderr."""
         there = sys.stderr is not None and not sys.stderr.closed  # None after `2>&-`
         if progress == "auto":
             progress = "bar" if there and sys.stderr.isatty() else "plain"
@@ -139,7 +139,7 @@ class Console:
         self._note(epoch.line())
 
     def curve(self, name: str, values: Sequence[float | None]) -> None:
-        """Show on a terminal how a value went from epoch to epoch, where there were several and it has the letters."""
+        """Show on a terminal how a value went from epoch to epoch, if there were several and it has the characters."""
         ends = [f"{value:.4f}" if value is not None else "none" for value in (*values[:1], *values[-1:])]
         line = f"{name}  {ends[0]} {sparkline(values)} {ends[-1]}" if values else ""
         with contextlib.suppress(AttributeError, LookupError, UnicodeError):

@@ -1,7 +1,7 @@
 """A control group is how Linux limits what a container, a job or a service may use; a process is in one or several.
 
-Docker, systemd and Slurm each make groups within groups, and a limit of any of them counts for all below. So the own
-group is looked up, by both versions of the interface, and every group above it that can be seen (cgroups(7)).
+Docker, systemd and Slurm each make groups within groups, and a limit of any of them counts for all below. So this
+process's group is looked up, by both versions of the interface, and every group above it that can be seen (cgroups(7)).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Limits:
 
 
 def limits(proc: Path = PROC) -> Limits:
-    """The tightest limits of the own groups and those above, looked up anew; none where there are no groups."""
+    """The tightest limits of this process's groups and those above, looked up anew; none where there are no groups."""
     memory = free = processors = processes = math.inf
     for controller in _CONTROLLERS:
         for folder in _groups(proc, controller):
@@ -45,7 +45,7 @@ def limits(proc: Path = PROC) -> Limits:
 
 
 def _memory(folder: Path) -> tuple[float, float]:
-    """The limit of a group in bytes, and what of it is in use and cannot be dropped."""
+    """The limit of a group in bytes, and how much of it is in use and cannot be dropped."""
     limit = min(_number(folder / "memory.max"), _number(folder / "memory.limit_in_bytes"))
     used = min(_number(folder / "memory.current"), _number(folder / "memory.usage_in_bytes"))
     if math.isinf(used):
@@ -55,7 +55,7 @@ def _memory(folder: Path) -> tuple[float, float]:
 
 
 def _processors(folder: Path) -> float:
-    """The processor time a group may use in a period, as a share of it: `cpu.max`, or before it two files."""
+    """The processor time a group may use in a period, as a share of it: `cpu.max`, or two files in version 1."""
     quota, _, period = _text(folder / "cpu.max").partition(" ")
     if not quota:
         quota, period = _text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us")
@@ -66,14 +66,14 @@ def _processors(folder: Path) -> float:
 
 
 def _groups(proc: Path, controller: str) -> Iterator[Path]:
-    """The folders of the own group and of those above it, as far as they can be seen, under either version."""
+    """The folders of this process's group and those above it that can be seen, under either version."""
     paths = _paths(proc)
     for root, point, kind, options in _mounts(proc):
         path = paths.get("" if kind == "cgroup2" else controller)
         if path is None or not (kind == "cgroup2" or (kind == "cgroup" and controller in options)):
             continue
         inside = ""
-        if path.startswith(root.rstrip("/") + "/"):  # else the mount shows another part of the tree, most often the own
+        if path.startswith(root.rstrip("/") + "/"):  # else the mount shows another part of the tree, most often ours
             inside = path[len(root.rstrip("/")) :].strip("/")
         if ".." in Path(inside).parts:
             inside = ""
@@ -87,7 +87,7 @@ def _groups(proc: Path, controller: str) -> Iterator[Path]:
 
 
 def _paths(proc: Path) -> dict[str, str]:
-    """The own group of each controller of version 1, and under "" that of version 2: lines like "4:memory:/job"."""
+    """Our group for each controller of version 1, and under "" that of version 2: lines like "4:memory:/job"."""
     found = {}
     for line in _text(proc / "cgroup").splitlines():
         _, _, rest = line.partition(":")
@@ -97,7 +97,7 @@ def _paths(proc: Path) -> dict[str, str]:
 
 
 def _mounts(proc: Path) -> Iterator[tuple[str, str, str, list[str]]]:
-    """Of each mount its root in the file system, where it is, the kind of file system and its options."""
+    """For each mount, its root in the file system, where it is, the kind of file system and its options."""
     for line in _text(proc / "mountinfo").splitlines():
         before, _, after = line.partition(" - ")
         mine, system = before.split(" "), after.split(" ")

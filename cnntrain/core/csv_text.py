@@ -22,7 +22,7 @@ def table(rows: Iterable[Sequence[Any]]) -> str:
 def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows of named values: a column for every name, in the order of its first appearance.
 
-    Texts stand as they are, None and what is absent as nothing, the rest as JSON.
+    Texts are written as they are, None and absent values as nothing, the rest as JSON.
     """
     columns = list(dict.fromkeys(key for row in rows for key in row))
     return table([columns, *([_cell(row.get(column)) for column in columns] for row in rows)])

@@ -1,4 +1,4 @@
-"""A directory lock keeps a run directory to one process. It is a flock: it dies with its process, never stale."""
+"""A directory lock keeps a run directory to one process. It is a flock, which ends with its process, never stale."""
 
 from __future__ import annotations
 

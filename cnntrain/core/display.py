@@ -23,7 +23,7 @@ class Answer:
     """What a network says about one sample, in the forms that `predict` prints.
 
     text       for people, one line; names from right to left may be isolated in it (core/letters.py)
-    document   for `--json`, beside the path
+    document   for `--json`, besides the path
     columns    for `--csv`: the names of the cells of every row, the same for all samples
     rows       for `--csv`: one or more rows of cells, or none
     """
@@ -50,7 +50,7 @@ class Annotation:
 class Rendering:
     """A picture of an answer, for a PNG file named after the sample.
 
-    suffix   what stands behind the sample's name: "" for what is to be looked at, else a word for it, "mask"
+    suffix   what follows the sample's name: "" for the picture to look at, else a word such as "mask"
     pixels   uint8 (h, w, 3); or (h, w), where they are numbers of colours
     colours  of those numbers, uint8 (k, 3)
     """
@@ -62,14 +62,14 @@ class Rendering:
 
 @dataclass(frozen=True)
 class Percentage:
-    """A cell of a table that is a share in [0, 1]; None where it is one of nothing."""
+    """A cell of a table that is a share in [0, 1]; None where it is a share of nothing."""
 
     value: float | None
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells: text, or a `Share`; columns in `right` are flush right; a `title` folds it away."""
+    """Rows of cells: text, or a `Percentage`; columns in `right` are flush right; one with a `title` is folded away."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[str | Percentage]]
@@ -164,7 +164,7 @@ def cut(picture: Array, window: Array | None) -> tuple[Array, tuple[int, int]]:
 
 
 def to_bytes(image: Array) -> Array:
-    """An image (h, w, c), or the strip of a clip, as uint8 (h, w) or (h, w, 3): gray unless it has three channels.
+    """An image (h, w, c), or the strip of a clip, as uint8 (h, w) or (h, w, 3): grey unless it has three channels.
 
     Floats outside [0, 1] are stretched to it, since what they mean is not known.
     """

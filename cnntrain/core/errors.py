@@ -10,7 +10,7 @@ from typing import Any
 
 from cnntrain.core.letters import columns
 
-_WINDOW = 160  # only this many letters around the place are shown of a longer source line
+_WINDOW = 160  # of a longer source line, only this many characters around the place are shown
 
 
 def printable(text: str) -> str:
@@ -26,7 +26,7 @@ class Mark:
     line: int  # from 1
     column: int  # from 1
     text: str = ""  # the source line, for the caret
-    # what the command line put into the value that begins here: to be quoted where that as a whole is wrong
+    # the part of this value that the command line gave: quoted where the value as a whole is wrong
     override: Mark | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ class Problem:
 
     @property
     def quoted(self) -> Mark:
-        """The place that the message quotes: the command line where that has a part in it."""
+        """The place that the message quotes: that on the command line, if it has a part in it."""
         return self.where.override or self.where
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
 """An extra is a package that some feature needs and the program does not; this says what to type to install it here.
 
-The packages themselves are named, for cnntrain is on no registry; and the command is one that reaches the environment
-that is running: pipx has its own, one of uv has no pip, and the pip that the shell finds may be another one's.
+The packages themselves are named, since cnntrain is on no registry; and the command is one that reaches the environment
+that is running: pipx has its own, one made by uv has no pip, and the pip that the shell finds may be another one's.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PACKAGE = "cnntrain"
 
 
 def install(extra: str, *further: str) -> str:
-    """The command that installs the packages of an extra, and further ones, beside this program."""
+    """The command that installs the packages of an extra, and further ones, alongside this program."""
     packages = shlex.join([*requirements(extra), *further])
     if (Path(sys.prefix) / "pipx_metadata.json").is_file():
         return f"pipx inject {PACKAGE} {packages}"

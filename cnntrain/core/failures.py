@@ -1,4 +1,4 @@
-"""Failures of the system: what goes wrong while a file is read that says nothing of the file."""
+"""Failures of the system: errors while a file is read that say nothing about the file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cnntrain.core.errors import OutOfMemoryError, StorageError
 
-_OF_THE_FILE = frozenset(  # errors that say something of a file or its name; all others pass, or are of the machine
+_OF_THE_FILE = frozenset(  # errors that say something about a file or its name; all others pass, or are the machine's
     [
         *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG),
         *(errno.ENXIO, errno.ENODEV, errno.EINVAL, errno.EOVERFLOW, errno.EFBIG, errno.ESPIPE, errno.EILSEQ),
@@ -17,14 +17,14 @@ _ADVICE = {
     errno.EIO: "The device failed: check the disk",
     errno.ESTALE: "The file server has lost sight of it: run the command again",
     errno.EMFILE: "Raise the limit of open files (ulimit -n), or use fewer threads (-j), and run the command again",
-    errno.ENFILE: "The system has no more open files to give: run the command again later",
+    errno.ENFILE: "The system has run out of open files: run the command again later",
 }
 
 
 def system_failure(error: BaseException) -> OSError | None:
-    """The operating system's error behind this one that says nothing of the file that was read; None: there is none.
+    """The operating system's error behind this one that says nothing about the file that was read, or None.
 
-    It may be hidden: `zipfile` takes a device that fails for the end of an archive.
+    It may be hidden: `zipfile` takes a failing device for the end of an archive.
     """
     cause: BaseException | None = error
     while cause is not None:

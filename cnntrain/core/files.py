@@ -43,7 +43,7 @@ def _gathered(chunks: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryvi
 
 
 def _temporary(directory: Path, purpose: str = "") -> Path:
-    """A name to write under before renaming, which nobody has had before."""
+    """A name to write under before renaming, which has never been used before."""
     return directory / f"{TEMPORARY}{purpose}{os.getpid()}-{secrets.token_hex(8)}"
 
 
@@ -72,10 +72,10 @@ def write_atomic(path: Path, chunks: bytes | Iterable[bytes | memoryview], held:
 
 
 def write_shared(kept: Path, path: Path, data: bytes) -> None:
-    """Have `data` in a file that is kept under a name made from it, and `path` be a hard link to that.
+    """Keep `data` in a file `kept`, whose name is made from it, and make `path` a hard link to that.
 
     So files of the same bytes take the room of one, and each is whole wherever it is copied. What is kept already is
-    read and compared. Where there are no hard links, or none across to there, `path` is a file of its own.
+    read and compared. Where there are no hard links, or none between the two, `path` is a file of its own.
     """
     try:
         if not kept.exists() or read_own(kept) != data:
@@ -95,9 +95,9 @@ def write_shared(kept: Path, path: Path, data: bytes) -> None:
 
 
 def remove_unshared(directory: Path, pattern: str) -> None:
-    """Remove the files of a pattern that have no other name: those for which `write_shared` was called are gone.
+    """Remove the files of a pattern that have no other name: all that `write_shared` linked to them is gone.
 
-    What cannot be removed stays; whoever is about to link one that goes writes a file of its own.
+    What cannot be removed stays; a process that is about to link to one of them writes a file of its own.
     """
     with contextlib.suppress(OSError):
         for path in directory.glob(pattern):
@@ -107,7 +107,7 @@ def remove_unshared(directory: Path, pattern: str) -> None:
 
 
 def write_named(directory: Path, chunks: Iterable[bytes | memoryview], name: Callable[[], Path]) -> Path:
-    """Like `write_atomic`, of what gets its name, in that directory, by what it turns out to hold; returns it."""
+    """Like `write_atomic`, for a file that is named, in that directory, after what it turns out to hold; return it."""
     with explained("write in", directory):
         remove_abandoned(directory)
         return _replace(directory, chunks, name)
@@ -141,7 +141,7 @@ def _replace(
 
 
 def _create_owned(directory: Path) -> tuple[Path, int]:
-    """Create a file, locked while it is open, so that whoever finds it knows whether anybody still writes it."""
+    """Create a file, locked while it is open, so that whoever finds it knows whether it is still being written."""
     while True:
         path = _temporary(directory)
         with calling("create a file"):
@@ -187,9 +187,9 @@ def remove_abandoned(directory: Path) -> None:
 def link(target: str, path: Path) -> None:
     """Point the symbolic link `path` at `target`, replacing an older link; other files are left alone.
 
-    The link is a convenience: a file system that has none, or a directory that takes none, goes without.
+    The link is a convenience: a file system that has no links, or a directory that takes none, goes without.
     """
-    temporary = path.with_name(f"{TEMPORARY}{path.name}")  # one name for all: what a killed process left is used up
+    temporary = path.with_name(f"{TEMPORARY}{path.name}")  # one name for all: what a killed process left is replaced
     with explained("link", path):
         if path.exists() and not path.is_symlink():
             return

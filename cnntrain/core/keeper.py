@@ -45,7 +45,7 @@ def keep() -> None:
 
 
 def stands() -> bool:
-    """Whether this rank, and so every other, has a keeper, which says so where it is killed and has the job ended."""
+    """Whether this rank, and so every other, has a keeper, which reports that it was killed and has the job ended."""
     return bool(_standing)
 
 

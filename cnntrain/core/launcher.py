@@ -73,12 +73,12 @@ def notices(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 def speaks_first() -> bool:
-    """Whether no other process that this launcher has started here has asked this before, while that one lives."""
+    """Whether this process is the first that this launcher has started here to ask, among those that are alive."""
     import socket
 
     name = socket.socket(socket.AF_UNIX)
     try:
-        name.bind(f"\0cnntrain-{process()}")  # without a file, and it ends with the process
+        name.bind(f"\0cnntrain-{process()}")  # which has no file, and ends with the process
     except OSError:
         return False
     _turn.append(name)

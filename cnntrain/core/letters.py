@@ -33,7 +33,7 @@ def from_right(text: str) -> bool:
 
 
 def isolated(name: str) -> str:
-    """A name to stand within a line of a page: one from right to left does not carry its neighbours with it (UAX 9)."""
+    """A name for use within a line of a page: if from right to left, it does not carry its neighbours along (UAX 9)."""
     return f"{_ISOLATE}{name}{_END}" if from_right(name) else name
 
 

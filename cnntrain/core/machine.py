@@ -18,8 +18,8 @@ _STATUS, _MEMINFO = Path("/proc/self/status"), Path("/proc/meminfo")
 def threads(asked: int | None = None) -> int:
     """The number of worker threads: the number asked for, or else the number of processors this process may use.
 
-    Those it is bound to, those a container has time for, begun ones counted whole; and a container that allows few
-    processes has to hold a thread and a process for each.
+    Those are the processors it is bound to, and no more than a container gives it time for, rounded up; where a
+    container allows few processes, each worker needs two: a process and a thread.
     """
     if asked:
         return asked
@@ -46,7 +46,7 @@ def available() -> int:
 
 
 def require_room() -> None:
-    """Raise OutOfMemoryError where there is no address space for the libraries, which fail in words of their own."""
+    """Raise OutOfMemoryError where there is no address space for the libraries, whose own messages say less."""
     import resource
 
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
@@ -56,8 +56,8 @@ def require_room() -> None:
         mmap.mmap(-1, LIBRARIES).close()
     except OSError as error:
         raise OutOfMemoryError(
-            f"this process may have {human(limit)} of address space (ulimit -v), and NumPy alone takes "
-            f"{human(LIBRARIES)} beside Python. Raise the limit"
+            f"this process may use {human(limit)} of address space (ulimit -v), but NumPy alone takes "
+            f"{human(LIBRARIES)} besides Python. Raise the limit"
         ) from error
 
 
@@ -75,7 +75,7 @@ def peak() -> int:
 
 
 def free() -> int:
-    """Bytes this process could still get, beside those it holds: free memory, within its limits."""
+    """Bytes this process could still get, besides those it holds: free memory, within its limits."""
     within = int(min(max(available() - held(), 0), limits().free))
     return min(within, _kilobytes(_MEMINFO, "MemAvailable:") or within)
 

@@ -8,11 +8,11 @@ from cnntrain.core.arrays import Array
 
 MASKS = "mask"  # Description.target of samples whose targets are masks (n, height, width)
 IGNORED = 255  # the value of a pixel that is of no class: it is not learned from, and not judged
-MOST = 255  # classes, of which there can be no more beside that value
+MOST = 255  # classes: there can be no more besides that value
 
 
 def palette(classes: int) -> Array:
-    """The colours of Pascal VOC for so many classes, uint8 (classes, 3): bits of the label spread over the channels.
+    """The colours of Pascal VOC for `classes` classes, uint8 (classes, 3): bits of the label spread over the channels.
 
     Black is class 0; 255, what VOC ignores, would be (224, 224, 192) (VOC devkit, `VOClabelcolormap`, 2007).
     """

@@ -1,7 +1,7 @@
 """A move is where a transform took what pictures show: for each picture an affine map, which its targets follow.
 
 Points are (x, y) in pixels, continuous: 0 is the left or upper edge of the first pixel, the width of the picture the
-right edge of its last one. So pixel i of a row covers [i, i + 1), and its center is i + 1/2.
+right edge of its last one. So pixel i of a row covers [i, i + 1), and its centre is i + 1/2.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 
-_DIGITS = 9  # of a pixel: what a place is rounded to before a pixel is chosen by it, so that ties do not hang on noise
+_DIGITS = 9  # to which a place is rounded before it chooses a pixel, so that ties do not depend on rounding noise
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Move:
     before   (height, width) of the pictures
     after    (height, width) of the results
     window   float64 (n, 4): x1, y1, x2, y2 of the part of the result that shows the picture, where it is not all of it
-    random   whether it was chance that moved them, so that what the network says of the result is not led back
+    random   whether the move was random, so that what the network says about the result is not mapped back
     """
 
     maps: Array
@@ -55,7 +55,7 @@ class Move:
     def pixels(self, grids: Array, outside: int) -> Array:
         """Grids of numbers (n, height, width), one for each pixel, moved along: (n, *after), of the type given.
 
-        Each pixel of the result has the number of the pixel under its center; `outside` where that lies in none, or
+        Each pixel of the result has the number of the pixel under its centre; `outside` where that lies in none, or
         the result does not show it.
         """
         n, (height, width), (rows, columns) = len(grids), self.before, self.after

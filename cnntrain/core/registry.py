@@ -96,7 +96,7 @@ def parts(kind: str) -> dict[str, type[Part]]:
 def find(name: str, *kinds: str) -> type[Part] | None:
     """The part of a name among these kinds, if there is one.
 
-    A kind's folder is imported only where no file of ours declares the name: most of a config is of few files.
+    A kind's folder is imported only where no file of ours declares the name: most configs need few of the files.
     """
     for kind in kinds:
         if name not in _parts[kind] and name in (files := _files(kind)):

@@ -28,7 +28,7 @@ def open_own(path: Path) -> int:
 
 
 def opened(path: str | Path) -> BufferedReader:
-    """A regular file, open for reading. Raises OSError, also for anything else, of which not a byte is asked for."""
+    """A regular file, open for reading. Raises OSError, also for anything else, of which not a byte is read."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

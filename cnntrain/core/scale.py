@@ -17,9 +17,9 @@ from cnntrain.core.arrays import Array
 _CHUNK = 1024
 _ROUGHLY = 0.1  # how far a smooth resizing may overshoot
 _UNIT_MARGIN = 0.5  # how far beyond [0, 1] floats may go and still be brightness
-_WIDTHS = 4.0  # so many of its own widths beyond training's range are another scale, not an outlier
+_WIDTHS = 4.0  # this many widths of training's range beyond it are another scale, not an outlier
 _BRIGHT = 20.0  # a network trained on floats that reach this does not expect [0, 1]
-_MANY = 16  # samples among which values below 0 are bound to occur where training had such
+_MANY = 16  # among this many samples, values below 0 are bound to occur if training had them
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class PixelScale:
         return "bytes, read as 0 to 1" if self.dtype == "uint8" else f"floats from {self.low:.4g} to {self.high:.4g}"
 
     def takes(self, other: PixelScale, samples: int) -> bool:
-        """Whether so many samples of another scale can be meant for a network that was trained on this one.
+        """Whether this many samples of another scale can be meant for a network that was trained on this one.
 
-        An outlier is no other scale; 255 times too large, too small, or not centred is.
+        An outlier does not make another scale; being 255 times too large, too small, or not centred does.
         """
         if self.unit:
             return other.unit or (other.low >= -_UNIT_MARGIN and other.high <= 1 + _UNIT_MARGIN)
@@ -73,7 +73,7 @@ def document(scale: PixelScale) -> dict[str, Any]:
 
 
 def read(document: Any) -> PixelScale | None:
-    """The scale that a checkpoint holds; None where it holds none, as older ones do, or what is none."""
+    """The scale that a checkpoint holds; None where it holds none, as older ones do, or one that is not valid."""
     if not isinstance(document, dict) or document.get("dtype") not in ("uint8", "float32"):
         return None
     low, high = document.get("low"), document.get("high")
@@ -89,10 +89,10 @@ def mismatch(what: str, found: PixelScale, whose: str, wanted: PixelScale) -> st
         advice = "Save them as bytes, or bring them to [0, 1]"
     else:
         advice = "Bring them to that range"
-    return f"{what} holds {found}, {whose} was trained on {wanted}: expected the same range of pixels. {advice}"
+    return f"{what} holds {found}, but {whose} was trained on {wanted}: expected the same range of pixels. {advice}"
 
 
 def fitting(scales: Iterable[PixelScale]) -> bool:
-    """Whether samples of all these scales can stand in one data set."""
+    """Whether samples of all these scales can be in one data set."""
     first, *others = scales
     return all(first.takes(other, 0) and other.takes(first, 0) for other in others)

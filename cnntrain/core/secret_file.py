@@ -11,7 +11,7 @@ _MOST = 1000
 
 
 def kept_secret(name: str) -> str:
-    """The user's secret of this name, the same each time; where it cannot be kept, a new one."""
+    """The user's secret of this name, the same each time; a new one if it cannot be kept."""
     fresh = secrets.token_urlsafe(_LEAST)
     try:
         folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "cnntrain"

@@ -9,7 +9,7 @@ BARS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(values: Sequence[float | None], width: int = 60) -> str:
-    """One bar a value, from the smallest finite one to the largest; more than `width` of them are averaged in groups.
+    """One bar per value, from the smallest finite one to the largest; more than `width` are averaged in groups.
 
     A value that is not finite, or None, is a gap.
     """

@@ -1,4 +1,4 @@
-"""Storage refuses now and then: one line says what failed, on which file, why, and what to do."""
+"""Storage fails now and then: one line says what failed, on which file, why, and what to do."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def free(directory: Path) -> int | None:
         system = os.statvfs(directory)
     except OSError:
         return None
-    return system.f_bavail * system.f_frsize if system.f_blocks else None  # of no size at all: it does not tell
+    return system.f_bavail * system.f_frsize if system.f_blocks else None  # a size of 0: it does not say
 
 
 def shortage(needed: int, free: int | None) -> str:
@@ -67,7 +67,7 @@ def shortage(needed: int, free: int | None) -> str:
 
 
 def _lacking(directory: Path, size: int) -> str:
-    """What a full file system lacks, in brackets: room, or inodes; only what is needed where it claims to have both."""
+    """What a full file system lacks, in brackets: room, or inodes; if it claims to have both, only what is needed."""
     with contextlib.suppress(OSError):
         system = os.statvfs(directory)
         if system.f_files and not system.f_favail:

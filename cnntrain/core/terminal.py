@@ -1,4 +1,4 @@
-"""The terminal: the one door through which anything is printed, in letters that no terminal acts upon.
+"""The terminal: the one door through which anything is printed, in characters that no terminal acts upon.
 
 What is printed may hold names out of strangers' files. Results go to stdout, and it is an error where they cannot;
 messages go to stderr, which is a convenience.
@@ -33,14 +33,14 @@ def err(text: str, end: str = "\n") -> None:
 
 
 def raw(text: str, end: str = "\n") -> None:
-    """Print on stderr what moves the cursor or has colours, of which every part but those has been through `shown`."""
+    """Print on stderr text with cursor movements or colours; all else in it has been through `shown` already."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         print(text, end=end, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
 def writing() -> Any:
-    """Within, an error of the system is one of stdout."""
+    """Within it, an error of the system is reported as one of stdout."""
     try:
         yield
     except BrokenPipeError:
@@ -52,7 +52,7 @@ def writing() -> Any:
 
 
 class _Closed(io.TextIOBase):
-    """Stands for a stdout that was closed by whoever started this: what is written there is an error, not lost."""
+    """Stands for a stdout that the parent process closed: writing to it is an error, and nothing is lost unnoticed."""
 
     encoding = "utf-8"
 

@@ -25,7 +25,7 @@ def start(threads: Iterable[threading.Thread]) -> list[threading.Thread]:
 
 @contextlib.contextmanager
 def _deferred_signals() -> Iterator[None]:
-    """Have signals that Python handles wait for the end: an error out of a handler would leave a thread half begun.
+    """Have signals that Python handles wait until the end: an error from a handler would leave a thread half begun.
 
     Blocking them would not do, for another thread may be given them, and the handler still runs in this one.
     """

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from cnntrain.core.errors import StorageError
 
-STILL = 20.0  # seconds between looks, added up, after which a worker that has not run hangs
+STILL = 20.0  # seconds between looks, added up, after which a worker that has not run counts as hung
 _WAITING = "SD"  # states of proc(5): asleep, and waiting for a disk
 
 

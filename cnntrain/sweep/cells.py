@@ -1,15 +1,15 @@
 """A sweep file stands for cells, each an experiment of its own with its own run directory.
 
-    config: quickstart.yaml                 # or a list; paths count from this file's folder
+    config: quickstart.yaml                 # or a list; paths are relative to this file's folder
     set: {train.epochs: 3}                  # the same in every cell
     grid: {optimizer.lr: [0.01, 0.1]}       # every combination of these
     list: [{optimizer: sgd}, {optimizer: adam}]                  # each of these
     random: {count: 8, keys: {optimizer.lr: {low: 1e-4, high: 1e-1, log: true}}}
     seeds: 3                                # each of the above with the seeds 0, 1 and 2
 
-What is given multiplies. In place of grid, list, random and seeds, `search` makes up its cells as it goes. Keys are
-those of `--set`, values are read by the schema, and every mistake is reported at its place in the sweep file before
-anything is trained.
+All that is given is combined. Instead of grid, list, random and seeds, `search` makes up its cells as it goes. Keys
+are those of `--set`, values are read by the schema, and every mistake is reported at its place in the sweep file
+before anything is trained.
 """
 
 from __future__ import annotations
@@ -110,13 +110,13 @@ class Sweep:
         return [(Scalar(_NOWHERE, "checkpoint.best.monitor"), Scalar(_NOWHERE, self.search.monitor, plain=False))]
 
     def arguments(self, cell: Cell, folder: Path) -> list[str]:
-        """The arguments of the `cnntrain` that trains a cell, or goes on with it."""
+        """The arguments of the `cnntrain` that trains a cell, or resumes it."""
         sets = [word for text in self.overrides(cell) for word in ("--set", text)]
         return ["fit", *self.configs, *sets, "--run-dir", str(folder / cell.name), "--resume-or-start"]
 
 
 def read_sweep(path: Path, sets: Sequence[str] = ()) -> Sweep:
-    """What a sweep file says; `sets` are `KEY=VALUE` overrides for all cells, above what the file says.
+    """What a sweep file says; `sets` are `KEY=VALUE` overrides for all cells, which win over the file.
 
     Raises ConfigError with everything that is wrong in any cell, or UsageError where a file cannot be read.
     """
@@ -140,7 +140,7 @@ def read_sweep(path: Path, sets: Sequence[str] = ()) -> Sweep:
     problems.check()
     cells = list(itertools.islice((list(itertools.chain(*parts)) for parts in combinations), MAX_CELLS + 1))
     if len(cells) > MAX_CELLS:
-        problems.fail(tree.where, f"the sweep multiplies to more than {MAX_CELLS} cells; vary less at once")
+        problems.fail(tree.where, f"the sweep expands to more than {MAX_CELLS} cells; vary less at once")
     _check_keys(cells, problems)
     _check_sets(sets, [one for cell in cells for one in cell if one[0].text not in sweep.set_.entries], problems)
     problems.check()
@@ -245,7 +245,7 @@ def _check_keys(cells: Sequence[Sequence[Setting]], problems: Problems) -> None:
     for key, value in {id(value): (key, value) for cell in cells for key, value in cell}.values():
         for scalar in scalars_of(value):
             if "${config_dir}" in scalar.text:
-                problems.add(scalar.where, f"{key.text}: a sweep's values know no ${{config_dir}}; write the path")
+                problems.add(scalar.where, f"{key.text}: a sweep's values cannot use ${{config_dir}}; write the path")
     for cell in cells:
         for (earlier, _), (later, _) in itertools.combinations(cell, 2):
             if f"{earlier.text}.".startswith(f"{later.text}."):

@@ -30,9 +30,9 @@ from cnntrain.sweep.processes import TICK
 from cnntrain.sweep.standing import Standing
 
 _PATIENCE = 30.0  # seconds for a cluster, and its first worker, to appear
-_ABSENCE = 120.0  # seconds that a cluster may be away, such as a scheduler that is started again
+_ABSENCE = 120.0  # seconds for which a cluster may be away, for instance while its scheduler restarts
 _ANSWER = 10.0  # seconds for a worker to answer
-_BROKEN = (  # what Dask raises where a connection breaks, or what it led to has gone
+_BROKEN = (  # what Dask raises when a connection breaks, or its other end has gone
     *(OSError, RuntimeError, ValueError, KeyError, AttributeError),
     *(asyncio.CancelledError, concurrent.futures.CancelledError),
 )
@@ -47,16 +47,16 @@ class _Task:
 
 
 class _NoAnswerError(Exception):
-    """A worker did not answer, as one that has just gone."""
+    """A worker did not answer, perhaps because it has just gone."""
 
 
 class DaskExecutor:
-    """An executor: the workers of a Dask cluster that is there, or of one that it starts (`local:4`)."""
+    """An executor: the workers of a Dask cluster that is running, or of one that it starts (`local:4`)."""
 
     def __init__(
         self, address: str, folder: Path, threads: int, warn: Callable[[str], None], most: int | None = None
     ) -> None:
-        """Connect to `address`, and probe its workers: `warn` is told of those that cannot take part.
+        """Connect to `address`, and probe its workers: `warn` is called for those that cannot take part.
 
         `most` bounds the cells at a time; `threads` are for a cluster of its own.
         Raises MissingExtraError without Dask, UsageError where there is no cluster, or no worker that can take part.
@@ -67,7 +67,7 @@ class DaskExecutor:
         self._under_way: dict[int, tuple[Standing, _Task]] = {}
         self._warn = warn
         self._unfit: dict[str, str] = {}  # worker -> what keeps it from taking part; nothing where it may
-        self._away: float | None = None  # since when the cluster is
+        self._away: float | None = None  # since when the cluster has been away
         self._cluster = _local(address, threads) if address.startswith("local:") else None
         self._address = self._cluster.scheduler_address if self._cluster else address
         self._client = self._connected()
@@ -106,7 +106,7 @@ class DaskExecutor:
         return True
 
     def look(self) -> list[Ended]:
-        """Wait a moment; returns cells that have ended, and those whose workers were lost."""
+        """Wait a moment; return the cells that have ended, and those whose workers were lost."""
         time.sleep(TICK)
         workers = self._workers()
         ended = []
@@ -172,7 +172,7 @@ class DaskExecutor:
             self._away = self._away or now
             if now - self._away > _ABSENCE:
                 raise LostWorkerError(
-                    f"the Dask scheduler at {self._address} has been away for {_ABSENCE:.0f} seconds. Start it again, "
+                    f"the Dask scheduler at {self._address} has not answered for {_ABSENCE:.0f} seconds. Restart it, "
                     "and go on with the same command"
                 )
             self._reconnect()
@@ -202,14 +202,14 @@ class DaskExecutor:
     def _connected(self, patience: float = _PATIENCE) -> Any:
         import distributed
 
-        library: Any = distributed  # of which not all is typed
+        library: Any = distributed  # not all of it is typed
         try:
             with _quiet():
                 return library.Client(self._address, timeout=patience, set_as_default=False)
         except Exception as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UsageError(
-                f"--dask {self._address}: no Dask scheduler answers ({reason}). Start one by: dask scheduler"
+                f"--dask {self._address}: no Dask scheduler answers ({reason}). Start one with: dask scheduler"
             ) from error
 
     def _await_worker(self) -> None:
@@ -217,14 +217,14 @@ class DaskExecutor:
         deadline = time.monotonic() + _PATIENCE
         while not self._client.nthreads():
             if time.monotonic() > deadline:
-                raise UsageError(f"--dask {self._address}: the cluster has no worker. Start some by: dask worker")
+                raise UsageError(f"--dask {self._address}: the cluster has no worker. Start some with: dask worker")
             time.sleep(TICK)
         workers = [*self._client.nthreads()]
         if not any(map(self._may_take_part, workers)):
             raise UsageError(f"--dask {self._address}: no worker can take part. {self._unfit.get(workers[0], '')}")
 
     def _may_take_part(self, worker: str) -> bool:
-        """Whether a worker has this version of cnntrain and sees the folder; the user is told of one that does not."""
+        """Whether a worker has this version of cnntrain and sees the folder; the user hears of one that does not."""
         if worker not in self._unfit:
             try:
                 self._unfit[worker] = self._wrong_with(worker)
@@ -237,7 +237,7 @@ class DaskExecutor:
     def _wrong_with(self, worker: str) -> str:
         """The reason why a worker cannot take part; empty where it can."""
 
-        def about() -> str:  # travels as it is, for a worker may have no cnntrain
+        def about() -> str:  # sent as code, since the worker may have no cnntrain
             try:
                 import cnntrain as theirs
             except ImportError as error:
@@ -246,7 +246,7 @@ class DaskExecutor:
 
         version = self._asked(worker, about)
         if version != cnntrain.__version__:
-            return f"it has cnntrain {version}, this is {cnntrain.__version__}. Install the same version there"
+            return f"it has cnntrain {version}, but this is {cnntrain.__version__}. Install the same version there"
         from cnntrain.sweep import remote
 
         make_directory(self._folder)
@@ -288,7 +288,7 @@ def _local(address: str, threads: int) -> Any:
 
 @contextlib.contextmanager
 def _quiet() -> Any:
-    """Within, Dask logs its errors alone; what the user has to know is said here."""
+    """Within it, Dask logs only critical errors; what the user has to know is said here."""
     import logging
     import warnings
 

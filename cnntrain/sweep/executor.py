@@ -33,10 +33,10 @@ class Executor(Protocol):
         """How many further cells could begin now."""
 
     def begin(self, standing: Standing, waiting: int) -> bool:
-        """Begin a cell, as one of so many that wait, and set its `threads`; False where it cannot be begun now."""
+        """Begin a cell, one of `waiting`, and set its `threads`; False if it cannot begin now."""
 
     def look(self) -> list[Ended]:
-        """Wait a moment for something to happen; returns the cells that have ended."""
+        """Wait a moment for something to happen; return the cells that have ended."""
 
     def send(self, number: signal.Signals) -> None:
         """Send all cells under way a signal."""

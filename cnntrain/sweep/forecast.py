@@ -1,4 +1,4 @@
-"""A forecast says how long the cells of a sweep will take, from a few steps of training that are thrown away."""
+"""A forecast says how long the cells of a sweep will take, from a few training steps that are discarded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cnntrain.config.dump import plain
 from cnntrain.sweep.cells import Cell, Sweep
 from cnntrain.training.job import prepare
 
-_STEPS = 5  # that are measured, twice
+_STEPS = 5  # steps to measure, twice
 _SLEEPING = ("name", "seed", "init", "schedule", "momentum_schedule", "checkpoint", "warnings")  # cost no time
 
 

@@ -1,7 +1,7 @@
-"""A judge is one of Optuna's pruners: it tells of a trial that has come so far whether it should go on.
+"""A judge is one of Optuna's pruners: it tells whether a trial that has come this far should go on.
 
-What it says is a function of what it was told before, in that order. So a search that is killed and run again, and
-tells it the same from its journal, hears the same.
+Its verdict is a function of what it was told before, in that order. So a search that is killed and run again, and
+tells it the same from its journal, gets the same verdicts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from cnntrain.sweep.space import Pruning
 
 
 class Judge:
-    """The pruner that `prune` names, for trials of so many epochs; `larger` says which way the metric is better."""
+    """The pruner that `prune` names, for trials of `epochs`; `larger` says which way the metric is better."""
 
     def __init__(self, prune: Pruning, epochs: int, larger: bool) -> None:
         with quiet():
@@ -26,10 +26,10 @@ class Judge:
             else:
                 pruner = pruners.PercentilePruner(100 / prune.factor)
             self._study = optuna.create_study(
-                study_name="search",  # by which, and its number, hyperband gives a trial its bracket
+                study_name="search",  # from which, and its number, hyperband derives a trial's bracket
                 direction="maximize" if larger else "minimize",
                 pruner=pruner,
-                sampler=optuna.samplers.RandomSampler(seed=0),  # which nobody asks
+                sampler=optuna.samplers.RandomSampler(seed=0),  # which is never asked
             )
         self._trials: list[Any] = []
 
@@ -38,7 +38,7 @@ class Judge:
         self._trials.append(self._study.ask())
 
     def goes_on(self, number: int, epochs: int, value: float) -> bool:
-        """Whether a trial that comes to a value after so many epochs should be trained further."""
+        """Whether a trial with this value after so many epochs should be trained further."""
         trial = self._trials[number]
         trial.report(value, epochs)
         return not trial.should_prune()

@@ -1,6 +1,6 @@
 """A worker of a Dask cluster proves that it sees the folder of a sweep, and trains a cell as a process.
 
-These functions run in the worker. A worker that is told to give a cell up, since the sweep was killed or the scheduler
+These functions run in the worker. A worker that is told to give up a cell, since the sweep was killed or the scheduler
 is gone, has its process save and stop; one that is killed itself takes its process with it, by TERM (Linux).
 """
 
@@ -41,11 +41,11 @@ def train_cell(name: str, words: Sequence[str], here: str, key: str) -> tuple[in
     finally:
         watching.set()
         _running.pop(name, None)
-        process.kill()  # nothing where it has ended
+        process.kill()  # no effect where it has ended
 
 
 def send(names: Sequence[str], number: int) -> None:
-    """Send the processes of these cells a signal, as far as they are this worker's."""
+    """Send a signal to those of these cells' processes that are this worker's."""
     for name in names:
         process = _running.get(name)
         if process is not None:

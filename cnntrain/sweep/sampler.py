@@ -1,7 +1,7 @@
-"""A sampler proposes the values of a search's next trial, going by the results of the earlier ones.
+"""A sampler proposes the values of a search's next trial, from the results of the earlier ones.
 
 A proposal is a function of the search's seed, the trial's number and the trials so far: Optuna is asked anew each time,
-with a seed of its own for each trial, so that a search that is killed and run again goes on as if it had run through.
+with a seed of its own for each trial, so that a search that is killed and run again goes on as if it had not been.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ def require_optuna(search: Search) -> None:
     if missing:
         how = install("search", *(("torch", "scipy") if search.sampler == "gp" else ()))
         raise MissingExtraError(
-            f"sampler {search.sampler} needs {' and '.join(missing)}. Install with: {how}; or take sampler: random"
+            f"sampler {search.sampler} needs {' and '.join(missing)}. Install with: {how}; or use sampler: random"
         )
     if search.prune and search.prune.pruner != "halving" and importlib.util.find_spec("optuna") is None:
         raise MissingExtraError(
-            f"pruner {search.prune.pruner} needs optuna. Install with: {install('search')}; or take pruner: halving"
+            f"pruner {search.prune.pruner} needs optuna. Install with: {install('search')}; or use pruner: halving"
         )
 
 
@@ -91,7 +91,7 @@ def _text(choice: Choice, value: Any) -> str:
 
 
 def distributions(choices: Choices) -> dict[str, Any]:
-    """For each key the distribution that Optuna draws from."""
+    """For each key, the distribution that Optuna draws from."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     found: dict[str, Any] = {}
@@ -146,7 +146,7 @@ def importances(choices: Choices, trials: Sequence[SearchTrial], larger: bool) -
     """How much each key accounts for the metric, as shares of one; empty where that cannot be told.
 
     All trials are compared after the same epochs, those of the first rung. The method is PED-ANOVA (Watanabe et al.
-    2023), which Optuna takes by default.
+    2023), Optuna's default.
     """
     known = [trial for trial in trials if trial.values]
     if len(known) < 4 or importlib.util.find_spec("optuna") is None:
@@ -186,7 +186,7 @@ def journal_of(choices: Choices, trials: Sequence[SearchTrial], larger: bool, na
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within, Optuna neither logs nor warns that parts of it are experimental."""
+    """Within it, Optuna neither logs nor warns that parts of it are experimental."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import optuna

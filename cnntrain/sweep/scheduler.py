@@ -25,9 +25,9 @@ from cnntrain.sweep.executor import Ended, Executor
 from cnntrain.sweep.standing import Standing, read_status
 from cnntrain.training.interrupts import Interrupts
 
-_PATIENCE = 120.0  # seconds a cell whose directory is in use is tried again for, such as one that still saves
-_AGAIN = 1.0  # seconds until it is
-_LOSSES = 3  # so often a cell is begun again that was lost without having got any further
+_PATIENCE = 120.0  # seconds for which a cell whose directory is in use, such as one still saving, is tried again
+_AGAIN = 1.0  # seconds between two tries
+_LOSSES = 3  # how often a cell that is lost without progress is begun again
 
 Watch = Callable[[Sequence[Standing], Standing | None], None]
 
@@ -79,7 +79,7 @@ class Outcome:
 
     @property
     def worst(self) -> int:
-        """The largest exit code; of a sweep that was stopped, what its signal makes it."""
+        """The largest exit code; for a sweep that was stopped, that of its signal."""
         return 128 + self.stopped if self.stopped else max((one.code or 0 for one in self.standings), default=0)
 
 
@@ -107,7 +107,7 @@ class _Scheduler:
     def __init__(self, queue: Queue, executor: Executor, interrupts: Interrupts, watch: Watch) -> None:
         self._queue, self._executor, self._interrupts, self._watch = queue, executor, interrupts, watch
         self._lost: deque[Standing] = deque()
-        self._busy: deque[Standing] = deque()  # others have their directories
+        self._busy: deque[Standing] = deque()  # their directories are in use by others
 
     def run(self) -> Outcome:
         """Go on until all have ended, or, after a signal, those under way."""
@@ -128,7 +128,7 @@ class _Scheduler:
             self._watch(self._queue.standings, None)
 
     def _begin(self) -> bool:
-        """Begin as many cells as there is room for; returns whether there was room for more than may begin now."""
+        """Begin as many cells as there is room for; return whether there was room for more than may begin now."""
         while self._executor.free > 0:
             standing = self._next()
             if standing is None:
@@ -177,7 +177,7 @@ class _Scheduler:
         standing.lost = 1 if reached > standing.reached else standing.lost + 1
         standing.reached = max(reached, standing.reached)
         if self._interrupts.stop or standing.lost > _LOSSES:
-            standing.said += f"its worker was lost {standing.lost} times without having got any further\n"
+            standing.said += f"its worker was lost {standing.lost} times without progress\n"
             return LostWorkerError.exit_code
         self._lost.append(standing)
         return None

@@ -1,9 +1,10 @@
 """A search is a queue that makes up its cells: a sampler proposes values, and runs are paused and resumed.
 
 Pruning is asynchronous successive halving (ASHA; Li et al. 2018, "A System for Massively Parallel Hyperparameter
-Tuning", algorithm 2): a trial pauses at every rung, and whoever is free resumes the best of the highest rung on which
-one in `keep` has earned it, or begins another trial. Where one of Optuna's pruners judges, a trial goes on from where
-it paused unless it is pruned there. A paused run is a run like any other: `fit --resume` finishes it.
+Tuning", algorithm 2): a trial pauses at every rung, and a free worker resumes a paused one that is among the best
+`keep` of its rung, on the highest rung that has one, or begins another trial. Where one of Optuna's pruners judges, a
+trial goes on from where it paused unless it is pruned there. A paused run is a run like any other: `fit --resume`
+finishes it.
 
 Every decision is a line of search.jsonl, on disk before it is acted upon. So no kill loses a trial or asks for it
 twice; and where one trial runs at a time, a repeated search makes the same trials.
@@ -39,12 +40,12 @@ from cnntrain.sweep.value_text import to_text
 
 JOURNAL = "search.jsonl"
 _RESULTS = (ConfigError.exit_code, DivergedError.exit_code, OutOfMemoryError.exit_code)  # caused by values
-_HOPELESS = 3  # so many trials without a value, and none with one, end a search
+_HOPELESS = 3  # this many trials without a value, and none with one, end a search
 
 
 @contextmanager
 def searching(sweep: Sweep, folder: Path) -> Iterator[SearchQueue]:
-    """The queue of a search in its folder, gone on with where there is one. Raises RunDirectoryError, StorageError."""
+    """The queue of a search in its folder, continued if there is one. Raises RunDirectoryError, StorageError."""
     assert sweep.search is not None
     require_optuna(sweep.search)
     log = AppendLog(folder / JOURNAL)
@@ -63,7 +64,7 @@ class SearchQueue:
         self.trials: list[SearchTrial] = []
         self.standings: list[Standing] = []
         self._under_way: set[int] = set()
-        self._put_off: dict[int, int] = {}  # trials that ended by no fault of theirs, until the search is run again
+        self._put_off: dict[int, int] = {}  # trials that ended through no fault of theirs, until the search runs again
         self._example = sweep.trial(0, _first(sweep))
         experiment = self._example.loaded.experiment
         best = experiment.checkpoint.best
@@ -82,7 +83,7 @@ class SearchQueue:
         return max(self.search.count - len(self.trials), 0)
 
     def next(self) -> Standing | None:
-        """A trial that was left, else the best paused one that has earned more training, else another."""
+        """A trial that was left over, else the best paused one that has earned more training, else a new one."""
         trial = next(self._left(), None)
         if trial is None and not self.hopeless:
             trial = self._promoted() or self._asked() or self._best_paused()
@@ -112,11 +113,11 @@ class SearchQueue:
         else:
             self._put_off[trial.number] = code or 1
 
-    # -- what it comes to --------------------------------------------------------------------------------------------
+    # -- results -----------------------------------------------------------------------------------------------------
 
     @property
     def hopeless(self) -> bool:
-        """Whether trials end without a value, one after the other, from the first on."""
+        """Whether several trials have ended without a value, and none with one."""
         ended = [trial for trial in self.trials if trial.failed is not None or trial.number in self._put_off]
         return len(ended) >= _HOPELESS and not any(trial.values for trial in self.trials)
 
@@ -127,7 +128,7 @@ class SearchQueue:
 
     @property
     def exit_code(self) -> int:
-        """0 where the search has an answer and nothing is left to do; otherwise the largest of the trials'."""
+        """0 if the search has an answer and nothing is left to do; otherwise the largest of the trials'."""
         if self._put_off:
             return max(self._put_off.values())
         return 0 if self.best else max((trial.failed or 0 for trial in self.trials), default=0)
@@ -135,7 +136,7 @@ class SearchQueue:
     # -- decisions ---------------------------------------------------------------------------------------------------
 
     def _left(self) -> Iterator[SearchTrial]:
-        """Trials that were decided on, and have not come as far yet: those that a killed search had under way."""
+        """Trials that were decided on but have not come as far yet: those that a killed search had under way."""
         taken = self._under_way | self._put_off.keys()
         return (trial for trial in self.trials if not trial.told and trial.number not in taken)
 
@@ -157,7 +158,7 @@ class SearchQueue:
         return None
 
     def _best_paused(self) -> SearchTrial | None:
-        """The best trial, where all is done and none has reached the end, so that the search has an answer."""
+        """The best trial, if all is done and none has reached the end, so that the search has an answer."""
         if self._under_way or self._put_off or any(trial.finished for trial in self.trials):
             return None
         for rung in reversed(self._rungs()):
@@ -175,7 +176,7 @@ class SearchQueue:
         return trial
 
     def _asked(self) -> SearchTrial | None:
-        """Another trial, where one may be asked for; with values that do not go together, it has failed."""
+        """Another trial, if one may be asked for; one whose values do not go together has failed."""
         while self.waiting and not self.hopeless:
             number = len(self.trials)
             texts = propose(self.search, self.sweep.choices, self.trials, self.larger)
@@ -216,7 +217,7 @@ class SearchQueue:
         return trial
 
     def _note(self, trial: SearchTrial, value: float) -> None:
-        """Take in what a trial comes to as far as it was to be trained."""
+        """Take note of a trial's value after the training that was asked for."""
         trial.values[trial.until] = value
         if self._judge is None:
             return
@@ -239,7 +240,7 @@ class SearchQueue:
         self._log.sync()
 
     def _replay(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Take up the decisions of the journal. Raises RunDirectoryError where they were made by other rules."""
+        """Take up the decisions of the journal. Raises RunDirectoryError if they were made by other rules."""
         rules = self._rules()
         if not rows:
             self._write(rules)

@@ -1,4 +1,4 @@
-"""A Slurm script is a sweep as a job array, to read, edit and submit: each task of it trains one cell.
+"""A Slurm script is a sweep as a job array, to read, edit and submit: each of its tasks trains one cell.
 
 A task that reaches its time limit saves and is queued again; a finished one ends at once. So an array can be submitted
 again at any time, and goes on. A cancelled task is meant to end: it saves, and is not queued.
@@ -45,7 +45,7 @@ case "${{SLURM_ARRAY_TASK_ID:?submit this script with sbatch}}" in
 esac
 
 set -- "$@" --threads "${{SLURM_CPUS_PER_TASK:-{threads}}}" --progress plain
-if [ -n "${{SLURM_JOB_END_TIME:-}}" ]; then # seconds since 1970; where Slurm does not tell it, USR1 comes
+if [ -n "${{SLURM_JOB_END_TIME:-}}" ]; then # seconds since 1970; where Slurm does not set it, USR1 comes
   left=$((SLURM_JOB_END_TIME - $(date +%s) - {margin}))
   set -- "$@" --max-time "$((left > 1 ? left : 1))s"
 fi
@@ -71,12 +71,12 @@ exit "$code"
 def write_script(plan: Sweep, folder: Path, file: Path, threads: int, at_once: int | None) -> None:
     """Write the script that trains a sweep in `folder` from the working directory; `at_once` bounds tasks at a time.
 
-    Raises UsageError where the file is there already, since somebody may have edited it, and for a word that cannot
-    stand in a script.
+    Raises UsageError where the file exists already, since somebody may have edited it, and for a word that cannot stand
+    in a script.
     """
     text = script(plan, folder, file, threads, at_once)
     if os.path.lexists(file) and read_own(file) != text.encode():
-        raise UsageError(f"{file} is there already, and may have been edited. Remove it, or name another file")
+        raise UsageError(f"{file} exists already, and may have been edited. Remove it, or name another file")
     make_directory(folder)  # Slurm makes none for its logs
     files.write_atomic(file, text.encode())
 

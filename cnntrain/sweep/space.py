@@ -40,7 +40,7 @@ class Spread:
         return str(min(math.floor(value), round(self.high))) if self.integer else self.text(value)
 
     def text(self, value: float) -> str:
-        """A number of it as it stands in a config."""
+        """A number as a config writes it."""
         return str(round(value)) if self.integer else f"{value:.6g}"
 
 
@@ -63,9 +63,9 @@ class Random:
 class Pruning:
     """After how many epochs trials are judged, and by which rule some are paused there.
 
-    `halving` is asynchronous successive halving (Li et al. 2018): all train until `first`, a share of them `keep`-times
-    as long, and so on. With keep 1/3 and first 2ep, the rungs are after 2, 6, 18 ... epochs. The others are Optuna's
-    pruners. `hyperband` (Li et al. 2017) judges on the same rungs, of which some trials leave out the lower ones. With
+    `halving` is asynchronous successive halving (Li et al. 2018): all train until `first`, the best `keep` of them
+    1/`keep` times as long, and so on. With keep 1/3 and first 2ep, the rungs are after 2, 6, 18 ... epochs. The others
+    are Optuna's pruners. `hyperband` (Li et al. 2017) judges on the same rungs; some trials skip the lower ones. With
     `median` a trial goes on while its best so far is no worse than the median of finished trials after as many epochs,
     with `percentile` while it is among the best `keep`; both judge after `first` and each `every`, from the sixth
     finished trial on.
@@ -82,22 +82,22 @@ class Pruning:
             if length and (length.unit != "ep" or not length.value.is_integer() or length.value < 1):
                 raise ValueError(f"{name} must be whole epochs such as 2ep, got {length}")
         if self.every and self.on_rungs:
-            raise ValueError(f"every is for median and percentile: {self.pruner} judges on rungs, which keep tells")
+            raise ValueError(f"every is for median and percentile: {self.pruner} judges on rungs, set by keep")
         if self.keep and self.pruner == "median":
-            raise ValueError("keep is for the other pruners: median keeps 1/2. Take percentile for another share")
+            raise ValueError("keep is for the other pruners: median keeps 1/2. Use percentile for another share")
 
     @property
     def on_rungs(self) -> bool:
-        """Whether each judgment is so many times later than the one before."""
+        """Whether each judgment comes `factor` times as late as the one before."""
         return self.pruner in ("halving", "hyperband")
 
     @property
     def factor(self) -> int:
-        """One in so many is kept: of those on a rung, or of all at a time."""
+        """One in this many is kept: of those on a rung, or of all at a time."""
         return 2 if self.pruner == "median" else int((self.keep or "1/3").removeprefix("1/"))
 
     def rungs(self, epochs: int) -> list[int]:
-        """The epochs after which a training of so many is judged, its end left out."""
+        """The epochs after which a training of `epochs` is judged, without its end."""
         found, rung = [], int(self.first.value)
         while rung < epochs:
             found.append(rung)
@@ -107,13 +107,13 @@ class Pruning:
 
 @dataclass(frozen=True)
 class Search:
-    """A search: up to `count` cells, each with values of `keys` that a sampler chooses after those it has seen."""
+    """A search: up to `count` cells, each with values of `keys` that a sampler chooses in view of earlier ones."""
 
     count: PositiveInt
     keys: Map
     sampler: Literal["tpe", "gp", "random"] = "tpe"
     seed: Seed = 0
-    monitor: str | None = None  # the metric to better; by default what `checkpoint.best` judges by
+    monitor: str | None = None  # the metric to improve; by default what `checkpoint.best` judges by
     prune: Pruning | None = None
 
     def __post_init__(self) -> None:
@@ -125,7 +125,7 @@ Choices = Sequence[tuple[Scalar, Choice]]  # by key
 
 
 def drawn(seed: int, number: int, key: Scalar, choice: Choice) -> Node:
-    """A value at random, which depends on seed, number and key alone."""
+    """A random value, which depends on seed, number and key alone."""
     share = random.Random(f"{seed}/{number}/{key.text}").random()  # the same on every machine and Python 3
     if isinstance(choice, Spread):
         return Scalar(key.where, choice.at(share))

@@ -40,7 +40,7 @@ class Standing:
     run_dir: Path
     words: list[str]  # the arguments of the cnntrain that trains it
     threads: int = 0
-    where: str = ""  # on which machine it is trained, where that is not this one
+    where: str = ""  # the worker that trains it, where that is not a process of this machine
     code: int | None = None
     kept: bool = False  # it was finished before this sweep began
     since: float | None = None
@@ -49,7 +49,7 @@ class Standing:
     said: str = ""
     busy: float | None = None  # when its directory was first found in use
     due: float = 0.0  # not to be begun before
-    lost: int = 0  # how often the process that trained it was lost without having got any further
+    lost: int = 0  # how often the process that trained it was lost without progress
     reached: int = 0  # the step at which it was lost last
 
     @property
@@ -84,7 +84,7 @@ class Standing:
 
 
 def read_status(run_dir: Path) -> dict[str, Any]:
-    """A run's status.json, a hint; nothing where there is none, or none that can be read."""
+    """A run's status.json, which is a hint; empty where there is none, or none that can be read."""
     try:
         status = strict_json.decode(read_own(run_dir / "status.json", _STATUS_LIMIT).decode())
     except (ValueError, StorageError):

@@ -36,7 +36,7 @@ def along(trained: Trained, path: Path, every: float, top: int = 1) -> list[Wind
     if not every > 0:
         raise UsageError(f"--every is {every:g} s, expected more than 0")
     if path.is_dir():
-        raise UsageError(f"--every answers along recordings, {path} is a folder. Name files")
+        raise UsageError(f"--every answers along recordings, but {path} is a folder. Name files")
     source = trained.unseen.reader
     chunks = source.windows(path, every)
     if chunks is None:

@@ -28,7 +28,7 @@ from cnntrain.training import data_advice
 from cnntrain.training.rates import horizon
 
 PROBES = 200  # steps at which a schedule is looked at
-IDLE = 0.1  # share of the steps without a learning rate that is worth a word
+IDLE = 0.1  # share of the steps without a learning rate that is worth a warning
 FADED = 1e-3  # share of its largest at which the rate is next to nothing; a cosine is below in the last 2% of steps
 
 
@@ -248,7 +248,7 @@ def _coupled_decay(at: Situation) -> str | None:
     return (
         f"{optimizer.name_in_config} with coupled weight_decay: it divides the decay by the gradient's size, so "
         "weights with large gradients hardly decay (Loshchilov and Hutter 2019). Set optimizer.decoupled: true, or "
-        "take adamw"
+        "use adamw"
     )
 
 
@@ -256,7 +256,10 @@ def _patience_beyond_end(at: Situation) -> str | None:
     train = at.experiment.train
     if train.early_stopping is None or train.epochs is None or train.early_stopping.patience < train.epochs:
         return None
-    return f"early_stopping.patience is {train.early_stopping.patience}, of {train.epochs} epochs: it can never stop"
+    return (
+        f"early_stopping.patience is {train.early_stopping.patience}, and training has {train.epochs} epochs: "
+        "it can never stop early"
+    )
 
 
 def _empty_classes(at: Situation) -> str | None:
@@ -278,7 +281,7 @@ RULES: dict[str, Rule] = {
     "no-shuffle": Rule("`train.order` is `sequential`.", _no_shuffle),
     "augmentation-in-eval": Rule("A random transform stands in `eval_transforms`.", _augmentation_in_eval),
     "transforms-differ": Rule("Training and evaluation images are normalized differently.", _transforms_differ),
-    "batch-norm-momentum": Rule("Batch norm has a momentum of 0.9 or more, Keras's way round.", _batch_norm_momentum),
+    "batch-norm-momentum": Rule("Batch norm has a momentum of 0.9 or more, as in Keras.", _batch_norm_momentum),
     "batch-norm-of-one": Rule("Batch norm is trained with `batch_size: 1`.", _batch_norm_of_one),
     "mixing-of-one": Rule("Samples are mixed with `batch_size: 1`.", _mixing_of_one),
     "dropout-before-batch-norm": Rule(
@@ -301,8 +304,8 @@ RULES: dict[str, Rule] = {
         _decay_fades,
     ),
     "coupled-decay": Rule("Adam or a relative has `weight_decay` without `decoupled: true`.", _coupled_decay),
-    "empty-classes": Rule("A class has no training sample, as where labels begin at 1.", _empty_classes),
-    "batch-beyond-data": Rule("`train.batch_size` is larger than there are training samples.", _batch_beyond_data),
+    "empty-classes": Rule("A class has no training sample, as when labels begin at 1.", _empty_classes),
+    "batch-beyond-data": Rule("`train.batch_size` exceeds the number of training samples.", _batch_beyond_data),
     "targets-stay": Rule(
         "A transform moves what the picture shows, and targets that may be places in it stay.", _targets_stay
     ),
@@ -310,11 +313,11 @@ RULES: dict[str, Rule] = {
 }
 
 
-LATER: dict[str, str] = {  # what only a parent, every file or the training itself tells -> what it is about
-    "raw-weights-judged": "`checkpoint.best` judges other weights than the averaged ones, which a checkpoint means.",
+LATER: dict[str, str] = {  # found only with a parent, every file or the training itself -> what it is about
+    "raw-weights-judged": "`checkpoint.best` judges weights other than the averaged ones, which evaluation uses.",
     "seen-before": "Validation samples were training samples of the run that `init_from` or a teacher names.",
     "other-range": "Pixels span another range than those on which the weights of `init_from` were trained.",
-    "at-chance": "After the last epoch, answers are as good as ones that do not depend on the picture.",
+    "at-chance": "After the last epoch, answers are no better than ones that do not depend on the picture.",
     "leaked": "`check`: a sample is in training and in another split.",
     "mislabelled": "`check`: a sample is in two classes.",
     "alike": "`check`: a sample of another split looks like one of training.",

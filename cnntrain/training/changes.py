@@ -42,7 +42,7 @@ def of_settings(saved: Loaded, now: Loaded) -> list[str]:
                 now,
                 key,
                 f"{key} was {before.get(key)!r} when this run was started and is {after.get(key)!r} now: "
-                "start another run, or take the change back",
+                "start another run, or undo the change",
             )
     return [f"{key}: {before.get(key)!r} -> {after.get(key)!r}" for key in changed]
 

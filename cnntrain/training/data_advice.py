@@ -37,8 +37,8 @@ def without_samples(classes: Sequence[str], counts: Sequence[int]) -> str | None
         return f"{what}: the network has an output for it that nothing teaches. Add samples, or leave the class out"
     used = [label for label, count in enumerate(counts) if count]
     if used and used == [*range(used[0], len(classes))]:
-        return f"{what}: labels are {used[0]:,} to {used[-1]:,}. Number them from 0 on: save y - {used[0]}"
-    return f"{what}: of the labels 0 to {len(classes) - 1:,} some do not occur. Number those there are from 0 on"
+        return f"{what}: labels are {used[0]:,} to {used[-1]:,}. Number them from 0: save y - {used[0]}"
+    return f"{what}: some of the labels 0 to {len(classes) - 1:,} do not occur. Number those that do from 0"
 
 
 def batch_beyond_data(experiment: Experiment, data: Data) -> str | None:

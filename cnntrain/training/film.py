@@ -1,8 +1,9 @@
 """A film shows a network at some moments of its training, from the first step to the last, and is small enough to keep.
 
-Each moment has the first filters, what some layers give for a few samples of the validation split and what the network
-says of them, and how some more samples are taken. All of it follows from the weights of that moment, in evaluation, so
-a resumed run films the same moments to the bit; and none of it is written into anything that training reads.
+Each moment has the first filters, the outputs of some layers and the network's answers for a few samples of the
+validation split, and the confusion matrix of some more. All of it follows from the weights of that moment, in
+evaluation, so a resumed run films the same moments to the bit; and none of it is written into anything that training
+reads.
 """
 
 from __future__ import annotations
@@ -27,17 +28,17 @@ from cnntrain.training.state import State
 from cnntrain.training.stepper import Stepper
 
 SAMPLES, JUDGED = 4, 256  # to look at, and to count in the confusion matrix, at most
-_LAYERS, _CHANNELS, _SIDE, _UNITS = 8, 8, 28, 64  # at most: layers; of one its channels, pixels of a side, features
+_LAYERS, _CHANNELS, _SIDE, _UNITS = 8, 8, 28, 64  # at most: layers; in each, channels, pixels of a side, features
 _FILTERS = 64
 _LARGEST = 2**18  # outputs of all samples that are kept
-_HEADS = 6_000  # bytes of a file beside its arrays, about
+_HEADS = 6_000  # bytes of a file besides its arrays, about
 
 
 def moments(total: int, count: int) -> list[int]:
     """The steps after which a film of `count` moments has one: total (k / (count - 1))^2, k = 0 ... count - 1.
 
-    They lie the closer, the earlier, since that is where most is learned; those that would fall on one step take the
-    next ones. So there are fewer than `count` only where training has fewer steps.
+    They lie closer together early on, where most is learned; those that would fall on one step take the next ones. So
+    there are fewer than `count` only where training has fewer steps.
     """
     steps: list[int] = []
     for k in range(count):
@@ -46,7 +47,7 @@ def moments(total: int, count: int) -> list[int]:
 
 
 def layers(graph: Graph) -> list[int]:
-    """The nodes whose outputs are shown: after each layer with weights the last one of its shape, evenly chosen."""
+    """The nodes whose outputs are shown: after each layer with weights, the last of its shape; evenly chosen."""
     found: list[int] = []
     for i, node in enumerate(graph.nodes):
         if len(node.shape) not in (1, 3, CLIP):
@@ -62,7 +63,7 @@ def layers(graph: Graph) -> list[int]:
 def looked_at(y: Array) -> Array:
     """What is kept of a layer's outputs (n, ...): some channels of each image, with fewer pixels, or some features.
 
-    Of a clip it is the moment in the middle.
+    Of a clip, the middle moment is kept.
     """
     if y.ndim == CLIP + 1:
         y = y[:, y.shape[1] // 2]
@@ -139,7 +140,7 @@ class Film:
         return shown(len(self._indices), self._job.network.graph.output_shape)
 
     def _spread(self, count: int) -> Array:
-        """The numbers of so many samples of the split, evenly spaced."""
+        """The numbers of this many samples of the split, evenly spaced."""
         places = np.linspace(0, len(self._indices) - 1, min(count, len(self._indices))).round().astype(int)
         chosen: Array = self._indices[places]
         return chosen
@@ -179,7 +180,7 @@ class Film:
         return len(samples), numbers, {} if counts is None else {"film/confusion": counts}
 
     def _look(self) -> dict[str, Array]:
-        """What layers give for the samples that are looked at, and the network's outputs."""
+        """The outputs of layers, and of the network, for the samples that are looked at."""
         graph, samples = self._job.network.graph, self._samples(self._count)
         count, views = len(samples), samples.views
         x = np.empty((count * views, *graph.input_shape), np.float32)

@@ -37,7 +37,7 @@ class Recorder:
     """The memory of one training, and the writer of its record."""
 
     def __init__(self, engine: Engine, loss: Mark) -> None:
-        """`loss` is where the config speaks of the loss."""
+        """`loss` is the place in the config that sets the loss."""
         self._engine, self._loss = engine, loss
         self._losses: deque[tuple[int, float]] = deque(maxlen=LOSSES)
 
@@ -102,7 +102,7 @@ def described(record: dict[str, Any]) -> str:
         "weights": f"{name} is the first layer whose weights are not finite",
         "statistics": f"{name} is the first layer whose running statistics are not finite",
         "output": f"{name} is the first layer whose output is not finite",
-        "loss": f"every layer's output is finite, the loss is not ({first['where']})",
+        "loss": f"every layer's output is finite, but the loss is not ({first['where']})",
         "gradient": f"{name} is the first layer, from the last, whose gradient is not finite",
     }
     return text[first["what"]]

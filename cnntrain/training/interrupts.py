@@ -1,7 +1,7 @@
 """Interrupts turn signals, and time running out, into requests that the training loop honours between two steps.
 
 SIGINT, SIGTERM and SIGHUP ask it to finish the step, save and stop; a second one leaves at once without saving.
-SIGUSR1 asks it to save and go on. Before there is a step to finish, the first one ends the session by a StoppedError.
+SIGUSR1 asks it to save and go on. Before there is a step to finish, the first one ends the session with a StoppedError.
 Nothing is ever saved from inside a handler. A signal that was ignored when the process started, as nohup and shells
 do for background jobs, stays ignored. But blocked signals are unblocked, and SIGCHLD is heeded, however the daemon or
 job runner that started the process left them: otherwise nobody would learn how a child ended.
@@ -30,7 +30,7 @@ from cnntrain.core.signals import HEEDED, SAVING
 
 
 def saved_after(step: int, run: Path) -> str:
-    """How a message ends on a session that has saved after so many steps."""
+    """The end of a message about a session that has saved after this many steps."""
     return f"after step {step}, which is saved. Go on with: cnntrain fit --run-dir {shlex.quote(str(run))} --resume"
 
 
@@ -42,7 +42,7 @@ class Wishes(NamedTuple):
     late: int = 0  # time is up
 
     def grant(self, step: int, run: Path) -> None:
-        """After so many steps, the last of them saved, raise StoppedError or PausedError where one was asked for."""
+        """After this many steps, the last of them saved, raise StoppedError or PausedError if one was asked for."""
         how = saved_after(step, run)
         if self.stop:
             number = signal.Signals(self.stop)
@@ -103,9 +103,9 @@ class Interrupts:
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
-        """Within, a signal that asks to stop raises StoppedError where it arrives: nothing is there to be finished.
+        """Within it, a signal that asks to stop raises StoppedError where it arrives: there is nothing to finish.
 
-        It is raised at the end where it arrived in something that lets no error out, such as a finalizer.
+        If it arrives in something that lets no error out, such as a finalizer, the error is raised at the end.
         """
         self._at_once, hook = True, sys.unraisablehook
         sys.unraisablehook = lambda lost: None if isinstance(lost.exc_value, StoppedError) else hook(lost)
@@ -118,7 +118,7 @@ class Interrupts:
 
     def _leave_if_asked(self) -> None:
         if self._at_once and self.stop is not None:
-            raise StoppedError(f"stopped by {self.stop.name} before training, and nothing was changed", self.stop)
+            raise StoppedError(f"stopped by {self.stop.name} before training; nothing was changed", self.stop)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if number == SAVING:

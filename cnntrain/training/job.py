@@ -34,7 +34,7 @@ from cnntrain.training.rates import horizon
 from cnntrain.training.stepper import Stepper, vectors
 from cnntrain.training.teacher import learn
 
-Precheck = Callable[[Loaded, Network, int], object]  # refuses what does not fit in memory, on so many threads
+Precheck = Callable[[Loaded, Network, int], object]  # refuses what does not fit in memory, on this many threads
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Job:
 
     @functools.cached_property
     def identities(self) -> tuple[SampleIdentity, SampleIdentity]:
-        """Of the training and of the validation samples."""
+        """The identities of the training and of the validation samples."""
         data = self.data
         if data.val is data.train:  # in one go, since rows that lie side by side are read together
             every = np.union1d(data.train_indices, data.val_indices)
@@ -85,7 +85,7 @@ def prepare(
 
 
 def make_job(loaded: Loaded, threads: int | None, console: Console, check: Precheck | None = None) -> Job:
-    """Build a job; the network first where the config tells the shapes: a wrong layer should not wait for the data."""
+    """Build a job; the network first if the config tells the shapes: a wrong layer should not wait for the data."""
     with one_look(), collector.resting():
         return _make_job(loaded, threads, console, check or check_memory)
 
@@ -121,7 +121,7 @@ def _make_job(loaded: Loaded, threads: int | None, console: Console, check: Prec
 
 
 def check_memory(loaded: Loaded, network: Network, threads: int) -> int:
-    """Bytes a training run needs beside its data. Raises ConfigError where the machine does not have them."""
+    """Bytes a training run needs besides its data. Raises ConfigError where the machine does not have them."""
     slots = vectors(loaded.experiment)
     needed = memory.needed(network.graph, threads, loaded.experiment.train.batch_size, slots, tally=network.tally.size)
     available = machine.available()
@@ -132,7 +132,7 @@ def check_memory(loaded: Loaded, network: Network, threads: int) -> int:
             loaded,
             "train.metrics",
             f"training needs {machine.human(needed)} of memory, {machine.human(counting)} of it for what metrics count "
-            f"of {network.tally.outputs:,} outputs, most in {largest.label()}; this machine has "
+            f"of {network.tally.outputs:,} outputs, most in {largest.label()}, but this machine has "
             f"{machine.human(available)}. Leave {largest.label()} out",
         )
     if needed > available:
@@ -140,14 +140,14 @@ def check_memory(loaded: Loaded, network: Network, threads: int) -> int:
             loaded,
             "train.batch_size" if loaded.where("train.batch_size").file == SET else "model",
             f"training needs {machine.human(needed)} of memory for {network.graph.parameter_count():,} parameters at "
-            f"batch size {loaded.experiment.train.batch_size}, this machine has {machine.human(available)}: "
+            f"batch size {loaded.experiment.train.batch_size}, but this machine has {machine.human(available)}: "
             "make the network or the batch smaller",
         )
     return needed
 
 
 def reader(threads: int | None, console: Console) -> Reader:
-    """How the data is read."""
+    """The reader of the data, with this machine's threads and memory."""
     return Reader(machine.threads(threads), CACHE, machine.available(), console.say, console.warn)
 
 

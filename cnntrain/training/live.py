@@ -1,4 +1,4 @@
-"""The live file says of a run what its journal does not: the last batch as the network saw it, first filters, pace.
+"""The live file holds what a run's journal does not: the last batch as the network saw it, first filters, pace.
 
 `cnntrain watch` shows it. It is replaced every few seconds, and never so often that it takes more than a two-hundredth
 of the time.
@@ -24,7 +24,7 @@ from cnntrain.training.stepper import Stepper
 from cnntrain.training.timekeeper import Timekeeper
 
 _EVERY = 2.0  # seconds, at least
-_SHARE = 200  # times as long as one takes is the time until the next
+_SHARE = 200  # the time until the next one is at least this many times what one takes
 _PICTURES = 12  # of a batch
 _SIDE = 96  # pixels of a picture's longer side, at most, by leaving out rows and columns
 _FILTERS = 64
@@ -35,8 +35,8 @@ class Live:
 
     def __init__(self, job: Job, stepper: Stepper, state: State, timekeeper: Timekeeper, run: RunDirectory) -> None:
         self._job, self._stepper, self._state, self._timekeeper, self._run = job, stepper, state, timekeeper, run
-        self._next = 0.0  # when the file is due, and when at the earliest, as news may have it
-        self._soonest = 0.0
+        self._next = 0.0  # when the file is due
+        self._soonest = 0.0  # when it may be written at the earliest, if there is news
         self._confusion: list[list[int]] | None = None
 
     def step(self) -> None:
@@ -45,7 +45,7 @@ class Live:
             self.write()
 
     def judged(self, rows: Array) -> None:
-        """Take in what a validation keeps of each sample."""
+        """Take in what a validation keeps about each sample."""
         found = confusion.matrix(self._job.data.task, rows, self._job.data.description)
         self._confusion = None if found is None else found.tolist()
         if found is not None:

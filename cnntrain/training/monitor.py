@@ -28,7 +28,7 @@ class MonitorState:
     best_epoch: int | None = None
     record: float | None = None  # early stopping's own best, which min_delta may hold back
     stale: int = 0  # epochs since the record
-    metric: str | None = None  # what the best value is of, where there are averaged weights
+    metric: str | None = None  # the metric of the best value, where there are averaged weights
 
 
 class Monitor:
@@ -58,9 +58,7 @@ class Monitor:
             self.larger |= {"train/penalty": False, "train/objective": False}
         self._loaded = loaded
         self.best = experiment.checkpoint.best.monitor or ("val/loss" if validates else "train/loss")
-        self._averaged = (
-            None  # the same of averaged weights, which are those that a checkpoint means once there are some
-        )
+        self._averaged = None  # the same of averaged weights, which a checkpoint stands for once there are some
         if experiment.train.average and validates and not experiment.checkpoint.best.monitor:
             self._averaged = self.best.replace("val/", "val_average/")
         self._best_larger = self._mode("checkpoint.best", self.best, experiment.checkpoint.best.mode)
@@ -81,13 +79,13 @@ class Monitor:
 
     @property
     def advice(self) -> str | None:
-        """The advice where the config judges other weights than those that a checkpoint means."""
+        """The advice where the config judges weights other than those that a checkpoint stands for."""
         averaged = self.best.replace("val/", "val_average/", 1)
         if self._averaged or averaged == self.best or averaged not in self.larger:
             return None
         return (
             f"checkpoint.best judges {self.best}, while eval, predict and export use the averaged weights: "
-            f"{averaged} is what they are worth"
+            f"{averaged} measures those"
         )
 
     def _known(self, path: str, name: str) -> None:
@@ -95,7 +93,7 @@ class Monitor:
             raise problem(self._loaded, path, f"{name!r} is not computed in this run{did_you_mean(name, self.larger)}")
 
     def _reachable(self, until: Until) -> None:
-        """Raise ConfigError for a threshold that no value reaches, or every one: a share is no percentage."""
+        """Raise ConfigError for a threshold that no value reaches, or every one: a share is not a percentage."""
         low, high = self._bounds.get(until.metric, (-math.inf, math.inf))
         key = "at_least" if until.at_least is not None else "at_most"
         bound = cast(float, getattr(until, key))
@@ -111,7 +109,7 @@ class Monitor:
             )
 
     def _attainable(self, rule: EarlyStopping) -> None:
-        """Raise ConfigError for progress that is more than all of what lies between a metric's bounds."""
+        """Raise ConfigError for a `min_delta` that exceeds the whole range of a metric."""
         low, high = self._bounds.get(rule.monitor, (-math.inf, math.inf))
         if rule.min_delta >= high - low:
             raise problem(
@@ -135,8 +133,8 @@ class Monitor:
     def judge(self, values: Values, step: int, epoch: int) -> tuple[bool, str | None]:
         """Take in an epoch's values. Return whether it is the best so far, and why training should end, if it should.
 
-        A value that is not a number is never the best and never reaches a threshold; an epoch without one, as before an
-        average begins, is not one without improvement either.
+        A value that is not a number is never the best and never reaches a threshold; nor does an epoch without a value,
+        as before an average begins, count as one without improvement.
         """
         standing = self.standing
         name = self._averaged if self._averaged in values else self.best
@@ -186,14 +184,14 @@ class Monitor:
         return state if self._averaged else {key: value for key, value in state.items() if key != "metric"}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from the standing in a checkpoint. Raises ValueError where it is not a standing."""
+        """Go on from the standing in a checkpoint. Raises ValueError where it is not valid."""
         numbers = {"best": (int, float), "best_step": (int,), "best_epoch": (int,), "record": (int, float)}
         absent = [name for name in numbers if name in state and state[name] is None]
         wrong = [name for name, types in numbers.items() if name not in absent and type(state.get(name)) not in types]
         if wrong or type(state.get("stale")) is not int or state.keys() - {"metric"} != {*numbers, "stale"}:
-            raise ValueError("its monitor is no standing")
+            raise ValueError("its monitor is not valid")
         if not isinstance(state.get("metric"), str | None):
-            raise ValueError("its monitor is no standing")
+            raise ValueError("its monitor is not valid")
         self.standing = MonitorState(**state)
 
 

@@ -1,5 +1,5 @@
 """A muster finds out, before the first step, whether the ranks can train together: on the same data, with the same
-libraries, seeing the same run directory.
+libraries, and with the same run directory in sight.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cnntrain.training.job import Job
 
 
 def threads(ranks: Ranks) -> int:
-    """How many workers a rank takes if nobody says: one for each processor it may use, and its part of those it shares
+    """How many workers a rank takes unless told: one for each processor it may use, and its part of those it shares
     with other ranks on its machine.
     """
     usable = getattr(os, "sched_getaffinity", None)
@@ -44,10 +44,10 @@ def require_alike(ranks: Ranks, job: Job) -> None:
         if found := compare_environments(first, other):
             raise UsageError(
                 f"the ranks would not compute the same bits: from rank 0 to rank {rank} on {name}, {'; '.join(found)}. "
-                "Install the same versions everywhere, and take machines of one kind"
+                "Install the same versions everywhere, and use machines of one kind"
             )
         if other["config"] != first["config"]:
-            raise UsageError(f"rank {rank} on {name} was given another config than rank 0")
+            raise UsageError(f"rank {rank} on {name} was given another config than rank 0. Start all with one command")
         if of_data.changes(samples, theirs):
             raise DataError(
                 f"rank {rank} on {name} sees other data than rank 0 ({of_data.difference(samples, theirs)}). Put the "
@@ -57,7 +57,7 @@ def require_alike(ranks: Ranks, job: Job) -> None:
 
 @contextlib.contextmanager
 def held(ranks: Ranks, make: Callable[[], RunDirectory]) -> Iterator[RunDirectory | Follower]:
-    """The run directory, which the leader makes or opens and holds; at the others, what stands for it.
+    """The run directory, which the leader makes or opens and holds; on the others, what stands for it.
 
     Raises StorageError where another rank does not see it.
     """

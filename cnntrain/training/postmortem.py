@@ -46,7 +46,7 @@ class PostMortem:
         )
 
     def _seen_at(self, when: When) -> list[Samples]:
-        """The samples that the step about to be taken, or the validation just done, looked at."""
+        """The samples of the step that was to be taken, or of the validation just done."""
         data = self._job.data
         if when == "step":
             return self._job.loader.step(self._state.step)
@@ -73,7 +73,7 @@ class PostMortem:
         return examination
 
     def _examine_nearby(self, examination: Examination, batches: Sequence[Samples]) -> None:
-        """The same where sam takes its gradient."""
+        """Look at the weights where sam takes its gradient, too."""
         step = self._state.step
         self._stepper.engine.step(batches, step)
         with self._stepper.nearby(step):

@@ -19,17 +19,17 @@ from cnntrain.network import build
 from cnntrain.parts.schedules.base import Horizon, Schedule
 from cnntrain.training.monitor import Values
 
-MOST = 100_000  # steps of a run that are all looked at; of a longer one as many, first and last among them
+MOST = 100_000  # a run of up to this many steps is checked at all of them; a longer one at as many, ends included
 _PLACES = {"lr": "schedule", "momentum": "momentum_schedule"}
 
 ScheduleState = dict[str, Any]
 
 
 class Rates:
-    """The schedules of one training; `states`, what those have seen that watch a metric, is in the checkpoint."""
+    """The schedules of one training; `states`, what those that watch a metric have seen, is in the checkpoint."""
 
     def __init__(self, loaded: Loaded, larger: Mapping[str, bool] | None = None) -> None:
-        """`larger` says of each metric that may be watched whether larger values are better."""
+        """`larger` says whether larger values are better, for each metric that may be watched."""
         experiment, larger = loaded.experiment, larger or {}
         self._loaded, self._optimizer = loaded, build.optimizer(experiment)
         self._schedules = {"lr": (schedule(experiment), self._optimizer.lr)}
@@ -40,7 +40,7 @@ class Rates:
             watched = rule.watched()
             if watched is not None and watched in larger:
                 self._schedules[name] = (rule.directed(larger[watched]), base)
-        self._taken: dict[str, tuple[float, float]] = {}  # between which values, ends included, the optimizer takes all
+        self._taken: dict[str, tuple[float, float]] = {}  # known bounds, ends included, of what the optimizer takes
         self.states = {name: schedule.begin() for name, (schedule, _) in self._schedules.items()}
 
     def at(self, step: int, horizon: Horizon) -> tuple[float, float | None]:

@@ -56,8 +56,8 @@ class Options:
 
     run_dir: Path | None = None
     threads: int | None = None
-    tensorboard: bool = False  # event files meanwhile
-    live: bool = False  # the file that `cnntrain watch` shows beside the journal
+    tensorboard: bool = False  # write event files during training
+    live: bool = False  # write the file that `cnntrain watch` shows besides the journal
     resume: bool = False
     resume_or_start: bool = False
     overwrite: bool = False
@@ -66,7 +66,7 @@ class Options:
     progress: Progress = "auto"
     quiet: bool = False
     max_time: float | None = None  # seconds after which training pauses, at least one step further
-    pause_at: Duration | None = None  # where training pauses; a run that has come so far takes no step
+    pause_at: Duration | None = None  # where training pauses; a run that has come this far takes no step
     verbose: bool = False
     announce: Callable[[Path], None] | None = None  # called with the run directory as soon as it is known
     warn: Callable[[str], None] | None = None  # called with warnings, which otherwise go to stderr
@@ -98,7 +98,7 @@ def _of_rank(options: Options, ranks: Ranks) -> Options:
 
 
 def _ignore(_text: str) -> None:
-    """Tell nobody: the leader has the same to say."""
+    """Say nothing: the leader says the same."""
 
 
 def _fit(
@@ -118,7 +118,7 @@ def _fit(
         if not configs:
             example = f"Try: cnntrain fit {_EXAMPLE}" if _EXAMPLE.is_file() else ""
             raise UsageError(
-                f"fit needs a config file. {example or 'Write one for your data by: cnntrain init --data DATA'}"
+                f"fit needs a config file. {example or 'Write one for your data with: cnntrain init --data DATA'}"
             )
         return _start(loaded or load(configs, sets), options, console, held, ranks)
 
@@ -283,8 +283,8 @@ def _details(trainer: Trainer, pool: Pool) -> list[str]:
     ranks = f"{pool.ranks.size} ranks, the first with " if pool.ranks.size > 1 else ""
     return [
         f"cnntrain {about['cnntrain']}, Python {about['python']}, NumPy {about['numpy']}, {about['blas']}",
-        f"{ranks}{pool.threads} thread{'s' * (pool.threads != 1)}, {-(-size // shard)} shards a batch of {shard} "
-        f"samples, {machine.human(needed)} of memory beside the data",
+        f"{ranks}{pool.threads} thread{'s' * (pool.threads != 1)}, {-(-size // shard)} shards of {shard} samples "
+        f"a batch, {machine.human(needed)} of memory besides the data",
         f"{graph.parameter_count():,} parameters in {len(graph.nodes)} layers",
         f"{len(job.loader.indices):,} training and {len(job.data.val_indices):,} validation samples, "
         f"{job.loader.steps_per_epoch:,} steps an epoch, {job.horizon.total_steps:,} in all",
@@ -292,20 +292,20 @@ def _details(trainer: Trainer, pool: Pool) -> list[str]:
 
 
 def _idle(trainer: Trainer, pool: Pool) -> str | None:
-    """Which workers have nothing to do in a step, and what would employ them."""
+    """Which workers have nothing to do in a step, and what would keep them busy."""
     size, shard = trainer.job.loaded.experiment.train.batch_size, trainer.stepper.engine.shard
     workers, shards = pool.threads * pool.ranks.size, -(-size // shard)
     if shards >= workers:
         return None
     smaller = size // workers
-    how = f"train.batch_size: {workers * shard} employs them all"
+    how = f"train.batch_size: {workers * shard} would keep them all busy"
     how += (
-        f"; so does train.shard: {smaller}, with other bits and a little more work a sample"
+        f"; so would train.shard: {smaller}, with other bits and a little more work per sample"
         if smaller >= _FEWEST
         else ""
     )
     cut = f"{shards} shard{'s' * (shards > 1)} of {shard}"
-    return f"{workers - shards} of {workers} workers stand idle: a batch of {size} is {cut}. {how}"
+    return f"{workers - shards} of {workers} workers are idle: a batch of {size} is {cut}. {how}"
 
 
 @contextlib.contextmanager
@@ -319,7 +319,7 @@ def _outcome(run: RunDirectory | Follower) -> Iterator[None]:
         raise
     except CnntrainError as error:
         state = "diverged" if isinstance(error, DivergedError) else "failed"
-        with contextlib.suppress(StorageError):  # where the disk is full, that is what the user must hear about, once
+        with contextlib.suppress(StorageError):  # if the disk is full, that is what the user must hear about, once
             run.log(f"cnntrain: error: {error}")
             run.status(state=state, exit_code=error.exit_code)
         raise
@@ -331,7 +331,7 @@ def _outcome(run: RunDirectory | Follower) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _enough_memory(job: Job, threads: int) -> Iterator[None]:
-    """Turn a MemoryError into a message on how much memory training takes, as far as that is known beforehand."""
+    """Turn a MemoryError into a message that says how much memory training takes, as far as that can be predicted."""
     try:
         yield
     except MemoryError as error:
@@ -340,7 +340,7 @@ def _enough_memory(job: Job, threads: int) -> Iterator[None]:
         needed = memory.needed(job.network.graph, threads, size, vectors(experiment), tally=job.network.tally.size)
         raise OutOfMemoryError(
             f"out of memory: training at batch size {size} on {threads} thread{'s' * (threads > 1)} needs about "
-            f"{machine.human(needed)} beside the data. Lower train.batch_size, take fewer --threads, "
+            f"{machine.human(needed)} besides the data. Lower train.batch_size, use fewer --threads, "
             "or make the network or the images smaller"
         ) from error
 
@@ -374,7 +374,7 @@ def _say_what_next(trainer: Trainer, run: RunDirectory | Follower, was_done: boo
     doubt = None if was_done else learned.at_chance(trainer.job, state.values)
     for line in advice.told(trainer.job.loaded, "at-chance", doubt):
         console.warn(line)
-        console.say(f"for a rate that suits it: cnntrain lr-find {shlex.quote(str(run.path / 'config.resolved.yaml'))}")
+        console.say(f"to find a better one: cnntrain lr-find {shlex.quote(str(run.path / 'config.resolved.yaml'))}")
     console.say(f"results: {run.path}")
     split = usual_split(trainer.job)
     further = "" if split == "test" else f" --split {split}"
@@ -382,7 +382,7 @@ def _say_what_next(trainer: Trainer, run: RunDirectory | Follower, was_done: boo
 
 
 def usual_split(job: Job) -> str:
-    """The split to measure a finished network on: test where the source has one, else what validated it, else train."""
+    """The split to measure a finished network on: test if the source has one, else what validated it, else train."""
     if "test" in cast(Dataset, job.loaded.experiment.data.source).splits():
         return "test"
     return "train" if job.data.val is None else "val"

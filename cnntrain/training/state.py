@@ -28,7 +28,7 @@ class State:
     def __init__(self, job: Job, stepper: Stepper) -> None:
         self._job, self._stepper = job, stepper
         self.step = 0  # steps that have been taken
-        self.closed = 0  # epochs whose end has been dealt with
+        self.closed = 0  # epochs that have been completed
         self.finished: str | None = None  # why training is over
         self.values: Values = {}  # of the last closed epoch
         self.operating_point: dict[str, float] = {}  # what its validation found
@@ -39,7 +39,7 @@ class State:
         self._fingerprint = fingerprint(job.data, *job.identities)
 
     def close(self, epoch: int, values: Values, finished: str | None, operating_point: dict[str, float]) -> None:
-        """Go on after the end of an epoch with these values, or finish."""
+        """Complete an epoch with these values, and go on or finish."""
         self.closed, self.finished, self.operating_point = epoch, finished, operating_point
         self.values = {name: value for name, value in values.items() if isinstance(value, float)}
         self.epoch_tally = self._job.network.tally.zeros()
@@ -117,7 +117,7 @@ class State:
             raise DataError(
                 "the training data is not what this run was started with "
                 f"({difference(meta['data'], self._fingerprint)}). "
-                "Restore it, or say --allow-data-change to go on with the new data"
+                "Restore it, or use --allow-data-change to go on with the new data"
             )
         operating(checkpoint, self._job.data.task)
         for name, array in mine.items():

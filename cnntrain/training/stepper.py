@@ -61,7 +61,7 @@ class Stepper:
     ) -> None:
         """`source` gives the batches of a step by its number, in any process; `horizon` is how long training is.
 
-        `larger` says of each metric that a schedule may watch whether larger values are better. Float type and shard
+        `larger` says whether larger values are better, for each metric that a schedule may watch. Float type and shard
         size are the engine's. Raises MemoryError where there is too little.
         """
         experiment = loaded.experiment
@@ -105,7 +105,7 @@ class Stepper:
 
     @contextmanager
     def nearby(self, number: int) -> Iterator[None]:
-        """Within, the weights are where sam takes the gradient of a step, in the direction of the one just computed."""
+        """Within it, the weights are where sam takes a step's gradient, in the direction of the one just computed."""
         self.updater.perturb(number)
         try:
             yield
@@ -114,13 +114,13 @@ class Stepper:
 
 
 def rules(experiment: Experiment) -> Rules:
-    """The rules for gradients and parameters beside the optimizer's step."""
+    """The rules for gradients and parameters besides the optimizer's step."""
     train = experiment.train
     return Rules(train.clip_value, train.agc, tuple(cast(Regularizer, part) for part in train.regularize))
 
 
 def vectors(experiment: Experiment) -> int:
-    """How many vectors of the parameters' size training keeps beside parameters and gradient."""
+    """How many vectors of the parameters' size training keeps besides parameters and gradient."""
     chosen = build.optimizer(experiment)
     saved = (chosen.sam is not None) + 2 * (experiment.train.average is not None)
     return len(chosen.state_names()) + saved + 1  # and the weights before a step, for the update ratio

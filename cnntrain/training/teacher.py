@@ -27,7 +27,7 @@ class Lesson:
     logits: Array
     path: Path
     digest: str  # SHA-256, in hex, of the teacher's parameters
-    data: Mapping[str, Any] = field(default_factory=dict)  # what its checkpoint recorded of the samples of its training
+    data: Mapping[str, Any] = field(default_factory=dict)  # what its checkpoint recorded of its samples
 
 
 def learn(loaded: Loaded, data: Data, threads: int) -> Data:
@@ -45,7 +45,7 @@ def learn(loaded: Loaded, data: Data, threads: int) -> Data:
             raise problem(
                 loaded,
                 "loss.teacher",
-                f"the teacher {trained.path} was trained on {told(trained.description)}, the data is "
+                f"the teacher {trained.path} was trained on {told(trained.description)}, but the data is "
                 f"{told(data.description)}, or their names differ",
             )
         trained.check_scale(train.pixels, "the training split")

@@ -26,11 +26,11 @@ class _Clock:
         self.samples += samples
 
     def seconds(self) -> float:
-        """Since the clock was started."""
+        """Seconds since the clock was started."""
         return time.monotonic() - self.since
 
     def rate(self) -> float:
-        """Samples a second without the longest step, if there are others: perhaps the process was stopped in it."""
+        """Samples a second without the longest step, if there are others: the process may have been stopped in it."""
         seconds, samples = self._longest if self._longest[1] < self.samples else (0.0, 0)
         return (self.samples - samples) / max(self._told - self.since - seconds, 1e-9)
 
@@ -43,7 +43,7 @@ class Timekeeper:
         self._loader, self._tally = job.loader, job.network.tally
         self._clock = _Clock()
         self._seconds = 0.0  # of training in the epoch that is being closed
-        self.waited: list[float] = []  # of each epoch's training: the share of the workers' time
+        self.waited: list[float] = []  # for data, in each epoch's training: a share of the workers' time
 
     def step(self, taken: Taken) -> None:
         """Report the step that has just been taken."""
@@ -74,7 +74,7 @@ class Timekeeper:
             }
         )
         self._clock = _Clock()
-        self._loader.waiting.take()  # remeasuring the averaged weights is no part of the next epoch
+        self._loader.waiting.take()  # remeasuring the averaged weights is not part of the next epoch
 
     def pace(self) -> tuple[float, float]:
         """Samples a second in this epoch, and the seconds of training that are left at that pace."""

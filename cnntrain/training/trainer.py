@@ -111,7 +111,7 @@ class Trainer:
         self.end()
 
     def _reuse_front(self) -> None:
-        """Let what is frozen before the first trained layer be computed once, where nothing else changes a sample."""
+        """Have the frozen layers before the first trained one computed only once, if nothing else changes a sample."""
         data, loader = self.job.data, self.loader
         steady = not any(transform.random for transform in loader.transforms)
         if steady and following(data.description) is None:
@@ -138,7 +138,7 @@ class Trainer:
             self.live.step()
 
     def _close_due_epoch(self) -> bool:
-        """Where the last step ended an epoch, or training, validate and judge; return whether it is the best yet."""
+        """If the last step ended an epoch, or training, validate and judge; return whether it is the best yet."""
         state = self.state
         epoch, over = self._epoch_to_close()
         if state.closed >= epoch:
@@ -241,17 +241,17 @@ class Trainer:
             self.live.write()  # with the last validation, after which there is no step
         self.run.sync()
         self.run.write_csv()
-        if keep := self.job.loaded.experiment.checkpoint.keep:  # a kill after the last save may have come before
+        if keep := self.job.loaded.experiment.checkpoint.keep:  # a kill may have come right after the last save
             self.run.prune(state.numbered(), keep)
 
     def check_weights(self) -> None:
         """Raise DivergedError where a weight or a running statistic is not finite."""
         if not np.isfinite(self.stepper.engine.params).all():
-            what = f"a weight or a running statistic became infinite in step {self.state.step}"
+            what = f"a weight or a running statistic is not finite after step {self.state.step}"
             raise self.postmortem.error(what, "save")
 
     def go_to(self, step: int, closed: int) -> None:
-        """Train until so many steps are taken and epochs closed, or to the end, without saving."""
+        """Train until this many steps are taken and epochs closed, or to the end, without saving."""
         state = self.state
         while state.finished is None and (state.step, state.closed) != (step, closed):
             before = state.closed

@@ -1,4 +1,4 @@
-"""Validation measures loss and metrics on the validation split, under the weights as they are and averaged ones."""
+"""Validation measures loss and metrics on the validation split, with the weights as they are and with averaged ones."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Validation:
 
     def __init__(self, job: Job, stepper: Stepper, interrupts: Interrupts) -> None:
         self._job, self._stepper, self._interrupts = job, stepper, interrupts
-        self.operating_point: dict[str, float] = {}  # what the last `values` found, under the weights that are kept
-        self.follow: Callable[[Array], None] | None = None  # told what the task keeps of each sample (`Task.judged`)
+        self.operating_point: dict[str, float] = {}  # what the last `values` found, with the weights that are kept
+        self.follow: Callable[[Array], None] | None = None  # called with what the task keeps (`Task.judged`)
 
     def values(self, step: int) -> Values:
-        """The values after so many steps, "val/loss" and more; none without a split. Raises AbandonedError."""
+        """The values after this many steps, "val/loss" and more; none without a split. Raises AbandonedError."""
         data, average = self._job.data, self._stepper.average
         if data.val is None:
             return {}

@@ -28,7 +28,7 @@ from cnntrain.trained import saved
 
 BUILTIN = "builtin"
 _PREFIX = "param/"
-_SHOWN = 5  # names of a list that a line gives
+_SHOWN = 5  # names of a list that are shown in its line
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class WarmStart:
     ignored: tuple[str, ...]
     weights: str = "trained"  # which weights of the checkpoint these are, or "averaged"
 
-    data: Mapping[str, Any] = field(default_factory=dict)  # what the checkpoint recorded of its samples
-    pixels: Any = None  # and of their range
+    data: Mapping[str, Any] = field(default_factory=dict)  # what the checkpoint recorded about its samples
+    pixels: Any = None  # and about their range
 
     def lines(self) -> list[str]:
         """The result for people: one line for each list that is not empty."""
@@ -122,7 +122,7 @@ def _place(loaded: Loaded, wish: InitFrom) -> Path:
 
 
 def _read(path: Path, network: Network, loaded: Loaded) -> tuple[Path, str, dict[str, Array], dict[str, Any]]:
-    """The file a path means, its parameters' digest, the parameters, and what else is known of them.
+    """The file a path means, its parameters' digest, the parameters, and what else is known about them.
 
     A .safetensors has them as PyTorch does, under our names or those of torchvision or timm.
     """

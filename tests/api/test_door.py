@@ -87,7 +87,7 @@ def test_the_history_is_columns(run: cnntrain.Run) -> None:
     assert list(history) == list(history.keys())
     assert any(history.best)
     assert run.final["val/loss"] == history["val/loss"][-1]
-    with pytest.raises(KeyError, match=r"'val/acc' was not measured; there are .*val/accuracy"):
+    with pytest.raises(KeyError, match=r"'val/acc' was not measured; known are .*val/accuracy"):
         history["val/acc"]
     assert history._repr_html_().count("<tr>") == 3
 

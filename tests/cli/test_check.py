@@ -20,7 +20,7 @@ def test_it_counts_every_split_by_class(cnntrain, config, desk):
         "classes     3\n"
         "layers      10\n"
         "parameters  429\n"
-        f"memory      {json.loads(cnntrain('check', config, '--json').out)['memory']} beside the data\n"
+        f"memory      {json.loads(cnntrain('check', config, '--json').out)['memory']} besides the data\n"
         "train       72 samples\n"
         "val         18 samples\n"
         "test        18 samples\n"

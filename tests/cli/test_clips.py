@@ -137,7 +137,7 @@ def test_several_stretches_are_averaged(cnntrain, clips: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("data.train_transforms", "[{type: temporal_views, frames: 4}]", "take temporal_crop here"),
+        ("data.train_transforms", "[{type: temporal_views, frames: 4}]", "use temporal_crop here"),
         ("data.eval_transforms", "[{type: temporal_crop, frames: 9}]", "cannot take 9 moments of a clip of 6"),
         ("data.train_transforms", "[frames_as_channels]", "training images become (8, 10, 6)"),
     ],

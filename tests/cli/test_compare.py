@@ -138,7 +138,7 @@ def test_no_run_is_left_is_said(cnntrain):
 @pytest.mark.usefixtures("runs")
 @pytest.mark.parametrize(("arguments", "said"), [
     (("all", "--filter", "val/accurcy>0"), "--filter 'val/accurcy>0': no run has a 'val/accurcy'; did you mean"),
-    (("all", "--filter", "best"), "--filter 'best' is no condition. Write a name, one of = != < > <= >=, and a value"),
+    (("all", "--filter", "best"), "--filter 'best' is not a condition. Write a name, one of = != < > <= >=, and a"),
     (("all", "--sort", "sed"), "--sort sed: no run has a 'sed'; did you mean 'seed'?"),
     (("all", "--json", "--csv"), "--csv and --json are two forms of one answer. Choose one"),
     (("nowhere",), "nowhere is no run directory"),

@@ -99,7 +99,7 @@ def test_an_unknown_variable_of_ours_is_warned_of(cnntrain, monkeypatch):
     outcome = cnntrain("list", "losses")
     assert outcome.code == 0
     assert outcome.err == (
-        "cnntrain: warning: the environment variable CNNTRAIN_THREDS means nothing here; "
+        "cnntrain: warning: the environment variable CNNTRAIN_THREDS is unknown and ignored; "
         "known: CNNTRAIN_THREADS, CNNTRAIN_DEBUG\n"
     )
 

@@ -383,7 +383,7 @@ def test_no_memory(cnntrain, config, desk, monkeypatch):
     outcome = cnntrain("fit", config, "-o", "run", "-q")
     assert outcome.code == 7
     assert outcome.error.startswith("out of memory: training at batch size 10 on ")
-    assert "B beside the data. Lower train.batch_size" in outcome.error
+    assert "B besides the data. Lower train.batch_size" in outcome.error
     assert json.loads((desk / "run" / "status.json").read_text())["exit_code"] == 7
 
 

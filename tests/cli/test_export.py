@@ -89,7 +89,7 @@ def test_a_transform_that_is_left_to_the_user_is_named(cnntrain, config, desk):
     assert cnntrain("fit", config, *sets, "-o", "run", "-q").code == 0
     outcome = cnntrain("export", "run", "--format", "numpy", "--output", "net.py")
     assert outcome.code == 0, outcome.err
-    assert "before: center_crop, as in evaluation, is yours to do" in outcome.out
+    assert "before: center_crop, as in evaluation, is left to you" in outcome.out
     assert 'Before: {"type": "center_crop", "size": 6}, as in evaluation.' in (desk / "net.py").read_text()
 
 

@@ -95,7 +95,7 @@ def test_another_experiment_is_not_resumed(cnntrain, finished):
     assert outcome.code == 2
     assert outcome.err.startswith(
         "--set:1:14: optimizer.lr was 0.1 when this run was started and is 0.5 now: start another run, "
-        "or take the change back\n"
+        "or undo the change\n"
     )
 
 
@@ -150,7 +150,7 @@ def test_verbose_says_more_and_changes_nothing(cnntrain, config, desk):
     assert outcome.code == 0
     for told in (
         "NumPy",
-        "2 threads, 2 shards a batch of",
+        "2 threads, 2 shards of",
         "parameters in 1",
         "8 steps an epoch",
         "saved step 8, the best",
@@ -167,8 +167,8 @@ def test_verbose_says_more_and_changes_nothing(cnntrain, config, desk):
         (
             5,
             ("train.batch_size=32",),
-            "3 of 5 workers stand idle: a batch of 32 is 2 shards of 16. train.batch_size: 80 employs them all; so "
-            "does train.shard: 6, with other bits and a little more work a sample",
+            "3 of 5 workers are idle: a batch of 32 is 2 shards of 16. train.batch_size: 80 would keep them all busy; "
+            "so would train.shard: 6, with other bits and a little more work per sample",
         ),
         (5, ("train.batch_size=32", "train.shard=6"), ""),
     ],
@@ -177,7 +177,7 @@ def test_workers_that_stand_idle_are_told_and_what_employs_them(cnntrain, config
     sets = [word for setting in ("train.epochs=1", *settings) for word in ("-s", setting)]
     outcome = cnntrain("fit", config, "-o", "run", "-j", str(workers), *sets)
     assert outcome.code == 0
-    assert ("stand idle" in outcome.err) == bool(said)
+    assert ("workers are idle" in outcome.err) == bool(said)
     assert said in outcome.err
 
 

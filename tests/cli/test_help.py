@@ -114,7 +114,7 @@ def test_the_help_of_a_command_fits_80_columns_and_ends_with_examples(cnntrain, 
 def test_the_options_of_fit_stand_in_sections(cnntrain):
     sections = [part.splitlines()[0] for part in cnntrain("fit", "-h").out.split("\n\n")]
     documents = ["fit/1, printed by fit --json:", "fit-dry-run/1, printed by fit --dry-run --json:"]
-    assert sections[2:] == ["Options:", "Going on with a run:", "Output:", *documents, "Examples:"]
+    assert sections[2:] == ["Options:", "Pausing and resuming:", "Output:", *documents, "Examples:"]
 
 
 @pytest.mark.parametrize(("alias", "name"), ALIASES.items())
@@ -134,7 +134,7 @@ def test_aliases_are_the_command(cnntrain, alias, name):
         (["--sett"], "no option '--sett'. See 'cnntrain --help'"),
         (["fit", "--sett", "a=1"], "no option '--sett'; did you mean '--set'? See 'cnntrain fit --help'"),
         (["fit", "a.yaml", "-s"], "option '-s' requires an argument. See 'cnntrain fit --help'"),
-        (["fit"], "fit needs a config file. Write one for your data by: cnntrain init --data DATA"),
+        (["fit"], "fit needs a config file. Write one for your data with: cnntrain init --data DATA"),
         (
             ["fit", "a.yaml", "-j", "0"],
             "invalid value for '-j' / '--threads': 0 is not in the range 1<=x<=256. See 'cnntrain fit --help'",
@@ -145,7 +145,7 @@ def test_aliases_are_the_command(cnntrain, alias, name):
         ),
         (
             ["fit", "a.yaml", "-o", "~/run"],
-            "--run-dir ~/run: the shell left the ~ as it is. Write $HOME in its place",
+            "--run-dir ~/run: the shell did not expand the ~. Write $HOME instead",
         ),
         (["fit", "--resume"], "--resume needs --run-dir, to know which run is meant"),
         (["fit", "--resume-or-start"], "--resume-or-start needs --run-dir, to know which run is meant"),
@@ -156,7 +156,7 @@ def test_aliases_are_the_command(cnntrain, alias, name):
         ),
         (
             ["fit", "a.yaml", "-o", "a", "--resume", "-n"],
-            "--dry-run rehearses a new run and --resume goes on with one. Choose one",
+            "--dry-run rehearses a new run and --resume continues one. Choose one",
         ),
         (["fit", "a.yaml", "--strict-env"], "--strict-env is for resuming. Add --resume, or leave it out"),
         (

@@ -170,7 +170,7 @@ def test_a_config_that_is_there_stays(cnntrain, desk):
     outcome = cnntrain("init", "--data", "data")
     assert outcome.code == 2
     assert outcome.error == (
-        f"{desk / 'config.yaml'} is there already. Say --overwrite to replace it, or name another by -o"
+        f"{desk / 'config.yaml'} exists already. Replace it with --overwrite, or name another with -o"
     )
     assert (desk / "config.yaml").read_text() == "mine"
     assert cnntrain("init", "--data", "data", "-o", "other.yaml").code == 0

@@ -111,7 +111,7 @@ def test_chunks_change_nothing(
     ("arguments", "code", "message"),
     [
         (["long.wav", "--labels"], 2, "--labels needs --every TIME"),
-        (["long.wav", "--every", "0.5s", "--labels", "--csv"], 2, "are forms of the same. Choose one"),
+        (["long.wav", "--every", "0.5s", "--labels", "--csv"], 2, "are three forms of one answer. Choose one"),
         (["long.wav", "long.wav", "--every", "1s", "--labels"], 2, "label track of one recording, got 2"),
         (["sounds", "--every", "1s"], 2, "is a folder. Name files"),
         (["long.wav", "--every", "fast"], 2, "expected a time such as 0.5s or 200ms"),

@@ -22,7 +22,7 @@ def test_what_holds(text):
 
 @pytest.mark.parametrize("text", ["val/accuracy>0.98", "loss<0.5", "loss>=1", "samples<=2", "odd<1", "odd>=0", "odd=1"])
 def test_what_does_not(text):
-    with pytest.raises(CheckFailedError, match="was required, and ") as caught:
+    with pytest.raises(CheckFailedError, match="was required, but ") as caught:
         check(["loss<=1", text], VALUES)
     assert caught.value.exit_code == 9
 
@@ -30,9 +30,9 @@ def test_what_does_not(text):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("accuracy=>1", "is no condition. Write a name"),
-        ("accuracy", "is no condition. Write a name"),
-        ("0.5<loss<1", "is no condition. Write a name"),
+        ("accuracy=>1", "is not a condition. Write a name"),
+        ("accuracy", "is not a condition. Write a name"),
+        ("0.5<loss<1", "is not a condition. Write a name"),
         ("accuracy>=", "expected a number after >="),
         ("accuracy>=1-1", "expected a number after >="),
         ("accuracy<inf", "expected a number after <"),
@@ -52,7 +52,7 @@ def test_eval_prints_its_result_and_then_judges_it(cnntrain, finished):
     bad = cnntrain("eval", finished, "--json", "--require", "accuracy>=0", "--require", "accuracy>=1.5")
     assert (good.code, bad.code) == (0, 9)
     assert json.loads(good.out) == json.loads(bad.out)
-    assert "accuracy>=1.5 was required, and accuracy is " in bad.err
+    assert "accuracy>=1.5 was required, but accuracy is " in bad.err
     assert cnntrain("eval", finished, "--require", "nonsense").code == 2
 
 

@@ -85,7 +85,7 @@ train: {epochs: 1, batch_size: 10}
     assert [one["path"] for one in told] == ["one.wav", "short.wav"]
     views = "data.train_transforms=[{type: sound_views, sample_rate: 8000, seconds: 0.2}]"
     refused = cnntrain("fit", "vowels.yaml", "-s", views, "-q")
-    assert "take sound_crop here" in refused.err
+    assert "use sound_crop here" in refused.err
     pixels = registry.make("datasets", "vowels", samples=60, duration=0.4).load("test").pixels[:2]
     with cnntrain_package.load("run") as model:
         outputs = model.outputs(pixels)

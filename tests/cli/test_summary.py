@@ -24,7 +24,7 @@ def test_the_table_shows_every_node_and_what_it_reads_where_that_is_not_obvious(
         "parameters  429\n"
         f"FLOPs       {json.loads(cnntrain('summary', config, '--json').out)['flops']:,} a sample, forward\n"
         "shard       8 samples\n"
-        f"memory      {memory} for a training step of 10 on 2 threads, beside the data\n"
+        f"memory      {memory} for a training step of 10 on 2 threads, besides the data\n"
     )
 
 

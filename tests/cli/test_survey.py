@@ -79,8 +79,8 @@ def test_what_is_wrong_is_told_by_name(cnntrain, data):
         "good [leaked]\ncnntrain: warning: 1 sample is in two classes, one of which is wrong [mislabelled]\n"
     )
     assert not cnntrain("check", "my.yaml", "-s", "warnings.ignore=[leaked, mislabelled]").err
-    assert "\nfiles       19 of " in outcome.out
-    assert "\nsizes       9x8 to 12x8, the middle one 9x8\n" in outcome.out
+    assert "\nfiles       19, " in outcome.out
+    assert "\nsizes       9x8 to 12x8, median 9x8\n" in outcome.out
     assert "\npixels      {type: normalize, mean: [0." in outcome.out
 
 
@@ -237,7 +237,7 @@ def test_files_that_are_not_read_for_their_names_are_counted(cnntrain, data):
     assert found(cnntrain)["left_out"] == {".heic": 2, ".avif": 1, ".txt": 1}
     outcome = cnntrain("check", "my.yaml")
     row = next(line for line in outcome.out.splitlines() if line.startswith("left out"))
-    assert row.split(maxsplit=2)[2] == "4 files are not read for their names: 2 .heic, 1 .avif, 1 .txt"
+    assert row.split(maxsplit=2)[2] == "4 files, because of their names: 2 .heic, 1 .avif, 1 .txt"
     assert "3 files are left out for their names: 2 .heic, 1 .avif" in outcome.err
 
 

@@ -81,7 +81,7 @@ def test_fit_serves_a_page_while_it_trains_and_again_at_the_same_place_when_resu
 def test_what_cannot_be_watched_is_refused(cnntrain, finished, config):
     assert cnntrain("watch", "nowhere").error.startswith("nowhere does not exist")
     outcome = cnntrain("fit", config, "--watch", "--dry-run")
-    assert (outcome.code, outcome.error) == (2, "--watch shows a training and --dry-run does none. Choose one")
+    assert (outcome.code, outcome.error) == (2, "--watch shows a training and --dry-run does not train. Choose one")
 
 
 def test_help_imports_neither_numpy_nor_a_server():

@@ -103,7 +103,7 @@ def test_an_override_reaches_a_default(tmp_path: Path) -> None:
         ("    - pair\n", "", "nothing uses the block 'pair'; remove it, or set it to null"),
         ("stride: 1}", "stride: 1, x: 1}", "nothing in block 'basic' uses ${x}; remove it"),
         ('"${stride}"', '"${strides}"', "block 'basic' has no parameter 'strides'; did you mean 'stride'?"),
-        ("    pair:", "    relu:", "a block cannot be called 'relu': a layer is"),
+        ("    pair:", "    relu:", "a block cannot be called 'relu': a layer has that name"),
         ("stride: 2, name", "stride: 0, name", "stride must be at least 1, got 0"),
         ("        - relu\n", "        - relu\n        - pair\n",
          "blocks use each other in a circle: basic -> pair -> basic"),
@@ -129,4 +129,4 @@ def test_blocks_cannot_multiply_without_bound(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as raised:
         read(tmp_path, ("  layers:\n    - {type: basic", "  layers:\n    - a\n    - {type: basic"),
              ("    basic:\n", "\n".join(lines) + "\n    basic:\n"))  # fmt: skip
-    assert "the blocks multiply to more than 20000 values" in messages(raised)[-1]
+    assert "the blocks expand to more than 20000 values" in messages(raised)[-1]

@@ -93,7 +93,7 @@ def test_a_file_may_be_extended_twice_but_not_a_million_times(tmp_path: Path) ->
         ("{a: 1}", "extends: expected the path of a config, or a list of paths"),
         ("", "extends: expected the path of a config, or a list of paths"),
         ("[base.yaml, [x]]", "extends: expected the path of a config, or a list of paths"),
-        ("'${config_dir}/base.yaml'", "extends takes no ${...}; its paths count from this file's folder"),
+        ("'${config_dir}/base.yaml'", "extends takes no ${...}; its paths are relative to this file's folder"),
     ],
 )
 def test_extends_is_a_path_or_a_list_of_paths(tmp_path: Path, value: str, message: str) -> None:

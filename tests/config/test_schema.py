@@ -12,7 +12,7 @@ from tests.support.configs import SMALL, complaints, loaded, replaced
         ("  steps: 5\n", "10:3 train needs exactly one of 'epochs', 'steps' and 'samples'"),
         ("  until: {metric: loss}\n", "11:10 until needs exactly one of 'at_most' and 'at_least'"),
         ("  until: {metric: loss, at_most: 1, at_least: 2}\n", "11:10 until needs exactly one of"),
-        ("checkpoint: {every: 0ep}\n", "11:21 every must be longer than nothing, got 0ep"),
+        ("checkpoint: {every: 0ep}\n", "11:21 every must be greater than zero, got 0ep"),
     ],
 )
 def test_rules_across_keys(addition: str, complaint: str) -> None:

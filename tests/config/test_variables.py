@@ -97,5 +97,5 @@ def test_config_dir_means_nothing_on_the_command_line(tmp_path: Path) -> None:
 def test_variables_of_variables_cannot_grow_without_bound(tmp_path: Path, form: str) -> None:
     lines = [f"  a{i}: {form.replace('{0}', f'${{vars.a{i - 1}}}')}" for i in range(1, 15)]
     (tmp_path / "c.yaml").write_text("vars:\n  a0: x\n" + "\n".join(lines) + "\nname: ${vars.a14}\n")
-    with pytest.raises(ConfigError, match="the variables multiply to more than a config may hold"):
+    with pytest.raises(ConfigError, match="the variables expand to more than a config may hold"):
         load([tmp_path / "c.yaml"])

@@ -36,7 +36,7 @@ def test_append_log_cuts_what_the_checkpoint_did_not_count(tmp_path: Path) -> No
 
 def test_append_log_refuses_a_file_that_lost_rows(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("one\n")
-    with pytest.raises(StorageError, match="has 4 bytes, the checkpoint counted 10: rows are missing"):
+    with pytest.raises(StorageError, match="has 4 bytes, but the checkpoint counted 10: rows are missing"):
         AppendLog(tmp_path / "log", 10)
     assert (tmp_path / "log").read_text() == "one\n"
 

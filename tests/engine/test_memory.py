@@ -107,7 +107,7 @@ def test_a_network_of_a_million_million_parameters_is_refused_before_anything_is
     assert (problem.where.line, problem.where.column) == (3, 3)
     assert re.fullmatch(
         r"training needs [\d.]+ TB of memory for 1,000,007,000,004 parameters at batch size 10, "
-        r"this machine has [\d.]+ [GT]B: make the network or the batch smaller",
+        r"but this machine has [\d.]+ [GT]B: make the network or the batch smaller",
         problem.message,
     )
     assert peak < 20e6

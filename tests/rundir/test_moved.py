@@ -42,7 +42,7 @@ def test_a_second_run_in_the_place_of_the_first_is_left_alone(tmp_path, monkeypa
         return improved
 
     monkeypatch.setattr(Trainer, "_close_due_epoch", after_an_epoch)
-    with pytest.raises(StorageError, match="another directory than the one this run was started in") as raised:
+    with pytest.raises(StorageError, match="not the directory that this run was started in") as raised:
         run(config, place, SETS)
     assert raised.value.exit_code == 5
     assert contents(place / "checkpoints") == before
@@ -64,7 +64,7 @@ def test_every_door_of_a_run_directory_looks_first(tmp_path, door):
         "checkpoint": lambda: held.save_checkpoint({}, {}),
         "prune": lambda: held.prune("epoch-0001", 1),
     }
-    with pytest.raises(StorageError, match="another directory"):
+    with pytest.raises(StorageError, match="not the directory that this run"):
         doors[door]()
     assert contents(tmp_path / "run") == before
     held.metric({"event": "end"})  # goes to the file that was opened
@@ -82,7 +82,7 @@ def test_a_move_while_a_file_is_being_written_is_noticed_before_it_takes_its_pla
         place.rename(tmp_path / "away")
         place.mkdir()
 
-    with pytest.raises(StorageError, match="another directory"):
+    with pytest.raises(StorageError, match="not the directory that this run"):
         for _ in anchor.last(chunks()):
             pass
     assert not contents(place)
@@ -145,7 +145,7 @@ def test_there_is_no_moment_at_which_a_file_gets_into_the_place_of_another_run(t
             write()
     assert contents(place) == before
     monkeypatch.setattr(Anchor, "check", check)
-    with pytest.raises(StorageError, match="another directory"):
+    with pytest.raises(StorageError, match="not the directory that this run"):
         held.status("running")
     assert contents(place) == before
     held.close()

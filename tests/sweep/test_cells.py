@@ -227,7 +227,7 @@ def test_equal_experiments_are_one_cell(tmp_path):
         ("grid: {seed: [1]}\nseeds: 2", ["sweep.yaml:3:1 seed undoes seed at line 2: keep one of the two"]),
         (
             "set: {data.source.root: '${config_dir}/x'}",
-            ["sweep.yaml:2:25 data.source.root: a sweep's values know no ${config_dir}; write the path"],
+            ["sweep.yaml:2:25 data.source.root: a sweep's values cannot use ${config_dir}; write the path"],
         ),
         (
             "random: {count: 2, keys: {optimizer.lr: {low: 0, high: 1, log: true}}}",
@@ -239,7 +239,7 @@ def test_equal_experiments_are_one_cell(tmp_path):
         ),
         (
             "random: {count: 200, keys: {}}\nseeds: 200",
-            ["sweep.yaml:1:1 the sweep multiplies to more than 10000 cells; vary less at once"],
+            ["sweep.yaml:1:1 the sweep expands to more than 10000 cells; vary less at once"],
         ),
         (
             "grid: [1]",

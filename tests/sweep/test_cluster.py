@@ -168,7 +168,7 @@ def test_a_worker_with_another_version_is_refused_by_name(desk, cluster):
     (desk / "sweep.yaml").write_text(CELLS.replace("EPOCHS", "1").replace("SEEDS", "1"))
     code, _, err = call("sweep", "sweep.yaml", "--dask", cluster.address, cwd=desk)
     assert code == 2
-    assert f"does not take part: it has cnntrain 0.0.1, this is {cnntrain.__version__}. Install the same" in err
+    assert f"does not take part: it has cnntrain 0.0.1, but this is {cnntrain.__version__}. Install the same" in err
     assert "no worker can take part" in err.splitlines()[-1]
     assert not (desk / "runs/sweep/lr=0.1,seed=0").exists()
 

@@ -305,7 +305,7 @@ def test_killed_with_all_its_processes_and_run_again_it_comes_to_the_same(tmp_pa
     [
         ("keep: 1/3", "keep: 0.3", "keep must be a share such as 1/3, got '0.3'"),
         ("first: 1ep", "first: 5st", "first must be whole epochs such as 2ep, got 5st"),
-        ("keep: 1/3", "every: 1ep", "every is for median and percentile: halving judges on rungs, which keep tells"),
+        ("keep: 1/3", "every: 1ep", "every is for median and percentile: halving judges on rungs, set by keep"),
         ("keep: 1/3", "keep: 1/3, pruner: median", "keep is for the other pruners: median keeps 1/2."),
         ("search:", "seeds: 2\nsearch:", "seeds and search both say what is run: keep one of the two"),
         ("optimizer.momentum", "optimizer.momentun", "unknown key 'momentun' of sgd; did you mean 'momentum'?"),
@@ -341,4 +341,4 @@ def test_what_asks_for_the_trials_beforehand_is_refused(tmp_path, capsys):
     plan(tmp_path)
     for flags in (["--dry-run"], ["--print-commands"], ["--slurm", "x.sh"]):
         assert main(["sweep", str(tmp_path / "sweep.yaml"), *flags]) == 2
-        assert f"and {flags[0]} asks beforehand. Leave it out" in capsys.readouterr().err
+        assert f"and {flags[0]} needs them before. Leave it out" in capsys.readouterr().err

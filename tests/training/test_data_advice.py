@@ -34,15 +34,15 @@ def warned(folder: Path, capsys: pytest.CaptureFixture[str], y: Any, *sets: str)
     ("labels", "said"),
     [
         (range(3), None),
-        (range(1, 4), "class '0' has no training sample: labels are 1 to 3. Number them from 0 on: save y"),
-        (range(1, 11), "class '0' has no training sample: labels are 1 to 10. Number them from 0 on: save y"),
+        (range(1, 4), "class '0' has no training sample: labels are 1 to 3. Number them from 0: save y"),
+        (range(1, 11), "class '0' has no training sample: labels are 1 to 10. Number them from 0: save y"),
         (
             (0, 1, 255),
-            "253 of 256 classes have no training sample, first '2': of the labels 0 to 255 some do not occur",
+            "253 of 256 classes have no training sample, first '2': some of the labels 0 to 255 do not occur",
         ),
         (
             (0, 2),
-            "class '1' has no training sample: of the labels 0 to 2 some do not occur. Number those there are from",
+            "class '1' has no training sample: some of the labels 0 to 2 do not occur. Number those that do from",
         ),
     ],
 )

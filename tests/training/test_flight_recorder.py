@@ -115,7 +115,7 @@ def test_targets_whose_square_is_infinite_are_the_fault_of_the_loss(tmp_path):
     config = write(tmp_path, text + "loss: mse\n")
     sets = (*RAW, "train.early_stopping=null", "checkpoint.best.monitor=null")
     message, record = diverge(config, tmp_path / "run", sets)
-    assert f"every layer's output is finite, the loss is not ({config}:" in message
+    assert f"every layer's output is finite, but the loss is not ({config}:" in message
     assert record["first"]["what"] == "loss"
     assert replay(tmp_path / "run")["same"] is True
 
@@ -170,7 +170,7 @@ def test_a_weight_or_statistic_that_became_infinite_is_not_saved(tmp_path, monke
 
     monkeypatch.setattr(Trainer, "_take_step", take)
     message, record = diverge(write(tmp_path), tmp_path / "run")
-    assert message.startswith("a weight or a running statistic became infinite in step 4")
+    assert message.startswith("a weight or a running statistic is not finite after step 4")
     assert "nothing was saved" in message
     assert (record["when"], record["first"]["node"], record["first"]["what"]) == ("save", name.split(".")[0], what)
     assert record["checkpoint"]["step"] == 2

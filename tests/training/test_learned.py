@@ -25,7 +25,7 @@ def trained(folder, lr, source=BLOBS, seed=0, *sets):
     run(write(folder, CONFIG.format(lr=lr, source=source, seed=seed)), folder / "run", sets)
 
 
-TOLD = "about what answers get that do not depend on the picture"
+TOLD = "about what guesses without the picture get"
 NOISY = "{type: synthetic, pattern: gratings, size: 8, classes: 4, samples: 400, noise: 0.5}"
 
 

@@ -128,7 +128,7 @@ def test_a_signal_while_the_data_is_read_ends_at_once_and_changes_nothing(straig
 
     with monkeypatch.context() as patch:
         patch.setattr("cnntrain.data.build_data.read_data", read_data)
-        with pytest.raises(StoppedError, match="before training, and nothing was changed"):
+        with pytest.raises(StoppedError, match="before training; nothing was changed"):
             run(config, tmp_path / "run", sets)
         assert not (tmp_path / "run").exists()
     run(config, tmp_path / "run", (*sets, "train.epochs=1"))

@@ -31,7 +31,7 @@ class EMA(Average):
         if self.decay is not None and self.half_life is not None:
             raise ValueError("decay and half_life say the same: give one of them")
         if self.half_life is not None and self.half_life.value <= 0:
-            raise ValueError(f"half_life must be longer than nothing, got {self.half_life}")
+            raise ValueError(f"half_life must be greater than zero, got {self.half_life}")
 
     def share(self, step: int, count: int, total_steps: int, steps_per_epoch: int) -> float:  # noqa: ARG002
         """1 - decay, and 1 the first time."""

@@ -28,7 +28,7 @@ class SWA(Average):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.every.value <= 0:
-            raise ValueError(f"every must be longer than nothing, got {self.every}")
+            raise ValueError(f"every must be greater than zero, got {self.every}")
 
     def share(self, step: int, count: int, total_steps: int, steps_per_epoch: int) -> float:
         """1 / (count + 1) at its moments, 0 between them."""

@@ -86,4 +86,4 @@ class Schedule(Part):
 def longer_than_nothing(name: str, duration: Duration) -> None:
     """Raise ValueError for a duration of nothing."""
     if duration.value <= 0:
-        raise ValueError(f"{name} must be longer than nothing, got {duration}")
+        raise ValueError(f"{name} must be greater than zero, got {duration}")

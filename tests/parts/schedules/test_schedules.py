@@ -121,11 +121,11 @@ def test_step_drops_at_least_every_step() -> None:
     ("name", "fields", "message"),
     [
         ("cyclic", {"gamma": 0.9}, "gamma 0.9 does nothing in the mode triangular"),
-        ("cosine_restarts", {"period": Duration(0)}, "period must be longer than nothing"),
+        ("cosine_restarts", {"period": Duration(0)}, "period must be greater than zero"),
         ("piecewise", {"points": ()}, "give at least one"),
         ("sequence", {"stages": (Stage(CONSTANT), Stage(CONSTANT))}, "stages need a duration each"),
         ("sequence", {"stages": (Stage(registry.make("schedules", "plateau")),)}, "cannot watch a metric"),
-        ("step", {"every": Duration(0)}, "every must be longer than nothing, got 0ep"),
+        ("step", {"every": Duration(0)}, "every must be greater than zero, got 0ep"),
         ("step", {"every": Duration(1), "gamma": 0.0}, "gamma must be"),
         ("cosine", {"min": -1.0}, "min must be"),
     ],
