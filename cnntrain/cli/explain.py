@@ -24,7 +24,9 @@ from cnntrain.core.errors import printable
     "-o", "--output", type=PATH, default=Path("explanation.html"), show_default=True, help="The file to write."
 )
 @click.option(
-    "--truth", metavar="CLASS", help="The true class, for the loss and its gradient; by default the network's answer."
+    "--truth",
+    metavar="CLASS",
+    help="The true class, for loss and gradient; by default the network's answer, or where it is sure its second.",
 )
 @threads
 @as_json

@@ -1,16 +1,17 @@
 """A picture's likeness is what survives saving it again, resizing it or brightening it: 16x16 grey values.
 
-Pictures look alike where the signs of the low frequencies (the 64-bit hash of pHash: Zauner 2010, "Implementation and
-Benchmarking of Perceptual Image Hash Functions") differ in 4 bits at most, and the values correlate by 0.995 at least.
-By the hash alone every second handwritten digit would be taken for another. A picture that is nearly all background,
-such as a single stroke, has too few shapes for that to mean anything: for such pictures the values must correlate by
-0.999.
+Two pictures look alike where their values correlate by 0.98 at least, the signs of their low frequencies (the 64-bit
+hash of pHash: Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions") differ in 10 bits at
+most, and either one stands out, being eight times as near to the other as any picture that is no copy too (the ratio
+test of Lowe 2004, "Distinctive Image Features from Scale-Invariant Keypoints"), or both are nearer still: 0.995 and 4
+bits, as frames of one scene are. By the hash alone every second handwritten digit would be taken for another. A picture
+that is nearly all background, such as a single stroke, has too few shapes for the latter: that takes 0.999.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -18,22 +19,23 @@ from cnntrain.core.arrays import Array
 
 SIDE = 16
 MOST = 200_000  # pictures of which likenesses are kept, 256 bytes each
-BITS = 4  # in which the hashes of pictures that look alike may differ
-CORRELATION = 0.995
-PLAIN_CORRELATION = 0.999  # of plain pictures: 0.997 is reached by ones that two people wrote (MNIST), by chance
+BITS, CORRELATION = 10, 0.98  # of hashes that may differ, and of values, in pictures that look alike
+TIMES = 8  # as near as any other picture
+SURE_BITS, SURE, PLAIN_SURE = 4, 0.995, 0.999  # even if others are as near; 0.997 is reached by digits of two people
 PLAIN = 40  # cells of 256 that differ from the background, below which a picture is plain
+_SAME = 4  # times as far from a picture as a copy of it: what is nearer is a copy too
+_ROUNDED = 1e-5  # about what rounding to bytes takes from a correlation of 1; and of a grey, what is no difference
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _LOW = 8  # frequencies on each axis
-_BANDS = BITS + 1  # of the hash: one of them is the same where at most BITS bits differ
 _CHUNK = 4096
+_ROWS = 1024  # of the second pictures that are compared with a chunk of the first at a time
 
 
 def likenesses(pixels: Array) -> Array:
-    """The mean brightness of pictures (n, h, w, c), uint8 or float, over a grid of 16x16 cells: uint8 (n, 256).
+    """Of pictures (n, h, w, c), uint8 or float: brightness over a grid of 16x16 cells, uint8 (n, 256).
 
-    With three channels that is the luma of JPEG (ITU-R BT.601), which saving a picture again hardly changes.
-
-    Floats are spread over 0 to 255 picture by picture, which changes nothing that is compared.
+    Of three channels that is the luma of JPEG (ITU-R BT.601), which saving a picture again hardly changes. A cell has
+    its mean; each picture is spread over 0 to 255, so that faint ones keep what tells them apart. One grey is 0.
     """
     if pixels.ndim == 5:  # clips: all moments beside each other
         pixels = pixels.transpose(0, 2, 1, 3, 4).reshape(len(pixels), pixels.shape[2], -1, pixels.shape[-1])
@@ -41,34 +43,55 @@ def likenesses(pixels: Array) -> Array:
     grey = pixels.astype(np.float32) @ (_LUMA if channels == 3 else np.full(channels, 1 / channels, np.float32))
     rows = np.tensordot(grey, _means(width), (2, 1))  # (n, h, 16)
     cells = np.tensordot(rows, _means(height), (1, 1)).transpose(0, 2, 1).reshape(n, -1)
-    if pixels.dtype != np.uint8:
-        low, high = cells.min(axis=1, keepdims=True), cells.max(axis=1, keepdims=True)
-        cells = np.nan_to_num((cells - low) * (255 / np.maximum(high - low, 1e-12)))
+    low, high = cells.min(axis=1, keepdims=True), cells.max(axis=1, keepdims=True)
+    told_apart = high - low > _ROUNDED * np.maximum(np.abs(low), np.abs(high))
+    cells = np.nan_to_num((cells - low) * (255 / np.where(told_apart, high - low, np.inf)))
     kept: Array = np.rint(cells).clip(0, 255).astype(np.uint8)
     return kept
 
 
 def alike(first: Array, second: Array) -> Iterator[tuple[int, int]]:
-    """Pairs of rows of likenesses (n, 256) and (m, 256) that look alike: for each of the second the first one found.
+    """Pairs of rows of likenesses (n, 256) and (m, 256) that look alike: for each of the second the nearest.
 
     A picture all of one grey looks like none.
     """
-    hashes, units, plain = _hashes(first), _units(first), _plain(first)
-    tables = [_table(band) for band in _bands(hashes)]
-    for start in range(0, len(second), _CHUNK):
-        chunk = second[start : start + _CHUNK]
-        mine, own = _hashes(chunk), _units(chunk)
-        spans = [
-            (order, np.searchsorted(keys, band, "left"), np.searchsorted(keys, band, "right"))
-            for (order, keys), band in zip(tables, _bands(mine), strict=True)
-        ]
-        for index in range(len(chunk)):
-            near = np.concatenate([order[left[index] : right[index]] for order, left, right in spans])
-            near = near[np.bitwise_count(hashes[near] ^ mine[index]) <= BITS]
-            needed = np.where(plain[near], PLAIN_CORRELATION, CORRELATION)
-            near = near[units(near) @ own(np.array([index]))[0] >= needed]
-            if len(near):
-                yield int(near.min()), start + index
+    for start in range(0, len(second), _ROWS):
+        chunk = second[start : start + _ROWS]
+        nearest, correlations = _nearest(first, _units(chunk))
+        near = np.flatnonzero(correlations >= CORRELATION)
+        bits = np.bitwise_count(_hashes(first[nearest[near]]) ^ _hashes(chunk[near]))
+        near, bits = near[bits <= BITS], bits[bits <= BITS]
+        if not len(near):
+            continue
+        found = first[nearest[near]]
+        needed = np.where(_plain(found), PLAIN_SURE, SURE)
+        sure = (bits <= SURE_BITS) & (correlations[near] >= needed)
+        for index in near[sure | _stand_out(first, _units(found), _units(chunk[near]))].tolist():
+            yield int(nearest[index]), start + index
+
+
+def _nearest(first: Array, units: Array) -> tuple[Array, Array]:
+    """For each of the units (m, 256) the place of the picture that correlates most, and by how much: (m,) each."""
+    places, most = np.zeros(len(units), np.int64), np.full(len(units), -np.inf, np.float32)
+    rows = np.arange(len(units))
+    for start in range(0, len(first), _CHUNK):
+        shared = units @ _units(first[start : start + _CHUNK]).T
+        at = shared.argmax(axis=1)
+        better = shared[rows, at] > most
+        places[better], most[better] = at[better] + start, shared[rows, at][better]
+    return places, most
+
+
+def _stand_out(first: Array, models: Array, copies: Array) -> Array:
+    """Which copies (m, 256) are TIMES as near to their models (m, 256) as to what is no copy of these: bool (m,)."""
+    distances = 1 - np.einsum("ij,ij->i", models, copies)
+    others = np.ones(len(copies), np.float32)
+    for start in range(0, len(first), _CHUNK):
+        units = _units(first[start : start + _CHUNK])
+        foreign = 1 - models @ units.T > _SAME * distances[:, None] + _ROUNDED
+        others = np.minimum(others, np.where(foreign, 1 - copies @ units.T, 1).min(axis=1))
+    apart: Array = distances * TIMES <= others
+    return apart
 
 
 @functools.cache
@@ -121,27 +144,10 @@ def _plain(cells: Array) -> Array:
     return found
 
 
-def _units(cells: Array) -> Callable[[Array], Array]:
-    """A function that gives the values of some rows, float32 (n, 256), centred and of length 1; zeros for one grey."""
-
-    def of(rows: Array) -> Array:
-        values = cells[rows].astype(np.float32)
-        values -= values.mean(axis=1, keepdims=True)
-        length = np.linalg.norm(values, axis=1, keepdims=True)
-        scaled: Array = values / np.where(length > 0, length, np.inf)
-        return scaled
-
-    return of
-
-
-def _bands(hashes: Array) -> list[Array]:
-    """The bits of each hash, cut into bands."""
-    width = -(-64 // _BANDS)
-    mask = np.uint64(2**width - 1)
-    return [(hashes >> np.uint64(width * number)) & mask for number in range(_BANDS)]
-
-
-def _table(band: Array) -> tuple[Array, Array]:
-    """The order that sorts a band, and the band in it."""
-    order = np.argsort(band, kind="stable")
-    return order, band[order]
+def _units(cells: Array) -> Array:
+    """The values less their mean and of length 1, float32 (n, 256); zeros for one grey."""
+    values = cells.astype(np.float32)
+    values -= values.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(values, axis=1, keepdims=True)
+    scaled: Array = values / np.where(length > 0, length, np.inf)
+    return scaled

@@ -80,6 +80,17 @@ _BY_CODE: dict[int, type[CnntrainError]] = {
 }
 
 
+def _lacking(error: Exception) -> str:
+    """What several processes lack to train together: mpi4py, or what mpi4py itself needs."""
+    told = "an MPI launcher has started several processes, which need mpi4py to train together. "
+    if isinstance(error, ModuleNotFoundError):
+        return f"{told}Run: {install('mpi')} ({error})"
+    return (
+        f"{told}It is installed but finds no MPI library ({str(error).splitlines()[0]}). Load the one of the launcher, "
+        "by `module load` or in LD_LIBRARY_PATH"
+    )
+
+
 @functools.cache
 def join() -> Ranks:
     """The ranks that a launcher has started with this process. Raises MissingExtraError without mpi4py."""
@@ -90,13 +101,10 @@ def join() -> Ranks:
         if ours:
             mpi4py.rc.initialize = mpi4py.rc.finalize = False
         from mpi4py import MPI
-    except (ImportError, RuntimeError) as error:  # the latter where it finds no MPI
+    except (ImportError, RuntimeError) as error:
         if launcher.first_on_its_machine():
             launcher.speak()
-        raise MissingExtraError(
-            "an MPI launcher has started several processes, which need mpi4py to train together. Install it with: "
-            f"{install('mpi')} ({error})"
-        ) from error
+        raise MissingExtraError(_lacking(error)) from error
     with _soon():
         try:
             if ours:

@@ -145,7 +145,7 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         import av
     except ImportError as error:
-        raise DataError(f"{path} needs PyAV to be read: run {install('video')}") from error
+        raise DataError(f"{path} needs PyAV to be read. Run: {install('video')}") from error
     av.logging.set_level(av.logging.PANIC)  # what is wrong ends up in our one line
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "pipe"}
     with reading(path), opened(path) as file:

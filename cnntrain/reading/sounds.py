@@ -138,7 +138,7 @@ def _soundfile(path: Path) -> Any:
         import soundfile
     except (ImportError, OSError) as error:  # OSError where libsndfile itself is missing
         raise ValueError(
-            f"needs soundfile to be read: run {install('audio')}, or convert {path.suffix} files to WAV"
+            f"needs soundfile to be read. Run: {install('audio')}, or convert {path.suffix} files to WAV"
         ) from error
     return soundfile
 

@@ -6,11 +6,18 @@ import importlib.metadata
 import importlib.util
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cnntrain.core import extras
+from cnntrain.core.errors import DataError
+from cnntrain.engine.mpi import _lacking
+from cnntrain.reading.clips import Look, read_clip
+from cnntrain.reading.input_files import advised
+from cnntrain.reading.sounds import recording
 
 
 @pytest.fixture
@@ -58,3 +65,26 @@ def test_no_command_names_a_package_that_is_on_no_registry(here: Path) -> None:
         packages = shlex.split(extras.install(extra))[2:]
         assert packages
         assert not any(package.startswith("cnntrain") for package in packages)
+
+
+def clip(path: Path) -> None:
+    read_clip([path], lambda count, _: range(count), Look(None, 3))
+
+
+@pytest.mark.parametrize(("module", "read", "name"), [("soundfile", recording, "a.flac"), ("av", clip, "a.mp4")])
+def test_files_that_only_an_extra_reads_are_not_to_be_mended_or_removed(
+    module: str, read: Callable[[Path], Any], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    (tmp_path / name).write_bytes(b"fLaC")
+    with pytest.raises(DataError) as caught:
+        read(tmp_path / name)
+    assert ". Run: " in advised(str(caught.value))
+    assert "Mend" not in advised(str(caught.value))
+
+
+def test_mpi4py_without_a_library_is_not_to_be_installed_once_more() -> None:
+    assert extras.install("mpi") in _lacking(ModuleNotFoundError("No module named 'mpi4py'"))
+    said = _lacking(RuntimeError("cannot load MPI library\nlibmpi.so: cannot open shared object file"))
+    assert "install" not in said.replace("installed", "")
+    assert "(cannot load MPI library). Load the one of the launcher" in said

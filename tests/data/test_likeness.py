@@ -69,6 +69,38 @@ def test_digits_of_one_class_are_not_alike():
     assert len(pairs) <= 1
 
 
+def enlarged(picture):
+    height, width = picture.shape[:2]
+    return np.asarray(Image.fromarray(picture).resize((width * 3 // 2, height * 3 // 2), Image.BILINEAR))
+
+
+@pytest.mark.parametrize("change", [lambda digit: saved_again(digit, 50), enlarged, lighter, noisy])
+def test_digits_that_were_planted_are_found_among_all(change):
+    """A copy that was saved badly is farther from its digit than some digits are from each other."""
+    digits = Idx(str(DIGITS)).load("train").pixels[:]
+    copies = np.stack([change(digit) for digit in digits[:600:6, :, :, 0]])[..., None]
+    pairs = list(alike(likenesses(digits), likenesses(copies)))
+    assert len(pairs) >= 95
+    assert all(one == 6 * other for one, other in pairs)
+
+
+def test_faint_pictures_keep_what_tells_them_apart():
+    """Two greys apart, as on a wall: a cell rounded to bytes would keep nothing of it."""
+    first = np.clip(120 + (scenes(60).astype(float) - 128) / 40, 0, 255).astype(np.uint8)
+    pairs = list(alike(likenesses(first), likenesses(np.stack([enlarged(one) for one in first]))))
+    assert pairs == [(number, number) for number in range(60)]
+
+
+def test_frames_of_one_scene_are_alike_though_none_stands_out():
+    """Each is as near to its neighbours as a copy is to its picture."""
+    before, after = (layer.astype(float) for layer in scenes(2))
+    frames = np.array([before + (after - before) * share for share in np.linspace(0, 1, 80)]).astype(np.uint8)
+    looks = likenesses(frames)
+    pairs = list(alike(looks[::2], looks[1::2]))
+    assert len(pairs) >= 38
+    assert all(abs(2 * one - (2 * other + 1)) == 1 for one, other in pairs)
+
+
 def ones(count, seed):
     """What is nearly all background: a line each, drawn by a hand that trembles, uint8 (n, 28, 28, 1)."""
     rng, found = np.random.default_rng(seed), []
@@ -92,17 +124,22 @@ def test_single_strokes_are_not_alike_by_chance_and_copies_are_found(monkeypatch
 
 
 def test_what_is_all_of_one_grey_is_like_nothing():
-    plain = likenesses(np.full((3, 20, 30, 1), 7, np.uint8))
-    assert not list(alike(plain, plain))
+    for grey in (np.uint8(7), np.float32(0.1)):
+        plain = likenesses(np.full((3, 21, 30, 3), grey))
+        assert not plain.any()
+        assert not list(alike(plain, plain))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 40), (16, 16), (17, 31), (200, 3)])
 def test_means_over_cells(size):
-    """By hand: every pixel counts by its share of a cell, so the mean of all stays."""
+    """By hand: a pixel cut into 16x16 parts gives each cell whole ones; their means are spread over the bytes."""
     pixels = np.random.default_rng(1).integers(0, 256, (4, *size, 2), np.uint8)
     found = likenesses(pixels)
-    assert found.shape == (4, 256)
-    assert found.mean(axis=1) == pytest.approx(pixels.mean(axis=(1, 2, 3)), abs=0.6)
+    parts = pixels.mean(axis=3).repeat(16, 1).repeat(16, 2).reshape(4, 16, size[0], 16, size[1])
+    cells = parts.mean(axis=(2, 4)).reshape(4, 256)
+    cells -= cells.min(axis=1, keepdims=True)
+    expected = cells * 255 / np.maximum(cells.max(axis=1, keepdims=True), 1e-9)
+    assert np.abs(found - expected).max() <= 0.51
 
 
 @pytest.mark.parametrize("source", ["folder", "arrays"])

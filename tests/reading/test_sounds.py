@@ -76,7 +76,7 @@ def test_what_is_no_sound_is_refused_by_name(tmp_path: Path, data: bytes, ending
 def test_without_soundfile_the_install_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "soundfile", None)
     (tmp_path / "a.flac").write_bytes(b"fLaC")
-    with pytest.raises(DataError, match=f"needs soundfile to be read: run {re.escape(install('audio'))}, or convert"):
+    with pytest.raises(DataError, match=f"needs soundfile to be read. Run: {re.escape(install('audio'))}, or convert"):
         recording(tmp_path / "a.flac")
 
 

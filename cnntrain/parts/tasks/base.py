@@ -76,6 +76,17 @@ class Explained:
     captions: Sequence[tuple[str, ...]]
 
 
+OWN = "the network's own answer"
+
+
+@dataclass(frozen=True)
+class Supposed:
+    """What the truth might be of some samples: targets (n, ...), and why, where nobody has named it."""
+
+    targets: Array
+    why: str = ""
+
+
 @dataclass(frozen=True)
 class Start:
     """What the task adds to a first config: lines of YAML, as `init` writes them."""
@@ -385,8 +396,8 @@ class Task(Part):
         """Positions (m,) of the samples that count as mistakes, the worst first."""
         raise NotImplementedError
 
-    def supposed(self, outputs: Array, data: Description, truth: str | None) -> Array | None:
-        """Targets (n, ...) as if outputs (n, units) were right, or the truth were the one named.
+    def supposed(self, outputs: Array, data: Description, truth: str | None) -> Supposed | None:
+        """What the truth might be of a sample of outputs (1, units): the one named, or one that follows from them.
 
         None where what outputs say is no target. Raises ValueError for a name that means nothing.
         """

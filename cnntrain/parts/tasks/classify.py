@@ -16,7 +16,7 @@ from cnntrain.core.registry import did_you_mean, register
 from cnntrain.ops.argmax import taken_for
 from cnntrain.ops.confused import Confused, places_of
 from cnntrain.ops.softmax import softmax
-from cnntrain.parts.tasks.base import Evaluation, Explained, Start, Task
+from cnntrain.parts.tasks.base import OWN, Evaluation, Explained, Start, Supposed, Task
 from cnntrain.reading.folders import class_name
 
 BINS = 15  # of confidence: as many as the metric calibration_error has by default
@@ -25,6 +25,7 @@ _95 = 1.96  # standard deviations on either side of 95 % of a normal distributio
 SHOWN = 24  # mistakes
 _LISTED = 12  # classes that are named in a comment
 LARGEST = 1000  # classes of which an evaluation has the whole confusion matrix
+_SURE = 0.99  # of the first guess: beyond, the gradient of its loss is near to what rounding leaves
 MOST = 1000  # mistakes it has instead, where there are more classes
 BLOCK = 2**22  # outputs whose probabilities are held at a time, 32 MB in float64
 _PAIRS = 12  # of the classes most often confused
@@ -177,14 +178,18 @@ class Classify(Task):
         """The samples predicted as another class, those whose true class got the lowest probability first."""
         return _Judged(evaluation).mistakes
 
-    def supposed(self, outputs: Array, data: Description, truth: str | None) -> Array | None:
-        """The class of the largest output, or the one that is named, for all."""
+    def supposed(self, outputs: Array, data: Description, truth: str | None) -> Supposed | None:
+        """The class that is named, or that of the largest output: of the second, where hardly a gradient is left."""
         if truth is None:
-            return np.asarray(np.argmax(outputs, axis=1))
+            shares, _ = softmax(outputs.astype(np.float64))
+            second = np.argsort(-outputs, axis=1, kind="stable")[:, 1:2]
+            if second.size and shares.max() > _SURE:
+                return Supposed(second[:, 0], "its second guess, for it is too sure of the first to learn from it")
+            return Supposed(np.asarray(np.argmax(outputs, axis=1)), OWN)
         names = [class_name(name) for name in data.classes]
         if class_name(truth) not in names:
             raise ValueError(f"no class is called {truth!r}{did_you_mean(truth, data.classes)}")
-        return np.full(len(outputs), names.index(class_name(truth)))
+        return Supposed(np.full(len(outputs), names.index(class_name(truth))))
 
     def explained(self, evaluation: Evaluation, right: int, wrong: int) -> Explained | None:
         """The surest right answers, of different classes, then the worst wrong ones; with the predicted score."""

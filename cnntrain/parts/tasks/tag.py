@@ -12,7 +12,7 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.description import Description
 from cnntrain.core.registry import register
 from cnntrain.ops.sigmoid import sigmoid
-from cnntrain.parts.tasks.base import OfValues, Scoring, Start, share
+from cnntrain.parts.tasks.base import OWN, OfValues, Scoring, Start, Supposed, share
 
 
 @register("tag")
@@ -65,10 +65,10 @@ class Tag(OfValues):
         said, meant = outputs > 0, targets > 0.5
         return np.stack([said & meant, said & ~meant, ~said & meant]).astype(np.float64)
 
-    def supposed(self, outputs: Array, data: Description, truth: str | None) -> Array | None:
+    def supposed(self, outputs: Array, data: Description, truth: str | None) -> Supposed | None:
         """Yes where the output is above 0, no elsewhere; of several answers none can be named."""
         super().supposed(outputs, data, truth)
-        return (outputs > 0).astype(np.float32)
+        return Supposed((outputs > 0).astype(np.float32), OWN)
 
     def figures_of(self, sums: Sequence[float], weight: float) -> dict[str, Any]:  # noqa: ARG002  (counts say it all)
         """Samples with a yes, how many of them were found (recall), how many found were one (precision), and F1."""

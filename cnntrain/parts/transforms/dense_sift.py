@@ -61,6 +61,6 @@ def _opencv() -> Any:
     try:
         import cv2
     except ImportError as error:
-        raise ValueError(f"needs OpenCV: run {install('features')}") from error
+        raise ValueError(f"needs OpenCV. Run: {install('features')}") from error
     cv2.setNumThreads(1)
     return cv2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ _SIDE = 224  # pixels of the longer side of the picture at the top
 def write(trained: Trained, path: Path, output: Path, truth: str | None = None) -> dict[str, Any]:
     """Write the page about what a network makes of one file, and return what `explain --json` prints.
 
-    `truth` names the true class, against which the loss is taken; by default the network's own answer. Raises
+    `truth` names the true class, against which the loss is taken; by default what the task supposes. Raises
     DataError where the file cannot be read, UsageError for an unknown class, StorageError.
     """
     stored = _stored(trained, path)
@@ -58,7 +59,7 @@ def _page(trained: Trained, path: Path, stored: Array, passed: Passage) -> str:
     answer = trained.answer(str(path), stored[0], passed.outputs[0], top=3)
     top = element(
         "div",
-        caption(thumbnail(stored[0], _SIDE), path.name, path.name, answer.text),
+        caption(thumbnail(stored[0], _SIDE), path.name, path.name, re.sub(" {2,}", " · ", answer.text)),
         *_looked(trained, passed),
         class_="thumbs pairs",
     )

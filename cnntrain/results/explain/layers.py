@@ -24,7 +24,7 @@ def of(passed: Passage) -> Markup:
     more = len(passed.nodes) - len(shown)
     note = (
         "Red is above 0, blue below; 0 is white, or black on a dark page. The strongest colour is the largest value of "
-        "its picture. On the left is a layer's output, channel by channel, on the right its gradient: "
+        "its picture. First comes a layer's output, channel by channel, then its gradient: "
         f"red where a larger value would raise {passed.of.partition(',')[0]}."
     )
     if more > 0:
@@ -37,19 +37,22 @@ def _layer(passed: Passage, number: int) -> Markup:
     kind = node.layer.name_in_config
     gradient = passed.gradient(number)
     reads = ", ".join("input" if source < 0 else passed.nodes[source].name for source in node.inputs)
-    pictures = [_sheet(y, f"output of {node.name}")]
+    pictures = [_sheet(y, "output", f"output of {node.name}")]
     if gradient is not None:
-        pictures.append(_sheet(gradient, f"gradient of {node.name}"))
+        pictures.append(_sheet(gradient, "gradient", f"gradient of {node.name}"))
     return element(
         "div",
         element("h3", f"{number + 1}. {node.name}"),
-        element("p", f"{kind} of {reads}: {size_text(y.shape)}. {catalogue.entry(type(node.layer))['meaning']}"),
+        element(
+            "p",
+            f"{kind} of {reads}: {size_text(y.shape)}. {catalogue.entry(type(node.layer))['meaning'].replace('`', '')}",
+        ),
         element("div", *pictures, class_="two signed"),
         class_="layer",
     )
 
 
-def _sheet(values: Array, alt: str) -> Markup:
+def _sheet(values: Array, what: str, alt: str) -> Markup:
     """Channels of an image side by side, or features as rows of squares, with the range of the values."""
     low, high = float(values.min()), float(values.max())
     largest = max(abs(low), abs(high))
@@ -66,4 +69,6 @@ def _sheet(values: Array, alt: str) -> Markup:
         padded = np.zeros(rows * columns)
         padded[: len(flat)] = flat
         picture = signed(padded.reshape(rows, columns), largest).repeat(_SQUARE, 0).repeat(_SQUARE, 1)
-    return element("figure", embedded(picture, alt), element("figcaption", element("span", f"{low:.4g} to {high:.4g}")))
+    return element(
+        "figure", embedded(picture, alt), element("figcaption", element("span", f"{what}: {low:.4g} to {high:.4g}"))
+    )

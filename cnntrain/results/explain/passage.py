@@ -15,6 +15,7 @@ from cnntrain.engine.walk import Walk
 from cnntrain.network.graph import Graph, Node
 from cnntrain.ops.trace import Operation, Trace, Value
 from cnntrain.parts.layers.base import Frame
+from cnntrain.parts.tasks.base import Supposed
 from cnntrain.trained.inference import Trained
 
 
@@ -61,22 +62,22 @@ class Passage:
 def passage(trained: Trained, stored: Array, truth: str | None = None) -> Passage:
     """Take a sample (1, h, w, c), as training samples are stored, through the network and back.
 
-    Backward begins with the gradient of the loss, against the class named by `truth` or else the network's own
-    answer; where an answer cannot serve as a target, with that of the largest output. Raises ValueError for an unknown
-    class, DataError for pixels in another range than in training.
+    Backward begins with the gradient of the loss, against the class named by `truth` or else what the task supposes,
+    such as the network's own answer; where an answer cannot serve as a target, with that of the largest output. Raises
+    ValueError for an unknown class, DataError for pixels in another range than in training.
     """
     network = trained.network
     walk = Walk(network.graph, trained.engine.params, weights=True)
     x = trained.prepared(stored)
     nodes = list(walk.forward([x]))
     outputs = nodes[-1][0].y
-    target = network.task.supposed(outputs, trained.description, truth)
-    if target is None:
+    supposed = network.task.supposed(outputs, trained.description, truth)
+    if supposed is None:
         d_outputs = np.zeros_like(outputs)
         d_outputs.flat[int(np.argmax(outputs))] = 1
         of = "the largest output"
     else:
-        d_outputs, of = _of_loss(trained, outputs, target), _said(trained, target, truth)
+        d_outputs, of = _of_loss(trained, outputs, supposed.targets), _said(trained, supposed)
     back = frozenset(i for i, _ in walk.backward(list(nodes), {len(nodes) - 1: [d_outputs]}, lambda _source: True))
     return Passage(network.graph, x, outputs, [frames[0] for frames in nodes], back, of)
 
@@ -89,7 +90,7 @@ def _of_loss(trained: Trained, outputs: Array, target: Array) -> Array:
     return d_outputs
 
 
-def _said(trained: Trained, target: Array, truth: str | None) -> str:
-    told = isolated(trained.network.task.told(target[0], trained.description))
+def _said(trained: Trained, supposed: Supposed) -> str:
+    told = isolated(trained.network.task.told(supposed.targets[0], trained.description))
     name = trained.network.loss.name_in_config
-    return f"the loss {name}, if the truth is {told}" + ("" if truth else ", the network's own answer")
+    return f"the loss {name}, if the truth is {told}" + (f", {supposed.why}" if supposed.why else "")

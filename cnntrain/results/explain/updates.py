@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnntrain.results.explain.passage import Passage
-from cnntrain.results.report.html import Markup, element, section
+from cnntrain.results.report.html import Markup, element, section, unbroken
 
 LR = 0.1  # of all four, so that their steps can be compared
 
@@ -40,12 +40,12 @@ def _section(name: str, place: tuple[int, ...], p: float, g: float) -> Markup:
             "div",
             element("h3", one.name),
             element("p", one.formula),
-            *(element("div", step, class_="step") for step in one.steps),
+            *(element("div", unbroken(step), class_="step") for step in one.steps),
             class_="layer",
         )
         for one in worked(p, g)
     ]
-    note = (
+    note = unbroken(
         f"The weight of {name} at {place} is p = {p:.6g}, its gradient for this sample g = {g:.6g}. Two steps in a row "
         f"with this gradient, each with the learning rate {LR:g}. In training, a gradient is the mean over a batch."
     )
@@ -91,8 +91,8 @@ def _adagrad(state: dict[str, float], g: float, step: int) -> str:
     state["s"] = s + g * g
     state["p"] = p - LR * g / (math.sqrt(state["s"]) + 1e-10)
     return (
-        f"step {step}: s = {s:.6g} + {g:.6g}^2 = {state['s']:.6g}; {p:.6g} - {LR:g} * {g:.6g} / "
-        f"{math.sqrt(state['s']):.6g} = {state['p']:.6g}"
+        f"step {step}: s = {s:.6g} + ({g:.6g})^2 = {state['s']:.6g}; {p:.6g} - {LR:g} * {g:.6g} / "
+        f"({math.sqrt(state['s']):.6g} + 1e-10) = {state['p']:.6g}"
     )
 
 
@@ -104,5 +104,6 @@ def _adam(state: dict[str, float], g: float, step: int) -> str:
     state["p"] = p - LR * mean / (size + 1e-8)
     return (
         f"step {step}: m = {m:.6g}, v = {v:.6g}; m / (1 - 0.9^{step}) = {mean:.6g}, "
-        f"sqrt(v / (1 - 0.999^{step})) = {size:.6g}; {p:.6g} - {LR:g} * {mean:.6g} / {size:.6g} = {state['p']:.6g}"
+        f"sqrt(v / (1 - 0.999^{step})) = {size:.6g}; "
+        f"{p:.6g} - {LR:g} * {mean:.6g} / ({size:.6g} + 1e-08) = {state['p']:.6g}"
     )

@@ -175,14 +175,17 @@ def _channel(one: Spot, channel: int) -> Markup:
     return element(
         "div",
         element("p", f"channel {channel}: the window times the weights adds {one.sums[channel]:.5g}"),
-        element("div", _grid(one.values[..., channel]), _grid(one.weights[..., channel]), class_="two"),
+        element(
+            "div", _grid(one.values[..., channel], "window"), _grid(one.weights[..., channel], "weights"), class_="two"
+        ),
         class_="layer",
     )
 
 
-def _grid(values: Array) -> Markup:
+def _grid(values: Array, name: str = "") -> Markup:
     rows = [[f"{value:.4g}" for value in row] for row in values.tolist()]
-    return table([""] * values.shape[1], rows, set(range(values.shape[1])))
+    shown = table([""] * values.shape[1], rows, set(range(values.shape[1])))
+    return element("div", element("p", name), shown) if name else shown
 
 
 def _added(terms: Sequence[str]) -> str:

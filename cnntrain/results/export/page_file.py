@@ -209,8 +209,11 @@ def _body(exported: Exported) -> list[Markup]:
     tools = element(
         "div", *clear, opener, element("button", "Camera", id="camera", type="button"), paper, class_="tools"
     )
+    hint = "draw here" if grey else "drop a picture here"
     small = " sharp" if max(exported.input.shape[:2]) <= 64 else ""
-    picture = element("div", element("canvas", id="picture"), element("canvas", id="over"), class_=f"paper{small}")
+    picture = element(
+        "div", element("canvas", id="picture"), element("canvas", id="over"), class_=f"paper{small}", data_hint=hint
+    )
     entry = section("Picture", picture, tools, Markup('<p id="told" role="status"></p>'), note=ways)
     answers = Markup('<ul id="answers" aria-live="polite"></ul><p class="note" id="time"></p>')
     note = (

@@ -30,6 +30,7 @@ _INSIDE: tuple[tuple[str, str, Shown, str], ...] = (
     ("dead_relu", "share of dead rectifiers", "share", "Those that give 0 for all samples of a step learn nothing."),
 )
 _LOSS = "What training minimizes. Validation loss that rises while training loss falls means overfitting."
+_LEARNED = "The loss of the samples that are learned from, each as it was before its step."
 
 Points = list[tuple[float, float]]
 
@@ -68,7 +69,7 @@ def charts_of(several: Sequence[Series]) -> list[Chart]:
         title = name if len(splits) > 1 else f"{_NAMES[solid]} {name}"
         found += _chart(name, title.replace("_", " "), lines, end, note=_meaning(name))
     if solid != "train" and len(several) > _CLEAR:
-        found += _chart("train-loss", "training loss", _lines(several, "train/loss"), end)
+        found += _chart("train-loss", "training loss", _lines(several, "train/loss"), end, note=_LEARNED)
     for key, title, scale, note in _INSIDE:
         lines = _lines(several, key, inside=True)
         if any(isinstance(line, Curve) and len(line.x) > 1 for line in lines):

@@ -92,4 +92,6 @@ def of(judged: Judged) -> Markup:
         "Images as the network reads them; the brighter a place, the more it counted towards the class in bold. "
         f"Grad-CAM, measured in {graph.nodes[at].name}."
     )
+    if not maps.reshape(len(maps), -1).any(axis=1).all():
+        note += " Where a picture stays dark, no place spoke for it: the class was left when others were ruled out."
     return section("Where it looked", element("div", *figures, class_="thumbs pairs"), note=note)

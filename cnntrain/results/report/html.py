@@ -13,6 +13,7 @@ _SHOWN = {
 }  # what HTML cannot hold, as its symbol
 
 _COLUMNS = 5  # of a table that fit on a phone
+_WHOLE = 10  # a second, from which on no fraction is shown
 
 
 class Markup(str):
@@ -77,7 +78,8 @@ def table(
         return Markup()
     head = element("thead", row("th", [*map(_breakable, header)])) if any(header) else ""
     body = element("tbody", *(row("td", cells) for cells in rows))
-    return element("div", element("table", head, body), class_="wide many" if many else "wide")
+    kind = "wide many" + " few" * (len(header) <= _COLUMNS) if many else "wide"
+    return element("div", element("table", head, body), class_=kind)
 
 
 def _breakable(name: Any) -> Markup:
@@ -85,10 +87,20 @@ def _breakable(name: Any) -> Markup:
     return name if isinstance(name, Markup) else Markup(escape(name).replace("/", "/<wbr>").replace("_", "_<wbr>"))
 
 
+def unbroken(text: str) -> Markup:
+    """A text whose numbers with an exponent are not broken at its sign at the end of a line: 4.6e-06."""
+    return Markup(re.sub(r"-?\d[\d.]*e-\d+", r'<span class="whole">\g<0></span>', escape(text)))
+
+
 def number(value: Any, form: str = ".4f") -> str:
     """A number for people; a dash where there is none."""
     absent = value is None or (isinstance(value, float) and not math.isfinite(value))
     return "–" if absent else format(value, form)
+
+
+def rate(value: float) -> str:
+    """So many a second, for people: "1,055", "3.2", "0.25"."""
+    return f"{value:,.0f}" if value >= _WHOLE else f"{value:.2g}"
 
 
 def duration(seconds: float | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cnntrain.results.compare import NAME, differing_keys, line_of, short_names, spread
-from cnntrain.results.report.html import Markup, duration, element, number, section, table
+from cnntrain.results.report.html import Markup, duration, element, number, rate, section, table
 from cnntrain.results.report.page import cards
 from cnntrain.results.report.series import Series, best_first, swatch, value_text
 from cnntrain.rundir.history import Record
@@ -28,7 +28,7 @@ def figures(record: Record) -> dict[str, str]:
     found.append(("epochs", f"{final.get('epoch', 0)}"))
     found.append(("time", duration(record.seconds)))
     if record.images_per_second:
-        found.append(("images a second", f"{record.images_per_second:,.0f}"))
+        found.append(("images a second", rate(record.images_per_second)))
     if "parameters" in record.start:
         found.append(("parameters", f"{record.start['parameters']:,}"))
     return dict(found)

@@ -78,6 +78,7 @@ figcaption b,figcaption span,figcaption small{display:block;overflow-wrap:anywhe
 .layer h3{font-size:15px;margin:8px 0 2px}
 .layer p{font-size:13px;color:var(--quiet);margin:0 0 8px;max-width:100ch}
 .step{font-size:14px;font-variant-numeric:tabular-nums;overflow-wrap:anywhere;margin:0 0 4px}
+.whole{white-space:nowrap}
 .sum{margin-top:10px}
 .two{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:12px 24px;align-items:start}
 .two img{display:block;max-width:100%;height:auto;image-rendering:pixelated}
@@ -95,7 +96,9 @@ footer{color:var(--quiet);font-size:13px;margin-top:26px}
 .large td{font-size:0}.large td,.large thead th{min-width:0;padding:0;border-width:1px;height:12px}.large{width:100%}
 main{padding:18px 12px 40px}section{padding:14px 14px 16px}h1{font-size:23px}
 .cards{grid-template-columns:repeat(2,1fr);gap:8px}.cards b{font-size:20px}.cards>div{padding:10px 12px}
-.thumbs{grid-template-columns:repeat(3,1fr);gap:14px 10px}.pairs,.compared{grid-template-columns:repeat(1,1fr)}}
+.thumbs{grid-template-columns:repeat(3,1fr);gap:14px 10px}
+.pairs{grid-template-columns:repeat(2,minmax(0,1fr))}.compared{grid-template-columns:minmax(0,1fr)}
+.chart>svg{font-size:12.5px;overflow:visible}.chart>svg>text:first-child{font-size:15px}}
 @media(max-width:560px){.two{grid-template-columns:1fr}
 .wide table:not(.matrix) :is(th,td){white-space:normal;font-size:13px}
 .wide:not(.many) table:not(.matrix) :is(th,td):not(:last-child){padding-right:7px}
@@ -104,7 +107,7 @@ main{padding:18px 12px 40px}section{padding:14px 14px 16px}h1{font-size:23px}
 .wide .bar{min-width:40px}.wide>table:not(.matrix){width:100%}
 .many thead{display:none}
 .many tr{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:1px 16px;padding:9px 0;
-border-bottom:1px solid var(--line)}.many tr:last-child{border-bottom:0}
+border-bottom:1px solid var(--line)}.many tr:last-child{border-bottom:0}.few tr{grid-template-columns:minmax(0,1fr)}
 .many table:not(.matrix) td{display:flex;justify-content:space-between;gap:8px;border:0;padding:0}
 .many td::before{text-align:left;min-width:0;overflow-wrap:anywhere}
 .many td:first-child{grid-column:1/-1;font-weight:600}.many td[data-name]::before{content:attr(data-name);

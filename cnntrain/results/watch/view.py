@@ -18,7 +18,7 @@ from cnntrain.core.display import Matrix
 from cnntrain.core.errors import CnntrainError
 from cnntrain.results.report import curves, filters, matrix, overview, search, series, svg
 from cnntrain.results.report.gallery import thumbnail
-from cnntrain.results.report.html import Markup, duration, element, section
+from cnntrain.results.report.html import Markup, duration, element, rate, section
 from cnntrain.results.report.page import cards, warning
 from cnntrain.results.report.pictures import caption
 from cnntrain.rundir.directory import LIVE
@@ -138,8 +138,8 @@ def _of_one(record: Record) -> dict[str, str]:
     running = record.status.get("state") == "running"
     found = {"state": _state(record)}
     if running:
-        rate = live.get("images_per_second", record.timing[-1]["images_per_second"] if record.timing else None)
-        found |= {"images a second": f"{rate:,.0f}" if rate else "–", "left": duration(_left(record, live, step))}
+        speed = live.get("images_per_second", record.timing[-1]["images_per_second"] if record.timing else None)
+        found |= {"images a second": rate(speed) if speed else "–", "left": duration(_left(record, live, step))}
     for name, value in overview.figures(record).items():
         if name not in found and not (running and name == "parameters"):
             found[name.replace("final", "last") if running else name] = value

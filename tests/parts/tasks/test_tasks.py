@@ -331,3 +331,12 @@ def test_a_target_in_words(target, classes, words) -> None:
 def test_targets_without_a_lesson_are_their_own() -> None:
     for targets in (np.arange(3), np.ones((3, 2), np.float32)):
         assert own(targets) is targets
+
+
+def test_the_truth_that_is_supposed_leaves_something_to_learn():
+    """The own answer; of a network that is sure of it, whose loss has no gradient but rounding, the second guess."""
+    task, data = registry.make("tasks", "classify"), Description((6, 6, 1), ("a", "b", "c"))
+    for outputs, target, why in (([1, 0, 2], 2, "own answer"), ([1, 0, 20], 0, "second guess"), ([20, 0, 1], 1, "")):
+        supposed = task.supposed(np.array([outputs], np.float32), data, None if why else "b")
+        assert supposed.targets.tolist() == [target]
+        assert why in supposed.why

@@ -445,7 +445,7 @@ def test_dense_sift_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setitem(sys.modules, "cv2", None)
     config = write(tmp_path)
     lists = ("data.train_transforms=[dense_sift]", "data.eval_transforms=[dense_sift]")
-    with pytest.raises(ConfigError, match=f"dense_sift: needs OpenCV: run {re.escape(install('features'))}") as caught:
+    with pytest.raises(ConfigError, match=f"dense_sift: needs OpenCV. Run: {re.escape(install('features'))}") as caught:
         run(config, tmp_path / "run", lists)
     assert str(caught.value).startswith("--set:1:23:")
 

@@ -34,9 +34,11 @@ def test_ends_where_the_optimizer_does(p, g):
         assert one.weight == pytest.approx(_after_two_steps(name, p, g, **keys), rel=1e-9)
 
 
-def test_the_numbers_that_are_written_give_the_result_that_is_written():
-    for one in worked(0.5, -0.25):
+@pytest.mark.parametrize(("p", "g"), [(0.5, -0.25), (0.39635, -4.64038e-06), (-1.5, 2e-9)])
+def test_the_numbers_that_are_written_give_the_result_that_is_written(p, g):
+    """Those of small gradients, too, beside which epsilon counts."""
+    for one in worked(p, g):
         for step in one.steps:
             left, right = step.split("; ")[-1].split(" = ") if ";" in step else step.split(": ")[1].split(" = ")
-            assert re.fullmatch(r"[-+*/ .\de]+", left)
+            assert re.fullmatch(r"[-+*/ .()\de]+", left)
             assert eval(left) == pytest.approx(float(right), rel=1e-5)

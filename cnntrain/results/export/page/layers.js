@@ -27,6 +27,7 @@ export class Layers {
     this.#arrange();
     for (const row of this.rows) watcher.observe(row.figure);
     addEventListener("resize", () => this.#arrange());
+    addEventListener("beforeprint", () => { for (const row of this.rows) this.#show(row); });
     detail.querySelector("button").addEventListener("click", () => this.#close());
   }
 

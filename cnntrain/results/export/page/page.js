@@ -64,11 +64,12 @@ function soon() {
 
 function show(found) {
   const context = over.getContext("2d");
-  if (over.width !== shown.width || over.height !== shown.height) Object.assign(over, {width: shown.width, height: shown.height});
+  const fine = asked.as === "boxes" ? Math.max(1, Math.ceil(over.clientWidth * devicePixelRatio / shown.width)) : 1; // for letters
+  Object.assign(over, {width: fine * shown.width, height: fine * shown.height});
   context.clearRect(0, 0, over.width, over.height);
   if (asked.as === "boxes") {
     const sure = found.filter(({score}) => score >= asked.shown);
-    for (const one of [...sure].reverse()) frame(context, one);
+    for (const one of [...sure].reverse()) frame(context, one, fine);
     bars(sure.slice(0, 12).map(({name, score, colour}) => ({name, share: score, colour})), "nothing found");
   } else if (asked.as === "mask") {
     context.putImageData(inked(found), 0, 0);
@@ -76,8 +77,10 @@ function show(found) {
   } else bars(asked.as === "ranked" ? found.slice(0, TOP) : found);
 }
 
-// A box with its class and score; text is of one size on the screen, however large the picture.
-function frame(context, {box: [x1, y1, x2, y2], name, score, colour}) {
+// A box with its class and score, `fine` pixels to one of the picture; text is of one size on the screen, however large
+// the picture.
+function frame(context, {box, name, score, colour}, fine) {
+  const [x1, y1, x2, y2] = box.map((place) => place * fine);
   const scale = over.width / (over.clientWidth || over.width), ink = `rgb(${colour})`, words = `${name} ${score.toFixed(2)}`;
   Object.assign(context, {strokeStyle: ink, lineWidth: 2 * scale, font: `600 ${12 * scale}px system-ui, sans-serif`, textBaseline: "bottom"});
   context.strokeRect(x1, y1, x2 - x1, y2 - y1);
@@ -112,6 +115,7 @@ function bars(rows, nothing = "") {
 // -- where pictures come from
 
 function ask(picture) {
+  document.body.classList.remove("empty");
   if (drawing) drawing.active = false;
   Object.assign(shown, {width: picture.width, height: picture.height});
   shown.getContext("2d").putImageData(picture, 0, 0);
@@ -138,6 +142,7 @@ const camera = new Camera(ask);
 const drawing = channels === 1 && new Drawing(shown, [height, width], () => {
   camera.stop();
   told();
+  document.body.classList.toggle("empty", drawing.blank);
   current = shown.getContext("2d").getImageData(0, 0, shown.width, shown.height);
   soon();
 });
@@ -168,6 +173,7 @@ if (drawing) {
   empty.data.fill(127);
   for (let i = 3; i < empty.data.length; i += 4) empty.data[i] = 255;
   ask(empty);
+  document.body.classList.add("empty");
 }
 
 // For programs that drive the page: the outputs for an image file, and the answer.

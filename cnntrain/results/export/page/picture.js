@@ -32,6 +32,7 @@ export class Drawing {
       context.lineTo(to[0], to[1] + 0.01); // so that a dot is seen, too
       context.stroke();
       last = to;
+      this.blank = false;
       changed();
     };
     canvas.addEventListener("pointerdown", (event) => {
@@ -51,7 +52,7 @@ export class Drawing {
     const context = this.canvas.getContext("2d");
     context.fillStyle = this.light ? "white" : "black";
     context.fillRect(0, 0, this.canvas.width, this.canvas.height);
-    this.active = true;
+    this.active = this.blank = true;
     this.changed();
   }
 }
