@@ -26,7 +26,8 @@ _DOOR = {  # what Python code calls -> the module of the room `api` that has it
     "runs": "run",
     "Run": "run",
     "History": "history",
-    **dict.fromkeys(("report", "compare", "average", "inspect", "replay"), "finished"),
+    **dict.fromkeys(("fetch", "init", "summary", "time", "gradcheck", "lr_find"), "beforehand"),
+    **dict.fromkeys(("report", "compare", "average", "inspect", "explain", "replay", "verify"), "finished"),
 }
 
 

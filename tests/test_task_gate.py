@@ -21,7 +21,6 @@ TARGETS = {"target", "targets", "label", "labels", "truth"}  # arrays whose rank
 
 _READS = "a source says what its own files hold, before there is a task"
 ALLOWED = {  # file -> how many places, and why
-    "checks/contracts/metric.py": (2, "the contract of a metric is tried on targets of the kind that it scores"),
     "core/description.py": (1, "a name of classes stands for labels where a source says nothing else"),
     "parts/datasets/images.py": (2, f"{_READS}; `subset` and `k_fold` draw alike from samples with one label each"),
     "parts/datasets/concat.py": (2, f"{_READS}: two sources are compared"),
@@ -44,6 +43,8 @@ def _named(node: ast.AST) -> Iterator[str]:
     if _last(node) in NAMES:
         yield f"{_last(node)}?"
     yield from (f"whether there are {_last(held)}" for held in map(_held, _conditions(node)) if held)
+    if isinstance(node, ast.Compare) and any(ast.unparse(side).endswith("description.values") for side in _sides(node)):
+        yield "how many values there are"
 
 
 def _ranked(node: ast.AST) -> Iterator[str]:
@@ -126,6 +127,7 @@ def test_nobody_else_asks_what_the_task_is(path: Path) -> None:
         "loss = 'bce' if loss.yes_or_no else 'mse'",
         "mixing and targets.ndim == 1",
         "k = data.train.targets.ndim",
+        "if data.description.values < 2:\n    pass",
         "k = images.targets.shape[1]",
         "if data.target == 'boxes':\n    pass",
         "if data.target != CLASSES:\n    pass",

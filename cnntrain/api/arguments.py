@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cnntrain.config.mapping import yaml_of
+from cnntrain.config.mapping import Config, yaml_of
 from cnntrain.core.errors import UsageError
 
 Paths = str | os.PathLike[str]
+Configs = Paths | Config | Sequence[Paths | Config]  # one, or several that are laid over each other
 Set = Mapping[str, Any] | Sequence[str] | None  # {"optimizer.lr": 0.1}, or ["optimizer.lr=0.1"]
 
 
@@ -24,6 +25,12 @@ def path_of(place: Any) -> Path:
 def paths_of(places: Paths | Sequence[Paths]) -> list[Path]:
     """One path, or several."""
     return [path_of(place) for place in ([places] if isinstance(places, str | os.PathLike) else places)]
+
+
+def configs_of(configs: Configs) -> list[Path | Config]:
+    """Configs, each a path or the mapping that a YAML file holds."""
+    several = [configs] if isinstance(configs, str | os.PathLike | Mapping) else configs
+    return [one if isinstance(one, Mapping) else path_of(one) for one in several]
 
 
 def overrides(values: Set) -> list[str]:

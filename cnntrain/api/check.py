@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from cnntrain.api.arguments import Paths, Set, overrides, path_of
+from cnntrain.api.arguments import Configs, Paths, Set, configs_of, overrides, path_of
 from cnntrain.api.training import as_python_does
-from cnntrain.config.mapping import Config
 
 
 def check(
-    config: Paths | Config | Sequence[Paths | Config],
+    config: Configs,
     *,
     set: Set = None,
     data: bool = True,
@@ -34,8 +32,7 @@ def check(
     """
     from cnntrain.checks.preflight import examine, rehearse
 
-    several = [config] if isinstance(config, str | os.PathLike | Mapping) else config
-    files = [one if isinstance(one, Mapping) else path_of(one) for one in several]
+    files = configs_of(config)
     if not data:
         return rehearse(files, overrides(set), threads, warn)
     found, error = examine(files, overrides(set), threads, None if picture is None else path_of(picture), warn)

@@ -1,4 +1,4 @@
-"""What Python code can do with finished runs: reports, comparisons, averages, and a look into their checkpoints."""
+"""What Python code can make of finished runs: reports, comparisons, averages, explanations, steps taken again."""
 
 from __future__ import annotations
 
@@ -95,16 +95,53 @@ def replay(
     *,
     set: Set = None,
     threads: int | None = None,
-    warn: Callable[[str], None] = as_python_does,
+    warn: Callable[[str], None] | None = as_python_does,
 ) -> dict[str, Any]:
     """Take the steps of a run from its last checkpoint to where it diverged, and return what `replay --json` prints.
 
-    Writes nothing. `warn` is called with each difference of this environment from the run's. Raises RunDirectoryError
-    if no divergence is recorded, CheckFailedError if the run does not diverge again, or does so in another layer.
+    Writes nothing. `warn` is told in what this environment differs from the run's; with None that is printed. Raises
+    RunDirectoryError where no record tells of a divergence, CheckFailedError where the run does not diverge again, or
+    does in another layer.
     """
     from cnntrain.results import replay as results
 
-    place = path_of(run)
-    for line in results.warnings(place):
-        warn(line)
-    return results.replay(place, overrides(set), threads)
+    return results.replay(path_of(run), overrides(set), threads, warn)
+
+
+def verify(
+    run: Paths,
+    *,
+    steps: int = 1,
+    set: Set = None,
+    threads: int | None = None,
+    warn: Callable[[str], None] | None = as_python_does,
+) -> dict[str, Any]:
+    """Train a run from an earlier checkpoint, at least so many steps, to its last one again, and compare every bit.
+
+    Returns what `verify --json` prints and writes nothing. `warn` is as of `replay`. Raises RunDirectoryError where
+    there is no earlier checkpoint, CheckFailedError where anything differs.
+    """
+    from cnntrain.results import replay as results
+
+    return results.verify(path_of(run), overrides(set), threads, steps, warn)
+
+
+def explain(
+    checkpoint: Paths,
+    path: Paths,
+    output: Paths = "explanation.html",
+    *,
+    truth: str | None = None,
+    threads: int | None = None,
+    warn: Callable[[str], None] | None = as_python_does,
+) -> dict[str, Any]:
+    """Write a page about what a network makes of one file, layer by layer, and return what `explain --json` prints.
+
+    `truth` names the true class, against which the loss is taken; by default the network's own answer. Raises
+    CheckpointError, DataError where the file cannot be read, UsageError for a class that is not known.
+    """
+    from cnntrain.api.model import Model
+    from cnntrain.results import explain as results
+
+    with Model(checkpoint, threads=threads, warn=warn) as model:
+        return results.write(model.trained, path_of(path), path_of(output), truth)

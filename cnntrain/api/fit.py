@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnntrain.api.arguments import Paths, Set
+from cnntrain.api.arguments import Configs, Paths, Set
 from cnntrain.api.training import as_python_does, train
 from cnntrain.config.fields import Duration
-from cnntrain.config.mapping import Config
 from cnntrain.core.console import Progress
 
 if TYPE_CHECKING:
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def fit(
-    config: Paths | Config | Sequence[Paths | Config] = (),
+    config: Configs = (),
     *,
     set: Set = None,
     run_dir: Paths | None = None,
@@ -63,7 +61,7 @@ def fit(
     DivergedError, StoppedError after Ctrl-C, PausedError after `max_time` or at `pause_at`, and so on.
     """
     result = train(
-        [config] if isinstance(config, str | os.PathLike | Mapping) else config,
+        config,
         set,
         progress,
         run_dir=run_dir,

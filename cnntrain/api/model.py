@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from cnntrain.api.arguments import Paths, Set, overrides, path_of
+from cnntrain.api.arguments import Paths, Set, overrides, path_of, paths_of
+from cnntrain.api.training import as_python_does
 from cnntrain.core import machine
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import UsageError
 from cnntrain.engine.pool import Pool
 from cnntrain.network.counterparts import Names
 from cnntrain.results.export.files import export
+from cnntrain.trained.along_time import along
 from cnntrain.trained.inference import Trained
 
 
@@ -27,17 +30,24 @@ class Model:
     """
 
     def __init__(
-        self, source: Paths, *, threads: int | None = None, set: Set = None, score: float | None = None
+        self,
+        source: Paths,
+        *,
+        threads: int | None = None,
+        set: Set = None,
+        score: float | None = None,
+        warn: Callable[[str], None] | None = as_python_does,
     ) -> None:
         """Read a checkpoint, or a run directory's best one, else its last.
 
-        `set` says where the data is now: {"data.source.root": "elsewhere"}; boxes below `score` are left out of every
-        answer. Raises CheckpointError, UsageError.
+        `set` says where the data lies now: {"data.source.root": "elsewhere"}; of boxes, those below `score` are left
+        out of every answer. `warn` is told of what is odd about data; with None that is printed. Raises
+        CheckpointError, UsageError.
         """
         pool = Pool(machine.threads(threads))
         self.close = weakref.finalize(self, pool.close)
         try:
-            self.trained = Trained(path_of(source), pool, overrides(set), score)
+            self.trained = Trained(path_of(source), pool, overrides(set), score, warn)
         except BaseException:
             self.close()
             raise
@@ -64,13 +74,20 @@ class Model:
         """
         return self.trained.evaluate(split, None if data is None else path_of(data))
 
-    def predict(self, images: Any, top: int = 1) -> list[dict[str, Any]] | dict[str, Any]:
-        """Return the network's answers for pictures: what `cnntrain predict --json` lists under "predictions".
+    def predict(
+        self, images: Any, top: int = 1, *, every: float | None = None
+    ) -> list[dict[str, Any]] | dict[str, Any]:
+        """What the network makes of pictures: what `cnntrain predict --json` lists under "predictions".
 
         `images` is a path, or several, or an array (n, h, w, c) or (h, w, c) of pixels as the training data has them:
-        uint8 from 0 to 255, or float32. One file's path or one picture gives one answer, anything else a list.
-        Raises DataError for files that cannot be read and UsageError for arrays of another shape.
+        uint8 from 0 to 255, or float32. One path of a file or one picture gives one answer, everything else a list.
+        Recordings are answered along time, with an answer for each window, where `every` says how many seconds lie
+        between the starts of two. Raises DataError for files that cannot be read and UsageError for arrays of another
+        shape.
         """
+        if every is not None:
+            windows = [window for path in paths_of(images) for window in along(self.trained, path, every, top)]
+            return [window.document for window in windows]
         if isinstance(images, str | os.PathLike):
             place = path_of(images)
             answers = self.trained.predict([place], top)
@@ -130,9 +147,16 @@ class Model:
         return f"Model({str(self.path)!r}, step {self.step})"
 
 
-def load(source: Paths, *, threads: int | None = None, set: Set = None, score: float | None = None) -> Model:
-    """Load the trained network of a checkpoint file, or of a run directory's best one, else its last."""
-    return Model(source, threads=threads, set=set, score=score)
+def load(
+    source: Paths,
+    *,
+    threads: int | None = None,
+    set: Set = None,
+    score: float | None = None,
+    warn: Callable[[str], None] | None = as_python_does,
+) -> Model:
+    """The trained network of a checkpoint file, or of a run directory's best one, else its last; see `Model`."""
+    return Model(source, threads=threads, set=set, score=score, warn=warn)
 
 
 def _are_paths(images: Any) -> bool:

@@ -13,7 +13,7 @@ from cnntrain.api.arguments import Paths, Set, path_of
 from cnntrain.api.history import History
 from cnntrain.api.training import as_python_does, train
 from cnntrain.config.fields import Duration
-from cnntrain.core.console import Console, Progress
+from cnntrain.core.console import Progress
 from cnntrain.rundir import history
 from cnntrain.rundir.history import Record
 
@@ -78,9 +78,11 @@ class Run:
         """Loss and metrics on a split of its data, by default test, or on other data; see `Model.evaluate`."""
         return self.model.evaluate(split, data)
 
-    def predict(self, images: Any, top: int = 1) -> list[dict[str, Any]] | dict[str, Any]:
-        """The network's answers for pictures, paths or arrays; see `Model.predict`."""
-        return self.model.predict(images, top)
+    def predict(
+        self, images: Any, top: int = 1, *, every: float | None = None
+    ) -> list[dict[str, Any]] | dict[str, Any]:
+        """What its network makes of pictures, or of recordings: paths or arrays; see `Model.predict`."""
+        return self.model.predict(images, top, every=every)
 
     def export(
         self, format: str, output: Paths | None = None, *, fold: bool = False, overwrite: bool = False
@@ -137,7 +139,7 @@ class Run:
         """The report, in a frame of its own so that its style stays there."""
         from cnntrain.results import report
 
-        page = escape(report.page_of([self.path]))
+        page = escape(report.page_of([self.path], as_python_does))
         style = "width: 100%; height: 40em; border: 0"
         return f'<iframe srcdoc="{page}" style="{style}" title="{escape(str(self))}"></iframe>'
 
@@ -152,4 +154,4 @@ def _state(record: Record) -> str:
 
 def runs(place: Paths = "runs") -> list[Run]:
     """Every run in a folder, at any depth, sorted by path; links are not followed. Raises UsageError where none is."""
-    return [Run(record.path) for record in history.read_all([path_of(place)], Console("none").warn)]
+    return [Run(record.path) for record in history.read_all([path_of(place)], as_python_does)]

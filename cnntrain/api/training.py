@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from cnntrain.api.arguments import Paths, Set, overrides, path_of
+from cnntrain.api.arguments import Configs, Paths, Set, configs_of, overrides, path_of
 from cnntrain.config.fields import Duration
 from cnntrain.config.load import load
-from cnntrain.config.mapping import Config
 from cnntrain.core import launcher
 from cnntrain.core.console import Progress
 from cnntrain.core.errors import UsageError
@@ -26,7 +25,7 @@ def as_python_does(text: str) -> None:
 
 
 def train(
-    configs: Sequence[Paths | Config],
+    configs: Configs,
     set: Set,
     progress: Progress,
     *,
@@ -37,7 +36,7 @@ def train(
     **options: Any,
 ) -> dict[str, Any]:
     """Do what `cnntrain fit` does, with its options by name, and return what `fit --json` prints."""
-    files = [one if isinstance(one, Mapping) else path_of(one) for one in configs]
+    files = configs_of(configs)
     starts = files and not (options.get("resume") or options.get("resume_or_start"))
     alone = launcher.size() == 1  # a rank that does not see the config must be able to tell the others
     with Interrupts() as interrupts, interrupts.at_once():  # importing NumPy takes a while

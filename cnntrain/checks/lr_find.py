@@ -7,7 +7,7 @@ still falls, safely away from the explosion. Weights are made for this and throw
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,7 @@ class RangeTest:
     @property
     def ceiling(self) -> float:
         """Losses above it are those of the explosion, beside which the fall before it would not be seen."""
-        return 2 * max(self.smoothed[:_SETTLED])
+        return _ceiling(self.smoothed)
 
     def document(self) -> dict[str, Any]:
         """What `lr-find --json` prints, less the picture."""
@@ -91,10 +91,15 @@ def smooth(losses: Sequence[float]) -> list[float]:
     return found
 
 
-def in_a_line(test: RangeTest) -> str:
-    """The smoothed loss as a sparkline, from the first rate to the last, between its values there."""
-    values = [min(loss, test.ceiling) for loss in test.smoothed]
+def _ceiling(smoothed: Sequence[float]) -> float:
+    return 2 * max(smoothed[:_SETTLED])
+
+
+def in_a_line(steps: Sequence[Mapping[str, float]]) -> str:
+    """The smoothed loss of a document's steps as a sparkline, from the first rate to the last."""
+    smoothed = [step["smoothed"] for step in steps]
+    values = [min(loss, _ceiling(smoothed)) for loss in smoothed]
     return (
-        f"loss {test.smoothed[0]:.4g} {sparkline(values)} {test.smoothed[-1]:.4g}, "
-        f"rates from {test.rates[0]:.1g} to {test.rates[-1]:.2g}"
+        f"loss {smoothed[0]:.4g} {sparkline(values)} {smoothed[-1]:.4g}, "
+        f"rates from {steps[0]['lr']:.1g} to {steps[-1]['lr']:.2g}"
     )

@@ -101,6 +101,20 @@ class Proposal:
     seconds: float = 0.0
     pretrained: bool = False
 
+    def document(self) -> dict[str, Any]:
+        """What `init --json` prints beside the config's path."""
+        return {
+            "source": self.source.name_in_config,
+            "samples": self.samples,
+            "shape": list(self.description.shape),
+            "classes": list(self.description.classes),
+            "values": self.description.values,
+            "amount": self.amount,
+            "parameters": self.parameters,
+            "pretrained": self.pretrained,
+            "seconds": self.seconds,
+        }
+
 
 @dataclass(frozen=True)
 class _Findings:

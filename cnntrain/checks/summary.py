@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.config.load import Loaded, load, problem
+from cnntrain.config.mapping import Config
 from cnntrain.core import machine
 from cnntrain.core.description import Description
 from cnntrain.core.errors import UsageError
@@ -20,9 +21,10 @@ from cnntrain.trained import saved
 from cnntrain.training.stepper import vectors
 
 
-def summarize(targets: Sequence[Path], sets: Sequence[str] = (), threads: int | None = None) -> dict[str, Any]:
+def summarize(targets: Sequence[Path | Config], sets: Sequence[str] = (), threads: int | None = None) -> dict[str, Any]:
     """What `summary --json` prints, for config files laid over each other, or one checkpoint or run directory."""
-    trained = [target for target in targets if target.is_dir() or target.suffix == ".npz"]
+    places = [target for target in targets if isinstance(target, Path)]
+    trained = [place for place in places if place.is_dir() or place.suffix == ".npz"]
     if trained and len(targets) > 1:
         raise UsageError(f"{trained[0]} stands among several targets: give one run or checkpoint, or only configs")
     if trained:

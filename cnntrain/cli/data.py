@@ -34,12 +34,13 @@ def command(action: str, name: str, root: Path, as_json: bool) -> None:  # noqa:
     Every file is checked against its published size and SHA-256. An interrupted fetch continues where it stopped; what
     is there already is not fetched again.
     """
-    from cnntrain.data.fetch import KNOWN, fetch
+    from cnntrain.api.beforehand import fetch
 
-    fetched = fetch(KNOWN[name], root)
+    fetched = fetch(name, root)
     if as_json:
-        print_json({"name": name, "folder": str(fetched.folder), "fetched": list(fetched.new)})
+        print_json(fetched)
         return
-    show(f"{name}: {'fetched and verified' if fetched.new else 'was there already'}, in {fetched.folder}")
+    folder = fetched["folder"]
+    show(f"{name}: {'fetched and verified' if fetched['fetched'] else 'was there already'}, in {folder}")
     further = f" -o {name}.yaml" if Path("config.yaml").exists() else ""
-    show(f"next: cnntrain init --data {shlex.quote(str(fetched.folder))}{further}")
+    show(f"next: cnntrain init --data {shlex.quote(folder)}{further}")

@@ -230,6 +230,7 @@ DOCUMENTS = {  # what was asked -> its document
             "shape": "of one sample",
             "classes": "their names",
             "values": "numbers to predict, where there are no classes",
+            "amount": "how much there is to say about a sample, in words",
             "parameters": "of the network proposed",
             "pretrained": "whether it starts from trained weights",
             "seconds": "that training is predicted to take here",

@@ -72,7 +72,7 @@ def command(
         raise UsageError("--data names other data and --set says where the training data is. Choose one")
     if as_csv and as_json:
         raise UsageError("--csv and --json are two forms of one answer. Choose one")
-    with Model(checkpoint, threads=threads, set=sets) as model:
+    with Model(checkpoint, threads=threads, set=sets, warn=None) as model:
         result = model.evaluate(split, data)
     if as_json:
         print_json(result)

@@ -37,11 +37,9 @@ def command(checkpoint: Path, path: Path, output: Path, truth: str | None, threa
     One convolution, one pooling window, one dense unit and one update by four optimizers are worked in numbers that can
     be checked by hand. The page needs no network and no script.
     """
-    from cnntrain.api.model import Model
-    from cnntrain.results import explain
+    from cnntrain.api.finished import explain
 
-    with Model(checkpoint, threads=threads) as model:
-        document = explain.write(model.trained, path, output, truth)
+    document = explain(checkpoint, path, output, truth=truth, threads=threads, warn=None)
     if as_json:
         print_json(document)
     else:

@@ -50,7 +50,7 @@ def command(
     """
     from cnntrain.api.model import Model
 
-    with Model(checkpoint, threads=1) as model:
+    with Model(checkpoint, threads=1, warn=None) as model:
         document = model.export(kind, output, fold=fold, overwrite=overwrite, names=names)
     if as_json:
         print_json(document)

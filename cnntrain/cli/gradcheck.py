@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, sets
 from cnntrain.cli.text import show, table
-
-if TYPE_CHECKING:
-    from cnntrain.checks.gradcheck import Finding
 
 
 @click.command(cls=Command, examples=["cnntrain gradcheck configs/quickstart.yaml"])
@@ -28,35 +25,33 @@ if TYPE_CHECKING:
 @debug
 def command(configs: tuple[Path, ...], sets: tuple[str, ...], coordinates: int, as_json: bool) -> None:
     """Check every gradient of CONFIG in float64, node by node and as a whole; exit code 9 if one is wrong."""
-    from cnntrain.checks.gradcheck import check
-    from cnntrain.config.load import load
-    from cnntrain.core import blas
+    from cnntrain.api.beforehand import gradcheck
 
-    blas.pin()
-    report = check(load(configs, sets), coordinates)
-    if as_json:
-        print_json(report.document())
-    else:
-        header = ["checked", "node", "layer", "gradient", "values", "kinks", "worst", "", "where"]
-        show(table([header, *map(_row, report.findings)], right={4, 5, 6}))
-        document, worst = report.document(), report.worst
-        show(f"\n{document['checked']} values checked, {document['skipped']} of them at kinks and skipped")
-        show(
-            f"worst: {worst.node}, {worst.what}: {worst.worst:.1e} of its largest gradient, "
-            f"at most {worst.tolerance:g} is allowed ({worst.where})"
-        )
-    report.require()
+    tell = print_json if as_json else _show
+    tell(gradcheck(configs, coordinates=coordinates, set=sets, announce=tell))
 
 
-def _row(finding: Finding) -> list[str]:
+def _show(document: dict[str, Any]) -> None:
+    """The table of all findings, and the worst."""
+    header = ["checked", "node", "layer", "gradient", "values", "kinks", "worst", "", "where"]
+    show(table([header, *map(_row, document["findings"])], right={4, 5, 6}))
+    worst = document["worst"]
+    show(f"\n{document['checked']} values checked, {document['skipped']} of them at kinks and skipped")
+    show(
+        f"worst: {worst['node']}, {worst['gradient']}: {worst['worst']:.1e} of its largest gradient, "
+        f"at most {worst['tolerance']:g} is allowed ({worst['where']})"
+    )
+
+
+def _row(finding: dict[str, Any]) -> list[str]:
     return [
-        "alone" if finding.scope == "node" else "network",
-        finding.node,
-        finding.layer,
-        finding.what,
-        str(finding.checked),
-        str(finding.skipped),
-        f"{finding.worst:.1e}",
-        "WRONG" if finding.failed else "ok",
-        str(finding.where),
+        "alone" if finding["scope"] == "node" else "network",
+        finding["node"],
+        finding["layer"],
+        finding["gradient"],
+        str(finding["checked"]),
+        str(finding["skipped"]),
+        f"{finding['worst']:.1e}",
+        "WRONG" if finding["failed"] else "ok",
+        finding["where"],
     ]

@@ -68,42 +68,26 @@ def command(
     alone or within train/, val/ and test/; pictures with boxes (Pascal VOC, COCO, YOLO, CSV) or masks; files in the
     format of MNIST; CIFAR-10 and CIFAR-100 (binary version); .npz and .csv files, also of sounds.
     """
-    from cnntrain.checks.proposal import Preferences, propose
-    from cnntrain.core import machine
-    from cnntrain.core.console import Console
+    from cnntrain.api.beforehand import init
     from cnntrain.core.description import size_text
-    from cnntrain.core.errors import UsageError
-    from cnntrain.core.files import write_atomic
-    from cnntrain.reading.attended import attended
-    from cnntrain.reading.reader import Reader
 
-    if output.exists() and not overwrite:
-        raise UsageError(f"{output.absolute()} exists already. Replace it with --overwrite, or name another with -o")
-    if weights is not None and pretrained is not None:
-        raise UsageError("--weights already says where to start. Leave --pretrained and --from-scratch out")
-    preferences = Preferences(size, minutes, pretrained, weights)
-    reader = Reader(machine.threads(None), warn=Console("none").warn)
-    proposal = attended(lambda: propose(data, output, reader, targets, preferences))
-    write_atomic(output, proposal.text.encode())
-    described = proposal.description
+    document = init(
+        data,
+        output,
+        targets=targets,
+        size=size,
+        minutes=minutes,
+        pretrained=pretrained,
+        weights=weights,
+        overwrite=overwrite,
+        warn=None,
+    )
     if as_json:
-        print_json(
-            {
-                "config": str(output),
-                "source": proposal.source.name_in_config,
-                "samples": proposal.samples,
-                "shape": list(described.shape),
-                "classes": list(described.classes),
-                "values": described.values,
-                "parameters": proposal.parameters,
-                "pretrained": proposal.pretrained,
-                "seconds": proposal.seconds,
-            }
-        )
+        print_json(document)
         return
-    samples = f"{proposal.samples:,} training samples of {size_text(described.shape)}"
-    show(f"{proposal.source.name_in_config}: {samples}, {proposal.amount}")
-    start = ", pretrained" if proposal.pretrained else ""
-    show(f"wrote {output}: a network of {proposal.parameters:,} parameters{start}")
-    show(f"training takes about {duration(max(proposal.seconds, 1))} on this machine")
+    samples = f"{document['samples']:,} training samples of {size_text(tuple(document['shape']))}"
+    show(f"{document['source']}: {samples}, {document['amount']}")
+    start = ", pretrained" if document["pretrained"] else ""
+    show(f"wrote {output}: a network of {document['parameters']:,} parameters{start}")
+    show(f"training takes about {duration(max(document['seconds'], 1))} on this machine")
     show(f"next: cnntrain fit {shlex.quote(str(output))}")

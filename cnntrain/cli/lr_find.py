@@ -39,37 +39,22 @@ def command(
     The steps are discarded, and no config or run is changed. The suggestion is a tenth of the rate with the smallest
     loss, for these batches and this seed; it is the start of a search, not its result.
     """
-    from cnntrain.checks.lr_find import find, in_a_line
-    from cnntrain.core import files, machine
-    from cnntrain.core.directories import make_directory
-    from cnntrain.core.errors import UsageError
-    from cnntrain.results.report import paper, range_test
-    from cnntrain.rundir.directory import RUNS
-    from cnntrain.training.job import prepare
+    from cnntrain.api.beforehand import lr_find
+    from cnntrain.checks.lr_find import in_a_line
+    from cnntrain.core.extras import install
+    from cnntrain.results.report import paper
 
-    if low >= high:
-        raise UsageError(f"--low {low:g} is not below --high {high:g}. Lower the one or raise the other")
-    if png:
-        paper.require()
-    usable = machine.threads(threads)
-    job = prepare(configs, sets, usable)
-    found = find(job, usable, low, high, steps)
-    target = None
-    if paper.available():
-        target = png or RUNS / job.loaded.experiment.name / "lr-find.png"
-        make_directory(target.parent)
-        files.write_atomic(target, paper.png(range_test.chart(found)))
+    picture = png or paper.available()
+    found = lr_find(configs, low=low, high=high, steps=steps, picture=picture, set=sets, threads=threads, warn=None)
     if as_json:
-        print_json(found.document() | {"png": str(target) if target else None})
+        print_json(found)
         return
-    show(in_a_line(found))
-    if found.suggestion is None:
+    show(in_a_line(found["steps"]))
+    if found["suggestion"] is None:
         show("no suggestion: the loss never fell. Try other bounds, --low and --high, or look at the data")
     else:
-        show(f"suggested: {found.suggestion:g}, a tenth of {found.lowest:.2g}, where the loss is smallest")
+        show(f"suggested: {found['suggestion']:g}, a tenth of {found['lowest']:.2g}, where the loss is smallest")
         words = [*map(str, configs), *(word for text in sets for word in ("-s", text))]
-        show(f"try: cnntrain fit {shlex.join(words)} -s optimizer.lr={found.suggestion:g}")
-    from cnntrain.core.extras import install
-
+        show(f"try: cnntrain fit {shlex.join(words)} -s optimizer.lr={found['suggestion']:g}")
     missing = f"no chart: it needs Matplotlib. Install it with: {install('report')}"
-    show(f"chart: {target}" if target else missing)
+    show(f"chart: {found['png']}" if found["png"] else missing)

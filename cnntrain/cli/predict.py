@@ -130,7 +130,7 @@ def command(
     if as_labels:
         raise UsageError("--labels needs --every TIME: one answer for a whole file has no position in it")
     failures: list[tuple[str, str]] = []
-    with Model(checkpoint, threads=threads, set=sets, score=score) as model:
+    with Model(checkpoint, threads=threads, set=sets, score=score, warn=None) as model:
         trained, task = model.trained, model.trained.network.task
         render = None if folder is None else Folder(folder, task).write
         results = None if coco is None else ResultsFile(coco, task, model.classes, trained.numbers())
@@ -177,10 +177,7 @@ def _along(
 
     if as_labels and len(paths) > 1:
         raise UsageError(f"--labels prints the label track of one recording, got {len(paths)}. Name one")
-    for path in paths:
-        if path.is_dir():
-            raise UsageError(f"--every answers along recordings, but {path} is a folder. Name files")
-    with Model(checkpoint, threads=threads, set=sets) as model:
+    with Model(checkpoint, threads=threads, set=sets, warn=None) as model:
         windows = [window for path in paths for window in along(model.trained, path, every, top)]
         document = {"checkpoint": str(model.path), "weights": model.trained.weights}
     if as_labels:

@@ -8,8 +8,6 @@ import click
 
 from cnntrain.cli.options import PATH, Command, as_json, data_sets, debug, print_json, threads
 from cnntrain.cli.text import pairs, show
-from cnntrain.core import terminal
-from cnntrain.core.errors import printable
 
 
 @click.command(cls=Command, examples=["cnntrain replay runs/quickstart/latest"])
@@ -27,10 +25,7 @@ def command(run: Path, sets: tuple[str, ...], threads: int | None, as_json: bool
     from cnntrain.api.finished import replay
     from cnntrain.training.flight_recorder import described
 
-    def warn(line: str) -> None:
-        terminal.err(f"cnntrain: warning: {printable(line)}")
-
-    document = replay(run, set=sets, threads=threads, warn=warn)
+    document = replay(run, set=sets, threads=threads, warn=None)
     if as_json:
         print_json(document)
         return

@@ -25,9 +25,9 @@ def command(targets: tuple[Path, ...], sets: tuple[str, ...], threads: int | Non
 
     For a CONFIG, several merged ones, a RUN directory or a checkpoint.
     """
-    from cnntrain.checks.summary import summarize
+    from cnntrain.api.beforehand import summary
 
-    result = summarize(targets, sets, threads)
+    result = summary(targets, set=sets, threads=threads)
     if as_json:
         print_json(result)
         return

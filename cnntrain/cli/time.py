@@ -25,15 +25,13 @@ def command(configs: tuple[Path, ...], steps: int, sets: tuple[str, ...], thread
 
     Milliseconds are per step, added up over the threads. Nothing is written.
     """
-    from cnntrain.checks.timing import measure
-    from cnntrain.core import machine
-    from cnntrain.training.job import prepare
+    from cnntrain.api.beforehand import time
 
-    usable = machine.threads(threads)
-    result = measure(prepare(configs, sets, usable), usable, steps)
+    result = time(configs, steps=steps, set=sets, threads=threads, warn=None)
     if as_json:
         print_json(result)
         return
+    usable = result["threads"]
     head = ["node", "layer", "forward ms", "backward ms", "share", "GFLOP/s", "kept", "algorithm"]
     show(table([head, *map(_row, result["nodes"])], right={2, 3, 4, 5, 6}))
     show()

@@ -8,8 +8,6 @@ import click
 
 from cnntrain.cli.options import PATH, Command, as_json, data_sets, debug, print_json, threads
 from cnntrain.cli.text import pairs, show
-from cnntrain.core import terminal
-from cnntrain.core.errors import printable
 
 
 @click.command(
@@ -28,11 +26,9 @@ def command(run: Path, sets: tuple[str, ...], steps: int, threads: int | None, a
     Weights, optimizer, position, best so far and the rows of metrics.jsonl are compared; nothing is written. Exits with
     9 if anything differs. The earlier checkpoint is best.npz, or one that checkpoint.keep, at 2 or more, has kept.
     """
-    from cnntrain.results.replay import verify, warnings
+    from cnntrain.api.finished import verify
 
-    for line in warnings(run):
-        terminal.err(f"cnntrain: warning: {printable(line)}")
-    document = verify(run, sets, threads, steps)
+    document = verify(run, steps=steps, set=sets, threads=threads, warn=None)
     if as_json:
         print_json(document)
         return

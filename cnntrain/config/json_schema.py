@@ -162,7 +162,13 @@ class _Writer:
         inside = dataclasses.replace(mode, partial=False, open=True)
         block = {
             "type": "object",
-            "properties": {"parameters": {"type": "object"}, "layers": self.layers(inside)},
+            "properties": {
+                "parameters": {
+                    "description": "Its parameters with their defaults; null: to be given wherever it is used.",
+                    "type": "object",
+                },
+                "layers": {"description": "Its layers, in which ${NAME} stands for a parameter."} | self.layers(inside),
+            },
             "required": ["layers"],
             "additionalProperties": False,
         }

@@ -1,4 +1,4 @@
-"""Softmax and sigmoid of scores: what their numbers mean as probabilities, apart from any layer."""
+"""The softmax of scores: what their numbers mean as probabilities, apart from any layer."""
 
 from __future__ import annotations
 
@@ -20,9 +20,3 @@ def softmax(scores: Array) -> tuple[Array, Array]:
         shares /= total
         logs -= np.log(total)
     return shares, logs
-
-
-def sigmoid(scores: Array) -> Array:
-    """1 / (1 + exp(-z)) of scores of any shape, in float64: the probability of yes of a logit (Cox 1958)."""
-    with np.errstate(over="ignore"):  # exp of a very sure no is infinite, its probability 0
-        return np.asarray(1 / (1 + np.exp(-scores.astype(np.float64))))

@@ -7,7 +7,7 @@ earlier checkpoint to the last one and compares every bit.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,15 +35,18 @@ _LARGEST_RECORD = 256 * 2**20  # bytes: room for the indices of very large batch
 _POSITION = ("position", "monitor", "schedules", "average", "values_of_epoch")  # of the meta: what training changes
 
 
-def replay(path: Path, sets: Sequence[str] = (), threads: int | None = None) -> dict[str, Any]:
+def replay(
+    path: Path, sets: Sequence[str] = (), threads: int | None = None, warn: Callable[[str], None] | None = None
+) -> dict[str, Any]:
     """Take the steps from last.npz to where the run diverged, and compare the first finding with the record.
 
-    Returns what `replay --json` prints. Raises RunDirectoryError where there is no record, or where the run has gone on
-    beyond it; CheckFailedError where it does not diverge, or diverges in another place.
+    Returns what `replay --json` prints. `warn` is told in what the environment differs; None prints it. Raises
+    RunDirectoryError where there is no record, or where the run has gone on beyond it; CheckFailedError where it does
+    not diverge, or diverges in another place.
     """
     record = _record(path)
     last = read(path / "checkpoints" / "last.npz")
-    with _trainer(path, last, sets, threads) as (trainer, _):
+    with _trainer(path, last, sets, threads, warn) as (trainer, _):
         step, closed, when = record["step"], record["closed"], record["when"]
         state = trainer.state
         if (state.step, state.closed) > (step, closed):
@@ -79,8 +82,14 @@ def replay(path: Path, sets: Sequence[str] = (), threads: int | None = None) -> 
     }
 
 
-def verify(path: Path, sets: Sequence[str] = (), threads: int | None = None, steps: int = 1) -> dict[str, Any]:
-    """Repeat at least the last `steps` steps, up to last.npz, and compare arrays, position and rows of metrics.
+def verify(
+    path: Path,
+    sets: Sequence[str] = (),
+    threads: int | None = None,
+    steps: int = 1,
+    warn: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Take at least so many last steps again, up to last.npz, and compare arrays, position and rows of metrics.
 
     Returns what `verify --json` prints. Raises RunDirectoryError where there is no earlier checkpoint; CheckFailedError
     where something differs.
@@ -89,7 +98,7 @@ def verify(path: Path, sets: Sequence[str] = (), threads: int | None = None, ste
     last.require(position__step=int, position__closed=int, metrics_length=int, config=dict)
     start = read(_earlier(path, last, steps))
     position = last.meta["position"]
-    with _trainer(path, start, sets, threads) as (trainer, journal):
+    with _trainer(path, start, sets, threads, warn) as (trainer, journal):
         trainer.go_to(position["step"], position["closed"])
         differences = _differences(last, trainer.state, journal)
     first, end = start.meta["metrics_length"], last.meta["metrics_length"]
@@ -113,7 +122,7 @@ def verify(path: Path, sets: Sequence[str] = (), threads: int | None = None, ste
     }
 
 
-def warnings(path: Path) -> list[str]:
+def _differences_of_environment(path: Path) -> list[str]:
     """What in the environment can make a replay differ from the run, as lines to show."""
     then = read_meta(path / "checkpoints" / "last.npz").get("environment")
     differences = compare_environments(then, environment()) if isinstance(then, dict) else []
@@ -122,13 +131,15 @@ def warnings(path: Path) -> list[str]:
 
 @contextmanager
 def _trainer(
-    path: Path, checkpoint: Checkpoint, sets: Sequence[str], threads: int | None
+    path: Path, checkpoint: Checkpoint, sets: Sequence[str], threads: int | None, warn: Callable[[str], None] | None
 ) -> Iterator[tuple[Trainer, Unwritten]]:
     """A trainer at a checkpoint of a run, which writes nothing."""
     blas.pin()
     for override in sets:
         check_override(override)
-    console = Console("none", quiet=True)
+    console = Console("none", quiet=True, warned=warn)
+    for line in _differences_of_environment(path):
+        console.warn(line)
     loaded = saved.located(saved.experiment(checkpoint, sets)[0], path)
     job = make_job(loaded, threads, console)
     checkpoint.require(metrics_length=int)

@@ -31,8 +31,12 @@ class Window:
 def along(trained: Trained, path: Path, every: float, top: int = 1) -> list[Window]:
     """The answers for windows as long as a training sample, one every `every` seconds.
 
-    Raises DataError where the file cannot be read, UsageError where the network does not hear sounds.
+    Raises DataError where the file cannot be read, UsageError for a folder, or where the network does not hear sounds.
     """
+    if not every > 0:
+        raise UsageError(f"--every is {every:g} s, expected more than 0")
+    if path.is_dir():
+        raise UsageError(f"--every answers along recordings, but {path} is a folder. Name files")
     source = trained.unseen.reader
     chunks = source.windows(path, every)
     if chunks is None:

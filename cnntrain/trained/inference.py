@@ -31,7 +31,6 @@ from cnntrain.engine.pool import Pool
 from cnntrain.network import build
 from cnntrain.network.build import Network
 from cnntrain.network.tally import Tally
-from cnntrain.ops.softmax import softmax
 from cnntrain.parts.datasets.base import Dataset, Numbers
 from cnntrain.parts.datasets.images import Images, Pixels, joined
 from cnntrain.parts.metrics.confusion import Confusion
@@ -61,11 +60,19 @@ class Trained:
     Where training averaged the weights (`train.average`), and the average had begun, the averaged weights are used.
     """
 
-    def __init__(self, path: Path, pool: Pool, sets: Sequence[str] = (), score: float | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        pool: Pool,
+        sets: Sequence[str] = (),
+        score: float | None = None,
+        warn: Callable[[str], None] | None = None,
+    ) -> None:
         """Read a checkpoint, or a run directory's best one, else its last.
 
         `sets` may change where the data lies (data.source, data.val.*) and nothing else. What has less than `score` is
-        left out of answers. Raises CheckpointError, UsageError where answers have no score.
+        left out of answers. `warn` is told of what is odd about data; None prints it. Raises CheckpointError, and
+        UsageError where answers have no score.
         """
         blas.pin()
         for override in sets:
@@ -95,12 +102,13 @@ class Trained:
                 f"{self.path} describes a network that needs {machine.human(needed)} of memory, this machine has "
                 f"{machine.human(machine.available())}. Use a machine with more"
             )
-        self.own = Own(checkpoint, self.loaded)
+        warn = warn or Console("none").warn
+        self.own = Own(checkpoint, self.loaded, warn)
         self.unseen = Unseen(self.path, data_source, self.description, self.network.task)
         self.engine = Engine(self.network.graph, self.tally, pool, seed=self.loaded.experiment.seed)
         for name, view in layout.views(self.engine.params).items():
             view[...] = checkpoint.arrays[f"{source}/{name}"]
-        self._reader = Reader(pool.threads, CACHE, machine.available(), warn=Console("none").warn)
+        self._reader = Reader(pool.threads, CACHE, machine.available(), warn=warn)
         self.transforms = saved.transforms(checkpoint, self.loaded, self.description.shape)
         self.step: int = checkpoint.meta["position"]["step"]
 
@@ -310,10 +318,6 @@ class Trained:
             move = move if step is None else move.then(step)
             shape = transform.shape_after(shape)
         return move
-
-    def probabilities(self, pixels: Array) -> Array:
-        """Class probabilities (n, classes) of images (n, h, w, c) as they are stored; the softmax of the outputs."""
-        return softmax(self.outputs(pixels).astype(np.float64))[0]
 
     def _samples(self, pixels: Array) -> Samples:
         """Images without targets, as the engine wants them."""

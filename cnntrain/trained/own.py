@@ -14,7 +14,6 @@ import numpy as np
 
 from cnntrain.config.load import Loaded
 from cnntrain.core.arrays import Array
-from cnntrain.core.console import Console
 from cnntrain.core.errors import DataError
 from cnntrain.data import manifest
 from cnntrain.data.build_data import Data
@@ -32,9 +31,10 @@ class Own:
     Checkpoints that were written before samples were recorded know the digests of targets and of some pixels.
     """
 
-    def __init__(self, checkpoint: Checkpoint, loaded: Loaded) -> None:
+    def __init__(self, checkpoint: Checkpoint, loaded: Loaded, warn: Callable[[str], None]) -> None:
+        """`warn` is told where samples do not lie where they lay."""
         data = checkpoint.meta.get("data")
-        self._path, self._loaded = checkpoint.path, loaded
+        self._path, self._loaded, self._warn = checkpoint.path, loaded, warn
         self.recorded: dict[str, Any] = data if isinstance(data, dict) else {}
         known = beside(checkpoint.path)
         same = len(known) == 2 and all(known[split].digest == self.recorded.get(split) for split in known)
@@ -70,7 +70,7 @@ class Own:
         candidates = everything()
         here = identify(candidates, np.arange(len(candidates)))
         places = [self._places(here, part) for part in (("train", "val") if whole else (split,))]
-        Console("none").warn(
+        self._warn(
             f"{self._since()}. Its {sum(map(len, places)):,} {_NOUNS[split]} samples are all there, found by their "
             "content, and only they are measured"
         )

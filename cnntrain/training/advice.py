@@ -21,6 +21,7 @@ from cnntrain.data.build_data import Data
 from cnntrain.network import build
 from cnntrain.network.build import Network
 from cnntrain.network.graph import BATCH, Graph, Node
+from cnntrain.parts.layers.base import Coupled
 from cnntrain.parts.schedules.base import Horizon, Schedule
 from cnntrain.parts.transforms.base import Transform
 from cnntrain.training import data_advice
@@ -108,7 +109,7 @@ def _steady(transforms: tuple[Transform, ...]) -> list[Any]:
 
 
 def _batch_norm_momentum(at: Situation) -> str | None:
-    for node in _of_type(at.graph, "batch_norm"):
+    for node in _over_the_batch(at.graph):
         momentum: float = getattr(node.layer, "momentum", 0.1)
         if momentum >= 0.9:
             return (
@@ -119,9 +120,10 @@ def _batch_norm_momentum(at: Situation) -> str | None:
 
 
 def _batch_norm_of_one(at: Situation) -> str | None:
-    if at.experiment.train.batch_size > 1 or not any(node.coupled for node in _of_type(at.graph, "batch_norm")):
+    coupled = next((node for node in _over_the_batch(at.graph) if node.coupled), None)
+    if at.experiment.train.batch_size > 1 or coupled is None:
         return None
-    return "batch_norm with batch_size 1 normalizes every sample by itself"
+    return f"{coupled.layer.name_in_config} with batch_size 1 normalizes every sample by itself"
 
 
 def _mixing_of_one(at: Situation) -> str | None:
@@ -132,7 +134,7 @@ def _mixing_of_one(at: Situation) -> str | None:
 
 
 def _dropout_before_batch_norm(at: Situation) -> str | None:
-    for node in _of_type(at.graph, "batch_norm"):
+    for node in _over_the_batch(at.graph):
         before = _before(at.graph, node)
         while before is not None and _is_activation(before):
             before = _before(at.graph, before)
@@ -171,11 +173,11 @@ def _dropout_before_loss(at: Situation) -> str | None:
 def _dense_without_activation(at: Situation) -> str | None:
     if at.experiment.model.preset is not None:  # as in Caffe's cifar10_quick
         return None
-    for node in _of_type(at.graph, "dense"):
+    for node in filter(_is_dense, at.graph.nodes):
         before = _before(at.graph, node)
-        while before is not None and before.layer.affine_map and not _is(before, "dense"):
+        while before is not None and before.layer.affine_map and not _is_dense(before):
             before = _before(at.graph, before)
-        if before is not None and _is(before, "dense"):
+        if before is not None and _is_dense(before):
             return (
                 f"nothing but linear layers between {before.name} and {node.name}: together they can do no more than "
                 f"one of them. Put an activation such as relu between ({node.where})"
@@ -354,12 +356,13 @@ def _from_logits(loss: Any) -> str | None:
     return next((term.name_in_config for term in loss.summands() if term.from_logits), None)
 
 
-def _of_type(graph: Graph, name: str) -> Iterator[Node]:
-    return (node for node in graph.nodes if _is(node, name))
+def _over_the_batch(graph: Graph) -> Iterator[Node]:
+    """The nodes that take statistics over the batch and remember them, frozen ones included."""
+    return (node for node in graph.nodes if isinstance(node.layer, Coupled))
 
 
-def _is(node: Node, name: str) -> bool:
-    return node.layer.name_in_config == name
+def _is_dense(node: Node) -> bool:
+    return node.layer.name_in_config == "dense"
 
 
 def _before(graph: Graph, node: Node) -> Node | None:

@@ -56,14 +56,12 @@ def targets_stay(experiment: Experiment, data: Data) -> str | None:
     """Transforms that move the picture under targets that may be places in it."""
     transforms = build_data.transforms(experiment.data.train_transforms)
     moving = [transform.name_in_config for transform in transforms if transform.displaces]
-    if not moving or not data.task.placed(data.train.targets):
-        return None
     source = experiment.data.source
     names = source.target_names() if isinstance(source, Dataset) else ()
+    if not moving or not data.task.placed(data.train.targets, names):
+        return None
     places = [name for name in names if _PLACES.fullmatch(name)]
     if names and not places:
-        return None
-    if not names and data.description.values < 2:  # one number, which is rarely a place
         return None
     what = ", ".join(places) if places else "the targets"
     return (

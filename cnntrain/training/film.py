@@ -22,6 +22,7 @@ from cnntrain.network.graph import CLIP, Graph
 from cnntrain.rundir import film_files
 from cnntrain.rundir.journal import Journal
 from cnntrain.trained.gathered import Gathered
+from cnntrain.training import confusion
 from cnntrain.training.job import Job
 from cnntrain.training.state import State
 from cnntrain.training.stepper import Stepper
@@ -29,7 +30,6 @@ from cnntrain.training.stepper import Stepper
 SAMPLES, JUDGED = 4, 256  # to look at, and to count in the confusion matrix, at most
 _LAYERS, _CHANNELS, _SIDE, _UNITS = 8, 8, 28, 64  # at most: layers; in each, channels, pixels of a side, features
 _FILTERS = 64
-_CLASSES = 100  # at most, of a confusion matrix
 _LARGEST = 2**18  # outputs of all samples that are kept
 _HEADS = 6_000  # bytes of a file besides its arrays, about
 
@@ -90,7 +90,8 @@ def size(job: Job) -> tuple[int, int]:
     nothing = {name: np.broadcast_to(np.float32(0), entry.param.shape) for name, entry in graph.layout.entries.items()}
     found = first(graph, nothing)
     kept += found[1][..., :_FILTERS].size if found else 0
-    kept += 2 * len(data.description.classes) ** 2 * (len(data.description.classes) <= _CLASSES)
+    classes = len(data.description.classes)
+    kept += 2 * classes**2 * (classes <= confusion.MOST)
     frames = len(moments(job.horizon.total_steps, count))
     pixels = n * math.prod(data.description.shape) * np.dtype(data.train.pixels.dtype).itemsize
     return frames, frames * (4 * kept + _HEADS) + pixels + _HEADS
@@ -174,10 +175,9 @@ class Film:
         samples = self._samples(JUDGED)
         rows = Gathered(asked.judged, len(samples))
         values = engine.tally.values(engine.evaluate(samples, rows.add))
-        few = len(data.classes) <= _CLASSES
-        counts = asked.breakdown(engine.share(rows.rows), data).get("confusion") if few else None
+        counts = confusion.matrix(asked, engine.share(rows.rows), data)
         numbers = {name: value for name, value in values.items() if isinstance(value, float)}
-        return len(samples), numbers, {} if counts is None else {"film/confusion": np.rint(counts).astype(np.int64)}
+        return len(samples), numbers, {} if counts is None else {"film/confusion": counts}
 
     def _look(self) -> dict[str, Array]:
         """The outputs of layers, and of the network, for the samples that are looked at."""

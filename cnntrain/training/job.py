@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cnntrain.config.load import Loaded, load, problem
+from cnntrain.config.mapping import Config
 from cnntrain.config.tree import SET
 from cnntrain.core import collector, machine
 from cnntrain.core.console import Console
@@ -70,9 +71,17 @@ class Job:
         return Stepper(self.loaded, self.network, self.loader.step, self.horizon, pool, larger=larger)
 
 
-def prepare(configs: Sequence[str | Path], sets: Sequence[str] = (), threads: int | None = None) -> Job:
-    """The job of some configs, data included, without a run directory. Raises ConfigError or DataError."""
-    return make_job(load(configs, sets), threads, Console("none"))
+def prepare(
+    configs: Sequence[str | Path | Config],
+    sets: Sequence[str] = (),
+    threads: int | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> Job:
+    """The job of some configs, data included, without a run directory. Raises ConfigError or DataError.
+
+    `warn` is told of every warning; None prints them.
+    """
+    return make_job(load(configs, sets), threads, Console("none", warned=warn))
 
 
 def make_job(loaded: Loaded, threads: int | None, console: Console, check: Precheck | None = None) -> Job:

@@ -18,6 +18,7 @@ from cnntrain.data.loader import Samples
 from cnntrain.network.first_layer import first
 from cnntrain.rundir.directory import RunDirectory
 from cnntrain.rundir.follower import Follower
+from cnntrain.training import confusion
 from cnntrain.training.job import Job
 from cnntrain.training.state import State
 from cnntrain.training.stepper import Stepper
@@ -28,7 +29,6 @@ _SHARE = 200  # the time until the next one is at least this many times what one
 _PICTURES = 12  # of a batch
 _SIDE = 96  # pixels of a picture's longer side, at most, by leaving out rows and columns
 _FILTERS = 64
-_CLASSES = 100  # at most, of a confusion matrix
 
 
 class Live:
@@ -49,10 +49,9 @@ class Live:
 
     def judged(self, rows: Array) -> None:
         """Take in what a validation keeps about each sample."""
-        data = self._job.data.description
-        if len(data.classes) <= _CLASSES:
-            found = self._job.data.task.breakdown(rows, data).get("confusion")
-            self._confusion = None if found is None else np.rint(found).astype(np.int64).tolist()
+        found = confusion.matrix(self._job.data.task, rows, self._job.data.description)
+        self._confusion = None if found is None else found.tolist()
+        if found is not None:
             self._next = self._soonest
 
     def write(self) -> None:

@@ -15,10 +15,19 @@ import yaml
 from PIL import Image
 
 import cnntrain
-from cnntrain.cli import main
+from cnntrain.cli import COMMANDS, main
 from cnntrain.core import strict_json
-from cnntrain.core.errors import CheckpointError, ConfigError, DataError, PausedError, RunDirectoryError, UsageError
+from cnntrain.core.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    PausedError,
+    RunDirectoryError,
+    StorageError,
+    UsageError,
+)
 from tests.support.experiments import FULL, evidence, write
+from tests.support.pages import API
 
 SHORT = {"train.epochs": 2}
 
@@ -209,6 +218,67 @@ def test_what_is_made_of_finished_runs_is_what_the_commands_make(
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "other.html").read_bytes()
     with pytest.raises(RunDirectoryError, match="nonfinite"):
         cnntrain.replay(run.path)
+
+
+def test_what_is_asked_before_training_is_what_the_commands_ask(
+    run: cnntrain.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path)
+    config = yaml.safe_load(FULL)
+    assert plain(cnntrain.summary(path)) == printed(capsys, "summary", path)
+    assert cnntrain.summary(run.path)["parameters"] == cnntrain.summary(config)["parameters"]
+    assert plain(cnntrain.gradcheck(path, coordinates=1)) == printed(capsys, "gradcheck", path, "--coordinates", 1)
+    steps = printed(capsys, "lr-find", path, "--steps", 10)["steps"]  # type: ignore[index]
+    assert plain(cnntrain.lr_find(config, steps=10))["steps"] == steps  # type: ignore[index]
+    assert {*cnntrain.time(config, steps=1)} == {*printed(capsys, "time", path, "--steps", 1)}
+    np.savez("arrays.npz", x_train=np.zeros((40, 8, 8), np.uint8), y_train=np.arange(40) % 2)
+    made = cnntrain.init("arrays.npz", "one.yaml")
+    assert {**made, "config": "", "seconds": 0} == {
+        **printed(capsys, "init", "--data", "arrays.npz", "-o", "two.yaml"),  # type: ignore[dict-item]
+        "config": "",
+        "seconds": 0,
+    }
+    with pytest.raises(UsageError, match="no data set 'mnits' is known: expected one of mnist"):
+        cnntrain.fetch("mnits")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_page_about_one_sample_and_steps_taken_again(
+    run: cnntrain.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(tmp_path / "a.png")
+    cnntrain.explain(run.path, tmp_path / "a.png", tmp_path / "one.html")
+    printed(capsys, "explain", run.path, tmp_path / "a.png", "-o", tmp_path / "other.html")
+    assert (tmp_path / "one.html").read_bytes() == (tmp_path / "other.html").read_bytes()
+    kept = cnntrain.fit(write(tmp_path), set=SHORT | {"checkpoint.keep": 2}, run_dir=tmp_path / "kept")
+    assert plain(cnntrain.verify(kept.path)) == printed(capsys, "verify", kept.path)
+
+
+def test_every_command_has_its_function_or_a_reason() -> None:
+    by_another_name = {"data": "fetch", "eval": "load", "predict": "load", "export": "load"}
+    (reason,) = (text for text in API.text.split("\n- ") if text.startswith("Not there are"))
+    for command in COMMANDS:
+        name = by_another_name.get(command, command.replace("-", "_"))
+        assert name in cnntrain._DOOR or f"`{command}`" in reason, command
+
+
+def test_what_is_odd_about_data_is_a_warning_and_not_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (40, 8, 8, 1), np.uint8), np.arange(40) % 3
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=y)
+    source = SHORT | {"data.source": {"type": "npz", "path": str(tmp_path / "a.npz")}}
+    run = cnntrain.fit(write(tmp_path), set=source, run_dir=tmp_path / "run")
+    np.savez(tmp_path / "a.npz", x_train=x[::-1], y_train=y[::-1])  # the samples are there, in other places
+    capfd.readouterr()
+    for measure in (lambda: cnntrain.load(run.path).evaluate("val"), lambda: run.report(tmp_path / "page.html")):
+        with pytest.warns(UserWarning, match="found by their content") as caught:
+            measure()
+        assert {Path(warning.filename) for warning in caught} == {Path(__file__)}
+    (tmp_path / "run" / "metrics.jsonl").write_text("nonsense\n")
+    with pytest.warns(UserWarning, match="is left out"), pytest.raises(StorageError):
+        cnntrain.runs(tmp_path)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_check_from_python_is_the_command(

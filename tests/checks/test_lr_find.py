@@ -67,7 +67,7 @@ def test_smoothing_is_put_right_for_its_start():
 
 def test_a_line_shows_fall_and_explosion():
     found = judged(RATES, [valley(rate) for rate in RATES])
-    line = in_a_line(found)
+    line = in_a_line(found.document()["steps"])
     assert line.startswith("loss 2 ")
     assert line.endswith(f" {found.smoothed[-1]:.4g}, rates from 1e-06 to 10")
     bars = [BARS.index(letter) for letter in line if letter in BARS]

@@ -213,7 +213,8 @@ def test_a_layer_with_a_name_is_called_by_it_as_in_set(cnntrain, finished, desk)
 
 @pytest.mark.parametrize(("metric", "larger"), [
     ("val/accuracy", True), ("val/loss", False), ("train/error", False), ("val/top5", True), ("val/f1_micro", True),
-    ("val/calibration_error_4", False), ("train/objective", False), ("val/mse", False)])  # fmt: skip
+    ("val/calibration_error_4", False), ("train/objective", False), ("val/mse", False), ("val/ap", True),
+    ("val_average/ap", True)])  # fmt: skip
 def test_which_way_is_better(metric, larger):
     assert larger_is_better(metric) is larger
 

@@ -84,7 +84,7 @@ def test_a_signal_to_any_rank_is_agreed_on_and_a_killed_rank_ends_the_job(tmp_pa
 
 
 def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
-    (tmp_path / "mpi4py.py").write_text("raise ImportError('none here')")
+    (tmp_path / "mpi4py.py").write_text("raise ModuleNotFoundError('none here')")
     code, _, err = call("fit", write(tmp_path), cwd=tmp_path, PYTHONPATH=str(tmp_path), **NO_MPI)
     assert code == 2
     assert install("mpi") in err

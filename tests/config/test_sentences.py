@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,11 +31,23 @@ def test_every_key_has_a_sentence(cls: type) -> None:
         assert len(words) < 140, words
 
 
+def keys_of_objects(schema: Any, place: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """The keys of every mapping at any depth, with their schemas; conditions are no mappings."""
+    if isinstance(schema, list):
+        for one in schema:
+            yield from keys_of_objects(one, place)
+    elif isinstance(schema, dict):
+        if schema.get("type") == "object":
+            yield from ((place, key, value) for key, value in schema.get("properties", {}).items())
+        for key, value in schema.items():
+            yield from keys_of_objects(value, f"{place}.{key}")
+
+
 def test_the_schema_shows_each() -> None:
-    for name, definition in json_schema()["$defs"].items():
-        for key, value in definition.get("properties", {}).items():
-            assert value.get("description") or "const" in value or "enum" in value, f"{name}: {key}"
-    properties = json_schema()["$defs"]["TrainConfig"]["properties"]
+    schema = json_schema()
+    for place, key, value in keys_of_objects(schema["$defs"], ""):
+        assert key == "type" or value.get("description") or "const" in value or "enum" in value, f"{place}: {key}"
+    properties = schema["$defs"]["TrainConfig"]["properties"]
     assert properties["accumulate"]["description"] == sentence(TrainConfig, "accumulate")
 
 

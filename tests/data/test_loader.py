@@ -23,6 +23,7 @@ from cnntrain.rundir.json_files import read_rows
 from cnntrain.trained.inference import Trained
 from tests.support.datasets import pixels
 from tests.support.experiments import FULL, run, write
+from tests.support.networks import probabilities
 
 AUGMENTED = (
     make("transforms", "random_crop", padding=2),
@@ -379,7 +380,7 @@ def test_prediction_is_the_softmax_of_what_validation_computes(trained_run, tmp_
         experiment = trained.loaded.experiment
         stored = experiment.data.source.load("train")
         _, validation = split_validation(stored.targets, 0.2, experiment.seed, stratified=True)
-        shares = trained.probabilities(stored.pixels[validation])
+        shares = probabilities(trained, stored.pixels[validation])
         logits = trained.engine.outputs(Samples(stored, validation, trained.transforms)).astype(np.float64)
         files = []
         for index in validation[:5]:

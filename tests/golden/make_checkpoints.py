@@ -19,6 +19,7 @@ from cnntrain.rundir.checkpoint import FORMAT
 from cnntrain.rundir.json_files import read_rows
 from cnntrain.trained.inference import Trained
 from tests.support.experiments import TINY, run, write
+from tests.support.networks import probabilities
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 STOPPED = "train.steps=20"  # of 30
@@ -35,7 +36,7 @@ def computed(path: Path) -> dict[str, Any]:
         trained = Trained(path, pool)
         measured = trained.evaluate("val")
         return {
-            "probabilities": trained.probabilities(images()).tolist(),
+            "probabilities": probabilities(trained, images()).tolist(),
             "val": {name: measured[name] for name in ("samples", "loss", "accuracy")},
         }
 

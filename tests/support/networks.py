@@ -9,7 +9,7 @@ import numpy as np
 from cnntrain.config.fields import Declared
 from cnntrain.config.schema import InitConfig, NodeOptions, TrainedOptions
 from cnntrain.core import registry
-from cnntrain.core.arrays import Shape
+from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.errors import Mark
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.fixed import Fixed as Fixed
@@ -17,6 +17,8 @@ from cnntrain.engine.pool import Pool
 from cnntrain.network import build
 from cnntrain.network.graph import Graph, weave
 from cnntrain.network.tally import Tally
+from cnntrain.ops.softmax import softmax
+from cnntrain.trained.inference import Trained
 
 OPTIONS = ("name", "from_", "init", "bias_init", "freeze", "lr_mult")
 
@@ -106,3 +108,8 @@ def random_batch(count: int, shape: Shape = (8, 8, 2), classes: int = 3, seed: i
     """Normal pixels and random labels."""
     rng = np.random.default_rng(seed)
     return Fixed(rng.normal(size=(count, *shape)), rng.integers(0, classes, count))
+
+
+def probabilities(trained: Trained, pixels: Array) -> Array:
+    """What a trained classifier gives each class of images (n, h, w, c) as they are stored: (n, classes)."""
+    return softmax(trained.outputs(pixels).astype(np.float64))[0]

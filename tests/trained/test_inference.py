@@ -13,6 +13,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.rundir import checkpoint
 from cnntrain.trained.inference import Trained
 from tests.support.experiments import run, write
+from tests.support.networks import probabilities
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def test_probabilities_loss_and_metrics_agree(finished, pool):
     """Loss and accuracy recomputed from the probabilities of the same samples."""
     trained = Trained(finished, pool)
     images = registry.make("datasets", "synthetic", size=8, classes=3, samples=90, noise=0.3).load("test")
-    shares = trained.probabilities(images.pixels)
+    shares = probabilities(trained, images.pixels)
     assert shares.shape == (18, 3)
     assert shares.sum(axis=1) == pytest.approx(np.ones(18))
     document = trained.evaluate("test")
@@ -52,9 +53,9 @@ def test_a_sample_is_classified_the_same_in_whatever_company(finished, pool):
     """The bits of a row depend on how many rows are multiplied, so a shard is always full."""
     trained = Trained(finished, pool)
     pixels = np.random.default_rng(0).integers(0, 256, (70, 8, 8, 1), np.uint8)
-    together = trained.probabilities(pixels)
+    together = probabilities(trained, pixels)
     for count in (1, 31, 33):
-        assert np.array_equal(trained.probabilities(pixels[:count]), together[:count])
+        assert np.array_equal(probabilities(trained, pixels[:count]), together[:count])
 
 
 def test_a_class_without_samples_has_no_recall(finished, tmp_path, pool):

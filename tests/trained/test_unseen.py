@@ -14,6 +14,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.network.tally import Tally
 from cnntrain.trained.inference import Trained
 from tests.support.experiments import run, write
+from tests.support.networks import probabilities
 
 COMMON = """\
 model: {layers: [{type: conv2d, filters: 4, kernel_size: 3}, relu, global_avg_pool, {type: dense, units: auto}]}
@@ -236,7 +237,7 @@ def test_rows_of_an_npz_need_no_targets_and_may_be_one(trained, tmp_path, arrays
     np.savez(path, **made)
     found = trained.predict([path])
     assert [row["path"] for row in found] == [f"{path}:{arrays.split()[0][2:]}[{i}]" for i in range(count)]
-    expected = trained.probabilities(images)
+    expected = probabilities(trained, images)
     for row, shares in zip(found, expected, strict=True):
         np.testing.assert_allclose(list(row["probabilities"].values()), shares, rtol=1e-6)
 

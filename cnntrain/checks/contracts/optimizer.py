@@ -130,8 +130,7 @@ def allocates_no_array(optimizer: Optimizer) -> None:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    most = p.nbytes * (5 if optimizer.name_in_config == "muon" else 0.25)
-    hold(peak < most, f"a step allocates {peak} bytes: use block.scratch")
+    hold(peak < p.nbytes * optimizer.temporaries, f"a step allocates {peak} bytes: use block.scratch")
 
 
 CHECKS = (

@@ -15,14 +15,8 @@ from cnntrain.core.random import Draws
 from cnntrain.parts.transforms.base import Transform
 
 SHAPE = (8, 12, 3)
-SHAPES = {"to_rgb": (8, 12, 1)}  # of images that a transform changes, where it leaves colour ones alone
-TONED = {"rand_augment", "trivial_augment_wide"}  # that change brightness, too: their moves have a test of their own
 SOUND = (1, 400, 1)
 CLIP = (5, 6, 4, 3)
-BEYOND = {
-    *("normalize", "scale", "haar", "lcn", "zca_whiten", "patch_whiten"),
-    *("gain", "speed", "log_mel", "mfcc", "power_spectrogram"),
-}  # whose results are not pixels in [0, 1]
 
 
 def photos(n: int = 20, dtype: Any = np.float32, shape: tuple[int, ...] = SHAPE) -> Array:
@@ -49,7 +43,7 @@ def dtypes(transform: Transform) -> list[Any]:
 def suited(transform: Transform, dtype: Any = np.float32) -> Array:
     """Images the transform takes."""
     usual = CLIP if transform.whole_clips else SOUND if transform.of_sounds else SHAPE
-    return photos(dtype=dtype, shape=SHAPES.get(transform.name_in_config, usual))
+    return photos(dtype=dtype, shape=transform.tried_on or usual)
 
 
 def gives_the_declared_shape_and_the_type_it_got(transform: Transform) -> None:
@@ -66,13 +60,15 @@ def gives_the_declared_shape_and_the_type_it_got(transform: Transform) -> None:
 
 
 def keeps_pixels_in_their_range(transform: Transform) -> None:
-    """[0, 1], unless its class says `clip` or is known to give something else than pixels."""
-    if transform.name_in_config in BEYOND or getattr(transform, "clip", True) is False:
+    """[0, 1], unless it is not to clip them, or says by `gives_pixels` that it makes something else of them."""
+    if not transform.gives_pixels or getattr(transform, "clip", True) is False:
         return
+    cure = "clip them, or say gives_pixels = False"
     for images in (suited(transform), np.rint(suited(transform))):  # black and white is the hardest
         result = transform.apply(images, draws(range(20)))
-        hold(result.min() >= 0, f"it gives a pixel of {result.min():g}")
-        hold(result.max() <= 1 + 1e-6, f"it gives a pixel of {result.max():g}")  # a mean's weights sum to 1 nearly
+        hold(result.min() >= 0, f"it gives a pixel of {result.min():g}: {cure}")
+        most = 1 + 1e-6  # a mean's weights sum to 1 nearly
+        hold(result.max() <= most, f"it gives a pixel of {result.max():g}: {cure}")
 
 
 def sees_each_sample_alone(transform: Transform) -> None:
@@ -135,7 +131,7 @@ def points_go_where_pixels_go(transform: Transform) -> None:
     A box lies on, and near, the edges of pixels; filters spread it by as much as they average.
     """
     shape = suited(transform).shape[1:]
-    if not transform.points_are_told or transform.name_in_config in TONED:
+    if not transform.points_are_told or transform.recolours:  # moves that go with other changes have tests of their own
         return
     mirrors = getattr(transform, "mode", "constant") in ("reflect", "symmetric")  # things are seen again in the frame
     rng = np.random.default_rng(11)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -11,12 +10,15 @@ import numpy as np
 
 from cnntrain.config.fields import check_fields
 from cnntrain.core.arrays import Array
-from cnntrain.core.description import CLASSES
-from cnntrain.core.masks import MASKS
+from cnntrain.core.description import CLASSES, VALUES
+from cnntrain.core.masks import IGNORED, MASKS
 from cnntrain.core.registry import Part, parts
 from cnntrain.ops.argmax import taken_for
 from cnntrain.ops.pixels import answers
 from cnntrain.ops.softmax import softmax
+
+_FORMS = {"labels": CLASSES, "values": VALUES, "masks": MASKS}  # of the targets that the contract makes up
+_SURE = np.float32(20)  # the logit of an answer that is as good as certain
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Metric(Part):
     larger_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)  # what its value lies between, both included
     scores: ClassVar[tuple[str, ...]] = (CLASSES,)  # the targets it can compare outputs with
+    of_logits: ClassVar[bool] = True  # whether right outputs are large ones, as logits are; else they equal the targets
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -35,6 +38,11 @@ class Metric(Part):
     def label(self) -> str:
         """The name it has in metrics.jsonl and in `until`, such as "top5"; unique among settings."""
         return self.name_in_config
+
+    @classmethod
+    def has_label(cls, label: str) -> bool:
+        """Whether one with some settings has this label; to be written where `label` does not begin with its name."""
+        return label == cls.name_in_config or label.startswith(f"{cls.name_in_config}_")
 
     def zeros(self, classes: int) -> Array:
         """The state that has seen nothing: zeros, float64, 1-D."""
@@ -51,6 +59,26 @@ class Metric(Part):
     def value(self, state: Array) -> Any:
         """The metric over all that was added: a float, or nested lists of floats; NaN without samples."""
         raise NotImplementedError
+
+    def forms(self) -> tuple[str, ...]:
+        """The forms of targets that the contract tries it with."""
+        return tuple(form for form, target in _FORMS.items() if target in self.scores)
+
+    def trial(self, form: str, n: int, units: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+        """Outputs and targets of n samples of that form, and the outputs that would be right; outputs are float32."""
+        if form == "masks":
+            masks = rng.integers(0, units, (n, 3, 2)).astype(np.uint8)
+            masks[rng.random(masks.shape) < 0.2] = IGNORED
+            right = np.eye(IGNORED + 1, units, dtype=np.float32)[masks]
+            return rng.standard_normal(right.shape).astype(np.float32), masks, _SURE * right
+        outputs = rng.standard_normal((n, units)).astype(np.float32)
+        if form == "labels":
+            targets = rng.integers(0, units, n)
+        else:
+            rows = rng.integers(0, 2, (n, units)) if self.of_logits else rng.standard_normal((n, units))
+            targets = rows.astype(np.float32)
+        right = rows_of(targets, outputs).astype(np.float32)
+        return outputs, targets, _SURE * right if self.of_logits else right
 
 
 @dataclass(frozen=True)
@@ -223,9 +251,10 @@ def labels_of(targets: Array) -> Array:
 
 
 def larger_is_better(metric: str) -> bool:
-    """Whether larger is better for a metric such as "val/top5" or "val/f1_micro"; not for losses."""
+    """Whether larger is better for a metric such as "val/top5" or a task's measure such as "val/ap"; not for losses."""
     label = metric.partition("/")[2]
-    for name, part in parts("metrics").items():
-        if label == name or label.startswith(f"{name}_") or (name == "top_k" and re.fullmatch(r"top\d+", label)):
-            return bool(part.larger_is_better)  # type: ignore[attr-defined]
-    return False
+    if any(label in getattr(task, "measures", ()) for task in parts("tasks").values()):
+        return True
+    found = [part for part in parts("metrics").values() if issubclass(part, Metric) and part.has_label(label)]
+    longest = max(found, key=lambda part: len(part.name_in_config), default=None)  # "error_of_mine" before "error"
+    return longest is not None and longest.larger_is_better

@@ -21,6 +21,7 @@ class MSE(Mean):
 
     bounds: ClassVar[tuple[float, float]] = (0, math.inf)
     scores: ClassVar[tuple[str, ...]] = (CLASSES, VALUES)
+    of_logits: ClassVar[bool] = False
 
     def each(self, outputs: Array, targets: Array) -> Array:
         """The error of each sample."""

@@ -25,6 +25,7 @@ class R2(Metric):
 
     bounds: ClassVar[tuple[float, float]] = (-math.inf, 1)
     scores: ClassVar[tuple[str, ...]] = (CLASSES, VALUES)
+    of_logits: ClassVar[bool] = False
 
     def zeros(self, classes: int) -> Array:
         """Four rows of zeros, flat."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -29,6 +30,11 @@ class TopK(Share):
     def label(self) -> str:
         """`top5` for k = 5."""
         return f"top{self.k}"
+
+    @classmethod
+    def has_label(cls, label: str) -> bool:
+        """`top1`, `top5` and so on."""
+        return re.fullmatch(r"top\d+", label) is not None
 
     def hits(self, outputs: Array, labels: Array) -> Array:
         """Where fewer than k classes rank before the true one."""

@@ -107,6 +107,7 @@ class Optimizer(Part):
     slots: ClassVar[tuple[str, ...]] = ()
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({},)
     unit: ClassVar[Literal["element", "tensor"]] = "element"
+    temporaries: ClassVar[float] = 0.25  # memory a step may take beside its scratch, as a multiple of the parameters'
     # whether a decay in the gradient is divided by the gradient's size, so that `decoupled` is what is usually meant
     divides_decay: ClassVar[bool] = False
 

@@ -38,6 +38,7 @@ class Muon(Optimizer):
         {"nesterov": False, "adjust": "match_rms_adamw", "ns_steps": 3, "adamw_lr_mult": 0.5, "weight_decay": 0.0},
     )
     unit: ClassVar[Literal["element", "tensor"]] = "tensor"
+    temporaries: ClassVar[float] = 5
 
     lr: NonNegative = 1e-3
     weight_decay: NonNegative = 0.1

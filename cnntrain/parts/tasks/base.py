@@ -247,8 +247,11 @@ class Task(Part):
         """What each sample is labelled as, where equal samples should be labelled alike; None where they need not."""
         return [None] * len(targets)
 
-    def placed(self, targets: Array) -> bool:
-        """Whether targets may be places, directions or sizes in the picture, which move where the picture is moved."""
+    def placed(self, targets: Array, names: Sequence[str]) -> bool:
+        """Whether targets may be places, directions or sizes in the picture, which move where the picture is moved.
+
+        `names` are what the source calls them; none where it does not.
+        """
         return False
 
     def told(self, target: Any, data: Description) -> str:

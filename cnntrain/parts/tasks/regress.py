@@ -50,9 +50,9 @@ class Regress(OfValues):
         absolute, squared = (share(total, weight) for total in sums)
         return {"mae": absolute, "rmse": None if squared is None else squared**0.5}
 
-    def placed(self, targets: Array) -> bool:
-        """Numbers may be places, where they are not all 0 or 1."""
-        return self.recognizes(targets)
+    def placed(self, targets: Array, names: Sequence[str]) -> bool:
+        """Numbers may be places, where they are not all 0 or 1; a single one without a name rarely is."""
+        return self.recognizes(targets) and (bool(names) or targets.shape[1] > 1)
 
     def evaluated(self, data: Description) -> tuple[str, ...]:  # noqa: ARG002  (the contract's signature)
         """The errors, and the share of the spread that is explained."""

@@ -11,7 +11,7 @@ import numpy as np
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import Description
 from cnntrain.core.registry import register
-from cnntrain.ops.softmax import sigmoid
+from cnntrain.ops.sigmoid import sigmoid
 from cnntrain.parts.tasks.base import OWN, OfValues, Scoring, Start, Supposed, share
 
 

@@ -36,6 +36,9 @@ class Transform(Part):
     displaces: ClassVar[bool] = False  # moves what an image shows, each time elsewhere
     whole_clips: ClassVar[bool] = False  # takes clips (n, moments, h, w, c) alone; else every moment as an image
     of_sounds: ClassVar[bool] = False  # takes sounds (1, samples, channels) alone
+    gives_pixels: ClassVar[bool] = True  # of pixels in [0, 1] it makes pixels in [0, 1], unless a field `clip` is false
+    recolours: ClassVar[bool] = False  # changes brightness, too, where it moves what an image shows
+    tried_on: ClassVar[Shape | None] = None  # images that the contract tries it on, where the usual ones do not tell
     looks: ClassVar[bool] = False  # goes by where things are in the picture: see `looking`
     # what it changes; of a pair see Mixing, of tiles Joining; of views it makes several samples of one
     on: ClassVar[Literal["image", "pair", "tiles", "views"]] = "image"

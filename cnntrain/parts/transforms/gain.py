@@ -20,6 +20,7 @@ class Gain(Transform):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"decibels": (-20.0, 0.0)})
     random: ClassVar[bool] = True
+    gives_pixels: ClassVar[bool] = False
 
     decibels: tuple[Finite, Finite] = (-6.0, 6.0)  # the range that the change of loudness is drawn from
 

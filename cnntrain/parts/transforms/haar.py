@@ -32,6 +32,7 @@ class Haar(Transform):
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"levels": 2})
+    gives_pixels: ClassVar[bool] = False
 
     levels: Annotated[int, Range(1, 8)] = 1  # how many times every band is split into four
 

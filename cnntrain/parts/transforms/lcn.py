@@ -27,6 +27,7 @@ class LCN(Transform):
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"size": 3})
+    gives_pixels: ClassVar[bool] = False
 
     size: PositiveInt = 9  # width and height of the window, an odd number of pixels
 

@@ -39,6 +39,7 @@ class Normalize(Transform):
         {"from_": "dataset", "each": "row"},
         {"from_": "per_image", "each": "row"},
     )
+    gives_pixels: ClassVar[bool] = False
 
     mean: tuple[Finite, ...] | None = None  # what to subtract from each channel, where pixels are in [0, 1]
     std: tuple[Positive, ...] | None = None  # what to divide each channel by

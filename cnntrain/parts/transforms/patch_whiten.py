@@ -34,6 +34,7 @@ class PatchWhiten(Measured):
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"size": 3, "both_signs": False, "epsilon": 0.01})
+    gives_pixels: ClassVar[bool] = False
 
     size: PositiveInt = 2  # pixels of a patch's side
     epsilon: Positive = 5e-4  # variance below which a direction counts as noise and is not amplified

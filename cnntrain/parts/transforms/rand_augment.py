@@ -31,6 +31,7 @@ class RandAugment(Transform):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"operations": 3, "magnitude": 20})
     random: ClassVar[bool] = True
     displaces: ClassVar[bool] = True
+    recolours: ClassVar[bool] = True
 
     operations: PositiveInt = 2  # operations applied to each image
     magnitude: Annotated[int, Range(0, 30)] = 9  # their strength

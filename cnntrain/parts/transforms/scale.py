@@ -30,6 +30,7 @@ class Scale(Transform):
         {"low": -1.0, "high": 1.0},
         {"data_range": (0.0, 0.5), "high": 2.0},
     )
+    gives_pixels: ClassVar[bool] = False
 
     low: Finite = 0.0  # what the lowest value becomes
     high: Finite = 1.0  # what the highest value becomes

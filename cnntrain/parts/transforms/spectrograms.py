@@ -26,6 +26,7 @@ class Spectrogram(Transform):
     """
 
     of_sounds: ClassVar[bool] = True
+    gives_pixels: ClassVar[bool] = False
 
     sample_rate: Annotated[int, Range(1000, 384_000)] = 16_000  # of the sounds, in Hz: that of the data source
     window: Annotated[float, Range(0, 1, open_low=True)] = 0.025  # length of a window in seconds

@@ -30,6 +30,7 @@ class Speed(Transform):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"factors": (0.8, 1.25)})
     of_sounds: ClassVar[bool] = True
     random: ClassVar[bool] = True
+    gives_pixels: ClassVar[bool] = False
 
     # how many times faster, to two digits; each is as likely as the others
     factors: tuple[Annotated[float, Range(0.25, 4)], ...] = (0.9, 1.0, 1.1)

@@ -29,6 +29,7 @@ class TrivialAugmentWide(Transform):
 
     random: ClassVar[bool] = True
     displaces: ClassVar[bool] = True
+    recolours: ClassVar[bool] = True
 
     def output_shape(self, shape: Shape) -> Shape:
         """The same. Raises ValueError where there are neither one nor three channels."""

@@ -33,6 +33,7 @@ class ZCAWhiten(Measured):
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({}, {"epsilon": 1e-4})
+    gives_pixels: ClassVar[bool] = False
 
     epsilon: Positive = 0.01  # variance below which a direction counts as noise and is not amplified
 

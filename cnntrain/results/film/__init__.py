@@ -48,12 +48,13 @@ def write(paths: Sequence[Path], output: Path | None = None, threads: int | None
         raise UsageError(f"--film shows one run, but here are {len(runs)}. Name one of them")
     (run,) = runs
     film = film_files.read(run)
+    told: list[str] = []
     with Pool(usable(threads)) as pool:
-        text = _Page(Trained(run, pool), film).text(run)
+        text = _Page(Trained(run, pool, warn=told.append), film).text(run)
     output = output or run / FILE
     make_directory(output.absolute().parent)
     files.write_atomic(output, text.encode())
-    return {"report": str(output), "runs": [str(run)], "png": [], "warnings": []}
+    return {"report": str(output), "runs": [str(run)], "png": [], "warnings": told}
 
 
 class _Page:

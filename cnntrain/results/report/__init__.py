@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,9 +78,12 @@ def write(paths: Sequence[Path], output: Path | None = None, wish: Wish | None =
     }
 
 
-def page_of(paths: Sequence[Path], wish: Wish | None = None) -> str:
-    """The HTML of the report of some runs. Raises UsageError where there is no run."""
-    return _Told(paths, read_all(paths, Console("none").warn), wish or Wish()).page()
+def page_of(paths: Sequence[Path], warn: Callable[[str], None] | None = None) -> str:
+    """The HTML of the report of some runs; `warn` is told of those left out, and prints if it is None.
+
+    Raises UsageError where there is no run.
+    """
+    return _Told(paths, read_all(paths, warn or Console("none").warn), Wish()).page()
 
 
 class _Told:
@@ -150,7 +153,7 @@ class _Told:
         """The sections that need the network and its data."""
         wish = self.wish
         try:
-            with judging(record, wish.split, wish.sets, wish.threads) as judged:
+            with judging(record, wish.split, wish.sets, wish.threads, self.warnings.append) as judged:
                 yield evaluation.of(judged)
                 told = judged.trained.network.task.report(judged.evaluation)
                 yield from (sections.markup(part, judged) for part in told)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -96,13 +96,19 @@ def _beside(pictures: Sequence[Array]) -> Array:
 
 
 @contextmanager
-def judging(record: Record, split: str | None, sets: tuple[str, ...], threads: int | None) -> Iterator[Judged]:
+def judging(
+    record: Record,
+    split: str | None,
+    sets: tuple[str, ...],
+    threads: int | None,
+    warn: Callable[[str], None] | None = None,
+) -> Iterator[Judged]:
     """The best network of a run, or its last, judged on a split: by default val, else test, else train.
 
     Raises CheckpointError, ConfigError or DataError where it cannot be judged.
     """
     with Pool(usable(threads)) as pool:
-        trained = Trained(record.path, pool, sets)
+        trained = Trained(record.path, pool, sets, warn=warn)
         first = split or _first_split(record, trained)
         judged = _on(trained, first)
         if split is None and first == "val" and "test" in _splits(trained):

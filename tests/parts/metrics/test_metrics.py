@@ -10,18 +10,21 @@ import numpy as np
 import pytest
 
 from cnntrain.checks.contracts import metric as contract
-from cnntrain.checks.contracts.metric import CLASSES, samples, state_of
+from cnntrain.checks.contracts.metric import UNITS as CLASSES
+from cnntrain.checks.contracts.metric import state_of
 from cnntrain.core import registry
 from cnntrain.core.arrays import Array
 from cnntrain.parts.losses.base import one_hot
-from cnntrain.parts.metrics.base import Metric
+from cnntrain.parts.metrics.base import Metric, larger_is_better
 from tests.support import golden
 
 SETTINGS = [
-    pytest.param(registry.make("metrics", name, **fields), id=f"{name}-{index}")
+    pytest.param(metric, form, id=f"{name}-{index}-{form}")
     for name, cls in registry.parts("metrics").items()
-    for index, fields in enumerate(cls.examples)
     if name != "loss"  # which the tally keeps
+    for index, fields in enumerate(cls.examples)
+    for metric in [registry.make("metrics", name, **fields)]
+    for form in metric.forms()
 ]
 
 
@@ -33,56 +36,71 @@ def test_equals_scikit_learn_and_torchmetrics(path: Path) -> None:
     np.testing.assert_allclose(metric.value(state), case["value"], rtol=rtol)
 
 
-@pytest.mark.parametrize("metric", SETTINGS)
-def test_states_add(metric: Metric) -> None:
-    contract.has_states_that_add(metric)
+@pytest.mark.parametrize(("metric", "form"), SETTINGS)
+def test_states_add(metric: Metric, form: str) -> None:
+    contract.has_states_that_add(metric, form)
 
 
-@pytest.mark.parametrize("metric", SETTINGS)
-def test_a_weight_of_two_is_the_sample_twice(metric: Metric) -> None:
-    contract.counts_a_weight_of_two_as_the_sample_twice(metric)
+@pytest.mark.parametrize(("metric", "form"), SETTINGS)
+def test_a_weight_of_two_is_the_sample_twice(metric: Metric, form: str) -> None:
+    contract.counts_a_weight_of_two_as_the_sample_twice(metric, form)
 
 
-@pytest.mark.parametrize("metric", SETTINGS)
-def test_rows_count_as_their_largest(metric: Metric) -> None:
-    contract.takes_rows_as_their_largest(metric)
+@pytest.mark.parametrize(("metric", "form"), SETTINGS)
+def test_labels_count_as_one_hot_rows(metric: Metric, form: str) -> None:
+    contract.takes_labels_as_one_hot_rows(metric, form)
 
 
-@pytest.mark.parametrize("metric", SETTINGS)
-def test_inputs_are_left_alone(metric: Metric) -> None:
-    contract.leaves_its_inputs_alone(metric)
+@pytest.mark.parametrize(("metric", "form"), SETTINGS)
+def test_inputs_are_left_alone(metric: Metric, form: str) -> None:
+    contract.leaves_its_inputs_alone(metric, form)
 
 
-@pytest.mark.parametrize("metric", SETTINGS)
-def test_the_state_is_left_alone(metric: Metric) -> None:
-    contract.leaves_its_state_alone(metric)
+@pytest.mark.parametrize(("metric", "form"), SETTINGS)
+def test_the_state_is_left_alone(metric: Metric, form: str) -> None:
+    contract.leaves_its_state_alone(metric, form)
 
 
 def test_labels_are_unique_among_settings() -> None:
-    labels = {(type(param.values[0]), param.values[0].label()) for param in SETTINGS}
-    assert len(labels) == len(SETTINGS)
+    metrics = {(type(metric), metric) for metric, _ in (param.values for param in SETTINGS)}
+    assert len({(cls, metric.label()) for cls, metric in metrics}) == len(metrics)
     assert registry.make("metrics", "top_k").label() == "top5"
 
 
-@pytest.mark.parametrize("metric", SETTINGS)
-def test_of_nothing_is_nan_and_of_something_a_number(metric: Metric) -> None:
-    contract.is_nan_of_nothing_and_a_number_of_something(metric)
+@pytest.mark.parametrize(("metric", "form"), SETTINGS)
+def test_of_nothing_is_nan_and_of_something_a_number(metric: Metric, form: str) -> None:
+    contract.is_nan_of_nothing_and_a_number_of_something(metric, form)
 
 
-@pytest.mark.parametrize("metric", SETTINGS)
-def test_outputs_that_are_not_finite_are_counted_without_a_word(metric: Metric) -> None:
-    contract.takes_outputs_that_are_not_finite(metric)
+@pytest.mark.parametrize(("metric", "form"), SETTINGS)
+def test_outputs_that_are_not_finite_are_counted_without_a_word(metric: Metric, form: str) -> None:
+    contract.takes_outputs_that_are_not_finite(metric, form)
 
 
-@pytest.mark.parametrize("metric", SETTINGS)
-def test_the_perfect_network_is_better(metric: Metric) -> None:
-    contract.says_that_the_perfect_network_is_better(metric)
+@pytest.mark.parametrize(("metric", "form"), SETTINGS)
+def test_the_perfect_network_is_better(metric: Metric, form: str) -> None:
+    contract.says_that_the_perfect_network_is_better(metric, form)
+
+
+@pytest.mark.parametrize(("metric", "form"), SETTINGS)
+def test_values_lie_within_the_bounds(metric: Metric, form: str) -> None:
+    contract.has_values_within_its_bounds(metric, form)
+
+
+@pytest.mark.parametrize(("metric", "form"), SETTINGS)
+def test_the_label_says_which_way_is_better(metric: Metric, form: str) -> None:
+    contract.is_known_by_its_label(metric, form)
+    assert larger_is_better(f"val/{metric.label()}") == metric.larger_is_better
 
 
 def value(name: str, outputs: Any, targets: Any, **fields: Any) -> Any:
     metric = registry.make("metrics", name, **fields)
     outputs = np.array(outputs, np.float32)
     return metric.value(state_of(metric, outputs, np.array(targets), np.ones(len(outputs), np.float32)))
+
+
+def samples() -> tuple[Array, Array, Array]:
+    return contract.samples(registry.make("metrics", "accuracy"), "labels")
 
 
 def test_error_is_what_accuracy_misses() -> None:
