@@ -90,8 +90,8 @@ class Judged:
 
 
 def _beside(pictures: Sequence[Array]) -> Array:
-    """Pictures of one size side by side, with a gap between them."""
-    gap = np.full((len(pictures[0]), max(_GAP, pictures[0].shape[1] // 100), 3), 255, np.uint8)
+    """Pictures of one size side by side, with a gap between them, of a grey that stands out on no page."""
+    gap = np.full((len(pictures[0]), max(_GAP, pictures[0].shape[1] // 100), 3), 128, np.uint8)
     return np.concatenate([pictures[0], *(piece for each in pictures[1:] for piece in (gap, each))], axis=1)
 
 

@@ -146,7 +146,7 @@ def _of_one(record: Record) -> dict[str, str]:
     progress = element("div", element("i", style=f"width:{100 * min(share, 1):.2f}%"), class_="progress")
     place = f"step {step:,}" + (f" of {total:,}" if isinstance(total, int) else "")
     charts = svg.grid(curves.charts(record))
-    nothing = element("p", "The first numbers come after `log_every` steps.", class_="note")
+    nothing = element("p", "The first numbers come after train.log_every steps.", class_="note")
     return {
         "cards": cards([*found.items()]),
         "progress": section("Progress", progress, note=place),
