@@ -44,9 +44,9 @@ def replay(
     RunDirectoryError where there is no record, or where the run has gone on beyond it; CheckFailedError where it does
     not diverge, or diverges in another place.
     """
-    record = _record(path)
-    last = read(path / "checkpoints" / "last.npz")
-    with _trainer(path, last, sets, threads, warn) as (trainer, _):
+    console = _console(path, warn)
+    record, last = _record(path), read(path / "checkpoints" / "last.npz")
+    with _trainer(path, last, sets, threads, console) as (trainer, _):
         step, closed, when = record["step"], record["closed"], record["when"]
         state = trainer.state
         if (state.step, state.closed) > (step, closed):
@@ -94,11 +94,12 @@ def verify(
     Returns what `verify --json` prints. Raises RunDirectoryError where there is no earlier checkpoint; CheckFailedError
     where something differs.
     """
+    console = _console(path, warn)
     last = read(path / "checkpoints" / "last.npz")
     last.require(position__step=int, position__closed=int, metrics_length=int, config=dict)
     start = read(_earlier(path, last, steps))
     position = last.meta["position"]
-    with _trainer(path, start, sets, threads, warn) as (trainer, journal):
+    with _trainer(path, start, sets, threads, console) as (trainer, journal):
         trainer.go_to(position["step"], position["closed"])
         differences = _differences(last, trainer.state, journal)
     first, end = start.meta["metrics_length"], last.meta["metrics_length"]
@@ -122,24 +123,23 @@ def verify(
     }
 
 
-def _differences_of_environment(path: Path) -> list[str]:
-    """What in the environment can make a replay differ from the run, as lines to show."""
+def _console(path: Path, warn: Callable[[str], None] | None) -> Console:
+    """What warnings go to, the first of them where the environment is another than the run's: bits may differ then."""
+    console = Console("none", quiet=True, warned=warn)
     then = read_meta(path / "checkpoints" / "last.npz").get("environment")
-    differences = compare_environments(then, environment()) if isinstance(then, dict) else []
-    return [f"this is not the run's environment, bits may differ: {'; '.join(differences)}"] if differences else []
+    if isinstance(then, dict) and (differences := compare_environments(then, environment())):
+        console.warn(f"this is not the run's environment, bits may differ: {'; '.join(differences)}")
+    return console
 
 
 @contextmanager
 def _trainer(
-    path: Path, checkpoint: Checkpoint, sets: Sequence[str], threads: int | None, warn: Callable[[str], None] | None
+    path: Path, checkpoint: Checkpoint, sets: Sequence[str], threads: int | None, console: Console
 ) -> Iterator[tuple[Trainer, Unwritten]]:
     """A trainer at a checkpoint of a run, which writes nothing."""
     blas.pin()
     for override in sets:
         check_override(override)
-    console = Console("none", quiet=True, warned=warn)
-    for line in _differences_of_environment(path):
-        console.warn(line)
     loaded = saved.located(saved.experiment(checkpoint, sets)[0], path)
     job = make_job(loaded, threads, console)
     checkpoint.require(metrics_length=int)

@@ -40,6 +40,7 @@ from cnntrain.engine.plan import Call
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.ranks import Ranks
 from cnntrain.engine.roster import Roster
+from cnntrain.engine.rows import buckets_of
 from cnntrain.engine.team import Parcel
 from cnntrain.training.stepper import Stepper
 from tests.benchmarks import own, workers
@@ -51,6 +52,7 @@ LINKS = {"1 Gb/s": (50e-6, 1e9 / 8), "10 Gb/s": (20e-6, 1e10 / 8), "100 Gb/s": (
 OVERHEAD = 4e-6  # seconds of processor time a message; `--check` measures it
 Curves = dict[tuple[str, int, str], list[float]]  # by network, batch and link: how many times as fast as one rank
 SHARDS = (2, 6)  # of the batches that are timed
+SHARD = 8  # samples of each: `train.shard: 8`, so that many ranks have something to do
 MODELLED = [name for name in NETWORKS if name != "mobilenet_v2"]
 WORTH = 0.5  # of the speed that as many ranks could have at best: below, a batch does not pay
 
@@ -71,9 +73,13 @@ class Traffic:
         return sum(size for *_, size in self.buckets) + self.back[1] + self.small[1]
 
 
+def _stepper(network: str, batch: int, pool: Pool) -> Stepper:
+    return own.stepper_of(network, batch, pool, own.config(network, batch, shard=SHARD))
+
+
 def traffic(engine: Engine, batch: int, workers: Sequence[int], rank: int = 0) -> Traffic:
     """What a rank sends in a step of one batch, by the plan and the roster."""
-    plan, program = engine.plans[True], engine._training
+    plan = engine.plans[True]
     roster, count = Roster(tuple(workers), rank), -(-batch // engine.shard)
     blocks, peers = len(roster.blocks(0, count, rank)), len(workers) - 1
     stages = sum(segment[-1].do in ("partial", "partial_back") for segment in plan.segments)
@@ -81,7 +87,7 @@ def traffic(engine: Engine, batch: int, workers: Sequence[int], rank: int = 0) -
     small_messages = peers * (stages + 1) * own_blocks + peers
     small_bytes = peers * blocks * 8 * (stages * plan.partial_size + engine.tally.size) + peers * 3 * 8
     buckets, back = [], [0, 0]
-    for bucket in program.buckets:
+    for bucket in buckets_of(plan):
         sizes = [stop - start for start, stop in bucket.slices(roster)]
         others = [size for peer, size in enumerate(sizes) if peer != rank and size]
         if blocks:
@@ -107,9 +113,9 @@ def measure(network: str, repeats: int) -> Measured:
     """The least of some repetitions, so that what else the machine does counts as little as can be."""
     blas.pin()
     with Pool(1) as pool:
-        shard = own.stepper_of(network, 1, pool).engine.shard
-        few, many = (_seconds(own.stepper_of(network, shards * shard, pool), repeats) for shards in SHARDS)
-        stepper = own.stepper_of(network, SHARDS[0] * shard, pool)
+        shard = _stepper(network, 1, pool).engine.shard
+        few, many = (_seconds(_stepper(network, shards * shard, pool), repeats) for shards in SHARDS)
+        stepper = _stepper(network, SHARDS[0] * shard, pool)
         engine, segments = stepper.engine, stepper.engine.plans[True].segments
         where = {call: number for number, segment in enumerate(segments) for call in segment}
         shares = np.zeros(len(segments))
@@ -212,7 +218,7 @@ def run_ranks(network: str, batch: int, steps: int) -> None:
     ranks = muster.join()
     about = link(ranks) if ranks.size == 2 else (0.0, 0.0, 0.0)
     with Pool(1, ranks) as pool:
-        stepper = own.stepper_of(network, batch, pool)
+        stepper = _stepper(network, batch, pool)
         stepper.step(0)
         found = []
         for number in range(1, steps + 1):
@@ -237,7 +243,7 @@ def check(network: str, batch: int, steps: int) -> str:
     """Rows of a table: what one and two ranks took here, beside the model."""
     measured = measure(network, 5)
     with Pool(1) as pool:
-        engine = own.stepper_of(network, batch, pool).engine
+        engine = _stepper(network, batch, pool).engine
         rows = []
         alone = launched("--rank", network, batch, 1, steps)
         model = foretell(measured, engine, batch, 1, 0, 1)
@@ -309,7 +315,7 @@ def run_hiding(network: str, batch: int, steps: int) -> None:
     blas.pin()
     ranks = Metered(muster.join()._wire)
     with Pool(1, ranks) as pool:
-        stepper = own.stepper_of(network, batch, pool)
+        stepper = _stepper(network, batch, pool)
         stepper.step(0)
         for latency, bandwidth in LINKS.values():
             ranks.latency, ranks.bandwidth, ranks.travelling, ranks.waited = latency, bandwidth, 0.0, 0.0
@@ -326,7 +332,7 @@ def hiding(network: str, batch: int, steps: int) -> str:
     measured = measure(network, 5)
     rows = []
     with Pool(1) as pool:
-        engine = own.stepper_of(network, batch, pool).engine
+        engine = _stepper(network, batch, pool).engine
         for (name, link), sent, waited in zip(LINKS.items(), numbers[::2], numbers[1::2], strict=True):
             model = foretell(measured, engine, batch, 2, *link)
             hidden, told = 1 - waited / sent, 1 - model.visible / model.travelling
@@ -345,7 +351,7 @@ def table(networks: Sequence[str], batches: Sequence[int], repeats: int) -> Curv
     for network in networks:
         measured = measure(network, repeats)
         with Pool(1) as pool:
-            engine = own.stepper_of(network, 1, pool).engine
+            engine = _stepper(network, 1, pool).engine
             for batch in batches:
                 one = foretell(measured, engine, batch, 1, 0, 1).step
                 for name, (latency, bandwidth) in LINKS.items():

@@ -60,7 +60,7 @@ def of_several(records: Sequence[Record]) -> Markup:
     header += ["last train/loss", "last val/loss", "time"]
     note = f"Best {shared} first." if shared else ""
     if len(differing) > len(keys):
-        note += f" {len(differing) - len(keys)} more keys differ; cnntrain compare shows all of them."
+        note += f" {len(differing) - len(keys)} more keys differ; the command compare shows all of them."
     return section("Runs", table(header, rows, right=range(len(header) - 5, len(header))), note=note.strip())
 
 
