@@ -113,9 +113,8 @@ def measure(network: str, repeats: int) -> Measured:
     """The least of some repetitions, so that what else the machine does counts as little as can be."""
     blas.pin()
     with Pool(1) as pool:
-        shard = _stepper(network, 1, pool).engine.shard
-        few, many = (_seconds(_stepper(network, shards * shard, pool), repeats) for shards in SHARDS)
-        stepper = _stepper(network, SHARDS[0] * shard, pool)
+        few, many = (_seconds(_stepper(network, shards * SHARD, pool), repeats) for shards in SHARDS)
+        stepper = _stepper(network, SHARDS[0] * SHARD, pool)
         engine, segments = stepper.engine, stepper.engine.plans[True].segments
         where = {call: number for number, segment in enumerate(segments) for call in segment}
         shares = np.zeros(len(segments))
@@ -135,7 +134,7 @@ def measure(network: str, repeats: int) -> Measured:
         each = (many - few) / (SHARDS[1] - SHARDS[0])
         segments_take = tuple((each * shares / shares.sum()).tolist())
         always = max(few - SHARDS[0] * each, 0.0)
-        return Measured(shard, segments_take, always, min(updates), engine.graph.parameter_count())
+        return Measured(engine.shard, segments_take, always, min(updates), engine.graph.parameter_count())
 
 
 def _seconds(stepper: Stepper, repeats: int) -> float:
@@ -351,7 +350,7 @@ def table(networks: Sequence[str], batches: Sequence[int], repeats: int) -> Curv
     for network in networks:
         measured = measure(network, repeats)
         with Pool(1) as pool:
-            engine = _stepper(network, 1, pool).engine
+            engine = _stepper(network, SHARD, pool).engine
             for batch in batches:
                 one = foretell(measured, engine, batch, 1, 0, 1).step
                 for name, (latency, bandwidth) in LINKS.items():
