@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.api.arguments import Configs, Paths, Set, configs_of, overrides, path_of
-from cnntrain.api.training import as_python_does
+from cnntrain.api.training import Told, as_python_does
 from cnntrain.core.errors import UsageError
 
 # Each function imports what it needs when it is called.
-
-Told = Callable[[str], None] | None  # is told of every warning; None prints them
 
 
 def fetch(name: str, root: Paths = "data") -> dict[str, Any]:

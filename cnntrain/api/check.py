@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cnntrain.api.arguments import Configs, Paths, Set, configs_of, overrides, path_of
-from cnntrain.api.training import as_python_does
+from cnntrain.api.training import Told, as_python_does
 
 
 def check(
@@ -17,7 +17,7 @@ def check(
     picture: Paths | None = None,
     threads: int | None = None,
     announce: Callable[[dict[str, Any]], None] | None = None,
-    warn: Callable[[str], None] | None = as_python_does,
+    warn: Told = as_python_does,
 ) -> dict[str, Any]:
     """Check a config, every shape, and every file of its data, and return what `check --json` prints.
 

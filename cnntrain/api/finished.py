@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from cnntrain.api.arguments import Paths, Set, overrides, path_of, paths_of
-from cnntrain.api.training import as_python_does
+from cnntrain.api.training import Told, as_python_does
 from cnntrain.core.errors import UsageError
 
 # Each function imports what it needs when it is called: a comparison need not wait for the code of reports.
@@ -55,7 +55,7 @@ def compare(
     filters: Sequence[str] = (),
     sort: str | None = None,
     *,
-    warn: Callable[[str], None] | None = as_python_does,
+    warn: Told = as_python_does,
 ) -> dict[str, Any]:
     """Set runs side by side and return what `compare --json` prints. A folder stands for all runs below it.
 
@@ -95,7 +95,7 @@ def replay(
     *,
     set: Set = None,
     threads: int | None = None,
-    warn: Callable[[str], None] | None = as_python_does,
+    warn: Told = as_python_does,
 ) -> dict[str, Any]:
     """Take the steps of a run from its last checkpoint to where it diverged, and return what `replay --json` prints.
 
@@ -114,7 +114,7 @@ def verify(
     steps: int = 1,
     set: Set = None,
     threads: int | None = None,
-    warn: Callable[[str], None] | None = as_python_does,
+    warn: Told = as_python_does,
 ) -> dict[str, Any]:
     """Train a run from an earlier checkpoint, at least so many steps, to its last one again, and compare every bit.
 
@@ -133,7 +133,7 @@ def explain(
     *,
     truth: str | None = None,
     threads: int | None = None,
-    warn: Callable[[str], None] | None = as_python_does,
+    warn: Told = as_python_does,
 ) -> dict[str, Any]:
     """Write a page about what a network makes of one file, layer by layer, and return what `explain --json` prints.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnntrain.api.arguments import Configs, Paths, Set
-from cnntrain.api.training import as_python_does, train
+from cnntrain.api.training import Told, as_python_does, train
 from cnntrain.config.fields import Duration
 from cnntrain.core.console import Progress
 
@@ -34,7 +34,7 @@ def fit(
     quiet: bool | None = None,
     verbose: bool = False,
     announce: Callable[[Path], None] | None = None,
-    warn: Callable[[str], None] | None = as_python_does,
+    warn: Told = as_python_does,
 ) -> Run:
     """Train what a config describes, and return the run. Nothing is printed unless `progress` asks for it.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cnntrain.api.arguments import Paths, Set, overrides, path_of, paths_of
-from cnntrain.api.training import as_python_does
+from cnntrain.api.training import Told, as_python_does
 from cnntrain.core import machine
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import UsageError
@@ -36,7 +35,7 @@ class Model:
         threads: int | None = None,
         set: Set = None,
         score: float | None = None,
-        warn: Callable[[str], None] | None = as_python_does,
+        warn: Told = as_python_does,
     ) -> None:
         """Read a checkpoint, or a run directory's best one, else its last.
 
@@ -153,7 +152,7 @@ def load(
     threads: int | None = None,
     set: Set = None,
     score: float | None = None,
-    warn: Callable[[str], None] | None = as_python_does,
+    warn: Told = as_python_does,
 ) -> Model:
     """The trained network of a checkpoint file, or of a run directory's best one, else its last; see `Model`."""
     return Model(source, threads=threads, set=set, score=score, warn=warn)

@@ -15,6 +15,8 @@ from cnntrain.core.console import Progress
 from cnntrain.core.errors import UsageError
 from cnntrain.training.interrupts import Interrupts
 
+Told = Callable[[str], None] | None  # is told of every warning; None prints them
+
 
 def as_python_does(text: str) -> None:
     """Issue a Python warning, placed at the line outside cnntrain that led here."""
@@ -32,7 +34,7 @@ def train(
     run_dir: Paths | None,
     quiet: bool | None = None,
     pause_at: Duration | str | None = None,
-    warn: Callable[[str], None] | None = as_python_does,
+    warn: Told = as_python_does,
     **options: Any,
 ) -> dict[str, Any]:
     """Do what `cnntrain fit` does, with its options by name, and return what `fit --json` prints."""

@@ -26,9 +26,9 @@ def needed(graph: Graph, threads: int, batch_size: int, slots: int, training: bo
     item = np.dtype(np.float32).itemsize
     vectors = 2 + slots if training else 1
     rows = threads * depth(-(-shards // threads)) if training else 0
-    large = [node for node in graph.nodes if is_outer(node)] if training else []
-    left = shards * shard * sum(sum(node.params[node.layer.outer].shape) * node.rows for node in large)  # of x and dy
-    in_rows = graph.layout.size - sum(node.params[node.layer.outer].size for node in large)
+    large = [(param, node.rows) for node in graph.nodes if training and is_outer(node) and (param := node.sliced)]
+    left = shards * shard * sum(sum(param.shape) * rows_of_sample for param, rows_of_sample in large)  # of x and dy
+    in_rows = graph.layout.size - sum(param.size for param, _ in large)
     activations = plan_of(graph, shard, np.dtype(np.float32), training).bytes(threads, shards)
     scratch = 2 * threads * min(BLOCK, graph.layout.size) if training else 0  # of the optimizer
     forked = 0

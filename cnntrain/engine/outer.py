@@ -18,7 +18,7 @@ from cnntrain.engine.plan import Plan
 from cnntrain.engine.roster import Roster, shares_of
 from cnntrain.network.graph import Node
 from cnntrain.ops.calls import Calls, run
-from cnntrain.ops.products import is_sliced, product, slice_rows
+from cnntrain.ops.products import product, slice_rows
 from cnntrain.parts.layers.base import Frame
 
 
@@ -32,8 +32,8 @@ class OuterGradient:
         self._place = slice(entry.offset, entry.offset + entry.param.size)
         self._shape = entry.param.shape
         self._most = plan.shard * node.rows  # rows of x and dy that a shard leaves
-        step = slice_rows(*self._shape)
-        self._slices = [slice(start, start + step) for start in range(0, self._shape[0], step)]
+        rows, step = self._shape[0], slice_rows(*self._shape)
+        self._slices = [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
 
     def prepare(self, roster: Roster, shards: int) -> None:
         """Allocate memory for batches of at most so many shards."""
@@ -75,7 +75,7 @@ class OuterGradient:
         """Add a slice of every shard's gradient to the tree."""
         tree = own.trees.setdefault(number, TreeSum(own.free.append))
         features = self._slices[number]
-        shape = (len(range(self._shape[0])[features]), self._shape[1])
+        shape = (features.stop - features.start, self._shape[1])
         for slot, n in enumerate(self._rows[:count].tolist()):
             into = own.room(shape, self._dtype)
             key = (number, slot, n, id(into))
@@ -103,9 +103,8 @@ class _Worker:
 
 
 def is_outer(node: Node) -> bool:
-    """Whether the gradient of a node's weight is large enough to be computed by slices."""
-    name = node.layer.outer
-    return bool(name) and node.trained and is_sliced(*node.params[name].shape)
+    """Whether a gradient is computed for a node by slices."""
+    return node.trained and node.sliced is not None
 
 
 def outer_gradients(plan: Plan) -> list[OuterGradient]:

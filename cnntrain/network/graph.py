@@ -61,6 +61,12 @@ class Node:
         return not self.options.freeze and any(param.role != "statistic" for param in self.params.values())
 
     @property
+    def sliced(self) -> Param | None:
+        """The large weight whose gradient is computed once a batch, by slices (engine/outer.py); None without one."""
+        param = self.params.get(self.layer.outer)
+        return param if param is not None and is_sliced(*param.shape) else None
+
+    @property
     def coupled(self) -> bool:
         """Whether in training it needs the whole batch; a frozen one keeps to its running statistics."""
         return isinstance(self.layer, Coupled) and not self.options.freeze
@@ -139,7 +145,8 @@ class Graph:
         very many values (64 MB, as of a U-Net at 512x512), one will do, and a shard has at most 1 GB of them.
         """
         values = sum(math.prod(node.shape) for node in self.nodes)
-        by_traffic = 2 * (self.parameter_count() - sum(map(_made_once, self.nodes))) / max(values, 1)
+        made_once = sum(node.sliced.size for node in self.nodes if node.sliced)
+        by_traffic = 2 * (self.parameter_count() - made_once) / max(values, 1)
         by_time = 5e8 * len(self.nodes) / max(sum(self.flops()), 1)
         by_cache = 16 if values > 2**14 * len(self.nodes) else 32
         shard = next((n for n in (8, 16) if n >= by_traffic and n >= min(by_time, by_cache)), 32)
@@ -151,12 +158,6 @@ class Graph:
                 break
             shard //= 2
         return shard
-
-
-def _made_once(node: Node) -> int:
-    """Values of a large dense weight (engine/outer.py)."""
-    name = node.layer.outer
-    return node.params[name].size if name and is_sliced(*node.params[name].shape) else 0
 
 
 def weave(layers: Sequence[Declared], input_shape: Shape, outputs: int) -> Graph:
