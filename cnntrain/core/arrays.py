@@ -17,6 +17,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from cnntrain.core.hugepages import private_bytes, shared_bytes
+
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]  # of one sample: (height, width, channels) or (features,)
 Role = Literal["weight", "bias", "norm", "statistic"]
@@ -29,16 +31,22 @@ def aligned(shape: Shape | int, dtype: npt.DTypeLike) -> Array:
     shape = (shape,) if isinstance(shape, int) else shape
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
-    raw = np.zeros(size + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + size].view(dtype).reshape(shape)
+    found = private_bytes(size)
+    if found is None:
+        raw = np.zeros(size + ALIGNMENT, np.uint8)
+        start = -raw.ctypes.data % ALIGNMENT
+        found = raw[start : start + size]
+    return found.view(dtype).reshape(shape)
 
 
 def shared(shape: Shape | int, dtype: npt.DTypeLike) -> Array:
     """A zeroed C-contiguous array, page-aligned, in memory shared with processes forked later."""
     shape = (shape,) if isinstance(shape, int) else shape
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    return np.frombuffer(mmap.mmap(-1, max(size, 1)), np.uint8, size).view(dtype).reshape(shape)
+    found = shared_bytes(size)
+    if found is None:
+        found = np.frombuffer(mmap.mmap(-1, max(size, 1)), np.uint8, size)
+    return found.view(dtype).reshape(shape)
 
 
 def round_up(size: int, unit: int = ALIGNMENT) -> int:

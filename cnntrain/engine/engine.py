@@ -61,7 +61,7 @@ class Engine:
         self._in_training = graph  # the graph of that step: with them frozen, behind the front
         self._front: Front | None = None  # what stands before it, where that is computed once
         self._reuse: tuple[KnownBatch, Callable[[str], None]] | None = None
-        self._entered = False
+        self._entered = self._settled = False
         self.watch: CallWatch | None = None  # told, by the workers, the seconds each call took
         self.source: Callable[[int], Sequence[Batch]] | None = None  # the batches of a step, in any process
         self.params = shared(graph.layout.size, self.dtype)
@@ -89,7 +89,10 @@ class Engine:
     def _program(self, plan: Plan, memory: list[tuple[Array, Array]] | None = None) -> Program:
         params = [self._params_of(node) for node in plan.graph.nodes]
         first = len(self.graph.nodes) - len(plan.graph.nodes)
-        return Program(plan, self.tally, memory or self.memory, params, self.seed, self.pool.roster, first)
+        held, settled = (None, False) if plan.training else (self._made_of_params, self._settled)
+        return Program(
+            plan, self.tally, memory or self.memory, params, self.seed, self.pool.roster, first, held, settled
+        )
 
     @functools.cached_property
     def plans(self) -> dict[bool, Plan]:
@@ -103,6 +106,15 @@ class Engine:
         own = max(plan.worker_bytes for plan in self.plans.values())
         scratch = max(plan.scratch_bytes for plan in self.plans.values())
         return [(aligned(own, np.uint8), aligned(scratch, np.uint8)) for _ in range(self.pool.threads)]
+
+    @functools.cached_property
+    def _made_of_params(self) -> Array:
+        """Memory for what evaluation makes of the parameters, the same for shards of every size."""
+        return aligned(self.plans[False].held_bytes, np.uint8)
+
+    def settle(self) -> None:
+        """Evaluate only from now on, with the parameters as they are: what is made of them is not made again."""
+        self._settled = True
 
     @property
     def workers_here(self) -> int:
@@ -147,7 +159,7 @@ class Engine:
         if changed or graph is not self._in_training:
             self._in_training = graph
             self.pool.end_processes()  # they have the plan of the step before
-            for made in ("_training", "_evaluation", "_few", "plans", "memory"):
+            for made in ("_training", "_evaluation", "_few", "_made_of_params", "plans", "memory"):
                 self.__dict__.pop(made, None)
 
     def step(self, batches: Sequence[Batch], step: int) -> Array:
@@ -223,5 +235,5 @@ class Engine:
         if self.watch is None and self.pool.ranks.size == 1 and 2 * len(batch) * batch.views <= self.shard:
             self._few.run(batch, self.pool, collect)
             return result
-        self._evaluation.run([batch], 0, self.pool, collect, self.watch)
+        self._evaluation.run([batch], 0, self.pool, collect, self.watch, scored=False)
         return self.share(result)

@@ -37,9 +37,9 @@ class FewSamples:
         sizes = [size for size in self._sizes(rows, batch.views) if self._equal.get(size, True)]
         if not sizes or sizes[0] not in self._asked:
             self._asked.update(sizes[:1])
-            self._whole.run([batch], 0, team, collect)
+            self._whole.run([batch], 0, team, collect, scored=False)
         elif self._equal.get(sizes[0]):
-            self._programs[sizes[0]].run([batch], 0, team, collect)
+            self._programs[sizes[0]].run([batch], 0, team, collect, scored=False)
         else:
             self._compare(batch, sizes[0], team, collect)
 
@@ -70,7 +70,7 @@ def _digests(program: Program, batch: Batch, rows: int, team: Team, collect: Col
             frames = program.frames(0, 0, program.plan.shard)
             found.append(crc32(frames.of[call.node].y[: rows * node.rows].tobytes()))
 
-    program.run([batch], 0, team, collect, look)
+    program.run([batch], 0, team, collect, look, scored=False)
     return found
 
 

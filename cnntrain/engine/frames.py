@@ -30,6 +30,7 @@ def frame(
     *,
     kept: Make,
     scratch: Callable[[Buffers], dict[str, Array]],
+    held: Make,
     training: bool,
     rng: Callable[[], np.random.Generator],
     dy: Array | None = None,
@@ -37,7 +38,7 @@ def frame(
     batch: dict[str, Any] | None = None,
     moments: int = 0,
 ) -> Frame:
-    """A layer's frame for the shard xs, its workspace taken from `kept` and `scratch`.
+    """A layer's frame for the shard xs, its workspace taken from `kept`, `scratch` and `held`.
 
     It gets each of the `moments` of a clip as a sample of its own; the memory is the same.
     """
@@ -46,7 +47,8 @@ def frame(
         dy, dxs = dy if dy is None else dy.reshape(y.shape), _by_moment(dxs)
     space = layer.workspace(*(x.shape[1:] for x in xs), n=len(y), dtype=y.dtype)
     buffers = {name: kept(name, *buffer) for name, buffer in space.kept.items()}
-    return Frame(xs, y, p, buffers, scratch(space.scratch), training, rng, dy, dxs, batch=batch)
+    lasting = {name: held(name, *buffer) for name, buffer in space.held.items()}
+    return Frame(xs, y, p, buffers, scratch(space.scratch), training, rng, dy, dxs, batch=batch, held=lasting)
 
 
 def _by_moment(clips: Sequence[Any]) -> tuple[Any, ...]:
@@ -63,27 +65,34 @@ class PlannedFrames:
         n: int,
         memory: tuple[Array, Array],
         shard: Array | None,
+        held: Array,
         params: Sequence[Mapping[str, Array]],
         batch: Sequence[dict[str, Any]],
         streams: Streams,
     ) -> None:
         """`memory` is the worker's own and its scratch, `params` and `batch` are by node.
 
-        `shard` is the shard's memory, for buffers that cross barriers; None where none does.
+        `shard` is the shard's memory, for buffers that cross barriers; None where none does. `held` is what all workers
+        share.
         """
         graph = plan.graph
         own, scratch = memory
+        memories = {"worker": own, "shard": own if shard is None else shard, "all": held}
 
         def window(key: tuple[str, int, str], shape: Shape, dtype: Any = None) -> Array:
             place = plan.places[key]
-            memory = own if place.owner == "worker" or shard is None else shard
-            return carve(memory, place.offset, shape, dtype or plan.dtype)
+            return carve(memories[place.owner], place.offset, shape, dtype or plan.dtype)
 
         def sample(what: str, i: int) -> Array:
             return window((what, i, ""), (n, *graph.shape(i)))
 
         def kept(i: int, name: str, shape: Shape, dtype: npt.DTypeLike) -> Array:
             return window(("kept", i, name), shape, dtype)
+
+        def lasting(i: int, name: str, shape: Shape, dtype: npt.DTypeLike) -> Array:
+            if ("held", i, name) not in plan.places:  # for a pass that the plan does not have
+                return np.empty(0, dtype)
+            return window(("held", i, name), shape, dtype)
 
         self.x = sample("y", BATCH)
         self.losses = np.zeros(n, plan.dtype)
@@ -111,6 +120,7 @@ class PlannedFrames:
                     params[i],
                     kept=functools.partial(kept, i),
                     scratch=functools.partial(carve_all, scratch),
+                    held=functools.partial(lasting, i),
                     training=plan.training and not node.options.freeze,
                     rng=functools.partial(streams, i),
                     dy=sample("dy", i) if plan.training and plan.wants[i] else None,

@@ -62,7 +62,8 @@ class Passes:
         `streams` gives the random generator of a shard. For a coupled layer in training, `total` is the batch's.
         """
         batch: dict[str, Any] = {}
-        frames = [self._frame(xs, p, functools.partial(streams, k), batch) for k, xs in enumerate(shards)]
+        held: dict[str, Array] = {}  # shared by all shards, as by those of a worker
+        frames = [self._frame(xs, p, functools.partial(streams, k), batch, held) for k, xs in enumerate(shards)]
         if isinstance(self.layer, Coupled) and self.training:
             _share(frames, self.layer.partial)
         for f in frames:
@@ -88,8 +89,15 @@ class Passes:
         p: Mapping[str, Array],
         rng: Callable[[], np.random.Generator],
         batch: dict[str, Any],
+        held: dict[str, Array],
     ) -> Frame:
         shape, dtype = (len(xs[0]), *self._shape), xs[0].dtype
+
+        def lasting(name: str, *buffer: Any) -> Array:
+            if name not in held:
+                held[name] = self._new(*buffer)
+            return held[name]
+
         return frame(
             self.layer,
             xs,
@@ -97,6 +105,7 @@ class Passes:
             p,
             kept=lambda _name, *buffer: self._new(*buffer),
             scratch=self._scratch,
+            held=lasting,
             training=self.training,
             rng=rng,
             batch=batch,

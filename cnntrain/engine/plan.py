@@ -4,6 +4,8 @@ A step is a timeline of calls: forward through the nodes, the loss, backward thr
 node the shards have to wait for each other; between two such barriers lies a segment. From the timeline each
 buffer's lifetime is known, from the first call that writes it to the last that reads it, and buffers whose lifetimes do
 not overlap share memory. One that lives within a segment is the worker's; one that crosses a barrier is the shard's.
+What is made of the parameters alone lasts for a whole segment, since the worker takes its shards through that one after
+the other; in evaluation, where all workers read the same, it belongs to all.
 """
 
 from __future__ import annotations
@@ -18,9 +20,11 @@ import numpy as np
 
 from cnntrain.core.arrays import Array, Shape, round_up
 from cnntrain.network.graph import BATCH, Graph
-from cnntrain.parts.layers.base import Buffers, Coupled, Workspace
+from cnntrain.parts.layers.base import PASSES, Buffers, Coupled, Workspace
 
-Key = tuple[str, int, str]  # what, node, name: ("y", 3, ""), ("dy", 3, ""), ("kept", 3, "mask"), ("more", 3, "1")
+# what, node, name: ("y", 3, ""), ("dy", 3, ""), ("kept", 3, "mask"), ("more", 3, "1"), ("held", 3, "forward")
+Key = tuple[str, int, str]
+Owner = Literal["worker", "shard", "all"]
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,9 @@ class Call:
 
 @dataclass(frozen=True)
 class Address:
-    """Where a buffer lies: in the worker's memory or in the shard's, from this byte on."""
+    """Where a buffer lies: in the memory of the worker, of the shard or of all, from this byte on."""
 
-    owner: Literal["worker", "shard"]
+    owner: Owner
     offset: int
 
 
@@ -65,7 +69,8 @@ class Plan:
                 self.consumers[source].append(i)
         self._shared: dict[Key, Key] = {}  # in-place: buffer -> the one it lies in
         lives = self._lives()
-        self.places, self.worker_bytes, self.shard_bytes = self._place(lives)
+        self.places, totals = self._place(lives)
+        self.worker_bytes, self.shard_bytes, self.held_bytes = totals["worker"], totals["shard"], totals["all"]
         sizes = [
             node.layer.partial_size(*graph.input_shapes(i))
             for i, node in enumerate(graph.nodes)
@@ -134,6 +139,12 @@ class Plan:
             calls = [time for time, call in enumerate(self._calls) if call.node == i and call.do != "loss"]
             for name, buffer in self.workspace(i).kept.items():
                 live(("kept", i, name), _bytes(buffer), calls)
+            held = self.workspace(i).held
+            for do in PASSES:
+                if do in held and (do, i) in self._when:
+                    at = self._segment_of[self._when[do, i]]
+                    segment = [time for time, number in enumerate(self._segment_of) if number == at]
+                    live(("held", i, do), _bytes(held[do]), segment)
             for position, source in enumerate(node.inputs):
                 if self.needs_adding(i, position):
                     size = self.shard * math.prod(self.graph.shape(source)) * item
@@ -206,11 +217,11 @@ class Plan:
         lives[root].stop = max(lives[root].stop, life.stop)
         self._shared[member] = root
 
-    def _place(self, lives: list[_Life]) -> tuple[dict[Key, Address], int, int]:
+    def _place(self, lives: list[_Life]) -> tuple[dict[Key, Address], dict[Owner, int]]:
         """Lay buffers out so that those alive at the same time do not overlap: largest first, lowest gap that fits."""
         places: dict[Key, Address] = {}
-        totals = {"worker": 0, "shard": 0}
-        for owner in ("worker", "shard"):
+        totals: dict[Owner, int] = {"worker": 0, "shard": 0, "all": 0}
+        for owner in totals:
             mine = [life for life in lives if self._owner(life) == owner]
             placed: list[tuple[int, _Life]] = []
             for life in sorted(mine, key=lambda life: (-life.size, life.start, life.key)):
@@ -228,14 +239,16 @@ class Plan:
                 totals[owner] = max(totals[owner], offset + life.size)
         for key in self._shared:
             places[key] = places[self._root(key)]
-        return places, totals["worker"], totals["shard"]
+        return places, totals
 
-    def _owner(self, life: _Life) -> Literal["worker", "shard"]:
+    def _owner(self, life: _Life) -> Owner:
+        if life.key[0] == "held" and not self.training:
+            return "all"
         return "worker" if self._segment_of[life.start] == self._segment_of[life.stop] else "shard"
 
     def bytes(self, threads: int, shards: int) -> int:
         """Memory of all activations, gradients and workspaces, for a batch of this many shards."""
-        return threads * (self.worker_bytes + self.scratch_bytes) + shards * self.shard_bytes
+        return threads * (self.worker_bytes + self.scratch_bytes) + shards * self.shard_bytes + self.held_bytes
 
 
 plan_of = functools.lru_cache(maxsize=8)(Plan)  # a network's plans are also asked for before it runs, and never change

@@ -42,13 +42,18 @@ class Program:
         seed: int,
         roster: Roster,
         first: int = 0,
+        held: Array | None = None,
+        settled: bool = False,
     ) -> None:
         """`memory` holds each worker's own and its scratch, `params` the parameters of each node by name; `roster` says
         what share of the shards is for these workers.
 
         `first` is the number that the first node has in the whole network, by which random streams are addressed.
+        `held` is the memory that all workers share, for evaluation. With `settled` parameters, which never change, what
+        is made of them for one batch serves the next.
         """
-        self._first = first
+        self._first, self._settled = first, settled
+        self._held = aligned(plan.held_bytes, np.uint8) if held is None else held
         self.plan, self.training, self.tally, self.seed = plan, plan.training, tally, seed
         self._memory, self._params, self.roster = memory, params, roster
         alone = self.training and not roster.peers  # gradients travel to other ranks as sums of whole rows
@@ -70,18 +75,19 @@ class Program:
         team: Team,
         collect: Collect | None = None,
         watch: CallWatch | None = None,
+        scored: bool = True,
     ) -> tuple[Array, list[tuple[int, Array]]]:
         """Run the batches of a step; returns the tally and the coupled nodes' totals, batch by batch.
 
-        `collect` is given the outputs of each shard; the workers call `watch` with the seconds each call took.
+        `collect` is given the outputs of each shard; the workers call `watch` with the seconds each call took. Unless
+        outputs are `scored`, which takes evaluation only, the tally is that of no samples.
         """
         tree = TreeSum()
         first = 0
         totals: list[tuple[int, Array]] = []
         for left, batch in zip(reversed(range(len(batches))), batches, strict=True):
-            for of_node in self._batch:
-                of_node.clear()
-            running = _Running(self, batch, step, first, team, tree, collect, watch)
+            self._forget()
+            running = _Running(self, batch, step, first, team, tree, collect, watch, scored)
             more = left > 0
             for number, segment in enumerate(self.plan.segments):
                 running.segment(number)
@@ -102,9 +108,13 @@ class Program:
             first += running.count
         if self.training:
             self._waiting = (first - running.count, running.count)
-        for of_node in self._batch:  # gives its memory back; a batch clears it, too: the one before may have failed
-            of_node.clear()
+        self._forget()  # gives memory back; a batch forgets first, too: the one before may have failed
         return tree.total(), totals
+
+    def _forget(self) -> None:
+        """Forget what the shards of a batch share."""
+        for of_node in self._batch if not self._settled else ():
+            of_node.clear()
 
     def _send(self, team: Team, buckets: Sequence[Bucket], first: int, count: int, more: bool) -> None:
         """Send off what the shards of this rank add up to in these buckets, while the batch goes on."""
@@ -169,7 +179,7 @@ class Program:
             return False
         self._prepared = shards
         if self.plan.shard_bytes:
-            self._shards += [aligned(self.plan.shard_bytes, np.uint8) for _ in range(shards - len(self._shards))]
+            self._shards.extend(aligned((shards - len(self._shards), self.plan.shard_bytes), np.uint8))
         if self.training:
             for bucket in self.buckets:
                 bucket.prepare(self.roster, shards)
@@ -186,7 +196,7 @@ class Program:
             shard = self._shards[slot] if self.plan.shard_bytes else None
             streams = functools.partial(self._stream, worker)
             self._frames[key] = PlannedFrames(
-                self.plan, n, self._memory[worker], shard, self._params, self._batch, streams
+                self.plan, n, self._memory[worker], shard, self._held, self._params, self._batch, streams
             )
         return self._frames[key]
 
@@ -232,8 +242,9 @@ class _Running:
         tree: TreeSum,
         collect: Collect | None,
         watch: CallWatch | None,
+        scored: bool,
     ) -> None:
-        self.program, self.batch, self.step, self.first = program, batch, step, first
+        self.program, self.batch, self.step, self.first, self.scored = program, batch, step, first, scored
         self.team, self.tree, self.collect, self.watch = team, tree, collect, watch
         self.views = batch.views
         self.size = program.plan.shard // self.views
@@ -335,6 +346,9 @@ class _Running:
         self._targets[slot] = _NONE
         if self.collect is not None:
             self.collect(slot * self.size, outputs, targets)
+        if not self.scored:
+            self.tree.add(self.first + slot, self.program.tally.zeros())
+            return
         losses = frames.losses[:real]
         tally = self.program.tally
         tally.loss(outputs, targets, weights, losses, frames.d_outputs)

@@ -100,7 +100,7 @@ class Solo:
             for name, arrays in (("x", f.xs), ("y", (f.y,))):
                 for array in arrays if name not in self.layer.keeps else ():
                     spoil(array)
-        for array in f.scratch.values():
+        for array in (*f.scratch.values(), *f.held.values()):
             spoil(array)
 
 

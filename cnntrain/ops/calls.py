@@ -17,12 +17,18 @@ from cnntrain.core.arrays import Array
 
 Thunk = Callable[[], object]
 Calls = list[Thunk]
+Once = Callable[[str, Calls], Calls]  # of calls that fill the buffer NAME: those that do so once for several shards
 
 
 def run(calls: Iterable[Thunk]) -> None:
     """Make the calls in their order."""
     for call in calls:
         call()
+
+
+def each_time(_name: str, calls: Calls) -> Calls:
+    """The calls themselves: `Once` where no two shards share a buffer."""
+    return calls
 
 
 def copy(into: Array, what: Array | float) -> Thunk:

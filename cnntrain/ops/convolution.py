@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.ops.blocks import line, long_rows
-from cnntrain.ops.calls import Calls, add, copy
+from cnntrain.ops.calls import Calls, Once, add, copy, each_time
 from cnntrain.ops.columns import Columns
 from cnntrain.ops.products import product
 from cnntrain.ops.windows import Axis, Windows
@@ -93,7 +93,7 @@ class Convolution:
             "d_weight": kernels,
             "d_bias": ((self.filters,), dtype),
             "share": kernels,
-            "turned_weight": kernels,
+            "backward": kernels,  # the weights as the product for dx has them
         }
         if self.by_correlation and self.turned:
             need |= {"turned_" + name: buffer for name, buffer in self.turned.forward_scratch(n, dtype).items()}
@@ -103,7 +103,15 @@ class Convolution:
             need["d_border"] = (self.columns.gradient_shape(n), dtype)
         return need
 
-    def forward(self, x: Array, weight: Array, bias: Array | None, y: Array, scratch: Scratch) -> Calls:
+    def forward(
+        self,
+        x: Array,
+        weight: Array,
+        bias: Array | None,
+        y: Array,
+        scratch: Scratch,
+        once: Once = each_time,  # noqa: ARG002  (the weights are used as they are)
+    ) -> Calls:
         """The calls that write y = x * weight + bias."""
         matrices = self._matrices(weight)
         calls: Calls = []
@@ -120,30 +128,31 @@ class Convolution:
         d_bias: Array | None,
         dx: Array | None,
         scratch: Scratch,
+        once: Once = each_time,
     ) -> Calls:
-        """The calls that overwrite the gradients that are not None."""
+        """The calls that overwrite the gradients that are not None; `once` is asked to fill the buffer "backward"."""
         calls = [] if d_bias is None else sum_over_windows(dy, d_bias)
         if dx is not None and self.by_correlation and self.turned:
-            return calls + self._correlate(x, weight, dy, d_weight, dx, scratch)
+            return calls + self._correlate(x, weight, dy, d_weight, dx, scratch, once)
         if d_weight is not None:
             d_matrices = into = self._matrices(d_weight)
             for chunk, columns, filling in self.columns.gather(x, scratch["columns"], scratch["border"]):
                 outputs = self._by_group(dy[chunk.images, chunk.rows])
                 calls += filling + self._add_product(columns, outputs, into, d_matrices)
                 into = scratch["share"].reshape(d_matrices.shape)
-        return calls if dx is None else calls + self._scatter(weight, dy, dx, scratch)
+        return calls if dx is None else calls + self._scatter(weight, dy, dx, scratch, once)
 
     def _correlate(
-        self, x: Array, weight: Array, dy: Array, d_weight: Array | None, dx: Array, scratch: Scratch
+        self, x: Array, weight: Array, dy: Array, d_weight: Array | None, dx: Array, scratch: Scratch, once: Once
     ) -> Calls:
         """Both gradients from the columns of dy: dx = dY @ turned, and d_turned = dY.T @ x, gathered once."""
         back = self.turned
         assert back is not None
         kernels, gradient = (
-            scratch[name].reshape(*weight.shape[:2], -1, self.channels) for name in ("turned_weight", "turned_gradient")
+            scratch[name].reshape(*weight.shape[:2], -1, self.channels) for name in ("backward", "turned_gradient")
         )
         matrices, total = back._matrices(kernels), back._matrices(gradient)
-        calls, into = [copy(self._ungrouped(kernels), self._as_turned(weight))], total
+        calls, into = once("backward", [copy(self._ungrouped(kernels), self._as_turned(weight))]), total
         own = {name.removeprefix("turned_"): buffer for name, buffer in scratch.items() if name.startswith("turned_")}
         for chunk, columns, filling in back.columns.gather(dy, own["columns"], own["border"]):
             calls += filling + back._multiply(columns, matrices, dx[chunk.images, chunk.rows], own["product"])
@@ -152,13 +161,13 @@ class Convolution:
                 into = scratch["share"].reshape(total.shape)
         return calls if d_weight is None else [*calls, copy(self._as_turned(d_weight), self._ungrouped(gradient))]
 
-    def _scatter(self, weight: Array, dy: Array, dx: Array, scratch: Scratch) -> Calls:
+    def _scatter(self, weight: Array, dy: Array, dx: Array, scratch: Scratch, once: Once) -> Calls:
         """The columns dX = dy @ W.T, added back to where they were copied from."""
         matrices = self._matrices(weight).swapaxes(1, 2)
         if self.columns.scattered_by_tap:
             matrices = weight.reshape(-1, self.channels, self.filters).swapaxes(1, 2)
-        across = scratch["turned_weight"].reshape(matrices.shape)
-        calls = [copy(across, matrices)]
+        across = scratch["backward"].reshape(matrices.shape)
+        calls = once("backward", [copy(across, matrices)])
         for chunk, d_columns, before, after in self.columns.scatter(scratch["d_columns"], dx, scratch["d_border"]):
             out = self._by_group(dy[chunk.images, chunk.rows])
             if self.columns.scattered_by_tap:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
 from cnntrain.core.arrays import Array, Shape
-from cnntrain.ops.calls import Calls, copy
+from cnntrain.ops.calls import Calls, Once, copy, each_time
 from cnntrain.ops.convolution import Scratch, add_bias, bias_line, sum_over_windows
 from cnntrain.ops.windows import Axis, Windows
 
@@ -67,17 +67,20 @@ class Depthwise:
             "border": ((n, rows.padded, columns.padded, channels), dtype),
             "d_border": ((n, above + rows.out + below, left + columns.out + right, channels), dtype),
             "rows": ((self.windows.taps * row,), dtype),
+            "forward": ((self.windows.taps * columns.out * channels,), dtype),  # the weights of a row of outputs
             "phase": ((n * largest if columns.stride > 1 else 0,), dtype),
             "bias_line": ((bias_line(channels, n, self.windows),), dtype),
             "d_weight": ((self.windows.taps * channels,), dtype),
             "d_bias": ((channels,), dtype),
         }
 
-    def forward(self, x: Array, weight: Array, bias: Array | None, y: Array, scratch: Scratch) -> Calls:
-        """The calls that write y = x * weight + bias."""
+    def forward(
+        self, x: Array, weight: Array, bias: Array | None, y: Array, scratch: Scratch, once: Once = each_time
+    ) -> Calls:
+        """The calls that write y = x * weight + bias; `once` is asked to fill the buffer "forward"."""
         calls, taps = self._taps(x, scratch["border"])
-        rows = scratch["rows"][: self.windows.taps * y.shape[2] * self.channels]
-        calls.append(copy(rows.reshape(*weight.shape[:2], -1, self.channels), weight))
+        rows = scratch["forward"]
+        calls += once("forward", [copy(rows.reshape(*weight.shape[:2], -1, self.channels), weight)])
         rows = rows.reshape(*weight.shape[:2], *taps.shape[-2:])
         calls.append(partial(np.einsum, "ijnhwk,ijwk->nhwk", taps, rows, out=y.reshape(taps.shape[2:])))
         return calls + add_bias(y, bias, scratch["bias_line"])
@@ -91,6 +94,7 @@ class Depthwise:
         d_bias: Array | None,
         dx: Array | None,
         scratch: Scratch,
+        once: Once = each_time,  # noqa: ARG002  (a row of weights is used for one phase only)
     ) -> Calls:
         """The calls that overwrite the gradients that are not None."""
         calls = [] if d_bias is None else sum_over_windows(dy, d_bias)

@@ -30,7 +30,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
 from cnntrain.core.arrays import Array, Shape
-from cnntrain.ops.calls import Calls, Thunk, add, copy
+from cnntrain.ops.calls import Calls, Once, Thunk, add, copy, each_time
 from cnntrain.ops.columns import Chunk, Columns
 from cnntrain.ops.convolution import Scratch, add_bias, bias_line, sum_over_windows, turned
 from cnntrain.ops.products import product
@@ -157,10 +157,11 @@ class Winograd:
         return Tiles(Windows(_over_input(self.windows.rows), _over_input(self.windows.columns)), self.channels, 1)
 
     def scratch(self, n: int, dtype: npt.DTypeLike) -> BufferShapes:
-        """The buffers forward and backward need for a shard of n images; the two directions share them."""
+        """The buffers forward and backward need for a shard of n images; the two share all but their weights."""
         there, back = self._one_way(n), self.turned._one_way(n)
         sizes = {name: max(there[name], back[name]) for name in there} | {"bias_line": there["bias_line"]}
         sizes |= {"d_weight": KERNEL * KERNEL * self.channels * self.filters, "d_bias": self.filters}
+        sizes |= dict.fromkeys(("forward", "backward"), SQUARE * self.channels * self.filters)  # U, that of dy's way
         return {name: ((size,), dtype) for name, size in sizes.items()}
 
     def _one_way(self, n: int) -> dict[str, int]:
@@ -168,7 +169,6 @@ class Winograd:
         tiles = images * rows * self.tiles.windows.columns.out
         matrix = SQUARE * self.channels * self.filters
         return {
-            "u": matrix,
             "du": 2 * matrix,
             "first": SQUARE * tiles * max(self.channels, self.filters),
             "second": SQUARE * tiles * max(self.channels, self.filters),
@@ -178,10 +178,21 @@ class Winograd:
             "bias_line": bias_line(self.filters, n, self.windows),
         }
 
-    def forward(self, x: Array, weight: Array, bias: Array | None, y: Array, scratch: Scratch) -> Calls:
-        """The calls that write y = x * weight + bias."""
-        u = _as(scratch["u"], SQUARE, self.channels, self.filters)
-        calls = product(_matrix("kernels", x), weight.reshape(KERNEL * KERNEL, -1), u.reshape(SQUARE, -1))
+    def forward(
+        self, x: Array, weight: Array, bias: Array | None, y: Array, scratch: Scratch, once: Once = each_time
+    ) -> Calls:
+        """The calls that write y = x * weight + bias; `once` is asked to fill the buffer "forward" with U."""
+        u = scratch["forward"]
+        calls = once("forward", self._transform(weight, u)) + self._convolve(x, u, y, scratch)
+        return calls + add_bias(y, bias, scratch["bias_line"])
+
+    def _transform(self, weight: Array, u: Array) -> Calls:
+        """The calls that write U."""
+        return product(_matrix("kernels", u), weight.reshape(KERNEL * KERNEL, -1), u.reshape(SQUARE, -1))
+
+    def _convolve(self, x: Array, u: Array, y: Array, scratch: Scratch) -> Calls:
+        """The calls that write the convolution of x with the weights of which U was made."""
+        u, calls = _as(u, SQUARE, self.channels, self.filters), []
         for chunk, v, filling in self._inputs(x, scratch):
             m = _as(scratch["first"], SQUARE, chunk.size, self.filters)
             between = _as(scratch["between"], OUT, TILE, chunk.size * self.filters)
@@ -190,7 +201,7 @@ class Winograd:
             calls += filling + product(v, u, m)
             calls += [_first_axis(a, m.reshape(TILE, TILE, -1), between), _second_axis(a, between, out)]
             calls += [copy(place, tile) for place, tile in self._taps(y, out, chunk)]
-        return calls + add_bias(y, bias, scratch["bias_line"])
+        return calls
 
     def backward(
         self,
@@ -201,15 +212,17 @@ class Winograd:
         d_bias: Array | None,
         dx: Array | None,
         scratch: Scratch,
+        once: Once = each_time,
     ) -> Calls:
-        """The calls that overwrite the gradients that are not None."""
+        """The calls that overwrite the gradients that are not None; `once` is asked to fill the buffer "backward"."""
         calls = [] if d_bias is None else sum_over_windows(dy, d_bias)
         if d_weight is not None:
             calls += self._weight_gradient(x, dy, d_weight, scratch)
         if dx is not None:
             kernels = scratch["du"][: weight.size].reshape(KERNEL, KERNEL, self.filters, self.channels)
-            calls.append(copy(kernels, weight[::-1, ::-1].swapaxes(2, 3)))
-            calls += self.turned.forward(dy, kernels, None, dx, scratch)
+            turning, u = copy(kernels, weight[::-1, ::-1].swapaxes(2, 3)), scratch["backward"]
+            calls += once("backward", [turning, *self.turned._transform(kernels, u)])
+            calls += self.turned._convolve(dy, u, dx, scratch)
         return calls
 
     def _weight_gradient(self, x: Array, dy: Array, d_weight: Array, scratch: Scratch) -> Calls:

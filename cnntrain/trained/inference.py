@@ -108,6 +108,7 @@ class Trained:
         self.engine = Engine(self.network.graph, self.tally, pool, seed=self.loaded.experiment.seed)
         for name, view in layout.views(self.engine.params).items():
             view[...] = checkpoint.arrays[f"{source}/{name}"]
+        self.engine.settle()
         self._reader = Reader(pool.threads, CACHE, machine.available(), warn=warn)
         self.transforms = saved.transforms(checkpoint, self.loaded, self.description.shape)
         self.step: int = checkpoint.meta["position"]["step"]

@@ -123,7 +123,10 @@ def step_of(network: str, batch: int, threads: int, inference: bool) -> Callable
     blas.pin()
     stepper = stepper_of(network, batch, Workers(threads))
     (ready,) = stepper.source(0)
-    return (lambda: stepper.engine.outputs(ready)) if inference else (lambda: stepper.step(0))
+    if not inference:
+        return lambda: stepper.step(0)
+    stepper.engine.settle()  # as `predict` and `eval` do
+    return lambda: stepper.engine.outputs(ready)
 
 
 def gflop_of(network: str, batch: int, inference: bool) -> float:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 import tracemalloc
 
 import numpy as np
 import pytest
 
+from cnntrain.core import hugepages
 from cnntrain.core.arrays import aligned
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.registry import make
@@ -41,6 +43,7 @@ def test_the_memory_needed_is_the_memory_taken(layers, threads, monkeypatch):
     monkeypatch.setattr(memory, "PROCESS", 0)
     for module in (engine_module, outer, rows, update):
         monkeypatch.setattr(module, "shared", aligned)  # for what is mapped into memory is not traced
+    monkeypatch.setattr(hugepages, "LEAST", sys.maxsize)  # nor is this
     batch = random_batch(100, SHAPE)
     graph = graph_of(layers, SHAPE)
     with Pool(threads) as pool:

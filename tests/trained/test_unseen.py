@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from cnntrain.core.errors import DataError
+from cnntrain.engine.engine import Engine
 from cnntrain.engine.pool import Pool
 from cnntrain.network.tally import Tally
 from cnntrain.trained.inference import Trained
@@ -63,13 +64,18 @@ def trained(folder):
 def logits(monkeypatch):
     """What the network gave, row by row, in every evaluation since: in the order of samples where one thread runs."""
     seen = []
-    original = Tally.of
+    scored, unscored = Tally.of, Engine.outputs
 
     def spy(self, outputs, *others):
         seen.append(outputs.copy())
-        return original(self, outputs, *others)
+        return scored(self, outputs, *others)
+
+    def spy_unscored(self, batch):
+        seen.append(unscored(self, batch))
+        return seen[-1]
 
     monkeypatch.setattr(Tally, "of", spy)
+    monkeypatch.setattr(Engine, "outputs", spy_unscored)
     return seen
 
 

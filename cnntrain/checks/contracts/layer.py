@@ -13,7 +13,7 @@ from cnntrain.checks.contracts.base import close, equal, hold
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.engine.solo import Pass, spoiled
 from cnntrain.ops.blocks import BLOCK
-from cnntrain.parts.layers.base import Coupled, Layer
+from cnntrain.parts.layers.base import PASSES, Coupled, Layer
 
 ROWS = 3
 BUFFERED = 8192  # values in a buffer of NumPy's
@@ -96,6 +96,9 @@ def declares_its_shapes(layer: Layer, inputs: Inputs) -> None:
     )
     whole = all(isinstance(side, int) and side > 0 for side in shape)
     hold(whole, f"its output's shape is {shape}, expected integers above 0")
+    one, several = (layer.workspace(*inputs, n=n, dtype=np.dtype(np.float32)).held for n in (1, ROWS))
+    hold(one == several, "its held buffers depend on n: what is made of the parameters does not")
+    hold({*one} <= {*PASSES}, f"it holds {', '.join(one)}, expected a buffer for {' or '.join(PASSES)}")
     least = 1 if declared else 0
     hold(layer.flops(*inputs) >= least, f"flops says {layer.flops(*inputs)}, expected at least {least}")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from cnntrain.config.fields import Finite, Positive, Range
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
 from cnntrain.ops.blocks import CACHED, blocks, long_rows, longest_block
+from cnntrain.ops.calls import Calls, copy, run
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
 
@@ -44,23 +46,33 @@ class Relu(Activation):
 
     def forward(self, f: Frame) -> None:
         """Write y = max(x, 0)."""
-        zeros = f.scratch["factor"]
-        zeros.fill(0)
-        for x, y in long_rows(len(zeros), f.x, f.y):
-            np.maximum(x, zeros[: x.shape[-1]], out=y)
+        run(f.once("forward", _rectify))
 
     def backward(self, f: Frame) -> None:
         """Write dx = dy * (y > 0)."""
-        if f.dx is not None:
-            for y, dy, dx in blocks(f.y, f.dy, f.dx, most=CACHED):
-                positive, factor = (f.scratch[name][: y.size] for name in ("positive", "factor"))
-                np.greater(y, 0, out=positive)
-                np.copyto(factor, positive)  # a product with booleans would convert in small chunks
-                np.multiply(dy, factor, out=dx)
+        run(f.once("backward", _let_through))
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """max(x, 0)."""
         return t.op("max", xs[0], 0.0)
+
+
+def _rectify(f: Frame) -> Calls:
+    """The calls of relu's forward."""
+    zeros = f.scratch["factor"]
+    rows = long_rows(len(zeros), f.x, f.y)
+    return [partial(zeros.fill, 0), *(partial(np.maximum, x, zeros[: x.shape[-1]], out=y) for x, y in rows)]
+
+
+def _let_through(f: Frame) -> Calls:
+    """The calls of relu's backward."""
+    calls: Calls = []
+    for y, dy, dx in blocks(f.y, f.dy, f.dx, most=CACHED) if f.dx is not None else ():
+        positive, factor = (f.scratch[name][: y.size] for name in ("positive", "factor"))
+        calls.append(partial(np.greater, y, 0, positive))
+        calls.append(copy(factor, positive))  # a product with booleans would convert in small chunks
+        calls.append(partial(np.multiply, dy, factor, dx))
+    return calls
 
 
 @register("leaky_relu")

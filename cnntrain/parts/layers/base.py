@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self, TypeVar
+from threading import Lock
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ from cnntrain.ops.calls import Calls, run
 from cnntrain.ops.trace import Trace, Value
 
 T = TypeVar("T")
+PASSES: tuple[Literal["forward"], Literal["backward"]] = ("forward", "backward")
 Buffers = Mapping[str, tuple[Shape, npt.DTypeLike]]  # name -> (whole shape, the shard's rows included; dtype)
 
 
@@ -31,11 +33,14 @@ class Workspace:
     """The buffers a layer needs beside x and y for a shard of n samples.
 
     `kept` lives from forward to backward, one for each shard; `scratch` belongs to a worker and is dead after the
-    call. Nothing in either is zeroed, and a shorter shard gets shorter buffers.
+    call. Nothing in either is zeroed, and a shorter shard gets shorter buffers. `held` has a buffer for one
+    of PASSES or for both, of the same size for every n: what the pass makes of the parameters alone, once for the
+    shards that a worker computes one after the other (`Frame.fill_once`).
     """
 
     kept: Buffers = field(default_factory=dict)
     scratch: Buffers = field(default_factory=dict)
+    held: Buffers = field(default_factory=dict)
 
 
 class Frame:
@@ -46,22 +51,25 @@ class Frame:
     dy         gradient of the loss in y; read by backward.
     dxs, dx    gradients in the inputs, overwritten by backward; None where none is wanted.
     p, dp      parameters by name and their gradients, overwritten by backward; dp is None when frozen.
-    kept, scratch   what `workspace` asked for, by name.
+    kept, scratch, held   what `workspace` asked for, by name.
     total      coupled layers: the partial results summed over the whole batch; None in evaluation.
     training   False in evaluation and prediction.
     rng()      the random generator of (seed, step, shard, node).
     once(...)  what was made from the frame's arrays before; all of them but dp stay where they are as long as it lives.
     once_a_batch(...)   what a shard of this batch made before, for all shards: from total and p, never from a shard's
     own arrays.
+    fill_once(...)   the calls that fill a held buffer, unless a shard of this batch has.
     """
 
     __slots__ = (
         "_batch",
+        "_lasting",
         "_made",
         "dp",
         "dx",
         "dxs",
         "dy",
+        "held",
         "kept",
         "p",
         "rng",
@@ -87,17 +95,21 @@ class Frame:
         dp: Mapping[str, Array] | None = None,
         total: Array | None = None,
         batch: dict[str, Any] | None = None,
+        held: Mapping[str, Array] | None = None,
     ) -> None:
-        """`batch` is the memory of `once_a_batch`, emptied between batches; a frame without one has its own."""
+        """`batch` is the memory of `once_a_batch`, emptied between batches; a frame without one has its own, and what
+        its held buffers have is made each time.
+        """
         self.xs, self.x, self.y = xs, xs[0], y
         self.dxs, self.dx = dxs, dxs[0] if dxs else None
         self.dy: Any = dy  # never None when backward is called
         self.p, self.dp = p, dp
-        self.kept, self.scratch = kept, scratch
+        self.kept, self.scratch, self.held = kept, scratch, held or {}
         self.training, self.rng = training, rng
         self.total: Any = total  # float64; never None when a coupled layer's training methods are called
         self._made: dict[str, Any] = {}
         self._batch: dict[str, Any] = {} if batch is None else batch
+        self._lasting = batch is not None
 
     def once(self, key: str, make: Callable[[Frame], T]) -> T:
         """What `make` makes from this frame, made when it is first asked for: views, and calls bound to them."""
@@ -112,6 +124,21 @@ class Frame:
             self._batch[key] = make(self)
         made: T = self._batch[key]
         return made
+
+    def fill_once(self, name: str, calls: Calls) -> Calls:
+        """The calls that fill the held buffer `name`, or the call that makes them unless a shard of this batch has."""
+        if not self._lasting:
+            return calls
+        key, batch = f"{name} at {self.held[name].ctypes.data}", self._batch
+
+        def fill() -> None:
+            if batch.get(key) is not True:
+                with batch.setdefault(f"{key}, at work", Lock()):  # another worker's shards may share the buffer
+                    if batch.get(key) is not True:
+                        run(calls)
+                        batch[key] = True
+
+        return [fill]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from cnntrain.ops.depthwise import Depthwise
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.ops.windows import Padding, pair, windows
 from cnntrain.ops.winograd import Winograd
-from cnntrain.parts.layers.base import Example, Frame, Prepared, Workspace, example, image, width
+from cnntrain.parts.layers.base import PASSES, Buffers, Example, Frame, Prepared, Workspace, example, image, width
 
 
 @register("conv2d")
@@ -93,8 +93,10 @@ class Conv2d(Prepared):
         return declared
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
-        """Nothing kept: backward makes the columns again."""
-        return Workspace(scratch=_kernel(self, inputs[0]).scratch(n, dtype))
+        """Nothing kept: backward makes the columns again. What the algorithm makes of the weights is held."""
+        buffers = _kernel(self, inputs[0]).scratch(n, dtype)
+        held: Buffers = {name: buffers.pop(name) for name in PASSES if name in buffers}
+        return Workspace(scratch=buffers, held=held)
 
     def flops(self, *inputs: Shape) -> int:
         """Two for each weight a window is multiplied with, one for each bias added."""
@@ -110,15 +112,16 @@ class Conv2d(Prepared):
     def forward_calls(self, f: Frame) -> Calls:
         """Write y = x * weight + bias."""
         bias = f.p["bias"] if self.bias else None
-        return _kernel(self, f.x.shape[1:]).forward(f.x, f.p["weight"], bias, f.y, f.scratch)
+        kernel, buffers = _kernel(self, f.x.shape[1:]), {**f.scratch, **f.held}
+        return kernel.forward(f.x, f.p["weight"], bias, f.y, buffers, f.fill_once)
 
     def backward_calls(self, f: Frame) -> Calls:
         """The adjoints of forward in weight, bias and x: see ops/convolution.py and ops/winograd.py."""
         d_weight = d_bias = None
         if f.dp is not None:
             d_weight, d_bias = f.scratch["d_weight"].reshape(f.p["weight"].shape), f.scratch["d_bias"]
-        kernel, d_bias = _kernel(self, f.x.shape[1:]), d_bias if self.bias else None
-        return kernel.backward(f.x, f.p["weight"], f.dy, d_weight, d_bias, f.dx, f.scratch)
+        kernel, buffers, d_bias = _kernel(self, f.x.shape[1:]), {**f.scratch, **f.held}, d_bias if self.bias else None
+        return kernel.backward(f.x, f.p["weight"], f.dy, d_weight, d_bias, f.dx, buffers, f.fill_once)
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
         """The windows' products with weight, and bias."""

@@ -77,7 +77,7 @@ class Conv3d(Prepared):
         """Nothing kept: backward stacks the moments again. scratch: those of some clips, and what conv2d needs."""
         stacking = _stacking(self, inputs[0])
         images = stacking.clips_at_a_time(n) * stacking.time.out
-        flat = stacking.layer.workspace(stacking.image, n=images, dtype=dtype).scratch
+        flat = stacking.layer.workspace(stacking.image, n=images, dtype=dtype)
         stack = ((0, 0, 0, 0) if stacking.alone else (images, *stacking.image), dtype)
         weights = {name: (param.shape, dtype) for name, param in self.params(*inputs).items()}
         return Workspace(
@@ -86,7 +86,7 @@ class Conv3d(Prepared):
                 "d_stack": stack,
                 "flat_weight": weights["weight"],
                 **{"d_" + name: buffer for name, buffer in weights.items()},
-                **{"flat_" + name: buffer for name, buffer in flat.items()},
+                **{"flat_" + name: buffer for name, buffer in (*flat.scratch.items(), *flat.held.items())},
             }
         )
 
@@ -169,7 +169,8 @@ class Stacking:
                 dx = f.dx[clips].reshape(x.shape) if self.alone else f.scratch["d_stack"]
             y = f.y[clips].reshape(step * out, *f.y.shape[2:])
             dy = None if f.dy is None else f.dy[clips].reshape(y.shape)
-            yield Frame((x,), y, {**f.p, "weight": weight}, {}, own, f.training, f.rng, dy, (dx,), f.dp), clips
+            p = {**f.p, "weight": weight}
+            yield Frame((x,), y, p, {}, own, f.training, f.rng, dy, (dx,), f.dp, held=own), clips
 
     def flatten(self, f: Frame) -> Any:
         """The call that brings the weights into the order of the stack."""

@@ -1,0 +1,91 @@
+"""What a pass makes of the parameters alone is made once for the shards that share it, and never used when old."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from cnntrain.engine.pool import Pool
+from cnntrain.parts.layers.base import Frame
+from tests.support.networks import declared, engine_of, everything, random_batch
+
+SHARD, SHARDS = 4, 6
+CONVOLUTIONS = [
+    declared("conv2d", filters=4, kernel_size=3, padding=1, algorithm="winograd", name="first"),
+    declared("batch_norm"),
+    declared("conv2d", filters=4, kernel_size=3, padding=1, algorithm="winograd", name="second"),
+    declared("conv2d", filters=4, kernel_size=3, padding=1, groups=4, name="third"),
+    declared("flatten"),
+    declared("dense", units=3),
+]
+
+
+@pytest.fixture
+def filled(monkeypatch) -> Counter[str]:
+    """How often each held buffer was filled, by the pass."""
+    found: Counter[str] = Counter()
+    fill_once = Frame.fill_once
+
+    def counting(self, name, calls):
+        return fill_once(self, name, [lambda: found.update([name]), *calls])
+
+    monkeypatch.setattr(Frame, "fill_once", counting)
+    return found
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_in_training_each_worker_makes_it_once_a_batch(filled, threads):
+    batch = random_batch(SHARD * SHARDS)
+    with Pool(threads) as pool:
+        engine = engine_of(CONVOLUTIONS, pool, shard=SHARD)
+        for steps in (1, 2):
+            engine.step([batch, batch], 0)
+            assert filled == {"forward": 2 * 3 * threads * steps, "backward": 2 * threads * steps}
+
+
+def test_in_evaluation_the_workers_share_it(filled):
+    batch = random_batch(SHARD * SHARDS)
+    with Pool(3) as pool:
+        engine = engine_of(CONVOLUTIONS, pool, shard=SHARD)
+        for batches in (1, 2, 3):
+            engine.evaluate(batch)
+            assert filled == {"forward": 3 * batches}
+
+
+def test_a_settled_engine_makes_it_once(filled):
+    batch = random_batch(SHARD * SHARDS)
+    with Pool(2) as pool:
+        engine = engine_of(CONVOLUTIONS, pool, shard=SHARD)
+        engine.settle()
+        for _ in range(3):
+            engine.evaluate(batch)
+            engine.outputs(batch)
+        assert filled == {"forward": 3}
+
+
+@pytest.mark.parametrize("network", [everything, lambda: CONVOLUTIONS])
+def test_changed_parameters_are_seen_at_the_next_batch(network):
+    batch, few = random_batch(SHARD * SHARDS), random_batch(1)
+    with Pool(2) as pool:
+        engine, other = (engine_of(network(), pool, shard=SHARD) for _ in range(2))
+        for number in range(3):
+            engine.step([batch], number)
+            engine.params -= np.float32(0.1) * engine.grads
+            engine.outputs(batch)
+            other.params[...] = engine.params
+            assert np.array_equal(engine.outputs(batch), other.outputs(batch))
+            assert np.array_equal(engine.outputs(few), other.outputs(few))
+            assert np.array_equal(engine.evaluate(batch), other.evaluate(batch))
+
+
+@pytest.mark.parametrize("network", [everything, lambda: CONVOLUTIONS])
+def test_settling_changes_no_bit(network):
+    batch = random_batch(SHARD * SHARDS)
+    with Pool(2) as pool:
+        engine, other = (engine_of(network(), pool, shard=SHARD) for _ in range(2))
+        engine.settle()
+        for _ in range(3):
+            assert np.array_equal(engine.outputs(batch), other.outputs(batch))
+            assert np.array_equal(engine.evaluate(batch), other.evaluate(batch))
