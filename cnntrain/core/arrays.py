@@ -172,6 +172,21 @@ class TreeSum:
                 self._release(right)
             value, level, index = left, level + 1, index // 2
 
+    def add_rows(self, index: int, rows: Array) -> None:
+        """Hand in the results (n, ...) of the shards from `index` on, and leave them as they are.
+
+        The bits are those of `add` for each; neighbours are added all at once.
+        """
+        level = 0
+        while len(rows):
+            single = [0] if index % 2 else []
+            single += [len(rows) - 1] if (index + len(rows)) % 2 else []
+            for place in single:
+                self.add(index + place, rows[place].copy(), level)
+            start = index % 2
+            rows = rows[start : start + (len(rows) - start) // 2 * 2]
+            rows, index, level = rows[::2] + rows[1::2], (index + start) // 2, level + 1
+
     def __len__(self) -> int:
         """How many arrays are waiting for their siblings."""
         return len(self._pending)

@@ -95,8 +95,7 @@ class Together:
 
     def add(self, tree: TreeSum, rows: Array, first: int, count: int) -> None:
         """See Team."""
-        for slot in range(count):
-            tree.add(first + slot, rows[slot].copy())
+        tree.add_rows(first, rows[:count])
 
     def complete(self, tree: TreeSum, count: int, size: int) -> None:
         """See Team."""

@@ -141,6 +141,22 @@ def test_tree_sum_is_the_tree_of_its_definition(count: int) -> None:
     np.testing.assert_array_equal(tree_sum(part.copy() for part in parts), reference(parts))
 
 
+@pytest.mark.parametrize("first", range(6))
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 5, 8, 13])
+def test_rows_handed_in_together_have_the_bits_of_rows_handed_in_one_by_one(first: int, count: int) -> None:
+    rng = np.random.default_rng(first)
+    before, rows, after = (rng.standard_normal((n, 3)) * 10.0 ** rng.integers(-8, 8, (n, 1)) for n in (first, count, 3))
+    one_by_one, together = TreeSum(), TreeSum()
+    for index, row in enumerate(np.concatenate([before, rows, after])):
+        one_by_one.add(index, row.copy())
+    given = rows.copy()
+    together.add_rows(first + count, after)
+    together.add_rows(first, given)
+    together.add_rows(0, before)
+    assert np.array_equal(given, rows)
+    assert np.array_equal(together.total(), one_by_one.total())
+
+
 def test_the_order_matters_to_these_values() -> None:
     parts = values(7)
     assert any((reference(parts) != reference([parts[i] for i in order])).any() for order in [(6, 5, 4, 3, 2, 1, 0)])
