@@ -179,13 +179,13 @@ class TreeSum:
         """
         level = 0
         while len(rows):
-            single = [0] if index % 2 else []
-            single += [len(rows) - 1] if (index + len(rows)) % 2 else []
-            for place in single:
-                self.add(index + place, rows[place].copy(), level)
-            start = index % 2
-            rows = rows[start : start + (len(rows) - start) // 2 * 2]
-            rows, index, level = rows[::2] + rows[1::2], (index + start) // 2, level + 1
+            odd = index % 2  # then the first has its sibling before it
+            if odd:
+                self.add(index, rows[0].copy(), level)
+            if (index + len(rows)) % 2:  # and the last has its own after it
+                self.add(index + len(rows) - 1, rows[-1].copy(), level)
+            pairs = rows[odd : odd + (len(rows) - odd) // 2 * 2]
+            rows, index, level = pairs[::2] + pairs[1::2], (index + odd) // 2, level + 1
 
     def __len__(self) -> int:
         """How many arrays are waiting for their siblings."""

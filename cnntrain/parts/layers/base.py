@@ -132,9 +132,9 @@ class Frame:
         key, batch = f"{name} at {self.held[name].ctypes.data}", self._batch
 
         def fill() -> None:
-            if batch.get(key) is not True:
+            if key not in batch:
                 with batch.setdefault(f"{key}, at work", Lock()):  # another worker's shards may share the buffer
-                    if batch.get(key) is not True:
+                    if key not in batch:
                         run(calls)
                         batch[key] = True
 

@@ -169,8 +169,7 @@ class Stacking:
                 dx = f.dx[clips].reshape(x.shape) if self.alone else f.scratch["d_stack"]
             y = f.y[clips].reshape(step * out, *f.y.shape[2:])
             dy = None if f.dy is None else f.dy[clips].reshape(y.shape)
-            p = {**f.p, "weight": weight}
-            yield Frame((x,), y, p, {}, own, f.training, f.rng, dy, (dx,), f.dp, held=own), clips
+            yield Frame((x,), y, {**f.p, "weight": weight}, {}, own, f.training, f.rng, dy, (dx,), f.dp), clips
 
     def flatten(self, f: Frame) -> Any:
         """The call that brings the weights into the order of the stack."""
