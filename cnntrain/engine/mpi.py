@@ -49,7 +49,7 @@ from cnntrain.core.errors import (
 from cnntrain.core.extras import install
 from cnntrain.core.threads import start
 from cnntrain.core.watchdog import STILL, Watchdog
-from cnntrain.engine.ranks import ALONE, Pending, Ranks
+from cnntrain.engine.ranks import Pending, Ranks
 
 PERIOD = 0.25  # seconds between two signs of life
 STARTING = 22.0  # seconds after the start of a rank by which all must be there
@@ -97,7 +97,10 @@ def _lacking(error: Exception) -> str:
 
 @functools.cache
 def join() -> Ranks:
-    """The ranks that a launcher has started with this process. Raises MissingExtraError without mpi4py."""
+    """The ranks that a launcher has started with this process.
+
+    Raises MissingExtraError without mpi4py, and UsageError where its library does not know the launcher.
+    """
     ours = "mpi4py.MPI" not in sys.modules
     try:
         import mpi4py
@@ -106,15 +109,14 @@ def join() -> Ranks:
             mpi4py.rc.initialize = mpi4py.rc.finalize = False
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
-        if launcher.first_on_its_machine():
-            launcher.speak()
+        _have_the_first_speak()
         raise MissingExtraError(_lacking(error)) from error
     with _soon():
         try:
             if ours:
                 _initialize(MPI)
             if MPI.COMM_WORLD.size == 1:
-                return ALONE
+                raise _strangers(MPI.get_vendor()[0])
             wire = MpiWire(MPI)
         except MPI.Exception as error:
             _say_in_turn()
@@ -123,6 +125,22 @@ def join() -> Ranks:
     if ours:
         atexit.register(wire.end)
     return Ranks(wire)
+
+
+def _strangers(library: str) -> UsageError:
+    """What is wrong where every one of several processes is alone in the world of this library."""
+    _have_the_first_speak()
+    return UsageError(
+        f"an MPI launcher has started {launcher.size()} processes, but {library}, which mpi4py has loaded, does not "
+        f"know it: each would train by itself. Start them with the mpirun of {library}, or have mpi4py load the "
+        "launcher's library, by `module load` or in MPI4PY_LIBMPI"
+    )
+
+
+def _have_the_first_speak() -> None:
+    """Let the first rank of each machine print: they cannot ask each other."""
+    if launcher.first_on_its_machine():
+        launcher.speak()
 
 
 def _kind(error: BaseException) -> str:

@@ -93,6 +93,18 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
     assert call("fit", tmp_path / "full.yaml", cwd=tmp_path, PYTHONPATH=str(tmp_path), **followers)[2] == ""
 
 
+@needs_mpi
+@pytest.mark.parametrize("rank", [0, 1])
+def test_the_launcher_of_another_mpi_is_found_out(tmp_path: Path, rank: int) -> None:
+    of_mpich = {"PMI_SIZE": "2", "PMI_RANK": str(rank), "MPI_LOCALRANKID": str(rank)}
+    code, out, err = call("fit", write(tmp_path), "-o", "run", cwd=tmp_path, **of_mpich)
+    assert (code, out) == (2, "")
+    assert not (tmp_path / "run").exists()
+    said = said_by_us(err)
+    assert said.count("\n") <= 1
+    assert ("has started 2 processes, but Open MPI, which mpi4py has loaded, does not know it" in said) == (rank == 0)
+
+
 def test_only_a_training_is_started_several_times(tmp_path: Path) -> None:
     code, _, err = call("eval", "run", cwd=tmp_path, **NO_MPI)
     assert code == 2
