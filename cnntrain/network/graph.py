@@ -30,6 +30,8 @@ CLIP = 4  # axes of a clip: moments, height, width, channels
 BATCH = -1  # the index that stands for the network's input
 INPUT = "input"  # the name by which `from` reads it
 _NAMED = 12  # layers that a message names
+_SHARDS = 8, 16, 32, 64, 128  # samples a shard may have, besides those with very many values
+_CACHED = 2**19  # values that a cache holds
 _WORKERS, _WORTH = 8, 2.5e8  # that a batch should employ, and the operations of forward that make a shard worthwhile
 _LARGE, _MOST = 2**24, 2**28  # values of a sample beyond which shards are small; values a shard may then have
 MAX_PIECES = 10_000  # layers and lists of layers; twice the largest networks trained, and a bound for what a file asks
@@ -136,20 +138,21 @@ class Graph:
         Every shard writes its own gradient, so networks with many parameters and few activations want few large shards;
         and the longer an operation lasts, the less Python's share of the time matters: a step of ResNet-20 on two
         workers takes 107, 103 and 99 ms at 8, 16 and 32, on eight 44, 71 and 121. Against that stand memory, the cache,
-        in which the arrays of a node (of more than 2 MB) should stay, and the workers, several of which should get a
-        shard of a batch. The smallest of 8, 16, 32 is taken for which writing and adding gradients (about 3 passes over
-        the parameters a shard, but of large dense weights, whose gradients are made once a batch) stays below a quarter
-        of the traffic of activations (about 6 passes over them a sample), and for which the average node has work for
-        some milliseconds (500 MFLOP), or values for 16 samples that fill a cache; half as many, but no fewer than 8, as
-        long as a batch has too few samples for two shards, or for eight worthwhile ones. Where a single sample has
-        very many values (64 MB, as of a U-Net at 512x512), one will do, and a shard has at most 1 GB of them.
+        in which the arrays of a node (of 2 MB on average) should stay, and the workers, several of which should get a
+        shard of a batch. The smallest of 8, 16 ... 128 is taken for which writing and adding gradients (about 3 passes
+        over the parameters a shard, but of large dense weights, whose gradients are made once a batch) stays below a
+        quarter of the traffic of activations (about 6 passes over them a sample), and for which the average node has
+        work for some milliseconds (500 MFLOP), or values that fill a cache, but of 16 samples at least; half as many,
+        but no fewer than 8, as long as a batch has too few samples for two shards, or for eight worthwhile ones. Where
+        a single sample has very many values (64 MB, as of a U-Net at 512x512), one will do, and a shard has at most
+        1 GB of them.
         """
         values = sum(math.prod(node.shape) for node in self.nodes)
         made_once = sum(node.sliced.size for node in self.nodes if node.sliced)
         by_traffic = 2 * (self.parameter_count() - made_once) / max(values, 1)
         by_time = 5e8 * len(self.nodes) / max(sum(self.flops()), 1)
-        by_cache = 16 if values > 2**14 * len(self.nodes) else 32
-        shard = next((n for n in (8, 16) if n >= by_traffic and n >= min(by_time, by_cache)), 32)
+        by_cache = max(n for n in _SHARDS if n == 16 or n * values <= _CACHED * len(self.nodes))
+        shard = next((n for n in _SHARDS if n >= max(by_traffic, min(by_time, by_cache))), _SHARDS[-1])
         fewest = 1 if values > _LARGE else 8
         while shard > fewest:
             parts = batch_size / shard if batch_size is not None else math.inf

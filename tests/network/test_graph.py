@@ -309,8 +309,8 @@ def _mlp(units: int) -> list:
     ("layers", "shape", "shard"),
     [
         ([d("conv2d", filters=64, **SAME)] * 2, (64, 64, 64), 8),  # 300 MFLOP a sample and node
-        (_mlp(1000), (28, 28, 1), 32),  # hardly anything but parameters
-        (plain(), (8, 8, 2), 32),  # so little work that many samples are wanted
+        (_mlp(1000), (28, 28, 1), 128),  # hardly anything but parameters
+        (plain(), (8, 8, 2), 128),  # so little work that many samples are wanted
         ([d("conv2d", filters=32, **SAME)], (64, 64, 16), 16),  # 38 MFLOP: 13 samples for some milliseconds
         ([d("conv2d", filters=32, **SAME)] * 2, (64, 64, 16), 16),  # 57 MFLOP a node: 9 samples
     ],
@@ -332,8 +332,8 @@ def test_a_batch_of_resnet20_has_a_shard_for_each_of_eight_workers():
 
 def test_where_that_were_little_work_a_batch_has_two_shards():
     graph = graph_of(_mlp(1000), (28, 28, 1))
-    assert {size: graph.shard_for(size) for size in (1, 16, 31, 32, 63, 64, 1000)} == {
-        1: 8, 16: 8, 31: 8, 32: 16, 63: 16, 64: 32, 1000: 32,
+    assert {size: graph.shard_for(size) for size in (1, 16, 31, 32, 63, 64, 128, 256, 1000)} == {
+        1: 8, 16: 8, 31: 8, 32: 16, 63: 16, 64: 32, 128: 64, 256: 128, 1000: 128,
     }  # fmt: skip
 
 
