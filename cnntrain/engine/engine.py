@@ -115,6 +115,8 @@ class Engine:
     def settle(self) -> None:
         """Evaluate only from now on, with the parameters as they are: what is made of them is not made again."""
         self._settled = True
+        for made in ("_evaluation", "_few"):  # they would make it again
+            self.__dict__.pop(made, None)
 
     @property
     def workers_here(self) -> int:

@@ -31,11 +31,11 @@ def needed(graph: Graph, threads: int, batch_size: int, slots: int, training: bo
     in_rows = graph.layout.size - sum(param.size for param, _ in large)
     activations = plan_of(graph, shard, np.dtype(np.float32), training).bytes(threads, shards)
     scratch = 2 * threads * min(BLOCK, graph.layout.size) if training else 0  # of the optimizer
-    forked = 0
-    if training and threads > 1 and sys.platform == "linux":  # validation runs on threads, with memory of their own
-        forked = (threads - 1) * PROCESS + plan_of(graph, shard, np.dtype(np.float32), False).bytes(threads - 1, 0)
+    forked = threads - 1 if training and sys.platform == "linux" else 0  # then validation's threads have their own
+    validation = plan_of(graph, shard, np.dtype(np.float32), False).bytes(forked, 0) if training else 0
+    beside = forked * PROCESS + validation
     tallies = (_tallies(threads, shards if training else 0) if tally else 0) * tally * np.dtype(np.float64).itemsize
-    return (graph.layout.size * vectors + in_rows * rows + left + scratch) * item + activations + forked + tallies
+    return (graph.layout.size * vectors + in_rows * rows + left + scratch) * item + activations + beside + tallies
 
 
 def _tallies(threads: int, shards: int) -> int:

@@ -65,6 +65,19 @@ def test_a_settled_engine_makes_it_once(filled):
         assert filled == {"forward": 3}
 
 
+def test_an_engine_may_settle_after_it_has_evaluated(filled):
+    batch, few = random_batch(SHARD * SHARDS), random_batch(1)
+    with Pool(2) as pool:
+        engine = engine_of(CONVOLUTIONS, pool, shard=SHARD)
+        before = [engine.outputs(batch), engine.outputs(few)]
+        engine.settle()
+        filled.clear()
+        for _ in range(3):
+            assert np.array_equal(engine.outputs(batch), before[0])
+        assert filled == {"forward": 3}
+        assert np.array_equal(engine.outputs(few), before[1])
+
+
 @pytest.mark.parametrize("network", [everything, lambda: CONVOLUTIONS])
 def test_changed_parameters_are_seen_at_the_next_batch(network):
     batch, few = random_batch(SHARD * SHARDS), random_batch(1)

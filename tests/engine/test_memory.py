@@ -39,7 +39,7 @@ UNITS = [declared("flatten"), declared("dense", units=700), declared("relu"), de
 @pytest.mark.parametrize("layers", [CONVOLUTIONS, UNITS, everything()], ids=["convolutions", "units", "everything"])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_the_memory_needed_is_the_memory_taken(layers, threads, monkeypatch):
-    """Of everything above 4 KB that two steps leave behind; many small things are Python's own."""
+    """Of everything above 4 KB that two steps and a validation leave behind; many small things are Python's own."""
     monkeypatch.setattr(memory, "PROCESS", 0)
     for module in (engine_module, outer, rows, update):
         monkeypatch.setattr(module, "shared", aligned)  # for what is mapped into memory is not traced
@@ -53,6 +53,7 @@ def test_the_memory_needed_is_the_memory_taken(layers, threads, monkeypatch):
         for step in range(2):
             engine.step([batch], step)
             updater.apply(0.01, step)
+        engine.evaluate(batch)
         taken = sum(trace.size for trace in tracemalloc.take_snapshot().traces if trace.size > 4096)
         tracemalloc.stop()
     needed = memory.needed(graph, threads, 100, slots=2)
@@ -73,6 +74,15 @@ def test_parameters_gradient_slots_and_gradient_rows_are_counted():
     two = memory.needed(graph, 2, graph.shard, slots=3)
     assert two - found > memory.PROCESS + scratch
     assert memory.needed(graph, 1, graph.shard, slots=0, training=False) == activations[False] + vector
+
+
+def test_what_validation_makes_of_the_weights_is_counted_beside_what_training_does():
+    graph = graph_of(CONVOLUTIONS, SHAPE)
+    plans = [Plan(graph, graph.shard, np.dtype("f4"), training) for training in (False, True)]
+    vector = 4 * graph.layout.size
+    assert plans[0].held_bytes > 4096
+    rest = 6 * vector + 2 * 4 * min(BLOCK, graph.layout.size)  # one of them is the gradient row
+    assert memory.needed(graph, 1, graph.shard, slots=3) == plans[1].bytes(1, 1) + plans[0].held_bytes + rest
 
 
 def test_more_of_anything_needs_more():
