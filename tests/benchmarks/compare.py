@@ -1,14 +1,15 @@
 """Steps of cnntrain against those of PyTorch and TensorFlow, network by network, alternating within one run.
 
 `python -m tests.benchmarks.compare` needs the extra `bench`; a framework that is not installed is left out, with a
-note. Every peer is a process of its own with two threads. ONNX Runtime takes part in inference, on what cnntrain
-exports; `--inference --batch 1` is one picture at a time. In each alternation every peer takes about a seventh of a
-second of steps, one after the other, while the others are stopped, so that what else the machine does meets all of
-them. Shown are medians over the alternations. A ratio is that of an alternation, a peer's time over cnntrain's: above
-1, cnntrain is faster; its spread is from the least to the largest. Of PyTorch and of TensorFlow the mode with the
-least median counts. The GEMM ceiling is the speed of large products on two threads of NumPy, measured in the same
-alternations; a share above 1 means an algorithm that needs fewer products than the definition has. The ratio to the
-peer `cnntrain-1`, which is left out unless it is asked for, says what the second thread gains.
+note. Every peer is a process of its own with two threads, or as many as `--threads` says, on as many processors. ONNX
+Runtime takes part in inference, on what cnntrain exports; `--inference --batch 1` is one picture at a time. In each
+alternation every peer takes about a seventh of a second of steps, one after the other, while the others are stopped, so
+that what else the machine does meets all of them. Shown are medians over the alternations. A ratio is that of an
+alternation, a peer's time over cnntrain's: above 1, cnntrain is faster; its spread is from the least to the largest. Of
+PyTorch and of TensorFlow the mode with the least median counts. The GEMM ceiling is the speed of large products on as
+many threads of NumPy, measured in the same alternations; a share above 1 means an algorithm that needs fewer products
+than the definition has. The ratio to the peer `cnntrain-1`, which is left out unless it is asked for, says what the
+other threads gain.
 """
 
 from __future__ import annotations
@@ -39,9 +40,10 @@ SLOW_TO_START = ("torch-compile", "tensorflow-function", "tensorflow-xla")  # le
 class Worker:
     """A peer's process; it is stopped but for its turns."""
 
-    def __init__(self, peer: str, network: str, batch: int, inference: bool) -> None:
+    def __init__(self, peer: str, network: str, batch: int, inference: bool, threads: int) -> None:
         """Start it and wait until it is ready: two that spin at the same time could wait for each other for long."""
         command = [sys.executable, "-m", "tests.benchmarks.peers", peer, network, str(batch)]
+        command += ["--threads", str(threads)]
         # cnntrain.core.blas has told the libraries of this process, by variables, to use one thread; not the peers'.
         environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115  (it lives on with the process)
@@ -102,6 +104,7 @@ class Row:
     gflop: float  # of a step, by the definition of every layer
     seconds: dict[str, list[float]]  # of a step: peer -> one for each alternation
     peak_bytes: dict[str, int]
+    threads: int = THREADS
 
     def median(self, peer: str) -> float:
         """Seconds of a step."""
@@ -118,8 +121,8 @@ class Row:
 
     @property
     def ceiling(self) -> float:
-        """GFLOP/s of large products on two threads."""
-        return THREADS * 2 * own.GEMM**3 / self.median(CEILING) / 1e9
+        """GFLOP/s of large products on as many threads."""
+        return self.threads * 2 * own.GEMM**3 / self.median(CEILING) / 1e9
 
     def lines(self) -> list[str]:
         """The row for people: a head and a line for each peer."""
@@ -140,9 +143,11 @@ class Row:
         return lines
 
 
-def measure(network: str, batch: int, inference: bool, peers: Sequence[str], alternations: int) -> Row:
+def measure(
+    network: str, batch: int, inference: bool, peers: Sequence[str], alternations: int, threads: int = THREADS
+) -> Row:
     """Alternate between the peers on one network."""
-    workers = {peer: Worker(peer, network, batch, inference) for peer in (*peers, CEILING)}
+    workers = {peer: Worker(peer, network, batch, inference, threads) for peer in (*peers, CEILING)}
     for worker in workers.values():
         worker.calibrate()
     seconds: dict[str, list[float]] = {peer: [] for peer in workers}
@@ -150,7 +155,7 @@ def measure(network: str, batch: int, inference: bool, peers: Sequence[str], alt
         for peer, worker in workers.items():
             seconds[peer].append(worker.turn())
     peaks = {peer: worker.stop() for peer, worker in workers.items()}
-    return Row(network, batch, inference, own.gflop_of(network, batch, inference), seconds, peaks)
+    return Row(network, batch, inference, own.gflop_of(network, batch, inference), seconds, peaks, threads)
 
 
 def means(rows: Sequence[Row]) -> dict[str, float]:
@@ -190,6 +195,7 @@ def main() -> None:
     others = [peer for peer in PEERS if not peer.startswith("cnntrain")]
     parser.add_argument("--peers", nargs="+", choices=["cnntrain-1", *others], default=others)
     parser.add_argument("--alternations", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=THREADS, help="of every peer")
     parser.add_argument("--quick", action="store_true", help="5 alternations, without the peers that start slowly")
     parser.add_argument("--json", action="store_true", help="print one JSON document with every time taken")
     arguments = parser.parse_args()
@@ -207,6 +213,7 @@ def main() -> None:
                     arguments.inference,
                     ["cnntrain", *peers],
                     5 if arguments.quick else arguments.alternations,
+                    arguments.threads,
                 )
             )
             print("\n".join(rows[-1].lines()), file=sys.stderr if arguments.json else sys.stdout, flush=True)

@@ -1,8 +1,8 @@
 """One framework at work on one reference network: a process that takes as many steps as it is told to.
 
-`python -m tests.benchmarks.peers PEER NETWORK BATCH [--inference]` prints "ready", then for every line with a
-number takes one step and then that many, and prints the seconds they took; an empty line ends it, and it prints its
-peak memory in bytes.
+`python -m tests.benchmarks.peers PEER NETWORK BATCH [--inference] [--threads N]` prints "ready", then for every line
+with a number takes one step and then that many, and prints the seconds they took; an empty line ends it, and it prints
+its peak memory in bytes.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ PEERS = {  # peer -> the package it needs
     "onnxruntime": "onnxruntime",  # inference alone, of what cnntrain exports
 }
 CEILING = "gemm"  # beside them: plain products in NumPy
-THREADS = 2
+THREADS = 2  # unless told otherwise
 
 
-def step_of(peer: str, network: str, batch: int, inference: bool) -> Callable[[], object]:
+def step_of(peer: str, network: str, batch: int, inference: bool, threads: int = THREADS) -> Callable[[], object]:
     """A step of this peer. Each imports its framework here, and no other."""
     framework, _, mode = peer.partition("-")
     if peer == CEILING:
         from tests.benchmarks import own
 
-        return own.products_of(THREADS)
+        return own.products_of(threads)
     if framework == "torch":
         from tests.benchmarks import in_torch
 
-        return in_torch.step_of(network, batch, THREADS, inference, mode)
+        return in_torch.step_of(network, batch, threads, inference, mode)
     if framework == "tensorflow":
         from tests.benchmarks import in_tensorflow
 
-        return in_tensorflow.step_of(network, batch, THREADS, inference, mode)
+        return in_tensorflow.step_of(network, batch, threads, inference, mode)
     if framework == "onnxruntime":
         from tests.benchmarks import in_onnxruntime
 
-        return in_onnxruntime.step_of(network, batch, THREADS)
+        return in_onnxruntime.step_of(network, batch, threads)
     from tests.benchmarks import own
 
-    return own.step_of(network, batch, int(mode or THREADS), inference)
+    return own.step_of(network, batch, int(mode or threads), inference)
 
 
 def peak_bytes() -> int:
@@ -74,10 +74,11 @@ def main() -> None:
     parser.add_argument("network", choices=NETWORKS)
     parser.add_argument("batch", type=int)
     parser.add_argument("--inference", action="store_true")
+    parser.add_argument("--threads", type=int, default=THREADS)
     arguments = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
-    step = step_of(arguments.peer, arguments.network, arguments.batch, arguments.inference)
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.threads])
+    step = step_of(arguments.peer, arguments.network, arguments.batch, arguments.inference, arguments.threads)
     for _ in range(5):
         step()
     print("ready", flush=True)

@@ -1,7 +1,8 @@
 """How far ranks carry: a model of the time a step takes, checked against runs, and what it foretells of larger ones.
 
     python -m tests.benchmarks.scaling [--only NETWORK ...] [--batches 64 256 1024] [--plot FILE]
-    python -m tests.benchmarks.scaling --check NETWORK BATCH      # this machine's one and two ranks beside the model
+    python -m tests.benchmarks.scaling --check NETWORK BATCH      # this machine's one and two ranks beside the model,
+                                                                  # or as many as `--ranks` says
     python -m tests.benchmarks.scaling --hidden NETWORK BATCH     # what two ranks hide of slow links, beside the model
     python -m tests.benchmarks.scaling --workers                  # the critical path of workers (workers.py)
 
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -231,32 +233,30 @@ def run_ranks(network: str, batch: int, steps: int) -> None:
 
 def launched(what: str, network: str, batch: int, ranks: int, steps: int) -> list[float]:
     """The numbers that the leader of so many ranks of this machine prints."""
-    command = [str(Path(sys.executable).parent / "mpirun"), "--oversubscribe", "-n", str(ranks), sys.executable, "-m"]
+    mpirun = shutil.which("mpirun") or str(Path(sys.executable).parent / "mpirun")
+    command = [mpirun, "--oversubscribe", "-n", str(ranks), sys.executable, "-m"]
     command += ["tests.benchmarks.scaling", what, network, str(batch), "--steps", str(steps)]
     allowed = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     done = subprocess.run(command, env=os.environ | allowed, capture_output=True, text=True, check=True)
     return [float(word) for word in done.stdout.split()]
 
 
-def check(network: str, batch: int, steps: int) -> str:
-    """Rows of a table: what one and two ranks took here, beside the model."""
+def check(network: str, batch: int, steps: int, numbers: Sequence[int]) -> str:
+    """Rows of a table: what a step on these numbers of ranks took here, beside the model."""
+    global OVERHEAD
     measured = measure(network, 5)
+    took = {ranks: launched("--rank", network, batch, ranks, steps) for ranks in (*numbers, 2)}
+    *_, latency, bandwidth, OVERHEAD = took[2]
+    about = f"link of {latency * 1e6:.0f} us, {bandwidth / 1e9:.1f} GB/s, {OVERHEAD * 1e6:.0f} us a message"
+    rows = []
     with Pool(1) as pool:
         engine = _stepper(network, batch, pool).engine
-        rows = []
-        alone = launched("--rank", network, batch, 1, steps)
-        model = foretell(measured, engine, batch, 1, 0, 1)
-        rows.append((1, alone[0], alone[1], model.step, ""))
-        two = launched("--rank", network, batch, 2, steps)
-        global OVERHEAD
-        OVERHEAD = two[4]
-        model = foretell(measured, engine, batch, 2, two[2], two[3])
-        about = f"link of {two[2] * 1e6:.0f} us, {two[3] / 1e9:.1f} GB/s, {two[4] * 1e6:.0f} us a message"
-        rows.append((2, two[0], two[1], model.step, about))
-    return "\n".join(
-        f"| {network} | {batch} | {ranks} | {least * 1e3:.1f} | {median * 1e3:.1f} | {told * 1e3:.1f} | {about} |"
-        for ranks, least, median, told, about in rows
-    )
+        for ranks in numbers:
+            least, median, *_ = took[ranks]
+            told = foretell(measured, engine, batch, ranks, latency, bandwidth).step
+            times = f"{least * 1e3:.1f} | {median * 1e3:.1f} | {told * 1e3:.1f}"
+            rows.append(f"| {network} | {batch} | {ranks} | {times} | {about if ranks > 1 else ''} |")
+    return "\n".join(rows)
 
 
 # -- what is hidden --------------------------------------------------------------------------------------------------
@@ -405,6 +405,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--plot", metavar="FILE")
     parser.add_argument("--check", nargs=2, metavar=("NETWORK", "BATCH"))
+    parser.add_argument("--ranks", nargs="+", type=int, default=[1, 2], help="for --check")
     parser.add_argument("--hidden", nargs=2, metavar=("NETWORK", "BATCH"))
     parser.add_argument("--rank", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--hiding", nargs=2, help=argparse.SUPPRESS)
@@ -419,7 +420,7 @@ def main() -> None:
     elif given.hidden:
         print(hiding(given.hidden[0], int(given.hidden[1]), given.steps))
     elif given.check:
-        print(check(given.check[0], int(given.check[1]), given.steps))
+        print(check(given.check[0], int(given.check[1]), given.steps, given.ranks))
     else:
         curves = table(given.only or MODELLED, given.batches or BATCHES, given.repeats)
         if given.plot:
