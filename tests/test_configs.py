@@ -33,6 +33,7 @@ NETWORKS = {  # trained parameters, counted by hand from the papers' or the conf
     "lenet-5": 61_706,  # as in LeCun et al. 1998, if its second convolution had no table
     "caffe-lenet": 431_080,
     "cifar10-quick": 145_578,
+    "cifar10-full": 89_578,
     "mnist-lenet": 431_150,  # 25*20 + 2*20 + 25*20*50 + 2*50 + 800*500+500 + 500*10+10
     "fashion-cnn": 94_186,  # 9*(32 + 32*64 + 64*128) + 2*(32+64+128) + 128*10+10
     "cifar10-small": 307_946,  # 9*(3*32 + 32*32 + 32*64 + 64*64 + 64*128 + 128*128) + 4*(32+64+128) + 2048*10+10
