@@ -5,7 +5,8 @@ shapes of convolutions, tall and narrow, that copy costs as much as a third of t
 products of up to a million multiply-adds OpenBLAS has kernels for AVX-512 that read operands in place; a large
 product cut into such pieces runs at 105 to 115 GFLOP/s where the whole runs at 60 to 95 (one Zen 4 core, float32).
 `np.matmul` walks the pieces itself, so that one call from Python still lasts long. BLAS libraries without such
-kernels lose little: a piece has work for hundreds of microseconds.
+kernels lose little: a piece has work for hundreds of microseconds. Where the right operand is wide, its rows lie so far
+apart that a piece of it is slow to read in place, and many rows share the copy: such products are left whole.
 
 The pieces follow from the shapes alone, so that the order of every sum, and every bit, does too.
 """
@@ -23,6 +24,8 @@ from cnntrain.ops.calls import Calls, Thunk, run
 UNPACKED = 1_000_000  # multiply-adds of a product up to which OpenBLAS does not pack
 WIDEST = 64  # columns of a piece: four AVX-512 registers
 LEAST_ROWS = 8  # below this a piece spends its time loading its right operand; pieces have a multiple of it
+WIDE, SUMMED = 384, 128  # columns, and terms of a sum, from which a product of SHARING rows or more is left whole,
+FEW, SHARING = 24, 48  # as it is from 256 columns on where pieces would have fewer than FEW rows
 SLICES = 16  # of the gradient of a large matrix: as many workers have equal work
 SLICE_VALUES = 64 * 1024  # of a slice: a quarter of a MB of float32; below this a gradient is not cut
 
@@ -91,7 +94,7 @@ def _piece(m: int, k: int, n: int) -> tuple[int, int]:
     most = UNPACKED // (k * columns)  # rows
     if m * k * n <= UNPACKED or min(m, n) == 1 or most < min(m, LEAST_ROWS):
         return m, n  # small, or with sums so long that packing pays
-    if m <= most:
-        return m, columns
     even = -(-m // -(-m // most))  # so that the last piece is no stump
-    return min(-(-even // LEAST_ROWS) * LEAST_ROWS, most - most % LEAST_ROWS), columns
+    rows = m if m <= most else min(round_up(even, LEAST_ROWS), most - most % LEAST_ROWS)
+    wide = (n >= WIDE and k >= SUMMED) or (n >= 4 * WIDEST and rows < FEW)
+    return (m, n) if wide and m >= SHARING else (rows, columns)

@@ -15,6 +15,8 @@ SHAPES = [
     (1000, 288, 33),
     (32, 784, 512),
     (64, 900, 500),
+    (24, 900, 500),
+    (100, 1024, 300),
     (17, 9000, 24),
     (5, 70000, 3),
 ]
@@ -40,6 +42,14 @@ def test_stacks_of_products_and_one_right_operand_for_all():
     np.testing.assert_allclose(out, a @ b, rtol=1e-9, atol=1e-9)
     multiply(a, b[1], out)
     np.testing.assert_allclose(out, a @ b[1], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("m", "k", "n"), [(64, 784, 512), (104, 128, 512), (512, 1024, 256)])
+def test_a_product_with_a_wide_right_operand_is_left_whole_where_many_rows_share_the_copy(m, k, n):
+    arrays = np.ones((m, k), np.float32), np.ones((k, n), np.float32), np.empty((m, n), np.float32)
+    (call,) = products.product(*arrays)
+    assert all(given is whole for given, whole in zip(call.args, arrays, strict=True))
+    assert products.product(np.ones((32, k), np.float32), arrays[1], arrays[2][:32])[0].args[0].ndim > 2
 
 
 @pytest.mark.parametrize(("m", "k", "n"), [(8192, 144, 16), (512, 1152, 128), (32, 784, 512), (576, 512, 64)])
