@@ -28,6 +28,7 @@ from cnntrain.engine.pool import Pool
 from cnntrain.engine.processes import Processes
 from cnntrain.engine.program import CallWatch, Collect, Program
 from cnntrain.engine.team import Team
+from cnntrain.network.folding import Folded
 from cnntrain.network.freezing import Stretch
 from cnntrain.network.graph import Graph, Node
 from cnntrain.network.tally import Tally
@@ -61,7 +62,7 @@ class Engine:
         self._in_training = graph  # the graph of that step: with them frozen, behind the front
         self._front: Front | None = None  # what stands before it, where that is computed once
         self._reuse: tuple[KnownBatch, Callable[[str], None]] | None = None
-        self._entered = self._settled = False
+        self._entered = self._settled = self._renewed = False
         self.watch: CallWatch | None = None  # told, by the workers, the seconds each call took
         self.source: Callable[[int], Sequence[Batch]] | None = None  # the batches of a step, in any process
         self.params = shared(graph.layout.size, self.dtype)
@@ -80,15 +81,26 @@ class Engine:
     @functools.cached_property
     def _few(self) -> FewSamples:
         def smaller(shard: int) -> Program:  # for one worker, since it computes a single shard
-            plan = plan_of(self.graph, shard, self.dtype, training=False)
+            plan = plan_of(self._folded.graph, shard, self.dtype, training=False)
             memory = aligned(plan.worker_bytes, np.uint8), aligned(plan.scratch_bytes, np.uint8)
             return self._program(plan, [memory])
 
         return FewSamples(self._evaluation, smaller)
 
+    @functools.cached_property
+    def _folded(self) -> Folded:
+        return Folded(self.graph, [self._params_of(node) for node in self.graph.nodes])
+
+    def _renew(self) -> None:
+        """Have evaluation use the parameters as they are."""
+        if not self._renewed:
+            with np.errstate(all="ignore"):
+                self._folded.renew()
+            self._renewed = self._settled
+
     def _program(self, plan: Plan, memory: list[tuple[Array, Array]] | None = None) -> Program:
-        params = [self._params_of(node) for node in plan.graph.nodes]
-        first = len(self.graph.nodes) - len(plan.graph.nodes)
+        params = [self._params_of(node) for node in plan.graph.nodes] if plan.training else self._folded.params
+        first = len(self.graph.nodes) - len(plan.graph.nodes) if plan.training else 0
         held, settled = (None, False) if plan.training else (self._made_of_params, self._settled)
         return Program(
             plan, self.tally, memory or self.memory, params, self.seed, self.pool.roster, first, held, settled
@@ -97,7 +109,7 @@ class Engine:
     @functools.cached_property
     def plans(self) -> dict[bool, Plan]:
         """The plans for training and for evaluation."""
-        graphs = {True: self._in_training, False: self.graph}
+        graphs = {True: self._in_training, False: self._folded.graph}
         return {training: plan_of(graph, self.shard, self.dtype, training) for training, graph in graphs.items()}
 
     @functools.cached_property
@@ -218,6 +230,7 @@ class Engine:
         Where several ranks train, it is given this rank's shards only: what it makes of them is for `share`. `batch`
         may raise AbandonedError; then all ranks do.
         """
+        self._renew()
         vector, _ = self._evaluation.run([batch], 0, self.pool.ranked(self.pool), collect, self.watch)
         return vector
 
@@ -229,6 +242,7 @@ class Engine:
 
     def outputs(self, batch: Batch) -> Array:
         """The network's outputs for all samples, (n, *output_shape), in evaluation mode."""
+        self._renew()
         result = np.empty((len(batch), *self.graph.output_shape), self.dtype)
 
         def collect(start: int, outputs: Array, _targets: Array) -> None:

@@ -10,6 +10,7 @@ from cnntrain.engine.outer import is_outer
 from cnntrain.engine.plan import plan_of
 from cnntrain.engine.rows import depth
 from cnntrain.engine.update import BLOCK
+from cnntrain.network.folding import absorbed, without
 from cnntrain.network.graph import Graph
 
 _LEVELS = 16  # levels of the tree in which evaluation adds tallies that can wait at once: 65,536 shards
@@ -23,19 +24,21 @@ def needed(graph: Graph, threads: int, batch_size: int, slots: int, training: bo
     """
     shard = graph.shard
     shards = -(-batch_size // shard)
-    item = np.dtype(np.float32).itemsize
+    dtype = np.dtype(np.float32)
     vectors = 2 + slots if training else 1
     rows = threads * depth(-(-shards // threads)) if training else 0
     large = [(param, node.rows) for node in graph.nodes if training and is_outer(node) and (param := node.sliced)]
     left = shards * shard * sum(sum(param.shape) * rows_of_sample for param, rows_of_sample in large)  # of x and dy
     in_rows = graph.layout.size - sum(param.size for param, _ in large)
-    activations = plan_of(graph, shard, np.dtype(np.float32), training).bytes(threads, shards)
+    evaluated = without(graph)
+    folded = sum(param.size for index in absorbed(graph).values() for param in graph.nodes[index].params.values())
+    activations = plan_of(graph if training else evaluated, shard, dtype, training).bytes(threads, shards)
     scratch = 2 * threads * min(BLOCK, graph.layout.size) if training else 0  # of the optimizer
     forked = threads - 1 if training and sys.platform == "linux" else 0  # then validation's threads have their own
-    validation = plan_of(graph, shard, np.dtype(np.float32), False).bytes(forked, 0) if training else 0
-    beside = forked * PROCESS + validation
+    validation = plan_of(evaluated, shard, dtype, False).bytes(forked, 0) if training else 0
     tallies = (_tallies(threads, shards if training else 0) if tally else 0) * tally * np.dtype(np.float64).itemsize
-    return (graph.layout.size * vectors + in_rows * rows + left + scratch) * item + activations + beside + tallies
+    values = graph.layout.size * vectors + in_rows * rows + left + scratch + folded
+    return values * dtype.itemsize + activations + forked * PROCESS + validation + tallies
 
 
 def _tallies(threads: int, shards: int) -> int:

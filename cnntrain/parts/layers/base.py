@@ -171,6 +171,7 @@ class Layer(Part):
     rectifies: ClassVar[bool] = False  # y is 0 where x <= 0, and x elsewhere, up to some bound
     emits_probabilities: ClassVar[bool] = False  # y is a probability for each value, or over channels, or its logarithm
     flattens: ClassVar[bool] = False  # y holds the values of x, in their order, as a vector
+    by_channel: ClassVar[bool] = False  # in evaluation it is a factor and a shift for each channel, as `evaluated` says
     absorbs_scale: ClassVar[bool] = False  # scaling and shifting weight and bias by channel does the same to y
     outer: ClassVar[str] = ""  # a parameter whose gradient is x.T @ dy; backward then writes it only where dp has it
 
@@ -184,12 +185,9 @@ class Layer(Part):
         """Whether, as it is set, its trained weight is a scale that multiplies whole channels of its output."""
         return False
 
-    def evaluated(self, p: Mapping[str, Array]) -> tuple[Array, Array, Array] | None:
-        """Center, factor and shift by channel, in float64, where in evaluation y = (x - center) * factor + shift.
-
-        None where it is something else, or is better not absorbed by the layer before it.
-        """
-        return None
+    def evaluated(self, p: Mapping[str, Array]) -> tuple[Array, Array, Array]:
+        """Of one that is `by_channel`: center, factor, shift, in float64, where y = (x - center) * factor + shift."""
+        raise NotImplementedError
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -59,6 +59,7 @@ class BatchNorm(Coupled):
         example((3, 2, 3), scale=False),
     )
     affine_map: ClassVar[bool] = True
+    by_channel: ClassVar[bool] = True
 
     eps: Positive = 1e-5  # added to the variance, against division by zero
     momentum: Probability = 0.1  # weight of the new batch in the running statistics

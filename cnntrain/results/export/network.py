@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cnntrain.config.dump import plain
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.errors import UsageError
+from cnntrain.network.folding import absorbed, taken_over
 from cnntrain.network.graph import BATCH, Graph
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.transforms.base import Transform
@@ -148,16 +147,20 @@ def trace_graph(
     trace: Trace, graph: Graph, params: Sequence[Mapping[str, Array]], images: Value, fold: bool = False
 ) -> Value:
     """Add the nodes of a graph to a trace; `params` are in the order of the nodes. Returns the output."""
-    changed = _folded(graph, params) if fold else {}
+    pairs = absorbed(graph) if fold else {}
+    changed = {
+        source: taken_over(params[source], graph.nodes[index].layer.evaluated(params[index]))
+        for index, source in pairs.items()
+    }
     values = _Values(trace, images)
     for index, node in enumerate(graph.nodes):
         of = f"{node.name} ({node.layer.name_in_config}, {node.where})"
         trace.begin(node.name, of)
         inputs = [values.read(source, node.moments) for source in node.inputs]
-        given = changed.get(index, params[index])
-        if given is None:  # a batch norm that has been folded
+        if index in pairs:
             values.write(index, node.moments, inputs[0])
             continue
+        given = changed.get(index, params[index])
         try:
             values.write(index, node.moments, trace.end(node.layer.trace(trace, given, *inputs)))
         except NotImplementedError as error:
@@ -196,27 +199,3 @@ def split(transforms: Sequence[Any]) -> tuple[tuple[dict[str, Any], ...], list[N
     while last and isinstance(transforms[last - 1], Normalize) and transforms[last - 1].mean is not None:
         last -= 1
     return tuple(plain(transform) for transform in transforms[:last]), list(transforms[last:])
-
-
-def _folded(graph: Graph, params: Sequence[Mapping[str, Array]]) -> dict[int, Mapping[str, Array] | None]:
-    """New parameters for layers that only a batch norm reads, and None for that batch norm.
-
-    (x @ w + b - mean) * factor + shift = x @ (w * factor) + (b - mean) * factor + shift, in float64.
-    """
-    readers: dict[int, list[int]] = {}
-    for index, node in enumerate(graph.nodes):
-        for source in node.inputs:
-            readers.setdefault(source, []).append(index)
-    changed: dict[int, Mapping[str, Array] | None] = {}
-    for index, node in enumerate(graph.nodes):
-        source = node.inputs[0]
-        evaluated = node.layer.evaluated(params[index])
-        if evaluated is None or source == BATCH or len(readers[source]) > 1:
-            continue
-        if graph.nodes[source].layer.absorbs_scale:
-            center, factor, shift = evaluated
-            own = params[source]
-            moved = own.get("bias", np.float64(0)) - center
-            changed[source] = {"weight": own["weight"] * factor, "bias": moved * factor + shift}
-            changed[index] = None
-    return changed
