@@ -18,8 +18,6 @@ from cnntrain.engine.plan import Call
 from cnntrain.engine.program import Collect, Program
 from cnntrain.engine.team import Team
 
-LEAST = 2  # rows of a shard: another routine multiplies a single row, and its bits always differ
-
 
 class FewSamples:
     """What evaluates batches smaller than half a shard."""
@@ -45,7 +43,7 @@ class FewSamples:
 
     def _sizes(self, rows: int, views: int) -> list[int]:
         """Sizes of shards that hold so many rows, ascending, up to half a whole shard."""
-        size, sizes = LEAST * views, []
+        size, sizes = views, []
         while 2 * size <= self._whole.plan.shard:
             sizes += [size] if size >= rows else []
             size *= 2

@@ -56,7 +56,7 @@ def test_both_ways_are_compared_the_second_time_and_the_smaller_shard_is_taken_f
     with Pool(1) as pool:
         engine = engine_of(DENSE, pool, shard=SHARD)
         asked(engine, random_batch(SHARD), [1, 1, 2, 1, 5, 5, 5, 9])
-    assert shards == [16, 2, 16, 2, 2, 16, 8, 16, 8, 16]
+    assert shards == [16, 1, 16, 16, 1, 16, 8, 16, 8, 16]
 
 
 @pytest.mark.parametrize("row", [0, 1])
@@ -66,7 +66,8 @@ def test_where_any_value_of_any_layer_differs_whole_shards_go_on(row, shards, mo
 
     def by_rows(self: Dense, f) -> None:
         forward(self, f)
-        f.y[row, 0] = np.nextafter(f.y[row, 0], np.float32(9 if len(f.y) < SHARD else -9))  # as products may do
+        if len(f.y) > row:  # as products may do
+            f.y[row, 0] = np.nextafter(f.y[row, 0], np.float32(9 if len(f.y) < SHARD else -9))
 
     monkeypatch.setattr(Dense, "forward", by_rows)
     batch = random_batch(SHARD)
@@ -74,17 +75,28 @@ def test_where_any_value_of_any_layer_differs_whole_shards_go_on(row, shards, mo
         engine = engine_of(wide(), pool, shard=SHARD)
         whole = engine.outputs(batch)
         shards.clear()
-        for outputs in asked(engine, batch, [1] * 9):
-            assert np.array_equal(outputs, whole[:1])
-    assert shards == [16, 2, 16, 16, 4, 16, 16, 8, 16, 16, 16, 16]
+        for outputs in asked(engine, batch, [1 + row] * 12):
+            assert np.array_equal(outputs, whole[: 1 + row])
+    tried = [size for size in (1, 2, 4, 8) if size > row]
+    assert shards == [*(shard for size in tried for shard in (16, size, 16)), *[16] * (12 - 2 * len(tried))]
 
 
 def test_a_larger_shard_is_tried_where_the_smallest_has_other_bits(shards, monkeypatch):
     monkeypatch.setattr(Dense, "forward", lambda self, f: f.y.fill(len(f.y) < 4))
     with Pool(1) as pool:
         engine = engine_of(DENSE, pool, shard=SHARD)
-        asked(engine, random_batch(SHARD), [1] * 6)
-    assert shards == [16, 2, 16, 16, 4, 16, 4, 4]
+        asked(engine, random_batch(SHARD), [1] * 8)
+    assert shards == [16, 1, 16, 16, 2, 16, 16, 4, 16, 4, 4]
+
+
+@pytest.mark.parametrize("units", [3, 700])
+def test_a_single_row_of_a_dense_layer_has_the_bits_it_has_beside_others(units):
+    batch = random_batch(2, (8, 8, 8))
+    with Pool(1) as pool:
+        layers = [declared("flatten"), declared("dense", units=units), declared("dense", units=3)]
+        one, two = (engine_of(layers, pool, shape=(8, 8, 8), shard=shard) for shard in (1, 2))
+        assert np.array_equal(one.outputs(part(batch, 0, 1)), two.outputs(batch)[:1])
+        assert np.array_equal(one.outputs(part(batch, 1, 1)), two.outputs(batch)[1:])
 
 
 def test_several_views_of_a_sample_are_counted(shards, monkeypatch):

@@ -61,7 +61,12 @@ class Dense(Layer):
 
     def forward(self, f: Frame) -> None:
         """Write y = x @ weight + bias."""
-        multiply(f.x, f.p["weight"], f.y)
+        if len(f.x) == 1:  # which BLAS multiplies by a routine of its own, with other bits than beside a second row
+            beside = np.empty((2, *f.y.shape[1:]), f.y.dtype)
+            multiply(np.repeat(f.x, 2, axis=0), f.p["weight"], beside)
+            np.copyto(f.y, beside[:1])
+        else:
+            multiply(f.x, f.p["weight"], f.y)
         if self.bias:
             np.add(f.y, f.p["bias"], out=f.y)
 
