@@ -34,7 +34,8 @@ class Campaign:
         fixed = zlib.crc32(request.node.name.encode())  # the normal run draws the same every time: it guards the others
         given = os.environ.get(SEED)
         self.seed = int(given) if given else random.SystemRandom().randrange(10**6) if marked else fixed % 10**6
-        self.rng = random.Random(self.seed)
+        part = re.search(r"\bfaults(\d+)\b", request.node.name)  # of one seed every part draws its own
+        self.rng = random.Random(f"{self.seed}, part {part[1]}" if part else self.seed)
         self._properties = request.node.user_properties
         self.tell(f"seed {self.seed}")
 
