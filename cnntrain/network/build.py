@@ -90,13 +90,14 @@ def network(loaded: Loaded, description: Description) -> Network:
         raise problem(loaded, "model.layers", str(error)) from error
     graph = freezing.frozen(loaded, graph)
     train = experiment.train
-    graph.shard = graph.shard_for(train.batch_size) if train.shard == "auto" else min(train.shard, train.batch_size)
-    views = [transform.views for transform in transforms(experiment.data.eval_transforms)]
-    if math.prod(views) > graph.shard:
+    views = math.prod(transform.views for transform in transforms(experiment.data.eval_transforms))
+    auto = graph.shard_for(train.batch_size, views)
+    graph.shard = auto if train.shard == "auto" else min(train.shard, train.batch_size)
+    if views > graph.shard:
         raise problem(
             loaded,
             "data.eval_transforms",
-            f"{math.prod(views)} views of a sample, at most {graph.shard} (train.shard) fit together: use fewer",
+            f"{views} views of a sample, at most {graph.shard} (train.shard) fit together: use fewer",
         )
     loss = cast(Loss, experiment.loss)
     try:

@@ -32,6 +32,7 @@ INPUT = "input"  # the name by which `from` reads it
 _NAMED = 12  # layers that a message names
 _SHARDS = 8, 16, 32, 64, 128  # samples a shard may have, besides those with very many values
 _CACHED = 2**19  # values that a cache holds
+_LITTLE = 2e7  # operations of forward that half a small batch should have
 _WORKERS, _WORTH = 8, 2.5e8  # that a batch should employ, and the operations of forward that make a shard worthwhile
 _LARGE, _MOST = 2**24, 2**28  # values of a sample beyond which shards are small; values a shard may then have
 MAX_PIECES = 10_000  # layers and lists of layers; twice the largest networks trained, and a bound for what a file asks
@@ -132,7 +133,7 @@ class Graph:
         """Number of parameters, statistics left out, as papers count them."""
         return sum(p.size for node in self.nodes for p in node.params.values() if p.role != "statistic")
 
-    def shard_for(self, batch_size: int | None = None) -> int:
+    def shard_for(self, batch_size: int | None = None, views: int = 1) -> int:
         """Samples a shard should have: a function of the network's shapes and the batch size, never of the machine.
 
         Every shard writes its own gradient, so networks with many parameters and few activations want few large shards;
@@ -143,9 +144,11 @@ class Graph:
         over the parameters a shard, but of large dense weights, whose gradients are made once a batch) stays below a
         quarter of the traffic of activations (about 6 passes over them a sample), and for which the average node has
         work for some milliseconds (500 MFLOP), or values that fill a cache, but of 16 samples at least; half as many,
-        but no fewer than 8, as long as a batch has too few samples for two shards, or for eight worthwhile ones. Where
-        a single sample has very many values (64 MB, as of a U-Net at 512x512), one will do, and a shard has at most
-        1 GB of them.
+        but no fewer than 8, as long as a batch has too few samples for two shards, or for eight worthwhile ones. A
+        batch of less than 16 has two shards of fewer samples, where these have work for half a millisecond (20 MFLOP)
+        and hold the `views` as which evaluation sees a sample.
+        Where a single sample has very many values (64 MB, as of a U-Net at 512x512), one will do, and a shard has at
+        most 1 GB of them.
         """
         values = sum(math.prod(node.shape) for node in self.nodes)
         made_once = sum(node.sliced.size for node in self.nodes if node.sliced)
@@ -159,6 +162,9 @@ class Graph:
             worth_halving = parts < _WORKERS and shard / 2 * sum(self.flops()) >= _WORTH
             if shard * values <= _MOST and parts >= 2 and not worth_halving:
                 break
+            shard //= 2
+        half = (batch_size or 0) / 2
+        while shard > half >= 1 and shard / 2 >= views and shard / 2 * sum(self.flops()) >= _LITTLE:
             shard //= 2
         return shard
 

@@ -32,6 +32,7 @@ from tests.benchmarks.networks import Conv, Dense, Mean, Network, Pool
 ROOT = Path(__file__).parents[2]
 TURN = 0.1  # seconds of steps at a time
 THREADS = 2
+_LEAST_SPAN = 20  # from the bottom of a panel to its top, as a factor
 SIDE = 8  # of the pictures along `samples`
 
 
@@ -153,6 +154,10 @@ def plot(found: dict[str, list[Point]], path: str) -> None:
         panel.plot(numbers, milliseconds, marker="o", label="measured")
         panel.set(title=axis, xscale="log", yscale="log", ylabel="ms a sample")
         panel.set_xticks(numbers, [f"{number:,}" for number in numbers], fontsize=7, rotation=45)
+        low, high = panel.get_ylim()
+        middle, least = math.sqrt(low * high), math.sqrt(_LEAST_SPAN)
+        panel.set_ylim(min(low, middle / least), max(high, middle * least))  # so that little looks like little
+        panel.yaxis.set_major_formatter("{x:g}")
         panel.minorticks_off()
         panel.legend(fontsize=7)
     for panel in panels.flat[len(found) :]:

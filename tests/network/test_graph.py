@@ -325,15 +325,20 @@ def test_the_shard_follows_from_the_shapes(layers, shape, shard):
 def test_a_batch_of_resnet20_has_a_shard_for_each_of_eight_workers():
     graph = resnet(3)
     assert graph.shard == 32
-    assert {size: graph.shard_for(size) for size in (1, 16, 32, 64, 127, 128, 255, 256, 1000)} == {
-        1: 8, 16: 8, 32: 8, 64: 8, 127: 8, 128: 16, 255: 16, 256: 32, 1000: 32,
+    assert {size: graph.shard_for(size) for size in (1, 2, 4, 7, 8, 15, 16, 32, 64, 127, 128, 255, 256, 1000)} == {
+        1: 8, 2: 1, 4: 2, 7: 2, 8: 4, 15: 4, 16: 8, 32: 8, 64: 8, 127: 8, 128: 16, 255: 16, 256: 32, 1000: 32,
     }  # fmt: skip
+
+
+def test_a_shard_of_a_small_batch_holds_the_views_of_a_sample():
+    graph = resnet(3)
+    assert [graph.shard_for(8, views) for views in (1, 4, 6)] == [4, 4, 8]
 
 
 def test_where_that_were_little_work_a_batch_has_two_shards():
     graph = graph_of(_mlp(1000), (28, 28, 1))
-    assert {size: graph.shard_for(size) for size in (1, 16, 31, 32, 63, 64, 128, 256, 1000)} == {
-        1: 8, 16: 8, 31: 8, 32: 16, 63: 16, 64: 32, 128: 64, 256: 128, 1000: 128,
+    assert {size: graph.shard_for(size) for size in (1, 8, 16, 31, 32, 63, 64, 128, 256, 1000)} == {
+        1: 8, 8: 8, 16: 8, 31: 8, 32: 16, 63: 16, 64: 32, 128: 64, 256: 128, 1000: 128,
     }  # fmt: skip
 
 
