@@ -127,8 +127,12 @@ class Engine:
     def settle(self) -> None:
         """Evaluate only from now on, with the parameters as they are: what is made of them is not made again."""
         self._settled = True
-        for made in ("_evaluation", "_few"):  # they would make it again
-            self.__dict__.pop(made, None)
+        self._unmake("_evaluation", "_few")  # they would make it again
+
+    def _unmake(self, *made: str) -> None:
+        """Have cached properties made anew when they are next asked for."""
+        for name in made:
+            self.__dict__.pop(name, None)
 
     @property
     def workers_here(self) -> int:
@@ -173,8 +177,7 @@ class Engine:
         if changed or graph is not self._in_training:
             self._in_training = graph
             self.pool.end_processes()  # they have the plan of the step before
-            for made in ("_training", "_evaluation", "_few", "_made_of_params", "plans", "memory"):
-                self.__dict__.pop(made, None)
+            self._unmake("_training", "_evaluation", "_few", "_made_of_params", "plans", "memory")
 
     def step(self, batches: Sequence[Batch], step: int) -> Array:
         """Take the gradient of the mean loss over the batches of one step into `grads`; return the step's tally.

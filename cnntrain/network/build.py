@@ -91,8 +91,8 @@ def network(loaded: Loaded, description: Description) -> Network:
     graph = freezing.frozen(loaded, graph)
     train = experiment.train
     views = math.prod(transform.views for transform in transforms(experiment.data.eval_transforms))
-    auto = graph.shard_for(train.batch_size, views)
-    graph.shard = auto if train.shard == "auto" else min(train.shard, train.batch_size)
+    size = train.batch_size
+    graph.shard = graph.shard_for(size, views) if train.shard == "auto" else min(train.shard, size)
     if views > graph.shard:
         raise problem(
             loaded,

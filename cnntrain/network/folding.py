@@ -50,12 +50,11 @@ class Folded:
         self._nodes, self._params, self._pairs = graph.nodes, params, absorbed(graph)
         dtype = next((array.dtype for own in params for array in own.values()), np.dtype(np.float32))
         left = [index for index in range(len(graph.nodes)) if index not in self._pairs]
+        taking = {*self._pairs.values()}
         self._new = {
-            source: {
-                name: np.empty(param.shape, dtype)
-                for name, param in self.graph.nodes[left.index(source)].params.items()
-            }
-            for source in self._pairs.values()
+            index: {name: np.empty(param.shape, dtype) for name, param in node.params.items()}
+            for index, node in zip(left, self.graph.nodes, strict=True)
+            if index in taking
         }
         self.params = [self._new.get(index, params[index]) for index in left]
 
@@ -73,13 +72,13 @@ def without(graph: Graph) -> Graph:
     pairs = absorbed(graph)
     if not pairs:
         return graph
-    places: dict[int, int] = {BATCH: BATCH}
+    taking, places = {*pairs.values()}, {BATCH: BATCH}
     nodes: list[Node] = []
     for index, node in enumerate(graph.nodes):
         if index in pairs:
             places[index] = places[pairs[index]]
             continue
-        if index in pairs.values():
+        if index in taking:
             layer = dataclasses.replace(node.layer, bias=True)  # type: ignore[call-arg]  # all that absorb a scale have one
             node = dataclasses.replace(node, layer=layer, params=layer.params(*graph.input_shapes(index)))
         places[index] = len(nodes)

@@ -146,25 +146,25 @@ class Graph:
         work for some milliseconds (500 MFLOP), or values that fill a cache, but of 16 samples at least; half as many,
         but no fewer than 8, as long as a batch has too few samples for two shards, or for eight worthwhile ones. A
         batch of less than 16 has two shards of fewer samples, where these have work for half a millisecond (20 MFLOP)
-        and hold the `views` as which evaluation sees a sample.
-        Where a single sample has very many values (64 MB, as of a U-Net at 512x512), one will do, and a shard has at
-        most 1 GB of them.
+        and hold the `views` as which evaluation sees a sample. Where a single sample has very many values (64 MB, as of
+        a U-Net at 512x512), one will do, and a shard has at most 1 GB of them.
         """
         values = sum(math.prod(node.shape) for node in self.nodes)
         made_once = sum(node.sliced.size for node in self.nodes if node.sliced)
         by_traffic = 2 * (self.parameter_count() - made_once) / max(values, 1)
-        by_time = 5e8 * len(self.nodes) / max(sum(self.flops()), 1)
+        work = sum(self.flops())
+        by_time = 5e8 * len(self.nodes) / max(work, 1)
         by_cache = max(n for n in _SHARDS if n == 16 or n * values <= _CACHED * len(self.nodes))
         shard = next((n for n in _SHARDS if n >= max(by_traffic, min(by_time, by_cache))), _SHARDS[-1])
         fewest = 1 if values > _LARGE else 8
         while shard > fewest:
             parts = batch_size / shard if batch_size is not None else math.inf
-            worth_halving = parts < _WORKERS and shard / 2 * sum(self.flops()) >= _WORTH
+            worth_halving = parts < _WORKERS and shard / 2 * work >= _WORTH
             if shard * values <= _MOST and parts >= 2 and not worth_halving:
                 break
             shard //= 2
         half = (batch_size or 0) / 2
-        while shard > half >= 1 and shard / 2 >= views and shard / 2 * sum(self.flops()) >= _LITTLE:
+        while shard > half >= 1 and shard / 2 >= views and shard / 2 * work >= _LITTLE:
             shard //= 2
         return shard
 

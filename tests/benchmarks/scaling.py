@@ -233,7 +233,8 @@ def run_ranks(network: str, batch: int, steps: int) -> None:
 
 def launched(what: str, network: str, batch: int, ranks: int, steps: int) -> list[float]:
     """The numbers that the leader of so many ranks of this machine prints."""
-    mpirun = shutil.which("mpirun") or str(Path(sys.executable).parent / "mpirun")
+    place = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    mpirun = shutil.which("mpirun", path=place) or "mpirun"
     command = [mpirun, "--oversubscribe", "-n", str(ranks), sys.executable, "-m"]
     command += ["tests.benchmarks.scaling", what, network, str(batch), "--steps", str(steps)]
     allowed = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
@@ -245,7 +246,7 @@ def check(network: str, batch: int, steps: int, numbers: Sequence[int]) -> str:
     """Rows of a table: what a step on these numbers of ranks took here, beside the model."""
     global OVERHEAD
     measured = measure(network, 5)
-    took = {ranks: launched("--rank", network, batch, ranks, steps) for ranks in (*numbers, 2)}
+    took = {ranks: launched("--rank", network, batch, ranks, steps) for ranks in {*numbers, 2}}
     *_, latency, bandwidth, OVERHEAD = took[2]
     about = f"link of {latency * 1e6:.0f} us, {bandwidth / 1e9:.1f} GB/s, {OVERHEAD * 1e6:.0f} us a message"
     rows = []
