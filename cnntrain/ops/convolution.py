@@ -5,12 +5,14 @@ With columns X (windows, depth) of the input, weights W (depth, filters) and bia
     y = X @ W + b        dW = X.T @ dy        db = sum of dy over windows        dX = dy @ W.T
 
 and dx is dX scattered back to where the columns were copied from. Where the stride is 1, dx is also a convolution
-of dy with the weights turned by half a circle and with inputs and outputs swapped; `by_correlation` says which costs
-less.
+of dy with the weights turned by half a circle and with inputs and outputs swapped, and where it is larger dx consists
+of such ones (ops/phases.py); `by_correlation` and `by_phases` say where that costs less.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -22,6 +24,7 @@ from cnntrain.core.arrays import Array, Shape
 from cnntrain.ops.blocks import line, long_rows
 from cnntrain.ops.calls import Calls, Once, add, copy, each_time
 from cnntrain.ops.columns import Columns
+from cnntrain.ops.phases import Phase, phases
 from cnntrain.ops.products import product
 from cnntrain.ops.windows import Axis, Windows
 
@@ -74,6 +77,36 @@ class Convolution:
         scattering = spots * per_group * (filters + SCATTER_COST) + spots * SCATTER_RUN_COST
         return correlation <= scattering
 
+    @cached_property
+    def phases(self) -> list[tuple[Phase, Phase, Convolution | None]]:
+        """Those of dx along the height and the width, each with the convolution that makes it, or None where it is 0.
+
+        There are none where dx is a convolution as a whole, is made group by group, or leaves some of dy unread.
+        """
+        rows, columns = self.windows.rows, self.windows.columns
+        if self.turned or self.groups > 1:
+            return []
+        found: list[tuple[Phase, Phase, Convolution | None]] = []
+        for vertical, horizontal in itertools.product(phases(rows), phases(columns)):
+            axes = _over_outputs(rows, vertical), _over_outputs(columns, horizontal)
+            if min(axes[0].kernel, axes[1].kernel) == 0:
+                found.append((vertical, horizontal, None))
+            elif min(axes[0].before, axes[0].after, axes[1].before, axes[1].after) < 0:
+                return []
+            else:
+                found.append((vertical, horizontal, Convolution(Windows(*axes), self.filters, self.channels, 1)))
+        return found
+
+    @cached_property
+    def by_phases(self) -> bool:
+        """Whether dx is computed phase by phase rather than by scattering; a function of shapes alone."""
+        made = [back.windows for _, _, back in self.phases if back]
+        products = sum(windows.taps * windows.rows.out * windows.columns.out for windows in made)
+        spots = self.windows.taps * self.windows.rows.out * self.windows.columns.out
+        correlation = products * self.filters * (self.channels + GATHER_COST)
+        scattering = spots * self.channels * (self.filters + SCATTER_COST) + spots * SCATTER_RUN_COST
+        return bool(made) and correlation <= scattering
+
     def forward_scratch(self, n: int, dtype: npt.DTypeLike) -> dict[str, tuple[Shape, npt.DTypeLike]]:
         """The buffers `forward` needs for a shard of n images."""
         columns = self.columns
@@ -98,6 +131,12 @@ class Convolution:
         if self.by_correlation and self.turned:
             need |= {"turned_" + name: buffer for name, buffer in self.turned.forward_scratch(n, dtype).items()}
             need |= {"turned_gradient": kernels}
+        elif self.by_phases:
+            phased = [back.forward_scratch(n, dtype) for _, _, back in self.phases if back]
+            for name in ("columns", "border"):
+                need["phase_" + name] = ((max(math.prod(buffers[name][0]) for buffers in phased),), dtype)
+            largest = max(vertical.size * horizontal.size for vertical, horizontal, _ in self.phases)
+            need["phase"] = ((n * largest * self.channels,), dtype)
         else:
             need["d_columns"] = ((self.columns.matrix_size(n),), dtype)
             need["d_border"] = (self.columns.gradient_shape(n), dtype)
@@ -140,7 +179,10 @@ class Convolution:
                 outputs = self._by_group(dy[chunk.images, chunk.rows])
                 calls += filling + self._add_product(columns, outputs, into, d_matrices)
                 into = scratch["share"].reshape(d_matrices.shape)
-        return calls if dx is None else calls + self._scatter(weight, dy, dx, scratch, once)
+        if dx is None:
+            return calls
+        make = self._by_phases if self.by_phases else self._scatter
+        return calls + make(weight, dy, dx, scratch, once)
 
     def _correlate(
         self, x: Array, weight: Array, dy: Array, d_weight: Array | None, dx: Array, scratch: Scratch, once: Once
@@ -160,6 +202,32 @@ class Convolution:
                 calls += back._add_product(columns, back._by_group(x[chunk.images, chunk.rows]), into, total)
                 into = scratch["share"].reshape(total.shape)
         return calls if d_weight is None else [*calls, copy(self._as_turned(d_weight), self._ungrouped(gradient))]
+
+    def _by_phases(self, weight: Array, dy: Array, dx: Array, scratch: Scratch, once: Once) -> Calls:
+        """The calls that write dx phase by phase, each a convolution of dy with its taps of the weights."""
+        turning: Calls = []
+        making: Calls = []
+        start = 0
+        for vertical, horizontal, back in self.phases:
+            place = dx[:, vertical.positions, horizontal.positions]
+            if back is None:
+                making.append(copy(place, 0))
+                continue
+            taps = weight[vertical.taps, horizontal.taps].swapaxes(2, 3)
+            kernels = scratch["backward"][start : start + taps.size].reshape(taps.shape)
+            start += taps.size
+            turning.append(copy(kernels, taps))
+            border = back.columns.border_shape(len(dy))
+            own = {
+                "columns": scratch["phase_columns"],
+                "border": scratch["phase_border"][: math.prod(border)].reshape(border),
+                "product": dx[:0],
+                "bias_line": dx[:0],
+            }
+            out = scratch["phase"][: place.size].reshape(place.shape)
+            item = np.dtype((np.void, self.channels * dx.itemsize))
+            making += [*back.forward(dy, kernels, None, out, own), copy(place.view(item), out.view(item))]
+        return once("backward", turning) + making
 
     def _scatter(self, weight: Array, dy: Array, dx: Array, scratch: Scratch, once: Once) -> Calls:
         """The columns dX = dy @ W.T, added back to where they were copied from."""
@@ -237,6 +305,12 @@ def sum_over_windows(dy: Array, d_bias: Array) -> Calls:
         partial(np.matmul, ones[: len(rest)], rest, sums[-1]),
         partial(np.add.reduce, sums, 0, np.float64, d_bias),
     ]
+
+
+def _over_outputs(axis: Axis, phase: Phase) -> Axis:
+    """The windows of the convolution from dy to one phase of dx."""
+    before, after = phase.margins(axis)
+    return Axis(axis.out, len(range(axis.kernel)[phase.taps]), 1, phase.step, before, after, phase.size)
 
 
 def turned(axis: Axis) -> Axis | None:

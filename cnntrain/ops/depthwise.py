@@ -5,9 +5,9 @@ With x padded, tap (i, j) of all windows is one strided view of it, and
     y = sum over i, j of x[i, j] * w[i, j]        dw[i, j] = sum over windows of x[i, j] * dy
 
 are sums of products along rows of an image, which `np.einsum` walks row by row, taps innermost, so that a row of
-output stays in the first-level cache while all taps are added to it. The gradient of the input is of the same kind:
-position P of the padded input is read by output o at tap i where P = o * stride + i * dilation, so the positions of
-one residue modulo the stride form an image of their own, a correlation of dy with every stride-th tap, turned.
+output stays in the first-level cache while all taps are added to it. Rows should be long; so where the stride leaves
+gaps between what a tap reads, the columns are first copied together, tap by tap. The gradient of the input is of the
+same kind, phase by phase (ops/phases.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,17 +23,8 @@ from numpy.lib.stride_tricks import as_strided
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.ops.calls import Calls, Once, copy, each_time
 from cnntrain.ops.convolution import Scratch, add_bias, bias_line, sum_over_windows
+from cnntrain.ops.phases import Phase, phases
 from cnntrain.ops.windows import Axis, Windows
-
-
-class Phase(NamedTuple):
-    """The input positions of one residue modulo the stride, along one axis."""
-
-    positions: slice  # of the input
-    size: int  # how many
-    taps: slice  # that reach them, from the last to the first
-    start: int  # the output the last tap reads for the first position; below 0 in the padding
-    step: int  # from one tap of `taps` to the next, in outputs
 
 
 @dataclass(frozen=True)
@@ -50,7 +40,7 @@ class Depthwise:
     @cached_property
     def phases(self) -> tuple[list[Phase], list[Phase]]:
         """Those along the height and along the width."""
-        return _phases(self.windows.rows), _phases(self.windows.columns)
+        return phases(self.windows.rows), phases(self.windows.columns)
 
     @cached_property
     def margins(self) -> tuple[int, int, int, int]:
@@ -63,8 +53,9 @@ class Depthwise:
         above, below, left, right = self.margins
         row = max(columns.out, *(phase.size for phase in self.phases[1])) * channels
         largest = max(phase.size for phase in self.phases[0]) * row
+        across = columns.padded if columns.stride == 1 else columns.kernel * columns.out
         return {
-            "border": ((n, rows.padded, columns.padded, channels), dtype),
+            "border": ((n, rows.padded, across, channels), dtype),
             "d_border": ((n, above + rows.out + below, left + columns.out + right, channels), dtype),
             "rows": ((self.windows.taps * row,), dtype),
             "forward": ((self.windows.taps * columns.out * channels,), dtype),  # the weights of a row of outputs
@@ -81,8 +72,8 @@ class Depthwise:
         calls, taps = self._taps(x, scratch["border"])
         rows = scratch["forward"]
         calls += once("forward", [copy(rows.reshape(*weight.shape[:2], -1, self.channels), weight)])
-        rows = rows.reshape(*weight.shape[:2], *taps.shape[-2:])
-        calls.append(partial(np.einsum, "ijnhwk,ijwk->nhwk", taps, rows, out=y.reshape(taps.shape[2:])))
+        rows = rows.reshape(*weight.shape[:2], -1)
+        calls.append(partial(np.einsum, "ijnhk,ijk->nhk", taps, rows, out=y.reshape(taps.shape[2:])))
         return calls + add_bias(y, bias, scratch["bias_line"])
 
     def backward(
@@ -101,33 +92,40 @@ class Depthwise:
         if d_weight is not None:
             padding, taps = self._taps(x, scratch["border"])
             rows = scratch["rows"][: self.windows.taps * dy.shape[2] * self.channels]
-            into = rows.reshape(*weight.shape[:2], *taps.shape[-2:])
+            into = rows.reshape(*weight.shape[:2], -1)
             calls += padding
-            calls.append(partial(np.einsum, "ijnhwk,nhwk->ijwk", taps, dy.reshape(taps.shape[2:]), out=into))
+            calls.append(partial(np.einsum, "ijnhk,nhk->ijk", taps, dy.reshape(taps.shape[2:]), out=into))
             by_pixel = rows.reshape(self.windows.taps, -1, self.channels)
             calls.append(partial(np.add.reduce, by_pixel, 1, np.float64, d_weight.reshape(-1, self.channels)))
         return calls if dx is None else calls + self._input_gradient(weight, dy, dx, scratch)
 
     def _taps(self, x: Array, border: Array) -> tuple[Calls, Array]:
-        """The calls that pad x, and what the taps read of it: (kh, kw, n, rows, columns, channels).
-
-        Where windows lie side by side, a row of them is one axis: (kh, kw, n, rows, 1, columns * channels).
-        """
+        """The calls that pad x, and what the taps read of it: (kh, kw, n, rows, columns * channels)."""
         vertical, horizontal = self.windows.rows, self.windows.columns
         calls: Calls = []
-        if self.windows.padded:
-            calls, x = (
-                _framed(x, border, (vertical.before, vertical.after, horizontal.before, horizontal.after)),
-                border,
-            )
-        n, (sn, sh, sw, sc) = len(x), x.strides
-        row: Shape = (horizontal.out, self.channels)
-        along = (sw * horizontal.stride, sc)
-        if horizontal.stride == 1:
-            row, along = (1, horizontal.out * self.channels), (0, sc)
-        shape = (vertical.kernel, horizontal.kernel, n, vertical.out, *row)
-        strides = (sh * vertical.dilation, sw * horizontal.dilation, sn, sh * vertical.stride, *along)
-        return calls, as_strided(x, shape, strides)
+        along = horizontal.dilation * self.channels
+        if horizontal.stride > 1:
+            calls, x = self._gathered(x, border), border
+            along = horizontal.out * self.channels
+        elif self.windows.padded:
+            margins = vertical.before, vertical.after, horizontal.before, horizontal.after
+            calls, x = _framed(x, border, margins), border
+        n, (sn, sh, _, sc) = len(x), x.strides
+        shape = (vertical.kernel, horizontal.kernel, n, vertical.out, horizontal.out * self.channels)
+        return calls, as_strided(x, shape, (sh * vertical.dilation, along * sc, sn, sh * vertical.stride, sc))
+
+    def _gathered(self, x: Array, border: Array) -> Calls:
+        """The calls that copy x into (n, padded rows, kw * columns, channels), what a tap reads of a row in one."""
+        vertical, horizontal = self.windows.rows, self.windows.columns
+        top, bottom = vertical.before, vertical.before + x.shape[1]
+        calls = [copy(side, 0) for side in (border[:, :top], border[:, bottom:]) if side.size]
+        for tap in range(horizontal.kernel):
+            at, read = horizontal.reach(tap)
+            into = border[:, top:bottom, tap * horizontal.out : (tap + 1) * horizontal.out]
+            calls += [copy(side, 0) for side in (into[:, :, : at.start], into[:, :, at.stop :]) if side.size]
+            if at.start < at.stop:
+                calls.append(copy(into[:, :, at], x[:, :, read]))
+        return calls
 
     def _input_gradient(self, weight: Array, dy: Array, dx: Array, scratch: Scratch) -> Calls:
         """The calls that write dx, phase by phase."""
@@ -171,26 +169,7 @@ def _framed(image: Array, border: Array, margins: tuple[int, int, int, int]) -> 
     return [copy(inside, image), *(copy(side, 0) for side in sides if side.size)]
 
 
-def _phases(axis: Axis) -> list[Phase]:
-    """The phases along one axis; those without a position are left out."""
-    phases = []
-    for residue in range(axis.stride):
-        taps = [i for i in range(axis.kernel) if i * axis.dilation % axis.stride == residue]
-        first = -(-(axis.before - residue) // axis.stride)  # in steps of the stride
-        count = (axis.before + axis.size - 1 - residue) // axis.stride - first + 1
-        start = residue + axis.stride * first - axis.before
-        if count < 1:
-            continue
-        every = taps[1] - taps[0] if len(taps) > 1 else 1
-        last = taps[-1] if taps else 0
-        backwards = slice(last, taps[0] - 1 if taps and taps[0] else None, -every) if taps else slice(0, 0)
-        reads = first - (last * axis.dilation - residue) // axis.stride
-        step = every * axis.dilation // axis.stride
-        phases.append(Phase(slice(start, start + axis.stride * count, axis.stride), count, backwards, reads, step))
-    return phases
-
-
 def _margins(axis: Axis, phases: list[Phase]) -> tuple[int, int]:
     """Zeros before and after dy along one axis."""
-    ends = [p.start + len(range(axis.kernel)[p.taps]) * p.step - p.step + p.size for p in phases]
-    return max(0, *(-p.start for p in phases)), max(0, *(end - axis.out for end in ends))
+    margins = [phase.margins(axis) for phase in phases]
+    return max(0, *(before for before, _ in margins)), max(0, *(after for _, after in margins))

@@ -6,7 +6,9 @@ products of up to a million multiply-adds OpenBLAS has kernels for AVX-512 that 
 product cut into such pieces runs at 105 to 115 GFLOP/s where the whole runs at 60 to 95 (one Zen 4 core, float32).
 `np.matmul` walks the pieces itself, so that one call from Python still lasts long. BLAS libraries without such
 kernels lose little: a piece has work for hundreds of microseconds. Where the right operand is wide, its rows lie so far
-apart that a piece of it is slow to read in place, and many rows share the copy: such products are left whole.
+apart that a piece of it is slow to read in place, and many rows share the copy: such products are left whole. Where
+few rows have long sums, as in a dense layer of many features or in the gradient of a small kernel, the sums are cut,
+too, and the parts added up.
 
 The pieces follow from the shapes alone, so that the order of every sum, and every bit, does too.
 """
@@ -26,6 +28,11 @@ WIDEST = 64  # columns of a piece: four AVX-512 registers
 LEAST_ROWS = 8  # below this a piece spends its time loading its right operand; pieces have a multiple of it
 WIDE, SUMMED = 384, 128  # columns, and terms of a sum, from which a product of SHARING rows or more is left whole,
 FEW, SHARING = 24, 48  # as it is from 256 columns on where pieces would have fewer than FEW rows
+SUMMED_AT_ONCE = 512  # terms of a sum that is cut,
+FEW_SUMS = 64  # which is one of a product of at most so many rows
+PARTS = 64 * 1024  # values of the parts of sums that are kept at a time, which the cache holds
+ACROSS = 1200  # values of a @ b.T up to which OpenBLAS does not pack,
+LEAST_SUMMED = 32  # for sums of so many terms
 SLICES = 16  # of the gradient of a large matrix: as many workers have equal work
 SLICE_VALUES = 64 * 1024  # of a slice: a quarter of a MB of float32; below this a gradient is not cut
 
@@ -42,6 +49,9 @@ def multiply(a: Array, b: Array, out: Array) -> None:
 def product(a: Array, b: Array, out: Array) -> Calls:
     """The calls that write a @ b into out."""
     m, k, n = *a.shape[-2:], b.shape[-1]
+    terms = _terms(m, k, n)
+    if terms < k:
+        return _in_parts(a, b, out, terms)
     rows, columns = _piece(m, k, n)
     if (rows, columns) == (m, n):
         return [partial(np.matmul, a, b, out)]
@@ -52,6 +62,22 @@ def product(a: Array, b: Array, out: Array) -> Calls:
     if whole_m < m:
         calls += product(a[..., whole_m:, :], b, out[..., whole_m:, :])
     return calls
+
+
+def across(a: Array, b: Array, out: Array) -> Calls:
+    """The calls that write a @ b.T, of shapes (m, k) and (n, k), into out (m, n): in pieces where m is small, since for
+    that way round OpenBLAS has kernels that read operands in place for small results alone.
+    """
+    (m, k), n = a.shape, len(b)
+    rows = -(-m // -(-m // LEAST_SUMMED))
+    columns = min(ACROSS // rows, UNPACKED // (rows * k)) // LEAST_ROWS * LEAST_ROWS
+    if m > FEW_SUMS or m % rows or k < LEAST_SUMMED or not LEAST_ROWS <= columns < n:
+        return [partial(np.matmul, a, b.T, out)]
+    whole = n - n % columns
+    right = b[:whole].reshape(-1, columns, k).swapaxes(1, 2)
+    into = out[:, :whole].reshape(-1, rows, whole // columns, columns).swapaxes(1, 2)
+    calls: Calls = [partial(np.matmul, a.reshape(-1, 1, rows, k), right, into)]
+    return calls if whole == n else [*calls, partial(np.matmul, a, b[whole:].T, out[:, whole:])]
 
 
 def outer(x: Array, dy: Array, out: Array) -> Calls:
@@ -85,6 +111,37 @@ def _in_pieces(a: Array, b: Array, out: Array, rows: int, columns: int) -> Thunk
     right = b.reshape(*b.shape[:-1], n // columns, columns).swapaxes(-3, -2)
     into = out.reshape(*lead, m // rows, rows, n // columns, columns).swapaxes(-3, -2)
     return partial(np.matmul, left, right[..., None, :, :, :], into)
+
+
+def _in_parts(a: Array, b: Array, out: Array, terms: int) -> Calls:
+    """The product as one over the first `terms` of every sum, one over the next, and so on, added up."""
+    m, k, n = *a.shape[-2:], b.shape[-1]
+    count = -(-k // terms)
+    whole = k - k % terms
+    width = min(n, max(PARTS // (count * m) // WIDEST, 1) * WIDEST)  # columns at a time
+    room = np.empty((*out.shape[:-2], count, m, width), out.dtype)
+    left = a[..., :whole].reshape(*a.shape[:-1], -1, terms).swapaxes(-3, -2)
+    calls: Calls = []
+    for start in range(0, n, width):
+        columns = slice(start, min(start + width, n))
+        parts, right = room[..., : columns.stop - start], b[..., columns]
+        stacked = right[..., :whole, :].reshape(*b.shape[:-2], -1, terms, right.shape[-1])
+        calls += product(left, stacked, parts[..., : whole // terms, :, :])
+        if whole < k:
+            calls += product(a[..., whole:], right[..., whole:, :], parts[..., -1, :, :])
+        calls.append(partial(np.add.reduce, parts, -3, None, out[..., columns]))
+    return calls
+
+
+@functools.lru_cache(maxsize=4096)
+def _terms(m: int, k: int, n: int) -> int:
+    """How many terms of the sums of an (m, k) @ (k, n) product are added up at a time; k where they are not cut."""
+    columns = min(n, WIDEST)
+    wide = n >= WIDE and m >= SHARING
+    if min(m, n) == 1 or m > FEW_SUMS or wide or min(m, LEAST_ROWS) * k * columns <= UNPACKED:
+        return k
+    fitting = min(UNPACKED // (m * columns), SUMMED_AT_ONCE) // LEAST_ROWS * LEAST_ROWS
+    return min(round_up(-(-k // -(-k // fitting)), LEAST_ROWS), k)
 
 
 @functools.lru_cache(maxsize=4096)

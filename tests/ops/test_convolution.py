@@ -22,6 +22,8 @@ CASES = {  # (height, width, channels), filters, groups, windows' arguments
     "pointwise groups": ((5, 6, 12), 4, 2, (1, 1)),
     "padding beyond the kernel": ((4, 5, 5), 2, 1, (2, 1, 1, 3)),
     "only padding": ((2, 2, 5), 2, 1, (3, 4, 1, 5)),
+    "stride beyond the kernel": ((9, 8, 3), 4, 1, ((2, 1), (3, 2), 1, (1, 0, 1, 1))),
+    "stride and dilation": ((9, 8, 3), 4, 1, (3, (2, 3), (2, 3), 1)),
 }
 CHUNKS = {"whole shard": 128 * 1024, "some images": 2000, "bands": 300, "single rows": 1}
 FIELDS = {"whole shard": 1000, "some images": 10**6, "bands": 10**6, "single rows": 1}
@@ -71,17 +73,23 @@ def expected():
     return made
 
 
-WAYS = [(case, way) for case in CASES for way in (False, True) if not way or setup(case)[0].turned]
+def ways(case):
+    """How dx can be computed."""
+    plan = setup(case)[0]
+    return ["scattering", *(["correlation"] if plan.turned else []), *(["phases"] if plan.phases else [])]
 
 
-@pytest.mark.parametrize(("case", "by_correlation"), WAYS)
+WAYS = [(case, way) for case in CASES for way in ways(case)]
+
+
+@pytest.mark.parametrize(("case", "way"), WAYS)
 @pytest.mark.parametrize("chunk", CHUNKS)
-def test_equals_the_loops(case, chunk, by_correlation, expected, monkeypatch):
+def test_equals_the_loops(case, chunk, way, expected, monkeypatch):
     monkeypatch.setattr(columns_module, "CHUNK_VALUES", CHUNKS[chunk])
     monkeypatch.setattr(columns_module, "FIELD_VALUES", FIELDS[chunk])
     monkeypatch.setattr(columns_module, "LEAST_ROWS", 192 if chunk == "whole shard" else 1)
     plan, x, w, b, dy = setup(case)
-    plan.__dict__["by_correlation"] = by_correlation
+    plan.__dict__.update(by_correlation=way == "correlation", by_phases=way == "phases")
     scratch = {name: spoiled(shape, dtype) for name, (shape, dtype) in plan.scratch(len(x), np.float64).items()}
     y, dx, dw, db = (spoiled(a.shape, np.float64) for a in (dy, x, w, b))
     run(plan.forward(x, w, b, y, scratch))
@@ -122,6 +130,10 @@ def test_the_gradient_of_the_input_takes_the_cheaper_way():
     assert not lenet.by_correlation
     assert strided.turned is None
     assert not strided.by_correlation
+    assert strided.by_phases
+    assert not same.by_phases
+    assert not lenet.by_phases
+    assert not Convolution(windows(32, 32, 3, 2, 1, "same"), 1, 200, 1).by_phases
 
 
 def test_gather_and_scatter_are_adjoint():

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cnntrain.ops import products
-from cnntrain.ops.products import UNPACKED, multiply
+from cnntrain.ops.calls import run
+from cnntrain.ops.products import ACROSS, UNPACKED, across, multiply
 
 SHAPES = [
     (1, 5, 7),
@@ -19,6 +20,9 @@ SHAPES = [
     (100, 1024, 300),
     (17, 9000, 24),
     (5, 70000, 3),
+    (8, 4096, 256),
+    (64, 8193, 40),
+    (3, 30000, 700),
 ]
 
 
@@ -52,7 +56,9 @@ def test_a_product_with_a_wide_right_operand_is_left_whole_where_many_rows_share
     assert products.product(np.ones((32, k), np.float32), arrays[1], arrays[2][:32])[0].args[0].ndim > 2
 
 
-@pytest.mark.parametrize(("m", "k", "n"), [(8192, 144, 16), (512, 1152, 128), (32, 784, 512), (576, 512, 64)])
+@pytest.mark.parametrize(
+    ("m", "k", "n"), [(8192, 144, 16), (512, 1152, 128), (32, 784, 512), (576, 512, 64), (8, 4096, 256)]
+)
 def test_no_piece_is_large_enough_to_be_packed(m, k, n, monkeypatch):
     sizes = []
 
@@ -65,3 +71,33 @@ def test_no_piece_is_large_enough_to_be_packed(m, k, n, monkeypatch):
     multiply(np.ones((m, k), np.float32), np.ones((k, n), np.float32), np.empty((m, n), np.float32))
     assert max(sizes) <= UNPACKED
     assert len(sizes) <= 2
+
+
+@pytest.mark.parametrize(("m", "k", "n"), [(8, 256, 4096), (32, 500, 800), (50, 512, 100), (2, 40, 3000), (7, 20, 900)])
+def test_a_product_with_a_transposed_matrix_equals_the_whole(m, k, n):
+    rng = np.random.default_rng(m)
+    a, b, room = rng.standard_normal((m, k)), rng.standard_normal((n, k)), np.full((m, n + 2), np.nan)
+    run(across(a, b, room[:, :n]))
+    np.testing.assert_allclose(room[:, :n], a @ b.T, rtol=1e-9, atol=1e-9)
+    assert np.isnan(room[:, n:]).all()
+
+
+@pytest.mark.parametrize(("m", "k", "n"), [(8, 256, 4096), (16, 512, 784), (32, 500, 800), (64, 512, 784)])
+def test_pieces_of_a_product_with_a_transposed_matrix_are_small(m, k, n):
+    arrays = np.ones((m, k), np.float32), np.ones((n, k), np.float32), np.empty((m, n), np.float32)
+    sizes = [call.args[0].shape[-2] * call.args[1].shape[-1] for call in across(*arrays)]
+    assert len(sizes) <= 2
+    assert sizes[0] <= ACROSS
+
+
+def test_long_sums_of_a_few_rows_are_cut_and_stacks_of_them_too():
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((2, 9000, 20)).swapaxes(1, 2), rng.standard_normal((2, 9000, 30))
+    out = np.empty((2, 20, 30))
+    *parts, total = products.product(a, b, out)
+    assert all(call.args[0].shape[-1] <= products.SUMMED_AT_ONCE for call in parts)
+    assert total.func == np.add.reduce
+    run([*parts, total])
+    np.testing.assert_allclose(out, a @ b, rtol=1e-9, atol=1e-9)
+    multiply(a, b[1], out)
+    np.testing.assert_allclose(out, a @ b[1], rtol=1e-9, atol=1e-9)

@@ -12,7 +12,7 @@ from cnntrain.config.fields import Classes
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import register
 from cnntrain.ops.calls import run
-from cnntrain.ops.products import multiply, outer
+from cnntrain.ops.products import across, multiply, outer, product
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, width
 
@@ -66,7 +66,7 @@ class Dense(Layer):
             multiply(np.repeat(f.x, 2, axis=0), f.p["weight"], beside)
             np.copyto(f.y, beside[:1])
         else:
-            multiply(f.x, f.p["weight"], f.y)
+            run(f.once("forward", lambda f: product(f.x, f.p["weight"], f.y)))
         if self.bias:
             np.add(f.y, f.p["bias"], out=f.y)
 
@@ -78,8 +78,8 @@ class Dense(Layer):
             if self.bias:
                 f.scratch["ones"].fill(1)
                 np.matmul(f.scratch["ones"], f.dy, out=f.dp["bias"])
-        if f.dx is not None:
-            np.matmul(f.dy, f.p["weight"].T, out=f.dx)
+        if (dx := f.dx) is not None:
+            run(f.once("backward", lambda f: across(f.dy, f.p["weight"], dx)))
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
         """Record x @ weight + bias."""
