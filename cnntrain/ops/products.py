@@ -138,7 +138,7 @@ def _terms(m: int, k: int, n: int) -> int:
     """How many terms of the sums of an (m, k) @ (k, n) product are added up at a time; k where they are not cut."""
     columns = min(n, WIDEST)
     wide = n >= WIDE and m >= SHARING
-    if min(m, n) == 1 or m > FEW_SUMS or wide or min(m, LEAST_ROWS) * k * columns <= UNPACKED:
+    if min(m, n) == 1 or m > FEW_SUMS or wide or LEAST_ROWS * k * columns <= UNPACKED:
         return k
     fitting = min(UNPACKED // (m * columns), SUMMED_AT_ONCE) // LEAST_ROWS * LEAST_ROWS
     return min(round_up(-(-k // -(-k // fitting)), LEAST_ROWS), k)
