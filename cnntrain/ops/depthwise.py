@@ -94,7 +94,9 @@ class Depthwise:
             rows = scratch["rows"][: self.windows.taps * dy.shape[2] * self.channels]
             into = rows.reshape(*weight.shape[:2], -1)
             calls += padding
-            calls.append(partial(np.einsum, "ijnhk,nhk->ijk", taps, dy.reshape(taps.shape[2:]), out=into))
+            outputs = dy.reshape(taps.shape[2:])
+            for tap in np.ndindex(weight.shape[:2]):  # one at a time, so that the row of sums stays in the cache, too
+                calls.append(partial(np.einsum, "nhk,nhk->k", taps[tap], outputs, out=into[tap]))
             by_pixel = rows.reshape(self.windows.taps, -1, self.channels)
             calls.append(partial(np.add.reduce, by_pixel, 1, np.float64, d_weight.reshape(-1, self.channels)))
         return calls if dx is None else calls + self._input_gradient(weight, dy, dx, scratch)
