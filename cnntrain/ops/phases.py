@@ -1,8 +1,8 @@
 """Phases cut the gradient of a strided convolution's input into images that are made without gaps.
 
 Position P of the padded input is read by output o at tap i where P = o * stride + i * dilation. So the positions of one
-residue modulo the stride form an image of their own, and it is a convolution of dy of stride 1, with every so-manieth
-tap, turned by half a circle.
+residue modulo the stride form an image of their own. It is a convolution of dy, of stride 1, with those taps that have
+the residue, turned by half a circle.
 """
 
 from __future__ import annotations

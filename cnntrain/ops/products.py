@@ -33,6 +33,7 @@ FEW_SUMS = 64  # which is one of a product of at most so many rows
 PARTS = 64 * 1024  # values of the parts of sums that are kept at a time, which the cache holds
 ACROSS = 1200  # values of a @ b.T up to which OpenBLAS does not pack,
 LEAST_SUMMED = 32  # for sums of so many terms
+ROWS_ACROSS = 32  # the most of a piece of it
 SLICES = 16  # of the gradient of a large matrix: as many workers have equal work
 SLICE_VALUES = 64 * 1024  # of a slice: a quarter of a MB of float32; below this a gradient is not cut
 
@@ -69,7 +70,7 @@ def across(a: Array, b: Array, out: Array) -> Calls:
     that way round OpenBLAS has kernels that read operands in place for small results alone.
     """
     (m, k), n = a.shape, len(b)
-    rows = -(-m // -(-m // LEAST_SUMMED))
+    rows = -(-m // -(-m // ROWS_ACROSS))
     columns = min(ACROSS // rows, UNPACKED // (rows * k)) // LEAST_ROWS * LEAST_ROWS
     if m > FEW_SUMS or m % rows or k < LEAST_SUMMED or not LEAST_ROWS <= columns < n:
         return [partial(np.matmul, a, b.T, out)]
