@@ -69,13 +69,8 @@ class Convolution:
         """Whether dx is computed by the turned convolution rather than by scattering; a function of shapes alone."""
         if self.turned is None:
             return False
-        per_group, filters = self.channels // self.groups, self.filters // self.groups
-        spots = self.windows.rows.out * self.windows.columns.out
         pixels = self.windows.rows.size * self.windows.columns.size
-        gather = 0.0 if self.windows.pointwise else GATHER_COST
-        correlation = pixels * filters * (per_group + gather)
-        scattering = spots * per_group * (filters + SCATTER_COST) + spots * SCATTER_RUN_COST
-        return correlation <= scattering
+        return self._beats_scattering(self.windows.taps * pixels)
 
     @cached_property
     def phases(self) -> list[tuple[Phase, Phase, Convolution | None]]:
@@ -102,10 +97,15 @@ class Convolution:
         """Whether dx is computed phase by phase rather than by scattering; a function of shapes alone."""
         made = [back.windows for _, _, back in self.phases if back]
         products = sum(windows.taps * windows.rows.out * windows.columns.out for windows in made)
+        return bool(made) and self._beats_scattering(products)
+
+    def _beats_scattering(self, products: int) -> bool:
+        """Whether convolutions of dy cost less than scattering; `products` sums up their outputs times taps."""
+        per_group, filters = self.channels // self.groups, self.filters // self.groups
+        gather = 0.0 if self.windows.pointwise else GATHER_COST
         spots = self.windows.taps * self.windows.rows.out * self.windows.columns.out
-        correlation = products * self.filters * (self.channels + GATHER_COST)
-        scattering = spots * self.channels * (self.filters + SCATTER_COST) + spots * SCATTER_RUN_COST
-        return bool(made) and correlation <= scattering
+        scattering = spots * per_group * (filters + SCATTER_COST) + spots * SCATTER_RUN_COST
+        return products * filters * (per_group + gather) <= scattering
 
     def forward_scratch(self, n: int, dtype: npt.DTypeLike) -> dict[str, tuple[Shape, npt.DTypeLike]]:
         """The buffers `forward` needs for a shard of n images."""
