@@ -45,6 +45,7 @@ TILE_VALUES = 96 * 1024  # of one transformed chunk: 384 KB in float32; two of t
 LEAST_TILES = 96  # below this a product spends its time loading the weights
 LEAST_WIDTH = 16  # channels and filters from which it pays
 LEAST_USED = 0.7  # of the outputs of the tiles
+BLOCK = 64  # input channels of dU made at a time where all tiles of a shard are at hand: with 256 filters 2.3 MB
 
 INPUT = np.array(  # B'
     [
@@ -167,9 +168,10 @@ class Winograd:
     def _one_way(self, n: int) -> dict[str, int]:
         images, rows = self.tiles.extent(n)
         tiles = images * rows * self.tiles.windows.columns.out
-        matrix = SQUARE * self.channels * self.filters
+        whole = images == n and rows == self.tiles.windows.rows.out
+        gradient = SQUARE * self.filters * (min(BLOCK, self.channels) if whole else 2 * self.channels)
         return {
-            "du": 2 * matrix,
+            "du": max(gradient, KERNEL * KERNEL * self.channels * self.filters),
             "first": SQUARE * tiles * max(self.channels, self.filters),
             "second": SQUARE * tiles * max(self.channels, self.filters),
             "between": TILE * OUT * tiles * self.filters,
@@ -226,15 +228,32 @@ class Winograd:
         return calls
 
     def _weight_gradient(self, x: Array, dy: Array, d_weight: Array, scratch: Scratch) -> Calls:
+        chunks = list(self._inputs(x, scratch))
+        if len(chunks) == 1:
+            return self._gradient_by_blocks(*chunks[0], dy, d_weight, scratch)
         du, share = _as(scratch["du"], 2, SQUARE, self.channels, self.filters)
         calls, into = [], du
-        for chunk, v, filling in self._inputs(x, scratch):
+        for chunk, v, filling in chunks:
             transforming, z = self._gradients(dy, chunk, scratch)
             calls += filling + transforming + product(v.transpose(0, 2, 1), z, into)
             if into is share:
                 calls.append(add(du, share, du))
             into = share
         return calls + product(_matrix("kernels adjoint", x), du.reshape(SQUARE, -1), d_weight.reshape(KERNEL**2, -1))
+
+    def _gradient_by_blocks(
+        self, chunk: Chunk, v: Array, filling: Calls, dy: Array, d_weight: Array, scratch: Scratch
+    ) -> Calls:
+        """From V of a whole shard, some input channels at a time, so that their dU is in the cache when it is read."""
+        transforming, z = self._gradients(dy, chunk, scratch)
+        calls, kernels = filling + transforming, d_weight.reshape(KERNEL * KERNEL, -1)
+        for start in range(0, self.channels, BLOCK):
+            stop = min(start + BLOCK, self.channels)
+            du = _as(scratch["du"], SQUARE, stop - start, self.filters)
+            calls += product(v[..., start:stop].swapaxes(1, 2), z, du)
+            block = kernels[:, start * self.filters : stop * self.filters]
+            calls += product(_matrix("kernels adjoint", v), du.reshape(SQUARE, -1), block)
+        return calls
 
     def _inputs(self, x: Array, scratch: Scratch) -> Iterator[tuple[Chunk, Array, Calls]]:
         """Each chunk with its V (36, tiles, channels), in the second buffer, and its calls; the first is free again."""
