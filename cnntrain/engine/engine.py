@@ -102,9 +102,9 @@ class Engine:
         params = [self._params_of(node) for node in plan.graph.nodes] if plan.training else self._folded.params
         first = len(self.graph.nodes) - len(plan.graph.nodes) if plan.training else 0
         held, settled = (None, False) if plan.training else (self._made_of_params, self._settled)
-        return Program(
-            plan, self.tally, memory or self.memory, params, self.seed, self.pool.roster, first, held, settled
-        )
+        grads = self.grads if plan.training else None
+        memory, roster = memory or self.memory, self.pool.roster
+        return Program(plan, self.tally, memory, params, self.seed, roster, first, held, settled, grads)
 
     @functools.cached_property
     def plans(self) -> dict[bool, Plan]:
@@ -207,7 +207,7 @@ class Engine:
             batches = [BehindFront(cast(KnownBatch, batch), front) for batch in batches]
         vector, totals = program.run(batches, step, team, watch=self.watch)
         if np.isfinite(self.tally.mean_loss(vector)):
-            program.collect(team, self.grads, 1.0 / self.tally.normalizer(vector))
+            program.collect(team, 1.0 / self.tally.normalizer(vector))
         else:
             program.reset()
         return vector, totals

@@ -8,7 +8,7 @@ import numpy as np
 
 from cnntrain.engine.outer import is_outer
 from cnntrain.engine.plan import plan_of
-from cnntrain.engine.rows import depth
+from cnntrain.engine.rows import buckets_of, depth, row_values
 from cnntrain.engine.update import BLOCK
 from cnntrain.network.folding import absorbed, without
 from cnntrain.network.graph import Graph
@@ -26,10 +26,10 @@ def needed(graph: Graph, threads: int, batch_size: int, slots: int, training: bo
     shards = -(-batch_size // shard)
     dtype = np.dtype(np.float32)
     vectors = 2 + slots if training else 1
-    rows = threads * depth(-(-shards // threads)) if training else 0
-    large = [(param, node.rows) for node in graph.nodes if training and is_outer(node) and (param := node.sliced)]
-    left = shards * shard * sum(sum(param.shape) * rows_of_sample for param, rows_of_sample in large)  # of x and dy
-    in_rows = graph.layout.size - sum(param.size for param, _ in large)
+    large = {i: node for i, node in enumerate(graph.nodes) if training and is_outer(node)}
+    left = shards * shard * sum(sum(node.sliced.shape) * node.rows for node in large.values() if node.sliced)
+    buckets = buckets_of(plan_of(graph, shard, dtype, True), large) if training else []
+    rows = threads * row_values(buckets, -(-shards // threads))
     evaluated = without(graph)
     folded = sum(param.size for index in absorbed(graph).values() for param in graph.nodes[index].params.values())
     activations = plan_of(graph if training else evaluated, shard, dtype, training).bytes(threads, shards)
@@ -37,7 +37,7 @@ def needed(graph: Graph, threads: int, batch_size: int, slots: int, training: bo
     forked = threads - 1 if training and sys.platform == "linux" else 0  # then validation's threads have their own
     validation = plan_of(evaluated, shard, dtype, False).bytes(forked, 0) if training else 0
     tallies = (_tallies(threads, shards if training else 0) if tally else 0) * tally * np.dtype(np.float64).itemsize
-    values = graph.layout.size * vectors + in_rows * rows + left + scratch + folded
+    values = graph.layout.size * vectors + rows + left + scratch + folded
     return values * dtype.itemsize + activations + forked * PROCESS + validation + tallies
 
 

@@ -20,8 +20,8 @@ from cnntrain.engine.frames import PlannedFrames
 from cnntrain.engine.outer import outer_gradients
 from cnntrain.engine.plan import Call, Plan
 from cnntrain.engine.pool import Pool
-from cnntrain.engine.roster import Roster
-from cnntrain.engine.rows import Bucket, GradientRow, buckets_of
+from cnntrain.engine.roster import Roster, ShardRange
+from cnntrain.engine.rows import Bucket, GradientRow, buckets_of, prepare
 from cnntrain.engine.team import Leg, Parcel, Team
 from cnntrain.network.tally import Tally
 from cnntrain.parts.layers.base import Coupled
@@ -44,9 +44,10 @@ class Program:
         first: int = 0,
         held: Array | None = None,
         settled: bool = False,
+        grads: Array | None = None,
     ) -> None:
         """`memory` holds each worker's own and its scratch, `params` the parameters of each node by name; `roster` says
-        what share of the shards is for these workers.
+        what share of the shards is for these workers. The gradient of a step goes to `grads`; in evaluation it is None.
 
         `first` is the number that the first node has in the whole network, by which random streams are addressed.
         `held` is the memory that all workers share, for evaluation. With `settled` parameters, which never change, what
@@ -63,6 +64,7 @@ class Program:
         self._prepared = 0  # for how many shards of a batch there is memory
         self._waiting = (0, 0)  # the first shard of the last batch, and how many it has: what `collect` has to gather
         self._gathered: list[Bucket] = []  # those that need not wait for the end of the batch
+        self._grads: Any = grads
         self._shards: list[Array] = []  # the memory of each shard, for what crosses barriers
         self._frames: dict[tuple[int, int, int], PlannedFrames] = {}
         self._batch: list[dict[str, Any]] = [{} for _ in self.plan.graph.nodes]  # what the shards of a batch share
@@ -89,11 +91,14 @@ class Program:
             self._forget()
             running = _Running(self, batch, step, first, team, tree, collect, watch, scored)
             more = left > 0
+            complete: list[Bucket] = []
             for number, segment in enumerate(self.plan.segments):
-                running.segment(number)
+                running.segment(number, complete, more)
+                self._gathered += complete
+                complete = [bucket for bucket in self.buckets if bucket.last == number]
                 if team.far and self.training:
-                    complete = [bucket for bucket in self.buckets if bucket.last == number]
                     self._send(team, complete, first, running.count, more)
+                    complete = []
                 last = segment[-1]
                 if last.do in ("partial", "partial_back"):
                     running.totals[last.node] = running.total(number)
@@ -129,6 +134,12 @@ class Program:
             team.send(lambda: _parcels(buckets, lambda bucket: bucket.outgoing(first, count)))
             self._gathered += buckets
 
+    def gather_early(self, bucket: Bucket, worker: int, first: int, shares: Sequence[ShardRange], more: bool) -> None:
+        """Add up what the workers of the only rank handed in to a bucket, so that its rows are free."""
+        bucket.gather(worker, first, shares, more)
+        if not more:
+            bucket.settle(worker, self._grads)
+
     def _gather(self, team: Team, first: int, count: int, more: bool, *further: Leg) -> None:
         """Add up, bucket by bucket, what the workers of all ranks handed in of a batch; then take further legs."""
         shares, left = self.roster.shares(count), [b for b in self.buckets if b not in self._gathered]
@@ -147,8 +158,9 @@ class Program:
         outgoing = functools.partial(_parcels, left, lambda bucket: bucket.outgoing(first, count))
         team.relay((gather, outgoing), (add_arrived, None), *further)
 
-    def collect(self, team: Team, grads: Array, factor: float) -> None:
-        """Write factor times the sum of the gradients of all shards into `grads`."""
+    def collect(self, team: Team, factor: float) -> None:
+        """Write factor times the sum of the gradients of all shards into the gradient of the step."""
+        grads = self._grads
 
         def collect(worker: int) -> None:
             with np.errstate(all="ignore"):
@@ -181,8 +193,7 @@ class Program:
         if self.plan.shard_bytes:
             self._shards.extend(aligned((shards - len(self._shards), self.plan.shard_bytes), np.uint8))
         if self.training:
-            for bucket in self.buckets:
-                bucket.prepare(self.roster, shards)
+            prepare(self.buckets, self.roster, shards, self.plan.dtype)
             for outer in self.outers.values():
                 outer.prepare(self.roster, shards)
             self.tallies = shared((shards, self.tally.size), np.float64)
@@ -255,13 +266,18 @@ class _Running:
         self._targets: list[tuple[Array, Array]] = [_NONE] * self.count
         program.prepare(self.count)
 
-    def segment(self, number: int) -> None:
-        """Run one segment over all shards; in evaluation workers take them as they come."""
+    def segment(self, number: int, complete: Sequence[Bucket], more: bool) -> None:
+        """Run one segment over all shards; in evaluation workers take them as they come.
+
+        `complete` are the buckets to which the segment before was the last to write, `more`: another batch follows.
+        """
         if self.program.training:
 
             def share(worker: int) -> None:
                 start, stop = self.shares[worker]
                 with np.errstate(all="ignore"):  # the caller of the step checks whether the loss is finite
+                    for bucket in complete:
+                        self.program.gather_early(bucket, worker, self.first, self.shares, more)
                     for slot in range(start, stop):
                         self._shard(number, worker, slot, slot - start)
 

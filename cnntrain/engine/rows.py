@@ -6,6 +6,9 @@ not one for each shard. What is left of every share, a few blocks of the tree, i
 each worker does so for a slice of the vector. The places of these blocks follow from the numbers of the shards alone,
 so that workers can read each other's without any message.
 
+A bucket whose rows are written in one segment is gathered while the next segment is under way. So its rows are still in
+the cache, and the bucket after the next can have the same memory.
+
 Where several ranks train, each adds up one slice of the vector for all: what the shards of a rank add up to travels to
 whichever rank has the slice, and the sums travel back to all of them. That is two vectors a rank, for any number.
 """
@@ -55,18 +58,16 @@ class Bucket:
                     self._entries.append((i, name, param, offset))
                     self._pieces.append((offset, offset + param.size, layout.entries[f"{node.name}.{name}"].offset))
                     offset += round_up(param.size, ALIGNMENT // 4)
-        self._size = offset
+        self.size = offset  # values of a row
         self._workers: list[_Worker] = []
         self._peers: dict[int, _Peer] = {}
 
-    def prepare(self, roster: Roster, shards: int) -> None:
-        """Allocate memory for this rank's workers, for batches of at most so many shards."""
-        most, of_rank = roster.most(shards)
-        rows = most if self._all_at_once else depth(most)
-        memory = shared((roster.here, rows, self._size), self._dtype)
-        bounds = _bounds(0, self._size, sum(roster.workers))
+    def prepare(self, memory: Array, roster: Roster, shards: int) -> None:
+        """Use memory (workers of this rank, rows, values) for batches of at most so many shards."""
+        _, of_rank = roster.most(shards)
+        bounds = _bounds(0, self.size, sum(roster.workers))
         first = roster.first(roster.rank)
-        self._workers = [_Worker(memory[w], bounds[first + w]) for w in range(roster.here)]
+        self._workers = [_Worker(memory[w, :, : self.size], bounds[first + w]) for w in range(roster.here)]
         self._roster = roster
         slices = self.slices(roster)
         start, stop = slices[roster.rank]
@@ -78,22 +79,26 @@ class Bucket:
             )
             for peer in roster.peers
         }
-        self._sums = shared(self._size if self._peers else 0, self._dtype)
+        self._sums = shared(self.size if self._peers else 0, self._dtype)
 
     def slices(self, roster: Roster) -> list[tuple[int, int]]:
         """The part of the vector, from and to, that each rank adds up for all."""
-        bounds = _bounds(0, self._size, sum(roster.workers))
+        bounds = _bounds(0, self.size, sum(roster.workers))
         return [(bounds[roster.first(rank)][0], bounds[roster.first(rank + 1) - 1][1]) for rank in roster.ranks]
 
+    def rows(self, most: int) -> int:
+        """How many rows a worker needs for a share of so many shards."""
+        return most if self.all_at_once else depth(most)
+
     @property
-    def _all_at_once(self) -> bool:
-        """Whether the rows of all shards of a share are being written at the same time."""
+    def all_at_once(self) -> bool:
+        """Whether the rows of all shards of a share are being written at the same time, in several segments."""
         return self.first != self.last
 
     def take(self, worker: int, position: int) -> GradientRow:
         """The row to write for the shard at this position of the worker's share; its content is arbitrary."""
         own = self._workers[worker]
-        number = position if self._all_at_once else len(own.share)
+        number = position if self.all_at_once else len(own.share)
         if number not in own.rows:
             own.rows[number] = self._row(own.memory[number])
         return own.rows[number]
@@ -113,7 +118,7 @@ class Bucket:
         """
         own = self._workers[worker]
         for level, index, part in self._handed_in(first, shares, own.slice):
-            own.tree.add(index, own.copy(part) if more or own.copied else part, level)
+            own.tree.add(index, own.copy(part) if more or own.copied or self._peers else part, level)
         for peer in self._peers.values():
             start, stop = _bounds(*peer.slice, len(self._workers))[worker]
             theirs = TreeSum()
@@ -130,7 +135,7 @@ class Bucket:
         """Level, index and a slice of each block that the workers of this rank have left of a batch."""
         for other, (begin, end) in zip(self._workers, shares, strict=True):
             for place, (level, index) in enumerate(tree_blocks(first + begin, first + end)):
-                number = (index << level) - first - begin if self._all_at_once else place
+                number = (index << level) - first - begin if self.all_at_once else place
                 yield level, index, other.memory[number, slice(*slice_)]
 
     def outgoing(self, first: int, count: int) -> Iterator[Parcel]:
@@ -148,15 +153,30 @@ class Bucket:
         for rank, peer in self._peers.items():
             for place, (level, index) in enumerate(self._roster.blocks(first, count, rank)):
                 part = peer.incoming[place, start - offset : stop - offset]
-                own.tree.add(index, own.copy(part) if more or own.copied else part, level)
+                own.tree.add(index, own.copy(part), level)
+
+    def settle(self, worker: int, grads: Array) -> None:
+        """Write a slice of the sum, to which nothing will be added, into the flat gradient: its rows are free."""
+        own = self._workers[worker]
+        total = own.tree.total()
+        for part, into in self._pieces_of(own.slice, grads):
+            np.copyto(into, total[part])
+        own.release(total)
+        own.copied, own.settled = False, True
 
     def collect(self, worker: int, grads: Array, factor: float) -> None:
-        """Write factor times a slice of the sum into the flat gradient, and start afresh."""
+        """Write factor times a slice of the sum, settled or not, into the flat gradient, and start afresh."""
         own = self._workers[worker]
+        if own.settled:
+            for _, into in self._pieces_of(own.slice, grads):
+                np.multiply(into, factor, out=into)
+            own.settled = False
+            return
         total = own.tree.total()
         if self._peers:
             self._sums[slice(*own.slice)] = total
-        self._write(total, own.slice, grads, factor)
+        for part, into in self._pieces_of(own.slice, grads):
+            np.multiply(total[part], factor, out=into)
         own.release(total)
         own.copied = False
 
@@ -170,14 +190,16 @@ class Bucket:
         """Write factor times a slice of what the other ranks have added up into the flat gradient."""
         for peer in self._peers.values():
             start, stop = _bounds(*peer.slice, len(self._workers))[worker]
-            self._write(self._sums[start:stop], (start, stop), grads, factor)
+            for part, into in self._pieces_of((start, stop), grads):
+                np.multiply(self._sums[start:stop][part], factor, out=into)
 
-    def _write(self, sums: Array, slice_: tuple[int, int], grads: Array, factor: float) -> None:
+    def _pieces_of(self, slice_: tuple[int, int], grads: Array) -> Iterator[tuple[slice, Array]]:
+        """The pieces of a slice that are parameters, each with its window on the flat gradient."""
         start, stop = slice_
         for begin, end, into in self._pieces:
             a, b = max(begin, start), min(end, stop)
             if a < b:
-                np.multiply(sums[a - start : b - start], factor, out=grads[into + a - begin : into + b - begin])
+                yield slice(a - start, b - start), grads[into + a - begin : into + b - begin]
 
     def reset(self) -> None:
         """Forget the rows handed in, after a step that failed."""
@@ -203,7 +225,8 @@ class _Worker:
     def reset(self) -> None:
         self.share = TreeSum()  # of the rows handed in of a batch
         self.tree = TreeSum(self.release)
-        self.copied = False  # whether the tree holds copies, because the rows are used for more than one batch
+        self.copied = False  # whether the tree holds copies, because the rows are used again before its end
+        self.settled = False  # whether the sum is in the flat gradient already
 
     def copy(self, part: Array) -> Array:
         self.copied = True
@@ -240,6 +263,32 @@ def depth(count: int) -> int:
     """
     level = (count + 1).bit_length() - 1
     return 2 * level - 1 + (2 * (count + 1) >= 3 << level)
+
+
+def prepare(buckets: Sequence[Bucket], roster: Roster, shards: int, dtype: np.dtype[Any]) -> None:
+    """Allocate the rows of buckets for this rank's workers, for batches of at most so many shards."""
+    most, _ = roster.most(shards)
+    for sharing in _by_memory(buckets):
+        memory = shared((roster.here, *_rows(sharing, most)), dtype)
+        for bucket in sharing:
+            bucket.prepare(memory, roster, shards)
+
+
+def row_values(buckets: Sequence[Bucket], most: int) -> int:
+    """The values of all rows that a worker needs for shares of so many shards."""
+    return sum(rows * size for rows, size in (_rows(sharing, most) for sharing in _by_memory(buckets)))
+
+
+def _rows(sharing: Sequence[Bucket], most: int) -> tuple[int, int]:
+    """The rows that buckets share, and how long they are."""
+    return max(bucket.rows(most) for bucket in sharing), max(bucket.size for bucket in sharing)
+
+
+def _by_memory(buckets: Sequence[Bucket]) -> list[list[Bucket]]:
+    """Buckets that can have the same memory: every other of those that are gathered one segment after they are written."""
+    brief = [bucket for bucket in buckets if not bucket.all_at_once]
+    lasting = [[bucket] for bucket in buckets if bucket.all_at_once]
+    return [sharing for sharing in (brief[::2], brief[1::2], *lasting) if sharing]
 
 
 def buckets_of(plan: Plan, outer: Collection[int] = ()) -> list[Bucket]:

@@ -8,7 +8,7 @@ import pytest
 from cnntrain.core.arrays import Array, aligned, tree_blocks, tree_sum
 from cnntrain.engine.plan import Plan
 from cnntrain.engine.roster import Roster, shares_of
-from cnntrain.engine.rows import Bucket, GradientRow, buckets_of, depth
+from cnntrain.engine.rows import Bucket, GradientRow, buckets_of, depth, prepare, row_values
 from tests.support.networks import declared, everything, graph_of, plain
 
 d = declared
@@ -39,7 +39,7 @@ def fill(row: GradientRow, shard: int) -> None:
 
 def prepared(plan: Plan, number: int, workers: int, most: int) -> Bucket:
     bucket = buckets_of(plan)[number]
-    bucket.prepare(Roster((workers,)), workers * most)
+    prepare([bucket], Roster((workers,)), workers * most, plan.dtype)
     return bucket
 
 
@@ -63,7 +63,7 @@ def work(bucket: Bucket, first: int, shares: list[tuple[int, int]]) -> None:
             bucket.hand_in(worker, first + shard, row)
 
 
-def gradient(plan: Plan, bucket: Bucket, batches: list[int], workers: int) -> dict[str, Array]:
+def gradient(plan: Plan, bucket: Bucket, batches: list[int], workers: int, early: bool = False) -> dict[str, Array]:
     grads, first = aligned(plan.graph.layout.size, np.float32), 0
     for number, count in enumerate(batches):
         shares = shares_of(count, workers)
@@ -71,6 +71,11 @@ def gradient(plan: Plan, bucket: Bucket, batches: list[int], workers: int) -> di
         for worker in range(workers):
             bucket.gather(worker, first, shares, more=number < len(batches) - 1)
         first += count
+    for worker in range(workers if early else 0):
+        bucket.settle(worker, grads)
+    for worker in range(workers if early else 0):
+        for slot in range(3):
+            bucket.take(worker, slot).vector.fill(np.nan)  # as the bucket after the next does
     for worker in range(workers):
         bucket.collect(worker, grads, 0.25)
     return plan.graph.layout.views(grads)
@@ -81,7 +86,7 @@ def test_every_trained_parameter_is_in_exactly_one_bucket(layers):
     plan = plan_of(layers)
     found = []
     for bucket in buckets_of(plan):
-        bucket.prepare(Roster((1,)), 1)
+        prepare([bucket], Roster((1,)), 1, plan.dtype)
         row = bucket.take(0, 0)
         found += [f"{plan.graph.nodes[i].name}.{name}" for i, views in row.views.items() for name in views]
         for views in row.views.values():
@@ -134,6 +139,27 @@ def test_a_worker_needs_a_row_for_each_level_of_the_tree(start):
         bucket.hand_in(0, shard, row)
     assert len(made) == (10 if start else 7)  # one being written, one waiting at each of six levels; or at both ends
     assert depth(64) >= len(made)
+
+
+def test_buckets_share_memory_with_the_one_after_the_next():
+    norms = [d("conv2d", filters=3, kernel_size=3, padding=1), d("batch_norm")] * 5
+    plan = plan_of([*norms, d("flatten"), d("dense", units=3)])
+    *brief, lasting = buckets = buckets_of(plan)
+    roster = Roster((2,))
+    prepare(buckets, roster, 6, plan.dtype)
+    at = [[bucket.take(worker, 0).vector.ctypes.data for worker in range(2)] for bucket in buckets]
+    assert len({tuple(place) for place in at}) == 3
+    assert all(at[i] == at[i + 2] != at[i + 1] for i in range(len(brief) - 2))
+    sizes = [bucket.size for bucket in brief]
+    assert row_values(buckets, 3) == 3 * (max(sizes[::2]) + max(sizes[1::2]) + lasting.size)
+
+
+@pytest.mark.parametrize("batches", [[5], [3, 3, 1]], ids=str)
+def test_a_sum_may_be_settled_before_its_factor_is_known(batches):
+    plan = plan_of(LAYERS)
+    bucket, other = (prepared(plan, 2, 2, 3) for _ in range(2))
+    expected = gradient(plan, other, batches, 2)
+    assert np.array_equal(gradient(plan, bucket, batches, 2, early=True)["one.weight"], expected["one.weight"])
 
 
 def test_after_a_step_that_failed_nothing_of_it_is_left():
