@@ -153,7 +153,7 @@ class Program:
 
         def add_arrived(worker: int) -> None:
             for bucket in self.buckets:
-                bucket.add_arrived(worker, first, count, more)
+                bucket.add_arrived(worker, first, count)
 
         outgoing = functools.partial(_parcels, left, lambda bucket: bucket.outgoing(first, count))
         team.relay((gather, outgoing), (add_arrived, None), *further)

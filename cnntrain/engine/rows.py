@@ -145,7 +145,7 @@ class Bucket:
             theirs = len(self._roster.blocks(first, count, rank))
             yield Parcel(rank, peer.outgoing[:mine], peer.incoming[:theirs])
 
-    def add_arrived(self, worker: int, first: int, count: int, more: bool) -> None:
+    def add_arrived(self, worker: int, first: int, count: int) -> None:
         """Add up a slice of what has arrived of a batch from the other ranks."""
         own = self._workers[worker]
         offset = self._workers[0].slice[0]
@@ -285,7 +285,7 @@ def _rows(sharing: Sequence[Bucket], most: int) -> tuple[int, int]:
 
 
 def _by_memory(buckets: Sequence[Bucket]) -> list[list[Bucket]]:
-    """Buckets that can have the same memory: every other of those that are gathered one segment after they are written."""
+    """Buckets that can have the same memory: every other one of those that are gathered a segment after their own."""
     brief = [bucket for bucket in buckets if not bucket.all_at_once]
     lasting = [[bucket] for bucket in buckets if bucket.all_at_once]
     return [sharing for sharing in (brief[::2], brief[1::2], *lasting) if sharing]

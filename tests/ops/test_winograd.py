@@ -64,7 +64,9 @@ def test_equals_the_direct_products_in_float64(n, height, width, channels, filte
         np.testing.assert_allclose(fast, direct, rtol=0, atol=1e-12 * max(np.abs(direct).max(), 1))
 
 
-@pytest.mark.parametrize(("size", "channels", "filters"), [(32, 32, 32), (16, 64, 64), (9, 64, 128), (8, 256, 128), (8, 80, 16)])
+@pytest.mark.parametrize(
+    ("size", "channels", "filters"), [(32, 32, 32), (16, 64, 64), (9, 64, 128), (8, 256, 128), (8, 80, 16)]
+)
 def test_float32_agrees_to_2e_5_of_the_largest_value(size, channels, filters):
     for direct, fast in zip(*both(4, size, size, channels, filters, "same", np.float32), strict=True):
         assert np.abs(fast - direct).max() <= 2e-5 * np.abs(direct).max()
