@@ -101,10 +101,10 @@ class Engine:
     def _program(self, plan: Plan, memory: list[tuple[Array, Array]] | None = None) -> Program:
         params = [self._params_of(node) for node in plan.graph.nodes] if plan.training else self._folded.params
         first = len(self.graph.nodes) - len(plan.graph.nodes) if plan.training else 0
-        held, settled = (None, False) if plan.training else (self._made_of_params, self._settled)
-        grads = self.grads if plan.training else None
+        held = shared(plan.held_bytes, np.uint8) if plan.training else self._made_of_params
+        settled, grads = (False, self.grads) if plan.training else (self._settled, None)
         memory, roster = memory or self.memory, self.pool.roster
-        return Program(plan, self.tally, memory, params, self.seed, roster, first, held, settled, grads)
+        return Program(plan, self.tally, memory, params, self.seed, roster, held, first, settled, grads)
 
     @functools.cached_property
     def plans(self) -> dict[bool, Plan]:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from cnntrain.core.arrays import Array, Shape, aligned, tree_sum
 from cnntrain.engine.frames import frame
+from cnntrain.ops.calls import Pass, run
 from cnntrain.parts.layers.base import Buffers, Coupled, Frame, Layer
 
 New = Callable[[Shape, npt.DTypeLike], Array]  # makes an array of this shape and type
@@ -66,6 +67,7 @@ class Passes:
         frames = [self._frame(xs, p, functools.partial(streams, k), batch, held) for k, xs in enumerate(shards)]
         if isinstance(self.layer, Coupled) and self.training:
             _share(frames, self.layer.partial)
+        self._fill(frames, "forward")
         for f in frames:
             self.layer.forward(f)
         return frames
@@ -80,8 +82,15 @@ class Passes:
             f.dp = {name: self._new(shape, f.y.dtype) for name, shape in self._trained.items()} or None
         if isinstance(self.layer, Coupled) and self.training:
             _share(frames, self.layer.partial_back)
+        if any(wanted):
+            self._fill(frames, "backward")
         for f in frames:
             self.layer.backward(f)
+
+    def _fill(self, frames: Sequence[Frame], do: Pass) -> None:
+        """Fill what the frames hold together for a pass; as in the engine, portions come in no particular order."""
+        for portion in reversed(self.layer.fill_calls(frames[0], do)) if frames else ():
+            run(portion)
 
     def _frame(
         self,

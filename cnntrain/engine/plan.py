@@ -4,8 +4,8 @@ A step is a timeline of calls: forward through the nodes, the loss, backward thr
 node the shards have to wait for each other; between two such barriers lies a segment. From the timeline each
 buffer's lifetime is known, from the first call that writes it to the last that reads it, and buffers whose lifetimes do
 not overlap share memory. One that lives within a segment is the worker's; one that crosses a barrier is the shard's.
-What is made of the parameters alone lasts for a whole segment, since the worker takes its shards through that one after
-the other; in evaluation, where all workers read the same, it belongs to all.
+What is made of the parameters alone belongs to all workers, which make it together, and lasts for a whole segment.
+Where it is small it is made at the end of the segment before, otherwise at the beginning, for one more barrier.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ import numpy as np
 
 from cnntrain.core.arrays import Array, Shape, round_up
 from cnntrain.network.graph import BATCH, Graph
+from cnntrain.ops.calls import Pass
 from cnntrain.parts.layers.base import PASSES, Buffers, Coupled, Workspace
 
 # what, node, name: ("y", 3, ""), ("dy", 3, ""), ("kept", 3, "mask"), ("more", 3, "1"), ("held", 3, "forward")
 Key = tuple[str, int, str]
+AHEAD = 4 * 2**20  # bytes made of the parameters up to which a segment's are made beside those of the one before
 Owner = Literal["worker", "shard", "all"]
 
 
@@ -31,7 +33,7 @@ Owner = Literal["worker", "shard", "all"]
 class Call:
     """One entry of the timeline."""
 
-    do: Literal["partial", "forward", "loss", "partial_back", "backward"]
+    do: Literal["fill", "partial", "forward", "loss", "partial_back", "backward"]
     node: int
 
 
@@ -67,6 +69,9 @@ class Plan:
         for i, node in enumerate(graph.nodes):
             for source in node.inputs:
                 self.consumers[source].append(i)
+        self.filled = self._filled()
+        sizes = [sum(_bytes(self.workspace(i).held[do]) for i, do in filled) for filled in self.filled]
+        self.ahead = [0 < number < len(sizes) and sizes[number] <= AHEAD for number in range(len(sizes) + 1)]
         self._shared: dict[Key, Key] = {}  # in-place: buffer -> the one it lies in
         lives = self._lives()
         self.places, totals = self._place(lives)
@@ -139,20 +144,29 @@ class Plan:
             calls = [time for time, call in enumerate(self._calls) if call.node == i and call.do != "loss"]
             for name, buffer in self.workspace(i).kept.items():
                 live(("kept", i, name), _bytes(buffer), calls)
-            held = self.workspace(i).held
-            for do in PASSES:
-                if do in held and (do, i) in self._when:
-                    at = self._segment_of[self._when[do, i]]
-                    segment = [time for time, number in enumerate(self._segment_of) if number == at]
-                    live(("held", i, do), _bytes(held[do]), segment)
             for position, source in enumerate(node.inputs):
                 if self.needs_adding(i, position):
                     size = self.shard * math.prod(self.graph.shape(source)) * item
                     live(("more", i, str(position)), size, [self._when["backward", i]])
+        for number, filled in enumerate(self.filled):
+            segments = range(number - self.ahead[number], number + 1)
+            for i, do in filled:
+                times = [time for time, segment in enumerate(self._segment_of) if segment in segments]
+                live(("held", i, do), _bytes(self.workspace(i).held[do]), times)
         for i, node in enumerate(self.graph.nodes):
             if node.layer.inplace:
                 self._merge_in_place(i, lives)
         return list(lives.values())
+
+    def _filled(self) -> list[list[tuple[int, Pass]]]:
+        """For each segment the nodes that need something made of the parameters, each with the pass that does."""
+        filled: list[list[tuple[int, Pass]]] = [[] for _ in self.segments]
+        for i, node in enumerate(self.graph.nodes):
+            for do in PASSES if (held := self.workspace(i).held) else ():
+                wanted = do == "forward" or any(self.wants_gradient(source) for source in node.inputs)
+                if do in held and (do, i) in self._when and wanted:
+                    filled[self._segment_of[self._when[do, i]]].append((i, do))
+        return filled
 
     def _uses_of_output(self, i: int) -> list[int]:
         """Calls that write or read y of node i (of the batch for BATCH)."""
@@ -242,7 +256,7 @@ class Plan:
         return places, totals
 
     def _owner(self, life: _Life) -> Owner:
-        if life.key[0] == "held" and not self.training:
+        if life.key[0] == "held":
             return "all"
         return "worker" if self._segment_of[life.start] == self._segment_of[life.stop] else "shard"
 

@@ -24,6 +24,7 @@ from cnntrain.engine.roster import Roster, ShardRange
 from cnntrain.engine.rows import Bucket, GradientRow, buckets_of, prepare
 from cnntrain.engine.team import Leg, Parcel, Team
 from cnntrain.network.tally import Tally
+from cnntrain.ops.calls import Calls, run
 from cnntrain.parts.layers.base import Coupled
 
 CallWatch = Callable[[Call, float], None]
@@ -41,20 +42,23 @@ class Program:
         params: Sequence[Mapping[str, Array]],
         seed: int,
         roster: Roster,
+        held: Array,
         first: int = 0,
-        held: Array | None = None,
         settled: bool = False,
         grads: Array | None = None,
     ) -> None:
         """`memory` holds each worker's own and its scratch, `params` the parameters of each node by name; `roster` says
         what share of the shards is for these workers. The gradient of a step goes to `grads`; in evaluation it is None.
 
-        `first` is the number that the first node has in the whole network, by which random streams are addressed.
-        `held` is the memory that all workers share, for evaluation. With `settled` parameters, which never change, what
-        is made of them for one batch serves the next.
+        `held` is the memory of all workers for what is made of the parameters; where these are `settled`, so that they
+        never change, what is made for one batch serves the next. `first` is the number that the first node has in the
+        whole network, by which random streams are addressed.
         """
-        self._first, self._settled = first, settled
-        self._held = aligned(plan.held_bytes, np.uint8) if held is None else held
+        self._first, self._held, self._settled = first, held, settled
+        self._portions: dict[
+            int, list[list[tuple[Call, Calls]]]
+        ] = {}  # of what the workers fill, by worker and segment
+        self._filled = False  # whether all of it is there to stay
         self.plan, self.training, self.tally, self.seed = plan, plan.training, tally, seed
         self._memory, self._params, self.roster = memory, params, roster
         alone = self.training and not roster.peers  # gradients travel to other ranks as sums of whole rows
@@ -93,6 +97,7 @@ class Program:
             more = left > 0
             complete: list[Bucket] = []
             for number, segment in enumerate(self.plan.segments):
+                running.fill(number)
                 running.segment(number, complete, more)
                 self._gathered += complete
                 complete = [bucket for bucket in self.buckets if bucket.last == number]
@@ -114,6 +119,7 @@ class Program:
         if self.training:
             self._waiting = (first - running.count, running.count)
         self._forget()  # gives memory back; a batch forgets first, too: the one before may have failed
+        self._filled = self._settled
         return tree.total(), totals
 
     def _forget(self) -> None:
@@ -211,6 +217,29 @@ class Program:
             )
         return self._frames[key]
 
+    @property
+    def workers(self) -> int:
+        """How many workers it has memory for."""
+        return len(self._memory)
+
+    def to_fill(self, number: int) -> bool:
+        """Whether a segment needs something made of the parameters."""
+        return bool(self.plan.filled[number]) and not self._filled
+
+    def portions(self, number: int, worker: int, frames: Callable[[], PlannedFrames]) -> list[tuple[Call, Calls]]:
+        """The worker's part of what is made of the parameters for a segment, by node; `frames` are any of its own."""
+        if worker not in self._portions:
+            own, nodes = frames(), self.plan.graph.nodes
+            self._portions[worker] = [
+                [
+                    (Call("fill", i), portion)
+                    for i, do in filled
+                    for portion in nodes[i].layer.fill_calls(own.of[i], do)
+                ][worker :: self.workers]
+                for filled in self.plan.filled
+            ]
+        return self._portions[worker][number]
+
     def at(self, worker: int, step: int, shard: int) -> None:
         """Note where a worker is, for the random streams of its frames."""
         self._addresses[worker] = (step, shard)
@@ -280,6 +309,8 @@ class _Running:
                         self.program.gather_early(bucket, worker, self.first, self.shares, more)
                     for slot in range(start, stop):
                         self._shard(number, worker, slot, slot - start)
+                    if self.program.plan.ahead[number + 1]:
+                        self._fill(number + 1, worker)
 
             self.team.each(share)
         else:
@@ -299,6 +330,32 @@ class _Running:
             if self.team.agree((abandoned,))[0]:
                 raise AbandonedError
 
+    def fill(self, number: int) -> None:
+        """Make what a segment needs of the parameters, unless it was made ahead; all workers wait until it is there."""
+        if not self.program.to_fill(number) or self.program.plan.ahead[number]:
+            return
+        if self.program.workers > 1:
+            self.team.each(functools.partial(self._fill, number))
+        else:
+            self._fill(number, 0)
+
+    def _fill(self, number: int, worker: int) -> None:
+        first = min(self.shares[worker][0], self.count - 1)  # the worker may have no shard
+        with np.errstate(all="ignore"):
+            for call, calls in self.program.portions(number, worker, functools.partial(self._frames, worker, first)):
+                began = time.perf_counter()
+                run(calls)
+                if self.watch is not None:
+                    self.watch(call, time.perf_counter() - began)
+
+    def _frames(self, worker: int, slot: int) -> PlannedFrames:
+        rows = self._real(slot) * self.views if self.program.training else self.program.plan.shard
+        return self.program.frames(worker, slot, rows)
+
+    def _real(self, slot: int) -> int:
+        """The samples of a shard, without those that fill it up."""
+        return min(self.size, len(self.batch) - slot * self.size)
+
     def total(self, number: int) -> Array:
         """The sum over all shards of the partial results that this segment ended with."""
         tree = TreeSum()
@@ -308,11 +365,9 @@ class _Running:
 
     def _shard(self, number: int, worker: int, slot: int, position: int) -> None:
         """`position` is the shard's place in the worker's share."""
-        program = self.program
-        start = slot * self.size
-        real = min(self.size, len(self.batch) - start)
+        program, frames = self.program, self._frames(worker, slot)
+        start, real = slot * self.size, self._real(slot)
         rows = real * self.views
-        frames = program.frames(worker, slot, rows if program.training else program.plan.shard)
         program.at(worker, self.step, self.first + slot)
         if number == 0:
             self._targets[slot] = self.batch.fill(start, start + real, frames.x[:rows])

@@ -4,12 +4,17 @@ The arrays of a frame stay where they are from step to step. So a kernel that cu
 again each time: it makes the views once, binds each operation to its operands, and from then on a step is a walk
 over a list. What Python does between two operations shrinks to a microsecond, and so does the time for which one
 worker keeps the interpreter from the others.
+
+What is made of the parameters alone comes as portions, lists of calls that may be made in any order and by several
+workers. They are cut by shapes alone, so that no bit depends on how many workers there are.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Literal
 
 import numpy as np
 
@@ -17,7 +22,9 @@ from cnntrain.core.arrays import Array
 
 Thunk = Callable[[], object]
 Calls = list[Thunk]
-Once = Callable[[str, Calls], Calls]  # of calls that fill the buffer NAME: those that do so once for several shards
+Pass = Literal["forward", "backward"]
+MOST_PORTIONS = 16  # as many workers have equal work
+PORTION = 8 * 1024  # values, at least: calls on fewer would mostly be overhead
 
 
 def run(calls: Iterable[Thunk]) -> None:
@@ -26,14 +33,22 @@ def run(calls: Iterable[Thunk]) -> None:
         call()
 
 
-def each_time(_name: str, calls: Calls) -> Calls:
-    """The calls themselves: `Once` where no two shards share a buffer."""
-    return calls
-
-
 def copy(into: Array, what: Array | float) -> Thunk:
     """The call that copies."""
     return partial(np.copyto, into, what)
+
+
+def portions(length: int, values: int) -> list[slice]:
+    """An axis of this length of an array of so many values, cut into even stretches, for several workers."""
+    count = min(max(values // PORTION, 1), MOST_PORTIONS, length)
+    edges = [length * part // count for part in range(count + 1)]
+    return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
+
+
+def copies(into: Array, what: Array, axis: int) -> list[Calls]:
+    """The calls that copy, in portions along an axis."""
+    along = (slice(None),) * axis
+    return [[copy(into[*along, part], what[*along, part])] for part in portions(into.shape[axis], into.size)]
 
 
 def add(a: Array, b: Array, out: Array) -> Thunk:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.ops.blocks import line, long_rows
-from cnntrain.ops.calls import Calls, Once, add, copy, each_time
+from cnntrain.ops.calls import Calls, Pass, add, copies, copy
 from cnntrain.ops.columns import Columns
 from cnntrain.ops.phases import Phase, phases
 from cnntrain.ops.products import product
@@ -142,6 +142,23 @@ class Convolution:
             need["d_border"] = (self.columns.gradient_shape(n), dtype)
         return need
 
+    def fill(self, do: Pass, weight: Array, scratch: Scratch) -> list[Calls]:
+        """The calls that fill the buffer of a pass with the weights as the product for dx has them, in portions."""
+        if do == "forward":
+            return []  # which uses them as they are
+        if self.by_correlation:
+            turned = self._turned_kernels(scratch["backward"])
+            return copies(self._ungrouped(turned), self._as_turned(weight), 2)
+        if not self.by_phases:
+            across = self._matrices_across(weight)
+            return copies(scratch["backward"].reshape(across.shape), across, 1)
+        filled: list[Calls] = []
+        for vertical, horizontal, back in self.phases:
+            if back is not None:
+                taps = weight[vertical.taps, horizontal.taps].swapaxes(2, 3)
+                filled += copies(self._kernels_of(vertical, horizontal, scratch["backward"]), taps, 2)
+        return filled
+
     def forward(
         self,
         x: Array,
@@ -149,7 +166,6 @@ class Convolution:
         bias: Array | None,
         y: Array,
         scratch: Scratch,
-        once: Once = each_time,  # noqa: ARG002  (the weights are used as they are)
     ) -> Calls:
         """The calls that write y = x * weight + bias."""
         matrices = self._matrices(weight)
@@ -167,12 +183,11 @@ class Convolution:
         d_bias: Array | None,
         dx: Array | None,
         scratch: Scratch,
-        once: Once = each_time,
     ) -> Calls:
-        """The calls that overwrite the gradients that are not None; `once` is asked to fill the buffer "backward"."""
+        """The calls that overwrite the gradients that are not None; for dx the buffer "backward" is filled."""
         calls = [] if d_bias is None else sum_over_windows(dy, d_bias)
         if dx is not None and self.by_correlation and self.turned:
-            return calls + self._correlate(x, weight, dy, d_weight, dx, scratch, once)
+            return calls + self._correlate(x, dy, d_weight, dx, scratch)
         if d_weight is not None:
             d_matrices = into = self._matrices(d_weight)
             for chunk, columns, filling in self.columns.gather(x, scratch["columns"], scratch["border"]):
@@ -181,20 +196,17 @@ class Convolution:
                 into = scratch["share"].reshape(d_matrices.shape)
         if dx is None:
             return calls
-        make = self._by_phases if self.by_phases else self._scatter
-        return calls + make(weight, dy, dx, scratch, once)
+        if self.by_phases:
+            return calls + self._by_phases(dy, dx, scratch)
+        return calls + self._scatter(weight, dy, dx, scratch)
 
-    def _correlate(
-        self, x: Array, weight: Array, dy: Array, d_weight: Array | None, dx: Array, scratch: Scratch, once: Once
-    ) -> Calls:
+    def _correlate(self, x: Array, dy: Array, d_weight: Array | None, dx: Array, scratch: Scratch) -> Calls:
         """Both gradients from the columns of dy: dx = dY @ turned, and d_turned = dY.T @ x, gathered once."""
         back = self.turned
         assert back is not None
-        kernels, gradient = (
-            scratch[name].reshape(*weight.shape[:2], -1, self.channels) for name in ("backward", "turned_gradient")
-        )
+        kernels, gradient = (self._turned_kernels(scratch[name]) for name in ("backward", "turned_gradient"))
         matrices, total = back._matrices(kernels), back._matrices(gradient)
-        calls, into = once("backward", [copy(self._ungrouped(kernels), self._as_turned(weight))]), total
+        calls, into = [], total
         own = {name.removeprefix("turned_"): buffer for name, buffer in scratch.items() if name.startswith("turned_")}
         for chunk, columns, filling in back.columns.gather(dy, own["columns"], own["border"]):
             calls += filling + back._multiply(columns, matrices, dx[chunk.images, chunk.rows], own["product"])
@@ -203,20 +215,15 @@ class Convolution:
                 into = scratch["share"].reshape(total.shape)
         return calls if d_weight is None else [*calls, copy(self._as_turned(d_weight), self._ungrouped(gradient))]
 
-    def _by_phases(self, weight: Array, dy: Array, dx: Array, scratch: Scratch, once: Once) -> Calls:
+    def _by_phases(self, dy: Array, dx: Array, scratch: Scratch) -> Calls:
         """The calls that write dx phase by phase, each a convolution of dy with its taps of the weights."""
-        turning: Calls = []
-        making: Calls = []
-        start = 0
+        calls: Calls = []
         for vertical, horizontal, back in self.phases:
             place = dx[:, vertical.positions, horizontal.positions]
             if back is None:
-                making.append(copy(place, 0))
+                calls.append(copy(place, 0))
                 continue
-            taps = weight[vertical.taps, horizontal.taps].swapaxes(2, 3)
-            kernels = scratch["backward"][start : start + taps.size].reshape(taps.shape)
-            start += taps.size
-            turning.append(copy(kernels, taps))
+            kernels = self._kernels_of(vertical, horizontal, scratch["backward"])
             border = back.columns.border_shape(len(dy))
             own = {
                 "columns": scratch["phase_columns"],
@@ -226,16 +233,13 @@ class Convolution:
             }
             out = scratch["phase"][: place.size].reshape(place.shape)
             item = np.dtype((np.void, self.channels * dx.itemsize))
-            making += [*back.forward(dy, kernels, None, out, own), copy(place.view(item), out.view(item))]
-        return once("backward", turning) + making
+            calls += [*back.forward(dy, kernels, None, out, own), copy(place.view(item), out.view(item))]
+        return calls
 
-    def _scatter(self, weight: Array, dy: Array, dx: Array, scratch: Scratch, once: Once) -> Calls:
+    def _scatter(self, weight: Array, dy: Array, dx: Array, scratch: Scratch) -> Calls:
         """The columns dX = dy @ W.T, added back to where they were copied from."""
-        matrices = self._matrices(weight).swapaxes(1, 2)
-        if self.columns.scattered_by_tap:
-            matrices = weight.reshape(-1, self.channels, self.filters).swapaxes(1, 2)
+        calls, matrices = [], self._matrices_across(weight)
         across = scratch["backward"].reshape(matrices.shape)
-        calls = once("backward", [copy(across, matrices)])
         for chunk, d_columns, before, after in self.columns.scatter(scratch["d_columns"], dx, scratch["d_border"]):
             out = self._by_group(dy[chunk.images, chunk.rows])
             if self.columns.scattered_by_tap:
@@ -246,6 +250,27 @@ class Convolution:
                 multiplying = product(out, across, d_columns)
             calls += before + multiplying + after
         return calls
+
+    def _matrices_across(self, weight: Array) -> Array:
+        """A view of the weights as `_scatter` multiplies them: a matrix W.T for each group, or for each tap."""
+        if self.columns.scattered_by_tap:
+            return weight.reshape(-1, self.channels, self.filters).swapaxes(1, 2)
+        return self._matrices(weight).swapaxes(1, 2)
+
+    def _turned_kernels(self, buffer: Array) -> Array:
+        """A buffer as the kernels of the turned convolution: (kh, kw, filters / groups, channels)."""
+        return buffer.reshape(self.windows.rows.kernel, self.windows.columns.kernel, -1, self.channels)
+
+    def _kernels_of(self, vertical: Phase, horizontal: Phase, buffer: Array) -> Array:
+        """Where the kernels of a phase lie in a buffer: (kh, kw, filters, channels)."""
+        start = 0
+        for down, along, back in self.phases:
+            shape = (0, 0) if back is None else (back.windows.rows.kernel, back.windows.columns.kernel)
+            size = math.prod(shape) * self.filters * self.channels
+            if (down, along) == (vertical, horizontal):
+                break
+            start += size
+        return buffer[start : start + size].reshape(*shape, self.filters, self.channels)
 
     def _multiply(self, columns: Array, matrices: Array, out: Array, room: Array) -> Calls:
         """Write a chunk of outputs (images, rows, columns, filters): its columns times the weights, group by group."""

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
 from cnntrain.core.arrays import Array, Shape
-from cnntrain.ops.calls import Calls, Once, copy, each_time
+from cnntrain.ops.calls import Calls, Pass, copy
 from cnntrain.ops.convolution import Scratch, add_bias, bias_line, sum_over_windows
 from cnntrain.ops.phases import Phase, phases
 from cnntrain.ops.windows import Axis, Windows
@@ -65,14 +65,16 @@ class Depthwise:
             "d_bias": ((channels,), dtype),
         }
 
-    def forward(
-        self, x: Array, weight: Array, bias: Array | None, y: Array, scratch: Scratch, once: Once = each_time
-    ) -> Calls:
-        """The calls that write y = x * weight + bias; `once` is asked to fill the buffer "forward"."""
+    def fill(self, do: Pass, weight: Array, scratch: Scratch) -> list[Calls]:
+        """The calls that fill the buffer of a pass: that of forward with the weights of a row of outputs."""
+        if do == "backward":
+            return []  # a row of weights is used for one phase only
+        return [[copy(scratch["forward"].reshape(*weight.shape[:2], -1, self.channels), weight)]]
+
+    def forward(self, x: Array, weight: Array, bias: Array | None, y: Array, scratch: Scratch) -> Calls:
+        """The calls that write y = x * weight + bias; the buffer "forward" is filled."""
         calls, taps = self._taps(x, scratch["border"])
-        rows = scratch["forward"]
-        calls += once("forward", [copy(rows.reshape(*weight.shape[:2], -1, self.channels), weight)])
-        rows = rows.reshape(*weight.shape[:2], -1)
+        rows = scratch["forward"].reshape(*weight.shape[:2], -1)
         calls.append(partial(np.einsum, "ijnhk,ijk->nhk", taps, rows, out=y.reshape(taps.shape[2:])))
         return calls + add_bias(y, bias, scratch["bias_line"])
 
@@ -85,7 +87,6 @@ class Depthwise:
         d_bias: Array | None,
         dx: Array | None,
         scratch: Scratch,
-        once: Once = each_time,  # noqa: ARG002  (a row of weights is used for one phase only)
     ) -> Calls:
         """The calls that overwrite the gradients that are not None."""
         calls = [] if d_bias is None else sum_over_windows(dy, d_bias)

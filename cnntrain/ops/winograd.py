@@ -30,7 +30,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
 from cnntrain.core.arrays import Array, Shape
-from cnntrain.ops.calls import Calls, Once, Thunk, add, copy, each_time
+from cnntrain.ops.calls import Calls, Pass, Thunk, add, copy, portions
 from cnntrain.ops.columns import Chunk, Columns
 from cnntrain.ops.convolution import Scratch, add_bias, bias_line, sum_over_windows, turned
 from cnntrain.ops.products import product
@@ -162,6 +162,8 @@ class Winograd:
         there, back = self._one_way(n), self.turned._one_way(n)
         sizes = {name: max(there[name], back[name]) for name in there} | {"bias_line": there["bias_line"]}
         sizes |= {"d_weight": KERNEL * KERNEL * self.channels * self.filters, "d_bias": self.filters}
+        longest = max(part.stop - part.start for part in self._portions(self.filters))
+        sizes |= {"kernels": KERNEL * KERNEL * self.channels * longest}
         sizes |= dict.fromkeys(("forward", "backward"), SQUARE * self.channels * self.filters)  # U, that of dy's way
         return {name: ((size,), dtype) for name, size in sizes.items()}
 
@@ -171,7 +173,7 @@ class Winograd:
         whole = images == n and rows == self.tiles.windows.rows.out
         gradient = SQUARE * self.filters * (min(BLOCK, self.channels) if whole else 2 * self.channels)
         return {
-            "du": max(gradient, KERNEL * KERNEL * self.channels * self.filters),
+            "du": gradient,
             "first": SQUARE * tiles * max(self.channels, self.filters),
             "second": SQUARE * tiles * max(self.channels, self.filters),
             "between": TILE * OUT * tiles * self.filters,
@@ -180,17 +182,28 @@ class Winograd:
             "bias_line": bias_line(self.filters, n, self.windows),
         }
 
-    def forward(
-        self, x: Array, weight: Array, bias: Array | None, y: Array, scratch: Scratch, once: Once = each_time
-    ) -> Calls:
-        """The calls that write y = x * weight + bias; `once` is asked to fill the buffer "forward" with U."""
-        u = scratch["forward"]
-        calls = once("forward", self._transform(weight, u)) + self._convolve(x, u, y, scratch)
-        return calls + add_bias(y, bias, scratch["bias_line"])
+    def fill(self, do: Pass, weight: Array, scratch: Scratch) -> list[Calls]:
+        """The calls that fill the buffer of a pass with U, of the weights or of the turned ones, in portions."""
+        u = scratch[do].reshape(SQUARE, -1)
+        if do == "forward":
+            flat = weight.reshape(KERNEL * KERNEL, -1)
+            cuts = [_times(part, self.filters) for part in self._portions(self.channels)]
+            return [product(_matrix("kernels", u), flat[:, cut], u[:, cut]) for cut in cuts]
+        filled: list[Calls] = []
+        for part in self._portions(self.filters):
+            kernels = _as(scratch["kernels"], KERNEL, KERNEL, part.stop - part.start, self.channels)
+            calls = [copy(kernels, weight[::-1, ::-1, :, part].swapaxes(2, 3))]
+            flat, cut = kernels.reshape(KERNEL * KERNEL, -1), _times(part, self.channels)
+            filled.append([*calls, *product(_matrix("kernels", u), flat, u[:, cut])])
+        return filled
 
-    def _transform(self, weight: Array, u: Array) -> Calls:
-        """The calls that write U."""
-        return product(_matrix("kernels", u), weight.reshape(KERNEL * KERNEL, -1), u.reshape(SQUARE, -1))
+    def _portions(self, length: int) -> list[slice]:
+        """The channels or the filters, so many, in portions for several workers."""
+        return portions(length, KERNEL * KERNEL * self.channels * self.filters)
+
+    def forward(self, x: Array, weight: Array, bias: Array | None, y: Array, scratch: Scratch) -> Calls:  # noqa: ARG002
+        """The calls that write y = x * weight + bias; the buffer "forward" is filled."""
+        return self._convolve(x, scratch["forward"], y, scratch) + add_bias(y, bias, scratch["bias_line"])
 
     def _convolve(self, x: Array, u: Array, y: Array, scratch: Scratch) -> Calls:
         """The calls that write the convolution of x with the weights of which U was made."""
@@ -208,24 +221,18 @@ class Winograd:
     def backward(
         self,
         x: Array,
-        weight: Array,
+        weight: Array,  # noqa: ARG002  (U is made of it)
         dy: Array,
         d_weight: Array | None,
         d_bias: Array | None,
         dx: Array | None,
         scratch: Scratch,
-        once: Once = each_time,
     ) -> Calls:
-        """The calls that overwrite the gradients that are not None; `once` is asked to fill the buffer "backward"."""
+        """The calls that overwrite the gradients that are not None; for dx the buffer "backward" is filled."""
         calls = [] if d_bias is None else sum_over_windows(dy, d_bias)
         if d_weight is not None:
             calls += self._weight_gradient(x, dy, d_weight, scratch)
-        if dx is not None:
-            kernels = scratch["du"][: weight.size].reshape(KERNEL, KERNEL, self.filters, self.channels)
-            turning, u = copy(kernels, weight[::-1, ::-1].swapaxes(2, 3)), scratch["backward"]
-            calls += once("backward", [turning, *self.turned._transform(kernels, u)])
-            calls += self.turned._convolve(dy, u, dx, scratch)
-        return calls
+        return calls if dx is None else calls + self.turned._convolve(dy, scratch["backward"], dx, scratch)
 
     def _weight_gradient(self, x: Array, dy: Array, d_weight: Array, scratch: Scratch) -> Calls:
         chunks = list(self._inputs(x, scratch))
@@ -307,6 +314,11 @@ def _first_axis(matrix: Array, values: Array, out: Array) -> Thunk:
 def _second_axis(matrix: Array, values: Array, out: Array) -> Thunk:
     """The call that writes the product of a matrix with the second axis of values (a, b, c) into out (a, d, c)."""
     return partial(np.matmul, matrix, values, out)
+
+
+def _times(part: slice, values: int) -> slice:
+    """The values of a part of an axis, each place of which has so many."""
+    return slice(part.start * values, part.stop * values)
 
 
 def _as(buffer: Array, *shape: int) -> Array:

@@ -7,8 +7,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from cnntrain.engine import plan as plan_module
+from cnntrain.engine.plan import AHEAD
 from cnntrain.engine.pool import Pool
-from cnntrain.parts.layers.base import Frame
+from cnntrain.ops import calls as calls_module
+from cnntrain.ops.calls import PORTION
+from cnntrain.parts.layers.conv2d import Conv2d
 from tests.support.networks import declared, engine_of, everything, random_batch
 
 SHARD, SHARDS = 4, 6
@@ -24,25 +28,43 @@ CONVOLUTIONS = [
 
 @pytest.fixture
 def filled(monkeypatch) -> Counter[str]:
-    """How often each held buffer was filled, by the pass."""
+    """How many portions of what is held were made, by the pass."""
     found: Counter[str] = Counter()
-    fill_once = Frame.fill_once
+    fill_calls = Conv2d.fill_calls
 
-    def counting(self, name, calls):
-        return fill_once(self, name, [lambda: found.update([name]), *calls])
+    def counting(self, f, do):
+        return [[lambda: found.update([do]), *portion] for portion in fill_calls(self, f, do)]
 
-    monkeypatch.setattr(Frame, "fill_once", counting)
+    monkeypatch.setattr(Conv2d, "fill_calls", counting)
     return found
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_in_training_each_worker_makes_it_once_a_batch(filled, threads):
-    batch = random_batch(SHARD * SHARDS)
+@pytest.mark.parametrize("samples", [1, SHARD * SHARDS])
+def test_in_training_the_workers_make_it_once_a_batch(filled, threads, samples):
+    batch = random_batch(samples)
     with Pool(threads) as pool:
         engine = engine_of(CONVOLUTIONS, pool, shard=SHARD)
         for steps in (1, 2):
             engine.step([batch, batch], 0)
-            assert filled == {"forward": 2 * 3 * threads * steps, "backward": 2 * threads * steps}
+            assert filled == {"forward": 2 * 3 * steps, "backward": 2 * steps}
+
+
+@pytest.mark.parametrize("ahead", [0, AHEAD])
+@pytest.mark.parametrize("portion", [1, PORTION])
+@pytest.mark.parametrize("network", [everything, lambda: CONVOLUTIONS])
+def test_no_bit_depends_on_who_makes_it_and_when(network, portion, ahead, monkeypatch):
+    monkeypatch.setattr(calls_module, "PORTION", portion)
+    monkeypatch.setattr(plan_module, "AHEAD", ahead)
+    batch, found = random_batch(SHARD * SHARDS), []
+    for threads in (1, 2, 3):
+        with Pool(threads) as pool:
+            engine = engine_of(network(), pool, shard=SHARD)
+            for step in range(2):
+                engine.step([batch, batch], step)
+                engine.params -= np.float32(0.1) * engine.grads
+            found.append((engine.params.copy(), engine.outputs(batch)))
+    assert all(np.array_equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
 
 
 def test_in_evaluation_the_workers_share_it(filled):

@@ -7,10 +7,12 @@ import pytest
 
 from cnntrain.core.arrays import aligned
 from cnntrain.engine.solo import spoiled
+from cnntrain.ops import calls as calls_module
 from cnntrain.ops import columns as columns_module
 from cnntrain.ops.calls import run
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.windows import windows
+from tests.support.kernels import passes
 
 CASES = {  # (height, width, channels), filters, groups, windows' arguments
     "plain": ((6, 7, 5), 4, 1, (3, 1)),
@@ -88,13 +90,10 @@ def test_equals_the_loops(case, chunk, way, expected, monkeypatch):
     monkeypatch.setattr(columns_module, "CHUNK_VALUES", CHUNKS[chunk])
     monkeypatch.setattr(columns_module, "FIELD_VALUES", FIELDS[chunk])
     monkeypatch.setattr(columns_module, "LEAST_ROWS", 192 if chunk == "whole shard" else 1)
+    monkeypatch.setattr(calls_module, "PORTION", 1 if chunk == "single rows" else 1000)
     plan, x, w, b, dy = setup(case)
     plan.__dict__.update(by_correlation=way == "correlation", by_phases=way == "phases")
-    scratch = {name: spoiled(shape, dtype) for name, (shape, dtype) in plan.scratch(len(x), np.float64).items()}
-    y, dx, dw, db = (spoiled(a.shape, np.float64) for a in (dy, x, w, b))
-    run(plan.forward(x, w, b, y, scratch))
-    run(plan.backward(x, w, dy, dw, db, dx, scratch))
-    for ours, theirs in zip((y, dx, dw, db), expected[case], strict=True):
+    for ours, theirs in zip(passes(plan, x, w, b, dy), expected[case], strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-11)
 
 

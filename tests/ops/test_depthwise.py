@@ -7,20 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnntrain.core.arrays import aligned
-from cnntrain.engine.solo import spoiled
-from cnntrain.ops.calls import run
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.depthwise import Depthwise
 from cnntrain.ops.windows import windows
-
-
-def passes(kernel, x, w, b, dy):
-    """Output and gradients, every buffer spoiled beforehand."""
-    scratch = {name: spoiled(shape, dtype) for name, (shape, dtype) in kernel.scratch(len(x), x.dtype).items()}
-    y, dx, dw, db = (spoiled(a.shape, x.dtype) for a in (dy, x, w, b))
-    run(kernel.forward(x, w, b, y, scratch))
-    run(kernel.backward(x, w, dy, dw, db, dx, scratch))
-    return y, dx, dw, db
+from tests.support.kernels import passes
 
 
 def filled(rng, *shape):

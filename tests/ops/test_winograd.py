@@ -7,21 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnntrain.engine.solo import spoiled
+from cnntrain.ops import calls as calls_module
 from cnntrain.ops import winograd as winograd_module
-from cnntrain.ops.calls import run
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.windows import windows
 from cnntrain.ops.winograd import INPUT, KERNELS, OUTPUT, WEIGHT, Winograd
-
-
-def passes(kernel, x, w, b, dy):
-    """Output and gradients of a convolution, every buffer spoiled beforehand."""
-    scratch = {name: spoiled(shape, dtype) for name, (shape, dtype) in kernel.scratch(len(x), x.dtype).items()}
-    y, dx, dw, db = (spoiled(a.shape, x.dtype) for a in (dy, x, w, b))
-    run(kernel.forward(x, w, b, y, scratch))
-    run(kernel.backward(x, w, dy, dw, db, dx, scratch))
-    return y, dx, dw, db
+from tests.support.kernels import passes
 
 
 def both(n, height, width, channels, filters, padding, dtype):
@@ -77,6 +68,14 @@ def test_chunks_change_rounding_only(values, monkeypatch):
     monkeypatch.setattr(winograd_module, "TILE_VALUES", values)
     monkeypatch.setattr(winograd_module, "LEAST_TILES", 1)
     for direct, fast in zip(*both(5, 11, 14, 3, 4, "same", np.float64), strict=True):
+        np.testing.assert_allclose(fast, direct, rtol=0, atol=1e-12 * max(np.abs(direct).max(), 1))
+
+
+@pytest.mark.parametrize("values", [1, 30])
+def test_portions_and_blocks_change_rounding_only(values, monkeypatch):
+    monkeypatch.setattr(calls_module, "PORTION", values)
+    monkeypatch.setattr(winograd_module, "BLOCK", 2)
+    for direct, fast in zip(*both(2, 7, 8, 5, 3, "same", np.float64), strict=True):
         np.testing.assert_allclose(fast, direct, rtol=0, atol=1e-12 * max(np.abs(direct).max(), 1))
 
 

@@ -125,6 +125,9 @@ def gives_the_same_bits_whatever_lay_in_the_buffers(layer: Layer, inputs: Inputs
     xs, p, dy = batch(layer, inputs, dtype)
     spoilt = run(layer, xs, p, dy)
     hold(same(spoilt, run(layer, xs, p, dy)), "two equal runs differ")
+    for do, result in (("forward", run(layer, xs, p)), ("backward", spoilt)):
+        held = [f.held[do] for f in result.frames if do in f.held]
+        hold(all(np.isfinite(array).all() for array in held), f"`fill_calls` does not fill what it holds for {do}")
     unspoilt = run(layer, xs, p, dy, clean=True)
     hold(same(spoilt, unspoilt), "it reads a buffer before it has written it, or one it does not keep")
 

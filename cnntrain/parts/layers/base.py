@@ -10,8 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from threading import Lock
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +19,11 @@ from cnntrain.config.fields import check_fields
 from cnntrain.config.schema import NodeOptions, TrainedOptions
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import Part
-from cnntrain.ops.calls import Calls, run
+from cnntrain.ops.calls import Calls, Pass, run
 from cnntrain.ops.trace import Trace, Value
 
 T = TypeVar("T")
-PASSES: tuple[Literal["forward"], Literal["backward"]] = ("forward", "backward")
+PASSES: tuple[Pass, Pass] = ("forward", "backward")
 Buffers = Mapping[str, tuple[Shape, npt.DTypeLike]]  # name -> (whole shape, the shard's rows included; dtype)
 
 
@@ -34,8 +33,8 @@ class Workspace:
 
     `kept` lives from forward to backward, one for each shard; `scratch` belongs to a worker and is dead after the
     call. Nothing in either is zeroed, and a shorter shard gets shorter buffers. `held` has a buffer for one
-    of PASSES or for both, of the same size for every n: what the pass makes of the parameters alone, once for the
-    shards that a worker computes one after the other (`Frame.fill_once`).
+    of PASSES or for both, of the same size for every n: what the pass, backward for dx, needs that is made of the
+    parameters alone. It is filled once a batch for all shards, before the pass, by all workers together (`fill_calls`).
     """
 
     kept: Buffers = field(default_factory=dict)
@@ -58,12 +57,10 @@ class Frame:
     once(...)  what was made from the frame's arrays before; all of them but dp stay where they are as long as it lives.
     once_a_batch(...)   what a shard of this batch made before, for all shards: from total and p, never from a shard's
     own arrays.
-    fill_once(...)   the calls that fill a held buffer, unless a shard of this batch has.
     """
 
     __slots__ = (
         "_batch",
-        "_lasting",
         "_made",
         "dp",
         "dx",
@@ -97,9 +94,7 @@ class Frame:
         batch: dict[str, Any] | None = None,
         held: Mapping[str, Array] | None = None,
     ) -> None:
-        """`batch` is the memory of `once_a_batch`, emptied between batches; a frame without one has its own, and what
-        its held buffers have is made each time.
-        """
+        """`batch` is the memory of `once_a_batch`, emptied between batches; a frame without one has its own."""
         self.xs, self.x, self.y = xs, xs[0], y
         self.dxs, self.dx = dxs, dxs[0] if dxs else None
         self.dy: Any = dy  # never None when backward is called
@@ -109,7 +104,6 @@ class Frame:
         self.total: Any = total  # float64; never None when a coupled layer's training methods are called
         self._made: dict[str, Any] = {}
         self._batch: dict[str, Any] = {} if batch is None else batch
-        self._lasting = batch is not None
 
     def once(self, key: str, make: Callable[[Frame], T]) -> T:
         """What `make` makes from this frame, made when it is first asked for: views, and calls bound to them."""
@@ -124,21 +118,6 @@ class Frame:
             self._batch[key] = make(self)
         made: T = self._batch[key]
         return made
-
-    def fill_once(self, name: str, calls: Calls) -> Calls:
-        """The calls that fill the held buffer `name`, or the call that makes them unless a shard of this batch has."""
-        if not self._lasting:
-            return calls
-        key, batch = f"{name} at {self.held[name].ctypes.data}", self._batch
-
-        def fill() -> None:
-            if key not in batch:
-                with batch.setdefault(f"{key}, at work", Lock()):  # another worker's shards may share the buffer
-                    if key not in batch:
-                        run(calls)
-                        batch[key] = True
-
-        return [fill]
 
 
 @dataclass(frozen=True)
@@ -220,6 +199,10 @@ class Layer(Part):
     def at_depth(self, depth: float) -> Self:
         """The layer as it is at this depth: 0 for the first of its type in the network, 1 for the last or only one."""
         return self
+
+    def fill_calls(self, f: Frame, do: Pass) -> list[Calls]:
+        """The calls that fill f.held of a pass from f.p, in portions: lists that may be made in any order."""
+        return []
 
     def forward(self, f: Frame) -> None:
         """Write f.y."""

@@ -13,7 +13,7 @@ import numpy as np
 from cnntrain.config.fields import Classes, Pair, PositiveInt
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.calls import Calls
+from cnntrain.ops.calls import Calls, Pass
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.depthwise import Depthwise
 from cnntrain.ops.trace import Trace, Value
@@ -109,11 +109,14 @@ class Conv2d(Prepared):
         kernel = _kernel(self, inputs[0])
         return "direct" if isinstance(kernel, Convolution) else type(kernel).__name__.lower()
 
+    def fill_calls(self, f: Frame, do: Pass) -> list[Calls]:
+        """What the algorithm makes of the weights."""
+        return _kernel(self, f.x.shape[1:]).fill(do, f.p["weight"], {**f.scratch, **f.held})
+
     def forward_calls(self, f: Frame) -> Calls:
         """Write y = x * weight + bias."""
         bias = f.p["bias"] if self.bias else None
-        kernel, buffers = _kernel(self, f.x.shape[1:]), {**f.scratch, **f.held}
-        return kernel.forward(f.x, f.p["weight"], bias, f.y, buffers, f.fill_once)
+        return _kernel(self, f.x.shape[1:]).forward(f.x, f.p["weight"], bias, f.y, {**f.scratch, **f.held})
 
     def backward_calls(self, f: Frame) -> Calls:
         """The adjoints of forward in weight, bias and x: see ops/convolution.py and ops/winograd.py."""
@@ -121,7 +124,7 @@ class Conv2d(Prepared):
         if f.dp is not None:
             d_weight, d_bias = f.scratch["d_weight"].reshape(f.p["weight"].shape), f.scratch["d_bias"]
         kernel, buffers, d_bias = _kernel(self, f.x.shape[1:]), {**f.scratch, **f.held}, d_bias if self.bias else None
-        return kernel.backward(f.x, f.p["weight"], f.dy, d_weight, d_bias, f.dx, buffers, f.fill_once)
+        return kernel.backward(f.x, f.p["weight"], f.dy, d_weight, d_bias, f.dx, buffers)
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
         """The windows' products with weight, and bias."""

@@ -14,7 +14,7 @@ import numpy as np
 from cnntrain.config.fields import Classes, PositiveInt, Triple
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import make, register
-from cnntrain.ops.calls import Calls, add, copy
+from cnntrain.ops.calls import Calls, Pass, add, copy
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.ops.windows import Axis, Padding3d, axis, sides, triple
 from cnntrain.parts.layers.base import Example, Frame, Prepared, Workspace, clip, example, width
@@ -104,7 +104,8 @@ class Conv3d(Prepared):
         """Write y = x * weight + bias."""
         stacking = _stacking(self, f.x.shape[1:])
         calls = [stacking.flatten(f)]
-        for flat, clips in stacking.frames(f):
+        for number, (flat, clips) in enumerate(stacking.frames(f)):
+            calls += stacking.fill(flat, "forward") if not number else []
             calls += stacking.stack(f.x[clips], flat.x) + stacking.layer.forward_calls(flat)
         return calls
 
@@ -114,6 +115,7 @@ class Conv3d(Prepared):
         calls = [stacking.flatten(f)]
         totals = {} if f.dp is None else {name: f.scratch["d_" + name] for name in f.dp}
         for number, (flat, clips) in enumerate(stacking.frames(f)):
+            calls += stacking.fill(flat, "backward") if f.dx is not None and not number else []
             if f.dp is not None:
                 calls += stacking.stack(f.x[clips], flat.x)
             calls += stacking.layer.backward_calls(flat)
@@ -174,6 +176,10 @@ class Stacking:
     def flatten(self, f: Frame) -> Any:
         """The call that brings the weights into the order of the stack."""
         return copy(self.by_tap(f.scratch["flat_weight"]), f.p["weight"])
+
+    def fill(self, flat: Frame, do: Pass) -> Calls:
+        """The calls that make of these weights what a pass needs, for all clips."""
+        return [call for portion in self.layer.fill_calls(flat, do) for call in portion]
 
     def by_tap(self, flat: Array) -> Array:
         """A view of weights in the order of the stack as (kt, kh, kw, channels / groups, filters)."""

@@ -12,7 +12,7 @@ import numpy as np
 from cnntrain.config.fields import Classes, NonNegativeInt, Pair, PositiveInt
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.calls import Calls, add
+from cnntrain.ops.calls import Calls, Pass, add
 from cnntrain.ops.convolution import Convolution, sum_over_windows
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.ops.windows import pair, windows
@@ -78,9 +78,10 @@ class ConvTranspose2d(Prepared):
         return declared
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
-        """Nothing kept: backward makes the columns again."""
+        """Nothing kept: backward makes the columns again. What C^T makes of the weights is held."""
         plan = _plan(self, inputs[0])
-        return Workspace(scratch={**plan.scratch(n, dtype), "d_bias": ((plan.channels,), dtype)})
+        buffers = {**plan.scratch(n, dtype), "d_bias": ((plan.channels,), dtype)}
+        return Workspace(scratch=buffers, held={"forward": buffers.pop("backward")})
 
     def flops(self, *inputs: Shape) -> int:
         """Two for each weight a pixel of x is multiplied with, one for each bias added."""
@@ -89,10 +90,16 @@ class ConvTranspose2d(Prepared):
         biased = self.bias * plan.windows.rows.size * plan.windows.columns.size * plan.channels
         return spots * plan.filters * 2 * plan.columns.depth + biased
 
+    def fill_calls(self, f: Frame, do: Pass) -> list[Calls]:
+        """What C^T makes of the weights."""
+        if do == "backward":
+            return []
+        return _plan(self, f.x.shape[1:]).fill("backward", f.p["weight"], {"backward": f.held["forward"]})
+
     def forward_calls(self, f: Frame) -> Calls:
         """Write y = C^T x + bias."""
-        plan = _plan(self, f.x.shape[1:])
-        calls = plan.backward(f.y, f.p["weight"], f.x, None, None, f.y, f.scratch)  # reads no image
+        plan, buffers = _plan(self, f.x.shape[1:]), {**f.scratch, "backward": f.held["forward"]}
+        calls = plan.backward(f.y, f.p["weight"], f.x, None, None, f.y, buffers)  # reads no image
         return [*calls, add(f.y, f.p["bias"], f.y)] if self.bias else calls
 
     def backward_calls(self, f: Frame) -> Calls:

@@ -12,12 +12,12 @@ import numpy as np
 from cnntrain.config.fields import Pair, PositiveInt
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.calls import Calls
+from cnntrain.ops.calls import Calls, Pass
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.depthwise import Depthwise
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.ops.windows import Padding, pair, windows
-from cnntrain.parts.layers.base import Example, Frame, Prepared, Workspace, example, image
+from cnntrain.parts.layers.base import PASSES, Buffers, Example, Frame, Prepared, Workspace, example, image
 
 
 @register("depthwise_conv2d")
@@ -60,26 +60,32 @@ class DepthwiseConv2d(Prepared):
         return declared
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
-        """Nothing kept: backward makes the columns again."""
-        return Workspace(scratch=_kernel(self, inputs[0]).scratch(n, dtype))
+        """Nothing kept: backward makes the columns again. What the kernel makes of the weights is held."""
+        buffers = _kernel(self, inputs[0]).scratch(n, dtype)
+        held: Buffers = {name: buffers.pop(name) for name in PASSES if name in buffers}
+        return Workspace(scratch=buffers, held=held)
 
     def flops(self, *inputs: Shape) -> int:
         """Two for each weight a window is multiplied with, one for each bias added."""
         plan = _plan(self, inputs[0])
         return plan.windows.rows.out * plan.windows.columns.out * plan.filters * (2 * plan.windows.taps + self.bias)
 
+    def fill_calls(self, f: Frame, do: Pass) -> list[Calls]:
+        """What the kernel makes of the weights."""
+        return _kernel(self, f.x.shape[1:]).fill(do, f.p["weight"], {**f.scratch, **f.held})
+
     def forward_calls(self, f: Frame) -> Calls:
         """Write y = x * weight + bias."""
         bias = f.p["bias"] if self.bias else None
-        return _kernel(self, f.x.shape[1:]).forward(f.x, f.p["weight"], bias, f.y, f.scratch)
+        return _kernel(self, f.x.shape[1:]).forward(f.x, f.p["weight"], bias, f.y, {**f.scratch, **f.held})
 
     def backward_calls(self, f: Frame) -> Calls:
         """The adjoints of forward in weight, bias and x: see ops/depthwise.py."""
         d_weight = d_bias = None
         if f.dp is not None:
             d_weight, d_bias = f.scratch["d_weight"].reshape(f.p["weight"].shape), f.scratch["d_bias"]
-        kernel, d_bias = _kernel(self, f.x.shape[1:]), d_bias if self.bias else None
-        return kernel.backward(f.x, f.p["weight"], f.dy, d_weight, d_bias, f.dx, f.scratch)
+        kernel, buffers, d_bias = _kernel(self, f.x.shape[1:]), {**f.scratch, **f.held}, d_bias if self.bias else None
+        return kernel.backward(f.x, f.p["weight"], f.dy, d_weight, d_bias, f.dx, buffers)
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
         """The windows' products with weight, and bias."""
