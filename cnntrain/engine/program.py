@@ -55,9 +55,7 @@ class Program:
         whole network, by which random streams are addressed.
         """
         self._first, self._held, self._settled = first, held, settled
-        self._portions: dict[
-            int, list[list[tuple[Call, Calls]]]
-        ] = {}  # of what the workers fill, by worker and segment
+        self._portions: dict[int, list[list[tuple[Call, Calls]]]] = {}  # of what is held, by worker and segment
         self._filled = False  # whether all of it is there to stay
         self.plan, self.training, self.tally, self.seed = plan, plan.training, tally, seed
         self._memory, self._params, self.roster = memory, params, roster

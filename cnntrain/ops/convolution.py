@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -153,10 +153,9 @@ class Convolution:
             across = self._matrices_across(weight)
             return copies(scratch["backward"].reshape(across.shape), across, 1)
         filled: list[Calls] = []
-        for vertical, horizontal, back in self.phases:
-            if back is not None:
-                taps = weight[vertical.taps, horizontal.taps].swapaxes(2, 3)
-                filled += copies(self._kernels_of(vertical, horizontal, scratch["backward"]), taps, 2)
+        for vertical, horizontal, _, kernels in self._phases_in(scratch["backward"]):
+            if kernels.size:
+                filled += copies(kernels, weight[vertical.taps, horizontal.taps].swapaxes(2, 3), 2)
         return filled
 
     def forward(
@@ -218,12 +217,11 @@ class Convolution:
     def _by_phases(self, dy: Array, dx: Array, scratch: Scratch) -> Calls:
         """The calls that write dx phase by phase, each a convolution of dy with its taps of the weights."""
         calls: Calls = []
-        for vertical, horizontal, back in self.phases:
+        for vertical, horizontal, back, kernels in self._phases_in(scratch["backward"]):
             place = dx[:, vertical.positions, horizontal.positions]
             if back is None:
                 calls.append(copy(place, 0))
                 continue
-            kernels = self._kernels_of(vertical, horizontal, scratch["backward"])
             border = back.columns.border_shape(len(dy))
             own = {
                 "columns": scratch["phase_columns"],
@@ -261,16 +259,13 @@ class Convolution:
         """A buffer as the kernels of the turned convolution: (kh, kw, filters / groups, channels)."""
         return buffer.reshape(self.windows.rows.kernel, self.windows.columns.kernel, -1, self.channels)
 
-    def _kernels_of(self, vertical: Phase, horizontal: Phase, buffer: Array) -> Array:
-        """Where the kernels of a phase lie in a buffer: (kh, kw, filters, channels)."""
-        start = 0
-        for down, along, back in self.phases:
-            shape = (0, 0) if back is None else (back.windows.rows.kernel, back.windows.columns.kernel)
-            size = math.prod(shape) * self.filters * self.channels
-            if (down, along) == (vertical, horizontal):
-                break
-            start += size
-        return buffer[start : start + size].reshape(*shape, self.filters, self.channels)
+    def _phases_in(self, buffer: Array) -> Iterator[tuple[Phase, Phase, Convolution | None, Array]]:
+        """The phases, each with where its kernels (kh, kw, filters, channels) lie in a buffer."""
+        stop = 0
+        for vertical, horizontal, back in self.phases:
+            sides = (0, 0) if back is None else (back.windows.rows.kernel, back.windows.columns.kernel)
+            start, stop = stop, stop + math.prod(sides) * self.filters * self.channels
+            yield vertical, horizontal, back, buffer[start:stop].reshape(*sides, self.filters, self.channels)
 
     def _multiply(self, columns: Array, matrices: Array, out: Array, room: Array) -> Calls:
         """Write a chunk of outputs (images, rows, columns, filters): its columns times the weights, group by group."""
