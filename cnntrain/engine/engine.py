@@ -182,7 +182,8 @@ class Engine:
     def step(self, batches: Sequence[Batch], step: int) -> Array:
         """Take the gradient of the mean loss over the batches of one step into `grads`; return the step's tally.
 
-        Running statistics are updated. Raises DivergedError, before anything is updated, where the loss is not finite.
+        Running statistics are updated. Raises DivergedError, before anything is updated, where the loss is not finite;
+        then `grads` holds nothing of use.
         """
         self._enter(step)
         team = self._team(max(-(-len(batch) // self.shard) for batch in batches))

@@ -28,14 +28,18 @@ def needed(graph: Graph, threads: int, batch_size: int, slots: int, training: bo
     vectors = 2 + slots if training else 1
     large = {i: node for i, node in enumerate(graph.nodes) if training and is_outer(node)}
     left = shards * shard * sum(sum(node.sliced.shape) * node.rows for node in large.values() if node.sliced)
-    buckets = buckets_of(plan_of(graph, shard, dtype, True), large) if training else []
-    rows = threads * row_values(buckets, -(-shards // threads))
-    evaluated = without(graph)
+    evaluation = plan_of(without(graph), shard, dtype, False)
+    plan = plan_of(graph, shard, dtype, True) if training else evaluation
+    rows = threads * row_values(buckets_of(plan, large), -(-shards // threads))
     folded = sum(param.size for index in absorbed(graph).values() for param in graph.nodes[index].params.values())
-    activations = plan_of(graph if training else evaluated, shard, dtype, training).bytes(threads, shards)
+    activations = plan.bytes(threads, shards)
     scratch = 2 * threads * min(BLOCK, graph.layout.size) if training else 0  # of the optimizer
     forked = threads - 1 if training and sys.platform == "linux" else 0  # then validation's threads have their own
-    validation = plan_of(evaluated, shard, dtype, False).bytes(forked, 0) if training else 0
+    larger = [
+        max(evaluation.worker_bytes - plan.worker_bytes, 0),
+        max(evaluation.scratch_bytes - plan.scratch_bytes, 0),
+    ]
+    validation = evaluation.bytes(forked, 0) + (threads - forked) * sum(larger) if training else 0
     tallies = (_tallies(threads, shards if training else 0) if tally else 0) * tally * np.dtype(np.float64).itemsize
     values = graph.layout.size * vectors + rows + left + scratch + folded
     return values * dtype.itemsize + activations + forked * PROCESS + validation + tallies

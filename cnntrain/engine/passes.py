@@ -63,7 +63,7 @@ class Passes:
         `streams` gives the random generator of a shard. For a coupled layer in training, `total` is the batch's.
         """
         batch: dict[str, Any] = {}
-        held: dict[str, Array] = {}  # shared by all shards, as by those of a worker
+        held: dict[str, Array] = {}  # shared by all shards, as in the engine
         frames = [self._frame(xs, p, functools.partial(streams, k), batch, held) for k, xs in enumerate(shards)]
         if isinstance(self.layer, Coupled) and self.training:
             _share(frames, self.layer.partial)

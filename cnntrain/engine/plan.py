@@ -31,9 +31,9 @@ Owner = Literal["worker", "shard", "all"]
 
 @dataclass(frozen=True)
 class Call:
-    """One entry of the timeline."""
+    """One entry of the timeline; or, to tell what took how long, what a pass makes of the parameters beforehand."""
 
-    do: Literal["fill", "partial", "forward", "loss", "partial_back", "backward"]
+    do: Literal["fill", "partial", "forward", "loss", "fill_back", "partial_back", "backward"]
     node: int
 
 
@@ -69,8 +69,9 @@ class Plan:
         for i, node in enumerate(graph.nodes):
             for source in node.inputs:
                 self.consumers[source].append(i)
-        self.filled = self._filled()
-        sizes = [sum(_bytes(self.workspace(i).held[do]) for i, do in filled) for filled in self.filled]
+        self.to_fill = self._to_fill()
+        sizes = [sum(_bytes(self.workspace(i).held[do]) for i, do in held) for held in self.to_fill]
+        # Whether it is done in the segment before; as if there were one more segment, for which nothing is.
         self.ahead = [0 < number < len(sizes) and sizes[number] <= AHEAD for number in range(len(sizes) + 1)]
         self._shared: dict[Key, Key] = {}  # in-place: buffer -> the one it lies in
         lives = self._lives()
@@ -148,9 +149,9 @@ class Plan:
                 if self.needs_adding(i, position):
                     size = self.shard * math.prod(self.graph.shape(source)) * item
                     live(("more", i, str(position)), size, [self._when["backward", i]])
-        for number, filled in enumerate(self.filled):
+        for number, to_fill in enumerate(self.to_fill):
             segments = range(number - self.ahead[number], number + 1)
-            for i, do in filled:
+            for i, do in to_fill:
                 times = [time for time, segment in enumerate(self._segment_of) if segment in segments]
                 live(("held", i, do), _bytes(self.workspace(i).held[do]), times)
         for i, node in enumerate(self.graph.nodes):
@@ -158,15 +159,15 @@ class Plan:
                 self._merge_in_place(i, lives)
         return list(lives.values())
 
-    def _filled(self) -> list[list[tuple[int, Pass]]]:
+    def _to_fill(self) -> list[list[tuple[int, Pass]]]:
         """For each segment the nodes that need something made of the parameters, each with the pass that does."""
-        filled: list[list[tuple[int, Pass]]] = [[] for _ in self.segments]
+        found: list[list[tuple[int, Pass]]] = [[] for _ in self.segments]
         for i, node in enumerate(self.graph.nodes):
             for do in PASSES if (held := self.workspace(i).held) else ():
                 wanted = do == "forward" or any(self.wants_gradient(source) for source in node.inputs)
                 if do in held and (do, i) in self._when and wanted:
-                    filled[self._segment_of[self._when[do, i]]].append((i, do))
-        return filled
+                    found[self._segment_of[self._when[do, i]]].append((i, do))
+        return found
 
     def _uses_of_output(self, i: int) -> list[int]:
         """Calls that write or read y of node i (of the batch for BATCH)."""

@@ -222,7 +222,7 @@ class Program:
 
     def to_fill(self, number: int) -> bool:
         """Whether a segment needs something made of the parameters."""
-        return bool(self.plan.filled[number]) and not self._filled
+        return bool(self.plan.to_fill[number]) and not self._filled
 
     def portions(self, number: int, worker: int, frames: Callable[[], PlannedFrames]) -> list[tuple[Call, Calls]]:
         """The worker's part of what is made of the parameters for a segment, by node; `frames` are any of its own."""
@@ -230,11 +230,11 @@ class Program:
             own, nodes = frames(), self.plan.graph.nodes
             self._portions[worker] = [
                 [
-                    (Call("fill", i), portion)
-                    for i, do in filled
+                    (Call("fill" if do == "forward" else "fill_back", i), portion)
+                    for i, do in to_fill
                     for portion in nodes[i].layer.fill_calls(own.of[i], do)
                 ][worker :: self.workers]
-                for filled in self.plan.filled
+                for to_fill in self.plan.to_fill
             ]
         return self._portions[worker][number]
 

@@ -2,12 +2,13 @@
 
 Parameters whose gradients are written in the same segment form a bucket with rows of its own. A worker takes the shards
 of its share one after the other and adds up what can be added, so that it needs a row for each level of the tree and
-not one for each shard. What is left of every share, a few blocks of the tree, is added up at the end of the batch:
-each worker does so for a slice of the vector. The places of these blocks follow from the numbers of the shards alone,
-so that workers can read each other's without any message.
+not one for each shard. What is left of every share, a few blocks of the tree, is then added up: each worker does so for
+a slice of the vector. The places of these blocks follow from the numbers of the shards alone, so that workers can read
+each other's without any message.
 
-A bucket whose rows are written in one segment is gathered while the next segment is under way. So its rows are still in
-the cache, and the bucket after the next can have the same memory.
+A bucket whose rows are written in one segment is gathered while the next segment is under way, or before it where
+several ranks train, and others at the end of the batch. So its rows are still in the cache, and the bucket after the
+next can have the same memory.
 
 Where several ranks train, each adds up one slice of the vector for all: what the shards of a rank add up to travels to
 whichever rank has the slice, and the sums travel back to all of them. That is two vectors a rank, for any number.
@@ -114,7 +115,8 @@ class Bucket:
     def gather(self, worker: int, first: int, shares: Sequence[ShardRange], more: bool) -> None:
         """Add up a slice of what every worker handed in of the batch that begins with the step's shard `first`.
 
-        `more`: another batch follows, which will overwrite the rows.
+        `more`: another batch follows. It will overwrite the rows, as will the bucket after the next before the sums of
+        other ranks arrive.
         """
         own = self._workers[worker]
         for level, index, part in self._handed_in(first, shares, own.slice):
