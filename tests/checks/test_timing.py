@@ -7,10 +7,13 @@ import time
 
 import pytest
 
-from cnntrain.checks.timing import measure
+from cnntrain.checks.timing import _nodes, measure
 from cnntrain.cli import main
+from cnntrain.engine.plan import Call
+from cnntrain.engine.pool import Pool
 from cnntrain.training.job import prepare
 from tests.support.experiments import FULL, run, write
+from tests.support.networks import engine_of, plain
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +30,13 @@ def test_every_node_has_its_row_and_the_shares_add_up(measured):
     assert all(row["forward_seconds"] > 0 for row in result["nodes"])
     assert result["nodes"][0]["algorithm"] == "direct"
     assert result["images_per_second"] == pytest.approx(10 / result["step_seconds"])
+
+
+def test_what_is_made_for_a_pass_beforehand_is_booked_with_it():
+    calls = [(Call(do, 0), 1.0) for do in ("fill", "forward", "fill_back", "backward", "backward")]
+    with Pool(1) as pool:
+        row, *_ = _nodes(engine_of(plain(), pool), calls, 1, 10)
+    assert (row["forward_seconds"], row["backward_seconds"], row["share"]) == (2.0, 3.0, 1.0)
 
 
 def test_what_is_kept_is_what_backward_reads(measured):

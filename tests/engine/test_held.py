@@ -67,6 +67,16 @@ def test_no_bit_depends_on_who_makes_it_and_when(network, portion, ahead, monkey
     assert all(np.array_equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
 
 
+def test_what_it_takes_is_told_by_node_and_pass():
+    told = set()
+    with Pool(2) as pool:
+        engine = engine_of(CONVOLUTIONS, pool, shard=SHARD)
+        engine.watch = lambda call, _seconds: told.add((call.do, engine.graph.nodes[call.node].name))
+        engine.step([random_batch(SHARD * SHARDS)], 0)
+    filled = {found for found in told if found[0].startswith("fill")}
+    assert filled == {("fill", "first"), ("fill", "second"), ("fill", "third"), ("fill_back", "second")}
+
+
 def test_in_evaluation_the_workers_share_it(filled):
     batch = random_batch(SHARD * SHARDS)
     with Pool(3) as pool:
