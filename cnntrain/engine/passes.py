@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from cnntrain.core.arrays import Array, Shape, aligned, tree_sum
 from cnntrain.engine.frames import frame
-from cnntrain.ops.calls import Pass, run
+from cnntrain.ops.calls import PassName, run
 from cnntrain.parts.layers.base import Buffers, Coupled, Frame, Layer
 
 New = Callable[[Shape, npt.DTypeLike], Array]  # makes an array of this shape and type
@@ -87,7 +87,7 @@ class Passes:
         for f in frames:
             self.layer.backward(f)
 
-    def _fill(self, frames: Sequence[Frame], do: Pass) -> None:
+    def _fill(self, frames: Sequence[Frame], do: PassName) -> None:
         """Fill what the frames hold together for a pass; as in the engine, portions come in no particular order."""
         for portion in reversed(self.layer.fill_calls(frames[0], do)) if frames else ():
             run(portion)

@@ -20,7 +20,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array, Shape, round_up
 from cnntrain.network.graph import BATCH, Graph
-from cnntrain.ops.calls import Pass
+from cnntrain.ops.calls import PassName
 from cnntrain.parts.layers.base import PASSES, Buffers, Coupled, Workspace
 
 # what, node, name: ("y", 3, ""), ("dy", 3, ""), ("kept", 3, "mask"), ("more", 3, "1"), ("held", 3, "forward")
@@ -159,9 +159,9 @@ class Plan:
                 self._merge_in_place(i, lives)
         return list(lives.values())
 
-    def _to_fill(self) -> list[list[tuple[int, Pass]]]:
+    def _to_fill(self) -> list[list[tuple[int, PassName]]]:
         """For each segment the nodes that need something made of the parameters, each with the pass that does."""
-        found: list[list[tuple[int, Pass]]] = [[] for _ in self.segments]
+        found: list[list[tuple[int, PassName]]] = [[] for _ in self.segments]
         for i, node in enumerate(self.graph.nodes):
             for do in PASSES if (held := self.workspace(i).held) else ():
                 wanted = do == "forward" or any(self.wants_gradient(source) for source in node.inputs)

@@ -22,7 +22,7 @@ from cnntrain.core.arrays import Array
 
 Thunk = Callable[[], object]
 Calls = list[Thunk]
-Pass = Literal["forward", "backward"]
+PassName = Literal["forward", "backward"]
 MOST_PORTIONS = 16  # as many workers have equal work
 PORTION = 8 * 1024  # values, at least: calls on fewer would mostly be overhead
 

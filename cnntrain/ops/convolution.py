@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.ops.blocks import line, long_rows
-from cnntrain.ops.calls import Calls, Pass, add, copies, copy
+from cnntrain.ops.calls import Calls, PassName, add, copies, copy
 from cnntrain.ops.columns import Columns
 from cnntrain.ops.phases import Phase, phases
 from cnntrain.ops.products import product
@@ -142,7 +142,7 @@ class Convolution:
             need["d_border"] = (self.columns.gradient_shape(n), dtype)
         return need
 
-    def fill(self, do: Pass, weight: Array, scratch: Scratch) -> list[Calls]:
+    def fill(self, do: PassName, weight: Array, scratch: Scratch) -> list[Calls]:
         """The calls that fill the buffer of a pass with the weights as the product for dx has them, in portions."""
         if do == "forward":
             return []  # which uses them as they are

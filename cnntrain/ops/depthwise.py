@@ -21,7 +21,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
 from cnntrain.core.arrays import Array, Shape
-from cnntrain.ops.calls import Calls, Pass, copy
+from cnntrain.ops.calls import Calls, PassName, copy
 from cnntrain.ops.convolution import Scratch, add_bias, bias_line, sum_over_windows
 from cnntrain.ops.phases import Phase, phases
 from cnntrain.ops.windows import Axis, Windows
@@ -65,7 +65,7 @@ class Depthwise:
             "d_bias": ((channels,), dtype),
         }
 
-    def fill(self, do: Pass, weight: Array, scratch: Scratch) -> list[Calls]:
+    def fill(self, do: PassName, weight: Array, scratch: Scratch) -> list[Calls]:
         """The calls that fill the buffer of a pass: that of forward with the weights of a row of outputs."""
         if do == "backward":
             return []  # a row of weights is used for one phase only

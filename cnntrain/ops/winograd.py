@@ -30,7 +30,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
 from cnntrain.core.arrays import Array, Shape
-from cnntrain.ops.calls import Calls, Pass, Thunk, add, copy, portions
+from cnntrain.ops.calls import Calls, PassName, Thunk, add, copy, portions
 from cnntrain.ops.columns import Chunk, Columns
 from cnntrain.ops.convolution import Scratch, add_bias, bias_line, sum_over_windows, turned
 from cnntrain.ops.products import product
@@ -182,7 +182,7 @@ class Winograd:
             "bias_line": bias_line(self.filters, n, self.windows),
         }
 
-    def fill(self, do: Pass, weight: Array, scratch: Scratch) -> list[Calls]:
+    def fill(self, do: PassName, weight: Array, scratch: Scratch) -> list[Calls]:
         """The calls that fill the buffer of a pass with U, of the weights or of the turned ones, in portions."""
         u = scratch[do].reshape(SQUARE, -1)
         if do == "forward":

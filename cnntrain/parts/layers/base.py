@@ -19,11 +19,11 @@ from cnntrain.config.fields import check_fields
 from cnntrain.config.schema import NodeOptions, TrainedOptions
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import Part
-from cnntrain.ops.calls import Calls, Pass, run
+from cnntrain.ops.calls import Calls, PassName, run
 from cnntrain.ops.trace import Trace, Value
 
 T = TypeVar("T")
-PASSES: tuple[Pass, Pass] = ("forward", "backward")
+PASSES: tuple[PassName, PassName] = ("forward", "backward")
 Buffers = Mapping[str, tuple[Shape, npt.DTypeLike]]  # name -> (whole shape, the shard's rows included; dtype)
 
 
@@ -200,7 +200,7 @@ class Layer(Part):
         """The layer as it is at this depth: 0 for the first of its type in the network, 1 for the last or only one."""
         return self
 
-    def fill_calls(self, f: Frame, do: Pass) -> list[Calls]:
+    def fill_calls(self, f: Frame, do: PassName) -> list[Calls]:
         """The calls that fill f.held of a pass from f.p, in portions: lists that may be made in any order."""
         return []
 

@@ -12,7 +12,7 @@ import numpy as np
 from cnntrain.config.fields import Classes, NonNegativeInt, PositiveInt
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import make, register
-from cnntrain.ops.calls import Calls, Pass
+from cnntrain.ops.calls import Calls, PassName
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Prepared, Workspace, example
 
@@ -61,7 +61,7 @@ class Conv1d(Prepared):
         """As conv2d's."""
         return _convolution(self).flops(*inputs)
 
-    def fill_calls(self, f: Frame, do: Pass) -> list[Calls]:
+    def fill_calls(self, f: Frame, do: PassName) -> list[Calls]:
         """As conv2d's."""
         return _convolution(self).fill_calls(f, do)
 

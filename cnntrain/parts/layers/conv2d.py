@@ -13,7 +13,7 @@ import numpy as np
 from cnntrain.config.fields import Classes, Pair, PositiveInt
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.calls import Calls, Pass
+from cnntrain.ops.calls import Calls, PassName
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.depthwise import Depthwise
 from cnntrain.ops.trace import Trace, Value
@@ -109,7 +109,7 @@ class Conv2d(Prepared):
         kernel = _kernel(self, inputs[0])
         return "direct" if isinstance(kernel, Convolution) else type(kernel).__name__.lower()
 
-    def fill_calls(self, f: Frame, do: Pass) -> list[Calls]:
+    def fill_calls(self, f: Frame, do: PassName) -> list[Calls]:
         """What the algorithm makes of the weights."""
         return _kernel(self, f.x.shape[1:]).fill(do, f.p["weight"], {**f.scratch, **f.held})
 

@@ -14,7 +14,7 @@ import numpy as np
 from cnntrain.config.fields import Classes, PositiveInt, Triple
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import make, register
-from cnntrain.ops.calls import Calls, Pass, add, copy
+from cnntrain.ops.calls import Calls, PassName, add, copy
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.ops.windows import Axis, Padding3d, axis, sides, triple
 from cnntrain.parts.layers.base import Example, Frame, Prepared, Workspace, clip, example, width
@@ -177,7 +177,7 @@ class Stacking:
         """The call that brings the weights into the order of the stack."""
         return copy(self.by_tap(f.scratch["flat_weight"]), f.p["weight"])
 
-    def fill(self, flat: Frame, do: Pass) -> Calls:
+    def fill(self, flat: Frame, do: PassName) -> Calls:
         """The calls that make of these weights what a pass needs, for all clips."""
         return [call for portion in self.layer.fill_calls(flat, do) for call in portion]
 

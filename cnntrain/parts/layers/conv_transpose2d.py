@@ -12,7 +12,7 @@ import numpy as np
 from cnntrain.config.fields import Classes, NonNegativeInt, Pair, PositiveInt
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.calls import Calls, Pass, add
+from cnntrain.ops.calls import Calls, PassName, add
 from cnntrain.ops.convolution import Convolution, sum_over_windows
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.ops.windows import pair, windows
@@ -90,7 +90,7 @@ class ConvTranspose2d(Prepared):
         biased = self.bias * plan.windows.rows.size * plan.windows.columns.size * plan.channels
         return spots * plan.filters * 2 * plan.columns.depth + biased
 
-    def fill_calls(self, f: Frame, do: Pass) -> list[Calls]:
+    def fill_calls(self, f: Frame, do: PassName) -> list[Calls]:
         """What C^T makes of the weights."""
         if do == "backward":
             return []

@@ -12,7 +12,7 @@ import numpy as np
 from cnntrain.config.fields import Pair, PositiveInt
 from cnntrain.core.arrays import Array, Param, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops.calls import Calls, Pass
+from cnntrain.ops.calls import Calls, PassName
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.depthwise import Depthwise
 from cnntrain.ops.trace import Trace, Value
@@ -70,7 +70,7 @@ class DepthwiseConv2d(Prepared):
         plan = _plan(self, inputs[0])
         return plan.windows.rows.out * plan.windows.columns.out * plan.filters * (2 * plan.windows.taps + self.bias)
 
-    def fill_calls(self, f: Frame, do: Pass) -> list[Calls]:
+    def fill_calls(self, f: Frame, do: PassName) -> list[Calls]:
         """What the kernel makes of the weights."""
         return _kernel(self, f.x.shape[1:]).fill(do, f.p["weight"], {**f.scratch, **f.held})
 
