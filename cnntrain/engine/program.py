@@ -332,10 +332,10 @@ class _Running:
         """Make what a segment needs of the parameters, unless it was made ahead; all workers wait until it is there."""
         if not self.program.to_fill(number) or self.program.plan.ahead[number]:
             return
-        if self.program.workers > 1:
-            self.team.each(functools.partial(self._fill, number))
-        else:
+        if self.program.workers < self.team.threads:  # a few samples are for one of them alone
             self._fill(number, 0)
+        else:
+            self.team.each(functools.partial(self._fill, number))
 
     def _fill(self, number: int, worker: int) -> None:
         first = min(self.shares[worker][0], self.count - 1)  # the worker may have no shard
