@@ -159,12 +159,8 @@ class Bucket:
 
     def settle(self, worker: int, grads: Array) -> None:
         """Write a slice of the sum, to which nothing will be added, into the flat gradient: its rows are free."""
-        own = self._workers[worker]
-        total = own.tree.total()
-        for part, into in self._pieces_of(own.slice, grads):
-            np.copyto(into, total[part])
-        own.release(total)
-        own.copied, own.settled = False, True
+        self._write_sum(worker, grads, 1.0)
+        self._workers[worker].settled = True
 
     def collect(self, worker: int, grads: Array, factor: float) -> None:
         """Write factor times a slice of the sum, settled or not, into the flat gradient, and start afresh."""
@@ -173,7 +169,12 @@ class Bucket:
             for _, into in self._pieces_of(own.slice, grads):
                 np.multiply(into, factor, out=into)
             own.settled = False
-            return
+        else:
+            self._write_sum(worker, grads, factor)
+
+    def _write_sum(self, worker: int, grads: Array, factor: float) -> None:
+        """Write factor times a slice of the sum into the flat gradient; leaves the tree empty."""
+        own = self._workers[worker]
         total = own.tree.total()
         if self._peers:
             self._sums[slice(*own.slice)] = total

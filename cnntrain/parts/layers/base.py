@@ -41,6 +41,12 @@ class Workspace:
     scratch: Buffers = field(default_factory=dict)
     held: Buffers = field(default_factory=dict)
 
+    @classmethod
+    def of_kernel(cls, buffers: Buffers) -> Workspace:
+        """That of a layer which is one kernel: buffers named like a pass are held, the others scratch."""
+        held: Buffers = {name: buffers[name] for name in PASSES if name in buffers}
+        return cls(scratch={name: buffer for name, buffer in buffers.items() if name not in held}, held=held)
+
 
 class Frame:
     """One node's view of one shard: all that a layer sees. Every array is a window the engine owns.

@@ -19,7 +19,7 @@ from cnntrain.ops.depthwise import Depthwise
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.ops.windows import Padding, pair, windows
 from cnntrain.ops.winograd import Winograd
-from cnntrain.parts.layers.base import PASSES, Buffers, Example, Frame, Prepared, Workspace, example, image, width
+from cnntrain.parts.layers.base import Example, Frame, Prepared, Workspace, example, image, width
 
 
 @register("conv2d")
@@ -94,9 +94,7 @@ class Conv2d(Prepared):
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """Nothing kept: backward makes the columns again. What the algorithm makes of the weights is held."""
-        buffers = _kernel(self, inputs[0]).scratch(n, dtype)
-        held: Buffers = {name: buffers.pop(name) for name in PASSES if name in buffers}
-        return Workspace(scratch=buffers, held=held)
+        return Workspace.of_kernel(_kernel(self, inputs[0]).scratch(n, dtype))
 
     def flops(self, *inputs: Shape) -> int:
         """Two for each weight a window is multiplied with, one for each bias added."""
