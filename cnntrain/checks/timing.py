@@ -22,7 +22,7 @@ from cnntrain.rundir import checkpoint
 from cnntrain.training.job import Job
 
 WARM_UP = 2  # steps that are not counted: they take memory and fill caches
-_BACKWARD = ("fill_back", "partial_back", "backward")
+_BACKWARD = ("recompute", "fill_back", "partial_back", "backward")
 
 
 class Trial:

@@ -3,9 +3,10 @@
 A step is a timeline of calls: forward through the nodes, the loss, backward through them in reverse. At a coupled
 node the shards have to wait for each other; between two such barriers lies a segment. From the timeline each
 buffer's lifetime is known, from the first call that writes it to the last that reads it, and buffers whose lifetimes do
-not overlap share memory. One that lives within a segment is the worker's; one that crosses a barrier is the shard's.
-What is made of the parameters alone belongs to all workers, which make it together, and lasts for a whole segment.
-Where it is small it is made at the end of the segment before, otherwise at the beginning, for one more barrier.
+not overlap share memory. An output that is quickly computed again has two of them, in forward and where backward reads
+it. A buffer that lives within segments is the worker's; one that crosses a barrier is the shard's. What is made of the
+parameters alone belongs to all workers, which make it together, and lasts for a whole segment. Where it is small it is
+made at the end of the segment before, otherwise at the beginning, for one more barrier.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from cnntrain.parts.layers.base import PASSES, Buffers, Coupled, Workspace
 # what, node, name: ("y", 3, ""), ("dy", 3, ""), ("kept", 3, "mask"), ("more", 3, "1"), ("held", 3, "forward")
 Key = tuple[str, int, str]
 AHEAD = 4 * 2**20  # bytes made of the parameters up to which a segment's are made beside those of the one before
+MUCH_WORK = 200  # operations a value, of the layers around an output, beside which computing that again is little
 Owner = Literal["worker", "shard", "all"]
 
 
@@ -33,7 +35,7 @@ Owner = Literal["worker", "shard", "all"]
 class Call:
     """One entry of the timeline; or, to tell what took how long, what a pass makes of the parameters beforehand."""
 
-    do: Literal["fill", "partial", "forward", "loss", "fill_back", "partial_back", "backward"]
+    do: Literal["fill", "partial", "forward", "loss", "recompute", "fill_back", "partial_back", "backward"]
     node: int
 
 
@@ -47,12 +49,15 @@ class Address:
 
 @dataclass
 class _Life:
-    """A buffer while it is being planned: its size in bytes, its first and last call."""
+    """A buffer while it is being planned: its size in bytes, and from which call to which its content counts."""
 
     key: Key
     size: int
-    start: int
-    stop: int
+    spans: list[tuple[int, int]]
+
+    def meets(self, other: _Life) -> bool:
+        """Whether there is a call for which both count."""
+        return any(a <= d and c <= b for a, b in self.spans for c, d in other.spans)
 
 
 class Plan:
@@ -61,14 +66,15 @@ class Plan:
     def __init__(self, graph: Graph, shard: int, dtype: np.dtype[Any], training: bool) -> None:
         self.graph, self.shard, self.dtype, self.training = graph, shard, dtype, training
         self.wants = self._wanted()
-        self.segments = self._timeline()
-        self._calls = [call for segment in self.segments for call in segment]
-        self._segment_of = [number for number, segment in enumerate(self.segments) for _ in segment]
-        self._when = {(call.do, call.node): time for time, call in enumerate(self._calls)}
         self.consumers: dict[int, list[int]] = {i: [] for i in range(BATCH, len(graph.nodes))}
         for i, node in enumerate(graph.nodes):
             for source in node.inputs:
                 self.consumers[source].append(i)
+        self._chains = self._recomputed()
+        self.segments = self._timeline()
+        self._calls = [call for segment in self.segments for call in segment]
+        self._segment_of = [number for number, segment in enumerate(self.segments) for _ in segment]
+        self._when = {(call.do, call.node): time for time, call in enumerate(self._calls)}
         self.to_fill = self._to_fill()
         sizes = [sum(_bytes(self.workspace(i).held[do]) for i, do in held) for held in self.to_fill]
         # Whether it is done in the segment before; as if there were one more segment, for which nothing is.
@@ -118,11 +124,42 @@ class Plan:
             for i in reversed(range(len(nodes))):
                 if not self.wants[i]:
                     continue
+                segments[-1] += [Call("recompute", j) for j in self._chains.get(i, ())]
                 if nodes[i].coupled:
                     segments[-1].append(Call("partial_back", i))
                     segments.append([])
                 segments[-1].append(Call("backward", i))
         return segments
+
+    def _recomputed(self) -> dict[int, list[int]]:
+        """Chains of nodes that compute their output again before backward reads it, by the node that is first to do so.
+
+        Each works in place of the one before, and the first keeps its inputs in any case. So a convolution's output is
+        kept, but not what batch norm and ReLU make of it (Pleiss et al. 2017), where the layers around take much longer.
+        """
+        nodes, flops = self.graph.nodes, self.graph.flops()
+        found: dict[int, list[int]] = {}
+        taken: set[int] = set()
+        for i, node in enumerate(nodes if self.training else ()):
+            if not self._may_recompute(i) or "x" not in node.layer.keeps or taken.intersection((i, *node.inputs)):
+                continue
+            chain = [i]
+            while len(after := self.consumers[chain[-1]]) == 1 and self._may_recompute(*after):
+                if not nodes[after[0]].layer.inplace:
+                    break
+                chain += after
+            last = chain[-1]
+            readers = [c for c in self.consumers[last] if self.wants[c] and "x" in nodes[c].layer.keeps]
+            readers += [last] if "y" in nodes[last].layer.keeps else []
+            around = sum(flops[j] for j in (*node.inputs, *self.consumers[last]) if j != BATCH)
+            waits = any(node.coupled for node in nodes[last + 1 :])  # else it lies in the worker's memory all the time
+            if readers and waits and around >= MUCH_WORK * math.prod(node.shape):
+                found.setdefault(max(readers), []).extend(chain)
+                taken.update(chain)
+        return found
+
+    def _may_recompute(self, i: int) -> bool:
+        return self.wants[i] and self.graph.nodes[i].layer.recomputable
 
     def first_writer(self, source: int) -> int:
         """The node whose backward is the first to write the gradient of `source`'s output."""
@@ -133,8 +170,7 @@ class Plan:
         item = self.dtype.itemsize
 
         def live(key: Key, size: int, times: Iterable[int]) -> None:
-            times = list(times)
-            lives[key] = _Life(key, round_up(size), min(times), max(times))
+            lives[key] = _Life(key, round_up(size), self._spans(key, sorted(times)))
 
         for i in range(BATCH, len(self.graph.nodes)):
             size = self.shard * math.prod(self.graph.shape(i)) * item
@@ -159,6 +195,13 @@ class Plan:
                 self._merge_in_place(i, lives)
         return list(lives.values())
 
+    def _spans(self, key: Key, times: list[int]) -> list[tuple[int, int]]:
+        """From the first of these calls to the last; where an output is computed again, not between the two times."""
+        again = self._when.get(("recompute", key[1])) if key[0] == "y" else None
+        if again is None:
+            return [(times[0], times[-1])]
+        return [(times[0], max(time for time in times if time < again)), (again, times[-1])]
+
     def _to_fill(self) -> list[list[tuple[int, PassName]]]:
         """For each segment the nodes that need something made of the parameters, each with the pass that does."""
         found: list[list[tuple[int, PassName]]] = [[] for _ in self.segments]
@@ -172,9 +215,9 @@ class Plan:
     def _uses_of_output(self, i: int) -> list[int]:
         """Calls that write or read y of node i (of the batch for BATCH)."""
         when = self._when
-        uses = [0 if i == BATCH else when["forward", i]]
+        uses = [0] if i == BATCH else [when[do, i] for do in ("forward", "recompute") if (do, i) in when]
         for c in self.consumers[i]:
-            uses += [when[do, c] for do in ("partial", "forward") if (do, c) in when]
+            uses += [when[do, c] for do in ("partial", "forward", "recompute") if (do, c) in when]
             if "x" in self.graph.nodes[c].layer.keeps:
                 uses += [when[do, c] for do in ("partial_back", "backward") if (do, c) in when]
         if i != BATCH and "y" in self.graph.nodes[i].layer.keeps:
@@ -228,8 +271,7 @@ class Plan:
 
     def _join(self, root: Key, member: Key, lives: dict[Key, _Life]) -> None:
         life = lives.pop(member)
-        lives[root].start = min(lives[root].start, life.start)
-        lives[root].stop = max(lives[root].stop, life.stop)
+        lives[root].spans = _united(lives[root].spans + life.spans)
         self._shared[member] = root
 
     def _place(self, lives: list[_Life]) -> tuple[dict[Key, Address], dict[Owner, int]]:
@@ -239,11 +281,10 @@ class Plan:
         for owner in totals:
             mine = [life for life in lives if self._owner(life) == owner]
             placed: list[tuple[int, _Life]] = []
-            for life in sorted(mine, key=lambda life: (-life.size, life.start, life.key)):
+            for life in sorted(mine, key=lambda life: (-life.size, life.spans, life.key)):
                 offset = 0
                 for other_offset, other in placed:  # in order of offset
-                    apart = other.stop < life.start or life.stop < other.start
-                    if apart or other_offset + other.size <= offset:
+                    if other_offset + other.size <= offset or not life.meets(other):
                         continue
                     if offset + life.size <= other_offset:
                         break
@@ -259,7 +300,8 @@ class Plan:
     def _owner(self, life: _Life) -> Owner:
         if life.key[0] == "held":
             return "all"
-        return "worker" if self._segment_of[life.start] == self._segment_of[life.stop] else "shard"
+        crosses = any(self._segment_of[start] != self._segment_of[stop] for start, stop in life.spans)
+        return "shard" if crosses else "worker"
 
     def bytes(self, threads: int, shards: int) -> int:
         """Memory of all activations, gradients and workspaces, for a batch of this many shards."""
@@ -267,6 +309,17 @@ class Plan:
 
 
 plan_of = functools.lru_cache(maxsize=8)(Plan)  # a network's plans are also asked for before it runs, and never change
+
+
+def _united(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans in order, those that overlap as one."""
+    found: list[tuple[int, int]] = []
+    for start, stop in sorted(spans):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], stop))
+        else:
+            found.append((start, stop))
+    return found
 
 
 def _bytes(buffer: tuple[Shape, Any]) -> int:

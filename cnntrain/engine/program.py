@@ -390,6 +390,8 @@ class _Running:
         elif call.do == "forward":
             frame.total = self.totals.get(call.node)
             layer.forward(frame)
+        elif call.do == "recompute":
+            layer.forward(frame)
         elif call.do == "backward":
             frame.total = self.totals.get(call.node)
             layer.backward(frame)

@@ -139,6 +139,18 @@ def gives_the_same_bits_in_place(layer: Layer, inputs: Inputs) -> None:
         hold(same(run(layer, xs, p, dy), run(layer, xs, p, dy, inplace=True)), "in place it computes something else")
 
 
+def gives_the_same_bits_when_computed_again(layer: Layer, inputs: Inputs) -> None:
+    """Where it declares that forward may be called once more, which is after f.total became that of backward."""
+    if layer.recomputable:
+        xs, p, dy = batch(layer, inputs, np.float32)
+        result = run(layer, xs, p, dy)
+        (f,) = result.frames
+        for x, given in zip(f.xs, xs, strict=True):  # what it does not keep was spoiled
+            np.copyto(x, given)
+        layer.forward(f)
+        equal(f.y, result.y, "computed again, its output is another")
+
+
 def leaves_out_gradients_that_nobody_wants(layer: Layer, inputs: Inputs) -> None:
     """Entries of dxs that are None, and dp of a frozen layer; the others are as before."""
     xs, p, dy = batch(layer, inputs, np.float32)
@@ -252,6 +264,7 @@ CHECKS = (
     leaves_what_it_reads_alone,
     gives_the_same_bits_whatever_lay_in_the_buffers,
     gives_the_same_bits_in_place,
+    gives_the_same_bits_when_computed_again,
     leaves_out_gradients_that_nobody_wants,
     gives_for_unequal_shards_what_the_whole_batch_gives,
     gives_for_many_rows_what_few_at_a_time_do,

@@ -149,6 +149,7 @@ class Layer(Part):
     inputs: ClassVar[tuple[int, int | None]] = (1, 1)  # least and largest number of inputs; None: any
     keeps: ClassVar[tuple[str, ...]] = ("x",)  # what backward reads of "x" (all inputs) and "y"
     inplace: ClassVar[bool] = False  # forward may be given y is x, and backward dx is dy
+    recomputable: ClassVar[bool] = False  # forward takes little, and may be called once more before backward
     whole_clips: ClassVar[bool] = False  # takes a clip (moments, height, width, channels) as one; else moment by moment
 
     # What a layer says about itself, for advice, vitals and export; the contract tests hold it to that.

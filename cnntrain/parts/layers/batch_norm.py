@@ -60,6 +60,7 @@ class BatchNorm(Coupled):
     )
     affine_map: ClassVar[bool] = True
     by_channel: ClassVar[bool] = True
+    recomputable: ClassVar[bool] = True
 
     eps: Positive = 1e-5  # added to the variance, against division by zero
     momentum: Probability = 0.1  # weight of the new batch in the running statistics

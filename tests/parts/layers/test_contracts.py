@@ -63,6 +63,11 @@ def test_in_place_gives_the_same_bits(layer, inputs):
     contract.gives_the_same_bits_in_place(layer, inputs)
 
 
+@pytest.mark.parametrize(("layer", "inputs"), [case for case in CASES if case.values[0].recomputable])
+def test_computed_again_it_gives_the_same_bits(layer, inputs):
+    contract.gives_the_same_bits_when_computed_again(layer, inputs)
+
+
 @every_case
 def test_gradients_nobody_wants_are_left_out(layer, inputs):
     contract.leaves_out_gradients_that_nobody_wants(layer, inputs)
