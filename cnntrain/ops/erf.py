@@ -88,7 +88,7 @@ def erf(x: Array, out: Array, buffers: Mapping[str, Array]) -> None:
     inner = buffers["erf_small"][: x.size]
     np.abs(x, out=size)
     np.less_equal(size, _BORDER, out=inner)
-    np.minimum(size, _ONE, out=size)
+    np.clip(size, 0, _ONE, out=size)
     np.multiply(size, size, out=square)
     _polynomial(_R, size, above)
     _polynomial(_S, size, below)

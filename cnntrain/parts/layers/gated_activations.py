@@ -20,6 +20,7 @@ from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
 
 _MOST = CACHED // 2  # values in a block; half a dozen arrays of them are in use
+_FAR = 25.0  # x from which mish's gate is 1 to the last bit of float64
 _CUBIC = 0.044715  # of gelu's tanh form
 _ROOT = math.sqrt(2 / math.pi)
 
@@ -109,22 +110,28 @@ class Silu(Gated):
 class Mish(Gated):
     """y = x * t with t = tanh(log(1 + exp(x))) (Misra 2019).
 
-    The inner function's slope is sigmoid(x), so dx = dy * (t + x * (1 - t * t) * sigmoid(x)).
+    With w = exp(x), t = n / d, n = w * w + 2 * w and d = n + 2, so t' = 4 * w * (1 + w) / (d * d). From x = 25 on t is 1
+    to the last bit, so w is taken there, and nothing overflows.
     """
 
-    def gate(self, x: Array, out: Array, f: Frame) -> None:  # noqa: ARG002
-        """Write t = tanh(softplus(x))."""
-        with np.errstate(invalid="ignore"):  # of NaN, which stays
-            np.logaddexp(x, 0, out=out)
-        np.tanh(out, out=out)
+    def gate(self, x: Array, out: Array, f: Frame) -> None:
+        """Write t; leave w in "inner"."""
+        w = f.scratch["inner"][: x.size]
+        np.exp(np.clip(x, -np.inf, _FAR, out=w), out=w)
+        np.multiply(np.add(w, 2, out=out), w, out=out)
+        np.divide(out, np.add(out, 2, out=f.scratch["divisor"][: x.size]), out=out)
 
-    def gate_slope(self, x: Array, gate: Array, out: Array, f: Frame) -> None:
-        """(1 - t * t) * sigmoid(x)."""
-        inner = f.scratch["inner"][: x.size]
-        np.multiply(gate, gate, out=out)
-        np.subtract(1, out, out=out)
-        _sigmoid(x, inner)
-        np.multiply(out, inner, out=out)
+    def gate_slope(self, x: Array, gate: Array, out: Array, f: Frame) -> None:  # noqa: ARG002
+        """4 * (w / d) * ((1 + w) / d)."""
+        w, d = (f.scratch[name][: x.size] for name in ("inner", "divisor"))
+        np.divide(np.add(w, 1, out=out), d, out=out)
+        np.multiply(out, np.divide(w, d, out=w), out=out)
+        np.multiply(out, 4, out=out)
+
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
+        """What the others need, and d."""
+        space = super().workspace(*inputs, n=n, dtype=dtype)
+        return replace(space, scratch={**space.scratch, "divisor": space.scratch["gate"]})
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """Record x * tanh(max(x, 0) + log(1 + exp(-abs(x))))."""
@@ -217,15 +224,14 @@ class HardSwish(Gated):
         """g(x)."""
         np.multiply(x, 1 / 6, out=out)
         np.add(out, 0.5, out=out)
-        np.maximum(out, 0, out=out)
-        np.minimum(out, 1, out=out)
+        np.clip(out, 0, 1, out=out)
 
     def gate_slope(self, x: Array, gate: Array, out: Array, f: Frame) -> None:
         """1/6 where 0 < g < 1."""
         above = np.greater(gate, 0, out=f.scratch["above"][: x.size])
         below = np.less(gate, 1, out=f.scratch["below"][: x.size])
-        np.logical_and(above, below, out=above)
-        np.multiply(above, 1 / 6, out=out, dtype=out.dtype)
+        np.copyto(out, np.logical_and(above, below, out=above))
+        np.multiply(out, 1 / 6, out=out)
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """Record x * min(max(x / 6 + 1/2, 0), 1)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +11,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
-from cnntrain.ops import pooling
 from cnntrain.ops.trace import Trace, Value
-from cnntrain.ops.windows import Windows, windows
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, pixels
 
 
@@ -36,13 +33,11 @@ class GlobalMaxPool(Layer):
         return (pixels(inputs[0], "global_max_pool")[1],)
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
-        """kept: the number of the pixel each output was taken from."""
-        where, channels = _window(inputs[0]), inputs[0][-1]
-        tap = pooling.tap_type(where)
-        chunk = (pooling.images_per_chunk(where, channels, n), 1, 1, channels)
+        """kept: the number of the pixel each output was taken from; scratch: an image channel by channel."""
+        count, channels = pixels(inputs[0], "global_max_pool")
         return Workspace(
-            kept={"winner": ((n, 1, 1, channels), tap)},
-            scratch={"mask": (chunk, np.bool_), "number": (chunk, tap), "share": (chunk, dtype)},
+            kept={"winner": ((n, channels), np.intp)},
+            scratch={"by_channel": ((channels, count), dtype), "place": ((channels,), np.intp)},
         )
 
     def flops(self, *inputs: Shape) -> int:
@@ -51,29 +46,26 @@ class GlobalMaxPool(Layer):
 
     def forward(self, f: Frame) -> None:
         """Write y = max over pixels; in training also which pixel."""
-        winner = f.kept["winner"] if f.training else None
-        y = f.y[:, None, None, :]
-        where, x = _window(f.x.shape[1:]), _column(f.x)
-        pooling.max_forward(where, x, y, winner, f.scratch["mask"], f.scratch["number"])
+        channels = f.x.shape[-1]
+        images = f.x.reshape(len(f.x), -1, channels)
+        if not f.training:
+            np.maximum.reduce(images, axis=1, out=f.y)
+            return
+        by_channel = f.scratch["by_channel"]
+        starts = np.arange(channels) * by_channel.shape[1]
+        for image, winner, y in zip(images, f.kept["winner"], f.y, strict=True):
+            np.copyto(by_channel, image.T)  # NumPy finds the place of a maximum fast only along the last axis
+            np.argmax(by_channel, axis=1, out=winner)
+            np.take(by_channel, np.add(starts, winner, out=f.scratch["place"]), out=y)
 
     def backward(self, f: Frame) -> None:
         """dx[taken] = dy."""
         if f.dx is not None:
-            dy, where = f.dy[:, None, None, :], _window(f.x.shape[1:])
-            pooling.max_backward(where, dy, f.kept["winner"], _column(f.dx), f.scratch["mask"], f.scratch["share"])
+            f.dx.fill(0)
+            channels = np.arange(f.dy.shape[1])
+            for dx, winner, dy in zip(f.dx.reshape(len(f.dx), -1, len(channels)), f.kept["winner"], f.dy, strict=True):
+                dx[winner, channels] = dy
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """The largest over pixels."""
         return t.reshape(t.reduce("amax", xs[0], range(len(xs[0].shape) - 1)), xs[0].shape[-1:])
-
-
-@functools.lru_cache(maxsize=1024)
-def _window(shape: Shape) -> Windows:
-    """The one window that is the whole image, whose pixels are taken as one column."""
-    count, _ = pixels(shape, "global_max_pool")
-    return windows(count, 1, (count, 1), 1)
-
-
-def _column(images: Array) -> Array:
-    """Images or clips (n, ..., channels) as (n, pixels, 1, channels)."""
-    return images.reshape(len(images), -1, 1, images.shape[-1])

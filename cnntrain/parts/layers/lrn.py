@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -46,8 +46,10 @@ class Lrn(Layer):
         return image(inputs[0], "lrn")
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
-        """Three blocks of pixels."""
-        return Workspace(scratch={"blocks": ((3, *longest_rows(n, inputs[0])), dtype)})
+        """Two blocks of pixels; two in which the windows' sums are taken, where zeros part the pixels."""
+        rows, channels = longest_rows(n, inputs[0])
+        apart = (rows + 2) * (channels + self.size // 2)
+        return Workspace(scratch={"blocks": ((2, rows, channels), dtype), "apart": ((2, apart), dtype)})
 
     def flops(self, *inputs: Shape) -> int:
         """For each value: square, window, scale, shift, power, divide."""
@@ -56,10 +58,10 @@ class Lrn(Layer):
     def forward(self, f: Frame) -> None:
         """Write y = x / d^beta."""
         for x, y in row_blocks(f.x.shape[-1], f.x, f.y):
-            work, d, _ = (block[: len(x)] for block in f.scratch["blocks"])
-            self._denominator(x, work, d)
-            np.power(d, -self.beta, out=work)
-            np.multiply(x, work, out=y)
+            d, power = (block[: len(x)] for block in f.scratch["blocks"])
+            self._denominator(f, x, d)
+            np.power(d, -self.beta, out=power)
+            np.multiply(x, power, out=y)
 
     def backward(self, f: Frame) -> None:
         """Write dx = dy / d^beta - 2 * alpha * beta / size * x * S'(dy * x / d^(beta + 1))."""
@@ -67,26 +69,25 @@ class Lrn(Layer):
             return
         before, after = self._reach()
         for x, dy, dx in row_blocks(f.x.shape[-1], f.x, f.dy, f.dx):
-            work, d, crossed = (block[: len(x)] for block in f.scratch["blocks"])
-            self._denominator(x, work, d)
+            d, work = (block[: len(x)] for block in f.scratch["blocks"])
+            self._denominator(f, x, d)
             np.power(d, -self.beta, out=work)
             np.multiply(dy, work, out=dx)
             np.multiply(dx, x, out=work)
             np.divide(work, d, out=work)
-            _window_sums(work, after, before, crossed)  # a channel is in the windows that reach it: the mirror image
-            np.multiply(crossed, x, out=crossed)
-            np.multiply(crossed, 2 * self.alpha * self.beta / self.size, out=crossed)
-            np.subtract(dx, crossed, out=dx)
+            crossed = _window_sums(f, work.shape, lambda values: np.copyto(values, work), after, before)
+            np.multiply(crossed, x, out=work)  # a channel is in the windows that reach it: the mirror image
+            np.multiply(work, 2 * self.alpha * self.beta / self.size, out=work)
+            np.subtract(dx, work, out=dx)
 
     def _reach(self) -> tuple[int, int]:
         """How many channels before and after its own a window holds."""
         return self.size // 2, (self.size - 1) // 2
 
-    def _denominator(self, x: Array, work: Array, d: Array) -> None:
+    def _denominator(self, f: Frame, x: Array, d: Array) -> None:
         """Overwrite d with k + alpha / size * S(x * x)."""
-        np.multiply(x, x, out=work)
-        _window_sums(work, *self._reach(), d)
-        np.multiply(d, self.alpha / self.size, out=d)
+        sums = _window_sums(f, x.shape, lambda values: np.multiply(x, x, out=values), *self._reach())
+        np.multiply(sums, self.alpha / self.size, out=d)
         np.add(d, self.k, out=d)
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
@@ -99,11 +100,19 @@ class Lrn(Layer):
         return t.op("mul", xs[0], t.op("pow", denominator, -self.beta))
 
 
-def _window_sums(values: Array, before: int, after: int, out: Array) -> None:
-    """out[:, c] = sum of values[:, c - before .. c + after], for those that exist."""
-    channels = values.shape[1]
-    np.copyto(out, values)
-    for offset in (*range(-min(before, channels - 1), 0), *range(1, min(after, channels - 1) + 1)):
-        to = slice(max(0, -offset), channels - max(0, offset))
-        of = slice(max(0, offset), channels + min(0, offset))
-        np.add(out[:, to], values[:, of], out=out[:, to])
+def _window_sums(f: Frame, shape: Shape, write: Callable[[Array], object], before: int, after: int) -> Array:
+    """The sums over channels c - before to c + after, of those that exist, of the values (rows, channels) that `write`
+    is given the place for.
+
+    Zeros part the rows, so that all of them together are shifted and added: channels alone would be short operations.
+    """
+    rows, channels = shape
+    gap = max(before, after)
+    length = rows * (channels + gap)
+    values, sums = f.scratch["apart"][0], f.scratch["apart"][1, :length]
+    values[: length + 2 * gap].fill(0)
+    write(values[gap : gap + length].reshape(rows, -1)[:, :channels])
+    np.copyto(sums, values[gap : gap + length])
+    for offset in (*range(-before, 0), *range(1, after + 1)):
+        np.add(sums, values[gap + offset : gap + offset + length], out=sums)
+    return sums.reshape(rows, -1)[:, :channels]

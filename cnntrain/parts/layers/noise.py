@@ -16,6 +16,7 @@ import numpy as np
 from cnntrain.config.fields import NonNegative, Rate
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
+from cnntrain.ops.blocks import blocks, longest_block
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, pixels
 
@@ -149,11 +150,11 @@ class AlphaDropout(Layer):
         return self.rate > 0
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
-        """kept: which values survived; scratch: the draws, and which did not."""
-        shape = (n, *inputs[0])
+        """kept: which values survived; scratch: the draws; of a block which did not, and what they become."""
+        shape, room = (n, *inputs[0]), (longest_block(n, inputs[0]),)
         return Workspace(
             kept={"survived": (shape, np.bool_)},
-            scratch={"draws": (shape, np.float32), "dropped": (shape, np.bool_)},
+            scratch={"draws": (shape, np.float32), "dropped": (room, np.bool_), "others": (room, dtype)},
         )
 
     def _affine(self) -> tuple[float, float]:
@@ -170,9 +171,14 @@ class AlphaDropout(Layer):
         a, b = self._affine()
         f.rng().random(out=f.scratch["draws"], dtype=np.float32)
         survived = np.greater_equal(f.scratch["draws"], self.rate, out=f.kept["survived"])
-        np.multiply(f.x, a, out=f.y)
-        np.copyto(f.y, a * _SELU_FLOOR, where=np.logical_not(survived, out=f.scratch["dropped"]))
-        np.add(f.y, b, out=f.y)
+        for x, y, stays in blocks(f.x, f.y, survived):
+            dropped, others = (f.scratch[name][: x.size] for name in ("dropped", "others"))
+            np.copyto(others, np.logical_not(stays, out=dropped))
+            np.multiply(others, a * _SELU_FLOOR, out=others)
+            np.multiply(x, a, out=y)
+            np.multiply(y, stays, out=y)
+            np.add(y, others, out=y)  # one of the two is 0
+            np.add(y, b, out=y)
 
     def backward(self, f: Frame) -> None:
         """Write dx = a * dy * survived."""

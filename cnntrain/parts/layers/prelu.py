@@ -42,7 +42,7 @@ class Prelu(Layer):
         return {"slope": Param((1 if self.shared else inputs[0][-1],), "norm", start=self.initial)}
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
-        """The negative parts, and where x > 0."""
+        """The negative parts, or the gradient where x > 0; and where that is."""
         block = longest_rows(n, inputs[0])
         return Workspace(scratch={"negative": (block, dtype), "positive": (block, np.bool_)})
 
@@ -53,9 +53,9 @@ class Prelu(Layer):
     def forward(self, f: Frame) -> None:
         """Write y = max(x, 0) + slope * min(x, 0)."""
         for x, y in row_blocks(f.x.shape[-1], f.x, f.y):
-            negative = np.minimum(x, 0, out=f.scratch["negative"][: len(x)])
+            negative = np.clip(x, -np.inf, 0, out=f.scratch["negative"][: len(x)])
             np.multiply(negative, f.p["slope"], out=negative)
-            np.maximum(x, 0, out=y)
+            np.clip(x, 0, np.inf, out=y)
             np.add(y, negative, out=y)
 
     def backward(self, f: Frame) -> None:
@@ -67,13 +67,15 @@ class Prelu(Layer):
             f.dp["slope"][...] = total
         if f.dx is not None:
             for x, dy, dx in row_blocks(f.x.shape[-1], f.x, f.dy, f.dx):
-                positive = np.greater(x, 0, out=f.scratch["positive"][: len(x)])
+                above, positive = (f.scratch[name][: len(x)] for name in ("negative", "positive"))
+                np.multiply(dy, np.greater(x, 0, out=positive), out=above)
                 np.multiply(dy, f.p["slope"], out=dx)
-                np.copyto(dx, dy, where=positive)
+                np.multiply(dx, np.logical_not(positive, out=positive), out=dx)
+                np.add(dx, above, out=dx)  # one of the two is 0; copying by a mask takes eight times as long
 
     def _add_share(self, f: Frame, x: Array, dy: Array, total: Array) -> None:
         """Add a block's part of the slope's gradient."""
-        product = np.minimum(x, 0, out=f.scratch["negative"][: len(x)])
+        product = np.clip(x, -np.inf, 0, out=f.scratch["negative"][: len(x)])
         np.multiply(product, dy, out=product)
         share = over_rows(product)
         total += np.add.reduce(share) if self.shared else share

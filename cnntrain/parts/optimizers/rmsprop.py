@@ -56,7 +56,7 @@ class RMSprop(Optimizer):
             mean += change
             np.multiply(mean, mean, out=change)
             np.subtract(square, change, out=root)
-            np.maximum(root, 0, out=root)
+            np.clip(root, 0, np.inf, out=root)
             np.sqrt(root, out=root)
         else:
             np.sqrt(square, out=root)
