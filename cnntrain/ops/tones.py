@@ -104,16 +104,24 @@ def posterize(images: Array, bits: Array) -> Array:
 
 def solarize(images: Array, thresholds: Array) -> Array:
     """Values from the threshold on inverted."""
-    solarized: Array = np.where(images >= each(thresholds, images), 1 - images, images)
+    bright = images >= each(thresholds, images)
+    solarized: Array = 1 - images
+    solarized *= bright
+    solarized += images * np.logical_not(bright)  # one of the two is 0
     return solarized
 
 
 def autocontrast(images: Array) -> Array:
     """Each channel of each image stretched to [0, 1]; a flat one stays as it is."""
-    low, high = images.min(axis=(1, 2), keepdims=True), images.max(axis=(1, 2), keepdims=True)
+    n, _, width, channels = images.shape
+    rows = images.reshape(n, -1, width * channels)  # lines are long, and channels few
+    low, high = (of(axis=1).reshape(n, width, channels) for of in (rows.min, rows.max))
+    low, high = low.min(axis=1), high.max(axis=1)
     flat = low == high
-    stretched: Array = (images - np.where(flat, 0, low)) / np.where(flat, 1, high - low)
-    return stretched
+    start, range_ = np.where(flat, 0, low), np.where(flat, 1, high - low)
+    stretched = rows - np.tile(start, width)[:, None]
+    stretched /= np.tile(range_, width)[:, None]
+    return stretched.reshape(images.shape)
 
 
 def equalize(images: Array) -> Array:
