@@ -25,6 +25,7 @@ Calls = list[Thunk]
 PassName = Literal["forward", "backward"]
 MOST_PORTIONS = 16  # as many workers have equal work
 PORTION = 8 * 1024  # values, at least: calls on fewer would mostly be overhead
+LARGE, ROWS_AT_ONCE = 32 * 1024, 16  # values of a matrix beyond which it is transposed so many rows at a time
 
 
 def run(calls: Iterable[Thunk]) -> None:
@@ -38,6 +39,15 @@ def copy(into: Array, what: Array | float) -> Thunk:
     return partial(np.copyto, into, what)
 
 
+def transposing(into: Array, what: Array) -> Calls:
+    """The calls that copy matrices (..., n, m) that are the transposes of others: where those are large, a few of their
+    rows at a time, since otherwise every value is fetched from another line of the cache.
+    """
+    n, m = into.shape[-2:]
+    step = ROWS_AT_ONCE if n * m > LARGE else max(m, 1)
+    return [copy(into[..., i : i + step], what[..., i : i + step]) for i in range(0, m, step)]
+
+
 def portions(length: int, values: int) -> list[slice]:
     """An axis of this length of an array of so many values, cut into even stretches, for several workers."""
     count = min(max(values // PORTION, 1), MOST_PORTIONS, length)
@@ -45,10 +55,10 @@ def portions(length: int, values: int) -> list[slice]:
     return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
 
 
-def copies(into: Array, what: Array, axis: int) -> list[Calls]:
-    """The calls that copy, in portions along an axis."""
-    along = (slice(None),) * axis
-    return [[copy(into[*along, part], what[*along, part])] for part in portions(into.shape[axis], into.size)]
+def transposing_portions(into: Array, what: Array) -> list[Calls]:
+    """The calls of `transposing`, in portions along the last axis but one."""
+    cuts = portions(into.shape[-2], into.size)
+    return [transposing(into[..., part, :], what[..., part, :]) for part in cuts]
 
 
 def add(a: Array, b: Array, out: Array) -> Thunk:

@@ -22,10 +22,10 @@ import numpy.typing as npt
 
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.ops.blocks import line, long_rows
-from cnntrain.ops.calls import Calls, PassName, add, copies, copy
+from cnntrain.ops.calls import Calls, PassName, add, copy, transposing, transposing_portions
 from cnntrain.ops.columns import Columns
 from cnntrain.ops.phases import Phase, phases
-from cnntrain.ops.products import product
+from cnntrain.ops.products import across, product
 from cnntrain.ops.windows import Axis, Windows
 
 Scratch = Mapping[str, Array]
@@ -36,6 +36,7 @@ GATHER_COST = 6.0
 SCATTER_COST = 30.0
 SCATTER_RUN_COST = 500.0  # for each run of `channels` values
 
+MANY = 128 * 128  # weights of a tap from which turning them, or their gradient, costs more than other ways
 BIAS_BLOCK = 32 * 1024  # values of dy that are added up at a time
 
 
@@ -71,6 +72,18 @@ class Convolution:
             return False
         pixels = self.windows.rows.size * self.windows.columns.size
         return self._beats_scattering(self.windows.taps * pixels)
+
+    @property
+    def by_matrix(self) -> bool:
+        """Whether it is the product with a matrix so large that its transpose, for dx, takes longer to make than it
+        saves.
+        """
+        return self.windows.pointwise and self.groups == 1 and self.channels * self.filters >= MANY
+
+    @property
+    def tap_by_tap(self) -> bool:
+        """Whether dW is made for each tap by itself where dx is computed by the turned convolution."""
+        return self.windows.pointwise or self.channels * self.filters >= MANY * self.groups**2
 
     @cached_property
     def phases(self) -> list[tuple[Phase, Phase, Convolution | None]]:
@@ -121,6 +134,8 @@ class Convolution:
     def scratch(self, n: int, dtype: npt.DTypeLike) -> dict[str, tuple[Shape, npt.DTypeLike]]:
         """The buffers forward and backward need for a shard of n images; the larger of the two where they share one."""
         kernels = ((self.columns.depth * self.filters,), dtype)
+        if self.by_matrix:
+            return {**self.forward_scratch(n, dtype), "d_weight": kernels, "d_bias": ((self.filters,), dtype)}
         need: dict[str, tuple[Shape, npt.DTypeLike]] = {
             **self.forward_scratch(n, dtype),
             "d_weight": kernels,
@@ -130,7 +145,7 @@ class Convolution:
         }
         if self.by_correlation and self.turned:
             need |= {"turned_" + name: buffer for name, buffer in self.turned.forward_scratch(n, dtype).items()}
-            need |= {"turned_gradient": kernels}
+            need["d_turned"] = ((0 if self.tap_by_tap else kernels[0][0],), dtype)
         elif self.by_phases:
             phased = [back.forward_scratch(n, dtype) for _, _, back in self.phases if back]
             for name in ("columns", "border"):
@@ -144,18 +159,19 @@ class Convolution:
 
     def fill(self, do: PassName, weight: Array, scratch: Scratch) -> list[Calls]:
         """The calls that fill the buffer of a pass with the weights as the product for dx has them, in portions."""
-        if do == "forward":
-            return []  # which uses them as they are
+        if do == "forward" or self.by_matrix:
+            return []  # they are used as they are
         if self.by_correlation:
             turned = self._turned_kernels(scratch["backward"])
-            return copies(self._ungrouped(turned), self._as_turned(weight), 2)
+            return transposing_portions(self._ungrouped(turned), self._as_turned(weight))
         if not self.by_phases:
-            across = self._matrices_across(weight)
-            return copies(scratch["backward"].reshape(across.shape), across, 1)
+            transposed = self._matrices_across(weight)
+            return transposing_portions(scratch["backward"].reshape(transposed.shape), transposed)
         filled: list[Calls] = []
         for vertical, horizontal, _, kernels in self._phases_in(scratch["backward"]):
             if kernels.size:
-                filled += copies(kernels, weight[vertical.taps, horizontal.taps].swapaxes(2, 3), 2)
+                taken = weight[vertical.taps, horizontal.taps].swapaxes(2, 3)
+                filled += transposing_portions(kernels, taken)
         return filled
 
     def forward(
@@ -185,6 +201,11 @@ class Convolution:
     ) -> Calls:
         """The calls that overwrite the gradients that are not None; for dx the buffer "backward" is filled."""
         calls = [] if d_bias is None else sum_over_windows(dy, d_bias)
+        if self.by_matrix:
+            inputs, outputs, matrix = (array.reshape(-1, array.shape[-1]) for array in (x, dy, weight))
+            if d_weight is not None:
+                calls += product(inputs.T, outputs, d_weight.reshape(matrix.shape))
+            return calls if dx is None else calls + across(outputs, matrix, dx.reshape(inputs.shape))
         if dx is not None and self.by_correlation and self.turned:
             return calls + self._correlate(x, dy, d_weight, dx, scratch)
         if d_weight is not None:
@@ -200,19 +221,29 @@ class Convolution:
         return calls + self._scatter(weight, dy, dx, scratch)
 
     def _correlate(self, x: Array, dy: Array, d_weight: Array | None, dx: Array, scratch: Scratch) -> Calls:
-        """Both gradients from the columns of dy: dx = dY @ turned, and d_turned = dY.T @ x, gathered once."""
+        """Both gradients from the columns of dy, gathered once: dx = dY @ turned, and d_turned = dY.T @ x.
+
+        Where a tap has many weights, dW = x.T @ dY is made for each tap instead, and need not be turned.
+        """
         back = self.turned
         assert back is not None
-        kernels, gradient = (self._turned_kernels(scratch[name]) for name in ("backward", "turned_gradient"))
-        matrices, total = back._matrices(kernels), back._matrices(gradient)
-        calls, into = [], total
+        matrices, calls = back._matrices(self._turned_kernels(scratch["backward"])), []
+        gradient = scratch["d_turned"]
+        if d_weight is not None:
+            total = self._taps(d_weight) if self.tap_by_tap else back._matrices(self._turned_kernels(gradient))
+            share, into = scratch["share"].reshape(total.shape), total
         own = {name.removeprefix("turned_"): buffer for name, buffer in scratch.items() if name.startswith("turned_")}
         for chunk, columns, filling in back.columns.gather(dy, own["columns"], own["border"]):
             calls += filling + back._multiply(columns, matrices, dx[chunk.images, chunk.rows], own["product"])
             if d_weight is not None:
-                calls += back._add_product(columns, back._by_group(x[chunk.images, chunk.rows]), into, total)
-                into = scratch["share"].reshape(total.shape)
-        return calls if d_weight is None else [*calls, copy(self._as_turned(d_weight), self._ungrouped(gradient))]
+                inputs = back._by_group(x[chunk.images, chunk.rows])
+                sides = self._sides(inputs, columns) if self.tap_by_tap else (columns, inputs)
+                calls += self._add_product(*sides, into, total)
+                into = share
+        if d_weight is None or self.tap_by_tap:
+            return calls
+        turned = self._ungrouped(self._turned_kernels(gradient))
+        return calls + transposing(self._as_turned(d_weight).swapaxes(3, 4), turned.swapaxes(3, 4))
 
     def _by_phases(self, dy: Array, dx: Array, scratch: Scratch) -> Calls:
         """The calls that write dx phase by phase, each a convolution of dy with its taps of the weights."""
@@ -237,15 +268,15 @@ class Convolution:
     def _scatter(self, weight: Array, dy: Array, dx: Array, scratch: Scratch) -> Calls:
         """The columns dX = dy @ W.T, added back to where they were copied from."""
         calls, matrices = [], self._matrices_across(weight)
-        across = scratch["backward"].reshape(matrices.shape)
+        transposed = scratch["backward"].reshape(matrices.shape)
         for chunk, d_columns, before, after in self.columns.scatter(scratch["d_columns"], dx, scratch["d_border"]):
             out = self._by_group(dy[chunk.images, chunk.rows])
             if self.columns.scattered_by_tap:
-                multiplying = product(np.broadcast_to(out, (len(across), *out.shape[1:])), across, d_columns)
+                multiplying = product(np.broadcast_to(out, (len(transposed), *out.shape[1:])), transposed, d_columns)
             elif self.columns.transposed:  # the same product, written the way the buffer lies
                 multiplying = product(matrices.swapaxes(1, 2), out.swapaxes(1, 2), d_columns.swapaxes(1, 2))
             else:
-                multiplying = product(out, across, d_columns)
+                multiplying = product(out, transposed, d_columns)
             calls += before + multiplying + after
         return calls
 
@@ -276,8 +307,19 @@ class Convolution:
 
     def _add_product(self, columns: Array, outputs: Array, into: Array, total: Array) -> Calls:
         """A chunk's share of the weights' gradient, its columns, transposed, times dy, written `into` and added up."""
-        calls = product(columns.swapaxes(1, 2), outputs, into)
+        calls = product(columns.swapaxes(-2, -1), outputs, into)
         return calls if into is total else [*calls, add(total, into, total)]
+
+    def _sides(self, inputs: Array, columns: Array) -> tuple[Array, Array]:
+        """Inputs (groups, windows, channels / groups) and columns of dy as (taps, groups, windows, ...)."""
+        groups, count, _ = columns.shape
+        by_tap = columns.reshape(groups, count, self.windows.taps, -1).transpose(2, 0, 1, 3)
+        return np.broadcast_to(inputs, (self.windows.taps, *inputs.shape)), by_tap
+
+    def _taps(self, weight: Array) -> Array:
+        """The weights as (taps, groups, channels / groups, filters / groups), with the turned convolution's taps."""
+        split = weight[::-1, ::-1].reshape(self.windows.taps, -1, self.groups, self.filters // self.groups)
+        return split.swapaxes(1, 2)
 
     def _matrices(self, weight: Array) -> Array:
         """The weights as a matrix for each group: (groups, depth, filters / groups)."""
@@ -288,15 +330,15 @@ class Convolution:
         return images.reshape(-1, self.groups, self.filters // self.groups).transpose(1, 0, 2)
 
     def _as_turned(self, weight: Array) -> Array:
-        """A view of weights in the order of the turned ones: (kh, kw, filters / groups, groups, channels / groups)."""
+        """A view of weights in the order of the turned ones: (kh, kw, groups, filters / groups, channels / groups)."""
         kh, kw, per_group, filters = weight.shape
         split = weight[::-1, ::-1].reshape(kh, kw, per_group, self.groups, filters // self.groups)
-        return split.transpose(0, 1, 4, 3, 2)
+        return split.transpose(0, 1, 3, 4, 2)
 
     def _ungrouped(self, kernels: Array) -> Array:
-        """A view of turned weights, (kh, kw, filters / groups, channels), with the groups as an axis."""
+        """A view of turned weights, (kh, kw, filters / groups, channels), with the groups as an axis before the others."""
         kh, kw, per_group, channels = kernels.shape
-        return kernels.reshape(kh, kw, per_group, self.groups, channels // self.groups)
+        return kernels.reshape(kh, kw, per_group, self.groups, channels // self.groups).swapaxes(2, 3)
 
 
 def bias_line(filters: int, n: int, windows: Windows) -> int:

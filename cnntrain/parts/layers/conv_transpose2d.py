@@ -16,7 +16,7 @@ from cnntrain.ops.calls import Calls, PassName, add
 from cnntrain.ops.convolution import Convolution, sum_over_windows
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.ops.windows import pair, windows
-from cnntrain.parts.layers.base import Example, Frame, Prepared, Workspace, example, image, width
+from cnntrain.parts.layers.base import Buffers, Example, Frame, Prepared, Workspace, example, image, width
 
 Cut = NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt, NonNegativeInt]
 Extra = NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt]
@@ -81,7 +81,8 @@ class ConvTranspose2d(Prepared):
         """Nothing kept: backward makes the columns again. What C^T makes of the weights is held."""
         plan = _plan(self, inputs[0])
         buffers = {**plan.scratch(n, dtype), "d_bias": ((plan.channels,), dtype)}
-        return Workspace(scratch=buffers, held={"forward": buffers.pop("backward")})
+        held: Buffers = {"forward": buffers.pop("backward")} if "backward" in buffers else {}
+        return Workspace(scratch=buffers, held=held)
 
     def flops(self, *inputs: Shape) -> int:
         """Two for each weight a pixel of x is multiplied with, one for each bias added."""
@@ -92,13 +93,13 @@ class ConvTranspose2d(Prepared):
 
     def fill_calls(self, f: Frame, do: PassName) -> list[Calls]:
         """What C^T makes of the weights."""
-        if do == "backward":
+        if do not in f.held:
             return []
         return _plan(self, f.x.shape[1:]).fill("backward", f.p["weight"], {"backward": f.held["forward"]})
 
     def forward_calls(self, f: Frame) -> Calls:
         """Write y = C^T x + bias."""
-        plan, buffers = _plan(self, f.x.shape[1:]), {**f.scratch, "backward": f.held["forward"]}
+        plan, buffers = _plan(self, f.x.shape[1:]), {**f.scratch, "backward": f.held.get("forward")}
         calls = plan.backward(f.y, f.p["weight"], f.x, None, None, f.y, buffers)  # reads no image
         return [*calls, add(f.y, f.p["bias"], f.y)] if self.bias else calls
 
