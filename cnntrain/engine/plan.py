@@ -135,7 +135,7 @@ class Plan:
         """Chains of nodes that compute their output again before backward reads it, by the node that is first to do so.
 
         Each works in place of the one before, and the first keeps its inputs in any case. So a convolution's output is
-        kept, but not what batch norm and ReLU make of it (Pleiss et al. 2017), where the layers around take much longer.
+        kept, but not what batch norm and ReLU make of it (Pleiss et al. 2017), where the layers around take far longer.
         """
         nodes, flops = self.graph.nodes, self.graph.flops()
         found: dict[int, list[int]] = {}

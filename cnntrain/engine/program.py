@@ -194,6 +194,7 @@ class Program:
         if shards <= self._prepared:
             return False
         self._prepared = shards
+        self._frames.clear()  # they hold on to the rows of gradients that there were
         if self.plan.shard_bytes:
             self._shards.extend(aligned((shards - len(self._shards), self.plan.shard_bytes), np.uint8))
         if self.training:

@@ -25,7 +25,7 @@ Calls = list[Thunk]
 PassName = Literal["forward", "backward"]
 MOST_PORTIONS = 16  # as many workers have equal work
 PORTION = 8 * 1024  # values, at least: calls on fewer would mostly be overhead
-LARGE, ROWS_AT_ONCE = 32 * 1024, 16  # values of a matrix beyond which it is transposed so many rows at a time
+FAR, ROWS_AT_ONCE = 1024, 16  # bytes from a row to the next from which so many are transposed at a time
 
 
 def run(calls: Iterable[Thunk]) -> None:
@@ -40,11 +40,13 @@ def copy(into: Array, what: Array | float) -> Thunk:
 
 
 def transposing(into: Array, what: Array) -> Calls:
-    """The calls that copy matrices (..., n, m) that are the transposes of others: where those are large, a few of their
-    rows at a time, since otherwise every value is fetched from another line of the cache.
+    """The calls that copy matrices (..., n, m) that are the transposes of others.
+
+    Where the rows of those are long, a few at a time: otherwise the lines of the cache that are read drive each other
+    out.
     """
-    n, m = into.shape[-2:]
-    step = ROWS_AT_ONCE if n * m > LARGE else max(m, 1)
+    m = into.shape[-1]
+    step = ROWS_AT_ONCE if what.strides[-1] >= FAR else max(m, 1)
     return [copy(into[..., i : i + step], what[..., i : i + step]) for i in range(0, m, step)]
 
 

@@ -135,11 +135,9 @@ class Convolution:
         """The buffers forward and backward need for a shard of n images; the larger of the two where they share one."""
         kernels = ((self.columns.depth * self.filters,), dtype)
         if self.by_matrix:
-            return {**self.forward_scratch(n, dtype), "d_weight": kernels, "d_bias": ((self.filters,), dtype)}
+            return self.forward_scratch(n, dtype)
         need: dict[str, tuple[Shape, npt.DTypeLike]] = {
             **self.forward_scratch(n, dtype),
-            "d_weight": kernels,
-            "d_bias": ((self.filters,), dtype),
             "share": kernels,
             "backward": kernels,  # the weights as the product for dx has them
         }
@@ -336,7 +334,7 @@ class Convolution:
         return split.transpose(0, 1, 3, 4, 2)
 
     def _ungrouped(self, kernels: Array) -> Array:
-        """A view of turned weights, (kh, kw, filters / groups, channels), with the groups as an axis before the others."""
+        """A view of turned weights, (kh, kw, filters / groups, channels), in the order of `_as_turned`."""
         kh, kw, per_group, channels = kernels.shape
         return kernels.reshape(kh, kw, per_group, self.groups, channels // self.groups).swapaxes(2, 3)
 

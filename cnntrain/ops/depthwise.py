@@ -61,8 +61,6 @@ class Depthwise:
             "forward": ((self.windows.taps * columns.out * channels,), dtype),  # the weights of a row of outputs
             "phase": ((n * largest if columns.stride > 1 else 0,), dtype),
             "bias_line": ((bias_line(channels, n, self.windows),), dtype),
-            "d_weight": ((self.windows.taps * channels,), dtype),
-            "d_bias": ((channels,), dtype),
         }
 
     def fill(self, do: PassName, weight: Array, scratch: Scratch) -> list[Calls]:

@@ -119,7 +119,7 @@ def autocontrast(images: Array) -> Array:
     low, high = low.min(axis=1), high.max(axis=1)
     flat = low == high
     start, range_ = np.where(flat, 0, low), np.where(flat, 1, high - low)
-    stretched = rows - np.tile(start, width)[:, None]
+    stretched: Array = rows - np.tile(start, width)[:, None]
     stretched /= np.tile(range_, width)[:, None]
     return stretched.reshape(images.shape)
 

@@ -30,7 +30,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
 from cnntrain.core.arrays import Array, Shape
-from cnntrain.ops.calls import Calls, PassName, Thunk, add, copy, portions
+from cnntrain.ops.calls import Calls, PassName, Thunk, add, copy, portions, transposing
 from cnntrain.ops.columns import Chunk, Columns
 from cnntrain.ops.convolution import Scratch, add_bias, bias_line, sum_over_windows, turned
 from cnntrain.ops.products import product
@@ -161,7 +161,6 @@ class Winograd:
         """The buffers forward and backward need for a shard of n images; the two share all but their weights."""
         there, back = self._one_way(n), self.turned._one_way(n)
         sizes = {name: max(there[name], back[name]) for name in there} | {"bias_line": there["bias_line"]}
-        sizes |= {"d_weight": KERNEL * KERNEL * self.channels * self.filters, "d_bias": self.filters}
         longest = max(part.stop - part.start for part in self._portions(self.filters))
         sizes |= {"kernels": KERNEL * KERNEL * self.channels * longest}
         sizes |= dict.fromkeys(("forward", "backward"), SQUARE * self.channels * self.filters)  # U, that of dy's way
@@ -192,7 +191,7 @@ class Winograd:
         filled: list[Calls] = []
         for part in self._portions(self.filters):
             kernels = _as(scratch["kernels"], KERNEL, KERNEL, part.stop - part.start, self.channels)
-            calls = [copy(kernels, weight[::-1, ::-1, :, part].swapaxes(2, 3))]
+            calls = transposing(kernels, weight[::-1, ::-1, :, part].swapaxes(2, 3))
             flat, cut = kernels.reshape(KERNEL * KERNEL, -1), _times(part, self.channels)
             filled.append([*calls, *product(_matrix("kernels", u), flat, u[:, cut])])
         return filled

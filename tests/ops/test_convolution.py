@@ -9,6 +9,7 @@ from cnntrain.core.arrays import aligned
 from cnntrain.engine.solo import spoiled
 from cnntrain.ops import calls as calls_module
 from cnntrain.ops import columns as columns_module
+from cnntrain.ops import convolution as convolution_module
 from cnntrain.ops.calls import run
 from cnntrain.ops.convolution import Convolution
 from cnntrain.ops.windows import windows
@@ -78,7 +79,8 @@ def expected():
 def ways(case):
     """How dx can be computed."""
     plan = setup(case)[0]
-    return ["scattering", *(["correlation"] if plan.turned else []), *(["phases"] if plan.phases else [])]
+    correlation = ["correlation", "correlation of large kernels"] if plan.turned else []
+    return ["scattering", *correlation, *(["phases"] if plan.phases else [])]
 
 
 WAYS = [(case, way) for case in CASES for way in ways(case)]
@@ -91,8 +93,12 @@ def test_equals_the_loops(case, chunk, way, expected, monkeypatch):
     monkeypatch.setattr(columns_module, "FIELD_VALUES", FIELDS[chunk])
     monkeypatch.setattr(columns_module, "LEAST_ROWS", 192 if chunk == "whole shard" else 1)
     monkeypatch.setattr(calls_module, "PORTION", 1 if chunk == "single rows" else 1000)
+    if "large" in way:
+        monkeypatch.setattr(convolution_module, "MANY", 1)
+    monkeypatch.setattr(calls_module, "FAR", calls_module.FAR if chunk == "whole shard" else 0)
+    monkeypatch.setattr(calls_module, "ROWS_AT_ONCE", 2)
     plan, x, w, b, dy = setup(case)
-    plan.__dict__.update(by_correlation=way == "correlation", by_phases=way == "phases")
+    plan.__dict__.update(by_correlation=way.startswith("correlation"), by_phases=way == "phases")
     for ours, theirs in zip(passes(plan, x, w, b, dy), expected[case], strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-11)
 
@@ -152,3 +158,12 @@ def test_gather_and_scatter_are_adjoint():
         flat[...] = weight
         run(after)
     np.testing.assert_allclose(np.sum(dx * x), forward, rtol=1e-12)
+
+
+def test_large_kernels_are_not_turned_back_and_large_matrices_not_transposed():
+    large, small = (Convolution(windows(8, 8, 3, 1, 1, "same"), many, many, 1) for many in (128, 32))
+    assert (large.tap_by_tap, small.tap_by_tap) == (True, False)
+    pointwise = Convolution(windows(8, 8, 1, 1), 64, 256, 1)
+    assert "backward" not in pointwise.scratch(4, np.float32)
+    assert "backward" in Convolution(windows(8, 8, 1, 1), 32, 64, 1).scratch(4, np.float32)
+    assert "backward" in Convolution(windows(8, 8, 1, 1), 64, 256, 2).scratch(4, np.float32)

@@ -260,7 +260,7 @@ class Coupled(Layer):
 class Prepared(Layer):
     """A layer whose passes are lists of calls, made once for a frame and run at every step (ops/calls.py).
 
-    `backward_calls` leaves the gradient of the parameter NAME in the scratch buffer d_NAME, because dp moves.
+    Those of backward are made for each of the places that dp has in turn.
     """
 
     def forward_calls(self, f: Frame) -> Calls:
@@ -268,7 +268,7 @@ class Prepared(Layer):
         raise NotImplementedError
 
     def backward_calls(self, f: Frame) -> Calls:
-        """The calls that overwrite f.dx unless it is None, and unless f.dp is None the scratch gradients."""
+        """The calls that overwrite f.dx and f.dp unless they are None."""
         raise NotImplementedError
 
     def forward(self, f: Frame) -> None:
@@ -277,9 +277,10 @@ class Prepared(Layer):
 
     def backward(self, f: Frame) -> None:
         """Run the calls of backward."""
-        run(f.once("backward", self.backward_calls))
-        for name, gradient in (f.dp or {}).items():
-            np.copyto(gradient, f.scratch["d_" + name].reshape(gradient.shape))
+        made: dict[int, tuple[Any, Calls]] = f.once("backward", lambda _: {})
+        if id(f.dp) not in made:  # held on to, so that no other gets its id
+            made[id(f.dp)] = f.dp, self.backward_calls(f)
+        run(made[id(f.dp)][1])
 
 
 def image(shape: Shape, who: str) -> tuple[int, int, int]:

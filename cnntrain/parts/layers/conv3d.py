@@ -113,14 +113,13 @@ class Conv3d(Prepared):
         """The adjoints of forward in weight, bias and x."""
         stacking = _stacking(self, f.x.shape[1:])
         calls = [stacking.flatten(f)]
-        totals = {} if f.dp is None else {name: f.scratch["d_" + name] for name in f.dp}
         for number, (flat, clips) in enumerate(stacking.frames(f)):
             calls += stacking.fill(flat, "backward") if f.dx is not None and not number else []
             if f.dp is not None:
                 calls += stacking.stack(f.x[clips], flat.x)
             calls += stacking.layer.backward_calls(flat)
-            for name, total in totals.items():
-                share = flat.scratch["d_" + name]
+            for name, total in (f.dp or {}).items():
+                share = f.scratch["d_" + name]
                 share = stacking.by_tap(share) if name == "weight" else share
                 calls.append(add(total, share, total) if number else copy(total, share))
             if f.dx is not None:
@@ -162,7 +161,11 @@ class Stacking:
         """Frames of the convolution of images, for so many clips at a time, and which clips they are."""
         step, out = self.clips_at_a_time(len(f.x)), self.time.out
         own = {name.removeprefix("flat_"): array for name, array in f.scratch.items() if name.startswith("flat_")}
-        weight = f.scratch["flat_weight"].reshape(self.layer.params(self.image)["weight"].shape)
+        shape = self.layer.params(self.image)["weight"].shape
+        weight, dp = f.scratch["flat_weight"].reshape(shape), None
+        if f.dp is not None:
+            dp = {name: f.scratch["d_" + name] for name in f.dp}
+            dp["weight"] = dp["weight"].reshape(shape)
         for start in range(0, len(f.x), step):
             clips = slice(start, start + step)
             x = f.x[clips].reshape(-1, *self.image) if self.alone else f.scratch["stack"]
@@ -171,7 +174,7 @@ class Stacking:
                 dx = f.dx[clips].reshape(x.shape) if self.alone else f.scratch["d_stack"]
             y = f.y[clips].reshape(step * out, *f.y.shape[2:])
             dy = None if f.dy is None else f.dy[clips].reshape(y.shape)
-            yield Frame((x,), y, {**f.p, "weight": weight}, {}, own, f.training, f.rng, dy, (dx,), f.dp), clips
+            yield Frame((x,), y, {**f.p, "weight": weight}, {}, own, f.training, f.rng, dy, (dx,), dp), clips
 
     def flatten(self, f: Frame) -> Any:
         """The call that brings the weights into the order of the stack."""

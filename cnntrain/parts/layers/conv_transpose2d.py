@@ -80,7 +80,7 @@ class ConvTranspose2d(Prepared):
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """Nothing kept: backward makes the columns again. What C^T makes of the weights is held."""
         plan = _plan(self, inputs[0])
-        buffers = {**plan.scratch(n, dtype), "d_bias": ((plan.channels,), dtype)}
+        buffers = plan.scratch(n, dtype)
         held: Buffers = {"forward": buffers.pop("backward")} if "backward" in buffers else {}
         return Workspace(scratch=buffers, held=held)
 
@@ -99,7 +99,9 @@ class ConvTranspose2d(Prepared):
 
     def forward_calls(self, f: Frame) -> Calls:
         """Write y = C^T x + bias."""
-        plan, buffers = _plan(self, f.x.shape[1:]), {**f.scratch, "backward": f.held.get("forward")}
+        plan, buffers = _plan(self, f.x.shape[1:]), dict(f.scratch)
+        if "forward" in f.held:
+            buffers["backward"] = f.held["forward"]
         calls = plan.backward(f.y, f.p["weight"], f.x, None, None, f.y, buffers)  # reads no image
         return [*calls, add(f.y, f.p["bias"], f.y)] if self.bias else calls
 
@@ -107,10 +109,9 @@ class ConvTranspose2d(Prepared):
         """Write dx = C dy, dweight and dbias."""
         plan, calls = _plan(self, f.x.shape[1:]), []
         if f.dp is not None:
-            d_weight = f.scratch["d_weight"].reshape(f.p["weight"].shape)
-            calls = plan.backward(f.dy, f.p["weight"], f.x, d_weight, None, None, f.scratch)
+            calls = plan.backward(f.dy, f.p["weight"], f.x, f.dp["weight"], None, None, f.scratch)
             if self.bias:
-                calls += sum_over_windows(f.dy, f.scratch["d_bias"])
+                calls += sum_over_windows(f.dy, f.dp["bias"])
         if f.dx is not None:
             calls += plan.forward(f.dy, f.p["weight"], None, f.dx, f.scratch)
         return calls

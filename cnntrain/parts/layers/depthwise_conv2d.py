@@ -79,11 +79,8 @@ class DepthwiseConv2d(Prepared):
 
     def backward_calls(self, f: Frame) -> Calls:
         """The adjoints of forward in weight, bias and x: see ops/depthwise.py."""
-        d_weight = d_bias = None
-        if f.dp is not None:
-            d_weight, d_bias = f.scratch["d_weight"].reshape(f.p["weight"].shape), f.scratch["d_bias"]
-        kernel, buffers, d_bias = _kernel(self, f.x.shape[1:]), {**f.scratch, **f.held}, d_bias if self.bias else None
-        return kernel.backward(f.x, f.p["weight"], f.dy, d_weight, d_bias, f.dx, buffers)
+        kernel, buffers, dp = _kernel(self, f.x.shape[1:]), {**f.scratch, **f.held}, f.dp or {}
+        return kernel.backward(f.x, f.p["weight"], f.dy, dp.get("weight"), dp.get("bias"), f.dx, buffers)
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
         """The windows' products with weight, and bias."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ class Lrn(Layer):
             np.multiply(dy, work, out=dx)
             np.multiply(dx, x, out=work)
             np.divide(work, d, out=work)
-            crossed = _window_sums(f, work.shape, lambda values: np.copyto(values, work), after, before)
+            crossed = _window_sums(f, work.shape, functools.partial(np.copyto, src=work), after, before)
             np.multiply(crossed, x, out=work)  # a channel is in the windows that reach it: the mirror image
             np.multiply(work, 2 * self.alpha * self.beta / self.size, out=work)
             np.subtract(dx, work, out=dx)

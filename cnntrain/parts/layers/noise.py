@@ -149,7 +149,7 @@ class AlphaDropout(Layer):
         """Where anything is dropped."""
         return self.rate > 0
 
-    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:  # noqa: ARG002
+    def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """kept: which values survived; scratch: the draws; of a block which did not, and what they become."""
         shape, room = (n, *inputs[0]), (longest_block(n, inputs[0]),)
         return Workspace(
