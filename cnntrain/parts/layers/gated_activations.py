@@ -110,8 +110,8 @@ class Silu(Gated):
 class Mish(Gated):
     """y = x * t with t = tanh(log(1 + exp(x))) (Misra 2019).
 
-    With w = exp(x), t = n / d, n = w * w + 2 * w and d = n + 2, so t' = 4 * w * (1 + w) / (d * d). From x = 25 on, where
-    t is 1 to the last bit, w stays as it is, and nothing overflows.
+    With w = exp(x), t = n / d, n = w * w + 2 * w and d = n + 2, so t' = 4 * w * (1 + w) / (d * d). From x = 25 on t is
+    1 to the last bit, so that w stays as it is, and nothing overflows.
     """
 
     def gate(self, x: Array, out: Array, f: Frame) -> None:
