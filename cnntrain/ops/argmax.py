@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cnntrain.core.arrays import Array
+from cnntrain.ops.scores import largest
 
 
 def undecided(outputs: Array) -> Array:
@@ -12,7 +13,7 @@ def undecided(outputs: Array) -> Array:
 
     In every metric that counts they are wrong, whatever the label; one that is a mean of numbers is NaN with them.
     """
-    return np.asarray(np.isnan(outputs).any(axis=1))
+    return np.asarray(np.isnan(largest(outputs))[:, 0])
 
 
 def taken_for(outputs: Array, labels: Array) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cnntrain.core.arrays import Array
+from cnntrain.ops.scores import largest, total
 
 
 def softmax(scores: Array) -> tuple[Array, Array]:
@@ -14,9 +15,9 @@ def softmax(scores: Array) -> tuple[Array, Array]:
     NaN, or where infinities leave it undefined.
     """
     with np.errstate(invalid="ignore"):  # inf - inf: such outputs are reported as a loss that is not finite
-        logs = scores - scores.max(axis=-1, keepdims=True)
+        logs = scores - largest(scores)
         shares = np.exp(logs)
-        total = shares.sum(axis=-1, keepdims=True)
-        shares /= total
-        logs -= np.log(total)
+        sums = total(shares)
+        shares /= sums
+        logs -= np.log(sums)
     return shares, logs

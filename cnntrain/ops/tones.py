@@ -69,8 +69,8 @@ def hue(images: Array, turns: Array) -> Array:
     turned colour is v - m clip(min(k, 4 - k), 0, 1), k = (o + t) mod 6 (Smith 1978, in closed form).
     """
     red, green, blue = np.moveaxis(images, -1, 0)
-    high = images.max(axis=-1)
-    range_ = high - images.min(axis=-1)
+    high = np.maximum(np.maximum(red, green), blue)
+    range_ = high - np.minimum(np.minimum(red, green), blue)
     unit = np.where(range_ > 0, range_, 1)
     sixths = np.where(
         high == red,

@@ -15,6 +15,7 @@ import numpy as np
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.registry import register
 from cnntrain.ops.blocks import longest_rows, row_blocks
+from cnntrain.ops.scores import largest, total
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example
 
@@ -50,10 +51,10 @@ class Softmax(OverChannels):
         """Write y = exp(x - max) / sum."""
         for x, y in row_blocks(f.x.shape[-1], f.x, f.y):
             of_row = f.scratch["of_row"][: len(x)]
-            np.maximum.reduce(x, axis=1, keepdims=True, out=of_row)
+            largest(x, of_row)
             np.subtract(x, of_row, out=y)
             np.exp(y, out=y)
-            np.add.reduce(y, axis=1, keepdims=True, out=of_row)
+            total(y, of_row)
             np.divide(y, of_row, out=y)
 
     def backward(self, f: Frame) -> None:
@@ -62,7 +63,7 @@ class Softmax(OverChannels):
             for y, dy, dx in row_blocks(f.y.shape[-1], f.y, f.dy, f.dx):
                 of_row = f.scratch["of_row"][: len(y)]
                 product = np.multiply(dy, y, out=f.scratch["block"][: len(y)])
-                np.add.reduce(product, axis=1, keepdims=True, out=of_row)
+                total(product, of_row)
                 np.subtract(dy, of_row, out=dx)
                 np.multiply(dx, y, out=dx)
 
@@ -84,10 +85,10 @@ class LogSoftmax(OverChannels):
         """Write y = x - max - log(sum(exp(x - max)))."""
         for x, y in row_blocks(f.x.shape[-1], f.x, f.y):
             of_row, block = f.scratch["of_row"][: len(x)], f.scratch["block"][: len(x)]
-            np.maximum.reduce(x, axis=1, keepdims=True, out=of_row)
+            largest(x, of_row)
             np.subtract(x, of_row, out=y)
             np.exp(y, out=block)
-            np.add.reduce(block, axis=1, keepdims=True, out=of_row)
+            total(block, of_row)
             np.log(of_row, out=of_row)
             np.subtract(y, of_row, out=y)
 
@@ -96,7 +97,7 @@ class LogSoftmax(OverChannels):
         if f.dx is not None:
             for y, dy, dx in row_blocks(f.y.shape[-1], f.y, f.dy, f.dx):
                 of_row = f.scratch["of_row"][: len(y)]
-                np.add.reduce(dy, axis=1, keepdims=True, out=of_row)
+                total(dy, of_row)
                 share = np.exp(y, out=f.scratch["block"][: len(y)])
                 np.multiply(share, of_row, out=share)
                 np.subtract(dy, share, out=dx)

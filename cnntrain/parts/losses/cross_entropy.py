@@ -12,6 +12,7 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.description import CLASSES
 from cnntrain.core.masks import MASKS
 from cnntrain.core.registry import register
+from cnntrain.ops.scores import largest, total
 from cnntrain.parts.losses.base import Loss, one_hot
 
 
@@ -46,16 +47,16 @@ class CrossEntropy(Loss):
     def score(self, outputs: Array, targets: Array, weights: Array, losses: Array, d_outputs: Array | None) -> None:
         """Losses and gradient of a shard; without a gradient one temporary of the outputs' shape is made."""
         with np.errstate(invalid="ignore", over="ignore"):  # not finite in, not finite out: the engine looks for it
-            z = np.subtract(outputs, outputs.max(axis=1, keepdims=True), out=d_outputs)
+            z = np.subtract(outputs, largest(outputs), out=d_outputs)
             rows = self._rows(targets, outputs) if targets.ndim == 2 or self.class_weight is not None else None
             score = self._label_score(z, targets) if rows is None else (rows * z).sum(axis=1)
             mass = 1 if rows is None else rows.sum(axis=1)
             np.exp(z, out=z)
-            total = z.sum(axis=1)
-            np.subtract(mass * np.log(total), score, out=losses)
+            powers = total(z)[:, 0]
+            np.subtract(mass * np.log(powers), score, out=losses)
             if d_outputs is None:
                 return
-            z *= (mass / total)[:, None]
+            z *= (mass / powers)[:, None]
             if rows is None:
                 self._subtract_labels(z, targets)
             else:

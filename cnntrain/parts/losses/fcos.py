@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -115,8 +116,7 @@ class Fcos(Loss):
         learned = which[positive]
         wanted = np.zeros_like(o[:, SCORES])
         wanted[positive, target["labels"][learned]] = 1
-        focal: Any = make("losses", "focal", gamma=self.gamma, alpha=self.alpha)
-        values, slopes = focal.values_and_slopes(o[:, SCORES], wanted)
+        values, slopes = _focal(self.gamma, self.alpha).values_and_slopes(o[:, SCORES], wanted)
         counts = ~left_out[:, None]
         corners, rows = target["corners"][learned].astype(o.dtype), o[positive]
         fit, fit_slopes = self._fit(rows[:, BOX], corners, d is not None)
@@ -169,6 +169,12 @@ class Fcos(Loss):
         moves = np.ones(outputs.shape, bool)
         moves[..., PLACE.start : STRIDE + 1] = False
         return Specimen(outputs, found, moves)
+
+
+@functools.lru_cache(maxsize=8)
+def _focal(gamma: float, alpha: float) -> Any:
+    """The focal loss of single scores; its settings are checked when it is made, which takes longer than a sample."""
+    return make("losses", "focal", gamma=gamma, alpha=alpha)
 
 
 def centerness(places: Array, corners: Array) -> Array:

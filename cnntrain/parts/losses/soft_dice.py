@@ -11,6 +11,7 @@ from cnntrain.config.fields import Positive
 from cnntrain.core.arrays import Array
 from cnntrain.core.masks import IGNORED, MASKS
 from cnntrain.core.registry import register
+from cnntrain.ops.scores import total
 from cnntrain.ops.softmax import softmax
 from cnntrain.parts.losses.base import Loss
 
@@ -75,7 +76,7 @@ class SoftDice(Loss):
                 factor = shares / below
                 slopes = np.tile((above / below * factor).astype(z.dtype), (len(own), 1))
                 slopes[rows, own] -= (2 * factor[own]).astype(z.dtype)
-                slopes -= (seen * slopes).sum(axis=1, keepdims=True)
+                slopes -= total(seen * slopes)
                 slopes *= seen
                 into[...] = poison
                 into[counts] += slopes
