@@ -10,7 +10,7 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 
-MANY = 512  # rows from which columns are as long as NumPy needs
+MANY, FEW = 512, 31  # rows from which columns are as long as NumPy needs; columns up to which that is faster
 IN_ORDER = 7  # terms up to which NumPy adds up a row from the left to the right
 
 
@@ -31,8 +31,8 @@ def total(scores: Array, out: Array | None = None) -> Array:
 
 
 def _by_column(scores: Array) -> bool:
-    classes = scores.shape[-1]
-    return 0 < classes < 32 and scores.size >= MANY * classes
+    columns = scores.shape[-1]
+    return 0 < columns <= FEW and scores.size >= MANY * columns
 
 
 def _over_columns(ufunc: np.ufunc, scores: Array, out: Array | None) -> Array:
