@@ -32,7 +32,7 @@ def total(scores: Array, out: Array | None = None) -> Array:
 
 def _by_column(scores: Array) -> bool:
     columns = scores.shape[-1]
-    return 0 < columns <= FEW and scores.size >= MANY * columns
+    return bool(0 < columns <= FEW and scores.size >= MANY * columns)
 
 
 def _over_columns(ufunc: np.ufunc, scores: Array, out: Array | None) -> Array:
