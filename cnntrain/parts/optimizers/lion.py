@@ -9,6 +9,7 @@ import numpy as np
 
 from cnntrain.config.fields import NonNegative, Rate
 from cnntrain.core.registry import register
+from cnntrain.ops.signs import signs
 from cnntrain.parts.optimizers.base import Block, Optimizer
 
 
@@ -35,7 +36,7 @@ class Lion(Optimizer):
         beta1, beta2 = self.betas
         np.multiply(m, beta1, out=change)
         change += np.multiply(block.g, 1 - beta1, out=part)
-        np.sign(change, out=change)
+        signs(change, out=change)
         change *= block.lr
         block.p -= change
         m *= beta2

@@ -10,6 +10,7 @@ import numpy as np
 from cnntrain.config.fields import NonNegative, Positive
 from cnntrain.core.arrays import Array
 from cnntrain.core.registry import register
+from cnntrain.ops.signs import signs
 from cnntrain.parts.regularizers.base import Regularizer
 
 
@@ -45,7 +46,7 @@ class L1(Regularizer):
 
     def add_gradient(self, p: Array, g: Array, scratch: Array) -> None:
         """Add rate sign(p)."""
-        np.sign(p, out=scratch)
+        signs(p, out=scratch)
         scratch *= self.rate
         g += scratch
 
