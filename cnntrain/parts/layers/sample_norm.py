@@ -5,6 +5,7 @@ Unlike batch normalization it is the same in training and evaluation, and does n
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from cnntrain.ops.blocks import rows_per_block
 from cnntrain.ops.sums import FEW, over_rows
 from cnntrain.ops.trace import Trace, Value
 from cnntrain.parts.layers.base import Example, Frame, Layer, Workspace, example, pixels
+
+_LINE = 1024  # values of a line, about
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,14 @@ class SampleNorm(Layer):
         return scale | {"shift": Param(shape, "norm", start=0)} if self.shifts else scale
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
-        """kept: mean and r of each set. scratch: two blocks of rows, two values for each set."""
+        """kept: mean and r of each set. scratch: two blocks of rows, two values for each set, and for rows of several
+        pixels or groups what is spread over a line, or added up to one and to its channels.
+        """
         rows, pixels, groups, depth = self.sets(inputs[0])
         step = min(rows_per_block(pixels * groups * depth), n * rows)
-        block, of_set = (step, pixels, groups, depth), (step, 1, groups, 1)
-        moment = ((n * rows, 1, groups, 1), dtype)
+        line = _pixels_in_line(pixels, groups * depth) * groups * depth
+        block, of_set = (step, pixels * groups * depth // line, line), (step, groups)
+        moment = ((n * rows, groups), dtype)
         return Workspace(
             kept={"mean": moment, "r": moment} if self.centers else {"r": moment},
             scratch={
@@ -70,6 +76,8 @@ class SampleNorm(Layer):
                 "product": (block, dtype),
                 "first": (of_set, dtype),
                 "second": (of_set, dtype),
+                "line": ((0 if pixels == groups == 1 else step, line), dtype),
+                "channels": ((0 if pixels == 1 else step, groups * depth), dtype),
             },
         )
 
@@ -83,24 +91,24 @@ class SampleNorm(Layer):
 
     def forward(self, f: Frame) -> None:
         """Write y = xhat * scale + shift."""
+        count = self._count(f)
         for at, x, y in self._blocks(f, f.x, f.y):
             square, r = f.scratch["product"][: len(x)], f.kept["r"][at]
-            count = x.shape[1] * x.shape[3]
             if self.centers:
-                mean = _over_sets(x, f.kept["mean"][at])
+                mean = self._sums(f, x, f.kept["mean"][at])
                 np.multiply(mean, 1 / count, out=mean)
-                x = np.subtract(x, mean, out=f.scratch["xhat"][: len(x)])
+                x = np.subtract(x, self._spread(f, mean), out=f.scratch["xhat"][: len(x)])
             np.multiply(x, x, out=square)
-            _over_sets(square, r)
+            self._sums(f, square, r)
             np.multiply(r, 1 / count, out=r)
             np.add(r, self.epsilon(r.dtype), out=r)
             np.sqrt(r, out=r)
             np.reciprocal(r, out=r)
-            np.multiply(x, r, out=y)
+            np.multiply(x, self._spread(f, r), out=y)
             if self.affine:
-                np.multiply(y, _per_channel(f.p["scale"], y), out=y)
+                np.multiply(y, _along(f.p["scale"], y), out=y)
                 if self.shifts:
-                    np.add(y, _per_channel(f.p["shift"], y), out=y)
+                    np.add(y, _along(f.p["shift"], y), out=y)
 
     def backward(self, f: Frame) -> None:
         """Write dscale, dshift and dx = r * (g - mean(g) - xhat * mean(g * xhat))."""
@@ -110,9 +118,10 @@ class SampleNorm(Layer):
             xhat = self._xhat(f, at, x)
             if totals:
                 product = np.multiply(dy, xhat, out=f.scratch["product"][: len(x)])
-                totals["scale"] += _by_channel(product)
+                channels = len(totals["scale"])
+                totals["scale"] += _by_channel(product, channels)
                 if self.shifts:
-                    totals["shift"] += _by_channel(dy)
+                    totals["shift"] += _by_channel(dy, channels)
             if dx:
                 self._input_gradient(f, f.kept["r"][at], xhat, dy, dx[0])
         for name, gradient in (f.dp or {}).items():
@@ -122,36 +131,67 @@ class SampleNorm(Layer):
         """(x - mean) * r of a block, in scratch."""
         xhat = f.scratch["xhat"][: len(x)]
         if self.centers:
-            np.subtract(x, f.kept["mean"][at], out=xhat)
-            return np.multiply(xhat, f.kept["r"][at], out=xhat)
-        return np.multiply(x, f.kept["r"][at], out=xhat)
+            x = np.subtract(x, self._spread(f, f.kept["mean"][at]), out=xhat)
+        return np.multiply(x, self._spread(f, f.kept["r"][at]), out=xhat)
 
     def _input_gradient(self, f: Frame, r: Array, xhat: Array, dy: Array, dx: Array) -> None:
         """Overwrite a block of dx."""
-        count = dy.shape[1] * dy.shape[3]
+        count = self._count(f)
         product, first, second = (f.scratch[name][: len(dy)] for name in ("product", "first", "second"))
         g = dy
         if self.affine:
-            g = np.multiply(dy, _per_channel(f.p["scale"], dy), out=dx)
+            g = np.multiply(dy, _along(f.p["scale"], dy), out=dx)
         np.multiply(g, xhat, out=product)
-        _over_sets(product, second)
+        self._sums(f, product, second)
         np.multiply(second, 1 / count, out=second)
-        np.multiply(xhat, second, out=product)
+        np.multiply(xhat, self._spread(f, second), out=product)
         if self.centers:
-            _over_sets(g, first)
+            self._sums(f, g, first)
             np.multiply(first, 1 / count, out=first)
-            np.add(product, first, out=product)
+            np.add(product, self._spread(f, first), out=product)
         np.subtract(g, product, out=dx)
-        np.multiply(dx, r, out=dx)
+        np.multiply(dx, self._spread(f, r), out=dx)
+
+    def _count(self, f: Frame) -> int:
+        """The values of a set."""
+        _, pixels, _, depth = self.sets(f.x.shape[1:])
+        return pixels * depth
 
     def _blocks(self, f: Frame, *arrays: Array) -> Iterator[tuple[Any, ...]]:
-        """A range of rows, and that range of each array as (rows, pixels, groups, depth)."""
-        shape = self.sets(f.x.shape[1:])[1:]
-        rows = [array.reshape(-1, *shape) for array in arrays]
-        step = rows_per_block(math.prod(shape))
+        """A range of rows, and that range of each array as (rows, lines, values), lines of some pixels each."""
+        _, pixels, groups, depth = self.sets(f.x.shape[1:])
+        channels = groups * depth
+        per_line = _pixels_in_line(pixels, channels)
+        rows = [array.reshape(-1, pixels // per_line, per_line * channels) for array in arrays]
+        step = rows_per_block(pixels * channels)
         for start in range(0, len(rows[0]), step):
             at = slice(start, start + step)
             yield at, *(row[at] for row in rows)
+
+    def _spread(self, f: Frame, values: Array) -> Array:
+        """A value for each set (rows, groups), so that it goes with a block (rows, lines, values)."""
+        if values.shape[1] == 1:
+            return values[:, :, None]
+        line = f.scratch["line"][: len(values)]
+        by_pixel = line.reshape(len(values), -1, values.shape[1], f.x.shape[-1] // values.shape[1])
+        np.copyto(by_pixel, values[:, None, :, None])
+        return line[:, None]
+
+    def _sums(self, f: Frame, block: Array, out: Array) -> Array:
+        """Write a block's sums over each set into out (rows, groups), and return that."""
+        groups, channels = out.shape[1], f.x.shape[-1]
+        if block.shape[1] > FEW:
+            for one, total in zip(block, out, strict=True):
+                np.add.reduce(over_rows(one).reshape(-1, groups, channels // groups), axis=(0, 2), out=total)
+            return out
+        line, sums = f.scratch["line"][: len(out)], block[:, 0]
+        if block.shape[1] > 1:
+            sums = np.add.reduce(block, axis=1, out=line)
+        if sums.shape[1] > channels:
+            by_channel = f.scratch["channels"][: len(out)]
+            sums = np.add.reduce(sums.reshape(len(out), -1, channels), axis=1, out=by_channel)
+        np.add.reduce(sums.reshape(len(out), groups, -1), axis=2, out=out)
+        return out
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:
         """Xhat * scale + shift, over axes 1 and 3 of (rows, pixels, groups, depth)."""
@@ -166,25 +206,22 @@ class SampleNorm(Layer):
         return y
 
 
-def _per_channel(values: Array, block: Array) -> Array:
-    """A value for each channel, shaped to go with a block."""
-    return values.reshape(block.shape[2:])
+@functools.lru_cache(maxsize=1024)
+def _pixels_in_line(pixels: int, channels: int) -> int:
+    """How many pixels a line has, a divisor of theirs: operations along lines run long."""
+    most = min(pixels, max(_LINE // channels, 1), FEW)
+    return next(count for count in range(most, 0, -1) if pixels % count == 0)
 
 
-def _by_channel(block: Array) -> Array:
+def _along(values: Array, block: Array) -> Array:
+    """A value for each channel, repeated along a line of a block."""
+    return np.tile(values, block.shape[-1] // len(values))
+
+
+def _by_channel(block: Array, channels: int) -> Array:
     """A block's sums over rows and pixels: (channels,) in float64."""
-    rows, pixels, groups, depth = block.shape
-    return over_rows(block.reshape(rows * pixels, groups * depth))
-
-
-def _over_sets(block: Array, out: Array) -> Array:
-    """Write a block's sums over pixels and depth into out (rows, 1, groups, 1), and return that."""
-    if block.shape[1] <= FEW:
-        np.add.reduce(block, axis=(1, 3), keepdims=True, out=out)
-    else:
-        for one, total in zip(block, out, strict=True):
-            total[0, :, 0] = over_rows(one).sum(axis=-1)
-    return out
+    found: Array = over_rows(block.reshape(-1, block.shape[-1])).reshape(-1, channels).sum(axis=0)
+    return found
 
 
 @register("layer_norm")
