@@ -109,7 +109,7 @@ class Program:
                         totals.append((last.node, running.totals[last.node]))
             if self.training:  # by several processes, so that none has what it would fold as it comes
                 team.add(tree, self.tallies[: running.count], first, running.count)
-            else:
+            elif scored:
                 team.complete(tree, running.count, self.tally.size)
             if self.training and more:
                 self._gather(team, first, running.count, more)
@@ -118,7 +118,7 @@ class Program:
             self._waiting = (first - running.count, running.count)
         self._forget()  # gives memory back; a batch forgets first, too: the one before may have failed
         self._filled = self._settled
-        return tree.total(), totals
+        return tree.total() if scored else self.tally.zeros(), totals
 
     def _forget(self) -> None:
         """Forget what the shards of a batch share."""
@@ -419,7 +419,6 @@ class _Running:
         if self.collect is not None:
             self.collect(slot * self.size, outputs, targets)
         if not self.scored:
-            self.tree.add(self.first + slot, self.program.tally.zeros())
             return
         losses = frames.losses[:real]
         tally = self.program.tally

@@ -175,7 +175,7 @@ class Film:
         samples = self._samples(JUDGED)
         rows = Gathered(asked.judged, len(samples))
         values = engine.tally.values(engine.evaluate(samples, rows.add))
-        counts = confusion.matrix(asked, engine.share(rows.rows), data)
+        counts = confusion.matrix(asked, engine.share(rows.rows, samples.views), data)
         numbers = {name: value for name, value in values.items() if isinstance(value, float)}
         return len(samples), numbers, {} if counts is None else {"film/confusion": counts}
 

@@ -47,7 +47,7 @@ class Validation:
             return engine.tally.values(engine.evaluate(batch))
         judged = Gathered(asked.judged, len(batch))
         vector = engine.evaluate(batch, judged.add)
-        rows = engine.share(judged.rows)
+        rows = engine.share(judged.rows, batch.views)
         if self.follow is not None:
             self.follow(rows)
         self.operating_point = asked.operating_point(rows, self._job.data.description)

@@ -65,6 +65,42 @@ class Noted(Fixed):
         return super().fill(start, stop, x)
 
 
+class Mirrored(Fixed):
+    """A batch whose samples are seen twice: as they are, and mirrored."""
+
+    views = 2
+
+    def fill(self, start, stop, x):
+        targets, weights = self.targets[start:stop], self.weights[start:stop].astype(x.dtype)
+        x[0::2], x[1::2] = self.x[start:stop], self.x[start:stop, :, ::-1]
+        return targets, weights
+
+
+@pytest.mark.parametrize("count", [1, 9, 40])
+def test_ranks_share_what_they_made_of_samples_with_several_views(count):
+    given = random_batch(count)
+    batch = Mirrored(given.x, given.targets)
+
+    def evaluated(pool: Pool):
+        engine, rows = engine_of(plain(), pool), np.zeros((count, 3), np.float32)
+
+        def collect(start, outputs, _targets):
+            rows[start : start + len(outputs)] = outputs
+
+        engine.evaluate(batch, collect)
+        return engine.share(rows, batch.views), engine.outputs(batch)
+
+    with Pool(1) as pool:
+        expected = evaluated(pool)
+
+    def work(ranks: Ranks):
+        with Pool(1, ranks) as pool:
+            return evaluated(pool)
+
+    for found in on_ranks(3, work):
+        assert all(np.array_equal(ours, theirs) for ours, theirs in zip(found, expected, strict=True))
+
+
 def test_each_rank_reads_its_own_samples_alone():
     layers = plain()
 
