@@ -61,7 +61,7 @@ class Trial:
         seconds = _least_seconds(vitals.dead_relu)
         if data.val is None:
             return seconds
-        part = data.val_indices[: 16 * self.engine.evaluation_shard]
+        part = data.val_indices[: 16 * self.engine.shard]
         samples = Samples(data.val, part, data.eval_transforms)
         validation = _least_seconds(lambda: self.engine.evaluate(samples)) * len(data.val_indices) / len(part)
         return seconds + validation * (2 if self._stepper.average else 1)

@@ -191,7 +191,7 @@ class TrainConfig:
     samples: PositiveInt | None = None  # length of the training in samples, rounded up to whole steps
     batch_size: PositiveInt = 64  # samples in a batch
     accumulate: PositiveInt = 1  # batches whose gradients are added up for one step
-    # samples a worker takes at a time in training; with fewer, a batch feeds more workers
+    # samples a worker takes at a time; with fewer, a batch feeds more workers
     shard: PositiveInt | Literal["auto"] = "auto"
     # which samples an epoch sees, and in what order
     order: Annotated[Part, Kind("orders")] = _part("orders", "shuffle")

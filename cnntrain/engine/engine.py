@@ -49,14 +49,14 @@ class Engine:
         shard: int | None = None,
         trained: Mapping[str, Stretch] | None = None,
     ) -> None:
-        """`shard` overrides the graph's shard sizes, for tests. Raises MemoryError where there is too little.
+        """`shard` overrides the graph's shard size, for tests. Raises MemoryError where there is too little.
 
         `trained` has the nodes that are trained in some steps only, each with these steps.
         """
         pool.reserve()
         self.graph, self.tally, self.pool, self.seed = graph, tally, pool, seed
         self.dtype = np.dtype(dtype)
-        self.shard, self.evaluation_shard = shard or graph.shard, shard or graph.evaluation_shard
+        self.shard = shard or graph.shard
         self._trained = trained or {}
         self._held: frozenset[str] = frozenset()  # the nodes that are frozen in the step at hand
         self._in_training = graph  # the graph of that step: with them frozen, behind the front
@@ -109,10 +109,8 @@ class Engine:
     @functools.cached_property
     def plans(self) -> dict[bool, Plan]:
         """The plans for training and for evaluation."""
-        return {
-            True: plan_of(self._in_training, self.shard, self.dtype, training=True),
-            False: plan_of(self._folded.graph, self.evaluation_shard, self.dtype, training=False),
-        }
+        graphs = {True: self._in_training, False: self._folded.graph}
+        return {training: plan_of(graph, self.shard, self.dtype, training) for training, graph in graphs.items()}
 
     @functools.cached_property
     def memory(self) -> list[tuple[Array, Array]]:
@@ -245,7 +243,7 @@ class Engine:
 
         `views` is as how many a sample was seen.
         """
-        size, roster = self.evaluation_shard // views, self.pool.roster
+        size, roster = self.shard // views, self.pool.roster
         count = -(-len(rows) // size)
         ranges = [[min(slot * size, len(rows)) for slot in roster.range(count, rank)] for rank in roster.ranks]
         return self.pool.ranks.share(rows, [(start, stop) for start, stop in ranges])
@@ -258,7 +256,7 @@ class Engine:
         def collect(start: int, outputs: Array, _targets: Array) -> None:
             result[start : start + len(outputs)] = outputs
 
-        if self.watch is None and self.pool.ranks.size == 1 and 2 * len(batch) * batch.views <= self.evaluation_shard:
+        if self.watch is None and self.pool.ranks.size == 1 and 2 * len(batch) * batch.views <= self.shard:
             self._few.run(batch, self.pool, collect)
             return result
         self._evaluation.run([batch], 0, self.pool, collect, self.watch, scored=False)

@@ -28,7 +28,7 @@ def needed(graph: Graph, threads: int, batch_size: int, slots: int, training: bo
     vectors = 2 + slots if training else 1
     large = {i: node for i, node in enumerate(graph.nodes) if training and is_outer(node)}
     left = shards * shard * sum(sum(node.sliced.shape) * node.rows for node in large.values() if node.sliced)
-    evaluation = plan_of(without(graph), graph.evaluation_shard, dtype, False)
+    evaluation = plan_of(without(graph), shard, dtype, False)
     plan = plan_of(graph, shard, dtype, True) if training else evaluation
     rows = threads * row_values(buckets_of(plan, large), -(-shards // threads))
     folded = sum(param.size for index in absorbed(graph).values() for param in graph.nodes[index].params.values())

@@ -34,7 +34,6 @@ _SHARDS = 8, 16, 32, 64, 128  # samples a shard may have, besides those with ver
 _CACHED = 2**19  # values that a cache holds
 _LITTLE = 2e7  # operations of forward that half a small batch should have
 _WORKERS, _WORTH = 8, 2.5e8  # that a batch should employ, and the operations of forward that make a shard worthwhile
-_EVALUATED, _WIDEST = 32, 2**20  # samples, and values of a node's array, up to which evaluation has larger shards
 _LARGE, _MOST = 2**24, 2**28  # values of a sample beyond which shards are small; values a shard may then have
 MAX_PIECES = 10_000  # layers and lists of layers; twice the largest networks trained, and a bound for what a file asks
 
@@ -129,18 +128,6 @@ class Graph:
     def flops(self) -> tuple[int, ...]:
         """Floating-point operations of each node's forward for one sample."""
         return tuple(node.rows * node.layer.flops(*self.input_shapes(i)) for i, node in enumerate(self.nodes))
-
-    @property
-    def evaluation_shard(self) -> int:
-        """Samples a worker takes at a time in evaluation, which may be several times those of training.
-
-        Evaluation has samples enough for all workers, keeps nothing for backward, and its workers are threads, which
-        hinder each other the less, the longer an operation lasts.
-        """
-        shard, widest = self.shard, max(math.prod(node.shape) for node in self.nodes)
-        while 2 * shard <= _EVALUATED and 2 * shard * widest <= _WIDEST:
-            shard *= 2
-        return shard
 
     def parameter_count(self) -> int:
         """Number of parameters, statistics left out, as papers count them."""

@@ -345,12 +345,3 @@ def test_where_that_were_little_work_a_batch_has_two_shards():
 def test_arrays_that_fill_a_cache_are_of_16_samples():
     graph = graph_of([d("conv2d", filters=16, **SAME), d("batch_norm"), d("relu")], (40, 40, 3))
     assert graph.shard == 16
-
-
-def test_evaluation_has_shards_of_up_to_32_samples_where_arrays_are_small():
-    graph = resnet(3)
-    for shard, expected in ((2, 32), (8, 32), (12, 24), (32, 32), (128, 128)):
-        graph.shard = shard
-        assert graph.evaluation_shard == expected
-    photographs = graph_of([d("conv2d", filters=64, **SAME)] * 2, (224, 224, 3))
-    assert photographs.evaluation_shard == photographs.shard
