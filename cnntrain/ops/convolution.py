@@ -6,7 +6,8 @@ With columns X (windows, depth) of the input, weights W (depth, filters) and bia
 
 and dx is dX scattered back to where the columns were copied from. Where the stride is 1, dx is also a convolution
 of dy with the weights turned by half a circle and with inputs and outputs swapped, and where it is larger dx consists
-of such ones (ops/phases.py); `by_correlation` and `by_phases` say where that costs less.
+of such ones (ops/phases.py); `by_correlation` and `by_phases` say where that costs less. A 1x1 kernel of many weights
+is multiplied as it is (`by_matrix`).
 """
 
 from __future__ import annotations

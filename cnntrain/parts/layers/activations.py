@@ -306,7 +306,7 @@ class ExponentialUnit(Activation):
                 positive, above, slope = (f.scratch[name][: y.size] for name in ("positive", "factor", "slope"))
                 np.copyto(above, np.greater(y, 0, out=positive))
                 np.multiply(above, factor, out=above)
-                np.add(y, factor * alpha, out=slope)
+                np.add(np.clip(y, -np.inf, 0, out=slope), factor * alpha, out=slope)
                 np.multiply(slope, np.logical_not(positive, out=positive), out=slope)
                 np.add(slope, above, out=slope)  # one of the two is 0; copying by a mask takes eight times as long
                 np.multiply(dy, slope, out=dx)

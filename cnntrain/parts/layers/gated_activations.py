@@ -122,16 +122,18 @@ class Mish(Gated):
         np.divide(out, np.add(out, 2, out=f.scratch["divisor"][: x.size]), out=out)
 
     def gate_slope(self, x: Array, gate: Array, out: Array, f: Frame) -> None:  # noqa: ARG002
-        """4 * (w / d) * ((1 + w) / d)."""
-        w, d = (f.scratch[name][: x.size] for name in ("inner", "divisor"))
+        """4 * (w / d) * ((1 + w) / d), and 0 where t is 1."""
+        w, d, near = (f.scratch[name][: x.size] for name in ("inner", "divisor", "near"))
         np.divide(np.add(w, 1, out=out), d, out=out)
         np.multiply(out, np.divide(w, d, out=w), out=out)
         np.multiply(out, 4, out=out)
+        np.multiply(out, np.less(x, _FAR, out=near), out=out)  # x times it would not be small for huge x
 
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
-        """What the others need, and d."""
+        """What the others need, d, and where x is below 25."""
         space = super().workspace(*inputs, n=n, dtype=dtype)
-        return replace(space, scratch={**space.scratch, "divisor": space.scratch["gate"]})
+        room, _ = space.scratch["gate"]
+        return replace(space, scratch={**space.scratch, "divisor": (room, dtype), "near": (room, np.bool_)})
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """Record x * tanh(max(x, 0) + log(1 + exp(-abs(x))))."""

@@ -49,7 +49,7 @@ class Lrn(Layer):
     def workspace(self, *inputs: Shape, n: int, dtype: np.dtype[Any]) -> Workspace:
         """Two blocks of pixels; two in which the windows' sums are taken, where zeros part the pixels."""
         rows, channels = longest_rows(n, inputs[0])
-        apart = (rows + 2) * (channels + self.size // 2)
+        apart = (rows + 2) * (channels + max(self._reach(channels)))
         return Workspace(scratch={"blocks": ((2, rows, channels), dtype), "apart": ((2, apart), dtype)})
 
     def flops(self, *inputs: Shape) -> int:
@@ -68,7 +68,7 @@ class Lrn(Layer):
         """Write dx = dy / d^beta - 2 * alpha * beta / size * x * S'(dy * x / d^(beta + 1))."""
         if f.dx is None:
             return
-        before, after = self._reach()
+        before, after = self._reach(f.x.shape[-1])
         for x, dy, dx in row_blocks(f.x.shape[-1], f.x, f.dy, f.dx):
             d, work = (block[: len(x)] for block in f.scratch["blocks"])
             self._denominator(f, x, d)
@@ -81,19 +81,19 @@ class Lrn(Layer):
             np.multiply(work, 2 * self.alpha * self.beta / self.size, out=work)
             np.subtract(dx, work, out=dx)
 
-    def _reach(self) -> tuple[int, int]:
-        """How many channels before and after its own a window holds."""
-        return self.size // 2, (self.size - 1) // 2
+    def _reach(self, channels: int) -> tuple[int, int]:
+        """How many channels before and after its own a window holds, of so many at most."""
+        return min(self.size // 2, channels - 1), min((self.size - 1) // 2, channels - 1)
 
     def _denominator(self, f: Frame, x: Array, d: Array) -> None:
         """Overwrite d with k + alpha / size * S(x * x)."""
-        sums = _window_sums(f, x.shape, lambda values: np.multiply(x, x, out=values), *self._reach())
+        sums = _window_sums(f, x.shape, lambda values: np.multiply(x, x, out=values), *self._reach(x.shape[-1]))
         np.multiply(sums, self.alpha / self.size, out=d)
         np.add(d, self.k, out=d)
 
     def trace(self, t: Trace, p: Mapping[str, Array], *xs: Value) -> Value:  # noqa: ARG002
         """Record x / d^beta, the sum over a window of channels as a product with a matrix."""
-        places, (before, after) = np.arange(xs[0].shape[2]), self._reach()
+        places, (before, after) = np.arange(xs[0].shape[2]), self._reach(xs[0].shape[2])
         offset = places - places[:, None]
         window = t.constant("window", ((offset >= -before) & (offset <= after)).astype(np.float32))
         sums = t.along(t.op("mul", xs[0], xs[0]), window, 2)

@@ -177,7 +177,7 @@ class AlphaDropout(Layer):
             np.multiply(others, a * _SELU_FLOOR, out=others)
             np.multiply(x, a, out=y)
             np.multiply(y, stays, out=y)
-            np.add(y, others, out=y)  # one of the two is 0
+            np.add(y, others, out=y)  # one of the two is 0, if x is finite
             np.add(y, b, out=y)
 
     def backward(self, f: Frame) -> None:

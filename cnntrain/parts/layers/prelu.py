@@ -71,7 +71,7 @@ class Prelu(Layer):
                 np.multiply(dy, np.greater(x, 0, out=positive), out=above)
                 np.multiply(dy, f.p["slope"], out=dx)
                 np.multiply(dx, np.logical_not(positive, out=positive), out=dx)
-                np.add(dx, above, out=dx)  # one of the two is 0; copying by a mask takes eight times as long
+                np.add(dx, above, out=dx)  # one is 0, if dy is finite; copying by a mask takes eight times as long
 
     def _add_share(self, f: Frame, x: Array, dy: Array, total: Array) -> None:
         """Add a block's part of the slope's gradient."""

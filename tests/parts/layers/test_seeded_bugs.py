@@ -90,7 +90,7 @@ SLIPS = [
     Slip("batch_norm", "backward", Bug("np.add(A, B, out=A)", "pass", nth=2, of=2)),
     Slip("batch_norm", "update_statistics", Bug("A / (A - 1)", "1.0")),
     Slip("batch_norm", "partial_back", Bug("A - _.rest * _", "A")),
-    Slip("lrn", "backward", Bug("A, B = C._reach()", "B, A = C._reach()")),
+    Slip("lrn", "backward", Bug("_window_sums(A, B.shape, C, D, E)", "_window_sums(A, B.shape, C, E, D)")),
     Slip("lrn", "backward", Bug("np.subtract(...)", "np.add(...)")),
     Slip("scale", "backward", Bug('np.multiply(A, _.p["scale"], out=B)', "np.copyto(B, A)")),
     Slip("scale", "backward", Bug('A["scale"] += B', 'A["scale"] = B')),
