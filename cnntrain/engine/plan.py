@@ -57,7 +57,11 @@ class _Life:
 
     def meets(self, other: _Life) -> bool:
         """Whether there is a call for which both count."""
-        return any(a <= d and c <= b for a, b in self.spans for c, d in other.spans)
+        for start, stop in self.spans:  # asked for every two buffers of a network, for which a generator is slow
+            for begin, end in other.spans:
+                if start <= end and begin <= stop:
+                    return True
+        return False
 
 
 class Plan:
@@ -137,10 +141,13 @@ class Plan:
         Each works in place of the one before, and the first keeps its inputs in any case. So a convolution's output is
         kept, but not what batch norm and ReLU make of it (Pleiss et al. 2017), where the layers around take far longer.
         """
+        if not self.training:
+            return {}
         nodes, flops = self.graph.nodes, self.graph.flops()
+        barrier = max((i for i, node in enumerate(nodes) if node.coupled), default=0)  # the last in forward
         found: dict[int, list[int]] = {}
         taken: set[int] = set()
-        for i, node in enumerate(nodes if self.training else ()):
+        for i, node in enumerate(nodes):
             if not self._may_recompute(i) or "x" not in node.layer.keeps or taken.intersection((i, *node.inputs)):
                 continue
             chain = [i]
@@ -152,7 +159,7 @@ class Plan:
             readers = [c for c in self.consumers[last] if self.wants[c] and "x" in nodes[c].layer.keeps]
             readers += [last] if "y" in nodes[last].layer.keeps else []
             around = sum(flops[j] for j in (*node.inputs, *self.consumers[last]) if j != BATCH)
-            waits = any(node.coupled for node in nodes[last + 1 :])  # else it lies in the worker's memory all the time
+            waits = last < barrier  # else it lies in the worker's memory all the time
             if readers and waits and around >= MUCH_WORK * math.prod(node.shape):
                 found.setdefault(max(readers), []).extend(chain)
                 taken.update(chain)

@@ -162,7 +162,7 @@ class Convolution:
             return []  # they are used as they are
         if self.by_correlation:
             turned = self._turned_kernels(scratch["backward"])
-            return transposing_portions(self._ungrouped(turned), self._as_turned(weight))
+            return transposing_portions(self._turned_taps(turned), self._taps(weight).swapaxes(2, 3))
         if not self.by_phases:
             transposed = self._matrices_across(weight)
             return transposing_portions(scratch["backward"].reshape(transposed.shape), transposed)
@@ -241,8 +241,8 @@ class Convolution:
                 into = share
         if d_weight is None or self.tap_by_tap:
             return calls
-        turned = self._ungrouped(self._turned_kernels(gradient))
-        return calls + transposing(self._as_turned(d_weight).swapaxes(3, 4), turned.swapaxes(3, 4))
+        turned = self._turned_taps(self._turned_kernels(gradient))
+        return calls + transposing(self._taps(d_weight), turned.swapaxes(2, 3))
 
     def _by_phases(self, dy: Array, dx: Array, scratch: Scratch) -> Calls:
         """The calls that write dx phase by phase, each a convolution of dy with its taps of the weights."""
@@ -320,6 +320,10 @@ class Convolution:
         split = weight[::-1, ::-1].reshape(self.windows.taps, -1, self.groups, self.filters // self.groups)
         return split.swapaxes(1, 2)
 
+    def _turned_taps(self, kernels: Array) -> Array:
+        """Turned weights, (kh, kw, filters / groups, channels), as (taps, groups, ..., channels / groups)."""
+        return kernels.reshape(self.windows.taps, -1, self.groups, self.channels // self.groups).swapaxes(1, 2)
+
     def _matrices(self, weight: Array) -> Array:
         """The weights as a matrix for each group: (groups, depth, filters / groups)."""
         return weight.reshape(self.columns.depth, self.groups, -1).transpose(1, 0, 2)
@@ -327,17 +331,6 @@ class Convolution:
     def _by_group(self, images: Array) -> Array:
         """Output images (n, rows, columns, filters), contiguous, as (groups, windows, filters / groups)."""
         return images.reshape(-1, self.groups, self.filters // self.groups).transpose(1, 0, 2)
-
-    def _as_turned(self, weight: Array) -> Array:
-        """A view of weights in the order of the turned ones: (kh, kw, groups, filters / groups, channels / groups)."""
-        kh, kw, per_group, filters = weight.shape
-        split = weight[::-1, ::-1].reshape(kh, kw, per_group, self.groups, filters // self.groups)
-        return split.transpose(0, 1, 3, 4, 2)
-
-    def _ungrouped(self, kernels: Array) -> Array:
-        """A view of turned weights, (kh, kw, filters / groups, channels), in the order of `_as_turned`."""
-        kh, kw, per_group, channels = kernels.shape
-        return kernels.reshape(kh, kw, per_group, self.groups, channels // self.groups).swapaxes(2, 3)
 
 
 def bias_line(filters: int, n: int, windows: Windows) -> int:

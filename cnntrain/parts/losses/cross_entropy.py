@@ -49,8 +49,8 @@ class CrossEntropy(Loss):
         with np.errstate(invalid="ignore", over="ignore"):  # not finite in, not finite out: the engine looks for it
             z = np.subtract(outputs, largest(outputs), out=d_outputs)
             rows = self._rows(targets, outputs) if targets.ndim == 2 or self.class_weight is not None else None
-            score = self._label_score(z, targets) if rows is None else (rows * z).sum(axis=1)
-            mass = 1 if rows is None else rows.sum(axis=1)
+            score = self._label_score(z, targets) if rows is None else total(rows * z)[:, 0]
+            mass = 1 if rows is None else total(rows)[:, 0]
             np.exp(z, out=z)
             powers = total(z)[:, 0]
             np.subtract(mass * np.log(powers), score, out=losses)

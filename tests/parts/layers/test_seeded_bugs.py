@@ -103,7 +103,7 @@ SLIPS = [
     Slip("reshape", "backward", NEGATED),
     Slip("dense", "backward", Bug("outer(A, ...)", "outer(-A, ...)")),
     Slip("dense", "backward", Bug("_.fill(1)", "pass")),
-    Slip("conv2d", Convolution._as_turned, Bug("A[::-1, ::-1]", "A[::-1]")),
+    Slip("conv2d", Convolution._taps, Bug("A[::-1, ::-1]", "A[::-1]")),
     Slip("conv2d", Convolution._add_product, Bug("add(A, B, A)", "copy(A, B)")),
     Slip("conv2d", sum_over_windows, Bug("np.add.reduce", "np.maximum.reduce")),
     Slip("depthwise_conv2d", "forward_calls", Bug("_ if _.bias else None", "None")),
