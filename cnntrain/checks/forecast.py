@@ -14,6 +14,7 @@ from cnntrain.core import machine, storage
 from cnntrain.core.errors import OutOfMemoryError
 from cnntrain.core.machine import human
 from cnntrain.core.storage import require_space
+from cnntrain.data.loader import arrays_of
 from cnntrain.engine import memory
 from cnntrain.engine.plan import plan_of
 from cnntrain.engine.pool import Pool
@@ -98,12 +99,17 @@ def _disk(job: Job, run_dir: Path) -> dict[str, Any]:
 
 
 def checkpoint_bytes(job: Job) -> int:
-    """Bytes of one checkpoint: parameters, the optimizer's slots, averages, and their description."""
+    """Bytes of one checkpoint: parameters, the optimizer's slots, averages, what transforms measured, and texts."""
     experiment, layout = job.loaded.experiment, job.network.graph.layout
     kinds = 2 if experiment.train.average else 1
     slots = len(build.optimizer(experiment).state_names())
     size = _META + 2 * job.network.tally.size * np.dtype(np.float64).itemsize
     for entry in layout.entries.values():
         copies = kinds + slots * (entry.offset < layout.trained)
-        size += copies * (entry.param.size * np.dtype(np.float32).itemsize + _PER_ARRAY + 2 * len(entry.name))
-    return size
+        size += copies * _array_bytes(entry.name, entry.param.size)
+    return size + sum(_array_bytes(name, array.size) for name, array in arrays_of(job.data.eval_transforms).items())
+
+
+def _array_bytes(name: str, values: int) -> int:
+    """Bytes of one array in a checkpoint."""
+    return values * np.dtype(np.float32).itemsize + _PER_ARRAY + 2 * len(name)

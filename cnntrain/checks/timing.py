@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cnntrain.config.schema import Experiment
-from cnntrain.data.loader import Samples
+from cnntrain.data.loader import Samples, arrays_of
 from cnntrain.engine.engine import Engine
 from cnntrain.engine.plan import Call, Plan
 from cnntrain.engine.pool import Pool
@@ -70,6 +70,7 @@ class Trial:
         """Seconds of making a checkpoint, apart from writing it to the disk."""
         arrays = {f"param/{name}": view for name, view in self.engine.graph.layout.views(self.engine.params).items()}
         arrays |= {f"slot/{name}": slot for name, slot in self._stepper.updater.slots.items()}
+        arrays |= arrays_of(self.job.data.eval_transforms)
         return _least_seconds(lambda: checkpoint.pack({}, arrays))
 
 

@@ -202,7 +202,8 @@ def _require_room(arguments: list[str]) -> None:
 
 def _require_alone(arguments: list[str]) -> None:
     """Refuse to be started several times by an MPI launcher, except for training."""
-    command = next((word for word in arguments if not word.startswith("-")), "")
+    word = next((word for word in arguments if not word.startswith("-")), "")
+    command = ALIASES.get(word, word)
     if launcher.size() > 1 and command in COMMANDS and command != "fit":
         raise UsageError(
             f"an MPI launcher has started 'cnntrain {command}' {launcher.size()} times, but only fit runs "
@@ -310,8 +311,8 @@ def _crash(error: Exception) -> int:
     from cnntrain.core.files import write_atomic
 
     text = "".join(traceback.format_exception(error))
-    written = getattr(error, "__notes__", [])  # a session leaves its run directory's crash.log here
-    path = Path(written[0]) if written else Path("crash.log").resolve()
+    written = vars(error).get("crash_log")  # of its run directory, where a session leaves it
+    path = written or Path("crash.log").resolve()
     try:
         if not written:
             write_atomic(path, f"cnntrain {__version__}: {' '.join(sys.argv)}\n{text}".encode(errors="replace"))

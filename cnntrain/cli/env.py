@@ -9,15 +9,7 @@ import click
 from cnntrain.cli.options import Command, as_json, debug, print_json
 from cnntrain.cli.text import pairs, show
 
-_LABELS = {
-    "cnntrain": "cnntrain",
-    "python": "Python",
-    "numpy": "NumPy",
-    "blas": "BLAS",
-    "kernel": "BLAS kernel",
-    "simd": "vector instructions",
-    "pillow": "Pillow",
-    "machine": "machine",
+_MACHINE = {
     "platform": "system",
     "cpu": "processor",
     "cpu_count": "processors",
@@ -32,10 +24,10 @@ _LABELS = {
 def command(as_json: bool) -> None:
     """Show versions, processor, memory, and which optional extras are installed: what a bug report should contain.
 
-    Two machines on which the first eight lines are the same train to the same bits.
+    Two machines on which the first nine lines are the same train to the same bits.
     """
     from cnntrain.core import blas, machine
-    from cnntrain.rundir.environment import environment
+    from cnntrain.rundir.environment import DECIDES_BITS, environment
 
     blas.pin()
     document: dict[str, Any] = environment() | {
@@ -47,7 +39,7 @@ def command(as_json: bool) -> None:
         print_json(document)
         return
     shown = document | {"memory": machine.human(document["memory"])}
-    show(pairs([(label, str(shown[key])) for key, label in _LABELS.items()]))
+    show(pairs([(label, str(shown[key])) for key, label in (DECIDES_BITS | _MACHINE).items()]))
     show("\nextras")
     show(pairs([(f"  {name}", _installed(name, packages)) for name, packages in document["extras"].items()]))
 
@@ -56,8 +48,12 @@ def _extras() -> dict[str, dict[str, str | None]]:
     """The packages of each optional extra, with the installed version; None where one is missing."""
     from importlib import metadata
 
+    try:
+        declared = metadata.requires("cnntrain") or ()
+    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
+        return {}
     extras: dict[str, dict[str, str | None]] = {}
-    for text in metadata.requires("cnntrain") or ():
+    for text in declared:
         requirement, _, condition = text.partition(";")
         if "extra ==" in condition:
             package = requirement.replace("(", " ").split(">")[0].split()[0].strip()

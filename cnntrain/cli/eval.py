@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from cnntrain.cli import mistakes
-from cnntrain.cli.options import PATH, Command, as_json, debug, print_json, threads
+from cnntrain.cli.options import PATH, Command, as_json, data_sets, debug, print_json, threads
 from cnntrain.cli.require import check, require
 from cnntrain.cli.text import pairs, show
 from cnntrain.core import terminal
@@ -37,14 +37,7 @@ from cnntrain.core import terminal
     metavar="DIR|FILE",
     help="Measure on other data, such as a folder of pictures for each class; classes are matched by name.",
 )
-@click.option(
-    "-s",
-    "--set",
-    "sets",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Say where the data is now, if it has moved: data.source.root=PATH. Repeatable.",
-)
+@data_sets
 @click.option("--csv", "as_csv", is_flag=True, help="Print a row for each class: how it fares, what it is taken for.")
 @require
 @threads

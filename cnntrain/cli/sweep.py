@@ -126,9 +126,9 @@ def command(
         board = _Board(quiet)
         with Interrupts() as interrupts, held(folder), contextlib.ExitStack() as stack:
             search = stack.enter_context(searching(plan, folder)) if plan.search else None
-            executor: Executor = LocalExecutor(usable, at_once)
-            if dask:
-                executor = DaskExecutor(dask, folder, usable, board.warn, processes)
+            executor: Executor = (
+                DaskExecutor(dask, folder, usable, board.warn, processes) if dask else LocalExecutor(usable, at_once)
+            )
             where = f"on {dask}" if dask else f"{at_once} at a time"
             board.say(f"{_runs(plan)} in {folder}, {where}{_left_out(plan)}")
             trained = train(search or Cells(plan, folder), executor, interrupts, board.watch)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from cnntrain.core.errors import StorageError
@@ -32,10 +31,6 @@ class Anchor:
                 "was written there. Move the run's own directory to a place where it is alone, and resume it there"
             )
 
-    def last(self, chunks: Iterable[bytes | memoryview]) -> Sequence[bytes | memoryview]:
-        """The same chunks; the check is made once the last of them has been read."""
-        return _Checked(chunks, self.check)
-
     def rename(self, temporary: str, name: str) -> None:
         """Give a file its name, both in the directory that was opened, wherever that lies by now. Raises OSError."""
         os.replace(temporary, name, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
@@ -51,15 +46,3 @@ class Anchor:
         if descriptor >= 0:
             with explained("close", self.path):
                 os.close(descriptor)
-
-
-class _Checked(list[bytes | memoryview]):
-    """Chunks followed by a check: just before the file that was written from them takes its place."""
-
-    def __init__(self, chunks: Iterable[bytes | memoryview], check: Callable[[], None]) -> None:
-        super().__init__(chunks)
-        self._check = check
-
-    def __iter__(self) -> Iterator[bytes | memoryview]:
-        yield from super().__iter__()
-        self._check()

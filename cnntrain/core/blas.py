@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from cnntrain.core.loaded_libraries import loaded_libraries
+
 _SYMBOLS = [  # (setter, getter) in the builds NumPy ships with or is linked to
     (f"{prefix}openblas_set_num_threads{suffix}", f"{prefix}openblas_get_num_threads{suffix}")
     for prefix in ("scipy_", "")
@@ -39,17 +41,8 @@ _SIDE, _TIMES = 384, 4  # of products that need a workspace, and take long enoug
 
 def _loaded_libraries() -> list[str]:
     """Paths of shared libraries in this process that may hold a BLAS."""
-    maps = Path("/proc/self/maps")
-    found: set[str] = set()
-    if maps.exists():
-        for line in maps.read_text(errors="replace").splitlines():
-            path = line.split(maxsplit=5)[-1]
-            if path.startswith("/") and any(word in path for word in ("blas", "mkl_rt", "libmkl")):
-                found.add(path)
-    else:  # macOS: the wheels keep it beside NumPy
-        root = Path(np.__file__).parent
-        found.update(str(path) for path in root.glob(".dylibs/*openblas*"))
-    return sorted(found)
+    beside_numpy = Path(np.__file__).parent.glob(".dylibs/*openblas*")  # as the wheels for macOS have it
+    return loaded_libraries("blas", "mkl_rt", "libmkl") or sorted(map(str, beside_numpy))
 
 
 @functools.cache

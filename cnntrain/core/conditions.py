@@ -62,6 +62,8 @@ class Condition:
         """Whether a value meets it, None being an absent one."""
         if value is None and self.value is not None:
             return self.relation == "!="
+        if isinstance(value, bool) != isinstance(self.value, bool):
+            return self.relation == "!="
         try:
             return _RELATIONS[self.relation](value, self.value)
         except TypeError:  # a number against a text

@@ -129,6 +129,8 @@ def _replace(
                 with calling("close"):
                     os.close(descriptor)
             path = name()
+            if held is not None:
+                held.check()
             with calling("rename"):
                 if held is None:
                     os.replace(temporary, path)
@@ -157,14 +159,6 @@ def remove(path: Path) -> None:
     """Remove a file; one that is already gone is fine."""
     with explained("remove", path), contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-
-
-def remove_temporaries(directory: Path) -> None:
-    """Remove what a killed process of this program left half-written. Only under the directory's lock."""
-    with explained("look into", directory):
-        found = [*directory.glob(TEMPORARY + "*")]
-    for path in found:
-        remove(path)
 
 
 def remove_abandoned(directory: Path) -> None:

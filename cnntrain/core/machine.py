@@ -6,6 +6,7 @@ import contextlib
 import math
 import mmap
 import os
+import sys
 from pathlib import Path
 
 from cnntrain.core.control_groups import limits
@@ -26,7 +27,7 @@ def threads(asked: int | None = None) -> int:
     usable = getattr(os, "sched_getaffinity", None)
     bound = len(usable(0)) if usable else os.cpu_count() or 1
     allowed = limits()
-    return int(max(min(bound, _whole(allowed.processors), allowed.processes // 2), 1))
+    return int(max(min(bound, _whole(allowed.processors), allowed.processes / 2), 1))
 
 
 def _whole(number: float) -> float:
@@ -70,8 +71,9 @@ def peak() -> int:
     """The most bytes of physical memory this process has had."""
     import resource
 
-    # The other figure is in bytes on macOS, and on Linux begins with that of the process that started this one.
-    return _kilobytes(_STATUS, "VmHWM:") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # The other figure is in bytes on macOS alone, and on Linux begins with that of the process that started this one.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return _kilobytes(_STATUS, "VmHWM:") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def free() -> int:
@@ -83,7 +85,7 @@ def free() -> int:
 def _kilobytes(path: Path, field: str) -> int:
     """A field of a file like /proc/meminfo, in bytes; 0 where there is none."""
     with contextlib.suppress(OSError):
-        for line in path.read_text().splitlines():
+        for line in path.read_text(errors="replace").splitlines():
             if line.startswith(field):
                 return int(line.split()[1]) * 1024
     return 0

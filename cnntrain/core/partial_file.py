@@ -24,19 +24,29 @@ class PartialFile:
     def __init__(self, path: Path) -> None:
         self.path, self.part = path, path.with_name(f"{path.name}.part")
         with explained("open", self.part):
-            self._descriptor = os.open(self.part, OWN | os.O_NONBLOCK, 0o666)
+            while not self._take():
+                self.close()
+            self.length = os.lseek(self._descriptor, 0, os.SEEK_END)
+
+    def _take(self) -> bool:
+        """Open and lock it; False where meanwhile another process has finished it, which then lies in its place."""
+        self._descriptor = os.open(self.part, OWN | os.O_NONBLOCK, 0o666)
+        try:
+            mine = os.fstat(self._descriptor)
+            if not stat.S_ISREG(mine.st_mode):
+                raise StorageError(f"{self.part} is not a regular file. Remove it and run the command again")
+            with calling("lock"):
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             try:
-                if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
-                    raise StorageError(f"{self.part} is not a regular file. Remove it and run the command again")
-                with calling("lock"):
-                    fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self.length = os.lseek(self._descriptor, 0, os.SEEK_END)
-            except BlockingIOError:
-                self.close()
-                raise StorageError(f"{self.part} is being written by another process. Wait for it to end") from None
-            except BaseException:
-                self.close()
-                raise
+                return os.path.samestat(mine, os.stat(self.part))
+            except FileNotFoundError:
+                return False
+        except BlockingIOError:
+            self.close()
+            raise StorageError(f"{self.part} is being written by another process. Wait for it to end") from None
+        except BaseException:
+            self.close()
+            raise
 
     def append(self, data: bytes) -> None:
         """Add to its end."""

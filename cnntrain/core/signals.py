@@ -11,10 +11,10 @@ HEEDED = (*STOPPING, SAVING)
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
-def end_with(parent: int) -> None:
-    """Have the system kill this process when its parent ends, or do it now if that has ended. Linux only."""
+def end_with(parent: int, number: signal.Signals = signal.SIGKILL) -> None:
+    """Have the system send this process a signal when its parent ends; leave now if that has ended. Linux only."""
     import ctypes
 
-    ctypes.CDLL(None).prctl(_PARENT_DEATH, signal.SIGKILL)
+    ctypes.CDLL(None).prctl(_PARENT_DEATH, int(number))
     if os.getppid() != parent:
         os._exit(1)

@@ -56,28 +56,31 @@ class Averaged:
         """Replace the running statistics by their mean over these training steps, each with its number.
 
         An update of statistics s by a batch that has x is s' = (1 - m) s + m x. From s = 0 it gives m x, and from
-        s = 1 it tells m, without asking any layer how it keeps its statistics. One that does not move, m = 0, stays.
+        another s, which must be as large as m x for the difference to be exact, it tells m, without asking any layer
+        how it keeps its statistics. One that does not move, m = 0, stays.
         """
         layout = self.engine.graph.layout
         views = [layout.view(self.engine.params, e) for e in layout.entries.values() if e.param.role == "statistic"]
         if not views:
             return
-        before = [view.copy() for view in views]
-        ones = [m_x.copy() for m_x in self._after(1.0, views, steps[0])]
-        sums = [np.zeros(view.shape) for view in views]
-        for step in steps:
-            found = self._after(0.0, views, step)
-            if step is steps[0]:
-                rates = [1 - (one.astype(np.float64) - zero) for one, zero in zip(ones, found, strict=True)]
-            for total, view in zip(sums, found, strict=True):
+        before, zeros = [view.copy() for view in views], [np.zeros(view.shape) for view in views]
+        first = [view.astype(np.float64) for view in self._after(zeros, views, steps[0])]
+        starts = [np.exp2(np.ceil(np.log2(np.maximum(np.abs(m_x), 1)))) for m_x in first]
+        moved = self._after(starts, views, steps[0])
+        rates = [1 - (view - m_x) / start for view, m_x, start in zip(moved, first, starts, strict=True)]
+        sums = first
+        for step in steps[1:]:
+            for total, view in zip(sums, self._after(zeros, views, step), strict=True):
                 total += view
         for view, old, total, rate in zip(views, before, sums, rates, strict=True):
             moves = rate > 1e-6
             view[...] = np.where(moves, total / len(steps) / np.where(moves, rate, 1), old)
 
-    def _after(self, start: float, views: Sequence[Array], step: tuple[int, Sequence[Batch]]) -> Sequence[Array]:
-        """The statistics after one step that began with them all at `start`."""
-        for view in views:
+    def _after(
+        self, starts: Sequence[Array], views: Sequence[Array], step: tuple[int, Sequence[Batch]]
+    ) -> Sequence[Array]:
+        """The statistics after one step that began with these."""
+        for view, start in zip(views, starts, strict=True):
             view[...] = start
         number, batches = step
         self.engine.step(batches, number)

@@ -24,7 +24,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,6 +46,7 @@ from cnntrain.core.errors import (
     printable,
 )
 from cnntrain.core.extras import install
+from cnntrain.core.loaded_libraries import loaded_libraries
 from cnntrain.core.threads import start
 from cnntrain.core.watchdog import STILL, Watchdog
 from cnntrain.engine.ranks import Pending, Ranks
@@ -61,6 +61,7 @@ _TURN = 0.5  # seconds after which the next rank speaks in place of a leader tha
 _BUSY = 60.0  # seconds in which a leader that computes comes to know that another rank has failed
 _SAID = {"said": True}  # a message: what was to be said has been
 _MOST = 16384  # bytes of a message between the threads
+_TEXT = 2500  # characters of a text in it, none of which takes more than 6 bytes
 _NOT_THERE = (
     f"not all ranks were there after {STARTING:.0f} seconds: one was ended, or its machine is slow to start it. Run "
     "the command again"
@@ -192,9 +193,7 @@ def _initialize(mpi: Any) -> None:
     if mpi.Is_initialized():
         return
     os.environ.setdefault(*_RETURNS)
-    maps = Path("/proc/self/maps")
-    paths = [line.split()[-1] for line in maps.read_text().splitlines() if "/libmpi" in line] if maps.exists() else []
-    for path in dict.fromkeys(paths):
+    for path in loaded_libraries("/libmpi"):
         library = ctypes.CDLL(path)
         if hasattr(library, "MPI_Init_thread"):
             provided = ctypes.c_int()
@@ -449,7 +448,7 @@ class MpiWire:
 
     def _say(self, peers: Iterable[int], said: Mapping[str, Any], certainly: bool = False) -> None:
         """Send some of them a message; `certainly`: and wait until they have it, unless that takes long."""
-        message = np.frombuffer(json.dumps(said).encode()[:_MOST], np.uint8)
+        message = np.frombuffer(json.dumps(said, ensure_ascii=False).encode(errors="surrogatepass"), np.uint8)
         send = self._talk.Issend if certainly else self._talk.Isend
         for peer in peers:
             if peer != self.rank:
@@ -481,10 +480,10 @@ def _document(error: BaseException) -> dict[str, Any]:
 
     if isinstance(error, CnntrainError):
         lost = {"lost": True} if isinstance(error, LostWorkerError) else {}
-        return {"code": error.exit_code, "text": str(error)[:4000], **lost}
+        return {"code": error.exit_code, "text": str(error)[:_TEXT], **lost}
     if isinstance(error, MemoryError):
         return {"code": OutOfMemoryError.exit_code, "text": str(error) or "out of memory"}
-    return {"code": 1, "text": "".join(traceback.format_exception(error))[-4000:]}
+    return {"code": 1, "text": "".join(traceback.format_exception(error))[-_TEXT:]}
 
 
 def _error(said: Mapping[str, Any], who: str) -> BaseException:

@@ -13,6 +13,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -101,7 +102,8 @@ class Updater:
         self._squares = shared(len(self._blocks), np.float64)
         self._made: dict[tuple[int, int], Block] = {}  # by worker and piece
         self._job = pool.register(self._take)
-        self.carried: float | None = None  # from step to step; None: as with the optimizer's own momentum in all so far
+        self._firsts = sorted({0, *(piece.trained.first for piece in self._tensors)})
+        self._carried: dict[int, float] | None = None  # None: as with the optimizer's own momentum in all steps so far
         self._saved = aligned(layout.size, params.dtype) if optimizer.sam else None
 
     def apply(self, lr: float, step: int, clip_norm: float | None = None, momentum: float | None = None) -> float:
@@ -111,21 +113,30 @@ class Updater:
         penalties and the other ways to clip. Raises DivergedError, before any parameter changes, where the gradient
         is not finite.
         """
-        optimizer = self.optimizer if momentum is None else self.optimizer.with_momentum(momentum)
-        carried = optimizer.carry(self.carried_after(step), step + 1)
-        numbers = (lr, step, clip_norm or math.inf, math.nan if momentum is None else momentum, carried)
+        numbers = (lr, step, clip_norm or math.inf, math.nan if momentum is None else momentum)
         team = self.pool.team(self._job)
-        norm = _finite(self.pool.lead(team, self._job, numbers, lambda team: self._take(team, *numbers)), step)
-        self.carried = carried
-        return norm
+        return _finite(self.pool.lead(team, self._job, numbers, lambda team: self._take(team, *numbers)), step)
 
-    def carried_after(self, step: int) -> float:
-        """The number that the optimizer carries from step to step, after so many steps."""
-        if self.carried is not None and step:
-            return self.carried
-        return functools.reduce(self.optimizer.carry, range(1, step + 1), 1.0)
+    def carried_after(self, step: int) -> dict[int, float]:
+        """The number that the optimizer carries from step to step, after so many; by the first step of what is trained.
 
-    def _take(self, team: Team, lr: float, step: float, clip_norm: float, momentum: float, carried: float) -> float:
+        0 is always among these.
+        """
+        if self._carried is not None and step:
+            return self._carried
+        return {
+            first: functools.reduce(self.optimizer.carry, range(1, step - first + 1), 1.0) for first in self._firsts
+        }
+
+    def carry_on(self, step: int, carried: float, since: Mapping[str, Any]) -> None:
+        """Go on after so many steps with the numbers of a checkpoint, `since` those of later first steps.
+
+        Of these, an older checkpoint lacks some, which are made anew.
+        """
+        known = {first: since[str(first)] for first in self._firsts if isinstance(since.get(str(first)), float)}
+        self._carried = self.carried_after(step) | known | {0: carried}
+
+    def _take(self, team: Team, lr: float, step: float, clip_norm: float, momentum: float) -> float:
         """The work of all workers in `apply`, together; they stop where the norm is not finite."""
         norm = self._norm(team)
         if self._prepares and math.isfinite(norm):
@@ -135,13 +146,20 @@ class Updater:
             return norm
         factor = clip_norm / norm if norm > clip_norm else 1.0
         optimizer = self.optimizer if math.isnan(momentum) else self.optimizer.with_momentum(momentum)
+        number = int(step) + 1
+        carried = {
+            first: optimizer.carry(before, number - first) if number > first else before
+            for first, before in self.carried_after(int(step)).items()
+        }
+        self._carried = carried
 
         def update(worker: int, index: int) -> None:
             piece = self._pieces[index]
             if not piece.trained.has(step):
                 return
             block = self._made.get((worker, index)) or self._block(worker, index)
-            block.lr, block.step, block.carried = lr * piece.lr_mult, int(step) + 1 - piece.trained.first, carried
+            first = piece.trained.first
+            block.lr, block.step, block.carried = lr * piece.lr_mult, number - first, carried[first]
             if factor != 1.0:
                 block.g *= factor
             optimizer.step(block)

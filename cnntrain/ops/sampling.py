@@ -15,12 +15,15 @@ from cnntrain.core.arrays import Array
 Interpolation = Literal["bilinear", "nearest"]
 
 
-def resampling(start: Array, length: Array, size: int, out: int, interpolation: Interpolation) -> Array:
+def resampling(
+    start: Array, length: Array, size: int, out: int, interpolation: Interpolation, cut: bool = False
+) -> Array:
     """Weights (n, out, size) that make `out` pixels of those from start (n,) on, length (n,) many, of `size`.
 
     Bilinear is the triangle filter of Pillow: its half width is one pixel of input or of output, whichever is
-    larger, so that shrinking averages all that is there (antialiasing); it ends at the box and sums to 1. Nearest
-    is the pixel under the output's centre, of two the one that begins there.
+    larger, so that shrinking averages all that is there (antialiasing); it ends at the image and sums to 1. Nearest
+    is the pixel under the output's centre, of two the one that begins there. With `cut` the pixels, which are whole
+    ones then, are as if cut out first: nothing beside them is read.
     """
     scale = (length / out)[:, None, None]
     center = start[:, None, None] + (np.arange(out)[:, None] + 0.5) * length[:, None, None] / out
@@ -29,8 +32,9 @@ def resampling(start: Array, length: Array, size: int, out: int, interpolation: 
         chosen: Array = (pixel == np.floor(center)).astype(np.float64)
         return chosen
     weights = np.maximum(1 - np.abs(pixel + 0.5 - center) / np.maximum(scale, 1), 0)
-    first = start[:, None, None]
-    weights *= (pixel >= first) & (pixel < first + length[:, None, None])
+    if cut:
+        first = start[:, None, None]
+        weights *= (pixel >= first) & (pixel < first + length[:, None, None])
     weights /= weights.sum(axis=2, keepdims=True)
     return weights
 

@@ -33,6 +33,7 @@ from cnntrain.reading.reader import Reader
 _MAGIC = b"cnntrain digests 1\n"
 _SHA = 32  # bytes
 _ROW = np.dtype([("stamp", "<i8", (5,)), ("sha", "u1", (_SHA,))])
+_ALL_BITS = 2**64 - 1
 _RESTED = 2 * 10**9  # nanoseconds since the last change of a file before its digest is kept
 _BLOCK = 2**16  # bytes of a file hashed at a time: more would be mapped into memory anew for each small file
 
@@ -102,7 +103,7 @@ def _stamps(paths: Sequence[str]) -> Array:
     found = np.zeros((len(paths), 5), np.uint64)
     for index, path in enumerate(paths):
         if one := stamp(path):
-            found[index] = one
+            found[index] = [value & _ALL_BITS for value in one]  # times before 1970 are negative
     return found.view(np.int64)
 
 

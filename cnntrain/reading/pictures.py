@@ -27,6 +27,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import DataError, OutOfMemoryError, StorageError
 from cnntrain.core.failures import system_failure
+from cnntrain.core.loaded_libraries import loaded_libraries
 from cnntrain.reading.attended import still_wanted
 from cnntrain.reading.input_files import opened, reading, why_missing
 from cnntrain.reading.jpeg import scans
@@ -270,9 +271,7 @@ def _silence_libtiff() -> None:
 
     Pillow raises an exception as well, which becomes our one line.
     """
-    maps = Path("/proc/self/maps")
-    lines = maps.read_text(errors="replace").splitlines() if maps.exists() else []
-    for path in {line.split(maxsplit=5)[-1] for line in lines if "/libtiff" in line}:
+    for path in loaded_libraries("/libtiff"):
         library = ctypes.CDLL(path)
         for setter in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
             getattr(library, setter)(None)

@@ -17,7 +17,7 @@ from typing import Any
 from cnntrain.core import csv_text, strict_json
 from cnntrain.core.conditions import Condition, require_name
 from cnntrain.core.console import Console
-from cnntrain.parts.metrics.base import larger_is_better
+from cnntrain.results.ranking import larger_first, shared_metric
 from cnntrain.rundir.history import Record, read_all
 
 SEED, NAME = "seed", "name"  # what may differ within a group
@@ -98,7 +98,7 @@ def compare(
     lines = _sorted(lines, sort, known)
     differing = differing_keys(lines)
     return {
-        "metric": _shared_metric(lines),
+        "metric": shared_metric([line.record for line in lines]),
         "differs": differing,
         "runs": [_document(line, differing) for line in lines],
         "groups": _groups(lines, differing),
@@ -178,8 +178,8 @@ def _flat(run: Mapping[str, Any]) -> dict[str, Any]:
 def _sorted(lines: list[ComparedRun], sort: str | None, known: set[str]) -> list[ComparedRun]:
     """In the order asked for; runs without the value come last."""
     if sort is None:
-        metric = _shared_metric(lines)
-        return _by(lines, "best", descending=larger_is_better(metric)) if metric else lines
+        descending = larger_first([line.record for line in lines])
+        return lines if descending is None else _by(lines, "best", descending)
     name = sort.removeprefix("-")
     require_name(name, known, f"--sort {sort}: no run has a")
     return _by(lines, name, descending=sort.startswith("-"))
@@ -190,12 +190,6 @@ def _by(lines: list[ComparedRun], name: str, descending: bool) -> list[ComparedR
     numbers = all(isinstance(line[name], int | float) for line in there)
     there.sort(key=lambda line: line[name] if numbers else str(line[name]), reverse=descending)
     return there + [line for line in lines if line[name] is None]
-
-
-def _shared_metric(lines: Sequence[ComparedRun]) -> str | None:
-    """The metric by which all runs judge themselves; None where they differ."""
-    metrics = {line.record.monitored for line in lines}
-    return metrics.pop() if len(metrics) == 1 else None
 
 
 # -- documents ---------------------------------------------------------------------------------------------------------
@@ -223,10 +217,11 @@ def _lot(line: ComparedRun) -> str:
 
 def _group(members: Sequence[ComparedRun], keys: Sequence[str]) -> dict[str, Any]:
     metrics = dict.fromkeys(name for line in members for name in line.final)
+    metric = shared_metric([line.record for line in members])
     return {
         "runs": [line["run"] for line in members],
         "config": {key: members[0].settings[key] for key in keys if key in members[0].settings},
-        "best": {"metric": _shared_metric(members)} | spread([line["best"] for line in members]),
+        "best": {"metric": metric} | spread([line["best"] for line in members]),
         "final": {name: spread([line.final.get(name) for line in members]) for name in metrics},
         "seconds": spread([line["seconds"] for line in members]),
     }

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from cnntrain.core.arrays import Array, Shape
 from cnntrain.core.errors import CheckpointError
+from cnntrain.data.loader import arrays_of
 from cnntrain.engine.examination import Extremes
 from cnntrain.network import build
 from cnntrain.network.tally import TALLIES
@@ -60,13 +61,15 @@ def _verify(checkpoint: Checkpoint) -> None:
 
 
 def _declared(checkpoint: Checkpoint) -> dict[str, tuple[Shape, npt.DTypeLike]]:
-    """The arrays that a checkpoint with this config has, with shape and dtype: those of `Trainer.arrays`."""
+    """The arrays that a checkpoint with this config has, with shape and dtype: those of `State.arrays`."""
     loaded, description = saved.experiment(checkpoint)
     with saved.blaming(checkpoint.path):
         network = build.network(loaded, description)
     entries = network.graph.layout.entries
     parameters = {name: (entry.param.shape, np.float32) for name, entry in entries.items()}
     declared: dict[str, tuple[Shape, npt.DTypeLike]] = {f"param/{name}": kind for name, kind in parameters.items()}
+    measured = arrays_of(saved.transforms(checkpoint, loaded, description.shape))
+    declared |= {name: (array.shape, array.dtype) for name, array in measured.items()}
     if "merged" in checkpoint.meta:  # by `cnntrain average`: for eval and predict alone
         return declared
     trained = [name for name, entry in entries.items() if entry.offset < network.graph.layout.trained]

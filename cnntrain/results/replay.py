@@ -10,15 +10,16 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from cnntrain.core import blas, machine, strict_json
 from cnntrain.core.console import Console
 from cnntrain.core.errors import CheckFailedError, DivergedError, RunDirectoryError
 from cnntrain.core.regular_file import read_limited, read_own
+from cnntrain.engine.examination import What
 from cnntrain.engine.pool import Pool
 from cnntrain.rundir import numbering
-from cnntrain.rundir.checkpoint import Checkpoint, read, read_meta
+from cnntrain.rundir.checkpoint import FOLDER, Checkpoint, last_of, read, read_meta
 from cnntrain.rundir.directory import FLIGHT_RECORD
 from cnntrain.rundir.environment import compare_environments, environment
 from cnntrain.rundir.journal import Unwritten
@@ -45,7 +46,7 @@ def replay(
     not diverge, or diverges in another place.
     """
     console = _console(path, warn)
-    record, last = _record(path), read(path / "checkpoints" / "last.npz")
+    record, last = _record(path), read(last_of(path))
     with _trainer(path, last, sets, threads, console) as (trainer, _):
         step, closed, when = record["step"], record["closed"], record["when"]
         state = trainer.state
@@ -60,9 +61,10 @@ def replay(
             trainer.check_weights()
         except DivergedError as error:
             found = error.record
+    steps = step - last.meta["position"]["step"] + (when == "step")
     if found is None:
         raise CheckFailedError(
-            f"{path} did not diverge again: for {step - last.meta['position']['step'] + 1} steps from {last.path} on, "
+            f"{path} did not diverge again: for {steps} step{'s' * (steps != 1)} from {last.path} on, "
             f"every number is finite. It was recorded as: {record['reason']}"
         )
     if _place(found["first"]) != _place(record["first"]):
@@ -72,7 +74,7 @@ def replay(
     return {
         "run": str(path),
         "checkpoint": str(last.path),
-        "steps": step - last.meta["position"]["step"] + (when == "step"),
+        "steps": steps,
         "step": found["step"],
         "split": found["split"],
         "reason": found["reason"],
@@ -95,7 +97,7 @@ def verify(
     where something differs.
     """
     console = _console(path, warn)
-    last = read(path / "checkpoints" / "last.npz")
+    last = read(last_of(path))
     last.require(position__step=int, position__closed=int, metrics_length=int, config=dict)
     start = read(_earlier(path, last, steps))
     position = last.meta["position"]
@@ -126,7 +128,7 @@ def verify(
 def _console(path: Path, warn: Callable[[str], None] | None) -> Console:
     """What warnings go to, the first of them where the environment is another than the run's: bits may differ then."""
     console = Console("none", quiet=True, warned=warn)
-    then = read_meta(path / "checkpoints" / "last.npz").get("environment")
+    then = read_meta(last_of(path)).get("environment")
     if isinstance(then, dict) and (differences := compare_environments(then, environment())):
         console.warn(f"this is not the run's environment, bits may differ: {'; '.join(differences)}")
     return console
@@ -171,7 +173,9 @@ def _record(path: Path) -> dict[str, Any]:
 def _sound_place(first: Any) -> bool:
     return first is None or (
         isinstance(first, dict)
-        and all(isinstance(first.get(key), str) for key in ("node", "what"))
+        and isinstance(first.get("node"), str)
+        and first.get("what") in get_args(What)
+        and isinstance(first.get("where", 0), str | None)
         and isinstance(first.get("samples"), list)
     )
 
@@ -184,7 +188,7 @@ def _place(first: Mapping[str, Any] | None) -> tuple[Any, Any] | None:
 def _earlier(path: Path, last: Checkpoint, least: int) -> Path:
     """The newest checkpoint of a run at least `least` steps before its last one, and of the same config."""
     steps: dict[Path, Any] = {}
-    for file in sorted((path / "checkpoints").glob("*.npz")):
+    for file in sorted((path / FOLDER).glob("*.npz")):
         meta = read_meta(file)
         position = meta.get("position")
         step = position.get("step") if isinstance(position, dict) else None

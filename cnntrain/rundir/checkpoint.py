@@ -174,6 +174,11 @@ def read_meta(path: Path) -> Meta:
         _fail(path, error)
 
 
+def last_of(run: Path) -> Path:
+    """Where a run keeps the checkpoint from which it goes on."""
+    return run / FOLDER / "last.npz"
+
+
 def find(path: Path) -> Path:
     """The checkpoint that a path means: the file itself, or a run directory's best.npz, or else its last.npz.
 

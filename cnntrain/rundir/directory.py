@@ -32,6 +32,7 @@ from cnntrain.rundir.json_files import first_row, read_rows
 RUNS = Path("runs")  # where runs without a --run-dir go, in the working directory
 
 FLIGHT_RECORD = "nonfinite/record.json"
+EVENT_FILES = "tensorboard/events.out.tfevents.*"
 LIVE = "live.json"
 
 _WORTH_SHARING = 2**20  # bytes from which runs share one file
@@ -71,7 +72,7 @@ class RunDirectory:
         make_directory(path)
         make_own_directory(self.checkpoints)
         for directory in (path, self.checkpoints):
-            files.remove_temporaries(directory)
+            files.remove_abandoned(directory)
             files.probe(directory)
         self._here = Anchor(path)
         held.callback(self._here.close)
@@ -149,7 +150,7 @@ class RunDirectory:
         """Keep what other runs have as well, once for all of them where it is large (`files.write_shared`)."""
         self._here.check()
         if len(data) < _WORTH_SHARING:
-            files.write_atomic(self.path / name, self._here.last([data]), self._here)
+            files.write_atomic(self.path / name, data, self._here)
         else:
             files.write_shared(kept, self.path / name, data)
 
@@ -172,7 +173,7 @@ class RunDirectory:
         make_own_directory(path.parent)
         with contextlib.closing(Anchor(path.parent)) as folder:
             self._here.check()  # so that the folder that was opened is the run's
-            files.write_atomic(path, self._here.last([_json(record)]), folder)
+            files.write_atomic(path, _json(record), folder)
         return path
 
     def write_film(self, name: str, meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
@@ -182,13 +183,13 @@ class RunDirectory:
         make_own_directory(folder)
         with contextlib.closing(Anchor(folder)) as there:
             self._here.check()
-            files.write_atomic(folder / name, there.last(checkpoint.pack(dict(meta), arrays)), there)
+            files.write_atomic(folder / name, checkpoint.pack(dict(meta), arrays), there)
 
     def cut_film(self, step: int) -> None:
         """Remove the moments of the film after a step: those steps will be taken again."""
         folder = self.path / film_files.FOLDER
         if os.path.isdir(folder):
-            files.remove_temporaries(folder)
+            files.remove_abandoned(folder)
         for name in _names(folder):
             if (found := film_files.step_of(name)) is not None and found > step:
                 files.remove(folder / name)
@@ -199,7 +200,7 @@ class RunDirectory:
 
     def _write(self, name: str, text: str) -> Path:
         self._here.check()
-        files.write_atomic(self.path / name, self._here.last([text.encode(errors="backslashreplace")]), self._here)
+        files.write_atomic(self.path / name, text.encode(errors="backslashreplace"), self._here)
         return self.path / name
 
     # -- what grows --------------------------------------------------------------------------------------------------
@@ -272,7 +273,7 @@ class RunDirectory:
         try:
             for name in names:
                 self._there.check()
-                files.write_atomic(self.checkpoints / name, self._there.last(chunks), self._there)
+                files.write_atomic(self.checkpoints / name, chunks, self._there)
         except StorageError as error:
             step = self._status.get("step")
             raise StorageError(
@@ -357,8 +358,8 @@ def _clear(path: Path) -> None:
     """Remove the files of an older run; without last.npz, the first to go, the rest cannot be mistaken for a run."""
     folder = path / checkpoint.FOLDER
     numbered = [folder / name for name in _names(folder) if _NUMBERED.fullmatch(name)]
-    filmed = _film_of(path)
-    for old in (folder / "last.npz", folder / "best.npz", *numbered, *filmed, *(path / name for name in _FILES)):
+    derived = [*_film_of(path), *sorted(path.glob(EVENT_FILES)), *(path / name for name in _FILES)]
+    for old in (folder / "last.npz", folder / "best.npz", *numbered, *derived):
         files.remove(old)
 
 

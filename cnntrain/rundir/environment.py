@@ -16,8 +16,8 @@ import PIL
 import cnntrain
 from cnntrain.core import blas
 
-NUMERICS = 8  # raised where a change alters the last bits of what is trained; CHANGELOG.md says where
-_DECIDES_BITS = {  # what in the environment can change the bits of a result -> what a warning calls it
+NUMERICS = 9  # raised where a change alters the last bits of what is trained; CHANGELOG.md says where
+DECIDES_BITS = {  # what in the environment can change the bits of a result -> what a warning calls it
     "cnntrain": "cnntrain",
     "numerics": "cnntrain's arithmetic",
     "python": "Python",
@@ -69,7 +69,7 @@ def compare_environments(saved: Mapping[str, Any], now: Mapping[str, Any]) -> li
     saved = _with_kernel(saved)
     return [
         f"{label} {_word(saved.get(key))} -> {_word(now.get(key))}"
-        for key, label in _DECIDES_BITS.items()
+        for key, label in DECIDES_BITS.items()
         if saved.get(key) != now.get(key)
     ]
 

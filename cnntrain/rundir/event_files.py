@@ -18,10 +18,7 @@ import numpy as np
 from cnntrain.core import files
 from cnntrain.core.append_log import AppendLog
 from cnntrain.core.directories import make_own_directory
-from cnntrain.rundir.directory import RunDirectory
-
-FOLDER = "tensorboard"
-_PATTERN = "events.out.tfevents.*"
+from cnntrain.rundir.directory import EVENT_FILES, RunDirectory
 
 
 @contextmanager
@@ -30,13 +27,13 @@ def following(run: RunDirectory) -> Iterator[None]:
 
     Raises StorageError where it cannot.
     """
-    folder = run.path / FOLDER
-    make_own_directory(folder)
     rows = run.rows()
-    for old in sorted(folder.glob(_PATTERN)):
-        files.remove(old)
     last = max((row.get("step", 0) for row in rows), default=0)
-    log = AppendLog(folder / f"events.out.tfevents.{last:010}.cnntrain", 0)
+    path = run.path / EVENT_FILES.replace("*", f"{last:010}.cnntrain")
+    make_own_directory(path.parent)
+    for old in sorted(run.path.glob(EVENT_FILES)):
+        files.remove(old)
+    log = AppendLog(path, 0)
 
     def follow(row: Mapping[str, Any]) -> None:
         log.extend(encoded(row, time.time()))

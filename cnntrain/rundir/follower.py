@@ -6,15 +6,17 @@ It may read what the leader has written, so it checks that this can be seen from
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cnntrain.core.errors import StorageError
+from cnntrain.rundir import checkpoint
 from cnntrain.rundir.directory import LOCK
 
-_PATIENCE = 10.0  # seconds in which what one machine has written shows on others: NFS looks again after 3 to 60
+_PATIENCE = 10.0  # seconds in which what one machine has written shows on others
 
 
 class Follower:
@@ -27,7 +29,7 @@ class Follower:
 
         Raises StorageError where it is not seen from here.
         """
-        self.path, self.last = path, path / "checkpoints" / "last.npz"
+        self.path, self.last = path, checkpoint.last_of(path)
         deadline = time.monotonic() + _PATIENCE
         while _read(path / LOCK) != lock:
             if time.monotonic() > deadline:
@@ -36,6 +38,9 @@ class Follower:
                     "their machines share, with data and runs on it. Choose a --run-dir there"
                 )
             time.sleep(0.1)
+            for folder in (path.parent, path):  # NFS asks its server again where one is opened, or after a minute
+                with contextlib.suppress(OSError):
+                    os.scandir(folder).close()
 
     def log(self, line: str) -> None:
         """Nothing."""

@@ -7,7 +7,7 @@ started while they are still saving leaves those cells for the end.
 
 from __future__ import annotations
 
-import ctypes
+import functools
 import os
 import selectors
 import signal
@@ -16,13 +16,13 @@ import sys
 from collections.abc import Collection, Sequence
 
 from cnntrain.core import launcher
+from cnntrain.core.signals import end_with
 from cnntrain.sweep import child
 from cnntrain.sweep.executor import Ended
 from cnntrain.sweep.standing import Standing
 
 TICK = 0.25  # seconds between two looks
 _PIECE = 2**16
-_PARENT_DEATH = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 class LocalExecutor:
@@ -102,7 +102,7 @@ def begin(words: Sequence[str], here: str | None = None) -> subprocess.Popen[byt
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         process_group=0,
-        preexec_fn=_prepare,
+        preexec_fn=functools.partial(_prepare, os.getpid()),
     )
 
 
@@ -112,10 +112,7 @@ def exit_code(process: subprocess.Popen[bytes]) -> int:
     return code if code >= 0 else 128 - code
 
 
-_libc = ctypes.CDLL(None)
-
-
-def _prepare() -> None:
+def _prepare(parent: int) -> None:
     """In a new process, before it becomes cnntrain: heed TERM, and have the system send it when the parent dies.
 
     TERM is how a cell is asked to save and leave, also where whoever started the sweep had it ignored or blocked.
@@ -125,4 +122,4 @@ def _prepare() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     if sys.platform == "linux":
-        _libc.prctl(_PARENT_DEATH, int(signal.SIGTERM))
+        end_with(parent, signal.SIGTERM)

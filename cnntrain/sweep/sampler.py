@@ -146,7 +146,7 @@ def importances(choices: Choices, trials: Sequence[SearchTrial], larger: bool) -
     """How much each key accounts for the metric, as shares of one; empty where that cannot be told.
 
     All trials are compared after the same epochs, those of the first rung. The method is PED-ANOVA (Watanabe et al.
-    2023), Optuna's default.
+    2023), the default of later versions of Optuna.
     """
     known = [trial for trial in trials if trial.values]
     if len(known) < 4 or importlib.util.find_spec("optuna") is None:
@@ -156,7 +156,8 @@ def importances(choices: Choices, trials: Sequence[SearchTrial], larger: bool) -
         import optuna
 
         try:
-            found = optuna.importance.get_param_importances(study_of(choices, first, larger))
+            method = optuna.importance.PedAnovaImportanceEvaluator()
+            found = optuna.importance.get_param_importances(study_of(choices, first, larger), evaluator=method)
         except (ValueError, RuntimeError, ZeroDivisionError):
             return {}
     return {name: round(float(share), 4) for name, share in found.items()}

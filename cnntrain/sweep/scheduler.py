@@ -159,9 +159,12 @@ class _Scheduler:
         standing, code, said = ended
         standing.said += standing.cell.located(said)
         now = time.monotonic()
+        in_use = code == RunDirectoryError.exit_code and IN_USE in said
+        if not in_use:
+            standing.busy = None
         if code is None:
             code = self._lose(standing)
-        elif code == RunDirectoryError.exit_code and IN_USE in said and self._postpone(standing, now):
+        elif in_use and self._postpone(standing, now):
             code = None
         if code is None:
             standing.code, standing.since, standing.said = None, None, ""

@@ -10,7 +10,7 @@ from cnntrain.config.dump import plain
 from cnntrain.core import strict_json
 from cnntrain.core.errors import CheckpointError, PausedError, StorageError
 from cnntrain.core.regular_file import read_own
-from cnntrain.rundir.checkpoint import read_meta
+from cnntrain.rundir.checkpoint import last_of, read_meta
 from cnntrain.rundir.json_files import read_rows
 from cnntrain.sweep.cells import Cell
 
@@ -47,7 +47,7 @@ class Standing:
     seconds: float = 0.0
     status: dict[str, Any] = field(default_factory=dict)  # its status.json
     said: str = ""
-    busy: float | None = None  # when its directory was first found in use
+    busy: float | None = None  # since when its directory is found in use, time after time
     due: float = 0.0  # not to be begun before
     lost: int = 0  # how often the process that trained it was lost without progress
     reached: int = 0  # the step at which it was lost last
@@ -70,7 +70,7 @@ class Standing:
         if status.get("state") != "finished":  # the last file that a run writes
             return False
         try:
-            meta = read_meta(self.run_dir / "checkpoints/last.npz")
+            meta = read_meta(last_of(self.run_dir))
         except (CheckpointError, StorageError):
             return False
         position = meta.get("position")

@@ -20,7 +20,7 @@ from cnntrain.data.build_data import Data
 from cnntrain.data.fingerprint import changes, difference, fingerprint
 from cnntrain.data.identity import SampleIdentity, beside, identify
 from cnntrain.parts.datasets.images import Images
-from cnntrain.rundir.checkpoint import Checkpoint
+from cnntrain.rundir.checkpoint import FOLDER, Checkpoint
 
 _NOUNS = {"train": "training", "val": "validation"}
 
@@ -115,4 +115,4 @@ class Own:
     @property
     def _run(self) -> Path:
         folder = self._path.parent
-        return folder.parent if folder.name == "checkpoints" else self._path
+        return folder.parent if folder.name == FOLDER else self._path

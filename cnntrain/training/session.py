@@ -324,8 +324,9 @@ def _outcome(run: RunDirectory | Follower) -> Iterator[None]:
             run.status(state=state, exit_code=error.exit_code)
         raise
     except Exception as error:
-        error.add_note(str(run.write_crash(traceback.format_exc())))
-        run.status(state="failed", exit_code=1)
+        with contextlib.suppress(StorageError):  # then the bug is told without it
+            vars(error)["crash_log"] = run.write_crash(traceback.format_exc())
+            run.status(state="failed", exit_code=1)
         raise
 
 

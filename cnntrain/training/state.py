@@ -53,6 +53,7 @@ class State:
     def meta(self, metrics_length: int) -> dict[str, Any]:
         """The meta of a checkpoint; `metrics_length` is the current size of metrics.jsonl in bytes."""
         job, average = self._job, self._stepper.average
+        carried = self._stepper.updater.carried_after(self.step)
         return {
             "config": plain(job.loaded.experiment),
             "classes": list(job.network.classes),
@@ -69,7 +70,7 @@ class State:
             },
             "monitor": job.monitor.state(),
             "schedules": self._stepper.rates.states,
-            "optimizer": {"carried": self._stepper.updater.carried_after(self.step)},
+            "optimizer": {"carried": carried[0], "since": {str(first): one for first, one in carried.items() if first}},
             "average": {"count": average.count} if average else {},
             "loss": plain(job.network.loss),
             "values_of_epoch": self.values,
@@ -105,6 +106,10 @@ class State:
             average.count = checkpoint.meta["average"]["count"]
         if "optimizer" in checkpoint.meta:
             checkpoint.require(optimizer__carried=float)
+            if (
+                "since" in checkpoint.meta["optimizer"]
+            ):  # those written before layers had numbers of their own have none
+                checkpoint.require(optimizer__since=dict)
         tally, found = self._job.network.tally, checkpoint.arrays
         tallies = {name: tally.renewed(found[name]) for name in TALLIES if name in found}
         checkpoint = replace(checkpoint, arrays=found | tallies)
@@ -134,4 +139,4 @@ class State:
             raise CheckpointError(f"{checkpoint.path} is damaged: {error}. Restore it from a copy") from error
         rates.states = meta.get("schedules", rates.states)
         if "optimizer" in meta:  # those written before an optimizer carried a number have none
-            self._stepper.updater.carried = meta["optimizer"]["carried"]
+            self._stepper.updater.carry_on(step, meta["optimizer"]["carried"], meta["optimizer"].get("since", {}))

@@ -17,7 +17,7 @@ from cnntrain.core import machine, storage
 from cnntrain.core.errors import OutOfMemoryError, StorageError
 from cnntrain.training.job import prepare
 from tests.engine.test_memory import HUGE
-from tests.support.experiments import ADAM, FULL, run, write
+from tests.support.experiments import ADAM, FULL, WHITENED, run, write
 
 WIDE = """\
 data: {source: {type: synthetic, size: 32, channels: 3, samples: 300}, val: 0.1}
@@ -84,7 +84,7 @@ def test_the_memory_is_what_a_run_has_at_most(tmp_path, threads):
     assert ahead["peak_bytes"] == pytest.approx(taken, rel=0.1)
 
 
-@pytest.mark.parametrize("sets", [(), ADAM, ("train.average=ema", "checkpoint.keep=2")])
+@pytest.mark.parametrize("sets", [(), ADAM, WHITENED, ("train.average=ema", "checkpoint.keep=2")])
 def test_the_disk_is_what_the_run_directory_takes(tmp_path, sets):
     config = write(tmp_path)
     ahead = forecast.forecast(prepare([config], sets), 1, tmp_path)

@@ -122,7 +122,8 @@ def test_killed_at_every_operation_leaves_old_or_new(tmp_path: Path) -> None:
             with pytest.raises(Killed):
                 files.write_atomic(path, b"new")
         assert path.read_bytes() == (b"old" if number < 5 else b"new")
-        files.remove_temporaries(tmp_path)
+        for left in tmp_path.glob(files.TEMPORARY + "*"):
+            left.unlink()  # this process lives, and so do its locks
     assert os.listdir(tmp_path) == ["file"]
 
 
@@ -195,10 +196,10 @@ def test_remove_takes_only_what_is_there(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-def test_remove_temporaries_takes_only_ours(tmp_path: Path) -> None:
+def test_only_what_is_ours_is_abandoned(tmp_path: Path) -> None:
     for name in (files.TEMPORARY + "1-ab", ".tmp", "file.tmp", "cnntrain-tmp-1"):
         (tmp_path / name).write_text("")
-    files.remove_temporaries(tmp_path)
+    files.remove_abandoned(tmp_path)
     assert sorted(os.listdir(tmp_path)) == [".tmp", "cnntrain-tmp-1", "file.tmp"]
 
 

@@ -132,7 +132,7 @@ MUTANTS = [
     Mutant(
         "stale files left",
         RunDirectory.__init__,
-        Bug("_.remove_temporaries(_)", "pass"),
+        Bug("_.remove_abandoned(_)", "pass"),
         test_run.test_opening_clears_what_a_killed_process_left,
     ),
     Mutant("rows not cut", RunDirectory.resume_logs, Bug("AppendLog(A, _)", "AppendLog(A)"), test_every_step),

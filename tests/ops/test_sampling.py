@@ -30,11 +30,25 @@ def test_resizing_boxes_equals_pillow(interpolation: Any, rows: int, columns: in
     images = photos(4, 9, 13)
     top, left = np.array([0, 2, 4, 8]), np.array([0, 1, 7, 12])
     tall, wide = np.array([9, 5, 5, 1]), np.array([13, 8, 6, 1])
-    down = resampling(top, tall, 9, rows, interpolation)
-    result = resample(images, down, resampling(left, wide, 13, columns, interpolation))
+    down = resampling(top, tall, 9, rows, interpolation, cut=True)
+    result = resample(images, down, resampling(left, wide, 13, columns, interpolation, cut=True))
     for i, image in enumerate(images):
         box = image[top[i] : top[i] + tall[i], left[i] : left[i] + wide[i]]
         expected = by_pillow(box, lambda picture: picture.resize((columns, rows), FILTERS[interpolation]))
+        np.testing.assert_allclose(result[i], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
+@pytest.mark.parametrize(("rows", "columns"), [(20, 32), (5, 4), (9, 13), (1, 40), (30, 3)])
+def test_boxes_that_begin_and_end_between_pixels_equal_pillow(interpolation: Any, rows: int, columns: int) -> None:
+    images = photos(4, 9, 13)
+    top, left = np.array([0, 2.286, 4.5, 8.25]), np.array([0.125, 0, 7.75, 12.5])
+    tall, wide = np.array([9, 5.375, 4.5, 0.5]), np.array([12.875, 8.625, 1.25, 0.25])
+    down = resampling(top, tall, 9, rows, interpolation)
+    result = resample(images, down, resampling(left, wide, 13, columns, interpolation))
+    for i, image in enumerate(images):
+        box = left[i], top[i], left[i] + wide[i], top[i] + tall[i]
+        expected = by_pillow(image, lambda one, box=box: one.resize((columns, rows), FILTERS[interpolation], box))
         np.testing.assert_allclose(result[i], expected, atol=1e-6)
 
 

@@ -82,6 +82,15 @@ def test_no_change_goes_unnoticed(paths, tmp_path, change):
     assert digests.digests(paths, reader) == _hashes(paths)
 
 
+def test_a_file_dated_before_1970_is_as_good_as_another(paths, tmp_path, read):
+    os.utime(paths[1], ns=(-1, -3_600 * 10**9))
+    reader = Reader(1, tmp_path / "cache")
+    assert digests.digests(paths, reader) == _hashes(paths)
+    read.clear()
+    assert digests.digests(paths, reader) == _hashes(paths)
+    assert read == []
+
+
 def test_what_has_just_been_written_is_read_again(paths, tmp_path, read, monkeypatch):
     monkeypatch.setattr(digests, "_RESTED", 2 * 10**9)
     reader = Reader(1, tmp_path / "cache")

@@ -15,7 +15,7 @@ from cnntrain.results.inspection import inspect
 from cnntrain.rundir import checkpoint
 from cnntrain.rundir.checkpoint import read
 from tests.faults.mutations import VALUES, changed, places
-from tests.support.experiments import run, write
+from tests.support.experiments import WHITENED, run, write
 
 OURS = ("format", "min_reader", "cnntrain", "arrays")
 
@@ -71,6 +71,15 @@ def test_an_averaged_checkpoint_is_sound_with_its_parameters_alone(finished, tmp
     merge([last, last], tmp_path / "mean.npz")
     names = {row["name"].split("/")[0] for row in inspect(tmp_path / "mean.npz", verify=True)["arrays"]}
     assert names == {"param"}
+
+
+def test_what_transforms_measured_belongs_to_a_checkpoint(tmp_path):
+    run(write(tmp_path), tmp_path / "run", (*WHITENED, "train.epochs=1"))
+    last = tmp_path / "run/checkpoints/last.npz"
+    merge([last, last], tmp_path / "mean.npz")
+    for path in (last, tmp_path / "mean.npz"):
+        arrays = {row["name"]: row["shape"] for row in inspect(path, verify=True)["arrays"]}
+        assert arrays["transform/0/matrix"] == arrays["transform/0/mean"] * 2
 
 
 def test_what_does_not_fit_the_config_is_found_by_verifying(forge):

@@ -17,7 +17,7 @@ from cnntrain.core import files, storage
 from cnntrain.core.errors import CnntrainError, RunDirectoryError, StorageError
 from cnntrain.rundir import checkpoint
 from cnntrain.rundir import directory as run_directory
-from cnntrain.rundir.directory import RunDirectory
+from cnntrain.rundir.directory import EVENT_FILES, RunDirectory
 from cnntrain.rundir.json_files import read_rows
 from tests.support.faults import Killed, every_point, inject
 
@@ -78,7 +78,9 @@ def test_overwrite_removes_our_files_and_no_others(tmp_path: Path) -> None:
     theirs = ["notes.txt", "checkpoints/mine.npz", "checkpoints/epoch-1.npz.bak", "curve.png"]
     for name in theirs:
         (path / name).write_text("theirs")
-    for name in ("crash.log", "report.html", "checkpoints/epoch-0007.npz", files.TEMPORARY + "1-a"):
+    events = EVENT_FILES.replace("*", "0000000008.cnntrain")
+    (path / events).parent.mkdir()
+    for name in ("crash.log", "report.html", "checkpoints/epoch-0007.npz", events, files.TEMPORARY + "1-a"):
         (path / name).write_text("ours")
     with RunDirectory.create(path, "name", HASH, overwrite=True) as directory:
         assert not run_directory.resumable(path)
@@ -149,7 +151,7 @@ def test_a_start_over_that_is_killed_is_not_taken_for_a_run(tmp_path: Path) -> N
 CHILD = """
 import sys, pathlib
 from cnntrain.core.errors import CnntrainError
-from cnntrain.rundir.directory import RunDirectory
+from cnntrain.rundir.directory import EVENT_FILES, RunDirectory
 from cnntrain.rundir.json_files import read_rows
 try:
     directory = RunDirectory.create(pathlib.Path(sys.argv[1]), "name", "0" * 8)

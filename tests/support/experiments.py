@@ -125,6 +125,7 @@ train: {epochs: 3, batch_size: 4, log_every: 4, shard: 2, average: {type: ema, d
 checkpoint: {every: 6st, keep: 2, best: {monitor: val/loss}}
 """  # as many samples and steps again
 
+WHITENED = ("data.train_transforms=[zca_whiten]", "data.eval_transforms=[zca_whiten]")  # it measures a matrix
 ADAM = ("optimizer={type: adam, lr: 0.01}", "train.clip_norm=null", "train.accumulate=2")
 
 

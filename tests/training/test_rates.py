@@ -17,6 +17,7 @@ from cnntrain.core.arrays import Array
 from cnntrain.core.errors import ConfigError, StoppedError
 from cnntrain.engine.pool import Pool
 from cnntrain.engine.update import Updater
+from cnntrain.network.freezing import Stretch
 from cnntrain.parts.optimizers.base import Optimizer
 from cnntrain.parts.schedules.base import Horizon
 from cnntrain.rundir.checkpoint import read
@@ -141,6 +142,40 @@ def test_nadam_under_every_schedule_is_pytorchs(schedule):
         ready.updater.apply(optimizer.lr, step, momentum=momentum)
     expected = nadam(optimizer, start, gradients, momenta)
     np.testing.assert_allclose(ready.params[where], expected, rtol=0, atol=1e-9 * np.abs(expected).max())
+
+
+def test_a_layer_that_joins_later_counts_from_its_own_first_step():
+    """As PyTorch's NAdam does, which keeps the product of momenta for each parameter."""
+    optimizer, first = registry.make("optimizers", "nadam", lr=0.02), 6
+    momenta = [0.9 - 0.01 * step for step in range(20)]
+    ready = Ready(optimizer, dtype=np.float64)
+    ready.updater = Updater(optimizer, LAYOUT, Pool(1), ready.params, ready.grads, trained={"a": Stretch(first)})
+    where = slice(LAYOUT.entries["a.weight"].offset, LAYOUT.entries["a.weight"].offset + 21)
+    start, gradients = ready.params[where].copy(), np.random.default_rng(1).normal(size=(20, 21))
+    for step, momentum in enumerate(momenta):
+        ready.grads[where] = gradients[step]
+        ready.updater.apply(optimizer.lr, step, momentum=momentum)
+    expected = nadam(optimizer, start, gradients[first:], momenta[first:])
+    np.testing.assert_allclose(ready.params[where], expected, rtol=0, atol=1e-9 * np.abs(expected).max())
+
+
+def test_what_is_carried_for_a_layer_that_joins_later_survives_a_stop(tmp_path, monkeypatch):
+    sets = (
+        *SHORT,
+        "optimizer={type: nadam, lr: 0.01}",
+        "momentum_schedule={type: linear, start: 1.0, end: 0.2}",
+        "train.freeze=[{match: 'conv2d_1', until: 5st}]",
+    )
+    config = write(tmp_path)
+    run(config, tmp_path / "straight", sets)
+    with monkeypatch.context() as patch:
+        _stop_after(patch, 7)
+        with pytest.raises(StoppedError):
+            run(config, tmp_path / "run", sets)
+    carried = read(tmp_path / "run/checkpoints/last.npz").meta["optimizer"]
+    assert carried["since"]["5"] != carried["carried"]
+    run(None, tmp_path / "run", resume=True)
+    assert evidence(tmp_path / "run") == evidence(tmp_path / "straight")
 
 
 def test_what_is_carried_survives_a_stop(tmp_path, monkeypatch):

@@ -49,7 +49,7 @@ class CrossEntropy(Loss):
         with np.errstate(invalid="ignore", over="ignore"):  # not finite in, not finite out: the engine looks for it
             z = np.subtract(outputs, largest(outputs), out=d_outputs)
             rows = self._rows(targets, outputs) if targets.ndim == 2 or self.class_weight is not None else None
-            score = self._label_score(z, targets) if rows is None else total(rows * z)[:, 0]
+            score = self._label_score(z, targets) if rows is None else total(_terms(rows, z))[:, 0]
             mass = 1 if rows is None else total(rows)[:, 0]
             np.exp(z, out=z)
             powers = total(z)[:, 0]
@@ -83,3 +83,10 @@ class CrossEntropy(Loss):
         if self.label_smoothing:
             z -= self.label_smoothing / z.shape[1]
         z[np.arange(len(z)), labels] -= 1 - self.label_smoothing
+
+
+def _terms(rows: Array, z: Array) -> Array:
+    """t_k z_k; 0 where t_k is, also for z_k = -infinity."""
+    terms: Array = rows * z
+    terms[rows == 0] = 0
+    return terms

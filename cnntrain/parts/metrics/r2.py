@@ -44,7 +44,7 @@ class R2(Metric):
         if not weight.size or not weight[0]:
             return math.nan
         spread = np.maximum(squares - total * total / weight, 0)
-        spread[spread <= 1e-12 * squares] = 0  # what rounding leaves of equal targets
+        spread[spread <= (1e-14 + 4e-17 * weight) * squares] = 0  # what rounding leaves of equal targets
         with np.errstate(invalid="ignore", divide="ignore"):
             scores = np.where(spread > 0, 1 - errors / spread, np.where(errors == 0, 1.0, errors * 0))
         return float(scores.mean())

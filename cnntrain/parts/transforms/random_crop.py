@@ -50,7 +50,8 @@ class RandomCrop(Transform):
         top, left = self._places((height, width, channels), draws)
         crops = np.zeros((n, rows, columns, channels), images.dtype)
         for crop, image, y, x in zip(crops, images, top.tolist(), left.tolist(), strict=True):
-            inside = image[max(y, 0) : y + rows, max(x, 0) : x + columns]  # copying no frame is what makes it fast
+            # copying no frame is what makes it fast; a crop that lies in the frame has nothing inside
+            inside = image[max(y, 0) : max(y + rows, 0), max(x, 0) : max(x + columns, 0)]
             crop[max(-y, 0) :, max(-x, 0) :][: inside.shape[0], : inside.shape[1]] = inside
         return crops
 

@@ -55,8 +55,8 @@ class RandomIoUCrop(Transform):
         """The resized crops, a new array."""
         height, width = images.shape[1:3]
         left, top, wide, tall = self._boxes(height, width, draws)
-        down = resampling(top, tall, height, height, self.interpolation)
-        across = resampling(left, wide, width, width, self.interpolation)
+        down = resampling(top, tall, height, height, self.interpolation, cut=True)
+        across = resampling(left, wide, width, width, self.interpolation, cut=True)
         return resample(images, down, across)
 
     def points(self, xy: Array, shape: Shape, draws: Draws) -> Array:

@@ -51,8 +51,8 @@ class RandomResizedCrop(Transform):
         height, width = images.shape[1:3]
         rows, columns, _ = self.output_shape(images.shape[1:])
         top, left, tall, wide = self.boxes(height, width, draws)
-        down = resampling(top, tall, height, rows, self.interpolation)
-        across = resampling(left, wide, width, columns, self.interpolation)
+        down = resampling(top, tall, height, rows, self.interpolation, cut=True)
+        across = resampling(left, wide, width, columns, self.interpolation, cut=True)
         return resample(images, down, across)
 
     def points(self, xy: Array, shape: Shape, draws: Draws) -> Array:

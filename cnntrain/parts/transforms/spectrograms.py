@@ -53,7 +53,8 @@ class Spectrogram(Transform):
         check_sound(shape)
         if shape[1] <= self.size // 2:
             raise ValueError(f"a sound of {shape[1]} samples is too short for a Fourier transform of {self.size}")
-        return self._rows(), 1 + shape[1] // self._samples_in(self.hop), shape[2]
+        margins = 2 * (self.size // 2)  # that of apply, before and after
+        return self._rows(), 1 + (shape[1] + margins - self.size) // self._samples_in(self.hop), shape[2]
 
     def apply(self, images: Array, draws: Draws) -> Array:  # noqa: ARG002  (nothing is random here)
         """One sound after the other."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cnntrain.results.compare import NAME, differing_keys, line_of, short_names, spread
+from cnntrain.results.ranking import shared_metric
 from cnntrain.results.report.html import Markup, duration, element, number, rate, section, table
 from cnntrain.results.report.page import cards
 from cnntrain.results.report.series import Series, best_first, swatch, value_text
@@ -40,8 +41,7 @@ def of_several(records: Sequence[Record]) -> Markup:
     lines = [line_of(record) for record in records]
     differing = [key for key in differing_keys(lines) if key != NAME]
     keys = [key for key in differing if all(key in line.settings for line in lines)][:_MOST_KEYS]
-    metrics = {record.monitored for record in records}
-    shared = metrics.pop() if len(metrics) == 1 else None
+    shared = shared_metric(records)
     rows = [
         [
             _named(record),

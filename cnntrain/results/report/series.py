@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cnntrain.parts.metrics.base import larger_is_better
 from cnntrain.results.compare import ComparedRun, differing_keys, families, is_lot, line_of, short_names
+from cnntrain.results.ranking import larger_first
 from cnntrain.results.report.charts import QUIET, SERIES, VARIABLES
 from cnntrain.results.report.html import Markup, element
 from cnntrain.rundir.history import Record
@@ -58,11 +58,10 @@ def best_first(records: Sequence[Record]) -> list[Record]:
 
 
 def _sorted(found: Sequence[Series], records: Sequence[Record]) -> list[Series]:
-    metrics = {record.monitored for record in records}
-    metric = metrics.pop() if len(metrics) == 1 else None
-    if metric is None:
+    larger = larger_first(records)
+    if larger is None:
         return [*found]
-    sign = -1 if larger_is_better(metric) else 1
+    sign = -1 if larger else 1
     return sorted(found, key=lambda one: (one.best is None, sign * (one.best or 0.0)))
 
 

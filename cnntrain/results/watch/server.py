@@ -11,6 +11,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import socket
 import threading
 import urllib.parse
@@ -25,6 +26,7 @@ from cnntrain.results.report.html import Markup, element
 from cnntrain.results.report.page import document
 from cnntrain.results.watch.view import Views
 
+_PORT = re.compile(r":\d+$")  # which a browser leaves out where it is 80
 _HOSTS = ("127.0.0.1", "localhost", "[::1]")  # as a browser on this machine, or at the other end of a tunnel, calls it
 _POLICY = "default-src 'none'; connect-src 'self'; img-src data:; style-src 'unsafe-inline'; script-src"
 
@@ -60,7 +62,7 @@ class _Handler(BaseHTTPRequestHandler):
         """The page, or what it shows."""
         path, _, query = self.path.partition("?")
         given = dict(urllib.parse.parse_qsl(query))
-        if self.headers.get("Host", "").rpartition(":")[0] not in _HOSTS:
+        if _PORT.sub("", self.headers.get("Host", "")) not in _HOSTS:
             return self._answer(403, b"This server answers to 127.0.0.1 and localhost alone.")
         token = given.get("token", "") if path == "/" else self.headers.get("X-Token", "")
         if path not in ("/", "/state"):

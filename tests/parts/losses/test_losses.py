@@ -128,13 +128,16 @@ def test_a_sum_takes_what_all_of_its_terms_take() -> None:
     assert loss.wrong_targets(np.array([[-1.0, 0.0, 255.0]])).tolist() == [[True, False, True]]
 
 
+@pytest.mark.parametrize("class_weight", [None, (2.0, 3.0, 0.5)])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("label", [0, 1, 2])
-def test_cross_entropy_of_a_logit_that_is_not_finite(bad: float, label: int, smoothing: float) -> None:
+def test_cross_entropy_of_a_logit_that_is_not_finite(
+    bad: float, label: int, smoothing: float, class_weight: tuple[float, ...] | None
+) -> None:
     """PyTorch's values: minus infinity leaves a class out of the sum, and costs infinitely much at the label."""
     outputs, losses = np.array([[0.5, bad, 1.0]], np.float32), np.empty(1, np.float32)
-    registry.make("losses", "cross_entropy", label_smoothing=smoothing)(
+    registry.make("losses", "cross_entropy", label_smoothing=smoothing, class_weight=class_weight)(
         outputs, np.array([label]), np.ones(1, np.float32), losses, np.empty_like(outputs)
     )
     if bad != -np.inf:
@@ -142,4 +145,5 @@ def test_cross_entropy_of_a_logit_that_is_not_finite(bad: float, label: int, smo
     elif label == 1 or smoothing:
         assert losses[0] == np.inf
     else:
-        assert losses[0] == pytest.approx(np.log(np.exp(0.5) + np.exp(1.0)) - outputs[0, label], rel=1e-6)
+        factor = class_weight[label] if class_weight else 1
+        assert losses[0] == pytest.approx(factor * (np.log(np.exp(0.5) + np.exp(1.0)) - outputs[0, label]), rel=1e-6)

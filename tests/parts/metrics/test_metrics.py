@@ -187,6 +187,26 @@ def test_a_mean_of_numbers_is_nan_with_a_nan(name: str) -> None:
     assert math.isnan(value(name, outputs, targets))
 
 
+@pytest.mark.parametrize(("mean", "deviation"), [(0, 1e-6), (1e6, 0.5), (1.7e9, 1000)])
+def test_r2_of_targets_far_from_zero(mean: float, deviation: float) -> None:
+    rng = np.random.default_rng(1)
+    targets = mean + deviation * rng.standard_normal((1000, 2))
+    outputs = targets + deviation * rng.standard_normal((1000, 2)) / 10
+    errors, spread = ((a - b) ** 2 for a, b in ((targets, outputs), (targets, targets.mean(axis=0))))
+    expected = (1 - errors.sum(axis=0) / spread.sum(axis=0)).mean()
+    assert value("r2", outputs, targets) == pytest.approx(expected, abs=5e-3)  # rounding costs the third digit
+
+
+@pytest.mark.parametrize("number", [1e-7, 0.1, 1.1, 1e6 / 3, -1.7e9])
+def test_r2_of_equal_targets_is_one_where_they_are_met_and_else_zero(number: float) -> None:
+    metric, targets = registry.make("metrics", "r2"), np.full((8, 1), number)
+    for outputs, expected in ((targets, 1), (targets + 1, 0)):
+        state = metric.zeros(1)
+        for _ in range(2000):
+            metric.add(state, outputs, targets, np.ones(8))
+            assert metric.value(state) == expected
+
+
 def test_confusion_has_true_classes_as_rows() -> None:
     outputs = [[0, 1, 0], [0, 1, 0], [1, 0, 0]]
     assert value("confusion", outputs, [2, 1, 0]) == [[1, 0, 0], [0, 1, 0], [0, 1, 0]]

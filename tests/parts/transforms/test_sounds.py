@@ -49,6 +49,17 @@ def test_settings_that_cannot_be(fields: dict[str, Any], said: str) -> None:
         make("log_mel", **fields)
 
 
+@pytest.mark.parametrize("name", ["log_mel", "mfcc", "power_spectrogram"])
+@pytest.mark.parametrize(("fft", "samples"), [(256, 400), (257, 400), (257, 399), (257, 401), (301, 480)])
+def test_the_frames_of_any_transform_and_length_are_as_many_as_promised(name: str, fft: int, samples: int) -> None:
+    transform = make(name, sample_rate=RATE, window=0.03, hop=0.01, fft=fft)
+    shape = transform.output_shape((1, samples, 1))
+    assert shape[1] == 1 + (samples - fft % 2) // 80  # as torch.stft counts
+    found = transform.apply(tones(1000, 2, samples), draws([0, 1]))
+    assert found.shape == (2, *shape)
+    assert np.isfinite(found).all()
+
+
 @pytest.mark.parametrize("name", ["log_mel", "mfcc", "power_spectrogram", "speed"])
 def test_a_picture_is_no_sound(name: str) -> None:
     with pytest.raises(ValueError, match=r"needs sounds of shape \(1, samples, channels\), got \(8, 8, 3\)"):

@@ -26,6 +26,7 @@ from cnntrain.core.random import Draws
 from cnntrain.ops import policies
 from cnntrain.parts.transforms import trivial_augment_wide
 from cnntrain.parts.transforms.base import Sometimes, Transform
+from cnntrain.reading.pictures import fitted
 from tests.support import golden
 from tests.support.experiments import run, write
 
@@ -73,6 +74,15 @@ def test_fitting_does_not_depend_on_the_chunks(transform: Transform) -> None:
 def test_points_go_where_pixels_go(transform: Transform) -> None:
     contract.points_go_where_pixels_go(transform)
     contract.points_are_affine(transform)
+
+
+@pytest.mark.parametrize(("shape", "size"), [((32, 32), (96, 112)), ((1, 1), (6, 8)), ((61, 80), (32, 32))])
+def test_resize_fills_as_pictures_from_files_are_brought_to_a_size(shape, size):
+    image = np.random.default_rng(0).random((1, *shape, 1)).astype(np.float32)
+    filled = make("resize", size=size, fit_="cover").apply(image, draws([0]))[0, :, :, 0]
+    box = fitted(shape, size, "cover").box
+    expected = Image.fromarray(image[0, :, :, 0]).resize(size[::-1], Image.Resampling.BILINEAR, box)
+    np.testing.assert_allclose(filled, np.asarray(expected), atol=1e-5)
 
 
 def test_resize_in_proportion_frames_or_fills() -> None:
@@ -238,6 +248,18 @@ def test_random_crop_cuts_windows_out_of_the_padded_image() -> None:
         assert places
         seen.update(places)
     assert len(seen) == 9  # every offset occurs
+
+
+@pytest.mark.parametrize(("shape", "size"), [((5, 5), (2, 2)), ((3, 8), None), ((1, 5), (9, 1))])
+def test_a_crop_may_lie_in_the_frame_alone(shape: tuple[int, int], size: tuple[int, int] | None) -> None:
+    images = np.ones((300, *shape, 1), np.float32)
+    crops = make("random_crop", padding=4, size=size).apply(images, draws(range(300)))
+    top, left = make("random_crop", padding=4, size=size)._places((*shape, 1), draws(range(300)))
+    framed = np.pad(images, ((0, 0), (4, 4), (4, 4), (0, 0)))
+    rows, columns = size or shape
+    for crop, image, y, x in zip(crops, framed, top + 4, left + 4, strict=True):
+        np.testing.assert_array_equal(crop, image[y : y + rows, x : x + columns])
+    assert min(crop.sum() for crop in crops) == 0 or size is None
 
 
 def test_random_crop_offsets_are_uniform() -> None:

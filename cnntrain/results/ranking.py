@@ -1,0 +1,24 @@
+"""A ranking puts runs in order: by the metric by which they judge themselves, if all share it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cnntrain.parts.metrics.base import larger_is_better
+from cnntrain.rundir.history import Record
+
+
+def shared_metric(records: Sequence[Record]) -> str | None:
+    """The metric by which all runs tell their best epoch; None where they differ."""
+    metrics = {record.monitored for record in records}
+    return metrics.pop() if len(metrics) == 1 else None
+
+
+def larger_first(records: Sequence[Record]) -> bool | None:
+    """Whether larger values of that metric are better, as `checkpoint.best.mode` says; None where they differ."""
+    metric = shared_metric(records)
+    modes = {record.settings.get("checkpoint.best.mode", "auto") for record in records}
+    if metric is None:
+        return None
+    directions = {larger_is_better(metric) if mode == "auto" else mode == "max" for mode in modes}
+    return directions.pop() if len(directions) == 1 else None
