@@ -69,7 +69,7 @@ def load(
         tree = change(tree, key, value, problems)
     for number, text in enumerate(sets, 1):
         tree = override(tree, text, number, problems)
-    varied = [key for key in ("grid", "list", "random", "seeds") if key in tree.entries]
+    varied = [key for key in ("grid", "list", "random", "search", "seeds") if key in tree.entries]
     if "config" in tree.entries and varied and not isinstance(paths[0], Mapping):
         problems.fail(tree.where, f"this is a sweep; train it with: cnntrain sweep {shlex.quote(str(paths[-1]))}")
     tree = expand(tree, problems)

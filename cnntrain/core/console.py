@@ -96,10 +96,18 @@ class Console:
         self._progress: Progress = "none" if quiet else progress
         self._quiet, self._verbose = quiet, verbose
         self._warned = warned
-        self.log = log  # every line goes here as well: the run's train.log
+        self._log = log
+        self._early: list[str] = []  # lines from before there was a log
         self._bar: Any = None
         self._headed = False  # whether the table of epochs has its header
         self._last_shown = time.monotonic()
+
+    def log_to(self, log: Callable[[str], None]) -> None:
+        """Write every line there, too, from the first on: the run's train.log."""
+        self._log, early = log, self._early
+        self._early = []
+        for line in early:
+            log(line)
 
     def say(self, text: str) -> None:
         """Print a message."""
@@ -180,8 +188,10 @@ class Console:
             self._print(text)
 
     def _note(self, text: str) -> None:
-        if self.log is not None:
-            self.log(text)
+        if self._log is not None:
+            self._log(text)
+        else:
+            self._early.append(text)
 
     def _print(self, text: str) -> None:
         self._last_shown = time.monotonic()

@@ -34,6 +34,8 @@ def err(text: str, end: str = "\n") -> None:
 
 def raw(text: str, end: str = "\n") -> None:
     """Print on stderr text with cursor movements or colours; all else in it has been through `shown` already."""
+    if sys.stderr is None:  # after `2>&-`: print would take stdout
+        return
     with contextlib.suppress(OSError, ValueError, AttributeError):
         print(text, end=end, file=sys.stderr, flush=True)
 

@@ -94,12 +94,13 @@ class RunDirectory:
         """A directory for a new run: `path` exactly, or runs/<name>/<UTC time>-<8 hex of the config hash>.
 
         Raises RunDirectoryError where `path` is in use or not empty. With `overwrite` a run of cnntrain may be there,
-        with `restart` one that was killed before its first checkpoint; its files are removed, and no others.
+        with `restart` one that was killed before its first checkpoint, and always one that had not begun to train,
+        as where the disk was full; its files are removed, and no others.
         """
         if path is None:
             path = _new_directory(name, config_hash)
         with _locked(path) as held:
-            if _names(path) and not (overwrite or (restart and not resumable(path))):
+            if _names(path) and not (overwrite or (not resumable(path) and (restart or not _has_trained(path)))):
                 further = "--resume to go on with it, " if resumable(path) else ""
                 raise RunDirectoryError(
                     f"{path} holds a run already. Add {further}--overwrite to replace it, or choose another --run-dir"
@@ -317,6 +318,15 @@ def _json(value: Any) -> bytes:
 def resumable(path: Path) -> bool:
     """Whether a directory holds a checkpoint to resume from."""
     return os.path.exists(path / checkpoint.FOLDER / "last.npz")
+
+
+def _has_trained(run: Path) -> bool:
+    """Whether a run has got as far as numbers, or what it wrote cannot be read."""
+    metrics = run / "metrics.jsonl"
+    try:
+        return os.path.lexists(metrics) and any(row.get("event") != "start" for row in read_rows(metrics))
+    except StorageError:
+        return True
 
 
 def _film_of(run: Path) -> list[Path]:

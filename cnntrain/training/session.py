@@ -154,7 +154,7 @@ def _describe(
 ) -> None:
     """Write down what a new run is made from, and say where."""
     loaded = job.loaded
-    console.log = run.log
+    console.log_to(run.log)
     _announce(run, options)
     run.write_config(loaded.text, to_yaml(plain(loaded.experiment)))
     run.write_json("origins.json", loaded.origins())
@@ -189,7 +189,7 @@ def _resume(
         checkpoint.require(environment=dict)
         before, _ = saved.experiment(checkpoint)
         loaded = load(configs, sets) if configs else saved.located(saved.experiment(checkpoint, sets)[0], run.path)
-        console.log = run.log
+        console.log_to(run.log)
         if changed := changes.of_settings(before, loaded):
             console.say("changed since the run was started: " + "; ".join(changed))
         for line in changes.of_environment(checkpoint, options.strict_env):
@@ -315,17 +315,20 @@ def _outcome(run: RunDirectory | Follower) -> Iterator[None]:
         yield
     except (StoppedError, PausedError) as error:
         run.log(str(error))
+        run.write_csv()
         run.status(state="interrupted", exit_code=error.exit_code)
         raise
     except CnntrainError as error:
         state = "diverged" if isinstance(error, DivergedError) else "failed"
         with contextlib.suppress(StorageError):  # if the disk is full, that is what the user must hear about, once
             run.log(f"cnntrain: error: {error}")
+            run.write_csv()
             run.status(state=state, exit_code=error.exit_code)
         raise
     except Exception as error:
         with contextlib.suppress(StorageError):  # then the bug is told without it
             vars(error)["crash_log"] = run.write_crash(traceback.format_exc())
+            run.log(traceback.format_exc())
             run.status(state="failed", exit_code=1)
         raise
 

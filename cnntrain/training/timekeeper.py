@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from cnntrain.core import machine
 from cnntrain.core.console import Console, Epoch, clock
 from cnntrain.rundir.journal import Journal
 from cnntrain.training.job import Job
@@ -71,6 +72,7 @@ class Timekeeper:
                 "seconds": round(self._clock.seconds(), 3),
                 "waiting_for_data": round(self.waited[-1], 4),
                 "images_per_second": round(self._clock.samples / max(seconds, 1e-9), 1),
+                "peak_bytes": machine.peak(),
             }
         )
         self._clock = _Clock()

@@ -235,6 +235,13 @@ def test_a_sweep_is_no_config(cnntrain, desk, config):
     assert cnntrain(*words).code == 0
 
 
+def test_a_search_is_no_config(cnntrain, desk, config):
+    (desk / "search.yaml").write_text(f"config: {config}\nsearch: {{vary: {{optimizer.lr: [0.1, 0.2]}}, trials: 2}}\n")
+    outcome = cnntrain("fit", "search.yaml")
+    assert outcome.code == 2
+    assert "this is a sweep; train it with: cnntrain sweep search.yaml" in outcome.err
+
+
 def test_a_config_is_no_sweep(cnntrain, desk, config):
     config.rename(desk / "my config.yaml")
     for options in ([], ["--dry-run"], ["--print-commands"]):

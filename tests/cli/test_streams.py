@@ -62,6 +62,15 @@ def test_a_run_goes_on_without_its_console(stream, config, tmp_path):
     assert read_rows(tmp_path / "run" / "metrics.jsonl")[-1]["event"] == "end"
 
 
+def test_nothing_but_the_result_is_on_stdout_where_there_is_no_stderr(config, tmp_path):
+    code, out, _ = shell("cnntrain fit full.yaml -s train.epochs=1 -o run --json 2>&-", tmp_path)
+    assert code == 0
+    assert json.loads(out)["step"]
+    assert config.exists()
+    code, out, _ = shell("cnntrain eval absent --json 2>&-", tmp_path)
+    assert (code, out) == (4, "")
+
+
 RESULTS = [
     *(
         "list layers",

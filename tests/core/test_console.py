@@ -243,6 +243,16 @@ def test_an_epoch_is_a_row_on_a_terminal_and_a_line_elsewhere_and_in_the_log(clo
         assert log == [LINE, epochs[1].line()]
 
 
+def test_a_log_that_comes_later_has_every_line_from_the_first_on(stderr):
+    stream, log = stderr(io.StringIO()), list[str]()
+    console = Console("plain")
+    console.warn("early")
+    console.say("a message")
+    console.log_to(log.append)
+    console.say("another")
+    assert log == stream.getvalue().splitlines() == ["cnntrain: warning: early", "a message", "another"]
+
+
 def test_the_best_is_coloured_where_colours_are_welcome(clock, stderr, monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")

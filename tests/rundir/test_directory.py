@@ -73,6 +73,23 @@ def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
     assert content(path) == before
 
 
+def test_a_run_that_had_not_begun_to_train_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    for rows in ([], [{"event": "start"}]):
+        with RunDirectory.create(path, "name", HASH) as directory:
+            for row in rows:
+                directory.metric(row)
+            directory.write_crash("no space left")
+    with RunDirectory.create(path, "name", HASH) as directory:
+        directory.metric({"event": "start"})
+        directory.metric({"event": "train", "step": 50})
+    with pytest.raises(RunDirectoryError, match=r"holds a run already\. Add --overwrite"):
+        RunDirectory.create(path, "name", HASH)  # it had, and its checkpoint is gone
+    (path / "metrics.jsonl").write_text("no row\n")
+    with pytest.raises(RunDirectoryError, match="holds a run already"):
+        RunDirectory.create(path, "name", HASH)
+
+
 def test_overwrite_removes_our_files_and_no_others(tmp_path: Path) -> None:
     path = started(tmp_path / "run")
     theirs = ["notes.txt", "checkpoints/mine.npz", "checkpoints/epoch-1.npz.bak", "curve.png"]
