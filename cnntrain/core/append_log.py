@@ -18,7 +18,7 @@ class AppendLog:
     """A file that grows by whole lines, one `write` each, so that a kill leaves at most one torn last line.
 
     Opened at a known length, it drops what lies beyond, which was written after the checkpoint being resumed; opened
-    without one, it drops a torn last line.
+    without one, it drops a torn last line once there is another to write: until then the file stays as it is.
     """
 
     def __init__(self, path: Path, length: int | None = None) -> None:
@@ -34,8 +34,11 @@ class AppendLog:
 
     def _cut(self, length: int | None) -> int:
         end = os.lseek(self._descriptor, 0, os.SEEK_END)
+        self._torn = False
         if length is None:
-            length = self._last_line_end(end)
+            whole = self._last_line_end(end)
+            self._torn = whole < end
+            return whole
         if length > end:
             raise StorageError(
                 f"{self.path} has {end} bytes, but the checkpoint counted {length}: rows are missing. "
@@ -61,6 +64,7 @@ class AppendLog:
     def extend(self, data: bytes) -> None:
         """Add bytes, for files whose records are not lines. A failed write leaves the file as it was."""
         with explained("write", self.path, len(data)):
+            self._drop_torn()
             try:
                 os.lseek(self._descriptor, self.length, os.SEEK_SET)
                 write_all(self._descriptor, data)
@@ -69,6 +73,12 @@ class AppendLog:
                     os.ftruncate(self._descriptor, self.length)
                 raise
         self.length += len(data)
+
+    def _drop_torn(self) -> None:
+        if self._torn:
+            with calling("truncate"):
+                os.ftruncate(self._descriptor, self.length)
+            self._torn = False
 
     def sync(self) -> None:
         """Make every line durable. Called before the checkpoint that counts them."""

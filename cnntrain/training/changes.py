@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 from cnntrain.config.dump import plain
+from cnntrain.config.fields import Duration
 from cnntrain.config.load import Loaded, leaves, problem
 from cnntrain.core.errors import CheckpointError
 from cnntrain.data import manifest
 from cnntrain.network import build
+from cnntrain.parts.schedules.base import Schedule
 from cnntrain.rundir.checkpoint import Checkpoint
 from cnntrain.rundir.environment import compare_environments, environment
 from cnntrain.training.job import Job
@@ -24,12 +27,9 @@ HARMLESS = (  # keys that may change on resume: they say how long to train and w
     "train.log_every",
     "checkpoint",
     "warnings",
-    "data.source.root",
-    "data.source.path",
-    "data.val.root",
-    "data.val.path",
     "data.cache",
 )
+_PLACES = ("root", "path", "images", "pictures", "masks", "table")  # fields of sources that say where their data lies
 
 
 def of_settings(saved: Loaded, now: Loaded) -> list[str]:
@@ -37,7 +37,7 @@ def of_settings(saved: Loaded, now: Loaded) -> list[str]:
     before, after = dict(leaves(plain(saved.experiment))), dict(leaves(plain(now.experiment)))
     changed = [key for key in before | after if before.get(key) != after.get(key)]
     for key in changed:
-        if not any(key == harmless or key.startswith(harmless + ".") for harmless in HARMLESS):
+        if not _is_harmless(key):
             raise problem(
                 now,
                 key,
@@ -45,6 +45,14 @@ def of_settings(saved: Loaded, now: Loaded) -> list[str]:
                 "start another run, or undo the change",
             )
     return [f"{key}: {before.get(key)!r} -> {after.get(key)!r}" for key in changed]
+
+
+def _is_harmless(key: str) -> bool:
+    """Whether a key may change; of one that says where data or a teacher lies, digests show that it is the same."""
+    room, *_, field = key.split(".")
+    if (room == "data" and field in _PLACES) or (room == "loss" and field == "teacher"):
+        return True
+    return any(key == harmless or key.startswith(harmless + ".") for harmless in HARMLESS)
 
 
 def of_environment(checkpoint: Checkpoint, strict: bool) -> list[str]:
@@ -71,13 +79,28 @@ def of_files(path: Path, before: Loaded, now: Loaded) -> list[str]:
     return manifest.warnings(started, listed, "this run was started", "Restore it for the same result")
 
 
-def of_schedule(before: Loaded, job: Job, step: int) -> list[str]:
-    """Warnings where another length of training changes the learning rate of the next step."""
-    steps_per_epoch = job.loader.steps_per_epoch
-    then, now = (
-        schedule(experiment)(step, horizon(experiment, steps_per_epoch), build.optimizer(experiment).lr)
-        for experiment in (before.experiment, job.loaded.experiment)
-    )
-    if then == now:
-        return []
-    return [f"the schedule spans the new length: the learning rate of step {step} was {then:g} and is {now:g}"]
+def of_length(before: Loaded, job: Job, step: int) -> list[str]:
+    """Warnings where another length of training means that the run is not what it would be from the start.
+
+    Learning rate or momentum of the next step differ, or what begins or ends at a share of the training did so before
+    that step, or would have.
+    """
+    steps_per_epoch, experiments = job.loader.steps_per_epoch, (before.experiment, job.loaded.experiment)
+    horizons = [horizon(experiment, steps_per_epoch) for experiment in experiments]
+    found = []
+    optimizer, momentum = build.optimizer(job.loaded.experiment), job.loaded.experiment.momentum_schedule
+    for name, chosen, start in (
+        ("learning rate", schedule(job.loaded.experiment), optimizer.lr),
+        ("momentum", momentum, optimizer.base_momentum),
+    ):
+        then, now = (cast(Schedule, chosen)(step, one, start) if chosen and start else 0.0 for one in horizons)
+        if then != now:
+            found.append(f"the schedule spans the new length: the {name} of step {step} was {then:g} and is {now:g}")
+    for key, text in leaves(plain(job.loaded.experiment.train)):
+        if isinstance(text, str) and text.endswith("%"):
+            then, now = (one.steps(Duration.parse(text)) for one in horizons)
+            if min(then, now) < step and then != now:
+                found.append(
+                    f"train.{key} spans the new length: {text} was step {then} and is {now}, but {step} are taken"
+                )
+    return found

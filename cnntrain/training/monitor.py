@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, cast
 
 from cnntrain.config.load import Loaded, problem
@@ -168,9 +168,17 @@ class Monitor:
             standing.record, standing.stale = value, 0
             return None
         standing.stale += 1
-        if standing.stale < rule.patience:
+        return self._stale()
+
+    def _stale(self) -> str | None:
+        rule, stale = self._early, self.standing.stale
+        if rule is None or stale < rule.patience:
             return None
-        return f"{rule.monitor} has not improved for {standing.stale} epoch{'s' * (standing.stale > 1)}"
+        return f"{rule.monitor} has not improved for {stale} epoch{'s' * (stale > 1)}"
+
+    def verdict(self, values: Values) -> str | None:
+        """Why training should have ended with the epoch of these values, which was judged by other rules; None: not."""
+        return self._threshold(values) or self._stale()
 
     def summary(self) -> dict[str, Any]:
         """The best so far, for people and scripts."""
@@ -183,8 +191,11 @@ class Monitor:
         state = asdict(self.standing)
         return state if self._averaged else {key: value for key, value in state.items() if key != "metric"}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from the standing in a checkpoint. Raises ValueError where it is not valid."""
+    def restore(self, state: dict[str, Any], best: bool = True, early: bool = True) -> None:
+        """Go on from the standing in a checkpoint: of the `best`, and of `early` stopping, if each is judged as before.
+
+        Raises ValueError where it is not valid.
+        """
         numbers = {"best": (int, float), "best_step": (int,), "best_epoch": (int,), "record": (int, float)}
         absent = [name for name in numbers if name in state and state[name] is None]
         wrong = [name for name, types in numbers.items() if name not in absent and type(state.get(name)) not in types]
@@ -193,6 +204,10 @@ class Monitor:
         if not isinstance(state.get("metric"), str | None):
             raise ValueError("its monitor is not valid")
         self.standing = MonitorState(**state)
+        if not best:
+            self.standing = replace(self.standing, best=None, best_step=None, best_epoch=None, metric=None)
+        if not early:
+            self.standing = replace(self.standing, record=None, stale=0)
 
 
 def _splits(validates: bool) -> tuple[str, ...]:

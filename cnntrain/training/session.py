@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from cnntrain.config.dump import fingerprint, plain, to_yaml
 from cnntrain.config.fields import Duration
-from cnntrain.config.load import Loaded, load
+from cnntrain.config.load import Loaded, load, problem
 from cnntrain.config.mapping import Config
 from cnntrain.core import blas, collector, machine
 from cnntrain.core.console import Console, Progress
@@ -131,6 +131,10 @@ def _start(loaded: Loaded, options: Options, console: Console, interrupts: Inter
         return job, warm_start(loaded, job.network)
 
     def create() -> RunDirectory:
+        lesson = job.data.lesson
+        if lesson and options.run_dir and lesson.path.resolve().is_relative_to(options.run_dir.resolve()):
+            message = f"the teacher {lesson.path} lies in the run directory {options.run_dir}: choose another --run-dir"
+            raise problem(loaded, "loss.teacher", message)
         return RunDirectory.create(
             options.run_dir,
             experiment.name,
@@ -206,7 +210,7 @@ def _resume(
             job = ranks.leader_first(build)
             muster.require_alike(ranks, job)
         step = checkpoint.meta["position"]["step"]
-        for line in changes.of_schedule(before, job, step):
+        for line in changes.of_length(before, job, step):
             console.warn(line)
         console.say(f"resuming {run.path} at step {step}")
         return _train(job, run, checkpoint, options, console, interrupts, ranks)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from cnntrain.config.dump import packages, plain
+from cnntrain.config.load import leaves
 from cnntrain.core import scale
 from cnntrain.core.arrays import Array
 from cnntrain.core.errors import CheckpointError, DataError
@@ -131,12 +132,28 @@ class State:
         self.step, self.closed, self.finished = step, closed, finished
         self.saved = step
         self.values = meta["values_of_epoch"]
-        if self.finished == EXHAUSTED and self.step < self._stepper.horizon.total_steps:
-            self.finished = None  # resumed with more epochs
         try:
-            self._job.monitor.restore(meta["monitor"])
+            self._judge_anew(meta["monitor"], meta["config"])
         except ValueError as error:
             raise CheckpointError(f"{checkpoint.path} is damaged: {error}. Restore it from a copy") from error
         rates.states = meta.get("schedules", rates.states)
         if "optimizer" in meta:  # those written before an optimizer carried a number have none
             self._stepper.updater.carry_on(step, meta["optimizer"]["carried"], meta["optimizer"].get("since", {}))
+
+    def _judge_anew(self, standing: dict[str, Any], config: Any) -> None:
+        """Restore the monitor, and finish or go on by the rules of now, where those in a checkpoint's config differ."""
+        then, now = dict(leaves(config)), dict(leaves(plain(self._job.loaded.experiment)))
+        changed = {key for key in then | now if then.get(key) != now.get(key)}
+        as_before = [
+            not changed & {f"{by}.monitor", f"{by}.mode"} for by in ("checkpoint.best", "train.early_stopping")
+        ]
+        monitor = self._job.monitor
+        monitor.restore(standing, *as_before)
+        if self.finished is None:
+            return
+        if any(key.startswith(("train.until", "train.early_stopping")) for key in changed):
+            self.finished = monitor.verdict(self.values)
+        elif self.finished == EXHAUSTED:  # perhaps there are more epochs now
+            self.finished = None
+        if self.finished is None and self.step >= self._stepper.horizon.total_steps:
+            self.finished = EXHAUSTED

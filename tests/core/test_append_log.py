@@ -52,8 +52,19 @@ def test_append_log_cuts_a_torn_line(tmp_path: Path, torn: str) -> None:
 
 def test_append_log_cuts_a_file_without_a_whole_line(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("torn" * 40_000)
-    AppendLog(tmp_path / "log").close()
-    assert (tmp_path / "log").read_text() == ""
+    log = AppendLog(tmp_path / "log")
+    log.append("one")
+    log.close()
+    assert (tmp_path / "log").read_text() == "one\n"
+
+
+def test_append_log_leaves_a_torn_line_until_there_is_another(tmp_path: Path) -> None:
+    """It may be a row that only lacks its newline, and whoever opened the log may go no further."""
+    (tmp_path / "log").write_text("one\ntwo")
+    log = AppendLog(tmp_path / "log")
+    assert log.length == 4
+    log.close()
+    assert (tmp_path / "log").read_text() == "one\ntwo"
 
 
 def test_append_log_survives_every_fault(tmp_path: Path) -> None:

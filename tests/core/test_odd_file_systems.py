@@ -108,7 +108,7 @@ def test_the_operation_that_failed_is_named(tmp_path, monkeypatch, call, named, 
     writers = [
         lambda: files.write_atomic(tmp_path / "file", b"new"),
         download,
-        lambda: AppendLog(tmp_path / "log"),
+        lambda: AppendLog(tmp_path / "log", 0),
         DirectoryLock(tmp_path).__enter__,
     ]
     monkeypatch.setattr(os, call, refusing(errno.EIO)(getattr(os, call)))

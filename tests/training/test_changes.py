@@ -1,0 +1,106 @@
+"""What may change when a run is resumed is heeded, told, or refused; never ignored."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnntrain.config.fields import Duration
+from cnntrain.core.errors import ConfigError, PausedError
+from cnntrain.rundir.checkpoint import read
+from cnntrain.rundir.json_files import read_object, read_rows
+from tests.support.experiments import TINY, evidence, run, write
+
+STILL = "optimizer={type: sgd, lr: 1e-9}"  # nothing is learned
+
+
+def epochs(folder):
+    return [row for row in read_rows(folder / "metrics.jsonl") if row["event"] == "eval"]
+
+
+@pytest.mark.parametrize("then", ["checkpoint.best.monitor=val/loss", "checkpoint.best.mode=min"])
+def test_another_way_to_judge_the_best_begins_anew(tmp_path, then):
+    config, folder = write(tmp_path, TINY), tmp_path / "run"
+    run(config, folder, ("checkpoint.best.monitor=val/accuracy", then, "train.early_stopping=null"))
+    now = ("checkpoint.best.monitor=val/accuracy", "checkpoint.best.mode=auto", "train.epochs=5")
+    run(None, folder, now, resume=True)
+    later = [row["val/accuracy"] for row in epochs(folder)[3:]]
+    best = read_object(folder / "status.json")["best"]
+    assert (best["metric"], best["value"]) == ("val/accuracy", max(later))
+    assert read(folder / "checkpoints/best.npz").meta["position"]["closed"] == best["epoch"] > 3
+
+
+def test_another_metric_to_stop_by_begins_anew(tmp_path):
+    config, folder = write(tmp_path, TINY), tmp_path / "run"
+    run(config, folder, (STILL, "train.early_stopping={monitor: val/loss, patience: 1, min_delta: 9}"))
+    assert len(epochs(folder)) == 2
+    now = ("train.early_stopping={monitor: val/accuracy, patience: 2, min_delta: 0.9}", "train.epochs=9")
+    run(None, folder, now, resume=True)
+    assert len(epochs(folder)) == 2 + 3  # one to compare with, and two that are no better
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "count"),
+    [
+        ("train.early_stopping={monitor: val/loss, patience: 1, min_delta: 9}", "train.early_stopping.patience=3", 4),
+        ("train.early_stopping={monitor: val/loss, patience: 1, min_delta: 9}", "train.early_stopping=null", 6),
+        ("train.until={metric: val/loss, at_most: 100}", "train.until.at_most=0.0001", 6),
+        ("train.until={metric: val/loss, at_most: 100}", "train.until.at_most=99", 1),
+    ],
+)
+def test_a_run_that_was_stopped_goes_on_where_the_rule_was_relaxed(tmp_path, then, now, count):
+    config, folder = write(tmp_path, TINY), tmp_path / "run"
+    run(config, folder, (STILL, "train.epochs=6", "train.early_stopping=null", then))
+    assert len(epochs(folder)) < 3
+    run(None, folder, (now,), resume=True)
+    assert len(epochs(folder)) == count
+
+
+def test_what_spans_another_length_than_it_began_with_is_told(tmp_path):
+    config, folder = write(tmp_path, TINY), tmp_path / "run"
+    shares = (
+        "schedule=constant",
+        "train.early_stopping=null",
+        "train.freeze=[{match: conv2d_1, until: 50%}]",
+        "train.average={type: swa, start: 90%}",
+    )
+    run(config, folder, (*shares, "train.epochs=4"))
+    run(None, folder, ("train.epochs=8",), resume=True)
+    told = (folder / "train.log").read_text()
+    assert "train.freeze.0.until spans the new length: 50% was step 20 and is 40, but 40 are taken" in told
+    assert "train.average.start spans the new length: 90% was step 36 and is 72, but 40 are taken" in told
+
+
+def test_a_source_within_another_and_a_teacher_may_be_found_elsewhere(tmp_path):
+    pictures, rng = tmp_path / "pictures", np.random.default_rng(0)
+    for kind in "abc":
+        (pictures / kind).mkdir(parents=True)
+        for number in range(18):
+            Image.fromarray(rng.integers(0, 255, (8, 8, 3), np.uint8)).save(pictures / kind / f"{number}.png")
+    text = TINY.replace(
+        "{type: synthetic, size: 8, classes: 3, samples: 48, noise: 0.3}",
+        f"{{type: subset, fraction: 0.9, source: {{type: image_folder, root: '{pictures}'}}}}",
+    )
+    config = write(tmp_path, text)
+    run(config, tmp_path / "teacher", ("train.epochs=1",))
+    sets = (f"loss={{type: distillation, teacher: '{tmp_path / 'teacher'}'}}",)
+    run(config, tmp_path / "straight", sets)
+    with pytest.raises(PausedError):
+        run(config, tmp_path / "run", sets, pause_at=Duration(1))
+    shutil.move(pictures, tmp_path / "moved")
+    shutil.move(tmp_path / "teacher", tmp_path / "elsewhere")
+    moved = (f"data.source.source.root={tmp_path / 'moved'}", f"loss.teacher={tmp_path / 'elsewhere'}")
+    run(None, tmp_path / "run", moved, resume=True)
+    assert evidence(tmp_path / "run")[0] == evidence(tmp_path / "straight")[0]
+
+
+def test_a_run_does_not_replace_its_own_teacher(tmp_path):
+    config, folder = write(tmp_path, TINY), tmp_path / "run"
+    run(config, folder, ("train.epochs=1",))
+    before = evidence(folder)
+    with pytest.raises(ConfigError, match=r"lies in the run directory .*: choose another --run-dir"):
+        run(config, folder, (f"loss={{type: distillation, teacher: '{folder}'}}",), overwrite=True)
+    assert evidence(folder) == before
