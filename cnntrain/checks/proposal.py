@@ -221,7 +221,7 @@ def _found(source: Dataset, path: Path, reader: Reader, preferences: Preferences
     moments = {"mean": [*beginning.mean], "std": [*beginning.std]} if beginning else _moments(images)
     why = "as you asked" if preferences.size else "" if side is None else "smaller than they could be, to save time"
     if not why and getattr(own, "size", None) is not None:
-        why = "as the sides of the pictures suggest, and no more than 64 unless all have one size: time grows with area"
+        why = "as the sides of the pictures suggest, but at most 64 where they differ, since time grows with area"
     return _Findings(source, images, task, moments, "val" in source.splits(), beginning, why_size=why)
 
 
@@ -407,7 +407,7 @@ def _data(found: _Findings) -> Iterator[str]:
     yield from textwrap.wrap(about, 110, initial_indent="  # ", subsequent_indent="  # ", break_on_hyphens=False)
     if found.why_size:
         framed = getattr(found.source, "fit", "") == "letterbox"
-        fit = ", in a grey frame that keeps their proportions" if framed else ""
+        fit = "; a grey frame keeps their proportions" if framed else ""
         why = f"size {size_text(images.shape)}: {found.why_size}{fit}"
         yield from textwrap.wrap(why, 110, initial_indent="  # ", subsequent_indent="  # ", break_on_hyphens=False)
     yield f"  source: {to_line(_brief(found.source))}"
