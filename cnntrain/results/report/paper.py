@@ -202,16 +202,19 @@ def _name_curves(axes: Any, painted: bool, labels: Sequence[str]) -> None:
     axes.set_title(axes.get_title("left"), pad=10 + 14 * -(-len(labels) // columns))
 
 
+def name_colours(axes: Any, entries: Sequence[tuple[str, tuple[int, int, int]]], top: float) -> None:
+    """A legend from `top` down, at the axes' left, of patches in these colours of red, green and blue."""
+    from matplotlib.patches import Patch
+
+    if entries:
+        patches = [Patch(color=(r / 255, g / 255, b / 255), label=name) for name, (r, g, b) in entries]
+        place: Any = {"loc": "upper left", "bbox_to_anchor": (0, top), "bbox_transform": axes.transData}
+        axes.legend(
+            handles=patches, ncols=_columns([name for name, _ in entries]), fontsize=7, borderaxespad=0, **place
+        )
+
+
 def _columns(labels: Sequence[str]) -> int:
     """In how many columns the legend stands."""
     long = len(labels) > _SIDE_BY_SIDE and max(map(len, labels)) > _SHORT
     return 1 if long else min(len(labels), _SIDE_BY_SIDE)
-
-
-def _label_few_decades(axes: Any) -> None:
-    """Label a logarithmic axis, however few decades it spans."""
-    from matplotlib.ticker import FuncFormatter, LogLocator
-
-    low, high = axes.get_ylim()
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 100 else (1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
