@@ -118,7 +118,7 @@ class Task(Part):
     loss: ClassVar[str]  # the default
     metrics: ClassVar[tuple[str, ...]] = ()  # measured in training unless the config says which
     usual_metrics: ClassVar[tuple[str, ...]]  # what a message proposes
-    measures: ClassVar[tuple[str, ...]] = ()  # what `measured` gives: larger is better, within [0, 1]
+    measures: ClassVar[Mapping[str, str]] = {}  # what `measured` gives, in a sentence: larger is better, in [0, 1]
     mixes: ClassVar[bool] = True  # whether weighted sums of targets mean anything: `mixable`
     renders: ClassVar[bool] = False  # whether answers can be shown on the picture: `rendered` and `compared`
     remains: ClassVar[str] = ""  # what an export leaves to its user to get from outputs to answers, in words
@@ -529,6 +529,16 @@ def recognized(targets: Array, data: Description) -> Task:
 def of_target(data: Description) -> list[Task]:
     """The tasks for data with such targets, by name."""
     return [cls() for cls in registry.parts("tasks").values() if issubclass(cls, Task) and cls.target == data.target]
+
+
+def measures() -> dict[str, str]:
+    """What all tasks measure, by name: a sentence on each."""
+    return {
+        name: told
+        for cls in registry.parts("tasks").values()
+        if issubclass(cls, Task)
+        for name, told in cls.measures.items()
+    }
 
 
 def following(data: Description) -> Task | None:

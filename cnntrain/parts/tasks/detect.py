@@ -60,7 +60,11 @@ class Detect(Task):
         f"{OVERLAP}"
     )
     mixes: ClassVar[bool] = False
-    measures: ClassVar[tuple[str, ...]] = ("ap", "ap50", "ap75")
+    measures: ClassVar[Mapping[str, str]] = {
+        "ap": "Average precision, the mean over classes and over overlaps of 0.50 to 0.95 as in COCO.",
+        "ap50": "Average precision where an overlap of 0.5 counts as found, the mean over classes.",
+        "ap75": "Average precision where only an overlap of 0.75 counts as found, the mean over classes.",
+    }
     score: ClassVar[float] = 0.05  # a detection below it does not count at all, as in FCOS; see `from_score`
     shown: ClassVar[float] = 0.5  # one below this is not shown to people; see `operating_at`
 

@@ -17,6 +17,7 @@ from cnntrain.core.display import Bars
 from cnntrain.core.errors import MissingExtraError
 from cnntrain.core.extras import install
 from cnntrain.reading.fonts import Lettering, has, opened
+from cnntrain.results.report import ticks
 from cnntrain.results.report.charts import INK, LINE, QUIET, SERIES, Band, Chart, ChartItem, Curve, Remark, Upright
 
 WIDTH, HEIGHT = 4.4, 2.75  # inches
@@ -122,9 +123,9 @@ def _write(figure: Any, letters: Lettering) -> None:
     from matplotlib.text import Text
 
     for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
-        ticks = [label.get_text() for label in axis.get_majorticklabels()]
-        written = [letters.written(text) for text in ticks]
-        if written != ticks:  # an axis would set them again when it is drawn
+        texts = [label.get_text() for label in axis.get_majorticklabels()]
+        written = [letters.written(text) for text in texts]
+        if written != texts:  # an axis would set them again when it is drawn
             axis.set_ticklabels(written)
     for text in figure.findobj(Text):
         parts = letters.parts(text.get_text())
@@ -162,7 +163,8 @@ def _fill(axes: Any, chart: Chart) -> None:
         if not axis.lines:
             axes.grid(axis=of, visible=False)
     if chart.y.scale == "log":
-        _label_few_decades(axes)
+        found = ticks.logarithmic(*axes.get_ylim())
+        axes.set_yticks([place for place, _ in found], [text for _, text in found])
     axes.minorticks_off()
     _name_curves(axes, chart.legend, _labels(chart))
 
@@ -184,10 +186,11 @@ def _plot(axes: Any, what: ChartItem) -> None:
             "linestyle": style if what.joined else "none",
             "marker": "o" if what.dotted or not what.joined else None,
             "markersize": 3.5,
+            "clip_on": not what.dotted,  # a dot on the border is whole
         }
         axes.plot(what.x, what.y, **look)
         if what.best:
-            axes.plot(*what.best, marker="o", color=what.color, markersize=6, markeredgewidth=0)
+            axes.plot(*what.best, marker="o", color=what.color, markersize=6, markeredgewidth=0, clip_on=False)
 
 
 def _name_curves(axes: Any, painted: bool, labels: Sequence[str]) -> None:
