@@ -125,7 +125,8 @@ class Gallery:
     """Samples, by their positions (n,) in the split, each with lines under it; the first line is the answer.
 
     `nothing` is the text shown where there are none; a gallery without such a text is then left out. `windows` (n, 4)
-    are the parts to be shown, x1, y1, x2, y2 in pixels of the stored pictures, where not all of each.
+    are the parts to be shown, x1, y1, x2, y2 in pixels of the stored pictures, where not all of each. The `key` names
+    colours, red, green and blue, that stand for something in the pictures.
     """
 
     name: str  # of its PNG file
@@ -134,6 +135,7 @@ class Gallery:
     captions: Sequence[tuple[str, ...]]
     nothing: str = ""
     windows: Array | None = None
+    key: Sequence[tuple[str, tuple[int, int, int]]] = ()
 
 
 @dataclass(frozen=True)

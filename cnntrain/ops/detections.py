@@ -149,8 +149,8 @@ class Detections:
         missed = sorted((fault for lost, _ in self.faults for fault in lost), key=lambda f: (f.score, -areas(f.box)))
         made_up = sorted((fault for _, false in self.faults for fault in false), key=lambda f: -f.score)
         beside = "in the middle: the true boxes, and beside them those found."
-        lost = [f"{self._name(f)} missed" + (f", found with {f.score:.2f}" if f.score else "") for f in missed]
-        false = [f"{self._name(f)} {f.score:.2f} made up" for f in made_up]
+        lost = [(f"{self._name(f)} missed", *([f"found with {f.score:.2f}"] if f.score else [])) for f in missed]
+        false = [(f"{self._name(f)} {f.score:.2f} made up",) for f in made_up]
         return [
             Section(
                 "Worst misses",
@@ -167,13 +167,12 @@ class Detections:
     def _name(self, fault: Fault) -> str:
         return isolated(printable(self.classes[fault.label]))
 
-    def _gallery(self, name: str, title: str, faults: Sequence[Fault], captions: Sequence[str]) -> Gallery:
+    def _gallery(self, name: str, title: str, faults: Sequence[Fault], captions: Sequence[tuple[str, ...]]) -> Gallery:
         """The first of some faults, with what is around each of them."""
         faults = faults[:_GALLERY]
         positions = np.array([fault.position for fault in faults], np.int64)
         windows = np.array([_around(f.box, self.rows[f.position]["truth"]["frame"]) for f in faults]).reshape(-1, 4)
-        told = [(caption,) for caption in captions[:_GALLERY]]
-        return Gallery(name, title, positions, told, "None.", windows)
+        return Gallery(name, title, positions, captions[:_GALLERY], "None.", windows)
 
     def _mistakes(self, split: str) -> Section:
         """The pictures with the most faults."""

@@ -56,14 +56,21 @@ def has(font: Font, letter: str) -> bool:
     return bytes(font.getmask(letter)) != bytes(font.getmask(_NO_LETTER))
 
 
-def beside_pillows() -> Lettering:
-    """The lettering for Pillow's own font, which has part of Latin-1, or without FreeType all of it."""
-    own = ImageFont.load_default()
+def beside_pillows(size: int = 10) -> Lettering:
+    """The lettering for Pillow's own font, which has part of Latin-1, or without FreeType all of it, in one size."""
+    own = _pillows(size)
 
     def holds(letter: str) -> bool:
         return has(own, letter) if isinstance(own, Font) else letter < "\u0100"
 
-    return Lettering(holds, shapes())
+    return Lettering(holds, shapes(), size + 1, own)
+
+
+@functools.lru_cache
+def _pillows(size: int) -> ImageFont.ImageFont | Font:
+    """Pillow's own font; without FreeType, it has one size."""
+    own = ImageFont.load_default()
+    return ImageFont.load_default(size) if isinstance(own, Font) else own
 
 
 def _name_of_symbols(text: str) -> str:
@@ -82,9 +89,11 @@ class Lettering:
     numbers   the number that stands for letters which cannot be written: "停车" -> 1
     """
 
-    def __init__(self, own: Callable[[str], bool], ordered: bool, size: int = 11) -> None:
-        """`own` tells whether the picture's own font has a letter, `ordered` whether it writes from right to left."""
-        self._own, self._ordered, self._size = own, ordered, size
+    def __init__(
+        self, own: Callable[[str], bool], ordered: bool, size: int = 11, font: ImageFont.ImageFont | Font | None = None
+    ) -> None:
+        """`own` tells whether the picture's own `font` has a letter, `ordered` whether it writes from right to left."""
+        self._own, self._ordered, self._size, self._plain = own, ordered, size, font
         self.numbers: dict[str, int] = {}
 
     def written(self, text: str) -> str:
@@ -124,12 +133,17 @@ class Lettering:
         """Draw a line of text, each part of it in a font that has its letters."""
         x, y = at
         for part, font in self.parts(text):
-            pen.text((x, y), part, fill=ink, font=font)
-            x += pen.textlength(part, font=font)
+            pen.text((x, y), part, fill=ink, font=font or self._plain)
+            x += pen.textlength(part, font=font or self._plain)
 
     def length(self, pen: ImageDraw.ImageDraw, text: str) -> float:
         """The width of such a line, in pixels."""
-        return sum(pen.textlength(part, font=font) for part, font in self.parts(text))
+        return sum(pen.textlength(part, font=font or self._plain) for part, font in self.parts(text))
+
+    def height(self, pen: ImageDraw.ImageDraw, text: str) -> tuple[float, float]:
+        """From where to where such a line reaches below the place it is written at, in pixels."""
+        areas = [pen.textbbox((0, 0), part, font=font or self._plain) for part, font in self.parts(text)]
+        return min(area[1] for area in areas), max(area[3] for area in areas)
 
     def missing(self, what: str) -> str:
         """A line that says which numbers stand for what; empty where there are none."""

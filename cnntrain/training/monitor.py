@@ -6,7 +6,7 @@ Its state is a few numbers; they are in the checkpoint, so a resumed run judges 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, cast
 
@@ -34,7 +34,7 @@ class MonitorState:
 class Monitor:
     """The rules of one experiment: best checkpoint, early stopping, threshold."""
 
-    def __init__(self, loaded: Loaded, tally: Tally, validates: bool, measures: Sequence[str] = ()) -> None:
+    def __init__(self, loaded: Loaded, tally: Tally, validates: bool, measures: Collection[str] = ()) -> None:
         """`measures` are what the task measures in validation. Raises ConfigError where a rule names anything else."""
         experiment = loaded.experiment
         # what is computed -> whether larger values of it are better

@@ -41,7 +41,7 @@ def test_faults_of_every_kind() -> None:
     assert one_of.mistakes.tolist() == [0]
     sections = {section.title: section for section in one_of.sections("val")}
     misses, alarms = (sections[f"Worst {what}"].content[0] for what in ("misses", "false alarms"))
-    assert misses.captions == [("b missed",), ("a missed, found with 0.20",)]
+    assert misses.captions == [("b missed",), ("a missed", "found with 0.20")]
     assert alarms.captions == [("a 0.80 made up",), ("a 0.70 made up",)]
     np.testing.assert_allclose(alarms.windows, [[-9.5, -9.5, 14.5, 14.5], [10.5, -9.5, 34.5, 14.5]])
 

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from PIL import ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from cnntrain.checks import contact_sheet
 from cnntrain.core.display import Matrix
@@ -57,6 +57,19 @@ def test_a_font_that_has_the_letters_is_used_and_order_is_never_guessed(monkeypa
     assert Lettering(latin, ordered=True).parts("שלום עולם") == [("שלום עולם", font)]
     assert Lettering(latin, ordered=True).parts("aβ") == [("a", None), ("β", font)]
     assert Lettering(latin, ordered=False).written("שלום") == "[1]"
+
+
+def test_letters_come_in_every_size_whatever_font_has_them():
+    pen = ImageDraw.Draw(Image.new("RGB", (9, 9)))
+    if not isinstance(ImageFont.load_default(), ImageFont.FreeTypeFont):
+        pytest.skip("Pillow is without FreeType")
+    for name in NAMES:
+        small, large = fonts.beside_pillows(), fonts.beside_pillows(40)
+        assert small.written(name) == large.written(name)
+        assert 3 < large.length(pen, name) / small.length(pen, name) < 5
+        (above, below), (higher, lower) = (lettering.height(pen, name) for lettering in (small, large))
+        assert 0 <= higher < lower
+        assert 2.5 < (lower - higher) / (below - above) < 5
 
 
 def test_a_contact_sheet_has_a_letter_for_every_letter():

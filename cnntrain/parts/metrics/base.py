@@ -250,11 +250,16 @@ def labels_of(targets: Array) -> Array:
     return targets if targets.ndim == 1 else targets.argmax(axis=1)
 
 
+def of_label(label: str) -> type[Metric] | None:
+    """The metric that has this label with some settings, such as "top5"; None where none has."""
+    found = [part for part in parts("metrics").values() if issubclass(part, Metric) and part.has_label(label)]
+    return max(found, key=lambda part: len(part.name_in_config), default=None)  # "error_of_mine" before "error"
+
+
 def larger_is_better(metric: str) -> bool:
     """Whether larger is better for a metric such as "val/top5" or a task's measure such as "val/ap"; not for losses."""
     label = metric.partition("/")[2]
     if any(label in getattr(task, "measures", ()) for task in parts("tasks").values()):
         return True
-    found = [part for part in parts("metrics").values() if issubclass(part, Metric) and part.has_label(label)]
-    longest = max(found, key=lambda part: len(part.name_in_config), default=None)  # "error_of_mine" before "error"
-    return longest is not None and longest.larger_is_better
+    found = of_label(label)
+    return found is not None and found.larger_is_better

@@ -77,6 +77,7 @@ class Explained:
 
 
 OWN = "the network's own answer"
+_TOLD = 3  # values in a caption
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class Task(Part):
     loss: ClassVar[str]  # the default
     metrics: ClassVar[tuple[str, ...]] = ()  # measured in training unless the config says which
     usual_metrics: ClassVar[tuple[str, ...]]  # what a message proposes
-    measures: ClassVar[tuple[str, ...]] = ()  # what `measured` gives: larger is better, within [0, 1]
+    measures: ClassVar[Mapping[str, str]] = {}  # what `measured` gives, in a sentence: larger is better, in [0, 1]
     mixes: ClassVar[bool] = True  # whether weighted sums of targets mean anything: `mixable`
     renders: ClassVar[bool] = False  # whether answers can be shown on the picture: `rendered` and `compared`
     remains: ClassVar[str] = ""  # what an export leaves to its user to get from outputs to answers, in words
@@ -416,6 +417,7 @@ class OfValues(Task):
 
     target: ClassVar[str] = VALUES
     shown: ClassVar[int] = 24  # samples in the gallery
+    worst: ClassVar[str] = "Under each, the values farthest from the truth. The largest squared errors come first."
 
     def numbers(self, targets: Array) -> Array | None:
         """A row of values for each sample."""
@@ -474,30 +476,33 @@ class OfValues(Task):
         """The figures of one value, out of the sums of `apart`."""
         raise NotImplementedError
 
-    def reported(self, data: Description) -> tuple[str, ...]:
-        """The errors."""
-        return ("mse", "mae")
-
     def report(self, evaluation: Evaluation) -> list[Section]:
-        """The samples whose outputs are farthest from their values."""
+        """How each value fares, and the samples whose answers are farthest from the truth."""
+        targets, data = evaluation.targets, evaluation.data
+        outputs = evaluation.outputs.reshape(targets.shape)
+        figures = self.figures(self.apart(outputs, targets).sum(axis=1), len(targets), data)
         positions = self.mistakes(evaluation)[: self.shown]
-        gallery = Gallery(
-            "mistakes", "worst mistakes", positions, [_caption(evaluation, i) for i in positions.tolist()]
-        )
-        return [Section("Worst mistakes", [gallery], "The samples with the largest squared errors.")]
+        pairs = zip(self.values(outputs[positions]), targets[positions], strict=True)
+        captions = [self._caption(said, true, data) for said, true in pairs]
+        nothing = f"None: every answer for {evaluation.split} is right."
+        gallery = Gallery("mistakes", "worst mistakes", positions, captions, nothing)
+        return [self.each(figures), Section("Worst mistakes", [gallery], self.worst if len(positions) else "")]
+
+    def each(self, figures: list[dict[str, Any]]) -> Section:
+        """The section of a report that lists the `figures` of each value."""
+        raise NotImplementedError
 
     def mistakes(self, evaluation: Evaluation) -> Array:
         """All samples, those with the largest squared errors first."""
         targets = evaluation.targets
-        errors = np.square(evaluation.outputs.reshape(len(targets), -1) - targets).mean(axis=1)
+        errors = np.square(self.values(evaluation.outputs).reshape(targets.shape) - targets).mean(axis=1)
         return np.argsort(-errors, kind="stable")
 
-
-def _caption(evaluation: Evaluation, position: int) -> tuple[str, ...]:
-    """The number of a sample, and the first few of its values, true and predicted."""
-    rows = (np.ravel(row[position])[:3].tolist() for row in (evaluation.targets, evaluation.outputs))
-    true, said = (", ".join(f"{value:.4g}" for value in values) for values in rows)
-    return f"sample {evaluation.indices[position]}", f"is {true}", f"said {said}"
+    def _caption(self, said: Array, true: Array, data: Description) -> tuple[str, ...]:
+        """The few values (k,) of a sample that are farthest from the truth: what is said, and what is true."""
+        chosen = np.argsort(-np.abs(said - true), kind="stable")[:_TOLD].tolist()
+        names = self.called(data) if data.columns or data.values > 1 else ("said",)
+        return tuple(f"{isolated(printable(names[i]))} {said[i]:.4g}, is {true[i]:.4g}" for i in chosen)
 
 
 def share(part: float, whole: float) -> float | None:
@@ -524,6 +529,16 @@ def recognized(targets: Array, data: Description) -> Task:
 def of_target(data: Description) -> list[Task]:
     """The tasks for data with such targets, by name."""
     return [cls() for cls in registry.parts("tasks").values() if issubclass(cls, Task) and cls.target == data.target]
+
+
+def measures() -> dict[str, str]:
+    """What all tasks measure, by name: a sentence on each."""
+    return {
+        name: told
+        for cls in registry.parts("tasks").values()
+        if issubclass(cls, Task)
+        for name, told in cls.measures.items()
+    }
 
 
 def following(data: Description) -> Task | None:

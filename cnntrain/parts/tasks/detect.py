@@ -31,6 +31,8 @@ OVERLAP = 0.6  # IoU above which the lower score of a class is suppressed, as in
 MOST = 100  # detections that are kept of a picture, as COCO counts them
 _SMALL = 128  # pixels of the longer side of pictures for which a first config has one level
 _LEGIBLE = 400  # pixels, up to which the longer side of a small picture is enlarged
+_LEAST, _LETTERS, _LARGE = 10, 1 / 40, 1 / 18  # letters: pixels; of a picture by itself, and of one among several
+_INK = (0, 0, 0)  # black letters stand out from all of these colours, white ones do not
 _COLOURS = ((230, 60, 60), (40, 130, 240), (20, 160, 90), (240, 150, 20), (160, 80, 220), (0, 170, 190), (220, 70, 160))
 
 
@@ -58,7 +60,11 @@ class Detect(Task):
         f"{OVERLAP}"
     )
     mixes: ClassVar[bool] = False
-    measures: ClassVar[tuple[str, ...]] = ("ap", "ap50", "ap75")
+    measures: ClassVar[Mapping[str, str]] = {
+        "ap": "Average precision, the mean over classes and over overlaps of 0.50 to 0.95 as in COCO.",
+        "ap50": "Average precision where an overlap of 0.5 counts as found, the mean over classes.",
+        "ap75": "Average precision where only an overlap of 0.75 counts as found, the mean over classes.",
+    }
     score: ClassVar[float] = 0.05  # a detection below it does not count at all, as in FCOS; see `from_score`
     shown: ClassVar[float] = 0.5  # one below this is not shown to people; see `operating_at`
 
@@ -204,7 +210,8 @@ class Detect(Task):
 
     def rendered(self, picture: Array, outputs: Array, led: Move, data: Description) -> tuple[Rendering, ...]:
         """The boxes with class and score, on the picture."""
-        return (Rendering("", _drawn(picture, self._sure(self.found(self.situated(outputs, led))), data.classes)),)
+        found = self._sure(self.found(self.situated(outputs, led)))
+        return (Rendering("", _drawn(picture, found, data.classes, _LETTERS)),)
 
     def compared(
         self, picture: Array, outputs: Array, target: Any, led: Move, data: Description, window: Array | None = None
@@ -214,7 +221,7 @@ class Detect(Task):
         true = Found(target["corners"][there], np.ones(int(there.sum())), target["labels"][there])
         found = self._sure(self.found(self.situated(outputs, led)))
         part, (x, y) = cut(picture, window)
-        return tuple(_drawn(part, _within(each, x, y, part.shape), data.classes) for each in (true, found))
+        return tuple(_drawn(part, _within(each, x, y, part.shape), data.classes, _LARGE) for each in (true, found))
 
     # -- judgement ------------------------------------------------------------------------------------------------
 
@@ -304,29 +311,51 @@ def _within(found: Found, x: int, y: int, shape: Shape) -> Found:
     return Found(boxes[seen], found.scores[seen], found.labels[seen])
 
 
-def _drawn(picture: Array, found: Found, classes: Sequence[str]) -> Array:
+def _drawn(picture: Array, found: Found, classes: Sequence[str], letters: float) -> Array:
     """Boxes on a copy of a picture, each in the colour of its class; with class and score where scores are below 1.
 
-    A small picture is enlarged by a whole factor, so that captions do not hide it.
+    A small picture is enlarged by a whole factor, so that captions do not hide it. `letters` is their height as a share
+    of its longer side.
     """
     times = max(1, _LEGIBLE // max(picture.shape[:2]))
     image = Image.fromarray(np.ascontiguousarray(picture.repeat(times, axis=0).repeat(times, axis=1)))
     pen = ImageDraw.Draw(image)
     thick = max(1, round(min(image.size) / 240))
-    for box, score, label in zip(found.boxes[::-1], found.scores[::-1], found.labels[::-1], strict=True):
-        colour = _COLOURS[int(label) % len(_COLOURS)]
-        x1, y1, x2, y2 = (times * float(side) for side in box)
+    boxes = times * found.boxes.astype(np.float64)
+    colours = [_COLOURS[int(label) % len(_COLOURS)] for label in found.labels]
+    for (x1, y1, x2, y2), colour in zip(boxes[::-1].tolist(), colours[::-1], strict=True):
         pen.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=colour, width=thick)
-        words = _written(classes, int(label)) + (f" {score:.2f}" if score < 1 else "")
-        x1, y1 = max(x1, 0), max(y1, 0)
-        lettering = beside_pillows()
-        extents = [pen.textbbox((x1, y1), part, font=font) for part, font in lettering.parts(words)]
-        left, lower = min(area[0] for area in extents), max(area[3] for area in extents)
-        up = min(lower - y1, y1)
-        right = x1 + lettering.length(pen, words)
-        pen.rectangle((left - 1, min(area[1] for area in extents) - up - 1, right + 1, lower - up), fill=colour)
-        lettering.write(pen, (x1, y1 - up), words, (255, 255, 255))
+    lettering = beside_pillows(max(_LEAST, round(letters * max(image.size))))
+    words = [
+        _written(classes, int(label)) + (f" {score:.2f}" if score < 1 else "")
+        for score, label in zip(found.scores, found.labels, strict=True)
+    ]
+    heights = [lettering.height(pen, text) for text in words]
+    sizes = [
+        (lettering.length(pen, text) + 2, below - above + 2)
+        for text, (above, below) in zip(words, heights, strict=True)
+    ]
+    places = _places(sizes, boxes, image.size)
+    for text, colour, (x, y), size, (above, _) in [*zip(words, colours, places, sizes, heights, strict=True)][::-1]:
+        pen.rectangle((x, y, x + size[0] - 1, y + size[1] - 1), fill=colour)
+        lettering.write(pen, (x + 1, y + 1 - above), text, _INK)
     return np.asarray(image)
+
+
+def _places(sizes: Sequence[tuple[float, float]], boxes: Array, within: tuple[int, int]) -> list[tuple[float, float]]:
+    """Where captions of these sizes (width, height) stand, each at its box and within the picture.
+
+    Each has the first place, above its box if that is free, where it covers no caption before it, or the least of them.
+    """
+    taken = np.empty((0, 4))
+    for (wide, high), (x1, y1, x2, y2) in zip(sizes, boxes.tolist(), strict=True):
+        corners = [(x, y) for y in (y1 - high, y2, y1, y2 - high) for x in (x1, x2 - wide)]
+        placed = np.clip(corners, 0, np.maximum(0, np.subtract(within, (wide, high))))
+        areas = np.concatenate([placed, np.add(placed, (wide, high))], axis=1)
+        shared = np.minimum(areas[:, None, 2:], taken[None, :, 2:]) - np.maximum(areas[:, None, :2], taken[None, :, :2])
+        covered = shared.clip(0).prod(axis=2).sum(axis=1)
+        taken = np.concatenate([taken, areas[covered.argmin()][None]])
+    return [(x, y) for x, y, *_ in taken.tolist()]
 
 
 def _written(classes: Sequence[str], label: int) -> str:

@@ -10,8 +10,11 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import Description
+from cnntrain.core.display import Section, Table
 from cnntrain.core.registry import register
 from cnntrain.parts.tasks.base import OfValues, Scoring, Start, share
+
+_ERRORS = ("mae", "rmse")  # of a value
 
 
 @register("regress")
@@ -48,7 +51,13 @@ class Regress(OfValues):
     def figures_of(self, sums: Sequence[float], weight: float) -> dict[str, Any]:
         """The mean absolute error and the root of the mean squared one."""
         absolute, squared = (share(total, weight) for total in sums)
-        return {"mae": absolute, "rmse": None if squared is None else squared**0.5}
+        return dict(zip(_ERRORS, (absolute, None if squared is None else squared**0.5), strict=True))
+
+    def each(self, figures: list[dict[str, Any]]) -> Section:
+        """Both errors of each value."""
+        rows = [[row["name"], *(_cell(row[key]) for key in _ERRORS)] for row in figures]
+        note = "MAE: the mean absolute error. RMSE: the root of the mean squared error, which weighs large ones more."
+        return Section("Values", [Table(["value", "MAE", "RMSE"], rows, right={1, 2})], note, half=True)
 
     def placed(self, targets: Array, names: Sequence[str]) -> bool:
         """Numbers may be places, where they are not all 0 or 1; a single one without a name rarely is."""
@@ -57,3 +66,7 @@ class Regress(OfValues):
     def evaluated(self, data: Description) -> tuple[str, ...]:  # noqa: ARG002  (the contract's signature)
         """The errors, and the share of the spread that is explained."""
         return ("mae", "mse", "r2")
+
+
+def _cell(error: float | None) -> str:
+    return "–" if error is None else f"{error:.4f}"

@@ -200,8 +200,11 @@ class Segment(Task):
         sections = [_confused(matrix, classes), Section("Classes", [each], told)]
         positions = self.mistakes(evaluation)[:SHOWN]
         captions = [_caption(evaluation, position) for position in positions.tolist()]
-        gallery = Gallery("mistakes", "worst pictures", positions, captions, "None: every pixel is right.")
-        note = "From left to right the picture, the true mask over it and the answer over it."
+        nothing = "None: every pixel is right."
+        key = _key(evaluation.outputs[positions], classes)
+        gallery = Gallery("mistakes", "worst pictures", positions, captions, nothing, key=key)
+        clear = isolated(printable(classes[0]))
+        note = f"From left to right the picture, the true mask over it and the answer over it; {clear} is left clear."
         return [*sections, Section("Worst pictures", [gallery], note if len(positions) else "")]
 
     def mistakes(self, evaluation: Evaluation) -> Array:
@@ -247,13 +250,21 @@ def _confused(matrix: Array, classes: tuple[str, ...]) -> Section:
     return Section("Confusion", [table], "The classes whose pixels are most often taken for another.", half=True)
 
 
+def _key(matrices: Array, classes: tuple[str, ...]) -> list[tuple[str, tuple[int, int, int]]]:
+    """The colours of the classes that occur in these pictures, true or taken for; class 0 has none."""
+    pixels = matrices.sum(axis=0, dtype=np.int64)
+    occur = pixels.sum(axis=0) + pixels.sum(axis=1) > 0
+    colours = palette(len(classes)).tolist()
+    return [(classes[k], (red, green, blue)) for k, (red, green, blue) in enumerate(colours) if k and occur[k]]
+
+
 def _caption(evaluation: Evaluation, position: int) -> tuple[str, ...]:
-    """The number of a sample, its share of wrong pixels, and the mean IoU of the classes that occur in it."""
+    """A sample's share of wrong pixels, and the mean IoU of the classes that occur in it."""
     matrix = evaluation.outputs[position].astype(np.int64)
     wrong = 1 - matrix.trace() / max(int(matrix.sum()), 1)
     found = [row["iou"] for row in per_class(matrix, evaluation.data.classes) if row["iou"] is not None]
     mean = float(np.mean(found)) if found else float("nan")
-    return f"sample {evaluation.indices[position]}", f"{percent(wrong)} wrong", f"mean IoU {mean:.3f}"
+    return f"{percent(wrong)} wrong", f"mean IoU {mean:.3f}"
 
 
 def _led_back(outputs: Array, led: Move) -> Array:

@@ -10,9 +10,10 @@ import numpy as np
 
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import Description
+from cnntrain.core.display import Percentage, Section, Table, percent
 from cnntrain.core.registry import register
 from cnntrain.ops.sigmoid import sigmoid
-from cnntrain.parts.tasks.base import OWN, OfValues, Scoring, Start, Supposed, share
+from cnntrain.parts.tasks.base import OWN, Evaluation, OfValues, Scoring, Start, Supposed, share
 
 
 @register("tag")
@@ -27,6 +28,7 @@ class Tag(OfValues):
     loss: ClassVar[str] = "binary_cross_entropy"
     shares: ClassVar[Literal["softmax", "sigmoid", ""]] = "sigmoid"
     usual_metrics: ClassVar[tuple[str, ...]] = ("binary_accuracy", "binary_f1")
+    worst: ClassVar[str] = "Under each, the probabilities of yes farthest from the truth, 1 for yes and 0 for no."
 
     def answered_by(self, loss: Scoring) -> bool:
         """Whether the loss asks yes-or-no questions."""
@@ -83,3 +85,32 @@ class Tag(OfValues):
     def evaluated(self, data: Description) -> tuple[str, ...]:  # noqa: ARG002  (the contract's signature)
         """The share of right answers, and F1 over all of them."""
         return ("binary_accuracy", "binary_f1")
+
+    def each(self, figures: list[dict[str, Any]]) -> Section:
+        """Recall, precision and F1 of each label."""
+        shares = ("recall", "precision", "f1")
+        rows = [[row["name"], f"{row['samples']:,}", *(Percentage(row[key]) for key in shares)] for row in figures]
+        note = (
+            "Samples: those that have the label. Recall: the share of them that was found. Precision: the share of "
+            "those found that have it. A probability above 0.5 is a yes."
+        )
+        table = Table(["label", "samples", "recall", "precision", "F1"], rows, right={1, 2, 3, 4})
+        return Section("Labels", [table], note, half=True)
+
+    def verdict(self, evaluation: Evaluation) -> str:
+        """How many samples have a wrong answer."""
+        wrong = _wrong(evaluation)
+        found = int(wrong.sum())
+        return f"{found:,} of them have a wrong answer ({percent(found / len(wrong))})." if len(wrong) else ""
+
+    def mistakes(self, evaluation: Evaluation) -> Array:
+        """The samples with a wrong answer, those with the largest squared errors of probabilities first."""
+        order = super().mistakes(evaluation)
+        return order[_wrong(evaluation)[order]]
+
+
+def _wrong(evaluation: Evaluation) -> Array:
+    """Which samples have a yes that should be a no, or a no that should be a yes: bool, (n,)."""
+    targets = evaluation.targets
+    wrong: Array = ((evaluation.outputs.reshape(targets.shape) > 0) != (targets > 0.5)).any(axis=1)
+    return wrong

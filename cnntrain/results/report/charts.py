@@ -100,3 +100,8 @@ class Chart:
     square: bool = False
     legend: bool = True
     note: str = ""
+
+
+def css(color: str) -> str:
+    """The page's variable for a colour of charts."""
+    return f"var(--{VARIABLES[color]})"

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from cnntrain.config import catalogue
-from cnntrain.core.registry import find
+from cnntrain.parts.metrics.base import of_label
+from cnntrain.parts.tasks.base import measures
 from cnntrain.results.report.charts import SERIES, Band, Chart, ChartAxis, Curve
 from cnntrain.results.report.series import Series
 from cnntrain.rundir.history import Record
@@ -31,6 +32,9 @@ _INSIDE: tuple[tuple[str, str, Shown, str], ...] = (
 )
 _LOSS = "What training minimizes. Validation loss that rises while training loss falls means overfitting."
 _LEARNED = "The loss of the samples that are learned from, each as it was before its step."
+
+_ANY, _SHARE = (-math.inf, math.inf), (0.0, 1.0)  # bounds of a number, and of a share
+_TOP = 1.02  # of an axis of shares, where one is near to 1
 
 Points = list[tuple[float, float]]
 
@@ -65,13 +69,13 @@ def charts_of(several: Sequence[Series]) -> list[Chart]:
     found: list[Chart] = []
     for name in ("loss", *_metrics(records)):
         splits = [solid, *(["train"] if solid != "train" and len(several) <= _CLEAR else [])]
-        lines = [line for split in splits for line in _lines(several, f"{split}/{name}", dashed=split != solid)]
+        lines = [line for split in splits for line in _lines(several, f"{split}/{name}", _bounds(name), split != solid)]
         title = name if len(splits) > 1 else f"{_NAMES[solid]} {name}"
         found += _chart(name, title.replace("_", " "), lines, end, note=_meaning(name))
     if solid != "train" and len(several) > _CLEAR:
-        found += _chart("train-loss", "training loss", _lines(several, "train/loss"), end, note=_LEARNED)
+        found += _chart("train-loss", "training loss", _lines(several, "train/loss", _ANY), end, note=_LEARNED)
     for key, title, scale, note in _INSIDE:
-        lines = _lines(several, key, inside=True)
+        lines = _lines(several, key, _SHARE if scale == "share" else _ANY, inside=True)
         if any(isinstance(line, Curve) and len(line.x) > 1 for line in lines):
             found += _chart(key, title, lines, end, scale, note)
     return [dataclasses.replace(chart, legend=False) for chart in found]
@@ -94,8 +98,10 @@ def note_of(several: Sequence[Series]) -> str:
     return " ".join(told)
 
 
-def _lines(several: Sequence[Series], key: str, dashed: bool = False, inside: bool = False) -> list[Curve | Band]:
-    """The lines of all series, the best on top, their bands below all."""
+def _lines(
+    several: Sequence[Series], key: str, bounds: tuple[float, float], dashed: bool = False, inside: bool = False
+) -> list[Curve | Band]:
+    """The lines of all series, the best on top, their bands below all and within the bounds of what is shown."""
     lines: list[Curve | Band] = []
     bands: list[Curve | Band] = []
     for one in reversed(several):
@@ -110,7 +116,8 @@ def _lines(several: Sequence[Series], key: str, dashed: bool = False, inside: bo
         if len(one.records) == 1:
             curve = dataclasses.replace(curve, best=_best(one.records[0], key))
         if one.coloured and not dashed and len(spread) > 1:
-            x, low, high = ([row[i] for row in spread] for i in range(3))
+            x = [row[0] for row in spread]
+            low, high = ([min(max(row[i], bounds[0]), bounds[1]) for row in spread] for i in (1, 2))
             bands.append(Band(x, low, high, one.color))
         lines.append(curve)
     return bands + lines
@@ -154,14 +161,22 @@ def _metrics(records: Sequence[Record]) -> list[str]:
 
 
 def _meaning(name: str) -> str:
-    """What a metric is: the first sentence of its documentation."""
+    """What a metric is, or what a task measures: the first sentence of its documentation."""
     if name == "loss":
         return _LOSS
-    metric = find(name, "metrics")
-    if metric is None:
-        return ""
-    meaning: str = catalogue.entry(metric)["meaning"]
-    return meaning
+    metric = of_label(name)
+    if metric is not None:
+        meaning: str = catalogue.entry(metric)["meaning"]
+        return meaning
+    return measures().get(name, "")
+
+
+def _bounds(name: str) -> tuple[float, float]:
+    """What the loss, a metric or a measure lies between."""
+    metric = of_label(name)
+    if metric is not None:
+        return metric.bounds
+    return _SHARE if name in measures() else _ANY
 
 
 def _best(record: Record, key: str) -> tuple[float, float] | None:
@@ -189,8 +204,9 @@ def _chart(
     curves = [line for line in lines if isinstance(line, Curve)]
     if not curves:
         return []
-    largest, smallest = (pick(pick(curve.y) for curve in curves) for pick in (max, min))
+    smallest = min(min(curve.y) for curve in curves)
     y = ChartAxis(scale="log") if scale == "log" and smallest > 0 else ChartAxis()
     if scale == "share":
-        y = ChartAxis(low=0.0, high=max(0.1, 1.1 * largest))
+        largest = max(max(line.y if isinstance(line, Curve) else line.high) for line in lines)
+        y = ChartAxis(low=0.0, high=min(max(0.1, 1.1 * largest), _TOP))
     return [Chart(name, title, lines, ChartAxis("epoch", low=0.0, high=end, lines=False), y, note=note)]

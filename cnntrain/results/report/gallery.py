@@ -13,7 +13,8 @@ from cnntrain.core.letters import columns, cut, plain
 from cnntrain.results.report import sounds
 from cnntrain.results.report.html import Markup, element
 from cnntrain.results.report.judged import Judged
-from cnntrain.results.report.paper import Painting
+from cnntrain.results.report.page import named_colours
+from cnntrain.results.report.paper import Painting, name_colours
 from cnntrain.results.report.pictures import caption, resized
 
 _IN_A_ROW, _ROWS = 5, 3  # samples in a chart
@@ -61,7 +62,14 @@ def _compared(shown: Gallery, judged: Judged) -> Markup:
     for image, lines, name in zip(pictures, shown.captions, judged.names(shown.positions), strict=True):
         side = round(_HEIGHT * max(1, image.shape[1] / image.shape[0]))
         figures.append(caption(thumbnail(image, side), name, *lines, file=name, photograph=True))
-    return element("div", *figures, class_=f"thumbs compared{' rows' * wide}")
+    pairs = element("div", *figures, class_=f"thumbs compared{' rows' * wide}")
+    return Markup(_key(shown) + pairs)
+
+
+def _key(shown: Gallery) -> Markup:
+    """What the colours in the pictures stand for."""
+    entries = [(name, f"rgb({red} {green} {blue})") for name, (red, green, blue) in shown.key]
+    return named_colours(entries, patches=True) if entries else Markup()
 
 
 def chart(shown: Gallery, judged: Judged) -> Painting | None:
@@ -84,6 +92,7 @@ def chart(shown: Gallery, judged: Judged) -> Painting | None:
             axes.text(left, top - 1.06, said, va="top", fontsize=5.5)
         axes.set_xlim(0, _IN_A_ROW * 1.25 - 0.25)
         axes.set_ylim(-_STEP * _ROWS, 0)
+        name_colours(axes, shown.key, -_STEP * -(-len(pictures) // _IN_A_ROW))
 
     return Painting(shown.name, shown.title, render, square=True)
 

@@ -34,7 +34,7 @@ class Judged:
     """A network and what is known of its outputs for the samples of a split, which are `images` at `indices`.
 
     outputs   (n, units), or what the task keeps of them (`Task.kept`)
-    measured  every metric of the whole split that is one number, by its label: the usual ones, then the run's own
+    measured  loss and every metric of the whole split that is one number, by label: the usual ones, then the run's own
     beside    the same for the split test, where that is another one
     missing   why `beside` is empty, where it ought not to be
     """
@@ -130,8 +130,8 @@ def _on(trained: Trained, split: str) -> Judged:
         kept.add(start, outputs, targets)
         measured.add(start, outputs, targets)
 
-    trained.engine.evaluate(samples, collect)
-    found = measured.values() | _together(trained, kept)
+    whole = trained.engine.evaluate(samples, collect)
+    found = {"loss": trained.tally.mean_loss(whole)} | measured.values() | _together(trained, kept)
     return Judged(trained, split, images, indices, kept.rows, found)
 
 

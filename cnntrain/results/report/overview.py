@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from cnntrain.results.compare import NAME, differing_keys, line_of, short_names, spread
 from cnntrain.results.ranking import shared_metric
+from cnntrain.results.report.charts import css
 from cnntrain.results.report.html import Markup, duration, element, number, rate, section, table
-from cnntrain.results.report.page import cards
-from cnntrain.results.report.series import Series, best_first, swatch, value_text
+from cnntrain.results.report.page import cards, swatch
+from cnntrain.results.report.series import Series, best_first, value_text
 from cnntrain.rundir.history import Record
 
 _MOST_KEYS = 6  # of the config that get a column
@@ -75,7 +76,7 @@ def of_seeds(several: Sequence[Series]) -> Markup:
     shown = [one for one in several if len(one.records) > 1]
     rows = [
         [
-            element("span", swatch(one.color), element("bdi", one.label)),
+            element("span", swatch(css(one.color)), element("bdi", one.label)),
             *(_spread([row.get(key) for row in rows]) for key, rows in _measured(one)),
         ]
         for one in shown

@@ -42,6 +42,7 @@ figure{margin:0}
 .legend{display:flex;flex-wrap:wrap;gap:2px 18px;list-style:none;margin:0 0 14px;padding:0;font-size:13.5px}
 .legend li{overflow-wrap:anywhere}
 .swatch{display:inline-block;width:16px;height:3px;border-radius:2px;margin-right:7px;vertical-align:4px}
+.patches .swatch{width:13px;height:13px;vertical-align:-2px}
 table{border-collapse:collapse;font-size:14px;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:5px 14px 5px 0;border-bottom:1px solid var(--line);vertical-align:top;white-space:nowrap}
 th{color:var(--quiet);font-weight:600}
@@ -147,6 +148,17 @@ def cards(pairs: Sequence[tuple[str, str]]) -> Markup:
     """The few numbers that count, large, each with what it is."""
     return element("div", *(element("div", element("b", value), element("span", name)) for name, value in pairs),
                    class_="cards")  # fmt: skip
+
+
+def named_colours(entries: Sequence[tuple[str, str]], patches: bool = False) -> Markup:
+    """Names, each after a piece of a line in its colour, which is one of CSS; or after a patch of that."""
+    items = [element("li", swatch(colour), element("bdi", name)) for name, colour in entries]
+    return element("ul", *items, class_="legend patches" if patches else "legend")
+
+
+def swatch(colour: str) -> Markup:
+    """A small piece of a line."""
+    return element("i", class_="swatch", style=f"background:{colour}")
 
 
 def warning(text: str) -> Markup:

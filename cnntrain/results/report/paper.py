@@ -17,6 +17,7 @@ from cnntrain.core.display import Bars
 from cnntrain.core.errors import MissingExtraError
 from cnntrain.core.extras import install
 from cnntrain.reading.fonts import Lettering, has, opened
+from cnntrain.results.report import ticks
 from cnntrain.results.report.charts import INK, LINE, QUIET, SERIES, Band, Chart, ChartItem, Curve, Remark, Upright
 
 WIDTH, HEIGHT = 4.4, 2.75  # inches
@@ -122,9 +123,9 @@ def _write(figure: Any, letters: Lettering) -> None:
     from matplotlib.text import Text
 
     for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
-        ticks = [label.get_text() for label in axis.get_majorticklabels()]
-        written = [letters.written(text) for text in ticks]
-        if written != ticks:  # an axis would set them again when it is drawn
+        texts = [label.get_text() for label in axis.get_majorticklabels()]
+        written = [letters.written(text) for text in texts]
+        if written != texts:  # an axis would set them again when it is drawn
             axis.set_ticklabels(written)
     for text in figure.findobj(Text):
         parts = letters.parts(text.get_text())
@@ -162,7 +163,8 @@ def _fill(axes: Any, chart: Chart) -> None:
         if not axis.lines:
             axes.grid(axis=of, visible=False)
     if chart.y.scale == "log":
-        _label_few_decades(axes)
+        found = ticks.logarithmic(*axes.get_ylim())
+        axes.set_yticks([place for place, _ in found], [text for _, text in found])
     axes.minorticks_off()
     _name_curves(axes, chart.legend, _labels(chart))
 
@@ -184,10 +186,11 @@ def _plot(axes: Any, what: ChartItem) -> None:
             "linestyle": style if what.joined else "none",
             "marker": "o" if what.dotted or not what.joined else None,
             "markersize": 3.5,
+            "clip_on": not what.dotted,  # a dot on the border is whole
         }
         axes.plot(what.x, what.y, **look)
         if what.best:
-            axes.plot(*what.best, marker="o", color=what.color, markersize=6, markeredgewidth=0)
+            axes.plot(*what.best, marker="o", color=what.color, markersize=6, markeredgewidth=0, clip_on=False)
 
 
 def _name_curves(axes: Any, painted: bool, labels: Sequence[str]) -> None:
@@ -202,16 +205,19 @@ def _name_curves(axes: Any, painted: bool, labels: Sequence[str]) -> None:
     axes.set_title(axes.get_title("left"), pad=10 + 14 * -(-len(labels) // columns))
 
 
+def name_colours(axes: Any, entries: Sequence[tuple[str, tuple[int, int, int]]], top: float) -> None:
+    """A legend from `top` down, at the axes' left, of patches in these colours of red, green and blue."""
+    from matplotlib.patches import Patch
+
+    if entries:
+        patches = [Patch(color=(r / 255, g / 255, b / 255), label=name) for name, (r, g, b) in entries]
+        place: Any = {"loc": "upper left", "bbox_to_anchor": (0, top), "bbox_transform": axes.transData}
+        axes.legend(
+            handles=patches, ncols=_columns([name for name, _ in entries]), fontsize=7, borderaxespad=0, **place
+        )
+
+
 def _columns(labels: Sequence[str]) -> int:
     """In how many columns the legend stands."""
     long = len(labels) > _SIDE_BY_SIDE and max(map(len, labels)) > _SHORT
     return 1 if long else min(len(labels), _SIDE_BY_SIDE)
-
-
-def _label_few_decades(axes: Any) -> None:
-    """Label a logarithmic axis, however few decades it spans."""
-    from matplotlib.ticker import FuncFormatter, LogLocator
-
-    low, high = axes.get_ylim()
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 100 else (1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

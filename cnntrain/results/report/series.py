@@ -10,8 +10,9 @@ from typing import Any
 
 from cnntrain.results.compare import ComparedRun, differing_keys, families, is_lot, line_of, short_names
 from cnntrain.results.ranking import larger_first
-from cnntrain.results.report.charts import QUIET, SERIES, VARIABLES
-from cnntrain.results.report.html import Markup, element
+from cnntrain.results.report.charts import QUIET, SERIES, css
+from cnntrain.results.report.html import Markup
+from cnntrain.results.report.page import named_colours
 from cnntrain.rundir.history import Record
 
 _MOST_KEYS = 4  # in a label
@@ -87,10 +88,4 @@ def legend(found: Sequence[Series]) -> Markup:
     shown = [one for one in found if one.coloured]
     rest = len(found) - len(shown)
     entries = [(one.color, one.label) for one in shown] + [(QUIET, f"{rest} others")] * (rest > 0)
-    items = [element("li", swatch(color), element("bdi", label)) for color, label in entries]
-    return element("ul", *items, class_="legend")
-
-
-def swatch(color: str) -> Markup:
-    """A small piece of a line in the colour of a series."""
-    return element("i", class_="swatch", style=f"background:var(--{VARIABLES[color]})")
+    return named_colours([(label, css(color)) for color, label in entries])

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 from cnntrain.core import letters
 from cnntrain.core.display import Bars
-from cnntrain.results.report.charts import VARIABLES, Band, Chart, ChartAxis, ChartItem, Curve, Upright
+from cnntrain.results.report import ticks
+from cnntrain.results.report.charts import Band, Chart, ChartAxis, ChartItem, Curve, Upright, css
 from cnntrain.results.report.html import Markup, element
 
 WIDTH, HEIGHT = 400, 255  # of a chart, in pixels of the page where it is not made smaller
 _LETTER, _WIDE = 6.3, 11.5  # pixels of a letter of 11 pixels on average, and of one of Chinese or an emoji
 _TITLE, _ROW, _FOOT = 26, 17, 20  # heights: of the title, of a row of the legend or of labels, of the axis' ticks
-_TICKS = 5  # about so many
 _MARGIN = 0.05  # of the range of the data, beyond it
 _LONGEST = 34  # columns of a name in the legend
 _LARGEST = 1e305  # that an axis reaches
@@ -78,12 +78,8 @@ class _Scale:
             wide = abs(self.low) * 0.1 or 1.0
             self.low, self.high = (self.low / 2, self.low * 2) if self.log else (self.low - wide, self.low + wide)
         self.span = (0.0, 1.0)
-        found = _decades(self.low, self.high) if self.log else _round_numbers(self.low, self.high)
-        self.ticks = (
-            [*axis.ticks]
-            if axis.ticks is not None
-            else [*zip(found, [f"{value:g}" for value in found] if self.log else _texts(found), strict=True)]
-        )
+        between = ticks.logarithmic if self.log else ticks.linear
+        self.ticks = between(self.low, self.high) if axis.ticks is None else [*axis.ticks]
 
     def place(self, value: float) -> float:
         """Where a value lies on the page."""
@@ -91,33 +87,6 @@ class _Scale:
         at = math.log(max(value, self.low * 1e-9)) if self.log else value
         share = (at - low) / (high - low)
         return self.span[0] + share * (self.span[1] - self.span[0])
-
-
-def _round_numbers(low: float, high: float) -> list[float]:
-    """About five multiples of 1, 2 or 5 times a power of ten."""
-    rough = (high - low) / _TICKS
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(step for step in (power, 2 * power, 5 * power, 10 * power) if step >= rough * 0.999)
-    first = math.ceil(low / step - 1e-9)
-    return [round(number * step, 12) for number in range(first, math.floor(high / step + 1e-9) + 1)]
-
-
-def _texts(values: Sequence[float]) -> list[str]:
-    """Numbers as the labels of ticks: all with as many decimals as one of them needs."""
-    plain = [f"{value:g}" for value in values]
-    if any("e" in text for text in plain):
-        return plain
-    decimals = max((len(text.partition(".")[2]) for text in plain), default=0)
-    return [f"{value:.{decimals}f}" for value in values]
-
-
-def _decades(low: float, high: float) -> list[float]:
-    """Powers of ten, and where these are few their multiples by 2 and 5, too."""
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    every = -(-(last - first) // (2 * _TICKS))
-    multiples = (1.0,) if high / low > 100 else (1.0, 2.0, 5.0)
-    found = [multiple * 10.0**power for power in range(first, last + 1, every) for multiple in multiples]
-    return [value for value in found if low <= value <= high]
 
 
 def _values(what: ChartItem, axis: int) -> Sequence[float]:
@@ -137,7 +106,7 @@ def _shape(what: ChartItem, x: _Scale, y: _Scale) -> str:
     if isinstance(what, Band):
         there = [*zip(what.x, what.high, strict=True), *zip(what.x[::-1], what.low[::-1], strict=True)]
         path = "L".join(f"{_n(x.place(a))} {_n(y.place(b))}" for a, b in there)
-        return element("path", d=f"M{path}z", fill=_color(what.color), fill_opacity="0.14")
+        return element("path", d=f"M{path}z", fill=css(what.color), fill_opacity="0.14")
     if isinstance(what, Bars):
         bars = zip(what.left.tolist(), (what.left + what.width).tolist(), what.heights.tolist(), strict=True)
         ends = [(x.place(left), x.place(right), y.place(top)) for left, right, top in bars]
@@ -145,13 +114,13 @@ def _shape(what: ChartItem, x: _Scale, y: _Scale) -> str:
         return element("path", d=path, fill="var(--s0)", fill_opacity="0.55", stroke="var(--card)")
     if isinstance(what, Upright):
         line = f"M{_n(x.place(what.x))} {_n(y.span[0])}V{_n(y.span[1])}"
-        return element("path", d=line, stroke=_color(what.color), stroke_width="1.2")
+        return element("path", d=line, stroke=css(what.color), stroke_width="1.2")
     return _text(x.place(what.x) + 3, y.place(what.y) - 3, what.text, "quiet", size=9)
 
 
 def _curve(curve: Curve, x: _Scale, y: _Scale) -> str:
     points = [(x.place(a), y.place(b)) for a, b in zip(curve.x, curve.y, strict=True) if math.isfinite(b)]
-    color, found = _color(curve.color), ""
+    color, found = css(curve.color), ""
     opacity = None if curve.opacity == 1 else f"{curve.opacity:.3g}"
     tip = element("title", curve.tip or curve.label) if curve.tip or curve.label else ""
     if curve.joined and len(points) > 1:
@@ -229,7 +198,7 @@ def _legend(content: Sequence[ChartItem], width: float) -> tuple[list[Markup], i
         y = _TITLE + row * _ROW + 3
         dashes = "5 3" if isinstance(what, Curve) and what.dashed else None
         line = f"M{_n(at)} {_n(y)}h16"
-        found.append(element("path", d=line, stroke=_color(what.color), stroke_width="2", stroke_dasharray=dashes))
+        found.append(element("path", d=line, stroke=css(what.color), stroke_width="2", stroke_dasharray=dashes))
         found.append(_text(at + 21, y + 4, name, "ink"))
         at += long
     return found, row + 1 if found else 0
@@ -250,11 +219,6 @@ def _length(text: str) -> float:
     """The approximate length of a text, in pixels."""
     columns = [letters.columns(letter) for letter in text]
     return columns.count(2) * _WIDE + columns.count(1) * _LETTER
-
-
-def _color(color: str) -> str:
-    """The page's variable for a colour of charts."""
-    return f"var(--{VARIABLES[color]})"
 
 
 def _n(value: float) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFont
 
 from cnntrain.checks.gradcheck import check
 from cnntrain.config.load import load_text
@@ -22,7 +22,7 @@ from cnntrain.network import build
 from cnntrain.ops.average_precision import Found
 from cnntrain.ops.locations import BOX, QUALITY, SCORES
 from cnntrain.parts.datasets.shapes import Shapes
-from cnntrain.parts.tasks.detect import MOST, Detect, _counted, _drawn, _written
+from cnntrain.parts.tasks.detect import _COLOURS, _INK, MOST, Detect, _counted, _drawn, _places, _written
 from cnntrain.reading import fonts
 from cnntrain.results import report
 from cnntrain.results.export.files import export
@@ -259,4 +259,45 @@ def test_names_in_any_script_stand_by_themselves_and_are_written_into_pictures(m
     monkeypatch.setattr(fonts, "shapes", lambda: True)
     assert [_written(data.classes, label) for label in range(3)] == ["class 0", "class 1", "[automobile]"]
     boxes = Found(np.full((3, 4), [1, 1, 6, 6], np.float32), np.full(3, 0.5, np.float32), np.arange(3))
-    assert _drawn(np.zeros((64, 64, 3), np.uint8), boxes, data.classes).any()
+    assert _drawn(np.zeros((64, 64, 3), np.uint8), boxes, data.classes, 1 / 20).any()
+
+
+@pytest.mark.parametrize("spread", [0, 1, 9])
+def test_captions_lie_in_the_picture_and_cover_one_another_only_where_there_is_no_room(spread) -> None:
+    sizes, within = [(30.0, 8.0)] * 6, (100, 60)
+    boxes = np.array([[5, 5, 75, 40]] * 6, np.float64) + spread * np.arange(6)[:, None]
+    places = _places(sizes, boxes, within)
+    for k, (x, y) in enumerate(places):
+        assert 0 <= x <= 100 - 30
+        assert 0 <= y <= 60 - 8
+        assert all(abs(x - a) >= 30 or abs(y - b) >= 8 for a, b in places[:k])
+    crowded = _places(sizes * 20, boxes.repeat(20, axis=0), within)
+    assert len(crowded) == 120
+    assert _places([(300.0, 80.0)], boxes[:1], within) == [(0, 0)], "larger than the picture"
+
+
+@pytest.mark.parametrize("side", [40, 400, 1600])
+def test_captions_are_as_large_as_the_picture_is(side) -> None:
+    if not isinstance(ImageFont.load_default(), ImageFont.FreeTypeFont):
+        pytest.skip("Pillow is without FreeType")
+    box = Found(
+        np.array([[0.1, 0.5, 0.9, 0.9]], np.float32) * side, np.array([0.87], np.float32), np.zeros(1, np.int64)
+    )
+    heights = []
+    for letters in (1 / 40, 1 / 20):
+        drawn = _drawn(np.zeros((side, side, 3), np.uint8), box, ("disc",), letters)
+        above = (drawn == _COLOURS[0]).all(axis=2).any(axis=1)[: len(drawn) // 2]
+        heights.append(above.sum() / len(drawn))
+    small, large = heights
+    assert 0.015 < small < 0.03 < large < 0.06
+
+
+@pytest.mark.parametrize("colour", _COLOURS)
+def test_letters_stand_out_from_what_they_stand_on(colour) -> None:
+    def luminance(colour) -> float:
+        linear = [
+            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in np.divide(colour, 255)
+        ]
+        return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))  # WCAG 2.2
+
+    assert (luminance(colour) + 0.05) / (luminance(_INK) + 0.05) > 4.5

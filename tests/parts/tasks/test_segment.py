@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ from cnntrain.api.model import load
 from cnntrain.config.load import load_text
 from cnntrain.core.arrays import Array
 from cnntrain.core.description import Description
+from cnntrain.core.display import Gallery
 from cnntrain.core.errors import ConfigError
-from cnntrain.core.masks import IGNORED
+from cnntrain.core.masks import IGNORED, MASKS
 from cnntrain.core.moves import Move
 from cnntrain.core.registry import make
 from cnntrain.network import build
+from cnntrain.parts.tasks.base import Evaluation
+from cnntrain.parts.tasks.segment import Segment
 from cnntrain.results import report
 from cnntrain.results.export.files import export
 from cnntrain.results.report.judged import judging
@@ -102,6 +106,23 @@ def test_a_report_shows_classes_and_the_worst_pictures(straight: Path) -> None:
     text = report.page_of([straight])
     assert "Worst pictures" in text
     assert "IoU" in text
+    assert "background is left clear" in text
+    _, _, gallery = text.partition("Worst pictures")
+    assert re.findall(r"background:rgb\((\d+ \d+ \d+)\).*?<bdi>(\w+)</bdi>", gallery) == [
+        ("128 0 0", "disc"),
+        ("0 128 0", "square"),
+    ]
+
+
+def test_the_key_to_the_colours_names_the_classes_that_occur() -> None:
+    matrices = np.zeros((2, 4, 4), np.uint32)
+    matrices[0, 0, 0], matrices[0, 1, 0], matrices[1, 0, 3] = 5, 1, 1
+    data = Description((2, 3, 1), ("background", "a", "b", "c"), target=MASKS)
+    judged = Evaluation(data, "val", np.arange(2), np.zeros((2, 2, 3), np.uint8), matrices)
+    (gallery,) = Segment().report(judged)[-1].content
+    assert isinstance(gallery, Gallery)
+    assert gallery.key == [("a", (128, 0, 0)), ("c", (128, 128, 0))]
+    assert gallery.captions[0] == ("100.0 % wrong", "mean IoU 0.000")
 
 
 def test_predict_draws_the_answer_at_the_size_of_the_picture(straight: Path, tmp_path: Path) -> None:

@@ -184,6 +184,9 @@ def test_a_report_is_made_of_things_to_be_shown(task, data, rng) -> None:
     chosen = task.mistakes(judged)
     assert galleries[0].positions.tolist() == chosen[: len(galleries[0].positions)].tolist()
     assert len(galleries[0].captions) == len(galleries[0].positions)
+    numbers = [str(judged.indices[position]) for position in galleries[0].positions.tolist()]
+    told = zip(numbers, galleries[0].captions, strict=True)
+    assert not [lines for number, lines in told if f"sample {number}" in lines], "a gallery names its samples itself"
     assert len(set(chosen.tolist())) == len(chosen)
     explained = task.explained(judged, 2, 2)
     if explained is not None:

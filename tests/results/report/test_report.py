@@ -16,6 +16,7 @@ from PIL import Image
 from cnntrain.core.errors import MissingExtraError, StorageError, UsageError
 from cnntrain.core.extras import install
 from cnntrain.results.report import Wish, curves, page, paper, svg, write
+from cnntrain.results.report.judged import judging
 from cnntrain.rundir.checkpoint import find
 from cnntrain.rundir.history import find_runs, read
 from tests.support.browser import browser
@@ -225,8 +226,34 @@ def test_regression_has_its_own(tmp_path):
     run(tmp_path / "values.yaml", tmp_path / "run")
     page, _ = page_of(write([tmp_path / "run"]))
     shown = [name for name in page.headings if name != "Training"]
-    assert shown == ["Evaluation", "Worst mistakes", "First layer", "Settings"]
-    assert {"mse", "mae"} <= set(page.texts)
+    assert shown == ["Evaluation", "Values", "Worst mistakes", "First layer", "Settings"]
+    assert {"loss", "mse", "mae", "r2", "RMSE", "value_1"} <= set(page.texts)
+
+
+def test_labels_are_reported_as_eval_has_them(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.random((40, 6, 6, 1)).astype(np.float32)
+    y = (x.mean(axis=(1, 2, 3))[:, None] > [0.48, 0.52]).astype(np.float32)
+    np.savez(tmp_path / "data.npz", x_train=x, y_train=y, x_test=x[:20], y_test=y[:20])
+    (tmp_path / "labels.yaml").write_text(
+        f"data: {{source: {{type: npz, path: {tmp_path}/data.npz}}}}\n"
+        "model: {layers: [flatten, {type: dense, units: auto}]}\n"
+        "loss: binary_cross_entropy\ntrain: {epochs: 1, batch_size: 8}\n"
+    )
+    run(tmp_path / "labels.yaml", tmp_path / "run")
+    with judging(read(tmp_path / "run"), "test", (), 1) as judged:
+        document = judged.trained.evaluate("test")
+        assert [*judged.measured] == ["loss", "binary_accuracy", "binary_f1"]
+        for name, value in judged.measured.items():
+            assert value == pytest.approx(document[name])
+        labels = judged.trained.network.task.report(judged.evaluation)[0].content[0]
+        for shown, counted in zip(labels.rows, document["per_value"], strict=True):
+            assert [shown[0], *(cell.value for cell in shown[2:])] == [
+                counted[key] for key in ("name", "recall", "precision", "f1")
+            ]
+    page, _ = page_of(write([tmp_path / "run"]))
+    assert "Labels" in page.headings
+    assert not {"mse", "mae"} & set(page.texts)
 
 
 def test_damage_is_an_error_that_names_the_file(a_run):

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from cnntrain.core.description import Description
+from cnntrain.core.registry import parts
+from cnntrain.parts.tasks.base import measures
 from cnntrain.parts.tasks.classify import Classify
 from cnntrain.results.report import curves, overview
 from cnntrain.results.report.charts import QUIET, SERIES, Band, Curve
@@ -48,6 +50,41 @@ def test_seeds_are_one_line_with_a_band_and_labels_say_what_differs():
         assert band.low[epoch] == pytest.approx(max(middle - wide, min(values)))
     best = [1 / (1 + losses[-1] + 0.1) for losses in LOSSES.values()]
     assert f"{statistics.mean(best):.4f} ±{statistics.stdev(best):.4f}" in overview.of_seeds(several)
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "bounds"),
+    [
+        ("val/accuracy", (0.7, 0.99, 1.0), (0, 1)),
+        ("val/calibration_error", (0.0, 0.01, 0.9), (0, 1)),
+        ("val/r2", (0.2, 0.99, 1.0), (-1, 1)),
+        ("val/ap50", (0.7, 0.99, 1.0), (0, 1)),
+        ("dead_relu", (0.5, 1.0, 1.0), (0, 1)),
+        ("dead_relu", (0.0, 0.2, 0.9), (0, 1)),
+    ],
+)
+def test_a_band_stays_within_what_there_can_be_and_within_its_chart(key, values, bounds):
+    records = []
+    for seed, value in enumerate(values):
+        record = a_run(0.1, seed)
+        rows = [row | {key: value} for row in record.rows if row["event"] == "eval"]
+        records.append(dataclasses.replace(record, rows=[record.rows[0], *rows]))
+    (chart,) = (one for one in curves.charts_of(series_of(records)) if one.name == key.rpartition("/")[2])
+    (band,) = (what for what in chart.content if isinstance(what, Band))
+    assert bounds[0] <= min(band.low) < max(band.high) <= bounds[1]
+    assert chart.y.high is None or max(band.high) <= chart.y.high <= 1.02
+
+
+def test_every_metric_and_measure_has_a_sentence_under_its_chart():
+    names = [*measures(), "top5", "f1_micro"]
+    names += [name for name, part in parts("metrics").items() if part(**part.examples[0]).label() == name]
+    assert {"ap", "ap50", "ap75", "accuracy", "mse"} <= set(names)
+    for name in names:
+        record = a_run(0.1)
+        rows = [row | {f"val/{name}": 0.5} for row in record.rows]
+        shown = curves.charts(dataclasses.replace(record, rows=rows))
+        assert all(chart.note for chart in shown)
+        assert name in {"error", "loss", *(chart.name for chart in shown)}
 
 
 def test_runs_that_differ_in_structure_go_by_their_names():

@@ -1,0 +1,37 @@
+"""What a report says of numbers: both errors of each value, and the values that are farthest off, by their names."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cnntrain.core.description import Description
+from cnntrain.core.display import Gallery, Table
+from cnntrain.parts.tasks.base import Evaluation
+from cnntrain.parts.tasks.regress import Regress
+
+TARGETS = np.array([[1, 10], [2, 20]], np.float32)
+OUTPUTS = np.array([[1.5, 10], [2, 16]], np.float32)
+
+
+def pieces(data: Description, outputs: np.ndarray, targets: np.ndarray) -> tuple[Table, Gallery]:
+    values, worst = Regress().report(Evaluation(data, "val", np.arange(len(targets)), targets, outputs))
+    (table,), (gallery,) = values.content, worst.content
+    assert isinstance(table, Table)
+    assert isinstance(gallery, Gallery)
+    return table, gallery
+
+
+@pytest.mark.parametrize("columns", [("age", "weight"), ()])
+def test_each_value_has_its_errors_and_its_name(columns: tuple[str, ...]) -> None:
+    table, gallery = pieces(Description((6, 6, 1), (), 2, columns=columns), OUTPUTS, TARGETS)
+    first, second = columns or ("value_1", "value_2")
+    assert [list(row) for row in table.rows] == [[first, "0.2500", f"{0.125**0.5:.4f}"], [second, "2.0000", "2.8284"]]
+    assert gallery.positions.tolist() == [1, 0]
+    assert gallery.captions[0] == (f"{second} 16, is 20", f"{first} 2, is 2")
+
+
+def test_a_single_value_needs_no_name() -> None:
+    table, gallery = pieces(Description((6, 6, 1), (), 1), OUTPUTS[:, :1], TARGETS[:, :1])
+    assert len(table.rows) == 1
+    assert gallery.captions[0] == ("said 1.5, is 1",)

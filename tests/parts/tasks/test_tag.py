@@ -1,0 +1,47 @@
+"""What a report says of labels: probabilities and figures by the names of the labels, and only what is wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cnntrain.core.description import Description
+from cnntrain.core.display import Gallery, Percentage, Table
+from cnntrain.parts.tasks.base import Evaluation
+from cnntrain.parts.tasks.tag import Tag
+
+DATA = Description((6, 6, 1), (), 2, columns=("hat", "glasses"))
+TARGETS = np.array([[1, 1], [1, 0], [0, 0], [0, 1]], np.float32)
+LOGITS = np.array([[2, -3], [1, -9], [0.5, -1], [-1, 2]], np.float32)  # wrong at (0, 1) and (2, 0)
+
+
+def evaluation(logits: np.ndarray = LOGITS) -> Evaluation:
+    return Evaluation(DATA, "val", np.arange(4) + 10, TARGETS, logits)
+
+
+def test_labels_have_recall_precision_and_f1() -> None:
+    labels, _ = Tag().report(evaluation())
+    (table,) = labels.content
+    assert isinstance(table, Table)
+    assert list(table.rows[0]) == ["hat", "2", Percentage(1.0), Percentage(2 / 3), Percentage(0.8)]
+    assert list(table.rows[1]) == ["glasses", "2", Percentage(0.5), Percentage(1.0), Percentage(2 / 3)]
+
+
+def test_mistakes_are_wrong_answers_told_as_probabilities() -> None:
+    task = Tag()
+    assert task.mistakes(evaluation()).tolist() == [0, 2]
+    (gallery,) = task.report(evaluation())[1].content
+    assert isinstance(gallery, Gallery)
+    no, yes = 1 / (1 + np.exp(3)), 1 / (1 + np.exp(-2))
+    assert gallery.captions[0] == (f"glasses {no:.4g}, is 1", f"hat {yes:.4g}, is 1"), (
+        "the farthest from the truth first"
+    )
+    assert task.verdict(evaluation()) == "2 of them have a wrong answer (50.0 %)."
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (4, 1, 1, 2)])
+def test_where_nothing_is_wrong_there_are_no_mistakes(shape: tuple[int, ...]) -> None:
+    right = evaluation((20 * TARGETS - 10).reshape(shape))
+    (gallery,) = Tag().report(right)[1].content
+    assert isinstance(gallery, Gallery)
+    assert (len(gallery.positions), gallery.nothing) == (0, "None: every answer for val is right.")
