@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cnntrain.results.compare import NAME, differing_keys, line_of, short_names, spread
+from cnntrain.results.compare import NAME, differing_keys, line_of, short_names, spread, value_text
 from cnntrain.results.ranking import shared_metric
 from cnntrain.results.report.html import Markup, duration, element, number, rate, section, table
 from cnntrain.results.report.page import cards
-from cnntrain.results.report.series import Series, best_first, swatch, value_text
+from cnntrain.results.report.series import Series, best_first, swatch
 from cnntrain.rundir.history import Record
 
 _MOST_KEYS = 6  # of the config that get a column
