@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cnntrain.results.compare import NAME, differing_keys, line_of, short_names, spread, value_text
 from cnntrain.results.ranking import shared_metric
-from cnntrain.results.report.html import Markup, duration, element, number, rate, section, table
+from cnntrain.results.report.html import Markup, breakable, duration, element, number, rate, section, table
 from cnntrain.results.report.page import cards
 from cnntrain.results.report.series import Series, best_first, swatch
 from cnntrain.rundir.history import Record
@@ -55,7 +55,7 @@ def of_several(records: Sequence[Record]) -> Markup:
         for record, line in zip(records, lines, strict=True)
     ]
     short = short_names(keys)
-    names = [element("span", short[key], title=key) for key in keys]
+    names = [element("span", breakable(short[key]), title=key) for key in keys]
     header = ["run", *names, f"best {shared}" if shared else "best", "at epoch"]
     header += ["last train/loss", "last val/loss", "time"]
     note = f"Best {shared} first." if shared else ""

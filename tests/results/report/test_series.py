@@ -80,6 +80,12 @@ def test_any_number_of_runs_has_one_legend_and_the_best_have_colours(count):
     assert table.index("lr=0.1,") < table.index(f"lr={0.1 + count - 1},")
 
 
+def test_the_name_of_a_column_breaks_after_its_words_and_dots():
+    found = overview.of_several([a_run(0.1, data={"train_transforms": [{"type": kind}]}) for kind in ("a", "b")])
+    assert '<span title="data.train_transforms.0.type">train_<wbr>transforms.<wbr>0.<wbr>type</span>' in found
+    assert 'data-name="train_transforms.0.type"' in found
+
+
 def test_names_in_any_script_stand_by_themselves():
     record = dataclasses.replace(a_run(0.1), path=Path("runs/שלום"))
     several = series_of([record, a_run(0.2, model={"preset": "resnet20"})])
